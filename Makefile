@@ -1,0 +1,52 @@
+# All of it works from a fresh clone with nothing installed but make and a Python.
+# PYTHON=/path/to/python chooses the interpreter, ARGS="…" is handed on to run, test and bench.
+
+VENV ?= .venv
+ARGS ?=
+BIN = $(VENV)/bin
+export PYTHON
+
+.PHONY: help run test check bench lock clean runtime dev
+
+help: ## what there is (this)
+	@echo "make TARGET [ARGS=\"…\"] [PYTHON=/path/to/python]"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-6s %s\n", $$1, $$2 }' Makefile
+
+run: runtime ## start the proxy; with no account yet, on the built-in sandbox
+	@$(BIN)/neurolink proxy start --sandbox-if-empty $(ARGS)
+
+test: dev ## run all tests; ARGS="tests/core -k sse" picks some
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: dev ## lint, formatting, types, import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: dev ## measure against stock mitmdump; prints a table, writes JSON
+	@$(BIN)/python -m bench $(ARGS)
+
+runtime:
+	@tools/make-venv $(VENV) requirements.lock requirements-dev.lock
+
+dev:
+	@tools/make-venv $(VENV) requirements-dev.lock
+
+# One resolution for every platform and Python we support (markers choose), so that plain pip can
+# install it. Development first: the runtime's versions are then the very ones that were tested.
+UV = .venv-lock/bin/uv
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-emit-build-options \
+	--custom-compile-command "make lock" $(ARGS) pyproject.toml --group build
+
+lock: ## lock dependencies anew, keeping versions that still fit; ARGS=--upgrade moves them
+	@python=$$(tools/find-python) && "$$python" -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check --upgrade uv
+	$(LOCK) --group dev --output-file requirements-dev.lock >/dev/null
+	$(LOCK) --constraints requirements-dev.lock --output-file requirements.lock >/dev/null
+
+clean: ## remove environments, caches and build results
+	rm -rf .venv .venv-lock .ci/venv build dist htmlcov .coverage
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

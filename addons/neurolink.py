@@ -1,0 +1,1 @@
+../neurolink_mitm/stack.py

@@ -1,0 +1,7 @@
+"""What NeuroLink costs: `python -m bench` against a direct connection and stock mitmdump.
+
+Everything runs on loopback, each part in its own process: the upstream (`upstream`), one proxy
+per row (`processes`), and the client, which is this process (`client`). `payloads` says what is
+sent and what must come back, `measure` plays rounds in which the rows take turns, `usage` reads
+what a proxy process cost, `slow` holds many slow streams open, `targets` judges, `report` prints.
+"""

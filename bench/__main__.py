@@ -1,0 +1,116 @@
+"""`python -m bench`: see the package's docstring for what happens."""
+
+import asyncio
+import resource
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import click
+import psutil
+from rich.console import Console
+from rich.progress import Progress
+
+from bench import processes, report, summary, targets
+from bench.children import ROOT, StartError
+from bench.measure import MeasureError
+from bench.plan import FULL, QUICK, Plan, play
+
+PROXIES = {"mitmdump": processes.mitmdump, "neurolink": processes.neurolink}
+ROWS = ("direct", *PROXIES)
+_JSON = ROOT / "bench" / "results" / "latest.json"
+_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_OPEN_FILES = 4096
+
+
+def rows_of(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    rows = tuple(name.strip() for name in value.split(","))
+    if unknown := set(rows) - set(ROWS):
+        raise click.BadParameter(f"{', '.join(sorted(unknown))}: not among {', '.join(ROWS)}")
+    return tuple(name for name in ROWS if name in rows)
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="A first look: 30 s, few rounds.")
+@click.option("--rounds", type=click.IntRange(1, 100), help=f"Default: {FULL.rounds}.")
+@click.option(
+    "--requests", type=click.IntRange(1, 10_000), help=f"In each batch; default: {FULL.requests}."
+)
+@click.option("--rows", default=",".join(ROWS), show_default=True, callback=rows_of)
+@click.option("--json", "path", type=_FILE, default=_JSON, help="Result file.")
+def main(
+    quick: bool, rounds: int | None, requests: int | None, rows: tuple[str, ...], path: Path
+) -> None:
+    """Measure what NeuroLink costs beside a direct connection and stock mitmdump.
+
+    Example: python -m bench --rounds 3 --rows direct,mitmdump
+    """
+    plan = QUICK if quick else FULL
+    plan = replace(plan, rounds=rounds or plan.rounds, requests=requests or plan.requests)
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
+    _raise_open_files()
+    click.echo(f"Measuring {', '.join(rows)}; all figures go to {path}", err=True)
+    try:
+        result = run(plan, rows)
+    except (StartError, MeasureError, psutil.Error) as error:
+        sys.exit("\n".join([f"bench: {error}", *getattr(error, "__notes__", ())]))
+    except KeyboardInterrupt:
+        click.echo("bench: interrupted", err=True)
+        sys.exit(130)
+    report.write_json(result, path)
+    report.show(result, report.make_console())
+
+
+def run(plan: Plan, rows: tuple[str, ...]) -> report.Report:
+    started = time.monotonic()
+    with ExitStack() as stack:
+        upstream = stack.enter_context(processes.upstream())
+        proxies = [
+            stack.enter_context(start(upstream.port))
+            for name, start in PROXIES.items()
+            if name in rows
+        ]
+        servers = [upstream, *proxies] if "direct" in rows else proxies
+        progress = stack.enter_context(_progress())
+        task = progress.add_task("rounds", total=plan.rounds)
+        measured, slow = asyncio.run(play(plan, servers, lambda: progress.advance(task)))
+    lines = summary.lines(measured, rows)
+    return report.Report(
+        rounds=lines[0].rounds,
+        requests=plan.requests,
+        seconds=time.monotonic() - started,
+        lines=lines,
+        measured=measured,
+        slow=slow,
+        targets=targets.verdicts(lines, slow),
+    )
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    # Once only: a second Ctrl-C must not keep the children from being stopped.
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _raise_open_files() -> None:
+    """Each slow stream takes two files in the proxy; macOS starts with 256. Children inherit it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m bench")

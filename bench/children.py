@@ -1,0 +1,129 @@
+"""Run a process until it answers, and leave nothing of it behind."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+_READY_SECONDS = 20.0
+_STOP_SECONDS = 8.0
+_POLL_SECONDS = 0.05
+
+# What could lead a process out of this machine, or to the user's own accounts and settings.
+_FOREIGN_PREFIXES = ("ANTHROPIC_", "CLAUDE_", "NEUROLINK_", "OTEL_")
+_FOREIGN_SUFFIXES = ("_API_KEY", "_PROXY")
+_MARK = "BENCH_HOME"
+
+
+class StartError(Exception):
+    """A process did not come up; the message is one line that says why."""
+
+
+@contextmanager
+def child(
+    name: str,
+    command: Sequence[str],
+    home: Path,
+    ready: Callable[[], bool],
+    settings: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
+) -> Iterator[int]:
+    """Yield the pid once it is ready; end it and all that it started when the block is left."""
+    process = None
+    try:
+        process = _start(command, home, settings or {}, stdin)
+        _wait_until(ready, name, process, home)
+        yield process.pid
+    except StartError:
+        raise
+    except Exception as error:
+        if words := _last_words(home):
+            error.add_note(f"{name} said last: {words}")
+        raise
+    finally:
+        _stop({*_marked(home), *_family(process)})
+
+
+def _start(
+    command: Sequence[str], home: Path, settings: Mapping[str, str], stdin: int
+) -> subprocess.Popen[bytes]:
+    with _log(home).open("wb") as log:
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**_environment(), **settings, _MARK: str(home)},
+            stdin=stdin,
+            stdout=log,
+            stderr=log,
+            # Ctrl-C goes to the bench alone, which then stops its children in order.
+            start_new_session=True,
+        )
+
+
+def _environment() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(_FOREIGN_PREFIXES)
+        and not name.upper().endswith(_FOREIGN_SUFFIXES)
+    }
+
+
+def _wait_until(
+    ready: Callable[[], bool], name: str, process: subprocess.Popen[bytes], home: Path
+) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while not ready():
+        late = time.monotonic() > deadline
+        if late or process.poll() is not None:
+            how = f"not ready after {_READY_SECONDS:.0f} s" if late else "it ended"
+            words = _last_words(home) or "no output"
+            raise StartError(f"{name} did not start: {how}: {words}")
+        time.sleep(_POLL_SECONDS)
+
+
+def _stop(processes: set[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, left = psutil.wait_procs(processes, _STOP_SECONDS)
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, _STOP_SECONDS)
+
+
+def _family(process: subprocess.Popen[bytes] | None) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        if process and process.poll() is None:
+            head = psutil.Process(process.pid)
+            return [head, *head.children(recursive=True)]
+    return []
+
+
+def _marked(home: Path) -> list[psutil.Process]:
+    """The processes started under this home, also those that detached themselves (a guard)."""
+    found = []
+    for process in psutil.process_iter():
+        # Other users' processes, and macOS's own programs, don't show their environment.
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(_MARK) == str(home):
+                found.append(process)
+    return found
+
+
+def _log(home: Path) -> Path:
+    return home / "output.log"
+
+
+def _last_words(home: Path) -> str:
+    """The last line it wrote; empty if none."""
+    with suppress(OSError):
+        lines = _log(home).read_text(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return ""

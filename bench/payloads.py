@@ -1,0 +1,184 @@
+"""The request and the answers, byte for byte: upstream sends them, the client compares them.
+
+The request has the shape and size of what Claude Code posts (two system blocks, 109 tools, about
+115 KB, compact JSON with `stream` last); the answers have the shape of Anthropic's.
+"""
+
+import json
+import re
+import uuid
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+JsonObject = dict[str, Any]
+Kind = Literal["streamed", "whole"]
+
+FAST_MODEL = "claude-sonnet-4-5-20250929"
+FAST_EVENTS = 40
+REQUEST_BYTES = 115_000
+TOOLS = 109
+
+# message_start, content_block_start, ping … content_block_stop, message_delta, message_stop
+FRAME_EVENTS = 6
+
+_SLOW_MODEL = re.compile(rb'^\{"model":"claude-slow-(\d+)x(\d+)"')
+_TAILS: dict[Kind, bytes] = {"streamed": b',"stream":true}', "whole": b',"stream":false}'}
+_WORDS = "the request goes to the account that has room and the answer streams back as it comes. "
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How upstream streams: that many events, that long apart (0 = as fast as it can)."""
+
+    events: int = FAST_EVENTS
+    gap_ms: int = 0
+
+    @property
+    def model(self) -> str:
+        return f"claude-slow-{self.events}x{self.gap_ms}" if self.gap_ms else FAST_MODEL
+
+
+def pace_of(body: bytes) -> Pace:
+    """Read the pace back from a request's model name, which every proxy leaves alone."""
+    found = _SLOW_MODEL.match(body[:64])
+    return Pace(int(found[1]), int(found[2])) if found else Pace()
+
+
+def kind_of(body: bytes) -> Kind | None:
+    """Tell what the request asks for; None if this is not the whole of a request."""
+    if len(body) < REQUEST_BYTES or not body.startswith(b'{"model":"claude-'):
+        return None
+    return next((kind for kind, tail in _TAILS.items() if body.endswith(tail)), None)
+
+
+def request(port: int, kind: Kind, pace: Pace, session: str) -> bytes:
+    body = request_body(kind, pace, session)
+    head = (
+        "POST /v1/messages?beta=true HTTP/1.1\r\n"
+        f"host: 127.0.0.1:{port}\r\n"
+        "accept: application/json\r\n"
+        "accept-encoding: gzip, deflate, br, zstd\r\n"
+        "anthropic-beta: claude-code-20250219,interleaved-thinking-2025-05-14\r\n"
+        "anthropic-dangerous-direct-browser-access: true\r\n"
+        "anthropic-version: 2023-06-01\r\n"
+        "content-type: application/json\r\n"
+        "user-agent: claude-cli/2.1.0 (external, cli)\r\n"
+        "x-api-key: sk-ant-test-caller\r\n"
+        "x-app: cli\r\n"
+        f"x-claude-code-session-id: {session}\r\n"
+        "x-stainless-lang: js\r\n"
+        "x-stainless-retry-count: 0\r\n"
+        "x-stainless-runtime: node\r\n"
+        "x-stainless-timeout: 600\r\n"
+        "connection: keep-alive\r\n"
+        f"content-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def request_body(kind: Kind, pace: Pace, session: str) -> bytes:
+    missing = REQUEST_BYTES - len(_render_body(kind, pace, session, ""))
+    return _render_body(kind, pace, session, _prose(max(missing, 0)))
+
+
+def session_id(number: int) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"bench-{number}"))
+
+
+def _render_body(kind: Kind, pace: Pace, session: str, reminder: str) -> bytes:
+    user = f"user_{'ab' * 32}_account_{session_id(0)}_session_{session}"
+    fields: JsonObject = {
+        "model": pace.model,
+        "messages": [{"role": "user", "content": [_text(reminder), _text("say hi")]}],
+        "system": [_text("You are Claude Code."), _text(_prose(12_000))],
+        "tools": [_tool(number) for number in range(TOOLS)],
+        "metadata": {"user_id": user},
+        "max_tokens": 32_000,
+    }
+    return _compact(fields)[:-1] + _TAILS[kind]
+
+
+def _tool(number: int) -> JsonObject:
+    argument = {"type": "string", "description": _prose(180)}
+    return {
+        "name": f"mcp__server__tool_{number}",
+        "description": _prose(420),
+        "input_schema": {
+            "type": "object",
+            "properties": {"path": argument},
+            "required": ["path"],
+            "additionalProperties": False,
+        },
+    }
+
+
+@cache
+def events(pace: Pace) -> tuple[bytes, ...]:
+    """The SSE events of a streamed answer, each as one ready piece of bytes."""
+    deltas = [_event("content_block_delta", index=0, delta=_delta(n)) for n in range(_count(pace))]
+    block = {"type": "text", "text": ""}
+    return (
+        _event("message_start", message=_message([], None, output_tokens=1)),
+        _event("content_block_start", index=0, content_block=block),
+        _event("ping"),
+        *deltas,
+        _event("content_block_stop", index=0),
+        _event("message_delta", delta=_stop(), usage={"output_tokens": len(deltas)}),
+        _event("message_stop"),
+    )
+
+
+@cache
+def answer(kind: Kind, pace: Pace) -> bytes:
+    """The whole body that must reach the client."""
+    if kind == "streamed":
+        return b"".join(events(pace))
+    text = "".join(_delta(number)["text"] for number in range(_count(pace)))
+    return _compact(_message([_text(text)], "end_turn", output_tokens=_count(pace)))
+
+
+def _count(pace: Pace) -> int:
+    return pace.events - FRAME_EVENTS
+
+
+def _delta(number: int) -> JsonObject:
+    return {"type": "text_delta", "text": f"{number}: {_prose(60)}"}
+
+
+def _stop() -> JsonObject:
+    return {"stop_reason": "end_turn", "stop_sequence": None}
+
+
+def _message(content: list[JsonObject], stop_reason: str | None, output_tokens: int) -> JsonObject:
+    return {
+        "id": "msg_bench",
+        "type": "message",
+        "role": "assistant",
+        "model": FAST_MODEL,
+        "content": content,
+        "stop_reason": stop_reason,
+        "stop_sequence": None,
+        "usage": {
+            "input_tokens": 12,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 28_000,
+            "output_tokens": output_tokens,
+        },
+    }
+
+
+def _event(name: str, **fields: Any) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), _compact({"type": name, **fields}))
+
+
+def _text(text: str) -> JsonObject:
+    return {"type": "text", "text": text}
+
+
+def _prose(length: int) -> str:
+    return (_WORDS * (length // len(_WORDS) + 1))[:length]
+
+
+def _compact(fields: JsonObject) -> bytes:
+    return json.dumps(fields, separators=(",", ":")).encode()

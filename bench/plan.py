@@ -1,0 +1,59 @@
+"""How much is done in one run, and doing it in order."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.measure import measure, play_round
+from bench.payloads import Pace
+from bench.processes import Server
+from bench.samples import CELLS, Measured
+from bench.slow import SlowRun, hold_streams
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`requests` are those of a batch, `later_requests` come twice after the slow streams.
+
+    No round begins that would probably end later than `seconds`, except the first.
+    """
+
+    rounds: int
+    requests: int
+    warm_up: int
+    seconds: float
+    streams: int
+    pace: Pace
+    later_requests: int
+
+
+FULL = Plan(12, 200, 100, 150.0, 200, Pace(20, 250), 400)
+QUICK = Plan(2, 80, 30, 15.0, 200, Pace(20, 100), 150)
+
+
+async def play(
+    plan: Plan, servers: Sequence[Server], step: Callable[[], None]
+) -> tuple[list[Measured], list[SlowRun]]:
+    """Warm up, play the rounds, then hold the slow streams on each proxy."""
+    for cell in CELLS:
+        await measure(servers, cell, plan.warm_up)
+    measured = await _play_rounds(plan, servers, step)
+    proxies = [server for server in servers if server.pid]
+    slow = [
+        await hold_streams(proxy, plan.streams, plan.pace, plan.later_requests) for proxy in proxies
+    ]
+    return measured, slow
+
+
+async def _play_rounds(
+    plan: Plan, servers: Sequence[Server], step: Callable[[], None]
+) -> list[Measured]:
+    started = time.monotonic()
+    measured: list[Measured] = []
+    for turn in range(plan.rounds):
+        measured += await play_round(servers, plan.requests, turn)
+        step()
+        used = time.monotonic() - started
+        if used + used / (turn + 1) > plan.seconds:
+            break
+    return measured

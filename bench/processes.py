@@ -1,0 +1,100 @@
+"""The upstream and the proxies: how each is started, and how one sees that it is ready."""
+
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from bench.children import ROOT, child
+
+_HOST = "127.0.0.1"
+_MITMDUMP = "from mitmproxy.tools.main import mitmdump; mitmdump()"
+_CONFIG = """\
+defaultBaseUrl: http://127.0.0.1:{port}
+accounts: {{anthropic: [{{name: bench, apiKey: "${{BENCH_KEY}}"}}]}}
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Something that serves on loopback. `pid` is None where its cost is not measured."""
+
+    name: str
+    port: int
+    pid: int | None = None
+
+
+@contextmanager
+def upstream() -> Iterator[Server]:
+    """What the row `direct` talks to, and both proxies behind."""
+    port = free_port()
+    command = [sys.executable, "-m", "bench.upstream", str(port)]
+    # The open pipe tells upstream that the bench lives.
+    pipe = subprocess.PIPE
+    with _home() as home, child("upstream", command, home, lambda: _accepts(port), stdin=pipe):
+        yield Server("direct", port)
+
+
+@contextmanager
+def mitmdump(upstream_port: int) -> Iterator[Server]:
+    """Stock mitmdump in reverse mode, quiet, streaming its answers."""
+    port = free_port()
+    with _home() as home:
+        command = [sys.executable, "-c", _MITMDUMP, "-q"]
+        command += ["--mode", f"reverse:http://{_HOST}:{upstream_port}"]
+        command += ["--listen-host", _HOST, "-p", str(port)]
+        command += ["-s", str(ROOT / "bench" / "stream_response.py")]
+        command += ["--set", f"confdir={home}", "--set", "connection_strategy=lazy"]
+        with child("mitmdump", command, home, lambda: _accepts(port)) as pid:
+            yield Server("mitmdump", port, pid)
+
+
+@contextmanager
+def neurolink(upstream_port: int) -> Iterator[Server]:
+    """`neurolink proxy start` with one API-key account, in a home of its own."""
+    port = free_port()
+    with _home() as home:
+        config = home / "proxy-config.yaml"
+        config.write_text(_CONFIG.format(port=upstream_port))
+        command = [sys.executable, "-m", "neurolink_mitm.cli", "proxy", "start"]
+        command += ["--port", str(port), "--config", str(config), "--quiet"]
+        settings = {
+            "NEUROLINK_HOME": str(home / "neurolink"),
+            "CLAUDE_CONFIG_DIR": str(home / "claude"),
+            "BENCH_KEY": "sk-ant-test-bench",
+        }
+        with child("neurolink", command, home, lambda: _is_healthy(port), settings) as pid:
+            yield Server("neurolink", port, pid)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _home() -> Iterator[Path]:
+    # A process that is being killed may write a moment longer.
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def _accepts(port: int) -> bool:
+    with suppress(OSError), socket.create_connection((_HOST, port), 1):
+        return True
+    return False
+
+
+def _is_healthy(port: int) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    url = f"http://{_HOST}:{port}/health"
+    with suppress(OSError, HTTPException), opener.open(url, timeout=2) as reply:
+        return bool(reply.status == 200)
+    return False

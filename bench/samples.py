@@ -1,0 +1,75 @@
+"""What one batch yields, and how it is computed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.client import Timing
+from bench.payloads import Kind
+
+_MS = 1000.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is asked for, and by how many clients at once."""
+
+    kind: Kind
+    concurrency: int
+
+
+CELLS = (Cell("streamed", 1), Cell("streamed", 20), Cell("whole", 1), Cell("whole", 20))
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds, and requests a second."""
+
+    first_byte_p50: float
+    first_byte_p99: float
+    total_p50: float
+    total_p99: float
+    requests_per_second: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the proxy process took: CPU per request, highest resident memory."""
+
+    cpu_ms: float
+    peak_rss_mb: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One batch; without a proxy there is no cost."""
+
+    times: Times
+    cost: Cost | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    turn: int
+    row: str
+    cell: Cell
+    sample: Sample
+
+
+def times_of(timings: Sequence[Timing], wall: float) -> Times:
+    """`wall` is how many seconds the batch took."""
+    first = [timing.first_byte * _MS for timing in timings]
+    total = [timing.total * _MS for timing in timings]
+    return Times(
+        first_byte_p50=percentile(first, 50),
+        first_byte_p99=percentile(first, 99),
+        total_p50=percentile(total, 50),
+        total_p99=percentile(total, 99),
+        requests_per_second=len(timings) / wall,
+    )
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Nearest rank: the smallest of the values that at least `percent` % of them don't exceed."""
+    ordered = sorted(values)
+    rank = -(-len(ordered) * percent // 100)
+    return ordered[max(rank, 1) - 1]

@@ -1,0 +1,66 @@
+"""From the samples of all rounds to one line for each row and cell."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple, dataclass
+from statistics import median
+
+from bench.samples import CELLS, Cell, Cost, Measured, Sample, Times
+
+BASELINE = "mitmdump"
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """This row's figures divided by stock mitmdump's: the median of the rounds' own ratios."""
+
+    first_byte_p50: float | None
+    total_p50: float | None
+    cpu_ms: float | None
+
+
+@dataclass(frozen=True)
+class Line:
+    row: str
+    cell: Cell
+    rounds: int
+    sample: Sample
+    ratios: Ratios
+
+
+def lines(measured: Sequence[Measured], rows: Sequence[str]) -> list[Line]:
+    return [_line(measured, row, cell) for cell in CELLS for row in rows]
+
+
+def _line(measured: Sequence[Measured], row: str, cell: Cell) -> Line:
+    own = _by_turn(measured, row, cell)
+    base = _by_turn(measured, BASELINE, cell)
+
+    def ratio(figure: Callable[[Sample], float | None]) -> float | None:
+        return _median_ratio(map(figure, own), map(figure, base))
+
+    ratios = Ratios(
+        ratio(lambda sample: sample.times.first_byte_p50),
+        ratio(lambda sample: sample.times.total_p50),
+        ratio(lambda sample: sample.cost.cpu_ms if sample.cost else None),
+    )
+    return Line(row, cell, len(own), _median_sample(own), ratios)
+
+
+def _by_turn(measured: Sequence[Measured], row: str, cell: Cell) -> list[Sample]:
+    return [each.sample for each in measured if (each.row, each.cell) == (row, cell)]
+
+
+def _median_sample(samples: Sequence[Sample]) -> Sample:
+    costs = [sample.cost for sample in samples if sample.cost]
+    times = Times(*_medians([sample.times for sample in samples]))
+    return Sample(times, Cost(*_medians(costs)) if costs else None)
+
+
+def _medians(rows: Sequence[Times] | Sequence[Cost]) -> Iterable[float]:
+    return map(median, zip(*map(astuple, rows), strict=True))
+
+
+def _median_ratio(own: Iterable[float | None], base: Iterable[float | None]) -> float | None:
+    """Round by round, because two rows of one round had the same noise around them."""
+    ratios = [mine / theirs for mine, theirs in zip(own, base, strict=False) if mine and theirs]
+    return median(ratios) if ratios else None

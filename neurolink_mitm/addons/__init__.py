@@ -1,0 +1,12 @@
+"""The addons, one class a file, in the order of `neurolink_mitm/stack.py`.
+
+They are thin: a hook guards, asks `core`, applies. They know nothing of one another; what they share of a request is
+the `Exchange` in `flow.metadata`, and what they share of the world is the `Runtime`.
+
+    requestheaders   trace
+    request          gate · local_api · route
+    attempt          rotate · inject                    before each try upstream
+    attempt_failed   failover · journal                 nothing of it reached the client
+    responseheaders  failover · trace                   the client's answer begins
+    response, error  usage · journal                    it is over
+"""

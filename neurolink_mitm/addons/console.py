@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import logging
+
+from mitmproxy import http
+
+from neurolink_mitm.core import console
+from neurolink_mitm.core.exchange import Kind
+from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.ports import Runtime
+
+logger = logging.getLogger("neurolink.proxy")
+
+
+class Console:
+    """Says on the console what goes by: a line when a request comes, one per attempt, one per answer."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange is not None and exchange.kind is not Kind.LOCAL:
+            logger.info("%s", console.asked(exchange))
+
+    def attempt(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange is not None and exchange.account and exchange.ready:
+            logger.info("%s", console.attempted(exchange.account))
+
+    def attempt_failed(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange is not None and exchange.attempts:
+            logger.info("%s", console.failed(exchange.attempts[-1]))
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange is None or exchange.kind is Kind.LOCAL or flow.response is None:
+            return
+        logger.info("%s", console.answered(exchange, flow.response.status_code))

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from mitmproxy import http
+
+from neurolink_mitm.core import headers
+from neurolink_mitm.core.errors import Failure, Where
+from neurolink_mitm.core.exchange import Deliver, Exchange, Reply, Step
+from neurolink_mitm.core.failover import ending
+from neurolink_mitm.mitm.hooks import error_response, exchange_of
+from neurolink_mitm.ports import Runtime
+
+KEPT = "neurolink.kept"
+
+
+class Failover:
+    """Books what an attempt meant for its account, and asks the plan what comes next."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+
+    def attempt_failed(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange is None or exchange.failure is None or not exchange.attempts:
+            return
+        self._book(exchange, exchange.failure)
+        if exchange.failure.where is Where.STATUS:
+            flow.metadata[KEPT] = flow.response
+        exchange.step = self._next(exchange, exchange.failure)
+        flow.response = None
+        if isinstance(exchange.step, Deliver):
+            flow.response = flow.metadata[KEPT]
+        elif isinstance(exchange.step, Reply):
+            flow.response = error_response(exchange.step, exchange.request_id)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange is None or not exchange.served or flow.response is None:
+            return
+        attempt = exchange.attempts[-1]
+        attempt.status = flow.response.status_code
+        attempt.upstream_request_id = flow.response.headers.get("request-id")
+        if attempt.account and attempt.status < 300:
+            self.runtime.pool.succeeded(attempt.account.key, sent_at=attempt.sent_at)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        flow.metadata.pop(KEPT, None)
+
+    error = response
+
+    def _book(self, exchange: Exchange, failure: Failure) -> None:
+        attempt, now = exchange.attempts[-1], self.runtime.clock.now()
+        attempt.failure, attempt.status, attempt.ended_at = failure, failure.status, now
+        attempt.upstream_request_id = headers.get(failure.headers, b"request-id")
+        if attempt.account:
+            benching = self.runtime.pool.failed(
+                attempt.account.key, failure, sent_at=attempt.sent_at, now=now
+            )
+            attempt.cooldown = benching.seconds
+            attempt.backoff_level = benching.level
+            attempt.retry_after = benching.retry_after
+
+    @staticmethod
+    def _next(exchange: Exchange, failure: Failure) -> Step:
+        return exchange.plan.send(failure) if exchange.plan else ending([failure])

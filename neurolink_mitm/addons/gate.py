@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from mitmproxy import http
+
+from neurolink_mitm.core import access
+from neurolink_mitm.core.exchange import Exchange, Reply
+from neurolink_mitm.mitm.hooks import EXCHANGE, error_response
+from neurolink_mitm.ports import Runtime
+
+SHUT = Reply(500, "api_error", "NeuroLink refused: the gate did not come to an end")
+OPEN_TO_ALL = ("/health",)
+
+
+class Gate:
+    """Lets nobody in until it has run to its end.
+
+    mitmproxy logs an addon's exception and goes on, so the refusal is set first and taken back last.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self._shut = error_response(SHUT)
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        flow.response = self._shut
+        exchange: Exchange = flow.metadata[EXCHANGE]
+        refusal = self._refusal(flow, exchange)
+        flow.response = error_response(refusal, exchange.request_id) if refusal else None
+
+    def _refusal(self, flow: http.HTTPFlow, exchange: Exchange) -> Reply | None:
+        fields = flow.request.headers.fields
+        runtime = self.runtime
+        refusal = access.refusal(fields, bound=runtime.host, names=runtime.names)
+        if refusal or exchange.path.partition("?")[0] in OPEN_TO_ALL:
+            return refusal
+        keys = runtime.config.clients.api_keys
+        return access.key_refusal(fields, keys) if keys else None

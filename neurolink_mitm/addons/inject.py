@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from mitmproxy import http
+
+from neurolink_mitm.core import headers
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.exchange import Exchange, Kind
+from neurolink_mitm.core.target import Target, with_beta_query
+from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.ports import Runtime
+
+
+class Inject:
+    """Points the attempt at its upstream and puts the account's credential in place of the caller's.
+
+    Last of the attempt's addons: only when it has run to its end may the request be sent.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+
+    def attempt(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if flow.response or exchange is None or not exchange.attempts:
+            return
+        account = exchange.account
+        base = account.base_url if account else self.runtime.config.default_base_url
+        fields = self._fields(flow, account)
+        self._aim(flow, exchange, Target.parse(base), fields)
+        exchange.ready = True
+
+    @staticmethod
+    def _fields(flow: http.HTTPFlow, account: Account | None) -> headers.Fields:
+        fields = flow.request.headers.fields
+        if account is None:
+            return headers.end_to_end(fields)
+        return headers.for_account(fields, account.secret.reveal(), oauth=account.type == "oauth")
+
+    @staticmethod
+    def _aim(
+        flow: http.HTTPFlow, exchange: Exchange, target: Target, fields: headers.Fields
+    ) -> None:
+        path = flow.request.path
+        if exchange.kind is Kind.MESSAGES:
+            path = with_beta_query(path)
+        request = flow.request
+        request.data.scheme = target.scheme.encode()
+        request.data.host, request.data.port = target.host, target.port
+        request.data.path = (target.prefix + path).encode("utf-8", "surrogateescape")
+        request.headers = http.Headers(
+            headers.replace(fields, {b"host": target.authority.encode("idna")})
+        )

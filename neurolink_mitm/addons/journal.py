@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from mitmproxy import http
+
+from neurolink_mitm.core.record import attempt_row, request_row, worth_a_row
+from neurolink_mitm.mitm.hooks import EXCHANGE, exchange_of
+from neurolink_mitm.ports import Runtime
+
+
+class Journal:
+    """Hands the rows of a finished request to the log, and leaves a summary on the flow for those who look at it."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+
+    def attempt_failed(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange is not None and exchange.attempts:
+            self.runtime.journal.attempt(attempt_row(exchange, exchange.attempts[-1]))
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange is None:
+            return
+        if exchange.attempts and exchange.attempts[-1].failure is None:
+            self.runtime.journal.attempt(attempt_row(exchange, exchange.attempts[-1]))
+        if worth_a_row(exchange):
+            self.runtime.journal.request(request_row(exchange))
+        # A flow is saved and shown by mitmproxy: plain values only, and no credential.
+        flow.metadata[EXCHANGE] = {"requestId": exchange.request_id, "why": exchange.why}
+        for name in ("authorization", "x-api-key"):
+            if name in flow.request.headers:
+                flow.request.headers[name] = "***"
+
+    error = response

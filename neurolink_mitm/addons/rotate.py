@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from mitmproxy import http
+
+from neurolink_mitm.core import failover
+from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Plan, Reply, Try
+from neurolink_mitm.core.pool import Choice
+from neurolink_mitm.mitm.hooks import error_response, exchange_of
+from neurolink_mitm.ports import Runtime
+
+
+class Rotate:
+    """Picks the account of each attempt. The first is picked here; after a failure the plan has named the next."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+
+    def attempt(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange is None:
+            return
+        if exchange.kind is Kind.FORWARD:
+            self._begin(exchange, None)
+            return
+        if exchange.plan is None:
+            exchange.plan = self._plan(exchange)
+        if not isinstance(exchange.step, Try):  # the first attempt, or the first after a pause
+            exchange.step = next(exchange.plan)
+        if isinstance(exchange.step, Try):
+            exchange.why = exchange.step.why
+            self._begin(exchange, exchange.step)
+        elif isinstance(exchange.step, Reply):
+            exchange.why = exchange.step.message
+            flow.response = error_response(exchange.step, exchange.request_id)
+
+    def _begin(self, exchange: Exchange, step: Try | None) -> None:
+        now = self.runtime.clock.now()
+        account = step.account if step else None
+        exchange.attempts.append(Attempt(len(exchange.attempts) + 1, account, now))
+        self.runtime.totals.attempts += 1
+        if account:
+            self.runtime.pool.attempted(account.key, now)
+
+    def _plan(self, exchange: Exchange) -> Plan:
+        pool, clock = self.runtime.pool, self.runtime.clock
+
+        def choose(tried: set[str]) -> Choice:
+            return pool.choose(
+                claude_code=exchange.from_claude_code,
+                model=exchange.model,
+                now=clock.now(),
+                tried=tried,
+            )
+
+        return failover.way(
+            choose,
+            lambda choice: failover.refusal(pool, choice, clock.now()),
+            jitter=self.runtime.chance.jitter(),
+            repeatable=exchange.repeatable,
+        )

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from mitmproxy import http
+
+from neurolink_mitm.core import access, models, routing
+from neurolink_mitm.core.exchange import Exchange, Kind, Reply
+from neurolink_mitm.mitm.hooks import error_response, exchange_of
+from neurolink_mitm.ports import Runtime
+
+NOT_FOUND = Reply(404, "not_found_error", "no such path, and no credentials to forward it with")
+
+
+class Route:
+    """Reads what a request asks for, and refuses what nobody here could answer."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if flow.response or exchange is None:
+            return
+        if self.runtime.passthrough:
+            exchange.kind = Kind.FORWARD
+        refusal = self._refusal(flow, exchange)
+        if refusal:
+            flow.response = error_response(refusal, exchange.request_id)
+
+    def _refusal(self, flow: http.HTTPFlow, exchange: Exchange) -> Reply | None:
+        if exchange.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS):
+            return self._read(flow.request.raw_content or b"", exchange)
+        if exchange.kind is Kind.FORWARD and not self._forwardable(flow):
+            return NOT_FOUND
+        return None
+
+    @staticmethod
+    def _read(body: bytes, exchange: Exchange) -> Reply | None:
+        try:
+            asked = routing.read_body(body)
+        except ValueError as e:
+            return Reply(400, "invalid_request_error", str(e))
+        exchange.model = asked.model
+        exchange.stream = asked.stream
+        exchange.tool_count = asked.tool_count
+        exchange.session_id = exchange.session_id or asked.session_id
+        return routing.check_model(asked.model, [model.id for model in models.CLAUDE])
+
+    def _forwardable(self, flow: http.HTTPFlow) -> bool:
+        """The caller's own credential goes along; a key of this proxy's is none, and must not leave it."""
+        shown = access.credential(flow.request.headers.fields)
+        keys = self.runtime.config.clients.api_keys
+        return shown is not None and not any(key.matches(shown) for key in keys)

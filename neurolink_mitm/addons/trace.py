@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from mitmproxy import http
+
+from neurolink_mitm.core import headers
+from neurolink_mitm.core.exchange import Exchange
+from neurolink_mitm.core.routing import kind_of
+from neurolink_mitm.core.tracing import trace_id
+from neurolink_mitm.mitm.hooks import EXCHANGE, exchange_of
+from neurolink_mitm.ports import Runtime
+
+LABELS = ("session", "user", "conversation")
+
+
+class Trace:
+    """Opens the record of a request, and tells the client by headers who answered it."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        fields = flow.request.headers.fields
+        chance = self.runtime.chance
+        labels = {name: headers.get(fields, f"x-neurolink-{name}-id".encode()) for name in LABELS}
+        flow.metadata[EXCHANGE] = Exchange(
+            request_id=chance.request_id(),
+            began_at=self.runtime.clock.now(),
+            method=flow.request.method,
+            path=flow.request.path,
+            kind=kind_of(flow.request.method, flow.request.path),
+            session_id=headers.get(fields, b"x-claude-code-session-id"),
+            user_agent=headers.get(fields, b"user-agent") or "",
+            trace_id=trace_id(headers.get(fields, b"traceparent")) or chance.hex(32),
+            span_id=chance.hex(16),
+            labels={name: value for name, value in labels.items() if value},
+            timeouts=self.runtime.config.timeouts,
+        )
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange is None or flow.response is None:
+            return
+        exchange.first_byte_at = self.runtime.clock.now()
+        exchange.status = flow.response.status_code
+        flow.response.headers["x-neurolink-request-id"] = exchange.request_id
+        if exchange.attempts:
+            flow.response.headers["x-neurolink-attempts"] = str(len(exchange.attempts))
+        if exchange.account:
+            flow.response.headers["x-neurolink-account"] = exchange.account.label

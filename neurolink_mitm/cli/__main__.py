@@ -1,0 +1,3 @@
+from neurolink_mitm.cli import main
+
+main(prog_name="neurolink")

@@ -1,0 +1,167 @@
+"""`neurolink proxy start`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from neurolink_mitm import __version__, app
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.state_file import StateFile
+from neurolink_mitm.cli.exits import FAILED, USAGE, fail
+from neurolink_mitm.core.accounts import Account, account_type
+from neurolink_mitm.core.config import ConfigError
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.mitm.compat import UnsupportedMitmproxyError
+from neurolink_mitm.mitm.master import NotListeningError
+from neurolink_mitm.sandbox import default_accounts
+from neurolink_mitm.sandbox.server import SandboxServer
+from neurolink_mitm.stack import stack
+
+logger = logging.getLogger("neurolink")
+
+EXAMPLE = (
+    """'{"model":"claude-sonnet-4-6","max_tokens":256,"stream":true,"""
+    """"messages":[{"role":"user","content":"hi"}]}'"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The command line."""
+
+    port: int
+    host: str
+    strategy: str | None
+    config: Path | None
+    quiet: bool
+    debug: bool
+    passthrough: bool
+    inspect: bool
+    sandbox: bool
+    sandbox_if_empty: bool
+
+
+def start(asked: Asked) -> None:
+    """Serve until told to stop; exits with the code that fits what went wrong."""
+    set_up_logging(quiet=asked.quiet, debug=asked.debug)
+    settings = app.Settings(
+        environ=os.environ,
+        host=asked.host,
+        port=asked.port,
+        config=asked.config,
+        strategy=asked.strategy,
+        passthrough=asked.passthrough,
+        inspect=asked.inspect,
+    )
+    try:
+        _refuse_second(Home.from_environment(os.environ))
+        _start(asked, settings)
+    except ConfigError as e:
+        fail("\n  ".join(("the configuration can't be used:", *e.faults)), USAGE)
+    except NotListeningError as e:
+        taken = f"port {asked.port} on {asked.host} is taken by another program; try --port 0"
+        fail(taken if e.in_use else f"can't listen on {asked.host}:{asked.port}: {e}", FAILED)
+    except (OSError, ValueError, UnsupportedMitmproxyError) as e:
+        fail(str(e), FAILED)
+
+
+def _start(asked: Asked, settings: app.Settings) -> None:
+    prepared = app.prepare(settings)
+    empty = not prepared.runtime.pool.accounts
+    if not asked.sandbox and not (asked.sandbox_if_empty and empty):
+        _serve(prepared, settings, asked, sandbox="")
+        return
+    with _sandbox() as (url, accounts):
+        settings = replace(settings, accounts=accounts)
+        why = "no account yet, so this" if empty and not asked.sandbox else "this"
+        _serve(app.prepare(settings), settings, asked, f"{why} is the built-in sandbox at {url}")
+
+
+def _serve(prepared: app.Prepared, settings: app.Settings, asked: Asked, sandbox: str) -> None:
+    for warning in prepared.warnings:
+        logger.warning("%s", warning)
+
+    def ready(web_url: str) -> None:
+        if not asked.quiet:
+            click.echo(greeting(prepared, sandbox, web_url))
+            sys.stdout.flush()
+
+    asyncio.run(app.serve(prepared, settings, stack, ready))
+
+
+@contextmanager
+def _sandbox() -> Iterator[tuple[str, tuple[Account, ...]]]:
+    """The sandbox on a free port, and its accounts; `alpha`, which is limited soon, goes first."""
+    with SandboxServer() as server:
+        accounts = tuple(
+            Account(
+                key=f"anthropic:{account.name}",
+                label=account.name,
+                type=account_type(Secret(account.credential)),
+                secret=Secret(account.credential),
+                base_url=server.url,
+            )
+            for account in default_accounts()
+        )
+        yield server.url, accounts
+
+
+def _refuse_second(home: Home) -> None:
+    """One proxy serves a home: two would undo each other's files."""
+    state = StateFile(home.state).read()
+    if state is not None and state.alive:
+        fail(f"already running at {state.url} (pid {state.pid})", FAILED)
+
+
+def greeting(prepared: app.Prepared, sandbox: str, web_url: str) -> str:
+    """What a start prints: where it listens, and how to use it."""
+    runtime = prepared.runtime
+    host = "127.0.0.1" if runtime.host in ("0.0.0.0", "") else runtime.host  # noqa: S104
+    url = f"http://{f'[{host}]' if ':' in host else host}:{runtime.port}"
+    count = len(runtime.pool.accounts)
+    mode = "passthrough" if runtime.passthrough else runtime.pool.strategy
+    lines = [
+        f"NeuroLink {__version__} listens on {url} ({mode}, {count} account{'s' * (count != 1)})"
+    ]
+    if sandbox:
+        lines.append(f"Note: {sandbox}; its answers are made up")
+    elif not count and not runtime.passthrough:
+        lines.append("No account yet: set ANTHROPIC_API_KEY, or list one in proxy-config.yaml")
+    if web_url:
+        lines.append(f"Watch it in a browser: {web_url}")
+    lines += [
+        "",
+        "Point Claude Code at it:",
+        f"  export ANTHROPIC_BASE_URL={url}",
+        "  export ENABLE_TOOL_SEARCH=true",
+        "",
+        "Or try it by hand:",
+        f"  curl -iN {url}/v1/messages -H 'content-type: application/json' -d {EXAMPLE}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def set_up_logging(*, quiet: bool, debug: bool) -> None:
+    """Our own lines on stderr; mitmproxy's only with --debug, but its errors always."""
+    chosen = os.environ.get("NEUROLINK_LOG_LEVEL", "INFO").upper()
+    level = logging.getLevelNamesMapping().get(chosen, logging.INFO)
+    if debug or quiet:
+        level = logging.DEBUG if debug else logging.WARNING
+    logging.basicConfig(
+        level=logging.INFO if debug else logging.WARNING,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+        force=True,
+    )
+    logging.getLogger("neurolink").setLevel(level)

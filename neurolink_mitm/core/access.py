@@ -1,0 +1,89 @@
+"""Who may use the proxy: callers that name it by an address of this machine, come from no foreign page, and show a key.
+
+A page in the user's browser can post to loopback, and a name it controls can be made to resolve there (DNS rebinding);
+both give themselves away by `Origin` and `Host`. https://fetch.spec.whatwg.org/#origin-header
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from neurolink_mitm.core import headers
+from neurolink_mitm.core.exchange import Reply
+from neurolink_mitm.core.headers import Fields
+from neurolink_mitm.core.secret import Secret
+
+WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
+
+
+def refusal(fields: Fields, *, bound: str, names: Collection[str] = ()) -> Reply | None:
+    """None where `Host` and `Origin` are in order; `names` are further names of this machine."""
+    host = headers.get(fields, b"host")
+    if host is None or not _is_ours(_hostname(f"//{host}"), bound, names):
+        shown = host or "(none)"
+        return _forbidden(f"Host {shown!r:.100} is no address of this proxy")
+    origin = headers.get(fields, b"origin")
+    if origin is not None and _authority(origin) != host.strip().lower():
+        return _forbidden(f"requests from pages of {origin!r:.100} are not served")
+    return None
+
+
+def key_refusal(fields: Fields, keys: Iterable[Secret]) -> Reply | None:
+    """None where the caller shows one of the keys, as `x-api-key` or as bearer."""
+    shown = credential(fields)
+    if shown is None:
+        return Reply(401, "authentication_error", "this proxy asks for a client key")
+    # Every key is compared, each in constant time: how long it takes tells nothing.
+    known = [key.matches(shown) for key in keys]
+    return None if any(known) else Reply(401, "authentication_error", "invalid client key")
+
+
+def credential(fields: Fields) -> str | None:
+    """What the caller shows as its own: the API key, else the bearer token."""
+    key = headers.get(fields, b"x-api-key")
+    if key:
+        return key
+    scheme, _, token = (headers.get(fields, b"authorization") or "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address bound there."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_ours(host: str, bound: str, names: Collection[str]) -> bool:
+    if is_loopback(host) or host == bound.lower() or host in names:
+        return True
+    if bound not in WILDCARDS:
+        return False
+    try:
+        ip_address(host)
+    except ValueError:
+        return False  # rebinding takes a name; a bare address can't be rebound
+    return True
+
+
+def _hostname(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _authority(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def _forbidden(message: str) -> Reply:
+    return Reply(403, "permission_error", message)

@@ -1,0 +1,208 @@
+"""Reads an upstream answer as it comes and says when it may go to the client.
+
+Nothing is sent before the answer is known to be good: for a stream that is its first event that carries
+content, for anything else its end. Until then a failure stays invisible, since another account can be tried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from neurolink_mitm.core.errors import Failure, Where, error_body
+from neurolink_mitm.core.sse import SseEvent, SseReader, encode
+from neurolink_mitm.core.usage import Usage
+
+HOLD_LIMIT = 1024 * 1024
+"""Bytes of an answer that are held back at most; one that is longer goes out as it comes."""
+EVENT_LIMIT = 4 * HOLD_LIMIT
+"""Bytes of one streamed event at most; Anthropic's largest (results of server tools) stay far below."""
+
+_LEADING = frozenset({"message_start", "ping", "content_block_stop"})
+_EMPTY_AT_START = frozenset({"text", "thinking"})
+
+
+class Answer(Protocol):
+    """One upstream answer. Feed it, then look at `failure` and `released`."""
+
+    usage: Usage
+    failure: Failure | None
+    """Why this attempt came to nothing. Invisible to the client as long as nothing was released."""
+    released: bool
+    """The head and what `feed` returned so far may go to the client."""
+    started: bool
+    """The first event has come: from here on the client is not kept waiting long."""
+    complete: bool
+    """The answer has said itself that it is whole."""
+    error: str
+    """Type of an error that upstream reported after content was released, else empty."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the next bytes; return those that are ready for the client (perhaps none)."""
+
+    def end(self) -> bytes:
+        """Upstream ended cleanly: return what is left for the client, or set `failure`."""
+
+    def cut(self, message: str) -> bytes | None:
+        """Upstream broke off: return bytes that close the answer well, or None where none can."""
+
+
+@dataclass(slots=True)
+class OpaqueAnswer:
+    """An answer that is not ours to judge: it goes through as it comes."""
+
+    usage: Usage = field(default_factory=Usage)
+    failure: Failure | None = None
+    released: bool = True
+    started: bool = True
+    complete: bool = False
+    error: str = ""
+
+    def feed(self, chunk: bytes) -> bytes:
+        return chunk
+
+    def end(self) -> bytes:
+        self.complete = True
+        return b""
+
+    def cut(self, message: str) -> bytes | None:
+        return None
+
+
+class WholeAnswer:
+    """An answer that is no event stream: held until its end, so that a cut one can be asked for again."""
+
+    __slots__ = (
+        "_body", "_may_be_empty", "_size", "_status",
+        "complete", "error", "failure", "released", "started", "usage",
+    )  # fmt: skip
+
+    def __init__(self, status: int, *, may_be_empty: bool) -> None:
+        self._status = status
+        self._may_be_empty = may_be_empty
+        self._body: list[bytes] = []
+        self._size = 0
+        self.usage = Usage()
+        self.failure: Failure | None = None
+        self.released = False
+        self.started = False
+        self.complete = False
+        self.error = ""
+
+    def feed(self, chunk: bytes) -> bytes:
+        self._size += len(chunk)
+        if not self.released:
+            self._body.append(chunk)
+            self.released = self._size > HOLD_LIMIT
+        return chunk
+
+    def end(self) -> bytes:
+        self.complete = True
+        if self.released:
+            return b""
+        body = b"".join(self._body)
+        if self._status >= 400:
+            self.failure = Failure.of_status(self._status, body)
+        elif not body and not self._may_be_empty:
+            self.failure = Failure(Where.EMPTY, None, "empty_answer", "upstream sent no byte")
+        else:
+            self.usage.see_whole(body)
+            self.released = True
+        return b""
+
+    def cut(self, message: str) -> bytes | None:
+        if not self.released:
+            body = b"".join(self._body)
+            failed = self._status >= 400
+            self.failure = (
+                Failure.of_status(self._status, body)
+                if failed
+                else Failure.of_network("cut", message)
+            )
+        return None
+
+
+class StreamAnswer:
+    """An event stream of the Messages API. Only whole events are passed on, so it can always be closed well."""
+
+    __slots__ = ("_reader", "complete", "error", "failure", "released", "started", "usage")
+
+    def __init__(self) -> None:
+        self._reader = SseReader()
+        self.usage = Usage()
+        self.failure: Failure | None = None
+        self.released = False
+        self.started = False
+        self.complete = False
+        self.error = ""
+
+    def feed(self, chunk: bytes) -> bytes:
+        before = self._reader.pending
+        for event in self._reader.feed(chunk):
+            self._see(event)
+        rest = len(self._reader.pending)
+        if not before and not rest:
+            return chunk
+        if rest > EVENT_LIMIT:
+            self.failure = Failure(Where.EVENT, None, "oversized_event", "an event without end")
+        received = before + chunk
+        return received[: len(received) - rest]
+
+    def end(self) -> bytes:
+        if not self.released and not self.failure:
+            kind = "cut_before_content" if self.started else "empty_stream"
+            self.failure = Failure(Where.EMPTY, None, kind, "the stream ended before any content")
+        return self._last_bytes()
+
+    def cut(self, message: str) -> bytes | None:
+        if not self.released and not self.failure:
+            self.failure = Failure.of_network("cut", message)
+        return self._last_bytes()
+
+    def _see(self, event: SseEvent) -> None:
+        if event.name == "content_block_delta" and self.released:
+            return
+        self.started = True
+        if event.name == "error":
+            self._see_error(event)
+            return
+        self.usage.see_event(event.name, event.data)
+        self.complete = self.complete or event.name == "message_stop"
+        self.released = self.released or carries_content(event)
+
+    def _see_error(self, event: SseEvent) -> None:
+        failure = Failure.of_error_event(event.data)
+        if self.released:
+            self.error = failure.error_type
+        else:
+            self.failure = self.failure or failure
+
+    def _last_bytes(self) -> bytes:
+        """What is left of a whole stream; for any other an error event in place of the half one."""
+        if self.complete or self.error:
+            return self._reader.pending
+        message = "The answer was cut off upstream. Ask again to continue."
+        return encode("error", error_body("overloaded_error", message))
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+
+
+class _BlockStart(msgspec.Struct):
+    content_block: _Block
+
+
+def carries_content(event: SseEvent) -> bool:
+    """Whether a client can make use of this event; before the first such event nothing is lost by a resend."""
+    if event.name in _LEADING:
+        return False
+    if event.name != "content_block_start":
+        return True
+    try:
+        block = msgspec.json.decode(event.data, type=_BlockStart).content_block
+    except msgspec.MsgspecError:
+        return True
+    return block.type not in _EMPTY_AT_START

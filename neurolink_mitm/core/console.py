@@ -1,0 +1,48 @@
+"""The lines of the console."""
+
+from __future__ import annotations
+
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.exchange import Attempt, Exchange
+from neurolink_mitm.core.redaction import redact
+
+
+def asked(exchange: Exchange) -> str:
+    """A request has come."""
+    words = [f"[proxy] {exchange.method} {redact(exchange.path.partition('?')[0])}"]
+    if exchange.model:
+        words.append(f"-> model={redact(exchange.model)}")
+        words += ["stream"] if exchange.stream else []
+        words.append(f"tools={exchange.tool_count}")
+    return printable(" ".join(words))
+
+
+def attempted(account: Account) -> str:
+    """It goes out on an account."""
+    return f"[proxy] -> account={account.label} ({account.type})"
+
+
+def failed(attempt: Attempt) -> str:
+    """An attempt came to nothing."""
+    what = attempt.status or (attempt.failure.error_type if attempt.failure else "?")
+    words = [f"[proxy] <- {what}"]
+    if attempt.account:
+        words.append(f"account={attempt.account.label}")
+    if attempt.cooldown:
+        words.append(f"backoff-level={attempt.backoff_level} cooldown={attempt.cooldown:.0f}s")
+    return " ".join(words)
+
+
+def answered(exchange: Exchange, status: int) -> str:
+    """The client's answer begins."""
+    by = (
+        f"account={exchange.account.label}"
+        if exchange.served and exchange.account
+        else "by neurolink"
+    )
+    return f"[proxy] <- {status} {by}"
+
+
+def printable(text: str) -> str:
+    """Without control characters: what a client sends must not steer the user's terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)

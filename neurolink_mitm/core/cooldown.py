@@ -1,0 +1,58 @@
+"""Cooldowns: how long an account is left alone after a failure, and when it is trusted again.
+
+Seconds throughout; `now` and `sent_at` are times of one clock (seconds since the epoch).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from neurolink_mitm.core.errors import Bench
+
+CAP = 600.0
+LONG = 300.0
+DEFAULT_BASE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """`level` counts the cooldowns in a row; `began` and `until` are the last one's."""
+
+    level: int = 0
+    began: float = 0.0
+    until: float = 0.0
+    reason: str = ""
+
+    def cooling(self, now: float) -> bool:
+        return now < self.until
+
+
+def after_failure(
+    state: Cooldown, bench: Bench, *, base: float | None, sent_at: float, now: float, reason: str
+) -> Cooldown:
+    """The cooldown after a failed attempt that was sent at `sent_at`.
+
+    Attempts that were under way when the cooldown began belong to it: they may lengthen it, never escalate it.
+    A cooldown never gets shorter by a failure.
+    """
+    if bench is Bench.NONE:
+        return state
+    if bench is Bench.LONG:
+        until = max(state.until, now + LONG)
+        return replace(state, began=now, until=until, reason=reason)
+    same_window = state.level > 0 and sent_at <= state.began
+    level = state.level - 1 if same_window else state.level
+    until = max(state.until, now + duration(base, level))
+    began = state.began if same_window else now
+    return Cooldown(level + 1, began, until, reason)
+
+
+def after_success(state: Cooldown, *, sent_at: float) -> Cooldown:
+    """Cleared, but only by a request that was sent after the cooldown began: an older one proves nothing."""
+    return Cooldown() if sent_at > state.began else state
+
+
+def duration(base: float | None, level: int) -> float:
+    """min(base * 2^level, cap); `base` is Retry-After, or None where upstream named none."""
+    exponent = min(level, 32)  # beyond the cap anyway, and no overflow
+    return min((DEFAULT_BASE if base is None else base) * 2.0**exponent, CAP)

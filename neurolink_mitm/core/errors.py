@@ -1,0 +1,165 @@
+"""What can go wrong upstream, and what each case means for the account and for the request.
+
+`RULES` is the whole policy: the first row that matches a `Failure` decides. Sources:
+[errors]  https://platform.claude.com/docs/en/api/errors
+[limits]  https://platform.claude.com/docs/en/api/rate-limits
+[stream]  https://platform.claude.com/docs/en/build-with-claude/streaming#error-events
+[cf]      https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Self
+
+import msgspec
+
+from neurolink_mitm.core.headers import Fields
+
+
+class Where(enum.Enum):
+    """At which point of an attempt it failed."""
+
+    STATUS = "status"  # the answer's head said so
+    EVENT = "first event"  # a 200 whose first event is an error
+    EMPTY = "empty"  # a 200 that ends before any content
+    NETWORK = "network"  # refused, reset, DNS, TLS, closed
+    TIMEOUT = "timeout"  # no first event in time
+
+
+class Bench(enum.Enum):
+    """What happens to the account."""
+
+    NONE = "none"
+    BACKOFF = "back-off"  # min(base * 2^level, cap), base from Retry-After
+    LONG = "5 min"
+
+
+class Then(enum.Enum):
+    """What happens to the request."""
+
+    RETURN = "returned as is"
+    NEXT = "next account"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One upstream attempt that came to nothing. `status` is None where no head arrived or a 200 proved hollow."""
+
+    where: Where
+    status: int | None
+    error_type: str
+    message: str
+    headers: Fields = field(default=(), repr=False)
+    sent: bool = True
+    """Whether upstream may have seen the request; a refused connection has not."""
+
+    @classmethod
+    def of_status(cls, status: int, body: bytes) -> Self:
+        """From an answer whose status is an error; the body is Anthropic's error form, or anything."""
+        error_type, message = read_error(body)
+        return cls(Where.STATUS, status, error_type or f"http_{status}", message)
+
+    @classmethod
+    def of_error_event(cls, data: bytes) -> Self:
+        """From the data of an `error` event."""
+        error_type, message = read_error(data)
+        return cls(Where.EVENT, None, error_type or "api_error", message)
+
+    @classmethod
+    def of_network(cls, error_type: str, message: str, *, sent: bool = True) -> Self:
+        return cls(Where.NETWORK, None, error_type, message, sent=sent)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row of the policy. What is empty matches anything."""
+
+    name: str
+    bench: Bench
+    then: Then
+    source: str
+    where: Where | None = None
+    statuses: frozenset[int] = frozenset()
+    error_type: str = ""
+    text: tuple[str, ...] = ()  # any of them occurs in the message, in lower case
+    transient: bool = False
+    """Likely to pass by itself: worth a second round when every account has failed so."""
+
+    def matches(self, failure: Failure) -> bool:
+        return (
+            self.where in (None, failure.where)
+            and (not self.statuses or failure.status in self.statuses)
+            and self.error_type in ("", failure.error_type)
+            and (not self.text or any(part in failure.message.lower() for part in self.text))
+        )
+
+
+def _codes(*codes: int) -> frozenset[int]:
+    return frozenset(codes)
+
+
+TRANSIENT = _codes(408, 500, 502, 503, 504, *range(520, 527), 529)
+
+RULES: tuple[Rule, ...] = (
+    Rule("rate limit", Bench.BACKOFF, Then.NEXT, "[errors] 429, [limits]", statuses=_codes(429)),
+    Rule("rate limit in stream", Bench.BACKOFF, Then.NEXT, "[stream]", Where.EVENT,
+         error_type="rate_limit_error"),
+    Rule("refused credential", Bench.LONG, Then.NEXT, "[errors] 401, 402, 403",
+         statuses=_codes(401, 402, 403)),
+    Rule("out of credit", Bench.LONG, Then.NEXT, "[errors] 400 of the account", Where.STATUS,
+         _codes(400), text=("credit balance is too low",)),
+    Rule("organization disabled", Bench.LONG, Then.NEXT, "[errors] 400 of the account",
+         Where.STATUS, _codes(400), text=("organization has been disabled",)),
+    Rule("overloaded", Bench.NONE, Then.NEXT, "[errors] overloaded_error", Where.STATUS,
+         _codes(400), "overloaded_error", transient=True),
+    Rule("gateway page", Bench.NONE, Then.NEXT, "[cf] a page inside an api_error", Where.STATUS,
+         _codes(400), "api_error", ("<html", "<!doctype html"), transient=True),
+    Rule("upstream trouble", Bench.NONE, Then.NEXT, "[errors] 5xx, [cf] 52x", statuses=TRANSIENT,
+         transient=True),
+    Rule("error in stream", Bench.NONE, Then.NEXT, "[stream]", Where.EVENT, transient=True),
+    Rule("empty answer", Bench.NONE, Then.NEXT, "[stream] no message_start", Where.EMPTY,
+         transient=True),
+    Rule("network", Bench.NONE, Then.NEXT, "RFC 9112 section 9.6", Where.NETWORK, transient=True),
+    Rule("out of time", Bench.NONE, Then.RETURN, "timeouts.total", Where.TIMEOUT,
+         error_type="total_timeout"),
+    Rule("timeout", Bench.NONE, Then.NEXT, "RFC 9110 section 15.6.5", Where.TIMEOUT,
+         transient=True),
+    Rule("the request's own fault", Bench.NONE, Then.RETURN, "[errors] 400, 404, 413, 422"),
+)  # fmt: skip
+"""Ordered; the last row matches everything."""
+
+
+def classify(failure: Failure) -> Rule:
+    """The first row that matches."""
+    return next(rule for rule in RULES if rule.matches(failure))
+
+
+class _Error(msgspec.Struct):
+    type: str = ""
+    message: str = ""
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _Error
+
+
+_decoder = msgspec.json.Decoder(_ErrorBody)
+
+
+def read_error(body: bytes) -> tuple[str, str]:
+    """Type and message of an error in Anthropic's form; of any other body its first 300 characters as message."""
+    try:
+        error = _decoder.decode(body).error
+    except msgspec.MsgspecError:
+        return "", body[:300].decode("utf-8", "replace")
+    return error.type, error.message
+
+
+def error_body(error_type: str, message: str, request_id: str = "") -> bytes:
+    """An error in Anthropic's form."""
+    body: dict[str, object] = {"type": "error", "error": {"type": error_type, "message": message}}
+    if request_id:
+        body["request_id"] = request_id
+    return msgspec.json.encode(body)

@@ -1,0 +1,158 @@
+"""The typed record of one client request, from its first byte to its last.
+
+Addons share it through `flow.metadata`; each fills in its own part. Times are seconds of the runtime's clock.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.answer import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
+from neurolink_mitm.core.config_values import Timeouts
+from neurolink_mitm.core.errors import Failure
+from neurolink_mitm.core.headers import Fields
+
+
+class Kind(enum.Enum):
+    """What sort of request this is; decides who answers it and how closely the answer is watched."""
+
+    LOCAL = "local"  # answered here
+    MESSAGES = "messages"  # POST /v1/messages
+    COUNT_TOKENS = "count_tokens"  # POST /v1/messages/count_tokens
+    API = "api"  # any other /v1/* path, on an account of the pool
+    FORWARD = "forward"  # anything else, with the caller's own credentials
+
+
+class Outcome(enum.StrEnum):
+    COMPLETE = "complete"
+    ERROR = "error"
+    TRUNCATED = "truncated"
+    CANCELLED = "client_cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer of our own in Anthropic's error form."""
+
+    status: int
+    error_type: str
+    message: str
+    retry_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Send the request on this account."""
+
+    account: Account
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait so many seconds, then ask again."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Give the client the latest answer that upstream itself gave."""
+
+
+Step = Try | Pause | Deliver | Reply
+Plan = Generator[Step, Failure | None, None]
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request sent upstream."""
+
+    number: int
+    account: Account | None
+    sent_at: float
+    status: int | None = None
+    failure: Failure | None = None
+    ended_at: float | None = None
+    cooldown: float = 0.0
+    backoff_level: int = 0
+    retry_after: float | None = None
+    upstream_request_id: str | None = None
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One client request and all that became of it."""
+
+    request_id: str
+    began_at: float
+    method: str = ""
+    path: str = ""
+    kind: Kind | None = None
+    model: str | None = None
+    stream: bool = False
+    tool_count: int = 0
+    session_id: str | None = None
+    user_agent: str = ""
+    trace_id: str = ""
+    span_id: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    plan: Plan | None = None
+    step: Step | None = None
+    why: str = ""
+    attempts: list[Attempt] = field(default_factory=list)
+    ready: bool = False
+    """Set when the request is fit to be sent, and cleared before each attempt: whatever breaks, sends nothing."""
+
+    answer: Answer = field(default_factory=OpaqueAnswer)
+    failure: Failure | None = None
+    outcome: Outcome | None = None
+    status: int | None = None
+    first_byte_at: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def account(self) -> Account | None:
+        """The account of the latest attempt."""
+        return self.attempts[-1].account if self.attempts else None
+
+    @property
+    def served(self) -> bool:
+        """Whether upstream's answer to the latest attempt is what the client gets."""
+        return bool(self.attempts) and self.attempts[-1].failure is None and self.answer.released
+
+    @property
+    def from_claude_code(self) -> bool:
+        return self.user_agent.startswith("claude-cli/")
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending it twice does no harm should upstream have acted on the first one."""
+        inference = self.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS)
+        return inference or self.method in ("GET", "HEAD", "OPTIONS")
+
+    def expect_answer(self, status: int, fields: Fields) -> Answer:
+        """A fresh reader for the head that has arrived."""
+        self.answer = _answer_for(self, status, fields)
+        return self.answer
+
+
+def _answer_for(exchange: Exchange, status: int, fields: Fields) -> Answer:
+    if exchange.plan is None:
+        return OpaqueAnswer()
+    types = _values(fields, b"content-type")
+    if _values(fields, b"content-encoding") not in (b"", b"identity"):
+        return OpaqueAnswer()  # can't be looked into
+    if status == 200 and types.startswith(b"text/event-stream"):
+        return StreamAnswer() if exchange.kind is Kind.MESSAGES else OpaqueAnswer()
+    may_be_empty = exchange.kind is Kind.API or status != 200
+    return WholeAnswer(status, may_be_empty=may_be_empty)
+
+
+def _values(fields: Fields, name: bytes) -> bytes:
+    return b",".join(value for key, value in fields if key.lower() == name).strip().lower()

@@ -1,0 +1,99 @@
+"""Header rules: what is ours to set, and what must not travel on.
+
+Fields are pairs of bytes in the order of the wire, as in RFC 9110 section 5 and in mitmproxy's `Headers.fields`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from email.utils import parsedate_to_datetime
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+HOP_BY_HOP = frozenset(
+    {b"connection", b"proxy-connection", b"keep-alive", b"te", b"trailer", b"upgrade",
+     b"proxy-authorization", b"proxy-authenticate", b"http2-settings"}
+)  # fmt: skip
+"""RFC 9110 section 7.6.1. `transfer-encoding` stays: it tells mitmproxy how the body is framed."""
+
+CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"cookie"})
+
+API_VERSION = b"2023-06-01"
+OAUTH_BETA = b"oauth-2025-04-20"
+
+
+def get(fields: Fields, name: bytes) -> str | None:
+    """The first value of `name` (in lower case)."""
+    for key, value in fields:
+        if key.lower() == name:
+            return value.decode("latin-1")
+    return None
+
+
+def without(fields: Fields, names: Iterable[bytes]) -> Fields:
+    """All fields but those named (in lower case)."""
+    drop = frozenset(names)
+    return tuple(field for field in fields if field[0].lower() not in drop)
+
+
+def end_to_end(fields: Fields) -> Fields:
+    """Without hop-by-hop fields, those included that `connection` names."""
+    named = get(fields, b"connection")
+    listed = {part.strip().lower().encode() for part in named.split(",")} if named else set()
+    return without(fields, HOP_BY_HOP | (listed - {b"transfer-encoding", b"content-length"}))
+
+
+def replace(fields: Fields, new: Mapping[bytes, bytes]) -> Fields:
+    """`new` instead of any fields of these names; each stays where the first of them stood, else goes last."""
+    left = dict(new)
+    result: list[tuple[bytes, bytes]] = []
+    for key, value in fields:
+        name = key.lower()
+        if name not in new:
+            result.append((key, value))
+        elif name in left:
+            result.append((key, left.pop(name)))
+    return (*result, *left.items())
+
+
+def credential_fields(token: str, *, oauth: bool) -> dict[bytes, bytes]:
+    """How an account shows itself to Anthropic: bearer for a subscription login, `x-api-key` for a key."""
+    secret = token.encode("latin-1")
+    return {b"authorization": b"Bearer " + secret} if oauth else {b"x-api-key": secret}
+
+
+def with_beta(fields: Fields, beta: bytes) -> Fields:
+    """`anthropic-beta` with `beta` among its comma-separated values."""
+    current = [value for key, value in fields if key.lower() == b"anthropic-beta"]
+    joined = b",".join(current)
+    if beta in (part.strip() for part in joined.split(b",")):
+        return fields
+    return replace(fields, {b"anthropic-beta": joined + b"," + beta if joined else beta})
+
+
+def for_account(fields: Fields, token: str, *, oauth: bool) -> Fields:
+    """What the client sent, with the account's credential in place of the client's."""
+    clean = without(end_to_end(fields), CREDENTIALS)
+    fresh = {b"accept-encoding": b"identity", **credential_fields(token, oauth=oauth)}
+    if get(clean, b"anthropic-version") is None:
+        fresh[b"anthropic-version"] = API_VERSION
+    result = replace(clean, fresh)
+    return with_beta(result, OAUTH_BETA) if oauth else result
+
+
+def retry_after(fields: Fields, now: float) -> float | None:
+    """Seconds to wait by `Retry-After`, given in seconds or as an HTTP date (RFC 9110 section 10.2.3)."""
+    value = get(fields, b"retry-after")
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        return _until_date(value, now)
+
+
+def _until_date(value: str, now: float) -> float | None:
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except ValueError:
+        return None

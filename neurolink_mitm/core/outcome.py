@@ -1,0 +1,24 @@
+"""What became of a request, once it is over."""
+
+from __future__ import annotations
+
+from neurolink_mitm.core.exchange import Exchange, Outcome
+
+
+def conclude(exchange: Exchange, *, status: int | None, now: float) -> None:
+    """Fill in the end of the record. `status` is what the client was sent; None where it got no answer."""
+    exchange.ended_at = now
+    exchange.status = status if exchange.status is None else exchange.status
+    exchange.outcome = exchange.outcome or _outcome(exchange, status)
+    if exchange.attempts and exchange.attempts[-1].ended_at is None:
+        exchange.attempts[-1].ended_at = now
+
+
+def _outcome(exchange: Exchange, status: int | None) -> Outcome:
+    if status is None or status >= 400:
+        return Outcome.ERROR
+    if not exchange.served:
+        return Outcome.COMPLETE  # answered here
+    if exchange.answer.error:
+        return Outcome.ERROR
+    return Outcome.COMPLETE if exchange.answer.complete else Outcome.TRUNCATED

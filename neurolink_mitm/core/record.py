@@ -1,0 +1,131 @@
+"""The rows of the journal: one per finished request, one per upstream attempt. Fields are those of docs/logs.md."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from neurolink_mitm.core.exchange import Attempt, Exchange, Kind
+from neurolink_mitm.core.redaction import redact
+
+
+class RequestRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished request. Times in milliseconds; tokens are null where the answer told none."""
+
+    timestamp: str
+    requestId: str
+    method: str
+    path: str
+    model: str | None
+    actualModel: str | None
+    provider: str | None
+    stream: bool
+    toolCount: int
+    account: str | None
+    accountType: str | None
+    responseStatus: int | None
+    responseTimeMs: float
+    ttfbMs: float | None
+    attempts: int
+    outcome: str
+    stopReason: str | None
+    inputTokens: int | None
+    outputTokens: int | None
+    cacheCreationTokens: int | None
+    cacheReadTokens: int | None
+    sessionId: str | None
+    why: str
+    traceId: str | None
+    spanId: str | None
+
+
+class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An upstream attempt. `errorType` is null where it was answered well."""
+
+    timestamp: str
+    requestId: str
+    attempt: int
+    account: str | None
+    accountType: str | None
+    provider: str
+    responseStatus: int | None
+    errorType: str | None
+    durationMs: float | None
+    cooldownMs: float
+    backoffLevel: int
+    retryAfter: float | None
+    upstreamRequestId: str | None
+
+
+def request_row(exchange: Exchange) -> RequestRow:
+    """The row of a finished exchange."""
+    account = exchange.account
+    usage = exchange.answer.usage
+    ended = exchange.ended_at if exchange.ended_at is not None else exchange.began_at
+    return RequestRow(
+        timestamp=iso(exchange.began_at),
+        requestId=exchange.request_id,
+        method=exchange.method,
+        path=redact(exchange.path),
+        model=exchange.model,
+        actualModel=usage.model or exchange.model,
+        provider="anthropic" if exchange.attempts else None,
+        stream=exchange.stream,
+        toolCount=exchange.tool_count,
+        account=account.label if account else None,
+        accountType=account.type if account else None,
+        responseStatus=exchange.status,
+        responseTimeMs=_ms(ended - exchange.began_at),
+        ttfbMs=_ms_since(exchange.first_byte_at, exchange.began_at),
+        attempts=len(exchange.attempts),
+        outcome=exchange.outcome or "error",
+        stopReason=usage.stop_reason,
+        inputTokens=usage.input_tokens,
+        outputTokens=usage.output_tokens,
+        cacheCreationTokens=usage.cache_creation_tokens,
+        cacheReadTokens=usage.cache_read_tokens,
+        sessionId=exchange.session_id,
+        why=redact(exchange.why),
+        traceId=exchange.trace_id or None,
+        spanId=exchange.span_id or None,
+    )
+
+
+def attempt_row(exchange: Exchange, attempt: Attempt) -> AttemptRow:
+    """The row of one attempt of an exchange."""
+    account = attempt.account
+    return AttemptRow(
+        timestamp=iso(attempt.sent_at),
+        requestId=exchange.request_id,
+        attempt=attempt.number,
+        account=account.label if account else None,
+        accountType=account.type if account else None,
+        provider="anthropic",
+        responseStatus=attempt.status,
+        errorType=attempt.failure.error_type if attempt.failure else None,
+        durationMs=_ms_since(attempt.ended_at, attempt.sent_at),
+        cooldownMs=_ms(attempt.cooldown),
+        backoffLevel=attempt.backoff_level,
+        retryAfter=attempt.retry_after,
+        upstreamRequestId=attempt.upstream_request_id,
+    )
+
+
+def worth_a_row(exchange: Exchange) -> bool:
+    """Probes and status pages are no traffic; a refused request is."""
+    return exchange.kind is not Kind.LOCAL or exchange.outcome != "complete"
+
+
+def iso(seconds: float) -> str:
+    """UTC, with milliseconds."""
+    stamp = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return stamp.replace("+00:00", "Z")
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)
+
+
+def _ms_since(moment: float | None, start: float) -> float | None:
+    return None if moment is None else _ms(moment - start)

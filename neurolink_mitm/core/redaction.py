@@ -1,0 +1,23 @@
+"""Takes secrets out of text that is about to be written."""
+
+from __future__ import annotations
+
+import re
+
+STARS = "***"
+
+_TOKEN = re.compile(
+    r"""
+    sk-ant-[A-Za-z0-9_-]{4,}              # Anthropic's keys and OAuth tokens
+  | \b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,}     # keys of OpenAI's form
+  | \beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*   # JSON web tokens
+  | \bAIza[A-Za-z0-9_-]{30,}              # Google API keys
+  | (?i:\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}
+    """,
+    re.VERBOSE,
+)
+
+
+def redact(text: str) -> str:
+    """`text` with whatever is shaped like a key or token replaced by stars."""
+    return _TOKEN.sub(STARS, text)

@@ -1,0 +1,95 @@
+"""Where a request belongs, read from its line and the few fields of its body that matter.
+
+The body (115 KB in the mean) is scanned, not decoded: history and tools stay raw bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from neurolink_mitm.core.exchange import Kind, Reply
+from neurolink_mitm.core.session import session_in_user_id
+
+MESSAGES_PATH = "/v1/messages"
+COUNT_TOKENS_PATH = "/v1/messages/count_tokens"
+
+LOCAL = frozenset(
+    {("GET", "/"), ("HEAD", "/"), ("GET", "/health"), ("HEAD", "/health"), ("GET", "/status"),
+     ("GET", "/v1/models")}
+)  # fmt: skip
+
+
+def kind_of(method: str, path: str) -> Kind:
+    """The kind of a request by its method and target; the query does not count."""
+    bare = path.partition("?")[0]
+    if (method, bare) in LOCAL:
+        return Kind.LOCAL
+    if method == "POST" and bare == MESSAGES_PATH:
+        return Kind.MESSAGES
+    if method == "POST" and bare == COUNT_TOKENS_PATH:
+        return Kind.COUNT_TOKENS
+    return Kind.API if bare.startswith("/v1/") else Kind.FORWARD
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a Messages request asks for."""
+
+    model: str
+    stream: bool
+    tool_count: int
+    session_id: str | None
+
+
+class _Metadata(msgspec.Struct):
+    user_id: str | None = None
+
+
+class _Body(msgspec.Struct):
+    model: str
+    messages: list[msgspec.Raw]
+    stream: bool | None = None
+    tools: list[msgspec.Raw] | None = None
+    metadata: _Metadata | None = None
+
+
+_decoder = msgspec.json.Decoder(_Body)
+
+
+def read_body(body: bytes) -> Asked:
+    """The fields of a Messages request that routing needs.
+
+    Raises:
+        ValueError: not JSON, or a field is missing or of the wrong type; the text is fit for the client.
+    """
+    try:
+        seen = _decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as e:
+        raise ValueError(_explain(e)) from e
+    return Asked(
+        model=seen.model,
+        stream=bool(seen.stream),
+        tool_count=len(seen.tools or ()),
+        session_id=session_in_user_id(seen.metadata.user_id if seen.metadata else None),
+    )
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, msgspec.ValidationError):
+        return str(error).replace(" - at `$.", " - at `").replace("Object missing", "missing")
+    if isinstance(error, RecursionError):
+        return "the body is nested too deeply"
+    return f"the body is not valid JSON: {error}"
+
+
+def check_model(model: str, known: Sequence[str]) -> Reply | None:
+    """None where the model can be asked for, else Anthropic's 404 with what can be."""
+    if model.startswith("claude-"):
+        return None
+    listed = ", ".join(known)
+    return Reply(
+        404, "not_found_error", f"model: {model!r:.120} is not served here. Ask for: {listed}"
+    )

@@ -1,0 +1,93 @@
+"""Server-sent events, read incrementally: bytes in, whole events out.
+
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class SseEvent:
+    """One dispatched event. `name` is `message` where the stream names none; `data` joins its lines by LF."""
+
+    name: str
+    data: bytes
+
+
+class SseReader:
+    """Splits a stream of chunks into events; any split gives the same events.
+
+    `feed` returns the events that the chunk completed. What is not yet a whole event waits inside:
+    `pending` holds these bytes exactly as they came, so a caller can forward whole events only.
+    """
+
+    __slots__ = ("_data", "_line", "_name", "_pending", "_started")
+
+    def __init__(self) -> None:
+        self._line: list[bytes] = []  # a line whose end has not come yet
+        self._pending: list[bytes] = []  # raw lines since the last event ended
+        self._name = ""
+        self._data: list[bytes] = []
+        self._started = False
+
+    @property
+    def pending(self) -> bytes:
+        """Bytes received after the last complete event."""
+        return b"".join((*self._pending, *self._line))
+
+    def feed(self, chunk: bytes) -> list[SseEvent]:
+        """Take the next bytes; return the events they completed, in order."""
+        events: list[SseEvent] = []
+        for line in self._complete_lines(chunk):
+            self._pending.append(line)
+            text = line.rstrip(b"\r\n")
+            if text:
+                self._field(text)
+            else:
+                self._end_event(events)
+        return events
+
+    def _complete_lines(self, chunk: bytes) -> list[bytes]:
+        """Lines with their ends. A last CR waits for what follows: it may be half of a CRLF."""
+        if b"\n" not in chunk and b"\r" not in chunk and not self._ends_in_cr():
+            if chunk:
+                self._line.append(chunk)
+            return []
+        lines = b"".join((*self._line, chunk)).splitlines(keepends=True)
+        self._line = [] if lines[-1].endswith(b"\n") else [lines.pop()]
+        if lines and not self._started:
+            self._started = True
+            self._skip_bom(lines)
+        return lines
+
+    def _ends_in_cr(self) -> bool:
+        return bool(self._line) and self._line[-1].endswith(b"\r")
+
+    def _skip_bom(self, lines: list[bytes]) -> None:
+        if lines[0].startswith(_BOM):
+            self._pending.append(_BOM)
+            lines[0] = lines[0][len(_BOM) :]
+
+    def _field(self, text: bytes) -> None:
+        name, _, value = text.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+        elif name == b"event":
+            self._name = value.decode("utf-8", "replace")
+
+    def _end_event(self, events: list[SseEvent]) -> None:
+        if self._data:
+            events.append(SseEvent(self._name or "message", b"\n".join(self._data)))
+            self._data = []
+        self._name = ""
+        self._pending.clear()
+
+
+def encode(name: str, data: bytes) -> bytes:
+    """An event as bytes for the wire; `data` must be a single line, as JSON is."""
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), data)

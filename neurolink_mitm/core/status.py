@@ -1,0 +1,144 @@
+"""What the proxy says of itself: `/health` and `/status`. Times are ISO 8601 in UTC; `uptime` is in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from neurolink_mitm import __version__
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.pool import Pool, Standing
+from neurolink_mitm.core.record import iso
+
+
+class Counted(Protocol):
+    """Totals since the start."""
+
+    attempts: int
+    requests: int
+    success: int
+    errors: int
+    rate_limits: int
+
+
+class Running(Protocol):
+    """What of a running proxy is reported."""
+
+    @property
+    def config(self) -> Config: ...
+    @property
+    def pool(self) -> Pool: ...
+    @property
+    def totals(self) -> Counted: ...
+    @property
+    def pid(self) -> int: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def passthrough(self) -> bool: ...
+    @property
+    def started_at(self) -> float: ...
+    @property
+    def config_path(self) -> str | None: ...
+    @property
+    def config_errors(self) -> Sequence[str]: ...
+
+
+def banner() -> dict[str, object]:
+    """For `GET /`."""
+    return {"name": "neurolink", "version": __version__, "status": "/status"}
+
+
+def health(running: Running, now: float) -> dict[str, object]:
+    """For `GET /health`."""
+    return {
+        "status": "ok",
+        "strategy": _strategy(running),
+        "uptime": round(now - running.started_at, 1),
+        "version": __version__,
+    }
+
+
+def report(running: Running, now: float) -> dict[str, object]:
+    """For `GET /status`."""
+    return {
+        "status": "running",
+        "pid": running.pid,
+        "host": running.host,
+        "port": running.port,
+        "strategy": _strategy(running),
+        "uptime": round(now - running.started_at, 1),
+        "version": __version__,
+        "stats": _stats(running, now),
+        "fallbackChain": [],
+        "translator": None,
+        "config": {
+            "path": running.config_path,
+            "loadedAt": iso(running.started_at),
+            "errors": list(running.config_errors),
+        },
+    }
+
+
+def _strategy(running: Running) -> str:
+    return "passthrough" if running.passthrough else running.pool.strategy
+
+
+def _stats(running: Running, now: float) -> dict[str, object]:
+    totals, pool = running.totals, running.pool
+    return {
+        "totalAttempts": totals.attempts,
+        "totalRequests": totals.requests,
+        "totalSuccess": totals.success,
+        "totalErrors": totals.errors,
+        "totalRateLimits": totals.rate_limits,
+        "primaryAccount": _primary(running),
+        "accounts": [_account(a, pool.standing(a.key), now) for a in pool.accounts],
+    }
+
+
+def _primary(running: Running) -> dict[str, object]:
+    wanted = running.config.routing.primary_account
+    first = running.pool.accounts[0] if running.pool.accounts else None
+    found = first is not None and wanted in (first.label, first.key)
+    return {
+        "configured": wanted,
+        "key": first.key if first else None,
+        "label": first.label if first else None,
+        "source": "configured" if found else "fallback",
+    }
+
+
+def _account(account: Account, standing: Standing, now: float) -> dict[str, object]:
+    tally, cooldown = standing.tally, standing.cooldown
+    cooling = cooldown.cooling(now)
+    return {
+        "label": account.label,
+        "key": account.key,
+        "type": account.type,
+        "attempts": tally.attempts,
+        "success": tally.success,
+        "errors": tally.errors,
+        "rateLimits": tally.rate_limits,
+        "backoffLevel": cooldown.level,
+        "cooling": cooling,
+        "coolingUntil": iso(cooldown.until) if cooling else None,
+        "reason": _reason(account, cooldown.reason if cooling else None),
+        "lastAttemptAt": _when(tally.last_attempt_at),
+        "lastErrorAt": _when(tally.last_error_at),
+        "lastError": tally.last_error,
+        "quota": None,
+    }
+
+
+def _reason(account: Account, cooling: str | None) -> str | None:
+    if account.disabled:
+        return f"disabled: {account.disabled}"
+    return cooling if account.enabled else "not enabled"
+
+
+def _when(moment: float | None) -> str | None:
+    return None if moment is None else iso(moment)

@@ -1,0 +1,165 @@
+"""Stored credentials: the token store and the legacy file, from bytes to values.
+
+Times in these files are milliseconds since the epoch, here they are seconds. Unknown fields are
+let pass. What can't be read raises `ValueError` with a message that holds no content of the file.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import msgspec
+
+from neurolink_mitm.core.secret import Secret
+
+PROVIDER = "anthropic:"
+LEGACY_LABEL = "default"
+_LONGEST_LABEL = 64
+_PRINTABLE = re.compile(r"[!-~]+")
+_OAUTH_PREFIX = "sk-ant-oat"
+
+AccountType = Literal["oauth", "api_key"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAccount:
+    """A login or key as it was written down. Times in seconds since the epoch."""
+
+    label: str
+    access_token: Secret
+    refresh_token: Secret | None = None
+    expires_at: float | None = None
+    account_uuid: str | None = None
+    organization_uuid: str | None = None
+    organization_name: str | None = None
+    email: str | None = None
+    disabled: str | None = None
+    """Why it takes no requests until the next login; None if it does."""
+
+    @property
+    def type(self) -> AccountType:
+        return account_type(self.access_token)
+
+
+def account_type(token: Secret) -> AccountType:
+    """Tokens of a subscription login start with `sk-ant-oat`; anything else is an API key."""
+    return "oauth" if token.reveal().startswith(_OAUTH_PREFIX) else "api_key"
+
+
+def check_label(text: str) -> str:
+    """The label, which appears in headers and logs; `ValueError` if it can't stand there."""
+    if not text or len(text) > _LONGEST_LABEL or text != text.strip() or not text.isprintable():
+        raise ValueError(
+            f"must be 1 to {_LONGEST_LABEL} printable characters, without spaces at the ends"
+        )
+    return text
+
+
+def check_token(text: str) -> str:
+    """The key or token without space around it; `ValueError` if it can't stand in a header."""
+    token = text.strip()
+    if not token:
+        raise ValueError("must not be empty")
+    if not _PRINTABLE.fullmatch(token):
+        raise ValueError("must be printable ASCII characters without spaces")
+    return token
+
+
+class _Tokens(msgspec.Struct, rename="camel"):
+    access_token: str
+    refresh_token: str | None = None
+    expires_at: float | None = None
+
+
+class _Identity(msgspec.Struct, rename="camel"):
+    uuid: str | None = None
+    email: str | None = None
+    organization_uuid: str | None = None
+    organization_name: str | None = None
+
+
+class _Disabled(msgspec.Struct):
+    reason: str | None = None
+
+
+class _Entry(msgspec.Struct):
+    tokens: _Tokens
+    account: _Identity | None = None
+    disabled: _Disabled | None = None
+
+
+class _Store(msgspec.Struct):
+    # raw: entries of other providers may have any shape
+    providers: dict[str, msgspec.Raw] = {}
+
+
+class _Legacy(msgspec.Struct):
+    oauth: _Tokens | None = None
+
+
+def parse_token_store(data: bytes) -> tuple[StoredAccount, ...]:
+    """The Anthropic accounts of a `tokens.json`, in its order.
+
+    `{"version": "2.0", "providers": {"anthropic:work": {"tokens": {…}, "account": {…}, …}}}`
+    """
+    store = _decode(data, _Store)
+    return tuple(
+        _stored(key, entry) for key, entry in store.providers.items() if key.startswith(PROVIDER)
+    )
+
+
+def parse_legacy(data: bytes) -> StoredAccount | None:
+    """The account of an `anthropic-credentials.json`: `{"oauth": {"accessToken": …, …}}`."""
+    legacy = _decode(data, _Legacy)
+    if legacy.oauth is None:
+        return None
+    return _account(LEGACY_LABEL, _Entry(legacy.oauth), "oauth")
+
+
+def _stored(key: str, raw: msgspec.Raw) -> StoredAccount:
+    where = f"providers[{msgspec.json.encode(key).decode()}]"
+    try:
+        label = check_label(key.removeprefix(PROVIDER))
+    except ValueError as e:
+        raise ValueError(f"{where}: the label {e}") from None
+    return _account(label, _decode(raw, _Entry, f"{where}: "), f"{where}.tokens")
+
+
+def _account(label: str, entry: _Entry, where: str) -> StoredAccount:
+    tokens, identity, disabled = entry.tokens, entry.account or _Identity(), entry.disabled
+    return StoredAccount(
+        label=label,
+        access_token=_token(tokens.access_token, f"{where}.accessToken"),
+        refresh_token=(
+            _token(tokens.refresh_token, f"{where}.refreshToken") if tokens.refresh_token else None
+        ),
+        # 0 is written for tokens that don't expire
+        expires_at=tokens.expires_at / 1000 if tokens.expires_at else None,
+        account_uuid=identity.uuid or None,
+        organization_uuid=identity.organization_uuid or None,
+        organization_name=identity.organization_name or None,
+        email=identity.email or None,
+        disabled=(disabled.reason or "disabled") if disabled else None,
+    )
+
+
+def _token(text: str, where: str) -> Secret:
+    try:
+        return Secret(check_token(text))
+    except ValueError as e:
+        raise ValueError(f"{where} {e}") from None
+
+
+def _decode(data: bytes | msgspec.Raw, kind: type[T], where: str = "") -> T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.MsgspecError as e:
+        # its messages name types and places, never values
+        raise ValueError(f"{where}{e}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{where}not UTF-8") from None
+    except RecursionError:
+        raise ValueError(f"{where}nested too deeply") from None

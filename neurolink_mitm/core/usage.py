@@ -1,0 +1,87 @@
+"""What an answer says of itself: tokens by kind, stop reason, model.
+
+Source: https://platform.claude.com/docs/en/build-with-claude/streaming#event-types
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+
+class _Counts(msgspec.Struct):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+
+
+class _Message(msgspec.Struct):
+    model: str | None = None
+    stop_reason: str | None = None
+    usage: _Counts | None = None
+
+
+class _MessageStart(msgspec.Struct):
+    message: _Message
+
+
+class _MessageDelta(msgspec.Struct):
+    delta: _Message | None = None
+    usage: _Counts | None = None
+
+
+_start = msgspec.json.Decoder(_MessageStart)
+_delta = msgspec.json.Decoder(_MessageDelta)
+_whole = msgspec.json.Decoder(_Message)
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens of one answer, as far as it has said so. Counts are cumulative, not increments."""
+
+    model: str | None = None
+    stop_reason: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    cache_read_tokens: int | None = None
+
+    def see_event(self, name: str, data: bytes) -> None:
+        """Read one streamed event; what can't be read changes nothing."""
+        try:
+            if name == "message_start":
+                self._see_message(_start.decode(data).message)
+            elif name == "message_delta":
+                event = _delta.decode(data)
+                self._see_message(event.delta or _Message())
+                self._see_counts(event.usage)
+        except msgspec.MsgspecError:
+            return
+
+    def see_whole(self, body: bytes) -> None:
+        """Read the body of an answer that was not streamed."""
+        try:
+            self._see_message(_whole.decode(body))
+        except msgspec.MsgspecError:
+            return
+
+    def _see_message(self, message: _Message) -> None:
+        self.model = message.model or self.model
+        self.stop_reason = message.stop_reason or self.stop_reason
+        self._see_counts(message.usage)
+
+    def _see_counts(self, counts: _Counts | None) -> None:
+        if counts is None:
+            return
+        self.input_tokens = _newer(counts.input_tokens, self.input_tokens)
+        self.output_tokens = _newer(counts.output_tokens, self.output_tokens)
+        self.cache_creation_tokens = _newer(
+            counts.cache_creation_input_tokens, self.cache_creation_tokens
+        )
+        self.cache_read_tokens = _newer(counts.cache_read_input_tokens, self.cache_read_tokens)
+
+
+def _newer(new: int | None, old: int | None) -> int | None:
+    return old if new is None else new

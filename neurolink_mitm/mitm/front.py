@@ -1,0 +1,87 @@
+"""The client's side of a connection: mitmproxy's HTTP/1.1 server, with bounds, and errors in Anthropic's form."""
+
+from __future__ import annotations
+
+from mitmproxy.net.http import http1
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http._base import HttpEvent
+from mitmproxy.proxy.layers.http._events import (
+    ResponseData,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
+from mitmproxy.proxy.layers.http._http1 import Http1Server
+
+from neurolink_mitm.core.exchange import Reply
+from neurolink_mitm.mitm.compat import status_of
+from neurolink_mitm.mitm.hooks import error_response
+
+MAX_HEAD = 64 * 1024
+MAX_PIPELINED = 1024 * 1024
+"""Bytes a client may send ahead while its last request is still being answered."""
+
+_TYPES = {408: "timeout_error", 413: "request_too_large", 502: "api_error"}
+
+
+def error_bytes(status: int, message: str) -> bytes:
+    """A whole answer that also says goodbye: after it the connection is closed."""
+    error_type = _TYPES.get(status, "invalid_request_error")
+    response = error_response(Reply(status, error_type, message))
+    response.headers["connection"] = "close"
+    raw: bytes = http1.assemble_response(response)
+    return raw
+
+
+def _chunk(data: bytes) -> bytes:
+    """RFC 9112 section 7.1."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class Front(Http1Server):
+    """Reads requests; one at a time is answered, what a client sends ahead waits."""
+
+    _chunked = False
+
+    def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
+        for command in super().read_headers(event):
+            # The parent sends nothing from here but an HTML page for a head it can't read.
+            if isinstance(command, commands.SendData):
+                command = commands.SendData(self.conn, error_bytes(400, "malformed request head"))
+            yield command
+        if self.waits_for_head and len(self.buf) > MAX_HEAD:
+            yield from self.refuse(431, f"request head over {MAX_HEAD // 1024} KiB")
+
+    def wait(self, event: events.Event) -> CommandGenerator[None]:
+        yield from super().wait(event)
+        if len(self.buf) > MAX_PIPELINED and self.state == self.wait:
+            yield commands.CloseConnection(self.conn)
+
+    def send(self, event: HttpEvent) -> CommandGenerator[None]:
+        if isinstance(event, ResponseData) and event.data:  # the parent asks the headers each time
+            yield commands.SendData(self.conn, _chunk(event.data) if self._chunked else event.data)
+            return
+        if isinstance(event, ResponseHeaders):
+            coding = event.response.headers.get("transfer-encoding", "")
+            self._chunked = "chunked" in coding.lower()
+        if isinstance(event, ResponseProtocolError) and not self.response:
+            status = status_of(event.code)
+            if status is not None:
+                yield from self.refuse(status, event.message)
+                return
+        yield from super().send(event)
+
+    def refuse(self, status: int, message: str) -> CommandGenerator[None]:
+        """Answer with an error and close."""
+        yield commands.SendData(self.conn, error_bytes(status, message))
+        yield commands.CloseConnection(self.conn)
+        self.state = self.done
+
+    @property
+    def waits_for_head(self) -> bool:
+        return bool(self.state == self.read_headers)
+
+    @property
+    def mid_request(self) -> bool:
+        """The client has begun a request and not finished it."""
+        return bool(self.buf) if self.waits_for_head else bool(self.state == self.read_body)

@@ -1,0 +1,57 @@
+"""Events that a PoolStream adds to mitmproxy's own, and helpers for the addons that hear them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mitmproxy import http
+from mitmproxy.proxy.commands import StartHook
+
+from neurolink_mitm.core.errors import error_body
+from neurolink_mitm.core.exchange import Exchange, Reply
+
+EXCHANGE = "neurolink"
+
+
+@dataclass
+class AttemptHook(StartHook):
+    """`attempt(flow)`: the request is about to be sent upstream.
+
+    `flow.request` is what the client sent, anew for each attempt. Addons choose where it goes and change it for that;
+    they set `Exchange.ready`, or `flow.response` to answer without upstream.
+    """
+
+    name = "attempt"
+    flow: http.HTTPFlow
+
+
+@dataclass
+class AttemptFailedHook(StartHook):
+    """`attempt_failed(flow)`: nothing of this attempt has reached the client, and nothing will.
+
+    `Exchange.failure` says what happened; `flow.response` is upstream's answer if there was a whole one. Addons set
+    `Exchange.step` to what is to happen next.
+    """
+
+    name = "attempt_failed"
+    flow: http.HTTPFlow
+
+
+def exchange_of(flow: http.HTTPFlow) -> Exchange | None:
+    """The record of this flow, once the first addon has made it."""
+    found = flow.metadata.get(EXCHANGE)
+    return found if isinstance(found, Exchange) else None
+
+
+def json_response(status: int, body: bytes) -> http.Response:
+    """An answer of our own."""
+    return http.Response.make(status, body, {"content-type": "application/json"})
+
+
+def error_response(reply: Reply, request_id: str = "") -> http.Response:
+    """An error of our own, in Anthropic's form."""
+    body = error_body(reply.error_type, reply.message, request_id)
+    response = json_response(reply.status, body)
+    if reply.retry_after is not None:
+        response.headers["retry-after"] = str(reply.retry_after)
+    return response

@@ -1,0 +1,113 @@
+"""Makes a master, lean or with mitmweb's window, runs it, and ends it gently."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mitmproxy import options
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.master import Master
+
+from neurolink_mitm.mitm.lean import LeanMaster
+
+DRAIN = 30.0
+"""Seconds that streams under way get to finish once the proxy is told to stop."""
+_POLL = 0.05
+
+
+class NotListeningError(RuntimeError):
+    """The address could not be bound."""
+
+    def __init__(self, cause: BaseException | None) -> None:
+        self.in_use = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
+        super().__init__(str(cause) if cause else "no server was started")
+
+
+def make_master(
+    *, in_browser: bool, addons: Sequence[object], settings: Mapping[str, Any]
+) -> Master:
+    """A master with these addons where `-s` would put them. To be called in a running event loop."""
+    opts = options.Options()
+    master: Master = _web_master(opts) if in_browser else LeanMaster(opts)
+    chain = master.addons.chain
+    place = chain.index(master.addons.get("nextlayer"))  # the first to choose a layer has its way
+    chain[place:place] = [master.addons.register(addon) for addon in addons]
+    opts.update(**settings)
+    return master
+
+
+def _web_master(opts: options.Options) -> Master:
+    from mitmproxy.tools.web.master import WebMaster  # tornado and more, only to look inside
+
+    return WebMaster(opts, with_termlog=False)
+
+
+def listening_port(master: Master) -> int:
+    """The port that is served, once the master runs.
+
+    Raises:
+        NotListeningError: there is none.
+    """
+    server = master.addons.get("proxyserver")
+    addresses = server.listen_addrs()
+    if not addresses:
+        causes = [instance.last_exception for instance in server.servers]
+        raise NotListeningError(next((c for c in causes if c), None))
+    return int(addresses[0][1])
+
+
+def web_url(master: Master) -> str:
+    """Where mitmweb shows its page, with the token that opens it; empty for a lean master."""
+    if isinstance(master, LeanMaster):
+        return ""
+    # 11.0 has no such attribute, and no token
+    plain = f"http://{master.options.web_host}:{master.options.web_port}/"
+    return str(getattr(master, "web_url", plain))
+
+
+async def run(master: Master, busy: Callable[[], int], limit: float = DRAIN) -> None:
+    """Run until SIGTERM or Ctrl-C; then take no more, let streams finish, and stop. A second signal stops at once."""
+    loop = asyncio.get_running_loop()
+    signals = 0
+    drains: set[asyncio.Task[None]] = set()
+
+    def stop() -> None:
+        nonlocal signals
+        signals += 1
+        if signals > 1:
+            master.shutdown()
+        else:
+            drains.add(asyncio.ensure_future(_drain(master, busy, limit)))
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        await master.run()
+    finally:
+        for task in drains:
+            task.cancel()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def _drain(master: Master, busy: Callable[[], int], limit: float) -> None:
+    server: Proxyserver = master.addons.get("proxyserver")
+    await server.servers.update([])
+    await _until(lambda: not busy(), limit)
+    for handler in list(server.connections.values()):  # idle ones, kept alive by their clients
+        client = handler.transports.get(handler.client)
+        if client and client.handler:
+            client.handler.cancel("the proxy stops")
+    await _until(lambda: not server.connections, 1.0)
+    master.shutdown()
+
+
+async def _until(reached: Callable[[], bool], limit: float) -> None:
+    deadline = asyncio.get_running_loop().time() + limit
+    # mitmproxy has no event for either thing we wait for
+    while not reached() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - see above
+        await asyncio.sleep(_POLL)

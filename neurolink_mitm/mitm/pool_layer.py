@@ -1,0 +1,224 @@
+"""The HTTP layer of one client connection: mitmproxy's, with our streams, timers, and upstreams that can be dropped."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+
+from mitmproxy.connection import Connection, Server
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http import (
+    GetHttpConnection,
+    GetHttpConnectionCompleted,
+    HttpLayer,
+    HTTPMode,
+)
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._events import RequestProtocolError, ResponseData
+
+from neurolink_mitm.mitm.compat import CLIENT_LEFT
+from neurolink_mitm.mitm.front import Front
+from neurolink_mitm.mitm.pool_stream import GetUpstream, PoolStream, TimeIsUp
+
+CLIENT_PATIENCE = 60.0
+"""Seconds without a byte after which a client that has sent half a request is hung up on."""
+
+
+RunNow = Callable[[commands.StartHook], bool]
+
+
+def never(hook: commands.StartHook) -> bool:
+    """Leaves every hook to mitmproxy."""
+    return False
+
+
+class PoolLayer(HttpLayer):
+    """Holds the streams of one client connection and wakes them when their time is up.
+
+    One timer serves all streams: each would otherwise keep its request's body alive until its longest limit.
+    """
+
+    streams: dict[int, PoolStream]  # type: ignore[assignment]  # a narrower value type
+
+    def __init__(self, context: Context, run_now: RunNow = never, *, frugal: bool = False) -> None:
+        """`run_now` runs a hook if it can at once; `frugal` keeps no body longer than it is needed."""
+        super().__init__(context, HTTPMode.transparent)
+        self._run_now = run_now
+        self.frugal = frugal
+        self.front = Front(context.fork())
+        self.connections[context.client] = self.front
+        self._timers: dict[commands.RequestWakeup, float] = {}
+        self._client_deadline = math.inf
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        """Hooks that need not wait are run on the spot, and what goes to one peer goes in one write.
+
+        Both are for speed alone: a hook costs a task and two turns of the loop otherwise, and a
+        system call is dear. The reply to a hook is handled after the event that caused it.
+        """
+        sends: list[commands.SendData] = []
+        todo = deque([event])
+        while todo:
+            for command in self._commands_for(todo.popleft()):
+                if isinstance(command, commands.StartHook) and self._run_now(command):
+                    todo.append(events.HookCompleted(command))
+                elif isinstance(command, commands.SendData) and _same_peer(sends, command):
+                    sends.append(command)
+                else:
+                    yield from _merged(sends)
+                    sends = [command] if isinstance(command, commands.SendData) else []
+                    if not sends:
+                        yield command
+        yield from _merged(sends)
+
+    def _commands_for(self, event: events.Event) -> CommandGenerator[None]:
+        if isinstance(event, events.Wakeup) and event.command in self._timers:
+            yield from self._wake_due(event)
+            return
+        if isinstance(event, events.ConnectionEvent) and event.connection not in self.connections:
+            return  # a late word from an upstream that was dropped
+        if not isinstance(event, events.DataReceived):
+            yield from super()._handle_event(event)
+        elif event.connection is self.context.client:
+            yield from super()._handle_event(event)
+            yield from self._watch_client()
+        else:
+            upstream = _Joined(self.connections[event.connection])
+            yield from self.event_to_child(upstream, event)
+
+    def make_stream(self, stream_id: int) -> CommandGenerator[None]:
+        self._forget_dead_upstreams()
+        self.streams[stream_id] = PoolStream(self.context.fork(), stream_id, self)
+        yield from self.event_to_child(self.streams[stream_id], events.Start())
+
+    # Timers
+
+    def wake(self, at: float) -> CommandGenerator[None]:
+        """See that a stream which waits until `at` (monotonic seconds) is woken then."""
+        if at < min(self._timers.values(), default=math.inf):
+            timer = commands.RequestWakeup(max(0.0, at - time.monotonic()))
+            self._timers[timer] = at
+            yield timer
+            self.command_sources.pop(timer, None)  # ours, not the stream's that asked first
+
+    def _wake_due(self, event: events.Wakeup) -> CommandGenerator[None]:
+        self._timers.pop(event.command, None)
+        now = time.monotonic()
+        for stream in list(self.streams.values()):
+            if stream.wake_at <= now:
+                yield from self._time_is_up(stream)
+        if self._client_deadline <= now:
+            yield from self._hang_up()
+        pending = (stream.wake_at for stream in self.streams.values())
+        next_at = min(*pending, self._client_deadline, math.inf)
+        if next_at < math.inf:
+            yield from self.wake(next_at)
+
+    def _time_is_up(self, stream: PoolStream) -> CommandGenerator[None]:
+        stream.wake_at = math.inf
+        if stream.connecting is None:
+            yield from self.event_to_child(stream, TimeIsUp(stream.stream_id))
+        else:
+            yield from self._give_up_connecting(stream, stream.connecting)
+
+    # The client
+
+    def _watch_client(self) -> CommandGenerator[None]:
+        self._client_deadline = math.inf
+        if self.front.mid_request:
+            self._client_deadline = time.monotonic() + CLIENT_PATIENCE
+            yield from self.wake(self._client_deadline)
+
+    def _hang_up(self) -> CommandGenerator[None]:
+        self._client_deadline = math.inf
+        if self.front.mid_request:
+            message = "the rest of the request did not come"
+            yield from self.front.refuse(408, message)
+            for stream in list(self.streams.values()):
+                left = RequestProtocolError(stream.stream_id, message, CLIENT_LEFT)
+                yield from self.event_to_child(stream, left)
+
+    # Upstreams
+
+    def knows(self, connection: Connection) -> bool:
+        """Whether an upstream connection is still in use here."""
+        return connection in self.connections
+
+    def forget(self, connection: Connection) -> None:
+        """Hear nothing more of an upstream connection: it belonged to an attempt that is over."""
+        handler = self.connections.get(connection)
+        # A proxied connection is two: the tunnel's and the one inside it, with one handler.
+        for known in [c for c, h in self.connections.items() if h is handler]:
+            if known is not self.context.client:
+                del self.connections[known]
+
+    def _give_up_connecting(
+        self, stream: PoolStream, command: GetHttpConnection
+    ) -> CommandGenerator[None]:
+        """The connection took too long: tell the stream, and end what is still under way."""
+        for server, waiting in list(self.waiting_for_establishment.items()):
+            if command in waiting and isinstance(server, Server):
+                waiting.remove(command)
+                server.error = "connecting took too long"  # nobody shall wait for it again
+                yield commands.CloseConnection(server)
+        self.command_sources.pop(command, None)
+        failed = GetHttpConnectionCompleted(command, (None, GetUpstream.TIMED_OUT))
+        yield from self.event_to_child(stream, failed)
+
+    def _forget_dead_upstreams(self) -> None:
+        """mitmproxy keeps every connection for as long as the client stays; a pool goes through many."""
+        dead = [c for c in self.connections if isinstance(c, Server) and self._is_dead(c)]
+        for connection in dead:
+            del self.connections[connection]
+
+    def _is_dead(self, connection: Server) -> bool:
+        waiting = connection in self.waiting_for_establishment
+        return not waiting and not connection.connected
+
+
+def _same_peer(sends: list[commands.SendData], command: commands.SendData) -> bool:
+    return bool(sends) and sends[0].connection is command.connection
+
+
+def _merged(sends: list[commands.SendData]) -> CommandGenerator[None]:
+    """Several sends to one connection as one."""
+    if len(sends) == 1:
+        yield sends[0]
+    elif sends:
+        yield commands.SendData(sends[0].connection, b"".join(send.data for send in sends))
+
+
+class _Joined(layer.Layer):
+    """An upstream's layer, whose data of one read reach the stream as one event.
+
+    A streamed answer comes in many small chunks, and each would pass through all layers by itself.
+    """
+
+    def __init__(self, inner: layer.Layer) -> None:
+        self._inner = inner
+
+    def handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        parts: list[ResponseData] = []
+        for command in self._inner.handle_event(event):
+            if isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseData):
+                parts.append(command.event)
+                continue
+            if parts:
+                yield _joined(parts)
+                parts = []
+            yield command
+        if parts:
+            yield _joined(parts)
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        return self.handle_event(event)
+
+
+def _joined(parts: list[ResponseData]) -> ReceiveHttp:
+    if len(parts) == 1:
+        return ReceiveHttp(parts[0])
+    return ReceiveHttp(ResponseData(parts[0].stream_id, b"".join(part.data for part in parts)))

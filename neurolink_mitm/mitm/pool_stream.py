@@ -1,0 +1,484 @@
+"""One client request, sent upstream as often as it takes: mitmproxy's `HttpStream` with failover inside the flow.
+
+The head of an answer is held back until the answer is known to be good. Until then an attempt may fail unseen: the
+`attempt_failed` hook is asked what to do, and the request goes out again. This class knows how to hold, resend, time
+out and close well. What to do is decided by the addons, and in `core`.
+
+    request whole ──▶ `request` ──▶ `attempt` ──▶ connect ──▶ send ──▶ hold ──▶ release ──▶ pass on ──▶ `response`
+                                        ▲                       │
+                                        └── `attempt_failed` ◀──┘
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mitmproxy import flow, http
+from mitmproxy.connection import Connection, Server
+from mitmproxy.proxy import events
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http import (
+    DropStream,
+    GetHttpConnection,
+    HttpErrorHook,
+    HttpRequestHeadersHook,
+    HttpRequestHook,
+    HttpResponseHeadersHook,
+    HttpResponseHook,
+    HttpStream,
+    SendHttp,
+)
+from mitmproxy.proxy.layers.http._base import HttpEvent
+from mitmproxy.proxy.layers.http._events import (
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
+
+from neurolink_mitm.core import headers
+from neurolink_mitm.core.errors import Failure, Where
+from neurolink_mitm.core.exchange import Deliver, Exchange, Kind, Outcome, Pause, Reply, Try
+from neurolink_mitm.mitm.compat import CANCEL
+from neurolink_mitm.mitm.hooks import (
+    AttemptFailedHook,
+    AttemptHook,
+    error_response,
+    exchange_of,
+)
+
+if TYPE_CHECKING:
+    from neurolink_mitm.mitm.pool_layer import PoolLayer
+
+MAX_BODY = 64 * 1024 * 1024
+GRACE = 2.0
+"""Seconds after the first event at which the client gets to see it, content or not."""
+DISCARD = 30.0
+"""Seconds a client may go on sending a body that has been refused."""
+
+Commands = CommandGenerator[None]
+
+
+@dataclass
+class TimeIsUp(HttpEvent):
+    """The moment that a stream waited for (`wake_at`) has come."""
+
+
+@dataclass(eq=False)
+class GetUpstream(GetHttpConnection):
+    """A connection for one attempt: one that has failed before is never handed out again."""
+
+    TIMED_OUT: ClassVar[str] = "connect timed out"
+
+    def connection_spec_matches(self, connection: Connection) -> bool:
+        return super().connection_spec_matches(connection) and connection.error is None
+
+
+class PoolStream(HttpStream):
+    """See the module. States are methods, as in the parent; `wake_at` and `_on_time` are the one pending timeout."""
+
+    received: http.Request
+    exchange: Exchange
+
+    def __init__(self, context: Context, stream_id: int, pool: PoolLayer) -> None:
+        super().__init__(context, stream_id)
+        self.pool = pool
+        self.wake_at = math.inf
+        self.connecting: GetUpstream | None = None
+        self._on_time: Callable[[], Commands] = self._nothing
+        self._total_until = math.inf
+        self._last_data = 0.0
+        self._held: list[bytes] = []
+        self._upstream: Connection | None = None
+        self._head: http.Response | None = None
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        if isinstance(event, (ResponseData, ResponseHeaders, ResponseEndOfMessage)):
+            yield from self.server_state(event)
+        elif isinstance(event, TimeIsUp):
+            yield from self._on_time()
+        else:
+            yield from super()._handle_event(event)
+
+    # The client's request
+
+    def check_body_size(self, request: bool) -> CommandGenerator[bool]:
+        """In place of the parent's, which answers with a page of HTML. Upstream's answers aren't collected here."""
+        if request and self._expected_size() > MAX_BODY:
+            yield from self._refuse_body()
+            return True
+        return False
+
+    def _refuse_body(self) -> Commands:
+        if not self.request_body_buf:
+            yield HttpRequestHeadersHook(self.flow)  # nobody has seen this flow yet
+        self.request_body_buf.clear()
+        self.client_state = self.state_discard
+        limit = f"the request body is over {MAX_BODY // 1024 // 1024} MB"
+        self.flow.response = error_response(Reply(413, "request_too_large", limit))
+        self.flow.response.headers["connection"] = "close"
+        yield HttpResponseHook(self.flow)
+        client, response = self.context.client, self.flow.response
+        yield SendHttp(ResponseHeaders(self.stream_id, response, False), client)
+        yield SendHttp(ResponseData(self.stream_id, response.raw_content or b""), client)
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), client)
+        yield from self._wake_in(DISCARD, self._close_client)
+
+    def _expected_size(self) -> int:
+        announced = self.flow.request.headers.get("content-length", "0")
+        return max(len(self.request_body_buf), int(announced) if announced.isdigit() else 0)
+
+    def state_discard(self, event: events.Event) -> Commands:
+        """The request was refused before its end; hanging up at once could cost the client our answer."""
+        if isinstance(event, RequestEndOfMessage):
+            self.wake_at = math.inf
+            self.flow.live = False
+            yield DropStream(self.stream_id)
+
+    def _close_client(self) -> Commands:
+        yield SendHttp(
+            ResponseProtocolError(self.stream_id, "discarded enough", CANCEL), self.context.client
+        )
+
+    def state_consume_request_body(self, event: events.Event) -> Commands:
+        if not isinstance(event, RequestEndOfMessage):
+            yield from super().state_consume_request_body(event)
+            return
+        request = self.flow.request
+        request.timestamp_end = time.time()
+        request.data.content = bytes(self.request_body_buf)
+        self.request_body_buf.clear()
+        self.client_state = self.state_done
+        self.received = request
+        yield HttpRequestHook(self.flow)
+        if (yield from self._client_left()):
+            return
+        exchange = exchange_of(self.flow)
+        if self.flow.response:
+            yield from self._answer_locally()
+        elif exchange is None:
+            yield from self._refuse("no addon has taken this request up")
+        else:
+            self.exchange = exchange
+            self._total_until = time.monotonic() + exchange.timeouts.total
+            yield from self._attempt()
+
+    # An attempt
+
+    def _attempt(self) -> Commands:
+        self._start_over()
+        yield AttemptHook(self.flow)
+        if (yield from self._client_left()):
+            return
+        if self.flow.response:
+            yield from self._answer_locally()
+        elif not self.exchange.ready:
+            yield from self._refuse("the request was not made ready to be sent")
+        else:
+            yield from self._send_upstream()
+
+    def _start_over(self) -> None:
+        """Nothing of an earlier attempt is left: neither its account's headers nor its answer."""
+        sent = self.received
+        self.flow.request = http.Request(
+            sent.host, sent.port, sent.data.method, sent.data.scheme, b"", sent.data.path, b"HTTP/1.1",
+            sent.headers.fields, sent.raw_content, None, sent.timestamp_start, sent.timestamp_end,
+        )  # fmt: skip
+        self.flow.response = None
+        self.flow.error = None
+        self._forget_answers()
+        self._head = None
+        self._held.clear()
+        self.exchange.failure = None
+        self.exchange.ready = False
+
+    def _forget_answers(self) -> None:
+        """What the last attempt still said while a hook ran must not be taken for the next one's answer."""
+        left = [e for e in self._paused_event_queue if isinstance(e, RequestProtocolError)]
+        self._paused_event_queue.clear()
+        self._paused_event_queue.extend(left)
+
+    def _send_upstream(self) -> Commands:
+        error = yield from self._connect()
+        if (yield from self._client_left()):
+            return
+        if error:
+            kind = "connect_timeout" if error == GetUpstream.TIMED_OUT else "connect_error"
+            yield from self._failed(Failure.of_network(kind, error, sent=False))
+            return
+        yield from self._wait_for_first_event()
+        self.server_state = self.state_wait_for_response_headers
+        body = self.flow.request.raw_content
+        head = RequestHeaders(self.stream_id, self.flow.request, end_stream=not body)
+        yield SendHttp(head, self.context.server)
+        if body:
+            yield SendHttp(RequestData(self.stream_id, body), self.context.server)
+        yield SendHttp(RequestEndOfMessage(self.stream_id), self.context.server)
+
+    def _connect(self) -> CommandGenerator[str | None]:
+        """Returns what went wrong, or None. The layer ends it when it takes too long."""
+        request = self.flow.request
+        self.connecting = GetUpstream(
+            (request.host, request.port), request.scheme == "https", self.flow.server_conn.via
+        )
+        yield from self._wake_in(self.exchange.timeouts.connect, self._nothing)
+        reply: tuple[Server | None, str | None] = yield self.connecting
+        connection, error = reply
+        self.connecting = None
+        self.wake_at = math.inf
+        if connection is not None:
+            self.context.server = self.flow.server_conn = self._upstream = connection
+        return error
+
+    def _wait_for_first_event(self) -> Commands:
+        limit = self.exchange.timeouts.first_event
+        if self.exchange.kind is Kind.MESSAGES and not self.exchange.stream:
+            limit = self.exchange.timeouts.total  # all of it comes at once, when it is done
+        yield from self._wake_in(limit, self._too_late)
+
+    def _too_late(self) -> Commands:
+        yield from self._drop_upstream()
+        yield from self._failed(Failure(Where.TIMEOUT, None, "timeout", "no event to show"))
+
+    def _failed(self, failure: Failure) -> Commands:
+        """The attempt came to nothing. Awaiting the hook also lets mitmproxy finish with the connection."""
+        self.wake_at = math.inf
+        self.server_state = self.state_between_attempts
+        if failure.status is None and time.monotonic() >= self._total_until:
+            failure = Failure(Where.TIMEOUT, None, "total_timeout", "the time for the whole is up")
+        seen = self._head.headers.fields if self._head else ()
+        self.exchange.failure = replace(failure, headers=seen)
+        yield AttemptFailedHook(self.flow)
+        if (yield from self._client_left()):
+            return
+        step = self.exchange.step
+        if isinstance(step, Try):
+            yield from self._attempt()
+        elif isinstance(step, Pause):
+            yield from self._wake_in(step.seconds, self._attempt)
+        elif isinstance(step, (Deliver, Reply)) and self.flow.response:
+            yield from self._answer_locally()
+        else:
+            yield from self._refuse("no addon has decided what to do about a failed attempt")
+
+    def state_between_attempts(self, _: events.Event) -> Commands:
+        yield from ()
+
+    # Upstream's answer
+
+    def state_wait_for_response_headers(self, event: events.Event) -> Commands:
+        if not isinstance(event, ResponseHeaders):
+            return
+        self._head = event.response
+        fields = event.response.headers.fields
+        self.exchange.expect_answer(event.response.status_code, fields)
+        self.server_state = self.state_hold
+        if self.exchange.answer.released:
+            yield from self._release()
+
+    def state_hold(self, event: events.Event) -> Commands:
+        """Nothing has gone to the client yet."""
+        answer = self.exchange.answer
+        if isinstance(event, ResponseData):
+            was_started = answer.started
+            self._held.append(answer.feed(event.data))
+            if answer.failure:
+                yield from self._drop_upstream()
+                yield from self._failed(answer.failure)
+            elif answer.released:
+                yield from self._release()
+            elif answer.started and not was_started:
+                yield from self._wake_in(GRACE, self._release)
+        elif isinstance(event, ResponseEndOfMessage):
+            self._held.append(answer.end())
+            if answer.failure:
+                yield from self._fail_with_answer(answer.failure)
+            else:
+                yield from self._release()
+                yield from self._finish()
+
+    def _fail_with_answer(self, failure: Failure) -> Commands:
+        """Upstream's own error answer is whole: the addons may want to pass it on in the end."""
+        if self._head is not None:
+            self.flow.response = self._for_client(self._head)
+            self.flow.response.headers.pop("transfer-encoding", None)
+            self.flow.response.content = b"".join(self._held)  # sets content-length: it may be cut
+        yield from self._failed(failure)
+
+    def _release(self) -> Commands:
+        """From here on there is no way back: the head and what was held go out, the rest follows as it comes."""
+        assert self._head is not None
+        self.flow.response = self._for_client(self._head)
+        self.flow.response.stream = True
+        self.exchange.answer.released = True
+        self.server_state = self.state_pass_on
+        self._last_data = time.monotonic()
+        yield from self._wake_in(self.exchange.timeouts.idle, self._check_idle)
+        yield HttpResponseHeadersHook(self.flow)
+        if (yield from self._client_left()):
+            return
+        response = self.flow.response
+        yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
+        yield from self._pass_on(b"".join(self._held))
+        self._held.clear()
+        if self.pool.frugal:  # it won't be sent again, and nobody will look at it
+            self.received.data.content = self.flow.request.data.content = None
+
+    def state_pass_on(self, event: events.Event) -> Commands:
+        if isinstance(event, ResponseData):
+            self._last_data = time.monotonic()
+            yield from self._pass_on(self.exchange.answer.feed(event.data))
+            if self.exchange.answer.failure:
+                yield from self._drop_upstream()
+                yield from self._cut(self.exchange.answer.failure.message)
+        elif isinstance(event, ResponseEndOfMessage):
+            yield from self._pass_on(self.exchange.answer.end())
+            yield from self._finish()
+
+    def _pass_on(self, data: bytes) -> Commands:
+        response = self.flow.response
+        assert response is not None
+        chunks: Any = response.stream(data) if callable(response.stream) else data
+        for chunk in [chunks] if isinstance(chunks, bytes) else chunks:
+            if chunk:  # an empty one would end a chunked body
+                if self._keeps_body:
+                    self.response_body_buf += chunk
+                yield SendHttp(ResponseData(self.stream_id, chunk), self.context.client)
+
+    @property
+    def _keeps_body(self) -> bool:
+        """For those who look at flows in mitmweb; the option is not in mitmproxy 11.0."""
+        return bool(getattr(self.context.options, "store_streamed_bodies", False))
+
+    def _check_idle(self) -> Commands:
+        until = self._last_data + self.exchange.timeouts.idle
+        if time.monotonic() < min(until, self._total_until):
+            yield from self._wake_in(until - time.monotonic(), self._check_idle)
+            return
+        yield from self._drop_upstream()
+        yield from self._cut("upstream fell silent")
+
+    def _cut(self, message: str) -> Commands:
+        """Upstream broke off in mid-answer: close the stream well where that is possible, else the connection."""
+        self.wake_at = math.inf
+        closing = self.exchange.answer.cut(message)
+        if closing is None:
+            yield from self._end_in_error(message, Outcome.TRUNCATED)
+            yield SendHttp(
+                ResponseProtocolError(self.stream_id, message, CANCEL), self.context.client
+            )
+            return
+        yield from self._pass_on(closing)
+        yield from self._finish()
+
+    def _finish(self) -> Commands:
+        self.wake_at = math.inf
+        if self._keeps_body and self.flow.response:
+            self.flow.response.data.content = bytes(self.response_body_buf)
+            self.response_body_buf.clear()
+        yield from self.send_response(already_streamed=True)
+
+    # Endings
+
+    def _answer_locally(self) -> Commands:
+        self.wake_at = math.inf
+        yield HttpResponseHeadersHook(self.flow)
+        if (yield from self._client_left()):
+            return
+        yield from self.send_response()
+
+    def _refuse(self, why: str) -> Commands:
+        """Something that has to be there is not: nothing goes upstream."""
+        self.flow.response = error_response(Reply(500, "api_error", f"NeuroLink refused: {why}"))
+        yield from self._answer_locally()
+
+    def handle_protocol_error(self, event: Any) -> Commands:
+        """The peer at one end is gone; the parent's way is right only before anything was sent upstream."""
+        message = event.message
+        if isinstance(event, RequestProtocolError):
+            if self.client_state == self.state_done:
+                yield from self._drop_upstream()
+            yield from self._end_in_error(message, Outcome.CANCELLED)
+        elif self.server_state == self.state_pass_on:
+            self._forget_upstream()
+            yield from self._cut(message)
+        elif self.server_state == self.state_hold:
+            self._forget_upstream()
+            self.exchange.answer.cut(message)
+            failure = self.exchange.answer.failure or Failure.of_network("cut", message)
+            whole = failure.where is Where.STATUS
+            yield from (self._fail_with_answer if whole else self._failed)(failure)
+        elif self.server_state == self.state_wait_for_response_headers:
+            self._forget_upstream()
+            yield from self._failed(Failure.of_network("closed", message))
+
+    def _end_in_error(self, message: str, outcome: Outcome) -> Commands:
+        """The flow ends without a (whole) answer."""
+        if exchange := exchange_of(self.flow):
+            exchange.outcome = exchange.outcome or outcome
+        self.wake_at = math.inf
+        done = self.server_state in (self.state_done, self.state_errored)
+        self.client_state = self.server_state = self.state_errored
+        if not done:
+            self.flow.error = flow.Error(message)
+            yield HttpErrorHook(self.flow)
+        self.flow.live = False
+        yield DropStream(self.stream_id)
+
+    def _client_left(self) -> CommandGenerator[bool]:
+        """Whether the client went away, or the flow was killed, while a hook was running."""
+        left = [e for e in self._paused_event_queue if isinstance(e, RequestProtocolError)]
+        killed = self.flow.error and self.flow.error.msg == flow.Error.KILLED_MESSAGE
+        if not left and not killed:
+            return False
+        self._paused_event_queue.clear()
+        yield from self._drop_upstream()
+        message = left[0].message if left else flow.Error.KILLED_MESSAGE
+        yield from self._end_in_error(message, Outcome.CANCELLED)
+        if killed:
+            gone = ResponseProtocolError(self.stream_id, "killed", CANCEL)
+            yield SendHttp(gone, self.context.client)
+        return True
+
+    # Upstream connections and time
+
+    def _drop_upstream(self) -> Commands:
+        """Break off the attempt that is under way; a late word of it is not heard any more."""
+        if self._upstream is not None and self.pool.knows(self._upstream):
+            gone = RequestProtocolError(self.stream_id, "attempt given up", CANCEL)
+            yield SendHttp(gone, self._upstream)
+        self._forget_upstream()
+
+    def _forget_upstream(self) -> None:
+        if self._upstream is not None:
+            self.pool.forget(self._upstream)
+            self._upstream = None
+
+    def _wake_in(self, seconds: float, then: Callable[[], Commands]) -> Commands:
+        self._on_time = then
+        self.wake_at = min(time.monotonic() + seconds, self._total_until)
+        yield from self.pool.wake(self.wake_at)
+
+    def _nothing(self) -> Commands:
+        yield from ()
+
+    def _for_client(self, head: http.Response) -> http.Response:
+        """A copy for the client: mitmproxy still reads upstream's connection headers from the original."""
+        fields = headers.end_to_end(head.headers.fields)
+        if (
+            self.received.is_http10
+        ):  # knows no chunks: the end of the connection is the end of the body
+            fields = (*headers.without(fields, (b"transfer-encoding",)), (b"connection", b"close"))
+        return http.Response(
+            b"HTTP/1.1", head.status_code, head.data.reason, fields,
+            None, None, head.timestamp_start, None,
+        )  # fmt: skip

@@ -1,0 +1,69 @@
+"""What the addons need of the outside, as small protocols, and the Runtime that holds their real sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.pool import Pool
+from neurolink_mitm.core.record import AttemptRow, RequestRow
+
+
+class Clock(Protocol):
+    """Time for the record: seconds since the epoch."""
+
+    def now(self) -> float: ...
+
+
+class Chance(Protocol):
+    """Ids and jitter."""
+
+    def request_id(self) -> str:
+        """Unique, printable, without meaning."""
+
+    def hex(self, length: int) -> str:
+        """Random lower-case hex digits, for trace and span ids."""
+
+    def jitter(self) -> float:
+        """In [0, 1)."""
+
+
+class Journal(Protocol):
+    """Takes rows at once and writes them elsewhere; never blocks and never raises."""
+
+    def request(self, row: RequestRow) -> None: ...
+
+    def attempt(self, row: AttemptRow) -> None: ...
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counted since the start; requests are those for an account, not probes and status pages."""
+
+    attempts: int = 0
+    requests: int = 0
+    success: int = 0
+    errors: int = 0
+    rate_limits: int = 0
+
+
+@dataclass(slots=True)
+class Runtime:
+    """All that the addons share. What is replaced here takes effect for the next request."""
+
+    config: Config
+    pool: Pool
+    clock: Clock
+    chance: Chance
+    journal: Journal
+    totals: Totals = field(default_factory=Totals)
+    host: str = "127.0.0.1"
+    port: int = 0
+    names: frozenset[str] = frozenset()
+    """Names of this machine by which callers may address it, beside loopback's and `host`."""
+    pid: int = 0
+    passthrough: bool = False
+    started_at: float = 0.0
+    config_path: str | None = None
+    config_errors: tuple[str, ...] = ()

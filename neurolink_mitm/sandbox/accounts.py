@@ -1,0 +1,151 @@
+"""An account, and the script that says how it answers: plain values, also read from JSON."""
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+
+@dataclass(frozen=True)
+class Reply:
+    """
+    One step of a script. `Reply()` is a good answer; each field bends it in one way.
+
+    Counts of events are of whole SSE events: a streamed text with n deltas has n + 6 of them
+    (message_start, ping, content_block_start, the deltas, content_block_stop, message_delta,
+    message_stop). An answer that isn't streamed has one place to be cut or to stall in: the middle
+    of its body.
+    """
+
+    status: int = 200
+    _: KW_ONLY
+    error_type: str | None = (
+        None  # for a status >= 400, and of error_after; default: what Anthropic sends with it
+    )
+    message: str | None = None
+    headers: Mapping[str, str] = field(
+        default_factory=dict, hash=False
+    )  # on top of the usual ones, or in their place
+
+    delay: float = 0  # seconds before the head
+    event_delay: float = 0  # seconds between two events
+    events: int | None = None  # text deltas; default: as the text of the answer needs
+    chunk_text: str | None = None  # text of each delta; default: their numbers
+
+    hang_up: bool = False  # close the connection with no head
+    cut_after: int | None = None  # close the connection, answer unfinished, after n events
+    reset: bool = False  # hang_up and cut_after by TCP reset
+    stall_after: int | Literal["head"] | None = (
+        None  # silence after n events or the head; 0: no head ever
+    )
+    empty: bool = False  # the head, and a clean end with no byte
+    error_first: str | None = (
+        None  # the first event is an error of this type; not streamed: a status for it
+    )
+    error_after: int | None = None  # n events, then an error event
+    no_stop: bool = False  # a clean end with no message_stop
+
+    html: bool = False  # a page as Cloudflare sends it, with any status
+    body: bytes | None = None  # this instead (in JSON: a string)
+    content_type: str | None = None
+
+    prerendered: bool = (
+        False  # the same bytes each time, whatever the request asks for; for benchmarks
+    )
+    coalesce: int = 1  # events a write; cuts, stalls and delays then count writes
+
+    def __post_init__(self) -> None:
+        if not 200 <= self.status <= 599:
+            raise ValueError(f"status: must be 200 to 599, got {self.status}")
+        if self.coalesce < 1:
+            raise ValueError(f"coalesce: must be at least 1, got {self.coalesce}")
+        for name in ("delay", "event_delay", "events", "cut_after", "error_after"):
+            if (getattr(self, name) or 0) < 0:
+                raise ValueError(f"{name}: must not be negative, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Script:
+    """Replies, one a request; then the last one again and again, or with `loop` all of them."""
+
+    steps: tuple[Reply, ...] = (Reply(),)
+    loop: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise ValueError("a script needs at least one step")
+
+    def step(self, n: int) -> Reply:
+        return self.steps[n % len(self.steps) if self.loop else min(n, len(self.steps) - 1)]
+
+
+@dataclass(frozen=True)
+class Account:
+    """
+    `credential` is the API key, or the first access token, which ends `expires_in` seconds after
+    the sandbox was made.
+    """
+
+    name: str
+    credential: str
+    kind: Literal["api_key", "oauth"] = "api_key"
+    refresh_token: str | None = None
+    expires_in: float | None = None  # None: never
+    script: Script = Script()
+    lifetime: float = 28_800  # seconds, of access tokens handed out by the token endpoint
+
+
+def default_accounts() -> tuple[Account, ...]:
+    """One that is limited after two requests, one that works, one whose token needs a refresh."""
+    limited = Reply(429, headers={"retry-after": "5"})
+    return (
+        Account(
+            "alpha", "sk-ant-test-alpha", script=Script((Reply(), Reply(), limited), loop=True)
+        ),
+        Account("beta", "sk-ant-test-beta"),
+        Account(
+            "gamma", "sk-ant-oat-test-gamma", "oauth", "sk-ant-ort-test-gamma", expires_in=3600
+        ),
+    )
+
+
+def script_from_json(data: bytes) -> Script:
+    """A list of replies, or `{"steps": […], "loop": true}`. Raises ValueError naming the field."""
+    return _script(msgspec.json.decode(data))
+
+
+def accounts_from_json(data: bytes) -> tuple[Account, ...]:
+    """A list of accounts, `script` in either form. Raises ValueError naming the field."""
+    return tuple(_account(found) for found in msgspec.json.decode(data, type=list[dict[str, Any]]))
+
+
+def _account(found: dict[str, Any]) -> Account:
+    plain = {key: value for key, value in found.items() if key != "script"}
+    account = _build(Account, plain)
+    return replace(account, script=_script(found["script"])) if "script" in found else account
+
+
+def _script(found: object) -> Script:
+    whole = msgspec.convert(found if isinstance(found, dict) else {"steps": found}, _Steps)
+    return Script(tuple(_reply(step) for step in whole.steps), whole.loop)
+
+
+def _reply(found: dict[str, Any]) -> Reply:
+    body = found.get("body")
+    return _build(Reply, {**found, "body": body.encode()} if isinstance(body, str) else found)
+
+
+class _Steps(msgspec.Struct, forbid_unknown_fields=True):
+    steps: list[dict[str, Any]]
+    loop: bool = False
+
+
+_T = TypeVar("_T", Reply, Account)
+
+
+def _build(kind: type[_T], found: dict[str, Any]) -> _T:
+    # msgspec ignores what a dataclass doesn't have, and a misspelt field would just not happen
+    if unknown := found.keys() - {f.name for f in fields(kind)}:
+        raise ValueError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
+    return msgspec.convert(found, kind, builtin_types=(bytes,))

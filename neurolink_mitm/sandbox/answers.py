@@ -1,0 +1,111 @@
+"""What a good answer says: the content blocks, why it stopped, what it cost."""
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from neurolink_mitm.sandbox.accounts import Reply
+from neurolink_mitm.sandbox.messages import MessagesRequest, asked_tool, thinks
+from neurolink_mitm.sandbox.schema import example
+
+THOUGHT = "The sandbox is asked to think first, so it does: nothing needs to be decided here."
+
+
+@dataclass(frozen=True)
+class Text:
+    deltas: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Thought:
+    deltas: tuple[str, ...]
+    signature: str
+
+
+@dataclass(frozen=True)
+class ToolUse:
+    id: str
+    name: str
+    input: Any
+
+
+ContentBlock = Text | Thought | ToolUse
+
+
+@dataclass(frozen=True)
+class Usage:
+    input_tokens: int
+    cache_creation_input_tokens: int = 0
+    cache_read_input_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    id: str
+    model: str
+    blocks: tuple[ContentBlock, ...]
+    stop_reason: str
+    usage: Usage
+
+    @property
+    def output_tokens(self) -> int:
+        return sum(map(_tokens, self.blocks))
+
+
+def answer(
+    request: MessagesRequest,
+    reply: Reply,
+    usage: Usage,
+    words: str,
+    new_id: Callable[[str], str],
+) -> Answer:
+    """`words` is the text if the script has none; `new_id` makes an id with a given prefix."""
+    blocks: list[ContentBlock] = [_thought()] if thinks(request) else []
+    tool = asked_tool(request)
+    if tool is None:
+        blocks.append(Text(_text_deltas(reply, words)))
+    else:
+        blocks.append(ToolUse(new_id("toolu_01"), tool.name, example(tool.input_schema)))
+    stop_reason = "end_turn" if tool is None else "tool_use"
+    return Answer(new_id("msg_01"), request.model, tuple(blocks), stop_reason, usage)
+
+
+def usage_of(body: bytes) -> Usage:
+    """Four bytes a token; with cache marks, most of them were cached by an earlier turn."""
+    tokens = count_tokens(body)
+    if b'"cache_control"' not in body:
+        return Usage(tokens)
+    return Usage(tokens // 10 + 1, tokens // 10, tokens - 2 * (tokens // 10))
+
+
+def count_tokens(body: bytes) -> int:
+    return len(body) // 4 + 1
+
+
+def split(text: str, words: int = 4) -> tuple[str, ...]:
+    """Pieces of so many words, which joined are the text."""
+    parts = text.split(" ")
+    starts = range(0, len(parts), words)
+    return tuple((" " if i else "") + " ".join(parts[i : i + words]) for i in starts)
+
+
+def _text_deltas(reply: Reply, words: str) -> tuple[str, ...]:
+    if reply.events is None and reply.chunk_text is None:
+        return split(words)
+    count = 1 if reply.events is None else reply.events
+    return tuple(f"{n} " if reply.chunk_text is None else reply.chunk_text for n in range(count))
+
+
+def _thought() -> Thought:
+    signature = base64.b64encode(THOUGHT.encode()).decode()
+    return Thought(split(THOUGHT), signature)
+
+
+def _tokens(block: ContentBlock) -> int:
+    match block:
+        case Text(deltas) | Thought(deltas):
+            return len("".join(deltas)) // 4 + 1
+        case ToolUse():
+            return len(json.dumps(block.input)) // 4 + 1

@@ -1,0 +1,71 @@
+"""What a test asks of a sandbox in another process, under `/sandbox/`."""
+
+import math
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from neurolink_mitm.sandbox.accounts import Account, script_from_json
+from neurolink_mitm.sandbox.recorder import Received
+from neurolink_mitm.sandbox.state import Sandbox
+
+
+def control_routes(sandbox: Sandbox) -> list[Route]:
+    control = Control(sandbox)
+    return [
+        Route("/sandbox/requests", control.requests),
+        Route("/sandbox/accounts", control.accounts),
+        # a path, as the token endpoint's script has a name with a slash
+        Route("/sandbox/accounts/{name:path}/script", control.script, methods=["PUT"]),
+    ]
+
+
+class Control:
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def requests(self, request: Request) -> Response:
+        return JSONResponse([_request(r) for r in self._sandbox.recorder.requests])
+
+    async def accounts(self, request: Request) -> Response:
+        return JSONResponse([self._account(a) for a in self._sandbox.accounts])
+
+    async def script(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        try:
+            script = script_from_json(await request.body())
+            self._sandbox.script(name, script)
+        except (ValueError, KeyError) as e:
+            status = 404 if isinstance(e, KeyError) else 400
+            return JSONResponse({"error": str(e.args[0])}, status)
+        return JSONResponse({"account": name, "steps": len(script.steps), "loop": script.loop})
+
+    def _account(self, account: Account) -> dict[str, Any]:
+        common = {
+            "name": account.name,
+            "kind": account.kind,
+            "served": self._sandbox.served(account.name),
+        }
+        if account.kind == "api_key":
+            return {**common, "credential": account.credential}
+        access, refresh, until = self._sandbox.tokens.current(account.name)
+        left = None if math.isinf(until) else until - self._sandbox.clock()
+        return {**common, "credential": access, "refresh_token": refresh, "expires_in": left}
+
+
+def _request(received: Received) -> dict[str, Any]:
+    return {
+        "method": received.method,
+        "path": received.path,
+        "headers": received.headers,
+        "body": received.body.decode(errors="replace"),
+        "answer": received.answer.decode(errors="replace"),
+        "account": received.account,
+        "request_id": received.request_id,
+        "status": received.status,
+        "disconnected": received.disconnected,
+        "done": received.done,
+        "time": received.time,
+    }

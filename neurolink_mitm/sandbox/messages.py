@@ -1,0 +1,137 @@
+"""
+A request to the Messages API: parsed as far as the answer needs, refused as Anthropic refuses it.
+
+https://docs.anthropic.com/en/api/messages
+"""
+
+import re
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from neurolink_mitm.sandbox.errors import ApiError
+
+REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
+TOOL_WORD = re.compile(r"\btools?\b", re.IGNORECASE)
+MISSING = re.compile(r"Object missing required field `(\w+)`")
+
+
+class Turn(msgspec.Struct):
+    role: Literal["user", "assistant", "system"]
+    content: msgspec.Raw  # a long conversation is stepped over, not read
+
+
+class Block(msgspec.Struct):
+    type: str
+    text: str = ""
+
+
+class Thinking(msgspec.Struct):
+    type: Literal["enabled", "adaptive", "disabled"]
+
+
+class Tool(msgspec.Struct):
+    name: str
+    input_schema: dict[str, Any] = {}
+
+
+class ToolChoice(msgspec.Struct):
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
+
+
+class CountRequest(msgspec.Struct):
+    """Of `/v1/messages/count_tokens`: the same without a limit."""
+
+    model: str
+    messages: list[Turn]
+    tools: list[Tool] = []
+    tool_choice: ToolChoice | None = None
+    thinking: Thinking | None = None
+
+
+class MessagesRequest(CountRequest, kw_only=True):
+    max_tokens: int
+    stream: bool = False
+
+
+_messages = msgspec.json.Decoder(MessagesRequest)
+_count = msgspec.json.Decoder(CountRequest)
+_content: msgspec.json.Decoder[str | list[Block]] = msgspec.json.Decoder(str | list[Block])
+
+_R = TypeVar("_R", bound=CountRequest)
+
+
+def parse_messages(body: bytes) -> MessagesRequest:
+    """Raises ApiError."""
+    request = _parse(_messages, body)
+    if request.max_tokens < 1:
+        raise ApiError(400, "max_tokens: must be greater than or equal to 1")
+    return request
+
+
+def parse_count(body: bytes) -> CountRequest:
+    """Raises ApiError."""
+    return _parse(_count, body)
+
+
+def asked_tool(request: CountRequest) -> Tool | None:
+    """The tool to call: the one that is forced, or the first if the user speaks of a tool."""
+    choice = request.tool_choice
+    if choice is not None and choice.type == "tool":
+        return next((tool for tool in request.tools if tool.name == choice.name), None)
+    if not request.tools or (choice is not None and choice.type == "none"):
+        return None
+    forced = choice is not None and choice.type == "any"
+    return request.tools[0] if forced or TOOL_WORD.search(last_user_text(request)) else None
+
+
+def last_user_text(request: CountRequest) -> str:
+    """Empty if the last message is a tool's result, or the assistant's."""
+    turn = request.messages[-1]
+    content = _content.decode(turn.content)
+    if turn.role != "user":
+        return ""
+    if isinstance(content, str):
+        return content
+    if any(block.type == "tool_result" for block in content):
+        return ""
+    # Claude Code's reminders stand beside the user's words, and speak of tools all the time
+    texts = [REMINDER.sub("", block.text).strip() for block in content]
+    return next((text for text in reversed(texts) if text), "")
+
+
+def thinks(request: CountRequest) -> bool:
+    return request.thinking is not None and request.thinking.type != "disabled"
+
+
+def _parse(decoder: msgspec.json.Decoder[_R], body: bytes) -> _R:
+    try:
+        request = decoder.decode(body)
+        if request.messages:
+            _content.decode(request.messages[-1].content)
+    except msgspec.ValidationError as e:
+        raise ApiError(400, _worded(str(e))) from e
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise ApiError(400, f"The request body is not valid JSON: {e}") from e
+    _check(request)
+    return request
+
+
+def _check(request: CountRequest) -> None:
+    if not request.messages:
+        raise ApiError(400, "messages: at least one message is required")
+    if not request.model.startswith("claude-"):
+        raise ApiError(404, f"model: {request.model}")
+    choice = request.tool_choice
+    if choice is not None and choice.type == "tool" and asked_tool(request) is None:
+        raise ApiError(400, f"tool_choice: Tool {choice.name!r} not found in provided tools")
+
+
+def _worded(message: str) -> str:
+    """msgspec's words in Anthropic's order: `messages.0.role: Field required`."""
+    what, _, at = message.partition(" - at `$")
+    path = at.rstrip("`").strip(".").replace("[", ".").replace("]", "").strip(".")
+    if field := MISSING.fullmatch(what):
+        path, what = f"{path}.{field[1]}".strip("."), "Field required"
+    return f"{path}: {what}" if path else what

@@ -1,0 +1,71 @@
+"""A plausible value for a JSON schema: what the sandbox hands to a tool as its input."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+MAX_DEPTH = 8  # schemas may refer to themselves
+
+
+def example(schema: Schema) -> Any:
+    return _value(schema, schema, 0)
+
+
+def _value(schema: Schema, root: Schema, depth: int) -> Any:
+    for key in ("const", "default"):
+        if key in schema:
+            return schema[key]
+    for key in ("enum", "examples"):
+        if schema.get(key):
+            return schema[key][0]
+    if depth >= MAX_DEPTH:
+        return None
+    if (other := _stands_for(schema, root)) is not None:
+        return _value(other, root, depth + 1)
+    return _of_type(_type(schema), schema, root, depth)
+
+
+def _stands_for(schema: Schema, root: Schema) -> Schema | None:
+    """The schema that this one points at, or the first that it leaves a choice of."""
+    ref = schema.get("$ref")
+    if isinstance(ref, str) and ref.startswith("#"):
+        return _at(root, [part for part in ref[1:].split("/") if part])
+    for key in ("anyOf", "oneOf", "allOf"):
+        for choice in schema.get(key, ()):
+            if choice.get("type") != "null":
+                return {**schema, key: [], **choice}
+    return None
+
+
+def _at(root: Schema, path: list[str]) -> Schema:
+    found: Any = root
+    for part in path:
+        found = found.get(part, {}) if isinstance(found, Mapping) else {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def _type(schema: Schema) -> str:
+    kind = schema.get("type", "object" if "properties" in schema else "string")
+    if isinstance(kind, list):
+        return next((k for k in kind if k != "null"), "null")
+    return str(kind)
+
+
+def _of_type(kind: str, schema: Schema, root: Schema, depth: int) -> Any:
+    match kind:
+        case "object":
+            properties = schema.get("properties", {})
+            names = schema.get("required") or properties
+            return {n: _value(properties.get(n, {}), root, depth + 1) for n in names}
+        case "array":
+            item = _value(schema.get("items", {}), root, depth + 1)
+            return [item] * max(1, schema.get("minItems", 1))
+        case "integer" | "number":
+            return schema.get("minimum", 1)
+        case "boolean":
+            return False
+        case "null":
+            return None
+        case _:
+            return "sandbox".ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]

@@ -1,0 +1,70 @@
+"""One sandbox: its accounts, how far each script has got, the tokens, the record. Thread-safe."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from neurolink_mitm.sandbox.accounts import Account, Reply, Script, default_accounts
+from neurolink_mitm.sandbox.recorder import Recorder
+from neurolink_mitm.sandbox.tokens import TokenDesk
+
+TOKEN_ENDPOINT = "oauth/token"  # noqa: S105 - has a script of its own, under this name
+
+
+class Sandbox:
+    def __init__(
+        self,
+        accounts: Sequence[Account] | None = None,
+        *,
+        keep: int = 200,
+        bodies: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Raises ValueError if two accounts share a name or a credential."""
+        self.accounts = tuple(default_accounts() if accounts is None else accounts)
+        _check(self.accounts)
+        self.recorder = Recorder(keep, bodies)
+        self.clock = clock
+        self.tokens = TokenDesk(self.accounts, clock)
+        self._by_key = {a.credential: a for a in self.accounts if a.kind == "api_key"}
+        self._scripts = {a.name: a.script for a in self.accounts} | {TOKEN_ENDPOINT: Script()}
+        self._position = dict.fromkeys(self._scripts, 0)
+        self._lock = threading.Lock()
+
+    def account(self, name: str) -> Account:
+        """Raises KeyError."""
+        return next((a for a in self.accounts if a.name == name), None) or _unknown(name)
+
+    def by_key(self, key: str) -> Account | None:
+        return self._by_key.get(key)
+
+    def served(self, name: str) -> int:
+        """Steps taken of the script that is in force."""
+        with self._lock:
+            return self._position[name]
+
+    def script(self, name: str, script: Script) -> None:
+        """From now on, from its first step. Raises KeyError if there is no such account."""
+        if name not in self._scripts:
+            _unknown(name)
+        with self._lock:
+            self._scripts[name] = script
+            self._position[name] = 0
+
+    def next_reply(self, name: str) -> Reply:
+        with self._lock:
+            position = self._position[name]
+            self._position[name] = position + 1
+            return self._scripts[name].step(position)
+
+
+def _check(accounts: Sequence[Account]) -> None:
+    for key in ("name", "credential"):
+        values = [getattr(account, key) for account in accounts]
+        if len(values) != len(set(values)):
+            raise ValueError(f"two accounts have the same {key}")
+
+
+def _unknown(name: str) -> NoReturn:
+    raise KeyError(f"the sandbox has no account {name!r}")

@@ -1,0 +1,41 @@
+"""Everything that happens to a request, and in which order. Read this first.
+
+Run it with the `neurolink` command, or as a plain mitmproxy script:
+
+    mitmdump -s addons/neurolink.py
+    mitmweb  -s addons/neurolink.py --set neurolink_config=proxy-config.yaml
+"""
+
+from __future__ import annotations
+
+from neurolink_mitm.addons.console import Console
+from neurolink_mitm.addons.failover import Failover
+from neurolink_mitm.addons.gate import Gate
+from neurolink_mitm.addons.inject import Inject
+from neurolink_mitm.addons.journal import Journal
+from neurolink_mitm.addons.local_api import LocalApi
+from neurolink_mitm.addons.rotate import Rotate
+from neurolink_mitm.addons.route import Route
+from neurolink_mitm.addons.trace import Trace
+from neurolink_mitm.addons.usage import Usage
+from neurolink_mitm.app import MitmScript
+from neurolink_mitm.ports import Runtime
+
+
+def stack(runtime: Runtime) -> list[object]:
+    """The addons in order. The data plane below them sends a request again when `failover` says so."""
+    return [
+        Trace(runtime),  # opens the record: request id, trace, session
+        Gate(runtime),  # Host, Origin, client key; lets nobody in until it has run to its end
+        LocalApi(runtime),  # /health, /status, /v1/models, and Claude Code's probe of /
+        Route(runtime),  # reads model and stream from the body; 400, 404
+        Rotate(runtime),  # picks the account of each attempt
+        Inject(runtime),  # where it goes, and with which credential
+        Failover(runtime),  # what a failure means: bench the account, name the next, or give up
+        Usage(runtime),  # tokens, outcome, totals
+        Console(runtime),  # a line per step for whoever watches
+        Journal(runtime),  # a row per attempt, a row per request
+    ]
+
+
+addons = [MitmScript(stack)]
