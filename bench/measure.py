@@ -15,8 +15,8 @@ from bench.usage import Peak, cpu_seconds, watch_peak
 
 _SLICE_SECONDS = 30.0
 # Requests in a slice: enough on each connection that its start and end weigh little.
-_SLICE_LEAST = 25
-_SLICE_PER_CLIENT = 4
+_SLICE_LEAST = 20
+_SLICE_PER_CLIENT = 2
 # What a proxy does after it has answered (log lines, say) belongs to the request too.
 _SETTLE_SECONDS = 0.2
 

@@ -194,8 +194,8 @@ def _identity(account: Account) -> tuple[str | None, str | None]:
 
 
 def _best(group: list[Account]) -> Account:
-    """The one to use: stored (it can be refreshed), and the last to expire; else the first."""
-    return max(group, key=lambda a: (a.source == "store", a.expires_at or 0.0))
+    """The last to expire (only stored ones are known to), else the first."""
+    return max(group, key=lambda account: account.expires_at or 0.0)
 
 
 def _rank(group: list[Account], primary: str | None) -> tuple[bool, int, bool]:

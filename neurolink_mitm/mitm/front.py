@@ -42,12 +42,14 @@ class Front(Http1Server):
     """Reads requests; one at a time is answered, what a client sends ahead waits."""
 
     _chunked = False
+    _refused = False
 
     def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
         for command in super().read_headers(event):
             # The parent sends nothing from here but an HTML page for a head it can't read.
             if isinstance(command, commands.SendData):
                 command = commands.SendData(self.conn, error_bytes(400, "malformed request head"))
+                self._refused = True
             yield command
         if self.waits_for_head and len(self.buf) > MAX_HEAD:
             yield from self.refuse(431, f"request head over {MAX_HEAD // 1024} KiB")
@@ -65,6 +67,8 @@ class Front(Http1Server):
             coding = event.response.headers.get("transfer-encoding", "")
             self._chunked = "chunked" in coding.lower()
         if isinstance(event, ResponseProtocolError) and not self.response:
+            if self._refused:
+                return  # once is enough
             status = status_of(event.code)
             if status is not None:
                 yield from self.refuse(status, event.message)
@@ -73,6 +77,7 @@ class Front(Http1Server):
 
     def refuse(self, status: int, message: str) -> CommandGenerator[None]:
         """Answer with an error and close."""
+        self._refused = True
         yield commands.SendData(self.conn, error_bytes(status, message))
         yield commands.CloseConnection(self.conn)
         self.state = self.done

@@ -95,15 +95,26 @@ async def run(master: Master, busy: Callable[[], int], limit: float = DRAIN) -> 
 
 
 async def _drain(master: Master, busy: Callable[[], int], limit: float) -> None:
+    await close_server(master)
+    await _until(lambda: not busy(), limit)
+    await close_clients(master)
+    master.shutdown()
+
+
+async def close_server(master: Master) -> None:
+    """Take no more connections; those that are open stay."""
     server: Proxyserver = master.addons.get("proxyserver")
     await server.servers.update([])
-    await _until(lambda: not busy(), limit)
-    for handler in list(server.connections.values()):  # idle ones, kept alive by their clients
+
+
+async def close_clients(master: Master) -> None:
+    """Hang up on clients, who mostly keep idle connections alive, while the loop can still tell their tasks."""
+    server: Proxyserver = master.addons.get("proxyserver")
+    for handler in list(server.connections.values()):
         client = handler.transports.get(handler.client)
         if client and client.handler:
             client.handler.cancel("the proxy stops")
     await _until(lambda: not server.connections, 1.0)
-    master.shutdown()
 
 
 async def _until(reached: Callable[[], bool], limit: float) -> None:

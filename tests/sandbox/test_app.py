@@ -4,9 +4,10 @@ from typing import Any
 import httpx
 import pytest
 
-from neurolink_mitm.sandbox.accounts import Reply
+from neurolink_mitm.sandbox.accounts import Account, Reply
 from neurolink_mitm.sandbox.server import SandboxServer
-from tests.sandbox.asking import BY_TOKEN, VERSION, Post, message
+from neurolink_mitm.sandbox.state import Sandbox
+from tests.sandbox.asking import BY_KEY, BY_TOKEN, VERSION, Post, message
 
 TOOL = {"name": "Bash", "input_schema": {"type": "object", "properties": {"c": {"const": 1}}}}
 
@@ -196,3 +197,17 @@ def test_the_way_of_a_request_is_told(sandbox: SandboxServer, client: httpx.Clie
     del client.headers["x-api-key"]
     body = client.post("/v1/messages", json=message(), headers=BY_TOKEN).json()
     assert "a answered 429 (rate_limit_error); then o was asked" in body["content"][0]["text"]
+
+
+class Broken(Sandbox):
+    def by_key(self, key: str) -> Account | None:
+        raise RuntimeError("broken for the test")
+
+
+def test_a_fault_of_the_sandbox_says_that_it_is_one() -> None:
+    server = SandboxServer()
+    server.state = Broken()
+    with server, httpx.Client(base_url=server.url, headers=BY_KEY) as client:
+        response = client.get("/v1/models")
+    assert response.status_code == 500
+    assert "The sandbox has a fault: broken for the test" in response.json()["error"]["message"]

@@ -160,7 +160,7 @@ def test_the_head_comes_after_its_delay(sandbox: SandboxServer, post: Post) -> N
     sandbox.script("a", Reply(delay=0.05))
     begun = time.monotonic()
     assert post().status_code == 200
-    assert time.monotonic() - begun >= 0.05
+    assert time.monotonic() - begun >= 0.04  # timers may be a little early
 
 
 def test_a_connection_is_kept_after_a_good_answer(sandbox: SandboxServer, connect: Connect) -> None:

@@ -1,0 +1,210 @@
+"""The real proxy on loopback, in a thread of its own, and ways to ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from neurolink_mitm.adapters.system import SystemChance, SystemClock
+from neurolink_mitm.core.accounts import Account, account_type
+from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.config_values import Timeouts
+from neurolink_mitm.core.pool import Pool
+from neurolink_mitm.core.record import AttemptRow, RequestRow
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.mitm import master as masters
+from neurolink_mitm.mitm.data_plane import MODE, OPTIONS, DataPlane
+from neurolink_mitm.ports import Runtime
+from neurolink_mitm.stack import stack
+
+LIMIT = 15.0
+"""Seconds that any wait may take."""
+CLAUDE_CODE = {"user-agent": "claude-cli/2.1.0 (external, cli)"}
+MODEL = "claude-sonnet-4-6"
+
+
+class Rows:
+    """A journal that keeps its rows, and lets a test wait for them."""
+
+    def __init__(self) -> None:
+        self.requests: list[RequestRow] = []
+        self.attempts: list[AttemptRow] = []
+        self._changed = threading.Condition()
+
+    def request(self, row: RequestRow) -> None:
+        with self._changed:
+            self.requests.append(row)
+            self._changed.notify_all()
+
+    def attempt(self, row: AttemptRow) -> None:
+        with self._changed:
+            self.attempts.append(row)
+            self._changed.notify_all()
+
+    def wait(self, count: int = 1) -> list[RequestRow]:
+        """The rows of requests, once there are so many."""
+        with self._changed:
+            done = self._changed.wait_for(lambda: len(self.requests) >= count, LIMIT)
+            assert done, f"expected {count} finished requests, got {self.requests}"
+            return list(self.requests)
+
+
+class ScriptedChance(SystemChance):
+    """Jitter is none, so that a pause is as short as it gets."""
+
+    def jitter(self) -> float:
+        return 0.0
+
+
+@dataclass
+class Proxy:
+    """Starts and stops with `with`."""
+
+    accounts: Sequence[Account]
+    config: Config = field(default_factory=Config)
+    strategy: str = "fill-first"
+    clock: Any = field(default_factory=SystemClock)
+    passthrough: bool = False
+    host: str = "127.0.0.1"
+    change: Callable[[Runtime], None] = lambda runtime: None
+    addons: Callable[[Runtime], list[object]] = stack
+
+    def __enter__(self) -> Self:
+        self.rows = Rows()
+        self.runtime = Runtime(
+            config=self.config,
+            pool=Pool(self.accounts, self.strategy),
+            clock=self.clock,
+            chance=ScriptedChance(),
+            journal=self.rows,
+            host=self.host,
+            passthrough=self.passthrough,
+            started_at=self.clock.now(),
+        )
+        self.change(self.runtime)
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
+        self._thread.start()
+        assert self._ready.wait(LIMIT), "the proxy did not start"
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.master.shutdown()
+        self._thread.join(LIMIT)
+        assert not self._thread.is_alive(), "the proxy did not stop"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.runtime.port}"
+
+    @property
+    def busy(self) -> int:
+        """Requests that are being answered."""
+        return self.plane.busy
+
+    async def _main(self) -> None:
+        self.plane = DataPlane()
+        self.master = masters.make_master(
+            in_browser=False,
+            addons=[self.plane, *self.addons(self.runtime), _Ready(self)],
+            settings={**OPTIONS, "mode": [MODE], "listen_host": self.host, "listen_port": 0},
+        )
+        await self.master.run()
+        await masters.close_server(self.master)
+        await masters.close_clients(self.master)
+
+    def ready(self) -> None:
+        self.runtime.port = masters.listening_port(self.master)
+        self._ready.set()
+
+
+class _Ready:
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
+
+    def running(self) -> None:
+        self._proxy.ready()
+
+
+def account(label: str, url: str, **fields: Any) -> Account:
+    """An account whose key is `sk-ant-test-LABEL`, or the token given as `token`."""
+    token = Secret(fields.pop("token", f"sk-ant-test-{label}"))
+    return Account(
+        key=f"anthropic:{label}",
+        label=label,
+        type=account_type(token),
+        secret=token,
+        base_url=url,
+        **fields,
+    )
+
+
+def timeouts(**seconds: float) -> Config:
+    """A configuration with these limits, in seconds."""
+    return Config(timeouts=Timeouts(**seconds))
+
+
+def message(**fields: Any) -> dict[str, Any]:
+    """A streamed request for a message."""
+    asked = [{"role": "user", "content": "say hi"}]
+    return {"model": MODEL, "max_tokens": 64, "stream": True, "messages": asked} | fields
+
+
+def raw_request(
+    body: bytes | None = None, path: str = "/v1/messages", method: str = "POST", **headers: str
+) -> bytes:
+    """A request as it goes over the wire."""
+    body = json.dumps(message()).encode() if body is None else body
+    fields = {"host": "127.0.0.1", "content-length": str(len(body))}
+    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value)
+    return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
+
+
+def connect(proxy: Proxy) -> socket.socket:
+    """A connection to the proxy, to be spoken to byte by byte."""
+    return socket.create_connection(("127.0.0.1", proxy.runtime.port), timeout=LIMIT)
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    """All that comes until the proxy closes."""
+    received = b""
+    while data := connection.recv(65536):
+        received += data
+    return received
+
+
+def read_answer(connection: socket.socket) -> bytes:
+    """One answer on a connection that stays open: to the end of its chunks or of its length."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += _more(connection, received)
+    head, _, body = received.partition(b"\r\n\r\n")
+    lowered = head.lower()
+    if b"transfer-encoding: chunked" in lowered:
+        while not body.endswith(b"0\r\n\r\n"):
+            body += _more(connection, body)
+    else:
+        length = int(lowered.split(b"content-length:")[1].split(b"\r\n")[0])
+        while len(body) < length:
+            body += _more(connection, body)
+    return head + b"\r\n\r\n" + body
+
+
+def _more(connection: socket.socket, so_far: bytes) -> bytes:
+    data = connection.recv(65536)
+    assert data, f"closed in the middle of an answer, after {so_far[-200:]!r}"
+    return data
+
+
+def events(body: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """The events of a streamed answer; fails on a half one."""
+    blocks = body.decode().split("\n\n")
+    assert blocks.pop() == "", f"the stream ends inside an event: {body[-200:]!r}"
+    lines = [dict(line.split(": ", 1) for line in block.split("\n")) for block in blocks]
+    return [(line["event"], json.loads(line["data"])) for line in lines]

@@ -1,0 +1,93 @@
+"""The official SDK as a client, while the first account is limited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import pytest
+
+from neurolink_mitm.sandbox import Reply
+from neurolink_mitm.sandbox.server import SandboxServer
+from tests.flows.harness import LIMIT, MODEL, Proxy
+
+ASKED: dict[str, Any] = {
+    "model": MODEL,
+    "max_tokens": 2048,
+    "messages": [{"role": "user", "content": "use the tool"}],
+    "thinking": {"type": "enabled", "budget_tokens": 1024},
+    "tools": [
+        {
+            "name": "weather",
+            "description": "The weather of a town.",
+            "input_schema": {
+                "type": "object",
+                "properties": {"town": {"type": "string"}},
+                "required": ["town"],
+            },
+        }
+    ],
+}
+
+
+@pytest.fixture
+def sdk(proxy: Proxy, sandbox: SandboxServer) -> Iterator[anthropic.Anthropic]:
+    sandbox.script("a", Reply(429))
+    with anthropic.Anthropic(
+        base_url=proxy.url, api_key="sk-ant-test-mine", max_retries=0, timeout=LIMIT
+    ) as client:
+        yield client
+
+
+def check(answer: anthropic.types.Message) -> None:
+    """Thinking, text perhaps, and a tool call with its input whole."""
+    by_type = {block.type: block for block in answer.content}
+    assert by_type["thinking"].signature  # type: ignore[union-attr]
+    assert "town" in by_type["tool_use"].input  # type: ignore[union-attr, operator]
+    assert answer.stop_reason == "tool_use"
+    assert answer.usage.output_tokens > 0
+
+
+def test_streamed(sdk: anthropic.Anthropic, sandbox: SandboxServer) -> None:
+    with sdk.messages.stream(**ASKED) as stream:
+        check(stream.get_final_message())
+    assert [r.account for r in sandbox.requests] == ["a", "b"]
+
+
+def test_whole(sdk: anthropic.Anthropic, sandbox: SandboxServer) -> None:
+    check(sdk.messages.create(**ASKED))
+    assert [r.account for r in sandbox.requests] == ["a", "b"]
+
+
+def test_text_stream(sdk: anthropic.Anthropic) -> None:
+    asked = ASKED | {"messages": [{"role": "user", "content": "hi"}]}
+    with sdk.messages.stream(**asked) as stream:
+        assert "".join(stream.text_stream)
+
+
+def test_errors_are_the_sdks_own(sdk: anthropic.Anthropic) -> None:
+    with pytest.raises(anthropic.NotFoundError, match="not served here"):
+        sdk.messages.create(**ASKED | {"model": "gpt-9"})
+
+
+def test_all_limited(sdk: anthropic.Anthropic, sandbox: SandboxServer) -> None:
+    sandbox.script("b", Reply(429))
+    with pytest.raises(anthropic.RateLimitError) as caught:
+        sdk.messages.create(**ASKED)
+    assert int(caught.value.response.headers["retry-after"]) >= 1
+
+
+def test_models(sdk: anthropic.Anthropic) -> None:
+    assert MODEL in [model.id for model in sdk.models.list()]
+
+
+def test_cut_stream_is_an_error_of_the_sdk(
+    sdk: anthropic.Anthropic, sandbox: SandboxServer
+) -> None:
+    sandbox.script("b", Reply(cut_after=6))
+    with (
+        pytest.raises(anthropic.APIStatusError, match="cut off"),
+        sdk.messages.stream(**ASKED) as stream,
+    ):
+        stream.get_final_message()
