@@ -87,7 +87,12 @@ def prepare(settings: Settings) -> Prepared:
         warnings += unused_settings(config, accounts)
     runtime = Runtime(
         config=config,
-        pool=Pool(accounts, _strategy(settings, config)),
+        pool=Pool(
+            accounts,
+            _strategy(settings, config),
+            affinity=config.routing.session_affinity,
+            primary=config.routing.primary_account,
+        ),
         clock=SystemClock(),
         chance=SystemChance(),
         journal=FileJournal(home.logs),

@@ -14,6 +14,7 @@ from neurolink_mitm.addons.gate import Gate
 from neurolink_mitm.addons.inject import Inject
 from neurolink_mitm.addons.journal import Journal
 from neurolink_mitm.addons.local_api import LocalApi
+from neurolink_mitm.addons.mend import Mend
 from neurolink_mitm.addons.rotate import Rotate
 from neurolink_mitm.addons.route import Route
 from neurolink_mitm.addons.trace import Trace
@@ -30,6 +31,7 @@ def stack(runtime: Runtime) -> list[object]:
         LocalApi(runtime),  # /health, /status, /v1/models, and Claude Code's probe of /
         Route(runtime),  # reads model and stream from the body; 400, 404
         Rotate(runtime),  # picks the account of each attempt
+        Mend(runtime),  # without thinking blocks, where upstream has refused them
         Inject(runtime),  # where it goes, and with which credential
         Failover(runtime),  # what a failure means: bench the account, name the next, or give up
         Usage(runtime),  # tokens, outcome, totals

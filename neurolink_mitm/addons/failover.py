@@ -3,8 +3,9 @@ from __future__ import annotations
 from mitmproxy import http
 
 from neurolink_mitm.core import headers
+from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.errors import Failure, Where
-from neurolink_mitm.core.exchange import Deliver, Exchange, Reply, Step
+from neurolink_mitm.core.exchange import Attempt, Deliver, Exchange, Reply, Step
 from neurolink_mitm.core.failover import ending
 from neurolink_mitm.mitm.hooks import error_response, exchange_of
 from neurolink_mitm.ports import Runtime
@@ -39,21 +40,38 @@ class Failover:
         attempt = exchange.attempts[-1]
         attempt.status = flow.response.status_code
         attempt.upstream_request_id = flow.response.headers.get("request-id")
-        if attempt.account and attempt.status < 300:
-            self.runtime.pool.succeeded(attempt.account.key, sent_at=attempt.sent_at)
+        if attempt.account:
+            self._see(attempt.account, flow.response, exchange, attempt)
+
+    def _see(
+        self, account: Account, answer: http.Response, exchange: Exchange, attempt: Attempt
+    ) -> None:
+        pool, now = self.runtime.pool, self.runtime.clock.now()
+        pool.see_limits(account.key, answer.headers.fields, now)
+        if answer.status_code < 300:
+            pool.succeeded(account.key, exchange.demand, sent_at=attempt.sent_at, now=now)
 
     def response(self, flow: http.HTTPFlow) -> None:
         flow.metadata.pop(KEPT, None)
+        exchange = exchange_of(flow)
+        if exchange and exchange.attempts and exchange.attempts[-1].failure is None:
+            self._end(exchange.attempts[-1])
 
     error = response
+
+    def _end(self, attempt: Attempt) -> None:
+        if attempt.account:
+            self.runtime.pool.ended(attempt.account.key, sent_at=attempt.sent_at)
 
     def _book(self, exchange: Exchange, failure: Failure) -> None:
         attempt, now = exchange.attempts[-1], self.runtime.clock.now()
         attempt.failure, attempt.status, attempt.ended_at = failure, failure.status, now
         attempt.upstream_request_id = headers.get(failure.headers, b"request-id")
+        self._end(attempt)
         if attempt.account:
+            self.runtime.pool.see_limits(attempt.account.key, failure.headers, now)
             benching = self.runtime.pool.failed(
-                attempt.account.key, failure, sent_at=attempt.sent_at, now=now
+                attempt.account.key, exchange.demand, failure, sent_at=attempt.sent_at, now=now
             )
             attempt.cooldown = benching.seconds
             attempt.backoff_level = benching.level

@@ -4,7 +4,6 @@ from mitmproxy import http
 
 from neurolink_mitm.core import failover
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Plan, Reply, Try
-from neurolink_mitm.core.pool import Choice
 from neurolink_mitm.mitm.hooks import error_response, exchange_of
 from neurolink_mitm.ports import Runtime
 
@@ -39,22 +38,13 @@ class Rotate:
         exchange.attempts.append(Attempt(len(exchange.attempts) + 1, account, now))
         self.runtime.totals.attempts += 1
         if account:
-            self.runtime.pool.attempted(account.key, now)
+            self.runtime.pool.began(account.key, exchange.demand, now)
 
     def _plan(self, exchange: Exchange) -> Plan:
-        pool, clock = self.runtime.pool, self.runtime.clock
-
-        def choose(tried: set[str]) -> Choice:
-            return pool.choose(
-                claude_code=exchange.from_claude_code,
-                model=exchange.model,
-                now=clock.now(),
-                tried=tried,
-            )
-
+        pool, clock, demand = self.runtime.pool, self.runtime.clock, exchange.demand
         return failover.way(
-            choose,
-            lambda choice: failover.refusal(pool, choice, clock.now()),
+            lambda tried: pool.choose(demand, clock.now(), tried),
+            lambda: failover.refusal(pool, demand, clock.now()),
             jitter=self.runtime.chance.jitter(),
             repeatable=exchange.repeatable,
         )

@@ -101,7 +101,7 @@ def _serve(prepared: app.Prepared, settings: app.Settings, asked: Asked, sandbox
 @contextmanager
 def _sandbox() -> Iterator[tuple[str, tuple[Account, ...]]]:
     """The sandbox on a free port, and its accounts; `alpha`, which is limited soon, goes first."""
-    with SandboxServer() as server:
+    with SandboxServer(keep=20) as server:
         accounts = tuple(
             Account(
                 key=f"anthropic:{account.name}",

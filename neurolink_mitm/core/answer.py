@@ -13,6 +13,7 @@ import msgspec
 
 from neurolink_mitm.core.errors import Failure, Where, error_body
 from neurolink_mitm.core.sse import SseEvent, SseReader, encode
+from neurolink_mitm.core.unreadable import UNREADABLE
 from neurolink_mitm.core.usage import Usage
 
 HOLD_LIMIT = 1024 * 1024
@@ -127,10 +128,14 @@ class WholeAnswer:
 class StreamAnswer:
     """An event stream of the Messages API. Only whole events are passed on, so it can always be closed well."""
 
-    __slots__ = ("_reader", "complete", "error", "failure", "released", "started", "usage")
+    __slots__ = (
+        "_reader", "_waiting",
+        "complete", "error", "failure", "released", "started", "usage",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._reader = SseReader()
+        self._waiting: list[bytes] = []  # what came of an event that has not ended yet
         self.usage = Usage()
         self.failure: Failure | None = None
         self.released = False
@@ -139,16 +144,21 @@ class StreamAnswer:
         self.error = ""
 
     def feed(self, chunk: bytes) -> bytes:
-        before = self._reader.pending
+        before = self._reader.pending_size
         for event in self._reader.feed(chunk):
             self._see(event)
-        rest = len(self._reader.pending)
+        rest = self._reader.pending_size
         if not before and not rest:
             return chunk
         if rest > EVENT_LIMIT:
             self.failure = Failure(Where.EVENT, None, "oversized_event", "an event without end")
-        received = before + chunk
-        return received[: len(received) - rest]
+        self._waiting.append(chunk)
+        if rest == before + len(chunk):  # nothing has ended: not copied again for each chunk
+            return b""
+        received = b"".join(self._waiting)
+        ready = received[: len(received) - rest]
+        self._waiting = [received[len(ready) :]]
+        return ready
 
     def end(self) -> bytes:
         if not self.released and not self.failure:
@@ -203,6 +213,6 @@ def carries_content(event: SseEvent) -> bool:
         return True
     try:
         block = msgspec.json.decode(event.data, type=_BlockStart).content_block
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return True
     return block.type not in _EMPTY_AT_START

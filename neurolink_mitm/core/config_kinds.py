@@ -162,7 +162,7 @@ Fingerprint = Annotated[Text, AfterValidator(_fingerprint)]
 
 def _options(value: object) -> object:
     match value:
-        case bool():
+        case bool() | "true" | "false":  # the texts come from variables
             return {"enabled": value}
         case dict():
             # whoever gives a plugin options wants it

@@ -4,6 +4,9 @@
 [errors]  https://platform.claude.com/docs/en/api/errors
 [limits]  https://platform.claude.com/docs/en/api/rate-limits
 [stream]  https://platform.claude.com/docs/en/build-with-claude/streaming#error-events
+[unified] headers of subscription accounts as seen in https://github.com/router-for-me/CLIProxyAPI/issues/5915
+          and https://github.com/tombii/better-ccflare/issues/261
+[thinking] https://platform.claude.com/docs/en/build-with-claude/extended-thinking
 [cf]      https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
 """
 
@@ -16,6 +19,7 @@ from typing import Self
 import msgspec
 
 from neurolink_mitm.core.headers import Fields
+from neurolink_mitm.core.limits import Limit, limit_of
 
 
 class Where(enum.Enum):
@@ -41,6 +45,7 @@ class Then(enum.Enum):
 
     RETURN = "returned as is"
     NEXT = "next account"
+    MEND = "once more on this account, without thinking blocks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class Rule:
     statuses: frozenset[int] = frozenset()
     error_type: str = ""
     text: tuple[str, ...] = ()  # any of them occurs in the message, in lower case
+    limit: Limit | None = None  # what a 429 is about
     transient: bool = False
     """Likely to pass by itself: worth a second round when every account has failed so."""
 
@@ -93,6 +99,7 @@ class Rule:
             and (not self.statuses or failure.status in self.statuses)
             and self.error_type in ("", failure.error_type)
             and (not self.text or any(part in failure.message.lower() for part in self.text))
+            and (self.limit is None or limit_of(failure.headers, failure.message) is self.limit)
         )
 
 
@@ -103,21 +110,30 @@ def _codes(*codes: int) -> frozenset[int]:
 TRANSIENT = _codes(408, 500, 502, 503, 504, *range(520, 527), 529)
 
 RULES: tuple[Rule, ...] = (
-    Rule("rate limit", Bench.BACKOFF, Then.NEXT, "[errors] 429, [limits]", statuses=_codes(429)),
+    Rule("rate limit of one model", Bench.BACKOFF, Then.NEXT, "[limits], [unified]", Where.STATUS,
+         _codes(429), limit=Limit.MODEL),
+    Rule("out of overage credits", Bench.BACKOFF, Then.NEXT, "[unified]", Where.STATUS,
+         _codes(429), limit=Limit.CREDITS),
+    Rule("short of capacity", Bench.NONE, Then.NEXT, "[unified] x-should-retry", Where.STATUS,
+         _codes(429), limit=Limit.BARE, transient=True),
+    Rule("rate limit", Bench.BACKOFF, Then.NEXT, "[errors] 429", Where.STATUS, _codes(429)),
     Rule("rate limit in stream", Bench.BACKOFF, Then.NEXT, "[stream]", Where.EVENT,
          error_type="rate_limit_error"),
-    Rule("refused credential", Bench.LONG, Then.NEXT, "[errors] 401, 402, 403",
-         statuses=_codes(401, 402, 403)),
+    Rule("refused credential", Bench.LONG, Then.NEXT, "[errors] 401, 402, 403", Where.STATUS,
+         _codes(401, 402, 403)),
     Rule("out of credit", Bench.LONG, Then.NEXT, "[errors] 400 of the account", Where.STATUS,
          _codes(400), text=("credit balance is too low",)),
     Rule("organization disabled", Bench.LONG, Then.NEXT, "[errors] 400 of the account",
          Where.STATUS, _codes(400), text=("organization has been disabled",)),
+    Rule("foreign thinking", Bench.NONE, Then.MEND, "[thinking]", Where.STATUS, _codes(400),
+         "invalid_request_error", ("`signature` in `thinking`", "blocks cannot be modified",
+                                   "assistant message cannot be modified")),
     Rule("overloaded", Bench.NONE, Then.NEXT, "[errors] overloaded_error", Where.STATUS,
          _codes(400), "overloaded_error", transient=True),
     Rule("gateway page", Bench.NONE, Then.NEXT, "[cf] a page inside an api_error", Where.STATUS,
          _codes(400), "api_error", ("<html", "<!doctype html"), transient=True),
-    Rule("upstream trouble", Bench.NONE, Then.NEXT, "[errors] 5xx, [cf] 52x", statuses=TRANSIENT,
-         transient=True),
+    Rule("upstream trouble", Bench.NONE, Then.NEXT, "[errors] 5xx, [cf] 52x", Where.STATUS,
+         TRANSIENT, transient=True),
     Rule("error in stream", Bench.NONE, Then.NEXT, "[stream]", Where.EVENT, transient=True),
     Rule("empty answer", Bench.NONE, Then.NEXT, "[stream] no message_start", Where.EMPTY,
          transient=True),

@@ -14,6 +14,7 @@ from neurolink_mitm.core.answer import Answer, OpaqueAnswer, StreamAnswer, Whole
 from neurolink_mitm.core.config_values import Timeouts
 from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.headers import Fields
+from neurolink_mitm.core.pool import Demand
 
 
 class Kind(enum.Enum):
@@ -49,6 +50,8 @@ class Try:
 
     account: Account
     why: str
+    mended: bool = False
+    """Without the thinking blocks that upstream refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +130,10 @@ class Exchange:
         return bool(self.attempts) and self.attempts[-1].failure is None and self.answer.released
 
     @property
-    def from_claude_code(self) -> bool:
-        return self.user_agent.startswith("claude-cli/")
+    def demand(self) -> Demand:
+        """What decides who may serve it."""
+        claude_code = self.user_agent.startswith("claude-cli/")
+        return Demand(claude_code, self.model, self.session_id)
 
     @property
     def repeatable(self) -> bool:

@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 from neurolink_mitm.core.errors import Failure, Then, Where, classify
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
-from neurolink_mitm.core.pool import NOT_FOR_CLIENT, Choice, Pool
+from neurolink_mitm.core.pool import Choice, Demand, Pool
+from neurolink_mitm.core.standing import NOT_FOR_CLIENT
 
 MAX_PAUSE = 2.0
 
@@ -22,45 +23,44 @@ Choose = Callable[[set[str]], Choice]
 
 
 def way(
-    choose: Choose, refuse: Callable[[Choice], Reply], *, jitter: float, repeatable: bool
+    choose: Choose, refuse: Callable[[], Reply | None], *, jitter: float, repeatable: bool
 ) -> Plan:
     """Try every account, then once more those whose trouble was transient; end with upstream's last word.
 
-    `choose` gives the next account that is not among the keys it is handed; `refuse` makes our own answer where
-    no account serves. `jitter` is in [0, 1): where between a quarter and all of `MAX_PAUSE` the pause lies.
+    `choose` gives the next account that is not among the keys it is handed; `refuse` makes our own answer where no
+    account serves at all. `jitter` is in [0, 1): where between a quarter and all of `MAX_PAUSE` the pause lies.
     """
     failures: list[Failure] = []
     spent: set[str] = set()  # had their turn, and another would not help
+    mended = False
     for last_round in (False, True):
         tried = set(spent)
         while (choice := choose(tried)).account:
-            tried.add(choice.account.key)
-            failure = yield Try(choice.account, choice.why)
+            account = choice.account
+            tried.add(account.key)
+            failure = yield Try(account, choice.why, mended)
+            if failure and classify(failure).then is Then.MEND and not mended:
+                mended = True
+                failures.append(failure)
+                failure = yield Try(account, f"{choice.why}, without thinking blocks", mended)
             if failure is None:
                 return
             failures.append(failure)
             rule = classify(failure)
-            if rule.then is Then.RETURN or not (repeatable or unseen(failure)):
+            if rule.then is not Then.NEXT or not (repeatable or unseen(failure)):
                 yield ending(failures)
                 return
             if not rule.transient:
-                spent.add(choice.account.key)
+                spent.add(account.key)
         if last_round or tried == spent:
             break
         yield Pause(MAX_PAUSE * (0.25 + 0.75 * jitter))
-    yield last_word(failures, lambda: refuse(choose(set())))
+    yield refuse() or ending(failures)
 
 
 def unseen(failure: Failure) -> bool:
     """Upstream did not act on it: it refused, or never had it."""
     return failure.where is Where.STATUS or not failure.sent
-
-
-def last_word(failures: list[Failure], refuse: Callable[[], Reply]) -> Step:
-    """All accounts have been tried: upstream's own error if trouble was transient, else our summary."""
-    if failures and classify(failures[-1]).transient:
-        return ending(failures)
-    return refuse()
 
 
 def ending(failures: list[Failure]) -> Step:
@@ -80,21 +80,30 @@ _STATUSES = {"overloaded_error": 529, "timeout_error": 504, "api_error": 502}
 """For errors that upstream reported inside a 200."""
 
 
-def refusal(pool: Pool, choice: Choice, now: float) -> Reply:
-    """Our own answer when no account serves this request: why, by account, and when to come back."""
+def refusal(pool: Pool, demand: Demand, now: float) -> Reply | None:
+    """Our own answer when no account serves this request now: why, by account, and when to come back.
+
+    None where some account does; then upstream's word counts.
+    """
     if not pool.accounts:
         return Reply(401, "authentication_error", f"NeuroLink has no account yet. {ADD_ACCOUNT}")
-    reasons = "; ".join(f"{key}: {skip.reason}" for key, skip in choice.skipped.items())
-    if choice.recovery is not None:
-        seconds = max(1, math.ceil(choice.recovery - now))
+    skipped = pool.skips(demand, now)
+    if len(skipped) < len(pool.accounts):
+        return None
+    reasons = "; ".join(f"{key}: {skip.reason}" for key, skip in skipped.items())
+    waits = [skip.until - now for skip in skipped.values() if skip.until is not None]
+    if waits:
+        seconds = max(1, math.ceil(min(waits)))
         message = f"All accounts are cooling; the first is back in {seconds} s. {reasons}"
         return Reply(429, "rate_limit_error", message, retry_after=seconds)
-    if any(skip.reason == NOT_FOR_CLIENT for skip in choice.skipped.values()):
+    if any(skip.reason == NOT_FOR_CLIENT for skip in skipped.values()):
         return Reply(400, "invalid_request_error", f"{ONLY_SUBSCRIPTIONS} {ADD_ACCOUNT}")
     return Reply(503, "overloaded_error", f"No account serves this request. {reasons}")
 
 
-ONLY_SUBSCRIPTIONS = "NeuroLink's accounts are subscriptions, and a subscription serves Claude Code's own requests only."
+ONLY_SUBSCRIPTIONS = (
+    "NeuroLink's accounts are subscriptions, and these serve Claude Code's own requests only."
+)
 ADD_ACCOUNT = (
     "Add an API key: set ANTHROPIC_API_KEY for the proxy, or list the key under accounts.anthropic in"
     " proxy-config.yaml."

@@ -5,7 +5,9 @@ Fields are pairs of bytes in the order of the wire, as in RFC 9110 section 5 and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 Fields = tuple[tuple[bytes, bytes], ...]
@@ -38,8 +40,8 @@ def without(fields: Fields, names: Iterable[bytes]) -> Fields:
 
 def end_to_end(fields: Fields) -> Fields:
     """Without hop-by-hop fields, those included that `connection` names."""
-    named = get(fields, b"connection")
-    listed = {part.strip().lower().encode() for part in named.split(",")} if named else set()
+    named = b",".join(value for key, value in fields if key.lower() == b"connection")
+    listed = {part.strip().lower() for part in named.split(b",")}
     return without(fields, HOP_BY_HOP | (listed - {b"transfer-encoding", b"content-length"}))
 
 
@@ -87,13 +89,16 @@ def retry_after(fields: Fields, now: float) -> float | None:
     if value is None:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
         return _until_date(value, now)
+    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def _until_date(value: str, now: float) -> float | None:
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except ValueError:
+        date = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
         return None
+    zoned = date if date.tzinfo else date.replace(tzinfo=UTC)  # asctime's form names none
+    return max(0.0, zoned.timestamp() - now)

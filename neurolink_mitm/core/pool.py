@@ -1,56 +1,41 @@
-"""The pool: which accounts there are, how each is doing, and which one the next request takes.
+"""The pool: which accounts there are, and which one the next request takes.
 
 It keeps state but no clock: every call says what time it is (seconds since the epoch).
 """
 
 from __future__ import annotations
 
-import math
+import copy
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from neurolink_mitm.core import cooldown, headers, rotation
+from neurolink_mitm.core import headers, quota, rotation
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.affinity import Affinity
 from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.errors import Failure, classify
+from neurolink_mitm.core.headers import Fields
+from neurolink_mitm.core.limits import scope_of
+from neurolink_mitm.core.quota import Quota
+from neurolink_mitm.core.standing import Skip, Standing
 
 
-@dataclass(slots=True)
-class Tally:
-    """What happened on one account since the proxy started."""
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What of a request decides who may serve it."""
 
-    attempts: int = 0
-    success: int = 0
-    errors: int = 0
-    rate_limits: int = 0
-    last_attempt_at: float | None = None
-    last_error_at: float | None = None
-    last_error: str | None = None
-
-
-@dataclass(slots=True)
-class Standing:
-    """How an account is doing."""
-
-    cooldown: Cooldown = field(default_factory=Cooldown)
-    tally: Tally = field(default_factory=Tally)
+    claude_code: bool = False
+    model: str | None = None
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Benching:
-    """What a failure did to its account."""
+    """What a failure did to its account: benched for `seconds`, 0 if not at all."""
 
     seconds: float
     level: int
     retry_after: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """Why an account is passed over, and until when, where that is only a matter of time."""
-
-    reason: str
-    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +45,6 @@ class Choice:
     account: Account | None
     rule: str
     skipped: Mapping[str, Skip]
-
-    @property
-    def recovery(self) -> float | None:
-        """When the first account that is only cooling is back (seconds since the epoch)."""
-        return min((s.until for s in self.skipped.values() if s.until is not None), default=None)
 
     @property
     def why(self) -> str:
@@ -77,80 +57,160 @@ class Choice:
 class Pool:
     """The accounts in order, and the standing of each."""
 
-    def __init__(self, accounts: Sequence[Account], strategy: str = "fill-first") -> None:
+    def __init__(
+        self,
+        accounts: Sequence[Account],
+        strategy: str = "fill-first",
+        *,
+        affinity: bool = True,
+        primary: str | None = None,
+    ) -> None:
         self.accounts = tuple(accounts)
         self.strategy = strategy
+        self.changes = 0  # of cooldowns; whoever writes them down compares it
+        self._choose = rotation.STRATEGIES[strategy]()
+        self._affinity = Affinity() if affinity else None
+        self._primary = primary
         self._standing = {account.key: Standing() for account in accounts}
 
     def standing(self, key: str) -> Standing:
         return self._standing[key]
 
-    def choose(
-        self, *, claude_code: bool, model: str | None, now: float, tried: Collection[str] = ()
+    def update(self, accounts: Sequence[Account]) -> None:
+        """Take over another set of accounts. Who stays keeps its standing, unless its credential is new."""
+        before = {account.key: account for account in self.accounts}
+        for account in accounts:
+            known = before.pop(account.key, None)
+            if known is None:
+                self._standing[account.key] = Standing()
+            elif known.secret != account.secret:
+                self.reset(account.key)
+        for key in before:
+            del self._standing[key]
+            if self._affinity:
+                self._affinity.forget(key)
+        self.accounts = tuple(accounts)
+
+    def reset(self, key: str) -> None:
+        """Forget an account's cooldowns."""
+        self.changes += 1
+        self._standing[key].cooldowns.clear()
+        self._standing[key].probes.clear()
+
+    def choose(self, demand: Demand, now: float, tried: Collection[str] = ()) -> Choice:
+        """The next account for a request; accounts in `tried` had their turn.
+
+        Changes nothing but what the strategy itself keeps (round-robin's turns).
+        """
+        return self._choice(demand, now, tried, self._choose)
+
+    def preview(self, demand: Demand, now: float) -> Choice:
+        """What `choose` would say, with nothing changed."""
+        return self._choice(demand, now, (), copy.deepcopy(self._choose))
+
+    def _choice(
+        self, demand: Demand, now: float, tried: Collection[str], strategy: rotation.Strategy
     ) -> Choice:
-        """The next account for a request; accounts in `tried` had their turn."""
-        skipped = {
-            account.key: skip
-            for account in self.accounts
-            if (skip := self.skip(account, claude_code=claude_code, model=model, now=now))
-        }
+        skipped = self.skips(demand, now)
         left = [a for a in self.accounts if a.key not in skipped and a.key not in tried]
-        account = rotation.STRATEGIES[self.strategy](left) if left else None
-        return Choice(account, self.strategy, skipped)
+        if not left:
+            return Choice(None, self.strategy, skipped)
+        home = self._home(demand, left, now)
+        if home:
+            return Choice(home, "session affinity", skipped)
+        candidates = [
+            rotation.Candidate(a, self._standing[a.key].quota, self._is_primary(a)) for a in left
+        ]
+        return Choice(strategy(candidates, now), self.strategy, skipped)
 
-    def skip(
-        self, account: Account, *, claude_code: bool, model: str | None, now: float
-    ) -> Skip | None:
-        """Why this account does not serve such a request now; None if it does."""
-        if account.disabled:
-            return Skip(f"disabled: {account.disabled}")
-        if not account.enabled:
-            return Skip("not enabled")
-        if account.type == "oauth" and not claude_code:
-            return Skip(NOT_FOR_CLIENT)
-        if model and rotation.excludes(account.excluded_models, model):
-            return Skip(f"excludes {model}")
-        state = self._standing[account.key].cooldown
-        if state.cooling(now):
-            seconds = max(1, math.ceil(state.until - now))
-            return Skip(f"cooling for {seconds} s: {state.reason}", state.until)
-        return None
+    def skips(self, demand: Demand, now: float) -> dict[str, Skip]:
+        """Who does not serve such a request now, and why."""
+        found = (
+            (a.key, self._standing[a.key].skip(a, demand.model, demand.claude_code, now))
+            for a in self.accounts
+        )
+        return {key: skip for key, skip in found if skip}
 
-    def attempted(self, key: str, now: float) -> None:
+    def _home(self, demand: Demand, left: Sequence[Account], now: float) -> Account | None:
+        """The session's own account. It does not keep a session that a subscription could serve on paid calls."""
+        key = self._affinity.home(demand.session, now) if self._affinity else None
+        home = next((account for account in left if account.key == key), None)
+        if home and home.type == "api_key" and any(account.type == "oauth" for account in left):
+            return None
+        return home
+
+    def _is_primary(self, account: Account) -> bool:
+        return self._primary is not None and self._primary in (account.label, account.key)
+
+    def began(self, key: str, demand: Demand, now: float) -> None:
         """A request goes out on this account."""
-        tally = self._standing[key].tally
-        tally.attempts += 1
-        tally.last_attempt_at = now
+        self._standing[key].begin(demand.model, now)
 
-    def succeeded(self, key: str, *, sent_at: float) -> None:
+    def ended(self, key: str, *, sent_at: float) -> None:
+        """The request on this account is over, however it went."""
+        if standing := self._standing.get(key):  # else the account has been removed meanwhile
+            standing.end(sent_at)
+
+    def succeeded(self, key: str, demand: Demand, *, sent_at: float, now: float) -> None:
         """The attempt sent at `sent_at` was answered well."""
-        if (standing := self._standing.get(key)) is None:
-            return  # the account has been removed meanwhile
-        standing.tally.success += 1
-        standing.cooldown = cooldown.after_success(standing.cooldown, sent_at=sent_at)
+        if standing := self._standing.get(key):
+            self.changes += standing.succeeded(demand.model, sent_at)
+            if self._affinity:
+                self._affinity.served(demand.session, key, now)
 
-    def failed(self, key: str, failure: Failure, *, sent_at: float, now: float) -> Benching:
+    def see_limits(self, key: str, fields: Fields, now: float) -> None:
+        """Any answer, good or bad, may say how far the account's limits are used."""
+        if standing := self._standing.get(key):
+            standing.see(quota.parse(fields, now))
+
+    def failed(
+        self, key: str, demand: Demand, failure: Failure, *, sent_at: float, now: float
+    ) -> Benching:
         """The attempt sent at `sent_at` failed; says for how long the account is benched."""
         rule = classify(failure)
         wait = headers.retry_after(failure.headers, now)
         if (standing := self._standing.get(key)) is None:
             return Benching(0.0, 0, wait)
         reason = f"{rule.name} ({failure.status or failure.error_type})"
-        before = standing.cooldown
-        standing.cooldown = after = cooldown.after_failure(
-            before, rule.bench, base=wait, sent_at=sent_at, now=now, reason=reason
+        state = standing.bench(
+            scope_of(failure.status, failure.headers, failure.message, demand.model),
+            rule.bench,
+            base=wait,
+            sent_at=sent_at,
+            now=now,
+            reason=reason,
         )
-        self._count(standing.tally, failure, reason, now)
-        benched = max(0.0, after.until - now) if after is not before else 0.0
-        return Benching(benched, max(0, after.level - 1), wait)
+        self.changes += state is not None
+        _count(standing, failure, reason, now)
+        return _benching(state, wait, now)
 
-    @staticmethod
-    def _count(tally: Tally, failure: Failure, reason: str, now: float) -> None:
-        tally.errors += 1
-        if failure.status == 429 or failure.error_type == "rate_limit_error":
-            tally.rate_limits += 1
-        tally.last_error_at = now
-        tally.last_error = reason
+    def cooldowns(self) -> dict[str, dict[str, Cooldown]]:
+        """All cooldowns, by account key and scope, as `restore` takes them."""
+        return {key: dict(s.cooldowns) for key, s in self._standing.items() if s.cooldowns}
+
+    def quotas(self) -> dict[str, Quota]:
+        """The latest word on limits, by account key."""
+        return {key: s.quota for key, s in self._standing.items() if s.quota}
+
+    def restore(
+        self, cooldowns: Mapping[str, Mapping[str, Cooldown]], quotas: Mapping[str, Quota]
+    ) -> None:
+        """Take over what an earlier run knew; accounts that are gone are left out."""
+        for key, standing in self._standing.items():
+            standing.cooldowns.update(cooldowns.get(key, {}))
+            standing.see(quotas.get(key))
 
 
-NOT_FOR_CLIENT = "a subscription serves Claude Code only"
+def _benching(state: Cooldown | None, wait: float | None, now: float) -> Benching:
+    if state is None:
+        return Benching(0.0, 0, wait)
+    return Benching(max(0.0, state.until - now), max(0, state.level - 1), wait)
+
+
+def _count(standing: Standing, failure: Failure, reason: str, now: float) -> None:
+    tally = standing.tally
+    tally.errors += 1
+    if failure.status == 429 or failure.error_type == "rate_limit_error":
+        tally.rate_limits += 1
+    tally.last_error_at = now
+    tally.last_error = reason

@@ -12,6 +12,7 @@ import msgspec
 
 from neurolink_mitm.core.exchange import Kind, Reply
 from neurolink_mitm.core.session import session_in_user_id
+from neurolink_mitm.core.unreadable import UNREADABLE
 
 MESSAGES_PATH = "/v1/messages"
 COUNT_TOKENS_PATH = "/v1/messages/count_tokens"
@@ -67,7 +68,7 @@ def read_body(body: bytes) -> Asked:
     """
     try:
         seen = _decoder.decode(body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as e:
+    except UNREADABLE as e:
         raise ValueError(_explain(e)) from e
     return Asked(
         model=seen.model,

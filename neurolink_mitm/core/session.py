@@ -6,6 +6,8 @@ import re
 
 import msgspec
 
+from neurolink_mitm.core.unreadable import UNREADABLE
+
 _LEGACY = re.compile(r"_session_([0-9a-fA-F-]{8,64})$")
 
 
@@ -23,7 +25,7 @@ def session_in_user_id(user_id: str | None) -> str | None:
     if user_id.startswith("{"):
         try:
             return msgspec.json.decode(user_id, type=_UserId).session_id
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return None
     match = _LEGACY.search(user_id)
     return match.group(1) if match else None

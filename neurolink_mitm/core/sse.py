@@ -25,9 +25,10 @@ class SseReader:
     `pending` holds these bytes exactly as they came, so a caller can forward whole events only.
     """
 
-    __slots__ = ("_data", "_line", "_name", "_pending", "_started")
+    __slots__ = ("_data", "_line", "_name", "_pending", "_started", "pending_size")
 
     def __init__(self) -> None:
+        self.pending_size = 0
         self._line: list[bytes] = []  # a line whose end has not come yet
         self._pending: list[bytes] = []  # raw lines since the last event ended
         self._name = ""
@@ -42,6 +43,7 @@ class SseReader:
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """Take the next bytes; return the events they completed, in order."""
         events: list[SseEvent] = []
+        self.pending_size += len(chunk)
         for line in self._complete_lines(chunk):
             self._pending.append(line)
             text = line.rstrip(b"\r\n")
@@ -85,6 +87,7 @@ class SseReader:
             events.append(SseEvent(self._name or "message", b"\n".join(self._data)))
             self._data = []
         self._name = ""
+        self.pending_size -= sum(map(len, self._pending))
         self._pending.clear()
 
 

@@ -8,8 +8,11 @@ from typing import Protocol
 from neurolink_mitm import __version__
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.pool import Pool, Standing
+from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.pool import Choice, Demand, Pool
+from neurolink_mitm.core.quota import Classic, Window
 from neurolink_mitm.core.record import iso
+from neurolink_mitm.core.standing import Standing
 
 
 class Counted(Protocol):
@@ -113,7 +116,7 @@ def _primary(running: Running) -> dict[str, object]:
 
 
 def _account(account: Account, standing: Standing, now: float) -> dict[str, object]:
-    tally, cooldown = standing.tally, standing.cooldown
+    tally, cooldown = standing.tally, standing.worst(now)
     cooling = cooldown.cooling(now)
     return {
         "label": account.label,
@@ -130,7 +133,9 @@ def _account(account: Account, standing: Standing, now: float) -> dict[str, obje
         "lastAttemptAt": _when(tally.last_attempt_at),
         "lastErrorAt": _when(tally.last_error_at),
         "lastError": tally.last_error,
-        "quota": None,
+        "inFlight": standing.in_flight,
+        "cooldowns": {scope: _cooldown(c, now) for scope, c in standing.cooldowns.items()},
+        "quota": _quota(standing, now),
     }
 
 
@@ -142,3 +147,63 @@ def _reason(account: Account, cooling: str | None) -> str | None:
 
 def _when(moment: float | None) -> str | None:
     return None if moment is None else iso(moment)
+
+
+def _cooldown(state: Cooldown, now: float) -> dict[str, object]:
+    return {
+        "until": iso(state.until),
+        "cooling": state.cooling(now),
+        "level": state.level,
+        "reason": state.reason,
+    }
+
+
+def _quota(standing: Standing, now: float) -> dict[str, object] | None:
+    quota = standing.quota
+    if quota is None:
+        return None
+    classic = {name: _classic(limit) for name, limit in quota.classic.items()}
+    return {
+        "fiveHour": _window(standing, "5h", quota.current(quota.five_hour, now)),
+        "sevenDay": _window(standing, "7d", quota.current(quota.seven_day, now)),
+        "status": quota.status or None,
+        "representativeClaim": quota.claim or None,
+        "overageStatus": quota.overage or None,
+        "limits": classic,
+        "seenAt": iso(quota.seen_at),
+    }
+
+
+def _window(standing: Standing, name: str, window: Window | None) -> dict[str, object] | None:
+    if window is None:
+        return None
+    return {
+        "used": window.utilization,
+        "status": window.status or None,
+        "reset": _when(window.reset),
+        "runsOutAt": _when(standing.runs_out(name, window)),
+    }
+
+
+def _classic(limit: Classic) -> dict[str, object]:
+    return {"limit": limit.limit, "remaining": limit.remaining, "reset": _when(limit.reset)}
+
+
+def explain(pool: Pool, demand: Demand, now: float) -> list[dict[str, object]]:
+    """For each account whether the next such request would use it, and why not."""
+    choice = pool.preview(demand, now)
+    return [_explained(account, choice) for account in pool.accounts]
+
+
+def _explained(account: Account, choice: Choice) -> dict[str, object]:
+    skip = choice.skipped.get(account.key)
+    chosen = choice.account is not None and account.key == choice.account.key
+    reason = choice.rule if chosen else f"usable, but not next by {choice.rule}"
+    return {
+        "key": account.key,
+        "label": account.label,
+        "next": chosen,
+        "usable": skip is None,
+        "reason": skip.reason if skip else reason,
+        "until": _when(skip.until) if skip else None,
+    }

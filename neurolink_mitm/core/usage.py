@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from neurolink_mitm.core.unreadable import UNREADABLE
+
 
 class _Counts(msgspec.Struct):
     input_tokens: int | None = None
@@ -57,14 +59,14 @@ class Usage:
                 event = _delta.decode(data)
                 self._see_message(event.delta or _Message())
                 self._see_counts(event.usage)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return
 
     def see_whole(self, body: bytes) -> None:
         """Read the body of an answer that was not streamed."""
         try:
             self._see_message(_whole.decode(body))
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return
 
     def _see_message(self, message: _Message) -> None:

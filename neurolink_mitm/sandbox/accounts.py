@@ -6,6 +6,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+COUNTS = ("delay", "event_delay", "events", "cut_after", "stall_after", "error_after")
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -14,19 +16,17 @@ class Reply:
 
     Counts of events are of whole SSE events: a streamed text with n deltas has n + 6 of them
     (message_start, ping, content_block_start, the deltas, content_block_stop, message_delta,
-    message_stop). An answer that isn't streamed has one place to be cut or to stall in: the middle
-    of its body.
+    message_stop). An answer that isn't streamed has one place to be cut or to stall in, the middle
+    of its body, and an error within it is the status that goes with the error.
     """
 
     status: int = 200
     _: KW_ONLY
-    error_type: str | None = (
-        None  # for a status >= 400, and of error_after; default: what Anthropic sends with it
-    )
+    # in place of what Anthropic sends with a status >= 400, or in the event of `error_after`
+    error_type: str | None = None
     message: str | None = None
-    headers: Mapping[str, str] = field(
-        default_factory=dict, hash=False
-    )  # on top of the usual ones, or in their place
+    # on top of the usual ones, or in their place
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     delay: float = 0  # seconds before the head
     event_delay: float = 0  # seconds between two events
@@ -36,13 +36,10 @@ class Reply:
     hang_up: bool = False  # close the connection with no head
     cut_after: int | None = None  # close the connection, answer unfinished, after n events
     reset: bool = False  # hang_up and cut_after by TCP reset
-    stall_after: int | Literal["head"] | None = (
-        None  # silence after n events or the head; 0: no head ever
-    )
+    # silence until the client leaves, after n events or "head"; 0: there is no head ever
+    stall_after: int | Literal["head"] | None = None
     empty: bool = False  # the head, and a clean end with no byte
-    error_first: str | None = (
-        None  # the first event is an error of this type; not streamed: a status for it
-    )
+    error_first: str | None = None  # the only event is an error of this type
     error_after: int | None = None  # n events, then an error event
     no_stop: bool = False  # a clean end with no message_stop
 
@@ -50,9 +47,8 @@ class Reply:
     body: bytes | None = None  # this instead (in JSON: a string)
     content_type: str | None = None
 
-    prerendered: bool = (
-        False  # the same bytes each time, whatever the request asks for; for benchmarks
-    )
+    # for benchmarks: the same bytes each time, rendered once, whatever the request asks for
+    prerendered: bool = False
     coalesce: int = 1  # events a write; cuts, stalls and delays then count writes
 
     def __post_init__(self) -> None:
@@ -60,9 +56,10 @@ class Reply:
             raise ValueError(f"status: must be 200 to 599, got {self.status}")
         if self.coalesce < 1:
             raise ValueError(f"coalesce: must be at least 1, got {self.coalesce}")
-        for name in ("delay", "event_delay", "events", "cut_after", "error_after"):
-            if (getattr(self, name) or 0) < 0:
-                raise ValueError(f"{name}: must not be negative, got {getattr(self, name)}")
+        for name in COUNTS:
+            value = getattr(self, name)
+            if isinstance(value, (int, float)) and value < 0:
+                raise ValueError(f"{name}: must not be negative, got {value}")
 
 
 @dataclass(frozen=True)

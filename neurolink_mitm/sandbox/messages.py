@@ -88,7 +88,7 @@ def asked_tool(request: CountRequest) -> Tool | None:
 
 def last_user_text(request: CountRequest) -> str:
     """Empty if the last message is a tool's result, or the assistant's."""
-    turn = request.messages[-1]
+    turn = _last_turn(request)
     content = _content.decode(turn.content)
     if turn.role != "user":
         return ""
@@ -105,11 +105,17 @@ def thinks(request: CountRequest) -> bool:
     return request.thinking is not None and request.thinking.type != "disabled"
 
 
+def _last_turn(request: CountRequest) -> Turn:
+    # Claude Code puts what the system has to say behind the user's message
+    said = (turn for turn in reversed(request.messages) if turn.role != "system")
+    return next(said, request.messages[-1])
+
+
 def _parse(decoder: msgspec.json.Decoder[_R], body: bytes) -> _R:
     try:
         request = decoder.decode(body)
         if request.messages:
-            _content.decode(request.messages[-1].content)
+            _content.decode(_last_turn(request).content)
     except msgspec.ValidationError as e:
         raise ApiError(400, _worded(str(e))) from e
     except (msgspec.DecodeError, UnicodeDecodeError) as e:

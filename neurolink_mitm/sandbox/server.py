@@ -67,6 +67,14 @@ class SandboxServer:
         """How the token endpoint answers; `Reply()` stands for what it would say by itself."""
         self.state.script(TOKEN_ENDPOINT, Script(replies, loop))
 
+    def expire(self, account: str) -> None:
+        """Its access tokens are refused from now on; its refresh token stays good."""
+        self.state.tokens.expire(account)
+
+    def revoke(self, account: str) -> None:
+        """Its refresh token is refused too: only a new login helps."""
+        self.state.tokens.revoke(account)
+
     def start(self, timeout: float = 10) -> None:
         """Raises OSError if the port is taken, TimeoutError if it takes too long."""
         if self._thread is not None:

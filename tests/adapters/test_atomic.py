@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters import atomic
 from neurolink_mitm.adapters.atomic import write_atomic
 
 
@@ -65,7 +64,7 @@ def test_the_temporary_file_is_never_open_to_others(
         modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
         return fdopen(descriptor, how)
 
-    monkeypatch.setattr(atomic.os, "fdopen", look)
+    monkeypatch.setattr(os, "fdopen", look)
     write_atomic(tmp_path / "f", b"x")
     assert [mode & 0o077 for mode in modes] == [0]
 
@@ -86,7 +85,7 @@ def test_everything_is_on_disk_before_the_name_changes(
         return call
 
     for name in ("fsync", "replace", "fchmod"):
-        monkeypatch.setattr(atomic.os, name, noting(name))
+        monkeypatch.setattr(os, name, noting(name))
     write_atomic(tmp_path / "f", b"x")
     assert calls == ["fchmod", "fsync", "replace", "fsync directory"]
 
@@ -102,7 +101,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
     def fail(*_: object) -> None:
         raise failure
 
-    monkeypatch.setattr(atomic.os, step, fail)
+    monkeypatch.setattr(os, step, fail)
     with pytest.raises(type(failure)):
         write_atomic(tmp_path / "f", b"new")
     assert os.listdir(tmp_path) == ["f"]
@@ -119,7 +118,7 @@ def test_a_directory_that_can_not_be_synced_is_no_failure(
             raise OSError(errno.EINVAL, "not supported")
         real(descriptor)
 
-    monkeypatch.setattr(atomic.os, "fsync", refuse_directories)
+    monkeypatch.setattr(os, "fsync", refuse_directories)
     write_atomic(tmp_path / "f", b"x")
     assert (tmp_path / "f").read_bytes() == b"x"
 

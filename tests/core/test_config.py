@@ -159,15 +159,16 @@ def test_both_spellings_are_read(kebab: object, camel: object) -> None:
     [
         (True, True, ()),
         (False, False, ()),
+        ("${NONE:-true}", True, ()),
         ({"words": ["x"]}, True, ("x",)),
         ({"enabled": False, "words": ["x"]}, False, ("x",)),
     ],
-    ids=["true", "false", "options", "options-off"],
+    ids=["true", "false", "variable", "options", "options-off"],
 )
 def test_a_plugin_is_true_false_or_its_options(
     given: object, enabled: bool, words: tuple[str, ...]
 ) -> None:
-    config = parse({"cloaking": {"plugins": {"wordObfuscator": given}}}, {}).config
+    config = parse({"cloaking": {"plugins": {"wordObfuscator": given}}}, ENV).config
     assert config.cloaking.plugins.word_obfuscator.enabled is enabled
     assert config.cloaking.plugins.word_obfuscator.words == words
 
@@ -252,6 +253,12 @@ def test_a_bare_off_is_false_in_yaml() -> None:
             "cloaking.plugins.wordObfuscator.patterns[0]: must be a regular expression"
             ' (missing ), unterminated subpattern at position 0), got "("',
             id="pattern",
+        ),
+        pytest.param(
+            {"cloaking": {"plugins": {"sessionIdentity": "yes"}}},
+            "cloaking.plugins.sessionIdentity: must be true, false or a mapping of options,"
+            ' got "yes"',
+            id="plugin",
         ),
         pytest.param(
             {"cloaking": {"plugins": {"tlsFingerprint": {"pins": {"a.b": ["x"]}}}}},

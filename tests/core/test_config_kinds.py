@@ -82,5 +82,5 @@ def test_bad(kind: Any, given: object) -> None:
     ids=["on", "off", "options-mean-on", "options-kept-but-off", "no-options"],
 )
 def test_plugin_options(given: object, expected: object) -> None:
-    plugin = TypeAdapter(Annotated[dict[str, object], kinds.PluginOptions])
+    plugin: TypeAdapter[object] = TypeAdapter(Annotated[dict[str, object], kinds.PluginOptions])
     assert plugin.validate_python(given) == expected

@@ -18,7 +18,7 @@ SECTIONS = [
 
 @pytest.mark.parametrize("kind", SECTIONS, ids=lambda kind: kind.__name__)
 def test_sections_are_frozen(kind: type) -> None:
-    section = object.__new__(kind)
+    section: object = object.__new__(kind)
     with pytest.raises(FrozenInstanceError):
         setattr(section, fields(kind)[0].name, 1)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import pytest
@@ -19,7 +20,7 @@ KEY = "sk-ant-test-0123456789"
     [repr, str, "{}".format, "{!r}".format, "{!s:>40}".format, "%s".__mod__, lambda s: f"{s:>40}"],
     ids=["repr", "str", "format", "format-repr", "format-width", "percent", "f-string"],
 )
-def test_it_prints_stars(show) -> None:
+def test_it_prints_stars(show: Callable[[Secret], str]) -> None:
     shown = show(Secret(KEY))
     assert "****" in shown
     assert not any(part in shown for part in KEY.split("-"))

@@ -118,6 +118,7 @@ def test_an_empty_store_holds_nothing(data: bytes) -> None:
         (b'{"providers": hunter2}', "malformed"),
         (b"\xff\xfe hunter2", "malformed"),
         (b'{"providers": {"anthropic:x": "\xff hunter2"}}', ""),
+        (b'{"providers": {"anthropic:\xff": "hunter2"}}', "not UTF-8"),
         (b'["hunter2"]', "Expected `object`, got `array`"),
         (b'{"providers": "hunter2"}', "$.providers"),
         (b"[" * 100_000, ""),

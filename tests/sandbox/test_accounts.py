@@ -36,6 +36,7 @@ def test_a_script_has_a_step() -> None:
         pytest.param("coalesce", 0, id="no events a write"),
         pytest.param("delay", -1, id="back in time"),
         pytest.param("cut_after", -1, id="cut before the head"),
+        pytest.param("stall_after", -1, id="stall before the head"),
     ],
 )
 def test_a_reply_that_cannot_be_names_the_field(field: str, value: int) -> None:

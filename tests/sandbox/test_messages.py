@@ -83,6 +83,12 @@ def test_a_count_needs_no_limit() -> None:
             id="result of a tool",
         ),
         pytest.param([{"role": "assistant", "content": "tool"}], "", id="prefill"),
+        pytest.param(
+            [{"role": "user", "content": "words"}, {"role": "system", "content": "tool"}],
+            "words",
+            id="before a message of the system",
+        ),
+        pytest.param([{"role": "system", "content": "tool"}], "", id="system only"),
     ],
 )
 def test_last_user_text(messages: list[dict[str, Any]], text: str) -> None:

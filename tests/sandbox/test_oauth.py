@@ -128,7 +128,7 @@ def test_an_expired_token_is_refused_until_refreshed(
 ) -> None:
     token = BY_TOKEN["authorization"].removeprefix("Bearer ")
     assert ask(web, token) == 200
-    sandbox.state.tokens.expire("o")
+    sandbox.expire("o")
     assert ask(web, token) == 401
     assert ask(web, refresh(web).json()["access_token"]) == 200
 
@@ -161,3 +161,10 @@ def test_an_answer_of_the_token_endpoint_can_be_lost(
     with pytest.raises(httpx.RemoteProtocolError):
         refresh(web)
     assert refresh(web).json()["error"] == "invalid_grant"
+
+
+def test_a_revoked_account_needs_a_login(sandbox: SandboxServer, web: httpx.Client) -> None:
+    sandbox.revoke("o")
+    assert refresh(web).json()["error"] == "invalid_grant"
+    tokens = exchange(web, code_of(authorize(web))).json()
+    assert ask(web, tokens["access_token"]) == 200

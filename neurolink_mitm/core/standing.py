@@ -1,0 +1,186 @@
+"""How one account is doing: its cooldowns, what its limits were last seen to be, what it is doing now.
+
+A cooldown is for a wildcard of models: `*` is the whole account. Times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from neurolink_mitm.core import cooldown
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.bucket import Bucket
+from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.errors import Bench
+from neurolink_mitm.core.limits import WHOLE_ACCOUNT
+from neurolink_mitm.core.quota import Quota, Window, runs_out_at
+
+NOT_FOR_CLIENT = "a subscription serves Claude Code only"
+PROBE_LEASE = 120.0
+"""Seconds after which a probe that was never heard of again no longer keeps others off."""
+READINGS = 60
+"""Readings of a window that a projection looks back on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Why an account is passed over, and until when, where that is only a matter of time."""
+
+    reason: str
+    until: float | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened on one account since the proxy started."""
+
+    attempts: int = 0
+    success: int = 0
+    errors: int = 0
+    rate_limits: int = 0
+    last_attempt_at: float | None = None
+    last_error_at: float | None = None
+    last_error: str | None = None
+
+
+@dataclass(slots=True)
+class Standing:
+    """The state of one account."""
+
+    cooldowns: dict[str, Cooldown] = field(default_factory=dict)
+    probes: dict[str, float] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+    quota: Quota | None = None
+    in_flight: int = 0
+    bucket: Bucket | None = None
+    readings: dict[str, deque[tuple[float, float]]] = field(default_factory=dict)
+
+    def skip(
+        self, account: Account, model: str | None, claude_code: bool, now: float
+    ) -> Skip | None:
+        """Why this account does not serve such a request now; None if it does."""
+        return (
+            self._never(account, model, claude_code)
+            or self._cooling(model, now)
+            or self._busy(account, now)
+        )
+
+    @staticmethod
+    def _never(account: Account, model: str | None, claude_code: bool) -> Skip | None:
+        if account.disabled:
+            return Skip(f"disabled: {account.disabled}")
+        if not account.enabled:
+            return Skip("not enabled")
+        if account.type == "oauth" and not claude_code:
+            return Skip(NOT_FOR_CLIENT)
+        if model and any(fnmatchcase(model, pattern) for pattern in account.excluded_models):
+            return Skip(f"excludes {model}")
+        return None
+
+    def _cooling(self, model: str | None, now: float) -> Skip | None:
+        for scope, state in self._on(model):
+            of = "" if scope == WHOLE_ACCOUNT else f" for {scope}"
+            if state.cooling(now):
+                seconds = max(1, math.ceil(state.until - now))
+                return Skip(f"cooling{of} for {seconds} s: {state.reason}", state.until)
+            if now - self.probes.get(scope, -math.inf) < PROBE_LEASE:
+                return Skip(f"being tried again{of} after {state.reason}", now + 1)
+        return None
+
+    def _busy(self, account: Account, now: float) -> Skip | None:
+        if account.max_concurrent and self.in_flight >= account.max_concurrent:
+            return Skip(f"at its {account.max_concurrent} requests at once", now + 1)
+        if account.rate_limit:
+            if self.bucket is None or self.bucket.rate != account.rate_limit:
+                self.bucket = Bucket.full(account.rate_limit, now)
+            if wait := self.bucket.wait(now):
+                return Skip(f"over its {account.rate_limit} requests a minute", now + wait)
+        return None
+
+    def _on(self, model: str | None) -> list[tuple[str, Cooldown]]:
+        """The cooldowns, running or run out, that a request for this model meets."""
+        return [
+            (scope, state)
+            for scope, state in self.cooldowns.items()
+            if scope == WHOLE_ACCOUNT or (model is not None and fnmatchcase(model, scope))
+        ]
+
+    def begin(self, model: str | None, now: float) -> None:
+        """A request goes out. After a cooldown it is the probe: others stay off until it is answered."""
+        self.tally.attempts += 1
+        self.tally.last_attempt_at = now
+        self.in_flight += 1
+        if self.bucket:
+            self.bucket.take(now)
+        for scope, _ in self._on(model):
+            self.probes[scope] = now
+
+    def end(self, sent_at: float) -> None:
+        """The request sent at `sent_at` is over, whatever came of it; if it was the probe, there is none."""
+        self.in_flight = max(0, self.in_flight - 1)
+        for scope, sent in list(self.probes.items()):
+            if sent == sent_at:
+                del self.probes[scope]
+
+    def succeeded(self, model: str | None, sent_at: float) -> int:
+        """It was answered well: that clears the cooldowns it could have met. Returns how many."""
+        self.tally.success += 1
+        cleared = [
+            scope
+            for scope, state in self._on(model)
+            if cooldown.after_success(state, sent_at=sent_at) is not state
+        ]
+        for scope in cleared:
+            del self.cooldowns[scope]
+            self.probes.pop(scope, None)
+        return len(cleared)
+
+    def bench(
+        self,
+        scope: str,
+        bench: Bench,
+        *,
+        base: float | None,
+        sent_at: float,
+        now: float,
+        reason: str,
+    ) -> Cooldown | None:
+        """Put the account, or a model on it, on the bench; None where the failure asks for none."""
+        if bench is Bench.NONE:
+            return None
+        self.cooldowns[scope] = state = cooldown.after_failure(
+            self.cooldowns.get(scope, Cooldown()),
+            bench, base=base, sent_at=sent_at, now=now, reason=reason,
+        )  # fmt: skip
+        return state
+
+    def see(self, quota: Quota | None) -> None:
+        """Keep the latest word on limits, and what a projection needs."""
+        if quota is None:
+            return
+        self.quota = quota
+        for name, window in (("5h", quota.five_hour), ("7d", quota.seven_day)):
+            if window is not None:
+                self._read(name, window, quota.seen_at)
+
+    def _read(self, name: str, window: Window, now: float) -> None:
+        readings = self.readings.setdefault(name, deque(maxlen=READINGS))
+        if readings and window.utilization < readings[-1][1]:
+            readings.clear()  # the window has started anew
+        readings.append((now, window.utilization))
+
+    def runs_out(self, name: str, window: Window) -> float | None:
+        """When the window is used up at the pace seen; None if it is reset before, or nothing can be said."""
+        readings = self.readings.get(name)
+        at = runs_out_at(readings[0], readings[-1]) if readings else None
+        return None if at is None or (window.reset is not None and at >= window.reset) else at
+
+    def worst(self, now: float) -> Cooldown:
+        """The whole account's cooldown, or else the one of a model that lasts longest."""
+        whole = self.cooldowns.get(WHOLE_ACCOUNT)
+        if whole and whole.cooling(now):
+            return whole
+        return max(self.cooldowns.values(), key=lambda c: c.until, default=Cooldown())

@@ -1,0 +1,64 @@
+"""Takes thinking blocks out of a conversation.
+
+A block is signed by who made it, and is refused where the signature does not hold: after a change of provider, say.
+The history is sent again by the client each turn, so what is taken out here is taken out for one request only.
+https://platform.claude.com/docs/en/build-with-claude/extended-thinking#preserving-thinking-blocks
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+Fields = dict[str, msgspec.Raw]
+
+_THINKING = frozenset({"thinking", "redacted_thinking"})
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+
+
+def without_thinking(body: bytes) -> bytes | None:
+    """The request without any thinking in its history; None if there is none. What else is in it stays as it is.
+
+    A turn in the middle of a tool call would have to begin with thinking, so thinking is then off for this request.
+
+    Raises:
+        ValueError: not a Messages request.
+    """
+    try:
+        request = msgspec.json.decode(body, type=Fields)
+        messages = msgspec.json.decode(request["messages"], type=list[msgspec.Raw])
+        mended = [_message(raw) for raw in messages]
+    except (msgspec.MsgspecError, KeyError) as e:
+        raise ValueError("not a Messages request") from e
+    if mended == messages:
+        return None
+    request["messages"] = _joined([raw for raw in mended if raw is not None])
+    request.pop("thinking", None)
+    return bytes(_object(request))
+
+
+def _message(raw: msgspec.Raw) -> msgspec.Raw | None:
+    """Without its thinking; None where nothing else is left."""
+    fields = msgspec.json.decode(raw, type=Fields)
+    content = bytes(fields.get("content", b""))
+    if not content.startswith(b"["):
+        return raw
+    blocks = msgspec.json.decode(content, type=list[msgspec.Raw])
+    kept = [b for b in blocks if msgspec.json.decode(b, type=_Block).type not in _THINKING]
+    if len(kept) == len(blocks):
+        return raw
+    if not kept:
+        return None
+    fields["content"] = _joined(kept)
+    return _object(fields)
+
+
+def _joined(items: list[msgspec.Raw]) -> msgspec.Raw:
+    return msgspec.Raw(b"[" + b",".join(map(bytes, items)) + b"]")
+
+
+def _object(fields: Fields) -> msgspec.Raw:
+    members = (msgspec.json.encode(name) + b":" + bytes(raw) for name, raw in fields.items())
+    return msgspec.Raw(b"{" + b",".join(members) + b"}")

@@ -1,0 +1,472 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurolink_mitm.core.answer import (
+    EVENT_LIMIT,
+    HOLD_LIMIT,
+    Answer,
+    OpaqueAnswer,
+    StreamAnswer,
+    WholeAnswer,
+    carries_content,
+)
+from neurolink_mitm.core.errors import Failure, Where
+from neurolink_mitm.core.sse import SseEvent, SseReader, encode
+
+BAD_JSON = [b"", b"no", b"[]", b'{"content_block":3}', b'{"content_block":{"type":"\xff"}}',
+            b'{"content_block":' + b"[" * 200_000]  # fmt: skip
+BAD_IDS = ["empty", "text", "list", "number", "no-utf-8", "deep"]
+
+
+def event(name: str, **data: Any) -> bytes:
+    return encode(name, json.dumps({"type": name, **data}).encode())
+
+
+def error(error_type: str) -> bytes:
+    return event("error", error={"type": error_type, "message": "why"})
+
+
+def block(block_type: str) -> bytes:
+    return event("content_block_start", index=0, content_block={"type": block_type})
+
+
+START = event("message_start", message={"model": "claude-x", "usage": {"input_tokens": 7}})
+PING = event("ping")
+TEXT = event("content_block_delta", delta={"type": "text_delta", "text": "Hel\u00e9"})
+BLOCK_STOP = event("content_block_stop", index=0)
+DELTA = event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 3})
+STOP = event("message_stop")
+STREAM = START + PING + block("text") + TEXT + TEXT + BLOCK_STOP + DELTA + STOP
+
+
+def fed(*chunks: bytes) -> StreamAnswer:
+    answer = StreamAnswer()
+    for chunk in chunks:
+        answer.feed(chunk)
+    return answer
+
+
+def names(stream: bytes) -> list[str]:
+    return [event.name for event in SseReader().feed(stream)]
+
+
+# --- an answer that is not ours to judge
+
+
+def test_an_opaque_answer_goes_out_as_it_comes() -> None:
+    assert OpaqueAnswer().feed(b"\x1f\x8b") == b"\x1f\x8b"
+
+
+def test_an_opaque_answer_is_released_before_its_first_byte() -> None:
+    answer = OpaqueAnswer()
+    assert (answer.released, answer.started) == (True, True)
+
+
+def test_an_opaque_answer_is_complete_at_its_end() -> None:
+    answer = OpaqueAnswer()
+    assert (answer.complete, answer.end(), answer.complete) == (False, b"", True)
+
+
+def test_an_opaque_answer_that_is_cut_can_not_be_closed_well() -> None:
+    answer = OpaqueAnswer()
+    assert answer.cut("reset") is None
+    assert (answer.complete, answer.failure) == (False, None)
+
+
+# --- a whole answer
+
+
+def whole(status: int = 200, *, may_be_empty: bool = False) -> WholeAnswer:
+    return WholeAnswer(status, may_be_empty=may_be_empty)
+
+
+def test_a_whole_answer_is_held_until_its_end() -> None:
+    answer = whole()
+    answer.feed(b'{"id":1}')
+    assert not answer.released
+    answer.end()
+    assert answer.released
+
+
+def test_a_whole_answer_passes_its_bytes_on() -> None:
+    answer = whole()
+    assert answer.feed(b'{"id"') + answer.feed(b":1}") + answer.end() == b'{"id":1}'
+
+
+def test_a_whole_answer_tells_its_usage() -> None:
+    answer = whole()
+    answer.feed(b'{"model":"claude-x","usage":')
+    answer.feed(b'{"input_tokens":7,"output_tokens":3}}')
+    answer.end()
+    usage = answer.usage
+    assert (usage.model, usage.input_tokens, usage.output_tokens) == ("claude-x", 7, 3)
+
+
+def test_an_error_answer_is_a_failure_at_its_end() -> None:
+    answer = whole(529)
+    answer.feed(error("overloaded_error").partition(b"data: ")[2])
+    assert answer.failure is None
+    answer.end()
+    assert answer.failure == Failure(Where.STATUS, 529, "overloaded_error", "why")
+    assert not answer.released
+
+
+@pytest.mark.parametrize(
+    ("status", "failed"), [(200, False), (302, False), (399, False), (400, True), (599, True)]
+)
+def test_from_400_on_an_answer_is_a_failure(status: int, failed: bool) -> None:
+    answer = whole(status)
+    answer.feed(b"x")
+    answer.end()
+    assert (answer.failure is not None, answer.released) == (failed, not failed)
+
+
+@pytest.mark.parametrize("may_be_empty", [True, False], ids=["may", "must-not"])
+def test_an_empty_answer(may_be_empty: bool) -> None:
+    answer = whole(may_be_empty=may_be_empty)
+    answer.end()
+    assert answer.released is may_be_empty
+    empty = Failure(Where.EMPTY, None, "empty_answer", "upstream sent no byte")
+    assert answer.failure == (None if may_be_empty else empty)
+
+
+@pytest.mark.parametrize("status", [200, 500], ids=["good", "error"])
+@pytest.mark.parametrize(("more", "released"), [(0, False), (1, True)], ids=["at", "over"])
+def test_an_answer_over_the_limit_is_not_held_any_longer(
+    status: int, more: int, released: bool
+) -> None:
+    answer = whole(status)
+    answer.feed(bytes(HOLD_LIMIT - 1))
+    answer.feed(bytes(1 + more))
+    assert answer.released is released
+
+
+def test_an_error_answer_over_the_limit_is_no_failure_any_more() -> None:
+    """Its head is with the client: too late to ask another account."""
+    answer = whole(500)
+    answer.feed(bytes(HOLD_LIMIT + 1))
+    assert answer.end() == b""
+    assert answer.failure is None
+
+
+def test_a_whole_answer_that_is_cut_while_held_can_be_asked_for_again() -> None:
+    answer = whole()
+    answer.feed(b'{"id"')
+    assert answer.cut("reset") is None
+    assert answer.failure == Failure(Where.NETWORK, None, "cut", "reset")
+    assert not answer.complete
+
+
+def test_an_error_answer_that_is_cut_is_still_that_error() -> None:
+    answer = whole(429)
+    answer.feed(b"slow do")
+    answer.cut("reset")
+    assert answer.failure == Failure(Where.STATUS, 429, "http_429", "slow do")
+
+
+def test_a_released_answer_that_is_cut_is_no_failure() -> None:
+    answer = whole()
+    answer.feed(bytes(HOLD_LIMIT + 1))
+    assert answer.cut("reset") is None
+    assert (answer.failure, answer.complete) == (None, False)
+
+
+# --- a stream: until its first content
+
+
+@pytest.mark.parametrize(
+    ("stream", "started", "released"),
+    [
+        (b"", False, False),
+        (b": keep-alive\n\n", False, False),
+        (START[:-1], False, False),
+        (START, True, False),
+        (PING, True, False),
+        (START + PING + BLOCK_STOP, True, False),
+        (START + block("text"), True, False),
+        (START + block("thinking"), True, False),
+        (START + block("tool_use"), True, True),
+        (START + block("text") + TEXT, True, True),
+        (START + block("text") + TEXT[:-1], True, False),
+        (START + DELTA, True, True),
+        (START + event("news"), True, True),
+        (b"data: {}\n\n", True, True),
+        (START + error("api_error"), True, False),
+    ],
+    ids=["nothing", "comment", "half-a-start", "start", "ping", "leading", "empty-text",
+         "empty-thinking", "tool", "text", "half-a-text", "delta", "unknown", "nameless", "error"],
+)  # fmt: skip
+def test_a_stream_is_held_until_its_first_content(
+    stream: bytes, started: bool, released: bool
+) -> None:
+    answer = fed(stream)
+    assert (answer.started, answer.released) == (started, released)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "content"),
+    [
+        ("message_start", b"{}", False),
+        ("ping", b"{}", False),
+        ("content_block_stop", b"{}", False),
+        ("content_block_start", b'{"content_block":{"type":"text","text":""}}', False),
+        ("content_block_start", b'{"content_block":{"type":"thinking"}}', False),
+        ("content_block_start", b'{"content_block":{"type":"server_tool_use"}}', True),
+        ("content_block_start", b'{"content_block":{}}', True),
+        ("content_block_start", b"{}", True),
+        ("content_block_delta", b"{}", True),
+        ("message_delta", b"{}", True),
+        ("message_stop", b"{}", True),
+        ("message", b"{}", True),
+    ],
+)
+def test_what_carries_content(name: str, data: bytes, content: bool) -> None:
+    assert carries_content(SseEvent(name, data)) is content
+
+
+@pytest.mark.parametrize("data", BAD_JSON, ids=BAD_IDS)
+def test_a_block_that_can_not_be_read_may_carry_content(data: bytes) -> None:
+    assert carries_content(SseEvent("content_block_start", data))
+
+
+def test_a_stream_passes_its_bytes_on_while_it_is_held() -> None:
+    """The caller keeps them, and drops them if it comes to nothing."""
+    answer = StreamAnswer()
+    assert answer.feed(START + PING) == START + PING
+
+
+def test_an_error_before_content_is_a_failure() -> None:
+    answer = fed(START + PING, error("overloaded_error"))
+    assert answer.failure == Failure(Where.EVENT, None, "overloaded_error", "why")
+    assert answer.error == ""
+
+
+def test_the_first_error_counts() -> None:
+    answer = fed(error("rate_limit_error"), error("api_error"))
+    assert answer.failure is not None
+    assert answer.failure.error_type == "rate_limit_error"
+
+
+@pytest.mark.parametrize(
+    ("stream", "kind"),
+    [
+        (b"", "empty_stream"),
+        (b": keep-alive\n\n", "empty_stream"),
+        (START[:-1], "empty_stream"),
+        (START, "cut_before_content"),
+        (START + block("text") + TEXT[:-1], "cut_before_content"),
+    ],
+    ids=["nothing", "comment", "half-a-start", "start", "half-a-text"],
+)
+def test_a_stream_that_ends_before_content_is_a_failure(stream: bytes, kind: str) -> None:
+    answer = fed(stream)
+    answer.end()
+    assert answer.failure == Failure(
+        Where.EMPTY, None, kind, "the stream ended before any content"
+    )
+
+
+def test_a_stream_that_is_cut_before_content_is_a_failure() -> None:
+    answer = fed(START)
+    answer.cut("reset")
+    assert answer.failure == Failure(Where.NETWORK, None, "cut", "reset")
+
+
+@pytest.mark.parametrize("ending", [StreamAnswer.end, lambda a: a.cut("reset")], ids=["end", "cut"])
+def test_how_it_ends_does_not_hide_the_error_before(ending: Any) -> None:
+    answer = fed(error("rate_limit_error"))
+    ending(answer)
+    assert answer.failure is not None
+    assert answer.failure.error_type == "rate_limit_error"
+
+
+# --- a stream: after its first content
+
+
+def test_a_stream_tells_its_usage() -> None:
+    usage = fed(STREAM).usage
+    assert (usage.model, usage.stop_reason) == ("claude-x", "end_turn")
+    assert (usage.input_tokens, usage.output_tokens) == (7, 3)
+
+
+@pytest.mark.parametrize(
+    ("stream", "complete"), [(STREAM, True), (STREAM[:-1], False), (STREAM[: -len(STOP)], False)],
+    ids=["whole", "half-a-stop", "no-stop"],
+)  # fmt: skip
+def test_message_stop_makes_it_complete(stream: bytes, complete: bool) -> None:
+    assert fed(stream).complete is complete
+
+
+def test_an_error_after_content_is_told_and_is_no_failure() -> None:
+    """Nothing can be sent again: the client sees upstream's own error event."""
+    answer = StreamAnswer()
+    passed = answer.feed(START + TEXT) + answer.feed(error("overloaded_error")) + answer.end()
+    assert (answer.error, answer.failure) == ("overloaded_error", None)
+    assert passed == START + TEXT + error("overloaded_error")
+
+
+def test_only_whole_events_are_passed_on() -> None:
+    answer = StreamAnswer()
+    assert answer.feed(START + TEXT[:9]) == START
+    assert answer.feed(TEXT[9:-1]) == b""
+    assert answer.feed(TEXT[-1:] + PING[:1]) == TEXT
+
+
+def test_a_whole_stream_ends_as_it_is() -> None:
+    answer = fed(STREAM)
+    assert answer.end() == b""
+    assert answer.failure is None
+
+
+def test_what_follows_message_stop_is_passed_on() -> None:
+    answer = fed(STREAM, b": bye")
+    assert answer.end() == b": bye"
+
+
+@pytest.mark.parametrize("ending", [StreamAnswer.end, lambda a: a.cut("reset")], ids=["end", "cut"])
+def test_a_stream_without_message_stop_is_closed_by_an_error(ending: Any) -> None:
+    answer = fed(START + TEXT, DELTA[:-3])
+    (closing,) = SseReader().feed(ending(answer))
+    assert closing.name == "error"
+    assert json.loads(closing.data) == {
+        "type": "error",
+        "error": {
+            "type": "overloaded_error",
+            "message": "The answer was cut off upstream. Ask again to continue.",
+        },
+    }
+    assert (answer.failure, answer.complete) == (None, False)
+
+
+# --- an event without end
+
+
+@pytest.mark.parametrize(("more", "failed"), [(0, False), (1, True)], ids=["at", "over"])
+def test_an_event_over_the_limit_is_a_failure(more: int, failed: bool) -> None:
+    answer = fed(bytes(EVENT_LIMIT), bytes(more))
+    assert (answer.failure is not None) is failed
+
+
+def test_an_oversized_event_is_a_failure_after_content_too() -> None:
+    answer = fed(START + TEXT, bytes(EVENT_LIMIT + 1))
+    assert answer.failure == Failure(
+        Where.EVENT, None, "oversized_event", "an event without end"
+    )
+
+
+@pytest.mark.timeout(15)
+def test_a_large_event_in_small_pieces_takes_no_time() -> None:
+    """Each piece is looked at once: what waits is not copied again for every one that comes."""
+    large = event("content_block_delta", text="x" * (EVENT_LIMIT - 200))
+    pieces = [large[at : at + 128] for at in range(0, len(large), 128)]
+    answer = StreamAnswer()
+    assert b"".join(map(answer.feed, pieces)) == large
+
+
+# --- properties
+
+
+def with_line_ends(stream: bytes, end: bytes) -> bytes:
+    return stream.replace(b"\n", end)
+
+
+events = st.sampled_from(
+    [PING, b": comment\n\n", block("text"), block("tool_use"), TEXT, BLOCK_STOP, DELTA, STOP,
+     error("overloaded_error"), b"data: a\ndata: b\n\n", b"event: x\n\n", b"\n"]
+)  # fmt: skip
+streams = st.builds(
+    lambda mark, parts, end: mark + with_line_ends(START + b"".join(parts), end),
+    st.sampled_from([b"", b"\xef\xbb\xbf"]),
+    st.lists(events, max_size=8),
+    st.sampled_from([b"\n", b"\r\n", b"\r"]),
+)
+
+
+@st.composite
+def cut_streams(draw: st.DrawFn) -> list[bytes]:
+    """A stream that breaks off at any byte, in chunks."""
+    stream = draw(streams)
+    stream = stream[: draw(st.integers(0, len(stream)))]
+    cuts = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    return [stream[start:end] for start, end in pairwise([0, *cuts, len(stream)])]
+
+
+def is_closed(answer: StreamAnswer) -> bool:
+    return answer.complete or bool(answer.error)
+
+
+@given(cut_streams(), st.booleans())
+def test_a_stream_cut_at_any_byte_is_closed_by_one_error_event(
+    chunks: list[bytes], cleanly: bool
+) -> None:
+    """What the client gets are the whole events that came, and one more that says they are not all."""
+    answer = StreamAnswer()
+    passed = b"".join(map(answer.feed, chunks))
+    whole_ones = SseReader().feed(b"".join(chunks))
+    closing = answer.end() if cleanly else answer.cut("reset")
+    assert closing is not None
+    got = SseReader().feed(passed + closing)
+    if is_closed(answer):
+        assert got == whole_ones
+        assert passed + closing == b"".join(chunks)
+    else:
+        assert got[:-1] == whole_ones
+        assert got[-1].name == "error"
+        assert (passed + closing).endswith(b"\n\n")
+
+
+@given(cut_streams())
+def test_the_split_does_not_change_what_is_seen(chunks: list[bytes]) -> None:
+    one, other = fed(*chunks), fed(b"".join(chunks))
+    for name in ("usage", "failure", "released", "started", "complete", "error"):
+        assert getattr(one, name) == getattr(other, name), name
+
+
+@given(cut_streams())
+def test_nothing_is_passed_on_but_what_came(chunks: list[bytes]) -> None:
+    answer = StreamAnswer()
+    assert b"".join(chunks).startswith(b"".join(map(answer.feed, chunks)))
+
+
+@given(cut_streams())
+def test_after_content_nothing_is_a_failure(chunks: list[bytes]) -> None:
+    answer = fed(START + TEXT, *chunks)
+    answer.cut("reset")
+    assert answer.failure is None
+
+
+@given(cut_streams())
+def test_a_stream_that_comes_to_nothing_says_why(chunks: list[bytes]) -> None:
+    answer = fed(*chunks)
+    answer.cut("reset")
+    assert answer.released or answer.failure
+
+
+@given(st.sampled_from([OpaqueAnswer, whole, lambda: whole(500), StreamAnswer]), st.binary())
+def test_no_bytes_make_an_answer_raise(kind: Callable[[], Answer], data: bytes) -> None:
+    answer = kind()
+    answer.feed(data)
+    answer.feed(b"event: content_block_start\ndata: " + data + b"\n\n")
+
+
+@pytest.mark.parametrize("data", BAD_JSON, ids=BAD_IDS)
+@pytest.mark.parametrize("name", ["message_start", "message_delta", "content_block_start"])
+def test_events_that_can_not_be_read_are_passed_on(name: str, data: bytes) -> None:
+    answer, unread = StreamAnswer(), encode(name, data)
+    assert answer.feed(unread) == unread
+
+
+@pytest.mark.parametrize("data", BAD_JSON, ids=BAD_IDS)
+def test_a_whole_answer_that_can_not_be_read_is_passed_on(data: bytes) -> None:
+    answer = whole(may_be_empty=True)
+    answer.feed(data)
+    answer.end()
+    assert answer.released

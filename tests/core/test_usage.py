@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurolink_mitm.core.usage import Usage
+
+COUNTS = {
+    "input_tokens": 1,
+    "output_tokens": 2,
+    "cache_creation_input_tokens": 3,
+    "cache_read_input_tokens": 4,
+}
+SEEN = Usage("claude-x", "end_turn", 1, 2, 3, 4)
+
+
+def seen(*events: tuple[str, Any]) -> Usage:
+    usage = Usage()
+    for name, data in events:
+        usage.see_event(name, json.dumps(data).encode())
+    return usage
+
+
+def test_at_first_nothing_is_known() -> None:
+    assert Usage() == Usage(None, None, None, None, None, None)
+
+
+def test_a_whole_message() -> None:
+    usage = Usage()
+    message = {"model": "claude-x", "stop_reason": "end_turn", "usage": COUNTS, "content": [{}]}
+    usage.see_whole(json.dumps(message).encode())
+    assert usage == SEEN
+
+
+def test_a_stream_tells_the_model_first_and_the_reason_last() -> None:
+    start = {"message": {"model": "claude-x", "stop_reason": None, "usage": COUNTS}}
+    delta = {"delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}}
+    assert seen(("message_start", start), ("message_delta", delta)) == SEEN
+
+
+def test_counts_are_cumulative() -> None:
+    """https://platform.claude.com/docs/en/build-with-claude/streaming: not increments."""
+    usage = seen(
+        ("message_start", {"message": {"usage": {"input_tokens": 5, "output_tokens": 1}}}),
+        ("message_delta", {"usage": {"output_tokens": 10}}),
+        ("message_delta", {"usage": {"output_tokens": 15}}),
+    )
+    assert (usage.input_tokens, usage.output_tokens) == (5, 15)
+
+
+@pytest.mark.parametrize("key", COUNTS)
+def test_a_count_of_zero_replaces_what_was_known(key: str) -> None:
+    usage = seen(
+        ("message_start", {"message": {"usage": COUNTS}}), ("message_delta", {"usage": {key: 0}})
+    )
+    name = key.replace("_input_tokens", "_tokens")
+    assert getattr(usage, name) == 0
+
+
+@pytest.mark.parametrize("counts", [None, {}, dict.fromkeys(COUNTS)], ids=["null", "empty", "nulls"])
+def test_what_is_not_told_stays_as_it_was(counts: Any) -> None:
+    usage = seen(("message_start", {"message": {"usage": COUNTS}}), ("message_delta", {"usage": counts}))
+    assert usage == Usage(None, None, 1, 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [{}, {"delta": None}, {"delta": {}}, {"delta": {"stop_reason": None, "model": None}}],
+    ids=["none", "null", "empty", "nulls"],
+)
+def test_a_delta_without_news_changes_nothing(delta: Any) -> None:
+    start = {"message": {"model": "claude-x", "stop_reason": "end_turn"}}
+    usage = seen(("message_start", start), ("message_delta", delta))
+    assert (usage.model, usage.stop_reason) == ("claude-x", "end_turn")
+
+
+@pytest.mark.parametrize("name", ["ping", "content_block_start", "message_stop", "error", "message"])
+def test_other_events_tell_nothing(name: str) -> None:
+    data = {"message": {"model": "m", "usage": COUNTS}, "usage": COUNTS, "delta": {"model": "m"}}
+    assert seen((name, data)) == Usage()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"no",
+        b"[]",
+        b'{"message":3,"delta":3,"usage":3,"model":3}',
+        b'{"message":{"usage":{"input_tokens":"7"}},"usage":{"input_tokens":"7"}}',
+        b'{"message":{"model":"\xff"},"delta":{"model":"\xff"},"model":"\xff"}',
+        b'{"x":' + b"[" * 200_000,
+    ],
+    ids=["empty", "text", "list", "numbers", "text-for-count", "no-utf-8", "deep"],
+)
+def test_what_can_not_be_read_changes_nothing(data: bytes) -> None:
+    usage = Usage("claude-x", "end_turn", 1, 2, 3, 4)
+    usage.see_event("message_start", data)
+    usage.see_event("message_delta", data)
+    usage.see_whole(data)
+    assert usage == SEEN
+
+
+@given(st.sampled_from(["message_start", "message_delta", "x"]), st.binary())
+def test_no_bytes_make_it_raise(name: str, data: bytes) -> None:
+    usage = Usage()
+    usage.see_event(name, data)
+    usage.see_whole(data)
+    assert usage == Usage()

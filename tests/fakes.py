@@ -1,0 +1,109 @@
+"""Stand-ins for what the addons and the core need of the outside, and builders of what they work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from neurolink_mitm.core.accounts import Account, account_type
+from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
+from neurolink_mitm.core.pool import Pool
+from neurolink_mitm.core.record import AttemptRow, RequestRow
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.ports import Runtime
+
+NOW = 1_760_000_000.0  # 2025-10-09T08:53:20Z
+
+
+@dataclass
+class FakeClock:
+    """Stands still until it is told to advance."""
+
+    seconds: float = NOW
+
+    def now(self) -> float:
+        return self.seconds
+
+    def advance(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@dataclass
+class FakeChance:
+    """Ids count up, hex digits are those of the count, jitter is what it was told."""
+
+    jitter_is: float = 0.5
+    drawn: int = 0
+
+    def _draw(self) -> int:
+        self.drawn += 1
+        return self.drawn
+
+    def request_id(self) -> str:
+        return f"req_{self._draw()}"
+
+    def hex(self, length: int) -> str:
+        return f"{self._draw():0{length}x}"
+
+    def jitter(self) -> float:
+        return self.jitter_is
+
+
+@dataclass
+class ListJournal:
+    """Keeps its rows."""
+
+    requests: list[RequestRow] = field(default_factory=list)
+    attempts: list[AttemptRow] = field(default_factory=list)
+
+    def request(self, row: RequestRow) -> None:
+        self.requests.append(row)
+
+    def attempt(self, row: AttemptRow) -> None:
+        self.attempts.append(row)
+
+
+def make_account(label: str = "work", token: str = "", **changes: Any) -> Account:
+    """An API-key account, or a login if `token` is one (`sk-ant-oat…`)."""
+    secret = Secret(token or f"sk-ant-test-{label}")
+    settings = {
+        "key": f"anthropic:{label}",
+        "label": label,
+        "type": account_type(secret),
+        "secret": secret,
+        "base_url": "https://api.anthropic.com",
+        **changes,
+    }
+    return Account(**settings)
+
+
+def make_runtime(*accounts: Account, **changes: Any) -> Runtime:
+    """A runtime of fakes that serves these accounts."""
+    settings = {
+        "config": Config(),
+        "pool": Pool(accounts),
+        "clock": FakeClock(),
+        "chance": FakeChance(),
+        "journal": ListJournal(),
+        "port": 55669,
+        "pid": 4711,
+        "started_at": NOW,
+        **changes,
+    }
+    return Runtime(**settings)
+
+
+def make_exchange(**changes: Any) -> Exchange:
+    """The record of a request that began just now."""
+    return Exchange(**{"request_id": "req_1", "began_at": NOW, "method": "POST", **changes})
+
+
+def make_attempt(account: Account | None = None, **changes: Any) -> Attempt:
+    """A first attempt that went out just now."""
+    return Attempt(**{"number": 1, "account": account, "sent_at": NOW, **changes})
+
+
+def make_plan(account: Account | None = None) -> Plan:
+    """A plan that knows one account only."""
+    yield Try(account or make_account(), "the only one")
