@@ -1,7 +1,8 @@
 """What NeuroLink costs: `python -m bench` against a direct connection and stock mitmdump.
 
 Everything runs on loopback, each part in its own process: the upstream (`upstream`), one proxy
-per row (`processes`), and the client, which is this process (`client`). `payloads` says what is
-sent and what must come back, `measure` plays rounds in which the rows take turns, `usage` reads
-what a proxy process cost, `slow` holds many slow streams open, `targets` judges, `report` prints.
+per row (`processes`, `children`), and the client, which is this process (`client`). `payloads`
+says what is sent and what must come back, `measure` lets the rows advance by turns, `usage` reads
+what a proxy process cost, `samples` and `summary` condense it, `slow` holds many slow streams
+open, `targets` judges, `report` prints, `plan` says how much of all that is done.
 """

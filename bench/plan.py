@@ -28,7 +28,7 @@ class Plan:
 
 
 FULL = Plan(12, 200, 100, 150.0, 200, Pace(20, 250), 400)
-QUICK = Plan(2, 80, 30, 15.0, 200, Pace(20, 100), 150)
+QUICK = Plan(2, 60, 20, 12.0, 200, Pace(20, 100), 100)
 
 
 async def play(

@@ -110,7 +110,8 @@ def _slow_text(run: SlowRun) -> str:
     faults = "".join(f"\n  {count} x {fault}" for fault, count in run.faults.items())
     return (
         f"{run.row}: {run.complete} of {run.streams} slow concurrent streams whole in "
-        f"{run.seconds:.1f} s, first byte p50 {run.first_byte_p50_ms:.0f} ms{faults}\n"
+        f"{run.seconds:.1f} s, first byte p50 {run.first_byte_p50_ms:.0f} ms, "
+        f"CPU {run.cpu_ms:.1f} ms a stream{faults}\n"
         f"  RSS {run.rss_before_mb:.1f} MB before, {run.rss_peak_mb:.1f} at most, "
         f"{run.rss_after_mb:.1f} after, {run.rss_later_mb:.1f} after {run.later_requests} "
         f"requests more{helpers}"

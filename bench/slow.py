@@ -10,7 +10,7 @@ from bench.measure import MeasureError, measure
 from bench.payloads import Pace, answer, request, session_id
 from bench.processes import Server
 from bench.samples import Cell, percentile
-from bench.usage import helpers_rss_mb, rss_mb, watch_peak
+from bench.usage import cpu_seconds, helpers_rss_mb, rss_mb, watch_peak
 
 _STREAMS_SECONDS = 60.0
 _LATER = Cell("streamed", 20)
@@ -19,7 +19,11 @@ _LATER = Cell("streamed", 20)
 @dataclass(frozen=True)
 class SlowRun:
     """Memory in MB: before the streams, at most during them, after them and `later_requests`
-    ordinary ones, and after as many again. `faults` counts what became of the lost streams."""
+    ordinary ones, and after as many again. `faults` counts what became of the lost streams.
+
+    `cpu_ms` is for one stream, connecting included. Here every event wakes the proxy; in the
+    rounds upstream is so fast that several are read at once.
+    """
 
     row: str
     streams: int
@@ -27,6 +31,7 @@ class SlowRun:
     faults: dict[str, int]
     seconds: float
     first_byte_p50_ms: float
+    cpu_ms: float
     rss_before_mb: float
     rss_peak_mb: float
     rss_after_mb: float
@@ -38,11 +43,12 @@ class SlowRun:
 async def hold_streams(server: Server, streams: int, pace: Pace, later_requests: int) -> SlowRun:
     """Needs a server whose process is measured."""
     assert server.pid is not None
-    before = rss_mb(server.pid)
+    before, cpu_before = rss_mb(server.pid), cpu_seconds(server.pid)
     started = time.perf_counter()
     async with watch_peak(server.pid) as peak:
         ends = await _stream_all(server.port, streams, pace)
     seconds = time.perf_counter() - started
+    cpu = cpu_seconds(server.pid) - cpu_before
     await measure([server], _LATER, later_requests)
     after = rss_mb(server.pid)
     await measure([server], _LATER, later_requests)
@@ -54,6 +60,7 @@ async def hold_streams(server: Server, streams: int, pace: Pace, later_requests:
         faults=dict(Counter(end for end in ends if isinstance(end, str))),
         seconds=seconds,
         first_byte_p50_ms=percentile(first, 50) if first else 0.0,
+        cpu_ms=cpu * 1000 / streams,
         rss_before_mb=before,
         rss_peak_mb=peak.mb,
         rss_after_mb=after,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
@@ -17,6 +19,7 @@ from mitmproxy.master import Master
 from neurolink_mitm.adapters import config_file
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
+from neurolink_mitm.adapters.pool_memory import NoMemory, PoolMemory, read_cooldowns, read_quotas
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
 from neurolink_mitm.adapters.system import SystemChance, SystemClock
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
@@ -26,6 +29,7 @@ from neurolink_mitm.core.config import Config, ConfigError
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.rotation import STRATEGIES
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.target import Target
 from neurolink_mitm.mitm import master as masters
 from neurolink_mitm.mitm.compat import check_version
 from neurolink_mitm.mitm.data_plane import MODE, OPTIONS, DataPlane
@@ -79,11 +83,13 @@ def prepare(settings: Settings) -> Prepared:
     config = loaded.config
     _check_exposure(settings.host, config)
     accounts = settings.accounts
+    made_anew = accounts is not None  # the sandbox's are
     if accounts is None:
         key = settings.environ.get("ANTHROPIC_API_KEY")
         accounts = build_pool(
             config, credentials.stored, credentials.legacy, Secret(key) if key else None
         )
+        accounts = tuple(map(through_proxy, accounts))
         warnings += unused_settings(config, accounts)
     runtime = Runtime(
         config=config,
@@ -96,14 +102,29 @@ def prepare(settings: Settings) -> Prepared:
         clock=SystemClock(),
         chance=SystemChance(),
         journal=FileJournal(home.logs),
+        memory=NoMemory() if made_anew else PoolMemory(home.cooldowns, home.quotas),
         host=settings.host,
         port=settings.port,
         names=frozenset({socket.gethostname().lower()}),
         pid=os.getpid(),
         passthrough=settings.passthrough,
+        admin_token=Secret(secrets.token_urlsafe(24)),
         config_path=str(path) if path.exists() else None,
     )
+    if not made_anew:
+        runtime.pool.restore(read_cooldowns(home.cooldowns), read_quotas(home.quotas))
     return Prepared(runtime, home, (*warnings, *credentials.warnings, *loaded.warnings))
+
+
+def through_proxy(account: Account) -> Account:
+    """With the environment's proxy, unless the account has one of its own, or `direct`, or is on this machine."""
+    target = Target.parse(account.base_url)
+    if account.proxy_url or is_loopback(target.host):
+        return account
+    proxies = getproxies()
+    if proxy_bypass(target.host):
+        return account
+    return replace(account, proxy_url=proxies.get(target.scheme))
 
 
 def _strategy(settings: Settings, config: Config) -> str:
@@ -181,13 +202,19 @@ class Lifecycle:
 
     def done(self) -> None:
         self._state.remove(self._prepared.runtime.pid)
-        close = getattr(self._prepared.runtime.journal, "close", None)
-        if close:
-            close()
+        close(self._prepared.runtime)
+
+
+def close(runtime: Runtime) -> None:
+    """Write what is still to be written."""
+    for kept in (runtime.journal, runtime.memory):
+        if isinstance(kept, FileJournal | PoolMemory):
+            kept.close()
 
 
 def _state(runtime: Runtime) -> State:
     return State(
+        admin_token=runtime.admin_token.reveal() if runtime.admin_token else "",
         pid=runtime.pid,
         pid_started=process_start(runtime.pid) or runtime.started_at,
         port=runtime.port,

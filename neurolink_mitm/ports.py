@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.pool import Pool
+from neurolink_mitm.core.pool import Pool, Remembered
+from neurolink_mitm.core.quota import Quota
 from neurolink_mitm.core.record import AttemptRow, RequestRow
+from neurolink_mitm.core.secret import Secret
 
 
 class Clock(Protocol):
@@ -37,6 +40,14 @@ class Journal(Protocol):
     def attempt(self, row: AttemptRow) -> None: ...
 
 
+class Memory(Protocol):
+    """Keeps what is known of accounts across restarts. Takes it at once, writes it elsewhere, never raises."""
+
+    def cooldowns(self, by_account: Mapping[str, Remembered]) -> None: ...
+
+    def quotas(self, by_account: Mapping[str, Quota]) -> None: ...
+
+
 @dataclass(slots=True)
 class Totals:
     """Counted since the start; requests are those for an account, not probes and status pages."""
@@ -57,6 +68,7 @@ class Runtime:
     clock: Clock
     chance: Chance
     journal: Journal
+    memory: Memory
     totals: Totals = field(default_factory=Totals)
     host: str = "127.0.0.1"
     port: int = 0
@@ -64,6 +76,8 @@ class Runtime:
     """Names of this machine by which callers may address it, beside loopback's and `host`."""
     pid: int = 0
     passthrough: bool = False
+    admin_token: Secret | None = None
+    """Lets the user who started the proxy reset accounts; None: nobody can."""
     started_at: float = 0.0
     config_path: str | None = None
     config_errors: tuple[str, ...] = ()

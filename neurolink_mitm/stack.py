@@ -15,6 +15,7 @@ from neurolink_mitm.addons.inject import Inject
 from neurolink_mitm.addons.journal import Journal
 from neurolink_mitm.addons.local_api import LocalApi
 from neurolink_mitm.addons.mend import Mend
+from neurolink_mitm.addons.remember import Remember
 from neurolink_mitm.addons.rotate import Rotate
 from neurolink_mitm.addons.route import Route
 from neurolink_mitm.addons.trace import Trace
@@ -34,6 +35,7 @@ def stack(runtime: Runtime) -> list[object]:
         Mend(runtime),  # without thinking blocks, where upstream has refused them
         Inject(runtime),  # where it goes, and with which credential
         Failover(runtime),  # what a failure means: bench the account, name the next, or give up
+        Remember(runtime),  # cooldowns and quotas, kept across restarts
         Usage(runtime),  # tokens, outcome, totals
         Console(runtime),  # a line per step for whoever watches
         Journal(runtime),  # a row per attempt, a row per request

@@ -64,6 +64,20 @@ class ListJournal:
         self.attempts.append(row)
 
 
+@dataclass
+class ListMemory:
+    """Keeps what it was handed last."""
+
+    kept_cooldowns: Any = None
+    kept_quotas: Any = None
+
+    def cooldowns(self, by_account: Any) -> None:
+        self.kept_cooldowns = by_account
+
+    def quotas(self, by_account: Any) -> None:
+        self.kept_quotas = by_account
+
+
 def make_account(label: str = "work", token: str = "", **changes: Any) -> Account:
     """An API-key account, or a login if `token` is one (`sk-ant-oat…`)."""
     secret = Secret(token or f"sk-ant-test-{label}")
@@ -86,6 +100,7 @@ def make_runtime(*accounts: Account, **changes: Any) -> Runtime:
         "clock": FakeClock(),
         "chance": FakeChance(),
         "journal": ListJournal(),
+        "memory": ListMemory(),
         "port": 55669,
         "pid": 4711,
         "started_at": NOW,

@@ -15,7 +15,10 @@ _SAME = 2.0
 
 
 class State(msgspec.Struct, rename="camel", kw_only=True):
-    """Times are seconds since the epoch."""
+    """Times are seconds since the epoch. `admin_token` lets who can read this file reset accounts."""
+
+    def __repr__(self) -> str:
+        return f"State(pid={self.pid}, url={self.url})"
 
     pid: int
     pid_started: float
@@ -25,6 +28,7 @@ class State(msgspec.Struct, rename="camel", kw_only=True):
     start_time: float
     fallback_chain: list[object] = []
     guard_pid: int | None = None
+    admin_token: str = ""
 
     @property
     def url(self) -> str:

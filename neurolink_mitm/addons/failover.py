@@ -47,9 +47,17 @@ class Failover:
         self, account: Account, answer: http.Response, exchange: Exchange, attempt: Attempt
     ) -> None:
         pool, now = self.runtime.pool, self.runtime.clock.now()
-        pool.see_limits(account.key, answer.headers.fields, now)
+        self._see_limits(account, answer.headers.fields, attempt, now)
         if answer.status_code < 300:
             pool.succeeded(account.key, exchange.demand, sent_at=attempt.sent_at, now=now)
+
+    def _see_limits(
+        self, account: Account, fields: headers.Fields, attempt: Attempt, now: float
+    ) -> None:
+        quota = self.runtime.pool.see_limits(account.key, fields, now)
+        if quota:
+            attempt.utilization_5h = quota.five_hour.utilization if quota.five_hour else None
+            attempt.utilization_7d = quota.seven_day.utilization if quota.seven_day else None
 
     def response(self, flow: http.HTTPFlow) -> None:
         flow.metadata.pop(KEPT, None)
@@ -69,7 +77,7 @@ class Failover:
         attempt.upstream_request_id = headers.get(failure.headers, b"request-id")
         self._end(attempt)
         if attempt.account:
-            self.runtime.pool.see_limits(attempt.account.key, failure.headers, now)
+            self._see_limits(attempt.account, failure.headers, attempt, now)
             benching = self.runtime.pool.failed(
                 attempt.account.key, exchange.demand, failure, sent_at=attempt.sent_at, now=now
             )

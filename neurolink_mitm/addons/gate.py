@@ -4,11 +4,12 @@ from mitmproxy import http
 
 from neurolink_mitm.core import access
 from neurolink_mitm.core.exchange import Exchange, Reply
+from neurolink_mitm.core.routing import RESET_PATH
 from neurolink_mitm.mitm.hooks import EXCHANGE, error_response
 from neurolink_mitm.ports import Runtime
 
 SHUT = Reply(500, "api_error", "NeuroLink refused: the gate did not come to an end")
-OPEN_TO_ALL = ("/health",)
+OPEN_TO_ALL = ("/health", RESET_PATH)  # a reset asks for a token of its own
 
 
 class Gate:

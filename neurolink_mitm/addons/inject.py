@@ -5,7 +5,7 @@ from mitmproxy import http
 from neurolink_mitm.core import headers
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.exchange import Exchange, Kind
-from neurolink_mitm.core.target import Target, with_beta_query
+from neurolink_mitm.core.target import DIRECT, Target, Via, with_beta_query
 from neurolink_mitm.mitm.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 
@@ -27,7 +27,17 @@ class Inject:
         base = account.base_url if account else self.runtime.config.default_base_url
         fields = self._fields(flow, account)
         self._aim(flow, exchange, Target.parse(base), fields)
+        proxy = account.proxy_url if account else None
+        exchange.via = Via.parse(proxy) if proxy and proxy != DIRECT else None
         exchange.ready = True
+
+    def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
+        """A proxy on the way may ask for a password."""
+        vias = [Via.parse(a.proxy_url) for a in self.runtime.pool.accounts
+                if a.proxy_url and a.proxy_url != DIRECT]  # fmt: skip
+        for via in vias:
+            if via.authorization and flow.server_conn.address == (via.host, via.port):
+                flow.request.headers["proxy-authorization"] = via.authorization
 
     @staticmethod
     def _fields(flow: http.HTTPFlow, account: Account | None) -> headers.Fields:

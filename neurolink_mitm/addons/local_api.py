@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from mitmproxy import http
 
 from neurolink_mitm.core import models, status
-from neurolink_mitm.core.exchange import Kind
-from neurolink_mitm.mitm.hooks import exchange_of, json_response
+from neurolink_mitm.core.exchange import Kind, Reply
+from neurolink_mitm.core.pool import Demand
+from neurolink_mitm.core.routing import RESET_PATH
+from neurolink_mitm.mitm.hooks import error_response, exchange_of, json_response
 from neurolink_mitm.ports import Runtime
+
+Page = dict[str, object]
+CLAUDE_CODE = "claude-code"
 
 
 class LocalApi:
@@ -19,17 +26,43 @@ class LocalApi:
         exchange = exchange_of(flow)
         if flow.response or exchange is None or exchange.kind is not Kind.LOCAL:
             return
-        page = self._page(exchange.path.partition("?")[0])
-        flow.response = json_response(200, msgspec.json.encode(page))
+        path = exchange.path.partition("?")[0]
+        page = self._reset(flow) if path == RESET_PATH else self._page(path, flow)
+        if isinstance(page, Reply):
+            flow.response = error_response(page, exchange.request_id)
+        else:
+            flow.response = json_response(200, msgspec.json.encode(page))
         if flow.request.method == "HEAD":
             flow.response.data.content = b""  # the headers stay those of a GET
 
-    def _page(self, path: str) -> dict[str, object]:
+    def _page(self, path: str, flow: http.HTTPFlow) -> Page:
+        now = self.runtime.clock.now()
         match path:
             case "/health":
-                return status.health(self.runtime, self.runtime.clock.now())
+                return status.health(self.runtime, now)
             case "/status":
-                return status.report(self.runtime, self.runtime.clock.now())
+                return status.report(self.runtime, now) | self._explained(flow.request.query, now)
             case "/v1/models":
                 return models.listing()
         return status.banner()
+
+    def _explained(self, query: Mapping[str, str], now: float) -> Page:
+        """`?explain` says which account the next request would take; `model` and `client` say whose."""
+        if "explain" not in query:
+            return {}
+        demand = Demand(query.get("client", CLAUDE_CODE) == CLAUDE_CODE, query.get("model"))
+        return {"explain": status.explain(self.runtime.pool, demand, now)}
+
+    def _reset(self, flow: http.HTTPFlow) -> Page | Reply:
+        token = self.runtime.admin_token
+        shown = flow.request.headers.get("x-neurolink-admin", "")
+        if token is None or not token.matches(shown):
+            return Reply(403, "permission_error", "only the neurolink command may reset accounts")
+        pool, wanted = self.runtime.pool, flow.request.query.get("account")
+        found = [a for a in pool.accounts if wanted in (None, a.label, a.key)]
+        if not found:
+            return Reply(404, "not_found_error", f"no account {wanted!r:.80}")
+        for account in found:
+            pool.reset(account.key)
+        self.runtime.memory.cooldowns(pool.cooldowns())
+        return {"reset": [account.label for account in found]}

@@ -12,7 +12,7 @@ import click
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import State, StateFile
-from neurolink_mitm.cli import client, render
+from neurolink_mitm.cli import http_client, render
 from neurolink_mitm.cli.exits import FAILED, NOT_RUNNING, USAGE, fail
 
 STOP_LIMIT = 35.0
@@ -76,17 +76,99 @@ def start(**asked: Any) -> None:
     show_default=True,
     help="How to print it.",
 )
-def status(form: str) -> None:
+@click.option(
+    "--explain", is_flag=True, help="Say which account comes next, and why not the others."
+)
+@click.option("--model", help="With --explain: for requests for this model.")
+@click.option(
+    "--client",
+    type=click.Choice(["claude-code", "other"]),
+    default="claude-code",
+    show_default=True,
+    help="With --explain: for requests of this client.",
+)
+def status(form: str, explain: bool, model: str | None, client: str) -> None:
     """Show whether the proxy runs and how its accounts are doing.
 
-    Example: neurolink proxy status --format json
+    Example: neurolink proxy status --explain --model claude-opus-4-6
     """
     state = running_state()
-    report = client.get_json(f"{state.url}/status")
+    asked = {"explain": "1", "client": client} | ({"model": model} if model else {})
+    report = http_client.get_json(f"{state.url}/status", asked if explain else {})
     if report is None:
         fail(f"process {state.pid} runs, but {state.url}/status does not answer", FAILED)
     report |= {"running": True, "url": state.url, "startTime": state.start_time}
-    click.echo(render.as_json(report) if form == "json" else render.status_text(report), nl=False)
+    text = render.explain_text if explain else render.status_text
+    click.echo(render.as_json(report) if form == "json" else text(report), nl=False)
+
+
+@command.command()
+@click.argument("account", required=False)
+def reset(account: str | None) -> None:
+    """Forget the cooldowns of ACCOUNT, or of all: they are asked again with the next request.
+
+    Example: neurolink proxy reset work
+    """
+    state = StateFile(home().state).read()
+    running = state is not None and state.alive
+    labels = _reset_running(state, account) if state and running else _reset_file(account)
+    click.echo(f"reset: {', '.join(labels)}" if labels else "nothing to reset")
+
+
+def _reset_running(state: State, account: str | None) -> list[str]:
+    query = {"account": account} if account else {}
+    headers = {"x-neurolink-admin": state.admin_token}
+    code, answer = http_client.post(f"{state.url}/admin/reset", query, headers)
+    if code != 200:
+        fail(answer.get("error", {}).get("message", f"the proxy answered {code}"), FAILED)
+    return list(answer["reset"])
+
+
+def _reset_file(account: str | None) -> list[str]:
+    """No proxy runs: what it would read at its next start."""
+    from neurolink_mitm.adapters.pool_memory import read_cooldowns, write_cooldowns
+
+    path = home().cooldowns
+    known = dict(read_cooldowns(path))
+    gone = [key for key in known if account in (None, key, key.partition(":")[2])]
+    if account and not gone:
+        fail(f"no cooldown is kept for an account {account!r}", FAILED)
+    if gone:
+        write_cooldowns(path, {key: kept for key, kept in known.items() if key not in gone})
+    return [key.partition(":")[2] for key in gone]
+
+
+@command.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("-s", "--strategy", required=True, help="The strategy to compare with what happened.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print it.",
+)
+def replay(file: Path, strategy: str, form: str) -> None:
+    """Run recorded attempts (proxy-attempts-….jsonl) through another strategy; nothing is sent.
+
+    Example: neurolink proxy replay ~/.neurolink/logs/proxy-attempts-2026-11-22.jsonl -s quota-aware
+    """
+    from neurolink_mitm.core import replay as replaying
+    from neurolink_mitm.core.rotation import STRATEGIES
+
+    if strategy not in STRATEGIES:
+        fail(f"unknown strategy {strategy!r}; choose {', '.join(STRATEGIES)}", USAGE)
+    with file.open("rb") as lines:
+        rows, bad = replaying.read_rows(lines)
+    if not rows:
+        fail(f"{file} holds no attempts", FAILED)
+    if bad:
+        click.echo(f"neurolink: {bad} lines of {file.name} are no attempts, left out", err=True)
+    report = render.replay_report(
+        replaying.recorded(rows), replaying.replay(rows, strategy), strategy
+    )
+    click.echo(render.as_json(report) if form == "json" else render.replay_text(report), nl=False)
 
 
 @command.command()

@@ -11,6 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from neurolink_mitm.core.replay import Outcome
+
 Report = Mapping[str, Any]
 
 
@@ -32,17 +34,53 @@ def status_text(report: Report) -> str:
     return head + faults + _accounts(stats["accounts"])
 
 
+def explain_text(report: Report) -> str:
+    """Which account the next request takes, and why not the others."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("", "account", "why"):
+        table.add_column(title, overflow="fold")
+    for account in report["explain"]:
+        mark = "next" if account["next"] else ("" if account["usable"] else "no")
+        table.add_row(mark, account["label"], account["reason"])
+    return _printed(table) if report["explain"] else "no accounts\n"
+
+
+def replay_report(before: Outcome, after: Outcome, strategy: str) -> dict[str, Any]:
+    """What happened beside what would have."""
+    return {"recorded": _outcome(before), strategy: _outcome(after)}
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "requests": outcome.requests,
+        "rateLimits": outcome.rate_limits,
+        "refused": outcome.refused,
+        "served": dict(outcome.served.most_common()),
+    }
+
+
+def replay_text(report: Report) -> str:
+    """Side by side."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("strategy", "requests", "429s met", "refused", "served by"):
+        table.add_column(title, overflow="fold")
+    for name, outcome in report.items():
+        served = ", ".join(f"{label} {count}" for label, count in outcome["served"].items())
+        counts = (str(outcome[field]) for field in ("requests", "rateLimits", "refused"))
+        table.add_row(name, *counts, served or "nobody")
+    return _printed(table)
+
+
 def _accounts(accounts: list[Report]) -> str:
     if not accounts:
         return "no accounts\n"
     table = Table(box=None, pad_edge=False)
-    for title in ("account", "type", "state", "attempts", "answered", "failed", "429"):
+    for title in ("account", "type", "state", "5h", "7d", "attempts", "answered", "failed", "429"):
         table.add_column(title, overflow="fold")
     for account in accounts:
-        table.add_row(
-            account["label"], account["type"], _state(account), str(account["attempts"]),
-            str(account["success"]), str(account["errors"]), str(account["rateLimits"]),
-        )  # fmt: skip
+        quota = (_used(account, window) for window in ("fiveHour", "sevenDay"))
+        counts = (str(account[name]) for name in ("attempts", "success", "errors", "rateLimits"))
+        table.add_row(account["label"], account["type"], _state(account), *quota, *counts)
     return _printed(table)
 
 
@@ -50,6 +88,15 @@ def _state(account: Report) -> str:
     if account["cooling"]:
         return f"cooling until {account['coolingUntil']}: {account['reason']}"
     return account["reason"] or "ready"
+
+
+def _used(account: Report, name: str) -> str:
+    """How far a window is used, and when it is used up at this pace if that is before its reset."""
+    window = (account["quota"] or {}).get(name)
+    if window is None:
+        return "–"
+    end = f", out at {window['runsOutAt'][11:16]}" if window["runsOutAt"] else ""
+    return f"{window['used']:.0%}{end}"
 
 
 def _printed(table: Table) -> str:

@@ -6,6 +6,7 @@ both give themselves away by `Origin` and `Host`. https://fetch.spec.whatwg.org/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -17,11 +18,14 @@ from neurolink_mitm.core.secret import Secret
 
 WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 
+_HOST = re.compile(r"(?:\[([0-9a-f.]*:[0-9a-f:.]*)\]|([^\s:/?#@,\\\[\]]+))(?::[0-9]*)?")
+"""A name, an address, or an IPv6 one in brackets, perhaps with a port: RFC 9110 section 7.2."""
+
 
 def refusal(fields: Fields, *, bound: str, names: Collection[str] = ()) -> Reply | None:
     """None where `Host` and `Origin` are in order; `names` are further names of this machine."""
     host = headers.get(fields, b"host")
-    if host is None or not _is_ours(_hostname(f"//{host}"), bound, names):
+    if host is None or not _is_ours(_hostname(host), bound, names):
         shown = host or "(none)"
         return _forbidden(f"Host {shown!r:.100} is no address of this proxy")
     origin = headers.get(fields, b"origin")
@@ -60,6 +64,8 @@ def is_loopback(host: str) -> bool:
 
 
 def _is_ours(host: str, bound: str, names: Collection[str]) -> bool:
+    if not host:
+        return False  # no host, which `bound` may be too
     if is_loopback(host) or host == bound.lower() or host in names:
         return True
     if bound not in WILDCARDS:
@@ -71,11 +77,10 @@ def _is_ours(host: str, bound: str, names: Collection[str]) -> bool:
     return True
 
 
-def _hostname(url: str) -> str:
-    try:
-        return (urlsplit(url).hostname or "").lower()
-    except ValueError:
-        return ""
+def _hostname(host: str) -> str:
+    """Without the port; empty where it is malformed."""
+    match = _HOST.fullmatch(host.lower())
+    return (match[1] or match[2]) if match else ""
 
 
 def _authority(url: str) -> str:

@@ -30,7 +30,7 @@ def failed(attempt: Attempt) -> str:
         words.append(f"account={attempt.account.label}")
     if attempt.cooldown:
         words.append(f"backoff-level={attempt.backoff_level} cooldown={attempt.cooldown:.0f}s")
-    return " ".join(words)
+    return printable(redact(" ".join(words)))
 
 
 def answered(exchange: Exchange, status: int) -> str:
@@ -44,5 +44,5 @@ def answered(exchange: Exchange, status: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Without control characters: what a client sends must not steer the user's terminal."""
+    """Without control characters: what a client or an upstream sends must not steer the user's terminal."""
     return "".join(c if c.isprintable() else "?" for c in text)

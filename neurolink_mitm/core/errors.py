@@ -61,10 +61,10 @@ class Failure:
     """Whether upstream may have seen the request; a refused connection has not."""
 
     @classmethod
-    def of_status(cls, status: int, body: bytes) -> Self:
+    def of_status(cls, status: int, body: bytes, fields: Fields = ()) -> Self:
         """From an answer whose status is an error; the body is Anthropic's error form, or anything."""
         error_type, message = read_error(body)
-        return cls(Where.STATUS, status, error_type or f"http_{status}", message)
+        return cls(Where.STATUS, status, error_type or f"http_{status}", message, fields)
 
     @classmethod
     def of_error_event(cls, data: bytes) -> Self:

@@ -15,6 +15,7 @@ from neurolink_mitm.core.config_values import Timeouts
 from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.headers import Fields
 from neurolink_mitm.core.pool import Demand
+from neurolink_mitm.core.target import Via
 
 
 class Kind(enum.Enum):
@@ -84,6 +85,8 @@ class Attempt:
     backoff_level: int = 0
     retry_after: float | None = None
     upstream_request_id: str | None = None
+    utilization_5h: float | None = None
+    utilization_7d: float | None = None
 
 
 @dataclass(slots=True)
@@ -109,6 +112,8 @@ class Exchange:
     step: Step | None = None
     why: str = ""
     attempts: list[Attempt] = field(default_factory=list)
+    via: Via | None = None
+    """The HTTP proxy that the attempt goes through."""
     ready: bool = False
     """Set when the request is fit to be sent, and cleared before each attempt: whatever breaks, sends nothing."""
 

@@ -6,6 +6,7 @@ It keeps state but no clock: every call says what time it is (seconds since the 
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from neurolink_mitm.core.errors import Failure, classify
 from neurolink_mitm.core.headers import Fields
 from neurolink_mitm.core.limits import scope_of
 from neurolink_mitm.core.quota import Quota
+from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.standing import Skip, Standing
 
 
@@ -52,6 +54,19 @@ class Choice:
         passed = "; ".join(f"skipped {key}: {skip.reason}" for key, skip in self.skipped.items())
         taken = f"took {self.account.key} by {self.rule}" if self.account else "no account left"
         return f"{taken}; {passed}" if passed else taken
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """An account's cooldowns by scope, and a fingerprint of the credential they were met with."""
+
+    credential: str
+    scopes: Mapping[str, Cooldown]
+
+
+def fingerprint(secret: Secret) -> str:
+    """Tells one credential from another and says nothing of either."""
+    return hashlib.sha256(secret.reveal().encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 class Pool:
@@ -158,10 +173,12 @@ class Pool:
             if self._affinity:
                 self._affinity.served(demand.session, key, now)
 
-    def see_limits(self, key: str, fields: Fields, now: float) -> None:
+    def see_limits(self, key: str, fields: Fields, now: float) -> Quota | None:
         """Any answer, good or bad, may say how far the account's limits are used."""
+        said = quota.parse(fields, now)
         if standing := self._standing.get(key):
-            standing.see(quota.parse(fields, now))
+            standing.see(said)
+        return said
 
     def failed(
         self, key: str, demand: Demand, failure: Failure, *, sent_at: float, now: float
@@ -184,21 +201,26 @@ class Pool:
         _count(standing, failure, reason, now)
         return _benching(state, wait, now)
 
-    def cooldowns(self) -> dict[str, dict[str, Cooldown]]:
-        """All cooldowns, by account key and scope, as `restore` takes them."""
-        return {key: dict(s.cooldowns) for key, s in self._standing.items() if s.cooldowns}
+    def cooldowns(self) -> dict[str, Remembered]:
+        """All cooldowns by account key, as `restore` takes them."""
+        return {
+            a.key: Remembered(fingerprint(a.secret), dict(self._standing[a.key].cooldowns))
+            for a in self.accounts
+            if self._standing[a.key].cooldowns
+        }
 
     def quotas(self) -> dict[str, Quota]:
         """The latest word on limits, by account key."""
         return {key: s.quota for key, s in self._standing.items() if s.quota}
 
-    def restore(
-        self, cooldowns: Mapping[str, Mapping[str, Cooldown]], quotas: Mapping[str, Quota]
-    ) -> None:
-        """Take over what an earlier run knew; accounts that are gone are left out."""
-        for key, standing in self._standing.items():
-            standing.cooldowns.update(cooldowns.get(key, {}))
-            standing.see(quotas.get(key))
+    def restore(self, cooldowns: Mapping[str, Remembered], quotas: Mapping[str, Quota]) -> None:
+        """Take over what an earlier run knew of these accounts; one with another credential starts clean."""
+        for account in self.accounts:
+            standing = self._standing[account.key]
+            standing.see(quotas.get(account.key))
+            known = cooldowns.get(account.key)
+            if known and known.credential == fingerprint(account.secret):
+                standing.cooldowns.update(known.scopes)
 
 
 def _benching(state: Cooldown | None, wait: float | None, now: float) -> Benching:

@@ -41,7 +41,7 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An upstream attempt. `errorType` is null where it was answered well."""
+    """An upstream attempt. `errorType` is null where it was answered well; utilization is a share, 1.0 is all."""
 
     timestamp: str
     requestId: str
@@ -56,6 +56,8 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     backoffLevel: int
     retryAfter: float | None
     upstreamRequestId: str | None
+    utilization5h: float | None = None
+    utilization7d: float | None = None
 
 
 def request_row(exchange: Exchange) -> RequestRow:
@@ -109,6 +111,8 @@ def attempt_row(exchange: Exchange, attempt: Attempt) -> AttemptRow:
         backoffLevel=attempt.backoff_level,
         retryAfter=attempt.retry_after,
         upstreamRequestId=attempt.upstream_request_id,
+        utilization5h=attempt.utilization_5h,
+        utilization7d=attempt.utilization_7d,
     )
 
 

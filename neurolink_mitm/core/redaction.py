@@ -17,7 +17,12 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
+_PARAMETER = re.compile(
+    r"""(?ix) ([?&] (?: (?:access_|refresh_|id_)?token | (?:x-)?api[_-]?key | key
+                      | client_secret | password | code ) =) [^&\s]+"""
+)
+
 
 def redact(text: str) -> str:
-    """`text` with whatever is shaped like a key or token replaced by stars."""
-    return _TOKEN.sub(STARS, text)
+    """`text` with stars for whatever is shaped like a key or token, or is named so in a query."""
+    return _PARAMETER.sub(rf"\1{STARS}", _TOKEN.sub(STARS, text))

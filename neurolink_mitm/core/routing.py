@@ -16,10 +16,11 @@ from neurolink_mitm.core.unreadable import UNREADABLE
 
 MESSAGES_PATH = "/v1/messages"
 COUNT_TOKENS_PATH = "/v1/messages/count_tokens"
+RESET_PATH = "/admin/reset"
 
 LOCAL = frozenset(
     {("GET", "/"), ("HEAD", "/"), ("GET", "/health"), ("HEAD", "/health"), ("GET", "/status"),
-     ("GET", "/v1/models")}
+     ("GET", "/v1/models"), ("POST", RESET_PATH)}
 )  # fmt: skip
 
 

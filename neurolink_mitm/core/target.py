@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from base64 import b64encode
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Self
-from urllib.parse import urlsplit
+from typing import Literal, Self
+from urllib.parse import unquote, urlsplit
 
+DIRECT = "direct"
+"""In place of a proxy's URL: none, whatever the environment says."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -38,6 +41,32 @@ class Target:
         """For the `Host` header: the port only where it is not the scheme's own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """An HTTP proxy on the way to upstream; `authorization` is the value of `Proxy-Authorization`, if it wants one."""
+
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+    authorization: str | None = field(default=None, repr=False)
+
+    @classmethod
+    @lru_cache(maxsize=256)
+    def parse(cls, url: str) -> Self:
+        """From `http://[user:password@]host[:port]`.
+
+        Raises:
+            ValueError: not such a URL.
+        """
+        target, parts = Target.parse(url), urlsplit(url)
+        scheme: Literal["http", "https"] = "https" if target.scheme == "https" else "http"
+        if parts.username is None:
+            return cls(scheme, target.host, target.port)
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        basic = b64encode(pair.encode()).decode()
+        return cls(scheme, target.host, target.port, f"Basic {basic}")
 
 
 def with_beta_query(path: str) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-_TRACEPARENT = re.compile(r"^(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?$")
+# later versions may add to it; 00 ends with its flags
+_TRACEPARENT = re.compile(
+    r"^(?!ff|00.{54})[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?$"
+)
 
 
 def trace_id(traceparent: str | None) -> str | None:

@@ -226,9 +226,11 @@ class PoolStream(HttpStream):
 
     def _connect(self) -> CommandGenerator[str | None]:
         """Returns what went wrong, or None. The layer ends it when it takes too long."""
-        request = self.flow.request
+        request, via = self.flow.request, self.exchange.via
         self.connecting = GetUpstream(
-            (request.host, request.port), request.scheme == "https", self.flow.server_conn.via
+            (request.host, request.port),
+            request.scheme == "https",
+            (via.scheme, (via.host, via.port)) if via else None,
         )
         yield from self._wake_in(self.exchange.timeouts.connect, self._nothing)
         reply: tuple[Server | None, str | None] = yield self.connecting

@@ -269,9 +269,7 @@ def test_the_first_error_counts() -> None:
 def test_a_stream_that_ends_before_content_is_a_failure(stream: bytes, kind: str) -> None:
     answer = fed(stream)
     answer.end()
-    assert answer.failure == Failure(
-        Where.EMPTY, None, kind, "the stream ended before any content"
-    )
+    assert answer.failure == Failure(Where.EMPTY, None, kind, "the stream ended before any content")
 
 
 def test_a_stream_that_is_cut_before_content_is_a_failure() -> None:
@@ -357,9 +355,7 @@ def test_an_event_over_the_limit_is_a_failure(more: int, failed: bool) -> None:
 
 def test_an_oversized_event_is_a_failure_after_content_too() -> None:
     answer = fed(START + TEXT, bytes(EVENT_LIMIT + 1))
-    assert answer.failure == Failure(
-        Where.EVENT, None, "oversized_event", "an event without end"
-    )
+    assert answer.failure == Failure(Where.EVENT, None, "oversized_event", "an event without end")
 
 
 @pytest.mark.timeout(15)

@@ -48,7 +48,9 @@ lines = st.one_of(
     st.builds(
         b"".join,
         st.tuples(
-            st.sampled_from([b"data", b"event", b"id", b"retry", b"", b"Data", b"\xef\xbb\xbfdata"]),
+            st.sampled_from(
+                [b"data", b"event", b"id", b"retry", b"", b"Data", b"\xef\xbb\xbfdata"]
+            ),
             st.sampled_from([b"", b":", b": ", b":  "]),
             texts,
         ),

@@ -61,9 +61,13 @@ def test_a_count_of_zero_replaces_what_was_known(key: str) -> None:
     assert getattr(usage, name) == 0
 
 
-@pytest.mark.parametrize("counts", [None, {}, dict.fromkeys(COUNTS)], ids=["null", "empty", "nulls"])
+@pytest.mark.parametrize(
+    "counts", [None, {}, dict.fromkeys(COUNTS)], ids=["null", "empty", "nulls"]
+)
 def test_what_is_not_told_stays_as_it_was(counts: Any) -> None:
-    usage = seen(("message_start", {"message": {"usage": COUNTS}}), ("message_delta", {"usage": counts}))
+    usage = seen(
+        ("message_start", {"message": {"usage": COUNTS}}), ("message_delta", {"usage": counts})
+    )
     assert usage == Usage(None, None, 1, 2, 3, 4)
 
 
@@ -78,7 +82,9 @@ def test_a_delta_without_news_changes_nothing(delta: Any) -> None:
     assert (usage.model, usage.stop_reason) == ("claude-x", "end_turn")
 
 
-@pytest.mark.parametrize("name", ["ping", "content_block_start", "message_stop", "error", "message"])
+@pytest.mark.parametrize(
+    "name", ["ping", "content_block_start", "message_stop", "error", "message"]
+)
 def test_other_events_tell_nothing(name: str) -> None:
     data = {"message": {"model": "m", "usage": COUNTS}, "usage": COUNTS, "delta": {"model": "m"}}
     assert seen((name, data)) == Usage()

@@ -54,6 +54,14 @@ class Rows:
             return list(self.requests)
 
 
+class Forgetful:
+    """A memory that keeps nothing."""
+
+    def cooldowns(self, by_account: object) -> None: ...
+
+    def quotas(self, by_account: object) -> None: ...
+
+
 class ScriptedChance(SystemChance):
     """Jitter is none, so that a pause is as short as it gets."""
 
@@ -82,6 +90,7 @@ class Proxy:
             clock=self.clock,
             chance=ScriptedChance(),
             journal=self.rows,
+            memory=Forgetful(),
             host=self.host,
             passthrough=self.passthrough,
             started_at=self.clock.now(),

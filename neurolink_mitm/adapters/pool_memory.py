@@ -1,0 +1,157 @@
+"""`cooldowns.json` and `account-quotas.json`: what is known of accounts, kept across restarts."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from filelock import FileLock
+
+from neurolink_mitm.adapters.atomic import write_atomic
+from neurolink_mitm.core.pool import Remembered
+from neurolink_mitm.core.quota import Quota
+
+logger = logging.getLogger("neurolink.memory")
+
+QUOTA_EVERY = 5.0
+"""Seconds between two writes of quotas: they change with every answer."""
+LOCK_LIMIT = 5.0
+
+T = TypeVar("T")
+
+
+class _Cooldowns(msgspec.Struct):
+    version: int = 1
+    accounts: dict[str, Remembered] = {}
+
+
+class _Quotas(msgspec.Struct):
+    version: int = 1
+    accounts: dict[str, Quota] = {}
+
+
+class PoolMemory:
+    """Writes the latest state in a thread of its own: cooldowns at once, quotas at most every 5 s.
+
+    What can't be written is reported once, and again when another try fails after one that went well.
+    """
+
+    def __init__(self, cooldowns: Path, quotas: Path, every: float = QUOTA_EVERY) -> None:
+        self._paths = {_Cooldowns: cooldowns, _Quotas: quotas}
+        self._every = every
+        self._latest: dict[type, msgspec.Struct] = {}
+        self._quotas_at = 0.0
+        self._closing = False
+        self._failing = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="pool-memory", daemon=True)
+        self._thread.start()
+
+    def cooldowns(self, by_account: Mapping[str, Remembered]) -> None:
+        self._put(_Cooldowns(accounts=dict(by_account)))
+
+    def quotas(self, by_account: Mapping[str, Quota]) -> None:
+        self._put(_Quotas(accounts=dict(by_account)))
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Write what is left, within `timeout` seconds."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(timeout)
+
+    def _put(self, state: msgspec.Struct) -> None:
+        with self._changed:
+            self._latest[type(state)] = state
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not (due := self._due()) and not self._closing:
+                    self._changed.wait(self._wait())
+                if not due:
+                    return
+                states = [self._latest.pop(kind) for kind in due]
+            for state in states:
+                self._write(state)
+
+    def _due(self) -> list[type]:
+        """What may be written now; all of it when the end is near."""
+        early = time.monotonic() < self._quotas_at and not self._closing
+        return [kind for kind in self._latest if not (kind is _Quotas and early)]
+
+    def _wait(self) -> float | None:
+        """Seconds until something is due; None where nothing waits."""
+        return max(0.0, self._quotas_at - time.monotonic()) if self._latest else None
+
+    def _write(self, state: msgspec.Struct) -> None:
+        path = self._paths[type(state)]
+        if isinstance(state, _Quotas):
+            self._quotas_at = time.monotonic() + self._every
+        try:
+            with locked(path):
+                write_atomic(path, msgspec.json.encode(state) + b"\n")
+        except OSError as e:
+            if not self._failing:
+                logger.error("%s can't be written, it is forgotten at a restart: %s", path.name, e)
+            self._failing = True
+        else:
+            self._failing = False
+
+
+class NoMemory:
+    """For accounts that are made anew at each start, as the sandbox's are."""
+
+    def cooldowns(self, by_account: Mapping[str, Remembered]) -> None: ...
+
+    def quotas(self, by_account: Mapping[str, Quota]) -> None: ...
+
+
+def locked(path: Path) -> FileLock:
+    """A lock between processes on a file; taking it raises `OSError` after 5 s."""
+    return FileLock(f"{path}.lock", timeout=LOCK_LIMIT, mode=0o600)
+
+
+def read_cooldowns(path: Path) -> Mapping[str, Remembered]:
+    """Empty where there is no file, or none that can be read: that one is set aside."""
+    return _read(path, _Cooldowns, _Cooldowns()).accounts
+
+
+def read_quotas(path: Path) -> Mapping[str, Quota]:
+    """The same for quotas."""
+    return _read(path, _Quotas, _Quotas()).accounts
+
+
+def write_cooldowns(path: Path, by_account: Mapping[str, Remembered]) -> None:
+    """For commands, while no proxy runs. Raises `OSError`."""
+    with locked(path):
+        write_atomic(path, msgspec.json.encode(_Cooldowns(accounts=dict(by_account))) + b"\n")
+
+
+def _read(path: Path, kind: type[T], empty: T) -> T:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return empty
+    except OSError as e:
+        logger.error("%s can't be read: %s", path, e.strerror)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        set_aside(path)
+    return empty
+
+
+def set_aside(path: Path) -> None:
+    """Keep a file that can't be parsed under another name: it is never overwritten."""
+    aside = path.with_name(f"{path.name}.corrupt-{int(time.time())}")
+    try:
+        path.rename(aside)
+    except OSError as e:
+        logger.error("%s is broken and can't be set aside: %s", path, e.strerror)
+    else:
+        logger.error("%s was broken; it is kept as %s", path, aside.name)

@@ -1,0 +1,144 @@
+"""What recorded attempts would have come to under another strategy.
+
+An account counts as limited from a recorded 429 until the cooldown that followed is over, and as well otherwise; its
+use of its windows is what was last recorded. So this tells how often a strategy would have run into the limits that
+were really there, not what its own use would have done to them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.errors import Failure, Where
+from neurolink_mitm.core.pool import Demand, Pool
+from neurolink_mitm.core.quota import Quota, Window
+from neurolink_mitm.core.record import AttemptRow
+from neurolink_mitm.core.secret import Secret
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a strategy came to: how many 429s were met, requests nobody could serve, requests by account."""
+
+    requests: int = 0
+    rate_limits: int = 0
+    refused: int = 0
+    served: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """An account could not be used in this time (seconds since the epoch)."""
+
+    account: str
+    start: float
+    end: float
+
+
+def read_rows(lines: Iterable[bytes]) -> tuple[list[AttemptRow], int]:
+    """The rows of a journal of attempts, and how many lines were none (a torn last one, say)."""
+    rows: list[AttemptRow] = []
+    bad = 0
+    for line in lines:
+        try:
+            rows.append(msgspec.json.decode(line, type=AttemptRow))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            bad += bool(line.strip())
+    return sorted((row for row in rows if row.account), key=lambda row: row.timestamp), bad
+
+
+def recorded(rows: Sequence[AttemptRow]) -> Outcome:
+    """What really happened."""
+    outcome = Outcome(requests=len({row.requestId for row in rows}))
+    outcome.rate_limits = sum(row.responseStatus == 429 for row in rows)
+    for row in rows:
+        if row.errorType is None:
+            outcome.served[row.account or ""] += 1
+    outcome.refused = outcome.requests - outcome.served.total()
+    return outcome
+
+
+def replay(rows: Sequence[AttemptRow], strategy: str) -> Outcome:
+    """The same requests at the same times through a pool with another strategy."""
+    limits = [limited(row) for row in rows if row.responseStatus == 429]
+    pool = Pool(accounts_in(rows), strategy, affinity=False)
+    outcome, seen = Outcome(), set[str]()
+    for row in rows:
+        now = seconds(row.timestamp)
+        if row.requestId not in seen:
+            seen.add(row.requestId)
+            _ask(pool, limits, now, outcome)
+        _see(pool, row, now)
+    return outcome
+
+
+def _ask(pool: Pool, limits: Sequence[Limited], now: float, outcome: Outcome) -> None:
+    """One request: accounts are tried until one is not limited at that time."""
+    demand, tried = Demand(claude_code=True), set[str]()
+    outcome.requests += 1
+    while account := pool.choose(demand, now, tried).account:
+        tried.add(account.key)
+        pool.began(account.key, demand, now)
+        pool.ended(account.key, sent_at=now)
+        until = max((limit.end for limit in limits if _holds(limit, account, now)), default=None)
+        if until is None:
+            pool.succeeded(account.key, demand, sent_at=now, now=now)
+            outcome.served[account.label] += 1
+            return
+        outcome.rate_limits += 1
+        after = ((b"retry-after", f"{until - now:.3f}".encode()),)
+        failure = Failure(Where.STATUS, 429, "rate_limit_error", "", after)
+        pool.failed(account.key, demand, failure, sent_at=now, now=now)
+    outcome.refused += 1
+
+
+def _holds(limit: Limited, account: Account, now: float) -> bool:
+    return limit.account == account.label and limit.start <= now < limit.end
+
+
+def _see(pool: Pool, row: AttemptRow, now: float) -> None:
+    five_hour, seven_day = row.utilization5h, row.utilization7d
+    if five_hour is None and seven_day is None:
+        return
+    pool.standing(f"anthropic:{row.account}").see(
+        Quota(
+            seen_at=now,
+            five_hour=None if five_hour is None else Window(five_hour),
+            seven_day=None if seven_day is None else Window(seven_day),
+        )
+    )
+
+
+def accounts_in(rows: Sequence[AttemptRow]) -> list[Account]:
+    """The accounts of the recording: subscriptions first, else in order of appearance."""
+    types = {row.account or "": row.accountType for row in reversed(rows)}
+    order = list(dict.fromkeys(row.account or "" for row in rows))
+    accounts = [
+        Account(
+            key=f"anthropic:{label}",
+            label=label,
+            type="oauth" if types[label] == "oauth" else "api_key",
+            secret=Secret(""),
+            base_url="",
+        )
+        for label in order
+    ]
+    return sorted(accounts, key=lambda account: account.type != "oauth")
+
+
+def limited(row: AttemptRow) -> Limited:
+    """The time that a recorded 429 stands for."""
+    start = seconds(row.timestamp)
+    waited = max(row.cooldownMs / 1000, row.retryAfter or 0.0)
+    return Limited(row.account or "", start, start + (row.durationMs or 0.0) / 1000 + waited)
+
+
+def seconds(timestamp: str) -> float:
+    """Seconds since the epoch of an ISO 8601 timestamp."""
+    return datetime.fromisoformat(timestamp).timestamp()

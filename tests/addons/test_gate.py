@@ -1,0 +1,173 @@
+"""Lets nobody in until it has run to its end."""
+
+from __future__ import annotations
+
+import pytest
+from mitmproxy import http
+from mitmproxy.proxy.layers.http import HttpRequestHook
+from mitmproxy.test import taddons
+
+from neurolink_mitm.addons.gate import Gate
+from neurolink_mitm.addons.local_api import LocalApi
+from neurolink_mitm.addons.route import Route
+from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.config_values import Clients
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.ports import Runtime
+from tests.addons.flows import document, make_flow, refusal
+from tests.fakes import make_runtime
+
+KEYS = Config(clients=Clients((Secret("client-one"), Secret("client-two"))))
+
+
+class BrokenNames(frozenset[str]):
+    """What breaks when the gate looks into it."""
+
+    def __contains__(self, name: object) -> bool:
+        raise RuntimeError("no names today")
+
+
+def asked(runtime: Runtime, flow: http.HTTPFlow) -> http.HTTPFlow:
+    Gate(runtime).request(flow)
+    return flow
+
+
+async def stacked(runtime: Runtime, flow: http.HTTPFlow) -> http.HTTPFlow:
+    """As mitmproxy does it: an addon's exception is logged, and the next one has its turn."""
+    with taddons.context(Gate(runtime), LocalApi(runtime), Route(runtime)) as context:
+        await context.master.addons.trigger_event(HttpRequestHook(flow))
+    return flow
+
+
+# --- it denies first
+
+
+async def test_a_flow_without_record_stays_out() -> None:
+    flow = make_flow("GET", "/health", opened=False)
+    assert refusal(await stacked(make_runtime(), flow)) == (500, "api_error")
+
+
+async def test_a_flow_with_something_else_for_a_record_stays_out() -> None:
+    flow = make_flow(opened=False)
+    flow.metadata["neurolink"] = {"requestId": "req_1"}
+    assert refusal(await stacked(make_runtime(), flow)) == (500, "api_error")
+
+
+@pytest.mark.parametrize("path", ["/health", "/status", "/v1/models", "/", "/elsewhere"])
+async def test_while_the_check_breaks_everybody_stays_out(path: str) -> None:
+    flow = make_flow("GET", path, {"host": "desk", "authorization": "Bearer mine"})
+    assert refusal(await stacked(make_runtime(names=BrokenNames()), flow)) == (500, "api_error")
+
+
+async def test_an_addon_behind_it_does_not_answer_who_was_refused() -> None:
+    flow = make_flow("GET", "/status", {"host": "evil.example"})
+    assert refusal(await stacked(make_runtime(), flow)) == (403, "permission_error")
+
+
+async def test_who_is_let_in_is_answered_behind_it() -> None:
+    flow = await stacked(make_runtime(), make_flow("GET", "/health"))
+    assert document(flow)["status"] == "ok"
+
+
+# --- Host and Origin
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:55669", "localhost", "[::1]:55669"])
+def test_whoever_names_this_machine_gets_in(host: str) -> None:
+    assert asked(make_runtime(), make_flow(headers={"host": host})).response is None
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:55669", "192.168.1.7", ""])
+@pytest.mark.parametrize("path", ["/health", "/status", "/v1/messages", "/"])
+def test_whoever_names_another_host_stays_out(path: str, host: str) -> None:
+    flow = asked(make_runtime(), make_flow("GET", path, {"host": host}))
+    assert refusal(flow) == (403, "permission_error")
+
+
+def test_whoever_names_no_host_stays_out() -> None:
+    flow = make_flow()
+    del flow.request.headers["host"]
+    assert refusal(asked(make_runtime(), flow)) == (403, "permission_error")
+
+
+def test_it_goes_by_what_the_client_wrote_and_not_by_the_placeholder() -> None:
+    flow = make_flow(headers={"host": "evil.example"})
+    flow.request.data.host = "127.0.0.1"
+    assert refusal(asked(make_runtime(), flow)) == (403, "permission_error")
+
+
+def test_a_page_from_elsewhere_stays_out() -> None:
+    flow = asked(make_runtime(), make_flow(headers={"origin": "https://evil.example"}))
+    assert refusal(flow) == (403, "permission_error")
+
+
+def test_a_page_of_our_own_gets_in() -> None:
+    flow = asked(make_runtime(), make_flow(headers={"origin": "http://127.0.0.1:55669"}))
+    assert flow.response is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "host"),
+    [({"host": "192.168.1.7"}, "192.168.1.7:1"), ({"names": frozenset({"desk"})}, "desk:1")],
+    ids=["bound", "name"],
+)
+def test_the_runtime_says_what_else_is_ours(changes: dict[str, object], host: str) -> None:
+    assert asked(make_runtime(**changes), make_flow(headers={"host": host})).response is None
+
+
+# --- client keys
+
+
+def test_without_keys_none_is_asked_for() -> None:
+    assert asked(make_runtime(), make_flow()).response is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"x-api-key": "client-one"}, {"authorization": "Bearer client-two"}],
+    ids=["key", "bearer"],
+)
+def test_a_key_opens(headers: dict[str, str]) -> None:
+    assert asked(make_runtime(config=KEYS), make_flow(headers=headers)).response is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"x-api-key": "client-three"}, {"authorization": "Bearer sk-ant-mine"}],
+    ids=["none", "wrong-key", "wrong-bearer"],
+)
+@pytest.mark.parametrize("path", ["/status", "/v1/messages", "/v1/models", "/", "/healthy", "/x/health"])
+def test_without_a_key_everything_is_shut(path: str, headers: dict[str, str]) -> None:
+    flow = asked(make_runtime(config=KEYS), make_flow("GET", path, headers))
+    assert refusal(flow) == (401, "authentication_error")
+
+
+@pytest.mark.parametrize("path", ["/health", "/health?verbose=1"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_health_is_open_to_all(method: str, path: str) -> None:
+    assert asked(make_runtime(config=KEYS), make_flow(method, path)).response is None
+
+
+def test_even_with_a_key_a_page_from_elsewhere_stays_out() -> None:
+    headers = {"x-api-key": "client-one", "origin": "https://evil.example"}
+    flow = asked(make_runtime(config=KEYS), make_flow(headers=headers))
+    assert refusal(flow) == (403, "permission_error")
+
+
+def test_keys_are_those_of_the_moment() -> None:
+    runtime = make_runtime(config=KEYS)
+    gate, flow = Gate(runtime), make_flow(headers={"x-api-key": "client-one"})
+    runtime.config = Config(clients=Clients((Secret("another"),)))
+    gate.request(flow)
+    assert refusal(flow) == (401, "authentication_error")
+
+
+def test_a_refusal_names_the_request() -> None:
+    flow = asked(make_runtime(config=KEYS), make_flow())
+    assert document(flow)["request_id"] == "req_1"
+
+
+def test_a_refusal_does_not_repeat_the_wrong_key() -> None:
+    flow = asked(make_runtime(config=KEYS), make_flow(headers={"x-api-key": "sk-ant-mine"}))
+    assert flow.response is not None
+    assert b"sk-ant-mine" not in (flow.response.content or b"")

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurolink_mitm.core.access import WILDCARDS, credential, is_loopback, key_refusal, refusal
+from neurolink_mitm.core.secret import Secret
+
+
+def status(
+    host: str | None,
+    origin: str | None = None,
+    *,
+    bound: str = "127.0.0.1",
+    names: frozenset[str] = frozenset(),
+) -> int | None:
+    """Of the refusal; None where there is none."""
+    fields = [(b"Host", host.encode("latin-1"))] if host is not None else []
+    fields += [(b"Origin", origin.encode("latin-1"))] if origin is not None else []
+    found = refusal(tuple(fields), bound=bound, names=names)
+    assert found is None or found.error_type == "permission_error"
+    return found.status if found else None
+
+
+ALL = "0.0.0.0"  # noqa: S104 - compared with, not bound to
+LOOPBACK = ["127.0.0.1", "127.0.0.1:55669", "127.8.9.10", "localhost", "localhost:55669",
+            "LocalHost", "proxy.localhost:80", "[::1]", "[::1]:55669", "127.0.0.1:"]  # fmt: skip
+FOREIGN = ["evil.example", "evil.example:55669", "127.0.0.1.evil.example", "localhost.evil.example",
+           "evil-localhost", "notlocalhost", "127.0.0.1.nip.io", "192.168.1.7", ALL,
+           "0.0.0.0:55669", "[::]", "[2001:db8::1]", "2130706433", "127.1", "0x7f.0.0.1"]  # fmt: skip
+MALFORMED = ["", " ", ":", ":55669", "[", "[::1", "[bad]", "[127.0.0.1]", "user@127.0.0.1",
+             "user:pw@localhost", "127.0.0.1/x", "127.0.0.1?x", "localhost#x", "localhost\\x",
+             "127.0.0.1:x", "127.0.0.1:1:2", "127.0.0.1 evil.example", "localhost,evil.example",
+             "evil.example@localhost", "\xe9"]  # fmt: skip
+
+
+@pytest.mark.parametrize("bound", ["127.0.0.1", "::1", "localhost", "192.168.1.7", *WILDCARDS])
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_loopback_is_ours_wherever_we_listen(host: str, bound: str) -> None:
+    assert status(host, bound=bound) is None
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+def test_a_foreign_host_is_refused(host: str) -> None:
+    """A page whose name was rebound to 127.0.0.1 still names itself."""
+    assert status(host) == 403
+
+
+@pytest.mark.parametrize("bound", ["127.0.0.1", *sorted(WILDCARDS)])
+@pytest.mark.parametrize("host", MALFORMED)
+def test_a_malformed_host_is_refused_wherever_we_listen(host: str, bound: str) -> None:
+    assert status(host, bound=bound) == 403
+
+
+@pytest.mark.parametrize("bound", ["127.0.0.1", *sorted(WILDCARDS)])
+def test_a_request_without_host_is_refused(bound: str) -> None:
+    assert status(None, bound=bound) == 403
+
+
+@pytest.mark.parametrize(
+    ("bound", "host"),
+    [
+        ("192.168.1.7", "192.168.1.7:55669"),
+        ("proxy.lan", "proxy.lan"),
+        ("Proxy.LAN", "proxy.lan:1"),
+        ("2001:db8::1", "[2001:db8::1]:55669"),
+        ("2001:DB8::1", "[2001:db8::1]"),
+    ],
+)
+def test_the_bound_address_is_ours(bound: str, host: str) -> None:
+    assert status(host, bound=bound) is None
+
+
+@pytest.mark.parametrize("bound", sorted(WILDCARDS))
+@pytest.mark.parametrize("host", ["192.168.1.7", "10.0.0.1:55669", "[2001:db8::1]:55669"])
+def test_bound_to_all_any_address_is_ours(host: str, bound: str) -> None:
+    """Rebinding takes a name: a bare address can't be rebound."""
+    assert status(host, bound=bound) is None
+
+
+@pytest.mark.parametrize("bound", sorted(WILDCARDS))
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:55669", "127.0.0.1.nip.io"])
+def test_bound_to_all_names_are_still_foreign(host: str, bound: str) -> None:
+    assert status(host, bound=bound) == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("desk", None), ("desk:55669", None), ("DESK", None), ("desk.evil.example", 403)],
+)
+def test_names_of_this_machine_are_ours(host: str, expected: int | None) -> None:
+    assert status(host, names=frozenset({"desk"})) == expected
+
+
+def test_a_refusal_tells_the_host_but_not_all_of_a_long_one() -> None:
+    found = refusal(((b"host", b"evil.example" * 999),), bound="127.0.0.1")
+    assert found is not None
+    assert "evil.example" in found.message
+    assert len(found.message) < 200
+
+
+# --- Origin
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("127.0.0.1:55669", "http://127.0.0.1:55669"),
+        ("localhost:55669", "http://LocalHost:55669"),
+        ("LOCALHOST:55669", "http://localhost:55669"),
+        ("[::1]:55669", "http://[::1]:55669"),
+        ("127.0.0.1:55669", None),
+    ],
+    ids=["same", "case", "host-case", "ipv6", "no-page"],
+)
+def test_our_own_origin(host: str, origin: str | None) -> None:
+    assert status(host, origin) is None
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://evil.example", "http://evil.example:55669", "null", "", "http://localhost:3000",
+     "http://127.0.0.1", "http://127.0.0.1:556690", "http://localhost:55669",
+     "http://127.0.0.1:55669.evil.example", "http://127.0.0.1:55669@evil.example", "http://[",
+     "127.0.0.1:55669", "file://", "chrome-extension://abcdefgh"],
+)  # fmt: skip
+def test_a_page_from_elsewhere_is_refused(origin: str) -> None:
+    """Any other port is another site: what runs there may be anybody's."""
+    assert status("127.0.0.1:55669", origin) == 403
+
+
+values = st.text(st.characters(max_codepoint=255))
+
+
+@given(values, st.none() | values)
+def test_no_host_and_no_origin_make_it_raise(host: str, origin: str | None) -> None:
+    assert status(host, origin) in (None, 403)
+
+
+labels = st.from_regex(r"[a-z0-9-]{1,12}", fullmatch=True)
+
+
+@given(st.lists(labels, min_size=2, max_size=4).map(".".join), st.sampled_from(["", ":55669"]))
+def test_no_name_but_localhost_is_ours(name: str, port: str) -> None:
+    expected = None if is_loopback(name) else 403
+    assert status(name + ".example" + port) == 403
+    assert status(name + port) == expected
+
+
+# --- loopback
+
+
+@pytest.mark.parametrize("host", ["localhost", "a.localhost", "127.0.0.1", "127.255.0.1", "::1"])
+def test_only_this_machine_reaches(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["", ALL, "::", "192.168.1.7", "desk", "localhost.x", "128.0.0.1"])
+def test_others_reach(host: str) -> None:
+    assert not is_loopback(host)
+
+
+# --- client keys
+
+KEYS = (Secret("client-one"), Secret("client-two"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ((), None),
+        (((b"X-Api-Key", b"k"),), "k"),
+        (((b"Authorization", b"Bearer t"),), "t"),
+        (((b"authorization", b"bearer   t "),), "t"),
+        (((b"x-api-key", b"k"), (b"authorization", b"Bearer t")), "k"),
+        (((b"x-api-key", b""), (b"authorization", b"Bearer t")), "t"),
+        (((b"authorization", b"Basic dTpw"),), None),
+        (((b"authorization", b"Bearer"),), None),
+        (((b"authorization", b"Bearer "),), None),
+        (((b"authorization", b"t"),), None),
+        (((b"cookie", b"k"),), None),
+    ],
+    ids=["nothing", "key", "bearer", "spaces", "both", "empty-key", "basic", "no-token",
+         "empty-token", "no-scheme", "cookie"],
+)  # fmt: skip
+def test_what_a_caller_shows(fields: tuple[tuple[bytes, bytes], ...], shown: str | None) -> None:
+    assert credential(fields) == shown
+
+
+@pytest.mark.parametrize("key", ["client-one", "client-two"])
+@pytest.mark.parametrize(
+    "field", [(b"x-api-key", b"%s"), (b"authorization", b"Bearer %s")], ids=["key", "bearer"]
+)
+def test_each_key_opens(field: tuple[bytes, bytes], key: str) -> None:
+    name, form = field
+    assert key_refusal(((name, form % key.encode()),), KEYS) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "this proxy asks for a client key"),
+        (b"", "this proxy asks for a client key"),
+        (b"client-on", "invalid client key"),
+        (b"client-one ", "invalid client key"),
+        (b"CLIENT-ONE", "invalid client key"),
+        (b"client-one,client-two", "invalid client key"),
+        (b"\xff\xfe", "invalid client key"),
+    ],
+    ids=["none", "empty", "part", "space", "case", "both", "binary"],
+)
+def test_no_other_key_opens(value: bytes | None, message: str) -> None:
+    found = key_refusal(() if value is None else ((b"x-api-key", value),), KEYS)
+    assert found is not None
+    assert (found.status, found.error_type) == (401, "authentication_error")
+    assert found.message == message
+
+
+class CountingKey(Secret):
+    """Counts how often it is compared."""
+
+    compared = 0
+
+    def matches(self, candidate: str) -> bool:
+        type(self).compared += 1
+        return super().matches(candidate)
+
+
+def test_every_key_is_compared_whichever_fits() -> None:
+    """How long it takes tells nothing."""
+    CountingKey.compared = 0
+    key_refusal(((b"x-api-key", b"1"),), [CountingKey("1"), CountingKey("2"), CountingKey("3")])
+    assert CountingKey.compared == 3

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from neurolink_mitm.core.answer import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
+from neurolink_mitm.core.errors import Failure
+from neurolink_mitm.core.exchange import Exchange, Kind
+from neurolink_mitm.core.pool import Demand
+from tests.fakes import make_account, make_attempt, make_exchange, make_plan
+
+EVENTS = (b"Content-Type", b"text/event-stream; charset=utf-8")
+JSON = (b"content-type", b"application/json")
+
+
+def on_the_pool(kind: Kind = Kind.MESSAGES, **changes: Any) -> Exchange:
+    return make_exchange(kind=kind, plan=make_plan(), **changes)
+
+
+# --- what kind of answer
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "fields", "expected"),
+    [
+        (Kind.MESSAGES, 200, (EVENTS,), StreamAnswer),
+        (Kind.MESSAGES, 200, ((b"content-type", b"TEXT/Event-Stream"),), StreamAnswer),
+        (Kind.MESSAGES, 200, (EVENTS, (b"content-encoding", b"identity")), StreamAnswer),
+        (Kind.MESSAGES, 200, (EVENTS, (b"content-encoding", b"")), StreamAnswer),
+        (Kind.MESSAGES, 200, (JSON,), WholeAnswer),
+        (Kind.MESSAGES, 200, (), WholeAnswer),
+        (Kind.MESSAGES, 429, (JSON,), WholeAnswer),
+        (Kind.MESSAGES, 529, (EVENTS,), WholeAnswer),
+        (Kind.MESSAGES, 202, (EVENTS,), WholeAnswer),
+        (Kind.MESSAGES, 200, ((b"content-type", b"text/html, text/event-stream"),), WholeAnswer),
+        (Kind.MESSAGES, 200, (EVENTS, (b"Content-Encoding", b"GZIP")), OpaqueAnswer),
+        (Kind.MESSAGES, 200, (JSON, (b"content-encoding", b"br")), OpaqueAnswer),
+        (Kind.COUNT_TOKENS, 200, (JSON,), WholeAnswer),
+        (Kind.COUNT_TOKENS, 200, (EVENTS,), OpaqueAnswer),
+        (Kind.API, 200, (JSON,), WholeAnswer),
+        (Kind.API, 200, (EVENTS,), OpaqueAnswer),
+        (Kind.API, 500, (JSON,), WholeAnswer),
+    ],
+)
+def test_an_answer_is_watched_by_its_head(
+    kind: Kind, status: int, fields: tuple[tuple[bytes, bytes], ...], expected: type[Answer]
+) -> None:
+    assert type(on_the_pool(kind).expect_answer(status, fields)) is expected
+
+
+@pytest.mark.parametrize("status", [200, 429])
+def test_without_a_plan_an_answer_is_not_ours_to_judge(status: int) -> None:
+    exchange = make_exchange(kind=Kind.FORWARD)
+    assert type(exchange.expect_answer(status, (JSON,))) is OpaqueAnswer
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "released"),
+    [
+        (Kind.MESSAGES, 200, False),
+        (Kind.COUNT_TOKENS, 200, False),
+        (Kind.API, 200, True),
+        (Kind.API, 204, True),
+        (Kind.MESSAGES, 204, True),
+    ],
+)
+def test_which_answers_may_be_empty(kind: Kind, status: int, released: bool) -> None:
+    answer = on_the_pool(kind).expect_answer(status, (JSON,))
+    answer.end()
+    assert answer.released is released
+
+
+def test_the_latest_answer_counts() -> None:
+    exchange = on_the_pool()
+    first = exchange.expect_answer(429, (JSON,))
+    second = exchange.expect_answer(200, (EVENTS,))
+    assert exchange.answer is second is not first
+
+
+# --- who serves
+
+
+def test_without_an_attempt_there_is_no_account() -> None:
+    assert make_exchange().account is None
+
+
+def test_the_account_is_that_of_the_latest_attempt() -> None:
+    attempts = [make_attempt(make_account("a")), make_attempt(make_account("b"))]
+    account = make_exchange(attempts=attempts).account
+    assert account is not None
+    assert account.label == "b"
+
+
+FAILED = Failure.of_status(429, b"")
+
+
+@pytest.mark.parametrize(
+    ("failures", "released", "served"),
+    [
+        ([], True, False),
+        ([None], True, True),
+        ([None], False, False),
+        ([FAILED], True, False),
+        ([FAILED, None], True, True),
+        ([None, FAILED], True, False),
+    ],
+    ids=["no-attempt", "good", "held", "failed", "good-at-last", "failed-at-last"],
+)
+def test_served(failures: list[Failure | None], released: bool, served: bool) -> None:
+    exchange = make_exchange(attempts=[make_attempt(failure=failure) for failure in failures])
+    exchange.answer.released = released
+    assert exchange.served is served
+
+
+# --- what it is
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "expected"),
+    [
+        ("claude-cli/2.1.0 (external, cli)", True),
+        ("claude-cli/", True),
+        ("", False),
+        ("claude-cli", False),
+        ("Claude-CLI/2.1.0", False),
+        ("anthropic-sdk claude-cli/2.1.0", False),
+        ("python-httpx/0.27", False),
+    ],
+)
+def test_claude_code_says_who_it_is(user_agent: str, expected: bool) -> None:
+    assert make_exchange(user_agent=user_agent).demand.claude_code is expected
+
+
+def test_what_is_demanded() -> None:
+    exchange = make_exchange(model="claude-x", session_id="s1")
+    assert exchange.demand == Demand(claude_code=False, model="claude-x", session="s1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "expected"),
+    [
+        (Kind.MESSAGES, "POST", True),
+        (Kind.COUNT_TOKENS, "POST", True),
+        (Kind.API, "GET", True),
+        (Kind.API, "HEAD", True),
+        (Kind.API, "OPTIONS", True),
+        (Kind.API, "POST", False),
+        (Kind.API, "DELETE", False),
+        (Kind.API, "PUT", False),
+        (None, "POST", False),
+    ],
+)
+def test_what_may_be_sent_twice(kind: Kind | None, method: str, expected: bool) -> None:
+    assert make_exchange(kind=kind, method=method).repeatable is expected

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from neurolink_mitm.core.answer import OpaqueAnswer
+from neurolink_mitm.core.errors import Failure
+from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
+from neurolink_mitm.core.record import (
+    AttemptRow,
+    RequestRow,
+    attempt_row,
+    iso,
+    request_row,
+    worth_a_row,
+)
+from neurolink_mitm.core.usage import Usage
+from tests.fakes import NOW, make_account, make_attempt, make_exchange
+
+REQUEST_FIELDS = """
+timestamp, requestId, method, path, model, actualModel, provider, stream, toolCount, account, accountType,
+responseStatus, responseTimeMs, ttfbMs, attempts, outcome, stopReason, inputTokens, outputTokens,
+cacheCreationTokens, cacheReadTokens, sessionId, why, traceId, spanId
+"""  # costUsd is to come
+ATTEMPT_FIELDS = """
+timestamp, requestId, attempt, account, accountType, provider, responseStatus, errorType, durationMs, cooldownMs,
+backoffLevel, retryAfter, upstreamRequestId, utilization5h, utilization7d
+"""
+WORK = make_account("work", "sk-ant-oat-test-secret")
+
+
+def finished() -> Exchange:
+    """A streamed answer at the second try."""
+    failed = make_attempt(
+        make_account("home"),
+        status=429,
+        failure=Failure.of_status(429, b'{"error":{"type":"rate_limit_error","message":"slow"}}'),
+        ended_at=NOW + 0.25,
+        cooldown=3.0,
+        backoff_level=1,
+        retry_after=1.5,
+        upstream_request_id="req_up_1",
+        utilization_5h=1.0,
+        utilization_7d=0.25,
+    )
+    answered = make_attempt(WORK, number=2, sent_at=NOW + 0.25, status=200, ended_at=NOW + 2)
+    return make_exchange(
+        path="/v1/messages?beta=true",
+        kind=Kind.MESSAGES,
+        model="claude-x",
+        stream=True,
+        tool_count=3,
+        session_id="s1",
+        trace_id="t1",
+        span_id="p1",
+        why="took anthropic:work by fill-first",
+        attempts=[failed, answered],
+        answer=OpaqueAnswer(Usage("claude-x-1", "end_turn", 1, 2, 3, 4)),
+        outcome=Outcome.COMPLETE,
+        status=200,
+        first_byte_at=NOW + 1.2345,
+        ended_at=NOW + 2,
+    )
+
+
+def test_the_row_of_a_request() -> None:
+    assert request_row(finished()) == RequestRow(
+        timestamp="2025-10-09T08:53:20.000Z",
+        requestId="req_1",
+        method="POST",
+        path="/v1/messages?beta=true",
+        model="claude-x",
+        actualModel="claude-x-1",
+        provider="anthropic",
+        stream=True,
+        toolCount=3,
+        account="work",
+        accountType="oauth",
+        responseStatus=200,
+        responseTimeMs=2000.0,
+        ttfbMs=1234.5,
+        attempts=2,
+        outcome="complete",
+        stopReason="end_turn",
+        inputTokens=1,
+        outputTokens=2,
+        cacheCreationTokens=3,
+        cacheReadTokens=4,
+        sessionId="s1",
+        why="took anthropic:work by fill-first",
+        traceId="t1",
+        spanId="p1",
+    )
+
+
+def test_the_row_of_a_request_that_came_to_nothing() -> None:
+    assert request_row(make_exchange(path="/x")) == RequestRow(
+        timestamp="2025-10-09T08:53:20.000Z",
+        requestId="req_1",
+        method="POST",
+        path="/x",
+        model=None,
+        actualModel=None,
+        provider=None,
+        stream=False,
+        toolCount=0,
+        account=None,
+        accountType=None,
+        responseStatus=None,
+        responseTimeMs=0.0,
+        ttfbMs=None,
+        attempts=0,
+        outcome="error",
+        stopReason=None,
+        inputTokens=None,
+        outputTokens=None,
+        cacheCreationTokens=None,
+        cacheReadTokens=None,
+        sessionId=None,
+        why="",
+        traceId=None,
+        spanId=None,
+    )
+
+
+def test_the_row_of_a_failed_attempt() -> None:
+    exchange = finished()
+    assert attempt_row(exchange, exchange.attempts[0]) == AttemptRow(
+        timestamp="2025-10-09T08:53:20.000Z",
+        requestId="req_1",
+        attempt=1,
+        account="home",
+        accountType="api_key",
+        provider="anthropic",
+        responseStatus=429,
+        errorType="rate_limit_error",
+        durationMs=250.0,
+        cooldownMs=3000.0,
+        backoffLevel=1,
+        retryAfter=1.5,
+        upstreamRequestId="req_up_1",
+        utilization5h=1.0,
+        utilization7d=0.25,
+    )
+
+
+def test_the_row_of_an_attempt_that_was_answered_well() -> None:
+    exchange = finished()
+    assert attempt_row(exchange, exchange.attempts[1]) == AttemptRow(
+        timestamp="2025-10-09T08:53:20.250Z",
+        requestId="req_1",
+        attempt=2,
+        account="work",
+        accountType="oauth",
+        provider="anthropic",
+        responseStatus=200,
+        errorType=None,
+        durationMs=1750.0,
+        cooldownMs=0.0,
+        backoffLevel=0,
+        retryAfter=None,
+        upstreamRequestId=None,
+        utilization5h=None,
+        utilization7d=None,
+    )
+
+
+def test_the_row_of_an_attempt_without_account_or_end() -> None:
+    row = attempt_row(make_exchange(), make_attempt(None))
+    assert (row.account, row.accountType, row.durationMs) == (None, None, None)
+
+
+def test_the_model_asked_for_is_the_actual_one_until_the_answer_says_otherwise() -> None:
+    assert request_row(make_exchange(model="claude-x")).actualModel == "claude-x"
+
+
+@pytest.mark.parametrize(
+    ("row", "documented"),
+    [(RequestRow, REQUEST_FIELDS), (AttemptRow, ATTEMPT_FIELDS)],
+    ids=["request", "attempt"],
+)
+def test_the_fields_are_those_documented(row: type[msgspec.Struct], documented: str) -> None:
+    fields = [name.strip() for name in documented.split(",")]
+    assert list(row.__struct_fields__) == fields
+
+
+@pytest.mark.parametrize("outcome", Outcome, ids=str)
+def test_a_row_is_plain_json(outcome: Outcome) -> None:
+    exchange = finished()
+    exchange.outcome = outcome
+    row = json.loads(msgspec.json.encode(request_row(exchange)))
+    assert row["outcome"] == str(outcome)
+    assert all(isinstance(v, str | int | float | None) for v in row.values())
+
+
+def test_no_secret_is_in_a_row() -> None:
+    exchange = finished()
+    exchange.path = "/v1/files?api_key=hunter2&x=sk-ant-api-secret"
+    exchange.why = (
+        "skipped anthropic:x: Bearer sk-ant-oat-secret; took eyJhbGciOiJIUzI1.eyJzdWIiOiIx.c2ln"
+    )
+    rows = msgspec.json.encode(
+        [request_row(exchange), *(attempt_row(exchange, each) for each in exchange.attempts)]
+    )
+    found = [s for s in (b"secret", b"hunter2", b"eyJ", b"sk-ant") if s in rows]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "worth"),
+    [
+        (Kind.LOCAL, Outcome.COMPLETE, False),
+        (Kind.LOCAL, Outcome.ERROR, True),
+        (Kind.LOCAL, None, True),
+        (Kind.MESSAGES, Outcome.COMPLETE, True),
+        (Kind.FORWARD, Outcome.ERROR, True),
+        (None, Outcome.COMPLETE, True),
+    ],
+)
+def test_probes_are_not_worth_a_row(
+    kind: Kind | None, outcome: Outcome | None, worth: bool
+) -> None:
+    assert worth_a_row(replace(make_exchange(), kind=kind, outcome=outcome)) is worth
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.0, "1970-01-01T00:00:00.000Z"),
+        (NOW, "2025-10-09T08:53:20.000Z"),
+        (NOW + 0.9996, "2025-10-09T08:53:20.999Z"),
+    ],
+    ids=["epoch", "whole", "milliseconds"],
+)
+def test_iso(seconds: float, expected: str) -> None:
+    assert iso(seconds) == expected

@@ -1,0 +1,158 @@
+"""Every line of the failure policy: what upstream does, and what comes of it. docs/failures.md is made from these rows.
+
+`python -m tests.flows.failures` prints that page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from neurolink_mitm.sandbox import Reply
+from tests.flows.harness import MODEL
+
+Then = Literal["served", "next", "as is", "mended", "closed", "stalls", "left"]
+
+RATE_LIMITED = {"retry-after": "30"}
+OPEN_WINDOWS = {
+    "anthropic-ratelimit-unified-status": "rejected",
+    "anthropic-ratelimit-unified-5h-status": "allowed",
+    "anthropic-ratelimit-unified-5h-utilization": "0.1",
+    "anthropic-ratelimit-unified-7d-status": "allowed",
+    "anthropic-ratelimit-unified-7d-utilization": "0.7",
+    "anthropic-ratelimit-unified-representative-claim": "seven_day_overage_included",
+}
+SHUT_WINDOW = OPEN_WINDOWS | {
+    "anthropic-ratelimit-unified-5h-status": "rejected",
+    "anthropic-ratelimit-unified-5h-utilization": "1.0",
+    "anthropic-ratelimit-unified-representative-claim": "five_hour",
+}
+OPUS_WINDOW = OPEN_WINDOWS | {
+    "anthropic-ratelimit-unified-representative-claim": "seven_day_sonnet"
+}
+NO_CREDITS = {
+    "anthropic-ratelimit-unified-overage-disabled-reason": "out_of_credits",
+    "x-should-retry": "true",
+}
+SIGNATURE = "messages.1.content.0: Invalid `signature` in `thinking` block"
+PAGE = (
+    '{"type":"error","error":{"type":"api_error","message":"<html><head>cloudflare</head></html>"}}'
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """`scope` and `seconds` are the cooldown that the account gets, if any; `then` is what the request does."""
+
+    name: str
+    upstream: str
+    reply: Reply
+    then: Then
+    scope: str = ""
+    seconds: float = 0.0
+    error_type: str | None = None
+
+    @property
+    def account(self) -> str:
+        """The effect on the account, in words."""
+        if not self.scope:
+            return "none"
+        of = {"*": "", MODEL: ", for that model only"}.get(
+            self.scope, ", for that family of models"
+        )
+        return f"cools for {self.seconds:.0f} s{of}"
+
+    @property
+    def request(self) -> str:
+        """The effect on the request, in words."""
+        return WORDS[self.then]
+
+
+WORDS: dict[Then, str] = {
+    "served": "goes to the client",
+    "next": "next account, unseen by the client",
+    "as is": "returned as it is, no other account asked",
+    "mended": "once more on the same account, without the thinking blocks of the history",
+    "closed": "the stream is closed with an `overloaded_error` event; no resend",
+    "stalls": "next account, unseen by the client; an answer that is not streamed has until `total`",
+    "left": "upstream request aborted",
+}
+
+
+def _limited(name: str, upstream: str, headers: dict[str, str], scope: str, seconds: float) -> Row:
+    reply = Reply(429, headers=headers)
+    return Row(name, upstream, reply, "next", scope, seconds, "rate_limit_error")
+
+
+def _transient(status: int) -> Row:
+    return Row(f"{status}", f"{status}", Reply(status), "next")
+
+
+ROWS: tuple[Row, ...] = (
+    Row("2xx", "2xx", Reply(), "served"),
+    _limited("429", "429 with Retry-After", RATE_LIMITED, "*", 30),
+    _limited("429 without Retry-After", "429 without Retry-After", {}, "*", 1),
+    _limited("429 capped", "429 with a Retry-After beyond 10 minutes", {"retry-after": "90000"}, "*", 600),
+    _limited("429 window", "429, five-hour window used up", SHUT_WINDOW | RATE_LIMITED, "*", 30),
+    _limited("429 one model", "429 while both windows are open", OPEN_WINDOWS | RATE_LIMITED, MODEL, 30),
+    _limited("429 family", "429 claiming one family's window", OPUS_WINDOW | RATE_LIMITED, "*sonnet*", 30),
+    _limited("429 credits", "429, `out_of_credits` of overage", NO_CREDITS, "*sonnet*", 1),
+    _limited("429 bare", "429 with `x-should-retry` and no window", {"x-should-retry": "true"}, "", 0),
+    Row("401", "401", Reply(401), "next", "*", 300),
+    Row("402", "402", Reply(402), "next", "*", 300),
+    Row("403", "403", Reply(403), "next", "*", 300),
+    Row("400 credit", "400 `credit balance is too low`",
+        Reply(400, message="Your credit balance is too low to access the API."), "next", "*", 300),
+    Row("400 organization", "400 `organization has been disabled`",
+        Reply(400, message="This organization has been disabled."), "next", "*", 300),
+    Row("400", "400 `invalid_request_error`", Reply(400, message="max_tokens: too small"), "as is"),
+    Row("413", "413", Reply(413), "as is"),
+    Row("422", "422", Reply(422), "as is"),
+    Row("404", "404", Reply(404), "as is"),
+    Row("400 thinking", "400, signature of a thinking block", Reply(400, message=SIGNATURE), "mended"),
+    *map(_transient, (408, 500, 502, 503, 504, *range(520, 527), 529)),
+    Row("400 overloaded", "400 `overloaded_error`", Reply(400, error_type="overloaded_error"), "next"),
+    Row("400 page", "400 `api_error` around an HTML page",
+        Reply(400, body=PAGE.encode(), content_type="application/json"), "next"),
+    Row("closed", "connection closed before an answer", Reply(hang_up=True), "next"),
+    Row("reset", "connection reset before an answer", Reply(hang_up=True, reset=True), "next"),
+    Row("cut early", "answer cut before its first content", Reply(cut_after=2), "next"),
+    Row("silent", "no answer in time", Reply(stall_after=0), "stalls"),
+    Row("silent after head", "head, and no event in time", Reply(stall_after="head"), "stalls"),
+    Row("empty", "200 that ends with no byte", Reply(empty=True), "next"),
+    Row("error first", "200 whose first event is `overloaded_error`",
+        Reply(error_first="overloaded_error"), "next"),
+    Row("api error first", "200 whose first event is `api_error`",
+        Reply(error_first="api_error"), "next"),
+    Row("429 first", "200 whose first event is `rate_limit_error`",
+        Reply(error_first="rate_limit_error"), "next", "*", 1),
+    Row("cut late", "stream cut after content", Reply(cut_after=6), "closed"),
+    Row("silent late", "stream silent after content", Reply(stall_after=6), "closed"),
+    Row("client left", "client goes away", Reply(stall_after=6), "left"),
+)  # fmt: skip
+
+HEAD = """\
+# What upstream's failures mean
+
+Each row is run against the real proxy, streamed and not, with two accounts and with one; this page is made from the
+same rows. Cooldowns double with each one in a row, up to 10 minutes; requests that were under way when one began do not
+escalate it. At its end a single request tries the account while others stay off it; a success clears it.
+
+When every account has failed in a way that may pass, all of these are asked once more after up to 2 seconds; then the
+client gets upstream's own last error. When every account is cooling, it gets a 429 with `Retry-After` that names each
+account, its reason and its time.
+
+| upstream | account | request |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    """The page docs/failures.md."""
+    lines = (f"| {row.upstream} | {row.account} | {row.request} |" for row in ROWS)
+    refused = "| connection refused, name not found, connecting too slow | none | next account, unseen by the client |"
+    return HEAD + "\n".join((*lines, refused)) + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

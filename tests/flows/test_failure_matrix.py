@@ -1,0 +1,216 @@
+"""Each row of the failure policy, through the real proxy: streamed and not, with two accounts and with one."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+
+from neurolink_mitm.core.errors import RULES, Failure, Where, classify
+from neurolink_mitm.sandbox import Reply
+from neurolink_mitm.sandbox.server import SandboxServer
+from tests.fakes import NOW, FakeClock
+from tests.flows.failures import ROWS, Row, page
+from tests.flows.harness import (
+    LIMIT,
+    MODEL,
+    Proxy,
+    account,
+    connect,
+    events,
+    message,
+    raw_request,
+    timeouts,
+)
+
+HISTORY = [
+    {"role": "user", "content": "think"},
+    {
+        "role": "assistant",
+        "content": [
+            {"type": "thinking", "thinking": "hm", "signature": "c2ln"},
+            {"type": "text", "text": "done"},
+        ],
+    },
+    {"role": "user", "content": "go on"},
+]
+
+pytestmark = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+
+
+class Case:
+    """One request on one row of the policy, and what is to be seen of it."""
+
+    def __init__(self, row: Row, stream: bool, sandbox: SandboxServer, proxy: Proxy) -> None:
+        self.row, self.stream, self.sandbox, self.proxy = row, stream, sandbox, proxy
+
+    def ask(self) -> httpx.Response:
+        body = message(stream=self.stream, messages=HISTORY)
+        return httpx.post(f"{self.proxy.url}/v1/messages", json=body, timeout=LIMIT)
+
+    def calls(self) -> dict[str, int]:
+        return dict(Counter(r.account or "" for r in self.sandbox.requests))
+
+    def check_cooldown(self) -> None:
+        """Exactly the cooldown the row names, on the account that failed and on no other."""
+        standing = self.proxy.runtime.pool.standing
+        found = {s: round(c.until - NOW, 3) for s, c in standing("anthropic:a").cooldowns.items()}
+        assert found == ({self.row.scope: self.row.seconds} if self.row.scope else {})
+        if len(self.proxy.accounts) > 1:
+            assert not standing("anthropic:b").cooldowns
+
+    def check_rows(self, outcome: str, calls: dict[str, int]) -> None:
+        """One summary, and as many attempts as upstream saw requests."""
+        [row] = self.proxy.rows.wait()
+        assert (row.outcome, row.attempts) == (outcome, sum(calls.values()))
+        assert Counter(r.account for r in self.proxy.rows.attempts) == Counter(calls)
+        first = self.proxy.rows.attempts[0]
+        assert first.cooldownMs == self.row.seconds * 1000
+        assert first.errorType == (self.row.error_type or first.errorType)
+
+    def check_answer(self, answer: httpx.Response, last: str, attempts: int) -> None:
+        """The client has the bytes of the account that served it, and is told which that was."""
+        assert answer.status_code == 200
+        assert answer.content == self.sandbox.requests[-1].answer
+        assert answer.headers["x-neurolink-account"] == last
+        assert answer.headers["x-neurolink-attempts"] == str(attempts)
+
+
+@pytest.fixture(params=[2, 1], ids=["two accounts", "one account"])
+def case(request: pytest.FixtureRequest, stream: bool, row: Row, sandbox: SandboxServer):  # type: ignore[no-untyped-def]
+    limits = timeouts(first_event=0.3, idle=0.3, total=LIMIT if stream else 0.6)
+    if row.then not in ("stalls", "closed"):
+        limits = timeouts()
+    pool = [account(name, sandbox.url) for name in ("a", "b")[: request.param]]
+    sandbox.script("a", row.reply, Reply()) if row.then == "mended" else sandbox.script(
+        "a", row.reply
+    )
+    with Proxy(pool, limits, clock=FakeClock()) as proxy:
+        yield Case(row, stream, sandbox, proxy)
+
+
+def rows(*then: str) -> pytest.MarkDecorator:
+    chosen = [row for row in ROWS if row.then in then]
+    return pytest.mark.parametrize("row", chosen, ids=[row.name for row in chosen])
+
+
+@rows("served", "as is", "mended")
+def test_answered_by_the_same_account(case: Case) -> None:
+    answer = case.ask()
+    row = case.row
+    calls = {"a": 2 if row.then == "mended" else 1}
+    if row.then == "as is":
+        assert answer.status_code == row.reply.status
+        assert answer.content == case.sandbox.requests[-1].answer
+    else:
+        case.check_answer(answer, "a", calls["a"])
+    if row.then == "mended":
+        first, second = (json.loads(r.body) for r in case.sandbox.requests)
+        assert [b["type"] for b in first["messages"][1]["content"]] == ["thinking", "text"]
+        assert [b["type"] for b in second["messages"][1]["content"]] == ["text"]
+    assert case.calls() == calls
+    case.check_cooldown()
+    case.check_rows("error" if row.then == "as is" else "complete", calls)
+
+
+@rows("next")
+def test_next_account(case: Case) -> None:
+    answer = case.ask()
+    if len(case.proxy.accounts) == 2:
+        case.check_answer(answer, "b", 2)
+        assert case.calls() == {"a": 1, "b": 1}
+        case.check_cooldown()
+        case.check_rows("complete", {"a": 1, "b": 1})
+        return
+    whole_account = case.row.scope in ("*", MODEL, "*sonnet*")
+    calls = {"a": 1 if whole_account else 2}
+    assert case.calls() == calls
+    assert answer.json()["type"] == "error" or case.row.reply.html
+    if whole_account:  # nobody is left: our own 429
+        assert (answer.status_code, answer.json()["error"]["type"]) == (429, "rate_limit_error")
+        assert int(answer.headers["retry-after"]) == case.row.seconds
+        assert "anthropic:a" in answer.json()["error"]["message"]
+    elif answer.status_code == case.row.reply.status:  # upstream's own last word
+        assert answer.content == case.sandbox.requests[-1].answer
+    else:  # upstream has said nothing of its own
+        assert answer.status_code in (502, 529, 500)
+    case.check_cooldown()
+    case.check_rows("error", calls)
+
+
+@rows("stalls")
+def test_silence(case: Case) -> None:
+    answer = case.ask()
+    two = len(case.proxy.accounts) == 2
+    if case.stream and two:
+        case.check_answer(answer, "b", 2)
+        calls = {"a": 1, "b": 1}
+    else:  # a whole answer has all the time there is, and then there is none for another
+        assert (answer.status_code, answer.json()["error"]["type"]) == (504, "timeout_error")
+        calls = {"a": 2 if case.stream else 1}
+    assert case.calls() == calls
+    case.check_cooldown()
+    case.check_rows("complete" if case.stream and two else "error", calls)
+    case.sandbox.wait_for(lambda requests: requests[0].disconnected)
+
+
+@rows("closed")
+def test_cut_after_content(case: Case) -> None:
+    """An answer that is not streamed has not been begun for the client: it is asked for again."""
+    answer = case.ask()
+    if case.stream:
+        name, data = events(answer.content)[-1]
+        assert (name, data["error"]["type"]) == ("error", "overloaded_error")
+        assert case.calls() == {"a": 1}
+        case.check_rows("truncated", {"a": 1})
+    elif len(case.proxy.accounts) == 2 and case.row.reply.stall_after is None:
+        case.check_answer(answer, "b", 2)
+    else:
+        assert answer.status_code in (502, 504)
+    case.check_cooldown()
+
+
+@rows("left")
+def test_client_leaves(case: Case) -> None:
+    with connect(case.proxy) as connection:
+        body = json.dumps(message(stream=case.stream)).encode()
+        connection.sendall(raw_request(body))
+        case.sandbox.wait_for(lambda requests: requests[-1].status == 200)
+    case.sandbox.wait_for(lambda requests: requests[-1].disconnected)
+    case.check_cooldown()
+    case.check_rows("client_cancelled", {"a": 1})
+
+
+@pytest.mark.parametrize("where", Where, ids=str)
+def test_rows_reach_every_rule(stream: bool, where: Where) -> None:
+    """No rule of the policy stands without a row here, but for those of time and of refused connections."""
+    if where is not Where.STATUS:
+        assert any(rule.where is where for rule in RULES)
+        return
+    hit = {
+        classify(Failure.of_status(r.reply.status, _body(r.reply), _fields(r.reply))).name
+        for r in ROWS
+        if r.reply.status >= 400
+    }
+    assert {rule.name for rule in RULES if rule.where is Where.STATUS} <= hit
+
+
+def _body(reply: Reply) -> bytes:
+    kinds = {400: "invalid_request_error", 429: "rate_limit_error"}
+    error = {
+        "type": reply.error_type or kinds.get(reply.status, "api_error"),
+        "message": reply.message or "",
+    }
+    return reply.body or json.dumps({"type": "error", "error": error}).encode()
+
+
+def _fields(reply: Reply) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((k.encode(), v.encode()) for k, v in reply.headers.items())
+
+
+def test_page_is_fresh(stream: bool) -> None:
+    written = (Path(__file__).parents[2] / "docs" / "failures.md").read_text()
+    assert written == page(), "run: python -m tests.flows.failures > docs/failures.md"
