@@ -6,7 +6,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 export PYTHON
 
-.PHONY: help run test check bench lock clean runtime dev
+.PHONY: help run test check bench soak lock clean runtime dev
 
 help: ## what there is (this)
 	@echo "make TARGET [ARGS=\"…\"] [PYTHON=/path/to/python]"
@@ -26,6 +26,9 @@ check: dev ## lint, formatting, types, import contracts
 
 bench: dev ## measure against stock mitmdump; prints a table, writes JSON
 	@$(BIN)/python -m bench $(ARGS)
+
+soak: dev ## two minutes of failing accounts under load; checks what is promised of them
+	@$(BIN)/python -m soak $(ARGS)
 
 runtime:
 	@tools/make-venv $(VENV) requirements.lock requirements-dev.lock

@@ -7,6 +7,7 @@ from typing import Any
 
 from neurolink_mitm.core.accounts import Account, account_type
 from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.record import AttemptRow, RequestRow
@@ -122,3 +123,17 @@ def make_attempt(account: Account | None = None, **changes: Any) -> Attempt:
 def make_plan(account: Account | None = None) -> Plan:
     """A plan that knows one account only."""
     yield Try(account or make_account(), "the only one")
+
+
+def make_failure(status: int | None = 429, headers: str = "", **changes: Any) -> Failure:
+    """An answer of this status that named no error; `headers` are lines of `name: value`."""
+    lines = (line.partition(":") for line in headers.strip().splitlines())
+    settings = {
+        "where": Where.STATUS,
+        "status": status,
+        "error_type": f"http_{status}",
+        "message": "",
+        "headers": tuple((k.strip().encode(), v.strip().encode()) for k, _, v in lines),
+        **changes,
+    }
+    return Failure(**settings)

@@ -7,7 +7,9 @@ import os
 import queue
 import threading
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -33,6 +35,7 @@ class FileJournal:
         self.lost = 0
         self._rows: queue.Queue[Row | None] = queue.Queue(backlog)
         self._failing = False
+        self._files: dict[str, tuple[str, BinaryIO]] = {}
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -57,11 +60,11 @@ class FileJournal:
             self.lost += 1
 
     def _run(self) -> None:
-        while (first := self._rows.get()) is not None:
+        ended = False
+        while not ended and (first := self._rows.get()) is not None:
             batch, ended = self._more(first)
             self._write(batch)
-            if ended:
-                return
+        self._close_files()
 
     def _more(self, first: Row) -> tuple[list[Row], bool]:
         """What else is waiting, so that a busy proxy costs one write for many rows."""
@@ -81,19 +84,40 @@ class FileJournal:
         for row in batch:
             lines[file_name(row)].append(encode(row))
         try:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name, rows in lines.items():
-                _append(self.directory / name, b"".join(rows))
+                _append(self._file(name), b"".join(rows))
         except OSError as e:
             self._report(e, len(batch))
         else:
+            if self._failing:
+                logger.warning("the journal is written again; %d rows were lost", self.lost)
             self._failing = False
+
+    def _file(self, name: str) -> BinaryIO:
+        """The day's file, kept open until it is another day's or somebody has taken it away."""
+        family = name[: -len("-YYYY-MM-DD.jsonl")]
+        known = self._files.get(family)
+        if known and known[0] == name and os.fstat(known[1].fileno()).st_nlink:
+            return known[1]
+        if known:
+            known[1].close()
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = _open(self.directory / name)
+        self._files[family] = (name, file)
+        return file
 
     def _report(self, error: OSError, rows: int) -> None:
         self.lost += rows
         if not self._failing:
             logger.error("the journal can't be written, rows are lost: %s", error)
         self._failing = True
+        self._close_files()  # what is wrong may be with these: the next try opens them anew
+
+    def _close_files(self) -> None:
+        for _, file in self._files.values():
+            with suppress(OSError):
+                file.close()
+        self._files.clear()
 
 
 def file_name(row: Row) -> str:
@@ -104,14 +128,26 @@ def file_name(row: Row) -> str:
 
 def encode(row: Row) -> bytes:
     """One line. Whatever looks like a key is starred, wherever in the row it stands."""
-    return redact(msgspec.json.encode(row).decode()).encode() + b"\n"
+    values = msgspec.structs.asdict(row)
+    texts = {name: _text(value) for name, value in values.items() if isinstance(value, str)}
+    return msgspec.json.encode(values | texts) + b"\n"
 
 
-def _append(path: Path, data: bytes) -> None:
-    """One write, so that a killed process leaves at most one torn line."""
+def _text(value: str) -> str:
+    """Before it is JSON, where a secret in a query would seem to go on behind the closing quote.
+
+    A path may hold any byte; mitmproxy makes lone surrogates of those that are no text, JSON has none.
+    """
+    return redact(value.encode(errors="backslashreplace").decode())
+
+
+def _append(file: BinaryIO, data: bytes) -> None:
+    """In one write, unless the disk takes only a part."""
+    while data:
+        data = data[file.write(data) :]
+
+
+def _open(path: Path) -> BinaryIO:
+    """For appending, 0600; unbuffered, so that a killed process leaves at most one torn line."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb", buffering=0) as file:
-        written = file.write(data)
-        while written is not None and written < len(data):
-            data = data[written:]
-            written = file.write(data)
+    return os.fdopen(descriptor, "wb", buffering=0)

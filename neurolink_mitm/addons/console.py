@@ -18,23 +18,28 @@ class Console:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
 
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens: a line is not made for nobody."""
+        return logger.isEnabledFor(logging.INFO)
+
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if exchange is not None and exchange.kind is not Kind.LOCAL:
+        if self.heard and exchange is not None and exchange.kind is not Kind.LOCAL:
             logger.info("%s", console.asked(exchange))
 
     def attempt(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if exchange is not None and exchange.account and exchange.ready:
+        if self.heard and exchange is not None and exchange.account and exchange.ready:
             logger.info("%s", console.attempted(exchange.account))
 
     def attempt_failed(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if exchange is not None and exchange.attempts:
+        if self.heard and exchange is not None and exchange.attempts:
             logger.info("%s", console.failed(exchange.attempts[-1]))
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if exchange is None or exchange.kind is Kind.LOCAL or flow.response is None:
+        if not self.heard or exchange is None or exchange.kind is Kind.LOCAL or not flow.response:
             return
         logger.info("%s", console.answered(exchange, flow.response.status_code))

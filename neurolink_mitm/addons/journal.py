@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from mitmproxy import http
 
+from neurolink_mitm.core import headers
 from neurolink_mitm.core.record import attempt_row, request_row, worth_a_row
 from neurolink_mitm.mitm.hooks import EXCHANGE, exchange_of
 from neurolink_mitm.ports import Runtime
@@ -28,8 +29,6 @@ class Journal:
             self.runtime.journal.request(request_row(exchange))
         # A flow is saved and shown by mitmproxy: plain values only, and no credential.
         flow.metadata[EXCHANGE] = {"requestId": exchange.request_id, "why": exchange.why}
-        for name in ("authorization", "x-api-key"):
-            if name in flow.request.headers:
-                flow.request.headers[name] = "***"
+        flow.request.headers.fields = headers.starred(flow.request.headers.fields)
 
     error = response

@@ -42,8 +42,9 @@ class Trace:
             return
         exchange.first_byte_at = self.runtime.clock.now()
         exchange.status = flow.response.status_code
-        flow.response.headers["x-neurolink-request-id"] = exchange.request_id
+        ours = {b"x-neurolink-request-id": exchange.request_id.encode()}
         if exchange.attempts:
-            flow.response.headers["x-neurolink-attempts"] = str(len(exchange.attempts))
+            ours[b"x-neurolink-attempts"] = b"%d" % len(exchange.attempts)
         if exchange.account:
-            flow.response.headers["x-neurolink-account"] = exchange.account.label
+            ours[b"x-neurolink-account"] = exchange.account.label.encode()
+        flow.response.headers.fields = headers.replace(flow.response.headers.fields, ours)

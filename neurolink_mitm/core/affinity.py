@@ -24,11 +24,12 @@ class Affinity:
         key, seen_at = found
         return key if now - seen_at < self._lifetime else None
 
-    def served(self, session: str | None, key: str, now: float) -> None:
-        """The session was answered by this account. A home is kept while others stand in for it."""
+    def served(self, session: str | None, key: str, now: float, *, moves: bool = False) -> None:
+        """The session was answered by this account. A home is kept while others stand in for it, unless it `moves`."""
         if session is None:
             return
-        self._homes[session] = (self.home(session, now) or key, now)
+        home = None if moves else self.home(session, now)
+        self._homes[session] = (home or key, now)
         self._homes.move_to_end(session)
         if len(self._homes) > self._capacity:
             self._homes.popitem(last=False)

@@ -20,6 +20,7 @@ import msgspec
 
 from neurolink_mitm.core.headers import Fields
 from neurolink_mitm.core.limits import Limit, limit_of
+from neurolink_mitm.core.unreadable import UNREADABLE
 
 
 class Where(enum.Enum):
@@ -126,7 +127,9 @@ RULES: tuple[Rule, ...] = (
     Rule("organization disabled", Bench.LONG, Then.NEXT, "[errors] 400 of the account",
          Where.STATUS, _codes(400), text=("organization has been disabled",)),
     Rule("foreign thinking", Bench.NONE, Then.MEND, "[thinking]", Where.STATUS, _codes(400),
-         "invalid_request_error", ("`signature` in `thinking`", "blocks cannot be modified",
+         "invalid_request_error", ("`signature` in `thinking`", "`data` in `redacted_thinking`",
+                                   "thinking.signature:", "thinking.data:",
+                                   "blocks cannot be modified", "blocks must match the parameters",
                                    "assistant message cannot be modified")),
     Rule("overloaded", Bench.NONE, Then.NEXT, "[errors] overloaded_error", Where.STATUS,
          _codes(400), "overloaded_error", transient=True),
@@ -168,7 +171,7 @@ def read_error(body: bytes) -> tuple[str, str]:
     """Type and message of an error in Anthropic's form; of any other body its first 300 characters as message."""
     try:
         error = _decoder.decode(body).error
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return "", body[:300].decode("utf-8", "replace")
     return error.type, error.message
 

@@ -18,7 +18,7 @@ HOP_BY_HOP = frozenset(
 )  # fmt: skip
 """RFC 9110 section 7.6.1. `transfer-encoding` stays: it tells mitmproxy how the body is framed."""
 
-CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"cookie"})
+CREDENTIALS = frozenset({b"authorization", b"proxy-authorization", b"x-api-key", b"cookie"})
 
 API_VERSION = b"2023-06-01"
 OAUTH_BETA = b"oauth-2025-04-20"
@@ -56,6 +56,11 @@ def replace(fields: Fields, new: Mapping[bytes, bytes]) -> Fields:
         elif name in left:
             result.append((key, left.pop(name)))
     return (*result, *left.items())
+
+
+def starred(fields: Fields) -> Fields:
+    """With stars in place of credentials, for whoever looks at a flow afterwards."""
+    return tuple((key, b"***" if key.lower() in CREDENTIALS else value) for key, value in fields)
 
 
 def credential_fields(token: str, *, oauth: bool) -> dict[bytes, bytes]:

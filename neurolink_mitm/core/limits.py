@@ -13,7 +13,8 @@ from neurolink_mitm.core.quota import UNIFIED, limits_said
 WHOLE_ACCOUNT = "*"
 
 _FAMILIES = ("opus", "sonnet", "haiku")
-_NAMED = re.compile(r"\bmodel:? ?`?(claude-[a-z0-9.-]+)", re.IGNORECASE)
+_COMMON = (f"{UNIFIED}5h-status", f"{UNIFIED}7d-status")
+_NAMED = re.compile(r"\bmodel:? ?`?claude-[a-z0-9]", re.IGNORECASE)
 
 
 class Limit(enum.Enum):
@@ -47,22 +48,24 @@ def scope_of(status: int | None, fields: Fields, message: str, model: str | None
         return WHOLE_ACCOUNT
     claim = limits_said(fields).get(f"{UNIFIED}representative-claim", "")
     family = _family(claim) or (_family(model) if limit is Limit.CREDITS else "")
-    if family:
-        return f"*{family}*"
-    named = _NAMED.search(message)
-    return named.group(1) if named and model.startswith(named.group(1)) else model
+    # what is benched has to be what was refused, whatever the headers and the message call it
+    return f"*{family}*" if family and family in model else model
 
 
 def _is_account_wide(said: Mapping[str, str]) -> bool:
-    return any(said.get(f"{UNIFIED}{window}-status") == "rejected" for window in ("5h", "7d"))
+    """A common window is used up; where no status of one is told, the claim says which."""
+    statuses = [said[name] for name in _COMMON if name in said]
+    claim = said.get(f"{UNIFIED}representative-claim")
+    return "rejected" in statuses or (not statuses and claim in ("five_hour", "seven_day"))
 
 
 def _names_a_model(said: Mapping[str, str], message: str) -> bool:
-    """A claim on one family's window; or both common windows open, and yet rejected; or the message says so."""
+    """A claim on one family's window, a message; a window of some models used up, or rejected with all others open."""
     if _family(said.get(f"{UNIFIED}representative-claim", "")) or _NAMED.search(message):
         return True
-    rejected = said.get(f"{UNIFIED}status") == "rejected"
-    return rejected and all(f"{UNIFIED}{window}-status" in said for window in ("5h", "7d"))
+    if said.get(f"{UNIFIED}7d_oi-status") == "rejected":
+        return True
+    return said.get(f"{UNIFIED}status") == "rejected" and all(name in said for name in _COMMON)
 
 
 def _family(text: str) -> str:

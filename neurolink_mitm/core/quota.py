@@ -17,6 +17,8 @@ UNIFIED = f"{PREFIX}unified-"
 CLASSIC = ("requests", "tokens", "input-tokens", "output-tokens")
 FALLBACK = 0.5
 """Share of a window past which other accounts are asked first, where the headers name none."""
+BEYOND = 1e11
+"""No limit, and no time in seconds, is as much; in milliseconds it would be, and could not be shown as a date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,12 @@ def _classic(said: Mapping[str, str], name: str) -> Classic | None:
 
 
 def _number(text: str | None) -> float | None:
-    """A finite number that is not negative."""
+    """A number that is not negative, and no later than any calendar goes where it is a time."""
     try:
         value = float(text or "")
     except ValueError:
         return None
-    return value if 0 <= value < 1e12 else None
+    return value if 0 <= value < BEYOND else None
 
 
 def _moment(text: str | None) -> float | None:
@@ -125,7 +127,8 @@ def _moment(text: str | None) -> float | None:
         moment = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return seconds if 0 <= seconds < BEYOND else None
 
 
 def runs_out_at(first: tuple[float, float], last: tuple[float, float]) -> float | None:

@@ -39,19 +39,24 @@ class LeanAddons(AddonManager):
     def __init__(self, master: Master) -> None:
         super().__init__(master)  # type: ignore[no-untyped-call]
         self._heard: dict[str, list[Handler]] = {}
+        self._awaited: set[str] = set()
 
     def register(self, addon: object) -> object:
-        self._heard.clear()
+        self._forget()
         return super().register(addon)  # type: ignore[no-untyped-call]
 
     def remove(self, addon: object) -> None:
         super().remove(addon)  # type: ignore[no-untyped-call]
+        self._forget()
+
+    def _forget(self) -> None:
         self._heard.clear()
+        self._awaited.clear()
 
     def run_now(self, event: hooks.Hook) -> bool:
         """Run a hook on the spot. False, and nothing is run, if one of its handlers has to be awaited."""
         handlers = self._handlers(event)
-        if any(map(inspect.iscoroutinefunction, handlers)):
+        if event.name in self._awaited:
             return False
         for handler in handlers:
             try:
@@ -83,6 +88,8 @@ class LeanAddons(AddonManager):
                 handler for addon in self.chain for _, handler in self._iter_hooks(addon, event)
             ]
             self._heard[event.name] = found
+            if any(map(inspect.iscoroutinefunction, found)):
+                self._awaited.add(event.name)
         return found
 
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from mitmproxy import flow, http
 from mitmproxy.connection import Connection, Server
@@ -103,7 +104,8 @@ class PoolStream(HttpStream):
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, (ResponseData, ResponseHeaders, ResponseEndOfMessage)):
-            yield from self.server_state(event)
+            if self.server_state != self.state_done:  # else the late word of an attempt given up
+                yield from self.server_state(event)
         elif isinstance(event, TimeIsUp):
             yield from self._on_time()
         else:
@@ -134,8 +136,10 @@ class PoolStream(HttpStream):
         yield from self._wake_in(DISCARD, self._close_client)
 
     def _expected_size(self) -> int:
+        if self.request_body_buf:
+            return len(self.request_body_buf)
         announced = self.flow.request.headers.get("content-length", "0")
-        return max(len(self.request_body_buf), int(announced) if announced.isdigit() else 0)
+        return int(announced) if announced.isdigit() else 0
 
     def state_discard(self, event: events.Event) -> Commands:
         """The request was refused before its end; hanging up at once could cost the client our answer."""
@@ -188,11 +192,9 @@ class PoolStream(HttpStream):
 
     def _start_over(self) -> None:
         """Nothing of an earlier attempt is left: neither its account's headers nor its answer."""
-        sent = self.received
-        self.flow.request = http.Request(
-            sent.host, sent.port, sent.data.method, sent.data.scheme, b"", sent.data.path, b"HTTP/1.1",
-            sent.headers.fields, sent.raw_content, None, sent.timestamp_start, sent.timestamp_end,
-        )  # fmt: skip
+        request = _copied(self.received)
+        request.data.authority, request.data.http_version = b"", b"HTTP/1.1"
+        self.flow.request = request
         self.flow.response = None
         self.flow.error = None
         self._forget_answers()
@@ -480,7 +482,18 @@ class PoolStream(HttpStream):
             self.received.is_http10
         ):  # knows no chunks: the end of the connection is the end of the body
             fields = (*headers.without(fields, (b"transfer-encoding",)), (b"connection", b"close"))
-        return http.Response(
-            b"HTTP/1.1", head.status_code, head.data.reason, fields,
-            None, None, head.timestamp_start, None,
-        )  # fmt: skip
+        response = _copied(head)
+        response.data.http_version = b"HTTP/1.1"
+        response.headers = http.Headers(fields)
+        return response
+
+
+T = TypeVar("T", http.Request, http.Response)
+
+
+def _copied(message: T) -> T:
+    """A copy that shares the body. The constructor would check the type of every field again."""
+    twin = message.__class__.__new__(message.__class__)
+    twin.data = copy(message.data)
+    twin.data.headers = message.headers.copy()
+    return twin

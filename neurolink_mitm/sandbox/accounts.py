@@ -26,6 +26,7 @@ class Reply:
     error_type: str | None = None
     message: str | None = None
     # on top of the usual ones, or in their place
+    # on top of the usual ones, or in their place; an empty value takes one away
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     delay: float = 0  # seconds before the head

@@ -31,7 +31,7 @@ def played(sandbox: Sandbox, request: Received, reply: Reply, content: Content) 
     # the API behind Cloudflare hasn't seen a request that is answered with a page
     headers |= _cloudflare() if reply.html else _usual(sandbox, request, content.status)
     headers |= {name.lower(): value for name, value in reply.headers.items()}
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    raw = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items() if v]
     return Playback(acts(reply, Head(content.status, raw), content), request, sandbox.recorder)
 
 

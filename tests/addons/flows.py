@@ -31,7 +31,9 @@ def make_flow(
     request = tutils.treq(
         method=method.encode(),
         path=path.encode(),
-        headers=http.Headers([(k.encode(), v.encode()) for k, v in (HOST | (headers or {})).items()]),
+        headers=http.Headers(
+            [(k.encode(), v.encode()) for k, v in (HOST | (headers or {})).items()]
+        ),
         content=content,
     )
     flow = tflow.tflow(req=request)

@@ -77,7 +77,9 @@ def test_whoever_names_this_machine_gets_in(host: str) -> None:
     assert asked(make_runtime(), make_flow(headers={"host": host})).response is None
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:55669", "192.168.1.7", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example:55669", "192.168.1.7", ""]
+)
 @pytest.mark.parametrize("path", ["/health", "/status", "/v1/messages", "/"])
 def test_whoever_names_another_host_stays_out(path: str, host: str) -> None:
     flow = asked(make_runtime(), make_flow("GET", path, {"host": host}))
@@ -136,7 +138,9 @@ def test_a_key_opens(headers: dict[str, str]) -> None:
     [{}, {"x-api-key": "client-three"}, {"authorization": "Bearer sk-ant-mine"}],
     ids=["none", "wrong-key", "wrong-bearer"],
 )
-@pytest.mark.parametrize("path", ["/status", "/v1/messages", "/v1/models", "/", "/healthy", "/x/health"])
+@pytest.mark.parametrize(
+    "path", ["/status", "/v1/messages", "/v1/models", "/", "/healthy", "/x/health"]
+)
 def test_without_a_key_everything_is_shut(path: str, headers: dict[str, str]) -> None:
     flow = asked(make_runtime(config=KEYS), make_flow("GET", path, headers))
     assert refusal(flow) == (401, "authentication_error")

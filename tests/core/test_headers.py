@@ -185,6 +185,16 @@ def test_what_is_replaced_stays_where_it_stood() -> None:
     )
 
 
+# --- for whoever looks at a flow
+
+
+def test_credentials_are_starred_where_they_stand() -> None:
+    fields = ((b"X-Api-Key", b"k"), (b"A", b"k"), (b"Cookie", b"c"), (b"cookie", b"d"))
+    assert headers.starred(fields) == (
+        (b"X-Api-Key", b"***"), (b"A", b"k"), (b"Cookie", b"***"), (b"cookie", b"***"),
+    )  # fmt: skip
+
+
 # --- anthropic-beta
 
 

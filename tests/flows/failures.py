@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from neurolink_mitm.core.quota import CLASSIC
 from neurolink_mitm.sandbox import Reply
 from tests.flows.harness import MODEL
 
@@ -33,6 +34,11 @@ OPUS_WINDOW = OPEN_WINDOWS | {
 NO_CREDITS = {
     "anthropic-ratelimit-unified-overage-disabled-reason": "out_of_credits",
     "x-should-retry": "true",
+}
+NO_WINDOW = {"x-should-retry": "true"} | {
+    f"anthropic-ratelimit-{limit}-{part}": ""
+    for limit in CLASSIC
+    for part in ("limit", "remaining", "reset")
 }
 SIGNATURE = "messages.1.content.0: Invalid `signature` in `thinking` block"
 PAGE = (
@@ -97,7 +103,7 @@ ROWS: tuple[Row, ...] = (
     _limited("429 one model", "429 while both windows are open", OPEN_WINDOWS | RATE_LIMITED, MODEL, 30),
     _limited("429 family", "429 claiming one family's window", OPUS_WINDOW | RATE_LIMITED, "*sonnet*", 30),
     _limited("429 credits", "429, `out_of_credits` of overage", NO_CREDITS, "*sonnet*", 1),
-    _limited("429 bare", "429 with `x-should-retry` and no window", {"x-should-retry": "true"}, "", 0),
+    _limited("429 bare", "429 with `x-should-retry` and no window", NO_WINDOW, "", 0),
     Row("401", "401", Reply(401), "next", "*", 300),
     Row("402", "402", Reply(402), "next", "*", 300),
     Row("403", "403", Reply(403), "next", "*", 300),

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 
 import httpx
 import pytest
 
-from neurolink_mitm.core.errors import RULES, Failure, Where, classify
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.fakes import NOW, FakeClock
-from tests.flows.failures import ROWS, Row, page
+from tests.flows.failures import ROWS, Row
 from tests.flows.harness import (
     LIMIT,
     MODEL,
@@ -182,35 +180,3 @@ def test_client_leaves(case: Case) -> None:
     case.sandbox.wait_for(lambda requests: requests[-1].disconnected)
     case.check_cooldown()
     case.check_rows("client_cancelled", {"a": 1})
-
-
-@pytest.mark.parametrize("where", Where, ids=str)
-def test_rows_reach_every_rule(stream: bool, where: Where) -> None:
-    """No rule of the policy stands without a row here, but for those of time and of refused connections."""
-    if where is not Where.STATUS:
-        assert any(rule.where is where for rule in RULES)
-        return
-    hit = {
-        classify(Failure.of_status(r.reply.status, _body(r.reply), _fields(r.reply))).name
-        for r in ROWS
-        if r.reply.status >= 400
-    }
-    assert {rule.name for rule in RULES if rule.where is Where.STATUS} <= hit
-
-
-def _body(reply: Reply) -> bytes:
-    kinds = {400: "invalid_request_error", 429: "rate_limit_error"}
-    error = {
-        "type": reply.error_type or kinds.get(reply.status, "api_error"),
-        "message": reply.message or "",
-    }
-    return reply.body or json.dumps({"type": "error", "error": error}).encode()
-
-
-def _fields(reply: Reply) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((k.encode(), v.encode()) for k, v in reply.headers.items())
-
-
-def test_page_is_fresh(stream: bool) -> None:
-    written = (Path(__file__).parents[2] / "docs" / "failures.md").read_text()
-    assert written == page(), "run: python -m tests.flows.failures > docs/failures.md"

@@ -13,7 +13,10 @@ from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account, message
 
-BODY = b'{ "model" :"claude-sonnet-4-6",\n"max_tokens":9,"stream":true,  "messages":[{"role":"user","content":"\\u00e9\xc3\xa9"}],"unknown":{"b":1,"a":2}}'
+BODY = (
+    b'{ "model" :"claude-sonnet-4-6",\n"max_tokens":9,"stream":true,  "messages":'
+    b'[{"role":"user","content":"\\u00e9\xc3\xa9"}],"unknown":{"b":1,"a":2}}'
+)
 
 
 def test_body_is_untouched(client: httpx.Client, sandbox: SandboxServer) -> None:

@@ -1,0 +1,235 @@
+"""What NeuroLink promises under failing accounts, each as a function of the evidence."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, zip_longest
+from math import inf
+
+from soak.answers import Ending
+from soak.evidence import AttemptRow, Evidence
+
+RSS_MB = 10.0
+_ROUNDING = 0.002
+"""Seconds by which times from rows of the journal, which are in milliseconds, may be off."""
+_SHOWN = 20
+
+_OUTCOMES: dict[Ending, tuple[str, ...]] = {
+    "complete": ("complete",),
+    "broken off": ("truncated", "error"),
+    "error": ("error",),
+    "left": ("client_cancelled", "complete", "truncated", "error"),
+}
+"""What the journal may say of a request that ended so; a client can leave as the last byte arrives."""
+
+_NEVER_SENT = ("connect_error", "connect_timeout")
+_PERHAPS_UNREAD = ("closed", "total_timeout", "client left")
+"""Attempts whose request an upstream need not have read: it was ended with the bytes still on their
+way, or the client left first."""
+
+_EXPECTED = (
+    *("answered", "429", "529", "500", "401", "closed", "cut", "timeout", "empty_stream"),
+    *("overloaded_error", "rate_limit_error", "connect_error", "client left"),
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`faults` are the first few things that speak against it."""
+
+    check: str
+    found: str
+    met: bool
+    faults: tuple[str, ...] = ()
+
+
+Check = Callable[[Evidence], Verdict]
+
+
+def verdicts(evidence: Evidence) -> list[Verdict]:
+    return [check(evidence) for check in CHECKS]
+
+
+def all_answered(evidence: Evidence) -> Verdict:
+    bad = [told for told in evidence.told if told.ending == "fault"]
+    faults = [f"request {told.request.number}: {told.detail}" for told in bad]
+    counts = Counter(told.ending for told in evidence.told)
+    found = ", ".join(f"{count} {ending}" for ending, count in counts.most_common())
+    return _verdict("every answer is complete or a well-formed error", found, faults)
+
+
+def none_hung(evidence: Evidence) -> Verdict:
+    hung = [told for told in evidence.told if told.ending == "hung"]
+    faults = [f"request {told.request.number}, status {told.status}" for told in hung]
+    slowest = max((told.seconds for told in evidence.told), default=0.0)
+    return _verdict("no request hangs", f"{len(hung)} hung, slowest {slowest:.1f} s", faults)
+
+
+def none_while_cooling(evidence: Evidence) -> Verdict:
+    """An attempt that was under way when a cooldown began did not begin in it."""
+    faults, windows = [], 0
+    for name, rows in evidence.by_account.items():
+        for cause in (row for row in rows if row.cooldown_ms):
+            windows += 1
+            faults += [
+                f"{name} cooling after {cause.kind}, {cause.end:.3f} to {cause.cool_until:.3f}, "
+                f"used at {row.start:.3f} by {row.request_id}"
+                for row in _begun_within(rows, cause.end, cause.cool_until)
+                if not _recovered(rows, cause, row)
+            ]
+    found = f"{windows} cooldowns, {len(faults)} times disregarded"
+    return _verdict("no account is used while it is cooling", found, faults)
+
+
+def _begun_within(rows: Iterable[AttemptRow], start: float, end: float) -> Iterator[AttemptRow]:
+    return (row for row in rows if start + _ROUNDING < row.start < end - _ROUNDING)
+
+
+def _recovered(rows: Sequence[AttemptRow], cause: AttemptRow, row: AttemptRow) -> bool:
+    """A late failure had lengthened the cooldown, and the probe sent meanwhile was answered well."""
+    began = _began(rows, cause)
+    return any(p.answered_well and began < p.start < row.start for p in rows)
+
+
+def _began(rows: Iterable[AttemptRow], cause: AttemptRow) -> float:
+    """When the cooldown began that `cause` belongs to: at its end, or at an earlier failure."""
+    earlier = (r.end for r in rows if r.cooldown_ms and cause.start < r.end < cause.end)
+    return min(earlier, default=cause.end)
+
+
+def probed_one_at_a_time(evidence: Evidence) -> Verdict:
+    """After a cooldown, until an attempt was answered well; a good one is not judged, since the
+    journal does not say when its head came."""
+    faults, probes = [], 0
+    for name, rows in evidence.by_account.items():
+        for failed in _failed_probes(rows):
+            probes += len(failed)
+            faults += [
+                f"{name}: {first.request_id} at {first.start:.3f} to {first.end:.3f} ({first.kind})"
+                f" and {second.request_id} at {second.start:.3f}"
+                for first, second in pairwise(failed)
+                if second.start < first.end - _ROUNDING
+            ]
+    found = f"{probes} failed probes, {len(faults)} times a second one beside them"
+    return _verdict("an account that was cooling is tried by one request first", found, faults)
+
+
+def _failed_probes(rows: Sequence[AttemptRow]) -> Iterator[list[AttemptRow]]:
+    """Those after each cooldown, up to the next one or the first attempt that was answered well."""
+    causes = sorted((row for row in rows if row.cooldown_ms), key=lambda row: row.end)
+    for cause, following in zip_longest(causes, causes[1:]):
+        well = (row.start for row in rows if row.answered_well and row.start > cause.end)
+        until = min(well, default=inf)
+        until = min(until, following.end) if following else until
+        yield [row for row in rows if cause.cool_until - _ROUNDING < row.start < until]
+
+
+def one_row_a_request(evidence: Evidence) -> Verdict:
+    outcomes: defaultdict[str, list[str]] = defaultdict(list)
+    for row in evidence.requests:
+        outcomes[row.trace_id].append(row.outcome)
+    faults = []
+    for told in evidence.told:
+        said = outcomes.pop(told.request.trace_id, [])
+        if len(said) != 1 or said[0] not in _OUTCOMES.get(told.ending, said):
+            ended = f"{told.ending}, status {told.status}, leaves {told.request.leaves}"
+            faults.append(f"request {told.request.number} ({ended}): rows say {said}")
+    faults += [f"a row of {trace_id}, which nobody asked for" for trace_id in outcomes]
+    found = f"{len(evidence.requests)} rows of {len(evidence.told)} requests"
+    return _verdict("each request has one row, which says what the client saw", found, faults)
+
+
+def one_row_an_attempt(evidence: Evidence) -> Verdict:
+    counts = Counter(row.request_id for row in evidence.attempts)
+    distinct = {(row.request_id, row.attempt) for row in evidence.attempts}
+    faults = [
+        f"{row.request_id}: {row.attempts} attempts, {counts[row.request_id]} rows"
+        for row in evidence.requests
+        if row.attempts != counts[row.request_id]
+    ]
+    if len(distinct) != len(evidence.attempts):
+        faults.append(f"{len(evidence.attempts) - len(distinct)} attempts have a row too many")
+    found = f"{len(evidence.attempts)} rows"
+    return _verdict("each attempt that a request's row counts has one row", found, faults)
+
+
+def rows_match_upstreams(evidence: Evidence) -> Verdict:
+    """An answer's request id ties its row to the upstream's ledger. Of attempts without an answer
+    only the number is known, and of a few (`_PERHAPS_UNREAD`) not whether they were received."""
+    faults: list[str] = []
+    received, unsent, unread = 0, 0, 0
+    for name, rows in evidence.by_account.items():
+        ledger = evidence.ledgers[name]
+        ids = Counter(row.upstream_request_id for row in rows if row.upstream_request_id)
+        faults += [f"{name}: {n} rows for {id_}" for id_, n in ids.items() if n > 1]
+        faults += [f"{name}: never received {id_}" for id_ in ids.keys() - ledger]
+        blank = [row.kind for row in rows if not row.upstream_request_id]
+        sent = [kind for kind in blank if kind not in _NEVER_SENT]
+        missing = len(sent) - len(ledger - ids.keys())
+        open_ = sum(kind in _PERHAPS_UNREAD for kind in sent)
+        if not 0 <= missing <= open_:
+            faults.append(
+                f"{name}: received {len(ledger)}, {len(ids)} of them known by id; {len(sent)} rows "
+                f"without id for the other {len(ledger) - len(ids)}: {dict(Counter(sent))}"
+            )
+        received += len(ledger)
+        unsent += len(blank) - len(sent)
+        unread += max(missing, 0)
+    found = (
+        f"{received} received + {unsent} never connected + {unread} broken off unread"
+        f" = {received + unsent + unread} of {len(evidence.attempts)} rows"
+    )
+    return _verdict("attempt rows are what the upstreams received", found, faults)
+
+
+def memory_is_back(evidence: Evidence) -> Verdict:
+    before, after = evidence.warmed_up.rss_mb, evidence.at_end.rss_mb
+    found = f"{before:.1f} MB warmed up, {after:.1f} at the end ({after - before:+.1f})"
+    check = f"memory ends where it began, within {RSS_MB:.0f} MB"
+    return Verdict(check, found, abs(after - before) <= RSS_MB)
+
+
+def files_are_back(evidence: Evidence) -> Verdict:
+    before, after = evidence.at_start.files, evidence.at_end.files
+    faults = evidence.open_at_end if after > before else ()
+    found = f"{before} at the start, {after} at the end"
+    return _verdict("open file descriptors end where they began", found, faults)
+
+
+def nothing_said(evidence: Evidence) -> Verdict:
+    """A quiet proxy says only what goes wrong in itself."""
+    lines = evidence.said.splitlines()
+    return _verdict("the proxy reports no fault of its own", f"{len(lines)} lines", lines)
+
+
+def ended_well(evidence: Evidence) -> Verdict:
+    code = evidence.exit_code
+    found = "it did not end" if code is None else f"exit code {code}"
+    return Verdict("the proxy stops when told to", found, code == 0)
+
+
+def all_kinds_came_up(evidence: Evidence) -> Verdict:
+    seen = Counter(row.kind for row in evidence.attempts)
+    faults = [f"no {kind}" for kind in _EXPECTED if not seen[kind]]
+    found = ", ".join(f"{count} {kind}" for kind, count in seen.most_common())
+    return _verdict("every kind of failure came up", found, faults)
+
+
+CHECKS: tuple[Check, ...] = (
+    all_answered,
+    none_hung,
+    none_while_cooling,
+    probed_one_at_a_time,
+    one_row_a_request,
+    one_row_an_attempt,
+    rows_match_upstreams,
+    memory_is_back,
+    files_are_back,
+    nothing_said,
+    ended_well,
+    all_kinds_came_up,
+)
+
+
+def _verdict(check: str, found: str, faults: Sequence[str]) -> Verdict:
+    return Verdict(check, found, not faults, tuple(faults[:_SHOWN]))

@@ -1,0 +1,111 @@
+"""What the proxy wrote down and what the upstreams did, read back after the run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TypeVar
+
+import msgspec
+
+from soak.crowd import Told
+from soak.processes import Proxy, Upstream
+
+_Row = TypeVar("_Row")
+
+
+class RequestRow(msgspec.Struct, rename="camel"):
+    """Of `proxy-DATE.jsonl`, what is compared."""
+
+    request_id: str
+    trace_id: str
+    attempts: int
+    outcome: str
+    response_status: int | None
+    why: str
+
+
+class AttemptRow(msgspec.Struct, rename="camel"):
+    """Of `proxy-attempts-DATE.jsonl`, what is compared."""
+
+    timestamp: datetime
+    request_id: str
+    attempt: int
+    account: str
+    response_status: int | None
+    error_type: str | None
+    duration_ms: float
+    cooldown_ms: float
+    upstream_request_id: str | None
+
+    @property
+    def start(self) -> float:
+        """Seconds since the epoch, as all times here; to the millisecond."""
+        return self.timestamp.timestamp()
+
+    @property
+    def end(self) -> float:
+        return self.start + self.duration_ms / 1000
+
+    @property
+    def cool_until(self) -> float:
+        return self.end + self.cooldown_ms / 1000
+
+    @property
+    def answered_well(self) -> bool:
+        return self.error_type is None and self.response_status == 200
+
+    @property
+    def kind(self) -> str:
+        """In a word."""
+        if self.answered_well:
+            return "answered"
+        return str(self.response_status or self.error_type or "client left")
+
+
+@dataclass(frozen=True)
+class Level:
+    """What the proxy holds at one moment."""
+
+    rss_mb: float
+    files: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the checks look at. `ledgers` are the ids of the requests that each upstream received."""
+
+    told: Sequence[Told]
+    requests: Sequence[RequestRow]
+    attempts: Sequence[AttemptRow]
+    ledgers: Mapping[str, frozenset[str]]
+    at_start: Level
+    warmed_up: Level
+    at_end: Level
+    open_at_end: Sequence[str]
+    said: str
+    exit_code: int | None
+
+    @cached_property
+    def by_account(self) -> dict[str, list[AttemptRow]]:
+        """The attempts on each account, in the order they began."""
+        ordered = sorted(self.attempts, key=lambda row: row.start)
+        return {name: [row for row in ordered if row.account == name] for name in self.ledgers}
+
+
+def request_rows(proxy: Proxy) -> list[RequestRow]:
+    return _rows(proxy, "proxy-2*.jsonl", RequestRow)
+
+
+def attempt_rows(proxy: Proxy) -> list[AttemptRow]:
+    return _rows(proxy, "proxy-attempts-2*.jsonl", AttemptRow)
+
+
+def ledger_of(upstream: Upstream) -> frozenset[str]:
+    return frozenset(upstream.ledger.read_text().split())
+
+
+def _rows(proxy: Proxy, pattern: str, kind: type[_Row]) -> list[_Row]:
+    decoder = msgspec.json.Decoder(kind)
+    files = sorted(proxy.logs.glob(pattern))
+    return [row for file in files for row in decoder.decode_lines(file.read_bytes())]

@@ -1,0 +1,141 @@
+"""The course of a soak: warm up, let them at it, end and start upstreams meanwhile, then look."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from bench.usage import MB, watch_peak
+from soak.crowd import DEADLINE, Crowd
+from soak.decks import refused, rough
+from soak.evidence import Evidence, Level, attempt_rows, ledger_of, request_rows
+from soak.processes import Proxy, Upstream, proxy, upstreams, workplace
+
+KINDS = ("oauth", "oauth", "api_key", "api_key", "api_key")
+WARM_UP = 14.0
+_QUIET = 3.0
+"""Seconds in which the last connections close."""
+_AWAY = 2.0
+"""Seconds that an upstream stays away once it is ended; its start takes a moment more."""
+_STOP_SECONDS = 10.0
+_END = DEADLINE + _QUIET + 2
+"""Seconds that the end may take, should a request hang."""
+LEAST = WARM_UP + _END + 28
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`seconds` are those of the whole, at most."""
+
+    seconds: float
+    clients: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Course:
+    """What was found, and how much memory the proxy took at most."""
+
+    evidence: Evidence
+    peak_rss_mb: float
+    load_seconds: float
+
+
+def soak(plan: Plan, say: Say) -> Course:
+    """Raises StartError if a process does not come up."""
+    end = time.monotonic() + plan.seconds
+    with workplace() as home, upstreams(KINDS, home) as accounts:
+        for account in accounts:
+            account.start(rough(_seed(plan, account, 0)))
+        with proxy(accounts, home / "proxy") as started:
+            return asyncio.run(_course(plan, started, accounts, end - _END, say))
+
+
+async def _course(
+    plan: Plan, started: Proxy, accounts: Sequence[Upstream], end: float, say: Say
+) -> Course:
+    crowd = Crowd(started.port, plan.clients, plan.seed)
+    await crowd.ask_once()
+    at_start = await _quiet_level(started.pid)
+    say(f"warming up for {WARM_UP:.0f} s")
+    await crowd.ask_until(time.monotonic() + WARM_UP)
+    warmed_up = await _quiet_level(started.pid)
+    began = time.monotonic()
+    say(f"{plan.clients} clients for {end - began:.0f} s")
+    async with watch_peak(started.pid) as peak:
+        accidents = asyncio.create_task(_accidents(plan, accounts, began, end))
+        await crowd.ask_until(end)
+        await accidents
+    asked = time.monotonic() - began
+    at_end = await _quiet_level(started.pid)
+    open_at_end = _open_files(started.pid)
+    exit_code = await asyncio.to_thread(_stop, started.pid)
+    evidence = Evidence(
+        told=crowd.told,
+        requests=request_rows(started),
+        attempts=attempt_rows(started),
+        ledgers={account.name: ledger_of(account) for account in accounts},
+        at_start=at_start,
+        warmed_up=warmed_up,
+        at_end=at_end,
+        open_at_end=open_at_end,
+        said=started.said.read_text(errors="replace"),
+        exit_code=exit_code,
+    )
+    return Course(evidence, peak.mb, asked)
+
+
+async def _accidents(plan: Plan, accounts: Sequence[Upstream], began: float, end: float) -> None:
+    """One upstream is killed, then all are stopped at once, then the last one's key is refused."""
+
+    async def at(share: float) -> None:
+        await asyncio.sleep(began + share * (end - began) - time.monotonic())
+
+    await at(0.2)
+    await _restart(plan, accounts[1:2], 1, kill=True)
+    await at(0.5)
+    await _restart(plan, accounts, 2)
+    await at(0.75)
+    await _restart(plan, accounts[-1:], 3, refuse=True)
+
+
+async def _restart(
+    plan: Plan, accounts: Sequence[Upstream], turn: int, *, kill: bool = False, refuse: bool = False
+) -> None:
+    deck = refused if refuse else rough
+    await asyncio.gather(*(asyncio.to_thread(account.end, kill=kill) for account in accounts))
+    await asyncio.sleep(_AWAY)
+    await asyncio.gather(
+        *(asyncio.to_thread(a.start, deck(_seed(plan, a, turn))) for a in accounts)
+    )
+
+
+def _seed(plan: Plan, account: Upstream, turn: int) -> str:
+    return f"{plan.seed} account {account.name} start {turn}"
+
+
+def _open_files(pid: int) -> list[str]:
+    process = psutil.Process(pid)
+    connections = [f"{c.laddr} {c.raddr} {c.status}" for c in process.net_connections()]
+    return [*connections, *(file.path for file in process.open_files())]
+
+
+async def _quiet_level(pid: int) -> Level:
+    """Once no client is left."""
+    await asyncio.sleep(_QUIET)
+    process = psutil.Process(pid)
+    return Level(process.memory_info().rss / MB, process.num_fds())
+
+
+def _stop(pid: int) -> int | None:
+    """By SIGTERM; its exit code, or None if it went on."""
+    process = psutil.Process(pid)
+    process.terminate()
+    try:
+        return process.wait(_STOP_SECONDS)
+    except psutil.TimeoutExpired:
+        return None

@@ -1,0 +1,44 @@
+"""One account's upstream: the sandbox, which here also writes down each request before it answers.
+
+Run as `python -m soak.upstream ACCOUNTS-FILE PORT LEDGER`. It serves until its standard input
+closes, so it can't outlive the soak. The ledger survives it, even when it is killed.
+"""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from neurolink_mitm.sandbox.accounts import accounts_from_json
+from neurolink_mitm.sandbox.recorder import Received, Recorder
+from neurolink_mitm.sandbox.server import serve
+from neurolink_mitm.sandbox.state import Sandbox
+
+
+class Ledger(Recorder):
+    """A line with the request's id for each one whose head was read."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(keep=1, bodies=False)
+        self._file = path.open("ab", buffering=0)
+
+    def received(self, request: Received) -> None:
+        self._file.write(request.request_id.encode() + b"\n")
+        super().received(request)
+
+
+def main(accounts: str, port: str, ledger: str) -> None:
+    sandbox = Sandbox(accounts_from_json(Path(accounts).read_bytes()))
+    sandbox.recorder = Ledger(Path(ledger))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    serve("127.0.0.1", int(port), sandbox)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

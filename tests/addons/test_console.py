@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from neurolink_mitm.addons.console import Console
+from neurolink_mitm.core.errors import Failure
+from tests.addons.flows import answer, make_flow
+from tests.fakes import make_account, make_attempt, make_runtime
+
+SERVED = make_attempt(make_account("home"), status=200)
+FAILED = make_attempt(
+    make_account("work"), status=429, failure=Failure.of_status(429, b""), cooldown=1.0
+)
+
+
+@pytest.fixture
+def console(caplog: pytest.LogCaptureFixture) -> Console:
+    caplog.set_level(logging.INFO, "neurolink.proxy")
+    return Console(make_runtime())
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    assert {record.levelname for record in caplog.records} <= {"INFO"}
+    return [r.getMessage() for r in caplog.records if r.name == "neurolink.proxy"]
+
+
+def test_a_request(console: Console, caplog: pytest.LogCaptureFixture) -> None:
+    console.request(make_flow(path="/v1/messages?beta=true", model="claude-x", stream=True))
+    assert lines(caplog) == ["[proxy] POST /v1/messages -> model=claude-x stream tools=0"]
+
+
+def test_an_attempt(console: Console, caplog: pytest.LogCaptureFixture) -> None:
+    console.attempt(make_flow(attempts=[SERVED], ready=True))
+    assert lines(caplog) == ["[proxy] -> account=home (api_key)"]
+
+
+def test_a_failed_attempt(console: Console, caplog: pytest.LogCaptureFixture) -> None:
+    console.attempt_failed(make_flow(attempts=[FAILED]))
+    assert lines(caplog) == ["[proxy] <- 429 account=work backoff-level=0 cooldown=1s"]
+
+
+def test_an_answer(console: Console, caplog: pytest.LogCaptureFixture) -> None:
+    flow = make_flow(attempts=[FAILED, SERVED])
+    answer(flow)
+    console.responseheaders(flow)
+    assert lines(caplog) == ["[proxy] <- 200 account=home"]
+
+
+def test_an_answer_of_our_own(console: Console, caplog: pytest.LogCaptureFixture) -> None:
+    flow = make_flow()
+    answer(flow, 429)
+    console.responseheaders(flow)
+    assert lines(caplog) == ["[proxy] <- 429 by neurolink"]
+
+
+def test_an_attempt_that_is_not_sent(console: Console, caplog: pytest.LogCaptureFixture) -> None:
+    console.attempt(make_flow(attempts=[SERVED], ready=False))
+    assert lines(caplog) == []
+
+
+def test_an_attempt_with_the_callers_own_credential(
+    console: Console, caplog: pytest.LogCaptureFixture
+) -> None:
+    console.attempt(make_flow(attempts=[make_attempt(None)], ready=True))
+    assert lines(caplog) == []
+
+
+def test_probes_and_status_pages_make_no_noise(
+    console: Console, caplog: pytest.LogCaptureFixture
+) -> None:
+    flow = make_flow("GET", "/health")
+    answer(flow)
+    console.request(flow)
+    console.responseheaders(flow)
+    assert lines(caplog) == []
+
+
+def test_a_flow_without_record_makes_no_noise(
+    console: Console, caplog: pytest.LogCaptureFixture
+) -> None:
+    flow = make_flow(opened=False)
+    answer(flow)
+    for hook in (console.request, console.attempt, console.attempt_failed, console.responseheaders):
+        hook(flow)
+    assert lines(caplog) == []
+
+
+def test_what_a_client_sends_is_not_a_format(
+    console: Console, caplog: pytest.LogCaptureFixture
+) -> None:
+    console.request(make_flow(path="/v1/%s%d"))
+    assert lines(caplog) == ["[proxy] POST /v1/%s%d"]

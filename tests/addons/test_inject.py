@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import pytest
+from mitmproxy import http
+from mitmproxy.test import taddons
+
+from neurolink_mitm.addons.inject import Inject
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.target import Via
+from neurolink_mitm.mitm.hooks import AttemptHook
+from neurolink_mitm.ports import Runtime
+from tests.addons.flows import answer, make_flow, record
+from tests.fakes import make_account, make_attempt, make_runtime
+
+CALLER = {"x-api-key": "sk-ant-caller", "cookie": "c=1", "connection": "x-hop", "x-hop": "1"}
+
+
+def attempted(
+    account: Account | None = None,
+    method: str = "POST",
+    path: str = "/v1/messages",
+    headers: dict[str, str] | None = None,
+    runtime: Runtime | None = None,
+) -> http.HTTPFlow:
+    flow = make_flow(method, path, headers, attempts=[make_attempt(account)])
+    Inject(runtime or make_runtime()).attempt(flow)
+    return flow
+
+
+# --- where it goes
+
+
+def test_it_goes_to_the_accounts_endpoint() -> None:
+    request = attempted(make_account(base_url="http://gate.example:8080")).request
+    assert (request.scheme, request.host, request.port) == ("http", "gate.example", 8080)
+
+
+def test_a_path_of_the_endpoint_comes_first() -> None:
+    account = make_account(base_url="https://gate.example/anthropic/")
+    assert attempted(account, path="/v1/files").request.path == "/anthropic/v1/files"
+
+
+def test_without_account_it_goes_to_the_default_endpoint() -> None:
+    runtime = make_runtime(config=Config(default_base_url="https://other.example"))
+    request = attempted(None, "GET", "/api/x", runtime=runtime).request
+    assert (request.scheme, request.host, request.port) == ("https", "other.example", 443)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "host"),
+    [
+        ("https://api.anthropic.com", "api.anthropic.com"),
+        ("http://gate.example:8080", "gate.example:8080"),
+        ("http://[::1]:8080", "[::1]:8080"),
+        ("https://b\xfccher.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_the_host_header_is_upstreams(base_url: str, host: str) -> None:
+    request = attempted(make_account(base_url=base_url)).request
+    assert request.headers.get_all("host") == [host]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent"),
+    [
+        ("POST", "/v1/messages", "/v1/messages?beta=true"),
+        ("POST", "/v1/messages?a=1", "/v1/messages?a=1&beta=true"),
+        ("POST", "/v1/messages?beta=false", "/v1/messages?beta=false"),
+        ("POST", "/v1/messages/count_tokens", "/v1/messages/count_tokens"),
+        ("GET", "/v1/files?limit=1", "/v1/files?limit=1"),
+    ],
+)
+def test_messages_ask_for_beta(method: str, path: str, sent: str) -> None:
+    assert attempted(make_account(), method, path).request.path == sent
+
+
+def test_a_path_that_is_no_utf_8_goes_as_it_came() -> None:
+    flow = make_flow("GET", "/v1/x", attempts=[make_attempt(make_account())])
+    flow.request.data.path = b"/v1/\xff%20\xc3\xa9"
+    Inject(make_runtime()).attempt(flow)
+    assert flow.request.data.path == b"/v1/\xff%20\xc3\xa9"
+
+
+# --- with which credential
+
+
+def credentials(flow: http.HTTPFlow) -> dict[str, list[str]]:
+    names = ("x-api-key", "authorization", "cookie")
+    return {n: flow.request.headers.get_all(n) for n in names if n in flow.request.headers}
+
+
+def test_a_key_replaces_the_callers_credentials() -> None:
+    flow = attempted(make_account("work"), headers=CALLER)
+    assert credentials(flow) == {"x-api-key": ["sk-ant-test-work"]}
+
+
+def test_a_login_replaces_the_callers_credentials() -> None:
+    flow = attempted(make_account("work", "sk-ant-oat-test-work"), headers=CALLER)
+    assert credentials(flow) == {"authorization": ["Bearer sk-ant-oat-test-work"]}
+
+
+def test_without_account_the_callers_credentials_stay() -> None:
+    flow = attempted(None, "GET", "/api/x", CALLER)
+    assert credentials(flow) == {"x-api-key": ["sk-ant-caller"], "cookie": ["c=1"]}
+
+
+@pytest.mark.parametrize("account", [make_account(), None], ids=["account", "forwarded"])
+def test_hop_by_hop_fields_stay_here(account: Account | None) -> None:
+    headers = attempted(account, headers=CALLER).request.headers
+    assert [name for name in ("connection", "x-hop") if name in headers] == []
+
+
+@pytest.mark.parametrize(
+    ("token", "beta"), [("sk-ant-oat-test", "oauth-2025-04-20"), ("sk-ant-test", None)],
+    ids=["oauth", "key"],
+)  # fmt: skip
+def test_only_a_login_needs_its_beta(token: str, beta: str | None) -> None:
+    headers = attempted(make_account("work", token)).request.headers
+    assert headers.get("anthropic-beta") == beta
+
+
+def test_the_body_is_left_as_it_came() -> None:
+    flow = make_flow(body=b' {"a": 1} ', attempts=[make_attempt(make_account())])
+    Inject(make_runtime()).attempt(flow)
+    assert flow.request.raw_content == b' {"a": 1} '
+
+
+# --- by which way
+
+
+@pytest.mark.parametrize(
+    ("proxy_url", "via"),
+    [
+        (None, None),
+        ("direct", None),
+        ("http://proxy.example:3128", Via("http", "proxy.example", 3128)),
+    ],
+    ids=["none", "direct", "proxy"],
+)
+def test_an_account_may_have_its_proxy(proxy_url: str | None, via: Via | None) -> None:
+    assert record(attempted(make_account(proxy_url=proxy_url))).via == via
+
+
+def test_the_proxy_of_an_earlier_attempt_is_forgotten() -> None:
+    flow = make_flow(
+        attempts=[make_attempt(make_account())], via=Via("http", "proxy.example", 3128)
+    )
+    Inject(make_runtime()).attempt(flow)
+    assert record(flow).via is None
+
+
+# --- only what is ready is sent
+
+
+def test_then_it_is_ready() -> None:
+    assert record(attempted(make_account())).ready
+
+
+def test_what_was_answered_already_is_not_made_ready() -> None:
+    flow = make_flow(attempts=[make_attempt(make_account())])
+    answer(flow, 429)
+    Inject(make_runtime()).attempt(flow)
+    assert not record(flow).ready
+    assert "sk-ant-test-work" not in str(flow.request.headers)
+
+
+def test_without_an_attempt_nothing_is_made_ready() -> None:
+    flow = make_flow()
+    Inject(make_runtime()).attempt(flow)
+    assert not record(flow).ready
+
+
+def test_a_flow_without_record_is_let_alone() -> None:
+    flow = make_flow(opened=False)
+    Inject(make_runtime()).attempt(flow)
+    assert flow.request.host == "address"
+
+
+@pytest.mark.parametrize("base_url", ["ftp://x", "https://" + "x" * 64 + ".example"])
+async def test_an_account_that_can_not_be_used_is_not_made_ready(base_url: str) -> None:
+    flow = make_flow(attempts=[make_attempt(make_account(base_url=base_url))])
+    with taddons.context(Inject(make_runtime())) as context:
+        await context.master.addons.trigger_event(AttemptHook(flow))
+    assert not record(flow).ready

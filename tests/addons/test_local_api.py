@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from mitmproxy import http
+
+from neurolink_mitm import __version__
+from neurolink_mitm.addons.local_api import LocalApi
+from neurolink_mitm.core.errors import Failure
+from neurolink_mitm.core.exchange import Kind
+from neurolink_mitm.core.models import CLAUDE
+from neurolink_mitm.core.pool import Demand
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.ports import Runtime
+from tests.addons.flows import answer, document, make_flow, refusal
+from tests.fakes import NOW, FakeClock, ListMemory, make_account, make_runtime
+
+ADMIN = Secret("admin-token")
+SHOWN = {"x-neurolink-admin": "admin-token"}
+
+
+def asked(flow: http.HTTPFlow, runtime: Runtime | None = None) -> http.HTTPFlow:
+    LocalApi(runtime or make_runtime()).request(flow)
+    return flow
+
+
+def test_health() -> None:
+    runtime = make_runtime(clock=FakeClock(NOW + 61.23))
+    assert document(asked(make_flow("GET", "/health"), runtime)) == {
+        "status": "ok",
+        "strategy": "fill-first",
+        "uptime": 61.2,
+        "version": __version__,
+    }
+
+
+def test_status() -> None:
+    runtime = make_runtime(make_account("work"))
+    found = document(asked(make_flow("GET", "/status"), runtime))
+    assert (found["status"], found["pid"], found["port"]) == ("running", 4711, 55669)
+    assert [account["label"] for account in found["stats"]["accounts"]] == ["work"]
+
+
+def test_status_shows_no_secret() -> None:
+    runtime = make_runtime(make_account("work", proxy_url="http://user:hunter2@proxy"))
+    flow = asked(make_flow("GET", "/status?explain"), runtime)
+    assert flow.response is not None
+    shown = flow.response.content or b""
+    assert [s for s in (b"sk-ant-test-work", b"hunter2") if s in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "explained"), [("", False), ("?explain", True), ("?explain=1", True)]
+)
+def test_status_explains_itself_when_asked_to(query: str, explained: bool) -> None:
+    found = document(asked(make_flow("GET", f"/status{query}"), make_runtime(make_account())))
+    assert ("explain" in found) is explained
+
+
+def test_models() -> None:
+    found = document(asked(make_flow("GET", "/v1/models?limit=1000")))
+    assert [model["id"] for model in found["data"]] == [model.id for model in CLAUDE]
+
+
+def test_the_root_says_what_this_is() -> None:
+    assert document(asked(make_flow("GET", "/"))) == {
+        "name": "neurolink",
+        "version": __version__,
+        "status": "/status",
+    }
+
+
+@pytest.mark.parametrize("path", ["/", "/health"])
+def test_head_gets_the_headers_of_a_get_and_no_body(path: str) -> None:
+    get, head = asked(make_flow("GET", path)).response, asked(make_flow("HEAD", path)).response
+    assert get is not None
+    assert head is not None
+    assert head.raw_content == b""
+    assert head.headers == get.headers
+    assert get.headers["content-length"] == str(len(get.raw_content or b""))
+
+
+def test_time_does_not_stand_still() -> None:
+    clock = FakeClock()
+    api, flow = LocalApi(make_runtime(clock=clock)), make_flow("GET", "/health")
+    clock.advance(5)
+    api.request(flow)
+    assert document(flow)["uptime"] == 5.0
+
+
+# --- what it leaves alone
+
+
+def test_what_was_answered_already_stays_so() -> None:
+    flow = make_flow("GET", "/status")
+    refused = answer(flow, 403)
+    assert asked(flow).response is refused
+
+
+@pytest.mark.parametrize("kind", [k for k in Kind if k is not Kind.LOCAL], ids=lambda k: k.value)
+def test_what_is_not_local_is_not_answered_here(kind: Kind) -> None:
+    assert asked(make_flow("GET", "/status", kind=kind)).response is None
+
+
+def test_a_flow_without_record_is_not_answered() -> None:
+    assert asked(make_flow("GET", "/status", opened=False)).response is None
+
+
+# --- reset
+
+
+def cooling() -> Runtime:
+    """Two accounts, both cooling."""
+    runtime = make_runtime(
+        make_account("work"), make_account("home"), admin_token=ADMIN, memory=ListMemory()
+    )
+    for account in runtime.pool.accounts:
+        runtime.pool.failed(
+            account.key, Demand(), Failure.of_status(401, b""), sent_at=NOW, now=NOW
+        )
+    return runtime
+
+
+def still_cooling(runtime: Runtime) -> set[str]:
+    return set(runtime.pool.skips(Demand(), NOW))
+
+
+@pytest.mark.parametrize(
+    ("query", "reset", "left"),
+    [
+        ("", ["work", "home"], set()),
+        ("?account=work", ["work"], {"anthropic:home"}),
+        ("?account=anthropic:home", ["home"], {"anthropic:work"}),
+    ],
+    ids=["all", "by-label", "by-key"],
+)
+def test_reset(query: str, reset: list[str], left: set[str]) -> None:
+    runtime = cooling()
+    flow = asked(make_flow("POST", f"/admin/reset{query}", SHOWN), runtime)
+    assert document(flow) == {"reset": reset}
+    assert still_cooling(runtime) == left
+
+
+def test_a_reset_is_remembered() -> None:
+    runtime = cooling()
+    asked(make_flow("POST", "/admin/reset?account=work", SHOWN), runtime)
+    assert isinstance(runtime.memory, ListMemory)
+    assert list(runtime.memory.kept_cooldowns) == ["anthropic:home"]
+
+
+def test_an_account_that_does_not_exist_is_not_reset() -> None:
+    runtime = cooling()
+    flow = asked(make_flow("POST", "/admin/reset?account=gone", SHOWN), runtime)
+    assert refusal(flow) == (404, "not_found_error")
+    assert len(still_cooling(runtime)) == 2
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"x-neurolink-admin": ""}, {"x-neurolink-admin": "admin"}, {"x-api-key": "admin-token"}],
+    ids=["none", "empty", "part", "elsewhere"],
+)
+def test_without_its_token_nobody_resets(headers: dict[str, str]) -> None:
+    runtime = cooling()
+    flow = asked(make_flow("POST", "/admin/reset", headers), runtime)
+    assert refusal(flow) == (403, "permission_error")
+    assert len(still_cooling(runtime)) == 2
+
+
+@pytest.mark.parametrize("shown", ["", "None", "admin-token"])
+def test_where_there_is_no_token_nobody_resets(shown: str) -> None:
+    runtime = cooling()
+    runtime.admin_token = None
+    flow = asked(make_flow("POST", "/admin/reset", {"x-neurolink-admin": shown}), runtime)
+    assert refusal(flow) == (403, "permission_error")
+
+
+def test_the_document_is_json() -> None:
+    response = asked(make_flow("GET", "/status")).response
+    assert response is not None
+    assert response.headers["content-type"] == "application/json"
+    json.loads(response.content or b"")

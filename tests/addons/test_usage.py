@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+from mitmproxy import http
+
+from neurolink_mitm.addons.usage import Usage
+from neurolink_mitm.core.exchange import Kind, Outcome
+from neurolink_mitm.ports import Runtime, Totals
+from tests.addons.flows import answer, make_flow, record
+from tests.fakes import NOW, FakeClock, make_attempt, make_runtime
+
+
+def ended(flow: http.HTTPFlow, status: int | None = 200) -> Runtime:
+    runtime = make_runtime(clock=FakeClock(NOW + 3))
+    if status is not None:
+        answer(flow, status)
+    Usage(runtime).response(flow)
+    return runtime
+
+
+def test_the_record_is_concluded() -> None:
+    flow = make_flow()
+    ended(flow, 404)
+    exchange = record(flow)
+    assert (exchange.outcome, exchange.status) == (Outcome.ERROR, 404)
+    assert exchange.ended_at == NOW + 3
+
+
+def test_a_request_that_got_no_answer_is_an_error() -> None:
+    flow = make_flow()
+    ended(flow, None)
+    assert (record(flow).outcome, record(flow).status) == (Outcome.ERROR, None)
+
+
+def test_an_error_ends_a_request_as_an_answer_does() -> None:
+    flow = make_flow(outcome=Outcome.CANCELLED)
+    runtime = make_runtime()
+    Usage(runtime).error(flow)
+    assert record(flow).ended_at == NOW
+    assert runtime.totals.requests == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "totals"),
+    [
+        (200, None, Totals(requests=1, success=1)),
+        (500, None, Totals(requests=1, errors=1)),
+        (None, None, Totals(requests=1, errors=1)),
+        (200, Outcome.TRUNCATED, Totals(requests=1, errors=1)),
+        (200, Outcome.CANCELLED, Totals(requests=1)),
+        (None, Outcome.CANCELLED, Totals(requests=1)),
+    ],
+)
+def test_totals(status: int | None, outcome: Outcome | None, totals: Totals) -> None:
+    assert ended(make_flow(outcome=outcome), status).totals == totals
+
+
+def test_every_rate_limit_on_the_way_is_counted() -> None:
+    statuses = [429, 529, 429, 200]
+    flow = make_flow(attempts=[make_attempt(status=status) for status in statuses])
+    assert ended(flow).totals.rate_limits == 2
+
+
+def test_totals_add_up() -> None:
+    usage = Usage(runtime := make_runtime())
+    for status in (200, 200, 500):
+        flow = make_flow()
+        answer(flow, status)
+        usage.response(flow)
+    assert runtime.totals == Totals(requests=3, success=2, errors=1)
+
+
+def test_probes_and_status_pages_are_not_counted() -> None:
+    flow = make_flow("GET", "/health")
+    assert record(flow).kind is Kind.LOCAL
+    assert ended(flow).totals == Totals()
+
+
+def test_probes_and_status_pages_are_concluded() -> None:
+    flow = make_flow("GET", "/health")
+    ended(flow)
+    assert record(flow).outcome is Outcome.COMPLETE
+
+
+def test_a_flow_without_record_is_not_counted() -> None:
+    assert ended(make_flow(opened=False)).totals == Totals()

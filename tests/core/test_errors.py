@@ -1,0 +1,365 @@
+"""The policy of `core/errors.py`: SPEC 6.2, row by row."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurolink_mitm.core import errors
+from neurolink_mitm.core.errors import (
+    RULES,
+    Bench,
+    Failure,
+    Then,
+    Where,
+    classify,
+    error_body,
+    read_error,
+)
+from tests.fakes import make_failure
+
+OF_ONE_MODEL = """
+anthropic-ratelimit-unified-status: rejected
+anthropic-ratelimit-unified-representative-claim: seven_day_opus
+anthropic-ratelimit-unified-5h-status: allowed
+anthropic-ratelimit-unified-7d-status: allowed
+retry-after: 30
+"""
+OUT_OF_CREDITS = """
+anthropic-ratelimit-unified-overage-disabled-reason: out_of_credits
+x-should-retry: true
+"""
+LIMITED = "retry-after: 30"
+BARE = "x-should-retry: true"
+SIGNATURE = "messages.1.content.0: Invalid `signature` in `thinking` block"
+MODIFIED = (
+    "messages.9.content.15: `thinking` or `redacted_thinking` blocks in the latest assistant message"
+    " cannot be modified. These blocks must remain as they were in the original response."
+)
+CREDIT = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."
+DISABLED = "This organization has been disabled."
+PAGE = "<html>\r\n<head><title>502 Bad Gateway</title></head>"
+
+
+def invalid(message: str) -> Failure:
+    return make_failure(400, error_type="invalid_request_error", message=message)
+
+
+def event(error_type: str) -> Failure:
+    return make_failure(None, where=Where.EVENT, error_type=error_type)
+
+
+def elsewhere(where: Where, error_type: str = "x") -> Failure:
+    return make_failure(None, where=where, error_type=error_type)
+
+
+EXAMPLES = {
+    "rate limit of one model": make_failure(429, OF_ONE_MODEL),
+    "out of overage credits": make_failure(429, OUT_OF_CREDITS),
+    "short of capacity": make_failure(429, BARE),
+    "rate limit": make_failure(429, LIMITED),
+    "rate limit in stream": event("rate_limit_error"),
+    "refused credential": make_failure(401, error_type="authentication_error"),
+    "out of credit": invalid(CREDIT),
+    "organization disabled": invalid(DISABLED),
+    "foreign thinking": invalid(SIGNATURE),
+    "overloaded": make_failure(400, error_type="overloaded_error"),
+    "gateway page": make_failure(400, error_type="api_error", message=PAGE),
+    "upstream trouble": make_failure(529, error_type="overloaded_error"),
+    "error in stream": event("overloaded_error"),
+    "empty answer": elsewhere(Where.EMPTY),
+    "network": elsewhere(Where.NETWORK),
+    "out of time": elsewhere(Where.TIMEOUT, "total_timeout"),
+    "timeout": elsewhere(Where.TIMEOUT, "timeout"),
+    "the request's own fault": invalid("max_tokens: must be greater than 0"),
+}
+"""One failure for each row, by its name."""
+
+AT_ONCE = (Bench.NONE, Then.NEXT, True)
+BACKED_OFF = (Bench.BACKOFF, Then.NEXT, False)
+BENCHED = (Bench.LONG, Then.NEXT, False)
+MENDED = (Bench.NONE, Then.MEND, False)
+RETURNED = (Bench.NONE, Then.RETURN, False)
+
+MEANT = {
+    "rate limit of one model": BACKED_OFF,
+    "out of overage credits": BACKED_OFF,
+    "short of capacity": AT_ONCE,
+    "rate limit": BACKED_OFF,
+    "rate limit in stream": BACKED_OFF,
+    "refused credential": BENCHED,
+    "out of credit": BENCHED,
+    "organization disabled": BENCHED,
+    "foreign thinking": MENDED,
+    "overloaded": AT_ONCE,
+    "gateway page": AT_ONCE,
+    "upstream trouble": AT_ONCE,
+    "error in stream": AT_ONCE,
+    "empty answer": AT_ONCE,
+    "network": AT_ONCE,
+    "out of time": RETURNED,
+    "timeout": AT_ONCE,
+    "the request's own fault": RETURNED,
+}
+"""What SPEC 6.2 says of each: the account, the request, whether a second round is worth it."""
+
+
+def meaning(failure: Failure) -> tuple[Bench, Then, bool]:
+    rule = classify(failure)
+    return rule.bench, rule.then, rule.transient
+
+
+# --- The table
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_each_row_has_its_example(name: str) -> None:
+    assert classify(EXAMPLES[name]).name == name
+
+
+@pytest.mark.parametrize("name", MEANT)
+def test_each_row_means_what_the_contract_says(name: str) -> None:
+    assert meaning(EXAMPLES[name]) == MEANT[name]
+
+
+def test_no_row_is_without_example_and_no_name_is_given_twice() -> None:
+    assert [rule.name for rule in RULES] == list(EXAMPLES) == list(MEANT)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_each_row_names_its_source(rule: errors.Rule) -> None:
+    """A tag is one that the module's docstring resolves; else it is an RFC or a setting of ours."""
+    tags = re.findall(r"\[\w+]", rule.source)
+    assert tags or re.match(r"RFC \d+ section|timeouts\.", rule.source), rule.source
+    assert [tag for tag in tags if f"{tag} " not in (errors.__doc__ or "")] == []
+
+
+def test_the_table_is_total() -> None:
+    """Whatever the status and wherever it happened."""
+    for where in Where:
+        for status in (None, *range(100, 600)):
+            assert classify(make_failure(status, where=where)) in RULES
+
+
+@given(
+    st.builds(
+        Failure,
+        st.sampled_from(Where),
+        st.none() | st.integers(),
+        st.text(),
+        st.text(),
+        st.lists(st.tuples(st.binary(max_size=9), st.binary(max_size=9))).map(tuple),
+        sent=st.booleans(),
+    )
+)
+def test_the_last_row_takes_whatever_comes(failure: Failure) -> None:
+    assert RULES[-1].matches(failure)
+
+
+# --- By status
+
+
+@pytest.mark.parametrize(
+    ("status", "meant"),
+    [
+        *((status, BENCHED) for status in (401, 402, 403)),
+        *((status, AT_ONCE) for status in (408, 500, 502, 503, 504, *range(520, 527), 529)),
+        *((status, RETURNED) for status in (400, 404, 405, 409, 411, 413, 415, 422, 424, 451)),
+        *((status, RETURNED) for status in (100, 204, 304, 501, 505, 519, 527, 528, 530)),
+        (429, BACKED_OFF),
+    ],
+)
+def test_a_status_by_itself(status: int, meant: tuple[Bench, Then, bool]) -> None:
+    assert meaning(make_failure(status)) == meant
+
+
+@pytest.mark.parametrize("where", [w for w in Where if w is not Where.STATUS], ids=lambda w: w.name)
+@pytest.mark.parametrize("status", [400, 401, 404, 413, 429, 529])
+def test_a_status_counts_only_where_it_was_the_answer(status: int, where: Where) -> None:
+    assert meaning(make_failure(status, where=where)) == AT_ONCE
+
+
+# --- The order of rows
+
+
+@pytest.mark.parametrize(
+    ("failure", "name"),
+    [
+        (make_failure(429, OF_ONE_MODEL + "x-should-retry: true"), "rate limit of one model"),
+        (make_failure(429, f"{BARE}\n{LIMITED}"), "rate limit"),
+        (make_failure(429, f"{BARE}\nanthropic-ratelimit-tokens-remaining: 0"), "rate limit"),
+        (make_failure(429, "x-should-retry: false"), "rate limit"),
+        (make_failure(429, OUT_OF_CREDITS + LIMITED), "out of overage credits"),
+        (make_failure(429, message=CREDIT), "rate limit"),
+        (invalid(CREDIT.upper()), "out of credit"),
+        (invalid(f"{CREDIT} {SIGNATURE}"), "out of credit"),
+        (make_failure(400, message=DISABLED), "organization disabled"),
+        (make_failure(403, message=DISABLED), "refused credential"),
+        (make_failure(400, error_type="overloaded_error", message=CREDIT), "out of credit"),
+        (make_failure(529, message=PAGE, error_type="api_error"), "upstream trouble"),
+        (make_failure(413, message=CREDIT), "the request's own fault"),
+    ],
+    ids=["model-before-account", "bare-has-no-retry-after", "bare-has-no-limit", "not-to-be-retried",
+         "credits-with-retry-after", "429-is-no-400", "any-case", "credit-before-thinking",
+         "untyped", "403-is-no-400", "credit-before-overloaded", "529-is-no-400", "413-is-no-400"],
+)  # fmt: skip
+def test_the_first_row_that_matches_decides(failure: Failure, name: str) -> None:
+    assert classify(failure).name == name
+
+
+def test_a_bare_429_benches_nothing() -> None:
+    """Upstream is short of capacity and says itself that another try may help."""
+    assert meaning(make_failure(429, BARE)) == AT_ONCE
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        SIGNATURE,
+        SIGNATURE.lower(),
+        "messages.23.content.2: Invalid `data` in `redacted_thinking` block",
+        MODIFIED,
+        "messages.1.content.0: `thinking` blocks cannot be modified",
+        "messages.7.content.0.thinking.signature: Field required",
+        "messages.0.content.0.redacted_thinking.data: Field required",
+        "messages.3.content.10: When providing `thinking` or `redacted_thinking` blocks, the blocks"
+        " must match the parameters during the original request.",
+    ],
+    ids=["signature", "any-case", "redacted-data", "latest-turn", "modified", "no-signature",
+         "no-data", "other-parameters"],
+)  # fmt: skip
+def test_refused_thinking_is_mended(message: str) -> None:
+    assert meaning(invalid(message)) == MENDED
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        invalid("messages.1.content.0: Invalid `signature`"),
+        invalid("`clear_thinking_20251015` strategy requires `thinking` to be enabled or adaptive"),
+        invalid("thinking.budget_tokens: Input should be greater than or equal to 1024"),
+        make_failure(400, error_type="api_error", message=SIGNATURE),
+        make_failure(413, error_type="invalid_request_error", message=SIGNATURE),
+    ],
+    ids=["of-what", "clear-thinking", "budget", "other-type", "other-status"],
+)
+def test_other_faults_are_not(failure: Failure) -> None:
+    assert meaning(failure) == RETURNED
+
+
+@pytest.mark.parametrize("page", [PAGE, "<!DOCTYPE html><body>", "upstream said: <HTML lang=en>"])
+def test_a_page_inside_an_api_error_is_the_gateways(page: str) -> None:
+    assert meaning(make_failure(400, error_type="api_error", message=page)) == AT_ONCE
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"error_type": "invalid_request_error", "message": PAGE}, {"error_type": "api_error"}],
+    ids=["other-type", "no-page"],
+)
+def test_another_400_is_not(changes: dict[str, Any]) -> None:
+    assert meaning(make_failure(400, **changes)) == RETURNED
+
+
+@pytest.mark.parametrize("status", [None, 200, 429])
+def test_a_rate_limit_in_a_stream_counts_like_a_429(status: int | None) -> None:
+    assert meaning(replace(event("rate_limit_error"), status=status)) == BACKED_OFF
+
+
+@pytest.mark.parametrize("kind", ["overloaded_error", "api_error", "timeout_error", "", "new_error"])
+def test_any_other_error_in_a_stream_passes(kind: str) -> None:
+    assert meaning(event(kind)) == AT_ONCE
+
+
+# --- Reading errors
+
+
+@pytest.mark.parametrize(
+    ("body", "read"),
+    [
+        (b'{"type":"error","error":{"type":"a","message":"b"},"request_id":"r"}', ("a", "b")),
+        (b'{"error":{"message":"b"}}', ("", "b")),
+        (b'{"error":{"type":"a","details":{}}}', ("a", "")),
+        (b'{"error":{}}', ("", "")),
+        (b'{"error":"invalid_grant"}', ("", '{"error":"invalid_grant"}')),
+        (b'{"error":{"type":null,"message":"b"}}', ("", '{"error":{"type":null,"message":"b"}}')),
+        (b'{"message":"b"}', ("", '{"message":"b"}')),
+        (b"[]", ("", "[]")),
+        (b"", ("", "")),
+        (PAGE.encode(), ("", PAGE)),
+        (b"no \xff utf-8", ("", "no \ufffd utf-8")),
+        (b'{"error":{"message":"\xff"}}', ("", '{"error":{"message":"\ufffd"}}')),
+        (b'{"error":{"message":"\\ud800"}}', ("", '{"error":{"message":"\\ud800"}}')),
+        (b"x" * 5_000_000, ("", "x" * 300)),
+        (b'{"error":' + b"[" * 200_000, ("", '{"error":' + "[" * 291)),
+        (b'{"x":' + b"[" * 200_000, ("", '{"x":' + "[" * 295)),
+    ],
+    ids=["anthropic", "no-type", "no-message", "hollow", "oauth", "null", "other-json", "list",
+         "empty", "page", "no-utf-8", "no-utf-8-inside", "surrogate", "huge", "deep", "deep-aside"],
+)  # fmt: skip
+def test_read_error(body: bytes, read: tuple[str, str]) -> None:
+    assert read_error(body) == read
+
+
+@given(st.binary() | st.binary().map(lambda inner: b'{"error":{"type":"' + inner + b'"}}'))
+def test_no_body_makes_it_raise(body: bytes) -> None:
+    error_type, message = read_error(body)
+    assert len(error_type) + len(message) <= max(300, len(body))
+
+
+texts = st.text(st.characters(codec="utf-8"))
+
+
+@given(texts, texts, texts)
+def test_what_we_say_can_be_read(error_type: str, message: str, request_id: str) -> None:
+    assert read_error(error_body(error_type, message, request_id)) == (error_type, message)
+
+
+def test_our_errors_have_anthropics_form() -> None:
+    assert error_body("a", "b") == b'{"type":"error","error":{"type":"a","message":"b"}}'
+    assert error_body("a", "b", "r").endswith(b',"request_id":"r"}')
+
+
+# --- Failures
+
+
+def test_a_status_without_a_type_names_itself() -> None:
+    fields = ((b"retry-after", b"3"),)
+    found = Failure.of_status(418, b"short and stout", fields)
+    assert found == Failure(Where.STATUS, 418, "http_418", "short and stout", fields)
+
+
+def test_a_status_with_a_type() -> None:
+    assert Failure.of_status(400, error_body("a", "b")) == Failure(Where.STATUS, 400, "a", "b")
+
+
+@pytest.mark.parametrize(
+    ("data", "error_type", "message"),
+    [
+        (error_body("overloaded_error", "Overloaded"), "overloaded_error", "Overloaded"),
+        (b"nothing of the kind", "api_error", "nothing of the kind"),
+    ],
+    ids=["typed", "untyped"],
+)
+def test_an_error_event(data: bytes, error_type: str, message: str) -> None:
+    assert Failure.of_error_event(data) == Failure(Where.EVENT, None, error_type, message)
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_network_failure_knows_whether_upstream_may_have_seen_it(sent: bool) -> None:
+    failure = Failure.of_network("connect_error", "refused", sent=sent)
+    assert failure == Failure(Where.NETWORK, None, "connect_error", "refused", sent=sent)
+
+
+def test_by_default_upstream_may_have_seen_it() -> None:
+    assert Failure.of_network("cut", "reset").sent
+
+
+def test_headers_are_not_shown() -> None:
+    """They may name an organisation."""
+    assert "retry" not in repr(make_failure(429, LIMITED))

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurolink_mitm.core.headers import Fields
+from neurolink_mitm.core.quota import Classic, Quota, Window, limits_said, parse, runs_out_at
+from neurolink_mitm.core.record import iso
+from tests.fakes import NOW, make_failure
+
+HOUR = 3600.0
+SUBSCRIPTION = """
+anthropic-ratelimit-unified-status: allowed_warning
+anthropic-ratelimit-unified-5h-status: allowed
+anthropic-ratelimit-unified-5h-utilization: 0.35
+anthropic-ratelimit-unified-5h-reset: 1760003600
+anthropic-ratelimit-unified-7d-status: allowed_warning
+anthropic-ratelimit-unified-7d-utilization: 0.94
+anthropic-ratelimit-unified-7d-reset: 1760400000
+anthropic-ratelimit-unified-fallback-percentage: 0.8
+anthropic-ratelimit-unified-overage-status: rejected
+anthropic-ratelimit-unified-representative-claim: seven_day
+anthropic-ratelimit-unified-reset: 1760400000
+content-type: application/json
+"""
+KEY = """
+anthropic-ratelimit-requests-limit: 50
+anthropic-ratelimit-requests-remaining: 49
+anthropic-ratelimit-requests-reset: 2025-10-09T08:54:20Z
+anthropic-ratelimit-tokens-limit: 40000
+anthropic-ratelimit-tokens-remaining: 39000
+anthropic-ratelimit-tokens-reset: 2025-10-09T10:54:20+02:00
+anthropic-ratelimit-input-tokens-limit: 30000
+anthropic-ratelimit-output-tokens-remaining: 8000
+"""
+
+
+def fields(lines: str) -> Fields:
+    return make_failure(429, lines).headers
+
+
+def quota_of(lines: str) -> Quota:
+    found = parse(fields(lines), NOW)
+    assert found is not None
+    return found
+
+
+def five_hour(utilization: str = "0.5", **more: str) -> Window | None:
+    lines = {"utilization": utilization, **more}
+    return quota_of(
+        "\n".join(f"anthropic-ratelimit-unified-5h-{k}: {v}" for k, v in lines.items())
+    ).five_hour
+
+
+# --- Reading
+
+
+def test_a_subscription() -> None:
+    assert quota_of(SUBSCRIPTION) == Quota(
+        seen_at=NOW,
+        five_hour=Window(0.35, "allowed", 1760003600.0),
+        seven_day=Window(0.94, "allowed_warning", 1760400000.0),
+        status="allowed_warning",
+        claim="seven_day",
+        fallback=0.8,
+        overage="rejected",
+    )
+
+
+def test_an_api_key() -> None:
+    assert quota_of(KEY) == Quota(
+        seen_at=NOW,
+        classic={
+            "requests": Classic(50, 49, NOW + 60),
+            "tokens": Classic(40_000, 39_000, NOW + 60),
+            "input-tokens": Classic(30_000, None, None),
+            "output-tokens": Classic(None, 8000, None),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["", "content-type: text/html", "x-anthropic-ratelimit-unified-status: allowed"],
+    ids=["none", "others", "not-theirs"],
+)
+def test_headers_that_say_nothing_of_limits(lines: str) -> None:
+    assert parse(fields(lines), NOW) is None
+
+
+def test_names_are_read_in_any_case() -> None:
+    said = limits_said(fields("Anthropic-RateLimit-Unified-Status: Allowed"))
+    assert said == {"anthropic-ratelimit-unified-status": "Allowed"}
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["", "much", "nan", "NaN", "inf", "-inf", "1e400", "-0.1", "-1", "0x1", "1,5", "50%", "1e12"],
+)
+def test_what_is_no_share_is_left_out(number: str) -> None:
+    assert five_hour(number) is None
+
+
+@pytest.mark.parametrize(("number", "read"), [("0", 0), ("0.0", 0), ("1", 1), ("1.02", 1.02)])
+def test_shares(number: str, read: float) -> None:
+    """More than all can be used: requests under way at the end still count."""
+    assert five_hour(number) == Window(read)
+
+
+@pytest.mark.parametrize(
+    "reset", ["", "soon", "nan", "inf", "-1", "1760000000000", "900000000000", "1e11"]
+)
+def test_a_reset_that_is_no_moment_is_left_out(reset: str) -> None:
+    """Milliseconds among them: not every calendar goes that far."""
+    assert five_hour(reset=reset) == Window(0.5)
+
+
+@pytest.mark.parametrize(
+    "reset",
+    ["", "soon", "1760000000", "2025-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00",
+     "1969-12-31T23:59:59Z", "9999-12-31T23:59:59Z"],
+)  # fmt: skip
+def test_a_classic_reset_that_is_no_moment_is_left_out(reset: str) -> None:
+    lines = f"anthropic-ratelimit-requests-limit: 5\nanthropic-ratelimit-requests-reset: {reset}"
+    assert quota_of(lines).classic == {"requests": Classic(5)}
+
+
+def test_a_classic_reset_without_zone_is_utc() -> None:
+    lines = KEY.replace("08:54:20Z", "08:54:20")
+    assert quota_of(lines).classic["requests"].reset == NOW + 60
+
+
+@pytest.mark.parametrize("line", ["requests-reset: 2025-10-09T08:54:20Z", "cats-limit: 5"])
+def test_a_limit_of_which_nothing_is_known_is_left_out(line: str) -> None:
+    assert quota_of(f"anthropic-ratelimit-{line}") == Quota(NOW)
+
+
+names = st.sampled_from(
+    [line.partition(":")[0] for line in (SUBSCRIPTION + KEY).splitlines() if line]
+).map(str.encode)
+numbers = st.one_of(
+    *(s.map(str) for s in (st.floats(), st.floats(0, 1e13), st.integers(), st.datetimes()))
+)
+values = st.binary() | numbers.map(str.encode)
+
+
+@given(st.lists(st.tuples(names, values)).map(tuple))
+def test_no_headers_make_it_raise_and_each_time_can_be_shown(said: Fields) -> None:
+    found = parse(said, NOW)
+    assert (found is None) == (limits_said(said) == {})
+    if found is None:
+        return
+    for limit in (found.five_hour, found.seven_day, *found.classic.values()):
+        assert limit is None or limit.reset is None or iso(limit.reset)
+    for window in (found.five_hour, found.seven_day):
+        assert window is None or (window.utilization >= 0 and math.isfinite(window.utilization))
+
+
+# --- Meaning
+
+USED = Quota(NOW, Window(0.6, "", NOW + HOUR), Window(0.2, "", NOW + 5 * HOUR))
+
+
+def test_a_window_is_gone_once_its_reset_has_passed() -> None:
+    assert USED.current(USED.five_hour, NOW + HOUR - 1) == USED.five_hour
+    assert USED.current(USED.five_hour, NOW + HOUR) is None
+
+
+def test_a_window_without_reset_stays() -> None:
+    window = Window(0.6)
+    assert USED.current(window, NOW + 1000 * HOUR) == window
+
+
+def test_no_window_is_no_window() -> None:
+    assert USED.current(None, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("five", "seven", "fallback", "past"),
+    [
+        (0.49, 0.49, None, False),
+        (0.5, 0.0, None, True),
+        (0.0, 0.5, None, True),
+        (0.79, 0.79, 0.8, False),
+        (0.8, 0.0, 0.8, True),
+        (0.0, 0.0, 0.0, True),
+    ],
+    ids=["headroom", "5h-half", "7d-half", "below-the-header's", "at-the-header's", "zero"],
+)
+def test_past_fallback(five: float, seven: float, fallback: float | None, past: bool) -> None:
+    assert Quota(NOW, Window(five), Window(seven), fallback=fallback).past_fallback(NOW) is past
+
+
+def test_a_window_that_was_reset_is_not_past_it() -> None:
+    assert USED.past_fallback(NOW)
+    assert not USED.past_fallback(NOW + HOUR)
+
+
+def test_an_api_key_is_never_past_it() -> None:
+    assert not quota_of(KEY).past_fallback(NOW)
+
+
+@pytest.mark.parametrize(
+    ("hours", "after"), [(0, 1.0), (0.99, 1.0), (1, 5.0), (4.99, 5.0), (5, None)]
+)
+def test_the_next_reset(hours: float, after: float | None) -> None:
+    found = USED.next_reset(NOW + hours * HOUR)
+    assert found == (None if after is None else NOW + after * HOUR)
+
+
+def test_without_windows_there_is_no_next_reset() -> None:
+    assert replace(USED, five_hour=None, seven_day=Window(0.5)).next_reset(NOW) is None
+
+
+# --- Projection
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "at"),
+    [
+        ((NOW, 0.0), (NOW + 60, 0.5), NOW + 120),
+        ((NOW, 0.2), (NOW + 100, 0.4), NOW + 400),
+        ((NOW, 0.5), (NOW + 60, 1.0), NOW + 60),
+        ((NOW, 0.5), (NOW + 60, 1.2), NOW + 60),
+        ((NOW, 0.5), (NOW + 60, 0.5), None),
+        ((NOW, 0.5), (NOW + 60, 0.4), None),
+        ((NOW, 0.2), (NOW, 0.4), None),
+        ((NOW, 0.2), (NOW - 9, 0.4), None),
+    ],
+    ids=["half-a-minute", "slow", "used-up", "over", "idle", "less", "one-moment", "set-back"],
+)
+def test_runs_out_at(
+    first: tuple[float, float], last: tuple[float, float], at: float | None
+) -> None:
+    assert runs_out_at(first, last) == (None if at is None else pytest.approx(at))
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0.1, 1e6))
+def test_it_runs_out_no_sooner_than_now(before: float, after: float, seconds: float) -> None:
+    found = runs_out_at((NOW, before), (NOW + seconds, after))
+    assert (found is None) == (after <= before)
+    assert found is None or found >= NOW + seconds

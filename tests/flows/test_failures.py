@@ -1,0 +1,29 @@
+"""The rows of the failure policy are complete, and the page made from them is fresh."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from neurolink_mitm.core.errors import RULES, Failure, Where, classify
+from neurolink_mitm.sandbox import Reply
+from tests.flows.failures import ROWS, page
+
+
+def test_every_rule_of_an_error_status_has_a_row() -> None:
+    hit = {classify(failure(r.reply)).name for r in ROWS if r.reply.status >= 400}
+    assert hit >= {rule.name for rule in RULES if rule.where is Where.STATUS}
+
+
+def failure(reply: Reply) -> Failure:
+    """What the proxy makes of such an answer."""
+    kinds = {400: "invalid_request_error", 429: "rate_limit_error"}
+    kind = reply.error_type or kinds.get(reply.status, "api_error")
+    error = {"type": "error", "error": {"type": kind, "message": reply.message or ""}}
+    fields = tuple((k.encode(), v.encode()) for k, v in reply.headers.items() if v)
+    return Failure.of_status(reply.status, reply.body or json.dumps(error).encode(), fields)
+
+
+def test_page_is_fresh() -> None:
+    written = (Path(__file__).parents[2] / "docs" / "failures.md").read_text()
+    assert written == page(), "run: python -m tests.flows.failures > docs/failures.md"

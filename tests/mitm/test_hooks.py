@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from mitmproxy import http
+from mitmproxy.hooks import all_hooks
+from mitmproxy.test import tflow
+
+from neurolink_mitm.core.exchange import Reply
+from neurolink_mitm.mitm.hooks import (
+    EXCHANGE,
+    AttemptFailedHook,
+    AttemptHook,
+    error_response,
+    exchange_of,
+    json_response,
+)
+from tests.fakes import make_exchange
+
+
+@pytest.mark.parametrize(
+    ("hook", "name"), [(AttemptHook, "attempt"), (AttemptFailedHook, "attempt_failed")]
+)
+def test_an_addon_hears_it_by_its_name_and_gets_the_flow(
+    hook: type[AttemptHook], name: str
+) -> None:
+    flow = tflow.tflow()
+    assert hook(flow).name == name
+    assert hook(flow).args() == [flow]
+    assert all_hooks[name] is hook
+
+
+def test_the_record_of_a_flow() -> None:
+    flow, exchange = tflow.tflow(), make_exchange()
+    flow.metadata[EXCHANGE] = exchange
+    assert exchange_of(flow) is exchange
+
+
+@pytest.mark.parametrize(
+    "metadata", [{}, {EXCHANGE: None}, {EXCHANGE: {"requestId": "req_1"}}],
+    ids=["none", "null", "finished"],
+)  # fmt: skip
+def test_a_flow_without_record(metadata: dict[str, object]) -> None:
+    flow = tflow.tflow()
+    flow.metadata.update(metadata)
+    assert exchange_of(flow) is None
+
+
+def test_an_answer_of_our_own() -> None:
+    response = json_response(200, b'{"a":1}')
+    assert (response.status_code, response.content) == (200, b'{"a":1}')
+    assert dict(response.headers) == {"content-type": "application/json", "content-length": "7"}
+
+
+def test_an_error_of_our_own() -> None:
+    response = error_response(Reply(404, "not_found_error", "no such path"), "req_1")
+    assert response.status_code == 404
+    assert json.loads(response.content or b"") == {
+        "type": "error",
+        "error": {"type": "not_found_error", "message": "no such path"},
+        "request_id": "req_1",
+    }
+
+
+def test_an_error_without_a_request_names_none() -> None:
+    response = error_response(Reply(400, "invalid_request_error", "why"))
+    assert "request_id" not in json.loads(response.content or b"")
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(None, None), (0, "0"), (7, "7")])
+def test_an_error_says_when_to_come_back(seconds: int | None, told: str | None) -> None:
+    response = error_response(Reply(429, "rate_limit_error", "why", retry_after=seconds))
+    assert response.headers.get("retry-after") == told
+
+
+def test_any_text_can_be_an_error() -> None:
+    response = error_response(Reply(400, "invalid_request_error", 'quote " \n \x00 \u00e9'))
+    assert json.loads(response.content or b"")["error"]["message"] == 'quote " \n \x00 \u00e9'
+
+
+def test_each_error_is_an_answer_of_its_own() -> None:
+    reply = Reply(400, "invalid_request_error", "why")
+    first, second = error_response(reply), error_response(reply)
+    first.headers["x-neurolink-request-id"] = "req_1"
+    assert isinstance(second, http.Response)
+    assert "x-neurolink-request-id" not in second.headers

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+from mitmproxy import exceptions, http, options
+from mitmproxy.test import tflow
+
+from neurolink_mitm.mitm.hooks import AttemptHook
+from neurolink_mitm.mitm.lean import LeanMaster, UpstreamTls
+
+
+def nothing() -> None:
+    """What an addon does that only listens."""
+
+
+def fail() -> None:
+    raise ValueError("broken addon")
+
+
+def halt() -> None:
+    raise exceptions.AddonHalt
+
+
+class Addon:
+    """Notes its name in `heard` when it hears `attempt`, then does something."""
+
+    def __init__(self, name: str, heard: list[str], does: Callable[[], None] = nothing) -> None:
+        self.name = name
+        self.heard = heard
+        self.does = does
+
+    def attempt(self, flow: http.HTTPFlow) -> None:
+        self.heard.append(self.name)
+        self.does()
+
+
+class AwaitedAddon(Addon):
+    """The same, as a coroutine."""
+
+    async def attempt(self, flow: http.HTTPFlow) -> None:  # type: ignore[override]
+        super().attempt(flow)
+
+
+class Group:
+    """An addon of addons."""
+
+    def __init__(self, *addons: object) -> None:
+        self.addons = addons
+
+
+class Deaf:
+    """Hears something else."""
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        raise AssertionError("this was not for me")
+
+
+@pytest.fixture
+async def master() -> LeanMaster:
+    return LeanMaster(options.Options())
+
+
+@pytest.fixture
+def heard() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def hook() -> AttemptHook:
+    return AttemptHook(tflow.tflow())
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [
+        (record.getMessage(), str(record.exc_info and record.exc_info[1]))
+        for record in caplog.records
+        if record.levelno == logging.ERROR
+    ]
+
+
+async def test_it_has_only_what_a_proxy_needs(master: LeanMaster) -> None:
+    assert list(master.addons.lookup) == ["core", "proxyserver", "nextlayer", "upstreamtls"]
+
+
+async def test_towards_clients_there_is_no_tls(master: LeanMaster) -> None:
+    """All of TlsConfig would make an authority, and write its key to ~/.mitmproxy."""
+    assert {name for name in dir(UpstreamTls) if not name.startswith("_")} == {
+        "load",
+        "tls_start_server",
+    }
+
+
+# --- on the spot
+
+
+async def test_handlers_run_in_the_order_of_their_addons(
+    master: LeanMaster, heard: list[str], hook: AttemptHook
+) -> None:
+    master.addons.add(Addon("a", heard), Deaf(), Addon("b", heard))
+    assert master.addons.run_now(hook)
+    assert heard == ["a", "b"]
+
+
+async def test_addons_of_addons_are_heard_in_their_place(
+    master: LeanMaster, heard: list[str], hook: AttemptHook
+) -> None:
+    master.addons.add(
+        Addon("a", heard), Group(Addon("b", heard), Addon("c", heard)), Addon("d", heard)
+    )
+    master.addons.run_now(hook)
+    assert heard == ["a", "b", "c", "d"]
+
+
+async def test_a_hook_that_nobody_hears_has_been_run(master: LeanMaster, hook: AttemptHook) -> None:
+    assert master.addons.run_now(hook)
+
+
+async def test_if_one_has_to_be_awaited_none_is_run(
+    master: LeanMaster, heard: list[str], hook: AttemptHook
+) -> None:
+    master.addons.add(Addon("a", heard), AwaitedAddon("b", heard))
+    assert not master.addons.run_now(hook)
+    assert heard == []
+
+
+async def test_an_addons_fault_is_logged_and_the_next_still_runs(
+    master: LeanMaster, heard: list[str], hook: AttemptHook, caplog: pytest.LogCaptureFixture
+) -> None:
+    master.addons.add(Addon("a", heard, fail), Addon("b", heard))
+    assert master.addons.run_now(hook)
+    assert heard == ["a", "b"]
+    assert errors(caplog) == [("Addon error in attempt", "broken addon")]
+
+
+async def test_a_halt_stops_the_others(
+    master: LeanMaster, heard: list[str], hook: AttemptHook, caplog: pytest.LogCaptureFixture
+) -> None:
+    master.addons.add(Addon("a", heard, halt), Addon("b", heard))
+    assert master.addons.run_now(hook)
+    assert heard == ["a"]
+    assert errors(caplog) == []
+
+
+# --- who comes and goes
+
+
+async def test_whoever_comes_later_is_heard(
+    master: LeanMaster, heard: list[str], hook: AttemptHook
+) -> None:
+    master.addons.add(Addon("a", heard))
+    master.addons.run_now(hook)
+    master.addons.add(Addon("b", heard))
+    master.addons.run_now(hook)
+    assert heard == ["a", "a", "b"]
+
+
+async def test_whoever_has_gone_is_not_heard(
+    master: LeanMaster, heard: list[str], hook: AttemptHook
+) -> None:
+    gone = Addon("a", heard)
+    master.addons.add(gone, Addon("b", heard))
+    master.addons.run_now(hook)
+    master.addons.remove(gone)
+    master.addons.run_now(hook)
+    assert heard == ["a", "b", "b"]
+
+
+async def test_when_the_one_to_be_awaited_has_gone_the_others_run(
+    master: LeanMaster, heard: list[str], hook: AttemptHook
+) -> None:
+    gone = AwaitedAddon("a", heard)
+    master.addons.add(gone, Addon("b", heard))
+    assert not master.addons.run_now(hook)
+    master.addons.remove(gone)
+    assert master.addons.run_now(hook)
+    assert heard == ["b"]
+
+
+async def test_when_one_to_be_awaited_comes_none_is_run(
+    master: LeanMaster, heard: list[str], hook: AttemptHook
+) -> None:
+    master.addons.add(Addon("a", heard))
+    assert master.addons.run_now(hook)
+    master.addons.add(AwaitedAddon("b", heard))
+    assert not master.addons.run_now(hook)
+    assert heard == ["a"]
+
+
+# --- awaited
+
+
+async def test_handlers_are_awaited_in_order(
+    master: LeanMaster, heard: list[str], hook: AttemptHook
+) -> None:
+    master.addons.add(AwaitedAddon("a", heard), Addon("b", heard), AwaitedAddon("c", heard))
+    await master.addons.trigger_event(hook)
+    assert heard == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("kind", [Addon, AwaitedAddon])
+async def test_a_fault_of_one_that_is_awaited_is_logged_and_the_next_still_runs(
+    master: LeanMaster,
+    heard: list[str],
+    hook: AttemptHook,
+    caplog: pytest.LogCaptureFixture,
+    kind: type[Addon],
+) -> None:
+    master.addons.add(kind("a", heard, fail), AwaitedAddon("b", heard))
+    await master.addons.trigger_event(hook)
+    assert heard == ["a", "b"]
+    assert errors(caplog) == [("Addon error in attempt", "broken addon")]
+
+
+@pytest.mark.parametrize("kind", [Addon, AwaitedAddon])
+async def test_a_halt_of_one_that_is_awaited_stops_the_others(
+    master: LeanMaster, heard: list[str], hook: AttemptHook, kind: type[Addon]
+) -> None:
+    master.addons.add(kind("a", heard, halt), AwaitedAddon("b", heard))
+    await master.addons.trigger_event(hook)
+    assert heard == ["a"]
+
+
+async def test_a_lifecycle_is_its_event_alone(
+    master: LeanMaster, heard: list[str], hook: AttemptHook
+) -> None:
+    """The parent tells everybody of an `update` as well."""
+
+    class Watcher:
+        def update(self, flows: object) -> None:
+            heard.append("update")
+
+    master.addons.add(Addon("a", heard), Watcher())
+    await master.addons.handle_lifecycle(hook)
+    assert heard == ["a"]
