@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+import logging
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from neurolink_mitm.adapters.pool_memory import (
+    PoolMemory,
+    read_cooldowns,
+    read_quotas,
+    write_cooldowns,
+)
+from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.pool import Remembered
+from neurolink_mitm.core.quota import Classic, Quota, Window
+
+COOLDOWNS = {
+    "anthropic:a": Remembered("0123456789ab", {"*": Cooldown(2, 10.0, 40.0, "rate limit")})
+}
+QUOTAS = {
+    "anthropic:a": Quota(
+        seen_at=5.0,
+        five_hour=Window(0.5, "allowed", 99.0),
+        claim="five_hour",
+        classic={"requests": Classic(10.0, 9.0, 60.0)},
+    )
+}
+
+
+@pytest.fixture
+def cooldowns(tmp_path: Path) -> Path:
+    return tmp_path / "cooldowns.json"
+
+
+@pytest.fixture
+def quotas(tmp_path: Path) -> Path:
+    return tmp_path / "account-quotas.json"
+
+
+@pytest.fixture
+def memory(cooldowns: Path, quotas: Path) -> Iterator[PoolMemory]:
+    memory = PoolMemory(cooldowns, quotas, every=3600)
+    yield memory
+    memory.close()
+
+
+def until(reached: Callable[[], bool]) -> None:
+    """Looks again and again, for ten seconds at most."""
+    pause = threading.Event()
+    for _ in range(1000):
+        if reached():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it did not happen within ten seconds")
+
+
+def test_what_is_written_is_read(memory: PoolMemory, cooldowns: Path, quotas: Path) -> None:
+    memory.cooldowns(COOLDOWNS)
+    memory.quotas(QUOTAS)
+    memory.close()
+    assert read_cooldowns(cooldowns) == COOLDOWNS
+    assert read_quotas(quotas) == QUOTAS
+
+
+def test_cooldowns_are_written_at_once(memory: PoolMemory, cooldowns: Path) -> None:
+    memory.cooldowns(COOLDOWNS)
+    until(cooldowns.exists)
+    assert read_cooldowns(cooldowns) == COOLDOWNS
+
+
+def test_quotas_are_written_now_and_then(memory: PoolMemory, quotas: Path) -> None:
+    """The first at once; what follows waits for its time, or for the end."""
+    memory.quotas({})
+    until(quotas.exists)
+    memory.quotas(QUOTAS)
+    memory.cooldowns(COOLDOWNS)  # written meanwhile: the thread is not asleep
+    until(lambda: quotas.with_name("cooldowns.json").exists())
+    assert read_quotas(quotas) == {}
+    memory.close()
+    assert read_quotas(quotas) == QUOTAS
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077], ids=oct)
+def test_files_are_the_owners_only(memory: PoolMemory, cooldowns: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        memory.cooldowns(COOLDOWNS)
+        memory.close()
+    finally:
+        os.umask(before)
+    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in cooldowns.parent.iterdir()}
+    assert set(modes.values()) == {0o600}, modes
+
+
+def test_no_file_is_no_memory(cooldowns: Path, quotas: Path) -> None:
+    assert read_cooldowns(cooldowns) == {}
+    assert read_quotas(quotas) == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"accounts": 3}'], ids=repr)
+def test_broken_file_is_set_aside(
+    cooldowns: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    cooldowns.write_bytes(content)
+    assert read_cooldowns(cooldowns) == {}
+    [aside] = cooldowns.parent.glob("cooldowns.json.corrupt-*")
+    assert aside.read_bytes() == content
+    assert not cooldowns.exists()
+    assert aside.name in caplog.text
+
+
+def test_failing_disk_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    blocked = tmp_path / "cooldowns.json"
+    blocked.mkdir()  # nothing can be renamed onto it
+    memory = PoolMemory(blocked, blocked.with_name("quotas.json"), every=0)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            memory.cooldowns(COOLDOWNS)
+        memory.close()
+    assert len(caplog.records) == 1
+    assert "can't be written" in caplog.text
+
+
+def test_commands_write_the_same(cooldowns: Path) -> None:
+    write_cooldowns(cooldowns, COOLDOWNS)
+    assert read_cooldowns(cooldowns) == COOLDOWNS
+    assert json.loads(cooldowns.read_text())["version"] == 1
