@@ -20,9 +20,10 @@ from mitmproxy.proxy.layers.http import (
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import RequestProtocolError, ResponseData
 
+from neurolink_mitm.mitm.bounded_stream import TimeIsUp
 from neurolink_mitm.mitm.compat import CLIENT_LEFT
 from neurolink_mitm.mitm.front import Front
-from neurolink_mitm.mitm.pool_stream import GetUpstream, PoolStream, TimeIsUp
+from neurolink_mitm.mitm.pool_stream import GetUpstream, PoolStream
 
 CLIENT_PATIENCE = 60.0
 """Seconds without a byte after which a client that has sent half a request is hung up on."""

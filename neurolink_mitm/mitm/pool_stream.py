@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -27,14 +26,10 @@ from mitmproxy.proxy.layers.http import (
     DropStream,
     GetHttpConnection,
     HttpErrorHook,
-    HttpRequestHeadersHook,
     HttpRequestHook,
     HttpResponseHeadersHook,
-    HttpResponseHook,
-    HttpStream,
     SendHttp,
 )
-from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._events import (
     RequestData,
     RequestEndOfMessage,
@@ -49,6 +44,7 @@ from mitmproxy.proxy.layers.http._events import (
 from neurolink_mitm.core import headers
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Deliver, Exchange, Kind, Outcome, Pause, Reply, Try
+from neurolink_mitm.mitm.bounded_stream import BoundedStream, Commands
 from neurolink_mitm.mitm.compat import CANCEL
 from neurolink_mitm.mitm.hooks import (
     AttemptFailedHook,
@@ -60,18 +56,8 @@ from neurolink_mitm.mitm.hooks import (
 if TYPE_CHECKING:
     from neurolink_mitm.mitm.pool_layer import PoolLayer
 
-MAX_BODY = 64 * 1024 * 1024
 GRACE = 2.0
 """Seconds after the first event at which the client gets to see it, content or not."""
-DISCARD = 30.0
-"""Seconds a client may go on sending a body that has been refused."""
-
-Commands = CommandGenerator[None]
-
-
-@dataclass
-class TimeIsUp(HttpEvent):
-    """The moment that a stream waited for (`wake_at`) has come."""
 
 
 @dataclass(eq=False)
@@ -84,19 +70,15 @@ class GetUpstream(GetHttpConnection):
         return super().connection_spec_matches(connection) and connection.error is None
 
 
-class PoolStream(HttpStream):
+class PoolStream(BoundedStream):
     """See the module. States are methods, as in the parent; `wake_at` and `_on_time` are the one pending timeout."""
 
     received: http.Request
     exchange: Exchange
 
     def __init__(self, context: Context, stream_id: int, pool: PoolLayer) -> None:
-        super().__init__(context, stream_id)
-        self.pool = pool
-        self.wake_at = math.inf
+        super().__init__(context, stream_id, pool)
         self.connecting: GetUpstream | None = None
-        self._on_time: Callable[[], Commands] = self._nothing
-        self._total_until = math.inf
         self._last_data = 0.0
         self._held: list[bytes] = []
         self._upstream: Connection | None = None
@@ -106,52 +88,10 @@ class PoolStream(HttpStream):
         if isinstance(event, (ResponseData, ResponseHeaders, ResponseEndOfMessage)):
             if self.server_state != self.state_done:  # else the late word of an attempt given up
                 yield from self.server_state(event)
-        elif isinstance(event, TimeIsUp):
-            yield from self._on_time()
         else:
             yield from super()._handle_event(event)
 
     # The client's request
-
-    def check_body_size(self, request: bool) -> CommandGenerator[bool]:
-        """In place of the parent's, which answers with a page of HTML. Upstream's answers aren't collected here."""
-        if request and self._expected_size() > MAX_BODY:
-            yield from self._refuse_body()
-            return True
-        return False
-
-    def _refuse_body(self) -> Commands:
-        if not self.request_body_buf:
-            yield HttpRequestHeadersHook(self.flow)  # nobody has seen this flow yet
-        self.request_body_buf.clear()
-        self.client_state = self.state_discard
-        limit = f"the request body is over {MAX_BODY // 1024 // 1024} MB"
-        self.flow.response = error_response(Reply(413, "request_too_large", limit))
-        self.flow.response.headers["connection"] = "close"
-        yield HttpResponseHook(self.flow)
-        client, response = self.context.client, self.flow.response
-        yield SendHttp(ResponseHeaders(self.stream_id, response, False), client)
-        yield SendHttp(ResponseData(self.stream_id, response.raw_content or b""), client)
-        yield SendHttp(ResponseEndOfMessage(self.stream_id), client)
-        yield from self._wake_in(DISCARD, self._close_client)
-
-    def _expected_size(self) -> int:
-        if self.request_body_buf:
-            return len(self.request_body_buf)
-        announced = self.flow.request.headers.get("content-length", "0")
-        return int(announced) if announced.isdigit() else 0
-
-    def state_discard(self, event: events.Event) -> Commands:
-        """The request was refused before its end; hanging up at once could cost the client our answer."""
-        if isinstance(event, RequestEndOfMessage):
-            self.wake_at = math.inf
-            self.flow.live = False
-            yield DropStream(self.stream_id)
-
-    def _close_client(self) -> Commands:
-        yield SendHttp(
-            ResponseProtocolError(self.stream_id, "discarded enough", CANCEL), self.context.client
-        )
 
     def state_consume_request_body(self, event: events.Event) -> Commands:
         if not isinstance(event, RequestEndOfMessage):
@@ -466,14 +406,6 @@ class PoolStream(HttpStream):
         if self._upstream is not None:
             self.pool.forget(self._upstream)
             self._upstream = None
-
-    def _wake_in(self, seconds: float, then: Callable[[], Commands]) -> Commands:
-        self._on_time = then
-        self.wake_at = min(time.monotonic() + seconds, self._total_until)
-        yield from self.pool.wake(self.wake_at)
-
-    def _nothing(self) -> Commands:
-        yield from ()
 
     def _for_client(self, head: http.Response) -> http.Response:
         """A copy for the client: mitmproxy still reads upstream's connection headers from the original."""
