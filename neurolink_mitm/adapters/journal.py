@@ -33,7 +33,8 @@ class FileJournal:
     def __init__(self, directory: Path, backlog: int = BACKLOG) -> None:
         self.directory = directory
         self.lost = 0
-        self._rows: queue.Queue[Row | None] = queue.Queue(backlog)
+        self._backlog = backlog
+        self._rows: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
         self._failing = False
         self._files: dict[str, tuple[str, BinaryIO]] = {}
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
@@ -47,16 +48,13 @@ class FileJournal:
 
     def close(self, timeout: float = 5.0) -> None:
         """Write what is left, within `timeout` seconds."""
-        try:
-            self._rows.put(None, timeout=timeout)
-        except queue.Full:
-            return
+        self._rows.put(None)
         self._thread.join(timeout)
 
     def _put(self, row: Row) -> None:
-        try:
-            self._rows.put_nowait(row)
-        except queue.Full:
+        if self._rows.qsize() < self._backlog:
+            self._rows.put(row)
+        else:
             self.lost += 1
 
     def _run(self) -> None:
