@@ -21,7 +21,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.adapters.pool_memory import NoMemory, PoolMemory, read_cooldowns, read_quotas
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
-from neurolink_mitm.adapters.system import SystemChance, SystemClock
+from neurolink_mitm.adapters.system import SystemChance, SystemClock, free_port
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
 from neurolink_mitm.core.access import is_loopback
 from neurolink_mitm.core.accounts import Account, build_pool, unused_settings
@@ -36,6 +36,8 @@ from neurolink_mitm.mitm.data_plane import MODE, OPTIONS, DataPlane
 from neurolink_mitm.ports import Runtime
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 55669
+WEB_PORT = 8081
+"""mitmweb's own; where another runs already, the page is on a free one."""
 
 Stack = Callable[[Runtime], Sequence[object]]
 
@@ -173,7 +175,11 @@ def _options(settings: Settings, home: Home) -> dict[str, Any]:
         "listen_port": settings.port,
     }
     if settings.inspect:
-        chosen |= {"web_open_browser": False, "confdir": str(home.root / "mitmproxy")}
+        chosen |= {
+            "web_open_browser": False,
+            "web_port": free_port("127.0.0.1", WEB_PORT),
+            "confdir": str(home.root / "mitmproxy"),
+        }
     return chosen
 
 

@@ -8,7 +8,6 @@ from types import FrameType
 
 import click
 import psutil
-from rich.console import Console
 
 from bench.children import ROOT, StartError
 from soak import checks, report
@@ -45,7 +44,7 @@ def main(seconds: float, clients: int, seed: int | None, path: Path) -> None:
     verdicts = checks.verdicts(course.evidence)
     result = report.make_report(plan, course, verdicts, time.monotonic() - started)
     report.write_json(result, path)
-    report.show(result, Console(soft_wrap=True))
+    report.show(result, report.make_console())
     sys.exit(0 if result.met else 1)
 
 

@@ -94,8 +94,12 @@ class Crowd:
         self._numbers = itertools.count(1)
 
     async def ask_once(self) -> None:
-        """What the proxy opens with its first request (log files, say) it keeps."""
-        await self._visit(self._chances[0], time.monotonic() + 0.001)
+        """A first request: what the proxy opens with it (log files, say) stays open."""
+        request = Request(next(self._numbers), str(uuid.UUID(int=1)), True, _SIZES[0], None)
+        told, connection = await self._ask(request, None, self._chances[0])
+        self.told.append(told)
+        if connection:
+            await connection.close()
 
     async def ask_until(self, end: float) -> None:
         """Nobody begins a request after `end` (monotonic seconds); those under way are waited for."""

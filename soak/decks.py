@@ -49,7 +49,7 @@ def error_late(chance: Random) -> Reply:
 Card = Callable[[Random], Reply]
 
 FAILURES: tuple[tuple[int, Card], ...] = (
-    (3, limited),
+    (2, limited),
     (5, lambda chance: Reply(529)),
     (4, lambda chance: Reply(500)),
     (2, lambda chance: Reply(hang_up=True)),

@@ -22,7 +22,6 @@ class RequestRow(msgspec.Struct, rename="camel"):
     attempts: int
     outcome: str
     response_status: int | None
-    why: str
 
 
 class AttemptRow(msgspec.Struct, rename="camel"):
@@ -31,7 +30,7 @@ class AttemptRow(msgspec.Struct, rename="camel"):
     timestamp: datetime
     request_id: str
     attempt: int
-    account: str
+    account: str | None
     response_status: int | None
     error_type: str | None
     duration_ms: float
@@ -73,7 +72,11 @@ class Level:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the checks look at. `ledgers` are the ids of the requests that each upstream received."""
+    """All that the checks look at.
+
+    `ledgers` are the ids of the requests that each upstream received, by account; `said` is what
+    the proxy wrote to its standard output and error.
+    """
 
     told: Sequence[Told]
     requests: Sequence[RequestRow]

@@ -104,8 +104,20 @@ def proxy(accounts: Sequence[Upstream], home: Path) -> Iterator[Proxy]:
         "CLAUDE_CONFIG_DIR": str(home / "claude"),
         **{_variable(account): account.credential for account in accounts},
     }
-    with child("the proxy", command, home, lambda: _is_healthy(port), settings) as pid:
+    with (
+        child("the proxy", command, home, lambda: _is_healthy(port), settings) as pid,
+        _warden(pid, home / "warden"),
+    ):
         yield Proxy(pid, port, home / "neurolink" / "logs", home / "output.log")
+
+
+@contextmanager
+def _warden(pid: int, home: Path) -> Iterator[None]:
+    """The proxy, unlike an upstream, does not look whether the soak lives."""
+    home.mkdir()
+    command = [sys.executable, "-m", "soak.warden", str(pid)]
+    with child("the warden", command, home, lambda: True, stdin=subprocess.PIPE):
+        yield
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from soak.checks import Verdict
 from soak.evidence import Level
 from soak.run import KINDS, WARM_UP, Course, Plan
 
+_WIDTH = 120
+
 
 @dataclass(frozen=True)
 class Report:
@@ -53,7 +55,7 @@ def make_report(plan: Plan, course: Course, verdicts: Sequence[Verdict], seconds
         endings=_counts(told.ending for told in seen.told),
         statuses=_counts(str(told.status or "none") for told in seen.told),
         upstream=_counts(row.kind for row in seen.attempts),
-        cooldowns=_counts(row.account for row in seen.attempts if row.cooldown_ms),
+        cooldowns=_counts(str(row.account) for row in seen.attempts if row.cooldown_ms),
         seconds_p50=round(percentile(times, 50), 3),
         seconds_p99=round(percentile(times, 99), 3),
         at_start=seen.at_start,
@@ -67,6 +69,13 @@ def make_report(plan: Plan, course: Course, verdicts: Sequence[Verdict], seconds
 def _counts(words: Iterable[str]) -> dict[str, int]:
     """The most frequent first."""
     return dict(Counter(words).most_common())
+
+
+def make_console() -> Console:
+    """Rich on a terminal, plain in a pipe, and wide enough for the table."""
+    console = Console()
+    console.width = max(console.width, _WIDTH)
+    return console
 
 
 def write_json(report: Report, path: Path) -> None:
@@ -93,12 +102,14 @@ def _summary(report: Report) -> str:
         f"{sum(report.cooldowns.values())} cooldowns, in {report.seconds:.0f} s; "
         f"seed {plan.seed}, Python {found['python']}, mitmproxy {found['mitmproxy']}\n"
         f"answers p50 {report.seconds_p50:.2f} s, p99 {report.seconds_p99:.2f} s; "
-        f"status {_listed(report.statuses)}; peak RSS {report.peak_rss_mb:.1f} MB\n"
+        f"peak RSS {report.peak_rss_mb:.1f} MB\n"
+        f"clients saw: {_listed(report.statuses)}\n"
+        f"attempts were: {_listed(report.upstream)}\n"
     )
 
 
 def _listed(counts: dict[str, int]) -> str:
-    return ", ".join(f"{word} x {count}" for word, count in counts.items())
+    return ", ".join(f"{count} x {word}" for word, count in counts.items())
 
 
 def _table(verdicts: Sequence[Verdict]) -> Table:

@@ -1,10 +1,12 @@
-"""The clock and the dice of this machine."""
+"""The clock, the dice and the ports of this machine."""
 
 from __future__ import annotations
 
 import os
 import random
+import socket
 import time
+from contextlib import suppress
 
 
 class SystemClock:
@@ -25,3 +27,11 @@ class SystemChance:
 
     def jitter(self) -> float:
         return random.random()
+
+
+def free_port(host: str, wanted: int) -> int:
+    """`wanted`, or any other where that is taken."""
+    for port in (wanted, 0):
+        with suppress(OSError), socket.create_server((host, port)) as found:
+            return int(found.getsockname()[1])
+    return wanted

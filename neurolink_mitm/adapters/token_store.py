@@ -1,24 +1,37 @@
-"""Logins and keys on disk: `tokens.json` and the legacy `anthropic-credentials.json`, read only."""
+"""Logins and keys at rest: `tokens.json` (or the keyring) and the legacy `anthropic-credentials.json`.
+
+Every change is made under a lock between processes, on what is read within it.
+"""
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Callable
+import hashlib
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
-from neurolink_mitm.adapters.home import OPEN_TO_OTHERS, Home
-from neurolink_mitm.core.stored import StoredAccount, parse_legacy, parse_token_store
+from filelock import FileLock
+
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.pool_memory import locked
+from neurolink_mitm.adapters.token_vault import LARGEST, FileVault, KeyringVault, Vault
+from neurolink_mitm.core.oauth import Tokens
+from neurolink_mitm.core.stored import (
+    LEGACY_LABEL,
+    StoredAccount,
+    parse_legacy,
+    parse_token_store,
+)
+from neurolink_mitm.core.token_document import TokenDocument
+
+__all__ = ["LARGEST", "Credentials", "TokenStore", "TokenStoreError", "open_store"]
 
 T = TypeVar("T")
-LARGEST = 4_000_000
-"""Bytes; thousands of accounts."""
 
 
 class TokenStoreError(Exception):
-    """Stored credentials are there but can't be used; one line that names the file.
+    """Stored credentials are there but can't be used, or can't be written; one line that names the place.
 
     It is an exception, not an empty pool: falling through to the environment's key would spend
     money where a subscription was meant.
@@ -35,38 +48,125 @@ class Credentials:
 
 
 class TokenStore:
-    """The credentials of one home directory."""
+    """The credentials of one home directory. All methods block for as long as the disk does."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(
+        self, home: Home, vault: Vault | None = None, now: Callable[[], float] = time.time
+    ) -> None:
         self._home = home
+        self._vault = vault or FileVault(home.tokens)
+        self._now = now
 
     def read(self) -> Credentials:
         """Missing files hold nothing; broken or unreadable ones raise `TokenStoreError`."""
-        warnings: list[str] = []
-        stored = _read(self._home.tokens, parse_token_store, warnings)
-        legacy = _read(self._home.legacy_credentials, parse_legacy, warnings)
-        return Credentials(stored or (), legacy, tuple(warnings))
+        legacy_file = FileVault(self._home.legacy_credentials)
+        stored = _read(self._vault, parse_token_store)
+        legacy = _read(legacy_file, parse_legacy)
+        warnings = (self._vault.warning(), legacy_file.warning())
+        return Credentials(stored or (), legacy, tuple(each for each in warnings if each))
+
+    def save(self, login: StoredAccount) -> None:
+        """Add a login, or put it in the place of what has its label; it then stands as new.
+
+        Raises `ValueError` for a label or token that couldn't be read back.
+        """
+        self._change(lambda document: document.put(login, self._now()))
+
+    def replace_tokens(self, label: str, tokens: Tokens) -> None:
+        """New tokens of the same login. The account's failures are forgotten."""
+        if not self._change(lambda document: document.replace_tokens(label, tokens)):
+            raise TokenStoreError(f"{self._vault.name} has no account {label!r}")
+
+    def remove(self, label: str) -> bool:
+        """Whether there was such an account. The legacy file goes with the label it is known by."""
+        removed = self._change(lambda document: document.remove(label))
+        return (label == LEGACY_LABEL and self._remove_legacy()) or removed
+
+    def disable(self, label: str, reason: str, at: float) -> bool:
+        """It takes no requests until a login or `enable`. Whether there is such an account."""
+        return self._change(lambda document: document.disable(label, reason, at))
+
+    def enable(self, label: str) -> bool:
+        """Take the mark and the failures away. Whether there is such an account."""
+        return self._change(lambda document: document.enable(label))
+
+    def note_failure(self, label: str) -> int:
+        """One more failed refresh in a row; how many that makes. 0 without such an account."""
+        return self._change(lambda document: document.note_failure(label))
+
+    def failures(self, label: str) -> int:
+        """Failed refreshes in a row."""
+        return _read(self._vault, lambda data: TokenDocument(data).failures(label)) or 0
+
+    def refresh_lock(self, label: str) -> FileLock:
+        """Held by whoever refreshes this account, in any process. May be released by any thread.
+
+        Raises `OSError` when it is taken and can't be.
+        """
+        # a label may hold what a file name can't
+        name = hashlib.sha256(label.encode()).hexdigest()[:16]
+        path = self._home.root / f".refresh-{name}.lock"
+        return FileLock(path, mode=0o600, thread_local=False)
+
+    def _change(self, change: Callable[[TokenDocument], T]) -> T:
+        """Read, change, write, with the lock. What was not changed is not written."""
+        try:
+            self._home.create()
+            with locked(self._home.tokens):
+                document = self._document()
+                before = document.encode(0)
+                result = change(document)
+                if document.encode(0) != before:
+                    self._vault.replace(document.encode(self._now()))
+                return result
+        except OSError as e:
+            raise TokenStoreError(f"can't write {self._vault.name}: {e.strerror or e}") from e
+
+    def _document(self) -> TokenDocument:
+        try:
+            return TokenDocument(self._vault.load())
+        except ValueError as e:
+            aside = self._vault.set_aside(self._now())
+            raise TokenStoreError(
+                f"{self._vault.name} is broken ({e}) and was set aside as {aside}:"
+                " repair it and put it back, or log in again"
+            ) from e
+
+    def _remove_legacy(self) -> bool:
+        try:
+            self._home.legacy_credentials.unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as e:
+            raise TokenStoreError(
+                f"can't remove {self._home.legacy_credentials}: {e.strerror}"
+            ) from e
+        return True
 
 
-def _read(path: Path, parse: Callable[[bytes], T], warnings: list[str]) -> T | None:
+def open_store(
+    home: Home, environ: Mapping[str, str], now: Callable[[], float] = time.time
+) -> TokenStore:
+    """The store that `NEUROLINK_TOKEN_STORE` names: `file` (the default) or `keyring`.
+
+    Raises `TokenStoreError`.
+    """
+    kind = environ.get("NEUROLINK_TOKEN_STORE", "").strip().lower() or "file"
+    if kind == "file":
+        return TokenStore(home, now=now)
+    if kind != "keyring":
+        raise TokenStoreError(f"NEUROLINK_TOKEN_STORE must be file or keyring, got {kind!r}")
     try:
-        data, mode = _content(path)
-        parsed = parse(data)
-    except FileNotFoundError:
-        return None
+        return TokenStore(home, KeyringVault(str(home.root)), now)
     except OSError as e:
-        raise TokenStoreError(f"can't read {path}: {e.strerror}") from e
+        raise TokenStoreError(str(e)) from e
+
+
+def _read(vault: Vault, parse: Callable[[bytes], T]) -> T | None:
+    try:
+        data = vault.load()
+        return None if data is None else parse(data)
+    except OSError as e:
+        raise TokenStoreError(f"can't read {vault.name}: {e.strerror or e}") from e
     except ValueError as e:
-        raise TokenStoreError(f"{path} is broken and was left as it is: {e}") from e
-    if mode & OPEN_TO_OTHERS:
-        warnings.append(f"{path} is open to others (mode {mode:04o}): run chmod 600 {path}")
-    return parsed
-
-
-def _content(path: Path) -> tuple[bytes, int]:
-    with path.open("rb") as file:
-        data = file.read(LARGEST + 1)
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-    if len(data) > LARGEST:
-        raise ValueError(f"larger than {LARGEST} bytes")
-    return data, mode
+        raise TokenStoreError(f"{vault.name} is broken and was left as it is: {e}") from e

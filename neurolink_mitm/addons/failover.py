@@ -5,12 +5,10 @@ from mitmproxy import http
 from neurolink_mitm.core import headers
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.errors import Failure, Where
-from neurolink_mitm.core.exchange import Attempt, Deliver, Exchange, Reply, Step
+from neurolink_mitm.core.exchange import Attempt, Exchange, Step
 from neurolink_mitm.core.failover import ending
-from neurolink_mitm.mitm.hooks import error_response, exchange_of
+from neurolink_mitm.mitm.hooks import KEPT, exchange_of, last_word
 from neurolink_mitm.ports import Runtime
-
-KEPT = "neurolink.kept"
 
 
 class Failover:
@@ -27,11 +25,7 @@ class Failover:
         if exchange.failure.where is Where.STATUS:
             flow.metadata[KEPT] = flow.response
         exchange.step = self._next(exchange, exchange.failure)
-        flow.response = None
-        if isinstance(exchange.step, Deliver):
-            flow.response = flow.metadata[KEPT]
-        elif isinstance(exchange.step, Reply):
-            flow.response = error_response(exchange.step, exchange.request_id)
+        flow.response = last_word(flow, exchange)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)

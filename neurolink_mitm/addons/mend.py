@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import suppress
+
 from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Try
@@ -19,5 +21,7 @@ class Mend:
         if flow.response or exchange is None or not isinstance(exchange.step, Try):
             return
         body = flow.request.raw_content
-        if exchange.step.mended and body and (mended := without_thinking(body)):
-            flow.request.content = mended  # sets content-length, too
+        if exchange.step.mended and body:
+            with suppress(ValueError):  # no conversation: there is nothing to take out
+                mended = without_thinking(body)
+                flow.request.content = mended or body  # sets content-length, too

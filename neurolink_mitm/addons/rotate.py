@@ -4,7 +4,8 @@ from mitmproxy import http
 
 from neurolink_mitm.core import failover
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Plan, Reply, Try
-from neurolink_mitm.mitm.hooks import error_response, exchange_of
+from neurolink_mitm.core.pool import Choice
+from neurolink_mitm.mitm.hooks import exchange_of, last_word
 from neurolink_mitm.ports import Runtime
 
 
@@ -28,9 +29,10 @@ class Rotate:
         if isinstance(exchange.step, Try):
             exchange.why = exchange.step.why
             self._begin(exchange, exchange.step)
-        elif isinstance(exchange.step, Reply):
+            return
+        if isinstance(exchange.step, Reply):
             exchange.why = exchange.step.message
-            flow.response = error_response(exchange.step, exchange.request_id)
+        flow.response = last_word(flow, exchange)
 
     def _begin(self, exchange: Exchange, step: Try | None) -> None:
         now = self.runtime.clock.now()
@@ -42,9 +44,17 @@ class Rotate:
 
     def _plan(self, exchange: Exchange) -> Plan:
         pool, clock, demand = self.runtime.pool, self.runtime.clock, exchange.demand
+        now = exchange.began_at
+
+        def choose(tried: set[str]) -> Choice:
+            nonlocal now
+            now = clock.now()
+            return pool.choose(demand, now, tried)
+
         return failover.way(
-            lambda tried: pool.choose(demand, clock.now(), tried),
-            lambda: failover.refusal(pool, demand, clock.now()),
+            choose,
+            # as of the moment at which nobody could be chosen: one may be back a moment later
+            lambda: failover.refusal(pool, demand, now),
             jitter=self.runtime.chance.jitter(),
             repeatable=exchange.repeatable,
         )

@@ -12,6 +12,7 @@ import click
 from neurolink_mitm import __version__
 
 GROUPS = {
+    "auth": "Log in to accounts and look after them.",
     "proxy": "Run the proxy and look after it.",
     "sandbox": "An Anthropic look-alike on loopback.",
 }

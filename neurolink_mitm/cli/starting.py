@@ -70,7 +70,9 @@ def start(asked: Asked) -> None:
     except NotListeningError as e:
         taken = f"port {asked.port} on {asked.host} is taken by another program; try --port 0"
         fail(taken if e.in_use else f"can't listen on {asked.host}:{asked.port}: {e}", FAILED)
-    except (OSError, ValueError, UnsupportedMitmproxyError) as e:
+    except ValueError as e:
+        fail(str(e), USAGE)
+    except (OSError, UnsupportedMitmproxyError) as e:
         fail(str(e), FAILED)
 
 
@@ -165,3 +167,5 @@ def set_up_logging(*, quiet: bool, debug: bool) -> None:
         force=True,
     )
     logging.getLogger("neurolink").setLevel(level)
+    if not debug:  # that it can't listen is told by us, in one line
+        logging.getLogger("mitmproxy.addons.proxyserver").setLevel(logging.CRITICAL)

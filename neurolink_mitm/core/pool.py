@@ -159,11 +159,12 @@ class Pool:
 
     def began(self, key: str, demand: Demand, now: float) -> None:
         """A request goes out on this account."""
-        self._standing[key].begin(demand.model, now)
+        if standing := self._standing.get(key):  # else the account has been removed meanwhile
+            standing.begin(demand.model, now)
 
     def ended(self, key: str, *, sent_at: float) -> None:
         """The request on this account is over, however it went."""
-        if standing := self._standing.get(key):  # else the account has been removed meanwhile
+        if standing := self._standing.get(key):
             standing.end(sent_at)
 
     def succeeded(self, key: str, demand: Demand, *, sent_at: float, now: float) -> None:
@@ -171,7 +172,15 @@ class Pool:
         if standing := self._standing.get(key):
             self.changes += standing.succeeded(demand.model, sent_at)
             if self._affinity:
-                self._affinity.served(demand.session, key, now)
+                moves = self._leaves_paid_calls(self._affinity.home(demand.session, now), key)
+                self._affinity.served(demand.session, key, now, moves=moves)
+
+    def _leaves_paid_calls(self, home: str | None, key: str) -> bool:
+        """A session whose home is an API key was served by a subscription, and will be from now on (see `_home`)."""
+        types = {
+            account.key: account.type for account in self.accounts if account.key in (home, key)
+        }
+        return types.get(home or "") == "api_key" and types.get(key) == "oauth"
 
     def see_limits(self, key: str, fields: Fields, now: float) -> Quota | None:
         """Any answer, good or bad, may say how far the account's limits are used."""

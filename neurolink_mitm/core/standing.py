@@ -23,6 +23,7 @@ PROBE_LEASE = 120.0
 """Seconds after which a probe that was never heard of again no longer keeps others off."""
 READINGS = 60
 """Readings of a window that a projection looks back on."""
+LONGEST_WINDOW = 7 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,8 @@ class Standing:
         return [
             (scope, state)
             for scope, state in self.cooldowns.items()
-            if scope == WHOLE_ACCOUNT or (model is not None and fnmatchcase(model, scope))
+            if scope in (WHOLE_ACCOUNT, model)  # a name with brackets is no wildcard of itself
+            or (model is not None and fnmatchcase(model, scope))
         ]
 
     def begin(self, model: str | None, now: float) -> None:
@@ -175,8 +177,11 @@ class Standing:
     def runs_out(self, name: str, window: Window) -> float | None:
         """When the window is used up at the pace seen; None if it is reset before, or nothing can be said."""
         readings = self.readings.get(name)
-        at = runs_out_at(readings[0], readings[-1]) if readings else None
-        return None if at is None or (window.reset is not None and at >= window.reset) else at
+        if not readings:
+            return None
+        at = runs_out_at(readings[0], readings[-1])
+        end = readings[-1][0] + LONGEST_WINDOW if window.reset is None else window.reset
+        return None if at is None or at >= end else at
 
     def worst(self, now: float) -> Cooldown:
         """The whole account's cooldown, or else the one of a model that lasts longest."""

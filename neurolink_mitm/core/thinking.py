@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import msgspec
 
+from neurolink_mitm.core.unreadable import UNREADABLE
+
 Fields = dict[str, msgspec.Raw]
 
 _THINKING = frozenset({"thinking", "redacted_thinking"})
+_NEEDS_THINKING = frozenset({"clear_thinking_20251015"})
+"""Edits of `context_management` that are refused where thinking is off."""
 
 
 class _Block(msgspec.Struct):
@@ -29,29 +33,41 @@ def without_thinking(body: bytes) -> bytes | None:
     try:
         request = msgspec.json.decode(body, type=Fields)
         messages = msgspec.json.decode(request["messages"], type=list[msgspec.Raw])
-        mended = [_message(raw) for raw in messages]
-    except (msgspec.MsgspecError, KeyError) as e:
+        mended = [_without(raw, "content", _THINKING) for raw in messages]
+        if mended == messages:
+            return None
+        request["messages"] = _joined([raw for raw in mended if raw is not None])
+        _switch_off(request)
+    except (*UNREADABLE, KeyError) as e:
         raise ValueError("not a Messages request") from e
-    if mended == messages:
-        return None
-    request["messages"] = _joined([raw for raw in mended if raw is not None])
-    request.pop("thinking", None)
     return bytes(_object(request))
 
 
-def _message(raw: msgspec.Raw) -> msgspec.Raw | None:
-    """Without its thinking; None where nothing else is left."""
+def _switch_off(request: Fields) -> None:
+    request.pop("thinking", None)
+    context = request.get("context_management")
+    if context is None or not bytes(context).startswith(b"{"):
+        return
+    left = _without(context, "edits", _NEEDS_THINKING)
+    if left is None:
+        del request["context_management"]
+    else:
+        request["context_management"] = left
+
+
+def _without(raw: msgspec.Raw, member: str, kinds: frozenset[str]) -> msgspec.Raw | None:
+    """An object without the items of these kinds in one of its lists; None where the list has no others."""
     fields = msgspec.json.decode(raw, type=Fields)
-    content = bytes(fields.get("content", b""))
-    if not content.startswith(b"["):
+    items = bytes(fields.get(member, b""))
+    if not items.startswith(b"["):
         return raw
-    blocks = msgspec.json.decode(content, type=list[msgspec.Raw])
-    kept = [b for b in blocks if msgspec.json.decode(b, type=_Block).type not in _THINKING]
+    blocks = msgspec.json.decode(items, type=list[msgspec.Raw])
+    kept = [b for b in blocks if msgspec.json.decode(b, type=_Block).type not in kinds]
     if len(kept) == len(blocks):
         return raw
     if not kept:
         return None
-    fields["content"] = _joined(kept)
+    fields[member] = _joined(kept)
     return _object(fields)
 
 

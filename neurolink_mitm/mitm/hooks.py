@@ -8,9 +8,11 @@ from mitmproxy import http
 from mitmproxy.proxy.commands import StartHook
 
 from neurolink_mitm.core.errors import error_body
-from neurolink_mitm.core.exchange import Exchange, Reply
+from neurolink_mitm.core.exchange import Deliver, Exchange, Reply
 
 EXCHANGE = "neurolink"
+KEPT = "neurolink.kept"
+"""Upstream's latest answer, for when it is the last word."""
 
 
 @dataclass
@@ -41,6 +43,17 @@ def exchange_of(flow: http.HTTPFlow) -> Exchange | None:
     """The record of this flow, once the first addon has made it."""
     found = flow.metadata.get(EXCHANGE)
     return found if isinstance(found, Exchange) else None
+
+
+def last_word(flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
+    """What the client gets if no further attempt is made; None if one is."""
+    if isinstance(exchange.step, Deliver):
+        kept = flow.metadata[KEPT]
+        assert isinstance(kept, http.Response)
+        return kept
+    if isinstance(exchange.step, Reply):
+        return error_response(exchange.step, exchange.request_id)
+    return None
 
 
 def json_response(status: int, body: bytes) -> http.Response:

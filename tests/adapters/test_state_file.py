@@ -98,13 +98,13 @@ def test_a_process_that_has_ended_is_not_alive() -> None:
 
 def test_a_zombie_is_not_alive() -> None:
     """It has ended, only nobody has asked yet how."""
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     started = process_start(process.pid)
     assert started
     state = a_state(pid=process.pid, pid_started=started)
     assert state.alive
     assert process.stdin
-    process.stdin.close()  # input() fails, and it ends
+    process.stdin.close()  # and it ends
     wait_until(lambda: not state.alive, "a zombie is seen as ended")
     assert process.returncode is None
     process.wait()

@@ -8,7 +8,7 @@ from typing import Any
 from mitmproxy import http
 from mitmproxy.test import tflow, tutils
 
-from neurolink_mitm.core.exchange import Exchange, Kind
+from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.routing import kind_of
 from neurolink_mitm.mitm.hooks import EXCHANGE
 from tests.fakes import make_exchange
@@ -69,6 +69,3 @@ def refusal(flow: http.HTTPFlow) -> tuple[int, str]:
     assert found["type"] == "error"
     assert found["error"]["message"]
     return flow.response.status_code, found["error"]["type"]
-
-
-__all__ = ["HOST", "MESSAGE", "Kind", "answer", "document", "make_flow", "record", "refusal"]

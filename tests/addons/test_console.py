@@ -77,6 +77,15 @@ def test_probes_and_status_pages_make_no_noise(
     assert lines(caplog) == []
 
 
+def test_while_nobody_listens_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "neurolink.proxy")
+    flow, console = make_flow(attempts=[FAILED], ready=True), Console(make_runtime())
+    answer(flow)
+    for hook in (console.request, console.attempt, console.attempt_failed, console.responseheaders):
+        hook(flow)
+    assert lines(caplog) == []
+
+
 def test_a_flow_without_record_makes_no_noise(
     console: Console, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -150,6 +150,31 @@ def test_the_proxy_of_an_earlier_attempt_is_forgotten() -> None:
     assert record(flow).via is None
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (("proxy.example", 3128), "Basic dTpw"),
+        (("proxy.example", 80), None),
+        (("open.example", 3128), None),
+        (("elsewhere.example", 3128), None),
+    ],
+    ids=["its", "another-port", "open", "another"],
+)
+def test_a_proxy_is_shown_its_password_and_nobody_else_is(
+    address: tuple[str, int], shown: str | None
+) -> None:
+    accounts = [
+        make_account("a", proxy_url="http://u:p@proxy.example:3128"),
+        make_account("b", proxy_url="http://open.example:3128"),
+        make_account("c", proxy_url="direct"),
+        make_account("d"),
+    ]
+    flow = make_flow("CONNECT", "", opened=False)
+    flow.server_conn.address = address
+    Inject(make_runtime(*accounts)).http_connect_upstream(flow)
+    assert flow.request.headers.get("proxy-authorization") == shown
+
+
 # --- only what is ready is sent
 
 

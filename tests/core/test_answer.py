@@ -96,6 +96,14 @@ def test_a_whole_answer_is_held_until_its_end() -> None:
     assert answer.released
 
 
+def test_a_whole_answer_is_complete_at_its_end() -> None:
+    answer = whole()
+    answer.feed(b"{}")
+    assert (answer.started, answer.complete, answer.error) == (False, False, "")
+    answer.end()
+    assert answer.complete
+
+
 def test_a_whole_answer_passes_its_bytes_on() -> None:
     answer = whole()
     assert answer.feed(b'{"id"') + answer.feed(b":1}") + answer.end() == b'{"id":1}'
@@ -149,6 +157,12 @@ def test_an_answer_over_the_limit_is_not_held_any_longer(
     assert answer.released is released
 
 
+def test_what_comes_over_the_limit_is_passed_on() -> None:
+    answer = whole()
+    answer.feed(bytes(HOLD_LIMIT + 1))
+    assert answer.feed(b"more") == b"more"
+
+
 def test_an_error_answer_over_the_limit_is_no_failure_any_more() -> None:
     """Its head is with the client: too late to ask another account."""
     answer = whole(500)
@@ -157,19 +171,22 @@ def test_an_error_answer_over_the_limit_is_no_failure_any_more() -> None:
     assert answer.failure is None
 
 
-def test_a_whole_answer_that_is_cut_while_held_can_be_asked_for_again() -> None:
-    answer = whole()
+@pytest.mark.parametrize("status", [200, 399])
+def test_a_whole_answer_that_is_cut_while_held_can_be_asked_for_again(status: int) -> None:
+    answer = whole(status)
     answer.feed(b'{"id"')
     assert answer.cut("reset") is None
     assert answer.failure == Failure(Where.NETWORK, None, "cut", "reset")
     assert not answer.complete
 
 
-def test_an_error_answer_that_is_cut_is_still_that_error() -> None:
-    answer = whole(429)
-    answer.feed(b"slow do")
+@pytest.mark.parametrize("status", [400, 429])
+def test_an_error_answer_that_is_cut_is_still_that_error(status: int) -> None:
+    answer = whole(status)
+    answer.feed(b"slow")
+    answer.feed(b" do")
     answer.cut("reset")
-    assert answer.failure == Failure(Where.STATUS, 429, "http_429", "slow do")
+    assert answer.failure == Failure(Where.STATUS, status, f"http_{status}", "slow do")
 
 
 def test_a_released_answer_that_is_cut_is_no_failure() -> None:
@@ -362,7 +379,7 @@ def test_an_oversized_event_is_a_failure_after_content_too() -> None:
 def test_a_large_event_in_small_pieces_takes_no_time() -> None:
     """Each piece is looked at once: what waits is not copied again for every one that comes."""
     large = event("content_block_delta", text="x" * (EVENT_LIMIT - 200))
-    pieces = [large[at : at + 128] for at in range(0, len(large), 128)]
+    pieces = [large[at : at + 32] for at in range(0, len(large), 32)]
     answer = StreamAnswer()
     assert b"".join(map(answer.feed, pieces)) == large
 

@@ -271,7 +271,9 @@ def test_a_rate_limit_in_a_stream_counts_like_a_429(status: int | None) -> None:
     assert meaning(replace(event("rate_limit_error"), status=status)) == BACKED_OFF
 
 
-@pytest.mark.parametrize("kind", ["overloaded_error", "api_error", "timeout_error", "", "new_error"])
+@pytest.mark.parametrize(
+    "kind", ["overloaded_error", "api_error", "timeout_error", "", "new_error"]
+)
 def test_any_other_error_in_a_stream_passes(kind: str) -> None:
     assert meaning(event(kind)) == AT_ONCE
 

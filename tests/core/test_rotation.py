@@ -13,7 +13,9 @@ from neurolink_mitm.core.rotation import STRATEGIES, Candidate, RoundRobin, fill
 from tests.fakes import NOW, make_account
 
 
-def candidate(label: str, quota: Quota | None = None, *, primary: bool = False, **set_: Any) -> Candidate:
+def candidate(
+    label: str, quota: Quota | None = None, *, primary: bool = False, **set_: Any
+) -> Candidate:
     return Candidate(make_account(label, **set_), quota, primary)
 
 

@@ -233,6 +233,10 @@ def test_pending(stream: bytes, pending: bytes) -> None:
     assert reader.pending == pending
 
 
+def test_an_encoded_event() -> None:
+    assert encode("ping", b"{}") == b"event: ping\ndata: {}\n\n"
+
+
 @given(st.from_regex(r"[a-z_]{1,20}", fullmatch=True), st.text().map(lambda t: repr(t).encode()))
 def test_an_encoded_event_is_read_back(name: str, data: bytes) -> None:
     assert read(encode(name, data)) == [SseEvent(name, data)]

@@ -231,6 +231,14 @@ def test_a_malformed_head_is_refused(wire: Wire, head: bytes) -> None:
     assert wire.refused == 400
 
 
+def test_what_was_refused_is_not_refused_again(wire: Wire) -> None:
+    """mitmproxy has heard of the request, and finds it malformed itself."""
+    wire.send(POST % b"content-length: ten")
+    told = wire.written
+    wire.say(ResponseProtocolError(1, "why", code(400)))
+    assert wire.written == told
+
+
 def test_a_refusal_does_not_repeat_what_was_sent(wire: Wire) -> None:
     wire.send(b"sk-ant-secret\r\n\r\n")
     assert wire.refused == 400

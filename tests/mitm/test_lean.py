@@ -5,7 +5,11 @@ from collections.abc import Callable
 
 import pytest
 from mitmproxy import exceptions, http, options
+from mitmproxy.connection import Server
+from mitmproxy.proxy.context import Context
 from mitmproxy.test import tflow
+from mitmproxy.tls import TlsData
+from OpenSSL import SSL
 
 from neurolink_mitm.mitm.hooks import AttemptHook
 from neurolink_mitm.mitm.lean import LeanMaster, UpstreamTls
@@ -90,6 +94,15 @@ async def test_towards_clients_there_is_no_tls(master: LeanMaster) -> None:
         "load",
         "tls_start_server",
     }
+
+
+async def test_upstreams_have_to_show_a_certificate_that_is_trusted(master: LeanMaster) -> None:
+    context = Context(tflow.tclient_conn(), master.options)
+    start = TlsData(Server(address=("api.anthropic.com", 443)), context)
+    upstream_tls = master.addons.get("upstreamtls")
+    upstream_tls.tls_start_server(start)
+    assert start.ssl_conn is not None
+    assert start.ssl_conn.get_context().get_verify_mode() & SSL.VERIFY_PEER
 
 
 # --- on the spot

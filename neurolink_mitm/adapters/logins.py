@@ -1,0 +1,149 @@
+"""What the refresher knows of logins: the store, and beyond it the tokens that couldn't be written.
+
+A refresh spends the refresh token on disk. If the new one can't be written, this process alone
+holds what keeps the login alive: it goes on from there and writes it at the next chance.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, replace
+
+from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.oauth import MAX_FAILURES, Tokens
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.stored import StoredAccount
+from neurolink_mitm.ports import Clock
+
+logger = logging.getLogger("neurolink.refresh")
+
+
+@dataclass(frozen=True, slots=True)
+class _Unwritten:
+    spent: Secret
+    """The refresh token on disk, of which these came in the end."""
+    tokens: Tokens
+
+
+class Logins:
+    """All methods block, and may be called from any thread."""
+
+    def __init__(self, store: TokenStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._unwritten: dict[str, _Unwritten] = {}
+        self._lock = threading.Lock()
+
+    def current(self, account: Account) -> StoredAccount | None:
+        """The login as it is by now. Raises `TokenStoreError`."""
+        with self._lock:
+            return self._current(account)
+
+    def put(self, label: str, spent: Secret, tokens: Tokens) -> bool:
+        """Write what `spent` was traded for. Whether that went well; it is kept here if not."""
+        with self._lock:
+            before = self._unwritten.get(label)
+            on_disk = before.spent if before else spent
+            self._unwritten[label] = _Unwritten(on_disk, tokens)
+            return self._write(label)
+
+    def refused(
+        self, account: Account, refresh_token: Secret, message: str
+    ) -> StoredAccount | None:
+        """Its refresh token is no good: disable it, unless there is another by now; that one then."""
+        with self._lock:
+            try:
+                login = self._current(account)
+            except TokenStoreError:
+                login = None
+            if login and login.refresh_token != refresh_token:
+                return login
+            self._unwritten.pop(account.label, None)
+        self._disable(account.label, f"needs login: {message}")
+        return None
+
+    def failed(self, label: str, message: str) -> None:
+        """Count a failure; the last one that an account has disables it."""
+        try:
+            count = self._store.note_failure(label)
+        except TokenStoreError as e:
+            logger.error("account=%s: its failure was not counted: %s", label, e)
+            return
+        if count >= MAX_FAILURES:
+            self._disable(label, f"{count} refreshes failed in a row, the last: {message}")
+
+    def flush(self) -> bool:
+        """Try again to write what is left. Whether nothing is left now."""
+        with self._lock:
+            for label in list(self._unwritten):
+                self._write(label)
+            return not self._unwritten
+
+    def is_written(self, label: str) -> bool:
+        """Whether the store holds the newest tokens."""
+        return label not in self._unwritten
+
+    def _current(self, account: Account) -> StoredAccount | None:
+        unwritten = self._unwritten.get(account.label)
+        try:
+            login = self._stored(account)
+        except TokenStoreError:
+            if unwritten is None:
+                raise
+            return unwritten.tokens.as_login(account.label)
+        if login is None or unwritten is None:
+            return login
+        if login.refresh_token != unwritten.spent:
+            # a new login: what came of the old one is of no use any more
+            del self._unwritten[account.label]
+            return login
+        self._write(account.label)
+        return _with_tokens(login, unwritten.tokens)
+
+    def _stored(self, account: Account) -> StoredAccount | None:
+        found = self._store.read()
+        login = next((each for each in found.stored if each.label == account.label), None)
+        if login is None and account.source == "legacy" and found.legacy:
+            self._adopt(found.legacy)
+            return found.legacy
+        return login
+
+    def _adopt(self, legacy: StoredAccount) -> None:
+        """Into the store, where its tokens can be replaced and its failures counted."""
+        try:
+            self._store.save(legacy)
+        except TokenStoreError as e:
+            logger.error("account=%s was not taken into the token store: %s", legacy.label, e)
+
+    def _write(self, label: str) -> bool:
+        """With the lock held. Loud, and once for each try."""
+        try:
+            self._store.replace_tokens(label, self._unwritten[label].tokens)
+        except TokenStoreError as e:
+            logger.error(
+                "account=%s: ITS NEW TOKENS ARE NOT ON DISK (%s); they work until this process"
+                " ends, then it needs a new login; writing is tried again",
+                label,
+                e,
+            )
+            return False
+        del self._unwritten[label]
+        return True
+
+    def _disable(self, label: str, reason: str) -> None:
+        try:
+            self._store.disable(label, reason, self._clock.now())
+        except TokenStoreError as e:
+            logger.error("account=%s can't be marked as disabled: %s", label, e)
+        logger.error("account=%s is disabled: %s", label, reason)
+
+
+def _with_tokens(login: StoredAccount, tokens: Tokens) -> StoredAccount:
+    return replace(
+        login,
+        access_token=tokens.access_token,
+        refresh_token=tokens.refresh_token or login.refresh_token,
+        expires_at=tokens.expires_at,
+    )

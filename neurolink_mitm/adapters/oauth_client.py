@@ -1,0 +1,214 @@
+"""The login server: authorization code with PKCE, refreshes, and keys made and checked.
+
+Authlib makes the authorization address, state and PKCE (https://www.rfc-editor.org/rfc/rfc7636);
+httpx asks. Proxies of the environment are respected. No message here holds a token, a code or a
+verifier, whatever a server echoes.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import msgspec
+from authlib.common.security import generate_token
+from authlib.oauth2.client import OAuth2Client
+
+from neurolink_mitm.adapters.oauth_wire import Answer, Wire
+from neurolink_mitm.core import headers, oauth
+from neurolink_mitm.core.config_values import OAuth
+from neurolink_mitm.core.oauth import Tokens, Trouble
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.stored import check_token
+
+TIMEOUT = 20.0
+"""Seconds for each address."""
+CREATE_KEY_PATH = "/api/oauth/claude_cli/create_api_key"
+
+
+class RefreshError(Exception):
+    """There are no new tokens. Its text is for people, and holds none."""
+
+    def __init__(
+        self,
+        trouble: Trouble,
+        message: str,
+        retry_after: float | None = None,
+        *,
+        answered: bool = True,
+    ) -> None:
+        super().__init__(message)
+        self.trouble = trouble
+        self.message = message
+        self.retry_after = retry_after
+        """Seconds; None if the server didn't say."""
+        self.answered = answered
+        """Whether the endpoint was reached at all: being offline says nothing about the account."""
+
+
+class LoginError(Exception):
+    """The login, or a key, came to nothing; the text says what to do next, and holds no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A login that was begun: open `url`, then `finish` with the code that comes of it."""
+
+    url: str
+    state: str
+    verifier: Secret
+    redirect_uri: str
+
+
+class OAuthClient:
+    """Asks the endpoints of `settings`. `clock` tells the seconds since the epoch."""
+
+    def __init__(
+        self, settings: OAuth, clock: Callable[[], float] = time.time, *, timeout: float = TIMEOUT
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._wire = Wire(clock, timeout)
+
+    @property
+    def date_skew(self) -> float | None:
+        """Seconds that our clock is ahead of the server's, by its last `Date`; None: not seen yet."""
+        return self._wire.skew
+
+    async def refresh(self, refresh_token: Secret) -> Tokens:
+        """New tokens. Raises `RefreshError`."""
+        body = {
+            "grant_type": "refresh_token",
+            "refresh_token": refresh_token.reveal(),
+            "client_id": self._settings.client_id,
+        }
+        return self._tokens(await self._wire.post(self._settings.token_urls, body), refresh_token)
+
+    def begin(self, redirect_uri: str | None = None) -> Login:
+        """A new login; `redirect_uri` defaults to the page that shows the code to copy."""
+        where = redirect_uri or self._settings.redirect_uri
+        verifier = generate_token(64)
+        client = OAuth2Client(
+            session=None,
+            client_id=self._settings.client_id,
+            scope=" ".join(self._settings.scopes),
+            redirect_uri=where,
+            code_challenge_method="S256",
+        )
+        # Anthropic's page shows the code, rather than sending it on, if it is asked to
+        shown = {} if redirect_uri else {"code": "true"}
+        url, state = client.create_authorization_url(
+            self._settings.authorize_url, state=generate_token(43), code_verifier=verifier, **shown
+        )
+        return Login(url, state, Secret(verifier), where)
+
+    def finish(self, login: Login, code: str, state: str | None) -> Tokens:
+        """Trade the code for tokens. Raises `LoginError`.
+
+        `state` may be missing only from a code that was copied by hand: a browser brings it.
+        """
+        self._check_state(login, state)
+        body = {
+            "grant_type": "authorization_code",
+            "client_id": self._settings.client_id,
+            "code": code,
+            "redirect_uri": login.redirect_uri,
+            "code_verifier": login.verifier.reveal(),
+            "state": login.state,
+        }
+        answer = self._wire.post_now(self._settings.token_urls, body)
+        if answer.status == 200:
+            try:
+                return oauth.parse_tokens(answer.body, self._clock())
+            except ValueError:
+                pass
+        raise LoginError(_login_advice(answer, answer.said(Secret(code), login.verifier)))
+
+    def create_api_key(self, access_token: Secret) -> Secret:
+        """An API key of the account that is logged in. Raises `LoginError`."""
+        parts = urlsplit(self._settings.token_urls[0])
+        url = f"{parts.scheme}://{parts.netloc}{CREATE_KEY_PATH}"
+        authorization = {"authorization": f"Bearer {access_token.reveal()}"}
+        answer = self._wire.ask("POST", url, authorization, {})
+        if answer.status in (200, 201):
+            try:
+                return Secret(check_token(msgspec.json.decode(answer.body, type=_Key).raw_key))
+            except (ValueError, msgspec.MsgspecError):
+                pass
+        said = answer.said(access_token)
+        if answer.status in (401, 403):
+            raise LoginError(
+                f"this login may not create API keys ({said}):"
+                " create one in the Anthropic Console and add it with --method api-key"
+            )
+        raise LoginError(
+            f"no API key was created ({said}):"
+            " try again, or create one in the Anthropic Console and add it with --method api-key"
+        )
+
+    def check_api_key(self, key: Secret, base_url: str) -> None:
+        """Raises `LoginError` unless the API takes this key."""
+        url = f"{base_url.rstrip('/')}/v1/models"
+        shown = {"x-api-key": key.reveal(), "anthropic-version": headers.API_VERSION.decode()}
+        answer = self._wire.ask("GET", url, shown)
+        # a limit is one of a key that is known
+        if answer.status in (200, 429):
+            return
+        said = answer.said(key)
+        if answer.status in (401, 403):
+            raise LoginError(f"the key was not accepted ({said}): copy it again, whole")
+        raise LoginError(
+            f"the key could not be tried ({said}):"
+            " try again later, or store it untried with --no-verify"
+        )
+
+    def _tokens(self, answer: Answer, refresh_token: Secret) -> Tokens:
+        if answer.status == 200:
+            try:
+                return oauth.parse_tokens(answer.body, self._clock())
+            except ValueError as e:
+                # 200 from whoever stands in between, or the tokens are lost: the next try will tell
+                raise RefreshError(Trouble.TRANSIENT, str(e), answer.retry_after) from None
+        raise RefreshError(
+            oauth.classify(answer.status, answer.body, answer.retry_after),
+            answer.said(refresh_token),
+            answer.retry_after,
+            answered=answer.reached,
+        )
+
+    def _check_state(self, login: Login, state: str | None) -> None:
+        if state is None and login.redirect_uri == self._settings.redirect_uri:
+            return
+        if not hmac.compare_digest((state or "").encode(), login.state.encode()):
+            raise LoginError(
+                "the code belongs to another login attempt:"
+                " copy the code of the page that was opened last, or start the login again"
+            )
+
+
+class _Key(msgspec.Struct):
+    raw_key: str
+
+
+def _login_advice(answer: Answer, said: str) -> str:
+    trouble = oauth.classify(answer.status, answer.body, answer.retry_after)
+    if trouble is Trouble.INVALID_GRANT:
+        return (
+            f"the code was not accepted ({said}): a code is good once and for a few minutes;"
+            " start the login again and copy the new code whole"
+        )
+    if trouble is Trouble.RATE_LIMITED:
+        wait = f"{answer.retry_after:.0f} seconds" if answer.retry_after else "a minute"
+        return f"too many logins for now ({said}): try again in {wait}"
+    if trouble is Trouble.TRANSIENT:
+        return (
+            f"the login server could not be asked ({said}):"
+            " check the network and HTTPS_PROXY, then start the login again"
+        )
+    return (
+        f"the login was refused ({said}): start it again;"
+        " if the configuration has an oauth section, check its client-id, redirect-uri and scopes"
+    )

@@ -1,0 +1,143 @@
+"""Where the token store's document lies: in `tokens.json`, or as one secret in the system's keyring."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from neurolink_mitm.adapters.atomic import write_atomic
+from neurolink_mitm.adapters.home import OPEN_TO_OTHERS
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+LARGEST = 4_000_000
+"""Bytes; thousands of accounts."""
+SERVICE = "neurolink-mitm"
+
+
+class Vault(Protocol):
+    """Holds one document. All its methods raise `OSError`, whose text names the place."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    def load(self) -> bytes | None:
+        """None where there is none yet. Raises `ValueError` if it is too large to be one."""
+
+    def replace(self, data: bytes) -> None:
+        """Durably, and whole at every moment. The caller holds the store's lock."""
+
+    def set_aside(self, now: float) -> str:
+        """Keep what can't be parsed under another name, which is returned."""
+
+    def warning(self) -> str | None:
+        """What its owner should know."""
+
+
+class FileVault:
+    """A file, 0600 from its first byte."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def name(self) -> str:
+        return str(self._path)
+
+    def load(self) -> bytes | None:
+        try:
+            with self._path.open("rb") as file:
+                data = file.read(LARGEST + 1)
+        except FileNotFoundError:
+            return None
+        if len(data) > LARGEST:
+            raise ValueError(f"larger than {LARGEST} bytes")
+        return data
+
+    def replace(self, data: bytes) -> None:
+        write_atomic(self._path, data)
+        self._sweep()
+
+    def set_aside(self, now: float) -> str:
+        aside = _free_name(self._path, now)
+        self._path.rename(aside)
+        return str(aside)
+
+    def warning(self) -> str | None:
+        try:
+            mode = stat.S_IMODE(self._path.stat().st_mode)
+        except OSError:
+            return None
+        if not mode & OPEN_TO_OTHERS:
+            return None
+        return f"{self._path} is open to others (mode {mode:04o}): run chmod 600 {self._path}"
+
+    def _sweep(self) -> None:
+        """Away with what writers left that were killed: only the one with the lock may write."""
+        target = Path(os.path.realpath(self._path))
+        for left in target.parent.glob(f".{target.name}.*.tmp"):
+            with suppress(OSError):
+                left.unlink()
+
+
+class KeyringVault:
+    """The keyring of this user: Keychain on macOS, Secret Service on Linux."""
+
+    def __init__(self, user: str) -> None:
+        """`user` tells the documents of several home directories apart. Raises `OSError`."""
+        self._user = user
+        self._keyring = _import_keyring()
+
+    @property
+    def name(self) -> str:
+        return f"the keyring's {SERVICE} entry"
+
+    def load(self) -> bytes | None:
+        secret = self._call("get_password", SERVICE, self._user)
+        return None if secret is None else str(secret).encode()
+
+    def replace(self, data: bytes) -> None:
+        self._call("set_password", SERVICE, self._user, data.decode())
+
+    def set_aside(self, now: float) -> str:
+        aside = f"{self._user}.corrupt-{int(now)}"
+        broken = self._call("get_password", SERVICE, self._user)
+        self._call("set_password", SERVICE, aside, broken)
+        self._call("delete_password", SERVICE, self._user)
+        return f"{SERVICE} of {aside}"
+
+    def warning(self) -> str | None:
+        return None
+
+    def _call(self, function: str, *arguments: object) -> Any:
+        from keyring.errors import KeyringError
+
+        try:
+            return getattr(self._keyring, function)(*arguments)
+        except KeyringError as e:
+            # its kind, not its text, which is the backend's
+            raise OSError(f"the keyring can't be used ({type(e).__name__})") from e
+
+
+def _import_keyring() -> ModuleType:
+    try:
+        import keyring
+    except ImportError as e:
+        raise OSError(
+            "NEUROLINK_TOKEN_STORE=keyring needs the keyring package:"
+            " install it with pip install 'neurolink-mitm[keyring]', or unset the variable"
+        ) from e
+    module: ModuleType = keyring
+    return module
+
+
+def _free_name(path: Path, now: float) -> Path:
+    second = int(now)
+    while (aside := path.with_name(f"{path.name}.corrupt-{second}")).exists():
+        second += 1
+    return aside

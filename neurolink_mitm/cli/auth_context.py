@@ -1,0 +1,143 @@
+"""What the commands of `auth` share: the home they work on, its store and configuration, and how they ask.
+
+Results go to stdout; questions, hints and progress go to stderr, so that `--format json` is JSON and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
+from neurolink_mitm.cli.exits import FAILED, USAGE, fail
+from neurolink_mitm.core.redaction import redact
+
+if TYPE_CHECKING:  # pydantic behind it is slow to import
+    from neurolink_mitm.core.config import Config
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class AuthGroup(click.Group):
+    """Ctrl-C ends a command quietly; what the store or the disk refuses is one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo(err=True)
+            raise SystemExit(FAILED) from None
+        except TokenStoreError as e:
+            fail(redact(str(e)), FAILED)
+        except OSError as e:
+            fail(redact(f"{e.filename}: {e.strerror}" if e.filename else str(e)), FAILED)
+
+
+def home() -> Home:
+    """The home directory, or exit code 2."""
+    try:
+        return Home.from_environment(os.environ)
+    except ValueError as e:
+        fail(str(e), USAGE)
+
+
+def store() -> TokenStore:
+    return open_store(home(), os.environ)
+
+
+def configuration(path: Path | None) -> Config:
+    """The configuration, or exit code 2 with all that is wrong with it."""
+    from neurolink_mitm.adapters.config_file import load
+    from neurolink_mitm.core.config import ConfigError
+
+    try:
+        return load(path or home().config, os.environ, required=path is not None).config
+    except ConfigError as e:
+        fail("\n  ".join(("the configuration can't be used:", *e.faults)), USAGE)
+
+
+def configuration_if_good(path: Path | None) -> Config:
+    """For commands that can do without: a broken one is reported, and counts as empty."""
+    from neurolink_mitm.adapters.config_file import load
+    from neurolink_mitm.core.config import Config, ConfigError
+
+    try:
+        return load(path or home().config, os.environ, required=path is not None).config
+    except ConfigError as e:
+        say("\n  ".join(("neurolink: left out, the configuration can't be used:", *e.faults)))
+        return Config()
+
+
+def say(text: str) -> None:
+    """To the person, not into the result."""
+    click.echo(text, err=True)
+
+
+def ask_hidden(question: str) -> str:
+    """A line that is not shown while it is typed or pasted; from a pipe, the next line of it."""
+    if sys.stdin.isatty():
+        return str(click.prompt(question, hide_input=True, err=True)).strip()
+    line = sys.stdin.readline()
+    if not line:
+        fail(f"nothing was given for: {question}", USAGE)
+    return line.strip()
+
+
+def confirm(question: str, *, default: bool = False, otherwise: str) -> bool:
+    """Ask yes or no. Where nobody is there to answer, exit code 2 with what to do `otherwise`."""
+    try:
+        return click.confirm(question, default=default, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        fail(f"nobody answers here; {otherwise}", USAGE)
+
+
+@contextmanager
+def progress(text: str) -> Iterator[None]:
+    """Something moves while this takes its time; nothing where it would end up in a file."""
+    if not sys.stderr.isatty() or "NO_COLOR" in os.environ:
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield
+
+
+def stored_labels(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """For completion: whatever goes wrong there, the shell hears nothing of it."""
+    try:
+        known = open_store(Home.from_environment(os.environ), os.environ).read().stored
+    except (OSError, ValueError, TokenStoreError):
+        return []
+    return [account.label for account in known if account.label.startswith(incomplete)]
+
+
+def format_option(command: F) -> F:
+    choice = click.Choice(["text", "json"])
+    text = "How to print it."
+    return click.option(
+        "--format", "form", type=choice, default="text", show_default=True, help=text
+    )(command)
+
+
+def config_option(command: F) -> F:
+    text = "Configuration file (default: proxy-config.yaml in NEUROLINK_HOME)."
+    return click.option("-c", "--config", type=click.Path(path_type=Path), help=text)(command)
+
+
+def label_argument(*, required: bool = True) -> Callable[[F], F]:
+    return click.argument("label", required=required, shell_complete=stored_labels)
+
+
+def provider_argument(*, required: bool = True) -> Callable[[F], F]:
+    """The one there is: it leaves room for others."""
+    return click.argument("provider", type=click.Choice(["anthropic"]), required=required)

@@ -1,0 +1,71 @@
+"""`neurolink auth list` and `auth status`."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+from neurolink_mitm.cli import auth_context as context
+from neurolink_mitm.cli.exits import FAILED
+
+
+@click.command("list")
+@context.config_option
+@context.format_option
+def list_accounts(form: str, config: Path | None) -> None:
+    """List the accounts in the order they are used, with their limits as last heard of.
+
+    Example: neurolink auth list --format json
+    """
+    found = _rows(config)
+    if form == "json":
+        from neurolink_mitm.cli.render import as_json
+
+        click.echo(as_json({"accounts": found}), nl=False)
+        return
+    from neurolink_mitm.cli.auth_render import list_text
+
+    click.echo(list_text(found, time.time()), nl=False)
+
+
+@click.command()
+@context.provider_argument(required=False)
+@context.config_option
+@context.format_option
+def status(provider: str | None, form: str, config: Path | None) -> None:
+    """Say how many accounts can serve and which need a login; exit code 1 where none can.
+
+    Example: neurolink auth status anthropic
+    """
+    from neurolink_mitm.cli.auth_render import status_text
+    from neurolink_mitm.cli.auth_report import summary
+    from neurolink_mitm.cli.render import as_json
+
+    report = summary(_rows(config))
+    click.echo(as_json(report) if form == "json" else status_text(report), nl=False)
+    if not report["usable"]:
+        raise SystemExit(FAILED)
+
+
+def _rows(config: Path | None) -> list[dict[str, object]]:
+    from neurolink_mitm.adapters.pool_memory import read_cooldowns, read_quotas
+    from neurolink_mitm.cli.auth_report import Known, rows
+    from neurolink_mitm.core.accounts import build_pool
+    from neurolink_mitm.core.secret import Secret
+
+    credentials = context.store().read()
+    for warning in credentials.warnings:
+        context.say(f"neurolink: {warning}")
+    settings = context.configuration_if_good(config)
+    key = os.environ.get("ANTHROPIC_API_KEY")
+    pool = build_pool(
+        settings, credentials.stored, credentials.legacy, Secret(key) if key else None
+    )
+    home = context.home()
+    known = Known(
+        read_quotas(home.quotas), read_cooldowns(home.cooldowns), settings.routing.primary_account
+    )
+    return rows(pool, credentials.stored, known, time.time())

@@ -1,0 +1,163 @@
+"""The ways to a credential: each takes what was asked and returns an account that is not stored yet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from neurolink_mitm.cli.auth_context import ask_hidden, progress
+from neurolink_mitm.cli.exits import FAILED, USAGE, fail
+from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.stored import StoredAccount, check_token
+
+if TYPE_CHECKING:  # slow to import
+    from neurolink_mitm.core.config import Config
+    from neurolink_mitm.core.oauth import Tokens
+
+KEY_PREFIX, LOGIN_PREFIX, REFRESH_PREFIX = "sk-ant-", "sk-ant-oat", "sk-ant-ort"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The command line of a login."""
+
+    label: str | None
+    add: bool
+    attended: bool
+    browser: bool
+    verify: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Obtained:
+    """The account, labelled as it would be called by itself, and what its owner should know."""
+
+    account: StoredAccount
+    note: str | None = None
+
+
+def by_oauth(asked: Asked, config: Config) -> Obtained:
+    tokens = _tokens(asked, config)
+    return Obtained(tokens.as_login(tokens.email or "account"))
+
+
+def by_api_key(asked: Asked, config: Config) -> Obtained:
+    if asked.attended:
+        text = ask_hidden("API key (not shown)")
+    else:
+        text = _from_environment("ANTHROPIC_API_KEY", "--method api-key")
+    key = _good(check_key, text)
+    if asked.verify:
+        _try(key, asked, config)
+    return Obtained(StoredAccount("api-key", key))
+
+
+def by_new_api_key(asked: Asked, config: Config) -> Obtained:
+    """A login that is used once, to create a key."""
+    from neurolink_mitm.adapters.oauth_client import LoginError, OAuthClient
+
+    tokens = _tokens(asked, config)
+    try:
+        with progress("creating an API key …"):
+            key = OAuthClient(config.oauth).create_api_key(tokens.access_token)
+    except LoginError as e:
+        fail(
+            f"no API key was created: {redact(str(e))};"
+            " keys can be created at https://platform.claude.com/settings/keys, too,"
+            " and stored with: neurolink auth login anthropic --method api-key",
+            FAILED,
+        )
+    # without the ids of the login: key and login are two accounts of the pool
+    label = f"{tokens.email}-key" if tokens.email else "api-key"
+    name = tokens.organization_name
+    return Obtained(StoredAccount(label, key, email=tokens.email, organization_name=name))
+
+
+def by_setup_token(asked: Asked, config: Config) -> Obtained:
+    if asked.attended:
+        text = ask_hidden("Token that `claude setup-token` printed (not shown)")
+    else:
+        text = _from_environment("CLAUDE_CODE_OAUTH_TOKEN", "--method setup-token")
+    token = _good(check_setup_token, text)
+    note = "it can't be refreshed: when it ends, run `claude setup-token` and log in again"
+    return Obtained(StoredAccount("setup-token", token), note)
+
+
+def by_import(asked: Asked, config: Config) -> Obtained:
+    from neurolink_mitm.cli.auth_import import ImportFailed, found, owner
+
+    try:
+        login = found(os.environ)
+    except ImportFailed as e:
+        fail(str(e), FAILED)
+    note = (
+        "Claude Code keeps this login, too, and a refresh by one of two programs can log the other out;"
+        " to be safe, log in anew with: neurolink auth login anthropic"
+    )
+    return Obtained(owner(login, os.environ), note)
+
+
+METHODS: Mapping[str, Callable[[Asked, Config], Obtained]] = {
+    "oauth": by_oauth,
+    "api-key": by_api_key,
+    "create-api-key": by_new_api_key,
+    "setup-token": by_setup_token,
+    "import": by_import,
+}
+
+
+def check_key(text: str) -> Secret:
+    """Raises `ValueError` with what to do instead, and nothing of the text."""
+    token = check_token(text)
+    if token.startswith((LOGIN_PREFIX, REFRESH_PREFIX)):
+        raise ValueError("this is the token of a login, not an API key: use --method setup-token")
+    if not token.startswith(KEY_PREFIX):
+        raise ValueError(
+            f"an API key starts with {KEY_PREFIX}; see https://platform.claude.com/settings/keys"
+        )
+    return Secret(token)
+
+
+def check_setup_token(text: str) -> Secret:
+    """The same for a long-lived token."""
+    token = check_token(text)
+    if not token.startswith(LOGIN_PREFIX):
+        raise ValueError(f"such a token starts with {LOGIN_PREFIX}; run: claude setup-token")
+    return Secret(token)
+
+
+def _good(check: Callable[[str], Secret], text: str) -> Secret:
+    try:
+        return check(text)
+    except ValueError as e:
+        fail(str(e), USAGE)
+
+
+def _from_environment(name: str, method: str) -> str:
+    return os.environ.get(name) or fail(f"{method} with --non-interactive needs {name}", USAGE)
+
+
+def _tokens(asked: Asked, config: Config) -> Tokens:
+    from neurolink_mitm.adapters.oauth_client import OAuthClient
+    from neurolink_mitm.cli.auth_browser import log_in
+
+    return log_in(
+        OAuthClient(config.oauth),
+        config.oauth.redirect_uri,
+        browser=asked.browser,
+        attended=asked.attended,
+    )
+
+
+def _try(key: Secret, asked: Asked, config: Config) -> None:
+    from neurolink_mitm.adapters.oauth_client import LoginError, OAuthClient
+
+    own = next((each.base_url for each in config.accounts if each.name == asked.label), None)
+    try:
+        with progress("trying the key …"):
+            OAuthClient(config.oauth).check_api_key(key, own or config.default_base_url)
+    except LoginError as e:
+        fail(f"the key was not stored: {redact(str(e))}; --no-verify stores it untried", FAILED)

@@ -1,0 +1,72 @@
+"""`neurolink auth set-primary`, `get-primary`, `clear-primary`: which account goes first."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from neurolink_mitm.cli import auth_context as context
+from neurolink_mitm.cli.exits import FAILED, fail
+
+
+@click.command("set-primary")
+@context.label_argument()
+@context.config_option
+def set_primary(label: str, config: Path | None) -> None:
+    """Let the account LABEL go first, by routing.primary-account of the configuration.
+
+    Example: neurolink auth set-primary work
+    """
+    settings = context.configuration(config)
+    known = [account.label for account in context.store().read().stored]
+    known += [account.name for account in settings.accounts if account.name not in known]
+    if label not in known:
+        have = f"there are: {', '.join(known)}" if known else "there is none yet"
+        fail(f"no account {label!r}; {have}", FAILED)
+    _write(config, label)
+    click.echo(f"primary account: {label}")
+
+
+@click.command("get-primary")
+@context.config_option
+@context.format_option
+def get_primary(config: Path | None, form: str) -> None:
+    """Say which account goes first.
+
+    Example: neurolink auth get-primary
+    """
+    from neurolink_mitm.cli.render import as_json
+
+    primary = context.configuration(config).routing.primary_account
+    if form == "json":
+        click.echo(as_json({"primary": primary}), nl=False)
+    else:
+        click.echo(primary or "no primary account: set one with neurolink auth set-primary LABEL")
+
+
+@click.command("clear-primary")
+@context.config_option
+def clear_primary(config: Path | None) -> None:
+    """Let no account go first by name.
+
+    Example: neurolink auth clear-primary
+    """
+    if context.configuration(config).routing.primary_account is None:
+        click.echo("no primary account was set")
+        return
+    _write(config, None)
+    click.echo("no account goes first by name now")
+
+
+def _write(config: Path | None, label: str | None) -> None:
+    from neurolink_mitm.cli.auth_config import NotEditable, write_primary
+
+    if config is None:
+        context.home().create()
+    path = config or context.home().config
+    try:
+        write_primary(path, label)
+    except NotEditable as e:
+        fail(f"{os.fspath(path)}: {e}", FAILED)

@@ -1,0 +1,155 @@
+"""What is known of each account, as plain values: the accounts in the order they are used, then duplicates of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from neurolink_mitm.core.accounts import Account, StoredAccount
+from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.limits import WHOLE_ACCOUNT
+from neurolink_mitm.core.pool import Remembered, fingerprint
+from neurolink_mitm.core.quota import Quota, Window
+from neurolink_mitm.core.record import iso
+from neurolink_mitm.core.stored import PROVIDER, AccountType
+
+PLANS: Mapping[AccountType, str] = {"oauth": "subscription", "api_key": "pay-per-use"}
+NEEDS_LOGIN = "needs login"
+"""Begins the reason of an account whose refresh token was refused."""
+USABLE = ("ready", "expired", "cooling")
+"""States from which an account serves again by itself."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was kept of the accounts, by key, and which is primary."""
+
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
+    cooldowns: Mapping[str, Remembered] = field(default_factory=dict)
+    primary: str | None = None
+
+
+def rows(
+    pool: Sequence[Account], stored: Sequence[StoredAccount], known: Known, now: float
+) -> list[Row]:
+    by_label = {each.label: each for each in stored}
+    used = [_row(account, by_label.get(account.label), known, now) for account in pool]
+    shown = {account.label for account in pool}
+    return used + [_duplicate(each) for each in stored if each.label not in shown]
+
+
+def identity(account: StoredAccount) -> Row:
+    """Whose it is and how long it lasts; nothing of the credential itself."""
+    return {
+        "label": account.label,
+        "key": f"{PROVIDER}{account.label}",
+        "type": account.type,
+        "plan": PLANS[account.type],
+        "email": account.email,
+        "accountUuid": account.account_uuid,
+        "organization": account.organization_name,
+        "organizationUuid": account.organization_uuid,
+        "expiresAt": _when(account.expires_at),
+        "refreshable": account.type == "oauth" and account.refresh_token is not None,
+    }
+
+
+def needs_login(account: Account | StoredAccount, now: float) -> bool:
+    """Whether nothing but a login brings it back."""
+    refreshable = (
+        account.refreshable if isinstance(account, Account) else account.refresh_token is not None
+    )
+    expired = account.expires_at is not None and account.expires_at <= now
+    refused = account.disabled is not None and account.disabled.startswith(NEEDS_LOGIN)
+    return account.type == "oauth" and (refused or (expired and not refreshable))
+
+
+def summary(found: Sequence[Row]) -> Row:
+    """How many accounts there are, and how many of them can serve."""
+    by_state = {
+        state: [row["label"] for row in found if row["state"] == state]
+        for state in dict.fromkeys(row["state"] for row in found)
+    }
+    return {
+        "accounts": len(found),
+        "usable": sum(row["state"] in USABLE for row in found),
+        "states": by_state,
+    }
+
+
+def _row(account: Account, stored: StoredAccount | None, known: Known, now: float) -> Row:
+    state, reason = _state(account, known.cooldowns.get(account.key), now)
+    organization = stored.organization_name if stored and account.source == "store" else None
+    return {
+        "label": account.label,
+        "key": account.key,
+        "type": account.type,
+        "plan": PLANS[account.type],
+        "email": account.email,
+        "accountUuid": account.account_uuid,
+        "organization": organization,
+        "organizationUuid": account.organization_uuid,
+        "expiresAt": _when(account.expires_at),
+        "refreshable": account.refreshable,
+        "source": account.source,
+        "primary": account.label == known.primary,
+        "state": state,
+        "reason": reason,
+        "quota": _quota(known.quotas.get(account.key), now),
+    }
+
+
+def _duplicate(account: StoredAccount) -> Row:
+    reason = "another entry has this account; remove it with: neurolink auth cleanup"
+    return {
+        **identity(account),
+        "source": "store",
+        "primary": False,
+        "state": "duplicate",
+        "reason": reason,
+        "quota": None,
+    }
+
+
+def _state(account: Account, kept: Remembered | None, now: float) -> tuple[str, str | None]:
+    if needs_login(account, now):
+        refused = (account.disabled or "").removeprefix(NEEDS_LOGIN).lstrip(": ")
+        return NEEDS_LOGIN, refused or "its token has expired and can't be refreshed"
+    if account.disabled:
+        return "disabled", account.disabled
+    if not account.enabled:
+        return "not enabled", "enabled: false in the configuration"
+    if cooling := _cooling(account, kept, now):
+        return "cooling", f"until {iso(cooling.until)}: {cooling.reason}"
+    if account.expires_at is not None and account.expires_at <= now:
+        return "expired", "refreshed with the next request"
+    return "ready", None
+
+
+def _cooling(account: Account, kept: Remembered | None, now: float) -> Cooldown | None:
+    """Of the whole account: those of single models leave the others usable."""
+    if kept is None or kept.credential != fingerprint(account.secret):
+        return None
+    whole = kept.scopes.get(WHOLE_ACCOUNT)
+    return whole if whole is not None and whole.cooling(now) else None
+
+
+def _quota(quota: Quota | None, now: float) -> Row | None:
+    if quota is None:
+        return None
+    return {
+        "fiveHour": _window(quota.current(quota.five_hour, now)),
+        "sevenDay": _window(quota.current(quota.seven_day, now)),
+        "seenAt": iso(quota.seen_at),
+    }
+
+
+def _window(window: Window | None) -> Row | None:
+    return {"used": window.utilization, "reset": _when(window.reset)} if window else None
+
+
+def _when(moment: float | None) -> str | None:
+    return None if moment is None else iso(moment)

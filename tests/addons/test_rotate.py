@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from mitmproxy import http
+from mitmproxy.test import taddons
+
+from neurolink_mitm.addons.rotate import Rotate
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.errors import Where
+from neurolink_mitm.core.exchange import Attempt, Deliver, Kind, Pause, Plan, Reply, Step, Try
+from neurolink_mitm.core.pool import Demand
+from neurolink_mitm.mitm.hooks import KEPT, AttemptHook
+from neurolink_mitm.ports import Runtime
+from tests.addons.flows import document, make_flow, record, refusal
+from tests.fakes import (
+    NOW,
+    FakeChance,
+    FakeClock,
+    make_account,
+    make_attempt,
+    make_failure,
+    make_runtime,
+)
+
+A, B = make_account("a"), make_account("b")
+LOGIN = make_account("login", "sk-ant-oat01-x", excluded_models=("claude-y",))
+ANY = Demand(model="claude-x")
+
+
+def attempt(runtime: Runtime, flow: http.HTTPFlow | None = None, **exchange: Any) -> http.HTTPFlow:
+    flow = flow or make_flow(**{"model": "claude-x", **exchange})
+    Rotate(runtime).attempt(flow)
+    return flow
+
+
+def steps(*left: Step) -> Plan:
+    """A plan that goes on so."""
+    yield from left
+
+
+# --- The first attempt
+
+
+def test_it_takes_an_account_and_says_why() -> None:
+    exchange = record(attempt(make_runtime(A, B)))
+    assert exchange.attempts == [Attempt(1, A, NOW)]
+    assert exchange.why == "took anthropic:a by fill-first"
+
+
+def test_it_is_booked_on_the_account() -> None:
+    runtime = make_runtime(A, B)
+    attempt(runtime)
+    standing = runtime.pool.standing(A.key)
+    assert (standing.in_flight, standing.tally.attempts, runtime.totals.attempts) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "account"),
+    [
+        ({"user_agent": "claude-cli/2.1.0 (external, cli)"}, LOGIN),
+        ({"user_agent": "python-httpx/0.28"}, A),
+        ({"user_agent": "claude-cli/2.1.0", "model": "claude-y"}, A),
+    ],
+    ids=["claude-code", "another-client", "excluded-model"],
+)
+def test_who_asks_for_what_decides(exchange: dict[str, Any], account: Account) -> None:
+    assert record(attempt(make_runtime(LOGIN, A), **exchange)).account == account
+
+
+def test_a_session_goes_home() -> None:
+    runtime = make_runtime(A, B)
+    runtime.pool.succeeded(B.key, Demand(session="s"), sent_at=NOW, now=NOW)
+    assert record(attempt(runtime, session_id="s")).account == B
+
+
+def test_a_request_for_any_other_path_takes_no_account() -> None:
+    runtime = make_runtime(A)
+    exchange = record(attempt(runtime, make_flow("GET", "/api/oauth/profile")))
+    assert (exchange.attempts, exchange.plan) == ([Attempt(1, None, NOW)], None)
+    assert (runtime.totals.attempts, runtime.pool.standing(A.key).in_flight) == (1, 0)
+
+
+def test_a_flow_that_nobody_has_taken_up_is_left_alone() -> None:
+    runtime = make_runtime(A)
+    flow = attempt(runtime, make_flow(opened=False))
+    assert flow.response is None
+    assert runtime.totals.attempts == 0
+
+
+# --- Where no account serves
+
+
+def test_the_client_is_told() -> None:
+    runtime = make_runtime()
+    flow = attempt(runtime)
+    assert refusal(flow) == (401, "authentication_error")
+    assert record(flow).attempts == []
+    assert record(flow).why == document(flow)["error"]["message"]
+    assert runtime.totals.attempts == 0
+
+
+def test_and_when_to_come_back() -> None:
+    clock = FakeClock()
+    runtime = make_runtime(A, clock=clock)
+    limited = make_failure(429, "retry-after: 30")
+    runtime.pool.failed(A.key, ANY, limited, sent_at=NOW, now=NOW)
+    clock.advance(0.5)
+    flow = attempt(runtime)
+    assert refusal(flow) == (429, "rate_limit_error")
+    assert flow.response is not None
+    assert flow.response.headers["retry-after"] == "30"
+    assert document(flow)["request_id"] == record(flow).request_id
+
+
+# --- Further attempts
+
+
+def test_after_a_failure_the_plan_has_named_the_account() -> None:
+    exchange: dict[str, Any] = {
+        "attempts": [make_attempt(A)],
+        "step": Try(B, "as planned"),
+        "plan": steps(Try(A, "not asked yet")),
+    }
+    found = record(attempt(make_runtime(A, B), **exchange))
+    assert found.attempts[1:] == [Attempt(2, B, NOW)]
+    assert found.why == "as planned"
+
+
+def test_after_a_pause_the_plan_is_asked_again() -> None:
+    plan = steps(Try(B, "after the pause"))
+    exchange = record(attempt(make_runtime(A, B), plan=plan, step=Pause(1.0)))
+    assert exchange.step == Try(B, "after the pause")
+    assert exchange.account == B
+
+
+def test_after_a_pause_nobody_may_be_left() -> None:
+    plan = steps(Reply(429, "rate_limit_error", "all cooling", 7))
+    flow = attempt(make_runtime(A), plan=plan, step=Pause(1.0))
+    assert refusal(flow) == (429, "rate_limit_error")
+
+
+def test_upstreams_word_may_then_be_the_last() -> None:
+    """Else the request would go out once more, on the last account and behind the plan's back."""
+    kept = http.Response.make(529, b"Overloaded")
+    flow = make_flow(plan=steps(Deliver()), step=Pause(1.0), attempts=[make_attempt(A)])
+    flow.metadata[KEPT] = kept
+    attempt(make_runtime(A), flow)
+    assert flow.response is kept
+    assert len(record(flow).attempts) == 1
+
+
+def test_all_accounts_are_tried_then_once_more_after_a_jittered_pause() -> None:
+    runtime = make_runtime(A, B, chance=FakeChance(jitter_is=1 / 3))
+    exchange = record(attempt(runtime))
+    assert exchange.plan is not None
+    busy = make_failure(529)
+    assert [exchange.plan.send(busy), exchange.plan.send(busy)] == [
+        Try(B, "took anthropic:b by fill-first"),
+        Pause(1.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "again"), [(Kind.MESSAGES, True), (Kind.API, False)], ids=["messages", "files"]
+)
+def test_only_what_does_no_harm_is_sent_twice(kind: Kind, again: bool) -> None:
+    exchange = record(attempt(make_runtime(A, B), kind=kind))
+    assert exchange.plan is not None
+    cut = make_failure(None, where=Where.NETWORK, error_type="cut")
+    assert isinstance(exchange.plan.send(cut), Try) is again
+
+
+async def test_the_hook_is_heard_and_an_account_that_is_gone_does_no_harm() -> None:
+    """The configuration may change between a failure and the next attempt."""
+    runtime = make_runtime(A, B)
+    flow = make_flow(model="claude-x", step=Try(B, "as planned"), plan=steps())
+    runtime.pool.update([A])
+    with taddons.context(Rotate(runtime)) as context:
+        await context.master.addons.trigger_event(AttemptHook(flow))
+    assert record(flow).account == B

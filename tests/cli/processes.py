@@ -1,0 +1,159 @@
+"""The command as a process of its own, as a user runs it: in a home and an environment made for it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from tests.waiting import LIMIT, wait_until
+
+ROOT = Path(__file__).parents[2]
+NEUROLINK = (sys.executable, "-m", "neurolink_mitm.cli")
+MESSAGE: dict[str, Any] = {
+    "model": "claude-sonnet-4-6",
+    "max_tokens": 64,
+    "stream": True,
+    "messages": [{"role": "user", "content": "hi"}],
+}
+
+
+@dataclass
+class Program:
+    """A process that runs; what it says is collected in files, so that it never waits for us."""
+
+    process: subprocess.Popen[bytes]
+    stdout: Path
+    stderr: Path
+
+    @property
+    def said(self) -> str:
+        return self.stdout.read_text()
+
+    @property
+    def complained(self) -> str:
+        return self.stderr.read_text()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def runs(self) -> bool:
+        return self.process.poll() is None
+
+    def expect(self, pattern: str) -> re.Match[str]:
+        """Wait until it says what the pattern matches, on whichever of its outputs."""
+
+        def found() -> re.Match[str] | None:
+            return re.search(pattern, self.said) or re.search(pattern, self.complained)
+
+        wait_until(lambda: found() or not self.runs, f"{pattern!r} is said: {self}")
+        match = found()
+        assert match, f"it ended with {self.process.poll()} and never said {pattern!r}: {self}"
+        return match
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+
+    def exit_code(self, limit: float = LIMIT) -> int:
+        """Wait for its end."""
+        wait_until(lambda: not self.runs, f"it ends: {self}", limit)
+        return self.process.wait()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(LIMIT)
+
+    def __str__(self) -> str:
+        return f"stdout {self.said!r}, stderr {self.complained!r}"
+
+
+@dataclass
+class Shell:
+    """A place to run commands in. What was started is killed at the end of `with`."""
+
+    place: Path
+    variables: dict[str, str] = field(default_factory=dict)
+    started: list[Program] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self.home.mkdir(parents=True)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for program in self.started:
+            program.kill()
+        for program in self.started:
+            assert "Traceback" not in program.complained, program.complained
+
+    @property
+    def home(self) -> Path:
+        return self.place / "user"
+
+    @property
+    def state(self) -> Path:
+        return self.home / ".neurolink" / "proxy-state.json"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Nothing of the tester's but where programs are; the working directory is not the checkout."""
+        own = {"PATH": os.environ["PATH"], "HOME": str(self.home), "LANG": "C.UTF-8"}
+        return {**own, "PYTHONPATH": str(ROOT), **self.variables}
+
+    def start(self, *arguments: str, program: Sequence[str] = NEUROLINK) -> Program:
+        number = len(self.started)
+        out, err = (self.place / f"{number}.{name}" for name in ("out", "err"))
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            process = subprocess.Popen(
+                [*program, *arguments],
+                stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+                env=self.environment, cwd=self.home,
+            )  # fmt: skip
+        self.started.append(Program(process, out, err))
+        return self.started[-1]
+
+    def run(self, *arguments: str, program: Sequence[str] = NEUROLINK) -> Program:
+        """To its end."""
+        ended = self.start(*arguments, program=program)
+        ended.exit_code()
+        return ended
+
+    def serve(self, *arguments: str) -> tuple[Program, str]:
+        """A proxy on a free port, once it serves, and its URL."""
+        proxy = self.start("proxy", "start", "--port", "0", *arguments)
+        return proxy, proxy.expect(r"export ANTHROPIC_BASE_URL=(\S+)\n")[1]
+
+    def write(self, name: str, content: str) -> Path:
+        """A file in the state directory."""
+        path = self.home / ".neurolink" / name
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(content)
+        return path
+
+
+def pool_of(url: str, names: Iterable[str]) -> str:
+    """A configuration: these accounts at this upstream, with their keys in KEY_name."""
+    listed = "".join(f"    - {{name: {name}, apiKey: '${{KEY_{name}}}'}}\n" for name in names)
+    return f"version: 1\ndefaultBaseUrl: {url}\naccounts:\n  anthropic:\n{listed}"
+
+
+def port_of(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+def refuses(port: int) -> bool:
+    """Whether nobody listens there any more."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=LIMIT).close()
+    except ConnectionRefusedError:
+        return True
+    return False

@@ -1,0 +1,94 @@
+"""The same stack inside mitmproxy's own programs."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import httpx
+import pytest
+
+from neurolink_mitm.sandbox import Reply
+from neurolink_mitm.sandbox.server import SandboxServer
+from tests.cli.processes import MESSAGE, ROOT, Shell
+
+TOKENS = int(version("mitmproxy").partition(".")[0]) >= 12
+"""mitmweb's page asks for one since 11.1."""
+MITMDUMP = str(Path(sys.executable).parent / "mitmdump")
+
+
+def test_the_page_and_the_proxy_work(shell: Shell, client: httpx.Client) -> None:
+    """mitmweb's own port may be taken: by another mitmweb, or by this test in another checkout."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if other.connect_ex(("127.0.0.1", 8081)):
+            other.close()
+            other = socket.create_server(("127.0.0.1", 8081))
+        with other:
+            proxy, url = shell.serve("--inspect", "--sandbox")
+        page = proxy.expect(r"Watch it in a browser: (\S+)\n")[1]
+        assert ":8081/" not in page
+        assert client.get(page).status_code == 200
+        bare = page.partition("?")[0]
+        assert httpx.get(bare).status_code == (403 if TOKENS else 200)
+
+        answer = client.post(f"{url}/v1/messages", json=MESSAGE)
+        assert answer.status_code == 200
+        assert b"event: message_stop" in answer.content
+        [flow] = client.get(f"{bare}flows").json()
+        assert flow["response"]["status_code"] == 200
+        assert "sk-ant-" not in json.dumps(flow)
+        proxy.signal()
+        assert proxy.exit_code() == 0
+
+
+def test_a_plain_script_streams_and_fails_over(
+    shell: Shell, pool: Path, upstream: SandboxServer, client: httpx.Client
+) -> None:
+    upstream.script("a", Reply(429, headers={"retry-after": "60"}))
+    upstream.script("b", Reply(), Reply(stall_after=6))
+    script = str(ROOT / "addons" / "neurolink.py")
+    config = pool.rename(pool.with_name("elsewhere.yaml"))
+    settings = ["--set", f"neurolink_config={config}", "-p", "0"]
+    shell.variables["PYTHONUNBUFFERED"] = "1"  # mitmdump's lines reach a file late
+    mitmdump = shell.start("-s", script, *settings, program=(MITMDUMP,))
+    port = mitmdump.expect(r"listening at 127\.0\.0\.1:(\d+)")[1]
+    url = f"http://127.0.0.1:{port}"
+
+    answer = client.post(f"{url}/v1/messages", json=MESSAGE)
+    assert (answer.status_code, answer.content) == (200, upstream.requests[-1].answer)
+    assert answer.headers["x-neurolink-attempts"] == "2"
+    assert [r.account for r in upstream.requests] == ["a", "b"]
+    with client.stream("POST", f"{url}/v1/messages", json=MESSAGE) as stream:
+        received = b""
+        for chunk in stream.iter_raw():
+            received += chunk
+            if b"text_delta" in received:  # and upstream has not ended
+                break
+        assert not upstream.requests[-1].done
+    mitmdump.signal()
+    assert mitmdump.exit_code() == 0
+    assert list((shell.home / ".neurolink" / "logs").glob("proxy-2*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (["--set", "neurolink_config=not-there.yaml"], "not-there.yaml"),
+        (["--set", "neurolink_strategy=nonsense"], "nonsense"),
+        (["--set", "ssl_insecure=true"], "ssl_insecure"),
+        (["--listen-host", "0.0.0.0"], "clients.api-keys"),
+    ],
+    ids=["no-such-file", "strategy", "unverified-upstream", "open-to-all"],
+)
+def test_a_plain_script_refuses_what_the_command_refuses(
+    shell: Shell, settings: list[str], named: str
+) -> None:
+    script = str(ROOT / "addons" / "neurolink.py")
+    ended = shell.run("-s", script, "-p", "0", *settings, program=(MITMDUMP,))
+    assert ended.process.returncode == 1
+    assert re.search(named, ended.said + ended.complained)

@@ -1,0 +1,238 @@
+"""`neurolink proxy start`, as a process: what it says, what it serves, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from neurolink_mitm.sandbox import Reply
+from neurolink_mitm.sandbox.server import SandboxServer
+from tests.cli.conftest import Running
+from tests.cli.processes import MESSAGE, Program, Shell, port_of
+from tests.waiting import LIMIT, wait_until
+
+KEY = "sk-ant-test-key"
+
+
+def test_it_says_where_it_listens_and_how_to_use_it(running: Running) -> None:
+    lines = running.program.said.splitlines()
+    assert f"listens on {running.url} (fill-first, 3 accounts)" in lines[0]
+    assert "sandbox" in lines[1]
+    assert f"  export ANTHROPIC_BASE_URL={running.url}" in lines
+    assert "  export ENABLE_TOOL_SEARCH=true" in lines
+    assert [line for line in lines if line.startswith("  curl ") and running.url in line]
+
+
+def test_the_curl_line_shows_a_failover(shell: Shell) -> None:
+    """The sandbox limits its first account after two requests: the third call streams all the same."""
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    proxy, _ = shell.serve("--sandbox")
+    line = proxy.expect(r"\n *(curl .+)\n")[1]
+    answers = [
+        subprocess.run(
+            ["bash", "-c", f"{line} -sS"],
+            env=shell.environment, capture_output=True, text=True, timeout=LIMIT, check=True,
+        ).stdout
+        for _ in range(3)
+    ]  # fmt: skip
+    assert all(answer.startswith("HTTP/1.1 200 ") for answer in answers)
+    assert all("event: message_stop" in answer for answer in answers)
+    assert ["x-neurolink-attempts: 2" in answer for answer in answers] == [False, False, True]
+    assert "x-neurolink-account: beta" in answers[2]
+    proxy.expect(r"\[proxy\] <- 429 account=alpha")
+    proxy.expect(r"\[proxy\] <- 200 account=beta")
+
+
+def test_a_second_one_is_refused(running: Running) -> None:
+    second = running.shell.run("proxy", "start", "--sandbox", "--port", "0")
+    assert second.process.returncode == 1
+    pid = running.program.pid
+    assert second.complained == f"neurolink: already running at {running.url} (pid {pid})\n"
+    assert httpx.get(f"{running.url}/health").status_code == 200
+
+
+def one_line(ended: Program) -> str:
+    """What it said on stderr, and nothing else anywhere."""
+    assert ended.said == ""
+    assert ended.complained.count("\n") == 1, ended.complained
+    return ended.complained
+
+
+def test_a_port_that_is_taken_is_named(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        ended = shell.run("proxy", "start", "--sandbox", "--port", port)
+    assert ended.process.returncode == 1
+    assert f"port {port}" in one_line(ended)
+    assert not shell.state.exists()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_an_address_that_is_not_this_machines_is_named(shell: Shell, host: str) -> None:
+    shell.variables["CLIENT_KEY"] = "a-client-key"
+    shell.write("proxy-config.yaml", "version: 1\nclients: {api-keys: ['${CLIENT_KEY}']}\n")
+    ended = shell.run("proxy", "start", "--sandbox", "--host", host, "--port", "0")
+    assert ended.process.returncode == 1
+    assert f"can't listen on {host}:0" in one_line(ended)
+
+
+def test_all_faults_of_a_configuration_are_named(shell: Shell) -> None:
+    shell.write(
+        "proxy-config.yaml",
+        """
+        version: 1
+        accounts:
+          anthropic:
+            - {name: a, apiKey: "${NOT_SET}"}
+            - {name: b, apiKey: sk-ant-test-b, weight: two}
+        timeouts: {idle: -1}
+        nonsense: 1
+        """,
+    )
+    ended = shell.run("proxy", "start", "--port", "0")
+    assert ended.process.returncode == 2
+    assert ended.said == ""
+    for fault in (
+        "accounts.anthropic[0].apiKey: the environment variable NOT_SET is not set",
+        "accounts.anthropic[1].weight: ",
+        "timeouts.idle: ",
+        "nonsense: ",
+    ):
+        assert f"\n  {fault}" in ended.complained
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--host", "0.0.0.0"], "clients.api-keys"),
+        (["--host", "::"], "clients.api-keys"),
+        (["--strategy", "nonsense"], "nonsense"),
+        (["--config", "not-there.yaml"], "not-there.yaml"),
+    ],
+    ids=["open-to-all", "open-to-all-ipv6", "strategy", "no-such-file"],
+)
+def test_what_can_not_be_meant_is_refused(shell: Shell, arguments: list[str], named: str) -> None:
+    ended = shell.run("proxy", "start", "--sandbox", "--port", "0", *arguments)
+    assert ended.process.returncode == 2
+    assert ended.said == ""
+    assert named in ended.complained
+
+
+def test_broken_credentials_are_not_passed_over(shell: Shell) -> None:
+    """Else the environment's key would be charged where a subscription was meant."""
+    shell.variables["ANTHROPIC_API_KEY"] = KEY
+    path = shell.write("tokens.json", "{")
+    ended = shell.run("proxy", "start", "--port", "0")
+    assert ended.process.returncode == 2
+    assert str(path) in ended.complained
+    assert path.read_text() == "{"
+
+
+def test_without_a_home_it_says_what_to_set(shell: Shell) -> None:
+    shell.variables["HOME"] = ""
+    ended = shell.run("proxy", "start", "--sandbox", "--port", "0")
+    assert ended.process.returncode == 2
+    assert "NEUROLINK_HOME" in one_line(ended)
+
+
+def test_a_home_that_is_a_file_is_named(shell: Shell) -> None:
+    path = shell.home / "file"
+    path.write_text("")
+    shell.variables["NEUROLINK_HOME"] = str(path)
+    ended = shell.run("proxy", "start", "--sandbox", "--port", "0")
+    assert ended.process.returncode == 1
+    assert str(path) in one_line(ended)
+
+
+def test_without_an_account_it_says_how_to_add_one(shell: Shell) -> None:
+    proxy, url = shell.serve()
+    assert "No account yet: set ANTHROPIC_API_KEY" in proxy.said
+    answer = httpx.post(f"{url}/v1/messages", json=MESSAGE)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (401, "authentication_error")
+    assert "ANTHROPIC_API_KEY" in answer.json()["error"]["message"]
+
+
+def test_the_sandbox_stands_in_where_there_is_no_account(shell: Shell) -> None:
+    proxy, url = shell.serve("--sandbox-if-empty")
+    assert "no account yet" in proxy.said
+    assert httpx.post(f"{url}/v1/messages", json=MESSAGE).status_code == 200
+
+
+def test_the_sandbox_does_not_stand_in_where_there_is_an_account(
+    shell: Shell, pool: Path, upstream: SandboxServer
+) -> None:
+    proxy, url = shell.serve("--sandbox-if-empty")
+    assert "sandbox" not in proxy.said
+    assert "2 accounts" in proxy.said
+    answer = httpx.post(f"{url}/v1/messages", json=MESSAGE)
+    assert answer.content == upstream.requests[-1].answer
+
+
+def test_quiet_says_nothing_while_all_goes_well(
+    shell: Shell, pool: Path, upstream: SandboxServer, client: httpx.Client
+) -> None:
+    shell.variables["NEUROLINK_LOG_LEVEL"] = "DEBUG"  # --quiet counts
+    proxy = shell.start("proxy", "start", "--quiet", "--port", "0")
+    proxy_url = url_from_state(shell, proxy)
+    assert client.post(f"{proxy_url}/v1/messages", json=MESSAGE).status_code == 200
+    proxy.signal()
+    assert proxy.exit_code() == 0
+    assert (proxy.said, proxy.complained) == ("", "")
+
+
+def url_from_state(shell: Shell, proxy: Program) -> str:
+    wait_until(lambda: shell.state.exists() or not proxy.runs, f"it serves: {proxy}")
+    return f"http://127.0.0.1:{json.loads(shell.state.read_text())['port']}"
+
+
+def test_passthrough_leaves_the_callers_credentials(
+    shell: Shell, pool: Path, upstream: SandboxServer, client: httpx.Client
+) -> None:
+    """No account of the pool is used, nothing is tried again; the row is written all the same."""
+    upstream.script("b", Reply(), Reply(529))
+    proxy, url = shell.serve("--passthrough")
+    assert "(passthrough, " in proxy.said
+    own = {"x-api-key": "sk-ant-test-b", "anthropic-version": "2023-06-01"}
+    answer = client.post(f"{url}/v1/messages", json=MESSAGE, headers=own)
+    assert (answer.status_code, answer.content) == (200, upstream.requests[-1].answer)
+    assert client.post(f"{url}/v1/messages", json=MESSAGE, headers=own).status_code == 529
+    assert client.post(f"{url}/v1/messages", json=MESSAGE).status_code == 404  # shows none
+    assert [r.account for r in upstream.requests] == ["b", "b"]
+    assert {r.header("x-api-key") for r in upstream.requests} == {"sk-ant-test-b"}
+
+    proxy.signal()
+    assert proxy.exit_code() == 0
+    [log] = (shell.state.parent / "logs").glob("proxy-2*.jsonl")
+    rows = [json.loads(line) for line in log.read_bytes().splitlines()]
+    assert [row["responseStatus"] for row in rows] == [200, 529, 404]
+
+
+@pytest.fixture
+def guarded(shell: Shell, pool: Path) -> str:
+    """The URL of a proxy on all addresses, which has to ask its callers for a key."""
+    shell.variables["CLIENT_KEY"] = "a-client-key"
+    pool.write_text(pool.read_text() + "clients: {api-keys: ['${CLIENT_KEY}']}\n")
+    return shell.serve("--host", "0.0.0.0")[1]
+
+
+def test_callers_must_show_a_key_where_one_is_set(guarded: str, client: httpx.Client) -> None:
+    assert guarded == f"http://127.0.0.1:{port_of(guarded)}"
+    ask = f"{guarded}/v1/messages"
+    assert client.post(ask, json=MESSAGE).status_code == 401
+    shown = {"authorization": "Bearer a-client-key"}
+    assert client.post(ask, json=MESSAGE, headers=shown).status_code == 200
+    assert client.get(f"{guarded}/health").status_code == 200
+    assert client.get(f"{guarded}/status").status_code == 401
+
+
+@pytest.mark.xfail(reason="the gate knows client keys only: the command has none to show")
+def test_the_users_own_commands_need_no_client_key(guarded: str, shell: Shell) -> None:
+    status = shell.run("proxy", "status")
+    assert (status.process.returncode, status.complained) == (0, "")

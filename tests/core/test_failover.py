@@ -1,0 +1,442 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurolink_mitm.core.errors import Failure, Then, Where, classify
+from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
+from neurolink_mitm.core.failover import ADD_ACCOUNT, MAX_PAUSE, ending, refusal, unseen, way
+from neurolink_mitm.core.pool import Choice, Demand, Pool
+from tests.fakes import NOW, FakeClock, make_account, make_failure
+
+OK = None
+OPUS = "claude-opus-4-6"
+CLAUDE_CODE = Demand(claude_code=True, model=OPUS)
+LOGIN = "sk-ant-oat01-x"
+
+LIMITED = make_failure(429, "retry-after: 10")
+REFUSED = make_failure(401)
+BUSY = make_failure(529, error_type="overloaded_error", message="Overloaded")
+FAULT = make_failure(400, error_type="invalid_request_error", message="max_tokens: too many")
+SIGNATURE = make_failure(
+    400, error_type="invalid_request_error", message="Invalid `signature` in `thinking` block"
+)
+UNREACHED = Failure.of_network("connect_error", "refused", sent=False)
+CUT = Failure.of_network("cut", "reset")
+SLOW = Failure(Where.TIMEOUT, None, "timeout", "no event")
+LATE = Failure(Where.TIMEOUT, None, "total_timeout", "the time is up")
+HOLLOW = Failure(Where.EMPTY, None, "empty_stream", "no content")
+SAID = Failure(Where.EVENT, None, "overloaded_error", "Overloaded")
+SAID_LIMITED = Failure(Where.EVENT, None, "rate_limit_error", "slow down")
+COOLING = Reply(429, "rate_limit_error", "All accounts are cooling", 10)
+
+
+def start(
+    labels: str, *, refuse: Reply | None = None, jitter: float = 0.5, repeatable: bool = True
+) -> Plan:
+    """The way through these accounts, in this order."""
+    accounts = [make_account(label) for label in labels]
+
+    def choose(tried: set[str]) -> Choice:
+        left = [account for account in accounts if account.key not in tried]
+        return Choice(left[0] if left else None, "fill-first", {})
+
+    return way(choose, lambda: refuse, jitter=jitter, repeatable=repeatable)
+
+
+def walk(plan: Plan, outcomes: Sequence[Failure | None]) -> list[Step]:
+    """All steps, when the attempts come to these outcomes."""
+    left, steps = list(outcomes), [next(plan)]
+    while True:
+        step = steps[-1]
+        if isinstance(step, Try):
+            outcome = left.pop(0)
+            if outcome is OK:
+                break
+            steps.append(plan.send(outcome))
+        elif isinstance(step, Pause):
+            steps.append(next(plan))
+        else:
+            assert next(plan, None) is None, "it goes on after its end"
+            break
+    assert left == [], "it ended before its time"
+    return steps
+
+
+def told(steps: Sequence[Step]) -> str:
+    return " ".join(map(_word, steps))
+
+
+def _word(step: Step) -> str:
+    match step:
+        case Try(account, _, mended):
+            return account.label + ("*" if mended else "")
+        case Pause():
+            return "pause"
+        case Deliver():
+            return "deliver"
+        case Reply(status):
+            return str(status)
+
+
+# --- Its way
+
+
+@pytest.mark.parametrize(
+    ("labels", "outcomes", "expected"),
+    [
+        ("ab", [OK], "a"),
+        ("ab", [BUSY, OK], "a b"),
+        ("ab", [LIMITED, OK], "a b"),
+        ("ab", [REFUSED, OK], "a b"),
+        ("abc", [CUT, HOLLOW, OK], "a b c"),
+        ("a", [BUSY, OK], "a pause a"),
+        ("ab", [BUSY, BUSY, OK], "a b pause a"),
+        ("ab", [BUSY, BUSY, BUSY, OK], "a b pause a b"),
+        ("ab", [BUSY, BUSY, BUSY, BUSY], "a b pause a b deliver"),
+        ("a", [UNREACHED, OK], "a pause a"),
+        ("a", [UNREACHED, UNREACHED], "a pause a 502"),
+        ("ab", [LIMITED, BUSY, OK], "a b pause b"),
+        ("ab", [LIMITED, BUSY, BUSY], "a b pause b deliver"),
+        ("ab", [BUSY, LIMITED, BUSY], "a b pause a deliver"),
+        ("ab", [LIMITED, LIMITED], "a b deliver"),
+        ("ab", [REFUSED, LIMITED], "a b deliver"),
+        ("ab", [BUSY, BUSY, LIMITED, OK], "a b pause a b"),
+        ("a", [make_failure(429, "x-should-retry: true"), OK], "a pause a"),
+        ("ab", [FAULT], "a deliver"),
+        ("ab", [BUSY, FAULT], "a b deliver"),
+        ("ab", [make_failure(404)], "a deliver"),
+        ("ab", [LATE], "a 504"),
+        ("ab", [BUSY, LATE], "a b deliver"),
+        ("ab", [CUT, CUT, LATE], "a b pause a 504"),
+    ],
+    ids=["well", "busy", "limited", "refused", "third-account", "alone-and-busy", "second-round",
+         "its-second-account", "twice-round", "alone-and-refused", "never-reached", "not-the-limited",
+         "only-the-busy", "whichever-it-was", "all-limited", "limited-and-refused",
+         "limited-in-the-second", "short-of-capacity", "own-fault", "own-fault-later", "not-found",
+         "out-of-time", "out-of-time-later", "out-of-time-after-all"],
+)  # fmt: skip
+def test_its_way(labels: str, outcomes: list[Failure | None], expected: str) -> None:
+    assert told(walk(start(labels), outcomes)) == expected
+
+
+def test_each_attempt_says_why_its_account_was_taken() -> None:
+    steps = walk(start("ab"), [BUSY, OK])
+    assert [step.why for step in steps if isinstance(step, Try)] == [
+        "took anthropic:a by fill-first",
+        "took anthropic:b by fill-first",
+    ]
+
+
+@pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 0.5), (0.5, 1.25), (0.999, 1.9985)])
+def test_the_pause_is_jittered(jitter: float, seconds: float) -> None:
+    """Many requests that failed together do not come back together."""
+    steps = walk(start("a", jitter=jitter), [BUSY, OK])
+    assert steps[1] == Pause(seconds)
+
+
+@given(st.floats(0, 1, exclude_max=True))
+def test_the_pause_is_never_longer_than_two_seconds(jitter: float) -> None:
+    pause = walk(start("a", jitter=jitter), [BUSY, OK])[1]
+    assert isinstance(pause, Pause)
+    assert MAX_PAUSE / 4 <= pause.seconds < MAX_PAUSE == 2
+
+
+def test_the_second_round_asks_who_serves_by_then() -> None:
+    """One that was skipped at first may have come back."""
+    here = [make_account("a")]
+
+    def choose(tried: set[str]) -> Choice:
+        return Choice(next((a for a in here if a.key not in tried), None), "", {})
+
+    plan = way(choose, lambda: None, jitter=0, repeatable=True)
+    next(plan)
+    assert isinstance(plan.send(BUSY), Pause)
+    here[:] = [make_account("b")]
+    assert told([next(plan)]) == "b"
+
+
+# --- Mending
+
+
+@pytest.mark.parametrize(
+    ("labels", "outcomes", "expected"),
+    [
+        ("ab", [SIGNATURE, OK], "a a*"),
+        ("ab", [SIGNATURE, SIGNATURE], "a a* deliver"),
+        ("ab", [SIGNATURE, FAULT], "a a* deliver"),
+        ("ab", [SIGNATURE, BUSY, OK], "a a* b*"),
+        ("ab", [SIGNATURE, LIMITED, OK], "a a* b*"),
+        ("ab", [BUSY, SIGNATURE, OK], "a b b*"),
+        ("a", [SIGNATURE, BUSY, OK], "a a* pause a*"),
+        ("a", [SIGNATURE, BUSY, SIGNATURE], "a a* pause a* deliver"),
+        ("ab", [SIGNATURE, BUSY, SIGNATURE], "a a* b* deliver"),
+    ],
+    ids=["once", "in-vain", "another-fault", "next-account", "next-after-limit", "second-account",
+         "second-round", "not-again", "not-on-the-next"],
+)  # fmt: skip
+def test_refused_thinking(labels: str, outcomes: list[Failure | None], expected: str) -> None:
+    """Once more without it on the same account, and never again with it."""
+    assert told(walk(start(labels), outcomes)) == expected
+
+
+def test_the_mended_attempt_says_so() -> None:
+    step = walk(start("a"), [SIGNATURE, OK])[1]
+    assert isinstance(step, Try)
+    assert step.why == "took anthropic:a by fill-first, without thinking blocks"
+
+
+# --- What must not be sent twice
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([UNREACHED, OK], "a b"),
+        ([LIMITED, OK], "a b"),
+        ([BUSY, OK], "a b"),
+        ([UNREACHED, UNREACHED, OK], "a b pause a"),
+        ([CUT], "a 502"),
+        ([SLOW], "a 504"),
+        ([HOLLOW], "a 502"),
+        ([UNREACHED, CUT], "a b 502"),
+        ([LIMITED, CUT], "a b deliver"),
+    ],
+    ids=["unreached", "limited", "busy", "unreached-twice", "cut", "timeout", "empty",
+         "unreached-then-cut", "limited-then-cut"],
+)  # fmt: skip
+def test_what_upstream_may_have_acted_on(outcomes: list[Failure | None], expected: str) -> None:
+    assert told(walk(start("ab", repeatable=False), outcomes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [(BUSY, True), (LIMITED, True), (UNREACHED, True), (CUT, False), (SLOW, False), (SAID, False)],
+    ids=["busy", "limited", "unreached", "cut", "timeout", "event"],
+)
+def test_unseen(failure: Failure, expected: bool) -> None:
+    assert unseen(failure) is expected
+
+
+# --- Its end
+
+
+def test_where_nobody_serves_our_own_answer_is_the_end() -> None:
+    assert walk(start("", refuse=COOLING), []) == [COOLING]
+
+
+def test_nobody_is_waited_for() -> None:
+    assert told(walk(start("", refuse=COOLING), [])) == "429"
+
+
+def test_when_all_are_cooling_in_the_end_it_is_said() -> None:
+    assert walk(start("a", refuse=COOLING), [LIMITED])[-1] == COOLING
+
+
+def test_upstreams_last_word_counts_where_somebody_still_serves() -> None:
+    assert walk(start("ab"), [LIMITED, LIMITED])[-1] == Deliver()
+
+
+def test_a_refusal_does_not_hide_the_requests_own_fault() -> None:
+    assert walk(start("a", refuse=COOLING), [FAULT])[-1] == Deliver()
+
+
+@pytest.mark.parametrize(
+    ("failures", "end"),
+    [
+        ([BUSY], Deliver()),
+        ([BUSY, CUT], Deliver()),
+        ([CUT, BUSY, SLOW], Deliver()),
+        ([SLOW], Reply(504, "timeout_error", "Upstream did not answer in time: no event")),
+        ([LATE], Reply(504, "timeout_error", "Upstream did not answer in time: the time is up")),
+        ([CUT], Reply(502, "api_error", "Upstream could not be reached: reset")),
+        ([SLOW, CUT], Reply(502, "api_error", "Upstream could not be reached: reset")),
+        ([HOLLOW], Reply(502, "api_error", "Upstream failed: no content")),
+        ([SAID], Reply(529, "overloaded_error", "Upstream failed: Overloaded")),
+        ([CUT, SAID], Reply(529, "overloaded_error", "Upstream failed: Overloaded")),
+        ([SAID_LIMITED], Reply(502, "api_error", "Upstream failed: slow down")),
+        (
+            [Failure(Where.EVENT, None, "timeout_error", "x")],
+            Reply(504, "timeout_error", "Upstream failed: x"),
+        ),
+        (
+            [Failure(Where.EVENT, None, "api_error", "x")],
+            Reply(502, "api_error", "Upstream failed: x"),
+        ),
+    ],
+    ids=["answer", "earlier-answer", "answer-between", "timeout", "total-timeout", "network",
+         "last-of-two", "empty", "overloaded", "overloaded-last", "unusual", "timeout-in-stream",
+         "api-error"],
+)  # fmt: skip
+def test_ending(failures: list[Failure], end: Step) -> None:
+    assert ending(failures) == end
+
+
+# --- Our own answer
+
+
+def pool_of(*accounts: dict[str, Any], fail: str = "") -> Pool:
+    """Accounts a, b, …; those named in `fail` were just limited for ten, twenty … seconds."""
+    made = [make_account(label, **how) for label, how in zip("abc", accounts, strict=False)]
+    pool = Pool(made)
+    for turn, label in enumerate(fail, 1):
+        failure = make_failure(429, f"retry-after: {turn * 10}")
+        pool.failed(f"anthropic:{label}", CLAUDE_CODE, failure, sent_at=NOW, now=NOW)
+    return pool
+
+
+def refused(pool: Pool, demand: Demand = CLAUDE_CODE, now: float = NOW) -> Reply:
+    reply = refusal(pool, demand, now)
+    assert reply is not None
+    return reply
+
+
+def test_without_an_account_it_says_how_to_add_one() -> None:
+    reply = refused(Pool([]))
+    assert (reply.status, reply.error_type, reply.retry_after) == (
+        401,
+        "authentication_error",
+        None,
+    )
+    assert reply.message == f"NeuroLink has no account yet. {ADD_ACCOUNT}"
+
+
+def test_all_cooling() -> None:
+    assert refused(pool_of({}, {}, fail="ba")) == Reply(
+        429,
+        "rate_limit_error",
+        "All accounts are cooling; the first is back in 10 s."
+        " anthropic:a: cooling for 20 s: rate limit (429);"
+        " anthropic:b: cooling for 10 s: rate limit (429)",
+        retry_after=10,
+    )
+
+
+@pytest.mark.parametrize(("passed", "seconds"), [(0, 10), (0.1, 10), (9.01, 1), (9.999, 1)])
+def test_when_to_come_back_is_in_whole_seconds_and_at_least_one(
+    passed: float, seconds: int
+) -> None:
+    assert refused(pool_of({}, fail="a"), now=NOW + passed).retry_after == seconds
+
+
+@given(st.floats(0, 600, exclude_max=True))
+def test_after_that_time_somebody_serves(passed: float) -> None:
+    pool = pool_of({}, {}, fail="ab")
+    reply = refusal(pool, CLAUDE_CODE, NOW + passed)
+    if reply is not None:
+        assert reply.retry_after is not None
+        assert reply.retry_after >= 1
+        assert refusal(pool, CLAUDE_CODE, NOW + passed + reply.retry_after) is None
+
+
+@pytest.mark.parametrize("account", [{"enabled": False}, {"disabled": "x"}, {"token": LOGIN}])
+def test_the_others_do_not_hide_that_one_is_coming_back(account: dict[str, Any]) -> None:
+    reply = refused(pool_of(account, {}, fail="b"), Demand(model=OPUS))
+    assert (reply.status, reply.retry_after) == (429, 10)
+    assert "anthropic:a: " in reply.message
+
+
+def test_where_somebody_serves_there_is_none() -> None:
+    assert refusal(pool_of({}, {}, fail="a"), CLAUDE_CODE, NOW) is None
+
+
+def test_nor_after_the_cooldown() -> None:
+    assert refusal(pool_of({}, fail="a"), CLAUDE_CODE, NOW + 10) is None
+
+
+def test_subscriptions_do_not_serve_other_clients() -> None:
+    reply = refused(pool_of({"token": LOGIN}, {"enabled": False}), Demand(model=OPUS))
+    assert (reply.status, reply.error_type) == (400, "invalid_request_error")
+    assert reply.message.endswith(ADD_ACCOUNT)
+    assert "Claude Code" in reply.message
+
+
+def test_nobody_ever_serves() -> None:
+    assert refused(pool_of({"enabled": False}, {"excluded_models": ("*",)})) == Reply(
+        503,
+        "overloaded_error",
+        f"No account serves this request. anthropic:a: not enabled; anthropic:b: excludes {OPUS}",
+    )
+
+
+# --- Whatever happens
+
+anything = st.sampled_from(
+    [OK, LIMITED, REFUSED, BUSY, BUSY, FAULT, SIGNATURE, UNREACHED, UNREACHED, CUT, CUT, SLOW, SLOW,
+     LATE, HOLLOW, SAID, SAID_LIMITED]
+)  # fmt: skip
+
+
+@given(st.integers(1, 4), st.booleans(), st.data())
+def test_it_always_ends_and_never_too_late(
+    count: int, repeatable: bool, data: st.DataObject
+) -> None:
+    """Each account at most once a round, and one mended attempt."""
+    plan = start("abcd"[:count], repeatable=repeatable)
+    step, failures = next(plan), list[tuple[str, Failure]]()
+    pauses = mended = 0
+    tries = Counter[str]()
+    while True:
+        if isinstance(step, Try):
+            label = step.account.label
+            spent = [f for at, f in failures if at == label and not classify(f).transient]
+            assert not spent or classify(spent[-1]).then is Then.MEND
+            tries[label] += 1
+            failure = data.draw(anything)
+            if failure is OK:
+                return
+            mended += classify(failure).then is Then.MEND
+            failures.append((label, failure))
+            step = plan.send(failure)
+        elif isinstance(step, Pause):
+            pauses += 1
+            assert any(classify(f).transient for _, f in failures)
+            step = next(plan)
+        else:
+            break
+        last = failures[-1][1]
+        if isinstance(step, Try | Pause):
+            assert classify(last).then is not Then.RETURN
+            assert repeatable or last.where is Where.STATUS or not last.sent
+    assert pauses <= 1
+    assert mended <= 2
+    assert all(times <= 2 + (mended > 0) for times in tries.values())
+    assert isinstance(step, Deliver) == any(f.where is Where.STATUS for _, f in failures)
+    assert next(plan, None) is None
+
+
+@given(st.lists(anything, max_size=20), st.integers(1, 3))
+def test_with_a_real_pool_nobody_is_asked_while_cooling(
+    outcomes: list[Failure | None], count: int
+) -> None:
+    """And our own answer is the end only where nobody serves."""
+    clock, pool = FakeClock(), pool_of(*({} for _ in range(count)))
+    plan = way(
+        lambda tried: pool.choose(CLAUDE_CODE, clock.now(), tried),
+        lambda: refusal(pool, CLAUDE_CODE, clock.now()),
+        jitter=0.5,
+        repeatable=True,
+    )
+    step = next(plan)
+    for outcome in outcomes:
+        clock.advance(0.1)
+        if isinstance(step, Pause):
+            clock.advance(step.seconds)
+            step = next(plan)
+        if not isinstance(step, Try):
+            break
+        key, sent_at = step.account.key, clock.now()
+        assert key not in pool.skips(CLAUDE_CODE, sent_at)
+        pool.began(key, CLAUDE_CODE, sent_at)
+        pool.ended(key, sent_at=sent_at)
+        if outcome is OK:
+            return
+        pool.failed(key, CLAUDE_CODE, outcome, sent_at=sent_at, now=sent_at)
+        step = plan.send(outcome)
+        if isinstance(step, Reply) and step.status == 429:
+            assert len(pool.skips(CLAUDE_CODE, clock.now())) == count

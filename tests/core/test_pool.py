@@ -1,0 +1,635 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.cooldown import CAP, Cooldown
+from neurolink_mitm.core.errors import Failure, Where
+from neurolink_mitm.core.failover import refusal
+from neurolink_mitm.core.pool import Benching, Choice, Demand, Pool, Remembered, fingerprint
+from neurolink_mitm.core.quota import Quota, Window
+from neurolink_mitm.core.rotation import STRATEGIES
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.standing import PROBE_LEASE, Skip
+from tests.fakes import NOW, make_account, make_failure
+
+OPUS, SONNET = "claude-opus-4-6", "claude-sonnet-4-6"
+ANY = Demand(claude_code=True, model=OPUS)
+A, B, C = "anthropic:a", "anthropic:b", "anthropic:c"
+LIMITED = make_failure(429, "retry-after: 10")
+OF_OPUS = make_failure(
+    429,
+    """
+    retry-after: 10
+    anthropic-ratelimit-unified-5h-status: allowed
+    anthropic-ratelimit-unified-representative-claim: seven_day_opus
+    """,
+)
+
+
+def make_pool(labels: str = "ab", strategy: str = "fill-first", **how: Any) -> Pool:
+    return Pool([make_account(label) for label in labels], strategy, **how)
+
+
+def login(label: str) -> Account:
+    return make_account(label, f"sk-ant-oat01-{label}")
+
+
+def in_session(session: str = "s", model: str = OPUS) -> Demand:
+    return replace(ANY, session=session, model=model)
+
+
+def taken(pool: Pool, demand: Demand = ANY, now: float = NOW, tried: str = "") -> str | None:
+    account = pool.choose(demand, now, {f"anthropic:{label}" for label in tried}).account
+    return account.label if account else None
+
+
+def fail(
+    pool: Pool, key: str = A, failure: Failure = LIMITED, now: float = NOW, demand: Demand = ANY
+) -> Benching:
+    """A request that goes out on the account and fails at once."""
+    pool.began(key, demand, now)
+    pool.ended(key, sent_at=now)
+    return pool.failed(key, demand, failure, sent_at=now, now=now)
+
+
+def serve(pool: Pool, key: str = A, now: float = NOW, demand: Demand = ANY) -> None:
+    pool.began(key, demand, now)
+    pool.succeeded(key, demand, sent_at=now, now=now)
+    pool.ended(key, sent_at=now)
+
+
+# --- Choosing
+
+
+def test_the_first_that_serves_is_taken() -> None:
+    pool = Pool([make_account("a", enabled=False), make_account("b"), make_account("c")])
+    assert pool.choose(ANY, NOW) == Choice(pool.accounts[1], "fill-first", {A: Skip("not enabled")})
+
+
+def test_accounts_that_had_their_turn_are_left_out() -> None:
+    pool = make_pool("abc")
+    assert [taken(pool, tried=tried) for tried in ("", "a", "ab", "abc")] == ["a", "b", "c", None]
+
+
+def test_who_had_a_turn_is_not_called_skipped() -> None:
+    choice = make_pool("ab").choose(ANY, NOW, {A, B})
+    assert (choice.account, choice.skipped) == (None, {})
+
+
+def test_without_accounts_there_is_none() -> None:
+    assert make_pool("").choose(ANY, NOW) == Choice(None, "fill-first", {})
+
+
+@pytest.mark.parametrize(
+    ("strategy", "order"), [("fill-first", "aaa"), ("round-robin", "aba"), ("quota-aware", "bbb")]
+)
+def test_strategies_by_their_names(strategy: str, order: str) -> None:
+    pool = make_pool("ab", strategy)
+    pool.standing(A).see(Quota(NOW, Window(0.9)))
+    assert "".join(str(taken(pool)) for _ in order) == order
+    assert pool.choose(ANY, NOW).rule == strategy
+
+
+@pytest.mark.parametrize("primary", ["b", B])
+def test_the_primary_account_goes_first_among_equals(primary: str) -> None:
+    assert taken(make_pool("ab", "quota-aware", primary=primary)) == "b"
+
+
+def test_no_account_is_primary_where_none_is_named() -> None:
+    assert taken(make_pool("ab", "quota-aware")) == "a"
+
+
+@pytest.mark.parametrize(
+    ("demand", "label"),
+    [
+        (ANY, "a"),
+        (Demand(model=OPUS), "b"),
+        (Demand(claude_code=True, model=SONNET), "b"),
+        (Demand(claude_code=True), "a"),
+    ],
+    ids=["claude-code", "another-client", "excluded-model", "no-model"],
+)
+def test_what_is_asked_decides_who_serves(demand: Demand, label: str) -> None:
+    pool = Pool([replace(login("a"), excluded_models=("*sonnet*",)), make_account("b")])
+    assert taken(pool, demand) == label
+
+
+@pytest.mark.parametrize(
+    ("choice", "why"),
+    [
+        (Choice(make_account("a"), "fill-first", {}), "took anthropic:a by fill-first"),
+        (Choice(None, "fill-first", {}), "no account left"),
+        (
+            Choice(make_account("b"), "session affinity", {A: Skip("tired"), C: Skip("ill", 1.0)}),
+            "took anthropic:b by session affinity;"
+            " skipped anthropic:a: tired; skipped anthropic:c: ill",
+        ),
+        (Choice(None, "x", {A: Skip("tired")}), "no account left; skipped anthropic:a: tired"),
+    ],
+    ids=["first", "none", "passed-over", "all-passed-over"],
+)
+def test_why(choice: Choice, why: str) -> None:
+    assert choice.why == why
+
+
+def test_a_preview_changes_nothing() -> None:
+    pool = make_pool("ab", "round-robin")
+    seen = [pool.preview(ANY, NOW).account for _ in range(3)]
+    assert [a.label for a in seen if a] == ["a", "a", "a"]
+    assert taken(pool) == "a"
+    assert pool.preview(ANY, NOW).account == pool.accounts[1]
+
+
+# --- Session affinity
+
+
+def test_a_session_stays_where_it_was_served() -> None:
+    pool = make_pool("ab", "round-robin")
+    serve(pool, B, demand=in_session())
+    choices = [pool.choose(in_session(), NOW) for _ in range(3)]
+    assert [(c.account, c.rule) for c in choices] == [(pool.accounts[1], "session affinity")] * 3
+
+
+def test_others_go_round() -> None:
+    pool = make_pool("ab", "round-robin")
+    serve(pool, B, demand=in_session("s"))
+    assert [taken(pool, demand) for demand in (in_session("t"), ANY)] == ["a", "b"]
+
+
+def test_it_yields_where_its_account_is_skipped_and_returns() -> None:
+    pool = make_pool("ab")
+    serve(pool, A, demand=in_session())
+    fail(pool, A)
+    assert taken(pool, in_session(), NOW + 1) == "b"
+    serve(pool, B, NOW + 1, in_session())
+    assert taken(pool, in_session(), NOW + 10) == "a"
+
+
+def test_it_yields_where_its_account_had_its_turn() -> None:
+    pool = make_pool("ab")
+    serve(pool, A, demand=in_session())
+    assert taken(pool, in_session(), tried="a") == "b"
+
+
+def test_it_yields_for_another_model() -> None:
+    pool = make_pool("ab")
+    serve(pool, A, demand=in_session())
+    fail(pool, A, OF_OPUS)
+    assert taken(pool, in_session(model=OPUS)) == "b"
+    assert taken(pool, in_session(model=SONNET)) == "a"
+
+
+def test_it_can_be_off() -> None:
+    pool = make_pool("ab", affinity=False)
+    serve(pool, B, demand=in_session())
+    assert taken(pool, in_session()) == "a"
+
+
+def test_it_changes_nothing_under_fill_first_until_a_failover() -> None:
+    pool = make_pool("ab")
+    serve(pool, A, demand=in_session())
+    assert taken(pool, in_session()) == taken(pool) == "a"
+
+
+def test_it_does_not_keep_a_session_on_paid_calls() -> None:
+    """A subscription could serve it, and is paid for already."""
+    pool = Pool([login("a"), make_account("b")])
+    serve(pool, B, demand=in_session())
+    assert pool.choose(in_session(), NOW) == Choice(pool.accounts[0], "fill-first", {})
+
+
+def test_a_session_that_came_back_from_paid_calls_is_at_home_on_the_plan() -> None:
+    """Else it would go round all plans for ever, and find its cache on none."""
+    pool = Pool([login("a"), login("b"), make_account("c")], "round-robin")
+    serve(pool, C, demand=in_session())
+    served = []
+    for passed in range(4):
+        account = pool.choose(in_session(), NOW + passed).account
+        assert account is not None
+        serve(pool, account.key, NOW + passed, in_session())
+        served.append(account.label)
+    assert served == ["a", "a", "a", "a"]
+
+
+def test_but_it_stays_on_paid_calls_where_no_plan_may_serve_it() -> None:
+    pool = Pool([login("a"), make_account("b"), make_account("c")], "round-robin")
+    demand = replace(in_session(), claude_code=False)
+    serve(pool, C, demand=demand)
+    assert [taken(pool, demand) for _ in range(3)] == ["c", "c", "c"]
+
+
+# --- What happens on an account
+
+
+def test_a_rate_limit_benches_the_account() -> None:
+    pool = make_pool()
+    assert fail(pool) == Benching(seconds=10, level=0, retry_after=10)
+    assert pool.skips(ANY, NOW) == {A: Skip("cooling for 10 s: rate limit (429)", NOW + 10)}
+
+
+def test_the_second_one_benches_it_for_longer() -> None:
+    pool = make_pool()
+    fail(pool)
+    assert fail(pool, now=NOW + 10) == Benching(seconds=20, level=1, retry_after=10)
+
+
+@pytest.mark.parametrize(
+    ("failure", "benching"),
+    [
+        (make_failure(401), Benching(300, 0, None)),
+        (make_failure(429), Benching(1, 0, None)),
+        (make_failure(429, "Retry-After: Thu, 09 Oct 2025 08:54:20 GMT"), Benching(60, 0, 60)),
+        (make_failure(429, "retry-after: 99999"), Benching(600, 0, 99999)),
+        (make_failure(529, "retry-after: 5"), Benching(0, 0, 5)),
+        (make_failure(404), Benching(0, 0, None)),
+        (make_failure(None, where=Where.NETWORK), Benching(0, 0, None)),
+    ],
+    ids=["401", "429", "date", "cap", "529", "404", "network"],
+)
+def test_what_a_failure_does_to_its_account(failure: Failure, benching: Benching) -> None:
+    pool = make_pool()
+    assert fail(pool, failure=failure) == benching
+    assert (A in pool.skips(ANY, NOW)) == (benching.seconds > 0)
+
+
+def test_a_rate_limit_of_one_model_benches_that_model() -> None:
+    pool = make_pool()
+    fail(pool, failure=OF_OPUS)
+    assert list(pool.skips(ANY, NOW)) == [A]
+    assert pool.skips(replace(ANY, model=SONNET), NOW) == {}
+
+
+def test_what_happened_is_counted() -> None:
+    pool = make_pool()
+    fail(pool)
+    fail(pool, failure=make_failure(None, where=Where.EVENT, error_type="rate_limit_error"))
+    fail(pool, failure=make_failure(None, where=Where.NETWORK, error_type="cut"), now=NOW + 1)
+    serve(pool, now=NOW + 2)
+    tally = pool.standing(A).tally
+    counted = (tally.attempts, tally.success, tally.errors, tally.rate_limits)
+    assert counted == (4, 1, 3, 2)
+    assert (tally.last_attempt_at, tally.last_error_at) == (NOW + 2, NOW + 1)
+    assert tally.last_error == "network (cut)"
+
+
+def test_success_clears_what_it_met() -> None:
+    pool = make_pool()
+    fail(pool)
+    serve(pool, now=NOW + 10)
+    assert pool.cooldowns() == {}
+    assert fail(pool, now=NOW + 11).level == 0
+
+
+def test_success_of_a_request_from_before_clears_nothing() -> None:
+    pool = make_pool()
+    pool.began(A, ANY, NOW - 5)
+    fail(pool)
+    pool.succeeded(A, ANY, sent_at=NOW - 5, now=NOW + 1)
+    assert list(pool.skips(ANY, NOW + 1)) == [A]
+
+
+def test_limits_are_seen() -> None:
+    pool = make_pool()
+    fields = make_failure(200, "anthropic-ratelimit-unified-5h-utilization: 0.5").headers
+    expected = Quota(NOW, Window(0.5))
+    assert pool.see_limits(A, fields, NOW) == expected
+    assert pool.see_limits(B, (), NOW) is None
+    assert pool.quotas() == {A: expected}
+
+
+# --- Changes of the pool
+
+
+def test_who_stays_keeps_its_standing() -> None:
+    pool = make_pool("ab")
+    fail(pool, A)
+    pool.update([make_account("c"), make_account("a", weight=3)])
+    assert [a.label for a in pool.accounts] == ["c", "a"]
+    assert list(pool.skips(ANY, NOW)) == [A]
+    assert taken(pool) == "c"
+
+
+def test_a_new_credential_clears_the_cooldowns() -> None:
+    pool = make_pool("a")
+    fail(pool, A)
+    pool.update([make_account("a", "sk-ant-another")])
+    assert pool.skips(ANY, NOW) == {}
+
+
+def test_who_is_gone_is_forgotten() -> None:
+    pool = make_pool("ab")
+    fail(pool, A)
+    serve(pool, A, NOW + 20, in_session())
+    pool.update([make_account("b")])
+    pool.update([make_account("b"), make_account("a")])
+    assert pool.skips(ANY, NOW) == {}
+    assert pool.choose(in_session(), NOW + 20).rule == "fill-first"
+
+
+def test_what_still_comes_of_an_account_that_is_gone_does_no_harm() -> None:
+    """Its request was under way, or about to be sent."""
+    pool = make_pool("a")
+    pool.update([])
+    pool.began(A, ANY, NOW)
+    pool.ended(A, sent_at=NOW)
+    pool.succeeded(A, in_session(), sent_at=NOW, now=NOW)
+    pool.see_limits(A, make_failure(429, "anthropic-ratelimit-unified-status: x").headers, NOW)
+    assert pool.failed(A, ANY, LIMITED, sent_at=NOW, now=NOW) == Benching(0, 0, 10)
+    assert pool.cooldowns() == pool.quotas() == {}
+
+
+def test_reset_forgets_cooldowns_and_probes() -> None:
+    pool = make_pool("a")
+    fail(pool, A)
+    pool.began(A, ANY, NOW + 10)
+    pool.reset(A)
+    assert pool.skips(ANY, NOW + 11) == {}
+    assert fail(pool, A, now=NOW + 12).level == 0
+
+
+def test_changes_of_cooldowns_are_counted() -> None:
+    """Whoever writes them down looks at it."""
+    pool = make_pool("a")
+    counts = [pool.changes]
+    for step in (
+        lambda: fail(pool, A),
+        lambda: fail(pool, A, make_failure(529), NOW + 10),
+        lambda: serve(pool, A, NOW + 20),
+        lambda: serve(pool, A, NOW + 30),
+        lambda: pool.reset(A),
+    ):
+        step()
+        counts.append(pool.changes)
+    assert counts == [0, 1, 1, 2, 2, 3]
+
+
+# --- Across restarts
+
+
+def test_what_was_known_is_taken_over() -> None:
+    before, after = make_pool("ab"), make_pool("ab")
+    fail(before, A)
+    fail(before, B, OF_OPUS)
+    before.see_limits(B, make_failure(200, "anthropic-ratelimit-requests-limit: 5").headers, NOW)
+    after.restore(before.cooldowns(), before.quotas())
+    assert after.skips(ANY, NOW) == before.skips(ANY, NOW)
+    assert (after.cooldowns(), after.quotas()) == (before.cooldowns(), before.quotas())
+    assert fail(after, A, now=NOW + 10).level == 1
+
+
+def test_another_credential_starts_clean() -> None:
+    """The limits are the account's, though."""
+    before, after = make_pool("a"), Pool([make_account("a", "sk-ant-another")])
+    fail(before, A)
+    quotas = {A: Quota(NOW, Window(0.5))}
+    after.restore(before.cooldowns(), quotas)
+    assert after.skips(ANY, NOW) == {}
+    assert after.quotas() == quotas
+
+
+def test_what_is_gone_is_left_out() -> None:
+    pool = make_pool("b")
+    known = Remembered(fingerprint(make_account("a").secret), {"*": Cooldown(1, NOW, NOW + 9)})
+    pool.restore({A: known}, {A: Quota(NOW)})
+    assert pool.cooldowns() == pool.quotas() == {}
+
+
+def test_what_is_remembered_does_not_change_with_the_pool() -> None:
+    pool = make_pool("a")
+    fail(pool, A)
+    known = pool.cooldowns()
+    pool.reset(A)
+    assert list(known[A].scopes) == ["*"]
+
+
+@given(st.text(), st.text())
+def test_a_fingerprint_tells_credentials_apart(one: str, other: str) -> None:
+    assert (fingerprint(Secret(one)) == fingerprint(Secret(other))) == (one == other)
+    assert len(fingerprint(Secret(one))) == 12
+
+
+# --- Anything that can happen
+
+kinds = st.sampled_from(
+    [
+        LIMITED,
+        OF_OPUS,
+        make_failure(429, "retry-after: 5000"),
+        make_failure(429),
+        make_failure(401),
+        make_failure(529),
+        make_failure(None, where=Where.NETWORK, error_type="cut"),
+    ]
+)
+demands = st.builds(
+    Demand,
+    claude_code=st.booleans(),
+    model=st.sampled_from([OPUS, SONNET, None]),
+    session=st.sampled_from([None, "s", "t"]),
+)
+configured = st.lists(
+    st.fixed_dictionaries(
+        {"token": st.sampled_from(["", "sk-ant-oat01-"])},
+        optional={
+            "weight": st.integers(1, 5),
+            "priority": st.integers(0, 1),
+            "max_concurrent": st.integers(0, 2),
+            "rate_limit": st.integers(1, 5),
+            "excluded_models": st.sampled_from([(), ("*sonnet*",)]),
+            "enabled": st.sampled_from([True, True, False]),
+        },
+    ),
+    min_size=1,
+    max_size=4,
+)
+whichever = st.integers(0, 9)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request under way."""
+
+    key: str
+    demand: Demand
+    sent_at: float
+
+
+def covers(scope: str, model: str | None) -> bool:
+    return scope == "*" or (model is not None and fnmatchcase(model, scope))
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """Requests come, are answered or fail, time passes: whatever the order, the promises hold.
+
+    A twin that is told the same always chooses the same. No two requests are sent at the very same instant.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOW
+        self.sent: list[Sent] = []
+        self.streaming: list[Sent] = []
+        self.probing: dict[tuple[str, str], Sent] = {}
+        self.homes: dict[str, tuple[str, float]] = {}
+
+    @initialize(
+        accounts=configured, strategy=st.sampled_from(sorted(STRATEGIES)), affinity=st.booleans()
+    )
+    def begin(self, accounts: list[dict[str, Any]], strategy: str, affinity: bool) -> None:
+        self.affinity = affinity
+        made = []
+        for label, settings_ in zip("abcd", accounts, strict=False):
+            token = f"{settings_.pop('token') or 'sk-ant-'}{label}"
+            made.append(make_account(label, str(token), **settings_))
+        self.pools = [Pool(made, strategy, affinity=affinity) for _ in range(2)]
+        self.pool = self.pools[0]
+        self.types = {account.key: account.type for account in made}
+
+    @rule(seconds=st.sampled_from([0.5, 1, 5, 11, 130, 700, 3601]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(demand=demands, tried=st.just(frozenset()) | st.sets(st.sampled_from([A, B, C])))
+    def ask(self, demand: Demand, tried: set[str]) -> None:
+        self.now += 0.001
+        skipped = self.pool.skips(demand, self.now)
+        foreseen = self.pool.preview(demand, self.now)
+        choice, twin = (pool.choose(demand, self.now, tried) for pool in self.pools)
+        assert choice == twin
+        assert choice == foreseen or tried
+        usable = [key for key in self.types if key not in skipped and key not in tried]
+        assert (refusal(self.pool, demand, self.now) is None) == (len(skipped) < len(self.types))
+        if choice.account is None:
+            assert usable == []
+            return
+        self.check_choice(choice, demand, usable)
+        self.send(Sent(choice.account.key, demand, self.now))
+
+    def check_choice(self, choice: Choice, demand: Demand, usable: list[str]) -> None:
+        assert choice.account is not None
+        key = choice.account.key
+        assert key in usable
+        for scope, state in self.pool.standing(key).cooldowns.items():
+            assert not (covers(scope, demand.model) and state.cooling(self.now))
+        for (probed, scope), probe in self.probing.items():
+            if probed == key and covers(scope, demand.model):
+                assert self.now - probe.sent_at >= PROBE_LEASE
+        home = self.home(demand.session)
+        paid = self.types.get(home or "") == "api_key"
+        if home in usable and not (paid and any(self.types[k] == "oauth" for k in usable)):
+            assert (key, choice.rule) == (home, "session affinity")
+        else:
+            assert choice.rule == self.pool.strategy
+
+    def send(self, sent: Sent) -> None:
+        for scope in self.pool.standing(sent.key).cooldowns:
+            if covers(scope, sent.demand.model):
+                self.probing[sent.key, scope] = sent
+        for pool in self.pools:
+            pool.began(sent.key, sent.demand, sent.sent_at)
+        self.sent.append(sent)
+
+    def over(self, under_way: list[Sent], which: int) -> Sent:
+        sent = under_way.pop(which % len(under_way))
+        self.probing = {where: probe for where, probe in self.probing.items() if probe != sent}
+        for pool in self.pools:
+            pool.ended(sent.key, sent_at=sent.sent_at)
+        return sent
+
+    @rule(which=whichever)
+    @precondition(lambda self: self.sent)
+    def answered(self, which: int) -> None:
+        """Its head has come, and cleared what it met; the rest is still to come."""
+        sent = self.sent.pop(which % len(self.sent))
+        self.streaming.append(sent)
+        met = self.pool.standing(sent.key).cooldowns
+        cleared = {
+            scope
+            for scope, state in met.items()
+            if covers(scope, sent.demand.model) and sent.sent_at > state.began
+        }
+        left = met.keys() - cleared
+        for pool in self.pools:
+            pool.succeeded(sent.key, sent.demand, sent_at=sent.sent_at, now=self.now)
+        assert self.pool.standing(sent.key).cooldowns.keys() == left
+        for scope in cleared:
+            self.probing.pop((sent.key, scope), None)
+        if sent.demand.session:
+            home = self.home(sent.demand.session)
+            moves = (self.types.get(home or ""), self.types[sent.key]) == ("api_key", "oauth")
+            self.homes[sent.demand.session] = (
+                sent.key if moves else home or sent.key,
+                self.now,
+            )
+
+    @rule(which=whichever, failure=kinds)
+    @precondition(lambda self: self.sent)
+    def failed(self, which: int, failure: Failure) -> None:
+        sent = self.over(self.sent, which)
+        before = dict(self.pool.standing(sent.key).cooldowns)
+        for pool in self.pools:
+            pool.failed(sent.key, sent.demand, failure, sent_at=sent.sent_at, now=self.now)
+        after = self.pool.standing(sent.key).cooldowns
+        for scope, state in before.items():
+            assert after[scope].until >= state.until
+            assert state.level <= after[scope].level <= state.level + 1
+            if sent.sent_at <= state.began and state.level:
+                assert after[scope].level == state.level
+
+    @rule(which=whichever)
+    @precondition(lambda self: self.sent)
+    def client_left(self, which: int) -> None:
+        self.over(self.sent, which)
+
+    @rule(which=whichever)
+    @precondition(lambda self: self.streaming)
+    def streamed(self, which: int) -> None:
+        self.over(self.streaming, which)
+
+    @rule(key=st.sampled_from([A, B]))
+    @precondition(lambda self: len(self.types) > 1)
+    def reset(self, key: str) -> None:
+        for pool in self.pools:
+            pool.reset(key)
+        self.probing = {at: probe for at, probe in self.probing.items() if at[0] != key}
+
+    def home(self, session: str | None) -> str | None:
+        key, seen = self.homes.get(session or "", (None, 0.0))
+        return key if self.affinity and self.now - seen < 3600 else None
+
+    @invariant()
+    def no_cooldown_exceeds_the_cap(self) -> None:
+        for key in getattr(self, "types", ()):
+            for state in self.pool.standing(key).cooldowns.values():
+                assert state.until - self.now <= CAP
+
+    @invariant()
+    def in_flight_is_what_is_under_way(self) -> None:
+        for key in getattr(self, "types", ()):
+            expected = sum(sent.key == key for sent in self.sent + self.streaming)
+            assert self.pool.standing(key).in_flight == expected
+
+    def teardown(self) -> None:
+        for under_way in (self.sent, self.streaming):
+            while under_way:
+                self.over(under_way, 0)
+        for key in getattr(self, "types", ()):
+            assert self.pool.standing(key).in_flight == 0
+
+
+PoolMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestWhateverHappens = PoolMachine.TestCase

@@ -1,0 +1,395 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.errors import Bench
+from neurolink_mitm.core.quota import Quota, Window
+from neurolink_mitm.core.standing import NOT_FOR_CLIENT, PROBE_LEASE, READINGS, Skip, Standing
+from tests.fakes import NOW, make_account
+
+OPUS, SONNET = "claude-opus-4-6", "claude-sonnet-4-6"
+LOGIN = "sk-ant-oat01-x"
+
+
+def skip(
+    standing: Standing,
+    now: float = NOW,
+    model: str | None = OPUS,
+    *,
+    claude_code: bool = False,
+    **account: Any,
+) -> Skip | None:
+    return standing.skip(make_account(**account), model, claude_code, now)
+
+
+def bench(
+    standing: Standing,
+    scope: str = "*",
+    *,
+    base: float | None = 10,
+    sent_at: float = NOW,
+    now: float = NOW,
+    kind: Bench = Bench.BACKOFF,
+) -> Cooldown | None:
+    return standing.bench(scope, kind, base=base, sent_at=sent_at, now=now, reason="a limit")
+
+
+def benched(scope: str = "*", **how: Any) -> Standing:
+    standing = Standing()
+    bench(standing, scope, **how)
+    return standing
+
+
+# --- Never
+
+
+@pytest.mark.parametrize(
+    ("account", "reason"),
+    [
+        ({"disabled": "invalid_grant"}, "disabled: invalid_grant"),
+        ({"enabled": False}, "not enabled"),
+        ({"token": LOGIN}, NOT_FOR_CLIENT),
+        ({"excluded_models": ("claude-haiku-*", "claude-opus-*")}, f"excludes {OPUS}"),
+        ({"excluded_models": (OPUS,)}, f"excludes {OPUS}"),
+        ({"disabled": "x", "enabled": False}, "disabled: x"),
+        ({"enabled": False, "token": LOGIN}, "not enabled"),
+    ],
+    ids=["disabled", "not-enabled", "client", "wildcard", "name", "disabled-first", "enabled-second"],
+)  # fmt: skip
+def test_what_no_waiting_helps(account: dict[str, Any], reason: str) -> None:
+    assert skip(Standing(), **account) == Skip(reason)
+
+
+@pytest.mark.parametrize(
+    ("account", "request_"),
+    [
+        ({}, {}),
+        ({"token": LOGIN}, {"claude_code": True}),
+        ({}, {"claude_code": True}),
+        ({"excluded_models": ("claude-haiku-*",)}, {}),
+        ({"excluded_models": ("opus",)}, {}),
+        ({"excluded_models": ("claude-OPUS-*",)}, {}),
+        ({"excluded_models": ("*",)}, {"model": None}),
+        ({"disabled": ""}, {}),
+        ({"max_concurrent": 0}, {}),
+        ({"rate_limit": None}, {}),
+    ],
+    ids=["key", "claude-code", "key-for-claude-code", "another-model", "part-of-a-name", "case",
+         "no-model", "not-disabled", "no-cap", "no-rate"],
+)  # fmt: skip
+def test_who_serves(account: dict[str, Any], request_: dict[str, Any]) -> None:
+    assert skip(Standing(), **request_, **account) is None
+
+
+# --- Cooling
+
+
+def test_a_cooling_account_says_how_long_and_why() -> None:
+    found = skip(benched(base=10))
+    assert found == Skip("cooling for 10 s: a limit", NOW + 10)
+
+
+@pytest.mark.parametrize(("passed", "seconds"), [(0.5, 10), (8.9, 2), (9.5, 1)])
+def test_it_counts_down_in_whole_seconds(passed: float, seconds: int) -> None:
+    found = skip(benched(base=10), NOW + passed)
+    assert found is not None
+    assert found.reason.startswith(f"cooling for {seconds} s")
+
+
+def test_a_model_cools_by_itself() -> None:
+    standing = benched("*opus*")
+    assert skip(standing) == Skip("cooling for *opus* for 10 s: a limit", NOW + 10)
+    assert skip(standing, model=SONNET) is None
+    assert skip(standing, model=None) is None
+
+
+def test_an_account_cools_for_every_model() -> None:
+    assert all(skip(benched(), model=model) for model in (OPUS, SONNET, None))
+
+
+@pytest.mark.parametrize("model", [OPUS, "claude-opus-4-6[1m]", "claude-*", "claude-?[!x]"])
+def test_a_model_that_looks_like_a_wildcard_cools_too(model: str) -> None:
+    assert skip(benched(model), model=model) is not None
+
+
+def test_what_never_serves_is_said_first() -> None:
+    assert skip(benched(), enabled=False) == Skip("not enabled")
+
+
+def test_a_failure_that_benches_nothing_leaves_no_trace() -> None:
+    standing = Standing()
+    assert bench(standing, kind=Bench.NONE) is None
+    assert standing.cooldowns == {}
+
+
+def test_scopes_escalate_by_themselves() -> None:
+    standing = benched("*opus*")
+    bench(standing, "*opus*", sent_at=NOW + 11, now=NOW + 12)
+    found = bench(standing, "*sonnet*", sent_at=NOW + 11, now=NOW + 12)
+    assert [c.level for c in standing.cooldowns.values()] == [2, 1]
+    assert found == standing.cooldowns["*sonnet*"]
+
+
+# --- The probe
+
+
+def test_after_a_cooldown_one_request_goes_first() -> None:
+    standing = benched()
+    assert skip(standing, NOW + 10) is None
+    standing.begin(OPUS, NOW + 10)
+    assert skip(standing, NOW + 11) == Skip("being tried again after a limit", NOW + 12)
+
+
+def test_of_a_model_only_such_requests_wait_for_it() -> None:
+    standing = benched("*opus*")
+    standing.begin(OPUS, NOW + 10)
+    found = skip(standing, NOW + 11)
+    assert found == Skip("being tried again for *opus* after a limit", NOW + 12)
+    assert skip(standing, NOW + 11, SONNET) is None
+
+
+def test_a_request_for_another_model_is_no_probe() -> None:
+    standing = benched("*opus*")
+    standing.begin(SONNET, NOW + 10)
+    assert skip(standing, NOW + 11) is None
+
+
+def test_its_success_lets_everybody_in() -> None:
+    standing = benched()
+    standing.begin(OPUS, NOW + 10)
+    assert standing.succeeded(OPUS, NOW + 10) == 1
+    assert skip(standing, NOW + 11) is None
+    assert standing.cooldowns == standing.probes == {}
+
+
+def test_when_it_is_over_without_an_answer_the_next_one_probes() -> None:
+    """The client went away, or upstream had other trouble."""
+    standing = benched()
+    standing.begin(OPUS, NOW + 10)
+    standing.end(NOW + 10)
+    assert skip(standing, NOW + 11) is None
+    standing.begin(OPUS, NOW + 11)
+    assert skip(standing, NOW + 11.5) is not None
+
+
+def test_the_end_of_an_older_request_does_not_end_it() -> None:
+    standing = Standing()
+    standing.begin(OPUS, NOW - 1)
+    bench(standing)
+    standing.begin(OPUS, NOW + 10)
+    standing.end(NOW - 1)
+    assert skip(standing, NOW + 11) is not None
+
+
+def test_one_that_is_never_heard_of_again_keeps_nobody_off_for_ever() -> None:
+    standing = benched()
+    standing.begin(OPUS, NOW + 10)
+    assert skip(standing, NOW + 10 + PROBE_LEASE - 1) is not None
+    assert skip(standing, NOW + 10 + PROBE_LEASE) is None
+
+
+def test_the_late_end_of_the_first_does_not_end_the_second() -> None:
+    standing = benched()
+    standing.begin(OPUS, NOW + 10)
+    standing.begin(OPUS, NOW + 200)
+    standing.end(NOW + 10)
+    assert skip(standing, NOW + 201) is not None
+
+
+def test_when_it_fails_the_cooldown_is_the_next_longer_one() -> None:
+    standing = benched()
+    standing.begin(OPUS, NOW + 10)
+    standing.end(NOW + 10)
+    found = bench(standing, sent_at=NOW + 10, now=NOW + 11)
+    assert found == Cooldown(2, NOW + 11, NOW + 11 + 20, "a limit")
+
+
+# --- Success
+
+
+def test_success_clears_what_it_could_have_met() -> None:
+    standing = benched("*opus*")
+    bench(standing, "*sonnet*")
+    bench(standing)
+    assert standing.succeeded(OPUS, NOW + 1) == 2
+    assert list(standing.cooldowns) == ["*sonnet*"]
+
+
+def test_success_of_an_older_request_clears_nothing() -> None:
+    standing = benched()
+    assert standing.succeeded(OPUS, NOW - 1) == 0
+    assert skip(standing) is not None
+
+
+def test_success_is_counted() -> None:
+    standing = Standing()
+    standing.begin(OPUS, NOW)
+    standing.succeeded(OPUS, NOW)
+    assert (standing.tally.attempts, standing.tally.success) == (1, 1)
+    assert standing.tally.last_attempt_at == NOW
+
+
+# --- Busy
+
+
+def test_max_concurrent() -> None:
+    standing = Standing()
+    standing.begin(OPUS, NOW)
+    assert skip(standing, max_concurrent=2) is None
+    standing.begin(OPUS, NOW)
+    assert skip(standing, max_concurrent=2) == Skip("at its 2 requests at once", NOW + 1)
+    standing.end(NOW)
+    assert skip(standing, max_concurrent=2) is None
+
+
+def test_in_flight_is_never_negative() -> None:
+    standing = Standing()
+    standing.end(NOW)
+    standing.begin(OPUS, NOW)
+    assert standing.in_flight == 1
+
+
+def test_rate_limit() -> None:
+    standing = Standing()
+    for _ in range(2):
+        assert skip(standing, rate_limit=2) is None
+        standing.begin(OPUS, NOW)
+    assert skip(standing, rate_limit=2) == Skip("over its 2 requests a minute", NOW + 30)
+    assert skip(standing, NOW + 31, rate_limit=2) is None
+
+
+def test_asking_takes_nothing_from_the_rate() -> None:
+    standing = Standing()
+    assert [skip(standing, rate_limit=1) for _ in range(3)] == [None, None, None]
+
+
+def test_a_new_rate_begins_anew() -> None:
+    standing = Standing()
+    skip(standing, rate_limit=1)
+    standing.begin(OPUS, NOW)
+    assert skip(standing, rate_limit=1) is not None
+    assert skip(standing, rate_limit=2) is None
+
+
+def test_no_rate_any_more() -> None:
+    standing = Standing()
+    skip(standing, rate_limit=1)
+    standing.begin(OPUS, NOW)
+    assert skip(standing) is None
+
+
+def test_cooling_is_said_before_busy() -> None:
+    standing = benched()
+    standing.begin(OPUS, NOW)
+    found = skip(standing, max_concurrent=1)
+    assert found is not None
+    assert found.reason.startswith("cooling")
+
+
+# --- Limits seen
+
+
+def seen(*readings: tuple[float, float], reset: float | None = NOW + 5000) -> Standing:
+    """(seconds from now, share of five hours used)"""
+    standing = Standing()
+    for passed, utilization in readings:
+        standing.see(Quota(NOW + passed, Window(utilization, "", reset)))
+    return standing
+
+
+def runs_out(standing: Standing) -> float | None:
+    assert standing.quota is not None
+    assert standing.quota.five_hour is not None
+    at = standing.runs_out("5h", standing.quota.five_hour)
+    return None if at is None else at - NOW
+
+
+def test_the_latest_word_counts() -> None:
+    standing = seen((0, 0.1), (60, 0.2))
+    assert standing.quota == Quota(NOW + 60, Window(0.2, "", NOW + 5000))
+
+
+def test_an_answer_that_says_nothing_changes_nothing() -> None:
+    standing = seen((0, 0.1))
+    standing.see(None)
+    assert standing.quota == Quota(NOW, Window(0.1, "", NOW + 5000))
+
+
+@pytest.mark.parametrize(
+    ("readings", "at"),
+    [
+        ([(0, 0.1)], None),
+        ([(0, 0.1), (100, 0.2)], 900),
+        ([(0, 0.1), (50, 0.11), (100, 0.2)], 900),
+        ([(0, 0.9), (50, 0.1), (150, 0.2)], 950),
+        ([(0, 0.1), (100, 0.1)], None),
+        ([(0, 0.1), (100, 0.11)], None),
+        ([], None),
+    ],
+    ids=["one-reading", "two", "first-and-last", "window-anew", "idle", "reset-before", "none"],
+)
+def test_it_runs_out_at_the_pace_seen(
+    readings: list[tuple[float, float]], at: float | None
+) -> None:
+    standing = seen(*readings)
+    window = Window(0.2, "", NOW + 5000)
+    found = standing.runs_out("5h", window)
+    assert found == (None if at is None else pytest.approx(NOW + at))
+
+
+def test_of_both_windows_by_itself() -> None:
+    standing = Standing()
+    for passed, five, seven in ((0, 0.1, 0.5), (100, 0.2, 0.5)):
+        standing.see(Quota(NOW + passed, Window(five), Window(seven)))
+    assert standing.runs_out("5h", Window(0.2)) == pytest.approx(NOW + 900)
+    assert standing.runs_out("7d", Window(0.5)) is None
+
+
+def test_a_pace_that_takes_longer_than_any_window_says_nothing() -> None:
+    assert runs_out(seen((0, 0.5), (100, 0.5 + 1e-12), reset=None)) is None
+
+
+def test_the_pace_is_that_of_the_last_readings() -> None:
+    standing = seen(
+        *((n, 0.0) for n in range(100)), *((100 + n, n * 0.001) for n in range(READINGS))
+    )
+    assert runs_out(standing) == pytest.approx(1100)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1e5), st.floats(0, 1e3)), min_size=1, max_size=9),
+    st.none() | st.floats(NOW, NOW + 1e6),
+)
+def test_it_never_runs_out_before_now_nor_after_its_reset(
+    readings: list[tuple[float, float]], reset: float | None
+) -> None:
+    readings.sort()
+    at = runs_out(seen(*readings, reset=reset))
+    if at is not None:
+        assert readings[-1][0] <= at + 1e-6
+        assert at <= (reset - NOW if reset is not None else readings[-1][0] + 7 * 86400)
+
+
+# --- The one to show
+
+
+def test_the_whole_accounts_cooldown_is_shown_first() -> None:
+    standing = benched("*opus*", base=500)
+    whole = bench(standing, base=5)
+    assert standing.worst(NOW) == whole
+
+
+def test_else_the_one_that_lasts_longest() -> None:
+    standing = benched("*opus*", base=500)
+    bench(standing, "*sonnet*", base=50)
+    bench(standing, base=5)
+    assert standing.worst(NOW + 6) == standing.cooldowns["*opus*"]
+
+
+def test_none_is_none() -> None:
+    assert Standing().worst(NOW) == Cooldown()

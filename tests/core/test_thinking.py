@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neurolink_mitm.core.thinking import without_thinking
+
+THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
+REDACTED = {"type": "redacted_thinking", "data": "eA=="}
+TEXT = {"type": "text", "text": "hi"}
+USE = {"type": "tool_use", "id": "t1", "name": "ls", "input": {"type": "thinking"}}
+CLEAR_THINKING = {"type": "clear_thinking_20251015", "keep": "all"}
+CLEAR_TOOLS = {"type": "clear_tool_uses_20250919"}
+
+
+def turn(*blocks: Any, role: str = "assistant") -> dict[str, Any]:
+    return {"role": role, "content": list(blocks)}
+
+
+def asked(*messages: Any, **more: Any) -> bytes:
+    return json.dumps({"model": "m", "messages": list(messages), **more}).encode()
+
+
+def mended(body: bytes) -> dict[str, Any]:
+    found = without_thinking(body)
+    assert found is not None
+    document = json.loads(found)
+    assert isinstance(document, dict)
+    return document
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([turn(THOUGHT, TEXT)], [turn(TEXT)]),
+        ([turn(REDACTED, TEXT)], [turn(TEXT)]),
+        ([turn(THOUGHT, USE, THOUGHT, TEXT)], [turn(USE, TEXT)]),
+        ([turn(TEXT, role="user"), turn(THOUGHT, TEXT)], [turn(TEXT, role="user"), turn(TEXT)]),
+        ([turn(TEXT), turn(THOUGHT, REDACTED), turn(USE)], [turn(TEXT), turn(USE)]),
+        ([turn(), turn(THOUGHT, TEXT)], [turn(), turn(TEXT)]),
+        ([{"role": "user", "content": "thinking"}, turn(THOUGHT)],
+         [{"role": "user", "content": "thinking"}]),
+        ([{"role": "user"}, turn(THOUGHT)], [{"role": "user"}]),
+        ([turn(THOUGHT)], []),
+    ],
+    ids=["first", "redacted", "interleaved", "second-turn", "only-thinking", "empty-turn",
+         "string", "no-content", "nothing-left"],
+)  # fmt: skip
+def test_thinking_is_taken_out(before: list[Any], after: list[Any]) -> None:
+    assert mended(asked(*before))["messages"] == after
+
+
+@pytest.mark.parametrize(
+    "message",
+    [turn(TEXT, USE), turn(), {"role": "user", "content": "thinking"}, {"role": "user"},
+     {"role": "user", "content": None}, turn({"text": "no type"})],
+    ids=["blocks", "no-block", "string", "no-content", "null", "untyped"],
+)  # fmt: skip
+def test_where_there_is_none_nothing_is_made(message: dict[str, Any]) -> None:
+    assert without_thinking(asked(message, thinking={"type": "adaptive"})) is None
+
+
+def test_without_messages_there_is_none() -> None:
+    assert without_thinking(asked()) is None
+
+
+def test_thinking_is_off_for_this_request() -> None:
+    """A turn in the middle of a tool call would have to begin with it."""
+    body = asked(turn(THOUGHT, USE), thinking={"type": "enabled", "budget_tokens": 1024})
+    assert "thinking" not in mended(body)
+
+
+@pytest.mark.parametrize(
+    ("edits", "left"),
+    [
+        ([CLEAR_THINKING], None),
+        ([CLEAR_THINKING, CLEAR_TOOLS], {"edits": [CLEAR_TOOLS]}),
+        ([CLEAR_TOOLS], {"edits": [CLEAR_TOOLS]}),
+        ([], {"edits": []}),
+    ],
+    ids=["alone", "beside-another", "another", "none"],
+)
+def test_and_so_is_what_needs_it(edits: list[Any], left: dict[str, Any] | None) -> None:
+    """`clear_thinking_20251015` strategy requires `thinking` to be enabled or adaptive: a 400."""
+    body = asked(turn(THOUGHT, TEXT), context_management={"edits": edits})
+    assert mended(body).get("context_management") == left
+
+
+@pytest.mark.parametrize("context", [None, {}, "odd", []])
+def test_a_context_management_without_edits_stays(context: Any) -> None:
+    body = asked(turn(THOUGHT, TEXT), context_management=context)
+    assert mended(body)["context_management"] == context
+
+
+def test_all_else_stays_byte_for_byte() -> None:
+    body = (
+        b'{ "max_tokens" : 1.0e2, "messages" : [ {"content": "a\\u00e9 b", "role" :"user"},\n'
+        b' {"role":"assistant","content": [ {"type":"thinking"} , {"n": 1.50, "type": "text" } ]} ],'
+        b' "system":[ {"text":"x" } ], "thinking": {"type":"adaptive"}, "stream":true }'
+    )
+    assert without_thinking(body) == (
+        b'{"max_tokens":1.0e2,"messages":[{"content": "a\\u00e9 b", "role" :"user"},'
+        b'{"role":"assistant","content":[{"n": 1.50, "type": "text" }]}],'
+        b'"system":[ {"text":"x" } ],"stream":true}'
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"messages":"hi"}',
+        b'{"messages":[1]}',
+        b'{"messages":[{"content":["hi"]}]}',
+        b'{"messages":[{"content":[{"type":7}]}]}',
+        b'{"messages":[{"\xff":1}]}',
+        b'{"messages":[{"content":[{"type":"\xff"}]}]}',
+        b'{"messages":' + b"[" * 200_000,
+        b'{"messages":[{"content":[{"x":' + b"[" * 200_000,
+    ],
+    ids=["empty", "text", "list", "null", "no-messages", "string", "number", "bare-block", "type",
+         "no-utf-8", "no-utf-8-type", "deep", "deep-block"],
+)  # fmt: skip
+def test_what_is_no_request_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"^not a Messages request$"):
+        without_thinking(body)
+
+
+@given(st.binary() | st.binary().map(lambda inner: b'{"messages":[{"content":[' + inner + b"]}]}"))
+def test_it_raises_nothing_else(body: bytes) -> None:
+    with suppress(ValueError):
+        without_thinking(body)
+
+
+# --- Any conversation, written in any way
+
+spaces = st.sampled_from(["", " ", "\n\t"])
+scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+
+
+@st.composite
+def written(draw: st.DrawFn, value: Any) -> str:
+    """As JSON, with spaces and escapes as somebody might set them."""
+    if isinstance(value, dict):
+        inner = [f"{draw(written(k))}{draw(spaces)}:{draw(written(v))}" for k, v in value.items()]
+        return "{" + f"{draw(spaces)},".join(inner) + draw(spaces) + "}"
+    if isinstance(value, list):
+        inner = [draw(written(item)) for item in value]
+        return "[" + f"{draw(spaces)},{draw(spaces)}".join(inner) + "]"
+    return json.dumps(value, ensure_ascii=draw(st.booleans()))
+
+
+blocks = st.sampled_from([THOUGHT, REDACTED, TEXT, USE]) | st.fixed_dictionaries(
+    {"type": st.sampled_from(["text", "image", "thinking_", "Thinking"]), "x": scalars}
+)
+contents = st.text(max_size=5) | st.lists(blocks, max_size=4)
+turns = st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant"]), "content": contents})
+
+
+def thinks(block: dict[str, Any]) -> bool:
+    return block["type"] in ("thinking", "redacted_thinking")
+
+
+@settings(deadline=None)  # some take long to be made up
+@given(st.data(), st.lists(turns, max_size=5), st.dictionaries(st.sampled_from("abc"), scalars))
+def test_any_conversation(
+    data: st.DataObject, messages: list[dict[str, Any]], more: dict[str, Any]
+) -> None:
+    texts = [data.draw(written(message)) for message in messages]
+    rest = "".join(f',"{name}": {data.draw(written(value))}' for name, value in more.items())
+    found = without_thinking(f'{{"messages": [{", ".join(texts)}]{rest}}}'.encode())
+
+    mixed = [
+        m for m in messages if not isinstance(m["content"], str) and any(map(thinks, m["content"]))
+    ]
+    assert (found is None) == (mixed == [])
+    if found is None:
+        return
+    kept = [
+        m | {"content": [b for b in m["content"] if not thinks(b)]} if m in mixed else m
+        for m in messages
+    ]
+    expected = [
+        m for m, before in zip(kept, messages, strict=True) if m["content"] or before not in mixed
+    ]
+    assert json.loads(found) == {"messages": expected, **more}
+    at = 0
+    for message, text in zip(messages, texts, strict=True):
+        if message not in mixed:
+            at = found.index(text.encode(), at) + len(text.encode())
