@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.oauth import Trouble
 from neurolink_mitm.core.pool import Pool, Remembered
 from neurolink_mitm.core.quota import Quota
 from neurolink_mitm.core.record import AttemptRow, RequestRow
@@ -48,6 +50,29 @@ class Memory(Protocol):
     def quotas(self, by_account: Mapping[str, Quota]) -> None: ...
 
 
+class Refreshed(Protocol):
+    """What to send from now on, and what went wrong if anything did."""
+
+    @property
+    def account_secret(self) -> Secret: ...
+
+    @property
+    def expires_at(self) -> float | None: ...
+
+    @property
+    def trouble(self) -> Trouble | None: ...
+
+    @property
+    def message(self) -> str: ...
+
+
+class Refresher(Protocol):
+    """Exchanges refresh tokens for new access tokens, one at a time for each account."""
+
+    async def fresh(self, account: Account, *, force: bool = False) -> Refreshed:
+        """Does not raise. With `force` the account's token counts as bad, however long it was to last."""
+
+
 @dataclass(slots=True)
 class Totals:
     """Counted since the start; requests are those for an account, not probes and status pages."""
@@ -69,6 +94,7 @@ class Runtime:
     chance: Chance
     journal: Journal
     memory: Memory
+    refresher: Refresher | None = None
     totals: Totals = field(default_factory=Totals)
     host: str = "127.0.0.1"
     port: int = 0

@@ -15,6 +15,7 @@ from neurolink_mitm.addons.inject import Inject
 from neurolink_mitm.addons.journal import Journal
 from neurolink_mitm.addons.local_api import LocalApi
 from neurolink_mitm.addons.mend import Mend
+from neurolink_mitm.addons.refresh import Refresh
 from neurolink_mitm.addons.remember import Remember
 from neurolink_mitm.addons.rotate import Rotate
 from neurolink_mitm.addons.route import Route
@@ -32,6 +33,7 @@ def stack(runtime: Runtime) -> list[object]:
         LocalApi(runtime),  # /health, /status, /v1/models, and Claude Code's probe of /
         Route(runtime),  # reads model and stream from the body; 400, 404
         Rotate(runtime),  # picks the account of each attempt
+        Refresh(runtime),  # a token that is about to end, or was refused, is renewed first
         Mend(runtime),  # without thinking blocks, where upstream has refused them
         Inject(runtime),  # where it goes, and with which credential
         Failover(runtime),  # what a failure means: bench the account, name the next, or give up

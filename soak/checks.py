@@ -162,8 +162,8 @@ def one_row_an_attempt(evidence: Evidence) -> Verdict:
 
 
 def rows_match_upstreams(evidence: Evidence) -> Verdict:
-    """An answer's request id ties its row to the upstream's ledger. Of attempts without an answer
-    only the number is known, and of a few (`_PERHAPS_UNREAD`) not whether they were received."""
+    """An answer's request id ties its row to the upstream's ledger, the client's number does for
+    attempts without an answer. Of a few (`_PERHAPS_UNREAD`) nobody knows whether they arrived."""
     strange = {row.account for row in evidence.attempts} - evidence.ledgers.keys()
     faults = [f"rows of an account {name}, which there is not" for name in strange]
     received, unsent, unread = 0, 0, 0
@@ -171,19 +171,23 @@ def rows_match_upstreams(evidence: Evidence) -> Verdict:
         ledger = evidence.ledgers[name]
         ids = Counter(row.upstream_request_id for row in rows if row.upstream_request_id)
         faults += [f"{name}: {n} rows for {id_}" for id_, n in ids.items() if n > 1]
-        faults += [f"{name}: never received {id_}" for id_ in ids.keys() - ledger]
-        blank = [row.kind for row in rows if not row.upstream_request_id]
-        sent = [kind for kind in blank if kind not in _NEVER_SENT]
-        missing = len(sent) - len(ledger - ids.keys())
-        open_ = sum(kind in _PERHAPS_UNREAD for kind in sent)
-        if not 0 <= missing <= open_:
-            faults.append(
-                f"{name}: received {len(ledger)}, {len(ids)} of them known by id; {len(sent)} rows "
-                f"without id for the other {len(ledger) - len(ids)}: {dict(Counter(sent))}"
-            )
+        faults += [f"{name}: never received {id_}" for id_ in ids.keys() - ledger.keys()]
+        blank = [row for row in rows if not row.upstream_request_id]
+        sent = [row for row in blank if row.kind not in _NEVER_SENT]
+        rest = Counter(number for id_, number in ledger.items() if id_ not in ids)
+        known = Counter(evidence.numbers.get(row.request_id) for row in sent)
+        faults += [
+            f"{name}: request {number} came {count} times, {known[number]} rows"
+            for number, count in rest.items()
+            if number and count > known[number]
+        ]
+        missing = len(sent) - rest.total()
+        if not 0 <= missing <= sum(row.kind in _PERHAPS_UNREAD for row in sent):
+            kinds = dict(Counter(row.kind for row in sent))
+            faults.append(f"{name}: {rest.total()} came whose answers have no row, {kinds} have")
         received += len(ledger)
         unsent += len(blank) - len(sent)
-        unread += max(missing, 0)
+        unread += missing
     found = (
         f"{received} received + {unsent} never connected + {unread} broken off unread"
         f" = {received + unsent + unread} of {len(evidence.attempts)} rows"

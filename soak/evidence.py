@@ -74,20 +74,26 @@ class Level:
 class Evidence:
     """All that the checks look at.
 
-    `ledgers` are the ids of the requests that each upstream received, by account; `said` is what
-    the proxy wrote to its standard output and error.
+    `ledgers` has for each account the ids of the requests that its upstream received, and to each
+    the number that the client gave it, 0 where the body did not come. `said` is what the proxy
+    wrote to its standard output and error.
     """
 
     told: Sequence[Told]
     requests: Sequence[RequestRow]
     attempts: Sequence[AttemptRow]
-    ledgers: Mapping[str, frozenset[str]]
+    ledgers: Mapping[str, Mapping[str, int]]
     at_start: Level
     warmed_up: Level
     at_end: Level
     open_at_end: Sequence[str]
     said: str
     exit_code: int | None
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The client's number of each request, by the proxy's id of it."""
+        return {row.request_id: int(row.trace_id, 16) for row in self.requests}
 
     @cached_property
     def by_account(self) -> dict[str, list[AttemptRow]]:
@@ -104,8 +110,9 @@ def attempt_rows(proxy: Proxy) -> list[AttemptRow]:
     return _rows(proxy, "proxy-attempts-2*.jsonl", AttemptRow)
 
 
-def ledger_of(upstream: Upstream) -> frozenset[str]:
-    return frozenset(upstream.ledger.read_text().split())
+def ledger_of(upstream: Upstream) -> dict[str, int]:
+    lines = (line.split() for line in upstream.ledger.read_text().splitlines())
+    return {id_: int(number) for id_, number in lines}
 
 
 def _rows(proxy: Proxy, pattern: str, kind: type[_Row]) -> list[_Row]:

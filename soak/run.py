@@ -22,7 +22,7 @@ _AWAY = 2.0
 _STOP_SECONDS = 10.0
 _END = DEADLINE + _QUIET + 2
 """Seconds that the end may take, should a request hang."""
-LEAST = WARM_UP + _END + 28
+LEAST = 90.0
 
 Say = Callable[[str], None]
 
@@ -95,11 +95,11 @@ async def _accidents(plan: Plan, accounts: Sequence[Upstream], began: float, end
     async def at(share: float) -> None:
         await asyncio.sleep(began + share * (end - began) - time.monotonic())
 
-    await at(0.2)
+    await at(0.1)
     await _restart(plan, accounts[1:2], 1, kill=True)
-    await at(0.5)
+    await at(0.35)
     await _restart(plan, accounts, 2)
-    await at(0.75)
+    await at(0.7)
     await _restart(plan, accounts[-1:], 3, refuse=True)
 
 

@@ -5,6 +5,7 @@ closes, so it can't outlive the soak. The ledger survives it, even when it is ki
 """
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -15,17 +16,28 @@ from neurolink_mitm.sandbox.recorder import Received, Recorder
 from neurolink_mitm.sandbox.server import serve
 from neurolink_mitm.sandbox.state import Sandbox
 
+_NUMBER = re.compile(rb'"model": ?"claude-soak-(\d+)"')
+
 
 class Ledger(Recorder):
-    """A line with the request's id for each one whose head was read."""
+    """A line with the id of each request whose head was read, and once its body is there another
+    with the number that the client gave it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(keep=1, bodies=False)
         self._file = path.open("ab", buffering=0)
 
     def received(self, request: Received) -> None:
-        self._file.write(request.request_id.encode() + b"\n")
+        self._write(request, b"0")
         super().received(request)
+
+    def admitted(self, request: Received, account: str) -> None:
+        number = _NUMBER.search(request.body)
+        self._write(request, number[1] if number else b"0")
+        super().admitted(request, account)
+
+    def _write(self, request: Received, number: bytes) -> None:
+        self._file.write(b"%s %s\n" % (request.request_id.encode(), number))
 
 
 def main(accounts: str, port: str, ledger: str) -> None:

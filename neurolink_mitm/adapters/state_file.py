@@ -55,6 +55,14 @@ class StateFile:
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
 
+    def claim(self, state: State) -> bool:
+        """Write it, unless another proxy that is alive has: `status` and `stop` speak of the first one."""
+        known = self.read()
+        if known is not None and known.alive and known.pid != state.pid:
+            return False
+        self.write(state)
+        return True
+
     def write(self, state: State) -> None:
         write_atomic(self.path, msgspec.json.encode(state) + b"\n")
 

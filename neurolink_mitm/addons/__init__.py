@@ -5,8 +5,8 @@ the `Exchange` in `flow.metadata`, and what they share of the world is the `Runt
 
     requestheaders   trace
     request          gate · local_api · route
-    attempt          rotate · inject                    before each try upstream
-    attempt_failed   failover · journal                 nothing of it reached the client
+    attempt          rotate · refresh · mend · inject   before each try upstream
+    attempt_failed   failover · remember · journal      nothing of it reached the client
     responseheaders  failover · trace                   the client's answer begins
     response, error  usage · journal                    it is over
 """

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mitmproxy import http
 
 from neurolink_mitm.core import headers
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Attempt, Exchange, Step
-from neurolink_mitm.core.failover import ending
+from neurolink_mitm.core.failover import MAX_REFRESHES, ending
 from neurolink_mitm.mitm.hooks import KEPT, exchange_of, last_word
 from neurolink_mitm.ports import Runtime
 
@@ -21,10 +23,15 @@ class Failover:
         exchange = exchange_of(flow)
         if exchange is None or exchange.failure is None or not exchange.attempts:
             return
-        self._book(exchange, exchange.failure)
-        if exchange.failure.where is Where.STATUS:
+        account = exchange.account
+        refreshable = account is not None and account.refreshable
+        failure = replace(
+            exchange.failure, refreshable=refreshable and exchange.refreshes < MAX_REFRESHES
+        )
+        self._book(exchange, failure)
+        if failure.where is Where.STATUS and flow.response:
             flow.metadata[KEPT] = flow.response
-        exchange.step = self._next(exchange, exchange.failure)
+        exchange.step = self._next(exchange, failure)
         flow.response = last_word(flow, exchange)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:

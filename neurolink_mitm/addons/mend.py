@@ -23,5 +23,5 @@ class Mend:
         body = flow.request.raw_content
         if exchange.step.mended and body:
             with suppress(ValueError):  # no conversation: there is nothing to take out
-                mended = without_thinking(body)
-                flow.request.content = mended or body  # sets content-length, too
+                if mended := without_thinking(body):
+                    flow.request.content = mended  # sets content-length, too

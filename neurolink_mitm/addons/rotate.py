@@ -36,7 +36,7 @@ class Rotate:
 
     def _begin(self, exchange: Exchange, step: Try | None) -> None:
         now = self.runtime.clock.now()
-        account = step.account if step else None
+        account = self.runtime.pool.newest(step.account) if step else None
         exchange.attempts.append(Attempt(len(exchange.attempts) + 1, account, now))
         self.runtime.totals.attempts += 1
         if account:

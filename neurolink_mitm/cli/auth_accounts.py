@@ -34,6 +34,8 @@ def logout(label: str | None, force: bool) -> None:
     if account.type == "oauth":
         place = "https://claude.ai/settings"
         context.say(f"note: its tokens are forgotten here; end the session itself at {place}")
+    if context.configuration_if_good(None).routing.primary_account == account.label:
+        context.say("note: routing.primary-account still names it: neurolink auth clear-primary")
     click.echo(f"logged out of {account.label!r}; a running proxy stops using it")
 
 

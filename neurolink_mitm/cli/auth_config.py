@@ -1,23 +1,27 @@
-"""Changes one value of a configuration file and leaves all else as it is: comments, order, quotes."""
+"""Changes `routing.primary-account` in a configuration file, and no other byte of it.
+
+The value is put where YAML's own parser says it stands: writing the whole document anew would cost indentation,
+and some comments.
+"""
 
 from __future__ import annotations
 
-import io
 import json
+import re
 import stat
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from ruamel.yaml import YAML
-from ruamel.yaml.util import load_yaml_guess_indent
 
 from neurolink_mitm.adapters.atomic import write_atomic
 from neurolink_mitm.adapters.pool_memory import locked
 
-PRIMARY = ("primary-account", "primaryAccount")
+KEYS = ("primary-account", "primaryAccount")
 NEW = "version: 1\n"
+
+Pair = tuple[yaml.Node, yaml.Node]
 
 
 class NotEditable(Exception):
@@ -25,7 +29,7 @@ class NotEditable(Exception):
 
 
 def write_primary(path: Path, label: str | None) -> None:
-    """Set `routing.primary-account`, or take it away. The file is one that loads; it may be missing.
+    """Set it, or with None take it away. The file is one that loads; it may be missing.
 
     Raises `OSError`, `NotEditable`.
     """
@@ -34,7 +38,7 @@ def write_primary(path: Path, label: str | None) -> None:
             old, mode = path.read_bytes().decode("utf-8-sig"), stat.S_IMODE(path.stat().st_mode)
         except FileNotFoundError:
             old, mode = NEW, 0o600
-        change = _in_json if path.suffix.lower() == ".json" else _in_yaml
+        change = _in_json if path.suffix.lower() == ".json" else in_yaml
         write_atomic(path, change(old, label).encode(), mode)
 
 
@@ -44,41 +48,106 @@ def _in_json(text: str, label: str | None) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _in_yaml(text: str, label: str | None) -> str:
-    round_trip = YAML()
-    round_trip.preserve_quotes = True
-    round_trip.width = 1_000_000
-    document, indent, offset = load_yaml_guess_indent(text, yaml=round_trip)
-    # the step of a sequence counts from its parent to its values
-    round_trip.indent(mapping=indent or 2, sequence=(offset or 0) + 2, offset=offset or 0)
-    document = {} if document is None else document
-    _set(document, label)
-    written = io.StringIO()
-    round_trip.dump(document, written)
-    new = written.getvalue()
+def in_yaml(text: str, label: str | None) -> str:
+    """The text with the one value changed. Raises `NotEditable`."""
+    newline = "\r\n" if "\r\n" in text else "\n"
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    pairs: list[Pair] = root.value if isinstance(root, yaml.MappingNode) else []
+    routing = _find(pairs, ("routing",))
+    if label is None:
+        new = _without(text, routing) if routing else text
+    elif routing is None:
+        new = _appended(text, root, label, newline)
+    else:
+        new = _with(text, routing, _scalar(label), newline)
     _check(text, new, label)
     return new
+
+
+def _with(text: str, routing: Pair, value: str, newline: str) -> str:
+    key, section = routing
+    if not isinstance(section, yaml.MappingNode):  # null
+        return _replaced(text, key, section, f"{{{KEYS[0]}: {value}}}")
+    if found := _find(section.value, KEYS):
+        return _replaced(text, *found, value)
+    entry = f"{KEYS[0]}: {value}"
+    if not section.value:  # {}
+        return _insert(text, section.end_mark.index - 1, entry)
+    first = section.value[0][0].start_mark
+    between = ", " if section.flow_style else newline + " " * first.column
+    return _insert(text, first.index, entry + between)
+
+
+def _without(text: str, routing: Pair) -> str:
+    section = routing[1]
+    found = _find(section.value, KEYS) if isinstance(section, yaml.MappingNode) else None
+    if found is None or not isinstance(section, yaml.MappingNode):
+        return text
+    pairs: list[Pair] = section.value
+    start, end = found[0].start_mark.index, found[1].end_mark.index
+    if len(pairs) == 1:
+        # with nothing at all in its place, the section would be null
+        return text[:start] + ("" if section.flow_style else "{}") + text[end:]
+    if not section.flow_style:
+        start, after = text.rfind("\n", 0, start) + 1, text.find("\n", end)
+        return text[:start] + (text[after + 1 :] if after >= 0 else "")
+    place = pairs.index(found)
+    if place + 1 < len(pairs):
+        return text[:start] + text[pairs[place + 1][0].start_mark.index :]
+    return text[: pairs[place - 1][1].end_mark.index] + text[end:]
+
+
+def _appended(text: str, root: yaml.Node | None, label: str, newline: str) -> str:
+    if isinstance(root, yaml.MappingNode) and root.flow_style:
+        comma = ", " if root.value else ""
+        entry = f"{comma}routing: {{{KEYS[0]}: {_scalar(label)}}}"
+        return _insert(text, root.end_mark.index - 1, entry)
+    ended = text if not text or text.endswith("\n") else text + newline
+    return f"{ended}routing:{newline}  {KEYS[0]}: {_scalar(label)}{newline}"
+
+
+def _replaced(text: str, key: yaml.Node, value: yaml.Node, new: str) -> str:
+    start, end = value.start_mark.index, value.end_mark.index
+    if start == end:  # there is nothing behind the colon
+        return _insert(text, text.index(":", key.end_mark.index) + 1, f" {new}")
+    if start < key.end_mark.index:
+        raise NotEditable("the value is an alias (*name); change it by hand")
+    return text[:start] + new + text[end:]
+
+
+def _insert(text: str, index: int, new: str) -> str:
+    return text[:index] + new + text[index:]
+
+
+def _find(pairs: list[Pair], names: tuple[str, ...]) -> Pair | None:
+    return next((pair for pair in pairs if pair[0].value in names), None)
+
+
+def _scalar(label: str) -> str:
+    """Plain where that is read as the same text, else in quotes."""
+    plain = re.fullmatch(r"[A-Za-z0-9][\w.@+-]*", label) and yaml.safe_load(label) == label
+    return label if plain else json.dumps(label, ensure_ascii=False)
 
 
 def _check(old: str, new: str, label: str | None) -> None:
     """Nothing but the one value may have changed its meaning."""
     expected = yaml.safe_load(old) or {}
     _set(expected, label)
-    if yaml.safe_load(new) != expected:
+    try:
+        same = (yaml.safe_load(new) or {}) == expected
+    except yaml.YAMLError:
+        same = False
+    if not same:
         raise NotEditable(
-            "this file is written in a way that can't be changed safely;"
+            "is written in a way that can't be changed safely;"
             f" set routing.primary-account to {label or 'nothing'} by hand"
         )
 
 
 def _set(document: MutableMapping[str, Any], label: str | None) -> None:
     routing = document.get("routing")
-    if routing is None and label is None:
-        return
-    if routing is None:
-        routing = document["routing"] = {}
-    written = next((key for key in PRIMARY if key in routing), PRIMARY[0])
+    written = next((key for key in KEYS if key in (routing or {})), KEYS[0])
     if label is not None:
-        routing[written] = label
-    elif written in routing:
-        del routing[written]
+        document["routing"] = {**(routing or {}), written: label}
+    elif routing:
+        routing.pop(written, None)

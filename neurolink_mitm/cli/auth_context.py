@@ -5,6 +5,7 @@ Results go to stdout; questions, hints and progress go to stderr, so that `--for
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -37,6 +38,8 @@ class AuthGroup(click.Group):
         except TokenStoreError as e:
             fail(redact(str(e)), FAILED)
         except OSError as e:
+            if e.errno == errno.EPIPE:  # of `… | head`: click ends that quietly
+                raise
             fail(redact(f"{e.filename}: {e.strerror}" if e.filename else str(e)), FAILED)
 
 

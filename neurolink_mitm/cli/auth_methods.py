@@ -64,12 +64,7 @@ def by_new_api_key(asked: Asked, config: Config) -> Obtained:
         with progress("creating an API key …"):
             key = OAuthClient(config.oauth).create_api_key(tokens.access_token)
     except LoginError as e:
-        fail(
-            f"no API key was created: {redact(str(e))};"
-            " keys can be created at https://platform.claude.com/settings/keys, too,"
-            " and stored with: neurolink auth login anthropic --method api-key",
-            FAILED,
-        )
+        fail(redact(str(e)), FAILED)
     # without the ids of the login: key and login are two accounts of the pool
     label = f"{tokens.email}-key" if tokens.email else "api-key"
     name = tokens.organization_name
@@ -160,4 +155,4 @@ def _try(key: Secret, asked: Asked, config: Config) -> None:
         with progress("trying the key …"):
             OAuthClient(config.oauth).check_api_key(key, own or config.default_base_url)
     except LoginError as e:
-        fail(f"the key was not stored: {redact(str(e))}; --no-verify stores it untried", FAILED)
+        fail(f"the key was not stored: {redact(str(e))}", FAILED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ def refresh(provider: str, label: str | None, config: Path | None, form: str) ->
 
     from neurolink_mitm.cli.render import as_json
 
+    # what it logs is said below, once
+    logging.getLogger("neurolink.refresh").addHandler(logging.NullHandler())
     settings = context.configuration(config)
     logins = _logins(settings, label)
     with context.progress("refreshing …"):

@@ -38,4 +38,4 @@ def _ask(
         return 0, {}
     finally:
         connection.close()
-    return response.status, document if isinstance(document, dict) else {}
+    return (response.status, document) if isinstance(document, dict) else (0, {})

@@ -102,7 +102,13 @@ def _used(account: Report, name: str) -> str:
 def _printed(table: Table) -> str:
     """As wide as the terminal; for a pipe wide enough that no line is folded, and without colour."""
     terminal = sys.stdout.isatty()
-    console = Console(file=io.StringIO(), force_terminal=terminal, width=None if terminal else 200)
+    console = Console(
+        file=io.StringIO(),
+        force_terminal=terminal,
+        width=None if terminal else 200,
+        markup=False,  # labels and reasons mean themselves, whatever is in them
+        emoji=False,
+    )
     with console.capture() as captured:
         console.print(table)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from neurolink_mitm import __version__, app
+from neurolink_mitm import __version__, app, prepare
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
@@ -53,7 +53,7 @@ class Asked:
 def start(asked: Asked) -> None:
     """Serve until told to stop; exits with the code that fits what went wrong."""
     set_up_logging(quiet=asked.quiet, debug=asked.debug)
-    settings = app.Settings(
+    settings = prepare.Settings(
         environ=os.environ,
         host=asked.host,
         port=asked.port,
@@ -63,7 +63,7 @@ def start(asked: Asked) -> None:
         inspect=asked.inspect,
     )
     try:
-        _refuse_second(Home.from_environment(os.environ))
+        _refuse_second(Home.from_environment(os.environ), asked.port)
         _start(asked, settings)
     except ConfigError as e:
         fail("\n  ".join(("the configuration can't be used:", *e.faults)), USAGE)
@@ -76,8 +76,8 @@ def start(asked: Asked) -> None:
         fail(str(e), FAILED)
 
 
-def _start(asked: Asked, settings: app.Settings) -> None:
-    prepared = app.prepare(settings)
+def _start(asked: Asked, settings: prepare.Settings) -> None:
+    prepared = prepare.prepare(settings)
     empty = not prepared.runtime.pool.accounts
     if not asked.sandbox and not (asked.sandbox_if_empty and empty):
         _serve(prepared, settings, asked, sandbox="")
@@ -85,10 +85,14 @@ def _start(asked: Asked, settings: app.Settings) -> None:
     with _sandbox() as (url, accounts):
         settings = replace(settings, accounts=accounts)
         why = "no account yet, so this" if empty and not asked.sandbox else "this"
-        _serve(app.prepare(settings), settings, asked, f"{why} is the built-in sandbox at {url}")
+        _serve(
+            prepare.prepare(settings), settings, asked, f"{why} is the built-in sandbox at {url}"
+        )
 
 
-def _serve(prepared: app.Prepared, settings: app.Settings, asked: Asked, sandbox: str) -> None:
+def _serve(
+    prepared: prepare.Prepared, settings: prepare.Settings, asked: Asked, sandbox: str
+) -> None:
     for warning in prepared.warnings:
         logger.warning("%s", warning)
 
@@ -117,17 +121,17 @@ def _sandbox() -> Iterator[tuple[str, tuple[Account, ...]]]:
         yield server.url, accounts
 
 
-def _refuse_second(home: Home) -> None:
-    """One proxy serves a home: two would undo each other's files."""
+def _refuse_second(home: Home, port: int) -> None:
+    """Who starts it twice has forgotten the first. Another port, asked for by number, is another proxy."""
     state = StateFile(home.state).read()
-    if state is not None and state.alive:
+    if state is not None and state.alive and port in (0, state.port):
         fail(f"already running at {state.url} (pid {state.pid})", FAILED)
 
 
-def greeting(prepared: app.Prepared, sandbox: str, web_url: str) -> str:
+def greeting(prepared: prepare.Prepared, sandbox: str, web_url: str) -> str:
     """What a start prints: where it listens, and how to use it."""
     runtime = prepared.runtime
-    host = "127.0.0.1" if runtime.host in ("0.0.0.0", "") else runtime.host  # noqa: S104
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(runtime.host, runtime.host)  # noqa: S104
     url = f"http://{f'[{host}]' if ':' in host else host}:{runtime.port}"
     count = len(runtime.pool.accounts)
     mode = "passthrough" if runtime.passthrough else runtime.pool.strategy

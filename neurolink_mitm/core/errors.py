@@ -31,6 +31,7 @@ class Where(enum.Enum):
     EMPTY = "empty"  # a 200 that ends before any content
     NETWORK = "network"  # refused, reset, DNS, TLS, closed
     TIMEOUT = "timeout"  # no first event in time
+    LOGIN = "login"  # not sent: the account has no token that is good
 
 
 class Bench(enum.Enum):
@@ -46,6 +47,7 @@ class Then(enum.Enum):
 
     RETURN = "returned as is"
     NEXT = "next account"
+    REFRESH = "once more on this account, with a new token"
     MEND = "once more on this account, without thinking blocks"
 
 
@@ -60,6 +62,8 @@ class Failure:
     headers: Fields = field(default=(), repr=False)
     sent: bool = True
     """Whether upstream may have seen the request; a refused connection has not."""
+    refreshable: bool = False
+    """The account's token can be exchanged for a new one."""
 
     @classmethod
     def of_status(cls, status: int, body: bytes, fields: Fields = ()) -> Self:
@@ -91,6 +95,7 @@ class Rule:
     error_type: str = ""
     text: tuple[str, ...] = ()  # any of them occurs in the message, in lower case
     limit: Limit | None = None  # what a 429 is about
+    refreshable: bool = False  # only where a new token can be had
     transient: bool = False
     """Likely to pass by itself: worth a second round when every account has failed so."""
 
@@ -100,6 +105,7 @@ class Rule:
             and (not self.statuses or failure.status in self.statuses)
             and self.error_type in ("", failure.error_type)
             and (not self.text or any(part in failure.message.lower() for part in self.text))
+            and (failure.refreshable or not self.refreshable)
             and (self.limit is None or limit_of(failure.headers, failure.message) is self.limit)
         )
 
@@ -120,8 +126,11 @@ RULES: tuple[Rule, ...] = (
     Rule("rate limit", Bench.BACKOFF, Then.NEXT, "[errors] 429", Where.STATUS, _codes(429)),
     Rule("rate limit in stream", Bench.BACKOFF, Then.NEXT, "[stream]", Where.EVENT,
          error_type="rate_limit_error"),
+    Rule("refused token", Bench.NONE, Then.REFRESH, "[errors] 401", Where.STATUS, _codes(401),
+         refreshable=True),
     Rule("refused credential", Bench.LONG, Then.NEXT, "[errors] 401, 402, 403", Where.STATUS,
          _codes(401, 402, 403)),
+    Rule("no good token", Bench.LONG, Then.NEXT, "RFC 6749 section 6", Where.LOGIN),
     Rule("out of credit", Bench.LONG, Then.NEXT, "[errors] 400 of the account", Where.STATUS,
          _codes(400), text=("credit balance is too low",)),
     Rule("organization disabled", Bench.LONG, Then.NEXT, "[errors] 400 of the account",

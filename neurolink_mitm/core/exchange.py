@@ -53,6 +53,8 @@ class Try:
     why: str
     mended: bool = False
     """Without the thinking blocks that upstream refused."""
+    refresh: bool = False
+    """With a new token: the last one was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ class Exchange:
 
     answer: Answer = field(default_factory=OpaqueAnswer)
     failure: Failure | None = None
+    """Of the latest attempt. An addon may set it before the attempt is sent: then it is not."""
+    refreshes: int = 0
     outcome: Outcome | None = None
     status: int | None = None
     first_byte_at: float | None = None

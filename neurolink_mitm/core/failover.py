@@ -18,6 +18,11 @@ from neurolink_mitm.core.pool import Choice, Demand, Pool
 from neurolink_mitm.core.standing import NOT_FOR_CLIENT
 
 MAX_PAUSE = 2.0
+MAX_REFRESHES = 5
+"""Of one request."""
+
+AGAIN = {Then.MEND: "without thinking blocks", Then.REFRESH: "with a new token"}
+"""What is tried on the same account before it is given up."""
 
 Choose = Callable[[set[str]], Choice]
 
@@ -39,10 +44,16 @@ def way(
             account = choice.account
             tried.add(account.key)
             failure = yield Try(account, choice.why, mended)
-            if failure and classify(failure).then is Then.MEND and not mended:
-                mended = True
+            while (
+                failure
+                and (again := classify(failure).then) in AGAIN
+                and not (mended and again is Then.MEND)
+            ):
                 failures.append(failure)
-                failure = yield Try(account, f"{choice.why}, without thinking blocks", mended)
+                mended = mended or again is Then.MEND
+                failure = yield Try(
+                    account, f"{choice.why}, {AGAIN[again]}", mended, refresh=again is Then.REFRESH
+                )
             if failure is None:
                 return
             failures.append(failure)

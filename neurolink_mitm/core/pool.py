@@ -8,7 +8,8 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from neurolink_mitm.core import headers, quota, rotation
 from neurolink_mitm.core.accounts import Account
@@ -106,11 +107,31 @@ class Pool:
                 self._affinity.forget(key)
         self.accounts = tuple(accounts)
 
+    def newest(self, account: Account) -> Account:
+        """The account as it is now: its token may have been renewed since it was chosen."""
+        return next((known for known in self.accounts if known.key == account.key), account)
+
+    def renew(self, key: str, secret: Secret, expires_at: float | None) -> None:
+        """The account has a new token; what it could not do with the old one is forgotten."""
+        self._replace(key, secret=secret, expires_at=expires_at, disabled=None)
+        self.reset(key)
+
+    def disable(self, key: str, reason: str) -> None:
+        """The account serves nothing until it is logged in again."""
+        self._replace(key, disabled=reason)
+
+    def _replace(self, key: str, **changes: Any) -> None:
+        self.accounts = tuple(
+            replace(account, **changes) if account.key == key else account
+            for account in self.accounts
+        )
+
     def reset(self, key: str) -> None:
         """Forget an account's cooldowns."""
         self.changes += 1
-        self._standing[key].cooldowns.clear()
-        self._standing[key].probes.clear()
+        if standing := self._standing.get(key):
+            standing.cooldowns.clear()
+            standing.probes.clear()
 
     def choose(self, demand: Demand, now: float, tried: Collection[str] = ()) -> Choice:
         """The next account for a request; accounts in `tried` had their turn.

@@ -64,15 +64,17 @@ class Standing:
     ) -> Skip | None:
         """Why this account does not serve such a request now; None if it does."""
         return (
-            self._never(account, model, claude_code)
+            self._never(account, model, claude_code, now)
             or self._cooling(model, now)
             or self._busy(account, now)
         )
 
     @staticmethod
-    def _never(account: Account, model: str | None, claude_code: bool) -> Skip | None:
+    def _never(account: Account, model: str | None, claude_code: bool, now: float) -> Skip | None:
         if account.disabled:
             return Skip(f"disabled: {account.disabled}")
+        if account.expires_at and account.expires_at <= now and not account.refreshable:
+            return Skip("needs login: its token has expired")
         if not account.enabled:
             return Skip("not enabled")
         if account.type == "oauth" and not claude_code:

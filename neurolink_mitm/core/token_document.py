@@ -20,6 +20,7 @@ from neurolink_mitm.core.stored import (
 )
 
 VERSION = "2.0"
+_MARKS = frozenset({"disabled", "failures"})
 
 Fields = dict[str, Any]
 """Values are plain ones, or `msgspec.Raw` of what is carried along."""
@@ -106,6 +107,8 @@ class TokenDocument:
         """The same; failures are forgotten too."""
         if (entry := self._entry(label)) is None:
             return False
+        if not entry.keys() & _MARKS:
+            return True
         _stand_again(entry)
         return self._set(label, entry)
 
@@ -136,8 +139,8 @@ class TokenDocument:
 
 
 def _stand_again(entry: Fields) -> None:
-    entry.pop("disabled", None)
-    entry.pop("failures", None)
+    for mark in _MARKS:
+        entry.pop(mark, None)
 
 
 def _identified(entry: Fields, identity: Mapping[str, str | None]) -> Fields:

@@ -54,8 +54,8 @@ class Front(Http1Server):
             return
         before = len(self.buf)
         for command in super().read_headers(event):
-            # The parent sends nothing from here but an HTML page for a head it can't read.
-            if isinstance(command, commands.SendData):
+            # Beside our own refusals only the parent's page of HTML for a head it can't read.
+            if isinstance(command, commands.SendData) and not self._refused:
                 command = commands.SendData(self.conn, error_bytes(400, "malformed request head"))
                 self._refused = True
             yield command
@@ -88,7 +88,6 @@ class Front(Http1Server):
             yield commands.CloseConnection(self.conn)
             self.state = self.done
         else:
-            self._refused = True
             yield from self.refuse(400, message)
         yield ReceiveHttp(RequestProtocolError(self.stream_id, message, CLIENT_LEFT))
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from mitmproxy import exceptions, hooks, options, tls
@@ -33,53 +34,66 @@ class UpstreamTls:
         self._config.tls_start_server(tls_start)
 
 
+@contextmanager
+def _faults_of(event: hooks.Hook) -> Iterator[None]:
+    """One addon's fault is not the proxy's end; mitmproxy goes on likewise."""
+    try:
+        yield
+    except exceptions.AddonHalt:
+        raise  # the next ones shall not hear of it
+    except Exception:
+        logger.exception("Addon error in %s", event.name)
+
+
 class LeanAddons(AddonManager):
     """Calls the addons that hear an event, where the parent asks every addon for every event."""
 
     def __init__(self, master: Master) -> None:
         super().__init__(master)  # type: ignore[no-untyped-call]
         self._heard: dict[str, list[Handler]] = {}
-        self._awaited: set[str] = set()
+        self._begun: dict[int, tuple[Awaitable[None], list[Handler]]] = {}
 
     def register(self, addon: object) -> object:
-        self._forget()
+        self._heard.clear()
         return super().register(addon)  # type: ignore[no-untyped-call]
 
     def remove(self, addon: object) -> None:
         super().remove(addon)  # type: ignore[no-untyped-call]
-        self._forget()
-
-    def _forget(self) -> None:
         self._heard.clear()
-        self._awaited.clear()
 
     def run_now(self, event: hooks.Hook) -> bool:
-        """Run a hook on the spot. False, and nothing is run, if one of its handlers has to be awaited."""
+        """Run a hook on the spot, as far as that goes.
+
+        False if a handler has to be awaited: `trigger_event` of the same event then goes on from there.
+        """
         handlers = self._handlers(event)
-        if event.name in self._awaited:
-            return False
-        for handler in handlers:
-            try:
-                handler(*event.args())
+        for place, handler in enumerate(handlers):
+            try:  # rather than `_faults_of`: this runs a hundred times a request
+                result = handler(*event.args())
             except exceptions.AddonHalt:
                 break
-            except Exception:  # as the parent does: one addon's fault is not the proxy's end
+            except Exception:
                 logger.exception("Addon error in %s", event.name)
+                continue
+            if result is not None and inspect.isawaitable(result):
+                self._begun[id(event)] = result, handlers[place + 1 :]
+                return False
         return True
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
         await self.trigger_event(event)  # no `update` event: nobody looks at flows here
 
     async def trigger_event(self, event: hooks.Hook) -> None:
-        for handler in self._handlers(event):
-            try:
-                result = handler(*event.args())
-                if inspect.isawaitable(result):
-                    await result
-            except exceptions.AddonHalt:
-                return
-            except Exception:
-                logger.exception("Addon error in %s", event.name)
+        waiting, handlers = self._begun.pop(id(event), (None, self._handlers(event)))
+        with suppress(exceptions.AddonHalt):
+            if waiting is not None:
+                with _faults_of(event):
+                    await waiting
+            for handler in handlers:
+                with _faults_of(event):
+                    result = handler(*event.args())
+                    if inspect.isawaitable(result):
+                        await result
 
     def _handlers(self, event: hooks.Hook) -> list[Handler]:
         found = self._heard.get(event.name)
@@ -88,8 +102,6 @@ class LeanAddons(AddonManager):
                 handler for addon in self.chain for _, handler in self._iter_hooks(addon, event)
             ]
             self._heard[event.name] = found
-            if any(map(inspect.iscoroutinefunction, found)):
-                self._awaited.add(event.name)
         return found
 
 

@@ -107,6 +107,17 @@ async def close_server(master: Master) -> None:
     await server.servers.update([])
 
 
+def has_servers(master: Master) -> bool:
+    """Whether the master has begun to listen."""
+    return len(master.addons.get("proxyserver").servers) > 0
+
+
+async def listen_anew(master: Master) -> None:
+    """Listen where, and as what, the options say by now."""
+    await close_server(master)
+    await master.addons.get("proxyserver").setup_servers()
+
+
 async def close_clients(master: Master) -> None:
     """Hang up on clients, who mostly keep idle connections alive, while the loop can still tell their tasks."""
     server: Proxyserver = master.addons.get("proxyserver")

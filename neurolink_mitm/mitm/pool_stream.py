@@ -125,6 +125,8 @@ class PoolStream(BoundedStream):
             return
         if self.flow.response:
             yield from self._answer_locally()
+        elif self.exchange.failure:
+            yield from self._failed(self.exchange.failure)
         elif not self.exchange.ready:
             yield from self._refuse("the request was not made ready to be sent")
         else:

@@ -27,7 +27,10 @@ def asked(flow: http.HTTPFlow, runtime: Runtime | None = None) -> http.HTTPFlow:
 
 def test_health() -> None:
     runtime = make_runtime(clock=FakeClock(NOW + 61.23))
-    assert document(asked(make_flow("GET", "/health"), runtime)) == {
+    flow = asked(make_flow("GET", "/health"), runtime)
+    assert flow.response is not None
+    assert flow.response.status_code == 200
+    assert document(flow) == {
         "status": "ok",
         "strategy": "fill-first",
         "uptime": 61.2,
@@ -56,6 +59,23 @@ def test_status_shows_no_secret() -> None:
 def test_status_explains_itself_when_asked_to(query: str, explained: bool) -> None:
     found = document(asked(make_flow("GET", f"/status{query}"), make_runtime(make_account())))
     assert ("explain" in found) is explained
+
+
+@pytest.mark.parametrize(
+    ("query", "served"),
+    [
+        ("explain", {"login", "key"}),
+        ("explain&client=claude-code", {"login", "key"}),
+        ("explain&client=other", {"key"}),
+        ("explain&model=claude-x", {"login"}),
+    ],
+)
+def test_status_explains_the_request_it_is_asked_about(query: str, served: set[str]) -> None:
+    runtime = make_runtime(
+        make_account("login", "sk-ant-oat-test"), make_account("key", excluded_models=("claude-x",))
+    )
+    found = document(asked(make_flow("GET", f"/status?{query}"), runtime))
+    assert {each["label"] for each in found["explain"] if each["usable"]} == served
 
 
 def test_models() -> None:

@@ -11,6 +11,7 @@ from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.errors import Where
 from neurolink_mitm.core.exchange import Attempt, Deliver, Kind, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.pool import Demand
+from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.mitm.hooks import KEPT, AttemptHook
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import document, make_flow, record, refusal
@@ -37,7 +38,8 @@ def attempt(runtime: Runtime, flow: http.HTTPFlow | None = None, **exchange: Any
 
 def steps(*left: Step) -> Plan:
     """A plan that goes on so."""
-    yield from left
+    for step in left:  # noqa: UP028 - the iterator of a tuple takes no `send`
+        yield step
 
 
 # --- The first attempt
@@ -170,6 +172,15 @@ def test_only_what_does_no_harm_is_sent_twice(kind: Kind, again: bool) -> None:
     assert exchange.plan is not None
     cut = make_failure(None, where=Where.NETWORK, error_type="cut")
     assert isinstance(exchange.plan.send(cut), Try) is again
+
+
+def test_it_goes_out_with_the_newest_token() -> None:
+    """Another request may have renewed it since the account was chosen."""
+    runtime = make_runtime(A)
+    runtime.pool.renew(A.key, Secret("new"), None)
+    found = record(attempt(runtime, step=Try(A, "as planned"), plan=steps())).account
+    assert found is not None
+    assert found.secret == Secret("new")
 
 
 async def test_the_hook_is_heard_and_an_account_that_is_gone_does_no_harm() -> None:

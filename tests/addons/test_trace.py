@@ -70,10 +70,14 @@ def test_labels_are_kept() -> None:
         {
             "x-neurolink-session-id": "s",
             "X-NeuroLink-User-Id": "u",
-            "x-neurolink-conversation-id": "",
+            "x-neurolink-conversation-id": "c",
         }
     )
-    assert exchange.labels == {"session": "s", "user": "u"}
+    assert exchange.labels == {"session": "s", "user": "u", "conversation": "c"}
+
+
+def test_an_empty_label_is_none() -> None:
+    assert opened({"x-neurolink-session-id": ""}).labels == {}
 
 
 def test_timeouts_are_those_of_the_moment() -> None:

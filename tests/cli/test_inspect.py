@@ -72,7 +72,9 @@ def test_a_plain_script_streams_and_fails_over(
         assert not upstream.requests[-1].done
     mitmdump.signal()
     assert mitmdump.exit_code() == 0
-    assert list((shell.home / ".neurolink" / "logs").glob("proxy-2*.jsonl"))
+    [log] = (shell.home / ".neurolink" / "logs").glob("proxy-2*.jsonl")
+    rows = [json.loads(line) for line in log.read_bytes().splitlines()]
+    assert [row["outcome"] for row in rows] == ["complete", "client_cancelled"]
 
 
 @pytest.mark.parametrize(

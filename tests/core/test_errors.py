@@ -64,7 +64,9 @@ EXAMPLES = {
     "short of capacity": make_failure(429, BARE),
     "rate limit": make_failure(429, LIMITED),
     "rate limit in stream": event("rate_limit_error"),
+    "refused token": make_failure(401, refreshable=True),
     "refused credential": make_failure(401, error_type="authentication_error"),
+    "no good token": elsewhere(Where.LOGIN),
     "out of credit": invalid(CREDIT),
     "organization disabled": invalid(DISABLED),
     "foreign thinking": invalid(SIGNATURE),
@@ -83,6 +85,7 @@ EXAMPLES = {
 AT_ONCE = (Bench.NONE, Then.NEXT, True)
 BACKED_OFF = (Bench.BACKOFF, Then.NEXT, False)
 BENCHED = (Bench.LONG, Then.NEXT, False)
+REFRESHED = (Bench.NONE, Then.REFRESH, False)
 MENDED = (Bench.NONE, Then.MEND, False)
 RETURNED = (Bench.NONE, Then.RETURN, False)
 
@@ -92,7 +95,9 @@ MEANT = {
     "short of capacity": AT_ONCE,
     "rate limit": BACKED_OFF,
     "rate limit in stream": BACKED_OFF,
+    "refused token": REFRESHED,
     "refused credential": BENCHED,
+    "no good token": BENCHED,
     "out of credit": BENCHED,
     "organization disabled": BENCHED,
     "foreign thinking": MENDED,
@@ -178,7 +183,7 @@ def test_a_status_by_itself(status: int, meant: tuple[Bench, Then, bool]) -> Non
     assert meaning(make_failure(status)) == meant
 
 
-@pytest.mark.parametrize("where", [w for w in Where if w is not Where.STATUS], ids=lambda w: w.name)
+@pytest.mark.parametrize("where", [Where.EVENT, Where.EMPTY, Where.NETWORK, Where.TIMEOUT])
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 429, 529])
 def test_a_status_counts_only_where_it_was_the_answer(status: int, where: Where) -> None:
     assert meaning(make_failure(status, where=where)) == AT_ONCE
@@ -201,12 +206,15 @@ def test_a_status_counts_only_where_it_was_the_answer(status: int, where: Where)
         (make_failure(400, message=DISABLED), "organization disabled"),
         (make_failure(403, message=DISABLED), "refused credential"),
         (make_failure(400, error_type="overloaded_error", message=CREDIT), "out of credit"),
+        (make_failure(403, refreshable=True), "refused credential"),
+        (make_failure(429, LIMITED, refreshable=True), "rate limit"),
         (make_failure(529, message=PAGE, error_type="api_error"), "upstream trouble"),
         (make_failure(413, message=CREDIT), "the request's own fault"),
     ],
     ids=["model-before-account", "bare-has-no-retry-after", "bare-has-no-limit", "not-to-be-retried",
          "credits-with-retry-after", "429-is-no-400", "any-case", "credit-before-thinking",
-         "untyped", "403-is-no-400", "credit-before-overloaded", "529-is-no-400", "413-is-no-400"],
+         "untyped", "403-is-no-400", "credit-before-overloaded",
+         "403-is-no-401", "429-is-no-401", "529-is-no-400", "413-is-no-400"],
 )  # fmt: skip
 def test_the_first_row_that_matches_decides(failure: Failure, name: str) -> None:
     assert classify(failure).name == name

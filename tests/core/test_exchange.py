@@ -6,9 +6,9 @@ import pytest
 
 from neurolink_mitm.core.answer import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
 from neurolink_mitm.core.errors import Failure
-from neurolink_mitm.core.exchange import Exchange, Kind
+from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.pool import Demand
-from tests.fakes import make_account, make_attempt, make_exchange, make_plan
+from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_plan
 
 EVENTS = (b"Content-Type", b"text/event-stream; charset=utf-8")
 JSON = (b"content-type", b"application/json")
@@ -16,6 +16,31 @@ JSON = (b"content-type", b"application/json")
 
 def on_the_pool(kind: Kind = Kind.MESSAGES, **changes: Any) -> Exchange:
     return make_exchange(kind=kind, plan=make_plan(), **changes)
+
+
+def test_a_record_that_was_just_opened() -> None:
+    """Nothing is known yet, and above all it is not ready to be sent."""
+    exchange = Exchange("req_1", NOW)
+    assert (exchange.ready, exchange.plan, exchange.step, exchange.attempts) == (
+        False,
+        None,
+        None,
+        [],
+    )
+    assert (exchange.method, exchange.path, exchange.kind, exchange.model) == ("", "", None, None)
+    assert (exchange.stream, exchange.tool_count, exchange.why) == (False, 0, "")
+    assert (exchange.user_agent, exchange.trace_id, exchange.span_id) == ("", "", "")
+    assert (exchange.outcome, exchange.status, exchange.failure) == (None, None, None)
+
+
+def test_an_attempt_that_was_just_sent() -> None:
+    attempt = Attempt(1, None, NOW)
+    assert (attempt.status, attempt.failure, attempt.ended_at) == (None, None, None)
+    assert (attempt.cooldown, attempt.backoff_level, attempt.retry_after) == (0.0, 0, None)
+
+
+def test_outcomes_are_those_of_the_log() -> None:
+    assert {str(each) for each in Outcome} == {"complete", "error", "truncated", "client_cancelled"}
 
 
 # --- what kind of answer

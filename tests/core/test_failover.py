@@ -21,6 +21,8 @@ LOGIN = "sk-ant-oat01-x"
 
 LIMITED = make_failure(429, "retry-after: 10")
 REFUSED = make_failure(401)
+TOKEN = make_failure(401, refreshable=True)
+NO_LOGIN = Failure(Where.LOGIN, None, "refresh_failed", "no", sent=False)
 BUSY = make_failure(529, error_type="overloaded_error", message="Overloaded")
 FAULT = make_failure(400, error_type="invalid_request_error", message="max_tokens: too many")
 SIGNATURE = make_failure(
@@ -74,8 +76,8 @@ def told(steps: Sequence[Step]) -> str:
 
 def _word(step: Step) -> str:
     match step:
-        case Try(account, _, mended):
-            return account.label + ("*" if mended else "")
+        case Try(account, _, mended, refresh):
+            return account.label + "*" * mended + "+" * refresh
         case Pause():
             return "pause"
         case Deliver():
@@ -189,6 +191,33 @@ def test_the_mended_attempt_says_so() -> None:
     step = walk(start("a"), [SIGNATURE, OK])[1]
     assert isinstance(step, Try)
     assert step.why == "took anthropic:a by fill-first, without thinking blocks"
+
+
+# --- A new token
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([TOKEN, OK], "a a+"),
+        ([TOKEN, TOKEN, OK], "a a+ a+"),
+        ([TOKEN, REFUSED, OK], "a a+ b"),
+        ([TOKEN, NO_LOGIN, OK], "a a+ b"),
+        ([TOKEN, LIMITED, OK], "a a+ b"),
+        ([TOKEN, FAULT], "a a+ deliver"),
+        ([TOKEN, BUSY, OK], "a a+ b"),
+        ([TOKEN, BUSY, BUSY, OK], "a a+ b pause a"),
+        ([TOKEN, SIGNATURE, OK], "a a+ a*"),
+        ([SIGNATURE, TOKEN, OK], "a a* a*+"),
+        ([SIGNATURE, TOKEN, SIGNATURE], "a a* a*+ deliver"),
+        ([NO_LOGIN, OK], "a b"),
+    ],
+    ids=["once", "as-long-as-it-can-be-had", "in-vain", "not-to-be-had", "limited", "own-fault",
+         "busy", "not-for-the-next", "then-mended", "after-mending", "not-mended-again", "not-sent"],
+)  # fmt: skip
+def test_a_refused_token(outcomes: list[Failure | None], expected: str) -> None:
+    """Once more on the same account with a new one."""
+    assert told(walk(start("ab"), outcomes)) == expected
 
 
 # --- What must not be sent twice
@@ -368,7 +397,7 @@ def test_nobody_ever_serves() -> None:
 
 anything = st.sampled_from(
     [OK, LIMITED, REFUSED, BUSY, BUSY, FAULT, SIGNATURE, UNREACHED, UNREACHED, CUT, CUT, SLOW, SLOW,
-     LATE, HOLLOW, SAID, SAID_LIMITED]
+     NO_LOGIN, LATE, HOLLOW, SAID, SAID_LIMITED]
 )  # fmt: skip
 
 

@@ -352,6 +352,31 @@ def test_what_still_comes_of_an_account_that_is_gone_does_no_harm() -> None:
     assert pool.cooldowns() == pool.quotas() == {}
 
 
+def test_a_renewed_token_is_that_of_the_account_from_then_on() -> None:
+    pool = Pool([make_account("a", disabled="x"), make_account("b")])
+    chosen = pool.accounts[0]
+    fail(pool, A)
+    pool.renew(A, Secret("new"), NOW + 3600)
+    assert pool.newest(chosen) == replace(
+        chosen, secret=Secret("new"), expires_at=NOW + 3600, disabled=None
+    )
+    assert pool.skips(ANY, NOW) == {}
+    assert [a.label for a in pool.accounts] == ["a", "b"]
+
+
+def test_an_account_can_be_disabled() -> None:
+    pool = make_pool("ab")
+    pool.disable(A, "invalid_grant")
+    assert pool.skips(ANY, NOW) == {A: Skip("disabled: invalid_grant")}
+
+
+def test_of_an_account_that_is_gone_nothing_is_newer() -> None:
+    pool, gone = make_pool("b"), make_account("a")
+    pool.renew(A, Secret("new"), None)
+    pool.disable(A, "x")
+    assert pool.newest(gone) is gone
+
+
 def test_reset_forgets_cooldowns_and_probes() -> None:
     pool = make_pool("a")
     fail(pool, A)

@@ -61,7 +61,7 @@ def finished() -> Exchange:
         answer=OpaqueAnswer(Usage("claude-x-1", "end_turn", 1, 2, 3, 4)),
         outcome=Outcome.COMPLETE,
         status=200,
-        first_byte_at=NOW + 1.2345,
+        first_byte_at=NOW + 1.23456,
         ended_at=NOW + 2,
     )
 
@@ -81,7 +81,7 @@ def test_the_row_of_a_request() -> None:
         accountType="oauth",
         responseStatus=200,
         responseTimeMs=2000.0,
-        ttfbMs=1234.5,
+        ttfbMs=1234.6,
         attempts=2,
         outcome="complete",
         stopReason="end_turn",

@@ -52,6 +52,7 @@ def benched(scope: str = "*", **how: Any) -> Standing:
     ("account", "reason"),
     [
         ({"disabled": "invalid_grant"}, "disabled: invalid_grant"),
+        ({"expires_at": NOW}, "needs login: its token has expired"),
         ({"enabled": False}, "not enabled"),
         ({"token": LOGIN}, NOT_FOR_CLIENT),
         ({"excluded_models": ("claude-haiku-*", "claude-opus-*")}, f"excludes {OPUS}"),
@@ -59,7 +60,7 @@ def benched(scope: str = "*", **how: Any) -> Standing:
         ({"disabled": "x", "enabled": False}, "disabled: x"),
         ({"enabled": False, "token": LOGIN}, "not enabled"),
     ],
-    ids=["disabled", "not-enabled", "client", "wildcard", "name", "disabled-first", "enabled-second"],
+    ids=["disabled", "expired", "not-enabled", "client", "wildcard", "name", "disabled-first", "enabled-second"],
 )  # fmt: skip
 def test_what_no_waiting_helps(account: dict[str, Any], reason: str) -> None:
     assert skip(Standing(), **account) == Skip(reason)
@@ -76,11 +77,13 @@ def test_what_no_waiting_helps(account: dict[str, Any], reason: str) -> None:
         ({"excluded_models": ("claude-OPUS-*",)}, {}),
         ({"excluded_models": ("*",)}, {"model": None}),
         ({"disabled": ""}, {}),
+        ({"expires_at": NOW + 1}, {}),
+        ({"expires_at": NOW, "refreshable": True}, {}),
         ({"max_concurrent": 0}, {}),
         ({"rate_limit": None}, {}),
     ],
     ids=["key", "claude-code", "key-for-claude-code", "another-model", "part-of-a-name", "case",
-         "no-model", "not-disabled", "no-cap", "no-rate"],
+         "no-model", "not-disabled", "not-yet-expired", "refreshable", "no-cap", "no-rate"],
 )  # fmt: skip
 def test_who_serves(account: dict[str, Any], request_: dict[str, Any]) -> None:
     assert skip(Standing(), **request_, **account) is None

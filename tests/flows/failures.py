@@ -156,8 +156,15 @@ account, its reason and its time.
 def page() -> str:
     """The page docs/failures.md."""
     lines = (f"| {row.upstream} | {row.account} | {row.request} |" for row in ROWS)
-    refused = "| connection refused, name not found, connecting too slow | none | next account, unseen by the client |"
-    return HEAD + "\n".join((*lines, refused)) + "\n"
+    return HEAD + "\n".join((*lines, *ELSEWHERE)) + "\n"
+
+
+ELSEWHERE = (
+    "| connection refused, name not found, connecting too slow | none | next account, unseen by the client |",
+    "| 401, of a login with a refresh token | a new token is fetched; after the fifth in one request it cools for 300 s"
+    " | once more on the same account with the new token, then next account |",
+)
+"""Rows that need another kind of upstream; they have tests of their own."""
 
 
 if __name__ == "__main__":

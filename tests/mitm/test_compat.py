@@ -9,6 +9,7 @@ from neurolink_mitm.mitm.compat import (
     check_version,
     status_of,
 )
+from tests.mitm.codes import code
 
 
 @pytest.mark.parametrize(
@@ -35,10 +36,10 @@ def test_the_error_says_what_would_fit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "status"),
-    [(CANCEL, None), (413, 413), (502, 502)],
-    ids=["cancel", "413", "502"],
+    ("error", "status"),
+    [(CANCEL, None), (code(413), 413), (code(502), 502), (413, 413), (502, 502)],
+    ids=["cancel", "too-large", "server-error", "413", "502"],
 )
-def test_the_status_of_an_error_code(code: object, status: int | None) -> None:
-    """Numbers are codes of mitmproxy 11.0; what the others are depends on the version."""
-    assert status_of(code) == status
+def test_the_status_of_an_error_code(error: object, status: int | None) -> None:
+    """In mitmproxy 11.0 a code is a number."""
+    assert status_of(error) == status

@@ -26,6 +26,7 @@ from mitmproxy.test import tflow
 
 from neurolink_mitm.mitm.compat import CANCEL
 from neurolink_mitm.mitm.front import MAX_HEAD, MAX_PIPELINED, Front, error_bytes
+from tests.mitm.codes import code
 
 GET = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
 POST = b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\n%b\r\n\r\n"
@@ -75,7 +76,7 @@ class Wire:
         """Status of the one error that was written, in Anthropic's form, before the end."""
         assert self.closed
         head, _, body = self.written.partition(b"\r\n\r\n")
-        assert b"connection: close" in head.lower()
+        assert b"connection: close\r\n" in head.lower() + b"\r\n"
         assert f"content-length: {len(body)}".encode() in head.lower()
         assert json.loads(body)["type"] == "error"
         return int(head.split()[1])
@@ -97,15 +98,6 @@ def answer(stream_id: int = 1) -> list[HttpEvent]:
     head = response({"content-length": "2"})
     head.stream_id = stream_id
     return [head, ResponseData(stream_id, b"ok"), ResponseEndOfMessage(stream_id)]
-
-
-def code(status: int) -> object:
-    """The error code that stands for this status: a number in mitmproxy 11.0."""
-    try:
-        from mitmproxy.proxy.layers.http._events import ErrorCode
-    except ImportError:
-        return status
-    return next(c for c in ErrorCode if c.http_status_code() == status)
 
 
 def head_of(size: int) -> bytes:
@@ -157,6 +149,10 @@ def test_empty_lines_before_a_request_are_ignored(wire: Wire, blank: bytes) -> N
 # --- the bound of the head
 
 
+def test_the_bounds_are_those_promised() -> None:
+    assert (MAX_HEAD, MAX_PIPELINED) == (65_536, 1_048_576)
+
+
 @pytest.mark.parametrize("pieces", [1, 7, 300])
 def test_a_head_without_end_is_refused(wire: Wire, pieces: int) -> None:
     flood = b"GET / HTTP/1.1\r\nx-filler: ".ljust(MAX_HEAD + 1, b"x")
@@ -191,7 +187,7 @@ def test_a_whole_head_at_the_limit(wire: Wire, more: int, heard: bool) -> None:
 
 
 def test_a_body_that_comes_with_its_head_is_not_part_of_it(wire: Wire) -> None:
-    body = b"x" * MAX_HEAD * 2
+    body = b"0" * MAX_HEAD * 2
     wire.send(POST % b"content-length: %d" % len(body) + body)
     assert wire.kinds[-1] is RequestEndOfMessage
 
@@ -239,6 +235,23 @@ def test_what_was_refused_is_not_refused_again(wire: Wire) -> None:
     assert wire.written == told
 
 
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        (b"x" * (MAX_HEAD + 1), "request head over 64 KiB"),
+        (b"NONSENSE\r\n\r\n", "malformed request head"),
+        (CHUNKED + b"zz\r\n", "malformed request body"),
+        (CHUNKED + b"0\r\nx: 1\r\n\r\n", "a request body can't have trailers here"),
+        (CHUNKED + b"1;" + b"x" * MAX_HEAD, "malformed request body"),
+    ],
+    ids=["long-head", "head", "body", "trailers", "long-size"],
+)
+def test_a_refusal_says_why(wire: Wire, sent: bytes, message: str) -> None:
+    wire.send(sent)
+    _, _, body = wire.written.partition(b"\r\n\r\n")
+    assert json.loads(body)["error"]["message"] == message
+
+
 def test_a_refusal_does_not_repeat_what_was_sent(wire: Wire) -> None:
     wire.send(b"sk-ant-secret\r\n\r\n")
     assert wire.refused == 400
@@ -257,13 +270,35 @@ def test_a_malformed_body_is_refused(wire: Wire, body: bytes) -> None:
     assert wire.kinds[-1] is RequestProtocolError
 
 
-def test_a_body_that_breaks_after_its_answer_is_only_closed(wire: Wire) -> None:
-    """Like one that was too large and has been told so: a second answer would be nobody's."""
+def test_a_body_that_breaks_after_its_answer_has_begun_is_only_closed(wire: Wire) -> None:
+    """Like one that was too large and is being told so: a second answer would be nobody's."""
     wire.send(CHUNKED)
     wire.say(*answer()[:2])
+    told, heard = wire.written, len(wire.heard)
+    wire.send(b"zz\r\n", b"zz\r\n")
+    assert (wire.written, wire.closed) == (told, True)
+    assert wire.kinds[heard:] == [RequestProtocolError]
+
+
+def test_a_body_that_breaks_after_its_answer_is_only_closed(wire: Wire) -> None:
+    wire.send(CHUNKED)
+    wire.say(*answer())
     told = wire.written
     wire.send(b"zz\r\n")
     assert (wire.written, wire.closed) == (told, True)
+
+
+@pytest.mark.parametrize(("more", "refused"), [(0, False), (1, True)], ids=["at", "over"])
+def test_the_line_of_a_chunks_size_is_bounded(wire: Wire, more: int, refused: bool) -> None:
+    wire.send(CHUNKED, b"1;".ljust(MAX_HEAD + more, b"x"))
+    assert wire.closed is refused
+
+
+def test_what_was_refused_is_not_refused_again_by_the_stream(wire: Wire) -> None:
+    wire.send(CHUNKED, b"zz\r\n")
+    told = wire.written
+    wire.say(ResponseProtocolError(1, "why", code(400)))
+    assert wire.written == told
 
 
 def test_a_client_that_leaves_in_mid_body_is_told_nothing(wire: Wire) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from mitmproxy import exceptions, http, options
@@ -44,6 +44,22 @@ class AwaitedAddon(Addon):
     """The same, as a coroutine."""
 
     async def attempt(self, flow: http.HTTPFlow) -> None:  # type: ignore[override]
+        super().attempt(flow)
+
+
+class DueAddon(Addon):
+    """The same, but only if it is due is there something to wait for."""
+
+    def __init__(
+        self, name: str, heard: list[str], does: Callable[[], None] = nothing, *, due: bool = True
+    ) -> None:
+        super().__init__(name, heard, does)
+        self.due = due
+
+    def attempt(self, flow: http.HTTPFlow) -> Awaitable[None] | None:  # type: ignore[override]
+        return self._wait(flow) if self.due else super().attempt(flow)
+
+    async def _wait(self, flow: http.HTTPFlow) -> None:
         super().attempt(flow)
 
 
@@ -130,14 +146,6 @@ async def test_a_hook_that_nobody_hears_has_been_run(master: LeanMaster, hook: A
     assert master.addons.run_now(hook)
 
 
-async def test_if_one_has_to_be_awaited_none_is_run(
-    master: LeanMaster, heard: list[str], hook: AttemptHook
-) -> None:
-    master.addons.add(Addon("a", heard), AwaitedAddon("b", heard))
-    assert not master.addons.run_now(hook)
-    assert heard == []
-
-
 async def test_an_addons_fault_is_logged_and_the_next_still_runs(
     master: LeanMaster, heard: list[str], hook: AttemptHook, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -180,28 +188,74 @@ async def test_whoever_has_gone_is_not_heard(
     assert heard == ["a", "b", "b"]
 
 
-async def test_when_the_one_to_be_awaited_has_gone_the_others_run(
-    master: LeanMaster, heard: list[str], hook: AttemptHook
-) -> None:
-    gone = AwaitedAddon("a", heard)
-    master.addons.add(gone, Addon("b", heard))
-    assert not master.addons.run_now(hook)
-    master.addons.remove(gone)
-    assert master.addons.run_now(hook)
-    assert heard == ["b"]
+# --- as far as it goes, and then awaited
 
 
-async def test_when_one_to_be_awaited_comes_none_is_run(
-    master: LeanMaster, heard: list[str], hook: AttemptHook
+@pytest.mark.parametrize("kind", [AwaitedAddon, DueAddon])
+async def test_from_the_first_that_has_to_be_awaited_on_the_others_wait(
+    master: LeanMaster, heard: list[str], hook: AttemptHook, kind: type[Addon]
 ) -> None:
-    master.addons.add(Addon("a", heard))
-    assert master.addons.run_now(hook)
-    master.addons.add(AwaitedAddon("b", heard))
+    master.addons.add(Addon("a", heard), kind("b", heard), Addon("c", heard))
     assert not master.addons.run_now(hook)
     assert heard == ["a"]
+    await master.addons.trigger_event(hook)
+    assert heard == ["a", "b", "c"]
 
 
-# --- awaited
+async def test_an_addon_may_have_nothing_to_wait_for(
+    master: LeanMaster, heard: list[str], hook: AttemptHook
+) -> None:
+    master.addons.add(DueAddon("a", heard, due=False), Addon("b", heard))
+    assert master.addons.run_now(hook)
+    assert heard == ["a", "b"]
+
+
+async def test_events_under_way_do_not_mix(master: LeanMaster) -> None:
+    class Notes:
+        """Which flow it heard of, and when it had waited for it."""
+
+        def __init__(self) -> None:
+            self.flows: list[http.HTTPFlow] = []
+
+        async def attempt(self, flow: http.HTTPFlow) -> None:
+            self.flows.append(flow)
+
+    notes, first, second = Notes(), AttemptHook(tflow.tflow()), AttemptHook(tflow.tflow())
+    master.addons.add(notes)
+    assert not master.addons.run_now(first)
+    assert not master.addons.run_now(second)
+    await master.addons.trigger_event(second)
+    await master.addons.trigger_event(first)
+    assert notes.flows == [second.flow, first.flow]
+
+
+@pytest.mark.parametrize(
+    ("does", "went_on"), [(fail, ["a", "b"]), (halt, ["a"])], ids=["fault", "halt"]
+)
+async def test_what_comes_of_the_one_that_was_awaited(
+    master: LeanMaster,
+    heard: list[str],
+    hook: AttemptHook,
+    does: Callable[[], None],
+    went_on: list[str],
+) -> None:
+    master.addons.add(AwaitedAddon("a", heard, does), Addon("b", heard))
+    assert not master.addons.run_now(hook)
+    await master.addons.trigger_event(hook)
+    assert heard == went_on
+
+
+async def test_an_event_that_is_over_can_come_again(
+    master: LeanMaster, heard: list[str], hook: AttemptHook
+) -> None:
+    master.addons.add(AwaitedAddon("a", heard), Addon("b", heard))
+    for _ in range(2):
+        assert not master.addons.run_now(hook)
+        await master.addons.trigger_event(hook)
+    assert heard == ["a", "b"] * 2
+
+
+# --- awaited from the start
 
 
 async def test_handlers_are_awaited_in_order(
@@ -212,7 +266,7 @@ async def test_handlers_are_awaited_in_order(
     assert heard == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("kind", [Addon, AwaitedAddon])
+@pytest.mark.parametrize("kind", [Addon, AwaitedAddon, DueAddon])
 async def test_a_fault_of_one_that_is_awaited_is_logged_and_the_next_still_runs(
     master: LeanMaster,
     heard: list[str],
@@ -226,7 +280,7 @@ async def test_a_fault_of_one_that_is_awaited_is_logged_and_the_next_still_runs(
     assert errors(caplog) == [("Addon error in attempt", "broken addon")]
 
 
-@pytest.mark.parametrize("kind", [Addon, AwaitedAddon])
+@pytest.mark.parametrize("kind", [Addon, AwaitedAddon, DueAddon])
 async def test_a_halt_of_one_that_is_awaited_stops_the_others(
     master: LeanMaster, heard: list[str], hook: AttemptHook, kind: type[Addon]
 ) -> None:

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import keyring
+import pytest
+from keyring.backend import KeyringBackend
+from keyring.errors import KeyringLocked
+
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
+from neurolink_mitm.adapters.token_vault import SERVICE, FileVault
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.stored import StoredAccount
+
+LOGIN = StoredAccount("work", Secret("sk-ant-oat-test"), Secret("sk-ant-ort-test"), 9.0)
+
+
+class Memory(KeyringBackend):
+    """A keyring that forgets, or is locked."""
+
+    priority = 1.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[tuple[str, str], str] = {}
+        self.locked = False
+
+    def get_password(self, service: str, username: str) -> str | None:
+        self._check()
+        return self.kept.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self._check()
+        self.kept[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        self._check()
+        del self.kept[service, username]
+
+    def _check(self) -> None:
+        if self.locked:
+            raise KeyringLocked("sk-ant-oat-test")
+
+
+@pytest.fixture
+def ring() -> Iterator[Memory]:
+    before, memory = keyring.get_keyring(), Memory()
+    keyring.set_keyring(memory)
+    yield memory
+    keyring.set_keyring(before)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def store_of(home: Home) -> TokenStore:
+    return open_store(home, {"NEUROLINK_TOKEN_STORE": "keyring"}, lambda: 77.0)
+
+
+def test_a_keyring_holds_the_document_and_the_home_does_not(ring: Memory, root: Home) -> None:
+    store_of(root).save(LOGIN)
+    assert store_of(root).read().stored == (LOGIN,)
+    assert list(ring.kept) == [(SERVICE, str(root.root))]
+    for path in root.root.iterdir():
+        assert path.read_bytes() == b"" or b"sk-ant" not in path.read_bytes()
+    assert not root.tokens.exists()
+
+
+def test_an_empty_keyring_holds_nothing(ring: Memory, root: Home) -> None:
+    assert store_of(root).read().stored == ()
+    assert ring.kept == {}
+
+
+def test_every_home_has_its_own(ring: Memory, tmp_path: Path) -> None:
+    store_of(Home(tmp_path / "a")).save(LOGIN)
+    assert store_of(Home(tmp_path / "b")).read().stored == ()
+    assert len(ring.kept) == 1
+
+
+def test_a_broken_document_is_set_aside_there(ring: Memory, root: Home) -> None:
+    ring.kept[SERVICE, str(root.root)] = "{broken"
+    with pytest.raises(TokenStoreError, match="is broken and was left as it is"):
+        store_of(root).read()
+    with pytest.raises(TokenStoreError, match=r"was set aside as .*corrupt-77"):
+        store_of(root).save(LOGIN)
+    assert ring.kept == {(SERVICE, f"{root.root}.corrupt-77"): "{broken"}
+    store_of(root).save(LOGIN)
+    assert store_of(root).read().stored == (LOGIN,)
+
+
+def test_a_locked_keyring_is_a_clear_error_without_its_words(ring: Memory, root: Home) -> None:
+    ring.locked = True
+    with pytest.raises(TokenStoreError) as caught:
+        store_of(root).read()
+    assert "can't read the keyring's" in str(caught.value)
+    assert "KeyringLocked" in str(caught.value)
+    assert "sk-ant" not in str(caught.value)
+    with pytest.raises(TokenStoreError, match="can't write the keyring's"):
+        store_of(root).save(LOGIN)
+
+
+def test_without_keyring_it_says_how_to_get_it(root: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises(TokenStoreError, match=r"pip install 'neurolink-mitm\[keyring\]'"):
+        store_of(root)
+
+
+def test_a_file_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "f")
+    vault = FileVault(tmp_path / "link")
+    (tmp_path / "real" / ".f.left.tmp").write_text("of one that was killed")
+    vault.replace(b"x")
+    assert (vault.load(), [p.name for p in (tmp_path / "real").iterdir()]) == (b"x", ["f"])

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.logins import entry, kept, neurolink, put, stored
+
+
+@pytest.fixture
+def two(home: Path) -> Path:
+    return stored(
+        home,
+        {
+            "work": entry("sk-ant-oat-test-1", refresh="sk-ant-ort-test-1", email="w@example.com"),
+            "key": entry("sk-ant-test-2"),
+        },
+    )
+
+
+def test_logout_forgets_one_account(home: Path, two: Path) -> None:
+    result = neurolink("logout", "work", answers="y\n")
+    assert (result.exit_code, [*kept(home)]) == (0, ["key"])
+    assert "Forget the account 'work' (w@example.com)?" in result.stderr
+    assert "https://claude.ai/settings" in result.stderr
+
+
+@pytest.mark.parametrize(("answers", "code"), [("n\n", 1), ("\n", 1), ("", 2)])
+def test_logout_changes_nothing_without_a_yes(
+    home: Path, two: Path, answers: str, code: int
+) -> None:
+    assert neurolink("logout", "work", answers=answers).exit_code == code
+    assert [*kept(home)] == ["work", "key"]
+
+
+def test_logout_by_force_asks_nothing(home: Path, two: Path) -> None:
+    assert neurolink("logout", "key", "--force").exit_code == 0
+    assert [*kept(home)] == ["work"]
+
+
+def test_logout_without_a_label_needs_a_single_account(home: Path, two: Path) -> None:
+    result = neurolink("logout", "--force")
+    assert (result.exit_code, "with one of: work, key" in result.stderr) == (2, True)
+    neurolink("logout", "key", "--force")
+    assert neurolink("logout", "--force").exit_code == 0
+    assert kept(home) == {}
+
+
+def test_logout_with_nothing_stored(home: Path) -> None:
+    result = neurolink("logout")
+    assert (result.exit_code, result.stderr) == (1, "neurolink: no account is stored\n")
+
+
+def test_logout_of_the_legacy_account_removes_its_file(home: Path) -> None:
+    path = put(home, "anthropic-credentials.json", {"oauth": {"accessToken": "sk-ant-oat-test-1"}})
+    assert neurolink("logout", "--force").exit_code == 0
+    assert not path.exists()
+
+
+def test_an_account_is_disabled_and_enabled(home: Path, two: Path) -> None:
+    assert neurolink("disable", "work", "--reason", "holiday").exit_code == 0
+    assert kept(home)["work"]["disabled"]["reason"] == "holiday"
+    assert neurolink("enable", "work").exit_code == 0
+    assert not kept(home)["work"].get("disabled")
+
+
+@pytest.mark.parametrize("command", ["logout", "enable", "disable"])
+def test_an_unknown_label_is_answered_with_the_known(two: Path, command: str) -> None:
+    result = neurolink(command, "nope")
+    assert result.exit_code == 1
+    assert result.stderr == "neurolink: no account 'nope' is stored; there are: work, key\n"
+
+
+@pytest.mark.parametrize("command", ["logout", "enable"])
+def test_a_broken_store_is_named_and_not_lost(home: Path, command: str) -> None:
+    put(home, "tokens.json", "{hunter2")
+    result = neurolink(command, "work")
+    assert (result.exit_code, "tokens.json is broken" in result.stderr) == (1, True)
+    assert "hunter2" not in result.output
+    files = [path.read_text() for path in (home / ".neurolink").iterdir() if path.is_file()]
+    assert "{hunter2" in files

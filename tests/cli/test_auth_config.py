@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+import yaml
+
+from neurolink_mitm.adapters.config_file import load
+from neurolink_mitm.cli.auth_config import NotEditable, in_yaml, write_primary
+
+EXAMPLE = Path(__file__).parents[2] / "configs" / "proxy.yaml"
+ENV = {"KEY_1": "sk-ant-test-1", "KEY_2": "k", "CLIENT_KEY": "c", "OPENAI_API_KEY": "o"}
+
+TEXTS = [
+    pytest.param("", id="empty"),
+    pytest.param("# a comment\n", id="a comment only"),
+    pytest.param("version: 1", id="no line end"),
+    pytest.param("version: 1\nrouting:  # why\n", id="nothing in the section"),
+    pytest.param("routing: null # why\nversion: 1\n", id="null"),
+    pytest.param("routing: {} # why\n", id="an empty section"),
+    pytest.param(
+        "routing:\n    # why\n    strategy: fill-first   # which\nversion: 1\n", id="deep"
+    ),
+    pytest.param("routing:\n  primaryAccount: 'old' # why\n  strategy: fill-first\n", id="camel"),
+    pytest.param("routing:\n  strategy: fill-first\n  primary-account: old # why", id="last"),
+    pytest.param("routing:\n  primary-account:\nversion: 1\n", id="key without value"),
+    pytest.param("routing: {strategy: fill-first, primary-account: old} # x\n", id="flow, last"),
+    pytest.param("routing: {primary-account: old, strategy: fill-first}\n", id="flow, first"),
+    pytest.param("{version: 1}\n", id="all in flow"),
+    pytest.param("version: 1\r\nrouting:\r\n  strategy: fill-first # x\r\n", id="CRLF"),
+    pytest.param(
+        "accounts:\n    anthropic:\n      - name: a # one\n\n      - name: b\n", id="lists"
+    ),
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_value_is_set_changed_and_taken_away(text: str) -> None:
+    for label in ("work", "a b: c", None):
+        text = in_yaml(text, label)
+        routing = (yaml.safe_load(text) or {}).get("routing") or {}
+        assert label in (routing.get("primary-account"), routing.get("primaryAccount"))
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_comments_and_line_ends_stay(text: str) -> None:
+    new = in_yaml(text, "work")
+    comments = [line.partition("#")[2] for line in text.splitlines() if "#" in line]
+    assert [line.partition("#")[2] for line in new.splitlines() if "#" in line] == comments
+    assert ("\r\n" in text) == ("\r\n" in new)
+    assert new.count("\r\n") in (0, new.count("\n"))
+
+
+def test_the_example_changes_by_one_line() -> None:
+    old = EXAMPLE.read_text()
+    new = in_yaml(old, "work")
+    assert sorted({*new.splitlines()} - {*old.splitlines()}) == ["  primary-account: work"]
+    assert in_yaml(new, None) == old
+
+
+@pytest.mark.parametrize("label", ["12", "yes", "null", "1e3", "a: b", "#x", "ä", "${X}", '"'])
+def test_any_label_is_read_back_as_it_is(label: str) -> None:
+    new = in_yaml("version: 1\nrouting: {strategy: fill-first}\n", label)
+    assert yaml.safe_load(new)["routing"]["primary-account"] == label
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("---\nversion: 1\n...\n", id="end of document"),
+        pytest.param("a: &x old\nrouting:\n  primary-account: *x\n", id="alias"),
+    ],
+)
+def test_what_can_not_be_changed_safely_is_refused(text: str) -> None:
+    with pytest.raises(NotEditable, match="by hand"):
+        in_yaml(text, "work")
+
+
+def test_a_new_file_is_its_owners_and_loads(tmp_path: Path) -> None:
+    path = tmp_path / "proxy-config.yaml"
+    write_primary(path, "work")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert load(path, ENV).config.routing.primary_account == "work"
+
+
+def test_a_file_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "proxy-config.yaml"
+    path.write_text("version: 1\n")
+    path.chmod(0o640)
+    write_primary(path, "work")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_json_is_changed_too(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"version": 1, "routing": {"primaryAccount": "old"}}')
+    write_primary(path, "work")
+    assert json.loads(path.read_text())["routing"] == {"primaryAccount": "work"}
+    write_primary(path, None)
+    assert json.loads(path.read_text()) == {"version": 1, "routing": {}}

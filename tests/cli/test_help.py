@@ -1,0 +1,103 @@
+"""Help: quick, complete, and with an example for every command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from neurolink_mitm import __version__
+from neurolink_mitm.cli import GROUPS, main
+from tests.cli.processes import Shell
+
+Path = tuple[str, ...]
+
+
+def commands(command: click.Command = main, path: Path = ()) -> Iterator[tuple[Path, click.Command]]:
+    """Every command and group there is, with the words that lead to it."""
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below, name
+            yield from commands(below, (*path, name))
+
+
+ALL = dict(commands())
+LEAVES = [path for path, command in ALL.items() if not isinstance(command, click.Group)]
+named = pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+
+
+def neurolink(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments, prog_name="neurolink")
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: " ".join(path) or "neurolink")
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_is_there(path: Path, option: str) -> None:
+    ended = neurolink(*path, option)
+    assert ended.exit_code == 0
+    assert ended.stdout.startswith("Usage: neurolink")
+
+
+@named
+def test_a_command_shows_how_it_is_used(path: Path) -> None:
+    shown = neurolink(*path, "--help").stdout
+    assert f"Example: neurolink {' '.join(path)}" in " ".join(shown.split())
+
+
+@named
+def test_options_say_what_they_are_for(path: Path) -> None:
+    options = [each for each in ALL[path].params if isinstance(each, click.Option)]
+    assert [each.opts for each in options if not each.help] == []
+
+
+@named
+def test_an_unknown_option_is_bad_usage(path: Path) -> None:
+    assert neurolink(*path, "--nonsense").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["proxy", "nonsense"],
+        ["proxy", "start", "--port", "65536"],
+        ["proxy", "start", "--port", "x"],
+        ["proxy", "status", "--format", "xml"],
+        ["sandbox", "--port", "-1"],
+    ],
+    ids=" ".join,
+)
+def test_bad_usage(arguments: list[str]) -> None:
+    ended = neurolink(*arguments)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert "Error: " in ended.stderr
+
+
+def test_groups_say_what_they_say_in_the_list() -> None:
+    """The list is written down a second time, so that showing it imports nothing."""
+    assert {name: ALL[(name,)].get_short_help_str(100) for name in GROUPS if name != "sandbox"} == {
+        name: text for name, text in GROUPS.items() if name != "sandbox"
+    }
+
+
+def test_version() -> None:
+    assert neurolink("--version").stdout == f"neurolink, version {__version__}\n"
+
+
+def test_help_imports_no_mitmproxy() -> None:
+    """Half a second, for a page of text."""
+    code = "import sys; from neurolink_mitm.cli import main; main(['proxy', 'start', '--help'], standalone_mode=False); sys.exit('mitmproxy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 0
+
+
+def test_it_is_a_module_too(shell: Shell) -> None:
+    ended = shell.run("--help")
+    assert (ended.process.returncode, ended.complained) == (0, "")
+    assert "Usage: neurolink " in ended.said
