@@ -1,6 +1,7 @@
 """The proxy and the upstreams as processes: how each is started, ended, and started again."""
 
 import json
+import random
 import socket
 import subprocess
 import sys
@@ -128,10 +129,11 @@ def workplace() -> Iterator[Path]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Below those that outgoing connections get, which could take one while its server is away."""
+    """Below those that outgoing connections get, which could take one while its server is away; at
+    random, for another soak could as well."""
     with ExitStack() as stack:
         found: list[int] = []
-        for port in _PORTS:
+        for port in random.sample(_PORTS, len(_PORTS)):
             probe = stack.enter_context(socket.socket())
             with suppress(OSError):
                 probe.bind((HOST, port))

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from mitmproxy import http
 
-from neurolink_mitm.core import access
-from neurolink_mitm.core.exchange import Exchange, Reply
+from neurolink_mitm.core import access, headers
+from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.routing import RESET_PATH
 from neurolink_mitm.mitm.hooks import EXCHANGE, error_response
 from neurolink_mitm.ports import Runtime
@@ -34,5 +34,12 @@ class Gate:
         refusal = access.refusal(fields, bound=runtime.host, names=runtime.names)
         if refusal or exchange.path.partition("?")[0] in OPEN_TO_ALL:
             return refusal
+        if exchange.kind is Kind.LOCAL and self._is_owner(fields):
+            return None
         keys = runtime.config.clients.api_keys
         return access.key_refusal(fields, keys) if keys else None
+
+    def _is_owner(self, fields: headers.Fields) -> bool:
+        """Whether it is the `neurolink` command of the user who started the proxy."""
+        token, shown = self.runtime.admin_token, headers.get(fields, b"x-neurolink-admin")
+        return token is not None and shown is not None and token.matches(shown)

@@ -14,6 +14,7 @@ from neurolink_mitm.ports import Runtime
 
 Page = dict[str, object]
 CLAUDE_CODE = "claude-code"
+BROKEN = Reply(500, "api_error", "NeuroLink could not make this page")
 
 
 class LocalApi:
@@ -26,6 +27,8 @@ class LocalApi:
         exchange = exchange_of(flow)
         if flow.response or exchange is None or exchange.kind is not Kind.LOCAL:
             return
+        # If what follows breaks, the request must not go on: it would be sent on an account.
+        flow.response = error_response(BROKEN, exchange.request_id)
         path = exchange.path.partition("?")[0]
         page = self._reset(flow) if path == RESET_PATH else self._page(path, flow)
         if isinstance(page, Reply):

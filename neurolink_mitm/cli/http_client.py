@@ -14,9 +14,11 @@ TIMEOUT = 5.0
 Query = Mapping[str, str]
 
 
-def get_json(url: str, query: Query | None = None) -> dict[str, Any] | None:
+def get_json(
+    url: str, query: Query | None = None, headers: Mapping[str, str] | None = None
+) -> dict[str, Any] | None:
     """The JSON object at `url`, or None where there is no good answer within 5 s."""
-    status, document = _ask("GET", url, query or {}, {})
+    status, document = _ask("GET", url, query or {}, headers or {})
     return document if status == 200 else None
 
 

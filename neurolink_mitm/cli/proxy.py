@@ -94,7 +94,7 @@ def status(form: str, explain: bool, model: str | None, client: str) -> None:
     """
     state = running_state()
     asked = {"explain": "1", "client": client} | ({"model": model} if model else {})
-    report = http_client.get_json(f"{state.url}/status", asked if explain else {})
+    report = http_client.get_json(f"{state.url}/status", asked if explain else {}, owner(state))
     if report is None:
         fail(f"process {state.pid} runs, but {state.url}/status does not answer", FAILED)
     report |= {"running": True, "url": state.url, "startTime": state.start_time}
@@ -117,8 +117,7 @@ def reset(account: str | None) -> None:
 
 def _reset_running(state: State, account: str | None) -> list[str]:
     query = {"account": account} if account else {}
-    headers = {"x-neurolink-admin": state.admin_token}
-    code, answer = http_client.post(f"{state.url}/admin/reset", query, headers)
+    code, answer = http_client.post(f"{state.url}/admin/reset", query, owner(state))
     if code != 200:
         fail(answer.get("error", {}).get("message", f"the proxy answered {code}"), FAILED)
     return list(answer["reset"])
@@ -189,6 +188,11 @@ def stop() -> None:
             click.echo("waiting for streams under way to finish …", err=True)
         time.sleep(0.05)
     click.echo(f"stopped (pid {state.pid})")
+
+
+def owner(state: State) -> dict[str, str]:
+    """Shows the proxy that it is asked by who started it: only that user can read its state file."""
+    return {"x-neurolink-admin": state.admin_token}
 
 
 def home() -> Home:

@@ -4,6 +4,8 @@ import json
 
 import pytest
 from mitmproxy import http
+from mitmproxy.proxy.layers.http import HttpRequestHook
+from mitmproxy.test import taddons
 
 from neurolink_mitm import __version__
 from neurolink_mitm.addons.local_api import LocalApi
@@ -107,6 +109,22 @@ def test_time_does_not_stand_still() -> None:
     clock.advance(5)
     api.request(flow)
     assert document(flow)["uptime"] == 5.0
+
+
+class BrokenClock(FakeClock):
+    """What breaks when a page is made."""
+
+    def now(self) -> float:
+        raise RuntimeError("no time today")
+
+
+@pytest.mark.parametrize("path", ["/health", "/status", "/v1/models", "/"])
+async def test_a_page_that_can_not_be_made_is_not_asked_for_upstream(path: str) -> None:
+    """mitmproxy logs the exception and goes on: without an answer it would go out on an account."""
+    flow = make_flow("GET", path)
+    with taddons.context(LocalApi(make_runtime(clock=BrokenClock()))) as context:
+        await context.master.addons.trigger_event(HttpRequestHook(flow))
+    assert refusal(flow) == (500, "api_error")
 
 
 # --- what it leaves alone

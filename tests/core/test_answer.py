@@ -377,7 +377,7 @@ def test_an_oversized_event_is_a_failure_after_content_too() -> None:
 
 
 def test_a_large_event_in_small_pieces_takes_no_time() -> None:
-    """What waits is not copied again for every piece that comes, which would take minutes."""
+    """What waits is not copied again for every piece that comes: that took half a minute."""
     large = event("content_block_delta", text="x" * (EVENT_LIMIT - 200))
     pieces = [large[at : at + 32] for at in range(0, len(large), 32)]
     answer, began = StreamAnswer(), time.process_time()

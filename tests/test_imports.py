@@ -1,0 +1,61 @@
+"""LiteLLM takes seconds and 180 MB to import, and blocks meanwhile: the proxy never does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests.cli.processes import MESSAGE, ROOT, Shell
+
+ALL_MODULES = """
+import importlib, json, pkgutil, sys
+import neurolink_mitm.cli.starting
+proxy = sorted(sys.modules)
+for found in pkgutil.walk_packages(neurolink_mitm.__path__, "neurolink_mitm."):
+    if not found.name.endswith("__main__"):
+        importlib.import_module(found.name)
+print(json.dumps({"proxy": proxy, "all": sorted(sys.modules)}))
+"""
+
+
+def imported(code: str) -> dict[str, list[str]]:
+    """What a fresh process has imported, as its code prints it."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=60, check=True
+    )
+    found: dict[str, list[str]] = json.loads(done.stdout)
+    return found
+
+
+def test_no_module_imports_litellm() -> None:
+    modules = imported(ALL_MODULES)
+    assert "neurolink_mitm.stack" in modules["proxy"]
+    assert "neurolink_mitm.cli.sandbox" in modules["all"]
+    for names in modules.values():
+        assert [name for name in names if name.partition(".")[0] == "litellm"] == []
+
+
+def test_serving_imports_no_litellm(shell: Shell, client: httpx.Client, tmp_path: Path) -> None:
+    """Nor later, while a request fails over: in its place lies a module that tells when it is imported."""
+    trap, trace = tmp_path / "trap", tmp_path / "imported"
+    trap.mkdir()
+    (trap / "litellm.py").write_text(f"open({str(trace)!r}, 'w').close()\nraise ImportError\n")
+    shell.variables["PYTHONPATH"] = f"{trap}:{ROOT}"
+    proxy, url = shell.serve("--sandbox")
+    answers = [client.post(f"{url}/v1/messages", json=MESSAGE) for _ in range(3)]
+    assert answers[-1].headers["x-neurolink-attempts"] == "2"
+    proxy.signal()
+    assert proxy.exit_code() == 0
+    assert not trace.exists()
+
+
+def test_the_trap_works(shell: Shell, tmp_path: Path) -> None:
+    """Else the test before would prove nothing."""
+    (tmp_path / "litellm.py").write_text("open('caught', 'w').close()\nraise ImportError\n")
+    shell.variables["PYTHONPATH"] = str(tmp_path)
+    shell.run("-c", "import litellm", program=(sys.executable,))
+    assert (shell.home / "caught").exists()

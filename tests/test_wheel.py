@@ -1,0 +1,81 @@
+"""The wheel, installed elsewhere, works by itself: nothing of it reads the checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cli.processes import MESSAGE, ROOT, Shell
+
+TOO_LONG = 120.0
+"""Seconds for pip or the build, on a machine that is busy with other things."""
+
+
+def run(*command: str | Path) -> None:
+    """A tool, to its end; shows what it said where it fails."""
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=TOO_LONG, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, ROOT)
+    [wheel] = out.iterdir()
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def bin(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the programs are of an environment with the wheel and, borrowed, what it depends on.
+
+    To install all of that anew takes a minute. A .pth file names a directory to look in after its
+    own; .pth files in there, such as that of an editable install, are not followed.
+    """
+    place = tmp_path_factory.mktemp("venv")
+    venv.create(place, with_pip=True, symlinks=True)
+    run(place / "bin" / "python", "-m", "pip", "install", "--no-deps", "--no-index", wheel)
+    names = {"base": str(place), "platbase": str(place)}
+    own = Path(sysconfig.get_path("purelib", "venv", vars=names))
+    borrowed = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+    (own / "borrowed.pth").write_text("\n".join(borrowed))
+    return place / "bin"
+
+
+def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    parts = {name.partition("/")[0] for name in names}
+    assert {part.partition("-")[0] for part in parts} == {"neurolink_mitm"}
+    assert [name for name in names if "__pycache__" in name] == []
+    assert "neurolink_mitm/stack.py" in names
+
+
+@pytest.mark.timeout(3 * TOO_LONG)
+def test_it_runs_by_itself(bin: Path, shell: Shell, client: httpx.Client) -> None:
+    shell.variables["PYTHONPATH"] = ""
+    where = "import neurolink_mitm; print(neurolink_mitm.__file__)"
+    imported = Path(shell.run("-c", where, program=(str(bin / "python"),)).said.strip())
+    assert bin.parent in imported.parents
+
+    neurolink = (str(bin / "neurolink"),)
+    proxy = shell.start("proxy", "start", "--sandbox", "--port", "0", program=neurolink)
+    url = proxy.expect(r"export ANTHROPIC_BASE_URL=(\S+)\n")[1]
+    with client.stream("POST", f"{url}/v1/messages", json=MESSAGE) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.read().endswith(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
+    assert shell.run("proxy", "status", program=neurolink).process.returncode == 0
+    stopped = shell.run("proxy", "stop", program=neurolink)
+    assert (stopped.process.returncode, proxy.exit_code()) == (0, 0)
