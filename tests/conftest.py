@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.cli.processes import Shell
 
 _NUMBERS = itertools.count()
 _FOREIGN = ("ANTHROPIC_", "CLAUDE_", "NEUROLINK_", "OPENAI_")
@@ -29,3 +32,10 @@ def home(_homes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NEUROLINK_HOME", str(home / ".neurolink"))
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(home / ".claude"))
     return home
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """A place to run the command in, with a home of its own."""
+    with Shell(tmp_path / "shell") as shell:
+        yield shell

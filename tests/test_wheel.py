@@ -64,7 +64,7 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 
 @pytest.mark.timeout(3 * TOO_LONG)
-def test_it_runs_by_itself(bin: Path, shell: Shell, client: httpx.Client) -> None:
+def test_it_runs_by_itself(bin: Path, shell: Shell) -> None:
     shell.variables["PYTHONPATH"] = ""
     where = "import neurolink_mitm; print(neurolink_mitm.__file__)"
     imported = Path(shell.run("-c", where, program=(str(bin / "python"),)).said.strip())
@@ -73,7 +73,7 @@ def test_it_runs_by_itself(bin: Path, shell: Shell, client: httpx.Client) -> Non
     neurolink = (str(bin / "neurolink"),)
     proxy = shell.start("proxy", "start", "--sandbox", "--port", "0", program=neurolink)
     url = proxy.expect(r"export ANTHROPIC_BASE_URL=(\S+)\n")[1]
-    with client.stream("POST", f"{url}/v1/messages", json=MESSAGE) as answer:
+    with httpx.stream("POST", f"{url}/v1/messages", json=MESSAGE, timeout=20) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         assert answer.read().endswith(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
     assert shell.run("proxy", "status", program=neurolink).process.returncode == 0

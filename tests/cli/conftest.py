@@ -12,12 +12,6 @@ from neurolink_mitm.sandbox.server import SandboxServer
 from tests.cli.processes import Program, Shell, pool_of
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
-    with Shell(tmp_path / "shell") as shell:
-        yield shell
-
-
 @dataclass(frozen=True)
 class Running:
     """A proxy on its sandbox that serves all tests of a module."""

@@ -42,6 +42,11 @@ def test_a_secret_in_a_query_is_starred_whatever_its_shape(name: str) -> None:
     assert redact(f"/x?a=1&{name}=hunter2&b=2") == f"/x?a=1&{name}={STARS}&b=2"
 
 
+@pytest.mark.parametrize("form", ["/x?key=%s", "a=1&key=%s", "/x?key=%s&a=1"])
+def test_wherever_it_stands_in_the_query(form: str) -> None:
+    assert redact(form % "hunter2") == form % STARS
+
+
 def test_all_of_them_are_starred() -> None:
     text = " ".join(SECRETS.values())
     assert redact(text) == " ".join([STARS] * len(SECRETS))
