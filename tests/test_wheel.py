@@ -45,8 +45,11 @@ def bin(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     own; .pth files in there, such as that of an editable install, are not followed.
     """
     place = tmp_path_factory.mktemp("venv")
-    venv.create(place, with_pip=True, symlinks=True)
-    run(place / "bin" / "python", "-m", "pip", "install", "--no-deps", "--no-index", wheel)
+    venv.create(place, symlinks=True)
+    python = place / "bin" / "python"
+    run(
+        sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel
+    )
     names = {"base": str(place), "platbase": str(place)}
     own = Path(sysconfig.get_path("purelib", "venv", vars=names))
     borrowed = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})

@@ -158,9 +158,7 @@ def test_nobody_else_can_read_it_at_any_time(
 
 
 @pytest.mark.parametrize("field", ["why", "model", "session_id"])
-def test_keys_are_starred_wherever_they_stand(
-    journal: FileJournal, logs: Path, field: str
-) -> None:
+def test_keys_are_starred_wherever_they_stand(journal: FileJournal, logs: Path, field: str) -> None:
     journal.request(a_request(**{field: f"said {KEY}."}))
     journal.close()
     [line] = lines_of(logs / "proxy-2025-10-09.jsonl")

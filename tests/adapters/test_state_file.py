@@ -98,7 +98,9 @@ def test_a_process_that_has_ended_is_not_alive() -> None:
 
 def test_a_zombie_is_not_alive() -> None:
     """It has ended, only nobody has asked yet how."""
-    process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE
+    )
     started = process_start(process.pid)
     assert started
     state = a_state(pid=process.pid, pid_started=started)
@@ -121,7 +123,7 @@ def test_what_is_no_pid_is_not_alive(pid: int) -> None:
         ("127.0.0.1", "http://127.0.0.1:8080"),
         ("localhost", "http://localhost:8080"),
         ("192.168.1.5", "http://192.168.1.5:8080"),
-        ("0.0.0.0", "http://127.0.0.1:8080"),
+        ("0.0.0.0", "http://127.0.0.1:8080"),  # noqa: S104 - a text to be turned into a URL
         ("", "http://127.0.0.1:8080"),
         ("::1", "http://[::1]:8080"),
         ("::", "http://[::1]:8080"),

@@ -17,7 +17,9 @@ from tests.cli.processes import Shell
 Path = tuple[str, ...]
 
 
-def commands(command: click.Command = main, path: Path = ()) -> Iterator[tuple[Path, click.Command]]:
+def commands(
+    command: click.Command = main, path: Path = ()
+) -> Iterator[tuple[Path, click.Command]]:
     """Every command and group there is, with the words that lead to it."""
     yield path, command
     if isinstance(command, click.Group):
@@ -93,7 +95,12 @@ def test_version() -> None:
 
 def test_help_imports_no_mitmproxy() -> None:
     """Half a second, for a page of text."""
-    code = "import sys; from neurolink_mitm.cli import main; main(['proxy', 'start', '--help'], standalone_mode=False); sys.exit('mitmproxy' in sys.modules)"
+    code = """
+import sys
+from neurolink_mitm.cli import main
+main(["proxy", "start", "--help"], standalone_mode=False)
+sys.exit("mitmproxy" in sys.modules)
+"""
     assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 0
 
 

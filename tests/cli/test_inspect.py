@@ -83,7 +83,7 @@ def test_a_plain_script_streams_and_fails_over(
         (["--set", "neurolink_config=not-there.yaml"], "not-there.yaml"),
         (["--set", "neurolink_strategy=nonsense"], "nonsense"),
         (["--set", "ssl_insecure=true"], "ssl_insecure"),
-        (["--listen-host", "0.0.0.0"], "clients.api-keys"),
+        (["--listen-host", "0.0.0.0"], "clients.api-keys"),  # noqa: S104 - it is to refuse
     ],
     ids=["no-such-file", "strategy", "unverified-upstream", "open-to-all"],
 )

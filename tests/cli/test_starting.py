@@ -118,7 +118,7 @@ def test_all_faults_of_a_configuration_are_named(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--host", "0.0.0.0"], "clients.api-keys"),
+        (["--host", "0.0.0.0"], "clients.api-keys"),  # noqa: S104 - it is to refuse
         (["--host", "::"], "clients.api-keys"),
         (["--strategy", "nonsense"], "nonsense"),
         (["--config", "not-there.yaml"], "not-there.yaml"),
@@ -226,7 +226,7 @@ def guarded(shell: Shell, pool: Path) -> str:
     """The URL of a proxy on all addresses, which has to ask its callers for a key."""
     shell.variables["CLIENT_KEY"] = "a-client-key"
     pool.write_text(pool.read_text() + "clients: {api-keys: ['${CLIENT_KEY}']}\n")
-    return shell.serve("--host", "0.0.0.0")[1]
+    return shell.serve("--host", "0.0.0.0")[1]  # noqa: S104 - for the length of a test, with a key
 
 
 def test_callers_must_show_a_key_where_one_is_set(guarded: str, client: httpx.Client) -> None:
@@ -255,7 +255,7 @@ def greeting(*accounts: Account, sandbox: str = "", web_url: str = "", **changes
     [
         ("127.0.0.1", "http://127.0.0.1:55669"),
         ("localhost", "http://localhost:55669"),
-        ("0.0.0.0", "http://127.0.0.1:55669"),
+        ("0.0.0.0", "http://127.0.0.1:55669"),  # noqa: S104 - a text to be turned into a URL
         ("", "http://127.0.0.1:55669"),
         ("::1", "http://[::1]:55669"),
         ("::", "http://[::1]:55669"),
