@@ -75,40 +75,52 @@ def prepare(settings: Settings) -> Prepared:
     loaded = config_file.load(path, settings.environ, required=settings.config is not None)
     config = loaded.config
     _check_exposure(settings.host, config)
-    made_anew = settings.accounts is not None  # the sandbox's are
-    accounts = settings.accounts
-    if accounts is None:
-        accounts = _accounts(credentials, config, settings.environ)
-        warnings += unused_settings(config, accounts)
-    runtime = Runtime(
+
+    def reload() -> tuple[Account, ...]:
+        return _accounts(store.read(), config, settings.environ)
+
+    told = (*warnings, *credentials.warnings, *loaded.warnings)
+    config_path = str(path) if path.exists() else None
+    if settings.accounts is not None:  # the sandbox's, made anew each time
+        runtime = _runtime(settings, home, config, settings.accounts, config_path)
+        return Prepared(runtime, home, told, None)
+    accounts = _accounts(credentials, config, settings.environ)
+    runtime = _runtime(settings, home, config, accounts, config_path)
+    runtime.memory = PoolMemory(home.cooldowns, home.quotas)
+    runtime.refresher = LazyRefresher(store, config.oauth)
+    runtime.pool.restore(read_cooldowns(home.cooldowns), read_quotas(home.quotas))
+    return Prepared(runtime, home, (*told, *unused_settings(config, accounts)), reload)
+
+
+def _runtime(
+    settings: Settings,
+    home: Home,
+    config: Config,
+    accounts: Sequence[Account],
+    config_path: str | None,
+) -> Runtime:
+    """One that remembers nothing and renews no token."""
+    pool = Pool(
+        accounts,
+        _strategy(settings, config),
+        affinity=config.routing.session_affinity,
+        primary=config.routing.primary_account,
+    )
+    return Runtime(
         config=config,
-        pool=Pool(
-            accounts,
-            _strategy(settings, config),
-            affinity=config.routing.session_affinity,
-            primary=config.routing.primary_account,
-        ),
+        pool=pool,
         clock=SystemClock(),
         chance=SystemChance(),
         journal=FileJournal(home.logs),
-        memory=NoMemory() if made_anew else PoolMemory(home.cooldowns, home.quotas),
-        refresher=None if made_anew else LazyRefresher(store, config.oauth),
+        memory=NoMemory(),
         host=settings.host,
         port=settings.port,
         names=frozenset({socket.gethostname().lower()}),
         pid=os.getpid(),
         passthrough=settings.passthrough,
         admin_token=Secret(secrets.token_urlsafe(24)),
-        config_path=str(path) if path.exists() else None,
+        config_path=config_path,
     )
-    if not made_anew:
-        runtime.pool.restore(read_cooldowns(home.cooldowns), read_quotas(home.quotas))
-
-    def reload() -> Sequence[Account]:
-        return _accounts(store.read(), config, settings.environ)
-
-    told = (*warnings, *credentials.warnings, *loaded.warnings)
-    return Prepared(runtime, home, told, None if made_anew else reload)
 
 
 def _accounts(

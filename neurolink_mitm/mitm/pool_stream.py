@@ -412,9 +412,7 @@ class PoolStream(BoundedStream):
     def _for_client(self, head: http.Response) -> http.Response:
         """A copy for the client: mitmproxy still reads upstream's connection headers from the original."""
         fields = headers.end_to_end(head.headers.fields)
-        if (
-            self.received.is_http10
-        ):  # knows no chunks: the end of the connection is the end of the body
+        if self.received.is_http10:  # knows no chunks: its body ends where the connection ends
             fields = (*headers.without(fields, (b"transfer-encoding",)), (b"connection", b"close"))
         response = _copied(head)
         response.data.http_version = b"HTTP/1.1"

@@ -142,6 +142,11 @@ def test_a_refused_credential_does_not_escalate() -> None:
     assert limited(state, NOW + 400).until == NOW + 404
 
 
+def test_a_long_bench_does_not_end_a_longer_limit() -> None:
+    state = refused(limited(Cooldown(), NOW, base=600), NOW + 1)
+    assert state.until == NOW + 600
+
+
 def test_a_short_limit_does_not_end_a_long_bench() -> None:
     state = limited(refused(Cooldown(), NOW), NOW + 1, base=2)
     assert state.until == NOW + 300

@@ -100,6 +100,8 @@ def test_a_window_of_some_models_limits_the_one_asked_for(headers: str) -> None:
         without(rejected("five_hour"), f"{UNIFIED}5h-status", f"{UNIFIED}7d-status"),
         without(rejected("five_hour"), f"{UNIFIED}5h-status", f"{UNIFIED}7d-status")
         + OUT_OF_CREDITS,
+        without(rejected("seven_day"), f"{UNIFIED}5h-status", f"{UNIFIED}7d-status")
+        + OUT_OF_CREDITS,
         f"{UNIFIED}status: rejected",
         f"{UNIFIED}status: allowed\n{UNIFIED}5h-status: allowed\n{UNIFIED}7d-status: allowed",
         KEY,
@@ -109,7 +111,8 @@ def test_a_window_of_some_models_limits_the_one_asked_for(headers: str) -> None:
         "",
     ],
     ids=["5h", "7d", "7d-and-opus", "5h-and-no-credits", "7d-and-some", "claim-alone",
-         "claim-and-no-credits", "status-alone", "allowed", "key", "retry-after", "with-retry-after",
+         "5h-claim-and-no-credits", "7d-claim-and-no-credits", "status-alone", "allowed", "key",
+         "retry-after", "with-retry-after",
          "not-to-be-retried", "nothing"],
 )  # fmt: skip
 def test_the_account_is_limited(headers: str) -> None:

@@ -384,6 +384,7 @@ def test_reset_forgets_cooldowns_and_probes() -> None:
     pool.reset(A)
     assert pool.skips(ANY, NOW + 11) == {}
     assert fail(pool, A, now=NOW + 12).level == 0
+    assert pool.skips(ANY, NOW + 22) == {}
 
 
 def test_changes_of_cooldowns_are_counted() -> None:

@@ -8,7 +8,9 @@ from neurolink_mitm.core.replay import accounts_in, read_rows, recorded, replay
 from tests.fakes import NOW
 
 
-def row(request: str, at: float, account: str | None, status: int = 200, **changes: object) -> AttemptRow:
+def row(
+    request: str, at: float, account: str | None, status: int = 200, **changes: object
+) -> AttemptRow:
     """An attempt `at` seconds after NOW."""
     fields: dict[str, object] = {
         "timestamp": iso(NOW + at),
