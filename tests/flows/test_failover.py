@@ -269,6 +269,18 @@ def test_client_that_leaves_before_the_answer(proxy: Proxy, sandbox: SandboxServ
     assert proxy.rows.wait()[0].outcome == "client_cancelled"
 
 
+def test_client_that_leaves_between_the_rounds(proxy: Proxy, sandbox: SandboxServer) -> None:
+    """Every account has failed and is to be tried once more after a pause: nobody waits for that any more."""
+    sandbox.script("a", Reply(529))
+    sandbox.script("b", Reply(529))
+    with connect(proxy) as connection:
+        connection.sendall(raw_request())
+        sandbox.wait_for(lambda requests: requests[1].done)
+    [row] = proxy.rows.wait()
+    assert (row.outcome, row.attempts) == ("client_cancelled", 2)
+    assert len(sandbox.requests) == 2
+
+
 def test_total_limit(sandbox: SandboxServer) -> None:
     sandbox.script("a", Reply(stall_after=0))
     sandbox.script("b", Reply(stall_after=0))

@@ -1,0 +1,127 @@
+"""Everything a user can say or see is documented, and nothing that is not there."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from neurolink_mitm.core import status
+from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.pool import Demand, Pool
+from neurolink_mitm.core.quota import Classic, Quota, Window
+from neurolink_mitm.core.record import AttemptRow, RequestRow
+from tests.fakes import NOW, make_account, make_runtime
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+SOURCES = sorted((ROOT / "neurolink_mitm").rglob("*.py"))
+
+
+def section(page: str, heading: str) -> str:
+    """From a heading to the next of its kind."""
+    _, found, rest = (DOCS / page).read_text().partition(f"\n## {heading}")
+    assert found, f"docs/{page} has no section {heading}"
+    return rest.partition("\n## ")[0]
+
+
+def first_cells(text: str) -> list[str]:
+    """What stands in the first column of its tables, without their titles; several may share a row."""
+    tables = re.findall(r"^\|---.*\n((?:\|.*\n?)+)", text, re.MULTILINE)
+    rows = [row.split("|")[1] for table in tables for row in table.splitlines()]
+    return [cell.strip().strip("`") for row in rows for cell in row.split(",")]
+
+
+@pytest.mark.parametrize(
+    ("family", "kind"),
+    [("proxy-YYYY-MM-DD.jsonl", RequestRow), ("proxy-attempts-YYYY-MM-DD.jsonl", AttemptRow)],
+    ids=["requests", "attempts"],
+)
+def test_log_fields(family: str, kind: type[msgspec.Struct]) -> None:
+    documented = first_cells(section("logs.md", family))
+    assert sorted(documented) == sorted(kind.__struct_fields__)
+
+
+def a_full_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What /status says of one account of which everything is known, and what ?explain adds."""
+    pool = Pool([make_account()])
+    standing = pool.standing("anthropic:work")
+    window = Window(0.5, "allowed", NOW + 60)
+    classic = {"requests": Classic(10, 5, NOW + 60)}
+    standing.quota = Quota(NOW, five_hour=window, seven_day=window, classic=classic)
+    standing.cooldowns["*"] = Cooldown(1, NOW, NOW + 60, "rate limit (429)")
+    runtime = make_runtime(pool=pool)
+    return status.report(runtime, NOW), status.explain(pool, Demand(claude_code=True), NOW)
+
+
+def paths(value: object, path: str = "") -> Iterator[str]:
+    """The ways to everything in a report; names of limits and of models are a `*`."""
+    if isinstance(value, dict):
+        named_by_data = path.endswith(("cooldowns", "limits"))
+        for key, below in value.items():
+            step = "*" if named_by_data else key
+            yield from paths(below, f"{path}.{step}" if path else step)
+    else:
+        yield path
+
+
+def below(keys: Iterable[str]) -> set[str]:
+    """Without those that only lead to others."""
+    found = set(keys)
+    return {key for key in found if not any(other.startswith(f"{key}.") for other in found)}
+
+
+def test_status_keys() -> None:
+    report, _ = a_full_report()
+    accounts = report["stats"].pop("accounts")
+    here, each, added = re.split(
+        r"\n(?:Each of|`neurolink proxy status)", section("status.md", "/status\n")
+    )
+    assert below(first_cells(here)) == set(paths(report))
+    assert below(first_cells(each)) == set(paths(accounts[0]))
+    assert first_cells(added) == ["running", "url", "startTime"]  # what tests/cli sees of it
+
+
+def test_explain_keys() -> None:
+    _, [explained] = a_full_report()
+    assert set(first_cells(section("status.md", "/status?explain=1"))) == set(paths(explained))
+
+
+def test_the_reference_of_commands_is_fresh() -> None:
+    fresh = runpy.run_path(str(ROOT / "tools" / "cli-docs"))["page"]()
+    assert (DOCS / "cli.md").read_text() == fresh, "run: .venv/bin/python tools/cli-docs"
+
+
+def test_variables_of_the_environment() -> None:
+    """Those that the code asks for, by their names in quotes."""
+    code = "".join(path.read_text() for path in SOURCES)
+    asked = set(re.findall(r'"((?:NEUROLINK|CLAUDE|ANTHROPIC)_[A-Z_]+)"', code))
+    told = "".join(path.read_text() for path in PAGES)
+    assert {name for name in asked if f"`{name}`" not in told} == set()
+    assert "NEUROLINK_HOME" in asked
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_page_can_be_found() -> None:
+    """From the README, directly."""
+    readme = (ROOT / "README.md").read_text()
+    assert [p.name for p in DOCS.glob("*.md") if f"docs/{p.name}" not in readme] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_paths_of_the_source_exist(page: Path) -> None:
+    """In backticks, as `core/errors.py`; from the checkout's top or from the package's."""
+    named = re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|md|yaml|lock))`", page.read_text())
+    places = (ROOT, ROOT / "neurolink_mitm")
+    assert [name for name in named if not any((at / name).exists() for at in places)] == []
