@@ -42,6 +42,7 @@ class Upstream:
         self.name, self.port = name, port
         self.credential = f"sk-ant-{'oat' if kind == 'oauth' else 'api'}-soak-{name}"
         self.ledger = home / "ledger"
+        self.starts = 0
         self._kind = kind
         self._home = home
         self._running = ExitStack()
@@ -56,6 +57,7 @@ class Upstream:
         self.end()
 
     def start(self, script: Script) -> None:
+        self.starts += 1
         account = {"name": self.name, "credential": self.credential, "kind": self._kind}
         file = self._home / "accounts.json"
         file.write_text(json.dumps([{**account, "script": as_json(script)}]))

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import psutil
 
 from bench.usage import MB, watch_peak
+from neurolink_mitm.sandbox import Script
 from soak.crowd import DEADLINE, Crowd
 from soak.decks import refused, rough
 from soak.evidence import Evidence, Level, attempt_rows, ledger_of, request_rows
 from soak.processes import Proxy, Upstream, proxy, upstreams, workplace
 
 KINDS = ("oauth", "oauth", "api_key", "api_key", "api_key")
-WARM_UP = 14.0
+WARM_UP = 16.0
 _QUIET = 3.0
 """Seconds in which the last connections close."""
 _AWAY = 2.0
@@ -37,6 +38,16 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Restart:
+    """Upstreams go away and come back with a new script, `at` this share of the time."""
+
+    at: float
+    accounts: Sequence[Upstream]
+    kill: bool = False
+    deck: Callable[[str], Script] = rough
+
+
+@dataclass(frozen=True)
 class Course:
     """What was found, and how much memory the proxy took at most."""
 
@@ -50,7 +61,7 @@ def soak(plan: Plan, say: Say) -> Course:
     end = time.monotonic() + plan.seconds
     with workplace() as home, upstreams(KINDS, home) as accounts:
         for account in accounts:
-            account.start(rough(_seed(plan, account, 0)))
+            account.start(rough(_seed(plan, account)))
         with proxy(accounts, home / "proxy") as started:
             return asyncio.run(_course(plan, started, accounts, end - _END, say))
 
@@ -61,15 +72,20 @@ async def _course(
     crowd = Crowd(started.port, plan.clients, plan.seed)
     await crowd.ask_once()
     at_start = await _quiet_level(started.pid)
-    say(f"warming up for {WARM_UP:.0f} s")
-    await crowd.ask_until(time.monotonic() + WARM_UP)
+    say(f"warming up for {WARM_UP:.0f} s, an outage of all accounts included")
+    await _load(plan, crowd, time.monotonic() + WARM_UP, Restart(0.4, accounts))
     warmed_up = await _quiet_level(started.pid)
     began = time.monotonic()
     say(f"{plan.clients} clients for {end - began:.0f} s")
     async with watch_peak(started.pid) as peak:
-        accidents = asyncio.create_task(_accidents(plan, accounts, began, end))
-        await crowd.ask_until(end)
-        await accidents
+        await _load(
+            plan,
+            crowd,
+            end,
+            Restart(0.1, accounts[1:2], kill=True),
+            Restart(0.35, accounts),
+            Restart(0.7, accounts[-1:], deck=refused),
+        )
     asked = time.monotonic() - began
     at_end = await _quiet_level(started.pid)
     open_at_end = _open_files(started.pid)
@@ -89,33 +105,28 @@ async def _course(
     return Course(evidence, peak.mb, asked)
 
 
-async def _accidents(plan: Plan, accounts: Sequence[Upstream], began: float, end: float) -> None:
-    """One upstream is killed, then all are stopped at once, then the last one's key is refused."""
+async def _load(plan: Plan, crowd: Crowd, end: float, *restarts: Restart) -> None:
+    """The clients ask until `end` (monotonic seconds), and upstreams come and go."""
+    began = time.monotonic()
 
-    async def at(share: float) -> None:
-        await asyncio.sleep(began + share * (end - began) - time.monotonic())
+    async def come_and_go() -> None:
+        for restart in restarts:
+            await asyncio.sleep(began + restart.at * (end - began) - time.monotonic())
+            await _restart(plan, restart)
 
-    await at(0.1)
-    await _restart(plan, accounts[1:2], 1, kill=True)
-    await at(0.35)
-    await _restart(plan, accounts, 2)
-    await at(0.7)
-    await _restart(plan, accounts[-1:], 3, refuse=True)
+    await asyncio.gather(crowd.ask_until(end), come_and_go())
 
 
-async def _restart(
-    plan: Plan, accounts: Sequence[Upstream], turn: int, *, kill: bool = False, refuse: bool = False
-) -> None:
-    deck = refused if refuse else rough
-    await asyncio.gather(*(asyncio.to_thread(account.end, kill=kill) for account in accounts))
+async def _restart(plan: Plan, restart: Restart) -> None:
+    accounts = restart.accounts
+    await asyncio.gather(*(asyncio.to_thread(a.end, kill=restart.kill) for a in accounts))
     await asyncio.sleep(_AWAY)
-    await asyncio.gather(
-        *(asyncio.to_thread(a.start, deck(_seed(plan, a, turn))) for a in accounts)
-    )
+    scripts = [restart.deck(_seed(plan, a)) for a in accounts]
+    await asyncio.gather(*map(asyncio.to_thread, [a.start for a in accounts], scripts))
 
 
-def _seed(plan: Plan, account: Upstream, turn: int) -> str:
-    return f"{plan.seed} account {account.name} start {turn}"
+def _seed(plan: Plan, account: Upstream) -> str:
+    return f"{plan.seed} {account.name} start {account.starts}"
 
 
 def _open_files(pid: int) -> list[str]:

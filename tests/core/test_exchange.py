@@ -6,7 +6,7 @@ import pytest
 
 from neurolink_mitm.core.answer import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
 from neurolink_mitm.core.errors import Failure
-from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
+from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome, Try
 from neurolink_mitm.core.pool import Demand
 from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_plan
 
@@ -31,6 +31,12 @@ def test_a_record_that_was_just_opened() -> None:
     assert (exchange.stream, exchange.tool_count, exchange.why) == (False, 0, "")
     assert (exchange.user_agent, exchange.trace_id, exchange.span_id) == ("", "", "")
     assert (exchange.outcome, exchange.status, exchange.failure) == (None, None, None)
+    assert exchange.refreshes == 0
+
+
+def test_a_try_is_a_plain_one_unless_it_says_so() -> None:
+    step = Try(make_account(), "why")
+    assert (step.mended, step.refresh) == (False, False)
 
 
 def test_an_attempt_that_was_just_sent() -> None:

@@ -463,9 +463,9 @@ kinds = st.sampled_from(
 )
 demands = st.builds(
     Demand,
-    claude_code=st.booleans(),
+    claude_code=st.sampled_from([True, True, True, False]),
     model=st.sampled_from([OPUS, SONNET, None]),
-    session=st.sampled_from([None, "s", "t"]),
+    session=st.sampled_from(["s", "s", "t", None]),
 )
 configured = st.lists(
     st.fixed_dictionaries(
@@ -476,7 +476,7 @@ configured = st.lists(
             "max_concurrent": st.integers(0, 2),
             "rate_limit": st.integers(1, 5),
             "excluded_models": st.sampled_from([(), ("*sonnet*",)]),
-            "enabled": st.sampled_from([True, True, False]),
+            "enabled": st.sampled_from([True, True, True, False]),
         },
     ),
     min_size=1,
@@ -575,6 +575,27 @@ class PoolMachine(RuleBasedStateMachine):
         for pool in self.pools:
             pool.ended(sent.key, sent_at=sent.sent_at)
         return sent
+
+    @rule(demand=demands, outcomes=st.lists(kinds | st.none(), min_size=1, max_size=8))
+    def ask_in_turn(self, demand: Demand, outcomes: list[Failure | None]) -> None:
+        """One after the other: each is answered or fails before the next is sent."""
+        for outcome in outcomes:
+            before = len(self.sent)
+            self.ask(demand, set())
+            if len(self.sent) == before:
+                self.now += 6
+            elif outcome:
+                self.failed(before, outcome)
+            else:
+                self.answered(before)
+                self.streamed(len(self.streaming) - 1)
+
+    @rule(demand=demands, after=st.sampled_from([0, 11, 650]), count=st.integers(2, 5))
+    def ask_at_once(self, demand: Demand, after: float, count: int) -> None:
+        """All of them are under way together, when cooldowns are over perhaps."""
+        self.now += after
+        for _ in range(count):
+            self.ask(demand, set())
 
     @rule(which=whichever)
     @precondition(lambda self: self.sent)

@@ -7,16 +7,18 @@ from mitmproxy import http
 from mitmproxy.hooks import all_hooks
 from mitmproxy.test import tflow
 
-from neurolink_mitm.core.exchange import Reply
+from neurolink_mitm.core.exchange import Deliver, Pause, Reply, Step, Try
 from neurolink_mitm.mitm.hooks import (
     EXCHANGE,
+    KEPT,
     AttemptFailedHook,
     AttemptHook,
     error_response,
     exchange_of,
     json_response,
+    last_word,
 )
-from tests.fakes import make_exchange
+from tests.fakes import make_account, make_exchange
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,29 @@ def test_a_flow_without_record(metadata: dict[str, object]) -> None:
     flow = tflow.tflow()
     flow.metadata.update(metadata)
     assert exchange_of(flow) is None
+
+
+def test_the_last_word_may_be_upstreams() -> None:
+    flow, kept = tflow.tflow(), json_response(529, b"{}")
+    flow.metadata[KEPT] = kept
+    assert last_word(flow, make_exchange(step=Deliver())) is kept
+
+
+def test_the_last_word_may_be_our_own() -> None:
+    reply = Reply(429, "rate_limit_error", "all accounts are cooling", retry_after=7)
+    response = last_word(tflow.tflow(), make_exchange(step=reply))
+    assert response is not None
+    assert (response.status_code, response.headers["retry-after"]) == (429, "7")
+    assert json.loads(response.content or b"")["request_id"] == "req_1"
+
+
+@pytest.mark.parametrize(
+    "step", [None, Try(make_account(), "why"), Pause(1.0)], ids=["none", "try", "pause"]
+)
+def test_while_there_is_more_to_do_there_is_no_last_word(step: Step | None) -> None:
+    flow = tflow.tflow()
+    flow.metadata[KEPT] = json_response(529, b"{}")
+    assert last_word(flow, make_exchange(step=step)) is None
 
 
 def test_an_answer_of_our_own() -> None:
