@@ -111,7 +111,7 @@ class Crowd:
             await self._visit(chance, end)
 
     async def _visit(self, chance: Random, end: float) -> None:
-        """One session: several requests, as long as it lasts on one connection."""
+        """One session: several requests, on one connection as long as that lasts."""
         session, connection = str(uuid.UUID(int=chance.getrandbits(128))), None
         while time.monotonic() < end:
             request = self._request(chance, session, end)

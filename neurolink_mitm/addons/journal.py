@@ -23,12 +23,12 @@ class Journal:
         exchange = exchange_of(flow)
         if exchange is None:
             return
+        # A flow is saved and shown by mitmproxy: plain values only, and no credential.
+        flow.request.headers.fields = headers.starred(flow.request.headers.fields)
+        flow.metadata[EXCHANGE] = {"requestId": exchange.request_id, "why": exchange.why}
         if exchange.attempts and exchange.attempts[-1].failure is None:
             self.runtime.journal.attempt(attempt_row(exchange, exchange.attempts[-1]))
         if worth_a_row(exchange):
             self.runtime.journal.request(request_row(exchange))
-        # A flow is saved and shown by mitmproxy: plain values only, and no credential.
-        flow.metadata[EXCHANGE] = {"requestId": exchange.request_id, "why": exchange.why}
-        flow.request.headers.fields = headers.starred(flow.request.headers.fields)
 
     error = response

@@ -160,8 +160,8 @@ def _answer_for(exchange: Exchange, status: int, fields: Fields) -> Answer:
     if exchange.plan is None:
         return OpaqueAnswer()
     types = _values(fields, b"content-type")
-    if _values(fields, b"content-encoding") not in (b"", b"identity"):
-        return OpaqueAnswer()  # can't be looked into
+    if status < 400 and _values(fields, b"content-encoding") not in (b"", b"identity"):
+        return OpaqueAnswer()  # can't be looked into; of an error the status says enough
     if status == 200 and types.startswith(b"text/event-stream"):
         return StreamAnswer() if exchange.kind is Kind.MESSAGES else OpaqueAnswer()
     may_be_empty = exchange.kind is Kind.API or status != 200

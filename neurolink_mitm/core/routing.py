@@ -17,10 +17,11 @@ from neurolink_mitm.core.unreadable import UNREADABLE
 MESSAGES_PATH = "/v1/messages"
 COUNT_TOKENS_PATH = "/v1/messages/count_tokens"
 RESET_PATH = "/admin/reset"
+LONGEST_MODEL = 256
 
 LOCAL = frozenset(
     {("GET", "/"), ("HEAD", "/"), ("GET", "/health"), ("HEAD", "/health"), ("GET", "/status"),
-     ("GET", "/v1/models"), ("POST", RESET_PATH)}
+     ("HEAD", "/status"), ("GET", "/v1/models"), ("HEAD", "/v1/models"), ("POST", RESET_PATH)}
 )  # fmt: skip
 
 
@@ -71,6 +72,8 @@ def read_body(body: bytes) -> Asked:
         seen = _decoder.decode(body)
     except UNREADABLE as e:
         raise ValueError(_explain(e)) from e
+    if len(seen.model) > LONGEST_MODEL:
+        raise ValueError(f"model: longer than {LONGEST_MODEL} characters")
     return Asked(
         model=seen.model,
         stream=bool(seen.stream),

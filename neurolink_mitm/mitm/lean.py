@@ -51,7 +51,7 @@ class LeanAddons(AddonManager):
     def __init__(self, master: Master) -> None:
         super().__init__(master)  # type: ignore[no-untyped-call]
         self._heard: dict[str, list[Handler]] = {}
-        self._begun: dict[int, tuple[Awaitable[None], list[Handler]]] = {}
+        self._begun: dict[int, tuple[hooks.Hook, Awaitable[None], list[Handler]]] = {}
 
     def register(self, addon: object) -> object:
         self._heard.clear()
@@ -76,7 +76,8 @@ class LeanAddons(AddonManager):
                 logger.exception("Addon error in %s", event.name)
                 continue
             if result is not None and inspect.isawaitable(result):
-                self._begun[id(event)] = result, handlers[place + 1 :]
+                # with the event itself, so that its id is nobody else's meanwhile
+                self._begun[id(event)] = event, result, handlers[place + 1 :]
                 return False
         return True
 
@@ -84,7 +85,7 @@ class LeanAddons(AddonManager):
         await self.trigger_event(event)  # no `update` event: nobody looks at flows here
 
     async def trigger_event(self, event: hooks.Hook) -> None:
-        waiting, handlers = self._begun.pop(id(event), (None, self._handlers(event)))
+        _, waiting, handlers = self._begun.pop(id(event), (event, None, self._handlers(event)))
         with suppress(exceptions.AddonHalt):
             if waiting is not None:
                 with _faults_of(event):

@@ -58,9 +58,11 @@ def test_a_second_signal_does_not_wait(shell: Shell, pool: Path, upstream: Sandb
     upstream.script("a", Reply(stall_after=6))
     proxy, url = shell.serve()
     with httpx.stream("POST", f"{url}/v1/messages", json=MESSAGE, timeout=20) as answer:
-        next(answer.iter_raw())
+        chunks = answer.iter_raw()  # once forgotten, it closes the connection
+        next(chunks)
         proxy.signal()
         wait_until(lambda: refuses(port_of(url)), "it takes no more connections")
+        assert not upstream.requests[-1].done
         assert proxy.runs
         began = time.monotonic()
         proxy.signal()
