@@ -141,7 +141,9 @@ def greeting(prepared: prepare.Prepared, sandbox: str, web_url: str) -> str:
     if sandbox:
         lines.append(f"Note: {sandbox}; its answers are made up")
     elif not count and not runtime.passthrough:
-        lines.append("No account yet: set ANTHROPIC_API_KEY, or list one in proxy-config.yaml")
+        lines.append(
+            "No account yet: run `neurolink auth login anthropic`, or set ANTHROPIC_API_KEY"
+        )
     if web_url:
         lines.append(f"Watch it in a browser: {web_url}")
     lines += [

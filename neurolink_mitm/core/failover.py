@@ -116,6 +116,6 @@ ONLY_SUBSCRIPTIONS = (
     "NeuroLink's accounts are subscriptions, and these serve Claude Code's own requests only."
 )
 ADD_ACCOUNT = (
-    "Add an API key: set ANTHROPIC_API_KEY for the proxy, or list the key under accounts.anthropic in"
-    " proxy-config.yaml."
+    "Add an API key: run `neurolink auth login anthropic --add --method api-key`, or list the key under"
+    " accounts.anthropic in proxy-config.yaml."
 )

@@ -70,26 +70,21 @@ def web_url(master: Master) -> str:
 
 
 async def run(master: Master, busy: Callable[[], int], limit: float = DRAIN) -> None:
-    """Run until SIGTERM or Ctrl-C; then take no more, let streams finish, and stop. A second signal stops at once."""
+    """Run until SIGTERM or Ctrl-C; then take no more, let streams finish, and stop. A second signal breaks them off."""
     loop = asyncio.get_running_loop()
-    signals = 0
-    drains: set[asyncio.Task[None]] = set()
+    endings: list[asyncio.Task[None]] = []
 
     def stop() -> None:
-        nonlocal signals
-        signals += 1
-        if signals > 1:
-            master.shutdown()
-        else:
-            drains.add(asyncio.ensure_future(_drain(master, busy, limit)))
+        ending = _hang_up(master) if endings else _drain(master, busy, limit)
+        endings.append(asyncio.ensure_future(ending))
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     try:
         await master.run()
     finally:
-        for task in drains:
-            task.cancel()
+        for ending in endings:
+            ending.cancel()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
 
@@ -97,6 +92,10 @@ async def run(master: Master, busy: Callable[[], int], limit: float = DRAIN) -> 
 async def _drain(master: Master, busy: Callable[[], int], limit: float) -> None:
     await close_server(master)
     await _until(lambda: not busy(), limit)
+    await _hang_up(master)
+
+
+async def _hang_up(master: Master) -> None:
     await close_clients(master)
     master.shutdown()
 

@@ -70,3 +70,5 @@ def test_a_second_signal_does_not_wait(shell: Shell, pool: Path, upstream: Sandb
         assert time.monotonic() - began < AT_ONCE
     assert not shell.state.exists()
     upstream.wait_for(lambda requests: requests[-1].disconnected)
+    [log] = (shell.state.parent / "logs").glob("proxy-2*.jsonl")
+    assert b'"outcome":"client_cancelled"' in log.read_bytes()

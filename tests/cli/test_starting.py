@@ -160,10 +160,12 @@ def test_a_home_that_is_a_file_is_named(shell: Shell) -> None:
 
 def test_without_an_account_it_says_how_to_add_one(shell: Shell) -> None:
     proxy, url = shell.serve()
-    assert "No account yet: set ANTHROPIC_API_KEY" in proxy.said
+    assert "No account yet: run `neurolink auth login anthropic`" in proxy.said
     answer = httpx.post(f"{url}/v1/messages", json=MESSAGE)
     assert (answer.status_code, answer.json()["error"]["type"]) == (401, "authentication_error")
-    assert "ANTHROPIC_API_KEY" in answer.json()["error"]["message"]
+    assert (
+        "neurolink auth login anthropic --add --method api-key" in answer.json()["error"]["message"]
+    )
 
 
 def test_the_sandbox_stands_in_where_there_is_no_account(shell: Shell) -> None:

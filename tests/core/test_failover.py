@@ -127,6 +127,12 @@ def test_its_way(labels: str, outcomes: list[Failure | None], expected: str) -> 
     assert told(walk(start(labels), outcomes)) == expected
 
 
+def test_after_a_success_there_is_nothing_to_do() -> None:
+    plan = start("ab")
+    next(plan)
+    assert next(plan, "over") == "over"
+
+
 def test_each_attempt_says_why_its_account_was_taken() -> None:
     steps = walk(start("ab"), [BUSY, OK])
     assert [step.why for step in steps if isinstance(step, Try)] == [
