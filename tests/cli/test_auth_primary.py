@@ -76,6 +76,7 @@ def test_labels_are_completed(config: Path) -> None:
     auth = main.get_command(None, "auth")  # type: ignore[arg-type]
     assert auth is not None
     command = auth.commands["set-primary"]  # type: ignore[attr-defined]
-    with command.make_context("set-primary", ["work"]) as context:
+    names = ["-h", "--help"]  # as it is below `neurolink`: click keeps the first it is asked with
+    with command.make_context("set-primary", ["work"], help_option_names=names) as context:
         found = command.params[0].shell_complete(context, "w")
     assert [item.value for item in found] == ["work"]

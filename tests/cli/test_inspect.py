@@ -81,11 +81,10 @@ def test_a_plain_script_streams_and_fails_over(
     ("settings", "named"),
     [
         (["--set", "neurolink_config=not-there.yaml"], "not-there.yaml"),
-        (["--set", "neurolink_strategy=nonsense"], "nonsense"),
         (["--set", "ssl_insecure=true"], "ssl_insecure"),
         (["--listen-host", "0.0.0.0"], "clients.api-keys"),  # noqa: S104 - it is to refuse
     ],
-    ids=["no-such-file", "strategy", "unverified-upstream", "open-to-all"],
+    ids=["no-such-file", "unverified-upstream", "open-to-all"],
 )
 def test_a_plain_script_refuses_what_the_command_refuses(
     shell: Shell, settings: list[str], named: str
