@@ -217,9 +217,7 @@ def nothing_said(evidence: Evidence) -> Verdict:
 
 
 def ended_well(evidence: Evidence) -> Verdict:
-    code = evidence.exit_code
-    found = "it did not end" if code is None else f"exit code {code}"
-    return Verdict("the proxy stops when told to", found, code == 0)
+    return Verdict("the proxy stops when told to", evidence.ended, evidence.ended == "exit code 0")
 
 
 def all_kinds_came_up(evidence: Evidence) -> Verdict:

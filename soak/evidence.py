@@ -88,7 +88,7 @@ class Evidence:
     at_end: Level
     open_at_end: Sequence[str]
     said: str
-    exit_code: int | None
+    ended: str
 
     @cached_property
     def numbers(self) -> dict[str, int]:

@@ -89,7 +89,7 @@ async def _course(
     asked = time.monotonic() - began
     at_end = await _quiet_level(started.pid)
     open_at_end = _open_files(started.pid)
-    exit_code = await asyncio.to_thread(_stop, started.pid)
+    ended = await asyncio.to_thread(_stop, started.pid)
     evidence = Evidence(
         told=crowd.told,
         requests=request_rows(started),
@@ -100,7 +100,7 @@ async def _course(
         at_end=at_end,
         open_at_end=open_at_end,
         said=started.said.read_text(errors="replace"),
-        exit_code=exit_code,
+        ended=ended,
     )
     return Course(evidence, peak.mb, asked)
 
@@ -142,11 +142,13 @@ async def _quiet_level(pid: int) -> Level:
     return Level(process.memory_info().rss / MB, process.num_fds())
 
 
-def _stop(pid: int) -> int | None:
-    """By SIGTERM; its exit code, or None if it went on."""
+def _stop(pid: int) -> str:
+    """By SIGTERM; says how it ended."""
     process = psutil.Process(pid)
+    if process.status() == psutil.STATUS_ZOMBIE:
+        return f"it had ended before, with exit code {process.wait()}"
     process.terminate()
     try:
-        return process.wait(_STOP_SECONDS)
+        return f"exit code {process.wait(_STOP_SECONDS)}"
     except psutil.TimeoutExpired:
-        return None
+        return f"it did not end in {_STOP_SECONDS:.0f} s"
