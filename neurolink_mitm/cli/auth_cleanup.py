@@ -10,12 +10,13 @@ import click
 from neurolink_mitm.cli import auth_context as context
 from neurolink_mitm.cli.auth_labels import is_same
 from neurolink_mitm.cli.exits import FAILED, fail
+from neurolink_mitm.cli.options import format_option
 from neurolink_mitm.core.stored import StoredAccount
 
 
 @click.command()
 @click.option("-f", "--force", is_flag=True, help="Don't ask.")
-@context.format_option
+@format_option
 def cleanup(force: bool, form: str) -> None:
     """Remove logins that have ended and can't be refreshed, and second entries of one account.
 

@@ -124,14 +124,6 @@ def stored_labels(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return [account.label for account in known if account.label.startswith(incomplete)]
 
 
-def format_option(command: F) -> F:
-    choice = click.Choice(["text", "json"])
-    text = "How to print it."
-    return click.option(
-        "--format", "form", type=choice, default="text", show_default=True, help=text
-    )(command)
-
-
 def config_option(command: F) -> F:
     text = "Configuration file (default: proxy-config.yaml in NEUROLINK_HOME)."
     return click.option("-c", "--config", type=click.Path(path_type=Path), help=text)(command)

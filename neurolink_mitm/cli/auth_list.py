@@ -10,11 +10,12 @@ import click
 
 from neurolink_mitm.cli import auth_context as context
 from neurolink_mitm.cli.exits import FAILED
+from neurolink_mitm.cli.options import format_option
 
 
 @click.command("list")
 @context.config_option
-@context.format_option
+@format_option
 def list_accounts(form: str, config: Path | None) -> None:
     """List the accounts in the order they are used, with their limits as last heard of.
 
@@ -34,7 +35,7 @@ def list_accounts(form: str, config: Path | None) -> None:
 @click.command()
 @context.provider_argument(required=False)
 @context.config_option
-@context.format_option
+@format_option
 def status(provider: str | None, form: str, config: Path | None) -> None:
     """Say how many accounts can serve and which need a login; exit code 1 where none can.
 

@@ -15,6 +15,7 @@ from neurolink_mitm.cli import auth_context as context
 from neurolink_mitm.cli.auth_labels import Place, place
 from neurolink_mitm.cli.auth_methods import METHODS, Asked, Obtained
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
+from neurolink_mitm.cli.options import format_option
 from neurolink_mitm.core.redaction import redact
 from neurolink_mitm.core.stored import StoredAccount, check_label
 
@@ -48,7 +49,7 @@ def _legal(ctx: click.Context, param: click.Parameter, value: str | None) -> str
 @click.option("--no-browser", is_flag=True, help="Only print the page's address, as over SSH.")
 @click.option("--no-verify", is_flag=True, help="Store an API key without trying it.")
 @context.config_option
-@context.format_option
+@format_option
 @click.option("--debug", is_flag=True, help="Say what goes over the network; secrets are left out.")
 def login(
     provider: str, method: str, form: str, config: Path | None, debug: bool, **flags: Any

@@ -9,6 +9,7 @@ import click
 
 from neurolink_mitm.cli import auth_context as context
 from neurolink_mitm.cli.exits import FAILED, fail
+from neurolink_mitm.cli.options import format_option
 
 
 @click.command("set-primary")
@@ -31,7 +32,7 @@ def set_primary(label: str, config: Path | None) -> None:
 
 @click.command("get-primary")
 @context.config_option
-@context.format_option
+@format_option
 def get_primary(config: Path | None, form: str) -> None:
     """Say which account goes first.
 

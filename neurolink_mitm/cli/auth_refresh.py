@@ -11,6 +11,7 @@ import click
 
 from neurolink_mitm.cli import auth_context as context
 from neurolink_mitm.cli.exits import FAILED, fail
+from neurolink_mitm.cli.options import format_option
 from neurolink_mitm.core.redaction import redact
 
 if TYPE_CHECKING:  # slow to import
@@ -25,7 +26,7 @@ Row = dict[str, Any]
 @context.provider_argument()
 @context.label_argument(required=False)
 @context.config_option
-@context.format_option
+@format_option
 def refresh(provider: str, label: str | None, config: Path | None, form: str) -> None:
     """Refresh the login LABEL, or all of them; exit code 1 where one could not be.
 

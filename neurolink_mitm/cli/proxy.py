@@ -14,6 +14,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import State, StateFile
 from neurolink_mitm.cli import http_client, render
 from neurolink_mitm.cli.exits import FAILED, NOT_RUNNING, USAGE, fail
+from neurolink_mitm.cli.options import format_option
 
 STOP_LIMIT = 35.0
 """Seconds: the proxy lets streams finish for 30."""
@@ -68,14 +69,7 @@ def start(**asked: Any) -> None:
 
 
 @command.command()
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to print it.",
-)
+@format_option
 @click.option(
     "--explain", is_flag=True, help="Say which account comes next, and why not the others."
 )
@@ -140,14 +134,7 @@ def _reset_file(account: str | None) -> list[str]:
 @command.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("-s", "--strategy", required=True, help="The strategy to compare with what happened.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to print it.",
-)
+@format_option
 def replay(file: Path, strategy: str, form: str) -> None:
     """Run recorded attempts (proxy-attempts-….jsonl) through another strategy; nothing is sent.
 

@@ -116,6 +116,22 @@ def test_and_when_to_come_back() -> None:
     assert document(flow)["request_id"] == record(flow).request_id
 
 
+class TickingClock(FakeClock):
+    """Goes on by 0.3 s each time it is asked."""
+
+    def now(self) -> float:
+        self.advance(0.3)
+        return super().now()
+
+
+def test_and_an_account_that_comes_back_just_then_makes_no_difference() -> None:
+    """Choosing and refusing speak of one moment: nobody could be chosen, so the client is told to wait."""
+    runtime = make_runtime(A, clock=TickingClock(NOW))
+    failure = make_failure(429, "retry-after: 0.5")
+    runtime.pool.failed(A.key, ANY, failure, sent_at=NOW, now=NOW)
+    assert refusal(attempt(runtime)) == (429, "rate_limit_error")
+
+
 # --- Further attempts
 
 
