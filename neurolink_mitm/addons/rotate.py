@@ -3,6 +3,7 @@ from __future__ import annotations
 from mitmproxy import http
 
 from neurolink_mitm.core import failover
+from neurolink_mitm.core.destinations import THE_POOL
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Plan, Reply, Try
 from neurolink_mitm.core.pool import Choice
 from neurolink_mitm.mitm.hooks import exchange_of, last_word
@@ -44,17 +45,19 @@ class Rotate:
 
     def _plan(self, exchange: Exchange) -> Plan:
         pool, clock, demand = self.runtime.pool, self.runtime.clock, exchange.demand
+        route = exchange.route or THE_POOL
         now = exchange.began_at
 
         def choose(tried: set[str]) -> Choice:
             nonlocal now
             now = clock.now()
-            return pool.choose(demand, now, tried)
+            return pool.choose(demand, now, tried) if route.pool else failover.nobody(tried)
 
         return failover.way(
             choose,
             # as of the moment at which nobody could be chosen: one may be back a moment later
-            lambda: failover.refusal(pool, demand, now),
+            lambda said: failover.refusal(pool, demand, now, route, said),
             jitter=self.runtime.chance.jitter(),
             repeatable=exchange.repeatable,
+            otherwise=lambda tried: pool.choose_other(route.entries, clock.now(), tried),
         )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from mitmproxy import http
 
-from neurolink_mitm.core import access, models, routing
+from neurolink_mitm.core import access, destinations, models, routing
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.mitm.hooks import error_response, exchange_of
 from neurolink_mitm.ports import Runtime
@@ -33,8 +33,7 @@ class Route:
             return NOT_FOUND
         return None
 
-    @staticmethod
-    def _read(body: bytes, exchange: Exchange) -> Reply | None:
+    def _read(self, body: bytes, exchange: Exchange) -> Reply | None:
         try:
             asked = routing.read_body(body)
         except ValueError as e:
@@ -43,7 +42,12 @@ class Route:
         exchange.stream = asked.stream
         exchange.tool_count = asked.tool_count
         exchange.session_id = exchange.session_id or asked.session_id
-        return routing.check_model(asked.model, [model.id for model in models.CLAUDE])
+        config = self.runtime.config.routing
+        exchange.route = destinations.route(asked.model, config)
+        if exchange.route is None:
+            known = destinations.known_models((model.id for model in models.CLAUDE), config)
+            return routing.not_served(asked.model, known)
+        return None
 
     def _forwardable(self, flow: http.HTTPFlow) -> bool:
         """The caller's own credential goes along; a key of this proxy's is none, and must not leave it."""

@@ -38,6 +38,7 @@ __all__ = [
 
 Source = Literal["store", "config", "legacy", "environment"]
 ENVIRONMENT_LABEL = "env"
+ANTHROPIC = "anthropic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ class Account:
     key: str
     """`anthropic:<label>`, unique in the pool."""
     label: str
-    type: AccountType
+    type: Literal["oauth", "api_key", "provider"]
+    """`provider`: no account at Anthropic, but a model of another provider."""
     secret: Secret
     """API key or OAuth access token."""
     base_url: str
@@ -73,6 +75,13 @@ class Account:
     """Why it takes no requests until the next login."""
     source: Source = "config"
     metadata: Mapping[str, object] = field(default_factory=dict, hash=False)
+    provider: str = ANTHROPIC
+    model: str | None = None
+    """What another provider is asked for, whatever the client asks for."""
+
+    @property
+    def is_anthropic(self) -> bool:
+        return self.provider == ANTHROPIC
 
 
 def build_pool(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.answer import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
 from neurolink_mitm.core.config_values import Timeouts
+from neurolink_mitm.core.destinations import Route
 from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.headers import Fields
 from neurolink_mitm.core.pool import Demand
@@ -101,6 +102,8 @@ class Exchange:
     path: str = ""
     kind: Kind | None = None
     model: str | None = None
+    """What the client asks for."""
+    route: Route | None = None
     stream: bool = False
     tool_count: int = 0
     session_id: str | None = None
@@ -123,6 +126,8 @@ class Exchange:
     failure: Failure | None = None
     """Of the latest attempt. An addon may set it before the attempt is sent: then it is not."""
     refreshes: int = 0
+    dropped: frozenset[str] = frozenset()
+    """Digests of the thinking that was left out because upstream had refused it."""
     outcome: Outcome | None = None
     status: int | None = None
     first_byte_at: float | None = None
@@ -142,7 +147,8 @@ class Exchange:
     def demand(self) -> Demand:
         """What decides who may serve it."""
         claude_code = self.user_agent.startswith("claude-cli/")
-        return Demand(claude_code, self.model, self.session_id)
+        model = self.route.model if self.route else self.model
+        return Demand(claude_code, model, self.session_id)
 
     @property
     def repeatable(self) -> bool:

@@ -10,30 +10,45 @@ It decides and never acts: no time passes and nothing is sent here. A success is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from neurolink_mitm.core.destinations import THE_POOL, Route
 from neurolink_mitm.core.errors import Failure, Then, Where, classify
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.pool import Choice, Demand, Pool
+from neurolink_mitm.core.skip import Skip
 from neurolink_mitm.core.standing import NOT_FOR_CLIENT
 
 MAX_PAUSE = 2.0
 MAX_REFRESHES = 5
 """Of one request."""
+TOTAL_TIMEOUT = "total_timeout"
+NOTHING_SAID: Mapping[str, str] = {}
 
 AGAIN = {Then.MEND: "without thinking blocks", Then.REFRESH: "with a new token"}
 """What is tried on the same account before it is given up."""
 
 Choose = Callable[[set[str]], Choice]
+Refuse = Callable[[Mapping[str, str]], Reply | None]
+
+
+def nobody(tried: set[str]) -> Choice:
+    return Choice(None, "no fallback", {})
 
 
 def way(
-    choose: Choose, refuse: Callable[[], Reply | None], *, jitter: float, repeatable: bool
+    choose: Choose,
+    refuse: Refuse,
+    *,
+    jitter: float,
+    repeatable: bool,
+    otherwise: Choose = nobody,
 ) -> Plan:
-    """Try every account, then once more those whose trouble was transient; end with upstream's last word.
+    """Try every account, once more those whose trouble was transient, then other providers; end with the last word.
 
-    `choose` gives the next account that is not among the keys it is handed; `refuse` makes our own answer where no
-    account serves at all. `jitter` is in [0, 1): where between a quarter and all of `MAX_PAUSE` the pause lies.
+    `choose` gives the next account that is not among the keys it is handed, `otherwise` the next model of another
+    provider. `refuse` makes our own answer where nobody serves at all; it is told what others have said, by key.
+    `jitter` is in [0, 1): where between a quarter and all of `MAX_PAUSE` the pause lies.
     """
     failures: list[Failure] = []
     spent: set[str] = set()  # had their turn, and another would not help
@@ -66,7 +81,17 @@ def way(
         if last_round or tried == spent:
             break
         yield Pause(MAX_PAUSE * (0.25 + 0.75 * jitter))
-    yield refuse() or ending(failures)
+    said: dict[str, str] = {}
+    while (choice := otherwise(set(said))).account:
+        failure = yield Try(choice.account, choice.why)
+        if failure is None:
+            return
+        failures.append(failure)
+        said[choice.account.key] = failure.message
+        if failure.error_type == TOTAL_TIMEOUT or not (repeatable or unseen(failure)):
+            yield ending(failures)
+            return
+    yield refuse(said) or ending(failures)
 
 
 def unseen(failure: Failure) -> bool:
@@ -91,25 +116,58 @@ _STATUSES = {"overloaded_error": 529, "timeout_error": 504, "api_error": 502}
 """For errors that upstream reported inside a 200."""
 
 
-def refusal(pool: Pool, demand: Demand, now: float) -> Reply | None:
-    """Our own answer when no account serves this request now: why, by account, and when to come back.
+def refusal(
+    pool: Pool,
+    demand: Demand,
+    now: float,
+    route: Route = THE_POOL,
+    said: Mapping[str, str] = NOTHING_SAID,
+) -> Reply | None:
+    """Our own answer when nobody serves this request now: why, one by one, and when to come back.
 
-    None where some account does; then upstream's word counts.
+    None where somebody does; then upstream's word counts. `said` is what other providers have answered, by key.
     """
-    if not pool.accounts:
+    accounts = pool.accounts if route.pool else ()
+    if not accounts and not route.entries:
         return Reply(401, "authentication_error", f"NeuroLink has no account yet. {ADD_ACCOUNT}")
-    skipped = pool.skips(demand, now)
-    if len(skipped) < len(pool.accounts):
+    skipped = pool.skips(demand, now) if route.pool else {}
+    if len(skipped) < len(accounts):
         return None
-    reasons = "; ".join(f"{key}: {skip.reason}" for key, skip in skipped.items())
-    waits = [skip.until - now for skip in skipped.values() if skip.until is not None]
-    if waits:
-        seconds = max(1, math.ceil(min(waits)))
-        message = f"All accounts are cooling; the first is back in {seconds} s. {reasons}"
-        return Reply(429, "rate_limit_error", message, retry_after=seconds)
+    others = pool.other_skips(route.entries, now)
+    open_to_all = [key for key in route.entries if key not in others]
+    skips = {**skipped, **others}
+    reasons = {key: skip.reason for key, skip in skips.items()}
+    reasons |= {key: said.get(key, "not asked") for key in open_to_all}
+    waits = [skip.until - now for skip in skips.values() if skip.until is not None]
+    if waits and (skipped or not open_to_all):
+        return _come_back(min(waits), reasons)
+    if open_to_all:
+        return None
+    return _nobody(skipped, others, reasons)
+
+
+def _come_back(wait: float, reasons: Mapping[str, str]) -> Reply:
+    seconds = max(1, math.ceil(wait))
+    message = f"All accounts are cooling; the first is back in {seconds} s. {_listed(reasons)}"
+    return Reply(429, "rate_limit_error", message, retry_after=seconds)
+
+
+def _nobody(
+    skipped: Mapping[str, Skip], others: Mapping[str, Skip], reasons: Mapping[str, str]
+) -> Reply:
+    """No matter of time: somebody has to change something."""
     if any(skip.reason == NOT_FOR_CLIENT for skip in skipped.values()):
-        return Reply(400, "invalid_request_error", f"{ONLY_SUBSCRIPTIONS} {ADD_ACCOUNT}")
-    return Reply(503, "overloaded_error", f"No account serves this request. {reasons}")
+        message = f"{ONLY_SUBSCRIPTIONS} {ADD_ACCOUNT}"
+        fallback = f" {_listed({key: reasons[key] for key in others})}" if others else ""
+        return Reply(400, "invalid_request_error", message + fallback)
+    if not skipped:
+        message = f"No provider serves this model. {_listed(reasons)}"
+        return Reply(400, "invalid_request_error", message)
+    return Reply(503, "overloaded_error", f"No account serves this request. {_listed(reasons)}")
+
+
+def _listed(reasons: Mapping[str, str]) -> str:
+    return "; ".join(f"{key}: {reason}" for key, reason in reasons.items())
 
 
 ONLY_SUBSCRIPTIONS = (

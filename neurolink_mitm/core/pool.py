@@ -1,5 +1,7 @@
 """The pool: which accounts there are, and which one the next request takes.
 
+Models of other providers are in it too, for when no account can.
+
 It keeps state but no clock: every call says what time it is (seconds since the epoch).
 """
 
@@ -14,13 +16,15 @@ from typing import Any
 from neurolink_mitm.core import headers, quota, rotation
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.affinity import Affinity
+from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.errors import Failure, classify
 from neurolink_mitm.core.headers import Fields
 from neurolink_mitm.core.limits import scope_of
 from neurolink_mitm.core.quota import Quota
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.core.standing import Skip, Standing
+from neurolink_mitm.core.skip import Skip
+from neurolink_mitm.core.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +84,33 @@ class Pool:
         *,
         affinity: bool = True,
         primary: str | None = None,
+        others: Sequence[Account] = (),
+        budget: Budget | None = None,
     ) -> None:
+        """`others` are models of other providers: never chosen by `choose`, but else treated alike."""
         self.accounts = tuple(accounts)
+        self.others = tuple(others)
+        self.budget = budget or Budget()
         self.strategy = strategy
         self.changes = 0  # of cooldowns; whoever writes them down compares it
         self._choose = rotation.STRATEGIES[strategy]()
         self._affinity = Affinity() if affinity else None
         self._primary = primary
-        self._standing = {account.key: Standing() for account in accounts}
+        self._standing = {account.key: Standing() for account in self.everyone}
+
+    @property
+    def everyone(self) -> tuple[Account, ...]:
+        """The accounts, and the other providers' models."""
+        return (*self.accounts, *self.others)
 
     def standing(self, key: str) -> Standing:
         return self._standing[key]
 
-    def update(self, accounts: Sequence[Account]) -> None:
+    def update(self, accounts: Sequence[Account], others: Sequence[Account] | None = None) -> None:
         """Take over another set of accounts. Who stays keeps its standing, unless its credential is new."""
-        before = {account.key: account for account in self.accounts}
-        for account in accounts:
+        before = {account.key: account for account in self.everyone}
+        others = self.others if others is None else tuple(others)
+        for account in (*accounts, *others):
             known = before.pop(account.key, None)
             if known is None:
                 self._standing[account.key] = Standing()
@@ -105,11 +120,11 @@ class Pool:
             del self._standing[key]
             if self._affinity:
                 self._affinity.forget(key)
-        self.accounts = tuple(accounts)
+        self.accounts, self.others = tuple(accounts), others
 
     def newest(self, account: Account) -> Account:
         """The account as it is now: its token may have been renewed since it was chosen."""
-        return next((known for known in self.accounts if known.key == account.key), account)
+        return next((known for known in self.everyone if known.key == account.key), account)
 
     def renew(self, key: str, secret: Secret, expires_at: float | None) -> None:
         """The account has a new token; what it could not do with the old one is forgotten."""
@@ -159,13 +174,34 @@ class Pool:
         ]
         return Choice(strategy(candidates, now), self.strategy, skipped)
 
+    def choose_other(self, keys: Sequence[str], now: float, tried: Collection[str] = ()) -> Choice:
+        """The next of these models of other providers, in their order."""
+        skipped = self.other_skips(keys, now)
+        known = {account.key: account for account in self.others}
+        left = (known[key] for key in keys if key in known and key not in tried)
+        found = next((account for account in left if account.key not in skipped), None)
+        return Choice(found, "fallback-chain", skipped)
+
     def skips(self, demand: Demand, now: float) -> dict[str, Skip]:
-        """Who does not serve such a request now, and why."""
+        """Which accounts do not serve such a request now, and why."""
+        beside = any(account.type == "oauth" for account in self.accounts)
         found = (
-            (a.key, self._standing[a.key].skip(a, demand.model, demand.claude_code, now))
+            (a.key, self._skip(a, demand.model, demand.claude_code, now, beside))
             for a in self.accounts
         )
         return {key: skip for key, skip in found if skip}
+
+    def other_skips(self, keys: Collection[str], now: float) -> dict[str, Skip]:
+        """Which of these models of other providers are not asked now, and why."""
+        found = ((a.key, self._skip(a, None, False, now, True)) for a in self.others)
+        return {key: skip for key, skip in found if skip and key in keys}
+
+    def _skip(
+        self, account: Account, model: str | None, claude_code: bool, now: float, beside: bool
+    ) -> Skip | None:
+        return self._standing[account.key].skip(
+            account, model, claude_code, now
+        ) or self.budget.skip(account, now, beside_subscription=beside)
 
     def _home(self, demand: Demand, left: Sequence[Account], now: float) -> Account | None:
         """The session's own account. It does not keep a session that a subscription could serve on paid calls."""
@@ -192,7 +228,7 @@ class Pool:
         """The attempt sent at `sent_at` was answered well."""
         if standing := self._standing.get(key):
             self.changes += standing.succeeded(demand.model, sent_at)
-            if self._affinity:
+            if self._affinity and any(account.key == key for account in self.accounts):
                 moves = self._leaves_paid_calls(self._affinity.home(demand.session, now), key)
                 self._affinity.served(demand.session, key, now, moves=moves)
 
@@ -235,7 +271,7 @@ class Pool:
         """All cooldowns by account key, as `restore` takes them."""
         return {
             a.key: Remembered(fingerprint(a.secret), dict(self._standing[a.key].cooldowns))
-            for a in self.accounts
+            for a in self.everyone
             if self._standing[a.key].cooldowns
         }
 
@@ -245,7 +281,7 @@ class Pool:
 
     def restore(self, cooldowns: Mapping[str, Remembered], quotas: Mapping[str, Quota]) -> None:
         """Take over what an earlier run knew of these accounts; one with another credential starts clean."""
-        for account in self.accounts:
+        for account in self.everyone:
             standing = self._standing[account.key]
             standing.see(quotas.get(account.key))
             known = cooldowns.get(account.key)

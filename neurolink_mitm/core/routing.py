@@ -90,10 +90,8 @@ def _explain(error: Exception) -> str:
     return f"the body is not valid JSON: {error}"
 
 
-def check_model(model: str, known: Sequence[str]) -> Reply | None:
-    """None where the model can be asked for, else Anthropic's 404 with what can be."""
-    if model.startswith("claude-"):
-        return None
+def not_served(model: str, known: Sequence[str]) -> Reply:
+    """Anthropic's 404, with what can be asked for."""
     listed = ", ".join(known)
     return Reply(
         404, "not_found_error", f"model: {model!r:.120} is not served here. Ask for: {listed}"

@@ -17,6 +17,7 @@ from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.errors import Bench
 from neurolink_mitm.core.limits import WHOLE_ACCOUNT
 from neurolink_mitm.core.quota import Quota, Window, runs_out_at
+from neurolink_mitm.core.skip import Skip
 
 NOT_FOR_CLIENT = "a subscription serves Claude Code only"
 PROBE_LEASE = 120.0
@@ -24,14 +25,6 @@ PROBE_LEASE = 120.0
 READINGS = 60
 """Readings of a window that a projection looks back on."""
 LONGEST_WINDOW = 7 * 86400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """Why an account is passed over, and until when, where that is only a matter of time."""
-
-    reason: str
-    until: float | None = None
 
 
 @dataclass(slots=True)
@@ -72,7 +65,8 @@ class Standing:
     @staticmethod
     def _never(account: Account, model: str | None, claude_code: bool, now: float) -> Skip | None:
         if account.disabled:
-            return Skip(f"disabled: {account.disabled}")
+            why = f"disabled: {account.disabled}" if account.is_anthropic else account.disabled
+            return Skip(why)
         if account.expires_at and account.expires_at <= now and not account.refreshable:
             return Skip("needs login: its token has expired")
         if not account.enabled:

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from mitmproxy import http
 from mitmproxy.test import taddons
 
-from neurolink_mitm.addons.mend import Mend
+from neurolink_mitm.addons.mend import SESSIONS, Mend
+from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.exchange import Pause, Reply, Step, Try
 from neurolink_mitm.mitm.hooks import AttemptHook
-from tests.addons.flows import answer, make_flow
-from tests.fakes import make_account, make_runtime
+from tests.addons.flows import answer, make_flow, record
+from tests.fakes import make_account, make_attempt, make_runtime
 
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
 TEXT = {"type": "text", "text": "hi"}
@@ -18,20 +20,29 @@ BODY = json.dumps(
     {"model": "m", "messages": [{"role": "assistant", "content": [THOUGHT, TEXT]}], "thinking": {}}
 ).encode()
 MENDED = (
-    b'{"model":"m","messages":[{"role":"assistant","content":[{"type": "text", "text": "hi"}]}]}'
+    b'{"model": "m", "messages": [{"role": "assistant",'
+    b' "content": [{"type": "text", "text": "hi"}]}]}'
 )
+UNSIGNED = BODY.replace(b"c2ln", b"")
+REPAIRED = MENDED[:-1] + b', "thinking": {}}'
 ONCE_MORE = Try(make_account(), "once more", mended=True)
 AS_IT_IS = Try(make_account(), "as it is")
 
 
-def attempt(flow: http.HTTPFlow) -> bytes | None:
+def a_flow(body: bytes = BODY, account: Account | None = None, **exchange: Any) -> http.HTTPFlow:
+    """A request that is about to go out on an account of Anthropic's."""
+    attempts = [make_attempt(account or make_account())]
+    return make_flow(body=body, attempts=attempts, session_id="s", **exchange)
+
+
+def attempt(flow: http.HTTPFlow, mend: Mend | None = None) -> bytes | None:
     """The body that goes upstream."""
-    Mend(make_runtime()).attempt(flow)
+    (mend or Mend(make_runtime())).attempt(flow)
     return flow.request.raw_content
 
 
 def test_what_upstream_refused_is_taken_out() -> None:
-    flow = make_flow(body=BODY, step=ONCE_MORE)
+    flow = a_flow(step=ONCE_MORE)
     assert attempt(flow) == MENDED
     assert flow.request.headers["content-length"] == str(len(MENDED))
 
@@ -41,7 +52,7 @@ def test_what_upstream_refused_is_taken_out() -> None:
     ids=["first", "not-asked-for", "pause", "reply"],
 )  # fmt: skip
 def test_else_the_body_is_the_clients(step: Step | None) -> None:
-    assert attempt(make_flow(body=BODY, step=step)) == BODY
+    assert attempt(a_flow(step=step)) == BODY
 
 
 @pytest.mark.parametrize(
@@ -51,17 +62,17 @@ def test_else_the_body_is_the_clients(step: Step | None) -> None:
     ids=["empty", "text", "nothing", "batch", "no-thinking", "deep"],
 )  # fmt: skip
 def test_a_body_without_thinking_stays_as_it_is(body: bytes) -> None:
-    assert attempt(make_flow(body=body, step=ONCE_MORE)) == body
+    assert attempt(a_flow(body, step=ONCE_MORE)) == body
 
 
 def test_a_flow_that_has_its_answer_is_left_alone() -> None:
-    flow = make_flow(body=BODY, step=ONCE_MORE)
+    flow = a_flow(step=ONCE_MORE)
     answer(flow)
     assert attempt(flow) == BODY
 
 
 async def test_the_hook_is_heard() -> None:
-    flow = make_flow(body=BODY, step=ONCE_MORE)
+    flow = a_flow(step=ONCE_MORE)
     with taddons.context(Mend(make_runtime())) as context:
         await context.master.addons.trigger_event(AttemptHook(flow))
     assert flow.request.raw_content == MENDED
@@ -69,3 +80,56 @@ async def test_the_hook_is_heard() -> None:
 
 def test_a_flow_that_nobody_has_taken_up_is_left_alone() -> None:
     assert attempt(make_flow(body=BODY, opened=False)) == BODY
+
+
+# --- What another provider has left there
+
+
+def test_thinking_that_anthropic_never_signed_goes_at_once() -> None:
+    assert attempt(a_flow(UNSIGNED, step=AS_IT_IS)) == REPAIRED
+
+
+def test_but_another_provider_gets_the_history_as_it_is() -> None:
+    other = make_account("openai/x", type="provider", provider="openai")
+    assert attempt(a_flow(UNSIGNED, other, step=AS_IT_IS)) == UNSIGNED
+
+
+def served(flow: http.HTTPFlow, mend: Mend) -> None:
+    """The attempt is answered well."""
+    record(flow).answer.released = True
+    answer(flow)
+    mend.responseheaders(flow)
+
+
+def test_what_was_refused_is_left_out_of_the_sessions_next_requests() -> None:
+    mend = Mend(make_runtime())
+    first = a_flow(step=ONCE_MORE)
+    attempt(first, mend)
+    served(first, mend)
+    assert attempt(a_flow(step=AS_IT_IS), mend) == REPAIRED
+
+
+def test_but_not_where_it_was_refused_without_it_too() -> None:
+    mend = Mend(make_runtime())
+    attempt(a_flow(step=ONCE_MORE), mend)
+    assert attempt(a_flow(step=AS_IT_IS), mend) == BODY
+
+
+def test_nor_out_of_another_sessions() -> None:
+    mend = Mend(make_runtime())
+    first = a_flow(step=ONCE_MORE)
+    attempt(first, mend)
+    served(first, mend)
+    other = a_flow(step=AS_IT_IS)
+    record(other).session_id = "another"
+    assert attempt(other, mend) == BODY
+
+
+def test_only_so_many_sessions_are_remembered() -> None:
+    mend = Mend(make_runtime())
+    for number in range(SESSIONS + 1):
+        flow = a_flow(step=ONCE_MORE)
+        record(flow).session_id = "s" if number == 0 else str(number)
+        attempt(flow, mend)
+        served(flow, mend)
+    assert attempt(a_flow(step=AS_IT_IS), mend) == BODY

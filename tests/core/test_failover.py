@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.config_values import Fallback, Routing
+from neurolink_mitm.core.destinations import Route, entries
 from neurolink_mitm.core.errors import Failure, Then, Where, classify
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.failover import ADD_ACCOUNT, MAX_PAUSE, ending, refusal, unseen, way
@@ -48,7 +51,7 @@ def start(
         left = [account for account in accounts if account.key not in tried]
         return Choice(left[0] if left else None, "fill-first", {})
 
-    return way(choose, lambda: refuse, jitter=jitter, repeatable=repeatable)
+    return way(choose, lambda said: refuse, jitter=jitter, repeatable=repeatable)
 
 
 def walk(plan: Plan, outcomes: Sequence[Failure | None]) -> list[Step]:
@@ -162,7 +165,7 @@ def test_the_second_round_asks_who_serves_by_then() -> None:
     def choose(tried: set[str]) -> Choice:
         return Choice(next((a for a in here if a.key not in tried), None), "", {})
 
-    plan = way(choose, lambda: None, jitter=0, repeatable=True)
+    plan = way(choose, lambda said: None, jitter=0, repeatable=True)
     next(plan)
     assert isinstance(plan.send(BUSY), Pause)
     here[:] = [make_account("b")]
@@ -453,7 +456,7 @@ def test_with_a_real_pool_nobody_is_asked_while_cooling(
     clock, pool = FakeClock(), pool_of(*({} for _ in range(count)))
     plan = way(
         lambda tried: pool.choose(CLAUDE_CODE, clock.now(), tried),
-        lambda: refusal(pool, CLAUDE_CODE, clock.now()),
+        lambda said: refusal(pool, CLAUDE_CODE, clock.now(), said=said),
         jitter=0.5,
         repeatable=True,
     )
@@ -475,3 +478,127 @@ def test_with_a_real_pool_nobody_is_asked_while_cooling(
         step = plan.send(outcome)
         if isinstance(step, Reply) and step.status == 429:
             assert len(pool.skips(CLAUDE_CODE, clock.now())) == count
+
+
+# --- Other providers, behind the accounts
+
+
+def start_with_others(labels: str, others: str, refuse: Reply | None = None) -> Plan:
+    """Accounts in small letters, models of other providers in capitals."""
+
+    def chooser(names: str) -> Callable[[set[str]], Choice]:
+        accounts = [make_account(name) for name in names]
+
+        def choose(tried: set[str]) -> Choice:
+            left = [account for account in accounts if account.key not in tried]
+            return Choice(left[0] if left else None, "", {})
+
+        return choose
+
+    return way(
+        chooser(labels),
+        lambda said: refuse,
+        jitter=0.5,
+        repeatable=True,
+        otherwise=chooser(others),
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "outcomes", "expected"),
+    [
+        ("a", [OK], "a"),
+        ("a", [LIMITED, OK], "a X"),
+        ("", [OK], "X"),
+        ("a", [LIMITED, LIMITED, OK], "a X Y"),
+        ("", [FAULT, OK], "X Y"),
+        ("", [BUSY, CUT, OK], None),
+        ("a", [BUSY, OK], "a pause a"),
+        ("a", [BUSY, BUSY, OK], "a pause a X"),
+        ("a", [FAULT], "a deliver"),
+        ("a", [LIMITED, BUSY, BUSY], "a X Y deliver"),
+        ("", [CUT, CUT], "X Y 502"),
+        ("", [LATE], "X 504"),
+    ],
+    ids=["not-needed", "limited", "no-account", "second", "another-may-take-it", "none-is-left",
+         "second-round-first", "after-it", "own-fault", "last-word", "never-reached",
+         "out-of-time"],
+)  # fmt: skip
+def test_its_way_to_other_providers(
+    labels: str, outcomes: list[Failure | None], expected: str | None
+) -> None:
+    plan = start_with_others(labels, "XY")
+    if expected is None:
+        with pytest.raises(AssertionError):
+            walk(plan, outcomes)
+    else:
+        assert told(walk(plan, outcomes)) == expected
+
+
+def test_what_they_said_is_told_in_our_own_answer() -> None:
+    heard: list[Any] = []
+    plan = way(
+        lambda tried: Choice(None, "", {}),
+        lambda said: heard.append(dict(said)),
+        jitter=0,
+        repeatable=True,
+        otherwise=lambda tried: Choice(None if tried else make_account("x"), "", {}),
+    )
+    walk(plan, [make_failure(400, message="no documents")])
+    assert heard == [{"anthropic:x": "no documents"}]
+
+
+ROUTING = Routing(fallback_chain=(Fallback("openai", "gpt-x"), Fallback("groq", "llama")))
+ROUTE = Route("claude-*", OPUS, entries=("openai/gpt-x", "groq/llama"))
+MAPPED = Route("a mapping", OPUS, pool=False, entries=("openai/gpt-x", "groq/llama"))
+
+
+def with_others(pool: Pool, **keys: str) -> Pool:
+    pool.update(pool.accounts, entries(Config(routing=ROUTING), keys))
+    return pool
+
+
+def test_cooling_accounts_and_providers_without_keys_are_listed_together() -> None:
+    reply = refusal(with_others(pool_of({}, fail="a")), CLAUDE_CODE, NOW, ROUTE)
+    assert reply is not None
+    assert (reply.status, reply.retry_after) == (429, 10)
+    assert "anthropic:a: cooling" in reply.message
+    assert "openai/gpt-x: no key: set OPENAI_API_KEY" in reply.message
+    assert "vertex" not in reply.message, "it is not on this request's way"
+
+
+def test_a_provider_that_just_failed_does_not_hide_that_an_account_is_coming_back() -> None:
+    pool = with_others(pool_of({}, fail="a"), OPENAI_API_KEY="k", GROQ_API_KEY="k")
+    reply = refusal(pool, CLAUDE_CODE, NOW, ROUTE, {"openai/gpt-x": "broken"})
+    assert reply is not None
+    assert reply.status == 429
+    assert reply.message.endswith("openai/gpt-x: broken; groq/llama: not asked")
+
+
+def test_where_only_providers_are_asked_their_word_counts() -> None:
+    pool = with_others(pool_of({}), OPENAI_API_KEY="k")
+    assert refusal(pool, CLAUDE_CODE, NOW, MAPPED, {"openai/gpt-x": "no documents"}) is None
+
+
+def test_but_where_none_can_be_asked_it_says_what_to_do() -> None:
+    reply = refusal(with_others(pool_of({})), CLAUDE_CODE, NOW, MAPPED)
+    assert reply is not None
+    assert (reply.status, reply.error_type) == (400, "invalid_request_error")
+    assert "set GROQ_API_KEY" in reply.message
+
+
+def test_providers_that_are_cooling_say_when_they_are_back() -> None:
+    pool = with_others(pool_of({}), OPENAI_API_KEY="k", GROQ_API_KEY="k")
+    for key in MAPPED.entries:
+        limited = make_failure(429, "retry-after: 7")
+        pool.failed(key, CLAUDE_CODE, limited, sent_at=NOW, now=NOW)
+    reply = refusal(pool, CLAUDE_CODE, NOW, MAPPED)
+    assert reply is not None
+    assert (reply.status, reply.retry_after) == (429, 7)
+
+
+def test_other_clients_are_told_of_providers_too() -> None:
+    reply = refusal(with_others(pool_of({"token": LOGIN})), Demand(model=OPUS), NOW, ROUTE)
+    assert reply is not None
+    assert reply.status == 400
+    assert "set OPENAI_API_KEY" in reply.message

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from neurolink_mitm.core.config_values import Routing
+from neurolink_mitm.core.destinations import route
 from neurolink_mitm.core.models import CLAUDE, Model, listing
-from neurolink_mitm.core.routing import check_model
 
 TWO = (
     Model("claude-b", "Claude B", "2025-11-24T00:00:00Z"),
@@ -57,7 +58,7 @@ def test_claudes_models_are_listed_by_default() -> None:
 
 
 def test_what_is_listed_can_be_asked_for() -> None:
-    assert [model.id for model in CLAUDE if check_model(model.id, [])] == []
+    assert [model.id for model in CLAUDE if route(model.id, Routing()) is None] == []
 
 
 def test_no_model_is_listed_twice() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis.stateful import (
 )
 
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.failover import refusal
@@ -23,7 +25,8 @@ from neurolink_mitm.core.pool import Benching, Choice, Demand, Pool, Remembered,
 from neurolink_mitm.core.quota import Quota, Window
 from neurolink_mitm.core.rotation import STRATEGIES
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.core.standing import PROBE_LEASE, Skip
+from neurolink_mitm.core.skip import Skip
+from neurolink_mitm.core.standing import PROBE_LEASE
 from tests.fakes import NOW, make_account, make_failure
 
 OPUS, SONNET = "claude-opus-4-6", "claude-sonnet-4-6"
@@ -686,3 +689,71 @@ class PoolMachine(RuleBasedStateMachine):
 
 PoolMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestWhateverHappens = PoolMachine.TestCase
+
+
+# --- Models of other providers
+
+
+def other(label: str, **changes: Any) -> Account:
+    return make_account(label, key=label, type="provider", provider="openai", **changes)
+
+
+def with_others(**changes: Any) -> Pool:
+    return Pool([make_account("a")], others=[other("x/1"), other("x/2")], **changes)
+
+
+def other_choice(pool: Pool, *keys: str, tried: Collection[str] = ()) -> str | None:
+    found = pool.choose_other(keys or ("x/1", "x/2"), NOW, tried).account
+    return found.key if found else None
+
+
+def test_they_are_never_chosen_for_an_account() -> None:
+    assert with_others().choose(ANY, NOW, {"anthropic:a"}).account is None
+
+
+def test_they_are_taken_in_the_order_asked_for() -> None:
+    assert other_choice(with_others()) == "x/1"
+    assert other_choice(with_others(), "x/2", "x/1") == "x/2"
+    assert other_choice(with_others(), tried={"x/1"}) == "x/2"
+    assert other_choice(with_others(), "x/9") is None
+
+
+def test_they_cool_like_accounts_and_it_is_remembered() -> None:
+    pool = with_others()
+    failure = make_failure(429, "retry-after: 30")
+    pool.failed("x/1", ANY, failure, sent_at=NOW, now=NOW)
+    assert other_choice(pool) == "x/2"
+    anew = with_others()
+    anew.restore(pool.cooldowns(), {})
+    assert other_choice(anew) == "x/2"
+
+
+def test_one_without_a_key_says_so() -> None:
+    pool = Pool([], others=[other("x/1", disabled="no key: set A")])
+    assert pool.choose_other(("x/1",), NOW).why == "no account left; skipped x/1: no key: set A"
+
+
+def test_a_session_does_not_move_to_them() -> None:
+    pool = with_others()
+    pool.succeeded("anthropic:a", in_session(), sent_at=NOW, now=NOW)
+    pool.succeeded("x/1", in_session(), sent_at=NOW, now=NOW)
+    found = pool.choose(in_session(), NOW)
+    assert (found.account and found.account.key, found.rule) == ("anthropic:a", "session affinity")
+
+
+def test_they_can_be_replaced_while_accounts_stay() -> None:
+    pool = with_others()
+    pool.failed("x/2", ANY, make_failure(429), sent_at=NOW, now=NOW)
+    pool.update(pool.accounts, [other("x/2"), other("x/3")])
+    assert [account.key for account in pool.everyone] == ["anthropic:a", "x/2", "x/3"]
+    assert other_choice(pool, "x/2", "x/3") == "x/3"
+
+
+def test_what_is_paid_per_use_can_be_forbidden() -> None:
+    pool = Pool(
+        [make_account("login", "sk-ant-oat01-test"), make_account("key")],
+        others=[other("x/1")],
+        budget=Budget("never"),
+    )
+    assert set(pool.skips(Demand(claude_code=True), NOW)) == {"anthropic:key"}
+    assert other_choice(pool, "x/1") is None

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.errors import Bench
 from neurolink_mitm.core.quota import Quota, Window
-from neurolink_mitm.core.standing import NOT_FOR_CLIENT, PROBE_LEASE, READINGS, Skip, Standing
+from neurolink_mitm.core.skip import Skip
+from neurolink_mitm.core.standing import NOT_FOR_CLIENT, PROBE_LEASE, READINGS, Standing
 from tests.fakes import NOW, make_account
 
 OPUS, SONNET = "claude-opus-4-6", "claude-sonnet-4-6"

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.thinking import without_thinking
+from neurolink_mitm.core.history import (
+    acceptable,
+    signature_digest,
+    signatures,
+    tool_id,
+    without_thinking,
+)
 
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
 REDACTED = {"type": "redacted_thinking", "data": "eA=="}
@@ -104,9 +110,9 @@ def test_all_else_stays_byte_for_byte() -> None:
         b' "system":[ {"text":"x" } ], "thinking": {"type":"adaptive"}, "stream":true }'
     )
     assert without_thinking(body) == (
-        b'{"max_tokens":1.0e2,"messages":[{"content": "a\\u00e9 b", "role" :"user"},'
-        b'{"role":"assistant","content":[{"n": 1.50, "type": "text" }]}],'
-        b'"system":[ {"text":"x" } ],"stream":true}'
+        b'{ "max_tokens" : 1.0e2, "messages" : [ {"content": "a\\u00e9 b", "role" :"user"},\n'
+        b' {"role":"assistant","content": [ {"n": 1.50, "type": "text" } ]} ],'
+        b' "system":[ {"text":"x" } ], "stream":true }'
     )
 
 
@@ -197,3 +203,113 @@ def test_any_conversation(
     for message, text in zip(messages, texts, strict=True):
         if message not in mixed:
             at = found.index(text.encode(), at) + len(text.encode())
+
+
+# --- What another provider has left in the history
+
+UNSIGNED = {"type": "thinking", "thinking": "hm", "signature": ""}
+ODD_USE = {"type": "tool_use", "id": "functions.Bash:0", "name": "ls", "input": {"id": "a.b"}}
+ODD_RESULT = {"type": "tool_result", "tool_use_id": "functions.Bash:0", "content": "ok"}
+RESULT = {"type": "tool_result", "tool_use_id": "t1", "content": "ok"}
+QUESTION = turn(TEXT, role="user")
+ENABLED = {"type": "enabled", "budget_tokens": 1024}
+
+
+def repaired(*messages: Any, refused: Any = (), **more: Any) -> dict[str, Any]:
+    found = json.loads(acceptable(asked(*messages, **more), refused))
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize(
+    "block",
+    [UNSIGNED, {"type": "thinking", "thinking": "hm", "signature": ""}],
+    ids=["empty", "spaced"],
+)
+def test_thinking_that_nobody_has_signed_is_taken_out(block: dict[str, Any]) -> None:
+    found = repaired(QUESTION, turn(block, TEXT), turn(THOUGHT, TEXT))
+    assert found["messages"] == [QUESTION, turn(TEXT), turn(THOUGHT, TEXT)]
+
+
+def test_and_thinking_without_the_member_once_something_else_is_foreign() -> None:
+    bare = {"type": "thinking", "thinking": "hm"}
+    assert repaired(turn(bare, TEXT), turn(UNSIGNED, TEXT))["messages"] == [turn(TEXT), turn(TEXT)]
+
+
+def test_a_message_of_nothing_else_goes_too() -> None:
+    assert repaired(QUESTION, turn(UNSIGNED), QUESTION)["messages"] == [QUESTION, QUESTION]
+
+
+def test_a_signature_that_was_refused_goes() -> None:
+    refused = {signature_digest("c2ln")}
+    assert repaired(turn(THOUGHT, TEXT), refused=refused)["messages"] == [turn(TEXT)]
+    assert repaired(turn(THOUGHT, TEXT), refused={"another"})["messages"] == [turn(THOUGHT, TEXT)]
+
+
+def test_the_digests_of_all_thinking() -> None:
+    body = asked(turn(THOUGHT, REDACTED), turn(UNSIGNED, TEXT))
+    assert signatures(body) == {signature_digest("c2ln"), signature_digest("eA==")}
+
+
+def test_tool_ids_become_such_as_anthropic_takes_and_still_belong_together() -> None:
+    found = repaired(turn(ODD_USE), turn(ODD_RESULT, role="user"))["messages"]
+    assert found[0]["content"] == [ODD_USE | {"id": tool_id("functions.Bash:0")}]
+    assert found[1]["content"] == [ODD_RESULT | {"tool_use_id": tool_id("functions.Bash:0")}]
+
+
+@given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))
+def test_any_two_ids_stay_two(one: str, other: str) -> None:
+    assert (tool_id(one) == tool_id(other)) == (one == other)
+
+
+@pytest.mark.parametrize("odd", ["a.b", "", "x" * 257, "ü", 'q"', "a b"], ids=repr)
+def test_an_id_of_another_form_is_found(odd: str) -> None:
+    use = USE | {"id": odd}
+    assert repaired(turn(use))["messages"] == [turn(use | {"id": tool_id(odd)})]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        asked(QUESTION, turn(THOUGHT, USE), turn(RESULT, role="user"), thinking=ENABLED),
+        asked(QUESTION, turn(USE), turn(RESULT, role="user"), thinking=ENABLED),
+        asked(QUESTION, tools=[{"name": "x", "input_schema": {"properties": {"id": "a.b"}}}]),
+        b"no json",
+    ],
+    ids=["anthropic's", "its own fault", "elsewhere", "text"],
+)
+def test_what_is_not_foreign_is_the_same_object(body: bytes) -> None:
+    assert acceptable(body) is body
+
+
+@pytest.mark.parametrize(
+    ("thinking", "messages", "stays"),
+    [
+        (ENABLED, [QUESTION, turn(UNSIGNED, USE), turn(RESULT, role="user")], False),
+        ({"type": "adaptive"}, [QUESTION, turn(UNSIGNED, USE), turn(RESULT, role="user")], True),
+        (ENABLED, [QUESTION, turn(UNSIGNED, TEXT), QUESTION], True),
+        (ENABLED, [QUESTION, turn(UNSIGNED, TEXT), QUESTION, turn(THOUGHT, USE),
+                   turn(RESULT, role="user")], True),
+        (ENABLED, [QUESTION, turn(UNSIGNED, THOUGHT, USE), turn(RESULT, role="user")], True),
+    ],
+    ids=["in a tool call", "adaptive", "turn is over", "an earlier turn", "begins with another"],
+)  # fmt: skip
+def test_thinking_is_off_where_the_turn_would_have_to_begin_with_it(
+    thinking: dict[str, Any], messages: list[Any], stays: bool
+) -> None:
+    assert ("thinking" in repaired(*messages, thinking=thinking)) == stays
+
+
+def test_the_same_history_becomes_the_same_bytes_turn_after_turn() -> None:
+    """Else the prompt cache would be of no use."""
+    one = [QUESTION, turn(UNSIGNED, ODD_USE), turn(ODD_RESULT, role="user")]
+    two = [*one, turn(THOUGHT, TEXT), QUESTION]
+    first = acceptable(json.dumps({"messages": one}).encode())
+    second = acceptable(json.dumps({"messages": two}).encode())
+    assert second.startswith(first[:-2])
+
+
+@given(st.lists(turns, max_size=5))
+def test_anything_else_is_as_it_was(messages: list[dict[str, Any]]) -> None:
+    body = asked(*messages, turn(UNSIGNED, TEXT))
+    assert json.loads(acceptable(body))["messages"] == [*messages, turn(TEXT)]

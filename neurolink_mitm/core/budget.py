@@ -1,0 +1,52 @@
+"""Bounds on what is paid per use: API keys beside subscriptions, and other providers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Literal
+
+from neurolink_mitm.core import providers
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.skip import Skip
+
+NEVER = "routing.pay-per-use is never"
+
+
+def is_paid(account: Account) -> bool:
+    """Whether each request costs money; those of a subscription don't."""
+    if account.is_anthropic:
+        return account.type == "api_key"
+    return not providers.known(account.provider).free
+
+
+@dataclass(slots=True)
+class Budget:
+    """What may be spent, and what has been. Whoever counts sets `spent` and `day_ends_at`."""
+
+    pay_per_use: Literal["allow", "never"] = "allow"
+    cap: float | None = None
+    """USD a day."""
+    spent: float = 0.0
+    """USD, in the day that ends at `day_ends_at` (seconds since the epoch)."""
+    day_ends_at: float = 0.0
+    unpriced: Collection[str] = field(default_factory=frozenset)
+    """Keys of those whose price nobody knows: a cap could not bound them."""
+
+    def spent_today(self, now: float) -> float:
+        return self.spent if now < self.day_ends_at else 0.0
+
+    def skip(self, account: Account, now: float, *, beside_subscription: bool) -> Skip | None:
+        """Why this account is not asked now. Keys of a pool that has nothing else are what its owner means to pay."""
+        if not is_paid(account):
+            return None
+        if self.pay_per_use == "never" and beside_subscription:
+            return Skip(NEVER)
+        if self.cap is None:
+            return None
+        if account.key in self.unpriced:
+            return Skip("its price is not known, and routing.daily-cap-usd is set")
+        if self.spent_today(now) < self.cap:
+            return None
+        spent = f"${self.spent_today(now):.2f} of ${self.cap:.2f}"
+        return Skip(f"routing.daily-cap-usd is reached: {spent} spent today", self.day_ends_at)

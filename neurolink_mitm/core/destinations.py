@@ -1,0 +1,125 @@
+"""Where a request for a model goes: to the pool, and to models of other providers.
+
+Those are entries of the pool's second list: an `Account` of type `provider`, with a standing of its own. One that
+has no key is there all the same, so that `status` can say why it is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from neurolink_mitm.core import providers
+from neurolink_mitm.core.accounts import ANTHROPIC, Account
+from neurolink_mitm.core.secret import Secret
+
+if TYPE_CHECKING:  # pydantic behind them is slow to import
+    from neurolink_mitm.core.config import Config
+    from neurolink_mitm.core.config_values import ModelMapping, Routing
+
+GEMINI = "gemini-"
+VERTEX = "vertex"
+ANY_GEMINI = f"{VERTEX}/{GEMINI}*"
+"""The entry for `gemini-*`: whichever is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The pool first, if it may serve this, then the entries in order."""
+
+    rule: str
+    """What in the configuration says so; for the log."""
+    model: str
+    """What Anthropic is asked for."""
+    pool: bool = True
+    entries: tuple[str, ...] = ()
+    """Keys of other providers' entries."""
+
+
+THE_POOL = Route("any request", "")
+"""Of requests that name no model."""
+
+
+def route(model: str, routing: Routing) -> Route | None:
+    """The route of a model by its name; None where nobody here serves it.
+
+    A mapping (an exact name before wildcards), then `gemini-*`, the passthrough list, `claude-*`.
+    """
+    chain = tuple(key(each.provider, each.model) for each in routing.fallback_chain)
+    if mapping := _mapping(model, routing.model_mappings):
+        rule = f"model-mappings: {mapping.from_}"
+        if mapping.provider == ANTHROPIC:
+            return Route(rule, mapping.to, entries=chain)
+        first = key(mapping.provider, mapping.to)
+        return Route(rule, model, pool=False, entries=_once((first, *chain)))
+    if model.startswith(GEMINI):
+        return Route("gemini-* is Vertex AI's", model, pool=False, entries=(ANY_GEMINI, *chain))
+    if any(fnmatchcase(model, listed) for listed in routing.passthrough_models):
+        return Route("passthrough-models", model)
+    if model.startswith("claude-"):
+        return Route("claude-*", model, entries=chain)
+    return None
+
+
+def known_models(claude: Iterable[str], routing: Routing) -> tuple[str, ...]:
+    """The names that can be asked for, as far as they can be told: wildcards can't."""
+    mapped = (mapping.from_ for mapping in routing.model_mappings)
+    names = (*claude, *mapped, *routing.passthrough_models)
+    return _once(name for name in names if not _is_wildcard(name))
+
+
+def entries(config: Config, environ: Mapping[str, str]) -> tuple[Account, ...]:
+    """An entry for each model of another provider that the configuration names, and for `gemini-*`."""
+    named = dict(_named(config.routing))
+    return tuple(_entry(provider, model, config, environ) for provider, model in named.values())
+
+
+def wanted(config: Config) -> frozenset[str]:
+    """The providers that the configuration names."""
+    named = (provider for _, (provider, model) in _named(config.routing) if model)
+    return frozenset(named) | frozenset(config.providers)
+
+
+def key(provider: str, model: str) -> str:
+    return f"{provider}/{model}"
+
+
+def _named(routing: Routing) -> Iterator[tuple[str, tuple[str, str | None]]]:
+    for each in routing.fallback_chain:
+        yield key(each.provider, each.model), (each.provider, each.model)
+    for mapping in routing.model_mappings:
+        if mapping.provider != ANTHROPIC:
+            yield key(mapping.provider, mapping.to), (mapping.provider, mapping.to)
+    yield ANY_GEMINI, (VERTEX, None)
+
+
+def _entry(provider: str, model: str | None, config: Config, environ: Mapping[str, str]) -> Account:
+    name = key(provider, model) if model else ANY_GEMINI
+    found = providers.key_of(provider, config.providers, environ)
+    return Account(
+        key=name,
+        label=name,
+        type="provider",
+        # tells one key from another, so that a new one clears the entry's cooldown; it is never sent from here
+        secret=found or Secret(provider),
+        base_url="",
+        provider=provider,
+        model=model,
+        disabled=providers.missing(provider, config.providers, environ),
+    )
+
+
+def _mapping(model: str, mappings: Sequence[ModelMapping]) -> ModelMapping | None:
+    exact = (mapping for mapping in mappings if mapping.from_ == model)
+    wild = (mapping for mapping in mappings if fnmatchcase(model, mapping.from_))
+    return next(exact, None) or next(wild, None)
+
+
+def _is_wildcard(name: str) -> bool:
+    return any(sign in name for sign in "*?[")
+
+
+def _once(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,149 @@
+"""Where the parts of a JSON text lie, so that one part can be changed and all other bytes stay as they are.
+
+msgspec steps over the values at the speed of C and tells how long each is; where each begins follows from that.
+What can't be read raises `ValueError`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from neurolink_mitm.core.unreadable import UNREADABLE
+
+_SPACE = re.compile(rb"[ \t\r\n]*")
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_items = msgspec.json.Decoder(list[msgspec.Raw])
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_string = msgspec.json.Decoder(str)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A value: `body[start:end]` is its text."""
+
+    start: int
+    end: int
+
+    def of(self, body: bytes) -> bytes:
+        return body[self.start : self.end]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A member of an object or an item of a list, and its value. `whole` has the name, too."""
+
+    name: str
+    whole: Span
+    value: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """These bytes in place of those."""
+
+    span: Span
+    text: bytes
+
+
+def root(body: bytes) -> Span:
+    """The value that the text is."""
+    return Span(_after_space(body, 0), len(body.rstrip(b" \t\r\n")))
+
+
+def parts(body: bytes, of: Span) -> list[Part]:
+    """The members of an object, the items of a list (without names); nothing of any other value."""
+    opening = body[of.start : of.start + 1]
+    try:
+        if opening == b"[":
+            return list(_parts_of_list(body, of))
+        if opening == b"{":
+            return list(_parts_of_object(body, of))
+    except UNREADABLE as e:
+        raise ValueError("not JSON") from e
+    return []
+
+
+def member(body: bytes, of: Span, name: str) -> Span | None:
+    """The value of a member, if it is there."""
+    return next((part.value for part in parts(body, of) if part.name == name), None)
+
+
+def text(body: bytes, of: Span | None) -> str | None:
+    """A string, decoded; None of any other value."""
+    if of is None or body[of.start : of.start + 1] != b'"':
+        return None
+    return _text(of.of(body))
+
+
+def without(all_parts: Sequence[Part], gone: Iterable[Part]) -> list[Edit]:
+    """The edits that take parts out of the object or list which has `all_parts`, each with one comma."""
+    dropped = {part.whole.start for part in gone}
+    edits: list[Edit] = []
+    kept_before = False
+    for index, part in enumerate(all_parts):
+        if part.whole.start not in dropped:
+            kept_before = True
+            continue
+        last = index + 1 == len(all_parts)
+        if kept_before:  # with the comma before it
+            start, end = all_parts[index - 1].whole.end, part.whole.end
+        else:  # with the one behind it
+            start = part.whole.start
+            end = part.whole.end if last else all_parts[index + 1].whole.start
+        edits.append(Edit(Span(start, end), b""))
+    return edits
+
+
+def apply(body: bytes, edits: Iterable[Edit]) -> bytes:
+    """The text with all edits made; they don't overlap. With none, the very same object."""
+    pieces: list[bytes] = []
+    at = 0
+    for edit in sorted(edits, key=lambda each: each.span.start):
+        pieces += (body[at : edit.span.start], edit.text)
+        at = edit.span.end
+    if not pieces:
+        return body
+    pieces.append(body[at:])
+    return b"".join(pieces)
+
+
+def _parts_of_list(body: bytes, of: Span) -> Iterator[Part]:
+    at = of.start + 1
+    for raw in _items.decode(memoryview(body)[of.start : of.end]):
+        start = _after_space(body, at)
+        value = Span(start, start + len(bytes(raw)))
+        yield Part("", value, value)
+        at = _after_space(body, value.end) + 1  # the comma
+
+
+def _parts_of_object(body: bytes, of: Span) -> Iterator[Part]:
+    at = of.start + 1
+    for name, raw in _members.decode(memoryview(body)[of.start : of.end]).items():
+        start = _after_space(body, at)
+        key = _STRING.match(body, start)
+        if key is None or _text(key[0]) != name:
+            raise ValueError("a member occurs twice")
+        value_start = _after_space(body, _after_space(body, key.end()) + 1)  # the colon
+        value = Span(value_start, value_start + len(bytes(raw)))
+        yield Part(name, Span(start, value.end), value)
+        at = _after_space(body, value.end) + 1  # the comma
+    if _after_space(body, of.start + 1) < of.end - 1 and at != of.end:
+        raise ValueError("a member occurs twice")
+
+
+def _text(token: bytes) -> str:
+    try:
+        return _string.decode(token)
+    except UNREADABLE as e:
+        raise ValueError("not a JSON string") from e
+
+
+def _after_space(body: bytes, at: int) -> int:
+    if body[at : at + 1] > b" ":  # nearly always
+        return at
+    found = _SPACE.match(body, at)
+    return found.end() if found else at

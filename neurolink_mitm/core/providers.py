@@ -1,0 +1,110 @@
+"""Other providers: what they are called here and by LiteLLM, and where their keys come from.
+
+https://docs.litellm.ai/docs/providers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from neurolink_mitm.core.secret import Secret
+
+if TYPE_CHECKING:  # pydantic behind it is slow to import
+    from neurolink_mitm.core.config_values import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A provider. One of the variables in `keys` has to be set; of the first that is, LiteLLM is handed the value."""
+
+    litellm: str
+    keys: tuple[str, ...] = ()
+    ambient: tuple[str, ...] = ()
+    """Variables any of which says that LiteLLM can find credentials by itself (files, profiles)."""
+    free: bool = False
+    """Runs on the user's own machines: nothing is paid per use."""
+
+
+PROVIDERS: Mapping[str, Known] = {
+    "google-ai": Known("gemini", ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_AI_API_KEY")),
+    "vertex": Known(
+        "vertex_ai",
+        ambient=("GOOGLE_APPLICATION_CREDENTIALS", "VERTEXAI_PROJECT", "GOOGLE_CLOUD_PROJECT"),
+    ),
+    "openai": Known("openai", ("OPENAI_API_KEY",)),
+    "azure": Known("azure", ("AZURE_API_KEY", "AZURE_OPENAI_API_KEY")),
+    "bedrock": Known(
+        "bedrock",
+        ambient=("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_BEARER_TOKEN_BEDROCK", "AWS_ROLE_ARN"),
+    ),
+    "mistral": Known("mistral", ("MISTRAL_API_KEY",)),
+    "groq": Known("groq", ("GROQ_API_KEY",)),
+    "deepseek": Known("deepseek", ("DEEPSEEK_API_KEY",)),
+    "openrouter": Known("openrouter", ("OPENROUTER_API_KEY",)),
+    "ollama": Known("ollama_chat", free=True),
+}
+"""By the name used in the configuration. Any other name is taken to be LiteLLM's own."""
+
+_COMMON = frozenset(
+    {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT",
+     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
+)  # fmt: skip
+_PREFIXES = {"google-ai": ("GEMINI_", "GOOGLE_"), "vertex": ("GOOGLE_", "VERTEX")}
+NO_KEY = Secret("none")
+"""For servers that ask for none, where a client insists on having one."""
+
+
+def known(provider: str) -> Known:
+    return PROVIDERS.get(provider) or Known(provider.replace("-", "_"))
+
+
+def litellm_name(provider: str, model: str) -> str:
+    """As LiteLLM wants it: `gemini/gemini-2.5-flash`."""
+    return f"{known(provider).litellm}/{model}"
+
+
+def key_of(
+    provider: str, providers: Mapping[str, Provider], environ: Mapping[str, str]
+) -> Secret | None:
+    """The key to hand on; None where LiteLLM has to find credentials by itself, or there are none."""
+    settings = providers.get(provider)
+    if settings and settings.api_key:
+        return settings.api_key
+    found = next((environ[name] for name in known(provider).keys if environ.get(name)), None)
+    if found:
+        return Secret(found)
+    return NO_KEY if settings and settings.base_url and known(provider).keys else None
+
+
+def missing(
+    provider: str, providers: Mapping[str, Provider], environ: Mapping[str, str]
+) -> str | None:
+    """What keeps the provider from being asked, in words for its owner; None if nothing does."""
+    facts = known(provider)
+    if key_of(provider, providers, environ) or not (facts.keys or facts.ambient):
+        return None
+    if any(environ.get(name) for name in facts.ambient):
+        return None
+    names = " or ".join((*facts.keys, *facts.ambient))
+    return f"no key: set {names} in the environment or .env, or providers.{provider}.apiKey"
+
+
+def environment_for(providers: frozenset[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """What of the environment these providers need. Nothing of Anthropic's is handed on, whatever it is called."""
+    prefixes = tuple(prefix for provider in providers for prefix in _prefixes(provider))
+    return {
+        name: value
+        for name, value in environ.items()
+        if (name.upper() in _COMMON or name.startswith(("LC_", *prefixes)))
+        and "sk-ant-" not in value
+    }
+
+
+def _prefixes(provider: str) -> tuple[str, ...]:
+    first = provider.upper().replace("-", "_").partition("_")[0]
+    if provider == "bedrock":
+        return ("AWS_", "BEDROCK")
+    return _PREFIXES.get(provider, (first,))

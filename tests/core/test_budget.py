@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.budget import NEVER, Budget, is_paid
+from neurolink_mitm.core.skip import Skip
+from tests.fakes import NOW, make_account
+
+LOGIN = make_account("login", "sk-ant-oat01-test")
+KEY = make_account("key")
+OPENAI = make_account("openai/x", key="openai/x", type="provider", provider="openai")
+OLLAMA = make_account("ollama/x", key="ollama/x", type="provider", provider="ollama")
+TOMORROW = NOW + 3600
+
+
+@pytest.mark.parametrize(
+    ("account", "paid"),
+    [(LOGIN, False), (KEY, True), (OPENAI, True), (OLLAMA, False)],
+    ids=["subscription", "key", "provider", "own-machine"],
+)
+def test_what_is_paid_per_use(account: Account, paid: bool) -> None:
+    assert is_paid(account) == paid
+
+
+@pytest.mark.parametrize(
+    ("account", "beside", "skipped"),
+    [(LOGIN, True, False), (KEY, True, True), (KEY, False, False), (OPENAI, True, True),
+     (OLLAMA, True, False)],
+    ids=["subscription", "key", "key-alone", "provider", "own-machine"],
+)  # fmt: skip
+def test_never(account: Account, beside: bool, skipped: bool) -> None:
+    found = Budget("never").skip(account, NOW, beside_subscription=beside)
+    assert found == (Skip(NEVER) if skipped else None)
+
+
+def skip(budget: Budget, account: Account = OPENAI, now: float = NOW) -> Skip | None:
+    return budget.skip(account, now, beside_subscription=True)
+
+
+def test_below_the_cap_it_may_be_spent() -> None:
+    assert skip(Budget(cap=20.0, spent=19.99, day_ends_at=TOMORROW)) is None
+
+
+def test_at_the_cap_it_is_over_until_tomorrow() -> None:
+    found = skip(Budget(cap=20.0, spent=20.004, day_ends_at=TOMORROW))
+    assert found == Skip("routing.daily-cap-usd is reached: $20.00 of $20.00 spent today", TOMORROW)
+
+
+def test_tomorrow_begins_with_nothing_spent() -> None:
+    budget = Budget(cap=20.0, spent=25.0, day_ends_at=TOMORROW)
+    assert skip(budget, now=TOMORROW) is None
+    assert budget.spent_today(TOMORROW) == 0.0
+
+
+def test_a_subscription_is_not_capped() -> None:
+    assert skip(Budget(cap=0.0, day_ends_at=TOMORROW), LOGIN) is None
+
+
+def test_a_cap_of_nothing_stops_all_that_costs() -> None:
+    assert skip(Budget(cap=0.0, day_ends_at=TOMORROW)) is not None
+
+
+def test_what_has_no_known_price_is_not_asked_under_a_cap() -> None:
+    found = skip(Budget(cap=20.0, unpriced={"openai/x"}))
+    assert found == Skip("its price is not known, and routing.daily-cap-usd is set")
+    assert skip(Budget(unpriced={"openai/x"})) is None

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.config_values import Fallback, ModelMapping, Provider, Routing
+from neurolink_mitm.core.destinations import (
+    ANY_GEMINI,
+    Route,
+    entries,
+    known_models,
+    route,
+    wanted,
+)
+from neurolink_mitm.core.secret import Secret
+
+CHAIN = (Fallback("google-ai", "gemini-2.5-flash"), Fallback("openai", "gpt-x"))
+CHAINED = ("google-ai/gemini-2.5-flash", "openai/gpt-x")
+ROUTING = Routing(
+    model_mappings=(
+        ModelMapping("claude-3-haiku-*", "gpt-4o-mini", "openai"),
+        ModelMapping("claude-3-haiku-20240307", "claude-haiku-4-5"),
+        ModelMapping("best", "gpt-x", "openai"),
+    ),
+    fallback_chain=CHAIN,
+    passthrough_models=("claude-opus-4-20250514", "internal-*"),
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("claude-3-haiku-20240307",
+         Route("model-mappings: claude-3-haiku-20240307", "claude-haiku-4-5", True, CHAINED)),
+        ("claude-3-haiku-20990101",
+         Route("model-mappings: claude-3-haiku-*", "claude-3-haiku-20990101", False,
+               ("openai/gpt-4o-mini", *CHAINED))),
+        ("best", Route("model-mappings: best", "best", False,
+                       ("openai/gpt-x", "google-ai/gemini-2.5-flash"))),
+        ("gemini-9", Route("gemini-* is Vertex AI's", "gemini-9", False, (ANY_GEMINI, *CHAINED))),
+        ("claude-opus-4-20250514", Route("passthrough-models", "claude-opus-4-20250514")),
+        ("internal-7", Route("passthrough-models", "internal-7")),
+        ("claude-x", Route("claude-*", "claude-x", True, CHAINED)),
+        ("gpt-9", None),
+        ("", None),
+        ("Claude-x", None),
+    ],
+    ids=["exact before wildcards", "wildcard", "an entry once", "gemini", "passthrough",
+         "passthrough wildcard", "claude", "unknown", "empty", "capital"],
+)  # fmt: skip
+def test_the_route_of_a_model(model: str, expected: Route | None) -> None:
+    assert route(model, ROUTING) == expected
+
+
+def test_without_any_configuration_only_claude_is_served() -> None:
+    assert route("claude-x", Routing()) == Route("claude-*", "claude-x")
+    assert route("gpt-9", Routing()) is None
+
+
+def test_names_that_can_be_asked_for() -> None:
+    assert known_models(["claude-a"], ROUTING) == (
+        "claude-a",
+        "claude-3-haiku-20240307",
+        "best",
+        "claude-opus-4-20250514",
+    )
+
+
+def made(environ: dict[str, str] | None = None, **config: Any) -> dict[str, str | None]:
+    """The entries' keys, and why each can't be asked."""
+    found = entries(Config(routing=ROUTING, **config), environ or {})
+    return {entry.key: entry.disabled for entry in found}
+
+
+def test_an_entry_for_each_model_of_another_provider() -> None:
+    assert list(made()) == [*CHAINED, "openai/gpt-4o-mini", ANY_GEMINI]
+
+
+def test_one_without_a_key_says_what_to_set() -> None:
+    reason = made()["openai/gpt-x"]
+    assert reason == (
+        "no key: set OPENAI_API_KEY in the environment or .env, or providers.openai.apiKey"
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "config"),
+    [
+        ({"OPENAI_API_KEY": "k"}, {}),
+        ({}, {"providers": {"openai": Provider(api_key=Secret("k"))}}),
+        ({}, {"providers": {"openai": Provider(base_url="http://127.0.0.1:1/v1")}}),
+    ],
+    ids=["environment", "configuration", "a server of one's own"],
+)
+def test_one_with_a_key_can_be_asked(environ: dict[str, str], config: dict[str, Any]) -> None:
+    assert made(environ, **config)["openai/gpt-x"] is None
+
+
+def test_no_entry_shows_its_key() -> None:
+    shown = repr(entries(Config(routing=ROUTING), {"OPENAI_API_KEY": "sk-test-123"}))
+    assert "sk-test-123" not in shown
+
+
+def test_the_providers_that_are_named() -> None:
+    assert wanted(Config(routing=ROUTING)) == {"google-ai", "openai"}
+    assert wanted(Config(providers={"groq": Provider()})) == {"groq"}
+    assert wanted(Config()) == set()

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurolink_mitm.core import json_spans as spans
+from neurolink_mitm.core.json_spans import Edit
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5),
+    max_leaves=20,
+)
+DOCUMENTS = st.dictionaries(st.text(), VALUES, max_size=5) | st.lists(VALUES, max_size=5)
+LAYOUTS = st.sampled_from([(None, (",", ":")), (2, None), (None, (" ,\n", "\t: "))])
+Layout = tuple[int | None, tuple[str, str] | None]
+
+
+def written(value: Any, layout: Layout) -> bytes:
+    indent, separators = layout
+    return json.dumps(value, indent=indent, separators=separators, ensure_ascii=False).encode()
+
+
+@given(DOCUMENTS, LAYOUTS)
+def test_every_part_is_found_with_its_name_and_its_own_bytes(
+    document: dict[str, Any] | list[Any], layout: Layout
+) -> None:
+    body = written(document, layout)
+    found = [(p.name, json.loads(p.value.of(body))) for p in spans.parts(body, spans.root(body))]
+    wanted = (
+        list(document.items())
+        if isinstance(document, dict)
+        else [("", value) for value in document]
+    )
+    assert found == wanted
+
+
+@given(st.dictionaries(st.text(), VALUES, min_size=1, max_size=6), LAYOUTS, st.data())
+def test_members_taken_out_leave_what_editing_the_decoded_object_would(
+    document: dict[str, Any], layout: Layout, data: st.DataObject
+) -> None:
+    gone = data.draw(st.sets(st.sampled_from(sorted(document))))
+    body = written(document, layout)
+    all_parts = list(spans.parts(body, spans.root(body)))
+    edits = spans.without(all_parts, [p for p in all_parts if p.name in gone])
+    left = json.loads(spans.apply(body, edits))
+    assert list(left.items()) == [(k, v) for k, v in document.items() if k not in gone]
+
+
+@given(st.lists(VALUES, min_size=1, max_size=6), LAYOUTS, st.data())
+def test_items_replaced_leave_all_other_bytes(
+    document: list[Any], layout: Layout, data: st.DataObject
+) -> None:
+    index = data.draw(st.integers(0, len(document) - 1))
+    body = written(document, layout)
+    part = list(spans.parts(body, spans.root(body)))[index]
+    changed = spans.apply(body, [Edit(part.value, b'"new"')])
+    assert changed == body[: part.value.start] + b'"new"' + body[part.value.end :]
+    assert json.loads(changed) == [*document[:index], "new", *document[index + 1 :]]
+
+
+def test_no_edit_gives_the_very_same_object() -> None:
+    body = b'{"a":1}'
+    assert spans.apply(body, []) is body
+
+
+def test_space_around_the_document_does_not_matter() -> None:
+    body = b' \n{"a": [1, {"b": "]}"}]}\n'
+    inner = spans.member(body, spans.root(body), "a")
+    assert inner is not None
+    assert inner.of(body) == b'[1, {"b": "]}"}]'
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"a":1,"a":2}', b'{"a":1,"b":22,"a":333}', b'{"a":"xx","a":1,"b":2}'], ids=repr
+)
+def test_two_members_with_one_name_are_refused(body: bytes) -> None:
+    """Readers differ on which one counts."""
+    with pytest.raises(ValueError, match="a member occurs twice"):
+        spans.parts(body, spans.root(body))
+
+
+def test_only_a_string_has_a_text() -> None:
+    body = b'{"a":"\\u00e9\\n","b":1}'
+    root = spans.root(body)
+    assert spans.text(body, spans.member(body, root, "a")) == "é\n"
+    assert spans.text(body, spans.member(body, root, "b")) is None
+    assert spans.text(body, spans.member(body, root, "c")) is None
+
+
+def test_a_scalar_has_no_parts() -> None:
+    assert list(spans.parts(b'"{}"', spans.root(b'"{}"'))) == []
+
+
+@pytest.mark.parametrize("body", [b"[", b'{"a', b'{"a":', b"[1,", b'{"\xff":1}'], ids=repr)
+def test_what_is_no_json_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"^not "):
+        spans.parts(body, spans.root(body))

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from neurolink_mitm.core.config_values import Provider
+from neurolink_mitm.core.providers import (
+    NO_KEY,
+    PROVIDERS,
+    environment_for,
+    key_of,
+    litellm_name,
+    missing,
+)
+from neurolink_mitm.core.secret import Secret
+
+
+@pytest.mark.parametrize(
+    ("provider", "name"),
+    [
+        ("google-ai", "gemini/m"),
+        ("vertex", "vertex_ai/m"),
+        ("ollama", "ollama_chat/m"),
+        ("together-ai", "together_ai/m"),
+        ("fireworks_ai", "fireworks_ai/m"),
+    ],
+)
+def test_names_are_litellms(provider: str, name: str) -> None:
+    assert litellm_name(provider, "m") == name
+
+
+def test_the_configuration_comes_before_the_environment() -> None:
+    settings = {"openai": Provider(api_key=Secret("theirs"))}
+    assert key_of("openai", settings, {"OPENAI_API_KEY": "k"}) == Secret("theirs")
+
+
+def test_the_first_variable_that_is_set_counts() -> None:
+    environ = {"GEMINI_API_KEY": "", "GOOGLE_API_KEY": "second"}
+    assert key_of("google-ai", {}, environ) == Secret("second")
+
+
+def test_a_server_of_ones_own_may_need_none() -> None:
+    settings = {"openai": Provider(base_url="http://127.0.0.1:1")}
+    assert key_of("openai", settings, {}) == NO_KEY
+
+
+@pytest.mark.parametrize("provider", sorted(PROVIDERS))
+def test_what_is_missing_is_named(provider: str) -> None:
+    facts = PROVIDERS[provider]
+    reason = missing(provider, {}, {})
+    names = (*facts.keys, *facts.ambient)
+    assert (reason is None) == (not names)
+    assert all(name in (reason or "") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("provider", "name"), [(p, n) for p, f in PROVIDERS.items() for n in (*f.keys, *f.ambient)]
+)
+def test_any_of_its_variables_will_do(provider: str, name: str) -> None:
+    assert missing(provider, {}, {name: "x"}) is None
+    assert environment_for(frozenset({provider}), {name: "x"}) == {name: "x"}
+
+
+def test_litellm_knows_by_itself_what_others_need() -> None:
+    assert missing("together_ai", {}, {}) is None
+
+
+def test_only_what_is_needed_is_handed_on() -> None:
+    environ = {
+        "PATH": "/bin",
+        "LC_ALL": "C",
+        "https_proxy": "http://p",
+        "OPENAI_API_KEY": "k",
+        "MISTRAL_API_KEY": "not asked",
+        "ANTHROPIC_API_KEY": "sk-ant-test-1",
+        "KEY_1": "sk-ant-test-2",
+        "OPENAI_HEADERS": "x: sk-ant-test-3",
+    }
+    assert environment_for(frozenset({"openai"}), environ) == {
+        "PATH": "/bin",
+        "LC_ALL": "C",
+        "https_proxy": "http://p",
+        "OPENAI_API_KEY": "k",
+    }
