@@ -1,0 +1,87 @@
+"""What OpenAI's two interfaces have in common: credentials, errors, names, images, schemas."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Collection
+from typing import Any
+
+from starlette.requests import Request
+
+from tests.lookalikes.script import Json
+from tests.lookalikes.server import Refused
+
+FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_IMAGE = re.compile(r"data:image/(png|jpeg|jpg|gif|webp);base64,(.*)", re.DOTALL)
+_TYPES = {
+    400: ("invalid_request_error", None),
+    401: ("invalid_request_error", "invalid_api_key"),
+    403: ("invalid_request_error", "unsupported_country_region_territory"),
+    404: ("invalid_request_error", "model_not_found"),
+    429: ("tokens", "rate_limit_exceeded"),
+    500: ("server_error", None),
+    503: ("server_error", None),
+}
+
+
+def bearer(request: Request) -> str:
+    """The key. Raises Refused."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key:
+        said = (
+            "You didn't provide an API key. You need to provide your API key in an Authorization"
+            " header using Bearer auth."
+        )
+        raise Refused(401, said)
+    return key
+
+
+def error_body(status: int, message: str, **detail: Any) -> Json:
+    kind, code = _TYPES.get(status, ("server_error" if status >= 500 else "api_error", None))
+    return {
+        "error": {
+            "message": message,
+            "type": kind,
+            "param": detail.get("param"),
+            "code": detail.get("code", code),
+        }
+    }
+
+
+def no_unknown(value: object, known: Collection[str], where: str) -> None:
+    if not isinstance(value, dict):
+        raise Refused(400, f"Invalid type for '{where}': expected an object.", param=where)
+    for name in value:
+        if name not in known:
+            path = f"{where}.{name}" if where else name
+            raise Refused(
+                400, f"Unknown parameter: '{path}'.", param=path, code="unknown_parameter"
+            )
+
+
+def check_image_url(url: object, where: str) -> None:
+    if isinstance(url, str) and url.startswith(("http://", "https://")):
+        return
+    match = _IMAGE.fullmatch(url) if isinstance(url, str) else None
+    if match is None:
+        said = f"Invalid '{where}'. Expected a valid URL, or a base64-encoded image data URL."
+        raise Refused(400, said, param=where, code="invalid_value")
+    try:
+        base64.b64decode(match[2], validate=True)
+    except binascii.Error as e:
+        said = f"Invalid '{where}'. Expected a base64-encoded data URL with an image MIME type."
+        raise Refused(400, said, param=where, code="invalid_base64") from e
+
+
+def check_schema(name: object, schema: object, where: str) -> None:
+    if schema is None:
+        return
+    kind = schema.get("type") if isinstance(schema, dict) else None
+    if kind != "object":
+        said = (
+            f"Invalid schema for function '{name}': schema must be a JSON Schema of"
+            f" 'type: \"object\"', got 'type: \"{kind}\"'."
+        )
+        raise Refused(400, said, param=f"{where}.parameters", code="invalid_function_parameters")
