@@ -106,7 +106,13 @@ class Lookalike(abc.ABC):
         others = ["GET", "POST", "PUT", "DELETE"]
         app = Starlette(routes=[*self.routes(), Route("/{path:path}", self._lost, methods=others)])
         config = uvicorn.Config(
-            app, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False
+            app,
+            http=Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
         )
         config.load()
         self._server = Server(config, ready.set)
