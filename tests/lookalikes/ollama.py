@@ -95,8 +95,8 @@ class Ollama(Lookalike):
             _check_tool(tool)
 
     def asked(self, body: Json) -> Asked:
-        functions = [tool["function"] for tool in body.get("tools") or ()]
-        tools = [(f["name"], f.get("parameters") or {}) for f in functions]
+        functions = [tool.get("function") or {} for tool in body.get("tools") or ()]
+        tools = [(f.get("name", ""), f.get("parameters") or {}) for f in functions]
         last = (body.get("messages") or [{}])[-1]
         said = str(last.get("content") or "")
         return Asked(tools, said, said if last.get("role") == "tool" else None)

@@ -19,6 +19,7 @@ from tests.lookalikes.openai_form import (
     bearer,
     check_image_url,
     check_schema,
+    check_tier,
     error_body,
     no_unknown,
 )
@@ -93,7 +94,8 @@ class OpenAIChat(Lookalike):
 
     For its relatives: `also` names further fields of the body and of messages that they take,
     `reasoning` the field in which they tell their reasoning (OpenAI itself tells none).
-    `most_tokens`: who asks for more is refused.
+    `most_tokens`: who asks for more is refused. `counts`: usage ends a stream even if nobody asks,
+    as with Mistral.
     """
 
     def __init__(
@@ -103,12 +105,14 @@ class OpenAIChat(Lookalike):
         also: frozenset[str] = frozenset(),
         reasoning: str | None = None,
         most_tokens: int | None = None,
+        counts: bool = False,
     ) -> None:
         super().__init__()
         self.paths = (f"{base}/chat/completions",)
         self._also = also
         self._reasoning = reasoning
         self._most_tokens = most_tokens
+        self._counts = counts
         self._numbers = itertools.count(1)
 
     def check(self, request: Request, body: Json) -> None:
@@ -128,6 +132,7 @@ class OpenAIChat(Lookalike):
         _check_pairs(body["messages"])
 
     def _check_limits(self, body: Json) -> None:
+        check_tier(body)
         reasons = _REASONING_MODEL.match(body["model"])
         if reasons and "max_tokens" in body:
             said = (
@@ -168,7 +173,7 @@ class OpenAIChat(Lookalike):
 
     def events(self, reply: Reply, body: Json) -> Iterator[bytes]:
         number = next(self._numbers)
-        counted = (body.get("stream_options") or {}).get("include_usage")
+        counted = self._counts or (body.get("stream_options") or {}).get("include_usage")
         for delta, finish in self._deltas(reply, number):
             choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
             yield sse(self._chunk(body, number, [choice], {"usage": None} if counted else {}))

@@ -15,6 +15,7 @@ from tests.lookalikes.server import Refused
 
 FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _IMAGE = re.compile(r"data:image/(png|jpeg|jpg|gif|webp);base64,(.*)", re.DOTALL)
+_TIERS = ("auto", "default", "flex", "priority")
 _TYPES = {
     400: ("invalid_request_error", None),
     401: ("invalid_request_error", "invalid_api_key"),
@@ -73,6 +74,14 @@ def check_image_url(url: object, where: str) -> None:
     except binascii.Error as e:
         said = f"Invalid '{where}'. Expected a base64-encoded data URL with an image MIME type."
         raise Refused(400, said, param=where, code="invalid_base64") from e
+
+
+def check_tier(body: Json) -> None:
+    tier = body.get("service_tier")
+    if tier not in (None, *_TIERS):
+        known = ", ".join(f"'{name}'" for name in _TIERS)
+        said = f"Invalid value: '{tier}'. Supported values are: {known}."
+        raise Refused(400, said, param="service_tier", code="invalid_value")
 
 
 def check_schema(name: object, schema: object, where: str) -> None:

@@ -18,6 +18,7 @@ from tests.lookalikes.openai_form import (
     bearer,
     check_image_url,
     check_schema,
+    check_tier,
     error_body,
     no_unknown,
 )
@@ -113,6 +114,7 @@ class OpenAIResponses(Lookalike):
         _check_pairs(items)
 
     def _check_limits(self, body: Json) -> None:
+        check_tier(body)
         count, most = body.get("max_output_tokens"), self._most_tokens
         if count is not None and count < _LEAST_TOKENS:
             said = (
@@ -360,6 +362,9 @@ def _check_item(item: Json, where: str) -> None:
         _check_string(item.get("arguments"), f"{where}.arguments")
     elif kind == "function_call_output" and not isinstance(item.get("output"), str):
         _check_parts(item.get("output"), _INPUT, f"{where}.output")
+    if kind == "reasoning" and not item.get("id"):
+        said = f"Missing required parameter: '{where}.id'."
+        raise Refused(400, said, param=f"{where}.id", code="missing_required_parameter")
     if kind.startswith("function_call"):
         _check_string(item.get("call_id"), f"{where}.call_id", _ID_LENGTH)
 

@@ -58,8 +58,8 @@ def ask(openai: OpenAIChat, *messages: Json, **body: Any) -> httpx.Response:
 
 def message(response: httpx.Response) -> Json:
     assert response.status_code == 200, response.text
-    (choice,) = response.json()["choices"]
-    return choice | choice["message"]
+    choice: Json = response.json()["choices"][0]
+    return {**choice, **choice["message"]}
 
 
 def chunks(response: httpx.Response) -> list[Json]:
@@ -260,6 +260,7 @@ BAD: dict[str, tuple[list[Json], Json, str]] = {
     ),
     "heat for one that reasons": ([USER], {"model": "o3", "temperature": 0}, "'temperature'"),
     "five stops": ([USER], {"stop": list("abcde")}, "array too long"),
+    "a foreign tier": ([USER], {"service_tier": "standard_only"}, "Invalid value: 'standard_only'"),
     "a long user": ([USER], {"user": "a" * 65}, "string too long"),
     "metadata that is not stored": ([USER], {"metadata": {"a": "b"}}, "'store' is enabled"),
 }
