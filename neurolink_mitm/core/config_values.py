@@ -121,6 +121,8 @@ class Provider(Section):
 
     base_url: kinds.BaseUrl | None = None
     api_key: kinds.SecretText | None = None
+    api: Annotated[Literal["chat", "responses"], kinds.must("one of chat, responses")] | None = None
+    """Of OpenAI's two: `responses` for OpenAI itself, `chat` where `baseUrl` is another server's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,11 @@ def signature_digest(signature: str) -> str:
     return hashlib.sha256(signature.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+def is_tool_id(text: str) -> bool:
+    """Whether Anthropic takes this for the id of a tool call."""
+    return _TOOL_ID.fullmatch(text) is not None
+
+
 def tool_id(foreign: str) -> str:
     """An id that Anthropic takes, the same for the same one."""
     digest = hashlib.sha256(foreign.encode("utf-8", "surrogatepass")).hexdigest()
@@ -170,7 +175,7 @@ def _tool_ids(body: bytes, history: Sequence[_Message]) -> Iterator[Edit]:
     for message in history:
         for block in message.blocks:
             known = spans.text(body, block.tool_id)
-            if block.tool_id and known is not None and not _TOOL_ID.fullmatch(known):
+            if block.tool_id and known is not None and not is_tool_id(known):
                 yield Edit(block.tool_id, f'"{tool_id(known)}"'.encode())
 
 

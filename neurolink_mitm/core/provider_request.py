@@ -1,0 +1,249 @@
+"""Makes a request to Anthropic one that another provider can take.
+
+What others know nothing of is left out by a list of what they do know, so that a new field of Anthropic's never
+breaks the fallback.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+FIELDS = frozenset(
+    {"messages", "system", "tools", "tool_choice", "max_tokens", "stop_sequences", "temperature",
+     "top_p", "thinking", "stream"}
+)  # fmt: skip
+"""What is handed on; not `metadata` (it names the user's account), betas, service tiers, servers, cache marks."""
+LONGEST_NAME = 64
+"""Characters of a tool's name that every provider takes."""
+ERROR_MARK = "[the tool failed]"
+"""Put before a tool's result that is an error: others have no field for it."""
+MIN_BUDGET = 1024
+"""Anthropic's smallest thinking budget, by which LiteLLM judges how hard to think."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """The request, and the client's names of tools by those in it, where they differ."""
+
+    request: Json
+    tool_names: Mapping[str, str]
+
+
+class UnsupportedError(ValueError):
+    """The provider can't take what is in the request; the text is fit for the client."""
+
+
+def adapt(
+    request: Json,
+    *,
+    output_limit: int | None = None,
+    documents: bool = True,
+    thinking_as_effort: bool = False,
+) -> Adapted:
+    """The request for another provider. `output_limit` is the model's largest answer in tokens.
+
+    With `thinking_as_effort` a thinking budget is told as an effort.
+
+    Raises:
+        UnsupportedError: it holds a document, and the model takes none.
+    """
+    names: dict[str, str] = {}
+    adapted = {name: value for name, value in request.items() if name in FIELDS}
+    adapted["messages"] = _merged(_messages(request.get("messages"), documents))
+    if "system" in adapted:
+        adapted["system"] = _system(adapted["system"])
+    adapted["tools"] = [_tool(tool) for tool in adapted.get("tools") or () if _is_client_tool(tool)]
+    if not adapted["tools"]:
+        del adapted["tools"]
+        adapted.pop("tool_choice", None)
+    _bound(adapted, output_limit)
+    _think(adapted, request, as_effort=thinking_as_effort)
+    _shorten(adapted, names)
+    return Adapted(adapted, names)
+
+
+def _bound(request: Json, limit: int | None) -> None:
+    """No more tokens than the model can give, and a thinking budget below that."""
+    asked = request.get("max_tokens")
+    if limit and isinstance(asked, int) and asked > limit:
+        request["max_tokens"] = asked = limit
+    thinking = _object(request.get("thinking"))
+    budget = thinking.get("budget_tokens")
+    if isinstance(asked, int) and isinstance(budget, int) and budget >= asked:
+        if asked <= MIN_BUDGET:
+            del request["thinking"]
+        else:
+            request["thinking"] = {**thinking, "budget_tokens": max(MIN_BUDGET, asked // 2)}
+
+
+def _think(adapted: Json, request: Json, *, as_effort: bool) -> None:
+    """`disabled` is what others do by themselves, and some refuse to be told."""
+    thinking: Json = _object(adapted.get("thinking"))
+    output = _object(request.get("output_config"))
+    told = {name: output[name] for name in ("effort", "format") if name in output}
+    kind = thinking.get("type")
+    if kind == "disabled":
+        del adapted["thinking"]
+    elif kind == "enabled" and as_effort:
+        adapted["thinking"] = {"type": "adaptive"}
+        told.setdefault("effort", effort(thinking.get("budget_tokens")))
+    if told:
+        adapted["output_config"] = told
+
+
+def _object(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def effort(budget: Any) -> str:
+    """About as much thinking as a budget (tokens) allows."""
+    if not isinstance(budget, int) or budget > 8192:
+        return "high"
+    return "low" if budget <= 2048 else "medium"
+
+
+def _shorten(adapted: Json, names: dict[str, str]) -> None:
+    """Long names of tools (those of MCP servers are), wherever they stand."""
+    for tool in adapted.get("tools", ()):
+        tool["name"] = _short(tool["name"], names)
+    choice = adapted.get("tool_choice")
+    if isinstance(choice, dict) and isinstance(choice.get("name"), str):
+        adapted["tool_choice"] = {**choice, "name": _short(choice["name"], names)}
+    for message in adapted["messages"]:
+        for block in message["content"]:
+            if block["type"] == "tool_use" and isinstance(block.get("name"), str):
+                block["name"] = _short(block["name"], names)
+
+
+def _short(name: str, names: dict[str, str]) -> str:
+    if len(name) <= LONGEST_NAME:
+        return name
+    short = f"{name[: LONGEST_NAME - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    names[short] = name
+    return short
+
+
+def _system(system: Any) -> Any:
+    """One text: some join several without a space between them."""
+    if not isinstance(system, list):
+        return system
+    return "\n\n".join(block["text"] for block in system if block.get("text"))
+
+
+def _messages(messages: Any, documents: bool) -> Iterator[Json]:
+    for message in messages if isinstance(messages, list) else ():
+        content = message.get("content")
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        adapted = [each for block in blocks or () for each in _block(block, documents)]
+        if not adapted:
+            continue
+        # Claude Code puts what the system has to say between messages, where others know users only
+        role = "assistant" if message.get("role") == "assistant" else "user"
+        yield {"role": role, "content": adapted}
+
+
+def _merged(messages: Iterable[Json]) -> list[Json]:
+    """Turns that alternate, as most providers want them."""
+    turns: list[Json] = []
+    for message in messages:
+        if turns and turns[-1]["role"] == message["role"]:
+            turns[-1] = {**message, "content": [*turns[-1]["content"], *message["content"]]}
+        else:
+            turns.append(message)
+    return turns
+
+
+def _block(block: Json, documents: bool) -> Iterator[Json]:
+    """Nothing for thinking, which only its author can use; a few words for a server's own tools."""
+    kind = block.get("type")
+    if kind == "text":
+        if block.get("text"):
+            yield {"type": "text", "text": block["text"]}
+    elif kind == "document":
+        yield _document(block, documents)
+    elif kind == "tool_result":
+        yield _tool_result(block, documents)
+    elif kind == "image":
+        yield {"type": "image", "source": block.get("source")}
+    elif kind == "tool_use":
+        known = ("type", "id", "name", "input")
+        yield {name: block[name] for name in known if name in block}
+    elif kind == "server_tool_use":
+        yield {"type": "text", "text": f"[{block.get('name')}: {block.get('input')}]"}
+    elif kind == "tool_reference":
+        yield {"type": "text", "text": f"[the tool {block.get('tool_name')} can be used]"}
+    elif kind == "web_search_tool_result":
+        yield {"type": "text", "text": _found(block.get("content"))}
+
+
+def _document(block: Json, documents: bool) -> Json:
+    source = block.get("source") or {}
+    if source.get("type") == "text":
+        title = block.get("title") or "document"
+        return {"type": "text", "text": f"[{title}]\n{source.get('data', '')}"}
+    if not documents:
+        raise UnsupportedError("This model takes no documents (PDF): send their text instead.")
+    return {"type": "document", "source": source}
+
+
+def _tool_result(block: Json, documents: bool) -> Json:
+    content = block.get("content")
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
+    adapted = [each for part in parts for each in _block(part, documents)]
+    if block.get("is_error"):
+        adapted = _marked(adapted)
+    # texts as one string: the form that every provider takes
+    if all(part["type"] == "text" for part in adapted):
+        return _result(block, "\n".join(part["text"] for part in adapted))
+    return _result(block, adapted)
+
+
+def _marked(parts: list[Json]) -> list[Json]:
+    if parts and parts[0]["type"] == "text":
+        return [{"type": "text", "text": f"{ERROR_MARK} {parts[0]['text']}"}, *parts[1:]]
+    return [{"type": "text", "text": ERROR_MARK}, *parts]
+
+
+def _result(block: Json, content: Any) -> Json:
+    return {"type": "tool_result", "tool_use_id": block.get("tool_use_id"), "content": content}
+
+
+def _found(content: Any) -> str:
+    """Titles and addresses of what a search found: the rest is encrypted for Anthropic."""
+    hits = [hit for hit in content if isinstance(hit, dict)] if isinstance(content, list) else []
+    lines = (f"{hit.get('title')}: {hit.get('url')}" for hit in hits if hit.get("url"))
+    return "\n".join(("[found]", *lines))
+
+
+def _is_client_tool(tool: Json) -> bool:
+    """Others can't run Anthropic's own tools (web search, code execution)."""
+    return tool.get("type", "custom") == "custom" and "name" in tool
+
+
+def _tool(tool: Json) -> Json:
+    known = ("name", "description", "input_schema")
+    return {name: tool[name] for name in known if name in tool}
+
+
+def words_of(request: Json) -> str:
+    """All text of a request, for counting its tokens."""
+    return "\n".join(_texts({name: request.get(name) for name in ("system", "tools", "messages")}))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        if value.get("type") == "base64":
+            return  # a picture is not counted by its letters
+        for name, item in value.items():
+            yield name
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

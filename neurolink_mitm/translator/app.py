@@ -1,0 +1,164 @@
+"""The translator's HTTP side: Anthropic's Messages API, for whoever knows the secret."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from neurolink_mitm.core.errors import error_body
+from neurolink_mitm.core.provider_errors import ProviderError
+from neurolink_mitm.core.provider_stream import ProviderStream, whole
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.translator_setup import MODEL_HEADER, PROVIDER_HEADER, Access, Setup
+from neurolink_mitm.translator.engine import Engine, Question
+
+logger = logging.getLogger("neurolink.translator")
+
+KEEP_ALIVE = 15.0
+"""Seconds of silence after which a comment shows that the stream lives."""
+COMMENT = b": keep-alive\n\n"
+
+Json = dict[str, Any]
+
+
+def make_app(
+    engine: Engine, setup: Callable[[], Setup], keep_alive: float = KEEP_ALIVE
+) -> Starlette:
+    """`setup` gives the latest one."""
+    translator = Translator(engine, setup, keep_alive)
+    return Starlette(
+        routes=[
+            Route("/health", translator.health),
+            Route("/v1/messages", translator.messages, methods=["POST"]),
+            Route("/v1/messages/count_tokens", translator.count, methods=["POST"]),
+        ]
+    )
+
+
+class Translator:
+    def __init__(self, engine: Engine, setup: Callable[[], Setup], keep_alive: float) -> None:
+        self._engine = engine
+        self._setup = setup
+        self._keep_alive = keep_alive
+
+    async def health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def messages(self, request: Request) -> Response:
+        try:
+            asked = await self._asked(request)
+            if asked.body.get("stream"):
+                return await self._streamed(asked)
+            return await self._whole(asked)
+        except ProviderError as e:
+            return _error(e)
+
+    async def count(self, request: Request) -> Response:
+        try:
+            asked = await self._asked(request)
+        except ProviderError as e:
+            return _error(e)
+        tokens = await asyncio.to_thread(self._engine.count, asked)
+        return JSONResponse({"input_tokens": tokens})
+
+    async def _asked(self, request: Request) -> Question:
+        """Raises `ProviderError`."""
+        setup = self._setup()
+        shown = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not Secret(setup.secret).matches(shown):
+            raise ProviderError(403, "the translator serves its own proxy only")
+        provider = request.headers.get(PROVIDER_HEADER, "")
+        model = request.headers.get(MODEL_HEADER, "")
+        try:
+            body = json.loads(await request.body())
+        except (ValueError, RecursionError) as e:
+            raise ProviderError(400, "the body is not valid JSON") from e
+        if not isinstance(body, dict):
+            raise ProviderError(400, "the body is no JSON object")
+        return Question(provider, model, setup.providers.get(provider, Access()), body)
+
+    async def _whole(self, asked: Question) -> Response:
+        adapted = self._engine.adapted(asked)
+        answer = await self._engine.ask(asked, adapted.request)
+        message = whole(answer, _message_id(), asked.model, adapted.tool_names)
+        if message is None:
+            raise _empty(asked)
+        return JSONResponse(message)
+
+    async def _streamed(self, asked: Question) -> Response:
+        """The head is sent once there is something to say: until then a failure has a status of its own."""
+        adapted = self._engine.adapted(asked)
+        stream = ProviderStream(_message_id(), asked.model, adapted.tool_names)
+        events = self._engine.stream(asked, adapted.request)
+        first = b""
+        try:
+            while not first and not stream.done:
+                first = stream.feed(await anext(events))
+        except StopAsyncIteration:
+            pass
+        except BaseException:
+            await _close(events)
+            raise
+        if not first:
+            await _close(events)
+            raise _empty(asked)
+        body = self._body(first, stream, events)
+        return StreamingResponse(body, media_type="text/event-stream")
+
+    async def _body(
+        self, first: bytes, stream: ProviderStream, events: AsyncIterator[Json]
+    ) -> AsyncIterator[bytes]:
+        try:
+            yield first
+            while not stream.done:
+                async for data in self._next(stream, events):
+                    yield data
+        finally:
+            await _close(events)
+
+    async def _next(
+        self, stream: ProviderStream, events: AsyncIterator[Json]
+    ) -> AsyncIterator[bytes]:
+        """What the next event gives, with comments while it is waited for."""
+        waiting = asyncio.ensure_future(anext(events, None))
+        try:
+            while not (await asyncio.wait((waiting,), timeout=self._keep_alive))[0]:
+                yield COMMENT
+            event = waiting.result()
+            data = stream.cut() if event is None else stream.feed(event)
+        except Exception as e:
+            logger.warning("a stream broke off: %s", type(e).__name__)
+            data = stream.cut()
+        finally:
+            waiting.cancel()
+        if data:
+            yield data
+
+
+def _error(error: ProviderError) -> Response:
+    headers = {"retry-after": error.retry_after} if error.retry_after else {}
+    body = error_body(error.error_type, error.message)
+    return Response(body, error.status, headers, media_type="application/json")
+
+
+def _empty(asked: Question) -> ProviderError:
+    return ProviderError(502, f"{asked.provider} gave an empty answer")
+
+
+def _message_id() -> str:
+    return f"msg_nl_{secrets.token_hex(10)}"
+
+
+async def _close(events: AsyncIterator[Json]) -> None:
+    """Ends what is still being asked, too."""
+    if close := getattr(events, "aclose", None):
+        await close()

@@ -1,0 +1,162 @@
+"""LiteLLM, behind two functions: the only module that imports it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from neurolink_mitm.core import providers
+from neurolink_mitm.core.provider_errors import ProviderError, provider_error
+from neurolink_mitm.core.provider_request import Adapted, UnsupportedError, adapt, words_of
+from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.sse import SseReader
+from neurolink_mitm.core.translator_setup import Access
+from neurolink_mitm.core.unreadable import UNREADABLE
+
+logger = logging.getLogger("neurolink.translator")
+
+Json = dict[str, Any]
+OPENAI = "openai"
+DOCUMENTS = frozenset({OPENAI, "google-ai", "vertex", "bedrock"})
+"""Those to whom LiteLLM carries PDFs. To servers that are like OpenAI's it sends them as pictures: a 400."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request in Anthropic's form, and where it is for."""
+
+    provider: str
+    model: str
+    access: Access
+    body: Json
+
+    @property
+    def known_as(self) -> str:
+        """Its name in LiteLLM's list of models."""
+        return providers.litellm_name(self.provider, self.model)
+
+    @property
+    def litellm_model(self) -> str:
+        """The name that makes LiteLLM choose the right API: `openai/…` is asked over the Responses API."""
+        by_chat = self.provider == OPENAI and self.by_chat
+        return f"custom_openai/{self.model}" if by_chat else self.known_as
+
+    @property
+    def by_chat(self) -> bool:
+        """Over OpenAI's older API: the one that others' servers of this kind know."""
+        if self.provider != OPENAI:
+            return True
+        return (self.access.api or ("chat" if self.access.base_url else "responses")) == "chat"
+
+
+class Engine(Protocol):
+    """Asks providers. What it is asked, it was given by `adapted`."""
+
+    def adapted(self, question: Question) -> Adapted:
+        """Raises `ProviderError`."""
+
+    async def ask(self, question: Question, request: Json) -> Json:
+        """A whole answer. Raises `ProviderError`."""
+
+    def stream(self, question: Question, request: Json) -> AsyncIterator[Json]:
+        """The events of an answer. Raises `ProviderError`, also between events."""
+
+    def count(self, question: Question) -> int:
+        """Tokens of a request, about."""
+
+
+class LiteLlm:
+    """The real one. To make it takes seconds."""
+
+    def __init__(self) -> None:
+        # else it asks the network for prices, and reads the .env of whatever directory this is
+        os.environ.update(LITELLM_LOCAL_MODEL_COST_MAP="True", LITELLM_MODE="PRODUCTION")
+        import litellm
+
+        litellm.suppress_debug_info = True
+        litellm.drop_params = True  # what a model can't take is left out, not refused
+        litellm.telemetry = False
+        self._litellm: Any = litellm
+
+    def adapted(self, question: Question) -> Adapted:
+        facts = self._facts(question.known_as)
+        try:
+            return adapt(
+                question.body,
+                output_limit=facts.get("max_output_tokens"),
+                documents=_takes_documents(question, facts),
+                thinking_as_effort=question.by_chat,
+            )
+        except UnsupportedError as e:
+            raise ProviderError(400, f"{question.provider}/{question.model}: {e}") from e
+
+    async def ask(self, question: Question, request: Json) -> Json:
+        return dict(await self._call(question, request))
+
+    async def stream(self, question: Question, request: Json) -> AsyncIterator[Json]:
+        chunks = await self._call(question, request)
+        reader = SseReader()
+        try:
+            async for chunk in chunks:
+                if isinstance(chunk, dict):
+                    yield chunk
+                    continue
+                data = chunk if isinstance(chunk, bytes) else str(chunk).encode()
+                for event in reader.feed(data):
+                    yield _decoded(event.data)
+        except Exception as e:
+            raise _told(question.provider, e) from e
+        finally:
+            if close := getattr(chunks, "aclose", None):
+                await close()
+
+    def count(self, question: Question) -> int:
+        words = words_of(question.body)
+        return int(self._litellm.token_counter(model=question.known_as, text=words))
+
+    async def _call(self, question: Question, request: Json) -> Any:
+        try:
+            return await self._litellm.anthropic.messages.acreate(
+                **request,
+                model=question.litellm_model,
+                api_key=question.access.api_key,
+                api_base=question.access.base_url,
+                num_retries=0,
+                max_retries=0,
+            )
+        except Exception as e:
+            raise _told(question.provider, e) from e
+
+    def _facts(self, name: str) -> Mapping[str, Any]:
+        """What LiteLLM knows of the model; nothing of one it does not know."""
+        try:
+            return dict(self._litellm.get_model_info(name))
+        except Exception:
+            return {}
+
+
+def _takes_documents(question: Question, facts: Mapping[str, Any]) -> bool:
+    if question.provider not in DOCUMENTS or (question.provider == OPENAI and question.by_chat):
+        return False
+    return facts.get("supports_pdf_input", True) is not False
+
+
+def _told(provider: str, error: Exception) -> ProviderError:
+    text = str(error)
+    logger.warning("%s: %s: %s", provider, type(error).__name__, redact(text)[:2000])
+    headers = getattr(error, "litellm_response_headers", None) or {}
+    status = getattr(error, "status_code", None)
+    after = headers.get("retry-after") if hasattr(headers, "get") else None
+    return provider_error(provider, status if isinstance(status, int) else None, text, after)
+
+
+def _decoded(data: bytes) -> Json:
+    try:
+        return msgspec.json.decode(data, type=Json)
+    except UNREADABLE:
+        return {}
