@@ -13,6 +13,7 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from mitmproxy.master import Master
 
+from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.adapters.lazy_refresher import LazyRefresher
@@ -141,6 +142,7 @@ class MitmScript:
 
     def load(self, loader: Loader) -> None:
         loader.add_option("neurolink_config", str, "", "NeuroLink's configuration file.")
+        loader.add_option("neurolink_env_file", str, "", "NeuroLink's file of keys.")
         loader.add_option("neurolink_strategy", str, "", "How an account is chosen.")
         loader.add_option(
             "neurolink_passthrough", bool, False, "Forward with the caller's own credentials."
@@ -153,7 +155,7 @@ class MitmScript:
         self._take_over()
         try:
             prepared = prepare(self._settings())
-        except (ConfigError, OSError) as e:
+        except (ConfigError, EnvFileError, OSError) as e:
             raise exceptions.OptionsError(f"NeuroLink can't start: {e}") from e
         prepared.runtime.started_at = prepared.runtime.clock.now()
         self._runtime = prepared.runtime
@@ -204,6 +206,7 @@ class MitmScript:
             host=options.listen_host,
             port=options.listen_port or DEFAULT_PORT,
             config=Path(options.neurolink_config) if options.neurolink_config else None,
+            env_file=Path(options.neurolink_env_file) if options.neurolink_env_file else None,
             strategy=options.neurolink_strategy or None,
             passthrough=options.neurolink_passthrough,
         )

@@ -105,5 +105,7 @@ class Runtime:
     admin_token: Secret | None = None
     """Lets the user who started the proxy reset accounts; None: nobody can."""
     started_at: float = 0.0
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The process's environment with what the env file adds: keys of other providers come from here."""
     config_path: str | None = None
     config_errors: tuple[str, ...] = ()

@@ -6,11 +6,12 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.request import getproxies, proxy_bypass
 
 from neurolink_mitm.adapters import config_file
+from neurolink_mitm.adapters.env_file import EnvFileError, read_environment
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.adapters.lazy_refresher import LazyRefresher
@@ -32,9 +33,10 @@ DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 55669
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a start was asked for. `environ` is where `${VAR}` and keys come from."""
+    """What a start was asked for. `environ` is the process's; `prepare` adds what the env file says."""
 
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
+    env_file: Path | None = None
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     config: Path | None = None
@@ -61,14 +63,19 @@ def prepare(settings: Settings) -> Prepared:
 
     Raises:
         ConfigError: with every fault.
+        EnvFileError: in one line.
         OSError: the home directory can't be made.
     """
     check_version()
     try:
         home = Home.from_environment(settings.environ)
-        warnings = list(home.create())
+        warnings = home.create()
+        environment = read_environment(settings.environ, home, settings.env_file)
+        settings = replace(settings, environ=environment.values)
         store = open_store(home, settings.environ)
         credentials = store.read()
+    except EnvFileError:
+        raise
     except (ValueError, TokenStoreError) as e:
         raise ConfigError(str(e)) from e
     path = settings.config or home.config
@@ -79,7 +86,7 @@ def prepare(settings: Settings) -> Prepared:
     def reload() -> tuple[Account, ...]:
         return _accounts(store.read(), config, settings.environ)
 
-    told = (*warnings, *credentials.warnings, *loaded.warnings)
+    told = (*warnings, *environment.warnings, *credentials.warnings, *loaded.warnings)
     config_path = str(path) if path.exists() else None
     if settings.accounts is not None:  # the sandbox's, made anew each time
         runtime = _runtime(settings, home, config, settings.accounts, config_path)
@@ -120,6 +127,7 @@ def _runtime(
         passthrough=settings.passthrough,
         admin_token=Secret(secrets.token_urlsafe(24)),
         config_path=config_path,
+        environ=settings.environ,
     )
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from neurolink_mitm.adapters.env_file import EnvFileError, read_environment
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
@@ -51,8 +52,16 @@ def home() -> Home:
         fail(str(e), USAGE)
 
 
+def environment() -> Mapping[str, str]:
+    """The process's environment and what the env file adds to it, or exit code 2."""
+    try:
+        return read_environment(os.environ, home()).values
+    except EnvFileError as e:
+        fail(str(e), USAGE)
+
+
 def store() -> TokenStore:
-    return open_store(home(), os.environ)
+    return open_store(home(), environment())
 
 
 def configuration(path: Path | None) -> Config:
@@ -61,7 +70,7 @@ def configuration(path: Path | None) -> Config:
     from neurolink_mitm.core.config import ConfigError
 
     try:
-        return load(path or home().config, os.environ, required=path is not None).config
+        return load(path or home().config, environment(), required=path is not None).config
     except ConfigError as e:
         fail("\n  ".join(("the configuration can't be used:", *e.faults)), USAGE)
 
@@ -72,7 +81,7 @@ def configuration_if_good(path: Path | None) -> Config:
     from neurolink_mitm.core.config import Config, ConfigError
 
     try:
-        return load(path or home().config, os.environ, required=path is not None).config
+        return load(path or home().config, environment(), required=path is not None).config
     except ConfigError as e:
         say("\n  ".join(("neurolink: left out, the configuration can't be used:", *e.faults)))
         return Config()
@@ -118,7 +127,8 @@ def progress(text: str) -> Iterator[None]:
 def stored_labels(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """For completion: whatever goes wrong there, the shell hears nothing of it."""
     try:
-        known = open_store(Home.from_environment(os.environ), os.environ).read().stored
+        place = Home.from_environment(os.environ)
+        known = open_store(place, read_environment(os.environ, place).values).read().stored
     except (OSError, ValueError, TokenStoreError):
         return []
     return [account.label for account in known if account.label.startswith(incomplete)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -61,7 +60,7 @@ def _rows(config: Path | None) -> list[dict[str, object]]:
     for warning in credentials.warnings:
         context.say(f"neurolink: {warning}")
     settings = context.configuration_if_good(config)
-    key = os.environ.get("ANTHROPIC_API_KEY")
+    key = context.environment().get("ANTHROPIC_API_KEY")
     pool = build_pool(
         settings, credentials.stored, credentials.legacy, Secret(key) if key else None
     )

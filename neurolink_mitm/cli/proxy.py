@@ -48,6 +48,11 @@ def command() -> None:
     type=click.Path(path_type=Path),
     help="Configuration file (default: proxy-config.yaml in NEUROLINK_HOME).",
 )
+@click.option(
+    "--env-file",
+    type=click.Path(path_type=Path),
+    help="File of keys, as NAME=value (default: NEUROLINK_ENV_FILE, else .env in NEUROLINK_HOME).",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say only what goes wrong.")
 @click.option("-d", "--debug", is_flag=True, help="Say what mitmproxy does, too.")
 @click.option(

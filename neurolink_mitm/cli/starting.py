@@ -42,6 +42,7 @@ class Asked:
     host: str
     strategy: str | None
     config: Path | None
+    env_file: Path | None
     quiet: bool
     debug: bool
     passthrough: bool
@@ -58,6 +59,7 @@ def start(asked: Asked) -> None:
         host=asked.host,
         port=asked.port,
         config=asked.config,
+        env_file=asked.env_file,
         strategy=asked.strategy,
         passthrough=asked.passthrough,
         inspect=asked.inspect,

@@ -287,3 +287,33 @@ def test_passthrough_needs_no_account() -> None:
 def test_the_page_is_named() -> None:
     url = "http://127.0.0.1:8081/?token=abc"
     assert f"\nWatch it in a browser: {url}\n" in greeting(web_url=url)
+
+
+def test_keys_come_from_the_env_file(
+    shell: Shell, pool: Path, upstream: SandboxServer, client: httpx.Client
+) -> None:
+    keys = "".join(f"{name}={shell.variables.pop(name)}\n" for name in ("KEY_a", "KEY_b"))
+    file = shell.write("keys.env", keys)
+    proxy, url = shell.serve("--env-file", str(file))
+    assert client.post(f"{url}/v1/messages", json=MESSAGE).status_code == 200
+    assert upstream.requests[-1].header("x-api-key") == "sk-ant-test-a"
+    assert "sk-ant-test" not in proxy.said + proxy.complained
+
+
+@pytest.mark.parametrize("way", ["option", "variable"])
+def test_an_env_file_that_is_not_there_is_named(shell: Shell, way: str) -> None:
+    arguments = ["--env-file", "not-there.env"] if way == "option" else []
+    if way == "variable":
+        shell.variables["NEUROLINK_ENV_FILE"] = "not-there.env"
+    ended = shell.run("proxy", "start", "--sandbox", "--port", "0", *arguments)
+    assert ended.process.returncode == 2
+    assert "not-there.env: no such file" in one_line(ended)
+
+
+def test_other_commands_read_the_env_file_too(shell: Shell, pool: Path) -> None:
+    shell.write(
+        ".env", "".join(f"{name}={shell.variables.pop(name)}\n" for name in ("KEY_a", "KEY_b"))
+    )
+    listed = shell.run("auth", "list")
+    assert (listed.process.returncode, listed.complained) == (0, "")
+    assert [line.split()[0] for line in listed.said.splitlines()] == ["account", "a", "b"]
