@@ -77,9 +77,7 @@ class Lifecycle:
         self.master: Master | None = None
         self.failure: masters.NotListeningError | None = None
         self._prepared = prepared
-        self._upkeep = (
-            Upkeep(prepared.runtime, prepared.home, prepared.reload) if prepared.reload else None
-        )
+        self._upkeep = Upkeep(prepared.runtime, prepared.sources) if prepared.sources else None
         self._on_ready = on_ready
         self._state = StateFile(prepared.home.state)
 
@@ -94,6 +92,7 @@ class Lifecycle:
             return
         runtime.started_at = runtime.clock.now()
         self._state.claim(_state(runtime))
+        runtime.on_config.append(lambda _: self._state.claim(_state(runtime)))
         if self._upkeep:
             self._upkeep.start()
         self._on_ready(masters.web_url(self.master))
@@ -159,8 +158,8 @@ class MitmScript:
             raise exceptions.OptionsError(f"NeuroLink can't start: {e}") from e
         prepared.runtime.started_at = prepared.runtime.clock.now()
         self._runtime = prepared.runtime
-        if prepared.reload:
-            self._upkeep = Upkeep(prepared.runtime, prepared.home, prepared.reload)
+        if prepared.sources:
+            self._upkeep = Upkeep(prepared.runtime, prepared.sources)
         for addon in (DataPlane(), *self._stack(prepared.runtime)):
             ctx.master.addons.register(addon)
             self.addons.append(addon)

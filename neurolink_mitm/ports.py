@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -109,3 +109,7 @@ class Runtime:
     """The process's environment with what the env file adds: keys of other providers come from here."""
     config_path: str | None = None
     config_errors: tuple[str, ...] = ()
+    config_loaded_at: float = 0.0
+    """The last time that all was good; 0: at the start."""
+    on_config: list[Callable[[Config], object]] = field(default_factory=list)
+    """Called with the new configuration, on the event loop, when it or `environ` has been replaced by another."""

@@ -5,26 +5,23 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.request import getproxies, proxy_bypass
 
-from neurolink_mitm.adapters import config_file
-from neurolink_mitm.adapters.env_file import EnvFileError, read_environment
+from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.adapters.lazy_refresher import LazyRefresher
 from neurolink_mitm.adapters.pool_memory import NoMemory, PoolMemory, read_cooldowns, read_quotas
+from neurolink_mitm.adapters.sources import Inputs, Named, Sources
 from neurolink_mitm.adapters.system import SystemChance, SystemClock
-from neurolink_mitm.adapters.token_store import Credentials, TokenStoreError, open_store
+from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.core.access import is_loopback
-from neurolink_mitm.core.accounts import Account, build_pool, unused_settings
+from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config import Config, ConfigError
 from neurolink_mitm.core.pool import Pool
-from neurolink_mitm.core.rotation import STRATEGIES
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.core.target import Target
 from neurolink_mitm.mitm.compat import check_version
 from neurolink_mitm.ports import Runtime
 
@@ -54,8 +51,8 @@ class Prepared:
     runtime: Runtime
     home: Home
     warnings: tuple[str, ...]
-    reload: Callable[[], Sequence[Account]] | None
-    """Reads the accounts anew; None where they don't come from files."""
+    sources: Sources | None
+    """The files it comes from, to be watched; None in tests."""
 
 
 def prepare(settings: Settings) -> Prepared:
@@ -70,46 +67,42 @@ def prepare(settings: Settings) -> Prepared:
     try:
         home = Home.from_environment(settings.environ)
         warnings = home.create()
-        environment = read_environment(settings.environ, home, settings.env_file)
-        settings = replace(settings, environ=environment.values)
         store = open_store(home, settings.environ)
-        credentials = store.read()
-    except EnvFileError:
+        sources = Sources(_named(settings), home, store)
+        inputs = sources.read()
+        _check_exposure(settings.host, inputs.config)
+    except (ConfigError, EnvFileError):
         raise
     except (ValueError, TokenStoreError) as e:
         raise ConfigError(str(e)) from e
-    path = settings.config or home.config
-    loaded = config_file.load(path, settings.environ, required=settings.config is not None)
-    config = loaded.config
-    _check_exposure(settings.host, config)
-
-    def reload() -> tuple[Account, ...]:
-        return _accounts(store.read(), config, settings.environ)
-
-    told = (*warnings, *environment.warnings, *credentials.warnings, *loaded.warnings)
-    config_path = str(path) if path.exists() else None
+    runtime = _runtime(settings, home, inputs)
+    told = (*warnings, *inputs.warnings)
     if settings.accounts is not None:  # the sandbox's, made anew each time
-        runtime = _runtime(settings, home, config, settings.accounts, config_path)
-        return Prepared(runtime, home, told, None)
-    accounts = _accounts(credentials, config, settings.environ)
-    runtime = _runtime(settings, home, config, accounts, config_path)
+        return Prepared(runtime, home, told, sources)
+    refresher = LazyRefresher(store, inputs.config.oauth)
     runtime.memory = PoolMemory(home.cooldowns, home.quotas)
-    runtime.refresher = LazyRefresher(store, config.oauth)
+    runtime.refresher = refresher
+    runtime.on_config.append(lambda config: refresher.configure(config.oauth))
     runtime.pool.restore(read_cooldowns(home.cooldowns), read_quotas(home.quotas))
-    return Prepared(runtime, home, (*told, *unused_settings(config, accounts)), reload)
+    return Prepared(runtime, home, told, sources)
 
 
-def _runtime(
-    settings: Settings,
-    home: Home,
-    config: Config,
-    accounts: Sequence[Account],
-    config_path: str | None,
-) -> Runtime:
+def _named(settings: Settings) -> Named:
+    return Named(
+        environ=settings.environ,
+        env_file=settings.env_file,
+        config=settings.config,
+        strategy=settings.strategy,
+        accounts=settings.accounts,
+    )
+
+
+def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
     """One that remembers nothing and renews no token."""
+    config = inputs.config
     pool = Pool(
-        accounts,
-        _strategy(settings, config),
+        inputs.accounts,
+        inputs.strategy,
         affinity=config.routing.session_affinity,
         primary=config.routing.primary_account,
     )
@@ -126,36 +119,9 @@ def _runtime(
         pid=os.getpid(),
         passthrough=settings.passthrough,
         admin_token=Secret(secrets.token_urlsafe(24)),
-        config_path=config_path,
-        environ=settings.environ,
+        config_path=inputs.config_path,
+        environ=inputs.environ,
     )
-
-
-def _accounts(
-    credentials: Credentials, config: Config, environ: Mapping[str, str]
-) -> tuple[Account, ...]:
-    key = environ.get("ANTHROPIC_API_KEY")
-    pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
-    return tuple(map(through_proxy, pool))
-
-
-def through_proxy(account: Account) -> Account:
-    """With the environment's proxy, unless the account has one of its own, or `direct`, or is on this machine."""
-    target = Target.parse(account.base_url)
-    if account.proxy_url or is_loopback(target.host):
-        return account
-    proxies = getproxies()
-    if proxy_bypass(target.host):
-        return account
-    return replace(account, proxy_url=proxies.get(target.scheme))
-
-
-def _strategy(settings: Settings, config: Config) -> str:
-    strategy = settings.strategy or config.routing.strategy
-    if strategy not in STRATEGIES:
-        known = ", ".join(STRATEGIES)
-        raise ConfigError(f"routing.strategy: {strategy} is not there yet; choose {known}")
-    return strategy
 
 
 def _check_exposure(host: str, config: Config) -> None:

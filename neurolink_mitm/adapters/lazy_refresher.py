@@ -19,6 +19,7 @@ class LazyRefresher:
         self._store = store
         self._settings = settings
         self._made: asyncio.Task[Refresher] | None = None
+        self._retired: list[asyncio.Task[Refresher]] = []
 
     async def fresh(self, account: Account, *, force: bool = False) -> Refreshed:
         if self._made is None:
@@ -26,10 +27,20 @@ class LazyRefresher:
         refresher = await asyncio.shield(self._made)
         return await refresher.fresh(account, force=force)
 
+    def configure(self, settings: OAuth) -> None:
+        """Use these from the next refresh on; those that run end as they began."""
+        if settings == self._settings:
+            return
+        self._settings = settings
+        if self._made is not None:
+            self._retired.append(self._made)
+            self._made = None
+
     async def close(self) -> None:
         """Let running refreshes end, and write what is not written yet."""
-        if self._made is not None:
-            await (await self._made).close()
+        for made in (*self._retired, self._made):
+            if made is not None:
+                await (await made).close()
 
     def _make(self) -> Refresher:
         from neurolink_mitm.adapters.oauth_client import OAuthClient

@@ -61,7 +61,7 @@ def environment() -> Mapping[str, str]:
 
 
 def store() -> TokenStore:
-    return open_store(home(), environment())
+    return open_store(home(), os.environ)
 
 
 def configuration(path: Path | None) -> Config:
@@ -127,8 +127,7 @@ def progress(text: str) -> Iterator[None]:
 def stored_labels(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """For completion: whatever goes wrong there, the shell hears nothing of it."""
     try:
-        place = Home.from_environment(os.environ)
-        known = open_store(place, read_environment(os.environ, place).values).read().stored
+        known = open_store(Home.from_environment(os.environ), os.environ).read().stored
     except (OSError, ValueError, TokenStoreError):
         return []
     return [account.label for account in known if account.label.startswith(incomplete)]

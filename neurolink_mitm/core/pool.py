@@ -122,6 +122,15 @@ class Pool:
                 self._affinity.forget(key)
         self.accounts, self.others = tuple(accounts), others
 
+    def configure(self, strategy: str, *, affinity: bool, primary: str | None) -> None:
+        """Choose by other rules from now on; what is known of accounts and sessions stays."""
+        if strategy != self.strategy:
+            self.strategy = strategy
+            self._choose = rotation.STRATEGIES[strategy]()
+        if affinity != (self._affinity is not None):
+            self._affinity = Affinity() if affinity else None
+        self._primary = primary
+
     def newest(self, account: Account) -> Account:
         """The account as it is now: its token may have been renewed since it was chosen."""
         return next((known for known in self.everyone if known.key == account.key), account)

@@ -47,6 +47,8 @@ class Running(Protocol):
     @property
     def config_path(self) -> str | None: ...
     @property
+    def config_loaded_at(self) -> float: ...
+    @property
     def config_errors(self) -> Sequence[str]: ...
 
 
@@ -80,7 +82,7 @@ def report(running: Running, now: float) -> dict[str, object]:
         "translator": None,
         "config": {
             "path": running.config_path,
-            "loadedAt": iso(running.started_at),
+            "loadedAt": iso(running.config_loaded_at or running.started_at),
             "errors": list(running.config_errors),
         },
     }

@@ -412,6 +412,45 @@ def test_changes_of_cooldowns_are_counted() -> None:
     assert counts == [0, 1, 1, 2, 2, 3]
 
 
+# --- Another configuration
+
+
+def test_another_strategy_chooses_and_what_is_known_stays() -> None:
+    pool = make_pool("ab")
+    fail(pool, A)
+    pool.succeeded(B, in_session(), sent_at=NOW, now=NOW)
+    pool.configure("round-robin", affinity=True, primary=None)
+    assert pool.strategy == "round-robin"
+    assert pool.standing(A).cooldowns
+    assert pool.choose(in_session(), NOW).rule == "session affinity"
+    later = NOW + 60
+    assert [taken(pool, ANY, later) for _ in range(4)] == ["a", "b", "a", "b"]
+
+
+def test_the_same_strategy_goes_on_where_it_was() -> None:
+    pool = make_pool("ab", "round-robin")
+    assert taken(pool) == "a"
+    pool.configure("round-robin", affinity=True, primary=None)
+    assert taken(pool) == "b"
+
+
+def test_affinity_can_be_switched_off_and_on() -> None:
+    pool = make_pool("ab")
+    pool.succeeded(B, in_session(), sent_at=NOW, now=NOW)
+    assert taken(pool, in_session()) == "b"
+    pool.configure("fill-first", affinity=False, primary=None)
+    assert taken(pool, in_session()) == "a"
+    pool.configure("fill-first", affinity=True, primary=None)
+    pool.succeeded(B, in_session(), sent_at=NOW, now=NOW)
+    assert taken(pool, in_session()) == "b"
+
+
+def test_another_account_can_be_primary() -> None:
+    pool = make_pool("ab", "quota-aware", primary="a")
+    pool.configure("quota-aware", affinity=True, primary="b")
+    assert taken(pool) == "b"
+
+
 # --- Across restarts
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.lazy_refresher import LazyRefresher
+from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.adapters.token_store import TokenStore
 from neurolink_mitm.adapters.upkeep import Upkeep
 from neurolink_mitm.core.accounts import Account, build_pool
@@ -96,15 +98,22 @@ def proxy_on(
         runtime.refresher = LazyRefresher(store, config.oauth)
 
     def addons(runtime: Runtime) -> list[object]:
-        return [*stack(runtime), *([_Upkept(runtime, home, accounts)] if watch else [])]
+        source = _Source((home.tokens,), lambda: Inputs(config, "fill-first", accounts()))
+        return [*stack(runtime), *([_Upkept(runtime, source)] if watch else [])]
 
     with Proxy(accounts(), config, change=with_refresher, addons=addons) as proxy:
         yield Running(proxy, upstream)
 
 
+@dataclass(frozen=True)
+class _Source:
+    paths: tuple[Path, ...]
+    read_again: Callable[[], Inputs]
+
+
 class _Upkept:
-    def __init__(self, runtime: Runtime, home: Home, reload: Callable[[], Any]) -> None:
-        self._upkeep = Upkeep(runtime, home, reload)
+    def __init__(self, runtime: Runtime, source: _Source) -> None:
+        self._upkeep = Upkeep(runtime, source)
 
     def running(self) -> None:
         self._upkeep.start()

@@ -1,0 +1,96 @@
+"""Changed files take effect in the running proxy, or are reported and change nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from neurolink_mitm.adapters.file_watch import FileWatch
+from neurolink_mitm.adapters.sources import Inputs
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.config_diff import changed_variables, differences
+from neurolink_mitm.ports import Runtime
+
+logger = logging.getLogger("neurolink.config")
+
+
+class Source(Protocol):
+    """What is watched, and how it is read anew; that may take its time and raise."""
+
+    @property
+    def paths(self) -> Sequence[Path]: ...
+
+    def read_again(self) -> Inputs: ...
+
+
+class Reloader:
+    """Made before the proxy serves, so that no change is missed; runs until it is cancelled."""
+
+    def __init__(self, runtime: Runtime, source: Source) -> None:
+        self._runtime = runtime
+        self._source = source
+        self._watch = FileWatch(source.paths)
+
+    async def run(self) -> None:
+        async for _ in self._watch.changes():
+            await self.reload()
+
+    async def reload(self) -> None:
+        """What can't be read leaves everything as it is."""
+        try:
+            inputs = await asyncio.to_thread(self._source.read_again)
+        except Exception as e:
+            self._report((str(e),))
+            return
+        adopt(self._runtime, inputs)
+        self._report(inputs.faults)
+        if not inputs.faults:
+            self._runtime.config_loaded_at = self._runtime.clock.now()
+
+    def _report(self, faults: tuple[str, ...]) -> None:
+        if faults != self._runtime.config_errors:
+            for fault in faults:
+                logger.error("not taken over, all stays as it was: %s", fault)
+        self._runtime.config_errors = faults
+
+
+def adopt(runtime: Runtime, inputs: Inputs) -> None:
+    """From the next request on. What is on its way ends as it began."""
+    config_before, environ_before = runtime.config, runtime.environ
+    accounts_before = runtime.pool.accounts
+    runtime.config, runtime.environ = inputs.config, inputs.environ
+    runtime.config_path = inputs.config_path or runtime.config_path
+    routing = inputs.config.routing
+    runtime.pool.configure(
+        inputs.strategy, affinity=routing.session_affinity, primary=routing.primary_account
+    )
+    runtime.pool.update(inputs.accounts)
+
+    changed = differences(config_before, inputs.config)
+    variables = changed_variables(environ_before, inputs.environ)
+    for line in changed:
+        logger.info("configuration: %s", line)
+    if variables:
+        logger.info("changed in the env file: %s", ", ".join(variables))
+    if _logins(accounts_before) != _logins(inputs.accounts):
+        counts = len(inputs.accounts), len(accounts_before)
+        logger.info("logins have changed: %d accounts, %d before", *counts)
+    if changed or variables:
+        for warning in inputs.warnings:
+            logger.warning("%s", warning)
+        _tell(runtime)
+
+
+def _logins(accounts: Sequence[Account]) -> list[tuple[object, ...]]:
+    return [(account.key, account.secret, account.disabled) for account in accounts]
+
+
+def _tell(runtime: Runtime) -> None:
+    for callback in runtime.on_config:
+        try:
+            callback(runtime.config)
+        except Exception:
+            logger.exception("a change of the configuration is not taken over everywhere")

@@ -1,0 +1,159 @@
+"""The files that a running proxy is made from: configuration, keys, logins. Read at the start and on every change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.request import getproxies, proxy_bypass
+
+from neurolink_mitm.adapters import config_file
+from neurolink_mitm.adapters.env_file import (
+    EnvFileError,
+    Environment,
+    chosen,
+    read_environment,
+)
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.token_store import Credentials, TokenStore
+from neurolink_mitm.core.access import is_loopback
+from neurolink_mitm.core.accounts import Account, build_pool, unused_settings
+from neurolink_mitm.core.config import Config, ConfigError, Loaded
+from neurolink_mitm.core.rotation import STRATEGIES
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the files say at one moment."""
+
+    config: Config
+    strategy: str
+    accounts: tuple[Account, ...]
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    config_path: str | None = None
+    warnings: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    """Why configuration and environment are older than their files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What the command line says of the files, and in place of them."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    env_file: Path | None = None
+    config: Path | None = None
+    strategy: str | None = None
+    accounts: tuple[Account, ...] | None = None
+    """Serve these, whatever is stored or configured."""
+
+
+class Sources:
+    """Reads them whole, or says all that is wrong with them. Blocks for as long as the disk does."""
+
+    def __init__(self, named: Named, home: Home, store: TokenStore) -> None:
+        self._named = named
+        self._home = home
+        self._store = store
+        self._config = (named.config or home.config).expanduser().absolute()
+        self._env_file = chosen(named.environ, home, named.env_file)[0]
+        self._last: tuple[Loaded, Environment, Inputs] | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """What is worth reading anew when it changes."""
+        logins = (self._home.tokens, self._home.legacy_credentials)
+        return (self._config, self._env_file, *logins)
+
+    def read(self) -> Inputs:
+        """Raises `ConfigError` with every fault, `EnvFileError`, `TokenStoreError`."""
+        environment = self._environment()
+        credentials = self._store.read()
+        loaded = self._loaded(environment.values)
+        inputs = self._inputs(loaded, environment, credentials)
+        self._last = loaded, environment, inputs
+        return inputs
+
+    def read_again(self) -> Inputs:
+        """Where configuration or environment have become bad, the last good ones with the logins of now, and why.
+
+        Raises `TokenStoreError`.
+        """
+        assert self._last is not None
+        try:
+            return self.read()
+        except (ConfigError, EnvFileError) as e:
+            faults = e.faults if isinstance(e, ConfigError) else (str(e),)
+        loaded, environment, _ = self._last
+        return replace(self._inputs(loaded, environment, self._store.read()), faults=faults)
+
+    def _environment(self) -> Environment:
+        if self._last and _is_pipe(self._env_file):
+            return self._last[1]
+        return read_environment(self._named.environ, self._home, self._named.env_file)
+
+    def _loaded(self, environ: Mapping[str, str]) -> Loaded:
+        """At a reload, a file that is gone or empty is about to be written rather than meant to say nothing."""
+        required = self._named.config is not None
+        if self._last:
+            if _is_pipe(self._config):
+                return self._last[0]
+            required |= self._last[2].config_path is not None
+            if required and _size(self._config) == 0:
+                raise ConfigError(f"{self._config}: is empty")
+        return config_file.load(self._config, environ, required=required)
+
+    def _inputs(self, loaded: Loaded, environment: Environment, credentials: Credentials) -> Inputs:
+        config, environ, accounts = loaded.config, environment.values, self._named.accounts
+        unused: tuple[str, ...] = ()
+        if accounts is None:
+            accounts = _accounts(credentials, config, environ)
+            unused = unused_settings(config, accounts)
+        return Inputs(
+            config=config,
+            strategy=_strategy(self._named.strategy or config.routing.strategy),
+            accounts=accounts,
+            environ=environ,
+            config_path=str(self._config) if self._config.exists() else None,
+            warnings=(*environment.warnings, *credentials.warnings, *loaded.warnings, *unused),
+        )
+
+
+def _is_pipe(path: Path) -> bool:
+    """As of `--env-file <(…)`: what was read from there can't be read again."""
+    return path.exists() and not path.is_file()
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _strategy(strategy: str) -> str:
+    if strategy not in STRATEGIES:
+        known = ", ".join(STRATEGIES)
+        raise ConfigError(f"routing.strategy: {strategy} is not there yet; choose {known}")
+    return strategy
+
+
+def _accounts(
+    credentials: Credentials, config: Config, environ: Mapping[str, str]
+) -> tuple[Account, ...]:
+    key = environ.get("ANTHROPIC_API_KEY")
+    pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
+    return tuple(map(through_proxy, pool))
+
+
+def through_proxy(account: Account) -> Account:
+    """With the environment's proxy, unless the account has one of its own, or `direct`, or is on this machine."""
+    target = Target.parse(account.base_url)
+    if account.proxy_url or is_loopback(target.host):
+        return account
+    proxies = getproxies()
+    if proxy_bypass(target.host):
+        return account
+    return replace(account, proxy_url=proxies.get(target.scheme))

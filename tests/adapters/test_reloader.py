@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from neurolink_mitm.adapters.reloader import Reloader, adopt
+from neurolink_mitm.adapters.sources import Inputs
+from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.config_values import Routing, Timeouts
+from neurolink_mitm.core.pool import Demand, Pool
+from neurolink_mitm.ports import Runtime
+from tests.fakes import NOW, make_account, make_runtime
+
+A = make_account("a")
+NEW = Config(timeouts=Timeouts(idle=5), routing=Routing(strategy="round-robin"))
+INPUTS = Inputs(NEW, "round-robin", (A,))
+
+
+@dataclass
+class FakeSource:
+    """Reads what it was told, or raises it."""
+
+    inputs: Inputs | Exception
+    paths: tuple[Path, ...] = ()
+
+    def read_again(self) -> Inputs:
+        if isinstance(self.inputs, Exception):
+            raise self.inputs
+        return self.inputs
+
+
+@pytest.fixture(autouse=True)
+def _log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "neurolink")
+
+
+@pytest.fixture
+def runtime() -> Runtime:
+    return make_runtime(A, environ={"KEY": "one"})
+
+
+async def test_a_good_change_is_taken_over(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime.clock.advance(60)  # type: ignore[attr-defined]  # it is a fake
+    await Reloader(runtime, FakeSource(replace(INPUTS, environ={"KEY": "two"}))).reload()
+    assert (runtime.config, runtime.pool.strategy) == (NEW, "round-robin")
+    assert runtime.environ == {"KEY": "two"}
+    assert (runtime.config_errors, runtime.config_loaded_at) == ((), NOW + 60)
+    assert caplog.messages == [
+        'configuration: routing.strategy: "fill-first" -> "round-robin"',
+        "configuration: timeouts.idle: 300 -> 5",
+        "changed in the env file: KEY",
+    ]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Inputs(Config(), "fill-first", (A,), {"KEY": "one"}, faults=("timeouts.idle: odd",)),
+        ValueError("timeouts.idle: odd"),
+    ],
+    ids=["fault", "exception"],
+)
+async def test_a_bad_one_is_reported_once(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture, bad: Inputs | Exception
+) -> None:
+    reloader = Reloader(runtime, FakeSource(bad))
+    await reloader.reload()
+    await reloader.reload()
+    assert runtime.config == Config()
+    assert runtime.config_errors == ("timeouts.idle: odd",)
+    assert runtime.config_loaded_at == 0
+    assert caplog.messages == ["not taken over, all stays as it was: timeouts.idle: odd"]
+
+
+async def test_a_good_one_takes_the_errors_away(runtime: Runtime) -> None:
+    source = FakeSource(ValueError("odd"))
+    reloader = Reloader(runtime, source)
+    await reloader.reload()
+    source.inputs = INPUTS
+    await reloader.reload()
+    assert runtime.config_errors == ()
+
+
+def test_nothing_new_is_not_told(runtime: Runtime, caplog: pytest.LogCaptureFixture) -> None:
+    told: list[Config] = []
+    runtime.on_config.append(told.append)
+    adopt(runtime, Inputs(Config(), "fill-first", (A,), {"KEY": "one"}, warnings=("open",)))
+    assert (told, caplog.messages) == ([], [])
+
+
+def test_changed_logins_are_told_without_the_configuration(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    adopt(runtime, Inputs(Config(), "fill-first", (A, make_account("b")), {"KEY": "one"}))
+    assert caplog.messages == ["logins have changed: 2 accounts, 1 before"]
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [replace(INPUTS, environ={"KEY": "one"}), Inputs(Config(), "fill-first", (A,), {})],
+    ids=["configuration", "environment"],
+)
+def test_who_wants_to_hear_of_it_does(runtime: Runtime, inputs: Inputs) -> None:
+    told: list[Config] = []
+
+    def broken(config: Config) -> None:
+        raise RuntimeError("broken")
+
+    runtime.on_config += [broken, told.append]
+    adopt(runtime, inputs)
+    assert told == [inputs.config]
+
+
+def test_cooldowns_stay(runtime: Runtime) -> None:
+    standing = runtime.pool.standing(A.key)
+    adopt(runtime, INPUTS)
+    assert runtime.pool.standing(A.key) is standing
+
+
+def test_warnings_are_told_when_something_changed(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    adopt(runtime, replace(INPUTS, environ={"KEY": "one"}, warnings=("it is open",)))
+    assert caplog.messages[-1] == "it is open"
+
+
+def test_the_sessions_rules_are_taken_over() -> None:
+    runtime = make_runtime(pool=Pool([A, make_account("b")], "quota-aware"))
+    config = Config(routing=Routing(strategy="quota-aware", primary_account="b"))
+    adopt(runtime, Inputs(config, "quota-aware", runtime.pool.accounts))
+    taken = runtime.pool.choose(Demand(), NOW).account
+    assert taken is not None
+    assert taken.label == "b"

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neurolink_mitm.adapters.env_file import EnvFileError
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.sources import Named, Sources
+from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
+from neurolink_mitm.core.config import ConfigError
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.stored import StoredAccount
+from tests.fakes import make_account
+
+GOOD = "timeouts: {idle: 5}\naccounts: {anthropic: [{name: a, apiKey: '${KEY}'}]}\n"
+BETTER = GOOD.replace("5", "6")
+BAD = "timeouts: {idle: soon}\n"
+ENVIRON = {"KEY": "sk-ant-test-a"}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "state")
+    home.create()
+    home.config.write_text(GOOD)
+    return home
+
+
+def sources(home: Home, **named: Any) -> Sources:
+    return Sources(Named(**{"environ": ENVIRON, **named}), home, TokenStore(home))
+
+
+def test_what_the_files_say(place: Home) -> None:
+    read = sources(place).read()
+    assert (read.config.timeouts.idle, read.strategy) == (5, "fill-first")
+    assert [account.label for account in read.accounts] == ["a"]
+    assert read.config_path == str(place.config)
+    assert (read.warnings, read.faults) == ((), ())
+
+
+def test_what_changes_is_watched(place: Home, tmp_path: Path) -> None:
+    elsewhere, keys = tmp_path / "elsewhere.yaml", tmp_path / "keys"
+    watched = sources(place, config=elsewhere, env_file=keys).paths
+    assert set(watched) == {elsewhere, keys, place.tokens, place.legacy_credentials}
+
+
+def test_a_good_change(place: Home) -> None:
+    files = sources(place)
+    files.read()
+    place.config.write_text(BETTER)
+    assert files.read_again().config.timeouts.idle == 6
+
+
+def break_config(home: Home) -> None:
+    home.config.write_text(BAD)
+
+
+def break_env_file(home: Home) -> None:
+    home.env.write_text("no line of such a file\n")
+
+
+def break_strategy(home: Home) -> None:
+    home.config.write_text("routing: {strategy: nonsense}\n")
+
+
+def remove_config(home: Home) -> None:
+    home.config.unlink()
+
+
+def empty_config(home: Home) -> None:
+    home.config.write_text("")
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (break_config, "timeouts.idle: must be a number"),
+        (break_env_file, ".env: line 1 is not NAME=value"),
+        (break_strategy, "routing.strategy: must be one of"),
+        (remove_config, "proxy-config.yaml: no such file"),
+        (empty_config, "proxy-config.yaml: is empty"),
+    ],
+)
+def test_a_bad_change_leaves_what_was_good(
+    place: Home, change: Callable[[Home], None], fault: str
+) -> None:
+    files = sources(place)
+    before = files.read()
+    change(place)
+    after = files.read_again()
+    assert fault in after.faults[0]
+    assert (after.config, after.accounts) == (before.config, before.accounts)
+
+
+def test_logins_are_picked_up_beside_a_bad_configuration(place: Home) -> None:
+    files = sources(place)
+    files.read()
+    break_config(place)
+    TokenStore(place).save(StoredAccount("new", Secret("sk-ant-test-new")))
+    after = files.read_again()
+    assert after.faults
+    assert [account.label for account in after.accounts] == ["new", "a"]
+
+
+def test_a_repaired_one_takes_effect(place: Home) -> None:
+    files = sources(place)
+    files.read()
+    break_config(place)
+    files.read_again()
+    place.config.write_text(BETTER)
+    after = files.read_again()
+    assert (after.faults, after.config.timeouts.idle) == ((), 6)
+
+
+def test_a_configuration_that_was_never_there_may_come(place: Home) -> None:
+    place.config.unlink()
+    files = sources(place)
+    assert files.read().config_path is None
+    place.config.write_text(GOOD)
+    assert files.read_again().config_path == str(place.config)
+
+
+def test_broken_logins_change_nothing_at_all(place: Home) -> None:
+    files = sources(place)
+    files.read()
+    place.tokens.write_text("{")
+    with pytest.raises(TokenStoreError):
+        files.read_again()
+
+
+@pytest.mark.parametrize(("text", "error"), [(BAD, ConfigError), (None, ConfigError)])
+def test_at_the_start_a_bad_one_is_refused(
+    place: Home, text: str | None, error: type[Exception]
+) -> None:
+    asked = place.root / "asked.yaml"
+    if text is not None:
+        asked.write_text(text)
+    with pytest.raises(error):
+        sources(place, config=asked).read()
+
+
+def test_at_the_start_a_missing_env_file_is_refused(place: Home) -> None:
+    with pytest.raises(EnvFileError):
+        sources(place, env_file=place.root / "keys").read()
+
+
+def test_keys_come_from_the_env_file(place: Home) -> None:
+    place.env.write_text("KEY=sk-ant-test-of-the-file\n")
+    [account] = sources(place, environ={}).read().accounts
+    assert account.secret == Secret("sk-ant-test-of-the-file")
+
+
+def test_a_key_that_changes_in_the_env_file(place: Home) -> None:
+    place.env.write_text("KEY=sk-ant-test-one\n")
+    files = sources(place, environ={})
+    files.read()
+    place.env.write_text("KEY=sk-ant-test-other\n")
+    [account] = files.read_again().accounts
+    assert account.secret == Secret("sk-ant-test-other")
+
+
+@pytest.mark.parametrize("which", ["config", "env_file"])
+def test_what_was_read_from_a_pipe_stays(place: Home, tmp_path: Path, which: str) -> None:
+    """As of `--env-file <(…)`: there is nothing to be read a second time, or it would wait for ever."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = GOOD if which == "config" else "KEY=sk-ant-test-a\n"
+    writer = threading.Thread(target=pipe.write_text, args=(text,))
+    writer.start()
+    files = sources(place, **{which: pipe})
+    before = files.read()
+    writer.join()
+    after = files.read_again()
+    assert (after.config, after.accounts) == (before.config, before.accounts)
+
+
+def test_the_command_lines_strategy_goes_before_the_files(place: Home) -> None:
+    place.config.write_text("routing: {strategy: fill-first}\n")
+    assert sources(place, strategy="round-robin").read().strategy == "round-robin"
+
+
+def test_accounts_of_the_sandbox_are_not_those_of_files(place: Home) -> None:
+    alpha = make_account("alpha")
+    assert sources(place, accounts=(alpha,)).read().accounts == (alpha,)
+
+
+def test_no_secret_is_shown(place: Home) -> None:
+    assert "sk-ant-test" not in repr(sources(place).read())
