@@ -35,8 +35,17 @@ def load(path: Path, env: Mapping[str, str], *, required: bool = True) -> Loaded
         return parse(None, env)
     except OSError as e:
         raise ConfigError(f"{path}: can't be read: {e.strerror}") from e
+    return parse(_checked(path, data), env)
+
+
+def read_document(path: Path) -> object:
+    """What stands in a file, before `${VAR}` is resolved. Raises `ConfigError`, `OSError`."""
+    return _checked(path, _content(path))
+
+
+def _checked(path: Path, data: bytes) -> object:
     try:
-        return parse(_document(data, path.suffix), env)
+        return _document(data, path.suffix)
     except _Unreadable as e:
         raise ConfigError(*(f"{path}: {line}" for line in e.lines)) from e.__cause__
 

@@ -19,6 +19,7 @@ from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.core.access import is_loopback
 from neurolink_mitm.core.accounts import Account, build_pool, unused_settings
 from neurolink_mitm.core.config import Config, ConfigError, Loaded
+from neurolink_mitm.core.config_faults import shown
 from neurolink_mitm.core.rotation import STRATEGIES
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.target import Target
@@ -110,7 +111,10 @@ class Sources:
         unused: tuple[str, ...] = ()
         if accounts is None:
             accounts = _accounts(credentials, config, environ)
-            unused = unused_settings(config, accounts)
+            unused = tuple(
+                f"accounts.anthropic: {shown(name)} has no apiKey, and no login of that name is stored"
+                for name in unused_settings(config, accounts)
+            )
         return Inputs(
             config=config,
             strategy=_strategy(self._named.strategy or config.routing.strategy),

@@ -13,6 +13,7 @@ from neurolink_mitm import __version__
 
 GROUPS = {
     "auth": "Log in to accounts and look after them.",
+    "config": "Look at the configuration, check and edit it.",
     "proxy": "Run the proxy and look after it.",
     "sandbox": "An Anthropic look-alike on loopback.",
 }

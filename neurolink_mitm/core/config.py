@@ -103,14 +103,15 @@ def parse(document: object, env: Mapping[str, str]) -> Loaded:
 
 
 @cache
-def _file_type() -> TypeAdapter[ConfigFile]:
+def file_type() -> TypeAdapter[ConfigFile]:
+    """Checks a document, and knows its schema."""
     # built on first use: it takes longer than importing this module's own code
     return TypeAdapter(ConfigFile)
 
 
 def _checked(resolved: object, document: object) -> tuple[ConfigFile | None, list[Fault]]:
     try:
-        return _file_type().validate_python(resolved), []
+        return file_type().validate_python(resolved), []
     except ValidationError as e:
         return None, [explain(error, ConfigFile, document) for error in e.errors()]
 

@@ -75,13 +75,13 @@ def shown(value: object) -> str:
 
 
 def _shown_text(text: str) -> str:
-    bare = _without_credentials(text)
+    bare = without_credentials(text)
     if looks_secret(bare):
         return f"a text of {len(text)} characters"
     return json.dumps(bare, ensure_ascii=False)
 
 
-def _without_credentials(text: str) -> str:
+def without_credentials(text: str) -> str:
     """A URL without user, password and query: both may hold keys."""
     head, at, tail = text.rpartition("@")
     if at:

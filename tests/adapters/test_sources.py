@@ -191,3 +191,11 @@ def test_accounts_of_the_sandbox_are_not_those_of_files(place: Home) -> None:
 
 def test_no_secret_is_shown(place: Home) -> None:
     assert "sk-ant-test" not in repr(sources(place).read())
+
+
+def test_settings_for_nobody_draw_a_warning(place: Home) -> None:
+    place.config.write_text("accounts: {anthropic: [{name: typo, weight: 2}]}\n")
+    [warning] = sources(place).read().warnings
+    assert warning == (
+        'accounts.anthropic: "typo" has no apiKey, and no login of that name is stored'
+    )

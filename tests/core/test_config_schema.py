@@ -1,0 +1,80 @@
+"""The schema takes what the program takes. Where `jsonschema` is not installed, only its form is looked at."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from neurolink_mitm.core.config import ConfigError, ConfigFile, parse
+from neurolink_mitm.core.config_docs import MEANINGS, entries
+from neurolink_mitm.core.config_schema import schema
+
+ENV = {"KEY": "sk-ant-test-key", "NUMBER": "5", "OFF": "false"}
+
+
+def account(**settings: Any) -> dict[str, Any]:
+    return {"accounts": {"anthropic": [{"name": "a", **settings}]}}
+
+
+GOOD: list[dict[str, Any]] = [
+    {},
+    {"accounts": None, "clients": None},
+    {"timeouts": {"first-event": 5, "idle": "${NUMBER}"}},
+    {"timeouts": {"firstEvent": 5}},
+    account(apiKey="${KEY}", maxConcurrent=2, metadata={"any": ["thing"]}),
+    account(**{"api-key": "${KEY}", "max-concurrent": "${NUMBER}", "rate-limit": None}),
+    {"cloaking": {"plugins": {"session-identity": False, "header-scrubber": "${OFF}"}}},
+    {"cloaking": {"plugins": {"headerScrubber": {"headers": ["x-*"]}}}},
+    {"providers": {"my-own": {"base-url": "http://127.0.0.1"}}},
+    {"logging": {"capture-bodies": False}},
+    {"routing": {"model-mappings": [{"from": "a", "to": "b"}]}},
+]
+BAD: list[dict[str, Any]] = [
+    {"nonsense": 1},
+    {"timeouts": {"idle": "soon"}},
+    {"timeouts": {"idle": -1}},
+    {"version": 2},
+    {"routing": {"strategy": "nonsense"}},
+    {"accounts": {"anthropic": [{"weight": 1}]}},
+    account(weight="two"),
+    account(maxConcurrent=1.5),
+    {"cloaking": {"plugins": {"sessionIdentity": 1}}},
+    {"logging": {"capture-bodies": True}},
+    {"routing": {"model-mappings": [{"from": "a"}]}},
+]
+
+
+def is_valid(document: object) -> bool:
+    jsonschema = pytest.importorskip("jsonschema")
+    valid: bool = jsonschema.Draft202012Validator(schema()).is_valid(document)
+    return valid
+
+
+@pytest.mark.parametrize("document", GOOD, ids=json.dumps)
+def test_what_is_good(document: dict[str, Any]) -> None:
+    parse(document, ENV)
+    assert is_valid(document)
+
+
+@pytest.mark.parametrize("document", BAD, ids=json.dumps)
+def test_what_is_bad(document: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        parse(document, ENV)
+    assert not is_valid(document)
+
+
+def test_it_is_a_schema() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.Draft202012Validator.check_schema(schema())
+
+
+def test_every_key_has_a_meaning_and_no_meaning_is_of_a_key_that_is_gone() -> None:
+    assert {entry.path for entry in entries(ConfigFile)} == set(MEANINGS)
+
+
+def test_both_spellings_say_what_a_key_means() -> None:
+    timeouts = schema()["$defs"]["Timeouts"]["properties"]
+    assert timeouts["first-event"] == timeouts["firstEvent"]
+    assert timeouts["firstEvent"]["description"].startswith("From the request")
