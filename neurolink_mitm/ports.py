@@ -72,6 +72,17 @@ class Refresher(Protocol):
     async def fresh(self, account: Account, *, force: bool = False) -> Refreshed:
         """Does not raise. With `force` the account's token counts as bad, however long it was to last."""
 
+    async def flush(self) -> bool:
+        """Try again to write tokens that could not be written. Whether none are left."""
+
+    @property
+    def unwritten(self) -> Mapping[str, str]:
+        """Labels of accounts whose newest tokens are not on disk, and why."""
+
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds that our clock is ahead of the token endpoint's; None: not seen yet."""
+
 
 @dataclass(slots=True)
 class Totals:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,11 +37,30 @@ class LazyRefresher:
             self._retired.append(self._made)
             self._made = None
 
+    async def flush(self) -> bool:
+        refresher = self._refresher()
+        return await refresher.flush() if refresher else True
+
+    @property
+    def unwritten(self) -> Mapping[str, str]:
+        refresher = self._refresher()
+        return refresher.unwritten if refresher else {}
+
+    @property
+    def clock_skew(self) -> float | None:
+        refresher = self._refresher()
+        return refresher.clock_skew if refresher else None
+
     async def close(self) -> None:
         """Let running refreshes end, and write what is not written yet."""
         for made in (*self._retired, self._made):
             if made is not None:
                 await (await made).close()
+
+    def _refresher(self) -> Refresher | None:
+        """The one that was made, if it was."""
+        made = self._made
+        return made.result() if made and made.done() and not made.exception() else None
 
     def _make(self) -> Refresher:
         from neurolink_mitm.adapters.oauth_client import OAuthClient

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
@@ -25,6 +26,8 @@ class _Unwritten:
     spent: Secret
     """The refresh token on disk, of which these came in the end."""
     tokens: Tokens
+    why: str = ""
+    """Why the last try to write them failed; empty before the first."""
 
 
 class Logins:
@@ -46,7 +49,7 @@ class Logins:
         with self._lock:
             before = self._unwritten.get(label)
             on_disk = before.spent if before else spent
-            self._unwritten[label] = _Unwritten(on_disk, tokens)
+            self._unwritten[label] = _Unwritten(on_disk, tokens, before.why if before else "")
             return self._write(label)
 
     def refused(
@@ -80,6 +83,12 @@ class Logins:
             for label in list(self._unwritten):
                 self._write(label)
             return not self._unwritten
+
+    @property
+    def unwritten(self) -> Mapping[str, str]:
+        """Labels of accounts whose newest tokens the store does not hold, and why."""
+        # one look, and no lock: a writer may hold that for as long as a disk hangs
+        return {label: each.why for label, each in self._unwritten.copy().items() if each.why}
 
     def is_written(self, label: str) -> bool:
         """Whether the store holds the newest tokens."""
@@ -118,17 +127,22 @@ class Logins:
             logger.error("account=%s was not taken into the token store: %s", legacy.label, e)
 
     def _write(self, label: str) -> bool:
-        """With the lock held. Loud, and once for each try."""
+        """With the lock held. Loud, but not again and again about the same."""
+        unwritten = self._unwritten[label]
         try:
-            self._store.replace_tokens(label, self._unwritten[label].tokens)
+            self._store.replace_tokens(label, unwritten.tokens)
         except TokenStoreError as e:
-            logger.error(
-                "account=%s: ITS NEW TOKENS ARE NOT ON DISK (%s); they work until this process"
-                " ends, then it needs a new login; writing is tried again",
-                label,
-                e,
-            )
+            if str(e) != unwritten.why:
+                logger.error(
+                    "account=%s: ITS NEW TOKENS ARE NOT ON DISK (%s); they work until this process"
+                    " ends, then it needs a new login; writing is tried again",
+                    label,
+                    e,
+                )
+            self._unwritten[label] = replace(unwritten, why=str(e))
             return False
+        if unwritten.why:
+            logger.warning("account=%s: its new tokens are on disk now", label)
         del self._unwritten[label]
         return True
 

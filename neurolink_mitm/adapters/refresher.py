@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -44,6 +44,9 @@ class Client(Protocol):
 
     async def refresh(self, refresh_token: Secret) -> Tokens:
         """Raises `RefreshError`."""
+
+    @property
+    def date_skew(self) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,16 @@ class Refresher:
     async def flush(self) -> bool:
         """Try again to write tokens that could not be written. Whether none are left."""
         return await asyncio.to_thread(self._logins.flush)
+
+    @property
+    def unwritten(self) -> Mapping[str, str]:
+        """Labels of accounts whose newest tokens are not on disk, and why."""
+        return self._logins.unwritten
+
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds that our clock is ahead of the token endpoint's; None: not seen yet."""
+        return self._client.date_skew
 
     async def close(self, limit: float = 30.0) -> None:
         """Let running refreshes end, whose tokens would be lost otherwise, and write what is left."""

@@ -13,6 +13,8 @@ from neurolink_mitm.ports import Refresher, Runtime
 
 EVERY = 60.0
 """Seconds between two looks at tokens that nobody uses at the moment."""
+AGAIN = 5.0
+"""Seconds until tokens that could not be written are written again: they are lost with this process."""
 
 
 class Upkeep:
@@ -28,6 +30,7 @@ class Upkeep:
         jobs = [self._reloader.run()]
         if self._runtime.refresher is not None:
             jobs.append(self._keep_fresh(self._runtime.refresher))
+            jobs.append(self._write_again(self._runtime.refresher))
         self._tasks = [asyncio.create_task(job) for job in jobs]
 
     def cancel(self) -> None:
@@ -53,6 +56,12 @@ class Upkeep:
                         expires_at=done.expires_at, trouble=done.trouble, message=done.message,
                     )  # fmt: skip
             await asyncio.sleep(EVERY)
+
+    async def _write_again(self, refresher: Refresher) -> None:
+        while True:
+            await asyncio.sleep(AGAIN)
+            if refresher.unwritten:
+                await refresher.flush()
 
     def _is_due(self, account: Account) -> bool:
         return needs_refresh(account.expires_at, self._runtime.clock.now())

@@ -31,7 +31,7 @@ def status_text(report: Report) -> str:
         f" {stats['totalRateLimits']} rate-limited\n"
     )
     faults = "".join(f"configuration: {line}\n" for line in report["config"]["errors"])
-    return head + faults + _accounts(stats["accounts"])
+    return head + faults + _unwritten(stats["accounts"]) + _accounts(stats["accounts"])
 
 
 def explain_text(report: Report) -> str:
@@ -82,6 +82,15 @@ def _accounts(accounts: list[Report]) -> str:
         counts = (str(account[name]) for name in ("attempts", "success", "errors", "rateLimits"))
         table.add_row(account["label"], account["type"], _state(account), *quota, *counts)
     return _printed(table)
+
+
+def _unwritten(accounts: list[Report]) -> str:
+    """What is lost if the proxy ends now."""
+    return "".join(
+        f"{account['label']}: ITS NEW TOKENS ARE NOT ON DISK: {account['unwritten']}\n"
+        for account in accounts
+        if account["unwritten"]
+    )
 
 
 def _state(account: Report) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from neurolink_mitm import __version__
@@ -25,6 +25,15 @@ class Counted(Protocol):
     rate_limits: int
 
 
+class Renewing(Protocol):
+    """Whatever renews tokens."""
+
+    @property
+    def unwritten(self) -> Mapping[str, str]: ...
+    @property
+    def clock_skew(self) -> float | None: ...
+
+
 class Running(Protocol):
     """What of a running proxy is reported."""
 
@@ -34,6 +43,8 @@ class Running(Protocol):
     def pool(self) -> Pool: ...
     @property
     def totals(self) -> Counted: ...
+    @property
+    def refresher(self) -> Renewing | None: ...
     @property
     def pid(self) -> int: ...
     @property
@@ -78,6 +89,7 @@ def report(running: Running, now: float) -> dict[str, object]:
         "uptime": round(now - running.started_at, 1),
         "version": __version__,
         "stats": _stats(running, now),
+        "clockSkew": _clock_skew(running.refresher),
         "fallbackChain": [],
         "translator": None,
         "config": {
@@ -88,12 +100,18 @@ def report(running: Running, now: float) -> dict[str, object]:
     }
 
 
+def _clock_skew(refresher: Renewing | None) -> float | None:
+    skew = refresher.clock_skew if refresher else None
+    return None if skew is None else round(skew, 1)
+
+
 def _strategy(running: Running) -> str:
     return "passthrough" if running.passthrough else running.pool.strategy
 
 
 def _stats(running: Running, now: float) -> dict[str, object]:
     totals, pool = running.totals, running.pool
+    unwritten = running.refresher.unwritten if running.refresher else {}
     return {
         "totalAttempts": totals.attempts,
         "totalRequests": totals.requests,
@@ -101,7 +119,10 @@ def _stats(running: Running, now: float) -> dict[str, object]:
         "totalErrors": totals.errors,
         "totalRateLimits": totals.rate_limits,
         "primaryAccount": _primary(running),
-        "accounts": [_account(a, pool.standing(a.key), now) for a in pool.accounts],
+        "accounts": [
+            _account(a, pool.standing(a.key), now) | {"unwritten": unwritten.get(a.label)}
+            for a in pool.accounts
+        ],
     }
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -542,6 +543,33 @@ async def test_they_are_written_when_that_is_possible_again(
     restore(root.tokens)
     assert await refresher.flush()
     assert stored(store).access_token == Secret(NEW)
+
+
+async def test_who_is_not_written_is_known_and_why(
+    store: TokenStore, root: Home, sandbox: SandboxServer, clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """Loud once, however often it is tried; the end of it is said, too."""
+    client = Interposed(client_of(sandbox, clock), before=in_place_of(root.tokens))
+    refresher = Refresher(store, client, clock)
+    assert refresher.unwritten == {}
+    await refresher.fresh(account_of())
+    await refresher.flush()
+    assert refresher.unwritten == {"a": f"can't write {root.tokens}: Is a directory"}
+    assert caplog.text.count("NOT ON DISK") == 1
+    restore(root.tokens)
+    await refresher.flush()
+    assert refresher.unwritten == {}
+    assert "account=a: its new tokens are on disk now" in caplog.text
+
+
+async def test_the_clock_is_compared_with_the_endpoints(
+    refresher: Refresher, clock: FakeClock
+) -> None:
+    assert refresher.clock_skew is None
+    clock.seconds = time.time() - 90
+    await refresher.fresh(account_of(), force=True)
+    assert refresher.clock_skew == pytest.approx(-90, abs=5)
 
 
 async def test_refreshes_go_on_from_what_is_not_written(

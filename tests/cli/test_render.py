@@ -70,6 +70,13 @@ def test_faults_of_the_configuration_are_shown() -> None:
     assert "configuration: timeouts.idle: no number\n" in text
 
 
+def test_tokens_that_are_not_on_disk_are_shown() -> None:
+    report = with_account(a_report(make_account()), unwritten="can't write tokens.json: disk full")
+    said = "work: ITS NEW TOKENS ARE NOT ON DISK: can't write tokens.json: disk full\n"
+    assert said in render.status_text(report)
+    assert "ON DISK" not in render.status_text(a_report(make_account()))
+
+
 def test_no_accounts() -> None:
     assert render.status_text(a_report()).endswith("\nno accounts\n")
 

@@ -48,6 +48,14 @@ def reported(runtime: Runtime, now: float = NOW) -> dict[str, Any]:
     return found
 
 
+@dataclass(frozen=True)
+class Renewals:
+    """What a refresher says of itself."""
+
+    unwritten: dict[str, str] = field(default_factory=dict)
+    clock_skew: float | None = None
+
+
 def account_of(pool: Pool, now: float = NOW) -> dict[str, Any]:
     found = reported(make_runtime(pool=pool), now)["stats"]["accounts"][0]
     assert isinstance(found, dict)
@@ -99,6 +107,7 @@ def test_the_report_of_a_new_proxy() -> None:
             },
             "accounts": [],
         },
+        "clockSkew": None,
         "fallbackChain": [],
         "translator": None,
         "config": {
@@ -117,6 +126,20 @@ def test_totals() -> None:
     stats = reported(runtime)["stats"]
     names = ("totalAttempts", "totalRequests", "totalSuccess", "totalErrors", "totalRateLimits")
     assert [stats[name] for name in names] == [5, 4, 3, 2, 1]
+
+
+def test_how_far_the_clock_is_off() -> None:
+    runtime = make_runtime(refresher=Renewals(clock_skew=-90.04))
+    assert reported(runtime)["clockSkew"] == -90.0
+
+
+def test_tokens_that_are_not_on_disk() -> None:
+    why = "can't write tokens.json: No space left on device"
+    runtime = make_runtime(
+        make_account("a"), make_account("b"), refresher=Renewals(unwritten={"b": why})
+    )
+    accounts = reported(runtime)["stats"]["accounts"]
+    assert [each["unwritten"] for each in accounts] == [None, why]
 
 
 @pytest.mark.parametrize(
@@ -157,6 +180,7 @@ def test_an_account_that_was_never_used() -> None:
         "inFlight": 0,
         "cooldowns": {},
         "quota": None,
+        "unwritten": None,
     }
 
 
