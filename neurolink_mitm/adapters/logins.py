@@ -67,15 +67,17 @@ class Logins:
         self._disable(account.label, f"needs login: {message}")
         return None
 
-    def failed(self, label: str, message: str) -> None:
-        """Count a failure; the last one that an account has disables it."""
+    def failed(self, label: str, message: str) -> bool:
+        """Count a failure; the last one that an account has disables it. Whether this was the last."""
         try:
             count = self._store.note_failure(label)
         except TokenStoreError as e:
             logger.error("account=%s: its failure was not counted: %s", label, e)
-            return
-        if count >= MAX_FAILURES:
+            return False
+        last = count >= MAX_FAILURES
+        if last:
             self._disable(label, f"{count} refreshes failed in a row, the last: {message}")
+        return last
 
     def flush(self) -> bool:
         """Try again to write what is left. Whether nothing is left now."""

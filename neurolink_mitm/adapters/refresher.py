@@ -204,8 +204,9 @@ class Refresher:
         logger.warning("account=%s was not refreshed: %s", label, e.message)
         self._failures[label] = self._failure(label, spent, e)
         # neither a limit nor being offline says anything about the account
-        if e.trouble is not Trouble.RATE_LIMITED and e.answered:
-            await asyncio.to_thread(self._logins.failed, label, e.message)
+        counts = e.trouble is not Trouble.RATE_LIMITED and e.answered
+        if counts and await asyncio.to_thread(self._logins.failed, label, e.message):
+            self._failures.pop(label)  # once it is enabled, it is tried at once
         return _no_better(account, login, e.trouble, e.message)
 
     def _failure(self, label: str, refresh_token: Secret, e: RefreshError) -> _Failure:

@@ -107,14 +107,16 @@ class Pool:
         return self._standing[key]
 
     def update(self, accounts: Sequence[Account], others: Sequence[Account] | None = None) -> None:
-        """Take over another set of accounts. Who stays keeps its standing, unless its credential is new."""
+        """Take over another set of accounts. Who stays keeps its standing, unless its credential is new or
+        it was disabled until now: then it is tried at once.
+        """
         before = {account.key: account for account in self.everyone}
         others = self.others if others is None else tuple(others)
         for account in (*accounts, *others):
             known = before.pop(account.key, None)
             if known is None:
                 self._standing[account.key] = Standing()
-            elif known.secret != account.secret:
+            elif known.secret != account.secret or (known.disabled and not account.disabled):
                 self.reset(account.key)
         for key in before:
             del self._standing[key]

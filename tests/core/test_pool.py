@@ -333,6 +333,14 @@ def test_a_new_credential_clears_the_cooldowns() -> None:
     assert pool.skips(ANY, NOW) == {}
 
 
+def test_who_is_enabled_again_is_tried_at_once() -> None:
+    pool = make_pool("a")
+    fail(pool, A)
+    pool.disable(A, "15 refreshes failed in a row")
+    pool.update([make_account("a")])
+    assert pool.skips(ANY, NOW) == {}
+
+
 def test_who_is_gone_is_forgotten() -> None:
     pool = make_pool("ab")
     fail(pool, A)
