@@ -37,6 +37,11 @@ class Home:
         return self.root / "tokens.json"
 
     @property
+    def keyring_changed(self) -> Path:
+        """Written anew, and empty, whenever the tokens in the keyring change: a keyring can't be watched."""
+        return self.root / ".keyring-changed"
+
+    @property
     def legacy_credentials(self) -> Path:
         return self.root / "anthropic-credentials.json"
 

@@ -65,7 +65,8 @@ class Sources:
     @property
     def paths(self) -> tuple[Path, ...]:
         """What is worth reading anew when it changes."""
-        logins = (self._home.tokens, self._home.legacy_credentials)
+        home = self._home
+        logins = (home.tokens, home.keyring_changed, home.legacy_credentials)
         return (self._config, self._env_file, *logins)
 
     def read(self) -> Inputs:

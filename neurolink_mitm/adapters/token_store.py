@@ -157,7 +157,7 @@ def open_store(
     if kind != "keyring":
         raise TokenStoreError(f"NEUROLINK_TOKEN_STORE must be file or keyring, got {kind!r}")
     try:
-        return TokenStore(home, KeyringVault(str(home.root)), now)
+        return TokenStore(home, KeyringVault(str(home.root), home.keyring_changed), now)
     except OSError as e:
         raise TokenStoreError(str(e)) from e
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from contextlib import suppress
@@ -13,6 +14,8 @@ from neurolink_mitm.adapters.home import OPEN_TO_OTHERS
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+logger = logging.getLogger("neurolink.tokens")
 
 LARGEST = 4_000_000
 """Bytes; thousands of accounts."""
@@ -88,9 +91,12 @@ class FileVault:
 class KeyringVault:
     """The keyring of this user: Keychain on macOS, Secret Service on Linux."""
 
-    def __init__(self, user: str) -> None:
-        """`user` tells the documents of several home directories apart. Raises `OSError`."""
+    def __init__(self, user: str, changed: Path) -> None:
+        """`user` tells the documents of several home directories apart; `changed` is written anew with
+        each change, for those who watch. Raises `OSError`.
+        """
         self._user = user
+        self._changed = changed
         self._keyring = _import_keyring()
 
     @property
@@ -103,6 +109,10 @@ class KeyringVault:
 
     def replace(self, data: bytes) -> None:
         self._call("set_password", SERVICE, self._user, data.decode())
+        try:
+            write_atomic(self._changed, b"")
+        except OSError as e:  # the tokens are where they belong
+            logger.warning("a proxy that runs may not notice new tokens: %s", e.strerror)
 
     def set_aside(self, now: float) -> str:
         aside = f"{self._user}.corrupt-{int(now)}"

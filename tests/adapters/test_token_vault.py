@@ -71,6 +71,18 @@ def test_a_keyring_holds_the_document_and_the_home_does_not(ring: Memory, root: 
     assert not root.tokens.exists()
 
 
+def test_a_change_in_the_keyring_can_be_watched(ring: Memory, root: Home) -> None:
+    """And one that can't be announced is made all the same."""
+    store_of(root).save(LOGIN)
+    before = root.keyring_changed.stat()
+    store_of(root).disable("work", "by hand", 9.0)
+    assert root.keyring_changed.stat().st_ino != before.st_ino
+    root.keyring_changed.unlink()
+    root.keyring_changed.mkdir()
+    store_of(root).enable("work")
+    assert store_of(root).read().stored == (LOGIN,)
+
+
 def test_an_empty_keyring_holds_nothing(ring: Memory, root: Home) -> None:
     assert store_of(root).read().stored == ()
     assert ring.kept == {}
