@@ -10,9 +10,40 @@ from pathlib import Path
 import pytest
 
 from tests.cli.processes import Shell
+from tests.leaks import Leaks, listen_to_logins
 
 _NUMBERS = itertools.count()
 _FOREIGN = ("ANTHROPIC_", "CLAUDE_", "NEUROLINK_", "OPENAI_")
+
+
+LEAKS = Leaks()
+"""Secrets that this run wrote down: in a home, a log, an output of a process, or in what tests themselves said."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_secret_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        listen_to_logins(LEAKS, patch)
+        yield
+    LEAKS.look_below(tmp_path_factory.getbasetemp())
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    for title, said in report.sections:
+        LEAKS.look_at(f"{report.nodeid}: {title}", said.encode())
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if LEAKS.found:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """By place only: a failing fixture would have pytest print what the last test said."""
+    if LEAKS.found:
+        terminalreporter.section("secrets were written down", red=True)
+    for place in LEAKS.found:
+        terminalreporter.line(place)
 
 
 @pytest.fixture(scope="session")

@@ -52,12 +52,12 @@ JSON = """{"timeouts":\t{"idle": 5},
     ("name", "content"),
     [
         ("c.yaml", YAML),
-        ("c.json", JSON),
+        ("proxy-config.json", JSON),
         ("C.JSON", JSON),
         ("c.yaml", JSON.replace("\t", " ")),
         ("config", YAML),
         ("c.yaml", "\ufeff" + YAML),
-        ("c.json", "\ufeff" + JSON),
+        ("proxy-config.json", "\ufeff" + JSON),
         ("c.yaml", YAML.replace("\n", "\r\n")),
     ],
     ids=["yaml", "json", "upper-case", "json-in-yaml", "no-suffix", "bom", "json-bom", "crlf"],
@@ -207,7 +207,7 @@ def test_no_fault_prints_a_secret(tmp_path: Path) -> None:
         "sk-hunter2",
     ):
         assert "hunter2" not in fault(write(tmp_path / "c.yaml", content))
-    assert "hunter2" not in fault(write(tmp_path / "c.json", '{"apiKey": sk-hunter2}'))
+    assert "hunter2" not in fault(write(tmp_path / "proxy-config.json", '{"apiKey": sk-hunter2}'))
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))

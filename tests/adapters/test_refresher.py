@@ -512,7 +512,7 @@ def in_place_of(path: Path) -> Callable[[], object]:
     """Moves the store aside and puts a directory there, which nobody can write over."""
 
     def swap() -> None:
-        path.rename(path.with_name("saved"))
+        path.rename(path.with_name("tokens.json.saved"))
         path.mkdir()
 
     return swap
@@ -520,7 +520,7 @@ def in_place_of(path: Path) -> Callable[[], object]:
 
 def restore(path: Path) -> None:
     path.rmdir()
-    path.with_name("saved").rename(path)
+    path.with_name("tokens.json.saved").rename(path)
 
 
 async def test_tokens_that_can_not_be_written_are_handed_out(

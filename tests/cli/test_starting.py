@@ -83,7 +83,7 @@ def test_a_port_that_is_taken_is_named(shell: Shell) -> None:
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
 def test_an_address_that_is_not_this_machines_is_named(shell: Shell, host: str) -> None:
-    shell.variables["CLIENT_KEY"] = "a-client-key"
+    shell.variables["CLIENT_KEY"] = "sk-client-test"
     shell.write("proxy-config.yaml", "version: 1\nclients: {api-keys: ['${CLIENT_KEY}']}\n")
     ended = shell.run("proxy", "start", "--sandbox", "--host", host, "--port", "0")
     assert ended.process.returncode == 1
@@ -225,7 +225,7 @@ def test_passthrough_leaves_the_callers_credentials(
 @pytest.fixture
 def guarded(shell: Shell, pool: Path) -> str:
     """The URL of a proxy on all addresses, which has to ask its callers for a key."""
-    shell.variables["CLIENT_KEY"] = "a-client-key"
+    shell.variables["CLIENT_KEY"] = "sk-client-test"
     pool.write_text(pool.read_text() + "clients: {api-keys: ['${CLIENT_KEY}']}\n")
     return shell.serve("--host", "0.0.0.0")[1]  # noqa: S104 - for the length of a test, with a key
 
@@ -234,7 +234,7 @@ def test_callers_must_show_a_key_where_one_is_set(guarded: str, client: httpx.Cl
     assert guarded == f"http://127.0.0.1:{port_of(guarded)}"
     ask = f"{guarded}/v1/messages"
     assert client.post(ask, json=MESSAGE).status_code == 401
-    shown = {"authorization": "Bearer a-client-key"}
+    shown = {"authorization": "Bearer sk-client-test"}
     assert client.post(ask, json=MESSAGE, headers=shown).status_code == 200
     assert client.get(f"{guarded}/health").status_code == 200
     assert client.get(f"{guarded}/status").status_code == 401

@@ -51,7 +51,7 @@ def test_it_serves_until_told_to_stop(run: Run, number: int) -> None:
 
 
 def test_accounts_are_read_from_a_file(run: Run, tmp_path: Path) -> None:
-    file = tmp_path / "accounts.json"
+    file = tmp_path / "accounts.yaml"
     file.write_text(json.dumps([{"name": "a", "credential": KEY, "script": [{"status": 529}]}]))
     url = first_line(run("--accounts", str(file)))
     response = httpx.post(f"{url}/v1/messages", json=message(), headers=BY_KEY)
@@ -59,7 +59,7 @@ def test_accounts_are_read_from_a_file(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_faulty_file_is_named(run: Run, tmp_path: Path) -> None:
-    file = tmp_path / "accounts.json"
+    file = tmp_path / "accounts.yaml"
     file.write_text('[{"name": "a", "key": "k"}]')
     process = run("--accounts", str(file))
     _, error = process.communicate(timeout=10)
