@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.core.stored import StoredAccount, check_token
+from neurolink_mitm.core.stored import StoredAccount, check_token, plan_of
 
 LARGEST = 50_000_000
 """Bytes; `.claude.json` grows with use."""
@@ -23,6 +23,7 @@ class _Login(msgspec.Struct, rename="camel"):
     access_token: str
     refresh_token: str | None = None
     expires_at: float | None = None
+    subscription_type: object = None
 
 
 class _Credentials(msgspec.Struct, rename="camel"):
@@ -86,6 +87,7 @@ def _account(login: _Login) -> StoredAccount:
         access_token=Secret(check_token(login.access_token)),
         refresh_token=Secret(check_token(refresh)) if refresh else None,
         expires_at=login.expires_at / 1000 if login.expires_at else None,
+        plan=plan_of(login.subscription_type),
     )
 
 

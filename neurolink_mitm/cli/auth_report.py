@@ -47,7 +47,7 @@ def identity(account: StoredAccount) -> Row:
         "label": account.label,
         "key": f"{PROVIDER}{account.label}",
         "type": account.type,
-        "plan": PLANS[account.type],
+        "plan": account.plan or PLANS[account.type],
         "email": account.email,
         "accountUuid": account.account_uuid,
         "organization": account.organization_name,
@@ -82,15 +82,15 @@ def summary(found: Sequence[Row]) -> Row:
 
 def _row(account: Account, stored: StoredAccount | None, known: Known, now: float) -> Row:
     state, reason = _state(account, known.cooldowns.get(account.key), now)
-    organization = stored.organization_name if stored and account.source == "store" else None
+    login = stored if stored and account.source == "store" else None
     return {
         "label": account.label,
         "key": account.key,
         "type": account.type,
-        "plan": PLANS[account.type],
+        "plan": (login and login.plan) or PLANS[account.type],
         "email": account.email,
         "accountUuid": account.account_uuid,
-        "organization": organization,
+        "organization": login and login.organization_name,
         "organizationUuid": account.organization_uuid,
         "expiresAt": _when(account.expires_at),
         "refreshable": account.refreshable,

@@ -17,6 +17,7 @@ from neurolink_mitm.core.secret import Secret
 PROVIDER = "anthropic:"
 LEGACY_LABEL = "default"
 _LONGEST_LABEL = 64
+_LONGEST_PLAN = 32
 _PRINTABLE = re.compile(r"[!-~]+")
 _OAUTH_PREFIX = "sk-ant-oat"
 
@@ -38,6 +39,8 @@ class StoredAccount:
     email: str | None = None
     disabled: str | None = None
     """Why it takes no requests until the next login; None if it does."""
+    plan: str | None = None
+    """Of a subscription, in Claude Code's words (`pro`, `max`, …), where they are known."""
 
     @property
     def type(self) -> AccountType:
@@ -68,6 +71,12 @@ def check_token(text: str) -> str:
     return token
 
 
+def plan_of(said: object) -> str | None:
+    """The name of a plan, as it can be shown; None for what is none."""
+    good = isinstance(said, str) and said.isprintable() and len(said) <= _LONGEST_PLAN
+    return (str(said).strip() or None) if good else None
+
+
 class _Tokens(msgspec.Struct, rename="camel"):
     access_token: str
     refresh_token: str | None = None
@@ -79,6 +88,8 @@ class _Identity(msgspec.Struct, rename="camel"):
     email: str | None = None
     organization_uuid: str | None = None
     organization_name: str | None = None
+    # of no use to lose a login over, should it have another shape one day
+    subscription_type: object = None
 
 
 class _Disabled(msgspec.Struct):
@@ -143,6 +154,7 @@ def _account(label: str, entry: _Entry, where: str) -> StoredAccount:
         organization_name=identity.organization_name or None,
         email=identity.email or None,
         disabled=(disabled.reason or "disabled") if disabled else None,
+        plan=plan_of(identity.subscription_type),
     )
 
 

@@ -62,7 +62,12 @@ class TokenDocument:
             "organizationUuid": login.organization_uuid,
             "organizationName": login.organization_name,
         }
-        entry |= {"tokens": tokens, "account": _identified(entry, identity), "type": kind}
+        account = _identified(entry, identity)
+        if login.plan:
+            account["subscriptionType"] = login.plan
+        elif not _is_of(entry, identity):  # a login in the browser doesn't say its plan
+            account.pop("subscriptionType", None)
+        entry |= {"tokens": tokens, "account": account, "type": kind}
         entry.setdefault("createdAt", _milliseconds(now))
         entry["lastAccessed"] = _milliseconds(now)
         _stand_again(entry)
@@ -141,6 +146,15 @@ class TokenDocument:
 def _stand_again(entry: Fields) -> None:
     for mark in _MARKS:
         entry.pop(mark, None)
+
+
+def _is_of(entry: Fields, identity: Mapping[str, str | None]) -> bool:
+    """Whether the entry is of this account and organisation."""
+    known = _identified(entry, {})
+    return all(
+        bytes(known.get(name, b"null")) == msgspec.json.encode(identity[name])
+        for name in ("uuid", "organizationUuid")
+    )
 
 
 def _identified(entry: Fields, identity: Mapping[str, str | None]) -> Fields:

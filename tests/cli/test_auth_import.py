@@ -47,6 +47,8 @@ def test_the_login_is_adopted_and_the_original_untouched(home: Path, folder: Pat
     assert found["tokens"]["refreshToken"] == OAUTH["refreshToken"]
     assert found["tokens"]["expiresAt"] == OAUTH["expiresAt"]
     assert found["account"]["organizationName"] == "Mine"
+    assert found["account"]["subscriptionType"] == "max"
+    assert "  max  " in neurolink("list").stdout
     assert (folder / ".credentials.json").read_bytes() == before
     assert (folder / ".credentials.json").stat().st_mtime_ns == stat.st_mtime_ns
     assert sorted(path.name for path in folder.iterdir()) == [".claude.json", ".credentials.json"]

@@ -78,6 +78,19 @@ def test_empty_strings_and_zero_mean_nothing() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "plan"),
+    [("max", "max"), (" pro ", "pro"), ("", None), (None, None), (5, None), (["max"], None),
+     ("m\nx", None), ("x" * 33, None)],
+    ids=str,
+)  # fmt: skip
+def test_a_plan_is_a_short_name_or_none(said: object, plan: str | None) -> None:
+    data = {"tokens": {"accessToken": "sk-ant-oat-1"}, "account": {"subscriptionType": said}}
+    document = json.dumps({"providers": {"anthropic:work": data}}).encode()
+    [found] = parse_token_store(document)
+    assert found.plan == plan
+
+
 def test_a_disabled_mark_without_a_reason_still_disables() -> None:
     (account,) = parse_token_store(store(anthropic_work={**WORK, "disabled": {"at": 1}}))
     assert account.disabled == "disabled"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -119,6 +120,19 @@ def test_a_login_clears_mark_and_failures() -> None:
     document = TokenDocument(FOREIGN)
     document.put(LOGIN, NOW)
     assert not {"disabled", "failures"} & entry(document).keys()
+
+
+@pytest.mark.parametrize(
+    ("organization", "plan"), [("o", "max"), ("another", None)], ids=["the same", "another"]
+)
+def test_a_plan_stays_until_it_is_another_account(organization: str, plan: str | None) -> None:
+    """A login in the browser doesn't say it."""
+    document = TokenDocument()
+    document.put(replace(LOGIN, plan="max"), NOW)
+    assert entry(document)["account"]["subscriptionType"] == "max"
+    document.put(replace(LOGIN, organization_uuid=organization), NOW)
+    [found] = parse_token_store(document.encode(NOW))
+    assert found.plan == plan
 
 
 def test_a_login_without_refresh_token_drops_the_old_one() -> None:
