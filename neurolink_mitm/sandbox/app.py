@@ -20,6 +20,7 @@ from neurolink_mitm.sandbox.control import control_routes
 from neurolink_mitm.sandbox.errors import ApiError
 from neurolink_mitm.sandbox.events import message_events, message_json
 from neurolink_mitm.sandbox.intake import Intake, new_id
+from neurolink_mitm.sandbox.keys import key_routes
 from neurolink_mitm.sandbox.messages import MessagesRequest, parse_count, parse_messages
 from neurolink_mitm.sandbox.models import model, model_list
 from neurolink_mitm.sandbox.oauth import oauth_routes
@@ -39,6 +40,7 @@ def make_app(sandbox: Sandbox) -> ASGIApp:
         Route("/v1/models", api.models),
         Route("/v1/models/{id}", api.model),
         *oauth_routes(sandbox),
+        *key_routes(sandbox),
         Route("/v1/{rest:path}", api.echo, methods=METHODS),
         Route("/", api.welcome),
         *control_routes(sandbox),

@@ -30,6 +30,14 @@ def authenticate(headers: Headers, sandbox: Sandbox) -> Account:
     return account
 
 
+def bearer_owner(headers: Headers, sandbox: Sandbox) -> Account:
+    """The login whose access token is shown. Raises ApiError."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        _refuse("Authorization header is required")
+    return _owner(token.strip(), sandbox)
+
+
 def _owner(token: str, sandbox: Sandbox) -> Account:
     try:
         return sandbox.tokens.owner(token) or _refuse("Invalid bearer token")

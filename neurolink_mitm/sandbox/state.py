@@ -10,6 +10,8 @@ from neurolink_mitm.sandbox.recorder import Recorder
 from neurolink_mitm.sandbox.tokens import TokenDesk
 
 TOKEN_ENDPOINT = "oauth/token"  # noqa: S105 - has a script of its own, under this name
+KEY_ENDPOINT = "oauth/create_api_key"
+"""The same of the endpoint that creates API keys."""
 
 
 class Sandbox:
@@ -28,7 +30,10 @@ class Sandbox:
         self.clock = clock
         self.tokens = TokenDesk(self.accounts, clock)
         self._by_key = {a.credential: a for a in self.accounts if a.kind == "api_key"}
-        self._scripts = {a.name: a.script for a in self.accounts} | {TOKEN_ENDPOINT: Script()}
+        self._scripts = {a.name: a.script for a in self.accounts} | {
+            TOKEN_ENDPOINT: Script(),
+            KEY_ENDPOINT: Script(),
+        }
         self._position = dict.fromkeys(self._scripts, 0)
         self._lock = threading.Lock()
 
@@ -38,6 +43,18 @@ class Sandbox:
 
     def by_key(self, key: str) -> Account | None:
         return self._by_key.get(key)
+
+    def create_key(self, owner: Account) -> str:
+        """A new API key, which answers as an account of its own: `OWNER-key-1`, `OWNER-key-2`, …"""
+        with self._lock:
+            number = sum(a.name.startswith(f"{owner.name}-key-") for a in self.accounts) + 1
+            name = f"{owner.name}-key-{number}"
+            account = Account(name, f"sk-ant-api-test-{name}")
+            self.accounts = (*self.accounts, account)
+            self._by_key[account.credential] = account
+            self._scripts[name] = account.script
+            self._position[name] = 0
+        return account.credential
 
     def served(self, name: str) -> int:
         """Steps taken of the script that is in force."""

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from neurolink_mitm.cli import auth_browser
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
+from neurolink_mitm.sandbox.state import KEY_ENDPOINT
 from tests.cli.logins import code_from, entry, kept, neurolink, page_in, put, settings, stored
 
 KEY = "sk-ant-test-beta"
@@ -214,44 +213,19 @@ def test_a_broken_configuration_is_told_of(config: Path) -> None:
     assert (code, "the configuration can't be used" in complained) == (2, True)
 
 
-class _Keys(BaseHTTPRequestHandler):
-    """A token endpoint, and the one that creates keys; which the sandbox has not."""
-
-    answer = (200, b'{"raw_key": "sk-ant-api03-created-test"}')
-
-    def do_POST(self) -> None:
-        tokens = b'{"access_token": "sk-ant-oat-test-k", "account": {"email_address": "k@x.y"}}'
-        creating = self.path == "/api/oauth/claude_cli/create_api_key"
-        status, body = self.answer if creating else (200, tokens)
-        self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.send_response(status)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None: ...
-
-
-@pytest.fixture
-def keys(home: Path) -> Iterator[type[_Keys]]:
-    handler = type("Keys", (_Keys,), {})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        put(home, "proxy-config.yaml", settings(f"http://127.0.0.1:{server.server_port}"))
-        yield handler
-        server.shutdown()
-
-
-def test_a_key_is_created_through_a_login(home: Path, keys: type[_Keys]) -> None:
-    code, out, _ = log_in("-m", "create-api-key", answers="code\n")
-    assert (code, "API key of k@x.y stored as 'k@x.y-key'" in out) == (0, True)
-    found = kept(home)["k@x.y-key"]
-    assert found["tokens"]["accessToken"] == "sk-ant-api03-created-test"
+def test_a_key_is_created_through_a_login(home: Path, pasting: list[str]) -> None:
+    code, out, _ = log_in("-m", "create-api-key")
+    name = "gamma@example.com-key"
+    assert (code, f"API key of gamma@example.com stored as '{name}'" in out) == (0, True)
+    found = kept(home)[name]
+    assert found["tokens"]["accessToken"] == "sk-ant-api-test-gamma-key-1"
     assert not found["account"].get("uuid")
 
 
-def test_a_login_that_may_not_create_keys_says_so(home: Path, keys: type[_Keys]) -> None:
-    keys.answer = (403, b'{"error": {"type": "permission_error", "message": "no"}}')
-    code, _, complained = log_in("-m", "create-api-key", answers="code\n")
+def test_a_login_that_may_not_create_keys_says_so(
+    home: Path, sandbox: SandboxServer, pasting: list[str]
+) -> None:
+    sandbox.script(KEY_ENDPOINT, Reply(403))
+    code, _, complained = log_in("-m", "create-api-key")
     assert (code, "--method api-key" in complained) == (1, True)
     assert not (home / ".neurolink" / "tokens.json").exists()

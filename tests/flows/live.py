@@ -71,6 +71,12 @@ class Live:
         assert ended.exit_code() == code, f"neurolink {' '.join(arguments)}: {ended}"
         return ended.said
 
+    def refused(self, *arguments: str) -> str:
+        """What it complains of, where nobody is asked."""
+        ended = self.shell.run(*arguments, "--non-interactive")
+        assert ended.exit_code() == 1, f"neurolink {' '.join(arguments)}: {ended}"
+        return ended.complained
+
     def login(self, *arguments: str) -> str:
         """In the browser, as the user of the sandbox's first login."""
         return self.run("auth", "login", "anthropic", "--non-interactive", *arguments)

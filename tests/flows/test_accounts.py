@@ -13,6 +13,7 @@ import pytest
 
 from neurolink_mitm.core.oauth import MAX_FAILURES
 from neurolink_mitm.sandbox import Reply
+from neurolink_mitm.sandbox.state import KEY_ENDPOINT
 from tests.flows.harness import LIMIT, message
 from tests.flows.live import KEY, TOKEN, Gate, Live, Streaming, live
 from tests.waiting import wait_until
@@ -172,3 +173,35 @@ def test_tokens_are_written_once_the_disk_has_room_again(machine: Live) -> None:
     machine.serve()
     assert machine.served_by() == "plan"
     assert machine.refreshes() == 1
+
+
+def test_a_key_made_through_a_login_serves_other_clients(machine: Live) -> None:
+    """The login itself is not kept; a subscription would not serve them."""
+    said = machine.login("--method", "create-api-key", "--label", "made")
+    assert said == "API key of plan@example.com stored as 'made'; a running proxy uses it at once\n"
+    machine.serve()
+    answer = httpx.post(f"{machine.url}/v1/messages", json=message(), timeout=LIMIT)
+    assert (answer.status_code, answer.headers["x-neurolink-account"]) == (200, "made")
+    assert machine.upstream.requests[-1].account == "plan-key-1"
+    assert [login.type for login in machine.store.read().stored] == ["api_key"]
+
+
+def test_a_login_that_may_create_no_key_leaves_nothing(machine: Live) -> None:
+    machine.upstream.script(KEY_ENDPOINT, Reply(403))
+    said = machine.refused("auth", "login", "anthropic", "--method", "create-api-key")
+    assert "this login may not create API keys (127.0.0.1 answered 403: permission_error" in said
+    assert not machine.home.tokens.exists()
+
+
+def test_a_setup_token_serves_until_it_ends(machine: Live) -> None:
+    """It can't be renewed: once it is refused the next account serves."""
+    machine.shell.variables["CLAUDE_CODE_OAUTH_TOKEN"] = TOKEN
+    machine.keep_key()
+    machine.serve()
+    machine.login("--method", "setup-token", "--add", "--label", "long")
+    machine.until(served_by="long")
+    machine.upstream.expire("plan")
+    assert machine.served_by() == "key"
+    assert machine.refreshes() == 0
+    assert "refused credential (401)" in (machine.reason("long") or "")
+    assert TOKEN not in machine.run("auth", "list")
