@@ -5,11 +5,10 @@ Exit codes: 0 ok, 1 failed, 2 bad usage or configuration, 3 not running.
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import click
 
 from neurolink_mitm import __version__
+from neurolink_mitm.cli.lazy import LazyGroup
 
 GROUPS = {
     "auth": "Log in to accounts and look after them.",
@@ -19,25 +18,12 @@ GROUPS = {
 }
 
 
-class LazyGroup(click.Group):
-    """Imports a command's module only when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(GROUPS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in GROUPS:
-            return None
-        module = import_module(f"neurolink_mitm.cli.{cmd_name}")
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(GROUPS.items()))
-
-
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    lazy=GROUPS,
+    place="neurolink_mitm.cli.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="neurolink")
 def main() -> None:
     """Pool your own Anthropic accounts behind one local address.

@@ -14,13 +14,18 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import State, StateFile
 from neurolink_mitm.cli import http_client, render
 from neurolink_mitm.cli.exits import FAILED, NOT_RUNNING, USAGE, fail
+from neurolink_mitm.cli.lazy import LazyGroup
 from neurolink_mitm.cli.options import format_option
 
 STOP_LIMIT = 35.0
 """Seconds: the proxy lets streams finish for 30."""
 
 
-@click.group(name="proxy")
+COMMANDS: dict[str, str] = {}
+"""Those with a module of their own, `proxy_NAME`, and what the list says of them."""
+
+
+@click.group(name="proxy", cls=LazyGroup, lazy=COMMANDS, place="neurolink_mitm.cli.proxy_")
 def command() -> None:
     """Run the proxy and look after it."""
 

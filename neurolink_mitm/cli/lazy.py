@@ -1,0 +1,41 @@
+"""A group whose commands are modules of their own, imported when they are called, so that help is quick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+
+
+class LazyGroup(click.Group):
+    """Beside commands that were added as usual, those of `lazy`: name → what the list says of it.
+
+    `name` is `command` in the module `PLACE` + name, a hyphen being an underscore there. One with
+    an empty text is not listed.
+    """
+
+    def __init__(self, *args: Any, lazy: Mapping[str, str], place: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lazy = lazy
+        self._place = place
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*self.lazy, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.lazy:
+            return super().get_command(ctx, cmd_name)
+        module = import_module(self._place + cmd_name.replace("-", "_"))
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click does it, but the lazy ones are not looked at."""
+        eager = {n: c for n, c in self.commands.items() if not c.hidden}
+        room = formatter.width - 6 - max(map(len, (*self.lazy, *eager)))
+        rows = {n: c.get_short_help_str(room) for n, c in eager.items()}
+        rows |= {n: text for n, text in self.lazy.items() if text}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(rows.items()))
