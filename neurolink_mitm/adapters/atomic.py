@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 
-def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
+def write_atomic(
+    path: Path, data: bytes, mode: int = 0o600, check: Callable[[], None] | None = None
+) -> None:
     """Replace the content of `path`, durably, following symbolic links. Raises `OSError`.
 
     The temporary file lies beside the target and is 0600 from its first byte, whatever the umask;
-    `mode` is set once everything is written.
+    `mode` is set once everything is written. What `check` raises at the last moment leaves all as it was.
     """
     target = Path(os.path.realpath(path))
     descriptor, temporary = tempfile.mkstemp(
@@ -24,12 +29,26 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
             file.flush()
             os.fchmod(descriptor, mode)
             os.fsync(descriptor)
+        if check:
+            check()
         os.replace(temporary, target)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
     _sync_directory(target.parent)
+
+
+def sweep(path: Path, older: float = 0.0) -> None:
+    """Away with what writers of `path` left that were killed.
+
+    Who is not alone in writing it names an age, in seconds, that no writer needs.
+    """
+    target = Path(os.path.realpath(path))
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime >= older:
+                left.unlink()
 
 
 def _sync_directory(directory: Path) -> None:

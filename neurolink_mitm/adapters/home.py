@@ -66,6 +66,11 @@ class Home:
         return self.root / "cooldowns.json"
 
     @property
+    def claude_settings(self) -> Path:
+        """What was in Claude Code's settings before."""
+        return self.root / "claude-settings.json"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

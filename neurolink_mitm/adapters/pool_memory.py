@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from filelock import FileLock
 
 from neurolink_mitm.adapters.atomic import write_atomic
+from neurolink_mitm.adapters.shared_file import locked as locked
+from neurolink_mitm.adapters.shared_file import set_aside
 from neurolink_mitm.core.pool import Remembered
 from neurolink_mitm.core.quota import Quota
 
@@ -20,7 +21,6 @@ logger = logging.getLogger("neurolink.memory")
 
 QUOTA_EVERY = 5.0
 """Seconds between two writes of quotas: they change with every answer."""
-LOCK_LIMIT = 5.0
 
 T = TypeVar("T")
 
@@ -113,11 +113,6 @@ class NoMemory:
     def quotas(self, by_account: Mapping[str, Quota]) -> None: ...
 
 
-def locked(path: Path) -> FileLock:
-    """A lock between processes on a file; taking it raises `OSError` after 5 s."""
-    return FileLock(f"{path}.lock", timeout=LOCK_LIMIT, mode=0o600)
-
-
 def read_cooldowns(path: Path) -> Mapping[str, Remembered]:
     """Empty where there is no file, or none that can be read: that one is set aside."""
     return _read(path, _Cooldowns, _Cooldowns()).accounts
@@ -144,14 +139,3 @@ def _read(path: Path, kind: type[T], empty: T) -> T:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         set_aside(path)
     return empty
-
-
-def set_aside(path: Path) -> None:
-    """Keep a file that can't be parsed under another name: it is never overwritten."""
-    aside = path.with_name(f"{path.name}.corrupt-{int(time.time())}")
-    try:
-        path.rename(aside)
-    except OSError as e:
-        logger.error("%s is broken and can't be set aside: %s", path, e.strerror)
-    else:
-        logger.error("%s was broken; it is kept as %s", path, aside.name)

@@ -38,8 +38,7 @@ class State(msgspec.Struct, rename="camel", kw_only=True):
     @property
     def alive(self) -> bool:
         """Whether the process that wrote this still runs, and is not another with its pid."""
-        started = process_start(self.pid)
-        return started is not None and abs(started - self.pid_started) < _SAME
+        return is_running(self.pid, self.pid_started)
 
 
 class StateFile:
@@ -81,3 +80,9 @@ def process_start(pid: int) -> float | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except (psutil.Error, ValueError):
         return None
+
+
+def is_running(pid: int, started: float) -> bool:
+    """Whether the process that started then still runs, and is not another with its pid."""
+    found = process_start(pid)
+    return found is not None and abs(found - started) < _SAME

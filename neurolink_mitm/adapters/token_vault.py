@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from neurolink_mitm.adapters.atomic import write_atomic
+from neurolink_mitm.adapters.atomic import sweep, write_atomic
 from neurolink_mitm.adapters.home import OPEN_TO_OTHERS
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class FileVault:
 
     def replace(self, data: bytes) -> None:
         write_atomic(self._path, data)
-        self._sweep()
+        sweep(self._path)
 
     def set_aside(self, now: float) -> str:
         aside = _free_name(self._path, now)
@@ -79,13 +78,6 @@ class FileVault:
         if not mode & OPEN_TO_OTHERS:
             return None
         return f"{self._path} is open to others (mode {mode:04o}): run chmod 600 {self._path}"
-
-    def _sweep(self) -> None:
-        """Away with what writers left that were killed: only the one with the lock may write."""
-        target = Path(os.path.realpath(self._path))
-        for left in target.parent.glob(f".{target.name}.*.tmp"):
-            with suppress(OSError):
-                left.unlink()
 
 
 class KeyringVault:

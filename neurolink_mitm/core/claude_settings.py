@@ -1,0 +1,181 @@
+"""What Claude Code needs in its `settings.json` to come to the proxy: written into the text, and taken out of it again.
+
+Only the spans of our own values change; order, indentation, line ends and all else stay as they are.
+https://code.claude.com/docs/en/settings
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from neurolink_mitm.core.json_layout import Member, Span, document, span
+
+ENV = "env"
+_NOTHING = "{}\n"
+Variables = Mapping[str, str]
+
+
+def variables(url: str) -> dict[str, str]:
+    """What has to be set for Claude Code to use the proxy at `url`."""
+    return {"ANTHROPIC_BASE_URL": url, "ENABLE_TOOL_SEARCH": "true"}
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was there before us, as JSON text: all that it takes to put it back."""
+
+    values: Mapping[str, str | None] = field(default_factory=dict)
+    """Of each of our variables; None: it was not set."""
+    env: str | None = None
+    """What stays of `env` where nothing else is left in it; None: there was none."""
+    document: str | None = None
+    """What stays of the file where nothing else is left in it; None: there was none."""
+
+
+def merge(text: str | None, ours: Variables) -> tuple[str, Before]:
+    """`text` (None: no such file) with our variables set in `env`, and how to undo it.
+
+    Raises:
+        ValueError: it is not what Claude Code could read; nothing should be written then.
+    """
+    left = text
+    top = document(text) if text is not None else None
+    if text is None or top is None:
+        text, top = _NOTHING, span(_NOTHING, 0)
+    elif top.members:
+        left = "{}"
+    env = top.find(ENV)
+    if env is None:
+        added = _env_text(ours, _lead(top, "\n  "))
+        return _add(text, top, ENV, added), Before(dict.fromkeys(ours), None, left)
+    if not isinstance(env.value, dict):
+        raise ValueError('"env" is not an object')
+    return _merge_env(text, env, ours, left)
+
+
+def _merge_env(text: str, env: Member, ours: Variables, left: str | None) -> tuple[str, Before]:
+    inner = span(text, env.value_start)
+    values = {name: _value(text, inner.find(name)) for name in ours}
+    empty = text[env.value_start : env.end]
+    before = Before(values, "{}" if inner.members else empty, left)
+    if not inner.members:
+        return _replace(text, env, _env_text(ours, env.lead)), before
+    for name, value in ours.items():
+        text = _set(text, name, json.dumps(value))
+    return text, before
+
+
+def _value(text: str, member: Member | None) -> str | None:
+    return text[member.value_start : member.end] if member else None
+
+
+def restore(text: str, ours: Variables, before: Before) -> str | None:
+    """`text` with what was there before us; None: the file should go.
+
+    Values that are no longer ours are somebody else's by now, and stay.
+
+    Raises:
+        ValueError: the text can't be read.
+    """
+    removed = False
+    for name, value in ours.items():
+        found = _variable(text, name)
+        if found is None or found.value != value:
+            continue
+        was = before.values.get(name)
+        removed = removed or was is None
+        text = _replace(text, found, was) if was is not None else _remove(text, name)
+    return _without_hulls(text, before) if removed else text
+
+
+def _without_hulls(text: str, before: Before) -> str | None:
+    """Away with the `env`, and the file, that hold nothing any more and were made for our sake."""
+    top, env = _env(text)
+    if top is None or env is None or env.value:
+        return text
+    if before.env is not None:
+        return _replace(text, env, before.env)
+    text = _cut(text, top, env)
+    top = document(text)
+    return text if top and top.members else before.document
+
+
+def inherit(later: Before, ours: Variables, earlier: Before) -> Before:
+    """What was there before `later`, now that the one before it, who had set `ours`, is gone first."""
+    theirs = {n for n, was in later.values.items() if was and json.loads(was) == ours.get(n)}
+    if not theirs:
+        return later
+    values = {n: earlier.values.get(n) if n in theirs else was for n, was in later.values.items()}
+    return Before(values, earlier.env, earlier.document)
+
+
+def _env(text: str) -> tuple[Span | None, Member | None]:
+    top = document(text)
+    env = top.find(ENV) if top else None
+    return top, env if env and isinstance(env.value, dict) else None
+
+
+def _variable(text: str, name: str) -> Member | None:
+    _, env = _env(text)
+    return span(text, env.value_start).find(name) if env else None
+
+
+def _set(text: str, name: str, value: str) -> str:
+    """In the `env` that is there, and is not empty."""
+    found = _variable(text, name)
+    if found:
+        return _replace(text, found, value)
+    _, env = _env(text)
+    assert env
+    return _add(text, span(text, env.value_start), name, value)
+
+
+def _remove(text: str, name: str) -> str:
+    _, env = _env(text)
+    assert env
+    inner = span(text, env.value_start)
+    found = inner.find(name)
+    assert found
+    return _cut(text, inner, found)
+
+
+def _replace(text: str, member: Member, value: str) -> str:
+    return text[: member.value_start] + value + text[member.end :]
+
+
+def _add(text: str, into: Span, name: str, value: str) -> str:
+    """Behind the last member, in the manner of it; as the only one, on lines of its own."""
+    if not into.members:
+        inner = f'\n  "{name}": {value}\n'
+        return text[: into.start + 1] + inner + text[into.end - 1 :]
+    last = into.members[-1]
+    added = f',{last.lead or " "}"{name}"{last.colon}{value}'
+    return text[: last.end] + added + text[last.end :]
+
+
+def _cut(text: str, within: Span, member: Member) -> str:
+    """Out with a member and the comma that is one too many; of the only one not even the blanks stay."""
+    place = within.members.index(member)
+    if place:
+        return text[: within.members[place - 1].end] + text[member.end :]
+    if len(within.members) > 1:
+        return text[: member.start] + text[within.members[1].start :]
+    return text[: within.start + 1] + text[within.end - 1 :]
+
+
+def _lead(of: Span, otherwise: str) -> str:
+    return of.members[-1].lead if of.members else otherwise
+
+
+def _env_text(ours: Variables, lead: str) -> str:
+    """The object, one level deeper than a member that stands behind `lead`; in one line if that does."""
+    if "\n" not in lead:
+        return "{" + _joined(ours, " ")[1:] + "}"
+    unit = lead[lead.rindex("\n") + 1 :]
+    return "{" + _joined(ours, lead + unit) + lead + "}"
+
+
+def _joined(ours: Variables, lead: str) -> str:
+    return ",".join(f'{lead}"{name}": {json.dumps(value)}' for name, value in ours.items())
