@@ -13,6 +13,7 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from mitmproxy.master import Master
 
+from neurolink_mitm.adapters.claude_code import ClaudeCode
 from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
@@ -34,15 +35,21 @@ Stack = Callable[[Runtime], Sequence[object]]
 
 
 async def serve(
-    prepared: Prepared, settings: Settings, stack: Stack, on_ready: Callable[[str], None]
+    prepared: Prepared,
+    settings: Settings,
+    stack: Stack,
+    on_ready: Callable[[str], None],
+    claude_code: ClaudeCode | None = None,
 ) -> None:
     """Run the proxy until it is told to stop. `on_ready` is called once it serves, with mitmweb's address.
+
+    `claude_code` is attached meanwhile.
 
     Raises:
         NotListeningError: the address could not be bound.
     """
     plane = DataPlane()
-    lifecycle = Lifecycle(prepared, on_ready)
+    lifecycle = Lifecycle(prepared, on_ready, claude_code)
     master = masters.make_master(
         in_browser=settings.inspect,
         addons=[plane, *stack(prepared.runtime), lifecycle],
@@ -73,12 +80,18 @@ def _options(settings: Settings, home: Home) -> dict[str, Any]:
 class Lifecycle:
     """What has to be done when the proxy begins and stops to serve."""
 
-    def __init__(self, prepared: Prepared, on_ready: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        on_ready: Callable[[str], None],
+        claude_code: ClaudeCode | None = None,
+    ) -> None:
         self.master: Master | None = None
         self.failure: masters.NotListeningError | None = None
         self._prepared = prepared
         self._upkeep = Upkeep(prepared.runtime, prepared.sources) if prepared.sources else None
         self._on_ready = on_ready
+        self._claude_code = claude_code
         self._state = StateFile(prepared.home.state)
 
     def running(self) -> None:
@@ -91,15 +104,24 @@ class Lifecycle:
             self.master.shutdown()
             return
         runtime.started_at = runtime.clock.now()
-        self._state.claim(_state(runtime))
-        runtime.on_config.append(lambda _: self._state.claim(_state(runtime)))
+        if self._claude_code:
+            self._claude_code.attach(runtime.pid, _state(runtime).url)
+        self._claim()
+        runtime.on_config.append(lambda _: self._claim())
         if self._upkeep:
             self._upkeep.start()
         self._on_ready(masters.web_url(self.master))
 
+    def _claim(self) -> None:
+        state = _state(self._prepared.runtime)
+        state.guard_pid = self._claude_code.guard_pid if self._claude_code else None
+        self._state.claim(state)
+
     async def done(self) -> None:
         if self._upkeep:
             await self._upkeep.stop()
+        if self._claude_code:
+            self._claude_code.detach(self._prepared.runtime.pid)
         self._state.remove(self._prepared.runtime.pid)
         refresher = self._prepared.runtime.refresher
         if isinstance(refresher, LazyRefresher):

@@ -21,7 +21,10 @@ STOP_LIMIT = 35.0
 """Seconds: the proxy lets streams finish for 30."""
 
 
-COMMANDS: dict[str, str] = {}
+COMMANDS = {
+    "env": "Print what points a shell's programs at the proxy.",
+    "guard": "",
+}
 """Those with a module of their own, `proxy_NAME`, and what the list says of them."""
 
 
@@ -68,6 +71,7 @@ def command() -> None:
 @click.option("--inspect", is_flag=True, help="Run inside mitmweb and print its address.")
 @click.option("--sandbox", is_flag=True, help="Serve from the built-in sandbox's accounts.")
 @click.option("--sandbox-if-empty", is_flag=True, help="The same, if there is no account yet.")
+@click.option("--no-claude-settings", is_flag=True, help="Leave Claude Code's settings alone.")
 def start(**asked: Any) -> None:
     """Start the proxy in the foreground.
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import click
 
 from neurolink_mitm import __version__, app, prepare
+from neurolink_mitm.adapters.claude_code import ClaudeCode
+from neurolink_mitm.adapters.claude_settings import settings_path
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
@@ -49,6 +51,7 @@ class Asked:
     inspect: bool
     sandbox: bool
     sandbox_if_empty: bool
+    no_claude_settings: bool = False
 
 
 def start(asked: Asked) -> None:
@@ -97,13 +100,17 @@ def _serve(
 ) -> None:
     for warning in prepared.warnings:
         logger.warning("%s", warning)
+    path = settings_path(os.environ)
+    wanted = path and not sandbox and not asked.no_claude_settings
+    claude_code = ClaudeCode(prepared.home, path) if path and wanted else None
 
     def ready(web_url: str) -> None:
         if not asked.quiet:
-            click.echo(greeting(prepared, sandbox, web_url))
+            attached = claude_code.path if claude_code and claude_code.attached else None
+            click.echo(greeting(prepared, sandbox, web_url, attached))
             sys.stdout.flush()
 
-    asyncio.run(app.serve(prepared, settings, stack, ready))
+    asyncio.run(app.serve(prepared, settings, stack, ready, claude_code))
 
 
 @contextmanager
@@ -130,8 +137,10 @@ def _refuse_second(home: Home, port: int) -> None:
         fail(f"already running at {state.url} (pid {state.pid})", FAILED)
 
 
-def greeting(prepared: prepare.Prepared, sandbox: str, web_url: str) -> str:
-    """What a start prints: where it listens, and how to use it."""
+def greeting(
+    prepared: prepare.Prepared, sandbox: str, web_url: str, attached: Path | None = None
+) -> str:
+    """What a start prints: where it listens, and how to use it. `attached` is Claude Code's settings file."""
     runtime = prepared.runtime
     host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(runtime.host, runtime.host)  # noqa: S104
     url = f"http://{f'[{host}]' if ':' in host else host}:{runtime.port}"
@@ -141,16 +150,20 @@ def greeting(prepared: prepare.Prepared, sandbox: str, web_url: str) -> str:
         f"NeuroLink {__version__} listens on {url} ({mode}, {count} account{'s' * (count != 1)})"
     ]
     if sandbox:
-        lines.append(f"Note: {sandbox}; its answers are made up")
+        lines.append(
+            f"Note: {sandbox}; its answers are made up, so Claude Code's settings are left alone"
+        )
     elif not count and not runtime.passthrough:
         lines.append(
             "No account yet: run `neurolink auth login anthropic`, or set ANTHROPIC_API_KEY"
         )
     if web_url:
         lines.append(f"Watch it in a browser: {web_url}")
+    if attached:
+        lines.append(f"Claude Code comes here until this stops: {attached} says so")
     lines += [
         "",
-        "Point Claude Code at it:",
+        "Point other programs at it:" if attached else "Point Claude Code at it:",
         f"  export ANTHROPIC_BASE_URL={url}",
         "  export ENABLE_TOOL_SEARCH=true",
         "",

@@ -9,9 +9,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+
+import psutil
 
 from tests.waiting import LIMIT, wait_until
 
@@ -69,6 +72,16 @@ class Program:
         return self.process.wait()
 
     def kill(self) -> None:
+        """It and what it has started: the guard of a proxy would put things back that nobody misses."""
+        helpers: list[psutil.Process] = []
+        with suppress(psutil.NoSuchProcess):
+            helpers = psutil.Process(self.pid).children(recursive=True)
+        self.kill_alone()
+        for helper in helpers:
+            with suppress(psutil.NoSuchProcess):
+                helper.kill()
+
+    def kill_alone(self) -> None:
         self.process.kill()
         self.process.wait(LIMIT)
 
@@ -101,6 +114,10 @@ class Shell:
     @property
     def state(self) -> Path:
         return self.home / ".neurolink" / "proxy-state.json"
+
+    @property
+    def claude_settings(self) -> Path:
+        return self.home / ".claude" / "settings.json"
 
     @property
     def environment(self) -> dict[str, str]:

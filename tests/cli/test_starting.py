@@ -177,7 +177,7 @@ def test_the_sandbox_does_not_stand_in_where_there_is_an_account(
     shell: Shell, pool: Path, upstream: SandboxServer
 ) -> None:
     proxy, url = shell.serve("--sandbox-if-empty")
-    assert "sandbox" not in proxy.said
+    assert "built-in sandbox" not in proxy.said
     assert "2 accounts" in proxy.said
     answer = httpx.post(f"{url}/v1/messages", json=MESSAGE)
     assert answer.content == upstream.requests[-1].answer
