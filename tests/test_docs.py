@@ -125,3 +125,14 @@ def test_paths_of_the_source_exist(page: Path) -> None:
     named = re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|md|yaml|lock))`", page.read_text())
     places = (ROOT, ROOT / "neurolink_mitm")
     assert [name for name in named if not any((at / name).exists() for at in places)] == []
+
+
+def test_what_the_doctor_finds_is_explained() -> None:
+    """Each finding by its name, and no name that is not found."""
+    core = ROOT / "neurolink_mitm" / "core"
+    code = "".join(
+        (core / f"{name}.py").read_text() for name in ("doctor", "doctor_way", "aftermath")
+    )
+    found = set(re.findall(r'\b(?:ok|warn|fail)\(\s*"([a-z-]+)"', code))
+    assert set(first_cells(section("troubleshooting.md", "What the doctor finds"))) == found
+    assert len(found) > 50

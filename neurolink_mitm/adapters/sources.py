@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.request import getproxies, proxy_bypass
 
 from neurolink_mitm.adapters import config_file
 from neurolink_mitm.adapters.env_file import (
@@ -15,14 +14,13 @@ from neurolink_mitm.adapters.env_file import (
     read_environment,
 )
 from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.system_proxy import through_proxy
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore
-from neurolink_mitm.core.access import is_loopback
 from neurolink_mitm.core.accounts import Account, build_pool, unused_settings
 from neurolink_mitm.core.config import Config, ConfigError, Loaded
 from neurolink_mitm.core.config_faults import shown
 from neurolink_mitm.core.rotation import STRATEGIES
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.core.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +149,3 @@ def _accounts(
     key = environ.get("ANTHROPIC_API_KEY")
     pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
     return tuple(map(through_proxy, pool))
-
-
-def through_proxy(account: Account) -> Account:
-    """With the environment's proxy, unless the account has one of its own, or `direct`, or is on this machine."""
-    target = Target.parse(account.base_url)
-    if account.proxy_url or is_loopback(target.host):
-        return account
-    proxies = getproxies()
-    if proxy_bypass(target.host):
-        return account
-    return replace(account, proxy_url=proxies.get(target.scheme))

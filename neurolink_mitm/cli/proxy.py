@@ -1,4 +1,4 @@
-"""`neurolink proxy`: start, status, stop."""
+"""`neurolink proxy`: start, stop, reset, replay, and the way to those with a module of their own."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from typing import Any
 
 import click
 
-from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import State, StateFile
 from neurolink_mitm.cli import http_client, render
-from neurolink_mitm.cli.exits import FAILED, NOT_RUNNING, USAGE, fail
+from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.lazy import LazyGroup
 from neurolink_mitm.cli.options import format_option
+from neurolink_mitm.cli.running import home, owner, running_state
 
 STOP_LIMIT = 35.0
 """Seconds: the proxy lets streams finish for 30."""
 
 
-COMMANDS = {
+COMMANDS: dict[str, str] = {
+    "doctor": "Look for whatever could keep requests from being answered, and say what to do.",
     "env": "Print what points a shell's programs at the proxy.",
     "guard": "",
+    "status": "Show whether the proxy runs and how its accounts are doing.",
 }
 """Those with a module of their own, `proxy_NAME`, and what the list says of them."""
 
@@ -80,34 +82,6 @@ def start(**asked: Any) -> None:
     from neurolink_mitm.cli import starting  # mitmproxy takes half a second to import
 
     starting.start(starting.Asked(**asked))
-
-
-@command.command()
-@format_option
-@click.option(
-    "--explain", is_flag=True, help="Say which account comes next, and why not the others."
-)
-@click.option("--model", help="With --explain: for requests for this model.")
-@click.option(
-    "--client",
-    type=click.Choice(["claude-code", "other"]),
-    default="claude-code",
-    show_default=True,
-    help="With --explain: for requests of this client.",
-)
-def status(form: str, explain: bool, model: str | None, client: str) -> None:
-    """Show whether the proxy runs and how its accounts are doing.
-
-    Example: neurolink proxy status --explain --model claude-opus-4-6
-    """
-    state = running_state()
-    asked = {"explain": "1", "client": client} | ({"model": model} if model else {})
-    report = http_client.get_json(f"{state.url}/status", asked if explain else {}, owner(state))
-    if report is None:
-        fail(f"process {state.pid} runs, but {state.url}/status does not answer", FAILED)
-    report |= {"running": True, "url": state.url, "startTime": state.start_time}
-    text = render.explain_text if explain else render.status_text
-    click.echo(render.as_json(report) if form == "json" else text(report), nl=False)
 
 
 @command.command()
@@ -189,31 +163,3 @@ def stop() -> None:
             click.echo("waiting for streams under way to finish …", err=True)
         time.sleep(0.05)
     click.echo(f"stopped (pid {state.pid})")
-
-
-def owner(state: State) -> dict[str, str]:
-    """Shows the proxy that it is asked by who started it: only that user can read its state file."""
-    return {"x-neurolink-admin": state.admin_token}
-
-
-def home() -> Home:
-    """The home directory, or exit code 2."""
-    try:
-        return Home.from_environment(os.environ)
-    except ValueError as e:
-        fail(str(e), USAGE)
-
-
-def running_state() -> State:
-    """The state of the running proxy, or exit code 3."""
-    path = home().state
-    state = StateFile(path).read()
-    if state is None:
-        fail("the proxy is not running; start it with: neurolink proxy start", NOT_RUNNING)
-    if not state.alive:
-        fail(
-            f"the proxy is not running: process {state.pid} ended without cleaning up {path};"
-            " the next start takes it over",
-            NOT_RUNNING,
-        )
-    return state

@@ -31,3 +31,11 @@ def redact(text: str) -> str:
     if _HINT.search(text):
         text = _TOKEN.sub(STARS, text)
     return _PARAMETER.sub(rf"\1{STARS}", text) if "?" in text or "&" in text else text
+
+
+def without_passwords(text: str) -> str:
+    """The same with stars for user and password in URLs."""
+    return _USER.sub(f"://{STARS}@", text)
+
+
+_USER = re.compile(r"://[^/\s@]+@")

@@ -6,8 +6,7 @@ from typing import Any
 
 from mitmproxy import version
 
-OLDEST = (11, 0, 2)
-NEWEST = (13,)
+from neurolink_mitm.core.versions import REQUIREMENT, fits_mitmproxy
 
 
 class UnsupportedMitmproxyError(RuntimeError):
@@ -20,11 +19,10 @@ def check_version(found: str = version.VERSION) -> None:
     Raises:
         UnsupportedMitmproxyError: says what is installed and what would fit.
     """
-    digits = tuple(int(part) for part in found.split(".")[:3] if part.isdigit())
-    if not OLDEST <= digits < NEWEST:
+    if not fits_mitmproxy(found):
+        needed = REQUIREMENT.removeprefix("mitmproxy")
         raise UnsupportedMitmproxyError(
-            f"mitmproxy {found} is installed; NeuroLink needs >=11.0.2,<13:"
-            " pip install 'mitmproxy>=11.0.2,<13'"
+            f"mitmproxy {found} is installed; NeuroLink needs {needed}: pip install '{REQUIREMENT}'"
         )
 
 

@@ -1,0 +1,285 @@
+"""Gathers the facts for the doctor. Nothing is changed, and what can't be found out is left out with its reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from neurolink_mitm.adapters import config_file
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.in_time import in_time
+from neurolink_mitm.adapters.listeners import answers, listener
+from neurolink_mitm.adapters.reach import reach
+from neurolink_mitm.adapters.state_file import State, StateFile, process_start
+from neurolink_mitm.adapters.system_proxy import through_proxy
+from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
+from neurolink_mitm.core.access import is_loopback
+from neurolink_mitm.core.accounts import Account, build_pool
+from neurolink_mitm.core.config import Config, ConfigError
+from neurolink_mitm.core.doctor_way import BASE_URL, WATCHED
+from neurolink_mitm.core.facts import (
+    ClaudeSettings,
+    Configuration,
+    Facts,
+    Place,
+    Proxy,
+    Service,
+    Upstream,
+)
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.target import DIRECT
+
+DEFAULT_PORT = 55669
+LIMIT = 12.0
+"""Seconds for all that is slow together."""
+
+Status = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """Where to look, and how to ask a proxy that runs. `home` is None where the environment names none."""
+
+    environ: Mapping[str, str]
+    home: Home | None
+    now: float
+    ask: Callable[[State], Status | None]
+    config: Path | None = None
+    port: int | None = None
+    limit: float = LIMIT
+    service: Callable[[], Service | None] = lambda: None
+    skew: Callable[[str], float | None] = lambda url: None
+    authorities: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What of this home can be read."""
+
+    config: Config
+    configuration: Configuration | None = None
+    accounts: tuple[Account, ...] | None = None
+    tokens_fault: str | None = None
+
+
+def gather(look: Looking) -> Facts:
+    known = read_home(look)
+    upstreams, unchecked = _upstreams(known)
+    state = StateFile(look.home.state).read() if look.home else None
+    jobs: dict[str, Callable[[], Any]] = {
+        "the proxy": lambda: _proxy(look, state),
+        "Claude Code's settings": lambda: claude_settings(look.environ),
+        "the service": look.service,
+        **{url: _reaching(url, look) for url in upstreams},
+    }
+    if upstreams:
+        jobs["the clock"] = lambda: look.skew(upstreams[0])
+    done, undone = in_time(jobs, look.limit)
+    return Facts(
+        now=look.now,
+        python=sys.version_info[:3],
+        mitmproxy=_version("mitmproxy"),
+        home=_home(look.home),
+        files=tuple(_files(look.home, known.tokens_fault)) if look.home else (),
+        config=known.configuration,
+        accounts=known.accounts,
+        skew=_skew(done),
+        proxy=done.get("the proxy"),
+        settings=done.get("Claude Code's settings"),
+        environment={name: look.environ[name] for name in WATCHED if look.environ.get(name)},
+        upstreams=(*(done[url] for url in upstreams if url in done), *unchecked),
+        service=done.get("the service"),
+        disk_free=_disk_free(look.home),
+        leftovers=tuple(_leftovers(look.home)) if look.home else (),
+        undone=undone,
+    )
+
+
+def read_home(look: Looking) -> Known:
+    """Configuration and accounts, as far as they can be read."""
+    if look.home is None:
+        return Known(Config())
+    path = look.config or look.home.config
+    try:
+        loaded = config_file.load(path, look.environ, required=look.config is not None)
+    except ConfigError as e:
+        config, configuration = Config(), Configuration(str(path), True, faults=e.faults)
+    else:
+        config = loaded.config
+        configuration = Configuration(str(path), path.exists(), warnings=loaded.warnings)
+    try:
+        credentials = open_store(look.home, look.environ).read()
+    except TokenStoreError as e:
+        return Known(config, configuration, tokens_fault=str(e))
+    key = look.environ.get("ANTHROPIC_API_KEY")
+    pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
+    if configuration.faults:  # the accounts that it lists are not known
+        return Known(config, configuration, pool or None)
+    return Known(config, configuration, pool)
+
+
+def _home(home: Home | None) -> Place | None:
+    if home is None:
+        return None
+    place = _place(home.root)
+    if place.mode is None or place.fault:
+        return place
+    if not home.root.is_dir():
+        return Place(place.path, place.mode, "is not a directory")
+    if not os.access(home.root, os.R_OK | os.W_OK | os.X_OK):
+        return Place(place.path, place.mode, "you may not read and write it")
+    return place
+
+
+def _files(home: Home, tokens_fault: str | None) -> Iterator[Place]:
+    """Those that are to be readable by their owner only."""
+    for path in (home.legacy_credentials, home.state, home.quotas, home.cooldowns):
+        yield _checked(path)
+    tokens = _place(home.tokens)
+    yield Place(tokens.path, tokens.mode, tokens_fault or tokens.fault)
+    yield _place(home.env)
+    yield from (_place(path) for path in _listed(home.logs, "*.jsonl"))
+
+
+def _checked(path: Path) -> Place:
+    """With a look into it."""
+    place = _place(path)
+    if place.mode is None or place.fault:
+        return place
+    try:
+        json.loads(path.read_bytes())
+    except OSError as e:
+        return Place(place.path, place.mode, f"can't be read: {e.strerror}")
+    except (ValueError, RecursionError):
+        return Place(place.path, place.mode, "is no JSON")
+    return place
+
+
+def _place(path: Path) -> Place:
+    try:
+        return Place(str(path), stat.S_IMODE(path.stat().st_mode))
+    except FileNotFoundError:
+        return Place(str(path))
+    except OSError as e:
+        return Place(str(path), fault=e.strerror or "can't be looked at")
+
+
+def _proxy(look: Looking, state: State | None) -> Proxy:
+    """With what the proxy itself says, or who else has its port."""
+    found = proxy_of(state, look.port)
+    if state is not None and found.alive:
+        return replace(found, status=look.ask(state))
+    return replace(found, listener=listener("127.0.0.1", found.port))
+
+
+def proxy_of(state: State | None, port: int | None = None) -> Proxy:
+    """What the state file says, compared with the processes that run."""
+    if state is None:
+        return Proxy(port or DEFAULT_PORT)
+    guard = state.guard_pid
+    return Proxy(
+        port=port or state.port,
+        pid=state.pid,
+        alive=state.alive,
+        url=state.url,
+        guard_pid=guard,
+        guard_alive=guard is not None and process_start(guard) is not None,
+    )
+
+
+def claude_settings(environ: Mapping[str, str]) -> ClaudeSettings | None:
+    """None where the environment does not say where Claude Code keeps them."""
+    user = environ.get("HOME")
+    place = environ.get("CLAUDE_CONFIG_DIR") or (f"{user}/.claude" if user else None)
+    if place is None:
+        return None
+    path = Path(place) / "settings.json"
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return ClaudeSettings(str(path))
+    except (OSError, ValueError, RecursionError) as e:
+        said = e.strerror if isinstance(e, OSError) else "is no JSON"
+        return ClaudeSettings(str(path), True, said)
+    if not isinstance(document, dict) or not isinstance(document.get("env", {}), dict):
+        return ClaudeSettings(str(path), True, "is no object with an object `env` in it")
+    env = {name: str(document["env"][name]) for name in WATCHED if name in document.get("env", {})}
+    return ClaudeSettings(str(path), True, None, env, _answered(env.get(BASE_URL, "")))
+
+
+def _answered(url: str) -> bool | None:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if not host or not is_loopback(host):
+        return None
+    return answers(host, port or (443 if parts.scheme == "https" else 80))
+
+
+def _upstreams(known: Known) -> tuple[list[str], list[Upstream]]:
+    """Each base URL once: those to be reached, and those that only a proxy on the way can reach."""
+    enabled = [through_proxy(a) for a in known.accounts or () if a.enabled]
+    vias: dict[str, str | None] = {}
+    for account in enabled:
+        via = account.proxy_url if account.proxy_url != DIRECT else None
+        vias[account.base_url] = vias.get(account.base_url, via) and via  # one direct way will do
+    if not enabled:
+        vias[known.config.default_base_url] = None
+    unchecked = [
+        Upstream(url, "unchecked", f"it goes through {via}") for url, via in vias.items() if via
+    ]
+    return [url for url, via in vias.items() if not via], unchecked
+
+
+def _reaching(url: str, look: Looking) -> Callable[[], Upstream]:
+    return lambda: reach(url, authorities=look.authorities)
+
+
+def _skew(done: Mapping[str, Any]) -> float | None:
+    """What the running proxy has seen, else what was measured now."""
+    proxy: Proxy | None = done.get("the proxy")
+    known = proxy.status.get("clockSkew") if proxy and proxy.status else None
+    found: float | None = known if isinstance(known, int | float) else done.get("the clock")
+    return found
+
+
+def _disk_free(home: Home | None) -> int | None:
+    if home is None:
+        return None
+    for place in (home.root, *home.root.parents):
+        try:
+            return shutil.disk_usage(place).free
+        except OSError:
+            continue
+    return None
+
+
+def _leftovers(home: Home) -> Iterable[str]:
+    return sorted(
+        path.name for pattern in ("*.corrupt-*", ".*.tmp") for path in _listed(home.root, pattern)
+    )
+
+
+def _listed(directory: Path, pattern: str) -> list[Path]:
+    try:
+        return sorted(directory.glob(pattern))
+    except OSError:
+        return []
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

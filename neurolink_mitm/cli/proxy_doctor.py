@@ -1,0 +1,121 @@
+"""`neurolink proxy doctor`."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from neurolink_mitm.cli.exits import FAILED, fail
+from neurolink_mitm.cli.options import format_option
+
+if TYPE_CHECKING:
+    from neurolink_mitm.adapters.checks import Looking
+    from neurolink_mitm.core.findings import Finding
+
+
+@click.command(name="doctor")
+@format_option
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Configuration file (default: proxy-config.yaml in NEUROLINK_HOME).",
+)
+@click.option(
+    "-p",
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Port to look at where no proxy runs (default: that of the last one, else 55669).",
+)
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a zip for a bug report, too: findings, configuration, end of the logs; no secrets.",
+)
+def command(form: str, config: Path | None, port: int | None, bundle: Path | None) -> None:
+    """Look for whatever could keep requests from being answered, and say what to do. Nothing is changed.
+
+    Example: neurolink proxy doctor --bundle report.zip
+    """
+    from neurolink_mitm.adapters.checks import gather
+    from neurolink_mitm.cli.auth_context import progress
+    from neurolink_mitm.cli.render import as_json
+    from neurolink_mitm.core.doctor import examine, failed
+
+    if bundle is not None and bundle.exists():
+        fail(f"{bundle} is there already: choose another name, or delete it", FAILED)
+    look = _looking(config, port)
+    with progress("looking around …"):
+        facts = gather(look)
+    findings = examine(facts)
+    report = _report(findings)
+    click.echo(as_json(report) if form == "json" else _text(findings), nl=False)
+    if bundle is not None:
+        _write_bundle(bundle, look, facts.proxy.status if facts.proxy else None, report)
+    if failed(findings):
+        raise SystemExit(FAILED)
+
+
+def _looking(config: Path | None, port: int | None) -> Looking:
+    from neurolink_mitm.adapters.checks import Looking
+    from neurolink_mitm.adapters.home import Home
+    from neurolink_mitm.cli.running import ask_status
+
+    try:
+        home = Home.from_environment(os.environ)
+    except ValueError:
+        home = None
+    return Looking(
+        environ=os.environ, home=home, now=time.time(), ask=ask_status, config=config, port=port
+    )
+
+
+def _report(findings: tuple[Finding, ...]) -> dict[str, Any]:
+    levels = [finding.level for finding in findings]
+    return {
+        "ok": "fail" not in levels,
+        "counts": {level: levels.count(level) for level in ("ok", "warn", "fail")},
+        "findings": [
+            {"id": each.id, "level": each.level, "text": each.text, "fix": each.fix or None}
+            for each in findings
+        ],
+    }
+
+
+def _text(findings: tuple[Finding, ...]) -> str:
+    from rich.text import Text
+
+    from neurolink_mitm.cli.render import printed
+
+    styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+    text = Text()
+    for each in findings:
+        text.append(f"{each.level:<5}", style=styles[each.level])
+        text.append(each.text)
+        if each.fix:
+            text.append(f" [{each.id}]\n     fix: {each.fix}", style="dim")
+        text.append("\n")
+    return printed(text.append(_summary(findings)))
+
+
+def _summary(findings: tuple[Finding, ...]) -> str:
+    fails = sum(each.level == "fail" for each in findings)
+    warns = sum(each.level == "warn" for each in findings)
+    if not fails and not warns:
+        return "all is well"
+    return f"{fails} to repair, {warns} to look at; docs/troubleshooting.md has more by the name in brackets"
+
+
+def _write_bundle(path: Path, look: Looking, status: Any, report: dict[str, Any]) -> None:
+    from neurolink_mitm.adapters.bundle_file import write_bundle
+    from neurolink_mitm.cli.doctor_bundle import contents
+
+    try:
+        write_bundle(path, contents(look, status, report))
+    except OSError as e:
+        fail(f"can't write {path}: {e.strerror}", FAILED)
+    click.echo(f"written: {path}; look through it before you hand it on", err=True)

@@ -1,0 +1,185 @@
+"""`neurolink proxy status`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from neurolink_mitm.adapters.state_file import State, StateFile
+from neurolink_mitm.cli.exits import FAILED, NOT_RUNNING, fail
+from neurolink_mitm.cli.options import format_option
+from neurolink_mitm.cli.running import ask_status, home
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from neurolink_mitm.core.findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look: a report, or why there is none."""
+
+    report: dict[str, Any] | None
+    why: str = ""
+    code: int = 0
+    left_over: tuple[Finding, ...] = ()
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """For programs."""
+        if self.report is not None:
+            return self.report
+        left = [{"id": each.id, "text": each.text, "fix": each.fix} for each in self.left_over]
+        return {"running": False, "reason": self.why, "leftOver": left}
+
+
+@click.command(name="status")
+@format_option
+@click.option(
+    "--explain", is_flag=True, help="Say which account comes next, and why not the others."
+)
+@click.option("--model", help="With --explain: for requests for this model.")
+@click.option(
+    "--client",
+    type=click.Choice(["claude-code", "other"]),
+    default="claude-code",
+    show_default=True,
+    help="With --explain: for requests of this client.",
+)
+@click.option("-w", "--watch", is_flag=True, help="Show it live, until Ctrl-C.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1, 3600),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --watch: how often to look.",
+)
+def command(
+    form: str, explain: bool, model: str | None, client: str, watch: bool, interval: float
+) -> None:
+    """Show whether the proxy runs and how its accounts are doing.
+
+    Example: neurolink proxy status --explain --model claude-opus-4-6
+    """
+    asked = {"explain": "1", "client": client} | ({"model": model} if model else {})
+    query = asked if explain else {}
+    if watch:
+        _watch(query, form, interval)
+        return
+    seen = look(query)
+    if form == "json":
+        click.echo(json.dumps(seen.document, indent=2))
+    if seen.report is None:
+        if form == "text":
+            _show_leftovers(seen)
+        fail(seen.why, seen.code)
+    if form == "text":
+        click.echo(_text(seen.report), nl=False)
+
+
+def look(query: dict[str, str]) -> Seen:
+    """Ask the proxy, once."""
+    file = StateFile(home().state)
+    state = file.read()
+    if state is not None and state.alive:
+        report = ask_status(state, query)
+        if report is not None:
+            return Seen(report)
+        why = f"process {state.pid} runs, but {state.url}/status does not answer"
+        return Seen(None, why, FAILED)
+    if state is None:
+        why = "the proxy is not running; start it with: neurolink proxy start"
+    else:
+        why = (
+            f"the proxy is not running: process {state.pid} ended without cleaning up"
+            f" {file.path}; the next start takes it over"
+        )
+    return Seen(None, why, NOT_RUNNING, _left_over(state))
+
+
+def _left_over(state: State | None) -> tuple[Finding, ...]:
+    from neurolink_mitm.adapters.checks import claude_settings, proxy_of
+    from neurolink_mitm.adapters.pool_memory import read_cooldowns
+    from neurolink_mitm.core.aftermath import aftermath
+
+    settings = claude_settings(os.environ)
+    return aftermath(proxy_of(state), settings, read_cooldowns(home().cooldowns), time.time())
+
+
+def _show_leftovers(seen: Seen) -> None:
+    from neurolink_mitm.cli.render import printed
+    from neurolink_mitm.cli.status_render import down_view
+
+    told = [each for each in seen.left_over if each.id != "leftover-state"]  # `why` says so
+    if told:
+        click.echo(printed(down_view("", told)), nl=False)
+
+
+def _text(report: dict[str, Any]) -> str:
+    from neurolink_mitm.cli.status_render import explain_text, status_text
+
+    return explain_text(report) if "explain" in report else status_text(report, time.time())
+
+
+def _watch(query: dict[str, str], form: str, interval: float) -> None:
+    """Until Ctrl-C, which is no failure."""
+    try:
+        if form == "json":
+            _watch_lines(query, interval)
+        elif sys.stdout.isatty():
+            _watch_live(query, interval)
+        else:
+            _watch_text(query, interval)
+    except KeyboardInterrupt:
+        click.echo(err=True)
+
+
+def _watch_lines(query: dict[str, str], interval: float) -> None:
+    """A JSON object a line."""
+    while True:
+        click.echo(json.dumps(look(query).document))
+        time.sleep(interval)
+
+
+def _watch_text(query: dict[str, str], interval: float) -> None:
+    while True:
+        seen = look(query)
+        if seen.report is None:
+            click.echo(seen.why)
+            _show_leftovers(seen)
+        else:
+            click.echo(_text(seen.report), nl=False)
+        click.echo()
+        time.sleep(interval)
+
+
+def _watch_live(query: dict[str, str], interval: float) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(markup=False, emoji=False, highlight=False)
+    with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
+        while True:
+            live.update(_view(look(query)), refresh=True)
+            time.sleep(interval)
+
+
+def _view(seen: Seen) -> RenderableType:
+    from rich.text import Text
+
+    from neurolink_mitm.cli.status_render import down_view, explain_text, status_view
+
+    if seen.report is None:
+        at = time.strftime("%H:%M:%S")
+        return down_view(f"{seen.why}\nstill watching ({at}); Ctrl-C ends this", seen.left_over)
+    if "explain" in seen.report:
+        return Text(explain_text(seen.report).rstrip())
+    return status_view(seen.report, time.time())

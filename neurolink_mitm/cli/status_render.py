@@ -1,0 +1,204 @@
+"""What `neurolink proxy status` shows. Whatever a report lacks, of an older or newer proxy, is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from neurolink_mitm.cli.auth_render import NONE, bar
+from neurolink_mitm.cli.render import duration, printed
+from neurolink_mitm.core.console import printable
+from neurolink_mitm.core.findings import Finding
+
+Report = Mapping[str, Any]
+
+SKEW = 60.0
+"""Seconds by which a clock may be wrong before it matters."""
+GOOD, BUSY, BAD = "green", "yellow", "red"
+
+
+def status_text(report: Report, now: float) -> str:
+    return printed(status_view(report, now))
+
+
+def status_view(report: Report, now: float) -> RenderableType:
+    """The report of /status for people."""
+    accounts = report["stats"]["accounts"]
+    return Group(
+        _head(report),
+        *_warnings(report, accounts),
+        _accounts(accounts, now) if accounts else Text("no accounts"),
+        *_other_providers(report, now),
+        *_spend(report.get("spend")),
+        *_errors(accounts),
+    )
+
+
+def _head(report: Report) -> Text:
+    stats = report["stats"]
+    return Text(
+        f"NeuroLink {report['version']} on {report['url']}"
+        f" (pid {report['pid']}, {report['strategy']}, up {duration(report['uptime'])})\n"
+        f"{stats['totalRequests']} requests: {stats['totalSuccess']} answered,"
+        f" {stats['totalErrors']} failed; {stats['totalAttempts']} attempts upstream,"
+        f" {stats['totalRateLimits']} rate-limited"
+    )
+
+
+def _warnings(report: Report, accounts: Sequence[Report]) -> Iterable[Text]:
+    for line in report["config"]["errors"]:
+        yield Text(f"configuration: {printable(line)}", style=BAD)
+    for account in accounts:
+        if why := account.get("unwritten"):
+            text = f"{account['label']}: ITS NEW TOKENS ARE NOT ON DISK: {printable(str(why))}"
+            yield Text(text, style=f"bold {BAD}")
+    skew = report.get("clockSkew")
+    if isinstance(skew, int | float) and abs(skew) > SKEW:
+        side = "ahead of" if skew > 0 else "behind"
+        yield Text(f"clock: {abs(skew):.0f} s {side} upstream's", style=BUSY)
+
+
+def _accounts(accounts: Sequence[Report], now: float) -> Table:
+    titles = ("account", "type", "state", "5h", "7d", "attempts", "answered", "failed", "429")
+    lines = (
+        (
+            Text(account["label"]),
+            Text(account["type"]),
+            _state(account, now),
+            *(_used(account, window) for window in ("fiveHour", "sevenDay")),
+            *(Text(str(account[name])) for name in ("attempts", "success", "errors", "rateLimits")),
+        )
+        for account in accounts
+    )
+    return table(titles, lines)
+
+
+def table(titles: Sequence[str], lines: Iterable[Sequence[Text]]) -> Table:
+    found = Table(box=None, pad_edge=False)
+    for title in titles:
+        found.add_column(title, overflow="fold")
+    for line in lines:
+        found.add_row(*line)
+    return found
+
+
+def _state(account: Report, now: float) -> Text:
+    reason = printable(str(account["reason"] or ""))
+    if account["cooling"]:
+        return Text(f"cooling {_until(account['coolingUntil'], now)}: {reason}", style=BUSY)
+    models = _models(account, now)
+    if reason:
+        return Text(reason, style=BAD)
+    busy = f", {account['inFlight']} in flight" if account.get("inFlight") else ""
+    return Text(f"ready{busy}{models}", style=GOOD)
+
+
+def _models(account: Report, now: float) -> str:
+    """Those that are limited on it, while the others are served."""
+    scopes = account.get("cooldowns") or {}
+    limited = [
+        f"{scope} {_until(cooldown['until'], now)}"
+        for scope, cooldown in scopes.items()
+        if scope != "*" and cooldown["cooling"]
+    ]
+    return f"; cooling: {', '.join(limited)}" if limited else ""
+
+
+def _until(moment: str, now: float) -> str:
+    left = max(0.0, datetime.fromisoformat(moment).timestamp() - now)
+    if left >= 3600:
+        return f"for {duration(left)}"
+    minutes, seconds = divmod(round(left), 60)
+    return f"for {minutes}:{seconds:02} min" if minutes else f"for {seconds} s"
+
+
+def _used(account: Report, name: str) -> Text:
+    """How far a window is used, and when it is used up at this pace if that is before its reset."""
+    window = (account["quota"] or {}).get(name)
+    if window is None:
+        return Text(NONE)
+    text = bar(account["quota"], name)
+    runs_out = window.get("runsOutAt")
+    return text.append(f", out at {runs_out[11:16]}", style=BAD) if runs_out else text
+
+
+def _other_providers(report: Report, now: float) -> Iterable[Text]:
+    for number, entry in enumerate(report.get("fallbackChain") or (), 1):
+        usable = entry.get("usable", True)
+        until = f" {_until(entry['until'], now)}" if entry.get("until") else ""
+        state = "ready" if usable else f"{entry.get('reason') or 'not usable'}{until}"
+        yield Text(f"fallback {number}: {entry['provider']}/{entry['model']}: ").append(
+            printable(state), style=GOOD if usable else BAD
+        )
+    translator = report.get("translator")
+    if translator:
+        yield _translator(translator)
+
+
+def _translator(translator: Report) -> Text:
+    state = str(translator.get("state"))
+    style = {"ready": GOOD, "starting": BUSY, "restarting": BUSY}.get(state, BAD)
+    known = (
+        f"pid {translator['pid']}" if translator.get("pid") else "",
+        f"port {translator['port']}" if translator.get("port") else "",
+        f"{translator['rss'] / 1e6:.0f} MB" if translator.get("rss") else "",
+        f"{translator['restarts']} restarts" if translator.get("restarts") else "",
+        printable(str(translator["lastError"])) if translator.get("lastError") else "",
+    )
+    details = ", ".join(each for each in known if each)
+    text = Text("translator: ").append(state, style=style)
+    return text.append(f" ({details})") if details else text
+
+
+def _spend(spend: Report | None) -> Iterable[Text]:
+    if not spend:
+        return
+    text = f"pay-per-use: ${spend.get('todayUsd') or 0:.2f} today"
+    if spend.get("capUsd") is not None:
+        text += f" of ${spend['capUsd']:.2f}, ${spend.get('leftUsd') or 0:.2f} left"
+    if spend.get("payPerUse") == "never":
+        text += "; not allowed by the configuration"
+    yield Text(text)
+
+
+def _errors(accounts: Sequence[Report]) -> Iterable[Text]:
+    """The last one of each account, the newest first."""
+    failed = [account for account in accounts if account.get("lastError")]
+    failed.sort(key=lambda account: str(account.get("lastErrorAt")), reverse=True)
+    for account in failed:
+        at = str(account.get("lastErrorAt") or "")[11:19]
+        yield Text(
+            f"last error {at} {account['label']}: {printable(str(account['lastError']))}",
+            style="dim",
+        )
+
+
+def explain_text(report: Report) -> str:
+    """Which account the next request takes, and why not the others."""
+    if not report["explain"]:
+        return "no accounts\n"
+    lines = (
+        (Text(_mark(account)), Text(account["label"]), Text(account["reason"]))
+        for account in report["explain"]
+    )
+    return printed(table(("", "account", "why"), lines))
+
+
+def _mark(account: Report) -> str:
+    if account["next"]:
+        return "next"
+    return "" if account["usable"] else "no"
+
+
+def down_view(why: str, left_over: Sequence[Finding]) -> Text:
+    """Nothing runs: why, and what that left."""
+    text = Text(f"{why}\n" if why else "")
+    for finding in left_over:
+        text.append(f"{finding.text}\n").append(f"  fix: {finding.fix}\n", style="dim")
+    text.rstrip()
+    return text

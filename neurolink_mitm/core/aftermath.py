@@ -1,0 +1,65 @@
+"""What a proxy that does not run any more has left behind, and how to clean it up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from neurolink_mitm.core.doctor_way import BASE_URL
+from neurolink_mitm.core.facts import ClaudeSettings, Proxy
+from neurolink_mitm.core.findings import Finding, fail, warn
+from neurolink_mitm.core.pool import Remembered
+from neurolink_mitm.core.stored import PROVIDER
+
+START = "neurolink proxy start"
+
+
+def aftermath(
+    proxy: Proxy,
+    settings: ClaudeSettings | None,
+    cooldowns: Mapping[str, Remembered],
+    now: float,
+) -> tuple[Finding, ...]:
+    """Nothing where it ended well and no account cools."""
+    return (*_state(proxy), *_guard(proxy), *_settings(settings), *_cooldowns(cooldowns, now))
+
+
+def _state(proxy: Proxy) -> Iterator[Finding]:
+    if proxy.pid is not None:
+        yield warn(
+            "leftover-state",
+            f"process {proxy.pid} ended without cleaning up its state file",
+            f"{START} takes it over",
+        )
+
+
+def _guard(proxy: Proxy) -> Iterator[Finding]:
+    if proxy.guard_alive:
+        yield warn(
+            "leftover-guard",
+            f"its guard still runs (pid {proxy.guard_pid})",
+            "it ends by itself within seconds, and puts Claude Code's settings back",
+        )
+
+
+def _settings(settings: ClaudeSettings | None) -> Iterator[Finding]:
+    if settings and settings.answered is False:
+        yield fail(
+            "claude-settings-leftover",
+            f"{settings.path} still points Claude Code at {settings.env[BASE_URL]},"
+            " where nothing listens",
+            f"{START}, or take {BASE_URL} out of the file",
+        )
+
+
+def _cooldowns(cooldowns: Mapping[str, Remembered], now: float) -> Iterator[Finding]:
+    for key, kept in cooldowns.items():
+        for scope, cooldown in kept.scopes.items():
+            if cooldown.cooling(now):
+                label = key.removeprefix(PROVIDER)
+                what = label if scope == "*" else f"{label} for {scope}"
+                yield warn(
+                    "leftover-cooldown",
+                    f"account {what} cools for {cooldown.until - now:.0f} s more:"
+                    f" {cooldown.reason}",
+                    f"neurolink proxy reset '{label}'",
+                )

@@ -1,0 +1,61 @@
+"""What goes into a report that others will read: all that helps, and no secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from neurolink_mitm.core.redaction import STARS, redact, without_passwords
+from neurolink_mitm.core.secret import Secret
+
+_SECRET_NAME = re.compile(r"(?i)key|token|secret|password|authorization|cookie|credential")
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]*\w")
+_SHORTEST = 6
+"""Characters of a secret that is worth looking for: a shorter one would star innocent text."""
+
+
+def plain(value: object) -> Any:
+    """A configuration as JSON has it, with stars for each secret; fields that are not set are left out."""
+    match value:
+        case Secret():
+            return STARS
+        case Mapping():
+            return {str(key): _named(str(key), each) for key, each in value.items()}
+        case str():
+            return without_passwords(redact(value))
+        case Sequence():
+            return [plain(each) for each in value]
+        case _ if is_dataclass(value):
+            found = {item.name: getattr(value, item.name) for item in fields(value)}
+            return {name: plain(each) for name, each in found.items() if each is not None}
+    return value if isinstance(value, int | float | bool) or value is None else str(value)
+
+
+def _named(key: str, value: object) -> Any:
+    """Free mappings (`metadata`, say) may hold a secret under its name."""
+    secret = isinstance(value, str) and _SECRET_NAME.search(key)
+    return STARS if secret else plain(value)
+
+
+class Censor:
+    """Takes out known secrets, whatever looks like one, addresses of people, and where the user's home is."""
+
+    def __init__(self, secrets: Iterable[Secret], home: str) -> None:
+        known = (secret.reveal() for secret in secrets)
+        self._secrets = sorted({text for text in known if len(text) >= _SHORTEST}, key=len)
+        self._home = home.rstrip("/")
+        self._people: dict[str, str] = {}
+
+    def __call__(self, text: str) -> str:
+        for secret in reversed(self._secrets):
+            text = text.replace(secret, STARS)
+        if len(self._home) > 1:
+            text = text.replace(self._home, "~")
+        return _EMAIL.sub(self._person, without_passwords(redact(text)))
+
+    def _person(self, match: re.Match[str]) -> str:
+        """The same one has the same number throughout: accounts are told apart by it."""
+        number = len(self._people) + 1
+        return self._people.setdefault(match[0].lower(), f"person-{number}")

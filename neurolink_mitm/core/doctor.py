@@ -1,0 +1,295 @@
+"""The doctor: facts in, findings out. Here what lies on this machine, in `doctor_way` the way to upstream.
+
+Every finding names what is wrong in one line and what to do; docs/troubleshooting.md has more on each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.console import printable
+from neurolink_mitm.core.doctor_way import way
+from neurolink_mitm.core.facts import Configuration, Facts, Place, Proxy, Service
+from neurolink_mitm.core.findings import Finding, fail, ok, warn
+from neurolink_mitm.core.redaction import redact, without_passwords
+from neurolink_mitm.core.versions import (
+    OLDEST_PYTHON,
+    REQUIREMENT,
+    fits_mitmproxy,
+    fits_python,
+)
+
+OTHERS = 0o077
+DISK_LOW, DISK_FULL = 200_000_000, 10_000_000
+"""Bytes that are left."""
+SOON = 3 * 86400.0
+"""Seconds before the end of a login that can't be refreshed in which one should log in anew."""
+SKEW = 60.0
+NEEDS_LOGIN = "needs login"
+LOGIN = "neurolink auth login anthropic"
+
+
+def examine(facts: Facts) -> tuple[Finding, ...]:
+    """In the order in which they are best read: from this machine to Anthropic."""
+    found = (
+        *_versions(facts),
+        *_home(facts),
+        *_files(facts),
+        *_disk(facts),
+        *_leftovers(facts),
+        *_config(facts.config),
+        *_accounts(facts),
+        *_clock(facts),
+        *_service(facts.service),
+        *_guard(facts.proxy),
+        *way(facts),
+        *_undone(facts),
+    )
+    return tuple(replace(each, text=clean(each.text), fix=clean(each.fix)) for each in found)
+
+
+def clean(text: str) -> str:
+    """Fit to be shown: files and servers said some of it."""
+    return printable(redact(without_passwords(text)))
+
+
+def failed(findings: tuple[Finding, ...]) -> bool:
+    return any(finding.level == "fail" for finding in findings)
+
+
+def _versions(facts: Facts) -> Iterator[Finding]:
+    python = ".".join(map(str, facts.python))
+    if fits_python(facts.python):
+        yield ok("python", f"Python {python}")
+    else:
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        yield fail(
+            "python-unsupported",
+            f"Python {python} is too old",
+            f"install NeuroLink with Python {oldest} or newer",
+        )
+    if facts.mitmproxy is None:
+        yield fail(
+            "mitmproxy-missing", "mitmproxy is not installed", f"pip install '{REQUIREMENT}'"
+        )
+    elif fits_mitmproxy(facts.mitmproxy):
+        yield ok("mitmproxy", f"mitmproxy {facts.mitmproxy}")
+    else:
+        yield fail(
+            "mitmproxy-unsupported",
+            f"mitmproxy {facts.mitmproxy} is not one that NeuroLink runs on",
+            f"pip install '{REQUIREMENT}'",
+        )
+
+
+def _home(facts: Facts) -> Iterator[Finding]:
+    home = facts.home
+    if home is None:
+        yield fail(
+            "home-unset",
+            "neither NEUROLINK_HOME nor HOME is set",
+            "export NEUROLINK_HOME=/path/to/a/directory",
+        )
+    elif home.fault:
+        yield fail(
+            "home-unusable",
+            f"{home.path}: {home.fault}",
+            "make it a directory of yours, or let NEUROLINK_HOME name another",
+        )
+    elif home.mode is None:
+        yield ok("home", f"{home.path} will be made at the first login or start")
+    elif home.mode & OTHERS:
+        yield warn(
+            "home-open",
+            f"{home.path} is open to others (mode {home.mode:04o})",
+            f"chmod 700 {home.path}",
+        )
+    else:
+        yield ok("home", f"{home.path}, mode {home.mode:04o}")
+
+
+def _files(facts: Facts) -> Iterator[Finding]:
+    """Those that hold secrets or state: 0600, and readable."""
+    faulty = [place for place in facts.files if place.fault]
+    open_ = [place for place in facts.files if place.mode is not None and place.mode & OTHERS]
+    for place in faulty:
+        yield fail(
+            "file-broken",
+            f"{place.path}: {place.fault}",
+            "repair it, or move it away: what it held is then made anew or asked for again",
+        )
+    for place in open_:
+        yield _open_file(place)
+    count = sum(place.mode is not None for place in facts.files)
+    if not faulty and not open_ and count:
+        yield ok("files", f"{count} state files, readable by you only")
+
+
+def _open_file(place: Place) -> Finding:
+    return warn(
+        "file-open",
+        f"{place.path} is open to others (mode {place.mode:04o})",
+        f"chmod 600 {place.path}",
+    )
+
+
+def _disk(facts: Facts) -> Iterator[Finding]:
+    free = facts.disk_free
+    if free is None:
+        return
+    text = f"{free / 1e6:.0f} MB are free for state and logs"
+    fix = "make room, or lower logging.max-size-mb in the configuration"
+    if free < DISK_FULL:
+        yield fail("disk-full", f"only {text}: new tokens can't be kept", fix)
+    elif free < DISK_LOW:
+        yield warn("disk-low", f"only {text}", fix)
+    else:
+        yield ok("disk", text)
+
+
+def _leftovers(facts: Facts) -> Iterator[Finding]:
+    for name in facts.leftovers:
+        if ".corrupt-" in name:
+            yield warn(
+                "leftover-corrupt",
+                f"{name} was set aside because it could not be parsed",
+                "look whether you need what is in it, then delete it",
+            )
+        else:
+            yield warn(
+                "leftover-temporary",
+                f"{name} was left by a process that was killed while it wrote",
+                "delete it",
+            )
+    proxy = facts.proxy
+    if proxy and proxy.pid is not None and not proxy.alive:
+        yield warn(
+            "leftover-state",
+            f"proxy-state.json names process {proxy.pid}, which has ended without cleaning up",
+            "neurolink proxy start: it takes the file over",
+        )
+
+
+def _config(config: Configuration | None) -> Iterator[Finding]:
+    if config is None:
+        return
+    for fault in config.faults:
+        yield fail("config-fault", f"configuration: {fault}", f"edit {config.path}")
+    for warning in config.warnings:
+        yield warn("config-warning", f"configuration: {warning}", f"edit {config.path}")
+    if not config.faults and not config.warnings:
+        yield ok("config", f"{config.path}" + ("" if config.present else ": none, so all defaults"))
+
+
+def _accounts(facts: Facts) -> Iterator[Finding]:
+    accounts = facts.accounts
+    if accounts is None:
+        return
+    served = facts.proxy.status["stats"]["accounts"] if facts.proxy and facts.proxy.status else ()
+    if not accounts and served:
+        yield warn(
+            "accounts-sandbox",
+            f"no account of yours; the running proxy serves {len(served)} made-up ones (the sandbox)",
+            LOGIN,
+        )
+        return
+    if not accounts:
+        yield fail("accounts-none", "there is no account that requests could be sent on", LOGIN)
+        return
+    troubles = [trouble for account in accounts if (trouble := _account(account, facts.now))]
+    usable = [account for account in accounts if _usable(account, facts.now)]
+    yield from troubles
+    if not usable:
+        yield fail(
+            "accounts-unusable", f"none of the {len(accounts)} accounts can serve a request", LOGIN
+        )
+    elif not troubles:
+        yield ok("accounts", f"{len(accounts)}: {', '.join(a.label for a in accounts)}")
+
+
+def _account(account: Account, now: float) -> Finding | None:
+    again = f"{LOGIN} --label '{account.label}'"
+    if _needs_login(account, now):
+        why = (account.disabled or "").removeprefix(NEEDS_LOGIN).lstrip(": ")
+        said = why or "its token has expired and can't be refreshed"
+        return warn("account-needs-login", f"account {account.label} needs a login: {said}", again)
+    if account.disabled:
+        return warn(
+            "account-disabled",
+            f"account {account.label} is disabled: {account.disabled}",
+            f"neurolink auth enable '{account.label}', or log in again: {again}",
+        )
+    if not account.enabled:
+        return warn(
+            "account-off",
+            f"account {account.label} has enabled: false in the configuration",
+            "set it to true, or remove the account",
+        )
+    if account.expires_at is not None and not account.refreshable:
+        left = account.expires_at - now
+        if left < SOON:
+            return warn(
+                "account-expiring",
+                f"account {account.label}: its token ends in {left / 3600:.0f} h and can't be refreshed",
+                again,
+            )
+    return None
+
+
+def _needs_login(account: Account, now: float) -> bool:
+    expired = account.expires_at is not None and account.expires_at <= now
+    refused = account.disabled is not None and account.disabled.startswith(NEEDS_LOGIN)
+    return refused or (expired and not account.refreshable)
+
+
+def _usable(account: Account, now: float) -> bool:
+    return account.enabled and not account.disabled and not _needs_login(account, now)
+
+
+def _clock(facts: Facts) -> Iterator[Finding]:
+    if facts.skew is None:
+        return
+    if abs(facts.skew) <= SKEW:
+        yield ok("clock", "the clock is right")
+        return
+    side = "ahead of" if facts.skew > 0 else "behind"
+    yield warn(
+        "clock-skew",
+        f"the clock is {abs(facts.skew):.0f} s {side} upstream's: tokens and cooldowns end at wrong times",
+        "set the clock: sudo timedatectl set-ntp true (macOS: sudo sntp -sS time.apple.com)",
+    )
+
+
+def _service(service: Service | None) -> Iterator[Finding]:
+    if service is None or not service.installed:
+        return
+    if service.running is False:
+        yield warn(
+            "service-stopped",
+            f"the service {service.path} is installed, but does not run",
+            "neurolink proxy install, and look at its log",
+        )
+    else:
+        runs = "runs" if service.running else "is installed"
+        yield ok("service", f"the service {service.path} {runs}")
+
+
+def _guard(proxy: Proxy | None) -> Iterator[Finding]:
+    if proxy is None or proxy.guard_pid is None:
+        return
+    if proxy.alive and not proxy.guard_alive:
+        yield warn(
+            "guard-dead",
+            f"the guard (pid {proxy.guard_pid}) is gone: if the proxy is killed, Claude Code's"
+            " settings go on pointing at it",
+            "neurolink proxy stop, then neurolink proxy start",
+        )
+    elif proxy.guard_alive:
+        yield ok("guard", f"the guard runs (pid {proxy.guard_pid})")
+
+
+def _undone(facts: Facts) -> Iterator[Finding]:
+    for name, why in facts.undone.items():
+        yield warn("unchecked", f"{name} could not be checked: {why}", "try again")

@@ -1,0 +1,213 @@
+"""The doctor's other half: the way from Claude Code through the proxy to upstream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from neurolink_mitm.core.access import is_loopback
+from neurolink_mitm.core.facts import ClaudeSettings, Facts, Proxy, Upstream
+from neurolink_mitm.core.findings import Finding, fail, ok, warn
+
+BASE_URL = "ANTHROPIC_BASE_URL"
+CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+OTHER_CLOUDS = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX")
+PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+NO_PROXY = ("NO_PROXY", "no_proxy")
+WATCHED = (BASE_URL, *CREDENTIALS, *OTHER_CLOUDS, *PROXIES, *NO_PROXY)
+"""Variables that decide whether Claude Code's requests come to the proxy."""
+NOT_SET = ("", "0", "false", "no")
+START = "neurolink proxy start"
+
+
+def way(facts: Facts) -> Iterator[Finding]:
+    """From the client's end."""
+    settings = facts.settings
+    yield from _settings(settings, facts.proxy)
+    yield from _environment(facts.environment, "this shell", facts)
+    if settings:
+        yield from _environment(settings.env, settings.path, facts)
+    yield from _proxy(facts.proxy)
+    for upstream in facts.upstreams:
+        yield _upstream(upstream)
+    status = facts.proxy.status if facts.proxy else None
+    if status:
+        yield from _translator(status.get("translator"))
+        yield from _fallback(status.get("fallbackChain") or ())
+
+
+def points_at(url: str, proxy: Proxy | None) -> bool:
+    """Whether it is the address of the proxy that runs, by whatever name of loopback."""
+    if proxy is None or not proxy.alive:
+        return False
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        own = urlsplit(proxy.url)
+        return port == own.port and (host == own.hostname or is_loopback(host))
+    except ValueError:
+        return False
+
+
+def _settings(settings: ClaudeSettings | None, proxy: Proxy | None) -> Iterator[Finding]:
+    if settings is None:
+        return
+    if settings.fault:
+        yield fail(
+            "claude-settings-broken",
+            f"Claude Code's settings can't be read: {settings.path}: {settings.fault}",
+            "repair the file: Claude Code can't use it either",
+        )
+        return
+    url = settings.env.get(BASE_URL)
+    runs = proxy is not None and proxy.alive
+    if not url:
+        if runs:
+            yield warn(
+                "claude-settings-unset",
+                f"{settings.path} does not point Claude Code at the proxy",
+                f"{START}, or export {BASE_URL}={proxy.url if proxy else ''} for one shell",
+            )
+        else:
+            yield ok("claude-settings", f"{settings.path} points Claude Code at no proxy")
+    elif points_at(url, proxy):
+        yield ok("claude-settings", f"{settings.path} points Claude Code at the proxy")
+    elif settings.answered is False:
+        yield fail(
+            "claude-settings-leftover",
+            f"{settings.path} points Claude Code at {url}, where nothing listens",
+            f"{START}, or take {BASE_URL} out of the file",
+        )
+    else:
+        yield warn(
+            "claude-settings-elsewhere",
+            f"{settings.path} points Claude Code at {url}, which is not this proxy",
+            f"take {BASE_URL} out of the file, then {START}",
+        )
+
+
+def _environment(env: Mapping[str, str], where: str, facts: Facts) -> Iterator[Finding]:
+    """What would lead Claude Code past the proxy."""
+    url = env.get(BASE_URL)
+    shell = env is facts.environment
+    if shell and url and not points_at(url, facts.proxy):
+        yield warn(
+            "env-base-url",
+            f"{BASE_URL} in {where} is {url}, which is not the running proxy",
+            f"unset {BASE_URL}",
+        )
+    for name in OTHER_CLOUDS:
+        if env.get(name, "").lower() not in NOT_SET:
+            yield fail(
+                "env-other-cloud",
+                f"{name} is set in {where}: Claude Code goes to another cloud, past the proxy",
+                f"unset {name}",
+            )
+    for name in CREDENTIALS:
+        if env.get(name):
+            yield warn(
+                "env-credential",
+                f"{name} is set in {where}: without the proxy, Claude Code is billed on it",
+                f"unset {name}, or keep it in the proxy's .env only",
+            )
+    proxies = [name for name in PROXIES if env.get(name)]
+    if proxies and not _spares_loopback(env):
+        yield warn(
+            "env-http-proxy",
+            f"{proxies[0]} is set in {where}, and NO_PROXY spares no loopback:"
+            " Claude Code asks that proxy for this one",
+            "export NO_PROXY=127.0.0.1,localhost",
+        )
+
+
+def _spares_loopback(env: Mapping[str, str]) -> bool:
+    listed = ",".join(env.get(name, "") for name in NO_PROXY)
+    hosts = {host.strip().lower() for host in listed.replace(" ", ",").split(",")}
+    return bool(hosts & {"*", "127.0.0.1", "127.0.0.0/8"})
+
+
+def _proxy(proxy: Proxy | None) -> Iterator[Finding]:
+    if proxy is None:
+        return
+    if proxy.alive and proxy.status is not None:
+        yield ok("proxy", f"runs on {proxy.url} (pid {proxy.pid})")
+        for line in proxy.status.get("config", {}).get("errors", ()):
+            yield warn(
+                "config-rejected",
+                f"the running proxy keeps its old configuration: {line}",
+                "repair the file; it is read again as soon as it changes",
+            )
+    elif proxy.alive:
+        yield fail(
+            "proxy-silent",
+            f"process {proxy.pid} runs, but {proxy.url} does not answer",
+            f"neurolink proxy stop, then {START}",
+        )
+    elif proxy.listener is None:
+        yield warn("proxy-down", f"the proxy does not run; port {proxy.port} is free", START)
+    else:
+        holder = proxy.listener
+        who = f"{holder.name} (pid {holder.pid})" if holder.pid else "a program of another user"
+        yield fail(
+            "port-taken",
+            f"the proxy does not run, and port {proxy.port} is taken by {who}",
+            f"stop that program, or {START} --port 0",
+        )
+
+
+def _upstream(upstream: Upstream) -> Finding:
+    url, detail = upstream.url, upstream.detail
+    match upstream.reached:
+        case "ok":
+            return ok("upstream", f"{url} is reached{detail}")
+        case "unchecked":
+            return ok("upstream-unchecked", f"{url} was not checked: {detail}")
+        case "name":
+            return fail("upstream-name", f"{url}: {detail}", "look at the network, DNS or VPN")
+        case "certificate":
+            return fail(
+                "upstream-certificate",
+                f"{url}: its certificate is not trusted: {detail}",
+                "something on the way breaks TLS open, or the address is wrong; it is never skipped",
+            )
+    return fail(
+        "upstream-unreachable",
+        f"{url}: {detail}",
+        "look at the network or firewall; behind an HTTP proxy set HTTPS_PROXY or proxyUrl",
+    )
+
+
+def _translator(translator: Mapping[str, object] | None) -> Iterator[Finding]:
+    if translator is None:
+        return
+    state = str(translator.get("state"))
+    if state == "ready":
+        yield ok("translator", f"the translator for other providers is ready{_pid(translator)}")
+    elif state in ("starting", "restarting"):
+        yield warn("translator-busy", f"the translator is {state}{_why(translator)}", "try again")
+    else:
+        yield fail(
+            "translator-down",
+            f"the translator for other providers is {state}{_why(translator)}",
+            "look at the proxy's log; other providers can't be used until it runs",
+        )
+
+
+def _pid(translator: Mapping[str, object]) -> str:
+    return f" (pid {translator['pid']})" if translator.get("pid") else ""
+
+
+def _why(translator: Mapping[str, object]) -> str:
+    return f": {translator['lastError']}" if translator.get("lastError") else ""
+
+
+def _fallback(chain: Sequence[Mapping[str, object]]) -> Iterator[Finding]:
+    unusable = [entry for entry in chain if not entry.get("usable", True)]
+    for entry in unusable:
+        yield warn(
+            "fallback-unusable",
+            f"fallback {entry.get('provider')}/{entry.get('model')}: {entry.get('reason')}",
+            "set the provider's key in .env, or repair its entry in the configuration",
+        )
+    if chain and not unusable:
+        yield ok("fallback", f"{len(chain)} entries of the fallback chain can be used")

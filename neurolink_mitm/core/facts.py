@@ -1,0 +1,111 @@
+"""What the doctor knows of this machine: gathered by `adapters/checks.py`, judged by `core/doctor.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from neurolink_mitm.core.accounts import Account
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file or directory. `fault` says why it can't be used; it is none of ours where nothing is there."""
+
+    path: str
+    mode: int | None = None
+    """None: there is none."""
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    path: str
+    present: bool = False
+    faults: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who serves an address; `pid` is None where this user may not know."""
+
+    pid: int | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """What the state file says of the proxy, and whether that is so. `port` is the one to look at."""
+
+    port: int
+    pid: int | None = None
+    """None: no state file."""
+    alive: bool = False
+    url: str = ""
+    status: Mapping[str, Any] | None = None
+    """What `/status` answers; None: nothing does."""
+    listener: Listener | None = None
+    """Whoever holds the port."""
+    guard_pid: int | None = None
+    guard_alive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClaudeSettings:
+    """Claude Code's `settings.json`; `env` has what of its `env` concerns the way to the proxy."""
+
+    path: str
+    present: bool = False
+    fault: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    answered: bool | None = None
+    """Whether somebody listens where it points; None: it points nowhere, or beyond this machine."""
+
+
+Reached = Literal["ok", "name", "connect", "certificate", "tls", "unchecked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A base URL, and how far one gets with it."""
+
+    url: str
+    reached: Reached
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The service of this user: launchd's or systemd's. `running` is None where nobody can say."""
+
+    path: str
+    installed: bool = False
+    running: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All of it. What could not be found out is missing, and `undone` says why by the check's name."""
+
+    now: float
+    python: tuple[int, ...]
+    mitmproxy: str | None
+    home: Place | None
+    """None: neither NEUROLINK_HOME nor HOME is set."""
+    files: tuple[Place, ...] = ()
+    config: Configuration | None = None
+    accounts: tuple[Account, ...] | None = None
+    skew: float | None = None
+    """Seconds that this machine's clock is ahead of upstream's."""
+    proxy: Proxy | None = None
+    settings: ClaudeSettings | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    upstreams: tuple[Upstream, ...] = ()
+    service: Service | None = None
+    disk_free: int | None = None
+    """Bytes, where logs and state lie."""
+    leftovers: tuple[str, ...] = ()
+    """Names of files that were set aside or left by a writer that was killed."""
+    undone: Mapping[str, str] = field(default_factory=dict)

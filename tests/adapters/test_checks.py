@@ -1,0 +1,235 @@
+"""What is found out of real files, real processes and real sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neurolink_mitm.adapters.checks import Looking, claude_settings, gather
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.state_file import State, StateFile, process_start
+from neurolink_mitm.core.doctor import examine
+from neurolink_mitm.core.facts import Facts, Listener
+from tests.adapters.tls_server import make_certificate, tls_server
+from tests.fakes import NOW
+
+CONFIG = "version: 1\ndefaultBaseUrl: {url}\naccounts: {{anthropic: [{{name: a, apiKey: '${{KEY}}'}}]}}\n"
+
+
+@pytest.fixture
+def place(home: Path) -> Home:
+    made = Home(home / ".neurolink")
+    made.create()
+    return made
+
+
+def looking(home: Home | None, **changes: Any) -> Looking:
+    environ = {"HOME": str(home.root.parent) if home else "/nowhere", "KEY": "sk-ant-test-1"}
+    look = Looking(environ=environ, home=home, now=NOW, ask=lambda state: None, limit=10)
+    return replace(look, **changes)
+
+
+def write(path: Path, text: str, mode: int = 0o600) -> Path:
+    path.parent.mkdir(exist_ok=True, parents=True)
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def ids(facts: Facts) -> set[str]:
+    return {each.id for each in examine(facts) if each.level != "ok"}
+
+
+def state(**changes: Any) -> State:
+    """Of this very process."""
+    pid = os.getpid()
+    own = {"pid": pid, "pid_started": process_start(pid), "port": 9, "host": "127.0.0.1"}
+    return State(**{**own, "strategy": "fill-first", "start_time": NOW} | changes)
+
+
+def upstream(place: Home) -> Any:
+    """Something that answers, so that nothing beyond this machine is asked."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    write(place.config, CONFIG.format(url=f"http://127.0.0.1:{listening.getsockname()[1]}"))
+    return listening
+
+
+def test_a_home_where_all_is_well(place: Home) -> None:
+    with upstream(place):
+        facts = gather(looking(place, skew=lambda url: 1.0))
+    assert [account.label for account in facts.accounts or ()] == ["a"]
+    assert facts.skew == 1.0
+    assert facts.undone == {}
+    assert ids(facts) <= {"proxy-down", "port-taken", "disk-low"}
+
+
+def test_no_home_at_all() -> None:
+    facts = gather(looking(None))
+    assert facts.home is None
+    assert "home-unset" in ids(facts)
+
+
+def test_a_home_that_is_a_file(home: Path) -> None:
+    write(home / "file", "")
+    facts = gather(looking(Home(home / "file"), authorities="/dev/null"))
+    assert "home-unusable" in ids(facts)
+
+
+@pytest.mark.parametrize(
+    ("change", "id_"),
+    [
+        (lambda h: h.root.chmod(0o755), "home-open"),
+        (lambda h: write(h.tokens, '{"version":"2.0","providers":{}}', 0o644), "file-open"),
+        (lambda h: write(h.env, "A=1", 0o640), "file-open"),
+        (lambda h: write(h.logs / "proxy-2026-01-01.jsonl", "", 0o604), "file-open"),
+        (lambda h: write(h.tokens, "{"), "file-broken"),
+        (lambda h: write(h.cooldowns, "{"), "file-broken"),
+        (lambda h: write(h.state, "{"), "file-broken"),
+        (lambda h: h.quotas.mkdir(), "file-broken"),
+        (lambda h: write(h.config, "version: 2\n"), "config-fault"),
+        (lambda h: write(h.config, "clients: {api-keys: [plain]}\n"), "config-warning"),
+        (lambda h: write(h.root / "tokens.json.corrupt-1760000000", ""), "leftover-corrupt"),
+        (lambda h: write(h.root / ".tokens.json.abc.tmp", ""), "leftover-temporary"),
+        (lambda h: h.config.unlink(), "accounts-none"),
+    ],
+    ids=["home-open", "tokens-open", "env-open", "log-open", "tokens-broken", "cooldowns-broken",
+         "state-broken", "quotas-is-a-directory", "config-fault", "config-warning", "corrupt",
+         "temporary", "no-account"],
+)  # fmt: skip
+def test_one_thing_is_wrong(place: Home, change: Callable[[Home], object], id_: str) -> None:
+    with upstream(place):
+        change(place)
+        facts = gather(looking(place, authorities="/dev/null"))
+    assert id_ in ids(facts)
+
+
+def test_nothing_is_changed(place: Home) -> None:
+    with upstream(place):
+        for path in (place.tokens, place.cooldowns, place.quotas, place.state):
+            write(path, "{")
+        before = {path: path.read_text() for path in place.root.iterdir()}
+        gather(looking(place))
+        assert {path: path.read_text() for path in place.root.iterdir()} == before
+
+
+def test_a_proxy_that_runs_is_asked(place: Home) -> None:
+    StateFile(place.state).write(state(guard_pid=os.getpid()))
+    status = {"config": {"errors": []}, "stats": {"accounts": []}, "clockSkew": 99}
+    with upstream(place):
+        facts = gather(looking(place, ask=lambda state: status, skew=lambda url: 1.0))
+    assert facts.proxy
+    assert (facts.proxy.alive, facts.proxy.status) == (True, status)
+    assert facts.proxy.guard_alive
+    assert facts.skew == 99
+
+
+def test_a_proxy_that_has_ended(place: Home) -> None:
+    ended = subprocess.run([sys.executable, "-c", ""], check=True)
+    assert ended.returncode == 0
+    StateFile(place.state).write(state(pid=2**22 - 1, pid_started=1.0, guard_pid=2**22 - 2))
+    with upstream(place):
+        facts = gather(looking(place))
+    assert facts.proxy
+    assert not facts.proxy.alive
+    assert not facts.proxy.guard_alive
+    assert "leftover-state" in ids(facts)
+
+
+def test_the_port_is_another_programs(place: Home) -> None:
+    with upstream(place), socket.create_server(("127.0.0.1", 0)) as other:
+        facts = gather(looking(place, port=other.getsockname()[1]))
+    assert facts.proxy
+    assert isinstance(facts.proxy.listener, Listener)
+    assert facts.proxy.listener.pid == os.getpid()
+    assert "port-taken" in ids(facts)
+
+
+def test_each_upstream_is_reached_once_and_the_certificate_verified(
+    place: Home, tmp_path: Path
+) -> None:
+    certificate = make_certificate(tmp_path)
+    with tls_server(certificate) as port:
+        url = f"https://localhost:{port}"
+        one = "{{name: {}, apiKey: '${{KEY}}{}', baseUrl: '{}'}}"
+        accounts = [one.format(name, name, base) for name, base in
+                    (("a", url), ("b", url), ("c", "https://no-such-name.invalid"))]  # fmt: skip
+        write(place.config, f"accounts: {{anthropic: [{', '.join(accounts)}]}}\n")
+        trusting = gather(looking(place, authorities=str(certificate)))
+        usual = gather(looking(place))
+    reached = [(each.url, each.reached) for each in trusting.upstreams]
+    assert reached == [(url, "ok"), ("https://no-such-name.invalid", "name")]
+    assert usual.upstreams[0].reached == "certificate"
+
+
+def test_an_upstream_behind_a_proxy_is_left_alone(place: Home) -> None:
+    account = "{name: a, apiKey: '${KEY}', baseUrl: 'https://x.invalid', proxyUrl: 'http://p:1'}"
+    write(place.config, f"accounts: {{anthropic: [{account}]}}\n")
+    [found] = gather(looking(place)).upstreams
+    assert (found.url, found.reached) == ("https://x.invalid", "unchecked")
+
+
+def test_what_hangs_is_left_out(place: Home) -> None:
+    def hangs(url: str) -> float | None:
+        with socket.create_server(("127.0.0.1", 0)) as never:
+            never.settimeout(10)
+            never.accept()
+        return None
+
+    with upstream(place):
+        facts = gather(looking(place, limit=0.5, skew=hangs))
+    assert facts.undone == {"the clock": "not done within 0 s"}
+    assert "unchecked" in ids(facts)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (None, None),
+        ("{}", None),
+        ("{", "is no JSON"),
+        ("[]", "is no object with an object `env` in it"),
+        ('{"env": []}', "is no object with an object `env` in it"),
+        ("[" * 100_000, "is no JSON"),
+    ],
+    ids=["none", "empty", "cut", "list", "env-is-a-list", "deep"],
+)
+def test_claude_codes_settings(home: Path, text: str | None, fault: str | None) -> None:
+    if text is not None:
+        write(home / ".claude" / "settings.json", text)
+    found = claude_settings({"HOME": str(home)})
+    assert found
+    assert (found.present, found.fault) == (text is not None, fault)
+
+
+def test_where_claude_codes_settings_point(home: Path) -> None:
+    path = home / "claude" / "settings.json"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        write(path, json.dumps({"env": {"ANTHROPIC_BASE_URL": url, "OTHER": "1"}}))
+        found = claude_settings({"CLAUDE_CONFIG_DIR": str(path.parent)})
+        assert found
+        assert (found.env, found.answered) == ({"ANTHROPIC_BASE_URL": url}, True)
+    left = claude_settings({"CLAUDE_CONFIG_DIR": str(path.parent)})
+    assert left
+    assert left.answered is False
+
+
+@pytest.mark.parametrize("url", ["https://gateway.example.com", "nonsense", "http://[", ""])
+def test_nobody_is_asked_beyond_this_machine(home: Path, url: str) -> None:
+    write(home / ".claude" / "settings.json", json.dumps({"env": {"ANTHROPIC_BASE_URL": url}}))
+    found = claude_settings({"HOME": str(home)})
+    assert found
+    assert found.answered is None
+
+
+def test_an_environment_that_names_no_place_for_settings() -> None:
+    assert claude_settings({}) is None

@@ -1,0 +1,120 @@
+"""`neurolink proxy doctor`, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from neurolink_mitm.sandbox.server import SandboxServer
+from tests.cli.processes import MESSAGE, Program, Shell, port_of
+
+
+def examined(shell: Shell, *arguments: str) -> tuple[Program, dict[str, dict[str, Any]]]:
+    """What it finds, by id."""
+    ended = shell.run("proxy", "doctor", "--format", "json", *arguments)
+    report = json.loads(ended.said)
+    assert report["ok"] == (ended.process.returncode == 0)
+    return ended, {each["id"]: each for each in report["findings"]}
+
+
+def test_with_the_proxy_up_nothing_is_to_be_repaired(shell: Shell, pool: Path) -> None:
+    proxy, url = shell.serve()
+    ended, found = examined(shell)
+    assert ended.process.returncode == 0, ended
+    assert found["proxy"]["text"] == f"runs on {url} (pid {proxy.pid})"
+    assert found["accounts"]["text"] == "2: a, b"
+    assert found["upstream"]["level"] == "ok"
+    proxy.kill()
+    ended, found = examined(shell)
+    assert ended.process.returncode == 0
+    assert {"leftover-state", "proxy-down"} <= found.keys()
+    assert str(port_of(url)) in found["proxy-down"]["text"]
+
+
+def test_for_people(shell: Shell, pool: Path) -> None:
+    ended = shell.run("proxy", "doctor")
+    assert ended.process.returncode == 0
+    assert re.search(r"^ok   Python 3\.", ended.said, re.MULTILINE)
+    assert re.search(r"^warn the proxy does not run.*\[proxy-down\]\n +fix: neurolink proxy start$",
+                     ended.said, re.MULTILINE)  # fmt: skip
+    assert "\x1b" not in ended.said
+
+
+def test_what_fails_is_exit_code_1(shell: Shell) -> None:
+    shell.write("proxy-config.yaml", "version: 1\ndefaultBaseUrl: http://127.0.0.1:9\n")
+    ended, found = examined(shell)
+    assert ended.process.returncode == 1
+    assert {"accounts-none", "upstream-unreachable"} <= found.keys()
+
+
+def test_a_home_that_is_a_file(shell: Shell) -> None:
+    (shell.home / ".neurolink").write_text("")
+    ended, found = examined(shell)
+    assert ended.process.returncode == 1
+    assert "home-unusable" in found
+
+
+def test_no_home(shell: Shell) -> None:
+    """As under a service manager that sets nothing."""
+    shell.variables["HOME"] = ""
+    ended, found = examined(shell)
+    assert ended.process.returncode == 1
+    assert "home-unset" in found
+
+
+def test_claude_code_goes_past_it(shell: Shell, pool: Path) -> None:
+    shell.variables |= {"CLAUDE_CODE_USE_BEDROCK": "1"}
+    settings = shell.home / ".claude" / "settings.json"
+    settings.parent.mkdir()
+    settings.write_text(json.dumps({"env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}}))
+    ended, found = examined(shell)
+    assert ended.process.returncode == 1
+    assert {"env-other-cloud", "claude-settings-leftover"} <= found.keys()
+
+
+def test_a_bundle_holds_what_helps_and_no_secret(shell: Shell, pool: Path) -> None:
+    pool.write_text(pool.read_text() + "clients: {api-keys: [a-plain-client-key]}\n")
+    _, url = shell.serve()
+    key = {"x-api-key": "a-plain-client-key"}
+    assert httpx.post(f"{url}/v1/messages", json=MESSAGE, headers=key).status_code == 200
+    path = shell.home / "report.zip"
+    ended = shell.run("proxy", "doctor", "--bundle", str(path))
+    assert ended.process.returncode == 0, ended
+    assert f"written: {path}" in ended.complained
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with zipfile.ZipFile(path) as archive:
+        found = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert {"doctor.json", "versions.json", "status.json", "configuration.json"} <= found.keys()
+    assert sum(name.startswith("logs/proxy-") for name in found) == 2
+    everything = "".join(found.values())
+    for secret in ("sk-ant-", "a-plain-client-key", str(shell.home), _admin_token(shell)):
+        assert secret not in everything
+    assert json.loads(found["configuration.json"])["accounts"][0]["name"] == "a"
+
+
+def _admin_token(shell: Shell) -> str:
+    token: str = json.loads(shell.state.read_text())["adminToken"]
+    assert token
+    return token
+
+
+def test_a_bundle_overwrites_nothing(shell: Shell) -> None:
+    path = shell.home / "report.zip"
+    path.write_text("mine")
+    ended = shell.run("proxy", "doctor", "--bundle", str(path))
+    assert (ended.process.returncode, ended.said) == (1, "")
+    assert ended.complained.count("\n") == 1
+    assert path.read_text() == "mine"
+
+
+def test_a_bundle_that_can_not_be_written(shell: Shell, upstream: SandboxServer) -> None:
+    path = shell.home / "nowhere" / "report.zip"
+    ended = shell.run("proxy", "doctor", "--bundle", str(path))
+    assert ended.process.returncode == 1
+    assert f"can't write {path}: No such file or directory" in ended.complained

@@ -1,0 +1,48 @@
+"""What a proxy has left behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from neurolink_mitm.core.aftermath import aftermath
+from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.facts import ClaudeSettings, Proxy
+from neurolink_mitm.core.pool import Remembered
+from tests.fakes import NOW
+
+URL = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:55669"}
+
+
+def cooled(scope: str, until: float) -> dict[str, Remembered]:
+    cooldown = Cooldown(1, NOW, until, "rate limit (429)")
+    return {"anthropic:work": Remembered("x", {scope: cooldown})}
+
+
+@pytest.mark.parametrize(
+    ("proxy", "settings", "cooldowns", "ids"),
+    [
+        (Proxy(1), None, {}, []),
+        (Proxy(1), ClaudeSettings("/s"), {}, []),
+        (Proxy(1), ClaudeSettings("/s", True, None, URL, True), {}, []),
+        (Proxy(1, 7), None, {}, ["leftover-state"]),
+        (Proxy(1, 7, guard_pid=8, guard_alive=True), None, {}, ["leftover-state", "leftover-guard"]),
+        (Proxy(1), ClaudeSettings("/s", True, None, URL, False), {}, ["claude-settings-leftover"]),
+        (Proxy(1), None, cooled("*", NOW + 9), ["leftover-cooldown"]),
+        (Proxy(1), None, cooled("claude-opus-*", NOW + 9), ["leftover-cooldown"]),
+        (Proxy(1), None, cooled("*", NOW), []),
+    ],
+    ids=["nothing", "no-settings", "settings-of-another", "killed", "guard", "settings", "cooldown",
+         "cooldown-of-a-model", "cooldown-over"],
+)  # fmt: skip
+def test_left_behind(
+    proxy: Proxy, settings: ClaudeSettings | None, cooldowns: dict[str, Remembered], ids: list[str]
+) -> None:
+    found = aftermath(proxy, settings, cooldowns, NOW)
+    assert [each.id for each in found] == ids
+    assert all(each.fix for each in found)
+
+
+def test_a_cooldown_says_how_long_and_of_what() -> None:
+    [found] = aftermath(Proxy(1), None, cooled("claude-opus-*", NOW + 9), NOW)
+    assert found.text == "account work for claude-opus-* cools for 9 s more: rate limit (429)"
+    assert found.fix == "neurolink proxy reset 'work'"

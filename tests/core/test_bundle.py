@@ -1,0 +1,68 @@
+"""What others may read."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from neurolink_mitm.core.bundle import Censor, plain
+from neurolink_mitm.core.config import parse
+from neurolink_mitm.core.redaction import STARS
+from neurolink_mitm.core.secret import Secret
+
+SECRETS = ["sk-ant-test-config-1", "plain-client-key", "hunter2", "a-provider-key", "noted-token"]
+DOCUMENT = {
+    "accounts": {
+        "anthropic": [
+            {
+                "name": "work",
+                "apiKey": "sk-ant-test-config-1",
+                "proxyUrl": "http://me:hunter2@proxy.example.com:3128",
+                "metadata": {"token": "noted-token", "team": "research"},
+            }
+        ]
+    },
+    "clients": {"api-keys": ["plain-client-key"]},
+    "providers": {"openai": {"apiKey": "a-provider-key"}},
+}
+
+
+def test_a_configuration_without_its_secrets() -> None:
+    text = json.dumps(plain(parse(DOCUMENT, {}).config))
+    assert [secret for secret in SECRETS if secret in text] == []
+    for kept in ("work", "proxy.example.com:3128", "research", "fill-first"):
+        assert kept in text
+
+
+def test_what_is_not_set_is_left_out() -> None:
+    assert "rate_limit" not in plain(parse(DOCUMENT, {}).config)["accounts"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "censored"),
+    [
+        ("key=my-own-form-of-key!", f"key={STARS}!"),
+        ("key my-own-form-of-key-2 and my-own-form-of-key", f"key {STARS} and {STARS}"),
+        ("sk-ant-test-unknown-1234", STARS),
+        ("Authorization: Bearer abcdefghijkl", f"Authorization: {STARS}"),
+        ("/home/me/.neurolink/x", "~/.neurolink/x"),
+        ("http://me:pw@proxy:1/", f"http://{STARS}@proxy:1/"),
+        ("of me@example.com, Me@example.com, you@example.com", "of person-1, person-1, person-2"),
+    ],
+    ids=["known", "longest-first", "token", "bearer", "home", "password", "people"],
+)
+def test_censored(text: str, censored: str) -> None:
+    secrets = [
+        Secret("my-own-form-of-key"),
+        Secret("my-own-form-of-key-2"),
+        Secret(""),
+        Secret("a"),
+    ]
+    assert Censor(secrets, "/home/me/")(text) == censored
+
+
+def test_people_are_the_same_throughout() -> None:
+    censor = Censor([], "")
+    assert censor("a@example.com") == censor("A@example.com") == "person-1"
+    assert censor("b@example.com") == "person-2"

@@ -1,0 +1,268 @@
+"""What the doctor makes of what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from neurolink_mitm.core.doctor import examine, failed
+from neurolink_mitm.core.facts import (
+    ClaudeSettings,
+    Configuration,
+    Facts,
+    Listener,
+    Place,
+    Proxy,
+    Service,
+    Upstream,
+)
+from neurolink_mitm.core.findings import Finding
+from tests.fakes import NOW, make_account
+
+HOME = Place("/home/me/.neurolink", 0o700)
+URL = "http://127.0.0.1:55669"
+SETTINGS = "/home/me/.claude/settings.json"
+STATUS: dict[str, Any] = {"config": {"errors": []}, "stats": {"accounts": []}}
+RUNNING = Proxy(55669, pid=7, alive=True, url=URL, status=STATUS)
+ENDED = Proxy(55669, pid=7, url=URL)
+POINTING = ClaudeSettings(SETTINGS, True, None, {"ANTHROPIC_BASE_URL": URL}, True)
+WELL = Facts(
+    now=NOW,
+    python=(3, 13, 0),
+    mitmproxy="12.2.3",
+    home=HOME,
+    files=(Place("/home/me/.neurolink/tokens.json", 0o600),),
+    config=Configuration("/home/me/.neurolink/proxy-config.yaml", True),
+    accounts=(make_account(),),
+    skew=0.4,
+    proxy=RUNNING,
+    settings=POINTING,
+    upstreams=(Upstream("https://api.anthropic.com", "ok"),),
+    disk_free=10**10,
+)
+
+
+def facts(**changes: Any) -> Facts:
+    """All is well, but for these."""
+    known = {name: getattr(WELL, name) for name in Facts.__slots__}
+    return Facts(**known | changes)
+
+
+def troubles(found: Facts) -> list[Finding]:
+    return [finding for finding in examine(found) if finding.level != "ok"]
+
+
+def running(**status: Any) -> Proxy:
+    return Proxy(55669, pid=7, alive=True, url=URL, status=STATUS | status)
+
+
+def settings(**env: str) -> ClaudeSettings:
+    return ClaudeSettings(SETTINGS, True, None, env, False)
+
+
+def shell(**env: str) -> dict[str, Any]:
+    return {"environment": env}
+
+
+def test_all_is_well() -> None:
+    findings = examine(WELL)
+    assert troubles(WELL) == []
+    assert not failed(findings)
+    assert {"python", "mitmproxy", "home", "files", "disk", "config", "accounts", "clock",
+            "claude-settings", "proxy", "upstream"} == {each.id for each in findings}  # fmt: skip
+
+
+CASES: list[tuple[str, str, Mapping[str, Any]]] = [
+    ("python-unsupported", "fail", {"python": (3, 10, 9)}),
+    ("mitmproxy-missing", "fail", {"mitmproxy": None}),
+    ("mitmproxy-unsupported", "fail", {"mitmproxy": "13.0.0"}),
+    ("home-unset", "fail", {"home": None}),
+    ("home-unusable", "fail", {"home": Place("/x", 0o644, "is not a directory")}),
+    ("home-open", "warn", {"home": Place("/x", 0o755)}),
+    ("file-open", "warn", {"files": (Place("/x/tokens.json", 0o644),)}),
+    ("file-broken", "fail", {"files": (Place("/x/tokens.json", 0o600, "is no JSON"),)}),
+    ("disk-low", "warn", {"disk_free": 150_000_000}),
+    ("disk-full", "fail", {"disk_free": 0}),
+    ("leftover-corrupt", "warn", {"leftovers": ("tokens.json.corrupt-1760000000",)}),
+    ("leftover-temporary", "warn", {"leftovers": (".tokens.json.x1.tmp",)}),
+    ("config-fault", "fail", {"config": Configuration("/x", True, ("weight: wrong",))}),
+    ("config-warning", "warn", {"config": Configuration("/x", True, (), ("a key in plain",))}),
+    ("config-rejected", "warn", {"proxy": running(config={"errors": ["weight: wrong"]})}),
+    ("accounts-none", "fail", {"accounts": ()}),
+    (
+        "accounts-sandbox",
+        "warn",
+        {"accounts": (), "proxy": running(stats={"accounts": [{"label": "alpha"}]})},
+    ),
+    ("clock-skew", "warn", {"skew": 61.0}),
+    ("clock-skew", "warn", {"skew": -61.0}),
+    ("service-stopped", "warn", {"service": Service("/x.service", True, False)}),
+    (
+        "guard-dead",
+        "warn",
+        {"proxy": Proxy(1, 7, True, URL, STATUS, guard_pid=8), "settings": None},
+    ),
+    (
+        "proxy-down",
+        "warn",
+        {"proxy": Proxy(55669), "settings": ClaudeSettings(SETTINGS)},
+    ),
+    ("proxy-silent", "fail", {"proxy": Proxy(55669, 7, True, URL)}),
+    (
+        "port-taken",
+        "fail",
+        {"proxy": Proxy(55669, listener=Listener(9, "nginx")), "settings": None},
+    ),
+    ("port-taken", "fail", {"proxy": Proxy(55669, listener=Listener()), "settings": None}),
+    ("claude-settings-broken", "fail", {"settings": ClaudeSettings(SETTINGS, True, "is no JSON")}),
+    ("claude-settings-unset", "warn", {"settings": ClaudeSettings(SETTINGS)}),
+    (
+        "claude-settings-leftover",
+        "fail",
+        {"settings": settings(ANTHROPIC_BASE_URL="http://127.0.0.1:1")},
+    ),
+    (
+        "claude-settings-elsewhere",
+        "warn",
+        {
+            "settings": ClaudeSettings(
+                SETTINGS, True, None, {"ANTHROPIC_BASE_URL": "https://gateway.example.com"}
+            )
+        },
+    ),
+    ("env-base-url", "warn", shell(ANTHROPIC_BASE_URL="https://gateway.example.com")),
+    ("env-other-cloud", "fail", shell(CLAUDE_CODE_USE_BEDROCK="1")),
+    ("env-other-cloud", "fail", shell(CLAUDE_CODE_USE_VERTEX="true")),
+    ("env-credential", "warn", shell(ANTHROPIC_API_KEY="sk-ant-test-1")),
+    ("env-credential", "warn", shell(ANTHROPIC_AUTH_TOKEN="sk-ant-test-1")),
+    ("env-http-proxy", "warn", shell(HTTPS_PROXY="http://proxy.example.com:3128")),
+    ("env-http-proxy", "warn", shell(http_proxy="http://p:1", NO_PROXY="example.com")),
+    ("upstream-name", "fail", {"upstreams": (Upstream("https://x", "name", "no such"),)}),
+    ("upstream-unreachable", "fail", {"upstreams": (Upstream("https://x", "connect", "no"),)}),
+    ("upstream-unreachable", "fail", {"upstreams": (Upstream("https://x", "tls", "no"),)}),
+    ("upstream-certificate", "fail", {"upstreams": (Upstream("https://x", "certificate", "s"),)}),
+    ("translator-busy", "warn", {"proxy": running(translator={"state": "starting"})}),
+    ("translator-down", "fail", {"proxy": running(translator={"state": "failed", "lastError": "x"})}),
+    (
+        "fallback-unusable",
+        "warn",
+        {
+            "proxy": running(
+                fallbackChain=[
+                    {"provider": "openai", "model": "m", "usable": False, "reason": "no key"}
+                ]
+            )
+        },
+    ),
+    ("unchecked", "warn", {"undone": {"the clock": "not done within 12 s"}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("id_", "level", "changes"), CASES, ids=[f"{n}-{case[0]}" for n, case in enumerate(CASES)]
+)
+def test_one_thing_is_wrong(id_: str, level: str, changes: Mapping[str, Any]) -> None:
+    """It is found, nothing else is, and it comes with something to do."""
+    [found] = troubles(facts(**changes))
+    assert (found.id, found.level) == (id_, level)
+    assert found.fix
+    assert "\n" not in found.text + found.fix
+
+
+@pytest.mark.parametrize(
+    ("account", "id_", "words"),
+    [
+        ({"disabled": "needs login: invalid_grant"}, "account-needs-login", "invalid_grant"),
+        ({"expires_at": NOW - 1}, "account-needs-login", "has expired and can't be refreshed"),
+        ({"disabled": "by its owner"}, "account-disabled", "by its owner"),
+        ({"enabled": False}, "account-off", "enabled: false"),
+        ({"expires_at": NOW + 7200}, "account-expiring", "ends in 2 h"),
+    ],
+    ids=["refused", "expired", "disabled", "off", "expiring"],
+)
+def test_an_account_in_trouble(account: dict[str, Any], id_: str, words: str) -> None:
+    """The others still serve."""
+    accounts = (make_account("home", **account), make_account("work"))
+    [found] = troubles(facts(accounts=accounts))
+    assert (found.id, found.level) == (id_, "warn")
+    assert "home" in found.text
+    assert words in found.text
+
+
+def test_a_token_that_will_be_refreshed_is_no_trouble() -> None:
+    account = make_account("home", expires_at=NOW - 1, refreshable=True)
+    assert troubles(facts(accounts=(account,))) == []
+
+
+def test_no_account_that_could_serve() -> None:
+    found = troubles(facts(accounts=(make_account(disabled="by its owner"),)))
+    assert [each.id for each in found] == ["account-disabled", "accounts-unusable"]
+    assert found[-1].level == "fail"
+
+
+def test_a_state_file_of_one_that_has_ended() -> None:
+    found = {each.id for each in troubles(facts(proxy=ENDED, settings=None))}
+    assert found == {"leftover-state", "proxy-down"}
+
+
+def test_an_upstream_behind_a_proxy_is_not_checked_and_said_so() -> None:
+    upstream = Upstream("https://api.anthropic.com", "unchecked", "it goes through http://p:3128")
+    [found] = [each for each in examine(facts(upstreams=(upstream,))) if "upstream" in each.id]
+    assert (found.id, found.level) == ("upstream-unchecked", "ok")
+    assert "through http://p:3128" in found.text
+
+
+def test_variables_in_claude_codes_settings_count_as_well() -> None:
+    env = {"ANTHROPIC_BASE_URL": URL, "CLAUDE_CODE_USE_BEDROCK": "1"}
+    [found] = troubles(facts(settings=ClaudeSettings(SETTINGS, True, None, env, True)))
+    assert found.id == "env-other-cloud"
+    assert SETTINGS in found.text
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"ANTHROPIC_BASE_URL": URL},
+        {"ANTHROPIC_BASE_URL": "http://localhost:55669"},
+        {"CLAUDE_CODE_USE_BEDROCK": "0"},
+        {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "localhost,127.0.0.1"},
+        {"HTTPS_PROXY": "http://p:1", "no_proxy": "*"},
+        {"NO_PROXY": "example.com"},
+    ],
+    ids=["ours", "ours-by-name", "bedrock-off", "loopback-spared", "all-spared", "no-proxy"],
+)
+def test_an_environment_that_is_all_right(env: dict[str, str]) -> None:
+    assert troubles(facts(environment=env)) == []
+
+
+@pytest.mark.parametrize(
+    ("proxy", "ids"),
+    [
+        (running(translator={"state": "ready", "pid": 9}), {"translator"}),
+        (running(fallbackChain=[{"provider": "a", "model": "b", "usable": True}]), {"fallback"}),
+        (Proxy(1, 7, True, URL, STATUS, guard_pid=8, guard_alive=True), {"guard"}),
+    ],
+    ids=["translator", "fallback", "guard"],
+)
+def test_what_runs_beside_it(proxy: Proxy, ids: set[str]) -> None:
+    assert ids < {
+        each.id for each in examine(facts(proxy=proxy, settings=None)) if each.level == "ok"
+    }
+
+
+def test_secrets_and_control_characters_are_not_repeated() -> None:
+    url = "http://me:hunter2@example.com/?key=abcdefghij\x1b[2J"
+    text = "".join(
+        each.text + each.fix for each in examine(facts(environment={"ANTHROPIC_BASE_URL": url}))
+    )
+    assert "example.com" in text
+    for hidden in ("hunter2", "abcdefghij", "\x1b"):
+        assert hidden not in text
+
+
+def test_nothing_is_known() -> None:
+    """Of a home that could not be looked at, that much is said."""
+    bare = Facts(now=NOW, python=(3, 13, 0), mitmproxy="12.2.3", home=None)
+    assert [each.id for each in troubles(bare)] == ["home-unset"]
