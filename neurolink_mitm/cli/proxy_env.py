@@ -6,7 +6,7 @@ import shlex
 
 import click
 
-from neurolink_mitm.cli.proxy import running_state
+from neurolink_mitm.cli.running import running_state
 from neurolink_mitm.core.claude_settings import variables
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from neurolink_mitm.cli.proxy import home
+from neurolink_mitm.cli.running import home
 
 
 @click.command("guard", hidden=True)
