@@ -21,6 +21,7 @@ from neurolink_mitm.adapters.lazy_refresher import LazyRefresher
 from neurolink_mitm.adapters.pool_memory import PoolMemory
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
 from neurolink_mitm.adapters.system import free_port
+from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.adapters.upkeep import Upkeep
 from neurolink_mitm.core.config import ConfigError
 from neurolink_mitm.mitm import master as masters
@@ -110,6 +111,8 @@ class Lifecycle:
         runtime.on_config.append(lambda _: self._claim())
         if self._upkeep:
             self._upkeep.start()
+        start_translator(runtime)
+        runtime.on_config.append(lambda _: start_translator(runtime))
         self._on_ready(masters.web_url(self.master))
 
     def _claim(self) -> None:
@@ -123,10 +126,20 @@ class Lifecycle:
         if self._claude_code:
             self._claude_code.detach(self._prepared.runtime.pid)
         self._state.remove(self._prepared.runtime.pid)
+        translator = self._prepared.runtime.translator
+        if isinstance(translator, TranslatorProcess):
+            await translator.stop()
         refresher = self._prepared.runtime.refresher
         if isinstance(refresher, LazyRefresher):
             await refresher.close()
         close_files(self._prepared.runtime)
+
+
+def start_translator(runtime: Runtime) -> None:
+    """In the background, where the configuration names a model of another provider that can be asked."""
+    named = (entry for entry in runtime.pool.others if entry.model and not entry.disabled)
+    if isinstance(runtime.translator, TranslatorProcess) and any(True for _ in named):
+        runtime.translator.start()
 
 
 def close_files(runtime: Runtime) -> None:
@@ -191,11 +204,15 @@ class MitmScript:
         self._listening = asyncio.ensure_future(self._listen())
         if self._upkeep:
             self._upkeep.start()
+        if self._runtime:
+            start_translator(self._runtime)
 
     def done(self) -> None:
         if self._upkeep:
             self._upkeep.cancel()
         if self._runtime:
+            if isinstance(self._runtime.translator, TranslatorProcess):
+                self._runtime.translator.abandon()
             close_files(self._runtime)
 
     async def _listen(self) -> None:

@@ -84,6 +84,29 @@ class Refresher(Protocol):
         """Seconds that our clock is ahead of the token endpoint's; None: not seen yet."""
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the translator listens, and what it wants to be shown."""
+
+    port: int
+    secret: str = field(repr=False)
+    host: str = "127.0.0.1"
+
+
+class Translator(Protocol):
+    """Speaks Anthropic's API and asks other providers."""
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """None while it does not listen."""
+
+    async def wait(self, limit: float) -> Endpoint | None:
+        """As soon as it listens; None if that takes more than `limit` seconds."""
+
+    def report(self) -> Mapping[str, object]:
+        """For `/status`."""
+
+
 @dataclass(slots=True)
 class Totals:
     """Counted since the start; requests are those for an account, not probes and status pages."""
@@ -106,6 +129,7 @@ class Runtime:
     journal: Journal
     memory: Memory
     refresher: Refresher | None = None
+    translator: Translator | None = None
     totals: Totals = field(default_factory=Totals)
     host: str = "127.0.0.1"
     port: int = 0

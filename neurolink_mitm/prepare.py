@@ -17,11 +17,16 @@ from neurolink_mitm.adapters.pool_memory import NoMemory, PoolMemory, read_coold
 from neurolink_mitm.adapters.sources import Inputs, Named, Sources
 from neurolink_mitm.adapters.system import SystemChance, SystemClock
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
+from neurolink_mitm.adapters.translator import TranslatorProcess
+from neurolink_mitm.core import destinations
 from neurolink_mitm.core.access import is_loopback
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.config import Config, ConfigError
 from neurolink_mitm.core.pool import Pool
+from neurolink_mitm.core.providers import environment_for
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.translator_setup import Setup, setup_for
 from neurolink_mitm.mitm.compat import check_version
 from neurolink_mitm.ports import Runtime
 
@@ -76,6 +81,7 @@ def prepare(settings: Settings) -> Prepared:
     except (ValueError, TokenStoreError) as e:
         raise ConfigError(str(e)) from e
     runtime = _runtime(settings, home, inputs)
+    runtime.translator = _translator(runtime, home)
     told = (*warnings, *inputs.warnings)
     if settings.accounts is not None:  # the sandbox's, made anew each time
         return Prepared(runtime, home, told, sources)
@@ -105,6 +111,8 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
         inputs.strategy,
         affinity=config.routing.session_affinity,
         primary=config.routing.primary_account,
+        others=inputs.others,
+        budget=Budget(config.routing.pay_per_use, config.routing.daily_cap_usd),
     )
     return Runtime(
         config=config,
@@ -122,6 +130,20 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
         config_path=inputs.config_path,
         environ=inputs.environ,
     )
+
+
+def _translator(runtime: Runtime, home: Home) -> TranslatorProcess:
+    """Follows the configuration; not started yet."""
+    secret = secrets.token_urlsafe(24)
+    translator = TranslatorProcess(home.logs / "translator.log", *_for_translator(runtime, secret))
+    runtime.on_config.append(lambda _: translator.configure(*_for_translator(runtime, secret)))
+    return translator
+
+
+def _for_translator(runtime: Runtime, secret: str) -> tuple[Setup, Mapping[str, str]]:
+    config, environ = runtime.config, runtime.environ
+    named = destinations.wanted(config) | {destinations.VERTEX}
+    return setup_for(named, config.providers, environ, secret), environment_for(named, environ)
 
 
 def _check_exposure(host: str, config: Config) -> None:

@@ -17,9 +17,11 @@ from neurolink_mitm.addons.local_api import LocalApi
 from neurolink_mitm.addons.mend import Mend
 from neurolink_mitm.addons.refresh import Refresh
 from neurolink_mitm.addons.remember import Remember
+from neurolink_mitm.addons.rename import Rename
 from neurolink_mitm.addons.rotate import Rotate
 from neurolink_mitm.addons.route import Route
 from neurolink_mitm.addons.trace import Trace
+from neurolink_mitm.addons.translate import Translate
 from neurolink_mitm.addons.usage import Usage
 from neurolink_mitm.app import MitmScript
 from neurolink_mitm.ports import Runtime
@@ -34,7 +36,11 @@ def stack(runtime: Runtime) -> list[object]:
         Route(runtime),  # reads model and stream from the body; 400, 404
         Rotate(runtime),  # picks the account of each attempt
         Refresh(runtime),  # a token that is about to end, or was refused, is renewed first
-        Mend(runtime),  # without thinking blocks, where upstream has refused them
+        Mend(runtime),  # the history without what Anthropic refuses
+        Rename(runtime),  # the model that a mapping names
+        Translate(
+            runtime
+        ),  # other providers: to the translator, without any credential of Anthropic's
         Inject(runtime),  # where it goes, and with which credential
         Failover(runtime),  # what a failure means: bench the account, name the next, or give up
         Remember(runtime),  # cooldowns and quotas, kept across restarts

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.core.accounts import Account, account_type
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.errors import Failure, Where
@@ -12,7 +14,8 @@ from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.ports import Runtime
+from neurolink_mitm.core.translator_setup import Setup
+from neurolink_mitm.ports import Endpoint, Runtime
 
 NOW = 1_760_000_000.0  # 2025-10-09T08:53:20Z
 
@@ -79,6 +82,22 @@ class ListMemory:
         self.kept_quotas = by_account
 
 
+@dataclass
+class FakeTranslator:
+    """Listens at once, or after so many seconds of waiting, or never."""
+
+    endpoint: Endpoint | None = field(default_factory=lambda: Endpoint(4712, "test-secret"))
+    after_waiting: Endpoint | None = None
+    waited: list[float] = field(default_factory=list)
+
+    async def wait(self, limit: float) -> Endpoint | None:
+        self.waited.append(limit)
+        return self.after_waiting
+
+    def report(self) -> dict[str, object]:
+        return TranslatorProcess(Path("x"), Setup(""), {}).report()
+
+
 def make_account(label: str = "work", token: str = "", **changes: Any) -> Account:
     """An API-key account, or a login if `token` is one (`sk-ant-oat…`)."""
     secret = Secret(token or f"sk-ant-test-{label}")
@@ -91,6 +110,14 @@ def make_account(label: str = "work", token: str = "", **changes: Any) -> Accoun
         **changes,
     }
     return Account(**settings)
+
+
+def make_other(provider: str = "openai", model: str = "gpt-x", **changes: Any) -> Account:
+    """A model of another provider."""
+    name = f"{provider}/{model}"
+    return make_account(
+        name, key=name, type="provider", provider=provider, model=model, base_url="", **changes
+    )
 
 
 def make_runtime(*accounts: Account, **changes: Any) -> Runtime:

@@ -16,7 +16,7 @@ from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.quota import Classic, Quota, Window
 from neurolink_mitm.core.record import AttemptRow, RequestRow
-from tests.fakes import NOW, make_account, make_runtime
+from tests.fakes import NOW, FakeTranslator, make_account, make_other, make_runtime
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -56,7 +56,8 @@ def a_full_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     classic = {"requests": Classic(10, 5, NOW + 60)}
     standing.quota = Quota(NOW, five_hour=window, seven_day=window, classic=classic)
     standing.cooldowns["*"] = Cooldown(1, NOW, NOW + 60, "rate limit (429)")
-    runtime = make_runtime(pool=pool)
+    pool.update(pool.accounts, [make_other()])
+    runtime = make_runtime(pool=pool, translator=FakeTranslator())
     return status.report(runtime, NOW), status.explain(pool, Demand(claude_code=True), NOW)
 
 
@@ -79,11 +80,12 @@ def below(keys: Iterable[str]) -> set[str]:
 
 def test_status_keys() -> None:
     report, _ = a_full_report()
-    accounts = report["stats"].pop("accounts")
-    here, each, added = re.split(
+    accounts, others = report["stats"].pop("accounts"), report.pop("fallbackChain")
+    here, others_here, each, added = re.split(
         r"\n(?:Each of|`neurolink proxy status)", section("status.md", "/status\n")
     )
-    assert below(first_cells(here)) == set(paths(report))
+    assert below(first_cells(here)) - {"fallbackChain"} == set(paths(report))
+    assert set(first_cells(others_here)) == set(paths(others[0]))
     assert below(first_cells(each)) == set(paths(accounts[0]))
     assert first_cells(added) == ["running", "url", "startTime"]  # what tests/cli sees of it
 

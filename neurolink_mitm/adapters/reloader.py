@@ -67,7 +67,9 @@ def adopt(runtime: Runtime, inputs: Inputs) -> None:
     runtime.pool.configure(
         inputs.strategy, affinity=routing.session_affinity, primary=routing.primary_account
     )
-    runtime.pool.update(inputs.accounts)
+    runtime.pool.update(inputs.accounts, inputs.others)
+    runtime.pool.budget.pay_per_use = routing.pay_per_use
+    runtime.pool.budget.cap = routing.daily_cap_usd
 
     changed = differences(config_before, inputs.config)
     variables = changed_variables(environ_before, inputs.environ)

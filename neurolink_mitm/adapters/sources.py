@@ -19,6 +19,7 @@ from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.core.accounts import Account, build_pool, unused_settings
 from neurolink_mitm.core.config import Config, ConfigError, Loaded
 from neurolink_mitm.core.config_faults import shown
+from neurolink_mitm.core.destinations import entries
 from neurolink_mitm.core.rotation import STRATEGIES
 from neurolink_mitm.core.secret import Secret
 
@@ -30,6 +31,8 @@ class Inputs:
     config: Config
     strategy: str
     accounts: tuple[Account, ...]
+    others: tuple[Account, ...] = ()
+    """Models of other providers."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     config_path: str | None = None
     warnings: tuple[str, ...] = ()
@@ -114,13 +117,26 @@ class Sources:
                 f"accounts.anthropic: {shown(name)} has no apiKey, and no login of that name is stored"
                 for name in unused_settings(config, accounts)
             )
+        others = entries(config, environ)
+        keyless = tuple(
+            f"{entry.key} will not be asked: {entry.disabled}"
+            for entry in others
+            if entry.model and entry.disabled
+        )
         return Inputs(
             config=config,
             strategy=_strategy(self._named.strategy or config.routing.strategy),
             accounts=accounts,
+            others=others,
             environ=environ,
             config_path=str(self._config) if self._config.exists() else None,
-            warnings=(*environment.warnings, *credentials.warnings, *loaded.warnings, *unused),
+            warnings=(
+                *environment.warnings,
+                *credentials.warnings,
+                *loaded.warnings,
+                *unused,
+                *keyless,
+            ),
         )
 
 

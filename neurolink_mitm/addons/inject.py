@@ -24,6 +24,8 @@ class Inject:
         if flow.response or exchange is None or not exchange.attempts:
             return
         account = exchange.account
+        if account and not account.is_anthropic:
+            return
         base = account.base_url if account else self.runtime.config.default_base_url
         fields = self._fields(flow, account)
         self._aim(flow, exchange, Target.parse(base), fields)

@@ -37,6 +37,8 @@ MEANINGS: Mapping[str, str] = {
     "must be one, here or made by `neurolink clients add`.",
     "providers": "Other providers by name, as far as they differ from LiteLLM's defaults.",
     "providers.*.baseUrl": "The provider's endpoint.",
+    "providers.*.api": "Of OpenAI's two: `responses` (the default for OpenAI itself) or `chat` (where `baseUrl` is "
+    "another server's).",
     "providers.*.apiKey": "Else it comes from the environment or `.env` (`OPENAI_API_KEY`, …).",
     "oauth": "The login, in case its endpoints move.",
     "oauth.authorizeUrl": "The page that asks the user.",

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from neurolink_mitm import __version__
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.pool import Choice, Demand, Pool
@@ -34,6 +35,12 @@ class Renewing(Protocol):
     def clock_skew(self) -> float | None: ...
 
 
+class Translating(Protocol):
+    """Whatever asks other providers."""
+
+    def report(self) -> Mapping[str, object]: ...
+
+
 class Running(Protocol):
     """What of a running proxy is reported."""
 
@@ -45,6 +52,8 @@ class Running(Protocol):
     def totals(self) -> Counted: ...
     @property
     def refresher(self) -> Renewing | None: ...
+    @property
+    def translator(self) -> Translating | None: ...
     @property
     def pid(self) -> int: ...
     @property
@@ -90,8 +99,9 @@ def report(running: Running, now: float) -> dict[str, object]:
         "version": __version__,
         "stats": _stats(running, now),
         "clockSkew": _clock_skew(running.refresher),
-        "fallbackChain": [],
-        "translator": None,
+        "fallbackChain": [_entry(a, running, now) for a in running.pool.others if a.model],
+        "translator": running.translator.report() if running.translator else None,
+        "spend": _spend(running.pool.budget, now),
         "config": {
             "path": running.config_path,
             "loadedAt": iso(running.config_loaded_at or running.started_at),
@@ -166,6 +176,32 @@ def _reason(account: Account, cooling: str | None) -> str | None:
     if account.disabled:
         return f"disabled: {account.disabled}"
     return cooling if account.enabled else "not enabled"
+
+
+def _entry(entry: Account, running: Running, now: float) -> dict[str, object]:
+    standing = running.pool.standing(entry.key)
+    skip = running.pool.other_skips((entry.key,), now).get(entry.key)
+    return {
+        "provider": entry.provider,
+        "model": entry.model,
+        "usable": skip is None,
+        "reason": skip.reason if skip else None,
+        "until": _when(skip.until) if skip else None,
+        "attempts": standing.tally.attempts,
+        "success": standing.tally.success,
+        "errors": standing.tally.errors,
+        "lastError": standing.tally.last_error,
+    }
+
+
+def _spend(budget: Budget, now: float) -> dict[str, object]:
+    spent = budget.spent_today(now)
+    return {
+        "payPerUse": budget.pay_per_use,
+        "todayUsd": round(spent, 6),
+        "capUsd": budget.cap,
+        "leftUsd": None if budget.cap is None else round(max(0.0, budget.cap - spent), 6),
+    }
 
 
 def _when(moment: float | None) -> str | None:

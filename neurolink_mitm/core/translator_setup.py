@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
 import msgspec
+
+from neurolink_mitm.core.providers import key_of
+
+if TYPE_CHECKING:  # pydantic behind it is slow to import
+    from neurolink_mitm.core.config_values import Provider
 
 PROVIDER_HEADER = "x-neurolink-provider"
 MODEL_HEADER = "x-neurolink-model"
@@ -33,6 +42,37 @@ class Listening(msgspec.Struct, frozen=True):
     """The line on its standard output."""
 
     port: int
+
+
+def setup_for(
+    named: Collection[str],
+    settings: Mapping[str, Provider],
+    environ: Mapping[str, str],
+    secret: str,
+) -> Setup:
+    """How these providers are reached, by the configuration and the environment."""
+    return Setup(secret, {name: _access(name, settings, environ) for name in sorted(named)})
+
+
+def _access(name: str, settings: Mapping[str, Provider], environ: Mapping[str, str]) -> Access:
+    key, own = key_of(name, settings, environ), settings.get(name)
+    return Access(
+        key.reveal() if key else None, own.base_url if own else None, own.api if own else None
+    )
+
+
+def request_fields(
+    secret: str, port: int, provider: str, model: str, length: int
+) -> tuple[tuple[bytes, bytes], ...]:
+    """All headers of a request to the translator: nothing that the caller sent is among them."""
+    return (
+        (b"host", b"127.0.0.1:%d" % port),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % length),
+        (b"authorization", b"Bearer " + secret.encode()),
+        (PROVIDER_HEADER.encode(), quote(provider).encode()),
+        (MODEL_HEADER.encode(), quote(model).encode()),
+    )
 
 
 def read_setup(line: bytes) -> Setup:

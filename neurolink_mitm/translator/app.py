@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -76,8 +77,8 @@ class Translator:
         shown = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not Secret(setup.secret).matches(shown):
             raise ProviderError(403, "the translator serves its own proxy only")
-        provider = request.headers.get(PROVIDER_HEADER, "")
-        model = request.headers.get(MODEL_HEADER, "")
+        provider = unquote(request.headers.get(PROVIDER_HEADER, ""))
+        model = unquote(request.headers.get(MODEL_HEADER, ""))
         try:
             body = json.loads(await request.body())
         except (ValueError, RecursionError) as e:

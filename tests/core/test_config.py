@@ -303,7 +303,7 @@ def test_a_fault_names_the_place_what_must_be_and_what_is(document: object, expe
         ),
         (
             {"providers": {"openai": {"zzz": 1}}},
-            "providers.openai.zzz: unknown key, known here: baseUrl, apiKey",
+            "providers.openai.zzz: unknown key, known here: baseUrl, apiKey, api",
         ),
         (
             {"routing": {"fallback-chain": [{"provider": "x", "model": "y", "modle": 1}]}},

@@ -1,0 +1,220 @@
+"""The translator's process: started, watched, restarted when it ends, and ended with the proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import msgspec
+import psutil
+
+from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.translator_setup import Listening, Setup
+from neurolink_mitm.ports import Endpoint
+
+logger = logging.getLogger("neurolink.translator")
+
+START_LIMIT = 60.0
+"""Seconds until it has to listen; LiteLLM takes a few to import, and more on a busy machine."""
+STEADY = 60.0
+"""Seconds of life after which an end counts as the first again."""
+LONGEST_PAUSE = 30.0
+STOP_LIMIT = 3.0
+MAX_LOG = 1_000_000
+"""Bytes of its log; one that is longer is put aside at the next start."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What `/status` says of it."""
+
+    state: str = "stopped"
+    pid: int | None = None
+    port: int | None = None
+    restarts: int = 0
+    last_error: str | None = None
+
+
+@dataclass(slots=True)
+class _Life:
+    """One process, from its start to its end."""
+
+    process: asyncio.subprocess.Process
+    endpoint: Endpoint | None = None
+    began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+
+
+class TranslatorProcess:
+    """Runs on one event loop. Nothing is started before `start`, or before somebody waits for it."""
+
+    def __init__(self, log: Path, setup: Setup, environment: Mapping[str, str]) -> None:
+        """`environment` is all that the process gets to see of ours."""
+        self._log = log
+        self._setup = setup
+        self._environment = dict(environment)
+        self._life: _Life | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self._report = Report()
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Where it listens; None while it does not."""
+        return self._life.endpoint if self._life else None
+
+    def report(self) -> dict[str, object]:
+        seen = self._report
+        return {
+            "state": seen.state,
+            "pid": seen.pid,
+            "port": seen.port,
+            "restarts": seen.restarts,
+            "lastError": seen.last_error,
+            "rss": _rss(seen.pid),
+        }
+
+    def start(self) -> None:
+        """Begin, on the running loop; it is ready some seconds later."""
+        if self._keeper is None or self._keeper.done():
+            self._report.state = "starting"
+            self._keeper = asyncio.create_task(self._keep(), name="translator")
+
+    async def wait(self, limit: float) -> Endpoint | None:
+        """Where it listens, as soon as it does; None if it does not within `limit` seconds."""
+        self.start()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ready.wait(), limit)
+        return self.endpoint
+
+    def configure(self, setup: Setup, environment: Mapping[str, str]) -> None:
+        """Use these from the next request on. Only another environment asks for another process."""
+        changed = dict(environment) != self._environment
+        self._setup, self._environment = setup, dict(environment)
+        if self._life and changed:
+            self._life.process.terminate()  # the keeper starts the next
+        elif self._life:
+            self._tell(self._life.process)
+
+    async def stop(self) -> None:
+        """End it, and wait for that."""
+        keeper, self._keeper = self._keeper, None
+        if keeper:
+            keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeper
+        self._report.state = "stopped"
+
+    def abandon(self) -> None:
+        """End it without waiting, where nobody can wait."""
+        if self._keeper:
+            self._keeper.cancel()
+        if self._life:
+            with contextlib.suppress(ProcessLookupError):
+                self._life.process.kill()
+
+    async def _keep(self) -> None:
+        failures = 0
+        while True:
+            lived = await self._live()
+            failures = 1 if lived > STEADY else failures + 1
+            self._report.restarts += 1
+            self._report.state = "restarting"
+            logger.warning(
+                "the translator has ended and is started again: %s", self._report.last_error
+            )
+            await asyncio.sleep(min(LONGEST_PAUSE, 0.2 * 3 ** (failures - 1)))
+
+    async def _live(self) -> float:
+        """One life of the process, to its end. Returns the seconds that it was of use."""
+        try:
+            process = await self._spawn()
+        except OSError as e:
+            self._report.last_error = f"can't be started: {e.strerror or e}"
+            return 0.0
+        self._life = life = _Life(process)
+        self._report.pid = process.pid
+        try:
+            await self._until_it_ends(life)
+        finally:
+            self._ready.clear()
+            self._life = None
+            self._report.pid = self._report.port = None
+            await _end(process)
+        return asyncio.get_running_loop().time() - life.began if life.endpoint else 0.0
+
+    async def _until_it_ends(self, life: _Life) -> None:
+        process = life.process
+        assert process.stdout is not None
+        try:
+            line = await asyncio.wait_for(process.stdout.readline(), START_LIMIT)
+        except TimeoutError:
+            self._report.last_error = f"did not listen within {START_LIMIT:.0f} s"
+            return
+        if line:
+            listening = msgspec.json.decode(line, type=Listening)
+            life.endpoint = Endpoint(listening.port, self._setup.secret)
+            self._report.state, self._report.port = "ready", listening.port
+            logger.info("the translator listens on port %d", listening.port)
+            self._ready.set()
+        code = await process.wait()
+        self._report.last_error = f"ended with code {code}; see {self._log}"
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        log = await asyncio.to_thread(_open_log, self._log)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                # -P: what lies in the current directory must not be imported in place of a library
+                sys.executable, "-P", "-m", "neurolink_mitm.translator",
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
+                env=self._environment, start_new_session=True,
+            )  # fmt: skip
+        finally:
+            log.close()
+        self._tell(process)
+        return process
+
+    def _tell(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        with contextlib.suppress(OSError, RuntimeError):  # it has just ended
+            process.stdin.write(msgspec.json.encode(self._setup) + b"\n")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """At once where it does not go by itself when its standard input ends."""
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_LIMIT)
+    except (TimeoutError, asyncio.CancelledError):
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def _open_log(path: Path) -> IO[bytes]:
+    """For appending; 0600 from its first byte."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.stat().st_size > MAX_LOG:
+            path.replace(path.with_suffix(".log.1"))
+    try:
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+    except OSError as e:
+        logger.warning("the translator writes no log: %s", redact(e.strerror or str(e)))
+        return open(os.devnull, "ab")
+
+
+def _rss(pid: int | None) -> int | None:
+    if pid is None:
+        return None
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return None

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from mitmproxy import http
+
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.errors import Failure
+from neurolink_mitm.core.exchange import Exchange
+from neurolink_mitm.core.translator_setup import request_fields
+from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.ports import Endpoint, Runtime
+
+PATIENCE = 15.0
+"""Seconds that a request waits for a translator which has only begun to start."""
+DOWN = "translator_down"
+
+
+class Translate:
+    """Points an attempt at another provider's model: at the translator, with nothing of the caller's but the body."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+
+    def attempt(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Waits only where the translator is not there yet."""
+        exchange = exchange_of(flow)
+        account = exchange.account if exchange else None
+        if flow.response or exchange is None or account is None or account.is_anthropic:
+            return None
+        translator = self.runtime.translator
+        if endpoint := translator.endpoint if translator else None:
+            self._aim(flow, exchange, account, endpoint)
+            return None
+        return self._wait(flow, exchange, account)
+
+    async def _wait(self, flow: http.HTTPFlow, exchange: Exchange, account: Account) -> None:
+        translator = self.runtime.translator
+        endpoint = await translator.wait(_patience(exchange)) if translator else None
+        if endpoint:
+            self._aim(flow, exchange, account, endpoint)
+        else:
+            message = "the translator, which asks other providers, is not running"
+            exchange.failure = Failure.of_network(DOWN, message, sent=False)
+
+    @staticmethod
+    def _aim(flow: http.HTTPFlow, exchange: Exchange, account: Account, endpoint: Endpoint) -> None:
+        request = flow.request
+        request.data.scheme, request.data.host = b"http", endpoint.host
+        request.data.port = endpoint.port
+        request.data.path = exchange.path.partition("?")[0].encode("utf-8", "surrogateescape")
+        length = len(request.raw_content or b"")
+        model = account.model or exchange.model or ""
+        request.headers = http.Headers(
+            request_fields(endpoint.secret, endpoint.port, account.provider, model, length)
+        )
+        exchange.via = None
+        exchange.ready = True
+
+
+def _patience(exchange: Exchange) -> float:
+    """A request waits once, however many entries there are to try."""
+    waited = any(a.failure and a.failure.error_type == DOWN for a in exchange.attempts)
+    return 0.0 if waited else PATIENCE
