@@ -143,9 +143,9 @@ class Shell:
         ended.exit_code()
         return ended
 
-    def serve(self, *arguments: str) -> tuple[Program, str]:
+    def serve(self, *arguments: str, program: Sequence[str] = NEUROLINK) -> tuple[Program, str]:
         """A proxy on a free port, once it serves, and its URL."""
-        proxy = self.start("proxy", "start", "--port", "0", *arguments)
+        proxy = self.start("proxy", "start", "--port", "0", *arguments, program=program)
         return proxy, proxy.expect(r"export ANTHROPIC_BASE_URL=(\S+)\n")[1]
 
     def write(self, name: str, content: str) -> Path:

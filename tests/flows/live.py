@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +21,7 @@ from neurolink_mitm.core.stored import StoredAccount
 from neurolink_mitm.sandbox import Account as Upstream
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.cli.logins import settings
-from tests.cli.processes import Program, Shell
+from tests.cli.processes import NEUROLINK, Program, Shell
 from tests.flows.harness import CLAUDE_CODE, LIMIT, message
 from tests.waiting import wait_until
 
@@ -56,8 +56,8 @@ class Live:
         path = self.home.config
         path.write_text(f"{path.read_text()}{more}\n")
 
-    def serve(self) -> Program:
-        self.program, self.url = self.shell.serve()
+    def serve(self, program: Sequence[str] = NEUROLINK) -> Program:
+        self.program, self.url = self.shell.serve(program=program)
         return self.program
 
     def stop(self) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import which
 
 import httpx
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from neurolink_mitm.core.oauth import MAX_FAILURES
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.state import KEY_ENDPOINT
+from tests.cli.processes import NEUROLINK
 from tests.flows.harness import LIMIT, message
 from tests.flows.live import KEY, TOKEN, Gate, Live, Streaming, live
 from tests.waiting import wait_until
@@ -205,3 +208,64 @@ def test_a_setup_token_serves_until_it_ends(machine: Live) -> None:
     assert machine.refreshes() == 0
     assert "refused credential (401)" in (machine.reason("long") or "")
     assert TOKEN not in machine.run("auth", "list")
+
+
+def bound_by_modes() -> tuple[str, ...]:
+    """Starts a program for which a read-only directory is one, even if root runs these tests."""
+    if os.geteuid() != 0:
+        return NEUROLINK
+    if which("setpriv") is None:
+        pytest.skip("root writes anywhere, and setpriv is not here to change that")
+    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search", *NEUROLINK)
+
+
+def test_a_read_only_home_stops_no_request(machine: Live) -> None:
+    """Neither the lock of the refresh nor the new tokens can be written."""
+    machine.keep()
+    proxy = machine.serve(program=bound_by_modes())
+    assert machine.served_by() == "plan"
+    machine.upstream.expire("plan")
+    machine.home.root.chmod(0o500)
+    try:
+        assert machine.served_by() == "plan"
+        assert "Permission denied" in (machine.account() or {})["unwritten"]
+        assert "ITS NEW TOKENS ARE NOT ON DISK" in machine.run("proxy", "status")
+    finally:
+        machine.home.root.chmod(0o700)
+    wait_until(lambda: (machine.account() or {})["unwritten"] is None, "it is written")
+    assert proxy.runs
+    [kept] = machine.store.read().stored
+    assert kept.access_token.reveal() != TOKEN
+    assert machine.refreshes() == 1
+
+
+def test_a_proxy_killed_in_a_refresh_leaves_nothing_in_the_way(machine: Live) -> None:
+    """No lock, and no half a file; the refresh token was not spent."""
+    machine.keep(ends_in=-60)
+    machine.upstream.script_tokens(Reply(503, delay=60), Reply())
+    machine.serve().expect("listens on")
+    machine.upstream.wait_for(lambda seen: any(r.path == "/v1/oauth/token" for r in seen), LIMIT)
+    assert machine.program
+    machine.program.kill()
+    machine.serve()
+    assert machine.served_by() == "plan"
+    assert machine.refreshes() == 2
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077], ids=oct)
+def test_all_files_are_their_owners_alone(machine: Live, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        machine.login("--label", "plan")
+        machine.serve()
+        machine.upstream.expire("plan")
+        machine.upstream.script("plan", Reply(), Reply(429, headers={"retry-after": "60"}))
+        assert machine.served_by() == "plan"
+        assert machine.ask().status_code == 429
+        machine.run("auth", "disable", "plan")
+        machine.stop()
+    finally:
+        os.umask(before)
+    found = {path.name: path.stat().st_mode & 0o077 for path in machine.home.root.rglob("*")}
+    assert found.keys() >= {"tokens.json", "cooldowns.json", "logs"}
+    assert {name for name, others in found.items() if others} == set()
