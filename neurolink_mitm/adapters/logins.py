@@ -15,7 +15,7 @@ from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.oauth import MAX_FAILURES, Tokens
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.core.stored import StoredAccount
+from neurolink_mitm.core.stored import NEEDS_LOGIN, StoredAccount
 from neurolink_mitm.ports import Clock
 
 logger = logging.getLogger("neurolink.refresh")
@@ -64,7 +64,7 @@ class Logins:
             if login and login.refresh_token != refresh_token:
                 return login
             self._unwritten.pop(account.label, None)
-        self._disable(account.label, f"needs login: {message}")
+        self._disable(account.label, f"{NEEDS_LOGIN}: {message}")
         return None
 
     def failed(self, label: str, message: str) -> bool:

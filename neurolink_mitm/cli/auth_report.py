@@ -12,11 +12,9 @@ from neurolink_mitm.core.limits import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool import Remembered, fingerprint
 from neurolink_mitm.core.quota import Quota, Window
 from neurolink_mitm.core.record import iso
-from neurolink_mitm.core.stored import PROVIDER
+from neurolink_mitm.core.stored import NEEDS_LOGIN, PROVIDER
 
 PLANS: Mapping[str, str] = {"oauth": "subscription", "api_key": "pay-per-use"}
-NEEDS_LOGIN = "needs login"
-"""Begins the reason of an account whose refresh token was refused."""
 USABLE = ("ready", "expired", "cooling")
 """States from which an account serves again by itself."""
 

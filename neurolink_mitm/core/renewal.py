@@ -6,6 +6,7 @@ from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.oauth import Trouble
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.stored import NEEDS_LOGIN
 
 
 def take_over(
@@ -21,4 +22,4 @@ def take_over(
     if secret != account.secret:
         pool.renew(account.key, secret, expires_at)
     elif trouble is Trouble.INVALID_GRANT:
-        pool.disable(account.key, f"needs login: {message}")
+        pool.disable(account.key, f"{NEEDS_LOGIN}: {message}")

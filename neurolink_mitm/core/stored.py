@@ -16,6 +16,8 @@ from neurolink_mitm.core.secret import Secret
 
 PROVIDER = "anthropic:"
 LEGACY_LABEL = "default"
+NEEDS_LOGIN = "needs login"
+"""Begins the reason of an account whose refresh token was refused."""
 _LONGEST_LABEL = 64
 _LONGEST_PLAN = 32
 _PRINTABLE = re.compile(r"[!-~]+")

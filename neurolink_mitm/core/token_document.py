@@ -12,6 +12,7 @@ import msgspec
 
 from neurolink_mitm.core.oauth import Tokens
 from neurolink_mitm.core.stored import (
+    NEEDS_LOGIN,
     PROVIDER,
     StoredAccount,
     check_label,
@@ -76,7 +77,10 @@ class TokenDocument:
         self._set(login.label, entry)
 
     def replace_tokens(self, label: str, new: Tokens) -> bool:
-        """False if there is no such account. A refresh token that didn't come anew is kept."""
+        """False if there is no such account. A refresh token that didn't come anew is kept.
+
+        They disprove that it needs a login: another process has tried a token that was spent.
+        """
         if (entry := self._entry(label)) is None:
             return False
         tokens = _fields(entry.get("tokens", b"{}"))
@@ -95,6 +99,8 @@ class TokenDocument:
         told = {name: value for name, value in said.items() if value}
         entry |= {"tokens": tokens, "account": _identified(entry, told)}
         entry.pop("failures", None)
+        if _reason(entry).startswith(NEEDS_LOGIN):
+            entry.pop("disabled")
         return self._set(label, entry)
 
     def remove(self, label: str) -> bool:
@@ -155,6 +161,15 @@ def _is_of(entry: Fields, identity: Mapping[str, str | None]) -> bool:
         bytes(known.get(name, b"null")) == msgspec.json.encode(identity[name])
         for name in ("uuid", "organizationUuid")
     )
+
+
+def _reason(entry: Fields) -> str:
+    """Why it is disabled; empty where it is not, or by others in another form."""
+    try:
+        mark = msgspec.json.decode(entry.get("disabled", b"{}"), type=dict[str, object])
+    except msgspec.MsgspecError:
+        return ""
+    return str(mark.get("reason", ""))
 
 
 def _identified(entry: Fields, identity: Mapping[str, str | None]) -> Fields:

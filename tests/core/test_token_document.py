@@ -155,6 +155,18 @@ def test_new_tokens_forget_failures_and_keep_the_mark() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("reason", "stays"),
+    [("needs login: spent", False), ("by hand", True), ("15 refreshes failed in a row", True)],
+)
+def test_new_tokens_disprove_that_a_login_is_needed(reason: str, stays: bool) -> None:
+    document = TokenDocument()
+    document.put(LOGIN, NOW)
+    document.disable("work", reason, NOW)
+    document.replace_tokens("work", NEW)
+    assert ("disabled" in entry(document)) is stays
+
+
 def test_a_refresh_token_that_did_not_come_anew_is_kept() -> None:
     document = TokenDocument(FOREIGN)
     document.replace_tokens("work", Tokens(Secret("a"), None, None))
