@@ -176,6 +176,7 @@ def test_revoked_login_needs_a_new_one(
     assert any("needs login" in (a.disabled or "") for a in store.read().stored)
 
 
+@pytest.mark.timeout(120)
 def test_fifty_requests_cause_one_refresh(upstream: SandboxServer, tmp_path: Path) -> None:
     """In two proxies, two processes, that share a home."""
     upstream.expire("plan")
@@ -191,7 +192,8 @@ def test_fifty_requests_cause_one_refresh(upstream: SandboxServer, tmp_path: Pat
 
         def ask(number: int) -> int:
             url = f"{urls[number % 2]}/v1/messages"
-            return httpx.post(url, json=message(), headers=CLAUDE_CODE, timeout=LIMIT).status_code
+            # fifty at once take their time where the machine has other things to do
+            return httpx.post(url, json=message(), headers=CLAUDE_CODE, timeout=60).status_code
 
         assert list(pool.map(ask, range(50))) == [200] * 50
         [stored] = TokenStore(home).read().stored
