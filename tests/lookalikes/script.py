@@ -50,11 +50,11 @@ class Reply:
     pause: float = 0
     """Between two events."""
     cut_after: int | None = None
-    """The connection is closed after so many events (with 0: after the head)."""
+    """The connection is closed after so many events (0: after the head), or after the last."""
     hang_up: bool = False
     """The connection is closed in place of an answer."""
     error_after: int | None = None
-    """An error in the provider's form comes after so many events, and is the last."""
+    """An error in the provider's form comes after so many events, and nothing follows it."""
 
 
 def say(text: str, **more: Any) -> Reply:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import itertools
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -193,16 +194,17 @@ class Lookalike(abc.ABC):
         """Ends by itself, or is cancelled when the client leaves."""
         try:
             await asyncio.sleep(reply.silence)
-            for count, event in enumerate(self.events(reply, body)):
-                if count == reply.cut_after:
-                    # after the bytes that were written before
-                    request.scope["state"]["transport"].close()
-                    return
-                if count == reply.error_after:
-                    yield self.late_error(reply.message or "scripted failure")
-                    return
+            ends = min(
+                (n for n in (reply.cut_after, reply.error_after) if n is not None), default=None
+            )
+            for event in itertools.islice(self.events(reply, body), ends):
                 yield event
                 await asyncio.sleep(reply.pause)
+            if reply.error_after is not None and reply.error_after == ends:
+                yield self.late_error(reply.message or "scripted failure")
+            elif ends is not None:
+                # after the bytes that were written before
+                request.scope["state"]["transport"].close()
         except asyncio.CancelledError:
             self._left(received)
             raise

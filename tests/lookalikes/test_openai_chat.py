@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.lookalikes.openai_chat import OpenAIChat
-from tests.lookalikes.script import Call, Reply, call, calls, fail, say, think
+from tests.lookalikes.script import Call, call, calls, fail, say, think
 
 Json = dict[str, Any]
 
@@ -139,54 +139,14 @@ def test_an_error_has_openais_form(openai: OpenAIChat) -> None:
     }
 
 
-def test_a_cut_breaks_the_connection_off(openai: OpenAIChat) -> None:
-    openai.script.add(say("some words", cut_after=2))
-    with pytest.raises(httpx.RemoteProtocolError):
-        ask(openai, stream=True)
-
-
-def test_a_hang_up_comes_in_place_of_an_answer(openai: OpenAIChat) -> None:
-    openai.script.add(Reply(hang_up=True))
-    with pytest.raises(httpx.RemoteProtocolError):
-        ask(openai)
-
-
 def test_an_error_may_come_within_the_stream(openai: OpenAIChat) -> None:
     openai.script.add(say("some words", error_after=2, message="boom"))
     last = ask(openai, stream=True).text.split("\n\n")[-2]
     assert json.loads(last.removeprefix("data: "))["error"]["message"] == "boom"
 
 
-@pytest.mark.parametrize("reply", [Reply(delay=60), say("a", silence=60), say("ab" * 9, pause=60)])
-def test_a_client_that_leaves_is_noticed(openai: OpenAIChat, reply: Reply) -> None:
-    openai.script.add(reply)
-    body = {"model": "gpt-4o", "messages": [USER], "stream": True}
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(
-            f"{openai.url}/v1/chat/completions",
-            json=body,
-            headers={"authorization": "Bearer test-key"},
-            timeout=0.2,
-        )
-    openai.wait_for_leaving()
-
-
 def test_a_key_is_needed(openai: OpenAIChat) -> None:
     assert httpx.post(f"{openai.url}/v1/chat/completions", json={}).status_code == 401
-
-
-def test_another_path_is_recorded_and_refused(openai: OpenAIChat) -> None:
-    answer = httpx.post(f"{openai.url}/v1/responses", json={})
-    assert answer.status_code == 404
-    assert openai.requests[-1].path == "/v1/responses"
-
-
-def test_a_credential_of_anthropic_is_found(openai: OpenAIChat) -> None:
-    ask(openai)
-    openai.assert_no_anthropic_credentials()
-    ask(openai, {"role": "user", "content": "my key is sk-ant-test-1"})
-    with pytest.raises(AssertionError, match="credential"):
-        openai.assert_no_anthropic_credentials()
 
 
 PNG = "data:image/png;base64,aGk="
