@@ -73,7 +73,7 @@ def _options(settings: Settings, home: Home) -> dict[str, Any]:
         chosen |= {
             "web_open_browser": False,
             "web_port": free_port("127.0.0.1", WEB_PORT),
-            "confdir": str(home.root / "mitmproxy"),
+            "confdir": str(home.mitmproxy),
         }
     return chosen
 

@@ -89,6 +89,11 @@ class ClaudeSettings:
         with self._locked():
             return self._put_back_dead()[1]
 
+    def running(self) -> tuple[Entry, ...]:
+        """What proxies did that run."""
+        with _faults_of(self._record):
+            return tuple(each for each in self._read() if each.alive)
+
     def entry(self, pid: int) -> Entry | None:
         """What that proxy did, if it is not undone yet."""
         with _faults_of(self._record):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,6 +75,38 @@ class Home:
     @property
     def logs(self) -> Path:
         return self.root / "logs"
+
+    @property
+    def mitmproxy(self) -> Path:
+        """What mitmweb keeps."""
+        return self.root / "mitmproxy"
+
+    def owns(self, name: str) -> bool:
+        """Whether we write something of this name: one of the above, its lock, a broken or half-written one."""
+        properties = [name for name, each in vars(Home).items() if isinstance(each, property)]
+        known = [getattr(self, each).name for each in properties]
+        if name.startswith("guard-") and name.endswith(".lock"):
+            return True
+        return any(
+            name == each or name.startswith((f"{each}.lock", f"{each}.corrupt-", f".{each}."))
+            for each in known
+        )
+
+    def remove(self) -> tuple[str, ...]:
+        """Delete what is ours, and the directory if nothing else is in it. Returns the names of what is.
+
+        Raises `OSError`.
+        """
+        names = sorted(os.listdir(self.root))
+        for path in (self.root / name for name in names if self.owns(name)):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        left = tuple(name for name in names if not self.owns(name))
+        if not left:
+            self.root.rmdir()
+        return left
 
     def create(self) -> tuple[str, ...]:
         """Make the directory, 0700. Returns warnings; raises `OSError` with one clear line.

@@ -28,20 +28,27 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class AuthGroup(click.Group):
-    """Ctrl-C ends a command quietly; what the store or the disk refuses is one line."""
+    """Its commands end as `in_one_line` says."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with in_one_line():
             return super().invoke(ctx)
-        except (KeyboardInterrupt, click.Abort):
-            click.echo(err=True)
-            raise SystemExit(FAILED) from None
-        except TokenStoreError as e:
-            fail(redact(str(e)), FAILED)
-        except OSError as e:
-            if e.errno == errno.EPIPE:  # of `… | head`: click ends that quietly
-                raise
-            fail(redact(f"{e.filename}: {e.strerror}" if e.filename else str(e)), FAILED)
+
+
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """Ctrl-C ends a command quietly; what the store or the disk refuses is one line."""
+    try:
+        yield
+    except (KeyboardInterrupt, click.Abort):
+        click.echo(err=True)
+        raise SystemExit(FAILED) from None
+    except TokenStoreError as e:
+        fail(redact(str(e)), FAILED)
+    except OSError as e:
+        if e.errno == errno.EPIPE:  # of `… | head`: click ends that quietly
+            raise
+        fail(redact(f"{e.filename}: {e.strerror}" if e.filename else str(e)), FAILED)
 
 
 def home() -> Home:

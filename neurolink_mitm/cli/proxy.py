@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from neurolink_mitm.adapters.state_file import State, StateFile
+from neurolink_mitm.adapters.state_file import State, StateFile, is_running
 from neurolink_mitm.cli import http_client, render
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.lazy import LazyGroup
@@ -25,7 +25,10 @@ COMMANDS: dict[str, str] = {
     "doctor": "Look for whatever could keep requests from being answered, and say what to do.",
     "env": "Print what points a shell's programs at the proxy.",
     "guard": "",
+    "install": "Install the proxy as a service (launchd, systemd).",
+    "setup": "Log in, run the proxy for good, and point Claude Code at it, in one go.",
     "status": "Show whether the proxy runs and how its accounts are doing.",
+    "uninstall": "Remove the service, and with --purge all else that NeuroLink keeps here.",
 }
 """Those with a module of their own, `proxy_NAME`, and what the list says of them."""
 
@@ -153,13 +156,18 @@ def stop() -> None:
     """
     state = running_state()
     os.kill(state.pid, signal.SIGTERM)
+    wait_for_end(state.pid, state.pid_started)
+    click.echo(f"stopped (pid {state.pid})")
+
+
+def wait_for_end(pid: int, started: float) -> None:
+    """Of a proxy that was told to stop."""
     deadline = time.monotonic() + STOP_LIMIT
     said = False
-    while state.alive:
+    while is_running(pid, started):
         if time.monotonic() > deadline:
-            fail(f"process {state.pid} did not stop within {STOP_LIMIT:.0f} s", FAILED)
+            fail(f"process {pid} did not stop within {STOP_LIMIT:.0f} s", FAILED)
         if not said and time.monotonic() > deadline - STOP_LIMIT + 1:
             said = True
             click.echo("waiting for streams under way to finish …", err=True)
         time.sleep(0.05)
-    click.echo(f"stopped (pid {state.pid})")

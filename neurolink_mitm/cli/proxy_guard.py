@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import click
 
+from neurolink_mitm.cli.exits import FAILED, fail
 from neurolink_mitm.cli.running import home
 
 
 @click.command("guard", hidden=True)
-@click.argument("pid", type=int)
-def command(pid: int) -> None:
+@click.argument("pid", type=int, required=False)
+def command(pid: int | None) -> None:
     """Watch over the proxy with this PID, and put Claude Code's settings back if it dies.
+
+    Without a PID: put back at once what proxies have left that are dead.
 
     Example: neurolink proxy guard 4711
     """
     from neurolink_mitm.adapters import guard
+    from neurolink_mitm.adapters.claude_settings import ClaudeSettings, SettingsError
 
-    guard.run(home(), pid)
+    if pid is not None:
+        guard.run(home(), pid)
+        return
+    try:
+        faults = ClaudeSettings(home().claude_settings).put_back()
+    except SettingsError as e:
+        faults = (str(e),)
+    if faults:
+        fail("; ".join(faults), FAILED)

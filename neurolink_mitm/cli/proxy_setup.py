@@ -1,0 +1,164 @@
+"""`neurolink proxy setup`: from nothing to a Claude Code that works through the proxy. Safe to run again."""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from neurolink_mitm.adapters.atomic import write_atomic
+from neurolink_mitm.adapters.claude_settings import ClaudeSettings, SettingsError
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.service_manager import ServiceError, check_usable, find
+from neurolink_mitm.adapters.state_file import State
+from neurolink_mitm.cli import auth_context as context
+from neurolink_mitm.cli import background
+from neurolink_mitm.cli.auth_methods import METHODS
+from neurolink_mitm.cli.proxy_install import install
+from neurolink_mitm.cli.steps import done, failed, skipped
+
+if TYPE_CHECKING:  # pydantic behind it is slow to import
+    from neurolink_mitm.core.accounts import Account
+
+STARTER = "starter.yaml"
+
+
+@click.command("setup")
+@background.start_options
+@click.option(
+    "--no-service", is_flag=True, help="Start it in the background, until the machine restarts."
+)
+@click.option(
+    "-m",
+    "--method",
+    type=click.Choice(list(METHODS)),
+    help="How to log in, where there is no account yet (default: oauth; or api-key, if"
+    " ANTHROPIC_API_KEY is set).",
+)
+@click.option("--non-interactive", is_flag=True, help="Ask nothing, as `auth login` does then.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    port: int,
+    host: str,
+    config: Path | None,
+    env_file: Path | None,
+    no_service: bool,
+    method: str | None,
+    non_interactive: bool,
+) -> None:
+    """Log in, run the proxy for good, and point Claude Code at it, in one go.
+
+    Example: neurolink proxy setup
+    """
+    asked = background.Asked(port, host, config, env_file)
+    with context.in_one_line():
+        place = context.home()
+        place.create()
+        accounts = _accounts(ctx, config, method, non_interactive)
+        _configuration(place, config)
+        state = _proxy(place, asked, no_service)
+        _claude_code(place, state)
+        _try(place, state, accounts, config)
+    click.echo("\nUndo all of it with: neurolink proxy uninstall --purge")
+
+
+def _accounts(
+    ctx: click.Context, config: Path | None, method: str | None, non_interactive: bool
+) -> tuple[Account, ...]:
+    """Those there are; the environment's key counts only once it is stored, as a service does not see it."""
+    from neurolink_mitm.cli.auth_login import login
+
+    accounts = _known(config)
+    if not accounts:
+        from_key = method is None and bool(os.environ.get("ANTHROPIC_API_KEY"))
+        ctx.invoke(
+            login,
+            provider="anthropic", method="api-key" if from_key else method or "oauth",
+            form="text", config=config, debug=False, add=False, label=None,
+            non_interactive=non_interactive or from_key, no_browser=False, no_verify=False,
+        )  # fmt: skip
+        accounts = _known(config)
+    count = len(accounts)
+    labels = ", ".join(account.label for account in accounts)
+    done(f"{count} account{'s' * (count != 1)}: {labels}")
+    return accounts
+
+
+def _known(config: Path | None) -> tuple[Account, ...]:
+    from neurolink_mitm.core.accounts import build_pool
+
+    credentials = context.store().read()
+    return build_pool(context.configuration(config), credentials.stored, credentials.legacy, None)
+
+
+def _configuration(place: Home, config: Path | None) -> None:
+    path = config or place.config
+    if path.exists():
+        done(f"configuration: {path}")
+        return
+    text = resources.files("neurolink_mitm").joinpath(STARTER).read_bytes()
+    write_atomic(path, text)
+    done(f"configuration written, to be changed as you like: {path}")
+
+
+def _proxy(place: Home, asked: background.Asked, no_service: bool) -> State:
+    running = background.serving(place)
+    if running:
+        done(f"the proxy runs already: {running.url} (pid {running.pid})")
+        return running
+    if not no_service and (state := _service(place, asked)):
+        return state
+    with context.progress("starting the proxy …"):
+        found, log = background.start(place, asked)
+    if found is None:
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            failed(f"the proxy did not start: {background.last_words(lines)} (all of it: {log})")
+    done(f"the proxy runs, until the machine restarts: {found.url} (pid {found.pid})")
+    return found
+
+
+def _service(place: Home, asked: background.Asked) -> State | None:
+    """None where there can be no service."""
+    try:
+        manager = find(os.environ)
+        check_usable(manager)
+        with context.progress("installing the service …"):
+            install(manager, place, asked)
+    except ServiceError as e:
+        skipped(f"not installed as a service: {e}")
+        return None
+    done(f"installed as a service: {manager.path}")
+    return background.wait(place)
+
+
+def _claude_code(place: Home, state: State) -> None:
+    """The proxy does it at its start; here it is looked at."""
+    try:
+        entry = ClaudeSettings(place.claude_settings).entry(state.pid)
+    except SettingsError as e:
+        failed(str(e))
+    if entry is None:
+        skipped(
+            "Claude Code's settings were left alone, see what the proxy said at its start;"
+            ' in a shell it is: eval "$(neurolink proxy env)"'
+        )
+        return
+    done(f"Claude Code comes to {entry.url}: {entry.path}")
+
+
+def _try(place: Home, state: State, accounts: tuple[Account, ...], config: Path | None) -> None:
+    from neurolink_mitm.cli.trial import Refused, trial
+
+    with context.progress("asking for a first answer …"):
+        try:
+            answered = trial(state, accounts, context.configuration(config).clients.api_keys)
+        except Refused as e:
+            failed(f"a first request failed: {e}")
+    if answered is None:
+        skipped("no first request was sent, since only Claude Code can use a subscription: claude")
+    else:
+        done(f"a first request was answered by {answered}")

@@ -1,0 +1,99 @@
+"""One request through a proxy that was just set up: which account answers it.
+
+An API key is asked by us. A subscription serves Claude Code only, so there it is Claude Code that asks, if it is
+installed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from neurolink_mitm import __version__
+from neurolink_mitm.adapters.state_file import State
+from neurolink_mitm.cli import http_client
+from neurolink_mitm.cli.running import owner
+from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.secret import Secret
+
+if TYPE_CHECKING:  # pydantic behind it is slow to import
+    from neurolink_mitm.core.accounts import Account
+
+LIMIT = 120.0
+MODEL = "claude-haiku-4-5-20251001"
+"""The cheapest one."""
+QUESTION = "Say hi."
+
+
+class Refused(Exception):
+    """Why there was no answer, in one line."""
+
+
+def trial(state: State, accounts: Sequence[Account], client_keys: Sequence[Secret]) -> str | None:
+    """The label of the account that answered; None if there is nobody who may ask. Raises `Refused`."""
+    if any(account.type == "api_key" for account in accounts):
+        return _ask(state, client_keys[0] if client_keys else None)
+    claude = shutil.which("claude")
+    return _ask_by(claude, state) if claude else None
+
+
+def _ask(state: State, key: Secret | None) -> str:
+    body = {
+        "model": MODEL,
+        "max_tokens": 16,
+        "messages": [{"role": "user", "content": QUESTION}],
+    }
+    headers = {"content-type": "application/json", "user-agent": f"neurolink/{__version__}"}
+    if key:
+        headers["x-api-key"] = key.reveal()
+    connection = HTTPConnection(urlsplit(state.url).netloc, timeout=LIMIT)
+    try:
+        connection.request("POST", "/v1/messages", json.dumps(body), headers)
+        answer = connection.getresponse()
+        data = answer.read()
+    except (OSError, HTTPException) as e:
+        raise Refused(f"{state.url} does not answer: {e}") from e
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise Refused(f"{answer.status}, {redact(_message(data))}")
+    return answer.headers.get("x-neurolink-account") or "?"
+
+
+def _message(data: bytes) -> str:
+    try:
+        return str(json.loads(data)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return "without a message"
+
+
+def _ask_by(claude: str, state: State) -> str:
+    before = _answered(state)
+    try:
+        done = subprocess.run(
+            [claude, "-p", QUESTION],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as e:
+        raise Refused(f"{claude} did not end within {LIMIT:.0f} s") from e
+    except OSError as e:
+        raise Refused(f"{claude} can't be run: {e.strerror}") from e
+    after = _answered(state)
+    label = next((each for each in after if after[each] > before.get(each, 0)), None)
+    if label is None or done.returncode:
+        said = (done.stdout + done.stderr).strip().splitlines() or [
+            f"it ended with {done.returncode}"
+        ]
+        raise Refused(f"{claude} -p: {redact(said[-1])}")
+    return f"{label}, asked by Claude Code"
+
+
+def _answered(state: State) -> dict[str, int]:
+    """How often each account has answered so far."""
+    report: dict[str, Any] = http_client.get_json(f"{state.url}/status", {}, owner(state)) or {}
+    return {a["label"]: a["success"] for a in report.get("stats", {}).get("accounts", [])}

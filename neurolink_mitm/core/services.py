@@ -1,0 +1,103 @@
+"""The proxy as a service of the user's: a launchd property list, or a systemd unit."""
+
+from __future__ import annotations
+
+import plistlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+LABEL = "dev.neurolink.proxy"
+UNIT = "neurolink-proxy.service"
+THROTTLE = 5
+"""Seconds between a crash and the next start."""
+STOP_LIMIT = 40
+"""Seconds: streams get 30 of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """`program` is what `neurolink` stands for; `arguments` are those of `proxy start`."""
+
+    program: tuple[str, ...]
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    log: str = "/dev/null"
+    """Where launchd puts what it says; systemd has its journal."""
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        return (*self.program, "proxy", "start", *self.arguments)
+
+
+def plist(service: Service) -> bytes:
+    """See launchd.plist(5). A guard is in a session of its own, so launchd leaves it alone."""
+    return plistlib.dumps(
+        {
+            "Label": LABEL,
+            "ProgramArguments": list(service.command),
+            "EnvironmentVariables": dict(service.environment),
+            "RunAtLoad": True,
+            "KeepAlive": {"SuccessfulExit": False},
+            "ThrottleInterval": THROTTLE,
+            "ExitTimeOut": STOP_LIMIT,
+            "Umask": 0o077,
+            "StandardOutPath": service.log,
+            "StandardErrorPath": service.log,
+        },
+        sort_keys=False,
+    )
+
+
+# ExecStopPost: when the proxy dies, systemd ends its guard, too; this does that one's work.
+# Restart: a configuration that is no good (2) gets no better by itself.
+# Of the hardening only what needs no namespace of its own: PrivateTmp, ProtectSystem and their like
+# keep a user's service from starting where user namespaces are restricted, as on Ubuntu since 23.10.
+_UNIT = """\
+[Unit]
+Description=NeuroLink, a local proxy for Claude Code
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+{environment}ExecStart={start}
+ExecStopPost=-{put_back}
+Restart=on-failure
+RestartSec={throttle}
+RestartPreventExitStatus=2
+KillMode=mixed
+TimeoutStopSec={stop_limit}
+UMask=0077
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native
+
+[Install]
+WantedBy=default.target
+"""
+
+
+def unit(service: Service) -> str:
+    """See systemd.service(5) and systemd.exec(5). Raises `ValueError` for what no line can hold."""
+    settings = (f"{name}={value}" for name, value in service.environment.items())
+    return _UNIT.format(
+        environment="".join(f"Environment={_quoted(each)}\n" for each in settings),
+        start=_command(service.command),
+        put_back=_command((*service.program, "proxy", "guard")),
+        throttle=THROTTLE,
+        stop_limit=STOP_LIMIT,
+    )
+
+
+def _command(words: tuple[str, ...]) -> str:
+    return " ".join(_quoted(word).replace("$", "$$") for word in words)
+
+
+def _quoted(word: str) -> str:
+    """As systemd.syntax(7) has it; a `%` would begin a specifier."""
+    if any(ord(letter) < 32 for letter in word):
+        raise ValueError(f"a service can't hold a control character: {word!r}")
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
