@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from neurolink_mitm.core.access import Key
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.client_keys import ClientKey
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.oauth import Trouble
 from neurolink_mitm.core.pool import Pool, Remembered
@@ -140,6 +142,8 @@ class Runtime:
     admin_token: Secret | None = None
     """Lets the user who started the proxy reset accounts; None: nobody can."""
     started_at: float = 0.0
+    clients: tuple[ClientKey, ...] = ()
+    """Made by `neurolink clients add`."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The process's environment with what the env file adds: keys of other providers come from here."""
     config_path: str | None = None
@@ -148,3 +152,8 @@ class Runtime:
     """The last time that all was good; 0: at the start."""
     on_config: list[Callable[[Config], object]] = field(default_factory=list)
     """Called with the new configuration, on the event loop, when it or `environ` has been replaced by another."""
+
+    @property
+    def client_keys(self) -> tuple[Key, ...]:
+        """Of which callers must show one, if there are any."""
+        return (*self.config.clients.api_keys, *self.clients)

@@ -22,7 +22,7 @@ from neurolink_mitm.core import destinations
 from neurolink_mitm.core.access import is_loopback
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.budget import Budget
-from neurolink_mitm.core.config import Config, ConfigError
+from neurolink_mitm.core.config import ConfigError
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.providers import environment_for
 from neurolink_mitm.core.secret import Secret
@@ -75,7 +75,7 @@ def prepare(settings: Settings) -> Prepared:
         store = open_store(home, settings.environ)
         sources = Sources(_named(settings), home, store)
         inputs = sources.read()
-        _check_exposure(settings.host, inputs.config)
+        _check_exposure(settings.host, inputs)
     except (ConfigError, EnvFileError):
         raise
     except (ValueError, TokenStoreError) as e:
@@ -129,6 +129,7 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
         admin_token=Secret(secrets.token_urlsafe(24)),
         config_path=inputs.config_path,
         environ=inputs.environ,
+        clients=inputs.clients,
     )
 
 
@@ -146,10 +147,10 @@ def _for_translator(runtime: Runtime, secret: str) -> tuple[Setup, Mapping[str, 
     return setup_for(named, config.providers, environ, secret), environment_for(named, environ)
 
 
-def _check_exposure(host: str, config: Config) -> None:
+def _check_exposure(host: str, inputs: Inputs) -> None:
     """Whoever can reach the port can spend the accounts: beyond loopback callers must show a key."""
-    if not is_loopback(host) and not config.clients.api_keys:
+    if not is_loopback(host) and not inputs.config.clients.api_keys and not inputs.clients:
         raise ConfigError(
-            f"clients.api-keys: must be set to listen on {host or 'all addresses'}:"
-            " anyone who can reach it could spend your accounts"
+            f"clients.api-keys: must be set to listen on {host or 'all addresses'}, or a key made by"
+            " `neurolink clients add NAME`: anyone who can reach it could spend your accounts"
         )

@@ -52,6 +52,10 @@ class Home:
         return self.root / "proxy-config.yaml"
 
     @property
+    def clients(self) -> Path:
+        return self.root / "clients.json"
+
+    @property
     def env(self) -> Path:
         return self.root / ".env"
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from neurolink_mitm.adapters.file_watch import FileWatch
 from neurolink_mitm.adapters.sources import Inputs
+from neurolink_mitm.core.access import NO_KEY, is_loopback
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config_diff import changed_variables, differences
 from neurolink_mitm.ports import Runtime
@@ -60,9 +61,11 @@ class Reloader:
 def adopt(runtime: Runtime, inputs: Inputs) -> None:
     """From the next request on. What is on its way ends as it began."""
     config_before, environ_before = runtime.config, runtime.environ
-    accounts_before = runtime.pool.accounts
+    accounts_before, clients_before = runtime.pool.accounts, runtime.clients
+    had_keys = bool(runtime.client_keys)
     runtime.config, runtime.environ = inputs.config, inputs.environ
-    runtime.config_path = inputs.config_path or runtime.config_path
+    runtime.clients = inputs.clients
+    runtime.config_path = inputs.config_path
     routing = inputs.config.routing
     runtime.pool.configure(
         inputs.strategy, affinity=routing.session_affinity, primary=routing.primary_account
@@ -77,6 +80,11 @@ def adopt(runtime: Runtime, inputs: Inputs) -> None:
         logger.info("configuration: %s", line)
     if variables:
         logger.info("changed in the env file: %s", ", ".join(variables))
+    if clients_before != inputs.clients:
+        counts = len(inputs.clients), len(clients_before)
+        logger.info("client keys have changed: %d, %d before", *counts)
+    if had_keys and not runtime.client_keys and not is_loopback(runtime.host):
+        logger.error("nobody is let in: %s", NO_KEY.message)
     if _logins(accounts_before) != _logins(inputs.accounts):
         counts = len(inputs.accounts), len(accounts_before)
         logger.info("logins have changed: %d accounts, %d before", *counts)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from neurolink_mitm.adapters import config_file
+from neurolink_mitm.adapters.client_file import ClientFileError, read_clients
 from neurolink_mitm.adapters.env_file import (
     EnvFileError,
     Environment,
@@ -17,6 +18,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.system_proxy import through_proxy
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.core.accounts import Account, build_pool, unused_settings
+from neurolink_mitm.core.client_keys import ClientKey
 from neurolink_mitm.core.config import Config, ConfigError, Loaded
 from neurolink_mitm.core.config_faults import shown
 from neurolink_mitm.core.destinations import entries
@@ -37,7 +39,8 @@ class Inputs:
     config_path: str | None = None
     warnings: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
-    """Why configuration and environment are older than their files."""
+    """Why some of it is older than its file."""
+    clients: tuple[ClientKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,29 +71,41 @@ class Sources:
         """What is worth reading anew when it changes."""
         home = self._home
         logins = (home.tokens, home.keyring_changed, home.legacy_credentials)
-        return (self._config, self._env_file, *logins)
+        return (self._config, self._env_file, home.clients, *logins)
 
     def read(self) -> Inputs:
-        """Raises `ConfigError` with every fault, `EnvFileError`, `TokenStoreError`."""
+        """Raises `ConfigError` with every fault, `EnvFileError`, `ClientFileError`, `TokenStoreError`."""
         environment = self._environment()
         credentials = self._store.read()
         loaded = self._loaded(environment.values)
-        inputs = self._inputs(loaded, environment, credentials)
+        clients = read_clients(self._home.clients)
+        inputs = self._inputs(loaded, environment, credentials, clients)
         self._last = loaded, environment, inputs
         return inputs
 
     def read_again(self) -> Inputs:
-        """Where configuration or environment have become bad, the last good ones with the logins of now, and why.
+        """Where a file has become bad, what it last said when it was good, with the logins of now, and why.
 
         Raises `TokenStoreError`.
         """
         assert self._last is not None
         try:
             return self.read()
-        except (ConfigError, EnvFileError) as e:
+        except (ConfigError, EnvFileError, ClientFileError) as e:
             faults = e.faults if isinstance(e, ConfigError) else (str(e),)
-        loaded, environment, _ = self._last
-        return replace(self._inputs(loaded, environment, self._store.read()), faults=faults)
+        loaded, environment, before = self._last
+        inputs = self._inputs(
+            loaded, environment, self._store.read(), self._clients(before.clients)
+        )
+        self._last = loaded, environment, inputs
+        return replace(inputs, faults=faults)
+
+    def _clients(self, before: tuple[ClientKey, ...]) -> tuple[ClientKey, ...]:
+        """A key is revoked whatever else is wrong."""
+        try:
+            return read_clients(self._home.clients)
+        except ClientFileError:
+            return before
 
     def _environment(self) -> Environment:
         if self._last and _is_pipe(self._env_file):
@@ -108,7 +123,13 @@ class Sources:
                 raise ConfigError(f"{self._config}: is empty")
         return config_file.load(self._config, environ, required=required)
 
-    def _inputs(self, loaded: Loaded, environment: Environment, credentials: Credentials) -> Inputs:
+    def _inputs(
+        self,
+        loaded: Loaded,
+        environment: Environment,
+        credentials: Credentials,
+        clients: tuple[ClientKey, ...],
+    ) -> Inputs:
         config, environ, accounts = loaded.config, environment.values, self._named.accounts
         unused: tuple[str, ...] = ()
         if accounts is None:
@@ -128,8 +149,9 @@ class Sources:
             strategy=_strategy(self._named.strategy or config.routing.strategy),
             accounts=accounts,
             others=others,
+            clients=clients,
             environ=environ,
-            config_path=str(self._config) if self._config.exists() else None,
+            config_path=self._config_path(),
             warnings=(
                 *environment.warnings,
                 *credentials.warnings,
@@ -138,6 +160,10 @@ class Sources:
                 *keyless,
             ),
         )
+
+    def _config_path(self) -> str | None:
+        before = self._last[2].config_path if self._last else None
+        return before or (str(self._config) if self._config.exists() else None)
 
 
 def _is_pipe(path: Path) -> bool:

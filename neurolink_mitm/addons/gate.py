@@ -36,8 +36,7 @@ class Gate:
             return refusal
         if exchange.kind is Kind.LOCAL and self._is_owner(fields):
             return None
-        keys = runtime.config.clients.api_keys
-        return access.key_refusal(fields, keys) if keys else None
+        return access.key_refusal(fields, runtime.client_keys, bound=runtime.host)
 
     def _is_owner(self, fields: headers.Fields) -> bool:
         """Whether it is the `neurolink` command of the user who started the proxy."""

@@ -52,5 +52,5 @@ class Route:
     def _forwardable(self, flow: http.HTTPFlow) -> bool:
         """The caller's own credential goes along; a key of this proxy's is none, and must not leave it."""
         shown = access.credential(flow.request.headers.fields)
-        keys = self.runtime.config.clients.api_keys
+        keys = self.runtime.client_keys
         return shown is not None and not any(key.matches(shown) for key in keys)

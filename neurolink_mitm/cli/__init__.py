@@ -12,6 +12,7 @@ from neurolink_mitm.cli.lazy import LazyGroup
 
 GROUPS = {
     "auth": "Log in to accounts and look after them.",
+    "clients": "Keys for those who call the proxy.",
     "config": "Look at the configuration, check and edit it.",
     "proxy": "Run the proxy and look after it.",
     "sandbox": "An Anthropic look-alike on loopback.",

@@ -7,14 +7,14 @@ both give themselves away by `Origin` and `Host`. https://fetch.spec.whatwg.org/
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from ipaddress import ip_address
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from neurolink_mitm.core import headers
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.headers import Fields
-from neurolink_mitm.core.secret import Secret
 
 WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 
@@ -34,8 +34,24 @@ def refusal(fields: Fields, *, bound: str, names: Collection[str] = ()) -> Reply
     return None
 
 
-def key_refusal(fields: Fields, keys: Iterable[Secret]) -> Reply | None:
-    """None where the caller shows one of the keys, as `x-api-key` or as bearer."""
+class Key(Protocol):
+    """What a caller may show."""
+
+    def matches(self, candidate: str) -> bool:
+        """In constant time."""
+
+
+NO_KEY = Reply(
+    401,
+    "authentication_error",
+    "this proxy can be reached from other machines and has no client key: run `neurolink clients add NAME`",
+)
+
+
+def key_refusal(fields: Fields, keys: Collection[Key], *, bound: str) -> Reply | None:
+    """None where the caller shows one of the keys, as `x-api-key` or as bearer. Without any, only loopback is open."""
+    if not keys:
+        return None if is_loopback(bound) else NO_KEY
     shown = credential(fields)
     if shown is None:
         return Reply(401, "authentication_error", "this proxy asks for a client key")

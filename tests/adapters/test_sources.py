@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from neurolink_mitm.adapters.client_file import add_client, revoke_client
 from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.sources import Named, Sources
@@ -46,7 +47,7 @@ def test_what_the_files_say(place: Home) -> None:
 def test_what_changes_is_watched(place: Home, tmp_path: Path) -> None:
     elsewhere, keys = tmp_path / "elsewhere.yaml", tmp_path / "keys"
     watched = sources(place, config=elsewhere, env_file=keys).paths
-    assert set(watched) == {elsewhere, keys, place.tokens, place.legacy_credentials}
+    assert set(watched) == {elsewhere, keys, place.clients, place.tokens, place.legacy_credentials}
 
 
 def test_a_good_change(place: Home) -> None:
@@ -199,3 +200,22 @@ def test_settings_for_nobody_draw_a_warning(place: Home) -> None:
     assert warning == (
         'accounts.anthropic: "typo" has no apiKey, and no login of that name is stored'
     )
+
+
+def test_a_key_is_revoked_beside_a_bad_configuration(place: Home) -> None:
+    add_client(place.clients, "laptop", 0)
+    files = sources(place)
+    assert len(files.read().clients) == 1
+    break_config(place)
+    revoke_client(place.clients, "laptop")
+    assert files.read_again().clients == ()
+
+
+def test_broken_clients_leave_those_that_were(place: Home) -> None:
+    add_client(place.clients, "laptop", 0)
+    files = sources(place)
+    before = files.read()
+    place.clients.write_text("{")
+    after = files.read_again()
+    assert after.clients == before.clients
+    assert "clients.json: is broken" in after.faults[0]

@@ -10,6 +10,7 @@ from mitmproxy.test import taddons
 from neurolink_mitm.addons.gate import Gate
 from neurolink_mitm.addons.local_api import LocalApi
 from neurolink_mitm.addons.route import Route
+from neurolink_mitm.core.client_keys import ClientKey, digest
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.config_values import Clients
 from neurolink_mitm.core.secret import Secret
@@ -114,7 +115,8 @@ def test_a_page_of_our_own_gets_in() -> None:
     ids=["bound", "name"],
 )
 def test_the_runtime_says_what_else_is_ours(changes: dict[str, object], host: str) -> None:
-    assert asked(make_runtime(**changes), make_flow(headers={"host": host})).response is None
+    flow = make_flow("GET", "/health", {"host": host})
+    assert asked(make_runtime(**changes), flow).response is None
 
 
 # --- client keys
@@ -175,3 +177,14 @@ def test_a_refusal_does_not_repeat_the_wrong_key() -> None:
     flow = asked(make_runtime(config=KEYS), make_flow(headers={"x-api-key": "sk-ant-mine"}))
     assert flow.response is not None
     assert b"sk-ant-mine" not in (flow.response.content or b"")
+
+
+def test_beyond_loopback_nobody_gets_in_without_any_key() -> None:
+    flow = make_flow(headers={"host": "192.168.1.7:1", "x-api-key": "anything"})
+    assert refusal(asked(make_runtime(host="192.168.1.7"), flow)) == (401, "authentication_error")
+
+
+def test_a_hashed_key_opens() -> None:
+    runtime = make_runtime(clients=(ClientKey("laptop", digest("client-three"), 0),))
+    assert asked(runtime, make_flow(headers={"x-api-key": "client-three"})).response is None
+    assert refusal(asked(runtime, make_flow())) == (401, "authentication_error")

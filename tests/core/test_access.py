@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.access import credential, is_loopback, key_refusal, refusal
+from neurolink_mitm.core.client_keys import ClientKey, digest
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.secret import Secret
 
@@ -212,7 +213,7 @@ def test_what_a_caller_shows(fields: tuple[tuple[bytes, bytes], ...], shown: str
 )
 def test_each_key_opens(field: tuple[bytes, bytes], key: str) -> None:
     name, form = field
-    assert key_refusal(((name, form % key.encode()),), KEYS) is None
+    assert key_refusal(((name, form % key.encode()),), KEYS, bound=ALL) is None
 
 
 @pytest.mark.parametrize(
@@ -229,7 +230,7 @@ def test_each_key_opens(field: tuple[bytes, bytes], key: str) -> None:
     ids=["none", "empty", "part", "space", "case", "both", "binary"],
 )
 def test_no_other_key_opens(value: bytes | None, message: str) -> None:
-    found = key_refusal(() if value is None else ((b"x-api-key", value),), KEYS)
+    found = key_refusal(() if value is None else ((b"x-api-key", value),), KEYS, bound=ALL)
     assert found is not None
     assert (found.status, found.error_type) == (401, "authentication_error")
     assert found.message == message
@@ -248,5 +249,26 @@ class CountingKey(Secret):
 def test_every_key_is_compared_whichever_fits() -> None:
     """How long it takes tells nothing."""
     CountingKey.compared = 0
-    key_refusal(((b"x-api-key", b"1"),), [CountingKey("1"), CountingKey("2"), CountingKey("3")])
+    keys = [CountingKey("1"), CountingKey("2"), CountingKey("3")]
+    key_refusal(((b"x-api-key", b"1"),), keys, bound=ALL)
     assert CountingKey.compared == 3
+
+
+@pytest.mark.parametrize("bound", ["127.0.0.1", "localhost", "::1"])
+def test_without_keys_loopback_is_open(bound: str) -> None:
+    assert key_refusal((), (), bound=bound) is None
+
+
+@pytest.mark.parametrize("bound", ["", ALL, "::", "192.168.1.7"])
+def test_without_keys_nobody_gets_in_from_elsewhere(bound: str) -> None:
+    """The last one may have been revoked while it runs."""
+    found = key_refusal(((b"x-api-key", b"anything"),), (), bound=bound)
+    assert found is not None
+    assert found.status == 401
+    assert "neurolink clients add" in found.message
+
+
+def test_hashed_keys_open_too() -> None:
+    keys = (*KEYS, ClientKey("laptop", digest("client-three"), 0))
+    assert key_refusal(((b"x-api-key", b"client-three"),), keys, bound=ALL) is None
+    assert key_refusal(((b"x-api-key", digest("client-three").encode()),), keys, bound=ALL)
