@@ -15,6 +15,7 @@ GROUPS = {
     "clients": "Keys for those who call the proxy.",
     "config": "Look at the configuration, check and edit it.",
     "proxy": "Run the proxy and look after it.",
+    "statusline": "Print one line about the accounts, for Claude Code's status line.",
     "sandbox": "An Anthropic look-alike on loopback.",
 }
 

@@ -1,0 +1,129 @@
+"""One line about the accounts, for Claude Code's status line. Imports nothing that takes time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+Json = Mapping[str, Any]
+
+NOT_RUNNING = "neurolink: not running"
+WHOLE_ACCOUNT = "*"
+DOT = " · "
+MOST = 3
+"""Cooldowns that are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cooling:
+    """An account that is left alone for so many seconds."""
+
+    label: str
+    seconds: float
+
+
+def line(report: Json, model: str | None, now: float) -> str:
+    """From the proxy's own report, `/status`. With a `model`, other models' cooldowns don't count."""
+    accounts: list[Json] = report["stats"]["accounts"]
+    cooling = [Cooling(a["label"], s) for a in accounts if (s := _seconds(a, model, now)) > 0]
+    resting = {each.label for each in cooling}
+    ready = [a for a in accounts if a["label"] not in resting and _serves(a)]
+    notes = [
+        _head(report["strategy"], accounts, ready, cooling),
+        *_cooling(cooling if ready else []),
+    ]
+    notes += ["configuration has errors"] if report["config"]["errors"] else []
+    return DOT.join(notes)
+
+
+def _head(strategy: str, accounts: list[Json], ready: list[Json], cooling: list[Cooling]) -> str:
+    if strategy == "passthrough":
+        return "neurolink passthrough"
+    if not accounts:
+        return "neurolink: no account"
+    if not ready:
+        if not cooling:
+            return "neurolink: no account serves: neurolink proxy status"
+        first = min(cooling, key=lambda each: each.seconds)
+        return f"neurolink: all accounts cooling, {first.label} back in {short(first.seconds)}"
+    account = max(ready, key=lambda a: a["lastAttemptAt"] or "")  # the first of equals
+    return DOT.join((f"neurolink {account['label']}", *_windows(account["quota"] or {})))
+
+
+def _windows(quota: Json) -> Iterable[str]:
+    for name, key in (("5h", "fiveHour"), ("7d", "sevenDay")):
+        if window := quota.get(key):
+            yield f"{name} {share(window['used'])}"
+
+
+def _serves(account: Json) -> bool:
+    """Apart from its cooldowns, of which `reason` may tell too."""
+    reason = account["reason"] or ""
+    return not reason.startswith("disabled") and reason != "not enabled"
+
+
+def _seconds(account: Json, model: str | None, now: float) -> float:
+    """How long it still cools, for this model or for any; 0 if it does not."""
+    ends = [
+        _time(state["until"])
+        for scope, state in account["cooldowns"].items()
+        if state["cooling"] and _concerns(scope, model)
+    ]
+    return max((end - now for end in ends), default=0.0)
+
+
+def _concerns(scope: str, model: str | None) -> bool:
+    return scope == WHOLE_ACCOUNT or model is None or fnmatchcase(model, scope)
+
+
+def _time(iso: str) -> float:
+    return datetime.fromisoformat(iso).timestamp()
+
+
+def remembered(quotas: Json, cooldowns: Json, model: str | None, now: float) -> str:
+    """From what the proxy last wrote down, where it does not answer in time: by account key, as in those files."""
+    cooling = []
+    for key, kept in cooldowns.items():
+        ends = [c["until"] for scope, c in kept["scopes"].items() if _concerns(scope, model)]
+        if ends and max(ends) > now:
+            cooling.append(Cooling(_label(key), max(ends) - now))
+    resting = {each.label for each in cooling}
+    latest = sorted(quotas.items(), key=lambda item: item[1]["seen_at"], reverse=True)
+    shown = next(((key, quota) for key, quota in latest if _label(key) not in resting), None)
+    head = ["neurolink (slow)"]
+    if shown:
+        key, quota = shown
+        head = [f"neurolink (slow) {_label(key)}"]
+        for name, field in (("5h", "five_hour"), ("7d", "seven_day")):
+            window = quota.get(field)
+            if window and (window.get("reset") or now + 1) > now:
+                head.append(f"{name} {share(window['utilization'])}")
+    return DOT.join((*head, *_cooling(cooling)))
+
+
+def _label(key: str) -> str:
+    return key.partition(":")[2] or key
+
+
+def _cooling(cooling: list[Cooling]) -> Iterable[str]:
+    if cooling:
+        named = ", ".join(f"{each.label} {short(each.seconds)}" for each in cooling[:MOST])
+        more = f" +{len(cooling) - MOST}" if len(cooling) > MOST else ""
+        yield f"cooling: {named}{more}"
+
+
+def share(used: float) -> str:
+    return f"{used:.0%}"
+
+
+def short(seconds: float) -> str:
+    """`40s`, `9m`, `2h5m`."""
+    whole = max(1, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    minutes = -(-whole // 60)
+    hours, rest = divmod(minutes, 60)
+    return f"{hours}h{rest}m" if hours else f"{minutes}m"

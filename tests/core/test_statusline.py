@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from neurolink_mitm.core import status, statusline
+from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.pool import Pool, Remembered
+from neurolink_mitm.core.quota import Quota, Window
+from tests.fakes import NOW, make_account, make_runtime
+
+OPUS, SONNET = "claude-opus-4-6", "claude-sonnet-4-6"
+
+
+def report(pool: Pool, **changes: Any) -> dict[str, Any]:
+    """As the proxy itself makes it."""
+    return status.report(make_runtime(pool=pool, **changes), NOW)
+
+
+def pool_of(labels: str, **cooling: float) -> Pool:
+    pool = Pool([make_account(label) for label in labels])
+    for label, seconds in cooling.items():
+        standing = pool.standing(f"anthropic:{label}")
+        standing.cooldowns["*"] = Cooldown(1, NOW, NOW + seconds, "rate limit (429)")
+    return pool
+
+
+def used(pool: Pool, label: str, five_hour: float, seven_day: float | None = None) -> Pool:
+    week = None if seven_day is None else Window(seven_day, "allowed", NOW + 60)
+    quota = Quota(NOW, five_hour=Window(five_hour, "allowed", NOW + 60), seven_day=week)
+    pool.standing(f"anthropic:{label}").quota = quota
+    return pool
+
+
+@pytest.mark.parametrize(
+    ("pool", "line"),
+    [
+        (pool_of(""), "neurolink: no account"),
+        (pool_of("ab"), "neurolink a"),
+        (used(pool_of("ab"), "a", 0.423, 0.1), "neurolink a · 5h 42% · 7d 10%"),
+        (used(pool_of("ab", a=200), "b", 1.0), "neurolink b · 5h 100% · cooling: a 4m"),
+        (pool_of("abcdef", b=1, c=61, d=3600, e=59.6),
+         "neurolink a · cooling: b 1s, c 2m, d 1h0m +1"),
+        (pool_of("ab", a=9000, b=30), "neurolink: all accounts cooling, b back in 30s"),
+        (Pool([make_account("a", disabled="needs login")]),
+         "neurolink: no account serves: neurolink proxy status"),
+    ],
+    ids=["none", "new", "windows", "one cools", "many cool", "all cool", "needs login"],
+)  # fmt: skip
+def test_a_line(pool: Pool, line: str) -> None:
+    assert statusline.line(report(pool), None, NOW) == line
+
+
+def test_the_account_is_the_one_that_was_used_last() -> None:
+    pool = pool_of("ab")
+    pool.standing("anthropic:a").tally.last_attempt_at = NOW - 60
+    pool.standing("anthropic:b").tally.last_attempt_at = NOW - 1
+    assert statusline.line(report(pool), None, NOW) == "neurolink b"
+
+
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [(OPUS, "neurolink b · cooling: a 30s"), (SONNET, "neurolink a")],
+)
+def test_other_models_cooldowns_do_not_count(model: str, line: str) -> None:
+    pool = pool_of("ab")
+    pool.standing("anthropic:a").cooldowns["claude-opus-*"] = Cooldown(1, NOW, NOW + 30, "x")
+    assert statusline.line(report(pool), model, NOW) == line
+
+
+def test_errors_of_the_configuration_are_told() -> None:
+    found = report(pool_of("a"), config_errors=("odd",))
+    assert statusline.line(found, None, NOW) == "neurolink a · configuration has errors"
+
+
+def test_passthrough_has_no_account() -> None:
+    found = report(pool_of("a"), passthrough=True)
+    assert statusline.line(found, None, NOW) == "neurolink passthrough"
+
+
+def test_what_was_written_down_last() -> None:
+    """In the form of the files: see adapters/pool_memory.py."""
+    quotas = msgspec.to_builtins(
+        {
+            "anthropic:a": Quota(NOW - 9, five_hour=Window(0.2, "allowed", NOW + 60)),
+            "anthropic:b": Quota(NOW - 1, five_hour=Window(0.9, "allowed", NOW + 60)),
+            "anthropic:c": Quota(NOW - 2, five_hour=Window(0.5, "allowed", NOW - 1)),
+        }
+    )
+    cool = {"*": Cooldown(1, NOW, NOW + 90, "x")}
+    over = {"*": Cooldown(1, NOW - 90, NOW - 30, "x")}
+    cooldowns = msgspec.to_builtins(
+        {"anthropic:b": Remembered("x", cool), "anthropic:a": Remembered("x", over)}
+    )
+    told = statusline.remembered(quotas, cooldowns, None, NOW)
+    assert told == "neurolink (slow) c · cooling: b 2m"
+    del quotas["anthropic:c"]
+    told = statusline.remembered(quotas, cooldowns, None, NOW)
+    assert told == "neurolink (slow) a · 5h 20% · cooling: b 2m"
+
+
+def test_nothing_was_written_down() -> None:
+    assert statusline.remembered({}, {}, None, NOW) == "neurolink (slow)"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "1s"), (59.4, "59s"), (60, "1m"), (61, "2m"), (3600, "1h0m"), (7500, "2h5m")],
+)
+def test_short_times(seconds: float, text: str) -> None:
+    assert statusline.short(seconds) == text
