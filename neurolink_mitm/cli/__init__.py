@@ -13,6 +13,7 @@ from neurolink_mitm.cli.lazy import LazyGroup
 GROUPS = {
     "auth": "Log in to accounts and look after them.",
     "clients": "Keys for those who call the proxy.",
+    "completion": "Print the completion script for a shell.",
     "config": "Look at the configuration, check and edit it.",
     "proxy": "Run the proxy and look after it.",
     "statusline": "Print one line about the accounts, for Claude Code's status line.",

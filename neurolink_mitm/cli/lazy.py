@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class LazyGroup(click.Group):
@@ -30,6 +33,16 @@ class LazyGroup(click.Group):
         module = import_module(self._place + cmd_name.replace("-", "_"))
         command: click.Command = module.command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The lazy ones by their list: to import them all takes a second."""
+        from click.shell_completion import CompletionItem
+
+        eager = {n: c.get_short_help_str() for n, c in self.commands.items() if not c.hidden}
+        listed = {**eager, **{n: text for n, text in self.lazy.items() if text}}
+        names = [name for name in sorted(listed) if name.startswith(incomplete)]
+        found = [CompletionItem(name, help=listed[name]) for name in names]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """As click does it, but the lazy ones are not looked at."""

@@ -1,0 +1,88 @@
+"""`neurolink completion`, and what shells are told by it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from neurolink_mitm.cli import main
+from tests.cli.logins import entry, environment, stored
+from tests.cli.processes import NEUROLINK, Shell
+
+HEAVY = {"mitmproxy", "starlette", "pydantic", "httpx"}
+
+
+def script(shell: str) -> str:
+    made = CliRunner().invoke(main, ["completion", shell], prog_name="neurolink")
+    assert made.exit_code == 0, made.output
+    return made.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_script_says_how_it_is_installed(shell: str) -> None:
+    assert "_NEUROLINK_COMPLETE" in script(shell)
+    last = script(shell).splitlines()[-1]
+    assert last.startswith("# To install it, ")
+    assert f"neurolink completion {shell}" in last
+
+
+def test_another_shell_is_bad_usage() -> None:
+    assert CliRunner().invoke(main, ["completion", "tcsh"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("shell", "check"),
+    [("bash", ["-n"]), ("zsh", ["-n"]), ("fish", ["--no-execute"])],
+)
+def test_shells_understand_it(shell: str, check: list[str], tmp_path: Path) -> None:
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    path = tmp_path / "script"
+    path.write_text(script(shell))
+    subprocess.run([shell, *check, path], check=True, timeout=20)
+
+
+def test_bash_completes(home: Path, tmp_path: Path) -> None:
+    """A command, and a label that is stored."""
+    if not shutil.which("bash"):
+        pytest.skip("bash is not installed")
+    stored(home, {"work": entry("sk-ant-oat-test-1")})
+    neurolink = tmp_path / "neurolink"
+    neurolink.write_text(f'#!/bin/sh\nexec {" ".join(NEUROLINK)} "$@"\n')
+    neurolink.chmod(0o755)
+    code = f"""
+{script("bash")}
+complete_of() {{
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+    _neurolink_completion neurolink
+    echo "${{COMPREPLY[*]}}"
+}}
+complete_of neurolink st
+complete_of neurolink config ""
+complete_of neurolink auth logout w
+"""
+    variables = environment(home, PATH=f"{tmp_path}:/usr/bin:/bin")
+    done = subprocess.run(
+        ["bash", "-c", code], env=variables, capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stdout.splitlines() == ["statusline", "check edit path schema show", "work"]
+
+
+def test_the_first_word_is_completed_without_importing_what_it_means(shell: Shell) -> None:
+    shell.variables |= {
+        "_NEUROLINK_COMPLETE": "bash_complete", "COMP_WORDS": "neurolink ", "COMP_CWORD": "1",
+    }  # fmt: skip
+    code = """
+import sys, atexit
+from neurolink_mitm.cli import main
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+main(prog_name="neurolink")
+"""
+    done = shell.run("-c", code, program=(sys.executable,))
+    assert "plain,proxy" in done.said
+    assert HEAVY & set(done.complained.split()) == set()
