@@ -23,6 +23,7 @@ from neurolink_mitm.adapters.state_file import State, StateFile, process_start
 from neurolink_mitm.adapters.system import free_port
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.adapters.upkeep import Upkeep
+from neurolink_mitm.addons.inspect import Inspect
 from neurolink_mitm.core.config import ConfigError
 from neurolink_mitm.mitm import master as masters
 from neurolink_mitm.mitm.data_plane import MODE, OPTIONS, DataPlane
@@ -31,6 +32,9 @@ from neurolink_mitm.prepare import DEFAULT_HOST, DEFAULT_PORT, Prepared, Setting
 
 WEB_PORT = 8081
 """mitmweb's own; where another runs already, the page is on a free one."""
+
+WEB_COLUMNS = ["icon", "path", "method", "status", "comment", "size", "time"]
+"""mitmweb's, with the comment, which names the account."""
 
 Stack = Callable[[Runtime], Sequence[object]]
 
@@ -51,9 +55,10 @@ async def serve(
     """
     plane = DataPlane()
     lifecycle = Lifecycle(prepared, on_ready, claude_code)
+    watching = [Inspect()] if settings.inspect else []
     master = masters.make_master(
         in_browser=settings.inspect,
-        addons=[plane, *stack(prepared.runtime), lifecycle],
+        addons=[plane, *stack(prepared.runtime), *watching, lifecycle],
         settings=_options(settings, prepared.home),
     )
     lifecycle.master = master
@@ -72,6 +77,7 @@ def _options(settings: Settings, home: Home) -> dict[str, Any]:
     if settings.inspect:
         chosen |= {
             "web_open_browser": False,
+            "web_columns": WEB_COLUMNS,
             "web_port": free_port("127.0.0.1", WEB_PORT),
             "confdir": str(home.mitmproxy),
         }
@@ -195,7 +201,7 @@ class MitmScript:
         self._runtime = prepared.runtime
         if prepared.sources:
             self._upkeep = Upkeep(prepared.runtime, prepared.sources)
-        for addon in (DataPlane(), *self._stack(prepared.runtime)):
+        for addon in (DataPlane(), *self._stack(prepared.runtime), Inspect()):
             ctx.master.addons.register(addon)
             self.addons.append(addon)
 

@@ -5,7 +5,7 @@ from mitmproxy import http
 from neurolink_mitm.core import access, headers
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.routing import RESET_PATH
-from neurolink_mitm.mitm.hooks import EXCHANGE, error_response
+from neurolink_mitm.mitm.hooks import EXCHANGE, error_response, real_fields
 from neurolink_mitm.ports import Runtime
 
 SHUT = Reply(500, "api_error", "NeuroLink refused: the gate did not come to an end")
@@ -29,7 +29,7 @@ class Gate:
         flow.response = error_response(refusal, exchange.request_id) if refusal else None
 
     def _refusal(self, flow: http.HTTPFlow, exchange: Exchange) -> Reply | None:
-        fields = flow.request.headers.fields
+        fields = real_fields(flow)
         runtime = self.runtime
         refusal = access.refusal(fields, bound=runtime.host, names=runtime.names)
         if refusal or exchange.path.partition("?")[0] in OPEN_TO_ALL:

@@ -6,7 +6,7 @@ from neurolink_mitm.core import headers
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.exchange import Exchange, Kind
 from neurolink_mitm.core.target import DIRECT, Target, Via, with_beta_query
-from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.mitm.hooks import exchange_of, real_fields
 from neurolink_mitm.ports import Runtime
 
 
@@ -43,7 +43,7 @@ class Inject:
 
     @staticmethod
     def _fields(flow: http.HTTPFlow, account: Account | None) -> headers.Fields:
-        fields = flow.request.headers.fields
+        fields = real_fields(flow)
         if account is None:
             return headers.end_to_end(fields)
         return headers.for_account(fields, account.secret.reveal(), oauth=account.type == "oauth")

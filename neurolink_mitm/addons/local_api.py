@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import msgspec
 from mitmproxy import http
 
-from neurolink_mitm.core import models, status
+from neurolink_mitm.core import headers, models, status
 from neurolink_mitm.core.exchange import Kind, Reply
 from neurolink_mitm.core.pool import Demand
 from neurolink_mitm.core.routing import RESET_PATH
-from neurolink_mitm.mitm.hooks import error_response, exchange_of, json_response
+from neurolink_mitm.mitm.hooks import error_response, exchange_of, json_response, real_fields
 from neurolink_mitm.ports import Runtime
 
 Page = dict[str, object]
@@ -58,7 +58,7 @@ class LocalApi:
 
     def _reset(self, flow: http.HTTPFlow) -> Page | Reply:
         token = self.runtime.admin_token
-        shown = flow.request.headers.get("x-neurolink-admin", "")
+        shown = headers.get(real_fields(flow), b"x-neurolink-admin") or ""
         if token is None or not token.matches(shown):
             return Reply(403, "permission_error", "only the neurolink command may reset accounts")
         pool, wanted = self.runtime.pool, flow.request.query.get("account")

@@ -4,7 +4,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core import access, destinations, models, routing
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
-from neurolink_mitm.mitm.hooks import error_response, exchange_of
+from neurolink_mitm.mitm.hooks import error_response, exchange_of, real_fields
 from neurolink_mitm.ports import Runtime
 
 NOT_FOUND = Reply(404, "not_found_error", "no such path, and no credentials to forward it with")
@@ -51,6 +51,6 @@ class Route:
 
     def _forwardable(self, flow: http.HTTPFlow) -> bool:
         """The caller's own credential goes along; a key of this proxy's is none, and must not leave it."""
-        shown = access.credential(flow.request.headers.fields)
+        shown = access.credential(real_fields(flow))
         keys = self.runtime.client_keys
         return shown is not None and not any(key.matches(shown) for key in keys)

@@ -19,6 +19,9 @@ HOP_BY_HOP = frozenset(
 """RFC 9110 section 7.6.1. `transfer-encoding` stays: it tells mitmproxy how the body is framed."""
 
 CREDENTIALS = frozenset({b"authorization", b"proxy-authorization", b"x-api-key", b"cookie"})
+HIDDEN = CREDENTIALS | {b"x-neurolink-admin"}
+"""What nobody gets to see who looks at flows."""
+STARS = b"***"
 
 API_VERSION = b"2023-06-01"
 OAUTH_BETA = b"oauth-2025-04-20"
@@ -59,8 +62,23 @@ def replace(fields: Fields, new: Mapping[bytes, bytes]) -> Fields:
 
 
 def starred(fields: Fields) -> Fields:
-    """With stars in place of credentials, for whoever looks at a flow afterwards."""
-    return tuple((key, b"***" if key.lower() in CREDENTIALS else value) for key, value in fields)
+    """With stars in place of credentials, for whoever looks at a flow."""
+    return tuple((key, STARS if key.lower() in HIDDEN else value) for key, value in fields)
+
+
+def hidden(fields: Fields) -> Fields:
+    """Those that `starred` hides."""
+    return tuple(field for field in fields if field[0].lower() in HIDDEN)
+
+
+def unstarred(fields: Fields, real: Fields) -> Fields:
+    """With the `real` values, in their order, where there are stars."""
+    left = {name: [v for key, v in real if key.lower() == name] for name in HIDDEN}
+
+    def value_of(name: bytes, value: bytes) -> bytes:
+        return left[name].pop(0) if value == STARS and left.get(name) else value
+
+    return tuple((key, value_of(key.lower(), value)) for key, value in fields)
 
 
 def credential_fields(token: str, *, oauth: bool) -> dict[bytes, bytes]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from mitmproxy import http
 from mitmproxy.proxy.commands import StartHook
 
+from neurolink_mitm.core import headers
 from neurolink_mitm.core.errors import error_body
 from neurolink_mitm.core.exchange import Deliver, Exchange, Reply
+from neurolink_mitm.core.summary import Summary, summary
 
 EXCHANGE = "neurolink"
 KEPT = "neurolink.kept"
@@ -43,6 +45,30 @@ def exchange_of(flow: http.HTTPFlow) -> Exchange | None:
     """The record of this flow, once the first addon has made it."""
     found = flow.metadata.get(EXCHANGE)
     return found if isinstance(found, Exchange) else None
+
+
+def summary_of(flow: http.HTTPFlow) -> Summary | None:
+    """What became of it so far, or, at its end, what the journal has left of its record."""
+    found = flow.metadata.get(EXCHANGE)
+    if isinstance(found, Exchange):
+        return summary(found)
+    return found if isinstance(found, dict) else None
+
+
+def seal(flow: http.HTTPFlow) -> None:
+    """Show stars in place of the request's credentials; `real_fields` still has them."""
+    exchange = exchange_of(flow)
+    if exchange is not None:
+        fields = real_fields(flow)
+        exchange.sealed = headers.hidden(fields)
+        flow.request.headers.fields = headers.starred(fields)
+
+
+def real_fields(flow: http.HTTPFlow) -> headers.Fields:
+    """The request's header fields as they came, or as they are to be sent."""
+    fields = flow.request.headers.fields
+    exchange = exchange_of(flow)
+    return headers.unstarred(fields, exchange.sealed) if exchange and exchange.sealed else fields
 
 
 def last_word(flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:

@@ -51,6 +51,7 @@ from neurolink_mitm.mitm.hooks import (
     AttemptHook,
     error_response,
     exchange_of,
+    real_fields,
 )
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class PoolStream(BoundedStream):
 
     received: http.Request
     exchange: Exchange
+    _callers: headers.Fields
+    """The caller's own credentials, where `received` hides them."""
 
     def __init__(self, context: Context, stream_id: int, pool: PoolLayer) -> None:
         super().__init__(context, stream_id, pool)
@@ -113,6 +116,7 @@ class PoolStream(BoundedStream):
             yield from self._refuse("no addon has taken this request up")
         else:
             self.exchange = exchange
+            self._callers = exchange.sealed
             self._total_until = time.monotonic() + exchange.timeouts.total
             yield from self._attempt()
 
@@ -144,6 +148,7 @@ class PoolStream(BoundedStream):
         self._held.clear()
         self.exchange.failure = None
         self.exchange.ready = False
+        self.exchange.sealed = self._callers
 
     def _forget_answers(self) -> None:
         """What the last attempt still said while a hook ran must not be taken for the next one's answer."""
@@ -162,11 +167,19 @@ class PoolStream(BoundedStream):
         yield from self._wait_for_first_event()
         self.server_state = self.state_wait_for_response_headers
         body = self.flow.request.raw_content
-        head = RequestHeaders(self.stream_id, self.flow.request, end_stream=not body)
+        head = RequestHeaders(self.stream_id, self._as_sent(), end_stream=not body)
         yield SendHttp(head, self.context.server)
         if body:
             yield SendHttp(RequestData(self.stream_id, body), self.context.server)
         yield SendHttp(RequestEndOfMessage(self.stream_id), self.context.server)
+
+    def _as_sent(self) -> http.Request:
+        """The flow's request; where that hides its credentials from those who watch, a copy with them."""
+        if not self.exchange.sealed:
+            return self.flow.request
+        request = _copied(self.flow.request)
+        request.headers.fields = real_fields(self.flow)
+        return request
 
     def _connect(self) -> CommandGenerator[str | None]:
         """Returns what went wrong, or None. The layer ends it when it takes too long."""
@@ -302,8 +315,8 @@ class PoolStream(BoundedStream):
 
     @property
     def _keeps_body(self) -> bool:
-        """For those who look at flows in mitmweb; the option is not in mitmproxy 11.0."""
-        return bool(getattr(self.context.options, "store_streamed_bodies", False))
+        """For those who look at flows: they are to see the answer, too."""
+        return not self.pool.frugal
 
     def _check_idle(self) -> Commands:
         until = self._last_data + self.exchange.timeouts.idle

@@ -8,6 +8,8 @@ from mitmproxy import http
 from neurolink_mitm.addons.journal import Journal
 from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Outcome
+from neurolink_mitm.core.summary import summary
+from neurolink_mitm.mitm.hooks import exchange_of
 from tests.addons.flows import answer, make_flow
 from tests.fakes import ListJournal, make_account, make_attempt, make_runtime
 
@@ -85,10 +87,12 @@ def test_a_flow_without_record_has_no_row() -> None:
 
 def test_what_is_left_on_the_flow_is_plain() -> None:
     flow = make_flow(why="took anthropic:work by fill-first", attempts=[SERVED])
+    record = exchange_of(flow)
+    assert record
     ended(flow)
-    assert json.loads(json.dumps(flow.metadata)) == {
-        "neurolink": {"requestId": "req_1", "why": "took anthropic:work by fill-first"}
-    }
+    left = json.loads(json.dumps(flow.metadata))["neurolink"]
+    assert left == summary(record)
+    assert (left["requestId"], left["why"]) == ("req_1", "took anthropic:work by fill-first")
 
 
 def test_a_finished_flow_can_be_saved() -> None:

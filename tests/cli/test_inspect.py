@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import sys
@@ -14,10 +15,12 @@ import pytest
 
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
+from tests.cli.browser import MISSING, browser
 from tests.cli.processes import MESSAGE, ROOT, Shell
 
 TOKENS = int(version("mitmproxy").partition(".")[0]) >= 12
 """mitmweb's page asks for one since 11.1."""
+SCREENSHOT = os.environ.get("SCREENSHOT")
 MITMDUMP = str(Path(sys.executable).parent / "mitmdump")
 
 
@@ -44,6 +47,85 @@ def test_the_page_and_the_proxy_work(shell: Shell, client: httpx.Client) -> None
         assert "sk-ant-" not in json.dumps(flow)
         proxy.signal()
         assert proxy.exit_code() == 0
+
+
+def watch(shell: Shell, *arguments: str) -> tuple[str, str]:
+    """A proxy inside mitmweb: its URL, and that of the page's list of flows."""
+    proxy, url = shell.serve("--inspect", *arguments)
+    address, _, token = proxy.expect(r"Watch it in a browser: (\S+)\n")[1].partition("?")
+    return url, f"{address}flows?{token}"
+
+
+def test_no_credential_is_shown_while_the_answer_is_on_its_way(
+    shell: Shell, pool: Path, upstream: SandboxServer, client: httpx.Client
+) -> None:
+    """Neither the account's nor the caller's; upstream gets the real one all the same."""
+    url, flows = watch(shell)
+    upstream.script("a", Reply(429, headers={"retry-after": "60"}))
+    upstream.script("b", Reply(stall_after=2))
+    own = {"x-api-key": "sk-ant-test-callers-own", "cookie": "session=sk-ant-test-callers-own"}
+    with client.stream("POST", f"{url}/v1/messages", json=MESSAGE, headers=own) as answer:
+        assert answer.headers["x-neurolink-account"] == "b"
+        listed = httpx.get(flows).text
+        assert not upstream.requests[-1].done
+    [flow] = json.loads(listed)
+    assert "sk-ant-" not in listed
+    assert flow["comment"] == "b, after a (429)"
+    assert dict(flow["request"]["headers"])["x-api-key"] == "***"
+    assert [request.account for request in upstream.requests] == ["a", "b"]
+
+
+def test_passthrough_sends_the_callers_credential_and_shows_stars(
+    shell: Shell, pool: Path, upstream: SandboxServer, client: httpx.Client
+) -> None:
+    url, flows = watch(shell, "--passthrough")
+    own = {"x-api-key": "sk-ant-test-b", "anthropic-version": "2023-06-01"}
+    assert client.post(f"{url}/v1/messages", json=MESSAGE, headers=own).status_code == 200
+    assert upstream.requests[-1].account == "b"
+    assert "sk-ant-" not in httpx.get(flows).text
+
+
+def test_the_users_own_commands_work_while_watched(shell: Shell, pool: Path) -> None:
+    """They show a token of their own, which is starred, too."""
+    _, flows = watch(shell)
+    reset = shell.run("proxy", "reset", "a")
+    assert (reset.process.returncode, reset.said) == (0, "reset: a\n"), reset
+    assert json.loads(shell.state.read_text())["adminToken"] not in httpx.get(flows).text
+
+
+def test_a_client_key_is_still_asked_for(shell: Shell, pool: Path, client: httpx.Client) -> None:
+    pool.write_text(pool.read_text() + "clients: {api-keys: [a-client-key]}\n")
+    url, flows = watch(shell)
+    codes = [
+        client.post(f"{url}/v1/messages", json=MESSAGE, headers={"x-api-key": key}).status_code
+        for key in ("a-client-key", "another", "***")
+    ]
+    assert codes == [200, 401, 401]
+    assert "a-client-key" not in httpx.get(flows).text
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+def test_in_a_real_browser(shell: Shell, tmp_path: Path, client: httpx.Client) -> None:
+    """What docs/inspect.png shows; SCREENSHOT=docs/inspect.png takes it anew."""
+    proxy, url = shell.serve("--inspect", "--sandbox")
+    page = proxy.expect(r"Watch it in a browser: (\S+)\n")[1]
+    with browser(tmp_path) as window:
+        window.open(page)
+        for _ in range(4):
+            assert client.post(f"{url}/v1/messages", json=MESSAGE).status_code == 200
+        window.click("//td[contains(., 'beta, after alpha (429)')]")
+        window.click("//a[normalize-space()='Response']")
+        window.expect(r"attempt 1 +alpha \(api_key\), 429 rate_limit_error, \d+ ms, cools for")
+        window.expect(r"attempt 2 +beta \(api_key\), 200, \d+ ms")
+        window.expect(r"reason +took anthropic:beta by fill-first; skipped anthropic:alpha")
+        window.expect(r"usage +tokens: \d+ in, \d+ out")
+        assert window.text.count("⚠") == 1
+        assert "sk-ant-" not in window.html
+        window.run("document.querySelector('.contentview').scrollIntoView()")
+        window.screenshot(tmp_path / "inspect.png")
+    if SCREENSHOT:
+        Path(SCREENSHOT).write_bytes((tmp_path / "inspect.png").read_bytes())
 
 
 def test_a_plain_script_streams_and_fails_over(

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from mitmproxy import http
+from mitmproxy.addonmanager import Loader
+
+from neurolink_mitm.core.summary import comment, marker
+from neurolink_mitm.mitm.hooks import seal, summary_of
+
+
+class Inspect:
+    """For those who watch flows: says on each who served it and how, and hides credentials even while they are sent.
+
+    Last of all addons, so that it sees what they have done before mitmproxy shows it.
+    """
+
+    def load(self, loader: Loader) -> None:
+        from neurolink_mitm.mitm.content_view import add_view  # only who watches needs views
+
+        add_view()
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        seal(flow)
+
+    def attempt(self, flow: http.HTTPFlow) -> None:
+        seal(flow)
+        self._tell(flow)
+
+    def attempt_failed(self, flow: http.HTTPFlow) -> None:
+        self._tell(flow)
+
+    responseheaders = response = error = attempt_failed
+
+    @staticmethod
+    def _tell(flow: http.HTTPFlow) -> None:
+        seen = summary_of(flow)
+        if seen is not None:
+            flow.comment = comment(seen)
+            flow.marked = marker(seen)

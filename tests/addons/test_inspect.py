@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from mitmproxy import http
+
+from neurolink_mitm.addons.inspect import Inspect
+from neurolink_mitm.core.exchange import Outcome
+from neurolink_mitm.mitm.hooks import EXCHANGE, real_fields, seal
+from tests.addons.flows import make_flow, record
+from tests.core.test_summary import LIMITED, SERVED
+
+SECRET = "sk-ant-test-secret"
+HIDDEN = ["authorization", "x-api-key", "cookie", "proxy-authorization", "x-neurolink-admin"]
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_credentials_are_hidden_and_still_there(name: str) -> None:
+    flow = make_flow(headers={name: SECRET, "x-other": "seen"})
+    before = flow.request.headers.fields
+    Inspect().requestheaders(flow)
+    assert (flow.request.headers[name], flow.request.headers["x-other"]) == ("***", "seen")
+    assert SECRET not in json.dumps(str(flow.get_state()["request"]))
+    assert real_fields(flow) == before
+
+
+def test_what_an_attempt_injects_is_hidden_in_its_turn() -> None:
+    flow = make_flow(headers={"x-api-key": "the-callers"}, attempts=[SERVED])
+    Inspect().requestheaders(flow)
+    flow.request.headers["x-api-key"] = SECRET
+    Inspect().attempt(flow)
+    assert flow.request.headers["x-api-key"] == "***"
+    assert http.Headers(real_fields(flow))["x-api-key"] == SECRET
+
+
+def test_a_header_that_is_there_twice() -> None:
+    flow = make_flow()
+    flow.request.headers.fields += ((b"Cookie", b"a=1"), (b"cookie", b"b=2"))
+    before = flow.request.headers.fields
+    seal(flow)
+    seal(flow)
+    assert flow.request.headers.get_all("cookie") == ["***", "***"]
+    assert real_fields(flow) == before
+
+
+def test_what_was_added_meanwhile_stays() -> None:
+    flow = make_flow(headers={"x-api-key": SECRET})
+    seal(flow)
+    flow.request.headers["anthropic-version"] = "2023-06-01"
+    found = http.Headers(real_fields(flow))
+    assert (found["x-api-key"], found["anthropic-version"]) == (SECRET, "2023-06-01")
+
+
+def test_nothing_is_hidden_where_nobody_watches() -> None:
+    flow = make_flow(headers={"x-api-key": SECRET})
+    assert record(flow).sealed == ()
+    assert real_fields(flow) is flow.request.headers.fields
+
+
+@pytest.mark.parametrize(
+    "hook", ["attempt", "attempt_failed", "responseheaders", "response", "error"]
+)
+def test_a_flow_says_who_served_it(hook: str) -> None:
+    flow = make_flow(attempts=[LIMITED, SERVED], outcome=Outcome.COMPLETE)
+    getattr(Inspect(), hook)(flow)
+    assert (flow.comment, flow.marked) == ("beta, after alpha (429)", ":warning:")
+
+
+def test_a_flow_that_nobody_has_opened() -> None:
+    flow = make_flow(opened=False)
+    Inspect().requestheaders(flow)
+    Inspect().response(flow)
+    assert (flow.comment, EXCHANGE in flow.metadata) == ("", False)
