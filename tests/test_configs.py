@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from neurolink_mitm.adapters.config_file import load
+from neurolink_mitm.cli.proxy_setup import STARTER
 from neurolink_mitm.core.config import Config, ConfigError, ConfigFile, Loaded
 from neurolink_mitm.core.config_faults import spellings
 from neurolink_mitm.core.config_values import AccountConfig
@@ -73,3 +76,14 @@ def test_it_shows_every_key_there_is() -> None:
     shown = set(re.findall(r"([\w-]+):", switched_on(EXAMPLE.read_text())))
     missing = [camel for camel, kebab in keys_of(ConfigFile) if not shown & {camel, kebab}]
     assert missing == []
+
+
+@pytest.mark.parametrize("change", [str, switched_on], ids=["as-it-is", "switched-on"])
+def test_the_starter_loads(tmp_path: Path, change: Callable[[str], str]) -> None:
+    """What `proxy setup` writes where there is nothing."""
+    path = tmp_path / "proxy-config.yaml"
+    path.write_text(change(resources.files("neurolink_mitm").joinpath(STARTER).read_text()))
+    loaded = load(path, {"ANTHROPIC_OVERFLOW_KEY": "sk-ant-test-1"})
+    assert loaded.warnings == ()
+    if change is str:
+        assert loaded.config == Config()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -13,6 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from neurolink_mitm.sandbox import Account
+from neurolink_mitm.sandbox.server import SandboxServer
+from tests import claude_code
 from tests.cli.processes import MESSAGE, ROOT, Shell
 
 TOO_LONG = 120.0
@@ -65,6 +70,7 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert [name for name in names if "__pycache__" in name] == []
     assert "neurolink_mitm/stack.py" in names
     assert "neurolink_mitm/schemas/proxy-config.schema.json" in names
+    assert {"neurolink_mitm/stack.py", "neurolink_mitm/starter.yaml"} <= set(names)
 
 
 @pytest.mark.timeout(3 * TOO_LONG)
@@ -83,3 +89,48 @@ def test_it_runs_by_itself(bin: Path, shell: Shell) -> None:
     assert shell.run("proxy", "status", program=neurolink).process.returncode == 0
     stopped = shell.run("proxy", "stop", program=neurolink)
     assert (stopped.process.returncode, proxy.exit_code()) == (0, 0)
+
+
+def tree(home: Path) -> dict[str, tuple[int, bytes]]:
+    """All that is in there: modes, and what files hold."""
+    return {
+        str(each.relative_to(home)): (
+            each.stat().st_mode,
+            b"" if each.is_dir() else each.read_bytes(),
+        )
+        for each in home.rglob("*")
+    }
+
+
+@pytest.mark.timeout(10 * TOO_LONG)
+def test_set_up_in_one_command_and_gone_in_another(bin: Path, shell: Shell) -> None:
+    """With the real Claude Code in between, which runs in a copy of the home: it keeps files of its own."""
+    claude = claude_code.installed()
+    settings = shell.home / ".claude" / "settings.json"
+    settings.parent.mkdir()
+    settings.write_bytes(b'{\r\n    "cleanupPeriodDays" : 30\r\n}')
+    settings.chmod(0o640)
+    before = tree(shell.home)
+
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = str(found.getsockname()[1])
+    shell.variables |= {"PYTHONPATH": "", "ANTHROPIC_API_KEY": "sk-ant-test-a"}
+    neurolink = (str(bin / "neurolink"),)
+    with SandboxServer([Account("a", "sk-ant-test-a")]) as upstream:
+        config = shell.place / "proxy.yaml"
+        config.write_text(f"version: 1\ndefaultBaseUrl: {upstream.url}\n")
+        options = ("--no-service", "--port", port, "--config", str(config))
+        made = shell.run("proxy", "setup", *options, program=neurolink)
+        assert made.process.returncode == 0, str(made)
+        assert made.said.count("[ok]") == 5
+
+        copy = shell.place / "copy"
+        shutil.copytree(shell.home, copy)
+        done = claude_code.say_hi(claude, copy)
+        assert done.returncode == 0, done.stdout + done.stderr
+        agents = [each.header("user-agent") or "" for each in upstream.requests]
+        assert any(agent.startswith("claude-cli/") for agent in agents), agents
+
+        gone = shell.run("proxy", "uninstall", "--purge", "--yes", program=neurolink)
+        assert gone.process.returncode == 0, str(gone)
+    assert tree(shell.home) == before

@@ -103,3 +103,52 @@ def test_a_place_that_can_not_be_written_is_told(tmp_path: Path) -> None:
 def test_a_place_that_can_not_exist_is_told() -> None:
     with pytest.raises(OSError, match="can't create /proc/none/n: "):
         Home(Path("/proc/none/n")).create()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("tokens.json", True),
+        ("tokens.json.lock", True),
+        ("tokens.json.corrupt-1760000000", True),
+        (".tokens.json.abc.tmp", True),
+        (".env", True),
+        ("guard-4711.lock", True),
+        ("logs", True),
+        ("tokens.json.bak", False),
+        ("guard-4711", False),
+        ("notes", False),
+        (".git", False),
+    ],
+)
+def test_what_is_ours(tmp_path: Path, name: str, expected: bool) -> None:
+    assert Home(tmp_path).owns(name) is expected
+
+
+def test_what_is_ours_is_removed_and_the_directory_with_it(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.create()
+    (home.logs / "bodies").mkdir(parents=True)
+    home.tokens.touch()
+    assert home.remove() == ()
+    assert not home.root.exists()
+
+
+def test_what_others_put_there_stays(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.create()
+    for name in ("tokens.json", "thesis.tex"):
+        (home.root / name).touch()
+    assert home.remove() == ("thesis.tex",)
+    assert [each.name for each in home.root.iterdir()] == ["thesis.tex"]
+
+
+def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.create()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    home.logs.symlink_to(elsewhere)
+    assert home.remove() == ()
+    assert (elsewhere / "kept").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -104,8 +105,18 @@ class Shell:
     def __exit__(self, *exc: object) -> None:
         for program in self.started:
             program.kill()
+        self._kill_in_background()
         for program in self.started:
             assert "Traceback" not in program.complained, program.complained
+
+    def _kill_in_background(self) -> None:
+        """The proxy that `setup` has left there."""
+        with suppress(OSError, ValueError, KeyError, psutil.NoSuchProcess):
+            state = json.loads(self.state.read_text())
+            proxy = psutil.Process(state["pid"])
+            if abs(proxy.create_time() - state["pidStarted"]) < 2:
+                for process in (*proxy.children(), proxy):
+                    process.kill()
 
     @property
     def home(self) -> Path:

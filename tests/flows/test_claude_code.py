@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,33 +12,13 @@ from mitmproxy import http
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from neurolink_mitm.stack import stack
+from tests import claude_code
 from tests.flows.harness import Proxy, account
-
-CACHE = Path(__file__).parents[2] / ".cache" / "claude-code"
-"""Kept between runs: it is 200 MB."""
-BINARY = CACHE / "node_modules" / ".bin" / "claude"
 
 
 @pytest.fixture(scope="session")
 def claude() -> Path:
-    """The command, installed once; the test is skipped only where npm or its registry is not there."""
-    if not BINARY.exists():
-        npm, node = shutil.which("npm"), shutil.which("node")
-        if not npm or not node:
-            pytest.skip("npm and node are not installed")
-        CACHE.mkdir(parents=True, exist_ok=True)
-        (CACHE / "package.json").write_text('{"private": true}')
-        package = CACHE / "node_modules" / "@anthropic-ai" / "claude-code"
-        try:
-            run([npm, "install", "--no-audit", "--no-fund", "@anthropic-ai/claude-code"], 240)
-            run([node, str(package / "install.cjs")], 120)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as e:
-            pytest.skip(f"Claude Code can't be had from npm: {e}")
-    return BINARY
-
-
-def run(command: list[str], limit: float) -> None:
-    subprocess.run(command, cwd=CACHE, check=True, capture_output=True, timeout=limit)
+    return claude_code.installed()
 
 
 class Bodies:
@@ -71,18 +48,7 @@ def test_answers_through_a_failover(
     claude: Path, proxy: Proxy, sandbox: SandboxServer, bodies: Bodies, tmp_path: Path
 ) -> None:
     sandbox.script("a", Reply(429, headers={"retry-after": "60"}))
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "ANTHROPIC_BASE_URL": proxy.url,
-        "ANTHROPIC_API_KEY": "sk-ant-test-dummy",
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-        "DISABLE_AUTOUPDATER": "1",
-    }
-    done = subprocess.run(
-        [claude, "-p", "say hi"],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    done = claude_code.say_hi(claude, tmp_path, ANTHROPIC_BASE_URL=proxy.url)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "sandbox" in done.stdout.lower()
 

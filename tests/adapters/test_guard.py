@@ -1,0 +1,127 @@
+"""The guard in this process; tests/cli/test_claude_settings.py has it as one of its own."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from neurolink_mitm.adapters import guard
+from neurolink_mitm.adapters.claude_settings import ClaudeSettings
+from neurolink_mitm.adapters.home import Home
+
+ORIGINAL = '{"env": {}}'
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Home:
+    place = Home(tmp_path / "home")
+    place.create()
+    return place
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "settings.json"
+    path.write_text(ORIGINAL)
+    return path
+
+
+@pytest.fixture
+def proxy() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does nothing."""
+    code = "import sys; sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-Sc", code], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+class Healthy(http.server.BaseHTTPRequestHandler):
+    """Answers 200 to /health, and 404 to all else."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/health" else 404)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.fixture
+def served() -> Iterator[str]:
+    with http.server.HTTPServer(("127.0.0.1", 0), Healthy) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def log_of(place: Home) -> str:
+    return (place.logs / "guard.log").read_text()
+
+
+def test_it_puts_back_what_a_dead_proxy_left(
+    place: Home, path: Path, proxy: subprocess.Popen[bytes]
+) -> None:
+    ClaudeSettings(place.claude_settings).claim(path, proxy.pid, "http://127.0.0.1:9")
+    proxy.kill()
+    proxy.wait()
+    guard.run(place, proxy.pid)
+    assert path.read_text() == ORIGINAL
+    assert log_of(place).count("\n") == 3
+    assert stat.S_IMODE((place.logs / "guard.log").stat().st_mode) == 0o600
+
+
+def test_it_leaves_to_another_proxy_the_address_it_serves(
+    place: Home, path: Path, proxy: subprocess.Popen[bytes], served: str
+) -> None:
+    ClaudeSettings(place.claude_settings).claim(path, proxy.pid, served)
+    changed = path.read_text()
+    proxy.kill()
+    proxy.wait()
+    guard.run(place, proxy.pid)
+    assert path.read_text() == changed
+    assert "another proxy serves its address" in log_of(place)
+
+
+def test_it_leaves_where_there_is_nothing_to_put_back(place: Home) -> None:
+    guard.run(place, os.getpid())
+    assert "put Claude Code's settings back itself" in log_of(place)
+    assert [each.name for each in place.root.iterdir()] == ["logs"]
+
+
+def test_a_log_that_can_not_be_written_does_not_keep_it(
+    place: Home, path: Path, proxy: subprocess.Popen[bytes]
+) -> None:
+    place.logs.write_text("")
+    ClaudeSettings(place.claude_settings).claim(path, proxy.pid, "http://127.0.0.1:9")
+    proxy.kill()
+    proxy.wait()
+    guard.run(place, proxy.pid)
+    assert path.read_text() == ORIGINAL
+
+
+def test_a_proxy_that_answers_is_healthy(served: str) -> None:
+    assert guard.healthy(served)
+
+
+def test_one_that_does_not_is_not() -> None:
+    assert not guard.healthy("http://127.0.0.1:9")
+
+
+def test_it_imports_neither_mitmproxy_nor_pydantic() -> None:
+    """It runs all the time."""
+    code = """
+import sys
+import neurolink_mitm.adapters.guard
+print([m for m in ("mitmproxy", "pydantic", "rich", "click", "asyncio", "httpx") if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
