@@ -8,17 +8,20 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from neurolink_mitm.adapters import config_file
+from neurolink_mitm.adapters.claude_settings import settings_path
+from neurolink_mitm.adapters.env_file import EnvFileError, read_environment
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.in_time import in_time
 from neurolink_mitm.adapters.listeners import answers, listener
 from neurolink_mitm.adapters.reach import reach
+from neurolink_mitm.adapters.service_state import service_state
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
 from neurolink_mitm.adapters.system_proxy import through_proxy
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
@@ -32,7 +35,6 @@ from neurolink_mitm.core.facts import (
     Facts,
     Place,
     Proxy,
-    Service,
     Upstream,
 )
 from neurolink_mitm.core.secret import Secret
@@ -54,9 +56,9 @@ class Looking:
     now: float
     ask: Callable[[State], Status | None]
     config: Path | None = None
+    env_file: Path | None = None
     port: int | None = None
     limit: float = LIMIT
-    service: Callable[[], Service | None] = lambda: None
     skew: Callable[[str], float | None] = lambda url: None
     authorities: str | None = None
 
@@ -69,6 +71,8 @@ class Known:
     configuration: Configuration | None = None
     accounts: tuple[Account, ...] | None = None
     tokens_fault: str | None = None
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """With what `.env` adds."""
 
 
 def gather(look: Looking) -> Facts:
@@ -78,7 +82,7 @@ def gather(look: Looking) -> Facts:
     jobs: dict[str, Callable[[], Any]] = {
         "the proxy": lambda: _proxy(look, state),
         "Claude Code's settings": lambda: claude_settings(look.environ),
-        "the service": look.service,
+        "the service": lambda: service_state(look.environ),
         **{url: _reaching(url, look) for url in upstreams},
     }
     if upstreams:
@@ -108,23 +112,43 @@ def read_home(look: Looking) -> Known:
     """Configuration and accounts, as far as they can be read."""
     if look.home is None:
         return Known(Config())
-    path = look.config or look.home.config
-    try:
-        loaded = config_file.load(path, look.environ, required=look.config is not None)
-    except ConfigError as e:
-        config, configuration = Config(), Configuration(str(path), True, faults=e.faults)
-    else:
-        config = loaded.config
-        configuration = Configuration(str(path), path.exists(), warnings=loaded.warnings)
+    environ, warnings, faults = _environment(look, look.home)
+    config, configuration = _configuration(look, look.home, environ)
+    configuration = replace(
+        configuration,
+        faults=(*faults, *configuration.faults),
+        warnings=(*warnings, *configuration.warnings),
+    )
     try:
         credentials = open_store(look.home, look.environ).read()
     except TokenStoreError as e:
-        return Known(config, configuration, tokens_fault=str(e))
-    key = look.environ.get("ANTHROPIC_API_KEY")
+        return Known(config, configuration, None, str(e), environ)
+    key = environ.get("ANTHROPIC_API_KEY")
     pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
     if configuration.faults:  # the accounts that it lists are not known
-        return Known(config, configuration, pool or None)
-    return Known(config, configuration, pool)
+        return Known(config, configuration, pool or None, None, environ)
+    return Known(config, configuration, pool, None, environ)
+
+
+Environ = Mapping[str, str]
+
+
+def _environment(look: Looking, home: Home) -> tuple[Environ, tuple[str, ...], tuple[str, ...]]:
+    """With what `.env` adds, its warnings, and what is wrong with it."""
+    try:
+        found = read_environment(look.environ, home, look.env_file)
+    except EnvFileError as e:
+        return look.environ, (), (str(e),)
+    return found.values, found.warnings, ()
+
+
+def _configuration(look: Looking, home: Home, environ: Environ) -> tuple[Config, Configuration]:
+    path = look.config or home.config
+    try:
+        loaded = config_file.load(path, environ, required=look.config is not None)
+    except ConfigError as e:
+        return Config(), Configuration(str(path), True, faults=e.faults)
+    return loaded.config, Configuration(str(path), path.exists(), warnings=loaded.warnings)
 
 
 def _home(home: Home | None) -> Place | None:
@@ -142,7 +166,9 @@ def _home(home: Home | None) -> Place | None:
 
 def _files(home: Home, tokens_fault: str | None) -> Iterator[Place]:
     """Those that are to be readable by their owner only."""
-    for path in (home.legacy_credentials, home.state, home.quotas, home.cooldowns):
+    for path in (
+        home.legacy_credentials, home.state, home.quotas, home.cooldowns, home.claude_settings,
+    ):  # fmt: skip
         yield _checked(path)
     tokens = _place(home.tokens)
     yield Place(tokens.path, tokens.mode, tokens_fault or tokens.fault)
@@ -198,11 +224,9 @@ def proxy_of(state: State | None, port: int | None = None) -> Proxy:
 
 def claude_settings(environ: Mapping[str, str]) -> ClaudeSettings | None:
     """None where the environment does not say where Claude Code keeps them."""
-    user = environ.get("HOME")
-    place = environ.get("CLAUDE_CONFIG_DIR") or (f"{user}/.claude" if user else None)
-    if place is None:
+    path = settings_path(environ)
+    if path is None:
         return None
-    path = Path(place) / "settings.json"
     try:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:

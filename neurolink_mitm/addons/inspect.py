@@ -1,10 +1,13 @@
 from __future__ import annotations
 
-from mitmproxy import http
+from mitmproxy import exceptions, http
 from mitmproxy.addonmanager import Loader
 
 from neurolink_mitm.core.summary import comment, marker
 from neurolink_mitm.mitm.hooks import seal, summary_of
+
+ASKED_ALL_THE_TIME = ("/health", "/status")
+"""By the guard and `status --watch`: nobody watches flows for that."""
 
 
 class Inspect:
@@ -20,6 +23,8 @@ class Inspect:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         seal(flow)
+        if flow.request.path.partition("?")[0] in ASKED_ALL_THE_TIME:
+            raise exceptions.AddonHalt  # the list of flows, which comes later, does not hear of it
 
     def attempt(self, flow: http.HTTPFlow) -> None:
         seal(flow)

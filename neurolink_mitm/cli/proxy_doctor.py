@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     help="Configuration file (default: proxy-config.yaml in NEUROLINK_HOME).",
 )
 @click.option(
+    "--env-file",
+    type=click.Path(path_type=Path),
+    help="File of keys (default: NEUROLINK_ENV_FILE, else .env in NEUROLINK_HOME).",
+)
+@click.option(
     "-p",
     "--port",
     type=click.IntRange(1, 65535),
@@ -36,7 +41,13 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write a zip for a bug report, too: findings, configuration, end of the logs; no secrets.",
 )
-def command(form: str, config: Path | None, port: int | None, bundle: Path | None) -> None:
+def command(
+    form: str,
+    config: Path | None,
+    env_file: Path | None,
+    port: int | None,
+    bundle: Path | None,
+) -> None:
     """Look for whatever could keep requests from being answered, and say what to do. Nothing is changed.
 
     Example: neurolink proxy doctor --bundle report.zip
@@ -48,7 +59,7 @@ def command(form: str, config: Path | None, port: int | None, bundle: Path | Non
 
     if bundle is not None and bundle.exists():
         fail(f"{bundle} is there already: choose another name, or delete it", FAILED)
-    look = _looking(config, port)
+    look = _looking(config, env_file, port)
     with progress("looking around …"):
         facts = gather(look)
     findings = examine(facts)
@@ -60,7 +71,7 @@ def command(form: str, config: Path | None, port: int | None, bundle: Path | Non
         raise SystemExit(FAILED)
 
 
-def _looking(config: Path | None, port: int | None) -> Looking:
+def _looking(config: Path | None, env_file: Path | None, port: int | None) -> Looking:
     from neurolink_mitm.adapters.checks import Looking
     from neurolink_mitm.adapters.home import Home
     from neurolink_mitm.cli.running import ask_status
@@ -70,8 +81,21 @@ def _looking(config: Path | None, port: int | None) -> Looking:
     except ValueError:
         home = None
     return Looking(
-        environ=os.environ, home=home, now=time.time(), ask=ask_status, config=config, port=port
+        environ=os.environ,
+        home=home,
+        now=time.time(),
+        ask=ask_status,
+        config=config,
+        env_file=env_file,
+        port=port,
+        skew=_skew,
     )
+
+
+def _skew(url: str) -> float | None:
+    from neurolink_mitm.adapters.clock_skew import measure  # httpx, beside what else is slow
+
+    return measure(url)
 
 
 def _report(findings: tuple[Finding, ...]) -> dict[str, Any]:

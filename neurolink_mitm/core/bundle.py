@@ -10,7 +10,7 @@ from typing import Any
 from neurolink_mitm.core.redaction import STARS, redact, without_passwords
 from neurolink_mitm.core.secret import Secret
 
-_SECRET_NAME = re.compile(r"(?i)key|token|secret|password|authorization|cookie|credential")
+NAMES_A_SECRET = re.compile(r"(?i)key|token|secret|password|authorization|cookie|credential")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]*\w")
 _SHORTEST = 6
 """Characters of a secret that is worth looking for: a shorter one would star innocent text."""
@@ -35,7 +35,7 @@ def plain(value: object) -> Any:
 
 def _named(key: str, value: object) -> Any:
     """Free mappings (`metadata`, say) may hold a secret under its name."""
-    secret = isinstance(value, str) and _SECRET_NAME.search(key)
+    secret = isinstance(value, str) and NAMES_A_SECRET.search(key)
     return STARS if secret else plain(value)
 
 

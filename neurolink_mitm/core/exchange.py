@@ -119,7 +119,7 @@ class Exchange:
     attempts: list[Attempt] = field(default_factory=list)
     via: Via | None = None
     """The HTTP proxy that the attempt goes through."""
-    sealed: Fields = ()
+    sealed: Fields = field(default=(), repr=False)
     """The credentials of the flow's request, where it shows stars in their place since somebody may watch."""
     ready: bool = False
     """Set when the request is fit to be sent, and cleared before each attempt: whatever breaks, sends nothing."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from mitmproxy import http
+from mitmproxy import exceptions, http
 
 from neurolink_mitm.addons.inspect import Inspect
 from neurolink_mitm.core.exchange import Outcome
@@ -22,6 +22,7 @@ def test_credentials_are_hidden_and_still_there(name: str) -> None:
     Inspect().requestheaders(flow)
     assert (flow.request.headers[name], flow.request.headers["x-other"]) == ("***", "seen")
     assert SECRET not in json.dumps(str(flow.get_state()["request"]))
+    assert SECRET not in repr(record(flow))
     assert real_fields(flow) == before
 
 
@@ -65,6 +66,13 @@ def test_a_flow_says_who_served_it(hook: str) -> None:
     flow = make_flow(attempts=[LIMITED, SERVED], outcome=Outcome.COMPLETE)
     getattr(Inspect(), hook)(flow)
     assert (flow.comment, flow.marked) == ("beta, after alpha (429)", ":warning:")
+
+
+@pytest.mark.parametrize("path", ["/health", "/status", "/status?explain=1"])
+def test_what_is_asked_all_the_time_is_not_shown(path: str) -> None:
+    """mitmproxy's list of flows is an addon like any other."""
+    with pytest.raises(exceptions.AddonHalt):
+        Inspect().requestheaders(make_flow("GET", path))
 
 
 def test_a_flow_that_nobody_has_opened() -> None:

@@ -90,7 +90,10 @@ def test_the_users_own_commands_work_while_watched(shell: Shell, pool: Path) -> 
     _, flows = watch(shell)
     reset = shell.run("proxy", "reset", "a")
     assert (reset.process.returncode, reset.said) == (0, "reset: a\n"), reset
-    assert json.loads(shell.state.read_text())["adminToken"] not in httpx.get(flows).text
+    assert shell.run("proxy", "status").process.returncode == 0
+    listed = httpx.get(flows).text
+    assert json.loads(shell.state.read_text())["adminToken"] not in listed
+    assert [flow["request"]["path"] for flow in json.loads(listed)] == ["/admin/reset?account=a"]
 
 
 def test_a_client_key_is_still_asked_for(shell: Shell, pool: Path, client: httpx.Client) -> None:

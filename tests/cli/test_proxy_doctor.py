@@ -13,6 +13,7 @@ import httpx
 
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.cli.processes import MESSAGE, Program, Shell, port_of
+from tests.waiting import wait_until
 
 
 def examined(shell: Shell, *arguments: str) -> tuple[Program, dict[str, dict[str, Any]]]:
@@ -29,12 +30,28 @@ def test_with_the_proxy_up_nothing_is_to_be_repaired(shell: Shell, pool: Path) -
     assert ended.process.returncode == 0, ended
     assert found["proxy"]["text"] == f"runs on {url} (pid {proxy.pid})"
     assert found["accounts"]["text"] == "2: a, b"
-    assert found["upstream"]["level"] == "ok"
+    assert {found[id_]["level"] for id_ in ("upstream", "claude-settings", "guard")} == {"ok"}
+
+
+def test_after_a_proxy_was_killed(shell: Shell, pool: Path) -> None:
+    proxy, url = shell.serve("--no-claude-settings")
     proxy.kill()
     ended, found = examined(shell)
-    assert ended.process.returncode == 0
+    assert ended.process.returncode == 0, ended
     assert {"leftover-state", "proxy-down"} <= found.keys()
     assert str(port_of(url)) in found["proxy-down"]["text"]
+
+
+def test_keys_come_from_the_env_file_as_well(shell: Shell, pool: Path) -> None:
+    keys = {name: shell.variables.pop(name) for name in ("KEY_a", "KEY_b")}
+    _, found = examined(shell)
+    assert "the environment variable KEY_b is not set" in found["config-fault"]["text"]
+    shell.write(".env", "".join(f"{name}={value}\n" for name, value in keys.items()))
+    _, found = examined(shell)
+    assert found["accounts"]["text"] == "2: a, b"
+    shell.write(".env", "nonsense\n")
+    ended, _ = examined(shell)
+    assert ".env: line 1 is not NAME=value" in ended.said
 
 
 def test_for_people(shell: Shell, pool: Path) -> None:
@@ -80,7 +97,11 @@ def test_claude_code_goes_past_it(shell: Shell, pool: Path) -> None:
 
 def test_a_bundle_holds_what_helps_and_no_secret(shell: Shell, pool: Path) -> None:
     pool.write_text(pool.read_text() + "clients: {api-keys: [a-plain-client-key]}\n")
+    shell.write(".env", "OTHER_API_KEY=another-plain-key\n")
     _, url = shell.serve()
+    guard = shell.home / ".neurolink" / "logs" / "guard.log"
+    wait_until(guard.exists, "the guard writes its log")
+    guard.write_text("what a library said: another-plain-key\n")
     key = {"x-api-key": "a-plain-client-key"}
     assert httpx.post(f"{url}/v1/messages", json=MESSAGE, headers=key).status_code == 200
     path = shell.home / "report.zip"
@@ -92,8 +113,15 @@ def test_a_bundle_holds_what_helps_and_no_secret(shell: Shell, pool: Path) -> No
         found = {name: archive.read(name).decode() for name in archive.namelist()}
     assert {"doctor.json", "versions.json", "status.json", "configuration.json"} <= found.keys()
     assert sum(name.startswith("logs/proxy-") for name in found) == 2
+    assert "what a library said: ***" in found["logs/guard.log"]
     everything = "".join(found.values())
-    for secret in ("sk-ant-", "a-plain-client-key", str(shell.home), _admin_token(shell)):
+    for secret in (
+        "sk-ant-",
+        "a-plain-client-key",
+        "another-plain-key",
+        str(shell.home),
+        _admin_token(shell),
+    ):
         assert secret not in everything
     assert json.loads(found["configuration.json"])["accounts"][0]["name"] == "a"
 
