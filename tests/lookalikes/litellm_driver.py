@@ -1,8 +1,10 @@
 """LiteLLM in a process of its own: a line of JSON in is a request, a line of JSON out its outcome.
 
-In:  `{"settings": {…of the module…}, "arguments": {…for litellm.anthropic.messages.acreate…}}`
-Out: `{"message": {…}}`, or `{"stream": "…", "items": […types…]}` with what was streamed, and in both
-cases `{"error": {"class", "status", "message", "headers"}}` where an exception came instead or after.
+In:  `{"settings": {…of the module…}, "arguments": {…for litellm.anthropic.messages.acreate…}}`, and
+to leave after n items either `"cancel_after": n`, while waiting for the next, or `"close_after": n`.
+Out: `{"message": {…}}`, or `{"stream": "…", "items": […types…], "times": […]}` with what was streamed
+and when (seconds since the request), and in both cases `{"error": {"class", "status", "message",
+"headers"}}` where an exception came instead or after.
 
 Never imported by the tests: LiteLLM is heavy, and warns.
 """
@@ -13,7 +15,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+import time
 from typing import Any
 
 LIMIT = 20.0
@@ -36,17 +38,18 @@ async def _serve(litellm: Any, out: Any) -> None:
         job = json.loads(line)
         for name, value in job.get("settings", {}).items():
             setattr(litellm, name, value)
-        outcome = await _outcome(litellm, job["arguments"])
+        outcome = await _outcome(litellm, job)
         print(json.dumps(outcome), file=out, flush=True)
 
 
-async def _outcome(litellm: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+async def _outcome(litellm: Any, job: dict[str, Any]) -> dict[str, Any]:
     outcome: dict[str, Any] = {}
+    begun = time.monotonic()
     try:
         async with asyncio.timeout(LIMIT):
-            answer = await litellm.anthropic.messages.acreate(**arguments)
-            if isinstance(answer, AsyncIterator) or hasattr(answer, "__aiter__"):
-                await _collect(answer, outcome)
+            answer = await litellm.anthropic.messages.acreate(**job["arguments"])
+            if hasattr(answer, "__aiter__"):
+                await _collect(answer, outcome, begun, job)
             else:
                 outcome["message"] = json.loads(json.dumps(answer, default=_plain))
     except Exception as e:
@@ -54,12 +57,30 @@ async def _outcome(litellm: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     return outcome
 
 
-async def _collect(answer: Any, outcome: dict[str, Any]) -> None:
-    outcome |= {"stream": "", "items": [], "kind": type(answer).__name__}
-    async for item in answer:
-        whole = isinstance(item, bytes) and item.endswith(b"\n\n") and item.count(b"\n\n") == 1
-        outcome["items"].append(type(item).__name__ if whole else f"{type(item).__name__} in part")
-        outcome["stream"] += item.decode() if isinstance(item, bytes) else json.dumps(item)
+async def _collect(answer: Any, outcome: dict[str, Any], begun: float, job: dict[str, Any]) -> None:
+    outcome |= {"stream": "", "items": [], "times": []}
+    items = aiter(answer)
+    while True:
+        if len(outcome["items"]) == job.get("close_after"):
+            await answer.aclose()
+            return
+        following = asyncio.ensure_future(anext(items, None))
+        if len(outcome["items"]) == job.get("cancel_after"):
+            await asyncio.sleep(0.1)  # it waits by now, or the test's pause is too short
+            following.cancel()
+            await asyncio.wait((following,))
+            return
+        item = await following
+        if item is None:
+            return
+        _add(item, outcome, begun)
+
+
+def _add(item: Any, outcome: dict[str, Any], begun: float) -> None:
+    whole = isinstance(item, bytes) and item.endswith(b"\n\n") and item.count(b"\n\n") == 1
+    outcome["items"].append(type(item).__name__ if whole else f"{type(item).__name__} in part")
+    outcome["times"].append(time.monotonic() - begun)
+    outcome["stream"] += item.decode() if isinstance(item, bytes) else json.dumps(item)
 
 
 def _plain(value: Any) -> Any:
@@ -68,15 +89,11 @@ def _plain(value: Any) -> Any:
 
 def _error(error: Exception) -> dict[str, Any]:
     headers = getattr(error, "litellm_response_headers", None)
-    response = getattr(error, "response", None)
     return {
         "class": type(error).__name__,
         "status": getattr(error, "status_code", None),
         "message": str(error),
         "headers": dict(headers) if headers else None,
-        "response_headers": dict(response.headers) if response is not None else None,
-        "cause": repr(error.__cause__)[:300] if error.__cause__ else None,
-        "context": repr(error.__context__)[:300] if error.__context__ else None,
     }
 
 

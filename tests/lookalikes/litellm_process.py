@@ -7,6 +7,7 @@ import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,13 @@ from tests.anthropic_stream import Message, validate
 DRIVER = Path(__file__).with_name("litellm_driver.py")
 LIMIT = 60.0
 """Seconds; to import LiteLLM takes up to ten on a busy machine."""
+SETTINGS: Mapping[str, Any] = {
+    "drop_params": True,
+    # else it fetches tokenizers from huggingface.co to count what a stream did not count
+    "disable_hf_tokenizer_download": True,
+    # else openai/… goes to Responses
+    "use_chat_completions_url_for_anthropic_messages": True,
+}
 
 
 @dataclass
@@ -28,6 +36,9 @@ class Outcome:
     stream: bytes | None = None
     error: dict[str, Any] | None = None
     items: list[str] = field(default_factory=list)
+    """What kind of thing each item of the stream was."""
+    times: list[float] = field(default_factory=list)
+    """When each came, in seconds since the request."""
 
     def streamed(self, **allowed: bool) -> Message:
         """The stream, judged."""
@@ -37,15 +48,18 @@ class Outcome:
 
 
 class LiteLLM:
-    """Starts with `with`."""
+    """Starts with `with`; knows nothing of the tester's environment."""
 
     def __enter__(self) -> Self:
+        self._home = tempfile.TemporaryDirectory(prefix="litellm-")
+        self._stderr = Path(self._home.name) / "stderr"
         command = [sys.executable, "-W", "ignore", str(DRIVER)]
         pipe = subprocess.PIPE
-        environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-        self._process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment
-        )
+        environment = {"HOME": self._home.name, "PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1"}
+        with self._stderr.open("w") as stderr:
+            self._process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=stderr, text=True, env=environment
+            )
         self._lines: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -63,11 +77,25 @@ class LiteLLM:
             self._process.wait(LIMIT)
         self._reader.join(LIMIT)
         self._process.stdout.close()
+        self._home.cleanup()
 
-    def ask(self, settings: Mapping[str, Any] | None = None, /, **arguments: Any) -> Outcome:
-        """`settings` of the module stay until others are given."""
+    def ask(
+        self,
+        settings: Mapping[str, Any] | None = None,
+        /,
+        *,
+        cancel_after: int | None = None,
+        close_after: int | None = None,
+        **arguments: Any,
+    ) -> Outcome:
+        """
+        `arguments` for `acreate`, `settings` of the module in place of those above. After so many
+        items the stream is left: cancelled while it waits for the next one, or closed.
+        """
         assert self._process.stdin
-        job = {"settings": dict(settings or {}), "arguments": arguments}
+        whole = {**SETTINGS, **(settings or {})}
+        leaving = {"cancel_after": cancel_after, "close_after": close_after}
+        job = {"settings": whole, "arguments": arguments, **leaving}
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
         answer = self._next()
@@ -77,6 +105,7 @@ class LiteLLM:
             None if stream is None else stream.encode(),
             answer.get("error"),
             answer.get("items", []),
+            answer.get("times", []),
         )
 
     def _read(self) -> None:
@@ -87,7 +116,7 @@ class LiteLLM:
 
     def _next(self) -> dict[str, Any]:
         line = self._lines.get(timeout=LIMIT)
-        assert line, f"LiteLLM ended with {self._process.poll()}"
+        assert line, f"LiteLLM ended: {self._stderr.read_text()[-2000:]}"
         value = json.loads(line)
         assert isinstance(value, dict)
         return value

@@ -14,7 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import uvicorn
 from starlette.applications import Starlette
@@ -41,6 +41,8 @@ class Received:
     raw: bytes
     left: bool = False
     """The client went away before the end of the answer."""
+    ended: bool = False
+    """All of a stream was sent."""
 
     @property
     def body(self) -> Json:
@@ -148,6 +150,12 @@ class Lookalike(abc.ABC):
             left = self._changed.wait_for(lambda: self._received[-1].left, LIMIT)
         assert left, "the client stayed"
 
+    def wait_for_end(self) -> None:
+        """Until the newest request's stream is over."""
+        with self._changed:
+            over = self._changed.wait_for(lambda: self._received[-1].ended, LIMIT)
+        assert over, "the stream did not end"
+
     def assert_no_anthropic_credentials(self) -> None:
         """Neither in a path, nor in a header, nor anywhere in a body."""
         for request in self.requests:
@@ -205,8 +213,9 @@ class Lookalike(abc.ABC):
             elif ends is not None:
                 # after the bytes that were written before
                 request.scope["state"]["transport"].close()
+            self._change(received, "ended")
         except asyncio.CancelledError:
-            self._left(received)
+            self._change(received, "left")
             raise
 
     async def _pause(self, request: Request, received: Received, seconds: float) -> None:
@@ -214,13 +223,13 @@ class Lookalike(abc.ABC):
         gone = asyncio.ensure_future(request.receive())
         await asyncio.wait((gone,), timeout=seconds)
         if gone.done():
-            self._left(received)
+            self._change(received, "left")
             raise ClientDisconnect
         gone.cancel()
 
-    def _left(self, received: Received) -> None:
+    def _change(self, received: Received, what: Literal["left", "ended"]) -> None:
         with self._changed:
-            received.left = True
+            setattr(received, what, True)
             self._changed.notify_all()
 
     def _parsed(self, raw: bytes) -> Json:
