@@ -220,10 +220,14 @@ class Gemini(Lookalike):
 
     def events(self, reply: Reply, body: Json) -> Iterator[bytes]:
         number = next(self._numbers)
-        *others, last = self._parts(reply, body, pieces) or [{"text": ""}]
-        for part in others:
-            yield sse(self._answer_of(reply, number, [part], None), end="\r\n\r\n")
-        yield sse(self._answer_of(reply, number, [last], _FINISH[reply.finish]), end="\r\n\r\n")
+        parts = [[part] for part in self._parts(reply, body, pieces)] or [[{"text": ""}]]
+        if reply.calls_come == "together":
+            first = len(parts) - len(reply.calls)
+            parts[first:] = [[part for (part,) in parts[first:]]]
+        for group in parts[:-1]:
+            yield sse(self._answer_of(reply, number, group, None), end="\r\n\r\n")
+        finish = _FINISH[reply.finish]
+        yield sse(self._answer_of(reply, number, parts[-1], finish), end="\r\n\r\n")
 
     def whole(self, reply: Reply, body: Json) -> Json:
         number = next(self._numbers)

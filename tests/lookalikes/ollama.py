@@ -109,7 +109,9 @@ class Ollama(Lookalike):
         if body.get("think") is not False:
             messages += [{"content": "", "thinking": p} for p in pieces(reply.thinking)]
         messages += [{"content": piece} for piece in pieces(reply.text)]
-        messages += [{"content": "", "tool_calls": [made]} for made in self._calls(reply)]
+        made = self._calls(reply)
+        groups = [made] if made and reply.calls_come == "together" else [[call] for call in made]
+        messages += [{"content": "", "tool_calls": group} for group in groups]
         for message in messages:
             yield _line(self._answer_of({"role": "assistant", **message}))
         end = self._answer_of({"role": "assistant", "content": ""}) | _ending(reply)

@@ -187,12 +187,8 @@ class OpenAIChat(Lookalike):
             yield {str(self._reasoning): piece}, None
         for piece in pieces(reply.text):
             yield {"content": piece}, None
-        for index, call in enumerate(reply.calls):
-            opened = _call(call, number, index)
-            opened["function"]["arguments"] = ""
-            yield {"tool_calls": [{"index": index, **opened}]}, None
-            for piece in pieces(json.dumps(call.arguments)):
-                yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}, None
+        for delta in _call_deltas(reply, number):
+            yield {"tool_calls": delta}, None
         yield {}, _finish(reply)
 
     def _chunk(self, body: Json, number: int, choices: list[Json], more: Json) -> Json:
@@ -375,8 +371,31 @@ def _call(call: Call, number: int, index: int) -> Json:
     return {"id": f"call_{number}x{index}", "type": "function", "function": function}
 
 
+def _call_deltas(reply: Reply, number: int) -> Iterator[list[Json]]:
+    made = [{"index": i, **_call(call, number, i)} for i, call in enumerate(reply.calls)]
+    if reply.calls_come == "together":
+        yield made
+        return
+    stories = [_call_story(call) for call in made]
+    if reply.calls_come == "interleaved":
+        for turn in itertools.zip_longest(*stories):
+            yield from ([delta] for delta in turn if delta is not None)
+        return
+    for story in stories:
+        yield from ([delta] for delta in story)
+
+
+def _call_story(call: Json) -> list[Json]:
+    """First its name, then its arguments in pieces."""
+    opened = {**call, "function": {**call["function"], "arguments": ""}}
+    arguments = pieces(call["function"]["arguments"])
+    index = call["index"]
+    return [opened, *({"index": index, "function": {"arguments": piece}} for piece in arguments)]
+
+
 def _finish(reply: Reply) -> str:
-    return "tool_calls" if reply.calls and reply.finish == "stop" else _FINISH[reply.finish]
+    calls = reply.calls and reply.finish == "stop" and not reply.says_stop
+    return "tool_calls" if calls else _FINISH[reply.finish]
 
 
 def _usage(reply: Reply) -> Json:

@@ -35,7 +35,11 @@ class Reply:
     text: str = ""
     thinking: str = ""
     calls: Sequence[Call] = ()
+    calls_come: Literal["apart", "together", "interleaved"] = "apart"
+    """Each after the other; all in one event, as Gemini, Ollama and vLLM do; or in turns of pieces."""
     finish: Finish = "stop"
+    says_stop: bool = False
+    """The reason is `stop` even where tools are called, as with some servers that speak OpenAI's."""
     status: int = 200
     message: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -65,9 +69,9 @@ def call(name: str, /, **arguments: Any) -> Reply:
     return Reply(calls=(Call(name, arguments),))
 
 
-def calls(*both: Call, text: str = "") -> Reply:
+def calls(*both: Call, **more: Any) -> Reply:
     """Tools called in parallel."""
-    return Reply(text=text, calls=both)
+    return Reply(calls=both, **more)
 
 
 def think(thinking: str, text: str, **more: Any) -> Reply:

@@ -105,6 +105,14 @@ def test_calls_come_whole_and_the_first_is_signed(gemini: Gemini) -> None:
     assert second == {"functionCall": {"name": "Read", "args": {"a": 2}}}
 
 
+def test_calls_may_come_in_one_chunk(gemini: Gemini) -> None:
+    both = (Call("Read", {"a": 1}), Call("Read", {"a": 2}))
+    gemini.script.add(calls(*both, text="So.", calls_come="together"))
+    text, made = (c["candidates"][0]["content"]["parts"] for c in chunks(ask(gemini, stream=True)))
+    assert text == [{"text": "So."}]
+    assert [part["functionCall"]["args"] for part in made] == [{"a": 1}, {"a": 2}]
+
+
 @pytest.mark.parametrize(("tell", "count"), [(True, 2), (False, 1)])
 def test_thoughts_are_told_where_they_are_asked_for(gemini: Gemini, tell: bool, count: int) -> None:
     gemini.script.add(think("hm", "so"))

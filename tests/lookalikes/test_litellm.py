@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.anthropic_stream import BrokenStream
 from tests.lookalikes.gemini import Gemini
 from tests.lookalikes.litellm_process import LiteLLM, Outcome
 from tests.lookalikes.ollama import Ollama
@@ -284,6 +285,26 @@ class TestFlaws:
     def test_too_few_tokens_for_a_call_go_unsaid(self, provider: Provider) -> None:
         half = Reply(calls=(Call("Read", {"file_path": "a"}),), finish="length")
         assert provider.answer(half, tools=[READ]).streamed().stop_reason == "tool_use"
+
+    @but_responses
+    def test_calls_in_one_event_are_run_together(self, provider: Provider) -> None:
+        both = calls(Call("Read", {"a": 1}), Call("Read", {"a": 2}), calls_come="together")
+        outcome = provider.answer(both, tools=[READ])
+        with pytest.raises(BrokenStream, match="input of block 0 is no JSON"):
+            outcome.streamed()
+
+    @only("chat")
+    def test_calls_in_turns_of_pieces_are_mixed_up(self, provider: Provider) -> None:
+        both = calls(Call("Read", {"a": 1}), Call("Read", {"a": 2}), calls_come="interleaved")
+        outcome = provider.answer(both, tools=[READ])
+        with pytest.raises(BrokenStream, match="is no JSON"):
+            outcome.streamed()
+
+    @only("chat")
+    def test_a_call_of_a_server_that_says_stop_ends_the_turn(self, provider: Provider) -> None:
+        outcome = provider.answer(calls(Call("Read"), says_stop=True), tools=[READ])
+        with pytest.raises(BrokenStream, match="end_turn"):
+            outcome.streamed()
 
     @only("chat")
     def test_a_stream_that_is_closed_runs_on_at_the_provider(self, provider: Provider) -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.lookalikes.ollama import Ollama
-from tests.lookalikes.script import call, say, think
+from tests.lookalikes.script import Call, call, calls, say, think
 
 Json = dict[str, Any]
 
@@ -62,6 +62,12 @@ def test_a_tool_is_called_with_an_object(ollama: Ollama) -> None:
     (line, _end) = lines(ask(ollama, tools=[READ]))
     function = line["message"]["tool_calls"][0]["function"]
     assert (function["name"], function["arguments"]) == ("Read", {"file_path": "sandbox"})
+
+
+def test_calls_may_come_in_one_line(ollama: Ollama) -> None:
+    ollama.script.add(calls(Call("Read"), Call("Read"), calls_come="together"))
+    (line, _end) = lines(ask(ollama, tools=[READ]))
+    assert len(line["message"]["tool_calls"]) == 2
 
 
 def test_a_result_is_quoted(ollama: Ollama) -> None:

@@ -104,6 +104,22 @@ def test_arguments_stream_in_pieces(openai: OpenAIChat) -> None:
     assert json.loads("".join(second)) == {"file_path": "b"}
 
 
+def test_calls_may_come_in_one_chunk(openai: OpenAIChat) -> None:
+    openai.script.add(calls(Call("Read"), Call("Read"), calls_come="together"))
+    (made,) = [d["tool_calls"] for d in deltas(ask(openai, stream=True)) if "tool_calls" in d]
+    assert [(c["index"], c["function"]["arguments"]) for c in made] == [(0, "{}"), (1, "{}")]
+
+
+def test_calls_may_come_in_turns(openai: OpenAIChat) -> None:
+    both = (Call("Read", {"a": "long enough"}), Call("Read", {"b": 2}))
+    openai.script.add(calls(*both, calls_come="interleaved"))
+    made = [d["tool_calls"][0] for d in deltas(ask(openai, stream=True)) if "tool_calls" in d]
+    assert [c["index"] for c in made][:4] == [0, 1, 0, 1]
+    for index, wanted in enumerate(both):
+        parts = [c["function"]["arguments"] for c in made if c["index"] == index]
+        assert json.loads("".join(parts)) == wanted.arguments
+
+
 def test_usage_comes_where_it_is_asked_for(openai: OpenAIChat) -> None:
     without = chunks(ask(openai, stream=True))
     assert not any("usage" in chunk for chunk in without)
