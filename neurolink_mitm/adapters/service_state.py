@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from neurolink_mitm.core.facts import Service
+from neurolink_mitm.core.services import LABEL, UNIT
 
-LABEL = "dev.neurolink.proxy"
-UNIT = "neurolink-proxy.service"
 LIMIT = 5.0
 
 

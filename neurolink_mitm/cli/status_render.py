@@ -33,7 +33,7 @@ def status_view(report: Report, now: float) -> RenderableType:
         _head(report),
         *_warnings(report, accounts),
         _accounts(accounts, now) if accounts else Text("no accounts"),
-        *_other_providers(report, now),
+        *_other_providers(report),
         *_spend(report.get("spend")),
         *_errors(accounts),
     )
@@ -127,17 +127,25 @@ def _used(account: Report, name: str) -> Text:
     return text.append(f", out at {runs_out[11:16]}", style=BAD) if runs_out else text
 
 
-def _other_providers(report: Report, now: float) -> Iterable[Text]:
+def _other_providers(report: Report) -> Iterable[Text]:
     for number, entry in enumerate(report.get("fallbackChain") or (), 1):
         usable = entry.get("usable", True)
-        until = f" {_until(entry['until'], now)}" if entry.get("until") else ""
-        state = "ready" if usable else f"{entry.get('reason') or 'not usable'}{until}"
-        yield Text(f"fallback {number}: {entry['provider']}/{entry['model']}: ").append(
-            printable(state), style=GOOD if usable else BAD
+        state = "ready" if usable else str(entry.get("reason") or "not usable")
+        served = f", answered {entry['success']} times" if entry.get("success") else ""
+        failed = f", last error {entry['lastError']}" if entry.get("lastError") else ""
+        yield (
+            Text(f"fallback {number}: {entry['provider']}/{entry['model']}: ")
+            .append(printable(state), style=GOOD if usable else BAD)
+            .append(printable(f"{served}{failed}"))
         )
     translator = report.get("translator")
-    if translator:
+    if translator and not _idle(translator):
         yield _translator(translator)
+
+
+def _idle(translator: Report) -> bool:
+    """It runs only where the configuration names another provider."""
+    return translator.get("state") == "stopped" and not translator.get("lastError")
 
 
 def _translator(translator: Report) -> Text:
@@ -156,14 +164,18 @@ def _translator(translator: Report) -> Text:
 
 
 def _spend(spend: Report | None) -> Iterable[Text]:
-    if not spend:
+    if not spend or not (spend.get("todayUsd") or spend.get("capUsd") or _never(spend)):
         return
     text = f"pay-per-use: ${spend.get('todayUsd') or 0:.2f} today"
     if spend.get("capUsd") is not None:
         text += f" of ${spend['capUsd']:.2f}, ${spend.get('leftUsd') or 0:.2f} left"
-    if spend.get("payPerUse") == "never":
+    if _never(spend):
         text += "; not allowed by the configuration"
     yield Text(text)
+
+
+def _never(spend: Report) -> bool:
+    return spend.get("payPerUse") == "never"
 
 
 def _errors(accounts: Sequence[Report]) -> Iterable[Text]:

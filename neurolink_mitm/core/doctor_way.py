@@ -32,8 +32,9 @@ def way(facts: Facts) -> Iterator[Finding]:
         yield _upstream(upstream)
     status = facts.proxy.status if facts.proxy else None
     if status:
-        yield from _translator(status.get("translator"))
-        yield from _fallback(status.get("fallbackChain") or ())
+        chain = status.get("fallbackChain") or ()
+        yield from _translator(status.get("translator"), wanted=bool(chain))
+        yield from _fallback(chain)
 
 
 def points_at(url: str, proxy: Proxy | None) -> bool:
@@ -177,10 +178,13 @@ def _upstream(upstream: Upstream) -> Finding:
     )
 
 
-def _translator(translator: Mapping[str, object] | None) -> Iterator[Finding]:
+def _translator(translator: Mapping[str, object] | None, *, wanted: bool) -> Iterator[Finding]:
+    """It runs only where the configuration names another provider."""
     if translator is None:
         return
     state = str(translator.get("state"))
+    if state == "stopped" and not wanted and not translator.get("lastError"):
+        return
     if state == "ready":
         yield ok("translator", f"the translator for other providers is ready{_pid(translator)}")
     elif state in ("starting", "restarting"):
@@ -202,12 +206,12 @@ def _why(translator: Mapping[str, object]) -> str:
 
 
 def _fallback(chain: Sequence[Mapping[str, object]]) -> Iterator[Finding]:
-    unusable = [entry for entry in chain if not entry.get("usable", True)]
+    unusable = [e for e in chain if not e.get("usable", True) and not e.get("until")]
     for entry in unusable:
         yield warn(
             "fallback-unusable",
             f"fallback {entry.get('provider')}/{entry.get('model')}: {entry.get('reason')}",
-            "set the provider's key in .env, or repair its entry in the configuration",
+            "a key that is missing goes into .env, all else is said in the configuration",
         )
     if chain and not unusable:
         yield ok("fallback", f"{len(chain)} entries of the fallback chain can be used")

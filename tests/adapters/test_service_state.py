@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters.service_state import LABEL, UNIT, service_state
+from neurolink_mitm.adapters.service_state import service_state
+from neurolink_mitm.core.services import LABEL, UNIT
 
 
 def installed(home: Path, platform: str) -> Path:

@@ -148,7 +148,7 @@ FALLBACK = {"provider": "openai", "model": "gpt-5", "usable": True, "reason": No
             {
                 "fallbackChain": [
                     FALLBACK
-                    | {"usable": False, "reason": "cooling", "until": "2025-10-09T08:53:50Z"}
+                    | {"usable": False, "reason": "cooling for 30 s", "until": "2025-10-09T08:53:50Z"}
                 ]
             },
             "fallback 1: openai/gpt-5: cooling for 30 s",

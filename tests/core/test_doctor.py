@@ -252,6 +252,24 @@ def test_what_runs_beside_it(proxy: Proxy, ids: set[str]) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"translator": {"state": "stopped", "lastError": None}, "fallbackChain": []},
+        {"fallbackChain": [{"provider": "a", "model": "b", "usable": False, "until": "…"}]},
+    ],
+    ids=["translator-not-needed", "fallback-cooling"],
+)
+def test_what_is_no_trouble_of_other_providers(status: dict[str, Any]) -> None:
+    assert troubles(facts(proxy=running(**status))) == []
+
+
+def test_a_translator_that_has_stopped_though_it_is_needed() -> None:
+    chain = [{"provider": "a", "model": "b", "usable": True}]
+    proxy = running(translator={"state": "stopped"}, fallbackChain=chain)
+    assert [each.id for each in troubles(facts(proxy=proxy))] == ["translator-down"]
+
+
 def test_secrets_and_control_characters_are_not_repeated() -> None:
     url = "http://me:hunter2@example.com/?key=abcdefghij\x1b[2J"
     text = "".join(
