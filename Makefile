@@ -6,7 +6,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 export PYTHON
 
-.PHONY: help run test check bench soak lock clean runtime dev
+.PHONY: help run test check bench soak lock prices clean runtime dev
 
 help: ## what there is (this)
 	@echo "make TARGET [ARGS=\"…\"] [PYTHON=/path/to/python]"
@@ -48,6 +48,9 @@ lock: ## lock dependencies anew, keeping versions that still fit; ARGS=--upgrade
 	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check --upgrade uv
 	$(LOCK) --group dev --output-file requirements-dev.lock >/dev/null
 	$(LOCK) --constraints requirements-dev.lock --output-file requirements.lock >/dev/null
+
+prices: dev ## take over the prices of the LiteLLM that is locked
+	@$(BIN)/python tools/prices
 
 clean: ## remove environments, caches and build results
 	rm -rf .venv .venv-lock .ci/venv build dist htmlcov .coverage

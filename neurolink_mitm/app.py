@@ -19,6 +19,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.adapters.lazy_refresher import LazyRefresher
 from neurolink_mitm.adapters.pool_memory import PoolMemory
+from neurolink_mitm.adapters.spending import Spending
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
 from neurolink_mitm.adapters.system import free_port
 from neurolink_mitm.adapters.translator import TranslatorProcess
@@ -150,8 +151,8 @@ def start_translator(runtime: Runtime) -> None:
 
 def close_files(runtime: Runtime) -> None:
     """Write what is still to be written."""
-    for kept in (runtime.journal, runtime.memory):
-        if isinstance(kept, FileJournal | PoolMemory):
+    for kept in (runtime.journal, runtime.memory, runtime.spending):
+        if isinstance(kept, FileJournal | PoolMemory | Spending):
             kept.close()
 
 

@@ -12,6 +12,7 @@ from neurolink_mitm.core.client_keys import ClientKey
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.oauth import Trouble
 from neurolink_mitm.core.pool import Pool, Remembered
+from neurolink_mitm.core.prices import Prices
 from neurolink_mitm.core.quota import Quota
 from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.secret import Secret
@@ -109,6 +110,13 @@ class Translator(Protocol):
         """For `/status`."""
 
 
+class Spending(Protocol):
+    """Counts what is paid per use."""
+
+    def add(self, usd: float, now: float) -> None:
+        """Does not block and does not raise."""
+
+
 @dataclass(slots=True)
 class Totals:
     """Counted since the start; requests are those for an account, not probes and status pages."""
@@ -132,6 +140,8 @@ class Runtime:
     memory: Memory
     refresher: Refresher | None = None
     translator: Translator | None = None
+    spending: Spending | None = None
+    prices: Prices = field(default_factory=lambda: Prices({}))
     totals: Totals = field(default_factory=Totals)
     host: str = "127.0.0.1"
     port: int = 0

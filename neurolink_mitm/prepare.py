@@ -14,14 +14,16 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.adapters.lazy_refresher import LazyRefresher
 from neurolink_mitm.adapters.pool_memory import NoMemory, PoolMemory, read_cooldowns, read_quotas
+from neurolink_mitm.adapters.prices import shipped_prices
 from neurolink_mitm.adapters.sources import Inputs, Named, Sources
+from neurolink_mitm.adapters.spending import Spending
 from neurolink_mitm.adapters.system import SystemChance, SystemClock
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.core import destinations
 from neurolink_mitm.core.access import is_loopback
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.budget import Budget
+from neurolink_mitm.core.budget import Budget, unpriced
 from neurolink_mitm.core.config import ConfigError
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.providers import environment_for
@@ -89,6 +91,7 @@ def prepare(settings: Settings) -> Prepared:
     runtime.memory = PoolMemory(home.cooldowns, home.quotas)
     runtime.refresher = refresher
     runtime.on_config.append(lambda config: refresher.configure(config.oauth))
+    runtime.spending = Spending(home.spend, runtime.pool.budget)
     runtime.pool.restore(read_cooldowns(home.cooldowns), read_quotas(home.quotas))
     return Prepared(runtime, home, told, sources)
 
@@ -106,13 +109,15 @@ def _named(settings: Settings) -> Named:
 def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
     """One that remembers nothing and renews no token."""
     config = inputs.config
+    budget = Budget(config.routing.pay_per_use, config.routing.daily_cap_usd)
+    budget.unpriced = unpriced(inputs.others, shipped_prices())
     pool = Pool(
         inputs.accounts,
         inputs.strategy,
         affinity=config.routing.session_affinity,
         primary=config.routing.primary_account,
         others=inputs.others,
-        budget=Budget(config.routing.pay_per_use, config.routing.daily_cap_usd),
+        budget=budget,
     )
     return Runtime(
         config=config,
@@ -129,6 +134,7 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
         admin_token=Secret(secrets.token_urlsafe(24)),
         config_path=inputs.config_path,
         environ=inputs.environ,
+        prices=shipped_prices(),
         clients=inputs.clients,
     )
 

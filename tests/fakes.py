@@ -95,7 +95,7 @@ class FakeTranslator:
         return self.after_waiting
 
     def report(self) -> dict[str, object]:
-        return TranslatorProcess(Path("x"), Setup(""), {}).report()
+        return {**TranslatorProcess(Path("x"), Setup(""), {}).report(), "state": "ready"}
 
 
 def make_account(label: str = "work", token: str = "", **changes: Any) -> Account:

@@ -25,7 +25,7 @@ OPAQUE = re.compile(rb"[\w-]{40,}")
 THEIR_PLACE = (
     "tokens.json*", ".tokens.json.*.tmp",  # the store, set aside, or left by who was killed
     "anthropic-credentials.json", ".credentials.json", "keyring.json",
-    "proxy-config.*", "*.yaml", ".env",  # settings that a test has written
+    "proxy-config.*", "*.yaml", "*.env",  # settings that a test has written
     "*.py", "*.pyc", "*.whl",  # programs
 )  # fmt: skip
 LARGEST = 64_000_000

@@ -77,6 +77,10 @@ class Home:
         return self.root / "claude-settings.json"
 
     @property
+    def spend(self) -> Path:
+        return self.root / "spend.json"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

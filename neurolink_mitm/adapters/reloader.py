@@ -12,6 +12,7 @@ from neurolink_mitm.adapters.file_watch import FileWatch
 from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.core.access import NO_KEY, is_loopback
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.budget import unpriced
 from neurolink_mitm.core.config_diff import changed_variables, differences
 from neurolink_mitm.ports import Runtime
 
@@ -73,6 +74,7 @@ def adopt(runtime: Runtime, inputs: Inputs) -> None:
     runtime.pool.update(inputs.accounts, inputs.others)
     runtime.pool.budget.pay_per_use = routing.pay_per_use
     runtime.pool.budget.cap = routing.daily_cap_usd
+    runtime.pool.budget.unpriced = unpriced(inputs.others, runtime.prices)
 
     changed = differences(config_before, inputs.config)
     variables = changed_variables(environ_before, inputs.environ)

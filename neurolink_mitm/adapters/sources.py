@@ -33,14 +33,14 @@ class Inputs:
     config: Config
     strategy: str
     accounts: tuple[Account, ...]
-    others: tuple[Account, ...] = ()
-    """Models of other providers."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     config_path: str | None = None
     warnings: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     """Why some of it is older than its file."""
     clients: tuple[ClientKey, ...] = ()
+    others: tuple[Account, ...] = ()
+    """Models of other providers."""
 
 
 @dataclass(frozen=True, slots=True)

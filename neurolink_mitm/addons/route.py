@@ -39,6 +39,7 @@ class Route:
         except ValueError as e:
             return Reply(400, "invalid_request_error", str(e))
         exchange.model = asked.model
+        exchange.body_bytes = len(body)
         exchange.stream = asked.stream
         exchange.tool_count = asked.tool_count
         exchange.session_id = exchange.session_id or asked.session_id

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from mitmproxy import http
 
+from neurolink_mitm.core import costs
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.outcome import conclude
 from neurolink_mitm.mitm.hooks import exchange_of
@@ -18,10 +19,18 @@ class Usage:
         exchange = exchange_of(flow)
         if exchange is not None:
             status = flow.response.status_code if flow.response else None
-            conclude(exchange, status=status, now=self.runtime.clock.now())
+            now = self.runtime.clock.now()
+            conclude(exchange, status=status, now=now)
+            exchange.cost_usd = costs.cost_of(exchange, self.runtime.prices)
             self._count(exchange)
+            self._spend(exchange, now)
 
     error = response
+
+    def _spend(self, exchange: Exchange, now: float) -> None:
+        spent = costs.spent_on(exchange, self.runtime.prices, exchange.body_bytes)
+        if spent and self.runtime.spending:
+            self.runtime.spending.add(spent, now)
 
     def _count(self, exchange: Exchange) -> None:
         if exchange.kind is Kind.LOCAL:

@@ -37,6 +37,8 @@ class Answer(Protocol):
     """The first event has come: from here on the client is not kept waiting long."""
     complete: bool
     """The answer has said itself that it is whole."""
+    size: int
+    """Bytes that have come."""
     error: str
     """Type of an error that upstream reported after content was released, else empty."""
 
@@ -59,9 +61,11 @@ class OpaqueAnswer:
     released: bool = True
     started: bool = True
     complete: bool = False
+    size: int = 0
     error: str = ""
 
     def feed(self, chunk: bytes) -> bytes:
+        self.size += len(chunk)
         return chunk
 
     def end(self) -> bytes:
@@ -76,15 +80,15 @@ class WholeAnswer:
     """An answer that is no event stream: held until its end, so that a cut one can be asked for again."""
 
     __slots__ = (
-        "_body", "_may_be_empty", "_size", "_status",
-        "complete", "error", "failure", "released", "started", "usage",
+        "_body", "_may_be_empty", "_status",
+        "complete", "error", "failure", "released", "size", "started", "usage",
     )  # fmt: skip
 
     def __init__(self, status: int, *, may_be_empty: bool) -> None:
         self._status = status
         self._may_be_empty = may_be_empty
         self._body: list[bytes] = []
-        self._size = 0
+        self.size = 0
         self.usage = Usage()
         self.failure: Failure | None = None
         self.released = False
@@ -93,10 +97,10 @@ class WholeAnswer:
         self.error = ""
 
     def feed(self, chunk: bytes) -> bytes:
-        self._size += len(chunk)
+        self.size += len(chunk)
         if not self.released:
             self._body.append(chunk)
-            self.released = self._size > HOLD_LIMIT
+            self.released = self.size > HOLD_LIMIT
         return chunk
 
     def end(self) -> bytes:
@@ -130,10 +134,11 @@ class StreamAnswer:
 
     __slots__ = (
         "_reader", "_waiting",
-        "complete", "error", "failure", "released", "started", "usage",
+        "complete", "error", "failure", "released", "size", "started", "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
+        self.size = 0
         self._reader = SseReader()
         self._waiting: list[bytes] = []  # what came of an event that has not ended yet
         self.usage = Usage()
@@ -144,6 +149,7 @@ class StreamAnswer:
         self.error = ""
 
     def feed(self, chunk: bytes) -> bytes:
+        self.size += len(chunk)
         before = self._reader.pending_size
         for event in self._reader.feed(chunk):
             self._see(event)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from neurolink_mitm.core import providers
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.prices import Prices
 from neurolink_mitm.core.skip import Skip
 
 NEVER = "routing.pay-per-use is never"
@@ -18,6 +19,15 @@ def is_paid(account: Account) -> bool:
     if account.is_anthropic:
         return account.type == "api_key"
     return not providers.known(account.provider).free
+
+
+def unpriced(others: Iterable[Account], prices: Prices) -> frozenset[str]:
+    """Keys of those that cost something, nobody knows what."""
+    return frozenset(
+        each.key
+        for each in others
+        if each.model and is_paid(each) and prices.of(each.provider, each.model) is None
+    )
 
 
 @dataclass(slots=True)

@@ -106,6 +106,7 @@ class Exchange:
     route: Route | None = None
     stream: bool = False
     tool_count: int = 0
+    body_bytes: int = 0
     session_id: str | None = None
     user_agent: str = ""
     trace_id: str = ""
@@ -131,6 +132,8 @@ class Exchange:
     dropped: frozenset[str] = frozenset()
     """Digests of the thinking that was left out because upstream had refused it."""
     outcome: Outcome | None = None
+    cost_usd: float | None = None
+    """By the price table; for a subscription what it would have cost. None where nobody knows."""
     status: int | None = None
     first_byte_at: float | None = None
     ended_at: float | None = None

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from neurolink_mitm.core.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind
 from neurolink_mitm.core.redaction import redact
 
@@ -34,6 +35,7 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True):
     outputTokens: int | None
     cacheCreationTokens: int | None
     cacheReadTokens: int | None
+    costUsd: float | None
     sessionId: str | None
     why: str
     traceId: str | None
@@ -72,11 +74,11 @@ def request_row(exchange: Exchange) -> RequestRow:
         path=redact(exchange.path),
         model=exchange.model,
         actualModel=usage.model or exchange.model,
-        provider="anthropic" if exchange.attempts else None,
+        provider=_provider(account) if exchange.attempts else None,
         stream=exchange.stream,
         toolCount=exchange.tool_count,
-        account=account.label if account else None,
-        accountType=account.type if account else None,
+        account=_label(account),
+        accountType=_type(account),
         responseStatus=exchange.status,
         responseTimeMs=_ms(ended - exchange.began_at),
         ttfbMs=_ms_since(exchange.first_byte_at, exchange.began_at),
@@ -87,6 +89,7 @@ def request_row(exchange: Exchange) -> RequestRow:
         outputTokens=usage.output_tokens,
         cacheCreationTokens=usage.cache_creation_tokens,
         cacheReadTokens=usage.cache_read_tokens,
+        costUsd=exchange.cost_usd,
         sessionId=exchange.session_id,
         why=redact(exchange.why),
         traceId=exchange.trace_id or None,
@@ -101,9 +104,9 @@ def attempt_row(exchange: Exchange, attempt: Attempt) -> AttemptRow:
         timestamp=iso(attempt.sent_at),
         requestId=exchange.request_id,
         attempt=attempt.number,
-        account=account.label if account else None,
-        accountType=account.type if account else None,
-        provider="anthropic",
+        account=_label(account),
+        accountType=_type(account),
+        provider=_provider(account),
         responseStatus=attempt.status,
         errorType=attempt.failure.error_type if attempt.failure else None,
         durationMs=_ms_since(attempt.ended_at, attempt.sent_at),
@@ -114,6 +117,19 @@ def attempt_row(exchange: Exchange, attempt: Attempt) -> AttemptRow:
         utilization5h=attempt.utilization_5h,
         utilization7d=attempt.utilization_7d,
     )
+
+
+def _provider(account: Account | None) -> str:
+    return account.provider if account else ANTHROPIC
+
+
+def _label(account: Account | None) -> str | None:
+    """Another provider's model is no account."""
+    return account.label if account and account.is_anthropic else None
+
+
+def _type(account: Account | None) -> str | None:
+    return account.type if account and account.is_anthropic else None
 
 
 def worth_a_row(exchange: Exchange) -> bool:

@@ -100,7 +100,7 @@ def report(running: Running, now: float) -> dict[str, object]:
         "stats": _stats(running, now),
         "clockSkew": _clock_skew(running.refresher),
         "fallbackChain": [_entry(a, running, now) for a in running.pool.others if a.model],
-        "translator": running.translator.report() if running.translator else None,
+        "translator": _translator(running),
         "spend": _spend(running.pool.budget, now),
         "config": {
             "path": running.config_path,
@@ -176,6 +176,12 @@ def _reason(account: Account, cooling: str | None) -> str | None:
     if account.disabled:
         return f"disabled: {account.disabled}"
     return cooling if account.enabled else "not enabled"
+
+
+def _translator(running: Running) -> Mapping[str, object] | None:
+    """None where there is no need of one."""
+    found = running.translator.report() if running.translator else None
+    return found if found and found["state"] != "stopped" else None
 
 
 def _entry(entry: Account, running: Running, now: float) -> dict[str, object]:

@@ -12,11 +12,16 @@ import msgspec
 from neurolink_mitm.core.unreadable import UNREADABLE
 
 
+class _Lifetimes(msgspec.Struct):
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class _Counts(msgspec.Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
+    cache_creation: _Lifetimes | None = None
 
 
 class _Message(msgspec.Struct):
@@ -49,6 +54,8 @@ class Usage:
     output_tokens: int | None = None
     cache_creation_tokens: int | None = None
     cache_read_tokens: int | None = None
+    cache_creation_1h_tokens: int | None = None
+    """Of `cache_creation_tokens`, those that are kept for an hour: they cost more."""
 
     def see_event(self, name: str, data: bytes) -> None:
         """Read one streamed event; what can't be read changes nothing."""
@@ -83,6 +90,10 @@ class Usage:
             counts.cache_creation_input_tokens, self.cache_creation_tokens
         )
         self.cache_read_tokens = _newer(counts.cache_read_input_tokens, self.cache_read_tokens)
+        if counts.cache_creation:
+            self.cache_creation_1h_tokens = _newer(
+                counts.cache_creation.ephemeral_1h_input_tokens, self.cache_creation_1h_tokens
+            )
 
 
 def _newer(new: int | None, old: int | None) -> int | None:

@@ -47,7 +47,8 @@ def test_what_the_files_say(place: Home) -> None:
 def test_what_changes_is_watched(place: Home, tmp_path: Path) -> None:
     elsewhere, keys = tmp_path / "elsewhere.yaml", tmp_path / "keys"
     watched = sources(place, config=elsewhere, env_file=keys).paths
-    assert set(watched) == {elsewhere, keys, place.clients, place.tokens, place.legacy_credentials}
+    logins = {place.tokens, place.keyring_changed, place.legacy_credentials}
+    assert set(watched) == {elsewhere, keys, place.clients, *logins}
 
 
 def test_a_good_change(place: Home) -> None:

@@ -11,6 +11,7 @@ def test_a_section_is_its_values() -> None:
     assert dict(flat(Provider("http://h", Secret("k")), ("providers", "x"))) == {
         ("providers", "x", "baseUrl"): "http://h",
         ("providers", "x", "apiKey"): Secret("k"),
+        ("providers", "x", "api"): None,
     }
 
 

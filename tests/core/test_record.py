@@ -23,8 +23,8 @@ from tests.fakes import NOW, make_account, make_attempt, make_exchange
 REQUEST_FIELDS = """
 timestamp, requestId, method, path, model, actualModel, provider, stream, toolCount, account, accountType,
 responseStatus, responseTimeMs, ttfbMs, attempts, outcome, stopReason, inputTokens, outputTokens,
-cacheCreationTokens, cacheReadTokens, sessionId, why, traceId, spanId
-"""  # costUsd is to come
+cacheCreationTokens, cacheReadTokens, costUsd, sessionId, why, traceId, spanId
+"""
 ATTEMPT_FIELDS = """
 timestamp, requestId, attempt, account, accountType, provider, responseStatus, errorType, durationMs, cooldownMs,
 backoffLevel, retryAfter, upstreamRequestId, utilization5h, utilization7d
@@ -89,6 +89,7 @@ def test_the_row_of_a_request() -> None:
         outputTokens=2,
         cacheCreationTokens=3,
         cacheReadTokens=4,
+        costUsd=None,
         sessionId="s1",
         why="took anthropic:work by fill-first",
         traceId="t1",
@@ -119,6 +120,7 @@ def test_the_row_of_a_request_that_came_to_nothing() -> None:
         outputTokens=None,
         cacheCreationTokens=None,
         cacheReadTokens=None,
+        costUsd=None,
         sessionId=None,
         why="",
         traceId=None,

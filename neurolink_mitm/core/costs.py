@@ -1,0 +1,50 @@
+"""What an exchange has cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from neurolink_mitm.core.budget import is_paid
+from neurolink_mitm.core.exchange import Exchange, Outcome
+from neurolink_mitm.core.prices import Prices
+from neurolink_mitm.core.usage import Usage
+
+BYTES_A_TOKEN_ASKED = 4
+BYTES_A_TOKEN_STREAMED = 30
+"""Of a streamed answer: three to five tokens come in an event of some 130 bytes."""
+
+
+def cost_of(exchange: Exchange, prices: Prices) -> float | None:
+    """USD by the tokens that were told; None where none were, or the price is not known."""
+    account, model = exchange.account, _model(exchange)
+    if account is None or not model or not exchange.served:
+        return None
+    return prices.cost(account.provider, model, exchange.answer.usage)
+
+
+def spent_on(exchange: Exchange, prices: Prices, body_bytes: int) -> float:
+    """USD to book against a cap: of an answer that broke off, an estimate where it told less than it cost."""
+    account, model = exchange.account, _model(exchange)
+    if account is None or not model or not is_paid(account) or not exchange.served:
+        return 0.0
+    usage = exchange.answer.usage
+    if exchange.outcome in (Outcome.TRUNCATED, Outcome.CANCELLED, Outcome.ERROR):
+        usage = _at_least(usage, body_bytes, exchange.answer.size)
+    return prices.cost(account.provider, model, usage) or 0.0
+
+
+def _at_least(usage: Usage, asked: int, streamed: int) -> Usage:
+    cached = (usage.cache_read_tokens or 0) + (usage.cache_creation_tokens or 0)
+    told = usage.input_tokens or 0
+    return replace(
+        usage,
+        input_tokens=told if told or cached else asked // BYTES_A_TOKEN_ASKED,
+        output_tokens=max(usage.output_tokens or 0, streamed // BYTES_A_TOKEN_STREAMED),
+    )
+
+
+def _model(exchange: Exchange) -> str | None:
+    account = exchange.account
+    if account and not account.is_anthropic:
+        return account.model or exchange.model
+    return exchange.answer.usage.model or exchange.demand.model

@@ -1,0 +1,87 @@
+"""What an answer costs, by its model and its tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from neurolink_mitm.core.accounts import ANTHROPIC
+from neurolink_mitm.core.usage import Usage
+
+FIELDS = (
+    "input_cost_per_token",
+    "output_cost_per_token",
+    "cache_creation_input_token_cost",
+    "cache_read_input_token_cost",
+    "cache_creation_input_token_cost_above_1hr",
+)
+"""LiteLLM's names of what a row of the table holds, in this order."""
+_MILLION = 1_000_000
+_DATE = re.compile(r"-\d{8}$|-latest$")
+_BRACKETS = re.compile(r"\[[^\]]*\]$")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """USD for a million tokens, by what they were."""
+
+    input: float
+    output: float
+    cache_write: float
+    cache_read: float
+    cache_write_1h: float
+
+
+class Prices:
+    """A table of prices: provider → model → numbers in the order of `FIELDS`, the last of which may be missing."""
+
+    def __init__(self, table: Mapping[str, Mapping[str, Sequence[float | None]]]) -> None:
+        self._table = table
+
+    def of(self, provider: str, model: str) -> Price | None:
+        """The model's price; of a Claude model that is too new to be listed, the dearest of Anthropic's."""
+        models = self._table.get(provider, {})
+        for name in _names(model):
+            if name in models:
+                return _price(models[name])
+        if provider == ANTHROPIC and models:
+            return max(map(_price, models.values()), key=lambda price: price.output)
+        return None
+
+    def cost(self, provider: str, model: str, usage: Usage) -> float | None:
+        """USD for an answer; None where its price is not known, or it told no tokens."""
+        price = self.of(provider, model)
+        if price is None or (usage.input_tokens is None and usage.output_tokens is None):
+            return None
+        written = usage.cache_creation_tokens or 0
+        written_1h = min(written, usage.cache_creation_1h_tokens or 0)
+        total = (
+            (usage.input_tokens or 0) * price.input
+            + (usage.output_tokens or 0) * price.output
+            + (written - written_1h) * price.cache_write
+            + written_1h * price.cache_write_1h
+            + (usage.cache_read_tokens or 0) * price.cache_read
+        )
+        return round(total / _MILLION, 9)
+
+
+def _names(model: str) -> Sequence[str]:
+    """As it is, without a context size in brackets, and without its date."""
+    bare = _BRACKETS.sub("", model)
+    return (model, bare, _DATE.sub("", bare))
+
+
+def _price(row: Sequence[float | None]) -> Price:
+    """What is not told of caching is taken to cost as much as input that is not cached."""
+    told = dict(zip(FIELDS, row, strict=False))
+    input_, output, write, read, write_1h = (told.get(name) for name in FIELDS)
+    plain = input_ or 0.0
+    write = plain if write is None else write
+    return Price(
+        plain,
+        output or 0.0,
+        write,
+        plain if read is None else read,
+        write if write_1h is None else write_1h,
+    )

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import logging
+import stat
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from neurolink_mitm.adapters.spending import Spending, next_midnight, read_day
+from neurolink_mitm.core.budget import Budget
+from tests.fakes import NOW
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "spend.json"
+
+
+@pytest.fixture
+def budget() -> Budget:
+    return Budget(cap=20.0)
+
+
+@pytest.fixture
+def spending(path: Path, budget: Budget) -> Iterator[Spending]:
+    made = Spending(path, budget)
+    yield made
+    made.close()
+
+
+def test_what_is_spent_counts_at_once(spending: Spending, budget: Budget) -> None:
+    spending.add(1.5, NOW)
+    spending.add(2.0, NOW + 1)
+    assert budget.spent_today(NOW + 2) == pytest.approx(3.5)
+
+
+def test_it_is_kept_across_restarts(spending: Spending, path: Path) -> None:
+    spending.add(1.5, NOW)
+    spending.close()
+    again = Budget(cap=20.0)
+    Spending(path, again).close()
+    assert again.spent_today(NOW + 1) == pytest.approx(1.5)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_midnight_begins_another_day(spending: Spending, budget: Budget, path: Path) -> None:
+    spending.add(1.5, NOW)
+    tomorrow = next_midnight(NOW)
+    assert budget.spent_today(tomorrow) == 0.0
+    spending.add(0.25, tomorrow)
+    spending.close()
+    assert budget.spent_today(tomorrow) == pytest.approx(0.25)
+    assert read_day(path).usd == pytest.approx(0.25)
+    assert read_day(path).day_ends_at == next_midnight(tomorrow)
+
+
+def test_two_proxies_of_one_home_count_together(path: Path) -> None:
+    budgets = Budget(cap=20.0), Budget(cap=20.0)
+    both = [Spending(path, budget) for budget in budgets]
+    threads = [
+        threading.Thread(target=lambda s=each: [s.add(0.125, NOW) for _ in range(8)])
+        for each in both
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    for each in both:
+        each.close()
+    assert read_day(path).usd == pytest.approx(2.0)
+    assert max(budget.spent_today(NOW) for budget in budgets) == pytest.approx(2.0)
+
+
+def test_what_can_not_be_written_still_counts_and_is_reported_once(
+    tmp_path: Path, budget: Budget, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And it is written as soon as that is possible."""
+    place = tmp_path / "home"
+    place.write_text("no directory")
+    spending = Spending(place / "spend.json", budget)
+    with caplog.at_level(logging.ERROR):
+        spending.add(1.0, NOW)
+        wait_until(lambda: bool(caplog.records), "it is reported")
+        spending.add(1.0, NOW)
+    assert budget.spent_today(NOW) == pytest.approx(2.0)
+    place.unlink()
+    place.mkdir()
+    wait_until(lambda: read_day(place / "spend.json").usd == 2.0, "it is written")
+    spending.close()
+    assert [record.message.split(":")[0] for record in caplog.records] == [
+        "spend.json can't be written"
+    ]
+
+
+def test_a_broken_file_is_set_aside(path: Path, budget: Budget) -> None:
+    path.write_text("{nonsense")
+    Spending(path, budget).close()
+    assert budget.spent_today(NOW) == 0.0
+    assert [found.read_text() for found in path.parent.glob("*.corrupt-*")] == ["{nonsense"]
+
+
+def test_the_file_says_when_its_day_ends(spending: Spending, path: Path) -> None:
+    spending.add(1.5, NOW)
+    spending.close()
+    assert json.loads(path.read_text()) == {"usd": 1.5, "dayEndsAt": next_midnight(NOW)}
+
+
+def test_midnight_is_the_users() -> None:
+    midnight = datetime.fromtimestamp(next_midnight(NOW))
+    assert (midnight.hour, midnight.minute, midnight.second) == (0, 0, 0)
+    assert 0 < next_midnight(NOW) - NOW <= 25 * 3600

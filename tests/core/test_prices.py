@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from neurolink_mitm.core.prices import Price, Prices
+from neurolink_mitm.core.usage import Usage
+
+TABLE = Prices(
+    {
+        "anthropic": {
+            "claude-haiku-4-5": [1.0, 5.0, 1.25, 0.1, 2.0],
+            "claude-opus-4-6": [5.0, 25.0, 6.25, 0.5],
+        },
+        "openai": {"gpt-x": [2.0, 8.0]},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "price"),
+    [
+        ("anthropic", "claude-haiku-4-5", Price(1, 5, 1.25, 0.1, 2)),
+        ("anthropic", "claude-haiku-4-5-20251001", Price(1, 5, 1.25, 0.1, 2)),
+        ("anthropic", "claude-haiku-4-5[1m]", Price(1, 5, 1.25, 0.1, 2)),
+        ("anthropic", "claude-unheard-of", Price(5, 25, 6.25, 0.5, 6.25)),
+        ("openai", "gpt-x", Price(2, 8, 2, 2, 2)),
+        ("openai", "gpt-9", None),
+        ("nobody", "gpt-x", None),
+    ],
+    ids=["listed", "dated", "bracketed", "too-new", "caching-untold", "unknown", "provider"],
+)
+def test_the_price_of_a_model(provider: str, model: str, price: Price | None) -> None:
+    assert TABLE.of(provider, model) == price
+
+
+def test_every_kind_of_token_has_its_price() -> None:
+    usage = Usage(
+        input_tokens=1_000_000,
+        output_tokens=100_000,
+        cache_creation_tokens=300_000,
+        cache_creation_1h_tokens=100_000,
+        cache_read_tokens=2_000_000,
+    )
+    # 1.00 + 0.50 + 0.2 * 1.25 + 0.1 * 2 + 2 * 0.10
+    assert TABLE.cost("anthropic", "claude-haiku-4-5", usage) == pytest.approx(2.15)
+
+
+def test_an_answer_that_told_no_tokens_has_no_price() -> None:
+    assert TABLE.cost("openai", "gpt-x", Usage()) is None
+
+
+def test_nor_has_one_of_an_unknown_model() -> None:
+    assert TABLE.cost("openai", "gpt-9", Usage(input_tokens=1)) is None
