@@ -150,6 +150,8 @@ BROKEN: dict[str, tuple[Events, str]] = {
     "no id": ([with_start(id=""), *ANSWER[1:]], "id is"),
     "no model": ([with_start(model=None), *ANSWER[1:]], "model is"),
     "role of a user": ([with_start(role="user"), *ANSWER[1:]], "role is"),
+    "no message": ([with_start(type="completion"), *ANSWER[1:]], "message.type is"),
+    "stopped at the start": ([with_start(stop_reason="end_turn"), *ANSWER[1:]], "is set at"),
     "content at the start": ([with_start(content=[{}]), *ANSWER[1:]], "content must be empty"),
     "no usage": ([with_start(usage=None), *ANSWER[1:]], "usage is"),
     "usage without input": (
@@ -189,6 +191,11 @@ BROKEN: dict[str, tuple[Events, str]] = {
         "empty thinking block",
     ),
     "half an input": ([START, *tool(0, '{"a'), ending("tool_use"), STOP], "is no JSON"),
+    "half an input, and on": ([START, *tool(0, '{"a'), *tool(1, id="toolu_2")], "a block behind"),
+    "a tool with a dot": (
+        [START, opened(0, type="tool_use", id="toolu_1", name="a.b", input={})],
+        "tool name 'a.b' is malformed",
+    ),
     "a list as input": ([START, *tool(0, "[1]"), ending("tool_use"), STOP], "not an object"),
     "an input at the start": (
         [START, opened(0, type="tool_use", id="toolu_1", name="Read", input={"a": 1})],
