@@ -205,6 +205,26 @@ BAD: dict[str, tuple[list[Json], Json, str]] = {
     "a foreign field of a tool": ([USER], {"tools": [{**READ, "cache_control": {}}]}, "tools.0"),
     "no messages": ([], {"messages": []}, "empty array"),
     "a foreign role": ([{"role": "model", "content": "x"}], {}, "Invalid value: 'model'"),
+    "no model": ([USER], {"model": None}, "model parameter"),
+    "a tool of Anthropic's": ([USER], {"tools": [{"type": "bash_20250124"}]}, "bash_20250124"),
+    "no parts": ([{"role": "user", "content": []}], {}, r"Invalid 'messages.0..content'"),
+    "an image as text alone": (
+        [{"role": "user", "content": [{"type": "image_url", "image_url": PNG}]}],
+        {},
+        "Invalid type for 'messages.0..content.0..image_url'",
+    ),
+    "arguments as an object": (
+        [
+            {
+                "role": "assistant",
+                "tool_calls": [
+                    {"id": "a", "type": "function", "function": {"name": "a", "arguments": {}}}
+                ],
+            }
+        ],
+        {},
+        "function.arguments'",
+    ),
     "no content": ([{"role": "user", "content": None}], {}, "got null"),
     "an image as text": ([{"role": "user", "content": [{"type": "image"}]}], {}, "value: 'image'"),
     "an image without base64": ([image("data:image/png;base64,?")], {}, "base64"),
