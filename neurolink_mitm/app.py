@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -30,6 +31,8 @@ from neurolink_mitm.mitm import master as masters
 from neurolink_mitm.mitm.data_plane import MODE, OPTIONS, DataPlane
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.prepare import DEFAULT_HOST, DEFAULT_PORT, Prepared, Settings, prepare
+
+logger = logging.getLogger("neurolink.app")
 
 WEB_PORT = 8081
 """mitmweb's own; where another runs already, the page is on a free one."""
@@ -125,7 +128,14 @@ class Lifecycle:
     def _claim(self) -> None:
         state = _state(self._prepared.runtime)
         state.guard_pid = self._claude_code.guard_pid if self._claude_code else None
-        self._state.claim(state)
+        try:
+            self._state.claim(state)
+        except OSError as e:
+            logger.error(
+                "%s can't be written (%s): `neurolink proxy status` and `stop` won't find this proxy",
+                self._state.path,
+                e.strerror or e,
+            )
 
     async def done(self) -> None:
         if self._upkeep:

@@ -6,7 +6,11 @@ import os
 import random
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
+
+import psutil
 
 
 class SystemClock:
@@ -27,6 +31,31 @@ class SystemChance:
 
     def jitter(self) -> float:
         return random.random()
+
+
+def listener(port: int) -> str | None:
+    """The program that listens on a port, and its pid, as far as this user may know."""
+    with suppress(psutil.Error):
+        for pid, found in _connections():
+            if found.status == psutil.CONN_LISTEN and found.laddr.port == port and pid:
+                return _described(psutil.Process(pid))
+    return None
+
+
+def _connections() -> Iterator[tuple[int | None, Any]]:
+    try:
+        yield from ((each.pid, each) for each in psutil.net_connections("tcp"))
+    except psutil.AccessDenied:  # macOS tells only of single processes, and those one's own
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                yield from ((process.pid, each) for each in process.net_connections("tcp"))
+
+
+def _described(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        if "neurolink" in " ".join(process.cmdline()):
+            return f"another NeuroLink (pid {process.pid})"
+    return f"{process.name()} (pid {process.pid})"
 
 
 def free_port(host: str, wanted: int) -> int:

@@ -18,6 +18,7 @@ from neurolink_mitm.adapters.claude_code import ClaudeCode
 from neurolink_mitm.adapters.claude_settings import settings_path
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import StateFile
+from neurolink_mitm.adapters.system import listener
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.core.accounts import Account, account_type
 from neurolink_mitm.core.config import ConfigError
@@ -73,7 +74,8 @@ def start(asked: Asked) -> None:
     except ConfigError as e:
         fail("\n  ".join(("the configuration can't be used:", *e.faults)), USAGE)
     except NotListeningError as e:
-        taken = f"port {asked.port} on {asked.host} is taken by another program; try --port 0"
+        owner = listener(asked.port) or "another program"
+        taken = f"port {asked.port} on {asked.host} is taken by {owner}; try --port 0"
         fail(taken if e.in_use else f"can't listen on {asked.host}:{asked.port}: {e}", FAILED)
     except ValueError as e:
         fail(str(e), USAGE)
@@ -100,9 +102,7 @@ def _serve(
 ) -> None:
     for warning in prepared.warnings:
         logger.warning("%s", warning)
-    path = settings_path(os.environ)
-    wanted = path and not sandbox and not asked.no_claude_settings
-    claude_code = ClaudeCode(prepared.home, path) if path and wanted else None
+    claude_code = None if sandbox or asked.no_claude_settings else _claude_code(prepared.home)
 
     def ready(web_url: str) -> None:
         if not asked.quiet:
@@ -111,6 +111,15 @@ def _serve(
             sys.stdout.flush()
 
     asyncio.run(app.serve(prepared, settings, stack, ready, claude_code))
+
+
+def _claude_code(home: Home) -> ClaudeCode | None:
+    path = settings_path(os.environ)
+    if path is None:
+        logger.warning(
+            "neither CLAUDE_CONFIG_DIR nor HOME is set: no settings of Claude Code are changed"
+        )
+    return ClaudeCode(home, path) if path else None
 
 
 @contextmanager

@@ -70,7 +70,10 @@ def web_url(master: Master) -> str:
 
 
 async def run(master: Master, busy: Callable[[], int], limit: float = DRAIN) -> None:
-    """Run until SIGTERM or Ctrl-C; then take no more, let streams finish, and stop. A second signal breaks them off."""
+    """Run until SIGTERM, Ctrl-C or the end of the terminal; then take no more, let streams finish, and stop.
+
+    A second signal breaks them off.
+    """
     loop = asyncio.get_running_loop()
     endings: list[asyncio.Task[None]] = []
 
@@ -78,15 +81,24 @@ async def run(master: Master, busy: Callable[[], int], limit: float = DRAIN) -> 
         ending = _hang_up(master) if endings else _drain(master, busy, limit)
         endings.append(asyncio.ensure_future(ending))
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = _endings()
+    for number in numbers:
         loop.add_signal_handler(number, stop)
     try:
         await master.run()
     finally:
         for ending in endings:
             ending.cancel()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             loop.remove_signal_handler(number)
+
+
+def _endings() -> list[signal.Signals]:
+    """The signals that mean: come to an end. nohup has SIGHUP ignored, and so it stays."""
+    asked = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        asked.append(signal.SIGHUP)
+    return asked
 
 
 async def _drain(master: Master, busy: Callable[[], int], limit: float) -> None:

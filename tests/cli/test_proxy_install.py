@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.namespaces import in_a_namespace
 from tests.cli.processes import ROOT, Shell
 from tests.cli.user_manager import NOT_TO_BE_HAD, SYSTEMD
 from tests.waiting import LIMIT
@@ -65,16 +66,10 @@ def test_nothing_installed_is_nothing_to_uninstall(shell: Shell) -> None:
     assert (ended.process.returncode, ended.said) == (0, "no service is installed\n")
 
 
-def in_a_namespace() -> tuple[str, ...]:
-    """The command that gives another one mounts of its own; for that it has to be root, or look like it."""
-    unshare = shutil.which("unshare")
-    if not unshare or not SYSTEMD.exists() or not shutil.which("systemctl"):
-        pytest.skip("systemd or unshare is not installed")
-    return (unshare, "--mount", *(() if os.getuid() == 0 else ("--map-root-user",)))
-
-
 @pytest.mark.timeout(150)
 def test_systemd_runs_it_and_starts_it_again(shell: Shell, pool: Path) -> None:
+    if not SYSTEMD.exists() or not shutil.which("systemctl"):
+        pytest.skip("systemd is not installed")
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = str(found.getsockname()[1])
     # keys do not come from this terminal
