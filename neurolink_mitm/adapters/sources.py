@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from neurolink_mitm.adapters.env_file import (
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.system_proxy import through_proxy
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore
-from neurolink_mitm.core.accounts import Account, build_pool, unused_settings
+from neurolink_mitm.core.accounts import Account, build_pool, missing_primary, unused_settings
 from neurolink_mitm.core.client_keys import ClientKey
 from neurolink_mitm.core.config import Config, ConfigError, Loaded
 from neurolink_mitm.core.config_faults import shown
@@ -131,19 +131,11 @@ class Sources:
         clients: tuple[ClientKey, ...],
     ) -> Inputs:
         config, environ, accounts = loaded.config, environment.values, self._named.accounts
-        unused: tuple[str, ...] = ()
+        told: tuple[str, ...] = ()
         if accounts is None:
             accounts = _accounts(credentials, config, environ)
-            unused = tuple(
-                f"accounts.anthropic: {shown(name)} has no apiKey, and no login of that name is stored"
-                for name in unused_settings(config, accounts)
-            )
+            told = tuple(_unmet(config, accounts))
         others = entries(config, environ)
-        keyless = tuple(
-            f"{entry.key} will not be asked: {entry.disabled}"
-            for entry in others
-            if entry.model and entry.disabled
-        )
         return Inputs(
             config=config,
             strategy=_strategy(self._named.strategy or config.routing.strategy),
@@ -156,8 +148,8 @@ class Sources:
                 *environment.warnings,
                 *credentials.warnings,
                 *loaded.warnings,
-                *unused,
-                *keyless,
+                *told,
+                *_keyless(others),
             ),
         )
 
@@ -191,3 +183,17 @@ def _accounts(
     key = environ.get("ANTHROPIC_API_KEY")
     pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
     return tuple(map(through_proxy, pool))
+
+
+def _unmet(config: Config, accounts: Sequence[Account]) -> Iterator[str]:
+    """What the configuration says of accounts that there are not."""
+    for name in unused_settings(config, accounts):
+        yield f"accounts.anthropic: {shown(name)} has no apiKey, and no login of that name is stored"
+    if primary := missing_primary(config, accounts):
+        yield f"routing.primary-account: no account is called {shown(primary)}"
+
+
+def _keyless(others: Sequence[Account]) -> Iterator[str]:
+    for entry in others:
+        if entry.model and entry.disabled:
+            yield f"{entry.key} will not be asked: {entry.disabled}"

@@ -31,6 +31,7 @@ __all__ = [
     "StoredAccount",
     "account_type",
     "build_pool",
+    "missing_primary",
     "parse_legacy",
     "parse_token_store",
     "unused_settings",
@@ -113,6 +114,12 @@ def unused_settings(config: Config, pool: Iterable[Account]) -> tuple[str, ...]:
     """Names of configured accounts without a key for which nothing is stored either."""
     labels = {account.label for account in pool}
     return tuple(a.name for a in config.accounts if not a.api_key and a.name not in labels)
+
+
+def missing_primary(config: Config, pool: Iterable[Account]) -> str | None:
+    """The name that is to go first and is no account's."""
+    primary = config.routing.primary_account
+    return None if any(primary in (a.label, a.key) for a in pool) else primary
 
 
 def _listed(config: Config, stored: Sequence[StoredAccount]) -> Iterator[Account]:

@@ -134,12 +134,6 @@ def _duplicates(resolved: object) -> Iterator[Fault]:
 def _warnings(config: Config, document: object) -> Iterator[Fault]:
     for loc in _plaintext(document, ()):
         yield Fault(loc, "holds a key or password in plain text: better ${VAR}, and VAR in .env")
-    primary = config.routing.primary_account
-    if primary and primary not in (account.name for account in config.accounts):
-        yield Fault(
-            _spelled(document, "routing", "primary_account"),
-            f"no account here is called {shown(primary)}; one in the token store may be",
-        )
     for plugin, work in _IDLE_WITHOUT.items():
         options = getattr(config.cloaking.plugins, plugin)
         if options.enabled and not any(getattr(options, name) for name in work):

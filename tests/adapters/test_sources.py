@@ -220,3 +220,15 @@ def test_broken_clients_leave_those_that_were(place: Home) -> None:
     after = files.read_again()
     assert after.clients == before.clients
     assert "clients.json: is broken" in after.faults[0]
+
+
+@pytest.mark.parametrize(("primary", "count"), [("new", 0), ("a", 0), ("nobody", 1)])
+def test_a_primary_account_that_there_is_not_draws_a_warning(
+    place: Home, primary: str, count: int
+) -> None:
+    """One that is only stored does not."""
+    TokenStore(place).save(StoredAccount("new", Secret("sk-ant-test-new")))
+    place.config.write_text(f"{GOOD}routing: {{primary-account: {primary}}}\n")
+    warnings = sources(place).read().warnings
+    assert len(warnings) == count
+    assert all(primary in warning for warning in warnings)

@@ -81,8 +81,10 @@ def test_what_can_not_be_written_still_counts_and_is_reported_once(
 ) -> None:
     """And it is written as soon as that is possible."""
     place = tmp_path / "home"
-    place.write_text("no directory")
+    place.mkdir()
     spending = Spending(place / "spend.json", budget)
+    place.rmdir()
+    place.write_text("no directory")
     with caplog.at_level(logging.ERROR):
         spending.add(1.0, NOW)
         wait_until(lambda: bool(caplog.records), "it is reported")
@@ -92,9 +94,8 @@ def test_what_can_not_be_written_still_counts_and_is_reported_once(
     place.mkdir()
     wait_until(lambda: read_day(place / "spend.json").usd == 2.0, "it is written")
     spending.close()
-    assert [record.message.split(":")[0] for record in caplog.records] == [
-        "spend.json can't be written"
-    ]
+    said = [record.message.split(":")[0] for record in caplog.records]
+    assert said == ["spend.json can't be written"]
 
 
 def test_a_broken_file_is_set_aside(path: Path, budget: Budget) -> None:

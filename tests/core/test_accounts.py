@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.accounts import Account, StoredAccount, build_pool, unused_settings
+from neurolink_mitm.core.accounts import (
+    Account,
+    StoredAccount,
+    build_pool,
+    missing_primary,
+    unused_settings,
+)
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.config_values import AccountConfig, Routing
 from neurolink_mitm.core.secret import Secret
@@ -179,6 +185,16 @@ def test_settings_without_any_credential_are_told() -> None:
     settings = config(AccountConfig("typo"), AccountConfig("s"), key("c"))
     pool = build_pool(settings, [login("s")], None, None)
     assert unused_settings(settings, pool) == ("typo",)
+
+
+@pytest.mark.parametrize(
+    ("primary", "missing"),
+    [(None, None), ("s", None), ("anthropic:s", None), ("nobody", "nobody")],
+)
+def test_a_primary_account_that_there_is_not(primary: str | None, missing: str | None) -> None:
+    pool = build_pool(Config(), [login("s")], None, None)
+    settings = Config(routing=Routing(primary_account=primary))
+    assert missing_primary(settings, pool) == missing
 
 
 # --- one account, once

@@ -440,18 +440,6 @@ def test_what_is_no_plaintext_key_draws_none(document: object) -> None:
     assert parse(document, ENV).warnings == ()
 
 
-@pytest.mark.parametrize("key", ["primary-account", "primaryAccount"])
-def test_a_primary_account_that_is_not_configured_is_a_warning(key: str) -> None:
-    (warning,) = parse({"routing": {key: "home"}}, {}).warnings
-    assert warning == (
-        f'routing.{key}: no account here is called "home"; one in the token store may be'
-    )
-
-
-def test_a_primary_account_that_is_configured_is_fine() -> None:
-    assert parse({**account(), "routing": {"primary-account": "work"}}, {}).warnings == ()
-
-
 @pytest.mark.parametrize(
     ("plugin", "needs"),
     [
