@@ -23,7 +23,7 @@ from neurolink_mitm.adapters.listeners import answers, listener
 from neurolink_mitm.adapters.reach import reach
 from neurolink_mitm.adapters.service_state import service_state
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
-from neurolink_mitm.adapters.system_proxy import through_proxy
+from neurolink_mitm.adapters.system_proxy import proxy_for, through_proxy
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.core.access import is_loopback
 from neurolink_mitm.core.accounts import Account, build_pool
@@ -259,7 +259,11 @@ def _upstreams(known: Known) -> tuple[list[str], list[Upstream]]:
         via = account.proxy_url if account.proxy_url != DIRECT else None
         vias[account.base_url] = vias.get(account.base_url, via) and via  # one direct way will do
     if not enabled:
-        vias[known.config.default_base_url] = None
+        default = known.config.default_base_url
+        vias[default] = proxy_for(default)
+    for provider in known.config.providers.values():
+        if provider.base_url:
+            vias.setdefault(provider.base_url, proxy_for(provider.base_url))
     unchecked = [
         Upstream(url, "unchecked", f"it goes through {via}") for url, via in vias.items() if via
     ]

@@ -12,10 +12,15 @@ from neurolink_mitm.core.target import Target
 
 def through_proxy(account: Account) -> Account:
     """With the environment's proxy, unless the account has one of its own, or `direct`, or is on this machine."""
-    target = Target.parse(account.base_url)
-    if account.proxy_url or is_loopback(target.host):
+    if account.proxy_url:
         return account
-    proxies = getproxies()
-    if proxy_bypass(target.host):
-        return account
-    return replace(account, proxy_url=proxies.get(target.scheme))
+    proxy = proxy_for(account.base_url)
+    return replace(account, proxy_url=proxy) if proxy else account
+
+
+def proxy_for(url: str) -> str | None:
+    """The environment's, or None where it names none for this URL."""
+    target = Target.parse(url)
+    if is_loopback(target.host) or proxy_bypass(target.host):
+        return None
+    return getproxies().get(target.scheme)

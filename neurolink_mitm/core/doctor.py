@@ -41,6 +41,7 @@ def examine(facts: Facts) -> tuple[Finding, ...]:
         *_leftovers(facts),
         *_config(facts.config),
         *_accounts(facts),
+        *_unwritten(facts),
         *_clock(facts),
         *_service(facts.service),
         *_guard(facts.proxy),
@@ -236,6 +237,19 @@ def _account(account: Account, now: float) -> Finding | None:
                 again,
             )
     return None
+
+
+def _unwritten(facts: Facts) -> Iterator[Finding]:
+    """A running proxy holds tokens that are nowhere else."""
+    status = facts.proxy.status if facts.proxy else None
+    for account in status["stats"]["accounts"] if status else ():
+        if why := account.get("unwritten"):
+            yield fail(
+                "tokens-unwritten",
+                f"account {account['label']}: its new tokens are not on disk, and lost when the"
+                f" proxy ends: {why}",
+                "make that file writable now; it is written again every few seconds",
+            )
 
 
 def _needs_login(account: Account, now: float) -> bool:

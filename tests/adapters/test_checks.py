@@ -177,6 +177,28 @@ def test_an_upstream_behind_a_proxy_is_left_alone(place: Home) -> None:
     assert (found.url, found.reached) == ("https://x.invalid", "unchecked")
 
 
+def test_providers_with_an_address_of_their_own_are_reached_as_well(place: Home) -> None:
+    with upstream(place) as listening:
+        anthropic = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        other = "providers: {openai: {baseUrl: 'http://127.0.0.1:9/v1'}, groq: {}}\n"
+        place.config.write_text(place.config.read_text() + other)
+        found = gather(looking(place)).upstreams
+    assert [(each.url, each.reached) for each in found] == [
+        (anthropic, "ok"),
+        ("http://127.0.0.1:9/v1", "connect"),
+    ]
+
+
+def test_the_environments_proxy_is_left_to_itself(
+    place: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no account at all, and for an upstream beyond this machine."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://p:1")
+    write(place.config, "defaultBaseUrl: https://x.invalid\n")
+    [found] = gather(looking(place)).upstreams
+    assert (found.reached, found.detail) == ("unchecked", "it goes through http://p:1")
+
+
 def test_what_hangs_is_left_out(place: Home) -> None:
     def hangs(url: str) -> float | None:
         with socket.create_server(("127.0.0.1", 0)) as never:

@@ -96,6 +96,11 @@ CASES: list[tuple[str, str, Mapping[str, Any]]] = [
         "warn",
         {"accounts": (), "proxy": running(stats={"accounts": [{"label": "alpha"}]})},
     ),
+    (
+        "tokens-unwritten",
+        "fail",
+        {"proxy": running(stats={"accounts": [{"label": "a", "unwritten": "disk full"}]})},
+    ),
     ("clock-skew", "warn", {"skew": 61.0}),
     ("clock-skew", "warn", {"skew": -61.0}),
     ("service-stopped", "warn", {"service": Service("/x.service", True, False)}),
