@@ -8,6 +8,7 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -44,7 +45,6 @@ def test_every_key_is_mentioned() -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 @pytest.mark.parametrize("change", [str, switched_on], ids=["as it is", "all switched on"])
 def test_the_examples_fit_the_schema(path: Path, change: Any) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads((ROOT / "docs" / "schemas" / "proxy-config.schema.json").read_text())
     document = yaml.safe_load(change(path.read_text()))
     assert list(jsonschema.Draft202012Validator(schema).iter_errors(document)) == []

@@ -19,6 +19,8 @@ def asked(exchange: Exchange) -> str:
 
 def attempted(account: Account) -> str:
     """It goes out on an account."""
+    if not account.is_anthropic:
+        return printable(f"[proxy] -> {_whose(account)}")
     return f"[proxy] -> account={account.label} ({account.type})"
 
 
@@ -27,7 +29,7 @@ def failed(attempt: Attempt) -> str:
     what = attempt.status or (attempt.failure.error_type if attempt.failure else "?")
     words = [f"[proxy] <- {what}"]
     if attempt.account:
-        words.append(f"account={attempt.account.label}")
+        words.append(_whose(attempt.account))
     if attempt.cooldown:
         words.append(f"backoff-level={attempt.backoff_level} cooldown={attempt.cooldown:.0f}s")
     return printable(redact(" ".join(words)))
@@ -35,12 +37,14 @@ def failed(attempt: Attempt) -> str:
 
 def answered(exchange: Exchange, status: int) -> str:
     """The client's answer begins."""
-    by = (
-        f"account={exchange.account.label}"
-        if exchange.served and exchange.account
-        else "by neurolink"
-    )
-    return f"[proxy] <- {status} {by}"
+    by = _whose(exchange.account) if exchange.served and exchange.account else "by neurolink"
+    return printable(f"[proxy] <- {status} {by}")
+
+
+def _whose(account: Account) -> str:
+    if account.is_anthropic:
+        return f"account={account.label}"
+    return f"provider={account.provider} model={account.model or account.label}"
 
 
 def printable(text: str) -> str:

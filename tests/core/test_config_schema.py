@@ -1,10 +1,11 @@
-"""The schema takes what the program takes. Where `jsonschema` is not installed, only its form is looked at."""
+"""The schema takes what the program takes."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+import jsonschema
 import pytest
 
 from neurolink_mitm.core.config import ConfigError, ConfigFile, parse
@@ -47,7 +48,6 @@ BAD: list[dict[str, Any]] = [
 
 
 def is_valid(document: object) -> bool:
-    jsonschema = pytest.importorskip("jsonschema")
     valid: bool = jsonschema.Draft202012Validator(schema()).is_valid(document)
     return valid
 
@@ -66,7 +66,6 @@ def test_what_is_bad(document: dict[str, Any]) -> None:
 
 
 def test_it_is_a_schema() -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     jsonschema.Draft202012Validator.check_schema(schema())
 
 

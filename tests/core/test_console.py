@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core import console
 from neurolink_mitm.core.errors import Failure
-from tests.fakes import make_account, make_attempt, make_exchange
+from tests.fakes import make_account, make_attempt, make_exchange, make_other
 
 WORK = make_account("work", "sk-ant-oat-test-work")
 CONTROLS = ["\x1b[2J", "\r", "\n", "\x07", "\x7f", "\x9b31m", "\u202e", "\u2028", "\udc80", "\x00"]
@@ -120,3 +120,11 @@ def test_every_character_is_shown_or_replaced_by_one(text: str) -> None:
     assert all(
         new == (old if old.isprintable() else "?") for old, new in zip(text, shown, strict=True)
     )
+
+
+def test_another_provider_is_named_with_its_model() -> None:
+    other = make_other()
+    exchange = make_exchange(attempts=[make_attempt(other)])
+    exchange.answer.released = True
+    assert console.attempted(other) == "[proxy] -> provider=openai model=gpt-x"
+    assert console.answered(exchange, 200) == "[proxy] <- 200 provider=openai model=gpt-x"
