@@ -100,7 +100,7 @@ class Lifecycle:
         self.master: Master | None = None
         self.failure: masters.NotListeningError | None = None
         self._prepared = prepared
-        self._upkeep = Upkeep(prepared.runtime, prepared.sources) if prepared.sources else None
+        self._upkeep = _upkeep(prepared)
         self._on_ready = on_ready
         self._claude_code = claude_code
         self._state = StateFile(prepared.home.state)
@@ -150,6 +150,12 @@ class Lifecycle:
         if isinstance(refresher, LazyRefresher):
             await refresher.close()
         close_files(self._prepared.runtime)
+
+
+def _upkeep(prepared: Prepared) -> Upkeep | None:
+    if prepared.sources is None:
+        return None
+    return Upkeep(prepared.runtime, prepared.sources, prepared.home.logs)
 
 
 def start_translator(runtime: Runtime) -> None:
@@ -210,8 +216,7 @@ class MitmScript:
             raise exceptions.OptionsError(f"NeuroLink can't start: {e}") from e
         prepared.runtime.started_at = prepared.runtime.clock.now()
         self._runtime = prepared.runtime
-        if prepared.sources:
-            self._upkeep = Upkeep(prepared.runtime, prepared.sources)
+        self._upkeep = _upkeep(prepared)
         for addon in (DataPlane(), *self._stack(prepared.runtime), Inspect()):
             ctx.master.addons.register(addon)
             self.addons.append(addon)

@@ -44,6 +44,9 @@ class Journal(Protocol):
 
     def attempt(self, row: AttemptRow) -> None: ...
 
+    def report(self) -> Mapping[str, object]:
+        """For `/status`: how many rows were dropped, and what went wrong last."""
+
 
 class Memory(Protocol):
     """Keeps what is known of accounts across restarts. Takes it at once, writes it elsewhere, never raises."""

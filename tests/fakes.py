@@ -67,6 +67,9 @@ class ListJournal:
     def attempt(self, row: AttemptRow) -> None:
         self.attempts.append(row)
 
+    def report(self) -> dict[str, object]:
+        return {"dropped": 0, "lastError": None}
+
 
 @dataclass
 class ListMemory:

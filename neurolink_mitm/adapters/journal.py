@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import stat
 import threading
 from collections import defaultdict
 from contextlib import suppress
@@ -27,15 +28,16 @@ class FileJournal:
     """`proxy-DATE.jsonl` and `proxy-attempts-DATE.jsonl` under one directory, 0600, one JSON object a line.
 
     A row is taken or, when the disk is so slow that the backlog is full, counted as lost: never waited for.
-    A disk that fails is reported once, and once more when it is back.
+    A disk that fails or is too slow is reported once, and once more when it is back.
     """
 
     def __init__(self, directory: Path, backlog: int = BACKLOG) -> None:
         self.directory = directory
         self.lost = 0
+        self.last_error: str | None = None
         self._backlog = backlog
         self._rows: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
-        self._failing = False
+        self._failing = self._overrun = False
         self._files: dict[str, tuple[str, BinaryIO]] = {}
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
@@ -46,6 +48,10 @@ class FileJournal:
     def attempt(self, row: AttemptRow) -> None:
         self._put(row)
 
+    def report(self) -> dict[str, object]:
+        """For `/status`."""
+        return {"dropped": self.lost, "lastError": self.last_error}
+
     def close(self, timeout: float = 5.0) -> None:
         """Write what is left, within `timeout` seconds."""
         self._rows.put(None)
@@ -54,8 +60,12 @@ class FileJournal:
     def _put(self, row: Row) -> None:
         if self._rows.qsize() < self._backlog:
             self._rows.put(row)
-        else:
-            self.lost += 1
+            return
+        self.lost += 1
+        if not self._overrun:
+            self._overrun = True
+            self.last_error = f"the disk is too slow: {self._backlog} rows wait to be written"
+            logger.error("rows of the journal are lost, %s", self.last_error)
 
     def _run(self) -> None:
         ended = False
@@ -87,9 +97,9 @@ class FileJournal:
         except OSError as e:
             self._report(e, len(batch))
         else:
-            if self._failing:
+            if self._failing or self._overrun:
                 logger.warning("the journal is written again; %d rows were lost", self.lost)
-            self._failing = False
+            self._failing = self._overrun = False
 
     def _file(self, name: str) -> BinaryIO:
         """The day's file, kept open until it is another day's or somebody has taken it away."""
@@ -106,6 +116,7 @@ class FileJournal:
 
     def _report(self, error: OSError, rows: int) -> None:
         self.lost += rows
+        self.last_error = str(error)
         if not self._failing:
             logger.error("the journal can't be written, rows are lost: %s", error)
         self._failing = True
@@ -146,6 +157,24 @@ def _append(file: BinaryIO, data: bytes) -> None:
 
 
 def _open(path: Path) -> BinaryIO:
-    """For appending, 0600; unbuffered, so that a killed process leaves at most one torn line."""
+    """For appending, 0600; unbuffered, so that a killed process leaves at most one torn line.
+
+    One that was left is ended, so that the next row is a line of its own.
+    """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    return os.fdopen(descriptor, "wb", buffering=0)
+    file = os.fdopen(descriptor, "wb", buffering=0)
+    try:
+        if _is_torn(path, os.fstat(descriptor)):
+            file.write(b"\n")
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _is_torn(path: Path, found: os.stat_result) -> bool:
+    if not stat.S_ISREG(found.st_mode) or not found.st_size:
+        return False
+    with path.open("rb") as written:
+        written.seek(found.st_size - 1)
+        return written.read(1) != b"\n"

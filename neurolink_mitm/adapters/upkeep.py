@@ -1,10 +1,12 @@
-"""What goes on beside requests: changed files are picked up, and idle accounts kept fresh."""
+"""What goes on beside requests: changed files are picked up, idle accounts kept fresh, old logs deleted."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 
+from neurolink_mitm.adapters.log_cleaner import keep_clean
 from neurolink_mitm.adapters.reloader import Reloader, Source
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.oauth import needs_refresh
@@ -20,14 +22,18 @@ AGAIN = 5.0
 class Upkeep:
     """Runs beside the proxy until it is cancelled."""
 
-    def __init__(self, runtime: Runtime, source: Source) -> None:
+    def __init__(self, runtime: Runtime, source: Source, logs: Path | None = None) -> None:
         self._runtime = runtime
+        self._logs = logs
         self._reloader = Reloader(runtime, source)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin, on the running loop."""
+        runtime = self._runtime
         jobs = [self._reloader.run()]
+        if self._logs is not None:
+            jobs.append(keep_clean(self._logs, lambda: runtime.config.logging, runtime.clock.now))
         if self._runtime.refresher is not None:
             jobs.append(self._keep_fresh(self._runtime.refresher))
             jobs.append(self._write_again(self._runtime.refresher))

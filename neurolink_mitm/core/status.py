@@ -41,6 +41,12 @@ class Translating(Protocol):
     def report(self) -> Mapping[str, object]: ...
 
 
+class Journaling(Protocol):
+    """Whatever writes rows."""
+
+    def report(self) -> Mapping[str, object]: ...
+
+
 class Running(Protocol):
     """What of a running proxy is reported."""
 
@@ -54,6 +60,8 @@ class Running(Protocol):
     def refresher(self) -> Renewing | None: ...
     @property
     def translator(self) -> Translating | None: ...
+    @property
+    def journal(self) -> Journaling: ...
     @property
     def pid(self) -> int: ...
     @property
@@ -102,6 +110,7 @@ def report(running: Running, now: float) -> dict[str, object]:
         "fallbackChain": [_entry(a, running, now) for a in running.pool.others if a.model],
         "translator": _translator(running),
         "spend": _spend(running.pool.budget, now),
+        "journal": running.journal.report(),
         "config": {
             "path": running.config_path,
             "loadedAt": iso(running.config_loaded_at or running.started_at),

@@ -297,3 +297,40 @@ def test_a_second_failure_is_reported_again(
         path.unlink()
         logs.rmdir()
     assert len(complaints(caplog)) == 2
+
+
+def test_a_torn_line_is_ended_before_the_next_row(logs: Path) -> None:
+    """As a process leaves it that is killed in the middle of a write."""
+    logs.mkdir(parents=True)
+    path = logs / "proxy-2025-10-09.jsonl"
+    path.write_bytes(b'{"requestId":"whole"}\n{"requestId":"to')
+    journal = FileJournal(logs)
+    journal.request(a_request(request_id="next"))
+    journal.close()
+    whole, torn, after = path.read_bytes().splitlines()
+    assert (whole, torn) == (b'{"requestId":"whole"}', b'{"requestId":"to')
+    assert json.loads(after)["requestId"] == "next"
+
+
+def test_rows_that_find_no_room_are_reported_once(
+    logs: Path, blocked: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = FileJournal(logs, backlog=3)
+    while journal.lost < 5:
+        journal.attempt(an_attempt())
+    [complaint] = complaints(caplog)
+    assert "too slow" in complaint
+    assert journal.report() == {"dropped": 5, "lastError": journal.last_error}
+    read_all(blocked, closing(journal))
+
+
+def test_all_is_well_at_first(journal: FileJournal) -> None:
+    assert journal.report() == {"dropped": 0, "lastError": None}
+
+
+def test_what_the_disk_refuses_is_told(journal: FileJournal, broken: Path) -> None:
+    journal.request(a_request())
+    wait_until(lambda: journal.lost, "a row is counted as lost")
+    report = journal.report()
+    assert report["dropped"] == 1
+    assert str(report["lastError"]).startswith("[Errno ")

@@ -46,6 +46,9 @@ class Rows:
             self.attempts.append(row)
             self._changed.notify_all()
 
+    def report(self) -> dict[str, object]:
+        return {"dropped": 0, "lastError": None}
+
     def wait(self, count: int = 1) -> list[RequestRow]:
         """The rows of requests, once there are so many."""
         with self._changed:

@@ -1,0 +1,87 @@
+"""Keeps the directory of logs within its bounds: at start, and then every hour."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from neurolink_mitm.core.config_values import Logging
+from neurolink_mitm.core.retention import MEGABYTE, Kept, day_of, parse_day, surplus
+
+logger = logging.getLogger("neurolink.journal")
+
+EVERY = 3600.0
+BODIES = "bodies"
+
+
+async def keep_clean(
+    directory: Path, limits: Callable[[], Logging], now: Callable[[], float], every: float = EVERY
+) -> None:
+    """Until it is cancelled; `limits` is asked each time, since the configuration may change."""
+    while True:
+        await asyncio.to_thread(clean, directory, limits(), now())
+        await asyncio.sleep(every)
+
+
+def clean(directory: Path, limits: Logging, now: float) -> None:
+    """Delete what is too old or too much. What can't be deleted is reported, and tried again next time."""
+    gone = surplus(
+        kept(directory),
+        now,
+        max_age_days=limits.max_age_days,
+        max_bytes=limits.max_size_mb * MEGABYTE,
+    )
+    failed = [error for each in gone if (error := _remove(Path(each.path)))]
+    if failed:
+        logger.error("%d old logs can't be deleted: %s", len(failed), failed[0])
+    for day in _entries(directory / BODIES):
+        if parse_day(day.name):
+            with suppress(OSError):  # it is empty only when all of its requests are gone
+                os.rmdir(day.path)
+
+
+def kept(directory: Path) -> Iterator[Kept]:
+    """All that is there of ours; whatever else somebody put there is left alone."""
+    for entry in _entries(directory):
+        day = day_of(entry.name)
+        if day and not entry.is_symlink():
+            with suppress(OSError):
+                found = entry.stat()
+                yield Kept(day, True, found.st_mtime, entry.path, found.st_size)
+    for each in _entries(directory / BODIES):
+        day = parse_day(each.name)
+        for request in _entries(Path(each.path)) if day and not each.is_symlink() else ():
+            if day:
+                with suppress(OSError):
+                    changed = request.stat(follow_symlinks=False).st_mtime
+                    yield Kept(day, False, changed, request.path, _size(request))
+
+
+def _size(directory: os.DirEntry[str]) -> int:
+    if directory.is_symlink() or not directory.is_dir():
+        return directory.stat(follow_symlinks=False).st_size
+    return sum(each.stat(follow_symlinks=False).st_size for each in _entries(Path(directory.path)))
+
+
+def _entries(directory: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as found:
+            return list(found)
+    except OSError:
+        return []
+
+
+def _remove(path: Path) -> OSError | None:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as e:
+        return e
+    return None
