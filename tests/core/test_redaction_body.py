@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurolink_mitm.core.redaction_body import redact_body, redact_fields
+
+STARS = "***"
+WORD = st.text("ABCDEFGHIJKLMNOPabcdefghijklmnop0123456789_-", min_size=20, max_size=60)
+TOKENS = st.one_of(
+    WORD.map("sk-ant-api03-{}".format),
+    WORD.map("sk-ant-oat01-{}".format),
+    WORD.map("sk-nl-{}".format),
+    WORD.map("sk-proj-{}".format),
+    st.tuples(WORD, WORD).map(lambda parts: f"eyJ{parts[0]}.{parts[1]}."),
+    WORD.map(lambda text: "ghp_" + text.replace("_", "0").replace("-", "1")),
+)
+OPAQUE = st.text(min_size=8, max_size=40).map(lambda text: f"Zq9{text}9qZ")
+"""A secret that looks like nothing: known by its name only."""
+NAMES = st.sampled_from(
+    ["authorization", "Authorization", "x-api-key", "cookie", "set-cookie", "access_token",
+     "refresh_token", "accessToken", "refreshToken", "api_key", "apiKey", "api-key", "client_secret",
+     "password", "code_verifier"]
+)  # fmt: skip
+PLAIN = st.text(max_size=30)
+DOCUMENTS = st.recursive(
+    PLAIN | st.integers() | st.booleans() | st.none(),
+    lambda below: st.lists(below, max_size=4) | st.dictionaries(PLAIN, below, max_size=4),
+    max_leaves=12,
+)
+
+
+def dumped(value: object, depth: int = 0, *, ascii: bool = True) -> str:
+    """As JSON; with a depth, as JSON in a string of JSON, so often."""
+    text = json.dumps(value, ensure_ascii=ascii)
+    return dumped({"arguments": text}, depth - 1, ascii=ascii) if depth else text
+
+
+@given(TOKENS, PLAIN, PLAIN, DOCUMENTS, st.integers(0, 2), st.booleans())
+def test_no_token_gets_through(
+    token: str, before: str, after: str, rest: object, depth: int, ascii: bool
+) -> None:
+    text = dumped({"a": rest, "b": [f"{before} {token} {after}"]}, depth, ascii=ascii)
+    found = redact_body(text)
+    assert token not in found
+    json.loads(found)
+
+
+@given(TOKENS, st.sampled_from(["\n", "\t", '"', "\\", "/", "é", "=", "(", "'"]))
+def test_not_even_behind_an_escape(token: str, before: str) -> None:
+    """The n of `\\n` is no letter before it."""
+    assert token not in redact_body(json.dumps(f"x{before}{token}"))
+
+
+@given(NAMES, OPAQUE, DOCUMENTS, DOCUMENTS, st.integers(0, 2), st.booleans())
+def test_no_named_secret_gets_through(
+    name: str, secret: str, before: object, after: object, depth: int, ascii: bool
+) -> None:
+    text = dumped({"a": before, "b": {name: secret}, "c": after}, depth, ascii=ascii)
+    found = redact_body(text)
+    assert "Zq9" not in found
+    value: Any = json.loads(found)
+    for _ in range(depth):
+        value = json.loads(value["arguments"])
+    assert value["b"] == {name: STARS}
+
+
+@given(NAMES, OPAQUE, st.integers(1, 30))
+def test_what_is_cut_off_does_not_get_through(name: str, secret: str, cut: int) -> None:
+    """A body that is stored in part may end in the middle of a secret."""
+    text = json.dumps({name: secret})
+    assert "Zq9" not in redact_body(text[: max(len(text) - cut, len(name) + 10)])
+
+
+@given(DOCUMENTS)
+def test_what_was_valid_stays_valid(document: object) -> None:
+    json.loads(redact_body(json.dumps(document)))
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("GET /x?api_key=hunter2&b=1", "GET /x?api_key=***&b=1"),
+        ('{"url":"https://h/?key=hunter2"}', '{"url":"https://h/?key=***"}'),
+        ("refresh_token=hunter2&client_id=1", "refresh_token=***&client_id=1"),
+        ("a=1&access_token=hunter2", "a=1&access_token=***"),
+        ("curl -H 'x-api-key: hunter2' http://h", "curl -H 'x-api-key: ***' http://h"),
+        ("Authorization: Basic hunter2\r\nA: b", "Authorization: Basic ***\r\nA: b"),
+        ("Cookie: a=hunter2; b=hunter2\nX: y", "Cookie: ***\nX: y"),
+        ('{"a":"Cookie: a=hunter2; b=1\\nX: y"}', '{"a":"Cookie: ***\\nX: y"}'),
+        ("export OPENAI_API_KEY=hunter2", "export OPENAI_API_KEY=***"),
+        ('GH_TOKEN=\\"hunter2\\"', 'GH_TOKEN=\\"***\\"'),
+        ("postgres://me:hunter2@db/x", "postgres://me:***@db/x"),
+        ('{"api-keys": ["hunter2", "hunter2b"]}', '{"api-keys": ["***"]}'),
+        ('{"x":"{\\"api_keys\\": [\\"hunter2\\"]}"}', '{"x":"{\\"api_keys\\": [\\"***\\"]}"}'),
+        ('{"password" : "a\\"hunter2"}', '{"password" : "***"}'),
+        ('{"token":"hunter2\\\\","a":"b"}', '{"token":"***","a":"b"}'),
+    ],
+)  # fmt: skip
+def test_secrets_by_their_place(text: str, left: str) -> None:
+    assert redact_body(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"max_tokens": 1024, "usage": {"input_tokens": 3, "output_tokens": 4}}',
+        '{"input_tokens":"12"}',
+        '{"properties":{"password":{"type":"string"}}}',
+        "MAX_TOKENS=32000",
+        '{"model":"claude-sonnet-4-6","text":"risk-assessment-of-something-long-enough"}',
+        '{"type":"rate_limit_error","code":"rate_limited"}',
+        "the cookie jar; a secret place; key=lambda item: item",
+        "toolu_01A09q90qw90lq917835lq9",
+        "https://example.com:8080/path@x",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert redact_body(text) == text
+
+
+def test_fields() -> None:
+    fields = (
+        (b"Authorization", b"Bearer hunter2"),
+        (b"X-Api-Key", b"hunter2"),
+        (b"set-cookie", b"a=hunter2"),
+        (b"x-goog-api-key", b"hunter2"),
+        (b"anthropic-ratelimit-tokens-remaining", b"17"),
+        (b"location", b"/x?token=hunter2"),
+        (b"x-odd", b"\xff sk-ant-test-abc"),
+    )
+    assert redact_fields(fields) == [
+        ("Authorization", STARS),
+        ("X-Api-Key", STARS),
+        ("set-cookie", STARS),
+        ("x-goog-api-key", STARS),
+        ("anthropic-ratelimit-tokens-remaining", "17"),
+        ("location", "/x?token=***"),
+        ("x-odd", "\\xff ***"),
+    ]
