@@ -14,6 +14,7 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from mitmproxy.master import Master
 
+from neurolink_mitm.adapters.body_store import FileBodies
 from neurolink_mitm.adapters.claude_code import ClaudeCode
 from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.adapters.home import Home
@@ -167,8 +168,8 @@ def start_translator(runtime: Runtime) -> None:
 
 def close_files(runtime: Runtime) -> None:
     """Write what is still to be written."""
-    for kept in (runtime.journal, runtime.memory, runtime.spending):
-        if isinstance(kept, FileJournal | PoolMemory | Spending):
+    for kept in (runtime.bodies, runtime.journal, runtime.memory, runtime.spending):
+        if isinstance(kept, FileBodies | FileJournal | PoolMemory | Spending):
             kept.close()
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from neurolink_mitm.core.access import Key
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.capture import Captured
 from neurolink_mitm.core.client_keys import ClientKey
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.oauth import Trouble
@@ -46,6 +47,12 @@ class Journal(Protocol):
 
     def report(self) -> Mapping[str, object]:
         """For `/status`: how many rows were dropped, and what went wrong last."""
+
+
+class Bodies(Protocol):
+    """Takes what was sent and received at once and writes it elsewhere; never blocks and never raises."""
+
+    def capture(self, captured: Captured) -> None: ...
 
 
 class Memory(Protocol):
@@ -145,6 +152,8 @@ class Runtime:
     translator: Translator | None = None
     spending: Spending | None = None
     prices: Prices = field(default_factory=lambda: Prices({}))
+    bodies: Bodies | None = None
+    """None: bodies are not captured, whatever the configuration says."""
     totals: Totals = field(default_factory=Totals)
     host: str = "127.0.0.1"
     port: int = 0

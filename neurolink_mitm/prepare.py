@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from neurolink_mitm.adapters.body_store import FileBodies
 from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
@@ -111,6 +112,7 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
     config = inputs.config
     budget = Budget(config.routing.pay_per_use, config.routing.daily_cap_usd)
     budget.unpriced = unpriced(inputs.others, shipped_prices())
+    journal = FileJournal(home.logs)
     pool = Pool(
         inputs.accounts,
         inputs.strategy,
@@ -124,7 +126,8 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
         pool=pool,
         clock=SystemClock(),
         chance=SystemChance(),
-        journal=FileJournal(home.logs),
+        journal=journal,
+        bodies=FileBodies(home.logs, journal),
         memory=NoMemory(),
         host=settings.host,
         port=settings.port,

@@ -8,6 +8,7 @@ Run it with the `neurolink` command, or as a plain mitmproxy script:
 
 from __future__ import annotations
 
+from neurolink_mitm.addons.capture import Capture
 from neurolink_mitm.addons.console import Console
 from neurolink_mitm.addons.failover import Failover
 from neurolink_mitm.addons.gate import Gate
@@ -46,6 +47,7 @@ def stack(runtime: Runtime) -> list[object]:
         Remember(runtime),  # cooldowns and quotas, kept across restarts
         Usage(runtime),  # tokens, outcome, totals
         Console(runtime),  # a line per step for whoever watches
+        Capture(runtime),  # what was sent and received, where that is to be kept
         Journal(runtime),  # a row per attempt, a row per request
     ]
 

@@ -68,7 +68,7 @@ class ListJournal:
         self.attempts.append(row)
 
     def report(self) -> dict[str, object]:
-        return {"dropped": 0, "lastError": None}
+        return {"dropped": 0, "bodiesDropped": 0, "lastError": None}
 
 
 @dataclass

@@ -15,7 +15,7 @@ from neurolink_mitm.core import status
 from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.quota import Classic, Quota, Window
-from neurolink_mitm.core.record import AttemptRow, RequestRow
+from neurolink_mitm.core.record import AttemptRow, DebugRow, RequestRow
 from tests.fakes import NOW, FakeTranslator, make_account, make_other, make_runtime
 
 ROOT = Path(__file__).parents[1]
@@ -40,8 +40,12 @@ def first_cells(text: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("family", "kind"),
-    [("proxy-YYYY-MM-DD.jsonl", RequestRow), ("proxy-attempts-YYYY-MM-DD.jsonl", AttemptRow)],
-    ids=["requests", "attempts"],
+    [
+        ("proxy-YYYY-MM-DD.jsonl", RequestRow),
+        ("proxy-attempts-YYYY-MM-DD.jsonl", AttemptRow),
+        ("proxy-debug-YYYY-MM-DD.jsonl", DebugRow),
+    ],
+    ids=["requests", "attempts", "debug"],
 )
 def test_log_fields(family: str, kind: type[msgspec.Struct]) -> None:
     documented = first_cells(section("logs.md", family))

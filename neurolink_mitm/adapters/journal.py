@@ -14,12 +14,13 @@ from typing import BinaryIO
 
 import msgspec
 
-from neurolink_mitm.core.record import AttemptRow, RequestRow
+from neurolink_mitm.core.record import AttemptRow, DebugRow, RequestRow
 from neurolink_mitm.core.redaction import redact
 
 logger = logging.getLogger("neurolink.journal")
 
-Row = RequestRow | AttemptRow
+Row = RequestRow | AttemptRow | DebugRow
+_FAMILIES = {RequestRow: "proxy", AttemptRow: "proxy-attempts", DebugRow: "proxy-debug"}
 BACKLOG = 10_000
 _BATCH = 500
 
@@ -33,7 +34,7 @@ class FileJournal:
 
     def __init__(self, directory: Path, backlog: int = BACKLOG) -> None:
         self.directory = directory
-        self.lost = 0
+        self.lost = self.bodies_lost = 0
         self.last_error: str | None = None
         self._backlog = backlog
         self._rows: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
@@ -48,9 +49,23 @@ class FileJournal:
     def attempt(self, row: AttemptRow) -> None:
         self._put(row)
 
+    def debug(self, row: DebugRow) -> None:
+        self._put(row)
+
+    def lose_body(self, why: str) -> None:
+        """A captured body could not be written."""
+        self.bodies_lost += 1
+        self.last_error = why
+        if self.bodies_lost == 1:
+            logger.error("captured bodies are lost: %s", why)
+
     def report(self) -> dict[str, object]:
         """For `/status`."""
-        return {"dropped": self.lost, "lastError": self.last_error}
+        return {
+            "dropped": self.lost,
+            "bodiesDropped": self.bodies_lost,
+            "lastError": self.last_error,
+        }
 
     def close(self, timeout: float = 5.0) -> None:
         """Write what is left, within `timeout` seconds."""
@@ -131,8 +146,7 @@ class FileJournal:
 
 def file_name(row: Row) -> str:
     """The day is the row's own, not the writer's."""
-    family = "proxy" if isinstance(row, RequestRow) else "proxy-attempts"
-    return f"{family}-{row.timestamp[:10]}.jsonl"
+    return f"{_FAMILIES[type(row)]}-{row.timestamp[:10]}.jsonl"
 
 
 def encode(row: Row) -> bytes:

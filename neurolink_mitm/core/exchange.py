@@ -92,6 +92,15 @@ class Attempt:
     utilization_7d: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What upstream answered to an attempt that failed, as far as it came."""
+
+    status: int
+    fields: Fields
+    body: bytes
+
+
 @dataclass(slots=True)
 class Exchange:
     """One client request and all that became of it."""
@@ -128,6 +137,8 @@ class Exchange:
     answer: Answer = field(default_factory=OpaqueAnswer)
     failure: Failure | None = None
     """Of the latest attempt. An addon may set it before the attempt is sent: then it is not."""
+    heard: Heard | None = None
+    """Of the latest attempt, if it failed."""
     refreshes: int = 0
     dropped: frozenset[str] = frozenset()
     """Digests of the thinking that was left out because upstream had refused it."""

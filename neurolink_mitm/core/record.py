@@ -62,6 +62,23 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     utilization7d: float | None = None
 
 
+class DebugRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of a request whose bodies are captured. `bodyPath` is below the directory of logs."""
+
+    timestamp: str
+    requestId: str
+    attempt: int | None
+    phase: str
+    account: str | None
+    method: str | None
+    url: str | None
+    status: int | None
+    durationMs: float | None
+    headers: list[tuple[str, str]]
+    bodyPath: str | None
+    bodyBytes: int
+
+
 def request_row(exchange: Exchange) -> RequestRow:
     """The row of a finished exchange."""
     account = exchange.account

@@ -43,7 +43,7 @@ from mitmproxy.proxy.layers.http._events import (
 
 from neurolink_mitm.core import headers
 from neurolink_mitm.core.errors import Failure, Where
-from neurolink_mitm.core.exchange import Deliver, Exchange, Kind, Outcome, Pause, Reply, Try
+from neurolink_mitm.core.exchange import Deliver, Exchange, Heard, Kind, Outcome, Pause, Reply, Try
 from neurolink_mitm.mitm.bounded_stream import BoundedStream, Commands
 from neurolink_mitm.mitm.compat import CANCEL
 from neurolink_mitm.mitm.hooks import (
@@ -146,7 +146,7 @@ class PoolStream(BoundedStream):
         self._forget_answers()
         self._head = None
         self._held.clear()
-        self.exchange.failure = None
+        self.exchange.failure = self.exchange.heard = None
         self.exchange.ready = False
         self.exchange.sealed = self._callers
 
@@ -214,8 +214,11 @@ class PoolStream(BoundedStream):
         self.server_state = self.state_between_attempts
         if failure.status is None and time.monotonic() >= self._total_until:
             failure = Failure(Where.TIMEOUT, None, "total_timeout", "the time for the whole is up")
-        seen = self._head.headers.fields if self._head else ()
-        self.exchange.failure = replace(failure, headers=seen)
+        head = self._head
+        if head:
+            body = b"".join(self._held)
+            self.exchange.heard = Heard(head.status_code, head.headers.fields, body)
+        self.exchange.failure = replace(failure, headers=head.headers.fields if head else ())
         yield AttemptFailedHook(self.flow)
         if (yield from self._client_left()):
             return

@@ -320,12 +320,12 @@ def test_rows_that_find_no_room_are_reported_once(
         journal.attempt(an_attempt())
     [complaint] = complaints(caplog)
     assert "too slow" in complaint
-    assert journal.report() == {"dropped": 5, "lastError": journal.last_error}
+    assert journal.report() == {"dropped": 5, "bodiesDropped": 0, "lastError": journal.last_error}
     read_all(blocked, closing(journal))
 
 
 def test_all_is_well_at_first(journal: FileJournal) -> None:
-    assert journal.report() == {"dropped": 0, "lastError": None}
+    assert journal.report() == {"dropped": 0, "bodiesDropped": 0, "lastError": None}
 
 
 def test_what_the_disk_refuses_is_told(journal: FileJournal, broken: Path) -> None:

@@ -47,7 +47,7 @@ class Rows:
             self._changed.notify_all()
 
     def report(self) -> dict[str, object]:
-        return {"dropped": 0, "lastError": None}
+        return {"dropped": 0, "bodiesDropped": 0, "lastError": None}
 
     def wait(self, count: int = 1) -> list[RequestRow]:
         """The rows of requests, once there are so many."""

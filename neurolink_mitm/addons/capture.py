@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mitmproxy import http
+
+from neurolink_mitm.core import headers
+from neurolink_mitm.core.capture import LIMIT, Body, Captured, Phase
+from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
+from neurolink_mitm.core.headers import Fields
+from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.ports import Bodies, Runtime
+
+CAPTURE = "neurolink.capture"
+HELD = 32 * 1024 * 1024
+"""Bytes of requests under way that are kept at most: where more would be, bodies are cut short."""
+OURS = b"x-neurolink-"
+
+
+@dataclass(slots=True)
+class Room:
+    """What is left of `HELD`."""
+
+    left: int = HELD
+
+    def take(self, size: int) -> bool:
+        fits = size <= self.left
+        self.left -= size if fits else 0
+        return fits
+
+
+@dataclass(slots=True)
+class Tee:
+    """Keeps what is passed on, as far as there is room, and passes it on."""
+
+    room: Room
+    inner: Callable[[bytes], Any] | None
+    chunks: list[bytes] = field(default_factory=list)
+    kept: int = 0
+    size: int = 0
+
+    def __call__(self, data: bytes) -> Any:
+        whole = self.kept == self.size
+        self.size += len(data)
+        if whole and self.kept + len(data) <= LIMIT and self.room.take(len(data)):
+            self.kept += len(data)
+            self.chunks.append(data)
+        return self.inner(data) if self.inner else data
+
+
+@dataclass(slots=True)
+class Record:
+    """What is kept of one request until it is known whether it is worth writing."""
+
+    fields: Fields
+    url: str
+    request: Body
+    held: int
+    sent: Captured | None = None
+    tee: Tee | None = None
+
+
+class Capture:
+    """Keeps what was sent and received, for `logging.capture-bodies`: of all requests, or of what failed."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self._room = Room()
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        wanted = self.runtime.config.logging.capture_bodies != "off" and self.runtime.bodies
+        if not wanted or exchange is None or exchange.kind is Kind.LOCAL:
+            return
+        content = flow.request.raw_content or b""
+        held = len(content) if self._room.take(len(content)) else 0
+        body = Body(content[:LIMIT] if held else b"", len(content))
+        flow.metadata[CAPTURE] = Record(
+            flow.request.headers.fields, exchange.path, body, held
+        )  # fmt: skip
+
+    def attempt_failed(self, flow: http.HTTPFlow) -> None:
+        record, exchange, bodies = self._known(flow)
+        if record is None or exchange is None or bodies is None or not exchange.attempts:
+            return
+        attempt, heard = exchange.attempts[-1], exchange.heard
+        bodies.capture(_sent(flow, exchange, record, attempt))
+        if heard:
+            body = Body(heard.body[:LIMIT], len(heard.body))
+            bodies.capture(_answered(exchange, attempt, heard.status, heard.fields, body))
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        record, exchange, _ = self._known(flow)
+        if record is None or exchange is None or flow.response is None:
+            return
+        if (
+            flow.response.stream
+        ):  # an answer from upstream; what we say ourselves is there at the end
+            record.sent = self._hold(_sent(flow, exchange, record, exchange.attempts[-1]), record)
+            inner = flow.response.stream
+            record.tee = Tee(self._room, inner if callable(inner) else None)
+            flow.response.stream = record.tee
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        record, exchange, bodies = self._known(flow)
+        flow.metadata.pop(CAPTURE, None)
+        if record is None or exchange is None:
+            return
+        self._room.left += record.held + (record.tee.kept if record.tee else 0)
+        if bodies and self._is_wanted(exchange):
+            for captured in _sides(flow, exchange, record):
+                bodies.capture(captured)
+
+    error = response
+
+    def _hold(self, sent: Captured, record: Record) -> Captured:
+        """Where the request was changed on its way, both forms are kept if there is room."""
+        body = sent.body
+        if body is None or body is record.request:
+            return sent
+        if not self._room.take(len(body.content)):
+            return replace(sent, body=Body(b"", body.size))
+        record.held += len(body.content)
+        return sent
+
+    def _is_wanted(self, exchange: Exchange) -> bool:
+        if not exchange.attempts and exchange.status in (401, 403):
+            return False  # strangers are not to fill the disk
+        mode = self.runtime.config.logging.capture_bodies
+        return mode == "all" or (mode == "errors" and exchange.outcome is not Outcome.COMPLETE)
+
+    def _known(self, flow: http.HTTPFlow) -> tuple[Record | None, Exchange | None, Bodies | None]:
+        return flow.metadata.get(CAPTURE), exchange_of(flow), self.runtime.bodies
+
+
+def _sides(flow: http.HTTPFlow, exchange: Exchange, record: Record) -> list[Captured]:
+    """Of a request that is over; attempts that failed have had theirs."""
+    ended = exchange.ended_at or exchange.began_at
+    asked = Captured(
+        exchange.request_id, exchange.began_at, Phase.CLIENT_REQUEST, record.fields, record.request,
+        method=exchange.method, url=record.url,
+    )  # fmt: skip
+    sides = [asked]
+    body: Body | None = None
+    if record.sent and record.tee and flow.response:
+        body = Body(b"".join(record.tee.chunks), record.tee.size)
+        sides.append(record.sent)
+        fields = tuple(f for f in flow.response.headers.fields if not f[0].startswith(OURS))
+        attempt = exchange.attempts[-1]
+        sides.append(_answered(exchange, attempt, flow.response.status_code, fields, body))
+    elif flow.response:
+        content = flow.response.raw_content or b""
+        body = Body(content[:LIMIT], len(content))
+    if flow.response and exchange.status is not None:
+        given = Captured(
+            exchange.request_id, ended, Phase.CLIENT_RESPONSE, flow.response.headers.fields, body,
+            account=exchange.account.label if exchange.account else None,
+            status=exchange.status, seconds=ended - exchange.began_at,
+        )  # fmt: skip
+        sides.append(given)
+    return sides
+
+
+def _sent(flow: http.HTTPFlow, exchange: Exchange, record: Record, attempt: Attempt) -> Captured:
+    content = flow.request.raw_content or b""
+    # the client's own bytes are kept once
+    same = (
+        record.held
+        and len(content) == record.request.size
+        and content[:LIMIT] == record.request.content
+    )
+    return Captured(
+        exchange.request_id, attempt.sent_at, Phase.UPSTREAM_REQUEST,
+        headers.starred(flow.request.headers.fields),
+        record.request if same else Body(content[:LIMIT], len(content)),
+        attempt=attempt.number, account=_account(attempt),
+        method=flow.request.method, url=flow.request.url,
+    )  # fmt: skip
+
+
+def _answered(
+    exchange: Exchange, attempt: Attempt, status: int, fields: Fields, body: Body
+) -> Captured:
+    ended = attempt.ended_at or attempt.sent_at
+    return Captured(
+        exchange.request_id, ended, Phase.UPSTREAM_RESPONSE, fields, body,
+        attempt=attempt.number, account=_account(attempt),
+        status=status, seconds=ended - attempt.sent_at,
+    )  # fmt: skip
+
+
+def _account(attempt: Attempt) -> str | None:
+    return attempt.account.label if attempt.account else None

@@ -1,0 +1,134 @@
+"""What of a request is kept for those who want to see it: its four sides, as they are handed on to be written."""
+
+from __future__ import annotations
+
+import enum
+import zlib
+from dataclasses import dataclass
+
+import msgspec
+
+from neurolink_mitm.core.headers import Fields, get
+from neurolink_mitm.core.record import DebugRow, iso
+from neurolink_mitm.core.redaction import redact, without_passwords
+from neurolink_mitm.core.redaction_body import redact_body, redact_fields
+from neurolink_mitm.core.redaction_stream import redact_stream
+from neurolink_mitm.core.unreadable import UNREADABLE
+
+LIMIT = 8 * 1024 * 1024
+"""Bytes of a body that are kept at most."""
+_PACKED = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+
+
+class Phase(enum.StrEnum):
+    CLIENT_REQUEST = "client_request"  # as the client sent it
+    UPSTREAM_REQUEST = "upstream_request"  # as an attempt sent it on
+    UPSTREAM_RESPONSE = "upstream_response"  # what that attempt was answered, as far as it came
+    CLIENT_RESPONSE = "client_response"  # what the client was given
+
+
+@dataclass(slots=True, eq=False)
+class Body:
+    """Shared by the sides that have the same one: it is written once. `size` is of all of it."""
+
+    content: bytes
+    size: int
+    path: str | None = None
+    """Where it was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """One side of a request. Times are seconds."""
+
+    request_id: str
+    at: float
+    phase: Phase
+    fields: Fields
+    body: Body | None
+    attempt: int | None = None
+    account: str | None = None
+    method: str | None = None
+    url: str | None = None
+    status: int | None = None
+    seconds: float | None = None
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """A body as it is stored. `encoding` says what `body` is: JSON itself, a text, or nothing that can be shown."""
+
+    encoding: str
+    bytes: int
+    truncated: bool
+    contentType: str | None
+    body: msgspec.Raw
+
+
+def debug_row(captured: Captured) -> DebugRow:
+    body = captured.body
+    return DebugRow(
+        timestamp=iso(captured.at),
+        requestId=captured.request_id,
+        attempt=captured.attempt,
+        phase=captured.phase.value,
+        account=captured.account,
+        method=captured.method,
+        url=without_passwords(redact(_printable(captured.url))) if captured.url else None,
+        status=captured.status,
+        durationMs=None if captured.seconds is None else round(captured.seconds * 1000, 1),
+        headers=redact_fields(captured.fields),
+        bodyPath=body.path if body else None,
+        bodyBytes=body.size if body else 0,
+    )
+
+
+def document(body: Body, fields: Fields) -> bytes:
+    """What is written of a body: without secrets, else byte for byte."""
+    kind = get(fields, b"content-type")
+    truncated = body.size > len(body.content)
+    plain = unpacked(body.content, (get(fields, b"content-encoding") or "").strip().lower())
+    encoding, value = ("omitted", b"null") if plain is None else _shown(plain, kind or "")
+    return msgspec.json.encode(
+        Document(
+            encoding=encoding,
+            bytes=body.size,
+            truncated=truncated,
+            contentType=kind and redact(_printable(kind)),
+            body=msgspec.Raw(value),
+        )
+    )
+
+
+def _shown(content: bytes, kind: str) -> tuple[str, bytes]:
+    text = _printable(content.decode("utf-8", "backslashreplace"))
+    clean = redact_stream(text) if kind.startswith("text/event-stream") else redact_body(text)
+    try:
+        msgspec.json.decode(clean, type=msgspec.Raw)
+        return "json", clean.encode()
+    except UNREADABLE:
+        return "text", msgspec.json.encode(clean)
+
+
+def unpacked(content: bytes, coding: str) -> bytes | None:
+    """None where it can't be looked into for secrets, and so must not be written."""
+    if coding in ("", "identity"):
+        return content
+    if coding not in _PACKED:
+        return None
+    try:
+        return zlib.decompressobj(_PACKED[coding]).decompress(content, LIMIT)
+    except zlib.error:
+        return None
+
+
+def read_document(data: bytes) -> Document:
+    """Raises `ValueError`."""
+    try:
+        return msgspec.json.decode(data, type=Document)
+    except UNREADABLE as e:
+        raise ValueError(str(e)) from e
+
+
+def _printable(text: str) -> str:
+    """A path may hold any byte; mitmproxy makes lone surrogates of those that are no text, JSON has none."""
+    return text.encode(errors="backslashreplace").decode()

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neurolink_mitm.adapters.body_store import FileBodies
+from neurolink_mitm.adapters.journal import FileJournal
+from neurolink_mitm.core.capture import Body, Captured, Phase
+from tests.fakes import NOW
+from tests.waiting import LIMIT, wait_until
+
+
+def captured(content: bytes = b"{}", request: str = "req_1", **changes: Any) -> Captured:
+    fields: dict[str, Any] = {
+        "request_id": request,
+        "at": NOW,
+        "phase": Phase.UPSTREAM_REQUEST,
+        "fields": ((b"content-type", b"application/json"),),
+        "body": Body(content, len(content)),
+        "attempt": 2,
+    }
+    return Captured(**fields | changes)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[FileJournal]:
+    journal = FileJournal(tmp_path)
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def bodies(tmp_path: Path, journal: FileJournal) -> Iterator[FileBodies]:
+    bodies = FileBodies(tmp_path, journal)
+    yield bodies
+    bodies.close(LIMIT)
+
+
+def rows(logs: Path, bodies: FileBodies, journal: FileJournal) -> list[dict[str, Any]]:
+    bodies.close(LIMIT)
+    journal.close()
+    path = logs / "proxy-debug-2025-10-09.jsonl"
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def test_a_body_has_a_file_and_a_row(
+    bodies: FileBodies, journal: FileJournal, tmp_path: Path
+) -> None:
+    bodies.capture(captured(b'{"a": 1}'))
+    [row] = rows(tmp_path, bodies, journal)
+    assert row["bodyPath"] == "bodies/2025-10-09/req_1/2-upstream-request.json.gz"
+    assert json.loads(gzip.decompress((tmp_path / row["bodyPath"]).read_bytes()))["body"] == {
+        "a": 1
+    }
+
+
+def test_an_empty_body_has_no_file(
+    bodies: FileBodies, journal: FileJournal, tmp_path: Path
+) -> None:
+    bodies.capture(captured(b""))
+    bodies.capture(captured(body=None))
+    assert [row["bodyPath"] for row in rows(tmp_path, bodies, journal)] == [None, None]
+    assert not (tmp_path / "bodies").exists()
+
+
+def test_what_there_is_no_room_for_is_counted(journal: FileJournal, tmp_path: Path) -> None:
+    bodies = FileBodies(tmp_path, journal, backlog=10_000)
+    bodies.capture(captured(b"x" * 20_000))
+    assert journal.report()["bodiesDropped"] == 1
+    bodies.capture(captured())
+    assert len(rows(tmp_path, bodies, journal)) == 1
+
+
+def test_room_is_given_back(bodies: FileBodies, journal: FileJournal, tmp_path: Path) -> None:
+    for number in range(200):
+        bodies.capture(captured(b"x" * 1_000_000, f"req_{number}"))
+        wait_until(lambda: bodies._waiting < 60_000_000, "some are written")
+    assert len(rows(tmp_path, bodies, journal)) == 200
+    assert journal.bodies_lost == 0
+
+
+def test_a_failing_disk_ends_nothing(
+    bodies: FileBodies, journal: FileJournal, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "bodies").write_text("in the way")
+    for _ in range(2):
+        bodies.capture(captured())
+    wait_until(lambda: journal.bodies_lost == 2, "both are counted")
+    os.unlink(tmp_path / "bodies")
+    bodies.capture(captured())
+    assert len(rows(tmp_path, bodies, journal)) == 1
+    assert len([r for r in caplog.records if "captured bodies are lost" in r.getMessage()]) == 1
