@@ -16,6 +16,7 @@ from neurolink_mitm.adapters import journal as journals
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.core.record import AttemptRow, RequestRow, attempt_row, request_row
 from tests.fakes import make_account, make_attempt, make_exchange
+from tests.schemas import family_of, faults
 from tests.waiting import LIMIT, wait_until
 
 KEY = "sk-ant-api03-0123456789abcdef"
@@ -31,7 +32,10 @@ def an_attempt(**fields: Any) -> AttemptRow:
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
+    """Each of them as its schema says."""
+    rows = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert [fault for row in rows for fault in faults(family_of(path), row)] == []
+    return rows
 
 
 def mode_of(path: Path) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from neurolink_mitm.adapters.journal import encode
 from neurolink_mitm.adapters.system import SystemChance, SystemClock
 from neurolink_mitm.core.accounts import Account, account_type
 from neurolink_mitm.core.config import Config
@@ -21,6 +22,7 @@ from neurolink_mitm.mitm import master as masters
 from neurolink_mitm.mitm.data_plane import MODE, OPTIONS, DataPlane
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.stack import stack
+from tests.schemas import faults
 
 LIMIT = 15.0
 """Seconds that any wait may take."""
@@ -29,9 +31,10 @@ MODEL = "claude-sonnet-4-6"
 
 
 class Rows:
-    """A journal that keeps its rows, and lets a test wait for them."""
+    """A journal that keeps its rows, and lets a test wait for them; each is held against its schema."""
 
     def __init__(self) -> None:
+        self.faults: list[str] = []
         self.requests: list[RequestRow] = []
         self.attempts: list[AttemptRow] = []
         self._changed = threading.Condition()
@@ -39,11 +42,13 @@ class Rows:
     def request(self, row: RequestRow) -> None:
         with self._changed:
             self.requests.append(row)
+            self.faults += faults("proxy", json.loads(encode(row)))
             self._changed.notify_all()
 
     def attempt(self, row: AttemptRow) -> None:
         with self._changed:
             self.attempts.append(row)
+            self.faults += faults("proxy-attempts", json.loads(encode(row)))
             self._changed.notify_all()
 
     def report(self) -> dict[str, object]:
@@ -109,6 +114,7 @@ class Proxy:
         self.master.shutdown()
         self._thread.join(LIMIT)
         assert not self._thread.is_alive(), "the proxy did not stop"
+        assert self.rows.faults == [], "rows are not as their schema says"
 
     @property
     def url(self) -> str:

@@ -20,6 +20,7 @@ from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account, message
+from tests.schemas import faults
 
 SIDES = ["client_request", "upstream_request", "upstream_response", "client_response"]
 LIMITED = Reply(429, headers={"retry-after": "1"}, message="slow down")
@@ -34,11 +35,14 @@ class Logs:
     @property
     def rows(self) -> list[dict[str, Any]]:
         [path] = self.directory.glob("proxy-debug-*.jsonl")
-        return [json.loads(line) for line in path.read_bytes().splitlines()]
+        rows = [json.loads(line) for line in path.read_bytes().splitlines()]
+        assert [fault for row in rows for fault in faults("proxy-debug", row)] == []
+        return rows
 
     def body(self, row: dict[str, Any]) -> dict[str, Any]:
         document = json.loads(gzip.decompress((self.directory / row["bodyPath"]).read_bytes()))
         assert isinstance(document, dict)
+        assert faults("body", document) == []
         return document
 
     def of(self, phase: str) -> list[dict[str, Any]]:

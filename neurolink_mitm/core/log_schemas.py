@@ -1,0 +1,25 @@
+"""JSON Schemas of the log families, and of a stored body. Readers allow further fields: later versions may add some."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from neurolink_mitm.core.capture import Document
+from neurolink_mitm.core.record import AttemptRow, DebugRow, RequestRow
+
+FAMILIES: dict[str, type[msgspec.Struct]] = {
+    "proxy": RequestRow,
+    "proxy-attempts": AttemptRow,
+    "proxy-debug": DebugRow,
+    "body": Document,
+}
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schema(family: str) -> dict[str, Any]:
+    """Of a line of that family."""
+    kind = FAMILIES[family]
+    _, components = msgspec.json.schema_components([kind])
+    return {"$schema": _DIALECT, **components[kind.__name__]}
