@@ -22,7 +22,11 @@ TYPES = {
 }
 LONGEST = 300
 
-_SAID = re.compile(r"""["']message["']\s*:\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
+_QUOTED = r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+_SAID = re.compile(rf"""["']message["']\s*:\s*{_QUOTED}""")
+_SAID_BY_OLLAMA = re.compile(rf"""["']error["']\s*:\s*{_QUOTED}""")
+_SAID_PLAINLY = re.compile(r"Exception - ([^\s{<\[][^\n{<]*)")
+"""Where LiteLLM has taken the words out of the JSON by itself."""
 _LITELLM = re.compile(r"litellm|Traceback", re.IGNORECASE)
 _TOO_LONG = re.compile(
     r"context[ _](length|window)|too many tokens|maximum context|token count", re.I
@@ -74,12 +78,19 @@ _WHAT = {
 
 
 def said_by_provider(text: str) -> str:
-    """The `message` of the JSON that the provider sent, if there is one in the text; redacted, and not long."""
-    found = _SAID.findall(text)
-    words = found[-1][1:-1].replace('\\"', '"').replace("\\n", " ") if found else ""
+    """The words that the provider sent, if they are found in LiteLLM's; redacted, and not long."""
+    words = _words(text)
     if not words or _LITELLM.search(words):
         return ""
     return redact(words)[:LONGEST]
+
+
+def _words(text: str) -> str:
+    if quoted := _SAID.findall(text) or _SAID_BY_OLLAMA.findall(text):
+        said: str = quoted[-1]
+        return said[1:-1].replace('\\"', '"').replace("\\n", " ")
+    plain = _SAID_PLAINLY.search(text)
+    return plain[1].strip() if plain else ""
 
 
 def _colon(words: str) -> str:

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurolink_mitm.core.errors import Failure, Where, classify
+from neurolink_mitm.core.provider_errors import (
+    LONGEST,
+    TYPES,
+    ProviderError,
+    provider_error,
+    said_by_provider,
+)
+from tests.anthropic_stream import ERROR_TYPES
+
+GEMINI = (
+    "litellm.MidStreamFallbackError: litellm.RateLimitError: Vertex_ai_betaException - "
+    """b'{"error": {"code": 429, "message": "Quota exceeded", "status": "RESOURCE_EXHAUSTED"}}'"""
+)
+TRACEBACK = (
+    "litellm.APIConnectionError: Ollama_chatException - Expecting value: line 1\n"
+    'Traceback (most recent call last):\n  File "/usr/lib/python3/json/decoder.py", line 1\n'
+)
+WORDS = {
+    "openai": ("litellm.BadRequestError: OpenAIException - No such tool", "No such tool"),
+    "gemini": (GEMINI, "Quota exceeded"),
+    "ollama": ('litellm.BadRequestError: Ollama_chatException - {"error": "no model"}', "no model"),
+    "python's quotes": ("KeyError, Got: {'error': 'busy'}", "busy"),
+    "quotes within": (r'{"message": "say \"please\"\nto it"}', 'say "please" to it'),
+    "the innermost": ('{"message": "a", "metadata": {"message": "b"}}', "b"),
+    "page": ("litellm.BadGatewayError: OpenAIException - <html><h1>502</h1></html>", ""),
+    "nothing": ("", ""),
+    "LiteLLM's own": ('{"message": "litellm.Timeout: gave up"}', ""),
+    "traceback": ('{"message": "Traceback (most recent call last): x"}', ""),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), WORDS.values(), ids=WORDS)
+def test_the_providers_own_words_are_found(text: str, words: str) -> None:
+    assert said_by_provider(text) == words
+
+
+STATUSES = {
+    400: (400, "invalid_request_error"),
+    401: (403, "permission_error"),
+    402: (402, "billing_error"),
+    403: (403, "permission_error"),
+    404: (404, "not_found_error"),
+    408: (408, "timeout_error"),
+    413: (413, "request_too_large"),
+    422: (422, "invalid_request_error"),
+    429: (429, "rate_limit_error"),
+    500: (500, "api_error"),
+    503: (503, "overloaded_error"),
+    529: (529, "overloaded_error"),
+    None: (502, "api_error"),
+    0: (502, "api_error"),
+    200: (502, "api_error"),
+    999: (502, "api_error"),
+}
+
+
+@pytest.mark.parametrize(("raised", "told"), STATUSES.items(), ids=map(str, STATUSES))
+def test_the_status_is_one_that_the_proxy_knows(raised: int | None, told: tuple[int, str]) -> None:
+    error = provider_error("openai", raised, "")
+    assert (error.status, error.error_type) == told
+
+
+def test_the_time_to_wait_is_kept() -> None:
+    assert provider_error("openai", 429, GEMINI, "7") == ProviderError(
+        429, "openai limits requests at the moment: Quota exceeded", "7"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["OpenAIException - This model's maximum context length is 8192 tokens.",
+     '{"message": "The input token count (9) exceeds the maximum number of tokens allowed (8)"}',
+     '{"error": "too many tokens"}'],
+    ids=["openai", "gemini", "other"],
+)  # fmt: skip
+@pytest.mark.parametrize("status", [400, 413])
+def test_claude_code_understands_that_a_conversation_is_too_long(status: int, text: str) -> None:
+    error = provider_error("openai", status, text)
+    assert error.status == 400
+    assert error.message.startswith("prompt is too long")
+
+
+def test_every_type_is_one_of_anthropics() -> None:
+    assert set(TYPES.values()) <= ERROR_TYPES
+
+
+def test_a_refused_key_benches_the_entry_and_asks_the_next() -> None:
+    error = provider_error("openai", 401, "")
+    failure = Failure(Where.STATUS, error.status, error.error_type, error.message)
+    assert classify(failure).name == "refused credential"
+
+
+@given(st.text(), st.sampled_from([None, 400, 401, 413, 429, 500]))
+def test_nothing_of_ours_or_of_litellms_is_in_a_message(noise: str, status: int | None) -> None:
+    key = "sk-proj-" + "a1B2" * 8
+    raised = f'{TRACEBACK}{noise}{{"message": "Incorrect API key: {key}"}} /home/me/litellm/x.py'
+    for text in (raised, TRACEBACK + noise, f"litellm.BadRequestError: {noise}"):
+        message = provider_error("openai", status, text).message
+        assert "litellm" not in message.lower()
+        assert "Traceback" not in message
+        assert key not in message
+        assert len(message) < LONGEST + 100
