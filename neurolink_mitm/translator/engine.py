@@ -17,6 +17,7 @@ from neurolink_mitm.core.redaction import redact
 from neurolink_mitm.core.sse import SseReader
 from neurolink_mitm.core.translator_setup import Access
 from neurolink_mitm.core.unreadable import UNREADABLE
+from neurolink_mitm.translator.calls import one_by_one
 
 logger = logging.getLogger("neurolink.translator")
 
@@ -39,12 +40,6 @@ class Question:
     def known_as(self) -> str:
         """Its name in LiteLLM's list of models."""
         return providers.litellm_name(self.provider, self.model)
-
-    @property
-    def litellm_model(self) -> str:
-        """The name that makes LiteLLM choose the right API: `openai/…` is asked over the Responses API."""
-        by_chat = self.provider == OPENAI and self.by_chat
-        return f"custom_openai/{self.model}" if by_chat else self.known_as
 
     @property
     def by_chat(self) -> bool:
@@ -81,7 +76,10 @@ class LiteLlm:
         litellm.suppress_debug_info = True
         litellm.drop_params = True  # what a model can't take is left out, not refused
         litellm.telemetry = False
+        # to count what a stream did not count, it would fetch a tokenizer from the network
+        litellm.disable_hf_tokenizer_download = True
         self._litellm: Any = litellm
+        _call_one_by_one()
 
     def adapted(self, question: Question) -> Adapted:
         facts = self._facts(question.known_as)
@@ -120,10 +118,12 @@ class LiteLlm:
         return int(self._litellm.token_counter(model=question.known_as, text=words))
 
     async def _call(self, question: Question, request: Json) -> Any:
+        if question.provider == OPENAI:
+            self._litellm.use_chat_completions_url_for_anthropic_messages = question.by_chat
         try:
             return await self._litellm.anthropic.messages.acreate(
                 **request,
-                model=question.litellm_model,
+                model=self._name(question),
                 api_key=question.access.api_key,
                 api_base=question.access.base_url,
                 num_retries=0,
@@ -132,12 +132,32 @@ class LiteLlm:
         except Exception as e:
             raise _told(question.provider, e) from e
 
+    def _name(self, question: Question) -> str:
+        """Of a server's own model LiteLLM knows nothing: it must not be told what only OpenAI's take."""
+        own = (
+            question.provider == OPENAI and question.by_chat and not self._facts(question.known_as)
+        )
+        return f"custom_openai/{question.model}" if own else question.known_as
+
     def _facts(self, name: str) -> Mapping[str, Any]:
         """What LiteLLM knows of the model; nothing of one it does not know."""
         try:
             return dict(self._litellm.get_model_info(name))
         except Exception:
             return {}
+
+
+def _call_one_by_one() -> None:
+    """Puts `one_by_one` between providers' chunks and LiteLLM's writing of Anthropic's events."""
+    from litellm.llms.anthropic.experimental_pass_through.adapters import streaming_iterator
+
+    splitter: Any = streaming_iterator._CombinedChunkSplitter
+    begin = splitter.__init__
+
+    def begin_in_order(self: Any, chunks: Any) -> None:
+        begin(self, one_by_one(chunks))
+
+    splitter.__init__ = begin_in_order
 
 
 def _takes_documents(question: Question, facts: Mapping[str, Any]) -> bool:
@@ -149,7 +169,9 @@ def _takes_documents(question: Question, facts: Mapping[str, Any]) -> bool:
 def _told(provider: str, error: Exception) -> ProviderError:
     text = str(error)
     logger.warning("%s: %s: %s", provider, type(error).__name__, redact(text)[:2000])
-    headers = getattr(error, "litellm_response_headers", None) or {}
+    first = getattr(error, "original_exception", None)  # of one that came within a stream
+    told = (getattr(each, "litellm_response_headers", None) for each in (error, first))
+    headers: Any = next((each for each in told if each), {})
     status = getattr(error, "status_code", None)
     after = headers.get("retry-after") if hasattr(headers, "get") else None
     return provider_error(provider, status if isinstance(status, int) else None, text, after)

@@ -1,0 +1,112 @@
+"""The real translator, in front of look-alikes: one process for all tests, since it takes seconds to start."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from neurolink_mitm.adapters.translator import TranslatorProcess
+from neurolink_mitm.core.translator_setup import (
+    MODEL_HEADER,
+    PROVIDER_HEADER,
+    Access,
+    Setup,
+    request_fields,
+)
+from neurolink_mitm.ports import Endpoint
+from tests.anthropic_stream import Message, validate
+
+LIMIT = 60.0
+"""Seconds; to import LiteLLM takes up to ten on a busy machine."""
+KEY = "test-key"
+
+Json = dict[str, Any]
+
+
+def environment(home: Path) -> dict[str, str]:
+    """All that the process gets to see of the tester's; nothing is looked up in the network."""
+    own = {"PATH": os.environ["PATH"], "HOME": str(home), "HF_HUB_OFFLINE": "1"}
+    return own | {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+
+
+@dataclass
+class Running:
+    """Starts and stops with `with`, on an event loop in a thread of its own. A port of the proxy's, too."""
+
+    home: Path
+    setups: int = 0
+    secret: str = "test-secret-0"
+    process: TranslatorProcess = field(init=False)
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        log = self.home / "translator.log"
+        self.process = TranslatorProcess(log, Setup(self.secret), environment(self.home))
+        assert self.run(self.process.wait(LIMIT)), log.read_text()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.run(self.process.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(LIMIT)
+        self._loop.close()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(LIMIT)
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        running = self.process.endpoint
+        return running and Endpoint(running.port, self.secret)
+
+    async def wait(self, limit: float) -> Endpoint | None:
+        return self.endpoint
+
+    def report(self) -> Mapping[str, object]:
+        return self.process.report()
+
+    def configure(self, **providers: Access) -> None:
+        """Returns once the process knows. A secret of its own tells each setup from the one before."""
+        self.setups += 1
+        self.secret = f"test-secret-{self.setups}"
+        setup = Setup(self.secret, providers)
+
+        async def tell() -> None:
+            self.process.configure(setup, environment(self.home))
+
+        self.run(tell())
+        deadline = time.monotonic() + LIMIT
+        while self.ask("none", "none", {}, path="/v1/messages/count_tokens").status_code == 403:
+            assert time.monotonic() < deadline, "the translator did not take its new setup"
+
+    def ask(
+        self, provider: str, model: str, body: Json, path: str = "/v1/messages"
+    ) -> httpx.Response:
+        """As the proxy asks it."""
+        endpoint = self.endpoint
+        assert endpoint, self.process.report()
+        fields = request_fields(endpoint.secret, endpoint.port, provider, model, 0)
+        named = {PROVIDER_HEADER.encode(), MODEL_HEADER.encode(), b"authorization"}
+        headers = {name.decode(): value.decode() for name, value in fields if name in named}
+        url = f"http://127.0.0.1:{endpoint.port}{path}"
+        return httpx.post(url, json=body, headers=headers, timeout=LIMIT, trust_env=False)
+
+
+def told(answer: httpx.Response) -> Message:
+    """The message, judged as a client of Anthropic's would judge it; of a stream or of a whole answer."""
+    assert answer.status_code == 200, answer.text
+    if answer.headers["content-type"].startswith("text/event-stream"):
+        return validate(answer.content)
+    whole = answer.json()
+    known = {"id", "model", "content", "stop_reason", "stop_sequence", "usage"}
+    return Message(**{name: value for name, value in whole.items() if name in known})
