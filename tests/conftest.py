@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.processes import Shell
 from tests.leaks import Leaks, listen_to_logins
+from tests.translator.running import Running
 
 _NUMBERS = itertools.count()
 _FOREIGN = ("ANTHROPIC_", "CLAUDE_", "NEUROLINK_", "OPENAI_")
@@ -70,3 +71,10 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     """A place to run the command in, with a home of its own."""
     with Shell(tmp_path / "shell") as shell:
         yield shell
+
+
+@pytest.fixture(scope="session")
+def translator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The real one, ready; whoever uses it says where providers are."""
+    with Running(tmp_path_factory.mktemp("translator")) as running:
+        yield running

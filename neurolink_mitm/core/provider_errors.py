@@ -27,6 +27,8 @@ _SAID = re.compile(rf"""["']message["']\s*:\s*{_QUOTED}""")
 _SAID_BY_OLLAMA = re.compile(rf"""["']error["']\s*:\s*{_QUOTED}""")
 _SAID_PLAINLY = re.compile(r"Exception - ([^\s{<\[][^\n{<]*)")
 """Where LiteLLM has taken the words out of the JSON by itself."""
+_UNREADABLE = "Error converting to valid response block"
+"""LiteLLM's 422, where it could not read an answer: no fault of the request's."""
 _LITELLM = re.compile(r"litellm|Traceback", re.IGNORECASE)
 _TOO_LONG = re.compile(
     r"context[ _](length|window)|too many tokens|maximum context|token count", re.I
@@ -54,7 +56,7 @@ def provider_error(
     A refused key is told as 403: a 401 would make Claude Code ask for a new login at Anthropic.
     """
     status = {None: 502, 401: 403}.get(status, status) or 502
-    if not 400 <= status <= 599:
+    if not 400 <= status <= 599 or _UNREADABLE in text:
         status = 502
     words = said_by_provider(text)
     if status in (400, 413) and _TOO_LONG.search(text):

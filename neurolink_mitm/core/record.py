@@ -94,8 +94,8 @@ def request_row(exchange: Exchange) -> RequestRow:
         provider=_provider(account) if exchange.attempts else None,
         stream=exchange.stream,
         toolCount=exchange.tool_count,
-        account=_label(account),
-        accountType=_type(account),
+        account=account.label if account else None,
+        accountType=account.type if account else None,
         responseStatus=exchange.status,
         responseTimeMs=_ms(ended - exchange.began_at),
         ttfbMs=_ms_since(exchange.first_byte_at, exchange.began_at),
@@ -121,8 +121,8 @@ def attempt_row(exchange: Exchange, attempt: Attempt) -> AttemptRow:
         timestamp=iso(attempt.sent_at),
         requestId=exchange.request_id,
         attempt=attempt.number,
-        account=_label(account),
-        accountType=_type(account),
+        account=account.label if account else None,
+        accountType=account.type if account else None,
         provider=_provider(account),
         responseStatus=attempt.status,
         errorType=attempt.failure.error_type if attempt.failure else None,
@@ -137,16 +137,8 @@ def attempt_row(exchange: Exchange, attempt: Attempt) -> AttemptRow:
 
 
 def _provider(account: Account | None) -> str:
+    """Without an account it was forwarded, to Anthropic as well."""
     return account.provider if account else ANTHROPIC
-
-
-def _label(account: Account | None) -> str | None:
-    """Another provider's model is no account."""
-    return account.label if account and account.is_anthropic else None
-
-
-def _type(account: Account | None) -> str | None:
-    return account.type if account and account.is_anthropic else None
 
 
 def worth_a_row(exchange: Exchange) -> bool:

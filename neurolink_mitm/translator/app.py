@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 from urllib.parse import unquote
 
@@ -57,9 +57,8 @@ class Translator:
     async def messages(self, request: Request) -> Response:
         try:
             asked = await self._asked(request)
-            if asked.body.get("stream"):
-                return await self._streamed(asked)
-            return await self._whole(asked)
+            answer = self._streamed(asked) if asked.body.get("stream") else self._whole(asked)
+            return await _unless_left(request, answer)
         except ProviderError as e:
             return _error(e)
 
@@ -140,7 +139,7 @@ class Translator:
             logger.warning("a stream broke off: %s", type(e).__name__)
             data = stream.cut()
         finally:
-            waiting.cancel()
+            await _cancelled(waiting)
         if data:
             yield data
 
@@ -157,6 +156,24 @@ def _empty(asked: Question) -> ProviderError:
 
 def _message_id() -> str:
     return f"msg_nl_{secrets.token_hex(10)}"
+
+
+async def _unless_left(request: Request, work: Coroutine[Any, Any, Response]) -> Response:
+    """What comes of the work; it is given up when the client leaves, so that nobody pays for what nobody reads."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(request.receive())  # the body is read: all that can come
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else Response(status_code=499)
+    finally:
+        await _cancelled(leaving)
+        await _cancelled(working)
+
+
+async def _cancelled(task: asyncio.Future[Any]) -> None:
+    """It is over when this returns: an iterator can't be closed while somebody waits for its next."""
+    task.cancel()
+    await asyncio.wait((task,))
 
 
 async def _close(events: AsyncIterator[Json]) -> None:

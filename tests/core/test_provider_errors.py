@@ -67,6 +67,11 @@ def test_the_status_is_one_that_the_proxy_knows(raised: int | None, told: tuple[
     assert (error.status, error.error_type) == told
 
 
+def test_an_answer_that_could_not_be_read_is_not_the_requests_fault() -> None:
+    text = "GeminiException - Error converting to valid response block=Expecting value"
+    assert provider_error("google-ai", 422, text).status == 502
+
+
 def test_the_time_to_wait_is_kept() -> None:
     assert provider_error("openai", 429, GEMINI, "7") == ProviderError(
         429, "openai limits requests at the moment: Quota exceeded", "7"

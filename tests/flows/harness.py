@@ -6,13 +6,15 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from neurolink_mitm.adapters.journal import encode
 from neurolink_mitm.adapters.system import SystemChance, SystemClock
+from neurolink_mitm.core import destinations
 from neurolink_mitm.core.accounts import Account, account_type
+from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.config_values import Timeouts
 from neurolink_mitm.core.pool import Pool
@@ -20,7 +22,7 @@ from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.mitm import master as masters
 from neurolink_mitm.mitm.data_plane import MODE, OPTIONS, DataPlane
-from neurolink_mitm.ports import Runtime
+from neurolink_mitm.ports import Runtime, Translator
 from neurolink_mitm.stack import stack
 from tests.schemas import faults
 
@@ -87,6 +89,8 @@ class Proxy:
     clock: Any = field(default_factory=SystemClock)
     passthrough: bool = False
     host: str = "127.0.0.1"
+    translator: Translator | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
     change: Callable[[Runtime], None] = lambda runtime: None
     addons: Callable[[Runtime], list[object]] = stack
 
@@ -94,7 +98,7 @@ class Proxy:
         self.rows = Rows()
         self.runtime = Runtime(
             config=self.config,
-            pool=Pool(self.accounts, self.strategy),
+            pool=self._pool(),
             clock=self.clock,
             chance=ScriptedChance(),
             journal=self.rows,
@@ -102,6 +106,8 @@ class Proxy:
             host=self.host,
             passthrough=self.passthrough,
             started_at=self.clock.now(),
+            translator=self.translator,
+            environ=self.environ,
         )
         self.change(self.runtime)
         self._ready = threading.Event()
@@ -124,6 +130,12 @@ class Proxy:
     def busy(self) -> int:
         """Requests that are being answered."""
         return self.plane.busy
+
+    def _pool(self) -> Pool:
+        routing = self.config.routing
+        others = destinations.entries(self.config, self.environ)
+        budget = Budget(routing.pay_per_use, routing.daily_cap_usd)
+        return Pool(self.accounts, self.strategy, others=others, budget=budget)
 
     async def _main(self) -> None:
         self.plane = DataPlane()

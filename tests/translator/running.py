@@ -6,7 +6,8 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -90,16 +91,39 @@ class Running:
             assert time.monotonic() < deadline, "the translator did not take its new setup"
 
     def ask(
-        self, provider: str, model: str, body: Json, path: str = "/v1/messages"
+        self,
+        provider: str,
+        model: str,
+        body: Json,
+        path: str = "/v1/messages",
+        timeout: float = LIMIT,
     ) -> httpx.Response:
         """As the proxy asks it."""
+        with self.asked(provider, model, body, path, timeout) as answer:
+            answer.read()
+            return answer
+
+    @contextmanager
+    def asked(
+        self,
+        provider: str,
+        model: str,
+        body: Json,
+        path: str = "/v1/messages",
+        timeout: float = LIMIT,
+    ) -> Iterator[httpx.Response]:
+        """An answer to be read piece by piece; who has read enough leaves."""
         endpoint = self.endpoint
         assert endpoint, self.process.report()
         fields = request_fields(endpoint.secret, endpoint.port, provider, model, 0)
         named = {PROVIDER_HEADER.encode(), MODEL_HEADER.encode(), b"authorization"}
         headers = {name.decode(): value.decode() for name, value in fields if name in named}
         url = f"http://127.0.0.1:{endpoint.port}{path}"
-        return httpx.post(url, json=body, headers=headers, timeout=LIMIT, trust_env=False)
+        with (
+            httpx.Client(timeout=timeout, trust_env=False) as client,
+            client.stream("POST", url, json=body, headers=headers) as answer,
+        ):
+            yield answer
 
 
 def told(answer: httpx.Response) -> Message:
