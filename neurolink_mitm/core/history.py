@@ -27,9 +27,12 @@ _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,256}")
 _ID_MEMBERS = {"tool_use": "id", "tool_result": "tool_use_id"}
 _PROOF_MEMBERS = {"thinking": "signature", "redacted_thinking": "data"}
 _HINT = re.compile(
-    rb'"signature"\s*:\s*""|"(?:tool_use_)?id"\s*:\s*"(?:[a-zA-Z0-9_-]*[^"a-zA-Z0-9_-]|"|[^"]{257})'
+    rb'"signature"\s*:\s*(?:""|null)|"(?:tool_use_)?id"\s*:\s*"(?:[a-zA-Z0-9_-]*[^"a-zA-Z0-9_-]|"|[^"]{257})'
 )
 """Finds what may be foreign without reading the structure of 100 KB; what it finds is then looked at."""
+
+
+_BUDGET = re.compile(rb'"thinking"\s*:\s*\{[^{}]*"enabled"')
 
 
 class _TypedBlock(msgspec.Struct):
@@ -89,7 +92,7 @@ def acceptable(body: bytes, refused: Collection[str] = ()) -> bytes:
     Raises:
         ValueError: not a Messages request.
     """
-    if not refused and not _HINT.search(body):
+    if not refused and not _HINT.search(body) and not _may_lack_thinking(body):
         return body
     history = _read(body)
 
@@ -177,6 +180,18 @@ def _tool_ids(body: bytes, history: Sequence[_Message]) -> Iterator[Edit]:
             known = spans.text(body, block.tool_id)
             if block.tool_id and known is not None and not is_tool_id(known):
                 yield Edit(block.tool_id, f'"{tool_id(known)}"'.encode())
+
+
+def _may_lack_thinking(body: bytes) -> bool:
+    """Whether it is worth reading all: the structure of blocks is not known here."""
+    if not _BUDGET.search(body):
+        return False
+    try:
+        turns = _decoder.decode(body).messages
+    except UNREADABLE:
+        return False
+    kinds = [[b.type for b in t.content] if isinstance(t.content, list) else [] for t in turns[-2:]]
+    return len(kinds) == 2 and "tool_result" in kinds[1] and not _THINKING & set(kinds[0][:1])
 
 
 def _lacks_thinking(

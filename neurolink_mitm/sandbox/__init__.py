@@ -13,9 +13,10 @@ From the outside in:
 - `state`     the accounts, how far each script has got, and their tokens (`tokens`)
 
 and pure, without network or clock: `accounts` (what a script can say), `messages` (a request,
-parsed and checked), `answers` (what it is answered with), `events` (that as SSE events or JSON),
-`content` (what the script makes of it), `limits` (rate-limit headers), `schema` (a tool's input),
-`models`, `welcome` (words for people), `errors` (Anthropic's error form).
+parsed and checked), `history` (what is said so far, checked), `answers` (what it is answered
+with), `events` (that as SSE events or JSON), `content` (what the script makes of it), `limits`
+(rate-limit headers), `schema` (a tool's input), `models`, `welcome` (words for people),
+`errors` (Anthropic's error form).
 
     from neurolink_mitm.sandbox import Account, Reply
     from neurolink_mitm.sandbox.server import SandboxServer

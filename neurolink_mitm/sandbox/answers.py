@@ -1,12 +1,12 @@
 """What a good answer says: the content blocks, why it stopped, what it cost."""
 
-import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from neurolink_mitm.sandbox.accounts import Reply
+from neurolink_mitm.sandbox.history import signature_of
 from neurolink_mitm.sandbox.messages import MessagesRequest, asked_tool, thinks
 from neurolink_mitm.sandbox.schema import example
 
@@ -99,8 +99,7 @@ def _text_deltas(reply: Reply, words: str) -> tuple[str, ...]:
 
 
 def _thought() -> Thought:
-    signature = base64.b64encode(THOUGHT.encode()).decode()
-    return Thought(split(THOUGHT), signature)
+    return Thought(split(THOUGHT), signature_of(THOUGHT))
 
 
 def _tokens(block: ContentBlock) -> int:

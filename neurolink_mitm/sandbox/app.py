@@ -19,6 +19,7 @@ from neurolink_mitm.sandbox.content import Content, instead, streamed, whole
 from neurolink_mitm.sandbox.control import control_routes
 from neurolink_mitm.sandbox.errors import ApiError
 from neurolink_mitm.sandbox.events import message_events, message_json
+from neurolink_mitm.sandbox.history import check_history
 from neurolink_mitm.sandbox.intake import Intake, new_id
 from neurolink_mitm.sandbox.keys import key_routes
 from neurolink_mitm.sandbox.messages import MessagesRequest, parse_count, parse_messages
@@ -63,6 +64,7 @@ class Api:
         if content is None and reply.prerendered:
             content = prerendered(reply, parsed.model, parsed.stream)
         elif content is None:
+            check_history(asked.body)
             content = self._good(parsed, reply, account, asked)
         return played(self._sandbox, asked, reply, content)
 

@@ -272,11 +272,10 @@ def test_an_id_of_another_form_is_found(odd: str) -> None:
     "body",
     [
         asked(QUESTION, turn(THOUGHT, USE), turn(RESULT, role="user"), thinking=ENABLED),
-        asked(QUESTION, turn(USE), turn(RESULT, role="user"), thinking=ENABLED),
         asked(QUESTION, tools=[{"name": "x", "input_schema": {"properties": {"id": "a.b"}}}]),
         b"no json",
     ],
-    ids=["anthropic's", "its own fault", "elsewhere", "text"],
+    ids=["anthropic's", "elsewhere", "text"],
 )
 def test_what_is_not_foreign_is_the_same_object(body: bytes) -> None:
     assert acceptable(body) is body
@@ -313,3 +312,22 @@ def test_the_same_history_becomes_the_same_bytes_turn_after_turn() -> None:
 def test_anything_else_is_as_it_was(messages: list[dict[str, Any]]) -> None:
     body = asked(*messages, turn(UNSIGNED, TEXT))
     assert json.loads(acceptable(body))["messages"] == [*messages, turn(TEXT)]
+
+
+@pytest.mark.parametrize(
+    ("messages", "off"),
+    [([turn(USE), turn(RESULT, role="user")], True),
+     ([turn(TEXT, USE), turn(RESULT, role="user")], True),
+     ([turn(THOUGHT, USE), turn(RESULT, role="user")], False),
+     ([turn(TEXT), turn(TEXT, role="user")], False),
+     ([turn(USE), turn(RESULT, role="user"), turn(TEXT), turn(TEXT, role="user")], False)],
+    ids=["calls", "text-and-calls", "thinks", "no-tools", "long-ago"],
+)  # fmt: skip
+def test_thinking_is_off_in_the_middle_of_calls_that_another_made_without_it(
+    messages: list[Any], off: bool
+) -> None:
+    """There is nothing foreign in the history but what is missing."""
+    body = asked(*messages, thinking=ENABLED)
+    document = json.loads(acceptable(body))
+    assert ("thinking" not in document) == off
+    assert document["messages"] == messages

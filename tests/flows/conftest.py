@@ -9,7 +9,9 @@ import pytest
 
 from neurolink_mitm.sandbox import Account
 from neurolink_mitm.sandbox.server import SandboxServer
+from tests.flows.fallen import Setting
 from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account
+from tests.translator.running import Running
 
 NAMES = ("a", "b", "c")
 
@@ -49,3 +51,9 @@ def silent_address() -> Iterator[str]:
             filler.setblocking(False)
             filler.connect_ex((host, port))
         yield f"http://{host}:{port}"
+
+
+@pytest.fixture
+def fallen(sandbox: SandboxServer, translator: Running) -> Iterator[Setting]:
+    with ExitStack() as stack:
+        yield Setting(sandbox, translator, stack)

@@ -61,8 +61,9 @@ def test_a_tool_is_called_when_it_is_spoken_of(client: httpx.Client) -> None:
 
 
 def test_a_tools_result_is_answered_in_words(client: httpx.Client) -> None:
+    use = {"type": "tool_use", "id": "toolu_1", "name": "tool", "input": {}}
     result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "from the tool"}
-    messages = [{"role": "user", "content": [result]}]
+    messages = [{"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}]
     body = client.post("/v1/messages", json=message(tools=[TOOL], messages=messages)).json()
     assert (body["content"][0]["type"], body["stop_reason"]) == ("text", "end_turn")
 

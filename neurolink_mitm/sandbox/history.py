@@ -1,0 +1,128 @@
+"""
+A conversation's history, refused as Anthropic refuses it: thinking that it did not sign, tool ids of
+another form, calls without results, empty texts.
+
+https://platform.claude.com/docs/en/build-with-claude/extended-thinking#preserving-thinking-blocks
+https://platform.claude.com/docs/en/agents-and-tools/tool-use/implement-tool-use
+"""
+
+import base64
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from neurolink_mitm.sandbox.errors import ApiError
+
+_TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
+_WORTH_A_LOOK = re.compile(rb'"(?:thinking|tool_use|tool_result|text)"\s*[:,}]')
+_THINKING = ("thinking", "redacted_thinking")
+
+
+class Block(msgspec.Struct):
+    type: str
+    text: str | None = None
+    thinking: str = ""
+    signature: str | msgspec.UnsetType | None = msgspec.UNSET
+    id: str = ""
+    tool_use_id: str = ""
+
+
+class Turn(msgspec.Struct):
+    role: str
+    content: str | list[Block]
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        return () if isinstance(self.content, str) else self.content
+
+    def ids(self, kind: str) -> list[str]:
+        return [b.id or b.tool_use_id for b in self.blocks if b.type == kind]
+
+
+class Thinking(msgspec.Struct):
+    type: str = ""
+
+
+class Conversation(msgspec.Struct):
+    messages: list[Turn]
+    thinking: Thinking | None = None
+
+
+_decoder = msgspec.json.Decoder(Conversation)
+
+
+def signature_of(thinking: str) -> str:
+    """By which the sandbox knows what it has thought itself."""
+    return base64.b64encode(thinking.encode()).decode()
+
+
+def check_history(body: bytes) -> None:
+    """Of a request whose form is right. Raises ApiError."""
+    if not _WORTH_A_LOOK.search(body):
+        return
+    try:
+        asked = _decoder.decode(body)
+    except msgspec.ValidationError:
+        return  # a block of another kind
+    turns = [(at, turn) for at, turn in enumerate(asked.messages) if turn.role != "system"]
+    for at, turn in turns:
+        for number, block in enumerate(turn.blocks):
+            _check_block(block, f"messages.{at}.content.{number}")
+    for (_, before), (at, turn) in zip([(0, Turn("", "")), *turns], turns, strict=False):
+        _check_results(before, turn, at)
+    if turns and turns[-1][1].role == "assistant":
+        _check_calls(turns[-1][1], (), turns[-1][0])
+    if asked.thinking is not None and asked.thinking.type == "enabled":
+        _check_loop(turns)
+
+
+def _check_block(block: Block, at: str) -> None:
+    if block.type == "text" and not block.text:
+        raise ApiError(400, "messages: text content blocks must be non-empty")
+    if block.type == "tool_use" and not _TOOL_ID.fullmatch(block.id):
+        raise ApiError(400, f"{at}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'")
+    if block.type == "thinking":
+        if not isinstance(block.signature, str):
+            raise ApiError(400, f"{at}.thinking.signature: Field required")
+        if block.signature != signature_of(block.thinking):
+            raise ApiError(400, f"{at}: Invalid `signature` in `thinking` block")
+
+
+def _check_results(before: Turn, turn: Turn, at: int) -> None:
+    results = turn.ids("tool_result")
+    _check_calls(before, results, at - 1)
+    for known in results:
+        if known not in before.ids("tool_use"):
+            raise ApiError(
+                400,
+                f"messages.{at}: unexpected `tool_use_id` found in `tool_result` blocks: {known}."
+                " Each `tool_result` block must have a corresponding `tool_use` block in the"
+                " previous message.",
+            )
+
+
+def _check_calls(turn: Turn, answered: Sequence[str], at: int) -> None:
+    lost = [known for known in turn.ids("tool_use") if known not in answered]
+    if lost:
+        raise ApiError(
+            400,
+            f"messages.{at}: `tool_use` ids were found without `tool_result` blocks immediately"
+            f" after: {', '.join(lost)}. Each `tool_use` block must have a corresponding"
+            " `tool_result` block in the next message.",
+        )
+
+
+def _check_loop(turns: Sequence[tuple[int, Turn]]) -> None:
+    """With a thinking budget, a turn that goes on with tools begins with thinking."""
+    if len(turns) < 2 or not turns[-1][1].ids("tool_result"):
+        return
+    at, turn = turns[-2]
+    first = turn.blocks[0].type if turn.blocks else "text"
+    if first not in _THINKING:
+        raise ApiError(
+            400,
+            f"messages.{at}.content.0.type: Expected `thinking` or `redacted_thinking`, but found"
+            f" `{first}`. When `thinking` is enabled, a final `assistant` message must start with a"
+            " thinking block (preceeding the lastmost set of `tool_use` and `tool_result` blocks).",
+        )

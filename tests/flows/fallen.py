@@ -1,0 +1,111 @@
+"""The real proxy and the real translator, with look-alikes of other providers behind the accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from mitmproxy import http
+
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.config_values import Fallback, Provider, Routing
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.sandbox import Reply
+from neurolink_mitm.sandbox.server import SandboxServer
+from neurolink_mitm.stack import stack
+from tests.flows.harness import CLAUDE_CODE, Proxy, account, message
+from tests.lookalikes.server import Lookalike
+from tests.translator.providers import Kind
+from tests.translator.running import KEY, Json, Running
+
+LIMITED = Reply(429, headers={"retry-after": "60"})
+
+
+class Asked:
+    """Keeps what the translator is asked: head and body, as they go out."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        if "x-neurolink-provider" in flow.request.headers:
+            self.seen.append(f"{flow.request.path} {flow.request.headers} {flow.request.text}")
+
+
+@dataclass
+class Fallen:
+    """A proxy with accounts `a` and `b`, and providers behind them."""
+
+    proxy: Proxy
+    sandbox: SandboxServer
+    lookalikes: Mapping[str, Lookalike]
+    asked: Asked
+
+    def limit(self, *names: str) -> None:
+        for name in names or ("a", "b"):
+            self.sandbox.script(name, LIMITED)
+
+    def recover(self) -> None:
+        for name in "ab":
+            self.sandbox.script(name, Reply())
+            self.proxy.runtime.pool.reset(f"anthropic:{name}")
+
+    def ask(self, path: str = "/v1/messages", **fields: Any) -> httpx.Response:
+        return httpx.post(
+            self.proxy.url + path, json=message(**fields), headers=CLAUDE_CODE, timeout=60,
+            trust_env=False,
+        )  # fmt: skip
+
+    def served_by(self, **fields: Any) -> str:
+        answer = self.ask(**fields)
+        assert answer.status_code == 200, answer.text
+        return answer.headers["x-neurolink-account"]
+
+
+def chain(*kinds: Kind) -> tuple[Fallback, ...]:
+    return tuple(Fallback(kind.name, kind.model) for kind in kinds)
+
+
+@dataclass
+class Setting:
+    """Starts proxies, one after the other."""
+
+    sandbox: SandboxServer
+    translator: Running
+    stack: ExitStack
+
+    def __call__(
+        self,
+        *kinds: Kind,
+        routing: Routing | None = None,
+        accounts: tuple[Account, ...] | None = None,
+        **proxy: Any,
+    ) -> Fallen:
+        lookalikes = {k.name: self.stack.enter_context(k.made()) for k in kinds}
+        accesses = {k.name: k.access(lookalikes[k.name].url) for k in kinds}
+        self.translator.configure(**accesses)
+        providers = {
+            name: Provider(a.base_url, Secret(KEY), a.api)
+            for name, a in accesses.items()  # type: ignore[arg-type]
+        }
+        config = Config(
+            routing=routing or Routing(fallback_chain=chain(*kinds)), providers=providers
+        )
+        pool = [account(name, self.sandbox.url) for name in "ab"] if accounts is None else accounts
+        asked = Asked()
+        settings: Json = {"translator": self.translator, "config": config, **proxy}
+        running = self.stack.enter_context(
+            Proxy(pool, addons=lambda runtime: [asked, *stack(runtime)], **settings)
+        )
+        self.stack.callback(self._nothing_leaked, lookalikes, asked)
+        return Fallen(running, self.sandbox, lookalikes, asked)
+
+    @staticmethod
+    def _nothing_leaked(lookalikes: Mapping[str, Lookalike], asked: Asked) -> None:
+        for lookalike in lookalikes.values():
+            lookalike.assert_no_anthropic_credentials()
+        assert "sk-ant" not in "".join(asked.seen)

@@ -1,0 +1,213 @@
+"""The real proxy and the real translator, when no account can serve: on to other providers, and back."""
+
+from __future__ import annotations
+
+import anthropic
+import httpx
+import pytest
+
+from neurolink_mitm.core.config_values import Fallback, ModelMapping, Routing
+from tests.anthropic_stream import validate
+from tests.flows.fallen import Fallen, Setting, chain
+from tests.flows.harness import CLAUDE_CODE, LIMIT, MODEL, account
+from tests.lookalikes.script import fail, say
+from tests.translator.providers import KINDS, READ, Kind
+from tests.translator.running import Json
+
+pytestmark = pytest.mark.timeout(120)  # the first test starts the translator
+
+CHAT, GEMINI, OLLAMA = KINDS["chat"], KINDS["gemini"], KINDS["ollama"]
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_a_request_that_no_account_serves_goes_to_another_provider(
+    fallen: Setting, kind: Kind, stream: bool
+) -> None:
+    them = fallen(kind)
+    them.limit()
+    answer = them.ask(stream=stream)
+    assert answer.status_code == 200
+    assert answer.headers["x-neurolink-account"] == f"{kind.name}/{kind.model}"
+    assert answer.headers["x-neurolink-attempts"] == "3"
+    assert "You said: say hi" in (validate(answer.content).text if stream else answer.text)
+    (row,) = them.proxy.rows.wait()
+    assert (row.provider, row.model, row.actualModel) == (kind.name, MODEL, kind.model)
+    assert (row.outcome, row.attempts, row.accountType) == ("complete", 3, "provider")
+    assert (row.inputTokens, row.outputTokens) == (11, 5)
+    assert [a.provider for a in them.proxy.rows.attempts] == ["anthropic", "anthropic", kind.name]
+
+
+def test_the_next_request_goes_back_to_an_account_that_is_back(fallen: Setting) -> None:
+    them = fallen(CHAT)
+    them.limit()
+    assert [them.served_by(), them.served_by()] == ["openai/gpt-5"] * 2
+    them.recover()
+    assert them.served_by() == "a"
+
+
+def test_who_is_not_asked_for_is_not_asked(fallen: Setting) -> None:
+    them = fallen(CHAT)
+    them.limit("a")
+    assert them.served_by() == "b"
+    assert them.lookalikes["openai"].requests == []
+
+
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+def test_an_entry_that_fails_is_followed_by_the_next(fallen: Setting, status: int) -> None:
+    them = fallen(CHAT, GEMINI)
+    them.limit()
+    them.lookalikes["openai"].script.add(fail(status))
+    assert them.served_by() == "google-ai/gemini-2.5-flash"
+
+
+@pytest.mark.parametrize("status", [401, 429])
+def test_an_entry_that_is_limited_cools_by_itself(fallen: Setting, status: int) -> None:
+    them = fallen(CHAT, GEMINI)
+    them.limit()
+    them.lookalikes["openai"].script.add(fail(status, retry_after=60))
+    them.served_by()
+    asked = len(them.lookalikes["openai"].requests)
+    assert them.served_by() == "google-ai/gemini-2.5-flash"
+    assert len(them.lookalikes["openai"].requests) == asked
+
+
+def test_when_nobody_can_the_client_is_told_by_whom_and_when(fallen: Setting) -> None:
+    them = fallen(CHAT, GEMINI)
+    them.limit()
+    for lookalike in them.lookalikes.values():
+        lookalike.script.add(fail(429, "too fast", retry_after=30))
+    them.ask()
+    answer = them.ask()
+    assert answer.status_code == 429
+    assert 20 <= int(answer.headers["retry-after"]) <= 30
+    said = answer.json()["error"]["message"]
+    for named in ("anthropic:a", "anthropic:b", "openai/gpt-5", "google-ai/gemini-2.5-flash"):
+        assert named in said
+
+
+def test_an_entry_without_a_key_is_passed_over(fallen: Setting) -> None:
+    routing = Routing(fallback_chain=(Fallback("mistral", "large"), *chain(CHAT)))
+    them = fallen(CHAT, routing=routing)
+    them.limit()
+    assert them.served_by() == "openai/gpt-5"
+
+
+def test_a_cut_stream_ends_in_an_error_event(fallen: Setting) -> None:
+    them = fallen(CHAT)
+    them.limit()
+    them.lookalikes["openai"].script.add(say("abcdefg" * 9, pause=0.1, cut_after=8))
+    cut = validate(them.ask().content, allow_error=True)
+    assert cut.text
+    assert cut.error
+    (row,) = them.proxy.rows.wait()
+    assert row.outcome in ("truncated", "error")
+
+
+class TestSdk:
+    """The official SDK as a client."""
+
+    @pytest.fixture(params=list(KINDS))
+    def them(self, fallen: Setting, request: pytest.FixtureRequest) -> Fallen:
+        them = fallen(KINDS[request.param])
+        them.limit()
+        return them
+
+    def test_a_round_of_tools(self, them: Fallen) -> None:
+        asked: Json = {"model": MODEL, "max_tokens": 2048, "tools": [READ]}
+        turns: list[Json] = [{"role": "user", "content": "use the tool"}]
+        with anthropic.Anthropic(
+            base_url=them.proxy.url, api_key="sk-ant-test-mine", max_retries=0, timeout=LIMIT
+        ) as sdk:
+            with sdk.messages.stream(messages=turns, **asked) as stream:
+                called = stream.get_final_message()
+            (use,) = [block for block in called.content if block.type == "tool_use"]
+            assert use.input == {"file_path": "sandbox"}
+            assert called.stop_reason == "tool_use"
+            turns += [
+                {"role": "assistant", "content": called.content},
+                {"role": "user", "content": [
+                    {"type": "tool_result", "tool_use_id": use.id, "content": "forty-two"}]},
+            ]  # fmt: skip
+            with sdk.messages.stream(messages=turns, **asked) as stream:
+                assert "forty-two" in "".join(stream.text_stream)
+
+
+class TestWhoIsAsked:
+    def test_tokens_are_counted_by_the_fallback_where_no_account_can(self, fallen: Setting) -> None:
+        them = fallen(CHAT, accounts=())
+        answer = them.ask("/v1/messages/count_tokens", max_tokens=None, stream=None)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["input_tokens"] > 0
+
+    @pytest.mark.parametrize(
+        ("asked", "served"),
+        [("best", "openai/gpt-5"), ("claude-3-haiku-x", "openai/gpt-5"),
+         ("claude-3-haiku-own", "a"), (MODEL, "a")],
+        ids=["exact", "wildcard", "exact before wildcards", "not mapped"],
+    )  # fmt: skip
+    def test_mappings(self, fallen: Setting, asked: str, served: str) -> None:
+        routing = Routing(
+            model_mappings=(
+                ModelMapping("claude-3-haiku-*", "gpt-5", "openai"),
+                ModelMapping("claude-3-haiku-own", MODEL),
+                ModelMapping("best", "gpt-5", "openai"),
+            )
+        )
+        assert fallen(CHAT, routing=routing).served_by(model=asked) == served
+
+    def test_a_mapping_to_another_claude_changes_the_name_and_no_other_byte(
+        self, fallen: Setting
+    ) -> None:
+        routing = Routing(model_mappings=(ModelMapping("best", MODEL),))
+        them = fallen(CHAT, routing=routing)
+        body = b'{ "max_tokens":9, "x" :[1.50, "\\u00e9"],"model": "best","messages":[%s] }'
+        body %= b'{"role":"user","content":"model"}'
+        answer = httpx.post(f"{them.proxy.url}/v1/messages", content=body, headers=CLAUDE_CODE)
+        assert answer.status_code == 200, answer.text
+        received = them.sandbox.requests[-1].body
+        assert received == body.replace(b'"best"', f'"{MODEL}"'.encode())
+
+    def test_passthrough_models_are_anthropics_or_nobodys(self, fallen: Setting) -> None:
+        routing = Routing(fallback_chain=chain(CHAT), passthrough_models=("claude-opus-4-6",))
+        them = fallen(CHAT, routing=routing)
+        them.limit()
+        answer = them.ask(model="claude-opus-4-6")
+        assert answer.status_code == 429
+        assert them.lookalikes["openai"].requests == []
+
+    def test_gemini_without_credentials_of_vertex_is_a_clear_400(self, fallen: Setting) -> None:
+        answer = fallen(CHAT, routing=Routing()).ask(model="gemini-2.5-pro")
+        assert answer.status_code == 400
+        assert "GOOGLE_APPLICATION_CREDENTIALS" in answer.json()["error"]["message"]
+
+    def test_a_model_of_nobodys_is_a_404(self, fallen: Setting) -> None:
+        assert fallen(CHAT).ask(model="gpt-9").status_code == 404
+
+
+class TestMoney:
+    def test_what_is_paid_per_use_is_not_asked_where_that_is_ruled_out(
+        self, fallen: Setting
+    ) -> None:
+        routing = Routing(fallback_chain=chain(CHAT, OLLAMA), pay_per_use="never")
+        them = fallen(
+            CHAT, OLLAMA, routing=routing,
+            accounts=(account("o", fallen.sandbox.url, token="sk-ant-oat-test-o"),),
+        )  # fmt: skip
+        them.limit("o")
+        assert them.served_by() == "ollama/qwen3"
+        assert them.lookalikes["openai"].requests == []
+
+    def test_nor_once_the_days_budget_is_spent(self, fallen: Setting) -> None:
+        routing = Routing(fallback_chain=chain(CHAT), daily_cap_usd=1.0)
+        them = fallen(
+            CHAT, routing=routing,
+            accounts=(account("o", fallen.sandbox.url, token="sk-ant-oat-test-o"),),
+        )  # fmt: skip
+        them.limit("o")
+        assert them.served_by() == "openai/gpt-5"
+        budget = them.proxy.runtime.pool.budget
+        budget.spent, budget.day_ends_at = 1.0, them.proxy.clock.now() + 600
+        answer = them.ask()
+        assert answer.status_code == 429
+        assert "daily-cap-usd" in answer.json()["error"]["message"]
