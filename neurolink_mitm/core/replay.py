@@ -14,7 +14,7 @@ from datetime import datetime
 
 import msgspec
 
-from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.quota import Quota, Window
@@ -42,7 +42,7 @@ class Limited:
 
 
 def read_rows(lines: Iterable[bytes]) -> tuple[list[AttemptRow], int]:
-    """The rows of a journal of attempts, and how many lines were none (a torn last one, say)."""
+    """The rows of a journal of attempts on accounts, and how many lines were none (a torn last one, say)."""
     rows: list[AttemptRow] = []
     bad = 0
     for line in lines:
@@ -50,7 +50,8 @@ def read_rows(lines: Iterable[bytes]) -> tuple[list[AttemptRow], int]:
             rows.append(msgspec.json.decode(line, type=AttemptRow))
         except (msgspec.MsgspecError, UnicodeDecodeError):
             bad += bool(line.strip())
-    return sorted((row for row in rows if row.account), key=lambda row: row.timestamp), bad
+    on_accounts = (row for row in rows if row.account and row.provider == ANTHROPIC)
+    return sorted(on_accounts, key=lambda row: row.timestamp), bad
 
 
 def recorded(rows: Sequence[AttemptRow]) -> Outcome:

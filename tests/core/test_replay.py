@@ -104,3 +104,9 @@ def test_rows_are_put_in_order() -> None:
 def test_requests_without_an_account_are_left_out() -> None:
     rows, bad = read_rows([msgspec.json.encode(row("r1", 0, None))])
     assert (rows, bad) == ([], 0)
+
+
+def test_what_other_providers_answered_is_left_out() -> None:
+    rows = [row("r1", 0, "a"), row("r1", 1, "openai/gpt-x", provider="openai")]
+    lines = [msgspec.json.encode(each) for each in rows]
+    assert read_rows(lines)[0] == rows[:1]
