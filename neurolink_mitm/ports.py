@@ -17,6 +17,7 @@ from neurolink_mitm.core.prices import Prices
 from neurolink_mitm.core.quota import Quota
 from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.shaping.pipeline import Pipeline
 
 
 class Clock(Protocol):
@@ -154,6 +155,7 @@ class Runtime:
     prices: Prices = field(default_factory=lambda: Prices({}))
     bodies: Bodies | None = None
     """None: bodies are not captured, whatever the configuration says."""
+    shaping: Pipeline = field(default_factory=Pipeline)
     totals: Totals = field(default_factory=Totals)
     host: str = "127.0.0.1"
     port: int = 0

@@ -139,6 +139,7 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
         environ=inputs.environ,
         prices=shipped_prices(),
         clients=inputs.clients,
+        shaping=inputs.shaping,
     )
 
 

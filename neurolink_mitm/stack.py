@@ -21,6 +21,7 @@ from neurolink_mitm.addons.remember import Remember
 from neurolink_mitm.addons.rename import Rename
 from neurolink_mitm.addons.rotate import Rotate
 from neurolink_mitm.addons.route import Route
+from neurolink_mitm.addons.shape import Shape
 from neurolink_mitm.addons.trace import Trace
 from neurolink_mitm.addons.translate import Translate
 from neurolink_mitm.addons.usage import Usage
@@ -39,6 +40,7 @@ def stack(runtime: Runtime) -> list[object]:
         Refresh(runtime),  # a token that is about to end, or was refused, is renewed first
         Mend(runtime),  # the history without what Anthropic refuses
         Rename(runtime),  # the model that a mapping names
+        Shape(runtime),  # what is not to leave this machine, and back again in the answer
         Translate(
             runtime
         ),  # other providers: to the translator, without any credential of Anthropic's

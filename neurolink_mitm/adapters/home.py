@@ -72,6 +72,11 @@ class Home:
         return self.root / "cooldowns.json"
 
     @property
+    def shaping_key(self) -> Path:
+        """What placeholders are made with."""
+        return self.root / "shaping.key"
+
+    @property
     def claude_settings(self) -> Path:
         """What was in Claude Code's settings before."""
         return self.root / "claude-settings.json"

@@ -15,6 +15,7 @@ from neurolink_mitm.adapters.env_file import (
     read_environment,
 )
 from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.plugins import pipeline
 from neurolink_mitm.adapters.system_proxy import through_proxy
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.core.accounts import Account, build_pool, missing_primary, unused_settings
@@ -24,6 +25,7 @@ from neurolink_mitm.core.config_faults import shown
 from neurolink_mitm.core.destinations import entries
 from neurolink_mitm.core.rotation import STRATEGIES
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.shaping.pipeline import Pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Inputs:
     clients: tuple[ClientKey, ...] = ()
     others: tuple[Account, ...] = ()
     """Models of other providers."""
+    shaping: Pipeline = field(default_factory=Pipeline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Sources:
         credentials = self._store.read()
         loaded = self._loaded(environment.values)
         clients = read_clients(self._home.clients)
-        inputs = self._inputs(loaded, environment, credentials, clients)
+        inputs = self._inputs(loaded, environment, credentials, clients, self._shaping(loaded))
         self._last = loaded, environment, inputs
         return inputs
 
@@ -95,7 +98,7 @@ class Sources:
             faults = e.faults if isinstance(e, ConfigError) else (str(e),)
         loaded, environment, before = self._last
         inputs = self._inputs(
-            loaded, environment, self._store.read(), self._clients(before.clients)
+            loaded, environment, self._store.read(), self._clients(before.clients), before.shaping
         )
         self._last = loaded, environment, inputs
         return replace(inputs, faults=faults)
@@ -129,6 +132,7 @@ class Sources:
         environment: Environment,
         credentials: Credentials,
         clients: tuple[ClientKey, ...],
+        shaping: Pipeline,
     ) -> Inputs:
         config, environ, accounts = loaded.config, environment.values, self._named.accounts
         told: tuple[str, ...] = ()
@@ -142,6 +146,7 @@ class Sources:
             accounts=accounts,
             others=others,
             clients=clients,
+            shaping=shaping,
             environ=environ,
             config_path=self._config_path(),
             warnings=(
@@ -152,6 +157,13 @@ class Sources:
                 *_keyless(others),
             ),
         )
+
+    def _shaping(self, loaded: Loaded) -> Pipeline:
+        """The same one for the same configuration: it remembers what it has looked through."""
+        cloaking = loaded.config.cloaking
+        if self._last and self._last[0].config.cloaking == cloaking and not cloaking.plugins.custom:
+            return self._last[2].shaping
+        return pipeline(cloaking, self._config.parent, self._home)
 
     def _config_path(self) -> str | None:
         before = self._last[2].config_path if self._last else None

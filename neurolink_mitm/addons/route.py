@@ -42,6 +42,7 @@ class Route:
         exchange.body_bytes = len(body)
         exchange.stream = asked.stream
         exchange.tool_count = asked.tool_count
+        exchange.user_id = asked.user_id
         exchange.session_id = exchange.session_id or asked.session_id
         config = self.runtime.config.routing
         exchange.route = destinations.route(asked.model, config)

@@ -139,13 +139,21 @@ def _warnings(config: Config, document: object) -> Iterator[Fault]:
         if options.enabled and not any(getattr(options, name) for name in work):
             loc = _spelled(document, "cloaking", "plugins", plugin)
             yield Fault(loc, f"is on, but has nothing to do without {' or '.join(work)}")
+        elif options.enabled and plugin in _PROTECTING and config.cloaking.mode == "auto":
+            loc = _spelled(document, "cloaking", "plugins", plugin)
+            yield Fault(loc, ONLY_SUBSCRIPTIONS)
 
 
+ONLY_SUBSCRIPTIONS = (
+    "protects requests on subscriptions only, not those on API keys and other providers:"
+    " cloaking.mode: always protects all"
+)
 _IDLE_WITHOUT = {
     "tls_fingerprint": ("pins",),
     "system_prompt_injector": ("blocks",),
-    "word_obfuscator": ("words", "patterns", "detectors"),
+    "word_obfuscator": ("words", "patterns", "detectors", "domains"),
 }
+_PROTECTING = ("tls_fingerprint", "word_obfuscator")
 
 
 def _plaintext(value: object, loc: Loc) -> Iterator[Loc]:

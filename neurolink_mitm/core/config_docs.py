@@ -48,7 +48,7 @@ MEANINGS: Mapping[str, str] = {
     "oauth.scopes": "What the login asks for.",
     "cloaking": "What is changed in requests, so that nothing leaves this machine that shouldn't.",
     "cloaking.mode": "`auto`: in requests on subscriptions only.",
-    "cloaking.plugins": "Each is true, false, or its options; options switch it on.",
+    "cloaking.plugins": "Each is true, false, or its options; options switch it on. `custom` is a list.",
     "cloaking.plugins.tlsFingerprint": "Stops a request when the host shows another certificate than the pinned ones.",
     "cloaking.plugins.tlsFingerprint.enabled": "Whether it is on.",
     "cloaking.plugins.tlsFingerprint.pins": "By host: SHA-256 of each certificate it may show, in hex.",
@@ -63,9 +63,12 @@ MEANINGS: Mapping[str, str] = {
     "cloaking.plugins.wordObfuscator": "Puts placeholders in place of what you name on the way out, and takes them "
     "back in the answer.",
     "cloaking.plugins.wordObfuscator.enabled": "Whether it is on.",
-    "cloaking.plugins.wordObfuscator.words": "Words, as they are.",
+    "cloaking.plugins.wordObfuscator.words": "Words, in upper or lower case, also inside of others.",
     "cloaking.plugins.wordObfuscator.patterns": "Regular expressions.",
-    "cloaking.plugins.wordObfuscator.detectors": "Kinds of data: `email`, `ipv4`, `ipv6`.",
+    "cloaking.plugins.wordObfuscator.detectors": "Kinds of data: `email`, `ipv4`, `ipv6`, `key` (keys and tokens "
+    "of AWS, GitHub, Slack and their like).",
+    "cloaking.plugins.wordObfuscator.domains": "Domains: they and all names of hosts below them.",
+    "cloaking.plugins.custom": "Your own: files of Python, or names of entry points; see [shaping.md](shaping.md).",
     "logging": "How long and how much is kept.",
     "logging.maxAgeDays": "Older logs are removed.",
     "logging.maxSizeMb": "Of all logs together, in 10^6 bytes; the oldest go first.",

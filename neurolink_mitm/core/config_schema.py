@@ -19,6 +19,8 @@ REFERENCE: Schema = {"type": "string", "pattern": r"\$\{"}
 NULL: Schema = {"type": "null"}
 NOTES = ("default", "description")
 """They are about a value whatever its type."""
+CUSTOM = "custom"
+"""A list among the plugins."""
 KEPT = ("type", "additionalProperties", "required")
 
 
@@ -42,6 +44,8 @@ def _file_only(sections: dict[str, Schema]) -> None:
     """What validators let in before the types are looked at."""
     plugins = sections[Plugins.__name__]["properties"]
     for key, plugin in plugins.items():
+        if key == CUSTOM:
+            continue
         notes = {name: plugin.pop(name) for name in NOTES if name in plugin}
         plugins[key] = {"anyOf": [plugin, {"type": "boolean"}], **notes}
     captured = sections["Logging"]["properties"]["captureBodies"]

@@ -174,17 +174,21 @@ class SystemPromptInjector(Section):
     blocks: tuple[kinds.Text, ...] = ()
 
 
-Detector = Annotated[Literal["email", "ipv4", "ipv6"], kinds.must("one of email, ipv4, ipv6")]
+Detector = Annotated[
+    Literal["email", "ipv4", "ipv6", "key"], kinds.must("one of email, ipv4, ipv6, key")
+]
 
 
 @dataclass(frozen=True, slots=True)
 class WordObfuscator(Section):
-    """What placeholders replace on the way out: words, regular expressions, kinds of data."""
+    """What placeholders replace on the way out: words, regular expressions, names of hosts, kinds of data."""
 
     enabled: kinds.Flag = False
     words: tuple[kinds.Text, ...] = ()
     patterns: tuple[kinds.Pattern, ...] = ()
     detectors: tuple[Detector, ...] = ()
+    domains: tuple[kinds.Text, ...] = ()
+    """They, and all names of hosts below them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +210,8 @@ class Plugins(Section):
     word_obfuscator: Annotated[WordObfuscator, kinds.PluginOptions] = field(
         default_factory=WordObfuscator
     )
+    custom: tuple[kinds.Text, ...] = ()
+    """The user's own: files of Python, or names of entry points. They run before the words are replaced."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class Where(enum.Enum):
     EMPTY = "empty"  # a 200 that ends before any content
     NETWORK = "network"  # refused, reset, DNS, TLS, closed
     TIMEOUT = "timeout"  # no first event in time
+    PIN = "certificate"  # not sent: upstream shows another certificate than those pinned
     LOGIN = "login"  # not sent: the account has no token that is good
 
 
@@ -130,6 +131,8 @@ RULES: tuple[Rule, ...] = (
          refreshable=True),
     Rule("refused credential", Bench.LONG, Then.NEXT, "[errors] 401, 402, 403", Where.STATUS,
          _codes(401, 402, 403)),
+    Rule("certificate not pinned", Bench.NONE, Then.RETURN, "cloaking.plugins.tlsFingerprint",
+         Where.PIN),
     Rule("no good token", Bench.LONG, Then.NEXT, "RFC 6749 section 6", Where.LOGIN),
     Rule("out of credit", Bench.LONG, Then.NEXT, "[errors] 400 of the account", Where.STATUS,
          _codes(400), text=("credit balance is too low",)),

@@ -117,6 +117,8 @@ class Exchange:
     tool_count: int = 0
     body_bytes: int = 0
     session_id: str | None = None
+    user_id: str | None = field(default=None, repr=False)
+    """`metadata.user_id`, as the client sent it."""
     user_agent: str = ""
     trace_id: str = ""
     span_id: str = ""
@@ -131,6 +133,8 @@ class Exchange:
     """The HTTP proxy that the attempt goes through."""
     sealed: Fields = field(default=(), repr=False)
     """The credentials of the flow's request, where it shows stars in their place since somebody may watch."""
+    pins: tuple[str, ...] | None = None
+    """SHA-256 of the certificates that upstream may show for this attempt, in hex; None: any that is valid."""
     ready: bool = False
     """Set when the request is fit to be sent, and cleared before each attempt: whatever breaks, sends nothing."""
 

@@ -101,6 +101,9 @@ def unseen(failure: Failure) -> bool:
 
 def ending(failures: list[Failure]) -> Step:
     """The last answer upstream gave, or where it never gave one, what kept it from us."""
+    if failures[-1].where is Where.PIN:
+        message = f"NeuroLink refused, by cloaking.plugins.tlsFingerprint: {failures[-1].message}"
+        return Reply(502, "api_error", message)
     if any(failure.where is Where.STATUS for failure in failures):
         return Deliver()
     failure = failures[-1]

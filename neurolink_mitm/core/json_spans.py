@@ -15,7 +15,8 @@ import msgspec
 from neurolink_mitm.core.unreadable import UNREADABLE
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_FLAT_OBJECT = re.compile(rb'\{(?:[^"{}\[\]]|"[^"\\]*(?:\\.[^"\\]*)*")*\}', re.DOTALL)
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
@@ -98,6 +99,32 @@ def without(all_parts: Sequence[Part], gone: Iterable[Part]) -> list[Edit]:
     return edits
 
 
+def added(body: bytes, of: Span, text: bytes) -> Edit:
+    """The edit that puts a member (with its name), or items, behind those of an object or list."""
+    there = parts(body, of)
+    if there:
+        end = there[-1].whole.end
+        return Edit(Span(end, end), b"," + text)
+    return Edit(Span(of.start + 1, of.start + 1), text)
+
+
+def lone_member(body: bytes, name: str) -> Span | None:
+    """The value of the only member of this name, at whatever depth: None if there are several, or none.
+
+    An object, found in a tenth of the time that `member` takes for a long text. `name` has nothing to be escaped.
+    """
+    token = b'"%s"' % name.encode()
+    at = body.find(token)
+    if at < 1 or body[at - 1 : at] == b"\\" or body.find(token, at + 1) >= 0:
+        return None  # with a backslash, it is the end of a string or of another name
+    colon = _after_space(body, at + len(token))
+    if body[colon : colon + 1] != b":":
+        return None
+    start = _after_space(body, colon + 1)
+    found = _FLAT_OBJECT.match(body, start)
+    return Span(start, found.end()) if found else None
+
+
 def apply(body: bytes, edits: Iterable[Edit]) -> bytes:
     """The text with all edits made; they don't overlap. With none, the very same object."""
     pieces: list[bytes] = []
@@ -124,7 +151,7 @@ def _parts_of_object(body: bytes, of: Span) -> Iterator[Part]:
     at = of.start + 1
     for name, raw in _members.decode(memoryview(body)[of.start : of.end]).items():
         start = _after_space(body, at)
-        key = _STRING.match(body, start)
+        key = STRING.match(body, start)
         if key is None or _text(key[0]) != name:
             raise ValueError("a member occurs twice")
         value_start = _after_space(body, _after_space(body, key.end()) + 1)  # the colon

@@ -45,6 +45,8 @@ class Asked:
     stream: bool
     tool_count: int
     session_id: str | None
+    user_id: str | None = None
+    """As `metadata` has it."""
 
 
 class _Metadata(msgspec.Struct):
@@ -74,11 +76,13 @@ def read_body(body: bytes) -> Asked:
         raise ValueError(_explain(e)) from e
     if len(seen.model) > LONGEST_MODEL:
         raise ValueError(f"model: longer than {LONGEST_MODEL} characters")
+    user_id = seen.metadata.user_id if seen.metadata else None
     return Asked(
         model=seen.model,
         stream=bool(seen.stream),
         tool_count=len(seen.tools or ()),
-        session_id=session_in_user_id(seen.metadata.user_id if seen.metadata else None),
+        session_id=session_in_user_id(user_id),
+        user_id=user_id,
     )
 
 

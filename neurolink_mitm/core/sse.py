@@ -16,6 +16,8 @@ class SseEvent:
 
     name: str
     data: bytes
+    raw: bytes = b""
+    """The bytes it came as, if the reader keeps them."""
 
 
 class SseReader:
@@ -25,9 +27,11 @@ class SseReader:
     `pending` holds these bytes exactly as they came, so a caller can forward whole events only.
     """
 
-    __slots__ = ("_data", "_line", "_name", "_pending", "_started", "pending_size")
+    __slots__ = ("_data", "_keep_raw", "_line", "_name", "_pending", "_started", "pending_size")
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_raw: bool = False) -> None:
+        """`keep_raw` for who passes the events on: comments are events then, too, without data."""
+        self._keep_raw = keep_raw
         self.pending_size = 0
         self._line: list[bytes] = []  # a line whose end has not come yet
         self._pending: list[bytes] = []  # raw lines since the last event ended
@@ -83,9 +87,12 @@ class SseReader:
             self._name = value.decode("utf-8", "replace")
 
     def _end_event(self, events: list[SseEvent]) -> None:
-        if self._data:
+        if self._keep_raw:
+            raw = b"".join(self._pending)
+            events.append(SseEvent(self._name or "message", b"\n".join(self._data), raw))
+        elif self._data:
             events.append(SseEvent(self._name or "message", b"\n".join(self._data)))
-            self._data = []
+        self._data = []
         self._name = ""
         self.pending_size -= sum(map(len, self._pending))
         self._pending.clear()

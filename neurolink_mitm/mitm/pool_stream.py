@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -148,6 +149,7 @@ class PoolStream(BoundedStream):
         self._held.clear()
         self.exchange.failure = self.exchange.heard = None
         self.exchange.ready = False
+        self.exchange.pins = None
         self.exchange.sealed = self._callers
 
     def _forget_answers(self) -> None:
@@ -163,6 +165,10 @@ class PoolStream(BoundedStream):
         if error:
             kind = "connect_timeout" if error == GetUpstream.TIMED_OUT else "connect_error"
             yield from self._failed(Failure.of_network(kind, error, sent=False))
+            return
+        if self.exchange.pins is not None and (shown := self._unpinned(self.exchange.pins)):
+            yield from self._drop_upstream()
+            yield from self._failed(Failure(Where.PIN, None, "pin_mismatch", shown, sent=False))
             return
         yield from self._wait_for_first_event()
         self.server_state = self.state_wait_for_response_headers
@@ -197,6 +203,12 @@ class PoolStream(BoundedStream):
         if connection is not None:
             self.context.server = self.flow.server_conn = self._upstream = connection
         return error
+
+    def _unpinned(self, pins: Sequence[str]) -> str:
+        """What upstream has shown in place of a pinned certificate; empty if it has shown one."""
+        certificates = self.flow.server_conn.certificate_list
+        shown = certificates[0].fingerprint().hex() if certificates else "none"
+        return "" if shown in pins else f"{self.flow.request.host} shows the certificate {shown}"
 
     def _wait_for_first_event(self) -> Commands:
         limit = self.exchange.timeouts.first_event
@@ -265,7 +277,7 @@ class PoolStream(BoundedStream):
             if answer.failure:
                 yield from self._fail_with_answer(answer.failure)
             else:
-                yield from self._release()
+                yield from self._release(whole=True)
                 yield from self._finish()
 
     def _fail_with_answer(self, failure: Failure) -> Commands:
@@ -276,8 +288,11 @@ class PoolStream(BoundedStream):
             self.flow.response.content = b"".join(self._held)  # sets content-length: it may be cut
         yield from self._failed(failure)
 
-    def _release(self) -> Commands:
-        """From here on there is no way back: the head and what was held go out, the rest follows as it comes."""
+    def _release(self, *, whole: bool = False) -> Commands:
+        """From here on there is no way back: the head and what was held go out, the rest follows as it comes.
+
+        `whole`: no rest follows.
+        """
         assert self._head is not None
         self.flow.response = self._for_client(self._head)
         self.flow.response.stream = True
@@ -288,10 +303,16 @@ class PoolStream(BoundedStream):
         yield HttpResponseHeadersHook(self.flow)
         if (yield from self._client_left()):
             return
-        response = self.flow.response
-        yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
-        yield from self._pass_on(b"".join(self._held))
+        response, held = self.flow.response, b"".join(self._held)
         self._held.clear()
+        if callable(response.stream):
+            held = self._changed(held)
+            if whole:
+                held += self._changed(b"")
+                response.stream = True
+            self._reframe(response, len(held) if whole else None)
+        yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
+        yield from self._send(held)
         if self.pool.frugal:  # it won't be sent again, and nobody will look at it
             self.received.data.content = self.flow.request.data.content = None
 
@@ -307,14 +328,36 @@ class PoolStream(BoundedStream):
             yield from self._finish()
 
     def _pass_on(self, data: bytes) -> Commands:
+        if data:
+            yield from self._send(self._changed(data))
+
+    def _changed(self, data: bytes) -> bytes:
+        """By what an addon has set as `stream`; no data tells it that this was all, as in mitmproxy."""
         response = self.flow.response
         assert response is not None
-        chunks: Any = response.stream(data) if callable(response.stream) else data
-        for chunk in [chunks] if isinstance(chunks, bytes) else chunks:
-            if chunk:  # an empty one would end a chunked body
-                if self._keeps_body:
-                    self.response_body_buf += chunk
-                yield SendHttp(ResponseData(self.stream_id, chunk), self.context.client)
+        if not callable(response.stream):
+            return data
+        chunks: Any = response.stream(data)
+        return chunks if isinstance(chunks, bytes) else b"".join(chunks)
+
+    def _send(self, data: bytes) -> Commands:
+        if data:  # an empty one would end a chunked body
+            if self._keeps_body:
+                self.response_body_buf += data
+            yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
+
+    def _reframe(self, response: http.Response, length: int | None) -> None:
+        """Its length is another one now; None: nobody knows which."""
+        if "content-length" not in response.headers:
+            return
+        if length is not None:
+            response.headers["content-length"] = str(length)
+            return
+        del response.headers["content-length"]
+        old = self.received.is_http10
+        response.headers["connection" if old else "transfer-encoding"] = (
+            "close" if old else "chunked"
+        )
 
     @property
     def _keeps_body(self) -> bool:
@@ -344,6 +387,8 @@ class PoolStream(BoundedStream):
 
     def _finish(self) -> Commands:
         self.wake_at = math.inf
+        if self.flow.response and callable(self.flow.response.stream):
+            yield from self._send(self._changed(b""))
         if self._keeps_body and self.flow.response:
             self.flow.response.data.content = bytes(self.response_body_buf)
             self.response_body_buf.clear()

@@ -445,12 +445,30 @@ def test_what_is_no_plaintext_key_draws_none(document: object) -> None:
     [
         ("tlsFingerprint", "pins"),
         ("system-prompt-injector", "blocks"),
-        ("wordObfuscator", "words or patterns or detectors"),
+        ("wordObfuscator", "words or patterns or detectors or domains"),
     ],
 )
 def test_a_plugin_that_is_on_with_nothing_to_do_is_a_warning(plugin: str, needs: str) -> None:
     (warning,) = parse({"cloaking": {"plugins": {plugin: True}}}, {}).warnings
     assert warning == f"cloaking.plugins.{plugin}: is on, but has nothing to do without {needs}"
+
+
+PROTECTING = [
+    ("tlsFingerprint", {"pins": {"a.b": ["ab" * 32]}}),
+    ("wordObfuscator", {"words": ["x"]}),
+]
+
+
+@pytest.mark.parametrize(("plugin", "options"), PROTECTING, ids=["pins", "words"])
+@pytest.mark.parametrize(("mode", "count"), [("auto", 1), ("always", 0), ("never", 0)])
+def test_what_protects_subscriptions_only_is_a_warning(
+    plugin: str, options: object, mode: str, count: int
+) -> None:
+    document = {"cloaking": {"mode": mode, "plugins": {plugin: options}}}
+    warnings = parse(document, {}).warnings
+    assert [f"plugins.{plugin}: protects requests on sub" in each for each in warnings] == [
+        True
+    ] * count
 
 
 # --- whatever comes

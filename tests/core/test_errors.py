@@ -66,6 +66,7 @@ EXAMPLES = {
     "rate limit in stream": event("rate_limit_error"),
     "refused token": make_failure(401, refreshable=True),
     "refused credential": make_failure(401, error_type="authentication_error"),
+    "certificate not pinned": elsewhere(Where.PIN),
     "no good token": elsewhere(Where.LOGIN),
     "out of credit": invalid(CREDIT),
     "organization disabled": invalid(DISABLED),
@@ -97,6 +98,7 @@ MEANT = {
     "rate limit in stream": BACKED_OFF,
     "refused token": REFRESHED,
     "refused credential": BENCHED,
+    "certificate not pinned": RETURNED,
     "no good token": BENCHED,
     "out of credit": BENCHED,
     "organization disabled": BENCHED,
@@ -140,7 +142,7 @@ def test_no_row_is_without_example_and_no_name_is_given_twice() -> None:
 def test_each_row_names_its_source(rule: errors.Rule) -> None:
     """A tag is one that the module's docstring resolves; else it is an RFC or a setting of ours."""
     tags = re.findall(r"\[\w+]", rule.source)
-    assert tags or re.match(r"RFC \d+ section|timeouts\.", rule.source), rule.source
+    assert tags or re.match(r"RFC \d+ section|timeouts\.|cloaking\.", rule.source), rule.source
     assert [tag for tag in tags if f"{tag} " not in (errors.__doc__ or "")] == []
 
 

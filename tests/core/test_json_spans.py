@@ -100,3 +100,34 @@ def test_a_scalar_has_no_parts() -> None:
 def test_what_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"^not "):
         spans.parts(body, spans.root(body))
+
+
+@given(st.dictionaries(st.text(), VALUES, max_size=4) | st.lists(VALUES, max_size=4), LAYOUTS)
+def test_what_is_added_comes_last(document: dict[str, Any] | list[Any], layout: Layout) -> None:
+    body = written(document, layout)
+    new = b'"new":1' if isinstance(document, dict) else b"1"
+    at = spans.added(body, spans.root(body), new)
+    changed = spans.apply(body, [at])
+    wanted = {**document, "new": 1} if isinstance(document, dict) else [*document, 1]
+    if "new" not in document or isinstance(document, list):
+        assert json.loads(changed) == wanted
+    assert body == changed[: at.span.start] + changed[at.span.start + len(at.text) :]
+
+
+@given(DOCUMENTS, LAYOUTS)
+def test_a_lone_member_is_found_at_any_depth(document: Any, layout: Layout) -> None:
+    member = {"a": 'x"}\\', "b": 1}
+    body = written([document, {"deep": {"meta": member}}], layout)
+    found = spans.lone_member(body, "meta")
+    assert found is None or json.loads(found.of(body)) == member
+    assert found is not None or body.count(b'"meta"') > 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{}", b'["meta", {}]', b'{"x\\"meta":{"a":1}}', b'{"meta":{},"y":{"meta":{}}}', b'{"meta":[1]}',
+     b'{"meta":{"nested":{}}}'],
+    ids=["none", "a-text", "end-of-another", "two", "no-object", "not-flat"],
+)  # fmt: skip
+def test_where_it_may_be_another_none_is_found(body: bytes) -> None:
+    assert spans.lone_member(body, "meta") is None

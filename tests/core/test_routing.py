@@ -76,7 +76,7 @@ def test_all_that_is_read() -> None:
         "tools": [{}, {"name": "b"}],
         "metadata": {"user_id": "u_session_12345678"},
     }
-    assert asked(**more) == Asked("claude-x", True, 2, "12345678")
+    assert asked(**more) == Asked("claude-x", True, 2, "12345678", "u_session_12345678")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from neurolink_mitm.adapters.journal import encode
@@ -20,6 +21,7 @@ from neurolink_mitm.core.config_values import Timeouts
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.shaping.pipeline import Named, Pipeline
 from neurolink_mitm.mitm import master as masters
 from neurolink_mitm.mitm.data_plane import MODE, OPTIONS, DataPlane
 from neurolink_mitm.ports import Runtime, Translator
@@ -91,6 +93,9 @@ class Proxy:
     host: str = "127.0.0.1"
     translator: Translator | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
+    plugins: Sequence[Named] = ()
+    trusted: Path | None = None
+    """A certificate that upstream may show."""
     change: Callable[[Runtime], None] = lambda runtime: None
     addons: Callable[[Runtime], list[object]] = stack
 
@@ -108,6 +113,9 @@ class Proxy:
             started_at=self.clock.now(),
             translator=self.translator,
             environ=self.environ,
+        )
+        self.runtime.shaping = Pipeline.of(
+            self.config.cloaking, b"a key of the tests", self.plugins
         )
         self.change(self.runtime)
         self._ready = threading.Event()
@@ -139,10 +147,17 @@ class Proxy:
 
     async def _main(self) -> None:
         self.plane = DataPlane()
+        trust = {"ssl_verify_upstream_trusted_ca": str(self.trusted)} if self.trusted else {}
         self.master = masters.make_master(
             in_browser=False,
             addons=[self.plane, *self.addons(self.runtime), _Ready(self)],
-            settings={**OPTIONS, "mode": [MODE], "listen_host": self.host, "listen_port": 0},
+            settings={
+                **OPTIONS,
+                "mode": [MODE],
+                "listen_host": self.host,
+                "listen_port": 0,
+                **trust,
+            },
         )
         await self.master.run()
         await masters.close_server(self.master)

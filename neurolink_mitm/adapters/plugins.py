@@ -1,0 +1,92 @@
+"""The pipeline of request shaping, with the plugins that users have written: files, and entry points of packages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import metadata
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.shaping_key import read_key
+from neurolink_mitm.core.config import ConfigError
+from neurolink_mitm.core.shaping.draft import Rewriter
+from neurolink_mitm.core.shaping.pipeline import Named, Pipeline
+
+if TYPE_CHECKING:
+    from neurolink_mitm.core.config_values import Cloaking
+
+GROUP = "neurolink.shaping"
+AT = "cloaking.plugins.custom"
+
+
+def pipeline(cloaking: Cloaking, beside: Path, home: Home) -> Pipeline:
+    """By the configuration, which lies in `beside`. Plugins are loaded anew each time.
+
+    Raises:
+        ConfigError: a plugin can't be loaded, or the key can't be had.
+    """
+    if cloaking.mode == "never":
+        return Pipeline()
+    custom = tuple(load(cloaking.plugins.custom, beside))
+    return Pipeline.of(cloaking, _key(cloaking, home), custom)
+
+
+def load(names: tuple[str, ...], beside: Path) -> Iterator[Named]:
+    """The user's plugins, by their names; what ends in `.py` is a file. Raises `ConfigError`."""
+    for index, name in enumerate(names):
+        at = f"{AT}[{index}]"
+        is_file = name.endswith(".py")
+        try:
+            kind = _class_in(beside / Path(name).expanduser()) if is_file else _entry_point(name)
+            plugin = kind()
+        except ConfigError as e:
+            raise ConfigError(*(f"{at}: {fault}" for fault in e.faults)) from e
+        except Exception as e:
+            raise ConfigError(f"{at}: {name} can't be loaded: {type(e).__name__}: {e}") from e
+        if not callable(getattr(plugin, "rewrite", None)):
+            raise ConfigError(f"{at}: {name}: {kind.__name__} has no method `rewrite`")
+        yield Path(name).stem if is_file else name, plugin
+
+
+def _class_in(path: Path) -> type[Rewriter]:
+    """The one class with a method `rewrite` that a file defines."""
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file")
+    name = f"neurolink_shaping_{path.stem}"
+    spec = spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = [
+        each
+        for each in vars(module).values()
+        if isinstance(each, type) and each.__module__ == name and hasattr(each, "rewrite")
+    ]
+    if len(found) != 1:
+        raise ConfigError(f"{path}: must have one class with a method `rewrite`, has {len(found)}")
+    kind: type[Rewriter] = found[0]
+    return kind
+
+
+def _entry_point(name: str) -> Any:
+    points = metadata.entry_points(group=GROUP, name=name)
+    if not points:
+        raise ConfigError(
+            f"{name} is neither a file that ends in .py nor an entry point of the group {GROUP}"
+        )
+    return next(iter(points)).load()
+
+
+def _key(cloaking: Cloaking, home: Home) -> bytes:
+    """Only where something is made with it: in placeholders, and in ids of other clients' requests."""
+    plugins = cloaking.plugins
+    strangers = cloaking.mode == "always" and plugins.session_identity.enabled
+    if not strangers and not plugins.word_obfuscator.enabled:
+        return b""
+    try:
+        return read_key(home.shaping_key)
+    except OSError as e:
+        raise ConfigError(f"{home.shaping_key}: can't be read or written: {e.strerror or e}") from e

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from mitmproxy import http
+
+from neurolink_mitm.core import headers
+from neurolink_mitm.core.exchange import Exchange, Kind, Reply
+from neurolink_mitm.core.shaping.draft import About, Draft, RefusedError, Undo
+from neurolink_mitm.core.shaping.pipeline import Chain, PluginError
+from neurolink_mitm.core.target import Target
+from neurolink_mitm.mitm.hooks import error_response, exchange_of
+from neurolink_mitm.ports import Runtime
+
+logger = logging.getLogger("neurolink.shaping")
+
+SHAPED = "neurolink.shaped"
+"""What is to be taken back, and since which attempt."""
+REPLACED = "neurolink.replaced"
+"""How many words the latest attempt goes without, by their kind."""
+UNFINISHED = Reply(500, "api_error", "NeuroLink refused: request shaping was not finished")
+
+
+class Shape:
+    """Runs the pipeline on each attempt, and back on its answer. What it can't do refuses the request."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+
+    def attempt(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if flow.response or exchange is None or not exchange.attempts:
+            return
+        if exchange.kind is Kind.FORWARD or exchange.account is None:
+            return  # the caller's own, untouched
+        if not self.runtime.shaping.rewriters:
+            return
+        if not self.runtime.shaping.applies(exchange.account.type):
+            return
+        flow.response = error_response(UNFINISHED, exchange.request_id)
+        refusal = self._shape(flow, exchange)
+        flow.response = error_response(refusal, exchange.request_id) if refusal else None
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Upstream's answer is changed as it comes; one of our own may have a word of upstream's in it."""
+        exchange, answer = exchange_of(flow), flow.response
+        undo, attempt = flow.metadata.get(SHAPED, ((), 0))
+        if exchange is None or answer is None or not undo:
+            return
+        if answer.headers.get("content-encoding", "identity") != "identity":
+            return  # can't be looked into
+        if not answer.stream:
+            chain = Chain.of(undo, stream=False)
+            answer.content = chain.feed(answer.raw_content or b"") + chain.end()
+        elif exchange.attempts[-1].number == attempt:
+            answer.stream = _as_stream(undo, answer)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Nothing of it stays with flows that are kept."""
+        flow.metadata.pop(SHAPED, None)
+
+    error = response
+
+    def _shape(self, flow: http.HTTPFlow, exchange: Exchange) -> Reply | None:
+        try:
+            sent = self.runtime.shaping.shape(_draft(flow, exchange))
+        except RefusedError as e:
+            return Reply(400, "invalid_request_error", f"NeuroLink sent nothing: {e}")
+        except PluginError as e:
+            logger.error("request %s was not sent: %s", exchange.request_id, e)
+            return Reply(500, "api_error", f"NeuroLink sent nothing: {e}")
+        exchange.pins = sent.pins
+        flow.request.headers.fields = sent.fields
+        if sent.body is not flow.request.raw_content and (sent.body or flow.request.raw_content):
+            flow.request.content = sent.body  # sets content-length, too
+        if sent.undo:
+            flow.metadata[SHAPED] = sent.undo, exchange.attempts[-1].number
+        if sent.counts:
+            flow.metadata[REPLACED] = dict(sent.counts)
+        return None
+
+
+def _draft(flow: http.HTTPFlow, exchange: Exchange) -> Draft:
+    account = exchange.account
+    assert account is not None
+    assert exchange.kind is not None
+    about = About(
+        kind=exchange.kind,
+        account=account.label,
+        account_type=account.type,
+        account_uuid=account.account_uuid,
+        host=Target.parse(account.base_url).host if account.is_anthropic else "",
+        claude_code=exchange.demand.claude_code,
+        user_id=exchange.user_id,
+    )
+    fields = headers.without(flow.request.headers.fields, headers.CREDENTIALS - {b"cookie"})
+    return Draft(about, fields, flow.request.raw_content or b"")
+
+
+def _as_stream(undo: Sequence[Undo], answer: http.Response) -> Callable[[bytes], bytes]:
+    events = answer.headers.get("content-type", "").startswith("text/event-stream")
+    chain = Chain.of(undo, stream=events)
+    return lambda data: chain.feed(data) if data else chain.end()

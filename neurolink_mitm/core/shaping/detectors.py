@@ -1,0 +1,164 @@
+"""Finds what is not to leave: the user's words and expressions, and kinds of data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv6Address
+
+_EMAIL = re.compile(r"[\w.%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}(?![\w]|\.\d)", re.ASCII)
+_IPV4_HINT = re.compile(r"\.\d{1,3}\.\d")
+_IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?![\w:])")
+_KEY = re.compile(
+    r"""
+    \b(?:AKIA|ASIA)[0-9A-Z]{16}\b                        # AWS, ids of access keys
+  | \bgh[pousr]_[A-Za-z0-9]{20,255}                      # GitHub
+  | \bgithub_pat_[A-Za-z0-9_]{20,255}
+  | \bglpat-[A-Za-z0-9_-]{20,}                           # GitLab
+  | \bxox[abeoprs]-[A-Za-z0-9-]{10,}                     # Slack
+  | \bxapp-[A-Za-z0-9-]{10,}
+  | \b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}                 # Anthropic, OpenAI, Stripe
+  | \bAIza[A-Za-z0-9_-]{30,}                             # Google
+  | \beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*   # JSON web tokens
+  | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?-----END\ [A-Z ]*PRIVATE\ KEY-----
+    """,
+    re.VERBOSE | re.DOTALL | re.ASCII,
+)
+_KEY_HINTS = ("AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox",
+              "xapp-", "sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "AIza", "eyJ", "PRIVATE KEY-----")  # fmt: skip
+"""One of them is in whatever `_KEY` matches, and nearly every text has none."""
+
+Places = Iterator[tuple[int, int]]
+Find = Callable[[str], Places]
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Says where in a text something of a kind stands."""
+
+    kind: str
+    find: Find
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A place in a text, and what it is."""
+
+    start: int
+    end: int
+    kind: str
+
+
+def finders(
+    words: Iterable[str], patterns: Iterable[str], kinds: Iterable[str], domains: Iterable[str]
+) -> tuple[Finder, ...]:
+    """Words are found in any spelling of their letters, and inside of others."""
+    return tuple(_finders(words, patterns, kinds, domains))
+
+
+def found_in(text: str, by: Iterable[Finder]) -> list[Found]:
+    """In the order of the text. What overlaps is one, so that no half of anything is left."""
+    places = [Found(at, end, each.kind) for each in by for at, end in each.find(text) if end > at]
+    if len(places) < 2:
+        return places
+    places.sort(key=lambda each: (each.start, -each.end))
+    result = places[:1]
+    for place in places[1:]:
+        last = result[-1]
+        if place.start >= last.end:
+            result.append(place)
+        elif place.end > last.end:
+            result[-1] = Found(last.start, place.end, last.kind)
+    return result
+
+
+def _finders(
+    words: Iterable[str], patterns: Iterable[str], kinds: Iterable[str], domains: Iterable[str]
+) -> Iterator[Finder]:
+    listed = sorted(words, key=len, reverse=True)
+    if listed:
+        yield Finder("WORD", _literal(listed))
+    for pattern in patterns:
+        yield Finder("TEXT", _of(re.compile(pattern)))
+    named = sorted(domains, key=len, reverse=True)
+    if named:
+        yield Finder("HOST", _hosts(named))
+    for kind in kinds:
+        yield KINDS[kind]
+
+
+def _of(pattern: re.Pattern[str], hint: str = "") -> Find:
+    """`hint` is in every text that has a match."""
+
+    def find(text: str) -> Places:
+        return (each.span() for each in pattern.finditer(text)) if hint in text else iter(())
+
+    return find
+
+
+def _literal(words: Sequence[str]) -> Find:
+    """A word is looked for by itself first: that is much quicker than the expression."""
+    pattern = re.compile("|".join(map(re.escape, words)), re.IGNORECASE)
+    simple = [word.lower() for word in words if word.isascii()]
+    # beyond ASCII one letter may have several lower cases
+    whole = len(simple) == len(words)
+
+    def find(text: str) -> Places:
+        if whole and text.isascii():
+            lower = text.lower()
+            if not any(word in lower for word in simple):
+                return iter(())
+        return (each.span() for each in pattern.finditer(text))
+
+    return find
+
+
+def _hosts(domains: Sequence[str]) -> Find:
+    """The domains and all names below them."""
+    listed = "|".join(re.escape(each.strip(".")) for each in domains)
+    expression = rf"(?:[a-z0-9_-]+\.)*(?<![a-z0-9_-])(?:{listed})(?![a-z0-9_-]|\.[a-z0-9_-])"
+    return _of(re.compile(expression, re.IGNORECASE | re.ASCII), ".")
+
+
+def _ipv4(text: str) -> Places:
+    if not _IPV4_HINT.search(text):
+        return
+    for each in _IPV4.finditer(text):
+        before = text[each.start() - 1 : each.start()]
+        if not (before.isalnum() or before in ("_", ".")) or not before:
+            yield each.span()
+
+
+def _ipv6(text: str) -> Places:
+    if "::" not in text and text.count(":") < 7:
+        return
+    for each in _IPV6.finditer(text):
+        address = each[0].rstrip(".")
+        if len(address) > 2 and _is_ipv6(address):
+            yield each.start(), each.start() + len(address)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return False
+    return True
+
+
+def _keys(text: str) -> Places:
+    if not any(hint in text for hint in _KEY_HINTS):
+        return iter(())
+    return (each.span() for each in _KEY.finditer(text))
+
+
+KINDS = {
+    "email": Finder("EMAIL", _of(_EMAIL, "@")),
+    "ipv4": Finder("IPV4", _ipv4),
+    "ipv6": Finder("IPV6", _ipv6),
+    "key": Finder("KEY", _keys),
+}
+"""What `detectors` of the configuration may name."""

@@ -1,0 +1,224 @@
+"""Takes placeholders back in an answer, also where one is cut at any byte.
+
+Thinking is left as it is: it is signed, and the model reads it again in the next turn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from neurolink_mitm.core import json_spans as spans
+from neurolink_mitm.core.json_spans import Edit, Span
+from neurolink_mitm.core.shaping.draft import Editor
+from neurolink_mitm.core.shaping.placeholders import FORM, MARK
+from neurolink_mitm.core.shaping.strings import THINKING
+from neurolink_mitm.core.sse import SseEvent, SseReader, encode
+from neurolink_mitm.core.unreadable import UNREADABLE
+
+Table = Mapping[str, str]
+"""What each placeholder of the request stands for."""
+_RAW = re.compile(FORM.pattern.encode())
+_RAW_MARK = MARK.encode()
+
+
+def editor(table: Table, *, stream: bool) -> Editor:
+    """For one answer."""
+    return StreamEditor(table) if stream else WholeEditor(table)
+
+
+class Restorer:
+    """Puts words in the place of placeholders, in text and in the bytes of JSON."""
+
+    def __init__(self, table: Table) -> None:
+        self._words = dict(table)
+        self._in_json = {name: _inside(word) for name, word in table.items()}
+        self._begun = {name[:end] for name in table for end in range(1, len(name))}
+        self._longest = max(map(len, table), default=1) - 1
+
+    def text(self, text: str) -> str:
+        return FORM.sub(lambda m: self._words.get(m[0], m[0]), text) if MARK in text else text
+
+    def json_text(self, text: str) -> str:
+        """Of a piece of JSON."""
+        if MARK not in text:
+            return text
+        return FORM.sub(lambda m: self._in_json.get(m[0], m[0]), text)
+
+    def json(self, raw: bytes) -> bytes:
+        """Of JSON as bytes. A placeholder can only stand in a string there."""
+        if _RAW_MARK not in raw:
+            return raw
+        return _RAW.sub(lambda m: self._in_json.get(m[0].decode(), m[0].decode()).encode(), raw)
+
+    def unfinished(self, text: str) -> int:
+        """How many of the last characters may be the beginning of a placeholder."""
+        at = text.find(MARK[0], max(0, len(text) - self._longest))
+        while at >= 0:
+            if text[at:] in self._begun:
+                return len(text) - at
+            at = text.find(MARK[0], at + 1)
+        return 0
+
+
+def _inside(word: str) -> str:
+    """As it is written between the quotes of a JSON string."""
+    return msgspec.json.encode(word)[1:-1].decode()
+
+
+class WholeEditor:
+    """An answer that comes as one body."""
+
+    def __init__(self, table: Table) -> None:
+        self._restorer = Restorer(table)
+        self._body: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> bytes:
+        self._body.append(chunk)
+        return b""
+
+    def end(self) -> bytes:
+        body = b"".join(self._body)
+        self._body.clear()
+        if _RAW_MARK not in body:
+            return body
+        try:
+            kept = list(_thinking(body))
+        except ValueError:  # no JSON: a page, say
+            return self._restorer.text(body.decode("utf-8", "surrogateescape")).encode(
+                "utf-8", "surrogateescape"
+            )
+        return _all_but(kept, body, self._restorer)
+
+
+def _all_but(kept: list[Span], body: bytes, restorer: Restorer) -> bytes:
+    pieces, at = [], 0
+    for span in kept:
+        pieces += [restorer.json(body[at : span.start]), span.of(body)]
+        at = span.end
+    return b"".join((*pieces, restorer.json(body[at:])))
+
+
+def _thinking(body: bytes) -> Iterator[Span]:
+    """The thinking blocks of a message. Raises `ValueError`."""
+    root = spans.root(body)
+    if body[root.start : root.start + 1] not in (b"{", b"["):
+        raise ValueError("no JSON object")
+    content = spans.member(body, root, "content")
+    for block in spans.parts(body, content) if content else ():
+        if spans.text(body, spans.member(body, block.value, "type")) in THINKING:
+            yield block.value
+
+
+class _Delta(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    partial_json: str | None = None
+
+
+class _BlockDelta(msgspec.Struct):
+    index: int
+    delta: _Delta
+
+
+_deltas = msgspec.json.Decoder(_BlockDelta)
+_MEMBERS = {"text_delta": "text", "input_json_delta": "partial_json"}
+_LEFT_ALONE = frozenset({"thinking_delta", "signature_delta"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """The end of a delta that may be the beginning of a placeholder: it waits for the next one."""
+
+    index: int
+    type: str
+    text: str
+
+    def event(self) -> bytes:
+        delta = {"type": self.type, _MEMBERS[self.type]: self.text}
+        data = {"type": "content_block_delta", "index": self.index, "delta": delta}
+        return encode("content_block_delta", msgspec.json.encode(data))
+
+
+class StreamEditor:
+    """An event stream of the Messages API. Events in which nothing changes pass as they came."""
+
+    def __init__(self, table: Table) -> None:
+        self._restorer = Restorer(table)
+        self._reader = SseReader(keep_raw=True)
+        self._rest: _Rest | None = None
+
+    def feed(self, chunk: bytes) -> bytes:
+        return b"".join(map(self._edited, self._reader.feed(chunk)))
+
+    def end(self) -> bytes:
+        return self._flushed() + self._restorer.json(self._reader.pending)
+
+    def _edited(self, event: SseEvent) -> bytes:
+        if event.name == "content_block_delta":
+            return self._delta(event)
+        if not event.data or event.name == "ping":
+            return event.raw
+        if event.name == "content_block_start" and _starts_thinking(event.data):
+            return self._flushed() + event.raw
+        return self._flushed() + self._restorer.json(event.raw)
+
+    def _delta(self, event: SseEvent) -> bytes:
+        try:
+            seen = _deltas.decode(event.data)
+        except UNREADABLE:
+            return self._flushed() + self._restorer.json(event.raw)
+        delta = seen.delta
+        text = delta.partial_json if delta.type == "input_json_delta" else delta.text
+        if delta.type in _LEFT_ALONE:
+            return self._flushed() + event.raw
+        if delta.type not in _MEMBERS or text is None:
+            return self._flushed() + self._restorer.json(event.raw)
+        before = self._flushed() if not self._goes_on(seen) else b""
+        waiting = self._rest.text if self._rest else ""
+        return before + self._text(event, seen, waiting + text, changed=bool(waiting))
+
+    def _text(self, event: SseEvent, seen: _BlockDelta, text: str, *, changed: bool) -> bytes:
+        kind = seen.delta.type
+        rest = self._restorer.unfinished(text)
+        self._rest = _Rest(seen.index, kind, text[len(text) - rest :]) if rest else None
+        ready = text[: len(text) - rest]
+        restore = self._restorer.text if kind == "text_delta" else self._restorer.json_text
+        restored = restore(ready)
+        if restored == text and not changed:
+            return event.raw
+        return _with_text(event, _MEMBERS[kind], restored) if restored else b""
+
+    def _goes_on(self, seen: _BlockDelta) -> bool:
+        rest = self._rest
+        return rest is not None and (rest.index, rest.type) == (seen.index, seen.delta.type)
+
+    def _flushed(self) -> bytes:
+        """What waited in vain."""
+        rest, self._rest = self._rest, None
+        return rest.event() if rest else b""
+
+
+def _starts_thinking(data: bytes) -> bool:
+    try:
+        block = spans.member(data, spans.root(data), "content_block")
+        kind = spans.text(data, spans.member(data, block, "type")) if block else None
+    except ValueError:
+        return False
+    return kind in THINKING
+
+
+def _with_text(event: SseEvent, member: str, text: str) -> bytes:
+    """The event with another text; all its other bytes as they came."""
+    data = event.data
+    delta = spans.member(data, spans.root(data), "delta")
+    at = spans.member(data, delta, member) if delta else None
+    assert at is not None, "the decoder has just found it"
+    new = spans.apply(data, [Edit(at, msgspec.json.encode(text))])
+    before, found, after = event.raw.partition(data)
+    if found:
+        return before + new + after
+    return encode(event.name, new.replace(b"\n", b" "))  # it came as several lines

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from dataclasses import replace
+
+import msgspec
+
+from neurolink_mitm.core import json_spans as spans
+from neurolink_mitm.core.exchange import Kind
+from neurolink_mitm.core.json_spans import Edit, Span
+from neurolink_mitm.core.shaping.draft import About, Draft
+
+_LEGACY = re.compile(r"(user_[0-9a-zA-Z]+_account_)[0-9a-zA-Z-]*(_session_.+)", re.DOTALL)
+
+
+def with_account(user_id: str, uuid: str) -> str | None:
+    """Claude Code's `user_id` with this account in it; None of any other form.
+
+    Two forms are in use: `user_<device>_account_<uuid>_session_<uuid>`, and a JSON object in a string.
+    """
+    if user_id.startswith("{"):
+        return _in_json(user_id.encode("utf-8", "surrogatepass"), uuid)
+    legacy = _LEGACY.fullmatch(user_id)
+    return f"{legacy[1]}{uuid}{legacy[2]}" if legacy else None
+
+
+def _in_json(text: bytes, uuid: str) -> str | None:
+    try:
+        root = spans.root(text)
+        found = spans.member(text, root, "account_uuid")
+        if found is None or spans.member(text, root, "session_id") is None:
+            return None
+    except ValueError:
+        return None
+    return spans.apply(text, [Edit(found, msgspec.json.encode(uuid))]).decode()
+
+
+class SessionIdentity:
+    """`metadata.user_id` names the account in use; other clients' requests get a stable one that says nothing.
+
+    A body that can't be understood is left alone: nothing private depends on it, and upstream will say what is wrong.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def rewrite(self, draft: Draft) -> Draft:
+        if draft.about.kind is not Kind.MESSAGES:  # `count_tokens` takes no metadata
+            return draft
+        before = draft.about.user_id
+        after = self.wanted(draft.about)
+        if after is None or after == before:
+            return draft
+        try:
+            edit = _edit(draft.body, before, msgspec.json.encode(after))
+        except ValueError:
+            return draft
+        return replace(draft, body=spans.apply(draft.body, [edit]))
+
+    def wanted(self, about: About) -> str | None:
+        """None: as it is."""
+        uuid = about.account_uuid or ""
+        named = with_account(about.user_id, uuid) if about.user_id else None
+        if named is not None:
+            # of a login that does not say whose it is, the client may know
+            return about.user_id if about.account_type == "oauth" and not uuid else named
+        return None if about.claude_code else self._opaque(about.user_id or "")
+
+    def _opaque(self, user_id: str) -> str:
+        text = user_id.encode("utf-8", "surrogatepass")
+        return f"user_{hmac.digest(self._key, b'user ' + text, hashlib.sha256).hex()[:32]}"
+
+
+def _edit(body: bytes, before: str | None, after: bytes) -> Edit:
+    """Raises `ValueError`."""
+    known = _where_it_is(body, before) if before else None
+    if known is not None:
+        return Edit(known, after)
+    root = spans.root(body)
+    metadata = spans.member(body, root, "metadata")
+    if metadata is None:
+        return spans.added(body, root, b'"metadata":{"user_id":%s}' % after)
+    user_id = spans.member(body, metadata, "user_id")
+    if user_id is not None:
+        return Edit(user_id, after)
+    if body[metadata.start : metadata.start + 1] != b"{":
+        return Edit(metadata, b'{"user_id":%s}' % after)
+    return spans.added(body, metadata, b'"user_id":%s' % after)
+
+
+def _where_it_is(body: bytes, user_id: str) -> Span | None:
+    """Without reading all of the body, where only one place can be meant: every request comes by here."""
+    metadata = spans.lone_member(body, "metadata")
+    found = spans.member(body, metadata, "user_id") if metadata else None
+    return found if spans.text(body, found) == user_id else None

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from neurolink_mitm.core.exchange import Kind
+from neurolink_mitm.core.shaping.system_blocks import SystemBlocks
+from tests.core.shaping.drafts import draft
+
+RULES = SystemBlocks(['Be "brief".', "Schön."])
+OWN = [{"type": "text", "text": 'Be "brief".'}, {"type": "text", "text": "Schön."}]
+CACHED = {"type": "text", "text": "You are Claude Code.", "cache_control": {"type": "ephemeral"}}
+
+
+@pytest.mark.parametrize(
+    ("system", "wanted"),
+    [
+        ([CACHED], [CACHED, *OWN]),
+        ([], OWN),
+        ("You help.", [{"type": "text", "text": "You help."}, *OWN]),
+        ("", OWN),
+        (None, OWN),
+    ],
+    ids=["list", "empty-list", "text", "empty-text", "null"],
+)
+def test_they_come_behind_the_clients(system: object, wanted: object) -> None:
+    shaped = RULES.rewrite(draft({"model": "m", "system": system, "messages": []}))
+    assert json.loads(shaped.body) == {"model": "m", "system": wanted, "messages": []}
+
+
+@pytest.mark.parametrize("body", [{"messages": []}, {}], ids=["absent", "nothing"])
+def test_where_there_are_none_they_are_added(body: dict[str, object]) -> None:
+    shaped = RULES.rewrite(draft(body))
+    assert json.loads(shaped.body) == {**body, "system": OWN}
+
+
+def test_all_other_bytes_stay() -> None:
+    before = b'{ "system" : [ {"type":"text", "text":"a"} ] , "x":1.0e5 }'
+    head, tail = b'{ "system" : [ {"type":"text", "text":"a"}', b' ] , "x":1.0e5 }'
+    after = RULES.rewrite(draft(before)).body
+    assert after.startswith(head)
+    assert after.endswith(tail)
+
+
+def test_they_are_the_same_bytes_each_turn() -> None:
+    first = RULES.rewrite(draft({"system": [CACHED], "messages": [1]})).body
+    second = RULES.rewrite(draft({"system": [CACHED], "messages": [1, 2]})).body
+    assert second.startswith(first.removesuffix(b"]}"))
+
+
+def test_tokens_are_counted_with_them() -> None:
+    assert b"brief" in RULES.rewrite(draft({}, kind=Kind.COUNT_TOKENS)).body
+
+
+def test_other_requests_have_no_system() -> None:
+    before = draft({}, kind=Kind.API)
+    assert RULES.rewrite(before) is before
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"system": 1}', b'{"system":[],"system":""}'], ids=["number", "twice"]
+)
+def test_what_is_no_request_is_not_guessed_at(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"system|twice"):
+        RULES.rewrite(draft(body))
