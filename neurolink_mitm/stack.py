@@ -41,9 +41,7 @@ def stack(runtime: Runtime) -> list[object]:
         Mend(runtime),  # the history without what Anthropic refuses
         Rename(runtime),  # the model that a mapping names
         Shape(runtime),  # what is not to leave this machine, and back again in the answer
-        Translate(
-            runtime
-        ),  # other providers: to the translator, without any credential of Anthropic's
+        Translate(runtime),  # to the translator, which asks other providers
         Inject(runtime),  # where it goes, and with which credential
         Failover(runtime),  # what a failure means: bench the account, name the next, or give up
         Remember(runtime),  # cooldowns and quotas, kept across restarts
