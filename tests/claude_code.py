@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 CACHE = Path(__file__).parents[1] / ".cache" / "claude-code"
 """Kept between runs: it is 200 MB."""
@@ -16,11 +17,16 @@ BINARY = CACHE / "node_modules" / ".bin" / "claude"
 
 def installed() -> Path:
     """The command, installed once; the test is skipped only where npm or its registry is not there."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with FileLock(CACHE.parent / "claude-code.lock", timeout=400):  # tests may run side by side
+        return _installed()
+
+
+def _installed() -> Path:
     if not BINARY.exists():
         npm, node = shutil.which("npm"), shutil.which("node")
         if not npm or not node:
             pytest.skip("npm and node are not installed")
-        CACHE.mkdir(parents=True, exist_ok=True)
         (CACHE / "package.json").write_text('{"private": true}')
         package = CACHE / "node_modules" / "@anthropic-ai" / "claude-code"
         try:

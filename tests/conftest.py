@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,15 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         LEAKS.look_at(f"{report.nodeid}: {title}", said.encode())
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """One of the processes that share the tests has ended, and tells what it found."""
+    LEAKS.found += getattr(node, "workeroutput", {}).get("leaks", [])
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["leaks"] = LEAKS.found
     if LEAKS.found:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
