@@ -15,8 +15,10 @@ GROUPS = {
     "clients": "Keys for those who call the proxy.",
     "completion": "Print the completion script for a shell.",
     "config": "Look at the configuration, check and edit it.",
+    "logs": "Look at requests: what became of them, and what was sent.",
     "proxy": "Run the proxy and look after it.",
     "statusline": "Print one line about the accounts, for Claude Code's status line.",
+    "stats": "Sum up requests, errors, failovers, tokens, costs, and how soon answers begin.",
     "sandbox": "An Anthropic look-alike on loopback.",
 }
 

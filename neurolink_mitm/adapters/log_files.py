@@ -1,0 +1,140 @@
+"""Reads the files of logs, however large, line by line; lines that are torn are the reader's to leave out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+LONGEST = 1024 * 1024
+"""Bytes of a line; a longer one is no row."""
+_BLOCK = 256 * 1024
+
+OnBytes = Callable[[int], object]
+
+
+def files(
+    directory: Path, family: str, since: float | None = None, until: float | None = None
+) -> list[Path]:
+    """Those of a family, in the order of their days, that may hold rows of this time."""
+    found = {
+        day: path for path in directory.glob(f"{family}-*.jsonl") if (day := _day(path, family))
+    }
+    first = _utc_day(since) if since is not None else date.min
+    last = _utc_day(until) if until is not None else date.max
+    return [found[day] for day in sorted(found) if first <= day <= last]
+
+
+def _utc_day(seconds: float) -> date:
+    return datetime.fromtimestamp(seconds, UTC).date()
+
+
+def _day(path: Path, family: str) -> date | None:
+    try:
+        return date.fromisoformat(path.name[len(family) + 1 : -len(".jsonl")])
+    except ValueError:
+        return None
+
+
+def size(paths: list[Path]) -> int:
+    total = 0
+    for path in paths:
+        with suppress(OSError):  # cleaned away meanwhile
+            total += path.stat().st_size
+    return total
+
+
+def lines(path: Path, on_bytes: OnBytes = lambda _: None) -> Iterator[bytes]:
+    """From the first to the last; `on_bytes` hears now and then how many have been read."""
+    try:
+        file = path.open("rb", buffering=_BLOCK)
+    except FileNotFoundError:  # cleaned away meanwhile
+        return
+    read = 0
+    with file:
+        while line := file.readline(LONGEST):
+            read += len(line)
+            if read > _BLOCK:
+                on_bytes(read)
+                read = 0
+            if len(line) == LONGEST and not line.endswith(b"\n"):
+                read += _skip_line(file)
+            else:
+                yield line
+    on_bytes(read)
+
+
+def _skip_line(file: BinaryIO) -> int:
+    read = 0
+    while part := file.readline(LONGEST):
+        read += len(part)
+        if part.endswith(b"\n"):
+            break
+    return read
+
+
+def lines_backwards(path: Path) -> Iterator[bytes]:
+    """From the last to the first, without their ends."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        at = file.seek(0, os.SEEK_END)
+        rest = b""
+        while at > 0:
+            start = max(0, at - _BLOCK)
+            file.seek(start)
+            rest = file.read(at - start) + rest
+            at = start
+            first, *whole = rest.split(b"\n")
+            yield from reversed(whole)
+            rest = first if len(first) <= LONGEST else b""
+        if rest:
+            yield rest
+
+
+@dataclass(slots=True)
+class Follower:
+    """What is added to the newest file of a family, and then to that of the next day."""
+
+    directory: Path
+    family: str
+    _path: Path | None = None
+    _inode: int = 0
+    _at: int = 0
+
+    def start(self) -> None:
+        """From the end of what is there now."""
+        if newest := files(self.directory, self.family)[-1:]:
+            self._open(newest[0], at_end=True)
+
+    def more(self) -> Iterator[bytes]:
+        """Whole lines that have come since the last call."""
+        for path in files(self.directory, self.family):
+            if self._path is None or path.name >= self._path.name:
+                with suppress(FileNotFoundError):
+                    yield from self._more_of(path)
+
+    def _more_of(self, path: Path) -> Iterator[bytes]:
+        found = path.stat()
+        if path != self._path or found.st_ino != self._inode or found.st_size < self._at:
+            self._open(path, at_end=False)
+        if found.st_size == self._at:
+            return
+        with path.open("rb") as file:
+            file.seek(self._at)
+            for line in iter(lambda: file.readline(LONGEST), b""):
+                if not line.endswith(b"\n") and len(line) < LONGEST:
+                    return  # the rest of it is still to come
+                self._at += len(line)
+                yield line
+
+    def _open(self, path: Path, *, at_end: bool) -> None:
+        found = path.stat()
+        self._path, self._inode = path, found.st_ino
+        self._at = found.st_size if at_end else 0

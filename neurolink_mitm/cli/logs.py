@@ -1,0 +1,245 @@
+"""`neurolink logs`: show, tail, export."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from neurolink_mitm.cli.auth_context import AuthGroup, home, say
+from neurolink_mitm.cli.exits import FAILED, USAGE, fail
+from neurolink_mitm.cli.options import format_option
+
+if TYPE_CHECKING:  # msgspec behind them takes its time
+    from neurolink_mitm.core.log_rows import Filter, Reader, Seen
+
+EVERY = 0.2
+"""Seconds between two looks at a file that is followed."""
+
+
+@click.group(name="logs", cls=AuthGroup)
+def command() -> None:
+    """Look at requests: what became of them, and what was sent."""
+
+
+@command.command()
+@click.argument("request_id")
+@click.option(
+    "--no-bodies", is_flag=True, help="Only what became of it, without what was captured."
+)
+@format_option
+def show(request_id: str, no_bodies: bool, form: str) -> None:
+    """Show all that is known of a request: its attempts, the reasons, headers and bodies.
+
+    Example: neurolink logs show req_nl_8ebbba8744c9fac476f2
+    """
+    from neurolink_mitm.cli.render import as_json
+    from neurolink_mitm.core import log_text
+
+    logs = home().logs
+    request = next(_of(logs, "proxy", request_id), None)
+    attempts = sorted(_of(logs, "proxy-attempts", request_id), key=lambda row: row["attempt"])
+    captured = [] if no_bodies else list(_of(logs, "proxy-debug", request_id))
+    if not request and not attempts and not captured:
+        fail(f"{logs} knows no request {request_id!r:.80}; see: neurolink logs tail", FAILED)
+    if form == "json":
+        sides = [{**row, "body": _body_json(logs, row)} for row in captured]
+        report = {"request": request, "attempts": attempts, "captured": sides}
+        click.echo(as_json(report), nl=False)
+        return
+    for line in log_text.timeline(request, attempts) if request or attempts else ():
+        click.echo(log_text.harmless(line))
+    for row in captured:
+        _print_side(logs, row)
+    if not captured and not no_bodies:
+        say("nothing of it was captured; logging.capture-bodies: all keeps every body")
+
+
+def _of(logs: Path, family: str, request_id: str) -> Iterator[dict[str, Any]]:
+    """Its rows, those of the newest day first."""
+    from neurolink_mitm.adapters import log_files
+    from neurolink_mitm.core.log_rows import Reader
+
+    needle = request_id.encode("utf-8", "surrogatepass")
+    for path in reversed(log_files.files(logs, family)):
+        for row in Reader().read_all(log_files.lines(path), holding=needle):
+            if row.get("requestId") == request_id:
+                yield row
+
+
+def _body_json(logs: Path, row: dict[str, Any]) -> Any:
+    import msgspec
+
+    from neurolink_mitm.adapters.body_files import read_body
+
+    document = read_body(logs, row.get("bodyPath"))
+    return msgspec.json.decode(msgspec.json.encode(document)) if document else None
+
+
+def _print_side(logs: Path, row: dict[str, Any]) -> None:
+    from neurolink_mitm.adapters.body_files import read_body
+    from neurolink_mitm.core import log_text
+
+    click.echo()
+    for line in log_text.side(row):
+        click.echo(log_text.harmless(line))
+    if row.get("bodyPath"):
+        click.echo()
+        document = read_body(logs, row["bodyPath"])
+        for text in log_text.body(document) if document else ("(its file is gone)",):
+            click.echo(log_text.harmless(text))
+
+
+@command.command()
+@click.option(
+    "-n", "--lines", default=20, show_default=True, type=click.IntRange(0), help="How many."
+)
+@click.option("-f", "--follow", is_flag=True, help="Go on as requests finish, until Ctrl-C.")
+@click.option("--account", help="Only those that this account served.")
+@click.option("--status", help="Only those with this status (429), class (5xx) or outcome (error).")
+@click.option("--session", help="Only those of the session that begins so.")
+@format_option
+def tail(
+    lines: int,
+    follow: bool,
+    account: str | None,
+    status: str | None,
+    session: str | None,
+    form: str,
+) -> None:
+    """Show the latest requests, a line each; as JSON, their rows.
+
+    Example: neurolink logs tail --follow --status 5xx
+    """
+    from neurolink_mitm.adapters.log_files import Follower
+    from neurolink_mitm.core.log_rows import Filter, Reader
+
+    wanted, reader, logs = Filter(account, status, session), Reader(), home().logs
+    follower = Follower(logs, "proxy")
+    follower.start()  # before the past is read: what comes meanwhile is shown after it
+    past = _latest(logs, lines, wanted, reader)
+    for raw, row in past:
+        _print_row(raw, row, form)
+    if not past and not follow:
+        say(f"no such request in {logs}")
+    try:
+        while follow:
+            for raw, row in _matching(follower.more(), wanted, reader):
+                _print_row(raw, row, form)
+            time.sleep(EVERY)
+    except KeyboardInterrupt:
+        click.echo(err=True)
+
+
+def _latest(logs: Path, count: int, wanted: Filter, reader: Reader) -> list[tuple[bytes, Seen]]:
+    """Read from the end, so that it takes as long as there is to be shown."""
+    from neurolink_mitm.adapters import log_files
+
+    found: list[tuple[bytes, Seen]] = []
+    for path in reversed(log_files.files(logs, "proxy")):
+        for each in _matching(log_files.lines_backwards(path), wanted, reader):
+            if len(found) == count:
+                return found[::-1]
+            found.append(each)
+    return found[::-1]
+
+
+def _matching(
+    lines: Iterator[bytes], wanted: Filter, reader: Reader
+) -> Iterator[tuple[bytes, Seen]]:
+    from neurolink_mitm.core.log_rows import Seen
+
+    for raw in lines:
+        for row in reader.read([raw], Seen):
+            if wanted(row):
+                yield raw, row
+
+
+def _print_row(raw: bytes, row: Seen, form: str) -> None:
+    from neurolink_mitm.core import log_text
+
+    click.echo(raw.decode().rstrip("\n") if form == "json" else log_text.line(row))
+    sys.stdout.flush()
+
+
+@command.command()
+@click.argument("request_id", required=False)
+@click.option("--har", is_flag=True, required=True, help="As an HTTP archive, HAR 1.2.")
+@click.option("--since", help="All since then: 30m, 2h, yesterday, 2026-11-22T10:00 (UTC).")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
+    help="A new file, readable by you only (default: stdout).",
+)  # fmt: skip
+def export(request_id: str | None, har: bool, since: str | None, output: Path | None) -> None:
+    """Write what was captured of REQUEST_ID, or of all requests --since then, for other tools to read.
+
+    Example: neurolink logs export --har --since 1h -o neurolink.har
+    """
+    from neurolink_mitm.core import har as archive
+
+    if (request_id is None) == (since is None):
+        fail("name a request, or say --since when", USAGE)
+    entries = _entries(request_id, since)
+    first = next(entries, None)
+    if first is None:
+        fail("nothing of it was captured; logging.capture-bodies: all keeps every body", FAILED)
+    count = 1
+    try:
+        with _opened(output) as file:
+            file.write(archive.HEAD + first)
+            for entry in entries:
+                count += 1
+                file.write(f",{entry}")
+            file.write(archive.TAIL)
+    except FileExistsError:
+        fail(f"{output} is there already", FAILED)
+    say(f"{count} attempts; conversations are in it: mind whom you give it to")
+
+
+def _opened(output: Path | None) -> AbstractContextManager[IO[str]]:
+    if output is None:
+        return click.open_file("-", "w", encoding="utf-8")
+    return open(output, "x", encoding="utf-8", opener=lambda path, how: os.open(path, how, 0o600))
+
+
+def _entries(request_id: str | None, since: str | None) -> Iterator[str]:
+    """One at a time, since bodies are large."""
+    from neurolink_mitm.adapters.body_files import read_body
+    from neurolink_mitm.core import har as archive
+
+    logs = home().logs
+    rows = (
+        _of(logs, "proxy-debug", request_id) if request_id else _captured_since(logs, since or "")
+    )
+    for request, answer in archive.pairs(rows):
+        sent = read_body(logs, request.get("bodyPath"))
+        got = read_body(logs, answer.get("bodyPath")) if answer else None
+        yield archive.entry(request, answer, sent, got)
+
+
+def _captured_since(logs: Path, text: str) -> Iterator[dict[str, Any]]:
+    from neurolink_mitm.adapters import log_files
+    from neurolink_mitm.core.log_rows import Reader, Span
+
+    since = moment(text)
+    span = Span.of(since, None)
+    for path in log_files.files(logs, "proxy-debug", since):
+        for row in Reader().read_all(log_files.lines(path)):
+            if row.get("timestamp", "") in span:
+                yield row
+
+
+def moment(text: str) -> float:
+    """As the user wrote it, or exit code 2."""
+    from neurolink_mitm.core import when
+
+    try:
+        return when.moment(text, time.time())
+    except ValueError as e:
+        fail(str(e), USAGE)

@@ -1,0 +1,158 @@
+"""`neurolink stats`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from neurolink_mitm.cli.auth_context import home, in_one_line, say
+from neurolink_mitm.cli.logs import moment
+
+if TYPE_CHECKING:  # msgspec behind it takes its time
+    from neurolink_mitm.core.stats import Stats, Sum
+
+WORTH_A_BAR = 20_000_000
+"""Bytes that take longer than people like to wait without being told."""
+
+
+@click.command(name="stats")
+@click.option(
+    "--by", type=click.Choice(["day", "account", "model", "session"]), default="day",
+    show_default=True, help="What to sum up by.",
+)  # fmt: skip
+@click.option("--since", help="From then on: 2h, 7d, yesterday, 2026-11-22 (UTC, as the logs are).")
+@click.option("--until", help="Up to then.")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table",
+    show_default=True, help="How to print it.",
+)  # fmt: skip
+def command(by: str, since: str | None, until: str | None, form: str) -> None:
+    """Sum up requests, errors, failovers, tokens, costs, and how soon answers begin.
+
+    Example: neurolink stats --by account --since yesterday --until today
+    """
+    from neurolink_mitm.core.stats import Stats
+
+    begin, end = (moment(text) if text else None for text in (since, until))
+    stats = Stats(by)
+    with in_one_line():
+        bad = _read(home().logs, begin, end, stats)
+    if bad:
+        say(f"neurolink: {bad} lines are no rows, left out")
+    click.echo(_printed(stats, form), nl=False)
+    if not stats.groups and form == "table":
+        say("no request in this time; neurolink logs tail shows the latest")
+
+
+def _read(logs: Path, since: float | None, until: float | None, stats: Stats) -> int:
+    from neurolink_mitm.adapters import log_files
+    from neurolink_mitm.core.log_rows import Reader, Seen, Span
+
+    span, reader = Span.of(since, until), Reader()
+    paths = log_files.files(logs, "proxy", since, until)
+    with _progress(log_files.size(paths)) as on_bytes:
+        for path in paths:
+            rows = reader.read(log_files.lines(path, on_bytes), Seen)
+            stats.add(row for row in rows if row.timestamp in span)
+    return reader.bad
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], object]]:
+    """A bar on a terminal, where it takes its time."""
+    if total < WORTH_A_BAR or not sys.stderr.isatty() or "NO_COLOR" in os.environ:
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("reading", total=total)
+        yield lambda read: progress.advance(task, read)
+
+
+def _printed(stats: Stats, form: str) -> str:
+    from neurolink_mitm.cli.render import as_json
+    from neurolink_mitm.core.stats import FIELDS, flat, report, total
+
+    if form == "json":
+        whole = report(total(stats.groups.values()))
+        return as_json({"by": stats.by, "rows": list(flat(stats.by, stats)), "total": whole})
+    if form == "csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(text, [stats.by, *FIELDS], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(flat(stats.by, stats))
+        return text.getvalue()
+    return _table(stats)
+
+
+def _table(stats: Stats) -> str:
+    from rich.table import Table
+
+    from neurolink_mitm.cli.render import printed
+    from neurolink_mitm.core.stats import columns, sparkline, total
+
+    drawn = sys.stdout.isatty()
+    table = Table(box=None, pad_edge=False)
+    table.add_column(stats.by, overflow="fold")
+    for title in TITLES:
+        table.add_column(title, justify="right", no_wrap=True)
+    if drawn:
+        table.add_column("by hour" if stats.by == "day" else "by day", no_wrap=True)
+    across = columns(stats.by, stats.groups)
+    rows = stats.ordered()
+    whole = [("total", total(stats.groups.values()))] if len(rows) > 1 else []
+    for name, one in (*rows, *whole):
+        graph = [sparkline(one.over_time, across)] if drawn else []
+        table.add_row(_name(name), *_cells(one), *graph)
+    return printed(table)
+
+
+def _name(name: str) -> str:
+    from neurolink_mitm.core.log_text import harmless
+
+    return harmless(name)
+
+
+TITLES = (
+    "requests", "errors", "failovers", "in", "out", "into cache", "from cache", "hit rate", "cost",
+    "first byte p50", "p95",
+)  # fmt: skip
+
+
+def _cells(one: Sum) -> list[str]:
+    quantiles = (one.first_byte.at(share) for share in (0.5, 0.95))
+    return [
+        *(str(count) for count in (one.requests, one.errors, one.failovers)),
+        *(_short(count) for count in (one.input, one.output, one.cache_creation, one.cache_read)),
+        "–" if one.hit_rate is None else f"{one.hit_rate:.0%}",
+        _cost(one),
+        *("–" if ms is None else _duration(ms) for ms in quantiles),
+    ]
+
+
+def _cost(one: Sum) -> str:
+    """Marked where it leaves out requests whose cost is unknown."""
+    if not one.priced:
+        return "–"
+    return f"${one.cost:.2f}{'+' if one.priced < one.requests else ''}"
+
+
+def _short(count: int) -> str:
+    for size, unit in ((1_000_000_000, "G"), (1_000_000, "M"), (10_000, "k")):
+        if count >= size:
+            return f"{count / (1000 if unit == 'k' else size):.1f}{unit}"
+    return str(count)
+
+
+def _duration(ms: float) -> str:
+    return f"{ms / 1000:.2f} s" if ms >= 1000 else f"{ms:.0f} ms"

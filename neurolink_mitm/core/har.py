@@ -1,0 +1,110 @@
+"""Captured attempts as HAR 1.2, which browsers and many tools show. http://www.softwareishard.com/blog/har-12-spec/"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from neurolink_mitm import __version__
+from neurolink_mitm.core.capture import Document, Phase
+
+Row = Mapping[str, Any]
+HEAD = f'{{"log":{{"version":"1.2","creator":{{"name":"neurolink","version":"{__version__}"}},"entries":['
+TAIL = "]}}\n"
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_WAITING = 1000
+"""Requests whose answer has not been met yet: an answer follows its request at once."""
+
+
+def pairs(rows: Iterable[Row]) -> Iterator[tuple[Row, Row | None]]:
+    """Each attempt's request and its answer, if there is one. Where none was sent, the client's own."""
+    asked: dict[tuple[str, int | None], Row] = {}
+    for row in rows:
+        key = row["requestId"], row.get("attempt")
+        match row["phase"]:
+            case Phase.UPSTREAM_REQUEST:
+                asked.pop((row["requestId"], None), None)
+                asked[key] = row
+            case Phase.CLIENT_REQUEST:
+                asked[key] = row
+            case Phase.UPSTREAM_RESPONSE | Phase.CLIENT_RESPONSE if key in asked:
+                yield asked.pop(key), row
+        if len(asked) > _WAITING:
+            yield asked.pop(next(iter(asked))), None
+    for request in asked.values():
+        yield request, None
+
+
+def entry(request: Row, answer: Row | None, sent: Document | None, got: Document | None) -> str:
+    """One attempt; times are milliseconds."""
+    took = (answer or {}).get("durationMs") or 0
+    number, account = request.get("attempt"), request.get("account")
+    found = {
+        "startedDateTime": request["timestamp"],
+        "time": took,
+        "request": _request(request, sent),
+        "response": _response(answer or {}, got),
+        "cache": {},
+        "timings": {"send": 0, "wait": took, "receive": 0},
+        "comment": f"{request['requestId']}, attempt {number} as {account}" if number
+        else request["requestId"],
+    }  # fmt: skip
+    return msgspec.json.encode(found).decode()
+
+
+def _request(row: Row, body: Document | None) -> dict[str, Any]:
+    url = row.get("url") or ""
+    found = {
+        "method": row.get("method") or "",
+        "url": url,
+        "httpVersion": "HTTP/1.1",
+        "cookies": [],
+        "headers": _headers(row),
+        "queryString": [
+            {"name": name, "value": value}
+            for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True)
+        ],
+        "headersSize": -1,
+        "bodySize": row.get("bodyBytes", -1),
+    }
+    if body:
+        found["postData"] = {
+            "mimeType": body.contentType or "",
+            "params": [],
+            "text": text_of(body),
+        }
+    return found
+
+
+def _response(row: Row, body: Document | None) -> dict[str, Any]:
+    status = row.get("status") or 0
+    return {
+        "status": status,
+        "statusText": _PHRASES.get(status, ""),
+        "httpVersion": "HTTP/1.1",
+        "cookies": [],
+        "headers": _headers(row),
+        "content": {
+            "size": row.get("bodyBytes", 0),
+            "mimeType": (body.contentType if body else None) or "",
+            "text": text_of(body) if body else "",
+        },
+        "redirectURL": "",
+        "headersSize": -1,
+        "bodySize": row.get("bodyBytes", -1),
+    }
+
+
+def _headers(row: Row) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in row.get("headers") or ()]
+
+
+def text_of(body: Document) -> str:
+    """As it was sent, but for secrets."""
+    if body.encoding == "json":
+        return bytes(body.body).decode()
+    return str(msgspec.json.decode(body.body) or "")

@@ -1,0 +1,100 @@
+"""Rows of the logs as they are read: of this version or another, whole or torn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from neurolink_mitm.core.record import iso
+from neurolink_mitm.core.unreadable import UNREADABLE
+
+T = TypeVar("T")
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What is read of a finished request; what an older or newer version does not write is None."""
+
+    timestamp: str
+    requestId: str = ""
+    outcome: str = ""
+    attempts: int = 0
+    account: str | None = None
+    model: str | None = None
+    actualModel: str | None = None
+    provider: str | None = None
+    responseStatus: int | None = None
+    responseTimeMs: float | None = None
+    ttfbMs: float | None = None
+    inputTokens: int | None = None
+    outputTokens: int | None = None
+    cacheCreationTokens: int | None = None
+    cacheReadTokens: int | None = None
+    costUsd: float | None = None
+    sessionId: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.outcome not in ("complete", "client_cancelled")
+
+
+@dataclass(slots=True)
+class Reader:
+    """Counts what was no row: a torn line, or something that has no business there."""
+
+    bad: int = 0
+
+    def read(self, lines: Iterable[bytes], kind: type[T]) -> Iterator[T]:
+        decode = msgspec.json.Decoder(kind).decode
+        for line in lines:
+            try:
+                yield decode(line)
+            except UNREADABLE:
+                self.bad += bool(line.strip())
+
+    def read_all(self, lines: Iterable[bytes], holding: bytes = b"") -> Iterator[dict[str, Any]]:
+        """Rows with all they have; only of lines that hold these bytes, which costs little."""
+        found = (line for line in lines if holding in line)
+        yield from self.read(found, dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which requests are wanted. `status` is a number, `4xx` or `5xx`, or an outcome."""
+
+    account: str | None = None
+    status: str | None = None
+    session: str | None = None
+
+    def __call__(self, row: Seen) -> bool:
+        return (
+            self.account in (None, row.account)
+            and (self.session is None or (row.sessionId or "").startswith(self.session))
+            and (self.status is None or self.status.lower() in _statuses(row))
+        )
+
+
+def _statuses(row: Seen) -> tuple[str, ...]:
+    status = row.responseStatus
+    numbers = (str(status), f"{status // 100}xx") if status is not None else ()
+    return (*numbers, row.outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From a moment to another, as rows write them."""
+
+    since: str = ""
+    until: str = "~"
+    """Stands behind every moment."""
+
+    @classmethod
+    def of(cls, since: float | None, until: float | None) -> Span:
+        return cls(
+            iso(since) if since is not None else "", iso(until) if until is not None else "~"
+        )
+
+    def __contains__(self, timestamp: str) -> bool:
+        return self.since <= timestamp < self.until

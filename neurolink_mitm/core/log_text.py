@@ -1,0 +1,151 @@
+"""Rows of the logs in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from neurolink_mitm.core.capture import Document
+from neurolink_mitm.core.log_rows import Seen
+
+Row = Mapping[str, Any]
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def harmless(text: str) -> str:
+    """Without what a terminal would take for a command: a conversation may hold anything."""
+    return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def line(row: Seen) -> str:
+    """One request in one line."""
+    parts = (
+        row.timestamp[11:19],
+        f"{row.responseStatus or '–':>3}",
+        f"{row.outcome:<9}",
+        f"{_ms(row.responseTimeMs):>7}",
+        f"{row.account or '–':<12}",
+        row.actualModel or row.model or "–",
+        _tokens(row),
+        None if row.costUsd is None else f"${row.costUsd:.4f}",
+        f"{row.attempts} attempts" if row.attempts > 1 else None,
+        row.requestId,
+    )
+    return harmless("  ".join(part for part in parts if part))
+
+
+def _tokens(row: Seen) -> str | None:
+    if row.inputTokens is None and row.outputTokens is None:
+        return None
+    cached = f" (+{row.cacheReadTokens} cached)" if row.cacheReadTokens else ""
+    return f"{row.inputTokens or 0}{cached} in, {row.outputTokens or 0} out"
+
+
+def _ms(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value / 1000:.2f} s" if value >= 1000 else f"{value:.0f} ms"
+
+
+def timeline(request: Row | None, attempts: Sequence[Row]) -> Iterator[str]:
+    """What became of a request, step by step, each with its time since the beginning."""
+    first = request or attempts[0]
+    began = _seconds(first["timestamp"])
+    if request:
+        yield from _head(request)
+    else:
+        yield f"{first['requestId']}  not finished, or its row is lost"
+    for attempt in attempts:
+        yield f"{_since(attempt, began):>10}  attempt {attempt.get('attempt')}: {_attempt(attempt)}"
+    if request:
+        if request.get("ttfbMs") is not None:
+            yield f"{'+' + _ms(request['ttfbMs']):>10}  first byte to the client"
+        yield f"{'+' + _ms(request.get('responseTimeMs')):>10}  {_end(request)}"
+
+
+def _head(request: Row) -> Iterator[str]:
+    yield f"{request['requestId']}  {request['timestamp']}  {request.get('method')} {request.get('path')}"
+    shape = ["stream" if request.get("stream") else None]
+    if request.get("toolCount"):
+        shape.append(f"{request['toolCount']} tools")
+    yield f"{'model':>10}  {_joined(_model(request), *shape)}"
+    for name, field in (("session", "sessionId"), ("trace", "traceId"), ("because", "why")):
+        if request.get(field):
+            yield f"{name:>10}  {request[field]}"
+
+
+def _model(request: Row) -> str:
+    asked, actual = request.get("model"), request.get("actualModel")
+    return f"{asked}, answered by {actual}" if actual and actual != asked else str(asked or "none")
+
+
+def _attempt(row: Row) -> str:
+    kind = f" ({row['accountType']})" if row.get("accountType") else ""
+    status, error = row.get("responseStatus"), row.get("errorType")
+    said = error if error and not error.startswith("http_") else None
+    return _joined(
+        f"{row.get('account') or 'the caller’s own credential'}{kind}",
+        " ".join(str(part) for part in (status, said) if part) or None,
+        f"after {_ms(row.get('durationMs'))}",
+        f"asked to wait {row['retryAfter']:g} s" if row.get("retryAfter") is not None else None,
+        f"cools for {_ms(row['cooldownMs'])}" if row.get("cooldownMs") else None,
+        _windows(row),
+        row.get("upstreamRequestId"),
+    )
+
+
+def _windows(row: Row) -> str | None:
+    used = ((name, row.get(f"utilization{name}")) for name in ("5h", "7d"))
+    return " ".join(f"{name} {share:.0%}" for name, share in used if share is not None) or None
+
+
+def _end(request: Row) -> str:
+    status, cost = request.get("responseStatus"), request.get("costUsd")
+    names = {"inputTokens": "in", "outputTokens": "out",
+             "cacheReadTokens": "from cache", "cacheCreationTokens": "into cache"}  # fmt: skip
+    tokens = [
+        f"{request[key]} {name}" for key, name in names.items() if request.get(key) is not None
+    ]
+    return _joined(
+        f"{status} {request.get('outcome')}" if status else request.get("outcome"),
+        request.get("stopReason"),
+        f"tokens: {', '.join(tokens)}" if tokens else None,
+        f"${cost:.4f}" if cost is not None else None,
+    )
+
+
+def side(row: Row) -> Iterator[str]:
+    """A captured side without its body."""
+    what = " ".join(str(row[key]) for key in ("method", "url", "status") if row.get(key))
+    attempt = f", attempt {row['attempt']} ({row.get('account')})" if row.get("attempt") else ""
+    yield f"── {row['phase'].replace('_', ' ')}{attempt}: {what}"
+    for name, value in row.get("headers") or ():
+        yield f"{name}: {value}"
+
+
+def body(document: Document) -> Iterator[str]:
+    if document.encoding == "json":
+        yield msgspec.json.format(bytes(document.body), indent=2).decode()
+    elif document.encoding == "text":
+        yield str(msgspec.json.decode(document.body))
+    else:
+        yield "(left out: it can't be looked into for secrets)"
+    if document.truncated:
+        yield f"(only a part of its {document.bytes} bytes was kept)"
+
+
+def _since(row: Row, began: float) -> str:
+    return f"+{_ms(max(0.0, _seconds(row['timestamp']) - began) * 1000)}"
+
+
+def _seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()
+
+
+def _joined(*parts: object) -> str:
+    return ", ".join(str(part) for part in parts if part)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from neurolink_mitm.core import har
+from neurolink_mitm.core.capture import Document
+
+
+def row(
+    phase: str, request: str = "req_1", attempt: int | None = None, **more: Any
+) -> dict[str, Any]:
+    return {"requestId": request, "phase": phase, "attempt": attempt,
+            "timestamp": "2025-10-09T08:53:20.000Z", **more}  # fmt: skip
+
+
+def shown(rows: list[dict[str, Any]]) -> list[tuple[str, Any, str | None]]:
+    return [(q["phase"], q["attempt"], a and a["phase"]) for q, a in har.pairs(rows)]
+
+
+def test_an_attempt_is_an_entry() -> None:
+    rows = [
+        row("upstream_request", attempt=1),
+        row("upstream_response", attempt=1),
+        row("client_request"),
+        row("upstream_request", attempt=2),
+        row("upstream_response", attempt=2),
+        row("client_response"),
+    ]
+    assert shown(rows) == [
+        ("upstream_request", 1, "upstream_response"),
+        ("upstream_request", 2, "upstream_response"),
+    ]
+
+
+def test_what_was_never_sent_on_is_one_of_the_clients() -> None:
+    rows = [row("client_request"), row("client_response")]
+    assert shown(rows) == [("client_request", None, "client_response")]
+
+
+def test_an_attempt_without_answer() -> None:
+    assert shown([row("upstream_request", attempt=1)]) == [("upstream_request", 1, None)]
+
+
+def test_requests_that_wait_for_an_answer_are_bounded() -> None:
+    many = [row("upstream_request", f"req_{n}", 1) for n in range(3000)]
+    found = har.pairs(iter(many))
+    next(found)
+    assert len(list(found)) == 2999
+
+
+def document(raw: bytes, kind: str = "application/json") -> Document:
+    encoding = "json" if raw[:1] == b"{" else "text"
+    return Document(encoding=encoding, bytes=9, truncated=False, contentType=kind, body=msgspec.Raw(raw))  # fmt: skip
+
+
+def test_an_entry_is_as_har_has_it() -> None:
+    asked = row("upstream_request", attempt=2, account="work", method="POST",
+                url="https://h/v1/messages?beta=true", headers=[["a", "b"]], bodyBytes=7)  # fmt: skip
+    answer = row(
+        "upstream_response", attempt=2, status=429, durationMs=12.5, headers=[], bodyBytes=9
+    )
+    text = har.entry(
+        asked, answer, document(b'{"a" : 1}'), document(b'"event: x"', "text/event-stream")
+    )
+    whole = json.loads(har.HEAD + text + har.TAIL)
+    [entry] = whole["log"]["entries"]
+    assert whole["log"]["version"] == "1.2"
+    assert entry["comment"] == "req_1, attempt 2 as work"
+    assert entry["request"]["queryString"] == [{"name": "beta", "value": "true"}]
+    assert entry["request"]["headers"] == [{"name": "a", "value": "b"}]
+    assert entry["request"]["postData"]["text"] == '{"a" : 1}'
+    assert entry["response"]["statusText"] == "Too Many Requests"
+    assert entry["response"]["content"]["text"] == "event: x"
+    assert entry["time"] == entry["timings"]["wait"] == 12.5
+
+
+def test_an_entry_of_what_was_not_answered() -> None:
+    entry = json.loads(har.entry(row("upstream_request", attempt=1), None, None, None))
+    assert (entry["response"]["status"], "postData" in entry["request"]) == (0, False)

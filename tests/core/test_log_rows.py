@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+
+from neurolink_mitm.core.log_rows import Filter, Reader, Seen, Span
+from tests.fakes import NOW
+
+
+def seen(**fields: object) -> Seen:
+    return Seen(**{"timestamp": "2025-10-09T08:53:20.000Z", "outcome": "complete", **fields})  # type: ignore[arg-type]
+
+
+def test_torn_lines_are_left_out_and_counted() -> None:
+    reader = Reader()
+    lines = [
+        b'{"timestamp":"a"}\n',
+        b'{"timestamp":"b',
+        b"\n",
+        b"[]",
+        b"\xff\n",
+        b'{"timestamp":"c"}',
+    ]
+    assert [row.timestamp for row in reader.read(lines, Seen)] == ["a", "c"]
+    assert reader.bad == 3
+
+
+def test_rows_of_other_versions_are_read() -> None:
+    """Without what was not there yet, and with what is not known here."""
+    [row] = Reader().read([b'{"timestamp":"a","unheard":1}'], Seen)
+    assert (row.costUsd, row.account, row.attempts) == (None, None, 0)
+
+
+def test_rows_that_hold_something() -> None:
+    lines = [b'{"requestId":"req_1"}', b'{"requestId":"req_2"}']
+    assert list(Reader().read_all(lines, b"req_2")) == [{"requestId": "req_2"}]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fits"),
+    [
+        (Filter(), True),
+        (Filter(account="work"), True),
+        (Filter(account="home"), False),
+        (Filter(status="429"), True),
+        (Filter(status="4XX"), True),
+        (Filter(status="5xx"), False),
+        (Filter(status="error"), True),
+        (Filter(status="complete"), False),
+        (Filter(session="8f1c"), True),
+        (Filter(session="9"), False),
+        (Filter("work", "4xx", "8f1c6f9e"), True),
+        (Filter("work", "4xx", "9"), False),
+    ],
+)
+def test_filters(wanted: Filter, fits: bool) -> None:
+    row = seen(account="work", responseStatus=429, outcome="error", sessionId="8f1c6f9e-1")
+    assert wanted(row) is fits
+
+
+def test_who_left_before_an_answer_has_no_status() -> None:
+    assert not Filter(status="4xx")(seen(outcome="client_cancelled"))
+
+
+def test_spans() -> None:
+    span = Span.of(NOW, NOW + 60)
+    assert "2025-10-09T08:53:20.000Z" in span
+    assert "2025-10-09T08:53:19.999Z" not in span
+    assert "2025-10-09T08:54:20.000Z" not in span
+    assert "2025-10-09T08:53:20.000Z" in Span()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "failed"),
+    [("complete", False), ("client_cancelled", False), ("error", True), ("truncated", True)],
+)
+def test_what_counts_as_an_error(outcome: str, failed: bool) -> None:
+    assert seen(outcome=outcome).failed is failed

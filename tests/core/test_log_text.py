@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from neurolink_mitm.core import log_text
+from neurolink_mitm.core.capture import Document
+from neurolink_mitm.core.errors import Failure
+from neurolink_mitm.core.log_rows import Seen
+from neurolink_mitm.core.record import attempt_row, request_row
+from tests.fakes import NOW, make_account, make_attempt, make_exchange
+
+FAILED = make_attempt(
+    make_account("home"), status=429, failure=Failure.of_status(429, b""), ended_at=NOW + 0.25,
+    cooldown=3.0, retry_after=3.0,
+)  # fmt: skip
+SERVED = make_attempt(make_account("work"), number=2, status=200, sent_at=NOW + 0.3,
+                      ended_at=NOW + 2, utilization_5h=0.42)  # fmt: skip
+EXCHANGE = make_exchange(
+    path="/v1/messages", model="claude-x", stream=True, tool_count=3, attempts=[FAILED, SERVED],
+    why="took work", status=200, first_byte_at=NOW + 0.5, ended_at=NOW + 2,
+)  # fmt: skip
+
+
+def plain(row: Any) -> dict[str, Any]:
+    return dict(msgspec.to_builtins(row))
+
+
+def test_a_timeline() -> None:
+    rows = [plain(attempt_row(EXCHANGE, attempt)) for attempt in EXCHANGE.attempts]
+    text = "\n".join(log_text.timeline(plain(request_row(EXCHANGE)), rows))
+    assert text == (
+        "req_1  2025-10-09T08:53:20.000Z  POST /v1/messages\n"
+        "     model  claude-x, stream, 3 tools\n"
+        "   because  took work\n"
+        "     +0 ms  attempt 1: home (api_key), 429, after 250 ms, asked to wait 3 s, cools for 3.00 s\n"
+        "   +300 ms  attempt 2: work (api_key), 200, after 1.70 s, 5h 42%\n"
+        "   +500 ms  first byte to the client\n"
+        "   +2.00 s  200 error"
+    )
+
+
+def test_a_request_without_its_row() -> None:
+    text = list(log_text.timeline(None, [plain(attempt_row(EXCHANGE, FAILED))]))
+    assert text[0] == "req_1  not finished, or its row is lost"
+    assert "attempt 1: home" in text[1]
+
+
+def test_rows_of_older_versions_can_be_told() -> None:
+    old = {"timestamp": "2025-10-09T08:53:20.000Z", "requestId": "req_1"}
+    assert len(list(log_text.timeline(old, [old]))) == 4
+
+
+def test_a_line() -> None:
+    row = Seen("2025-10-09T08:53:20.000Z", "req_1", "complete", 2, "work", "claude-x",
+               responseStatus=200, responseTimeMs=1234.0, inputTokens=3, outputTokens=4,
+               cacheReadTokens=9, costUsd=0.5)  # fmt: skip
+    assert log_text.line(row) == (
+        "08:53:20  200  complete    1.23 s  work          claude-x"
+        "  3 (+9 cached) in, 4 out  $0.5000  2 attempts  req_1"
+    )
+
+
+@pytest.mark.parametrize("odd", ["\x1b[2J", "\x07", "\x9b2J", "\x7f", "\u202e", "\r"])
+def test_nothing_reaches_the_terminal_but_text(odd: str) -> None:
+    assert odd not in log_text.harmless(f"a{odd}b\n\tc")
+    assert log_text.harmless("ä\n\t“x”") == "ä\n\t“x”"
+
+
+def stored(encoding: str, raw: bytes, *, truncated: bool = False) -> Document:
+    body = msgspec.Raw(raw)
+    return Document(encoding=encoding, bytes=99, truncated=truncated, contentType=None, body=body)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "raw", "text"),
+    [
+        ("json", b'{"a":1}', '{\n  "a": 1\n}'),
+        ("text", b'"event: x\\n"', "event: x\n"),
+        ("omitted", b"null", "(left out: it can't be looked into for secrets)"),
+    ],
+)
+def test_bodies(encoding: str, raw: bytes, text: str) -> None:
+    assert list(log_text.body(stored(encoding, raw))) == [text]
+
+
+def test_a_part_of_a_body() -> None:
+    assert (
+        list(log_text.body(stored("text", b'"a"', truncated=True)))[1]
+        == "(only a part of its 99 bytes was kept)"
+    )

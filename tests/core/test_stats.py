@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurolink_mitm.core import stats as stats_module
+from neurolink_mitm.core.log_rows import Seen
+from neurolink_mitm.core.stats import (
+    NOBODY,
+    OTHERS,
+    Quantiles,
+    Stats,
+    columns,
+    flat,
+    report,
+    sparkline,
+    total,
+)
+
+
+def seen(day: int = 9, hour: int = 8, **fields: Any) -> Seen:
+    stamp = f"2025-10-{day:02}T{hour:02}:53:20.000Z"
+    return Seen(**{"timestamp": stamp, "outcome": "complete", "attempts": 1, **fields})
+
+
+def summed(by: str, *rows: Seen) -> Stats:
+    stats = Stats(by)
+    stats.add(rows)
+    return stats
+
+
+@given(st.lists(st.floats(0.1, 1e7), min_size=1), st.sampled_from([0.5, 0.95]))
+def test_a_quantile_is_near_enough(values: list[float], share: float) -> None:
+    quantiles = Quantiles()
+    for value in values:
+        quantiles.add(value)
+    exact = sorted(values)[max(0, -(-len(values) * share // 1).__int__() - 1)]
+    assert quantiles.at(share) == pytest.approx(exact, rel=0.021)
+
+
+def test_a_quantile_of_nothing() -> None:
+    assert Quantiles().at(0.5) is None
+
+
+def test_zero_is_counted() -> None:
+    quantiles = Quantiles()
+    quantiles.add(0.0)
+    assert quantiles.at(0.5) == 0.0
+
+
+def test_what_is_summed_up() -> None:
+    rows = [
+        seen(attempts=3, inputTokens=10, outputTokens=5, cacheReadTokens=80, cacheCreationTokens=10,
+             costUsd=0.5, ttfbMs=100.0),
+        seen(outcome="error", ttfbMs=300.0),
+        seen(outcome="client_cancelled", attempts=0),
+    ]  # fmt: skip
+    [(_, one)] = summed("day", *rows).ordered()
+    assert report(one) == {
+        "requests": 3,
+        "errors": 1,
+        "cancelled": 1,
+        "failovers": 2,
+        "inputTokens": 10,
+        "outputTokens": 5,
+        "cacheCreationTokens": 10,
+        "cacheReadTokens": 80,
+        "cacheHitRate": 0.8,
+        "costUsd": 0.5,
+        "unpriced": 2,
+        "p50FirstByteMs": pytest.approx(100, rel=0.02),
+        "p95FirstByteMs": pytest.approx(300, rel=0.02),
+    }
+
+
+def test_what_nothing_is_known_of() -> None:
+    [(_, one)] = summed("day", seen()).ordered()
+    found = report(one)
+    assert [found[k] for k in ("costUsd", "cacheHitRate", "p50FirstByteMs")] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("by", "names"),
+    [
+        ("day", ["2025-10-08", "2025-10-09"]),
+        ("account", ["work", NOBODY]),
+        ("model", ["claude-real", "claude-asked"]),
+        ("session", ["s1", NOBODY]),
+    ],
+)
+def test_groups(by: str, names: list[str]) -> None:
+    """Days in their order, anything else by how often."""
+    row = {
+        "account": "work",
+        "model": "claude-asked",
+        "actualModel": "claude-real",
+        "sessionId": "s1",
+    }
+    rows = [seen(9, **row), seen(9, **row), seen(8, model="claude-asked")]
+    assert [name for name, _ in summed(by, *rows).ordered()] == names
+
+
+def test_groups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stats_module, "MOST", 2)
+    stats = summed("session", *(seen(sessionId=f"s{number % 5}") for number in range(10)))
+    assert {name: one.requests for name, one in stats.groups.items()} == {
+        "s0": 2,
+        "s1": 2,
+        OTHERS: 6,
+    }
+
+
+def test_the_total_is_that_of_all_groups() -> None:
+    stats = summed("account", *(seen(account=name, costUsd=1.0, ttfbMs=10.0) for name in "abb"))
+    whole = total(stats.groups.values())
+    assert (whole.requests, whole.cost, whole.first_byte.counts.total()) == (3, 3.0, 3)
+
+
+def test_flat_rows_name_their_group() -> None:
+    [row] = flat("account", summed("account", seen(account="work")))
+    assert (row["account"], row["requests"]) == ("work", 1)
+
+
+def test_a_day_is_drawn_by_its_hours_and_anything_else_by_days() -> None:
+    by_day = summed("day", seen(hour=0), seen(hour=0), seen(hour=23))
+    across = columns("day", by_day.groups)
+    assert sparkline(by_day.groups["2025-10-09"].over_time, across) == "█" + " " * 22 + "▄"
+    by_account = summed("account", seen(7, account="a"), seen(9, account="b"))
+    across = columns("account", by_account.groups)
+    assert sparkline(by_account.groups["a"].over_time, across) == "█ "
