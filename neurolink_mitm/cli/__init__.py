@@ -17,6 +17,7 @@ GROUPS = {
     "config": "Look at the configuration, check and edit it.",
     "logs": "Look at requests: what became of them, and what was sent.",
     "proxy": "Run the proxy and look after it.",
+    "shape": "Show what request shaping makes of a request; nothing is sent.",
     "statusline": "Print one line about the accounts, for Claude Code's status line.",
     "stats": "Sum up requests, errors, failovers, tokens, costs, and how soon answers begin.",
     "sandbox": "An Anthropic look-alike on loopback.",

@@ -45,7 +45,7 @@ def check(file: Path | None, env_file: Path | None, form: str) -> None:
     from neurolink_mitm.cli.render import as_json
 
     path = file or home().config
-    inputs, faults = _read(file, env_file)
+    inputs, faults = read_inputs(file, env_file)
     if form == "json":
         click.echo(as_json(config_report.check_report(path, inputs, faults)), nl=False)
     elif inputs is not None:
@@ -69,7 +69,7 @@ def show(file: Path | None, env_file: Path | None, form: str) -> None:
     from neurolink_mitm.cli import config_report
     from neurolink_mitm.cli.render import as_json
 
-    inputs, faults = _read(file, env_file)
+    inputs, faults = read_inputs(file, env_file)
     if inputs is None:
         fail("\n  ".join(("the configuration can't be used:", *faults)), USAGE)
     path = Path(inputs.config_path) if inputs.config_path else None
@@ -123,7 +123,7 @@ def environment(env_file: Path | None) -> Mapping[str, str]:
         fail(str(e), USAGE)
 
 
-def _read(file: Path | None, env_file: Path | None) -> tuple[Inputs | None, tuple[str, ...]]:
+def read_inputs(file: Path | None, env_file: Path | None) -> tuple[Inputs | None, tuple[str, ...]]:
     """What the files say, or all that is wrong with them."""
     from neurolink_mitm.adapters.env_file import EnvFileError
     from neurolink_mitm.adapters.sources import Named, Sources

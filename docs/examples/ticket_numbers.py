@@ -1,0 +1,35 @@
+"""A plugin of your own: ticket numbers leave as placeholders, and come back as they were.
+
+cloaking:
+  plugins:
+    custom: [ticket_numbers.py]     # beside proxy-config.yaml
+"""
+
+import re
+from dataclasses import replace
+
+from neurolink_mitm.core.shaping.draft import Draft, Editor
+from neurolink_mitm.core.shaping.placeholders import Placeholders
+from neurolink_mitm.core.shaping.restoring import editor
+
+TICKET = re.compile(rb"CORP-\d+")
+PLACEHOLDERS = Placeholders(b"any bytes; the same ones make the same placeholders")
+
+
+class TicketNumbers:
+    """One class with a method `rewrite`. It is made once, when the configuration is loaded."""
+
+    def rewrite(self, draft: Draft) -> Draft:
+        """The draft as it is, or another one. Whatever this raises refuses the request: nothing is sent."""
+        tickets = {each.decode() for each in TICKET.findall(draft.body)}
+        if not tickets:
+            return draft
+        table = {PLACEHOLDERS.make("TEXT", ticket): ticket for ticket in tickets}
+        names = {ticket: name.encode() for name, ticket in table.items()}
+        body = TICKET.sub(lambda found: names[found[0].decode()], draft.body)
+
+        def undo(stream: bool) -> Editor:
+            """For each answer anew; `stream`: it comes as events."""
+            return editor(table, stream=stream)
+
+        return replace(draft, body=body, undo=(*draft.undo, undo))

@@ -1,0 +1,38 @@
+"""What shaping changes in a request, for people."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator
+
+from neurolink_mitm.core.headers import Fields
+from neurolink_mitm.core.shaping.draft import Draft
+
+CONTEXT = 2
+"""Lines around each change."""
+
+
+def differences(before: Draft, after: Draft) -> list[str]:
+    """Header fields and body as lines of a diff; none where nothing changes."""
+    old, new = _lines(before.fields, before.body), _lines(after.fields, after.body)
+    lines = difflib.unified_diff(old, new, "as it came", "as it is sent", lineterm="", n=CONTEXT)
+    return list(lines)
+
+
+def _lines(fields: Fields, body: bytes) -> list[str]:
+    return [*map(_field, fields), *_laid_out(body)]
+
+
+def _field(field: tuple[bytes, bytes]) -> str:
+    name, value = field
+    return f"{name.decode('utf-8', 'replace')}: {value.decode('utf-8', 'replace')}"
+
+
+def _laid_out(body: bytes) -> Iterator[str]:
+    """A line a value: bodies come as one line."""
+    try:
+        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except ValueError:
+        text = body.decode("utf-8", "replace")
+    yield from text.splitlines()
