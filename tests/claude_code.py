@@ -42,9 +42,16 @@ def _run(command: list[str], limit: float) -> None:
 
 
 def say_hi(claude: Path, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """One question in a home of its own. A key it has to have, whatever becomes of it."""
+    """One question in a home of its own."""
+    return say(claude, home, "say hi", **environment)
+
+
+def say(
+    claude: Path, home: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """What is asked, and options. A key it has to have, whatever becomes of it."""
     return subprocess.run(
-        [claude, "-p", "say hi"],
+        [claude, "-p", *arguments],
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(home),

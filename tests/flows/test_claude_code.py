@@ -6,14 +6,21 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from mitmproxy import http
 
+from neurolink_mitm.core import config_values as values
+from neurolink_mitm.core import json_spans as spans
+from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.config_values import Cloaking, Plugins
+from neurolink_mitm.core.shaping.placeholders import FORM, Placeholders
+from neurolink_mitm.sandbox import Account as SandboxAccount
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from neurolink_mitm.stack import stack
 from tests import claude_code
-from tests.flows.harness import Proxy, account
+from tests.flows.harness import CLAUDE_CODE, Proxy, account
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +72,71 @@ def test_answers_through_a_failover(
     assert (row.outcome, row.attempts, row.account) == ("complete", 2, "b")
     assert row.sessionId
     assert row.toolCount > 5
+
+
+UUID = "11111111-2222-3333-4444-555555555555"
+WORDS = ("bluebird", "bob@mail.example", "db1.corp.example")
+QUESTION = "say hi to bluebird, bob@mail.example on db1.corp.example"
+EVERYTHING = Plugins(
+    header_scrubber=values.HeaderScrubber(True, ("x-stainless-*",)),
+    system_prompt_injector=values.SystemPromptInjector(True, ("The rules of bluebird.",)),
+    word_obfuscator=values.WordObfuscator(
+        True, ("bluebird",), (), ("email", "ipv4", "ipv6", "key"), ("corp.example",)
+    ),
+)
+
+
+@pytest.mark.timeout(400)
+def test_with_all_plugins_on_upstream_sees_no_word_and_the_user_every(
+    claude: Path, tmp_path: Path, bodies: Bodies
+) -> None:
+    key = Placeholders(b"a key of the tests")
+    kinds = zip(("WORD", "EMAIL", "HOST"), WORDS, strict=True)
+    echo = f"<{' '.join(key.make(kind, word) for kind, word in kinds)}>"
+    login = SandboxAccount("o", "sk-ant-oat-test-o", "oauth")
+    with SandboxServer([login]) as upstream:
+        upstream.script("o", Reply(chunk_text=echo, events=2))
+        with shaping(upstream, bodies) as proxy:
+            done = claude_code.say(claude, tmp_path, QUESTION, ANTHROPIC_BASE_URL=proxy.url)
+        came = next(each for each in bodies.seen if each and len(each) > 50_000)
+        first = next(each.body for each in upstream.requests if len(each.body) > 50_000)
+        with shaping(upstream, bodies) as proxy:  # after a restart
+            httpx.post(f"{proxy.url}/v1/messages", content=next_turn(came), headers=CLAUDE_CODE)
+        second = upstream.requests[-1].body
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"<{' '.join(WORDS)}>" in done.stdout
+    seen = [each.body + repr(each.headers).encode() for each in upstream.requests]
+    assert [word for word in WORDS for each in seen if word.encode() in each.lower()] == []
+    assert UUID in json.loads(first)["metadata"]["user_id"]
+    assert FORM.search(json.loads(first)["system"][-1]["text"])
+    assert (part(first, "tools"), part(first, "system")) == (
+        part(second, "tools"),
+        part(second, "system"),
+    )
+    assert part(second, "messages").startswith(part(first, "messages")[:-1])
+
+
+def shaping(upstream: SandboxServer, bodies: Bodies) -> Proxy:
+    pool = [account("o", upstream.url, token="sk-ant-oat-test-o", account_uuid=UUID)]
+    config = Config(cloaking=Cloaking(plugins=EVERYTHING))
+    return Proxy(pool, config, addons=lambda runtime: [bodies, *stack(runtime)])
+
+
+def part(body: bytes, name: str) -> bytes:
+    """A member of the request, as it was sent."""
+    found = spans.member(body, spans.root(body), name)
+    assert found is not None
+    return found.of(body)
+
+
+def next_turn(body: bytes) -> bytes:
+    """The request with an answer, restored, and another question in its history."""
+    messages = spans.member(body, spans.root(body), "messages")
+    assert messages is not None
+    said = [
+        {"role": "assistant", "content": f"<{' '.join(WORDS)}>"},
+        {"role": "user", "content": "on"},
+    ]
+    more = ",".join(map(json.dumps, said)).encode()
+    return spans.apply(body, [spans.added(body, messages, more)])
