@@ -98,7 +98,12 @@ def _print_side(logs: Path, row: dict[str, Any]) -> None:
 
 @command.command()
 @click.option(
-    "-n", "--lines", default=20, show_default=True, type=click.IntRange(0), help="How many."
+    "-n",
+    "--lines",
+    default=20,
+    show_default=True,
+    type=click.IntRange(0, 100_000),
+    help="How many.",
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on as requests finish, until Ctrl-C.")
 @click.option("--account", help="Only those that this account served.")

@@ -62,7 +62,7 @@ complete_of() {{
     _neurolink_completion neurolink
     echo "${{COMPREPLY[*]}}"
 }}
-complete_of neurolink st
+complete_of neurolink statu
 complete_of neurolink config ""
 complete_of neurolink auth logout w
 """
