@@ -93,6 +93,9 @@ class Refresher(Protocol):
     def unwritten(self) -> Mapping[str, str]:
         """Labels of accounts whose newest tokens are not on disk, and why."""
 
+    def newest(self, account: Account) -> Account:
+        """As it was read from the disk, but with the newest token, should that not be there yet."""
+
     @property
     def clock_skew(self) -> float | None:
         """Seconds that our clock is ahead of the token endpoint's; None: not seen yet."""

@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from neurolink_mitm.adapters.logins import Logins
+from neurolink_mitm.adapters.system import SystemClock
+
 if TYPE_CHECKING:
     from neurolink_mitm.adapters.refresher import Refreshed, Refresher
     from neurolink_mitm.adapters.token_store import TokenStore
@@ -19,6 +22,7 @@ class LazyRefresher:
     def __init__(self, store: TokenStore, settings: OAuth) -> None:
         self._store = store
         self._settings = settings
+        self._logins = Logins(store, SystemClock())
         self._made: asyncio.Task[Refresher] | None = None
         self._retired: list[asyncio.Task[Refresher]] = []
 
@@ -38,13 +42,14 @@ class LazyRefresher:
             self._made = None
 
     async def flush(self) -> bool:
-        refresher = self._refresher()
-        return await refresher.flush() if refresher else True
+        return await asyncio.to_thread(self._logins.flush)
 
     @property
     def unwritten(self) -> Mapping[str, str]:
-        refresher = self._refresher()
-        return refresher.unwritten if refresher else {}
+        return self._logins.unwritten
+
+    def newest(self, account: Account) -> Account:
+        return self._logins.newest(account)
 
     @property
     def clock_skew(self) -> float | None:
@@ -65,6 +70,6 @@ class LazyRefresher:
     def _make(self) -> Refresher:
         from neurolink_mitm.adapters.oauth_client import OAuthClient
         from neurolink_mitm.adapters.refresher import Refresher
-        from neurolink_mitm.adapters.system import SystemClock
 
-        return Refresher(self._store, OAuthClient(self._settings), SystemClock())
+        client = OAuthClient(self._settings)
+        return Refresher(self._store, client, SystemClock(), logins=self._logins)

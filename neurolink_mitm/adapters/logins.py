@@ -25,6 +25,8 @@ logger = logging.getLogger("neurolink.refresh")
 class _Unwritten:
     spent: Secret
     """The refresh token on disk, of which these came in the end."""
+    outdated: Secret
+    """The access token on disk beside it."""
     tokens: Tokens
     why: str = ""
     """Why the last try to write them failed; empty before the first."""
@@ -44,12 +46,12 @@ class Logins:
         with self._lock:
             return self._current(account)
 
-    def put(self, label: str, spent: Secret, tokens: Tokens) -> bool:
-        """Write what `spent` was traded for. Whether that went well; it is kept here if not."""
+    def put(self, login: StoredAccount, spent: Secret, tokens: Tokens) -> bool:
+        """Write what `spent` of this login was traded for. Whether that went well; it is kept here if not."""
+        label = login.label
         with self._lock:
-            before = self._unwritten.get(label)
-            on_disk = before.spent if before else spent
-            self._unwritten[label] = _Unwritten(on_disk, tokens, before.why if before else "")
+            before = self._unwritten.get(label) or _Unwritten(spent, login.access_token, tokens)
+            self._unwritten[label] = replace(before, tokens=tokens)
             return self._write(label)
 
     def refused(
@@ -91,6 +93,14 @@ class Logins:
         """Labels of accounts whose newest tokens the store does not hold, and why."""
         # one look, and no lock: a writer may hold that for as long as a disk hangs
         return {label: each.why for label, each in self._unwritten.copy().items() if each.why}
+
+    def newest(self, account: Account) -> Account:
+        """This account, as it was read from the disk, with the newer token that is not there yet."""
+        unwritten = self._unwritten.get(account.label)
+        if unwritten is None or account.secret != unwritten.outdated:
+            return account
+        tokens = unwritten.tokens
+        return replace(account, secret=tokens.access_token, expires_at=tokens.expires_at)
 
     def is_written(self, label: str) -> bool:
         """Whether the store holds the newest tokens."""

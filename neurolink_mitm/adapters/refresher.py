@@ -87,15 +87,19 @@ class Refresher:
         *,
         pause: Callable[[int], float] = pause_after,
         lock_limit: float = LOCK_LIMIT,
+        logins: Logins | None = None,
     ) -> None:
-        """`pause` tells the seconds without a request after so many failures in a row: under load,
-        a short outage would use up all the failures that an account has."""
+        """`logins` are those of another refresher whose work this one goes on with.
+
+        `pause` tells the seconds without a request after so many failures in a row: under load, a
+        short outage would use up all the failures that an account has.
+        """
         self._store = store
         self._client = client
         self._clock = clock
         self._pause = pause
         self._lock_limit = lock_limit
-        self._logins = Logins(store, clock)
+        self._logins = logins or Logins(store, clock)
         self._running: dict[str, asyncio.Task[Refreshed]] = {}
         self._failures: dict[str, _Failure] = {}
         self._ahead: dict[str, float] = {}
@@ -126,6 +130,10 @@ class Refresher:
     def unwritten(self) -> Mapping[str, str]:
         """Labels of accounts whose newest tokens are not on disk, and why."""
         return self._logins.unwritten
+
+    def newest(self, account: Account) -> Account:
+        """As it was read from the disk, but with the newest token."""
+        return self._logins.newest(account)
 
     @property
     def clock_skew(self) -> float | None:
@@ -185,7 +193,7 @@ class Refresher:
         except RefreshError as e:
             return await self._failed(account, login, spent, e)
         tokens = replace(tokens, refresh_token=tokens.refresh_token or spent)
-        written = await asyncio.to_thread(self._logins.put, label, spent, tokens)
+        written = await asyncio.to_thread(self._logins.put, login, spent, tokens)
         self._failures.pop(label, None)
         end = tokens.expires_at
         self._ahead[label] = ahead_of(None if end is None else end - self._clock.now())

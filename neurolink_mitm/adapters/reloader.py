@@ -72,7 +72,8 @@ def adopt(runtime: Runtime, inputs: Inputs) -> None:
     runtime.pool.configure(
         inputs.strategy, affinity=routing.session_affinity, primary=routing.primary_account
     )
-    runtime.pool.update(inputs.accounts, inputs.others)
+    accounts = _newest(runtime, inputs.accounts)
+    runtime.pool.update(accounts, inputs.others)
     runtime.pool.budget.pay_per_use = routing.pay_per_use
     runtime.pool.budget.cap = routing.daily_cap_usd
     runtime.pool.budget.unpriced = unpriced(inputs.others, runtime.prices)
@@ -88,13 +89,19 @@ def adopt(runtime: Runtime, inputs: Inputs) -> None:
         logger.info("client keys have changed: %d, %d before", *counts)
     if had_keys and not runtime.client_keys and not is_loopback(runtime.host):
         logger.error("nobody is let in: %s", NO_KEY.message)
-    if _logins(accounts_before) != _logins(inputs.accounts):
-        counts = len(inputs.accounts), len(accounts_before)
+    if _logins(accounts_before) != _logins(accounts):
+        counts = len(accounts), len(accounts_before)
         logger.info("logins have changed: %d accounts, %d before", *counts)
     if changed or variables:
         for warning in inputs.warnings:
             logger.warning("%s", warning)
         _tell(runtime)
+
+
+def _newest(runtime: Runtime, accounts: Sequence[Account]) -> Sequence[Account]:
+    """A token that was renewed but could not be written (a full disk) stays: the one on disk is spent."""
+    refresher = runtime.refresher
+    return [refresher.newest(account) for account in accounts] if refresher else accounts
 
 
 def _logins(accounts: Sequence[Account]) -> list[tuple[object, ...]]:

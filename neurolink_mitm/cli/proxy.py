@@ -1,33 +1,24 @@
-"""`neurolink proxy`: start, stop, reset, replay, and the way to those with a module of their own."""
+"""`neurolink proxy`: start, and the way to all the others, each a module of its own."""
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from neurolink_mitm.adapters.state_file import State, StateFile, is_running
-from neurolink_mitm.cli import http_client, render
-from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.lazy import LazyGroup
-from neurolink_mitm.cli.options import format_option
-from neurolink_mitm.cli.running import home, owner, running_state
-
-STOP_LIMIT = 35.0
-"""Seconds: the proxy lets streams finish for 30."""
-
 
 COMMANDS: dict[str, str] = {
     "doctor": "Look for whatever could keep requests from being answered, and say what to do.",
     "env": "Print what points a shell's programs at the proxy.",
     "guard": "",
     "install": "Install the proxy as a service (launchd, systemd).",
+    "replay": "Run recorded attempts (proxy-attempts-….jsonl) through another strategy; nothing is sent.",
+    "reset": "Forget the cooldowns of ACCOUNT, or of all: they are asked again with the next request.",
     "setup": "Log in, run the proxy for good, and point Claude Code at it, in one go.",
     "status": "Show whether the proxy runs and how its accounts are doing.",
+    "stop": "Stop the proxy; streams under way get 30 seconds to finish.",
     "uninstall": "Remove the service, and with --purge all else that NeuroLink keeps here.",
 }
 """Those with a module of their own, `proxy_NAME`, and what the list says of them."""
@@ -85,89 +76,3 @@ def start(**asked: Any) -> None:
     from neurolink_mitm.cli import starting  # mitmproxy takes half a second to import
 
     starting.start(starting.Asked(**asked))
-
-
-@command.command()
-@click.argument("account", required=False)
-def reset(account: str | None) -> None:
-    """Forget the cooldowns of ACCOUNT, or of all: they are asked again with the next request.
-
-    Example: neurolink proxy reset work
-    """
-    state = StateFile(home().state).read()
-    running = state is not None and state.alive
-    labels = _reset_running(state, account) if state and running else _reset_file(account)
-    click.echo(f"reset: {', '.join(labels)}" if labels else "nothing to reset")
-
-
-def _reset_running(state: State, account: str | None) -> list[str]:
-    query = {"account": account} if account else {}
-    code, answer = http_client.post(f"{state.url}/admin/reset", query, owner(state))
-    if code != 200:
-        fail(answer.get("error", {}).get("message", f"the proxy answered {code}"), FAILED)
-    return list(answer["reset"])
-
-
-def _reset_file(account: str | None) -> list[str]:
-    """No proxy runs: what it would read at its next start."""
-    from neurolink_mitm.adapters.pool_memory import read_cooldowns, write_cooldowns
-
-    path = home().cooldowns
-    known = dict(read_cooldowns(path))
-    gone = [key for key in known if account in (None, key, key.partition(":")[2])]
-    if account and not gone:
-        fail(f"no cooldown is kept for an account {account!r}", FAILED)
-    if gone:
-        write_cooldowns(path, {key: kept for key, kept in known.items() if key not in gone})
-    return [key.partition(":")[2] for key in gone]
-
-
-@command.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("-s", "--strategy", required=True, help="The strategy to compare with what happened.")
-@format_option
-def replay(file: Path, strategy: str, form: str) -> None:
-    """Run recorded attempts (proxy-attempts-….jsonl) through another strategy; nothing is sent.
-
-    Example: neurolink proxy replay ~/.neurolink/logs/proxy-attempts-2026-11-22.jsonl -s quota-aware
-    """
-    from neurolink_mitm.core import replay as replaying
-    from neurolink_mitm.core.rotation import STRATEGIES
-
-    if strategy not in STRATEGIES:
-        fail(f"unknown strategy {strategy!r}; choose {', '.join(STRATEGIES)}", USAGE)
-    with file.open("rb") as lines:
-        rows, bad = replaying.read_rows(lines)
-    if not rows:
-        fail(f"{file} holds no attempts", FAILED)
-    if bad:
-        click.echo(f"neurolink: {bad} lines of {file.name} are no attempts, left out", err=True)
-    report = render.replay_report(
-        replaying.recorded(rows), replaying.replay(rows, strategy), strategy
-    )
-    click.echo(render.as_json(report) if form == "json" else render.replay_text(report), nl=False)
-
-
-@command.command()
-def stop() -> None:
-    """Stop the proxy; streams under way get 30 seconds to finish.
-
-    Example: neurolink proxy stop
-    """
-    state = running_state()
-    os.kill(state.pid, signal.SIGTERM)
-    wait_for_end(state.pid, state.pid_started)
-    click.echo(f"stopped (pid {state.pid})")
-
-
-def wait_for_end(pid: int, started: float) -> None:
-    """Of a proxy that was told to stop."""
-    deadline = time.monotonic() + STOP_LIMIT
-    said = False
-    while is_running(pid, started):
-        if time.monotonic() > deadline:
-            fail(f"process {pid} did not stop within {STOP_LIMIT:.0f} s", FAILED)
-        if not said and time.monotonic() > deadline - STOP_LIMIT + 1:
-            said = True
-            click.echo("waiting for streams under way to finish …", err=True)
-        time.sleep(0.05)

@@ -14,7 +14,7 @@ from neurolink_mitm.adapters.service_manager import ServiceError, find
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
-from neurolink_mitm.cli.proxy import wait_for_end
+from neurolink_mitm.cli.proxy_stop import wait_for_end
 from neurolink_mitm.cli.running import home
 
 

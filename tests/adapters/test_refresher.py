@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.logins import Logins
 from neurolink_mitm.adapters.oauth_client import OAuthClient, RefreshError
 from neurolink_mitm.adapters.refresher import Client, Refreshed, Refresher
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore
@@ -561,6 +562,33 @@ async def test_who_is_not_written_is_known_and_why(
     await refresher.flush()
     assert refresher.unwritten == {}
     assert "account=a: its new tokens are on disk now" in caplog.text
+
+
+async def test_what_is_read_from_the_disk_gets_the_token_that_is_not_there_yet(
+    store: TokenStore, root: Home, sandbox: SandboxServer, clock: FakeClock
+) -> None:
+    client = Interposed(client_of(sandbox, clock), before=in_place_of(root.tokens))
+    refresher = Refresher(store, client, clock)
+    as_stored, of_a_new_login = account_of(), make_account("a", "sk-ant-oat-test-z")
+    done = await refresher.fresh(as_stored)
+    assert refresher.newest(as_stored) == after(as_stored, done)
+    assert refresher.newest(of_a_new_login) is of_a_new_login
+    restore(root.tokens)
+    await refresher.flush()
+    assert refresher.newest(as_stored) is as_stored
+
+
+async def test_what_is_not_written_is_handed_on_to_another_refresher(
+    store: TokenStore, root: Home, sandbox: SandboxServer, clock: FakeClock
+) -> None:
+    """As when `oauth` of the configuration changes: the refresh token on disk is spent."""
+    logins = Logins(store, clock)
+    client = Interposed(client_of(sandbox, clock), before=in_place_of(root.tokens))
+    done = await Refresher(store, client, clock, logins=logins).fresh(account_of())
+    restore(root.tokens)
+    later = Refresher(store, client_of(sandbox, clock), clock, logins=logins)
+    again = await later.fresh(after(account_of(), done), force=True)
+    assert (again.trouble, again.account_secret.reveal()) == (None, "sk-ant-oat-test-a-3")
 
 
 async def test_the_clock_is_compared_with_the_endpoints(

@@ -8,9 +8,11 @@ import pytest
 
 from neurolink_mitm.adapters.reloader import Reloader, adopt
 from neurolink_mitm.adapters.sources import Inputs
+from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.config_values import Routing, Timeouts
 from neurolink_mitm.core.pool import Demand, Pool
+from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.ports import Runtime
 from tests.fakes import NOW, make_account, make_runtime
 
@@ -30,6 +32,16 @@ class FakeSource:
         if isinstance(self.inputs, Exception):
             raise self.inputs
         return self.inputs
+
+
+@dataclass
+class Unwritten:
+    """A refresher that could not write what it has renewed."""
+
+    renewed: dict[Account, Account]
+
+    def newest(self, account: Account) -> Account:
+        return self.renewed.get(account, account)
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +132,16 @@ def test_cooldowns_stay(runtime: Runtime) -> None:
     standing = runtime.pool.standing(A.key)
     adopt(runtime, INPUTS)
     assert runtime.pool.standing(A.key) is standing
+
+
+def test_a_token_that_is_not_on_disk_yet_stays(caplog: pytest.LogCaptureFixture) -> None:
+    renewed = replace(A, secret=Secret("sk-ant-test-renewed"))
+    runtime = make_runtime(renewed, refresher=Unwritten({A: renewed}))
+    standing = runtime.pool.standing(A.key)
+    adopt(runtime, INPUTS)
+    assert runtime.pool.accounts == (renewed,)
+    assert runtime.pool.standing(A.key) is standing
+    assert "logins" not in caplog.text
 
 
 def test_warnings_are_told_when_something_changed(

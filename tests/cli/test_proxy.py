@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
-from neurolink_mitm.cli import main, proxy
+from neurolink_mitm.cli import main, proxy_stop
 from tests.cli.conftest import Running
 from tests.cli.processes import MESSAGE, Shell, port_of, refuses
 
@@ -107,7 +107,7 @@ def test_without_a_home(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
 def test_stop_gives_up_in_the_end(
     home: Path, deaf: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proxy, "STOP_LIMIT", 0.2)
+    monkeypatch.setattr(proxy_stop, "STOP_LIMIT", 0.2)
     write_state(home, pid=deaf.pid, pid_started=process_start(deaf.pid))
     ended = neurolink("proxy", "stop")
     assert ended.exit_code == 1

@@ -167,7 +167,10 @@ def test_tokens_are_written_once_the_disk_has_room_again(machine: Live) -> None:
     assert machine.home.tokens.read_text() == before
     assert f"plan: ITS NEW TOKENS ARE NOT ON DISK: {why}\n" in machine.run("proxy", "status")
     assert "account=plan: ITS NEW TOKENS ARE NOT ON DISK (" in proxy.complained
+    machine.configure("timeouts: {idle: 77}")
+    proxy.expect("timeouts.idle: 300 -> 77")
     assert machine.served_by() == "plan"
+    assert machine.refreshes() == 1
     resource.prlimit(proxy.pid, resource.RLIMIT_FSIZE, limits)
     wait_until(lambda: (machine.account() or {})["unwritten"] is None, "it is written")
     proxy.expect("account=plan: its new tokens are on disk now")
