@@ -30,7 +30,9 @@ class FileWatch:
         self._seen = signatures(self._paths)
 
     async def changes(self) -> AsyncGenerator[None, None]:
-        """Yields after each change, for ever."""
+        """Yields after each change, for ever; at once where something has changed before it was called."""
+        if self._look():
+            yield
         while True:
             places = directories(self._paths)
             async with aclosing(_events(places)) as events:

@@ -26,8 +26,11 @@ def in_place(path: Path, text: str) -> None:
 async def told(path: Path, change: Callable[[], object]) -> None:
     """Returns once the change has been noticed."""
     async with asyncio.timeout(LIMIT), aclosing(FileWatch([path]).changes()) as changes:
+        noticed = asyncio.ensure_future(anext(changes))
+        for _ in range(20):  # turns of the loop, in which it begins to listen
+            await asyncio.sleep(0)
         change()
-        await anext(changes)
+        await noticed
 
 
 @pytest.mark.parametrize("write", [in_place, replaced])

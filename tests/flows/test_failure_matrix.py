@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from neurolink_mitm.sandbox import Reply
+from neurolink_mitm.sandbox.history import signature_of
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.fakes import NOW, FakeClock
 from tests.flows.failures import ROWS, Row
@@ -29,7 +30,7 @@ HISTORY = [
     {
         "role": "assistant",
         "content": [
-            {"type": "thinking", "thinking": "hm", "signature": "c2ln"},
+            {"type": "thinking", "thinking": "hm", "signature": signature_of("hm")},
             {"type": "text", "text": "done"},
         ],
     },
