@@ -46,7 +46,7 @@ class LocalApi:
             case "/status":
                 return status.report(self.runtime, now) | self._explained(flow.request.query, now)
             case "/v1/models":
-                return models.listing()
+                return models.listing(models.offered(self.runtime.config.routing))
         return status.banner()
 
     def _explained(self, query: Mapping[str, str], now: float) -> Page:

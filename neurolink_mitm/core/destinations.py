@@ -67,7 +67,7 @@ def known_models(claude: Iterable[str], routing: Routing) -> tuple[str, ...]:
     """The names that can be asked for, as far as they can be told: wildcards can't."""
     mapped = (mapping.from_ for mapping in routing.model_mappings)
     names = (*claude, *mapped, *routing.passthrough_models)
-    return _once(name for name in names if not _is_wildcard(name))
+    return _once(name for name in names if not is_wildcard(name))
 
 
 def entries(config: Config, environ: Mapping[str, str]) -> tuple[Account, ...]:
@@ -117,7 +117,7 @@ def _mapping(model: str, mappings: Sequence[ModelMapping]) -> ModelMapping | Non
     return next(exact, None) or next(wild, None)
 
 
-def _is_wildcard(name: str) -> bool:
+def is_wildcard(name: str) -> bool:
     return any(sign in name for sign in "*?[")
 
 

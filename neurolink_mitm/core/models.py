@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
+
+from neurolink_mitm.core.accounts import ANTHROPIC
+from neurolink_mitm.core.destinations import is_wildcard
+
+if TYPE_CHECKING:  # pydantic behind it is slow to import
+    from neurolink_mitm.core.config_values import Routing
+
+UNKNOWN_DAY = "1970-01-01T00:00:00Z"
+"""What Anthropic's own list says where the release day is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +24,7 @@ class Model:
     id: str
     display_name: str
     created_at: str
+    owned_by: str = ANTHROPIC
 
 
 CLAUDE = (
@@ -27,6 +38,21 @@ CLAUDE = (
     Model("claude-sonnet-4-20250514", "Claude Sonnet 4", "2025-05-22T00:00:00Z"),
 )
 """Names to choose from; any other `claude-*` is passed on as well, so a new one needs no new release."""
+
+
+def offered(routing: Routing) -> tuple[Model, ...]:
+    """All that can be asked for by name: Claude's, those that are mapped, and those of the passthrough list."""
+    found = {model.id: model for model in CLAUDE}
+    for mapping in routing.model_mappings:
+        model = found.get(mapping.from_) or _named(mapping.from_)
+        found[model.id] = replace(model, owned_by=mapping.provider)
+    for name in routing.passthrough_models:
+        found.setdefault(name, _named(name))
+    return tuple(model for model in found.values() if not is_wildcard(model.id))
+
+
+def _named(name: str) -> Model:
+    return Model(name, name, UNKNOWN_DAY)
 
 
 def listing(models: Iterable[Model] = CLAUDE) -> dict[str, object]:
@@ -50,5 +76,5 @@ def _entry(model: Model) -> dict[str, object]:
         "created_at": model.created_at,
         "object": "model",
         "created": int(created.timestamp()),
-        "owned_by": "anthropic",
+        "owned_by": model.owned_by,
     }

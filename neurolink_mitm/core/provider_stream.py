@@ -9,7 +9,8 @@ does not fit, no end at all after a cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,11 @@ CUT = "The answer was cut off upstream. Ask again to continue."
 STOP_REASONS = frozenset(
     {"end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal"}
 )
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+LONGEST_NAME = 128
+"""Of a tool, as Anthropic takes it: models make up others."""
+SPEAK_FOR_THEMSELVES = ("refusal", "max_tokens")
+"""Reasons for an answer without a word."""
 _TEXTS = {"text": ("text", "text_delta"), "thinking": ("thinking", "thinking_delta")}
 """Where the text of a block is: in its start and in its deltas."""
 
@@ -42,10 +48,10 @@ class _Open:
 
 @dataclass(slots=True)
 class ProviderStream:
-    """Events in, events out. Nothing is given before the first that has content.
+    """Events in, events out. Nothing is given before the first that has content, or begins a tool call.
 
-    A tool call is given when it is whole: half of one, were it completed by guessing, might be run. One that can't be
-    read was cut by the limit of tokens, as far as was seen, whatever the provider says of it.
+    The call itself is given when it is whole: half of one, were it completed by guessing, might be run. One that can't
+    be read was cut by the limit of tokens, as far as was seen, whatever the provider says of it.
     """
 
     message_id: str
@@ -61,7 +67,8 @@ class ProviderStream:
     _usage: Json = field(default_factory=dict)
     _open: _Open | None = None
     _blocks: int = 0
-    _tools: int = 0
+    _ids: list[str] = field(default_factory=list)
+    """Of the tool calls given."""
     _lost_tool: bool = False
     _stop: Json = field(default_factory=dict)
 
@@ -84,7 +91,7 @@ class ProviderStream:
         elif kind == "content_block_start":
             yield from self._close()
             self._open = _Open(dict(_object(event.get("content_block"))))
-            yield from self._begin_text()
+            yield from self._begin()
         elif kind == "content_block_delta" and self._open:
             yield from self._delta(self._open, _object(event.get("delta")))
         elif kind == "content_block_stop":
@@ -97,10 +104,13 @@ class ProviderStream:
         elif kind == "error":  # its text is LiteLLM's own
             yield self.cut()
 
-    def _begin_text(self) -> Iterator[bytes]:
-        """Some say the first words in the start of a block."""
+    def _begin(self) -> Iterator[bytes]:
+        """Some say the first words in the start of a block. A tool's input may take minutes to be written."""
         open_ = self._open
-        member, delta = _TEXTS.get(str(open_.block.get("type")) if open_ else "", ("", ""))
+        kind = str(open_.block.get("type")) if open_ else ""
+        if kind == "tool_use":
+            yield from self._start()
+        member, delta = _TEXTS.get(kind, ("", ""))
         text = open_.block.get(member) if open_ and member else None
         if open_ and isinstance(text, str) and text:
             yield from self._say(open_, delta, member, text)
@@ -137,7 +147,8 @@ class ProviderStream:
         if block is None:
             self._lost_tool = True
             return
-        self._tools += 1
+        block["id"] = _unused(block["id"], self._ids)
+        self._ids.append(block["id"])
         yield from self._start_block({**block, "input": {}})
         text = msgspec.json.encode(block["input"]).decode()
         delta = {"type": "input_json_delta", "partial_json": text}
@@ -147,14 +158,13 @@ class ProviderStream:
 
     def _finish(self) -> Iterator[bytes]:
         yield from self._close()
-        said = "max_tokens" if self._lost_tool else self._stop.get("stop_reason")
-        reason = stop_reason(said, tools=self._tools)
-        if not self._blocks and reason not in ("refusal", "max_tokens"):
+        said = {"stop_reason": "max_tokens"} if self._lost_tool else self._stop
+        stop = _stop(said, tools=len(self._ids))
+        if not self._blocks and stop["stop_reason"] not in SPEAK_FOR_THEMSELVES:
             self.empty = True
             self.done = True
             return
         yield from self._start()
-        stop = {"stop_reason": reason, "stop_sequence": self._stop.get("stop_sequence")}
         usage = {"output_tokens": 0, **self._usage}
         yield _event("message_delta", delta=stop, usage=usage)
         yield _event("message_stop")
@@ -190,15 +200,17 @@ def whole(
     """An answer that is not streamed, by the same rules; None where it says nothing."""
     blocks = list(_blocks(message.get("content"), tool_names))
     content = [block for block in blocks if block]
-    tools = sum(block["type"] == "tool_use" for block in content)
-    said = "max_tokens" if None in blocks else message.get("stop_reason")
-    reason = stop_reason(said, tools=tools)
-    if not content and reason not in ("refusal", "max_tokens"):
+    ids: list[str] = []
+    for block in content:
+        if block["type"] == "tool_use":
+            block["id"] = _unused(block["id"], ids)
+            ids.append(block["id"])
+    stop = _stop({"stop_reason": "max_tokens"} if None in blocks else message, tools=len(ids))
+    if not content and stop["stop_reason"] not in SPEAK_FOR_THEMSELVES:
         return None
     return {
         "id": message_id, "type": "message", "role": "assistant", "model": model,
-        "content": content, "stop_reason": reason,
-        "stop_sequence": message.get("stop_sequence"),
+        "content": content, **stop,
         "usage": {"input_tokens": 0, "output_tokens": 0, **counts(message.get("usage"))},
     }  # fmt: skip
 
@@ -229,7 +241,7 @@ def tool_use(block: Json, text: str, tool_names: Mapping[str, str] = NO_NAMES) -
     return {
         "type": "tool_use",
         "id": _valid_id(str(known)),
-        "name": tool_names.get(str(name), str(name)),
+        "name": tool_names.get(str(name)) or _NOT_IN_NAMES.sub("_", str(name))[:LONGEST_NAME],
         "input": given or {},
     }
 
@@ -238,6 +250,20 @@ def _valid_id(known: str) -> str:
     """One that Anthropic takes, should the conversation come back to it. LiteLLM hides Gemini's signatures in ids."""
     bare = known.partition("__thought__")[0]
     return bare if is_tool_id(bare) else tool_id(bare)
+
+
+def _unused(known: str, ids: Sequence[str]) -> str:
+    """Some give the same id to two calls."""
+    return tool_id(f"{known} {len(ids)}") if known in ids else known
+
+
+def _stop(said: Json, *, tools: int) -> Json:
+    """Which of the sequences it was, if it was one, has to be told."""
+    reason, sequence = stop_reason(said.get("stop_reason"), tools=tools), said.get("stop_sequence")
+    if reason == "stop_sequence" and isinstance(sequence, str):
+        return {"stop_reason": reason, "stop_sequence": sequence}
+    reason = "end_turn" if reason == "stop_sequence" else reason
+    return {"stop_reason": reason, "stop_sequence": None}
 
 
 def stop_reason(said: object, *, tools: int) -> str:

@@ -117,31 +117,33 @@ class Translator:
     async def _body(
         self, first: bytes, stream: ProviderStream, events: AsyncIterator[Json]
     ) -> AsyncIterator[bytes]:
-        try:
-            yield first
-            while not stream.done:
-                async for data in self._next(stream, events):
-                    yield data
-        finally:
-            await _close(events)
-
-    async def _next(
-        self, stream: ProviderStream, events: AsyncIterator[Json]
-    ) -> AsyncIterator[bytes]:
-        """What the next event gives, with comments while it is waited for."""
+        """With a comment wherever there was nothing to say for so long, be it that a tool's input is being written."""
+        clock = asyncio.get_running_loop().time
         waiting = asyncio.ensure_future(anext(events, None))
         try:
-            while not (await asyncio.wait((waiting,), timeout=self._keep_alive))[0]:
-                yield COMMENT
-            event = waiting.result()
-            data = stream.cut() if event is None else stream.feed(event)
-        except Exception as e:
-            logger.warning("a stream broke off: %s", type(e).__name__)
-            data = stream.cut()
+            yield first
+            quiet_until = clock() + self._keep_alive
+            while not stream.done:
+                await asyncio.wait((waiting,), timeout=max(0.0, quiet_until - clock()))
+                data = b""
+                if waiting.done():
+                    data = _fed(stream, waiting)
+                    waiting = asyncio.ensure_future(anext(events, None))
+                if data or clock() >= quiet_until:
+                    yield data or COMMENT
+                    quiet_until = clock() + self._keep_alive
         finally:
             await _cancelled(waiting)
-        if data:
-            yield data
+            await _close(events)
+
+
+def _fed(stream: ProviderStream, arrived: asyncio.Future[Json | None]) -> bytes:
+    try:
+        event = arrived.result()
+    except Exception as e:
+        logger.warning("a stream broke off: %s", type(e).__name__)
+        return stream.cut()
+    return stream.cut() if event is None else stream.feed(event)
 
 
 def _error(error: ProviderError) -> Response:
@@ -174,6 +176,8 @@ async def _cancelled(task: asyncio.Future[Any]) -> None:
     """It is over when this returns: an iterator can't be closed while somebody waits for its next."""
     task.cancel()
     await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()  # looked at: nobody else will
 
 
 async def _close(events: AsyncIterator[Json]) -> None:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from neurolink_mitm.core.config_values import Routing
+from neurolink_mitm.core.config_values import ModelMapping, Routing
 from neurolink_mitm.core.destinations import route
-from neurolink_mitm.core.models import CLAUDE, Model, listing
+from neurolink_mitm.core.models import CLAUDE, Model, listing, offered
 
 TWO = (
     Model("claude-b", "Claude B", "2025-11-24T00:00:00Z"),
@@ -67,3 +67,37 @@ def test_no_model_is_listed_twice() -> None:
 
 def test_every_model_has_its_day_in_utc() -> None:
     assert {datetime.fromisoformat(model.created_at).tzinfo for model in CLAUDE} == {UTC}
+
+
+ROUTING = Routing(
+    model_mappings=(
+        ModelMapping("best", "gpt-x", "openai"),
+        ModelMapping("claude-opus-4-6", "gpt-y", "openai"),
+        ModelMapping("newest", "claude-opus-4-6"),
+        ModelMapping("claude-3-*", "gpt-z", "openai"),
+    ),
+    passthrough_models=("claude-opus-4-20250514", "internal", "secret-*"),
+)
+
+
+def test_what_is_mapped_or_passed_through_is_offered_by_its_name_and_wildcards_are_not() -> None:
+    own = {model.id for model in CLAUDE}
+    assert {m.id for m in offered(ROUTING)} == own | {"best", "newest", "internal"}
+
+
+def test_each_is_owned_by_who_answers() -> None:
+    owners = {entry["id"]: entry["owned_by"] for entry in listing(offered(ROUTING))["data"]}  # type: ignore[attr-defined]
+    assert {name for name, owner in owners.items() if owner == "openai"} == {
+        "best",
+        "claude-opus-4-6",
+    }
+    assert owners["newest"] == owners["internal"] == "anthropic"
+
+
+def test_a_day_that_nobody_knows_is_the_epoch() -> None:
+    entries = {entry["id"]: entry for entry in listing(offered(ROUTING))["data"]}  # type: ignore[attr-defined]
+    assert entries["best"]["created"] == 0
+
+
+def test_without_configuration_only_claude_is_offered() -> None:
+    assert offered(Routing()) == CLAUDE

@@ -18,7 +18,7 @@ from neurolink_mitm.core.record import (
     worth_a_row,
 )
 from neurolink_mitm.core.usage import Usage
-from tests.fakes import NOW, make_account, make_attempt, make_exchange
+from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_other
 
 REQUEST_FIELDS = """
 timestamp, requestId, method, path, model, actualModel, provider, stream, toolCount, account, accountType,
@@ -239,3 +239,13 @@ def test_probes_are_not_worth_a_row(
 )
 def test_iso(seconds: float, expected: str) -> None:
     assert iso(seconds) == expected
+
+
+def test_who_was_asked_is_named() -> None:
+    """Also where it was no account of Anthropic's."""
+    exchange = finished()
+    exchange.attempts[-1].account = make_other("openai", "gpt-x")
+    row = request_row(exchange)
+    assert (row.provider, row.account, row.accountType) == ("openai", "openai/gpt-x", "provider")
+    failed, answered = (attempt_row(exchange, each) for each in exchange.attempts)
+    assert (failed.provider, answered.provider) == ("anthropic", "openai")

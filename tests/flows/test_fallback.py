@@ -168,6 +168,12 @@ class TestWhoIsAsked:
         received = them.sandbox.requests[-1].body
         assert received == body.replace(b'"best"', f'"{MODEL}"'.encode())
 
+    def test_models_that_are_mapped_are_listed(self, fallen: Setting) -> None:
+        routing = Routing(model_mappings=(ModelMapping("best", "gpt-5", "openai"),))
+        them = fallen(CHAT, routing=routing)
+        with anthropic.Anthropic(base_url=them.proxy.url, api_key="sk-ant-test-mine") as sdk:
+            assert {"best", MODEL} <= {model.id for model in sdk.models.list()}
+
     def test_passthrough_models_are_anthropics_or_nobodys(self, fallen: Setting) -> None:
         routing = Routing(fallback_chain=chain(CHAT), passthrough_models=("claude-opus-4-6",))
         them = fallen(CHAT, routing=routing)
