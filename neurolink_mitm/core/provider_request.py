@@ -43,18 +43,40 @@ def adapt(
     *,
     output_limit: int | None = None,
     documents: bool = True,
+    links: bool = True,
     thinking_as_effort: bool = False,
 ) -> Adapted:
     """The request for another provider. `output_limit` is the model's largest answer in tokens.
 
+    `documents`: it takes PDFs. `links`: it fetches images by their address; else they are named in words.
     With `thinking_as_effort` a thinking budget is told as an effort.
 
     Raises:
-        UnsupportedError: it holds a document, and the model takes none.
+        UnsupportedError: it holds a document, and the model takes none; or it is no request of the Messages API.
     """
+    try:
+        return _adapt(request, output_limit, _Takes(documents, links), thinking_as_effort)
+    except (
+        AttributeError,
+        KeyError,
+        TypeError,
+        RecursionError,
+    ) as e:  # wherever a value has another type
+        raise UnsupportedError("The request has not the form of the Messages API.") from e
+
+
+@dataclass(frozen=True, slots=True)
+class _Takes:
+    documents: bool
+    links: bool
+
+
+def _adapt(
+    request: Json, output_limit: int | None, takes: _Takes, thinking_as_effort: bool
+) -> Adapted:
     names: dict[str, str] = {}
     adapted = {name: value for name, value in request.items() if name in FIELDS}
-    adapted["messages"] = _merged(_messages(request.get("messages"), documents))
+    adapted["messages"] = _merged(_messages(request.get("messages"), takes))
     if "system" in adapted:
         adapted["system"] = _system(adapted["system"])
     adapted["tools"] = [_tool(tool) for tool in adapted.get("tools") or () if _is_client_tool(tool)]
@@ -135,11 +157,11 @@ def _system(system: Any) -> Any:
     return "\n\n".join(block["text"] for block in system if block.get("text"))
 
 
-def _messages(messages: Any, documents: bool) -> Iterator[Json]:
+def _messages(messages: Any, takes: _Takes) -> Iterator[Json]:
     for message in messages if isinstance(messages, list) else ():
         content = message.get("content")
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-        adapted = [each for block in blocks or () for each in _block(block, documents)]
+        adapted = [each for block in blocks or () for each in _block(block, takes)]
         if not adapted:
             continue
         # Claude Code puts what the system has to say between messages, where others know users only
@@ -158,18 +180,18 @@ def _merged(messages: Iterable[Json]) -> list[Json]:
     return turns
 
 
-def _block(block: Json, documents: bool) -> Iterator[Json]:
+def _block(block: Json, takes: _Takes) -> Iterator[Json]:
     """Nothing for thinking, which only its author can use; a few words for a server's own tools."""
     kind = block.get("type")
     if kind == "text":
         if block.get("text"):
             yield {"type": "text", "text": block["text"]}
     elif kind == "document":
-        yield _document(block, documents)
+        yield _document(block, takes)
     elif kind == "tool_result":
-        yield _tool_result(block, documents)
+        yield _tool_result(block, takes)
     elif kind == "image":
-        yield {"type": "image", "source": block.get("source")}
+        yield _image(block.get("source"), takes)
     elif kind == "tool_use":
         known = ("type", "id", "name", "input")
         yield {name: block[name] for name in known if name in block}
@@ -181,20 +203,26 @@ def _block(block: Json, documents: bool) -> Iterator[Json]:
         yield {"type": "text", "text": _found(block.get("content"))}
 
 
-def _document(block: Json, documents: bool) -> Json:
+def _image(source: Any, takes: _Takes) -> Json:
+    if not takes.links and source.get("type") == "url":
+        return {"type": "text", "text": f"[image: {source.get('url')}]"}
+    return {"type": "image", "source": source}
+
+
+def _document(block: Json, takes: _Takes) -> Json:
     source = block.get("source") or {}
     if source.get("type") == "text":
         title = block.get("title") or "document"
         return {"type": "text", "text": f"[{title}]\n{source.get('data', '')}"}
-    if not documents:
+    if not takes.documents:
         raise UnsupportedError("This model takes no documents (PDF): send their text instead.")
     return {"type": "document", "source": source}
 
 
-def _tool_result(block: Json, documents: bool) -> Json:
+def _tool_result(block: Json, takes: _Takes) -> Json:
     content = block.get("content")
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
-    adapted = [each for part in parts for each in _block(part, documents)]
+    adapted = [each for part in parts for each in _block(part, takes)]
     if block.get("is_error"):
         adapted = _marked(adapted)
     # texts as one string: the form that every provider takes

@@ -65,9 +65,11 @@ class Translator:
     async def count(self, request: Request) -> Response:
         try:
             asked = await self._asked(request)
+            tokens = await asyncio.to_thread(self._engine.count, asked)
         except ProviderError as e:
             return _error(e)
-        tokens = await asyncio.to_thread(self._engine.count, asked)
+        except RecursionError:
+            return _error(ProviderError(400, "the body is nested too deeply"))
         return JSONResponse({"input_tokens": tokens})
 
     async def _asked(self, request: Request) -> Question:

@@ -26,6 +26,9 @@ OPENAI = "openai"
 DOCUMENTS = frozenset({OPENAI, "google-ai", "vertex", "bedrock"})
 """Those to whom LiteLLM carries PDFs. To servers that are like OpenAI's it sends them as pictures: a 400."""
 
+LINKS = frozenset({OPENAI, "azure", "openrouter"})
+"""Those who fetch images by their address. For others LiteLLM would do so, from this machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -88,6 +91,7 @@ class LiteLlm:
                 question.body,
                 output_limit=facts.get("max_output_tokens"),
                 documents=_takes_documents(question, facts),
+                links=question.provider in LINKS,
                 thinking_as_effort=question.by_chat,
             )
         except UnsupportedError as e:
