@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+from mitmproxy import http
+
+from neurolink_mitm.addons.rename import Rename
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.destinations import Route
+from tests.addons.flows import answer, make_flow
+from tests.fakes import make_account, make_attempt, make_other, make_runtime
+
+BODY = b'{ "x": [1.50],\n"model" : "b\\u0065st", "messages": [{"model": "best"}]}'
+
+
+def a_flow(
+    body: bytes = BODY, account: Account | None = None, wanted: str = "claude-y"
+) -> http.HTTPFlow:
+    attempts = [make_attempt(account or make_account())]
+    return make_flow(body=body, model="best", route=Route("mapping", wanted), attempts=attempts)
+
+
+def attempt(flow: http.HTTPFlow) -> bytes | None:
+    Rename(make_runtime()).attempt(flow)
+    return flow.request.raw_content
+
+
+def test_only_the_name_changes() -> None:
+    flow = a_flow()
+    expected = BODY.replace(b'"b\\u0065st"', b'"claude-y"')
+    assert attempt(flow) == expected
+    assert flow.request.headers["content-length"] == str(len(expected))
+
+
+def test_who_is_asked_for_the_same_gets_the_same_bytes() -> None:
+    assert attempt(a_flow(wanted="best")) is not None
+    assert attempt(a_flow(wanted="best")) == BODY
+
+
+def test_another_provider_is_told_elsewhere() -> None:
+    assert attempt(a_flow(account=make_other())) == BODY
+
+
+@pytest.mark.parametrize("body", [b"", b'{"messages": []}'], ids=["empty", "no-model"])
+def test_a_body_without_a_name_stays_as_it_is(body: bytes) -> None:
+    assert attempt(a_flow(body)) == body
+
+
+def test_what_was_answered_is_left_alone() -> None:
+    flow = a_flow()
+    answer(flow)
+    assert attempt(flow) == BODY
+
+
+def test_a_request_without_a_route_is_left_alone() -> None:
+    flow = make_flow(body=BODY, attempts=[make_attempt(make_account())])
+    assert attempt(flow) == BODY
