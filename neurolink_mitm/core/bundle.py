@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from typing import Any
 
 from neurolink_mitm.core.redaction import STARS, redact, without_passwords
@@ -28,9 +28,15 @@ def plain(value: object) -> Any:
         case Sequence():
             return [plain(each) for each in value]
         case _ if is_dataclass(value):
-            found = {item.name: getattr(value, item.name) for item in fields(value)}
+            found = {item.name: _field(value, item) for item in fields(value)}
             return {name: plain(each) for name, each in found.items() if each is not None}
     return value if isinstance(value, int | float | bool) or value is None else str(value)
+
+
+def _field(section: object, field: Field[Any]) -> object:
+    """The user's words are to leave this machine in no other way either."""
+    value = getattr(section, field.name)
+    return [STARS] * len(value) if field.metadata.get("private") else value
 
 
 def _named(key: str, value: object) -> Any:

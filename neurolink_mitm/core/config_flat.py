@@ -16,7 +16,10 @@ def flat(value: object, loc: Loc = ()) -> Iterator[tuple[Loc, object]]:
     """Every single value below a section, keys in camelCase. A list is one value, also one of sections."""
     if is_dataclass(value):
         for field in fields(value):
-            yield from flat(getattr(value, field.name), (*loc, spellings(field.name)[0]))
+            item = getattr(value, field.name)
+            if field.metadata.get("private"):
+                item = tuple(map(Secret, item))
+            yield from flat(item, (*loc, spellings(field.name)[0]))
     elif isinstance(value, Mapping) and value and loc[-1] != "metadata":  # the user's own notes
         for key, item in value.items():
             yield from flat(item, (*loc, str(key)))

@@ -16,6 +16,8 @@ from pydantic import AliasChoices, AliasGenerator, ConfigDict
 from neurolink_mitm.core import config_kinds as kinds
 from neurolink_mitm.core.config_faults import spellings
 
+PRIVATE = {"private": True}
+"""Of texts that are no keys, and yet are in no log, report or repr."""
 DEFAULT_BASE_URL = "https://api.anthropic.com"
 
 
@@ -184,10 +186,10 @@ class WordObfuscator(Section):
     """What placeholders replace on the way out: words, regular expressions, names of hosts, kinds of data."""
 
     enabled: kinds.Flag = False
-    words: tuple[kinds.Text, ...] = ()
-    patterns: tuple[kinds.Pattern, ...] = ()
+    words: tuple[kinds.Text, ...] = field(default=(), repr=False, metadata=PRIVATE)
+    patterns: tuple[kinds.Pattern, ...] = field(default=(), repr=False, metadata=PRIVATE)
     detectors: tuple[Detector, ...] = ()
-    domains: tuple[kinds.Text, ...] = ()
+    domains: tuple[kinds.Text, ...] = field(default=(), repr=False, metadata=PRIVATE)
     """They, and all names of hosts below them."""
 
 

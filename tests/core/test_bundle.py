@@ -8,6 +8,7 @@ import pytest
 
 from neurolink_mitm.core.bundle import Censor, plain
 from neurolink_mitm.core.config import parse
+from neurolink_mitm.core.config_values import WordObfuscator
 from neurolink_mitm.core.redaction import STARS
 from neurolink_mitm.core.secret import Secret
 
@@ -66,3 +67,7 @@ def test_people_are_the_same_throughout() -> None:
     censor = Censor([], "")
     assert censor("a@example.com") == censor("A@example.com") == "person-1"
     assert censor("b@example.com") == "person-2"
+
+
+def test_the_words_that_are_to_stay_here_are_stars() -> None:
+    assert plain(WordObfuscator(True, ("bluebird", "redwing")))["words"] == [STARS, STARS]

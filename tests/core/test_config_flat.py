@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from neurolink_mitm.core.config_flat import flat, told
-from neurolink_mitm.core.config_values import AccountConfig, Fallback, Provider
+from neurolink_mitm.core.config_values import AccountConfig, Fallback, Provider, WordObfuscator
 from neurolink_mitm.core.secret import Secret
 
 
@@ -38,3 +38,11 @@ def test_names_that_the_user_chose_are_steps_and_notes_are_not() -> None:
 )
 def test_a_value_in_a_line(value: object, text: str) -> None:
     assert told(value) == text
+
+
+def test_words_that_are_to_stay_here_are_secrets() -> None:
+    options = WordObfuscator(True, ("bluebird",), ("corp-.*",), domains=("corp.example",))
+    values = dict(flat(options, ("p",)))
+    assert values["p", "words"] == (Secret("bluebird"),)
+    assert "bluebird" not in repr(options) + told(values["p", "words"])
+    assert "corp" not in f"{options}{told(values['p', 'patterns'])}{told(values['p', 'domains'])}"

@@ -30,6 +30,7 @@ _KEY = re.compile(
 _KEY_HINTS = ("AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox",
               "xapp-", "sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "AIza", "eyJ", "PRIVATE KEY-----")  # fmt: skip
 """One of them is in whatever `_KEY` matches, and nearly every text has none."""
+_SHORTEST_KEY = 15
 
 Places = Iterator[tuple[int, int]]
 Find = Callable[[str], Places]
@@ -150,7 +151,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _keys(text: str) -> Places:
-    if not any(hint in text for hint in _KEY_HINTS):
+    if len(text) < _SHORTEST_KEY or not any(hint in text for hint in _KEY_HINTS):
         return iter(())
     return (each.span() for each in _KEY.finditer(text))
 
