@@ -11,6 +11,7 @@ from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.capture import Captured
 from neurolink_mitm.core.client_keys import ClientKey
 from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.metrics import Metrics
 from neurolink_mitm.core.oauth import Trouble
 from neurolink_mitm.core.pool import Pool, Remembered
 from neurolink_mitm.core.prices import Prices
@@ -160,6 +161,7 @@ class Runtime:
     """None: bodies are not captured, whatever the configuration says."""
     shaping: Pipeline = field(default_factory=Pipeline)
     totals: Totals = field(default_factory=Totals)
+    metrics: Metrics = field(default_factory=Metrics)
     host: str = "127.0.0.1"
     port: int = 0
     names: frozenset[str] = frozenset()

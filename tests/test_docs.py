@@ -13,6 +13,7 @@ import pytest
 
 from neurolink_mitm.core import status
 from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.metrics import page
 from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.quota import Classic, Quota, Window
 from neurolink_mitm.core.record import AttemptRow, DebugRow, RequestRow
@@ -92,6 +93,12 @@ def test_status_keys() -> None:
     assert set(first_cells(others_here)) == set(paths(others[0]))
     assert below(first_cells(each)) == set(paths(accounts[0]))
     assert first_cells(added) == ["running", "url", "startTime"]  # what tests/cli sees of it
+
+
+def test_metrics() -> None:
+    told = page(make_runtime(), NOW)
+    documented = first_cells(section("observability.md", "Prometheus and Grafana"))
+    assert set(re.findall(r"# TYPE (\w+)", told)) == {name.strip("`") for name in documented}
 
 
 def test_explain_keys() -> None:

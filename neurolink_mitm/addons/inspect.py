@@ -6,8 +6,8 @@ from mitmproxy.addonmanager import Loader
 from neurolink_mitm.core.summary import comment, marker
 from neurolink_mitm.mitm.hooks import seal, summary_of
 
-ASKED_ALL_THE_TIME = ("/health", "/status")
-"""By the guard and `status --watch`: nobody watches flows for that."""
+ASKED_ALL_THE_TIME = ("/health", "/status", "/metrics")
+"""By the guard, `status --watch` and Prometheus: nobody watches flows for that."""
 
 
 class Inspect:

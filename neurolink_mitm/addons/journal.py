@@ -10,7 +10,7 @@ from neurolink_mitm.ports import Runtime
 
 
 class Journal:
-    """Hands the rows of a finished request to the log, and leaves a summary on the flow for those who look at it."""
+    """Hands the rows of a finished request to the log and to /metrics; leaves a summary for who looks at the flow."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -18,7 +18,9 @@ class Journal:
     def attempt_failed(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         if exchange is not None and exchange.attempts:
-            self.runtime.journal.attempt(attempt_row(exchange, exchange.attempts[-1]))
+            row = attempt_row(exchange, exchange.attempts[-1])
+            self.runtime.journal.attempt(row)
+            self.runtime.metrics.see_failure(row)
 
     def response(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
@@ -30,6 +32,8 @@ class Journal:
         if exchange.attempts and exchange.attempts[-1].failure is None:
             self.runtime.journal.attempt(attempt_row(exchange, exchange.attempts[-1]))
         if worth_a_row(exchange):
-            self.runtime.journal.request(request_row(exchange))
+            row = request_row(exchange)
+            self.runtime.journal.request(row)
+            self.runtime.metrics.see_request(row, exchange.body_size)
 
     error = response

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import msgspec
 from mitmproxy import http
 
-from neurolink_mitm.core import headers, models, status
+from neurolink_mitm.core import headers, metrics, models, status
 from neurolink_mitm.core.exchange import Kind, Reply
+from neurolink_mitm.core.exposition import CONTENT_TYPE
 from neurolink_mitm.core.pool import Demand
 from neurolink_mitm.core.routing import RESET_PATH
 from neurolink_mitm.mitm.hooks import error_response, exchange_of, json_response, real_fields
@@ -33,12 +34,14 @@ class LocalApi:
         page = self._reset(flow) if path == RESET_PATH else self._page(path, flow)
         if isinstance(page, Reply):
             flow.response = error_response(page, exchange.request_id)
+        elif isinstance(page, str):
+            flow.response = http.Response.make(200, page, {"content-type": CONTENT_TYPE})
         else:
             flow.response = json_response(200, msgspec.json.encode(page))
         if flow.request.method == "HEAD":
             flow.response.data.content = b""  # the headers stay those of a GET
 
-    def _page(self, path: str, flow: http.HTTPFlow) -> Page:
+    def _page(self, path: str, flow: http.HTTPFlow) -> Page | str:
         now = self.runtime.clock.now()
         match path:
             case "/health":
@@ -47,6 +50,8 @@ class LocalApi:
                 return status.report(self.runtime, now) | self._explained(flow.request.query, now)
             case "/v1/models":
                 return models.listing(models.offered(self.runtime.config.routing))
+            case "/metrics":
+                return metrics.page(self.runtime, now)
         return status.banner()
 
     def _explained(self, query: Mapping[str, str], now: float) -> Page:

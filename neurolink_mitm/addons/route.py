@@ -22,6 +22,7 @@ class Route:
             return
         if self.runtime.passthrough:
             exchange.kind = Kind.FORWARD
+        exchange.body_size = len(flow.request.raw_content or b"")
         refusal = self._refusal(flow, exchange)
         if refusal:
             flow.response = error_response(refusal, exchange.request_id)
@@ -39,7 +40,6 @@ class Route:
         except ValueError as e:
             return Reply(400, "invalid_request_error", str(e))
         exchange.model = asked.model
-        exchange.body_bytes = len(body)
         exchange.stream = asked.stream
         exchange.tool_count = asked.tool_count
         exchange.user_id = asked.user_id

@@ -28,7 +28,7 @@ class Usage:
     error = response
 
     def _spend(self, exchange: Exchange, now: float) -> None:
-        spent = costs.spent_on(exchange, self.runtime.prices, exchange.body_bytes)
+        spent = costs.spent_on(exchange, self.runtime.prices, exchange.body_size)
         if spent and self.runtime.spending:
             self.runtime.spending.add(spent, now)
 

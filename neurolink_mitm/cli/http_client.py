@@ -22,6 +22,21 @@ def get_json(
     return document if status == 200 else None
 
 
+def get_text(url: str, headers: Mapping[str, str]) -> str | None:
+    """The text at `url`, or None where there is no good answer within 5 s."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT)
+    try:
+        connection.request("GET", parts.path, headers=dict(headers))
+        response = connection.getresponse()
+        text = response.read().decode()
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return text if response.status == 200 else None
+
+
 def post(url: str, query: Query, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
     """Status and JSON object that came back; status 0 where nothing did."""
     return _ask("POST", url, query, headers)

@@ -115,7 +115,8 @@ class Exchange:
     route: Route | None = None
     stream: bool = False
     tool_count: int = 0
-    body_bytes: int = 0
+    body_size: int = 0
+    """Bytes that the client sent."""
     session_id: str | None = None
     user_id: str | None = field(default=None, repr=False)
     """`metadata.user_id`, as the client sent it."""

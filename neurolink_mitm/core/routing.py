@@ -16,13 +16,14 @@ from neurolink_mitm.core.unreadable import UNREADABLE
 
 MESSAGES_PATH = "/v1/messages"
 COUNT_TOKENS_PATH = "/v1/messages/count_tokens"
+METRICS_PATH = "/metrics"
 RESET_PATH = "/admin/reset"
 LONGEST_MODEL = 256
 
+_PAGES = ("/", "/health", "/status", METRICS_PATH, "/v1/models")
 LOCAL = frozenset(
-    {("GET", "/"), ("HEAD", "/"), ("GET", "/health"), ("HEAD", "/health"), ("GET", "/status"),
-     ("HEAD", "/status"), ("GET", "/v1/models"), ("HEAD", "/v1/models"), ("POST", RESET_PATH)}
-)  # fmt: skip
+    {*((method, path) for method in ("GET", "HEAD") for path in _PAGES), ("POST", RESET_PATH)}
+)
 
 
 def kind_of(method: str, path: str) -> Kind:

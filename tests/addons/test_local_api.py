@@ -85,6 +85,13 @@ def test_models() -> None:
     assert [model["id"] for model in found["data"]] == [model.id for model in CLAUDE]
 
 
+def test_metrics() -> None:
+    flow = asked(make_flow("GET", "/metrics"), make_runtime(make_account("work")))
+    assert flow.response is not None
+    assert flow.response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert 'proxy_account_cooling{account="work"} 0' in (flow.response.text or "")
+
+
 def test_the_root_says_what_this_is() -> None:
     assert document(asked(make_flow("GET", "/"))) == {
         "name": "neurolink",
@@ -118,7 +125,7 @@ class BrokenClock(FakeClock):
         raise RuntimeError("no time today")
 
 
-@pytest.mark.parametrize("path", ["/health", "/status", "/v1/models", "/"])
+@pytest.mark.parametrize("path", ["/health", "/status", "/metrics", "/v1/models", "/"])
 async def test_a_page_that_can_not_be_made_is_not_asked_for_upstream(path: str) -> None:
     """mitmproxy logs the exception and goes on: without an answer it would go out on an account."""
     flow = make_flow("GET", path)

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+import pytest
+
+from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.errors import Failure
+from neurolink_mitm.core.exchange import Outcome
+from neurolink_mitm.core.metrics import Metrics, page
+from neurolink_mitm.core.quota import Quota, Window
+from neurolink_mitm.core.record import RequestRow, attempt_row, request_row
+from neurolink_mitm.ports import Runtime
+from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_runtime
+
+
+def a_row(**fields: Any) -> RequestRow:
+    changes = {key: fields.pop(key) for key in list(fields) if key in RequestRow.__struct_fields__}
+    exchange = make_exchange(
+        **{"attempts": [make_attempt(make_account())], "status": 200, "ended_at": NOW + 1,
+           "first_byte_at": NOW + 0.2, "outcome": Outcome.COMPLETE, "model": "claude-x", **fields}
+    )  # fmt: skip
+    return msgspec.structs.replace(request_row(exchange), **changes)
+
+
+def lines(runtime: Runtime) -> dict[str, float]:
+    found = (line.rpartition(" ") for line in page(runtime, NOW).splitlines() if line[0] != "#")
+    return {name: float(value) for name, _, value in found}
+
+
+def seen(*rows: RequestRow) -> dict[str, float]:
+    metrics = Metrics()
+    for row in rows:
+        metrics.see_request(row, 115_000)
+    return lines(make_runtime(metrics=metrics))
+
+
+def test_a_request_that_went_well() -> None:
+    found = seen(a_row())
+    of = '{account="work",model="claude-x",outcome="complete",status="200"}'
+    assert found[f"proxy_requests_total{of}"] == 1
+    assert not [name for name in found if name.startswith("proxy_errors_total")]
+    assert found['proxy_request_duration_ms_bucket{le="500"}'] == 0
+    assert found['proxy_request_duration_ms_bucket{le="1000"}'] == 1
+    assert found["proxy_request_duration_ms_sum"] == 1000
+    assert found['proxy_first_byte_ms_bucket{le="250"}'] == 1
+    assert found['proxy_request_body_bytes_bucket{le="250000"}'] == 1
+
+
+def test_one_that_failed() -> None:
+    found = seen(a_row(outcome=Outcome.TRUNCATED))
+    assert found['proxy_errors_total{account="work",outcome="truncated",status="200"}'] == 1
+
+
+def test_one_that_its_client_left() -> None:
+    found = seen(a_row(outcome=Outcome.CANCELLED, status=None))
+    assert not [name for name in found if name.startswith("proxy_errors_total")]
+
+
+def test_tokens_and_costs() -> None:
+    row = a_row(inputTokens=1, outputTokens=2, cacheCreationTokens=3, cacheReadTokens=4)
+    found = seen(row, row)
+    of = '{account="work",model="claude-x"}'
+    kinds = ("input", "output", "cache_creation", "cache_read")
+    assert [found[f"proxy_tokens_{kind}_total{of}"] for kind in kinds] == [2, 4, 6, 8]
+
+
+@pytest.mark.parametrize(
+    ("actual", "substituted"),
+    [("claude-x", False), ("claude-x-20251001", False), ("claude-y", True), ("gpt-4o", True)],
+)
+def test_substitutions(actual: str, substituted: bool) -> None:
+    """An alias is answered by its dated name."""
+    found = seen(a_row(actualModel=actual))
+    name = f'proxy_model_substitution_total{{asked="claude-x",actual="{actual}"}}'
+    assert (name in found) is substituted
+
+
+def test_a_model_that_nobody_served_is_no_label() -> None:
+    found = seen(a_row(attempts=[], model="made-up", status=404, outcome=Outcome.ERROR))
+    assert not [name for name in found if "made-up" in name]
+
+
+def test_attempts_that_failed() -> None:
+    metrics = Metrics()
+    failure = Failure.of_status(429, b'{"error":{"type":"rate_limit_error","message":""}}')
+    attempt = make_attempt(make_account(), status=429, failure=failure)
+    metrics.see_failure(attempt_row(make_exchange(), attempt))
+    found = lines(make_runtime(metrics=metrics))
+    assert found['proxy_retries_total{account="work",type="rate_limit_error"}'] == 1
+
+
+def test_accounts_as_they_are_now() -> None:
+    runtime = make_runtime(make_account("work"), make_account("home"))
+    standing = runtime.pool.standing("anthropic:work")
+    standing.cooldowns["*"] = Cooldown(1, NOW, NOW + 60, "rate limit (429)")
+    standing.cooldowns["claude-opus*"] = Cooldown(1, NOW - 90, NOW - 30, "over")
+    standing.quota = Quota(NOW, five_hour=Window(0.5, "allowed", NOW + 60))
+    standing.in_flight = 2
+    found = lines(runtime)
+    assert found['proxy_account_cooling{account="work"}'] == 1
+    assert found['proxy_account_cooling{account="home"}'] == 0
+    assert found['proxy_account_cooldown_seconds{account="work",models="*"}'] == 60
+    assert found['proxy_account_cooldown_seconds{account="work",models="claude-opus*"}'] == 0
+    assert found['proxy_account_in_flight{account="work"}'] == 2
+    assert found['proxy_account_window_used_ratio{account="work",window="5h"}'] == 0.5
+
+
+def test_no_secret_is_told() -> None:
+    assert "sk-ant-" not in page(make_runtime(make_account("work")), NOW)
+
+
+def full_page() -> str:
+    metrics = Metrics()
+    metrics.see_request(a_row(inputTokens=3, actualModel='odd "name"\\'), 10)
+    metrics.see_request(a_row(outcome=Outcome.ERROR), 10)
+    return page(make_runtime(make_account("work"), metrics=metrics), NOW)
+
+
+def test_prometheus_can_read_it() -> None:
+    """Its own tool says so, where it is installed; that names end in `_ms` is only a matter of taste to it."""
+    tool = shutil.which("promtool")
+    if tool is None:
+        pytest.skip("promtool is not installed (Debian's package: prometheus)")
+    done = subprocess.run(
+        [tool, "check", "metrics"], input=full_page(), text=True, capture_output=True, timeout=30, check=False,
+    )  # fmt: skip
+    taste = re.compile(r"_ms .*(abbreviated|base unit)|build_info")
+    said = [line for line in done.stderr.splitlines() if not taste.search(line)]
+    assert (said, done.returncode in (0, 3)) == ([], True)
+
+
+def test_a_dashboard_asks_for_what_is_there() -> None:
+    text = (files("neurolink_mitm") / "dashboards" / "grafana.json").read_text()
+    asked = {
+        name
+        for panel in json.loads(text)["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"proxy_\w+", target["expr"])
+    }
+    told = set(re.findall(r"# TYPE (\w+)", full_page()))
+    assert {name.removesuffix("_bucket") for name in asked} <= told
+    assert len(asked) > 8
