@@ -41,11 +41,12 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
     """
     from neurolink_mitm.cli.render import as_json
     from neurolink_mitm.core import log_text
+    from neurolink_mitm.core.log_rows import in_order
 
     logs = home().logs
     request = next(_of(logs, "proxy", request_id), None)
     attempts = sorted(_of(logs, "proxy-attempts", request_id), key=lambda row: row["attempt"])
-    captured = [] if no_bodies else list(_of(logs, "proxy-debug", request_id))
+    captured = [] if no_bodies else in_order(_of(logs, "proxy-debug", request_id))
     if not request and not attempts and not captured:
         fail(f"{logs} knows no request {request_id!r:.80}; see: neurolink logs tail", FAILED)
     if form == "json":
@@ -55,8 +56,9 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
         return
     for line in log_text.timeline(request, attempts) if request or attempts else ():
         click.echo(log_text.harmless(line))
+    shown: set[str] = set()
     for row in captured:
-        _print_side(logs, row)
+        _print_side(logs, row, shown)
     if not captured and not no_bodies:
         say("nothing of it was captured; logging.capture-bodies: all keeps every body")
 
@@ -82,16 +84,21 @@ def _body_json(logs: Path, row: dict[str, Any]) -> Any:
     return msgspec.json.decode(msgspec.json.encode(document)) if document else None
 
 
-def _print_side(logs: Path, row: dict[str, Any]) -> None:
+def _print_side(logs: Path, row: dict[str, Any], shown: set[str]) -> None:
+    """`shown` are the bodies that have been printed: two sides may share one."""
     from neurolink_mitm.adapters.body_files import read_body
     from neurolink_mitm.core import log_text
 
     click.echo()
     for line in log_text.side(row):
         click.echo(log_text.harmless(line))
-    if row.get("bodyPath"):
+    path = row.get("bodyPath")
+    if path in shown:
+        click.echo("\n(the body shown above)")
+    elif path:
+        shown.add(path)
         click.echo()
-        document = read_body(logs, row["bodyPath"])
+        document = read_body(logs, path)
         for text in log_text.body(document) if document else ("(its file is gone)",):
             click.echo(log_text.harmless(text))
 

@@ -60,6 +60,12 @@ class Reader:
         yield from self.read(found, dict[str, Any])
 
 
+def in_order(captured: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The sides of a request as they came to be: failed attempts are written before the rest."""
+    last = "client_response"
+    return sorted(captured, key=lambda row: (row.get("phase") == last, row.get("attempt") or 0))
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which requests are wanted. `status` is a number, `4xx` or `5xx`, or an outcome."""

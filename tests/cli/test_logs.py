@@ -63,6 +63,15 @@ def test_show_prints_headers_and_bodies(logged: tuple[Shell, list[str]]) -> None
     assert '  "model": "claude-sonnet-4-6",' in text
     assert "event: message_stop" in text
     assert "sk-ant-" not in text
+    sides = [line.split(":")[0] for line in text.splitlines() if line.startswith("──")]
+    assert [side[3:] for side in sides] == [
+        "client request",
+        "upstream request, attempt 1 (alpha)",
+        "upstream response, attempt 1 (alpha)",
+        "upstream request, attempt 2 (beta)",
+        "upstream response, attempt 2 (beta)",
+        "client response",
+    ]
 
 
 def test_show_without_bodies(logged: tuple[Shell, list[str]]) -> None:
