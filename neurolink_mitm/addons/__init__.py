@@ -1,7 +1,7 @@
 """The addons, one class a file, in the order of `neurolink_mitm/stack.py`.
 
 They are thin: a hook guards, asks `core`, applies. They know nothing of one another; what they share of a request is
-the `Exchange` in `flow.metadata`, and what they share of the world is the `Runtime`.
+the `Exchange` in the flow (`mitm/hooks.py`), and what they share of the world is the `Runtime`.
 
     requestheaders   trace
     request          gate · local_api · route

@@ -9,7 +9,7 @@ from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Attempt, Exchange, Step
 from neurolink_mitm.core.failover import MAX_REFRESHES, ending
-from neurolink_mitm.mitm.hooks import KEPT, exchange_of, last_word
+from neurolink_mitm.mitm.hooks import exchange_of, keep, last_word
 from neurolink_mitm.ports import Runtime
 
 
@@ -30,7 +30,7 @@ class Failover:
         )
         self._book(exchange, failure)
         if failure.where is Where.STATUS and flow.response:
-            flow.metadata[KEPT] = flow.response
+            keep(flow, flow.response)
         exchange.step = self._next(exchange, failure)
         flow.response = last_word(flow, exchange)
 
@@ -61,7 +61,7 @@ class Failover:
             attempt.utilization_7d = quota.seven_day.utilization if quota.seven_day else None
 
     def response(self, flow: http.HTTPFlow) -> None:
-        flow.metadata.pop(KEPT, None)
+        keep(flow, None)
         exchange = exchange_of(flow)
         if exchange and exchange.attempts and exchange.attempts[-1].failure is None:
             self._end(exchange.attempts[-1])

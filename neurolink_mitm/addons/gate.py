@@ -5,7 +5,7 @@ from mitmproxy import http
 from neurolink_mitm.core import access, headers
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.routing import RESET_PATH
-from neurolink_mitm.mitm.hooks import EXCHANGE, error_response, real_fields
+from neurolink_mitm.mitm.hooks import error_response, exchange_of, real_fields
 from neurolink_mitm.ports import Runtime
 
 SHUT = Reply(500, "api_error", "NeuroLink refused: the gate did not come to an end")
@@ -24,7 +24,8 @@ class Gate:
 
     def request(self, flow: http.HTTPFlow) -> None:
         flow.response = self._shut
-        exchange: Exchange = flow.metadata[EXCHANGE]
+        exchange = exchange_of(flow)
+        assert exchange is not None
         refusal = self._refusal(flow, exchange)
         flow.response = error_response(refusal, exchange.request_id) if refusal else None
 

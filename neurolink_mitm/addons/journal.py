@@ -4,8 +4,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core import headers
 from neurolink_mitm.core.record import attempt_row, request_row, worth_a_row
-from neurolink_mitm.core.summary import summary
-from neurolink_mitm.mitm.hooks import EXCHANGE, exchange_of
+from neurolink_mitm.mitm.hooks import close_record, exchange_of
 from neurolink_mitm.ports import Runtime
 
 
@@ -28,7 +27,7 @@ class Journal:
             return
         # A flow is saved and shown by mitmproxy: plain values only, and no credential.
         flow.request.headers.fields = headers.starred(flow.request.headers.fields)
-        flow.metadata[EXCHANGE] = summary(exchange)
+        close_record(flow, exchange)
         if exchange.attempts and exchange.attempts[-1].failure is None:
             self.runtime.journal.attempt(attempt_row(exchange, exchange.attempts[-1]))
         if worth_a_row(exchange):

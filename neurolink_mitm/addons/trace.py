@@ -6,7 +6,7 @@ from neurolink_mitm.core import headers
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.routing import kind_of
 from neurolink_mitm.core.tracing import trace_id
-from neurolink_mitm.mitm.hooks import EXCHANGE, exchange_of
+from neurolink_mitm.mitm.hooks import exchange_of, open_record
 from neurolink_mitm.ports import Runtime
 
 LABELS = ("session", "user", "conversation")
@@ -22,7 +22,7 @@ class Trace:
         fields = flow.request.headers.fields
         chance = self.runtime.chance
         labels = {name: headers.get(fields, f"x-neurolink-{name}-id".encode()) for name in LABELS}
-        flow.metadata[EXCHANGE] = Exchange(
+        exchange = Exchange(
             request_id=chance.request_id(),
             began_at=self.runtime.clock.now(),
             method=flow.request.method,
@@ -35,6 +35,7 @@ class Trace:
             labels={name: value for name, value in labels.items() if value},
             timeouts=self.runtime.config.timeouts,
         )
+        open_record(flow, exchange)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)

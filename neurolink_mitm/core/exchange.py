@@ -1,6 +1,6 @@
 """The typed record of one client request, from its first byte to its last.
 
-Addons share it through `flow.metadata`; each fills in its own part. Times are seconds of the runtime's clock.
+Addons share it through the flow; each fills in its own part. Times are seconds of the runtime's clock.
 """
 
 from __future__ import annotations

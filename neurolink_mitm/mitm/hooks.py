@@ -12,9 +12,11 @@ from neurolink_mitm.core.errors import error_body
 from neurolink_mitm.core.exchange import Deliver, Exchange, Reply
 from neurolink_mitm.core.summary import Summary, summary
 
-EXCHANGE = "neurolink"
-KEPT = "neurolink.kept"
-"""Upstream's latest answer, for when it is the last word."""
+SUMMARY = "neurolink"
+"""In `flow.metadata`, which mitmproxy saves with the flow: plain values only."""
+_RECORD = "neurolink_record"
+_KEPT = "neurolink_kept"
+"""Attributes of a flow: mitmproxy neither copies nor saves what it does not know."""
 
 
 @dataclass
@@ -42,16 +44,35 @@ class AttemptFailedHook(StartHook):
 
 
 def exchange_of(flow: http.HTTPFlow) -> Exchange | None:
-    """The record of this flow, once the first addon has made it."""
-    found = flow.metadata.get(EXCHANGE)
-    return found if isinstance(found, Exchange) else None
+    """The record of this flow, from when the first addon has made it until the journal has written it down."""
+    return getattr(flow, _RECORD, None)
+
+
+def open_record(flow: http.HTTPFlow, exchange: Exchange) -> None:
+    setattr(flow, _RECORD, exchange)
+
+
+def close_record(flow: http.HTTPFlow, exchange: Exchange) -> None:
+    """What is left of it can be saved and shown."""
+    setattr(flow, _RECORD, None)
+    flow.metadata[SUMMARY] = summary(exchange)
+
+
+def keep(flow: http.HTTPFlow, response: http.Response | None) -> None:
+    """Upstream's latest answer, for when it is the last word."""
+    setattr(flow, _KEPT, response)
+
+
+def kept(flow: http.HTTPFlow) -> http.Response | None:
+    return getattr(flow, _KEPT, None)
 
 
 def summary_of(flow: http.HTTPFlow) -> Summary | None:
     """What became of it so far, or, at its end, what the journal has left of its record."""
-    found = flow.metadata.get(EXCHANGE)
-    if isinstance(found, Exchange):
-        return summary(found)
+    exchange = exchange_of(flow)
+    if exchange is not None:
+        return summary(exchange)
+    found = flow.metadata.get(SUMMARY)
     return found if isinstance(found, dict) else None
 
 
@@ -74,9 +95,7 @@ def real_fields(flow: http.HTTPFlow) -> headers.Fields:
 def last_word(flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
     """What the client gets if no further attempt is made; None if one is."""
     if isinstance(exchange.step, Deliver):
-        kept = flow.metadata[KEPT]
-        assert isinstance(kept, http.Response)
-        return kept
+        return kept(flow)
     if isinstance(exchange.step, Reply):
         return error_response(exchange.step, exchange.request_id)
     return None

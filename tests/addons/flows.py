@@ -10,7 +10,7 @@ from mitmproxy.test import tflow, tutils
 
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.routing import kind_of
-from neurolink_mitm.mitm.hooks import EXCHANGE
+from neurolink_mitm.mitm.hooks import exchange_of, open_record
 from tests.fakes import make_exchange
 
 MESSAGE = {"model": "claude-x", "messages": [{"role": "user", "content": "hi"}]}
@@ -39,7 +39,7 @@ def make_flow(
     flow = tflow.tflow(req=request)
     if opened:
         known: dict[str, Any] = {"method": method, "path": path, "kind": kind_of(method, path)}
-        flow.metadata[EXCHANGE] = make_exchange(**known | exchange)
+        open_record(flow, make_exchange(**known | exchange))
     return flow
 
 
@@ -50,8 +50,8 @@ def answer(flow: http.HTTPFlow, status: int = 200, body: bytes = b"{}") -> http.
 
 
 def record(flow: http.HTTPFlow) -> Exchange:
-    found = flow.metadata[EXCHANGE]
-    assert isinstance(found, Exchange)
+    found = exchange_of(flow)
+    assert found is not None
     return found
 
 

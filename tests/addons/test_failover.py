@@ -11,7 +11,7 @@ from neurolink_mitm.core.answer import OpaqueAnswer, WholeAnswer
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.pool import Demand
-from neurolink_mitm.mitm.hooks import KEPT, AttemptFailedHook
+from neurolink_mitm.mitm.hooks import AttemptFailedHook, kept
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, document, make_flow, record, refusal
 from tests.fakes import NOW, FakeClock, make_account, make_attempt, make_failure, make_runtime
@@ -276,12 +276,12 @@ def test_a_failed_attempt_is_not_ended_twice(hook: str) -> None:
 
 @pytest.mark.parametrize("hook", ["response", "error"])
 def test_nothing_is_kept_with_the_flow(hook: str) -> None:
-    """mitmproxy saves a flow's metadata with it."""
+    """mitmweb keeps flows for long."""
     runtime = make_runtime(A, B)
     flow = fail(make_failure(529), Try(B, "next"), runtime=runtime)
-    assert KEPT in flow.metadata
+    assert kept(flow)
     getattr(Failover(runtime), hook)(flow)
-    assert KEPT not in flow.metadata
+    assert kept(flow) is None
 
 
 @pytest.mark.parametrize("hook", ["attempt_failed", "responseheaders", "response", "error"])

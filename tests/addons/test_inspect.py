@@ -7,7 +7,7 @@ from mitmproxy import exceptions, http
 
 from neurolink_mitm.addons.inspect import Inspect
 from neurolink_mitm.core.exchange import Outcome
-from neurolink_mitm.mitm.hooks import EXCHANGE, real_fields, seal
+from neurolink_mitm.mitm.hooks import SUMMARY, real_fields, seal
 from tests.addons.flows import make_flow, record
 from tests.core.test_summary import LIMITED, SERVED
 
@@ -79,4 +79,4 @@ def test_a_flow_that_nobody_has_opened() -> None:
     flow = make_flow(opened=False)
     Inspect().requestheaders(flow)
     Inspect().response(flow)
-    assert (flow.comment, EXCHANGE in flow.metadata) == ("", False)
+    assert (flow.comment, SUMMARY in flow.metadata) == ("", False)

@@ -12,7 +12,7 @@ from neurolink_mitm.core.errors import Where
 from neurolink_mitm.core.exchange import Attempt, Deliver, Kind, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.pool import Demand
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.mitm.hooks import KEPT, AttemptHook
+from neurolink_mitm.mitm.hooks import AttemptHook, keep
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import document, make_flow, record, refusal
 from tests.fakes import (
@@ -163,7 +163,7 @@ def test_upstreams_word_may_then_be_the_last() -> None:
     """Else the request would go out once more, on the last account and behind the plan's back."""
     kept = http.Response.make(529, b"Overloaded")
     flow = make_flow(plan=steps(Deliver()), step=Pause(1.0), attempts=[make_attempt(A)])
-    flow.metadata[KEPT] = kept
+    keep(flow, kept)
     attempt(make_runtime(A), flow)
     assert flow.response is kept
     assert len(record(flow).attempts) == 1

@@ -8,10 +8,12 @@ import re
 import socket
 import sys
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 
 import httpx
 import pytest
+from mitmproxy.io import FlowReader
 
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
@@ -56,7 +58,7 @@ def watch(shell: Shell, *arguments: str) -> tuple[str, str]:
     return url, f"{address}flows?{token}"
 
 
-def test_no_credential_is_shown_while_the_answer_is_on_its_way(
+def test_no_credential_is_shown_or_saved_while_the_answer_is_on_its_way(
     shell: Shell, pool: Path, upstream: SandboxServer, client: httpx.Client
 ) -> None:
     """Neither the account's nor the caller's; upstream gets the real one all the same."""
@@ -66,10 +68,13 @@ def test_no_credential_is_shown_while_the_answer_is_on_its_way(
     own = {"x-api-key": "sk-ant-test-callers-own", "cookie": "session=sk-ant-test-callers-own"}
     with client.stream("POST", f"{url}/v1/messages", json=MESSAGE, headers=own) as answer:
         assert answer.headers["x-neurolink-account"] == "b"
-        listed = httpx.get(flows).text
+        listed, saved = httpx.get(flows).text, httpx.get(flows.replace("flows?", "flows/dump?"))
         assert not upstream.requests[-1].done
     [flow] = json.loads(listed)
     assert "sk-ant-" not in listed
+    [kept] = FlowReader(BytesIO(saved.content)).stream()
+    assert (kept.id, kept.comment) == (flow["id"], "b, after a (429)")
+    assert b"sk-ant-" not in saved.content
     assert flow["comment"] == "b, after a (429)"
     assert dict(flow["request"]["headers"])["x-api-key"] == "***"
     assert [request.account for request in upstream.requests] == ["a", "b"]

@@ -5,20 +5,24 @@ import json
 import pytest
 from mitmproxy import http
 from mitmproxy.hooks import all_hooks
+from mitmproxy.io import tnetstring
 from mitmproxy.test import tflow
 
 from neurolink_mitm.core.exchange import Deliver, Pause, Reply, Step, Try
 from neurolink_mitm.mitm.hooks import (
-    EXCHANGE,
-    KEPT,
+    SUMMARY,
     AttemptFailedHook,
     AttemptHook,
+    close_record,
     error_response,
     exchange_of,
     json_response,
+    keep,
     last_word,
+    open_record,
+    summary_of,
 )
-from tests.fakes import make_account, make_exchange
+from tests.fakes import make_account, make_attempt, make_exchange, make_plan
 
 
 @pytest.mark.parametrize(
@@ -35,12 +39,12 @@ def test_an_addon_hears_it_by_its_name_and_gets_the_flow(
 
 def test_the_record_of_a_flow() -> None:
     flow, exchange = tflow.tflow(), make_exchange()
-    flow.metadata[EXCHANGE] = exchange
+    open_record(flow, exchange)
     assert exchange_of(flow) is exchange
 
 
 @pytest.mark.parametrize(
-    "metadata", [{}, {EXCHANGE: None}, {EXCHANGE: {"requestId": "req_1"}}],
+    "metadata", [{}, {SUMMARY: None}, {SUMMARY: {"requestId": "req_1"}}],
     ids=["none", "null", "finished"],
 )  # fmt: skip
 def test_a_flow_without_record(metadata: dict[str, object]) -> None:
@@ -49,10 +53,30 @@ def test_a_flow_without_record(metadata: dict[str, object]) -> None:
     assert exchange_of(flow) is None
 
 
+def test_a_flow_can_be_saved_and_copied_while_it_is_live() -> None:
+    """mitmweb does so on a click; what it can't write down must not be among what it saves."""
+    flow = tflow.tflow()
+    open_record(flow, make_exchange(plan=make_plan()))
+    keep(flow, json_response(529, b"{}"))
+    saved = tnetstring.dumps(flow.get_state())
+    assert http.HTTPFlow.from_state(tnetstring.loads(saved)).id == flow.id
+    assert exchange_of(flow.copy()) is None
+
+
+def test_a_record_ends_as_plain_values() -> None:
+    flow, exchange = tflow.tflow(), make_exchange(attempts=[make_attempt(make_account())])
+    open_record(flow, exchange)
+    live = summary_of(flow)
+    close_record(flow, exchange)
+    assert exchange_of(flow) is None
+    copied = http.HTTPFlow.from_state(tnetstring.loads(tnetstring.dumps(flow.get_state())))
+    assert summary_of(flow) == summary_of(copied) == live
+
+
 def test_the_last_word_may_be_upstreams() -> None:
-    flow, kept = tflow.tflow(), json_response(529, b"{}")
-    flow.metadata[KEPT] = kept
-    assert last_word(flow, make_exchange(step=Deliver())) is kept
+    flow, answer = tflow.tflow(), json_response(529, b"{}")
+    keep(flow, answer)
+    assert last_word(flow, make_exchange(step=Deliver())) is answer
 
 
 def test_the_last_word_may_be_our_own() -> None:
@@ -68,7 +92,7 @@ def test_the_last_word_may_be_our_own() -> None:
 )
 def test_while_there_is_more_to_do_there_is_no_last_word(step: Step | None) -> None:
     flow = tflow.tflow()
-    flow.metadata[KEPT] = json_response(529, b"{}")
+    keep(flow, json_response(529, b"{}"))
     assert last_word(flow, make_exchange(step=step)) is None
 
 
