@@ -98,7 +98,7 @@ class Home:
         """Whether we write something of this name: one of the above, its lock, a broken or half-written one."""
         properties = [name for name, each in vars(Home).items() if isinstance(each, property)]
         known = [getattr(self, each).name for each in properties]
-        if name.startswith("guard-") and name.endswith(".lock"):
+        if name.startswith(("guard-", ".refresh-")) and name.endswith(".lock"):
             return True
         return any(
             name == each or name.startswith((f"{each}.lock", f"{each}.corrupt-", f".{each}."))

@@ -82,6 +82,14 @@ class TokenStore:
         removed = self._change(lambda document: document.remove(label))
         return (label == LEGACY_LABEL and self._remove_legacy()) or removed
 
+    def delete(self) -> None:
+        """All logins, and where they were kept. Raises `TokenStoreError`."""
+        try:
+            self._vault.delete()
+            self._home.legacy_credentials.unlink(missing_ok=True)
+        except (OSError, ValueError) as e:
+            raise TokenStoreError(f"can't delete {self._vault.name}: {e}") from e
+
     def disable(self, label: str, reason: str, at: float) -> bool:
         """It takes no requests until a login or `enable`. Whether there is such an account."""
         return self._change(lambda document: document.disable(label, reason, at))

@@ -33,6 +33,9 @@ class Vault(Protocol):
     def replace(self, data: bytes) -> None:
         """Durably, and whole at every moment. The caller holds the store's lock."""
 
+    def delete(self) -> None:
+        """With nothing left of it, should there be one."""
+
     def set_aside(self, now: float) -> str:
         """Keep what can't be parsed under another name, which is returned."""
 
@@ -63,6 +66,9 @@ class FileVault:
     def replace(self, data: bytes) -> None:
         write_atomic(self._path, data)
         sweep(self._path)
+
+    def delete(self) -> None:
+        self._path.unlink(missing_ok=True)
 
     def set_aside(self, now: float) -> str:
         aside = _free_name(self._path, now)
@@ -104,6 +110,10 @@ class KeyringVault:
             write_atomic(self._changed, b"")
         except OSError as e:  # the tokens are where they belong
             logger.warning("a proxy that runs may not notice new tokens: %s", e.strerror)
+
+    def delete(self) -> None:
+        if self.load() is not None:
+            self._call("delete_password", SERVICE, self._user)
 
     def set_aside(self, now: float) -> str:
         aside = f"{self._user}.corrupt-{int(now)}"

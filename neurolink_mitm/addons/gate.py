@@ -37,7 +37,15 @@ class Gate:
             return refusal
         if exchange.kind is Kind.LOCAL and self._is_owner(fields):
             return None
-        return access.key_refusal(fields, runtime.client_keys, bound=runtime.host)
+        return access.key_refusal(fields, self._keys(), bound=runtime.host)
+
+    def _keys(self) -> tuple[access.Key, ...]:
+        """Clients', and the token of who started the proxy and could make a key: setup tries it out so.
+
+        Passed through it would go on to upstream, where it must not be seen.
+        """
+        keys, token = self.runtime.client_keys, self.runtime.admin_token
+        return (*keys, token) if keys and token and not self.runtime.passthrough else keys
 
     def _is_owner(self, fields: headers.Fields) -> bool:
         """Whether it is the `neurolink` command of the user who started the proxy."""

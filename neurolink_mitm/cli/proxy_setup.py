@@ -61,8 +61,9 @@ def command(
         accounts = _accounts(ctx, config, method, non_interactive)
         _configuration(place, config)
         state = _proxy(place, asked, no_service)
-        _claude_code(place, state)
-        _try(place, state, accounts, config)
+        guarded = _guarded(place, config)
+        _claude_code(place, state, guarded)
+        _try(state, accounts, guarded)
     click.echo("\nUndo all of it with: neurolink proxy uninstall --purge")
 
 
@@ -109,6 +110,11 @@ def _proxy(place: Home, asked: background.Asked, no_service: bool) -> State:
     running = background.serving(place)
     if running:
         done(f"the proxy runs already: {running.url} (pid {running.pid})")
+        if not no_service and _could_be_service():
+            skipped(
+                "it is no service, and ends with its terminal: for one, run neurolink proxy stop,"
+                " then this again"
+            )
         return running
     if not no_service and (state := _service(place, asked)):
         return state
@@ -119,6 +125,15 @@ def _proxy(place: Home, asked: background.Asked, no_service: bool) -> State:
             failed(f"the proxy did not start: {background.last_words(lines)} (all of it: {log})")
     done(f"the proxy runs, until the machine restarts: {found.url} (pid {found.pid})")
     return found
+
+
+def _could_be_service() -> bool:
+    try:
+        manager = find(os.environ)
+        check_usable(manager)
+    except ServiceError:
+        return False
+    return not manager.path.exists()
 
 
 def _service(place: Home, asked: background.Asked) -> State | None:
@@ -135,7 +150,7 @@ def _service(place: Home, asked: background.Asked) -> State | None:
     return background.wait(place)
 
 
-def _claude_code(place: Home, state: State) -> None:
+def _claude_code(place: Home, state: State, guarded: bool) -> None:
     """The proxy does it at its start; here it is looked at."""
     try:
         entry = ClaudeSettings(place.claude_settings).entry(state.pid)
@@ -148,14 +163,30 @@ def _claude_code(place: Home, state: State) -> None:
         )
         return
     done(f"Claude Code comes to {entry.url}: {entry.path}")
+    if guarded:
+        skipped(
+            "it must show a client key, as all callers: neurolink clients add claude-code, then"
+            " export ANTHROPIC_AUTH_TOKEN=<key> where you start it"
+        )
 
 
-def _try(place: Home, state: State, accounts: tuple[Account, ...], config: Path | None) -> None:
+def _guarded(place: Home, config: Path | None) -> bool:
+    """Whether callers must show a key."""
+    from neurolink_mitm.adapters.client_file import ClientFileError, read_clients
+
+    try:
+        made = read_clients(place.clients)
+    except ClientFileError as e:
+        failed(str(e))
+    return bool(made or context.configuration(config).clients.api_keys)
+
+
+def _try(state: State, accounts: tuple[Account, ...], guarded: bool) -> None:
     from neurolink_mitm.cli.trial import Refused, trial
 
     with context.progress("asking for a first answer …"):
         try:
-            answered = trial(state, accounts, context.configuration(config).clients.api_keys)
+            answered = trial(state, accounts, guarded=guarded)
         except Refused as e:
             failed(f"a first request failed: {e}")
     if answered is None:

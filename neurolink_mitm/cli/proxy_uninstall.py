@@ -93,10 +93,8 @@ def _forget_logins(place: Home) -> None:
     if os.environ.get("NEUROLINK_TOKEN_STORE") != "keyring":
         return
     try:
-        store = open_store(place, os.environ)
-        for login in store.read().stored:
-            store.remove(login.label)
-    except (TokenStoreError, ValueError) as e:
+        open_store(place, os.environ).delete()
+    except TokenStoreError as e:
         fail(f"logins in the keyring could not be deleted: {e}", FAILED)
 
 

@@ -19,7 +19,6 @@ from neurolink_mitm.adapters.state_file import State
 from neurolink_mitm.cli import http_client
 from neurolink_mitm.cli.running import owner
 from neurolink_mitm.core.redaction import redact
-from neurolink_mitm.core.secret import Secret
 
 if TYPE_CHECKING:  # pydantic behind it is slow to import
     from neurolink_mitm.core.accounts import Account
@@ -34,15 +33,18 @@ class Refused(Exception):
     """Why there was no answer, in one line."""
 
 
-def trial(state: State, accounts: Sequence[Account], client_keys: Sequence[Secret]) -> str | None:
-    """The label of the account that answered; None if there is nobody who may ask. Raises `Refused`."""
+def trial(state: State, accounts: Sequence[Account], *, guarded: bool) -> str | None:
+    """The label of the account that answered; None if there is nobody who may ask. Raises `Refused`.
+
+    `guarded`: callers must show a key.
+    """
     if any(account.type == "api_key" for account in accounts):
-        return _ask(state, client_keys[0] if client_keys else None)
+        return _ask(state, state.admin_token if guarded else None)
     claude = shutil.which("claude")
     return _ask_by(claude, state) if claude else None
 
 
-def _ask(state: State, key: Secret | None) -> str:
+def _ask(state: State, key: str | None) -> str:
     body = {
         "model": MODEL,
         "max_tokens": 16,
@@ -50,7 +52,7 @@ def _ask(state: State, key: Secret | None) -> str:
     }
     headers = {"content-type": "application/json", "user-agent": f"neurolink/{__version__}"}
     if key:
-        headers["x-api-key"] = key.reveal()
+        headers["x-api-key"] = key
     connection = HTTPConnection(urlsplit(state.url).netloc, timeout=LIMIT)
     try:
         connection.request("POST", "/v1/messages", json.dumps(body), headers)

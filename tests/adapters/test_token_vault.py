@@ -88,6 +88,14 @@ def test_an_empty_keyring_holds_nothing(ring: Memory, root: Home) -> None:
     assert ring.kept == {}
 
 
+def test_it_is_deleted_without_a_trace(ring: Memory, root: Home) -> None:
+    store_of(root).save(LOGIN)
+    store_of(root).delete()
+    assert ring.kept == {}
+    store_of(root).delete()
+    assert store_of(root).read().stored == ()
+
+
 def test_every_home_has_its_own(ring: Memory, tmp_path: Path) -> None:
     store_of(Home(tmp_path / "a")).save(LOGIN)
     assert store_of(Home(tmp_path / "b")).read().stored == ()
@@ -114,6 +122,8 @@ def test_a_locked_keyring_is_a_clear_error_without_its_words(ring: Memory, root:
     assert "sk-ant" not in str(caught.value)
     with pytest.raises(TokenStoreError, match="can't write the keyring's"):
         store_of(root).save(LOGIN)
+    with pytest.raises(TokenStoreError, match="can't delete the keyring's"):
+        store_of(root).delete()
 
 
 def test_without_keyring_it_says_how_to_get_it(root: Home, monkeypatch: pytest.MonkeyPatch) -> None:

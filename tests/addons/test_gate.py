@@ -179,6 +179,16 @@ def test_a_refusal_does_not_repeat_the_wrong_key() -> None:
     assert b"sk-ant-mine" not in (flow.response.content or b"")
 
 
+@pytest.mark.parametrize(
+    ("passthrough", "refused"), [(False, False), (True, True)], ids=["pool", "passthrough"]
+)
+def test_the_owners_token_opens_too(passthrough: bool, refused: bool) -> None:
+    """But it is never forwarded."""
+    settings = {"config": KEYS, "admin_token": Secret("owner"), "passthrough": passthrough}
+    flow = asked(make_runtime(**settings), make_flow(headers={"x-api-key": "owner"}))
+    assert (flow.response is not None) is refused
+
+
 def test_beyond_loopback_nobody_gets_in_without_any_key() -> None:
     flow = make_flow(headers={"host": "192.168.1.7:1", "x-api-key": "anything"})
     assert refusal(asked(make_runtime(host="192.168.1.7"), flow)) == (401, "authentication_error")

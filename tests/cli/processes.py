@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -17,6 +16,7 @@ from typing import Any, Self
 
 import psutil
 
+from neurolink_mitm.adapters.state_file import StateFile
 from tests.waiting import LIMIT, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -111,12 +111,13 @@ class Shell:
 
     def _kill_in_background(self) -> None:
         """The proxy that `setup` has left there."""
-        with suppress(OSError, ValueError, KeyError, psutil.NoSuchProcess):
-            state = json.loads(self.state.read_text())
-            proxy = psutil.Process(state["pid"])
-            if abs(proxy.create_time() - state["pidStarted"]) < 2:
-                for process in (*proxy.children(), proxy):
-                    process.kill()
+        state = StateFile(self.state).read()  # None for whatever else a test has written there
+        if state is None or not state.alive:
+            return
+        with suppress(psutil.NoSuchProcess):
+            proxy = psutil.Process(state.pid)
+            for process in (*proxy.children(), proxy):
+                process.kill()
 
     @property
     def home(self) -> Path:

@@ -72,3 +72,11 @@ def test_a_proxy_serves_from_it_and_sees_it_change(machine: Live, ring: Path) ->
     wait_until(lambda: machine.reason("work") == "disabled: by hand", "it is disabled")
     machine.run("auth", "logout", "work", "--force")
     machine.until(served_by="env")
+
+
+def test_purge_leaves_nothing_in_it(machine: Live, ring: Path) -> None:
+    machine.login("--label", "work")
+    machine.run("auth", "refresh", "anthropic", "work")
+    machine.run("proxy", "uninstall", "--purge", "--yes")
+    assert json.loads(ring.read_text()) == {}
+    assert not machine.home.root.exists()
