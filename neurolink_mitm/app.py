@@ -156,7 +156,9 @@ class Lifecycle:
 def _upkeep(prepared: Prepared) -> Upkeep | None:
     if prepared.sources is None:
         return None
-    return Upkeep(prepared.runtime, prepared.sources, prepared.home.logs)
+    return Upkeep(
+        prepared.runtime, prepared.sources, prepared.home.logs, every=prepared.health_interval
+    )
 
 
 def start_translator(runtime: Runtime) -> None:

@@ -34,6 +34,8 @@ from neurolink_mitm.mitm.compat import check_version
 from neurolink_mitm.ports import Runtime
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 55669
+HEALTH_INTERVAL = 30.0
+"""Seconds between two looks at tokens that nobody uses at the moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Settings:
     strategy: str | None = None
     passthrough: bool = False
     inspect: bool = False
+    health_interval: float = HEALTH_INTERVAL
     accounts: tuple[Account, ...] | None = None
     """Serve these, whatever is stored or configured (the sandbox's)."""
 
@@ -61,6 +64,7 @@ class Prepared:
     warnings: tuple[str, ...]
     sources: Sources | None
     """The files it comes from, to be watched; None in tests."""
+    health_interval: float = HEALTH_INTERVAL
 
 
 def prepare(settings: Settings) -> Prepared:
@@ -87,14 +91,14 @@ def prepare(settings: Settings) -> Prepared:
     runtime.translator = _translator(runtime, home)
     told = (*warnings, *inputs.warnings)
     if settings.accounts is not None:  # the sandbox's, made anew each time
-        return Prepared(runtime, home, told, sources)
+        return Prepared(runtime, home, told, sources, settings.health_interval)
     refresher = LazyRefresher(store, inputs.config.oauth)
     runtime.memory = PoolMemory(home.cooldowns, home.quotas)
     runtime.refresher = refresher
     runtime.on_config.append(lambda config: refresher.configure(config.oauth))
     runtime.spending = Spending(home.spend, runtime.pool.budget)
     runtime.pool.restore(read_cooldowns(home.cooldowns), read_quotas(home.quotas))
-    return Prepared(runtime, home, told, sources)
+    return Prepared(runtime, home, told, sources, settings.health_interval)
 
 
 def _named(settings: Settings) -> Named:

@@ -13,8 +13,6 @@ from neurolink_mitm.core.oauth import needs_refresh
 from neurolink_mitm.core.renewal import take_over
 from neurolink_mitm.ports import Refresher, Runtime
 
-EVERY = 60.0
-"""Seconds between two looks at tokens that nobody uses at the moment."""
 AGAIN = 5.0
 """Seconds until tokens that could not be written are written again: they are lost with this process."""
 
@@ -22,8 +20,12 @@ AGAIN = 5.0
 class Upkeep:
     """Runs beside the proxy until it is cancelled."""
 
-    def __init__(self, runtime: Runtime, source: Source, logs: Path | None = None) -> None:
+    def __init__(
+        self, runtime: Runtime, source: Source, logs: Path | None = None, *, every: float = 60.0
+    ) -> None:
+        """`every`: seconds between two looks at tokens that nobody uses at the moment."""
         self._runtime = runtime
+        self._every = every
         self._logs = logs
         self._reloader = Reloader(runtime, source)
         self._tasks: list[asyncio.Task[None]] = []
@@ -52,7 +54,7 @@ class Upkeep:
                 await task
 
     async def _keep_fresh(self, refresher: Refresher) -> None:
-        """At once for those whose token has ended, then every minute for whose token is about to."""
+        """At once for those whose token has ended, then now and again for whose token is about to."""
         while True:
             for account in self._runtime.pool.accounts:
                 if account.refreshable and not account.disabled and self._is_due(account):
@@ -61,7 +63,7 @@ class Upkeep:
                         self._runtime.pool, account, secret=done.account_secret,
                         expires_at=done.expires_at, trouble=done.trouble, message=done.message,
                     )  # fmt: skip
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(self._every)
 
     async def _write_again(self, refresher: Refresher) -> None:
         while True:

@@ -58,6 +58,13 @@ def command() -> None:
     type=click.Path(path_type=Path),
     help="File of keys, as NAME=value (default: NEUROLINK_ENV_FILE, else .env in NEUROLINK_HOME).",
 )
+@click.option(
+    "--health-interval",
+    type=click.FloatRange(min=1),
+    default=30,
+    show_default=True,
+    help="Seconds between two looks at accounts that nobody uses: their tokens are kept fresh.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say only what goes wrong.")
 @click.option("-d", "--debug", is_flag=True, help="Say what mitmproxy does, too.")
 @click.option(

@@ -52,6 +52,7 @@ class Asked:
     inspect: bool
     sandbox: bool
     sandbox_if_empty: bool
+    health_interval: float = prepare.HEALTH_INTERVAL
     no_claude_settings: bool = False
 
 
@@ -67,6 +68,7 @@ def start(asked: Asked) -> None:
         strategy=asked.strategy,
         passthrough=asked.passthrough,
         inspect=asked.inspect,
+        health_interval=asked.health_interval,
     )
     try:
         _refuse_second(Home.from_environment(os.environ), asked.port)

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from neurolink_mitm.adapters.sources import Inputs
+from neurolink_mitm.adapters.upkeep import Upkeep
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.config import Config
+from tests.fakes import NOW, make_account, make_runtime
+from tests.waiting import LIMIT
+
+
+@dataclass
+class NothingNew:
+    """Files that never change."""
+
+    paths: tuple[Path, ...] = ()
+
+    def read_again(self) -> Inputs:
+        return Inputs(Config(), "fill-first", ())
+
+
+@dataclass
+class Counting:
+    """Never has a token that lasts; says when it was asked often enough."""
+
+    enough: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: int = 0
+    unwritten: dict[str, str] = field(default_factory=dict)
+    clock_skew: float | None = None
+
+    async def fresh(self, account: Account, *, force: bool = False) -> Any:
+        self.asked += 1
+        if self.asked == 3:
+            self.enough.set()
+        return SimpleNamespace(
+            account_secret=account.secret, expires_at=account.expires_at, trouble=None, message=""
+        )
+
+    async def flush(self) -> bool:
+        return True
+
+
+async def test_idle_accounts_are_looked_at_again_and_again(tmp_path: Path) -> None:
+    ending = make_account("work", "sk-ant-oat-test-work", refreshable=True, expires_at=NOW + 60)
+    refresher = Counting()
+    upkeep = Upkeep(
+        make_runtime(ending, refresher=refresher), NothingNew((tmp_path / "x",)), every=0.01
+    )
+    upkeep.start()
+    await asyncio.wait_for(refresher.enough.wait(), LIMIT)
+    await upkeep.stop()
+
+
+async def test_one_whose_token_lasts_is_left_alone(tmp_path: Path) -> None:
+    lasting = make_account("work", "sk-ant-oat-test-work", refreshable=True, expires_at=NOW + 9999)
+    ending = make_account("home", "sk-ant-oat-test-home", refreshable=True, expires_at=NOW + 60)
+    asked: list[str] = []
+
+    class Noting(Counting):
+        async def fresh(self, account: Account, *, force: bool = False) -> Any:
+            asked.append(account.label)
+            return await super().fresh(account, force=force)
+
+    refresher = Noting()
+    upkeep = Upkeep(
+        make_runtime(lasting, ending, refresher=refresher),
+        NothingNew((tmp_path / "x",)),
+        every=0.01,
+    )
+    upkeep.start()
+    await asyncio.wait_for(refresher.enough.wait(), LIMIT)
+    await upkeep.stop()
+    assert set(asked) == {"home"}
