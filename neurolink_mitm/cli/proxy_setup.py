@@ -191,5 +191,11 @@ def _try(state: State, accounts: tuple[Account, ...], guarded: bool) -> None:
             failed(f"a first request failed: {e}")
     if answered is None:
         skipped("no first request was sent, since only Claude Code can use a subscription: claude")
-    else:
-        done(f"a first request was answered by {answered}")
+        return
+    by = ", asked by Claude Code" if answered.by_claude_code else ""
+    done(f"a first request was answered by {answered.account}{by}")
+    if answered.lent and not guarded:
+        skipped(
+            "Claude Code itself is not logged in and sends nothing: use /login there, or start it"
+            " with ANTHROPIC_AUTH_TOKEN=anything, which the proxy replaces by an account's own"
+        )

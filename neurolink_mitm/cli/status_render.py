@@ -44,10 +44,14 @@ def _head(report: Report) -> Text:
     return Text(
         f"NeuroLink {report['version']} on {report['url']}"
         f" (pid {report['pid']}, {report['strategy']}, up {duration(report['uptime'])})\n"
-        f"{stats['totalRequests']} requests: {stats['totalSuccess']} answered,"
-        f" {stats['totalErrors']} failed; {stats['totalAttempts']} attempts upstream,"
+        f"{_count(stats['totalRequests'], 'request')}: {stats['totalSuccess']} answered,"
+        f" {stats['totalErrors']} failed; {_count(stats['totalAttempts'], 'attempt')} upstream,"
         f" {stats['totalRateLimits']} rate-limited"
     )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
 
 
 def _warnings(report: Report, accounts: Sequence[Report]) -> Iterable[Text]:

@@ -7,9 +7,11 @@ installed.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -33,8 +35,18 @@ class Refused(Exception):
     """Why there was no answer, in one line."""
 
 
-def trial(state: State, accounts: Sequence[Account], *, guarded: bool) -> str | None:
-    """The label of the account that answered; None if there is nobody who may ask. Raises `Refused`.
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Whose account has answered, and who asked."""
+
+    account: str
+    by_claude_code: bool = False
+    lent: bool = False
+    """Claude Code asked with a token of ours: it has no login of its own, and sends nothing without."""
+
+
+def trial(state: State, accounts: Sequence[Account], *, guarded: bool) -> Answered | None:
+    """None if there is nobody who may ask. Raises `Refused`.
 
     `guarded`: callers must show a key.
     """
@@ -44,7 +56,7 @@ def trial(state: State, accounts: Sequence[Account], *, guarded: bool) -> str | 
     return _ask_by(claude, state) if claude else None
 
 
-def _ask(state: State, key: str | None) -> str:
+def _ask(state: State, key: str | None) -> Answered:
     body = {
         "model": MODEL,
         "max_tokens": 16,
@@ -64,7 +76,7 @@ def _ask(state: State, key: str | None) -> str:
         connection.close()
     if answer.status != 200:
         raise Refused(f"{answer.status}, {redact(_message(data))}")
-    return answer.headers.get("x-neurolink-account") or "?"
+    return Answered(answer.headers.get("x-neurolink-account") or "?")
 
 
 def _message(data: bytes) -> str:
@@ -74,28 +86,38 @@ def _message(data: bytes) -> str:
         return "without a message"
 
 
-def _ask_by(claude: str, state: State) -> str:
-    before = _answered(state)
+def _ask_by(claude: str, state: State) -> Answered:
+    """As it is; then with a token that opens the proxy, should nothing have come there."""
+    before = _accounts(state)
+    said = _run(claude, {})
+    lent = _accounts(state) == before
+    if lent:
+        said = _run(claude, {"ANTHROPIC_AUTH_TOKEN": state.admin_token})
+    after = _accounts(state)
+    for label, (_, answered) in after.items():
+        if answered > before.get(label, (0, 0))[1]:
+            return Answered(label, by_claude_code=True, lent=lent)
+    raise Refused(f"{claude} -p: {redact(said)}")
+
+
+def _run(claude: str, more: Mapping[str, str]) -> str:
+    """The last thing it says."""
     try:
         done = subprocess.run(
             [claude, "-p", QUESTION],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, check=False,
+            env={**os.environ, **more},
         )  # fmt: skip
     except subprocess.TimeoutExpired as e:
         raise Refused(f"{claude} did not end within {LIMIT:.0f} s") from e
     except OSError as e:
         raise Refused(f"{claude} can't be run: {e.strerror}") from e
-    after = _answered(state)
-    label = next((each for each in after if after[each] > before.get(each, 0)), None)
-    if label is None or done.returncode:
-        said = (done.stdout + done.stderr).strip().splitlines() or [
-            f"it ended with {done.returncode}"
-        ]
-        raise Refused(f"{claude} -p: {redact(said[-1])}")
-    return f"{label}, asked by Claude Code"
+    said = (done.stdout + done.stderr).strip().splitlines()
+    return said[-1] if said else f"it ended with {done.returncode}"
 
 
-def _answered(state: State) -> dict[str, int]:
-    """How often each account has answered so far."""
+def _accounts(state: State) -> dict[str, tuple[int, int]]:
+    """How often each was asked so far, and how often it has answered."""
     report: dict[str, Any] = http_client.get_json(f"{state.url}/status", {}, owner(state)) or {}
-    return {a["label"]: a["success"] for a in report.get("stats", {}).get("accounts", [])}
+    listed = report.get("stats", {}).get("accounts", [])
+    return {each["label"]: (each["attempts"], each["success"]) for each in listed}

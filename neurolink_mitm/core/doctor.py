@@ -207,7 +207,7 @@ def _accounts(facts: Facts) -> Iterator[Finding]:
             "accounts-unusable", f"none of the {len(accounts)} accounts can serve a request", LOGIN
         )
     elif not troubles:
-        yield ok("accounts", f"{len(accounts)}: {', '.join(a.label for a in accounts)}")
+        yield ok("accounts", f"{len(accounts)} in the pool: {', '.join(a.label for a in accounts)}")
 
 
 def _account(account: Account, now: float) -> Finding | None:

@@ -29,7 +29,7 @@ def test_with_the_proxy_up_nothing_is_to_be_repaired(shell: Shell, pool: Path) -
     ended, found = examined(shell)
     assert ended.process.returncode == 0, ended.said
     assert found["proxy"]["text"] == f"runs on {url} (pid {proxy.pid})"
-    assert found["accounts"]["text"] == "2: a, b"
+    assert found["accounts"]["text"] == "2 in the pool: a, b"
     assert {found[id_]["level"] for id_ in ("upstream", "claude-settings", "guard")} == {"ok"}
 
 
@@ -48,7 +48,7 @@ def test_keys_come_from_the_env_file_as_well(shell: Shell, pool: Path) -> None:
     assert "the environment variable KEY_b is not set" in found["config-fault"]["text"]
     shell.write(".env", "".join(f"{name}={value}\n" for name, value in keys.items()))
     _, found = examined(shell)
-    assert found["accounts"]["text"] == "2: a, b"
+    assert found["accounts"]["text"] == "2 in the pool: a, b"
     ended, _ = examined(shell, "--env-file", "not-there.env")
     assert "not-there.env: no such file" in ended.said
 

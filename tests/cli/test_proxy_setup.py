@@ -145,6 +145,39 @@ def test_a_subscription_is_tried_by_claude_code(shell: Shell, port: str, configu
     assert "[ok] a first request was answered by mine, asked by Claude Code\n" in ended.said
 
 
+def test_claude_code_without_a_login_of_its_own_is_lent_one(
+    shell: Shell, port: str, configured: Path
+) -> None:
+    """It sends nothing without; what is to be done about it is told."""
+    shell.write("tokens.json", json.dumps(store("sk-ant-oat-test-plan", "oauth")))
+    claude = shell.place / "bin" / "claude"
+    claude.write_text(
+        CLAUDE.replace("\n", '\n[ -n "$ANTHROPIC_AUTH_TOKEN" ] || exec echo Not logged in\n', 1)
+    )
+    claude.chmod(0o755)
+    ended = setup(shell, port)
+    assert ended.process.returncode == 0, str(ended)
+    assert (
+        "[ok] a first request was answered by mine, asked by Claude Code\n[--] Claude" in ended.said
+    )
+    assert "ANTHROPIC_AUTH_TOKEN=anything" in ended.said
+
+
+def test_what_claude_code_says_is_told_where_it_fails(
+    shell: Shell, port: str, configured: Path, upstream: SandboxServer
+) -> None:
+    """It is not asked again where it reached the proxy."""
+    shell.write("tokens.json", json.dumps(store("sk-ant-oat-test-plan", "oauth")))
+    upstream.script("plan", Reply(400))
+    claude = shell.place / "bin" / "claude"
+    claude.write_text(f"{CLAUDE} || echo it is of no use; exit 1\n".replace("'\n ||", "' ||"))
+    claude.chmod(0o755)
+    ended = setup(shell, port)
+    assert ended.process.returncode == 1, str(ended)
+    assert f"[failed] a first request failed: {claude} -p: it is of no use\n" in ended.complained
+    assert len(upstream.requests) == 1
+
+
 def test_a_subscription_is_not_tried_by_anyone_else(
     shell: Shell, port: str, configured: Path, upstream: SandboxServer
 ) -> None:

@@ -140,7 +140,7 @@ def test_live_in_a_terminal(shell: Shell, terminal: pexpect.spawn[str]) -> None:
     proxy, url = shell.serve("--sandbox")
     terminal.expect(re.escape(url))
     httpx.post(f"{url}/v1/messages", json=MESSAGE)
-    terminal.expect("1 requests: 1 answered")
+    terminal.expect("1 request: 1 answered")
     proxy.kill()
     terminal.expect(f"process {proxy.pid} ended")
     terminal.sendintr()
