@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import metadata
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +71,8 @@ def _class_in(path: Path) -> type[Rewriter]:
 
 
 def _entry_point(name: str) -> Any:
+    from importlib import metadata  # slow, and hardly ever needed
+
     points = metadata.entry_points(group=GROUP, name=name)
     if not points:
         raise ConfigError(

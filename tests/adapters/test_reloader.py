@@ -13,6 +13,7 @@ from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.config_values import Routing, Timeouts
 from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.ports import Runtime
 from tests.fakes import NOW, make_account, make_runtime
 
@@ -158,3 +159,9 @@ def test_the_sessions_rules_are_taken_over() -> None:
     taken = runtime.pool.choose(Demand(), NOW).account
     assert taken is not None
     assert taken.label == "b"
+
+
+def test_shaping_is_taken_over(runtime: Runtime) -> None:
+    shaping = Pipeline("always")
+    adopt(runtime, Inputs(Config(), "fill-first", (A,), shaping=shaping))
+    assert runtime.shaping is shaping

@@ -232,3 +232,28 @@ def test_a_primary_account_that_there_is_not_draws_a_warning(
     warnings = sources(place).read().warnings
     assert len(warnings) == count
     assert all(primary in warning for warning in warnings)
+
+
+SHAPED = "cloaking: {plugins: {custom: [mine.py]}}\n"
+PLUGIN = "class Mine:\n    def rewrite(self, draft):\n        return draft\n"
+
+
+def test_a_plugin_that_breaks_leaves_the_old_one_in_force(place: Home) -> None:
+    place.config.write_text(SHAPED)
+    file = place.root / "mine.py"
+    file.write_text(PLUGIN)
+    files = sources(place)
+    before = files.read().shaping
+    assert [name for name, _ in before.rewriters][-1] == "mine"
+    file.write_text("1/0")
+    again = files.read_again()
+    assert again.shaping is before
+    assert again.faults[0].startswith("cloaking.plugins.custom[0]: mine.py can't be loaded")
+
+
+def test_the_same_shaping_stays_in_force(place: Home) -> None:
+    """It remembers what it has looked through."""
+    files = sources(place)
+    before = files.read()
+    place.config.write_text(BETTER)
+    assert files.read_again().shaping is before.shaping

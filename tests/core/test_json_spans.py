@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core import json_spans as spans
-from neurolink_mitm.core.json_spans import Edit
+from neurolink_mitm.core.json_spans import Edit, Part, Span
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -131,3 +132,61 @@ def test_a_lone_member_is_found_at_any_depth(document: Any, layout: Layout) -> N
 )  # fmt: skip
 def test_where_it_may_be_another_none_is_found(body: bytes) -> None:
     assert spans.lone_member(body, "meta") is None
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The ways to all values that have none below them."""
+    if isinstance(value, dict | list) and value:
+        for step, below in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(below, (*path, step))
+    else:
+        yield path
+
+
+def named(found: list[Part], name: str) -> Span:
+    return next(part.value for part in found if part.name == name)
+
+
+def place_of(body: bytes, path: tuple[Any, ...]) -> Span:
+    here = spans.root(body)
+    for step in path:
+        found = spans.parts(body, here)
+        here = found[step].value if isinstance(step, int) else named(found, step)
+    return here
+
+
+def edited(value: Any, changes: dict[tuple[Any, ...], Any], path: tuple[Any, ...] = ()) -> Any:
+    if path in changes:
+        return changes[path]
+    if isinstance(value, dict):
+        return {k: edited(v, changes, (*path, k)) for k, v in value.items()}
+    if isinstance(value, list):
+        return [edited(v, changes, (*path, i)) for i, v in enumerate(value)]
+    return value
+
+
+@given(
+    st.recursive(
+        st.text() | st.none(),
+        lambda i: (
+            st.lists(i, max_size=4) | st.dictionaries(st.text('abé"\\', min_size=1), i, max_size=4)
+        ),
+        max_leaves=15,
+    ),
+    LAYOUTS,
+    st.data(),
+)
+def test_any_edits_are_those_of_the_decoded_value_and_all_other_bytes_stay(
+    document: Any, layout: Layout, data: st.DataObject
+) -> None:
+    chosen = data.draw(st.sets(st.sampled_from(sorted(leaves(document), key=repr))))
+    changes = {path: f"new {number}" for number, path in enumerate(chosen)}
+    body = written(document, layout)
+    edits = [Edit(place_of(body, path), written(new, layout)) for path, new in changes.items()]
+    after = spans.apply(body, edits)
+    assert json.loads(after) == edited(document, changes)
+    at = shift = 0
+    for edit in sorted(edits, key=lambda edit: edit.span.start):
+        assert after[at + shift : edit.span.start + shift] == body[at : edit.span.start]
+        at, shift = edit.span.end, shift + len(edit.text) - (edit.span.end - edit.span.start)
+    assert after[at + shift :] == body[at:]

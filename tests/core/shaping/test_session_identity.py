@@ -113,3 +113,12 @@ def test_a_text_that_looks_like_it_is_none() -> None:
 def test_what_can_not_be_read_is_left_alone() -> None:
     twice = b'{"metadata":{"user_id":"a"},"metadata":{"user_id":"b"}}'
     assert shaped("b", twice, claude_code=False) == twice
+
+
+def test_another_one_with_its_name_is_not_taken_for_it() -> None:
+    """Where the request's own is written with an escape, the only plain one is somebody else's."""
+    decoy = b'"messages":[{"metadata":{"user_id":"mine"}}]'
+    body = b'{%s,"met\\u0061data":{"user_id":"%s"}}' % (decoy, LEGACY.encode())
+    after = shaped(LEGACY, body)
+    assert decoy in after
+    assert user_id_in(after) == LEGACY.replace(OTHER, UUID)
