@@ -145,6 +145,8 @@ class LiteLlm:
 
     def _facts(self, name: str) -> Mapping[str, Any]:
         """What LiteLLM knows of the model; nothing of one it does not know."""
+        if name.startswith("ollama"):
+            return {}  # it would ask the server, and all else would wait for that
         try:
             return dict(self._litellm.get_model_info(name))
         except Exception:

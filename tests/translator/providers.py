@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from tests.lookalikes.ollama import Ollama
 from tests.lookalikes.openai_chat import OpenAIChat
 from tests.lookalikes.openai_responses import OpenAIResponses
 from tests.lookalikes.script import Reply
-from tests.lookalikes.server import Lookalike
+from tests.lookalikes.server import Lookalike, Received
 from tests.translator.running import KEY, Json, Running, told
 
 USER: Json = {"role": "user", "content": "hi"}
@@ -75,9 +76,14 @@ class Provider:
         return told(self.answer(reply, **fields) if reply else self.ask(**fields))
 
     @property
+    def asked(self) -> list[Received]:
+        """Its requests, but for those about what the model can do."""
+        return [each for each in self.lookalike.requests if each.path != "/api/show"]
+
+    @property
     def received(self) -> str:
-        """What the provider was asked, as text."""
-        return self.lookalike.requests[-1].raw.decode()
+        """What it was asked last, as text."""
+        return json.dumps(self.asked[-1].body, ensure_ascii=False)
 
 
 @contextmanager
