@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from mitmproxy import http
@@ -58,7 +58,8 @@ class Record:
     url: str
     request: Body
     held: int
-    sent: Captured | None = None
+    sent: Body | None = None
+    """What the attempt that served sent: by the end the flow may not have it any more."""
     tee: Tee | None = None
 
 
@@ -77,16 +78,15 @@ class Capture:
         content = flow.request.raw_content or b""
         held = len(content) if self._room.take(len(content)) else 0
         body = Body(content[:LIMIT] if held else b"", len(content))
-        flow.metadata[CAPTURE] = Record(
-            flow.request.headers.fields, exchange.path, body, held
-        )  # fmt: skip
+        fields = flow.request.headers.fields
+        flow.metadata[CAPTURE] = Record(fields, exchange.path, body, held)
 
     def attempt_failed(self, flow: http.HTTPFlow) -> None:
         record, exchange, bodies = self._known(flow)
         if record is None or exchange is None or bodies is None or not exchange.attempts:
             return
         attempt, heard = exchange.attempts[-1], exchange.heard
-        bodies.capture(_sent(flow, exchange, record, attempt))
+        bodies.capture(_sent(flow, exchange, attempt, _body_of(flow, record)))
         if heard:
             body = Body(heard.body[:LIMIT], len(heard.body))
             bodies.capture(_answered(exchange, attempt, heard.status, heard.fields, body))
@@ -95,10 +95,8 @@ class Capture:
         record, exchange, _ = self._known(flow)
         if record is None or exchange is None or flow.response is None:
             return
-        if (
-            flow.response.stream
-        ):  # an answer from upstream; what we say ourselves is there at the end
-            record.sent = self._hold(_sent(flow, exchange, record, exchange.attempts[-1]), record)
+        if flow.response.stream:  # it comes from upstream; what we say ourselves stays on the flow
+            record.sent = self._hold(_body_of(flow, record), record)
             inner = flow.response.stream
             record.tee = Tee(self._room, inner if callable(inner) else None)
             flow.response.stream = record.tee
@@ -115,15 +113,14 @@ class Capture:
 
     error = response
 
-    def _hold(self, sent: Captured, record: Record) -> Captured:
+    def _hold(self, body: Body, record: Record) -> Body:
         """Where the request was changed on its way, both forms are kept if there is room."""
-        body = sent.body
-        if body is None or body is record.request:
-            return sent
+        if body is record.request:
+            return body
         if not self._room.take(len(body.content)):
-            return replace(sent, body=Body(b"", body.size))
+            return Body(b"", body.size)
         record.held += len(body.content)
-        return sent
+        return body
 
     def _is_wanted(self, exchange: Exchange) -> bool:
         if not exchange.attempts and exchange.status in (401, 403):
@@ -146,9 +143,9 @@ def _sides(flow: http.HTTPFlow, exchange: Exchange, record: Record) -> list[Capt
     body: Body | None = None
     if record.sent and record.tee and flow.response:
         body = Body(b"".join(record.tee.chunks), record.tee.size)
-        sides.append(record.sent)
         fields = tuple(f for f in flow.response.headers.fields if not f[0].startswith(OURS))
         attempt = exchange.attempts[-1]
+        sides.append(_sent(flow, exchange, attempt, record.sent))
         sides.append(_answered(exchange, attempt, flow.response.status_code, fields, body))
     elif flow.response:
         content = flow.response.raw_content or b""
@@ -163,18 +160,20 @@ def _sides(flow: http.HTTPFlow, exchange: Exchange, record: Record) -> list[Capt
     return sides
 
 
-def _sent(flow: http.HTTPFlow, exchange: Exchange, record: Record, attempt: Attempt) -> Captured:
+def _body_of(flow: http.HTTPFlow, record: Record) -> Body:
+    """What an attempt sends; the client's own bytes are kept once."""
     content = flow.request.raw_content or b""
-    # the client's own bytes are kept once
-    same = (
-        record.held
-        and len(content) == record.request.size
-        and content[:LIMIT] == record.request.content
-    )
+    size = len(content)
+    content = content[:LIMIT]
+    if record.held and size == record.request.size and content == record.request.content:
+        return record.request
+    return Body(content, size)
+
+
+def _sent(flow: http.HTTPFlow, exchange: Exchange, attempt: Attempt, body: Body) -> Captured:
     return Captured(
         exchange.request_id, attempt.sent_at, Phase.UPSTREAM_REQUEST,
-        headers.starred(flow.request.headers.fields),
-        record.request if same else Body(content[:LIMIT], len(content)),
+        headers.starred(flow.request.headers.fields), body,
         attempt=attempt.number, account=_account(attempt),
         method=flow.request.method, url=flow.request.url,
     )  # fmt: skip
