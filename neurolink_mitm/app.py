@@ -20,6 +20,7 @@ from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.adapters.lazy_refresher import LazyRefresher
+from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.pool_memory import PoolMemory
 from neurolink_mitm.adapters.spending import Spending
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
@@ -169,9 +170,15 @@ def start_translator(runtime: Runtime) -> None:
 
 
 def close_files(runtime: Runtime) -> None:
-    """Write what is still to be written."""
-    for kept in (runtime.bodies, runtime.journal, runtime.memory, runtime.spending):
-        if isinstance(kept, FileBodies | FileJournal | PoolMemory | Spending):
+    """Write, and send, what is still to be."""
+    for kept in (
+        runtime.bodies,
+        runtime.journal,
+        runtime.memory,
+        runtime.spending,
+        runtime.telemetry,
+    ):
+        if isinstance(kept, FileBodies | FileJournal | PoolMemory | Spending | OtlpTelemetry):
             kept.close()
 
 

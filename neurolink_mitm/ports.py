@@ -19,6 +19,7 @@ from neurolink_mitm.core.quota import Quota
 from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.shaping.pipeline import Pipeline
+from neurolink_mitm.core.telemetry import Finished
 
 
 class Clock(Protocol):
@@ -125,6 +126,19 @@ class Translator(Protocol):
         """For `/status`."""
 
 
+class Telemetry(Protocol):
+    """Takes finished requests at once and sends them to a collector; never blocks and never raises."""
+
+    @property
+    def on(self) -> bool:
+        """Whether there is a collector."""
+
+    def record(self, request: Finished) -> None: ...
+
+    def report(self) -> Mapping[str, object] | None:
+        """For `/status`; None where it is off."""
+
+
 class Spending(Protocol):
     """Counts what is paid per use."""
 
@@ -156,6 +170,7 @@ class Runtime:
     refresher: Refresher | None = None
     translator: Translator | None = None
     spending: Spending | None = None
+    telemetry: Telemetry | None = None
     prices: Prices = field(default_factory=lambda: Prices({}))
     bodies: Bodies | None = None
     """None: bodies are not captured, whatever the configuration says."""

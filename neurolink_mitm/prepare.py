@@ -14,6 +14,7 @@ from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.adapters.lazy_refresher import LazyRefresher
+from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.pool_memory import NoMemory, PoolMemory, read_cooldowns, read_quotas
 from neurolink_mitm.adapters.prices import shipped_prices
 from neurolink_mitm.adapters.sources import Inputs, Named, Sources
@@ -29,6 +30,7 @@ from neurolink_mitm.core.config import ConfigError
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.providers import environment_for
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.telemetry_setup import telemetry_setup
 from neurolink_mitm.core.translator_setup import Setup, setup_for
 from neurolink_mitm.mitm.compat import check_version
 from neurolink_mitm.ports import Runtime
@@ -89,7 +91,8 @@ def prepare(settings: Settings) -> Prepared:
         raise ConfigError(str(e)) from e
     runtime = _runtime(settings, home, inputs)
     runtime.translator = _translator(runtime, home)
-    told = (*warnings, *inputs.warnings)
+    telemetry = _telemetry(runtime)
+    told = (*warnings, *inputs.warnings, *telemetry.faults)
     if settings.accounts is not None:  # the sandbox's, made anew each time
         return Prepared(runtime, home, told, sources, settings.health_interval)
     refresher = LazyRefresher(store, inputs.config.oauth)
@@ -145,6 +148,14 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
         clients=inputs.clients,
         shaping=inputs.shaping,
     )
+
+
+def _telemetry(runtime: Runtime) -> OtlpTelemetry:
+    """Follows the environment, `.env` included; off where it names no collector."""
+    telemetry = OtlpTelemetry(telemetry_setup(runtime.environ))
+    runtime.telemetry = telemetry
+    runtime.on_config.append(lambda _: telemetry.configure(telemetry_setup(runtime.environ)))
+    return telemetry
 
 
 def _translator(runtime: Runtime, home: Home) -> TranslatorProcess:

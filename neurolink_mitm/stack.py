@@ -22,6 +22,7 @@ from neurolink_mitm.addons.rename import Rename
 from neurolink_mitm.addons.rotate import Rotate
 from neurolink_mitm.addons.route import Route
 from neurolink_mitm.addons.shape import Shape
+from neurolink_mitm.addons.telemetry import Telemetry
 from neurolink_mitm.addons.trace import Trace
 from neurolink_mitm.addons.translate import Translate
 from neurolink_mitm.addons.usage import Usage
@@ -48,6 +49,7 @@ def stack(runtime: Runtime) -> list[object]:
         Usage(runtime),  # tokens, outcome, totals
         Console(runtime),  # a line per step for whoever watches
         Capture(runtime),  # what was sent and received, where that is to be kept
+        Telemetry(runtime),  # spans, metrics and a log record to a collector, where one is named
         Journal(runtime),  # a row per attempt, a row per request
     ]
 

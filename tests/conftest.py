@@ -15,7 +15,7 @@ from tests.leaks import Leaks, listen_to_logins
 from tests.translator.running import Running
 
 _NUMBERS = itertools.count()
-_FOREIGN = ("ANTHROPIC_", "CLAUDE_", "NEUROLINK_", "OPENAI_")
+_FOREIGN = ("ANTHROPIC_", "CLAUDE_", "NEUROLINK_", "OPENAI_", "OTEL_")
 
 
 LEAKS = Leaks()

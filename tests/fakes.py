@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.core.accounts import Account, account_type
 from neurolink_mitm.core.config import Config
@@ -14,9 +16,13 @@ from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.telemetry import Finished
+from neurolink_mitm.core.telemetry_setup import TRACES, Signal
+from neurolink_mitm.core.telemetry_setup import Setup as TelemetrySetup
 from neurolink_mitm.core.translator_setup import Setup
 from neurolink_mitm.ports import Endpoint, Runtime
 
+COLLECTOR = {TRACES: Signal("http://localhost:4318/v1/traces")}
 NOW = 1_760_000_000.0  # 2025-10-09T08:53:20Z
 
 
@@ -99,6 +105,20 @@ class FakeTranslator:
 
     def report(self) -> dict[str, object]:
         return {**TranslatorProcess(Path("x"), Setup(""), {}).report(), "state": "ready"}
+
+
+@dataclass
+class FakeTelemetry:
+    """Keeps what it is handed, as if there were a collector; or as if there were none."""
+
+    on: bool = True
+    requests: list[Finished] = field(default_factory=list)
+
+    def record(self, request: Finished) -> None:
+        self.requests.append(request)
+
+    def report(self) -> Mapping[str, object] | None:
+        return OtlpTelemetry(TelemetrySetup(COLLECTOR)).report() if self.on else None
 
 
 def make_account(label: str = "work", token: str = "", **changes: Any) -> Account:

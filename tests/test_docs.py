@@ -13,11 +13,19 @@ import pytest
 
 from neurolink_mitm.core import status
 from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.measures import METRICS
 from neurolink_mitm.core.metrics import page
 from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.quota import Classic, Quota, Window
 from neurolink_mitm.core.record import AttemptRow, DebugRow, RequestRow
-from tests.fakes import NOW, FakeTranslator, make_account, make_other, make_runtime
+from tests.fakes import (
+    NOW,
+    FakeTelemetry,
+    FakeTranslator,
+    make_account,
+    make_other,
+    make_runtime,
+)
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -62,7 +70,7 @@ def a_full_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     standing.quota = Quota(NOW, five_hour=window, seven_day=window, classic=classic)
     standing.cooldowns["*"] = Cooldown(1, NOW, NOW + 60, "rate limit (429)")
     pool.update(pool.accounts, [make_other()])
-    runtime = make_runtime(pool=pool, translator=FakeTranslator())
+    runtime = make_runtime(pool=pool, translator=FakeTranslator(), telemetry=FakeTelemetry())
     return status.report(runtime, NOW), status.explain(pool, Demand(claude_code=True), NOW)
 
 
@@ -149,3 +157,8 @@ def test_what_the_doctor_finds_is_explained() -> None:
     found = set(re.findall(r'\b(?:ok|warn|fail)\(\s*"([a-z-]+)"', code))
     assert set(first_cells(section("troubleshooting.md", "What the doctor finds"))) == found
     assert len(found) > 50
+
+
+def test_metrics_are_documented() -> None:
+    names = [cell.partition("` (")[0] for cell in first_cells(section("telemetry.md", "Metrics"))]
+    assert sorted(name.strip("`") for name in names) == sorted(METRICS)

@@ -1,4 +1,7 @@
-"""LiteLLM takes seconds and 180 MB to import, and blocks meanwhile: the proxy never does."""
+"""LiteLLM takes seconds and 180 MB to import, and blocks meanwhile: the proxy never does.
+
+OpenTelemetry it imports only where there is a collector.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,10 @@ print(json.dumps({"proxy": proxy, "all": sorted(sys.modules)}))
 """
 
 
+HEAVY = ("litellm", "opentelemetry", "google")
+"""And what comes with them; `google` is protobuf's."""
+
+
 def imported(code: str) -> dict[str, list[str]]:
     """What a fresh process has imported, as its code prints it."""
     done = subprocess.run(
@@ -39,11 +46,18 @@ def test_no_module_imports_litellm() -> None:
         assert [name for name in names if name.partition(".")[0] == "litellm"] == []
 
 
-def test_serving_imports_no_litellm(shell: Shell, tmp_path: Path) -> None:
-    """Nor later, while a request fails over: in its place lies a module that tells when it is imported."""
+def test_the_proxy_starts_without_opentelemetry() -> None:
+    modules = imported(ALL_MODULES)
+    assert "neurolink_mitm.adapters.otlp" in modules["proxy"]
+    assert [name for name in modules["proxy"] if name.partition(".")[0] == "opentelemetry"] == []
+
+
+def test_serving_imports_nothing_heavy(shell: Shell, tmp_path: Path) -> None:
+    """Nor later, while a request fails over: in their places lie modules that tell when they are imported."""
     trap, trace = tmp_path / "trap", tmp_path / "imported"
     trap.mkdir()
-    (trap / "litellm.py").write_text(f"open({str(trace)!r}, 'w').close()\nraise ImportError\n")
+    for name in HEAVY:
+        (trap / f"{name}.py").write_text(f"open({str(trace)!r}, 'w').close()\nraise ImportError\n")
     shell.variables["PYTHONPATH"] = f"{trap}:{ROOT}"
     proxy, url = shell.serve("--sandbox")
     ask = f"{url}/v1/messages"

@@ -5,7 +5,7 @@ from mitmproxy import http
 from neurolink_mitm.core import headers
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.routing import kind_of
-from neurolink_mitm.core.tracing import trace_id
+from neurolink_mitm.core.tracing import caller
 from neurolink_mitm.mitm.hooks import exchange_of, open_record
 from neurolink_mitm.ports import Runtime
 
@@ -21,6 +21,7 @@ class Trace:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         fields = flow.request.headers.fields
         chance = self.runtime.chance
+        called_by = caller(headers.get(fields, b"traceparent"))
         labels = {name: headers.get(fields, f"x-neurolink-{name}-id".encode()) for name in LABELS}
         exchange = Exchange(
             request_id=chance.request_id(),
@@ -30,7 +31,8 @@ class Trace:
             kind=kind_of(flow.request.method, flow.request.path),
             session_id=headers.get(fields, b"x-claude-code-session-id"),
             user_agent=headers.get(fields, b"user-agent") or "",
-            trace_id=trace_id(headers.get(fields, b"traceparent")) or chance.hex(32),
+            caller=called_by,
+            trace_id=called_by.trace_id if called_by else chance.hex(32),
             span_id=chance.hex(16),
             labels={name: value for name, value in labels.items() if value},
             timeouts=self.runtime.config.timeouts,

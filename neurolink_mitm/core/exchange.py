@@ -17,6 +17,7 @@ from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.headers import Fields
 from neurolink_mitm.core.pool import Demand
 from neurolink_mitm.core.target import Via
+from neurolink_mitm.core.tracing import Caller
 
 
 class Kind(enum.Enum):
@@ -121,6 +122,7 @@ class Exchange:
     user_id: str | None = field(default=None, repr=False)
     """`metadata.user_id`, as the client sent it."""
     user_agent: str = ""
+    caller: Caller | None = None
     trace_id: str = ""
     span_id: str = ""
     labels: dict[str, str] = field(default_factory=dict)

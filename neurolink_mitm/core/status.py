@@ -47,6 +47,12 @@ class Journaling(Protocol):
     def report(self) -> Mapping[str, object]: ...
 
 
+class Telling(Protocol):
+    """Whatever tells a collector."""
+
+    def report(self) -> Mapping[str, object] | None: ...
+
+
 class Running(Protocol):
     """What of a running proxy is reported."""
 
@@ -62,6 +68,8 @@ class Running(Protocol):
     def translator(self) -> Translating | None: ...
     @property
     def journal(self) -> Journaling: ...
+    @property
+    def telemetry(self) -> Telling | None: ...
     @property
     def pid(self) -> int: ...
     @property
@@ -111,6 +119,7 @@ def report(running: Running, now: float) -> dict[str, object]:
         "translator": _translator(running),
         "spend": _spend(running.pool.budget, now),
         "journal": running.journal.report(),
+        "telemetry": running.telemetry.report() if running.telemetry else None,
         "config": {
             "path": running.config_path,
             "loadedAt": iso(running.config_loaded_at or running.started_at),

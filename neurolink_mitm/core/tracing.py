@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 # later versions may add to it; 00 ends with its flags
 _TRACEPARENT = re.compile(
-    r"^(?!ff|00.{54})[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?$"
+    r"^(?!ff|00.{54})[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$"
 )
+_SAMPLED = 1
 
 
-def trace_id(traceparent: str | None) -> str | None:
-    """The trace a caller's `traceparent` names, or None where there is none or it breaks the form."""
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The span in the course of which somebody sent us a request."""
+
+    trace_id: str
+    span_id: str
+    sampled: bool
+    """Whether the caller records its trace; what it does not, we don't either."""
+
+
+def caller(traceparent: str | None) -> Caller | None:
+    """The span a caller's `traceparent` names, or None where there is none or it breaks the form."""
     match = _TRACEPARENT.match(traceparent.strip()) if traceparent else None
     if match is None or set(match.group(1)) == {"0"} or set(match.group(2)) == {"0"}:
         return None
-    return match.group(1)
+    return Caller(match.group(1), match.group(2), bool(int(match.group(3), 16) & _SAMPLED))

@@ -7,6 +7,7 @@ from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.config_values import Timeouts
 from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Exchange, Kind
+from neurolink_mitm.core.tracing import Caller
 from tests.addons.flows import answer, make_flow, record
 from tests.fakes import NOW, FakeClock, make_account, make_attempt, make_runtime
 
@@ -54,10 +55,12 @@ def test_without_headers_nothing_is_made_up() -> None:
 def test_the_callers_trace_goes_on() -> None:
     exchange = opened({"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01"})
     assert exchange.trace_id == TRACE_ID
+    assert exchange.caller == Caller(TRACE_ID, "b7ad6b7169203331", sampled=True)
 
 
 def test_a_trace_is_begun_where_there_is_none() -> None:
-    assert opened({"traceparent": "nonsense"}).trace_id == f"{2:032x}"
+    exchange = opened({"traceparent": "nonsense"})
+    assert (exchange.trace_id, exchange.caller) == (f"{2:032x}", None)
 
 
 def test_the_span_is_our_own() -> None:

@@ -112,6 +112,7 @@ def test_the_report_of_a_new_proxy() -> None:
         "translator": None,
         "spend": {"payPerUse": "allow", "todayUsd": 0.0, "capUsd": None, "leftUsd": None},
         "journal": {"dropped": 0, "bodiesDropped": 0, "lastError": None},
+        "telemetry": None,
         "config": {
             "path": "/h/proxy-config.yaml",
             "loadedAt": "2025-10-09T08:53:20.000Z",

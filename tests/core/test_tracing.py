@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.tracing import trace_id
+from neurolink_mitm.core.tracing import Caller, caller
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -21,8 +21,17 @@ SPAN = "b7ad6b7169203331"
     ],
     ids=["sampled", "not-sampled", "spaces", "newer", "newer-and-longer"],
 )
-def test_the_trace_a_caller_names(traceparent: str) -> None:
-    assert trace_id(traceparent) == TRACE
+def test_the_span_a_caller_names(traceparent: str) -> None:
+    found = caller(traceparent)
+    assert found
+    assert (found.trace_id, found.span_id) == (TRACE, SPAN)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sampled"), [("00", False), ("01", True), ("02", False), ("03", True), ("ff", True)]
+)
+def test_the_caller_says_whether_it_records(flags: str, sampled: bool) -> None:
+    assert caller(f"00-{TRACE}-{SPAN}-{flags}") == Caller(TRACE, SPAN, sampled)
 
 
 @pytest.mark.parametrize(
@@ -58,10 +67,12 @@ def test_the_trace_a_caller_names(traceparent: str) -> None:
 )  # fmt: skip
 def test_what_breaks_the_form_names_none(traceparent: str | None) -> None:
     """The cases of https://github.com/w3c/trace-context/tree/main/test"""
-    assert trace_id(traceparent) is None
+    assert caller(traceparent) is None
 
 
 @given(st.text() | st.from_regex(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}.*"))
 def test_a_trace_is_named_or_not(traceparent: str) -> None:
-    found = trace_id(traceparent)
-    assert found is None or (len(found) == 32 and int(found, 16) and found in traceparent)
+    found = caller(traceparent)
+    assert found is None or (
+        len(found.trace_id) == 32 and int(found.trace_id, 16) and found.trace_id in traceparent
+    )

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from mitmproxy import http
+
+from neurolink_mitm.core.record import worth_a_row
+from neurolink_mitm.core.telemetry import finished
+from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.ports import Runtime
+
+
+class Telemetry:
+    """Tells a collector, where one is named, what became of each request."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        telemetry, exchange = self.runtime.telemetry, exchange_of(flow)
+        if telemetry is None or not telemetry.on or exchange is None or not worth_a_row(exchange):
+            return
+        span_ids = [self.runtime.chance.hex(16) for _ in exchange.attempts]
+        telemetry.record(finished(exchange, span_ids))
+
+    error = response

@@ -1,0 +1,235 @@
+"""A finished request as OpenTelemetry sees it: spans, what it adds to the metrics, a log record. Plain values.
+
+Nothing of what was asked or answered is in there, and whatever looks like a key is starred.
+
+https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/
+https://opentelemetry.io/docs/specs/semconv/http/http-spans/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from neurolink_mitm.core.accounts import ANTHROPIC
+from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
+from neurolink_mitm.core.measures import Measure, measures
+from neurolink_mitm.core.record import AttemptRow, RequestRow, attempt_row, request_row
+from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.tracing import Caller
+
+LONGEST = 2000
+"""Characters of a value."""
+
+Value = str | bool | int | float | tuple[str, ...]
+Attributes = Mapping[str, Value]
+Severity = Literal["INFO", "WARN", "ERROR"]
+Row = TypeVar("Row", RequestRow, AttemptRow)
+
+_PROVIDERS = {
+    "google-ai": "gcp.gemini",
+    "vertex": "gcp.vertex_ai",
+    "azure": "azure.ai.openai",
+    "bedrock": "aws.bedrock",
+    "mistral": "mistral_ai",
+}
+"""The names of the conventions, where they are not ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Times are in seconds since the epoch; `error` is its type, None where all is well."""
+
+    name: str
+    span_id: str
+    began_at: float
+    ended_at: float
+    attributes: Attributes
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    severity: Severity
+    text: str
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A request with its attempts, which are children of its span."""
+
+    caller: Caller | None
+    trace_id: str
+    request: Span
+    attempts: tuple[Span, ...]
+    measures: tuple[Measure, ...]
+    log: Log
+
+
+def finished(exchange: Exchange, span_ids: Sequence[str]) -> Finished:
+    """Of an exchange that has ended. `span_ids` are those of its attempts."""
+    row = _plain(request_row(exchange))
+    rows = tuple(_plain(attempt_row(exchange, attempt)) for attempt in exchange.attempts)
+    error, served_by = error_type(exchange), _asked_upstream(exchange, exchange.attempts[-1:])
+    told = measures(
+        row, rows, body_bytes=exchange.body_size, error_type=error, served_by=served_by
+    )
+    spans = zip(exchange.attempts, rows, span_ids, strict=True)
+    return Finished(
+        caller=exchange.caller,
+        trace_id=exchange.trace_id,
+        request=_request(exchange, row, error),
+        attempts=tuple(_attempt(exchange, *each) for each in spans),
+        measures=() if exchange.kind is Kind.LOCAL else tuple(told),
+        log=_log(row, error),
+    )
+
+
+def error_type(exchange: Exchange) -> str | None:
+    """Why it was not answered whole; None where it was, or where the client did not want to wait."""
+    if exchange.outcome in (Outcome.COMPLETE, Outcome.CANCELLED):
+        return None
+    if exchange.outcome is Outcome.TRUNCATED:
+        return "truncated"
+    failure = exchange.attempts[-1].failure if exchange.attempts else None
+    found = failure.error_type if failure else exchange.answer.error
+    return _text(found or str(exchange.status or "error"))
+
+
+def _request(exchange: Exchange, row: RequestRow, error: str | None) -> Span:
+    ended = exchange.began_at if exchange.ended_at is None else exchange.ended_at
+    route = _route(exchange)
+    usage = {
+        "gen_ai.usage.input_tokens": row.inputTokens,
+        "gen_ai.usage.output_tokens": row.outputTokens,
+        "gen_ai.usage.cache_read.input_tokens": row.cacheReadTokens,
+        "gen_ai.usage.cache_creation.input_tokens": row.cacheCreationTokens,
+        "gen_ai.response.finish_reasons": (row.stopReason,) if row.stopReason else None,
+    }
+    attributes = {
+        **_gen_ai(exchange, row.provider, row.model),
+        **usage,
+        "gen_ai.response.model": row.actualModel if exchange.served else None,
+        "gen_ai.conversation.id": row.sessionId,
+        "http.request.method": row.method,
+        "http.request.body.size": exchange.body_size,
+        "http.route": route,
+        "url.path": row.path.partition("?")[0],
+        "http.response.status_code": row.responseStatus,
+        "error.type": error,
+        "neurolink.request_id": row.requestId,
+        "neurolink.account.label": row.account,
+        "neurolink.account.type": row.accountType,
+        "neurolink.why": row.why or None,
+        "neurolink.attempts": row.attempts,
+        "neurolink.outcome": row.outcome,
+        "neurolink.cost_usd": row.costUsd,
+        "neurolink.stream": row.stream,
+        "neurolink.tool_count": row.toolCount,
+        "neurolink.time_to_first_byte_ms": row.ttfbMs,
+    }
+    return Span(
+        name=f"{row.method} {route}",
+        span_id=exchange.span_id,
+        began_at=exchange.began_at,
+        ended_at=ended,
+        attributes=_known(attributes),
+        error=error,
+    )
+
+
+def _attempt(exchange: Exchange, attempt: Attempt, row: AttemptRow, span_id: str) -> Span:
+    model = _asked_upstream(exchange, [attempt])
+    base = urlsplit(attempt.account.base_url if attempt.account else "")
+    ended = attempt.ended_at if attempt.ended_at is not None else exchange.ended_at
+    attributes = {
+        **_gen_ai(exchange, row.provider, model),
+        "server.address": base.hostname,
+        "server.port": base.port,
+        "http.request.method": exchange.method,
+        "http.response.status_code": row.responseStatus,
+        "http.request.resend_count": row.attempt - 1 or None,
+        "error.type": row.errorType,
+        "neurolink.account.label": row.account,
+        "neurolink.account.type": row.accountType,
+        "neurolink.attempt": row.attempt,
+        "neurolink.cooldown_ms": row.cooldownMs or None,
+        "neurolink.retry_after": row.retryAfter,
+        "neurolink.upstream_request_id": row.upstreamRequestId,
+    }
+    return Span(
+        name=f"{_operation(exchange)} {model or row.provider}",
+        span_id=span_id,
+        began_at=attempt.sent_at,
+        ended_at=attempt.sent_at if ended is None else ended,
+        attributes=_known(attributes),
+        error=row.errorType,
+    )
+
+
+def _log(row: RequestRow, error: str | None) -> Log:
+    """The same fields, by the same names, as in the file of requests."""
+    told = {name: value for name, value in msgspec.structs.asdict(row).items() if name != "spanId"}
+    told.pop("traceId")
+    severity: Severity = "INFO"
+    if error is not None:
+        severity = "ERROR" if (row.responseStatus or 500) >= 500 else "WARN"
+    status = row.responseStatus if row.responseStatus is not None else "no answer"
+    text = f"{row.method} {row.path.partition('?')[0]} {status} {row.outcome}"
+    return Log(severity, text, _known(told))
+
+
+def _gen_ai(exchange: Exchange, provider: str | None, model: str | None) -> dict[str, Value | None]:
+    if exchange.kind not in (Kind.MESSAGES, Kind.COUNT_TOKENS):
+        return {}
+    name = _PROVIDERS.get(provider or ANTHROPIC, provider or ANTHROPIC)
+    return {
+        "gen_ai.operation.name": _operation(exchange),
+        "gen_ai.provider.name": name,
+        "gen_ai.system": name,  # what it was called before
+        "gen_ai.request.model": model,
+    }
+
+
+def _operation(exchange: Exchange) -> str:
+    return "chat" if exchange.kind is Kind.MESSAGES else str(exchange.kind and exchange.kind.value)
+
+
+def _asked_upstream(exchange: Exchange, attempts: Sequence[Attempt]) -> str | None:
+    """The model that an attempt was for."""
+    account = attempts[-1].account if attempts else None
+    if account and not account.is_anthropic:
+        model = account.model or exchange.model
+    else:
+        model = (exchange.route.model if exchange.route else "") or exchange.model
+    return None if model is None else _text(model)
+
+
+def _route(exchange: Exchange) -> str:
+    """Few different ones: a path may hold an id."""
+    if exchange.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS, Kind.LOCAL):
+        return exchange.path.partition("?")[0]
+    return "/v1/*" if exchange.kind is Kind.API else "/*"
+
+
+def _plain(row: Row) -> Row:
+    texts = {
+        name: _text(value)
+        for name, value in msgspec.structs.asdict(row).items()
+        if isinstance(value, str)
+    }
+    return msgspec.structs.replace(row, **texts)
+
+
+def _text(value: str) -> str:
+    """Without what looks like a key; any byte of a path may have become a lone surrogate, which is no text."""
+    return redact(value.encode(errors="backslashreplace").decode())[:LONGEST]
+
+
+def _known(attributes: Mapping[str, Value | None]) -> dict[str, Value]:
+    return {name: value for name, value in attributes.items() if value is not None}

@@ -1,0 +1,107 @@
+"""What of it needs no proxy; tests/flows/test_telemetry.py has the rest."""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import ModuleSpec
+
+import pytest
+
+from neurolink_mitm.adapters.otlp import MISSING, OtlpTelemetry, pieces
+from neurolink_mitm.core.exchange import Kind, Outcome
+from neurolink_mitm.core.telemetry import Finished, finished
+from neurolink_mitm.core.telemetry_setup import Setup, telemetry_setup
+from tests.fakes import NOW, make_account, make_attempt, make_exchange
+from tests.otlp_receiver import Receiver
+
+NEVER = "3600000"
+
+
+def a_request() -> Finished:
+    exchange = make_exchange(
+        kind=Kind.MESSAGES, path="/v1/messages", trace_id="f" * 32, span_id="e" * 16,
+        attempts=[make_attempt(make_account(), status=200)], outcome=Outcome.COMPLETE,
+        status=200, ended_at=NOW + 1,
+    )  # fmt: skip
+    return finished(exchange, ["d" * 16])
+
+
+def setup(url: str, interval: str = NEVER) -> Setup:
+    return telemetry_setup(
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_BSP_SCHEDULE_DELAY": interval}
+    )
+
+
+def test_off_it_has_no_report_and_no_thread() -> None:
+    telemetry = OtlpTelemetry(Setup())
+    telemetry.close()
+    assert (telemetry.on, telemetry.report(), telemetry.faults) == (False, None, ())
+
+
+def test_what_does_not_fit_is_counted() -> None:
+    with Receiver() as receiver:
+        telemetry = OtlpTelemetry(setup(receiver.url), backlog=2)
+        for _ in range(5):
+            telemetry.record(a_request())
+        telemetry.close()
+        assert (telemetry.exported, telemetry.dropped) == (2 * 3, 3 * 3)
+        assert len(receiver.spans()) == 4
+
+
+def test_pieces_are_what_the_collector_gets() -> None:
+    with Receiver() as receiver:
+        telemetry = OtlpTelemetry(setup(receiver.url))
+        telemetry.record(a_request())
+        telemetry.close()
+        assert len(receiver.spans()) + len(receiver.logs()) == pieces(a_request())
+
+
+def test_many_go_in_messages_of_a_few() -> None:
+    with Receiver() as receiver:
+        telemetry = OtlpTelemetry(setup(receiver.url))
+        for _ in range(600):
+            telemetry.record(a_request())
+        telemetry.close()
+        assert len(receiver.spans()) == 1200
+        assert [path for path, _ in receiver.bodies].count("/v1/traces") == 3
+
+
+def test_after_the_end_nothing_is_taken() -> None:
+    with Receiver() as receiver:
+        telemetry = OtlpTelemetry(setup(receiver.url))
+        telemetry.record(a_request())
+        telemetry.close()
+        telemetry.record(a_request())
+        assert (telemetry.exported, telemetry.dropped) == (3, 3)
+
+
+class NotInstalled:
+    """Finds nothing of OpenTelemetry."""
+
+    def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
+        if name.partition(".")[0] == "opentelemetry":
+            raise ModuleNotFoundError(name)
+        return None
+
+
+@pytest.fixture
+def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "meta_path", [NotInstalled(), *sys.meta_path])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "opentelemetry"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.usefixtures("not_installed")
+def test_without_the_extra_it_says_what_to_do() -> None:
+    telemetry = OtlpTelemetry(setup("http://localhost:4318"))
+    assert (telemetry.on, telemetry.report()) == (False, None)
+    assert telemetry.faults == (MISSING,)
+    assert "pip install 'neurolink-mitm[otel]'" in MISSING
+
+
+@pytest.mark.usefixtures("not_installed")
+def test_without_the_extra_a_change_says_so_too(caplog: pytest.LogCaptureFixture) -> None:
+    telemetry = OtlpTelemetry(Setup())
+    telemetry.configure(setup("http://localhost:4318"))
+    telemetry.configure(setup("http://localhost:4318"))
+    assert [each.getMessage() for each in caplog.records] == [MISSING]

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from neurolink_mitm.core.measures import METRICS, OTHER, Bounded, Measure, measures
+from neurolink_mitm.core.record import attempt_row, request_row
+from tests.fakes import make_account, make_attempt, make_exchange
+
+ROW = msgspec.structs.replace(
+    request_row(make_exchange()),
+    model="claude-x",
+    provider="anthropic",
+    account="work",
+    outcome="complete",
+    responseTimeMs=1500.0,
+    ttfbMs=200.0,
+    inputTokens=7,
+    outputTokens=5,
+    cacheReadTokens=0,
+    cacheCreationTokens=None,
+    costUsd=0.25,
+)
+BASE = {"model": "claude-x", "provider": "anthropic", "account": "work"}
+FAILED = attempt_row(make_exchange(), make_attempt(make_account("home"), status=429))
+SERVED = attempt_row(make_exchange(), make_attempt(make_account("work"), status=200))
+
+
+def told(
+    *attempts: Any, error: str | None = None, served_by: str | None = "claude-x", **changes: Any
+) -> dict[str, Measure]:
+    row = msgspec.structs.replace(ROW, **changes)
+    made = measures(row, attempts, body_bytes=9, error_type=error, served_by=served_by)
+    return {measure.name: measure for measure in made}
+
+
+def test_a_request_is_counted_and_measured() -> None:
+    found = told(SERVED)
+    assert found["proxy_requests_total"] == Measure(
+        "proxy_requests_total", 1, {**BASE, "outcome": "complete"}
+    )
+    assert found["proxy_request_duration_ms"].value == 1500.0
+    assert found["proxy_time_to_first_byte_ms"].value == 200.0
+    assert found["proxy_request_body_bytes"].value == 9
+    assert found["proxy_cost_usd_total"] == Measure("proxy_cost_usd_total", 0.25, BASE)
+    assert found["proxy_tokens_input_total"].value == 7
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["proxy_errors_total", "proxy_retries_total", "proxy_tokens_cache_read_total",
+     "proxy_tokens_cache_creation_total", "proxy_model_substitution_total"],
+)  # fmt: skip
+def test_what_did_not_happen_is_not_told(name: str) -> None:
+    assert name not in told(SERVED)
+
+
+def test_an_error_is_counted_by_its_type() -> None:
+    found = told(FAILED, error="rate_limit_error")["proxy_errors_total"]
+    assert found.labels == {**BASE, "error_type": "rate_limit_error"}
+
+
+def test_attempts_beyond_the_first_are_retries() -> None:
+    assert told(FAILED, FAILED, SERVED)["proxy_retries_total"].value == 2
+
+
+def test_each_attempt_is_counted_for_its_account() -> None:
+    made = measures(ROW, (FAILED, SERVED), body_bytes=0, error_type=None, served_by=None)
+    found = [each.labels for each in made if each.name == "proxy_attempts_total"]
+    assert found == [
+        {"account": "home", "provider": "anthropic", "status": "429"},
+        {"account": "work", "provider": "anthropic", "status": "200"},
+    ]
+
+
+def test_another_model_is_a_substitution() -> None:
+    found = told(SERVED, served_by="gpt-x", provider="openai")["proxy_model_substitution_total"]
+    assert found.labels == {"requested": "claude-x", "served": "gpt-x", "provider": "openai"}
+
+
+def test_a_dated_name_is_no_substitution() -> None:
+    assert "proxy_model_substitution_total" not in told(SERVED, actualModel="claude-x-20260101")
+
+
+def test_every_measure_has_its_metric() -> None:
+    full = told(FAILED, SERVED, error="x", served_by="y", cacheReadTokens=1, cacheCreationTokens=1)
+    assert set(full) == set(METRICS)
+
+
+def test_labels_that_callers_make_up_are_bounded() -> None:
+    bounded = Bounded(distinct=2)
+    found = [bounded({"model": f"m{i}", "account": "a"})["model"] for i in (1, 2, 3, 1, 4)]
+    assert found == ["m1", "m2", OTHER, "m1", OTHER]
+    assert bounded({"model": "m5", "account": "a"})["account"] == "a"
