@@ -26,12 +26,12 @@ LIMITED = Reply(429, headers={"retry-after": "60"})
 
 
 class Asked:
-    """Keeps what the translator is asked: head and body, as they go out."""
+    """Keeps what the translator is asked: head and body. The last of the addons, when all is as it goes out."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    def responseheaders(self, flow: http.HTTPFlow) -> None:
+    def attempt(self, flow: http.HTTPFlow) -> None:
         if "x-neurolink-provider" in flow.request.headers:
             self.seen.append(f"{flow.request.path} {flow.request.headers} {flow.request.text}")
 
@@ -99,7 +99,7 @@ class Setting:
         asked = Asked()
         settings: Json = {"translator": self.translator, "config": config, **proxy}
         running = self.stack.enter_context(
-            Proxy(pool, addons=lambda runtime: [asked, *stack(runtime)], **settings)
+            Proxy(pool, addons=lambda runtime: [*stack(runtime), asked], **settings)
         )
         self.stack.callback(self._nothing_leaked, lookalikes, asked)
         return Fallen(running, self.sandbox, lookalikes, asked)

@@ -6,10 +6,11 @@ import anthropic
 import httpx
 import pytest
 
+from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config_values import Fallback, ModelMapping, Routing
 from tests.anthropic_stream import validate
 from tests.flows.fallen import Fallen, Setting, chain
-from tests.flows.harness import CLAUDE_CODE, LIMIT, MODEL, account
+from tests.flows.harness import CLAUDE_CODE, LIMIT, MODEL, account, message
 from tests.lookalikes.script import fail, say
 from tests.translator.providers import KINDS, READ, Kind
 from tests.translator.running import Json
@@ -36,6 +37,27 @@ def test_a_request_that_no_account_serves_goes_to_another_provider(
     assert (row.outcome, row.attempts, row.accountType) == ("complete", 3, "provider")
     assert (row.inputTokens, row.outputTokens) == (11, 5)
     assert [a.provider for a in them.proxy.rows.attempts] == ["anthropic", "anthropic", kind.name]
+
+
+def test_no_credential_of_anthropics_leaves_for_another_provider(fallen: Setting) -> None:
+    """Neither for the translator nor for the look-alikes: `Setting` looks through all that they were asked."""
+    them = fallen(CHAT, GEMINI)
+    them.limit()
+    them.lookalikes["openai"].script.add(fail(500))
+    headers = CLAUDE_CODE | {
+        "x-api-key": "sk-ant-test-mine",
+        "authorization": "Bearer sk-ant-oat-test-mine",
+        "cookie": "sessionKey=sk-ant-sid-test",
+        "x-neurolink-user-id": "sk-ant-test-label",
+    }
+    answer = httpx.post(
+        f"{them.proxy.url}/v1/messages?key=sk-ant-test-query", json=message(), headers=headers,
+        timeout=LIMIT, trust_env=False,
+    )  # fmt: skip
+    assert answer.headers["x-neurolink-account"] == "google-ai/gemini-2.5-flash"
+    assert len(them.asked.seen) == 2
+    assert all("say hi" in seen for seen in them.asked.seen), "this is what they were asked"
+    assert all("test-secret" in seen for seen in them.asked.seen), "with the translator's secret"
 
 
 def test_the_next_request_goes_back_to_an_account_that_is_back(fallen: Setting) -> None:
@@ -134,11 +156,17 @@ class TestSdk:
 
 
 class TestWhoIsAsked:
-    def test_tokens_are_counted_by_the_fallback_where_no_account_can(self, fallen: Setting) -> None:
-        them = fallen(CHAT, accounts=())
-        answer = them.ask("/v1/messages/count_tokens", max_tokens=None, stream=None)
+    @pytest.mark.parametrize("accounts", [(), None], ids=["none", "limited"])
+    def test_tokens_are_counted_by_the_fallback_where_no_account_can(
+        self, fallen: Setting, accounts: tuple[Account, ...] | None
+    ) -> None:
+        them = fallen(CHAT, accounts=accounts)
+        them.limit()
+        answer = them.ask("/v1/messages/count_tokens")
         assert answer.status_code == 200, answer.text
+        assert answer.headers["x-neurolink-account"] == "openai/gpt-5"
         assert answer.json()["input_tokens"] > 0
+        assert them.lookalikes["openai"].requests == []
 
     @pytest.mark.parametrize(
         ("asked", "served"),
