@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.capture import Captured
 from neurolink_mitm.core.client_keys import ClientKey
 from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.metrics import Metrics
 from neurolink_mitm.core.oauth import Trouble
 from neurolink_mitm.core.pool import Pool, Remembered
@@ -19,7 +20,6 @@ from neurolink_mitm.core.quota import Quota
 from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.shaping.pipeline import Pipeline
-from neurolink_mitm.core.telemetry import Finished
 
 
 class Clock(Protocol):
@@ -133,7 +133,8 @@ class Telemetry(Protocol):
     def on(self) -> bool:
         """Whether there is a collector."""
 
-    def record(self, request: Finished) -> None: ...
+    def record(self, exchange: Exchange, span_ids: Sequence[str]) -> None:
+        """One that has ended, and ids for its attempts' spans."""
 
     def report(self) -> Mapping[str, object] | None:
         """For `/status`; None where it is off."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.core.telemetry import Finished
 from neurolink_mitm.core.telemetry_setup import TRACES, Signal
 from neurolink_mitm.core.telemetry_setup import Setup as TelemetrySetup
 from neurolink_mitm.core.translator_setup import Setup
@@ -112,10 +111,10 @@ class FakeTelemetry:
     """Keeps what it is handed, as if there were a collector; or as if there were none."""
 
     on: bool = True
-    requests: list[Finished] = field(default_factory=list)
+    recorded: list[tuple[Exchange, Sequence[str]]] = field(default_factory=list)
 
-    def record(self, request: Finished) -> None:
-        self.requests.append(request)
+    def record(self, exchange: Exchange, span_ids: Sequence[str]) -> None:
+        self.recorded.append((exchange, span_ids))
 
     def report(self) -> Mapping[str, object] | None:
         return OtlpTelemetry(TelemetrySetup(COLLECTOR)).report() if self.on else None

@@ -10,16 +10,20 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from neurolink_mitm.core.telemetry import Finished
+from neurolink_mitm.core.exchange import Exchange
+from neurolink_mitm.core.telemetry import finished
 from neurolink_mitm.core.telemetry_setup import Setup
 
 if TYPE_CHECKING:  # takes 0.3 s and 15 MB: the thread imports it, when there is something to send
     from neurolink_mitm.adapters.otlp_pipeline import Pipeline
+
+_Ended = tuple[Exchange, Sequence[str]]
+"""A request, and ids for its attempts' spans."""
 
 logger = logging.getLogger("neurolink.telemetry")
 
@@ -53,7 +57,7 @@ class OtlpTelemetry:
         self._setup = setup
         self._installed = bool(setup.signals) and installed()
         self._backlog = backlog
-        self._queue: queue.SimpleQueue[Finished] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Ended] = queue.SimpleQueue()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._pipeline: Pipeline | None = None
@@ -78,11 +82,11 @@ class OtlpTelemetry:
         for fault in self.faults:
             logger.warning("%s", fault)
 
-    def record(self, request: Finished) -> None:
+    def record(self, exchange: Exchange, span_ids: Sequence[str]) -> None:
         if self._ending.is_set() or self._queue.qsize() >= self._backlog:
-            self.dropped += pieces(request)
+            self.dropped += pieces(exchange)
             return
-        self._queue.put(request)
+        self._queue.put((exchange, span_ids))
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
             self._thread.start()
@@ -125,14 +129,16 @@ class OtlpTelemetry:
         if errors:
             self._report(next((error for error in errors if error), None))
 
-    def _waiting(self) -> list[Finished]:
+    def _waiting(self) -> list[_Ended]:
+        """Taken out of the queue."""
         return [self._queue.get_nowait() for _ in range(self._queue.qsize())]
 
-    def _send(self, batch: list[Finished]) -> str | None:
-        lost = sum(map(pieces, batch))
+    def _send(self, batch: list[_Ended]) -> str | None:
+        lost = sum(pieces(exchange) for exchange, _ in batch)
         try:
             pipeline = self._current()
-            sent = pipeline.send(batch) if pipeline else Sent(0, lost, None)
+            requests = [finished(*ended) for ended in batch]
+            sent = pipeline.send(requests) if pipeline else Sent(0, lost, None)
         except Exception as e:  # whatever it is, it must not end the telling of further requests
             sent = Sent(0, lost, f"{type(e).__name__}: {e}")
         self.exported += sent.taken
@@ -177,6 +183,6 @@ def installed() -> bool:
         return False
 
 
-def pieces(request: Finished) -> int:
+def pieces(exchange: Exchange) -> int:
     """Its spans, and the log record."""
-    return len(request.attempts) + 2
+    return len(exchange.attempts) + 2

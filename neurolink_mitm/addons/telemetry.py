@@ -3,7 +3,6 @@ from __future__ import annotations
 from mitmproxy import http
 
 from neurolink_mitm.core.record import worth_a_row
-from neurolink_mitm.core.telemetry import finished
 from neurolink_mitm.mitm.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 
@@ -18,7 +17,6 @@ class Telemetry:
         telemetry, exchange = self.runtime.telemetry, exchange_of(flow)
         if telemetry is None or not telemetry.on or exchange is None or not worth_a_row(exchange):
             return
-        span_ids = [self.runtime.chance.hex(16) for _ in exchange.attempts]
-        telemetry.record(finished(exchange, span_ids))
+        telemetry.record(exchange, [self.runtime.chance.hex(16) for _ in exchange.attempts])
 
     error = response

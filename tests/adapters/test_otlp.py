@@ -8,8 +8,7 @@ from importlib.machinery import ModuleSpec
 import pytest
 
 from neurolink_mitm.adapters.otlp import MISSING, OtlpTelemetry, pieces
-from neurolink_mitm.core.exchange import Kind, Outcome
-from neurolink_mitm.core.telemetry import Finished, finished
+from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.telemetry_setup import Setup, telemetry_setup
 from tests.fakes import NOW, make_account, make_attempt, make_exchange
 from tests.otlp_receiver import Receiver
@@ -17,13 +16,13 @@ from tests.otlp_receiver import Receiver
 NEVER = "3600000"
 
 
-def a_request() -> Finished:
+def a_request() -> tuple[Exchange, list[str]]:
     exchange = make_exchange(
         kind=Kind.MESSAGES, path="/v1/messages", trace_id="f" * 32, span_id="e" * 16,
         attempts=[make_attempt(make_account(), status=200)], outcome=Outcome.COMPLETE,
         status=200, ended_at=NOW + 1,
     )  # fmt: skip
-    return finished(exchange, ["d" * 16])
+    return exchange, ["d" * 16]
 
 
 def setup(url: str, interval: str = NEVER) -> Setup:
@@ -42,7 +41,7 @@ def test_what_does_not_fit_is_counted() -> None:
     with Receiver() as receiver:
         telemetry = OtlpTelemetry(setup(receiver.url), backlog=2)
         for _ in range(5):
-            telemetry.record(a_request())
+            telemetry.record(*a_request())
         telemetry.close()
         assert (telemetry.exported, telemetry.dropped) == (2 * 3, 3 * 3)
         assert len(receiver.spans()) == 4
@@ -51,16 +50,16 @@ def test_what_does_not_fit_is_counted() -> None:
 def test_pieces_are_what_the_collector_gets() -> None:
     with Receiver() as receiver:
         telemetry = OtlpTelemetry(setup(receiver.url))
-        telemetry.record(a_request())
+        telemetry.record(*a_request())
         telemetry.close()
-        assert len(receiver.spans()) + len(receiver.logs()) == pieces(a_request())
+        assert len(receiver.spans()) + len(receiver.logs()) == pieces(a_request()[0])
 
 
 def test_many_go_in_messages_of_a_few() -> None:
     with Receiver() as receiver:
         telemetry = OtlpTelemetry(setup(receiver.url))
         for _ in range(600):
-            telemetry.record(a_request())
+            telemetry.record(*a_request())
         telemetry.close()
         assert len(receiver.spans()) == 1200
         assert [path for path, _ in receiver.bodies].count("/v1/traces") == 3
@@ -69,9 +68,9 @@ def test_many_go_in_messages_of_a_few() -> None:
 def test_after_the_end_nothing_is_taken() -> None:
     with Receiver() as receiver:
         telemetry = OtlpTelemetry(setup(receiver.url))
-        telemetry.record(a_request())
+        telemetry.record(*a_request())
         telemetry.close()
-        telemetry.record(a_request())
+        telemetry.record(*a_request())
         assert (telemetry.exported, telemetry.dropped) == (3, 3)
 
 
