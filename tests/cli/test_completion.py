@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 from click.testing import CliRunner
 
@@ -47,14 +48,19 @@ def test_shells_understand_it(shell: str, check: list[str], tmp_path: Path) -> N
     subprocess.run([shell, *check, path], check=True, timeout=20)
 
 
-def test_bash_completes(home: Path, tmp_path: Path) -> None:
-    """A command, and a label that is stored."""
-    if not shutil.which("bash"):
-        pytest.skip("bash is not installed")
+@pytest.fixture
+def variables(home: Path, tmp_path: Path) -> dict[str, str]:
+    """With the command on the PATH, and a label that is stored."""
     stored(home, {"work": entry("sk-ant-oat-test-1")})
     neurolink = tmp_path / "neurolink"
     neurolink.write_text(f'#!/bin/sh\nexec {" ".join(NEUROLINK)} "$@"\n')
     neurolink.chmod(0o755)
+    return environment(home, PATH=f"{tmp_path}:/usr/bin:/bin", ZDOTDIR=str(tmp_path))
+
+
+def test_bash_completes(variables: dict[str, str]) -> None:
+    if not shutil.which("bash"):
+        pytest.skip("bash is not installed")
     code = f"""
 {script("bash")}
 complete_of() {{
@@ -66,11 +72,39 @@ complete_of neurolink statu
 complete_of neurolink config ""
 complete_of neurolink auth logout w
 """
-    variables = environment(home, PATH=f"{tmp_path}:/usr/bin:/bin")
     done = subprocess.run(
         ["bash", "-c", code], env=variables, capture_output=True, text=True, timeout=20, check=True
     )
     assert done.stdout.splitlines() == ["statusline", "check edit path schema show", "work"]
+
+
+def test_fish_completes(variables: dict[str, str]) -> None:
+    if not shutil.which("fish"):
+        pytest.skip("fish is not installed")
+    asked = ("neurolink st", "neurolink proxy sto", "neurolink auth logout w")
+    code = script("fish") + "".join(f'\ncomplete -C "{line}"' for line in asked)
+    done = subprocess.run(
+        ["fish", "-c", code], env=variables, capture_output=True, text=True, timeout=20, check=True
+    )
+    first_words = [line.partition("\t")[0] for line in done.stdout.splitlines()]
+    assert first_words == ["statusline", "stop", "work"], done
+
+
+def test_zsh_completes(variables: dict[str, str], tmp_path: Path) -> None:
+    """At a terminal: its completion knows no other way."""
+    if not shutil.which("zsh"):
+        pytest.skip("zsh is not installed")
+    setup = "autoload -Uz compinit; compinit -D -u; PS1='ready> '"
+    (tmp_path / ".zshrc").write_text(f"{setup}\n{script('zsh')}")
+    zsh = pexpect.spawn("zsh", ["-i"], env=variables, timeout=20)
+    try:
+        zsh.expect("ready> ")
+        zsh.send("neurolink auth logout w\t")
+        zsh.expect("work")
+        zsh.send("\x15neurolink proxy sta\t\t")
+        zsh.expect("start +-- Start the proxy in the foreground")
+    finally:
+        zsh.close(force=True)
 
 
 def test_the_first_word_is_completed_without_importing_what_it_means(shell: Shell) -> None:
