@@ -76,7 +76,10 @@ async def _events(places: Iterable[str]) -> AsyncGenerator[None, None]:
         async with aclosing(watched):
             async for _ in watched:
                 yield
-    except OSError as e:  # of inotify there are only so many
+    except (
+        OSError,
+        RuntimeError,
+    ) as e:  # of inotify there is only so much; watchfiles has an error of its own
         logger.warning("files are looked at every %.0f s: they can't be watched: %s", AT_LEAST, e)
     while True:
         await asyncio.sleep(AT_LEAST)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.oauth import needs_refresh
 from neurolink_mitm.core.renewal import take_over
 from neurolink_mitm.ports import Refresher, Runtime
+
+logger = logging.getLogger("neurolink.upkeep")
 
 AGAIN = 5.0
 """Seconds until tokens that could not be written are written again: they are lost with this process."""
@@ -39,7 +43,7 @@ class Upkeep:
         if self._runtime.refresher is not None:
             jobs.append(self._keep_fresh(self._runtime.refresher))
             jobs.append(self._write_again(self._runtime.refresher))
-        self._tasks = [asyncio.create_task(job) for job in jobs]
+        self._tasks = [asyncio.create_task(_told(job)) for job in jobs]
 
     def cancel(self) -> None:
         """End, some time soon."""
@@ -73,3 +77,11 @@ class Upkeep:
 
     def _is_due(self, account: Account) -> bool:
         return needs_refresh(account.expires_at, self._runtime.clock.now())
+
+
+async def _told(job: Coroutine[None, None, None]) -> None:
+    """What breaks is told when it does, and does not come up again when the proxy stops."""
+    try:
+        await job
+    except Exception:
+        logger.exception("something beside requests has ended: start the proxy anew")

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
+from neurolink_mitm.adapters import file_watch
 from neurolink_mitm.adapters.file_watch import FileWatch
 from tests.waiting import LIMIT
 
@@ -117,3 +119,22 @@ async def test_a_directory_that_is_not_there_yet(
         path.write_text("there")
 
     await told(path, create)
+
+
+async def test_where_nothing_can_be_watched_it_looks_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A machine has 128 watchers for each user, and a process so many open files."""
+    monkeypatch.setattr(file_watch, "AT_LEAST", 0.1)
+    path = tmp_path / "file"
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with asyncio.timeout(LIMIT), aclosing(FileWatch([path]).changes()) as changes:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        try:
+            noticed = asyncio.ensure_future(anext(changes))
+            while "they can't be watched" not in caplog.text:  # noqa: ASYNC110 - a log has no event
+                await asyncio.sleep(0.01)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        path.write_text("one")
+        await noticed

@@ -6,6 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.adapters.upkeep import Upkeep
 from neurolink_mitm.core.accounts import Account
@@ -76,3 +78,24 @@ async def test_one_whose_token_lasts_is_left_alone(tmp_path: Path) -> None:
     await asyncio.wait_for(refresher.enough.wait(), LIMIT)
     await upkeep.stop()
     assert set(asked) == {"home"}
+
+
+class Broken:
+    """A refresher that does what none should."""
+
+    async def fresh(self, account: Account, *, force: bool = False) -> None:
+        raise RuntimeError("broken")
+
+    unwritten: dict[str, str] = {}  # noqa: RUF012 - never changed
+
+
+async def test_what_breaks_is_told_at_once_and_stops_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    due = make_account(expires_at=NOW, refreshable=True)
+    upkeep = Upkeep(make_runtime(due, refresher=Broken()), NothingNew())
+    upkeep.start()
+    async with asyncio.timeout(LIMIT):
+        while "start the proxy anew" not in caplog.text:  # noqa: ASYNC110 - a log has no event
+            await asyncio.sleep(0.01)
+        await upkeep.stop()
