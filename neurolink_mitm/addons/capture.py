@@ -10,7 +10,7 @@ from neurolink_mitm.core import headers
 from neurolink_mitm.core.capture import LIMIT, Body, Captured, Phase
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.headers import Fields
-from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.mitm.hooks import exchange_of, notes_of
 from neurolink_mitm.ports import Bodies, Runtime
 
 CAPTURE = "neurolink.capture"
@@ -79,7 +79,7 @@ class Capture:
         held = len(content) if self._room.take(len(content)) else 0
         body = Body(content[:LIMIT] if held else b"", len(content))
         fields = flow.request.headers.fields
-        flow.metadata[CAPTURE] = Record(fields, exchange.path, body, held)
+        notes_of(flow)[CAPTURE] = Record(fields, exchange.path, body, held)
 
     def attempt_failed(self, flow: http.HTTPFlow) -> None:
         record, exchange, bodies = self._known(flow)
@@ -103,7 +103,7 @@ class Capture:
 
     def response(self, flow: http.HTTPFlow) -> None:
         record, exchange, bodies = self._known(flow)
-        flow.metadata.pop(CAPTURE, None)
+        notes_of(flow).pop(CAPTURE, None)
         if record is None or exchange is None:
             return
         self._room.left += record.held + (record.tee.kept if record.tee else 0)
@@ -129,7 +129,7 @@ class Capture:
         return mode == "all" or (mode == "errors" and exchange.outcome is not Outcome.COMPLETE)
 
     def _known(self, flow: http.HTTPFlow) -> tuple[Record | None, Exchange | None, Bodies | None]:
-        return flow.metadata.get(CAPTURE), exchange_of(flow), self.runtime.bodies
+        return notes_of(flow).get(CAPTURE), exchange_of(flow), self.runtime.bodies
 
 
 def _sides(flow: http.HTTPFlow, exchange: Exchange, record: Record) -> list[Captured]:

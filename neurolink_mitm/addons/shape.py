@@ -10,7 +10,7 @@ from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.shaping.draft import About, Draft, RefusedError, Undo
 from neurolink_mitm.core.shaping.pipeline import Chain, PluginError
 from neurolink_mitm.core.target import Target
-from neurolink_mitm.mitm.hooks import error_response, exchange_of
+from neurolink_mitm.mitm.hooks import error_response, exchange_of, notes_of
 from neurolink_mitm.ports import Runtime
 
 logger = logging.getLogger("neurolink.shaping")
@@ -45,7 +45,7 @@ class Shape:
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Upstream's answer is changed as it comes; one of our own may have a word of upstream's in it."""
         exchange, answer = exchange_of(flow), flow.response
-        undo, attempt = flow.metadata.get(SHAPED, ((), 0))
+        undo, attempt = notes_of(flow).get(SHAPED, ((), 0))
         if exchange is None or answer is None or not undo:
             return
         if answer.headers.get("content-encoding", "identity") != "identity":
@@ -58,7 +58,7 @@ class Shape:
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Nothing of it stays with flows that are kept."""
-        flow.metadata.pop(SHAPED, None)
+        notes_of(flow).pop(SHAPED, None)
 
     error = response
 
@@ -75,7 +75,7 @@ class Shape:
         if sent.body is not flow.request.raw_content and (sent.body or flow.request.raw_content):
             flow.request.content = sent.body  # sets content-length, too
         if sent.undo:
-            flow.metadata[SHAPED] = sent.undo, exchange.attempts[-1].number
+            notes_of(flow)[SHAPED] = sent.undo, exchange.attempts[-1].number
         if sent.counts:
             flow.metadata[REPLACED] = dict(sent.counts)
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from mitmproxy import http
 from mitmproxy.proxy.commands import StartHook
@@ -16,6 +17,7 @@ SUMMARY = "neurolink"
 """In `flow.metadata`, which mitmproxy saves with the flow: plain values only."""
 _RECORD = "neurolink_record"
 _KEPT = "neurolink_kept"
+_NOTES = "neurolink_notes"
 """Attributes of a flow: mitmproxy neither copies nor saves what it does not know."""
 
 
@@ -65,6 +67,14 @@ def keep(flow: http.HTTPFlow, response: http.Response | None) -> None:
 
 def kept(flow: http.HTTPFlow) -> http.Response | None:
     return getattr(flow, _KEPT, None)
+
+
+def notes_of(flow: http.HTTPFlow) -> dict[str, Any]:
+    """What addons keep for themselves while a flow lives, by names of their own."""
+    found: dict[str, Any] | None = getattr(flow, _NOTES, None)
+    if found is None:
+        setattr(flow, _NOTES, found := {})
+    return found
 
 
 def summary_of(flow: http.HTTPFlow) -> Summary | None:

@@ -9,6 +9,7 @@ from neurolink_mitm.core.capture import LIMIT, Captured
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.config_values import Logging
 from neurolink_mitm.core.exchange import Outcome
+from neurolink_mitm.mitm.hooks import notes_of
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, make_flow
 from tests.fakes import make_account, make_attempt, make_runtime
@@ -35,7 +36,7 @@ def test_where_it_is_off_nothing_is_kept_and_nothing_teed() -> None:
     addon.request(flow)
     answer(flow).stream = True
     addon.responseheaders(flow)
-    assert CAPTURE not in flow.metadata
+    assert CAPTURE not in notes_of(flow)
     assert flow.response is not None
     assert flow.response.stream is True
 

@@ -17,7 +17,7 @@ from neurolink_mitm.core.config_values import Cloaking, Plugins
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.shaping.draft import Draft, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
-from neurolink_mitm.mitm.hooks import AttemptHook, seal
+from neurolink_mitm.mitm.hooks import AttemptHook, notes_of, seal
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, make_flow, record
 from tests.fakes import FakeTranslator, make_account, make_attempt, make_other, make_runtime
@@ -189,7 +189,7 @@ def test_so_is_that_of_an_attempt_that_was_not_shaped() -> None:
 def test_nothing_of_it_stays_with_the_flow() -> None:
     flow, shape = a_flow(), Shape(runtime())
     shape.attempt(flow)
-    assert SHAPED in flow.metadata
+    assert SHAPED in notes_of(flow)
     shape.response(flow)
     assert "bluebird" not in repr(flow.metadata)
-    assert SHAPED not in flow.metadata
+    assert SHAPED not in notes_of(flow)
