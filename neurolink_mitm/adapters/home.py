@@ -90,6 +90,11 @@ class Home:
         return self.root / "logs"
 
     @property
+    def telemetry(self) -> Path:
+        """Compose files and the password of `neurolink proxy telemetry`."""
+        return self.root / "telemetry"
+
+    @property
     def mitmproxy(self) -> Path:
         """What mitmweb keeps."""
         return self.root / "mitmproxy"

@@ -1,40 +1,309 @@
-"""`neurolink proxy telemetry`: what Prometheus and Grafana are given."""
+"""`neurolink proxy telemetry …`: a collector and a place to look at what it is told, on this machine."""
 
 from __future__ import annotations
 
-from importlib.resources import files
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from neurolink_mitm.cli.exits import FAILED, fail
-from neurolink_mitm.cli.running import owner, running_state
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.cli.exits import FAILED, NOT_RUNNING, fail
+from neurolink_mitm.cli.options import format_option
+from neurolink_mitm.cli.running import home
+from neurolink_mitm.cli.telemetry_metrics import dashboard, metrics
+from neurolink_mitm.core.telemetry_setup import ENDPOINT
+
+if TYPE_CHECKING:  # they and what they import take their time
+    from neurolink_mitm.adapters.docker_compose import Compose
+    from neurolink_mitm.adapters.openobserve import OpenObserve
+    from neurolink_mitm.adapters.telemetry_files import Access, TelemetryFiles
+
+READY = 120.0
+"""Seconds that OpenObserve may take to answer for the first time."""
 
 
-@click.group(name="telemetry")
+@click.group("telemetry")
 def command() -> None:
-    """Print what Prometheus and Grafana are given."""
+    """Run an OpenTelemetry collector and dashboards (OpenObserve) in Docker; print what Prometheus gets."""
+
+
+command.add_command(metrics)
+command.add_command(dashboard)
 
 
 @command.command()
-def metrics() -> None:
-    """Print the metrics of the running proxy, as Prometheus reads them at /metrics.
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=5080, show_default=True,
+    help="Of OpenObserve's pages, on loopback.",
+)  # fmt: skip
+@click.option(
+    "--otlp-port", type=click.IntRange(1, 65535), default=4318, show_default=True,
+    help="Of the collector, on loopback.",
+)  # fmt: skip
+def setup(port: int, otlp_port: int) -> None:
+    """Start collector and OpenObserve, import the dashboard, and tell the proxy of them by .env.
 
-    Example: neurolink proxy telemetry metrics
+    Run it again to update them: password and data stay.
+
+    Example: neurolink proxy telemetry setup
     """
-    from neurolink_mitm.cli import http_client
+    from neurolink_mitm.cli import steps
 
-    state = running_state()
-    text = http_client.get_text(f"{state.url}/metrics", owner(state))
-    if text is None:
-        fail(f"{state.url}/metrics does not answer", FAILED)
-    click.echo(text, nl=False)
+    place = home()
+    with _told():
+        files, env_file = _files(place), _env_file(place)
+        _compose(files).check()
+        _refuse_other(place, env_file, files.read(), f"http://127.0.0.1:{otlp_port}")
+        place.create()
+        before = files.read()
+        access = files.write(port, otlp_port)
+        steps.done(f"wrote {files.folder} (the password is in {files.access.name})")
+        _compose(files).up()
+        steps.done("collector and OpenObserve run")
+        backend = _backend(access)
+        backend.wait(READY)
+        page = _import(backend)
+        steps.done("imported the dashboard")
+        _name(env_file, access, before)
+        steps.done(f"{env_file} names the collector: {access.endpoint}")
+    _extra()
+    click.echo(f"\nLook at {page}\nas {access.user}, with the password in {files.access}")
 
 
 @command.command()
-def dashboard() -> None:
-    """Print a dashboard for Grafana, to be imported there.
+def start() -> None:
+    """Start them again after a stop.
 
-    Example: neurolink proxy telemetry dashboard > neurolink.json
+    Example: neurolink proxy telemetry start
     """
-    text = (files("neurolink_mitm") / "dashboards" / "grafana.json").read_text("utf-8")
-    click.echo(text, nl=False)
+    with _told():
+        files, access = _set_up()
+        _compose(files).check()
+        _compose(files).up()
+        _backend(access).wait(READY)
+    click.echo(f"collector at {access.endpoint}, OpenObserve at {access.url}")
+
+
+@command.command()
+@click.option("--remove", is_flag=True, help="Also delete all data, and take it out of .env.")
+def stop(remove: bool) -> None:
+    """Stop collector and OpenObserve; what they have kept stays.
+
+    Example: neurolink proxy telemetry stop --remove
+    """
+    with _told():
+        if remove:
+            click.echo(_remove(home()))
+            return
+        files, _ = _set_up()
+        _compose(files).check()
+        _compose(files).down()
+    click.echo(
+        "stopped; the proxy goes on and counts what it can't send (to switch that off: --remove)"
+    )
+
+
+@command.command()
+@format_option
+def status(form: str) -> None:
+    """Show whether they run, and what the proxy has told them. Exit code 3 if they do not.
+
+    Example: neurolink proxy telemetry status --format json
+    """
+    from neurolink_mitm.cli import render
+
+    with _told():
+        files, access = _set_up()
+        compose = _compose(files)
+        compose.check()
+        services = compose.services()
+        answers = _backend(access).answers()
+    running = answers and services.get("collector") == "running"
+    report = {
+        "running": running,
+        "url": access.url,
+        "endpoint": access.endpoint,
+        "services": dict(services),
+        "openobserveAnswers": answers,
+        "proxy": _proxy(),
+    }
+    click.echo(render.as_json(report) if form == "json" else _text(report), nl=False)
+    if not running:
+        raise SystemExit(NOT_RUNNING)
+
+
+@command.command()
+@click.argument("service", required=False, type=click.Choice(["collector", "openobserve"]))
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
+@click.option("-n", "--tail", type=click.IntRange(1), default=100, show_default=True, help="Lines.")
+def logs(service: str | None, follow: bool, tail: int) -> None:
+    """Show what collector and OpenObserve say.
+
+    Example: neurolink proxy telemetry logs collector --follow
+    """
+    with _told():
+        files, _ = _set_up()
+        compose = _compose(files)
+        compose.check()
+        arguments = ["--tail", str(tail), *(["--follow"] if follow else [])]
+        code = compose.logs([*arguments, *([service] if service else [])])
+    raise SystemExit(FAILED if code else 0)
+
+
+@command.command("import-dashboard")
+@click.option("--print", "show", is_flag=True, help="Only print it, for an OpenObserve elsewhere.")
+def import_dashboard(show: bool) -> None:
+    """Import the dashboard into OpenObserve anew, in place of the one before.
+
+    Example: neurolink proxy telemetry import-dashboard
+    """
+    if show:
+        from neurolink_mitm.cli import render
+        from neurolink_mitm.core.dashboard import dashboard
+
+        click.echo(render.as_json(dashboard()), nl=False)
+        return
+    with _told():
+        _, access = _set_up()
+        click.echo(f"imported: {_import(_backend(access))}")
+
+
+def remove_all(place: Home) -> str | None:
+    """For `proxy uninstall --purge`: what was done, or None where there was nothing to do."""
+    if not place.telemetry.exists():
+        return None
+    with _told():
+        return _remove(place)
+    return None
+
+
+def _remove(place: Home) -> str:
+    import shutil
+
+    from neurolink_mitm.adapters.env_edit import remove_variable
+
+    files = _files(place)
+    if not files.folder.exists():
+        return "nothing is set up"
+    try:
+        access = files.read()
+    except ValueError:  # it is damaged, and about to go
+        access = None
+    compose = _compose(files)
+    compose.check()
+    compose.down(volumes=True)
+    if access:
+        remove_variable(_env_file(place), ENDPOINT, access.endpoint)
+    shutil.rmtree(files.folder)
+    return f"removed: containers, data, {files.folder}, and the collector's line in .env"
+
+
+def _files(place: Home) -> TelemetryFiles:
+    from neurolink_mitm.adapters.telemetry_files import TelemetryFiles
+
+    return TelemetryFiles(place.telemetry)
+
+
+def _set_up() -> tuple[TelemetryFiles, Access]:
+    files = _files(home())
+    access = files.read()
+    if access is None:
+        fail("nothing is set up here: run `neurolink proxy telemetry setup`", NOT_RUNNING)
+    return files, access
+
+
+def _compose(files: TelemetryFiles) -> Compose:
+    from neurolink_mitm.adapters.docker_compose import Compose
+
+    return Compose(files.compose, files.access, os.environ)
+
+
+def _backend(access: Access) -> OpenObserve:
+    from neurolink_mitm.adapters.openobserve import OpenObserve
+
+    return OpenObserve(access.url, access.user, access.password)
+
+
+def _import(backend: OpenObserve) -> str:
+    from neurolink_mitm.core.dashboard import dashboard
+
+    return backend.import_dashboard(dashboard())
+
+
+def _env_file(place: Home) -> Path:
+    from neurolink_mitm.adapters.env_file import chosen
+
+    return chosen(os.environ, place, None)[0]
+
+
+def _refuse_other(place: Home, env_file: Path, ours: Access | None, wanted: str) -> None:
+    """Somebody who sends telemetry elsewhere has not asked us to send it here."""
+    from neurolink_mitm.adapters.env_file import read_environment
+
+    named = read_environment(os.environ, place).values.get(ENDPOINT, "").strip()
+    if named and named not in (wanted, ours.endpoint if ours else None):
+        where = "the environment" if os.environ.get(ENDPOINT) else str(env_file)
+        fail(f"{where} sets {ENDPOINT} to another collector: remove that first", FAILED)
+
+
+def _name(env_file: Path, access: Access, before: Access | None) -> None:
+    from neurolink_mitm.adapters.env_edit import remove_variable, set_variable
+
+    if before and before.endpoint != access.endpoint:
+        remove_variable(env_file, ENDPOINT, before.endpoint)
+    set_variable(env_file, ENDPOINT, access.endpoint)
+
+
+def _extra() -> None:
+    from neurolink_mitm.adapters.otlp import MISSING, installed
+    from neurolink_mitm.cli import steps
+
+    if not installed():
+        steps.skipped(MISSING)
+
+
+def _proxy() -> object:
+    """What the running proxy says of its telemetry; None where none runs or it sends none."""
+    from neurolink_mitm.adapters.state_file import StateFile
+    from neurolink_mitm.cli.running import ask_status
+
+    state = StateFile(home().state).read()
+    report = ask_status(state) if state and state.alive else None
+    return report.get("telemetry") if report else None
+
+
+def _text(report: dict[str, object]) -> str:
+    services, proxy = report["services"], report["proxy"]
+    assert isinstance(services, dict)
+    lines = [f"{name}: {state}" for name, state in sorted(services.items())] or ["nothing runs"]
+    answers = "answers" if report["openobserveAnswers"] else "does not answer"
+    lines.append(f"OpenObserve {answers} at {report['url']}")
+    lines.append(f"collector: {report['endpoint']}")
+    if isinstance(proxy, dict):
+        told = f"exported {proxy['exported']}, dropped {proxy['dropped']}"
+        lines.append(f"proxy: {told}" + (f"; {proxy['lastError']}" if proxy["lastError"] else ""))
+    else:
+        lines.append("proxy: does not run, or sends nothing")
+    return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What goes wrong ends in one line."""
+    from neurolink_mitm.adapters.docker_compose import ComposeError
+    from neurolink_mitm.adapters.openobserve import OpenObserveError
+
+    try:
+        yield
+    except (ComposeError, OpenObserveError, ValueError) as e:
+        _end(str(e))
+    except OSError as e:
+        _end(f"{e.filename or ''}: {e.strerror or e}".lstrip(": "))
+
+
+def _end(message: str) -> NoReturn:
+    fail(message, FAILED)

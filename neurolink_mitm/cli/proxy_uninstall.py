@@ -38,6 +38,7 @@ def command(purge: bool, yes: bool) -> None:
         _stop(place)
     _put_back(place)
     if purge:
+        _remove_telemetry(place)
         _forget_logins(place)
         _delete(place)
 
@@ -86,6 +87,14 @@ def _put_back(place: Home) -> None:
         faults = (str(e),)
     if faults:
         fail(f"{'; '.join(faults)}: mend it and run this again", FAILED)
+
+
+def _remove_telemetry(place: Home) -> None:
+    """Containers that would go on without anybody who knows of them."""
+    from neurolink_mitm.cli.proxy_telemetry import remove_all
+
+    if done := remove_all(place):
+        click.echo(f"telemetry {done}")
 
 
 def _forget_logins(place: Home) -> None:

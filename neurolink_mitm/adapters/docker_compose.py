@@ -1,0 +1,101 @@
+"""`docker compose`, for one project."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+PROJECT = "neurolink-telemetry"
+PULLING = 1800.0
+"""Seconds that images may take to come."""
+_ANYTHING = dict.fromkeys(("OPENOBSERVE_USER", "OPENOBSERVE_PASSWORD", "OPENOBSERVE_AUTH"), "-")
+NEEDED = (
+    "this needs Docker with its compose plugin (https://docs.docker.com/compose/install/);"
+    " any other OpenTelemetry collector does as well: name it in OTEL_EXPORTER_OTLP_ENDPOINT"
+)
+
+
+class ComposeError(Exception):
+    """It is not there, or failed; one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compose:
+    """The project of these files."""
+
+    file: Path
+    variables: Path | None
+    environ: Mapping[str, str] = field(repr=False)
+
+    def check(self) -> None:
+        """Raises `ComposeError` where docker or its plugin is missing."""
+        try:
+            found = subprocess.run(
+                [_docker(), "compose", "version"],
+                capture_output=True, timeout=30, check=False, env=dict(self.environ),
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as e:
+            raise ComposeError("docker does not answer") from e
+        if found.returncode:
+            raise ComposeError(f"`docker compose` is not there: {NEEDED}")
+
+    def up(self) -> None:
+        self._run("up", "--detach", "--remove-orphans")
+
+    def down(self, *, volumes: bool = False) -> None:
+        """Works without the variables' file, which may be damaged: what it says does not matter here."""
+        bare = replace(self, variables=None, environ={**self.environ, **_ANYTHING})
+        bare._run("down", "--remove-orphans", *(["--volumes"] if volumes else []))
+
+    def services(self) -> Mapping[str, str]:
+        """Those that there are, and what they are doing (`running`, `exited`, …)."""
+        said = self._run("ps", "--all", "--format", "json")
+        return {str(row.get("Service")): str(row.get("State")) for row in _rows(said)}
+
+    def logs(self, arguments: Sequence[str]) -> int:
+        """To the terminal, and as long as the user likes. The exit code."""
+        return subprocess.run(
+            self._command("logs", *arguments), env=dict(self.environ), check=False
+        ).returncode
+
+    def _run(self, *arguments: str) -> str:
+        try:
+            done = subprocess.run(
+                self._command(*arguments),
+                capture_output=True, text=True, timeout=PULLING, check=False,
+                env=dict(self.environ),
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as e:
+            raise ComposeError(f"`docker compose {arguments[0]}` does not end") from e
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise ComposeError(f"`docker compose {arguments[0]}` failed: {lines[-1].strip()}")
+        return done.stdout
+
+    def _command(self, *arguments: str) -> list[str]:
+        project = ["--project-name", PROJECT, "--file", str(self.file)]
+        project += ["--env-file", str(self.variables)] if self.variables else []
+        return [
+            _docker(), "compose", *project, *arguments
+        ]  # fmt: skip
+
+
+def _docker() -> str:
+    found = shutil.which("docker")
+    if found is None:
+        raise ComposeError(f"docker is not there: {NEEDED}")
+    return found
+
+
+def _rows(said: str) -> list[Mapping[str, object]]:
+    """A list, or an object a line: that depends on compose's version."""
+    try:
+        if said.lstrip().startswith("["):
+            return list(json.loads(said))
+        return [json.loads(line) for line in said.splitlines() if line.strip()]
+    except ValueError as e:
+        raise ComposeError("`docker compose ps` said what can't be read") from e
