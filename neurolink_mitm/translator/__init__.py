@@ -8,6 +8,6 @@ open: when the proxy is gone, however that came, so is the translator.
     stdout  `{"port": …}` as one line, once it listens; nothing else
     stderr  its log
 
-`engine` is the only module that imports LiteLLM. What is sent and what comes back is put right by the pure
-`core.provider_request` and `core.provider_stream`.
+`engine` is the only module that imports LiteLLM; `calls` sorts parallel tool calls before LiteLLM writes them down.
+What is sent and what comes back is put right by the pure `core.provider_request` and `core.provider_stream`.
 """

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.provider_request import (
@@ -256,6 +256,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)  # other work on this machine is no fault
 @given(st.dictionaries(st.sampled_from([*FIELDS, "output_config"]), JSON))
 def test_a_request_of_any_form_is_adapted_or_refused_and_left_as_it_was(request: Json) -> None:
     before = copy.deepcopy(request)

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.provider_stream import (
@@ -303,6 +303,7 @@ EVENTS = st.one_of(
 )  # fmt: skip
 
 
+@settings(deadline=None)  # other work on this machine is no fault
 @given(st.lists(EVENTS, max_size=14))
 @example([START, begin("text"), text("a"), ends("stop_sequence"), OVER])
 @example(
@@ -318,6 +319,7 @@ def test_whatever_comes_a_client_can_read_it(events: list[Json]) -> None:
         assert all(isinstance(use["input"], dict) for use in told.tool_uses)
 
 
+@settings(deadline=None)  # other work on this machine is no fault
 @given(
     st.lists(
         st.sampled_from([*call('{"a": [1, ', '"b"]}'), *said("Hello"), START, STOP]), max_size=8
