@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from neurolink_mitm.adapters.home import Home
@@ -49,16 +52,24 @@ def load(names: tuple[str, ...], beside: Path) -> Iterator[Named]:
         yield Path(name).stem if is_file else name, plugin
 
 
+class _Source(SourceFileLoader):
+    """Neither reads nor leaves a `__pycache__`: that would be stale after a quick change."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
+        return code
+
+
 def _class_in(path: Path) -> type[Rewriter]:
     """The one class with a method `rewrite` that a file defines."""
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
     name = f"neurolink_shaping_{path.stem}"
-    spec = spec_from_file_location(name, path)
+    loader = _Source(name, str(path))
+    spec = spec_from_loader(name, loader)
     assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = sys.modules[name] = module_from_spec(spec)  # dataclasses look for it there
+    loader.exec_module(module)
     found = [
         each
         for each in vars(module).values()

@@ -56,6 +56,14 @@ def test_a_file_is_loaded_anew_each_time(tmp_path: Path) -> None:
     file.write_text(GOOD.replace("Mine", "Another"))
     [(_, second)] = load((str(file),), Path("/nowhere"))
     assert (name, type(first).__name__, type(second).__name__) == ("mine", "Mine", "Another")
+    assert [each.name for each in tmp_path.iterdir()] == ["mine.py"]
+
+
+def test_a_file_may_have_dataclasses(tmp_path: Path) -> None:
+    head = "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\n"
+    (tmp_path / "mine.py").write_text(head + GOOD.replace("def", "count: int = 0\n    def"))
+    [(_, plugin)] = load(("mine.py",), tmp_path)
+    assert repr(plugin) == "Mine(count=0)"
 
 
 @pytest.mark.parametrize(

@@ -104,3 +104,37 @@ def test_a_plain_script_picks_it_up_too(shell: Shell, pool: Path) -> None:
     wait_until(lambda: status(url)["strategy"] == "fill-first", "it serves")
     replaced(pool, pool.read_text() + "routing: {strategy: round-robin}\n")
     wait_until(lambda: status(url)["strategy"] == "round-robin", "it is picked up")
+
+
+WORDS = (
+    "cloaking: {mode: always, plugins: {wordObfuscator: {words: [bluebird]}, custom: [mine.py]}}\n"
+)
+PLUGIN = """
+from dataclasses import replace
+
+
+class Mine:
+    def rewrite(self, draft):
+        return replace(draft, fields=(*draft.fields, (b"x-mine", b"1")))
+"""
+
+
+def test_shaping_takes_effect_and_its_words_are_in_no_log(
+    shell: Shell, pool: Path, upstream: SandboxServer
+) -> None:
+    proxy, url = shell.serve()
+    (pool.parent / "mine.py").write_text(PLUGIN)
+    replaced(pool, pool.read_text() + WORDS)
+    proxy.expect("configuration: cloaking.plugins.wordObfuscator.words")
+    messages = [{"role": "user", "content": "Where is bluebird?"}]
+    httpx.post(f"{url}/v1/messages", json={**MESSAGE, "messages": messages}, timeout=20)
+    [request] = upstream.requests
+    assert b"bluebird" not in request.body
+    assert request.header("x-mine") == "1"
+    (pool.parent / "mine.py").write_text("1/0")
+    replaced(pool, pool.read_text() + "routing: {strategy: round-robin}\n")
+    proxy.expect(r"cloaking\.plugins\.custom\[0]: mine.py can't be loaded: ZeroDivisionError")
+    httpx.post(f"{url}/v1/messages", json={**MESSAGE, "messages": messages}, timeout=20)
+    assert upstream.requests[-1].header("x-mine") == "1"
+    written = "".join(each.read_text() for each in shell.home.rglob("*.jsonl"))
+    assert "bluebird" not in proxy.stdout.read_text() + proxy.stderr.read_text() + written
