@@ -95,11 +95,22 @@ class Systemd:
         try:
             self._systemctl("disable", "--now", UNIT)
         except ServiceError:  # its user manager does not run, so neither does the service
-            _remove(self.path.parent / "default.target.wants" / UNIT)
+            _remove(self._wants / UNIT)
         _remove(self.path)
         with suppress(ServiceError):
             self._systemctl("daemon-reload")
+        self._remove_empty_directories()
         return True
+
+    @property
+    def _wants(self) -> Path:
+        return self.path.parent / "default.target.wants"
+
+    def _remove_empty_directories(self) -> None:
+        """Up to the user's own ~/.config: where nothing is left in them, they are as good as ours."""
+        for directory in (self._wants, *self.path.parents[:3]):
+            with suppress(OSError):
+                directory.rmdir()
 
     def _systemctl(self, *arguments: str) -> None:
         self._run(["systemctl", "--user", *arguments])

@@ -11,6 +11,8 @@ from neurolink_mitm.core.findings import Finding, fail, ok, warn
 
 BASE_URL = "ANTHROPIC_BASE_URL"
 CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+OF_ANTHROPIC = "sk-ant-"
+"""How their credentials begin; a client key of ours, or any word to please Claude Code, is billed on nobody."""
 OTHER_CLOUDS = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX")
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 NO_PROXY = ("NO_PROXY", "no_proxy")
@@ -105,7 +107,7 @@ def _environment(env: Mapping[str, str], where: str, facts: Facts) -> Iterator[F
                 f"unset {name}",
             )
     for name in CREDENTIALS:
-        if env.get(name):
+        if env.get(name, "").startswith(OF_ANTHROPIC):
             yield warn(
                 "env-credential",
                 f"{name} is set in {where}: without the proxy, Claude Code is billed on it",

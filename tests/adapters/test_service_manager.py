@@ -70,11 +70,19 @@ def test_systemd_is_told_to_stop_and_forget_it(systemd: Systemd, runner: Runner)
     systemd.install(SERVICE)
     runner.asked.clear()
     assert systemd.uninstall()
-    assert not systemd.path.exists()
+    assert not systemd.path.parents[2].exists()
     assert runner.asked == [
         f"systemctl --user disable --now {UNIT}",
         "systemctl --user daemon-reload",
     ]
+
+
+def test_units_of_others_stay(systemd: Systemd) -> None:
+    systemd.install(SERVICE)
+    other = systemd.path.with_name("backup.service")
+    other.touch()
+    assert systemd.uninstall()
+    assert list(systemd.path.parent.iterdir()) == [other]
 
 
 def test_where_systemd_does_not_run_its_files_go_all_the_same(
@@ -86,8 +94,7 @@ def test_where_systemd_does_not_run_its_files_go_all_the_same(
     wanted.symlink_to(systemd.path)
     runner.fails = ("--user",)
     assert systemd.uninstall()
-    assert not systemd.path.exists()
-    assert not wanted.is_symlink()
+    assert not systemd.path.parents[2].exists()
 
 
 def test_launchd_is_told_to_load_it(launchd: Launchd, runner: Runner) -> None:

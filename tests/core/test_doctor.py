@@ -219,6 +219,12 @@ def test_an_upstream_behind_a_proxy_is_not_checked_and_said_so() -> None:
     assert "through http://p:3128" in found.text
 
 
+@pytest.mark.parametrize("token", ["sk-nl-test", "anything"])
+def test_a_token_that_nobody_is_billed_on_is_no_trouble(token: str) -> None:
+    """A client key of ours, or a word for a Claude Code that is not logged in."""
+    assert troubles(facts(**shell(ANTHROPIC_AUTH_TOKEN=token))) == []
+
+
 def test_variables_in_claude_codes_settings_count_as_well() -> None:
     env = {"ANTHROPIC_BASE_URL": URL, "CLAUDE_CODE_USE_BEDROCK": "1"}
     [found] = troubles(facts(settings=ClaudeSettings(SETTINGS, True, None, env, True)))
