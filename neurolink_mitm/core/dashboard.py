@@ -91,13 +91,13 @@ TABS: Mapping[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "First byte (50 %)",
-            _quantile(0.5, "proxy_time_to_first_byte_ms", "model"),
+            _quantile(0.5, "proxy_first_byte_ms", "model"),
             "{model}",
             "milliseconds",
         ),
         Panel(
             "First byte (95 %)",
-            _quantile(0.95, "proxy_time_to_first_byte_ms", "account"),
+            _quantile(0.95, "proxy_first_byte_ms", "account"),
             "{account}",
             "milliseconds",
         ),
@@ -116,8 +116,8 @@ TABS: Mapping[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Other models than asked for/s",
-            _rate("proxy_model_substitution_total", "requested", "served"),
-            "{requested} → {served}",
+            _rate("proxy_model_substitution_total", "asked", "actual"),
+            "{asked} → {actual}",
         ),
     ),
     "Tokens, cache, cost": (

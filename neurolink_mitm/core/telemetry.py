@@ -76,7 +76,17 @@ def finished(exchange: Exchange, span_ids: Sequence[str]) -> Finished:
     row = _plain(request_row(exchange))
     rows = tuple(_plain(attempt_row(exchange, attempt)) for attempt in exchange.attempts)
     error, served_by = error_type(exchange), _asked_upstream(exchange, exchange.attempts[-1:])
-    told = measures(row, rows, body_bytes=exchange.body_size, error_type=error, served_by=served_by)
+    model = row.actualModel if exchange.attempts else None
+    conventional = _gen_ai(exchange, row.provider, row.model if exchange.attempts else None)
+    conventional |= {"gen_ai.response.model": model} if conventional else {}
+    told = measures(
+        row,
+        rows,
+        body_bytes=exchange.body_size,
+        error_type=error,
+        served_by=served_by,
+        gen_ai={name: str(value) for name, value in _known(conventional).items()},
+    )
     spans = zip(exchange.attempts, rows, span_ids, strict=True)
     return Finished(
         caller=exchange.caller,

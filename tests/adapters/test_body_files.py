@@ -24,7 +24,11 @@ def test_a_body(tmp_path: Path) -> None:
     assert bytes(found.body) == b"[1]"
 
 
-@pytest.mark.parametrize("data", [b"", b"no gzip", GOOD[:-9], gzip.compress(b"{}")])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"no gzip", GOOD[:-9], gzip.compress(b"{}")],
+    ids=["empty", "not packed", "cut", "another form"],
+)
 def test_what_is_no_whole_body(tmp_path: Path, data: bytes) -> None:
     write(tmp_path, data)
     assert read_body(tmp_path, PATH) is None

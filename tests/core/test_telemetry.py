@@ -74,7 +74,7 @@ def test_other_providers_have_the_conventions_names() -> None:
     assert attributes["gen_ai.request.model"] == "gemini-x"
     assert request.request.attributes["gen_ai.request.model"] == "claude-x"
     [swapped] = [m for m in request.measures if m.name == "proxy_model_substitution_total"]
-    assert swapped.labels["served"] == "gemini-x"
+    assert swapped.labels["actual"] == "gemini-x"
 
 
 def test_a_mapped_model_is_a_substitution() -> None:
