@@ -77,3 +77,8 @@ def _read(text: str) -> dict[str, str | None]:
     import io
 
     return dict(dotenv_values(stream=io.StringIO(text), interpolate=False))
+
+
+def test_a_line_that_says_so_already_stays_as_it_is() -> None:
+    text = "export X='9' # mine\n"
+    assert with_variable(text, "X", "9") == text
