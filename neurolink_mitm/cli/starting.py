@@ -172,17 +172,20 @@ def greeting(
         lines.append(f"Watch it in a browser: {web_url}")
     if attached:
         lines.append(f"Claude Code comes here until this stops: {attached} says so")
-    lines += [
-        "",
-        "Point other programs at it:" if attached else "Point Claude Code at it:",
-        f"  export ANTHROPIC_BASE_URL={url}",
-        "  export ENABLE_TOOL_SEARCH=true",
-        "",
-        "Or try it by hand:",
-        f"  curl -iN {url}/v1/messages -H 'content-type: application/json' -d {EXAMPLE}",
-        "",
-    ]
-    return "\n".join(lines)
+    return "\n".join((*lines, *_how_to_use(url, bool(attached), bool(runtime.client_keys)), ""))
+
+
+def _how_to_use(url: str, attached: bool, guarded: bool) -> Iterator[str]:
+    yield ""
+    yield "Point other programs at it:" if attached else "Point Claude Code at it:"
+    yield f"  export ANTHROPIC_BASE_URL={url}"
+    yield "  export ENABLE_TOOL_SEARCH=true"
+    if guarded:
+        yield "  export ANTHROPIC_AUTH_TOKEN=<client key>   # which Claude Code must show, too"
+    yield ""
+    yield "Or try it by hand:"
+    key = " -H 'x-api-key: <client key>'" if guarded else ""
+    yield f"  curl -iN {url}/v1/messages{key} -H 'content-type: application/json' -d {EXAMPLE}"
 
 
 def set_up_logging(*, quiet: bool, debug: bool) -> None:

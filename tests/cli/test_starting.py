@@ -15,6 +15,7 @@ import pytest
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.cli import starting
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.client_keys import ClientKey
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.prepare import Prepared
 from neurolink_mitm.sandbox import Reply
@@ -282,6 +283,13 @@ def test_passthrough_needs_no_account() -> None:
     said = greeting(passthrough=True)
     assert "(passthrough, 0 accounts)" in said
     assert "No account yet" not in said
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_client_key_is_named_where_it_is_asked_for(guarded: bool) -> None:
+    said = greeting(clients=(ClientKey("laptop", "0" * 64, 0),) if guarded else ())
+    assert ("\n  export ANTHROPIC_AUTH_TOKEN=<client key>" in said) is guarded
+    assert ("-H 'x-api-key: <client key>'" in said) is guarded
 
 
 def test_the_page_is_named() -> None:
