@@ -27,6 +27,8 @@ STEADY = 60.0
 """Seconds of life after which an end counts as the first again."""
 LONGEST_PAUSE = 30.0
 STOP_LIMIT = 3.0
+HOPELESS = 3
+"""Starts in a row that came to nothing, after which nobody waits for the next."""
 MAX_LOG = 1_000_000
 """Bytes of its log; one that is longer is put aside at the next start."""
 
@@ -63,6 +65,7 @@ class TranslatorProcess:
         self._keeper: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._report = Report()
+        self._fruitless = 0
 
     @property
     def endpoint(self) -> Endpoint | None:
@@ -87,8 +90,13 @@ class TranslatorProcess:
             self._keeper = asyncio.create_task(self._keep(), name="translator")
 
     async def wait(self, limit: float) -> Endpoint | None:
-        """Where it listens, as soon as it does; None if it does not within `limit` seconds."""
+        """Where it listens, as soon as it does; None if it does not within `limit` seconds.
+
+        At once where it has failed to start again and again.
+        """
         self.start()
+        if self._fruitless >= HOPELESS:
+            return self.endpoint
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ready.wait(), limit)
         return self.endpoint
@@ -123,6 +131,7 @@ class TranslatorProcess:
         failures = 0
         while True:
             lived = await self._live()
+            self._fruitless = 0 if lived else self._fruitless + 1
             failures = 1 if lived > STEADY else failures + 1
             self._report.restarts += 1
             self._report.state = "restarting"
@@ -162,6 +171,7 @@ class TranslatorProcess:
             life.endpoint = Endpoint(listening.port, self._setup.secret)
             self._report.state, self._report.port = "ready", listening.port
             logger.info("the translator listens on port %d", listening.port)
+            self._fruitless = 0
             self._ready.set()
         code = await process.wait()
         self._report.last_error = f"ended with code {code}; see {self._log}"

@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from neurolink_mitm.adapters.translator import MAX_LOG, TranslatorProcess
+from neurolink_mitm.adapters.translator import HOPELESS, MAX_LOG, TranslatorProcess
 from neurolink_mitm.core.providers import environment_for
 from neurolink_mitm.core.translator_setup import Access, Setup
 from neurolink_mitm.ports import Endpoint
@@ -141,6 +141,17 @@ async def test_one_that_can_not_start_is_tried_again_and_said_so(tmp_path: Path)
         assert "ended with code" in str(process.report()["lastError"])
         process.configure(SETUP, environment(tmp_path))
         assert await process.wait(LIMIT), "the next one has what it needs"
+
+
+async def test_nobody_waits_for_one_that_never_starts(tmp_path: Path) -> None:
+    async with running(tmp_path, **BROKEN) as process:
+        assert await process.wait(0.1) is None
+        await until(lambda: int(str(process.report()["restarts"])) >= HOPELESS, "it is hopeless")
+        async with asyncio.timeout(5):
+            assert await process.wait(LIMIT * 10) is None
+        process.configure(SETUP, environment(tmp_path))
+        await until(lambda: process.endpoint, "but it is tried, and starts once it can")
+        assert await process.wait(0)
 
 
 async def test_who_waits_is_not_kept_longer_than_asked(tmp_path: Path) -> None:
