@@ -75,7 +75,7 @@ class Metrics:
         for counter, amount in (
             (self.input, row.inputTokens), (self.output, row.outputTokens),
             (self.cache_creation, row.cacheCreationTokens), (self.cache_read, row.cacheReadTokens),
-            (self.costs, getattr(row, "costUsd", None)),
+            (self.costs, row.costUsd),
         ):  # fmt: skip
             if amount:
                 counter.add(amount, account, model)
