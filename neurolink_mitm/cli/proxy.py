@@ -19,7 +19,7 @@ COMMANDS: dict[str, str] = {
     "setup": "Log in, run the proxy for good, and point Claude Code at it, in one go.",
     "status": "Show whether the proxy runs and how its accounts are doing.",
     "stop": "Stop the proxy; streams under way get 30 seconds to finish.",
-    "telemetry": "Run an OpenTelemetry collector and dashboards (OpenObserve) in Docker.",
+    "telemetry": "Run an OpenTelemetry collector and dashboards (OpenObserve) in Docker; print what Prometheus gets.",
     "uninstall": "Remove the service, and with --purge all else that NeuroLink keeps here.",
 }
 """Those with a module of their own, `proxy_NAME`, and what the list says of them."""

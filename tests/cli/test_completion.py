@@ -81,7 +81,7 @@ complete_of neurolink auth logout w
 def test_fish_completes(variables: dict[str, str]) -> None:
     if not shutil.which("fish"):
         pytest.skip("fish is not installed")
-    asked = ("neurolink st", "neurolink proxy sto", "neurolink auth logout w")
+    asked = ("neurolink statu", "neurolink proxy sto", "neurolink auth logout w")
     code = script("fish") + "".join(f'\ncomplete -C "{line}"' for line in asked)
     done = subprocess.run(
         ["fish", "-c", code], env=variables, capture_output=True, text=True, timeout=20, check=True
