@@ -16,7 +16,7 @@ run: runtime ## start the proxy; with no account yet, on the built-in sandbox
 	@$(BIN)/neurolink proxy start --sandbox-if-empty $(ARGS)
 
 test: dev ## run all tests; ARGS="tests/core -k sse" picks some
-	@$(BIN)/python -m pytest --numprocesses logical --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 check: dev ## lint, formatting, types, import contracts
 	$(BIN)/ruff check

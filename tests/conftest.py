@@ -22,6 +22,11 @@ LEAKS = Leaks()
 """Secrets that this run wrote down: in a home, a log, an output of a process, or in what tests themselves said."""
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Most tests wait for processes that they have started: two at once for each core."""
+    return min(8, 2 * (os.cpu_count() or 1))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_secret_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:

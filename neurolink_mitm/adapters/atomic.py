@@ -39,6 +39,17 @@ def write_atomic(
     _sync_directory(target.parent)
 
 
+def private_directory(path: Path) -> None:
+    """Make it, and whatever is missing above it, for its owner alone. Raises `OSError`.
+
+    `Path.mkdir` gives its mode to the last one only: those above are open to whom the umask lets in.
+    """
+    for above in reversed(path.parents):
+        if not above.exists():
+            above.mkdir(mode=0o700, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
 def sweep(path: Path, older: float = 0.0) -> None:
     """Away with what writers of `path` left that were killed.
 

@@ -9,6 +9,7 @@ import queue
 import threading
 from pathlib import Path
 
+from neurolink_mitm.adapters.atomic import private_directory
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.core.capture import Captured, debug_row, document
 
@@ -83,8 +84,7 @@ def _cost(captured: Captured) -> int:
 
 
 def _create(path: Path, data: bytes) -> None:
-    for directory in (path.parents[2], path.parents[1], path.parent):
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_directory(path.parent)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)

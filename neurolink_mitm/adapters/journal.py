@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from neurolink_mitm.adapters.atomic import private_directory
 from neurolink_mitm.core.record import AttemptRow, DebugRow, RequestRow
 from neurolink_mitm.core.redaction import redact
 
@@ -124,7 +125,7 @@ class FileJournal:
             return known[1]
         if known:
             known[1].close()
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_directory(self.directory)
         file = _open(self.directory / name)
         self._files[family] = (name, file)
         return file

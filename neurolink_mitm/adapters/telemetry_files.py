@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
-from neurolink_mitm.adapters.atomic import write_atomic
+from neurolink_mitm.adapters.atomic import private_directory, write_atomic
 from neurolink_mitm.core.secret import Secret
 
 USER = "admin@neurolink.local"
@@ -78,7 +78,7 @@ class TelemetryFiles:
             ui_port=ui_port,
             otlp_port=otlp_port,
         )
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_directory(self.folder)
         for name in (COMPOSE, COLLECTOR):
             # for the container's user, too; the folder is closed to others, and no secret is in them
             write_atomic(self.folder / name, (self.shipped / name).read_bytes(), mode=0o644)

@@ -15,6 +15,7 @@ from typing import IO
 import msgspec
 import psutil
 
+from neurolink_mitm.adapters.atomic import private_directory
 from neurolink_mitm.core.redaction import redact
 from neurolink_mitm.core.translator_setup import Listening, Setup
 from neurolink_mitm.ports import Endpoint
@@ -211,7 +212,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 def _open_log(path: Path) -> IO[bytes]:
     """For appending; 0600 from its first byte."""
     with contextlib.suppress(OSError):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_directory(path.parent)
         if path.stat().st_size > MAX_LOG:
             path.replace(path.with_suffix(".log.1"))
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters.atomic import write_atomic
+from neurolink_mitm.adapters.atomic import private_directory, write_atomic
 
 
 def mode_of(path: Path) -> int:
@@ -126,3 +126,24 @@ def test_a_directory_that_can_not_be_synced_is_no_failure(
 def test_a_missing_directory_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_atomic(tmp_path / "none" / "f", b"x")
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077], ids=oct)
+def test_a_directory_and_those_above_it_are_their_owners_alone(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        private_directory(tmp_path / "a" / "b" / "c")
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE(p.stat().st_mode) for p in sorted((tmp_path / "a").rglob("*"))]
+    assert modes == [0o700, 0o700]
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
+    private_directory(tmp_path / "a" / "b" / "c")  # it may be there already
+
+
+def test_a_file_in_its_place_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    with pytest.raises(OSError, match="a"):
+        private_directory(tmp_path / "a" / "b")
+    with pytest.raises(FileExistsError):
+        private_directory(tmp_path / "a")
