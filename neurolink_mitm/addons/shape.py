@@ -78,6 +78,7 @@ class Shape:
             notes_of(flow)[SHAPED] = sent.undo, exchange.attempts[-1].number
         if sent.counts:
             flow.metadata[REPLACED] = dict(sent.counts)
+            exchange.attempts[-1].replaced = sum(sent.counts.values())
         return None
 
 

@@ -91,6 +91,8 @@ class Attempt:
     upstream_request_id: str | None = None
     utilization_5h: float | None = None
     utilization_7d: float | None = None
+    replaced: int = 0
+    """Words that the attempt went out without."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,8 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     upstreamRequestId: str | None
     utilization5h: float | None = None
     utilization7d: float | None = None
+    replaced: int = 0
+    """Words that shaping has kept here; which ones is written nowhere."""
 
 
 class DebugRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +135,7 @@ def attempt_row(exchange: Exchange, attempt: Attempt) -> AttemptRow:
         upstreamRequestId=attempt.upstream_request_id,
         utilization5h=attempt.utilization_5h,
         utilization7d=attempt.utilization_7d,
+        replaced=attempt.replaced,
     )
 
 

@@ -47,6 +47,7 @@ def test_the_request_is_another_one_and_its_length_is_right() -> None:
     assert "via" not in flow.request.headers
     assert flow.response is None
     assert flow.metadata[REPLACED] == {"word": 1}
+    assert record(flow).attempts[-1].replaced == 1
 
 
 def test_another_providers_model_does_not_see_it_either() -> None:

@@ -27,7 +27,7 @@ cacheCreationTokens, cacheReadTokens, costUsd, sessionId, why, traceId, spanId
 """
 ATTEMPT_FIELDS = """
 timestamp, requestId, attempt, account, accountType, provider, responseStatus, errorType, durationMs, cooldownMs,
-backoffLevel, retryAfter, upstreamRequestId, utilization5h, utilization7d
+backoffLevel, retryAfter, upstreamRequestId, utilization5h, utilization7d, replaced
 """
 WORK = make_account("work", "sk-ant-oat-test-secret")
 
