@@ -9,10 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.cli.processes import Shell
 from tests.leaks import Leaks, listen_to_logins
 from tests.translator.running import Running
+
+# half of the usual examples, since what one run does not try another does; and on a busy machine
+# one may take any time
+settings.register_profile("ours", max_examples=50, deadline=None)
+settings.load_profile("ours")
 
 _NUMBERS = itertools.count()
 _FOREIGN = ("ANTHROPIC_", "CLAUDE_", "NEUROLINK_", "OPENAI_", "OTEL_")

@@ -68,11 +68,17 @@ class Server(uvicorn.Server):
         for listener in sockets or ():
             listener.close()
         # to the application this is a client that leaves, which ends every pause and stall
-        connections = [c for c in self.server_state.connections if isinstance(c, Protocol)]
-        for connection in connections:
-            connection.transport.abort()
-        await asyncio.gather(*(connection.lost.wait() for connection in connections))
+        while connections := await self._connections():
+            for connection in connections:
+                connection.transport.abort()
+            await asyncio.gather(*(connection.lost.wait() for connection in connections))
         await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
+
+    async def _connections(self) -> list[Protocol]:
+        # one that was just accepted is known a few turns of the loop later; it must not outlive the loop
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return [c for c in self.server_state.connections if isinstance(c, Protocol)]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn would raise the signal once more at the end, and the exit code would not be 0
