@@ -16,7 +16,7 @@ import msgspec
 
 from neurolink_mitm.adapters.atomic import private_directory
 from neurolink_mitm.core.record import AttemptRow, DebugRow, RequestRow
-from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.redaction import may_hold_secret, redact
 
 logger = logging.getLogger("neurolink.journal")
 
@@ -152,6 +152,10 @@ def file_name(row: Row) -> str:
 
 def encode(row: Row) -> bytes:
     """One line. Whatever looks like a key is starred, wherever in the row it stands."""
+    with suppress(UnicodeEncodeError):  # lone surrogates, see `_text`
+        line = msgspec.json.encode(row) + b"\n"
+        if not may_hold_secret(line.decode()):
+            return line
     values = msgspec.structs.asdict(row)
     texts = {name: _text(value) for name, value in values.items() if isinstance(value, str)}
     return msgspec.json.encode(values | texts) + b"\n"

@@ -17,6 +17,10 @@ from neurolink_mitm.core.budget import Budget
 logger = logging.getLogger("neurolink.spending")
 
 
+EVERY = 2.0
+"""Seconds between two writes: each answer that is paid for would cause one, and what a kill loses is no more."""
+
+
 class Day(msgspec.Struct, rename="camel"):
     """USD spent in the day that ends at `day_ends_at` (seconds since the epoch, midnight where the user is)."""
 
@@ -33,6 +37,7 @@ class Spending:
         self._unwritten = 0.0
         self._closing = False
         self._failing = False
+        self._due = 0.0
         self._changed = threading.Condition()
         known = read_day(path)
         budget.spent, budget.day_ends_at = known.usd, known.day_ends_at
@@ -66,7 +71,9 @@ class Spending:
                     self._changed.wait()
                 if not self._unwritten:
                     return
+                self._changed.wait_for(lambda: self._closing, self._due - time.monotonic())
                 usd, day_ends_at = self._unwritten, self._budget.day_ends_at
+            self._due = time.monotonic() + EVERY
             written = self._write(usd, day_ends_at)
             with self._changed:
                 if written is None and self._closing:

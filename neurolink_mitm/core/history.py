@@ -26,12 +26,10 @@ _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,256}")
 """What Anthropic takes for the id of a tool call."""
 _ID_MEMBERS = {"tool_use": "id", "tool_result": "tool_use_id"}
 _PROOF_MEMBERS = {"thinking": "signature", "redacted_thinking": "data"}
-_HINT = re.compile(
-    rb'"signature"\s*:\s*(?:""|null)|"(?:tool_use_)?id"\s*:\s*"(?:[a-zA-Z0-9_-]*[^"a-zA-Z0-9_-]|"|[^"]{257})'
-)
-"""Finds what may be foreign without reading the structure of 100 KB; what it finds is then looked at."""
-
-
+_UNSIGNED = re.compile(rb'"signature"\s*:\s*(?:""|null)')
+_ODD = rb'\s*:\s*"(?:[a-zA-Z0-9_-]*[^"a-zA-Z0-9_-]|"|[^"]{257})'
+_ODD_IDS = (re.compile(rb'"id"' + _ODD), re.compile(rb'"tool_use_id"' + _ODD))
+"""Find what may be foreign without reading the structure of 100 KB; what they find is then looked at."""
 _BUDGET = re.compile(rb'"thinking"\s*:\s*\{[^{}]*"enabled"')
 
 
@@ -92,7 +90,7 @@ def acceptable(body: bytes, refused: Collection[str] = ()) -> bytes:
     Raises:
         ValueError: not a Messages request.
     """
-    if not refused and not _HINT.search(body) and not _may_lack_thinking(body):
+    if not refused and not _may_be_foreign(body) and not _may_lack_thinking(body):
         return body
     history = _read(body)
 
@@ -182,9 +180,16 @@ def _tool_ids(body: bytes, history: Sequence[_Message]) -> Iterator[Edit]:
                 yield Edit(block.tool_id, f'"{tool_id(known)}"'.encode())
 
 
+def _may_be_foreign(body: bytes) -> bool:
+    """Whether it is worth reading all. A plain search comes first: it takes a tenth of an expression's time."""
+    if b'"signature"' in body and _UNSIGNED.search(body):
+        return True
+    return b'"tool_use"' in body and any(odd.search(body) for odd in _ODD_IDS)
+
+
 def _may_lack_thinking(body: bytes) -> bool:
-    """Whether it is worth reading all: the structure of blocks is not known here."""
-    if not _BUDGET.search(body):
+    """The same; the structure of blocks is not known here."""
+    if b'"enabled"' not in body or not _BUDGET.search(body):
         return False
     try:
         turns = _decoder.decode(body).messages
