@@ -49,8 +49,9 @@ class Spending:
         with self._changed:
             self._roll(now)
             self._budget.spent += usd
+            if usd and not self._unwritten:  # else the thread knows already
+                self._changed.notify()
             self._unwritten += usd
-            self._changed.notify()
 
     def close(self, timeout: float = 5.0) -> None:
         """Write what is left, within `timeout` seconds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from neurolink_mitm.core.accounts import ANTHROPIC
 from neurolink_mitm.core.usage import Usage
@@ -38,9 +39,13 @@ class Prices:
 
     def __init__(self, table: Mapping[str, Mapping[str, Sequence[float | None]]]) -> None:
         self._table = table
+        self._found = lru_cache(maxsize=256)(self._find)
 
     def of(self, provider: str, model: str) -> Price | None:
         """The model's price; of a Claude model that is too new to be listed, the dearest of Anthropic's."""
+        return self._found(provider, model)
+
+    def _find(self, provider: str, model: str) -> Price | None:
         models = self._table.get(provider, {})
         for name in _names(model):
             if name in models:

@@ -39,15 +39,22 @@ _PARAMETER = re.compile(
 
 def may_hold_secret(text: str) -> bool:
     """Whether `redact` could find anything, for who has many short texts in a long one."""
-    known = any(prefix in text for prefix in PREFIXES) or "bearer" in text.lower()
-    return known or _PARAMETER.search(text) is not None
+    return _may_hold_token(text) or (_has_query(text) and _PARAMETER.search(text) is not None)
 
 
 def redact(text: str) -> str:
     """`text` with stars for whatever is shaped like a key or token, or is named so in a query."""
-    if any(prefix in text for prefix in PREFIXES) or "bearer" in text.lower():
+    if _may_hold_token(text):
         text = TOKEN.sub(STARS, text)
-    return _PARAMETER.sub(rf"\1{STARS}", text) if "?" in text or "&" in text else text
+    return _PARAMETER.sub(rf"\1{STARS}", text) if _has_query(text) else text
+
+
+def _may_hold_token(text: str) -> bool:
+    return any(map(text.__contains__, PREFIXES)) or "bearer" in text.lower()
+
+
+def _has_query(text: str) -> bool:
+    return "?" in text or "&" in text
 
 
 def without_passwords(text: str) -> str:

@@ -273,12 +273,17 @@ def test_an_id_of_another_form_is_found(odd: str) -> None:
     [
         asked(QUESTION, turn(THOUGHT, USE), turn(RESULT, role="user"), thinking=ENABLED),
         asked(QUESTION, tools=[{"name": "x", "input_schema": {"properties": {"id": "a.b"}}}]),
-        b"no json",
     ],
-    ids=["anthropic's", "elsewhere", "text"],
+    ids=["anthropic's", "elsewhere"],
 )
 def test_what_is_not_foreign_is_the_same_object(body: bytes) -> None:
     assert acceptable(body) is body
+
+
+@pytest.mark.parametrize("body", [b"no json", b"[]", b'{"messages": 1}'], ids=repr)
+def test_what_is_no_conversation_is_said_to_be_none(body: bytes) -> None:
+    with pytest.raises(ValueError, match="not a Messages request"):
+        acceptable(body)
 
 
 @pytest.mark.parametrize(
