@@ -67,8 +67,9 @@ class PoolMemory:
 
     def _put(self, state: msgspec.Struct) -> None:
         with self._changed:
+            if type(state) not in self._latest:  # else the thread knows already that one waits
+                self._changed.notify()
             self._latest[type(state)] = state
-            self._changed.notify()
 
     def _run(self) -> None:
         while True:
