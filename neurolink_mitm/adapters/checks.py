@@ -28,6 +28,7 @@ from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.core.access import is_loopback
 from neurolink_mitm.core.accounts import Account, build_pool
 from neurolink_mitm.core.config import Config, ConfigError
+from neurolink_mitm.core.destinations import entries
 from neurolink_mitm.core.doctor_way import BASE_URL, WATCHED
 from neurolink_mitm.core.facts import (
     ClaudeSettings,
@@ -101,6 +102,7 @@ def gather(look: Looking) -> Facts:
         settings=done.get("Claude Code's settings"),
         environment={name: look.environ[name] for name in WATCHED if look.environ.get(name)},
         upstreams=(*(done[url] for url in upstreams if url in done), *unchecked),
+        fallback=tuple(_fallback(known)),
         service=done.get("the service"),
         disk_free=_disk_free(look.home),
         leftovers=tuple(_leftovers(look.home)) if look.home else (),
@@ -168,6 +170,7 @@ def _files(home: Home, tokens_fault: str | None) -> Iterator[Place]:
     """Those that are to be readable by their owner only."""
     for path in (
         home.legacy_credentials, home.state, home.quotas, home.cooldowns, home.claude_settings,
+        home.clients, home.spend,
     ):  # fmt: skip
         yield _checked(path)
     tokens = _place(home.tokens)
@@ -231,6 +234,8 @@ def claude_settings(environ: Mapping[str, str]) -> ClaudeSettings | None:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
         return ClaudeSettings(str(path))
+    except json.JSONDecodeError as e:
+        return ClaudeSettings(str(path), True, f"is no JSON: {e}")
     except (OSError, ValueError, RecursionError) as e:
         said = e.strerror if isinstance(e, OSError) else "is no JSON"
         return ClaudeSettings(str(path), True, said)
@@ -268,6 +273,19 @@ def _upstreams(known: Known) -> tuple[list[str], list[Upstream]]:
         Upstream(url, "unchecked", f"it goes through {via}") for url, via in vias.items() if via
     ]
     return [url for url, via in vias.items() if not via], unchecked
+
+
+def _fallback(known: Known) -> Iterator[Mapping[str, object]]:
+    """As far as they can be told without asking: whether there is a key."""
+    for entry in entries(known.config, known.environ):
+        if entry.model:
+            lacking = entry.disabled
+            yield {
+                "provider": entry.provider,
+                "model": entry.model,
+                "usable": not lacking,
+                "reason": lacking,
+            }
 
 
 def _reaching(url: str, look: Looking) -> Callable[[], Upstream]:

@@ -65,7 +65,12 @@ def command() -> None:
     show_default=True,
     help="Seconds between two looks at accounts that nobody uses: their tokens are kept fresh.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say only what goes wrong.")
+@click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    help="Say only what goes wrong, and how the configuration changes.",
+)
 @click.option("-d", "--debug", is_flag=True, help="Say what mitmproxy does, too.")
 @click.option(
     "--passthrough",

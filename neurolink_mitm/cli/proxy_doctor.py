@@ -14,6 +14,7 @@ from neurolink_mitm.cli.options import format_option
 
 if TYPE_CHECKING:
     from neurolink_mitm.adapters.checks import Looking
+    from neurolink_mitm.adapters.home import Home
     from neurolink_mitm.core.findings import Finding
 
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     "-c",
     "--config",
     type=click.Path(path_type=Path),
-    help="Configuration file (default: proxy-config.yaml in NEUROLINK_HOME).",
+    help="Configuration file (default: the running proxy's, else proxy-config.yaml in NEUROLINK_HOME).",
 )
 @click.option(
     "--env-file",
@@ -85,11 +86,22 @@ def _looking(config: Path | None, env_file: Path | None, port: int | None) -> Lo
         home=home,
         now=time.time(),
         ask=ask_status,
-        config=config,
+        config=config or (_config_of_the_running(home) if home else None),
         env_file=env_file,
         port=port,
         skew=_skew,
     )
+
+
+def _config_of_the_running(home: Home) -> Path | None:
+    """The file that the proxy uses, which may have been started with another than the usual one."""
+    from neurolink_mitm.adapters.state_file import StateFile
+    from neurolink_mitm.cli.running import ask_status
+
+    state = StateFile(home.state).read()
+    status = ask_status(state) if state and state.alive else None
+    path = status["config"]["path"] if status else None
+    return Path(path) if path else None
 
 
 def _skew(url: str) -> float | None:

@@ -13,7 +13,13 @@ BASE_URL = "ANTHROPIC_BASE_URL"
 CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 OF_ANTHROPIC = "sk-ant-"
 """How their credentials begin; a client key of ours, or any word to please Claude Code, is billed on nobody."""
-OTHER_CLOUDS = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX")
+OTHER_CLOUDS = (
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_VERTEX",
+    "CLAUDE_CODE_USE_FOUNDRY",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS",
+    "CLAUDE_CODE_USE_MANTLE",
+)
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 NO_PROXY = ("NO_PROXY", "no_proxy")
 WATCHED = (BASE_URL, *CREDENTIALS, *OTHER_CLOUDS, *PROXIES, *NO_PROXY)
@@ -33,10 +39,10 @@ def way(facts: Facts) -> Iterator[Finding]:
     for upstream in facts.upstreams:
         yield _upstream(upstream)
     status = facts.proxy.status if facts.proxy else None
+    chain = (status.get("fallbackChain") or ()) if status else facts.fallback
     if status:
-        chain = status.get("fallbackChain") or ()
         yield from _translator(status.get("translator"), wanted=bool(chain))
-        yield from _fallback(chain)
+    yield from _fallback(chain)
 
 
 def points_at(url: str, proxy: Proxy | None) -> bool:

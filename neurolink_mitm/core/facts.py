@@ -103,6 +103,8 @@ class Facts:
     settings: ClaudeSettings | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     upstreams: tuple[Upstream, ...] = ()
+    fallback: tuple[Mapping[str, object], ...] = ()
+    """Other providers' models that the configuration names, in the form of `/status`, for when no proxy runs."""
     service: Service | None = None
     disk_free: int | None = None
     """Bytes, where logs and state lie."""

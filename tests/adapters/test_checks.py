@@ -23,6 +23,7 @@ from tests.adapters.tls_server import make_certificate, tls_server
 from tests.fakes import NOW
 
 CONFIG = "version: 1\ndefaultBaseUrl: {url}\naccounts: {{anthropic: [{{name: a, apiKey: '${{KEY}}'}}]}}\n"
+CHAIN = "routing: {fallback-chain: [{provider: openai, model: m}]}\n"
 
 
 @pytest.fixture
@@ -43,6 +44,10 @@ def write(path: Path, text: str, mode: int = 0o600) -> Path:
     path.write_text(text)
     path.chmod(mode)
     return path
+
+
+def append(path: Path, text: str) -> Path:
+    return write(path, path.read_text() + text)
 
 
 def ids(facts: Facts) -> set[str]:
@@ -95,6 +100,9 @@ def test_a_home_that_is_a_file(home: Path) -> None:
         (lambda h: write(h.cooldowns, "{"), "file-broken"),
         (lambda h: write(h.state, "{"), "file-broken"),
         (lambda h: h.quotas.mkdir(), "file-broken"),
+        (lambda h: write(h.clients, "{"), "file-broken"),
+        (lambda h: write(h.spend, "{"), "file-broken"),
+        (lambda h: append(h.config, CHAIN), "fallback-unusable"),
         (lambda h: write(h.config, "version: 2\n"), "config-fault"),
         (lambda h: write(h.config, "clients: {api-keys: [plain]}\n"), "config-warning"),
         (lambda h: write(h.root / "tokens.json.corrupt-1760000000", ""), "leftover-corrupt"),
@@ -102,7 +110,8 @@ def test_a_home_that_is_a_file(home: Path) -> None:
         (lambda h: h.config.unlink(), "accounts-none"),
     ],
     ids=["home-open", "tokens-open", "env-open", "log-open", "tokens-broken", "cooldowns-broken",
-         "state-broken", "quotas-is-a-directory", "config-fault", "config-warning", "corrupt",
+         "state-broken", "quotas-is-a-directory", "clients-broken", "spend-broken",
+         "no-key-of-another-provider", "config-fault", "config-warning", "corrupt",
          "temporary", "no-account"],
 )  # fmt: skip
 def test_one_thing_is_wrong(place: Home, change: Callable[[Home], object], id_: str) -> None:
@@ -217,7 +226,10 @@ def test_what_hangs_is_left_out(place: Home) -> None:
     [
         (None, None),
         ("{}", None),
-        ("{", "is no JSON"),
+        (
+            "{",
+            "is no JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+        ),
         ("[]", "is no object with an object `env` in it"),
         ('{"env": []}', "is no object with an object `env` in it"),
         ("[" * 100_000, "is no JSON"),

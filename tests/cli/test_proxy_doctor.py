@@ -145,3 +145,18 @@ def test_a_bundle_that_can_not_be_written(shell: Shell, upstream: SandboxServer)
     ended = shell.run("proxy", "doctor", "--bundle", str(path))
     assert ended.process.returncode == 1
     assert f"can't write {path}: No such file or directory" in ended.complained
+
+
+def test_it_looks_at_the_configuration_that_the_proxy_runs_with(shell: Shell, pool: Path) -> None:
+    elsewhere = pool.rename(shell.home / "elsewhere.yaml")
+    shell.serve("--config", str(elsewhere))
+    _, found = examined(shell)
+    assert found["config"]["text"] == str(elsewhere)
+    assert found["accounts"]["text"] == "2 in the pool: a, b"
+
+
+def test_it_says_where_claude_codes_settings_are_broken(shell: Shell, pool: Path) -> None:
+    shell.claude_settings.parent.mkdir(exist_ok=True)
+    shell.claude_settings.write_text("{,}")
+    _, found = examined(shell)
+    assert "line 1 column 2" in found["claude-settings-broken"]["text"]

@@ -140,6 +140,7 @@ CASES: list[tuple[str, str, Mapping[str, Any]]] = [
     ("env-base-url", "warn", shell(ANTHROPIC_BASE_URL="https://gateway.example.com")),
     ("env-other-cloud", "fail", shell(CLAUDE_CODE_USE_BEDROCK="1")),
     ("env-other-cloud", "fail", shell(CLAUDE_CODE_USE_VERTEX="true")),
+    ("env-other-cloud", "fail", shell(CLAUDE_CODE_USE_FOUNDRY="1")),
     ("env-credential", "warn", shell(ANTHROPIC_API_KEY="sk-ant-test-1")),
     ("env-credential", "warn", shell(ANTHROPIC_AUTH_TOKEN="sk-ant-test-1")),
     ("env-http-proxy", "warn", shell(HTTPS_PROXY="http://proxy.example.com:3128")),
@@ -160,6 +161,12 @@ CASES: list[tuple[str, str, Mapping[str, Any]]] = [
                 ]
             )
         },
+    ),
+    (
+        "fallback-unusable",
+        "warn",
+        {"fallback": ({"provider": "openai", "model": "m", "usable": False, "reason": "no key"},),
+         "proxy": None, "settings": None},
     ),
     ("unchecked", "warn", {"undone": {"the clock": "not done within 12 s"}}),
 ]  # fmt: skip
