@@ -77,6 +77,9 @@ class Program:
         helpers: list[psutil.Process] = []
         with suppress(psutil.NoSuchProcess):
             helpers = psutil.Process(self.pid).children(recursive=True)
+        for helper in helpers:  # so that none of them gets a word in
+            with suppress(psutil.NoSuchProcess):
+                helper.suspend()
         self.kill_alone()
         for helper in helpers:
             with suppress(psutil.NoSuchProcess):
