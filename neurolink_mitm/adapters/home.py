@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OPEN_TO_OTHERS = 0o077
+ANOTHER = "let NEUROLINK_HOME name a directory of yours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,11 @@ class Home:
     @property
     def config(self) -> Path:
         return self.root / "proxy-config.yaml"
+
+    @property
+    def config_edit(self) -> Path:
+        """The copy that `neurolink config edit` works on; one that was given up stays."""
+        return self.root / "proxy-config.edit.yaml"
 
     @property
     def clients(self) -> Path:
@@ -136,9 +142,9 @@ class Home:
             self.root.parent.mkdir(parents=True, exist_ok=True)
             self.root.mkdir(mode=0o700, exist_ok=True)
         except FileExistsError as e:
-            raise OSError(f"{e.filename} is not a directory") from e
+            raise OSError(f"{e.filename} is not a directory: {ANOTHER}") from e
         except OSError as e:
-            raise OSError(f"can't create {self.root}: {e.strerror}") from e
+            raise OSError(f"can't create {self.root}: {e.strerror}; {ANOTHER}") from e
         mode = stat.S_IMODE(self.root.stat().st_mode)
         if mode & OPEN_TO_OTHERS:
             return (f"{self.root} is open to others (mode {mode:04o}): run chmod 700 {self.root}",)

@@ -17,6 +17,8 @@ from neurolink_mitm.core.config_diff import changed_variables, differences
 from neurolink_mitm.ports import Runtime
 
 logger = logging.getLogger("neurolink.config")
+changes = logging.getLogger("neurolink.config.changes")
+"""What the owner has changed: told with `--quiet`, too."""
 
 
 class Source(Protocol):
@@ -81,9 +83,9 @@ def adopt(runtime: Runtime, inputs: Inputs) -> None:
     changed = differences(config_before, inputs.config)
     variables = changed_variables(environ_before, inputs.environ)
     for line in changed:
-        logger.info("configuration: %s", line)
+        changes.info("configuration: %s", line)
     if variables:
-        logger.info("changed in the env file: %s", ", ".join(variables))
+        changes.info("changed in the env file: %s", ", ".join(variables))
     if clients_before != inputs.clients:
         counts = len(inputs.clients), len(clients_before)
         logger.info("client keys have changed: %d, %d before", *counts)

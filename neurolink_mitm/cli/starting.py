@@ -145,7 +145,11 @@ def _refuse_second(home: Home, port: int) -> None:
     """Who starts it twice has forgotten the first. Another port, asked for by number, is another proxy."""
     state = StateFile(home.state).read()
     if state is not None and state.alive and port in (0, state.port):
-        fail(f"already running at {state.url} (pid {state.pid})", FAILED)
+        fail(
+            f"already running at {state.url} (pid {state.pid}); neurolink proxy stop ends it,"
+            " another --port starts one beside it",
+            FAILED,
+        )
 
 
 def greeting(
@@ -202,5 +206,7 @@ def set_up_logging(*, quiet: bool, debug: bool) -> None:
         force=True,
     )
     logging.getLogger("neurolink").setLevel(level)
+    changes = logging.getLogger("neurolink.config.changes")  # rare, and a service has only its log
+    changes.setLevel(logging.INFO if quiet and not debug else logging.NOTSET)
     if not debug:  # that it can't listen is told by us, in one line
         logging.getLogger("mitmproxy.addons.proxyserver").setLevel(logging.CRITICAL)

@@ -48,16 +48,21 @@ NO_KEY = Reply(
 )
 
 
+HOW = "its owner makes one with `neurolink clients add NAME`; it goes into ANTHROPIC_AUTH_TOKEN, or x-api-key"
+ASKED = f"this proxy asks for a client key: {HOW}"
+INVALID = f"invalid client key: {HOW}"
+
+
 def key_refusal(fields: Fields, keys: Collection[Key], *, bound: str) -> Reply | None:
     """None where the caller shows one of the keys, as `x-api-key` or as bearer. Without any, only loopback is open."""
     if not keys:
         return None if is_loopback(bound) else NO_KEY
     shown = credential(fields)
     if shown is None:
-        return Reply(401, "authentication_error", "this proxy asks for a client key")
+        return Reply(401, "authentication_error", ASKED)
     # Every key is compared, each in constant time: how long it takes tells nothing.
     known = [key.matches(shown) for key in keys]
-    return None if any(known) else Reply(401, "authentication_error", "invalid client key")
+    return None if any(known) else Reply(401, "authentication_error", INVALID)
 
 
 def credential(fields: Fields) -> str | None:

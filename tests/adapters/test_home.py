@@ -86,7 +86,7 @@ def test_a_directory_open_to_others_draws_a_warning_and_keeps_its_mode(tmp_path:
 
 def test_a_file_in_its_place_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OSError, match="file is not a directory"):
+    with pytest.raises(OSError, match="file is not a directory: let NEUROLINK_HOME name"):
         Home(tmp_path / "file").create()
     with pytest.raises(OSError, match="file is not a directory"):
         Home(tmp_path / "file" / "n").create()
@@ -119,6 +119,7 @@ def test_a_place_that_can_not_exist_is_told() -> None:
         ("spend.json", True),
         ("spend.json.lock", True),
         ("clients.json", True),
+        ("proxy-config.edit.yaml", True),
         ("logs", True),
         ("tokens.json.bak", False),
         ("guard-4711", False),

@@ -138,3 +138,12 @@ def test_shaping_takes_effect_and_its_words_are_in_no_log(
     assert upstream.requests[-1].header("x-mine") == "1"
     written = "".join(each.read_text() for each in shell.home.rglob("*.jsonl"))
     assert "bluebird" not in proxy.stdout.read_text() + proxy.stderr.read_text() + written
+
+
+def test_a_service_which_is_quiet_tells_it_too(shell: Shell, pool: Path) -> None:
+    proxy = shell.start("proxy", "start", "--quiet", "--port", "0")
+    wait_until(lambda: shell.state.exists() or not proxy.runs, f"it serves: {proxy}")
+    key = "sk-test-0123456789abcdef"
+    replaced(pool, f"{pool.read_text()}providers: {{openai: {{apiKey: {key}}}}}\n")
+    proxy.expect("configuration: providers")
+    assert key not in proxy.said + proxy.complained

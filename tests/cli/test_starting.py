@@ -62,7 +62,10 @@ def test_a_second_one_is_refused(running: Running) -> None:
     second = running.shell.run("proxy", "start", "--sandbox", "--port", "0")
     assert second.process.returncode == 1
     pid = running.program.pid
-    assert second.complained == f"neurolink: already running at {running.url} (pid {pid})\n"
+    assert second.complained == (
+        f"neurolink: already running at {running.url} (pid {pid});"
+        " neurolink proxy stop ends it, another --port starts one beside it\n"
+    )
     assert httpx.get(f"{running.url}/health").status_code == 200
 
 
