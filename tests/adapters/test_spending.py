@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters.spending import Spending, next_midnight, read_day
+from neurolink_mitm.adapters.spending import EVERY, Spending, next_midnight, read_day
 from neurolink_mitm.core.budget import Budget
 from tests.fakes import NOW
 from tests.waiting import wait_until
@@ -46,6 +46,14 @@ def test_it_is_kept_across_restarts(spending: Spending, path: Path) -> None:
     Spending(path, again).close()
     assert again.spent_today(NOW + 1) == pytest.approx(1.5)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_kill_can_lose_no_more_than_the_last_seconds(spending: Spending, path: Path) -> None:
+    """Nobody closes it: what came between two writes is written all the same."""
+    spending.add(1.5, NOW)
+    wait_until(lambda: read_day(path).usd == pytest.approx(1.5), "the first is written")
+    spending.add(0.25, NOW)
+    wait_until(lambda: read_day(path).usd == pytest.approx(1.75), "the second is", EVERY + 2)
 
 
 def test_midnight_begins_another_day(spending: Spending, budget: Budget, path: Path) -> None:
