@@ -118,7 +118,8 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
     """One that remembers nothing and renews no token."""
     config = inputs.config
     budget = Budget(config.routing.pay_per_use, config.routing.daily_cap_usd)
-    budget.unpriced = unpriced(inputs.others, shipped_prices())
+    prices = shipped_prices().overridden(config.prices)
+    budget.unpriced = unpriced(inputs.others, prices)
     journal = FileJournal(home.logs)
     pool = Pool(
         inputs.accounts,
@@ -144,7 +145,7 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
         admin_token=Secret(secrets.token_urlsafe(24)),
         config_path=inputs.config_path,
         environ=inputs.environ,
-        prices=shipped_prices(),
+        prices=prices,
         clients=inputs.clients,
         shaping=inputs.shaping,
     )

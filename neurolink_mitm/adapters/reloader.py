@@ -78,6 +78,7 @@ def adopt(runtime: Runtime, inputs: Inputs) -> None:
     runtime.pool.update(accounts, inputs.others)
     runtime.pool.budget.pay_per_use = routing.pay_per_use
     runtime.pool.budget.cap = routing.daily_cap_usd
+    runtime.prices = runtime.prices.overridden(inputs.config.prices)
     runtime.pool.budget.unpriced = unpriced(inputs.others, runtime.prices)
 
     changed = differences(config_before, inputs.config)

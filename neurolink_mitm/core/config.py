@@ -32,6 +32,7 @@ from neurolink_mitm.core.config_values import (
     Clients,
     Cloaking,
     Logging,
+    ModelPrice,
     OAuth,
     Provider,
     Routing,
@@ -57,6 +58,7 @@ class _Common(Section):
     timeouts: Timeouts = field(default_factory=Timeouts)
     clients: Clients = field(default_factory=Clients)
     providers: Mapping[str, Provider] = field(default_factory=dict, hash=False)
+    prices: Mapping[str, ModelPrice] = field(default_factory=dict, hash=False)
     oauth: OAuth = field(default_factory=OAuth)
     cloaking: Cloaking = field(default_factory=Cloaking)
     logging: Logging = field(default_factory=Logging)

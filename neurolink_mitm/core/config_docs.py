@@ -40,6 +40,13 @@ MEANINGS: Mapping[str, str] = {
     "providers.*.api": "Of OpenAI's two: `responses` (the default for OpenAI itself) or `chat` (where `baseUrl` is "
     "another server's).",
     "providers.*.apiKey": "Else it comes from the environment or `.env` (`OPENAI_API_KEY`, …).",
+    "prices": "What models cost, over the list prices that come with NeuroLink: by model, dated or not; wildcards.",
+    "prices.*.input": "USD for a million tokens that are not cached.",
+    "prices.*.output": "USD for a million tokens of answers.",
+    "prices.*.cacheRead": "USD for a million tokens from the cache. Without it and the next two, the same share of "
+    "`input` as in the list prices.",
+    "prices.*.cacheWrite5m": "USD for a million tokens that are cached for five minutes.",
+    "prices.*.cacheWrite1h": "USD for a million tokens that are cached for an hour.",
     "oauth": "The login, in case its endpoints move.",
     "oauth.authorizeUrl": "The page that asks the user.",
     "oauth.tokenUrls": "Where codes and refresh tokens are exchanged, in the order they are tried.",

@@ -6,6 +6,7 @@ It takes what a file may hold, which is more than the types say: both spellings 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from neurolink_mitm.core.config import ConfigFile, file_type
@@ -66,8 +67,7 @@ def _section(section: Schema) -> Schema:
 
 def _kebab(camel: str) -> tuple[str, ...]:
     """The other spelling of a key."""
-    field = "".join(f"_{char.lower()}" if char.isupper() else char for char in camel)
-    return spellings(field)
+    return spellings(re.sub(r"[A-Z]|(?<=[a-z])\d", r"_\g<0>", camel).lower())
 
 
 def _value(value: Schema) -> Schema:

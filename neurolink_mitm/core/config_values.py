@@ -128,6 +128,17 @@ class Provider(Section):
 
 
 @dataclass(frozen=True, slots=True)
+class ModelPrice(Section):
+    """USD for a million tokens, by what they were. Caching that is not told follows from `input`."""
+
+    input: kinds.Amount
+    output: kinds.Amount
+    cache_read: kinds.Amount | None = None
+    cache_write_5m: kinds.Amount | None = None
+    cache_write_1h: kinds.Amount | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OAuth(Section):
     """Endpoints and identity of the login. The defaults are those of Claude Code's own client."""
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from neurolink_mitm.core.accounts import ANTHROPIC
 from neurolink_mitm.core.usage import Usage
+
+if TYPE_CHECKING:  # pydantic behind it is slow to import
+    from neurolink_mitm.core.config_values import ModelPrice
 
 FIELDS = (
     "input_cost_per_token",
@@ -35,17 +41,45 @@ class Price:
 
 
 class Prices:
-    """A table of prices: provider → model → numbers in the order of `FIELDS`, the last of which may be missing."""
+    """A table of prices: provider → model → numbers in the order of `FIELDS`, the last of which may be missing.
 
-    def __init__(self, table: Mapping[str, Mapping[str, Sequence[float | None]]]) -> None:
+    The user's own go before it, by the model's name (wildcards), whoever provides the model.
+    """
+
+    def __init__(
+        self,
+        table: Mapping[str, Mapping[str, Sequence[float | None]]],
+        own: Mapping[str, ModelPrice] = MappingProxyType({}),
+    ) -> None:
         self._table = table
+        self._own = own
         self._found = lru_cache(maxsize=256)(self._find)
 
+    def overridden(self, own: Mapping[str, ModelPrice]) -> Prices:
+        """The same table, with these prices of the user's and no others."""
+        return Prices(self._table, own)
+
     def of(self, provider: str, model: str) -> Price | None:
-        """The model's price; of a Claude model that is too new to be listed, the dearest of Anthropic's."""
+        """The user's, or that of the table; of a Claude model that is too new for it, the dearest of Anthropic's."""
         return self._found(provider, model)
 
     def _find(self, provider: str, model: str) -> Price | None:
+        listed = self._listed(provider, model)
+        own = self._own_price(model) if self._own else None
+        return listed if own is None else _completed(own, listed)
+
+    def _own_price(self, model: str) -> ModelPrice | None:
+        """An exact name before wildcards."""
+        names = _names(model)
+        exact = (self._own[name] for name in names if name in self._own)
+        wild = (
+            price
+            for pattern, price in self._own.items()
+            if any(fnmatchcase(name, pattern) for name in names)
+        )
+        return next(exact, None) or next(wild, None)
+
+    def _listed(self, provider: str, model: str) -> Price | None:
         models = self._table.get(provider, {})
         for name in _names(model):
             if name in models:
@@ -75,6 +109,23 @@ def _names(model: str) -> Sequence[str]:
     """As it is, without a context size in brackets, and without its date."""
     bare = _BRACKETS.sub("", model)
     return (model, bare, _DATE.sub("", bare))
+
+
+def _completed(own: ModelPrice, listed: Price | None) -> Price:
+    """What is not told of caching is the same share of input as in the table; as input where that is silent."""
+    shares = listed if listed and listed.input else Price(1, 1, 1, 1, 1)
+    scale = own.input / shares.input
+
+    def told(cost: float | None, share: float) -> float:
+        return share * scale if cost is None else cost
+
+    return Price(
+        own.input,
+        own.output,
+        told(own.cache_write_5m, shares.cache_write),
+        told(own.cache_read, shares.cache_read),
+        told(own.cache_write_1h, shares.cache_write_1h),
+    )
 
 
 def _price(row: Sequence[float | None]) -> Price:

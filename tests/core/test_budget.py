@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.budget import NEVER, Budget, is_paid
+from neurolink_mitm.core.budget import NEVER, Budget, is_paid, unpriced
+from neurolink_mitm.core.config_values import ModelPrice
+from neurolink_mitm.core.prices import Prices
 from neurolink_mitm.core.skip import Skip
 from tests.fakes import NOW, make_account
 
@@ -65,3 +67,10 @@ def test_what_has_no_known_price_is_not_asked_under_a_cap() -> None:
     found = skip(Budget(cap=20.0, unpriced={"openai/x"}))
     assert found == Skip("its price is not known, and routing.daily-cap-usd is set")
     assert skip(Budget(unpriced={"openai/x"})) is None
+
+
+def test_a_price_of_the_users_own_is_known() -> None:
+    other = make_account("openai/x", key="openai/x", type="provider", provider="openai", model="x")
+    prices = Prices({})
+    assert unpriced([other], prices) == {"openai/x"}
+    assert unpriced([other], prices.overridden({"x": ModelPrice(1, 1)})) == frozenset()

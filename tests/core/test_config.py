@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.config import Config, ConfigError, parse
-from neurolink_mitm.core.config_values import AccountConfig, Fallback, ModelMapping
+from neurolink_mitm.core.config_values import AccountConfig, Fallback, ModelMapping, ModelPrice
 from neurolink_mitm.core.secret import Secret
 
 KEY = "sk-ant-test-hunter2"
@@ -500,3 +500,26 @@ def test_a_configuration_prints_no_secret() -> None:
 def test_pydantic_is_imported_for_configuration_only(module: str) -> None:
     code = f"import sys, neurolink_mitm.core.{module}; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("price", "fault"),
+    [
+        ({"input": -1, "output": 1}, "prices.gpt.input: must be a number ≥ 0, got -1"),
+        ({"input": "cheap", "output": 1}, 'prices.gpt.input: must be a number ≥ 0, got "cheap"'),
+        ({"input": True, "output": 1}, "prices.gpt.input: must be a number ≥ 0, got true"),
+        ({"input": 1}, "prices.gpt.output: is required"),
+        ({"input": 1, "output": 1, "cached": 1}, "prices.gpt.cached: "),
+        (3, "prices.gpt: must be a mapping of keys and values, got 3"),
+    ],
+    ids=["negative", "no-number", "flag", "missing", "unknown-key", "no-mapping"],
+)
+def test_a_price_that_is_none(price: object, fault: str) -> None:
+    [found] = faults({"prices": {"gpt": price}})
+    assert found.startswith(fault)
+
+
+def test_prices_in_both_spellings() -> None:
+    told = {"input": 1, "output": "${NUMBER}", "cache-write-5m": 0.5, "cacheWrite1h": 3}
+    config = parse({"prices": {"claude-*": told}}, ENV).config
+    assert config.prices == {"claude-*": ModelPrice(1, 2.5, None, 0.5, 3)}

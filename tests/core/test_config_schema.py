@@ -29,6 +29,8 @@ GOOD: list[dict[str, Any]] = [
     {"cloaking": {"plugins": {"session-identity": False, "header-scrubber": "${OFF}"}}},
     {"cloaking": {"plugins": {"headerScrubber": {"headers": ["x-*"]}}}},
     {"providers": {"my-own": {"base-url": "http://127.0.0.1"}}},
+    {"prices": {"claude-*": {"input": 1, "output": "${NUMBER}", "cacheWrite5m": 0}}},
+    {"prices": {"gpt": {"input": 1, "output": 2, "cache-write-1h": 0.5, "cache-read": None}}},
     {"logging": {"capture-bodies": False}},
     {"routing": {"model-mappings": [{"from": "a", "to": "b"}]}},
 ]
@@ -42,6 +44,9 @@ BAD: list[dict[str, Any]] = [
     account(weight="two"),
     account(maxConcurrent=1.5),
     {"cloaking": {"plugins": {"sessionIdentity": 1}}},
+    {"prices": {"gpt": {"input": 1}}},
+    {"prices": {"gpt": {"input": 1, "output": -1}}},
+    {"prices": {"gpt": {"input": 1, "output": 2, "cached": 1}}},
     {"logging": {"capture-bodies": True}},
     {"routing": {"model-mappings": [{"from": "a"}]}},
 ]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from neurolink_mitm.core.config_values import ModelPrice
 from neurolink_mitm.core.prices import Price, Prices
 from neurolink_mitm.core.usage import Usage
 
@@ -51,3 +52,53 @@ def test_an_answer_that_told_no_tokens_has_no_price() -> None:
 
 def test_nor_has_one_of_an_unknown_model() -> None:
     assert TABLE.cost("openai", "gpt-9", Usage(input_tokens=1)) is None
+
+
+# --- the user's own
+
+OWN = TABLE.overridden(
+    {
+        "gpt-*": ModelPrice(9, 9),
+        "gpt-x": ModelPrice(1, 3, cache_read=0.5),
+        "gpt-xl": ModelPrice(0, 0),
+        "claude-haiku-4-5": ModelPrice(2, 4, cache_write_5m=7),
+        "claude-unheard-*": ModelPrice(10, 20),
+        "mine": ModelPrice(1, 2, cache_read=3, cache_write_5m=4, cache_write_1h=5),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "price"),
+    [
+        ("nobody", "mine", Price(1, 2, cache_read=3, cache_write=4, cache_write_1h=5)),
+        ("openai", "gpt-x", Price(1, 3, 1, 0.5, 1)),
+        ("openai", "gpt-9", Price(9, 9, 9, 9, 9)),
+        ("openai", "gpt-xl", Price(0, 0, 0, 0, 0)),
+        ("anthropic", "claude-haiku-4-5-20251001", Price(2, 4, 7, 0.2, 4)),
+        ("anthropic", "claude-unheard-of", Price(10, 20, 12.5, 1, 12.5)),
+        ("anthropic", "claude-opus-4-6", Price(5, 25, 6.25, 0.5, 6.25)),
+        ("nobody", "yours", None),
+    ],
+    ids=["unlisted", "exact-first", "wildcard", "free", "dated", "too-new", "not-mine", "unknown"],
+)
+def test_a_price_of_the_users_own_goes_first(
+    provider: str, model: str, price: Price | None
+) -> None:
+    assert OWN.of(provider, model) == price
+
+
+def test_prices_that_were_taken_out_again_are_those_of_the_table() -> None:
+    assert OWN.overridden({}).of("openai", "gpt-x") == TABLE.of("openai", "gpt-x")
+
+
+def test_every_kind_of_token_has_its_own_price() -> None:
+    usage = Usage(
+        input_tokens=1_000_000,
+        output_tokens=1_000_000,
+        cache_creation_tokens=3_000_000,
+        cache_creation_1h_tokens=1_000_000,
+        cache_read_tokens=1_000_000,
+    )
+    # 1 + 2 + 2 * 4 + 1 * 5 + 3
+    assert OWN.cost("nobody", "mine", usage) == pytest.approx(19.0)
