@@ -8,12 +8,15 @@ from math import inf
 
 from soak.answers import Ending
 from soak.crowd import Told
-from soak.evidence import AttemptRow, Evidence, RequestRow
+from soak.evidence import AttemptRow, Evidence, RequestRow, Tokens
 
 RSS_MB = 10.0
 _ROUNDING = 0.002
 """Seconds by which times from rows of the journal, which are in milliseconds, may be off."""
 _SHOWN = 20
+
+_HAD_LESS = ("client_cancelled", "error")
+"""Outcomes of requests that may have ended before all that upstream sent had come."""
 
 _OUTCOMES: dict[Ending, tuple[str, ...]] = {
     "complete": ("complete",),
@@ -195,6 +198,36 @@ def rows_match_upstreams(evidence: Evidence) -> Verdict:
     return _verdict("attempt rows are what the upstreams received", found, faults)
 
 
+def tokens_match_upstreams(evidence: Evidence) -> Verdict:
+    """A row has the tokens that the answer which went to the client told, to the token. Whoever leaves,
+    or is told an error, may have had less of it than upstream sent. Attempts that failed unseen may
+    have told some as well: their rows have none."""
+    answers = {(row.request_id, row.attempt): row.upstream_request_id for row in evidence.attempts}
+    faults, sums, short = [], Tokens(), 0
+    unseen = set(evidence.usages)
+    for row in evidence.requests:
+        id_ = answers.get((row.request_id, row.attempts))
+        unseen.discard(id_ or "")
+        told = [Tokens(), *evidence.usages.get(id_ or "", ())]
+        sums = Tokens(*map(sum, zip(sums, row.tokens, strict=True)))
+        if row.tokens == told[-1]:
+            continue
+        short += 1
+        if row.outcome not in _HAD_LESS or row.tokens not in told[_least(row) :]:
+            faults.append(f"{row.request_id} ({row.outcome}): {row.tokens}, {id_} told {told[-1]}")
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sums._asdict().items())
+    found = (
+        f"{kinds}; {short} answers were left before they had told all,"
+        f" {len(unseen)} more failed unseen"
+    )
+    return _verdict("tokens are what the upstreams told, to the token", found, faults)
+
+
+def _least(row: RequestRow) -> int:
+    """How often the answer had told of its tokens, at least: it does so before any content."""
+    return 0 if row.ttfb_ms is None or row.outcome == "error" else 1
+
+
 def memory_is_back(evidence: Evidence) -> Verdict:
     before, after = evidence.warmed_up.rss_mb, evidence.at_end.rss_mb
     found = f"{before:.1f} MB warmed up, {after:.1f} at the end ({after - before:+.1f})"
@@ -235,6 +268,7 @@ CHECKS: tuple[Check, ...] = (
     one_row_a_request,
     one_row_an_attempt,
     rows_match_upstreams,
+    tokens_match_upstreams,
     memory_is_back,
     files_are_back,
     nothing_said,

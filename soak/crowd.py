@@ -24,6 +24,8 @@ _CONNECTS_ANEW = 0.1
 _PATIENCE = 2.0
 """Seconds that a client who was told to come back later waits at most."""
 
+Caching = Literal["5m", "1h"]
+CACHINGS: tuple[Caching | None, ...] = (None, "5m", "1h")
 Leaving = Literal["while sending", "while waiting", "while reading"]
 LEAVINGS: tuple[Leaving, ...] = ("while sending", "while waiting", "while reading")
 
@@ -37,6 +39,7 @@ class Request:
     streamed: bool
     size: int
     leaves: Leaving | None
+    caching: Caching | None = None
 
     @property
     def asked(self) -> Asked:
@@ -47,11 +50,13 @@ class Request:
         return f"{self.number:032x}"
 
     def body(self) -> bytes:
+        system = {"type": "text", "text": "be brief " * (self.size // 9)}
+        mark = {"cache_control": {"type": "ephemeral", "ttl": self.caching}}
         return json.dumps(
             {
                 "model": self.asked.model,
                 "max_tokens": 1024,
-                "system": "be brief " * (self.size // 9),
+                "system": [system | mark if self.caching else system],
                 "messages": [{"role": "user", "content": "say hi"}],
                 "stream": self.streamed,
             }
@@ -127,7 +132,8 @@ class Crowd:
         # a silent upstream is waited for to the end, unless the answer is streamed
         streamed = chance.random() < _STREAMED or time.monotonic() > end - TIMEOUTS["total"]
         leaves = chance.choice(LEAVINGS) if chance.random() < _LEAVING else None
-        return Request(next(self._numbers), session, streamed, chance.choice(_SIZES), leaves)
+        size, caching = chance.choice(_SIZES), chance.choice(CACHINGS)
+        return Request(next(self._numbers), session, streamed, size, leaves, caching)
 
     async def _ask(
         self, request: Request, connection: Connection | None, chance: Random

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -12,6 +12,16 @@ from soak.crowd import Told
 from soak.processes import Proxy, Upstream
 
 _Row = TypeVar("_Row")
+
+
+class Tokens(NamedTuple):
+    """What an answer told of itself; all 0 where it told nothing."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
 
 
 class RequestRow(msgspec.Struct, rename="camel"):
@@ -22,6 +32,23 @@ class RequestRow(msgspec.Struct, rename="camel"):
     attempts: int
     outcome: str
     response_status: int | None
+    ttfb_ms: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    cache_creation_1h_tokens: int | None = msgspec.field(default=None, name="cacheCreation1hTokens")
+
+    @property
+    def tokens(self) -> Tokens:
+        written, for_an_hour = self.cache_creation_tokens or 0, self.cache_creation_1h_tokens or 0
+        return Tokens(
+            self.input_tokens or 0,
+            self.output_tokens or 0,
+            self.cache_read_tokens or 0,
+            written - for_an_hour,
+            for_an_hour,
+        )
 
 
 class AttemptRow(msgspec.Struct, rename="camel"):
@@ -75,14 +102,16 @@ class Evidence:
     """All that the checks look at.
 
     `ledgers` has for each account the ids of the requests that its upstream received, and to each
-    the number that the client gave it, 0 where the body did not come. `said` is what the proxy
-    wrote to its standard output and error.
+    the number that the client gave it, 0 where the body did not come. `usages` has for each of those
+    ids what its answer told of its tokens, one time after another. `said` is what the proxy wrote to
+    its standard output and error.
     """
 
     told: Sequence[Told]
     requests: Sequence[RequestRow]
     attempts: Sequence[AttemptRow]
     ledgers: Mapping[str, Mapping[str, int]]
+    usages: Mapping[str, Sequence[Tokens]]
     at_start: Level
     warmed_up: Level
     at_end: Level
@@ -113,6 +142,41 @@ def attempt_rows(proxy: Proxy) -> list[AttemptRow]:
 def ledger_of(upstream: Upstream) -> dict[str, int]:
     lines = (line.split() for line in upstream.ledger.read_text().splitlines())
     return {id_: int(number) for id_, number in lines}
+
+
+class _Told(msgspec.Struct):
+    """A line of an upstream's record of usage, in Anthropic's words."""
+
+    id: str
+    input_tokens: int
+    output_tokens: int
+    cache_read_input_tokens: int
+    cache_creation_input_tokens: int
+    cache_creation: dict[str, int] | None = None
+
+
+def usages_of(upstreams: Sequence[Upstream]) -> dict[str, list[Tokens]]:
+    found: dict[str, list[Tokens]] = {}
+    decoder = msgspec.json.Decoder(_Told)
+    for line in (
+        line for each in upstreams for line in decoder.decode_lines(each.usage.read_bytes())
+    ):
+        before = found.setdefault(line.id, [])
+        before.append(_tokens(line, before[-1] if before else Tokens()))
+    return found
+
+
+def _tokens(told: _Told, before: Tokens) -> Tokens:
+    """The end of a stream doesn't say again how long the cache is kept."""
+    tiers = told.cache_creation
+    for_an_hour = tiers["ephemeral_1h_input_tokens"] if tiers else before.cache_write_1h
+    return Tokens(
+        told.input_tokens,
+        told.output_tokens,
+        told.cache_read_input_tokens,
+        told.cache_creation_input_tokens - for_an_hour,
+        for_an_hour,
+    )
 
 
 def _rows(proxy: Proxy, pattern: str, kind: type[_Row]) -> list[_Row]:

@@ -36,12 +36,13 @@ class Proxy:
 
 
 class Upstream:
-    """One account's upstream. Ended and started again it has the same port, ledger and key."""
+    """One account's upstream. Ended and started again it has the same port, records and key."""
 
     def __init__(self, name: str, kind: str, port: int, home: Path) -> None:
         self.name, self.port = name, port
         self.credential = f"sk-ant-{'oat' if kind == 'oauth' else 'api'}-soak-{name}"
         self.ledger = home / "ledger"
+        self.usage = home / "usage"
         self.starts = 0
         self._kind = kind
         self._home = home
@@ -51,6 +52,7 @@ class Upstream:
     def __enter__(self) -> Self:
         self._home.mkdir()
         self.ledger.touch()
+        self.usage.touch()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -62,7 +64,7 @@ class Upstream:
         file = self._home / "accounts.json"
         file.write_text(json.dumps([{**account, "script": as_json(script)}]))
         command = [sys.executable, "-m", "soak.upstream"]
-        command += [str(file), str(self.port), str(self.ledger)]
+        command += [str(file), str(self.port), str(self.ledger), str(self.usage)]
         # the open pipe tells it that the soak lives
         running = child(
             f"upstream {self.name}", command, self._home, self._accepts, stdin=subprocess.PIPE

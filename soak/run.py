@@ -11,7 +11,7 @@ from bench.usage import MB, watch_peak
 from neurolink_mitm.sandbox import Script
 from soak.crowd import DEADLINE, Crowd
 from soak.decks import refused, rough
-from soak.evidence import Evidence, Level, attempt_rows, ledger_of, request_rows
+from soak.evidence import Evidence, Level, attempt_rows, ledger_of, request_rows, usages_of
 from soak.processes import Proxy, Upstream, proxy, upstreams, workplace
 
 KINDS = ("oauth", "oauth", "api_key", "api_key", "api_key")
@@ -95,6 +95,7 @@ async def _course(
         requests=request_rows(started),
         attempts=attempt_rows(started),
         ledgers={account.name: ledger_of(account) for account in accounts},
+        usages=usages_of(accounts),
         at_start=at_start,
         warmed_up=warmed_up,
         at_end=at_end,

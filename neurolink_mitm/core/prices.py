@@ -24,6 +24,8 @@ FIELDS = (
     "cache_creation_input_token_cost_above_1hr",
 )
 """LiteLLM's names of what a row of the table holds, in this order."""
+WEB_SEARCH = 0.01
+"""USD, by Anthropic, with whatever model: https://platform.claude.com/docs/en/about-claude/pricing#web-search-tool"""
 _MILLION = 1_000_000
 _DATE = re.compile(r"-\d{8}$|-latest$")
 _BRACKETS = re.compile(r"\[[^\]]*\]$")
@@ -102,7 +104,8 @@ class Prices:
             + written_1h * price.cache_write_1h
             + (usage.cache_read_tokens or 0) * price.cache_read
         )
-        return round(total / _MILLION, 9)
+        searches = (usage.web_search_requests or 0) * WEB_SEARCH if provider == ANTHROPIC else 0
+        return round(total / _MILLION + searches, 9)
 
 
 def _names(model: str) -> Sequence[str]:

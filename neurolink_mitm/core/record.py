@@ -40,6 +40,9 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     traceId: str | None
     spanId: str | None
+    cacheCreation1hTokens: int | None = None
+    """Of `cacheCreationTokens`, those that are kept for an hour; the others are for five minutes."""
+    webSearchRequests: int | None = None
 
 
 class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +116,8 @@ def request_row(exchange: Exchange) -> RequestRow:
         why=redact(exchange.why),
         traceId=exchange.trace_id or None,
         spanId=exchange.span_id or None,
+        cacheCreation1hTokens=usage.cache_creation_1h_tokens,
+        webSearchRequests=usage.web_search_requests,
     )
 
 

@@ -16,12 +16,17 @@ class _Lifetimes(msgspec.Struct):
     ephemeral_1h_input_tokens: int | None = None
 
 
+class _ServerTools(msgspec.Struct):
+    web_search_requests: int | None = None
+
+
 class _Counts(msgspec.Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation: _Lifetimes | None = None
+    server_tool_use: _ServerTools | None = None
 
 
 class _Message(msgspec.Struct):
@@ -56,6 +61,8 @@ class Usage:
     cache_read_tokens: int | None = None
     cache_creation_1h_tokens: int | None = None
     """Of `cache_creation_tokens`, those that are kept for an hour: they cost more."""
+    web_search_requests: int | None = None
+    """Searches that Anthropic made for the answer: they cost beside the tokens."""
 
     def see_event(self, name: str, data: bytes) -> None:
         """Read one streamed event; what can't be read changes nothing."""
@@ -93,6 +100,10 @@ class Usage:
         if counts.cache_creation:
             self.cache_creation_1h_tokens = _newer(
                 counts.cache_creation.ephemeral_1h_input_tokens, self.cache_creation_1h_tokens
+            )
+        if counts.server_tool_use:
+            self.web_search_requests = _newer(
+                counts.server_tool_use.web_search_requests, self.web_search_requests
             )
 
 

@@ -1,6 +1,7 @@
 """What a good answer says: the content blocks, why it stopped, what it cost."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from neurolink_mitm.sandbox.history import signature_of
 from neurolink_mitm.sandbox.messages import MessagesRequest, asked_tool, thinks
 from neurolink_mitm.sandbox.schema import example
 
+_HOUR = re.compile(rb'"ttl": ?"1h"')
 THOUGHT = "The sandbox is asked to think first, so it does: nothing needs to be decided here."
 
 
@@ -39,6 +41,7 @@ class Usage:
     input_tokens: int
     cache_creation_input_tokens: int = 0
     cache_read_input_tokens: int = 0
+    cached_1h: int = 0  # of those created; the others are kept for five minutes
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ def usage_of(body: bytes) -> Usage:
     tokens = count_tokens(body)
     if b'"cache_control"' not in body:
         return Usage(tokens)
-    return Usage(tokens // 10 + 1, tokens // 10, tokens - 2 * (tokens // 10))
+    created = tokens // 10
+    return Usage(created + 1, created, tokens - 2 * created, created if _HOUR.search(body) else 0)
 
 
 def count_tokens(body: bytes) -> int:

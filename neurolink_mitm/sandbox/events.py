@@ -33,12 +33,12 @@ def message_events(answer: Answer) -> list[bytes]:
 
 def message_json(answer: Answer) -> bytes:
     content = [_whole(block) for block in answer.blocks]
-    usage = _usage(answer.usage, answer.output_tokens)
+    usage = _usage_in_full(answer.usage, answer.output_tokens)
     return msgspec.json.encode(_message(answer, content, answer.stop_reason, usage))
 
 
 def _events(answer: Answer) -> Iterator[Data]:
-    opened = _message(answer, [], None, _usage(answer.usage, 1))
+    opened = _message(answer, [], None, _usage_in_full(answer.usage, 1))
     yield {"type": "message_start", "message": opened}
     yield {"type": "ping"}
     for index, block in enumerate(answer.blocks):
@@ -68,7 +68,18 @@ def _message(answer: Answer, content: list[Data], stop_reason: str | None, usage
 
 
 def _usage(usage: Usage, output_tokens: int) -> Data:
-    return {**asdict(usage), "output_tokens": output_tokens}
+    counts = asdict(usage)
+    del counts["cached_1h"]
+    return {**counts, "output_tokens": output_tokens}
+
+
+def _usage_in_full(usage: Usage, output_tokens: int) -> Data:
+    """As a message has it, though not the end of a stream."""
+    tiers = {
+        "ephemeral_5m_input_tokens": usage.cache_creation_input_tokens - usage.cached_1h,
+        "ephemeral_1h_input_tokens": usage.cached_1h,
+    }
+    return {**_usage(usage, output_tokens), "cache_creation": tiers}
 
 
 def _opened(block: ContentBlock) -> Data:

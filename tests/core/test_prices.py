@@ -102,3 +102,9 @@ def test_every_kind_of_token_has_its_own_price() -> None:
     )
     # 1 + 2 + 2 * 4 + 1 * 5 + 3
     assert OWN.cost("nobody", "mine", usage) == pytest.approx(19.0)
+
+
+def test_searches_cost_beside_the_tokens() -> None:
+    usage = Usage(input_tokens=1_000_000, output_tokens=0, web_search_requests=3)
+    assert TABLE.cost("anthropic", "claude-haiku-4-5", usage) == pytest.approx(1.03)
+    assert TABLE.cost("openai", "gpt-x", usage) == pytest.approx(2.0)

@@ -23,7 +23,8 @@ from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_oth
 REQUEST_FIELDS = """
 timestamp, requestId, method, path, model, actualModel, provider, stream, toolCount, account, accountType,
 responseStatus, responseTimeMs, ttfbMs, attempts, outcome, stopReason, inputTokens, outputTokens,
-cacheCreationTokens, cacheReadTokens, costUsd, sessionId, why, traceId, spanId
+cacheCreationTokens, cacheReadTokens, costUsd, sessionId, why, traceId, spanId,
+cacheCreation1hTokens, webSearchRequests
 """
 ATTEMPT_FIELDS = """
 timestamp, requestId, attempt, account, accountType, provider, responseStatus, errorType, durationMs, cooldownMs,
@@ -58,7 +59,7 @@ def finished() -> Exchange:
         span_id="p1",
         why="took anthropic:work by fill-first",
         attempts=[failed, answered],
-        answer=OpaqueAnswer(Usage("claude-x-1", "end_turn", 1, 2, 3, 4)),
+        answer=OpaqueAnswer(Usage("claude-x-1", "end_turn", 1, 2, 3, 4, 2, 1)),
         outcome=Outcome.COMPLETE,
         status=200,
         first_byte_at=NOW + 1.23456,
@@ -94,6 +95,8 @@ def test_the_row_of_a_request() -> None:
         why="took anthropic:work by fill-first",
         traceId="t1",
         spanId="p1",
+        cacheCreation1hTokens=2,
+        webSearchRequests=1,
     )
 
 

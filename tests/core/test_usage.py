@@ -117,3 +117,25 @@ def test_no_bytes_make_it_raise(name: str, data: bytes) -> None:
     usage.see_event(name, data)
     usage.see_whole(data)
     assert usage == Usage()
+
+
+def test_what_is_cached_for_an_hour_is_told_apart() -> None:
+    tiers = {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 2}
+    counts = COUNTS | {"cache_creation": tiers}
+    usage = seen(
+        ("message_start", {"message": {"usage": counts}}), ("message_delta", {"usage": COUNTS})
+    )
+    assert (usage.cache_creation_tokens, usage.cache_creation_1h_tokens) == (3, 2)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_searches_are_counted(stream: bool) -> None:
+    counts = {"input_tokens": 10, "server_tool_use": {"web_search_requests": 2}}
+    usage = Usage()
+    if stream:
+        usage = seen(
+            ("message_start", {"message": {"usage": COUNTS}}), ("message_delta", {"usage": counts})
+        )
+    else:
+        usage.see_whole(json.dumps({"usage": counts}).encode())
+    assert (usage.web_search_requests, usage.input_tokens) == (2, 10)

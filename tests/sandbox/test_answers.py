@@ -64,6 +64,12 @@ def test_a_body_with_cache_marks_was_mostly_cached() -> None:
     assert sum(parts) - 1 == plain.input_tokens
 
 
+@pytest.mark.parametrize(("ttl", "hour"), [("", False), ("5m", False), ("1h", True)])
+def test_what_is_written_to_the_cache_is_kept_as_asked(ttl: str, hour: bool) -> None:
+    usage = usage_of(b'{"cache_control":{"ttl": "%s"}}' % ttl.encode() + b"x" * 400)
+    assert usage.cached_1h == (usage.cache_creation_input_tokens if hour else 0)
+
+
 @given(st.text(), st.integers(1, 5))
 def test_pieces_joined_are_the_text(text: str, words: int) -> None:
     assert "".join(split(text, words)) == text

@@ -15,7 +15,7 @@ ANSWER = Answer(
         ToolUse("toolu_1", "Bash", {"c": "é" * 20}),
     ),
     "tool_use",
-    Usage(10, 2, 30),
+    Usage(10, 5, 30, cached_1h=2),
 )
 
 
@@ -47,8 +47,9 @@ def test_the_message_starts_empty_with_its_usage() -> None:
     assert message["stop_reason"] is None
     assert message["usage"] == {
         "input_tokens": 10,
-        "cache_creation_input_tokens": 2,
+        "cache_creation_input_tokens": 5,
         "cache_read_input_tokens": 30,
+        "cache_creation": {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 2},
         "output_tokens": 1,
     }
 
@@ -56,7 +57,12 @@ def test_the_message_starts_empty_with_its_usage() -> None:
 def test_the_message_ends_with_its_reason_and_usage() -> None:
     end = events()[-2]
     assert end["delta"] == {"stop_reason": "tool_use", "stop_sequence": None}
-    assert end["usage"]["output_tokens"] == ANSWER.output_tokens
+    assert end["usage"] == {
+        "input_tokens": 10,
+        "cache_creation_input_tokens": 5,
+        "cache_read_input_tokens": 30,
+        "output_tokens": ANSWER.output_tokens,
+    }
 
 
 def test_blocks_are_counted() -> None:
