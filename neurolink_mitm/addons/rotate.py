@@ -4,7 +4,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core import failover
 from neurolink_mitm.core.destinations import THE_POOL
-from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Plan, Reply, Try
+from neurolink_mitm.core.exchange import Exchange, Kind, Plan, Reply, Try
 from neurolink_mitm.core.pool import Choice
 from neurolink_mitm.mitm.hooks import exchange_of, last_word
 from neurolink_mitm.ports import Runtime
@@ -38,7 +38,7 @@ class Rotate:
     def _begin(self, exchange: Exchange, step: Try | None) -> None:
         now = self.runtime.clock.now()
         account = self.runtime.pool.newest(step.account) if step else None
-        exchange.attempts.append(Attempt(len(exchange.attempts) + 1, account, now))
+        exchange.begin_attempt(account, now)
         self.runtime.totals.attempts += 1
         if account:
             self.runtime.pool.began(account.key, exchange.demand, now)

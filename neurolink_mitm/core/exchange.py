@@ -181,6 +181,12 @@ class Exchange:
         inference = self.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS)
         return inference or self.method in ("GET", "HEAD", "OPTIONS")
 
+    def begin_attempt(self, account: Account | None, now: float) -> None:
+        """What an earlier attempt was answered is no more part of this."""
+        if self.attempts:
+            self.answer = OpaqueAnswer()
+        self.attempts.append(Attempt(len(self.attempts) + 1, account, now))
+
     def expect_answer(self, status: int, fields: Fields) -> Answer:
         """A fresh reader for the head that has arrived."""
         self.answer = _answer_for(self, status, fields)

@@ -184,3 +184,12 @@ def test_what_is_demanded() -> None:
 )
 def test_what_may_be_sent_twice(kind: Kind | None, method: str, expected: bool) -> None:
     assert make_exchange(kind=kind, method=method).repeatable is expected
+
+
+def test_an_attempt_begins_without_the_answer_of_the_one_before() -> None:
+    exchange = make_exchange()
+    exchange.begin_attempt(None, NOW)
+    exchange.answer.usage.input_tokens = 7
+    exchange.begin_attempt(None, NOW + 1)
+    assert exchange.answer.usage.input_tokens is None
+    assert [(each.number, each.sent_at) for each in exchange.attempts] == [(1, NOW), (2, NOW + 1)]

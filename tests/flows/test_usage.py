@@ -136,3 +136,17 @@ def test_searches_of_server_tools(proxy: Proxy, sandbox: SandboxServer) -> None:
     [row] = proxy.rows.wait()
     assert (row.webSearchRequests, row.inputTokens, row.outputTokens) == (3, 10682, 510)
     assert row.costUsd == pytest.approx((10682 * 3 + 510 * 15) / 1_000_000 + 0.03)
+
+
+def test_tokens_of_an_attempt_that_failed_unseen_are_not_the_requests(
+    sandbox: SandboxServer,
+) -> None:
+    sandbox.script("a", Reply(cut_after=1))  # behind message_start, which tells tokens
+    sandbox.script("b", Reply(stall_after=0))
+    with Proxy([account("a", sandbox.url), account("b", sandbox.url)]) as proxy:
+        with connect(proxy) as connection:
+            connection.sendall(raw_request())
+            sandbox.wait_for(lambda requests: requests[-1].account == "b")
+        [row] = proxy.rows.wait()
+    assert (row.account, row.attempts, row.outcome) == ("b", 2, "client_cancelled")
+    assert tokens(row) == (None,) * 5
