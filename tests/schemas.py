@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,3 +33,20 @@ def faults(family: str, row: Any) -> list[str]:
 def family_of(path: Path) -> str:
     """Of a file of rows."""
     return path.name[: -len("-YYYY-MM-DD.jsonl")]
+
+
+def faults_below(logs: Path) -> list[str]:
+    """What is wrong with the rows and bodies that proxies have written there."""
+    return [
+        f"{path.name}: {fault}" for path, kind, row in _written(logs) for fault in faults(kind, row)
+    ]
+
+
+def _written(logs: Path) -> Iterator[tuple[Path, str, Any]]:
+    for path in logs.glob("proxy-*.jsonl"):
+        for line in path.read_bytes().splitlines():
+            with suppress(ValueError):  # torn, when a proxy was killed
+                yield path, family_of(path), json.loads(line)
+    for path in logs.glob("bodies/*/*/*.json.gz"):
+        with suppress(EOFError):
+            yield path, "body", json.loads(gzip.decompress(path.read_bytes()))

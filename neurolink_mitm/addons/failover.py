@@ -40,7 +40,6 @@ class Failover:
             return
         attempt = exchange.attempts[-1]
         attempt.status = flow.response.status_code
-        attempt.upstream_request_id = headers.get(flow.response.headers.fields, b"request-id")
         if attempt.account:
             self._see(attempt.account, flow.response, exchange, attempt)
 

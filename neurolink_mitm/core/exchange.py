@@ -14,7 +14,7 @@ from neurolink_mitm.core.answer import Answer, OpaqueAnswer, StreamAnswer, Whole
 from neurolink_mitm.core.config_values import Timeouts
 from neurolink_mitm.core.destinations import Route
 from neurolink_mitm.core.errors import Failure
-from neurolink_mitm.core.headers import Fields
+from neurolink_mitm.core.headers import Fields, get
 from neurolink_mitm.core.pool import Demand
 from neurolink_mitm.core.target import Via
 from neurolink_mitm.core.tracing import Caller
@@ -189,6 +189,8 @@ class Exchange:
 
     def expect_answer(self, status: int, fields: Fields) -> Answer:
         """A fresh reader for the head that has arrived."""
+        if self.attempts:  # here, since whoever leaves before content comes is told of no head
+            self.attempts[-1].upstream_request_id = get(fields, b"request-id")
         self.answer = _answer_for(self, status, fields)
         return self.answer
 

@@ -17,6 +17,7 @@ from typing import Any, Self
 import psutil
 
 from neurolink_mitm.adapters.state_file import StateFile
+from tests.schemas import faults_below
 from tests.waiting import LIMIT, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +101,7 @@ class Shell:
     place: Path
     variables: dict[str, str] = field(default_factory=dict)
     started: list[Program] = field(default_factory=list)
+    served: bool = False
 
     def __enter__(self) -> Self:
         self.home.mkdir(parents=True)
@@ -111,6 +113,8 @@ class Shell:
         self._kill_in_background()
         for program in self.started:
             assert "Traceback" not in program.complained, program.complained
+        if self.served:
+            assert faults_below(self.home / ".neurolink" / "logs") == [], "rows are as published"
 
     def _kill_in_background(self) -> None:
         """The proxy that `setup` has left there."""
@@ -160,6 +164,7 @@ class Shell:
 
     def serve(self, *arguments: str, program: Sequence[str] = NEUROLINK) -> tuple[Program, str]:
         """A proxy on a free port, once it serves, and its URL."""
+        self.served = True
         proxy = self.start("proxy", "start", "--port", "0", *arguments, program=program)
         return proxy, proxy.expect(r"export ANTHROPIC_BASE_URL=(\S+)\n")[1]
 
@@ -173,9 +178,13 @@ class Shell:
 
 
 def pool_of(url: str, names: Iterable[str]) -> str:
-    """A configuration: these accounts at this upstream, with their keys in KEY_name."""
+    """A configuration: these accounts at this upstream, with their keys in KEY_name.
+
+    All bodies are kept, so that a secret that is left in one is found (`tests.leaks`).
+    """
     listed = "".join(f"    - {{name: {name}, apiKey: '${{KEY_{name}}}'}}\n" for name in names)
-    return f"version: 1\ndefaultBaseUrl: {url}\naccounts:\n  anthropic:\n{listed}"
+    captured = "logging: {capture-bodies: all}\n"
+    return f"version: 1\ndefaultBaseUrl: {url}\n{captured}accounts:\n  anthropic:\n{listed}"
 
 
 def port_of(url: str) -> int:

@@ -193,3 +193,9 @@ def test_an_attempt_begins_without_the_answer_of_the_one_before() -> None:
     exchange.begin_attempt(None, NOW + 1)
     assert exchange.answer.usage.input_tokens is None
     assert [(each.number, each.sent_at) for each in exchange.attempts] == [(1, NOW), (2, NOW + 1)]
+
+
+def test_an_attempt_knows_what_upstream_calls_it_from_its_head_on() -> None:
+    exchange = make_exchange(attempts=[make_attempt()])
+    exchange.expect_answer(200, (EVENTS, (b"Request-Id", b"req_up")))
+    assert exchange.attempts[-1].upstream_request_id == "req_up"

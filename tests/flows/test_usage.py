@@ -8,13 +8,18 @@ from typing import Any
 
 import httpx
 import pytest
+from mitmproxy import http
 
 from neurolink_mitm.adapters.prices import shipped_prices
+from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.record import RequestRow
+from neurolink_mitm.mitm.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
+from neurolink_mitm.stack import stack
 from tests.flows.harness import LIMIT, MODEL, Proxy, account, connect, events, message, raw_request
+from tests.waiting import wait_until
 
 CACHED: dict[str, Any] = {
     "system": [
@@ -150,3 +155,35 @@ def test_tokens_of_an_attempt_that_failed_unseen_are_not_the_requests(
         [row] = proxy.rows.wait()
     assert (row.account, row.attempts, row.outcome) == ("b", 2, "client_cancelled")
     assert tokens(row) == (None,) * 5
+
+
+class Watch:
+    """Keeps the record of a request that is under way."""
+
+    exchange: Exchange | None = None
+
+    def attempt(self, flow: http.HTTPFlow) -> None:
+        self.exchange = exchange_of(flow)
+
+    @property
+    def heard(self) -> bool:
+        """Whether the first event has come."""
+        return self.exchange is not None and self.exchange.answer.started
+
+
+def test_a_client_that_leaves_before_any_content_was_answered_all_the_same(
+    sandbox: SandboxServer,
+) -> None:
+    """The tokens of its prompt are spent, and Anthropic's name for it is what support asks for."""
+    sandbox.script("a", Reply(stall_after=1))
+    watch = Watch()
+    pool = [account("a", sandbox.url)]
+    with Proxy(pool, addons=lambda runtime: [*stack(runtime), watch]) as proxy:
+        with connect(proxy) as connection:
+            connection.sendall(raw_request(json.dumps(message(**CACHED)).encode()))
+            wait_until(lambda: watch.heard, "the first event has come")
+        [row] = proxy.rows.wait()
+        [attempt] = proxy.rows.attempts
+    assert row.outcome == "client_cancelled"
+    assert tokens(row) == told(sandbox.requests[-1].answer)
+    assert attempt.upstreamRequestId == sandbox.requests[-1].request_id
