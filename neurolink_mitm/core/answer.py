@@ -20,6 +20,8 @@ HOLD_LIMIT = 1024 * 1024
 """Bytes of an answer that are held back at most; one that is longer goes out as it comes."""
 EVENT_LIMIT = 4 * HOLD_LIMIT
 """Bytes of one streamed event at most; Anthropic's largest (results of server tools) stay far below."""
+READ_LIMIT = 8 * HOLD_LIMIT
+"""Bytes of an answer that is not streamed up to which its tokens are read."""
 
 _LEADING = frozenset({"message_start", "ping", "content_block_stop"})
 _EMPTY_AT_START = frozenset({"text", "thinking"})
@@ -98,16 +100,17 @@ class WholeAnswer:
 
     def feed(self, chunk: bytes) -> bytes:
         self.size += len(chunk)
-        if not self.released:
+        if self.size <= READ_LIMIT:
             self._body.append(chunk)
-            self.released = self.size > HOLD_LIMIT
+        self.released = self.released or self.size > HOLD_LIMIT
         return chunk
 
     def end(self) -> bytes:
         self.complete = True
-        if self.released:
-            return b""
         body = b"".join(self._body)
+        if self.released:
+            self.usage.see_whole(body)  # of one that is longer it is no JSON
+            return b""
         if self._status >= 400:
             self.failure = Failure.of_status(self._status, body)
         elif not body and not self._may_be_empty:

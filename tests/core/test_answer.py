@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from neurolink_mitm.core.answer import (
     EVENT_LIMIT,
     HOLD_LIMIT,
+    READ_LIMIT,
     Answer,
     OpaqueAnswer,
     StreamAnswer,
@@ -162,6 +163,19 @@ def test_what_comes_over_the_limit_is_passed_on() -> None:
     answer = whole()
     answer.feed(bytes(HOLD_LIMIT + 1))
     assert answer.feed(b"more") == b"more"
+
+
+@pytest.mark.parametrize(
+    ("size", "told"), [(HOLD_LIMIT + 1, 7), (READ_LIMIT, None)], ids=["long", "endless"]
+)
+def test_the_tokens_of_a_long_answer_are_read_up_to_a_limit(size: int, told: int | None) -> None:
+    answer = whole()
+    body = b'{"content":"%s","usage":{"input_tokens":7}}' % (b"x" * size)
+    for start in range(0, len(body), 65536):
+        answer.feed(body[start : start + 65536])
+    answer.end()
+    assert answer.released
+    assert answer.usage.input_tokens == told
 
 
 def test_an_error_answer_over_the_limit_is_no_failure_any_more() -> None:
