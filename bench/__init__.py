@@ -1,5 +1,7 @@
 """What NeuroLink costs: `python -m bench` against a direct connection and stock mitmdump.
 
+With `--options` also what its options cost, against NeuroLink without them (`variants`, `bare`).
+
 Everything runs on loopback, each part in its own process: the upstream (`upstream`), one proxy
 per row (`processes`, `children`), and the client, which is this process (`client`). `payloads`
 says what is sent and what must come back, `measure` lets the rows advance by turns, `usage` reads

@@ -5,8 +5,10 @@ import resource
 import signal
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -19,9 +21,17 @@ from bench import processes, report, summary, targets
 from bench.children import ROOT, StartError
 from bench.measure import MeasureError
 from bench.plan import FULL, QUICK, Plan, play
+from bench.processes import Server
+from bench.variants import DEFAULT, OPTIONS
 
-PROXIES = {"mitmdump": processes.mitmdump, "neurolink": processes.neurolink}
+Start = Callable[[int], AbstractContextManager[Server]]
+"""Given upstream's port."""
+PROXIES: dict[str, Start] = {"mitmdump": processes.mitmdump, DEFAULT: processes.neurolink}
 ROWS = ("direct", *PROXIES)
+VARIANTS: dict[str, Start] = {
+    each.name: partial(processes.neurolink, variant=each) for each in OPTIONS
+}
+KNOWN = (*ROWS, *VARIANTS)
 _JSON = ROOT / "bench" / "results" / "latest.json"
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -30,9 +40,9 @@ _OPEN_FILES = 4096
 
 def rows_of(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     rows = tuple(name.strip() for name in value.split(","))
-    if unknown := set(rows) - set(ROWS):
-        raise click.BadParameter(f"{', '.join(sorted(unknown))}: not among {', '.join(ROWS)}")
-    return tuple(name for name in ROWS if name in rows)
+    if unknown := set(rows) - set(KNOWN):
+        raise click.BadParameter(f"{', '.join(sorted(unknown))}: not among {', '.join(KNOWN)}")
+    return tuple(name for name in KNOWN if name in rows)
 
 
 @click.command()
@@ -42,14 +52,22 @@ def rows_of(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...
     "--requests", type=click.IntRange(1, 10_000), help=f"In each batch; default: {FULL.requests}."
 )
 @click.option("--rows", default=",".join(ROWS), show_default=True, callback=rows_of)
+@click.option("--options", is_flag=True, help=f"Also {', '.join(VARIANTS)}, and their ratios.")
 @click.option("--json", "path", type=_FILE, default=_JSON, help="Result file.")
 def main(
-    quick: bool, rounds: int | None, requests: int | None, rows: tuple[str, ...], path: Path
+    quick: bool,
+    rounds: int | None,
+    requests: int | None,
+    rows: tuple[str, ...],
+    options: bool,
+    path: Path,
 ) -> None:
     """Measure what NeuroLink costs beside a direct connection and stock mitmdump.
 
     Example: python -m bench --rounds 3 --rows direct,mitmdump
     """
+    if options:
+        rows = tuple(name for name in KNOWN if name in {*rows, DEFAULT, *VARIANTS})
     plan = QUICK if quick else FULL
     plan = replace(plan, rounds=rounds or plan.rounds, requests=requests or plan.requests)
     for number in _SIGNALS:
@@ -73,22 +91,26 @@ def run(plan: Plan, rows: tuple[str, ...]) -> report.Report:
         upstream = stack.enter_context(processes.upstream())
         proxies = [
             stack.enter_context(start(upstream.port))
-            for name, start in PROXIES.items()
+            for name, start in {**PROXIES, **VARIANTS}.items()
             if name in rows
         ]
         servers = [upstream, *proxies] if "direct" in rows else proxies
         progress = stack.enter_context(_progress())
         task = progress.add_task("rounds", total=plan.rounds)
-        measured, slow = asyncio.run(play(plan, servers, lambda: progress.advance(task)))
+        measured, slow = asyncio.run(
+            play(plan, servers, lambda: progress.advance(task), slow_rows=PROXIES)
+        )
     lines = summary.lines(measured, rows)
+    options = summary.option_lines(measured, [row for row in rows if row in (DEFAULT, *VARIANTS)])
     return report.Report(
         rounds=lines[0].rounds,
         requests=plan.requests,
         seconds=time.monotonic() - started,
         lines=lines,
+        options=options,
         measured=measured,
         slow=slow,
-        targets=targets.verdicts(lines, slow),
+        targets=targets.verdicts(lines, slow, options),
     )
 
 

@@ -47,6 +47,8 @@ def child(
         raise
     finally:
         _stop({*_marked(home), *_family(process)})
+        if process is not None:
+            _let_go(process)
 
 
 def _start(
@@ -96,6 +98,13 @@ def _stop(processes: set[psutil.Process]) -> None:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(left, _STOP_SECONDS)
+
+
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    """Of what is left of it here."""
+    process.wait(_STOP_SECONDS)
+    if process.stdin:
+        process.stdin.close()
 
 
 def _family(process: subprocess.Popen[bytes] | None) -> list[psutil.Process]:

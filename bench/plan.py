@@ -1,7 +1,7 @@
 """How much is done in one run, and doing it in order."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from bench.measure import measure, play_round
@@ -32,13 +32,13 @@ QUICK = Plan(2, 60, 20, 12.0, 200, Pace(20, 100), 100)
 
 
 async def play(
-    plan: Plan, servers: Sequence[Server], step: Callable[[], None]
+    plan: Plan, servers: Sequence[Server], step: Callable[[], None], slow_rows: Collection[str]
 ) -> tuple[list[Measured], list[SlowRun]]:
-    """Warm up, play the rounds, then hold the slow streams on each proxy."""
+    """Warm up, play the rounds, then hold the slow streams on each proxy of `slow_rows`."""
     for cell in CELLS:
         await measure(servers, cell, plan.warm_up)
     measured = await _play_rounds(plan, servers, step)
-    proxies = [server for server in servers if server.pid]
+    proxies = [server for server in servers if server.pid and server.name in slow_rows]
     slow = [
         await hold_streams(proxy, plan.streams, plan.pace, plan.later_requests) for proxy in proxies
     ]

@@ -12,13 +12,14 @@ from http.client import HTTPException
 from pathlib import Path
 
 from bench.children import ROOT, child
+from bench.variants import ORDINARY, Variant
 
 _HOST = "127.0.0.1"
 _MITMDUMP = "from mitmproxy.tools.main import mitmdump; mitmdump()"
 _CONFIG = """\
 defaultBaseUrl: http://127.0.0.1:{port}
 accounts: {{anthropic: [{{name: bench, apiKey: "${{BENCH_KEY}}"}}]}}
-"""
+{settings}"""
 
 
 @dataclass(frozen=True)
@@ -56,21 +57,21 @@ def mitmdump(upstream_port: int) -> Iterator[Server]:
 
 
 @contextmanager
-def neurolink(upstream_port: int) -> Iterator[Server]:
+def neurolink(upstream_port: int, variant: Variant = ORDINARY) -> Iterator[Server]:
     """`neurolink proxy start` with one API-key account, in a home of its own."""
     port = free_port()
     with _home() as home:
         config = home / "proxy-config.yaml"
-        config.write_text(_CONFIG.format(port=upstream_port))
-        command = [sys.executable, "-m", "neurolink_mitm.cli", "proxy", "start"]
-        command += ["--port", str(port), "--config", str(config), "--quiet"]
+        config.write_text(_CONFIG.format(port=upstream_port, settings=variant.settings))
+        command = [sys.executable, "-m", *variant.module]
+        command += ["--port", str(port), "--config", str(config)]
         settings = {
             "NEUROLINK_HOME": str(home / "neurolink"),
             "CLAUDE_CONFIG_DIR": str(home / "claude"),
             "BENCH_KEY": "sk-ant-test-bench",
         }
-        with child("neurolink", command, home, lambda: _is_healthy(port), settings) as pid:
-            yield Server("neurolink", port, pid)
+        with child(variant.name, command, home, lambda: _is_healthy(port), settings) as pid:
+            yield Server(variant.name, port, pid)
 
 
 def free_port() -> int:

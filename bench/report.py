@@ -16,10 +16,11 @@ from rich.table import Table
 
 from bench.samples import Measured
 from bench.slow import SlowRun
-from bench.summary import BASELINE, Line
+from bench.summary import BASELINE, Line, OptionLine
 from bench.targets import Verdict
+from bench.variants import DEFAULT, OFF
 
-_TABLE_WIDTH = 80
+_TABLE_WIDTH = 96
 _HEADINGS = (
     *("first\np50", "byte\np99", "\nx"),
     *("total\np50", "\np99", "\nx"),
@@ -33,6 +34,7 @@ class Report:
     requests: int
     seconds: float
     lines: Sequence[Line]
+    options: Sequence[OptionLine]
     measured: Sequence[Measured]
     slow: Sequence[SlowRun]
     targets: Sequence[Verdict]
@@ -62,6 +64,9 @@ def machine() -> dict[str, str | int | None]:
 
 def show(report: Report, console: Console) -> None:
     console.print(_table(report))
+    if report.options:
+        console.print()
+        console.print(_options_table(report.options))
     for run in report.slow:
         console.print(_slow_text(run), highlight=False, soft_wrap=True)
     console.print()
@@ -80,6 +85,21 @@ def _table(report: Report) -> Table:
         table.add_row(f"[bold]{cell.kind} x {cell.concurrency}[/]")
         for line in group:
             table.add_row(*_cells(line))
+        table.add_section()
+    return table
+
+
+def _options_table(lines: Sequence[OptionLine]) -> Table:
+    title = "What options cost: CPU per request"
+    table = Table(title=title, box=box.HORIZONTALS, padding=0, show_edge=False)
+    table.add_column("answer", no_wrap=True)
+    for heading in ("ms/req", f"x {OFF}", f"x {DEFAULT}"):
+        table.add_column(f"  {heading}", justify="right", no_wrap=True)
+    for cell, group in groupby(lines, key=lambda line: line.cell):
+        table.add_row(f"[bold]{cell.kind} x {cell.concurrency}[/]")
+        for line in group:
+            figures = (line.cpu_ms, line.by_off, line.by_default)
+            table.add_row(f"  {line.row}", *(_number(figure, 6) for figure in figures))
         table.add_section()
     return table
 

@@ -5,6 +5,7 @@ from dataclasses import astuple, dataclass
 from statistics import median
 
 from bench.samples import CELLS, Cell, Cost, Measured, Sample, Times
+from bench.variants import DEFAULT, OFF
 
 BASELINE = "mitmdump"
 
@@ -27,8 +28,39 @@ class Line:
     ratios: Ratios
 
 
+@dataclass(frozen=True)
+class OptionLine:
+    """CPU per request of one way to run NeuroLink, and how many times that of two others."""
+
+    row: str
+    cell: Cell
+    cpu_ms: float
+    by_off: float | None
+    by_default: float | None
+
+
 def lines(measured: Sequence[Measured], rows: Sequence[str]) -> list[Line]:
     return [_line(measured, row, cell) for cell in CELLS for row in rows]
+
+
+def option_lines(measured: Sequence[Measured], rows: Sequence[str]) -> list[OptionLine]:
+    """Nothing of a single one: there is nothing to compare it with."""
+    if len(rows) < 2:
+        return []
+    return [_option_line(measured, row, cell) for cell in CELLS for row in rows]
+
+
+def _option_line(measured: Sequence[Measured], row: str, cell: Cell) -> OptionLine:
+    own, off, default = (
+        [_cpu_ms(sample) for sample in _by_turn(measured, name, cell)]
+        for name in (row, OFF, DEFAULT)
+    )
+    cpu_ms = median(cpu for cpu in own if cpu is not None)
+    return OptionLine(row, cell, cpu_ms, _median_ratio(own, off), _median_ratio(own, default))
+
+
+def _cpu_ms(sample: Sample) -> float | None:
+    return sample.cost.cpu_ms if sample.cost else None
 
 
 def _line(measured: Sequence[Measured], row: str, cell: Cell) -> Line:
@@ -41,7 +73,7 @@ def _line(measured: Sequence[Measured], row: str, cell: Cell) -> Line:
     ratios = Ratios(
         ratio(lambda sample: sample.times.first_byte_p50),
         ratio(lambda sample: sample.times.total_p50),
-        ratio(lambda sample: sample.cost.cpu_ms if sample.cost else None),
+        ratio(_cpu_ms),
     )
     return Line(row, cell, len(own), _median_sample(own), ratios)
 

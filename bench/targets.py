@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from bench.samples import Cell
 from bench.slow import SlowRun
-from bench.summary import Line, Ratios
+from bench.summary import BASELINE, Line, OptionLine, Ratios
+from bench.variants import OFF
 
 ROW = "neurolink"
 CPU_RATIO = 0.75
 FIRST_BYTE_RATIO = 0.8
 RSS_MB = 140.0
+WATCHING_RATIO = 1.15
 # A proxy that kept the requests it forwards would grow by more than 100 KB with each of them;
 # an allocator's ups and downs stay within this.
 FLAT_MB = 3.0
@@ -25,9 +27,11 @@ class Verdict:
     met: bool | None
 
 
-def verdicts(lines: Sequence[Line], slow_runs: Sequence[SlowRun]) -> list[Verdict]:
+def verdicts(
+    lines: Sequence[Line], slow_runs: Sequence[SlowRun], options: Sequence[OptionLine] = ()
+) -> list[Verdict]:
     slow = next((run for run in slow_runs if run.row == ROW), None)
-    return [*_ratio_verdicts(lines), *_slow_verdicts(slow)]
+    return [*_ratio_verdicts(lines), *_slow_verdicts(slow), *_option_verdicts(options)]
 
 
 def _ratio_verdicts(lines: Sequence[Line]) -> Iterator[Verdict]:
@@ -50,11 +54,20 @@ def _ratios(lines: Sequence[Line], cell: Cell) -> Ratios:
     return next(found, Ratios(None, None, None))
 
 
-def _at_most(what: str, ratio: float | None, limit: float) -> Verdict:
-    target = f"{what}: at most {limit:.2f} x mitmdump"
+def _at_most(what: str, ratio: float | None, limit: float, base: str = BASELINE) -> Verdict:
+    target = f"{what}: at most {limit:.2f} x {base}"
     if ratio is None:
         return Verdict(target, "not measured", None)
     return Verdict(target, f"{ratio:.2f} x", ratio <= limit)
+
+
+def _option_verdicts(options: Sequence[OptionLine]) -> Iterator[Verdict]:
+    """None where the rows were not asked for, as in an ordinary run."""
+    for concurrency in (20, 1):
+        for line in options:
+            if (line.row, line.cell) == (ROW, Cell("streamed", concurrency)) and line.by_off:
+                what = f"CPU with journal, usage and capture of errors, concurrency {concurrency}"
+                yield _at_most(what, line.by_off, WATCHING_RATIO, OFF)
 
 
 def _slow_verdicts(slow: SlowRun | None) -> Iterator[Verdict]:
