@@ -20,6 +20,7 @@ _FLAT_OBJECT = re.compile(rb'\{(?:[^"{}\[\]]|"[^"\\]*(?:\\.[^"\\]*)*")*\}', re.D
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
+_strings = msgspec.json.Decoder(list[str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,15 @@ def text(body: bytes, of: Span | None) -> str | None:
     if of is None or body[of.start : of.start + 1] != b'"':
         return None
     return _text(of.of(body))
+
+
+def texts(body: bytes, insides: Iterable[Span]) -> list[str]:
+    """The strings between whose quotes these spans are, decoded in one go. Raises `ValueError`."""
+    tokens = (body[inside.start - 1 : inside.end + 1] for inside in insides)
+    try:
+        return _strings.decode(b"[%s]" % b",".join(tokens))
+    except UNREADABLE as e:
+        raise ValueError("not JSON strings") from e
 
 
 def without(all_parts: Sequence[Part], gone: Iterable[Part]) -> list[Edit]:

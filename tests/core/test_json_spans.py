@@ -190,3 +190,18 @@ def test_any_edits_are_those_of_the_decoded_value_and_all_other_bytes_stay(
         assert after[at + shift : edit.span.start + shift] == body[at : edit.span.start]
         at, shift = edit.span.end, shift + len(edit.text) - (edit.span.end - edit.span.start)
     assert after[at + shift :] == body[at:]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))), st.booleans())
+def test_strings_are_decoded_in_one_go(strings: list[str], ascii_only: bool) -> None:
+    body = json.dumps(strings, ensure_ascii=ascii_only).encode()
+    insides = [
+        Span(part.value.start + 1, part.value.end - 1)
+        for part in spans.parts(body, spans.root(body))
+    ]
+    assert spans.texts(body, insides) == strings
+
+
+def test_a_string_that_is_no_utf8_is_refused() -> None:
+    with pytest.raises(ValueError, match="not JSON strings"):
+        spans.texts(b'"\xff"', [Span(1, 2)])

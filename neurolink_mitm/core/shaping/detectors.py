@@ -32,8 +32,16 @@ _KEY_HINTS = ("AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pa
 """One of them is in whatever `_KEY` matches, and nearly every text has none."""
 _SHORTEST_KEY = 15
 
+_FOLDED = re.compile("[\u0130\u0131\u017f\u212a]")
+"""All letters beyond ASCII that an expression without case takes for one of ASCII."""
+
 Places = Iterator[tuple[int, int]]
 Find = Callable[[str], Places]
+Look = Callable[[str], bool]
+
+
+def _always(_: str) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,8 @@ class Finder:
 
     kind: str
     find: Find
+    may: Look = _always
+    """A quick look: false of a text if neither in it nor in any part of it there is something to find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,13 @@ def finders(
 
 def found_in(text: str, by: Iterable[Finder]) -> list[Found]:
     """In the order of the text. What overlaps is one, so that no half of anything is left."""
-    places = [Found(at, end, each.kind) for each in by for at, end in each.find(text) if end > at]
+    places = [
+        Found(at, end, each.kind)
+        for each in by
+        if each.may(text)
+        for at, end in each.find(text)
+        if end > at
+    ]
     if len(places) < 2:
         return places
     places.sort(key=lambda each: (each.start, -each.end))
@@ -76,70 +92,74 @@ def found_in(text: str, by: Iterable[Finder]) -> list[Found]:
     return result
 
 
+def worth_asking(by: Iterable[Finder], texts: Iterable[str]) -> tuple[Finder, ...]:
+    """Those that may find something in one of the texts: mostly few, and told by one look at all of them."""
+    together = "\n".join(texts)
+    return tuple(each for each in by if each.may(together))
+
+
 def _finders(
     words: Iterable[str], patterns: Iterable[str], kinds: Iterable[str], domains: Iterable[str]
 ) -> Iterator[Finder]:
     listed = sorted(words, key=len, reverse=True)
     if listed:
-        yield Finder("WORD", _literal(listed))
-    for pattern in patterns:
-        yield Finder("TEXT", _of(re.compile(pattern)))
-    named = sorted(domains, key=len, reverse=True)
+        pattern = re.compile("|".join(map(re.escape, listed)), re.IGNORECASE)
+        yield Finder("WORD", _of(pattern), _look(listed))
+    for expression in patterns:
+        yield Finder("TEXT", _of(re.compile(expression)))
+    named = sorted((each.strip(".") for each in domains), key=len, reverse=True)
     if named:
-        yield Finder("HOST", _hosts(named))
+        yield Finder("HOST", _hosts(named), _look(named))
     for kind in kinds:
         yield KINDS[kind]
 
 
-def _of(pattern: re.Pattern[str], hint: str = "") -> Find:
-    """`hint` is in every text that has a match."""
-
-    def find(text: str) -> Places:
-        return (each.span() for each in pattern.finditer(text)) if hint in text else iter(())
-
-    return find
+def _of(pattern: re.Pattern[str]) -> Find:
+    return lambda text: (each.span() for each in pattern.finditer(text))
 
 
-def _literal(words: Sequence[str]) -> Find:
-    """A word is looked for by itself first: that is much quicker than the expression."""
-    pattern = re.compile("|".join(map(re.escape, words)), re.IGNORECASE)
-    simple = [word.lower() for word in words if word.isascii()]
-    # beyond ASCII one letter may have several lower cases
-    whole = len(simple) == len(words)
+def _look(words: Sequence[str]) -> Look:
+    """For words of ASCII, in upper or lower case: much quicker than an expression."""
+    if not all(map(str.isascii, words)):
+        return _always
+    lower = tuple(word.lower() for word in words)
 
-    def find(text: str) -> Places:
-        if whole and text.isascii():
-            lower = text.lower()
-            if not any(word in lower for word in simple):
-                return iter(())
-        return (each.span() for each in pattern.finditer(text))
+    def may(text: str) -> bool:
+        if not text.isascii() and _FOLDED.search(text):
+            return True
+        text = text.lower()
+        return any(word in text for word in lower)
 
-    return find
+    return may
 
 
 def _hosts(domains: Sequence[str]) -> Find:
     """The domains and all names below them."""
-    listed = "|".join(re.escape(each.strip(".")) for each in domains)
+    listed = "|".join(map(re.escape, domains))
     expression = rf"(?:[a-z0-9_-]+\.)*(?<![a-z0-9_-])(?:{listed})(?![a-z0-9_-]|\.[a-z0-9_-])"
-    return _of(re.compile(expression, re.IGNORECASE | re.ASCII), ".")
+    return _of(re.compile(expression, re.IGNORECASE | re.ASCII))
 
 
 def _ipv4(text: str) -> Places:
-    if not _IPV4_HINT.search(text):
-        return
     for each in _IPV4.finditer(text):
         before = text[each.start() - 1 : each.start()]
         if not (before.isalnum() or before in ("_", ".")) or not before:
             yield each.span()
 
 
+def _may_be_ipv4(text: str) -> bool:
+    return _IPV4_HINT.search(text) is not None
+
+
 def _ipv6(text: str) -> Places:
-    if "::" not in text and text.count(":") < 7:
-        return
     for each in _IPV6.finditer(text):
         address = each[0].rstrip(".")
         if len(address) > 2 and _is_ipv6(address):
             yield each.start(), each.start() + len(address)
+
+
+def _may_be_ipv6(text: str) -> bool:
+    return "::" in text or text.count(":") >= 7
 
 
 def _is_ipv6(text: str) -> bool:
@@ -150,16 +170,14 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
-def _keys(text: str) -> Places:
-    if len(text) < _SHORTEST_KEY or not any(hint in text for hint in _KEY_HINTS):
-        return iter(())
-    return (each.span() for each in _KEY.finditer(text))
+def _may_be_key(text: str) -> bool:
+    return len(text) >= _SHORTEST_KEY and any(hint in text for hint in _KEY_HINTS)
 
 
 KINDS = {
-    "email": Finder("EMAIL", _of(_EMAIL, "@")),
-    "ipv4": Finder("IPV4", _ipv4),
-    "ipv6": Finder("IPV6", _ipv6),
-    "key": Finder("KEY", _keys),
+    "email": Finder("EMAIL", _of(_EMAIL), lambda text: "@" in text),
+    "ipv4": Finder("IPV4", _ipv4, _may_be_ipv4),
+    "ipv6": Finder("IPV6", _ipv6, _may_be_ipv6),
+    "key": Finder("KEY", _of(_KEY), _may_be_key),
 }
 """What `detectors` of the configuration may name."""

@@ -10,7 +10,7 @@ from neurolink_mitm.core import json_spans as spans
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.json_spans import Edit, Span
 from neurolink_mitm.core.shaping import strings
-from neurolink_mitm.core.shaping.detectors import Finder, Found, found_in
+from neurolink_mitm.core.shaping.detectors import Finder, Found, found_in, worth_asking
 from neurolink_mitm.core.shaping.draft import Draft, RefusedError, Undo
 from neurolink_mitm.core.shaping.placeholders import FORM, MARK, Placeholders
 from neurolink_mitm.core.shaping.restoring import Table, editor
@@ -62,7 +62,9 @@ class WordObfuscator:
 
     def __init__(self, key: bytes, finders: Sequence[Finder]) -> None:
         # a placeholder in the user's own text gets one itself, so that it isn't taken for one of ours
-        own = Finder("TEXT", lambda text: (m.span() for m in FORM.finditer(text) if MARK in text))
+        own = Finder(
+            "TEXT", lambda text: (m.span() for m in FORM.finditer(text)), lambda text: MARK in text
+        )
         self._finders = (*finders, own)
         self._placeholders = Placeholders(key)
         self._known: OrderedDict[bytes, tuple[Replaced, ...]] = OrderedDict()
@@ -136,18 +138,19 @@ class WordObfuscator:
         return known
 
     def _look_through(self, raw: bytes) -> Iterator[Replaced]:
-        for inside in strings.texts(raw, Span(0, len(raw))):
-            yield from self._in_string(raw, inside)
-
-    def _in_string(self, raw: bytes, inside: Span) -> Iterator[Replaced]:
-        written = inside.of(raw)
-        escaped = b"\\" in written
-        text = spans.text(raw, Span(inside.start - 1, inside.end + 1)) if escaped else None
-        text = written.decode() if text is None else text
-        found = found_in(text, self._finders)
-        if not found:
+        places = list(strings.texts(raw, Span(0, len(raw))))
+        texts = spans.texts(raw, places)
+        finders = worth_asking(self._finders, texts)
+        if not finders:
             return
-        places = strings.Written(written.decode())
+        for inside, text in zip(places, texts, strict=True):
+            if found := found_in(text, finders):
+                yield from self._in_string(raw, inside, text, found)
+
+    def _in_string(
+        self, raw: bytes, inside: Span, text: str, found: list[Found]
+    ) -> Iterator[Replaced]:
+        places = strings.Written(inside.of(raw).decode())
         for each in found:
             start, end = places.place(each.start), places.place(each.end)
             yield self._replaced(text, each, inside.start + start, inside.start + end)

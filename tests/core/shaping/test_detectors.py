@@ -1,8 +1,14 @@
 from __future__ import annotations
 
-import pytest
+import re
+import sys
+from dataclasses import replace
 
-from neurolink_mitm.core.shaping.detectors import KINDS, finders, found_in
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurolink_mitm.core.shaping.detectors import KINDS, finders, found_in, worth_asking
 
 AWS, SLACK = "AKIAIOSFODNN7EXAMPLE", "xoxb-1234567890-abc"
 GITHUB = "ghp_" + "a1B2" * 9
@@ -53,3 +59,31 @@ def test_an_expression_that_matches_nothing_finds_nothing() -> None:
 
 def test_what_overlaps_is_one() -> None:
     assert found("xbluebirdx", words=["blue"], patterns=["uebird"]) == ["bluebird"]
+
+
+PIECES = ["bluebird", "BLUE", "b\u0131rd", "\u017fky", "\u212a1", "db1.corp.example", "bob@corp.example", "@", "::",
+          "fe80::1", "10.1.2.3", "1.2", AWS, SLACK, "secret7", "\n", " ", "x", "é", ":", "NL_", "."]  # fmt: skip
+ALL = finders(["bluebird", "bird", "sky", "k1"], [r"^secret\d$"], KINDS, [".corp.example"])
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=4).map("".join), max_size=5))
+def test_a_quick_look_hides_nothing(texts: list[str]) -> None:
+    patient = [replace(each, may=lambda _: True) for each in ALL]
+    asked = worth_asking(ALL, texts)
+    assert [found_in(text, asked) for text in texts] == [found_in(text, patient) for text in texts]
+
+
+def test_a_quick_look_knows_every_letter_that_is_taken_for_one_of_ascii() -> None:
+    letters = "".join(map(chr, range(128, sys.maxunicode + 1)))
+    taken = set(re.findall("[a-z]", letters, re.IGNORECASE))
+    assert taken == {"\u0130", "\u0131", "\u017f", "\u212a"}
+    for letter in taken:
+        assert found(
+            f"{letter}x", words=[next(c for c in "isk" if re.match(c, letter, re.I)) + "x"]
+        )
+
+
+def test_who_has_nothing_to_find_is_not_asked() -> None:
+    assert worth_asking(ALL, ["nothing here", "nor there"]) == tuple(
+        each for each in ALL if each.kind == "TEXT"
+    )
