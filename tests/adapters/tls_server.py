@@ -44,22 +44,24 @@ def make_certificate(directory: Path, name: str = "localhost") -> Path:
 
 
 @contextmanager
-def tls_server(certificate: Path) -> Iterator[int]:
-    """Its port, while it shakes hands with whoever comes."""
+def tls_server(certificate: Path, received: bytearray | None = None) -> Iterator[int]:
+    """Its port, while it shakes hands with whoever comes; `received`: and takes what they say first."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=_serve, args=(listening, context), daemon=True)
+        thread = threading.Thread(target=_serve, args=(listening, context, received), daemon=True)
         thread.start()
         yield listening.getsockname()[1]
         listening.shutdown(socket.SHUT_RDWR)
         thread.join(10)
 
 
-def _serve(listening: socket.socket, context: ssl.SSLContext) -> None:
+def _serve(listening: socket.socket, context: ssl.SSLContext, received: bytearray | None) -> None:
     with suppress(OSError):
         while True:
             connection, _ = listening.accept()
             with connection, suppress(OSError):
                 connection.settimeout(5)
-                context.wrap_socket(connection, server_side=True).close()
+                with context.wrap_socket(connection, server_side=True) as talking:
+                    if received is not None:
+                        received += talking.recv(65536)

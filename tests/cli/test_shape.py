@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from neurolink_mitm.cli import main
+from neurolink_mitm.sandbox import Account
+from neurolink_mitm.sandbox.server import SandboxServer
 
 CONFIG = """
 accounts:
@@ -52,6 +54,14 @@ def test_the_difference_and_what_would_be_sent(request_file: Path) -> None:
     sent = shown.stdout.partition("What would be sent:\n")[2]
     assert sent.startswith("user-agent: claude-cli/2\n{")
     assert "bluebird" not in sent
+
+
+def test_nothing_is_sent(request_file: Path, home: Path) -> None:
+    with SandboxServer([Account("plan", "sk-ant-oat-test-plan", "oauth")]) as upstream:
+        config = home / ".neurolink" / "proxy-config.yaml"
+        config.write_text(f"defaultBaseUrl: {upstream.url}\n{CONFIG}")
+        assert shape(request_file).exit_code == 0
+        assert upstream.requests == []
 
 
 def test_for_another_account(request_file: Path) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from mitmproxy import http
 
+from neurolink_mitm.adapters import plugins
 from neurolink_mitm.core import config_values as values
 from neurolink_mitm.core import json_spans as spans
 from neurolink_mitm.core.config import Config
@@ -18,8 +22,10 @@ from neurolink_mitm.core.shaping.placeholders import FORM, Placeholders
 from neurolink_mitm.sandbox import Account as SandboxAccount
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
+from neurolink_mitm.sandbox.wire import Tls
 from neurolink_mitm.stack import stack
 from tests import claude_code
+from tests.adapters.tls_server import make_certificate
 from tests.flows.harness import CLAUDE_CODE, Proxy, account
 
 
@@ -76,7 +82,9 @@ def test_answers_through_a_failover(
 
 UUID = "11111111-2222-3333-4444-555555555555"
 WORDS = ("bluebird", "bob@mail.example", "db1.corp.example")
-QUESTION = "say hi to bluebird, bob@mail.example on db1.corp.example"
+TICKET = "CORP-1234"
+QUESTION = f"say hi to bluebird, bob@mail.example on db1.corp.example about {TICKET}"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 EVERYTHING = Plugins(
     header_scrubber=values.HeaderScrubber(True, ("x-stainless-*",)),
     system_prompt_injector=values.SystemPromptInjector(True, ("The rules of bluebird.",)),
@@ -94,20 +102,24 @@ def test_with_all_plugins_on_upstream_sees_no_word_and_the_user_every(
     kinds = zip(("WORD", "EMAIL", "HOST"), WORDS, strict=True)
     echo = f"<{' '.join(key.make(kind, word) for kind, word in kinds)}>"
     login = SandboxAccount("o", "sk-ant-oat-test-o", "oauth")
-    with SandboxServer([login]) as upstream:
+    certificate = make_certificate(tmp_path)
+    with SandboxServer([login], tls=Tls(str(certificate))) as upstream:
         upstream.script("o", Reply(chunk_text=echo, events=2))
-        with shaping(upstream, bodies) as proxy:
+        with shaping(upstream, bodies, certificate) as proxy:
             done = claude_code.say(claude, tmp_path, QUESTION, ANTHROPIC_BASE_URL=proxy.url)
         came = next(each for each in bodies.seen if each and len(each) > 50_000)
         first = next(each.body for each in upstream.requests if len(each.body) > 50_000)
-        with shaping(upstream, bodies) as proxy:  # after a restart
+        with shaping(upstream, bodies, certificate) as proxy:  # after a restart
             httpx.post(f"{proxy.url}/v1/messages", content=next_turn(came), headers=CLAUDE_CODE)
         second = upstream.requests[-1].body
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"<{' '.join(WORDS)}>" in done.stdout
-    seen = [each.body + repr(each.headers).encode() for each in upstream.requests]
-    assert [word for word in WORDS for each in seen if word.encode() in each.lower()] == []
+    seen = [
+        each.body + repr((each.path, each.headers)).encode().lower() for each in upstream.requests
+    ]
+    hidden = [word.encode() for word in (*WORDS, TICKET.lower())]
+    assert [word for word in hidden for each in seen if word in each.lower()] == []
     assert UUID in json.loads(first)["metadata"]["user_id"]
     assert FORM.search(json.loads(first)["system"][-1]["text"])
     assert (part(first, "tools"), part(first, "system")) == (
@@ -117,10 +129,19 @@ def test_with_all_plugins_on_upstream_sees_no_word_and_the_user_every(
     assert part(second, "messages").startswith(part(first, "messages")[:-1])
 
 
-def shaping(upstream: SandboxServer, bodies: Bodies) -> Proxy:
-    pool = [account("o", upstream.url, token="sk-ant-oat-test-o", account_uuid=UUID)]
-    config = Config(cloaking=Cloaking(plugins=EVERYTHING))
-    return Proxy(pool, config, addons=lambda runtime: [bodies, *stack(runtime)])
+def shaping(upstream: SandboxServer, bodies: Bodies, certificate: Path) -> Proxy:
+    """All five plugins, with the upstream's certificate pinned, and one of the user's own."""
+    url = upstream.url.replace("127.0.0.1", "localhost")
+    pool = [account("o", url, token="sk-ant-oat-test-o", account_uuid=UUID)]
+    shown = x509.load_pem_x509_certificate(certificate.read_bytes()).fingerprint(hashes.SHA256())
+    pins = values.TlsFingerprint(True, {"localhost": (shown.hex(),)})
+    return Proxy(
+        pool,
+        Config(cloaking=Cloaking(plugins=replace(EVERYTHING, tls_fingerprint=pins))),
+        plugins=tuple(plugins.load(("ticket_numbers.py",), EXAMPLES)),
+        trusted=certificate,
+        addons=lambda runtime: [bodies, *stack(runtime)],
+    )
 
 
 def part(body: bytes, name: str) -> bytes:

@@ -23,7 +23,7 @@ from neurolink_mitm.sandbox import Account as SandboxAccount
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from neurolink_mitm.sandbox.wire import Tls
-from tests.adapters.tls_server import make_certificate
+from tests.adapters.tls_server import make_certificate, tls_server
 from tests.core.shaping.test_restoring import split
 from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account, events, message
 
@@ -117,6 +117,48 @@ def test_a_placeholder_that_is_cut_anywhere_comes_back(sandbox: SandboxServer) -
             sandbox.script("o", Reply(body=body, content_type="text/event-stream"))
             deltas = [e for name, e in events(ask(proxy).content) if name == "content_block_delta"]
             assert "".join(e["delta"]["text"] for e in deltas) == "to bluebird."
+
+
+def test_thinking_stays_and_the_input_of_a_tool_comes_back(sandbox: SandboxServer) -> None:
+    """Whatever is said of a word with quotes in it, which are escaped in the input."""
+    word = 'blue "bird"\\'
+    plugins = Plugins(word_obfuscator=values.WordObfuscator(True, (word,)))
+    written = json.dumps({"path": f"/srv/{placeholder(word)}/a"})
+    with Proxy([login(sandbox)], config(plugins=plugins)) as proxy:
+        for cut in range(0, len(written), 3):
+            body = thought_and_used(placeholder(word), split(written, [cut, cut + 1]))
+            sandbox.script("o", Reply(body=body, content_type="text/event-stream"))
+            seen = [e.get("delta", {}) for _, e in events(ask(proxy, text=word).content)]
+            told = "".join(delta.get("partial_json", "") for delta in seen)
+            assert json.loads(told) == {"path": f"/srv/{word}/a"}
+            assert [d["thinking"] for d in seen if "thinking" in d] == [placeholder(word)]
+            assert [d["signature"] for d in seen if "signature" in d] == [placeholder(word)]
+    assert word.encode() not in sandbox.requests[0].body
+
+
+def thought_and_used(thought: str, pieces: list[str]) -> bytes:
+    """An answer that has thought of something, and calls a tool."""
+
+    def event(name: str, **fields: Any) -> str:
+        return f"event: {name}\ndata: {json.dumps({'type': name, **fields})}\n\n"
+
+    def delta(index: int, type: str, **member: str) -> str:
+        return event("content_block_delta", index=index, delta={"type": type, **member})
+
+    start, behind = streamed([]).decode().split("event: content_block_start", 1)
+    thinking = {"type": "thinking", "thinking": "", "signature": ""}
+    tool = {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {}}
+    return "".join((
+        start,
+        event("content_block_start", index=0, content_block=thinking),
+        delta(0, "thinking_delta", thinking=thought),
+        delta(0, "signature_delta", signature=thought),
+        event("content_block_stop", index=0),
+        event("content_block_start", index=1, content_block=tool),
+        *(delta(1, "input_json_delta", partial_json=piece) for piece in pieces),
+        event("content_block_stop", index=1),
+        "event: message_delta" + behind.split("event: message_delta", 1)[1],
+    )).encode()  # fmt: skip
 
 
 def test_a_whole_answer_has_its_right_length(sandbox: SandboxServer) -> None:
@@ -254,6 +296,20 @@ def test_a_certificate_that_is_not_pinned_gets_no_byte(
     assert pinned.fingerprint in answers[0].json()["error"]["message"]
     assert pinned.sandbox.requests == []
     assert [row.attempts for row in rows] == [1, 1]
+
+
+@pytest.mark.parametrize("right", [True, False], ids=["right", "wrong"])
+def test_the_pin_is_compared_before_any_byte_of_http(tmp_path: Path, right: bool) -> None:
+    """By a server that answers nothing, and counts what it is told within TLS."""
+    path = make_certificate(tmp_path)
+    shown = x509.load_pem_x509_certificate(path.read_bytes()).fingerprint(hashes.SHA256()).hex()
+    plugins = Plugins(values.TlsFingerprint(True, {"localhost": (shown if right else "ab" * 32,)}))
+    received = bytearray()
+    with tls_server(path, received) as port:
+        upstream = account("o", f"https://localhost:{port}", token="sk-ant-oat-test-o")
+        with Proxy([upstream], config(plugins=plugins), trusted=path) as proxy:
+            assert ask(proxy).status_code == 502
+    assert received[:5] == (b"POST " if right else b"")
 
 
 def test_a_pinned_host_without_tls_gets_no_byte(sandbox: SandboxServer) -> None:

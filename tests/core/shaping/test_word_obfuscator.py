@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.shaping.detectors import finders
 from neurolink_mitm.core.shaping.draft import Draft, RefusedError
-from neurolink_mitm.core.shaping.placeholders import FORM
+from neurolink_mitm.core.shaping.pipeline import Chain
+from neurolink_mitm.core.shaping.placeholders import FORM, Placeholders
 from neurolink_mitm.core.shaping.word_obfuscator import WordObfuscator
 from tests.core.shaping.drafts import draft
+from tests.core.shaping.test_restoring import CUTS, delta, split, stop
+from tests.core.shaping.test_restoring import said as told
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
@@ -23,6 +26,7 @@ def obfuscator(*words: str, **lists: Any) -> WordObfuscator:
 
 
 BLUEBIRD = obfuscator("bluebird")
+OURS = Placeholders(b"key").make("WORD", "bluebird")
 
 
 def asking(text: str, **more: Any) -> Draft:
@@ -53,6 +57,34 @@ def test_what_was_replaced_comes_back(text: str, words: list[str], ascii_only: b
     body = json.dumps({"messages": [{"content": said}]}, ensure_ascii=ascii_only).encode()
     sent = obfuscator(*words).rewrite(draft(body))
     assert restored(sent, text_in(sent)) == said
+
+
+@given(
+    st.lists(TEXT | st.sampled_from(["bluebird", OURS, OURS[:-1], "NL_", "bob@corp.example"])),
+    st.lists(st.text('abNL_W é😀\\"\n', min_size=1, max_size=4), max_size=3),
+    CUTS,
+    CUTS,
+)
+def test_what_was_replaced_comes_back_however_the_stream_is_cut(
+    said: list[str], words: list[str], deltas: list[int], chunks: list[int]
+) -> None:
+    """As text, and in the input of a tool; what looks like a placeholder is what the user wrote."""
+    clear = "".join((*said, *words, *said))
+    sent = obfuscator("bluebird", *words).rewrite(asking(clear))
+    seen = text_in(sent)
+    stream = b"".join(delta(text=each) for each in split(seen, deltas)) + stop()
+    stream += b"".join(
+        delta(1, "input_json_delta", partial_json=each)
+        for each in split(json.dumps({"in": seen}), deltas)
+    )
+    answer = in_pieces(sent, split(stream + stop(1), chunks))
+    assert told(answer) == clear
+    assert json.loads(told(answer, "partial_json")) == {"in": clear}
+
+
+def in_pieces(sent: Draft, chunks: list[bytes]) -> bytes:
+    chain = Chain.of(sent.undo, stream=True)
+    return b"".join(map(chain.feed, chunks)) + chain.end()
 
 
 @given(TEXT, TEXT, st.sampled_from(["bluebird", "BlueBird", "bob@corp.example", "10.1.2.3"]))
