@@ -122,6 +122,9 @@ class Translator(Protocol):
     async def wait(self, limit: float) -> Endpoint | None:
         """As soon as it listens; None if that takes more than `limit` seconds."""
 
+    async def settle(self) -> None:
+        """For one who lost it: return when its end has been noticed here, too, or soon if it lives on."""
+
     def report(self) -> Mapping[str, object]:
         """For `/status`."""
 

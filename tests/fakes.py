@@ -97,6 +97,10 @@ class FakeTranslator:
     endpoint: Endpoint | None = field(default_factory=lambda: Endpoint(4712, "test-secret"))
     after_waiting: Endpoint | None = None
     waited: list[float] = field(default_factory=list)
+    settled: int = 0
+
+    async def settle(self) -> None:
+        self.settled += 1
 
     async def wait(self, limit: float) -> Endpoint | None:
         self.waited.append(limit)

@@ -30,6 +30,8 @@ LONGEST_PAUSE = 30.0
 STOP_LIMIT = 3.0
 HOPELESS = 3
 """Starts in a row that came to nothing, after which nobody waits for the next."""
+NOTICE_LIMIT = 1.0
+"""Seconds until the end of a process is noticed at the latest."""
 MAX_LOG = 1_000_000
 """Bytes of its log; one that is longer is put aside at the next start."""
 
@@ -51,6 +53,7 @@ class _Life:
 
     process: asyncio.subprocess.Process
     endpoint: Endpoint | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
     began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
 
@@ -101,6 +104,14 @@ class TranslatorProcess:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ready.wait(), limit)
         return self.endpoint
+
+    async def settle(self) -> None:
+        """After a connection to it broke: return as soon as its end has been noticed, or soon if it lives on."""
+        life = self._life
+        if life is None or life.endpoint is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(life.ended.wait(), NOTICE_LIMIT)
 
     def configure(self, setup: Setup, environment: Mapping[str, str]) -> None:
         """Use these from the next request on. Only another environment asks for another process."""
@@ -155,6 +166,7 @@ class TranslatorProcess:
         finally:
             self._ready.clear()
             self._life = None
+            life.ended.set()
             self._report.pid = self._report.port = None
             await _end(process)
         return asyncio.get_running_loop().time() - life.began if life.endpoint else 0.0

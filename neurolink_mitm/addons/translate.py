@@ -7,13 +7,13 @@ from mitmproxy import http
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Exchange
+from neurolink_mitm.core.failover import TRANSLATOR_DOWN, lost
 from neurolink_mitm.core.translator_setup import request_fields
 from neurolink_mitm.mitm.hooks import exchange_of
 from neurolink_mitm.ports import Endpoint, Runtime
 
 PATIENCE = 15.0
 """Seconds that a request waits for a translator which has only begun to start."""
-DOWN = "translator_down"
 
 
 class Translate:
@@ -29,19 +29,23 @@ class Translate:
         if flow.response or exchange is None or account is None or account.is_anthropic:
             return None
         translator = self.runtime.translator
-        if endpoint := translator.endpoint if translator else None:
+        endpoint = translator.endpoint if translator else None
+        if endpoint and not _has_lost_it(exchange, account):
             self._aim(flow, exchange, account, endpoint)
             return None
         return self._wait(flow, exchange, account)
 
     async def _wait(self, flow: http.HTTPFlow, exchange: Exchange, account: Account) -> None:
-        translator = self.runtime.translator
-        endpoint = await translator.wait(_patience(exchange)) if translator else None
+        endpoint = None
+        if translator := self.runtime.translator:
+            if _has_lost_it(exchange, account):
+                await translator.settle()
+            endpoint = await translator.wait(_patience(exchange))
         if endpoint:
             self._aim(flow, exchange, account, endpoint)
         else:
             message = "the translator, which asks other providers, is not running"
-            exchange.failure = Failure.of_network(DOWN, message, sent=False)
+            exchange.failure = Failure.of_network(TRANSLATOR_DOWN, message, sent=False)
 
     @staticmethod
     def _aim(flow: http.HTTPFlow, exchange: Exchange, account: Account, endpoint: Endpoint) -> None:
@@ -60,5 +64,12 @@ class Translate:
 
 def _patience(exchange: Exchange) -> float:
     """A request waits once, however many entries there are to try."""
-    waited = any(a.failure and a.failure.error_type == DOWN for a in exchange.attempts)
+    waited = any(a.failure and a.failure.error_type == TRANSLATOR_DOWN for a in exchange.attempts)
     return 0.0 if waited else PATIENCE
+
+
+def _has_lost_it(exchange: Exchange, account: Account) -> bool:
+    """The attempt before this one was the same, and the translator ended under it."""
+    last = exchange.attempts[-2] if len(exchange.attempts) > 1 else None
+    failure = last.failure if last and last.account and last.account.key == account.key else None
+    return failure is not None and lost(failure)

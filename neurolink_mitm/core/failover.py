@@ -23,6 +23,9 @@ MAX_PAUSE = 2.0
 MAX_REFRESHES = 5
 """Of one request."""
 TOTAL_TIMEOUT = "total_timeout"
+TRANSLATOR_DOWN = "translator_down"
+"""It was waited for already, and in vain."""
+RENEWED = "once more, as the translator had ended"
 NOTHING_SAID: Mapping[str, str] = {}
 
 AGAIN = {Then.MEND: "without thinking blocks", Then.REFRESH: "with a new token"}
@@ -82,8 +85,13 @@ def way(
             break
         yield Pause(MAX_PAUSE * (0.25 + 0.75 * jitter))
     said: dict[str, str] = {}
+    renewed = False
     while (choice := otherwise(set(said))).account:
         failure = yield Try(choice.account, choice.why)
+        if failure and lost(failure) and not renewed and (repeatable or unseen(failure)):
+            failures.append(failure)
+            renewed = True
+            failure = yield Try(choice.account, f"{choice.why}, {RENEWED}")
         if failure is None:
             return
         failures.append(failure)
@@ -92,6 +100,11 @@ def way(
             yield ending(failures)
             return
     yield refuse(said) or ending(failures)
+
+
+def lost(failure: Failure) -> bool:
+    """Of an attempt through the translator: it has ended. What providers do to it arrives as answers."""
+    return failure.where is Where.NETWORK and failure.error_type != TRANSLATOR_DOWN
 
 
 def unseen(failure: Failure) -> bool:

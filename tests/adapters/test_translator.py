@@ -106,7 +106,9 @@ async def test_a_life(tmp_path: Path) -> None:
             assert process.report()["pid"] == pid, "a new line is enough"
 
         os.kill(pid, signal.SIGKILL)
-        await until(lambda: process.report()["restarts"] == 1, "its end is noticed")
+        await process.settle()
+        assert process.endpoint is None, "its end is noticed"
+        await until(lambda: process.report()["restarts"] == 1, "it is told")
         assert "ended with code -9" in str(process.report()["lastError"])
         again = await process.wait(LIMIT)
         assert again

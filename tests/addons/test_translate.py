@@ -6,9 +6,10 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import taddons
 
-from neurolink_mitm.addons.translate import DOWN, PATIENCE, Translate
+from neurolink_mitm.addons.translate import PATIENCE, Translate
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.errors import Failure, Where
+from neurolink_mitm.core.failover import TRANSLATOR_DOWN
 from neurolink_mitm.core.target import Via
 from neurolink_mitm.mitm.hooks import AttemptHook
 from neurolink_mitm.ports import Endpoint
@@ -89,14 +90,33 @@ async def test_one_that_does_not_come_is_a_failure_that_was_not_sent() -> None:
     await attempt(flow, FakeTranslator(None))
     failure = record(flow).failure
     assert failure
-    assert (failure.where, failure.error_type, failure.sent) == (Where.NETWORK, DOWN, False)
+    assert (failure.where, failure.error_type, failure.sent) == (
+        Where.NETWORK,
+        TRANSLATOR_DOWN,
+        False,
+    )
     assert not record(flow).ready
 
 
 async def test_a_request_waits_once() -> None:
-    waited = make_attempt(OTHER, failure=Failure.of_network(DOWN, "down", sent=False))
+    waited = make_attempt(OTHER, failure=Failure.of_network(TRANSLATOR_DOWN, "down", sent=False))
     flow = a_flow(attempts=[waited, make_attempt(OTHER)])
     assert (await attempt(flow, FakeTranslator(None))).waited == [0.0]
+
+
+async def test_one_that_was_lost_is_not_asked_before_its_end_is_noticed() -> None:
+    lost = make_attempt(OTHER, failure=Failure.of_network("connect_error", "refused", sent=False))
+    flow = a_flow(attempts=[lost, make_attempt(OTHER)])
+    ended = FakeTranslator(after_waiting=Endpoint(4713, "test-secret"))
+    await attempt(flow, ended)
+    assert ended.settled == 1
+    assert flow.request.port == 4713
+
+
+async def test_another_entry_after_it_asks_at_once() -> None:
+    lost = make_attempt(make_other("groq", "x"), failure=Failure.of_network("closed", "reset"))
+    translator = await attempt(a_flow(attempts=[lost, make_attempt(OTHER)]))
+    assert (translator.settled, translator.waited) == (0, [])
 
 
 async def test_where_there_is_no_translator_the_attempt_fails() -> None:

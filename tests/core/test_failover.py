@@ -13,7 +13,15 @@ from neurolink_mitm.core.config_values import Fallback, Routing
 from neurolink_mitm.core.destinations import Route, entries
 from neurolink_mitm.core.errors import Failure, Then, Where, classify
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
-from neurolink_mitm.core.failover import ADD_ACCOUNT, MAX_PAUSE, ending, refusal, unseen, way
+from neurolink_mitm.core.failover import (
+    ADD_ACCOUNT,
+    MAX_PAUSE,
+    TRANSLATOR_DOWN,
+    ending,
+    refusal,
+    unseen,
+    way,
+)
 from neurolink_mitm.core.pool import Choice, Demand, Pool
 from tests.fakes import NOW, FakeClock, make_account, make_failure
 
@@ -32,6 +40,7 @@ SIGNATURE = make_failure(
     400, error_type="invalid_request_error", message="Invalid `signature` in `thinking` block"
 )
 UNREACHED = Failure.of_network("connect_error", "refused", sent=False)
+DOWN = Failure.of_network(TRANSLATOR_DOWN, "is not running", sent=False)
 CUT = Failure.of_network("cut", "reset")
 SLOW = Failure(Where.TIMEOUT, None, "timeout", "no event")
 LATE = Failure(Where.TIMEOUT, None, "total_timeout", "the time is up")
@@ -512,16 +521,19 @@ def start_with_others(labels: str, others: str, refuse: Reply | None = None) -> 
         ("", [OK], "X"),
         ("a", [LIMITED, LIMITED, OK], "a X Y"),
         ("", [FAULT, OK], "X Y"),
-        ("", [BUSY, CUT, OK], None),
+        ("", [BUSY, CUT, CUT, OK], None),
         ("a", [BUSY, OK], "a pause a"),
         ("a", [BUSY, BUSY, OK], "a pause a X"),
         ("a", [FAULT], "a deliver"),
         ("a", [LIMITED, BUSY, BUSY], "a X Y deliver"),
-        ("", [CUT, CUT], "X Y 502"),
+        ("", [CUT, OK], "X X"),
+        ("", [CUT, CUT, CUT], "X X Y 502"),
+        ("", [DOWN, DOWN], "X Y 502"),
         ("", [LATE], "X 504"),
     ],
     ids=["not-needed", "limited", "no-account", "second", "another-may-take-it", "none-is-left",
-         "second-round-first", "after-it", "own-fault", "last-word", "never-reached",
+         "second-round-first", "after-it", "own-fault", "last-word", "the-translator-ended", "never-reached",
+         "in-vain",
          "out-of-time"],
 )  # fmt: skip
 def test_its_way_to_other_providers(

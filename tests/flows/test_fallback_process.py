@@ -19,6 +19,7 @@ from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.config_values import Provider, Routing
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.translator_setup import Setup
+from neurolink_mitm.ports import Endpoint
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from neurolink_mitm.stack import stack
@@ -51,6 +52,20 @@ class Owner:
         await self._translator.stop()
 
 
+class Unaware(TranslatorProcess):
+    """Does not notice that its process has ended until somebody lost it."""
+
+    believed: Endpoint | None = None
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        return self.believed or super().endpoint
+
+    async def settle(self) -> None:
+        self.believed = None
+        await super().settle()
+
+
 class World:
     """A proxy whose only account is limited, with a translator of its own."""
 
@@ -60,7 +75,7 @@ class World:
 
     def start(self, *, at_once: bool = True, **variables: str) -> None:
         access = CHAT.access(self.provider.url)
-        self.translator = TranslatorProcess(
+        self.translator = Unaware(
             self._place / "translator.log",
             Setup("test-secret", {CHAT.name: access}),
             environment(self._place) | variables,
@@ -156,6 +171,18 @@ def test_killed_while_nobody_asks_it_is_started_again(world: World) -> None:
     world.start()
     os.kill(world.ready(), signal.SIGKILL)
     assert world.ask().status_code == 200
+
+
+def test_a_request_that_finds_it_dead_waits_for_the_next(world: World) -> None:
+    world.start()
+    pid = world.ready()
+    world.translator.believed = world.translator.endpoint
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: world.report["restarts"] == 1, "it has ended", 60)
+    answer = world.ask()
+    assert (answer.status_code, answer.headers["x-neurolink-attempts"]) == (200, "3")
+    (row,) = world.proxy.rows.wait()
+    assert "once more, as the translator had ended" in row.why
 
 
 def test_where_it_can_not_start_the_client_is_told_in_time(world: World) -> None:
