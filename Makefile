@@ -15,6 +15,8 @@ help: ## what there is (this)
 run: runtime ## start the proxy; with no account yet, on the built-in sandbox
 	@$(BIN)/neurolink proxy start --sandbox-if-empty $(ARGS)
 
+# Hundreds of processes start in the tests: what they import is compiled once, whatever the caller prefers.
+test: export PYTHONDONTWRITEBYTECODE =
 test: dev ## run all tests; ARGS="tests/core -k sse" picks some
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
