@@ -18,7 +18,7 @@ run: runtime ## start the proxy; with no account yet, on the built-in sandbox
 # Hundreds of processes start in the tests: what they import is compiled once, whatever the caller prefers.
 test: export PYTHONDONTWRITEBYTECODE =
 test: dev ## run all tests; ARGS="tests/core -k sse" picks some
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: dev ## lint, formatting, types, import contracts
 	$(BIN)/ruff check
