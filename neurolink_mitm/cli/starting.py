@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -111,6 +112,7 @@ def _serve(
             attached = claude_code.path if claude_code and claude_code.attached else None
             click.echo(greeting(prepared, sandbox, web_url, attached))
             sys.stdout.flush()
+        gc.freeze()  # a full collection holds up all streams: it need not look at what start-up made
 
     asyncio.run(app.serve(prepared, settings, stack, ready, claude_code))
 

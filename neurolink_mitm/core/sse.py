@@ -5,13 +5,14 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-str
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from typing import NamedTuple
 
 _BOM = b"\xef\xbb\xbf"
+_PLAIN = re.compile(rb"event: ([^\r\n]+)\ndata: ([^\r\n]*)\n\n")
 
 
-@dataclass(frozen=True, slots=True)
-class SseEvent:
+class SseEvent(NamedTuple):
     """One dispatched event. `name` is `message` where the stream names none; `data` joins its lines by LF."""
 
     name: str
@@ -47,6 +48,8 @@ class SseReader:
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """Take the next bytes; return the events they completed, in order."""
         events: list[SseEvent] = []
+        if not self._line and not self._pending:
+            chunk = self._plain_events(chunk, events)
         self.pending_size += len(chunk)
         for line in self._complete_lines(chunk):
             self._pending.append(line)
@@ -56,6 +59,20 @@ class SseReader:
             else:
                 self._end_event(events)
         return events
+
+    def _plain_events(self, chunk: bytes, events: list[SseEvent]) -> bytes:
+        """Take whole events in the form that Anthropic writes, which are nearly all; returns what follows them.
+
+        For speed alone: line by line costs a tenth of a streamed request.
+        """
+        place = 0
+        while found := _PLAIN.match(chunk, place):
+            raw, name, data = found[0], found[1].decode("utf-8", "replace"), found[2]
+            events.append(SseEvent(name, data, raw) if self._keep_raw else SseEvent(name, data))
+            place = found.end()
+        if place:
+            self._started = True
+        return chunk[place:]
 
     def _complete_lines(self, chunk: bytes) -> list[bytes]:
         """Lines with their ends. A last CR waits for what follows: it may be half of a CRLF."""
