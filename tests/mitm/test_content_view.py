@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from mitmproxy import contentviews, http
+from mitmproxy import contentviews, ctx, http
+from mitmproxy.options import Options
 
 from neurolink_mitm.mitm.content_view import RULE, add_view
 from tests.addons.flows import answer, make_flow
 from tests.fakes import make_account, make_attempt
 
 SERVED = make_attempt(make_account("work"), status=200)
+
+
+@pytest.fixture(autouse=True)
+def options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a mitmproxy that runs: its views look into them."""
+    monkeypatch.setattr(ctx, "options", Options(), raising=False)
 
 
 def shown(message: Any, flow: http.HTTPFlow, view: str = "auto") -> str:
