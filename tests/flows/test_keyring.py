@@ -30,9 +30,9 @@ def machine(tmp_path: Path, ring: Path) -> Iterator[Live]:
     }
     with live(tmp_path / "live", **variables) as machine:
         yield machine
-        assert not machine.home.tokens.exists()
-        files = [path for path in machine.shell.place.rglob("*") if path.is_file()]
-        assert [path for path in files if b"sk-ant-o" in path.read_bytes()] == []
+    assert not machine.home.tokens.exists()
+    files = [path for path in machine.shell.place.rglob("*") if path.is_file()]
+    assert [path for path in files if b"sk-ant-o" in path.read_bytes()] == []
 
 
 def kept(ring: Path, machine: Live) -> dict[str, str]:
