@@ -40,9 +40,10 @@ dev:
 
 # One resolution for every platform and Python we support (markers choose), so that plain pip can
 # install it. Development first: the runtime's versions are then the very ones that were tested.
+# With extras: the pip of Python 3.11 refuses coverage[toml] where only coverage is locked.
 UV = .venv-lock/bin/uv
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --no-emit-build-options \
+	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-emit-build-options \
 	--custom-compile-command "make lock" $(ARGS) pyproject.toml --group build
 
 lock: ## lock dependencies anew, keeping versions that still fit; ARGS=--upgrade moves them
