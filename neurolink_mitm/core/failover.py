@@ -10,8 +10,11 @@ It decides and never acts: no time passes and nothing is sent here. A success is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
 
+from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.destinations import THE_POOL, Route
 from neurolink_mitm.core.errors import Failure, Then, Where, classify
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
@@ -31,6 +34,9 @@ NOTHING_SAID: Mapping[str, str] = {}
 AGAIN = {Then.MEND: "without thinking blocks", Then.REFRESH: "with a new token"}
 """What is tried on the same account before it is given up."""
 
+T = TypeVar("T")
+Part = Generator[Step, Failure | None, T]
+"""Of a plan: to be gone through with `yield from`."""
 Choose = Callable[[set[str]], Choice]
 Refuse = Callable[[Mapping[str, str]], Reply | None]
 
@@ -53,53 +59,79 @@ def way(
     provider. `refuse` makes our own answer where nobody serves at all; it is told what others have said, by key.
     `jitter` is in [0, 1): where between a quarter and all of `MAX_PAUSE` the pause lies.
     """
-    failures: list[Failure] = []
+    way = _Way(repeatable)
     spent: set[str] = set()  # had their turn, and another would not help
-    mended = False
-    for last_round in (False, True):
-        tried = set(spent)
-        while (choice := choose(tried)).account:
-            account = choice.account
-            tried.add(account.key)
-            failure = yield Try(account, choice.why, mended)
-            while (
-                failure
-                and (again := classify(failure).then) in AGAIN
-                and not (mended and again is Then.MEND)
-            ):
-                failures.append(failure)
-                mended = mended or again is Then.MEND
-                failure = yield Try(
-                    account, f"{choice.why}, {AGAIN[again]}", mended, refresh=again is Then.REFRESH
-                )
-            if failure is None:
-                return
-            failures.append(failure)
-            rule = classify(failure)
-            if rule.then is not Then.NEXT or not (repeatable or unseen(failure)):
-                yield ending(failures)
-                return
-            if not rule.transient:
-                spent.add(account.key)
-        if last_round or tried == spent:
-            break
+    if (yield from way.round(choose, spent)):
         yield Pause(MAX_PAUSE * (0.25 + 0.75 * jitter))
+        yield from way.round(choose, spent)
     said: dict[str, str] = {}
-    renewed = False
-    while (choice := otherwise(set(said))).account:
-        failure = yield Try(choice.account, choice.why)
-        if failure and lost(failure) and not renewed and (repeatable or unseen(failure)):
-            failures.append(failure)
-            renewed = True
-            failure = yield Try(choice.account, f"{choice.why}, {RENEWED}")
-        if failure is None:
-            return
-        failures.append(failure)
-        said[choice.account.key] = failure.message
-        if failure.error_type == TOTAL_TIMEOUT or not (repeatable or unseen(failure)):
-            yield ending(failures)
-            return
-    yield refuse(said) or ending(failures)
+    yield from way.others(otherwise, said)
+    if not way.over:
+        yield refuse(said) or ending(way.failures)
+
+
+@dataclass(slots=True)
+class _Way:
+    """What the parts of one way have in common. A part that was told of a success, or has said the end, is `over`."""
+
+    repeatable: bool
+    failures: list[Failure] = field(default_factory=list)
+    mended: bool = False
+    over: bool = False
+
+    def round(self, choose: Choose, spent: set[str]) -> Part[bool]:
+        """Each account that is not `spent` in its turn. Whether another round may do better."""
+        tried = set(spent)
+        while not self.over and (choice := choose(tried)).account:
+            tried.add(choice.account.key)
+            failure = yield from self._turn(choice.account, choice.why)
+            if failure is None:
+                self.over = True
+                break
+            rule = classify(failure)
+            if rule.then is not Then.NEXT or not self._may_repeat(failure):
+                yield from self._end()
+            elif not rule.transient:
+                spent.add(choice.account.key)
+        return not self.over and tried != spent
+
+    def _turn(self, account: Account, why: str) -> Part[Failure | None]:
+        """One account, until there is nothing else to be tried on it. How it failed in the end, if it did."""
+        failure = yield Try(account, why, self.mended)
+        while failure:
+            self.failures.append(failure)
+            again = classify(failure).then
+            if again not in AGAIN or (self.mended and again is Then.MEND):
+                break
+            self.mended = self.mended or again is Then.MEND
+            failure = yield Try(
+                account, f"{why}, {AGAIN[again]}", self.mended, refresh=again is Then.REFRESH
+            )
+        return failure
+
+    def others(self, choose: Choose, said: dict[str, str]) -> Part[None]:
+        """Models of other providers in their turn, none twice; fills in what they have `said`, by key."""
+        renewed = False
+        while not self.over and (choice := choose(set(said))).account:
+            failure = yield Try(choice.account, choice.why)
+            if failure and lost(failure) and not renewed and self._may_repeat(failure):
+                self.failures.append(failure)
+                renewed = True
+                failure = yield Try(choice.account, f"{choice.why}, {RENEWED}")
+            if failure is None:
+                self.over = True
+                return
+            self.failures.append(failure)
+            said[choice.account.key] = failure.message
+            if failure.error_type == TOTAL_TIMEOUT or not self._may_repeat(failure):
+                yield from self._end()
+
+    def _may_repeat(self, failure: Failure) -> bool:
+        return self.repeatable or unseen(failure)
+
+    def _end(self) -> Part[None]:
+        self.over = True
+        yield ending(self.failures)
 
 
 def lost(failure: Failure) -> bool:
