@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ settings.load_profile("ours")
 _NUMBERS = itertools.count()
 _FOREIGN = ("ANTHROPIC_", "CLAUDE_", "NEUROLINK_", "OPENAI_", "OTEL_")
 
+
+signal.signal(
+    signal.SIGHUP, signal.SIG_DFL
+)  # nohup has it ignored, and what tests start inherits that
 
 LEAKS = Leaks()
 """Secrets that this run wrote down: in a home, a log, an output of a process, or in what tests themselves said."""
