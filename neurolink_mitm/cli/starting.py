@@ -32,6 +32,9 @@ from neurolink_mitm.stack import stack
 
 logger = logging.getLogger("neurolink")
 
+OFTEN = (2000, 10, 10)
+"""How many new objects are looked through at once while requests are served."""
+
 EXAMPLE = (
     """'{"model":"claude-sonnet-4-6","max_tokens":256,"stream":true,"""
     """"messages":[{"role":"user","content":"hi"}]}'"""
@@ -112,7 +115,9 @@ def _serve(
             attached = claude_code.path if claude_code and claude_code.attached else None
             click.echo(greeting(prepared, sandbox, web_url, attached))
             sys.stdout.flush()
-        gc.freeze()  # a full collection holds up all streams: it need not look at what start-up made
+        # a collection holds up all streams: it need not look at what start-up made, and be a short one
+        gc.freeze()
+        gc.set_threshold(*OFTEN)
 
     asyncio.run(app.serve(prepared, settings, stack, ready, claude_code))
 

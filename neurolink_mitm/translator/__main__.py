@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 import uvicorn
@@ -15,6 +18,8 @@ import uvicorn
 from neurolink_mitm.core.translator_setup import Listening, Setup, read_setup
 
 logger = logging.getLogger("neurolink.translator")
+
+T = TypeVar("T")
 
 
 class Setups:
@@ -36,7 +41,7 @@ async def serve(first: Setup, lines: asyncio.StreamReader) -> None:
 
     setups = Setups(first)
     following = asyncio.create_task(setups.follow(lines))
-    engine = await asyncio.to_thread(LiteLlm)
+    engine = await asyncio.to_thread(_with_few_collections, LiteLlm)
     config = uvicorn.Config(
         make_app(engine, lambda: setups.latest),
         lifespan="off", log_config=None, access_log=False, server_header=False, ws="none",
@@ -50,6 +55,17 @@ async def serve(first: Setup, lines: asyncio.StreamReader) -> None:
         await asyncio.wait((following, serving), return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
         await serving
+
+
+def _with_few_collections(make: Callable[[], T]) -> T:
+    """What is made, an import of thousands of modules, stays: to look through it again and again takes a second."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000)
+    try:
+        return make()
+    finally:
+        gc.freeze()
+        gc.set_threshold(*before)
 
 
 async def main() -> None:
