@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-LIMIT = 20.0
+LIMIT = 60.0
 """Seconds that any wait may take; a machine that is busy with other things is slow."""
 
 

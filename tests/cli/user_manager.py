@@ -15,7 +15,7 @@ from pathlib import Path
 
 NOT_TO_BE_HAD = 77
 SYSTEMD = Path("/usr/lib/systemd/systemd")
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 def main(directory: str, *command: str) -> int:

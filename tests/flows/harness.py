@@ -28,7 +28,7 @@ from neurolink_mitm.ports import Runtime, Translator
 from neurolink_mitm.stack import stack
 from tests.schemas import faults
 
-LIMIT = 15.0
+LIMIT = 30.0
 """Seconds that any wait may take."""
 CLAUDE_CODE = {"user-agent": "claude-cli/2.1.0 (external, cli)"}
 MODEL = "claude-sonnet-4-6"

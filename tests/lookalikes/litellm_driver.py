@@ -18,7 +18,7 @@ import sys
 import time
 from typing import Any
 
-LIMIT = 20.0
+LIMIT = 60.0
 """Seconds that a request may take."""
 
 

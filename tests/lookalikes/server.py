@@ -26,7 +26,7 @@ from starlette.types import Receive, Scope, Send
 from neurolink_mitm.sandbox.wire import Protocol, Server, listen
 from tests.lookalikes.script import Asked, Json, Reply, Script
 
-LIMIT = 15.0
+LIMIT = 30.0
 """Seconds that any wait may take."""
 
 
