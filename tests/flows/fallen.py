@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -17,6 +17,7 @@ from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from neurolink_mitm.stack import stack
+from tests.anthropic_stream import Message, validate
 from tests.flows.harness import CLAUDE_CODE, Proxy, account, message
 from tests.lookalikes.server import Lookalike
 from tests.translator.providers import Kind
@@ -37,6 +38,36 @@ class Asked:
 
 
 @dataclass
+class Heard:
+    """Keeps the streams that clients are given, whoever they are; those who left early have no whole one."""
+
+    streams: list[bytes] = field(default_factory=list)
+    _coming: dict[str, list[bytes]] = field(default_factory=dict)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        answer = flow.response
+        if answer and answer.stream and "event-stream" in answer.headers.get("content-type", ""):
+            answer.stream = self._kept(flow.id, answer.stream)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        if flow.id in self._coming:
+            self.streams.append(b"".join(self._coming.pop(flow.id)))
+
+    def judge(self) -> list[Message]:
+        return [validate(stream, allow_error=True) for stream in list(self.streams)]
+
+    def _kept(self, flow_id: str, inner: Callable[[bytes], Any] | bool) -> Callable[[bytes], bytes]:
+        chunks = self._coming[flow_id] = []
+
+        def keep(data: bytes) -> bytes:
+            given = inner(data) if callable(inner) else data
+            chunks.append(given if isinstance(given, bytes) else b"".join(given))
+            return chunks[-1]
+
+        return keep
+
+
+@dataclass
 class Fallen:
     """A proxy with accounts `a` and `b`, and providers behind them."""
 
@@ -44,6 +75,7 @@ class Fallen:
     sandbox: SandboxServer
     lookalikes: Mapping[str, Lookalike]
     asked: Asked
+    heard: Heard
 
     def limit(self, *names: str) -> None:
         for name in names or ("a", "b"):
@@ -96,13 +128,14 @@ class Setting:
             routing=routing or Routing(fallback_chain=chain(*kinds)), providers=providers
         )
         pool = [account(name, self.sandbox.url) for name in "ab"] if accounts is None else accounts
-        asked = Asked()
+        asked, heard = Asked(), Heard()
         settings: Json = {"translator": self.translator, "config": config, **proxy}
         running = self.stack.enter_context(
-            Proxy(pool, addons=lambda runtime: [*stack(runtime), asked], **settings)
+            Proxy(pool, addons=lambda runtime: [*stack(runtime), asked, heard], **settings)
         )
         self.stack.callback(self._nothing_leaked, lookalikes, asked)
-        return Fallen(running, self.sandbox, lookalikes, asked)
+        self.stack.callback(heard.judge)
+        return Fallen(running, self.sandbox, lookalikes, asked, heard)
 
     @staticmethod
     def _nothing_leaked(lookalikes: Mapping[str, Lookalike], asked: Asked) -> None:

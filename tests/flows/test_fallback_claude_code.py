@@ -51,6 +51,9 @@ def test_it_works_with_tools_on_another_provider_and_comes_back(
     said = ask(claude, them, tmp_path, "what is in note.txt?")
     assert WORD in said["result"], said
     assert {row.responseStatus for row in them.proxy.rows.requests} == {200}
+    given = them.heard.judge()
+    assert any(message.tool_uses for message in given)
+    assert any(WORD in message.text for message in given)
     asked = [each for each in lookalike.requests if WORD in each.raw.decode()]
     assert asked, "the result of the tool came to the provider"
 

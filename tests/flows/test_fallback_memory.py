@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from neurolink_mitm.sandbox import Reply
+from tests.anthropic_stream import validate
 from tests.flows.fallen import LIMITED
 from tests.flows.live import live
 from tests.lookalikes.openai_chat import OpenAIChat
@@ -35,6 +36,7 @@ def test_the_proxy_stays_small_with_a_translator_beside_it(tmp_path: Path) -> No
             for _ in range(REQUESTS):
                 answer = machine.ask(system="x" * 100_000)
                 assert answer.status_code == 200, answer.text
+                validate(answer.content)
             fallen[name] = answer.headers["x-neurolink-account"]
         assert list(fallen) == list(fallen.values())
         used = psutil.Process(proxy.pid).memory_info().rss

@@ -95,7 +95,10 @@ class World:
 
     def ask(self) -> httpx.Response:
         url = f"{self.proxy.url}/v1/messages"
-        return httpx.post(url, json=message(), headers=CLAUDE_CODE, timeout=60, trust_env=False)
+        answer = httpx.post(url, json=message(), headers=CLAUDE_CODE, timeout=60, trust_env=False)
+        if answer.status_code == 200:
+            validate(answer.content)
+        return answer
 
     @property
     def report(self) -> Mapping[str, object]:

@@ -98,10 +98,12 @@ class Running:
         path: str = "/v1/messages",
         timeout: float = LIMIT,
     ) -> httpx.Response:
-        """As the proxy asks it."""
+        """As the proxy asks it; a stream that comes is judged."""
         with self.asked(provider, model, body, path, timeout) as answer:
             answer.read()
-            return answer
+        if answer.headers.get("content-type", "").startswith("text/event-stream"):
+            validate(answer.content, allow_error=True)
+        return answer
 
     @contextmanager
     def asked(
