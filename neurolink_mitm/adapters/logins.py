@@ -15,7 +15,7 @@ from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.oauth import MAX_FAILURES, Tokens
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.core.stored import NEEDS_LOGIN, StoredAccount
+from neurolink_mitm.core.stored import LEGACY_LABEL, NEEDS_LOGIN, StoredAccount
 from neurolink_mitm.ports import Clock
 
 logger = logging.getLogger("neurolink.refresh")
@@ -46,13 +46,17 @@ class Logins:
         with self._lock:
             return self._current(account)
 
-    def put(self, login: StoredAccount, spent: Secret, tokens: Tokens) -> bool:
-        """Write what `spent` of this login was traded for. Whether that went well; it is kept here if not."""
+    def put(self, login: StoredAccount, spent: Secret, tokens: Tokens) -> StoredAccount | None:
+        """Write what `spent` of this login was traded for; what can't be written is kept here.
+
+        The login that counts now: this one, or the one that came meanwhile. None if it is gone.
+        Raises `TokenStoreError`.
+        """
         label = login.label
         with self._lock:
             before = self._unwritten.get(label) or _Unwritten(spent, login.access_token, tokens)
             self._unwritten[label] = replace(before, tokens=tokens)
-            return self._write(label)
+            return _with_tokens(login, tokens) if self._write(label) else self._find(label)
 
     def refused(
         self, account: Account, refresh_token: Secret, message: str
@@ -65,20 +69,24 @@ class Logins:
                 login = None
             if login and login.refresh_token != refresh_token:
                 return login
-            self._unwritten.pop(account.label, None)
-        self._disable(account.label, f"{NEEDS_LOGIN}: {message}")
-        return None
+            unwritten = self._unwritten.pop(account.label, None)
+        on_disk = unwritten.spent if unwritten else refresh_token
+        if self._disable(account.label, f"{NEEDS_LOGIN}: {message}", on_disk):
+            return None
+        return self._find(account.label)
 
-    def failed(self, label: str, message: str) -> bool:
+    def failed(self, label: str, refresh_token: Secret, message: str) -> bool:
         """Count a failure; the last one that an account has disables it. Whether this was the last."""
+        unwritten = self._unwritten.get(label)
+        on_disk = unwritten.spent if unwritten else refresh_token
         try:
-            count = self._store.note_failure(label)
+            count = self._store.note_failure(label, on_disk)
         except TokenStoreError as e:
             logger.error("account=%s: its failure was not counted: %s", label, e)
             return False
         last = count >= MAX_FAILURES
         if last:
-            self._disable(label, f"{count} refreshes failed in a row, the last: {message}")
+            self._disable(label, f"{count} refreshes failed in a row, the last: {message}", on_disk)
         return last
 
     def flush(self) -> bool:
@@ -99,8 +107,10 @@ class Logins:
         unwritten = self._unwritten.get(account.label)
         if unwritten is None or account.secret != unwritten.outdated:
             return account
-        tokens = unwritten.tokens
-        return replace(account, secret=tokens.access_token, expires_at=tokens.expires_at)
+        tokens, disabled = unwritten.tokens, _but_for_login(account.disabled)
+        return replace(
+            account, secret=tokens.access_token, expires_at=tokens.expires_at, disabled=disabled
+        )
 
     def is_written(self, label: str) -> bool:
         """Whether the store holds the newest tokens."""
@@ -120,16 +130,19 @@ class Logins:
             # a new login: what came of the old one is of no use any more
             del self._unwritten[account.label]
             return login
-        self._write(account.label)
-        return _with_tokens(login, unwritten.tokens)
+        if self._write(account.label):
+            return _with_tokens(login, unwritten.tokens)
+        return self._stored(account)
 
     def _stored(self, account: Account) -> StoredAccount | None:
-        found = self._store.read()
-        login = next((each for each in found.stored if each.label == account.label), None)
-        if login is None and account.source == "legacy" and found.legacy:
-            self._adopt(found.legacy)
-            return found.legacy
+        login = self._find(account.label)
+        if login is None and account.source == "legacy" and (legacy := self._store.read().legacy):
+            self._adopt(legacy)
+            return legacy
         return login
+
+    def _find(self, label: str) -> StoredAccount | None:
+        return next((each for each in self._store.read().stored if each.label == label), None)
 
     def _adopt(self, legacy: StoredAccount) -> None:
         """Into the store, where its tokens can be replaced and its failures counted."""
@@ -139,10 +152,13 @@ class Logins:
             logger.error("account=%s was not taken into the token store: %s", legacy.label, e)
 
     def _write(self, label: str) -> bool:
-        """With the lock held. Loud, but not again and again about the same."""
+        """With the lock held. Loud, but not again and again about the same.
+
+        False if these tokens are of no use any more, since their login was replaced or forgotten.
+        """
         unwritten = self._unwritten[label]
         try:
-            self._store.replace_tokens(label, unwritten.tokens)
+            counts = self._replace(label, unwritten)
         except TokenStoreError as e:
             if str(e) != unwritten.why:
                 logger.error(
@@ -152,18 +168,29 @@ class Logins:
                     e,
                 )
             self._unwritten[label] = replace(unwritten, why=str(e))
-            return False
-        if unwritten.why:
-            logger.warning("account=%s: its new tokens are on disk now", label)
+            return True
         del self._unwritten[label]
-        return True
+        if not counts:
+            logger.info("account=%s: renewed for nothing, another login came or it is gone", label)
+        elif unwritten.why:
+            logger.warning("account=%s: its new tokens are on disk now", label)
+        return counts
 
-    def _disable(self, label: str, reason: str) -> None:
+    def _replace(self, label: str, unwritten: _Unwritten) -> bool:
+        legacy = self._store.read().legacy if label == LEGACY_LABEL else None
+        if legacy and legacy.refresh_token == unwritten.spent and self._find(label) is None:
+            self._store.save(legacy)  # it could not be adopted before
+        return self._store.replace_tokens(label, unwritten.tokens, unwritten.spent)
+
+    def _disable(self, label: str, reason: str, refresh_token: Secret) -> bool:
+        """Not the login that came meanwhile: False then."""
         try:
-            self._store.disable(label, reason, self._clock.now())
+            if not self._store.disable(label, reason, self._clock.now(), refresh_token):
+                return False
         except TokenStoreError as e:
             logger.error("account=%s can't be marked as disabled: %s", label, e)
         logger.error("account=%s is disabled: %s", label, reason)
+        return True
 
 
 def _with_tokens(login: StoredAccount, tokens: Tokens) -> StoredAccount:
@@ -172,4 +199,10 @@ def _with_tokens(login: StoredAccount, tokens: Tokens) -> StoredAccount:
         access_token=tokens.access_token,
         refresh_token=tokens.refresh_token or login.refresh_token,
         expires_at=tokens.expires_at,
+        disabled=_but_for_login(login.disabled),
     )
+
+
+def _but_for_login(disabled: str | None) -> str | None:
+    """Without the mark of another process, which has tried the refresh token that is spent."""
+    return None if disabled and disabled.startswith(NEEDS_LOGIN) else disabled

@@ -193,12 +193,16 @@ class Refresher:
         except RefreshError as e:
             return await self._failed(account, login, spent, e)
         tokens = replace(tokens, refresh_token=tokens.refresh_token or spent)
-        written = await asyncio.to_thread(self._logins.put, login, spent, tokens)
+        kept = await asyncio.to_thread(self._logins.put, login, spent, tokens)
         self._failures.pop(label, None)
+        if kept is None:
+            return _unchanged(account, Trouble.REFUSED, f"{label} is not stored any more")
+        if kept.refresh_token != tokens.refresh_token:
+            return self._as_stored(kept)  # a login that came meanwhile
         end = tokens.expires_at
         self._ahead[label] = ahead_of(None if end is None else end - self._clock.now())
         logger.info("account=%s refreshed", label)
-        return Refreshed(tokens, tokens.access_token, end, None, "", written)
+        return Refreshed(tokens, tokens.access_token, end, None, "", self._logins.is_written(label))
 
     async def _failed(
         self, account: Account, login: StoredAccount, spent: Secret, e: RefreshError
@@ -213,7 +217,7 @@ class Refresher:
         self._failures[label] = self._failure(label, spent, e)
         # neither a limit nor being offline says anything about the account
         counts = e.trouble is not Trouble.RATE_LIMITED and e.answered
-        if counts and await asyncio.to_thread(self._logins.failed, label, e.message):
+        if counts and await asyncio.to_thread(self._logins.failed, label, spent, e.message):
             self._failures.pop(label)  # once it is enabled, it is tried at once
         return _no_better(account, login, e.trouble, e.message)
 

@@ -17,6 +17,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.pool_memory import locked
 from neurolink_mitm.adapters.token_vault import LARGEST, FileVault, KeyringVault, Vault
 from neurolink_mitm.core.oauth import Tokens
+from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import (
     LEGACY_LABEL,
     StoredAccount,
@@ -72,10 +73,20 @@ class TokenStore:
         """
         self._change(lambda document: document.put(login, self._now()))
 
-    def replace_tokens(self, label: str, tokens: Tokens) -> None:
-        """New tokens of the same login. The account's failures are forgotten."""
-        if not self._change(lambda document: document.replace_tokens(label, tokens)):
-            raise TokenStoreError(f"{self._vault.name} has no account {label!r}")
+    def replace_tokens(self, label: str, tokens: Tokens, spent: Secret | None = None) -> bool:
+        """New tokens of the same login, whose failures are forgotten.
+
+        Whether there is such an account, still with the refresh token `spent` that they came of:
+        a login that was made meanwhile is not touched.
+        """
+
+        def change(document: TokenDocument) -> bool:
+            done = document.replace_tokens(label, tokens, spent)
+            if not done and self._vault.load() is None:  # moved away or set aside, not logged out
+                raise TokenStoreError(f"{self._vault.name} is not there")
+            return done
+
+        return self._change(change)
 
     def remove(self, label: str) -> bool:
         """Whether there was such an account. The legacy file goes with the label it is known by."""
@@ -90,17 +101,19 @@ class TokenStore:
         except (OSError, ValueError) as e:
             raise TokenStoreError(f"can't delete {self._vault.name}: {e}") from e
 
-    def disable(self, label: str, reason: str, at: float) -> bool:
-        """It takes no requests until a login or `enable`. Whether there is such an account."""
-        return self._change(lambda document: document.disable(label, reason, at))
+    def disable(self, label: str, reason: str, at: float, spent: Secret | None = None) -> bool:
+        """It takes no requests until a login or `enable`. Whether there is such an account, still
+        with the refresh token `spent` if one is given.
+        """
+        return self._change(lambda document: document.disable(label, reason, at, spent))
 
     def enable(self, label: str) -> bool:
         """Take the mark and the failures away. Whether there is such an account."""
         return self._change(lambda document: document.enable(label))
 
-    def note_failure(self, label: str) -> int:
-        """One more failed refresh in a row; how many that makes. 0 without such an account."""
-        return self._change(lambda document: document.note_failure(label))
+    def note_failure(self, label: str, spent: Secret | None = None) -> int:
+        """One more failed refresh in a row; how many that makes. 0 where there is nothing to disable."""
+        return self._change(lambda document: document.note_failure(label, spent))
 
     def failures(self, label: str) -> int:
         """Failed refreshes in a row."""

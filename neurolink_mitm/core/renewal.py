@@ -18,7 +18,12 @@ def take_over(
     trouble: Trouble | None,
     message: str,
 ) -> None:
-    """A new token is used from now on; a refused refresh token asks for a login."""
+    """A new token is used from now on; a refused refresh token asks for a login.
+
+    Neither is of interest once the pool has another token: of a login that came meanwhile, say.
+    """
+    if pool.newest(account).secret != account.secret:
+        return
     if secret != account.secret:
         pool.renew(account.key, secret, expires_at)
     elif trouble is Trouble.INVALID_GRANT:

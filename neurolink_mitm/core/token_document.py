@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from neurolink_mitm.core.oauth import Tokens
+from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import (
     NEEDS_LOGIN,
     PROVIDER,
@@ -76,12 +77,13 @@ class TokenDocument:
             entry["disabled"] = {"at": _milliseconds(now), "reason": login.disabled}
         self._set(login.label, entry)
 
-    def replace_tokens(self, label: str, new: Tokens) -> bool:
-        """False if there is no such account. A refresh token that didn't come anew is kept.
+    def replace_tokens(self, label: str, new: Tokens, spent: Secret | None = None) -> bool:
+        """False if there is no such account, or not with the refresh token `spent` any more: then a
+        new login came in between. A refresh token that didn't come anew is kept.
 
         They disprove that it needs a login: another process has tried a token that was spent.
         """
-        if (entry := self._entry(label)) is None:
+        if (entry := self._entry(label, spent)) is None:
             return False
         tokens = _fields(entry.get("tokens", b"{}"))
         tokens["accessToken"] = new.access_token.reveal()
@@ -107,15 +109,15 @@ class TokenDocument:
         """False if there is no such account."""
         return self._providers.pop(PROVIDER + label, None) is not None
 
-    def disable(self, label: str, reason: str, at: float) -> bool:
+    def disable(self, label: str, reason: str, at: float, spent: Secret | None = None) -> bool:
         """The same. `at` is in seconds."""
-        if (entry := self._entry(label)) is None:
+        if (entry := self._entry(label, spent)) is None:
             return False
         entry["disabled"] = {"at": _milliseconds(at), "reason": reason}
         return self._set(label, entry)
 
     def enable(self, label: str) -> bool:
-        """The same; failures are forgotten too."""
+        """False if there is no such account. Failures are forgotten too."""
         if (entry := self._entry(label)) is None:
             return False
         if not entry.keys() & _MARKS:
@@ -131,17 +133,21 @@ class TokenDocument:
         except msgspec.MsgspecError:
             return 0
 
-    def note_failure(self, label: str) -> int:
-        """One more; how many that makes."""
-        if (entry := self._entry(label)) is None:
+    def note_failure(self, label: str, spent: Secret | None = None) -> int:
+        """One more; how many that makes. 0 where `disable` is False."""
+        if (entry := self._entry(label, spent)) is None:
             return 0
         entry["failures"] = count = self.failures(label) + 1
         self._set(label, entry)
         return count
 
-    def _entry(self, label: str) -> Fields | None:
+    def _entry(self, label: str, spent: Secret | None = None) -> Fields | None:
+        """None if it isn't there, or not with this refresh token."""
         raw = self._providers.get(PROVIDER + label)
-        return None if raw is None else _fields(raw)
+        if raw is None:
+            return None
+        entry = _fields(raw)
+        return entry if spent is None or _refresh_token(entry) == spent else None
 
     def _set(self, label: str, entry: Fields) -> bool:
         # encoded at once, so that every entry is raw when it is next looked at
@@ -161,6 +167,11 @@ def _is_of(entry: Fields, identity: Mapping[str, str | None]) -> bool:
         bytes(known.get(name, b"null")) == msgspec.json.encode(identity[name])
         for name in ("uuid", "organizationUuid")
     )
+
+
+def _refresh_token(entry: Fields) -> Secret:
+    tokens = _fields(entry.get("tokens", b"{}"))
+    return Secret((msgspec.json.decode(tokens.get("refreshToken", b"null")) or "").strip())
 
 
 def _reason(entry: Fields) -> str:

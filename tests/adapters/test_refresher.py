@@ -35,6 +35,13 @@ from tests.fakes import NOW, FakeClock, make_account
 ROOT = Path(__file__).parents[2]
 OLD = StoredAccount("a", Secret("sk-ant-oat-test-a"), Secret("sk-ant-ort-test-a"), NOW + 60)
 NEW = f"{OLD.access_token.reveal()}-2"
+RELOGIN = replace(
+    OLD,
+    access_token=Secret("sk-ant-oat-test-z"),
+    refresh_token=Secret("sk-ant-ort-test-z"),
+    expires_at=NOW + 9999,
+    email="z@example.com",
+)
 PATH = "/v1/oauth/token"
 
 
@@ -408,6 +415,44 @@ async def test_a_login_that_came_meanwhile_is_not_disabled(
     assert stored(store).disabled is None
 
 
+async def test_a_login_that_came_at_the_last_moment_is_not_disabled(
+    root: Home, store: TokenStore, sandbox: SandboxServer, clock: FakeClock
+) -> None:
+    """Between the last look at the store and the mark."""
+
+    class Overtaken(TokenStore):
+        def disable(self, *arguments: Any) -> bool:
+            self.save(RELOGIN)
+            return super().disable(*arguments)
+
+    sandbox.revoke("a")
+    result = await Refresher(Overtaken(root), client_of(sandbox, clock), clock).fresh(account_of())
+    assert (result.trouble, result.account_secret) == (None, RELOGIN.access_token)
+    assert stored(store) == RELOGIN
+
+
+async def test_a_login_that_came_during_a_refresh_is_kept(
+    store: TokenStore, sandbox: SandboxServer, clock: FakeClock
+) -> None:
+    """It may be of another account: what came of the login before is dropped."""
+    client = Interposed(client_of(sandbox, clock), then=lambda: store.save(RELOGIN))
+    refresher = Refresher(store, client, clock)
+    result = await refresher.fresh(account_of())
+    assert (result.account_secret, result.written) == (RELOGIN.access_token, True)
+    assert (stored(store), refresher.unwritten) == (RELOGIN, {})
+
+
+async def test_who_logs_out_during_a_refresh_stays_logged_out(
+    store: TokenStore, sandbox: SandboxServer, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Interposed(client_of(sandbox, clock), then=lambda: store.remove("a"))
+    refresher = Refresher(store, client, clock)
+    result = await refresher.fresh(account_of())
+    assert (result.trouble, result.message) == (Trouble.REFUSED, "a is not stored any more")
+    assert (refresher.unwritten, store.read().stored) == ({}, ())
+    assert "NOT ON DISK" not in caplog.text
+
+
 async def test_after_a_new_login_it_works_again(
     refresher: Refresher, store: TokenStore, sandbox: SandboxServer
 ) -> None:
@@ -623,22 +668,64 @@ async def test_refreshes_go_on_from_what_is_not_written(
     assert stored(store).access_token == account.secret
 
 
+@pytest.mark.parametrize("by", ["a request", "the next try to write"])
 async def test_a_new_login_is_not_overwritten_by_what_was_not_written(
-    store: TokenStore, root: Home, sandbox: SandboxServer, clock: FakeClock
+    store: TokenStore, root: Home, sandbox: SandboxServer, clock: FakeClock, by: str
 ) -> None:
     client = Interposed(client_of(sandbox, clock), before=in_place_of(root.tokens))
     refresher = Refresher(store, client, clock)
     await refresher.fresh(account_of())
     restore(root.tokens)
-    new = replace(
-        OLD,
-        access_token=Secret("sk-ant-oat-test-z"),
-        refresh_token=Secret("z"),
-        expires_at=NOW + 9999,
-    )
-    store.save(new)
+    store.save(RELOGIN)
+    if by == "a request":
+        result = await refresher.fresh(account_of())
+        assert result.account_secret == RELOGIN.access_token
+    assert await refresher.flush()
+    assert stored(store) == RELOGIN
+
+
+async def test_what_is_not_written_outlives_the_mark_of_another_process(
+    store: TokenStore, root: Home, sandbox: SandboxServer, clock: FakeClock
+) -> None:
+    """That one has tried the refresh token on disk, which is spent."""
+    client = Interposed(client_of(sandbox, clock), before=in_place_of(root.tokens))
+    refresher = Refresher(store, client, clock)
+    done = await refresher.fresh(account_of())
+    restore(root.tokens)
+    await Refresher(store, client_of(sandbox, clock), clock).fresh(account_of())
+    disabled = stored(store).disabled
+    assert disabled
+    assert disabled.startswith("needs login")
+    assert refresher.newest(account_of(disabled=disabled)) == after(account_of(), done)
     result = await refresher.fresh(account_of())
-    assert result.account_secret == stored(store).access_token == new.access_token
+    assert (result.trouble, result.account_secret) == (None, Secret(NEW))
+    assert stored(store).disabled is None
+
+
+async def test_the_legacy_login_is_taken_in_when_that_is_possible_again(
+    root: Home, sandbox: SandboxServer, clock: FakeClock
+) -> None:
+    root.create()
+    tokens = {
+        "accessToken": "sk-ant-oat-test-a",
+        "refreshToken": "sk-ant-ort-test-a",
+        "expiresAt": 1,
+    }
+    root.legacy_credentials.write_text(json.dumps({"oauth": tokens}))
+    store = TokenStore(root)
+    legacy = store.read().legacy
+    assert legacy is not None
+    refresher = Refresher(store, client_of(sandbox, clock), clock)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        result = await refresher.fresh(account_of(legacy, source="legacy"))
+        assert (result.account_secret, result.written) == (Secret(NEW), False)
+        assert "File too large" in refresher.unwritten["default"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert await refresher.flush()
+    assert stored(store, "default").access_token == Secret(NEW)
 
 
 async def test_where_no_lock_can_be_made_it_refreshes_without(

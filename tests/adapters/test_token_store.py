@@ -164,8 +164,23 @@ def test_new_tokens(home: Home) -> None:
 
 def test_new_tokens_of_nobody(home: Home) -> None:
     put(home.tokens, STORE)
-    with pytest.raises(TokenStoreError, match="has no account 'x'"):
-        TokenStore(home).replace_tokens("x", NEW)
+    assert not TokenStore(home).replace_tokens("x", NEW)
+
+
+def test_new_tokens_of_a_store_that_was_moved_away(home: Home) -> None:
+    """Nobody logged out: they are to be tried again."""
+    with pytest.raises(TokenStoreError, match=r"tokens\.json is not there"):
+        TokenStore(home).replace_tokens("work", NEW)
+
+
+def test_what_became_of_one_login_does_not_touch_the_next(home: Home) -> None:
+    store, spent = TokenStore(home), Secret("sk-ant-ort-test-spent")
+    store.save(LOGIN)
+    assert not store.replace_tokens(LOGIN.label, NEW, spent)
+    assert not store.disable(LOGIN.label, "needs login", 1.0, spent)
+    assert store.note_failure(LOGIN.label, spent) == 0
+    assert store.read().stored == (LOGIN,)
+    assert store.note_failure(LOGIN.label, LOGIN.refresh_token) == 1
 
 
 def test_remove(home: Home) -> None:
