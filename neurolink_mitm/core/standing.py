@@ -27,6 +27,15 @@ READINGS = 60
 LONGEST_WINDOW = 7 * 86400.0
 
 
+def out_of_use(account: Account, now: float) -> str | None:
+    """Why it serves nobody, whoever asks for whatever; None if it may serve."""
+    if account.disabled:
+        return f"disabled: {account.disabled}" if account.is_anthropic else account.disabled
+    if account.expires_at and account.expires_at <= now and not account.refreshable:
+        return "needs login: its token has expired"
+    return None if account.enabled else "not enabled"
+
+
 @dataclass(slots=True)
 class Tally:
     """What happened on one account since the proxy started."""
@@ -64,13 +73,8 @@ class Standing:
 
     @staticmethod
     def _never(account: Account, model: str | None, claude_code: bool, now: float) -> Skip | None:
-        if account.disabled:
-            why = f"disabled: {account.disabled}" if account.is_anthropic else account.disabled
+        if why := out_of_use(account, now):
             return Skip(why)
-        if account.expires_at and account.expires_at <= now and not account.refreshable:
-            return Skip("needs login: its token has expired")
-        if not account.enabled:
-            return Skip("not enabled")
         if account.type == "oauth" and not claude_code:
             return Skip(NOT_FOR_CLIENT)
         if model and any(fnmatchcase(model, pattern) for pattern in account.excluded_models):

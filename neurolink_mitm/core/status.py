@@ -13,7 +13,7 @@ from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.pool import Choice, Demand, Pool
 from neurolink_mitm.core.quota import Classic, Window
 from neurolink_mitm.core.record import iso
-from neurolink_mitm.core.standing import Standing
+from neurolink_mitm.core.standing import Standing, out_of_use
 
 
 class Counted(Protocol):
@@ -180,7 +180,7 @@ def _account(account: Account, standing: Standing, now: float) -> dict[str, obje
         "backoffLevel": cooldown.level,
         "cooling": cooling,
         "coolingUntil": iso(cooldown.until) if cooling else None,
-        "reason": _reason(account, cooldown.reason if cooling else None),
+        "reason": out_of_use(account, now) or (cooldown.reason if cooling else None),
         "lastAttemptAt": _when(tally.last_attempt_at),
         "lastErrorAt": _when(tally.last_error_at),
         "lastError": tally.last_error,
@@ -188,12 +188,6 @@ def _account(account: Account, standing: Standing, now: float) -> dict[str, obje
         "cooldowns": {scope: _cooldown(c, now) for scope, c in standing.cooldowns.items()},
         "quota": _quota(standing, now),
     }
-
-
-def _reason(account: Account, cooling: str | None) -> str | None:
-    if account.disabled:
-        return f"disabled: {account.disabled}"
-    return cooling if account.enabled else "not enabled"
 
 
 def _translator(running: Running) -> Mapping[str, object] | None:

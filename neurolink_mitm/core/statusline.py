@@ -62,7 +62,7 @@ def _windows(quota: Json) -> Iterable[str]:
 def _serves(account: Json) -> bool:
     """Apart from its cooldowns, of which `reason` may tell too."""
     reason = account["reason"] or ""
-    return not reason.startswith("disabled") and reason != "not enabled"
+    return not reason.startswith(("disabled", "needs login")) and reason != "not enabled"
 
 
 def _seconds(account: Json, model: str | None, now: float) -> float:

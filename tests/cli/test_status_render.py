@@ -97,6 +97,14 @@ def test_what_keeps_an_account(fields: Mapping[str, Any], state: str) -> None:
     assert row[2] == state
 
 
+def test_a_token_that_has_ended_is_no_account_that_is_ready() -> None:
+    """One that can't be refreshed, as of `setup-token`; `--explain` says the same."""
+    ended = make_account(expires_at=NOW - 1)
+    [row] = rows(shown(a_report(ended)))
+    [explained] = status.explain(Pool([ended]), Demand(claude_code=True), NOW)
+    assert row[2] == explained["reason"] == "needs login: its token has expired"
+
+
 def test_how_far_the_windows_are_used() -> None:
     pool = Pool([make_account()])
     pool.standing("anthropic:work").quota = Quota(

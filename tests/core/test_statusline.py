@@ -46,8 +46,9 @@ def used(pool: Pool, label: str, five_hour: float, seven_day: float | None = Non
         (pool_of("ab", a=9000, b=30), "neurolink: all accounts cooling, b back in 30s"),
         (Pool([make_account("a", disabled="needs login")]),
          "neurolink: no account serves: neurolink proxy status"),
+        (Pool([make_account("a", expires_at=NOW - 1), make_account("b")]), "neurolink b"),
     ],
-    ids=["none", "new", "windows", "one cools", "many cool", "all cool", "needs login"],
+    ids=["none", "new", "windows", "one cools", "many cool", "all cool", "needs login", "expired"],
 )  # fmt: skip
 def test_a_line(pool: Pool, line: str) -> None:
     assert statusline.line(report(pool), None, NOW) == line
