@@ -191,6 +191,10 @@ def _state(runtime: Runtime) -> State:
         host=runtime.host,
         strategy=runtime.pool.strategy,
         start_time=runtime.started_at,
+        fallback_chain=[
+            {"provider": each.provider, "model": each.model}
+            for each in runtime.config.routing.fallback_chain
+        ],
     )
 
 

@@ -26,7 +26,7 @@ class State(msgspec.Struct, rename="camel", kw_only=True):
     host: str
     strategy: str
     start_time: float
-    fallback_chain: list[object] = []
+    fallback_chain: list[dict[str, str]] = []
     guard_pid: int | None = None
     admin_token: str = ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,19 @@ def test_a_change_takes_effect_and_is_told(shell: Shell, pool: Path, link: bool)
         asked.symlink_to(there)
     proxy, url = shell.serve("--config", str(asked))
     loaded_at = status(url)["config"]["loadedAt"]
-    replaced(there, there.read_text() + "routing: {strategy: round-robin}\n")
+    replaced(
+        there,
+        there.read_text()
+        + "routing: {strategy: round-robin, fallback-chain: [{provider: openai, model: m}]}\n",
+    )
     proxy.expect('configuration: routing.strategy: "fill-first" -> "round-robin"')
     assert [ask(url).headers["x-neurolink-account"] for _ in range(3)] == ["a", "b", "a"]
     report = status(url)
     assert report["strategy"] == "round-robin"
     assert report["config"]["loadedAt"] > loaded_at
     wait_until(lambda: "round-robin" in shell.state.read_text(), "the state file says so")
+    kept = json.loads(shell.state.read_text())
+    assert kept["fallbackChain"] == [{"provider": "openai", "model": "m"}]
 
 
 def test_a_stream_under_way_ends_as_it_began(
