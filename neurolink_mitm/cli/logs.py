@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -103,6 +104,16 @@ def _print_side(logs: Path, row: dict[str, Any], shown: set[str]) -> None:
             click.echo(log_text.harmless(text))
 
 
+def _status(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """One that there can be: any other would find nothing, and not say why."""
+    from neurolink_mitm.core.exchange import Outcome
+
+    outcomes = [each.value for each in Outcome]
+    if value is None or value.lower() in outcomes or re.fullmatch(r"[1-5](\d\d|[xX]{2})", value):
+        return value
+    raise click.BadParameter(f"{value!r:.80} is neither 429, 5xx nor one of {', '.join(outcomes)}")
+
+
 @command.command()
 @click.option(
     "-n",
@@ -114,7 +125,10 @@ def _print_side(logs: Path, row: dict[str, Any], shown: set[str]) -> None:
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on as requests finish, until Ctrl-C.")
 @click.option("--account", help="Only those that this account served.")
-@click.option("--status", help="Only those with this status (429), class (5xx) or outcome (error).")
+@click.option(
+    "--status", callback=_status,
+    help="Only those with this status (429), class (5xx) or outcome (error).",
+)  # fmt: skip
 @click.option("--session", help="Only those of the session that begins so.")
 @format_option
 def tail(
@@ -167,8 +181,9 @@ def _matching(
 ) -> Iterator[tuple[bytes, Seen]]:
     from neurolink_mitm.core.log_rows import Seen
 
+    needles = wanted.needles()
     for raw in lines:
-        for row in reader.read([raw], Seen):
+        for row in reader.read([raw], Seen) if all(each in raw for each in needles) else ():
             if wanted(row):
                 yield raw, row
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +68,7 @@ def _read(logs: Path, since: float | None, until: float | None, stats: Stats) ->
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], object]]:
     """A bar on a terminal, where it takes its time."""
-    if total < WORTH_A_BAR or not sys.stderr.isatty() or "NO_COLOR" in os.environ:
+    if total < WORTH_A_BAR or not sys.stderr.isatty():
         yield lambda _: None
         return
     from rich.console import Console
@@ -99,22 +99,53 @@ def _table(stats: Stats) -> str:
     from rich.table import Table
 
     from neurolink_mitm.cli.render import printed
+
+    columns = _columns(stats)
+    if sys.stdout.isatty():
+        columns = _fitting(columns, shutil.get_terminal_size().columns)
+    table = Table(box=None, pad_edge=False)
+    for title in columns:
+        if title in (stats.by, *GRAPHS):
+            table.add_column(title, overflow="fold", no_wrap=title in GRAPHS)
+        else:
+            table.add_column(title, justify="right", no_wrap=True)
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*cells)
+    return printed(table)
+
+
+def _columns(stats: Stats) -> dict[str, list[str]]:
+    """Cells by title; drawn ones on a terminal only."""
     from neurolink_mitm.core.stats import columns, sparkline, total
 
-    drawn = sys.stdout.isatty()
-    table = Table(box=None, pad_edge=False)
-    table.add_column(stats.by, overflow="fold")
-    for title in TITLES:
-        table.add_column(title, justify="right", no_wrap=True)
-    if drawn:
-        table.add_column("by hour" if stats.by == "day" else "by day", no_wrap=True)
-    across = columns(stats.by, stats.groups)
     rows = stats.ordered()
-    whole = [("total", total(stats.groups.values()))] if len(rows) > 1 else []
-    for name, one in (*rows, *whole):
-        graph = [sparkline(one.over_time, across)] if drawn else []
-        table.add_row(_name(name), *_cells(one), *graph)
-    return printed(table)
+    if len(rows) > 1:
+        rows.append(("total", total(stats.groups.values())))
+    found = {stats.by: [_name(name) for name, _ in rows]}
+    found |= {title: [_cells(one)[at] for _, one in rows] for at, title in enumerate(TITLES)}
+    if sys.stdout.isatty():
+        across = columns(stats.by, stats.groups)
+        title = GRAPHS[0] if stats.by == "day" else GRAPHS[1]
+        found[title] = [sparkline(one.over_time, across) for _, one in rows]
+    return found
+
+
+def _fitting(columns: dict[str, list[str]], room: int) -> dict[str, list[str]]:
+    """Titles in two lines, and without what there is no room for: better that than numbers cut short."""
+    left = dict(columns)
+    name = next(iter(columns))
+    for title in (None, *LEFT_OUT):
+        left.pop(title or "", None)
+        widths = {title: _width(title, cells) for title, cells in left.items()}
+        widths[name] = min(widths[name], NARROWEST)
+        if sum(widths.values()) + GAP * (len(widths) - 1) <= room:
+            break
+    return {title if title in GRAPHS else title.replace(" ", "\n"): left[title] for title in left}
+
+
+def _width(title: str, cells: Sequence[str]) -> int:
+    words = [title] if title in GRAPHS else title.split()
+    return max(map(len, (*words, *cells)))
 
 
 def _name(name: str) -> str:
@@ -127,6 +158,13 @@ TITLES = (
     "requests", "errors", "failovers", "in", "out", "into cache", "from cache", "hit rate", "cost",
     "first byte p50", "p95",
 )  # fmt: skip
+GRAPHS = ("by hour", "by day")
+LEFT_OUT = (*GRAPHS, "into cache", "failovers", "from cache", "p95")
+"""In this order, where the terminal is too narrow for all."""
+GAP = 2
+"""Between two columns."""
+NARROWEST = 10
+"""The column of names, which may take several lines each."""
 
 
 def _cells(one: Sum) -> list[str]:
@@ -144,7 +182,8 @@ def _cost(one: Sum) -> str:
     """Marked where it leaves out requests whose cost is unknown."""
     if not one.priced:
         return "–"
-    return f"${one.cost:.2f}{'+' if one.priced < one.requests else ''}"
+    digits = 2 if one.cost >= 0.1 else 4
+    return f"${one.cost:.{digits}f}{'+' if one.priced < one.requests else ''}"
 
 
 def _short(count: int) -> str:

@@ -74,6 +74,13 @@ class Filter:
     status: str | None = None
     session: str | None = None
 
+    def needles(self) -> tuple[bytes, ...]:
+        """What each line holds that is wanted: to look for that costs a tenth of reading the line."""
+        account = None if self.account is None else msgspec.json.encode(self.account)
+        session = None if self.session is None else msgspec.json.encode(self.session)[:-1]
+        status = self.status.encode() if self.status and self.status.isdecimal() else None
+        return tuple(each for each in (account, session, status) if each)
+
     def __call__(self, row: Seen) -> bool:
         return (
             self.account in (None, row.account)

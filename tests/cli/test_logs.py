@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -115,6 +116,24 @@ def test_tail_shows_what_is_asked_for(
 ) -> None:
     lines = neurolink(logged, "tail", "--format", "json", *options).stdout.splitlines()
     assert [json.loads(line)["requestId"] for line in lines] == [logged[1][n] for n in found]
+
+
+@pytest.mark.parametrize("status", ["9zz", "42x", "failed", "4290"])
+def test_tail_takes_no_status_that_there_is_not(home: Path, status: str) -> None:
+    ended = CliRunner().invoke(main, ["logs", "tail", "--status", status])
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert "neither 429, 5xx nor one of complete, error" in ended.stderr
+
+
+def test_tail_finds_labels_that_json_writes_in_another_way(home: Path) -> None:
+    row = {"timestamp": "2026-11-21T10:00:00.000Z", "account": 'a "ü', "sessionId": "s\\1"}
+    logs = home / ".neurolink" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "proxy-2026-11-21.jsonl").write_bytes(msgspec.json.encode(row) + b"\n")
+    found = CliRunner().invoke(
+        main, ["logs", "tail", "--account", 'a "ü', "--session", "s\\", "--format", "json"]
+    )
+    assert json.loads(found.stdout)["account"] == 'a "ü'
 
 
 def test_tail_where_there_is_nothing(home: Path) -> None:

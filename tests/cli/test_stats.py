@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -131,11 +132,34 @@ def test_many_rows_take_little_memory(shell: Shell, many: int) -> None:
 
 def test_on_a_terminal_progress_is_shown_and_time_is_drawn(shell: Shell, many: int) -> None:
     program, *rest = NEUROLINK
-    environment = {**shell.environment, "TERM": "xterm", "COLUMNS": "200"}
-    environment.pop("NO_COLOR", None)
+    environment = {**shell.environment, "TERM": "xterm", "COLUMNS": "200", "NO_COLOR": "1"}
     child = pexpect.spawn(program, [*rest, "stats"], env=environment, dimensions=(40, 200),
                           timeout=50, cwd=os.fspath(shell.home), encoding="utf-8")  # fmt: skip
     child.expect("reading")
     child.expect("by hour")
     child.expect("2026-11-21 .*█")
     child.expect(pexpect.EOF)
+
+
+@pytest.mark.parametrize(("width", "missing"), [(130, "into"), (80, "failovers"), (60, "p95")])
+def test_on_a_narrow_terminal_columns_are_left_out_and_none_is_cut(
+    logs: Path, width: int, missing: str
+) -> None:
+    program, *rest = NEUROLINK
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(width)}
+    child = pexpect.spawn(program, [*rest, "stats"], env=environment, dimensions=(40, width),
+                          timeout=50, encoding="utf-8")  # fmt: skip
+    child.expect(pexpect.EOF)
+    said = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", child.before or "")
+    assert max(map(len, said.splitlines())) <= width
+    for whole in ("2026-11-21", "requests", "$0.25+", "total"):
+        assert whole in said
+    assert "…" not in said
+    assert (missing in said) == (width == 130)
+
+
+def test_less_than_a_cent_is_told(logs: Path) -> None:
+    (logs / "proxy-2026-11-23.jsonl").write_bytes(
+        line(timestamp="2026-11-23T01:00:00.000Z", costUsd=0.0041)
+    )
+    assert "$0.0041" in stats("--since", "2026-11-23").stdout
