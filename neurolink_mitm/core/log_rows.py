@@ -75,7 +75,7 @@ class Filter:
     session: str | None = None
 
     def needles(self) -> tuple[bytes, ...]:
-        """What each line holds that is wanted: to look for that costs a tenth of reading the line."""
+        """What each line holds that is wanted: to look for that costs less than to read the line."""
         account = None if self.account is None else msgspec.json.encode(self.account)
         session = None if self.session is None else msgspec.json.encode(self.session)[:-1]
         status = self.status.encode() if self.status and self.status.isdecimal() else None
