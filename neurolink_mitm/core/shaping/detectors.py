@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv6Address
 
-_EMAIL = re.compile(r"[\w.%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+from neurolink_mitm.core.shaping.spellings import host_spellings, spellings
+
+_LETTER = r"[\w\u0300-\u036f-]"
+"""Of the name of a host, which need not be of ASCII; accents may stand by themselves."""
+_EMAIL = re.compile(rf"[\w\u0300-\u036f.%+'-]{{1,64}}@{_LETTER}+(?:\.{_LETTER}+)+")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}(?![\w]|\.\d)", re.ASCII)
 _IPV4_HINT = re.compile(r"\.\d{1,3}\.\d")
-_IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?![\w:])")
+_IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{0,39}:[0-9A-Fa-f:]{0,39}:[0-9A-Fa-f:.]{0,45}(?![\w:])")
 _KEY = re.compile(
     r"""
     \b(?:AKIA|ASIA)[0-9A-Z]{16}\b                        # AWS, ids of access keys
@@ -101,14 +105,12 @@ def worth_asking(by: Iterable[Finder], texts: Iterable[str]) -> tuple[Finder, ..
 def _finders(
     words: Iterable[str], patterns: Iterable[str], kinds: Iterable[str], domains: Iterable[str]
 ) -> Iterator[Finder]:
-    listed = sorted(words, key=len, reverse=True)
-    if listed:
+    if listed := spellings(words):
         pattern = re.compile("|".join(map(re.escape, listed)), re.IGNORECASE)
         yield Finder("WORD", _of(pattern), _look(listed))
     for expression in patterns:
         yield Finder("TEXT", _of(re.compile(expression)))
-    named = sorted((each.strip(".") for each in domains), key=len, reverse=True)
-    if named:
+    if named := host_spellings(each.strip(".") for each in domains):
         yield Finder("HOST", _hosts(named), _look(named))
     for kind in kinds:
         yield KINDS[kind]
@@ -134,10 +136,11 @@ def _look(words: Sequence[str]) -> Look:
 
 
 def _hosts(domains: Sequence[str]) -> Find:
-    """The domains and all names below them."""
+    """The domains and all names below them. A name is begun only where it can begin: long lines take no longer."""
     listed = "|".join(map(re.escape, domains))
-    expression = rf"(?:[a-z0-9_-]+\.)*(?<![a-z0-9_-])(?:{listed})(?![a-z0-9_-]|\.[a-z0-9_-])"
-    return _of(re.compile(expression, re.IGNORECASE | re.ASCII))
+    below = rf"(?:(?<!{_LETTER})(?<!{_LETTER}\.)(?:{_LETTER}+\.)+)?"
+    expression = rf"{below}(?<![a-z0-9_-])(?:{listed})(?![a-z0-9_-]|\.[a-z0-9_-])"
+    return _of(re.compile(expression, re.IGNORECASE))
 
 
 def _ipv4(text: str) -> Places:

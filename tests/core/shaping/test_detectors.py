@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -87,3 +88,37 @@ def test_who_has_nothing_to_find_is_not_asked() -> None:
     assert worth_asking(ALL, ["nothing here", "nor there"]) == tuple(
         each for each in ALL if each.kind == "TEXT"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Muller Mu\u0308ller", "M\u00dcLLER", r'{"name": "M\u00fcller"}', "/M%C3%BCller/",
+        "STRASSE", r"C:\\corp\\x", "project%20falcon",
+    ],
+    ids=["decomposed", "upper", "json-in-text", "url", "sharp-s", "backslashes", "space"],
+)  # fmt: skip
+def test_a_word_in_its_other_spellings(text: str) -> None:
+    words = ["M\u00fcller", "stra\u00dfe", r"C:\corp\x", "Project Falcon"]
+    assert len(found_in(text, finders(words, (), (), ()))) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["b\u00fccher.corp.example", "bu\u0308cher.corp.example", "a.M\u00dcLLER.example", "xn--mller-kva.example"]
+)  # fmt: skip
+def test_names_of_hosts_need_not_be_of_ascii(name: str) -> None:
+    by = finders((), (), ("email",), ["corp.example", "m\u00fcller.example"])
+    for text in (name, f"o'neil@{name}"):
+        assert [(each.start, each.end) for each in found_in(text, by)] == [(0, len(text))]
+
+
+@pytest.mark.parametrize(
+    "text", ["ab12" * 10_000 + " corp.example", "a." * 20_000 + " corp.example", ":" * 40_000 + "g"],
+    ids=["long", "labels", "colons"],
+)  # fmt: skip
+def test_long_runs_take_no_long_time(text: str) -> None:
+    """They took seconds, of everybody's time."""
+    by = finders((), (), ("email", "ipv4", "ipv6", "key"), ["corp.example"])
+    began = time.process_time()
+    found_in(text, by)
+    assert time.process_time() - began < 1
