@@ -94,6 +94,7 @@ def _draft(flow: http.HTTPFlow, exchange: Exchange) -> Draft:
         host=Target.parse(account.base_url).host if account.is_anthropic else "",
         claude_code=exchange.demand.claude_code,
         user_id=exchange.user_id,
+        target=flow.request.path,
     )
     fields = headers.without(flow.request.headers.fields, headers.CREDENTIALS - {b"cookie"})
     return Draft(about, fields, flow.request.raw_content or b"")

@@ -30,6 +30,8 @@ class About:
     """Whether the client is Claude Code."""
     user_id: str | None = None
     """`metadata.user_id`, as the client sent it."""
+    target: str = field(default="", repr=False)
+    """Path and query."""
 
 
 class Editor(Protocol):

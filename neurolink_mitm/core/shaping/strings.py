@@ -16,7 +16,7 @@ OWN = frozenset(
 """Members of the API's own objects that have to come back as they were, or are read by the API."""
 THINKING = frozenset({"thinking", "redacted_thinking"})
 """Blocks that are signed, with the placeholders they were thought with."""
-FREE = frozenset({"input", "input_schema", "schema", "parameters"})
+FREE = frozenset({"input", "input_examples", "input_schema", "schema", "parameters"})
 """Values of the client's own form: names in them are words as well."""
 _ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.", re.DOTALL)
 
@@ -53,8 +53,8 @@ def _of_object(body: bytes, members: list[Part]) -> Iterator[Span]:
     if kind in THINKING:
         return
     for part in members:
-        encoded = part.name == "data" and kind == "base64"
-        if part.name not in OWN and not encoded:
+        own = part.name in OWN or (part.name == "data" and kind == "base64")
+        if not own or not _is_text(body, part):  # of the API's own, texts alone
             yield from texts(body, part.value, free=part.name in FREE)
 
 

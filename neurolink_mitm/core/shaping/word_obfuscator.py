@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from urllib.parse import unquote_plus
 
 from neurolink_mitm.core import headers
 from neurolink_mitm.core import json_spans as spans
@@ -11,7 +12,7 @@ from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.json_spans import Edit, Span
 from neurolink_mitm.core.shaping import strings
 from neurolink_mitm.core.shaping.detectors import Finder, Found, found_in, worth_asking
-from neurolink_mitm.core.shaping.draft import Draft, RefusedError, Undo
+from neurolink_mitm.core.shaping.draft import About, Draft, RefusedError, Undo
 from neurolink_mitm.core.shaping.placeholders import FORM, MARK, Placeholders
 from neurolink_mitm.core.shaping.restoring import Table, editor
 
@@ -27,7 +28,8 @@ LISTED = (
     "it holds what the word obfuscator is to keep here, and only /v1/messages and"
     " /v1/messages/count_tokens can be sent with placeholders: cloaking.plugins.wordObfuscator"
 )
-
+IN_TARGET = "its path or query holds what the word obfuscator is to keep here"
+ENCODED = "its body is compressed, so the word obfuscator can't look through it"
 UNREADABLE = (
     "its body is no JSON that the word obfuscator can look through, or a name occurs twice in it"
 )
@@ -70,13 +72,14 @@ class WordObfuscator:
         self._known: OrderedDict[bytes, tuple[Replaced, ...]] = OrderedDict()
 
     def rewrite(self, draft: Draft) -> Draft:
+        self._ask_target(draft.about)
         tally = Tally()
         fields = self._fields(draft.fields, tally)
         body = draft.body
         if draft.about.kind in CONVERSATIONS:
             body = self._readable(body, tally)
-        elif body and self._found(body):
-            raise RefusedError(LISTED)
+        elif body:
+            self._refuse(draft)
         if not tally.table and fields == draft.fields:
             return draft
         return replace(
@@ -86,6 +89,20 @@ class WordObfuscator:
             counts=Counter(draft.counts) + tally.counts,
             undo=(*draft.undo, _undo(tally.table)) if tally.table else draft.undo,
         )
+
+    def _ask_target(self, about: About) -> None:
+        """The API's own path says nothing; what follows it can't be put right in an answer."""
+        path, _, query = about.target.partition("?")
+        asked = query if about.kind in CONVERSATIONS else f"{path.removeprefix('/v1/')}?{query}"
+        if any(found_in(text, self._finders) for text in (asked, unquote_plus(asked))):
+            raise RefusedError(IN_TARGET)
+
+    def _refuse(self, draft: Draft) -> None:
+        """What could not be put right in the answer, or can't be looked through."""
+        if (headers.get(draft.fields, b"content-encoding") or "identity").lower() != "identity":
+            raise RefusedError(ENCODED)
+        if self._found(draft.body):
+            raise RefusedError(LISTED)
 
     def _fields(self, fields: headers.Fields, tally: Tally) -> headers.Fields:
         """A field whose name has a word in it goes."""
@@ -161,7 +178,7 @@ class WordObfuscator:
 
     def _found(self, body: bytes) -> bool:
         """In whatever form: a file, a batch."""
-        text = body.decode("utf-8", "replace")
+        text = body.replace(b"\0", b"").decode("utf-8", "replace")  # UTF-16 has them
         if found_in(text, self._finders):
             return True
         tokens = spans.STRING.finditer(body) if b"\\" in body else ()

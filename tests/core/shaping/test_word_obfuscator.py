@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -188,3 +189,38 @@ def test_other_requests_without_a_word_pass() -> None:
 def test_what_can_not_be_read_is_refused(body: bytes) -> None:
     with pytest.raises(RefusedError, match="no JSON"):
         BLUEBIRD.rewrite(draft(body))
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        (Kind.MESSAGES, "/v1/messages?team=bluebird"),
+        (Kind.COUNT_TOKENS, "/v1/messages/count_tokens?a=%62luebird"),
+        (Kind.API, "/v1/files/bluebird"),
+    ],
+)
+def test_a_word_in_the_url_is_refused(kind: Kind, target: str) -> None:
+    before = draft({"messages": []}, kind=kind)
+    with pytest.raises(RefusedError, match="path or query"):
+        BLUEBIRD.rewrite(replace(before, about=replace(before.about, target=target)))
+
+
+def test_what_is_compressed_or_of_two_bytes_a_letter_is_refused() -> None:
+    packed = draft(b"\x1f\x8b", {"content-encoding": "gzip"}, kind=Kind.API)
+    with pytest.raises(RefusedError, match="compressed"):
+        BLUEBIRD.rewrite(packed)
+    with pytest.raises(RefusedError, match="wordObfuscator"):
+        BLUEBIRD.rewrite(draft("bluebird".encode("utf-16"), kind=Kind.API))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"cache_control": {"type": "ephemeral", "x": "bluebird"}},
+        {"type": "base64", "data": ["bluebird"]},
+        {"input_examples": [{"bluebird": 1, "id": "bluebird"}]},
+    ],
+    ids=["own", "data", "examples"],
+)
+def test_what_only_looks_like_the_apis_own_is_looked_through(odd: dict[str, Any]) -> None:
+    assert b"bluebird" not in BLUEBIRD.rewrite(draft({"messages": [odd]})).body
