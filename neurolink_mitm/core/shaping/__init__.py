@@ -8,6 +8,6 @@ leaves an `Undo` on it, and these are run in reverse.
 - `header_scrubber`  header fields that are nobody's business
 - `session_identity` `metadata.user_id` names the account in use
 - `system_blocks`    the user's own system blocks
-- `word_obfuscator`  placeholders in place of words; `detectors` finds them, `strings` says where they are looked for,
-                     `placeholders` makes them, `restoring` takes them back in answers
+- `word_obfuscator`  placeholders in place of words; `detectors` and `spellings` find them, `strings` says where they
+                     are looked for, `placeholders` makes them, `restoring` takes them back in answers
 """

@@ -11,7 +11,7 @@ from neurolink_mitm.core.shaping.spellings import host_spellings, spellings
 
 _LETTER = r"[\w\u0300-\u036f-]"
 """Of the name of a host, which need not be of ASCII; accents may stand by themselves."""
-_EMAIL = re.compile(rf"[\w\u0300-\u036f.%+'-]{{1,64}}@{_LETTER}+(?:\.{_LETTER}+)+")
+_EMAIL = re.compile(rf"[\w\u0300-\u036f.%+-]{{1,64}}@{_LETTER}+(?:\.{_LETTER}+)+")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}(?![\w]|\.\d)", re.ASCII)
 _IPV4_HINT = re.compile(r"\.\d{1,3}\.\d")

@@ -108,7 +108,7 @@ def test_a_word_in_its_other_spellings(text: str) -> None:
 )  # fmt: skip
 def test_names_of_hosts_need_not_be_of_ascii(name: str) -> None:
     by = finders((), (), ("email",), ["corp.example", "m\u00fcller.example"])
-    for text in (name, f"o'neil@{name}"):
+    for text in (name, f"neil@{name}"):
         assert [(each.start, each.end) for each in found_in(text, by)] == [(0, len(text))]
 
 
