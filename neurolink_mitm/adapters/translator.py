@@ -67,7 +67,7 @@ class TranslatorProcess:
         self._environment = dict(environment)
         self._life: _Life | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._ready = asyncio.Event()
+        self._decided = asyncio.Event()  # it listens, or nobody is to wait for that any more
         self._report = Report()
         self._fruitless = 0
 
@@ -96,13 +96,13 @@ class TranslatorProcess:
     async def wait(self, limit: float) -> Endpoint | None:
         """Where it listens, as soon as it does; None if it does not within `limit` seconds.
 
-        At once where it has failed to start again and again.
+        As soon as it has failed to start again and again, nobody waits any longer.
         """
         self.start()
         if self._fruitless >= HOPELESS:
             return self.endpoint
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ready.wait(), limit)
+            await asyncio.wait_for(self._decided.wait(), limit)
         return self.endpoint
 
     async def settle(self) -> None:
@@ -144,6 +144,8 @@ class TranslatorProcess:
         while True:
             lived = await self._live()
             self._fruitless = 0 if lived else self._fruitless + 1
+            if self._fruitless >= HOPELESS:
+                self._decided.set()
             failures = 1 if lived > STEADY else failures + 1
             self._report.restarts += 1
             self._report.state = "restarting"
@@ -164,7 +166,7 @@ class TranslatorProcess:
         try:
             await self._until_it_ends(life)
         finally:
-            self._ready.clear()
+            self._decided.clear()
             self._life = None
             life.ended.set()
             self._report.pid = self._report.port = None
@@ -185,7 +187,7 @@ class TranslatorProcess:
             self._report.state, self._report.port = "ready", listening.port
             logger.info("the translator listens on port %d", listening.port)
             self._fruitless = 0
-            self._ready.set()
+            self._decided.set()
         code = await process.wait()
         self._report.last_error = f"ended with code {code}; see {self._log}"
 
