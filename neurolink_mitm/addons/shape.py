@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from mitmproxy import http
 
 from neurolink_mitm.core import headers
+from neurolink_mitm.core.errors import error_body
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.shaping.draft import About, Draft, RefusedError, Undo
 from neurolink_mitm.core.shaping.pipeline import Chain, PluginError
@@ -20,6 +21,7 @@ SHAPED = "neurolink.shaped"
 REPLACED = "neurolink.replaced"
 """How many words the latest attempt goes without, by their kind."""
 UNFINISHED = Reply(500, "api_error", "NeuroLink refused: request shaping was not finished")
+UNRESTORED = Reply(500, "api_error", "NeuroLink broke off: a plugin failed to put the answer right")
 
 
 class Shape:
@@ -54,7 +56,7 @@ class Shape:
             chain = Chain.of(undo, stream=False)
             answer.content = chain.feed(answer.raw_content or b"") + chain.end()
         elif exchange.attempts[-1].number == attempt:
-            answer.stream = _as_stream(undo, answer)
+            answer.stream = _as_stream(undo, answer, exchange.request_id)
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Nothing of it stays with flows that are kept."""
@@ -100,7 +102,31 @@ def _draft(flow: http.HTTPFlow, exchange: Exchange) -> Draft:
     return Draft(about, fields, flow.request.raw_content or b"")
 
 
-def _as_stream(undo: Sequence[Undo], answer: http.Response) -> Callable[[bytes], bytes]:
+def _as_stream(
+    undo: Sequence[Undo], answer: http.Response, request_id: str
+) -> Callable[[bytes], bytes]:
     events = answer.headers.get("content-type", "").startswith("text/event-stream")
     chain = Chain.of(undo, stream=events)
-    return lambda data: chain.feed(data) if data else chain.end()
+    broken = False
+
+    def change(data: bytes) -> bytes:
+        """Raises nothing: the data plane would leave the client waiting."""
+        nonlocal broken
+        if broken:
+            return b""
+        try:
+            return chain.feed(data) if data else chain.end()
+        except Exception as e:  # its text may hold what was taken out
+            broken = True
+            logger.error(
+                "the answer to %s was broken off: a plugin's undo failed (%s)",
+                request_id,
+                type(e).__name__,
+            )
+            error = error_body(UNRESTORED.error_type, UNRESTORED.message, request_id)
+            if events:
+                return b"event: error\ndata: " + error + b"\n\n"
+            answer.status_code = UNRESTORED.status  # counts where the body was held to its end
+            return error
+
+    return change

@@ -250,6 +250,32 @@ def test_a_plugin_that_fails_lets_nothing_out(sandbox: SandboxServer) -> None:
     assert (row.outcome, sandbox.requests) == ("error", [])
 
 
+class Unable:
+    """As an undo, and as its editor."""
+
+    def rewrite(self, draft: Draft) -> Draft:
+        return replace(draft, undo=(*draft.undo, lambda stream: Unable()))
+
+    def feed(self, chunk: bytes) -> bytes:
+        raise KeyError("bluebird")
+
+    def end(self) -> bytes:
+        return b""
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_a_plugin_that_fails_on_an_answer_does_not_leave_the_client_waiting(
+    sandbox: SandboxServer, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Proxy([login(sandbox)], config(), plugins=[("mine", Unable())]) as proxy:
+        answer = ask(proxy, stream=stream)
+    assert answer.status_code == (200 if stream else 500)
+    said = answer.text.removeprefix("event: error\ndata: ")
+    assert json.loads(said)["error"]["type"] == "api_error"
+    assert "a plugin's undo failed (KeyError)" in caplog.text
+    assert "bluebird" not in caplog.text
+
+
 def test_what_could_not_be_taken_back_is_not_sent(sandbox: SandboxServer) -> None:
     with Proxy([login(sandbox)], config()) as proxy, httpx.Client(trust_env=False) as client:
         url = f"{proxy.url}/v1/messages/batches"
