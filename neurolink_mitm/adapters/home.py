@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from neurolink_mitm.adapters import home_root
+
 OPEN_TO_OTHERS = 0o077
 ANOTHER = "let NEUROLINK_HOME name a directory of yours"
 
@@ -22,18 +24,7 @@ class Home:
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Home:
         """Raises `ValueError` when the environment does not say where home is, as under cron."""
-        chosen, user = env.get("NEUROLINK_HOME"), env.get("HOME")
-        if not chosen and not user:
-            raise ValueError(
-                "neither NEUROLINK_HOME nor HOME is set:"
-                " set NEUROLINK_HOME to the directory that holds NeuroLink's state"
-            )
-        if not chosen:
-            return cls(Path(f"{user}/.neurolink").absolute())
-        # service managers and .env files hand on a `~` as it stands
-        if user and (chosen == "~" or chosen.startswith("~/")):
-            chosen = user + chosen[1:]
-        return cls(Path(chosen).absolute())
+        return cls(Path(home_root.find(env)))
 
     @property
     def tokens(self) -> Path:
@@ -67,15 +58,15 @@ class Home:
 
     @property
     def state(self) -> Path:
-        return self.root / "proxy-state.json"
+        return self.root / home_root.STATE
 
     @property
     def quotas(self) -> Path:
-        return self.root / "account-quotas.json"
+        return self.root / home_root.QUOTAS
 
     @property
     def cooldowns(self) -> Path:
-        return self.root / "cooldowns.json"
+        return self.root / home_root.COOLDOWNS
 
     @property
     def shaping_key(self) -> Path:

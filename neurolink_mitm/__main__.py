@@ -1,0 +1,23 @@
+"""The `neurolink` command, which `python -m neurolink_mitm` is, too."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """The status line goes past click: Claude Code asks for it all the time."""
+    if sys.argv[1:] == ["statusline"]:
+        import os
+
+        from neurolink_mitm.adapters.status_line import status_line
+
+        print(status_line(os.environ))
+        return
+    from neurolink_mitm.cli import main as command
+
+    command(prog_name="neurolink")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The line for Claude Code's status line: what it is made of is gathered here, with imports that take little time.
+
+`neurolink_mitm.__main__` comes here without click, whose import takes as long as all of this.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import time
+from collections.abc import Mapping
+
+from neurolink_mitm.adapters import home_root
+from neurolink_mitm.adapters.quick_status import ask, read_json
+from neurolink_mitm.core import statusline
+
+STATUS_LIMIT = 0.05
+STDIN_LIMIT = 0.02
+"""Seconds."""
+
+
+def status_line(environ: Mapping[str, str]) -> str:
+    """Raises nothing that a file, or an answer, of another version could cause."""
+    try:
+        return _line(home_root.find(environ), _model(), time.time())
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return "neurolink: neurolink proxy status"
+
+
+def _line(root: str, model: str | None, now: float) -> str:
+    state = read_json(f"{root}/{home_root.STATE}")
+    if not state:
+        return statusline.NOT_RUNNING
+    try:
+        report = ask(state, STATUS_LIMIT)
+    except ConnectionRefusedError:
+        return statusline.NOT_RUNNING
+    if report is not None:
+        return statusline.line(report, model, now)
+    quotas, cooldowns = (
+        read_json(f"{root}/{name}").get("accounts", {})
+        for name in (home_root.QUOTAS, home_root.COOLDOWNS)
+    )
+    return statusline.remembered(quotas, cooldowns, model, now)
+
+
+def _model() -> str | None:
+    """The session's model, as Claude Code says on stdin; None where nobody says anything at once."""
+    try:
+        said = json.loads(_stdin())
+        model = said["model"]["id"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return model if isinstance(model, str) else None
+
+
+def _stdin() -> bytes:
+    """What is there to be read, to its end or for a moment; of a terminal, nothing."""
+    if sys.stdin is None or sys.stdin.isatty():
+        return b""
+    try:
+        descriptor = sys.stdin.fileno()
+    except (OSError, ValueError):
+        return b""
+    received, deadline = b"", time.monotonic() + STDIN_LIMIT
+    while select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        data = os.read(descriptor, 65536)
+        if not data:
+            break
+        received += data
+    return received
