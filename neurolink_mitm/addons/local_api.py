@@ -67,7 +67,7 @@ class LocalApi:
         if token is None or not token.matches(shown):
             return Reply(403, "permission_error", "only the neurolink command may reset accounts")
         pool, wanted = self.runtime.pool, flow.request.query.get("account")
-        found = [a for a in pool.accounts if wanted in (None, a.label, a.key)]
+        found = [a for a in pool.everyone if wanted in (None, a.label, a.key)]
         if not found:
             return Reply(404, "not_found_error", f"no account {wanted!r:.80}")
         for account in found:

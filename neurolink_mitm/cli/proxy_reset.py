@@ -23,6 +23,10 @@ def command(account: str | None) -> None:
     click.echo(f"reset: {', '.join(labels)}" if labels else "nothing to reset")
 
 
+OURS = "anthropic:"
+"""Before an account's label; keys of other providers' models are their names."""
+
+
 def _reset_running(state: State, account: str | None) -> list[str]:
     query = {"account": account} if account else {}
     code, answer = http_client.post(f"{state.url}/admin/reset", query, owner(state))
@@ -37,9 +41,9 @@ def _reset_file(account: str | None) -> list[str]:
 
     path = home().cooldowns
     known = dict(read_cooldowns(path))
-    gone = [key for key in known if account in (None, key, key.partition(":")[2])]
+    gone = [key for key in known if account in (None, key, key.removeprefix(OURS))]
     if account and not gone:
         fail(f"no cooldown is kept for an account {account!r}", FAILED)
     if gone:
         write_cooldowns(path, {key: kept for key, kept in known.items() if key not in gone})
-    return [key.partition(":")[2] for key in gone]
+    return [key.removeprefix(OURS) for key in gone]

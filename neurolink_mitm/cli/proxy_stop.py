@@ -23,9 +23,21 @@ def command() -> None:
     Example: neurolink proxy stop
     """
     state = running_state()
-    os.kill(state.pid, signal.SIGTERM)
+    tell_to_stop(state.pid)
     wait_for_end(state.pid, state.pid_started)
     click.echo(f"stopped (pid {state.pid})")
+
+
+def tell_to_stop(pid: int) -> None:
+    """One that has ended meanwhile needs no telling."""
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        fail(
+            f"the proxy (pid {pid}) runs as another user: stop it as that one, or with sudo", FAILED
+        )
 
 
 def wait_for_end(pid: int, started: float) -> None:

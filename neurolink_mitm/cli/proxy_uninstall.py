@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from contextlib import suppress
 
 import click
@@ -14,7 +13,7 @@ from neurolink_mitm.adapters.service_manager import ServiceError, find
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
-from neurolink_mitm.cli.proxy_stop import wait_for_end
+from neurolink_mitm.cli.proxy_stop import tell_to_stop, wait_for_end
 from neurolink_mitm.cli.running import home
 
 
@@ -71,7 +70,7 @@ def _stop(place: Home) -> None:
     with suppress(SettingsError):  # it will be told when they are put back
         found |= {e.pid: e.pid_started for e in ClaudeSettings(place.claude_settings).running()}
     for pid in found:
-        os.kill(pid, signal.SIGTERM)
+        tell_to_stop(pid)
     for pid, started in found.items():
         wait_for_end(pid, started)
         click.echo(f"proxy stopped (pid {pid})")

@@ -103,7 +103,7 @@ def remembered(quotas: Json, cooldowns: Json, model: str | None, now: float) -> 
 
 
 def _label(key: str) -> str:
-    return key.partition(":")[2] or key
+    return key.removeprefix("anthropic:")
 
 
 def _cooling(cooling: list[Cooling]) -> Iterable[str]:
