@@ -7,6 +7,7 @@ from importlib.machinery import ModuleSpec
 
 import pytest
 
+from neurolink_mitm.adapters import otlp
 from neurolink_mitm.adapters.otlp import MISSING, OtlpTelemetry, pieces
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.telemetry_setup import Setup, telemetry_setup
@@ -55,7 +56,8 @@ def test_pieces_are_what_the_collector_gets() -> None:
         assert len(receiver.spans()) + len(receiver.logs()) == pieces(a_request()[0])
 
 
-def test_many_go_in_messages_of_a_few() -> None:
+def test_many_go_in_messages_of_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otlp, "LAST_CHANCE", 60.0)  # a busy machine takes its time
     with Receiver() as receiver:
         telemetry = OtlpTelemetry(setup(receiver.url))
         for _ in range(600):
