@@ -203,9 +203,8 @@ async def test_tokens_of_a_short_life_are_used_for_half_of_it(
     assert counts == [1, 1, 2]
 
 
-async def test_the_legacy_login_is_taken_into_the_store(
-    root: Home, sandbox: SandboxServer, clock: FakeClock
-) -> None:
+def with_legacy_login(root: Home) -> tuple[TokenStore, StoredAccount]:
+    """A home that holds nothing else."""
     root.create()
     tokens = {
         "accessToken": "sk-ant-oat-test-a",
@@ -216,6 +215,13 @@ async def test_the_legacy_login_is_taken_into_the_store(
     store = TokenStore(root)
     legacy = store.read().legacy
     assert legacy is not None
+    return store, legacy
+
+
+async def test_the_legacy_login_is_taken_into_the_store(
+    root: Home, sandbox: SandboxServer, clock: FakeClock
+) -> None:
+    store, legacy = with_legacy_login(root)
     refresher = Refresher(store, client_of(sandbox, clock), clock)
     result = await refresher.fresh(account_of(legacy, source="legacy"))
     assert (result.trouble, result.written) == (None, True)
@@ -705,16 +711,7 @@ async def test_what_is_not_written_outlives_the_mark_of_another_process(
 async def test_the_legacy_login_is_taken_in_when_that_is_possible_again(
     root: Home, sandbox: SandboxServer, clock: FakeClock
 ) -> None:
-    root.create()
-    tokens = {
-        "accessToken": "sk-ant-oat-test-a",
-        "refreshToken": "sk-ant-ort-test-a",
-        "expiresAt": 1,
-    }
-    root.legacy_credentials.write_text(json.dumps({"oauth": tokens}))
-    store = TokenStore(root)
-    legacy = store.read().legacy
-    assert legacy is not None
+    store, legacy = with_legacy_login(root)
     refresher = Refresher(store, client_of(sandbox, clock), clock)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
