@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests import quick_clients
 from tests.cli.processes import Shell
 from tests.leaks import Leaks, listen_to_logins
 from tests.translator.running import Running
@@ -25,9 +26,10 @@ _NUMBERS = itertools.count()
 _FOREIGN = ("ANTHROPIC_", "CLAUDE_", "NEUROLINK_", "OPENAI_", "OTEL_")
 
 
-signal.signal(
-    signal.SIGHUP, signal.SIG_DFL
-)  # nohup has it ignored, and what tests start inherits that
+# nohup has it ignored, and what tests start inherits that
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+quick_clients.share_certificates()
 
 LEAKS = Leaks()
 """Secrets that this run wrote down: in a home, a log, an output of a process, or in what tests themselves said."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +17,8 @@ from tests.lookalikes.ollama import Ollama
 from tests.lookalikes.openai_chat import OpenAIChat
 from tests.lookalikes.openai_responses import OpenAIResponses
 from tests.lookalikes.script import Reply, fail, say
-from tests.lookalikes.server import Lookalike
+from tests.lookalikes.server import LIMIT, Lookalike
+from tests.waiting import wait_until
 
 Json = dict[str, Any]
 
@@ -128,14 +131,29 @@ def test_an_error_within_the_stream_is_the_last_thing(asking: Asking) -> None:
 
 
 @pytest.mark.parametrize(
-    "reply",
-    [Reply(delay=60), say("a", silence=60), say("ab" * 9, pause=60)],
+    ("reply", "comes"),
+    [
+        (Reply(delay=60), b""),
+        (say("a", silence=60), b"HTTP/1.1 200"),
+        (say("ab" * 9, pause=60), b"\r\n\r\n"),
+    ],
     ids=["before the head", "before the first event", "between events"],
 )
-def test_a_client_that_does_not_wait_is_noticed(asking: Asking, reply: Reply) -> None:
+def test_a_client_that_does_not_wait_is_noticed(asking: Asking, reply: Reply, comes: bytes) -> None:
     asking.provider.script.add(reply)
-    with pytest.raises(httpx.ReadTimeout):
-        asking.ask(timeout=0.2)
+    at = httpx.URL(asking.provider.url)
+    body = json.dumps(asking.body).encode()
+    with socket.create_connection((at.host, at.port), LIMIT) as client:
+        client.sendall(
+            f"POST {asking.path} HTTP/1.1\r\nhost: {at.host}\r\n"
+            "authorization: Bearer test-key\r\nx-goog-api-key: test-key\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        wait_until(lambda: asking.provider.requests, "the request has come")
+        came = b""
+        while comes not in came:
+            came += client.recv(4096)
     asking.provider.wait_for_leaving()
 
 

@@ -91,15 +91,10 @@ class Running:
             assert time.monotonic() < deadline, "the translator did not take its new setup"
 
     def ask(
-        self,
-        provider: str,
-        model: str,
-        body: Json,
-        path: str = "/v1/messages",
-        timeout: float = LIMIT,
+        self, provider: str, model: str, body: Json, path: str = "/v1/messages"
     ) -> httpx.Response:
         """As the proxy asks it; a stream that comes is judged."""
-        with self.asked(provider, model, body, path, timeout) as answer:
+        with self.asked(provider, model, body, path) as answer:
             answer.read()
         if answer.headers.get("content-type", "").startswith("text/event-stream"):
             validate(answer.content, allow_error=True)
@@ -107,25 +102,37 @@ class Running:
 
     @contextmanager
     def asked(
-        self,
-        provider: str,
-        model: str,
-        body: Json,
-        path: str = "/v1/messages",
-        timeout: float = LIMIT,
+        self, provider: str, model: str, body: Json, path: str = "/v1/messages"
     ) -> Iterator[httpx.Response]:
         """An answer to be read piece by piece; who has read enough leaves."""
+        url, headers = self._request(provider, model, path)
+        with (
+            httpx.Client(timeout=LIMIT, trust_env=False) as client,
+            client.stream("POST", url, json=body, headers=headers) as answer,
+        ):
+            yield answer
+
+    @contextmanager
+    def asking(self, provider: str, model: str, body: Json) -> Iterator[None]:
+        """A client that waits for its answer within the block, and leaves at its end."""
+        url, headers = self._request(provider, model, "/v1/messages")
+
+        async def ask() -> None:
+            async with httpx.AsyncClient(timeout=LIMIT, trust_env=False) as client:
+                await client.post(url, json=body, headers=headers)
+
+        asked = asyncio.run_coroutine_threadsafe(ask(), self._loop)
+        yield
+        assert asked.cancel(), "it was answered before it left"
+
+    def _request(self, provider: str, model: str, path: str) -> tuple[str, dict[str, str]]:
+        """Where to, and its headers."""
         endpoint = self.endpoint
         assert endpoint, self.process.report()
         fields = request_fields(endpoint.secret, endpoint.port, provider, model, 0)
         named = {PROVIDER_HEADER.encode(), MODEL_HEADER.encode(), b"authorization"}
         headers = {name.decode(): value.decode() for name, value in fields if name in named}
-        url = f"http://127.0.0.1:{endpoint.port}{path}"
-        with (
-            httpx.Client(timeout=timeout, trust_env=False) as client,
-            client.stream("POST", url, json=body, headers=headers) as answer,
-        ):
-            yield answer
+        return f"http://127.0.0.1:{endpoint.port}{path}", headers
 
 
 def told(answer: httpx.Response) -> Message:
