@@ -86,6 +86,9 @@ def start(**asked: Any) -> None:
 
     Example: neurolink proxy start --port 55669 --strategy fill-first
     """
+    from neurolink_mitm.mitm import default_addons
+
+    default_addons.put_off()
     from neurolink_mitm.cli import starting  # mitmproxy takes half a second to import
 
     starting.start(starting.Asked(**asked))
