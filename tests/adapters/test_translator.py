@@ -1,4 +1,4 @@
-"""The real process."""
+"""The real process; with the real LiteLLM in it only for what is asked of providers."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ BROKEN = {"PYTHONHOME": "/nowhere"}
 
 @asynccontextmanager
 async def running(
-    place: Path, setup: Setup = SETUP, **variables: str
+    place: Path, light: bool = True, **variables: str
 ) -> AsyncIterator[TranslatorProcess]:
     process = TranslatorProcess(
-        place / "logs" / "translator.log", setup, environment(place) | variables
+        place / "logs" / "translator.log", SETUP, environment(place, light=light) | variables
     )
     try:
         yield process
@@ -72,7 +72,8 @@ async def test_a_life(tmp_path: Path) -> None:
     """One process for several facts: it takes seconds to start."""
     variables = {"ANTHROPIC_API_KEY": "sk-ant-test-1", "ANTHROPIC_AUTH_TOKEN": "x", "HOME": "/",
                  "OTHER": "sk-ant-test-2", "OPENAI_ORG": "o", "PATH": os.environ["PATH"]}  # fmt: skip
-    async with running(tmp_path, **environment_for(frozenset({"openai"}), variables)) as process:
+    variables = environment_for(frozenset({"openai"}), variables)
+    async with running(tmp_path, light=False, **variables) as process:
         assert process.report()["state"] == "stopped", "nothing is started before it is needed"
         endpoint = await process.wait(LIMIT)
         assert endpoint
@@ -105,6 +106,12 @@ async def test_a_life(tmp_path: Path) -> None:
                     pass
             assert process.report()["pid"] == pid, "a new line is enough"
 
+
+async def test_killed_it_is_started_again(tmp_path: Path) -> None:
+    async with running(tmp_path) as process:
+        assert await process.wait(LIMIT)
+        pid = process.report()["pid"]
+        assert isinstance(pid, int)
         os.kill(pid, signal.SIGKILL)
         await process.settle()
         assert process.endpoint is None, "its end is noticed"
@@ -128,7 +135,7 @@ async def test_another_environment_asks_for_another_process(tmp_path: Path) -> N
     async with running(tmp_path) as process:
         assert await process.wait(LIMIT)
         first = process.report()["pid"]
-        process.configure(SETUP, environment(tmp_path) | {"OPENAI_ORG": "o"})
+        process.configure(SETUP, environment(tmp_path, light=True) | {"OPENAI_ORG": "o"})
         await until(lambda: process.report()["pid"] not in (None, first), "another starts")
         assert await process.wait(LIMIT)
         pid: Any = process.report()["pid"]
@@ -141,7 +148,7 @@ async def test_one_that_can_not_start_is_tried_again_and_said_so(tmp_path: Path)
         await until(lambda: process.report()["restarts"], "it ended")
         assert process.endpoint is None
         assert "ended with code" in str(process.report()["lastError"])
-        process.configure(SETUP, environment(tmp_path))
+        process.configure(SETUP, environment(tmp_path, light=True))
         assert await process.wait(LIMIT), "the next one has what it needs"
 
 
@@ -151,7 +158,7 @@ async def test_nobody_waits_for_one_that_never_starts(tmp_path: Path) -> None:
             async with asyncio.timeout(LIMIT):
                 assert await process.wait(LIMIT * 10) is None, when
             assert int(str(process.report()["restarts"])) >= HOPELESS
-        process.configure(SETUP, environment(tmp_path))
+        process.configure(SETUP, environment(tmp_path, light=True))
         await until(lambda: process.endpoint, "but it is tried, and starts once it can")
         assert await process.wait(0)
 
@@ -205,7 +212,7 @@ def test_it_is_gone_when_its_parent_is_killed(tmp_path: Path) -> None:
     parent = subprocess.Popen(
         [sys.executable, PARENT, tmp_path / "translator.log"],
         stdout=subprocess.PIPE,
-        env=environment(tmp_path) | {"PYTHONPATH": str(PARENT.parents[2])},
+        env=environment(tmp_path, light=True),
     )
     try:
         assert parent.stdout

@@ -74,12 +74,13 @@ class World:
         self._sandbox, self._place, self._stack = sandbox, place, stack
         self.provider = stack.enter_context(OpenAIChat())
 
-    def start(self, *, at_once: bool = True, **variables: str) -> None:
+    def start(self, *, at_once: bool = True, light: bool = True, **variables: str) -> None:
+        """`light`: without LiteLLM in it; then the provider is not asked."""
         access = CHAT.access(self.provider.url)
         self.translator = Unaware(
             self._place / "translator.log",
             Setup("test-secret", {CHAT.name: access}),
-            environment(self._place) | variables,
+            environment(self._place, light=light) | variables,
         )
         own = Provider(access.base_url, Secret(KEY), "chat")
         config = Config(routing=Routing(fallback_chain=chain(CHAT)), providers={CHAT.name: own})
@@ -130,7 +131,7 @@ def world(sandbox: SandboxServer, tmp_path: Path) -> Iterator[World]:
 
 
 def test_a_request_waits_while_it_starts(world: World) -> None:
-    world.start()
+    world.start(light=False)
     assert world.report["state"] != "ready"
     assert world.served().headers["x-neurolink-account"] == "openai/gpt-5"
 
@@ -138,7 +139,7 @@ def test_a_request_waits_while_it_starts(world: World) -> None:
 def test_it_is_started_by_the_request_that_needs_it(world: World) -> None:
     world.start(at_once=False)
     assert world.report["state"] == "stopped"
-    assert world.served().status_code == 200
+    assert world.ask().status_code == 200
 
 
 def test_who_needs_it_not_does_not_wait_for_it(world: World, sandbox: SandboxServer) -> None:
@@ -149,7 +150,7 @@ def test_who_needs_it_not_does_not_wait_for_it(world: World, sandbox: SandboxSer
 
 
 def test_killed_in_the_middle_of_a_stream_it_is_started_again(world: World) -> None:
-    world.start()
+    world.start(light=False)
     pid = world.ready()
     world.provider.script.add(say("abcdefg" * 40, pause=0.2))
     came = bytearray()
@@ -181,7 +182,7 @@ def test_killed_in_the_middle_of_a_stream_it_is_started_again(world: World) -> N
 def test_killed_while_nobody_asks_it_is_started_again(world: World) -> None:
     world.start()
     os.kill(world.ready(), signal.SIGKILL)
-    assert world.served().status_code == 200
+    assert world.ask().status_code == 200
 
 
 def test_a_request_that_finds_it_dead_waits_for_the_next(world: World) -> None:

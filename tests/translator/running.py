@@ -32,10 +32,20 @@ KEY = "test-key"
 Json = dict[str, Any]
 
 
-def environment(home: Path) -> dict[str, str]:
-    """All that the process gets to see of the tester's; nothing is looked up in the network."""
+LIGHT = Path(__file__).with_name("light")
+"""Where the module lies that takes LiteLLM's place."""
+
+
+def environment(home: Path, *, light: bool = False) -> dict[str, str]:
+    """All that the process gets to see of the tester's; nothing is looked up in the network.
+
+    With `light` it does not import LiteLLM, asks nobody, and is ready soon.
+    """
     own = {"PATH": os.environ["PATH"], "HOME": str(home), "HF_HUB_OFFLINE": "1"}
-    return own | {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+    path = [str(LIGHT)] * light + [
+        os.environ[name] for name in ("PYTHONPATH",) if name in os.environ
+    ]
+    return own | {"PYTHONPATH": os.pathsep.join(path)}
 
 
 @dataclass
