@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import signal
@@ -21,6 +22,10 @@ from tests.translator.running import Running
 # one may take any time
 settings.register_profile("ours", max_examples=50, deadline=None)
 settings.load_profile("ours")
+
+# Thousands of tests, and what they import, stay to the end: to look through them again and again
+# takes seconds.
+gc.set_threshold(50_000)
 
 _NUMBERS = itertools.count()
 _FOREIGN = ("ANTHROPIC_", "CLAUDE_", "NEUROLINK_", "OPENAI_", "OTEL_")
@@ -47,6 +52,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         mark = item.get_closest_marker("timeout")
         longest[item.path] = max(longest.get(item.path, 0), mark.args[0] if mark else 0)
     items.sort(key=lambda item: -longest[item.path])
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -48,5 +48,9 @@ def _written(logs: Path) -> Iterator[tuple[Path, str, Any]]:
             with suppress(ValueError):  # torn, when a proxy was killed
                 yield path, family_of(path), json.loads(line)
     for path in logs.glob("bodies/*/*/*.json.gz"):
-        with suppress(EOFError):
-            yield path, "body", json.loads(gzip.decompress(path.read_bytes()))
+        packed = path.read_bytes()
+        with suppress(
+            EOFError
+        ):  # torn, too; where not even a byte was written, it is not packed at all
+            if packed:
+                yield path, "body", json.loads(gzip.decompress(packed))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import anthropic
 import httpx
 import pytest
 
@@ -136,6 +135,8 @@ class TestSdk:
         return them
 
     def test_a_round_of_tools(self, them: Fallen) -> None:
+        import anthropic  # here, since whoever only collects this file need not wait for it
+
         asked: Json = {"model": MODEL, "max_tokens": 2048, "tools": [READ]}
         turns: list[Json] = [{"role": "user", "content": "use the tool"}]
         with anthropic.Anthropic(
@@ -197,6 +198,8 @@ class TestWhoIsAsked:
         assert received == body.replace(b'"best"', f'"{MODEL}"'.encode())
 
     def test_models_that_are_mapped_are_listed(self, fallen: Setting) -> None:
+        import anthropic
+
         routing = Routing(model_mappings=(ModelMapping("best", "gpt-5", "openai"),))
         them = fallen(CHAT, routing=routing)
         with anthropic.Anthropic(base_url=them.proxy.url, api_key="sk-ant-test-mine") as sdk:

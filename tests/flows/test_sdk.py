@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import anthropic
 import pytest
 
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows.harness import LIMIT, MODEL, Proxy
+
+if TYPE_CHECKING:
+    import anthropic  # at run time where it is used: who only collects this file need not wait
 
 ASKED: dict[str, Any] = {
     "model": MODEL,
@@ -33,6 +35,8 @@ ASKED: dict[str, Any] = {
 
 @pytest.fixture
 def sdk(proxy: Proxy, sandbox: SandboxServer) -> Iterator[anthropic.Anthropic]:
+    import anthropic
+
     sandbox.script("a", Reply(429))
     with anthropic.Anthropic(
         base_url=proxy.url, api_key="sk-ant-test-mine", max_retries=0, timeout=LIMIT
@@ -67,11 +71,15 @@ def test_text_stream(sdk: anthropic.Anthropic) -> None:
 
 
 def test_errors_are_the_sdks_own(sdk: anthropic.Anthropic) -> None:
+    import anthropic
+
     with pytest.raises(anthropic.NotFoundError, match="not served here"):
         sdk.messages.create(**ASKED | {"model": "gpt-9"})
 
 
 def test_all_limited(sdk: anthropic.Anthropic, sandbox: SandboxServer) -> None:
+    import anthropic
+
     sandbox.script("b", Reply(429))
     with pytest.raises(anthropic.RateLimitError) as caught:
         sdk.messages.create(**ASKED)
@@ -85,6 +93,8 @@ def test_models(sdk: anthropic.Anthropic) -> None:
 def test_cut_stream_is_an_error_of_the_sdk(
     sdk: anthropic.Anthropic, sandbox: SandboxServer
 ) -> None:
+    import anthropic
+
     sandbox.script("b", Reply(cut_after=6))
     with (
         pytest.raises(anthropic.APIStatusError, match="cut off"),

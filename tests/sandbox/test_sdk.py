@@ -1,14 +1,18 @@
 """Anthropic's own SDK takes the sandbox for Anthropic."""
 
-from collections.abc import Iterator
-from typing import Any
+from __future__ import annotations
 
-import anthropic
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from neurolink_mitm.sandbox.accounts import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.sandbox.asking import KEY, TOKEN
+
+if TYPE_CHECKING:
+    import anthropic  # at run time where it is used: who only collects this file need not wait
 
 TOOL: Any = {
     "name": "get_weather",
@@ -22,6 +26,8 @@ TOOL: Any = {
 
 @pytest.fixture
 def claude(sandbox: SandboxServer) -> Iterator[anthropic.Anthropic]:
+    import anthropic
+
     with anthropic.Anthropic(api_key=KEY, base_url=sandbox.url, max_retries=0, timeout=5) as client:
         yield client
 
@@ -79,6 +85,8 @@ def test_a_conversation_with_a_tool(claude: anthropic.Anthropic, call: Any) -> N
 
 
 def test_a_rate_limit(sandbox: SandboxServer, claude: anthropic.Anthropic, call: Any) -> None:
+    import anthropic
+
     sandbox.script("a", Reply(429, headers={"retry-after": "2"}))
     with pytest.raises(anthropic.RateLimitError) as limited:
         call(claude, asked())
@@ -87,12 +95,16 @@ def test_a_rate_limit(sandbox: SandboxServer, claude: anthropic.Anthropic, call:
 
 
 def test_an_error_within(sandbox: SandboxServer, claude: anthropic.Anthropic, call: Any) -> None:
+    import anthropic
+
     sandbox.script("a", Reply(error_after=3))
     with pytest.raises(anthropic.APIStatusError, match="Overloaded"):
         call(claude, asked())
 
 
 def test_a_subscription(sandbox: SandboxServer, call: Any) -> None:
+    import anthropic
+
     beta = {"anthropic-beta": "oauth-2025-04-20"}
     with anthropic.Anthropic(
         auth_token=TOKEN, base_url=sandbox.url, default_headers=beta, timeout=5
