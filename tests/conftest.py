@@ -6,7 +6,8 @@ import gc
 import itertools
 import os
 import signal
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,18 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take long come first, so that no process is left alone with one at the end."""
-    longest: dict[Path, float] = {}
+    """Files that take long come first, so that no process is left alone with one at the end.
+
+    Those are the ones that say so, and then those with many tests that start commands or servers.
+    """
+    limits: Counter[Path] = Counter()
+    starts: Counter[Path] = Counter()
     for item in items:
         mark = item.get_closest_marker("timeout")
-        longest[item.path] = max(longest.get(item.path, 0), mark.args[0] if mark else 0)
-    items.sort(key=lambda item: -longest[item.path])
+        limits[item.path] = max(limits[item.path], mark.args[0] if mark else 0)
+        fixtures: Sequence[str] = getattr(item, "fixturenames", ())
+        starts[item.path] += 4 * ("shell" in fixtures) + ("sandbox" in fixtures)
+    items.sort(key=lambda item: (-limits[item.path], -starts[item.path]))
 
 
 def pytest_collection_finish() -> None:
