@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests import quick_clients
 from tests.cli.processes import Shell
@@ -29,6 +30,9 @@ settings.load_profile("ours")
 gc.set_threshold(50_000)
 
 _NUMBERS = itertools.count()
+_TRANSLATOR = ("tests/translator/", "tests/flows/test_fallback.py", "tests/flows/test_fallback_and_back.py",
+               "tests/flows/test_fallback_claude_code.py")  # fmt: skip
+"""Where the fixture `translator` is used: to start one takes seconds of CPU."""
 _FOREIGN = ("ANTHROPIC_", "CLAUDE_", "NEUROLINK_", "OPENAI_", "OTEL_")
 
 
@@ -44,6 +48,18 @@ LEAKS = Leaks()
 def pytest_xdist_auto_num_workers() -> int:
     """Most tests wait for processes that they have started: two at once for each core."""
     return min(8, 2 * (os.cpu_count() or 1))
+
+
+class _Scheduling(LoadFileScheduling):
+    """The tests of a file stay together, and so do files whose tests share the translator."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "translator" if nodeid.startswith(_TRANSLATOR) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    return _Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
