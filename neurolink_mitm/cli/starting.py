@@ -27,7 +27,6 @@ from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.mitm.compat import UnsupportedMitmproxyError
 from neurolink_mitm.mitm.master import NotListeningError
 from neurolink_mitm.sandbox import default_accounts
-from neurolink_mitm.sandbox.server import SandboxServer
 from neurolink_mitm.stack import stack
 
 logger = logging.getLogger("neurolink")
@@ -134,6 +133,9 @@ def _claude_code(home: Home) -> ClaudeCode | None:
 @contextmanager
 def _sandbox() -> Iterator[tuple[str, tuple[Account, ...]]]:
     """The sandbox on a free port, and its accounts; `alpha`, which is limited soon, goes first."""
+    # here, as it brings a web framework that nobody else needs
+    from neurolink_mitm.sandbox.server import SandboxServer
+
     with SandboxServer(keep=20) as server:
         accounts = tuple(
             Account(
