@@ -18,7 +18,7 @@ from neurolink_mitm.addons.console import Console
 from neurolink_mitm.addons.journal import Journal
 from neurolink_mitm.addons.telemetry import Telemetry
 from neurolink_mitm.addons.usage import Usage
-from neurolink_mitm.cli.starting import set_up_logging
+from neurolink_mitm.cli.starting import collect_briefly, set_up_logging
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.prepare import Settings, prepare
 from neurolink_mitm.stack import stack
@@ -40,7 +40,7 @@ def main(port: int, config: Path) -> None:
     path = settings_path(os.environ)
     # its guard looks at /health every second, in all rows
     claude_code = ClaudeCode(prepared.home, path) if path else None
-    asyncio.run(app.serve(prepared, settings, bare, lambda _: None, claude_code))
+    asyncio.run(app.serve(prepared, settings, bare, lambda _: collect_briefly(), claude_code))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ cloaking:
 
 ORDINARY = Variant(DEFAULT)
 OPTIONS = (
-    Variant(OFF, "logging: {captureBodies: off}\ncloaking: {mode: never}\n", ("bench.bare",)),
+    Variant(OFF, "logging: {captureBodies: off}\n", ("bench.bare",)),
     Variant("neurolink-capture-all", "logging: {captureBodies: all}\n"),
     Variant("neurolink-obfuscator", _OBFUSCATOR),
 )

@@ -114,11 +114,15 @@ def _serve(
             attached = claude_code.path if claude_code and claude_code.attached else None
             click.echo(greeting(prepared, sandbox, web_url, attached))
             sys.stdout.flush()
-        # a collection holds up all streams: it need not look at what start-up made, and be a short one
-        gc.freeze()
-        gc.set_threshold(*OFTEN)
+        collect_briefly()
 
     asyncio.run(app.serve(prepared, settings, stack, ready, claude_code))
+
+
+def collect_briefly() -> None:
+    """From now on: a collection holds up all streams, so it leaves out what start-up made, and comes often."""
+    gc.freeze()
+    gc.set_threshold(*OFTEN)
 
 
 def _claude_code(home: Home) -> ClaudeCode | None:
