@@ -18,6 +18,7 @@ SUMMARY = "neurolink"
 _RECORD = "neurolink_record"
 _KEPT = "neurolink_kept"
 _NOTES = "neurolink_notes"
+_WATCHED = "neurolink_watched"
 """Attributes of a flow: mitmproxy neither copies nor saves what it does not know."""
 
 
@@ -55,9 +56,10 @@ def open_record(flow: http.HTTPFlow, exchange: Exchange) -> None:
 
 
 def close_record(flow: http.HTTPFlow, exchange: Exchange) -> None:
-    """What is left of it can be saved and shown."""
+    """What is left of it can be saved and shown, where somebody watches."""
     setattr(flow, _RECORD, None)
-    flow.metadata[SUMMARY] = summary(exchange)
+    if getattr(flow, _WATCHED, False):
+        flow.metadata[SUMMARY] = summary(exchange)
 
 
 def keep(flow: http.HTTPFlow, response: http.Response | None) -> None:
@@ -87,7 +89,8 @@ def summary_of(flow: http.HTTPFlow) -> Summary | None:
 
 
 def seal(flow: http.HTTPFlow) -> None:
-    """Show stars in place of the request's credentials; `real_fields` still has them."""
+    """For who watches: show stars in place of the request's credentials; `real_fields` still has them."""
+    setattr(flow, _WATCHED, True)
     exchange = exchange_of(flow)
     if exchange is not None:
         fields = real_fields(flow)

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from neurolink_mitm.core.answer import OpaqueAnswer
 from neurolink_mitm.core.errors import Failure
@@ -242,6 +245,12 @@ def test_probes_are_not_worth_a_row(
 )
 def test_iso(seconds: float, expected: str) -> None:
     assert iso(seconds) == expected
+
+
+@given(st.floats(0, 4e9))
+def test_any_moment_is_told_as_the_library_would(seconds: float) -> None:
+    told = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    assert iso(seconds) == told.replace("+00:00", "Z")
 
 
 def test_who_was_asked_is_named() -> None:

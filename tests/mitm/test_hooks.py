@@ -20,6 +20,7 @@ from neurolink_mitm.mitm.hooks import (
     keep,
     last_word,
     open_record,
+    seal,
     summary_of,
 )
 from tests.fakes import make_account, make_attempt, make_exchange, make_plan
@@ -63,14 +64,22 @@ def test_a_flow_can_be_saved_and_copied_while_it_is_live() -> None:
     assert exchange_of(flow.copy()) is None
 
 
-def test_a_record_ends_as_plain_values() -> None:
+def test_a_record_ends_as_plain_values_where_somebody_watches() -> None:
     flow, exchange = tflow.tflow(), make_exchange(attempts=[make_attempt(make_account())])
     open_record(flow, exchange)
+    seal(flow)
     live = summary_of(flow)
     close_record(flow, exchange)
     assert exchange_of(flow) is None
     copied = http.HTTPFlow.from_state(tnetstring.loads(tnetstring.dumps(flow.get_state())))
     assert summary_of(flow) == summary_of(copied) == live
+
+
+def test_where_nobody_watches_nothing_is_left() -> None:
+    flow, exchange = tflow.tflow(), make_exchange()
+    open_record(flow, exchange)
+    close_record(flow, exchange)
+    assert (exchange_of(flow), summary_of(flow), flow.metadata) == (None, None, {})
 
 
 def test_the_last_word_may_be_upstreams() -> None:
