@@ -126,11 +126,9 @@ class KeyringVault:
         return None
 
     def _call(self, function: str, *arguments: object) -> Any:
-        from keyring.errors import KeyringError
-
         try:
             return getattr(self._keyring, function)(*arguments)
-        except KeyringError as e:
+        except Exception as e:  # backends let through what their systems raise, D-Bus's errors say
             # its kind, not its text, which is the backend's
             raise OSError(f"the keyring can't be used ({type(e).__name__})") from e
 

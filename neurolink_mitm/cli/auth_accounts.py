@@ -74,7 +74,7 @@ def _chosen(known: Credentials, label: str | None) -> StoredAccount:
         labels = ", ".join(account.label for account in accounts)
         fail(f"which one? neurolink auth logout LABEL, with one of: {labels}", USAGE)
     if label is None:
-        fail("no account is stored", FAILED)
+        fail("no account is stored; log in with: neurolink auth login anthropic", FAILED)
     found = next((account for account in accounts if account.label == label), None)
     return found or _unknown(label, known)
 

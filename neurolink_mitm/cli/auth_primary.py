@@ -24,7 +24,11 @@ def set_primary(label: str, config: Path | None) -> None:
     known = [account.label for account in context.store().read().stored]
     known += [account.name for account in settings.accounts if account.name not in known]
     if label not in known:
-        have = f"there are: {', '.join(known)}" if known else "there is none yet"
+        have = (
+            f"there are: {', '.join(known)}"
+            if known
+            else "there is none yet: neurolink auth login anthropic"
+        )
         fail(f"no account {label!r}; {have}", FAILED)
     _write(config, label)
     click.echo(f"primary account: {label}")

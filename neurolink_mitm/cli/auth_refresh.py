@@ -60,7 +60,10 @@ def _logins(settings: Config, label: str | None) -> list[Account]:
     found = [account for account in named if account.refreshable]
     if label is not None and not found:
         fail(f"{label!r} has nothing to refresh: it is an API key or a long-lived token", FAILED)
-    return found or fail("there is no login that could be refreshed", FAILED)
+    return found or fail(
+        "there is no login that could be refreshed; log in with: neurolink auth login anthropic",
+        FAILED,
+    )
 
 
 async def _refreshed(settings: Config, logins: list[Account]) -> list[Refreshed]:

@@ -26,7 +26,7 @@ class Memory(KeyringBackend):
     def __init__(self) -> None:
         super().__init__()
         self.kept: dict[tuple[str, str], str] = {}
-        self.locked = False
+        self.fault: type[Exception] | None = None
 
     def get_password(self, service: str, username: str) -> str | None:
         self._check()
@@ -41,8 +41,8 @@ class Memory(KeyringBackend):
         del self.kept[service, username]
 
     def _check(self) -> None:
-        if self.locked:
-            raise KeyringLocked("sk-ant-oat-test")
+        if self.fault:
+            raise self.fault("sk-ant-oat-test")
 
 
 @pytest.fixture
@@ -113,12 +113,16 @@ def test_a_broken_document_is_set_aside_there(ring: Memory, root: Home) -> None:
     assert store_of(root).read().stored == (LOGIN,)
 
 
-def test_a_locked_keyring_is_a_clear_error_without_its_words(ring: Memory, root: Home) -> None:
-    ring.locked = True
+@pytest.mark.parametrize("fault", [KeyringLocked, RuntimeError])
+def test_a_fault_of_the_keyring_is_a_clear_error_without_its_words(
+    ring: Memory, root: Home, fault: type[Exception]
+) -> None:
+    """One of keyring's own, or what a backend lets through of its system's."""
+    ring.fault = fault
     with pytest.raises(TokenStoreError) as caught:
         store_of(root).read()
     assert "can't read the keyring's" in str(caught.value)
-    assert "KeyringLocked" in str(caught.value)
+    assert fault.__name__ in str(caught.value)
     assert "sk-ant" not in str(caught.value)
     with pytest.raises(TokenStoreError, match="can't write the keyring's"):
         store_of(root).save(LOGIN)

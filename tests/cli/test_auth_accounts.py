@@ -48,7 +48,10 @@ def test_logout_without_a_label_needs_a_single_account(home: Path, two: Path) ->
 
 def test_logout_with_nothing_stored(home: Path) -> None:
     result = neurolink("logout")
-    assert (result.exit_code, result.stderr) == (1, "neurolink: no account is stored\n")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "neurolink: no account is stored; log in with: neurolink auth login anthropic\n",
+    )
 
 
 def test_logout_of_the_legacy_account_removes_its_file(home: Path) -> None:

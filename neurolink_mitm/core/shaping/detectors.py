@@ -19,11 +19,14 @@ _IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{0,39}:[0-9A-Fa-f:]{0,39}:[0-9A-Fa-f
 _KEY = re.compile(
     r"""
     \b(?:AKIA|ASIA)[0-9A-Z]{16}\b                        # AWS, ids of access keys
+  | (?:[Ss]ecret_access_key|[Ss]ecretAccessKey|SECRET_ACCESS_KEY)   # AWS, the keys, which only a name gives away
+    \\?["']?\s{0,9}[:=]\s{0,9}\\?["']?[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])
   | \bgh[pousr]_[A-Za-z0-9]{20,255}                      # GitHub
   | \bgithub_pat_[A-Za-z0-9_]{20,255}
   | \bglpat-[A-Za-z0-9_-]{20,}                           # GitLab
   | \bxox[abeoprs]-[A-Za-z0-9-]{10,}                     # Slack
   | \bxapp-[A-Za-z0-9-]{10,}
+  | \bhooks\.slack\.com/[a-z]+/[A-Za-z0-9/_-]{20,}
   | \b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}                 # Anthropic, OpenAI, Stripe
   | \bAIza[A-Za-z0-9_-]{30,}                             # Google
   | \beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*   # JSON web tokens
@@ -31,7 +34,8 @@ _KEY = re.compile(
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
-_KEY_HINTS = ("AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox",
+_KEY_HINTS = ("AKIA", "ASIA", "ecret_access_", "ecretAccess", "SECRET_ACCESS_", "hooks.slack.com/",
+              "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox",
               "xapp-", "sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "AIza", "eyJ", "PRIVATE KEY-----")  # fmt: skip
 """One of them is in whatever `_KEY` matches, and nearly every text has none."""
 _SHORTEST_KEY = 15

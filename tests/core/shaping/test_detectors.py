@@ -13,6 +13,8 @@ from neurolink_mitm.core.shaping.detectors import KINDS, finders, found_in, wort
 
 AWS, SLACK = "AKIAIOSFODNN7EXAMPLE", "xoxb-1234567890-abc"
 GITHUB = "ghp_" + "a1B2" * 9
+HOOK = "hooks.slack.com/services/T00000000/B00000000/" + "aB1" * 8
+AWS_SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 CASES = [
     ("email", "mail bob.x+y@corp.example.", ["bob.x+y@corp.example"]),
     ("email", "@decorator, a@b and user@", []),
@@ -22,6 +24,11 @@ CASES = [
     ("ipv6", "std::vector 12:34:56 a::b::c :: aa:bb:cc:dd:ee:ff", []),
     ("key", f"{AWS} {GITHUB} {SLACK}", [AWS, GITHUB, SLACK]),
     ("key", "sk-learn task-force AKIA", []),
+    ("key", f"to https://{HOOK}, or hooks.slack.com/help", [HOOK]),
+    ("key", f"aws_secret_access_key = {AWS_SECRET}\n", [f"secret_access_key = {AWS_SECRET}"]),
+    ("key", f'{{"SecretAccessKey": "{AWS_SECRET}"}}', [f'SecretAccessKey": "{AWS_SECRET}']),
+    ("key", f"export AWS_SECRET_ACCESS_KEY={AWS_SECRET}", [f"SECRET_ACCESS_KEY={AWS_SECRET}"]),
+    ("key", f"commit {'0f' * 20}, secret_access_key: none", []),
     ("key", "-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----", None),
 ]  # fmt: skip
 
