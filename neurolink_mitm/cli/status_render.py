@@ -121,6 +121,11 @@ def _until(moment: str, now: float) -> str:
     return f"for {minutes}:{seconds:02} min" if minutes else f"for {seconds} s"
 
 
+def _clock(moment: str | None, form: str) -> str:
+    """As the reader's own clock shows it, where reports tell UTC."""
+    return datetime.fromisoformat(moment).astimezone().strftime(form) if moment else ""
+
+
 def _used(account: Report, name: str) -> Text:
     """How far a window is used, and when it is used up at this pace if that is before its reset."""
     window = (account["quota"] or {}).get(name)
@@ -128,7 +133,7 @@ def _used(account: Report, name: str) -> Text:
         return Text(NONE)
     text = bar(account["quota"], name)
     runs_out = window.get("runsOutAt")
-    return text.append(f", out at {runs_out[11:16]}", style=BAD) if runs_out else text
+    return text.append(f", out at {_clock(runs_out, '%H:%M')}", style=BAD) if runs_out else text
 
 
 def _other_providers(report: Report) -> Iterable[Text]:
@@ -187,7 +192,7 @@ def _errors(accounts: Sequence[Report]) -> Iterable[Text]:
     failed = [account for account in accounts if account.get("lastError")]
     failed.sort(key=lambda account: str(account.get("lastErrorAt")), reverse=True)
     for account in failed:
-        at = str(account.get("lastErrorAt") or "")[11:19]
+        at = _clock(account.get("lastErrorAt"), "%H:%M:%S")
         yield Text(
             f"last error {at} {account['label']}: {printable(str(account['lastError']))}",
             style="dim",
