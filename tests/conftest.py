@@ -36,8 +36,9 @@ _TRANSLATOR = ("tests/translator/", "tests/flows/test_fallback.py", "tests/flows
 _FOREIGN = ("ANTHROPIC_", "CLAUDE_", "NEUROLINK_", "OPENAI_", "OTEL_")
 
 
-# nohup has it ignored, and what tests start inherits that
+# nohup has the one ignored, a script's background job the other, and what tests start inherits that
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 quick_clients.share_certificates()
 
