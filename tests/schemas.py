@@ -49,8 +49,6 @@ def _written(logs: Path) -> Iterator[tuple[Path, str, Any]]:
                 yield path, family_of(path), json.loads(line)
     for path in logs.glob("bodies/*/*/*.json.gz"):
         packed = path.read_bytes()
-        with suppress(
-            EOFError
-        ):  # torn, too; where not even a byte was written, it is not packed at all
+        with suppress(EOFError):  # torn, too; of one of which nothing was written there is no JSON
             if packed:
                 yield path, "body", json.loads(gzip.decompress(packed))
