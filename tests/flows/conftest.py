@@ -9,6 +9,7 @@ import pytest
 
 from neurolink_mitm.sandbox import Account
 from neurolink_mitm.sandbox.server import SandboxServer
+from tests.flows.ahead import Ahead
 from tests.flows.fallen import Setting
 from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account
 from tests.translator.running import Running
@@ -37,6 +38,12 @@ def client(proxy: Proxy) -> Iterator[httpx.Client]:
         base_url=proxy.url, timeout=LIMIT, trust_env=False, headers=CLAUDE_CODE
     ) as client:
         yield client
+
+
+@pytest.fixture
+def ahead(monkeypatch: pytest.MonkeyPatch) -> Ahead:
+    """Time that the test moves ahead."""
+    return Ahead(monkeypatch)
 
 
 @pytest.fixture

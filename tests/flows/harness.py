@@ -146,6 +146,7 @@ class Proxy:
         return Pool(self.accounts, self.strategy, others=others, budget=budget)
 
     async def _main(self) -> None:
+        self.loop = asyncio.get_running_loop()
         self.plane = DataPlane()
         trust = {"ssl_verify_upstream_trusted_ca": str(self.trusted)} if self.trusted else {}
         self.master = masters.make_master(

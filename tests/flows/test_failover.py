@@ -9,6 +9,7 @@ import pytest
 
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
+from tests.flows.ahead import Ahead, ask_in_vain
 from tests.flows.harness import (
     LIMIT,
     MODEL,
@@ -150,14 +151,14 @@ def test_failure_is_invisible(
 
 
 @pytest.mark.parametrize("reply", STALLS, ids=differs)
-def test_silence_before_the_first_event_is_invisible(sandbox: SandboxServer, reply: Reply) -> None:
+def test_silence_before_the_first_event_is_invisible(
+    sandbox: SandboxServer, proxy: Proxy, ahead: Ahead, reply: Reply
+) -> None:
     sandbox.script("a", reply)
-    pool = [account("a", sandbox.url), account("b", sandbox.url)]
-    with Proxy(pool, timeouts(first_event=0.3)) as proxy:
-        answer = httpx.post(f"{proxy.url}/v1/messages", json=message(), timeout=LIMIT)
-        assert answer.content == sandbox.requests[-1].answer
-        assert [r.errorType for r in proxy.rows.attempts] == ["timeout", None]
-        sandbox.wait_for(lambda requests: requests[0].disconnected)
+    answer = ask_in_vain(proxy, sandbox, ahead, [proxy.config.timeouts.first_event])
+    assert answer.content == sandbox.requests[-1].answer
+    assert [r.errorType for r in proxy.rows.attempts] == ["timeout", None]
+    sandbox.wait_for(lambda requests: requests[0].disconnected)
 
 
 def test_refused_connection(sandbox: SandboxServer) -> None:
@@ -172,10 +173,12 @@ def test_refused_connection(sandbox: SandboxServer) -> None:
         ]
 
 
-def test_connect_timeout(sandbox: SandboxServer, silent_address: str) -> None:
+def test_connect_timeout(sandbox: SandboxServer, ahead: Ahead, silent_address: str) -> None:
     pool = [account("a", silent_address), account("b", sandbox.url)]
-    with Proxy(pool, timeouts(connect=0.3)) as proxy, connect(proxy) as connection:
+    with Proxy(pool, timeouts(connect=25)) as proxy, connect(proxy) as connection:
         connection.sendall(raw_request())
+        ahead.wait_for_limit(25)
+        ahead.pass_time(proxy, 25)
         assert b"x-neurolink-attempts: 2" in read_answer(connection)
         assert proxy.rows.wait()[0].outcome == "complete"
         assert proxy.rows.attempts[0].errorType == "connect_timeout"
@@ -281,12 +284,12 @@ def test_client_that_leaves_between_the_rounds(proxy: Proxy, sandbox: SandboxSer
     assert len(sandbox.requests) == 2
 
 
-def test_total_limit(sandbox: SandboxServer) -> None:
+def test_total_limit(sandbox: SandboxServer, ahead: Ahead) -> None:
     sandbox.script("a", Reply(stall_after=0))
     sandbox.script("b", Reply(stall_after=0))
     pool = [account("a", sandbox.url), account("b", sandbox.url)]
-    with Proxy(pool, timeouts(first_event=0.3, total=0.5)) as proxy:
-        answer = httpx.post(f"{proxy.url}/v1/messages", json=message(), timeout=LIMIT)
+    with Proxy(pool, timeouts(first_event=300, total=500)) as proxy:
+        answer = ask_in_vain(proxy, sandbox, ahead, [300, 200])
         assert (answer.status_code, answer.json()["error"]["type"]) == (504, "timeout_error")
         assert [r.account for r in sandbox.requests] == ["a", "b"]
 

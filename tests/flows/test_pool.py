@@ -176,14 +176,17 @@ def test_single_account_recovers_by_itself(sandbox: SandboxServer) -> None:
     """In real time: two seconds after a 429 with Retry-After 2 the account serves again."""
     sandbox.script("a", Reply(429, headers={"retry-after": "2"}), Reply())
     with Proxy([account("a", sandbox.url)]) as proxy:
-        began = time.monotonic()
+        began = asked = time.monotonic()
         answer = ask(proxy)
+        told = time.monotonic()
         assert answer.status_code == 429
-        while answer.status_code == 429 and time.monotonic() - began < LIMIT:
+        while answer.status_code == 429:
+            assert asked < told + 2, "it is still refused"
             threading.Event().wait(float(answer.headers["retry-after"]) / 20)
+            asked = time.monotonic()
             answer = ask(proxy)
         assert answer.status_code == 200
-        assert 1.9 < time.monotonic() - began < 3
+        assert time.monotonic() - began > 1.9
     assert len(sandbox.requests) == 2  # nobody knocked before the time
 
 

@@ -1,0 +1,93 @@
+"""Time that a test moves ahead: a limit is reached when the test says so, not when the machine is slow."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.server import ConnectionHandler
+
+from neurolink_mitm.mitm import bounded_stream, pool_layer, pool_stream
+from neurolink_mitm.sandbox.server import SandboxServer
+from tests.flows.harness import LIMIT, Proxy, message
+
+
+class Ahead:
+    """What the proxy's time limits are measured by: the machine's clock, and what a test adds to it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._by = 0.0
+        self._alarms: dict[asyncio.Event, float] = {}
+        self._delays: set[float] = set()
+        self._changed = threading.Condition()
+        for module in (bounded_stream, pool_layer, pool_stream):
+            monkeypatch.setattr(module, "time", self)
+        ahead = self
+
+        async def wakeup(handler: ConnectionHandler, request: commands.RequestWakeup) -> None:
+            await ahead._wait(request.delay)
+            handler.wakeup_timer.discard(asyncio.current_task())  # type: ignore[arg-type]
+            await handler.server_event(events.Wakeup(request))
+
+        monkeypatch.setattr(ConnectionHandler, "wakeup", wakeup)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._by
+
+    def pass_time(self, proxy: Proxy, seconds: float) -> None:
+        """Move on. What the proxy has sent by now, it has also set its limits for."""
+        asyncio.run_coroutine_threadsafe(self._move(seconds), proxy.loop).result(LIMIT)
+
+    def wait_for_limit(self, seconds: float) -> None:
+        """Wait until the proxy has set itself a limit of so many seconds."""
+        with self._changed:
+            assert self._changed.wait_for(
+                lambda: any(seconds - 1 < delay <= seconds for delay in self._delays), LIMIT
+            ), f"no limit of {seconds} s in {self._delays}"
+
+    async def _wait(self, seconds: float) -> None:
+        with self._changed:
+            self._delays.add(seconds)
+            self._changed.notify_all()
+        at = self.monotonic() + seconds
+        alarm = asyncio.Event()
+        self._alarms[alarm] = at
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(alarm.wait(), seconds)
+        finally:
+            del self._alarms[alarm]
+
+    async def _move(self, seconds: float) -> None:
+        self._by += seconds
+        for alarm, at in self._alarms.items():
+            if at <= self.monotonic():
+                alarm.set()
+
+
+def ask_in_vain(
+    proxy: Proxy,
+    sandbox: SandboxServer,
+    ahead: Ahead,
+    seconds: list[float],
+    body: dict[str, Any] | None = None,
+) -> httpx.Response:
+    """Ask; each time that upstream has been asked once more, let so much time pass."""
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(
+            httpx.post, f"{proxy.url}/v1/messages", json=body or message(), timeout=LIMIT
+        )
+        for number, pause in enumerate(seconds, start=1):
+            sandbox.wait_for(lambda requests, n=number: len(requests) >= n)  # type: ignore[misc]
+            ahead.pass_time(proxy, pause)
+        return asked.result(LIMIT)
