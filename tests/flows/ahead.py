@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
-from mitmproxy.proxy import commands, events
+from mitmproxy.proxy import commands
 from mitmproxy.proxy.server import ConnectionHandler
 
 from neurolink_mitm.mitm import bounded_stream, pool_layer, pool_stream
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows.harness import LIMIT, Proxy, message
+from tests.waiting import wait_until
 
 
 class Ahead:
@@ -26,15 +26,14 @@ class Ahead:
         self._by = 0.0
         self._alarms: dict[asyncio.Event, float] = {}
         self._delays: set[float] = set()
-        self._changed = threading.Condition()
         for module in (bounded_stream, pool_layer, pool_stream):
             monkeypatch.setattr(module, "time", self)
-        ahead = self
+        go_on = ConnectionHandler.wakeup
 
         async def wakeup(handler: ConnectionHandler, request: commands.RequestWakeup) -> None:
-            await ahead._wait(request.delay)
-            handler.wakeup_timer.discard(asyncio.current_task())  # type: ignore[arg-type]
-            await handler.server_event(events.Wakeup(request))
+            await self._wait(request.delay)
+            request.delay = 0
+            await go_on(handler, request)
 
         monkeypatch.setattr(ConnectionHandler, "wakeup", wakeup)
 
@@ -50,15 +49,13 @@ class Ahead:
 
     def wait_for_limit(self, seconds: float) -> None:
         """Wait until the proxy has set itself a limit of so many seconds."""
-        with self._changed:
-            assert self._changed.wait_for(
-                lambda: any(seconds - 1 < delay <= seconds for delay in self._delays), LIMIT
-            ), f"no limit of {seconds} s in {self._delays}"
+        wait_until(
+            lambda: any(seconds - 1 < delay <= seconds for delay in list(self._delays)),
+            f"a limit of {seconds} s is set",
+        )
 
     async def _wait(self, seconds: float) -> None:
-        with self._changed:
-            self._delays.add(seconds)
-            self._changed.notify_all()
+        self._delays.add(seconds)
         at = self.monotonic() + seconds
         alarm = asyncio.Event()
         self._alarms[alarm] = at

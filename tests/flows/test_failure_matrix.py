@@ -47,9 +47,12 @@ class Case:
     def __init__(self, row: Row, stream: bool, sandbox: SandboxServer, proxy: Proxy) -> None:
         self.row, self.stream, self.sandbox, self.proxy = row, stream, sandbox, proxy
 
+    @property
+    def body(self) -> dict[str, object]:
+        return message(stream=self.stream, messages=HISTORY)
+
     def ask(self) -> httpx.Response:
-        body = message(stream=self.stream, messages=HISTORY)
-        return httpx.post(f"{self.proxy.url}/v1/messages", json=body, timeout=LIMIT)
+        return httpx.post(f"{self.proxy.url}/v1/messages", json=self.body, timeout=LIMIT)
 
     def calls(self) -> dict[str, int]:
         return dict(Counter(r.account or "" for r in self.sandbox.requests))
@@ -146,8 +149,7 @@ def test_silence(case: Case, ahead: Ahead) -> None:
     two = len(case.proxy.accounts) == 2
     limits = case.proxy.config.timeouts
     passes = [limits.first_event] * (1 if two else 2) if case.stream else [limits.total]
-    body = message(stream=case.stream, messages=HISTORY)
-    answer = ask_in_vain(case.proxy, case.sandbox, ahead, passes, body)
+    answer = ask_in_vain(case.proxy, case.sandbox, ahead, passes, case.body)
     if case.stream and two:
         case.check_answer(answer, "b", 2)
         calls = {"a": 1, "b": 1}
