@@ -21,6 +21,8 @@ from neurolink_mitm.core.redaction import may_hold_secret, redact
 logger = logging.getLogger("neurolink.journal")
 
 Row = RequestRow | AttemptRow | DebugRow
+_Line = tuple[str, bytes]
+"""The name of the file that it belongs to, and what is written there."""
 _FAMILIES = {RequestRow: "proxy", AttemptRow: "proxy-attempts", DebugRow: "proxy-debug"}
 BACKLOG = 10_000
 _BATCH = 500
@@ -38,7 +40,7 @@ class FileJournal:
         self.lost = self.bodies_lost = 0
         self.last_error: str | None = None
         self._backlog = backlog
-        self._rows: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
+        self._lines: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
         self._failing = self._overrun = False
         self._files: dict[str, tuple[str, BinaryIO]] = {}
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
@@ -70,12 +72,13 @@ class FileJournal:
 
     def close(self, timeout: float = 5.0) -> None:
         """Write what is left, within `timeout` seconds."""
-        self._rows.put(None)
+        self._lines.put(None)
         self._thread.join(timeout)
 
     def _put(self, row: Row) -> None:
-        if self._rows.qsize() < self._backlog:
-            self._rows.put(row)
+        """A line is made of it here, where it is at hand: a thread that has just woken up takes four times as long."""
+        if self._lines.qsize() < self._backlog:
+            self._lines.put((file_name(row), encode(row)))
             return
         self.lost += 1
         if not self._overrun:
@@ -85,37 +88,37 @@ class FileJournal:
 
     def _run(self) -> None:
         ended = False
-        while not ended and (first := self._rows.get()) is not None:
+        while not ended and (first := self._lines.get()) is not None:
             batch, ended = self._more(first)
             self._write(batch)
         self._close_files()
 
-    def _more(self, first: Row) -> tuple[list[Row], bool]:
+    def _more(self, first: _Line) -> tuple[list[_Line], bool]:
         """What else is waiting, so that a busy proxy costs one write for many rows."""
         batch = [first]
-        while len(batch) < _BATCH:
-            try:
-                row = self._rows.get_nowait()
-            except queue.Empty:
-                break
-            if row is None:
+        for _ in range(min(self._lines.qsize(), _BATCH)):  # nobody else takes any
+            line = self._lines.get()
+            if line is None:
                 return batch, True
-            batch.append(row)
+            batch.append(line)
         return batch, False
 
-    def _write(self, batch: list[Row]) -> None:
+    def _write(self, batch: list[_Line]) -> None:
         lines: defaultdict[str, list[bytes]] = defaultdict(list)
-        for row in batch:
-            lines[file_name(row)].append(encode(row))
-        try:
-            for name, rows in lines.items():
+        for name, line in batch:
+            lines[name].append(line)
+        lost, error = 0, None
+        for name, rows in lines.items():
+            try:
                 _append(self._file(name), b"".join(rows))
-        except OSError as e:
-            self._report(e, len(batch))
-        else:
-            if self._failing or self._overrun:
-                logger.warning("the journal is written again; %d rows were lost", self.lost)
-            self._failing = self._overrun = False
+            except OSError as e:
+                lost, error = lost + len(rows), e
+        if error:
+            self._report(error, lost)
+            return
+        if self._failing or self._overrun:
+            logger.warning("the journal is written again; %d rows were lost", self.lost)
+        self._failing = self._overrun = False
 
     def _file(self, name: str) -> BinaryIO:
         """The day's file, kept open until it is another day's or somebody has taken it away."""
@@ -152,13 +155,13 @@ def file_name(row: Row) -> str:
 
 def encode(row: Row) -> bytes:
     """One line. Whatever looks like a key is starred, wherever in the row it stands."""
-    with suppress(UnicodeEncodeError):  # lone surrogates, see `_text`
-        line = msgspec.json.encode(row) + b"\n"
-        if not may_hold_secret(line.decode()):
-            return line
     values = msgspec.structs.asdict(row)
-    texts = {name: _text(value) for name, value in values.items() if isinstance(value, str)}
-    return msgspec.json.encode(values | texts) + b"\n"
+    texts = {name: value for name, value in values.items() if isinstance(value, str)}
+    if not may_hold_secret("\n".join(texts.values())):
+        with suppress(UnicodeEncodeError):  # lone surrogates, see `_text`
+            return msgspec.json.encode(row) + b"\n"
+    redacted = {name: _text(value) for name, value in texts.items()}
+    return msgspec.json.encode(values | redacted) + b"\n"
 
 
 def _text(value: str) -> str:

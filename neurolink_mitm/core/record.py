@@ -12,7 +12,7 @@ from neurolink_mitm.core.exchange import Attempt, Exchange, Kind
 from neurolink_mitm.core.redaction import redact
 
 
-class RequestRow(msgspec.Struct, frozen=True, kw_only=True):
+class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A finished request. Times in milliseconds; tokens are null where the answer told none."""
 
     timestamp: str
@@ -46,7 +46,7 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True):
     webSearchRequests: int | None = None
 
 
-class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An upstream attempt. `errorType` is null where it was answered well; utilization is a share, 1.0 is all."""
 
     timestamp: str
@@ -68,7 +68,7 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     """Words that shaping has kept here; which ones is written nowhere."""
 
 
-class DebugRow(msgspec.Struct, frozen=True, kw_only=True):
+class DebugRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One side of a request whose bodies are captured. `bodyPath` is below the directory of logs."""
 
     timestamp: str

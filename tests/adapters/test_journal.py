@@ -285,6 +285,27 @@ def test_a_failing_disk_is_reported_once_and_once_more_when_it_is_back(
     assert "3 rows" in caplog.records[-1].getMessage()
 
 
+def test_only_what_could_not_be_written_counts_as_lost(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both rows have come before the writer looks for them; the disk takes one."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full here")
+    logs.mkdir(parents=True)
+    (logs / "proxy-2025-10-09.jsonl").symlink_to("/dev/full")
+    begin = threading.Thread.start
+    held: list[threading.Thread] = []
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: held.append(thread))
+    journal = FileJournal(logs)
+    monkeypatch.undo()
+    journal.request(a_request())
+    journal.attempt(an_attempt())
+    begin(held[0])
+    journal.close()
+    assert journal.lost == 1
+    assert len(lines_of(logs / "proxy-attempts-2025-10-09.jsonl")) == 1
+
+
 def test_a_second_failure_is_reported_again(
     journal: FileJournal, logs: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
