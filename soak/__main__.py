@@ -20,7 +20,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @click.command()
 @click.option(
-    "--seconds", type=click.FloatRange(LEAST), default=110, show_default=True, help="At most."
+    "--seconds", type=click.FloatRange(LEAST), default=125, show_default=True, help="At most."
 )
 @click.option("--clients", type=click.IntRange(1, 500), default=50, show_default=True)
 @click.option("--seed", type=int, default=None, help="To fail in the same way again.")

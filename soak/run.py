@@ -15,7 +15,7 @@ from soak.evidence import Evidence, Level, attempt_rows, ledger_of, request_rows
 from soak.processes import Proxy, Upstream, proxy, upstreams, workplace
 
 KINDS = ("oauth", "oauth", "api_key", "api_key", "api_key")
-WARM_UP = 16.0
+WARM_UP = 30.0
 _QUIET = 3.0
 """Seconds in which the last connections close."""
 _AWAY = 2.0
@@ -23,7 +23,7 @@ _AWAY = 2.0
 _STOP_SECONDS = 10.0
 _END = DEADLINE + _QUIET + 2
 """Seconds that the end may take, should a request hang."""
-LEAST = 90.0
+LEAST = 105.0
 
 Say = Callable[[str], None]
 
@@ -84,7 +84,7 @@ async def _course(
             end,
             Restart(0.1, accounts[1:2], kill=True),
             Restart(0.35, accounts),
-            Restart(0.7, accounts[-1:], deck=refused),
+            Restart(0.55, accounts[-1:], deck=refused),
         )
     asked = time.monotonic() - began
     at_end = await _quiet_level(started.pid)

@@ -7,7 +7,7 @@ from mitmproxy import http
 from neurolink_mitm.core import headers
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.errors import Failure, Where
-from neurolink_mitm.core.exchange import Attempt, Exchange, Step
+from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Step
 from neurolink_mitm.core.failover import MAX_REFRESHES, ending
 from neurolink_mitm.mitm.hooks import exchange_of, keep, last_word
 from neurolink_mitm.ports import Runtime
@@ -48,7 +48,9 @@ class Failover:
     ) -> None:
         pool, now = self.runtime.pool, self.runtime.clock.now()
         self._see_limits(account, answer.headers.fields, attempt, now)
-        if answer.status_code < 300:
+        # another provider's tokens are counted by the translator itself: that says nothing of the provider
+        asked = account.is_anthropic or exchange.kind is not Kind.COUNT_TOKENS
+        if answer.status_code < 300 and asked:
             pool.succeeded(account.key, exchange.demand, sent_at=attempt.sent_at, now=now)
 
     def _see_limits(

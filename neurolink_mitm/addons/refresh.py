@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 
 from mitmproxy import http
@@ -10,14 +11,21 @@ from neurolink_mitm.core.exchange import Exchange, Try
 from neurolink_mitm.core.oauth import needs_refresh
 from neurolink_mitm.core.renewal import take_over
 from neurolink_mitm.mitm.hooks import exchange_of
-from neurolink_mitm.ports import Refresher, Runtime
+from neurolink_mitm.ports import Refreshed, Refresher, Runtime
+
+PATIENCE = 2.0
+"""Seconds that a request waits at most for the renewal of a token that is still good."""
 
 
 class Refresh:
     """Sees to it that an attempt goes out with a token that is good: ahead of its end, and after a 401."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, patience: float = PATIENCE) -> None:
         self.runtime = runtime
+        self._patience = patience
+        self._ahead: dict[str, asyncio.Task[Refreshed]] = {}
+        self._slow: set[str] = set()
+        """Keys of accounts whose renewal nobody waits for any more, as long as it goes on."""
 
     def attempt(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Waits only where a refresh is due, so that other attempts need not be awaited."""
@@ -27,24 +35,51 @@ class Refresh:
         account, step = exchange.account, exchange.step
         if account is None or not account.refreshable or not isinstance(step, Try):
             return None
-        if step.refresh or needs_refresh(account.expires_at, self.runtime.clock.now()):
+        if step.refresh or self._has_ended(account):
             return self._refresh(refresher, exchange, account, force=step.refresh)
+        due = needs_refresh(account.expires_at, self.runtime.clock.now())
+        if due and account.key not in self._slow:
+            return self._renew_ahead(refresher, exchange, account)
         return None
 
     async def _refresh(
         self, refresher: Refresher, exchange: Exchange, account: Account, *, force: bool
     ) -> None:
         exchange.refreshes += force
+        done = await self._renew(refresher, account, force=force)
+        exchange.attempts[-1].account = self.runtime.pool.newest(account)
+        if done.account_secret == account.secret:
+            exchange.failure = Failure(
+                Where.LOGIN, None, "refresh_failed", done.message, sent=False
+            )
+
+    async def _renew_ahead(
+        self, refresher: Refresher, exchange: Exchange, account: Account
+    ) -> None:
+        """The token serves for a while yet: with a token endpoint that is slow or silent, it is used."""
+        key = account.key
+        task = self._ahead.get(key)
+        if task is None:
+            task = self._ahead[key] = asyncio.ensure_future(self._renew(refresher, account))
+            task.add_done_callback(lambda _: self._forget(key))
+        done, _ = await asyncio.wait((task,), timeout=self._patience)
+        if not done:
+            self._slow.add(key)
+        exchange.attempts[-1].account = self.runtime.pool.newest(account)
+
+    def _forget(self, key: str) -> None:
+        del self._ahead[key]
+        self._slow.discard(key)
+
+    async def _renew(
+        self, refresher: Refresher, account: Account, *, force: bool = False
+    ) -> Refreshed:
         done = await refresher.fresh(account, force=force)
         take_over(
             self.runtime.pool, account, secret=done.account_secret, expires_at=done.expires_at,
             trouble=done.trouble, message=done.message,
         )  # fmt: skip
-        exchange.attempts[-1].account = self.runtime.pool.newest(account)
-        if done.account_secret == account.secret and (force or self._has_ended(account)):
-            exchange.failure = Failure(
-                Where.LOGIN, None, "refresh_failed", done.message, sent=False
-            )
+        return done
 
     def _has_ended(self, account: Account) -> bool:
         return account.expires_at is not None and account.expires_at <= self.runtime.clock.now()

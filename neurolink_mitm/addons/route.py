@@ -9,6 +9,12 @@ from neurolink_mitm.ports import Runtime
 
 NOT_FOUND = Reply(404, "not_found_error", "no such path, and no credentials to forward it with")
 
+MISSPELT = Reply(
+    404,
+    "not_found_error",
+    "no such path: write it as the API has it, with single slashes and in small letters",
+)
+
 
 class Route:
     """Reads what a request asks for, and refuses what nobody here could answer."""
@@ -32,6 +38,8 @@ class Route:
             return self._read(flow.request.raw_content or b"", exchange)
         if exchange.kind is Kind.FORWARD and not self._forwardable(flow):
             return NOT_FOUND
+        if not self.runtime.passthrough and routing.is_misspelt(exchange.path):
+            return MISSPELT
         return None
 
     def _read(self, body: bytes, exchange: Exchange) -> Reply | None:

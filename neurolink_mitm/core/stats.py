@@ -104,10 +104,12 @@ class Stats:
             group.add(row, row.timestamp[hours])
 
     def ordered(self) -> list[tuple[str, Sum]]:
-        """Days in their order, anything else by how much it was used."""
+        """Days in their order, anything else by how much it was used; what was not told apart comes last."""
         if self.by == "day":
             return sorted(self.groups.items())
-        return sorted(self.groups.items(), key=lambda item: (-item[1].requests, item[0]))
+        return sorted(
+            self.groups.items(), key=lambda item: (item[0] == OTHERS, -item[1].requests, item[0])
+        )
 
 
 FIELDS = (

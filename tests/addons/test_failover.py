@@ -9,12 +9,20 @@ from mitmproxy.test import taddons
 from neurolink_mitm.addons.failover import Failover
 from neurolink_mitm.core.answer import OpaqueAnswer, WholeAnswer
 from neurolink_mitm.core.errors import Failure, Where
-from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
-from neurolink_mitm.core.pool import Demand
+from neurolink_mitm.core.exchange import Deliver, Kind, Pause, Plan, Reply, Step, Try
+from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.mitm.hooks import AttemptFailedHook, kept
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, document, make_flow, record, refusal
-from tests.fakes import NOW, FakeClock, make_account, make_attempt, make_failure, make_runtime
+from tests.fakes import (
+    NOW,
+    FakeClock,
+    make_account,
+    make_attempt,
+    make_failure,
+    make_other,
+    make_runtime,
+)
 
 A, B = make_account("a"), make_account("b")
 ANY = Demand(model="claude-x")
@@ -225,6 +233,16 @@ def test_another_one_proves_nothing(status: int) -> None:
     head(status, runtime=runtime)
     assert list(runtime.pool.cooldowns()) == [A.key]
     assert runtime.pool.standing(A.key).tally.success == 0
+
+
+@pytest.mark.parametrize("kind", [Kind.MESSAGES, Kind.COUNT_TOKENS])
+def test_counting_tokens_proves_nothing_of_another_provider(kind: Kind) -> None:
+    """The translator counts them by itself."""
+    other = make_other()
+    runtime = make_runtime(pool=Pool((A,), others=(other,)))
+    runtime.pool.failed(other.key, ANY, LIMITED, sent_at=NOW - 60, now=NOW - 60)
+    head(200, runtime=runtime, attempts=[make_attempt(other)], kind=kind)
+    assert (other.key in runtime.pool.cooldowns()) == (kind is Kind.COUNT_TOKENS)
 
 
 def test_its_session_is_at_home_there() -> None:

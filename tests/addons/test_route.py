@@ -162,3 +162,16 @@ def test_what_was_answered_already_stays_so(passthrough: bool) -> None:
 
 def test_a_flow_without_record_is_let_alone() -> None:
     assert asked(make_flow(body=b"", opened=False)).response is None
+
+
+@pytest.mark.parametrize(
+    "path", ["//v1/messages", "/V1/messages", "/v1/messages/", "/v1//messages"]
+)
+@pytest.mark.parametrize("passthrough", [False, True])
+def test_a_look_alike_of_a_path_goes_nowhere(path: str, passthrough: bool) -> None:
+    """Some server may take it for the real one, and its body was not shaped."""
+    flow = asked(make_flow("POST", path, OWN), make_runtime(passthrough=passthrough))
+    if passthrough:
+        assert flow.response is None
+    else:
+        assert refusal(flow) == (404, "not_found_error")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.exchange import Kind, Reply
-from neurolink_mitm.core.routing import Asked, kind_of, not_served, read_body
+from neurolink_mitm.core.routing import Asked, is_misspelt, kind_of, not_served, read_body
 
 GOOD: dict[str, Any] = {"model": "claude-x", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -61,6 +61,33 @@ def test_kind_of(method: str, path: str, kind: Kind) -> None:
 @given(st.sampled_from(["GET", "HEAD", "POST"]), st.from_regex(r"/[a-z1/_]{0,9}"), st.text("?/a&"))
 def test_the_query_does_not_count(method: str, path: str, query: str) -> None:
     assert kind_of(method, f"{path}?{query}") is kind_of(method, path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//v1/messages",
+        "/V1/messages",
+        "/v1//messages?beta=true",
+        "/v1/Messages",
+        "/v1/messages/",
+        "/%76%31/messages",
+        "/v1/messages/Count_Tokens",
+        "/\\v1/files",
+        "//v1/files",
+    ],
+)
+def test_look_alikes_of_paths(path: str) -> None:
+    assert is_misspelt(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/messages?x=//v1/messages", "/v1/messages/count_tokens", "/v1/messages/batches", "/v1/files/A",
+     "/v1", "/v10/messages", "/api/v1/messages", "/", "*"],
+)  # fmt: skip
+def test_other_paths_are_what_they_are(path: str) -> None:
+    assert not is_misspelt(path)
 
 
 # --- by the body

@@ -113,6 +113,12 @@ def test_groups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
+def test_what_was_not_told_apart_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stats_module, "MOST", 2)
+    stats = summed("session", *(seen(sessionId=f"s{number % 5}") for number in range(10)))
+    assert [name for name, _ in stats.ordered()] == ["s0", "s1", OTHERS]
+
+
 def test_the_total_is_that_of_all_groups() -> None:
     stats = summed("account", *(seen(account=name, costUsd=1.0, ttfbMs=10.0) for name in "abb"))
     whole = total(stats.groups.values())
