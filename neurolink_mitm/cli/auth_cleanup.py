@@ -32,7 +32,12 @@ def cleanup(force: bool, form: str) -> None:
     hint = "pass --force to remove them unasked"
     if found and not force and not context.confirm(f"Remove {count}?", otherwise=hint):
         fail("nothing was removed", FAILED)
-    removed = [(account.label, reason) for account, reason in found if store.remove(account.label)]
+    asked = {account.label for account, _ in found}
+    removed = [  # looked at again: an answer takes its time, and a login may have come meanwhile
+        (account.label, reason)
+        for account, reason in list(useless(store.read().stored, time.time()))
+        if account.label in asked and store.remove(account.label)
+    ]
     if form == "json":
         report = {"removed": [{"label": label, "reason": reason} for label, reason in removed]}
         click.echo(as_json(report), nl=False)

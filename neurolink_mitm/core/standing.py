@@ -22,6 +22,8 @@ from neurolink_mitm.core.skip import Skip
 NOT_FOR_CLIENT = "a subscription serves Claude Code only"
 PROBE_LEASE = 120.0
 """Seconds after which a probe that was never heard of again no longer keeps others off."""
+REMEMBERED = 3600.0
+"""Seconds for which a model's cooldown that has run out still makes the next one longer."""
 READINGS = 60
 """Readings of a window that a projection looks back on."""
 LONGEST_WINDOW = 7 * 86400.0
@@ -153,11 +155,19 @@ class Standing:
         """Put the account, or a model on it, on the bench; None where the failure asks for none."""
         if bench is Bench.NONE:
             return None
+        self._forget(now)
         self.cooldowns[scope] = state = cooldown.after_failure(
             self.cooldowns.get(scope, Cooldown()),
             bench, base=base, sent_at=sent_at, now=now, reason=reason,
         )  # fmt: skip
         return state
+
+    def _forget(self, now: float) -> None:
+        """Clients choose the names of models: those that nobody asks for any more are not to pile up."""
+        for scope, state in list(self.cooldowns.items()):
+            if scope != WHOLE_ACCOUNT and now - state.until > REMEMBERED:
+                del self.cooldowns[scope]
+                self.probes.pop(scope, None)
 
     def see(self, quota: Quota | None) -> None:
         """Keep the latest word on limits, and what a projection needs."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from neurolink_mitm.cli import auth_context
 from tests.cli.logins import PASSED, entry, kept, neurolink, stored
 
 
@@ -38,6 +39,19 @@ def test_only_what_is_of_no_use_goes(home: Path, mixed: Path) -> None:
 def test_nothing_goes_without_a_yes(home: Path, mixed: Path) -> None:
     assert neurolink("cleanup", answers="n\n").exit_code == 1
     assert len(kept(home)) == 7
+
+
+def test_a_login_that_comes_while_it_asks_stays(
+    home: Path, mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def login_meanwhile(*_: object, **__: object) -> bool:
+        entries = {"ended": entry("sk-ant-oat-test-8", refresh="sk-ant-ort-test-8", ends=3600)}
+        stored(home, entries | {"refused": entry("sk-ant-oat-test-6", disabled="needs login: no")})
+        return True
+
+    monkeypatch.setattr(auth_context, "confirm", login_meanwhile)
+    assert neurolink("cleanup").stdout == "removed: refused\n"
+    assert [*kept(home)] == ["ended"]
 
 
 def test_where_nobody_answers_force_is_asked_for(home: Path, mixed: Path) -> None:

@@ -10,7 +10,7 @@ from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.errors import Bench
 from neurolink_mitm.core.quota import Quota, Window
 from neurolink_mitm.core.skip import Skip
-from neurolink_mitm.core.standing import NOT_FOR_CLIENT, PROBE_LEASE, READINGS, Standing
+from neurolink_mitm.core.standing import NOT_FOR_CLIENT, PROBE_LEASE, READINGS, REMEMBERED, Standing
 from tests.fakes import NOW, make_account
 
 OPUS, SONNET = "claude-opus-4-6", "claude-sonnet-4-6"
@@ -123,6 +123,16 @@ def test_a_model_that_looks_like_a_wildcard_cools_too(model: str) -> None:
 
 def test_what_never_serves_is_said_first() -> None:
     assert skip(benched(), enabled=False) == Skip("not enabled")
+
+
+def test_models_that_nobody_asks_for_any_more_do_not_pile_up() -> None:
+    """A client may invent as many names as it likes; the whole account's cooldown stays."""
+    standing = benched()
+    for number in range(1000):
+        bench(standing, f"claude-{number}", now=NOW + number * 60)
+    kept = int((REMEMBERED + 10) / 60) + 1
+    newest = [f"claude-{number}" for number in range(1000 - kept, 1000)]
+    assert list(standing.cooldowns) == ["*", *newest]
 
 
 def test_a_failure_that_benches_nothing_leaves_no_trace() -> None:
