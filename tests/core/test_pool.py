@@ -21,12 +21,13 @@ from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.failover import refusal
+from neurolink_mitm.core.limits import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool import Benching, Choice, Demand, Pool, Remembered, fingerprint
 from neurolink_mitm.core.quota import Quota, Window
 from neurolink_mitm.core.rotation import STRATEGIES
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.skip import Skip
-from neurolink_mitm.core.standing import PROBE_LEASE
+from neurolink_mitm.core.standing import PROBE_LEASE, REMEMBERED
 from tests.fakes import NOW, make_account, make_failure
 
 OPUS, SONNET = "claude-opus-4-6", "claude-sonnet-4-6"
@@ -688,6 +689,10 @@ class PoolMachine(RuleBasedStateMachine):
             pool.failed(sent.key, sent.demand, failure, sent_at=sent.sent_at, now=self.now)
         after = self.pool.standing(sent.key).cooldowns
         for scope, state in before.items():
+            if scope not in after:
+                assert scope != WHOLE_ACCOUNT
+                assert self.now - state.until > REMEMBERED
+                continue
             assert after[scope].until >= state.until
             assert state.level <= after[scope].level <= state.level + 1
             if sent.sent_at <= state.began and state.level:
