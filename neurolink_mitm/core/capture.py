@@ -87,6 +87,8 @@ def document(body: Body, fields: Fields) -> bytes:
     kind = get(fields, b"content-type")
     truncated = body.size > len(body.content)
     plain = unpacked(body.content, (get(fields, b"content-encoding") or "").strip().lower())
+    if plain is not None and len(plain) > LIMIT:
+        plain, truncated = plain[:LIMIT], True
     encoding, value = ("omitted", b"null") if plain is None else _shown(plain, kind or "")
     return msgspec.json.encode(
         Document(
@@ -110,13 +112,13 @@ def _shown(content: bytes, kind: str) -> tuple[str, bytes]:
 
 
 def unpacked(content: bytes, coding: str) -> bytes | None:
-    """None where it can't be looked into for secrets, and so must not be written."""
+    """None where it can't be looked into for secrets, and so must not be written; else `LIMIT` bytes and one more."""
     if coding in ("", "identity"):
         return content
     if coding not in _PACKED:
         return None
     try:
-        return zlib.decompressobj(_PACKED[coding]).decompress(content, LIMIT)
+        return zlib.decompressobj(_PACKED[coding]).decompress(content, LIMIT + 1)
     except zlib.error:
         return None
 

@@ -25,7 +25,6 @@ class Reply:
     # in place of what Anthropic sends with a status >= 400, or in the event of `error_after`
     error_type: str | None = None
     message: str | None = None
-    # on top of the usual ones, or in their place
     # on top of the usual ones, or in their place; an empty value takes one away
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
 

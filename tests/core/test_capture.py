@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.core.capture import (
+    LIMIT,
     Body,
     Captured,
     Phase,
@@ -58,6 +59,16 @@ def test_a_part_of_a_body_says_so() -> None:
 def test_packed_bodies_are_looked_into() -> None:
     fields = (*JSON, (b"content-encoding", b"gzip"))
     assert stored(gzip.compress(b'{"api_key": "hunter2"}'), fields)["body"] == {"api_key": "***"}
+
+
+@pytest.mark.parametrize(("size", "truncated"), [(LIMIT, False), (LIMIT + 1, True)])
+def test_one_that_is_small_only_while_it_is_packed_is_cut_and_says_so(
+    size: int, truncated: bool
+) -> None:
+    packed = gzip.compress(b"a" * size)
+    found = stored(packed, ((b"content-encoding", b"gzip"),))
+    assert (len(found["body"]), found["truncated"]) == (LIMIT, truncated)
+    assert found["bytes"] == len(packed)
 
 
 @pytest.mark.parametrize("coding", ["br", "gzip", "deflate", "zstd"])
