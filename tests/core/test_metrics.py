@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.errors import Failure
@@ -123,7 +124,21 @@ def full_page() -> str:
     return page(make_runtime(make_account("work"), metrics=metrics), NOW)
 
 
-def test_prometheus_can_read_it() -> None:
+def test_the_format_is_prometheus() -> None:
+    """By its own reader for Python: names, kinds, numbers, and labels of any text."""
+    found = {family.name: family for family in text_string_to_metric_families(full_page())}
+    requests = {
+        (sample.labels["model"], sample.labels["outcome"]): sample.value
+        for sample in found["proxy_requests"].samples
+    }
+    assert requests == {('odd "name"\\', "complete"): 1.0, ("claude-x", "error"): 1.0}
+    kinds = {family.type for family in found.values()}
+    assert kinds == {"counter", "gauge", "histogram"}
+    sizes = found["proxy_request_body_bytes"].samples
+    assert [s.value for s in sizes if s.labels.get("le") == "+Inf"] == [2.0]
+
+
+def test_promtool_can_read_it() -> None:
     """Its own tool says so, where it is installed; that names end in `_ms` is only a matter of taste to it."""
     tool = shutil.which("promtool")
     if tool is None:
