@@ -192,9 +192,9 @@ def port_of(url: str) -> int:
 
 
 def refuses(port: int) -> bool:
-    """Whether nobody listens there any more."""
+    """Whether nobody listens there any more. Who comes at the moment when the port is closed is reset."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=LIMIT).close()
-    except ConnectionRefusedError:
-        return True
+    except (ConnectionRefusedError, ConnectionResetError) as e:
+        return isinstance(e, ConnectionRefusedError)
     return False
