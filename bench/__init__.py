@@ -1,6 +1,7 @@
 """What NeuroLink costs: `python -m bench` against a direct connection and stock mitmdump.
 
-With `--options` also what its options cost, against NeuroLink without them (`variants`, `bare`).
+With `--options` also what its options cost, against NeuroLink without them (`variants`, `bare`);
+with `--against FOLDER` also against an earlier NeuroLink.
 
 Everything runs on loopback, each part in its own process: the upstream (`upstream`), one proxy
 per row (`processes`, `children`), and the client, which is this process (`client`). `payloads`

@@ -5,7 +5,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,7 @@ from bench.children import ROOT, StartError
 from bench.measure import MeasureError
 from bench.plan import FULL, QUICK, Plan, play
 from bench.processes import Server
-from bench.variants import DEFAULT, OPTIONS
+from bench.variants import DEFAULT, EARLIER, OPTIONS, earlier
 
 Start = Callable[[int], AbstractContextManager[Server]]
 """Given upstream's port."""
@@ -34,6 +34,7 @@ VARIANTS: dict[str, Start] = {
 KNOWN = (*ROWS, *VARIANTS)
 _JSON = ROOT / "bench" / "results" / "latest.json"
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+_FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _OPEN_FILES = 4096
 
@@ -45,6 +46,12 @@ def rows_of(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...
     return tuple(name for name in KNOWN if name in rows)
 
 
+def checkout_of(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+    if value and not (value / "neurolink_mitm").is_dir():
+        raise click.BadParameter(f"{value}: no checkout of NeuroLink")
+    return value
+
+
 @click.command()
 @click.option("--quick", is_flag=True, help="A first look: 30 s, few rounds.")
 @click.option("--rounds", type=click.IntRange(1, 100), help=f"Default: {FULL.rounds}.")
@@ -53,6 +60,10 @@ def rows_of(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...
 )
 @click.option("--rows", default=",".join(ROWS), show_default=True, callback=rows_of)
 @click.option("--options", is_flag=True, help=f"Also {', '.join(VARIANTS)}, and their ratios.")
+@click.option(
+    "--against", type=_FOLDER, callback=checkout_of,
+    help="Also an earlier NeuroLink: the folder of its checkout.",
+)  # fmt: skip
 @click.option("--json", "path", type=_FILE, default=_JSON, help="Result file.")
 def main(
     quick: bool,
@@ -60,14 +71,19 @@ def main(
     requests: int | None,
     rows: tuple[str, ...],
     options: bool,
+    against: Path | None,
     path: Path,
 ) -> None:
     """Measure what NeuroLink costs beside a direct connection and stock mitmdump.
 
     Example: python -m bench --rounds 3 --rows direct,mitmdump
     """
+    starts = {**PROXIES, **VARIANTS}
     if options:
         rows = tuple(name for name in KNOWN if name in {*rows, DEFAULT, *VARIANTS})
+    if against:
+        starts[EARLIER] = partial(processes.neurolink, variant=earlier(against))
+        rows = (*(name for name in KNOWN if name in {*rows, DEFAULT}), EARLIER)
     plan = QUICK if quick else FULL
     plan = replace(plan, rounds=rounds or plan.rounds, requests=requests or plan.requests)
     for number in _SIGNALS:
@@ -75,7 +91,7 @@ def main(
     _raise_open_files()
     click.echo(f"Measuring {', '.join(rows)}; all figures go to {path}", err=True)
     try:
-        result = run(plan, rows)
+        result = run(plan, rows, starts)
     except (StartError, MeasureError, psutil.Error) as error:
         sys.exit("\n".join([f"bench: {error}", *getattr(error, "__notes__", ())]))
     except KeyboardInterrupt:
@@ -85,13 +101,13 @@ def main(
     report.show(result, report.make_console())
 
 
-def run(plan: Plan, rows: tuple[str, ...]) -> report.Report:
+def run(plan: Plan, rows: tuple[str, ...], starts: Mapping[str, Start]) -> report.Report:
     started = time.monotonic()
     with ExitStack() as stack:
         upstream = stack.enter_context(processes.upstream())
         proxies = [
             stack.enter_context(start(upstream.port))
-            for name, start in {**PROXIES, **VARIANTS}.items()
+            for name, start in starts.items()
             if name in rows
         ]
         servers = [upstream, *proxies] if "direct" in rows else proxies
@@ -101,7 +117,8 @@ def run(plan: Plan, rows: tuple[str, ...]) -> report.Report:
             play(plan, servers, lambda: progress.advance(task), slow_rows=PROXIES)
         )
     lines = summary.lines(measured, rows)
-    options = summary.option_lines(measured, [row for row in rows if row in (DEFAULT, *VARIANTS)])
+    own = [row for row in rows if row in (DEFAULT, *VARIANTS, EARLIER)]
+    options = summary.option_lines(measured, own)
     return report.Report(
         rounds=lines[0].rounds,
         requests=plan.requests,

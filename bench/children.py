@@ -32,11 +32,15 @@ def child(
     ready: Callable[[], bool],
     settings: Mapping[str, str] | None = None,
     stdin: int = subprocess.DEVNULL,
+    root: Path = ROOT,
 ) -> Iterator[int]:
-    """Yield the pid once it is ready; end it and all that it started when the block is left."""
+    """Yield the pid once it is ready; end it and all that it started when the block is left.
+
+    `root` is where it runs, and so where `python -m` finds its modules.
+    """
     process = None
     try:
-        process = _start(command, home, settings or {}, stdin)
+        process = _start(command, home, settings or {}, stdin, root)
         _wait_until(ready, name, process, home)
         yield process.pid
     except StartError:
@@ -52,12 +56,12 @@ def child(
 
 
 def _start(
-    command: Sequence[str], home: Path, settings: Mapping[str, str], stdin: int
+    command: Sequence[str], home: Path, settings: Mapping[str, str], stdin: int, root: Path
 ) -> subprocess.Popen[bytes]:
     with _log(home).open("wb") as log:
         return subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=root,
             env={**_environment(), **settings, _MARK: str(home)},
             stdin=stdin,
             stdout=log,

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 
@@ -70,7 +71,8 @@ def neurolink(upstream_port: int, variant: Variant = ORDINARY) -> Iterator[Serve
             "CLAUDE_CONFIG_DIR": str(home / "claude"),
             "BENCH_KEY": "sk-ant-test-bench",
         }
-        with child(variant.name, command, home, lambda: _is_healthy(port), settings) as pid:
+        ready = partial(_is_healthy, port)
+        with child(variant.name, command, home, ready, settings, root=variant.root) as pid:
             yield Server(variant.name, port, pid)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bench.samples import Cell
 from bench.slow import SlowRun
 from bench.summary import BASELINE, Line, OptionLine, Ratios
-from bench.variants import OFF
+from bench.variants import EARLIER, OFF
 
 ROW = "neurolink"
 CPU_RATIO = 0.75
@@ -64,10 +64,13 @@ def _at_most(what: str, ratio: float | None, limit: float, base: str = BASELINE)
 def _option_verdicts(options: Sequence[OptionLine]) -> Iterator[Verdict]:
     """None where the rows were not asked for, as in an ordinary run."""
     for concurrency in (20, 1):
-        for line in options:
-            if (line.row, line.cell) == (ROW, Cell("streamed", concurrency)) and line.by_off:
-                what = f"CPU with journal, usage and capture of errors, concurrency {concurrency}"
-                yield _at_most(what, line.by_off, WATCHING_RATIO, OFF)
+        what = f"CPU with journal, usage and capture of errors, concurrency {concurrency}"
+        found = {line.row: line for line in options if line.cell == Cell("streamed", concurrency)}
+        default, earlier = found.get(ROW), found.get(EARLIER)
+        if default and default.by_off:
+            yield _at_most(what, default.by_off, WATCHING_RATIO, OFF)
+        if earlier and earlier.by_default:
+            yield _at_most(what, 1 / earlier.by_default, WATCHING_RATIO, EARLIER)
 
 
 def _slow_verdicts(slow: SlowRun | None) -> Iterator[Verdict]:

@@ -1,19 +1,24 @@
 """The ways to run NeuroLink whose cost is compared."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from bench.children import ROOT
 
 DEFAULT = "neurolink"
 OFF = "neurolink-off"
+EARLIER = "neurolink-earlier"
 _START = ("neurolink_mitm.cli", "proxy", "start", "--quiet")
 
 
 @dataclass(frozen=True)
 class Variant:
-    """`settings` go into the configuration file beside the account; `module` is what is run."""
+    """`settings` go into the configuration file beside the account; `module` is what is run, of the checkout `root`."""
 
     name: str
     settings: str = ""
     module: tuple[str, ...] = _START
+    root: Path = ROOT
 
 
 # Requests and answers have to be the same bytes for all rows, but for placeholders; so of the
@@ -34,3 +39,8 @@ OPTIONS = (
     Variant("neurolink-obfuscator", _OBFUSCATOR),
 )
 """Measured when they are asked for, to see what an option costs."""
+
+
+def earlier(root: Path) -> Variant:
+    """The same with the code of another checkout, on today's libraries."""
+    return Variant(EARLIER, root=root)

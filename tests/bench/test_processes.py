@@ -10,10 +10,11 @@ import psutil
 import pytest
 
 from bench import processes
+from bench.children import ROOT
 from bench.measure import measure
 from bench.processes import Server
 from bench.samples import Cell
-from bench.variants import OFF, OPTIONS, ORDINARY, Variant
+from bench.variants import EARLIER, OFF, OPTIONS, ORDINARY, Variant, earlier
 from tests.waiting import wait_until
 
 REQUESTS = 3
@@ -59,3 +60,11 @@ async def _ask(server: Server) -> None:
 def test_what_it_writes(upstream: Server, name: str, has: set[str], has_not: set[str]) -> None:
     found = written(upstream, BY_NAME[name], has)
     assert found & has_not == set()
+
+
+def test_an_earlier_one_is_run_from_its_checkout(upstream: Server, tmp_path: Path) -> None:
+    (tmp_path / "neurolink_mitm").symlink_to(ROOT / "neurolink_mitm")
+    with processes.neurolink(upstream.port, earlier(tmp_path)) as server:
+        process = psutil.Process(server.pid)
+        assert (server.name, process.cwd()) == (EARLIER, str(tmp_path))
+        assert process.cmdline()[1:3] == ["-m", "neurolink_mitm.cli"]

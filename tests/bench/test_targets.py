@@ -5,6 +5,7 @@ import pytest
 from bench.samples import Cell
 from bench.summary import OptionLine
 from bench.targets import Verdict, verdicts
+from bench.variants import EARLIER
 
 WATCHING = "CPU with journal, usage and capture of errors"
 
@@ -32,3 +33,13 @@ def test_at_both_concurrencies() -> None:
 )
 def test_an_ordinary_run_has_no_such_target(options: list[OptionLine]) -> None:
     assert watching(*options) == []
+
+
+@pytest.mark.parametrize(
+    ("earlier", "found", "met"), [(1.25, "0.80 x", True), (0.8, "1.25 x", False)]
+)
+def test_against_an_earlier_one(earlier: float, found: str, met: bool) -> None:
+    """Its line says how much more it took than today's."""
+    line = OptionLine(EARLIER, Cell("streamed", 20), 3.0, None, earlier)
+    target = f"{WATCHING}, concurrency 20: at most 1.15 x {EARLIER}"
+    assert watching(line) == [Verdict(target, found, met)]
