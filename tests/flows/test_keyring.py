@@ -71,7 +71,8 @@ def test_a_proxy_serves_from_it_and_sees_it_change(machine: Live, ring: Path) ->
     machine.run("auth", "disable", "work")
     wait_until(lambda: machine.reason("work") == "disabled: by hand", "it is disabled")
     machine.run("auth", "logout", "work", "--force")
-    machine.until(served_by="env")
+    wait_until(lambda: machine.account("work") is None, "it is gone")  # until then nobody serves
+    assert machine.served_by() == "env"
 
 
 def test_purge_leaves_nothing_in_it(machine: Live, ring: Path) -> None:
