@@ -48,10 +48,12 @@ class Failover:
     ) -> None:
         pool, now = self.runtime.pool, self.runtime.clock.now()
         self._see_limits(account, answer.headers.fields, attempt, now)
-        # another provider's tokens are counted by the translator itself: that says nothing of the provider
-        asked = account.is_anthropic or exchange.kind is not Kind.COUNT_TOKENS
-        if answer.status_code < 300 and asked:
-            pool.succeeded(account.key, exchange.demand, sent_at=attempt.sent_at, now=now)
+        if answer.status_code < 300:
+            # another provider's tokens are counted by the translator itself: that says nothing of the provider
+            heals = account.is_anthropic or exchange.kind is not Kind.COUNT_TOKENS
+            pool.succeeded(
+                account.key, exchange.demand, sent_at=attempt.sent_at, now=now, heals=heals
+            )
 
     def _see_limits(
         self, account: Account, fields: headers.Fields, attempt: Attempt, now: float

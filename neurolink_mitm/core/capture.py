@@ -112,7 +112,10 @@ def _shown(content: bytes, kind: str) -> tuple[str, bytes]:
 
 
 def unpacked(content: bytes, coding: str) -> bytes | None:
-    """None where it can't be looked into for secrets, and so must not be written; else `LIMIT` bytes and one more."""
+    """None where it can't be looked into for secrets, and so must not be written.
+
+    Of what is longer than `LIMIT`, a byte more than that.
+    """
     if coding in ("", "identity"):
         return content
     if coding not in _PACKED:

@@ -235,10 +235,12 @@ class Pool:
         if standing := self._standing.get(key):
             standing.end(sent_at)
 
-    def succeeded(self, key: str, demand: Demand, *, sent_at: float, now: float) -> None:
-        """The attempt sent at `sent_at` was answered well."""
+    def succeeded(
+        self, key: str, demand: Demand, *, sent_at: float, now: float, heals: bool = True
+    ) -> None:
+        """The attempt sent at `sent_at` was answered well; `heals` says whether that ends cooldowns."""
         if standing := self._standing.get(key):
-            self.changes += standing.succeeded(demand.model, sent_at)
+            self.changes += standing.succeeded(demand.model, sent_at, heals=heals)
             if self._affinity and any(account.key == key for account in self.accounts):
                 moves = self._leaves_paid_calls(self._affinity.home(demand.session, now), key)
                 self._affinity.served(demand.session, key, now, moves=moves)

@@ -5,7 +5,7 @@ The body (115 KB in the mean) is scanned, not decoded: history and tools stay ra
 
 from __future__ import annotations
 
-import re
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -21,7 +21,6 @@ COUNT_TOKENS_PATH = "/v1/messages/count_tokens"
 METRICS_PATH = "/metrics"
 RESET_PATH = "/admin/reset"
 LONGEST_MODEL = 256
-_SLASHES = re.compile(r"[/\\]+")
 
 _PAGES = ("/", "/health", "/status", METRICS_PATH, "/v1/models")
 LOCAL = frozenset(
@@ -42,13 +41,14 @@ def kind_of(method: str, path: str) -> Kind:
 
 
 def is_misspelt(path: str) -> bool:
-    """Whether it is a path of the API but for slashes, letters or escapes.
+    """Whether it is a path of the API but for slashes, dots, letters or escapes.
 
     Some server may take it for that path, so what is done to requests there must not be left out here.
     """
     bare = path.partition("?")[0]
-    meant = _SLASHES.sub("/", unquote(bare)).lower()
-    if meant.rstrip("/") in (MESSAGES_PATH, COUNT_TOKENS_PATH):
+    plain = posixpath.normpath(unquote(bare).replace("\\", "/"))
+    meant = f"/{plain.lstrip('/').lower()}"
+    if meant in (MESSAGES_PATH, COUNT_TOKENS_PATH):
         return bare not in (MESSAGES_PATH, COUNT_TOKENS_PATH)
     return meant.startswith("/v1/") and not bare.startswith("/v1/")
 

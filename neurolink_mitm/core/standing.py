@@ -129,9 +129,11 @@ class Standing:
             if sent == sent_at:
                 del self.probes[scope]
 
-    def succeeded(self, model: str | None, sent_at: float) -> int:
-        """It was answered well: that clears the cooldowns it could have met. Returns how many."""
+    def succeeded(self, model: str | None, sent_at: float, *, heals: bool = True) -> int:
+        """It was answered well: where that `heals`, it clears the cooldowns it could have met. Returns how many."""
         self.tally.success += 1
+        if not heals:
+            return 0
         cleared = [
             scope
             for scope, state in self._on(model)

@@ -243,6 +243,7 @@ def test_counting_tokens_proves_nothing_of_another_provider(kind: Kind) -> None:
     runtime.pool.failed(other.key, ANY, LIMITED, sent_at=NOW - 60, now=NOW - 60)
     head(200, runtime=runtime, attempts=[make_attempt(other)], kind=kind)
     assert (other.key in runtime.pool.cooldowns()) == (kind is Kind.COUNT_TOKENS)
+    assert runtime.pool.standing(other.key).tally.success == 1
 
 
 def test_its_session_is_at_home_there() -> None:

@@ -74,6 +74,9 @@ def test_the_query_does_not_count(method: str, path: str, query: str) -> None:
         "/%76%31/messages",
         "/v1/messages/Count_Tokens",
         "/\\v1/files",
+        "/v1/./messages",
+        "/v1/x/../messages",
+        "/x/%2e%2e/v1/files",
         "//v1/files",
     ],
 )
