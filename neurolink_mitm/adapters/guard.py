@@ -11,8 +11,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,17 +28,32 @@ EVERY = 1.0
 ANSWER_LIMIT = 0.9
 PUT_BACK_TRIES = 60
 """Seconds in which whoever is editing the settings can finish."""
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 def run(home: Home, pid: int) -> None:
     """Watch the proxy until it has ended, one way or another. A second guard of one proxy leaves at once."""
     lock = FileLock(home.root / f"guard-{pid}.lock", timeout=0, mode=0o600)
-    with suppress(Timeout), lock:
+    # Told to end while the lock is being taken, it would leave the file: that is told afterwards.
+    with _masked(signal.SIG_BLOCK), suppress(Timeout), lock:
         try:
-            _watch(ClaudeSettings(home.claude_settings), pid, _logger(home.logs / "guard.log", pid))
+            with _masked(signal.SIG_UNBLOCK):
+                _watch(
+                    ClaudeSettings(home.claude_settings), pid, _logger(home.logs / "guard.log", pid)
+                )
         finally:
             with suppress(OSError):
                 os.unlink(lock.lock_file)
+
+
+@contextmanager
+def _masked(how: int) -> Iterator[None]:
+    """Whether the signals that end a guard reach it."""
+    before = signal.pthread_sigmask(how, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _watch(settings: ClaudeSettings, pid: int, log: Callable[[str], None]) -> None:
@@ -110,7 +125,7 @@ def _logger(path: Path, pid: int) -> Callable[[str], None]:
 
 
 def main(root: str, pid: str) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ENDING:
         signal.signal(number, lambda *_: sys.exit(0))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     run(Home(Path(root)), int(pid))

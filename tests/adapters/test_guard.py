@@ -97,6 +97,24 @@ def test_it_leaves_where_there_is_nothing_to_put_back(place: Home) -> None:
     assert [each.name for each in place.root.iterdir()] == ["logs"]
 
 
+def test_told_to_end_in_the_moment_it_takes_its_lock_it_leaves_no_file(place: Home) -> None:
+    code = """
+import os, signal, sys
+from neurolink_mitm.adapters import guard
+
+class Signalled(guard.FileLock):
+    def _acquire(self):
+        super()._acquire()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+guard.FileLock = Signalled
+guard.main(sys.argv[1], str(os.getpid()))
+"""
+    done = subprocess.run([sys.executable, "-c", code, place.root], timeout=20, check=False)
+    assert done.returncode == 0
+    assert list(place.root.iterdir()) == []
+
+
 def test_a_log_that_can_not_be_written_does_not_keep_it(
     place: Home, path: Path, proxy: subprocess.Popen[bytes]
 ) -> None:
