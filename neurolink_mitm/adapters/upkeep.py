@@ -1,4 +1,4 @@
-"""What goes on beside requests: changed files are picked up, idle accounts kept fresh, old logs deleted."""
+"""What goes on beside requests: changed files are read, accounts kept fresh, old logs deleted, memory given back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
 
+from neurolink_mitm.adapters.heap import keep_small
 from neurolink_mitm.adapters.log_cleaner import keep_clean
 from neurolink_mitm.adapters.reloader import Reloader, Source
 from neurolink_mitm.core.accounts import Account
@@ -37,7 +38,7 @@ class Upkeep:
     def start(self) -> None:
         """Begin, on the running loop."""
         runtime = self._runtime
-        jobs = [self._reloader.run()]
+        jobs = [self._reloader.run(), keep_small()]
         if self._logs is not None:
             jobs.append(keep_clean(self._logs, lambda: runtime.config.logging, runtime.clock.now))
         if self._runtime.refresher is not None:
