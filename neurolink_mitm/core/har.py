@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote
 
 import msgspec
 
@@ -16,6 +17,10 @@ Row = Mapping[str, Any]
 HEAD = f'{{"log":{{"version":"1.2","creator":{{"name":"neurolink","version":"{__version__}"}},"entries":['
 TAIL = "]}}\n"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_URL = re.compile(r"(https?://[^/?#]*)?(.*)", re.DOTALL)
+_NO_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_LEGAL = "%!$&'()*+,;=:@/?#~"
+"""In a URL beside letters and digits. https://www.rfc-editor.org/rfc/rfc3986#section-2.2"""
 _WAITING = 1000
 """Requests whose answer has not been met yet: an answer follows its request at once."""
 
@@ -57,7 +62,7 @@ def entry(request: Row, answer: Row | None, sent: Document | None, got: Document
 
 
 def _request(row: Row, body: Document | None) -> dict[str, Any]:
-    url = row.get("url") or ""
+    url = _url(row)
     found = {
         "method": row.get("method") or "",
         "url": url,
@@ -66,7 +71,7 @@ def _request(row: Row, body: Document | None) -> dict[str, Any]:
         "headers": _headers(row),
         "queryString": [
             {"name": name, "value": value}
-            for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True)
+            for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True)
         ],
         "headersSize": -1,
         "bodySize": row.get("bodyBytes", -1),
@@ -78,6 +83,14 @@ def _request(row: Row, body: Document | None) -> dict[str, Any]:
             "text": text_of(body),
         }
     return found
+
+
+def _url(row: Row) -> str:
+    """Whole, where the client gave a path only, and of characters that URLs have: it sends what it likes."""
+    origin, path = _URL.findall(row.get("url") or "")[0]
+    host = next((value for name, value in row.get("headers") or () if name.lower() == "host"), "")
+    path = quote(_NO_ESCAPE.sub("%25", path), safe=_LEGAL)
+    return (origin or f"http://{host or 'localhost'}") + path
 
 
 def _response(row: Row, body: Document | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 
 from neurolink_mitm.core import har
 from neurolink_mitm.core.capture import Document
@@ -80,3 +81,28 @@ def test_an_entry_is_as_har_has_it() -> None:
 def test_an_entry_of_what_was_not_answered() -> None:
     entry = json.loads(har.entry(row("upstream_request", attempt=1), None, None, None))
     assert (entry["response"]["status"], "postData" in entry["request"]) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("said", "url", "query"),
+    [
+        ("/v1/messages", "http://127.0.0.1:55669/v1/messages", []),
+        ("/v1/é?q=ü [1]", "http://127.0.0.1:55669/v1/%C3%A9?q=%C3%BC%20%5B1%5D", [("q", "ü [1]")]),
+        ("/50%?a=%41&b", "http://127.0.0.1:55669/50%25?a=%41&b", [("a", "A"), ("b", "")]),
+        ("//[", "http://127.0.0.1:55669//%5B", []),
+        ("/a\nb", "http://127.0.0.1:55669/a%0Ab", []),
+        ("", "http://127.0.0.1:55669", []),
+        ("https://[::1]:8/v1/x?y=1", "https://[::1]:8/v1/x?y=1", [("y", "1")]),
+    ],
+)
+def test_urls_are_whole_and_legal(said: str, url: str, query: list[tuple[str, str]]) -> None:
+    """As HAR's schema wants them, whatever a client has sent."""
+    asked = row("client_request", url=said, headers=[["Host", "127.0.0.1:55669"]])
+    request = json.loads(har.entry(asked, None, None, None))["request"]
+    assert request["url"] == url
+    assert [(each["name"], each["value"]) for each in request["queryString"]] == query
+
+
+def test_a_client_that_names_no_host() -> None:
+    entry = json.loads(har.entry(row("client_request", url="/v1/x"), None, None, None))
+    assert entry["request"]["url"] == "http://localhost/v1/x"
