@@ -56,7 +56,7 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
         click.echo(as_json(report), nl=False)
         return
     for line in log_text.timeline(request, attempts) if request or attempts else ():
-        click.echo(log_text.harmless(line))
+        click.echo(log_text.one_line(line))
     shown: set[str] = set()
     for row in captured:
         _print_side(logs, row, shown)
@@ -92,7 +92,7 @@ def _print_side(logs: Path, row: dict[str, Any], shown: set[str]) -> None:
 
     click.echo()
     for line in log_text.side(row):
-        click.echo(log_text.harmless(line))
+        click.echo(log_text.one_line(line))
     path = row.get("bodyPath")
     if path in shown:
         click.echo("\n(the body shown above)")

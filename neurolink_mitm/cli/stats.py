@@ -149,9 +149,9 @@ def _width(title: str, cells: Sequence[str]) -> int:
 
 
 def _name(name: str) -> str:
-    from neurolink_mitm.core.log_text import harmless
+    from neurolink_mitm.core.log_text import one_line
 
-    return harmless(name)
+    return one_line(name)
 
 
 TITLES = (

@@ -15,11 +15,21 @@ from neurolink_mitm.core.log_rows import Seen
 Row = Mapping[str, Any]
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_BREAKS = re.compile(r"[\t\n\u2028\u2029]")
 
 
 def harmless(text: str) -> str:
     """Without what a terminal would take for a command: a conversation may hold anything."""
-    return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    return _CONTROLS.sub(_escape, text)
+
+
+def one_line(text: str) -> str:
+    """The same, where one thing is one line: a model's name, say, is whatever a client made up."""
+    return _BREAKS.sub(_escape, harmless(text))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()
 
 
 def line(row: Seen) -> str:
@@ -36,7 +46,7 @@ def line(row: Seen) -> str:
         f"{row.attempts} attempts" if row.attempts > 1 else None,
         row.requestId,
     )
-    return harmless("  ".join(part for part in parts if part))
+    return one_line("  ".join(part for part in parts if part))
 
 
 def _tokens(row: Seen) -> str | None:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,15 @@ def test_the_collector_hands_on_all_three() -> None:
     service = shipped("collector.yaml")["service"]
     assert isinstance(service, dict)
     assert set(service["pipelines"]) == {"traces", "metrics", "logs"}
+
+
+def test_the_compose_file_is_as_its_specification_says() -> None:
+    checker = ["check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run(
+        [sys.executable, "-m", *checker, TelemetryFiles(Path("x")).shipped / "compose.yaml"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.strip()) == (0, "ok -- validation done"), done.stdout
 
 
 def test_docker_compose_takes_them(files: TelemetryFiles) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+import promql_parser
 import pytest
 
 from neurolink_mitm.core.dashboard import STREAM, TABS, TITLE, Panel, dashboard
@@ -41,6 +42,11 @@ def test_panels_show_metrics_that_there_are(panel: Panel) -> None:
     known = {f"{name}{'_bucket' if m.buckets else ''}" for name, m in METRICS.items()}
     assert named
     assert named <= known
+
+
+@metrics
+def test_panels_ask_in_promql(panel: Panel) -> None:
+    promql_parser.parse(panel.query)
 
 
 @metrics

@@ -69,6 +69,13 @@ def test_nothing_reaches_the_terminal_but_text(odd: str) -> None:
     assert log_text.harmless("ä\n\t“x”") == "ä\n\t“x”"
 
 
+@pytest.mark.parametrize("forged", ["x\n08:53:21  200  complete", "x\ty", "x\u2028y", "x\x1b[1Ay"])
+def test_a_row_is_one_line_whatever_a_model_is_called(forged: str) -> None:
+    row = Seen("2025-10-09T08:53:20.000Z", "req_1", "error", 0, model=forged, responseStatus=404)
+    assert log_text.line(row).isprintable()
+    assert forged.encode("unicode_escape").decode() in log_text.line(row)
+
+
 def stored(encoding: str, raw: bytes, *, truncated: bool = False) -> Document:
     body = msgspec.Raw(raw)
     return Document(encoding=encoding, bytes=99, truncated=truncated, contentType=None, body=body)

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 import msgspec
+import promql_parser
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -151,14 +152,18 @@ def test_promtool_can_read_it() -> None:
     assert (said, done.returncode in (0, 3)) == ([], True)
 
 
-def test_a_dashboard_asks_for_what_is_there() -> None:
+def dashboard_queries() -> list[str]:
     text = (files("neurolink_mitm") / "dashboards" / "grafana.json").read_text()
-    asked = {
-        name
-        for panel in json.loads(text)["panels"]
-        for target in panel["targets"]
-        for name in re.findall(r"proxy_\w+", target["expr"])
-    }
+    return [target["expr"] for panel in json.loads(text)["panels"] for target in panel["targets"]]
+
+
+@pytest.mark.parametrize("query", dashboard_queries())
+def test_a_dashboard_asks_in_promql(query: str) -> None:
+    promql_parser.parse(re.sub(r"\$__\w+", "5m", query))  # Grafana puts durations there
+
+
+def test_a_dashboard_asks_for_what_is_there() -> None:
+    asked = {name for query in dashboard_queries() for name in re.findall(r"proxy_\w+", query)}
     told = set(re.findall(r"# TYPE (\w+)", full_page()))
     assert {name.removesuffix("_bucket") for name in asked} <= told
     assert len(asked) > 8
