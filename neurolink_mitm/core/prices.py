@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neurolink_mitm.core.accounts import ANTHROPIC
 from neurolink_mitm.core.usage import Usage
@@ -24,11 +24,18 @@ FIELDS = (
     "cache_creation_input_token_cost_above_1hr",
 )
 """LiteLLM's names of what a row of the table holds, in this order."""
+KINDS = ("input", "output", "cache_write", "cache_read", "cache_write_1h")
+"""Ours."""
 WEB_SEARCH = 0.01
 """USD, by Anthropic, with whatever model: https://platform.claude.com/docs/en/about-claude/pricing#web-search-tool"""
 _MILLION = 1_000_000
 _DATE = re.compile(r"-\d{8}$|-latest$")
 _BRACKETS = re.compile(r"\[[^\]]*\]$")
+
+
+Row = Sequence[float | None] | Mapping[str, Any]
+"""Numbers in the order of `FIELDS`, the last of which may be missing; or what there is beside them, too:
+`{"price": numbers, "above": {tokens: numbers}, "fast": 2.0, "regions": {"us": 1.1}}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +47,27 @@ class Price:
     cache_write: float
     cache_read: float
     cache_write_1h: float
+    above: tuple[tuple[int, Price], ...] = ()
+    """What a request costs as a whole whose prompt has more tokens than that, cached or not; the largest first."""
+    fast: float = 1.0
+    """How many times as much a fast answer costs."""
+    regions: Mapping[str, float] = MappingProxyType({})
+    """How many times as much one costs that was held to such a region."""
+
+    def of(self, prompt_tokens: int) -> Price:
+        """That of a request by the size of its prompt."""
+        return next((price for tokens, price in self.above if prompt_tokens > tokens), self)
 
 
 class Prices:
-    """A table of prices: provider → model → numbers in the order of `FIELDS`, the last of which may be missing.
+    """A table of prices: provider → model → row.
 
     The user's own go before it, by the model's name (wildcards), whoever provides the model.
     """
 
     def __init__(
         self,
-        table: Mapping[str, Mapping[str, Sequence[float | None]]],
+        table: Mapping[str, Mapping[str, Row]],
         own: Mapping[str, ModelPrice] = MappingProxyType({}),
     ) -> None:
         self._table = table
@@ -95,17 +112,21 @@ class Prices:
         price = self.of(provider, model)
         if price is None or (usage.input_tokens is None and usage.output_tokens is None):
             return None
+        factor = price.regions.get(usage.inference_geo or "", 1.0)
+        factor *= price.fast if usage.speed == "fast" else 1.0
+        plain, read = usage.input_tokens or 0, usage.cache_read_tokens or 0
         written = usage.cache_creation_tokens or 0
         written_1h = min(written, usage.cache_creation_1h_tokens or 0)
+        price = price.of(plain + written + read)
         total = (
-            (usage.input_tokens or 0) * price.input
+            plain * price.input
             + (usage.output_tokens or 0) * price.output
             + (written - written_1h) * price.cache_write
             + written_1h * price.cache_write_1h
-            + (usage.cache_read_tokens or 0) * price.cache_read
+            + read * price.cache_read
         )
         searches = (usage.web_search_requests or 0) * WEB_SEARCH if provider == ANTHROPIC else 0
-        return round(total / _MILLION + searches, 9)
+        return round(total * factor / _MILLION + searches, 9)
 
 
 def _names(model: str) -> Sequence[str]:
@@ -115,23 +136,46 @@ def _names(model: str) -> Sequence[str]:
 
 
 def _completed(own: ModelPrice, listed: Price | None) -> Price:
-    """What is not told of caching is the same share of input as in the table; as input where that is silent."""
+    """What is not told is in proportion as in the table; where that is silent, caching costs as much as input."""
     shares = listed if listed and listed.input else Price(1, 1, 1, 1, 1)
     scale = own.input / shares.input
 
     def told(cost: float | None, share: float) -> float:
         return share * scale if cost is None else cost
 
-    return Price(
+    price = Price(
         own.input,
         own.output,
         told(own.cache_write_5m, shares.cache_write),
         told(own.cache_read, shares.cache_read),
         told(own.cache_write_1h, shares.cache_write_1h),
     )
+    above = tuple((tokens, _as_much_more(price, shares, more)) for tokens, more in shares.above)
+    return replace(price, above=above, fast=shares.fast, regions=shares.regions)
 
 
-def _price(row: Sequence[float | None]) -> Price:
+def _as_much_more(price: Price, listed: Price, more: Price) -> Price:
+    """What `price` comes to where the listed one comes to `more`, by each kind of token."""
+    return Price(
+        *(
+            getattr(price, kind) * getattr(more, kind) / (getattr(listed, kind) or 1.0)
+            for kind in KINDS
+        )
+    )
+
+
+def _price(row: Row) -> Price:
+    if not isinstance(row, Mapping):
+        return _kinds(row)
+    price = _kinds(row["price"])
+    above = sorted(
+        ((int(n), _more(price, said)) for n, said in row.get("above", {}).items()), reverse=True
+    )
+    fast, regions = row.get("fast", 1.0), row.get("regions", {})
+    return replace(price, above=tuple(above), fast=fast, regions=regions)
+
+
+def _kinds(row: Sequence[float | None]) -> Price:
     """What is not told of caching is taken to cost as much as input that is not cached."""
     told = dict(zip(FIELDS, row, strict=False))
     input_, output, write, read, write_1h = (told.get(name) for name in FIELDS)
@@ -144,3 +188,11 @@ def _price(row: Sequence[float | None]) -> Price:
         plain if read is None else read,
         write if write_1h is None else write_1h,
     )
+
+
+def _more(price: Price, row: Sequence[float | None]) -> Price:
+    """What is not told of caching grows as input does."""
+    told = dict(zip(KINDS, row, strict=False))
+    grown = (told.get("input") or price.input) / (price.input or 1.0)
+    found = {kind: getattr(price, kind) * (1.0 if kind == "output" else grown) for kind in KINDS}
+    return Price(**found | {kind: cost for kind, cost in told.items() if cost is not None})

@@ -27,6 +27,8 @@ class _Counts(msgspec.Struct):
     cache_read_input_tokens: int | None = None
     cache_creation: _Lifetimes | None = None
     server_tool_use: _ServerTools | None = None
+    speed: object = None
+    inference_geo: object = None
 
 
 class _Message(msgspec.Struct):
@@ -63,6 +65,10 @@ class Usage:
     """Of `cache_creation_tokens`, those that are kept for an hour: they cost more."""
     web_search_requests: int | None = None
     """Searches that Anthropic made for the answer: they cost beside the tokens."""
+    speed: str | None = None
+    """`fast` costs more."""
+    inference_geo: str | None = None
+    """Where it was answered; being held to one region costs more."""
 
     def see_event(self, name: str, data: bytes) -> None:
         """Read one streamed event; what can't be read changes nothing."""
@@ -97,6 +103,8 @@ class Usage:
             counts.cache_creation_input_tokens, self.cache_creation_tokens
         )
         self.cache_read_tokens = _newer(counts.cache_read_input_tokens, self.cache_read_tokens)
+        self.speed = _word(counts.speed, self.speed)
+        self.inference_geo = _word(counts.inference_geo, self.inference_geo)
         if counts.cache_creation:
             self.cache_creation_1h_tokens = _newer(
                 counts.cache_creation.ephemeral_1h_input_tokens, self.cache_creation_1h_tokens
@@ -105,6 +113,10 @@ class Usage:
             self.web_search_requests = _newer(
                 counts.server_tool_use.web_search_requests, self.web_search_requests
             )
+
+
+def _word(new: object, old: str | None) -> str | None:
+    return new if isinstance(new, str) else old
 
 
 def _newer(new: int | None, old: int | None) -> int | None:

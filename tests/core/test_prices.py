@@ -13,6 +13,13 @@ TABLE = Prices(
             "claude-opus-4-6": [5.0, 25.0, 6.25, 0.5],
         },
         "openai": {"gpt-x": [2.0, 8.0]},
+        "grown": {
+            "long": {
+                "price": [1.0, 4.0, 2.0, 0.1, 3.0],
+                "above": {"1000": [2.0, 6.0, 4.0, 0.2], "9000": [5.0]},
+            },
+            "fast": {"price": [1.0, 4.0], "fast": 3.0, "regions": {"us": 1.5}},
+        },
     }
 )
 
@@ -52,6 +59,60 @@ def test_an_answer_that_told_no_tokens_has_no_price() -> None:
 
 def test_nor_has_one_of_an_unknown_model() -> None:
     assert TABLE.cost("openai", "gpt-9", Usage(input_tokens=1)) is None
+
+
+# --- what grows with a request, or is multiplied
+
+
+@pytest.mark.parametrize(
+    ("prompt", "price"),
+    [
+        (1000, Price(1, 4, 2, 0.1, 3)),
+        (1001, Price(2, 6, 4, 0.2, 6)),  # an hour costs twice as much as well
+        (9000, Price(2, 6, 4, 0.2, 6)),
+        (9001, Price(5, 4, 10, 0.5, 15)),
+    ],
+)
+def test_long_prompts_cost_more_as_a_whole(prompt: int, price: Price) -> None:
+    listed = TABLE.of("grown", "long")
+    assert listed
+    found = listed.of(prompt)
+    kinds = (found.input, found.output, found.cache_write, found.cache_read, found.cache_write_1h)
+    assert Price(*kinds) == price
+
+
+def test_a_prompt_is_as_long_as_all_of_it() -> None:
+    short = Usage(input_tokens=1, cache_creation_tokens=500, cache_read_tokens=499, output_tokens=1)
+    assert TABLE.cost("grown", "long", short) == pytest.approx((1 + 1000 + 49.9 + 4) / 1e6)
+    longer = Usage(input_tokens=2, cache_creation_tokens=500, cache_read_tokens=499, output_tokens=1)  # fmt: skip
+    assert TABLE.cost("grown", "long", longer) == pytest.approx((4 + 2000 + 99.8 + 6) / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("speed", "geo", "times"),
+    [
+        (None, None, 1.0),
+        ("standard", "global", 1.0),
+        ("fast", None, 3.0),
+        (None, "us", 1.5),
+        ("fast", "us", 4.5),
+        ("us", "fast", 1.0),
+    ],
+)
+def test_speed_and_region_multiply(speed: str | None, geo: str | None, times: float) -> None:
+    usage = Usage(input_tokens=1_000_000, output_tokens=0, speed=speed, inference_geo=geo)
+    assert TABLE.cost("grown", "fast", usage) == pytest.approx(times)
+
+
+def test_a_price_of_ones_own_grows_as_the_listed_one() -> None:
+    """And what is told of it stays the base of that."""
+    own = TABLE.overridden({"long": ModelPrice(0.5, 8, cache_read=0.25), "fast": ModelPrice(2, 4)})
+    long = own.of("grown", "long")
+    assert long
+    found = long.of(1001)
+    assert found == Price(1.0, 12.0, 2.0, 0.5, 3.0)
+    usage = Usage(input_tokens=1_000_000, output_tokens=0, speed="fast")
+    assert own.cost("grown", "fast", usage) == pytest.approx(6.0)
 
 
 # --- the user's own

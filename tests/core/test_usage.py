@@ -42,6 +42,22 @@ def test_a_stream_tells_the_model_first_and_the_reason_last() -> None:
     assert seen(("message_start", start), ("message_delta", delta)) == SEEN
 
 
+def test_speed_and_region_are_told_with_the_counts() -> None:
+    usage = seen(
+        ("message_start", {"message": {"usage": {**COUNTS, "inference_geo": "us"}}}),
+        ("message_delta", {"usage": {"output_tokens": 2, "speed": "fast", "inference_geo": None}}),
+    )
+    assert (usage.speed, usage.inference_geo) == ("fast", "us")
+
+
+@pytest.mark.parametrize("odd", [1, True, {}, ["us"]])
+def test_odd_words_cost_no_counts(odd: Any) -> None:
+    usage = seen(
+        ("message_start", {"message": {"usage": {**COUNTS, "speed": odd, "inference_geo": odd}}})
+    )
+    assert (usage.input_tokens, usage.speed, usage.inference_geo) == (1, None, None)
+
+
 def test_counts_are_cumulative() -> None:
     """https://platform.claude.com/docs/en/build-with-claude/streaming: not increments."""
     usage = seen(
