@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from types import MappingProxyType
@@ -51,7 +51,7 @@ class Price:
     """What a request costs as a whole whose prompt has more tokens than that, cached or not; the largest first."""
     fast: float = 1.0
     """How many times as much a fast answer costs."""
-    regions: Mapping[str, float] = MappingProxyType({})
+    regions: Mapping[str, float] = field(default_factory=dict)
     """How many times as much one costs that was held to such a region."""
 
     def of(self, prompt_tokens: int) -> Price:
