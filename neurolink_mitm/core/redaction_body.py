@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from neurolink_mitm.core.headers import Fields
-from neurolink_mitm.core.redaction import PREFIXES, STARS, TOKEN, redact
+from neurolink_mitm.core.redaction import STARS, TOKEN, redact
+from neurolink_mitm.core.token_formats import NEEDLES
 
 _NAMES = r"""
     (?: (?:proxy-)?authorization | x-neurolink-admin | (?:set-)?cookie | password | passwd | secret | token
@@ -35,8 +36,27 @@ _AUTHORIZATION = re.compile(rf"(?xi) authorization{_LINE}")  # a header in a com
 _API_KEY = re.compile(rf"(?xi) -api-key{_LINE}")
 _ADMIN = re.compile(rf"(?xi) neurolink-admin{_LINE}")
 _COOKIE = re.compile(r"""(?xi) cookie\s*:[ \t]* (?P<secret>[^\s"'\\][^"'\\\r\n]*)""")
+_SECRETLY_NAMED = """(?: API_?KEY | SECRET_?KEY | PRIVATE_?KEY | ACCESS_?KEY | SIGNING_?KEY | ENCRYPTION_?KEY
+                       | TOKEN | SECRET | PASSWORD | PASSWD | PASSPHRASE )"""
 _VARIABLE = re.compile(
-    r"""(?x) (?:API_?KEY|TOKEN|SECRET|PASSWORD|ACCESS_KEY) = \\*["']? (?P<secret>[^\s"'\\$&;]{6,})"""
+    rf"""(?x) {_SECRETLY_NAMED} = \\*["']? (?P<secret> (?![\w.]*[(\[]) [^\s"'\\$&;]{{6,}})"""
+)
+_ASSIGNED = re.compile(  # in code and YAML: in quotes, or of letters and digits
+    rf"""(?x) {_SECRETLY_NAMED} [ ]?[:=][ ]? \\*["']?
+        (?P<secret> (?: (?<=["']) | (?=\w*\d)(?=\w*[A-Za-z])(?![\w.]*[(\[]) ) [^\s"'\\$&;<>{{}}]{{6,}})"""
+)
+_CLOUD_KEY = (
+    re.compile(  # AWS' in its own file, Azure's in connection strings: only names give them away
+        r"""(?x) (?: (?i:secret_?access_?key) | AccountKey | SharedAccessKey ) \\*["']?\s{0,9}[:=]\s{0,9}\\*["']?
+        (?P<secret>[A-Za-z0-9/+]{40,}={0,2})"""
+    )
+)
+_PRIVATE_KEY = re.compile(  # as far as it looks like one: files are shown with numbers before their lines, and cut
+    r"""(?x) -----BEGIN\ (?:[A-Z0-9]+\ )*PRIVATE\ KEY(?:\ BLOCK)?-----
+        (?P<secret> (?: [A-Za-z0-9+/=\s:,|\u2192] | \\+(?:[nrt]|u2192) | -(?!----) )+ )"""
+)
+_CURL = re.compile(
+    r"""(?x) curl\b (?:(?!\\n)[^\n]){0,300}? \ (?:-u|--user)[ =] \\*["']? [^\s:"'\\]{1,64}: (?P<secret>[^\s"'\\]+)"""
 )
 _VALUE = rf"""(?:{_NAMES}|key|code)= (?P<secret>[^&\s"'\\<>\#]+)"""
 _PARAMETER = re.compile(rf"(?xi) [?&]{_VALUE}")
@@ -51,6 +71,10 @@ _PATTERNS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (_ADMIN, ("neurolink-admin",)),
     (_COOKIE, ("cookie",)),
     (_VARIABLE, ()),
+    (_ASSIGNED, ()),
+    (_CLOUD_KEY, ("accesskey", "access_key", "accountkey")),
+    (_PRIVATE_KEY, ("private key",)),
+    (_CURL, ("curl",)),
     (_PARAMETER, ("?", "&")),
     (_FORM, ("=",)),
     (_PASSWORD, ()),
@@ -108,7 +132,7 @@ def replaced(text: str, found: Iterable[Found]) -> str:
 
 def _tokens(text: str, lowered: str) -> Iterator[Found]:
     """Tried only where something begins like one: that costs a tenth."""
-    at = chain.from_iterable(_places(text, prefix) for prefix in PREFIXES)
+    at = chain.from_iterable(_places(text, prefix) for prefix in NEEDLES)
     schemes = _SCHEME.finditer(text) if "bearer" in lowered else ()
     for start in chain(at, (scheme.start() for scheme in schemes)):
         if match := TOKEN.match(text, start):
@@ -127,7 +151,9 @@ def _named(text: str, lowered: str) -> Iterator[Found]:
         if needed and not any(each in lowered for each in needed):
             continue
         for match in pattern.finditer(text):
-            start, end = match.span("secret")
+            start, end = match.span(
+                "secret" if pattern is not _ASSIGNED or match["secret"] else "quoted"
+            )
             if start < end:
                 quote = match["q"] if pattern is _LIST else ""
                 yield Found(start, end, f"{quote}{STARS}{quote}")

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.redaction_body import redact_body, redact_fields
+from neurolink_mitm.core.shaping.detectors import KINDS
+from neurolink_mitm.core.token_formats import FORMS, Form
 
 STARS = "***"
 WORD = st.text("ABCDEFGHIJKLMNOPabcdefghijklmnop0123456789_-", min_size=20, max_size=60)
@@ -48,6 +50,38 @@ def test_no_token_gets_through(
     found = redact_body(text)
     assert token not in found
     json.loads(found)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.starts[0])
+@given(st.data())
+def test_no_form_of_token_gets_through(form: Form, data: st.DataObject) -> None:
+    """Nor does the obfuscator's detector overlook one."""
+    token = data.draw(st.from_regex(form.expression, fullmatch=True))
+    before = data.draw(
+        st.sampled_from(["", "\n", "\t", '"', "\\", "/", "=", "(", "'", "é ", "export X="])
+    )
+    text = dumped({"a": f"x {before}{token} y"}, data.draw(st.integers(0, 2)))
+    found = redact_body(text)
+    assert token not in found
+    json.loads(found)
+    assert list(KINDS["key"].find(f"x {token} y"))
+    assert KINDS["key"].may(f"x {token} y")
+
+
+PEM = "-----BEGIN RSA PRIVATE KEY-----\n{}-----END RSA PRIVATE KEY-----\n"
+LINES = st.lists(st.text("ABCabc019+/=", min_size=1, max_size=64), min_size=1, max_size=6)
+
+
+@given(LINES, st.integers(0, 2), st.sampled_from(["{}\n", "{}\r\n", "{}\r", "     2→{}\n", "{}|"]))
+def test_no_private_key_gets_through(lines: list[str], depth: int, form: str) -> None:
+    secret = ["Zq9" + line for line in lines]
+    pem = PEM.format("Proc-Type: 4,ENCRYPTED\n" + "".join(map(form.format, secret)))
+    found = redact_body(dumped({"a": pem, "b": "rest"}, depth))
+    assert "Zq9" not in found
+    assert "rest" in found
+    json.loads(found)
+    assert "Zq9" not in redact_body(pem)
+    assert "Zq9" not in redact_body(pem[: -len(PEM)])
 
 
 @given(TOKENS, st.sampled_from(["\n", "\t", '"', "\\", "/", "é", "=", "(", "'"]))
@@ -94,6 +128,14 @@ def test_what_was_valid_stays_valid(document: object) -> None:
         ('{"a":"Cookie: a=hunter2; b=1\\nX: y"}', '{"a":"Cookie: ***\\nX: y"}'),
         ("export OPENAI_API_KEY=hunter2", "export OPENAI_API_KEY=***"),
         ('GH_TOKEN=\\"hunter2\\"', 'GH_TOKEN=\\"***\\"'),
+        ("export MY_SECRET_KEY=hunter2", "export MY_SECRET_KEY=***"),
+        ("  POSTGRES_PASSWORD: hunter2\n  A: b", "  POSTGRES_PASSWORD: ***\n  A: b"),
+        ("SECRET_KEY = 'hunterhunter'", "SECRET_KEY = '***'"),
+        ('{"a":"DB_PASSWORD = \\"hunterhunter\\"\\n"}', '{"a":"DB_PASSWORD = \\"***\\"\\n"}'),
+        (f"aws_secret_access_key = {'hunter2/' * 5}\n", "aws_secret_access_key = ***\n"),
+        (f"AccountKey={'hunter2+' * 10}ab==;Endpoint=x", "AccountKey=***;Endpoint=x"),
+        ("curl -u me:hunter2 http://h", "curl -u me:*** http://h"),
+        ('"curl --user \\"me:hunter2\\" http://h"', '"curl --user \\"me:***\\" http://h"'),
         ("postgres://me:hunter2@db/x", "postgres://me:***@db/x"),
         ('{"api-keys": ["hunter2", "hunter2b"]}', '{"api-keys": ["***"]}'),
         ('{"x":"{\\"api_keys\\": [\\"hunter2\\"]}"}', '{"x":"{\\"api_keys\\": [\\"***\\"]}"}'),
@@ -114,6 +156,12 @@ def test_secrets_by_their_place(text: str, left: str) -> None:
         "MAX_TOKENS=32000",
         '{"model":"claude-sonnet-4-6","text":"risk-assessment-of-something-long-enough"}',
         '{"type":"rate_limit_error","code":"rate_limited"}',
+        "docker run -u 1000:1000 x; sort -u a:b",
+        "SECRET_KEY = os.environ['X']; PASSWORD = get_password(1); TOKEN: TypeAlias",
+        "PASSWORD: ${DB_PASSWORD}; MAX_TOKEN = 100000; TOKEN = settings.TOKEN",
+        "grep -e '-----BEGIN RSA PRIVATE KEY-----' file",
+        "sk_learn_model hf_hub_download npm_config_registry gh_token SG.example hvac.client r8_x",
+        "through the global shape: high-lights; xai-org/grok; discord.com/invite/x; pypi-publish",
         "the cookie jar; a secret place; key=lambda item: item",
         "toolu_01A09q90qw90lq917835lq9",
         "https://example.com:8080/path@x",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv6Address
 
 from neurolink_mitm.core.shaping.spellings import host_spellings, spellings
+from neurolink_mitm.core.token_formats import NEEDLES, any_form
 
 _LETTER = r"[\w\u0300-\u036f-]"
 """Of the name of a host, which need not be of ASCII; accents may stand by themselves."""
@@ -17,27 +18,16 @@ _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}(?![\w]|\.\d)", re.ASCII)
 _IPV4_HINT = re.compile(r"\.\d{1,3}\.\d")
 _IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{0,39}:[0-9A-Fa-f:]{0,39}:[0-9A-Fa-f:.]{0,45}(?![\w:])")
 _KEY = re.compile(
-    r"""
-    \b(?:AKIA|ASIA)[0-9A-Z]{16}\b                        # AWS, ids of access keys
+    rf"""
+    \b(?: {any_form()} | (?:sk|pk|rk)[-_][A-Za-z0-9_-]{{16,}} )
   | (?:[Ss]ecret_access_key|[Ss]ecretAccessKey|SECRET_ACCESS_KEY)   # AWS, the keys, which only a name gives away
-    \\?["']?\s{0,9}[:=]\s{0,9}\\?["']?[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])
-  | \bgh[pousr]_[A-Za-z0-9]{20,255}                      # GitHub
-  | \bgithub_pat_[A-Za-z0-9_]{20,255}
-  | \bglpat-[A-Za-z0-9_-]{20,}                           # GitLab
-  | \bxox[abeoprs]-[A-Za-z0-9-]{10,}                     # Slack
-  | \bxapp-[A-Za-z0-9-]{10,}
-  | \bhooks\.slack\.com/[a-z]+/[A-Za-z0-9/_-]{20,}
-  | \b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}                 # Anthropic, OpenAI, Stripe
-  | \bAIza[A-Za-z0-9_-]{30,}                             # Google
-  | \beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*   # JSON web tokens
+    \\?["']?\s{{0,9}}[:=]\s{{0,9}}\\?["']?[A-Za-z0-9/+]{{40}}(?![A-Za-z0-9/+])
   | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?-----END\ [A-Z ]*PRIVATE\ KEY-----
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
-_KEY_HINTS = ("AKIA", "ASIA", "ecret_access_", "ecretAccess", "SECRET_ACCESS_", "hooks.slack.com/",
-              "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox",
-              "xapp-", "sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "AIza", "eyJ", "PRIVATE KEY-----")  # fmt: skip
-"""One of them is in whatever `_KEY` matches, and nearly every text has none."""
+_KEY_HINTS = (*NEEDLES, "pk_", "ecret_access_", "ecretAccess", "SECRET_ACCESS_", "PRIVATE KEY-----")
+"""One of them is in whatever `_KEY` matches, and many texts have none."""
 _SHORTEST_KEY = 15
 
 _FOLDED = re.compile("[\u0130\u0131\u017f\u212a]")
