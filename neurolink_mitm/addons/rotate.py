@@ -59,5 +59,5 @@ class Rotate:
             lambda said: failover.refusal(pool, demand, now, route, said),
             jitter=self.runtime.chance.jitter(),
             repeatable=exchange.repeatable,
-            otherwise=lambda tried: pool.choose_other(route.entries, clock.now(), tried),
+            otherwise=lambda tried: pool.choose_other(route.entries, demand, clock.now(), tried),
         )

@@ -46,13 +46,18 @@ class Budget:
     def spent_today(self, now: float) -> float:
         return self.spent if now < self.day_ends_at else 0.0
 
-    def skip(self, account: Account, now: float, *, beside_subscription: bool) -> Skip | None:
-        """Why this account is not asked now. Keys of a pool that has nothing else are what its owner means to pay."""
+    def skip(
+        self, account: Account, now: float, *, beside_subscription: bool, free: bool = False
+    ) -> Skip | None:
+        """Why this account is not asked now. Keys of a pool that has nothing else are what its owner means to pay.
+
+        `free`: this very request costs nothing, so that no cap bounds it.
+        """
         if not is_paid(account):
             return None
         if self.pay_per_use == "never" and beside_subscription:
             return Skip(NEVER)
-        if self.cap is None:
+        if self.cap is None or free:
             return None
         if account.key in self.unpriced:
             return Skip("its price is not known, and routing.daily-cap-usd is set")

@@ -182,7 +182,7 @@ class Exchange:
         """What decides who may serve it."""
         claude_code = self.user_agent.startswith("claude-cli/")
         model = self.route.model if self.route else self.model
-        return Demand(claude_code, model, self.session_id)
+        return Demand(claude_code, model, self.session_id, self.kind is Kind.COUNT_TOKENS)
 
     @property
     def repeatable(self) -> bool:

@@ -181,7 +181,7 @@ def refusal(
     skipped = pool.skips(demand, now) if route.pool else {}
     if len(skipped) < len(accounts):
         return None
-    others = pool.other_skips(route.entries, now)
+    others = pool.other_skips(route.entries, demand, now)
     open_to_all = [key for key in route.entries if key not in others]
     skips = {**skipped, **others}
     reasons = {key: skip.reason for key, skip in skips.items()}

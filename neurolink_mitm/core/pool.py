@@ -34,6 +34,8 @@ class Demand:
     claude_code: bool = False
     model: str | None = None
     session: str | None = None
+    free: bool = False
+    """Its tokens are only counted, which nobody charges for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +187,11 @@ class Pool:
         ]
         return Choice(strategy(candidates, now), self.strategy, skipped)
 
-    def choose_other(self, keys: Sequence[str], now: float, tried: Collection[str] = ()) -> Choice:
+    def choose_other(
+        self, keys: Sequence[str], demand: Demand, now: float, tried: Collection[str] = ()
+    ) -> Choice:
         """The next of these models of other providers, in their order."""
-        skipped = self.other_skips(keys, now)
+        skipped = self.other_skips(keys, demand, now)
         known = {account.key: account for account in self.others}
         left = (known[key] for key in keys if key in known and key not in tried)
         found = next((account for account in left if account.key not in skipped), None)
@@ -196,23 +200,20 @@ class Pool:
     def skips(self, demand: Demand, now: float) -> dict[str, Skip]:
         """Which accounts do not serve such a request now, and why."""
         beside = any(account.type == "oauth" for account in self.accounts)
-        found = (
-            (a.key, self._skip(a, demand.model, demand.claude_code, now, beside))
-            for a in self.accounts
-        )
+        found = ((a.key, self._skip(a, demand, now, beside)) for a in self.accounts)
         return {key: skip for key, skip in found if skip}
 
-    def other_skips(self, keys: Collection[str], now: float) -> dict[str, Skip]:
+    def other_skips(self, keys: Collection[str], demand: Demand, now: float) -> dict[str, Skip]:
         """Which of these models of other providers are not asked now, and why."""
-        found = ((a.key, self._skip(a, None, False, now, True)) for a in self.others)
+        anybody = Demand(free=demand.free)  # they serve each client, and are a model themselves
+        found = ((a.key, self._skip(a, anybody, now, True)) for a in self.others)
         return {key: skip for key, skip in found if skip and key in keys}
 
-    def _skip(
-        self, account: Account, model: str | None, claude_code: bool, now: float, beside: bool
-    ) -> Skip | None:
-        return self._standing[account.key].skip(
-            account, model, claude_code, now
-        ) or self.budget.skip(account, now, beside_subscription=beside)
+    def _skip(self, account: Account, demand: Demand, now: float, beside: bool) -> Skip | None:
+        standing = self._standing[account.key]
+        return standing.skip(account, demand.model, demand.claude_code, now) or self.budget.skip(
+            account, now, beside_subscription=beside, free=demand.free
+        )
 
     def _home(self, demand: Demand, left: Sequence[Account], now: float) -> Account | None:
         """The session's own account. It does not keep a session that a subscription could serve on paid calls."""

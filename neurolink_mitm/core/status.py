@@ -198,7 +198,7 @@ def _translator(running: Running) -> Mapping[str, object] | None:
 
 def _entry(entry: Account, running: Running, now: float) -> dict[str, object]:
     standing = running.pool.standing(entry.key)
-    skip = running.pool.other_skips((entry.key,), now).get(entry.key)
+    skip = running.pool.other_skips((entry.key,), Demand(), now).get(entry.key)
     return {
         "provider": entry.provider,
         "model": entry.model,

@@ -192,10 +192,10 @@ def test_a_model_of_another_provider_is_reset_too() -> None:
     other = make_account("openai/gpt-5", key="openai/gpt-5", type="provider")
     runtime.pool.update(runtime.pool.accounts, [other])
     runtime.pool.failed(other.key, Demand(), Failure.of_status(401, b""), sent_at=NOW, now=NOW)
-    assert runtime.pool.other_skips([other.key], NOW)
+    assert runtime.pool.other_skips([other.key], Demand(), NOW)
     flow = asked(make_flow("POST", "/admin/reset?account=openai/gpt-5", SHOWN), runtime)
     assert document(flow) == {"reset": ["openai/gpt-5"]}
-    assert not runtime.pool.other_skips([other.key], NOW)
+    assert not runtime.pool.other_skips([other.key], Demand(), NOW)
 
 
 def test_a_reset_is_remembered() -> None:

@@ -755,7 +755,7 @@ def with_others(**changes: Any) -> Pool:
 
 
 def other_choice(pool: Pool, *keys: str, tried: Collection[str] = ()) -> str | None:
-    found = pool.choose_other(keys or ("x/1", "x/2"), NOW, tried).account
+    found = pool.choose_other(keys or ("x/1", "x/2"), Demand(), NOW, tried).account
     return found.key if found else None
 
 
@@ -782,7 +782,10 @@ def test_they_cool_like_accounts_and_it_is_remembered() -> None:
 
 def test_one_without_a_key_says_so() -> None:
     pool = Pool([], others=[other("x/1", disabled="no key: set A")])
-    assert pool.choose_other(("x/1",), NOW).why == "no account left; skipped x/1: no key: set A"
+    assert (
+        pool.choose_other(("x/1",), Demand(), NOW).why
+        == "no account left; skipped x/1: no key: set A"
+    )
 
 
 def test_a_session_does_not_move_to_them() -> None:
@@ -799,6 +802,19 @@ def test_they_can_be_replaced_while_accounts_stay() -> None:
     pool.update(pool.accounts, [other("x/2"), other("x/3")])
     assert [account.key for account in pool.everyone] == ["anthropic:a", "x/2", "x/3"]
     assert other_choice(pool, "x/2", "x/3") == "x/3"
+
+
+def test_a_cap_bounds_nothing_that_is_free() -> None:
+    """Tokens are counted by Anthropic for nothing, and for other providers here."""
+    budget = Budget(cap=1.0, spent=1.0, day_ends_at=NOW + 60, unpriced={"x/2"})
+    pool = Pool([make_account("key")], others=[other("x/1"), other("x/2")], budget=budget)
+    free, keys = Demand(free=True), ("x/1", "x/2")
+    assert set(pool.skips(Demand(), NOW)) == {"anthropic:key"}
+    assert set(pool.other_skips(keys, Demand(), NOW)) == set(keys)
+    assert pool.choose(free, NOW).account
+    assert pool.choose_other(keys, free, NOW).account
+    budget.pay_per_use = "never"
+    assert set(pool.other_skips(keys, free, NOW)) == set(keys)
 
 
 def test_what_is_paid_per_use_can_be_forbidden() -> None:

@@ -248,3 +248,13 @@ class TestMoney:
         answer = them.ask()
         assert answer.status_code == 429
         assert "daily-cap-usd" in answer.json()["error"]["message"]
+
+    def test_tokens_are_counted_all_the_same(self, fallen: Setting) -> None:
+        routing = Routing(fallback_chain=chain(CHAT), daily_cap_usd=1.0)
+        key = account("k", fallen.sandbox.url)
+        them = fallen(CHAT, routing=routing, accounts=(key,))
+        budget = them.proxy.runtime.pool.budget
+        budget.spent, budget.day_ends_at = 1.0, them.proxy.clock.now() + 600
+        assert them.ask().status_code == 429
+        counted = them.ask(path="/v1/messages/count_tokens")
+        assert counted.json()["input_tokens"] > 0
