@@ -17,7 +17,7 @@ from soak.processes import Proxy, Upstream, proxy, upstreams, workplace
 KINDS = ("oauth", "oauth", "api_key", "api_key", "api_key")
 WARM_UP = 30.0
 """Seconds in which memory comes to the size that so many clients need, an outage included."""
-_QUIET = 3.0
+_QUIET = 6.0
 """Seconds in which the last connections close."""
 _AWAY = 2.0
 """Seconds that an upstream stays away once it is ended; its start takes a moment more."""

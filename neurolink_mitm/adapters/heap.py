@@ -10,7 +10,7 @@ import asyncio
 import ctypes
 from typing import Any
 
-EVERY = 20.0
+EVERY = 5.0
 """Seconds between two tidyings: each takes a millisecond or two, in which nobody else can allocate."""
 
 
