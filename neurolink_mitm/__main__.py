@@ -6,6 +6,15 @@ import sys
 
 
 def main() -> None:
+    """Run the command. Ctrl-C while it is imported is what Ctrl-C is anywhere else."""
+    try:
+        _main()
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        raise SystemExit(130) from None
+
+
+def _main() -> None:
     """The status line goes past click: Claude Code asks for it all the time."""
     if sys.argv[1:] == ["statusline"]:
         import os

@@ -1,6 +1,6 @@
 """The `neurolink` command: one module a group, loaded when it is used, so that help is quick.
 
-Exit codes: 0 ok, 1 failed, 2 bad usage or configuration, 3 not running.
+Exit codes: 0 ok, 1 failed, 2 bad usage or configuration, 3 not running, 130 ended by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -32,11 +32,21 @@ GROUPS = {
     "sandbox": "An Anthropic look-alike on loopback.",
 }
 
+SHORTCUTS = {
+    "start": "proxy",
+    "stop": "proxy",
+    "status": "proxy",
+    "doctor": "proxy",
+    "login": "auth",
+}
+"""Commands that are found without their group, too."""
+
 
 @click.group(
     cls=LazyGroup,
     lazy=GROUPS,
     place="neurolink_mitm.cli.",
+    shortcuts=SHORTCUTS,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="neurolink")

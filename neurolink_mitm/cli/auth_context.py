@@ -18,7 +18,8 @@ import click
 from neurolink_mitm.adapters.env_file import EnvFileError, read_environment
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
-from neurolink_mitm.cli.exits import FAILED, USAGE, fail
+from neurolink_mitm.cli.exits import FAILED, USAGE, by_ctrl_c, fail, interruptible
+from neurolink_mitm.cli.groups import Group
 from neurolink_mitm.core.redaction import redact
 
 if TYPE_CHECKING:  # pydantic behind it is slow to import
@@ -27,7 +28,7 @@ if TYPE_CHECKING:  # pydantic behind it is slow to import
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class AuthGroup(click.Group):
+class AuthGroup(Group):
     """Its commands end as `in_one_line` says."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -39,10 +40,8 @@ class AuthGroup(click.Group):
 def in_one_line() -> Iterator[None]:
     """Ctrl-C ends a command quietly; what the store or the disk refuses is one line."""
     try:
-        yield
-    except (KeyboardInterrupt, click.Abort):
-        click.echo(err=True)
-        raise SystemExit(FAILED) from None
+        with interruptible():
+            yield
     except TokenStoreError as e:
         fail(redact(str(e)), FAILED)
     except OSError as e:
@@ -113,8 +112,8 @@ def confirm(question: str, *, default: bool = False, otherwise: str) -> bool:
     """Ask yes or no. Where nobody is there to answer, exit code 2 with what to do `otherwise`."""
     try:
         return click.confirm(question, default=default, err=True)
-    except click.Abort:
-        if sys.stdin.isatty():
+    except click.Abort as e:
+        if sys.stdin.isatty() or by_ctrl_c(e):
             raise
         fail(f"nobody answers here; {otherwise}", USAGE)
 
@@ -149,6 +148,8 @@ def label_argument(*, required: bool = True) -> Callable[[F], F]:
     return click.argument("label", required=required, shell_complete=stored_labels)
 
 
-def provider_argument(*, required: bool = True) -> Callable[[F], F]:
+def provider_argument(*, default: str | None = None, required: bool = True) -> Callable[[F], F]:
     """The one there is: it leaves room for others."""
-    return click.argument("provider", type=click.Choice(["anthropic"]), required=required)
+    kind = click.Choice(["anthropic"])
+    needed = required and default is None
+    return click.argument("provider", type=kind, required=needed, default=default)

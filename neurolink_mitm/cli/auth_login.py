@@ -29,7 +29,7 @@ def _legal(ctx: click.Context, param: click.Parameter, value: str | None) -> str
 
 
 @click.command()
-@context.provider_argument()
+@context.provider_argument(default="anthropic")
 @click.option(
     "-m",
     "--method",

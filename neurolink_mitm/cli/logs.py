@@ -154,13 +154,10 @@ def tail(
         _print_row(raw, row, form)
     if not past and not follow:
         say(f"no such request in {logs}")
-    try:
-        while follow:
-            for raw, row in _matching(follower.more(), wanted, reader):
-                _print_row(raw, row, form)
-            time.sleep(EVERY)
-    except KeyboardInterrupt:
-        click.echo(err=True)
+    while follow:
+        for raw, row in _matching(follower.more(), wanted, reader):
+            _print_row(raw, row, form)
+        time.sleep(EVERY)
 
 
 def _latest(logs: Path, count: int, wanted: Filter, reader: Reader) -> list[tuple[bytes, Seen]]:

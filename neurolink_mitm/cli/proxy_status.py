@@ -130,16 +130,13 @@ def _text(report: dict[str, Any]) -> str:
 
 
 def _watch(query: dict[str, str], form: str, interval: float) -> None:
-    """Until Ctrl-C, which is no failure."""
-    try:
-        if form == "json":
-            _watch_lines(query, interval)
-        elif sys.stdout.isatty():
-            _watch_live(query, interval)
-        else:
-            _watch_text(query, interval)
-    except KeyboardInterrupt:
-        click.echo(err=True)
+    """Until Ctrl-C."""
+    if form == "json":
+        _watch_lines(query, interval)
+    elif sys.stdout.isatty():
+        _watch_live(query, interval)
+    else:
+        _watch_text(query, interval)
 
 
 def _watch_lines(query: dict[str, str], interval: float) -> None:

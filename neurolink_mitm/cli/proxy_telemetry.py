@@ -12,6 +12,7 @@ import click
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.cli.exits import FAILED, NOT_RUNNING, fail
+from neurolink_mitm.cli.groups import Group
 from neurolink_mitm.cli.options import format_option
 from neurolink_mitm.cli.running import home
 from neurolink_mitm.cli.telemetry_metrics import dashboard, metrics
@@ -26,7 +27,7 @@ READY = 120.0
 """Seconds that OpenObserve may take to answer for the first time."""
 
 
-@click.group("telemetry")
+@click.group("telemetry", cls=Group)
 def command() -> None:
     """Run an OpenTelemetry collector and dashboards (OpenObserve) in Docker; print what Prometheus gets."""
 

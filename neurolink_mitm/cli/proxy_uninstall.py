@@ -12,7 +12,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.service_manager import ServiceError, find
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
-from neurolink_mitm.cli.exits import FAILED, USAGE, fail
+from neurolink_mitm.cli.exits import FAILED, USAGE, by_ctrl_c, fail
 from neurolink_mitm.cli.proxy_stop import tell_to_stop, wait_for_end
 from neurolink_mitm.cli.running import home
 
@@ -48,7 +48,9 @@ def _confirm(place: Home) -> None:
     question = f"Delete all configuration, logins, keys and logs in {place.root}?"
     try:
         sure = click.confirm(question, err=True)
-    except click.Abort:
+    except click.Abort as e:
+        if by_ctrl_c(e):
+            raise
         fail("nobody answers here; pass --yes to delete without being asked", USAGE)
     if not sure:
         fail("nothing was changed", FAILED)

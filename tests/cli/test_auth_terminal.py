@@ -105,7 +105,7 @@ def test_ctrl_c_ends_it_quietly(
     terminal = Terminal(home, *arguments)
     terminal.until(r"(not shown\)|y/N\]): ")
     terminal.interrupt()
-    assert terminal.exit_code() == 1
+    assert terminal.exit_code() == 130
     assert not re.search("Traceback|Abort|Error", terminal.seen)
     assert [*kept(home)] == ["work"]
 

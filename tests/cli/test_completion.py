@@ -75,7 +75,7 @@ complete_of neurolink auth logout w
     done = subprocess.run(
         ["bash", "-c", code], env=variables, capture_output=True, text=True, timeout=20, check=True
     )
-    assert done.stdout.splitlines() == ["statusline", "check edit path schema show", "work"]
+    assert done.stdout.splitlines() == ["status statusline", "check edit path schema show", "work"]
 
 
 def test_fish_completes(variables: dict[str, str]) -> None:
@@ -87,7 +87,7 @@ def test_fish_completes(variables: dict[str, str]) -> None:
         ["fish", "-c", code], env=variables, capture_output=True, text=True, timeout=20, check=True
     )
     first_words = [line.partition("\t")[0] for line in done.stdout.splitlines()]
-    assert first_words == ["statusline", "stop", "work"], done
+    assert first_words == ["status", "statusline", "stop", "work"], done
 
 
 def test_zsh_completes(variables: dict[str, str], tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_tail_follows_until_it_is_interrupted(shell: Shell) -> None:
 
         wait_until(seen, "a request is shown")
     tail.signal(signal.SIGINT)
-    assert tail.exit_code() == 0
+    assert tail.exit_code() == 130
     proxy.kill()
 
 

@@ -114,7 +114,7 @@ def test_watching_a_pipe_goes_on_when_the_proxy_comes_and_goes(shell: Shell) -> 
     proxy.signal()
     wait_until(lambda: last() is False, "it says that nothing runs any more")
     watching.signal(signal.SIGINT)
-    assert watching.exit_code() == 0
+    assert watching.exit_code() == 130
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_live_in_a_terminal(shell: Shell, terminal: pexpect.spawn[str]) -> None:
     terminal.sendintr()
     terminal.expect(pexpect.EOF)
     terminal.close()
-    assert terminal.exitstatus == 0
+    assert terminal.exitstatus == 130
     assert "\x1b[?25h" in terminal.before  # the cursor is shown again
 
 
