@@ -23,6 +23,8 @@ class Gate:
         self._shut = error_response(SHUT)
 
     def request(self, flow: http.HTTPFlow) -> None:
+        if flow.response:  # an earlier addon's answer: upstream won't be asked
+            return
         flow.response = self._shut
         exchange = exchange_of(flow)
         assert exchange is not None

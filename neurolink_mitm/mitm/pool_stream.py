@@ -97,6 +97,12 @@ class PoolStream(BoundedStream):
 
     # The client's request
 
+    def start_request_stream(self) -> Commands:
+        """A body that may be sent again is collected, whatever an earlier addon has set as `stream`."""
+        self.flow.request.stream = False
+        self.client_state = self.state_consume_request_body
+        yield from ()
+
     def state_consume_request_body(self, event: events.Event) -> Commands:
         if not isinstance(event, RequestEndOfMessage):
             yield from super().state_consume_request_body(event)

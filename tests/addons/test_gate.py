@@ -70,6 +70,13 @@ async def test_who_is_let_in_is_answered_behind_it() -> None:
     assert document(flow)["status"] == "ok"
 
 
+async def test_an_earlier_addons_answer_stays() -> None:
+    flow = make_flow(headers={"host": "evil.example"})
+    flow.response = http.Response.make(418, b"mine")
+    assert (await stacked(make_runtime(names=BrokenNames()), flow)).response is flow.response
+    assert flow.response.status_code == 418
+
+
 # --- Host and Origin
 
 
