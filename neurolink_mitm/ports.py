@@ -12,6 +12,7 @@ from neurolink_mitm.core.capture import Captured
 from neurolink_mitm.core.client_keys import ClientKey
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.exchange import Exchange
+from neurolink_mitm.core.lag import Lag
 from neurolink_mitm.core.metrics import Metrics
 from neurolink_mitm.core.oauth import Trouble
 from neurolink_mitm.core.pool import Pool, Remembered
@@ -181,6 +182,7 @@ class Runtime:
     shaping: Pipeline = field(default_factory=Pipeline)
     totals: Totals = field(default_factory=Totals)
     metrics: Metrics = field(default_factory=Metrics)
+    lag: Lag = field(default_factory=Lag)
     host: str = "127.0.0.1"
     port: int = 0
     names: frozenset[str] = frozenset()

@@ -13,6 +13,7 @@ import pytest
 
 from neurolink_mitm.core import status
 from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.lag import Lag, Stall
 from neurolink_mitm.core.measures import METRICS
 from neurolink_mitm.core.metrics import page
 from neurolink_mitm.core.pool import Demand, Pool
@@ -70,7 +71,10 @@ def a_full_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     standing.quota = Quota(NOW, five_hour=window, seven_day=window, classic=classic)
     standing.cooldowns["*"] = Cooldown(1, NOW, NOW + 60, "rate limit (429)")
     pool.update(pool.accounts, [make_other()])
-    runtime = make_runtime(pool=pool, translator=FakeTranslator(), telemetry=FakeTelemetry())
+    stalled = Lag(last_stall=Stall(NOW, 0.3), last_pause=Stall(NOW, 12))
+    runtime = make_runtime(
+        pool=pool, translator=FakeTranslator(), telemetry=FakeTelemetry(), lag=stalled
+    )
     return status.report(runtime, NOW), status.explain(pool, Demand(claude_code=True), NOW)
 
 
@@ -152,7 +156,7 @@ def test_what_the_doctor_finds_is_explained() -> None:
     """Each finding by its name, and no name that is not found."""
     core = ROOT / "neurolink_mitm" / "core"
     code = "".join(
-        (core / f"{name}.py").read_text() for name in ("doctor", "doctor_way", "aftermath")
+        (core / f"{name}.py").read_text() for name in ("doctor", "doctor_way", "aftermath", "lag")
     )
     found = set(re.findall(r'\b(?:ok|warn|fail)\(\s*"([a-z-]+)"', code))
     assert set(first_cells(section("troubleshooting.md", "What the doctor finds"))) == found

@@ -1,4 +1,7 @@
-"""What goes on beside requests: changed files are read, accounts kept fresh, old logs deleted, memory given back."""
+"""What goes on beside requests.
+
+Changed files are read, accounts kept fresh, old logs deleted, memory given back, and the loop is watched.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 from neurolink_mitm.adapters.heap import keep_small
 from neurolink_mitm.adapters.log_cleaner import keep_clean
 from neurolink_mitm.adapters.reloader import Reloader, Source
+from neurolink_mitm.adapters.watchdog import Watchdog
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.oauth import needs_refresh
 from neurolink_mitm.core.renewal import take_over
@@ -18,6 +22,8 @@ from neurolink_mitm.ports import Refresher, Runtime
 
 logger = logging.getLogger("neurolink.upkeep")
 
+STALLS = "stalls.log"
+"""Among the logs: where the loop stands that does not come back."""
 AGAIN = 5.0
 """Seconds until tokens that could not be written are written again: they are lost with this process."""
 
@@ -33,6 +39,7 @@ class Upkeep:
         self._every = every
         self._logs = logs
         self._reloader = Reloader(runtime, source)
+        self._watchdog = Watchdog(runtime.lag, logs / STALLS if logs else None)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -44,10 +51,12 @@ class Upkeep:
         if self._runtime.refresher is not None:
             jobs.append(self._keep_fresh(self._runtime.refresher))
             jobs.append(self._write_again(self._runtime.refresher))
+        self._watchdog.start()
         self._tasks = [asyncio.create_task(_told(job)) for job in jobs]
 
     def cancel(self) -> None:
         """End, some time soon."""
+        self._watchdog.stop()
         for task in self._tasks:
             task.cancel()
 

@@ -17,7 +17,10 @@ from neurolink_mitm.core.bundle import NAMES_A_SECRET, Censor, plain
 from neurolink_mitm.core.secret import Secret
 
 LINES = 200
-FAMILIES = ("proxy-2*.jsonl", "proxy-attempts-2*.jsonl", "*.log")
+FAMILIES = (
+    "proxy-2*.jsonl", "proxy-attempts-2*.jsonl",
+    "guard.log", "service.log", "stalls.log", "translator.log",
+)  # fmt: skip
 
 
 def contents(look: Looking, status: Any, report: Mapping[str, Any]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from neurolink_mitm.core import lag
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.console import printable
 from neurolink_mitm.core.doctor_way import way
@@ -45,6 +46,7 @@ def examine(facts: Facts) -> tuple[Finding, ...]:
         *_clock(facts),
         *_service(facts.service),
         *_guard(facts.proxy),
+        *_loop(facts.proxy),
         *way(facts),
         *_undone(facts),
     )
@@ -302,6 +304,11 @@ def _guard(proxy: Proxy | None) -> Iterator[Finding]:
         )
     elif proxy.guard_alive:
         yield ok("guard", f"the guard runs (pid {proxy.guard_pid})")
+
+
+def _loop(proxy: Proxy | None) -> Iterator[Finding]:
+    if proxy and proxy.status:
+        yield from lag.finding(proxy.status.get("loop"))
 
 
 def _undone(facts: Facts) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from typing import Protocol
 from neurolink_mitm import __version__
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.exposition import Counter, Histogram, Labels, exposed, gauge
+from neurolink_mitm.core.lag import Lag
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.standing import Standing
@@ -112,6 +113,8 @@ class Measured(Protocol):
     @property
     def journal(self) -> Journaling: ...
     @property
+    def lag(self) -> Lag: ...
+    @property
     def started_at(self) -> float: ...
 
 
@@ -119,7 +122,8 @@ def page(running: Measured, now: float) -> str:
     """For `GET /metrics`."""
     pool = running.pool
     standings = [(each, pool.standing(each.key)) for each in (*pool.accounts, *pool.others)]
-    return exposed((*running.metrics.all(), *_now(running), *_accounts(standings, now)))
+    measured = (*running.metrics.all(), *running.lag.metrics())
+    return exposed((*measured, *_now(running), *_accounts(standings, now)))
 
 
 def _now(running: Measured) -> Iterable[Counter]:

@@ -10,6 +10,7 @@ from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.lag import Lag
 from neurolink_mitm.core.pool import Choice, Demand, Pool
 from neurolink_mitm.core.quota import Classic, Window
 from neurolink_mitm.core.record import iso
@@ -71,6 +72,8 @@ class Running(Protocol):
     @property
     def telemetry(self) -> Telling | None: ...
     @property
+    def lag(self) -> Lag: ...
+    @property
     def pid(self) -> int: ...
     @property
     def host(self) -> str: ...
@@ -120,6 +123,7 @@ def report(running: Running, now: float) -> dict[str, object]:
         "spend": _spend(running.pool.budget, now),
         "journal": running.journal.report(),
         "telemetry": running.telemetry.report() if running.telemetry else None,
+        "loop": running.lag.report(),
         "config": {
             "path": running.config_path,
             "loadedAt": iso(running.config_loaded_at or running.started_at),

@@ -12,6 +12,7 @@ from neurolink_mitm.cli import status_render
 from neurolink_mitm.core import status
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.findings import warn
+from neurolink_mitm.core.lag import Lag, Stall
 from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.quota import Quota, Window
 from tests.fakes import NOW, make_account, make_runtime
@@ -54,6 +55,19 @@ def test_the_head_says_where_and_how_long() -> None:
     head, totals, *_ = shown(a_report(uptime=125)).splitlines()
     assert head.endswith("on http://127.0.0.1:55669 (pid 4711, fill-first, up 2 min)")
     assert totals == "0 requests: 0 answered, 0 failed; 0 attempts upstream, 0 rate-limited"
+
+
+def test_how_late_the_loop_is() -> None:
+    lag = Lag()
+    lag.observe(12)
+    lag.stalled(Stall(NOW, 0.7, ("a.py:1 f", "b.py:2 g")))
+    lag.paused(Stall(NOW, 75))
+    _, _, *lines = shown(a_report(lag=lag)).splitlines()
+    assert lines[:3] == [
+        "loop: lag p50 12 ms, p99 12 ms, longest 12 ms",
+        "loop: stood still 1 times, last at 14:23:20 for 700 ms at a.py:1 f",
+        "the process did not run for 1 min until 14:23:20: stopped, or asleep",
+    ]
 
 
 def test_faults_of_the_configuration_are_shown() -> None:

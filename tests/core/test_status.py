@@ -12,6 +12,7 @@ from neurolink_mitm import __version__
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.config_values import Routing
+from neurolink_mitm.core.lag import Lag
 from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.status import banner, explain, health, report
 from neurolink_mitm.ports import Runtime
@@ -113,6 +114,7 @@ def test_the_report_of_a_new_proxy() -> None:
         "spend": {"payPerUse": "allow", "todayUsd": 0.0, "capUsd": None, "leftUsd": None},
         "journal": {"dropped": 0, "bodiesDropped": 0, "lastError": None},
         "telemetry": None,
+        "loop": Lag().report(),
         "config": {
             "path": "/h/proxy-config.yaml",
             "loadedAt": "2025-10-09T08:53:20.000Z",

@@ -1,0 +1,282 @@
+"""Measures the event loop's lag, and looks where the loop stands when it stands still.
+
+A beat on the loop notes the time; a thread sees when the beat is overdue, and takes the stack of the loop's thread:
+files, lines and names of functions, no values. `re` and other C code may keep the interpreter's lock all the while.
+Then the thread comes to look as soon as the call returns, which is still in the frame that called it. One that does
+not return is written down by `faulthandler`, which needs no lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from neurolink_mitm.core.lag import Gap, Lag, Stall
+
+logger = logging.getLogger("neurolink.watchdog")
+
+EVERY = 0.1
+"""Seconds between two beats of the loop."""
+STALL = 0.25
+"""Seconds without a beat that are too many."""
+LONG = 2.0
+"""Seconds after which a stall that goes on is told."""
+HANG = 5.0
+"""Seconds after which `faulthandler` writes down where all threads stand."""
+ARM = 1.0
+"""Seconds between two times that it is wound up anew."""
+TELL = 10.0
+"""Seconds between two lines in the log."""
+PAUSE = 1.0
+"""Seconds for which the process has to stand to be called paused."""
+FRAMES = 12
+_ROOTS = (
+    "site-packages/",
+    "dist-packages/",
+    "neurolink_mitm/",
+    f"lib/python3.{sys.version_info[1]}/",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """One turn of the loop: seconds of the monotonic clock, of CPU, and in which its thread waited for one."""
+
+    at: float
+    cpu: float
+    loop_cpu: float
+    starved: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Where the loop stood after `beat`; `in_time`: at work, and the thread had not been held up itself."""
+
+    beat: Beat
+    stack: tuple[str, ...]
+    others: tuple[str, ...]
+    in_time: bool
+
+
+class Watchdog:
+    """Watches the loop that it is started on, until it is stopped."""
+
+    def __init__(
+        self,
+        lag: Lag,
+        dump: Path | None = None,
+        *,
+        every: float = EVERY,
+        stall: float = STALL,
+        on_stall: Callable[[Stall], object] = lambda stall: None,
+    ) -> None:
+        """`dump` is where `faulthandler` writes; `on_stall` is called by the thread for each over `stall` seconds."""
+        self._lag = lag
+        self._dump_path = dump
+        self._dump: IO[str] | None = None
+        self._every, self._stall = every, stall
+        self._on_stall = on_stall
+        self._ended = threading.Event()
+        self._over: deque[tuple[Beat, Beat]] = deque()
+        self._thread: threading.Thread | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._told_at = -TELL
+        self._untold = 0
+
+    def start(self) -> None:
+        """Begin, on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._watched = threading.get_ident()
+        self._schedule = _Schedule(threading.get_native_id())
+        self._beat = self._now()
+        self._timer = self._loop.call_later(self._every, self._tick)
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End. What stalled until now has been told."""
+        if self._thread is None:
+            return
+        if self._timer:
+            self._timer.cancel()
+        self._ended.set()
+        self._thread.join()
+        self._thread = None
+        self._schedule.close()
+
+    def _tick(self) -> None:
+        last, self._beat = self._beat, self._now()
+        gap = self._beat.at - last.at
+        if gap > self._stall:
+            self._over.append((last, self._beat))  # the thread finds out why
+        else:
+            self._lag.observe(max(0.0, gap - self._every) * 1000)
+        self._timer = self._loop.call_later(self._every, self._tick)
+
+    def _now(self) -> Beat:
+        """To be called by the loop's thread."""
+        starved = self._schedule.waited()
+        return Beat(time.monotonic(), time.process_time(), time.thread_time(), starved)
+
+    def _watch(self) -> None:
+        """In a thread of its own."""
+        self._open_dump()
+        sample: Sample | None = None
+        woken, armed = time.monotonic(), 0.0
+        while not self._ended.wait(self._every):
+            now = time.monotonic()
+            beat = self._beat
+            if now - beat.at > self._every + self._stall / 5:
+                sample = self._look(sample, beat, in_time=now - woken < self._stall)
+            while self._over:
+                self._judge(*self._over.popleft(), sample)
+            if self._dump and now - beat.at < self._stall and now - armed > ARM:
+                armed = now
+                self._dumped = os.fstat(self._dump.fileno()).st_size
+                faulthandler.dump_traceback_later(HANG, file=self._dump)
+            woken = now
+        while self._over:
+            self._judge(*self._over.popleft(), sample)
+        self._close_dump()
+
+    def _look(self, sample: Sample | None, beat: Beat, *, in_time: bool) -> Sample:
+        if sample and sample.beat is beat:
+            self._tell_long(sample)
+            return sample
+        frames = sys._current_frames()
+        frame = frames.get(self._watched)
+        stack, in_time = _stack(frame), in_time and not _waits(frame)
+        mine = (self._watched, threading.get_ident())
+        others = (_stack(frame)[:1] for ident, frame in frames.items() if ident not in mine)
+        return Sample(beat, stack, tuple(each[0] for each in others if each), in_time)
+
+    def _tell_long(self, sample: Sample) -> None:
+        """Once, of a stall that does not end."""
+        stood = time.monotonic() - sample.beat.at
+        if LONG <= stood < LONG + 2 * self._every and sample.in_time:
+            logger.warning("the event loop has stood still for %.1f s %s", stood, _at(sample.stack))
+
+    def _judge(self, last: Beat, beat: Beat, sample: Sample | None) -> None:
+        seen = sample if sample and sample.beat is last else None
+        gap = Gap(
+            beat.at - last.at,
+            beat.cpu - last.cpu,
+            beat.loop_cpu - last.loop_cpu,
+            beat.starved - last.starved,
+            sampled=seen is not None and seen.in_time,
+        )
+        stack = () if seen is None else seen.others if gap.cause == "thread" else seen.stack
+        if gap.cause == "pause" and gap.seconds >= PAUSE:
+            self._pause(Stall(time.time(), gap.seconds, stack))
+            return
+        late = gap.late(self._every)
+        self._lag.observe(late * 1000)
+        if gap.cause != "pause" and late >= self._stall:
+            stall = Stall(time.time(), late, stack, gap.own(self._every))
+            self._lag.stalled(stall)
+            self._on_stall(stall)
+            self._tell(stall, gap.cause == "thread")
+
+    def _pause(self, stall: Stall) -> None:
+        self._lag.paused(stall)
+        logger.info("the process did not run for %.1f s: stopped, or asleep", stall.seconds)
+        if self._dump:  # what was written meanwhile tells nothing
+            with suppress(OSError):
+                os.ftruncate(self._dump.fileno(), self._dumped)
+
+    def _tell(self, stall: Stall, by_another: bool) -> None:
+        """At most one line in some seconds."""
+        now = time.monotonic()
+        if now - self._told_at < TELL:
+            self._untold += 1
+            return
+        self._told_at = now
+        why = "another thread kept it: " if by_another else ""
+        more = f" ({self._untold} more since the last such line)" if self._untold else ""
+        self._untold = 0
+        logger.warning(
+            "the event loop stood still for %.2f s %s%s%s",
+            stall.seconds,
+            why,
+            _at(stall.stack),
+            more,
+        )
+
+    def _open_dump(self) -> None:
+        if self._dump_path is None:
+            return
+        with suppress(OSError):
+            self._dump_path.parent.mkdir(mode=0o700, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            self._dump = open(os.open(self._dump_path, flags, 0o600), "a", encoding="utf-8")  # noqa: SIM115
+
+    def _close_dump(self) -> None:
+        if self._dump:
+            faulthandler.cancel_dump_traceback_later()
+            self._dump.close()
+            with suppress(OSError):
+                if self._dump_path and not self._dump_path.stat().st_size:
+                    self._dump_path.unlink()
+
+
+class _Schedule:
+    """How long a thread was ready to run while others had the CPU; 0 where the system does not say (Linux does).
+
+    https://docs.kernel.org/scheduler/sched-stats.html
+    """
+
+    def __init__(self, thread: int) -> None:
+        try:
+            self._file: IO[bytes] | None = open(f"/proc/self/task/{thread}/schedstat", "rb", 0)  # noqa: SIM115
+        except OSError:
+            self._file = None
+
+    def waited(self) -> float:
+        try:
+            return int(os.pread(self._file.fileno(), 100, 0).split()[1]) / 1e9 if self._file else 0
+        except (OSError, ValueError, IndexError):
+            return 0.0
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+
+
+def _stack(frame: FrameType | None) -> tuple[str, ...]:
+    """`file:line function`, the innermost first."""
+    found: list[str] = []
+    while frame is not None and len(found) < FRAMES:
+        code = frame.f_code
+        found.append(f"{_short(code.co_filename)}:{frame.f_lineno} {code.co_qualname}")
+        frame = frame.f_back
+    return tuple(found)
+
+
+def _waits(frame: FrameType | None) -> bool:
+    """Whether the loop has nothing to do: it is late since the machine is."""
+    return frame is not None and os.path.basename(frame.f_code.co_filename) == "selectors.py"
+
+
+def _short(path: str) -> str:
+    """Without what says where this machine keeps it."""
+    for root in _ROOTS:
+        _, found, after = path.rpartition(root)
+        if found:
+            return f"{root}{after}" if root == "neurolink_mitm/" else after
+    return os.path.basename(path)
+
+
+def _at(stack: tuple[str, ...]) -> str:
+    return f"at {' < '.join(stack)}" if stack else "where nobody saw it"

@@ -1,0 +1,164 @@
+"""The event loop's lag: how late the loop does what is due, and where it stood when it stood still."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from neurolink_mitm.core.exposition import Counter, Histogram, gauge
+from neurolink_mitm.core.findings import Finding, ok, warn
+from neurolink_mitm.core.record import iso
+
+BOUNDS = (1, 2, 5, 10, 20, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000)
+"""Milliseconds."""
+RECENT = 1200
+"""Measurements behind the quantiles: about a minute of them."""
+IDLE = 0.2
+"""Share of a gap's time in CPU below which nobody computed in it."""
+
+Cause = Literal["stall", "pause", "thread"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The time between two beats of the loop. All in seconds.
+
+    `cpu` and `loop_cpu` are CPU time of the process and of the loop's thread meanwhile; `starved` is how long that
+    thread waited for a CPU; `sampled` says whether the watching thread ran in time, and saw the loop at work.
+    """
+
+    seconds: float
+    cpu: float
+    loop_cpu: float
+    starved: float = 0.0
+    sampled: bool = False
+
+    @property
+    def cause(self) -> Cause:
+        """What held the loop up.
+
+        `stall`: its own thread computed or waited for something; `thread`: another thread of the process kept the
+        interpreter; `pause`: the whole process did not run (SIGSTOP, sleep, a machine that is too busy).
+        """
+        if self.loop_cpu >= IDLE * self.seconds or self.sampled:
+            return "stall"
+        return "thread" if self.cpu >= IDLE * self.seconds else "pause"
+
+    def late(self, every: float) -> float:
+        """How long the loop stood, at least, where a beat is due each `every` seconds."""
+        return max(self.seconds - every, min(self.loop_cpu, self.seconds))
+
+    def own(self, every: float) -> float:
+        """The same without the time in which other programs had the CPU."""
+        return max(self.seconds - every - self.starved, min(self.loop_cpu, self.seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A gap that was too long. `at` is its end, in seconds since the epoch; `stack` is innermost first.
+
+    `own` are the seconds of it that are not another program's doing, who had the CPU.
+    """
+
+    at: float
+    seconds: float
+    stack: tuple[str, ...] = ()
+    own: float = 0.0
+
+
+@dataclass(slots=True)
+class Lag:
+    """Measured since the start."""
+
+    histogram: Histogram = field(default_factory=lambda: Histogram(
+        "proxy_loop_lag_ms", "Milliseconds by which the event loop was late.", BOUNDS
+    ))  # fmt: skip
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    longest: float = 0.0
+    """Milliseconds; the process's pauses are not among it."""
+    stalls: int = 0
+    last_stall: Stall | None = None
+    pauses: int = 0
+    last_pause: Stall | None = None
+
+    def observe(self, ms: float) -> None:
+        self.histogram.observe(ms)
+        self.recent.append(ms)
+        self.longest = max(self.longest, ms)
+
+    def stalled(self, stall: Stall) -> None:
+        self.stalls += 1
+        self.last_stall = stall
+
+    def paused(self, pause: Stall) -> None:
+        self.pauses += 1
+        self.last_pause = pause
+
+    def quantile(self, share: float) -> float:
+        """Milliseconds, of the last minute."""
+        ordered = sorted(self.recent)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+    def report(self) -> dict[str, object]:
+        """For `/status`."""
+        return {
+            "lagMs": {
+                "p50": round(self.quantile(0.5), 1),
+                "p99": round(self.quantile(0.99), 1),
+                "max": round(self.longest, 1),
+            },
+            "stalls": self.stalls,
+            "lastStall": _told(self.last_stall),
+            "pauses": self.pauses,
+            "lastPause": _told(self.last_pause),
+        }
+
+    def metrics(self) -> Iterator[Counter | Histogram]:
+        """For `/metrics`."""
+        yield self.histogram
+        yield gauge(
+            "proxy_loop_lag_recent_ms", "The event loop's lag in the last minute.", ("quantile",),
+            {(f"{share:g}",): round(self.quantile(share), 3) for share in (0.5, 0.99)},
+        )  # fmt: skip
+        yield gauge(
+            "proxy_loop_lag_max_ms", "Its longest lag since the start.", (),
+            {(): round(self.longest, 3)},
+        )  # fmt: skip
+        yield Counter(
+            "proxy_loop_stalls_total", "How often the event loop stood still for 250 ms or more.",
+            values={(): self.stalls},
+        )  # fmt: skip
+        yield Counter(
+            "proxy_pauses_total", "How often the whole process did not run (SIGSTOP, sleep).",
+            values={(): self.pauses},
+        )  # fmt: skip
+
+
+def _told(stall: Stall | None) -> dict[str, object] | None:
+    if stall is None:
+        return None
+    return {
+        "at": iso(stall.at),
+        "ms": round(stall.seconds * 1000),
+        "stack": list(stall.stack),
+    }
+
+
+def finding(loop: object) -> Iterator[Finding]:
+    """The doctor's word on what `/status` says; nothing for a proxy of an older version."""
+    if not isinstance(loop, dict) or not isinstance(loop.get("lagMs"), dict):
+        return
+    lag, last = loop["lagMs"], loop.get("lastStall")
+    text = f"the event loop's lag is {lag['p99']:g} ms at most for 99 of 100 (longest {lag['max']:g} ms)"
+    if not last:
+        yield ok("loop-lag", text)
+        return
+    where = f" at {last['stack'][0]}" if last.get("stack") else ""
+    yield warn(
+        "loop-stalls",
+        f"the event loop stood still {loop['stalls']} times, the last time for {last['ms']} ms{where}:"
+        " all streams waited meanwhile",
+        "neurolink proxy doctor --bundle report.zip, and report it with what was asked then",
+    )
