@@ -6,9 +6,11 @@ from mitmproxy import http
 
 from neurolink_mitm.core import headers
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.endpoints import is_inference
 from neurolink_mitm.core.errors import Failure, Where
-from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Step
+from neurolink_mitm.core.exchange import Attempt, Exchange, Step, Try
 from neurolink_mitm.core.failover import MAX_REFRESHES, ending
+from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.mitm.hooks import exchange_of, keep, last_word
 from neurolink_mitm.ports import Runtime
 
@@ -18,21 +20,35 @@ class Failover:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
+        self._renewed_in_vain: dict[str, Secret] = {}
+        """By account key, the token with which an endpoint beside messages still refused it."""
 
     def attempt_failed(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         if exchange is None or exchange.failure is None or not exchange.attempts:
             return
-        account = exchange.account
-        refreshable = account is not None and account.refreshable
-        failure = replace(
-            exchange.failure, refreshable=refreshable and exchange.refreshes < MAX_REFRESHES
-        )
+        failure = self._placed(exchange, exchange.failure)
         self._book(exchange, failure)
         if failure.where is Where.STATUS and flow.response:
             keep(flow, flow.response)
         exchange.step = self._next(exchange, failure)
         flow.response = last_word(flow, exchange)
+
+    def _placed(self, exchange: Exchange, failure: Failure) -> Failure:
+        """The failure with what it depends on: whose token may be renewed, and of whom it says something."""
+        account = exchange.account
+        if account is None:
+            return failure
+        beside = not is_inference(exchange.endpoint)
+        if beside and isinstance(exchange.step, Try) and exchange.step.refresh:
+            self._renewed_in_vain[account.key] = account.secret
+        spent = beside and self._renewed_in_vain.get(account.key) == account.secret
+        left = exchange.refreshes < (1 if beside else MAX_REFRESHES) and not spent
+        return replace(
+            failure,
+            refreshable=account.refreshable and left,
+            elsewhere=beside and not account.has_ended(self.runtime.clock.now()),
+        )
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
@@ -49,11 +65,7 @@ class Failover:
         pool, now = self.runtime.pool, self.runtime.clock.now()
         self._see_limits(account, answer.headers.fields, attempt, now)
         if answer.status_code < 300:
-            # another provider's tokens are counted by the translator itself: that says nothing of the provider
-            heals = account.is_anthropic or exchange.kind is not Kind.COUNT_TOKENS
-            pool.succeeded(
-                account.key, exchange.demand, sent_at=attempt.sent_at, now=now, heals=heals
-            )
+            pool.succeeded(account.key, exchange.demand, sent_at=attempt.sent_at, now=now)
 
     def _see_limits(
         self, account: Account, fields: headers.Fields, attempt: Attempt, now: float

@@ -35,7 +35,7 @@ class Refresh:
         account, step = exchange.account, exchange.step
         if account is None or not account.refreshable or not isinstance(step, Try):
             return None
-        if step.refresh or self._has_ended(account):
+        if step.refresh or account.has_ended(self.runtime.clock.now()):
             return self._refresh(refresher, exchange, account, force=step.refresh)
         due = needs_refresh(account.expires_at, self.runtime.clock.now())
         if due and account.key not in self._slow:
@@ -80,6 +80,3 @@ class Refresh:
             trouble=done.trouble, message=done.message,
         )  # fmt: skip
         return done
-
-    def _has_ended(self, account: Account) -> bool:
-        return account.expires_at is not None and account.expires_at <= self.runtime.clock.now()

@@ -128,11 +128,11 @@ def _state(account: Account, kept: Remembered | None, now: float) -> tuple[str, 
 
 
 def _cooling(account: Account, kept: Remembered | None, now: float) -> Cooldown | None:
-    """Of the whole account: those of single models leave the others usable."""
+    """Of the account, or of all messages: those of single models, or of counting tokens, leave the others usable."""
     if kept is None or kept.credential != fingerprint(account.secret):
         return None
-    whole = kept.scopes.get(WHOLE_ACCOUNT)
-    return whole if whole is not None and whole.cooling(now) else None
+    found = (c for scope, c in kept.scopes.items() if c.whole or scope == WHOLE_ACCOUNT)
+    return next((cooldown for cooldown in found if cooldown.cooling(now)), None)
 
 
 def _quota(quota: Quota | None, now: float) -> Row | None:

@@ -84,6 +84,10 @@ class Account:
     def is_anthropic(self) -> bool:
         return self.provider == ANTHROPIC
 
+    def has_ended(self, now: float) -> bool:
+        """Whether its token is good no more, as far as that is known."""
+        return self.expires_at is not None and self.expires_at <= now
+
 
 def build_pool(
     config: Config,

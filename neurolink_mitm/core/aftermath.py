@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from neurolink_mitm.core.doctor_way import BASE_URL
+from neurolink_mitm.core.endpoints import described
 from neurolink_mitm.core.facts import ClaudeSettings, Proxy
 from neurolink_mitm.core.findings import Finding, fail, warn
 from neurolink_mitm.core.pool import Remembered
@@ -56,7 +57,8 @@ def _cooldowns(cooldowns: Mapping[str, Remembered], now: float) -> Iterator[Find
         for scope, cooldown in kept.scopes.items():
             if cooldown.cooling(now):
                 label = key.removeprefix(PROVIDER)
-                what = label if scope == "*" else f"{label} for {scope}"
+                of = "" if cooldown.whole else described(scope)
+                what = f"{label} for {of}" if of else label
                 yield warn(
                     "leftover-cooldown",
                     f"account {what} cools for {cooldown.until - now:.0f} s more:"

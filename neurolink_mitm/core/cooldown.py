@@ -22,6 +22,8 @@ class Cooldown:
     began: float = 0.0
     until: float = 0.0
     reason: str = ""
+    whole: bool = False
+    """The account itself was refused: while it lasts, no other endpoint is asked either."""
 
     def cooling(self, now: float) -> bool:
         return now < self.until
@@ -39,12 +41,12 @@ def after_failure(
         return state
     if bench is Bench.LONG:
         until = max(state.until, now + LONG)
-        return replace(state, began=now, until=until, reason=reason)
+        return replace(state, began=now, until=until, reason=reason, whole=True)
     same_window = state.level > 0 and sent_at <= state.began
     level = state.level - 1 if same_window else state.level
     until = max(state.until, now + duration(base, level))
     began = state.began if same_window else now
-    return Cooldown(level + 1, began, until, reason)
+    return Cooldown(level + 1, began, until, reason, state.whole and state.cooling(now))
 
 
 def after_success(state: Cooldown, *, sent_at: float) -> Cooldown:

@@ -7,6 +7,11 @@
 [unified] headers of subscription accounts as seen in https://github.com/router-for-me/CLIProxyAPI/issues/5915
           and https://github.com/tombii/better-ccflare/issues/261
 [thinking] https://platform.claude.com/docs/en/build-with-claude/extended-thinking
+[wordings] of the same refusal, by way of gateways: https://github.com/lbjlaq/Antigravity-Manager/issues/1393,
+          https://github.com/ding113/claude-code-hub/issues/518, https://github.com/anomalyco/opencode/issues/15074
+[plans]   what an account may not do: https://github.com/anthropics/claude-code/issues/23822 (long context),
+          https://github.com/Wei-Shaw/sub2api/issues/572 (extra usage),
+          https://github.com/anthropics/claude-code/issues/24690 (Claude Code's own requests)
 [cf]      https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
 """
 
@@ -18,9 +23,11 @@ from typing import Self
 
 import msgspec
 
+from neurolink_mitm.core import headers
+from neurolink_mitm.core.error_text import SEARCHED, is_page, wording
+from neurolink_mitm.core.error_text import read_error as read_error
 from neurolink_mitm.core.headers import Fields
 from neurolink_mitm.core.limits import Limit, limit_of
-from neurolink_mitm.core.unreadable import UNREADABLE
 
 
 class Where(enum.Enum):
@@ -65,18 +72,23 @@ class Failure:
     """Whether upstream may have seen the request; a refused connection has not."""
     refreshable: bool = False
     """The account's token can be exchanged for a new one."""
+    body: bytes = field(default=b"", repr=False, compare=False)
+    """The beginning of what upstream said."""
+    elsewhere: bool = False
+    """It was no request for a message or a count: a refusal says something of that endpoint, not of the account."""
 
     @classmethod
     def of_status(cls, status: int, body: bytes, fields: Fields = ()) -> Self:
         """From an answer whose status is an error; the body is Anthropic's error form, or anything."""
         error_type, message = read_error(body)
-        return cls(Where.STATUS, status, error_type or f"http_{status}", message, fields)
+        kind = error_type or f"http_{status}"
+        return cls(Where.STATUS, status, kind, message, fields, body=body[:SEARCHED])
 
     @classmethod
     def of_error_event(cls, data: bytes) -> Self:
         """From the data of an `error` event."""
         error_type, message = read_error(data)
-        return cls(Where.EVENT, None, error_type or "api_error", message)
+        return cls(Where.EVENT, None, error_type or "api_error", message, body=data[:SEARCHED])
 
     @classmethod
     def of_network(cls, error_type: str, message: str, *, sent: bool = True) -> Self:
@@ -94,9 +106,11 @@ class Rule:
     where: Where | None = None
     statuses: frozenset[int] = frozenset()
     error_type: str = ""
-    text: tuple[str, ...] = ()  # any of them occurs in the message, in lower case
+    text: tuple[str, ...] = ()  # any of them is said, as `error_text.wording` has it
     limit: Limit | None = None  # what a 429 is about
     refreshable: bool = False  # only where a new token can be had
+    page: bool = False  # only a page for browsers
+    elsewhere: bool = False  # only of endpoints beside messages and count_tokens
     transient: bool = False
     """Likely to pass by itself: worth a second round when every account has failed so."""
 
@@ -105,10 +119,22 @@ class Rule:
             self.where in (None, failure.where)
             and (not self.statuses or failure.status in self.statuses)
             and self.error_type in ("", failure.error_type)
-            and (not self.text or any(part in failure.message.lower() for part in self.text))
+            and (not self.text or _says(failure, self.text))
             and (failure.refreshable or not self.refreshable)
+            and (failure.elsewhere or not self.elsewhere)
+            and (not self.page or _is_page(failure))
             and (self.limit is None or limit_of(failure.headers, failure.message) is self.limit)
         )
+
+
+def _says(failure: Failure, any_of: tuple[str, ...]) -> bool:
+    said = wording(failure.message, failure.body)
+    return any(part in said for part in any_of)
+
+
+def _is_page(failure: Failure) -> bool:
+    said = failure.body or failure.message.encode("utf-8", "replace")
+    return is_page(said, headers.get(failure.headers, b"content-type") or "")
 
 
 def _codes(*codes: int) -> frozenset[int]:
@@ -117,7 +143,23 @@ def _codes(*codes: int) -> frozenset[int]:
 
 TRANSIENT = _codes(408, 500, 502, 503, 504, *range(520, 527), 529)
 
+REFUSED = _codes(401, 402, 403)
+NOT_SIGNED = (
+    "signature in thinking", "signature in redacted_thinking", "data in redacted_thinking",
+    "thinking.signature:", "thinking.data:", "blocks cannot be modified",
+    "blocks must match the parameters", "assistant message cannot be modified",
+    "expected thinking or redacted_thinking", "thinking block must contain thinking",
+)  # fmt: skip
+"""Wordings of what is wrong with the thinking of a history."""
+NOT_IN_PLAN = (
+    "long context beta is not yet available", "incompatible with the long context beta",
+    "required for long context requests", "only authorized for use with claude code",
+)  # fmt: skip
+"""Wordings of what one account may not do and another may."""
+
 RULES: tuple[Rule, ...] = (
+    Rule("not in its plan", Bench.NONE, Then.NEXT, "[plans]", Where.STATUS,
+         _codes(400, 403, 429), text=NOT_IN_PLAN),
     Rule("rate limit of one model", Bench.BACKOFF, Then.NEXT, "[limits], [unified]", Where.STATUS,
          _codes(429), limit=Limit.MODEL),
     Rule("out of overage credits", Bench.BACKOFF, Then.NEXT, "[unified]", Where.STATUS,
@@ -127,23 +169,29 @@ RULES: tuple[Rule, ...] = (
     Rule("rate limit", Bench.BACKOFF, Then.NEXT, "[errors] 429", Where.STATUS, _codes(429)),
     Rule("rate limit in stream", Bench.BACKOFF, Then.NEXT, "[stream]", Where.EVENT,
          error_type="rate_limit_error"),
+    Rule("an edge's page", Bench.NONE, Then.NEXT, "[cf] a challenge", Where.STATUS, REFUSED,
+         page=True, transient=True),
+    Rule("no login taken there", Bench.NONE, Then.NEXT, "[plans]", Where.STATUS, REFUSED,
+         text=("oauth authentication is currently not supported",)),
     Rule("refused token", Bench.NONE, Then.REFRESH, "[errors] 401", Where.STATUS, _codes(401),
          refreshable=True),
+    Rule("refused by another endpoint", Bench.NONE, Then.NEXT, "[errors] 401, 402, 403",
+         Where.STATUS, REFUSED, elsewhere=True),
     Rule("refused credential", Bench.LONG, Then.NEXT, "[errors] 401, 402, 403", Where.STATUS,
-         _codes(401, 402, 403)),
+         REFUSED),
     Rule("certificate not pinned", Bench.NONE, Then.RETURN, "cloaking.plugins.tlsFingerprint",
          Where.PIN),
+    Rule("no better token", Bench.NONE, Then.NEXT, "RFC 6749 section 6", Where.LOGIN,
+         elsewhere=True),
     Rule("no good token", Bench.LONG, Then.NEXT, "RFC 6749 section 6", Where.LOGIN),
     Rule("out of credit", Bench.LONG, Then.NEXT, "[errors] 400 of the account", Where.STATUS,
          _codes(400), text=("credit balance is too low",)),
     Rule("organization disabled", Bench.LONG, Then.NEXT, "[errors] 400 of the account",
          Where.STATUS, _codes(400), text=("organization has been disabled",)),
-    Rule("foreign thinking", Bench.NONE, Then.MEND, "[thinking]", Where.STATUS, _codes(400),
-         "invalid_request_error", ("`signature` in `thinking`", "`data` in `redacted_thinking`",
-                                   "thinking.signature:", "thinking.data:",
-                                   "blocks cannot be modified", "blocks must match the parameters",
-                                   "assistant message cannot be modified",
-                                   "expected `thinking` or `redacted_thinking`")),
+    Rule("foreign thinking", Bench.NONE, Then.MEND, "[thinking], [wordings]", Where.STATUS,
+         _codes(400), text=NOT_SIGNED),
+    Rule("foreign thinking in stream", Bench.NONE, Then.MEND, "[thinking], [stream]", Where.EVENT,
+         text=NOT_SIGNED),
     Rule("overloaded", Bench.NONE, Then.NEXT, "[errors] overloaded_error", Where.STATUS,
          _codes(400), "overloaded_error", transient=True),
     Rule("gateway page", Bench.NONE, Then.NEXT, "[cf] a page inside an api_error", Where.STATUS,
@@ -166,27 +214,6 @@ RULES: tuple[Rule, ...] = (
 def classify(failure: Failure) -> Rule:
     """The first row that matches."""
     return next(rule for rule in RULES if rule.matches(failure))
-
-
-class _Error(msgspec.Struct):
-    type: str = ""
-    message: str = ""
-
-
-class _ErrorBody(msgspec.Struct):
-    error: _Error
-
-
-_decoder = msgspec.json.Decoder(_ErrorBody)
-
-
-def read_error(body: bytes) -> tuple[str, str]:
-    """Type and message of an error in Anthropic's form; of any other body its first 300 characters as message."""
-    try:
-        error = _decoder.decode(body).error
-    except UNREADABLE:
-        return "", body[:300].decode("utf-8", "replace")
-    return error.type, error.message
 
 
 def error_body(error_type: str, message: str, request_id: str = "") -> bytes:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.answer import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
 from neurolink_mitm.core.destinations import Route
+from neurolink_mitm.core.endpoints import COUNT_TOKENS, MESSAGES, endpoint_of
 from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.headers import Fields, get
 from neurolink_mitm.core.pool import Demand
@@ -182,7 +183,15 @@ class Exchange:
         """What decides who may serve it."""
         claude_code = self.user_agent.startswith("claude-cli/")
         model = self.route.model if self.route else self.model
-        return Demand(claude_code, model, self.session_id, self.kind is Kind.COUNT_TOKENS)
+        free = self.kind is Kind.COUNT_TOKENS
+        return Demand(claude_code, model, self.session_id, free, self.endpoint)
+
+    @property
+    def endpoint(self) -> str:
+        """Whose limits it counts against."""
+        if self.kind is Kind.API:
+            return endpoint_of(self.path)
+        return COUNT_TOKENS if self.kind is Kind.COUNT_TOKENS else MESSAGES
 
     @property
     def repeatable(self) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from neurolink_mitm.core import headers, quota, rotation
+from neurolink_mitm.core import endpoints, headers, quota, rotation
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.affinity import Affinity
 from neurolink_mitm.core.budget import Budget
@@ -36,6 +36,8 @@ class Demand:
     session: str | None = None
     free: bool = False
     """Its tokens are only counted, which nobody charges for."""
+    endpoint: str = endpoints.MESSAGES
+    """One of `endpoints.ENDPOINTS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,15 +207,15 @@ class Pool:
 
     def other_skips(self, keys: Collection[str], demand: Demand, now: float) -> dict[str, Skip]:
         """Which of these models of other providers are not asked now, and why."""
-        anybody = Demand(free=demand.free)  # they serve each client, and are a model themselves
+        # they serve each client, and are a model themselves
+        anybody = Demand(free=demand.free, endpoint=demand.endpoint)
         found = ((a.key, self._skip(a, anybody, now, True)) for a in self.others)
         return {key: skip for key, skip in found if skip and key in keys}
 
     def _skip(self, account: Account, demand: Demand, now: float, beside: bool) -> Skip | None:
         standing = self._standing[account.key]
-        return standing.skip(account, demand.model, demand.claude_code, now) or self.budget.skip(
-            account, now, beside_subscription=beside, free=demand.free
-        )
+        skip = standing.skip(account, demand.model, demand.claude_code, now, demand.endpoint)
+        return skip or self.budget.skip(account, now, beside_subscription=beside, free=demand.free)
 
     def _home(self, demand: Demand, left: Sequence[Account], now: float) -> Account | None:
         """The session's own account. It does not keep a session that a subscription could serve on paid calls."""
@@ -229,20 +231,19 @@ class Pool:
     def began(self, key: str, demand: Demand, now: float) -> None:
         """A request goes out on this account."""
         if standing := self._standing.get(key):  # else the account has been removed meanwhile
-            standing.begin(demand.model, now)
+            standing.begin(demand.model, now, demand.endpoint)
 
     def ended(self, key: str, *, sent_at: float) -> None:
         """The request on this account is over, however it went."""
         if standing := self._standing.get(key):
             standing.end(sent_at)
 
-    def succeeded(
-        self, key: str, demand: Demand, *, sent_at: float, now: float, heals: bool = True
-    ) -> None:
-        """The attempt sent at `sent_at` was answered well; `heals` says whether that ends cooldowns."""
+    def succeeded(self, key: str, demand: Demand, *, sent_at: float, now: float) -> None:
+        """The attempt sent at `sent_at` was answered well, which ends cooldowns of its endpoint."""
         if standing := self._standing.get(key):
-            self.changes += standing.succeeded(demand.model, sent_at, heals=heals)
-            if self._affinity and any(account.key == key for account in self.accounts):
+            self.changes += standing.succeeded(demand.model, sent_at, demand.endpoint)
+            cached = demand.endpoint == endpoints.MESSAGES
+            if cached and self._affinity and any(a.key == key for a in self.accounts):
                 moves = self._leaves_paid_calls(self._affinity.home(demand.session, now), key)
                 self._affinity.served(demand.session, key, now, moves=moves)
 
@@ -269,8 +270,9 @@ class Pool:
         if (standing := self._standing.get(key)) is None:
             return Benching(0.0, 0, wait)
         reason = f"{rule.name} ({failure.status or failure.error_type})"
+        models = scope_of(failure.status, failure.headers, failure.message, demand.model)
         state = standing.bench(
-            scope_of(failure.status, failure.headers, failure.message, demand.model),
+            endpoints.scope(demand.endpoint, models),
             rule.bench,
             base=wait,
             sent_at=sent_at,

@@ -1,6 +1,7 @@
 """How one account is doing: its cooldowns, what its limits were last seen to be, what it is doing now.
 
-A cooldown is for a wildcard of models: `*` is the whole account. Times are seconds since the epoch.
+A cooldown is for an endpoint and a wildcard of models (`core/endpoints.py`): `*` is all messages. Times are seconds
+since the epoch.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from neurolink_mitm.core import cooldown
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.bucket import Bucket
 from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.endpoints import MESSAGES, described, parts
 from neurolink_mitm.core.errors import Bench
 from neurolink_mitm.core.limits import WHOLE_ACCOUNT
 from neurolink_mitm.core.quota import Quota, Window, runs_out_at
@@ -64,12 +66,17 @@ class Standing:
     readings: dict[str, deque[tuple[float, float]]] = field(default_factory=dict)
 
     def skip(
-        self, account: Account, model: str | None, claude_code: bool, now: float
+        self,
+        account: Account,
+        model: str | None,
+        claude_code: bool,
+        now: float,
+        endpoint: str = MESSAGES,
     ) -> Skip | None:
         """Why this account does not serve such a request now; None if it does."""
         return (
             self._never(account, model, claude_code, now)
-            or self._cooling(model, now)
+            or self._cooling(model, endpoint, now)
             or self._busy(account, now)
         )
 
@@ -83,14 +90,17 @@ class Standing:
             return Skip(f"excludes {model}")
         return None
 
-    def _cooling(self, model: str | None, now: float) -> Skip | None:
-        for scope, state in self._on(model):
-            of = "" if scope == WHOLE_ACCOUNT else f" for {scope}"
+    def _cooling(self, model: str | None, endpoint: str, now: float) -> Skip | None:
+        met = self._on(model, endpoint)
+        for scope, state in (*met, *self._refused(now)):
             if state.cooling(now):
                 seconds = max(1, math.ceil(state.until - now))
-                return Skip(f"cooling{of} for {seconds} s: {state.reason}", state.until)
+                return Skip(
+                    f"cooling{_of(scope, state)} for {seconds} s: {state.reason}", state.until
+                )
+        for scope, state in met:
             if now - self.probes.get(scope, -math.inf) < PROBE_LEASE:
-                return Skip(f"being tried again{of} after {state.reason}", now + 1)
+                return Skip(f"being tried again{_of(scope, state)} after {state.reason}", now + 1)
         return None
 
     def _busy(self, account: Account, now: float) -> Skip | None:
@@ -103,23 +113,28 @@ class Standing:
                 return Skip(f"over its {account.rate_limit} requests a minute", now + wait)
         return None
 
-    def _on(self, model: str | None) -> list[tuple[str, Cooldown]]:
-        """The cooldowns, running or run out, that a request for this model meets."""
+    def _on(self, model: str | None, endpoint: str) -> list[tuple[str, Cooldown]]:
+        """The cooldowns, running or run out, that a request for this model meets at this endpoint."""
         return [
             (scope, state)
             for scope, state in self.cooldowns.items()
-            if scope in (WHOLE_ACCOUNT, model)  # a name with brackets is no wildcard of itself
-            or (model is not None and fnmatchcase(model, scope))
+            if _concerns(*parts(scope), model, endpoint)
         ]
 
-    def begin(self, model: str | None, now: float) -> None:
+    def _refused(self, now: float) -> list[tuple[str, Cooldown]]:
+        """The cooldowns of the account itself, whichever endpoint they were met at."""
+        return [
+            (s, state) for s, state in self.cooldowns.items() if state.whole and state.cooling(now)
+        ]
+
+    def begin(self, model: str | None, now: float, endpoint: str = MESSAGES) -> None:
         """A request goes out. After a cooldown it is the probe: others stay off until it is answered."""
         self.tally.attempts += 1
         self.tally.last_attempt_at = now
         self.in_flight += 1
         if self.bucket:
             self.bucket.take(now)
-        for scope, _ in self._on(model):
+        for scope, _ in self._on(model, endpoint):
             self.probes[scope] = now
 
     def end(self, sent_at: float) -> None:
@@ -129,14 +144,12 @@ class Standing:
             if sent == sent_at:
                 del self.probes[scope]
 
-    def succeeded(self, model: str | None, sent_at: float, *, heals: bool = True) -> int:
-        """It was answered well: where that `heals`, it clears the cooldowns it could have met. Returns how many."""
+    def succeeded(self, model: str | None, sent_at: float, endpoint: str = MESSAGES) -> int:
+        """It was answered well: that clears the cooldowns it could have met. Returns how many."""
         self.tally.success += 1
-        if not heals:
-            return 0
         cleared = [
             scope
-            for scope, state in self._on(model)
+            for scope, state in self._on(model, endpoint)
             if cooldown.after_success(state, sent_at=sent_at) is not state
         ]
         for scope in cleared:
@@ -167,7 +180,7 @@ class Standing:
     def _forget(self, now: float) -> None:
         """Clients choose the names of models: those that nobody asks for any more are not to pile up."""
         for scope, state in list(self.cooldowns.items()):
-            if scope != WHOLE_ACCOUNT and now - state.until > REMEMBERED:
+            if parts(scope)[1] != WHOLE_ACCOUNT and now - state.until > REMEMBERED:
                 del self.cooldowns[scope]
                 self.probes.pop(scope, None)
 
@@ -196,8 +209,23 @@ class Standing:
         return None if at is None or at >= end else at
 
     def worst(self, now: float) -> Cooldown:
-        """The whole account's cooldown, or else the one of a model that lasts longest."""
+        """The cooldown of the account or of all messages, or else the one of a model that lasts longest."""
+        refused = [state for _, state in self._refused(now)]
         whole = self.cooldowns.get(WHOLE_ACCOUNT)
-        if whole and whole.cooling(now):
+        if not refused and whole and whole.cooling(now):
             return whole
-        return max(self.cooldowns.values(), key=lambda c: c.until, default=Cooldown())
+        of_messages = [c for scope, c in self.cooldowns.items() if parts(scope)[0] == MESSAGES]
+        return max(refused or of_messages, key=lambda c: c.until, default=Cooldown())
+
+
+def _concerns(at: str, models: str, model: str | None, endpoint: str) -> bool:
+    if at != endpoint:
+        return False
+    if models in (WHOLE_ACCOUNT, model):  # a name with brackets is no wildcard of itself
+        return True
+    return model is not None and fnmatchcase(model, models)
+
+
+def _of(scope: str, state: Cooldown) -> str:
+    words = "" if state.whole else described(scope)
+    return f" for {words}" if words else ""

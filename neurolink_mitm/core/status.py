@@ -236,6 +236,7 @@ def _cooldown(state: Cooldown, now: float) -> dict[str, object]:
         "cooling": state.cooling(now),
         "level": state.level,
         "reason": state.reason,
+        "whole": state.whole,
     }
 
 

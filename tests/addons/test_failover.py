@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,10 +8,12 @@ from mitmproxy import http
 from mitmproxy.test import taddons
 
 from neurolink_mitm.addons.failover import Failover
+from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.answer import OpaqueAnswer, WholeAnswer
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Deliver, Kind, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.pool import Demand, Pool
+from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.mitm.hooks import AttemptFailedHook, kept
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, document, make_flow, record, refusal
@@ -56,11 +59,15 @@ def began(runtime: Runtime, *steps: Step, **exchange: Any) -> http.HTTPFlow:
 
 
 def fail(
-    failure: Failure, *steps: Step, runtime: Runtime | None = None, body: bytes = b"theirs"
+    failure: Failure,
+    *steps: Step,
+    runtime: Runtime | None = None,
+    body: bytes = b"theirs",
+    **exchange: Any,
 ) -> http.HTTPFlow:
     """It fails with this; the plan goes on with `steps`."""
     runtime = runtime or make_runtime(A, B)
-    flow = began(runtime, *steps, failure=failure)
+    flow = began(runtime, *steps, failure=failure, **exchange)
     if failure.where is Where.STATUS:
         answer(flow, failure.status or 0, body)
     Failover(runtime).attempt_failed(flow)
@@ -121,6 +128,58 @@ def test_a_new_token_is_had_five_times_a_request(
     failure = record(flow).attempts[0].failure
     assert failure is not None
     assert failure.refreshable is expected
+
+
+BESIDE: dict[str, Any] = {"kind": Kind.API, "path": "/v1/mcp_servers"}
+
+
+def refused_there(account: Account, addon: Failover, step: Try, refreshes: int = 0) -> Failure:
+    """A 401 at an endpoint beside messages, as the plan is told of it."""
+    flow = make_flow(
+        attempts=[make_attempt(account)], plan=plan(Deliver()), step=step, refreshes=refreshes,
+        failure=make_failure(401), **BESIDE,
+    )  # fmt: skip
+    answer(flow, 401)
+    addon.attempt_failed(flow)
+    failure = record(flow).attempts[0].failure
+    assert failure is not None
+    return failure
+
+
+def test_beside_messages_a_new_token_is_had_once_a_request() -> None:
+    account = make_account("a", refreshable=True)
+    addon = Failover(make_runtime(account))
+    assert refused_there(account, addon, Try(account, "first")).refreshable
+    assert not refused_there(account, addon, Try(account, "other"), refreshes=1).refreshable
+
+
+def test_where_it_was_no_help_the_token_is_left_as_it_is() -> None:
+    """Claude Code asks for its MCP servers again and again; a login without that right is refused each time."""
+    account = make_account("a", refreshable=True)
+    addon = Failover(make_runtime(account))
+    refused_there(account, addon, Try(account, "again", refresh=True), refreshes=1)
+    assert not refused_there(account, addon, Try(account, "first")).refreshable
+    renewed = replace(account, secret=Secret("sk-ant-oat-test-new"))
+    assert refused_there(renewed, addon, Try(renewed, "first")).refreshable
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/sessions/x", "/v1/mcp_servers"])
+def test_a_refusal_beside_messages_benches_nobody(status: int, path: str) -> None:
+    runtime = make_runtime(A, B)
+    fail(make_failure(status), Try(B, "next"), runtime=runtime, kind=Kind.API, path=path)
+    assert runtime.pool.cooldowns() == {}
+
+
+@pytest.mark.parametrize(("ends", "benched"), [(NOW + 60, False), (NOW - 60, True)])
+def test_a_token_that_can_not_be_renewed_counts_only_once_it_has_ended(
+    ends: float, benched: bool
+) -> None:
+    account = make_account("a", refreshable=True, expires_at=ends)
+    runtime = make_runtime(account)
+    failure = make_failure(None, where=Where.LOGIN)
+    fail(failure, Deliver(), runtime=runtime, attempts=[make_attempt(account)], **BESIDE)
+    assert bool(runtime.pool.cooldowns()) is benched
 
 
 @pytest.mark.parametrize("step", [Try(B, "next"), Pause(1.0)], ids=["try", "pause"])

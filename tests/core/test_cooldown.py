@@ -73,7 +73,16 @@ def test_retry_after_is_doubled_too() -> None:
 
 def test_what_upstream_will_not_have_is_left_alone_for_five_minutes() -> None:
     state = refused(Cooldown(), NOW)
-    assert state == Cooldown(level=0, began=NOW, until=NOW + 300, reason="refused")
+    assert state == Cooldown(level=0, began=NOW, until=NOW + 300, reason="refused", whole=True)
+
+
+def test_a_limit_that_is_told_meanwhile_leaves_the_refusal_in_force() -> None:
+    """A request was under way when the account was refused."""
+    assert limited(refused(Cooldown(), NOW), NOW + 1).whole
+
+
+def test_a_limit_after_it_is_no_refusal() -> None:
+    assert not limited(refused(Cooldown(), NOW), NOW + 301).whole
 
 
 def test_five_minutes_each_time() -> None:

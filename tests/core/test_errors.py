@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -58,19 +59,29 @@ def elsewhere(where: Where, error_type: str = "x") -> Failure:
     return make_failure(None, where=where, error_type=error_type)
 
 
+LONG_CONTEXT = "The long context beta is not yet available for this subscription."
+
 EXAMPLES = {
+    "not in its plan": invalid(LONG_CONTEXT),
     "rate limit of one model": make_failure(429, OF_ONE_MODEL),
     "out of overage credits": make_failure(429, OUT_OF_CREDITS),
     "short of capacity": make_failure(429, BARE),
     "rate limit": make_failure(429, LIMITED),
     "rate limit in stream": event("rate_limit_error"),
+    "an edge's page": make_failure(403, message=PAGE),
+    "no login taken there": make_failure(
+        401, message="OAuth authentication is currently not supported.", refreshable=True
+    ),
     "refused token": make_failure(401, refreshable=True),
+    "refused by another endpoint": make_failure(403, elsewhere=True),
     "refused credential": make_failure(401, error_type="authentication_error"),
     "certificate not pinned": elsewhere(Where.PIN),
+    "no better token": make_failure(None, where=Where.LOGIN, elsewhere=True),
     "no good token": elsewhere(Where.LOGIN),
     "out of credit": invalid(CREDIT),
     "organization disabled": invalid(DISABLED),
     "foreign thinking": invalid(SIGNATURE),
+    "foreign thinking in stream": replace(event("invalid_request_error"), message=SIGNATURE),
     "overloaded": make_failure(400, error_type="overloaded_error"),
     "gateway page": make_failure(400, error_type="api_error", message=PAGE),
     "upstream trouble": make_failure(529, error_type="overloaded_error"),
@@ -84,6 +95,7 @@ EXAMPLES = {
 """One failure for each row, by its name."""
 
 AT_ONCE = (Bench.NONE, Then.NEXT, True)
+PASSED_ON = (Bench.NONE, Then.NEXT, False)
 BACKED_OFF = (Bench.BACKOFF, Then.NEXT, False)
 BENCHED = (Bench.LONG, Then.NEXT, False)
 REFRESHED = (Bench.NONE, Then.REFRESH, False)
@@ -91,18 +103,24 @@ MENDED = (Bench.NONE, Then.MEND, False)
 RETURNED = (Bench.NONE, Then.RETURN, False)
 
 MEANT = {
+    "not in its plan": PASSED_ON,
     "rate limit of one model": BACKED_OFF,
     "out of overage credits": BACKED_OFF,
     "short of capacity": AT_ONCE,
     "rate limit": BACKED_OFF,
     "rate limit in stream": BACKED_OFF,
+    "an edge's page": AT_ONCE,
+    "no login taken there": PASSED_ON,
     "refused token": REFRESHED,
+    "refused by another endpoint": PASSED_ON,
     "refused credential": BENCHED,
     "certificate not pinned": RETURNED,
+    "no better token": PASSED_ON,
     "no good token": BENCHED,
     "out of credit": BENCHED,
     "organization disabled": BENCHED,
     "foreign thinking": MENDED,
+    "foreign thinking in stream": MENDED,
     "overloaded": AT_ONCE,
     "gateway page": AT_ONCE,
     "upstream trouble": AT_ONCE,
@@ -253,13 +271,122 @@ def test_refused_thinking_is_mended(message: str) -> None:
         invalid("messages.1.content.0: Invalid `signature`"),
         invalid("`clear_thinking_20251015` strategy requires `thinking` to be enabled or adaptive"),
         invalid("thinking.budget_tokens: Input should be greater than or equal to 1024"),
-        make_failure(400, error_type="api_error", message=SIGNATURE),
         make_failure(413, error_type="invalid_request_error", message=SIGNATURE),
     ],
-    ids=["of-what", "clear-thinking", "budget", "other-type", "other-status"],
+    ids=["of-what", "clear-thinking", "budget", "other-status"],
 )
 def test_other_faults_are_not(failure: Failure) -> None:
     assert meaning(failure) == RETURNED
+
+
+SAID = {
+    "backticks": SIGNATURE,
+    "no quotes": "messages.3.content.0: Invalid signature in thinking block",
+    "half of them": "messages.1.content.0: Invalid `signature` in thinking block",
+    "apostrophes": "messages.21.content.1: Invalid 'data' in 'redacted_thinking' block",
+    "quotes": 'Invalid "signature" in "thinking" block',
+    "typographic": "Invalid \u2018signature\u2019 in \u201cthinking\u201d block",
+    "broken line": "messages.1.content.0: Invalid `signature` in \n    `thinking`       block",
+}
+WRAPPED = {
+    "anthropic": {"type": "error", "error": {"type": "invalid_request_error", "message": "SAID"}},
+    "vertex": {"error": {"code": 400, "message": "JSON", "status": "INVALID_ARGUMENT"}},
+    "twice": {"type": "error", "error": {"type": "upstream_error", "message": "JSON"}},
+    "beside the message": {
+        "error": {"type": "request_fail", "upstream_error": {"message": "SAID"}}
+    },
+    "another message": {"error": {"message": "Provider error", "metadata": {"raw": "JSON"}}},
+    "bedrock": {"message": "ValidationException: SAID (request id: 2026)"},
+    "a string": {"error": "JSON"},
+    "other names": {"error": {"message": "SAID", "code": "invalid_request_body"}},
+}
+"""Where that text stands; `JSON` is the first one, written into a string."""
+
+
+def written(form: Any, said: str) -> Any:
+    if isinstance(form, dict):
+        return {name: written(value, said) for name, value in form.items()}
+    if form == "JSON":
+        return json.dumps(written(WRAPPED["anthropic"], said))
+    return form.replace("SAID", said) if isinstance(form, str) else form
+
+
+@pytest.mark.parametrize("escape", [json.dumps, lambda document: json.dumps(document).replace("`", "\\u0060")],
+                         ids=["plain", "escaped"])  # fmt: skip
+@pytest.mark.parametrize("form", WRAPPED)
+@pytest.mark.parametrize("said", SAID)
+def test_whatever_the_quotes_and_whatever_is_around_it(said: str, form: str, escape: Any) -> None:
+    body = escape(written(WRAPPED[form], SAID[said])).encode()
+    assert meaning(Failure.of_status(400, body)) == MENDED
+
+
+def test_as_a_text_by_itself() -> None:
+    assert meaning(Failure.of_status(400, SIGNATURE.encode())) == MENDED
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, LONG_CONTEXT),
+        (400, "This authentication style is incompatible with the long context beta header."),
+        (429, "Extra usage is required for long context requests."),
+        (400, "This credential is only authorized for use with Claude Code and cannot be used for"
+              " other API requests."),
+    ],
+    ids=["subscription", "style", "extra-usage", "claude-code"],
+)  # fmt: skip
+def test_what_one_account_may_not_do_another_may(status: int, message: str) -> None:
+    assert meaning(make_failure(status, "retry-after: 30", message=message)) == PASSED_ON
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<!DOCTYPE html><html>", b"<html><body>Attention Required!", b"\n <!-- ray --> <HTML>",
+        b"\xef\xbb\xbf<html>", b"error code: 1020",
+    ],
+    ids=["doctype", "html", "comment", "byte-order-mark", "cloudflares-line"],
+)  # fmt: skip
+@pytest.mark.parametrize("status", [401, 402, 403])
+@pytest.mark.parametrize("elsewhere", [True, False], ids=["elsewhere", "messages"])
+def test_an_edges_page_is_no_word_on_the_account(body: bytes, status: int, elsewhere: bool) -> None:
+    failure = Failure.of_status(status, body)
+    assert meaning(replace(failure, refreshable=True, elsewhere=elsewhere)) == AT_ONCE
+
+
+def test_a_page_may_be_known_by_its_type_only() -> None:
+    fields = ((b"Content-Type", b"text/html; charset=UTF-8"),)
+    assert meaning(Failure.of_status(403, b"<div>no</div>", fields)) == AT_ONCE
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (b'{"type":"error","error":{"type":"permission_error","message":"<html>"}}', ()),
+        (b'{"error":{"type":"permission_error"}}', ((b"content-type", b"text/html"),)),
+        (b"Forbidden", ()),
+        (b"", ()),
+    ],
+    ids=["markup-inside", "json-called-html", "a-word", "nothing"],
+)
+def test_other_refusals_are_the_accounts(body: bytes, fields: Any) -> None:
+    assert meaning(Failure.of_status(403, body, fields)) == BENCHED
+
+
+@pytest.mark.parametrize(
+    ("failure", "meant"),
+    [
+        *((make_failure(status, elsewhere=True), PASSED_ON) for status in (401, 402, 403)),
+        (make_failure(401, elsewhere=True, refreshable=True), REFRESHED),
+        (make_failure(429, LIMITED, elsewhere=True), BACKED_OFF),
+        (make_failure(400, elsewhere=True, message=DISABLED), BENCHED),
+        (make_failure(404, elsewhere=True), RETURNED),
+        (make_failure(503, elsewhere=True), AT_ONCE),
+    ],
+    ids=["401", "402", "403", "401-once", "429", "organization", "404", "503"],
+)
+def test_at_an_endpoint_beside_messages(failure: Failure, meant: tuple[Bench, Then, bool]) -> None:
+    assert meaning(failure) == meant
 
 
 @pytest.mark.parametrize("page", [PAGE, "<!DOCTYPE html><body>", "upstream said: <HTML lang=en>"])

@@ -825,3 +825,72 @@ def test_what_is_paid_per_use_can_be_forbidden() -> None:
     )
     assert set(pool.skips(Demand(claude_code=True), NOW)) == {"anthropic:key"}
     assert other_choice(pool, "x/1") is None
+
+
+# --- Endpoints
+
+
+COUNTING = replace(ANY, endpoint="count_tokens")
+
+
+def limited_at(demand: Demand) -> Pool:
+    pool = make_pool()
+    pool.failed(A, demand, LIMITED, sent_at=NOW, now=NOW)
+    return pool
+
+
+@pytest.mark.parametrize(
+    ("limited", "other"), [(ANY, COUNTING), (COUNTING, ANY)], ids=["messages", "counting"]
+)
+def test_an_endpoint_that_is_limited_leaves_the_other_where_it_is(
+    limited: Demand, other: Demand
+) -> None:
+    pool = limited_at(limited)
+    assert (taken(pool, limited), taken(pool, other)) == ("b", "a")
+
+
+@pytest.mark.parametrize(
+    ("limited", "other"), [(ANY, COUNTING), (COUNTING, ANY)], ids=["messages", "counting"]
+)
+def test_a_success_of_the_other_leaves_its_back_off_as_it_is(
+    limited: Demand, other: Demand
+) -> None:
+    """Each one in a row lasts twice as long, however much is answered well in between elsewhere."""
+    pool, now, lasted = make_pool("a"), NOW, []
+    for _ in range(4):
+        lasted.append(pool.failed(A, limited, LIMITED, sent_at=now, now=now).seconds)
+        now += lasted[-1] + 1
+        pool.succeeded(A, other, sent_at=now - 0.5, now=now)
+    assert lasted == [10, 20, 40, 80]
+
+
+def test_the_limit_of_a_model_on_counting_is_by_itself() -> None:
+    pool = make_pool()
+    pool.failed(A, COUNTING, OF_OPUS, sent_at=NOW, now=NOW)
+    assert list(pool.standing(A).cooldowns) == ["count_tokens:*opus*"]
+    assert taken(pool, replace(COUNTING, model=SONNET)) == "a"
+
+
+def test_a_refused_account_is_refused_at_both() -> None:
+    pool = make_pool()
+    pool.failed(A, COUNTING, make_failure(401), sent_at=NOW, now=NOW)
+    assert (taken(pool, ANY), taken(pool, COUNTING)) == ("b", "b")
+
+
+def test_counting_gives_a_session_no_home() -> None:
+    """It writes nothing to a prompt cache."""
+    pool = limited_at(ANY)
+    pool.succeeded(A, replace(COUNTING, session="s"), sent_at=NOW, now=NOW)
+    pool.succeeded(B, in_session(), sent_at=NOW, now=NOW)
+    assert taken(pool, in_session(), NOW + 11) == "b"
+
+
+@pytest.mark.parametrize("failure", [LIMITED, make_failure(401)], ids=["limited", "refused"])
+def test_what_was_met_while_counting_is_remembered(failure: Failure) -> None:
+    pool = make_pool()
+    pool.failed(A, COUNTING, failure, sent_at=NOW, now=NOW)
+    later = make_pool()
+    later.restore(pool.cooldowns(), {})
+    assert [taken(later, each) for each in (ANY, COUNTING)] == [
+        taken(pool, each) for each in (ANY, COUNTING)
+    ]

@@ -248,6 +248,75 @@ def test_success_is_counted() -> None:
     assert standing.tally.last_attempt_at == NOW
 
 
+# --- Endpoints have limits of their own
+
+COUNTING, FILES = "count_tokens", "files"
+
+
+def counting_limited() -> Standing:
+    return benched("count_tokens:*")
+
+
+@pytest.mark.parametrize(
+    ("scope", "endpoint"),
+    [("*", COUNTING), ("*opus*", COUNTING), ("count_tokens:*", "messages"), ("files:*", "messages"),
+     ("files:*", "batches"), ("*", FILES)],
+)  # fmt: skip
+def test_one_that_is_limited_leaves_the_others_usable(scope: str, endpoint: str) -> None:
+    assert benched(scope).skip(make_account(), OPUS, True, NOW, endpoint) is None
+
+
+@pytest.mark.parametrize(
+    ("scope", "of"),
+    [("count_tokens:*", "count_tokens"), ("count_tokens:*opus*", "count_tokens of *opus*")],
+)
+def test_it_says_what_of(scope: str, of: str) -> None:
+    found = benched(scope).skip(make_account(), OPUS, True, NOW, COUNTING)
+    assert found == Skip(f"cooling for {of} for 10 s: a limit", NOW + 10)
+
+
+@pytest.mark.parametrize(
+    ("scope", "by"), [("*", COUNTING), ("count_tokens:*", "messages"), ("*", FILES)]
+)
+def test_success_at_one_heals_no_other(scope: str, by: str) -> None:
+    standing = benched(scope)
+    assert standing.succeeded(OPUS, NOW + 11, by) == 0
+    assert list(standing.cooldowns) == [scope]
+
+
+def test_counting_heals_counting() -> None:
+    assert counting_limited().succeeded(OPUS, NOW + 11, COUNTING) == 1
+
+
+def test_a_request_to_one_is_no_probe_of_another() -> None:
+    standing = benched()
+    standing.begin(OPUS, NOW + 10, COUNTING)
+    assert skip(standing, NOW + 11) is None
+
+
+@pytest.mark.parametrize("scope", ["*", "count_tokens:*"])
+@pytest.mark.parametrize("endpoint", ["messages", COUNTING, FILES])
+def test_a_refused_account_serves_no_endpoint(scope: str, endpoint: str) -> None:
+    standing = benched(scope, kind=Bench.LONG)
+    found = standing.skip(make_account(), OPUS, True, NOW, endpoint)
+    assert found == Skip("cooling for 300 s: a limit", NOW + 300)
+
+
+def test_after_it_only_where_it_was_refused_one_request_goes_first() -> None:
+    standing = benched("count_tokens:*", kind=Bench.LONG)
+    standing.begin(OPUS, NOW + 300, COUNTING)
+    assert standing.skip(make_account(), OPUS, True, NOW + 301, COUNTING) is not None
+    assert skip(standing, NOW + 301) is None
+
+
+def test_an_account_that_may_not_count_is_not_shown_as_cooling() -> None:
+    assert counting_limited().worst(NOW) == Cooldown()
+
+
+def test_one_that_was_refused_while_counting_is() -> None:
+    assert benched("count_tokens:*", kind=Bench.LONG).worst(NOW).cooling(NOW)
+
+
 # --- Busy
 
 

@@ -215,6 +215,7 @@ def test_a_cooling_account() -> None:
                 "cooling": True,
                 "level": 1,
                 "reason": "rate limit (429)",
+                "whole": False,
             }
         },
     }

@@ -12,7 +12,7 @@ from neurolink_mitm.core.quota import CLASSIC
 from neurolink_mitm.sandbox import Reply
 from tests.flows.harness import MODEL
 
-Then = Literal["served", "next", "as is", "mended", "closed", "stalls", "left"]
+Then = Literal["served", "next", "told", "as is", "mended", "closed", "stalls", "left"]
 
 RATE_LIMITED = {"retry-after": "30"}
 OPEN_WINDOWS = {
@@ -40,6 +40,7 @@ NO_WINDOW = {"x-should-retry": "true"} | {
     for limit in CLASSIC
     for part in ("limit", "remaining", "reset")
 }
+COUNT = "/v1/messages/count_tokens"
 SIGNATURE = "messages.1.content.0: Invalid `signature` in `thinking` block"
 PAGE = (
     '{"type":"error","error":{"type":"api_error","message":"<html><head>cloudflare</head></html>"}}'
@@ -57,15 +58,16 @@ class Row:
     scope: str = ""
     seconds: float = 0.0
     error_type: str | None = None
+    path: str = "/v1/messages"
+    """What was asked; anything else than this by GET, except counting."""
 
     @property
     def account(self) -> str:
         """The effect on the account, in words."""
         if not self.scope:
             return "none"
-        of = {"*": "", MODEL: ", for that model only"}.get(
-            self.scope, ", for that family of models"
-        )
+        of = {"*": "", MODEL: ", for that model only", "count_tokens:*": ", for counting only",
+              "files:*": ", for files only"}.get(self.scope, ", for that family of models")  # fmt: skip
         return f"cools for {self.seconds:.0f} s{of}"
 
     @property
@@ -77,6 +79,7 @@ class Row:
 WORDS: dict[Then, str] = {
     "served": "goes to the client",
     "next": "next account, unseen by the client",
+    "told": "next account, unseen by the client; if all say so, that answer",
     "as is": "returned as it is, no other account asked",
     "mended": "once more on the same account, without the thinking blocks of the history",
     "closed": "the stream is closed with an `overloaded_error` event; no resend",
@@ -88,6 +91,11 @@ WORDS: dict[Then, str] = {
 def _limited(name: str, upstream: str, headers: dict[str, str], scope: str, seconds: float) -> Row:
     reply = Reply(429, headers=headers)
     return Row(name, upstream, reply, "next", scope, seconds, "rate_limit_error")
+
+
+def _elsewhere(status: int) -> Row:
+    name = f"{status} to another path of `/v1`"
+    return Row(name, name, Reply(status), "told", path="/v1/files?limit=3")
 
 
 def _transient(status: int) -> Row:
@@ -104,9 +112,25 @@ ROWS: tuple[Row, ...] = (
     _limited("429 family", "429 claiming one family's window", OPUS_WINDOW | RATE_LIMITED, "*sonnet*", 30),
     _limited("429 credits", "429, `out_of_credits` of overage", NO_CREDITS, "*sonnet*", 1),
     _limited("429 bare", "429 with `x-should-retry` and no window", NO_WINDOW, "", 0),
+    Row("429 counting", "429 to `count_tokens`", Reply(429, headers=RATE_LIMITED), "next",
+        "count_tokens:*", 30, "rate_limit_error", path=COUNT),
+    Row("429 files", "429 to `/v1/files`", Reply(429, headers=RATE_LIMITED), "next",
+        "files:*", 30, "rate_limit_error", path="/v1/files?limit=3"),
     Row("401", "401", Reply(401), "next", "*", 300),
     Row("402", "402", Reply(402), "next", "*", 300),
     Row("403", "403", Reply(403), "next", "*", 300),
+    *map(_elsewhere, (401, 402, 403)),
+    Row("403 page", "403, 402 or 401 that is an HTML page", Reply(403, html=True), "next"),
+    Row("401 no login", "401 `OAuth authentication is currently not supported`",
+        Reply(401, message="OAuth authentication is currently not supported."), "told"),
+    Row("400 long context", "400 `long context beta is not yet available for this subscription`",
+        Reply(400, message="The long context beta is not yet available for this subscription."), "told"),
+    Row("400 style", "400 `incompatible with the long context beta header`",
+        Reply(400, message="This authentication style is incompatible with the long context beta header."), "told"),
+    Row("400 Claude Code", "400 `only authorized for use with Claude Code`",
+        Reply(400, message="This credential is only authorized for use with Claude Code."), "told"),
+    Row("429 long context", "429 `required for long context requests`",
+        Reply(429, message="Extra usage is required for long context requests.", headers=RATE_LIMITED), "told"),
     Row("400 credit", "400 `credit balance is too low`",
         Reply(400, message="Your credit balance is too low to access the API."), "next", "*", 300),
     Row("400 organization", "400 `organization has been disabled`",
@@ -144,6 +168,9 @@ Each row is run against the real proxy, streamed and not, with two accounts and 
 same rows. Cooldowns double with each one in a row, up to 10 minutes; requests that were under way when one began do not
 escalate it. At its end a single request tries the account while others stay off it; a success clears it.
 
+Each endpoint has limits of its own (messages, `count_tokens`, batches, files, and all others together): a 429 to one of
+them says nothing of the others, and neither does a success. An account that is refused (300 s) is asked for nothing.
+
 When every account has failed in a way that may pass, all of these are asked once more after up to 2 seconds; then the
 client gets upstream's own last error. When every account is cooling, it gets a 429 with `Retry-After` that names each
 account, its reason and its time.
@@ -163,6 +190,8 @@ ELSEWHERE = (
     "| connection refused, name not found, connecting too slow | none | next account, unseen by the client |",
     "| 401, of a login with a refresh token | a new token is fetched; after the fifth in one request it cools for 300 s"
     " | once more on the same account with the new token, then next account |",
+    "| 401 to another path of `/v1`, of a login with a refresh token | a new token is fetched once, and not again"
+    " while that token is refused there | once more on the same account, then next account |",
 )
 """Rows that need another kind of upstream; they have tests of their own."""
 

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+from neurolink_mitm.core.endpoints import endpoint_of, is_inference
 from neurolink_mitm.core.errors import RULES, Failure, Where, classify
-from neurolink_mitm.sandbox import Reply
-from tests.flows.failures import ROWS, page
+from tests.flows.failures import ROWS, Row, page
 
 
 def test_every_rule_of_an_error_status_has_a_row() -> None:
-    hit = {classify(failure(r.reply)).name for r in ROWS if r.reply.status >= 400}
+    hit = {classify(failure(r)).name for r in ROWS if r.reply.status >= 400}
     assert hit >= {r.name for r in RULES if r.where is Where.STATUS and not r.refreshable}
 
 
-def failure(reply: Reply) -> Failure:
+def failure(row: Row) -> Failure:
     """What the proxy makes of such an answer."""
+    reply = row.reply
     kinds = {400: "invalid_request_error", 429: "rate_limit_error"}
     kind = reply.error_type or kinds.get(reply.status, "api_error")
     error = {"type": "error", "error": {"type": kind, "message": reply.message or ""}}
     fields = tuple((k.encode(), v.encode()) for k, v in reply.headers.items() if v)
-    return Failure.of_status(reply.status, reply.body or json.dumps(error).encode(), fields)
+    said = reply.body or (b"<!DOCTYPE html>" if reply.html else json.dumps(error).encode())
+    found = Failure.of_status(reply.status, said, fields)
+    return replace(found, elsewhere=not is_inference(endpoint_of(row.path)))
 
 
 def test_page_is_fresh() -> None:

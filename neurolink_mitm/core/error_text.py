@@ -1,0 +1,66 @@
+"""What an error says, read from whatever form it comes in: Anthropic's, one wrapped in another's, a page, a text."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from neurolink_mitm.core.unreadable import UNREADABLE
+
+LONGEST = 1000
+"""Characters of a message that are kept."""
+SEARCHED = 4000
+"""Bytes of a body in which a known wording is looked for."""
+
+_LINE_ENDS = re.compile(r"\\{1,8}[nrt](?=[\s\\`'\"])")
+_QUOTES = re.compile(
+    r"\\{1,8}u(?:00(?:22|27|60)|20(?:18|19|1c|1d))|[`'\"\\\u2018\u2019\u201c\u201d\u00ab\u00bb]"
+)
+_PAGE = re.compile(
+    r"(?:\s|\ufeff|<!--(?:(?!-->).)*-->)*<(?:!doctype\s+html|html|head|body|title)\b", re.S
+)
+_EDGE = re.compile(r"\s*error code: 1\d\d\d\b")
+"""https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/"""
+
+
+class _Error(msgspec.Struct):
+    type: str = ""
+    message: str = ""
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _Error
+
+
+_decoder = msgspec.json.Decoder(_ErrorBody)
+
+
+def read_error(body: bytes) -> tuple[str, str]:
+    """Type and message of an error in Anthropic's form; of any other body its first 300 characters as message."""
+    try:
+        error = _decoder.decode(body)
+    except UNREADABLE:
+        return "", body[:300].decode("utf-8", "replace")
+    return error.error.type, error.error.message[:LONGEST]
+
+
+def wording(message: str, body: bytes) -> str:
+    """What is to be searched for a known wording: in small letters, without quotes, with single spaces.
+
+    The same wording comes in backticks, in quotes, in none, and inside of other errors, whose own message may say
+    nothing of it.
+    """
+    text = message[:SEARCHED] + "\n" + body[:SEARCHED].decode("utf-8", "replace")
+    plain = _QUOTES.sub("", _LINE_ENDS.sub(" ", text.lower()))
+    return " ".join(plain.split())
+
+
+def is_page(body: bytes, content_type: str = "") -> bool:
+    """Whether it is a page for a browser, or an edge's line of text, and not an API's answer."""
+    start = body[:1000].decode("utf-8", "replace").lower()
+    if _PAGE.match(start) or _EDGE.match(start):
+        return True
+    return content_type.strip().lower().startswith("text/html") and not start.lstrip().startswith(
+        "{"
+    )
