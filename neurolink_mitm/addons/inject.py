@@ -5,8 +5,9 @@ from mitmproxy import http
 from neurolink_mitm.core import headers
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.exchange import Exchange, Kind
+from neurolink_mitm.core.routing import NOT_PLAIN, is_as_taken
 from neurolink_mitm.core.target import DIRECT, Target, Via, with_beta_query
-from neurolink_mitm.mitm.hooks import exchange_of, real_fields
+from neurolink_mitm.mitm.hooks import error_response, exchange_of, real_fields
 from neurolink_mitm.ports import Runtime
 
 
@@ -26,12 +27,19 @@ class Inject:
         account = exchange.account
         if account and not account.is_anthropic:
             return
+        if not self._may_go(exchange, flow.request):
+            flow.response = error_response(NOT_PLAIN, exchange.request_id)
+            return
         base = account.base_url if account else self.runtime.config.default_base_url
         fields = self._fields(flow, account)
         self._aim(flow, exchange, Target.parse(base), fields)
         proxy = account.proxy_url if account else None
         exchange.via = Via.parse(proxy) if proxy and proxy != DIRECT else None
         exchange.ready = True
+
+    def _may_go(self, exchange: Exchange, request: http.Request) -> bool:
+        """Asked here again, as an addon beside ours may have changed the path since."""
+        return self.runtime.passthrough or is_as_taken(exchange.kind, request.method, request.path)
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
         """A proxy on the way may ask for a password."""

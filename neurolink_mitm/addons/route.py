@@ -9,10 +9,8 @@ from neurolink_mitm.ports import Runtime
 
 NOT_FOUND = Reply(404, "not_found_error", "no such path, and no credentials to forward it with")
 
-MISSPELT = Reply(
-    404,
-    "not_found_error",
-    "no such path: write it as the API has it, with single slashes and in small letters",
+ANOTHER_HOST = Reply(
+    400, "invalid_request_error", "the request's target names another host than its Host field"
 )
 
 
@@ -34,12 +32,16 @@ class Route:
             flow.response = error_response(refusal, exchange.request_id)
 
     def _refusal(self, flow: http.HTTPFlow, exchange: Exchange) -> Reply | None:
-        if exchange.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS):
-            return self._read(flow.request.raw_content or b"", exchange)
-        if exchange.kind is Kind.FORWARD and not self._forwardable(flow):
+        request, kind = flow.request, exchange.kind
+        if not self.runtime.passthrough:
+            if not access.is_same_host(request.data.authority, real_fields(flow)):
+                return ANOTHER_HOST
+            if not routing.is_as_taken(kind, request.method, request.path):
+                return routing.NOT_PLAIN
+            if kind in (Kind.MESSAGES, Kind.COUNT_TOKENS):
+                return self._read(request.raw_content or b"", exchange)
+        if kind is Kind.FORWARD and not self._forwardable(flow):
             return NOT_FOUND
-        if not self.runtime.passthrough and routing.is_misspelt(exchange.path):
-            return MISSPELT
         return None
 
     def _read(self, body: bytes, exchange: Exchange) -> Reply | None:

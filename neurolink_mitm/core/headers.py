@@ -23,6 +23,12 @@ HIDDEN = CREDENTIALS | {b"x-neurolink-admin"}
 """What nobody gets to see who looks at flows."""
 STARS = b"***"
 
+OVERRIDES = frozenset(
+    {b"x-original-url", b"x-rewrite-url", b"x-http-method-override", b"x-http-method",
+     b"x-method-override"}
+)  # fmt: skip
+"""By them some servers go in place of the request's line, which is what we have judged."""
+
 API_VERSION = b"2023-06-01"
 OAUTH_BETA = b"oauth-2025-04-20"
 
@@ -98,7 +104,7 @@ def with_beta(fields: Fields, beta: bytes) -> Fields:
 
 def for_account(fields: Fields, token: str, *, oauth: bool) -> Fields:
     """What the client sent, with the account's credential in place of the client's."""
-    clean = without(end_to_end(fields), CREDENTIALS)
+    clean = without(end_to_end(fields), CREDENTIALS | OVERRIDES)
     fresh = {b"accept-encoding": b"identity", **credential_fields(token, oauth=oauth)}
     if get(clean, b"anthropic-version") is None:
         fresh[b"anthropic-version"] = API_VERSION

@@ -5,24 +5,30 @@ The body (115 KB in the mean) is scanned, not decoded: history and tools stay ra
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 import msgspec
 
+from neurolink_mitm.core import paths
 from neurolink_mitm.core.exchange import Kind, Reply
+from neurolink_mitm.core.paths import COUNT_TOKENS_PATH, MESSAGES_PATH
 from neurolink_mitm.core.session import session_in_user_id
 from neurolink_mitm.core.unreadable import UNREADABLE
 
-MESSAGES_PATH = "/v1/messages"
-COUNT_TOKENS_PATH = "/v1/messages/count_tokens"
 METRICS_PATH = "/metrics"
 RESET_PATH = "/admin/reset"
 LONGEST_MODEL = 256
 
 _PAGES = ("/", "/health", "/status", METRICS_PATH, "/v1/models")
+NOT_PLAIN = Reply(
+    404,
+    "not_found_error",
+    "no such path: write it as the API has it, with single slashes, in small letters, and with no dot segments,"
+    " backslashes, semicolons or needless escapes",
+)
+"""Of a path that servers read in different ways, or that an addon has turned into another kind's."""
+
 LOCAL = frozenset(
     {*((method, path) for method in ("GET", "HEAD") for path in _PAGES), ("POST", RESET_PATH)}
 )
@@ -40,17 +46,9 @@ def kind_of(method: str, path: str) -> Kind:
     return Kind.API if bare.startswith("/v1/") else Kind.FORWARD
 
 
-def is_misspelt(path: str) -> bool:
-    """Whether it is a path of the API but for slashes, dots, letters or escapes.
-
-    Some server may take it for that path, so what is done to requests there must not be left out here.
-    """
-    bare = path.partition("?")[0]
-    plain = posixpath.normpath(unquote(bare).replace("\\", "/"))
-    meant = f"/{plain.lstrip('/').lower()}"
-    if meant in (MESSAGES_PATH, COUNT_TOKENS_PATH):
-        return bare not in (MESSAGES_PATH, COUNT_TOKENS_PATH)
-    return meant.startswith("/v1/") and not bare.startswith("/v1/")
+def is_as_taken(kind: Kind | None, method: str, path: str) -> bool:
+    """Whether a request is still of the kind that it was taken for, and is for upstream, too."""
+    return kind_of(method, path) is kind and paths.is_plain(kind, method, path)
 
 
 @dataclass(frozen=True, slots=True)

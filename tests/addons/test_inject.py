@@ -10,7 +10,7 @@ from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.target import Via
 from neurolink_mitm.mitm.hooks import AttemptHook
 from neurolink_mitm.ports import Runtime
-from tests.addons.flows import answer, make_flow, record
+from tests.addons.flows import answer, make_flow, record, refusal
 from tests.fakes import make_account, make_attempt, make_runtime
 
 CALLER = {"x-api-key": "sk-ant-caller", "cookie": "c=1", "connection": "x-hop", "x-hop": "1"}
@@ -39,6 +39,25 @@ def test_it_goes_to_the_accounts_endpoint() -> None:
 def test_a_path_of_the_endpoint_comes_first() -> None:
     account = make_account(base_url="https://gate.example/anthropic/")
     assert attempted(account, path="/v1/files").request.path == "/anthropic/v1/files"
+
+
+@pytest.mark.parametrize(
+    ("path", "changed"),
+    [
+        ("/v1/files", "/api/oauth/profile"),
+        ("/v1/files", "/v1/../api/oauth/profile"),
+        ("/v1/messages", "/v1/files"),
+        ("/api/x", "/v1/files"),
+    ],
+)
+def test_a_path_that_another_addon_has_turned_into_anothers_goes_nowhere(
+    path: str, changed: str
+) -> None:
+    flow = make_flow("POST", path, attempts=[make_attempt(make_account())])
+    flow.request.path = changed
+    Inject(make_runtime()).attempt(flow)
+    assert refusal(flow) == (404, "not_found_error")
+    assert not record(flow).ready
 
 
 def test_without_account_it_goes_to_the_default_endpoint() -> None:

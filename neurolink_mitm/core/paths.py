@@ -1,0 +1,92 @@
+r"""Whether a path means the same to every server, so that what is decided by it here holds upstream, too.
+
+Servers differ in what they make of a path: they decode it once, twice or not at all, take `\` for `/`, cut off
+`;parameters`, drop tabs and NULs, fold doubled slashes, letters and wide characters, and resolve dot segments at any
+point between. Where two of them could disagree, the request is not sent: RFC 3986 section 6.2 lists the forms,
+RFC 9110 section 17.1 the harm.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from urllib.parse import unquote
+
+from neurolink_mitm.core.exchange import Kind
+
+MESSAGES_PATH = "/v1/messages"
+COUNT_TOKENS_PATH = "/v1/messages/count_tokens"
+_INFERENCE = (MESSAGES_PATH, COUNT_TOKENS_PATH)
+
+MAX_PATH = 8192
+"""Characters. RFC 9110 section 4.1 asks for 8000 at least."""
+MAX_DECODINGS = 4
+"""Times that a path is unescaped; one with something left to unescape is refused."""
+
+_API = re.compile(
+    r"""/v1
+    (?: / (?: [A-Za-z0-9_~!$&'()*+,=:@.-]                        # RFC 3986's `pchar` without `;`
+            | %(?: 2[1246-9A-Ca-c] | 3[ACDEacde] | 40 | 5[BDEbde] | 60 | 7[B-Eb-e])  # escapes that hide nothing
+            | (?<!/)%20(?!/|\Z)                                  # a space, but not where it may be trimmed
+          )++ (?<!\.)                                            # neither dot segments nor dots to be trimmed
+    )* /?""",
+    re.VERBOSE,
+)
+_LIKE_SLASHES_AND_DOTS = str.maketrans(
+    {"\\": "/", "\u2044": "/", "\u2215": "/", "\u2216": "/", "\u29f5": "/", "\u29f8": "/",
+     "\u3002": "."}
+)  # fmt: skip
+"""Beside those that NFKC folds; Windows takes them so where it has to fit a character into a smaller set."""
+_SEGMENT_ENDS = re.compile(r"[;?#]")
+_DOTS = re.compile(r"\s*\.[\s.]*")
+
+
+def is_plain(kind: Kind | None, method: str, path: str) -> bool:
+    """Whether a request of this kind stays what it is, whatever server its target reaches.
+
+    On an account it stays under `/v1/`, and is inference only where it was taken for that; a forwarded one stays
+    outside of `/v1/`. None leaves the prefix of a base URL.
+    """
+    bare = path.partition("?")[0]
+    if len(bare) > MAX_PATH or "#" in path:  # no target has a fragment: RFC 9112 section 3.2
+        return False
+    if kind is Kind.FORWARD:
+        return _is_forwardable(bare)
+    if bare in _INFERENCE:
+        return method == method.upper()
+    if kind is not Kind.API or _API.fullmatch(bare) is None:
+        return False
+    return bare.rstrip("/").lower() not in _INFERENCE
+
+
+def _is_forwardable(bare: str) -> bool:
+    text = _unescaped(bare)
+    if text is None or not bare.startswith("/"):
+        return False
+    segments = [_SEGMENT_ENDS.split(part, maxsplit=1)[0].strip() for part in text.split("/")]
+    if any(_DOTS.fullmatch(segment) for segment in segments):
+        return False
+    first = next(filter(None, segments), "")
+    return first.rstrip(". ") != "v1" or bare == "/v1"
+
+
+def _unescaped(bare: str) -> str | None:
+    """In the plainest letters that any server may read, with `/` for all that is like it; None if it is malformed."""
+    text, before = bare, ""
+    try:
+        for _ in range(MAX_DECODINGS):
+            text, before = unquote(text, errors="strict"), text
+            if text == before:
+                break
+        text.encode()
+    except UnicodeError:  # an overlong `.`, say
+        return None
+    if text != before or "%u" in text.lower():
+        return None
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+        if any(unicodedata.category(each) == "Cf" for each in text):
+            return None
+    if any(ord(each) < 32 or ord(each) == 127 for each in text):
+        return None
+    return text.casefold().translate(_LIKE_SLASHES_AND_DOTS)
