@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,9 @@ class _Redacted(logging.Formatter):
 def _set_up_logging() -> None:
     """Our own lines, and each request's method, address and status; httpcore's would hold headers."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Redacted("%(asctime)s %(name)s %(message)s", "%H:%M:%S"))
+    formatter = _Redacted("%(asctime)s %(name)s %(message)s", "%H:%M:%SZ")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
     for name, level in (("neurolink", logging.DEBUG), ("httpx", logging.INFO)):
         logger = logging.getLogger(name)
         logger.addHandler(handler)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import os
 import shlex
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from neurolink_mitm.cli.render import duration
+from neurolink_mitm.cli.render import duration, printed
+from neurolink_mitm.cli.tables import NONE, Column, Fitting, filled
 
 Row = dict[str, Any]
 
 BAR = 5
 """Characters."""
-NONE = "–"
-UNFOLDED = 1000
 TYPES = {"oauth": "login", "api_key": "API key"}
 COLOURS = {"ready": "green", "expired": "green", "cooling": "yellow"}
 EMPTY = "no accounts; add one with: neurolink auth login anthropic\n"
@@ -30,22 +24,29 @@ EMPTY = "no accounts; add one with: neurolink auth login anthropic\n"
 def list_text(found: Sequence[Row], now: float) -> str:
     if not found:
         return EMPTY
-    titles = ("account", "e-mail", "organisation", "type", "plan", "expires", "5h", "7d", "state")
-    lines = [
-        (
-            Text(row["label"]),
-            Text(row["email"] or NONE),
-            Text(row["organization"] or row["organizationUuid"] or NONE),
-            Text(_type(row)),
-            Text(row["plan"]),
-            Text(expiry(row["expiresAt"], now)),
-            bar(row["quota"], "fiveHour"),
-            bar(row["quota"], "sevenDay"),
-            _state(row),
-        )
-        for row in found
-    ]
-    return table_of(titles, lines)
+    return printed(Fitting(columns(found, now)))
+
+
+def columns(found: Sequence[Row], now: float) -> list[Column]:
+    """Those that hold anything."""
+    return filled([*_columns(found, now)])
+
+
+def _columns(found: Sequence[Row], now: float) -> Iterator[Column]:
+    """An e-mail address that is only the label once more is the first to go on a narrow terminal."""
+    again = all(row["email"] in (None, row["label"]) for row in found)
+    yield Column("account", [Text(row["label"]) for row in found], least=16)
+    mails = [Text(row["email"] or NONE) for row in found]
+    yield Column("e-mail", mails, least=16, leave=0 if again else 6)
+    names = [Text(row["organization"] or row["organizationUuid"] or NONE) for row in found]
+    yield Column("organisation", names, leave=1)
+    yield Column("type", [Text(_type(row)) for row in found], leave=4)
+    yield Column("plan", [Text(row["plan"]) for row in found], leave=2)
+    yield Column("expires", [Text(expiry(row["expiresAt"], now)) for row in found], leave=5)
+    for title, name in (("5h", "fiveHour"), ("7d", "sevenDay")):
+        cells, short = zip(*(window(row["quota"], name) for row in found), strict=True)
+        yield Column(title, cells, short=short, shorten=3)
+    yield Column("state", [_state(row) for row in found], least=24)
 
 
 def status_text(summary: Row) -> str:
@@ -68,41 +69,17 @@ def expiry(moment: str | None, now: float) -> str:
     return f"in {duration(left)}" if left > 0 else f"{duration(-left)} ago"
 
 
-def bar(quota: Row | None, name: str) -> Text:
-    """How far a window is used: `██▌   50%`."""
-    window = (quota or {}).get(name)
-    if window is None:
-        return Text(NONE)
-    used = min(max(window["used"], 0.0), 1.0)
+def window(quota: Row | None, name: str) -> tuple[Text, Text]:
+    """How far a window is used: `██▌   50%`, and in short `50%`."""
+    found = (quota or {}).get(name)
+    if found is None:
+        return Text(NONE), Text(NONE)
+    used = min(max(found["used"], 0.0), 1.0)
     halves = round(used * BAR * 2)
     drawn = "█" * (halves // 2) + "▌" * (halves % 2)
     colour = "red" if used >= 0.9 else "yellow" if used >= 0.5 else "green"
-    return Text(f"{drawn:<{BAR}} ", style=colour).append(f"{window['used']:.0%}", style="default")
-
-
-def table_of(titles: Sequence[str], lines: Sequence[Sequence[Text]]) -> str:
-    """Without the columns that hold nothing. As wide as the terminal; for a pipe no line is folded."""
-    columns = zip(titles, zip(*lines, strict=True), strict=True)
-    kept = [(title, cells) for title, cells in columns if any(cell.plain != NONE for cell in cells)]
-    table = Table(box=None, pad_edge=False)
-    for title, _ in kept:
-        table.add_column(title, overflow="fold")
-    for cells in zip(*(cells for _, cells in kept), strict=True):
-        table.add_row(*cells)
-    return _printed(table)
-
-
-def _printed(table: Table) -> str:
-    plain = not sys.stdout.isatty() or "NO_COLOR" in os.environ
-    console = Console(
-        file=io.StringIO(),
-        force_terminal=not plain,
-        color_system=None if plain else "auto",
-        width=None if sys.stdout.isatty() else UNFOLDED,
-    )
-    with console.capture() as captured:
-        console.print(table)
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    share = f"{found['used']:.0%}"
+    return Text(f"{drawn:<{BAR}} ", style=colour).append(share, style="default"), Text(share)
 
 
 def _type(row: Row) -> str:

@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from neurolink_mitm.adapters.sources import Inputs
+from neurolink_mitm.cli.render import printed
+from neurolink_mitm.cli.tables import Column, Fitting
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.config_show import DEFAULT, Shown, as_json, effective
@@ -75,12 +79,16 @@ def show_report(path: Path | None, config: Config, document: object) -> Report:
 
 
 def show_text(path: Path | None, config: Config, document: object) -> str:
+    """A line a value where it is piped; on a terminal what is too long goes on below."""
     rows = list(effective(config, document))
-    width = max(len(row.path) for row in rows)
+    columns = (
+        Column("", [Text(row.path) for row in rows]),
+        Column("", [_value(row) for row in rows], least=24),
+    )
     head = f"# {path or 'no configuration file: all of it is default'}"
-    return "\n".join((head, *(_line(row, width) for row in rows), ""))
+    return f"{head}\n{printed(Fitting(columns, titles=False))}"
 
 
-def _line(row: Shown, width: int) -> str:
+def _value(row: Shown) -> Text:
     origin = "" if row.origin == DEFAULT else f"   # {row.origin}"
-    return f"{row.path:{width}}  {row.value}{origin}"
+    return Text(row.value).append(origin, style="dim")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -139,7 +140,7 @@ def tail(
     session: str | None,
     form: str,
 ) -> None:
-    """Show the latest requests, a line each; as JSON, their rows.
+    """Show the latest requests, a line each; as JSON, their rows. Times are UTC.
 
     Example: neurolink logs tail --follow --status 5xx
     """
@@ -188,7 +189,8 @@ def _matching(
 def _print_row(raw: bytes, row: Seen, form: str) -> None:
     from neurolink_mitm.core import log_text
 
-    click.echo(raw.decode().rstrip("\n") if form == "json" else log_text.line(row))
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(raw.decode().rstrip("\n") if form == "json" else log_text.line(row, room))
     sys.stdout.flush()
 
 

@@ -13,6 +13,8 @@ from neurolink_mitm.cli.exits import FAILED, fail
 from neurolink_mitm.cli.options import format_option
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from neurolink_mitm.adapters.checks import Looking
     from neurolink_mitm.adapters.home import Home
     from neurolink_mitm.core.findings import Finding
@@ -123,19 +125,30 @@ def _report(findings: tuple[Finding, ...]) -> dict[str, Any]:
 
 
 def _text(findings: tuple[Finding, ...]) -> str:
-    from rich.text import Text
-
     from neurolink_mitm.cli.render import printed
 
+    return printed(_view(findings))
+
+
+def _view(findings: tuple[Finding, ...]) -> RenderableType:
+    """Levels on the left; what takes several lines stays on the right of them."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
     styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-    text = Text()
+    table = Table.grid(padding=0)
+    table.add_column(width=5)
+    table.add_column(overflow="fold")
     for each in findings:
-        text.append(f"{each.level:<5}", style=styles[each.level])
-        text.append(each.text)
+        name = f" [{each.id}]" if each.fix else ""
+        table.add_row(
+            Text(each.level, style=styles[each.level]),
+            Text(each.text).append(name, style="dim"),
+        )
         if each.fix:
-            text.append(f" [{each.id}]\n     fix: {each.fix}", style="dim")
-        text.append("\n")
-    return printed(text.append(_summary(findings)))
+            table.add_row("", Text(f"fix: {each.fix}", style="dim"))
+    return Group(table, Text(_summary(findings)))
 
 
 def _summary(findings: tuple[Finding, ...]) -> str:

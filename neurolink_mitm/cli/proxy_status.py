@@ -170,13 +170,12 @@ def _watch_live(query: dict[str, str], interval: float) -> None:
 
 
 def _view(seen: Seen) -> RenderableType:
-    from rich.text import Text
-
-    from neurolink_mitm.cli.status_render import down_view, explain_text, status_view
+    from neurolink_mitm.cli.status_render import down_view, explain_view, status_view
+    from neurolink_mitm.core.when import clock
 
     if seen.report is None:
-        at = time.strftime("%H:%M:%S")
+        at = clock(time.time())
         return down_view(f"{seen.why}\nstill watching ({at}); Ctrl-C ends this", seen.left_over)
     if "explain" in seen.report:
-        return Text(explain_text(seen.report).rstrip())
+        return explain_view(seen.report)
     return status_view(seen.report, time.time())

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.text import Text
 
+from neurolink_mitm.cli.tables import Column, Fitting
 from neurolink_mitm.core.replay import Outcome
 
 Report = Mapping[str, Any]
@@ -39,15 +40,24 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 
 
 def replay_text(report: Report) -> str:
+    return printed(replay_table(report))
+
+
+def replay_table(report: Report) -> Fitting:
     """Side by side."""
-    table = Table(box=None, pad_edge=False)
-    for title in ("strategy", "requests", "429s met", "refused", "served by"):
-        table.add_column(title, overflow="fold")
-    for name, outcome in report.items():
-        served = ", ".join(f"{label} {count}" for label, count in outcome["served"].items())
-        counts = (str(outcome[field]) for field in ("requests", "rateLimits", "refused"))
-        table.add_row(name, *counts, served or "nobody")
-    return printed(table)
+    outcomes = report.values()
+    served = (
+        ", ".join(f"{label} {count}" for label, count in each["served"].items()) or "nobody"
+        for each in outcomes
+    )
+    fields = (("requests", "requests"), ("429s met", "rateLimits"), ("refused", "refused"))
+    return Fitting(
+        (
+            Column("strategy", [Text(name) for name in report]),
+            *(Column(title, [Text(str(o[name])) for o in outcomes]) for title, name in fields),
+            Column("served by", [Text(each) for each in served], least=24),
+        )
+    )
 
 
 def printed(shown: RenderableType) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,22 +95,22 @@ def _printed(stats: Stats, form: str) -> str:
 
 
 def _table(stats: Stats) -> str:
-    from rich.table import Table
+    from rich.text import Text
 
     from neurolink_mitm.cli.render import printed
+    from neurolink_mitm.cli.tables import Column, Fitting
 
-    columns = _columns(stats)
-    if sys.stdout.isatty():
-        columns = _fitting(columns, shutil.get_terminal_size().columns)
-    table = Table(box=None, pad_edge=False)
-    for title in columns:
-        if title in (stats.by, *GRAPHS):
-            table.add_column(title, overflow="fold", no_wrap=title in GRAPHS)
-        else:
-            table.add_column(title, justify="right", no_wrap=True)
-    for cells in zip(*columns.values(), strict=True):
-        table.add_row(*cells)
-    return printed(table)
+    columns = [
+        Column(
+            "day (UTC)" if title == "day" else title,
+            [Text(cell) for cell in cells],
+            least=NARROWEST if title == stats.by else None,
+            leave=LEFT_OUT.index(title) if title in LEFT_OUT else None,
+            right=title not in (stats.by, *GRAPHS),
+        )
+        for title, cells in _columns(stats).items()
+    ]
+    return printed(Fitting(columns))
 
 
 def _columns(stats: Stats) -> dict[str, list[str]]:
@@ -130,24 +129,6 @@ def _columns(stats: Stats) -> dict[str, list[str]]:
     return found
 
 
-def _fitting(columns: dict[str, list[str]], room: int) -> dict[str, list[str]]:
-    """Titles in two lines, and without what there is no room for: better that than numbers cut short."""
-    left = dict(columns)
-    name = next(iter(columns))
-    for title in (None, *LEFT_OUT):
-        left.pop(title or "", None)
-        widths = {title: _width(title, cells) for title, cells in left.items()}
-        widths[name] = min(widths[name], NARROWEST)
-        if sum(widths.values()) + GAP * (len(widths) - 1) <= room:
-            break
-    return {title if title in GRAPHS else title.replace(" ", "\n"): left[title] for title in left}
-
-
-def _width(title: str, cells: Sequence[str]) -> int:
-    words = [title] if title in GRAPHS else title.split()
-    return max(map(len, (*words, *cells)))
-
-
 def _name(name: str) -> str:
     from neurolink_mitm.core.log_text import one_line
 
@@ -161,8 +142,6 @@ TITLES = (
 GRAPHS = ("by hour", "by day")
 LEFT_OUT = (*GRAPHS, "into cache", "failovers", "from cache", "p95")
 """In this order, where the terminal is too narrow for all."""
-GAP = 2
-"""Between two columns."""
 NARROWEST = 10
 """The column of names, which may take several lines each."""
 

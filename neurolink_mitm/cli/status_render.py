@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from neurolink_mitm.cli.auth_render import NONE, bar
+from neurolink_mitm.cli.auth_render import window
 from neurolink_mitm.cli.render import duration, printed
+from neurolink_mitm.cli.tables import Column, Fitting
 from neurolink_mitm.core.console import printable
 from neurolink_mitm.core.findings import Finding
+from neurolink_mitm.core.when import clock
 
 Report = Mapping[str, Any]
 
@@ -68,28 +69,26 @@ def _warnings(report: Report, accounts: Sequence[Report]) -> Iterable[Text]:
         yield Text(f"clock: {abs(skew):.0f} s {side} upstream's", style=BUSY)
 
 
-def _accounts(accounts: Sequence[Report], now: float) -> Table:
-    titles = ("account", "type", "state", "5h", "7d", "attempts", "answered", "failed", "429")
-    lines = (
-        (
-            Text(account["label"]),
-            Text(account["type"]),
-            _state(account, now),
-            *(_used(account, window) for window in ("fiveHour", "sevenDay")),
-            *(Text(str(account[name])) for name in ("attempts", "success", "errors", "rateLimits")),
-        )
-        for account in accounts
+def _accounts(accounts: Sequence[Report], now: float) -> Fitting:
+    windows = (
+        Column(title, cells, short=short, shorten=2)
+        for title, name in (("5h", "fiveHour"), ("7d", "sevenDay"))
+        for cells, short in [zip(*(_used(each, name) for each in accounts), strict=True)]
     )
-    return table(titles, lines)
-
-
-def table(titles: Sequence[str], lines: Iterable[Sequence[Text]]) -> Table:
-    found = Table(box=None, pad_edge=False)
-    for title in titles:
-        found.add_column(title, overflow="fold")
-    for line in lines:
-        found.add_row(*line)
-    return found
+    counts = (("attempts", "attempts"), ("answered", "success"), ("failed", "errors"))
+    counted = (
+        Column(title, [Text(str(each[name])) for each in accounts], leave=leave)
+        for leave, (title, name) in enumerate((*counts, ("429", "rateLimits")), 3)
+    )
+    return Fitting(
+        (
+            Column("account", [Text(each["label"]) for each in accounts], least=16),
+            Column("type", [Text(each["type"]) for each in accounts], leave=1),
+            Column("state", [_state(each, now) for each in accounts], least=24),
+            *windows,
+            *counted,
+        )
+    )
 
 
 def _state(account: Report, now: float) -> Text:
@@ -122,19 +121,13 @@ def _until(moment: str, now: float) -> str:
     return f"for {minutes}:{seconds:02} min" if minutes else f"for {seconds} s"
 
 
-def _clock(moment: str | None, form: str) -> str:
-    """As the reader's own clock shows it, where reports tell UTC."""
-    return datetime.fromisoformat(moment).astimezone().strftime(form) if moment else ""
-
-
-def _used(account: Report, name: str) -> Text:
-    """How far a window is used, and when it is used up at this pace if that is before its reset."""
-    window = (account["quota"] or {}).get(name)
-    if window is None:
-        return Text(NONE)
-    text = bar(account["quota"], name)
-    runs_out = window.get("runsOutAt")
-    return text.append(f", out at {_clock(runs_out, '%H:%M')}", style=BAD) if runs_out else text
+def _used(account: Report, name: str) -> tuple[Text, Text]:
+    """How far a window is used, and when it is used up at this pace if that is before its reset; and in short."""
+    long, short = window(account["quota"], name)
+    if out := ((account["quota"] or {}).get(name) or {}).get("runsOutAt"):
+        at = f", out at {clock(out, seconds=False)}"
+        return long.append(at, style=BAD), short.append(at, style=BAD)
+    return long, short
 
 
 def _other_providers(report: Report) -> Iterable[Text]:
@@ -209,7 +202,7 @@ def _errors(accounts: Sequence[Report]) -> Iterable[Text]:
     failed = [account for account in accounts if account.get("lastError")]
     failed.sort(key=lambda account: str(account.get("lastErrorAt")), reverse=True)
     for account in failed:
-        at = _clock(account.get("lastErrorAt"), "%H:%M:%S")
+        at = clock(account["lastErrorAt"]) if account.get("lastErrorAt") else ""
         yield Text(
             f"last error {at} {account['label']}: {printable(str(account['lastError']))}",
             style="dim",
@@ -217,14 +210,20 @@ def _errors(accounts: Sequence[Report]) -> Iterable[Text]:
 
 
 def explain_text(report: Report) -> str:
+    return printed(explain_view(report))
+
+
+def explain_view(report: Report) -> RenderableType:
     """Which account the next request takes, and why not the others."""
     if not report["explain"]:
-        return "no accounts\n"
-    lines = (
-        (Text(_mark(account)), Text(account["label"]), Text(account["reason"]))
-        for account in report["explain"]
+        return Text("no accounts")
+    found = report["explain"]
+    columns = (
+        Column("", [Text(_mark(each)) for each in found]),
+        Column("account", [Text(each["label"]) for each in found], least=16),
+        Column("why", [Text(each["reason"]) for each in found], least=24),
     )
-    return printed(table(("", "account", "why"), lines))
+    return Fitting(columns)
 
 
 def _mark(account: Report) -> str:

@@ -32,10 +32,24 @@ def _escape(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode()
 
 
-def line(row: Seen) -> str:
-    """One request in one line."""
+WIDE = 170
+"""Columns from which on a request is told with all there is of it."""
+LEAST = {"time": 9, "result": 9, "account": 12, "model": 10, "attempts": 2, "id": 27}
+"""Columns that a request takes in 79."""
+MORE = (("took", 7), ("cost", 8), ("model", 24), ("account", 24), ("tokens", 16))
+"""What is added where there is more room, and how wide that is then."""
+LESS = ("attempts", "model")
+"""What is left out where there is less; then the account is cut."""
+SHOWN = ("time", "result", "took", "account", "model", "attempts", "tokens", "cost", "id")
+GAP = 2
+
+
+def line(row: Seen, room: int | None = None) -> str:
+    """One request in one line, in so many columns; without `room` with all there is of it."""
+    if room is not None and room < WIDE:
+        return _narrow(row, _widths(room))
     parts = (
-        row.timestamp[11:19],
+        _clock(row),
         f"{row.responseStatus or '–':>3}",
         f"{row.outcome:<9}",
         f"{_ms(row.responseTimeMs):>7}",
@@ -47,6 +61,62 @@ def line(row: Seen) -> str:
         row.requestId,
     )
     return one_line("  ".join(part for part in parts if part))
+
+
+def _clock(row: Seen) -> str:
+    return f"{row.timestamp[11:19]}Z"
+
+
+def _widths(room: int) -> dict[str, int]:
+    found = dict(LEAST)
+    for name in LESS:
+        if _total(found) > room:
+            del found[name]
+    found["account"] -= max(0, min(_total(found) - room, 6))
+    for name, width in MORE:
+        spare = room - _total(found)
+        if name in found:
+            found[name] += max(0, min(width - found[name], spare))
+        elif spare >= width + GAP and len(found) >= len(LEAST):
+            found[name] = width
+    return found
+
+
+def _total(widths: Mapping[str, int]) -> int:
+    return sum(widths.values()) + GAP * (len(widths) - 1)
+
+
+def _narrow(row: Seen, widths: Mapping[str, int]) -> str:
+    cells = {
+        "time": _clock(row),
+        "result": _result(row),
+        "took": f"{_ms(row.responseTimeMs):>7}",
+        "account": row.account or "–",
+        "model": (row.actualModel or row.model or "–").removeprefix("claude-"),
+        "attempts": f"×{row.attempts}" if row.attempts > 1 else "",
+        "tokens": f"{_count(row.inputTokens)} in {_count(row.outputTokens)} out",
+        "cost": "–" if row.costUsd is None else f"${row.costUsd:.4f}",
+        "id": row.requestId,
+    }
+    shown = ((cells[name], widths[name]) for name in SHOWN if name in widths)
+    return "  ".join(f"{_cut(one_line(text), width):{width}}" for text, width in shown).rstrip()
+
+
+def _result(row: Seen) -> str:
+    """The status, where that says how it ended."""
+    if row.responseStatus is not None and row.outcome in ("complete", "error"):
+        return str(row.responseStatus)
+    return row.outcome.removeprefix("client_")
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _count(tokens: int | None) -> str:
+    if tokens is None:
+        return "–"
+    return str(tokens) if tokens < 10_000 else f"{tokens / 1000:.0f}k"
 
 
 def _tokens(row: Seen) -> str | None:

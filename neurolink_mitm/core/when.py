@@ -1,4 +1,4 @@
-"""Moments as people write them."""
+"""Moments as people write and read them: in UTC everywhere, as the logs are, and marked so."""
 
 from __future__ import annotations
 
@@ -25,3 +25,12 @@ def moment(text: str, now: float) -> float:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError) as e:
         raise ValueError(f"{text!r:.40} is no time: write it as {FORMS}") from e
+
+
+def clock(moment: str | float, *, seconds: bool = True) -> str:
+    """The time of day: `13:05:59Z`, `13:05Z`. `moment` is in the form of ISO 8601, or seconds since the epoch."""
+    if isinstance(moment, str):
+        found = datetime.fromisoformat(moment).astimezone(UTC)
+    else:
+        found = datetime.fromtimestamp(moment, UTC)
+    return f"{found:%H:%M:%SZ}" if seconds else f"{found:%H:%MZ}"

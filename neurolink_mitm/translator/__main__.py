@@ -9,6 +9,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -87,7 +88,9 @@ def _say(listening: Listening) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the proxy's affair
+    logging.Formatter.converter = time.gmtime  # as everywhere
     logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(message)s"
-    )
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%SZ",
+    )  # fmt: skip
     asyncio.run(main())

@@ -37,7 +37,7 @@ def shown(report: Mapping[str, Any]) -> str:
 
 @pytest.fixture(autouse=True)
 def _in_kolkata(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Times of day are the reader's: five and a half hours later than the report's."""
+    """Times of day are UTC all the same, and marked so, as in the logs."""
     monkeypatch.setenv("TZ", "IST-5:30")
     time.tzset()
     yield
@@ -143,7 +143,7 @@ def test_when_a_window_runs_out() -> None:
     window = {"used": 0.9, "runsOutAt": "2025-10-09T09:15:00.000Z"}
     quota = {"fiveHour": window, "sevenDay": None}
     [row] = rows(shown(with_account(a_report(make_account()), quota=quota)))
-    assert row[3:5] == ["████▌ 90%, out at 14:45", "–"]
+    assert row[3:5] == ["████▌ 90%, out at 09:15Z", "–"]
 
 
 def test_a_long_reason_stays_on_one_line_where_it_is_piped() -> None:
@@ -245,7 +245,7 @@ def test_last_errors_are_the_newest_first() -> None:
     for account, at in zip(report["stats"]["accounts"], ("08:10:00", "08:20:00"), strict=False):
         account |= {"lastError": "529", "lastErrorAt": f"2025-10-09T{at}.000Z"}
     lines = shown(report).splitlines()[-2:]
-    assert lines == ["last error 13:50:00 b: 529", "last error 13:40:00 a: 529"]
+    assert lines == ["last error 08:20:00Z b: 529", "last error 08:10:00Z a: 529"]
 
 
 @pytest.mark.parametrize("field", ["reason", "lastError", "unwritten"])

@@ -58,9 +58,53 @@ def test_a_line() -> None:
                responseStatus=200, responseTimeMs=1234.0, inputTokens=3, outputTokens=4,
                cacheReadTokens=9, costUsd=0.5)  # fmt: skip
     assert log_text.line(row) == (
-        "08:53:20  200  complete    1.23 s  work          claude-x"
+        "08:53:20Z  200  complete    1.23 s  work          claude-x"
         "  3 (+9 cached) in, 4 out  $0.5000  2 attempts  req_1"
     )
+
+
+ROW = Seen("2025-10-09T08:53:20.000Z", "req_nl_1b16c7cb51e8ce1a8e42", "complete", 2, "ada@example.com",
+           "claude-haiku-4-5-20251001", responseStatus=200, responseTimeMs=1234.0, inputTokens=123456,
+           outputTokens=432, cacheReadTokens=99999, costUsd=0.5)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("room", "line"),
+    [
+        (60, "08:53:20Z  200        ada@exam…  req_nl_1b16c7cb51e8ce1a8e42"),
+        (79, "08:53:20Z  200        ada@example…  haiku-4-5…  ×2  req_nl_1b16c7cb51e8ce1a8e42"),
+        (80, "08:53:20Z  200        ada@example…  haiku-4-5-…  ×2  req_nl_1b16c7cb51e8ce1a8e42"),
+        (
+            145,
+            "08:53:20Z  200         1.23 s  ada@example.com           haiku-4-5-20251001        ×2"
+            "  123k in 432 out   $0.5000   req_nl_1b16c7cb51e8ce1a8e42",
+        ),
+    ],
+)
+def test_a_line_fits_its_room(room: int, line: str) -> None:
+    assert log_text.line(ROW, room) == line
+
+
+@pytest.mark.parametrize("room", range(60, 260))
+def test_a_line_is_no_wider_than_its_room_and_names_the_request(room: int) -> None:
+    line = log_text.line(ROW, room)
+    assert len(line) <= room
+    assert line.endswith(ROW.requestId)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "result"),
+    [
+        ("complete", 200, "200"),
+        ("error", 429, "429"),
+        ("truncated", 200, "truncated"),
+        ("client_cancelled", 200, "cancelled"),
+        ("error", None, "error"),
+    ],
+)
+def test_how_it_ended_is_told_in_little_room(outcome: str, status: int, result: str) -> None:
+    row = msgspec.structs.replace(ROW, outcome=outcome, responseStatus=status)
+    assert log_text.line(row, 80).split()[1] == result
 
 
 @pytest.mark.parametrize("odd", ["\x1b[2J", "\x07", "\x9b2J", "\x7f", "\u202e", "\r"])
@@ -73,6 +117,7 @@ def test_nothing_reaches_the_terminal_but_text(odd: str) -> None:
 def test_a_row_is_one_line_whatever_a_model_is_called(forged: str) -> None:
     row = Seen("2025-10-09T08:53:20.000Z", "req_1", "error", 0, model=forged, responseStatus=404)
     assert log_text.line(row).isprintable()
+    assert log_text.line(row, 80).isprintable()
     assert forged.encode("unicode_escape").decode() in log_text.line(row)
 
 
