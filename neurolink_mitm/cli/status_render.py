@@ -189,10 +189,10 @@ def _loop(loop: Report | None) -> Iterable[Text]:
     yield Text(f"loop: lag p50 {lag['p50']:g} ms, p99 {lag['p99']:g} ms, longest {lag['max']:g} ms")
     if last := loop.get("lastStall"):
         where = f" at {printable(last['stack'][0])}" if last["stack"] else ""
-        stood = f"stood still {loop['stalls']} times, last at {_clock(last['at'], '%H:%M:%S')}"
+        stood = f"stood still {loop['stalls']} times, last at {clock(last['at'])}"
         yield Text(f"loop: {stood} for {last['ms']} ms{where}", style=BUSY)
     if last := loop.get("lastPause"):
-        until = _clock(last["at"], "%H:%M:%S")
+        until = clock(last["at"])
         stood = f"did not run for {duration(last['ms'] / 1000)} until {until}"
         yield Text(f"the process {stood}: stopped, or asleep", style=BUSY)
 

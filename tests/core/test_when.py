@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from neurolink_mitm.core import when
 from neurolink_mitm.core.when import moment
 
 NOW = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
@@ -35,3 +38,29 @@ def test_moments(text: str, found: str) -> None:
 def test_what_is_no_time_is_refused_with_what_is_one(text: str) -> None:
     with pytest.raises(ValueError, match="write it as 30m"):
         moment(text, NOW.timestamp())
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("2026-11-28T13:05:59.123Z", "13:05:59Z"),
+        ("2026-11-28T18:35:59+05:30", "13:05:59Z"),
+        (1795871159.9, "13:05:59Z"),
+    ],
+)
+def test_a_time_of_day_is_utc_and_marked(told: str | float, shown: str) -> None:
+    assert when.clock(told) == shown
+    assert when.clock(told, seconds=False) == "13:05Z"
+
+
+def test_no_other_part_tells_local_time() -> None:
+    """What makes text of a moment names UTC; durations and days of a cap are not of it."""
+    package = Path(when.__file__).parents[1]
+    local = re.compile(r"\.astimezone\(\)|time\.localtime|strftime\((?!.*Z\")")
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in package.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if local.search(line)
+    ]
+    assert found == []
