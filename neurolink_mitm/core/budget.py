@@ -8,10 +8,12 @@ from typing import Literal
 
 from neurolink_mitm.core import providers
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.charges import Charge
 from neurolink_mitm.core.prices import Prices
 from neurolink_mitm.core.skip import Skip
 
 NEVER = "routing.pay-per-use is never"
+UNTOLD = "what this costs can't be counted, and routing.daily-cap-usd is set"
 
 
 def is_paid(account: Account) -> bool:
@@ -47,18 +49,25 @@ class Budget:
         return self.spent if now < self.day_ends_at else 0.0
 
     def skip(
-        self, account: Account, now: float, *, beside_subscription: bool, free: bool = False
+        self,
+        account: Account,
+        now: float,
+        *,
+        beside_subscription: bool,
+        charge: Charge = Charge.TOLD,
     ) -> Skip | None:
         """Why this account is not asked now. Keys of a pool that has nothing else are what its owner means to pay.
 
-        `free`: this very request costs nothing, so that no cap bounds it.
+        A request whose `charge` is nothing is bounded by no cap; one whose charge nobody can tell can't be.
         """
         if not is_paid(account):
             return None
         if self.pay_per_use == "never" and beside_subscription:
             return Skip(NEVER)
-        if self.cap is None or free:
+        if self.cap is None or charge is Charge.FREE:
             return None
+        if charge is Charge.UNTOLD:
+            return Skip(UNTOLD)
         if account.key in self.unpriced:
             return Skip("its price is not known, and routing.daily-cap-usd is set")
         if self.spent_today(now) < self.cap:

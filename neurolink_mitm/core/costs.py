@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from neurolink_mitm.core.budget import is_paid
-from neurolink_mitm.core.exchange import Exchange, Outcome
+from neurolink_mitm.core.charges import Charge
+from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.prices import Prices
 from neurolink_mitm.core.usage import Usage
 
+UNFINISHED = (Outcome.TRUNCATED, Outcome.CANCELLED, Outcome.ERROR)
 BYTES_A_TOKEN_ASKED = 4
 BYTES_A_TOKEN_STREAMED = 30
 """Of a streamed answer: three to five tokens come in an event of some 130 bytes."""
@@ -27,10 +29,19 @@ def spent_on(exchange: Exchange, prices: Prices, body_bytes: int) -> float:
     account, model = exchange.account, _model(exchange)
     if account is None or not model or not is_paid(account) or not exchange.served:
         return 0.0
+    if exchange.charge is Charge.FREE:
+        return 0.0
     usage = exchange.answer.usage
-    if exchange.outcome in (Outcome.TRUNCATED, Outcome.CANCELLED, Outcome.ERROR):
+    if exchange.outcome in UNFINISHED or _tells_nothing(exchange):
         usage = _at_least(usage, body_bytes, exchange.answer.size)
     return prices.cost(account.provider, model, usage) or 0.0
+
+
+def _tells_nothing(exchange: Exchange) -> bool:
+    """One that went through unread, since it is compressed."""
+    usage = exchange.answer.usage
+    read = usage.input_tokens is not None or usage.output_tokens is not None
+    return exchange.kind is Kind.MESSAGES and not read
 
 
 def _at_least(usage: Usage, asked: int, streamed: int) -> Usage:

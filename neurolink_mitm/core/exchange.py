@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.answer import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
+from neurolink_mitm.core.charges import Charge, charge_at
 from neurolink_mitm.core.destinations import Route
 from neurolink_mitm.core.endpoints import COUNT_TOKENS, MESSAGES, endpoint_of
 from neurolink_mitm.core.errors import Failure
@@ -183,8 +184,14 @@ class Exchange:
         """What decides who may serve it."""
         claude_code = self.user_agent.startswith("claude-cli/")
         model = self.route.model if self.route else self.model
-        free = self.kind is Kind.COUNT_TOKENS
-        return Demand(claude_code, model, self.session_id, free, self.endpoint)
+        return Demand(claude_code, model, self.session_id, self.charge, self.endpoint)
+
+    @property
+    def charge(self) -> Charge:
+        """How its cost is known, on an account that is paid per use."""
+        if self.kind is Kind.API:
+            return charge_at(self.method, self.path)
+        return Charge.FREE if self.kind is Kind.COUNT_TOKENS else Charge.TOLD
 
     @property
     def endpoint(self) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.budget import UNTOLD
 from neurolink_mitm.core.destinations import THE_POOL, Route
 from neurolink_mitm.core.errors import Failure, Then, Where, classify
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
@@ -204,6 +205,8 @@ def _nobody(
     skipped: Mapping[str, Skip], others: Mapping[str, Skip], reasons: Mapping[str, str]
 ) -> Reply:
     """No matter of time: somebody has to change something."""
+    if any(skip.reason == UNTOLD for skip in skipped.values()):
+        return Reply(400, "invalid_request_error", f"{CANT_BE_CAPPED} {_listed(reasons)}")
     if any(skip.reason == NOT_FOR_CLIENT for skip in skipped.values()):
         message = f"{ONLY_SUBSCRIPTIONS} {ADD_ACCOUNT}"
         fallback = f" {_listed({key: reasons[key] for key in others})}" if others else ""
@@ -220,6 +223,11 @@ def _listed(reasons: Mapping[str, str]) -> str:
 
 ONLY_SUBSCRIPTIONS = (
     "NeuroLink's accounts are subscriptions, and these serve Claude Code's own requests only."
+)
+CANT_BE_CAPPED = (
+    "NeuroLink refused: what is asked of this path costs money that its answer does not tell, so routing.daily-cap-usd"
+    " could not bound it. Use POST /v1/messages, which is counted, or take daily-cap-usd out of proxy-config.yaml"
+    " (a running proxy notices) for as long as this is needed."
 )
 ADD_ACCOUNT = (
     "Add an API key: run `neurolink auth login anthropic --add --method api-key`, or list the key under"

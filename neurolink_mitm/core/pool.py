@@ -17,6 +17,7 @@ from neurolink_mitm.core import endpoints, headers, quota, rotation
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.affinity import Affinity
 from neurolink_mitm.core.budget import Budget
+from neurolink_mitm.core.charges import Charge
 from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.errors import Failure, classify
 from neurolink_mitm.core.headers import Fields
@@ -34,8 +35,8 @@ class Demand:
     claude_code: bool = False
     model: str | None = None
     session: str | None = None
-    free: bool = False
-    """Its tokens are only counted, which nobody charges for."""
+    charge: Charge = Charge.TOLD
+    """How its cost is known; for what is bounded by a cap."""
     endpoint: str = endpoints.MESSAGES
     """One of `endpoints.ENDPOINTS`."""
 
@@ -208,14 +209,16 @@ class Pool:
     def other_skips(self, keys: Collection[str], demand: Demand, now: float) -> dict[str, Skip]:
         """Which of these models of other providers are not asked now, and why."""
         # they serve each client, and are a model themselves
-        anybody = Demand(free=demand.free, endpoint=demand.endpoint)
+        anybody = Demand(charge=demand.charge, endpoint=demand.endpoint)
         found = ((a.key, self._skip(a, anybody, now, True)) for a in self.others)
         return {key: skip for key, skip in found if skip and key in keys}
 
     def _skip(self, account: Account, demand: Demand, now: float, beside: bool) -> Skip | None:
         standing = self._standing[account.key]
         skip = standing.skip(account, demand.model, demand.claude_code, now, demand.endpoint)
-        return skip or self.budget.skip(account, now, beside_subscription=beside, free=demand.free)
+        return skip or self.budget.skip(
+            account, now, beside_subscription=beside, charge=demand.charge
+        )
 
     def _home(self, demand: Demand, left: Sequence[Account], now: float) -> Account | None:
         """The session's own account. It does not keep a session that a subscription could serve on paid calls."""

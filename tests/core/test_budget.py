@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.budget import NEVER, Budget, is_paid, unpriced
+from neurolink_mitm.core.budget import NEVER, UNTOLD, Budget, is_paid, unpriced
+from neurolink_mitm.core.charges import Charge
 from neurolink_mitm.core.config_values import ModelPrice
 from neurolink_mitm.core.prices import Prices
 from neurolink_mitm.core.skip import Skip
@@ -74,3 +75,20 @@ def test_a_price_of_the_users_own_is_known() -> None:
     prices = Prices({})
     assert unpriced([other], prices) == {"openai/x"}
     assert unpriced([other], prices.overridden({"x": ModelPrice(1, 1)})) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("account", "cap", "skipped"),
+    [(KEY, 20.0, True), (OPENAI, 20.0, True), (LOGIN, 20.0, False), (KEY, None, False)],
+    ids=["key", "provider", "subscription", "no-cap"],
+)
+def test_what_costs_nobody_knows_how_much_is_not_asked_under_a_cap(
+    account: Account, cap: float | None, skipped: bool
+) -> None:
+    found = Budget(cap=cap).skip(account, NOW, beside_subscription=True, charge=Charge.UNTOLD)
+    assert found == (Skip(UNTOLD) if skipped else None)
+
+
+def test_what_is_free_goes_on_when_the_cap_is_reached() -> None:
+    budget = Budget(cap=1.0, spent=1.0, day_ends_at=TOMORROW)
+    assert budget.skip(KEY, NOW, beside_subscription=True, charge=Charge.FREE) is None

@@ -7,7 +7,7 @@ import pytest
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.answer import StreamAnswer
 from neurolink_mitm.core.costs import cost_of, spent_on
-from neurolink_mitm.core.exchange import Exchange, Outcome
+from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.prices import Prices
 from neurolink_mitm.core.usage import Usage
 from tests.fakes import make_account, make_attempt, make_exchange, make_other
@@ -71,3 +71,18 @@ def test_input_that_was_cached_is_not_counted_twice() -> None:
     usage = Usage(input_tokens=0, cache_read_tokens=1_000_000, output_tokens=0)
     exchange = served(make_account(), usage, outcome=Outcome.CANCELLED)
     assert spent_on(exchange, PRICES, 4_000_000) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spent"),
+    [(Kind.MESSAGES, 6.0), (Kind.COUNT_TOKENS, 0.0)],
+    ids=["messages", "counting"],
+)
+def test_an_answer_that_could_not_be_read_is_estimated(kind: Kind, spent: float) -> None:
+    exchange = served(make_account(), Usage(), 30_000_000, kind=kind)
+    assert spent_on(exchange, PRICES, 4_000_000) == pytest.approx(spent)
+
+
+def test_counting_that_broke_off_costs_nothing() -> None:
+    exchange = served(make_account(), kind=Kind.COUNT_TOKENS, outcome=Outcome.CANCELLED)
+    assert spent_on(exchange, PRICES, 4_000_000) == 0.0

@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.budget import Budget
+from neurolink_mitm.core.charges import Charge
 from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.failover import refusal
@@ -808,7 +809,7 @@ def test_a_cap_bounds_nothing_that_is_free() -> None:
     """Tokens are counted by Anthropic for nothing, and for other providers here."""
     budget = Budget(cap=1.0, spent=1.0, day_ends_at=NOW + 60, unpriced={"x/2"})
     pool = Pool([make_account("key")], others=[other("x/1"), other("x/2")], budget=budget)
-    free, keys = Demand(free=True), ("x/1", "x/2")
+    free, keys = Demand(charge=Charge.FREE), ("x/1", "x/2")
     assert set(pool.skips(Demand(), NOW)) == {"anthropic:key"}
     assert set(pool.other_skips(keys, Demand(), NOW)) == set(keys)
     assert pool.choose(free, NOW).account
