@@ -90,7 +90,7 @@ class Failover:
     def _book(self, exchange: Exchange, failure: Failure) -> None:
         attempt, now = exchange.attempts[-1], self.runtime.clock.now()
         attempt.failure, attempt.status, attempt.ended_at = failure, failure.status, now
-        attempt.upstream_request_id = headers.get(failure.headers, b"request-id")
+        attempt.upstream_request_id = headers.name_in(failure.headers, b"request-id")
         self._end(attempt)
         if attempt.account:
             self._see_limits(attempt.account, failure.headers, attempt, now)

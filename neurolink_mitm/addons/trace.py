@@ -21,16 +21,18 @@ class Trace:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         fields = flow.request.headers.fields
         chance = self.runtime.chance
-        called_by = caller(headers.get(fields, b"traceparent"))
-        labels = {name: headers.get(fields, f"x-neurolink-{name}-id".encode()) for name in LABELS}
+        called_by = caller(headers.name_in(fields, b"traceparent"))
+        labels = {
+            name: headers.name_in(fields, f"x-neurolink-{name}-id".encode()) for name in LABELS
+        }
         exchange = Exchange(
             request_id=chance.request_id(),
             began_at=self.runtime.clock.now(),
             method=flow.request.method,
             path=flow.request.path,
             kind=kind_of(flow.request.method, flow.request.path),
-            session_id=headers.get(fields, b"x-claude-code-session-id"),
-            user_agent=headers.get(fields, b"user-agent") or "",
+            session_id=headers.name_in(fields, b"x-claude-code-session-id"),
+            user_agent=headers.name_in(fields, b"user-agent") or "",
             caller=called_by,
             trace_id=called_by.trace_id if called_by else chance.hex(32),
             span_id=chance.hex(16),

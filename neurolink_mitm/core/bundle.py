@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, fields, is_dataclass
 from typing import Any
 
-from neurolink_mitm.core.redaction import STARS, redact, without_passwords
+from neurolink_mitm.core.addresses import addresses
+from neurolink_mitm.core.redaction import STARS, Found, redact, replaced, without_passwords
 from neurolink_mitm.core.secret import Secret
 
 NAMES_A_SECRET = re.compile(r"(?i)key|token|secret|password|authorization|cookie|credential")
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]*\w")
 _SHORTEST = 6
 """Characters of a secret that is worth looking for: a shorter one would star innocent text."""
 
@@ -59,9 +59,11 @@ class Censor:
             text = text.replace(secret, STARS)
         if len(self._home) > 1:
             text = text.replace(self._home, "~")
-        return _EMAIL.sub(self._person, without_passwords(redact(text)))
+        text = without_passwords(redact(text))
+        people = (Found(*at, self._person(text[slice(*at)])) for at in addresses(text))
+        return replaced(text, people)
 
-    def _person(self, match: re.Match[str]) -> str:
+    def _person(self, address: str) -> str:
         """The same one has the same number throughout: accounts are told apart by it."""
         number = len(self._people) + 1
-        return self._people.setdefault(match[0].lower(), f"person-{number}")
+        return self._people.setdefault(address.lower(), f"person-{number}")

@@ -10,7 +10,7 @@ import msgspec
 
 from neurolink_mitm.core.headers import Fields, get
 from neurolink_mitm.core.record import DebugRow, iso
-from neurolink_mitm.core.redaction import redact, without_passwords
+from neurolink_mitm.core.redaction import redact, short, without_passwords
 from neurolink_mitm.core.redaction_body import redact_body, redact_fields
 from neurolink_mitm.core.redaction_stream import redact_stream
 from neurolink_mitm.core.unreadable import UNREADABLE
@@ -73,7 +73,7 @@ def debug_row(captured: Captured) -> DebugRow:
         phase=captured.phase.value,
         account=captured.account,
         method=captured.method,
-        url=without_passwords(redact(_printable(captured.url))) if captured.url else None,
+        url=without_passwords(redact(short(_printable(captured.url)))) if captured.url else None,
         status=captured.status,
         durationMs=None if captured.seconds is None else round(captured.seconds * 1000, 1),
         headers=redact_fields(captured.fields),
@@ -95,7 +95,7 @@ def document(body: Body, fields: Fields) -> bytes:
             encoding=encoding,
             bytes=body.size,
             truncated=truncated,
-            contentType=kind and redact(_printable(kind)),
+            contentType=kind and redact(short(_printable(kind), 256)),
             body=msgspec.Raw(value),
         )
     )

@@ -171,7 +171,7 @@ def _plaintext(value: object, loc: Loc) -> Iterator[Loc]:
             yield loc
 
 
-_PASSWORD = re.compile(r"://[^/\s]*:(?!\$\{)[^/\s]*@")
+_PASSWORD = re.compile(r"://[^/\s:@]*+:(?!\$\{)[^/\s@]*+@")
 _KEYS = {*spellings("api_key"), *spellings("api_keys")}
 
 

@@ -22,6 +22,7 @@ from pydantic import ValidatorFunctionWrapHandler as Handler
 from pydantic_core import PydanticCustomError, core_schema
 
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.shaping.expressions import fault
 from neurolink_mitm.core.stored import check_label, check_token
 
 _LONGEST_TIMEOUT = 86_400
@@ -142,10 +143,8 @@ SecretText = Annotated[
 
 
 def _pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except (re.error, OverflowError, RecursionError) as e:
-        raise ValueError(f"must be a regular expression ({e})") from None
+    if wrong := fault(text):
+        raise ValueError(f"must be a regular expression ({wrong})")
     return text
 
 

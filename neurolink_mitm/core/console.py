@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.exchange import Attempt, Exchange
-from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.redaction import redact, short
 
 
 def asked(exchange: Exchange) -> str:
     """A request has come."""
-    words = [f"[proxy] {exchange.method} {redact(exchange.path.partition('?')[0])}"]
+    words = [f"[proxy] {exchange.method} {redact(short(exchange.path.partition('?')[0]))}"]
     if exchange.model:
         words.append(f"-> model={redact(exchange.model)}")
         words += ["stream"] if exchange.stream else []

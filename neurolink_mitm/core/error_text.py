@@ -42,7 +42,7 @@ def read_error(body: bytes) -> tuple[str, str]:
         error = _decoder.decode(body)
     except UNREADABLE:
         return "", body[:300].decode("utf-8", "replace")
-    return error.error.type, error.error.message[:LONGEST]
+    return error.error.type[:128], error.error.message[:LONGEST]
 
 
 def wording(message: str, body: bytes) -> str:

@@ -16,7 +16,7 @@ from neurolink_mitm.core.charges import Charge, charge_at
 from neurolink_mitm.core.destinations import Route
 from neurolink_mitm.core.endpoints import COUNT_TOKENS, MESSAGES, endpoint_of
 from neurolink_mitm.core.errors import Failure
-from neurolink_mitm.core.headers import Fields, get
+from neurolink_mitm.core.headers import Fields, name_in
 from neurolink_mitm.core.pool import Demand
 from neurolink_mitm.core.target import Via
 from neurolink_mitm.core.tracing import Caller
@@ -215,7 +215,7 @@ class Exchange:
     def expect_answer(self, status: int, fields: Fields) -> Answer:
         """A fresh reader for the head that has arrived."""
         if self.attempts:  # here, since whoever leaves before content comes is told of no head
-            self.attempts[-1].upstream_request_id = get(fields, b"request-id")
+            self.attempts[-1].upstream_request_id = name_in(fields, b"request-id")
         self.answer = _answer_for(self, status, fields)
         return self.answer
 

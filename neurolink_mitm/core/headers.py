@@ -41,6 +41,12 @@ def get(fields: Fields, name: bytes) -> str | None:
     return None
 
 
+def name_in(fields: Fields, name: bytes, longest: int = 256) -> str | None:
+    """The same where it is to be kept and logged: as long as names are."""
+    value = get(fields, name)
+    return value[:longest] if value else value
+
+
 def without(fields: Fields, names: Iterable[bytes]) -> Fields:
     """All fields but those named (in lower case)."""
     drop = frozenset(names)
@@ -115,7 +121,7 @@ def for_account(fields: Fields, token: str, *, oauth: bool) -> Fields:
 def retry_after(fields: Fields, now: float) -> float | None:
     """Seconds to wait by `Retry-After`, given in seconds or as an HTTP date (RFC 9110 section 10.2.3)."""
     value = get(fields, b"retry-after")
-    if value is None:
+    if value is None or len(value) > 64:
         return None
     try:
         seconds = float(value)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -24,20 +24,51 @@ _NEEDS_THINKING = frozenset({"clear_thinking_20251015"})
 """Edits of `context_management` that are refused where thinking is off."""
 _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,256}")
 """What Anthropic takes for the id of a tool call."""
+_GOOD_ID = re.compile(rb'"[a-zA-Z0-9_-]{1,256}"')
 _ID_MEMBERS = {"tool_use": "id", "tool_result": "tool_use_id"}
 _PROOF_MEMBERS = {"thinking": "signature", "redacted_thinking": "data"}
 
 
-class _TypedBlock(msgspec.Struct, gc=False):
+_NULL = msgspec.Raw(b"null")
+
+
+class _Block(msgspec.Struct, gc=False):
+    """A content block, as far as it decides whether it may stay as it is."""
+
     type: str = ""
-    signature: object = None
-    data: object = None
-    id: object = None
-    tool_use_id: object = None
+    signature: msgspec.Raw = _NULL
+    data: msgspec.Raw = _NULL
+    id: msgspec.Raw = _NULL
+    tool_use_id: msgspec.Raw = _NULL
+
+    @property
+    def proof(self) -> str | None:
+        """What Anthropic knows its own thinking by."""
+        return _string(self, _PROOF_MEMBERS)
+
+    @property
+    def foreign_id(self) -> str | None:
+        """The id of a tool call, in a form that Anthropic refuses."""
+        member = _ID_MEMBERS.get(self.type)
+        if member is None or _GOOD_ID.fullmatch(getattr(self, member)):
+            return None
+        found = _string(self, _ID_MEMBERS)
+        return None if found is None or is_tool_id(found) else found
+
+
+def _string(block: _Block, members: Mapping[str, str]) -> str | None:
+    member = members.get(block.type)
+    raw = bytes(getattr(block, member)) if member else b""
+    return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else None
 
 
 class _Turn(msgspec.Struct, gc=False):
-    content: list[_TypedBlock] | str | None = None
+    content: list[_Block] | str | None = None
+
+    @property
+    def blocks(self) -> list[_Block]:
+        """None where the content is a string."""
+        return self.content if isinstance(self.content, list) else []
 
 
 class _Thinking(msgspec.Struct, gc=False):
@@ -45,31 +76,14 @@ class _Thinking(msgspec.Struct, gc=False):
 
 
 class _Request(msgspec.Struct, gc=False):
-    """Enough to tell whether anything is to be mended: a tenth of what reading all of it would take."""
+    """Enough to tell what is to be mended: a tenth of what reading all of it would take."""
 
     messages: list[_Turn]
     thinking: _Thinking | None = None
 
 
 _decoder = msgspec.json.Decoder(_Request)
-
-
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """A content block: where it lies, and what decides whether it may stay as it is."""
-
-    part: Part
-    type: str
-    proof: str | None
-    """What Anthropic knows its own thinking by."""
-    tool_id: Span | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    part: Part
-    blocks: tuple[_Block, ...]
-    """None where the content is a string."""
+_Gone = Callable[[_Block], bool]
 
 
 def without_thinking(body: bytes) -> bytes | None:
@@ -80,8 +94,12 @@ def without_thinking(body: bytes) -> bytes | None:
     Raises:
         ValueError: not a Messages request.
     """
-    history = _read(body)
-    edits = _removals(history, lambda block: block.type in _THINKING)
+    request = _decoded(body)
+    try:
+        body.decode()
+    except UnicodeError as e:
+        raise ValueError("not a Messages request") from e
+    edits = _edits(body, request, lambda block: block.type in _THINKING, ids=False)
     if not edits:
         return None
     return spans.apply(body, (*edits, *_switch_off(body)))
@@ -99,15 +117,15 @@ def acceptable(body: bytes, refused: Collection[str] = ()) -> bytes:
     request = _decoded(body)
     if not refused and _is_acceptable(request):
         return body
-    history = _located(body)
 
     def foreign(block: _Block) -> bool:
         if block.type not in _THINKING:
             return False
-        return not block.proof or signature_digest(block.proof) in refused
+        proof = block.proof
+        return not proof or signature_digest(proof) in refused
 
-    edits = [*_removals(history, foreign), *_tool_ids(body, history)]
-    if _lacks_thinking(body, history, foreign):
+    edits = _edits(body, request, foreign, ids=True)
+    if _lacks_thinking(request, foreign):
         edits += _switch_off(body)
     return spans.apply(body, edits)
 
@@ -118,8 +136,8 @@ def signatures(body: bytes) -> frozenset[str]:
     Raises:
         ValueError: not a Messages request.
     """
-    blocks = (block for message in _read(body) for block in message.blocks)
-    return frozenset(signature_digest(block.proof) for block in blocks if block.proof)
+    blocks = (block for turn in _decoded(body).messages for block in turn.blocks)
+    return frozenset(signature_digest(proof) for block in blocks if (proof := block.proof))
 
 
 def signature_digest(signature: str) -> str:
@@ -145,103 +163,82 @@ def _decoded(body: bytes) -> _Request:
         raise ValueError("not a Messages request") from e
 
 
-def _read(body: bytes) -> list[_Message]:
-    _decoded(body)  # of the right form, so that what follows need not ask
-    return _located(body)
+def _edits(body: bytes, request: _Request, gone: _Gone, *, ids: bool) -> list[Edit]:
+    """Blocks are taken out, and messages that have no other; with `ids`, foreign ids of tool calls are replaced.
 
-
-def _located(body: bytes) -> list[_Message]:
+    Only what changes is looked for in the text.
+    """
     try:
-        history = spans.member(body, spans.root(body), "messages")
-        return [_message(body, part) for part in spans.parts(body, history or spans.root(body))]
+        messages = spans.member(body, spans.root(body), "messages")
+        edits: list[Edit] = []
+        emptied: list[tuple[int, int, bool]] = []
+        where = spans.items(body, messages or spans.root(body))
+        for turn, (start, end) in zip(request.messages, where, strict=True):
+            goes = [gone(block) for block in turn.blocks]
+            emptied.append((start, end, bool(goes) and all(goes)))
+            if not emptied[-1][2]:
+                edits += _in_message(body, Span(start, end), turn.blocks, goes, ids=ids)
+        return [*edits, *spans.cuts(emptied)]
     except (*UNREADABLE, ValueError) as e:
         raise ValueError("not a Messages request") from e
 
 
-def _message(body: bytes, part: Part) -> _Message:
-    content = spans.member(body, part.value, "content")
-    if content is None or body[content.start : content.start + 1] != b"[":
-        return _Message(part, ())
-    return _Message(part, tuple(_block(body, each) for each in spans.parts(body, content)))
+def _in_message(
+    body: bytes, message: Span, blocks: Sequence[_Block], goes: Sequence[bool], *, ids: bool
+) -> Iterator[Edit]:
+    foreign = [block.foreign_id if ids else None for block in blocks]
+    if not any(goes) and not any(known is not None for known in foreign):
+        return
+    content = spans.member(body, message, "content")
+    assert content, "the decoder has just read it there"
+    where = list(spans.items(body, content))
+    if len(where) != len(blocks):
+        raise ValueError("content occurs twice")
+    yield from spans.cuts((start, end, go) for (start, end), go in zip(where, goes, strict=True))
+    for (start, end), block, go, known in zip(where, blocks, goes, foreign, strict=True):
+        if known is not None and not go:
+            at = _member(body, start, end, _ID_MEMBERS[block.type])
+            yield Edit(at, f'"{tool_id(known)}"'.encode())
 
 
-def _block(body: bytes, part: Part) -> _Block:
-    members = {each.name: each.value for each in spans.parts(body, part.value)}
-    kind = spans.text(body, members.get("type")) or ""
-    return _Block(
-        part,
-        kind,
-        proof=spans.text(body, members.get(_PROOF_MEMBERS.get(kind, ""))),
-        tool_id=members.get(_ID_MEMBERS.get(kind, "")),
+def _member(body: bytes, start: int, end: int, name: str) -> Span:
+    """Where the value of a member is, a string. Nearly always its name occurs only once in the block."""
+    found = spans.lone_string(body, Span(start, end), name) or spans.member(
+        body, Span(start, end), name
     )
-
-
-def _removals(history: Sequence[_Message], gone: Callable[[_Block], bool]) -> list[Edit]:
-    """Blocks are taken out, and messages that have no other."""
-    edits: list[Edit] = []
-    emptied: list[Part] = []
-    for message in history:
-        dropped = [block.part for block in message.blocks if gone(block)]
-        if dropped and len(dropped) == len(message.blocks):
-            emptied.append(message.part)
-        elif dropped:
-            edits += spans.without([block.part for block in message.blocks], dropped)
-    edits += spans.without([message.part for message in history], emptied)
-    return edits
-
-
-def _tool_ids(body: bytes, history: Sequence[_Message]) -> Iterator[Edit]:
-    for message in history:
-        for block in message.blocks:
-            known = spans.text(body, block.tool_id)
-            if block.tool_id and known is not None and not is_tool_id(known):
-                yield Edit(block.tool_id, f'"{tool_id(known)}"'.encode())
+    assert found, "the decoder has just read it there"
+    return found
 
 
 def _is_acceptable(request: _Request) -> bool:
     """What the edits below would find, without where it lies."""
-    turns = [turn.content for turn in request.messages if isinstance(turn.content, list)]
-    if any(_is_foreign(block) for blocks in turns for block in blocks):
-        return False
-    if request.thinking is None or request.thinking.type != "enabled" or len(request.messages) < 2:
-        return True
-    before, last = (
-        [block.type for block in turn.content] if isinstance(turn.content, list) else []
-        for turn in request.messages[-2:]
-    )
-    return "tool_result" not in last or bool(_THINKING & set(before[:1]))
+    for turn in request.messages:
+        for block in turn.blocks:
+            if block.type in _THINKING:
+                if not block.proof:
+                    return False
+            elif block.foreign_id is not None:
+                return False
+    return not _lacks_thinking(request, lambda block: False)
 
 
-def _is_foreign(block: _TypedBlock) -> bool:
-    match block.type:
-        case "thinking" | "redacted_thinking":
-            return not getattr(block, _PROOF_MEMBERS[block.type])
-        case "tool_use" | "tool_result":
-            known = getattr(block, _ID_MEMBERS[block.type])
-            return isinstance(known, str) and not is_tool_id(known)
-        case _:
-            return False
-
-
-def _lacks_thinking(
-    body: bytes, history: Sequence[_Message], gone: Callable[[_Block], bool]
-) -> bool:
+def _lacks_thinking(request: _Request, gone: _Gone) -> bool:
     """Thinking is on with a budget, in the middle of tool calls, and the turn does not begin with thinking.
 
     A 400: "Expected `thinking` or `redacted_thinking`, but found `tool_use`". Adaptive thinking asks for no such thing.
     """
-    thinking = spans.member(body, spans.root(body), "thinking")
-    if not thinking or spans.text(body, spans.member(body, thinking, "type")) != "enabled":
+    if request.thinking is None or request.thinking.type != "enabled":
         return False
-    turns = [
-        message.blocks
-        for message in history
-        if not message.blocks or not all(map(gone, message.blocks))
-    ]
-    if len(turns) < 2 or not any(block.type == "tool_result" for block in turns[-1]):
+    left = (turn.blocks for turn in reversed(request.messages) if not _is_emptied(turn, gone))
+    turns = list(islice(left, 2))
+    if len(turns) < 2 or not any(block.type == "tool_result" for block in turns[0]):
         return False
-    first = next((block for block in turns[-2] if not gone(block)), None)
+    first = next((block for block in turns[1] if not gone(block)), None)
     return first is not None and first.type not in _THINKING
+
+
+def _is_emptied(turn: _Turn, gone: _Gone) -> bool:
+    return bool(turn.blocks) and all(map(gone, turn.blocks))
 
 
 def _switch_off(body: bytes) -> list[Edit]:
@@ -262,7 +259,11 @@ def _without_thinking_edits(body: bytes, context: Part) -> list[Edit] | None:
     """None where nothing is left of it."""
     listed = spans.member(body, context.value, "edits")
     steps = spans.parts(body, listed) if listed else []
-    gone = [step for step in steps if _block(body, step).type in _NEEDS_THINKING]
+    gone = [step for step in steps if _kind(body, step) in _NEEDS_THINKING]
     if gone and len(gone) == len(steps):
         return None
     return spans.without(steps, gone)
+
+
+def _kind(body: bytes, step: Part) -> str | None:
+    return spans.text(body, spans.member(body, step.value, "type"))

@@ -14,9 +14,12 @@ import msgspec
 
 from neurolink_mitm.core.unreadable import UNREADABLE
 
-_SPACE = re.compile(rb"[ \t\r\n]*")
-STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_FLAT_OBJECT = re.compile(rb'\{(?:[^"{}\[\]]|"[^"\\]*(?:\\.[^"\\]*)*")*\}', re.DOTALL)
+_SPACE = re.compile(rb"[ \t\r\n]*+")
+_INSIDE = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
+STRING = re.compile(rb'"%s"' % _INSIDE, re.DOTALL)
+_FLAT_OBJECT = re.compile(rb'\{(?:[^"{}\[\]]++|"%s")*+\}' % _INSIDE, re.DOTALL)
+_LARGEST_FLAT = 1 << 14
+"""Bytes of an object that is found without reading the text: `metadata` has some hundreds."""
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
@@ -69,6 +72,14 @@ def parts(body: bytes, of: Span) -> list[Part]:
     return []
 
 
+def items(body: bytes, of: Span) -> Iterator[tuple[int, int]]:
+    """Where each item of a list begins and ends."""
+    try:
+        yield from _items_of_list(body, of)
+    except UNREADABLE as e:
+        raise ValueError("not JSON") from e
+
+
 def member(body: bytes, of: Span, name: str) -> Span | None:
     """The value of a member, if it is there."""
     return next((part.value for part in parts(body, of) if part.name == name), None)
@@ -93,20 +104,26 @@ def texts(body: bytes, insides: Iterable[Span]) -> list[str]:
 def without(all_parts: Sequence[Part], gone: Iterable[Part]) -> list[Edit]:
     """The edits that take parts out of the object or list which has `all_parts`, each with one comma."""
     dropped = {part.whole.start for part in gone}
-    edits: list[Edit] = []
-    kept_before = False
-    for index, part in enumerate(all_parts):
-        if part.whole.start not in dropped:
-            kept_before = True
+    wholes = (part.whole for part in all_parts)
+    return list(cuts((whole.start, whole.end, whole.start in dropped) for whole in wholes))
+
+
+def cuts(parts: Iterable[tuple[int, int, bool]]) -> Iterator[Edit]:
+    """The edits that take parts out of an object or list, each with one comma: where all of them begin and end, and
+    whether they go. Neighbours go at once."""
+    kept: int | None = None  # the end of the last one that stays
+    begin, last = -1, -1  # of those that go
+    for start, end, goes in parts:
+        if goes:
+            begin = begin if begin >= 0 else start if kept is None else kept
+            last = end
             continue
-        last = index + 1 == len(all_parts)
-        if kept_before:  # with the comma before it
-            start, end = all_parts[index - 1].whole.end, part.whole.end
-        else:  # with the one behind it
-            start = part.whole.start
-            end = part.whole.end if last else all_parts[index + 1].whole.start
-        edits.append(Edit(Span(start, end), b""))
-    return edits
+        if begin >= 0:  # with the comma before them, or else with the one behind
+            yield Edit(Span(begin, start if kept is None else last), b"")
+            begin = -1
+        kept = end
+    if begin >= 0:
+        yield Edit(Span(begin, last), b"")
 
 
 def added(body: bytes, of: Span, text: bytes) -> Edit:
@@ -123,16 +140,26 @@ def lone_member(body: bytes, name: str) -> Span | None:
 
     An object, found in a tenth of the time that `member` takes for a long text. `name` has nothing to be escaped.
     """
+    start = _behind_lone_name(body, Span(0, len(body)), name)
+    found = start and _FLAT_OBJECT.match(body, start, start + _LARGEST_FLAT)
+    return Span(start, found.end()) if start and found else None
+
+
+def lone_string(body: bytes, of: Span, name: str) -> Span | None:
+    """The same for a string somewhere in a value."""
+    start = _behind_lone_name(body, of, name)
+    found = start and STRING.match(body, start, of.end)
+    return Span(start, found.end()) if start and found else None
+
+
+def _behind_lone_name(body: bytes, of: Span, name: str) -> int | None:
+    """Where the value begins, if nothing else there is written like the name."""
     token = b'"%s"' % name.encode()
-    at = body.find(token)
-    if at < 1 or body[at - 1 : at] == b"\\" or body.find(token, at + 1) >= 0:
+    at = body.find(token, of.start, of.end)
+    if at < 1 or body[at - 1 : at] == b"\\" or body.find(token, at + 1, of.end) >= 0:
         return None  # with a backslash, it is the end of a string or of another name
     colon = _after_space(body, at + len(token))
-    if body[colon : colon + 1] != b":":
-        return None
-    start = _after_space(body, colon + 1)
-    found = _FLAT_OBJECT.match(body, start)
-    return Span(start, found.end()) if found else None
+    return _after_space(body, colon + 1) if body[colon : colon + 1] == b":" else None
 
 
 def apply(body: bytes, edits: Iterable[Edit]) -> bytes:
@@ -149,27 +176,41 @@ def apply(body: bytes, edits: Iterable[Edit]) -> bytes:
 
 
 def _parts_of_list(body: bytes, of: Span) -> Iterator[Part]:
+    for start, end in _items_of_list(body, of):
+        value = Span(start, end)
+        yield Part("", value, value)
+
+
+def _items_of_list(body: bytes, of: Span) -> Iterator[tuple[int, int]]:
     at = of.start + 1
     for raw in _items.decode(memoryview(body)[of.start : of.end]):
         start = _after_space(body, at)
-        value = Span(start, start + len(bytes(raw)))
-        yield Part("", value, value)
-        at = _after_space(body, value.end) + 1  # the comma
+        end = start + memoryview(raw).nbytes
+        yield start, end
+        at = _after_space(body, end) + 1  # the comma
 
 
 def _parts_of_object(body: bytes, of: Span) -> Iterator[Part]:
     at = of.start + 1
     for name, raw in _members.decode(memoryview(body)[of.start : of.end]).items():
         start = _after_space(body, at)
-        key = STRING.match(body, start)
-        if key is None or _text(key[0]) != name:
-            raise ValueError("a member occurs twice")
-        value_start = _after_space(body, _after_space(body, key.end()) + 1)  # the colon
-        value = Span(value_start, value_start + len(bytes(raw)))
+        value_start = _value_start(body, start, name)
+        value = Span(value_start, value_start + memoryview(raw).nbytes)
         yield Part(name, Span(start, value.end), value)
         at = _after_space(body, value.end) + 1  # the comma
     if _after_space(body, of.start + 1) < of.end - 1 and at != of.end:
         raise ValueError("a member occurs twice")
+
+
+def _value_start(body: bytes, start: int, name: str) -> int:
+    """Behind the name that begins at `start`, and its colon."""
+    quoted = b'"%s":' % name.encode("utf-8", "surrogatepass")
+    if body.startswith(quoted, start):  # nearly always
+        return _after_space(body, start + len(quoted))
+    key = STRING.match(body, start)
+    if key is None or _text(key[0]) != name:
+        raise ValueError("a member occurs twice")
+    return _after_space(body, _after_space(body, key.end()) + 1)
 
 
 def _text(token: bytes) -> str:
@@ -180,7 +221,7 @@ def _text(token: bytes) -> str:
 
 
 def _after_space(body: bytes, at: int) -> int:
-    if body[at : at + 1] > b" ":  # nearly always
+    if at < len(body) and body[at] > 32:  # nearly always
         return at
     found = _SPACE.match(body, at)
     return found.end() if found else at

@@ -21,8 +21,10 @@ TYPES = {
     529: "overloaded_error",
 }
 LONGEST = 300
+_READ = 100_000
+"""Characters of an exception's text that are looked through."""
 
-_QUOTED = r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+_QUOTED = r"""("[^"\\]*+(?:\\.[^"\\]*+)*+"|'[^'\\]*+(?:\\.[^'\\]*+)*+')"""
 _SAID = re.compile(rf"""["']message["']\s*:\s*{_QUOTED}""")
 _SAID_BY_OLLAMA = re.compile(rf"""["']error["']\s*:\s*{_QUOTED}""")
 _SAID_PLAINLY = re.compile(r"Exception - ([^\s{<\[][^\n{<]*)")
@@ -59,7 +61,7 @@ def provider_error(
     if not 400 <= status <= 599 or _UNREADABLE in text:
         status = 502
     words = said_by_provider(text)
-    if status in (400, 413) and _TOO_LONG.search(text):
+    if status in (400, 413) and _TOO_LONG.search(text[:_READ]):
         # the words by which Claude Code knows that it has to make the conversation shorter
         return ProviderError(400, f"prompt is too long for {provider}{_colon(words)}")
     return ProviderError(
@@ -81,7 +83,7 @@ _WHAT = {
 
 def said_by_provider(text: str) -> str:
     """The words that the provider sent, if they are found in LiteLLM's; redacted, and not long."""
-    words = _words(text)
+    words = _words(text[:_READ])
     if not words or _LITELLM.search(words):
         return ""
     return redact(words)[:LONGEST]

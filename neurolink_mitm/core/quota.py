@@ -17,6 +17,8 @@ UNIFIED = f"{PREFIX}unified-"
 CLASSIC = ("requests", "tokens", "input-tokens", "output-tokens")
 FALLBACK = 0.5
 """Share of a window past which other accounts are asked first, where the headers name none."""
+LONGEST = 256
+"""Characters of a value that are read."""
 BEYOND = 1e11
 """No limit, and no time in seconds, is as much; in milliseconds it would be, and could not be shown as a date."""
 
@@ -90,7 +92,7 @@ def parse(fields: Fields, now: float) -> Quota | None:
 def limits_said(fields: Fields) -> dict[str, str]:
     """The rate-limit headers, by name in lower case."""
     return {
-        name: value.decode("latin-1")
+        name: value[:LONGEST].decode("latin-1")
         for key, value in fields
         if (name := key.decode("latin-1").lower()).startswith(PREFIX)
     }

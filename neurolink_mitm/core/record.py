@@ -9,7 +9,7 @@ import msgspec
 
 from neurolink_mitm.core.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind
-from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.redaction import redact, short
 
 
 class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -94,7 +94,7 @@ def request_row(exchange: Exchange) -> RequestRow:
         timestamp=iso(exchange.began_at),
         requestId=exchange.request_id,
         method=exchange.method,
-        path=redact(exchange.path),
+        path=redact(short(exchange.path)),
         model=exchange.model,
         actualModel=usage.model or exchange.model,
         provider=_provider(account) if exchange.attempts else None,

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from neurolink_mitm.core.token_formats import NEEDLES, any_form
+from neurolink_mitm.core import steps
+from neurolink_mitm.core.token_formats import NEEDLES, Tokens
 
 STARS = "***"
+LONGEST = 2048
+"""Characters of a path, a name or an error text that are logged."""
 
-START = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4}))"
+_START = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4}))"
 """Where a word begins, in JSON too: the n of `\\nsk-…` is none of it."""
 
-TOKEN = re.compile(
-    rf"""
-    sk-ant-[A-Za-z0-9_-]{{4,}}              # Anthropic's keys and OAuth tokens
-  | {START}(?: {any_form()} | (?i:bearer\s+)[A-Za-z0-9._~+/=-]{{8,}} )
-    """,
-    re.VERBOSE,
-)
+_TOKENS = Tokens(_START, {"sk-": r"sk-ant-[A-Za-z0-9_-]{4,}"})  # Anthropic's, wherever they stand
+_SCHEME = re.compile(r"[Bb](?i:earer)")
+_BEARER = re.compile(rf"{_START}(?i:bearer)\s++[A-Za-z0-9._~+/=-]{{8,}}")
 
 _PARAMETER = re.compile(
     r"""(?ix) ([?&] (?: (?:access_|refresh_|id_)?token | (?:x-)?api[_-]?key | key
                       | client_secret | password | code ) =) [^&\s]+"""
 )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Found:
+    """A secret: `text[start:end]`, and what is to stand there."""
+
+    start: int
+    end: int
+    stars: str = STARS
 
 
 def may_hold_secret(text: str) -> bool:
@@ -33,8 +43,46 @@ def may_hold_secret(text: str) -> bool:
 def redact(text: str) -> str:
     """`text` with stars for whatever is shaped like a key or token, or is named so in a query."""
     if _may_hold_token(text):
-        text = TOKEN.sub(STARS, text)
+        text = replaced(text, merged(tokens(text)))
     return _PARAMETER.sub(rf"\1{STARS}", text) if _has_query(text) else text
+
+
+def short(text: str, longest: int = LONGEST) -> str:
+    """What comes from others, fit to be searched and logged: cut, and not in the middle of a word."""
+    if len(text) <= longest:
+        return text
+    text = text[:longest]
+    return text[: max(text.rfind(end) + 1 for end in "/?&=,; \t\r\n\"'")] + "…"
+
+
+def tokens(text: str) -> Iterator[Found]:
+    """Whatever is shaped like a key or token, in no order."""
+    for start, end in _TOKENS.find(text):
+        yield Found(start, end)
+    for scheme in steps.matches(_SCHEME, text, len("bearer")):
+        if match := _BEARER.match(text, scheme.start()):
+            yield Found(*match.span())
+
+
+def merged(found: Iterable[Found]) -> list[Found]:
+    """In order; none overlaps another."""
+    result: list[Found] = []
+    for each in sorted(found):
+        if result and each.start < result[-1].end:
+            last = result.pop()
+            each = Found(last.start, max(last.end, each.end), last.stars)
+        result.append(each)
+    return result
+
+
+def replaced(text: str, found: Iterable[Found]) -> str:
+    """The text with stars, where they are in order and none overlaps another."""
+    parts: list[str] = []
+    end = 0
+    for each in found:
+        parts += (text[end : each.start], each.stars)
+        end = each.end
+    return "".join((*parts, text[end:]))
 
 
 def _may_hold_token(text: str) -> bool:
@@ -46,7 +94,7 @@ def _has_query(text: str) -> bool:
 
 
 def without_passwords(text: str) -> str:
-    """The same with stars for user and password in URLs."""
+    """The text with stars for user and password in URLs."""
     return _USER.sub(f"://{STARS}@", text)
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from neurolink_mitm.core import json_spans as spans
 from neurolink_mitm.core.json_spans import Edit
-from neurolink_mitm.core.redaction_body import Found, redact_body, replaced, secrets
+from neurolink_mitm.core.redaction import Found, replaced
+from neurolink_mitm.core.redaction_body import redact_body, secrets
 from neurolink_mitm.core.unreadable import UNREADABLE
 
-_DATA = re.compile(r"^data:[ ]?(?P<json>\{.*\})\r?$", re.MULTILINE)
+_FIELD = "data:"
 _PIECES = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
 
 
@@ -43,40 +44,67 @@ class _Piece:
     text: str
 
 
-def redact_stream(text: str) -> str:
+def redact_stream(text: str, known: Sequence[str] = ()) -> str:
     """The stream with stars for secrets; events in which there are none stay byte for byte."""
-    edits = sorted(edit for pieces in _blocks(text).values() for edit in _edits(text, pieces))
-    return redact_body(replaced(text, edits))
+    blocks = _blocks(text).values()
+    edits = sorted(edit for pieces in blocks for edit in _edits(text, pieces, known))
+    return redact_body(replaced(text, edits), known)
 
 
 def _blocks(text: str) -> dict[tuple[int, str], list[_Piece]]:
     blocks: defaultdict[tuple[int, str], list[_Piece]] = defaultdict(list)
-    for match in _DATA.finditer(text):
+    for start, end in _data(text):
         try:
-            event = _decoder.decode(match["json"])
+            event = _decoder.decode(text[start:end])
         except UNREADABLE:
             continue
         if event.delta and (member := _PIECES.get(event.delta.type)):
-            piece = _Piece(*match.span("json"), member, getattr(event.delta, member))
+            piece = _Piece(start, end, member, getattr(event.delta, member))
             blocks[event.index, member].append(piece)
     return blocks
 
 
-def _edits(stream: str, pieces: list[_Piece]) -> list[Found]:
+def _data(text: str) -> Iterator[tuple[int, int]]:
+    """Where the JSON of events stands. A text of any size is not copied, nor is a line looked at twice."""
+    at = 0 if text.startswith(_FIELD) else _next_line(text, 0)
+    while at >= 0:
+        end = text.find("\n", at)
+        end = len(text) if end < 0 else end
+        start = at + len(_FIELD)
+        start += text.startswith(" ", start)
+        last = end - text.startswith("\r", end - 1)
+        if text.startswith("{", start) and text.startswith("}", last - 1):
+            yield start, last
+        at = _next_line(text, end)
+
+
+def _next_line(text: str, at: int) -> int:
+    """Where the next line of data begins; -1 where there is none."""
+    found = text.find("\n" + _FIELD, at)
+    return found if found < 0 else found + 1
+
+
+def _edits(stream: str, pieces: list[_Piece], known: Sequence[str]) -> Iterator[Found]:
     """The JSON of events anew in which a part of a secret stands."""
-    found = secrets("".join(piece.text for piece in pieces))
-    edits: list[Found] = []
+    found = deque(secrets("".join(piece.text for piece in pieces), known))
     start = 0
     for piece in pieces:
         end = start + len(piece.text)
-        inside = [
-            _within(each, start, end) for each in found if each.start < end and each.end > start
-        ]
+        inside = list(_inside(found, start, end))
         if inside:
             changed = replaced(piece.text, inside)
-            edits.append(Found(piece.start, piece.end, _with(stream, piece, changed)))
+            yield Found(piece.start, piece.end, _with(stream, piece, changed))
         start = end
-    return edits
+
+
+def _inside(found: deque[Found], start: int, end: int) -> Iterator[Found]:
+    """Those with a part there; what ends there is not asked for again."""
+    while found and found[0].start < end:
+        if found[0].end > start:
+            yield _within(found[0], start, end)
+        if found[0].end > end:
+            return
+        found.popleft()
 
 
 def _within(found: Found, start: int, end: int) -> Found:

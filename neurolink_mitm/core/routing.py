@@ -19,6 +19,10 @@ from neurolink_mitm.core.unreadable import UNREADABLE
 METRICS_PATH = "/metrics"
 RESET_PATH = "/admin/reset"
 LONGEST_MODEL = 256
+LONGEST_USER_ID = 4096
+"""Bytes of `metadata.user_id`: of a longer one no client that we know has made it, and Anthropic takes less."""
+_COUNTED = 1 << 18
+"""Bytes of tools up to which they are counted one by one."""
 
 _PAGES = ("/", "/health", "/status", METRICS_PATH, "/v1/models")
 NOT_PLAIN = Reply(
@@ -63,19 +67,25 @@ class Asked:
     """As `metadata` has it."""
 
 
+_NULL = msgspec.Raw(b"null")
+
+
 class _Metadata(msgspec.Struct):
-    user_id: str | None = None
+    user_id: msgspec.Raw = _NULL
 
 
 class _Body(msgspec.Struct):
+    """Nothing is made of the lists' items: there may be millions."""
+
     model: str
-    messages: list[msgspec.Raw]
+    messages: msgspec.Raw
     stream: bool | None = None
-    tools: list[msgspec.Raw] | None = None
+    tools: msgspec.Raw = _NULL
     metadata: _Metadata | None = None
 
 
 _decoder = msgspec.json.Decoder(_Body)
+_tools = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def read_body(body: bytes) -> Asked:
@@ -86,18 +96,52 @@ def read_body(body: bytes) -> Asked:
     """
     try:
         seen = _decoder.decode(body)
+        user_id = _user_id(seen.metadata)
     except UNREADABLE as e:
         raise ValueError(_explain(e)) from e
     if len(seen.model) > LONGEST_MODEL:
         raise ValueError(f"model: longer than {LONGEST_MODEL} characters")
-    user_id = seen.metadata.user_id if seen.metadata else None
+    _expect_list("messages", seen.messages)
     return Asked(
         model=seen.model,
         stream=bool(seen.stream),
-        tool_count=len(seen.tools or ()),
+        tool_count=_count(seen.tools),
         session_id=session_in_user_id(user_id),
         user_id=user_id,
     )
+
+
+def _user_id(metadata: _Metadata | None) -> str | None:
+    """None of one that is too long to be any client's. Raises `ValueError`."""
+    raw = metadata.user_id if metadata else _NULL
+    if len(memoryview(raw)) > LONGEST_USER_ID:
+        return None
+    try:
+        return msgspec.json.decode(raw, type=str | None)
+    except msgspec.ValidationError as e:
+        raise ValueError(f"{e} - at `metadata.user_id`") from e
+
+
+def _count(tools: msgspec.Raw) -> int:
+    """Of very many, those with a schema."""
+    if _kind(tools) == "null":
+        return 0
+    _expect_list("tools", tools)
+    if len(memoryview(tools)) <= _COUNTED:
+        return len(_tools.decode(tools))
+    return bytes(tools).count(b'"input_schema"')
+
+
+def _expect_list(name: str, raw: msgspec.Raw) -> None:
+    if _kind(raw) != "array":
+        raise ValueError(f"Expected `array`, got `{_kind(raw)}` - at `{name}`")
+
+
+def _kind(raw: msgspec.Raw) -> str:
+    return _KINDS.get(chr(memoryview(raw)[0]), "number")
+
+
+_KINDS = {"[": "array", "{": "object", '"': "str", "n": "null", "t": "bool", "f": "bool"}
 
 
 def _explain(error: Exception) -> str:

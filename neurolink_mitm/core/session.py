@@ -9,6 +9,8 @@ import msgspec
 from neurolink_mitm.core.unreadable import UNREADABLE
 
 _LEGACY = re.compile(r"_session_([0-9a-fA-F-]{8,64})$")
+LONGEST = 256
+"""Characters of a session's name at most: it is a key of tables, and stands in rows."""
 
 
 class _UserId(msgspec.Struct):
@@ -24,8 +26,9 @@ def session_in_user_id(user_id: str | None) -> str | None:
         return None
     if user_id.startswith("{"):
         try:
-            return msgspec.json.decode(user_id, type=_UserId).session_id
+            found = msgspec.json.decode(user_id, type=_UserId).session_id
         except UNREADABLE:
             return None
+        return found[:LONGEST] if found else None
     match = _LEGACY.search(user_id)
     return match.group(1) if match else None

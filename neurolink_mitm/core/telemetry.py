@@ -19,7 +19,7 @@ from neurolink_mitm.core.accounts import ANTHROPIC
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.measures import Measure, measures
 from neurolink_mitm.core.record import AttemptRow, RequestRow, attempt_row, request_row
-from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.redaction import redact, short
 from neurolink_mitm.core.tracing import Caller
 
 LONGEST = 2000
@@ -221,7 +221,7 @@ def _asked_upstream(exchange: Exchange, attempts: Sequence[Attempt]) -> str | No
 def _route(exchange: Exchange) -> str:
     """Few different ones: a path may hold an id."""
     if exchange.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS, Kind.LOCAL):
-        return exchange.path.partition("?")[0]
+        return short(exchange.path.partition("?")[0])
     return "/v1/*" if exchange.kind is Kind.API else "/*"
 
 

@@ -6,6 +6,7 @@ Sources: the issuers' own pages, and the rules of https://github.com/gitleaks/gi
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 _ALNUM, _URL_SAFE, _HEX = "[A-Za-z0-9]", "[A-Za-z0-9_-]", "[0-9a-f]"
@@ -69,7 +70,36 @@ FORMS = (
 NEEDLES = tuple(each for form in FORMS for each in ((form.needle,) if form.needle else form.starts))
 """What a text is looked through for first: each of them begins with one of these, and most texts have few."""
 
+_WORD = re.compile(_URL_SAFE + "*")
+_JWT = "eyJ"
 
-def any_form() -> str:
-    """An expression for all of them."""
-    return "|".join(form.expression for form in FORMS)
+
+class Tokens:
+    """Finds all of the forms, where the expression `start` says that one may begin."""
+
+    def __init__(self, start: str, more: Mapping[str, str]) -> None:
+        """`more` are expressions beside the forms', each by the needle that it begins with."""
+        self._start = re.compile(start)
+        forms = {needle: [expression] for needle, expression in more.items()}
+        for form in FORMS:
+            for begin in form.starts:
+                expression = f"{start}{re.escape(begin)}{form.rest}"
+                forms.setdefault(form.needle or begin, []).append(expression)
+        self._forms = [(needle, re.compile("|".join(found))) for needle, found in forms.items()]
+
+    def find(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where they begin and end, form by form. Tried only where something begins like one: that costs a tenth."""
+        for needle, pattern in self._forms:
+            at = text.find(needle)
+            while at >= 0:
+                match = pattern.match(text, at)
+                if match:
+                    yield match.span()
+                end = match.end() if match else self._after(needle, text, at)
+                at = text.find(needle, end)
+
+    def _after(self, needle: str, text: str, at: int) -> int:
+        """What begins in the middle of a word is no web token either where its beginning was none: nothing is read
+        over and over again."""
+        word = _WORD.match(text, at) if needle == _JWT and self._start.match(text, at) else None
+        return word.end() if word else at + 1

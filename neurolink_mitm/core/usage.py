@@ -90,8 +90,8 @@ class Usage:
             return
 
     def _see_message(self, message: _Message) -> None:
-        self.model = message.model or self.model
-        self.stop_reason = message.stop_reason or self.stop_reason
+        self.model = _name(message.model) or self.model
+        self.stop_reason = _name(message.stop_reason) or self.stop_reason
         self._see_counts(message.usage)
 
     def _see_counts(self, counts: _Counts | None) -> None:
@@ -115,8 +115,13 @@ class Usage:
             )
 
 
+def _name(text: str | None) -> str | None:
+    """As long as names are: it is kept, and stands in rows."""
+    return text[:256] if text else None
+
+
 def _word(new: object, old: str | None) -> str | None:
-    return new if isinstance(new, str) else old
+    return _name(new) if isinstance(new, str) else old
 
 
 def _newer(new: int | None, old: int | None) -> int | None:

@@ -11,9 +11,18 @@ import msgspec
 
 from neurolink_mitm.sandbox.errors import ApiError
 
-REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
+REMINDER, ENDED = "<system-reminder>", "</system-reminder>"
 TOOL_WORD = re.compile(r"\btools?\b", re.IGNORECASE)
 MISSING = re.compile(r"Object missing required field `(\w+)`")
+
+
+def without_reminders(text: str) -> str:
+    """What the user has written; of a reminder without an end nobody knows."""
+    kept, at = [], 0
+    while (begin := text.find(REMINDER, at)) >= 0 and (end := text.find(ENDED, begin)) >= 0:
+        kept.append(text[at:begin])
+        at = end + len(ENDED)
+    return "".join((*kept, text[at:]))
 
 
 class Turn(msgspec.Struct):
@@ -97,7 +106,7 @@ def last_user_text(request: CountRequest) -> str:
     if any(block.type == "tool_result" for block in content):
         return ""
     # Claude Code's reminders stand beside the user's words, and speak of tools all the time
-    texts = [REMINDER.sub("", block.text).strip() for block in content]
+    texts = [without_reminders(block.text).strip() for block in content]
     return next((text for text in reversed(texts) if text), "")
 
 

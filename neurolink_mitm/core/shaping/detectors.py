@@ -7,27 +7,32 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv6Address
 
+from neurolink_mitm.core.addresses import addresses
+from neurolink_mitm.core.shaping.expressions import PATIENCE, Expression
 from neurolink_mitm.core.shaping.spellings import host_spellings, spellings
-from neurolink_mitm.core.token_formats import NEEDLES, any_form
+from neurolink_mitm.core.steps import WINDOW, matches, places
+from neurolink_mitm.core.token_formats import NEEDLES, Tokens
 
-_LETTER = r"[\w\u0300-\u036f-]"
-"""Of the name of a host, which need not be of ASCII; accents may stand by themselves."""
-_EMAIL = re.compile(rf"[\w\u0300-\u036f.%+-]{{1,64}}@{_LETTER}+(?:\.{_LETTER}+)+")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}(?![\w]|\.\d)", re.ASCII)
 _IPV4_HINT = re.compile(r"\.\d{1,3}\.\d")
-_IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{0,39}:[0-9A-Fa-f:]{0,39}:[0-9A-Fa-f:.]{0,45}(?![\w:])")
-_KEY = re.compile(
-    rf"""
-    \b(?: {any_form()} | (?:sk|pk|rk)[-_][A-Za-z0-9_-]{{16,}} )
-  | (?:[Ss]ecret_access_key|[Ss]ecretAccessKey|SECRET_ACCESS_KEY)   # AWS, the keys, which only a name gives away
-    \\?["']?\s{{0,9}}[:=]\s{{0,9}}\\?["']?[A-Za-z0-9/+]{{40}}(?![A-Za-z0-9/+])
-  | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?-----END\ [A-Z ]*PRIVATE\ KEY-----
-    """,
-    re.VERBOSE | re.DOTALL | re.ASCII,
+_IPV6 = re.compile(
+    r"""(?x) (?<![\w:.]) (?=[0-9A-Fa-f]{0,4}+:) [0-9A-Fa-f:]{2,45}+
+        (?: (?:\.\d{1,3}){3} (?![\w:]|\.\d) | (?![\w:]) )"""
 )
-_KEY_HINTS = (*NEEDLES, "pk_", "ecret_access_", "ecretAccess", "SECRET_ACCESS_", "PRIVATE KEY-----")
-"""One of them is in whatever `_KEY` matches, and many texts have none."""
+_ADDRESS = 80
+"""Characters of an IP address and what is looked at around it, at most."""
+_TOKENS = Tokens(
+    r"(?a:\b)", dict.fromkeys(("sk_", "pk_", "rk_"), r"\b(?a:[spr]k_[A-Za-z0-9_-]{16,})")
+)
+_AWS_NAMES = ("ecret_access_key", "ecretAccessKey", "ECRET_ACCESS_KEY")
+_AWS_KEY = re.compile(  # which only a name gives away
+    r"""(?xa) (?:[Ss]ecret_access_key|[Ss]ecretAccessKey|SECRET_ACCESS_KEY)
+        \\?["']?\s{0,9}[:=]\s{0,9}\\?["']?[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])"""
+)
+_PEM = re.compile(r"-----(?:(?P<begin>BEGIN)|END) [A-Z ]{0,64}PRIVATE KEY-----")
+_KEY_HINTS = (*NEEDLES, "pk_", *_AWS_NAMES, "PRIVATE KEY-----")
+"""One of them is in each key, and many texts have none."""
 _SHORTEST_KEY = 15
 
 _FOLDED = re.compile("[\u0130\u0131\u017f\u212a]")
@@ -36,6 +41,9 @@ _FOLDED = re.compile("[\u0130\u0131\u017f\u212a]")
 Places = Iterator[tuple[int, int]]
 Find = Callable[[str], Places]
 Look = Callable[[str], bool]
+FindInTime = Callable[[str, float], Places]
+Left = Callable[[], float]
+"""Seconds that are left for the expressions of the user."""
 
 
 def _always(_: str) -> bool:
@@ -50,6 +58,8 @@ class Finder:
     find: Find
     may: Look = _always
     """A quick look: false of a text if neither in it nor in any part of it there is something to find."""
+    timed: FindInTime | None = None
+    """In place of `find`, where that may take any time: raises `TooSlowError` after so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +78,24 @@ def finders(
     return tuple(_finders(words, patterns, kinds, domains))
 
 
-def found_in(text: str, by: Iterable[Finder]) -> list[Found]:
-    """In the order of the text. What overlaps is one, so that no half of anything is left."""
-    places = [
+def found_in(text: str, by: Iterable[Finder], left: Left = lambda: PATIENCE) -> list[Found]:
+    """In the order of the text. What overlaps is one, so that no half of anything is left.
+
+    Raises:
+        TooSlowError: an expression of the user takes longer than there is time left.
+    """
+    found = [
         Found(at, end, each.kind)
         for each in by
         if each.may(text)
-        for at, end in each.find(text)
+        for at, end in (each.timed(text, left()) if each.timed else each.find(text))
         if end > at
     ]
-    if len(places) < 2:
-        return places
-    places.sort(key=lambda each: (each.start, -each.end))
-    result = places[:1]
-    for place in places[1:]:
+    if len(found) < 2:
+        return found
+    found.sort(key=lambda each: (each.start, -each.end))
+    result = found[:1]
+    for place in found[1:]:
         last = result[-1]
         if place.start >= last.end:
             result.append(place)
@@ -101,17 +115,21 @@ def _finders(
 ) -> Iterator[Finder]:
     if listed := spellings(words):
         pattern = re.compile("|".join(map(re.escape, listed)), re.IGNORECASE)
-        yield Finder("WORD", _of(pattern), _look(listed))
-    for expression in patterns:
-        yield Finder("TEXT", _of(re.compile(expression)))
+        yield Finder("WORD", _of(pattern, len(listed[0])), _look(listed))
+    for number, expression in enumerate(patterns):
+        yield _expression(Expression(number, expression))
     if named := host_spellings(each.strip(".") for each in domains):
         yield Finder("HOST", _hosts(named), _look(named))
     for kind in kinds:
         yield KINDS[kind]
 
 
-def _of(pattern: re.Pattern[str]) -> Find:
-    return lambda text: (each.span() for each in pattern.finditer(text))
+def _expression(expression: Expression) -> Finder:
+    return Finder("TEXT", lambda text: expression.find(text, PATIENCE), timed=expression.find)
+
+
+def _of(pattern: re.Pattern[str], reach: int) -> Find:
+    return lambda text: (each.span() for each in matches(pattern, text, reach + 8))
 
 
 def _look(words: Sequence[str]) -> Look:
@@ -119,8 +137,13 @@ def _look(words: Sequence[str]) -> Look:
     if not all(map(str.isascii, words)):
         return _always
     lower = tuple(word.lower() for word in words)
+    longest = max(map(len, lower))
 
     def may(text: str) -> bool:
+        pieces = (text[at : at + WINDOW + longest] for at in range(0, len(text), WINDOW))
+        return any(map(holds, pieces))
+
+    def holds(text: str) -> bool:
         if not text.isascii() and _FOLDED.search(text):
             return True
         text = text.lower()
@@ -130,29 +153,56 @@ def _look(words: Sequence[str]) -> Look:
 
 
 def _hosts(domains: Sequence[str]) -> Find:
-    """The domains and all names below them. A name is begun only where it can begin: long lines take no longer."""
+    """The domains and all names below them."""
     listed = "|".join(map(re.escape, domains))
-    below = rf"(?:(?<!{_LETTER})(?<!{_LETTER}\.)(?:{_LETTER}+\.)+)?"
-    expression = rf"{below}(?<![a-z0-9_-])(?:{listed})(?![a-z0-9_-]|\.[a-z0-9_-])"
-    return _of(re.compile(expression, re.IGNORECASE))
+    expression = rf"(?<![a-z0-9_-])(?:{listed})(?![a-z0-9_-]|\.[a-z0-9_-])"
+    pattern = re.compile(expression, re.IGNORECASE)
+    reach = len(domains[0]) + 8
+
+    def find(text: str) -> Places:
+        end = 0
+        for each in matches(pattern, text, reach):
+            yield _first_label(text, each.start(), end), each.end()
+            end = each.end()
+
+    return find
+
+
+_NO_NAME = re.compile(r".*[^\w\u0300-\u036f.-]", re.DOTALL)
+_PIECE = 1024
+
+
+def _first_label(text: str, at: int, least: int) -> int:
+    """Where the name begins that ends in the domain at `at`: the labels before it, each with its dot."""
+    begin = at
+    while begin > least:
+        piece = text[max(least, begin - _PIECE) : begin]
+        other = _NO_NAME.match(piece)
+        begin -= len(piece) - (other.end() if other else 0)
+        if other:
+            break
+    labels = text[begin:at]
+    if not labels.endswith("."):
+        return at
+    begin += labels.rfind("..") + 2 if ".." in labels else 0
+    return begin + text.startswith(".", begin, at)
 
 
 def _ipv4(text: str) -> Places:
-    for each in _IPV4.finditer(text):
+    for each in matches(_IPV4, text, _ADDRESS):
         before = text[each.start() - 1 : each.start()]
         if not (before.isalnum() or before in ("_", ".")) or not before:
             yield each.span()
 
 
 def _may_be_ipv4(text: str) -> bool:
-    return _IPV4_HINT.search(text) is not None
+    return next(matches(_IPV4_HINT, text, _ADDRESS), None) is not None
 
 
 def _ipv6(text: str) -> Places:
-    for each in _IPV6.finditer(text):
-        address = each[0].rstrip(".")
-        if len(address) > 2 and _is_ipv6(address):
-            yield each.start(), each.start() + len(address)
+    for each in matches(_IPV6, text, _ADDRESS):
+        if len(each[0]) > 2 and _is_ipv6(each[0]):
+            yield each.span()
 
 
 def _may_be_ipv6(text: str) -> bool:
@@ -167,14 +217,34 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
+def _keys(text: str) -> Places:
+    yield from _TOKENS.find(text)
+    for name in _AWS_NAMES:
+        for at in places(text, name):
+            if at and (found := _AWS_KEY.match(text, at - 1)):
+                yield found.span()
+    yield from _pems(text)
+
+
+def _pems(text: str) -> Places:
+    """From each first marker to the end that follows."""
+    start = -1
+    for marker in matches(_PEM, text, 100):
+        if marker["begin"]:
+            start = marker.start() if start < 0 else start
+        elif start >= 0:
+            yield start, marker.end()
+            start = -1
+
+
 def _may_be_key(text: str) -> bool:
     return len(text) >= _SHORTEST_KEY and any(hint in text for hint in _KEY_HINTS)
 
 
 KINDS = {
-    "email": Finder("EMAIL", _of(_EMAIL), lambda text: "@" in text),
+    "email": Finder("EMAIL", addresses, lambda text: "@" in text),
     "ipv4": Finder("IPV4", _ipv4, _may_be_ipv4),
     "ipv6": Finder("IPV6", _ipv6, _may_be_ipv6),
-    "key": Finder("KEY", _of(_KEY), _may_be_key),
+    "key": Finder("KEY", _keys, _may_be_key),
 }
 """What `detectors` of the configuration may name."""

@@ -12,7 +12,7 @@ from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.json_spans import Edit, Span
 from neurolink_mitm.core.shaping.draft import About, Draft
 
-_LEGACY = re.compile(r"(user_[0-9a-zA-Z]+_account_)[0-9a-zA-Z-]*(_session_.+)", re.DOTALL)
+_LEGACY = re.compile(r"(user_[0-9a-zA-Z]+_account_)[0-9a-zA-Z-]*+(_session_.+)", re.DOTALL)
 
 
 def with_account(user_id: str, uuid: str) -> str | None:

@@ -1,0 +1,195 @@
+"""Secrets that are known by what stands before them: a name, a header's colon, a command.
+
+Each rule has an anchor of bounded length, which is looked for window by window, and says from there how far the secret
+goes. Whatever was gone through once is not looked at again, so all of it is linear.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from neurolink_mitm.core.redaction import STARS, Found
+from neurolink_mitm.core.steps import among, matches, passed
+
+_NAMES = r"""
+    (?: (?:proxy-)?authorization | x-neurolink-admin | (?:set-)?cookie | password | passwd | secret | token
+      | (?:x-)?(?:goog-|client-)?api[-_]?keys? | client[-_]?keys?
+      | (?:access|refresh|id|auth|bearer|session|setup|secret|admin)[-_]?token
+      | (?:client|app)[-_]?secret | code[-_]?verifier | (?:private|secret[-_]?access)[-_]?key )
+"""
+"""Of members and variables whose value is a secret, whatever it looks like."""
+_UPPER_NAMES = """(?: API_?KEY | SECRET_?KEY | PRIVATE_?KEY | ACCESS_?KEY | SIGNING_?KEY | ENCRYPTION_?KEY
+                    | TOKEN | SECRET | PASSWORD | PASSWD | PASSPHRASE )"""
+_SPACE = re.compile(r"\s*+")
+_COLON = re.compile(r"\s*+:\s*+")
+_COMMA = re.compile(r"\s*+,\s*+")
+_SLASHES = re.compile(r"\\*+")
+_PLAIN = re.compile(r"(?:[^\"\\]{1,4096}+|\\[\s\S]){1,256}+")
+"""A step through a JSON string."""
+
+
+def _member(text: str, anchor: re.Match[str]) -> Found | None:
+    """A member of JSON, or of JSON in a string of JSON: its quotes have backslashes before them, always as many."""
+    quoted = _SLASHES.match(text, anchor.end())
+    assert quoted, "none is a match, too"
+    depth = quoted.end() - anchor.end()
+    quote = text[anchor.end() : quoted.end() + 1]
+    colon = _COLON.match(text, quoted.end() + 1) if quote[-1:] == '"' else None
+    if colon is None:
+        return None
+    at = colon.end()
+    if text[at : at + 1] == "[":
+        return _list(text, at + 1, quote)
+    if not text.startswith(quote, at) or not text.endswith(quote[:-1], 0, anchor.start()):
+        return None
+    start = at + len(quote)
+    return Found(start, _closing(text, quote, start) if depth else passed(_PLAIN, text, start))
+
+
+def _closing(text: str, quote: str, at: int) -> int:
+    """Where the quote with exactly as many backslashes stands; the end, where it was cut off."""
+    found = text.find(quote, at)
+    while found > at and text[found - 1] == "\\":
+        found = text.find(quote, found + len(quote))
+    return found if found >= 0 else len(text)
+
+
+def _list(text: str, at: int, quote: str) -> Found | None:
+    space = _SPACE.match(text, at)
+    start = space.end() if space else at
+    if not text.startswith(quote, start):
+        return None
+    end = start if len(quote) > 1 else _after_strings(text, start)
+    closing = text.find("]", end)
+    end = start + len(text[start : closing if closing >= 0 else len(text)].rstrip())
+    return Found(start, end, f"{quote}{STARS}{quote}")
+
+
+def _after_strings(text: str, at: int) -> int:
+    """The end of the strings that a list begins with: one of them may hold a bracket."""
+    while text.startswith('"', at):
+        end = passed(_PLAIN, text, at + 1) + 1
+        comma = _COMMA.match(text, end)
+        if comma is None:
+            return min(end, len(text))
+        at = comma.end()
+    return at
+
+
+def _by(*patterns: str) -> Callable[[str, re.Match[str]], Found | None]:
+    """What the first of these expressions that matches behind the anchor calls a secret."""
+    compiled = [re.compile(pattern, re.VERBOSE) for pattern in patterns]
+
+    def follow(text: str, anchor: re.Match[str]) -> Found | None:
+        for pattern in compiled:
+            if match := pattern.match(text, anchor.end()):
+                return Found(*match.span("secret"))
+        return None
+
+    return follow
+
+
+_PEM = re.compile(  # as far as it looks like a key: files are shown with numbers before their lines, and cut
+    r"(?:[A-Za-z0-9+/=\s:,|\u2192]{1,4096}+|\\++(?:[nrt]|u2192)|-(?!----)){1,256}+"
+)
+
+
+def _pem(text: str, anchor: re.Match[str]) -> Found | None:
+    return Found(anchor.end(), passed(_PEM, text, anchor.end()))
+
+
+_USER = re.compile(r"""\\*+["']?+[^\s:"'\\]{1,64}+:(?P<secret>[^\s"'\\]++)""")
+_CURL = re.compile(r"curl\b")
+
+
+def _curl(text: str, anchor: re.Match[str]) -> Found | None:
+    user = _USER.match(text, anchor.end())
+    if user is None:
+        return None
+    before = text[max(0, anchor.start() - 304) : anchor.start() + 1]
+    line = before[max(before.rfind("\n"), before.rfind("\\n")) + 1 :]
+    return Found(*user.span("secret")) if _CURL.search(line) else None
+
+
+_LINE = r"""\s*+:\s*+ (?:(?i:basic|bearer|token)\s++(?=[^\s"'\\,;]))? (?P<secret>[^\s"'\\,;]++)"""
+"""A header in a command or a dump."""
+_VALUE = r"""(?P<secret>[^&\s"'\\<>\#]++)"""
+_NO_CALL = r"(?![\w.]*+[(\[])"
+_DIGIT, _LETTER = r"(?=[^\W\d]*+\d)", r"(?=[^\WA-Za-z]*+[A-Za-z])"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`needed`: one of them, in lower case, is wherever it could match; to look for that costs next to nothing."""
+
+    anchor: re.Pattern[str]
+    follow: Callable[[str, re.Match[str]], Found | None]
+    needed: tuple[str, ...]
+
+
+_KEYED = ("authorization", "admin", "cookie", "passw", "secret", "token", "key", "verifier")
+RULES = tuple(
+    Rule(re.compile(anchor, re.VERBOSE), follow, needed)
+    for anchor, follow, needed in (
+        (rf'"(?i:{_NAMES})(?=["\\])', _member, _KEYED),
+        (r"[Aa](?i:uthorization)(?=[\s:])", _by(_LINE), ("authorization",)),
+        (r"-(?i:api-key|(?<=neurolink-)admin)(?=[\s:])", _by(_LINE), ("-api-key", "-admin")),
+        (
+            r"[Cc](?i:ookie)(?=[\s:])",
+            _by(r"""\s*+:[ \t]*+(?P<secret>[^\s"'\\][^"'\\\r\n]*+)"""),
+            ("cookie",),
+        ),
+        (  # in code and YAML: in quotes, or of letters and digits
+            rf"{_UPPER_NAMES}(?=[ ]?[:=])",
+            _by(
+                rf"""= \\*+["']?+ (?P<secret>{_NO_CALL}[^\s"'\\$&;]{{6,}}+)""",
+                rf"""[ ]?[:=][ ]?+ \\*+["']?+ (?P<secret> (?:(?<=["'])|{_DIGIT}{_LETTER}{_NO_CALL})
+                    [^\s"'\\$&;<>{{}}]{{6,}}+)""",
+            ),
+            ("key", "token", "secret", "passw", "passphrase"),
+        ),
+        (  # AWS' in its own file, Azure's in connection strings: only names give them away
+            r"[As](?:(?<=s)ecret_?access_?key|(?<=A)ccountKey)|S(?:(?i:ecret_?access_?key)|haredAccessKey)",
+            _by(
+                r"""\\*+["']?+\s{0,9}+[:=]\s{0,9}+\\*+["']?+(?P<secret>[A-Za-z0-9/+]{40,}+={0,2}+)"""
+            ),
+            ("accesskey", "access_key", "accountkey"),
+        ),
+        (
+            r"-----BEGIN\ (?:[A-Z0-9]{1,32}\ ){0,8}PRIVATE\ KEY(?:\ BLOCK)?-----",
+            _pem,
+            ("private key",),
+        ),
+        (r"\ -(?:u|-user)[ =]", _curl, ("curl",)),
+        (rf"[?&](?i:{_NAMES}|key|code)=", _by(_VALUE), ("?", "&")),
+        (
+            "://",
+            _by(r"""[^/\s:@"'\\<>]*+:(?P<secret>[^/\s@"'\\<>]++)@"""),
+            ("://",),
+        ),
+    )
+)
+_FORM = re.compile(rf"(?xi)(?:{_NAMES}|key|code)={_VALUE}")
+_REACH = 400
+"""Characters of an anchor and what it looks at, at most."""
+
+
+def named(text: str) -> Iterator[Found]:
+    """All of them, in no order."""
+    there = among({each for rule in RULES for each in rule.needed}, text)
+    for rule in RULES:
+        if not there.isdisjoint(rule.needed):
+            yield from _found(rule, text)
+    if form := _FORM.match(text):
+        yield Found(*form.span("secret"))
+
+
+def _found(rule: Rule, text: str) -> Iterator[Found]:
+    end = 0
+    for anchor in matches(rule.anchor, text, _REACH):
+        found = rule.follow(text, anchor) if anchor.start() >= end else None
+        if found and found.start < found.end:
+            yield found
+            end = found.end
