@@ -57,7 +57,11 @@ NO_KEY = Reply(
 )
 
 
-HOW = "its owner makes one with `neurolink clients add NAME`; it goes into ANTHROPIC_AUTH_TOKEN, or x-api-key"
+HOW = (
+    "its owner makes one with `neurolink clients add NAME`; Claude Code shows it as ANTHROPIC_AUTH_TOKEN, others as"
+    " their API key"
+)
+"""It doesn't say `x-api-key`: in place of an error with that word Claude Code shows "Not logged in"."""
 ASKED = f"this proxy asks for a client key: {HOW}"
 INVALID = f"invalid client key: {HOW}"
 

@@ -42,6 +42,9 @@ class Outcome(enum.StrEnum):
     CANCELLED = "client_cancelled"
 
 
+_PASSING = (408, 409, 429)
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An answer of our own in Anthropic's error form."""
@@ -50,6 +53,15 @@ class Reply:
     error_type: str
     message: str
     retry_after: int | None = None
+    lasting: bool | None = None
+    """Whether it stays so until somebody changes something; None: as its status says."""
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether repeating the request is of no use."""
+        if self.lasting is not None:
+            return self.lasting
+        return self.status < 500 and self.status not in _PASSING
 
 
 @dataclass(frozen=True, slots=True)

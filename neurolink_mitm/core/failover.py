@@ -149,7 +149,7 @@ def ending(failures: list[Failure]) -> Step:
     """The last answer upstream gave, or where it never gave one, what kept it from us."""
     if failures[-1].where is Where.PIN:
         message = f"NeuroLink refused, by cloaking.plugins.tlsFingerprint: {failures[-1].message}"
-        return Reply(502, "api_error", message)
+        return Reply(502, "api_error", message, lasting=True)
     if any(failure.where is Where.STATUS for failure in failures):
         return Deliver()
     failure = failures[-1]
@@ -178,7 +178,8 @@ def refusal(
     """
     accounts = pool.accounts if route.pool else ()
     if not accounts and not route.entries:
-        return Reply(401, "authentication_error", f"NeuroLink has no account yet. {ADD_ACCOUNT}")
+        how = LOG_IN if demand.claude_code else ADD_ACCOUNT
+        return Reply(401, "authentication_error", f"NeuroLink has no account yet. {how}")
     skipped = pool.skips(demand, now) if route.pool else {}
     if len(skipped) < len(accounts):
         return None
@@ -214,7 +215,11 @@ def _nobody(
     if not skipped:
         message = f"No provider serves this model. {_listed(reasons)}"
         return Reply(400, "invalid_request_error", message)
-    return Reply(503, "overloaded_error", f"No account serves this request. {_listed(reasons)}")
+    message = f"No account serves this request. {_listed(reasons)}"
+    if any("needs login" in reason for reason in reasons.values()):
+        message += f". {LOG_IN}"
+    # of an overloaded_error Claude Code keeps the text to itself, and says that it will pass
+    return Reply(503, "api_error", message, lasting=True)
 
 
 def _listed(reasons: Mapping[str, str]) -> str:
@@ -233,3 +238,5 @@ ADD_ACCOUNT = (
     "Add an API key: run `neurolink auth login anthropic --add --method api-key`, or list the key under"
     " accounts.anthropic in proxy-config.yaml."
 )
+LOG_IN = "Log in with your Claude subscription: run `neurolink auth login anthropic` in a terminal."
+"""For who uses Claude Code, which is all that a subscription serves."""

@@ -125,4 +125,8 @@ def error_response(reply: Reply, request_id: str = "") -> http.Response:
     response = json_response(reply.status, body)
     if reply.retry_after is not None:
         response.headers["retry-after"] = str(reply.retry_after)
+    if (
+        reply.hopeless
+    ):  # Claude Code and the SDKs repeat a 401 or 503 ten times else, and say nothing meanwhile
+        response.headers["x-should-retry"] = "false"
     return response

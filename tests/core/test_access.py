@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.access import ASKED, INVALID, credential, is_loopback, key_refusal, refusal
+from neurolink_mitm.core.access import (
+    ASKED,
+    INVALID,
+    NO_KEY,
+    credential,
+    is_loopback,
+    key_refusal,
+    refusal,
+)
 from neurolink_mitm.core.client_keys import ClientKey, digest
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.secret import Secret
@@ -272,3 +280,9 @@ def test_hashed_keys_open_too() -> None:
     keys = (*KEYS, ClientKey("laptop", digest("client-three"), 0))
     assert key_refusal(((b"x-api-key", b"client-three"),), keys, bound=ALL) is None
     assert key_refusal(((b"x-api-key", digest("client-three").encode()),), keys, bound=ALL)
+
+
+@pytest.mark.parametrize("text", [ASKED, INVALID, NO_KEY.message])
+def test_no_refusal_has_the_word_that_makes_claude_code_hide_it(text: str) -> None:
+    assert "x-api-key" not in text
+    assert "neurolink clients add" in text

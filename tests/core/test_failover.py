@@ -15,6 +15,7 @@ from neurolink_mitm.core.errors import Failure, Then, Where, classify
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.failover import (
     ADD_ACCOUNT,
+    LOG_IN,
     MAX_PAUSE,
     TRANSLATOR_DOWN,
     ending,
@@ -343,14 +344,20 @@ def refused(pool: Pool, demand: Demand = CLAUDE_CODE, now: float = NOW) -> Reply
     return reply
 
 
-def test_without_an_account_it_says_how_to_add_one() -> None:
-    reply = refused(Pool([]))
+@pytest.mark.parametrize(
+    ("demand", "how"),
+    [(CLAUDE_CODE, LOG_IN), (Demand(model=OPUS), ADD_ACCOUNT)],
+    ids=["claude-code", "other"],
+)
+def test_without_an_account_it_says_to_who_asks_how_to_add_one(demand: Demand, how: str) -> None:
+    """A subscription serves Claude Code, and nobody else."""
+    reply = refused(Pool([]), demand)
     assert (reply.status, reply.error_type, reply.retry_after) == (
         401,
         "authentication_error",
         None,
     )
-    assert reply.message == f"NeuroLink has no account yet. {ADD_ACCOUNT}"
+    assert reply.message == f"NeuroLink has no account yet. {how}"
 
 
 def test_all_cooling() -> None:
@@ -406,9 +413,30 @@ def test_subscriptions_do_not_serve_other_clients() -> None:
 def test_nobody_ever_serves() -> None:
     assert refused(pool_of({"enabled": False}, {"excluded_models": ("*",)})) == Reply(
         503,
-        "overloaded_error",
+        "api_error",
         f"No account serves this request. anthropic:a: not enabled; anthropic:b: excludes {OPUS}",
+        lasting=True,
     )
+
+
+def test_where_a_login_has_ended_it_says_how_to_log_in() -> None:
+    reply = refused(pool_of({"token": LOGIN, "disabled": "needs login: invalid_grant"}))
+    assert reply.status == 503
+    assert reply.message.endswith(f"anthropic:a: disabled: needs login: invalid_grant. {LOG_IN}")
+
+
+@pytest.mark.parametrize(
+    ("pool", "hopeless"),
+    [
+        (Pool([]), True),
+        (pool_of({"enabled": False}), True),
+        (pool_of({"token": LOGIN}), True),
+        (pool_of({}, fail="a"), False),
+    ],
+    ids=["no-account", "nobody-serves", "not-for-this-client", "all-cooling"],
+)
+def test_whether_repeating_it_is_of_use(pool: Pool, hopeless: bool) -> None:
+    assert refused(pool, Demand(model=OPUS)).hopeless is hopeless
 
 
 # --- Whatever happens

@@ -132,6 +132,23 @@ def test_an_error_says_when_to_come_back(seconds: int | None, told: str | None) 
     assert response.headers.get("retry-after") == told
 
 
+@pytest.mark.parametrize(
+    ("status", "lasting", "told"),
+    [
+        *((status, None, "false") for status in (400, 401, 402, 403, 404, 413, 431)),
+        *((status, None, None) for status in (408, 429, 500, 502, 503, 504, 529)),
+        (503, True, "false"),
+        (502, True, "false"),
+        (404, False, None),
+    ],
+)
+def test_an_error_that_no_repetition_mends_says_so(
+    status: int, lasting: bool | None, told: str | None
+) -> None:
+    response = error_response(Reply(status, "api_error", "why", lasting=lasting))
+    assert response.headers.get("x-should-retry") == told
+
+
 def test_any_text_can_be_an_error() -> None:
     response = error_response(Reply(400, "invalid_request_error", 'quote " \n \x00 \u00e9'))
     assert json.loads(response.content or b"")["error"]["message"] == 'quote " \n \x00 \u00e9'

@@ -1,0 +1,79 @@
+"""What Claude Code makes of our own answers: it gives up at once and shows the text, or waits where that helps.
+
+docs/claude-code.md has the table that was measured so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.config_values import Clients
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.ports import Runtime
+from neurolink_mitm.sandbox import Reply
+from neurolink_mitm.sandbox.server import SandboxServer
+from tests import claude_code
+from tests.flows.harness import Proxy, account
+
+
+@pytest.fixture(scope="session")
+def claude() -> Path:
+    return claude_code.installed()
+
+
+def keyed(runtime: Runtime) -> None:
+    runtime.config = Config(clients=Clients(api_keys=(Secret("nl-test-other"),)))
+
+
+def as_it_is(runtime: Runtime) -> None: ...
+
+
+@dataclass(frozen=True)
+class Case:
+    """A proxy that refuses Claude Code, and the words that its user is to read."""
+
+    shown: str
+    accounts: tuple[dict[str, Any], ...] = ({},)
+    change: Callable[[Runtime], None] = as_it_is
+    host: str = "127.0.0.1"
+    arguments: tuple[str, ...] = ()
+    script: tuple[Reply, ...] = field(default=(Reply(),))
+
+    def pool(self, url: str) -> list[Account]:
+        return [account("a", url, **fields) for fields in self.accounts]
+
+
+CASES = {
+    "client key": Case("invalid client key", change=keyed),
+    "no account": Case("neurolink auth login anthropic", accounts=()),
+    "other host": Case("is no address of this proxy", host="0.0.0.0"),  # noqa: S104 - a Host
+    "nobody serves": Case("anthropic:a: not enabled", ({"enabled": False},)),
+    "login ended": Case("neurolink auth login anthropic", ({"disabled": "needs login: x"},)),
+    "unknown model": Case("issue with the selected model (gpt-9)", arguments=("--model", "gpt-9")),
+    "all cooling": Case(
+        "All accounts are cooling", script=(Reply(429, headers={"retry-after": "90"}),)
+    ),
+}
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("name", CASES)
+def test_the_user_reads_why_within_seconds(
+    claude: Path, sandbox: SandboxServer, tmp_path: Path, name: str
+) -> None:
+    """Ten repetitions would take three minutes: `say` gives up after two."""
+    case = CASES[name]
+    sandbox.script("a", *case.script)
+    with Proxy(case.pool(sandbox.url), change=case.change) as proxy:
+        url = proxy.url.replace("127.0.0.1", case.host)
+        done = claude_code.say(claude, tmp_path, "say hi", *case.arguments, ANTHROPIC_BASE_URL=url)
+        asked = [row for row in proxy.rows.wait() if row.path.startswith("/v1/messages")]
+    assert case.shown in done.stdout
+    assert len(asked) <= 2
