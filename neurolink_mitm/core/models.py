@@ -27,17 +27,46 @@ class Model:
     owned_by: str = ANTHROPIC
 
 
+def _released(name: str, day: str = "", dated: str = "") -> tuple[Model, ...]:
+    """A model of Anthropic's by its name, and by its `dated` one, of which the name is an alias."""
+    family, _, version = name.removeprefix("claude-").partition("-")
+    shown = (
+        f"Claude {family.capitalize()} {version.removesuffix('-0').replace('-', '.').capitalize()}"
+    )
+    created_at = f"{day}T00:00:00Z" if day else UNKNOWN_DAY
+    names = (name, f"{name.removesuffix('-0')}-{dated}") if dated else (name,)
+    return tuple(Model(each, shown, created_at) for each in names)
+
+
 CLAUDE = (
-    Model("claude-opus-4-6", "Claude Opus 4.6", "2026-02-04T00:00:00Z"),
-    Model("claude-sonnet-4-6", "Claude Sonnet 4.6", "2026-02-17T00:00:00Z"),
-    Model("claude-opus-4-5-20251101", "Claude Opus 4.5", "2025-11-24T00:00:00Z"),
-    Model("claude-haiku-4-5-20251001", "Claude Haiku 4.5", "2025-10-15T00:00:00Z"),
-    Model("claude-sonnet-4-5-20250929", "Claude Sonnet 4.5", "2025-09-29T00:00:00Z"),
-    Model("claude-opus-4-1-20250805", "Claude Opus 4.1", "2025-08-05T00:00:00Z"),
-    Model("claude-opus-4-20250514", "Claude Opus 4", "2025-05-22T00:00:00Z"),
-    Model("claude-sonnet-4-20250514", "Claude Sonnet 4", "2025-05-22T00:00:00Z"),
+    *_released("claude-opus-5-5"),
+    *_released("claude-sonnet-5-5"),
+    *_released("claude-haiku-5-5"),
+    *_released("claude-fable-5-2"),
+    *_released("claude-mythos-5-2"),
+    *_released("claude-fable-5-1", "2026-09-01"),
+    *_released("claude-mythos-5-1", "2026-09-01"),
+    *_released("claude-opus-5", "2026-07-24"),
+    *_released("claude-sonnet-5", "2026-06-30"),
+    *_released("claude-fable-5", "2026-06-09"),
+    *_released("claude-mythos-5"),
+    *_released("claude-mythos-preview"),
+    *_released("claude-opus-4-8", "2026-05-28"),
+    *_released("claude-opus-4-7", "2026-04-16", dated="20260416"),
+    *_released("claude-sonnet-4-6", "2026-02-17"),
+    *_released("claude-opus-4-6", "2026-02-05", dated="20260205"),
+    *_released("claude-opus-4-5", "2025-11-24", dated="20251101"),
+    *_released("claude-haiku-4-5", "2025-10-15", dated="20251001"),
+    *_released("claude-sonnet-4-5", "2025-09-29", dated="20250929"),
+    *_released("claude-opus-4-1", "2025-08-05", dated="20250805"),
+    *_released("claude-opus-4-0", "2025-05-22", dated="20250514"),
+    *_released("claude-sonnet-4-0", "2025-05-22", dated="20250514"),
 )
-"""Names to choose from; any other `claude-*` is passed on as well, so a new one needs no new release."""
+"""Names to choose from, the newest first; any other `claude-*` is passed on as well, so a new one needs no new release.
+
+The names that Anthropic's SDK and LiteLLM's price table know of: a test compares, so that an update of those tells what
+is missing here. https://platform.claude.com/docs/en/about-claude/models/overview
+"""
 
 
 def offered(routing: Routing) -> tuple[Model, ...]:

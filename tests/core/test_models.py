@@ -1,6 +1,14 @@
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib.resources import files
+from typing import get_args
+
+import pytest
+from anthropic.types import ModelParam
 
 from neurolink_mitm.core.config_values import ModelMapping, Routing
 from neurolink_mitm.core.destinations import route
@@ -59,6 +67,30 @@ def test_claudes_models_are_listed_by_default() -> None:
 
 def test_what_is_listed_can_be_asked_for() -> None:
     assert [model.id for model in CLAUDE if route(model.id, Routing()) is None] == []
+
+
+def listed_by_the_sdk() -> set[str]:
+    names, _ = get_args(ModelParam)
+    return set(get_args(names))
+
+
+def priced() -> set[str]:
+    table = json.loads((files("neurolink_mitm") / "prices.json").read_bytes())
+    return {name for name in table["anthropic"] if re.match(r"claude-[a-z]", name)}
+
+
+@pytest.mark.parametrize("known", [listed_by_the_sdk, priced], ids=["sdk", "prices"])
+def test_what_others_know_is_listed(known: Callable[[], set[str]]) -> None:
+    """Fails once the lock or the price table names a model that the list lacks: add it there."""
+    assert known() - {model.id for model in CLAUDE} == set()
+
+
+def test_an_alias_and_its_dated_name_are_the_same_model() -> None:
+    shown = {model.id: (model.display_name, model.created_at) for model in CLAUDE}
+    assert shown["claude-haiku-4-5"] == ("Claude Haiku 4.5", "2025-10-15T00:00:00Z")
+    assert shown["claude-haiku-4-5"] == shown["claude-haiku-4-5-20251001"]
+    assert shown["claude-opus-4-0"] == shown["claude-opus-4-20250514"]
+    assert shown["claude-mythos-preview"][0] == "Claude Mythos Preview"
 
 
 def test_no_model_is_listed_twice() -> None:
