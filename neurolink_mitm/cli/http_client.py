@@ -37,6 +37,11 @@ def get_text(url: str, headers: Mapping[str, str]) -> str | None:
     return text if response.status == 200 else None
 
 
+def get(url: str, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+    """Status and JSON object that came back; status 0 where nothing did."""
+    return _ask("GET", url, {}, headers)
+
+
 def post(url: str, query: Query, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
     """Status and JSON object that came back; status 0 where nothing did."""
     return _ask("POST", url, query, headers)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 
 import click
 
 from neurolink_mitm.cli.running import running_state
-from neurolink_mitm.core.claude_settings import variables
+from neurolink_mitm.core.claude_settings import ANY_TOKEN, variables
+
+TOKEN = "ANTHROPIC_AUTH_TOKEN"  # noqa: S105 - a variable's name
 
 
 @click.command("env")
@@ -21,8 +24,25 @@ from neurolink_mitm.core.claude_settings import variables
 def command(shell: str) -> None:
     """Print what points a shell's programs at the proxy.
 
+    With a token for a Claude Code that has no login of its own, which asks nothing without one.
+
     Example: neurolink proxy env --shell fish
     """
     form = "set -gx {} {};" if shell == "fish" else "export {}={}"
-    for name, value in variables(running_state().url).items():
+    state = running_state()
+    for name, value in {**variables(state.url), **_token(state.url)}.items():
         click.echo(form.format(name, shlex.quote(value)))
+
+
+def _token(url: str) -> dict[str, str]:
+    """One that opens nothing, where any will do; a hint, where it has to be a client key."""
+    from neurolink_mitm.adapters.claude_login import logged_in
+    from neurolink_mitm.cli import http_client
+
+    status, report = http_client.get(f"{url}/status", {})
+    if status == 401 and not os.environ.get(TOKEN):
+        text = f"callers must show a key: neurolink clients add NAME, then set {TOKEN} to it"
+        click.echo(f"neurolink: {text}", err=True)
+    if status != 200 or report.get("strategy") == "passthrough" or logged_in(os.environ):
+        return {}
+    return {TOKEN: ANY_TOKEN}

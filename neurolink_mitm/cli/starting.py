@@ -15,13 +15,15 @@ from pathlib import Path
 
 import click
 
-from neurolink_mitm import __version__, app, prepare
+from neurolink_mitm import app, prepare
 from neurolink_mitm.adapters.claude_code import ClaudeCode
+from neurolink_mitm.adapters.claude_login import logged_in
 from neurolink_mitm.adapters.claude_settings import settings_path
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.adapters.system import listener
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
+from neurolink_mitm.cli.greeting import Started, greeting, program
 from neurolink_mitm.core.accounts import Account, account_type
 from neurolink_mitm.core.config import ConfigError
 from neurolink_mitm.core.secret import Secret
@@ -34,11 +36,6 @@ logger = logging.getLogger("neurolink")
 
 OFTEN = (2000, 10, 10)
 """How many new objects are looked through at once while requests are served."""
-
-EXAMPLE = (
-    """'{"model":"claude-sonnet-4-6","max_tokens":256,"stream":true,"""
-    """"messages":[{"role":"user","content":"hi"}]}'"""
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +110,8 @@ def _serve(
     def ready(web_url: str) -> None:
         if not asked.quiet:
             attached = claude_code.path if claude_code and claude_code.attached else None
-            click.echo(greeting(prepared, sandbox, web_url, attached))
+            started = Started(program(), sandbox, web_url, attached, logged_in(os.environ))
+            click.echo(greeting(prepared.runtime, started))
             sys.stdout.flush()
         collect_briefly()
 
@@ -164,46 +162,6 @@ def _refuse_second(home: Home, port: int) -> None:
             " another --port starts one beside it",
             FAILED,
         )
-
-
-def greeting(
-    prepared: prepare.Prepared, sandbox: str, web_url: str, attached: Path | None = None
-) -> str:
-    """What a start prints: where it listens, and how to use it. `attached` is Claude Code's settings file."""
-    runtime = prepared.runtime
-    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(runtime.host, runtime.host)  # noqa: S104
-    url = f"http://{f'[{host}]' if ':' in host else host}:{runtime.port}"
-    count = len(runtime.pool.accounts)
-    mode = "passthrough" if runtime.passthrough else runtime.pool.strategy
-    lines = [
-        f"NeuroLink {__version__} listens on {url} ({mode}, {count} account{'s' * (count != 1)})"
-    ]
-    if sandbox:
-        lines.append(
-            f"Note: {sandbox}; its answers are made up, so Claude Code's settings are left alone"
-        )
-    elif not count and not runtime.passthrough:
-        lines.append(
-            "No account yet: run `neurolink auth login anthropic`, or set ANTHROPIC_API_KEY"
-        )
-    if web_url:
-        lines.append(f"Watch it in a browser: {web_url}")
-    if attached:
-        lines.append(f"Claude Code comes here until this stops: {attached} says so")
-    return "\n".join((*lines, *_how_to_use(url, bool(attached), bool(runtime.client_keys)), ""))
-
-
-def _how_to_use(url: str, attached: bool, guarded: bool) -> Iterator[str]:
-    yield ""
-    yield "Point other programs at it:" if attached else "Point Claude Code at it:"
-    yield f"  export ANTHROPIC_BASE_URL={url}"
-    yield "  export ENABLE_TOOL_SEARCH=true"
-    if guarded:
-        yield "  export ANTHROPIC_AUTH_TOKEN=<client key>   # which Claude Code must show, too"
-    yield ""
-    yield "Or try it by hand:"
-    key = " -H 'x-api-key: <client key>'" if guarded else ""
-    yield f"  curl -iN {url}/v1/messages{key} -H 'content-type: application/json' -d {EXAMPLE}"
 
 
 def set_up_logging(*, quiet: bool, debug: bool) -> None:

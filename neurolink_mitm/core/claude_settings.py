@@ -15,6 +15,8 @@ from neurolink_mitm.core.json_layout import Member, Span, document, span
 ENV = "env"
 _NOTHING = "{}\n"
 Variables = Mapping[str, str]
+ANY_TOKEN = "neurolink"  # noqa: S105 - any other would do: it opens nothing
+"""Claude Code that has no login sends nothing without a token; the proxy puts an account's in its place."""
 
 
 def variables(url: str) -> dict[str, str]:

@@ -7,22 +7,14 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.cli import starting
-from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.client_keys import ClientKey
-from neurolink_mitm.core.pool import Pool
-from neurolink_mitm.prepare import Prepared
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.cli.conftest import Running
 from tests.cli.processes import MESSAGE, Program, Shell, port_of
-from tests.fakes import make_account, make_runtime
 from tests.waiting import LIMIT, wait_until
 
 KEY = "sk-ant-test-key"
@@ -247,57 +239,6 @@ def test_callers_must_show_a_key_where_one_is_set(guarded: str, client: httpx.Cl
 def test_the_users_own_commands_need_no_client_key(guarded: str, shell: Shell) -> None:
     status = shell.run("proxy", "status")
     assert (status.process.returncode, status.complained) == (0, "")
-
-
-def greeting(*accounts: Account, sandbox: str = "", web_url: str = "", **changes: Any) -> str:
-    """What a start with this runtime says."""
-    prepared = Prepared(make_runtime(*accounts, **changes), Home(Path("/nowhere")), (), None)
-    return starting.greeting(prepared, sandbox, web_url)
-
-
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [
-        ("127.0.0.1", "http://127.0.0.1:55669"),
-        ("localhost", "http://localhost:55669"),
-        ("0.0.0.0", "http://127.0.0.1:55669"),  # noqa: S104 - a text to be turned into a URL
-        ("", "http://127.0.0.1:55669"),
-        ("::1", "http://[::1]:55669"),
-        ("::", "http://[::1]:55669"),
-    ],
-)
-def test_the_address_is_one_that_can_be_asked(host: str, url: str) -> None:
-    assert f"\n  export ANTHROPIC_BASE_URL={url}\n" in greeting(host=host)
-
-
-@pytest.mark.parametrize(
-    ("count", "words"), [(0, "0 accounts"), (1, "1 account"), (2, "2 accounts")]
-)
-def test_accounts_are_counted(count: int, words: str) -> None:
-    accounts = [make_account(str(n)) for n in range(count)]
-    assert f"(fill-first, {words})" in greeting(*accounts).splitlines()[0]
-
-
-def test_the_strategy_is_that_of_the_pool() -> None:
-    assert "(round-robin, " in greeting(pool=Pool([], "round-robin"))
-
-
-def test_passthrough_needs_no_account() -> None:
-    said = greeting(passthrough=True)
-    assert "(passthrough, 0 accounts)" in said
-    assert "No account yet" not in said
-
-
-@pytest.mark.parametrize("guarded", [True, False])
-def test_a_client_key_is_named_where_it_is_asked_for(guarded: bool) -> None:
-    said = greeting(clients=(ClientKey("laptop", "0" * 64, 0),) if guarded else ())
-    assert ("\n  export ANTHROPIC_AUTH_TOKEN=<client key>" in said) is guarded
-    assert ("-H 'x-api-key: <client key>'" in said) is guarded
-
-
-def test_the_page_is_named() -> None:
-    url = "http://127.0.0.1:8081/?token=abc"
-    assert f"\nWatch it in a browser: {url}\n" in greeting(web_url=url)
 
 
 def test_keys_come_from_the_env_file(

@@ -65,8 +65,8 @@ def test_how_late_the_loop_is() -> None:
     _, _, *lines = shown(a_report(lag=lag)).splitlines()
     assert lines[:3] == [
         "loop: lag p50 12 ms, p99 12 ms, longest 12 ms",
-        "loop: stood still 1 times, last at 14:23:20 for 700 ms at a.py:1 f",
-        "the process did not run for 1 min until 14:23:20: stopped, or asleep",
+        "loop: stood still 1 times, last at 08:53:20Z for 700 ms at a.py:1 f",
+        "the process did not run for 1 min until 08:53:20Z: stopped, or asleep",
     ]
 
 
