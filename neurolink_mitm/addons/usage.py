@@ -3,10 +3,23 @@ from __future__ import annotations
 from mitmproxy import http
 
 from neurolink_mitm.core import costs
-from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
+from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.outcome import conclude
 from neurolink_mitm.mitm.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
+
+
+def rate_limits(exchange: Exchange) -> int:
+    """How often upstream said that a limit is reached: by its status, or by an error inside a 200."""
+    limited = [a for a in exchange.attempts if a.status == 429 or _names_a_limit(a)]
+    return len(limited) + (exchange.served and exchange.answer.error == RATE_LIMIT)
+
+
+def _names_a_limit(attempt: Attempt) -> bool:
+    return attempt.failure is not None and attempt.failure.error_type == RATE_LIMIT
+
+
+RATE_LIMIT = "rate_limit_error"
 
 
 class Usage:
@@ -41,4 +54,4 @@ class Usage:
             totals.success += 1
         elif exchange.outcome is not Outcome.CANCELLED:
             totals.errors += 1
-        totals.rate_limits += sum(1 for a in exchange.attempts if a.status == 429)
+        totals.rate_limits += rate_limits(exchange)

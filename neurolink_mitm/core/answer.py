@@ -17,9 +17,12 @@ from neurolink_mitm.core.unreadable import UNREADABLE
 from neurolink_mitm.core.usage import Usage
 
 HOLD_LIMIT = 1024 * 1024
-"""Bytes of an answer that are held back at most; one that is longer goes out as it comes."""
+"""Bytes of an answer that are held back at most. A whole answer that is longer goes out as it comes; an error that is
+longer, and a stream that brings more than this before its first content, have failed."""
 EVENT_LIMIT = 4 * HOLD_LIMIT
 """Bytes of one streamed event at most; Anthropic's largest (results of server tools) stay far below."""
+START_LIMIT = 64 * 1024
+"""Bytes of what claims to be a stream that are looked at when no event came of them."""
 READ_LIMIT = 8 * HOLD_LIMIT
 """Bytes of an answer that is not streamed up to which its tokens are read."""
 
@@ -82,13 +85,18 @@ class WholeAnswer:
     """An answer that is no event stream: held until its end, so that a cut one can be asked for again."""
 
     __slots__ = (
-        "_body", "_may_be_empty", "_status",
+        "_body", "_content_type", "_judged", "_may_be_empty", "_status",
         "complete", "error", "failure", "released", "size", "started", "usage",
     )  # fmt: skip
 
-    def __init__(self, status: int, *, may_be_empty: bool) -> None:
+    def __init__(
+        self, status: int, *, may_be_empty: bool, judged: bool = True, content_type: str = ""
+    ) -> None:
+        """`judged`: an error object or a page in place of a good answer is a failure."""
         self._status = status
         self._may_be_empty = may_be_empty
+        self._judged = judged
+        self._content_type = content_type
         self._body: list[bytes] = []
         self.size = 0
         self.usage = Usage()
@@ -102,7 +110,10 @@ class WholeAnswer:
         self.size += len(chunk)
         if self.size <= READ_LIMIT:
             self._body.append(chunk)
-        self.released = self.released or self.size > HOLD_LIMIT
+        if self.size > HOLD_LIMIT and not self.released and not self.failure:
+            body = b"".join(self._body)[:HOLD_LIMIT]
+            self.failure = self._failed(body) if self._status >= 400 else self._hollow(body)
+            self.released = self.failure is None
         return chunk
 
     def end(self) -> bytes:
@@ -112,9 +123,11 @@ class WholeAnswer:
             self.usage.see_whole(body)  # of one that is longer it is no JSON
             return b""
         if self._status >= 400:
-            self.failure = Failure.of_status(self._status, body)
+            self.failure = self._failed(body)
         elif not body and not self._may_be_empty:
             self.failure = Failure(Where.EMPTY, None, "empty_answer", "upstream sent no byte")
+        elif hollow := self._hollow(body):
+            self.failure = hollow
         else:
             self.usage.see_whole(body)
             self.released = True
@@ -123,20 +136,24 @@ class WholeAnswer:
     def cut(self, message: str) -> bytes | None:
         if not self.released:
             body = b"".join(self._body)
-            failed = self._status >= 400
-            self.failure = (
-                Failure.of_status(self._status, body)
-                if failed
-                else Failure.of_network("cut", message)
-            )
+            cut = Failure.of_network("cut", message)
+            self.failure = self._failed(body) if self._status >= 400 else cut
         return None
+
+    def _failed(self, body: bytes) -> Failure:
+        return Failure.of_status(self._status, body)
+
+    def _hollow(self, body: bytes) -> Failure | None:
+        if not body or not self._judged:
+            return None
+        return Failure.of_hollow(body, self._content_type)
 
 
 class StreamAnswer:
     """An event stream of the Messages API. Only whole events are passed on, so it can always be closed well."""
 
     __slots__ = (
-        "_reader", "_waiting",
+        "_reader", "_start", "_waiting",
         "complete", "error", "failure", "released", "size", "started", "usage",
     )  # fmt: skip
 
@@ -144,6 +161,7 @@ class StreamAnswer:
         self.size = 0
         self._reader = SseReader()
         self._waiting: list[bytes] = []  # what came of an event that has not ended yet
+        self._start = bytearray()  # what came before the first event: it may be no stream at all
         self.usage = Usage()
         self.failure: Failure | None = None
         self.released = False
@@ -153,14 +171,16 @@ class StreamAnswer:
 
     def feed(self, chunk: bytes) -> bytes:
         self.size += len(chunk)
+        if not self.started and len(self._start) < START_LIMIT:
+            self._start += chunk
         before = self._reader.pending_size
         for event in self._reader.feed(chunk):
             self._see(event)
         rest = self._reader.pending_size
+        if rest > EVENT_LIMIT or (not self.released and self.size - rest > HOLD_LIMIT):
+            self._overflow(rest)
         if not before and not rest:
             return chunk
-        if rest > EVENT_LIMIT:
-            self.failure = Failure(Where.EVENT, None, "oversized_event", "an event without end")
         self._waiting.append(chunk)
         if rest == before + len(chunk):  # nothing has ended: not copied again for each chunk
             return b""
@@ -170,26 +190,43 @@ class StreamAnswer:
         return ready
 
     def end(self) -> bytes:
+        rest = self._reader.pending
+        last = self._last_event(rest)
         if not self.released and not self.failure:
             kind = "cut_before_content" if self.started else "empty_stream"
-            self.failure = Failure(Where.EMPTY, None, kind, "the stream ended before any content")
-        return self._last_bytes()
+            empty = Failure(Where.EMPTY, None, kind, "the stream ended before any content")
+            hollow = None if self.started else Failure.of_hollow(bytes(self._start))
+            self.failure = hollow or empty
+        return last + self._closing(b"" if last else rest)
 
     def cut(self, message: str) -> bytes | None:
         if not self.released and not self.failure:
             self.failure = Failure.of_network("cut", message)
-        return self._last_bytes()
+        return self._closing(self._reader.pending)
+
+    def _last_event(self, rest: bytes) -> bytes:
+        """The last event, where it came whole but for the blank line behind it: nobody would read it without."""
+        events = self._reader.finish()
+        if not events or not _is_json(events[-1].data):
+            return b""
+        self._see(events[-1])
+        ends_in_line = rest.endswith((b"\n", b"\r"))
+        return rest + (rest[-1:] if ends_in_line else b"\n\n")  # CR and LF would be one end
 
     def _see(self, event: SseEvent) -> None:
         if event.name == "content_block_delta" and self.released:
             return
-        self.started = True
+        if event.name == "message":  # no name was given
+            event = event._replace(name=_type_of(event.data))
+        self.started = self.started or event.name == "message_start"
         if event.name == "error":
+            self.started = True
             self._see_error(event)
             return
         self.usage.see_event(event.name, event.data)
         self.complete = self.complete or event.name == "message_stop"
         self.released = self.released or carries_content(event)
+        self.started = self.started or self.released
 
     def _see_error(self, event: SseEvent) -> None:
         failure = Failure.of_error_event(event.data)
@@ -198,12 +235,43 @@ class StreamAnswer:
         else:
             self.failure = self.failure or failure
 
-    def _last_bytes(self) -> bytes:
+    def _overflow(self, rest: int) -> None:
+        """`rest` bytes wait for the end of their event."""
+        endless = Failure(Where.EVENT, None, "oversized_event", "an event without end")
+        empty = Failure(
+            Where.EVENT, None, "oversized_start", "no content within the first megabyte"
+        )
+        self.failure = self.failure or (endless if rest > EVENT_LIMIT else empty)
+
+    def _closing(self, rest: bytes) -> bytes:
         """What is left of a whole stream; for any other an error event in place of the half one."""
         if self.complete or self.error:
-            return self._reader.pending
+            return rest
         message = "The answer was cut off upstream. Ask again to continue."
         return encode("error", error_body("overloaded_error", message))
+
+
+class _Typed(msgspec.Struct):
+    type: str = ""
+
+
+_typed = msgspec.json.Decoder(_Typed)
+
+
+def _type_of(data: bytes) -> str:
+    """The name that an event without one would have; `message` where its data does not say."""
+    try:
+        return _typed.decode(data).type or "message"
+    except UNREADABLE:
+        return "message"
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        msgspec.json.decode(data)
+    except UNREADABLE:
+        return False
+    return True
 
 
 class _Block(msgspec.Struct):

@@ -31,7 +31,7 @@ MEANINGS: Mapping[str, str] = {
     "timeouts.connect": "To connect to upstream.",
     "timeouts.firstEvent": "From the request to the first event of its answer.",
     "timeouts.idle": "Between two events.",
-    "timeouts.total": "For a whole request.",
+    "timeouts.total": "Until the first event, over all attempts; an answer that flows is bounded by `idle` alone.",
     "clients": "Who may use the proxy.",
     "clients.apiKeys": "Keys that callers must show, one of them (`x-api-key` or bearer). Beyond loopback there "
     "must be one, here or made by `neurolink clients add`.",

@@ -24,10 +24,11 @@ from typing import Self
 import msgspec
 
 from neurolink_mitm.core import headers
-from neurolink_mitm.core.error_text import SEARCHED, is_page, wording
+from neurolink_mitm.core.error_text import LONGEST, SEARCHED, is_page, wording
 from neurolink_mitm.core.error_text import read_error as read_error
 from neurolink_mitm.core.headers import Fields
 from neurolink_mitm.core.limits import Limit, limit_of
+from neurolink_mitm.core.unreadable import UNREADABLE
 
 
 class Where(enum.Enum):
@@ -91,7 +92,24 @@ class Failure:
         return cls(Where.EVENT, None, error_type or "api_error", message, body=data[:SEARCHED])
 
     @classmethod
+    def of_hollow(cls, body: bytes, content_type: str = "") -> Self | None:
+        """From the body of a 200, or its beginning: an error object or a page. None if it is neither."""
+        body = body.removeprefix(b"\xef\xbb\xbf")
+        if is_page(body, content_type):
+            page = body[:300].decode("utf-8", "replace").strip()
+            return cls(Where.EVENT, None, "api_error", f"a page: {page}", body=body[:SEARCHED])
+        if not body[:SEARCHED].lstrip().startswith(b"{"):
+            return None
+        try:
+            said = _hollow_decoder.decode(body)
+        except UNREADABLE:
+            return None
+        return cls.of_error_event(body) if said.type == "error" and said.error else None
+
+    @classmethod
     def of_network(cls, error_type: str, message: str, *, sent: bool = True) -> Self:
+        """From what kept an answer from coming; `message` is cut."""
+        message = message[:LONGEST]
         return cls(Where.NETWORK, None, error_type, message, sent=sent)
 
 
@@ -214,6 +232,14 @@ RULES: tuple[Rule, ...] = (
 def classify(failure: Failure) -> Rule:
     """The first row that matches."""
     return next(rule for rule in RULES if rule.matches(failure))
+
+
+class _Hollow(msgspec.Struct):
+    type: str | None = None
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_hollow_decoder = msgspec.json.Decoder(_Hollow)
 
 
 def error_body(error_type: str, message: str, request_id: str = "") -> bytes:

@@ -235,13 +235,24 @@ class Exchange:
 def _answer_for(exchange: Exchange, status: int, fields: Fields) -> Answer:
     if exchange.plan is None:
         return OpaqueAnswer()
-    types = _values(fields, b"content-type")
     if status < 400 and _values(fields, b"content-encoding") not in (b"", b"identity"):
         return OpaqueAnswer()  # can't be looked into; of an error the status says enough
-    if status == 200 and types.startswith(b"text/event-stream"):
-        return StreamAnswer() if exchange.kind is Kind.MESSAGES else OpaqueAnswer()
-    may_be_empty = exchange.kind is Kind.API or status != 200
-    return WholeAnswer(status, may_be_empty=may_be_empty)
+    inference = exchange.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS)
+    types = _values(fields, b"content-type")
+    if status == 200 and _is_stream(exchange, types):
+        return StreamAnswer() if inference else OpaqueAnswer()
+    is_file = not inference and exchange.path.partition("?")[0].endswith("/content")
+    return WholeAnswer(
+        status, may_be_empty=not inference, judged=not is_file, content_type=types.decode("latin-1")
+    )
+
+
+def _is_stream(exchange: Exchange, content_type: bytes) -> bool:
+    """By what it calls itself; where it does not say, by what was asked for."""
+    if content_type.startswith(b"text/event-stream"):
+        return True
+    untold = not content_type or content_type.startswith((b"text/plain", b"application/octet-"))
+    return untold and exchange.stream and exchange.kind is Kind.MESSAGES
 
 
 def _values(fields: Fields, name: bytes) -> bytes:

@@ -5,7 +5,7 @@ Fields are pairs of bytes in the order of the wire, as in RFC 9110 section 5 and
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -119,21 +119,38 @@ def for_account(fields: Fields, token: str, *, oauth: bool) -> Fields:
 
 
 def retry_after(fields: Fields, now: float) -> float | None:
-    """Seconds to wait by `Retry-After`, given in seconds or as an HTTP date (RFC 9110 section 10.2.3)."""
-    value = get(fields, b"retry-after")
-    if value is None or len(value) > 64:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        return _until_date(value, now)
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    """Seconds to wait by `Retry-After`, given in seconds or as an HTTP date (RFC 9110 section 10.2.3).
+
+    At least `SHORTEST_WAIT`: 0, what is negative and dates that are over are sent, too. None where it can't be read.
+    """
+    value = (get(fields, b"retry-after") or "").strip()[:_LONGEST_NUMBER]
+    is_number = _SECONDS.fullmatch(value)
+    seconds = float(value) if is_number else _until_date(value[:_LONGEST_DATE], now)
+    return None if seconds is None else min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT)
+
+
+def with_sound_wait(fields: Fields, now: float) -> Fields:
+    """For the client: without a `Retry-After` that can't be read, and with 1 in place of one below that."""
+    if get(fields, b"retry-after") is None:
+        return fields
+    wait = retry_after(fields, now)
+    if wait is None:
+        return without(fields, (b"retry-after",))
+    return replace(fields, {b"retry-after": b"1"}) if wait <= SHORTEST_WAIT else fields
+
+
+SHORTEST_WAIT = 1.0
+LONGEST_WAIT = 1e9
+"""Seconds; a number of hundreds of digits is none that could be added to a time."""
+_LONGEST_NUMBER = 1000
+_LONGEST_DATE = 64
+_SECONDS = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 
 
 def _until_date(value: str, now: float) -> float | None:
     try:
         date = parsedate_to_datetime(value)
+        zoned = date if date.tzinfo else date.replace(tzinfo=UTC)  # asctime's form names none
+        return zoned.timestamp() - now
     except (ValueError, OverflowError):
         return None
-    zoned = date if date.tzinfo else date.replace(tzinfo=UTC)  # asctime's form names none
-    return max(0.0, zoned.timestamp() - now)

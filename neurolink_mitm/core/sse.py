@@ -26,39 +26,62 @@ class SseReader:
 
     `feed` returns the events that the chunk completed. What is not yet a whole event waits inside:
     `pending` holds these bytes exactly as they came, so a caller can forward whole events only.
+    A CR ends a line at once; an LF behind it belongs to it, also when that comes with the next chunk.
     """
 
-    __slots__ = ("_data", "_keep_raw", "_line", "_name", "_pending", "_started", "pending_size")
+    __slots__ = ("_after_cr", "_data", "_keep_raw", "_line", "_name", "_pending", "_started")
 
     def __init__(self, *, keep_raw: bool = False) -> None:
         """`keep_raw` for who passes the events on: comments are events then, too, without data."""
         self._keep_raw = keep_raw
-        self.pending_size = 0
-        self._line: list[bytes] = []  # a line whose end has not come yet
-        self._pending: list[bytes] = []  # raw lines since the last event ended
+        self._line = bytearray()  # a line whose end has not come yet
+        self._pending = bytearray()  # raw lines since the last event ended
         self._name = ""
         self._data: list[bytes] = []
         self._started = False
+        self._after_cr = False
 
     @property
     def pending(self) -> bytes:
         """Bytes received after the last complete event."""
-        return b"".join((*self._pending, *self._line))
+        return bytes(self._pending + self._line)
+
+    @property
+    def pending_size(self) -> int:
+        """How many bytes `pending` has."""
+        return len(self._pending) + len(self._line)
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """Take the next bytes; return the events they completed, in order."""
         events: list[SseEvent] = []
+        if self._after_cr and chunk:
+            chunk = self._rest_of_crlf(chunk)
         if not self._line and not self._pending:
             chunk = self._plain_events(chunk, events)
-        self.pending_size += len(chunk)
         for line in self._complete_lines(chunk):
-            self._pending.append(line)
+            self._pending += line
             text = line.rstrip(b"\r\n")
             if text:
                 self._field(text)
             else:
                 self._end_event(events)
         return events
+
+    def finish(self) -> list[SseEvent]:
+        """The stream is over: return the event that only wants its last line ends, if there is one.
+
+        The specification drops it; whoever asks has to know that its data is whole.
+        """
+        self._after_cr = False
+        ends = b"\n\n" if self._line else b"\n"
+        return self.feed(ends) if self._line or self._data else []
+
+    def _rest_of_crlf(self, chunk: bytes) -> bytes:
+        self._after_cr = False
+        if not chunk.startswith(b"\n"):
+            return chunk
+        self._pending += b"\n"
+        return chunk[1:]
 
     def _plain_events(self, chunk: bytes, events: list[SseEvent]) -> bytes:
         """Take whole events in the form that Anthropic writes, which are nearly all; returns what follows them.
@@ -75,24 +98,24 @@ class SseReader:
         return chunk[place:]
 
     def _complete_lines(self, chunk: bytes) -> list[bytes]:
-        """Lines with their ends. A last CR waits for what follows: it may be half of a CRLF."""
-        if b"\n" not in chunk and b"\r" not in chunk and not self._ends_in_cr():
-            if chunk:
-                self._line.append(chunk)
+        """Lines with their ends."""
+        if b"\n" not in chunk and b"\r" not in chunk:
+            self._line += chunk
             return []
-        lines = b"".join((*self._line, chunk)).splitlines(keepends=True)
-        self._line = [] if lines[-1].endswith(b"\n") else [lines.pop()]
-        if lines and not self._started:
+        self._line += chunk
+        lines = bytes(self._line).splitlines(keepends=True)
+        self._line.clear()
+        if not lines[-1].endswith((b"\n", b"\r")):
+            self._line += lines.pop()
+        self._after_cr = chunk.endswith(b"\r")
+        if not self._started:
             self._started = True
             self._skip_bom(lines)
         return lines
 
-    def _ends_in_cr(self) -> bool:
-        return bool(self._line) and self._line[-1].endswith(b"\r")
-
     def _skip_bom(self, lines: list[bytes]) -> None:
         if lines[0].startswith(_BOM):
-            self._pending.append(_BOM)
+            self._pending += _BOM
             lines[0] = lines[0][len(_BOM) :]
 
     def _field(self, text: bytes) -> None:
@@ -105,13 +128,12 @@ class SseReader:
 
     def _end_event(self, events: list[SseEvent]) -> None:
         if self._keep_raw:
-            raw = b"".join(self._pending)
-            events.append(SseEvent(self._name or "message", b"\n".join(self._data), raw))
+            data = b"\n".join(self._data)
+            events.append(SseEvent(self._name or "message", data, bytes(self._pending)))
         elif self._data:
             events.append(SseEvent(self._name or "message", b"\n".join(self._data)))
         self._data = []
         self._name = ""
-        self.pending_size -= sum(map(len, self._pending))
         self._pending.clear()
 
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 from mitmproxy.connection import Connection, Server
 from mitmproxy.proxy import commands, events, layer
@@ -16,10 +17,12 @@ from mitmproxy.proxy.layers.http import (
     GetHttpConnectionCompleted,
     HttpLayer,
     HTTPMode,
+    RegisterHttpConnection,
 )
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import RequestProtocolError, ResponseData
 
+from neurolink_mitm.mitm.back import use_back
 from neurolink_mitm.mitm.bounded_stream import TimeIsUp
 from neurolink_mitm.mitm.compat import CLIENT_LEFT
 from neurolink_mitm.mitm.front import Front
@@ -27,6 +30,8 @@ from neurolink_mitm.mitm.pool_stream import GetUpstream, PoolStream
 
 CLIENT_PATIENCE = 60.0
 """Seconds without a byte after which a client that has sent half a request is hung up on."""
+MAX_HANDSHAKE = 1024 * 1024
+"""Bytes that may come before a connection stands: a proxy's answer to CONNECT, a server's certificates."""
 
 
 RunNow = Callable[[commands.StartHook], bool]
@@ -54,6 +59,7 @@ class PoolLayer(HttpLayer):
         self.connections[context.client] = self.front
         self._timers: dict[commands.RequestWakeup, float] = {}
         self._client_deadline = math.inf
+        self._handshakes: WeakKeyDictionary[layer.Layer, int] = WeakKeyDictionary()
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         """Hooks that need not wait are run on the spot, and what goes to one peer goes in one write.
@@ -88,8 +94,7 @@ class PoolLayer(HttpLayer):
             yield from super()._handle_event(event)
             yield from self._watch_client()
         else:
-            upstream = _Joined(self.connections[event.connection])
-            yield from self.event_to_child(upstream, event)
+            yield from self._from_upstream(event)
 
     def make_stream(self, stream_id: int) -> CommandGenerator[None]:
         self._forget_dead_upstreams()
@@ -144,6 +149,28 @@ class PoolLayer(HttpLayer):
                 yield from self.event_to_child(stream, left)
 
     # Upstreams
+
+    def _from_upstream(self, event: events.DataReceived) -> CommandGenerator[None]:
+        handler = self.connections[event.connection]
+        if self.waiting_for_establishment and self._says_too_much(handler, event):
+            yield commands.CloseConnection(event.connection)
+            event = events.ConnectionClosed(event.connection)  # type: ignore[assignment]
+        yield from self.event_to_child(_Joined(handler), event)
+
+    def _says_too_much(self, handler: layer.Layer, event: events.DataReceived) -> bool:
+        """Before the connection stands, only a proxy's answer and a TLS handshake come: neither is long."""
+        if not any(self.connections.get(c) is handler for c in self.waiting_for_establishment):
+            self._handshakes.pop(handler, None)
+            return False
+        self._handshakes[handler] = self._handshakes.get(handler, 0) + len(event.data)
+        return self._handshakes[handler] > MAX_HANDSHAKE
+
+    def register_connection(self, command: RegisterHttpConnection) -> CommandGenerator[None]:
+        handler = self.connections[command.connection]
+        self._handshakes.pop(handler, None)
+        if not command.err:
+            use_back(handler)
+        yield from super().register_connection(command)
 
     def knows(self, connection: Connection) -> bool:
         """Whether an upstream connection is still in use here."""

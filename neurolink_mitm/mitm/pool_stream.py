@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from mitmproxy import flow, http
 from mitmproxy.connection import Connection, Server
+from mitmproxy.net.http import http1
 from mitmproxy.proxy import events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
@@ -43,6 +44,8 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from neurolink_mitm.core import headers
+from neurolink_mitm.core.answer import StreamAnswer, WholeAnswer
+from neurolink_mitm.core.error_text import LONGEST
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Deliver, Exchange, Heard, Kind, Outcome, Pause, Reply, Try
 from neurolink_mitm.mitm.bounded_stream import BoundedStream, Commands
@@ -58,6 +61,7 @@ from neurolink_mitm.mitm.hooks import (
 if TYPE_CHECKING:
     from neurolink_mitm.mitm.pool_layer import PoolLayer
 
+_FRAMING = (b"content-length", b"transfer-encoding")
 GRACE = 2.0
 """Seconds after the first event at which the client gets to see it, content or not."""
 
@@ -273,25 +277,29 @@ class PoolStream(BoundedStream):
             self._held.append(answer.feed(event.data))
             if answer.failure:
                 yield from self._drop_upstream()
-                yield from self._failed(answer.failure)
+                yield from self._failed_in_answer(answer.failure)
             elif answer.released:
                 yield from self._release()
             elif answer.started and not was_started:
                 yield from self._wake_in(GRACE, self._release)
+            elif isinstance(answer, WholeAnswer):  # it flows, if unseen
+                yield from self._wake_in(self.exchange.timeouts.idle, self._too_late)
         elif isinstance(event, ResponseEndOfMessage):
             self._held.append(answer.end())
             if answer.failure:
-                yield from self._fail_with_answer(answer.failure)
+                yield from self._failed_in_answer(answer.failure)
             else:
                 yield from self._release(whole=True)
                 yield from self._finish()
 
-    def _fail_with_answer(self, failure: Failure) -> Commands:
-        """Upstream's own error answer is whole: the addons may want to pass it on in the end."""
-        if self._head is not None:
+    def _failed_in_answer(self, failure: Failure) -> Commands:
+        """Where it is upstream's own error answer, the addons may want to pass that on in the end."""
+        if self._head is not None and failure.where is Where.STATUS:
             self.flow.response = self._for_client(self._head)
             self.flow.response.headers.pop("transfer-encoding", None)
-            self.flow.response.content = b"".join(self._held)  # sets content-length: it may be cut
+            # not `content`: that would compress it once more, if upstream has compressed it
+            self.flow.response.raw_content = body = b"".join(self._held)
+            self.flow.response.headers["content-length"] = str(len(body))  # it may be cut
         yield from self._failed(failure)
 
     def _release(self, *, whole: bool = False) -> Commands:
@@ -305,6 +313,7 @@ class PoolStream(BoundedStream):
         self.exchange.answer.released = True
         self.server_state = self.state_pass_on
         self._last_data = time.monotonic()
+        self._total_until = math.inf  # from here on `idle` alone counts
         yield from self._wake_in(self.exchange.timeouts.idle, self._check_idle)
         yield HttpResponseHeadersHook(self.flow)
         if (yield from self._client_left()):
@@ -317,6 +326,8 @@ class PoolStream(BoundedStream):
                 held += self._changed(b"")
                 response.stream = True
             self._reframe(response, len(held) if whole else None)
+        elif isinstance(self.exchange.answer, StreamAnswer):
+            self._reframe(response, None)  # it may be closed by an event of ours
         yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
         yield from self._send(held)
         if self.pool.frugal:  # it won't be sent again, and nobody will look at it
@@ -416,7 +427,7 @@ class PoolStream(BoundedStream):
 
     def handle_protocol_error(self, event: Any) -> Commands:
         """The peer at one end is gone; the parent's way is right only before anything was sent upstream."""
-        message = event.message
+        message = event.message[:LONGEST]
         if isinstance(event, RequestProtocolError):
             if self.client_state == self.state_done:
                 yield from self._drop_upstream()
@@ -428,8 +439,7 @@ class PoolStream(BoundedStream):
             self._forget_upstream()
             self.exchange.answer.cut(message)
             failure = self.exchange.answer.failure or Failure.of_network("cut", message)
-            whole = failure.where is Where.STATUS
-            yield from (self._fail_with_answer if whole else self._failed)(failure)
+            yield from self._failed_in_answer(failure)
         elif self.server_state == self.state_wait_for_response_headers:
             self._forget_upstream()
             yield from self._failed(Failure.of_network("closed", message))
@@ -479,8 +489,12 @@ class PoolStream(BoundedStream):
     def _for_client(self, head: http.Response) -> http.Response:
         """A copy for the client: mitmproxy still reads upstream's connection headers from the original."""
         fields = headers.end_to_end(head.headers.fields)
+        if self.exchange.plan is not None and head.status_code >= 300:
+            fields = headers.with_sound_wait(fields, time.time())
         if self.received.is_http10:  # knows no chunks: its body ends where the connection ends
             fields = (*headers.without(fields, (b"transfer-encoding",)), (b"connection", b"close"))
+        elif http1.expected_http_body_size(self.received, head) == -1:  # only its end says how long
+            fields = (*headers.without(fields, _FRAMING), (b"transfer-encoding", b"chunked"))
         response = _copied(head)
         response.data.http_version = b"HTTP/1.1"
         response.headers = http.Headers(fields)

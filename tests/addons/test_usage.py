@@ -4,6 +4,7 @@ import pytest
 from mitmproxy import http
 
 from neurolink_mitm.addons.usage import Usage
+from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Kind, Outcome
 from neurolink_mitm.ports import Runtime, Totals
 from tests.addons.flows import answer, make_flow, record
@@ -59,6 +60,18 @@ def test_every_rate_limit_on_the_way_is_counted() -> None:
     statuses = [429, 429, 200]
     flow = make_flow(attempts=[make_attempt(status=status) for status in statuses])
     assert ended(flow).totals.rate_limits == 2
+
+
+def test_a_rate_limit_inside_a_200_is_counted() -> None:
+    inside = Failure(Where.EVENT, None, "rate_limit_error", "slow down")
+    flow = make_flow(attempts=[make_attempt(failure=inside), make_attempt(status=200)])
+    assert ended(flow).totals.rate_limits == 1
+
+
+def test_a_rate_limit_after_content_is_counted() -> None:
+    flow = make_flow(attempts=[make_attempt(status=200)])
+    record(flow).answer.error = "rate_limit_error"
+    assert ended(flow).totals.rate_limits == 1
 
 
 def test_totals_add_up() -> None:

@@ -46,6 +46,7 @@ TEXT = event("content_block_delta", delta={"type": "text_delta", "text": "Hel\u0
 BLOCK_STOP = event("content_block_stop", index=0)
 DELTA = event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 3})
 STOP = event("message_stop")
+BOM = b"\xef\xbb\xbf"
 STREAM = START + PING + block("text") + TEXT + TEXT + BLOCK_STOP + DELTA + STOP
 
 
@@ -54,6 +55,10 @@ def fed(*chunks: bytes) -> StreamAnswer:
     for chunk in chunks:
         answer.feed(chunk)
     return answer
+
+
+def nameless(stream: bytes) -> bytes:
+    return b"\n".join(line for line in stream.split(b"\n") if not line.startswith(b"event:"))
 
 
 def names(stream: bytes) -> list[str]:
@@ -148,12 +153,9 @@ def test_an_empty_answer(may_be_empty: bool) -> None:
     assert answer.failure == (None if may_be_empty else empty)
 
 
-@pytest.mark.parametrize("status", [200, 500], ids=["good", "error"])
 @pytest.mark.parametrize(("more", "released"), [(0, False), (1, True)], ids=["at", "over"])
-def test_an_answer_over_the_limit_is_not_held_any_longer(
-    status: int, more: int, released: bool
-) -> None:
-    answer = whole(status)
+def test_an_answer_over_the_limit_is_not_held_any_longer(more: int, released: bool) -> None:
+    answer = whole()
     answer.feed(bytes(HOLD_LIMIT - 1))
     answer.feed(bytes(1 + more))
     assert answer.released is released
@@ -178,12 +180,61 @@ def test_the_tokens_of_a_long_answer_are_read_up_to_a_limit(size: int, told: int
     assert answer.usage.input_tokens == told
 
 
-def test_an_error_answer_over_the_limit_is_no_failure_any_more() -> None:
-    """Its head is with the client: too late to ask another account."""
+def test_an_error_answer_over_the_limit_is_an_error_at_once() -> None:
     answer = whole(500)
     answer.feed(bytes(HOLD_LIMIT + 1))
-    assert answer.end() == b""
-    assert answer.failure is None
+    assert answer.failure == Failure(Where.STATUS, 500, "http_500", "\0" * 300)
+    assert not answer.released
+
+
+def test_a_page_over_the_limit_is_a_failure_at_once() -> None:
+    answer = whole()
+    answer.feed(b"<html>" + bytes(HOLD_LIMIT))
+    assert answer.failure
+    assert not answer.released
+
+
+HOLLOW = {
+    "error": (b'{"type":"error","error":{"type":"overloaded_error","message":"m"}}', "overloaded_error", "m"),
+    "limit": (b' {"error":{"type":"rate_limit_error"},"type":"error"}\n', "rate_limit_error", ""),
+    "mark": (b'\xef\xbb\xbf{"type":"error","error":{"type":"x","message":"m"}}', "x", "m"),
+    "untyped": (b'{"type":"error","error":"down"}', "api_error", '{"type":"error","error":"down"}'),
+    "page": (b"\r\n<!DOCTYPE html><p>", "api_error", "a page: <!DOCTYPE html><p>"),
+    "html": (b"<HTML>no", "api_error", "a page: <HTML>no"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [whole, StreamAnswer], ids=["whole", "stream"])
+@pytest.mark.parametrize(("body", "error_type", "message"), HOLLOW.values(), ids=HOLLOW)
+def test_an_error_or_a_page_in_place_of_an_answer(
+    kind: Callable[[], Answer], body: bytes, error_type: str, message: str
+) -> None:
+    answer = kind()
+    for byte in body:
+        answer.feed(bytes([byte]))
+    answer.end()
+    assert answer.failure == Failure(Where.EVENT, None, error_type, message)
+    assert not answer.released
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"type":"message","content":[]}', b'{"type":"error"}', b'{"error":{"type":"x"}}', b"[]",
+     b'{"input_tokens":7}', b'{"type":["error"],"error":{}}', b"<svg>", b'"<html>"', b"{" * 100_000],
+    ids=["message", "no-error", "no-type", "list", "count", "odd-type", "svg", "string", "deep"],
+)  # fmt: skip
+def test_any_other_body_is_an_answer(body: bytes) -> None:
+    answer = whole()
+    answer.feed(body)
+    answer.end()
+    assert answer.released
+
+
+def test_a_body_that_is_not_judged_may_be_anything() -> None:
+    answer = WholeAnswer(200, may_be_empty=True, judged=False)
+    answer.feed(HOLLOW["error"][0])
+    answer.end()
+    assert answer.released
 
 
 @pytest.mark.parametrize("status", [200, 399])
@@ -221,7 +272,7 @@ def test_a_released_answer_that_is_cut_is_no_failure() -> None:
         (b": keep-alive\n\n", False, False),
         (START[:-1], False, False),
         (START, True, False),
-        (PING, True, False),
+        (PING, False, False),
         (START + PING + BLOCK_STOP, True, False),
         (START + block("text"), True, False),
         (START + block("thinking"), True, False),
@@ -232,9 +283,12 @@ def test_a_released_answer_that_is_cut_is_no_failure() -> None:
         (START + event("news"), True, True),
         (b"data: {}\n\n", True, True),
         (START + error("api_error"), True, False),
+        (nameless(START + PING), True, False),
+        (nameless(START + TEXT), True, True),
     ],
     ids=["nothing", "comment", "half-a-start", "start", "ping", "leading", "empty-text",
-         "empty-thinking", "tool", "text", "half-a-text", "delta", "unknown", "nameless", "error"],
+         "empty-thinking", "tool", "text", "half-a-text", "delta", "unknown", "nameless", "error", "nameless-start",
+         "nameless-text"],
 )  # fmt: skip
 def test_a_stream_is_held_until_its_first_content(
     stream: bytes, started: bool, released: bool
@@ -281,6 +335,17 @@ def test_an_error_before_content_is_a_failure() -> None:
     assert answer.error == ""
 
 
+@pytest.mark.parametrize("form", ["named", "nameless"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["lf", "crlf", "cr"])
+@pytest.mark.parametrize("wanting", [0, 1, 2])
+def test_an_error_before_content_in_any_form(form: str, end: bytes, wanting: int) -> None:
+    stream = START + error("rate_limit_error")
+    stream = nameless(stream) if form == "nameless" else stream
+    answer = fed(stream.replace(b"\n", end).removesuffix(end * wanting))
+    answer.end()
+    assert answer.failure == Failure(Where.EVENT, None, "rate_limit_error", "why")
+
+
 def test_the_first_error_counts() -> None:
     answer = fed(error("rate_limit_error"), error("api_error"))
     assert answer.failure is not None
@@ -292,11 +357,12 @@ def test_the_first_error_counts() -> None:
     [
         (b"", "empty_stream"),
         (b": keep-alive\n\n", "empty_stream"),
-        (START[:-1], "empty_stream"),
+        (START[:-3], "empty_stream"),
         (START, "cut_before_content"),
-        (START + block("text") + TEXT[:-1], "cut_before_content"),
+        (START[:-1], "cut_before_content"),
+        (START + block("text") + TEXT[:-3], "cut_before_content"),
     ],
-    ids=["nothing", "comment", "half-a-start", "start", "half-a-text"],
+    ids=["nothing", "comment", "half-a-start", "start", "unended-start", "half-a-text"],
 )
 def test_a_stream_that_ends_before_content_is_a_failure(stream: bytes, kind: str) -> None:
     answer = fed(stream)
@@ -353,6 +419,44 @@ def test_only_whole_events_are_passed_on() -> None:
 def test_a_whole_stream_ends_as_it_is() -> None:
     answer = fed(STREAM)
     assert answer.end() == b""
+    assert answer.failure is None
+
+
+@pytest.mark.parametrize("mark", [b"", BOM], ids=["plain", "bom"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["lf", "crlf", "cr"])
+@pytest.mark.parametrize("wanting", [0, 1, 2])
+@given(st.lists(st.integers(0, 900), max_size=6))
+def test_a_whole_stream_stays_whole(mark: bytes, end: bytes, wanting: int, cuts: list[int]) -> None:
+    """No made-up error where the last blank line is missing; the client gets that line."""
+    stream = mark + STREAM.replace(b"\n", end).removesuffix(end * wanting)
+    edges = sorted([0, *(min(cut, len(stream)) for cut in cuts), len(stream)])
+    answer = StreamAnswer()
+    passed = b"".join(answer.feed(stream[a:b]) for a, b in pairwise(edges)) + answer.end()
+    assert (answer.complete, answer.failure, answer.error) == (True, None, "")
+    assert passed.startswith(stream)
+    assert names(passed) == names(STREAM)
+
+
+@pytest.mark.parametrize(
+    ("piece", "kind"),
+    [(b": ka\n\n", "oversized_start"), (PING, "oversized_start"), (START, "oversized_start"),
+     (b"x" * 1000, "oversized_event"), (b"a\n" * 500, "oversized_event"),
+     (b"data: x\n" * 100, "oversized_event")],
+    ids=["comments", "pings", "starts", "line", "lines", "data"],
+)  # fmt: skip
+def test_what_comes_before_content_is_bounded(piece: bytes, kind: str) -> None:
+    answer = StreamAnswer()
+    while answer.failure is None and answer.size < 2 * EVENT_LIMIT:
+        answer.feed(piece)
+    assert answer.failure is not None
+    assert answer.failure.error_type == kind
+    assert answer.size <= (EVENT_LIMIT if kind == "oversized_event" else HOLD_LIMIT) + 1000
+
+
+def test_after_content_comments_may_go_on() -> None:
+    answer = fed(START + TEXT)
+    for _ in range(20):
+        answer.feed(b": keep-alive\n\n" * 10_000)
     assert answer.failure is None
 
 

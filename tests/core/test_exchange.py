@@ -68,7 +68,7 @@ def test_outcomes_are_those_of_the_log() -> None:
         (Kind.MESSAGES, 200, (EVENTS, (b"Content-Encoding", b"GZIP")), OpaqueAnswer),
         (Kind.MESSAGES, 200, (JSON, (b"content-encoding", b"br")), OpaqueAnswer),
         (Kind.COUNT_TOKENS, 200, (JSON,), WholeAnswer),
-        (Kind.COUNT_TOKENS, 200, (EVENTS,), OpaqueAnswer),
+        (Kind.COUNT_TOKENS, 200, (EVENTS,), StreamAnswer),
         (Kind.API, 200, (JSON,), WholeAnswer),
         (Kind.API, 200, (EVENTS,), OpaqueAnswer),
         (Kind.API, 500, (JSON,), WholeAnswer),
@@ -78,6 +78,38 @@ def test_an_answer_is_watched_by_its_head(
     kind: Kind, status: int, fields: tuple[tuple[bytes, bytes], ...], expected: type[Answer]
 ) -> None:
     assert type(on_the_pool(kind).expect_answer(status, fields)) is expected
+
+
+@pytest.mark.parametrize(
+    ("stream", "fields", "expected"),
+    [
+        (True, (), StreamAnswer),
+        (True, ((b"content-type", b"text/plain"),), StreamAnswer),
+        (True, ((b"content-type", b"application/octet-stream"),), StreamAnswer),
+        (True, (JSON,), WholeAnswer),
+        (True, ((b"content-type", b"text/html"),), WholeAnswer),
+        (False, (), WholeAnswer),
+        (False, (EVENTS,), StreamAnswer),
+    ],
+)
+def test_what_does_not_say_what_it_is_is_what_was_asked_for(
+    stream: bool, fields: tuple[tuple[bytes, bytes], ...], expected: type[Answer]
+) -> None:
+    exchange = on_the_pool(Kind.MESSAGES)
+    exchange.stream = stream
+    assert type(exchange.expect_answer(200, fields)) is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "failed"), [("/v1/files", True), ("/v1/files/f/content?beta=true", False)]
+)
+def test_a_file_may_be_a_page(path: str, failed: bool) -> None:
+    exchange = on_the_pool(Kind.API)
+    exchange.path = path
+    answer = exchange.expect_answer(200, ((b"content-type", b"text/html"),))
+    answer.feed(b"<!doctype html>")
+    answer.end()
+    assert bool(answer.failure) is failed
 
 
 @pytest.mark.parametrize("status", [200, 429])
@@ -93,7 +125,8 @@ def test_without_a_plan_an_answer_is_not_ours_to_judge(status: int) -> None:
         (Kind.COUNT_TOKENS, 200, False),
         (Kind.API, 200, True),
         (Kind.API, 204, True),
-        (Kind.MESSAGES, 204, True),
+        (Kind.MESSAGES, 204, False),
+        (Kind.MESSAGES, 302, False),
     ],
 )
 def test_which_answers_may_be_empty(kind: Kind, status: int, released: bool) -> None:

@@ -248,9 +248,10 @@ def test_without_retry_after_there_is_none() -> None:
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("0", 0.0), ("7", 7.0), (" 7 ", 7.0), ("0.5", 0.5), ("-3", 0.0), ("9" * 30, float("9" * 30))],
-    ids=["zero", "whole", "spaces", "fraction", "negative", "huge"],
-)
+    [("0", 1), ("7", 7), (" 7 ", 7), ("0.5", 1), ("1.5", 1.5), ("-3", 1), ("+7", 7),
+     ("9" * 30, 1e9), ("9" * 500, 1e9), ("9" * 5000, 1e9)],
+    ids=["zero", "whole", "spaces", "fraction", "more", "negative", "plus", "huge", "endless", "cut"],
+)  # fmt: skip
 def test_retry_after_in_seconds(value: str, seconds: float) -> None:
     assert wait(value) == seconds
 
@@ -262,14 +263,29 @@ def test_retry_after_in_seconds(value: str, seconds: float) -> None:
         ("Thursday, 09-Oct-25 08:53:30 GMT", 10.0),
         ("Thu Oct  9 08:53:30 2025", 10.0),
         ("Thu, 09 Oct 2025 10:53:30 +0200", 10.0),
-        ("Thu, 09 Oct 2025 08:53:10 GMT", 0.0),
-        ("Sun, 06 Nov 1994 08:49:37 GMT", 0.0),
+        ("Thu, 09 Oct 2025 08:53:10 GMT", 1.0),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 1.0),
     ],
     ids=["date", "rfc-850", "asctime", "zone", "past", "long-past"],
 )
 def test_retry_after_as_a_date(value: str, seconds: float) -> None:
     """All three forms of RFC 9110 section 5.6.7."""
     assert wait(value) == seconds
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("7", "7"), ("1", "1"), ("0", "1"), ("-5", "1"), ("0.2", "1"), ("2.5", "2.5"),
+        ("Thu, 09 Oct 2025 08:53:30 GMT", "Thu, 09 Oct 2025 08:53:30 GMT"),
+        ("Thu, 09 Oct 2025 08:53:10 GMT", "1"), ("soon", None), ("", None), ("nan", None),
+    ],
+)  # fmt: skip
+def test_the_client_is_told_of_no_wait_below_a_second(value: str, told: str | None) -> None:
+    fields = ((b"a", b"1"), (b"Retry-After", value.encode()), (b"b", b"2"))
+    sound = headers.with_sound_wait(fields, NOW)
+    assert headers.get(sound, b"retry-after") == told
+    assert headers.without(sound, (b"retry-after",)) == ((b"a", b"1"), (b"b", b"2"))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -25,9 +26,9 @@ def messages(stream: bytes) -> list[bytes]:
 
 
 def by_the_book(stream: bytes) -> list[SseEvent]:
-    """All at once, in the words of the specification. A CR at the very end may yet become a CRLF."""
+    """All at once, in the words of the specification."""
     events, name, data = [], b"", b""
-    for line in re.findall(rb"([^\r\n]*)(?:\r\n|\n|\r(?!\Z))", stream.removeprefix(BOM)):
+    for line in re.findall(rb"([^\r\n]*)(?:\r\n|\n|\r)", stream.removeprefix(BOM)):
         key, _, value = line.partition(b":")
         value = value[1:] if value[:1] == b" " else value
         if line == b"":
@@ -90,6 +91,16 @@ def test_any_split_gives_the_same_events(chunks: list[bytes]) -> None:
 def test_byte_by_byte_gives_the_same_events(stream: bytes) -> None:
     reader = SseReader()
     assert [e for byte in stream for e in reader.feed(bytes([byte]))] == read(stream)
+
+
+@given(in_chunks(), st.sampled_from([b"\n", b"\r\n", b"\r"]))
+def test_an_event_is_there_with_its_last_byte(chunks: list[bytes], end: bytes) -> None:
+    """Also where a CR ends it, whatever follows."""
+    reader = SseReader()
+    for chunk in chunks:
+        reader.feed(chunk)
+    reader.feed(end + end + b"data: x" + end)
+    assert reader.feed(end)[-1].data == b"x"
 
 
 @given(in_chunks())
@@ -220,7 +231,7 @@ def test_colons_in_data_stay() -> None:
         (b"data: x\n\ndata", b"data"),
         (b"data: x\n\ndata: y\n", b"data: y\n"),
         (BOM + b"data: x\n", BOM + b"data: x\n"),
-        (b"data: x\r\n\r", b"data: x\r\n\r"),
+        (b"data: x\r\n\r", b""),
         (b": comment\n\n", b""),
         (b": comment\n", b": comment\n"),
     ],
@@ -231,6 +242,32 @@ def test_pending(stream: bytes, pending: bytes) -> None:
     reader = SseReader()
     reader.feed(stream)
     assert reader.pending == pending
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["lf", "crlf", "cr"])
+@pytest.mark.parametrize("wanting", [0, 1, 2])
+def test_the_last_event_of_a_stream_may_want_its_line_ends(end: bytes, wanting: int) -> None:
+    reader = SseReader()
+    seen = reader.feed(b"event: a" + end + b"data: x" + end * (2 - wanting))
+    assert seen + reader.finish() == [SseEvent("a", b"x")]
+
+
+@pytest.mark.parametrize("rest", [b"", b": bye", b"event: a\n", b"id: 1"])
+def test_what_has_no_data_is_no_last_event(rest: bytes) -> None:
+    reader = SseReader()
+    reader.feed(b"data: x\n\n" + rest)
+    assert reader.finish() == []
+
+
+def test_many_short_lines_take_no_more_than_their_bytes() -> None:
+    reader = SseReader()
+    tracemalloc.start()
+    try:
+        for _ in range(16):
+            reader.feed(b"a\n" * 32768)
+        assert tracemalloc.get_traced_memory()[0] < 4 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_encoded_event() -> None:
