@@ -1,0 +1,238 @@
+"""What is called in this process: readers of bodies, answers, streams, files and rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+from hypothesis import strategies as st
+
+from neurolink_mitm.cli import main as command_line
+from neurolink_mitm.core import (
+    answer,
+    errors,
+    headers,
+    history,
+    limits,
+    quota,
+    redaction,
+    redaction_body,
+    redaction_stream,
+    replay,
+    routing,
+    session,
+    tracing,
+)
+from neurolink_mitm.core.config import parse
+from neurolink_mitm.core.exchange import Kind
+from neurolink_mitm.core.log_rows import Reader, Seen
+from neurolink_mitm.core.shaping.draft import About, Draft, RefusedError
+from neurolink_mitm.core.shaping.pipeline import Pipeline
+from neurolink_mitm.core.sse import SseReader
+from neurolink_mitm.core.stats import Stats
+from tools.fuzz import inputs
+from tools.fuzz.verdict import Finding, within_time
+
+CLOAKING = {
+    "mode": "always",
+    "plugins": {
+        "wordObfuscator": {
+            "enabled": True,
+            "words": ["ada", "secret project"],
+            "patterns": [r"[a-z]+-\d+"],
+            "detectors": ["email", "ipv4", "ipv6", "key"],
+        },
+        "systemPromptInjector": {"enabled": True, "blocks": ["a rule"]},
+    },
+}
+SHAPING = Pipeline.of(parse({"cloaking": CLOAKING}, {}).config.cloaking, b"a key of the fuzzer")
+
+
+@dataclass(frozen=True)
+class Target:
+    """`run` raises for a finding; whatever it is documented to raise it catches itself."""
+
+    name: str
+    strategy: st.SearchStrategy[Any]
+    run: Callable[[Any], None]
+    small: bool = True
+    """Whether a finding is reduced to its smallest form; where each try takes long it is shown as it is."""
+
+
+# Requests
+
+
+def body(data: bytes) -> None:
+    """A request's body, as route, sanitizer and shaping read it."""
+
+    def call() -> None:
+        asked = None
+        try:
+            asked = routing.read_body(data)
+        except ValueError:
+            return
+        session.session_in_user_id(asked.user_id)
+        history.acceptable(data)
+        history.without_thinking(data)
+        history.signatures(data)
+
+    within_time(call, len(data))
+
+
+def shaped(data: bytes) -> None:
+    """A body on its way through all rewriters."""
+    about = About(kind=Kind.MESSAGES, account="a", account_uuid="u", user_id="user_1_account_2_session_3")
+    draft = Draft(about, ((b"host", b"localhost"), (b"x-note", data[:200])), data)
+
+    def call() -> None:
+        try:
+            SHAPING.shape(draft)
+        except RefusedError:
+            return
+
+    within_time(call, len(data))
+
+
+def redacted(data: bytes) -> None:
+    """What is captured, and what is written to a log."""
+    text = data.decode(errors="replace")
+
+    def call() -> None:
+        redaction_body.redact_body(text)
+        redaction.redact(text)
+        redaction_stream.redact_stream(text)
+
+    within_time(call, len(data))
+
+
+# Answers
+
+
+def streamed(chunks: Sequence[bytes]) -> None:
+    """A stream is the same however it is cut."""
+    whole = b"".join(chunks)
+    assert _events(chunks) == _events([whole]), "the events depend on how the stream is cut"
+
+    def call() -> None:
+        _through(answer.StreamAnswer(), chunks)
+        _through(answer.WholeAnswer(200, may_be_empty=False), chunks)
+
+    within_time(call, len(whole))
+
+
+def _events(chunks: Sequence[bytes]) -> list[Any]:
+    reader = SseReader()
+    return [event for chunk in chunks for event in reader.feed(chunk)]
+
+
+def _through(reader: answer.Answer, chunks: Sequence[bytes]) -> None:
+    for chunk in chunks:
+        reader.feed(chunk)
+        if reader.failure:
+            return
+    reader.end()
+
+
+def fields(data: bytes) -> None:
+    """Header fields of an answer, and its error."""
+    pairs = tuple(
+        (name.strip().lower(), value.strip())
+        for name, _, value in (line.partition(b":") for line in data.split(b"\r\n"))
+    )
+
+    def call() -> None:
+        quota.parse(pairs, 1e9)
+        quota.limits_said(pairs)
+        headers.retry_after(pairs, 1e9)
+        headers.end_to_end(pairs)
+        failure = errors.Failure.of_status(429, data, pairs)
+        errors.classify(failure)
+        limits.scope_of(429, pairs, failure.message, "m")
+        tracing.caller(headers.get(pairs, b"traceparent"))
+
+    within_time(call, len(data))
+
+
+# Files and commands
+
+FILES = (
+    "tokens.json", "anthropic-credentials.json", "cooldowns.json", "account-quotas.json", "spend.json", "clients.json",
+    "proxy-state.json", "proxy-config.yaml", ".env",
+)  # fmt: skip
+COMMANDS = (
+    "auth list", "auth status", "auth list --format json", "proxy status", "proxy status --format json", "config check",
+    "config show", "clients list", "statusline",
+)  # fmt: skip
+LOG_COMMANDS = ("logs tail -n 5", "logs show req_nl_1", "stats --by day", "stats --by account --format json", "logs export --har --since 9999d")
+LOGS = ("proxy-2026-01-02.jsonl", "proxy-attempts-2026-01-02.jsonl", "proxy-debug-2026-01-02.jsonl")
+
+
+def state(case: tuple[Mapping[str, bytes], str]) -> None:
+    """A command in a home whose files hold anything."""
+    files, words = case
+    with _home(files, "") as place:
+        run_command(words, place)
+
+
+def rows(case: tuple[Mapping[str, bytes], str]) -> None:
+    """Log rows, read by the readers and by the commands."""
+    files, words = case
+    lines = b"".join(files.values()).split(b"\n")
+
+    def call() -> None:
+        Stats("model").add(Reader().read(lines, Seen))
+        replay.read_rows(lines)
+
+    within_time(call, sum(map(len, lines)))
+    with _home(files, "logs") as place:
+        run_command(words, place)
+
+
+def run_command(words: str, place: Path) -> None:
+    """In this process. Only documented exit codes, no exception, no credential in what is printed."""
+    environ = {"NEUROLINK_HOME": str(place), "CLAUDE_CONFIG_DIR": str(place / "claude"), "HOME": str(place)}
+    result = CliRunner().invoke(command_line, words.split(), input="", env=environ)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    if result.exit_code not in (0, 1, 2, 3):
+        raise Finding(f"`neurolink {words}` ended with exit code {result.exit_code}")
+    if "Traceback" in result.output or "sk-ant-oat-test-1" in result.output:
+        raise Finding(f"`neurolink {words}` printed a traceback or a credential")
+
+
+@contextmanager
+def _home(files: Mapping[str, bytes], folder: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
+        place = Path(name)
+        (place / folder).mkdir(mode=0o700, exist_ok=True)
+        for file, content in files.items():
+            path = place / folder / file
+            path.write_bytes(content)
+            os.chmod(path, 0o600)
+        yield place
+
+
+def _files(names: Sequence[str], texts: st.SearchStrategy[bytes]) -> st.SearchStrategy[Any]:
+    return st.dictionaries(st.sampled_from(names), texts, min_size=1, max_size=3)
+
+
+_STATE = inputs.mutated(inputs.STATE, inputs.STATE_WORDS, most=100_000)
+_ROWS = inputs.mutated([b"".join(inputs.ROWS), *inputs.ROWS], inputs.ROW_WORDS, most=300_000)
+_BODY = inputs.mutated(inputs.BODIES, inputs.JSON_WORDS)
+
+TARGETS = (
+    Target("bodies", _BODY, body),
+    Target("shaping", _BODY, shaped),
+    Target("redaction", inputs.mutated([*inputs.BODIES, inputs.STREAM], inputs.JSON_WORDS), redacted),
+    Target("streams", inputs.split(inputs.mutated([inputs.STREAM], inputs.STREAM_WORDS)), streamed),
+    Target("answer-heads", inputs.mutated(inputs.ANSWERS, inputs.ANSWER_WORDS, most=100_000), fields),
+    Target("state-files", st.tuples(_files(FILES, _STATE), st.sampled_from(COMMANDS)), state),
+    Target("log-rows", st.tuples(_files(LOGS, _ROWS), st.sampled_from(LOG_COMMANDS)), rows),
+)  # fmt: skip
