@@ -6,7 +6,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 export PYTHON
 
-.PHONY: help run test check bench soak lock prices clean runtime dev
+.PHONY: help run test check bench soak fuzz lock prices clean runtime dev
 
 help: ## what there is (this)
 	@echo "make TARGET [ARGS=\"…\"] [PYTHON=/path/to/python]"
@@ -31,6 +31,9 @@ bench: dev ## measure against stock mitmdump; prints a table, writes JSON
 
 soak: dev ## two minutes of failing accounts under load; checks what is promised of them
 	@$(BIN)/python -m soak $(ARGS)
+
+fuzz: dev ## hostile and broken bytes for an hour; ARGS="--minutes 5 --only strangers" is shorter
+	@$(BIN)/python -m tools.fuzz --minutes 60 $(ARGS)
 
 runtime:
 	@tools/make-venv $(VENV) requirements.lock requirements-dev.lock

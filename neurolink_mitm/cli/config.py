@@ -125,6 +125,7 @@ def environment(env_file: Path | None) -> Mapping[str, str]:
 
 def read_inputs(file: Path | None, env_file: Path | None) -> tuple[Inputs | None, tuple[str, ...]]:
     """What the files say, or all that is wrong with them."""
+    from neurolink_mitm.adapters.client_file import ClientFileError
     from neurolink_mitm.adapters.env_file import EnvFileError
     from neurolink_mitm.adapters.sources import Named, Sources
     from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
@@ -136,5 +137,5 @@ def read_inputs(file: Path | None, env_file: Path | None) -> tuple[Inputs | None
         return Sources(Named(os.environ, env_file, file), place, store).read(), ()
     except ConfigError as e:
         return None, e.faults
-    except (EnvFileError, TokenStoreError) as e:
+    except (ClientFileError, EnvFileError, TokenStoreError) as e:
         return None, (str(e),)

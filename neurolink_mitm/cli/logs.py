@@ -47,7 +47,9 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
 
     logs = home().logs
     request = next(_of(logs, "proxy", request_id), None)
-    attempts = sorted(_of(logs, "proxy-attempts", request_id), key=lambda row: row["attempt"])
+    attempts = sorted(
+        _of(logs, "proxy-attempts", request_id), key=lambda row: row.get("attempt") or 0
+    )
     captured = [] if no_bodies else in_order(_of(logs, "proxy-debug", request_id))
     if not request and not attempts and not captured:
         fail(f"{logs} knows no request {request_id!r:.80}; see: neurolink logs tail", FAILED)
@@ -72,7 +74,7 @@ def _of(logs: Path, family: str, request_id: str) -> Iterator[dict[str, Any]]:
 
     needle = request_id.encode("utf-8", "surrogatepass")
     for path in reversed(log_files.files(logs, family)):
-        for row in Reader().read_all(log_files.lines(path), holding=needle):
+        for row in Reader().read_all(family, log_files.lines(path), holding=needle):
             if row.get("requestId") == request_id:
                 yield row
 
@@ -256,7 +258,7 @@ def _captured_since(logs: Path, text: str) -> Iterator[dict[str, Any]]:
     since = moment(text)
     span = Span.of(since, None)
     for path in log_files.files(logs, "proxy-debug", since):
-        for row in Reader().read_all(log_files.lines(path)):
+        for row in Reader().read_all("proxy-debug", log_files.lines(path)):
             if row.get("timestamp", "") in span:
                 yield row
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
 
-from neurolink_mitm.core.record import iso
+from neurolink_mitm.core.record import AttemptRow, DebugRow, RequestRow, iso
 from neurolink_mitm.core.unreadable import UNREADABLE
 
 T = TypeVar("T")
@@ -54,10 +55,36 @@ class Reader:
             except UNREADABLE:
                 self.bad += bool(line.strip())
 
-    def read_all(self, lines: Iterable[bytes], holding: bytes = b"") -> Iterator[dict[str, Any]]:
-        """Rows with all they have; only of lines that hold these bytes, which costs little."""
+    def read_all(
+        self, family: str, lines: Iterable[bytes], holding: bytes = b""
+    ) -> Iterator[dict[str, Any]]:
+        """Rows of `family` with all they have; only of lines that hold these bytes, which costs little."""
         found = (line for line in lines if holding in line)
-        yield from self.read(found, dict[str, Any])
+        for row in self.read(found, dict[str, Any]):
+            try:
+                msgspec.convert(row, _FORMS[family])
+                yield row
+            except UNREADABLE:
+                self.bad += 1
+
+
+def _lenient(row: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """The same fields, each of which may be missing or null, but not of another type."""
+    needed = {"timestamp": datetime, "requestId": str, "phase": str}
+    fields = [
+        (field.name, needed[field.name])
+        if field.name in needed
+        else (field.name, field.type | None, None)
+        for field in msgspec.structs.fields(row)
+    ]
+    return msgspec.defstruct(row.__name__, fields, kw_only=True)
+
+
+_FORMS = {
+    "proxy": _lenient(RequestRow),
+    "proxy-attempts": _lenient(AttemptRow),
+    "proxy-debug": _lenient(DebugRow),
+}
 
 
 def in_order(captured: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

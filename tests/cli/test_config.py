@@ -129,6 +129,13 @@ def test_the_schema_that_was_installed() -> None:
     assert json.loads(installed.read_text())["title"]
 
 
+@pytest.mark.parametrize("name", ["clients.json", "tokens.json"])
+def test_another_file_that_is_broken_is_told(file: Path, name: str) -> None:
+    file.with_name(name).write_text('{"version":"x"')
+    result = config("check")
+    assert (result.exit_code, name in result.stderr) == (2, True)
+
+
 def test_a_missing_env_file_is_one_line(file: Path) -> None:
     for command in ("check", "show", "edit"):
         ended = config(command, "--env-file", "missing.env")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from neurolink_mitm.core.log_rows import Filter, Reader, Seen, Span
@@ -30,9 +31,35 @@ def test_rows_of_other_versions_are_read() -> None:
     assert (row.costUsd, row.account, row.attempts) == (None, None, 0)
 
 
+def row_of(**fields: object) -> bytes:
+    return msgspec.json.encode(
+        {"timestamp": "2025-10-09T08:53:20.000Z", "requestId": "r", **fields}
+    )
+
+
 def test_rows_that_hold_something() -> None:
-    lines = [b'{"requestId":"req_1"}', b'{"requestId":"req_2"}']
-    assert list(Reader().read_all(lines, b"req_2")) == [{"requestId": "req_2"}]
+    lines = [row_of(requestId="req_1"), row_of(requestId="req_2", unheard=1)]
+    [row] = Reader().read_all("proxy", lines, b"req_2")
+    assert (row["requestId"], row["unheard"]) == ("req_2", 1)
+
+
+@pytest.mark.parametrize(
+    ("family", "line"),
+    [
+        ("proxy", row_of(timestamp="yesterday")),
+        ("proxy", row_of(ttfbMs="soon")),
+        ("proxy", b'{"timestamp":"2025-10-09T08:53:20.000Z"}'),
+        ("proxy-attempts", row_of(attempt="first")),
+        ("proxy-attempts", row_of(utilization5h={})),
+        ("proxy-debug", row_of()),
+        ("proxy-debug", row_of(phase="client_request", headers=[["a"]])),
+    ],
+    ids=["time", "number", "no request", "attempt", "share", "no phase", "headers"],
+)
+def test_a_row_with_values_of_other_types_is_none(family: str, line: bytes) -> None:
+    reader = Reader()
+    assert list(reader.read_all(family, [line])) == []
+    assert reader.bad == 1
 
 
 @pytest.mark.parametrize(

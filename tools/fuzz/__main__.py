@@ -70,7 +70,6 @@ class Course:
             self.latest = case
             self.target.run(case)
 
-        test.hypothesis.inner_test.__qualname__ = self.target.name
         test()
 
     def _note(self, error: BaseException) -> None:
@@ -119,10 +118,16 @@ def main(minutes: float, only: Sequence[str], first: int | None) -> None:
     number = int(time.time()) if first is None else first
     click.echo(f"seed {number}", err=True)
     end = time.monotonic() + minutes * 60
+    courses: list[Course] = []
+    after = ""
     with workplace() as home:
         try:
             with live.lab(home) as lab:
-                courses = [Course(t) for t in (*pure.TARGETS, *live.targets(lab)) if not only or t.name in only]
+                courses = [
+                    Course(t)
+                    for t in (*pure.TARGETS, *live.targets(lab))
+                    if not only or t.name in only
+                ]
                 _rounds(courses, number, end, lab)
                 after = lab.finish()
         except StartError as error:
@@ -131,7 +136,10 @@ def main(minutes: float, only: Sequence[str], first: int | None) -> None:
             courses[-1].findings.append(str(error))
             after = str(error)
     for course in courses:
-        click.echo(f"{course.target.name:14} {course.examples:8} examples {course.seconds:7.0f} s  {len(course.findings)} findings")
+        click.echo(
+            f"{course.target.name:14} {course.examples:8} examples {course.seconds:7.0f} s"
+            f"  {len(course.findings)} findings"
+        )
     click.echo(after)
     sys.exit(1 if any(course.findings for course in courses) else 0)
 

@@ -55,7 +55,9 @@ JSON_WORDS = (
     b"-----END", b"https://a:b@", b"access_token=", b"\\/", b"%22", b"x", b"0", b"=", b"\xc3\xa9", b"\xf0\x9f\x98\x80",
 )  # fmt: skip
 
-_POST = b"POST /v1/messages?beta=true HTTP/1.1\r\nhost: localhost\r\nuser-agent: claude-cli/2.1.0\r\n"
+_POST = (
+    b"POST /v1/messages?beta=true HTTP/1.1\r\nhost: localhost\r\nuser-agent: claude-cli/2.1.0\r\n"
+)
 HEADS = (
     b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n",
     b"HEAD / HTTP/1.1\r\nhost: localhost\r\n\r\n",
@@ -65,7 +67,8 @@ HEADS = (
     _POST + b"content-length: 103\r\n\r\n" + BODIES[0],
     _POST + b"transfer-encoding: chunked\r\n\r\n67\r\n" + BODIES[0] + b"\r\n0\r\n\r\n",
     _POST + b"expect: 100-continue\r\ncontent-length: 103\r\n\r\n" + BODIES[0],
-    _POST + b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\ncontent-length: 103\r\n\r\n",
+    _POST
+    + b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\ncontent-length: 103\r\n\r\n",
 )
 HEAD_WORDS = (
     b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t", b":", b"\x00", b"\xff", b"/", b"..", b"/../", b"%2e%2e", b"%2f",
@@ -157,4 +160,13 @@ ROWS = (
     b'"responseStatus":429,"errorType":"429","durationMs":5,"cooldownMs":1000,"backoffLevel":0,"retryAfter":1}\n',
     b'{"timestamp":"2026-01-02T03:04:05.678Z","requestId":"req_nl_1","phase":"client_request","headers":[["a","b"]],"bodyPath":"../../x","bodyBytes":3}\n',
 )  # fmt: skip
-ROW_WORDS = (*STATE_WORDS, b"\n", b"\r\n", b"9999-99-99T99:99:99Z", b"\x1b[2J", b'"attempts":-1', b'"ttfbMs":0', b'"timestamp":""')
+ROW_WORDS = (
+    *STATE_WORDS,
+    b"\n",
+    b"\r\n",
+    b"9999-99-99T99:99:99Z",
+    b"\x1b[2J",
+    b'"attempts":-1',
+    b'"ttfbMs":0',
+    b'"timestamp":""',
+)

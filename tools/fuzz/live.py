@@ -11,9 +11,10 @@ import threading
 import time
 import urllib.parse
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 import h11
 import psutil
@@ -25,6 +26,7 @@ from tools.fuzz import inputs
 from tools.fuzz.pure import CLOAKING, Target
 from tools.fuzz.verdict import ALARMS, GROWTH_MB, STALL, Finding
 
+T = TypeVar("T")
 KEY = "sk-ant-test-fuzz-"
 TIMEOUTS = {"connect": 1, "first-event": 1, "idle": 1, "total": 2}
 PATIENCE = 10.0
@@ -50,7 +52,9 @@ class Upstream:
         self.port = server.sockets[0].getsockname()[1]
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
+        with suppress(
+            OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError
+        ):
             async with asyncio.timeout(PATIENCE):
                 head = await reader.readuntil(b"\r\n\r\n")
                 self._judge(head)
@@ -70,11 +74,11 @@ class Upstream:
     def _judge(self, head: bytes) -> None:
         if KEY.encode() in head:
             target = head.split(b" ", 2)[1].decode("latin-1")
-            if not _stays_under(target, "/pool/v1/"):
+            if not stays_under(target, "/pool/v1/"):
                 self.astray.append(target[:200])
 
 
-def _stays_under(target: str, prefix: str) -> bool:
+def stays_under(target: str, prefix: str) -> bool:
     """Whatever a server makes of it: decoded never, once or twice, with backslashes as slashes."""
     path = target.partition("?")[0].partition("#")[0]
     for _ in range(3):
@@ -99,7 +103,9 @@ def _without_dots(path: str) -> str:
 class Lab:
     """The proxy, its upstream, and somebody who asks for `/health` all the time."""
 
-    def __init__(self, pid: int, port: int, home: Path, upstream: Upstream, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, pid: int, port: int, home: Path, upstream: Upstream, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._process, self._port, self._home = psutil.Process(pid), port, home
         self._upstream, self._loop = upstream, loop
         self._read = 0
@@ -118,72 +124,9 @@ class Lab:
         """Good requests, each of which meets an upstream of its own."""
         self._try(scripts, [[_request(lane)] for lane in range(len(scripts))])
 
-    def _try(self, scripts: Sequence[Sequence[bytes]], connections: Sequence[Sequence[bytes]]) -> None:
-        """A stall counts only if it comes three times: others use the machine, too."""
-        for _ in range(3):
-            self._upstream.scripts, self._worst = scripts, 0.0
-            answers = self._wait(self._ask_all(connections))
-            self._judge(answers, whole=bool(scripts))
-            if self._worst <= STALL:
-                return
-        raise Finding(f"/health took {self._worst:.2f} s")
-
-    async def _ask_all(self, connections: Sequence[Sequence[bytes]]) -> list[bytes | None]:
-        await self._exchange([self._reset()])
-        return list(await asyncio.gather(*map(self._exchange, connections)))
-
-    def _judge(self, head: bytes) -> None:
-        if KEY.encode() in head:
-            target = head.split(b" ", 2)[1].decode("latin-1")
-            if not _stays_under(target, "/pool/v1/"):
-                self.astray.append(target[:200])
-
-
-def _stays_under(target: str, prefix: str) -> bool:
-    """Whatever a server makes of it: decoded never, once or twice, with backslashes as slashes."""
-    path = target.partition("?")[0].partition("#")[0]
-    for _ in range(3):
-        for form in (path, path.replace("\\", "/")):
-            if not re.sub("/+", "/", _without_dots(form)).startswith(prefix):
-                return False
-        path = urllib.parse.unquote(path, "latin-1")
-    return True
-
-
-def _without_dots(path: str) -> str:
-    kept: list[str] = []
-    for part in path.split("/"):
-        name = part.partition(";")[0]
-        if name == "..":
-            kept[1:] = kept[1:-1]
-        elif name != ".":
-            kept.append(part)
-    return "/".join(kept)
-
-
-class Lab:
-    """The proxy, its upstream, and somebody who asks for `/health` all the time."""
-
-    def __init__(self, pid: int, port: int, home: Path, upstream: Upstream, loop: asyncio.AbstractEventLoop) -> None:
-        self._process, self._port, self._home = psutil.Process(pid), port, home
-        self._upstream, self._loop = upstream, loop
-        self._read = 0
-        self._ended = threading.Event()
-        self._worst = 0.0
-        self.delays: list[float] = []
-        self._first_rss = 0.0
-        self._prober = threading.Thread(target=self._probe, daemon=True)
-        self._prober.start()
-
-    def strangers(self, connections: Sequence[Sequence[bytes]]) -> None:
-        """Bytes of anybody, on several connections at once; upstream behaves."""
-        self._try([], connections)
-
-    def upstreams(self, scripts: Sequence[Sequence[bytes]]) -> None:
-        """Good requests, each of which meets an upstream of its own."""
-        self._try(scripts, [[_request(lane)] for lane in range(len(scripts))])
-
-    def _try(self, scripts: Sequence[Sequence[bytes]], connections: Sequence[Sequence[bytes]]) -> None:
+    def _try(
+        self, scripts: Sequence[Sequence[bytes]], connections: Sequence[Sequence[bytes]]
+    ) -> None:
         """A stall counts only if it comes three times: others use the machine, too."""
         for _ in range(3):
             self._upstream.scripts, self._worst = scripts, 0.0
@@ -231,7 +174,7 @@ class Lab:
                 raise Finding(f"a connection hangs for over {PATIENCE:.0f} s")
             if KEY.encode() in answer:
                 raise Finding("an answer holds a pool's credential")
-            _readable(answer, whole=whole)
+            check_readable(answer, whole=whole)
 
     def _said(self) -> bytes:
         with (self._home / "output.log").open("rb") as file:
@@ -257,8 +200,8 @@ class Lab:
             self.delays.append(took)
             self._worst = max(self._worst, took)
 
-    def _wait(self, awaitable: object) -> object:
-        return asyncio.run_coroutine_threadsafe(awaitable, self._loop).result(60)  # type: ignore[arg-type]
+    def _wait(self, awaitable: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(awaitable, self._loop).result(60)
 
     # Memory
 
@@ -291,29 +234,32 @@ def _request(lane: int) -> bytes:
     )
 
 
-def _readable(answer: bytes, *, whole: bool) -> None:
-    """It is HTTP/1.1 that a strict client can read; of a good request there is one answer."""
+def check_readable(answer: bytes, *, whole: bool) -> None:
+    """It is HTTP/1.1 that a strict client can read; a good request (`whole`) has an answer.
+
+    Raises:
+        Finding: it is not.
+    """
+    if whole and not answer:
+        raise Finding("a good request got no answer at all")
+    if not answer or (answer.startswith(b"HTTP/1.1 100") and answer.endswith(b"\r\n\r\n")):
+        return  # the rest of the request did not come
     client = h11.Connection(h11.CLIENT, max_incomplete_event_size=inputs.MB * 64)
     client.send(h11.Request(method="GET", target="/", headers=[("host", "x")]))
     client.send(h11.EndOfMessage())
-    client.receive_data(answer)
-    client.receive_data(b"")
     status = 0
     try:
-        while not isinstance(event := client.next_event(), (h11.ConnectionClosed, h11.EndOfMessage)):
-            if event in (h11.NEED_DATA, h11.PAUSED):
-                break
+        client.receive_data(answer)
+        client.receive_data(b"")
+        while not isinstance(event := client.next_event(), _LAST):
             status = getattr(event, "status_code", status)
     except h11.RemoteProtocolError as error:
-        interim = answer.startswith(b"HTTP/1.1 100") and answer.endswith(b"\r\n\r\n")
-        if interim:  # the rest of the request did not come
-            return
-        cut = "peer closed connection" in str(error) or "without sending complete" in str(error)
-        if not (cut and answer and status):  # a body cut upstream may end so, where nothing else can tell
-            if answer:
-                raise Finding(f"unreadable answer ({error}): {answer[:300]!r}") from None
-    if whole and not answer:
-        raise Finding("a good request got no answer at all")
+        # what broke off upstream may break off here, where nothing else can tell
+        if not (status and "without sending complete" in str(error)):
+            raise Finding(f"unreadable answer ({error}): {answer[:300]!r}") from None
+
+
+_LAST = (h11.ConnectionClosed, h11.EndOfMessage, type(h11.NEED_DATA), type(h11.PAUSED))
 
 
 async def _until_silent(reader: asyncio.StreamReader, seconds: float) -> bytes:
@@ -346,13 +292,24 @@ def lab(home: Path) -> Iterator[Lab]:
     port = free_ports(1)[0]
     config = home / "proxy-config.json"
     config.write_text(json.dumps(_config(upstream.port)))
-    command_line = ["-m", "neurolink_mitm.cli", "proxy", "start", "--port", str(port), "--config", str(config)]
+    command_line = [
+        "-m",
+        "neurolink_mitm.cli",
+        "proxy",
+        "start",
+        "--port",
+        str(port),
+        "--config",
+        str(config),
+    ]
     settings = {
         "NEUROLINK_HOME": str(home / "neurolink"),
         "CLAUDE_CONFIG_DIR": str(home / "claude"),
         **{f"FUZZ_{name}": KEY + name for name in "ABC"},
     }
-    with child("the proxy", [sys.executable, *command_line], home, lambda: _accepts(port), settings) as pid:
+    with child(
+        "the proxy", [sys.executable, *command_line], home, lambda: _accepts(port), settings
+    ) as pid:
         yield Lab(pid, port, home, upstream, loop)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)
@@ -381,6 +338,16 @@ def targets(running: Lab) -> tuple[Target, ...]:
     stranger = inputs.split(inputs.mutated(inputs.HEADS, (*inputs.HEAD_WORDS, *inputs.JSON_WORDS)))
     script = inputs.split(inputs.mutated(inputs.ANSWERS, inputs.ANSWER_WORDS))
     return (
-        Target("strangers", st.lists(stranger, min_size=1, max_size=LANES), running.strangers, small=False),
-        Target("upstreams", st.lists(script, min_size=1, max_size=LANES), running.upstreams, small=False),
+        Target(
+            "strangers",
+            st.lists(stranger, min_size=1, max_size=LANES),
+            running.strangers,
+            small=False,
+        ),
+        Target(
+            "upstreams",
+            st.lists(script, min_size=1, max_size=LANES),
+            running.upstreams,
+            small=False,
+        ),
     )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from click.testing import CliRunner
 from hypothesis import strategies as st
 
+from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.cli import main as command_line
 from neurolink_mitm.core import (
     answer,
@@ -28,15 +30,17 @@ from neurolink_mitm.core import (
     replay,
     routing,
     session,
+    status,
     tracing,
 )
-from neurolink_mitm.core.config import parse
+from neurolink_mitm.core.config import ConfigError, parse
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.log_rows import Reader, Seen
 from neurolink_mitm.core.shaping.draft import About, Draft, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.sse import SseReader
 from neurolink_mitm.core.stats import Stats
+from neurolink_mitm.prepare import Settings, prepare
 from tools.fuzz import inputs
 from tools.fuzz.verdict import Finding, within_time
 
@@ -62,6 +66,8 @@ class Target:
     name: str
     strategy: st.SearchStrategy[Any]
     run: Callable[[Any], None]
+    plain: Any = None
+    """An input that nothing was done to."""
     small: bool = True
     """Whether a finding is reduced to its smallest form; where each try takes long it is shown as it is."""
 
@@ -88,7 +94,9 @@ def body(data: bytes) -> None:
 
 def shaped(data: bytes) -> None:
     """A body on its way through all rewriters."""
-    about = About(kind=Kind.MESSAGES, account="a", account_uuid="u", user_id="user_1_account_2_session_3")
+    about = About(
+        kind=Kind.MESSAGES, account="a", account_uuid="u", user_id="user_1_account_2_session_3"
+    )
     draft = Draft(about, ((b"host", b"localhost"), (b"x-note", data[:200])), data)
 
     def call() -> None:
@@ -166,11 +174,19 @@ FILES = (
     "tokens.json", "anthropic-credentials.json", "cooldowns.json", "account-quotas.json", "spend.json", "clients.json",
     "proxy-state.json", "proxy-config.yaml", ".env",
 )  # fmt: skip
+START = "(a start)"
 COMMANDS = (
+    START,
     "auth list", "auth status", "auth list --format json", "proxy status", "proxy status --format json", "config check",
     "config show", "clients list", "statusline",
 )  # fmt: skip
-LOG_COMMANDS = ("logs tail -n 5", "logs show req_nl_1", "stats --by day", "stats --by account --format json", "logs export --har --since 9999d")
+LOG_COMMANDS = (
+    "logs tail -n 5",
+    "logs show req_nl_1",
+    "stats --by day",
+    "stats --by account --format json",
+    "logs export --har --since 9999d",
+)
 LOGS = ("proxy-2026-01-02.jsonl", "proxy-attempts-2026-01-02.jsonl", "proxy-debug-2026-01-02.jsonl")
 
 
@@ -178,7 +194,19 @@ def state(case: tuple[Mapping[str, bytes], str]) -> None:
     """A command in a home whose files hold anything."""
     files, words = case
     with _home(files, "") as place:
-        run_command(words, place)
+        if words == START:
+            _start(place)
+        else:
+            run_command(words, place)
+
+
+def _start(place: Path) -> None:
+    """All that a start reads; nothing is served. What it would show must be possible to show."""
+    try:
+        prepared = prepare(Settings(environ={"NEUROLINK_HOME": str(place), "HOME": str(place)}))
+    except (ConfigError, EnvFileError):
+        return
+    msgspec.json.encode(status.report(prepared.runtime, time.time()))
 
 
 def rows(case: tuple[Mapping[str, bytes], str]) -> None:
@@ -197,7 +225,11 @@ def rows(case: tuple[Mapping[str, bytes], str]) -> None:
 
 def run_command(words: str, place: Path) -> None:
     """In this process. Only documented exit codes, no exception, no credential in what is printed."""
-    environ = {"NEUROLINK_HOME": str(place), "CLAUDE_CONFIG_DIR": str(place / "claude"), "HOME": str(place)}
+    environ = {
+        "NEUROLINK_HOME": str(place),
+        "CLAUDE_CONFIG_DIR": str(place / "claude"),
+        "HOME": str(place),
+    }
     result = CliRunner().invoke(command_line, words.split(), input="", env=environ)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -226,13 +258,18 @@ def _files(names: Sequence[str], texts: st.SearchStrategy[bytes]) -> st.SearchSt
 _STATE = inputs.mutated(inputs.STATE, inputs.STATE_WORDS, most=100_000)
 _ROWS = inputs.mutated([b"".join(inputs.ROWS), *inputs.ROWS], inputs.ROW_WORDS, most=300_000)
 _BODY = inputs.mutated(inputs.BODIES, inputs.JSON_WORDS)
+_REDACTED = inputs.mutated([*inputs.BODIES, inputs.STREAM], inputs.JSON_WORDS)
+_STREAM = inputs.split(inputs.mutated([inputs.STREAM], inputs.STREAM_WORDS))
+_HEAD = inputs.mutated(inputs.ANSWERS, inputs.ANSWER_WORDS, most=100_000)
+_STATES = st.tuples(_files(FILES, _STATE), st.sampled_from(COMMANDS))
+_JOURNAL = st.tuples(_files(LOGS, _ROWS), st.sampled_from(LOG_COMMANDS))
 
 TARGETS = (
-    Target("bodies", _BODY, body),
-    Target("shaping", _BODY, shaped),
-    Target("redaction", inputs.mutated([*inputs.BODIES, inputs.STREAM], inputs.JSON_WORDS), redacted),
-    Target("streams", inputs.split(inputs.mutated([inputs.STREAM], inputs.STREAM_WORDS)), streamed),
-    Target("answer-heads", inputs.mutated(inputs.ANSWERS, inputs.ANSWER_WORDS, most=100_000), fields),
-    Target("state-files", st.tuples(_files(FILES, _STATE), st.sampled_from(COMMANDS)), state),
-    Target("log-rows", st.tuples(_files(LOGS, _ROWS), st.sampled_from(LOG_COMMANDS)), rows),
-)  # fmt: skip
+    Target("bodies", _BODY, body, inputs.BODIES[1]),
+    Target("shaping", _BODY, shaped, inputs.BODIES[1]),
+    Target("redaction", _REDACTED, redacted, inputs.BODIES[3]),
+    Target("streams", _STREAM, streamed, [inputs.STREAM[:100], inputs.STREAM[100:]]),
+    Target("answer-heads", _HEAD, fields, inputs.ANSWERS[3]),
+    Target("state-files", _STATES, state, ({"tokens.json": inputs.STATE[0]}, "auth list")),
+    Target("log-rows", _JOURNAL, rows, ({LOGS[0]: inputs.ROWS[0]}, "logs show req_nl_1")),
+)
