@@ -65,7 +65,7 @@ async def serve(
     master = masters.make_master(
         in_browser=settings.inspect,
         addons=[plane, *stack(prepared.runtime), *watching, lifecycle],
-        settings=_options(settings, prepared.home),
+        settings={**_options(settings, prepared.home), **trusted(prepared)},
     )
     lifecycle.master = master
     await masters.run(master, lambda: plane.busy)
@@ -88,6 +88,12 @@ def _options(settings: Settings, home: Home) -> dict[str, Any]:
             "confdir": str(home.mitmproxy),
         }
     return chosen
+
+
+def trusted(prepared: Prepared) -> dict[str, str]:
+    """The option that names the authorities for upstream's certificates."""
+    roots = prepared.sources.network.roots if prepared.sources else None
+    return {"ssl_verify_upstream_trusted_ca": str(roots)} if roots else {}
 
 
 class Lifecycle:
@@ -125,7 +131,12 @@ class Lifecycle:
             self._upkeep.start()
         start_translator(runtime)
         runtime.on_config.append(lambda _: start_translator(runtime))
+        runtime.on_config.append(lambda _: self._trust())
         self._on_ready(masters.web_url(self.master))
+
+    def _trust(self) -> None:
+        if self.master:
+            self.master.options.update(**trusted(self._prepared))
 
     def _claim(self) -> None:
         state = _state(self._prepared.runtime)
@@ -209,6 +220,7 @@ class MitmScript:
         self._too_early = False
         self._listening: asyncio.Future[None] | None = None
         self._upkeep: Upkeep | None = None
+        self._trusted: str | None = None
         self.addons: list[object] = []
 
     def load(self, loader: Loader) -> None:
@@ -229,6 +241,8 @@ class MitmScript:
         except (ConfigError, EnvFileError, OSError) as e:
             raise exceptions.OptionsError(f"NeuroLink can't start: {e}") from e
         prepared.runtime.started_at = prepared.runtime.clock.now()
+        self._trust(prepared)
+        prepared.runtime.on_config.append(lambda _: self._trust(prepared))
         self._runtime = prepared.runtime
         self._upkeep = _upkeep(prepared)
         for addon in (DataPlane(), *self._stack(prepared.runtime), Inspect()):
@@ -258,6 +272,15 @@ class MitmScript:
         with suppress(masters.NotListeningError):
             if self._runtime:
                 self._runtime.port = masters.listening_port(ctx.master)
+
+    def _trust(self, prepared: Prepared) -> None:
+        """What the user has chosen by mitmproxy's own options stays."""
+        options = ctx.options
+        chosen = options.ssl_verify_upstream_trusted_ca
+        if options.ssl_verify_upstream_trusted_confdir or chosen not in (None, self._trusted):
+            return
+        options.update(**trusted(prepared))
+        self._trusted = options.ssl_verify_upstream_trusted_ca
 
     @staticmethod
     def _take_over() -> None:

@@ -12,6 +12,7 @@ from neurolink_mitm.core.capture import Captured
 from neurolink_mitm.core.client_keys import ClientKey
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.exchange import Exchange
+from neurolink_mitm.core.http_proxy import HttpProxies
 from neurolink_mitm.core.lag import Lag
 from neurolink_mitm.core.metrics import Metrics
 from neurolink_mitm.core.oauth import Trouble
@@ -185,6 +186,8 @@ class Runtime:
     lag: Lag = field(default_factory=Lag)
     host: str = "127.0.0.1"
     port: int = 0
+    proxies: HttpProxies = field(default_factory=HttpProxies)
+    """Those on the way to upstream."""
     names: frozenset[str] = frozenset()
     """Names of this machine by which callers may address it, beside loopback's and `host`."""
     pid: int = 0

@@ -14,6 +14,7 @@ from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.adapters.lazy_refresher import LazyRefresher
+from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.pool_memory import NoMemory, PoolMemory, read_cooldowns, read_quotas
 from neurolink_mitm.adapters.prices import shipped_prices
@@ -82,7 +83,7 @@ def prepare(settings: Settings) -> Prepared:
         home = Home.from_environment(settings.environ)
         warnings = home.create()
         store = open_store(home, settings.environ)
-        sources = Sources(_named(settings), home, store)
+        sources = Sources(_named(settings, home), home, store)
         inputs = sources.read()
         _check_exposure(settings.host, inputs)
     except (ConfigError, EnvFileError):
@@ -90,27 +91,28 @@ def prepare(settings: Settings) -> Prepared:
     except (ValueError, TokenStoreError) as e:
         raise ConfigError(str(e)) from e
     runtime = _runtime(settings, home, inputs)
-    runtime.translator = _translator(runtime, home)
+    runtime.translator = _translator(runtime, home, sources)
     telemetry = _telemetry(runtime)
     told = (*warnings, *inputs.warnings, *telemetry.faults)
     if settings.accounts is not None:  # the sandbox's, made anew each time
         return Prepared(runtime, home, told, sources, settings.health_interval)
-    refresher = LazyRefresher(store, inputs.config.oauth)
+    refresher = LazyRefresher(store, inputs.config.oauth, inputs.network)
     runtime.memory = PoolMemory(home.cooldowns, home.quotas)
     runtime.refresher = refresher
-    runtime.on_config.append(lambda config: refresher.configure(config.oauth))
+    runtime.on_config.append(lambda config: refresher.configure(config.oauth, sources.network))
     runtime.spending = Spending(home.spend, runtime.pool.budget)
     runtime.pool.restore(read_cooldowns(home.cooldowns), read_quotas(home.quotas))
     return Prepared(runtime, home, told, sources, settings.health_interval)
 
 
-def _named(settings: Settings) -> Named:
+def _named(settings: Settings, home: Home) -> Named:
     return Named(
         environ=settings.environ,
         env_file=settings.env_file,
         config=settings.config,
         strategy=settings.strategy,
         accounts=settings.accounts,
+        roots=home.authorities,
     )
 
 
@@ -147,6 +149,7 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
         environ=inputs.environ,
         prices=prices,
         clients=inputs.clients,
+        proxies=inputs.network.proxies,
         shaping=inputs.shaping,
     )
 
@@ -159,18 +162,25 @@ def _telemetry(runtime: Runtime) -> OtlpTelemetry:
     return telemetry
 
 
-def _translator(runtime: Runtime, home: Home) -> TranslatorProcess:
+def _translator(runtime: Runtime, home: Home, sources: Sources) -> TranslatorProcess:
     """Follows the configuration; not started yet."""
     secret = secrets.token_urlsafe(24)
-    translator = TranslatorProcess(home.logs / "translator.log", *_for_translator(runtime, secret))
-    runtime.on_config.append(lambda _: translator.configure(*_for_translator(runtime, secret)))
+
+    def told() -> tuple[Setup, Mapping[str, str]]:
+        return _for_translator(runtime, secret, sources.network)
+
+    translator = TranslatorProcess(home.logs / "translator.log", *told())
+    runtime.on_config.append(lambda _: translator.configure(*told()))
     return translator
 
 
-def _for_translator(runtime: Runtime, secret: str) -> tuple[Setup, Mapping[str, str]]:
+def _for_translator(
+    runtime: Runtime, secret: str, network: Network
+) -> tuple[Setup, Mapping[str, str]]:
     config, environ = runtime.config, runtime.environ
     named = destinations.wanted(config) | {destinations.VERTEX}
-    return setup_for(named, config.providers, environ, secret), environment_for(named, environ)
+    variables = environment_for(named, environ) | network.environment()
+    return setup_for(named, config.providers, environ, secret), variables
 
 
 def _check_exposure(host: str, inputs: Inputs) -> None:

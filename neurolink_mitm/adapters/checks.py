@@ -20,10 +20,10 @@ from neurolink_mitm.adapters.env_file import EnvFileError, read_environment
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.in_time import in_time
 from neurolink_mitm.adapters.listeners import answers, listener
+from neurolink_mitm.adapters.network import Network, bundle_of, read_network
 from neurolink_mitm.adapters.reach import reach
 from neurolink_mitm.adapters.service_state import service_state
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
-from neurolink_mitm.adapters.system_proxy import proxy_for, through_proxy
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.core.access import is_loopback
 from neurolink_mitm.core.accounts import Account, build_pool
@@ -39,7 +39,6 @@ from neurolink_mitm.core.facts import (
     Upstream,
 )
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.core.target import DIRECT
 
 DEFAULT_PORT = 55669
 LIMIT = 12.0
@@ -60,8 +59,7 @@ class Looking:
     env_file: Path | None = None
     port: int | None = None
     limit: float = LIMIT
-    skew: Callable[[str], float | None] = lambda url: None
-    authorities: str | None = None
+    skew: Callable[[str, Network, str | None], float | None] = lambda *asked: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +72,22 @@ class Known:
     tokens_fault: str | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     """With what `.env` adds."""
+    network: Network = field(default_factory=Network)
 
 
 def gather(look: Looking) -> Facts:
     known = read_home(look)
-    upstreams, unchecked = _upstreams(known)
+    ways = _ways(known)
     state = StateFile(look.home.state).read() if look.home else None
     jobs: dict[str, Callable[[], Any]] = {
         "the proxy": lambda: _proxy(look, state),
         "Claude Code's settings": lambda: claude_settings(look.environ),
         "the service": lambda: service_state(look.environ),
-        **{url: _reaching(url, look) for url in upstreams},
+        **{name: _reaching(*way, known.network) for name, way in ways.items()},
     }
-    if upstreams:
-        jobs["the clock"] = lambda: look.skew(upstreams[0])
+    if ways:
+        first = next(iter(ways.values()))
+        jobs["the clock"] = lambda: look.skew(first[0], known.network, first[1])
     done, undone = in_time(jobs, look.limit)
     return Facts(
         now=look.now,
@@ -101,7 +101,7 @@ def gather(look: Looking) -> Facts:
         proxy=done.get("the proxy"),
         settings=done.get("Claude Code's settings"),
         environment={name: look.environ[name] for name in WATCHED if look.environ.get(name)},
-        upstreams=(*(done[url] for url in upstreams if url in done), *unchecked),
+        upstreams=tuple(done[name] for name in ways if name in done),
         fallback=tuple(_fallback(known)),
         service=done.get("the service"),
         disk_free=_disk_free(look.home),
@@ -121,15 +121,21 @@ def read_home(look: Looking) -> Known:
         faults=(*faults, *configuration.faults),
         warnings=(*warnings, *configuration.warnings),
     )
+    network, wrong = _network(config, look.config or look.home.config, environ)
+    configuration = replace(
+        configuration,
+        faults=(*configuration.faults, *wrong),
+        warnings=(*configuration.warnings, *network.warnings),
+    )
     try:
         credentials = open_store(look.home, look.environ).read()
     except TokenStoreError as e:
-        return Known(config, configuration, None, str(e), environ)
+        return Known(config, configuration, None, str(e), environ, network)
     key = environ.get("ANTHROPIC_API_KEY")
     pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
     if configuration.faults:  # the accounts that it lists are not known
-        return Known(config, configuration, pool or None, None, environ)
-    return Known(config, configuration, pool, None, environ)
+        return Known(config, configuration, pool or None, None, environ, network)
+    return Known(config, configuration, pool, None, environ, network)
 
 
 Environ = Mapping[str, str]
@@ -151,6 +157,14 @@ def _configuration(look: Looking, home: Home, environ: Environ) -> tuple[Config,
     except ConfigError as e:
         return Config(), Configuration(str(path), True, faults=e.faults)
     return loaded.config, Configuration(str(path), path.exists(), warnings=loaded.warnings)
+
+
+def _network(config: Config, path: Path, environ: Environ) -> tuple[Network, tuple[str, ...]]:
+    """And what is wrong with the configuration's part of it."""
+    try:
+        return read_network(environ, bundle_of(config, path.parent)), ()
+    except ConfigError as e:
+        return read_network(environ), e.faults
 
 
 def _home(home: Home | None) -> Place | None:
@@ -256,23 +270,14 @@ def _answered(url: str) -> bool | None:
     return answers(host, port or (443 if parts.scheme == "https" else 80))
 
 
-def _upstreams(known: Known) -> tuple[list[str], list[Upstream]]:
-    """Each base URL once: those to be reached, and those that only a proxy on the way can reach."""
-    enabled = [through_proxy(a) for a in known.accounts or () if a.enabled]
-    vias: dict[str, str | None] = {}
-    for account in enabled:
-        via = account.proxy_url if account.proxy_url != DIRECT else None
-        vias[account.base_url] = vias.get(account.base_url, via) and via  # one direct way will do
-    if not enabled:
-        default = known.config.default_base_url
-        vias[default] = proxy_for(default)
-    for provider in known.config.providers.values():
-        if provider.base_url:
-            vias.setdefault(provider.base_url, proxy_for(provider.base_url))
-    unchecked = [
-        Upstream(url, "unchecked", f"it goes through {via}") for url, via in vias.items() if via
-    ]
-    return [url for url, via in vias.items() if not via], unchecked
+def _ways(known: Known) -> dict[str, tuple[str, str | None]]:
+    """Each base URL with each `proxyUrl` once, by a name for the check."""
+    config = known.config
+    asked = [(a.base_url, a.proxy_url) for a in known.accounts or () if a.enabled]
+    asked = asked or [(config.default_base_url, None)]
+    asked += [(p.base_url, None) for p in config.providers.values() if p.base_url]
+    distinct = dict.fromkeys(asked)
+    return {f"{url} ({n})" if n else url: (url, own) for n, (url, own) in enumerate(distinct)}
 
 
 def _fallback(known: Known) -> Iterator[Mapping[str, object]]:
@@ -288,8 +293,8 @@ def _fallback(known: Known) -> Iterator[Mapping[str, object]]:
             }
 
 
-def _reaching(url: str, look: Looking) -> Callable[[], Upstream]:
-    return lambda: reach(url, authorities=look.authorities)
+def _reaching(url: str, own: str | None, network: Network) -> Callable[[], Upstream]:
+    return lambda: reach(url, network, own)
 
 
 def _skew(done: Mapping[str, Any]) -> float | None:

@@ -96,6 +96,11 @@ class Home:
         """What mitmweb keeps."""
         return self.root / "mitmproxy"
 
+    @property
+    def authorities(self) -> Path:
+        """Certificate authorities, joined for the data plane and the translator: a file for each list there was."""
+        return self.root / "authorities"
+
     def owns(self, name: str) -> bool:
         """Whether we write something of this name: one of the above, its lock, a broken or half-written one."""
         properties = [name for name, each in vars(Home).items() if isinstance(each, property)]

@@ -10,6 +10,7 @@ from neurolink_mitm.adapters.logins import Logins
 from neurolink_mitm.adapters.system import SystemClock
 
 if TYPE_CHECKING:
+    from neurolink_mitm.adapters.network import Network
     from neurolink_mitm.adapters.refresher import Refreshed, Refresher
     from neurolink_mitm.adapters.token_store import TokenStore
     from neurolink_mitm.core.accounts import Account
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 class LazyRefresher:
     """Does what `Refresher` does. Whoever has API keys only never pays for it."""
 
-    def __init__(self, store: TokenStore, settings: OAuth) -> None:
+    def __init__(self, store: TokenStore, settings: OAuth, network: Network | None = None) -> None:
         self._store = store
         self._settings = settings
+        self._network = network
         self._logins = Logins(store, SystemClock())
         self._made: asyncio.Task[Refresher] | None = None
         self._retired: list[asyncio.Task[Refresher]] = []
@@ -32,11 +34,11 @@ class LazyRefresher:
         refresher = await asyncio.shield(self._made)
         return await refresher.fresh(account, force=force)
 
-    def configure(self, settings: OAuth) -> None:
+    def configure(self, settings: OAuth, network: Network | None = None) -> None:
         """Use these from the next refresh on; those that run end as they began."""
-        if settings == self._settings:
+        if settings == self._settings and network == self._network:
             return
-        self._settings = settings
+        self._settings, self._network = settings, network
         if self._made is not None:
             self._retired.append(self._made)
             self._made = None
@@ -71,5 +73,5 @@ class LazyRefresher:
         from neurolink_mitm.adapters.oauth_client import OAuthClient
         from neurolink_mitm.adapters.refresher import Refresher
 
-        client = OAuthClient(self._settings)
+        client = OAuthClient(self._settings, network=self._network)
         return Refresher(self._store, client, SystemClock(), logins=self._logins)

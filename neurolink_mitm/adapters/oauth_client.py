@@ -1,7 +1,7 @@
 """The login server: authorization code with PKCE, refreshes, and keys made and checked.
 
 Authlib makes the authorization address, state and PKCE (https://www.rfc-editor.org/rfc/rfc7636);
-httpx asks. Proxies of the environment are respected. No message here holds a token, a code or a
+httpx asks, through the proxies of `network`. No message here holds a token, a code or a
 verifier, whatever a server echoes.
 """
 
@@ -17,6 +17,7 @@ import msgspec
 from authlib.common.security import generate_token
 from authlib.oauth2.client import OAuth2Client
 
+from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.oauth_wire import Answer, Wire
 from neurolink_mitm.core import headers, oauth
 from neurolink_mitm.core.config_values import OAuth
@@ -50,7 +51,14 @@ class RefreshError(Exception):
 
 
 class LoginError(Exception):
-    """The login, or a key, came to nothing; the text says what to do next, and holds no secret."""
+    """The login, or a key, came to nothing; the text says why, and holds no secret.
+
+    `again`: what was pasted may be at fault, so that another try with the same page or question makes sense.
+    """
+
+    def __init__(self, message: str, *, again: bool = False) -> None:
+        super().__init__(message)
+        self.again = again
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +75,31 @@ class OAuthClient:
     """Asks the endpoints of `settings`. `clock` tells the seconds since the epoch."""
 
     def __init__(
-        self, settings: OAuth, clock: Callable[[], float] = time.time, *, timeout: float = TIMEOUT
+        self,
+        settings: OAuth,
+        clock: Callable[[], float] = time.time,
+        *,
+        timeout: float = TIMEOUT,
+        network: Network | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._wire = Wire(clock, timeout)
+        self._wire = Wire(clock, timeout, network)
 
     @property
     def date_skew(self) -> float | None:
         """Seconds that our clock is ahead of the server's, by its last `Date`; None: not seen yet."""
         return self._wire.skew
 
-    async def refresh(self, refresh_token: Secret) -> Tokens:
-        """New tokens. Raises `RefreshError`."""
+    async def refresh(self, refresh_token: Secret, proxy_url: str | None = None) -> Tokens:
+        """New tokens, through `proxy_url` rather than the environment's proxy. Raises `RefreshError`."""
         body = {
             "grant_type": "refresh_token",
             "refresh_token": refresh_token.reveal(),
             "client_id": self._settings.client_id,
         }
-        return self._tokens(await self._wire.post(self._settings.token_urls, body), refresh_token)
+        answer = await self._wire.post(self._settings.token_urls, body, proxy_url)
+        return self._tokens(answer, refresh_token)
 
     def begin(self, redirect_uri: str | None = None) -> Login:
         """A new login; `redirect_uri` defaults to the page that shows the code to copy."""
@@ -125,7 +139,7 @@ class OAuthClient:
                 return oauth.parse_tokens(answer.body, self._clock())
             except ValueError:
                 pass
-        raise LoginError(_login_advice(answer, answer.said(Secret(code), login.verifier)))
+        raise _login_error(answer, answer.said(Secret(code), login.verifier))
 
     def create_api_key(self, access_token: Secret) -> Secret:
         """An API key of the account that is logged in. Raises `LoginError`."""
@@ -149,17 +163,17 @@ class OAuthClient:
             " try again, or create one in the Anthropic Console and add it with --method api-key"
         )
 
-    def check_api_key(self, key: Secret, base_url: str) -> None:
-        """Raises `LoginError` unless the API takes this key."""
+    def check_api_key(self, key: Secret, base_url: str, proxy_url: str | None = None) -> None:
+        """By way of `proxy_url`, if the account has one. Raises `LoginError` unless the API takes this key."""
         url = f"{base_url.rstrip('/')}/v1/models"
         shown = {"x-api-key": key.reveal(), "anthropic-version": headers.API_VERSION.decode()}
-        answer = self._wire.ask("GET", url, shown)
+        answer = self._wire.ask("GET", url, shown, own=proxy_url)
         # a limit is one of a key that is known
         if answer.status in (200, 429):
             return
         said = answer.said(key)
         if answer.status in (401, 403):
-            raise LoginError(f"the key was not accepted ({said}): copy it again, whole")
+            raise LoginError(f"the key was not accepted ({said}): copy it again, whole", again=True)
         raise LoginError(
             f"the key could not be tried ({said}):"
             " try again later, or store it untried with --no-verify"
@@ -184,8 +198,8 @@ class OAuthClient:
             return
         if not hmac.compare_digest((state or "").encode(), login.state.encode()):
             raise LoginError(
-                "the code belongs to another login attempt:"
-                " copy the code of the page that was opened last, or start the login again"
+                "the code belongs to another login attempt: copy that of the page that was opened last",
+                again=True,
             )
 
 
@@ -193,22 +207,18 @@ class _Key(msgspec.Struct):
     raw_key: str
 
 
-def _login_advice(answer: Answer, said: str) -> str:
+def _login_error(answer: Answer, said: str) -> LoginError:
     trouble = oauth.classify(answer.status, answer.body, answer.retry_after)
     if trouble is Trouble.INVALID_GRANT:
-        return (
-            f"the code was not accepted ({said}): a code is good once and for a few minutes;"
-            " start the login again and copy the new code whole"
-        )
+        fault = f"the code was not accepted ({said}): a code is good once and for a few minutes"
+        return LoginError(fault, again=True)
     if trouble is Trouble.RATE_LIMITED:
         wait = f"{answer.retry_after:.0f} seconds" if answer.retry_after else "a minute"
-        return f"too many logins for now ({said}): try again in {wait}"
+        return LoginError(f"too many logins for now ({said}): try again in {wait}")
     if trouble is Trouble.TRANSIENT:
-        return (
-            f"the login server could not be asked ({said}):"
-            " check the network and HTTPS_PROXY, then start the login again"
-        )
-    return (
-        f"the login was refused ({said}): start it again;"
+        fault = f"the login server could not be asked ({said}): check the network and HTTPS_PROXY"
+        return LoginError(fault, again=True)
+    return LoginError(
+        f"the login was refused ({said});"
         " if the configuration has an oauth section, check its client-id, redirect-uri and scopes"
     )

@@ -1,6 +1,6 @@
 """What the OAuth client needs of HTTP: an answer is a value, whatever became of the request.
 
-Proxies of the environment are respected (httpx's default), redirections are not followed.
+Proxies and authorities are those of `network`, redirections are not followed.
 """
 
 from __future__ import annotations
@@ -10,14 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from neurolink_mitm import __version__
+from neurolink_mitm.adapters.network import Network
+from neurolink_mitm.adapters.reach import certificate_fault, issuer_of
 from neurolink_mitm.core import headers, oauth
 from neurolink_mitm.core.redaction import STARS, redact
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.target import Target, Via
+from neurolink_mitm.core.unreached import refused_by, untrusted
 
 LARGEST = 256 * 1024
 """Bytes of an answer that are read."""
@@ -54,24 +59,26 @@ class Answer:
 class Wire:
     """Asks, for at most `timeout` seconds an address, and compares clocks."""
 
-    def __init__(self, clock: Callable[[], float], timeout: float) -> None:
+    def __init__(
+        self, clock: Callable[[], float], timeout: float, network: Network | None = None
+    ) -> None:
         self._clock = clock
         self._timeout = timeout
+        self._network = network or Network()
         self.skew: float | None = None
 
-    async def post(self, urls: Sequence[str], body: Mapping[str, str]) -> Answer:
-        """The answer of the first address that has something to say; `urls` isn't empty."""
-        try:
-            # reading the certificates takes tens of milliseconds, which aren't the event loop's
-            client = await asyncio.to_thread(self._async_client)
-        except (ValueError, OSError, ImportError) as e:
-            return _unusable(urls[0], e)
+    async def post(
+        self, urls: Sequence[str], body: Mapping[str, str], own: str | None = None
+    ) -> Answer:
+        """The answer of the first address that has something to say; `urls` isn't empty.
+
+        `own` is the `proxyUrl` of the account that it is about.
+        """
         answer = Answer(urls[0])
-        async with client:
-            for url in urls:
-                answer = await self._post(client, url, body)
-                if not oauth.asks_second_url(answer.status):
-                    break
+        for url in urls:
+            answer = await self._post(url, body, own)
+            if not oauth.asks_second_url(answer.status):
+                break
         return answer
 
     def post_now(self, urls: Sequence[str], body: Mapping[str, str]) -> Answer:
@@ -83,12 +90,19 @@ class Wire:
                 break
         return answer
 
-    def ask(self, method: str, url: str, fields: Mapping[str, str], body: object = None) -> Answer:
+    def ask(
+        self,
+        method: str,
+        url: str,
+        fields: Mapping[str, str],
+        body: object = None,
+        own: str | None = None,
+    ) -> Answer:
         """One request, blocking."""
         try:
-            client = httpx.Client(timeout=self._timeout, headers=_HEADERS)
-        except (ValueError, OSError, ImportError) as e:
-            return _unusable(url, e)
+            client = httpx.Client(**self._options(url, own))
+        except ValueError as e:
+            return Answer(url, fault=f"can't be asked: {e}", reached=False)
         try:
             with client, client.stream(method, url, headers=dict(fields), json=body) as response:
                 data = b""
@@ -98,15 +112,21 @@ class Wire:
                         break
                 return self._heard(url, response, data)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as e:
-            return _unheard(url, e)
+            return self._unheard(url, e, own)
 
-    def _async_client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(timeout=self._timeout, headers=_HEADERS)
+    def _options(self, url: str, own: str | None = None) -> dict[str, Any]:
+        """Of a client; the first time this takes tens of milliseconds. Raises `ValueError`."""
+        return {"timeout": self._timeout, "headers": _HEADERS, **self._network.client(url, own)}
 
-    async def _post(self, client: httpx.AsyncClient, url: str, body: Mapping[str, str]) -> Answer:
+    async def _post(self, url: str, body: Mapping[str, str], own: str | None) -> Answer:
+        try:
+            options = await asyncio.to_thread(self._options, url, own)
+        except ValueError as e:
+            return Answer(url, fault=f"can't be asked: {e}", reached=False)
         try:
             async with (
                 asyncio.timeout(self._timeout),
+                httpx.AsyncClient(**options) as client,
                 client.stream("POST", url, json=body) as response,
             ):
                 data = b""
@@ -116,13 +136,24 @@ class Wire:
                         break
                 return self._heard(url, response, data)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as e:  # TimeoutError is an OSError
-            return _unheard(url, e)
+            return await asyncio.to_thread(self._unheard, url, e, own)
 
     def _heard(self, url: str, response: httpx.Response, data: bytes) -> Answer:
         now = self._clock()
         self.skew = _skew(response.headers.get("date"), now, self.skew)
         wait = headers.retry_after(tuple(response.headers.raw), now)
         return Answer(url, response.status_code, data, wait)
+
+    def _unheard(self, url: str, e: Exception, own: str | None = None) -> Answer:
+        """Blocks: for a certificate that is not trusted, it asks who has issued it."""
+        via = self._network.proxies.via(url, own)
+        if reason := certificate_fault(e):
+            target = Target.parse(url)
+            issuer = issuer_of(target, via, self._network.context)
+            fault = f"can't be asked: {untrusted(target.host, reason, issuer)}"
+        else:
+            fault = _fault(e, via, urlsplit(url).hostname or "")
+        return Answer(url, fault=fault, reached=not isinstance(e, _UNREACHED))
 
 
 def _skew(date: str | None, now: float, before: float | None) -> float | None:
@@ -133,18 +164,15 @@ def _skew(date: str | None, now: float, before: float | None) -> float | None:
         return before
 
 
-def _unheard(url: str, e: Exception) -> Answer:
-    # the kind of an error, not its text: that one may quote what was sent
+def _fault(e: Exception, via: Via | None, host: str) -> str:
+    """By the kind of an error, not its text: that one may quote what was sent."""
+    proxy = f"the HTTP proxy {via.shown} ({via.source})" if via else ""
+    if isinstance(e, httpx.ProxyError) and via:
+        status = str(e)[:3]  # httpcore: "407 Proxy Authentication Required"
+        if status.isdigit():
+            return f"can't be reached: {proxy} {refused_by(int(status), str(e)[4:], via, host)}"
     if isinstance(e, (httpx.TimeoutException, TimeoutError)):
-        fault = "did not answer in time"
-    elif isinstance(e, httpx.ConnectError):
-        fault = "can't be reached"
-    else:
-        fault = f"broke off ({type(e).__name__})"
-    return Answer(url, fault=fault, reached=not isinstance(e, _UNREACHED))
-
-
-def _unusable(url: str, e: Exception) -> Answer:
-    """The text of these errors may hold a proxy's password."""
-    fault = f"can't be asked with the environment's proxy or certificates ({type(e).__name__})"
-    return Answer(url, fault=fault, reached=False)
+        return "did not answer in time" + (f", through {proxy}" if via else "")
+    if isinstance(e, httpx.ConnectError | httpx.ProxyError):
+        return f"can't be reached: {proxy} can't be reached" if via else "can't be reached"
+    return f"broke off ({type(e).__name__})"

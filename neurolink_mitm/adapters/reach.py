@@ -1,41 +1,168 @@
-"""How far one gets with a base URL: name, connection, TLS. Nothing is asked of the server, and no credential shown."""
+"""How far one gets with a base URL: name, proxy, connection, TLS. No request is sent, and no credential shown."""
 
 from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import suppress
 
-import certifi
+import httpcore
+from cryptography import x509
 
+from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.core.facts import Upstream
-from neurolink_mitm.core.target import Target
+from neurolink_mitm.core.target import Target, Via
+from neurolink_mitm.core.unreached import refused_by, untrusted
 
 LIMIT = 5.0
 """Seconds for each step."""
+LONGEST_HEAD = 64 * 1024
+"""Bytes of a proxy's answer to CONNECT."""
 
 
-def reach(url: str, *, limit: float = LIMIT, authorities: str | None = None) -> Upstream:
-    """Blocks; doesn't raise. `authorities` is a file of certificates, by default the one that mitmproxy goes by."""
+class _NotReachedError(Exception):
+    """Says as what it is reported, and why."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        super().__init__(upstream.detail)
+        self.upstream = upstream
+
+
+def reach(
+    url: str, network: Network | None = None, own: str | None = None, *, limit: float = LIMIT
+) -> Upstream:
+    """Blocks; doesn't raise. `own` is the account's `proxyUrl`."""
+    network = network or Network()
     target = Target.parse(url)
     try:
-        socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        via = network.proxies.via(url, own)
+        stream = _connected(url, target, via, network.context, limit)
+        through = f" through {via.shown}" if via else ""
+        if target.scheme == "http":
+            stream.close()
+            return Upstream(url, "ok", f"{through}, without TLS")
+        return _handshake(url, target, via, stream, network.context, through, limit)
+    except _NotReachedError as e:
+        return e.upstream
+    except ValueError as e:
+        return Upstream(url, "proxy", str(e))
+
+
+def issuer_of(
+    target: Target, via: Via | None, context: ssl.SSLContext, limit: float = LIMIT
+) -> str:
+    """Who has issued the certificate that is shown there; empty if that can't be told. Not a byte is sent."""
+    unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    unverified.check_hostname = False
+    unverified.verify_mode = ssl.CERT_NONE
+    with suppress(Exception):
+        stream = _connected("", target, via, context, limit)
+        secured = stream.start_tls(unverified, target.host, limit)
+        try:
+            shown = secured.get_extra_info("ssl_object").getpeercert(True)
+            return x509.load_der_x509_certificate(shown).issuer.rfc4514_string()
+        finally:
+            secured.close()
+    return ""
+
+
+def _connected(
+    url: str, target: Target, via: Via | None, context: ssl.SSLContext, limit: float
+) -> httpcore.NetworkStream:
+    host, port = (via.host, via.port) if via else (target.host, target.port)
+    what = f"the HTTP proxy {via.shown} ({via.source})" if via else ""
+    try:
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError):
-        return Upstream(url, "name", f"the name {target.host} is not known here")
+        fault = f"the name {host} is not known here"
+        raise _NotReachedError(
+            Upstream(url, "proxy", f"{what}: {fault}") if via else Upstream(url, "name", fault)
+        ) from None
+    stream: httpcore.NetworkStream | None = None
     try:
-        with socket.create_connection((target.host, target.port), limit) as connection:
-            if target.scheme == "http":
-                return Upstream(url, "ok", ", without TLS")
-            return _handshake(url, target.host, connection, authorities or certifi.where())
-    except OSError as e:
-        return Upstream(url, "connect", f"can't connect: {e.strerror or e}")
+        stream = httpcore.SyncBackend().connect_tcp(host, port, timeout=limit)
+        if via is None:
+            return stream
+        if via.scheme == "https":
+            stream = stream.start_tls(context, via.host, limit)
+        _ask_for_tunnel(stream, target, via, limit)
+    except (OSError, httpcore.ConnectError, httpcore.TimeoutException, httpcore.NetworkError) as e:
+        if via is None:
+            raise _NotReachedError(Upstream(url, "connect", f"can't connect: {_said(e)}")) from None
+        _close(stream)
+        raise _NotReachedError(
+            Upstream(url, "proxy", f"{what} can't be reached: {_said(e)}")
+        ) from None
+    except ValueError as e:
+        _close(stream)
+        raise _NotReachedError(Upstream(url, "proxy", f"{what} {e}")) from None
+    return stream
 
 
-def _handshake(url: str, host: str, connection: socket.socket, authorities: str) -> Upstream:
-    context = ssl.create_default_context(cafile=authorities)
+def _ask_for_tunnel(stream: httpcore.NetworkStream, target: Target, via: Via, limit: float) -> None:
+    """Raises `ValueError` with what the proxy does instead."""
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    where = f"{host}:{target.port}"
+    login = f"Proxy-Authorization: {via.authorization}\r\n" if via.authorization else ""
+    stream.write(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n{login}\r\n".encode(), limit)
+    head = b""
+    while b"\r\n\r\n" not in head and len(head) < LONGEST_HEAD:
+        data = stream.read(4096, limit)
+        if not data:
+            break
+        head += data
+    words = head.split(b"\r\n")[0].decode("latin-1").split(" ", 2)
+    if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdigit():
+        raise ValueError("does not answer as an HTTP proxy")
+    status = int(words[1])
+    if not 200 <= status < 300:
+        raise ValueError(refused_by(status, words[2] if len(words) > 2 else "", via, target.host))
+
+
+def _handshake(
+    url: str,
+    target: Target,
+    via: Via | None,
+    stream: httpcore.NetworkStream,
+    context: ssl.SSLContext,
+    through: str,
+    limit: float,
+) -> Upstream:
     try:
-        with context.wrap_socket(connection, server_hostname=host) as secured:
-            return Upstream(url, "ok", f", certificate verified ({secured.version()})")
-    except ssl.SSLCertVerificationError as e:
-        return Upstream(url, "certificate", e.verify_message)
-    except (ssl.SSLError, OSError) as e:
-        return Upstream(url, "tls", f"TLS fails: {e.strerror or e}")
+        secured = stream.start_tls(context, target.host, limit)
+    except Exception as e:  # httpcore wraps what ssl raises
+        stream.close()
+        cause = certificate_fault(e)
+        if cause is None:
+            return Upstream(url, "tls", f"TLS fails: {_said(e)}")
+        issuer = issuer_of(target, via, context, limit)
+        return Upstream(url, "certificate", untrusted(target.host, cause, issuer))
+    version = secured.get_extra_info("ssl_object").version()
+    secured.close()
+    return Upstream(url, "ok", f"{through}, certificate verified ({version})")
+
+
+def _close(stream: httpcore.NetworkStream | None) -> None:
+    if stream is not None:
+        stream.close()
+
+
+def certificate_fault(error: BaseException) -> str | None:
+    """What of a certificate is wrong, if that is what is behind `error`."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return seen.verify_message
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _said(error: Exception) -> str:
+    cause = error.__cause__ or error.__context__ or error
+    if fault := certificate_fault(error):
+        return f"its certificate is not trusted: {fault}"
+    if isinstance(error, httpcore.TimeoutException | TimeoutError):
+        return "no answer in time"
+    return (
+        (cause.strerror if isinstance(cause, OSError) else "") or str(cause) or type(cause).__name__
+    )

@@ -42,8 +42,8 @@ LOCK_POLL = 0.05
 class Client(Protocol):
     """Asks the token endpoint; `OAuthClient` does."""
 
-    async def refresh(self, refresh_token: Secret) -> Tokens:
-        """Raises `RefreshError`."""
+    async def refresh(self, refresh_token: Secret, proxy_url: str | None = None) -> Tokens:
+        """By way of the account's own `proxy_url`, if it has one. Raises `RefreshError`."""
 
     @property
     def date_skew(self) -> float | None: ...
@@ -189,7 +189,7 @@ class Refresher:
     async def _ask(self, account: Account, login: StoredAccount, spent: Secret) -> Refreshed:
         label = account.label
         try:
-            tokens = await self._client.refresh(spent)
+            tokens = await self._client.refresh(spent, account.proxy_url)
         except RefreshError as e:
             return await self._failed(account, login, spent, e)
         tokens = replace(tokens, refresh_token=tokens.refresh_token or spent)

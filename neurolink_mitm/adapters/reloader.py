@@ -68,6 +68,7 @@ def adopt(runtime: Runtime, inputs: Inputs) -> None:
     had_keys = bool(runtime.client_keys)
     runtime.config, runtime.environ = inputs.config, inputs.environ
     runtime.clients = inputs.clients
+    runtime.proxies = inputs.network.proxies
     runtime.shaping = inputs.shaping
     runtime.config_path = inputs.config_path
     routing = inputs.config.routing

@@ -15,8 +15,14 @@ from neurolink_mitm.adapters.env_file import (
     read_environment,
 )
 from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.network import (
+    Network,
+    asked_of,
+    bundle_of,
+    proxy_faults,
+    read_network,
+)
 from neurolink_mitm.adapters.plugins import pipeline
-from neurolink_mitm.adapters.system_proxy import through_proxy
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.core.accounts import Account, build_pool, missing_primary, unused_settings
 from neurolink_mitm.core.client_keys import ClientKey
@@ -44,6 +50,7 @@ class Inputs:
     others: tuple[Account, ...] = ()
     """Models of other providers."""
     shaping: Pipeline = field(default_factory=Pipeline)
+    network: Network = field(default_factory=Network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,8 @@ class Named:
     strategy: str | None = None
     accounts: tuple[Account, ...] | None = None
     """Serve these, whatever is stored or configured."""
+    roots: Path | None = None
+    """Directory for the list of authorities that are trusted; None: it is not written."""
 
 
 class Sources:
@@ -68,6 +77,7 @@ class Sources:
         self._config = (named.config or home.config).expanduser().absolute()
         self._env_file = chosen(named.environ, home, named.env_file)[0]
         self._last: tuple[Loaded, Environment, Inputs] | None = None
+        self._network: tuple[object, Network] | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -76,6 +86,11 @@ class Sources:
         logins = (home.tokens, home.keyring_changed, home.legacy_credentials)
         return (self._config, self._env_file, home.clients, *logins)
 
+    @property
+    def network(self) -> Network:
+        """As it was read last."""
+        return self._network[1] if self._network else Network()
+
     def read(self) -> Inputs:
         """Raises `ConfigError` with every fault, `EnvFileError`, `ClientFileError`, `TokenStoreError`."""
         environment = self._environment()
@@ -83,6 +98,7 @@ class Sources:
         loaded = self._loaded(environment.values)
         clients = read_clients(self._home.clients)
         inputs = self._inputs(loaded, environment, credentials, clients, self._shaping(loaded))
+        self._check_proxies(inputs)
         self._last = loaded, environment, inputs
         return inputs
 
@@ -140,6 +156,7 @@ class Sources:
             accounts = _accounts(credentials, config, environ)
             told = tuple(_unmet(config, accounts))
         others = entries(config, environ)
+        network = self._network_of(config, environ)
         return Inputs(
             config=config,
             strategy=_strategy(self._named.strategy or config.routing.strategy),
@@ -148,11 +165,13 @@ class Sources:
             clients=clients,
             shaping=shaping,
             environ=environ,
+            network=network,
             config_path=self._config_path(),
             warnings=(
                 *environment.warnings,
                 *credentials.warnings,
                 *loaded.warnings,
+                *network.warnings,
                 *told,
                 *_keyless(others),
             ),
@@ -164,6 +183,20 @@ class Sources:
         if self._last and self._last[0].config.cloaking == cloaking and not cloaking.plugins.custom:
             return self._last[2].shaping
         return pipeline(cloaking, self._config.parent, self._home)
+
+    def _network_of(self, config: Config, environ: Mapping[str, str]) -> Network:
+        """Read anew only where something else is named: that takes a tenth of a second."""
+        bundle = bundle_of(config, self._config.parent)
+        asked = (asked_of(environ), bundle)
+        if self._network is None or self._network[0] != asked:
+            self._network = asked, read_network(environ, bundle, self._named.roots)
+        return self._network[1]
+
+    def _check_proxies(self, inputs: Inputs) -> None:
+        own = self._named.accounts is None  # the sandbox is on this machine
+        faults = proxy_faults(inputs.network.proxies, inputs.config, inputs.accounts, default=own)
+        if faults:
+            raise ConfigError(*faults)
 
     def _config_path(self) -> str | None:
         before = self._last[2].config_path if self._last else None
@@ -194,7 +227,7 @@ def _accounts(
 ) -> tuple[Account, ...]:
     key = environ.get("ANTHROPIC_API_KEY")
     pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
-    return tuple(map(through_proxy, pool))
+    return pool
 
 
 def _unmet(config: Config, accounts: Sequence[Account]) -> Iterator[str]:

@@ -1,26 +1,24 @@
-"""The HTTP proxy that this machine's environment names."""
+"""The HTTP proxies that the environment names, or where it names none, this machine's settings."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from urllib.request import getproxies, proxy_bypass
+import sys
+from collections.abc import Callable, Mapping
+from urllib.request import getproxies
 
-from neurolink_mitm.core.access import is_loopback
-from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.target import Target
+from neurolink_mitm.core.http_proxy import HttpProxies
 
-
-def through_proxy(account: Account) -> Account:
-    """With the environment's proxy, unless the account has one of its own, or `direct`, or is on this machine."""
-    if account.proxy_url:
-        return account
-    proxy = proxy_for(account.base_url)
-    return replace(account, proxy_url=proxy) if proxy else account
+SETTINGS = "this machine's network settings"
 
 
-def proxy_for(url: str) -> str | None:
-    """The environment's, or None where it names none for this URL."""
-    target = Target.parse(url)
-    if is_loopback(target.host) or proxy_bypass(target.host):
-        return None
-    return getproxies().get(target.scheme)
+def proxies_of(
+    environ: Mapping[str, str],
+    platform: str = sys.platform,
+    settings: Callable[[], Mapping[str, str]] = getproxies,
+) -> HttpProxies:
+    """macOS keeps proxies in its network settings, too; NO_PROXY counts for those likewise."""
+    found = HttpProxies.read(environ)
+    if found.named or platform != "darwin":
+        return found
+    schemes = {scheme: url for scheme, url in settings().items() if scheme in ("http", "https")}
+    return HttpProxies({name: (SETTINGS, url) for name, url in schemes.items()}, found.spared)

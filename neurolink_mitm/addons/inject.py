@@ -6,8 +6,10 @@ from neurolink_mitm.core import headers
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.exchange import Exchange, Kind
 from neurolink_mitm.core.routing import NOT_PLAIN, is_as_taken
-from neurolink_mitm.core.target import DIRECT, Target, Via, with_beta_query
+from neurolink_mitm.core.target import Target, with_beta_query
+from neurolink_mitm.core.unreached import no_way
 from neurolink_mitm.mitm.hooks import error_response, exchange_of, real_fields
+from neurolink_mitm.mitm.hop import log_in
 from neurolink_mitm.ports import Runtime
 
 
@@ -33,8 +35,12 @@ class Inject:
         base = account.base_url if account else self.runtime.config.default_base_url
         fields = self._fields(flow, account)
         self._aim(flow, exchange, Target.parse(base), fields)
-        proxy = account.proxy_url if account else None
-        exchange.via = Via.parse(proxy) if proxy and proxy != DIRECT else None
+        try:
+            own = account.proxy_url if account else None
+            exchange.via = self.runtime.proxies.via(base, own)
+        except ValueError as e:
+            exchange.failure = no_way(str(e))
+            return
         exchange.ready = True
 
     def _may_go(self, exchange: Exchange, request: http.Request) -> bool:
@@ -43,11 +49,7 @@ class Inject:
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
         """A proxy on the way may ask for a password."""
-        vias = [Via.parse(a.proxy_url) for a in self.runtime.pool.accounts
-                if a.proxy_url and a.proxy_url != DIRECT]  # fmt: skip
-        for via in vias:
-            if via.authorization and flow.server_conn.address == (via.host, via.port):
-                flow.request.headers["proxy-authorization"] = via.authorization
+        log_in(flow)
 
     @staticmethod
     def _fields(flow: http.HTTPFlow, account: Account | None) -> headers.Fields:

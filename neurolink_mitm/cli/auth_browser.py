@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # Authlib and httpx behind it are slow to import
     from neurolink_mitm.adapters.oauth_client import Login, OAuthClient
 
 TRIES = 3
+OVER = "start over with: neurolink auth login anthropic"
 PATIENCE = 300.0
 """Seconds for a login in the browser."""
 PAGE = b"<!DOCTYPE html><title>NeuroLink</title><p>%s You can close this page."
@@ -75,9 +76,16 @@ def _pasted(client: OAuthClient, login: Login) -> Tokens:
             with progress("logging in …"):
                 return client.finish(login, code, state)
         except (LoginError, ValueError) as e:
-            again = f"{left} more {'try' if left == 1 else 'tries'}" if left else "no more tries"
-            say(f"That did not work: {redact(str(e))} ({again})")
-    fail("not logged in; start over with: neurolink auth login anthropic", FAILED)
+            said = redact(str(e))
+            if isinstance(e, LoginError) and not e.again:
+                fail(f"not logged in: {said}", FAILED)
+            say(f"That did not work: {said}")
+            if left:
+                more = f"{left} more {'try' if left == 1 else 'tries'}"
+                say(
+                    f"Copy the code again, whole; the same page, opened anew, gives a new one ({more})"
+                )
+    fail(f"not logged in; {OVER}", FAILED)
 
 
 def _caught(client: OAuthClient, redirect_uri: str, *, browser: bool) -> Tokens:
@@ -97,7 +105,7 @@ def _caught(client: OAuthClient, redirect_uri: str, *, browser: bool) -> Tokens:
     try:
         return client.finish(login, code, login.state)
     except LoginError as e:
-        fail(f"not logged in: {redact(str(e))}")
+        fail(f"not logged in: {redact(str(e))}; {OVER}")
 
 
 class Callback:

@@ -23,6 +23,7 @@ from neurolink_mitm.cli.groups import Group
 from neurolink_mitm.core.redaction import redact
 
 if TYPE_CHECKING:  # pydantic behind it is slow to import
+    from neurolink_mitm.adapters.network import Network
     from neurolink_mitm.core.config import Config
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -91,6 +92,17 @@ def configuration_if_good(path: Path | None) -> Config:
     except ConfigError as e:
         say("\n  ".join(("neurolink: left out, the configuration can't be used:", *e.faults)))
         return Config()
+
+
+def network(config: Config, path: Path | None) -> Network:
+    """How the login server is reached, or exit code 2."""
+    from neurolink_mitm.adapters.network import bundle_of, read_network
+    from neurolink_mitm.core.config import ConfigError
+
+    try:
+        return read_network(environment(), bundle_of(config, (path or home().config).parent))
+    except ConfigError as e:
+        fail("\n  ".join(("the configuration can't be used:", *e.faults)), USAGE)
 
 
 def say(text: str) -> None:

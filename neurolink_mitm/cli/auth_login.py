@@ -67,6 +67,7 @@ def login(
         attended=not flags["non_interactive"],
         browser=not flags["no_browser"],
         verify=not flags["no_verify"],
+        config=config,
     )
     store = context.store()
     _check_readable(store)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurolink_mitm.cli.auth_context import ask_hidden, progress
+from neurolink_mitm.cli.auth_context import ask_hidden, network, progress, say
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.core.redaction import redact
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount, check_token
 
 if TYPE_CHECKING:  # slow to import
+    from neurolink_mitm.adapters.oauth_client import OAuthClient
     from neurolink_mitm.core.config import Config
     from neurolink_mitm.core.oauth import Tokens
 
+TRIES = 3
 KEY_PREFIX, LOGIN_PREFIX, REFRESH_PREFIX = "sk-ant-", "sk-ant-oat", "sk-ant-ort"
 
 
@@ -29,6 +33,7 @@ class Asked:
     attended: bool
     browser: bool
     verify: bool
+    config: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +50,32 @@ def by_oauth(asked: Asked, config: Config) -> Obtained:
 
 
 def by_api_key(asked: Asked, config: Config) -> Obtained:
-    if asked.attended:
-        text = ask_hidden("API key (not shown)")
-    else:
-        text = _from_environment("ANTHROPIC_API_KEY", "--method api-key")
-    key = _good(check_key, text)
-    if asked.verify:
-        _try(key, asked, config)
+    from neurolink_mitm.adapters.oauth_client import LoginError
+
+    def take(text: str) -> Secret:
+        key = check_key(text)
+        if asked.verify:
+            _try(key, asked, config)
+        return key
+
+    try:
+        if asked.attended:
+            key = _asked_for("API key (not shown)", take)
+        else:
+            key = _good(take, _from_environment("ANTHROPIC_API_KEY", "--method api-key"))
+    except LoginError as e:
+        fail(f"the key was not stored: {redact(str(e))}", FAILED)
     return Obtained(StoredAccount("api-key", key))
 
 
 def by_new_api_key(asked: Asked, config: Config) -> Obtained:
     """A login that is used once, to create a key."""
-    from neurolink_mitm.adapters.oauth_client import LoginError, OAuthClient
+    from neurolink_mitm.adapters.oauth_client import LoginError
 
     tokens = _tokens(asked, config)
     try:
         with progress("creating an API key …"):
-            key = OAuthClient(config.oauth).create_api_key(tokens.access_token)
+            key = _client(asked, config).create_api_key(tokens.access_token)
     except LoginError as e:
         fail(redact(str(e)), FAILED)
     # without the ids of the login: key and login are two accounts of the pool
@@ -73,10 +86,10 @@ def by_new_api_key(asked: Asked, config: Config) -> Obtained:
 
 def by_setup_token(asked: Asked, config: Config) -> Obtained:
     if asked.attended:
-        text = ask_hidden("Token that `claude setup-token` printed (not shown)")
+        token = _asked_for("Token that `claude setup-token` printed (not shown)", check_setup_token)
     else:
         text = _from_environment("CLAUDE_CODE_OAUTH_TOKEN", "--method setup-token")
-    token = _good(check_setup_token, text)
+        token = _good(check_setup_token, text)
     note = "it can't be refreshed: when it ends, run `claude setup-token` and log in again"
     return Obtained(StoredAccount("setup-token", token), note)
 
@@ -131,16 +144,38 @@ def _good(check: Callable[[str], Secret], text: str) -> Secret:
         fail(str(e), USAGE)
 
 
+def _asked_for(question: str, take: Callable[[str], Secret]) -> Secret:
+    """What was mistyped on a terminal gets another try. Raises `LoginError` where none would help."""
+    from neurolink_mitm.adapters.oauth_client import LoginError
+
+    for left in reversed(range(TRIES if sys.stdin.isatty() else 1)):
+        try:
+            return take(ask_hidden(question))
+        except LoginError as e:
+            if not (e.again and left):
+                raise
+            _say_again(e, left)
+        except ValueError as e:
+            if not left:
+                fail(str(e), USAGE)
+            _say_again(e, left)
+    raise AssertionError("the last try ends it")
+
+
+def _say_again(e: Exception, left: int) -> None:
+    more = f"{left} more {'try' if left == 1 else 'tries'}"
+    say(f"That did not work: {redact(str(e))} ({more})")
+
+
 def _from_environment(name: str, method: str) -> str:
     return os.environ.get(name) or fail(f"{method} with --non-interactive needs {name}", USAGE)
 
 
 def _tokens(asked: Asked, config: Config) -> Tokens:
-    from neurolink_mitm.adapters.oauth_client import OAuthClient
     from neurolink_mitm.cli.auth_browser import log_in
 
     return log_in(
-        OAuthClient(config.oauth),
+        _client(asked, config),
         config.oauth.redirect_uri,
         browser=asked.browser,
         attended=asked.attended,
@@ -148,11 +183,14 @@ def _tokens(asked: Asked, config: Config) -> Tokens:
 
 
 def _try(key: Secret, asked: Asked, config: Config) -> None:
-    from neurolink_mitm.adapters.oauth_client import LoginError, OAuthClient
+    """Raises `LoginError`."""
+    own = next((each for each in config.accounts if each.name == asked.label), None)
+    url = own.base_url if own and own.base_url else config.default_base_url
+    with progress("trying the key …"):
+        _client(asked, config).check_api_key(key, url, own.proxy_url if own else None)
 
-    own = next((each.base_url for each in config.accounts if each.name == asked.label), None)
-    try:
-        with progress("trying the key …"):
-            OAuthClient(config.oauth).check_api_key(key, own or config.default_base_url)
-    except LoginError as e:
-        fail(f"the key was not stored: {redact(str(e))}", FAILED)
+
+def _client(asked: Asked, config: Config) -> OAuthClient:
+    from neurolink_mitm.adapters.oauth_client import OAuthClient
+
+    return OAuthClient(config.oauth, network=network(config, asked.config))

@@ -15,6 +15,7 @@ from neurolink_mitm.cli.options import format_option
 from neurolink_mitm.core.redaction import redact
 
 if TYPE_CHECKING:  # slow to import
+    from neurolink_mitm.adapters.network import Network
     from neurolink_mitm.adapters.refresher import Refreshed
     from neurolink_mitm.core.accounts import Account
     from neurolink_mitm.core.config import Config
@@ -41,7 +42,7 @@ def refresh(provider: str, label: str | None, config: Path | None, form: str) ->
     settings = context.configuration(config)
     logins = _logins(settings, label)
     with context.progress("refreshing …"):
-        results = asyncio.run(_refreshed(settings, logins))
+        results = asyncio.run(_refreshed(settings, logins, context.network(settings, config)))
     found = [_row(account, result) for account, result in zip(logins, results, strict=True)]
     click.echo(as_json({"accounts": found}) if form == "json" else _text(found), nl=False)
     if any(row["trouble"] or not row["written"] for row in found):
@@ -66,14 +67,15 @@ def _logins(settings: Config, label: str | None) -> list[Account]:
     )
 
 
-async def _refreshed(settings: Config, logins: list[Account]) -> list[Refreshed]:
+async def _refreshed(settings: Config, logins: list[Account], network: Network) -> list[Refreshed]:
     import asyncio
 
     from neurolink_mitm.adapters.oauth_client import OAuthClient
     from neurolink_mitm.adapters.refresher import Refresher
     from neurolink_mitm.adapters.system import SystemClock
 
-    refresher = Refresher(context.store(), OAuthClient(settings.oauth), SystemClock())
+    client = OAuthClient(settings.oauth, network=network)
+    refresher = Refresher(context.store(), client, SystemClock())
     try:
         return await asyncio.gather(*(refresher.fresh(account, force=True) for account in logins))
     finally:

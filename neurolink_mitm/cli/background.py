@@ -23,8 +23,10 @@ START_LIMIT = 20.0
 PROGRAM = (sys.executable, "-P", "-m", "neurolink_mitm.cli")
 HAND_ON = (
     "NEUROLINK_HOME", "NEUROLINK_ENV_FILE", "NEUROLINK_LOG_LEVEL", "NEUROLINK_TOKEN_STORE",
-    "CLAUDE_CONFIG_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
-    "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy",
+    "CLAUDE_CONFIG_DIR",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+    "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY",
+    "https_proxy", "http_proxy", "all_proxy", "no_proxy",
 )  # fmt: skip
 """Of the environment: what a service would not have. Keys are not among them, they belong into .env."""
 

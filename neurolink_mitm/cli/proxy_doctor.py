@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from neurolink_mitm.adapters.checks import Looking
     from neurolink_mitm.adapters.home import Home
+    from neurolink_mitm.adapters.network import Network
     from neurolink_mitm.core.findings import Finding
 
 
@@ -106,10 +107,10 @@ def _config_of_the_running(home: Home) -> Path | None:
     return Path(path) if path else None
 
 
-def _skew(url: str) -> float | None:
+def _skew(url: str, network: Network, own: str | None) -> float | None:
     from neurolink_mitm.adapters.clock_skew import measure  # httpx, beside what else is slow
 
-    return measure(url)
+    return measure(url, network, own)
 
 
 def _report(findings: tuple[Finding, ...]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from neurolink_mitm.core.config_values import (
     Cloaking,
     Logging,
     ModelPrice,
+    Network,
     OAuth,
     Provider,
     Routing,
@@ -62,6 +63,7 @@ class _Common(Section):
     oauth: OAuth = field(default_factory=OAuth)
     cloaking: Cloaking = field(default_factory=Cloaking)
     logging: Logging = field(default_factory=Logging)
+    network: Network = field(default_factory=Network)
 
 
 @dataclass(frozen=True, slots=True)

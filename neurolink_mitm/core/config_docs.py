@@ -76,6 +76,9 @@ MEANINGS: Mapping[str, str] = {
     "of AWS, GitHub, Slack and their like).",
     "cloaking.plugins.wordObfuscator.domains": "Domains: they and all names of hosts below them.",
     "cloaking.plugins.custom": "Your own: files of Python, or names of entry points; see [shaping.md](shaping.md).",
+    "network": "The way to upstream.",
+    "network.caBundle": "A file of PEM certificates to trust, beside certifi's, the system's and those that variables "
+    "name (`SSL_CERT_FILE`, …). Relative to this file.",
     "logging": "How long and how much is kept.",
     "logging.maxAgeDays": "Older logs are removed.",
     "logging.maxSizeMb": "Of all logs together, in 10^6 bytes; the oldest go first.",

@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError, core_schema
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.shaping.expressions import fault
 from neurolink_mitm.core.stored import check_label, check_token
+from neurolink_mitm.core.target import DIRECT, NO_PROXY_URL, Via
 
 _LONGEST_TIMEOUT = 86_400
 """Seconds: one day. Beyond, timers of event loops begin to overflow."""
@@ -98,8 +99,15 @@ def _base_url(url: str) -> str:
 
 
 def _proxy_url(url: str) -> str:
-    if url != "direct":
-        _http(url, 'the http or https URL of a proxy, or "direct"')
+    if url == DIRECT:
+        return url
+    try:
+        if url.lower() == DIRECT:
+            raise ValueError
+        Via.parse(url)
+    except ValueError as e:
+        said = str(e) or NO_PROXY_URL
+        raise ValueError(f'{said}, or "{DIRECT}"') from None
     return url
 
 

@@ -237,6 +237,14 @@ class Cloaking(Section):
     plugins: Plugins = field(default_factory=Plugins)
 
 
+@dataclass(frozen=True, slots=True)
+class Network(Section):
+    """The way to upstream."""
+
+    ca_bundle: kinds.Text | None = None
+    """A file of PEM certificates, beside the system's and certifi's; relative to the configuration's directory."""
+
+
 Capture = Literal["all", "errors", "off"]
 
 

@@ -20,7 +20,7 @@ OTHER_CLOUDS = (
     "CLAUDE_CODE_USE_ANTHROPIC_AWS",
     "CLAUDE_CODE_USE_MANTLE",
 )
-PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 NO_PROXY = ("NO_PROXY", "no_proxy")
 WATCHED = (BASE_URL, *CREDENTIALS, *OTHER_CLOUDS, *PROXIES, *NO_PROXY)
 """Variables that decide whether Claude Code's requests come to the proxy."""
@@ -173,10 +173,16 @@ def _upstream(upstream: Upstream) -> Finding:
             return ok("upstream-unchecked", f"{url} was not checked: {detail}")
         case "name":
             return fail("upstream-name", f"{url}: {detail}", "look at the network, DNS or VPN")
+        case "proxy":
+            return fail(
+                "upstream-proxy",
+                f"{url}: {detail}",
+                "mend that variable or proxyUrl; NO_PROXY lists hosts that are reached without a proxy",
+            )
         case "certificate":
             return fail(
                 "upstream-certificate",
-                f"{url}: its certificate is not trusted: {detail}",
+                f"{url}: {detail}",
                 "something on the way breaks TLS open, or the address is wrong; it is never skipped",
             )
     return fail(

@@ -175,6 +175,9 @@ NOT_IN_PLAN = (
 )  # fmt: skip
 """Wordings of what one account may not do and another may."""
 
+NO_WAY = "no_way"
+"""The error type of what no repetition mends: a proxy that refuses the login, a certificate that is not trusted."""
+
 RULES: tuple[Rule, ...] = (
     Rule("not in its plan", Bench.NONE, Then.NEXT, "[plans]", Where.STATUS,
          _codes(400, 403, 429), text=NOT_IN_PLAN),
@@ -219,6 +222,8 @@ RULES: tuple[Rule, ...] = (
     Rule("error in stream", Bench.NONE, Then.NEXT, "[stream]", Where.EVENT, transient=True),
     Rule("empty answer", Bench.NONE, Then.NEXT, "[stream] no message_start", Where.EMPTY,
          transient=True),
+    Rule("no way there", Bench.NONE, Then.NEXT, "RFC 9110 section 15.5.8", Where.NETWORK,
+         error_type=NO_WAY),
     Rule("network", Bench.NONE, Then.NEXT, "RFC 9112 section 9.6", Where.NETWORK, transient=True),
     Rule("out of time", Bench.NONE, Then.RETURN, "timeouts.total", Where.TIMEOUT,
          error_type="total_timeout"),

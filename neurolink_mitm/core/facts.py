@@ -64,7 +64,7 @@ class ClaudeSettings:
     """Whether somebody listens where it points; None: it points nowhere, or beyond this machine."""
 
 
-Reached = Literal["ok", "name", "connect", "certificate", "tls", "unchecked"]
+Reached = Literal["ok", "name", "proxy", "connect", "certificate", "tls", "unchecked"]
 
 
 @dataclass(frozen=True, slots=True)

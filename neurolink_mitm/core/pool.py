@@ -19,7 +19,7 @@ from neurolink_mitm.core.affinity import Affinity
 from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.charges import Charge
 from neurolink_mitm.core.cooldown import Cooldown
-from neurolink_mitm.core.errors import Failure, classify
+from neurolink_mitm.core.errors import Failure, Where, classify
 from neurolink_mitm.core.headers import Fields
 from neurolink_mitm.core.limits import scope_of
 from neurolink_mitm.core.quota import Quota
@@ -272,7 +272,7 @@ class Pool:
         wait = headers.retry_after(failure.headers, now)
         if (standing := self._standing.get(key)) is None:
             return Benching(0.0, 0, wait)
-        reason = f"{rule.name} ({failure.status or failure.error_type})"
+        reason = _reason(rule.name, failure)
         models = scope_of(failure.status, failure.headers, failure.message, demand.model)
         state = standing.bench(
             endpoints.scope(demand.endpoint, models),
@@ -312,6 +312,13 @@ def _benching(state: Cooldown | None, wait: float | None, now: float) -> Benchin
     if state is None:
         return Benching(0.0, 0, wait)
     return Benching(max(0.0, state.until - now), max(0, state.level - 1), wait)
+
+
+def _reason(name: str, failure: Failure) -> str:
+    """What kept a request from being sent is told in full: it is this machine's affair."""
+    if failure.where is Where.NETWORK and not failure.sent:
+        return f"{name}: {failure.message[:300]}"
+    return f"{name} ({failure.status or failure.error_type})"
 
 
 def _count(standing: Standing, failure: Failure, reason: str, now: float) -> None:

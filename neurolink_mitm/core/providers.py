@@ -48,9 +48,7 @@ PROVIDERS: Mapping[str, Known] = {
 """By the name used in the configuration. Any other name is taken to be LiteLLM's own."""
 
 _COMMON = frozenset(
-    {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT",
-     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
-     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
+    {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT"}
 )  # fmt: skip
 _PREFIXES = {"google-ai": ("GEMINI_", "GOOGLE_"), "vertex": ("GOOGLE_", "VERTEX")}
 NO_KEY = Secret("none")
@@ -93,7 +91,10 @@ def missing(
 
 
 def environment_for(providers: frozenset[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """What of the environment these providers need. Nothing of Anthropic's is handed on, whatever it is called."""
+    """What of the environment these providers need. Nothing of Anthropic's is handed on, whatever it is called.
+
+    Proxies and authorities are not among it: `adapters.network` tells those.
+    """
     prefixes = tuple(prefix for provider in providers for prefix in _prefixes(provider))
     return {
         name: value

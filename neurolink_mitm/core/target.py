@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+import re
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 DIRECT = "direct"
 """In place of a proxy's URL: none, whatever the environment says."""
@@ -43,6 +44,11 @@ class Target:
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
+NO_PROXY_URL = (
+    "must be an HTTP proxy as http://host:port, with user:password@ before the host if it asks"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Via:
     """An HTTP proxy on the way to upstream; `authorization` is the value of `Proxy-Authorization`, if it wants one."""
@@ -51,22 +57,77 @@ class Via:
     host: str
     port: int
     authorization: str | None = field(default=None, repr=False)
+    source: str = field(default="", compare=False)
+    """Who names it: a variable, or `proxyUrl`."""
 
     @classmethod
-    @lru_cache(maxsize=256)
-    def parse(cls, url: str) -> Self:
-        """From `http://[user:password@]host[:port]`.
+    def parse(cls, url: str, source: str = "") -> Self:
+        """From `[http[s]://][user:password@]host[:port]`; without a scheme it is http.
+
+        User and password may be percent-encoded, and need not be: the host begins after the last `@`.
 
         Raises:
-            ValueError: not such a URL.
+            ValueError: not such a URL; it does not quote what was given.
         """
-        target, parts = Target.parse(url), urlsplit(url)
-        scheme: Literal["http", "https"] = "https" if target.scheme == "https" else "http"
-        if parts.username is None:
-            return cls(scheme, target.host, target.port)
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        basic = b64encode(pair.encode()).decode()
-        return cls(scheme, target.host, target.port, f"Basic {basic}")
+        scheme, user, rest = _proxy_parts(url)
+        try:
+            parts = urlsplit(f"//{rest}")
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            raise ValueError(NO_PROXY_URL) from None
+        if (
+            not host
+            or port == 0
+            or rest.endswith(":")
+            or re.search(r"[\s\x00-\x1f\x7f<>\"{}|\\^`%]", host)
+        ):
+            raise ValueError(NO_PROXY_URL)
+        known: Literal["http", "https"] = "https" if scheme == "https" else "http"
+        return cls(known, host, port or DEFAULT_PORTS[known], _basic(user), source)
+
+    @property
+    def shown(self) -> str:
+        """Without user and password."""
+        return f"{self.scheme}://{'…@' if self.authorization else ''}{self._authority}"
+
+    @property
+    def url(self) -> str:
+        """With user and password, in the form that everybody understands: a secret."""
+        if self.authorization is None:
+            return f"{self.scheme}://{self._authority}"
+        pair = b64decode(self.authorization.removeprefix("Basic "))
+        user, _, password = pair.partition(b":")
+        return f"{self.scheme}://{quote(user, '')}:{quote(password, '')}@{self._authority}"
+
+    @property
+    def _authority(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _proxy_parts(url: str) -> tuple[str, str | None, str]:
+    """Scheme, user and password, and what begins with the host."""
+    scheme, mark, rest = _split_scheme(url.strip())
+    scheme = scheme.lower() if mark else "http"
+    if scheme not in DEFAULT_PORTS:
+        if not re.fullmatch(r"[a-z][a-z0-9+.-]{0,15}", scheme):
+            raise ValueError(NO_PROXY_URL)
+        raise ValueError(f"{scheme}:// proxies can't be used; {NO_PROXY_URL}")
+    user, at, host = rest.removeprefix("//").rpartition("@")
+    return scheme, user if at else None, re.split(r"[/?#]", host)[0]
+
+
+def _split_scheme(url: str) -> tuple[str, str, str]:
+    """A password may hold `://`, a scheme may not hold a colon."""
+    scheme, mark, rest = url.partition("://")
+    return (scheme, mark, rest) if mark and re.fullmatch(r"[\w+.-]+", scheme) else ("", "", url)
+
+
+def _basic(user: str | None) -> str | None:
+    if user is None:
+        return None
+    name, _, password = user.partition(":")
+    pair = f"{unquote(name)}:{unquote(password)}"
+    return f"Basic {b64encode(pair.encode('utf-8', 'surrogateescape')).decode()}"
 
 
 def with_beta_query(path: str) -> str:

@@ -50,11 +50,22 @@ class PoolLayer(HttpLayer):
 
     streams: dict[int, PoolStream]  # type: ignore[assignment]  # a narrower value type
 
-    def __init__(self, context: Context, run_now: RunNow = never, *, frugal: bool = False) -> None:
-        """`run_now` runs a hook if it can at once; `frugal` keeps no body longer than it is needed."""
+    def __init__(
+        self,
+        context: Context,
+        run_now: RunNow = never,
+        *,
+        frugal: bool = False,
+        issuers: dict[str, str] | None = None,
+    ) -> None:
+        """`run_now` runs a hook if it can at once; `frugal` keeps no body longer than it is needed.
+
+        `issuers` are those of certificates that were not trusted, by host.
+        """
         super().__init__(context, HTTPMode.transparent)
         self._run_now = run_now
         self.frugal = frugal
+        self.issuers = {} if issuers is None else issuers
         self.front = Front(context.fork())
         self.connections[context.client] = self.front
         self._timers: dict[commands.RequestWakeup, float] = {}

@@ -48,6 +48,7 @@ from neurolink_mitm.core.answer import StreamAnswer, WholeAnswer
 from neurolink_mitm.core.error_text import LONGEST
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Deliver, Exchange, Heard, Kind, Outcome, Pause, Reply, Try
+from neurolink_mitm.core.unreached import unreached
 from neurolink_mitm.mitm.bounded_stream import BoundedStream, Commands
 from neurolink_mitm.mitm.compat import CANCEL
 from neurolink_mitm.mitm.hooks import (
@@ -57,6 +58,7 @@ from neurolink_mitm.mitm.hooks import (
     exchange_of,
     real_fields,
 )
+from neurolink_mitm.mitm.hop import spec_of
 
 if TYPE_CHECKING:
     from neurolink_mitm.mitm.pool_layer import PoolLayer
@@ -173,8 +175,7 @@ class PoolStream(BoundedStream):
         if (yield from self._client_left()):
             return
         if error:
-            kind = "connect_timeout" if error == GetUpstream.TIMED_OUT else "connect_error"
-            yield from self._failed(Failure.of_network(kind, error, sent=False))
+            yield from self._failed(self._unreached(error))
             return
         if self.exchange.pins is not None and (shown := self._unpinned(self.exchange.pins)):
             yield from self._drop_upstream()
@@ -203,7 +204,7 @@ class PoolStream(BoundedStream):
         self.connecting = GetUpstream(
             (request.host, request.port),
             request.scheme == "https",
-            (via.scheme, (via.host, via.port)) if via else None,
+            spec_of(via),
         )
         yield from self._wake_in(self.exchange.timeouts.connect, self._nothing)
         reply: tuple[Server | None, str | None] = yield self.connecting
@@ -213,6 +214,13 @@ class PoolStream(BoundedStream):
         if connection is not None:
             self.context.server = self.flow.server_conn = self._upstream = connection
         return error
+
+    def _unreached(self, error: str) -> Failure:
+        if error == GetUpstream.TIMED_OUT:
+            via = self.exchange.via
+            through = f" to the HTTP proxy {via.shown} ({via.source})" if via else ""
+            return Failure.of_network("connect_timeout", error + through, sent=False)
+        return unreached(error, self.flow.request.host, self.exchange.via, self.pool.issuers)
 
     def _unpinned(self, pins: Sequence[str]) -> str:
         """What upstream has shown in place of a pinned certificate; empty if it has shown one."""

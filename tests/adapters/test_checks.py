@@ -20,6 +20,7 @@ from neurolink_mitm.adapters.state_file import State, StateFile, process_start
 from neurolink_mitm.core.doctor import examine
 from neurolink_mitm.core.facts import Facts, Listener
 from tests.adapters.tls_server import make_certificate, tls_server
+from tests.connect_proxy import connect_proxy, dead_proxy
 from tests.fakes import NOW
 
 CONFIG = "version: 1\ndefaultBaseUrl: {url}\naccounts: {{anthropic: [{{name: a, apiKey: '${{KEY}}'}}]}}\n"
@@ -37,6 +38,12 @@ def looking(home: Home | None, **changes: Any) -> Looking:
     environ = {"HOME": str(home.root.parent) if home else "/nowhere", "KEY": "sk-ant-test-1"}
     look = Looking(environ=environ, home=home, now=NOW, ask=lambda state: None, limit=10)
     return replace(look, **changes)
+
+
+def unreached(home: Home) -> Looking:
+    """Where upstream is not asked: the way there is a proxy that is none."""
+    look = looking(home)
+    return replace(look, environ={**look.environ, "HTTPS_PROXY": "socks5://127.0.0.1:9"})
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> Path:
@@ -70,7 +77,7 @@ def upstream(place: Home) -> Any:
 
 def test_a_home_where_all_is_well(place: Home) -> None:
     with upstream(place):
-        facts = gather(looking(place, skew=lambda url: 1.0))
+        facts = gather(looking(place, skew=lambda *asked: 1.0))
     assert [account.label for account in facts.accounts or ()] == ["a"]
     assert facts.skew == 1.0
     assert facts.undone == {}
@@ -85,7 +92,7 @@ def test_no_home_at_all() -> None:
 
 def test_a_home_that_is_a_file(home: Path) -> None:
     write(home / "file", "")
-    facts = gather(looking(Home(home / "file"), authorities="/dev/null"))
+    facts = gather(unreached(Home(home / "file")))
     assert "home-unusable" in ids(facts)
 
 
@@ -117,7 +124,7 @@ def test_a_home_that_is_a_file(home: Path) -> None:
 def test_one_thing_is_wrong(place: Home, change: Callable[[Home], object], id_: str) -> None:
     with upstream(place):
         change(place)
-        facts = gather(looking(place, authorities="/dev/null"))
+        facts = gather(unreached(place))
     assert id_ in ids(facts)
 
 
@@ -172,18 +179,25 @@ def test_each_upstream_is_reached_once_and_the_certificate_verified(
         accounts = [one.format(name, name, base) for name, base in
                     (("a", url), ("b", url), ("c", "https://no-such-name.invalid"))]  # fmt: skip
         write(place.config, f"accounts: {{anthropic: [{', '.join(accounts)}]}}\n")
-        trusting = gather(looking(place, authorities=str(certificate)))
+        look = looking(place)
+        environ = {**look.environ, "SSL_CERT_FILE": str(certificate)}
+        trusting = gather(replace(look, environ=environ))
         usual = gather(looking(place))
     reached = [(each.url, each.reached) for each in trusting.upstreams]
     assert reached == [(url, "ok"), ("https://no-such-name.invalid", "name")]
     assert usual.upstreams[0].reached == "certificate"
 
 
-def test_an_upstream_behind_a_proxy_is_left_alone(place: Home) -> None:
-    account = "{name: a, apiKey: '${KEY}', baseUrl: 'https://x.invalid', proxyUrl: 'http://p:1'}"
-    write(place.config, f"accounts: {{anthropic: [{account}]}}\n")
-    [found] = gather(looking(place)).upstreams
-    assert (found.url, found.reached) == ("https://x.invalid", "unchecked")
+def test_an_upstream_behind_proxies_is_reached_through_each(place: Home) -> None:
+    one = "{{name: {}, apiKey: '${{KEY}}{}', baseUrl: 'https://x.invalid', proxyUrl: '{}'}}"
+    with connect_proxy(login="me:p") as proxy:
+        way = f"me:wrong@{proxy.address}"
+        accounts = ", ".join(one.format(name, name, way) for name in "ab")
+        write(place.config, f"accounts: {{anthropic: [{accounts}]}}\n")
+        [found] = gather(looking(place)).upstreams
+    assert (found.url, found.reached) == ("https://x.invalid", "proxy")
+    assert "(proxyUrl) does not take this user and password" in found.detail
+    assert "wrong" not in found.detail
 
 
 def test_providers_with_an_address_of_their_own_are_reached_as_well(place: Home) -> None:
@@ -198,18 +212,32 @@ def test_providers_with_an_address_of_their_own_are_reached_as_well(place: Home)
     ]
 
 
-def test_the_environments_proxy_is_left_to_itself(
-    place: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("by_file", [False, True], ids=["environment", "env-file"])
+def test_the_environments_proxy_is_tried(place: Home, by_file: bool) -> None:
     """With no account at all, and for an upstream beyond this machine."""
-    monkeypatch.setenv("HTTPS_PROXY", "http://p:1")
     write(place.config, "defaultBaseUrl: https://x.invalid\n")
-    [found] = gather(looking(place)).upstreams
-    assert (found.reached, found.detail) == ("unchecked", "it goes through http://p:1")
+    look = looking(place)
+    with dead_proxy() as address:
+        if by_file:
+            write(place.env, f"HTTPS_PROXY={address}\n")
+        else:
+            look = replace(look, environ={**look.environ, "HTTPS_PROXY": address})
+        [found] = gather(look).upstreams
+    assert found.reached == "proxy"
+    assert f"http://{address} (HTTPS_PROXY) can't be reached" in found.detail
+
+
+def test_authorities_that_can_not_be_read_are_told(place: Home) -> None:
+    with upstream(place):
+        look = looking(place)
+        environ = {**look.environ, "REQUESTS_CA_BUNDLE": "/no/such.pem"}
+        facts = gather(replace(look, environ=environ))
+    assert facts.config
+    assert facts.config.warnings == ("REQUESTS_CA_BUNDLE: /no/such.pem is not there: left out",)
 
 
 def test_what_hangs_is_left_out(place: Home) -> None:
-    def hangs(url: str) -> float | None:
+    def hangs(*asked: object) -> float | None:
         with socket.create_server(("127.0.0.1", 0)) as never:
             never.settimeout(10)
             never.accept()

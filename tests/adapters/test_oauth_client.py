@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from neurolink_mitm.adapters.network import read_network
 from neurolink_mitm.adapters.oauth_client import (
     CREATE_KEY_PATH,
     Login,
@@ -29,6 +30,8 @@ from neurolink_mitm.core.oauth import Tokens, Trouble, split_pasted
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.sandbox import Account, Reply
 from neurolink_mitm.sandbox.server import SandboxServer
+from neurolink_mitm.sandbox.wire import Tls
+from tests.connect_proxy import COMPANY, Authority, connect_proxy, dead_proxy
 from tests.fakes import NOW
 
 ACCESS, REFRESH = "sk-ant-oat-test-a", "sk-ant-ort-test-a"
@@ -161,22 +164,86 @@ async def test_a_server_that_is_not_there() -> None:
     assert "can't be reached" in str(error)
 
 
-@pytest.mark.parametrize("setting", ["nonsense://u:hunter2@h", "socks5://u:hunter2@h:1"])
-async def test_a_proxy_setting_that_can_not_be_used(
-    monkeypatch: pytest.MonkeyPatch, setting: str
+# through a proxy, to a host that only it knows
+
+
+HOST = "login.example"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def secured(authority: Authority) -> Iterator[int]:
+    tls = Tls(str(authority.certificate(HOST)))
+    with SandboxServer([ACCOUNT, KEY], tls=tls) as server:
+        yield urlsplit(server.url).port or 0
+
+
+def by(proxy: str, authority: Authority | None = None, **changes: Any) -> OAuthClient:
+    trusted = {"SSL_CERT_FILE": str(authority.path)} if authority else {}
+    network = read_network({"HTTPS_PROXY": proxy, **trusted})
+    return client_of(f"https://{HOST}", network=network, **changes)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+async def test_the_environments_proxy_and_authority(
+    authority: Authority, secured: int, tls: bool
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", setting)
-    error = await failure(client_of("http://neurolink.test"))
-    assert "the environment's proxy" in str(error) or "can't be reached" in str(error)
+    certificate = authority.certificate("localhost") if tls else None
+    with connect_proxy(secured, login="me:p@ss:w", certificate=certificate) as proxy:
+        url = f"http{'s' * tls}://me:p@ss:w@localhost:{proxy.server_address[1]}"
+        tokens = await by(url, authority).refresh(Secret(REFRESH))
+    assert tokens.access_token.reveal().startswith("sk-ant-oat")
+    assert proxy.targets == [f"{HOST}:443"]
+
+
+async def test_an_accounts_own_proxy_is_the_one_for_its_refresh(
+    authority: Authority, secured: int
+) -> None:
+    with connect_proxy(secured) as proxy, dead_proxy() as dead:
+        await by(dead, authority).refresh(Secret(REFRESH), proxy.address)
+    assert len(proxy.heads) == 1
+
+
+@pytest.mark.parametrize(
+    ("login", "said"),
+    [
+        ("me:wrong@", "does not take this user and password (407)"),
+        ("", "asks for a user and password (407)"),
+    ],
+    ids=["wrong", "none"],
+)
+async def test_a_proxy_that_lets_nobody_through(secured: int, login: str, said: str) -> None:
+    with connect_proxy(secured, login="me:right") as proxy:
+        error = await failure(by(f"{login}{proxy.address}"))
+    shown = f"the HTTP proxy http://{'…@' if login else ''}{proxy.address} (HTTPS_PROXY)"
+    assert str(error) == f"{HOST} can't be reached: {shown} {said}"
+    assert not error.answered
+
+
+async def test_a_proxy_that_is_dead() -> None:
+    with dead_proxy() as address:
+        error = await failure(by(address))
+    proxy = f"the HTTP proxy http://{address} (HTTPS_PROXY) can't be reached"
+    assert str(error) == f"{HOST} can't be reached: {proxy}"
+    assert not error.answered
+
+
+async def test_a_proxy_that_can_not_be_used() -> None:
+    error = await failure(by("socks5://me:hunter2@h:1"))
+    assert "can't be asked: HTTPS_PROXY: socks5:// proxies can't be used" in str(error)
     assert "hunter2" not in str(error)
 
 
-async def test_the_environments_proxy_is_asked(
-    sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", sandbox.url)
-    await failure(client_of("http://neurolink.test"))  # the sandbox is no proxy
-    assert sandbox.requests[0].header("host") == "neurolink.test"
+async def test_a_certificate_of_the_companys_own(secured: int) -> None:
+    with connect_proxy(secured) as proxy:
+        error = await failure(by(proxy.address))
+    assert "is not trusted: " in str(error)
+    assert f"issued by CN={COMPANY}" in str(error)
+    assert "NODE_EXTRA_CA_CERTS" in str(error)
 
 
 async def test_an_echo_of_the_token_is_not_repeated(sandbox: SandboxServer) -> None:
@@ -325,7 +392,6 @@ def test_a_wrong_code_says_what_to_do(sandbox: SandboxServer) -> None:
     login = client.begin()
     said = refused(client, login, "wrong-code-1", login.state)
     assert "the code was not accepted" in said
-    assert "copy the new code whole" in said
 
 
 def test_a_code_is_bound_to_its_verifier(sandbox: SandboxServer) -> None:

@@ -118,10 +118,10 @@ class Interposed:
     ) -> None:
         self._client, self._before, self._then = client, before, then
 
-    async def refresh(self, refresh_token: Secret) -> Tokens:
+    async def refresh(self, refresh_token: Secret, proxy_url: str | None = None) -> Tokens:
         self._before()
         try:
-            return await self._client.refresh(refresh_token)
+            return await self._client.refresh(refresh_token, proxy_url)
         finally:
             self._then()
 
@@ -132,7 +132,7 @@ class Failing:
     def __init__(self, error: RefreshError) -> None:
         self.error, self.asked = error, 0
 
-    async def refresh(self, refresh_token: Secret) -> Tokens:
+    async def refresh(self, refresh_token: Secret, proxy_url: str | None = None) -> Tokens:
         self.asked += 1
         raise self.error
 

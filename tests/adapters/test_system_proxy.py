@@ -1,43 +1,25 @@
-"""The proxy that the environment names."""
+"""The proxies of this machine's settings, where the environment names none."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from neurolink_mitm.adapters.system_proxy import proxy_for, through_proxy
-from tests.fakes import make_account
-
-URL = "https://api.example.com"
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://p:1")
-    monkeypatch.setenv("NO_PROXY", "spared.example.com")
+from neurolink_mitm.adapters.system_proxy import SETTINGS, proxies_of
 
 
 @pytest.mark.parametrize(
-    ("url", "proxy"),
+    ("platform", "environ", "named"),
     [
-        (URL, "http://p:1"),
-        ("https://spared.example.com", None),
-        ("https://127.0.0.1:9", None),
-        ("https://localhost", None),
-        ("http://api.example.com", None),
+        ("darwin", {}, {"https": (SETTINGS, "http://s:1")}),
+        ("darwin", {"HTTPS_PROXY": "p:1"}, {"https": ("HTTPS_PROXY", "p:1")}),
+        ("linux", {}, {}),
     ],
-    ids=["named", "spared", "loopback", "localhost", "other-scheme"],
+    ids=["macos", "macos-variable", "linux"],
 )
-def test_for_a_url(url: str, proxy: str | None) -> None:
-    assert proxy_for(url) == proxy
-
-
-@pytest.mark.parametrize(
-    ("own", "proxy"),
-    [(None, "http://p:1"), ("http://own:2", "http://own:2"), ("direct", "direct")],
-    ids=["none", "own", "direct"],
-)
-def test_an_accounts_own_goes_first(own: str | None, proxy: str) -> None:
-    account = replace(make_account(), base_url=URL, proxy_url=own)
-    assert through_proxy(account).proxy_url == proxy
+def test_settings_count_where_no_variable_does(
+    platform: str,
+    environ: dict[str, str],
+    named: dict[str, tuple[str, str]],
+) -> None:
+    settings = {"https": "http://s:1", "ftp": "x"}
+    assert proxies_of(environ, platform, lambda: settings).named == named

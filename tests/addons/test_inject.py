@@ -7,8 +7,10 @@ from mitmproxy.test import taddons
 from neurolink_mitm.addons.inject import Inject
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.http_proxy import HttpProxies
 from neurolink_mitm.core.target import Via
 from neurolink_mitm.mitm.hooks import AttemptHook
+from neurolink_mitm.mitm.hop import Hop
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, make_flow, record, refusal
 from tests.fakes import make_account, make_attempt, make_runtime
@@ -170,28 +172,58 @@ def test_the_proxy_of_an_earlier_attempt_is_forgotten() -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "shown"),
-    [
-        (("proxy.example", 3128), "Basic dTpw"),
-        (("proxy.example", 80), None),
-        (("open.example", 3128), None),
-        (("elsewhere.example", 3128), None),
-    ],
-    ids=["its", "another-port", "open", "another"],
+    ("url", "shown"),
+    [("http://u:p@proxy.example:3128", "Basic dTpw"), ("http://proxy.example:3128", None)],
+    ids=["its", "open"],
 )
-def test_a_proxy_is_shown_its_password_and_nobody_else_is(
-    address: tuple[str, int], shown: str | None
-) -> None:
-    accounts = [
-        make_account("a", proxy_url="http://u:p@proxy.example:3128"),
-        make_account("b", proxy_url="http://open.example:3128"),
-        make_account("c", proxy_url="direct"),
-        make_account("d"),
-    ]
+def test_a_proxy_is_shown_its_password(url: str, shown: str | None) -> None:
     flow = make_flow("CONNECT", "", opened=False)
-    flow.server_conn.address = address
-    Inject(make_runtime(*accounts)).http_connect_upstream(flow)
+    flow.server_conn.address = Hop.of(Via.parse(url))
+    Inject(make_runtime()).http_connect_upstream(flow)
     assert flow.request.headers.get("proxy-authorization") == shown
+
+
+PROXIES = HttpProxies.read({"HTTPS_PROXY": "env.example:1"})
+
+
+@pytest.mark.parametrize(
+    ("own", "via"),
+    [
+        (None, Via("http", "env.example", 1)),
+        ("own.example:2", Via("http", "own.example", 2)),
+        ("direct", None),
+    ],
+    ids=["environment", "own", "direct"],
+)
+def test_the_environments_proxy_is_for_accounts_without_one(
+    own: str | None, via: Via | None
+) -> None:
+    runtime = make_runtime()
+    runtime.proxies = PROXIES
+    flow = make_flow(attempts=[make_attempt(make_account(proxy_url=own))])
+    Inject(runtime).attempt(flow)
+    assert record(flow).via == via
+
+
+def test_what_no_account_serves_goes_through_the_environments_proxy() -> None:
+    """Side calls with the caller's own credentials, and all of `--passthrough`."""
+    runtime = make_runtime()
+    runtime.proxies = PROXIES
+    flow = make_flow(attempts=[make_attempt(None)])
+    Inject(runtime).attempt(flow)
+    assert record(flow).via == Via("http", "env.example", 1)
+
+
+def test_a_proxy_that_can_not_be_used_is_a_failure_in_words() -> None:
+    runtime = make_runtime()
+    runtime.proxies = HttpProxies.read({"HTTPS_PROXY": "socks5://u:hunter2@h:1"})
+    flow = make_flow(attempts=[make_attempt(make_account())])
+    Inject(runtime).attempt(flow)
+    exchange = record(flow)
+    assert not exchange.ready
+    assert exchange.failure
+    assert "HTTPS_PROXY: socks5:// proxies can't be used" in exchange.failure.message
+    assert not exchange.failure.sent
 
 
 # --- only what is ready is sent

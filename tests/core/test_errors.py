@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core import errors
 from neurolink_mitm.core.errors import (
+    NO_WAY,
     RULES,
     Bench,
     Failure,
@@ -87,6 +88,7 @@ EXAMPLES = {
     "upstream trouble": make_failure(529, error_type="overloaded_error"),
     "error in stream": event("overloaded_error"),
     "empty answer": elsewhere(Where.EMPTY),
+    "no way there": elsewhere(Where.NETWORK, NO_WAY),
     "network": elsewhere(Where.NETWORK),
     "out of time": elsewhere(Where.TIMEOUT, "total_timeout"),
     "timeout": elsewhere(Where.TIMEOUT, "timeout"),
@@ -126,6 +128,7 @@ MEANT = {
     "upstream trouble": AT_ONCE,
     "error in stream": AT_ONCE,
     "empty answer": AT_ONCE,
+    "no way there": (Bench.NONE, Then.NEXT, False),
     "network": AT_ONCE,
     "out of time": RETURNED,
     "timeout": AT_ONCE,
