@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -156,9 +157,16 @@ def worth_a_row(exchange: Exchange) -> bool:
 
 
 def iso(seconds: float) -> str:
-    """UTC, with milliseconds."""
-    whole, rest = divmod(round(seconds * 1_000_000), 1_000_000)
-    return f"{_second(whole)}.{rest // 1000:03d}Z"
+    """UTC, with milliseconds. What lies beyond the calendar, as in a file that was tampered with, is its last moment."""
+    if not FIRST <= seconds < LAST:  # not a number is neither
+        seconds = FIRST if seconds < FIRST else LAST
+    rest, whole = math.modf(seconds)
+    carry, micro = divmod(round(rest * 1_000_000), 1_000_000)
+    return f"{_second(int(whole) + carry)}.{micro // 1000:03d}Z"
+
+
+FIRST, LAST = -62_135_596_800.0, 253_402_300_799.0
+"""Seconds: the years 1 and 9999, between which there are dates."""
 
 
 @lru_cache(maxsize=64)  # rows of one moment share it

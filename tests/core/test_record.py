@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.answer import OpaqueAnswer
@@ -251,6 +251,14 @@ def test_iso(seconds: float, expected: str) -> None:
 def test_any_moment_is_told_as_the_library_would(seconds: float) -> None:
     told = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
     assert iso(seconds) == told.replace("+00:00", "Z")
+
+
+@example(float("nan"))
+@given(st.floats() | st.integers())
+def test_what_lies_beyond_the_calendar_is_told_all_the_same(seconds: float) -> None:
+    told = datetime.fromisoformat(iso(seconds))
+    if 0 <= seconds < 4e9:
+        assert abs(told.timestamp() - seconds) < 0.002
 
 
 def test_who_was_asked_is_named() -> None:
