@@ -157,7 +157,7 @@ def worth_a_row(exchange: Exchange) -> bool:
 
 
 def iso(seconds: float) -> str:
-    """UTC, with milliseconds. What lies beyond the calendar, as in a file that was tampered with, is its last moment."""
+    """UTC, with milliseconds. What lies beyond the calendar is its first or last moment."""
     if not FIRST <= seconds < LAST:  # not a number is neither
         seconds = FIRST if seconds < FIRST else LAST
     rest, whole = math.modf(seconds)
