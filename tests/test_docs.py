@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from neurolink_mitm.core import status
+from neurolink_mitm.core import explain, status
+from neurolink_mitm.core.config_values import Routing
 from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.lag import Lag, Stall
 from neurolink_mitm.core.measures import METRICS
@@ -115,7 +116,14 @@ def test_metrics() -> None:
 
 def test_explain_keys() -> None:
     _, [explained] = a_full_report()
-    assert set(first_cells(section("status.md", "/status?explain=1"))) == set(paths(explained))
+    assert set(first_cells(section("status.md", "/status?explain=1\n"))) == set(paths(explained))
+
+
+def test_route_keys() -> None:
+    pool = Pool([make_account()])
+    told: Any = explain.way(pool, Routing(), Demand(claude_code=True, model="claude-x"), NOW)
+    documented = first_cells(section("status.md", "What /status?explain=1 says of the way"))
+    assert set(documented) == set(paths(told["route"]))
 
 
 def test_the_reference_of_commands_is_fresh() -> None:

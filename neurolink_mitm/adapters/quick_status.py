@@ -27,15 +27,17 @@ def read_json(path: str | Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def ask(state: dict[str, Any], limit: float) -> dict[str, Any] | None:
+def ask(state: dict[str, Any], limit: float, query: str = "") -> dict[str, Any] | None:
     """`/status` of the proxy that wrote this `proxy-state.json`; None where it does not answer within `limit` seconds.
+
+    `query` is encoded for a URL.
 
     Raises `ConnectionRefusedError` where there is none any more.
     """
     host, port = HOSTS.get(state.get("host", ""), state.get("host", "")), state.get("port", 0)
     token = state.get("adminToken", "")
     wanted = (
-        "GET /status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
+        f"GET /status?{query} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
         f"x-neurolink-admin: {token}\r\n\r\n"
     )
     try:

@@ -19,6 +19,8 @@ from neurolink_mitm.core import statusline
 STATUS_LIMIT = 0.05
 STDIN_LIMIT = 0.02
 """Seconds."""
+LONGEST = 256
+"""Characters of a model's name, as the proxy takes it."""
 
 
 def status_line(environ: Mapping[str, str]) -> str:
@@ -34,7 +36,7 @@ def _line(root: str, model: str | None, now: float) -> str:
     if not state:
         return statusline.NOT_RUNNING
     try:
-        report = ask(state, STATUS_LIMIT)
+        report = ask(state, STATUS_LIMIT, _query(model))
     except ConnectionRefusedError:
         return statusline.NOT_RUNNING
     if report is not None:
@@ -46,14 +48,23 @@ def _line(root: str, model: str | None, now: float) -> str:
     return statusline.remembered(quotas, cooldowns, model, now)
 
 
+def _query(model: str | None) -> str:
+    """Each byte escaped: `urllib.parse.quote` takes longer to import than all of this."""
+    name = (model or "").encode("utf-8", "replace")
+    return "explain=1" + (f"&model=%{name.hex('%')}" if name else "")
+
+
 def _model() -> str | None:
-    """The session's model, as Claude Code says on stdin; None where nobody says anything at once."""
+    """The session's model, as Claude Code says on stdin; None where nobody says anything at once.
+
+    It calls a model with a long context `claude-opus-4-8[1m]`, and asks for it without that.
+    """
     try:
         said = json.loads(_stdin())
         model = said["model"]["id"]
     except (ValueError, LookupError, TypeError):
         return None
-    return model if isinstance(model, str) else None
+    return model.removesuffix("[1m]")[:LONGEST] if isinstance(model, str) else None
 
 
 def _stdin() -> bytes:

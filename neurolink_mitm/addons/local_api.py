@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 from mitmproxy import http
 
-from neurolink_mitm.core import headers, metrics, models, status
+from neurolink_mitm.core import explain, headers, metrics, models, status
 from neurolink_mitm.core.exchange import Kind, Reply
 from neurolink_mitm.core.exposition import CONTENT_TYPE
 from neurolink_mitm.core.pool import Demand
@@ -58,8 +58,8 @@ class LocalApi:
         """`?explain` says which account the next request would take; `model` and `client` say whose."""
         if "explain" not in query:
             return {}
-        demand = Demand(query.get("client", CLAUDE_CODE) == CLAUDE_CODE, query.get("model"))
-        return {"explain": status.explain(self.runtime.pool, demand, now)}
+        demand = Demand(query.get("client", CLAUDE_CODE) == CLAUDE_CODE, query.get("model") or None)
+        return explain.way(self.runtime.pool, self.runtime.config.routing, demand, now)
 
     def _reset(self, flow: http.HTTPFlow) -> Page | Reply:
         token = self.runtime.admin_token

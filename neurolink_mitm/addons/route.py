@@ -57,8 +57,7 @@ class Route:
         config = self.runtime.config.routing
         exchange.route = destinations.route(asked.model, config)
         if exchange.route is None:
-            known = destinations.known_models((model.id for model in models.CLAUDE), config)
-            return routing.not_served(asked.model, known)
+            return models.not_served(asked.model, config)
         return None
 
     def _forwardable(self, flow: http.HTTPFlow) -> bool:

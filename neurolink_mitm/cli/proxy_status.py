@@ -45,13 +45,11 @@ class Seen:
 @click.option(
     "--explain", is_flag=True, help="Say which account comes next, and why not the others."
 )
-@click.option("--model", help="With --explain: for requests for this model.")
+@click.option("--model", help="Explain it for requests for this model.")
 @click.option(
     "--client",
     type=click.Choice(["claude-code", "other"]),
-    default="claude-code",
-    show_default=True,
-    help="With --explain: for requests of this client.",
+    help="Explain it for requests of this client (default: claude-code).",
 )
 @click.option("-w", "--watch", is_flag=True, help="Show it live, until Ctrl-C.")
 @click.option(
@@ -63,14 +61,15 @@ class Seen:
     help="With --watch: how often to look.",
 )
 def command(
-    form: str, explain: bool, model: str | None, client: str, watch: bool, interval: float
+    form: str, explain: bool, model: str | None, client: str | None, watch: bool, interval: float
 ) -> None:
     """Show whether the proxy runs and how its accounts are doing.
 
     Example: neurolink proxy status --explain --model claude-opus-4-6
     """
-    asked = {"explain": "1", "client": client} | ({"model": model} if model else {})
-    query = asked if explain else {}
+    named = {"model": model, "client": client}
+    asked = {name: value for name, value in named.items() if value}
+    query = {"explain": "1", **asked} if explain or asked else {}
     if watch:
         _watch(query, form, interval)
         return

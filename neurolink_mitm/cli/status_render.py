@@ -20,6 +20,7 @@ Report = Mapping[str, Any]
 
 SKEW = 60.0
 """Seconds by which a clock may be wrong before it matters."""
+NOT_FOUND = 404
 GOOD, BUSY, BAD = "green", "yellow", "red"
 
 
@@ -214,16 +215,32 @@ def explain_text(report: Report) -> str:
 
 
 def explain_view(report: Report) -> RenderableType:
-    """Which account the next request takes, and why not the others."""
-    if not report["explain"]:
-        return Text("no accounts")
+    """Which account the next request takes, and why not the others; and what comes of it, where no account does."""
     found = report["explain"]
+    table = _explained_table(found) if found else Text("no accounts")
+    return Group(table, *_route_lines(report.get("route") or {}))
+
+
+def _explained_table(found: Sequence[Report]) -> RenderableType:
     columns = (
         Column("", [Text(_mark(each)) for each in found]),
         Column("account", [Text(each["label"]) for each in found], least=16),
         Column("why", [Text(each["reason"]) for each in found], least=24),
     )
     return Fitting(columns)
+
+
+def _route_lines(route: Report) -> Iterable[Text]:
+    """Under which rule a model is asked for, what the client is told in the end, and counting where it differs."""
+    if (asked := route.get("asked")) and route.get("status") != NOT_FOUND:
+        under = f" as {route['model']}" if route.get("model") not in (None, asked) else ""
+        yield Text(printable(f"{asked}: asked for{under}, by {route['rule']}"))
+    if route.get("status"):
+        yield Text(printable(f"the client gets {route['status']}: {route['message']}"), style=BAD)
+    counting = route.get("countTokens") or {}
+    if counting.get("next") != route.get("next"):
+        told = counting.get("next") or f"the client gets {counting.get('status')}"
+        yield Text(printable(f"counting tokens: {told}"))
 
 
 def _mark(account: Report) -> str:

@@ -47,20 +47,25 @@ def route(model: str, routing: Routing) -> Route | None:
 
     A mapping (an exact name before wildcards), then `gemini-*`, the passthrough list, `claude-*`.
     """
-    chain = tuple(key(each.provider, each.model) for each in routing.fallback_chain)
+    after = chain(routing)
     if mapping := _mapping(model, routing.model_mappings):
         rule = f"model-mappings: {mapping.from_}"
         if mapping.provider == ANTHROPIC:
-            return Route(rule, mapping.to, entries=chain)
+            return Route(rule, mapping.to, entries=after)
         first = key(mapping.provider, mapping.to)
-        return Route(rule, model, pool=False, entries=_once((first, *chain)))
+        return Route(rule, model, pool=False, entries=_once((first, *after)))
     if model.startswith(GEMINI):
-        return Route("gemini-* is Vertex AI's", model, pool=False, entries=(ANY_GEMINI, *chain))
+        return Route("gemini-* is Vertex AI's", model, pool=False, entries=(ANY_GEMINI, *after))
     if any(fnmatchcase(model, listed) for listed in routing.passthrough_models):
         return Route("passthrough-models", model)
     if model.startswith("claude-"):
-        return Route("claude-*", model, entries=chain)
+        return Route("claude-*", model, entries=after)
     return None
+
+
+def chain(routing: Routing) -> tuple[str, ...]:
+    """The entries that stand behind the accounts."""
+    return tuple(key(each.provider, each.model) for each in routing.fallback_chain)
 
 
 def known_models(claude: Iterable[str], routing: Routing) -> tuple[str, ...]:

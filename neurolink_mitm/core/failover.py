@@ -178,8 +178,7 @@ def refusal(
     """
     accounts = pool.accounts if route.pool else ()
     if not accounts and not route.entries:
-        how = LOG_IN if demand.claude_code else ADD_ACCOUNT
-        return Reply(401, "authentication_error", f"NeuroLink has no account yet. {how}")
+        return Reply(401, "authentication_error", f"{NO_ACCOUNT} {_how(demand)}")
     skipped = pool.skips(demand, now) if route.pool else {}
     if len(skipped) < len(accounts):
         return None
@@ -193,7 +192,8 @@ def refusal(
         return _come_back(min(waits), reasons)
     if open_to_all:
         return None
-    return _nobody(skipped, others, reasons)
+    none_yet = _how(demand) if route.pool and not accounts else ""
+    return _nobody(skipped, others, reasons, none_yet)
 
 
 def _come_back(wait: float, reasons: Mapping[str, str]) -> Reply:
@@ -202,8 +202,16 @@ def _come_back(wait: float, reasons: Mapping[str, str]) -> Reply:
     return Reply(429, "rate_limit_error", message, retry_after=seconds)
 
 
+def _how(demand: Demand) -> str:
+    """How an account is added that serves such a client."""
+    return LOG_IN if demand.claude_code else ADD_ACCOUNT
+
+
 def _nobody(
-    skipped: Mapping[str, Skip], others: Mapping[str, Skip], reasons: Mapping[str, str]
+    skipped: Mapping[str, Skip],
+    others: Mapping[str, Skip],
+    reasons: Mapping[str, str],
+    none_yet: str,
 ) -> Reply:
     """No matter of time: somebody has to change something."""
     if any(skip.reason == UNTOLD for skip in skipped.values()):
@@ -214,6 +222,8 @@ def _nobody(
         return Reply(400, "invalid_request_error", message + fallback)
     if not skipped:
         message = f"No provider serves this model. {_listed(reasons)}"
+        if none_yet:
+            message += f". {NO_ACCOUNT} {none_yet}"
         return Reply(400, "invalid_request_error", message)
     message = f"No account serves this request. {_listed(reasons)}"
     if any("needs login" in reason for reason in reasons.values()):
@@ -226,6 +236,7 @@ def _listed(reasons: Mapping[str, str]) -> str:
     return "; ".join(f"{key}: {reason}" for key, reason in reasons.items())
 
 
+NO_ACCOUNT = "NeuroLink has no account yet."
 ONLY_SUBSCRIPTIONS = (
     "NeuroLink's accounts are subscriptions, and these serve Claude Code's own requests only."
 )

@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from neurolink_mitm.core.accounts import ANTHROPIC
-from neurolink_mitm.core.destinations import is_wildcard
+from neurolink_mitm.core.destinations import is_wildcard, known_models
+from neurolink_mitm.core.exchange import Reply
+from neurolink_mitm.core.routing import not_served as no_route
 
 if TYPE_CHECKING:  # pydantic behind it is slow to import
     from neurolink_mitm.core.config_values import Routing
@@ -78,6 +80,11 @@ def offered(routing: Routing) -> tuple[Model, ...]:
     for name in routing.passthrough_models:
         found.setdefault(name, _named(name))
     return tuple(model for model in found.values() if not is_wildcard(model.id))
+
+
+def not_served(name: str, routing: Routing) -> Reply:
+    """The 404 of a model that has no route, with what can be asked for."""
+    return no_route(name, known_models((model.id for model in CLAUDE), routing))
 
 
 def _named(name: str) -> Model:

@@ -10,8 +10,9 @@ from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.explain import explain as explain
 from neurolink_mitm.core.lag import Lag
-from neurolink_mitm.core.pool import Choice, Demand, Pool
+from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.quota import Classic, Window
 from neurolink_mitm.core.record import iso
 from neurolink_mitm.core.standing import Standing, out_of_use
@@ -269,23 +270,3 @@ def _window(standing: Standing, name: str, window: Window | None) -> dict[str, o
 
 def _classic(limit: Classic) -> dict[str, object]:
     return {"limit": limit.limit, "remaining": limit.remaining, "reset": _when(limit.reset)}
-
-
-def explain(pool: Pool, demand: Demand, now: float) -> list[dict[str, object]]:
-    """For each account whether the next such request would use it, and why not."""
-    choice = pool.preview(demand, now)
-    return [_explained(account, choice) for account in pool.accounts]
-
-
-def _explained(account: Account, choice: Choice) -> dict[str, object]:
-    skip = choice.skipped.get(account.key)
-    chosen = choice.account is not None and account.key == choice.account.key
-    reason = choice.rule if chosen else f"usable, but not next by {choice.rule}"
-    return {
-        "key": account.key,
-        "label": account.label,
-        "next": chosen,
-        "usable": skip is None,
-        "reason": skip.reason if skip else reason,
-        "until": _when(skip.until) if skip else None,
-    }

@@ -7,10 +7,13 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from neurolink_mitm.core.endpoints import MESSAGES, parts
+
 Json = Mapping[str, Any]
 
 NOT_RUNNING = "neurolink: not running"
-WHOLE_ACCOUNT = "*"
+PASSTHROUGH = "passthrough"
+NOT_FOUND = 404
 DOT = " · "
 MOST = 3
 """Cooldowns that are named."""
@@ -24,21 +27,31 @@ class Cooling(NamedTuple):
 
 
 def line(report: Json, model: str | None, now: float) -> str:
-    """From the proxy's own report, `/status`. With a `model`, other models' cooldowns don't count."""
+    """From the proxy's own report, `/status?explain`. With a `model`, other models' cooldowns don't count."""
     accounts: list[Json] = report["stats"]["accounts"]
     cooling = [Cooling(a["label"], s) for a in accounts if (s := _seconds(a, model, now)) > 0]
     resting = {each.label for each in cooling}
-    ready = [a for a in accounts if a["label"] not in resting and _serves(a)]
+    route: Json = report.get("route") or {}
+    out = {each["label"] for each in report.get("explain", ()) if not each["usable"]}
+    ready = [a for a in accounts if a["label"] not in resting | out and _serves(a)]
+    other = None if ready or report["strategy"] == PASSTHROUGH else _instead(route)
     notes = [
-        _head(report["strategy"], accounts, ready, cooling),
-        *_cooling(cooling if ready else []),
+        other or _head(report["strategy"], accounts, ready, cooling),
+        *_cooling(cooling if ready or (other and route.get("next")) else []),
     ]
     notes += ["configuration has errors"] if report["config"]["errors"] else []
     return DOT.join(notes)
 
 
+def _instead(route: Json) -> str | None:
+    """Where no account serves this model: which other provider's does, or that it is none of this proxy's."""
+    if route.get("status") == NOT_FOUND:
+        return f"neurolink: {route['asked']} is not served here"
+    return f"neurolink {route['next']}" if route.get("next") else None
+
+
 def _head(strategy: str, accounts: list[Json], ready: list[Json], cooling: list[Cooling]) -> str:
-    if strategy == "passthrough":
+    if strategy == PASSTHROUGH:
         return "neurolink passthrough"
     if not accounts:
         return "neurolink: no account"
@@ -68,13 +81,17 @@ def _seconds(account: Json, model: str | None, now: float) -> float:
     ends = [
         _time(state["until"])
         for scope, state in account["cooldowns"].items()
-        if state["cooling"] and _concerns(scope, model)
+        if state["cooling"] and _concerns(scope, state, model)
     ]
     return max((end - now for end in ends), default=0.0)
 
 
-def _concerns(scope: str, model: str | None) -> bool:
-    return scope == WHOLE_ACCOUNT or model is None or fnmatchcase(model, scope)
+def _concerns(scope: str, state: Json, model: str | None) -> bool:
+    """Whether messages meet it: counting tokens, files and batches have cooldowns of their own."""
+    endpoint, models = parts(scope)
+    if state.get("whole"):
+        return True
+    return endpoint == MESSAGES and (models == "*" or model is None or fnmatchcase(model, models))
 
 
 def _time(iso: str) -> float:
@@ -85,7 +102,7 @@ def remembered(quotas: Json, cooldowns: Json, model: str | None, now: float) -> 
     """From what the proxy last wrote down, where it does not answer in time: by account key, as in those files."""
     cooling = []
     for key, kept in cooldowns.items():
-        ends = [c["until"] for scope, c in kept["scopes"].items() if _concerns(scope, model)]
+        ends = [c["until"] for scope, c in kept["scopes"].items() if _concerns(scope, c, model)]
         if ends and max(ends) > now:
             cooling.append(Cooling(_label(key), max(ends) - now))
     resting = {each.label for each in cooling}

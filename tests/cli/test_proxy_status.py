@@ -52,6 +52,12 @@ def test_status_explains(running: Running) -> None:
     assert "a subscription serves Claude Code only" in status.said
 
 
+def test_a_model_is_explained_without_being_asked_to(running: Running) -> None:
+    status = running.shell.run("proxy", "status", "--model", "gemma [1m]&x=ä")
+    assert status.process.returncode == 0
+    assert "the client gets 404: model: 'gemma [1m]&x=ä' is not served here" in status.said
+
+
 def test_one_that_does_not_answer(home: Path) -> None:
     write_state(home)
     ended = neurolink("proxy", "status")

@@ -166,6 +166,46 @@ def test_explain_without_accounts() -> None:
     assert status_render.explain_text({"explain": []}) == "no accounts\n"
 
 
+ROUTE = {
+    "asked": "claude-x",
+    "model": "claude-x",
+    "rule": "claude-*",
+    "next": "anthropic:work",
+    "status": None,
+    "message": None,
+    "countTokens": {"next": "anthropic:work", "status": None, "message": None},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        ({}, ["claude-x: asked for, by claude-*"]),
+        ({"asked": None}, []),
+        (
+            {"asked": "best", "rule": "model-mappings: best"},
+            ["best: asked for as claude-x, by model-mappings: best"],
+        ),
+        (
+            {"next": None, "status": 404, "message": "not here", "countTokens": {"next": None}},
+            ["the client gets 404: not here"],
+        ),
+        (
+            {"asked": None, "countTokens": {"next": "anthropic:home"}},
+            ["counting tokens: anthropic:home"],
+        ),
+        (
+            {"asked": None, "countTokens": {"next": None, "status": 429}},
+            ["counting tokens: the client gets 429"],
+        ),
+    ],
+    ids=["named", "any", "mapped", "unknown", "counting", "counting-in-vain"],
+)
+def test_explain_says_what_comes_of_it(changes: dict[str, Any], lines: list[str]) -> None:
+    told = status_render.explain_text({"explain": [], "route": ROUTE | changes})
+    assert told.splitlines()[1:] == lines
+
+
 FALLBACK = {"provider": "openai", "model": "gpt-5", "usable": True, "reason": None, "until": None}
 
 

@@ -50,6 +50,12 @@ def test_with_one(running: Running) -> None:
     assert line.startswith(("neurolink beta · cooling: alpha ", "neurolink (slow)"))
 
 
+def test_of_the_model_that_claude_code_names(running: Running) -> None:
+    for name in ("gpt-ü &[1m]", "gpt-ü &"):
+        line = run(running.shell, json.dumps({"model": {"id": name}}))
+        assert line in ("neurolink: gpt-ü & is not served here", "neurolink (slow)")
+
+
 @pytest.mark.parametrize("said", ["", "{", "[]", '{"model":"x"}', "\x00"], ids=repr)
 def test_whatever_it_is_told(shell: Shell, said: str) -> None:
     assert run(shell, said) == "neurolink: not running"

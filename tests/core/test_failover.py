@@ -627,6 +627,13 @@ def test_but_where_none_can_be_asked_it_says_what_to_do() -> None:
     assert "set GROQ_API_KEY" in reply.message
 
 
+def test_and_how_to_add_the_account_that_there_is_not() -> None:
+    reply = refusal(with_others(Pool([])), CLAUDE_CODE, NOW, ROUTE)
+    assert reply is not None
+    assert reply.message.startswith("No provider serves this model. openai/gpt-x: no key")
+    assert reply.message.endswith(f". NeuroLink has no account yet. {LOG_IN}")
+
+
 def test_providers_that_are_cooling_say_when_they_are_back() -> None:
     pool = with_others(pool_of({}), OPENAI_API_KEY="k", GROQ_API_KEY="k")
     for key in MAPPED.entries:

@@ -6,8 +6,12 @@ import msgspec
 import pytest
 
 from neurolink_mitm.core import status, statusline
+from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.config_values import Fallback, ModelMapping, Routing
 from neurolink_mitm.core.cooldown import Cooldown
-from neurolink_mitm.core.pool import Pool, Remembered
+from neurolink_mitm.core.destinations import entries
+from neurolink_mitm.core.explain import way
+from neurolink_mitm.core.pool import Demand, Pool, Remembered
 from neurolink_mitm.core.quota import Quota, Window
 from tests.fakes import NOW, make_account, make_runtime
 
@@ -69,6 +73,58 @@ def test_other_models_cooldowns_do_not_count(model: str, line: str) -> None:
     pool = pool_of("ab")
     pool.standing("anthropic:a").cooldowns["claude-opus-*"] = Cooldown(1, NOW, NOW + 30, "x")
     assert statusline.line(report(pool), model, NOW) == line
+
+
+ROUTING = Routing(
+    model_mappings=(ModelMapping("gpt-*", "gpt-x", "openai"),),
+    fallback_chain=(Fallback("openai", "gpt-x"),),
+)
+
+
+def explained(pool: Pool, model: str | None) -> dict[str, Any]:
+    pool.update(pool.accounts, entries(Config(routing=ROUTING), {"OPENAI_API_KEY": "k"}))
+    asked = Demand(claude_code=True, model=model)
+    return report(pool, config=Config(routing=ROUTING)) | way(pool, ROUTING, asked, NOW)
+
+
+@pytest.mark.parametrize(
+    ("pool", "model", "line"),
+    [
+        (pool_of("ab", a=30), OPUS, "neurolink b · cooling: a 30s"),
+        (pool_of("ab", a=90, b=30), OPUS, "neurolink openai/gpt-x · cooling: a 2m, b 30s"),
+        (pool_of("ab", a=90, b=30), None, "neurolink openai/gpt-x · cooling: a 2m, b 30s"),
+        (pool_of("ab"), "gpt-9", "neurolink openai/gpt-x"),
+        (pool_of("ab"), "gemma", "neurolink: gemma is not served here"),
+        (pool_of(""), OPUS, "neurolink openai/gpt-x"),
+    ],
+    ids=["an account", "the chain", "any model", "mapped", "unknown", "no account"],
+)
+def test_who_serves_this_model(pool: Pool, model: str | None, line: str) -> None:
+    assert statusline.line(explained(pool, model), model, NOW) == line
+
+
+def test_an_account_that_excludes_the_model_does_not_serve_it() -> None:
+    pool = Pool([make_account("a", excluded_models=("claude-opus-*",)), make_account("b")])
+    assert statusline.line(explained(pool, OPUS), OPUS, NOW) == "neurolink b"
+
+
+COUNTING = {"count_tokens:*": Cooldown(1, NOW, NOW + 90, "x")}
+REFUSED = {"count_tokens:*": Cooldown(0, NOW, NOW + 90, "x", whole=True)}
+
+
+@pytest.mark.parametrize("model", [OPUS, None])
+@pytest.mark.parametrize(
+    ("scopes", "cooling"), [(COUNTING, ""), (REFUSED, " · cooling: a 2m")], ids=["limit", "refused"]
+)
+def test_the_limits_of_counting_tokens_are_no_matter_of_the_line(
+    model: str | None, scopes: dict[str, Cooldown], cooling: str
+) -> None:
+    pool = pool_of("ab")
+    pool.standing("anthropic:a").cooldowns |= scopes
+    name = "b" if cooling else "a"
+    assert statusline.line(report(pool), model, NOW) == f"neurolink {name}{cooling}"
+    written = msgspec.to_builtins({"anthropic:a": Remembered("x", scopes)})
+    assert statusline.remembered({}, written, model, NOW) == f"neurolink (slow){cooling}"
 
 
 def test_errors_of_the_configuration_are_told() -> None:

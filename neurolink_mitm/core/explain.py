@@ -1,0 +1,140 @@
+"""What would become of a request: who takes it, who does not and why, or what the client would be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from neurolink_mitm.core import destinations, failover, models
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.charges import Charge
+from neurolink_mitm.core.destinations import Route
+from neurolink_mitm.core.endpoints import COUNT_TOKENS
+from neurolink_mitm.core.pool import Choice, Demand, Pool
+from neurolink_mitm.core.record import iso
+from neurolink_mitm.core.skip import Skip
+
+if TYPE_CHECKING:  # pydantic behind it is slow to import
+    from neurolink_mitm.core.config_values import Routing
+
+NOT_SERVED = "no route"
+"""The rule by which a model is a 404."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Who is next; else what the client is told."""
+
+    account: Account | None = None
+    status: int | None = None
+    message: str | None = None
+
+
+def explain(pool: Pool, demand: Demand, now: float) -> list[dict[str, object]]:
+    """For each account whether the next such request would use it, and why not."""
+    choice = pool.preview(demand, now)
+    return [_explained(account, choice) for account in pool.accounts]
+
+
+def way(pool: Pool, routing: Routing, demand: Demand, now: float) -> dict[str, object]:
+    """`explain` of /status: each account and each model of another provider on the way; and `route`, what comes of it.
+
+    `demand.model` is what the client asks for; None is any model of Anthropic's that no mapping names.
+    """
+    route = _route(demand.model, routing)
+    if route is None:
+        assert demand.model is not None
+        refusal = models.not_served(demand.model, routing)
+        verdict = counted = Verdict(status=refusal.status, message=refusal.message)
+        rows = [_passed(account, NOT_SERVED) for account in pool.accounts]
+        return {"explain": rows, "route": _told(demand.model, None, NOT_SERVED, verdict, counted)}
+    mapped = replace(demand, model=route.model or None)
+    verdict = _verdict(pool, route, mapped, now)
+    counted = _verdict(pool, route, replace(mapped, endpoint=COUNT_TOKENS, charge=Charge.FREE), now)
+    rows = [*_accounts(pool, route, mapped, now), *_others(pool, route, mapped, verdict, now)]
+    told = _told(demand.model, route.model or None, route.rule, verdict, counted)
+    return {"explain": rows, "route": told}
+
+
+def _route(model: str | None, routing: Routing) -> Route | None:
+    if model is not None:
+        return destinations.route(model, routing)
+    return Route("any model", "", entries=destinations.chain(routing))
+
+
+def _verdict(pool: Pool, route: Route, demand: Demand, now: float) -> Verdict:
+    choice = pool.preview(demand, now) if route.pool else failover.nobody(set())
+    account = choice.account or pool.choose_other(route.entries, demand, now).account
+    if account:
+        return Verdict(account)
+    reply = failover.refusal(pool, demand, now, route)
+    return Verdict(status=reply.status, message=reply.message) if reply else Verdict()
+
+
+def _accounts(pool: Pool, route: Route, demand: Demand, now: float) -> Iterator[dict[str, object]]:
+    if route.pool:
+        yield from explain(pool, demand, now)
+    else:
+        yield from (_passed(account, route.rule) for account in pool.accounts)
+
+
+def _others(
+    pool: Pool, route: Route, demand: Demand, verdict: Verdict, now: float
+) -> Iterator[dict[str, object]]:
+    skips = pool.other_skips(route.entries, demand, now)
+    known = {account.key: account for account in pool.others}
+    rule = "fallback-chain" if route.pool else route.rule
+    for key in route.entries:
+        if account := known.get(key):
+            taken = verdict.account is not None and verdict.account.key == key
+            yield _row(
+                account, taken, rule if taken else "usable, after those above", skips.get(key)
+            )
+
+
+def _explained(account: Account, choice: Choice) -> dict[str, object]:
+    taken = choice.account is not None and account.key == choice.account.key
+    reason = choice.rule if taken else f"usable, but not next by {choice.rule}"
+    return _row(account, taken, reason, choice.skipped.get(account.key))
+
+
+def _passed(account: Account, rule: str) -> dict[str, object]:
+    return _row(account, False, "", Skip(f"not asked: {rule}"))
+
+
+def _row(account: Account, taken: bool, reason: str, skip: Skip | None) -> dict[str, object]:
+    return {
+        "key": account.key,
+        "label": account.label,
+        "next": taken,
+        "usable": skip is None,
+        "reason": skip.reason if skip else reason,
+        "until": iso(skip.until) if skip and skip.until is not None else None,
+    }
+
+
+def _told(
+    asked: str | None, model: str | None, rule: str, verdict: Verdict, counted: Verdict
+) -> dict[str, object]:
+    return {
+        "asked": asked,
+        "model": _model(verdict, model),
+        "rule": rule,
+        **_outcome(verdict),
+        "countTokens": _outcome(counted),
+    }
+
+
+def _model(verdict: Verdict, model: str | None) -> str | None:
+    """What the one who is next is asked for."""
+    other = verdict.account and not verdict.account.is_anthropic
+    return (verdict.account.model or model) if verdict.account and other else model
+
+
+def _outcome(verdict: Verdict) -> dict[str, object]:
+    return {
+        "next": verdict.account.key if verdict.account else None,
+        "status": verdict.status,
+        "message": verdict.message,
+    }

@@ -1,0 +1,146 @@
+"""What /status?explain says is what then happens: `way` is held against the pool that is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.config_values import Fallback, ModelMapping, Routing
+from neurolink_mitm.core.destinations import entries
+from neurolink_mitm.core.explain import way
+from neurolink_mitm.core.failover import ADD_ACCOUNT
+from neurolink_mitm.core.pool import Demand, Pool
+from tests.fakes import NOW, make_account, make_failure
+
+OPUS = "claude-opus-4-6"
+LIMITED = make_failure(429, "retry-after: 10")
+ROUTING = Routing(
+    model_mappings=(
+        ModelMapping("best", OPUS),
+        ModelMapping("gpt-*", "gpt-x", "openai"),
+        ModelMapping("llama", "llama", "groq"),
+    ),
+    fallback_chain=(Fallback("openai", "gpt-x"),),
+    passthrough_models=("claude-pure",),
+)
+KEYS = {"OPENAI_API_KEY": "k"}
+
+
+def pool_of(labels: str = "ab", cooling: str = "", keys: dict[str, str] = KEYS) -> Pool:
+    others = entries(Config(routing=ROUTING), keys)
+    pool = Pool([make_account(label) for label in labels], others=others)
+    for label in cooling:
+        asked = Demand(claude_code=True, model=OPUS)
+        pool.failed(f"anthropic:{label}", asked, LIMITED, sent_at=NOW, now=NOW)
+    return pool
+
+
+def told(pool: Pool, model: str | None = OPUS, **demand: Any) -> tuple[list[str], dict[str, Any]]:
+    """A line for each row, `>` for the one that is next, and the route."""
+    found: Any = way(pool, ROUTING, Demand(claude_code=True, model=model, **demand), NOW)
+    rows = [
+        f"{'>' if row['next'] else '+' if row['usable'] else '-'} {row['label']}: {row['reason']}"
+        for row in found["explain"]
+    ]
+    return rows, found["route"]
+
+
+def outcome(route: dict[str, Any]) -> tuple[str | None, int | None]:
+    return route["next"], route["status"]
+
+
+@pytest.mark.parametrize("model", [OPUS, None, "best"])
+def test_the_accounts_come_first_and_the_chain_behind_them(model: str | None) -> None:
+    rows, route = told(pool_of(), model)
+    assert rows == [
+        "> a: fill-first",
+        "+ b: usable, but not next by fill-first",
+        "+ openai/gpt-x: usable, after those above",
+    ]
+    assert outcome(route) == ("anthropic:a", None)
+
+
+@pytest.mark.parametrize(
+    ("model", "asked_for", "rule"),
+    [
+        (OPUS, OPUS, "claude-*"),
+        ("best", OPUS, "model-mappings: best"),
+        ("gpt-9", "gpt-x", "model-mappings: gpt-*"),
+        (None, None, "any model"),
+    ],
+)
+def test_it_says_what_is_asked_for_and_by_which_rule(
+    model: str | None, asked_for: str | None, rule: str
+) -> None:
+    _, route = told(pool_of(), model)
+    assert (route["asked"], route["model"], route["rule"]) == (model, asked_for, rule)
+
+
+def test_when_all_are_cooling_the_chain_serves() -> None:
+    rows, route = told(pool_of(cooling="ab"))
+    assert rows[-1] == "> openai/gpt-x: fallback-chain"
+    assert outcome(route) == ("openai/gpt-x", None)
+    assert route["model"] == "gpt-x"
+
+
+def test_a_mapped_model_asks_no_account() -> None:
+    rows, route = told(pool_of(), "gpt-9")
+    assert rows == [
+        "- a: not asked: model-mappings: gpt-*",
+        "- b: not asked: model-mappings: gpt-*",
+        "> openai/gpt-x: model-mappings: gpt-*",
+    ]
+    assert outcome(route) == ("openai/gpt-x", None)
+
+
+def test_a_model_that_nobody_serves_is_a_404() -> None:
+    rows, route = told(pool_of(), "gemma")
+    assert rows == ["- a: not asked: no route", "- b: not asked: no route"]
+    assert outcome(route) == (None, 404)
+    assert route["message"].startswith("model: 'gemma' is not served here. Ask for: claude-")
+
+
+@pytest.mark.parametrize(
+    ("pool", "model", "status", "message"),
+    [
+        (pool_of(cooling="ab", keys={}), OPUS, 429, "All accounts are cooling"),
+        (pool_of(cooling="ab"), "claude-pure", 429, "All accounts are cooling"),
+        (pool_of("", keys={}), OPUS, 400, "No provider serves this model"),
+        (pool_of(), "gemini-x", None, None),
+        (pool_of(keys={}), "llama", 400, "No provider serves this model"),
+    ],
+    ids=[
+        "no-key-for-the-chain",
+        "no-chain",
+        "no-account",
+        "gemini-then-chain",
+        "mapped-without-key",
+    ],
+)
+def test_what_the_client_gets_where_nobody_serves(
+    pool: Pool, model: str, status: int | None, message: str | None
+) -> None:
+    _, route = told(pool, model)
+    assert route["status"] == status
+    assert (route["message"] or "").startswith(message or "")
+
+
+def test_another_client_is_told_of_itself() -> None:
+    pool = Pool([make_account("a", "sk-ant-oat-test-a")])
+    found: Any = way(pool, Routing(), Demand(model=OPUS), NOW)
+    assert found["route"]["status"] == 400
+    assert found["route"]["message"].endswith(ADD_ACCOUNT)
+
+
+def test_counting_has_limits_of_its_own() -> None:
+    _, route = told(pool_of(cooling="a"))
+    assert route["next"] == "anthropic:b"
+    assert route["countTokens"] == {"next": "anthropic:a", "status": None, "message": None}
+
+
+def test_it_takes_nobodys_turn() -> None:
+    pool = Pool([make_account(label) for label in "ab"], "round-robin")
+    first = way(pool, ROUTING, Demand(claude_code=True, model=OPUS), NOW)
+    assert way(pool, ROUTING, Demand(claude_code=True, model=OPUS), NOW) == first
