@@ -94,6 +94,7 @@ class Back(Http1Client):
             assert self.stream_id is not None
             _set_framing(self.request, response)
             size = http1.expected_http_body_size(self.request, response)
+            _call_coding_by_its_name(response.headers)
         except ValueError as e:
             yield from self._broken(str(e))
             return
@@ -156,6 +157,22 @@ def _set_framing(request: http.Request, response: http.Response) -> None:
     length = lengths.pop()
     if length and "transfer-encoding" not in fields and response.status_code != 204:
         fields["content-length"] = length
+
+
+def _call_coding_by_its_name(fields: http.Headers) -> None:
+    """What is compressed for the transfer is so for the client, too, and undone with it or by it."""
+    coding = fields.get("transfer-encoding", "")
+    *inner, last = [part.strip() for part in coding.lower().split(",")]
+    if last not in ("", "chunked"):
+        inner, last = [*inner, last], ""
+    inner = [name for name in inner if name != "identity"]
+    if inner:
+        known = [name for name in [fields.get("content-encoding", ""), *inner] if name]
+        fields["content-encoding"] = ", ".join(known)
+    if coding and not last:
+        del fields["transfer-encoding"]
+    elif inner:
+        fields["transfer-encoding"] = last
 
 
 def use_back(above: Layer) -> None:

@@ -50,6 +50,7 @@ from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Deliver, Exchange, Heard, Kind, Outcome, Pause, Reply, Try
 from neurolink_mitm.core.unreached import unreached
 from neurolink_mitm.mitm.bounded_stream import BoundedStream, Commands
+from neurolink_mitm.mitm.codings import CodingError, Decoding, decoding
 from neurolink_mitm.mitm.compat import CANCEL
 from neurolink_mitm.mitm.hooks import (
     AttemptFailedHook,
@@ -93,6 +94,7 @@ class PoolStream(BoundedStream):
         self._held: list[bytes] = []
         self._upstream: Connection | None = None
         self._head: http.Response | None = None
+        self._decoding: Decoding | None = None
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, (ResponseData, ResponseHeaders, ResponseEndOfMessage)):
@@ -270,19 +272,51 @@ class PoolStream(BoundedStream):
     def state_wait_for_response_headers(self, event: events.Event) -> Commands:
         if not isinstance(event, ResponseHeaders):
             return
-        self._head = event.response
-        fields = event.response.headers.fields
-        self.exchange.expect_answer(event.response.status_code, fields)
+        self._head = self._uncompressed(event.response, bodiless=event.end_stream)
+        self.exchange.expect_answer(self._head.status_code, self._head.headers.fields)
         self.server_state = self.state_hold
         if self.exchange.answer.released:
             yield from self._release()
 
+    def _uncompressed(self, head: http.Response, *, bodiless: bool) -> http.Response:
+        """The head that the answer has once its content codings are undone, as far as that can be."""
+        self._decoding = None
+        coding = head.headers.get("content-encoding", "")
+        if not coding or bodiless or self.exchange.plan is None or head.status_code == 206:
+            return head  # part of an answer can't be decoded
+        self._decoding = decoding(coding)
+        if self._decoding is None:
+            return head
+        head = _copied(head)  # mitmproxy still asks the original how long its body is
+        fields = headers.without(head.headers.fields, (b"content-encoding", b"content-length"))
+        head.headers = http.Headers(fields)
+        return head
+
+    def _decoded(self, event: events.Event) -> CommandGenerator[bytes | None]:
+        """The data of `event`, or none at its end. None: it could not be, and that has been dealt with."""
+        if self._decoding is None:
+            return event.data if isinstance(event, ResponseData) else b""
+        try:
+            if isinstance(event, ResponseData):
+                return self._decoding.feed(event.data)
+            if self._decoding.whole:
+                return b""
+            fault = "its compression ends too early"
+        except CodingError as e:
+            fault = str(e)
+        yield from self._drop_upstream()
+        yield from self._broke_off(fault)
+        return None
+
     def state_hold(self, event: events.Event) -> Commands:
         """Nothing has gone to the client yet."""
         answer = self.exchange.answer
+        data = yield from self._decoded(event)
+        if data is None:
+            return
         if isinstance(event, ResponseData):
             was_started = answer.started
-            self._held.append(answer.feed(event.data))
+            self._held.append(answer.feed(data))
             if answer.failure:
                 yield from self._drop_upstream()
                 yield from self._failed_in_answer(answer.failure)
@@ -342,9 +376,12 @@ class PoolStream(BoundedStream):
             self.received.data.content = self.flow.request.data.content = None
 
     def state_pass_on(self, event: events.Event) -> Commands:
+        data = yield from self._decoded(event)
+        if data is None:
+            return
         if isinstance(event, ResponseData):
             self._last_data = time.monotonic()
-            yield from self._pass_on(self.exchange.answer.feed(event.data))
+            yield from self._pass_on(self.exchange.answer.feed(data))
             if self.exchange.answer.failure:
                 yield from self._drop_upstream()
                 yield from self._cut(self.exchange.answer.failure.message)
@@ -440,17 +477,21 @@ class PoolStream(BoundedStream):
             if self.client_state == self.state_done:
                 yield from self._drop_upstream()
             yield from self._end_in_error(message, Outcome.CANCELLED)
-        elif self.server_state == self.state_pass_on:
+        elif self.server_state in (self.state_hold, self.state_pass_on):
             self._forget_upstream()
-            yield from self._cut(message)
-        elif self.server_state == self.state_hold:
-            self._forget_upstream()
-            self.exchange.answer.cut(message)
-            failure = self.exchange.answer.failure or Failure.of_network("cut", message)
-            yield from self._failed_in_answer(failure)
+            yield from self._broke_off(message)
         elif self.server_state == self.state_wait_for_response_headers:
             self._forget_upstream()
             yield from self._failed(Failure.of_network("closed", message))
+
+    def _broke_off(self, message: str) -> Commands:
+        """Upstream's answer has begun, and there will be no more of it."""
+        if self.server_state == self.state_pass_on:
+            yield from self._cut(message)
+            return
+        self.exchange.answer.cut(message)
+        failure = self.exchange.answer.failure or Failure.of_network("cut", message)
+        yield from self._failed_in_answer(failure)
 
     def _end_in_error(self, message: str, outcome: Outcome) -> Commands:
         """The flow ends without a (whole) answer."""

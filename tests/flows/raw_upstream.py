@@ -188,7 +188,7 @@ def compressed(body: bytes, coding: str) -> bytes:
     made: bytes = {
         "gzip": gzip.compress,
         "deflate": zlib.compress,
-        "br": brotli.compress,
+        "br": lambda text: brotli.compress(text, quality=1),
         "zstd": zstandard.ZstdCompressor().compress,
     }[coding](body)
     return made

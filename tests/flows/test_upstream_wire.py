@@ -36,6 +36,7 @@ from tests.flows.raw_upstream import (
     RawUpstream,
     answer,
     chunk,
+    compressed,
     error,
     event,
     head,
@@ -112,7 +113,8 @@ SERVED: dict[str, bytes | Act] = {
 @pytest.mark.parametrize("act", SERVED.values(), ids=SERVED)
 def test_these_are_answers(pool: Pool, act: bytes | Act) -> None:
     """The client has whole events, no made-up one, and the connection is good for the next request."""
-    pool.a.script(act)
+    measured = isinstance(act, bytes) and b"content-length" in act
+    pool.a.script(says(act) if measured else act)  # type: ignore[arg-type]
     with connect(pool.proxy) as connection:
         for _ in range(2):
             connection.sendall(raw_request())
@@ -188,6 +190,68 @@ def test_a_rate_limit_inside_a_200_is_one(pool: Pool, kind: str, stream: bool) -
     assert pool.cooling
     assert pool.proxy.runtime.totals.rate_limits == before + 1
     assert pool.proxy.runtime.pool.standing("anthropic:a").tally.rate_limits == tally + 1
+
+
+@pytest.mark.parametrize("coding", raw.NAMES)
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_a_compressed_answer_is_read(pool: Pool, coding: str, stream: bool) -> None:
+    """Nobody asked for it: the client gets it as it was before, and it is judged like any other."""
+    body, fields = (STREAM, SSE) if stream else (MESSAGE, JSON)
+    pool.a.script(answer(compressed(body, coding), content_encoding=coding, **fields))
+    got = pool.ask(stream=stream)
+    assert (got.headers["x-neurolink-account"], got.content) == ("a", body)
+    assert "content-encoding" not in got.headers
+    assert pool.proxy.rows.wait(1)[-1].account in ("a", "b")
+
+
+COMPRESSED: dict[str, tuple[bytes, str, dict[str, str]]] = {
+    "429": (error("rate_limit_error"), "429 x", JSON),
+    "credit": (error("invalid_request_error", "Your credit balance is too low"), "400 x", JSON),
+    "object": (error("overloaded_error"), "200 x", JSON),
+    "page": (PAGE, "200 x", {"content_type": "text/html"}),
+    "event": (LIMIT_EVENT, "200 x", SSE),
+    "nothing": (b"", "200 x", SSE),
+    "bomb": (bytes(50_000_000), "200 x", JSON),
+    "bomb-in-error": (bytes(50_000_000), "529 x", JSON),
+    "comments": (b": ka\n\n" * 200_000, "200 x", SSE),
+}
+
+
+@pytest.mark.parametrize("coding", raw.NAMES)
+@pytest.mark.parametrize(("body", "status", "fields"), COMPRESSED.values(), ids=COMPRESSED)
+def test_a_compressed_failure_is_one(
+    pool: Pool, body: bytes, status: str, fields: dict[str, str], coding: str
+) -> None:
+    pool.a.script(answer(compressed(body, coding), status, content_encoding=coding, **fields))
+    assert pool.ask().headers["x-neurolink-account"] == "b"
+
+
+@pytest.mark.parametrize("coding", raw.NAMES)
+def test_a_compressed_error_that_is_returned_is_not_compressed_twice(
+    pool: Pool, coding: str
+) -> None:
+    body = error("invalid_request_error", "max_tokens: too small")
+    pool.a.script(answer(compressed(body, coding), "400 x", content_encoding=coding, **JSON))
+    got = pool.ask()
+    assert (got.status_code, got.content) == (400, body)
+
+
+def test_a_coding_that_nobody_knows_passes(pool: Pool) -> None:
+    pool.a.script(answer(b"\x00\x01", "400 x", content_encoding="aes128gcm", **JSON))
+    got = pool.ask()
+    assert (got.status_code, got.content) == (400, b"\x00\x01")
+    assert got.headers["content-encoding"] == "aes128gcm"
+
+
+@pytest.mark.parametrize("coding", raw.NAMES)
+def test_a_compressed_stream_that_is_cut_is_closed_by_an_error_event(
+    pool: Pool, coding: str
+) -> None:
+    packed = compressed(START + BLOCK + HELLO * 20_000 + END, coding)
+    pool.a.script(answer(packed[:-20], content_encoding=coding, **SSE))
+    got = pool.ask()
+    assert got.headers["x-neurolink-account"] == "a"
+    assert events(got.content)[-1][0] == "error"
 
 
 ENDLESS: dict[str, bytes | Act] = {

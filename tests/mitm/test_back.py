@@ -265,6 +265,25 @@ def test_answers_without_a_body(method: str, status: int, fields: bytes) -> None
 
 
 @pytest.mark.parametrize(
+    ("transfer", "content", "told", "left"),
+    [
+        ("gzip, chunked", "", "gzip", "chunked"),
+        ("GZIP,chunked", "br", "br, gzip", "chunked"),
+        ("gzip", "", "gzip", None),
+        ("identity", "", None, None),
+        ("chunked", "br", "br", "chunked"),
+    ],
+)
+def test_a_coding_of_the_transfer_is_one_of_the_content(
+    transfer: str, content: str, told: str | None, left: str | None
+) -> None:
+    coding = f"content-encoding: {content}\r\n" if content else ""
+    wire = Wire().send(f"HTTP/1.1 200 x\r\n{coding}transfer-encoding: {transfer}\r\n\r\n".encode())
+    fields = wire.head.response.headers
+    assert (fields.get("content-encoding"), fields.get("transfer-encoding")) == (told, left)
+
+
+@pytest.mark.parametrize(
     "rest", [b"more", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"], ids=["garbage", "answer"]
 )
 def test_what_follows_the_end_is_not_read(rest: bytes) -> None:

@@ -1,0 +1,179 @@
+"""Undoes the content codings of an answer as it comes, within bounds (RFC 9110 section 8.4.1).
+
+Upstream is asked for none. Some edges compress all the same, and an answer that can't be read can be neither judged
+nor mended nor closed well; so the client gets it as it was before.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import brotli  # type: ignore[import-untyped]
+import zstandard
+
+BASE = 4 * 1024 * 1024
+RATIO = 100
+"""An answer may become `BASE` bytes, and `RATIO` times what came: far more than text is ever compressed."""
+DEEPEST = 3
+"""Codings on top of each other."""
+SLICE = 16
+"""Bytes taken at once by decoders that can't be told when to stop: each makes no more of it than some megabytes."""
+WINDOW = 8 * 1024 * 1024
+"""RFC 9659."""
+
+
+class CodingError(ValueError):
+    """It is not what it says that it is, or becomes far more than it was."""
+
+
+class Step(Protocol):
+    """Undoes one coding."""
+
+    @property
+    def whole(self) -> bool:
+        """All has come, by what the coding itself says."""
+
+    def feed(self, data: bytes, room: int) -> Iterator[bytes]:
+        """The next bytes, in pieces of about `room` bytes at most. Raises what its library raises."""
+
+
+class Decoding:
+    """All codings of one answer."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = steps
+        self._room = BASE
+        self._first: bytes | None = b""  # what came, until something came of it
+        self._plain = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing at the end."""
+        return self._plain or self._first == b"" or all(step.whole for step in self._steps)
+
+    def feed(self, data: bytes) -> bytes:
+        """The bytes that the next ones stand for.
+
+        What can't be decoded from its first byte on was not compressed, whatever its head says: it passes as it is.
+
+        Raises:
+            CodingError: it can't be decoded, or has grown out of bounds.
+        """
+        if self._plain or not data:
+            return data
+        if self._first is not None:
+            self._first += data
+        self._room += RATIO * len(data)
+        try:
+            decoded = self._through(data)
+        except (zlib.error, brotli.error, zstandard.ZstdError) as e:
+            if self._first is None:
+                raise CodingError("its compression is broken") from e
+            self._plain = True
+            return self._first
+        if decoded or (self._first and len(self._first) > BASE):
+            self._first = None
+        return decoded
+
+    def _through(self, data: bytes) -> bytes:
+        left = self._room
+        for step in self._steps:
+            pieces: list[bytes] = []
+            left = self._room
+            for piece in step.feed(data, left + 1):
+                pieces.append(piece)
+                left -= len(piece)
+                if left < 0:
+                    raise CodingError("it grows out of bounds when it is unpacked")
+            data = b"".join(pieces)
+        self._room = left
+        return data
+
+
+class _Inflate:
+    """`gzip` and `deflate`; the latter comes with zlib's header and, from some, without."""
+
+    def __init__(self, wbits: int) -> None:
+        self._wbits = wbits
+        self._inner: Any = None
+        self._waiting = b""
+        self.whole = False
+
+    def feed(self, data: bytes, room: int) -> Iterator[bytes]:
+        data = self._waiting + data
+        if self._inner is None and len(data) < 2:
+            self._waiting = data
+            return
+        self._waiting = b""
+        while data and not (self.whole and not data.startswith(b"\x1f\x8b")):
+            if self._inner is None or self.whole:
+                self._inner, self.whole = zlib.decompressobj(self._bits_for(data)), False
+            yield self._inner.decompress(data, room)
+            self.whole = self._inner.eof
+            data = self._inner.unused_data if self.whole else self._inner.unconsumed_tail
+
+    def _bits_for(self, data: bytes) -> int:
+        has_header = data[0] & 15 == 8 and int.from_bytes(data[:2]) % 31 == 0
+        return -zlib.MAX_WBITS if self._wbits == zlib.MAX_WBITS and not has_header else self._wbits
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        self._inner: Any = brotli.Decompressor()
+        self._can_stop = hasattr(self._inner, "can_accept_more_data")  # since 1.2
+
+    @property
+    def whole(self) -> bool:
+        return bool(self._inner.is_finished())
+
+    def feed(self, data: bytes, room: int) -> Iterator[bytes]:
+        if self._can_stop:
+            yield from self._limited(data, room)
+            return
+        for at in range(0, len(data), SLICE):
+            if self.whole:
+                return
+            yield self._inner.process(data[at : at + SLICE])
+
+    def _limited(self, data: bytes, room: int) -> Iterator[bytes]:
+        if not self.whole:
+            yield self._inner.process(data, output_buffer_limit=room)
+        while not self.whole and not self._inner.can_accept_more_data():
+            yield self._inner.process(b"", output_buffer_limit=room)
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        self._inner: Any = None
+        self.whole = False
+
+    def feed(self, data: bytes, room: int) -> Iterator[bytes]:
+        at = 0
+        while at < len(data):
+            if self._inner is None or self.whole:
+                self._inner = zstandard.ZstdDecompressor(max_window_size=WINDOW).decompressobj()
+            yield self._inner.decompress(data[at : at + 4 * SLICE])
+            at += 4 * SLICE
+            self.whole = self._inner.eof
+            if self.whole:
+                at -= len(self._inner.unused_data)
+
+
+_STEPS: dict[str, Callable[[], Step]] = {
+    "gzip": lambda: _Inflate(16 + zlib.MAX_WBITS),
+    "x-gzip": lambda: _Inflate(16 + zlib.MAX_WBITS),
+    "deflate": lambda: _Inflate(zlib.MAX_WBITS),
+    "br": _Brotli,
+    "zstd": _Zstd,
+}
+
+
+def decoding(coding: str) -> Decoding | None:
+    """For a `Content-Encoding`; None where there is nothing to undo, or nobody knows how."""
+    names = [name for part in coding.split(",") if (name := part.strip().lower())]
+    names = [name for name in names if name != "identity"]
+    if not 0 < len(names) <= DEEPEST or any(name not in _STEPS for name in names):
+        return None
+    return Decoding([_STEPS[name]() for name in reversed(names)])
