@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import httpx
@@ -71,6 +73,26 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert "neurolink_mitm/stack.py" in names
     assert "neurolink_mitm/schemas/proxy-config.schema.json" in names
     assert {"neurolink_mitm/stack.py", "neurolink_mitm/starter.yaml"} <= set(names)
+    assert len(names) == len(set(names))
+
+
+def test_it_holds_the_pages(wheel: Path) -> None:
+    """All of them, as they are in the checkout."""
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"]
+    with zipfile.ZipFile(wheel) as archive:
+        held = {page: archive.read(f"neurolink_mitm/docs/{page.name}") for page in pages}
+    assert [page.name for page in pages if held[page] != page.read_bytes()] == []
+
+
+def test_its_description_leads_into_the_repository(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = Parser().parsestr(archive.read(name).decode())
+    urls = dict(each.split(", ") for each in metadata.get_all("Project-URL") or ())
+    assert urls.keys() == {"Repository", "Documentation", "Changelog", "Issues"}
+    text = str(metadata.get_payload())
+    assert f"]({urls['Repository']}/blob/main/docs/accounts.md)" in text
+    assert re.findall(r"\]\((?!https?:|#)[^)]*\)", text) == []
 
 
 @pytest.mark.timeout(3 * TOO_LONG)
@@ -87,6 +109,8 @@ def test_it_runs_by_itself(bin: Path, shell: Shell) -> None:
         assert answer.headers["content-type"].startswith("text/event-stream")
         assert answer.read().endswith(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
     assert shell.run("proxy", "status", program=neurolink).process.returncode == 0
+    page = shell.run("docs", "troubleshooting", program=neurolink)
+    assert page.said == (ROOT / "docs" / "troubleshooting.md").read_text()
     stopped = shell.run("proxy", "stop", program=neurolink)
     assert (stopped.process.returncode, proxy.exit_code()) == (0, 0)
 

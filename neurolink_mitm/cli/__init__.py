@@ -24,6 +24,7 @@ GROUPS = {
     "clients": "Keys for those who call the proxy.",
     "completion": "Print the completion script for a shell.",
     "config": "Look at the configuration, check and edit it.",
+    "docs": "Read the documentation; without PAGE, list what there is.",
     "logs": "Look at requests: what became of them, and what was sent.",
     "proxy": "Run the proxy and look after it.",
     "shape": "Show what request shaping makes of a request; nothing is sent.",

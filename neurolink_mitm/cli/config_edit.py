@@ -17,7 +17,7 @@ from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.core.config import ConfigError
 
 NEW = b"""\
-# NeuroLink's configuration: docs/configuration.md has every key, `neurolink config show` what is in force.
+# NeuroLink's configuration: `neurolink docs configuration` has every key, `neurolink config show` what is in force.
 version: 1
 """
 

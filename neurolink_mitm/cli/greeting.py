@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,14 +113,3 @@ def _served(runtime: Runtime, model: str) -> bool:
 def _url(runtime: Runtime) -> str:
     host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(runtime.host, runtime.host)  # noqa: S104
     return f"http://{f'[{host}]' if ':' in host else host}:{runtime.port}"
-
-
-def program() -> str:
-    """How the user's shell finds us: by name, else by path."""
-    called = Path(sys.argv[0])
-    if called.name == "__main__.py":
-        return "neurolink"
-    by_name = shutil.which(called.name)
-    if by_name and os.path.realpath(by_name) == os.path.realpath(called):
-        return called.name
-    return os.path.relpath(called) if called.absolute().is_relative_to(Path.cwd()) else str(called)

@@ -157,7 +157,7 @@ def _summary(findings: tuple[Finding, ...]) -> str:
     warns = sum(each.level == "warn" for each in findings)
     if not fails and not warns:
         return "all is well"
-    return f"{fails} to repair, {warns} to look at; docs/troubleshooting.md has more by the name in brackets"
+    return f"{fails} to repair, {warns} to look at; neurolink docs troubleshooting has more by the name in brackets"
 
 
 def _write_bundle(path: Path, look: Looking, status: Any, report: dict[str, Any]) -> None:

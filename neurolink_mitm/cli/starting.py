@@ -23,7 +23,8 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.adapters.system import listener
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
-from neurolink_mitm.cli.greeting import Started, greeting, program
+from neurolink_mitm.cli.greeting import Started, greeting
+from neurolink_mitm.cli.program import program
 from neurolink_mitm.core.accounts import Account, account_type
 from neurolink_mitm.core.config import ConfigError
 from neurolink_mitm.core.secret import Secret

@@ -1,6 +1,6 @@
 """What the sandbox says to someone who asks it by hand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from neurolink_mitm.sandbox.accounts import Account
 from neurolink_mitm.sandbox.errors import type_of
@@ -10,6 +10,32 @@ KINDS = {"api_key": "API key", "oauth": "subscription"}
 SAME_REQUEST_S = (
     5.0  # the same body within this time is taken for the same request, on another account
 )
+
+MESSAGE = (
+    '{"model":"claude-sonnet-4-6","max_tokens":100,"stream":true,'
+    '"messages":[{"role":"user","content":"Hello"}]}'
+)
+HOW_TO_USE = """\
+NeuroLink's sandbox: looks like Anthropic, is on this machine only, and costs nothing. Ctrl-C ends it.
+
+{accounts}
+
+By hand:
+  curl -N {url}/v1/messages -H 'x-api-key: {key}' -H 'anthropic-version: 2023-06-01' -d '{message}'
+
+Claude Code, straight at it:
+  export ANTHROPIC_BASE_URL={url}
+  export ANTHROPIC_AUTH_TOKEN={key}
+  claude -p "say hi"
+
+NeuroLink at it, in a home of its own, with the accounts from above:
+  export NEUROLINK_HOME=$(mktemp -d)
+  printf '%s\\n' {config} > "$NEUROLINK_HOME/proxy-config.yaml"
+{logins}
+  {program} auth login anthropic --add --no-browser
+  {program} proxy start --port 0 --no-claude-settings
+The login prints an address: open it anywhere, as with curl, and paste the code that it shows.
+"""
 
 PAGE = """NeuroLink's sandbox: looks like Anthropic, is on this machine only, and costs nothing.
 
@@ -25,6 +51,37 @@ def page(accounts: tuple[Account, ...], url: str) -> str:
     names = ", ".join(f"{a.name} ({KINDS[a.kind]})" for a in accounts)
     key = next((a.credential for a in accounts if a.kind == "api_key"), "…")
     return PAGE.format(accounts=names or "none", url=url, key=key)
+
+
+def how_to_use(accounts: Sequence[Account], url: str, program: str) -> str:
+    """What a newcomer needs, as lines to paste into a shell; `program` calls `neurolink`."""
+    keys = [a for a in accounts if a.kind == "api_key"]
+    config = (
+        "version: 1",
+        f"defaultBaseUrl: {url}",
+        f"oauth: {{authorize-url: {url}/oauth/authorize, token-urls: [{url}/v1/oauth/token]}}",
+    )
+    return HOW_TO_USE.format(
+        accounts="\n".join(_account(account) for account in accounts),
+        url=url,
+        key=keys[-1].credential if keys else "…",
+        message=MESSAGE,
+        config=" ".join(f"'{line}'" for line in config),
+        logins="\n".join(
+            f"  ANTHROPIC_API_KEY={a.credential} {program} auth login anthropic --add"
+            f" --label {a.name} --method api-key --non-interactive"
+            for a in keys
+        ),
+        program=program,
+    )
+
+
+def _account(account: Account) -> str:
+    limited = any(reply.status == 429 for reply in account.script.steps)
+    how = "; limited (429) after a few requests" if limited else ""
+    ends = account.expires_in
+    how += f"; its token ends after {ends:.0f} s, and is refreshed" if ends else ""
+    return f"  {account.name:<6} {account.credential:<22} {KINDS[account.kind]}{how}"
 
 
 def words(account: Account, model: str, request: Received, requests: Requests) -> str:

@@ -23,6 +23,8 @@ def test_it_prints_its_url_and_serves(shell: Shell, number: int) -> None:
     assert (answer.status_code, b"message_stop" in answer.content) == (200, True)
     sandbox.signal(number)
     assert (sandbox.exit_code(), sandbox.complained) == (0, "")
+    assert sandbox.said.splitlines()[0] == url
+    sandbox.stdout.write_text("")  # its keys are made up, and open nothing elsewhere
 
 
 def test_a_port_that_is_taken_is_named(shell: Shell) -> None:
