@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,15 +79,14 @@ def body(data: bytes) -> None:
     """A request's body, as route, sanitizer and shaping read it."""
 
     def call() -> None:
-        asked = None
         try:
             asked = routing.read_body(data)
         except ValueError:
             return
         session.session_in_user_id(asked.user_id)
-        history.acceptable(data)
-        history.without_thinking(data)
-        history.signatures(data)
+        for mend in (history.acceptable, history.without_thinking, history.signatures):
+            with suppress(ValueError):  # what is no conversation stays as it is
+                mend(data)
 
     within_time(call, len(data))
 

@@ -8,9 +8,10 @@ import msgspec
 from neurolink_mitm.core import json_spans as spans
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.json_spans import Edit, Span
-from neurolink_mitm.core.shaping.draft import Draft
+from neurolink_mitm.core.shaping.draft import Draft, RefusedError
 
 ASKED = (Kind.MESSAGES, Kind.COUNT_TOKENS)
+UNREADABLE = "its body is no JSON to which the system prompt injector can add its blocks"
 
 
 def block(text: str) -> bytes:
@@ -28,7 +29,10 @@ class SystemBlocks:
         if draft.about.kind not in ASKED or not self._blocks:
             return draft
         body = draft.body
-        return replace(draft, body=spans.apply(body, [self._edit(body)]))
+        try:
+            return replace(draft, body=spans.apply(body, [self._edit(body)]))
+        except ValueError as e:
+            raise RefusedError(UNREADABLE) from e
 
     def _edit(self, body: bytes) -> Edit:
         """Raises `ValueError` for what is no Messages request."""

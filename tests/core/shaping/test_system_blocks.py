@@ -5,6 +5,7 @@ import json
 import pytest
 
 from neurolink_mitm.core.exchange import Kind
+from neurolink_mitm.core.shaping.draft import RefusedError
 from neurolink_mitm.core.shaping.system_blocks import SystemBlocks
 from tests.core.shaping.drafts import draft
 
@@ -59,8 +60,10 @@ def test_other_requests_have_no_system() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"system": 1}', b'{"system":[],"system":""}'], ids=["number", "twice"]
+    "body",
+    [b'{"system": 1}', b'{"system":[],"system":""}', b'{"\xff":1}'],
+    ids=["number", "twice", "no UTF-8"],
 )
-def test_what_is_no_request_is_not_guessed_at(body: bytes) -> None:
-    with pytest.raises(ValueError, match=r"system|twice"):
+def test_what_is_no_request_is_refused(body: bytes) -> None:
+    with pytest.raises(RefusedError, match="no JSON"):
         RULES.rewrite(draft(body))
