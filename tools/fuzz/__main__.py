@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import time
@@ -115,6 +116,7 @@ def main(minutes: float, only: Sequence[str], first: int | None) -> None:
     Example: python -m tools.fuzz --minutes 60
     """
     warnings.simplefilter("ignore", HypothesisWarning)
+    logging.disable()  # what readers say of broken files
     number = int(time.time()) if first is None else first
     click.echo(f"seed {number}", err=True)
     end = time.monotonic() + minutes * 60

@@ -26,16 +26,18 @@ class Finding(AssertionError):
     """Something gave way; the text says what, and holds no credential."""
 
 
-def within_time(call: Callable[[], Any], size: int, limit: float = STALL) -> None:
-    """Run `call` on `size` bytes. A slow run counts only if it is slow three times: others use the machine, too.
+def within_time(call: Callable[[], Any], size: int, per_byte: float = 0.0) -> None:
+    """Run `call` on `size` bytes; it may take `per_byte` seconds more for each where it runs beside the event loop.
+
+    A slow run counts only if it is slow three times: others use the machine, too.
 
     Raises:
-        Finding: it takes longer than `limit` (seconds of CPU).
+        Finding: it takes longer than that (of CPU).
     """
     spent = _cpu(call)
     if currently_in_test_context():
         target(spent * 1e6 / (size + 1000), label=f"microseconds a byte, {call.__qualname__}")
-    allowed = limit + PER_MB * max(0.0, size / 1024 / 1024 - 8)
+    allowed = STALL + PER_MB * max(0.0, size / 1024 / 1024 - 8) + per_byte * size
     if spent > allowed:
         spent = min(spent, _cpu(call), _cpu(call))
     if spent > allowed:
