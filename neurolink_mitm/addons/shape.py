@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from mitmproxy import http
 
 from neurolink_mitm.core import headers
-from neurolink_mitm.core.errors import error_body
+from neurolink_mitm.core.errors import Failure, Where, error_body
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.shaping.draft import About, Draft, RefusedError, Undo
 from neurolink_mitm.core.shaping.pipeline import Chain, PluginError
@@ -56,7 +56,7 @@ class Shape:
             chain = Chain.of(undo, stream=False)
             answer.content = chain.feed(answer.raw_content or b"") + chain.end()
         elif exchange.attempts[-1].number == attempt:
-            answer.stream = _as_stream(undo, answer, exchange.request_id)
+            answer.stream = _as_stream(undo, answer, exchange)
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Nothing of it stays with flows that are kept."""
@@ -103,7 +103,7 @@ def _draft(flow: http.HTTPFlow, exchange: Exchange) -> Draft:
 
 
 def _as_stream(
-    undo: Sequence[Undo], answer: http.Response, request_id: str
+    undo: Sequence[Undo], answer: http.Response, exchange: Exchange
 ) -> Callable[[bytes], bytes]:
     events = answer.headers.get("content-type", "").startswith("text/event-stream")
     chain = Chain.of(undo, stream=events)
@@ -120,10 +120,16 @@ def _as_stream(
             broken = True
             logger.error(
                 "the answer to %s was broken off: a plugin's undo failed (%s)",
-                request_id,
+                exchange.request_id,
                 type(e).__name__,
             )
-            error = error_body(UNRESTORED.error_type, UNRESTORED.message, request_id)
+            error = error_body(UNRESTORED.error_type, UNRESTORED.message, exchange.request_id)
+            if not events and not exchange.answer.complete:
+                # its head is with the client, and says that it went well: only a cut can say more
+                exchange.answer.failure = Failure(
+                    Where.EVENT, None, "unrestored", UNRESTORED.message
+                )
+                return b""
             if events:
                 return b"event: error\ndata: " + error + b"\n\n"
             answer.status_code = UNRESTORED.status  # counts where the body was held to its end

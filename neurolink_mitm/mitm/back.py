@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 
-from h11 import Data, EndOfMessage
-from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import http
 from mitmproxy.net.http import http1
@@ -19,10 +17,12 @@ from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import ResponseHeaders, ResponseProtocolError
 from mitmproxy.proxy.layers.http._http1 import Http1Client, make_body_reader
 
+from neurolink_mitm.mitm.chunks import ChunkReader
 from neurolink_mitm.mitm.compat import CANCEL
 
 MAX_HEAD = 64 * 1024
 """Bytes of an answer's head, with all interim answers (1xx) before it; of a chunk's size line; of trailers."""
+MAX_FIELDS = 500
 MAX_INTERIM = 100
 MAX_QUOTE = 100
 
@@ -75,13 +75,15 @@ class Back(Http1Client):
 
     def _lines(self) -> list[bytes] | None:
         """Of one head; empty lines before it are skipped. Raises `ValueError`."""
-        lines: list[bytearray] | None = []
         before = len(self.buf)
-        while lines == [] and self.buf:
-            lines = self.buf.maybe_extract_lines()
+        if before and bytes(self.buf)[:1] in (b"\r", b"\n"):
+            self.buf.maybe_extract_at_most(before - len(bytes(self.buf).lstrip(b"\r\n")))
+        lines = self.buf.maybe_extract_lines()
         self._seen += before - len(self.buf)
         if self._seen + (0 if lines else len(self.buf)) > MAX_HEAD:
             raise ValueError(f"its head is over {MAX_HEAD // 1024} KiB")
+        if lines and len(lines) > MAX_FIELDS:
+            raise ValueError(f"its head has more than {MAX_FIELDS} lines")
         return [bytes(line) for line in lines] if lines else None
 
     def _begin(
@@ -99,7 +101,7 @@ class Back(Http1Client):
             yield from self._broken(str(e))
             return
         yield ReceiveHttp(ResponseHeaders(self.stream_id, response, size == 0))
-        self.body_reader = _Chunks() if size is None else make_body_reader(size)
+        self.body_reader = ChunkReader() if size is None else make_body_reader(size)  # type: ignore[assignment]
         self.state = self.read_body
         yield from self.state(event)
 
@@ -117,14 +119,6 @@ class Back(Http1Client):
             message = f"no answer that could be read: {what[:MAX_QUOTE]}"
             error = ResponseProtocolError(self.stream_id, message, CANCEL)
             yield ReceiveHttp(error)
-
-
-class _Chunks(ChunkedReader):
-    """Drops trailers: mitmproxy can't pass them on, and nobody here reads them."""
-
-    def __call__(self, buf: ReceiveBuffer) -> Data | EndOfMessage | None:
-        event = super().__call__(buf)
-        return EndOfMessage() if isinstance(event, EndOfMessage) else event
 
 
 def _head_of(lines: list[bytes]) -> http.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from mitmproxy import http
@@ -13,6 +14,8 @@ from neurolink_mitm.core.errors import error_body
 from neurolink_mitm.core.exchange import Deliver, Exchange, Reply
 from neurolink_mitm.core.summary import Summary, summary
 
+OVERLOADED = 529
+"""Anthropic's own status."""
 SUMMARY = "neurolink"
 """In `flow.metadata`, which mitmproxy saves with the flow: plain values only."""
 _RECORD = "neurolink_record"
@@ -116,7 +119,17 @@ def last_word(flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
 
 def json_response(status: int, body: bytes) -> http.Response:
     """An answer of our own."""
-    return http.Response.make(status, body, {"content-type": "application/json"})
+    response = http.Response.make(status, body, {"content-type": "application/json"})
+    response.reason = reason_phrase(status)
+    return response
+
+
+def reason_phrase(status: int) -> str:
+    """What follows a status on the wire: some clients can't read a line without, and mitmproxy's table has gaps."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Overloaded" if status == OVERLOADED else "Error"
 
 
 def error_response(reply: Reply, request_id: str = "") -> http.Response:

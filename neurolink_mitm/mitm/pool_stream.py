@@ -49,7 +49,7 @@ from neurolink_mitm.core.error_text import LONGEST
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Deliver, Exchange, Heard, Kind, Outcome, Pause, Reply, Try
 from neurolink_mitm.core.unreached import unreached
-from neurolink_mitm.mitm.bounded_stream import BoundedStream, Commands
+from neurolink_mitm.mitm.bounded_stream import MAX_BODY, BoundedStream, Commands
 from neurolink_mitm.mitm.codings import CodingError, Decoding, decoding
 from neurolink_mitm.mitm.compat import CANCEL
 from neurolink_mitm.mitm.hooks import (
@@ -58,6 +58,7 @@ from neurolink_mitm.mitm.hooks import (
     error_response,
     exchange_of,
     real_fields,
+    reason_phrase,
 )
 from neurolink_mitm.mitm.hop import spec_of
 
@@ -95,6 +96,7 @@ class PoolStream(BoundedStream):
         self._upstream: Connection | None = None
         self._head: http.Response | None = None
         self._decoding: Decoding | None = None
+        self._kept_size = 0
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, (ResponseData, ResponseHeaders, ResponseEndOfMessage)):
@@ -405,8 +407,16 @@ class PoolStream(BoundedStream):
     def _send(self, data: bytes) -> Commands:
         if data:  # an empty one would end a chunked body
             if self._keeps_body:
-                self.response_body_buf += data
+                self._keep(data)
             yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
+
+    def _keep(self, data: bytes) -> None:
+        """For those who look at flows. Of one that is too long nothing: half of it would look whole."""
+        self._kept_size += len(data)
+        if self._kept_size <= MAX_BODY:
+            self.response_body_buf += data
+        else:
+            self.response_body_buf.clear()
 
     def _reframe(self, response: http.Response, length: int | None) -> None:
         """Its length is another one now; None: nobody knows which."""
@@ -452,7 +462,8 @@ class PoolStream(BoundedStream):
         if self.flow.response and callable(self.flow.response.stream):
             yield from self._send(self._changed(b""))
         if self._keeps_body and self.flow.response:
-            self.flow.response.data.content = bytes(self.response_body_buf)
+            kept = bytes(self.response_body_buf) if self._kept_size <= MAX_BODY else None
+            self.flow.response.data.content = kept
             self.response_body_buf.clear()
         yield from self.send_response(already_streamed=True)
 
@@ -546,6 +557,7 @@ class PoolStream(BoundedStream):
             fields = (*headers.without(fields, _FRAMING), (b"transfer-encoding", b"chunked"))
         response = _copied(head)
         response.data.http_version = b"HTTP/1.1"
+        response.data.reason = head.data.reason or reason_phrase(head.status_code).encode()
         response.headers = http.Headers(fields)
         return response
 

@@ -194,3 +194,26 @@ def test_nothing_of_it_stays_with_the_flow() -> None:
     shape.response(flow)
     assert "bluebird" not in repr(flow.metadata)
     assert SHAPED not in notes_of(flow)
+
+
+class Unable:
+    def feed(self, chunk: bytes) -> bytes:
+        raise ValueError("bluebird")
+
+    def end(self) -> bytes:
+        return b""
+
+
+@pytest.mark.parametrize(("complete", "cut"), [(False, True), (True, False)])
+def test_a_body_that_fails_under_way_is_cut(complete: bool, cut: bool) -> None:
+    """Where its head is with the client, only the connection's end can say that it is no good."""
+    flow = a_flow()
+    notes_of(flow)[SHAPED] = ((lambda stream: Unable(),), 1)
+    response = answer(flow)
+    response.stream = True
+    record(flow).answer.complete = complete
+    Shape(runtime()).responseheaders(flow)
+    assert callable(response.stream)
+    said = response.stream(b"{")
+    assert (said == b"") is cut
+    assert bool(record(flow).answer.failure) is cut

@@ -5,7 +5,9 @@ from __future__ import annotations
 from queue import SimpleQueue
 
 import httpx
+import psutil
 
+from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows import raw_upstream as raw
 from tests.flows.ahead import Ahead
 from tests.flows.harness import LIMIT, Proxy, account, connect, message, raw_request, timeouts
@@ -61,3 +63,18 @@ def test_a_whole_answer_that_flows_is_not_cut_by_the_first_event() -> None:
         got = httpx.get(f"{proxy.url}/v1/files/f/content", timeout=LIMIT, trust_env=False)
         assert (got.status_code, got.content) == (200, b"[]" * 7)
         assert len(a.requests) == 1
+
+
+def test_a_proxy_on_the_way_can_not_fill_the_memory(sandbox: SandboxServer) -> None:
+    """Its answer to CONNECT does not end."""
+    with RawUpstream(raw.forever(b"x" * 65536, b"HTTP/1.1 200 OK\r\nx: ")) as way:
+        accounts = [
+            account("a", "https://upstream.test", proxy_url=way.url),
+            account("b", sandbox.url),
+        ]
+        with Proxy(accounts, timeouts(connect=LIMIT)) as proxy:
+            before = psutil.Process().memory_info().rss
+            got = httpx.post(f"{proxy.url}/v1/messages", json=message(), timeout=LIMIT)
+            assert got.headers["x-neurolink-account"] == "b"
+            assert way.requests[0].startswith(b"CONNECT upstream.test:443 ")
+            assert psutil.Process().memory_info().rss - before < 50 * 2**20

@@ -283,6 +283,13 @@ def test_after_content_it_is_closed_by_an_error_event(pool: Pool, act: bytes | A
     assert stream.startswith(START + BLOCK + HELLO)
 
 
+def test_the_client_is_given_a_reason(pool: Pool) -> None:
+    pool.a.script(answer(error("invalid_request_error"), "400 ", **JSON))
+    with connect(pool.proxy) as connection:
+        connection.sendall(raw_request())
+        assert read_answer(connection).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+
+
 @pytest.mark.parametrize("value", ["0", "-5", "0.1", "Sun, 06 Nov 1994 08:49:37 GMT"])
 def test_a_wait_that_is_none_is_a_second(pool: Pool, value: str) -> None:
     pool.a.script(answer(error("rate_limit_error"), "429 ", retry_after=value))

@@ -22,7 +22,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.test import tflow, tutils
 
-from neurolink_mitm.mitm.back import MAX_HEAD, MAX_INTERIM, Back
+from neurolink_mitm.mitm.back import MAX_FIELDS, MAX_HEAD, MAX_INTERIM, Back
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -159,6 +159,12 @@ def test_nothing_goes_on_without_end(start: bytes, piece: bytes) -> None:
     assert sent <= MAX_HEAD + 2000
     assert wire.fault
     assert not wire.whole
+
+
+@pytest.mark.parametrize("line", [b"x-a: b\r\n", b" folded\r\n"], ids=["fields", "folds"])
+def test_a_head_of_very_many_lines_is_none(line: bytes) -> None:
+    wire = Wire().send(b"HTTP/1.1 200 OK\r\nx-a: b\r\n" + line * MAX_FIELDS + b"\r\n")
+    assert "lines" in wire.fault
 
 
 def test_a_head_may_come_with_a_long_body() -> None:

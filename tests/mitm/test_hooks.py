@@ -160,3 +160,13 @@ def test_each_error_is_an_answer_of_its_own() -> None:
     first.headers["x-neurolink-request-id"] = "req_1"
     assert isinstance(second, http.Response)
     assert "x-neurolink-request-id" not in second.headers
+
+
+@pytest.mark.parametrize(
+    ("status", "phrase"),
+    [(200, "OK"), (429, "Too Many Requests"), (431, "Request Header Fields Too Large"),
+     (529, "Overloaded"), (520, "Error")],
+)  # fmt: skip
+def test_a_status_line_has_its_phrase(status: int, phrase: str) -> None:
+    """On Python 3.11, mitmproxy knows none for 429."""
+    assert json_response(status, b"{}").reason == phrase

@@ -25,6 +25,15 @@ _RAW = re.compile(FORM.pattern.encode())
 _RAW_MARK = MARK.encode()
 
 
+LARGEST_BODY = 64 * 1024 * 1024
+"""Bytes of an answer, of which none is passed on before its end."""
+LARGEST_EVENT = 8 * 1024 * 1024
+
+
+class OversizedError(ValueError):
+    """The answer can't be edited within bounds."""
+
+
 def editor(table: Table, *, stream: bool) -> Editor:
     """For one answer."""
     return StreamEditor(table) if stream else WholeEditor(table)
@@ -70,13 +79,18 @@ def _inside(word: str) -> str:
 
 
 class WholeEditor:
-    """An answer that comes as one body."""
+    """An answer that comes as one body. Raises `OversizedError` on one that is too long to be kept until its end."""
 
     def __init__(self, table: Table) -> None:
         self._restorer = Restorer(table)
         self._body: list[bytes] = []
+        self._size = 0
 
     def feed(self, chunk: bytes) -> bytes:
+        self._size += len(chunk)
+        if self._size > LARGEST_BODY:
+            self._body.clear()
+            raise OversizedError("the body is too long")
         self._body.append(chunk)
         return b""
 
@@ -144,7 +158,10 @@ class _Rest:
 
 
 class StreamEditor:
-    """An event stream of the Messages API. Events in which nothing changes pass as they came."""
+    """An event stream of the Messages API. Events in which nothing changes pass as they came.
+
+    Raises `OversizedError` on an event that does not end.
+    """
 
     def __init__(self, table: Table) -> None:
         self._restorer = Restorer(table)
@@ -152,7 +169,10 @@ class StreamEditor:
         self._rest: _Rest | None = None
 
     def feed(self, chunk: bytes) -> bytes:
-        return b"".join(map(self._edited, self._reader.feed(chunk)))
+        edited = b"".join(map(self._edited, self._reader.feed(chunk)))
+        if self._reader.pending_size > LARGEST_EVENT:
+            raise OversizedError("an event without end")
+        return edited
 
     def end(self) -> bytes:
         return self._flushed() + self._restorer.json(self._reader.pending)

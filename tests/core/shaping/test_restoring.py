@@ -10,7 +10,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.shaping.placeholders import Placeholders
-from neurolink_mitm.core.shaping.restoring import Restorer, editor
+from neurolink_mitm.core.shaping.restoring import (
+    LARGEST_BODY,
+    LARGEST_EVENT,
+    OversizedError,
+    Restorer,
+    editor,
+)
 from neurolink_mitm.core.sse import SseReader, encode
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -161,3 +167,14 @@ def test_only_what_may_be_a_beginning_waits() -> None:
     assert [restorer.unfinished(text) for text in ("N", "x NL", "N x", PLACE, PLACE[:-1])] == [
         1, 2, 0, 0, len(PLACE) - 1,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stream", "limit"), [(False, LARGEST_BODY), (True, LARGEST_EVENT)], ids=["whole", "event"]
+)
+def test_what_has_to_be_kept_is_bounded(stream: bool, limit: int) -> None:
+    chunk, restoring = b"x" * 1024 * 1024, editor(TABLE, stream=stream)
+    for _ in range(limit // len(chunk)):
+        assert restoring.feed(chunk) == b""
+    with pytest.raises(OversizedError):
+        restoring.feed(b"x")
