@@ -9,6 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from neurolink_mitm.core.accounts import ANTHROPIC, Account
+from neurolink_mitm.core.endpoints import MESSAGES
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind
 from neurolink_mitm.core.redaction import redact, short
 
@@ -67,6 +68,8 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     utilization7d: float | None = None
     replaced: int = 0
     """Words that shaping has kept here; which ones is written nowhere."""
+    endpoint: str = MESSAGES
+    """Whose limits it counted against: one of `endpoints.ENDPOINTS`."""
 
 
 class DebugRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -142,6 +145,7 @@ def attempt_row(exchange: Exchange, attempt: Attempt) -> AttemptRow:
         upstreamRequestId=attempt.upstream_request_id,
         utilization5h=attempt.utilization_5h,
         utilization7d=attempt.utilization_7d,
+        endpoint=exchange.endpoint,
         replaced=attempt.replaced,
     )
 

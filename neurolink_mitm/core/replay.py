@@ -15,6 +15,7 @@ from datetime import datetime
 import msgspec
 
 from neurolink_mitm.core.accounts import ANTHROPIC, Account
+from neurolink_mitm.core.endpoints import MESSAGES
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.quota import Quota, Window
@@ -34,11 +35,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """An account could not be used in this time (seconds since the epoch)."""
+    """An account could not be used for an endpoint in this time (seconds since the epoch)."""
 
     account: str
     start: float
     end: float
+    endpoint: str = MESSAGES
 
 
 def read_rows(lines: Iterable[bytes]) -> tuple[list[AttemptRow], int]:
@@ -74,14 +76,17 @@ def replay(rows: Sequence[AttemptRow], strategy: str) -> Outcome:
         now = seconds(row.timestamp)
         if row.requestId not in seen:
             seen.add(row.requestId)
-            _ask(pool, limits, now, outcome)
+            of_its_own = [limit for limit in limits if limit.endpoint == row.endpoint]
+            _ask(pool, of_its_own, Demand(claude_code=True, endpoint=row.endpoint), now, outcome)
         _see(pool, row, now)
     return outcome
 
 
-def _ask(pool: Pool, limits: Sequence[Limited], now: float, outcome: Outcome) -> None:
+def _ask(
+    pool: Pool, limits: Sequence[Limited], demand: Demand, now: float, outcome: Outcome
+) -> None:
     """One request: accounts are tried until one is not limited at that time."""
-    demand, tried = Demand(claude_code=True), set[str]()
+    tried = set[str]()
     outcome.requests += 1
     while account := pool.choose(demand, now, tried).account:
         tried.add(account.key)
@@ -137,7 +142,8 @@ def limited(row: AttemptRow) -> Limited:
     """The time that a recorded 429 stands for."""
     start = seconds(row.timestamp)
     waited = max(row.cooldownMs / 1000, row.retryAfter or 0.0)
-    return Limited(row.account or "", start, start + (row.durationMs or 0.0) / 1000 + waited)
+    end = start + (row.durationMs or 0.0) / 1000 + waited
+    return Limited(row.account or "", start, end, row.endpoint)
 
 
 def seconds(timestamp: str) -> float:

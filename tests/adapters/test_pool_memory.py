@@ -20,9 +20,11 @@ from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.pool import Remembered
 from neurolink_mitm.core.quota import Classic, Quota, Window
 
-COOLDOWNS = {
-    "anthropic:a": Remembered("0123456789ab", {"*": Cooldown(2, 10.0, 40.0, "rate limit")})
+SCOPES = {
+    "*": Cooldown(2, 10.0, 40.0, "rate limit"),
+    "count_tokens:*": Cooldown(0, 10.0, 310.0, "refused credential", whole=True),
 }
+COOLDOWNS = {"anthropic:a": Remembered("0123456789ab", SCOPES)}
 QUOTAS = {
     "anthropic:a": Quota(
         seen_at=5.0,
@@ -66,6 +68,15 @@ def test_what_is_written_is_read(memory: PoolMemory, cooldowns: Path, quotas: Pa
     memory.close()
     assert read_cooldowns(cooldowns) == COOLDOWNS
     assert read_quotas(quotas) == QUOTAS
+
+
+def test_what_an_older_one_wrote_is_read(cooldowns: Path) -> None:
+    """It knew no endpoints."""
+    kept = '{"level":2,"began":10.0,"until":40.0,"reason":"rate limit"}'
+    cooldowns.write_text(
+        '{"version":1,"accounts":{"anthropic:a":{"credential":"0","scopes":{"*":' + kept + "}}}}"
+    )
+    assert read_cooldowns(cooldowns)["anthropic:a"].scopes == {"*": SCOPES["*"]}
 
 
 def test_cooldowns_are_written_at_once(memory: PoolMemory, cooldowns: Path) -> None:

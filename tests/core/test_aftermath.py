@@ -42,7 +42,15 @@ def test_left_behind(
     assert all(each.fix for each in found)
 
 
-def test_a_cooldown_says_how_long_and_of_what() -> None:
-    [found] = aftermath(Proxy(1), None, cooled("claude-opus-*", NOW + 9), NOW)
-    assert found.text == "account work for claude-opus-* cools for 9 s more: rate limit (429)"
+@pytest.mark.parametrize(
+    ("scope", "what"),
+    [
+        ("*", "work"),
+        ("claude-opus-*", "work for claude-opus-*"),
+        ("count_tokens:*", "work for count_tokens"),
+    ],
+)
+def test_a_cooldown_says_how_long_and_of_what(scope: str, what: str) -> None:
+    [found] = aftermath(Proxy(1), None, cooled(scope, NOW + 9), NOW)
+    assert found.text == f"account {what} cools for 9 s more: rate limit (429)"
     assert found.fix == "neurolink proxy reset 'work'"

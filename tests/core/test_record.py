@@ -31,7 +31,8 @@ cacheCreation1hTokens, webSearchRequests
 """
 ATTEMPT_FIELDS = """
 timestamp, requestId, attempt, account, accountType, provider, responseStatus, errorType, durationMs, cooldownMs,
-backoffLevel, retryAfter, upstreamRequestId, utilization5h, utilization7d, replaced
+backoffLevel, retryAfter, upstreamRequestId, utilization5h, utilization7d, replaced,
+endpoint
 """
 WORK = make_account("work", "sk-ant-oat-test-secret")
 

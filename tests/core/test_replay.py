@@ -52,6 +52,17 @@ def test_the_same_strategy_meets_the_same_limits() -> None:
     assert outcome.served == {"a": 2, "b": 2}
 
 
+def test_a_limit_on_counting_tokens_limits_no_message() -> None:
+    traffic = [
+        row("r1", 0, "a", 429, endpoint="count_tokens", **LIMITED_FOR_60),
+        row("r1", 0.1, "b", endpoint="count_tokens"),
+        row("r2", 10, "a"),
+        row("r3", 20, "b", endpoint="count_tokens"),
+    ]
+    outcome = replay(traffic, "fill-first")
+    assert (outcome.rate_limits, outcome.served) == (1, {"a": 1, "b": 2})
+
+
 def test_round_robin_may_pass_a_limit_by() -> None:
     """The second request is b's turn anyway, and a is benched for nobody."""
     outcome = replay(TRAFFIC, "round-robin")
