@@ -23,6 +23,10 @@ class Console:
         """Whether anybody listens: a line is not made for nobody."""
         return logger.isEnabledFor(logging.INFO)
 
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.response:  # it is refused by its head alone
+            self.request(flow)
+
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         if self.heard and exchange is not None and exchange.kind is not Kind.LOCAL:

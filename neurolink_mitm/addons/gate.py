@@ -8,34 +8,34 @@ from neurolink_mitm.core.routing import RESET_PATH
 from neurolink_mitm.mitm.hooks import error_response, exchange_of, real_fields
 from neurolink_mitm.ports import Runtime
 
-SHUT = Reply(500, "api_error", "NeuroLink refused: the gate did not come to an end")
-OPEN_TO_ALL = ("/health", RESET_PATH)  # a reset asks for a token of its own
+OPEN_TO_ALL = {("GET", "/health"), ("HEAD", "/health"), ("POST", RESET_PATH)}
+"""A reset asks for a token of its own."""
 
 
 class Gate:
-    """Lets nobody in until it has run to its end.
+    """Lets in who may come in, by the head of the request. The data plane refuses whoever has not been let in.
 
-    mitmproxy logs an addon's exception and goes on, so the refusal is set first and taken back last.
+    So it denies first: should this break, which mitmproxy only logs, nobody gets on.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self._shut = error_response(SHUT)
 
-    def request(self, flow: http.HTTPFlow) -> None:
-        if flow.response:  # an earlier addon's answer: upstream won't be asked
-            return
-        flow.response = self._shut
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        assert exchange is not None
+        if exchange is None:
+            return
         refusal = self._refusal(flow, exchange)
-        flow.response = error_response(refusal, exchange.request_id) if refusal else None
+        if refusal is None:
+            exchange.admitted = True
+        elif not flow.response:  # else an earlier addon has answered, and that stays
+            flow.response = error_response(refusal, exchange.request_id)
 
     def _refusal(self, flow: http.HTTPFlow, exchange: Exchange) -> Reply | None:
         fields = real_fields(flow)
         runtime = self.runtime
         refusal = access.refusal(fields, bound=runtime.host, names=runtime.names)
-        if refusal or exchange.path.partition("?")[0] in OPEN_TO_ALL:
+        if refusal or (exchange.method, exchange.path.partition("?")[0]) in OPEN_TO_ALL:
             return refusal
         if exchange.kind is Kind.LOCAL and self._is_owner(fields):
             return None

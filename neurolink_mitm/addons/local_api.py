@@ -9,13 +9,14 @@ from neurolink_mitm.core import explain, headers, metrics, models, status
 from neurolink_mitm.core.exchange import Kind, Reply
 from neurolink_mitm.core.exposition import CONTENT_TYPE
 from neurolink_mitm.core.pool import Demand
-from neurolink_mitm.core.routing import RESET_PATH
+from neurolink_mitm.core.routing import RESET_PATH, methods_of
 from neurolink_mitm.mitm.hooks import error_response, exchange_of, json_response, real_fields
 from neurolink_mitm.ports import Runtime
 
 Page = dict[str, object]
 CLAUDE_CODE = "claude-code"
 BROKEN = Reply(500, "api_error", "NeuroLink could not make this page")
+NOT_ALLOWED = Reply(405, "invalid_request_error", "this path is asked with another method")
 
 
 class LocalApi:
@@ -31,6 +32,10 @@ class LocalApi:
         # If what follows breaks, the request must not go on: it would be sent on an account.
         flow.response = error_response(BROKEN, exchange.request_id)
         path = exchange.path.partition("?")[0]
+        if flow.request.method not in (allowed := methods_of(path)):
+            flow.response = error_response(NOT_ALLOWED, exchange.request_id)
+            flow.response.headers["allow"] = ", ".join(allowed)
+            return
         page = self._reset(flow) if path == RESET_PATH else self._page(path, flow)
         if isinstance(page, Reply):
             flow.response = error_response(page, exchange.request_id)

@@ -1,7 +1,8 @@
 """Who may use the proxy: callers that name it by an address of this machine, come from no foreign page, and show a key.
 
 A page in the user's browser can post to loopback, and a name it controls can be made to resolve there (DNS rebinding);
-both give themselves away by `Origin` and `Host`. https://fetch.spec.whatwg.org/#origin-header
+both give themselves away by `Origin`, `Sec-Fetch-Site` and `Host`. A page's GET has no `Origin`, and a browser always
+says `Sec-Fetch-Site`. https://fetch.spec.whatwg.org/#origin-header, https://www.w3.org/TR/fetch-metadata/
 """
 
 from __future__ import annotations
@@ -22,8 +23,19 @@ _HOST = re.compile(r"(?:\[([0-9a-f.]*:[0-9a-f:.]*)\]|([^\s:/?#@,\\\[\]]+))(?::[0
 """A name, an address, or an IPv6 one in brackets, perhaps with a port: RFC 9110 section 7.2."""
 
 
+SINGLE = frozenset(
+    {b"host", b"origin", b"sec-fetch-site", b"authorization", b"x-api-key", b"x-neurolink-admin"}
+)
+"""Fields that decide who gets in: of two, each of us might go by another one."""
+
+OWN_SITES = frozenset({"same-origin", "none"})
+"""`none` is the user's own doing. `same-site` is another port of this host: what runs there may be anybody's."""
+
+
 def refusal(fields: Fields, *, bound: str, names: Collection[str] = ()) -> Reply | None:
-    """None where `Host` and `Origin` are in order; `names` are further names of this machine."""
+    """None where `Host`, `Origin` and `Sec-Fetch-Site` are in order; `names` are further names of this machine."""
+    if doubled := _doubled(fields):
+        return Reply(400, "invalid_request_error", f"more than one {doubled} header")
     host = headers.get(fields, b"host")
     if host is None or not _is_ours(_hostname(host), bound, names):
         shown = host or "(none)"
@@ -31,6 +43,9 @@ def refusal(fields: Fields, *, bound: str, names: Collection[str] = ()) -> Reply
     origin = headers.get(fields, b"origin")
     if origin is not None and _authority(origin) != host.strip().lower():
         return _forbidden(f"requests from pages of {origin!r:.100} are not served")
+    site = headers.get(fields, b"sec-fetch-site")
+    if site is not None and site.strip().lower() not in OWN_SITES:
+        return _forbidden(f"requests from pages of other sites ({site!r:.20}) are not served")
     return None
 
 
@@ -41,6 +56,14 @@ def is_same_host(authority: bytes, fields: Fields) -> bool:
         or authority.lower()
         == (headers.get(fields, b"host") or "").encode("latin-1").strip().lower()
     )
+
+
+def _doubled(fields: Fields) -> str | None:
+    """The name of a field that is there twice and may not be."""
+    names = [name.lower() for name, _ in fields]
+    if len(set(names)) == len(names):
+        return None
+    return next((name.decode() for name in names if name in SINGLE and names.count(name) > 1), None)
 
 
 class Key(Protocol):

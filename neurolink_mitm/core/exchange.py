@@ -163,6 +163,8 @@ class Exchange:
     """The credentials of the flow's request, where it shows stars in their place since somebody may watch."""
     pins: tuple[str, ...] | None = None
     """SHA-256 of the certificates that upstream may show for this attempt, in hex; None: any that is valid."""
+    admitted: bool = False
+    """Set by the gate, which judges the head: without it nothing of the body is read, and nothing is sent."""
     ready: bool = False
     """Set when the request is fit to be sent, and cleared before each attempt: whatever breaks, sends nothing."""
 

@@ -36,12 +36,19 @@ NOT_PLAIN = Reply(
 LOCAL = frozenset(
     {*((method, path) for method in ("GET", "HEAD") for path in _PAGES), ("POST", RESET_PATH)}
 )
+OWN = frozenset({"/health", "/status", METRICS_PATH, RESET_PATH})
+"""Paths that mean nothing anywhere else: whatever the method, they are not forwarded."""
+
+
+def methods_of(path: str) -> tuple[str, ...]:
+    """With which methods a path of our own is asked."""
+    return tuple(sorted(method for method, known in LOCAL if known == path))
 
 
 def kind_of(method: str, path: str) -> Kind:
     """The kind of a request by its method and target; the query does not count."""
     bare = path.partition("?")[0]
-    if (method, bare) in LOCAL:
+    if (method, bare) in LOCAL or bare in OWN:
         return Kind.LOCAL
     if method == "POST" and bare == MESSAGES_PATH:
         return Kind.MESSAGES

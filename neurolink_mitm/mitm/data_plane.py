@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from weakref import WeakSet
 
 from mitmproxy import ctx, exceptions, tls
+from mitmproxy.addonmanager import Loader
+from mitmproxy.connection import Client
 from mitmproxy.proxy import layer
 from mitmproxy.proxy.layers import modes
 
+from neurolink_mitm.mitm import descriptors
+from neurolink_mitm.mitm.body_room import BodyRoom
+from neurolink_mitm.mitm.clients import MOST, UNREAD, Clients
 from neurolink_mitm.mitm.lean import LeanAddons
 from neurolink_mitm.mitm.pool_layer import PoolLayer, never
 from neurolink_mitm.mitm.upstream_tls import UpstreamTls
@@ -19,12 +26,24 @@ OPTIONS = {
 }
 
 
+SWEEP = 5.0
+"""Seconds between two looks for idle clients."""
+
+
 class DataPlane:
-    """Puts our HTTP layer where mitmproxy's would be."""
+    """Puts our HTTP layer where mitmproxy's would be, and keeps what clients may take within bounds."""
 
     def __init__(self) -> None:
         self._layers: WeakSet[PoolLayer] = WeakSet()
         self._tls = UpstreamTls()
+        self._room = BodyRoom(self._bodies)
+        self._clients = Clients()
+        self._shortage = descriptors.Shortage()
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    def load(self, _: Loader) -> None:
+        most = descriptors.clients_within(descriptors.raise_limit())
+        self._clients.most = min(MOST, most)
 
     def configure(self, updated: set[str]) -> None:
         if "ssl_insecure" in updated and ctx.options.ssl_insecure:
@@ -32,16 +51,41 @@ class DataPlane:
                 "NeuroLink always verifies upstream: leave ssl_insecure off"
             )
 
+    def running(self) -> None:
+        self._shortage.watch(asyncio.get_running_loop())
+
+    def done(self) -> None:
+        self._shortage.close()
+        if self._sweeping:
+            self._sweeping.cancel()
+
+    def client_connected(self, client: Client) -> None:
+        handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
+        if handler:
+            self._clients.connected(client, handler)
+            self._sweep_later()
+
+    def client_disconnected(self, client: Client) -> None:
+        seat = self._clients.disconnected(client)
+        if seat and seat.has_unread:  # else who does not read would keep a descriptor for ever
+            asyncio.get_running_loop().call_later(UNREAD, seat.transport.abort)
+
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         above = nextlayer.context.layers
         if len(above) == 1 and isinstance(above[0], modes.ReverseProxy):
             addons = ctx.master.addons
             lean = isinstance(addons, LeanAddons)
             run_now = addons.run_now if isinstance(addons, LeanAddons) else never
-            nextlayer.layer = pool_layer = PoolLayer(
-                nextlayer.context, run_now, frugal=lean, issuers=self._tls.issuers
+            pool_layer = PoolLayer(
+                nextlayer.context,
+                run_now,
+                frugal=lean,
+                room=self._room,
+                issuers=self._tls.issuers,
             )
+            nextlayer.layer = pool_layer
             self._layers.add(pool_layer)
+            self._clients.speaks(nextlayer.context.client, pool_layer)
 
     def tls_start_server(self, data: tls.TlsData) -> None:
         self._tls.start(data)
@@ -50,3 +94,23 @@ class DataPlane:
     def busy(self) -> int:
         """Requests that are being answered."""
         return sum(len(pool_layer.streams) for pool_layer in self._layers)
+
+    @property
+    def held(self) -> int:
+        """Bytes of requests' bodies in memory."""
+        return sum(self._bodies())
+
+    def _bodies(self) -> Iterator[int]:
+        for pool_layer in self._layers:
+            for stream in pool_layer.streams.values():
+                yield stream.held
+
+    def _sweep_later(self) -> None:
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeping = None
+        self._clients.sweep()
+        if len(self._clients):
+            self._sweep_later()

@@ -2,38 +2,70 @@
 
 from __future__ import annotations
 
+import enum
+import logging
 import re
+from typing import ClassVar
 
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
     RequestProtocolError,
     ResponseData,
+    ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
 )
-from mitmproxy.proxy.layers.http._http1 import Http1Server
+from mitmproxy.proxy.layers.http._http1 import Http1Server, make_body_reader
 
+from neurolink_mitm.core import request_head
+from neurolink_mitm.core.chunks import Chunks
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.mitm.compat import CLIENT_LEFT, status_of
 from neurolink_mitm.mitm.hooks import error_response
+from neurolink_mitm.mitm.seldom import Seldom
+
+logger = logging.getLogger("neurolink.clients")
 
 MAX_HEAD = 64 * 1024
 MAX_PIPELINED = 1024 * 1024
 """Bytes a client may send ahead while its last request is still being answered."""
+TURNS = 8
+"""Requests that were sent ahead and are begun in one turn of the event loop."""
+TLS_ALERT = b"\x15\x03\x01\x00\x02\x02\x28"
+"""Fatal, `handshake_failure`: RFC 8446 section 6."""
 
-_BLANK_LINE = re.compile(rb"\n\r?\n")
-_TYPES = {408: "timeout_error", 413: "request_too_large", 502: "api_error"}
+_EMPTY_LINES = re.compile(rb"(?:\r?\n)++")
+_TLS = b"\x16"
+"""First byte of a handshake; no method begins with it."""
+_TYPES = {408: "timeout_error", 413: "request_too_large", 502: "api_error", 529: "overloaded_error"}
 
 
-def error_bytes(status: int, message: str) -> bytes:
+class Phase(enum.Enum):
+    """Where a client's connection stands; decides how long it may stand there."""
+
+    IDLE = "idle"  # between requests
+    HEAD = "head"  # a head has begun
+    BODY = "body"
+    BUSY = "busy"  # the request is being answered
+    LEAVING = "leaving"  # all is said, and the client is to hang up
+    CLOSED = "closed"
+
+
+def error_bytes(status: int, message: str, *, head_only: bool = False) -> bytes:
     """A whole answer that also says goodbye: after it the connection is closed."""
     error_type = _TYPES.get(status, "invalid_request_error")
     response = error_response(Reply(status, error_type, message))
     response.headers["connection"] = "close"
-    raw: bytes = http1.assemble_response(response)
+    if head_only:
+        raw: bytes = http1.assemble_response_head(response)
+    else:
+        raw = http1.assemble_response(response)
     return raw
 
 
@@ -42,46 +74,123 @@ def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def _has_body(method: bytes, status: int) -> bool:
+    """Whether an answer has one: RFC 9110 section 6.4.1."""
+    informational = (
+        status < 200 and status != 101
+    )  # after that one, the connection speaks something else
+    return method.upper() != b"HEAD" and not informational and status not in (204, 304)
+
+
 class Front(Http1Server):
     """Reads requests; one at a time is answered, what a client sends ahead waits."""
 
     _chunked = False
+    _bodiless = False
+    """The answer at hand has no body, whatever the stream says."""
     _refused = False
+    _head_only = False
+    """The request at hand is a HEAD."""
+    _empty = 0
+    """Bytes of empty lines before a request."""
+    _chunks: Chunks | None = None
+    _tls_spoken: ClassVar = Seldom(
+        logger, "a client speaks TLS to this port, which is plain HTTP: its URL has to be http://…"
+    )
+    full = False
+    """There are too many clients: this one is told so."""
+    turns = 0
+    """Requests that were begun in this turn of the event loop."""
+    behind = False
+    """A whole request may be waiting for the next turn of the event loop."""
+
+    # The head
 
     def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
-        if self._head_too_long():
-            yield from self.refuse(431, f"request head over {MAX_HEAD // 1024} KiB")
+        if not isinstance(event, events.DataReceived):
+            yield commands.CloseConnection(self.conn)
             return
+        self.behind = self.turns >= TURNS
+        if self.behind:
+            return
+        self._skip_empty_lines()
         before = len(self.buf)
-        for command in super().read_headers(event):
-            # Beside our own refusals only the parent's page of HTML for a head it can't read.
-            if isinstance(command, commands.SendData) and not self._refused:
-                command = commands.SendData(self.conn, error_bytes(400, "malformed request head"))
-                self._refused = True
-            yield command
-        if self.waits_for_head and 0 < len(self.buf) < before:  # that was an empty line
-            yield from self.read_headers(event)
+        lines = self.buf.maybe_extract_lines()
+        if self._empty + before - (len(self.buf) if lines else 0) > MAX_HEAD:
+            yield from self.refuse(431, f"request head over {MAX_HEAD // 1024} KiB")
+        elif lines:
+            yield from self._take_head([bytes(line) for line in lines])
+        elif self.buf:
+            yield from self._judge_opening(bytes(self.buf))
 
-    def _head_too_long(self) -> bool:
-        """It may have come as a whole, and with a part of its body."""
-        return len(self.buf) > MAX_HEAD and not _BLANK_LINE.search(bytes(self.buf)[:MAX_HEAD])
+    def _skip_empty_lines(self) -> None:
+        """RFC 9112 section 2.2: some clients send one after a body."""
+        empty = _EMPTY_LINES.match(bytes(self.buf))
+        if empty:
+            self._empty += empty.end()
+            self.buf.maybe_extract_at_most(empty.end())
+
+    def _judge_opening(self, data: bytes) -> CommandGenerator[None]:
+        if data.startswith(_TLS):
+            self._refused = True
+            self._tls_spoken.warn()
+            yield commands.SendData(self.conn, TLS_ALERT)
+            yield from self._leave()
+        elif found := request_head.opening_fault(data):
+            yield from self.refuse(found.status, found.message)
+
+    def _take_head(self, lines: list[bytes]) -> CommandGenerator[None]:
+        self._head_only = lines[0][:5].upper() == b"HEAD "
+        if lines[0].startswith(_TLS):
+            yield from self._judge_opening(lines[0])
+        elif found := request_head.fault(lines):
+            yield from self.refuse(found.status, found.message)
+        elif self.full:
+            yield from self.refuse(529, "too many clients are connected to this proxy")
+        else:
+            yield from self._begin_request(lines)
+
+    def _begin_request(self, lines: list[bytes]) -> CommandGenerator[None]:
+        self._empty = 0
+        self.turns += 1
+        request = http1.read_request_head(lines)
+        try:
+            size = request_head.body_size(request.headers.fields, http10=request.is_http10)
+        except ValueError as e:
+            yield from self.refuse(400, str(e))
+            return
+        self.request = request
+        self._chunks = Chunks() if size is None else None
+        self.body_reader = make_body_reader(size)
+        self.state = self.read_body
+        yield ReceiveHttp(RequestHeaders(self.stream_id, request, size == 0))
+        if self.state == self.read_body:
+            yield from self.state(events.DataReceived(self.conn, b""))
+
+    # The body
 
     def read_body(self, event: events.Event) -> CommandGenerator[None]:
-        """The parent hangs up without a word on a body that it can't read, and crashes on trailers."""
-        if not isinstance(event, events.DataReceived):
+        if isinstance(event, events.ConnectionClosed):
+            yield from self.close()
+            left = "the client left before the end of its request"
+            yield ReceiveHttp(RequestProtocolError(self.stream_id, left, CLIENT_LEFT))
+        elif self._chunks is None:
             yield from super().read_body(event)
-            return
+        else:
+            yield from self._read_chunks(self._chunks)
+
+    def _read_chunks(self, chunks: Chunks) -> CommandGenerator[None]:
         try:
-            for command in super().read_body(event):
-                if isinstance(command, commands.CloseConnection) and not self.response_done:
-                    yield from self._refuse_body("malformed request body")
-                    return
-                yield command
-        except NotImplementedError:
-            yield from self._refuse_body("a request body can't have trailers here")
-        # what is left unread is the line of a chunk's size, or trailers
-        if self.state == self.read_body and len(self.buf) > MAX_HEAD:
-            yield from self._refuse_body("malformed request body")
+            data, used = chunks.feed(bytes(self.buf))
+        except ValueError as e:
+            yield from self._refuse_body(str(e))
+            return
+        self.buf.maybe_extract_at_most(used)
+        if data:
+            yield ReceiveHttp(RequestData(self.stream_id, data))
+        if chunks.done and self.state == self.read_body:
+            yield ReceiveHttp(RequestEndOfMessage(self.stream_id))
+            yield from self.mark_done(request=True)
 
     def _refuse_body(self, message: str) -> CommandGenerator[None]:
         if self.response:  # the answer has begun already
@@ -96,34 +205,89 @@ class Front(Http1Server):
         if len(self.buf) > MAX_PIPELINED and self.state == self.wait:
             yield commands.CloseConnection(self.conn)
 
+    # The answer
+
     def send(self, event: HttpEvent) -> CommandGenerator[None]:
-        if isinstance(event, ResponseData) and event.data:  # the parent asks the headers each time
-            yield commands.SendData(self.conn, _chunk(event.data) if self._chunked else event.data)
-            return
-        if isinstance(event, ResponseHeaders):
-            coding = event.response.headers.get("transfer-encoding", "")
-            self._chunked = "chunked" in coding.lower()
-        if isinstance(event, ResponseProtocolError) and not self.response:
-            if self._refused:
-                return  # once is enough
-            status = status_of(event.code)
-            if status is not None:
-                yield from self.refuse(status, event.message)
-                return
-        yield from super().send(event)
+        if isinstance(event, ResponseData):
+            if event.data and not self._bodiless:  # the parent asks the headers each time
+                data = _chunk(event.data) if self._chunked else event.data
+                yield commands.SendData(self.conn, data)
+        elif isinstance(event, ResponseHeaders):
+            yield from self._send_head(event)
+        elif isinstance(event, ResponseEndOfMessage):
+            yield from self._end_answer()
+        elif not (isinstance(event, ResponseProtocolError) and self._refused):  # once is enough
+            yield from self._send_error(event)
+
+    def _send_head(self, event: ResponseHeaders) -> CommandGenerator[None]:
+        assert self.request
+        response = event.response
+        status = response.status_code
+        self._bodiless = not _has_body(self.request.data.method, status)
+        if status < 200 or status == 204:  # RFC 9110 section 8.6, RFC 9112 section 6.1
+            response.headers.pop("content-length", None)
+            response.headers.pop("transfer-encoding", None)
+        coding = response.headers.get("transfer-encoding", "")
+        self._chunked = not self._bodiless and "chunked" in coding.lower()
+        if status < 200 and status != 101:  # not yet the answer
+            yield commands.SendData(self.conn, http1.assemble_response_head(response))
+        else:
+            yield from super().send(event)
+
+    def _end_answer(self) -> CommandGenerator[None]:
+        if self._chunked:
+            yield commands.SendData(self.conn, b"0\r\n\r\n")
+        if self.request_done or not self._says_goodbye():
+            yield from self.mark_done(response=True)
+        else:
+            yield from self._leave()
+
+    def _says_goodbye(self) -> bool:
+        assert self.response
+        return bool(http1.connection_close(self.response.http_version, self.response.headers))
+
+    def _send_error(self, event: HttpEvent) -> CommandGenerator[None]:
+        status = status_of(event.code) if isinstance(event, ResponseProtocolError) else None
+        if status is not None and not self.response and isinstance(event, ResponseProtocolError):
+            yield from self.refuse(status, event.message)
+        else:
+            yield from super().send(event)
+
+    # The end
 
     def refuse(self, status: int, message: str) -> CommandGenerator[None]:
         """Answer with an error and close."""
         self._refused = True
-        yield commands.SendData(self.conn, error_bytes(status, message))
-        yield commands.CloseConnection(self.conn)
+        yield commands.SendData(self.conn, error_bytes(status, message, head_only=self._head_only))
+        yield from self._leave()
+
+    def _leave(self) -> CommandGenerator[None]:
+        """Say no more, and read on without keeping anything until the client hangs up.
+
+        To close with unread bytes would be a reset, which may cost the client our answer: RFC 9112 section 9.6.
+        """
+        self.state = self.leaving
+        self.buf.maybe_extract_at_most(len(self.buf))
+        yield commands.CloseTcpConnection(self.conn, half_close=True)
+
+    def leaving(self, event: events.Event) -> CommandGenerator[None]:
+        if isinstance(event, events.ConnectionClosed):
+            yield from self.close()
+        else:
+            self.buf.maybe_extract_at_most(len(self.buf))
+
+    def close(self) -> CommandGenerator[None]:
         self.state = self.done
+        yield commands.CloseConnection(self.conn)
+
+    # Where it stands
 
     @property
-    def waits_for_head(self) -> bool:
-        return bool(self.state == self.read_headers)
-
-    @property
-    def mid_request(self) -> bool:
-        """The client has begun a request and not finished it."""
-        return bool(self.buf) if self.waits_for_head else bool(self.state == self.read_body)
+    def phase(self) -> Phase:
+        if self.state == self.read_headers:
+            return Phase.HEAD if self.buf else Phase.IDLE
+        if self.state == self.read_body:
+            return Phase.BODY
+        if self.state == self.leaving:
+            return Phase.LEAVING
+        return Phase.CLOSED if self.state == self.done else Phase.BUSY

@@ -23,15 +23,18 @@ from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import RequestProtocolError, ResponseData
 
 from neurolink_mitm.mitm.back import use_back
+from neurolink_mitm.mitm.body_room import BodyRoom
 from neurolink_mitm.mitm.bounded_stream import TimeIsUp
 from neurolink_mitm.mitm.compat import CLIENT_LEFT
-from neurolink_mitm.mitm.front import Front
+from neurolink_mitm.mitm.front import Front, Phase
 from neurolink_mitm.mitm.pool_stream import GetUpstream, PoolStream
 
 CLIENT_PATIENCE = 60.0
 """Seconds without a byte after which a client that has sent half a request is hung up on."""
 MAX_HANDSHAKE = 1024 * 1024
 """Bytes that may come before a connection stands: a proxy's answer to CONNECT, a server's certificates."""
+LONGEST = {Phase.HEAD: 30.0, Phase.BODY: 600.0, Phase.LEAVING: 30.0}
+"""Seconds that a client may take in all to send a head, or a body, or to hang up once all is said."""
 
 
 RunNow = Callable[[commands.StartHook], bool]
@@ -56,6 +59,7 @@ class PoolLayer(HttpLayer):
         run_now: RunNow = never,
         *,
         frugal: bool = False,
+        room: BodyRoom | None = None,
         issuers: dict[str, str] | None = None,
     ) -> None:
         """`run_now` runs a hook if it can at once; `frugal` keeps no body longer than it is needed.
@@ -65,8 +69,13 @@ class PoolLayer(HttpLayer):
         super().__init__(context, HTTPMode.transparent)
         self._run_now = run_now
         self.frugal = frugal
+        self.room = room or BodyRoom()
         self.issuers = {} if issuers is None else issuers
         self.front = Front(context.fork())
+        self._stood = Phase.IDLE, self.front.stream_id
+        self.phase_began = time.monotonic()
+        self.trusted = False
+        """A request of this client has got as far as upstream."""
         self.connections[context.client] = self.front
         self._timers: dict[commands.RequestWakeup, float] = {}
         self._client_deadline = math.inf
@@ -80,6 +89,7 @@ class PoolLayer(HttpLayer):
         """
         sends: list[commands.SendData] = []
         todo = deque([event])
+        self.front.turns = 0
         while todo:
             for command in self._commands_for(todo.popleft()):
                 if isinstance(command, commands.StartHook) and self._run_now(command):
@@ -92,6 +102,10 @@ class PoolLayer(HttpLayer):
                     if not sends:
                         yield command
         yield from _merged(sends)
+        heard = isinstance(event, events.DataReceived) and event.connection is self.context.client
+        stands = self.front.phase, self.front.stream_id
+        if heard or self.front.behind or stands != self._stood:
+            yield from self._watch_client(stands)
 
     def _commands_for(self, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, events.Wakeup) and event.command in self._timers:
@@ -99,11 +113,8 @@ class PoolLayer(HttpLayer):
             return
         if isinstance(event, events.ConnectionEvent) and event.connection not in self.connections:
             return  # a late word from an upstream that was dropped
-        if not isinstance(event, events.DataReceived):
+        if not isinstance(event, events.DataReceived) or event.connection is self.context.client:
             yield from super()._handle_event(event)
-        elif event.connection is self.context.client:
-            yield from super()._handle_event(event)
-            yield from self._watch_client()
         else:
             yield from self._from_upstream(event)
 
@@ -129,7 +140,7 @@ class PoolLayer(HttpLayer):
             if stream.wake_at <= now:
                 yield from self._time_is_up(stream)
         if self._client_deadline <= now:
-            yield from self._hang_up()
+            yield from self._client_is_due()
         pending = (stream.wake_at for stream in self.streams.values())
         next_at = min(*pending, self._client_deadline, math.inf)
         if next_at < math.inf:
@@ -144,20 +155,43 @@ class PoolLayer(HttpLayer):
 
     # The client
 
-    def _watch_client(self) -> CommandGenerator[None]:
-        self._client_deadline = math.inf
-        if self.front.mid_request:
-            self._client_deadline = time.monotonic() + CLIENT_PATIENCE
+    @property
+    def phase(self) -> Phase:
+        """Where the client stands, since `phase_began` (monotonic seconds)."""
+        return self._stood[0]
+
+    def _watch_client(self, stands: tuple[Phase, int]) -> CommandGenerator[None]:
+        """The client has sent something, or stands elsewhere now, with which request it may be."""
+        now = time.monotonic()
+        if stands != self._stood:
+            self._stood, self.phase_began = stands, now
+        phase = self.phase
+        self._client_deadline = self.phase_began + LONGEST.get(phase, math.inf)
+        if phase in (Phase.HEAD, Phase.BODY):
+            self._client_deadline = min(self._client_deadline, now + CLIENT_PATIENCE)
+        if self.front.behind:
+            self._client_deadline = now
+        if self._client_deadline < math.inf:
             yield from self.wake(self._client_deadline)
 
-    def _hang_up(self) -> CommandGenerator[None]:
+    def _client_is_due(self) -> CommandGenerator[None]:
         self._client_deadline = math.inf
-        if self.front.mid_request:
-            message = "the rest of the request did not come"
+        if self.front.behind:
+            yield from self.event_to_child(self.front, _nothing_new(self.context.client))
+        elif self.phase in (Phase.HEAD, Phase.BODY):
+            yield from self._hang_up()
+        elif self.phase is Phase.LEAVING:
+            yield from self.front.close()
+
+    def _hang_up(self) -> CommandGenerator[None]:
+        message = "the rest of the request did not come"
+        if self.front.response:  # it has been answered already
+            yield from self.front.close()
+        else:
             yield from self.front.refuse(408, message)
-            for stream in list(self.streams.values()):
-                left = RequestProtocolError(stream.stream_id, message, CLIENT_LEFT)
-                yield from self.event_to_child(stream, left)
+        for stream in list(self.streams.values()):
+            left = RequestProtocolError(stream.stream_id, message, CLIENT_LEFT)
+            yield from self.event_to_child(stream, left)
 
     # Upstreams
 
@@ -217,6 +251,10 @@ class PoolLayer(HttpLayer):
     def _is_dead(self, connection: Server) -> bool:
         waiting = connection in self.waiting_for_establishment
         return not waiting and not connection.connected
+
+
+def _nothing_new(client: Connection) -> events.DataReceived:
+    return events.DataReceived(client, b"")
 
 
 def _same_peer(sends: list[commands.SendData], command: commands.SendData) -> bool:

@@ -107,12 +107,6 @@ class PoolStream(BoundedStream):
 
     # The client's request
 
-    def start_request_stream(self) -> Commands:
-        """A body that may be sent again is collected, whatever an earlier addon has set as `stream`."""
-        self.flow.request.stream = False
-        self.client_state = self.state_consume_request_body
-        yield from ()
-
     def state_consume_request_body(self, event: events.Event) -> Commands:
         if not isinstance(event, RequestEndOfMessage):
             yield from super().state_consume_request_body(event)
@@ -134,6 +128,7 @@ class PoolStream(BoundedStream):
         else:
             self.exchange = exchange
             self._callers = exchange.sealed
+            self.pool.trusted = True
             self._total_until = time.monotonic() + exchange.timeouts.total
             yield from self._attempt()
 
@@ -518,7 +513,6 @@ class PoolStream(BoundedStream):
         yield DropStream(self.stream_id)
 
     def _client_left(self) -> CommandGenerator[bool]:
-        """Whether the client went away, or the flow was killed, while a hook was running."""
         left = [e for e in self._paused_event_queue if isinstance(e, RequestProtocolError)]
         killed = self.flow.error and self.flow.error.msg == flow.Error.KILLED_MESSAGE
         if not left and not killed:

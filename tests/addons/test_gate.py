@@ -1,10 +1,10 @@
-"""Lets nobody in until it has run to its end."""
+"""Lets in who may come in, by the head alone."""
 
 from __future__ import annotations
 
 import pytest
 from mitmproxy import http
-from mitmproxy.proxy.layers.http import HttpRequestHook
+from mitmproxy.proxy.layers.http import HttpRequestHeadersHook, HttpRequestHook
 from mitmproxy.test import taddons
 
 from neurolink_mitm.addons.gate import Gate
@@ -14,8 +14,9 @@ from neurolink_mitm.core.client_keys import ClientKey, digest
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.config_values import Clients
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.mitm.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
-from tests.addons.flows import document, make_flow, refusal
+from tests.addons.flows import document, make_flow, record, refusal
 from tests.fakes import make_runtime
 
 KEYS = Config(clients=Clients((Secret("client-one"), Secret("client-two"))))
@@ -29,35 +30,34 @@ class BrokenNames(frozenset[str]):
 
 
 def asked(runtime: Runtime, flow: http.HTTPFlow) -> http.HTTPFlow:
-    Gate(runtime).request(flow)
+    Gate(runtime).requestheaders(flow)
+    found = exchange_of(flow)
+    assert (flow.response is None) is bool(found and found.admitted)
     return flow
 
 
 async def stacked(runtime: Runtime, flow: http.HTTPFlow) -> http.HTTPFlow:
     """As mitmproxy does it: an addon's exception is logged, and the next one has its turn."""
     with taddons.context(Gate(runtime), LocalApi(runtime), Route(runtime)) as context:
-        await context.master.addons.trigger_event(HttpRequestHook(flow))
+        await context.master.addons.trigger_event(HttpRequestHeadersHook(flow))
+        if not flow.response:
+            await context.master.addons.trigger_event(HttpRequestHook(flow))
     return flow
 
 
-# --- it denies first
+# --- it denies first: the data plane lets nobody on who is not admitted
 
 
-async def test_a_flow_without_record_stays_out() -> None:
+async def test_a_flow_without_record_is_not_admitted() -> None:
     flow = make_flow("GET", "/health", opened=False)
-    assert refusal(await stacked(make_runtime(), flow)) == (500, "api_error")
-
-
-async def test_a_flow_with_something_else_for_a_record_stays_out() -> None:
-    flow = make_flow(opened=False)
-    flow.metadata["neurolink"] = {"requestId": "req_1"}
-    assert refusal(await stacked(make_runtime(), flow)) == (500, "api_error")
+    await stacked(make_runtime(), flow)
+    assert exchange_of(flow) is None
 
 
 @pytest.mark.parametrize("path", ["/health", "/status", "/v1/models", "/", "/elsewhere"])
-async def test_while_the_check_breaks_everybody_stays_out(path: str) -> None:
+async def test_while_the_check_breaks_nobody_is_admitted(path: str) -> None:
     flow = make_flow("GET", path, {"host": "desk", "authorization": "Bearer mine"})
-    assert refusal(await stacked(make_runtime(names=BrokenNames()), flow)) == (500, "api_error")
+    assert not record(await stacked(make_runtime(names=BrokenNames()), flow)).admitted
 
 
 async def test_an_addon_behind_it_does_not_answer_who_was_refused() -> None:
@@ -75,6 +75,15 @@ async def test_an_earlier_addons_answer_stays() -> None:
     flow.response = http.Response.make(418, b"mine")
     assert (await stacked(make_runtime(names=BrokenNames()), flow)).response is flow.response
     assert flow.response.status_code == 418
+
+
+@pytest.mark.parametrize(("host", "admitted"), [("localhost", True), ("evil.example", False)])
+def test_an_answer_of_an_earlier_addon_stays(host: str, admitted: bool) -> None:
+    flow = make_flow(headers={"host": host})
+    given = flow.response = http.Response.make(407)
+    Gate(make_runtime()).requestheaders(flow)
+    assert flow.response is given
+    assert record(flow).admitted is admitted
 
 
 # --- Host and Origin
@@ -155,6 +164,16 @@ def test_without_a_key_everything_is_shut(path: str, headers: dict[str, str]) ->
     assert refusal(flow) == (401, "authentication_error")
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/health"), ("OPTIONS", "/health"), ("DELETE", "/admin/reset"),
+     ("GET", "/admin/reset"), ("PUT", "/admin/reset?account=a"), ("POST", "/status")],
+)  # fmt: skip
+def test_what_is_open_to_all_is_so_for_its_own_method_only(method: str, path: str) -> None:
+    flow = asked(make_runtime(config=KEYS), make_flow(method, path))
+    assert refusal(flow) == (401, "authentication_error")
+
+
 @pytest.mark.parametrize("path", ["/health", "/health?verbose=1"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_health_is_open_to_all(method: str, path: str) -> None:
@@ -171,7 +190,7 @@ def test_keys_are_those_of_the_moment() -> None:
     runtime = make_runtime(config=KEYS)
     gate, flow = Gate(runtime), make_flow(headers={"x-api-key": "client-one"})
     runtime.config = Config(clients=Clients((Secret("another"),)))
-    gate.request(flow)
+    gate.requestheaders(flow)
     assert refusal(flow) == (401, "authentication_error")
 
 

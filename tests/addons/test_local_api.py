@@ -110,6 +110,23 @@ def test_head_gets_the_headers_of_a_get_and_no_body(path: str) -> None:
     assert get.headers["content-length"] == str(len(get.raw_content or b""))
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/health", "GET, HEAD"),
+        ("DELETE", "/admin/reset", "POST"),
+        ("OPTIONS", "/status?explain", "GET, HEAD"),
+        ("PUT", "/metrics", "GET, HEAD"),
+    ],
+)
+def test_another_method_is_answered_here(method: str, path: str, allowed: str) -> None:
+    """And goes nowhere: the path means nothing to anybody else."""
+    flow = asked(make_flow(method, path, {"authorization": "Bearer mine"}))
+    assert refusal(flow) == (405, "invalid_request_error")
+    assert flow.response is not None
+    assert flow.response.headers["allow"] == allowed
+
+
 def test_time_does_not_stand_still() -> None:
     clock = FakeClock()
     api, flow = LocalApi(make_runtime(clock=clock)), make_flow("GET", "/health")

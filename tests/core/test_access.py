@@ -286,3 +286,42 @@ def test_hashed_keys_open_too() -> None:
 def test_no_refusal_has_the_word_that_makes_claude_code_hide_it(text: str) -> None:
     assert "x-api-key" not in text
     assert "neurolink clients add" in text
+
+
+# --- what a browser says by itself
+
+
+@pytest.mark.parametrize(
+    ("site", "expected"),
+    [("none", None), ("same-origin", None), (" None ", None), ("cross-site", 403), ("same-site", 403),
+     ("Cross-Site", 403), ("", 403), ("none, none", 403), ("invented", 403)],
+)  # fmt: skip
+def test_a_page_says_where_it_comes_from(site: str, expected: int | None) -> None:
+    """A GET, and a form in some browsers, has no `Origin`; another port of this host is another site, too."""
+    fields = ((b"host", b"localhost:55669"), (b"Sec-Fetch-Site", site.encode()))
+    found = refusal(fields, bound="127.0.0.1")
+    assert (found.status if found else None) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"host", b"Origin", b"sec-fetch-site", b"authorization", b"X-Api-Key", b"x-neurolink-admin"],
+)
+@pytest.mark.parametrize("same", [True, False], ids=["same", "another"])
+def test_of_two_nobody_knows_which_counts(name: bytes, same: bool) -> None:
+    values = {b"host": b"localhost", b"origin": b"http://localhost", b"sec-fetch-site": b"none"}
+    value = values.get(name.lower(), b"Bearer x")
+    fields = (
+        (b"host", b"localhost"),
+        (name, value),
+        (name.upper(), value if same else b"evil.example"),
+    )
+    found = refusal(fields, bound="127.0.0.1")
+    assert found is not None
+    assert found.status == 400
+    assert name.lower().decode() in found.message
+
+
+def test_other_fields_may_be_there_twice() -> None:
+    fields = ((b"host", b"localhost"), (b"cookie", b"a=1"), (b"cookie", b"b=2"))
+    assert refusal(fields, bound="127.0.0.1") is None

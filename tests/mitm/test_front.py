@@ -25,7 +25,15 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.test import tflow
 
 from neurolink_mitm.mitm.compat import CANCEL
-from neurolink_mitm.mitm.front import MAX_HEAD, MAX_PIPELINED, Front, error_bytes
+from neurolink_mitm.mitm.front import (
+    MAX_HEAD,
+    MAX_PIPELINED,
+    TLS_ALERT,
+    TURNS,
+    Front,
+    Phase,
+    error_bytes,
+)
 from tests.mitm.codes import code
 
 GET = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
@@ -57,7 +65,16 @@ class Wire:
         for event in answer:
             self._take(event)
 
+    def say_in_this_turn(self, *answer: HttpEvent) -> None:
+        """The stream answers in the turn of the loop in which it was asked."""
+        for event in answer:
+            self._follow(event)
+
     def _take(self, event: events.Event) -> None:
+        self.front.turns = 0
+        self._follow(event)
+
+    def _follow(self, event: events.Event) -> None:
         for command in self.front.handle_event(event):
             if isinstance(command, commands.SendData):
                 assert not self.closed, "written after it was closed"
@@ -70,6 +87,10 @@ class Wire:
     @property
     def kinds(self) -> list[type[HttpEvent]]:
         return [type(event) for event in self.heard]
+
+    @property
+    def body(self) -> bytes:
+        return self.written.partition(b"\r\n\r\n")[2]
 
     @property
     def refused(self) -> int:
@@ -146,6 +167,20 @@ def test_empty_lines_before_a_request_are_ignored(wire: Wire, blank: bytes) -> N
     assert wire.kinds == [RequestHeaders, RequestEndOfMessage]
 
 
+@pytest.mark.parametrize("count", [1, 1000, 30_000])
+@pytest.mark.parametrize("blank", [b"\r\n", b"\n"], ids=["crlf", "lf"])
+def test_many_empty_lines_are_ignored_too(wire: Wire, count: int, blank: bytes) -> None:
+    wire.send(blank * count, b"\r", b"\n" + GET)
+    assert wire.kinds == [RequestHeaders, RequestEndOfMessage]
+
+
+@pytest.mark.parametrize("size", [100, 65_536, 3_000_000])
+def test_empty_lines_without_end_are_refused(wire: Wire, size: int) -> None:
+    flood = b"\r\n" * 1_000_000
+    wire.send(*(flood[at : at + size] for at in range(0, len(flood), size)))
+    assert wire.refused == 431
+
+
 # --- the bound of the head
 
 
@@ -205,7 +240,6 @@ def test_what_comes_after_a_refusal_is_not_heard(wire: Wire) -> None:
     "head",
     [
         b"NONSENSE\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
         b"GET / HTTP/9\r\n\r\n",
         b"GET / FTP/1.1\r\n\r\n",
         b"GET  HTTP/1.1\r\n\r\n",
@@ -219,7 +253,7 @@ def test_what_comes_after_a_refusal_is_not_heard(wire: Wire) -> None:
         POST % (b"content-length: " + b"9" * 5000),
         POST % b"transfer-encoding: nonsense",
     ],
-    ids=["nonsense", "tls", "version", "protocol", "no-target", "no-path", "no-port", "no-colon",
+    ids=["nonsense", "version", "protocol", "no-target", "no-path", "no-port", "no-colon",
          "no-name", "folded", "length-in-words", "negative-length", "endless-length", "coding"],
 )  # fmt: skip
 def test_a_malformed_head_is_refused(wire: Wire, head: bytes) -> None:
@@ -239,7 +273,7 @@ def test_what_was_refused_is_not_refused_again(wire: Wire) -> None:
     ("sent", "message"),
     [
         (b"x" * (MAX_HEAD + 1), "request head over 64 KiB"),
-        (b"NONSENSE\r\n\r\n", "malformed request head"),
+        (b"NONSENSE\r\n\r\n", "malformed request line: this port speaks HTTP/1.1"),
         (CHUNKED + b"zz\r\n", "malformed request body"),
         (CHUNKED + b"0\r\nx: 1\r\n\r\n", "a request body can't have trailers here"),
         (CHUNKED + b"1;" + b"x" * MAX_HEAD, "malformed request body"),
@@ -313,6 +347,65 @@ def test_no_bytes_make_it_raise(sent: bytes, before: bytes) -> None:
     Wire().send(before, sent, sent)
 
 
+# --- what is no HTTP
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x16\x03\x01\r\n\r\n"],
+    ids=["first-byte", "hello", "with-an-empty-line"],
+)
+def test_tls_is_answered_by_an_alert(wire: Wire, sent: bytes) -> None:
+    wire.send(sent)
+    assert (wire.written, wire.closed, wire.heard) == (TLS_ALERT, True, [])
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"SSH-2.0-OpenSSH_9.6\r\n", b"\x05\x01\x00", b"\x04\x01\x00\x50", b"PING\r\n",
+     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"EHLO x\r\n", b"GET /\r\n", b"A" * 40],
+    ids=["ssh", "socks5", "socks4", "redis", "http2", "smtp", "http-0.9", "endless"],
+)  # fmt: skip
+def test_other_protocols_are_refused_at_once(wire: Wire, sent: bytes) -> None:
+    wire.send(sent)
+    assert wire.refused == 400
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"CONNECT api.anthropic.com:443 HTTP/1.1", b"GET http://localhost/ HTTP/1.1"],
+    ids=["connect", "absolute"],
+)
+def test_it_is_no_forward_proxy(wire: Wire, line: bytes) -> None:
+    wire.send(line + b"\r\nhost: localhost\r\n\r\n")
+    assert wire.refused == 400
+    assert b"ANTHROPIC_BASE_URL" in wire.body
+
+
+@pytest.mark.parametrize(
+    "field", [b"x: a\rb", b"x: a\0b", b"x: a\r\n b", b"x y: 1", b"x : 1", b"content-length: 1, 1"]
+)
+def test_a_head_that_two_could_read_differently_is_refused(wire: Wire, field: bytes) -> None:
+    wire.send(POST % field)
+    assert wire.refused == 400
+    assert wire.heard == []
+
+
+def test_a_client_too_many_is_told_so(wire: Wire) -> None:
+    wire.front.full = True
+    wire.send(GET)
+    assert wire.refused == 529
+
+
+def test_who_was_refused_may_say_the_rest(wire: Wire) -> None:
+    """And sees the answer: unread bytes would make a reset of the end."""
+    wire.send(b"NONSENSE\r\n", b"x" * 100_000)
+    assert len(wire.front.buf) == 0
+    assert wire.front.phase is Phase.LEAVING
+    wire.leave()
+    assert wire.front.phase is Phase.CLOSED
+
+
 # --- what is sent ahead
 
 
@@ -333,6 +426,16 @@ def test_a_client_that_leaves_while_it_is_answered_is_missed(wire: Wire) -> None
     wire.send(GET)
     wire.leave()
     assert wire.kinds[-1] is RequestProtocolError
+
+
+def test_a_crowd_of_requests_sent_ahead_is_begun_over_several_turns(wire: Wire) -> None:
+    for turn in range(3):
+        wire.send(GET * TURNS * 3 if turn == 0 else b"")
+        for request in range(TURNS):
+            wire.front.turns = request + 1
+            wire.say_in_this_turn(*answer(1 + 2 * (turn * TURNS + request)))
+        begun = [e.stream_id for e in wire.heard if isinstance(e, RequestHeaders)]
+        assert len(begun) == TURNS * (turn + 1)
 
 
 # --- an answer
@@ -368,6 +471,71 @@ def test_the_next_answer_is_chunked_or_not_by_its_own_head(wire: Wire) -> None:
     assert wire.written.endswith(b"\r\n\r\nok")
 
 
+@pytest.mark.parametrize(
+    ("method", "status", "fields", "kept"),
+    [
+        ("HEAD", 200, {"content-length": "2"}, True),
+        ("HEAD", 401, {"content-length": "2"}, True),
+        ("HEAD", 200, {"transfer-encoding": "chunked"}, True),
+        ("GET", 204, {"content-length": "2"}, False),
+        ("GET", 204, {"transfer-encoding": "chunked"}, False),
+        ("GET", 304, {"content-length": "2"}, True),
+    ],
+)
+def test_an_answer_without_body(
+    wire: Wire, method: str, status: int, fields: dict[str, str], kept: bool
+) -> None:
+    """RFC 9110 section 6.4.1; what the stream has of one is not sent, or it would be read as the next answer."""
+    wire.send(GET.replace(b"GET", method.encode()) + GET)
+    head = response(fields)
+    head.response.status_code = status
+    wire.say(head, ResponseData(1, b"ok"), ResponseEndOfMessage(1))
+    told, _, body = wire.written.partition(b"\r\n\r\n")
+    assert body == b""
+    assert (next(iter(fields)).encode() in told) is kept
+    assert wire.heard[-1].stream_id == 3
+
+
+def test_the_answer_after_a_head_has_its_body(wire: Wire) -> None:
+    wire.send(GET.replace(b"GET", b"HEAD") + GET)
+    wire.say(*answer())
+    wire.say(*answer(3))
+    assert wire.written.count(b"ok") == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"HEAD / HTTP/1.1\r\nx y: 1\r\n\r\n", 400),
+        (b"HEAD http://localhost/ HTTP/1.1\r\n\r\n", 400),
+        (b"HEAD / HTTP/1.1\r\ncontent-length: x\r\n\r\n", 400),
+    ],
+    ids=["field", "target", "length"],
+)
+def test_the_refusal_of_a_head_has_no_body(wire: Wire, head: bytes, status: int) -> None:
+    wire.send(head)
+    assert wire.written.startswith(b"HTTP/1.1 %d " % status)
+    assert wire.body == b""
+    assert wire.closed
+
+
+def test_to_go_on_is_not_the_answer(wire: Wire) -> None:
+    wire.send(POST % b"transfer-encoding: chunked\r\nexpect: 100-continue")
+    go_on = response()
+    go_on.response.status_code = 100
+    wire.say(go_on)
+    assert wire.written.startswith(b"HTTP/1.1 100 ")
+    wire.written = b""
+    wire.send(b"zz\r\n")
+    assert wire.refused == 400
+
+
+def test_a_goodbye_amid_the_body_lets_the_client_leave(wire: Wire) -> None:
+    wire.send(POST % b"content-length: 100")
+    wire.say(response({"content-length": "0", "connection": "close"}), ResponseEndOfMessage(1))
+    assert wire.front.phase is Phase.LEAVING
+
+
 def test_an_answer_that_says_goodbye_is_the_last(wire: Wire) -> None:
     wire.send(GET)
     wire.say(response({"content-length": "0", "connection": "close"}), ResponseEndOfMessage(1))
@@ -400,23 +568,22 @@ def test_a_cancelled_answer_ends_the_connection_without_a_word(wire: Wire) -> No
 
 
 @pytest.mark.parametrize(
-    ("sent", "waits", "mid_request"),
+    ("sent", "phase"),
     [
-        ([], True, False),
-        ([GET[:5]], True, True),
-        ([GET], False, False),
-        ([POST % b"content-length: 4"], False, True),
-        ([POST % b"content-length: 4", b"bod"], False, True),
-        ([POST % b"content-length: 4", b"body"], False, False),
-        ([b"x" * (MAX_HEAD + 1)], False, False),
+        ([], Phase.IDLE),
+        ([b"\r\n"], Phase.IDLE),
+        ([GET[:5]], Phase.HEAD),
+        ([GET], Phase.BUSY),
+        ([POST % b"content-length: 4"], Phase.BODY),
+        ([POST % b"content-length: 4", b"bod"], Phase.BODY),
+        ([POST % b"content-length: 4", b"body"], Phase.BUSY),
+        ([b"x" * (MAX_HEAD + 1)], Phase.LEAVING),
     ],
-    ids=["nothing", "half-a-head", "request", "no-body", "half-a-body", "body", "refused"],
-)
-def test_whether_a_request_is_under_way(
-    wire: Wire, sent: list[bytes], waits: bool, mid_request: bool
-) -> None:
+    ids=["nothing", "empty-line", "half-a-head", "request", "no-body", "half-a-body", "body", "refused"],
+)  # fmt: skip
+def test_where_it_stands(wire: Wire, sent: list[bytes], phase: Phase) -> None:
     wire.send(*sent)
-    assert (wire.front.waits_for_head, wire.front.mid_request) == (waits, mid_request)
+    assert wire.front.phase is phase
 
 
 @pytest.mark.parametrize(

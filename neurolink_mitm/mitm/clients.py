@@ -1,0 +1,128 @@
+"""How many clients may be connected, and for how long without a word."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from mitmproxy.connection import Client
+from mitmproxy.proxy.server import ConnectionHandler
+
+from neurolink_mitm.mitm.front import Phase
+from neurolink_mitm.mitm.pool_layer import PoolLayer
+from neurolink_mitm.mitm.seldom import Seldom
+
+logger = logging.getLogger("neurolink.clients")
+
+MOST = 1024
+"""Clients at most; fewer where the system allows only few descriptors."""
+IDLE = 300.0
+"""Seconds that a connection may stay open without a request."""
+SILENT = 60.0
+"""Seconds that a client may take to begin its first one."""
+UNREAD = 30.0
+"""Seconds that a client which has been hung up on may take to read the rest of its answer."""
+NO_LIMIT = 10**9
+"""Seconds: mitmproxy would hang up after ten minutes without a byte, even on who waits for an answer."""
+
+_AT_REST = (Phase.IDLE, Phase.HEAD, Phase.LEAVING, Phase.CLOSED)
+
+
+@dataclass(eq=False)
+class Seat:
+    """One client's connection."""
+
+    handler: ConnectionHandler
+    transport: asyncio.WriteTransport
+    since: float
+    """Monotonic seconds."""
+    layer: PoolLayer | None = None
+    """None until the first byte."""
+
+    @property
+    def at_rest(self) -> bool:
+        """No request of this client is being read or answered."""
+        return self.layer is None or self.layer.phase in _AT_REST
+
+    def is_overdue(self, now: float) -> bool:
+        if self.layer is None:
+            return now - self.since > SILENT
+        return self.layer.phase is Phase.IDLE and now - self.layer.phase_began > IDLE
+
+    @property
+    def has_unread(self) -> bool:
+        """The client has not taken yet all that was written."""
+        return self.transport.get_write_buffer_size() > 0
+
+    def hang_up(self) -> None:
+        io = self.handler.transports.get(self.handler.client)
+        if io and io.handler:
+            io.handler.cancel("idle")
+        else:
+            self.transport.close()
+
+
+@dataclass
+class Clients:
+    """All that are connected. Where there are too many, those go first who have not asked for anything yet."""
+
+    most: int = MOST
+    clock: Callable[[], float] = time.monotonic
+    _strangers: dict[str, Seat] = field(default_factory=dict)
+    _known: dict[str, Seat] = field(default_factory=dict)
+    """A request of theirs has got as far as upstream."""
+    _crowded: Seldom = field(
+        default_factory=lambda: Seldom(
+            logger, "too many clients are connected: idle ones are hung up on"
+        )
+    )
+
+    def __len__(self) -> int:
+        return len(self._strangers) + len(self._known)
+
+    def connected(self, client: Client, handler: ConnectionHandler) -> None:
+        handler.timeout_watchdog.timeout = NO_LIMIT
+        writer = handler.transports[client].writer
+        assert isinstance(writer, asyncio.StreamWriter)
+        self._strangers[client.id] = Seat(handler, writer.transport, self.clock())
+        while len(self) > self.most and (crowding := self._longest_at_rest()):
+            self._crowded.warn()
+            self._remove(crowding)
+
+    def speaks(self, client: Client, layer: PoolLayer) -> None:
+        """The first byte has come."""
+        seat = self._strangers.get(client.id)
+        if seat:
+            seat.layer = layer
+            layer.front.full = len(self) > self.most
+
+    def disconnected(self, client: Client) -> Seat | None:
+        return self._strangers.pop(client.id, None) or self._known.pop(client.id, None)
+
+    def sweep(self) -> None:
+        """Hang up on those who have been idle for too long."""
+        now = self.clock()
+        for name, seat in [*self._all()]:
+            if seat.is_overdue(now):
+                self._remove(name)
+
+    def _all(self) -> Iterator[tuple[str, Seat]]:
+        yield from self._strangers.items()
+        yield from self._known.items()
+
+    def _longest_at_rest(self) -> str | None:
+        """Whoever is hung up on before the newest gets in, strangers first; None if there is nobody else."""
+        newest = next(reversed(self._strangers))
+        for name, seat in [*self._strangers.items()]:
+            if seat.layer and seat.layer.trusted:
+                self._known[name] = self._strangers.pop(name)
+            elif seat.at_rest and name != newest:
+                return name
+        return next((name for name, seat in self._known.items() if seat.at_rest), None)
+
+    def _remove(self, name: str) -> None:
+        seat = self._strangers.pop(name, None) or self._known.pop(name)
+        seat.hang_up()
