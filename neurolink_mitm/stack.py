@@ -34,7 +34,9 @@ def stack(runtime: Runtime) -> list[object]:
     """The addons in order. The data plane below them sends a request again when `failover` says so."""
     return [
         Trace(runtime),  # opens the record: request id, trace, session
-        Gate(runtime),  # Host, Origin, client key; lets nobody in until it has run to its end
+        Gate(
+            runtime
+        ),  # Host, Origin, client key, by the head alone: without its word no body is read
         LocalApi(runtime),  # /health, /status, /v1/models, and Claude Code's probe of /
         Route(runtime),  # reads model and stream from the body; 400, 404
         Rotate(runtime),  # picks the account of each attempt
