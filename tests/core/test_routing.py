@@ -76,7 +76,7 @@ def test_the_query_does_not_count(method: str, path: str, query: str) -> None:
         (Kind.API, "/v1/../api/oauth/profile", False),
         (Kind.FORWARD, "/api/oauth/profile", True),
         (Kind.FORWARD, "/v1/messages", False),
-        (Kind.FORWARD, "/health", True),
+        (Kind.FORWARD, "/healthy", True),
     ],
 )
 def test_a_path_that_has_become_anothers(kind: Kind, path: str, as_taken: bool) -> None:
