@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -35,6 +36,8 @@ from neurolink_mitm.core.telemetry_setup import telemetry_setup
 from neurolink_mitm.core.translator_setup import Setup, setup_for
 from neurolink_mitm.mitm.compat import check_version
 from neurolink_mitm.ports import Runtime
+
+logger = logging.getLogger("neurolink.clock")
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 55669
 HEALTH_INTERVAL = 30.0
@@ -100,8 +103,13 @@ def prepare(settings: Settings) -> Prepared:
     runtime.memory = PoolMemory(home.cooldowns, home.quotas)
     runtime.refresher = refresher
     runtime.on_config.append(lambda config: refresher.configure(config.oauth, sources.network))
-    runtime.spending = Spending(home.spend, runtime.pool.budget)
-    runtime.pool.restore(read_cooldowns(home.cooldowns), read_quotas(home.quotas))
+    runtime.spending = Spending(home.spend, runtime.pool.budget, runtime.clock.now())
+    known = read_cooldowns(home.cooldowns)
+    runtime.pool.restore(known, read_quotas(home.quotas), runtime.clock.now())
+    restored = runtime.pool.cooldowns()
+    if any(known.get(key) != kept for key, kept in restored.items()):
+        runtime.memory.cooldowns(restored)  # else each restart would begin them anew
+    _follow_clock(runtime)
     return Prepared(runtime, home, told, sources, settings.health_interval)
 
 
@@ -152,6 +160,20 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
         proxies=inputs.network.proxies,
         shaping=inputs.shaping,
     )
+
+
+def _follow_clock(runtime: Runtime) -> None:
+    """A clock that is set back makes no cooldown, and no day of spending, last longer."""
+
+    def set_back(by: float) -> None:
+        logger.warning("the clock was set back by %.0f s: cooldowns end as they would have", -by)
+        runtime.pool.clock_moved(by)
+        if isinstance(runtime.spending, Spending):
+            runtime.spending.clock_moved(by)
+        runtime.memory.cooldowns(runtime.pool.cooldowns())
+
+    if isinstance(runtime.clock, SystemClock):
+        runtime.clock.set_back.append(set_back)
 
 
 def _telemetry(runtime: Runtime) -> OtlpTelemetry:

@@ -70,8 +70,9 @@ class _Failure:
 
     refresh_token: Secret
     in_a_row: int
+    since: float
     until: float
-    """No request before this time."""
+    """No request between these times; before them only if the clock was set back."""
     trouble: Trouble
     message: str
 
@@ -175,7 +176,7 @@ class Refresher:
         if (
             failure
             and failure.refresh_token == login.refresh_token
-            and self._clock.now() < failure.until
+            and failure.since <= self._clock.now() < failure.until
         ):
             return _no_better(account, login, failure.trouble, failure.message)
         return await self._ask(account, login, login.refresh_token)
@@ -229,8 +230,8 @@ class Refresher:
             wait = UNTOLD_PAUSE if e.retry_after is None else e.retry_after
         else:
             wait = max(self._pause(in_a_row), e.retry_after or 0.0)
-        until = self._clock.now() + wait
-        return _Failure(refresh_token, in_a_row, until, e.trouble, e.message)
+        now = self._clock.now()
+        return _Failure(refresh_token, in_a_row, now, now + wait, e.trouble, e.message)
 
     async def _from_others(self, account: Account) -> Refreshed:
         """Another process holds the lock longer than it should: has it written anything?"""

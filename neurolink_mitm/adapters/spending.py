@@ -21,6 +21,10 @@ EVERY = 2.0
 """Seconds between two writes: each answer that is paid for would cause one, and what a kill loses is no more."""
 
 
+LONGEST_DAY = 26 * 3600.0
+"""Seconds: the longest day of any calendar, and some more."""
+
+
 class Day(msgspec.Struct, rename="camel"):
     """USD spent in the day that ends at `day_ends_at` (seconds since the epoch, midnight where the user is)."""
 
@@ -31,7 +35,8 @@ class Day(msgspec.Struct, rename="camel"):
 class Spending:
     """Counts at once what a budget looks at, and writes in a thread of its own."""
 
-    def __init__(self, path: Path, budget: Budget) -> None:
+    def __init__(self, path: Path, budget: Budget, now: float | None = None) -> None:
+        """`now` bounds a day that was written under a wrong clock."""
         self._path = path
         self._budget = budget
         self._unwritten = 0.0
@@ -41,6 +46,9 @@ class Spending:
         self._changed = threading.Condition()
         known = read_day(path)
         budget.spent, budget.day_ends_at = known.usd, known.day_ends_at
+        if now is not None:
+            with self._changed:
+                self._bound(now)
         self._thread = threading.Thread(target=self._run, name="spending", daemon=True)
         self._thread.start()
 
@@ -52,6 +60,19 @@ class Spending:
             if usd and not self._unwritten:  # else the thread knows already
                 self._changed.notify()
             self._unwritten += usd
+
+    def clock_moved(self, by: float) -> None:
+        """The clock was set back: what was spent is spent, but the day ends no later than one can."""
+        with self._changed:
+            self._bound(time.time())
+
+    def _bound(self, now: float) -> None:
+        """Of a day that was begun under a clock that was ahead, all is counted for today, and written anew."""
+        budget = self._budget
+        if budget.day_ends_at > now + LONGEST_DAY:
+            budget.day_ends_at = next_midnight(now)
+            self._unwritten = budget.spent
+            self._changed.notify()
 
     def close(self, timeout: float = 5.0) -> None:
         """Write what is left, within `timeout` seconds."""

@@ -6,18 +6,45 @@ import os
 import random
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import psutil
 
+STEP = 1.0
+"""Seconds; what is less is a clock that is being trimmed."""
+
+
+def steady() -> float:
+    """Seconds since some moment, sleep included; nobody can set them."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
+
 
 class SystemClock:
-    """Wall-clock time, in seconds since the epoch."""
+    """Wall-clock time, in seconds since the epoch; tells those in `set_back` by how much it was set back (< 0).
+
+    That it was set forward can't be told from a machine that was asleep, and only ends things early.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.time,
+        even: Callable[[], float] = steady,
+    ) -> None:
+        self.set_back: list[Callable[[float], object]] = []
+        self._wall, self._even = wall, even
+        self._lead = wall() - even()
 
     def now(self) -> float:
-        return time.time()
+        now = self._wall()
+        lead = now - self._even()
+        by, self._lead = lead - self._lead, lead
+        if by < -STEP:
+            for tell in self.set_back:
+                tell(by)
+        return now
 
 
 class SystemChance:

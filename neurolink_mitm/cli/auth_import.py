@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.core.stored import StoredAccount, check_token, plan_of
+from neurolink_mitm.core.stored import StoredAccount, check_token, ends_at, plan_of
 
 LARGEST = 50_000_000
 """Bytes; `.claude.json` grows with use."""
@@ -22,7 +22,7 @@ class ImportFailed(Exception):
 class _Login(msgspec.Struct, rename="camel"):
     access_token: str
     refresh_token: str | None = None
-    expires_at: float | None = None
+    expires_at: float | str | None = None
     subscription_type: object = None
 
 
@@ -86,7 +86,7 @@ def _account(login: _Login) -> StoredAccount:
         label="claude-code",
         access_token=Secret(check_token(login.access_token)),
         refresh_token=Secret(check_token(refresh)) if refresh else None,
-        expires_at=login.expires_at / 1000 if login.expires_at else None,
+        expires_at=ends_at(login.expires_at, "expiresAt"),
         plan=plan_of(login.subscription_type),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 
 import click
 
@@ -99,4 +98,6 @@ def revoke(name: str) -> None:
 
 
 def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    from neurolink_mitm.core.record import iso
+
+    return f"{iso(seconds)[:19]}Z"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from neurolink_mitm.core.cooldown import in_bounds
 from neurolink_mitm.core.doctor_way import BASE_URL
 from neurolink_mitm.core.endpoints import described
 from neurolink_mitm.core.facts import ClaudeSettings, Proxy
@@ -54,7 +55,8 @@ def _settings(settings: ClaudeSettings | None) -> Iterator[Finding]:
 
 def _cooldowns(cooldowns: Mapping[str, Remembered], now: float) -> Iterator[Finding]:
     for key, kept in cooldowns.items():
-        for scope, cooldown in kept.scopes.items():
+        for scope, written in kept.scopes.items():
+            cooldown = in_bounds(written, now)
             if cooldown.cooling(now):
                 label = key.removeprefix(PROVIDER)
                 of = "" if cooldown.whole else described(scope)

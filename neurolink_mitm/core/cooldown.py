@@ -12,6 +12,8 @@ from neurolink_mitm.core.errors import Bench
 CAP = 600.0
 LONG = 300.0
 DEFAULT_BASE = 1.0
+SLACK = 2.0
+"""Seconds by which a clock may be off without that being of interest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,23 @@ def after_failure(
 def after_success(state: Cooldown, *, sent_at: float) -> Cooldown:
     """Cleared, but only by a request that was sent after the cooldown began: an older one proves nothing."""
     return Cooldown() if sent_at > state.began else state
+
+
+def in_bounds(state: Cooldown, now: float) -> Cooldown:
+    """As it was, or if it begins or ends later than any that begins now could: its length from now, at most the cap.
+
+    It was written under a clock that was wrong.
+    """
+    cap = CAP if state.level > 0 else LONG
+    if state.began <= now + SLACK and state.until <= now + cap + SLACK:
+        return state
+    length = min(max(0.0, state.until - state.began), cap)
+    return replace(state, began=now, until=now + length)
+
+
+def moved(state: Cooldown, by: float) -> Cooldown:
+    """The same one after the clock was set by so many seconds."""
+    return replace(state, began=state.began + by, until=state.until + by)
 
 
 def duration(base: float | None, level: int) -> float:

@@ -18,7 +18,7 @@ from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.affinity import Affinity
 from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.charges import Charge
-from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.errors import Failure, Where, classify
 from neurolink_mitm.core.headers import Fields
 from neurolink_mitm.core.limits import scope_of
@@ -298,14 +298,32 @@ class Pool:
         """The latest word on limits, by account key."""
         return {key: s.quota for key, s in self._standing.items() if s.quota}
 
-    def restore(self, cooldowns: Mapping[str, Remembered], quotas: Mapping[str, Quota]) -> None:
-        """Take over what an earlier run knew of these accounts; one with another credential starts clean."""
+    def clock_moved(self, by: float) -> None:
+        """The clock was set by so many seconds: no cooldown ends earlier or later for it."""
+        for standing in self._standing.values():
+            standing.clock_moved(by)
+        self.changes += 1
+
+    def restore(
+        self,
+        cooldowns: Mapping[str, Remembered],
+        quotas: Mapping[str, Quota],
+        now: float | None = None,
+    ) -> None:
+        """Take over what an earlier run knew of these accounts; one with another credential starts clean.
+
+        `now` bounds cooldowns that were written under a wrong clock.
+        """
         for account in self.everyone:
             standing = self._standing[account.key]
             standing.see(quotas.get(account.key))
             known = cooldowns.get(account.key)
             if known and known.credential == fingerprint(account.secret):
-                standing.cooldowns.update(known.scopes)
+                standing.cooldowns.update(
+                    known.scopes
+                    if now is None
+                    else {scope: in_bounds(state, now) for scope, state in known.scopes.items()}
+                )
 
 
 def _benching(state: Cooldown | None, wait: float | None, now: float) -> Benching:

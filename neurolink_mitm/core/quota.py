@@ -19,6 +19,8 @@ FALLBACK = 0.5
 """Share of a window past which other accounts are asked first, where the headers name none."""
 LONGEST = 256
 """Characters of a value that are read."""
+LONGEST_WINDOW = 8 * 86_400.0
+"""Seconds: no window is longer, with a day for a clock that is off."""
 BEYOND = 1e11
 """No limit, and no time in seconds, is as much; in milliseconds it would be, and could not be shown as a date."""
 
@@ -55,8 +57,10 @@ class Quota:
     classic: Mapping[str, Classic] = field(default_factory=dict)
 
     def current(self, window: Window | None, now: float) -> Window | None:
-        """The window if it has not been reset since."""
-        return window if window and (window.reset is None or now < window.reset) else None
+        """The window if it has not been reset since. A reset that no window is long enough for is a clock's fault."""
+        if window is None or window.reset is None:
+            return window
+        return window if now < window.reset < now + LONGEST_WINDOW else None
 
     def past_fallback(self, now: float) -> bool:
         """Whether one of the windows is used up so far that others should serve first."""
@@ -67,7 +71,9 @@ class Quota:
     def next_reset(self, now: float) -> float | None:
         """When the first of the windows starts anew."""
         resets = [
-            w.reset for w in (self.five_hour, self.seven_day) if w and w.reset and w.reset > now
+            w.reset
+            for w in (self.five_hour, self.seven_day)
+            if w and w.reset and self.current(w, now)
         ]
         return min(resets, default=None)
 

@@ -12,6 +12,7 @@ from neurolink_mitm.core.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.endpoints import MESSAGES
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind
 from neurolink_mitm.core.redaction import redact, short
+from neurolink_mitm.core.when import FIRST, LAST
 
 
 class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -167,10 +168,6 @@ def iso(seconds: float) -> str:
     rest, whole = math.modf(seconds)
     carry, micro = divmod(round(rest * 1_000_000), 1_000_000)
     return f"{_second(int(whole) + carry)}.{micro // 1000:03d}Z"
-
-
-FIRST, LAST = -62_135_596_800.0, 253_402_300_799.0
-"""Seconds: the years 1 and 9999, between which there are dates."""
 
 
 @lru_cache(maxsize=64)  # rows of one moment share it

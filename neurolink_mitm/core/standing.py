@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from neurolink_mitm.core import cooldown
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.bucket import Bucket
-from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.cooldown import Cooldown, moved
 from neurolink_mitm.core.endpoints import MESSAGES, described, parts
 from neurolink_mitm.core.errors import Bench
 from neurolink_mitm.core.limits import WHOLE_ACCOUNT
@@ -99,7 +99,7 @@ class Standing:
                     f"cooling{_of(scope, state)} for {seconds} s: {state.reason}", state.until
                 )
         for scope, state in met:
-            if now - self.probes.get(scope, -math.inf) < PROBE_LEASE:
+            if abs(now - self.probes.get(scope, -math.inf)) < PROBE_LEASE:
                 return Skip(f"being tried again{_of(scope, state)} after {state.reason}", now + 1)
         return None
 
@@ -176,6 +176,10 @@ class Standing:
             bench, base=base, sent_at=sent_at, now=now, reason=reason,
         )  # fmt: skip
         return state
+
+    def clock_moved(self, by: float) -> None:
+        """The clock was set by so many seconds: cooldowns end when they would have."""
+        self.cooldowns = {scope: moved(state, by) for scope, state in self.cooldowns.items()}
 
     def _forget(self, now: float) -> None:
         """Clients choose the names of models: those that nobody asks for any more are not to pile up."""

@@ -15,6 +15,8 @@ NOT_RUNNING = "neurolink: not running"
 PASSTHROUGH = "passthrough"
 NOT_FOUND = 404
 DOT = " · "
+LONGEST = 600.0
+"""Seconds: the cap of `core/cooldown.py`, which would be slow to import."""
 MOST = 3
 """Cooldowns that are named."""
 
@@ -103,8 +105,8 @@ def remembered(quotas: Json, cooldowns: Json, model: str | None, now: float) -> 
     cooling = []
     for key, kept in cooldowns.items():
         ends = [c["until"] for scope, c in kept["scopes"].items() if _concerns(scope, c, model)]
-        if ends and max(ends) > now:
-            cooling.append(Cooling(_label(key), max(ends) - now))
+        if ends and max(ends) > now:  # no longer than the cap, whatever clock wrote it
+            cooling.append(Cooling(_label(key), min(max(ends) - now, LONGEST)))
     resting = {each.label for each in cooling}
     latest = sorted(quotas.items(), key=lambda item: item[1]["seen_at"], reverse=True)
     shown = next(((key, quota) for key, quota in latest if _label(key) not in resting), None)

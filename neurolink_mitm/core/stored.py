@@ -6,8 +6,10 @@ let pass. What can't be read raises `ValueError` with a message that holds no co
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal, TypeVar
 
 import msgspec
@@ -20,6 +22,10 @@ NEEDS_LOGIN = "needs login"
 """Begins the reason of an account whose refresh token was refused."""
 _LONGEST_LABEL = 64
 _LONGEST_PLAN = 32
+_TODAY = 1e9, 1e11
+"""As seconds these are the years 2001 and 5138, as milliseconds 1970 and 1973."""
+_LATEST = 253_402_300_799.0
+"""Seconds: the end of the year 9999."""
 _PRINTABLE = re.compile(r"[!-~]+")
 _OAUTH_PREFIX = "sk-ant-oat"
 
@@ -82,7 +88,7 @@ def plan_of(said: object) -> str | None:
 class _Tokens(msgspec.Struct, rename="camel"):
     access_token: str
     refresh_token: str | None = None
-    expires_at: float | None = None
+    expires_at: float | str | None = None
 
 
 class _Identity(msgspec.Struct, rename="camel"):
@@ -149,8 +155,7 @@ def _account(label: str, entry: _Entry, where: str) -> StoredAccount:
         refresh_token=(
             _token(tokens.refresh_token, f"{where}.refreshToken") if tokens.refresh_token else None
         ),
-        # 0 is written for tokens that don't expire
-        expires_at=tokens.expires_at / 1000 if tokens.expires_at else None,
+        expires_at=ends_at(tokens.expires_at, f"{where}.expiresAt"),
         account_uuid=identity.uuid or None,
         organization_uuid=identity.organization_uuid or None,
         organization_name=identity.organization_name or None,
@@ -158,6 +163,36 @@ def _account(label: str, entry: _Entry, where: str) -> StoredAccount:
         disabled=(disabled.reason or "disabled") if disabled else None,
         plan=plan_of(identity.subscription_type),
     )
+
+
+def ends_at(written: float | str | None, where: str) -> float | None:
+    """Seconds, from milliseconds; 0 is written for tokens that don't expire.
+
+    Programs that share the file also write seconds (which would be of 1970), or texts. A moment beyond the calendar is
+    its last, one before 1970 has passed.
+    """
+    if not written:
+        return None
+    try:
+        number = float(written)
+    except ValueError:
+        return _iso(str(written), where)
+    return _bounded(number if _TODAY[0] <= number < _TODAY[1] else number / 1000, where)
+
+
+def _iso(text: str, where: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        seconds = math.nan
+    return _bounded(seconds, where)
+
+
+def _bounded(seconds: float, where: str) -> float:
+    if math.isnan(seconds):
+        raise ValueError(f"{where} must be a time in milliseconds since 1970")
+    return min(max(seconds, 1.0), _LATEST)
 
 
 def _token(text: str, where: str) -> Secret:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+FIRST, LAST = -62_135_596_800.0, 253_402_300_799.0
+"""Seconds: the years 1 and 9999, between which there are dates."""
 FORMS = "30m, 2h, 7d, today, yesterday, 2026-11-22 or 2026-11-22T10:00"
 
 
@@ -32,5 +34,5 @@ def clock(moment: str | float, *, seconds: bool = True) -> str:
     if isinstance(moment, str):
         found = datetime.fromisoformat(moment).astimezone(UTC)
     else:
-        found = datetime.fromtimestamp(moment, UTC)
+        found = datetime.fromtimestamp(min(max(moment, FIRST), LAST), UTC)
     return f"{found:%H:%M:%SZ}" if seconds else f"{found:%H:%MZ}"

@@ -56,6 +56,20 @@ def test_a_kill_can_lose_no_more_than_the_last_seconds(spending: Spending, path:
     wait_until(lambda: read_day(path).usd == pytest.approx(1.75), "the second is", EVERY + 2)
 
 
+def test_a_day_that_was_written_under_a_wrong_clock_ends_tonight(path: Path) -> None:
+    """18 days ahead: what was spent counts for today, and the cap holds nobody off for weeks."""
+    ahead = next_midnight(NOW + 18 * 86_400)
+    path.write_text(json.dumps({"usd": 19.0, "dayEndsAt": ahead}))
+    budget = Budget(cap=20.0)
+    spending = Spending(path, budget, NOW)
+    spending.add(0.5, NOW)
+    spending.close()
+    assert budget.spent_today(NOW) == pytest.approx(19.5)
+    assert budget.day_ends_at == next_midnight(NOW)
+    known = read_day(path)
+    assert (known.usd, known.day_ends_at) == (pytest.approx(19.5), next_midnight(NOW))
+
+
 def test_midnight_begins_another_day(spending: Spending, budget: Budget, path: Path) -> None:
     spending.add(1.5, NOW)
     tomorrow = next_midnight(NOW)

@@ -4,10 +4,12 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
-from neurolink_mitm.adapters.system import free_port, listener
+from neurolink_mitm.adapters.system import SystemClock, free_port, listener
+from tests.fakes import NOW
 
 LISTEN = """
 import socket, sys
@@ -52,3 +54,38 @@ def test_a_port_that_is_taken_is_not_free() -> None:
         taken = server.getsockname()[1]
         assert free_port("127.0.0.1", taken) != taken
     assert free_port("127.0.0.1", taken) == taken
+
+
+# the clock
+
+
+class Clocks:
+    """The wall's, which can be set, and one that nobody sets."""
+
+    def __init__(self) -> None:
+        self.wall, self.even = NOW, 5.0
+
+    def pass_by(self, seconds: float) -> None:
+        self.wall += seconds
+        self.even += seconds
+
+
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [(-86_400, [-86_400]), (-2, [-2]), (-0.5, []), (0, []), (86_400, [])],
+    ids=["a-day-back", "two-seconds-back", "trimmed", "right", "forward-or-asleep"],
+)
+def test_a_clock_that_is_set_back_is_told_once(by: float, told: list[float]) -> None:
+    clocks, heard = Clocks(), list[float]()
+    clock = SystemClock(lambda: clocks.wall, lambda: clocks.even)
+    clock.set_back.append(heard.append)
+    clocks.pass_by(100)
+    clock.now()
+    clocks.pass_by(10)
+    clocks.wall += by
+    assert [clock.now(), clock.now()] == [NOW + 110 + by] * 2
+    assert heard == pytest.approx(told)
+
+
+def test_it_is_the_machines() -> None:
+    assert abs(SystemClock().now() - time.time()) < 1

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.cooldown import CAP, Cooldown, after_failure, after_success, duration
+from neurolink_mitm.core.cooldown import (
+    CAP,
+    LONG,
+    Cooldown,
+    after_failure,
+    after_success,
+    duration,
+    in_bounds,
+    moved,
+)
 from neurolink_mitm.core.errors import Bench
 from tests.fakes import NOW
 
@@ -218,3 +227,42 @@ def test_success_clears_all_or_nothing(
         state = after_failure(state, bench, base=base, sent_at=now - under_way, now=now, reason="x")
     cleared = after_success(state, sent_at=NOW + sent)
     assert cleared == (Cooldown() if NOW + sent > state.began else state)
+
+
+# --- Clocks that are wrong
+
+DAY = 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("began", "until", "level", "left"),
+    [
+        pytest.param(-10, 20, 1, 20, id="as-it-should-be"),
+        pytest.param(1, 31, 1, 31, id="a-second-off"),
+        pytest.param(18 * DAY, 18 * DAY + 40, 1, 40, id="written-18-days-ahead"),
+        pytest.param(-10, 18 * DAY, 3, CAP, id="ends-in-18-days"),
+        pytest.param(-10, 18 * DAY, 0, LONG, id="refused-until-in-18-days"),
+        pytest.param(DAY, DAY, 1, 0, id="ahead-without-length"),
+        pytest.param(-DAY, -DAY + 30, 1, -DAY + 30, id="over"),
+        pytest.param(0, 1e300, 10**9, CAP, id="any-number"),
+    ],
+)
+def test_none_lasts_longer_than_one_that_begins_now(
+    began: float, until: float, level: int, left: float
+) -> None:
+    state = Cooldown(level, NOW + began, NOW + until, "r")
+    assert in_bounds(state, NOW).until - NOW == pytest.approx(left)
+
+
+@given(st.floats(-1e12, 1e12), st.floats(-1e12, 1e12), st.integers(0, 50), st.booleans())
+def test_whatever_a_file_says(began: float, until: float, level: int, whole: bool) -> None:
+    found = in_bounds(Cooldown(level, began, until, "r", whole), NOW)
+    assert found.until <= NOW + CAP + 3
+    assert in_bounds(found, NOW) == found
+
+
+def test_it_moves_with_the_clock() -> None:
+    state = limited(Cooldown(), NOW, base=30)
+    set_back = moved(state, -DAY)
+    assert set_back.cooling(NOW - DAY + 29)
+    assert not set_back.cooling(NOW - DAY + 30)

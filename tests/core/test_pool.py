@@ -492,6 +492,33 @@ def test_what_is_gone_is_left_out() -> None:
     assert pool.cooldowns() == pool.quotas() == {}
 
 
+def test_what_was_written_under_a_wrong_clock_is_bounded() -> None:
+    """18 days ahead: it cools for its own length, from now."""
+    before, after = make_pool("a"), make_pool("a")
+    length = fail(before, A, now=NOW + 18 * 86_400).seconds
+    after.restore(before.cooldowns(), {}, NOW)
+    assert after.skips(ANY, NOW)[A].until == pytest.approx(NOW + length)
+    assert after.skips(ANY, NOW + length) == {}
+
+
+def test_a_clock_that_is_set_back_makes_no_cooldown_longer() -> None:
+    pool = make_pool("a")
+    length = fail(pool, A).seconds
+    pool.clock_moved(-86_400.0)
+    then = NOW - 86_400
+    assert pool.skips(ANY, then)[A].until == pytest.approx(then + length)
+    assert pool.skips(ANY, then + length) == {}
+
+
+def test_a_probe_that_went_out_before_the_clock_was_set_back_keeps_nobody_off() -> None:
+    pool = make_pool("a")
+    after = NOW + fail(pool, A).seconds + 1
+    pool.began(A, ANY, after)
+    assert pool.skips(ANY, after)
+    pool.clock_moved(-86_400.0)
+    assert pool.skips(ANY, after - 86_400) == {}
+
+
 def test_what_is_remembered_does_not_change_with_the_pool() -> None:
     pool = make_pool("a")
     fail(pool, A)

@@ -244,3 +244,16 @@ def test_it_runs_out_no_sooner_than_now(before: float, after: float, seconds: fl
     found = runs_out_at((NOW, before), (NOW + seconds, after))
     assert (found is None) == (after <= before)
     assert found is None or found >= NOW + seconds
+
+
+@pytest.mark.parametrize(
+    ("reset", "counts"),
+    [(NOW + 60, True), (NOW + 7 * 86_400, True), (NOW - 1, False), (NOW + 18 * 86_400, False), (1e300, False)],
+    ids=["soon", "a-week", "past", "18-days-ahead", "any-number"],
+)  # fmt: skip
+def test_a_reset_further_ahead_than_any_window_is_a_clocks_fault(
+    reset: float, counts: bool
+) -> None:
+    quota = Quota(NOW, Window(0.9, reset=reset))
+    assert quota.past_fallback(NOW) is counts
+    assert quota.next_reset(NOW) == (reset if counts else None)

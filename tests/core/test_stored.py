@@ -78,6 +78,47 @@ def test_empty_strings_and_zero_mean_nothing() -> None:
     )
 
 
+YEAR_9999 = 253_402_300_799.0
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        (1_800_000_000_500, 1_800_000_000.5),
+        (1_800_000_000_500.25, 1_800_000_000.50025),
+        (1_800_000_000, 1_800_000_000.0),
+        ("1800000000500", 1_800_000_000.5),
+        ("2027-01-15T08:00:00Z", 1_800_000_000.0),
+        ("2027-01-15T08:00:00", 1_800_000_000.0),
+        ("", None),
+        (0, None),
+        (None, None),
+        (-5, 1.0),
+        (-1e300, 1.0),
+        (1e300, YEAR_9999),
+        (10**30, YEAR_9999),
+        (253_402_300_800_000, YEAR_9999),
+        ("inf", YEAR_9999),
+    ],
+    ids=str,
+)
+def test_the_end_of_a_token_may_be_any_number(written: object, seconds: float | None) -> None:
+    data = {"tokens": {"accessToken": "sk-ant-oat-1", "expiresAt": written}}
+    document = json.dumps({"providers": {"anthropic:work": data}}).encode()
+    [found] = parse_token_store(document)
+    assert found.expires_at == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("written", ["soon", "nan", "2027-13-01"])
+def test_an_end_that_is_no_time_is_told_by_its_place(written: str) -> None:
+    data = {"tokens": {"accessToken": "sk-ant-oat-1", "expiresAt": written}}
+    document = json.dumps({"providers": {"anthropic:work": data}}).encode()
+    with pytest.raises(
+        ValueError, match=r'providers\["anthropic:work"\]\.tokens\.expiresAt must be'
+    ):
+        parse_token_store(document)
+
+
 @pytest.mark.parametrize(
     ("said", "plan"),
     [("max", "max"), (" pro ", "pro"), ("", None), (None, None), (5, None), (["max"], None),
