@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from neurolink_mitm.adapters import config_file
@@ -29,6 +30,7 @@ from neurolink_mitm.core.client_keys import ClientKey
 from neurolink_mitm.core.config import Config, ConfigError, Loaded
 from neurolink_mitm.core.config_faults import shown
 from neurolink_mitm.core.destinations import entries
+from neurolink_mitm.core.provider_names import is_provider
 from neurolink_mitm.core.rotation import STRATEGIES
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.shaping.pipeline import Pipeline
@@ -235,10 +237,13 @@ def _unmet(config: Config, accounts: Sequence[Account]) -> Iterator[str]:
     for name in unused_settings(config, accounts):
         yield f"accounts.anthropic: {shown(name)} has no apiKey, and no login of that name is stored"
     if primary := missing_primary(config, accounts):
-        yield f"routing.primary-account: no account is called {shown(primary)}"
+        near = get_close_matches(primary, [each.label for each in accounts], n=1)
+        hint = f", did you mean {shown(near[0])}?" if near else ""
+        yield f"routing.primary-account: no account is called {shown(primary)}{hint}"
 
 
 def _keyless(others: Sequence[Account]) -> Iterator[str]:
     for entry in others:
-        if entry.model and entry.disabled:
+        # of a name that nobody knows the configuration's own warning tells
+        if entry.model and entry.disabled and is_provider(entry.provider):
             yield f"{entry.key} will not be asked: {entry.disabled}"

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from neurolink_mitm.core import config_kinds as kinds
+from neurolink_mitm.core.accounts import ANTHROPIC
 from neurolink_mitm.core.config_faults import (
     Fault,
     Loc,
@@ -41,6 +42,7 @@ from neurolink_mitm.core.config_values import (
     Timeouts,
 )
 from neurolink_mitm.core.interpolation import only_references, resolve_all
+from neurolink_mitm.core.provider_names import unknown
 
 
 class ConfigError(ValueError):
@@ -136,6 +138,7 @@ def _duplicates(resolved: object) -> Iterator[Fault]:
 
 
 def _warnings(config: Config, document: object) -> Iterator[Fault]:
+    yield from _providers(config, document)
     for loc in _plaintext(document, ()):
         yield Fault(loc, "holds a key or password in plain text: better ${VAR}, and VAR in .env")
     for plugin, work in _IDLE_WITHOUT.items():
@@ -146,6 +149,20 @@ def _warnings(config: Config, document: object) -> Iterator[Fault]:
         elif options.enabled and plugin in _PROTECTING and config.cloaking.mode == "auto":
             loc = _spelled(document, "cloaking", "plugins", plugin)
             yield Fault(loc, ONLY_SUBSCRIPTIONS)
+
+
+def _providers(config: Config, document: object) -> Iterator[Fault]:
+    """Those that nobody knows: they would be asked in vain, and only once all accounts cool."""
+    named: list[tuple[str, Loc]] = [(name, ("providers", name)) for name in config.providers]
+    mappings = _spelled(document, "routing", "model_mappings")
+    chain = _spelled(document, "routing", "fallback_chain")
+    for n, mapping in enumerate(config.routing.model_mappings):
+        named.append((mapping.provider, (*mappings, n, "provider")))
+    for n, entry in enumerate(config.routing.fallback_chain):
+        named.append((entry.provider, (*chain, n, "provider")))
+    for name, loc in named:
+        if name != ANTHROPIC and (said := unknown(name)):
+            yield Fault(loc, said)
 
 
 ONLY_SUBSCRIPTIONS = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from neurolink_mitm.core import providers
+from neurolink_mitm.core import provider_names, providers
 from neurolink_mitm.core.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.secret import Secret
 
@@ -112,7 +112,8 @@ def _entry(provider: str, model: str | None, config: Config, environ: Mapping[st
         base_url="",
         provider=provider,
         model=model,
-        disabled=providers.missing(provider, config.providers, environ),
+        disabled=provider_names.unknown(provider)
+        or providers.missing(provider, config.providers, environ),
     )
 
 

@@ -47,6 +47,8 @@ PROVIDERS: Mapping[str, Known] = {
 }
 """By the name used in the configuration. Any other name is taken to be LiteLLM's own."""
 
+_OWN = {"nano-gpt": "nano-gpt", "scx-ai": "scx-ai"}
+"""LiteLLM's few names with a hyphen; all others may be written with one."""
 _COMMON = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT"}
 )  # fmt: skip
@@ -56,7 +58,7 @@ NO_KEY = Secret("none")
 
 
 def known(provider: str) -> Known:
-    return PROVIDERS.get(provider) or Known(provider.replace("-", "_"))
+    return PROVIDERS.get(provider) or Known(_OWN.get(provider) or provider.replace("-", "_"))
 
 
 def litellm_name(provider: str, model: str) -> str:

@@ -523,3 +523,21 @@ def test_prices_in_both_spellings() -> None:
     told = {"input": 1, "output": "${NUMBER}", "cache-write-5m": 0.5, "cacheWrite1h": 3}
     config = parse({"prices": {"claude-*": told}}, ENV).config
     assert config.prices == {"claude-*": ModelPrice(1, 2.5, None, 0.5, 3)}
+
+
+def test_a_misspelt_provider_is_told_wherever_it_stands() -> None:
+    document = {
+        "providers": {"opnai": {"baseUrl": "http://h"}, "groq": {}},
+        "routing": {
+            "model-mappings": [
+                {"from": "a", "to": "b"},
+                {"from": "c", "to": "d", "provider": "mistrl"},
+            ],
+            "fallbackChain": [{"provider": "gogle-ai", "model": "m"}],
+        },
+    }
+    assert parse(document, {}).warnings == (
+        'providers.opnai: no provider is called "opnai", did you mean "openai"?',
+        'routing.model-mappings[1].provider: no provider is called "mistrl", did you mean "mistral"?',
+        'routing.fallbackChain[0].provider: no provider is called "gogle-ai", did you mean "google-ai"?',
+    )

@@ -107,3 +107,10 @@ def test_the_providers_that_are_named() -> None:
     assert wanted(Config(routing=ROUTING)) == {"google-ai", "openai"}
     assert wanted(Config(providers={"groq": Provider()})) == {"groq"}
     assert wanted(Config()) == set()
+
+
+def test_an_entry_of_a_misspelt_provider_says_so() -> None:
+    """In `status` and the doctor, rather than after the first request that it fails."""
+    config = Config(routing=Routing(fallback_chain=(Fallback("opnai", "m"),)))
+    [entry, _] = entries(config, {})
+    assert entry.disabled == 'no provider is called "opnai", did you mean "openai"?'
