@@ -12,11 +12,12 @@ from pathlib import Path
 
 from neurolink_mitm.adapters.atomic import private_directory, write_atomic
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.telemetry_setup import OTLP_PORT
 
 USER = "admin@neurolink.local"
 """OpenObserve wants an address; nothing is sent there."""
 COMPOSE, COLLECTOR, ACCESS = "compose.yaml", "collector.yaml", "access.env"
-UI_PORT, OTLP_PORT = 5080, 4318
+UI_PORT = 5080
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ class Console:
         exchange = exchange_of(flow)
         if self.heard and exchange is not None and exchange.account and exchange.ready:
             logger.info("%s", console.attempted(exchange.account))
+            if logger.isEnabledFor(logging.DEBUG):
+                logger.debug("%s", console.betas(flow.request.headers.get_all("anthropic-beta")))
 
     def attempt_failed(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)

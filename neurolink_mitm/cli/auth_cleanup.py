@@ -18,7 +18,9 @@ from neurolink_mitm.core.stored import StoredAccount
 @click.option("-f", "--force", is_flag=True, help="Don't ask.")
 @format_option
 def cleanup(force: bool, form: str) -> None:
-    """Remove logins that have ended and can't be refreshed, and second entries of one account.
+    """Remove logins that have ended and can't be refreshed, second entries of one account, and disabled accounts.
+
+    It says which, and asks first.
 
     Example: neurolink auth cleanup --force
     """
@@ -52,8 +54,16 @@ def useless(stored: Sequence[StoredAccount], now: float) -> Iterator[tuple[Store
 
     for account in stored:
         same = [each for each in stored if is_same(account, each)]
-        best = max(same, key=lambda each: (not needs_login(each, now), each.expires_at or 0.0))
+        best = max(same, key=lambda each: _worth(each, now))
         if best is not account:
             yield account, f"the same account as {best.label!r}"
         elif needs_login(account, now):
             yield account, account.disabled or "it has expired and can't be refreshed"
+        elif account.disabled:
+            yield account, f"disabled: {account.disabled}"
+
+
+def _worth(account: StoredAccount, now: float) -> tuple[bool, bool, float]:
+    from neurolink_mitm.cli.auth_report import needs_login
+
+    return not needs_login(account, now), account.disabled is None, account.expires_at or 0.0

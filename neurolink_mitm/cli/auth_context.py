@@ -21,6 +21,7 @@ from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, ope
 from neurolink_mitm.cli.exits import FAILED, USAGE, by_ctrl_c, fail, interruptible
 from neurolink_mitm.cli.groups import Group
 from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.stored import PROVIDER
 
 if TYPE_CHECKING:  # pydantic behind it is slow to import
     from neurolink_mitm.adapters.network import Network
@@ -157,7 +158,28 @@ def config_option(command: F) -> F:
 
 
 def label_argument(*, required: bool = True) -> Callable[[F], F]:
-    return click.argument("label", required=required, shell_complete=stored_labels)
+    """A label, which may be written as the key of the account (`anthropic:work`) or as its e-mail address."""
+    return click.argument(
+        "label", required=required, shell_complete=stored_labels, callback=_resolved
+    )
+
+
+def _resolved(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is None or ctx.resilient_parsing:
+        return value
+    label = bare_label(value)
+    accounts = store().read().stored
+    if any(account.label == label for account in accounts):
+        return label
+    owned = [account.label for account in accounts if account.email == label]
+    if len(owned) > 1:
+        raise click.BadParameter(f"{label} owns several: {', '.join(owned)}")
+    return owned[0] if owned else label
+
+
+def bare_label(text: str) -> str:
+    """The label in `anthropic:work`, which is how files and `/status` name the account."""
+    return text.removeprefix(PROVIDER)
 
 
 def provider_argument(*, default: str | None = None, required: bool = True) -> Callable[[F], F]:

@@ -11,16 +11,23 @@ from neurolink_mitm.cli import auth_context as context
 from neurolink_mitm.cli.exits import FAILED
 from neurolink_mitm.cli.options import format_option
 
+debug_option = click.option(
+    "--debug", is_flag=True, help="Say on stderr what was read from where; secrets are left out."
+)
+
 
 @click.command("list")
 @context.config_option
 @format_option
-def list_accounts(form: str, config: Path | None) -> None:
+@debug_option
+def list_accounts(form: str, config: Path | None, debug: bool) -> None:
     """List the accounts in the order they are used, with their limits as last heard of.
 
     Example: neurolink auth list --format json
     """
     found = _rows(config)
+    if debug:
+        _say_sources(found, config)
     if form == "json":
         from neurolink_mitm.cli.render import as_json
 
@@ -35,7 +42,8 @@ def list_accounts(form: str, config: Path | None) -> None:
 @context.provider_argument(required=False)
 @context.config_option
 @format_option
-def status(provider: str | None, form: str, config: Path | None) -> None:
+@debug_option
+def status(provider: str | None, form: str, config: Path | None, debug: bool) -> None:
     """Say how many accounts can serve and which need a login; exit code 1 where none can.
 
     Example: neurolink auth status anthropic
@@ -44,10 +52,36 @@ def status(provider: str | None, form: str, config: Path | None) -> None:
     from neurolink_mitm.cli.auth_report import summary
     from neurolink_mitm.cli.render import as_json
 
-    report = summary(_rows(config))
+    found = _rows(config)
+    if debug:
+        _say_sources(found, config)
+    report = summary(found)
     click.echo(as_json(report) if form == "json" else status_text(report), nl=False)
     if not report["usable"]:
         raise SystemExit(FAILED)
+
+
+def _say_sources(found: list[dict[str, object]], config: Path | None) -> None:
+    """Where each part of the list comes from."""
+    home, environ = context.home(), context.environment()
+    named = "tokens.json"
+    if environ.get("NEUROLINK_TOKEN_STORE") == "keyring":
+        named = "the keyring"
+    read = (
+        ("store", f"{named} in {home.root}", True),
+        ("configuration", config or home.config, (config or home.config).exists()),
+        ("legacy", home.legacy_credentials, home.legacy_credentials.exists()),
+        ("quotas", home.quotas, home.quotas.exists()),
+        ("cooldowns", home.cooldowns, home.cooldowns.exists()),
+    )
+    for name, where, there in read:
+        context.say(f"debug: {name}: {where}{'' if there else ' (not there)'}")
+    key = "set" if environ.get("ANTHROPIC_API_KEY") else "not set"
+    context.say(f"debug: ANTHROPIC_API_KEY is {key}; it counts where there is nothing else")
+    for number, row in enumerate(found, 1):
+        known = ("source", "type", "refreshable", "expiresAt", "accountUuid", "organizationUuid")
+        words = " ".join(f"{name}={row[name]}" for name in known if row[name] is not None)
+        context.say(f"debug: {number}. {row['key']} {words}: {row['state']}")
 
 
 def _rows(config: Path | None) -> list[dict[str, object]]:

@@ -24,7 +24,7 @@ from neurolink_mitm.core.stored import StoredAccount, check_label
 def _legal(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """Before the trip to the browser, not after it."""
     try:
-        return value if value is None else check_label(value)
+        return value if value is None else check_label(context.bare_label(value))
     except ValueError as e:
         raise click.BadParameter(str(e)) from None
 

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from neurolink_mitm.cli.auth_context import AuthGroup, home, say
+from neurolink_mitm.cli.auth_context import AuthGroup, bare_label, home, say
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.options import format_option
 
@@ -149,7 +149,11 @@ def tail(
     from neurolink_mitm.adapters.log_files import Follower
     from neurolink_mitm.core.log_rows import Filter, Reader
 
-    wanted, reader, logs = Filter(account, status, session), Reader(), home().logs
+    wanted, reader, logs = (
+        Filter(account and bare_label(account), status, session),
+        Reader(),
+        home().logs,
+    )
     follower = Follower(logs, "proxy")
     follower.start()  # before the past is read: what comes meanwhile is shown after it
     past = _latest(logs, lines, wanted, reader)

@@ -16,7 +16,7 @@ from neurolink_mitm.cli.groups import Group
 from neurolink_mitm.cli.options import format_option
 from neurolink_mitm.cli.running import home
 from neurolink_mitm.cli.telemetry_metrics import dashboard, metrics
-from neurolink_mitm.core.telemetry_setup import ENDPOINT
+from neurolink_mitm.core.telemetry_setup import ENDPOINT, OTLP_PORT
 
 if TYPE_CHECKING:  # they and what they import take their time
     from neurolink_mitm.adapters.docker_compose import Compose
@@ -42,8 +42,9 @@ command.add_command(dashboard)
     help="Of OpenObserve's pages, on loopback.",
 )  # fmt: skip
 @click.option(
-    "--otlp-port", type=click.IntRange(1, 65535), default=4318, show_default=True,
-    help="Of the collector, on loopback.",
+    "--otlp-port", type=click.IntRange(1, 65535), default=OTLP_PORT, show_default=True,
+    envvar="NEUROLINK_OTLP_HTTP_PORT",
+    help="Of the collector, on loopback; also NEUROLINK_OTLP_HTTP_PORT.",
 )  # fmt: skip
 def setup(port: int, otlp_port: int) -> None:
     """Start collector and OpenObserve, import the dashboard, and tell the proxy of them by .env.
@@ -139,12 +140,15 @@ def status(form: str) -> None:
 
 @command.command()
 @click.argument("service", required=False, type=click.Choice(["collector", "openobserve"]))
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
+@click.option(
+    "-f", "--follow/--no-follow", default=True, show_default=True,
+    help="Go on with what comes, until Ctrl-C.",
+)  # fmt: skip
 @click.option("-n", "--tail", type=click.IntRange(1), default=100, show_default=True, help="Lines.")
 def logs(service: str | None, follow: bool, tail: int) -> None:
     """Show what collector and OpenObserve say.
 
-    Example: neurolink proxy telemetry logs collector --follow
+    Example: neurolink proxy telemetry logs collector
     """
     with _told():
         files, _ = _set_up()

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
+from itertools import chain, count
 from typing import Annotated, Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -28,6 +29,7 @@ from neurolink_mitm.core.config_faults import (
 )
 from neurolink_mitm.core.config_values import (
     DEFAULT_BASE_URL,
+    UNNAMED,
     AccountConfig,
     AccountGroups,
     Clients,
@@ -97,6 +99,7 @@ def parse(document: object, env: Mapping[str, str]) -> Loaded:
     """
     document = {} if document is None else document
     resolved, faults = resolve_all(document, env)
+    resolved = _named(resolved)
     file, wrong = _checked(resolved, document)
     # a reference that can't be resolved is one fault, not also a wrong value
     known = {fault.loc for fault in faults}
@@ -124,6 +127,21 @@ def _checked(resolved: object, document: object) -> tuple[ConfigFile | None, lis
 
 def _common(file: _Common) -> dict[str, Any]:
     return {item.name: getattr(file, item.name) for item in fields(_Common)}
+
+
+def _named(resolved: object) -> object:
+    """The document, in which accounts without a name have one of their own: `unnamed`, `unnamed-2`, …"""
+    accounts = value_at(resolved, ("accounts", "anthropic"))
+    if not isinstance(accounts, list) or not isinstance(resolved, dict):
+        return resolved
+    taken = [value_at(account, ("name",)) for account in accounts]
+    wished = chain((UNNAMED,), (f"{UNNAMED}-{number}" for number in count(2)))
+    names = (name for name in wished if name not in taken)
+    named = [
+        {"name": next(names), **each} if isinstance(each, dict) and "name" not in each else each
+        for each in accounts
+    ]
+    return {**resolved, "accounts": {**resolved["accounts"], "anthropic": named}}
 
 
 def _duplicates(resolved: object) -> Iterator[Fault]:

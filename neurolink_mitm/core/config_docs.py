@@ -85,7 +85,7 @@ MEANINGS: Mapping[str, str] = {
     "logging.captureBodies": "Of which requests: `all`, `errors` or `off`.",
     "accounts": "Beside those that `neurolink auth login` stored.",
     "accounts.anthropic": "An entry without `apiKey` gives settings to the stored account of that name.",
-    "accounts.anthropic[].name": "The label, unique.",
+    "accounts.anthropic[].name": "The label, unique; of several without one the second is `unnamed-2`, and so on.",
     "accounts.anthropic[].apiKey": "An API key or an OAuth access token: better `${VAR}` than the key itself.",
     "accounts.anthropic[].baseUrl": "The endpoint of this account; without it, `defaultBaseUrl`.",
     "accounts.anthropic[].orgId": "The organisation the key belongs to.",

@@ -18,6 +18,8 @@ from neurolink_mitm.core.config_faults import spellings
 
 PRIVATE = {"private": True}
 """Of texts that are no keys, and yet are in no log, report or repr."""
+UNNAMED = "unnamed"
+"""The label of an account that has none."""
 DEFAULT_BASE_URL = "https://api.anthropic.com"
 
 
@@ -37,7 +39,7 @@ class Section:
 class AccountConfig(Section):
     """An account, or the settings of the stored account of the same name when it has no key."""
 
-    name: kinds.Label
+    name: kinds.Label = UNNAMED
     api_key: kinds.SecretText | None = None
     """An API key or an OAuth access token."""
     base_url: kinds.BaseUrl | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.exchange import Attempt, Exchange
 from neurolink_mitm.core.redaction import redact, short
@@ -22,6 +24,11 @@ def attempted(account: Account) -> str:
     if not account.is_anthropic:
         return printable(f"[proxy] -> {_whose(account)}")
     return f"[proxy] -> account={account.label} ({account.type})"
+
+
+def betas(values: Iterable[str]) -> str:
+    """What `anthropic-beta` says of the request that goes out."""
+    return printable(redact(f"[proxy] beta headers: {short(', '.join(values)) or 'none'}"))
 
 
 def failed(attempt: Attempt) -> str:

@@ -14,6 +14,8 @@ from neurolink_mitm import __version__
 
 TRACES, METRICS, LOGS = "traces", "metrics", "logs"
 PROTOCOL = "http/protobuf"
+OTLP_PORT = 14318
+"""Of the collector that `telemetry setup` runs: beside 4318, where others listen."""
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _PREFIX = "OTEL_EXPORTER_OTLP_"
 _OFF = {

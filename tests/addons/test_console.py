@@ -101,3 +101,15 @@ def test_what_a_client_sends_is_not_a_format(
 ) -> None:
     console.request(make_flow(path="/v1/%s%d"))
     assert lines(caplog) == ["[proxy] POST /v1/%s%d"]
+
+
+@pytest.mark.parametrize(("level", "told"), [(logging.DEBUG, True), (logging.INFO, False)])
+def test_betas_are_told_at_debug(
+    console: Console, caplog: pytest.LogCaptureFixture, level: int, told: bool
+) -> None:
+    caplog.set_level(level, "neurolink.proxy")
+    flow = make_flow(attempts=[SERVED], ready=True)
+    flow.request.headers["anthropic-beta"] = "oauth-2025-04-20"
+    console.attempt(flow)
+    said = [record.getMessage() for record in caplog.records]
+    assert ("[proxy] beta headers: oauth-2025-04-20" in said) is told

@@ -82,3 +82,27 @@ def test_a_broken_store_is_named_and_not_lost(home: Path, command: str) -> None:
     assert "hunter2" not in result.output
     files = [path.read_text() for path in (home / ".neurolink").iterdir() if path.is_file()]
     assert "{hunter2" in files
+
+
+@pytest.mark.parametrize("label", ["work", "anthropic:work", "w@example.com"])
+def test_an_account_is_found_by_label_key_and_e_mail(home: Path, two: Path, label: str) -> None:
+    assert neurolink("disable", label).stdout.startswith("disabled 'work'")
+    assert kept(home)["work"]["disabled"]["reason"] == "by hand"
+    assert neurolink("enable", label).stdout == "enabled 'work'\n"
+    assert neurolink("logout", label, "--force").exit_code == 0
+    assert [*kept(home)] == ["key"]
+
+
+def test_an_address_of_several_accounts_is_refused(home: Path) -> None:
+    one = entry("sk-ant-oat-test-1", email="w@example.com")
+    other = entry("sk-ant-oat-test-2", email="w@example.com")
+    stored(home, {"work": one, "home": other})
+    ended = neurolink("disable", "w@example.com")
+    assert ended.exit_code == 2
+    assert "work, home" in ended.stderr
+
+
+def test_a_label_is_taken_before_an_address(home: Path) -> None:
+    other = entry("sk-ant-oat-test-2", email="w@example.com")
+    stored(home, {"w@example.com": entry("sk-ant-oat-test-1"), "home": other})
+    assert neurolink("disable", "w@example.com").stdout.startswith("disabled 'w@example.com'")

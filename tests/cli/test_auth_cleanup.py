@@ -11,7 +11,7 @@ from tests.cli.logins import PASSED, entry, kept, neurolink, stored
 
 @pytest.fixture
 def mixed(home: Path) -> Path:
-    """Four that stay, three that may go."""
+    """Three that stay, four that may go."""
     return stored(
         home,
         {
@@ -30,10 +30,11 @@ def mixed(home: Path) -> Path:
 
 def test_only_what_is_of_no_use_goes(home: Path, mixed: Path) -> None:
     result = neurolink("cleanup", answers="y\n")
-    assert (result.exit_code, result.stdout) == (0, "removed: ended, refused, older\n")
-    assert "Remove 3 entries?" in result.stderr
+    assert (result.exit_code, result.stdout) == (0, "removed: resting, ended, refused, older\n")
+    assert "Remove 4 entries?" in result.stderr
+    assert "resting: disabled: by hand" in result.stderr
     assert "older: the same account as 'good'" in result.stderr
-    assert [*kept(home)] == ["good", "refreshable", "resting", "key"]
+    assert [*kept(home)] == ["good", "refreshable", "key"]
 
 
 def test_nothing_goes_without_a_yes(home: Path, mixed: Path) -> None:
@@ -62,8 +63,9 @@ def test_where_nobody_answers_force_is_asked_for(home: Path, mixed: Path) -> Non
 
 def test_json_says_what_went_and_why(mixed: Path) -> None:
     report = json.loads(neurolink("cleanup", "--force", "--format", "json").stdout)
-    assert [each["label"] for each in report["removed"]] == ["ended", "refused", "older"]
-    assert report["removed"][0]["reason"] == "it has expired and can't be refreshed"
+    labels = [each["label"] for each in report["removed"]]
+    assert labels == ["resting", "ended", "refused", "older"]
+    assert report["removed"][1]["reason"] == "it has expired and can't be refreshed"
 
 
 def test_the_entry_that_needs_no_login_stays_of_two(home: Path) -> None:

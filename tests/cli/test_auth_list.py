@@ -127,3 +127,13 @@ def test_status_fails_where_no_account_can_serve(home: Path) -> None:
 
 def test_no_account_says_what_to_do() -> None:
     assert neurolink("list").stdout == "no accounts; add one with: neurolink auth login anthropic\n"
+
+
+@pytest.mark.parametrize("command", ["list", "status"])
+def test_debug_says_what_was_read_from_where(mixed: Path, command: str) -> None:
+    result = neurolink(command, "--debug", "--format", "json")
+    assert json.loads(result.stdout)
+    assert f"debug: store: tokens.json in {mixed / '.neurolink'}" in result.stderr
+    assert "debug: configuration: " in result.stderr
+    assert "debug: 1. anthropic:work source=store type=oauth refreshable=True" in result.stderr
+    assert TOKEN not in result.stderr

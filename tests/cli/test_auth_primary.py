@@ -80,3 +80,9 @@ def test_labels_are_completed(config: Path) -> None:
     with command.make_context("set-primary", ["work"], help_option_names=names) as context:
         found = command.params[0].shell_complete(context, "w")
     assert [item.value for item in found] == ["work"]
+
+
+@pytest.mark.parametrize("label", ["anthropic:work", "w@example.com"])
+def test_an_account_is_named_by_key_or_e_mail_too(home: Path, config: Path, label: str) -> None:
+    stored(home, {"work": entry("sk-ant-oat-test-1", email="w@example.com")})
+    assert neurolink("set-primary", label).stdout == "primary account: work\n"

@@ -252,7 +252,21 @@ def test_logs(desk: Desk) -> None:
     desk.set_up()
     shown = desk.run("logs", "collector", "--tail", "5")
     assert shown.said == "collector | Everything is ready\n"
-    assert desk.calls[-1].endswith("logs --tail 5 collector")
+    assert desk.calls[-1].endswith("logs --tail 5 --follow collector")
+    desk.run("logs", "--no-follow")
+    assert desk.calls[-1].endswith("logs --tail 100")
+
+
+def test_the_collectors_port(desk: Desk) -> None:
+    """14318, unless the environment or an option names another."""
+    port = ("setup", "--port", str(desk.backend.port))
+    desk.run(*port)
+    assert desk.env.read_text() == ENDPOINT
+    desk.shell.variables["NEUROLINK_OTLP_HTTP_PORT"] = "24319"
+    desk.run(*port)
+    assert desk.env.read_text() == ENDPOINT.replace(OTLP, "24319")
+    desk.run(*port, "--otlp-port", "24320")
+    assert desk.env.read_text() == ENDPOINT.replace(OTLP, "24320")
 
 
 def test_the_dashboard_is_replaced(desk: Desk) -> None:

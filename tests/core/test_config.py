@@ -211,8 +211,8 @@ def test_a_bare_off_is_false_in_yaml() -> None:
             id="text",
         ),
         pytest.param(
-            {"accounts": {"anthropic": [{"weight": 1}]}},
-            "accounts.anthropic[0].name: is required",
+            {"routing": {"fallback-chain": [{"provider": "x"}]}},
+            "routing.fallback-chain[0].model: is required",
             id="missing",
         ),
         pytest.param(
@@ -332,6 +332,29 @@ def test_duplicate_account_names_are_faults() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("named", "labels"),
+    [
+        ([None], ["unnamed"]),
+        ([None, None, None], ["unnamed", "unnamed-2", "unnamed-3"]),
+        ([None, "unnamed", None], ["unnamed-2", "unnamed", "unnamed-3"]),
+        (["work", None], ["work", "unnamed"]),
+    ],
+    ids=["one", "several", "taken", "beside others"],
+)
+def test_an_account_without_a_name_has_a_label_of_its_own(
+    named: list[str | None], labels: list[str]
+) -> None:
+    listed = [{"weight": 2} | ({"name": name} if name else {}) for name in named]
+    config = parse({"accounts": {"anthropic": listed}}, {}).config
+    assert [account.name for account in config.accounts] == labels
+
+
+@pytest.mark.parametrize("listed", [["x"], [None], "x", {"name": "a"}, [{"name": ["a"]}]])
+def test_what_is_no_account_is_a_fault_all_the_same(listed: object) -> None:
+    assert faults({"accounts": {"anthropic": listed}})
+
+
 def test_a_name_is_a_duplicate_only_once_resolved() -> None:
     pair = [{"name": "two"}, {"name": "${WORD}"}]
     assert len(faults({"accounts": {"anthropic": pair}})) == 1
@@ -365,7 +388,6 @@ def test_all_faults_come_at_once_in_the_order_of_the_file() -> None:
         "accounts.anthropic[1].weight",
         "accounts.anthropic[1].zzz",
         "accounts.anthropic[2].baseUrl",
-        "accounts.anthropic[2].name",
         "cloaking.mode",
     ]
 

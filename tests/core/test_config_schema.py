@@ -40,7 +40,7 @@ BAD: list[dict[str, Any]] = [
     {"timeouts": {"idle": -1}},
     {"version": 2},
     {"routing": {"strategy": "nonsense"}},
-    {"accounts": {"anthropic": [{"weight": 1}]}},
+    {"accounts": {"anthropic": [{"name": ""}]}},
     account(weight="two"),
     account(maxConcurrent=1.5),
     {"cloaking": {"plugins": {"sessionIdentity": 1}}},

@@ -128,3 +128,23 @@ def test_another_provider_is_named_with_its_model() -> None:
     exchange.answer.released = True
     assert console.attempted(other) == "[proxy] -> provider=openai model=gpt-x"
     assert console.answered(exchange, 200) == "[proxy] <- 200 provider=openai model=gpt-x"
+
+
+# --- which betas go out
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        (["oauth-2025-04-20,claude-code-20250219"], "oauth-2025-04-20,claude-code-20250219"),
+        (["a", "b"], "a, b"),
+        ([], "none"),
+    ],
+)
+def test_betas(values: list[str], line: str) -> None:
+    assert console.betas(values) == f"[proxy] beta headers: {line}"
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=ascii)
+def test_a_beta_can_not_steer_the_terminal(control: str) -> None:
+    assert control not in console.betas([f"a{control}b"])
