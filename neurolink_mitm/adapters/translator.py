@@ -15,7 +15,7 @@ from typing import IO
 import msgspec
 import psutil
 
-from neurolink_mitm.adapters.atomic import private_directory
+from neurolink_mitm.adapters import log_trim
 from neurolink_mitm.core.redaction import redact
 from neurolink_mitm.core.translator_setup import Listening, Setup
 from neurolink_mitm.ports import Endpoint
@@ -32,8 +32,7 @@ HOPELESS = 3
 """Starts in a row that came to nothing, after which nobody waits for the next."""
 NOTICE_LIMIT = 1.0
 """Seconds until the end of a process is noticed at the latest."""
-MAX_LOG = 1_000_000
-"""Bytes of its log; one that is longer is put aside at the next start."""
+MAX_LOG = log_trim.MOST["translator.log"]
 
 
 @dataclass(slots=True)
@@ -224,13 +223,9 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _open_log(path: Path) -> IO[bytes]:
-    """For appending; 0600 from its first byte."""
-    with contextlib.suppress(OSError):
-        private_directory(path.parent)
-        if path.stat().st_size > MAX_LOG:
-            path.replace(path.with_suffix(".log.1"))
+    """For appending."""
     try:
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+        return os.fdopen(log_trim.open_log(path), "ab")
     except OSError as e:
         logger.warning("the translator writes no log: %s", redact(e.strerror or str(e)))
         return open(os.devnull, "ab")

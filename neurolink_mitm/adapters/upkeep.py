@@ -13,6 +13,7 @@ from pathlib import Path
 
 from neurolink_mitm.adapters.heap import keep_small
 from neurolink_mitm.adapters.log_cleaner import keep_clean
+from neurolink_mitm.adapters.log_trim import append, keep_short
 from neurolink_mitm.adapters.reloader import Reloader, Source
 from neurolink_mitm.adapters.watchdog import Watchdog
 from neurolink_mitm.core.accounts import Account
@@ -47,6 +48,8 @@ class Upkeep:
         runtime = self._runtime
         jobs = [self._reloader.run(), keep_small()]
         if self._logs is not None:
+            append(self._logs)
+            jobs.append(keep_short(self._logs))
             jobs.append(keep_clean(self._logs, lambda: runtime.config.logging, runtime.clock.now))
         if self._runtime.refresher is not None:
             jobs.append(self._keep_fresh(self._runtime.refresher))

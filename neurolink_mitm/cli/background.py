@@ -14,10 +14,13 @@ from typing import Any
 import click
 
 from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.log_trim import open_log
 from neurolink_mitm.adapters.state_file import State, StateFile
 from neurolink_mitm.cli import http_client
 from neurolink_mitm.core.services import Service
 
+START = "--- started "
+"""Begins a line of the log: what is below it was said by one process."""
 START_LIMIT = 20.0
 """Seconds until a proxy that was started has to serve."""
 PROGRAM = (sys.executable, "-P", "-m", "neurolink_mitm.cli")
@@ -87,10 +90,12 @@ def serving(home: Home) -> State | None:
 def start(home: Home, asked: Asked) -> tuple[State | None, Path]:
     """Start it detached from this terminal. Where it serves, None if it does not, and what it said."""
     home.create()
-    home.logs.mkdir(mode=0o700, exist_ok=True)
     log = home.logs / "service.log"
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = open_log(log)
     try:
+        os.write(
+            descriptor, f"{START}{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}\n".encode()
+        )
         process = subprocess.Popen(
             [*PROGRAM, "proxy", "start", *asked.arguments],
             cwd=home.root, start_new_session=True,
@@ -117,6 +122,11 @@ def wait(
 
 
 def last_words(lines: Iterable[str]) -> str:
-    """What a program said at its end."""
-    said = [line.strip() for line in lines if line.strip()]
+    """What a program said at its end; what those before it said is not its own."""
+    said: list[str] = []
+    for line in lines:
+        if line.startswith(START):
+            said.clear()
+        elif line.strip():
+            said.append(line.strip())
     return said[-1].removeprefix("neurolink: ") if said else "it said nothing"

@@ -42,8 +42,9 @@ def test_it_does_not_wait_for_what_has_ended(tmp_path: Path) -> None:
     [
         (["one\n", "neurolink: two\n", "\n"], "two"),
         ([], "it said nothing"),
+        (["of the last time\n", "--- started 2026\n"], "it said nothing"),
     ],
-    ids=["lines", "nothing"],
+    ids=["lines", "nothing", "of-the-last-time"],
 )
 def test_the_last_words_are_the_reason(lines: list[str], words: str) -> None:
     assert background.last_words(lines) == words
