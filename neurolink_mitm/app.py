@@ -112,8 +112,9 @@ class Lifecycle:
         self._on_ready = on_ready
         self._claude_code = claude_code
         self._state = StateFile(prepared.home.state)
+        self._guarding: asyncio.Task[None] | None = None
 
-    def running(self) -> None:
+    async def running(self) -> None:
         assert self.master is not None
         runtime = self._prepared.runtime
         try:
@@ -124,7 +125,9 @@ class Lifecycle:
             return
         runtime.started_at = runtime.clock.now()
         if self._claude_code:
-            self._claude_code.attach(runtime.pid, _state(runtime).url)
+            await asyncio.to_thread(self._claude_code.attach, runtime.pid, _state(runtime).url)
+            guarding = self._claude_code.keep_guarded(runtime.pid, self._claim)
+            self._guarding = asyncio.create_task(guarding)
         self._claim()
         runtime.on_config.append(lambda _: self._claim())
         if self._upkeep:
@@ -153,8 +156,10 @@ class Lifecycle:
     async def done(self) -> None:
         if self._upkeep:
             await self._upkeep.stop()
+        if self._guarding:
+            self._guarding.cancel()
         if self._claude_code:
-            self._claude_code.detach(self._prepared.runtime.pid)
+            await asyncio.to_thread(self._claude_code.detach, self._prepared.runtime.pid)
         self._state.remove(self._prepared.runtime.pid)
         translator = self._prepared.runtime.translator
         if isinstance(translator, TranslatorProcess):

@@ -8,6 +8,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from neurolink_mitm.adapters import config_file
-from neurolink_mitm.adapters.claude_settings import settings_path
+from neurolink_mitm.adapters.claude_settings import ClaudeSettings as Attached
+from neurolink_mitm.adapters.claude_settings import SettingsError, settings_path
 from neurolink_mitm.adapters.env_file import EnvFileError, read_environment
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.in_time import in_time
@@ -220,8 +222,16 @@ def _proxy(look: Looking, state: State | None) -> Proxy:
     """With what the proxy itself says, or who else has its port."""
     found = proxy_of(state, look.port)
     if state is not None and found.alive:
-        return replace(found, status=look.ask(state))
+        return replace(found, status=look.ask(state), detached=_detached(look, state))
     return replace(found, listener=listener("127.0.0.1", found.port))
+
+
+def _detached(look: Looking, state: State) -> str | None:
+    """Why Claude Code is detached from it, if it is."""
+    with suppress(SettingsError):
+        entry = Attached(look.home.claude_settings).entry(state.pid) if look.home else None
+        return entry.away.why if entry and entry.away else None
+    return None
 
 
 def proxy_of(state: State | None, port: int | None = None) -> Proxy:

@@ -4,10 +4,14 @@ The record (`claude-settings.json` in NEUROLINK_HOME) has an entry for each prox
 order they did. An entry is written before the file is changed and removed after it is put back, so one that was
 killed in between still holds. The values in the file are those of the last proxy; one that ends before it leaves to
 the next what was there before.
+
+A proxy that does not answer is detached: the file is as it was before, and the entry stays, so that the proxy is
+attached again when it answers. What somebody else has set meanwhile is theirs.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,31 +19,28 @@ from pathlib import Path
 import msgspec
 
 from neurolink_mitm.adapters.atomic import write_atomic
-from neurolink_mitm.adapters.careful_edit import edit
+from neurolink_mitm.adapters.careful_edit import edit, read
+from neurolink_mitm.adapters.settings_record import (
+    OUTAGES,
+    Away,
+    Entry,
+    Outage,
+    Record,
+    later_than,
+    shifted_by,
+    with_entry,
+)
 from neurolink_mitm.adapters.shared_file import locked, set_aside
-from neurolink_mitm.adapters.state_file import is_running, process_start
-from neurolink_mitm.core.claude_settings import Before, inherit, merge, restore, variables
-
-
-class Entry(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
-    """What one proxy did. `made` are the directories that were not there, the innermost last."""
-
-    pid: int
-    pid_started: float
-    url: str
-    path: str
-    ours: dict[str, str]
-    before: Before
-    made: list[str] = []
-
-    @property
-    def alive(self) -> bool:
-        return is_running(self.pid, self.pid_started)
-
-
-class _Record(msgspec.Struct):
-    entries: list[Entry]
-    version: int = 1
+from neurolink_mitm.adapters.state_file import process_start
+from neurolink_mitm.core.claude_settings import (
+    BASE_URL,
+    free,
+    inherit,
+    merge,
+    restore,
+    values,
+    variables,
+)
 
 
 class SettingsError(Exception):
@@ -84,6 +85,43 @@ class ClaudeSettings:
                 self._write(entries)
         return bool(mine)
 
+    def detach(self, pid: int, why: str, now: float) -> bool:
+        """Put back what was there before that proxy, until it is attached again. Whether it was attached."""
+        with self._locked():
+            entries = self._read()
+            entry = next((each for each in entries if each.pid == pid), None)
+            if entry is None:
+                return False
+            if entry.away is None:
+                away = Away(now, why, _in_force(entries, entry))
+                gone = msgspec.structs.replace(entry, away=away)
+                entries = [gone if each is entry else each for each in entries]
+                self._write(entries)
+                entry = gone
+            left = _without(entries, entry)  # the same again where a guard was killed in between
+            self._write(with_entry(left, entry, entries))
+        return True
+
+    def attach_again(self, pid: int, now: float) -> bool:
+        """Undo `detach`. False: not now, since a later proxy is attached, or somebody has set the address meanwhile."""
+        with self._locked():
+            entries = self._read()
+            entry = next((each for each in entries if each.pid == pid), None)
+            if entry is None or entry.away is None or later_than(entries, entry):
+                return False
+            with _faults_of(Path(entry.path)):
+                made = _make_directory(Path(entry.path).parent)
+                back = self._merge_again(entries, entry, made)
+                if back is None:
+                    _remove_directories(made)
+                    return False
+            outage = Outage(entry.away.since, now, entry.away.why)
+            outages = [*entry.outages, outage][-OUTAGES:]
+            back = msgspec.structs.replace(back, away=None, outages=outages)
+            new = [back if each is entry else each for each in entries]
+            self._write(shifted_by(new, back, attached=True))
+            return True
+
     def put_back(self) -> tuple[str, ...]:
         """Undo what dead proxies did. Returns what is wrong with the files where that is not possible."""
         with self._locked():
@@ -106,11 +144,33 @@ class ClaudeSettings:
                 pid=pid, pid_started=process_start(pid) or 0.0, url=url,
                 path=str(path), ours=ours, before=before, made=made,
             )  # fmt: skip
-            self._write([*others, entry])
+            self._write(shifted_by([*others, entry], entry, attached=True))
             return done
 
         ours = variables(url)
         edit(path, change)
+
+    def _merge_again(self, entries: list[Entry], entry: Entry, made: list[str]) -> Entry | None:
+        """The entry with what is before it now; still as one that is detached, which holds if this is cut short."""
+        back: Entry | None = None
+
+        def change(text: str | None) -> str | None:
+            nonlocal back
+            assert entry.away
+            base = None if text is None else restore(text, entry.ours, entry.before)
+            names = free(entry.away.left, values(base, entry.away.left))
+            if BASE_URL not in names:
+                back = None
+                return text
+            ours = {name: entry.ours[name] for name in names}
+            merged, before = merge(base, ours)
+            away = msgspec.structs.replace(entry.away, left=before.values)
+            back = msgspec.structs.replace(entry, ours=ours, before=before, made=made, away=away)
+            self._write([back if each is entry else each for each in entries])
+            return merged
+
+        edit(Path(entry.path), change)
+        return back
 
     def _put_back_dead(self) -> tuple[list[Entry], tuple[str, ...]]:
         """What is left of the record then, and what is wrong."""
@@ -133,7 +193,7 @@ class ClaudeSettings:
 
     def _read(self) -> list[Entry]:
         try:
-            return msgspec.json.decode(self._record.read_bytes(), type=_Record).entries
+            return msgspec.json.decode(self._record.read_bytes(), type=Record).entries
         except FileNotFoundError:
             return []
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -142,22 +202,33 @@ class ClaudeSettings:
 
     def _write(self, entries: list[Entry]) -> None:
         if entries:
-            write_atomic(self._record, msgspec.json.encode(_Record(entries)) + b"\n")
+            write_atomic(self._record, msgspec.json.encode(Record(entries)) + b"\n")
         else:
             self._record.unlink(missing_ok=True)
 
 
 def _without(entries: list[Entry], gone: Entry) -> list[Entry]:
     """The entries without one, whose changes are undone, or left to the next that changed the same file."""
-    place = entries.index(gone)
-    later = next((each for each in entries[place + 1 :] if each.path == gone.path), None)
     left = [each for each in entries if each is not gone]
+    later = later_than(entries, gone)
     if later is None:
         _undo(gone)
-        return left
+        return shifted_by(left, gone, attached=False)
     before = inherit(later.before, gone.ours, gone.before)
     heir = msgspec.structs.replace(later, before=before, made=[*gone.made, *later.made])
-    return [heir if each is later else each for each in left]
+    return shifted_by([heir if each is later else each for each in left], gone, attached=False)
+
+
+def _in_force(entries: list[Entry], entry: Entry) -> dict[str, str | None]:
+    """What is under its values, without those that somebody has changed meanwhile."""
+    path = Path(entry.path)
+    names = list(entry.ours)
+    if later_than(entries, entry) is None:
+        with _faults_of(path):
+            data = read(path)
+            found = values(None if data is None else data.decode("utf-8"), names)
+        names = [n for n in names if found[n] == json.dumps(entry.ours[n])]
+    return {name: entry.before.values.get(name) for name in names}
 
 
 def _undo(entry: Entry) -> None:

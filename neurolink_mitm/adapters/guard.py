@@ -1,8 +1,11 @@
 """The guard: a small process that puts Claude Code's settings back where its proxy died without doing so.
 
-    python -m neurolink_mitm.adapters.guard NEUROLINK_HOME PID
+    python -m neurolink_mitm.adapters.guard NEUROLINK_HOME PID [STARTED]
 
-It outlives the proxy, and the terminal. It imports little, since it runs all the time.
+It outlives the proxy, and the terminal. It imports little, since it runs all the time. With STARTED, when the proxy's
+process began, it is there before the settings are changed, and waits for that.
+
+A proxy that runs but does not answer (stopped, stalled) is detached, and attached again when it answers.
 """
 
 from __future__ import annotations
@@ -19,28 +22,37 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from neurolink_mitm.adapters.claude_settings import ClaudeSettings, Entry, SettingsError
+from neurolink_mitm.adapters.claude_settings import ClaudeSettings, SettingsError
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.core.guarding import Verdict, judge
+from neurolink_mitm.adapters.settings_record import Entry
+from neurolink_mitm.adapters.state_file import is_running
+from neurolink_mitm.core.guarding import JUMP, MISSES, NO_ANSWER, Verdict, judge, missed
 
 EVERY = 1.0
 """Seconds between two looks."""
 ANSWER_LIMIT = 0.9
+AWAIT_LIMIT = 60.0
+"""Seconds in which a proxy that has started its guard changes the settings."""
 PUT_BACK_TRIES = 60
 """Seconds in which whoever is editing the settings can finish."""
 ENDING = (signal.SIGTERM, signal.SIGINT)
+Log = Callable[[str], None]
+
+AS_BEFORE = "Claude Code's settings are as they were before"
+NOT_AGAIN = (
+    "Claude Code is not attached again: another proxy is, or its address was set anew meanwhile"
+)
 
 
-def run(home: Home, pid: int) -> None:
+def run(home: Home, pid: int, started: float | None = None) -> None:
     """Watch the proxy until it has ended, one way or another. A second guard of one proxy leaves at once."""
     lock = FileLock(home.root / f"guard-{pid}.lock", timeout=0, mode=0o600)
     # Told to end while the lock is being taken, it would leave the file: that is told afterwards.
     with _masked(signal.SIG_BLOCK), suppress(Timeout), lock:
         try:
             with _masked(signal.SIG_UNBLOCK):
-                _watch(
-                    ClaudeSettings(home.claude_settings), pid, _logger(home.logs / "guard.log", pid)
-                )
+                settings = ClaudeSettings(home.claude_settings)
+                Watch(settings, pid, _logger(home.logs / "guard.log", pid), started).run()
         finally:
             with suppress(OSError):
                 os.unlink(lock.lock_file)
@@ -56,22 +68,80 @@ def _masked(how: int) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _watch(settings: ClaudeSettings, pid: int, log: Callable[[str], None]) -> None:
-    log("watches it")
-    misses, due = 0, time.monotonic()
-    while True:
-        entry = _entry(settings, pid)
-        answers = entry is not None and healthy(entry.url)
-        misses = 0 if answers else misses + 1
-        alive = entry is not None and entry.alive
-        verdict = judge(recorded=entry is not None, alive=alive, answers=answers, misses=misses)
-        if verdict is not Verdict.WATCH:
-            break
-        due = max(due + EVERY, time.monotonic())
-        time.sleep(max(0.0, due - time.monotonic()))
-    log(verdict.value)
-    if verdict in (Verdict.DEAD, Verdict.SILENT):
-        _put_back(settings, pid, log)
+class Watch:
+    """One guard's watch over one proxy."""
+
+    def __init__(
+        self, settings: ClaudeSettings, pid: int, log: Log, started: float | None = None
+    ) -> None:
+        """`started`: the proxy, whose process began then, is about to change the settings."""
+        self._settings, self._pid, self._log = settings, pid, log
+        self._started = started
+        self._deadline = time.monotonic() + AWAIT_LIMIT
+        self._misses = 0
+        self._half_done = False
+        self._told = ""
+
+    def run(self) -> None:
+        """Until there is nothing left to watch."""
+        self._log("watches it")
+        due = time.monotonic()
+        while (verdict := self._look()) in (Verdict.WATCH, Verdict.SILENT, Verdict.BACK):
+            self._act(verdict)
+            due = max(due + EVERY, time.monotonic())
+            time.sleep(max(0.0, due - time.monotonic()))
+            if time.monotonic() - due > JUMP:
+                self._misses = 0
+        self._log(verdict.value)
+        if verdict is Verdict.DEAD:
+            _put_back(self._settings, self._pid, self._log)
+
+    def _look(self) -> Verdict:
+        entry = _entry(self._settings, self._pid)
+        if entry is None:
+            awaited = self._started is not None and time.monotonic() < self._deadline
+            alive = self._started is not None and is_running(self._pid, self._started)
+            return judge(recorded=False, alive=alive, answers=False, misses=0, awaited=awaited)
+        self._started = None
+        detached = entry.away is not None
+        answers = self._ask(entry.url, MISSES if detached else MISSES - self._misses)
+        return judge(
+            recorded=True, alive=entry.alive, answers=answers, misses=self._misses, detached=detached
+        )  # fmt: skip
+
+    def _ask(self, url: str, seconds: float) -> bool:
+        """With all the patience that is left: one that is slow is not gone."""
+        limit, began = max(ANSWER_LIMIT, seconds), time.monotonic()
+        answers = healthy(url, limit)
+        took = time.monotonic() - began
+        self._misses = missed(self._misses, answers=answers, took=took, limit=limit)
+        return answers
+
+    def _act(self, verdict: Verdict) -> None:
+        try:
+            if verdict is Verdict.SILENT or self._half_done:
+                self._detach(verdict)
+            elif verdict is Verdict.BACK:
+                done = self._settings.attach_again(self._pid, time.time())
+                self._tell(
+                    f"{verdict.value}, and Claude Code comes to it again" if done else NOT_AGAIN
+                )
+        except SettingsError as e:
+            self._tell(str(e))
+
+    def _detach(self, verdict: Verdict) -> None:
+        if not self._half_done:
+            self._log(verdict.value)
+        self._half_done = True
+        if self._settings.detach(self._pid, NO_ANSWER, time.time()):
+            self._tell(AS_BEFORE)
+        self._half_done = False
+
+    def _tell(self, text: str) -> None:
+        """What is so again and again is said once."""
+        if text != self._told:
+            self._log(text)
+        self._told = text
 
 
 def _entry(settings: ClaudeSettings, pid: int) -> Entry | None:
@@ -83,7 +153,7 @@ def _entry(settings: ClaudeSettings, pid: int) -> Entry | None:
     return None
 
 
-def _put_back(settings: ClaudeSettings, pid: int, log: Callable[[str], None]) -> None:
+def _put_back(settings: ClaudeSettings, pid: int, log: Log) -> None:
     told = ""
     for _ in range(PUT_BACK_TRIES):
         try:
@@ -93,14 +163,14 @@ def _put_back(settings: ClaudeSettings, pid: int, log: Callable[[str], None]) ->
                 log(told := str(e))
             time.sleep(EVERY)
         else:
-            log("Claude Code's settings are as they were before")
+            log(AS_BEFORE)
             return
     log("gave up; the next `neurolink proxy start` tries again")
 
 
-def healthy(url: str) -> bool:
-    """Whether a proxy answers there."""
-    connection = HTTPConnection(urlsplit(url).netloc, timeout=ANSWER_LIMIT)
+def healthy(url: str, limit: float = ANSWER_LIMIT) -> bool:
+    """Whether a proxy answers there within so many seconds."""
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=limit)
     try:
         connection.request("GET", "/health")
         return connection.getresponse().status == 200
@@ -110,7 +180,7 @@ def healthy(url: str) -> bool:
         connection.close()
 
 
-def _logger(path: Path, pid: int) -> Callable[[str], None]:
+def _logger(path: Path, pid: int) -> Log:
     """Lines into a file; that it can't be written is no reason to stop watching."""
 
     def log(text: str) -> None:
@@ -124,11 +194,11 @@ def _logger(path: Path, pid: int) -> Callable[[str], None]:
     return log
 
 
-def main(root: str, pid: str) -> None:
+def main(root: str, pid: str, started: str | None = None) -> None:
     for number in ENDING:
         signal.signal(number, lambda *_: sys.exit(0))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    run(Home(Path(root)), int(pid))
+    run(Home(Path(root)), int(pid), float(started) if started else None)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ class Watchdog:
         self._lag = lag
         self._dump_path = dump
         self._dump: IO[str] | None = None
+        self._dumped = 0
         self._every, self._stall = every, stall
         self._on_stall = on_stall
         self._ended = threading.Event()
@@ -221,6 +222,7 @@ class Watchdog:
             self._dump_path.parent.mkdir(mode=0o700, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
             self._dump = open(os.open(self._dump_path, flags, 0o600), "a", encoding="utf-8")  # noqa: SIM115
+            self._dumped = os.fstat(self._dump.fileno()).st_size
 
     def _close_dump(self) -> None:
         if self._dump:

@@ -14,7 +14,7 @@ import click
 from neurolink_mitm.adapters.state_file import State, StateFile
 from neurolink_mitm.cli.exits import FAILED, NOT_RUNNING, fail
 from neurolink_mitm.cli.options import format_option
-from neurolink_mitm.cli.running import ask_status, home
+from neurolink_mitm.cli.running import ask_status, claude_code, home
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -93,7 +93,7 @@ def look(query: dict[str, str]) -> Seen:
         if report is not None:
             return Seen(report)
         why = f"process {state.pid} runs, but {state.url}/status does not answer"
-        return Seen(None, why, FAILED)
+        return Seen(None, why + _detached(state), FAILED)
     if state is None:
         why = "the proxy is not running; start it with: neurolink proxy start"
     else:
@@ -102,6 +102,15 @@ def look(query: dict[str, str]) -> Seen:
             f" {file.path}; the next start takes it over"
         )
     return Seen(None, why, NOT_RUNNING, _left_over(state))
+
+
+def _detached(state: State) -> str:
+    from neurolink_mitm.core.when import clock
+
+    away = (claude_code(state.pid) or {}).get("detached")
+    if not away:
+        return ""
+    return f"; Claude Code is detached from it since {clock(away['since'])}, until it answers again"
 
 
 def _left_over(state: State | None) -> tuple[Finding, ...]:

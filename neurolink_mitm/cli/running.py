@@ -9,6 +9,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import State, StateFile
 from neurolink_mitm.cli import http_client
 from neurolink_mitm.cli.exits import NOT_RUNNING, USAGE, fail
+from neurolink_mitm.core.record import iso
 
 
 def home() -> Home:
@@ -44,4 +45,27 @@ def ask_status(state: State, query: http_client.Query | None = None) -> dict[str
     report = http_client.get_json(f"{state.url}/status", query, owner(state))
     if report is None:
         return None
-    return {**report, "running": True, "url": state.url, "startTime": state.start_time}
+    known = {"running": True, "url": state.url, "startTime": state.start_time}
+    return {**report, **known, "claudeCode": claude_code(state.pid)}
+
+
+def claude_code(pid: int) -> dict[str, Any] | None:
+    """How Claude Code comes to that proxy; None where its settings are left alone."""
+    from neurolink_mitm.adapters.claude_settings import ClaudeSettings, SettingsError
+
+    try:
+        entry = ClaudeSettings(home().claude_settings).entry(pid)
+    except SettingsError:
+        return None
+    if entry is None:
+        return None
+    away = entry.away
+    return {
+        "settings": entry.path,
+        "attached": away is None,
+        "detached": away and {"since": iso(away.since), "why": away.why},
+        "outages": [
+            {"since": iso(each.since), "until": iso(each.until), "why": each.why}
+            for each in entry.outages
+        ],
+    }

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from neurolink_mitm.cli.auth_render import window
+from neurolink_mitm.cli.process_lines import claude_code_lines, loop_lines
 from neurolink_mitm.cli.render import duration, printed
 from neurolink_mitm.cli.tables import Column, Fitting
 from neurolink_mitm.core.console import printable
@@ -33,7 +34,8 @@ def status_view(report: Report, now: float) -> RenderableType:
     accounts = report["stats"]["accounts"]
     return Group(
         _head(report),
-        *_loop(report.get("loop")),
+        *loop_lines(report.get("loop")),
+        *claude_code_lines(report.get("claudeCode")),
         *_warnings(report, accounts),
         _accounts(accounts, now) if accounts else Text("no accounts"),
         *_other_providers(report),
@@ -180,22 +182,6 @@ def _spend(spend: Report | None) -> Iterable[Text]:
 
 def _never(spend: Report) -> bool:
     return spend.get("payPerUse") == "never"
-
-
-def _loop(loop: Report | None) -> Iterable[Text]:
-    """How late the event loop is: all streams wait for it."""
-    if not loop:
-        return
-    lag = loop["lagMs"]
-    yield Text(f"loop: lag p50 {lag['p50']:g} ms, p99 {lag['p99']:g} ms, longest {lag['max']:g} ms")
-    if last := loop.get("lastStall"):
-        where = f" at {printable(last['stack'][0])}" if last["stack"] else ""
-        stood = f"stood still {loop['stalls']} times, last at {clock(last['at'])}"
-        yield Text(f"loop: {stood} for {last['ms']} ms{where}", style=BUSY)
-    if last := loop.get("lastPause"):
-        until = clock(last["at"])
-        stood = f"did not run for {duration(last['ms'] / 1000)} until {until}"
-        yield Text(f"the process {stood}: stopped, or asleep", style=BUSY)
 
 
 def _errors(accounts: Sequence[Report]) -> Iterable[Text]:

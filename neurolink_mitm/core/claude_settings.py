@@ -7,21 +7,24 @@ https://code.claude.com/docs/en/settings
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from neurolink_mitm.core.json_layout import Member, Span, document, span
 
 ENV = "env"
+BASE_URL = "ANTHROPIC_BASE_URL"
 _NOTHING = "{}\n"
 Variables = Mapping[str, str]
 ANY_TOKEN = "neurolink"  # noqa: S105 - any other would do: it opens nothing
 """Claude Code that has no login sends nothing without a token; the proxy puts an account's in its place."""
+Values = Mapping[str, str | None]
+"""Of variables, as JSON text; None: not set."""
 
 
 def variables(url: str) -> dict[str, str]:
     """What has to be set for Claude Code to use the proxy at `url`."""
-    return {"ANTHROPIC_BASE_URL": url, "ENABLE_TOOL_SEARCH": "true"}
+    return {BASE_URL: url, "ENABLE_TOOL_SEARCH": "true"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,15 @@ def _value(text: str, member: Member | None) -> str | None:
     return text[member.value_start : member.end] if member else None
 
 
+def values(text: str | None, names: Iterable[str]) -> dict[str, str | None]:
+    """What `env` says of these variables, as JSON text; None: it is not set. Raises `ValueError`."""
+    found = {name: _variable(text, name) if text is not None else None for name in names}
+    return {
+        name: text[each.value_start : each.end] if text and each else None
+        for name, each in found.items()
+    }
+
+
 def restore(text: str, ours: Variables, before: Before) -> str | None:
     """`text` with what was there before us; None: the file should go.
 
@@ -111,6 +123,19 @@ def inherit(later: Before, ours: Variables, earlier: Before) -> Before:
         return later
     values = {n: earlier.values.get(n) if n in theirs else was for n, was in later.values.items()}
     return Before(values, earlier.env, earlier.document)
+
+
+def shifted(left: Values, old: Values, new: Values) -> dict[str, str | None]:
+    """What was left to stay, after we have changed the variables from `old` to `new` ourselves."""
+    return {
+        name: new[name] if name in new and was == old.get(name) else was
+        for name, was in left.items()
+    }
+
+
+def free(left: Values, now: Values) -> tuple[str, ...]:
+    """The variables that nobody has touched since."""
+    return tuple(name for name, was in left.items() if now.get(name) == was)
 
 
 def _env(text: str) -> tuple[Span | None, Member | None]:

@@ -70,7 +70,13 @@ def _settings(settings: ClaudeSettings | None, proxy: Proxy | None) -> Iterator[
         return
     url = settings.env.get(BASE_URL)
     runs = proxy is not None and proxy.alive
-    if not url:
+    if proxy and proxy.detached and not points_at(url or "", proxy):
+        yield warn(
+            "claude-settings-detached",
+            f"Claude Code is detached from the proxy, because {proxy.detached}",
+            "nothing: it is attached again as soon as that answers",
+        )
+    elif not url:
         if runs:
             yield warn(
                 "claude-settings-unset",

@@ -50,6 +50,8 @@ class Proxy:
     """Whoever holds the port."""
     guard_pid: int | None = None
     guard_alive: bool = False
+    detached: str | None = None
+    """Why Claude Code does not come to it for now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from enum import Enum
 
 MISSES = 5
-"""Questions in a row, one a second, to which a proxy that runs has no answer, until it counts as gone."""
+"""Seconds in a row in which a proxy that runs answered nothing, until Claude Code is detached from it."""
+JUMP = 2.0
+"""Seconds by which the guard may be late until that says that it did not run itself."""
+NO_ANSWER = "the proxy did not answer"
 
 
 class Verdict(Enum):
@@ -16,12 +19,35 @@ class Verdict(Enum):
     TAKEN_OVER = "it is dead, and another proxy serves its address"
     DEAD = "it is dead"
     SILENT = f"it runs, but did not answer {MISSES} times"
+    BACK = "it answers again"
 
 
-def judge(*, recorded: bool, alive: bool, answers: bool, misses: int) -> Verdict:
-    """`recorded`: the settings still have to be put back; `misses`: how often nothing answered, this time included."""
+def judge(
+    *,
+    recorded: bool,
+    alive: bool,
+    answers: bool,
+    misses: int,
+    awaited: bool = False,
+    detached: bool = False,
+) -> Verdict:
+    """What to do about a proxy.
+
+    `recorded`: the settings still have to be put back; `awaited`: it has not changed them yet, but is about to;
+    `misses`: for how many seconds nothing answered; `detached`: they are put back since nothing did.
+    """
     if not recorded:
-        return Verdict.UNDONE
+        return Verdict.WATCH if awaited and alive else Verdict.UNDONE
     if not alive:
         return Verdict.TAKEN_OVER if answers else Verdict.DEAD
+    if detached:
+        return Verdict.BACK if answers else Verdict.WATCH
     return Verdict.SILENT if misses >= MISSES else Verdict.WATCH
+
+
+def missed(misses: int, *, answers: bool, took: float, limit: float) -> int:
+    """The misses after one more question, which took so many seconds and should have taken at most `limit`."""
+    if answers:
+        return 0
+    slept = took > limit + JUMP  # stopped itself, the guard knows nothing of the proxy meanwhile
+    return misses + (0 if slept else max(1, round(took)))

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,7 +47,10 @@ def proxy() -> Iterator[subprocess.Popen[bytes]]:
 class Healthy(http.server.BaseHTTPRequestHandler):
     """Answers 200 to /health, and 404 to all else."""
 
+    takes = 0.0
+
     def do_GET(self) -> None:
+        time.sleep(self.takes)
         self.send_response(200 if self.path == "/health" else 404)
         self.end_headers()
 
@@ -55,7 +59,7 @@ class Healthy(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def served() -> Iterator[str]:
-    with http.server.HTTPServer(("127.0.0.1", 0), Healthy) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -128,6 +132,17 @@ def test_a_log_that_can_not_be_written_does_not_keep_it(
 
 def test_a_proxy_that_answers_is_healthy(served: str) -> None:
     assert guard.healthy(served)
+
+
+def test_one_that_is_slow_is_healthy_too(place: Home, served: str) -> None:
+    """As one whose loop stands for a second now and then."""
+    Healthy.takes = 1.2
+    try:
+        assert not guard.healthy(served)
+        watch = guard.Watch(ClaudeSettings(place.claude_settings), os.getpid(), lambda text: None)
+        assert watch._ask(served, 5.0)
+    finally:
+        Healthy.takes = 0.0
 
 
 def test_one_that_does_not_is_not() -> None:

@@ -70,6 +70,18 @@ def test_how_late_the_loop_is() -> None:
     ]
 
 
+def test_when_claude_code_was_detached() -> None:
+    why = "the proxy did not answer"
+    outage = {"since": "2025-10-09T13:02:11.000Z", "until": "2025-10-09T13:05:40.000Z", "why": why}
+    away = {"since": "2025-10-09T14:00:00.000Z", "why": why}
+    report = a_report() | {"claudeCode": {"outages": [outage], "detached": away}}
+    lines = [line for line in shown(report).splitlines() if line.startswith("Claude Code")]
+    assert lines == [
+        f"Claude Code: detached 13:02:11Z to 13:05:40Z because {why}",
+        f"Claude Code: detached since 14:00:00Z because {why}; it comes back when that answers",
+    ]
+
+
 def test_faults_of_the_configuration_are_shown() -> None:
     text = shown(a_report(config_errors=("timeouts.idle: no number",)))
     assert "configuration: timeouts.idle: no number\n" in text

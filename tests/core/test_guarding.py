@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.guarding import MISSES, Verdict, judge
+from neurolink_mitm.core.guarding import JUMP, MISSES, Verdict, judge, missed
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,51 @@ def test_what_it_does(
     recorded: bool, alive: bool, answers: bool, misses: int, expected: Verdict
 ) -> None:
     assert judge(recorded=recorded, alive=alive, answers=answers, misses=misses) is expected
+
+
+@pytest.mark.parametrize(
+    ("answers", "alive", "expected"),
+    [
+        (True, True, Verdict.BACK),
+        (False, True, Verdict.WATCH),
+        (False, False, Verdict.DEAD),
+        (True, False, Verdict.TAKEN_OVER),
+    ],
+    ids=["back", "still-silent", "died", "replaced"],
+)
+def test_what_it_does_once_it_has_detached_it(
+    answers: bool, alive: bool, expected: Verdict
+) -> None:
+    found = judge(recorded=True, alive=alive, answers=answers, misses=MISSES, detached=True)
+    assert found is expected
+
+
+@pytest.mark.parametrize(
+    ("awaited", "alive", "expected"),
+    [
+        (True, True, Verdict.WATCH),
+        (True, False, Verdict.UNDONE),
+        (False, True, Verdict.UNDONE),
+    ],
+    ids=["about-to", "died-before", "too-late"],
+)
+def test_what_it_does_until_the_settings_are_changed(
+    awaited: bool, alive: bool, expected: Verdict
+) -> None:
+    found = judge(recorded=False, alive=alive, answers=False, misses=0, awaited=awaited)
+    assert found is expected
+
+
+@pytest.mark.parametrize(
+    ("before", "answers", "took", "after"),
+    [
+        (4, True, 0.0, 0),
+        (1, False, 0.0, 2),
+        (1, False, 0.9, 2),
+        (1, False, 4.0, 5),
+        (1, False, 4.0 + JUMP + 1, 1),
+    ],
+    ids=["answered", "refused", "a-second", "patient", "stopped-itself"],
+)
+def test_for_how_long_nothing_answered(before: int, answers: bool, took: float, after: int) -> None:
+    assert missed(before, answers=answers, took=took, limit=4.0) == after
