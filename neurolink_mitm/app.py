@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from mitmproxy.master import Master
 
+from neurolink_mitm.adapters.announced import Announced, state_of
 from neurolink_mitm.adapters.body_store import FileBodies
 from neurolink_mitm.adapters.claude_code import ClaudeCode
 from neurolink_mitm.adapters.env_file import EnvFileError
@@ -23,7 +25,6 @@ from neurolink_mitm.adapters.lazy_refresher import LazyRefresher
 from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.pool_memory import PoolMemory
 from neurolink_mitm.adapters.spending import Spending
-from neurolink_mitm.adapters.state_file import State, StateFile, process_start
 from neurolink_mitm.adapters.system import free_port
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.adapters.upkeep import Upkeep
@@ -111,7 +112,7 @@ class Lifecycle:
         self._upkeep = _upkeep(prepared)
         self._on_ready = on_ready
         self._claude_code = claude_code
-        self._state = StateFile(prepared.home.state)
+        self._announced = Announced(prepared.runtime, prepared.home.state, self._guard_pid)
         self._guarding: asyncio.Task[None] | None = None
 
     async def running(self) -> None:
@@ -125,11 +126,10 @@ class Lifecycle:
             return
         runtime.started_at = runtime.clock.now()
         if self._claude_code:
-            await asyncio.to_thread(self._claude_code.attach, runtime.pid, _state(runtime).url)
-            guarding = self._claude_code.keep_guarded(runtime.pid, self._claim)
+            await asyncio.to_thread(self._claude_code.attach, runtime.pid, state_of(runtime).url)
+            guarding = self._claude_code.keep_guarded(runtime.pid, self._announced.again)
             self._guarding = asyncio.create_task(guarding)
-        self._claim()
-        runtime.on_config.append(lambda _: self._claim())
+        await self._announced.begin()
         if self._upkeep:
             self._upkeep.start()
         start_translator(runtime)
@@ -141,17 +141,8 @@ class Lifecycle:
         if self.master:
             self.master.options.update(**trusted(self._prepared))
 
-    def _claim(self) -> None:
-        state = _state(self._prepared.runtime)
-        state.guard_pid = self._claude_code.guard_pid if self._claude_code else None
-        try:
-            self._state.claim(state)
-        except OSError as e:
-            logger.error(
-                "%s can't be written (%s): `neurolink proxy status` and `stop` won't find this proxy",
-                self._state.path,
-                e.strerror or e,
-            )
+    def _guard_pid(self) -> int | None:
+        return self._claude_code.guard_pid if self._claude_code else None
 
     async def done(self) -> None:
         if self._upkeep:
@@ -160,7 +151,7 @@ class Lifecycle:
             self._guarding.cancel()
         if self._claude_code:
             await asyncio.to_thread(self._claude_code.detach, self._prepared.runtime.pid)
-        self._state.remove(self._prepared.runtime.pid)
+        await self._announced.end()
         translator = self._prepared.runtime.translator
         if isinstance(translator, TranslatorProcess):
             await translator.stop()
@@ -198,22 +189,6 @@ def close_files(runtime: Runtime) -> None:
             kept.close()
 
 
-def _state(runtime: Runtime) -> State:
-    return State(
-        admin_token=runtime.admin_token.reveal() if runtime.admin_token else "",
-        pid=runtime.pid,
-        pid_started=process_start(runtime.pid) or runtime.started_at,
-        port=runtime.port,
-        host=runtime.host,
-        strategy=runtime.pool.strategy,
-        start_time=runtime.started_at,
-        fallback_chain=[
-            {"provider": each.provider, "model": each.model}
-            for each in runtime.config.routing.fallback_chain
-        ],
-    )
-
-
 class MitmScript:
     """The same stack as a plain mitmproxy script: options come by `--set`, state stays in NEUROLINK_HOME."""
 
@@ -226,6 +201,7 @@ class MitmScript:
         self._listening: asyncio.Future[None] | None = None
         self._upkeep: Upkeep | None = None
         self._trusted: str | None = None
+        self._announced: Announced | None = None
         self.addons: list[object] = []
 
     def load(self, loader: Loader) -> None:
@@ -249,6 +225,8 @@ class MitmScript:
         self._trust(prepared)
         prepared.runtime.on_config.append(lambda _: self._trust(prepared))
         self._runtime = prepared.runtime
+        program = os.path.basename(sys.argv[0]) or self.name
+        self._announced = Announced(prepared.runtime, prepared.home.state, program=program)
         self._upkeep = _upkeep(prepared)
         for addon in (DataPlane(), *self._stack(prepared.runtime), Inspect()):
             ctx.master.addons.register(addon)
@@ -265,6 +243,8 @@ class MitmScript:
     def done(self) -> None:
         if self._upkeep:
             self._upkeep.cancel()
+        if self._announced:
+            self._announced.end_now()
         if self._runtime:
             if isinstance(self._runtime.translator, TranslatorProcess):
                 self._runtime.translator.abandon()
@@ -275,8 +255,9 @@ class MitmScript:
         if self._too_early:
             await masters.listen_anew(ctx.master)
         with suppress(masters.NotListeningError):
-            if self._runtime:
+            if self._runtime and self._announced:
                 self._runtime.port = masters.listening_port(ctx.master)
+                await self._announced.begin()
 
     def _trust(self, prepared: Prepared) -> None:
         """What the user has chosen by mitmproxy's own options stays."""

@@ -36,6 +36,7 @@ from neurolink_mitm.core.facts import (
     ClaudeSettings,
     Configuration,
     Facts,
+    Other,
     Place,
     Proxy,
     Upstream,
@@ -222,8 +223,20 @@ def _proxy(look: Looking, state: State | None) -> Proxy:
     """With what the proxy itself says, or who else has its port."""
     found = proxy_of(state, look.port)
     if state is not None and found.alive:
-        return replace(found, status=look.ask(state), detached=_detached(look, state))
+        return replace(
+            found,
+            status=look.ask(state),
+            detached=_detached(look, state),
+            others=tuple(_others(look, state)),
+        )
     return replace(found, listener=listener("127.0.0.1", found.port))
+
+
+def _others(look: Looking, state: State) -> Iterator[Other]:
+    if look.home:
+        for each in StateFile(look.home.state).running():
+            if each.pid != state.pid:
+                yield Other(each.url, each.pid, each.program)
 
 
 def _detached(look: Looking, state: State) -> str | None:

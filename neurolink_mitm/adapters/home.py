@@ -61,6 +61,10 @@ class Home:
         return self.root / home_root.STATE
 
     @property
+    def proxies(self) -> Path:
+        return self.root / home_root.PROXIES
+
+    @property
     def quotas(self) -> Path:
         return self.root / home_root.QUOTAS
 

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 
 STATE = "proxy-state.json"
+PROXIES = "proxies"
+"""A file like it for each proxy that runs."""
 QUOTAS = "account-quotas.json"
 COOLDOWNS = "cooldowns.json"
 

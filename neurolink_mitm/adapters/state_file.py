@@ -1,15 +1,24 @@
-"""`proxy-state.json`: which process serves this home, so that `status` and `stop` find it."""
+"""`proxy-state.json`: which process serves this home, so that `status` and `stop` find it.
+
+Several may, each on a port of its own. Each writes `proxies/PID.json`; `proxy-state.json` is that of the first, whom
+commands speak of where nobody names a port. When that one ends, the next takes its place.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import psutil
 
-from neurolink_mitm.adapters.atomic import write_atomic
+from neurolink_mitm.adapters.atomic import private_directory, write_atomic
+from neurolink_mitm.adapters.home_root import PROXIES
+from neurolink_mitm.adapters.shared_file import locked
 
+OURS = "neurolink"
+"""The program of a proxy that runs by `neurolink proxy start`."""
 _SAME = 2.0
 """Seconds by which two readings of a process's start may differ; a reused pid differs by more."""
 
@@ -29,6 +38,8 @@ class State(msgspec.Struct, rename="camel", kw_only=True):
     fallback_chain: list[dict[str, str]] = []
     guard_pid: int | None = None
     admin_token: str = ""
+    program: str = OURS
+    """What runs it: `mitmdump` or `mitmweb` with the script, else `neurolink`."""
 
     @property
     def url(self) -> str:
@@ -42,35 +53,90 @@ class State(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class StateFile:
-    """Reads and writes the file of one home."""
+    """Reads and writes the files of one home."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._each = path.with_name(PROXIES)
 
     def read(self) -> State | None:
-        """None where there is none, or none that can be read: it holds nothing that is worth keeping."""
-        try:
-            return msgspec.json.decode(self.path.read_bytes(), type=State)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-            return None
+        """Of the proxy that commands speak of, or of the last one; None where there was none, or none can be read.
+
+        Such a file holds nothing that is worth keeping.
+        """
+        first = _read(self.path)
+        if first is not None and first.alive:
+            return first
+        return next(iter(self.running()), first)
+
+    def running(self) -> tuple[State, ...]:
+        """Of all that run: the one that commands speak of, then the others in the order they began."""
+        first = _read(self.path)
+        found = {each.pid: each for each in self._all() if each.alive}
+        if first is not None and first.alive:
+            found[first.pid] = first
+        known = first.pid if first else None
+        return tuple(sorted(found.values(), key=lambda each: (each.pid != known, each.start_time)))
 
     def claim(self, state: State) -> bool:
-        """Write it, unless another proxy that is alive has: `status` and `stop` speak of the first one."""
-        known = self.read()
-        if known is not None and known.alive and known.pid != state.pid:
-            return False
-        self.write(state)
+        """Write it. Whether `status` and `stop` speak of it: they do of the first one. Raises `OSError`; blocks."""
+        private_directory(self._each)
+        with locked(self.path):
+            self._sweep()
+            _write(self._each / f"{state.pid}.json", state)
+            known = _read(self.path)
+            if known is not None and known.alive and known.pid != state.pid:
+                return False
+            self.write(state)
         return True
 
     def write(self, state: State) -> None:
-        write_atomic(self.path, msgspec.json.encode(state) + b"\n")
+        _write(self.path, state)
 
     def remove(self, pid: int) -> None:
-        """Remove it if it is that process's own."""
-        state = self.read()
+        """Remove what is that process's own; another that runs takes its place. Blocks."""
+        with suppress(OSError):
+            if self._each.exists():
+                with locked(self.path):
+                    self._remove(pid)
+            else:
+                self._remove(pid)
+
+    def _remove(self, pid: int) -> None:
+        (self._each / f"{pid}.json").unlink(missing_ok=True)
+        state = _read(self.path)
         if state is not None and state.pid == pid:
-            with suppress(OSError):
-                self.path.unlink()
+            left = [each for each in self.running() if each.pid != pid]
+            if left:
+                self.write(left[0])
+            else:
+                self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # others are in it
+            self._each.rmdir()
+
+    def _all(self) -> Iterator[State]:
+        with suppress(OSError):
+            for path in sorted(self._each.glob("*.json")):
+                if state := _read(path):
+                    yield state
+
+    def _sweep(self) -> None:
+        """Away with what the dead have left."""
+        for path in self._each.glob("*.json"):
+            state = _read(path)
+            if state is None or not state.alive:
+                path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> State | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=State)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _write(path: Path, state: State) -> None:
+    write_atomic(path, msgspec.json.encode(state) + b"\n")
 
 
 def process_start(pid: int) -> float | None:

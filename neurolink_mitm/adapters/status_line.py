@@ -11,11 +11,13 @@ import select
 import sys
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from neurolink_mitm.adapters import home_root
 from neurolink_mitm.adapters.quick_status import ask, read_json
 from neurolink_mitm.core import statusline
 
+BASE_URL = "ANTHROPIC_BASE_URL"
 STATUS_LIMIT = 0.05
 STDIN_LIMIT = 0.02
 """Seconds."""
@@ -26,21 +28,54 @@ LONGEST = 256
 def status_line(environ: Mapping[str, str]) -> str:
     """Raises nothing that a file, or an answer, of another version could cause."""
     try:
-        return _line(home_root.find(environ), _model(), time.time())
+        root, url = home_root.find(environ), environ.get(BASE_URL, "")
+        return _line(root, _model(), time.time(), url)
     except (ValueError, LookupError, TypeError, AttributeError):
         return "neurolink: neurolink proxy status"
 
 
-def _line(root: str, model: str | None, now: float) -> str:
-    state = read_json(f"{root}/{home_root.STATE}")
-    if not state:
-        return statusline.NOT_RUNNING
+def _line(root: str, model: str | None, now: float, url: str = "") -> str:
+    """Of the proxy at `url`, where Claude Code goes, or of the first."""
+    states = _states(root)
+    states.sort(key=lambda each: not url.endswith(f":{each.get('port')}"))
+    for state in states:
+        try:
+            report = ask(state, STATUS_LIMIT, _query(model))
+        except ConnectionRefusedError:
+            continue
+        if report is None:
+            return _remembered(root, model, now)
+        proxies = sum(_runs(each.get("pid")) for each in states)
+        return statusline.line(report, model, now, proxies)
+    return statusline.NOT_RUNNING
+
+
+def _states(root: str) -> list[dict[str, Any]]:
+    """The first proxy's, and those of others on the same home."""
+    first = read_json(f"{root}/{home_root.STATE}")
+    found = {first.get("pid"): first} if first else {}
     try:
-        report = ask(state, STATUS_LIMIT, _query(model))
-    except ConnectionRefusedError:
-        return statusline.NOT_RUNNING
-    if report is not None:
-        return statusline.line(report, model, now)
+        names = sorted(os.listdir(f"{root}/{home_root.PROXIES}"))
+    except OSError:
+        names = []
+    for name in names:
+        state = read_json(f"{root}/{home_root.PROXIES}/{name}")
+        if state:
+            found.setdefault(state.get("pid"), state)
+    return list(found.values())
+
+
+def _runs(pid: object) -> bool:
+    try:
+        os.kill(pid, 0) if isinstance(pid, int) else None
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return isinstance(pid, int)
+
+
+def _remembered(root: str, model: str | None, now: float) -> str:
     quotas, cooldowns = (
         read_json(f"{root}/{name}").get("accounts", {})
         for name in (home_root.QUOTAS, home_root.COOLDOWNS)

@@ -17,6 +17,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.log_trim import open_log
 from neurolink_mitm.adapters.state_file import State, StateFile
 from neurolink_mitm.cli import http_client
+from neurolink_mitm.core.record import iso
 from neurolink_mitm.core.services import Service
 
 START = "--- started "
@@ -93,9 +94,7 @@ def start(home: Home, asked: Asked) -> tuple[State | None, Path]:
     log = home.logs / "service.log"
     descriptor = open_log(log)
     try:
-        os.write(
-            descriptor, f"{START}{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}\n".encode()
-        )
+        os.write(descriptor, f"{START}{iso(time.time())}\n".encode())
         process = subprocess.Popen(
             [*PROGRAM, "proxy", "start", *asked.arguments],
             cwd=home.root, start_new_session=True,

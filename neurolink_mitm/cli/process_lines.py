@@ -16,6 +16,18 @@ Report = Mapping[str, Any]
 BUSY = "yellow"
 
 
+def other_lines(report: Report) -> Iterable[Text]:
+    """Other proxies of this home."""
+    for each in report.get("proxies") or ():
+        if each["pid"] != report["pid"]:
+            program = f"{each['program']}, " if each["program"] != "neurolink" else ""
+            yield Text(
+                f"another one runs on {each['url']} ({program}pid {each['pid']}):"
+                " --port shows it, or stops it",
+                style=BUSY,
+            )
+
+
 def loop_lines(loop: Report | None) -> Iterable[Text]:
     """How late the event loop is: all streams wait for it."""
     if not loop:

@@ -7,7 +7,7 @@ import shlex
 
 import click
 
-from neurolink_mitm.cli.running import running_state
+from neurolink_mitm.cli.running import port_option, running_state
 from neurolink_mitm.core.claude_settings import ANY_TOKEN, variables
 
 TOKEN = "ANTHROPIC_AUTH_TOKEN"  # noqa: S105 - a variable's name
@@ -21,7 +21,8 @@ TOKEN = "ANTHROPIC_AUTH_TOKEN"  # noqa: S105 - a variable's name
     show_default=True,
     help="Whose language to print it in.",
 )
-def command(shell: str) -> None:
+@port_option("Of several proxies, the one on this port.")
+def command(shell: str, port: int | None) -> None:
     """Print what points a shell's programs at the proxy.
 
     With a token for a Claude Code that has no login of its own, which asks nothing without one.
@@ -29,7 +30,7 @@ def command(shell: str) -> None:
     Example: neurolink proxy env --shell fish
     """
     form = "set -gx {} {};" if shell == "fish" else "export {}={}"
-    state = running_state()
+    state = running_state(port)
     for name, value in {**variables(state.url), **_token(state.url)}.items():
         click.echo(form.format(name, shlex.quote(value)))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
-from neurolink_mitm.adapters.state_file import State, StateFile
+from neurolink_mitm.adapters.state_file import State
 from neurolink_mitm.cli import http_client
 from neurolink_mitm.cli.exits import FAILED, fail
-from neurolink_mitm.cli.running import home, owner
+from neurolink_mitm.cli.running import home, owner, running_states
 
 
 @click.command("reset")
@@ -17,14 +19,19 @@ def command(account: str | None) -> None:
 
     Example: neurolink proxy reset work
     """
-    state = StateFile(home().state).read()
-    running = state is not None and state.alive
-    labels = _reset_running(state, account) if state and running else _reset_file(account)
+    running = running_states()
+    labels = _reset_all(running, account) if running else _reset_file(account)
     click.echo(f"reset: {', '.join(labels)}" if labels else "nothing to reset")
 
 
 OURS = "anthropic:"
 """Before an account's label; keys of other providers' models are their names."""
+
+
+def _reset_all(running: Sequence[State], account: str | None) -> list[str]:
+    """Each proxy keeps cooldowns of its own."""
+    found = [label for state in running for label in _reset_running(state, account)]
+    return list(dict.fromkeys(found))
 
 
 def _reset_running(state: State, account: str | None) -> list[str]:

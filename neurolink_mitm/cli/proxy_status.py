@@ -6,7 +6,9 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +16,7 @@ import click
 from neurolink_mitm.adapters.state_file import State, StateFile
 from neurolink_mitm.cli.exits import FAILED, NOT_RUNNING, fail
 from neurolink_mitm.cli.options import format_option
-from neurolink_mitm.cli.running import ask_status, claude_code, home
+from neurolink_mitm.cli.running import ask_status, claude_code, home, listed, port_option
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,6 +42,9 @@ class Seen:
         return {"running": False, "reason": self.why, "leftOver": left}
 
 
+Ask = Callable[[], Seen]
+
+
 @click.command(name="status")
 @format_option
 @click.option(
@@ -60,8 +65,15 @@ class Seen:
     metavar="SECONDS",
     help="With --watch: how often to look.",
 )
+@port_option("Of several proxies, show the one on this port.")
 def command(
-    form: str, explain: bool, model: str | None, client: str | None, watch: bool, interval: float
+    form: str,
+    explain: bool,
+    model: str | None,
+    client: str | None,
+    watch: bool,
+    interval: float,
+    port: int | None,
 ) -> None:
     """Show whether the proxy runs and how its accounts are doing.
 
@@ -70,10 +82,11 @@ def command(
     named = {"model": model, "client": client}
     asked = {name: value for name, value in named.items() if value}
     query = {"explain": "1", **asked} if explain or asked else {}
+    ask = partial(look, query, port)
     if watch:
-        _watch(query, form, interval)
+        _watch(ask, form, interval)
         return
-    seen = look(query)
+    seen = ask()
     if form == "json":
         click.echo(json.dumps(seen.document, indent=2))
     if seen.report is None:
@@ -84,16 +97,21 @@ def command(
         click.echo(_text(seen.report), nl=False)
 
 
-def look(query: dict[str, str]) -> Seen:
-    """Ask the proxy, once."""
+def look(query: dict[str, str], port: int | None = None) -> Seen:
+    """Ask the proxy, once: the one on that port, or the one that is meant where none is named."""
     file = StateFile(home().state)
-    state = file.read()
-    if state is not None and state.alive:
+    running = file.running()
+    state = next((each for each in running if port in (None, each.port)), None)
+    if state is not None:
         report = ask_status(state, query)
         if report is not None:
             return Seen(report)
         why = f"process {state.pid} runs, but {state.url}/status does not answer"
-        return Seen(None, why + _detached(state), FAILED)
+        return Seen(None, why + _detached(state) + _others(running, state), FAILED)
+    if running:
+        why = f"no proxy of this home runs on port {port}" + _others(running)
+        return Seen(None, why, NOT_RUNNING)
+    state = file.read()
     if state is None:
         why = "the proxy is not running; start it with: neurolink proxy start"
     else:
@@ -102,6 +120,11 @@ def look(query: dict[str, str]) -> Seen:
             f" {file.path}; the next start takes it over"
         )
     return Seen(None, why, NOT_RUNNING, _left_over(state))
+
+
+def _others(running: Sequence[State], state: State | None = None) -> str:
+    others = [each for each in running if each is not state]
+    return f"; there is another one: {listed(others)}" if others else ""
 
 
 def _detached(state: State) -> str:
@@ -137,26 +160,26 @@ def _text(report: dict[str, Any]) -> str:
     return explain_text(report) if "explain" in report else status_text(report, time.time())
 
 
-def _watch(query: dict[str, str], form: str, interval: float) -> None:
+def _watch(ask: Ask, form: str, interval: float) -> None:
     """Until Ctrl-C."""
     if form == "json":
-        _watch_lines(query, interval)
+        _watch_lines(ask, interval)
     elif sys.stdout.isatty():
-        _watch_live(query, interval)
+        _watch_live(ask, interval)
     else:
-        _watch_text(query, interval)
+        _watch_text(ask, interval)
 
 
-def _watch_lines(query: dict[str, str], interval: float) -> None:
+def _watch_lines(ask: Ask, interval: float) -> None:
     """A JSON object a line."""
     while True:
-        click.echo(json.dumps(look(query).document))
+        click.echo(json.dumps(ask().document))
         time.sleep(interval)
 
 
-def _watch_text(query: dict[str, str], interval: float) -> None:
+def _watch_text(ask: Ask, interval: float) -> None:
     while True:
-        seen = look(query)
+        seen = ask()
         if seen.report is None:
             click.echo(seen.why)
             _show_leftovers(seen)
@@ -166,14 +189,14 @@ def _watch_text(query: dict[str, str], interval: float) -> None:
         time.sleep(interval)
 
 
-def _watch_live(query: dict[str, str], interval: float) -> None:
+def _watch_live(ask: Ask, interval: float) -> None:
     from rich.console import Console
     from rich.live import Live
 
     console = Console(markup=False, emoji=False, highlight=False)
     with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
         while True:
-            live.update(_view(look(query)), refresh=True)
+            live.update(_view(ask()), refresh=True)
             time.sleep(interval)
 
 

@@ -5,27 +5,50 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterable
 
 import click
 
-from neurolink_mitm.adapters.state_file import is_running
-from neurolink_mitm.cli.exits import FAILED, fail
-from neurolink_mitm.cli.running import running_state
+from neurolink_mitm.adapters.state_file import State, is_running
+from neurolink_mitm.cli.exits import FAILED, USAGE, fail
+from neurolink_mitm.cli.running import listed, named, port_option, running_state, running_states
 
 STOP_LIMIT = 35.0
 """Seconds: the proxy lets streams finish for 30."""
 
 
 @click.command("stop")
-def command() -> None:
+@port_option("Of several proxies, stop the one on this port.")
+@click.option("-a", "--all", "everyone", is_flag=True, help="Stop all proxies of this home.")
+def command(port: int | None, everyone: bool) -> None:
     """Stop the proxy; streams under way get 30 seconds to finish.
 
-    Example: neurolink proxy stop
+    Where several run, say which: with --port, or --all.
+
+    Example: neurolink proxy stop --port 8080
     """
-    state = running_state()
-    tell_to_stop(state.pid)
-    wait_for_end(state.pid, state.pid_started)
-    click.echo(f"stopped (pid {state.pid})")
+    stop(_chosen(port, everyone=everyone))
+
+
+def _chosen(port: int | None, *, everyone: bool) -> tuple[State, ...]:
+    if port is not None and everyone:
+        fail("say either --port or --all", USAGE)
+    found = running_states()
+    if port is not None or not found:
+        return (running_state(port),)
+    if len(found) > 1 and not everyone:
+        fail(f"{len(found)} proxies run: {listed(found)}; say which with --port, or --all", USAGE)
+    return found
+
+
+def stop(states: Iterable[State]) -> None:
+    """All are told at once, and then waited for."""
+    states = tuple(states)
+    for state in states:
+        tell_to_stop(state.pid)
+    for state in states:
+        wait_for_end(state.pid, state.pid_started)
+        click.echo(f"stopped ({named(state)})")
 
 
 def tell_to_stop(pid: int) -> None:

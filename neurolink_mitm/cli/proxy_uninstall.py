@@ -66,9 +66,8 @@ def _remove_service() -> None:
 
 
 def _stop(place: Home) -> None:
-    """All proxies of this home: that of the state file, and those that changed Claude Code's settings."""
-    state = StateFile(place.state).read()
-    found = {state.pid: state.pid_started} if state and state.alive else {}
+    """All proxies of this home: those of the state files, and those that changed Claude Code's settings."""
+    found = {each.pid: each.pid_started for each in StateFile(place.state).running()}
     with suppress(SettingsError):  # it will be told when they are put back
         found |= {e.pid: e.pid_started for e in ClaudeSettings(place.claude_settings).running()}
     for pid in found:

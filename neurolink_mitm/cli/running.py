@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import click
+
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.state_file import State, StateFile
+from neurolink_mitm.adapters.state_file import OURS, State, StateFile
 from neurolink_mitm.cli import http_client
 from neurolink_mitm.cli.exits import NOT_RUNNING, USAGE, fail
 from neurolink_mitm.core.record import iso
@@ -20,19 +23,51 @@ def home() -> Home:
         fail(str(e), USAGE)
 
 
-def running_state() -> State:
-    """The state of the running proxy, or exit code 3."""
+def port_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--port`, of one of several proxies."""
+    return click.option("-p", "--port", type=click.IntRange(1, 65535), help=text)
+
+
+def running_states() -> tuple[State, ...]:
+    """Of all proxies of this home that run; the first is the one that is meant where none is named."""
+    return StateFile(home().state).running()
+
+
+def running_state(port: int | None = None) -> State:
+    """The state of the running proxy, or of the one on that port; exit code 3 if there is none."""
     path = home().state
+    found = StateFile(path).running()
+    if port is not None:
+        return _on(port, found)
+    if found:
+        return found[0]
     state = StateFile(path).read()
     if state is None:
         fail("the proxy is not running; start it with: neurolink proxy start", NOT_RUNNING)
-    if not state.alive:
-        fail(
-            f"the proxy is not running: process {state.pid} ended without cleaning up {path};"
-            " the next start takes it over",
-            NOT_RUNNING,
-        )
-    return state
+    fail(
+        f"the proxy is not running: process {state.pid} ended without cleaning up {path};"
+        " the next start takes it over",
+        NOT_RUNNING,
+    )
+
+
+def _on(port: int, found: Sequence[State]) -> State:
+    for state in found:
+        if state.port == port:
+            return state
+    where = ", ".join(str(each.port) for each in found)
+    others = f"; there is one on {where}" if found else ""
+    fail(f"no proxy of this home runs on port {port}{others}", NOT_RUNNING)
+
+
+def listed(states: Iterable[State]) -> str:
+    """`http://127.0.0.1:55669 (pid 12), http://127.0.0.1:8080 (mitmdump, pid 13)`."""
+    return ", ".join(f"{each.url} ({named(each)})" for each in states)
+
+
+def named(state: State) -> str:
+    """What runs it, where that is not the usual, and its pid."""
+    return f"pid {state.pid}" if state.program == OURS else f"{state.program}, pid {state.pid}"
 
 
 def owner(state: State) -> dict[str, str]:
@@ -46,7 +81,14 @@ def ask_status(state: State, query: http_client.Query | None = None) -> dict[str
     if report is None:
         return None
     known = {"running": True, "url": state.url, "startTime": state.start_time}
-    return {**report, **known, "claudeCode": claude_code(state.pid)}
+    return {**report, **known, "claudeCode": claude_code(state.pid), "proxies": _proxies()}
+
+
+def _proxies() -> list[dict[str, Any]]:
+    return [
+        {"url": each.url, "pid": each.pid, "program": each.program, "startTime": each.start_time}
+        for each in running_states()
+    ]
 
 
 def claude_code(pid: int) -> dict[str, Any] | None:

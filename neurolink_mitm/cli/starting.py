@@ -155,11 +155,13 @@ def _sandbox() -> Iterator[tuple[str, tuple[Account, ...]]]:
 
 
 def _refuse_second(home: Home, port: int) -> None:
-    """Who starts it twice has forgotten the first. Another port, asked for by number, is another proxy."""
-    state = StateFile(home.state).read()
-    if state is not None and state.alive and port in (0, state.port):
+    """Who starts it twice has forgotten the first. On another port, or a free one, it is another proxy."""
+    running = StateFile(home.state).running()
+    taken = next((each for each in running if each.port == port), None)
+    if taken:
+        which = f" --port {port}" if len(running) > 1 else ""
         fail(
-            f"already running at {state.url} (pid {state.pid}); neurolink proxy stop ends it,"
+            f"already running at {taken.url} (pid {taken.pid}); neurolink proxy stop{which} ends it,"
             " another --port starts one beside it",
             FAILED,
         )

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from neurolink_mitm.cli.auth_render import window
-from neurolink_mitm.cli.process_lines import claude_code_lines, loop_lines
+from neurolink_mitm.cli.process_lines import claude_code_lines, loop_lines, other_lines
 from neurolink_mitm.cli.render import duration, printed
 from neurolink_mitm.cli.tables import Column, Fitting
 from neurolink_mitm.core.console import printable
@@ -34,6 +34,7 @@ def status_view(report: Report, now: float) -> RenderableType:
     accounts = report["stats"]["accounts"]
     return Group(
         _head(report),
+        *other_lines(report),
         *loop_lines(report.get("loop")),
         *claude_code_lines(report.get("claudeCode")),
         *_warnings(report, accounts),

@@ -46,13 +46,17 @@ def way(facts: Facts) -> Iterator[Finding]:
 
 
 def points_at(url: str, proxy: Proxy | None) -> bool:
-    """Whether it is the address of the proxy that runs, by whatever name of loopback."""
+    """Whether it is the address of a proxy of this home that runs, by whatever name of loopback."""
     if proxy is None or not proxy.alive:
         return False
+    return any(_same(url, own) for own in (proxy.url, *(each.url for each in proxy.others)))
+
+
+def _same(url: str, own_url: str) -> bool:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
-        own = urlsplit(proxy.url)
+        own = urlsplit(own_url)
         return port == own.port and (host == own.hostname or is_loopback(host))
     except ValueError:
         return False
@@ -144,6 +148,11 @@ def _spares_loopback(env: Mapping[str, str]) -> bool:
 def _proxy(proxy: Proxy | None) -> Iterator[Finding]:
     if proxy is None:
         return
+    for other in proxy.others:
+        yield ok(
+            "proxy-other",
+            f"another proxy of this home runs on {other.url} ({other.program}, pid {other.pid})",
+        )
     if proxy.alive and proxy.status is not None:
         yield ok("proxy", f"runs on {proxy.url} (pid {proxy.pid})")
         for line in proxy.status.get("config", {}).get("errors", ()):

@@ -36,6 +36,15 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class Other:
+    """Another proxy of this home that runs."""
+
+    url: str
+    pid: int
+    program: str = "neurolink"
+
+
+@dataclass(frozen=True, slots=True)
 class Proxy:
     """What the state file says of the proxy, and whether that is so. `port` is the one to look at."""
 
@@ -52,6 +61,7 @@ class Proxy:
     guard_alive: bool = False
     detached: str | None = None
     """Why Claude Code does not come to it for now."""
+    others: tuple[Other, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,11 @@ class Cooling(NamedTuple):
     seconds: float
 
 
-def line(report: Json, model: str | None, now: float) -> str:
-    """From the proxy's own report, `/status?explain`. With a `model`, other models' cooldowns don't count."""
+def line(report: Json, model: str | None, now: float, proxies: int = 1) -> str:
+    """From the proxy's own report, `/status?explain`. With a `model`, other models' cooldowns don't count.
+
+    `proxies` run in this home.
+    """
     accounts: list[Json] = report["stats"]["accounts"]
     cooling = [Cooling(a["label"], s) for a in accounts if (s := _seconds(a, model, now)) > 0]
     resting = {each.label for each in cooling}
@@ -42,6 +45,7 @@ def line(report: Json, model: str | None, now: float) -> str:
         *_cooling(cooling if ready or (other and route.get("next")) else []),
     ]
     notes += ["configuration has errors"] if report["config"]["errors"] else []
+    notes += [f"{proxies} proxies run"] if proxies > 1 else []
     return DOT.join(notes)
 
 

@@ -5,9 +5,11 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
@@ -152,3 +154,58 @@ def test_what_is_not_the_callers_stays(file: StateFile, content: str) -> None:
 
 def test_removing_what_is_not_there_is_no_error(file: StateFile) -> None:
     file.remove(os.getpid())
+
+
+@pytest.fixture
+def another() -> Iterator[State]:
+    """Of another process that runs."""
+    code = "import sys; sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-Sc", code], stdin=subprocess.PIPE) as process:
+        yield a_state(pid=process.pid, pid_started=process_start(process.pid), port=8080)
+        process.kill()
+
+
+def test_of_two_the_first_is_spoken_of(file: StateFile, another: State) -> None:
+    assert file.claim(another)
+    assert not file.claim(a_state())
+    assert file.read() == another
+    assert file.running() == (another, a_state())
+
+
+def test_the_next_takes_its_place(file: StateFile, another: State) -> None:
+    file.claim(another)
+    file.claim(a_state())
+    file.remove(another.pid)
+    assert json.loads(file.path.read_text())["pid"] == os.getpid()
+    file.remove(os.getpid())
+    assert not file.path.exists()
+    assert not (file.path.parent / "proxies").exists()
+
+
+def test_the_dead_are_not_among_them(file: StateFile, another: State) -> None:
+    file.claim(another)
+    dead = a_state(pid=another.pid, pid_started=1.0)
+    (file.path.parent / "proxies" / "77.json").write_bytes(msgspec.json.encode(dead))
+    assert [each.port for each in file.running()] == [8080]
+    file.claim(a_state())
+    assert not (file.path.parent / "proxies" / "77.json").exists()
+
+
+def test_where_the_first_is_dead_the_second_is_read(file: StateFile, another: State) -> None:
+    file.claim(another)
+    file.write(a_state(pid=another.pid, pid_started=1.0))
+    assert file.read() == another
+
+
+def test_one_of_an_older_version_is_seen(file: StateFile, another: State) -> None:
+    """Which writes no file of its own."""
+    file.write(another)
+    file.claim(a_state())
+    assert [each.port for each in file.running()] == [8080, 55669]
+
+
+def test_what_each_writes_is_its_owners(file: StateFile) -> None:
+    file.claim(a_state(admin_token="secret"))
+    place = file.path.parent / "proxies"
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    assert [stat.S_IMODE(each.stat().st_mode) for each in place.iterdir()] == [0o600]

@@ -50,8 +50,9 @@ def test_the_curl_line_shows_a_failover(shell: Shell) -> None:
     proxy.expect(r"\[proxy\] <- 200 account=beta")
 
 
-def test_a_second_one_is_refused(running: Running) -> None:
-    second = running.shell.run("proxy", "start", "--sandbox", "--port", "0")
+def test_a_second_one_on_its_port_is_refused(running: Running) -> None:
+    port = str(port_of(running.url))
+    second = running.shell.run("proxy", "start", "--sandbox", "--port", port)
     assert second.process.returncode == 1
     pid = running.program.pid
     assert second.complained == (

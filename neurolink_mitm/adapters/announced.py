@@ -1,0 +1,82 @@
+"""A proxy that serves says so in its state file, for as long as it does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from neurolink_mitm.adapters.state_file import OURS, State, StateFile, process_start
+from neurolink_mitm.ports import Runtime
+
+logger = logging.getLogger("neurolink.app")
+
+
+class Announced:
+    """The proxy's state file, as long as it serves. Written in a thread; what goes wrong is logged."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        path: Path,
+        guard_pid: Callable[[], int | None] = lambda: None,
+        program: str = OURS,
+    ) -> None:
+        """`program` is what runs it; `path` is that of `proxy-state.json`."""
+        self._runtime = runtime
+        self._file = StateFile(path)
+        self._program = program
+        self._guard_pid = guard_pid
+        self._lock = threading.Lock()
+        self._ended = False
+
+    async def begin(self) -> None:
+        self._runtime.on_config.append(lambda _: self.again())
+        await asyncio.to_thread(self._write)
+
+    def again(self) -> None:
+        """Soon: something of it has changed."""
+        asyncio.get_running_loop().run_in_executor(None, self._write)
+
+    async def end(self) -> None:
+        await asyncio.to_thread(self.end_now)
+
+    def end_now(self) -> None:
+        """Blocks."""
+        with self._lock:
+            self._ended = True
+            self._file.remove(self._runtime.pid)
+
+    def _write(self) -> None:
+        state = state_of(self._runtime)
+        state.program = self._program
+        state.guard_pid = self._guard_pid()
+        try:
+            with self._lock:
+                if not self._ended:
+                    self._file.claim(state)
+        except OSError as e:
+            logger.error(
+                "%s can't be written (%s): `neurolink proxy status` and `stop` won't find this proxy",
+                self._file.path,
+                e.strerror or e,
+            )
+
+
+def state_of(runtime: Runtime) -> State:
+    """What a command needs to know to find it."""
+    return State(
+        admin_token=runtime.admin_token.reveal() if runtime.admin_token else "",
+        pid=runtime.pid,
+        pid_started=process_start(runtime.pid) or runtime.started_at,
+        port=runtime.port,
+        host=runtime.host,
+        strategy=runtime.pool.strategy,
+        start_time=runtime.started_at,
+        fallback_chain=[
+            {"provider": each.provider, "model": each.model}
+            for each in runtime.config.routing.fallback_chain
+        ],
+    )
