@@ -184,8 +184,9 @@ class Watchdog:
             return
         late = gap.late(self._every)
         self._lag.observe(late * 1000)
-        if gap.cause != "pause" and late >= self._stall:
-            stall = Stall(time.time(), late, stack, gap.own(self._every))
+        own = gap.own(self._every)  # a machine that is too busy is no fault of ours
+        if gap.cause != "pause" and own >= self._stall:
+            stall = Stall(time.time(), late, stack, own)
             self._lag.stalled(stall)
             self._on_stall(stall)
             self._tell(stall, gap.cause == "thread")

@@ -16,6 +16,12 @@ Report = Mapping[str, Any]
 BUSY = "yellow"
 
 
+def loop_lag(report: Report) -> str:
+    """Behind what else the head says: in the last minute, for 99 of 100 turns of the loop."""
+    lag = (report.get("loop") or {}).get("lagMs")
+    return f", lag {lag['p99']:g} ms" if lag and lag["max"] else ""
+
+
 def other_lines(report: Report) -> Iterable[Text]:
     """Other proxies of this home."""
     for each in report.get("proxies") or ():
@@ -29,11 +35,9 @@ def other_lines(report: Report) -> Iterable[Text]:
 
 
 def loop_lines(loop: Report | None) -> Iterable[Text]:
-    """How late the event loop is: all streams wait for it."""
+    """That the event loop stood still, for which all streams wait, or the whole process did."""
     if not loop:
         return
-    lag = loop["lagMs"]
-    yield Text(f"loop: lag p50 {lag['p50']:g} ms, p99 {lag['p99']:g} ms, longest {lag['max']:g} ms")
     if last := loop.get("lastStall"):
         where = f" at {printable(last['stack'][0])}" if last["stack"] else ""
         stood = f"stood still {loop['stalls']} times, last at {clock(last['at'])}"

@@ -81,7 +81,18 @@ def ask_status(state: State, query: http_client.Query | None = None) -> dict[str
     if report is None:
         return None
     known = {"running": True, "url": state.url, "startTime": state.start_time}
-    return {**report, **known, "claudeCode": claude_code(state.pid), "proxies": _proxies()}
+    return {**report, **known, **_seldom(state)}
+
+
+def _seldom(state: State) -> dict[str, Any]:
+    """What is only told where there is something to tell."""
+    attached, proxies = claude_code(state.pid), _proxies()
+    found: dict[str, Any] = {}
+    if attached and (attached["detached"] or attached["outages"]):
+        found["claudeCode"] = attached
+    if len(proxies) > 1:
+        found["proxies"] = proxies
+    return found
 
 
 def _proxies() -> list[dict[str, Any]]:

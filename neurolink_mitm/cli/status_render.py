@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from neurolink_mitm.cli.auth_render import window
-from neurolink_mitm.cli.process_lines import claude_code_lines, loop_lines, other_lines
+from neurolink_mitm.cli.process_lines import claude_code_lines, loop_lag, loop_lines, other_lines
 from neurolink_mitm.cli.render import duration, printed
 from neurolink_mitm.cli.tables import Column, Fitting
 from neurolink_mitm.core.console import printable
@@ -49,7 +49,7 @@ def _head(report: Report) -> Text:
     stats = report["stats"]
     return Text(
         f"NeuroLink {report['version']} on {report['url']}"
-        f" (pid {report['pid']}, {report['strategy']}, up {duration(report['uptime'])})\n"
+        f" (pid {report['pid']}, {report['strategy']}, up {duration(report['uptime'])}{loop_lag(report)})\n"
         f"{_count(stats['totalRequests'], 'request')}: {stats['totalSuccess']} answered,"
         f" {stats['totalErrors']} failed; {_count(stats['totalAttempts'], 'attempt')} upstream,"
         f" {stats['totalRateLimits']} rate-limited"
