@@ -14,6 +14,7 @@ from neurolink_mitm.cli.process_lines import claude_code_lines, loop_lag, loop_l
 from neurolink_mitm.cli.render import duration, printed
 from neurolink_mitm.cli.tables import Column, Fitting
 from neurolink_mitm.core.console import printable
+from neurolink_mitm.core.endpoints import described
 from neurolink_mitm.core.findings import Finding
 from neurolink_mitm.core.when import clock
 
@@ -107,10 +108,10 @@ def _state(account: Report, now: float) -> Text:
 
 
 def _models(account: Report, now: float) -> str:
-    """Those that are limited on it, while the others are served."""
+    """Those that are limited on it, and other endpoints that are, while the others are served."""
     scopes = account.get("cooldowns") or {}
     limited = [
-        f"{scope} {_until(cooldown['until'], now)}"
+        f"{described(scope)} {_until(cooldown['until'], now)}"
         for scope, cooldown in scopes.items()
         if scope != "*" and cooldown["cooling"]
     ]

@@ -11,6 +11,7 @@ import pytest
 from neurolink_mitm.cli import status_render
 from neurolink_mitm.core import status
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.findings import warn
 from neurolink_mitm.core.lag import Lag, Stall
 from neurolink_mitm.core.pool import Demand, Pool
@@ -169,6 +170,14 @@ def test_a_long_reason_stays_on_one_line_where_it_is_piped() -> None:
     reason = "disabled: " + "x" * 120
     [row] = rows(shown(with_account(a_report(make_account()), reason=reason)))
     assert row[2] == reason
+
+
+def test_counting_that_is_limited_leaves_the_account_ready() -> None:
+    pool = Pool([make_account("work")])
+    limit = Cooldown(1, NOW, NOW + 30, "rate limit (429)")
+    pool.standing("anthropic:work").cooldowns["count_tokens:*"] = limit
+    [row] = rows(shown(a_report(pool=pool)))
+    assert row[2] == "ready; cooling: count_tokens for 30 s"
 
 
 def test_explain_marks_the_next_and_says_why_not() -> None:

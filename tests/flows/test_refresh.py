@@ -162,6 +162,31 @@ def test_refused_again_and_again(store: TokenStore, home: Home, upstream: Sandbo
         assert 290 < state.until - time.time() <= 300
 
 
+def test_refused_beside_messages(store: TokenStore, home: Home, upstream: SandboxServer) -> None:
+    """One new token in all, however often it is asked there; messages are served by the account all the while."""
+    store.save(login())
+    upstream.script("plan", Reply(401))
+    with proxy_on(store, home, upstream) as running:
+        for _ in range(3):
+            url = f"{running.proxy.url}/v1/mcp_servers?limit=1000"
+            assert httpx.get(url, headers=CLAUDE_CODE, timeout=LIMIT).status_code == 401
+        assert running.refreshes() == 1
+        assert running.proxy.runtime.pool.cooldowns() == {}
+        upstream.script("plan", Reply())
+        assert running.ask().headers["x-neurolink-account"] == "plan"
+
+
+def test_a_token_that_ended_early_is_renewed_beside_messages_too(
+    store: TokenStore, home: Home, upstream: SandboxServer
+) -> None:
+    store.save(login())
+    upstream.expire("plan")
+    with proxy_on(store, home, upstream) as running:
+        url = f"{running.proxy.url}/v1/mcp_servers"
+        assert httpx.get(url, headers=CLAUDE_CODE, timeout=LIMIT).status_code == 200
+        assert running.refreshes() == 1
+
+
 def test_revoked_login_needs_a_new_one(
     store: TokenStore, home: Home, upstream: SandboxServer
 ) -> None:

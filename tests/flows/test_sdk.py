@@ -90,6 +90,14 @@ def test_models(sdk: anthropic.Anthropic) -> None:
     assert MODEL in [model.id for model in sdk.models.list()]
 
 
+def test_models_for_openais_sdk(sdk: anthropic.Anthropic) -> None:
+    openai = pytest.importorskip("openai")
+    with openai.OpenAI(base_url=f"{str(sdk.base_url).rstrip('/')}/v1", api_key="sk-test") as client:
+        listed = {model.id: model for model in client.models.list()}
+    assert (listed[MODEL].object, listed[MODEL].owned_by) == ("model", "anthropic")
+    assert listed[MODEL].created > 1.7e9
+
+
 def test_cut_stream_is_an_error_of_the_sdk(
     sdk: anthropic.Anthropic, sandbox: SandboxServer
 ) -> None:
