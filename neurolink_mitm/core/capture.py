@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import zlib
+from codecs import getincrementaldecoder
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -13,11 +15,16 @@ from neurolink_mitm.core.record import DebugRow, iso
 from neurolink_mitm.core.redaction import redact, short, without_passwords
 from neurolink_mitm.core.redaction_body import redact_body, redact_fields
 from neurolink_mitm.core.redaction_stream import redact_stream
+from neurolink_mitm.core.steps import WINDOW
 from neurolink_mitm.core.unreadable import UNREADABLE
 
 LIMIT = 8 * 1024 * 1024
 """Bytes of a body that are kept at most."""
 _PACKED = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+
+
+_PIECE = 1 << 13
+"""Bytes that are decoded at once."""
 
 
 class Phase(enum.StrEnum):
@@ -64,7 +71,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     body: msgspec.Raw
 
 
-def debug_row(captured: Captured) -> DebugRow:
+def debug_row(captured: Captured, known: Sequence[str] = ()) -> DebugRow:
+    """`known` are secrets that are starred whatever they look like."""
     body = captured.body
     return DebugRow(
         timestamp=iso(captured.at),
@@ -76,20 +84,20 @@ def debug_row(captured: Captured) -> DebugRow:
         url=without_passwords(redact(short(_printable(captured.url)))) if captured.url else None,
         status=captured.status,
         durationMs=None if captured.seconds is None else round(captured.seconds * 1000, 1),
-        headers=redact_fields(captured.fields),
+        headers=redact_fields(captured.fields, known),
         bodyPath=body.path if body else None,
         bodyBytes=body.size if body else 0,
     )
 
 
-def document(body: Body, fields: Fields) -> bytes:
-    """What is written of a body: without secrets, else byte for byte."""
+def document(body: Body, fields: Fields, known: Sequence[str] = ()) -> bytes:
+    """What is written of a body: without secrets, those of `known` whatever they look like; else byte for byte."""
     kind = get(fields, b"content-type")
     truncated = body.size > len(body.content)
     plain = unpacked(body.content, (get(fields, b"content-encoding") or "").strip().lower())
     if plain is not None and len(plain) > LIMIT:
         plain, truncated = plain[:LIMIT], True
-    encoding, value = ("omitted", b"null") if plain is None else _shown(plain, kind or "")
+    encoding, value = ("omitted", b"null") if plain is None else _shown(plain, kind or "", known)
     return msgspec.json.encode(
         Document(
             encoding=encoding,
@@ -101,14 +109,32 @@ def document(body: Body, fields: Fields) -> bytes:
     )
 
 
-def _shown(content: bytes, kind: str) -> tuple[str, bytes]:
-    text = _printable(content.decode("utf-8", "backslashreplace"))
-    clean = redact_stream(text) if kind.startswith("text/event-stream") else redact_body(text)
+def _shown(content: bytes, kind: str, known: Sequence[str]) -> tuple[str, bytes]:
+    text = _decoded(content)
+    stream = kind.startswith("text/event-stream")
+    clean = redact_stream(text, known) if stream else redact_body(text, known)
+    data = clean.encode()
     try:
-        msgspec.json.decode(clean, type=msgspec.Raw)
-        return "json", clean.encode()
+        msgspec.json.decode(data, type=msgspec.Raw)
+        return "json", data
     except UNREADABLE:
-        return "text", msgspec.json.encode(clean)
+        return "text", b'"%s"' % b"".join(_escaped(clean))
+
+
+def _decoded(content: bytes) -> str:
+    """In pieces where it is no UTF-8: each odd byte of it costs an exception."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        decode = getincrementaldecoder("utf-8")("backslashreplace").decode
+        pieces = (decode(content[at : at + _PIECE]) for at in range(0, len(content), _PIECE))
+        return "".join((*pieces, decode(b"", final=True)))
+
+
+def _escaped(text: str) -> Iterator[bytes]:
+    """As it is written between the quotes of JSON."""
+    for at in range(0, len(text), WINDOW):
+        yield msgspec.json.encode(text[at : at + WINDOW])[1:-1]
 
 
 def unpacked(content: bytes, coding: str) -> bytes | None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from heapq import merge
+from io import StringIO
+from operator import attrgetter
+
+import msgspec
 
 from neurolink_mitm.core import steps
 from neurolink_mitm.core.token_formats import NEEDLES, Tokens
@@ -26,9 +30,8 @@ _PARAMETER = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Found:
-    """A secret: `text[start:end]`, and what is to stand there."""
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """A secret: `text[start:end]`, and what is to stand there. There may be a million: none is the collector's."""
 
     start: int
     end: int
@@ -43,7 +46,7 @@ def may_hold_secret(text: str) -> bool:
 def redact(text: str) -> str:
     """`text` with stars for whatever is shaped like a key or token, or is named so in a query."""
     if _may_hold_token(text):
-        text = replaced(text, merged(tokens(text)))
+        text = replaced(text, merged(*tokens(text)))
     return _PARAMETER.sub(rf"\1{STARS}", text) if _has_query(text) else text
 
 
@@ -55,34 +58,47 @@ def short(text: str, longest: int = LONGEST) -> str:
     return text[: max(text.rfind(end) + 1 for end in "/?&=,; \t\r\n\"'")] + "…"
 
 
-def tokens(text: str) -> Iterator[Found]:
-    """Whatever is shaped like a key or token, in no order."""
-    for start, end in _TOKENS.find(text):
-        yield Found(start, end)
+def tokens(text: str) -> Iterator[Iterator[Found]]:
+    """Whatever is shaped like a key or token: for each form in order."""
+    for form in _TOKENS.forms:
+        yield (Found(*at) for at in form.find(text))
+    yield _bearers(text)
+
+
+def _bearers(text: str) -> Iterator[Found]:
     for scheme in steps.matches(_SCHEME, text, len("bearer")):
         if match := _BEARER.match(text, scheme.start()):
             yield Found(*match.span())
 
 
-def merged(found: Iterable[Found]) -> list[Found]:
-    """In order; none overlaps another."""
-    result: list[Found] = []
-    for each in sorted(found):
-        if result and each.start < result[-1].end:
-            last = result.pop()
+def merged(*found: Iterator[Found]) -> Iterator[Found]:
+    """All of them in order, where each is in order; none overlaps another.
+
+    One after the other: to sort a million takes as long as a stall.
+    """
+    last: Found | None = None
+    for each in merge(*found, key=attrgetter("start")):
+        if last and each.start < last.end:
             each = Found(last.start, max(last.end, each.end), last.stars)
-        result.append(each)
-    return result
+        elif last:
+            yield last
+        last = each
+    if last:
+        yield last
 
 
 def replaced(text: str, found: Iterable[Found]) -> str:
     """The text with stars, where they are in order and none overlaps another."""
-    parts: list[str] = []
+    result = StringIO(newline="")
     end = 0
     for each in found:
-        parts += (text[end : each.start], each.stars)
+        result.write(text[end : each.start])
+        result.write(each.stars)
         end = each.end
-    return "".join((*parts, text[end:]))
+    if not end:
+        return text
+    result.write(text[end:])
+    return result.getvalue()
 
 
 def _may_hold_token(text: str) -> bool:

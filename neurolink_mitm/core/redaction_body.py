@@ -31,7 +31,7 @@ def _text(data: bytes) -> str:
 def _value(name: str, value: str, known: Sequence[str]) -> str:
     if _SECRET_FIELD.search(name):
         return STARS
-    return redact(replaced(value, merged(_known(value, known))))
+    return redact(replaced(value, merged(*_known(value, known))))
 
 
 def redact_body(text: str, known: Sequence[str] = ()) -> str:
@@ -39,12 +39,14 @@ def redact_body(text: str, known: Sequence[str] = ()) -> str:
     return replaced(text, secrets(text, known))
 
 
-def secrets(text: str, known: Sequence[str] = ()) -> list[Found]:
+def secrets(text: str, known: Sequence[str] = ()) -> Iterator[Found]:
     """Where they are, in order; none overlaps another."""
-    return merged((*tokens(text), *named(text), *_known(text, known)))
+    return merged(*tokens(text), *named(text), *_known(text, known))
 
 
-def _known(text: str, known: Sequence[str]) -> Iterator[Found]:
-    for secret in known:
-        for at in places(text, secret):
-            yield Found(at, at + len(secret))
+def _known(text: str, known: Sequence[str]) -> Iterator[Iterator[Found]]:
+    return (_places(text, secret) for secret in known)
+
+
+def _places(text: str, secret: str) -> Iterator[Found]:
+    return (Found(at, at + len(secret)) for at in places(text, secret))

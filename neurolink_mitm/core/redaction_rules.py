@@ -176,14 +176,14 @@ _REACH = 400
 """Characters of an anchor and what it looks at, at most."""
 
 
-def named(text: str) -> Iterator[Found]:
-    """All of them, in no order."""
+def named(text: str) -> Iterator[Iterator[Found]]:
+    """All of them, for each rule in order."""
     there = among({each for rule in RULES for each in rule.needed}, text)
     for rule in RULES:
         if not there.isdisjoint(rule.needed):
-            yield from _found(rule, text)
+            yield _found(rule, text)
     if form := _FORM.match(text):
-        yield Found(*form.span("secret"))
+        yield iter([Found(*form.span("secret"))])
 
 
 def _found(rule: Rule, text: str) -> Iterator[Found]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import merge
+from itertools import islice
+from operator import attrgetter
 
 import msgspec
 
@@ -47,7 +50,7 @@ class _Piece:
 def redact_stream(text: str, known: Sequence[str] = ()) -> str:
     """The stream with stars for secrets; events in which there are none stay byte for byte."""
     blocks = _blocks(text).values()
-    edits = sorted(edit for pieces in blocks for edit in _edits(text, pieces, known))
+    edits = merge(*(_edits(text, pieces, known) for pieces in blocks), key=attrgetter("start"))
     return redact_body(replaced(text, edits), known)
 
 
@@ -86,25 +89,26 @@ def _next_line(text: str, at: int) -> int:
 
 def _edits(stream: str, pieces: list[_Piece], known: Sequence[str]) -> Iterator[Found]:
     """The JSON of events anew in which a part of a secret stands."""
-    found = deque(secrets("".join(piece.text for piece in pieces), known))
+    found = secrets("".join(piece.text for piece in pieces), known)
+    left = deque(islice(found, 1))
     start = 0
     for piece in pieces:
         end = start + len(piece.text)
-        inside = list(_inside(found, start, end))
+        inside = list(_inside(left, found, start, end))
         if inside:
             changed = replaced(piece.text, inside)
             yield Found(piece.start, piece.end, _with(stream, piece, changed))
         start = end
 
 
-def _inside(found: deque[Found], start: int, end: int) -> Iterator[Found]:
-    """Those with a part there; what ends there is not asked for again."""
-    while found and found[0].start < end:
-        if found[0].end > start:
-            yield _within(found[0], start, end)
-        if found[0].end > end:
+def _inside(left: deque[Found], found: Iterator[Found], start: int, end: int) -> Iterator[Found]:
+    """Those with a part there; `left` is the first that may go on behind it."""
+    while left and left[0].start < end:
+        yield _within(left[0], start, end)
+        if left[0].end > end:
             return
-        found.popleft()
+        left.popleft()
+        left.extend(islice(found, 1))
 
 
 def _within(found: Found, start: int, end: int) -> Found:

@@ -75,31 +75,46 @@ _JWT = "eyJ"
 
 
 class Tokens:
-    """Finds all of the forms, where the expression `start` says that one may begin."""
+    """All of the forms, where the expression `start` says that one may begin."""
 
     def __init__(self, start: str, more: Mapping[str, str]) -> None:
         """`more` are expressions beside the forms', each by the needle that it begins with."""
-        self._start = re.compile(start)
-        forms = {needle: [expression] for needle, expression in more.items()}
+        found = {needle: [expression] for needle, expression in more.items()}
         for form in FORMS:
             for begin in form.starts:
                 expression = f"{start}{re.escape(begin)}{form.rest}"
-                forms.setdefault(form.needle or begin, []).append(expression)
-        self._forms = [(needle, re.compile("|".join(found))) for needle, found in forms.items()]
+                found.setdefault(form.needle or begin, []).append(expression)
+        begins = re.compile(start)
+        self.forms = [
+            Begun(needle, re.compile("|".join(expressions)), begins)
+            for needle, expressions in found.items()
+        ]
 
     def find(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where they begin and end, form by form. Tried only where something begins like one: that costs a tenth."""
-        for needle, pattern in self._forms:
-            at = text.find(needle)
-            while at >= 0:
-                match = pattern.match(text, at)
-                if match:
-                    yield match.span()
-                end = match.end() if match else self._after(needle, text, at)
-                at = text.find(needle, end)
+        """Where they begin and end, form by form."""
+        for form in self.forms:
+            yield from form.find(text)
 
-    def _after(self, needle: str, text: str, at: int) -> int:
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Forms that begin with one needle."""
+
+    needle: str
+    pattern: re.Pattern[str]
+    start: re.Pattern[str]
+
+    def find(self, text: str) -> Iterator[tuple[int, int]]:
+        """In order. Tried only where something begins like one: that costs a tenth."""
+        at = text.find(self.needle)
+        while at >= 0:
+            match = self.pattern.match(text, at)
+            if match:
+                yield match.span()
+            at = text.find(self.needle, match.end() if match else self._after(text, at))
+
+    def _after(self, text: str, at: int) -> int:
         """What begins in the middle of a word is no web token either where its beginning was none: nothing is read
         over and over again."""
-        word = _WORD.match(text, at) if needle == _JWT and self._start.match(text, at) else None
+        word = _WORD.match(text, at) if self.needle == _JWT and self.start.match(text, at) else None
         return word.end() if word else at + 1
