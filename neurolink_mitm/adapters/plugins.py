@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -32,7 +33,7 @@ def pipeline(cloaking: Cloaking, beside: Path, home: Home) -> Pipeline:
     if cloaking.mode == "never":
         return Pipeline()
     custom = tuple(load(cloaking.plugins.custom, beside))
-    return Pipeline.of(cloaking, _key(cloaking, home), custom)
+    return Pipeline.of(cloaking, _key(cloaking, home), custom, time.monotonic)
 
 
 def load(names: tuple[str, ...], beside: Path) -> Iterator[Named]:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from mitmproxy import http
 
@@ -9,8 +10,9 @@ from neurolink_mitm.core import headers
 from neurolink_mitm.core.errors import Failure, Where, error_body
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.shaping.draft import About, Draft, RefusedError, Undo
-from neurolink_mitm.core.shaping.pipeline import Chain, PluginError
+from neurolink_mitm.core.shaping.pipeline import Chain, PluginError, UnfinishedError
 from neurolink_mitm.core.target import Target
+from neurolink_mitm.mitm.aside import aside
 from neurolink_mitm.mitm.hooks import error_response, exchange_of, notes_of
 from neurolink_mitm.ports import Runtime
 
@@ -30,19 +32,23 @@ class Shape:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
 
-    def attempt(self, flow: http.HTTPFlow) -> None:
-        exchange = exchange_of(flow)
+    def attempt(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Waits only where it takes long, so that other attempts need not be awaited."""
+        exchange, shaping = exchange_of(flow), self.runtime.shaping
         if flow.response or exchange is None or not exchange.attempts:
-            return
+            return None
         if exchange.kind is Kind.FORWARD or exchange.account is None:
-            return  # the caller's own, untouched
-        if not self.runtime.shaping.rewriters:
-            return
-        if not self.runtime.shaping.applies(exchange.account.type):
-            return
+            return None  # the caller's own, untouched
+        if not shaping.rewriters or not shaping.applies(exchange.account.type):
+            return None
         flow.response = error_response(UNFINISHED, exchange.request_id)
-        refusal = self._shape(flow, exchange)
-        flow.response = error_response(refusal, exchange.request_id) if refusal else None
+        draft = replace(_draft(flow, exchange), at_once=True)
+        try:
+            sent = _shaped(lambda: shaping.shape(draft), exchange.request_id)
+        except UnfinishedError as e:
+            return _aside(flow, exchange, e.go_on)
+        _take(flow, exchange, sent)
+        return None
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Upstream's answer is changed as it comes; one of our own may have a word of upstream's in it."""
@@ -64,24 +70,36 @@ class Shape:
 
     error = response
 
-    def _shape(self, flow: http.HTTPFlow, exchange: Exchange) -> Reply | None:
-        try:
-            sent = self.runtime.shaping.shape(_draft(flow, exchange))
-        except RefusedError as e:
-            return Reply(400, "invalid_request_error", f"NeuroLink sent nothing: {e}")
-        except PluginError as e:
-            logger.error("request %s was not sent: %s", exchange.request_id, e)
-            return Reply(500, "api_error", f"NeuroLink sent nothing: {e}")
-        exchange.pins = sent.pins
-        flow.request.headers.fields = sent.fields
-        if sent.body is not flow.request.raw_content and (sent.body or flow.request.raw_content):
-            flow.request.content = sent.body  # sets content-length, too
-        if sent.undo:
-            notes_of(flow)[SHAPED] = sent.undo, exchange.attempts[-1].number
-        if sent.counts:
-            flow.metadata[REPLACED] = dict(sent.counts)
-            exchange.attempts[-1].replaced = sum(sent.counts.values())
-        return None
+
+def _shaped(do: Callable[[], Draft], request_id: str) -> Draft | Reply:
+    """What is to be sent, or why nothing is."""
+    try:
+        return do()
+    except RefusedError as e:
+        return Reply(400, "invalid_request_error", f"NeuroLink sent nothing: {e}")
+    except PluginError as e:
+        logger.error("request %s was not sent: %s", request_id, e)
+        return Reply(500, "api_error", f"NeuroLink sent nothing: {e}")
+
+
+async def _aside(flow: http.HTTPFlow, exchange: Exchange, go_on: Callable[[], Draft]) -> None:
+    _take(flow, exchange, await aside(lambda: _shaped(go_on, exchange.request_id)))
+
+
+def _take(flow: http.HTTPFlow, exchange: Exchange, sent: Draft | Reply) -> None:
+    if isinstance(sent, Reply):
+        flow.response = error_response(sent, exchange.request_id)
+        return
+    exchange.pins = sent.pins
+    flow.request.headers.fields = sent.fields
+    if sent.body is not flow.request.raw_content and (sent.body or flow.request.raw_content):
+        flow.request.content = sent.body  # sets content-length, too
+    if sent.undo:
+        notes_of(flow)[SHAPED] = sent.undo, exchange.attempts[-1].number
+    if sent.counts:
+        flow.metadata[REPLACED] = dict(sent.counts)
+        exchange.attempts[-1].replaced = sum(sent.counts.values())
+    flow.response = None
 
 
 def _draft(flow: http.HTTPFlow, exchange: Exchange) -> Draft:

@@ -130,6 +130,15 @@ def acceptable(body: bytes, refused: Collection[str] = ()) -> bytes:
     return spans.apply(body, edits)
 
 
+def is_acceptable(body: bytes) -> bool:
+    """Whether `acceptable` would leave it as it is, told without looking where anything lies.
+
+    Raises:
+        ValueError: not a Messages request.
+    """
+    return _is_acceptable(_decoded(body))
+
+
 def signatures(body: bytes) -> frozenset[str]:
     """The digests of all thinking in the history.
 

@@ -18,6 +18,7 @@ _SPACE = re.compile(rb"[ \t\r\n]*+")
 _INSIDE = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
 STRING = re.compile(rb'"%s"' % _INSIDE, re.DOTALL)
 _FLAT_OBJECT = re.compile(rb'\{(?:[^"{}\[\]]++|"%s")*+\}' % _INSIDE, re.DOTALL)
+_SLASH = ord("\\")
 _LARGEST_FLAT = 1 << 14
 """Bytes of an object that is found without reading the text: `metadata` has some hundreds."""
 _items = msgspec.json.Decoder(list[msgspec.Raw])
@@ -99,6 +100,39 @@ def texts(body: bytes, insides: Iterable[Span]) -> list[str]:
         return _strings.decode(b"[%s]" % b",".join(tokens))
     except UNREADABLE as e:
         raise ValueError("not JSON strings") from e
+
+
+def strings(body: bytes, of: Span) -> Iterator[Span]:
+    """What stands between the quotes of all strings in a value, those of names too. Of any length: in small steps."""
+    at = body.find(b'"', of.start, of.end)
+    while at >= 0:
+        end = _string_end(body, at + 1, of.end)
+        if end < 0:
+            return
+        yield Span(at + 1, end)
+        at = body.find(b'"', end + 1, of.end)
+
+
+def _string_end(body: bytes, start: int, stop: int) -> int:
+    """The quote that ends the string; -1 where there is none."""
+    at = start
+    while (end := body.find(b'"', at, stop)) >= 0:
+        slash = end
+        while slash > at and body[slash - 1] == _SLASH:
+            slash -= 1
+        if (end - slash) % 2 == 0:
+            return end
+        at = end + 1
+    return -1
+
+
+def values(body: bytes) -> int:
+    """The commas between values, about as many as there are values."""
+    count, at = 0, 0
+    for inside in strings(body, Span(0, len(body))):
+        count += body.count(b",", at, inside.start)
+        at = inside.end + 1
+    return count + body.count(b",", at)
 
 
 def without(all_parts: Sequence[Part], gone: Iterable[Part]) -> list[Edit]:

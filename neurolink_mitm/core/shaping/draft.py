@@ -14,6 +14,10 @@ class RefusedError(Exception):
     """The request must not leave as it is, for a reason of its own; the text is fit for the client."""
 
 
+class NotAtOnceError(Exception):
+    """It would take long: it is to be done elsewhere than on the event loop."""
+
+
 @dataclass(frozen=True, slots=True)
 class About:
     """What a rewriter may want to know beside the bytes. No credential is among it."""
@@ -60,6 +64,8 @@ class Draft:
     undo: tuple[Undo, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     """How much was replaced, by its kind."""
+    at_once: bool = False
+    """Others wait: a step that would take more than some milliseconds raises `NotAtOnceError`, and is run again."""
 
 
 class Rewriter(Protocol):

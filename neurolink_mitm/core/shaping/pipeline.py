@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
 
 from neurolink_mitm.core.shaping import detectors
-from neurolink_mitm.core.shaping.draft import Draft, Editor, RefusedError, Rewriter, Undo
+from neurolink_mitm.core.shaping.draft import (
+    Draft,
+    Editor,
+    NotAtOnceError,
+    RefusedError,
+    Rewriter,
+    Undo,
+)
 from neurolink_mitm.core.shaping.header_scrubber import HeaderScrubber
 from neurolink_mitm.core.shaping.session_identity import SessionIdentity
 from neurolink_mitm.core.shaping.system_blocks import SystemBlocks
 from neurolink_mitm.core.shaping.tls_pins import TlsPins
-from neurolink_mitm.core.shaping.word_obfuscator import WordObfuscator
+from neurolink_mitm.core.shaping.word_obfuscator import Timer, WordObfuscator
 
 if TYPE_CHECKING:  # pydantic behind it is slow to import
     from neurolink_mitm.core.config_values import Cloaking
 
 Named = tuple[str, Rewriter]
+
+
+class UnfinishedError(Exception):
+    """The rest is not to be done at once."""
+
+    def __init__(self, pipeline: Pipeline, draft: Draft, place: int) -> None:
+        self._pipeline, self._draft, self._place = pipeline, draft, place
+
+    def go_on(self) -> Draft:
+        """The rest, which may take long. Raises as `Pipeline.shape` does."""
+        return self._pipeline.shape(replace(self._draft, at_once=False), self._place)
 
 
 class PluginError(Exception):
@@ -32,35 +50,47 @@ class Pipeline:
     rewriters: tuple[Named, ...] = ()
 
     @classmethod
-    def of(cls, cloaking: Cloaking, key: bytes, custom: Iterable[Named] = ()) -> Self:
+    def of(
+        cls,
+        cloaking: Cloaking,
+        key: bytes,
+        custom: Iterable[Named] = (),
+        timer: Timer = lambda: 0.0,
+    ) -> Self:
         """By the configuration; `key` makes placeholders that only this installation can make.
+
+        `timer` tells seconds: what the user's expressions may take together is measured by it.
 
         The user's own come before the words are replaced: so what they add is looked through, too.
         """
         if cloaking.mode == "never":
             return cls()
-        return cls(cloaking.mode, tuple(_chosen(cloaking, key, custom)))
+        return cls(cloaking.mode, tuple(_chosen(cloaking, key, custom, timer)))
 
     def applies(self, account_type: str) -> bool:
         """Whether the requests on accounts of this type are shaped."""
         return self.mode == "always" or (self.mode == "auto" and account_type == "oauth")
 
-    def shape(self, draft: Draft) -> Draft:
-        """What is to be sent.
+    def shape(self, draft: Draft, since: int = 0) -> Draft:
+        """What is to be sent; the rewriters before `since` have been run.
 
         Raises:
             RefusedError: it must not be sent.
             PluginError: a rewriter has failed, so nobody knows.
+            UnfinishedError: a draft that is wanted at once takes longer.
         """
-        for name, rewriter in self.rewriters:
-            draft = _rewritten(name, rewriter, draft)
+        for place in range(since, len(self.rewriters)):
+            try:
+                draft = _rewritten(*self.rewriters[place], draft)
+            except NotAtOnceError:
+                raise UnfinishedError(self, draft, place) from None
         return draft
 
 
 def _rewritten(name: str, rewriter: Rewriter, draft: Draft) -> Draft:
     try:
         result: object = rewriter.rewrite(draft)  # the user's own may return anything
-    except RefusedError:
+    except (RefusedError, NotAtOnceError):
         raise
     except Exception as e:  # its text may hold what was not to be seen
         raise PluginError(f"the plugin {name} failed ({type(e).__name__})") from e
@@ -69,7 +99,9 @@ def _rewritten(name: str, rewriter: Rewriter, draft: Draft) -> Draft:
     return result
 
 
-def _chosen(cloaking: Cloaking, key: bytes, custom: Iterable[Named]) -> Iterator[Named]:
+def _chosen(
+    cloaking: Cloaking, key: bytes, custom: Iterable[Named], timer: Timer
+) -> Iterator[Named]:
     """Those that are on and have something to do."""
     plugins = cloaking.plugins
     pins, scrubber = plugins.tls_fingerprint, plugins.header_scrubber
@@ -85,7 +117,7 @@ def _chosen(cloaking: Cloaking, key: bytes, custom: Iterable[Named]) -> Iterator
     yield from custom
     finders = detectors.finders(words.words, words.patterns, words.detectors, words.domains)
     if words.enabled and finders:
-        yield "wordObfuscator", WordObfuscator(key, finders)
+        yield "wordObfuscator", WordObfuscator(key, finders, timer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
 
 from neurolink_mitm.core import json_spans as spans
@@ -18,6 +18,8 @@ THINKING = frozenset({"thinking", "redacted_thinking"})
 """Blocks that are signed, with the placeholders they were thought with."""
 FREE = frozenset({"input", "input_examples", "input_schema", "schema", "parameters"})
 """Values of the client's own form: names in them are words as well."""
+DEEPEST = 16
+"""Levels of the API's own form at most: each is read once more for every level above it."""
 _ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.", re.DOTALL)
 
 
@@ -35,27 +37,26 @@ def regions(body: bytes) -> Iterator[Span]:
             yield part.value
 
 
-def texts(body: bytes, of: Span, *, free: bool = False) -> Iterator[Span]:
+def texts(body: bytes, of: Span, *, free: bool = False, depth: int = 0) -> Iterator[Span]:
     """What stands between the quotes of the strings in a value; `free` with the names of members."""
     opening = body[of.start : of.start + 1]
-    if free or opening == b'"':
-        for token in spans.STRING.finditer(body, of.start, of.end):
-            yield Span(token.start() + 1, token.end() - 1)
+    if free or opening == b'"' or depth > DEEPEST:
+        yield from spans.strings(body, of)
     elif opening == b"[":
-        for item in spans.parts(body, of):
-            yield from texts(body, item.value)
+        for start, end in spans.items(body, of):
+            yield from texts(body, Span(start, end), depth=depth + 1)
     elif opening == b"{":
-        yield from _of_object(body, spans.parts(body, of))
+        yield from _of_object(body, spans.parts(body, of), depth + 1)
 
 
-def _of_object(body: bytes, members: list[Part]) -> Iterator[Span]:
+def _of_object(body: bytes, members: list[Part], depth: int) -> Iterator[Span]:
     kind = next((spans.text(body, part.value) for part in members if part.name == "type"), None)
     if kind in THINKING:
         return
     for part in members:
         own = part.name in OWN or (part.name == "data" and kind == "base64")
         if not own or not _is_text(body, part):  # of the API's own, texts alone
-            yield from texts(body, part.value, free=part.name in FREE)
+            yield from texts(body, part.value, free=part.name in FREE, depth=depth)
 
 
 def _is_text(body: bytes, part: Part) -> bool:
@@ -67,16 +68,35 @@ class Written:
 
     def __init__(self, raw: str) -> None:
         self._raw = raw
-        self._ends: list[int] = []  # places in the value at which an escape has ended
-        self._longer: list[int] = []  # how much longer it is written up to there
-        longer = 0
-        for escape in _ESCAPE.finditer(raw):
-            longer += len(escape[0]) - 1
-            self._ends.append(escape.end() - longer)
-            self._longer.append(longer)
+        self._escapes = _ESCAPE.finditer(raw)
+        self._next = next(self._escapes, None)
+        self._longer = 0  # how much longer it is written up to there
+        self._counted, self._bytes = 0, 0
 
     def place(self, at: int) -> int:
-        """The byte at which the character `at` begins; just after the last one, where the string ends."""
-        index = bisect_right(self._ends, at)
-        place = at + (self._longer[index - 1] if index else 0)
-        return place if self._raw.isascii() else len(self._raw[:place].encode())
+        """The byte at which the character `at` begins; just after the last one, where the string ends.
+
+        To be asked in the order of the string: it is gone through once.
+        """
+        while self._next and self._next.start() - self._longer < at:
+            self._longer += len(self._next[0]) - 1
+            self._next = next(self._escapes, None)
+        place = at + self._longer
+        if self._raw.isascii():
+            return place
+        self._bytes += len(self._raw[self._counted : place].encode())
+        self._counted = place
+        return self._bytes
+
+
+def unescaped(text: str) -> str:
+    """A text in which JSON may stand, with characters in the place of escapes."""
+    return _ESCAPE.sub(_character, text)
+
+
+def _character(escape: re.Match[str]) -> str:
+    try:
+        found: str = json.loads(f'"{escape[0]}"')
+    except ValueError:
+        return escape[0]
+    return found

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from urllib.parse import unquote_plus
 
 from neurolink_mitm.core import headers
@@ -11,11 +13,20 @@ from neurolink_mitm.core import json_spans as spans
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.json_spans import Edit, Span
 from neurolink_mitm.core.shaping import strings
-from neurolink_mitm.core.shaping.detectors import Finder, Found, found_in, worth_asking
-from neurolink_mitm.core.shaping.draft import About, Draft, RefusedError, Undo
+from neurolink_mitm.core.shaping.detectors import Finder, Found, Left, found_in, worth_asking
+from neurolink_mitm.core.shaping.draft import About, Draft, NotAtOnceError, RefusedError, Undo
+from neurolink_mitm.core.shaping.expressions import PATIENCE, TooSlowError
 from neurolink_mitm.core.shaping.placeholders import FORM, MARK, Placeholders
 from neurolink_mitm.core.shaping.restoring import Table, editor
 
+AT_ONCE = 0.01
+"""Seconds that the user's expressions may take while others wait."""
+EFFORT = 1 << 19
+"""Bytes that are looked through while others wait; each value and each string counts as some more."""
+MOST_VALUES = 250_000
+"""Anthropic takes 100,000 messages, and to step over more values takes longer than others should wait."""
+REMEMBERED = 1000
+"""Changes of one part of a request that are remembered at most."""
 REGIONS = 4096
 """Parts of requests whose changes are remembered; the one longest unused is forgotten first."""
 UNTOUCHED = frozenset(
@@ -23,6 +34,9 @@ UNTOUCHED = frozenset(
      b"accept-encoding", b"anthropic-version", b"anthropic-beta"}
 )  # fmt: skip
 """Header fields that say how the request is to be read."""
+TOGETHER = 1000
+"""Strings that are looked at together."""
+Timer = Callable[[], float]
 CONVERSATIONS = (Kind.MESSAGES, Kind.COUNT_TOKENS)
 LISTED = (
     "it holds what the word obfuscator is to keep here, and only /v1/messages and"
@@ -30,6 +44,7 @@ LISTED = (
 )
 IN_TARGET = "its path or query holds what the word obfuscator is to keep here"
 ENCODED = "its body is compressed, so the word obfuscator can't look through it"
+TOO_MANY = "it has more than 250,000 values, so the word obfuscator can't look through it in time"
 UNREADABLE = (
     "its body is no JSON that the word obfuscator can look through, or a name occurs twice in it"
 )
@@ -50,8 +65,17 @@ class Replaced:
 class Tally:
     """What the placeholders of one request stand for, and how many there are of each kind."""
 
+    left: Left
+    effort: float = math.inf
+    """Bytes that may still be looked through."""
     table: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+
+    def spend(self, effort: int) -> None:
+        """Raises `NotAtOnceError`."""
+        self.effort -= effort
+        if self.effort < 0:
+            raise NotAtOnceError
 
     def add(self, each: Replaced) -> None:
         if self.table.setdefault(each.placeholder, each.text) != each.text:
@@ -62,24 +86,34 @@ class Tally:
 class WordObfuscator:
     """Placeholders in place of words, on the way out; the words again in the answer."""
 
-    def __init__(self, key: bytes, finders: Sequence[Finder]) -> None:
+    def __init__(self, key: bytes, finders: Sequence[Finder], timer: Timer = lambda: 0.0) -> None:
         # a placeholder in the user's own text gets one itself, so that it isn't taken for one of ours
         own = Finder(
             "TEXT", lambda text: (m.span() for m in FORM.finditer(text)), lambda text: MARK in text
         )
         self._finders = (*finders, own)
         self._placeholders = Placeholders(key)
+        self._timer = timer
         self._known: OrderedDict[bytes, tuple[Replaced, ...]] = OrderedDict()
 
     def rewrite(self, draft: Draft) -> Draft:
-        self._ask_target(draft.about)
-        tally = Tally()
+        try:
+            return self._rewritten(draft, self._tally(at_once=draft.at_once))
+        except TooSlowError as e:
+            raise (NotAtOnceError if draft.at_once else RefusedError(str(e))) from None
+
+    def _tally(self, *, at_once: bool) -> Tally:
+        until = self._timer() + (AT_ONCE if at_once else PATIENCE)
+        return Tally(lambda: until - self._timer(), EFFORT if at_once else math.inf)
+
+    def _rewritten(self, draft: Draft, tally: Tally) -> Draft:
+        self._ask_target(draft.about, tally)
         fields = self._fields(draft.fields, tally)
         body = draft.body
         if draft.about.kind in CONVERSATIONS:
             body = self._readable(body, tally)
         elif body:
-            self._refuse(draft)
+            self._refuse(draft, tally)
         if not tally.table and fields == draft.fields:
             return draft
         return replace(
@@ -90,18 +124,19 @@ class WordObfuscator:
             undo=(*draft.undo, _undo(tally.table)) if tally.table else draft.undo,
         )
 
-    def _ask_target(self, about: About) -> None:
+    def _ask_target(self, about: About, tally: Tally) -> None:
         """The API's own path says nothing; what follows it can't be put right in an answer."""
         path, _, query = about.target.partition("?")
         asked = query if about.kind in CONVERSATIONS else f"{path.removeprefix('/v1/')}?{query}"
-        if any(found_in(text, self._finders) for text in (asked, unquote_plus(asked))):
+        if any(found_in(text, self._finders, tally.left) for text in (asked, unquote_plus(asked))):
             raise RefusedError(IN_TARGET)
 
-    def _refuse(self, draft: Draft) -> None:
+    def _refuse(self, draft: Draft, tally: Tally) -> None:
         """What could not be put right in the answer, or can't be looked through."""
         if (headers.get(draft.fields, b"content-encoding") or "identity").lower() != "identity":
             raise RefusedError(ENCODED)
-        if self._found(draft.body):
+        tally.spend(len(draft.body))
+        if self._found(draft.body, tally.left):
             raise RefusedError(LISTED)
 
     def _fields(self, fields: headers.Fields, tally: Tally) -> headers.Fields:
@@ -110,7 +145,7 @@ class WordObfuscator:
         for name, value in fields:
             if name.lower() in UNTOUCHED:
                 result.append((name, value))
-            elif not found_in(name.decode("latin-1"), self._finders):
+            elif not found_in(name.decode("latin-1"), self._finders, tally.left):
                 result.append((name, self._value(value, tally)))
         return tuple(result)
 
@@ -118,7 +153,7 @@ class WordObfuscator:
         encoding = "utf-8" if _is_utf8(value) else "latin-1"
         text = value.decode(encoding)
         pieces, at = [], 0
-        for found in found_in(text, self._finders):
+        for found in found_in(text, self._finders, tally.left):
             each = self._replaced(text, found, 0, 0)
             tally.add(each)
             pieces += [text[at : found.start], each.placeholder]
@@ -127,6 +162,10 @@ class WordObfuscator:
 
     def _readable(self, body: bytes, tally: Tally) -> bytes:
         """Of what can't be read, nobody knows what is in it."""
+        commas = body.count(b",")
+        tally.spend(len(body) // 8 + 10 * commas)
+        if commas > MOST_VALUES and spans.values(body) > MOST_VALUES:
+            raise RefusedError(TOO_MANY)
         try:
             return self._body(body, tally)
         except ValueError as e:
@@ -136,33 +175,35 @@ class WordObfuscator:
         """Raises `ValueError`."""
         edits = []
         for region in strings.regions(body):
-            for each in self._in_region(body, region):
+            for each in self._in_region(body, region, tally):
                 tally.add(each)
                 at = Span(region.start + each.start, region.start + each.end)
                 edits.append(Edit(at, each.placeholder.encode()))
         return spans.apply(body, edits)
 
-    def _in_region(self, body: bytes, region: Span) -> tuple[Replaced, ...]:
+    def _in_region(self, body: bytes, region: Span, tally: Tally) -> tuple[Replaced, ...]:
         """Remembered by its digest: the history and the tools come again with each request."""
         raw = region.of(body)
         digest = hashlib.blake2b(raw, digest_size=16).digest()
         known = self._known.pop(digest, None)
         if known is None:
-            known = tuple(self._look_through(raw))
+            tally.spend(len(raw) + 50 * raw.count(b'"'))
+            known = tuple(self._look_through(raw, tally.left))
+        if len(known) > REMEMBERED:
+            return known
         self._known[digest] = known
         while len(self._known) > REGIONS:
             self._known.popitem(last=False)
         return known
 
-    def _look_through(self, raw: bytes) -> Iterator[Replaced]:
-        places = list(strings.texts(raw, Span(0, len(raw))))
-        texts = spans.texts(raw, places)
-        finders = worth_asking(self._finders, texts)
-        if not finders:
-            return
-        for inside, text in zip(places, texts, strict=True):
-            if found := found_in(text, finders):
-                yield from self._in_string(raw, inside, text, found)
+    def _look_through(self, raw: bytes, left: Left) -> Iterator[Replaced]:
+        inside = strings.texts(raw, Span(0, len(raw)))
+        while places := list(islice(inside, TOGETHER)):
+            texts = spans.texts(raw, places)
+            finders = worth_asking(self._finders, texts)
+            for at, text in zip(places, texts, strict=True) if finders else ():
+                if found := found_in(text, finders, left):
+                    yield from self._in_string(raw, at, text, found)
 
     def _in_string(
         self, raw: bytes, inside: Span, text: str, found: list[Found]
@@ -176,19 +217,11 @@ class WordObfuscator:
         word = text[found.start : found.end]
         return Replaced(start, end, self._placeholders.make(found.kind, word), word, found.kind)
 
-    def _found(self, body: bytes) -> bool:
+    def _found(self, body: bytes, left: Left) -> bool:
         """In whatever form: a file, a batch."""
         text = body.replace(b"\0", b"").decode("utf-8", "replace")  # UTF-16 has them
-        if found_in(text, self._finders):
-            return True
-        tokens = spans.STRING.finditer(body) if b"\\" in body else ()
-        return any(self._in_token(token[0]) for token in tokens)
-
-    def _in_token(self, token: bytes) -> bool:
-        try:
-            return bool(found_in(spans.text(token, Span(0, len(token))) or "", self._finders))
-        except ValueError:
-            return False
+        forms = (text, strings.unescaped(text)) if "\\" in text else (text,)
+        return any(found_in(form, self._finders, left) for form in forms)
 
 
 def _is_utf8(value: bytes) -> bool:
