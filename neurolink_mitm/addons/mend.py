@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from mitmproxy import http
 
 from neurolink_mitm.core import history
-from neurolink_mitm.core import json_spans as spans
 from neurolink_mitm.core.exchange import Exchange, Try
 from neurolink_mitm.mitm.aside import aside
 from neurolink_mitm.mitm.hooks import exchange_of
@@ -17,7 +16,6 @@ SESSIONS = 1000
 """Whose refused thinking is remembered; the one longest unused is forgotten first."""
 MENDED_AT_ONCE, READ_AT_ONCE = 1000, 40_000
 """Objects of a body, on the event loop: some milliseconds."""
-MOST = 250_000
 NOTHING: frozenset[str] = frozenset()
 
 
@@ -76,13 +74,7 @@ class Mend:
             return True
 
     async def _aside(self, flow: http.HTTPFlow, exchange: Exchange, body: bytes) -> None:
-        _take(flow, exchange, await aside(lambda: self._careful(body, exchange)))
-
-    def _careful(self, body: bytes, exchange: Exchange) -> Mended:
-        """What has more objects than any conversation is left to upstream: reading it takes too long at a time."""
-        if body.count(b"{") > MOST and spans.values(body) > MOST:
-            return Mended(body, exchange.dropped)
-        return self._mended(body, exchange)
+        _take(flow, exchange, await aside(lambda: self._mended(body, exchange)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from itertools import islice
 import msgspec
 
 from neurolink_mitm.core import json_spans as spans
+from neurolink_mitm.core.json_groups import LARGE
 from neurolink_mitm.core.json_spans import Edit, Part, Span
 from neurolink_mitm.core.unreadable import UNREADABLE
 
@@ -82,7 +83,22 @@ class _Request(msgspec.Struct, gc=False):
     thinking: _Thinking | None = None
 
 
+class _LargeTurn(msgspec.Struct, gc=False):
+    content: msgspec.Raw = _NULL
+
+
+class _LargeRequest(msgspec.Struct, gc=False):
+    """The same where its messages are to be read group by group."""
+
+    messages: msgspec.Raw
+    thinking: _Thinking | None = None
+
+
 _decoder = msgspec.json.Decoder(_Request)
+_large = msgspec.json.Decoder(_LargeRequest)
+_large_turns = msgspec.json.Decoder(list[_LargeTurn])
+_contents = msgspec.json.Decoder(list[_Block] | str | None)
+_blocks = msgspec.json.Decoder(list[_Block])
 _Gone = Callable[[_Block], bool]
 
 
@@ -167,9 +183,33 @@ def tool_id(foreign: str) -> str:
 
 def _decoded(body: bytes) -> _Request:
     try:
-        return _decoder.decode(body)
-    except UNREADABLE as e:
+        return _decoder.decode(body) if len(body) <= LARGE else _in_groups(body)
+    except (*UNREADABLE, ValueError) as e:
         raise ValueError("not a Messages request") from e
+
+
+def _in_groups(body: bytes) -> _Request:
+    request = _large.decode(body)
+    messages = bytes(request.messages)
+    everything = Span(0, len(messages))
+    turns = (
+        _Turn(_content(bytes(turn.content)))
+        for group in spans.groups(messages, everything)
+        for turn in _large_turns.decode(spans.bracketed(messages, everything, group))
+    )
+    return _Request(list(turns), request.thinking)
+
+
+def _content(raw: bytes) -> list[_Block] | str | None:
+    if len(raw) <= LARGE or not raw.startswith(b"["):
+        small: list[_Block] | str | None = _contents.decode(raw)
+        return small
+    everything = Span(0, len(raw))
+    grouped = (
+        _blocks.decode(spans.bracketed(raw, everything, group))
+        for group in spans.groups(raw, everything)
+    )
+    return [block for blocks in grouped for block in blocks]
 
 
 def _edits(body: bytes, request: _Request, gone: _Gone, *, ids: bool) -> list[Edit]:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
+from neurolink_mitm.core import json_groups
 from neurolink_mitm.core.unreadable import UNREADABLE
 
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _INSIDE = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
-STRING = re.compile(rb'"%s"' % _INSIDE, re.DOTALL)
 _FLAT_OBJECT = re.compile(rb'\{(?:[^"{}\[\]]++|"%s")*+\}' % _INSIDE, re.DOTALL)
 _SLASH = ord("\\")
 _LARGEST_FLAT = 1 << 14
@@ -27,8 +26,7 @@ _string = msgspec.json.Decoder(str)
 _strings = msgspec.json.Decoder(list[str])
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, gc=False):
     """A value: `body[start:end]` is its text."""
 
     start: int
@@ -38,8 +36,7 @@ class Span:
         return body[self.start : self.end]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, gc=False):
     """A member of an object or an item of a list, and its value. `whole` has the name, too."""
 
     name: str
@@ -47,8 +44,7 @@ class Part:
     value: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(msgspec.Struct, frozen=True, gc=False):
     """These bytes in place of those."""
 
     span: Span
@@ -126,15 +122,6 @@ def _string_end(body: bytes, start: int, stop: int) -> int:
     return -1
 
 
-def values(body: bytes) -> int:
-    """The commas between values, about as many as there are values."""
-    count, at = 0, 0
-    for inside in strings(body, Span(0, len(body))):
-        count += body.count(b",", at, inside.start)
-        at = inside.end + 1
-    return count + body.count(b",", at)
-
-
 def without(all_parts: Sequence[Part], gone: Iterable[Part]) -> list[Edit]:
     """The edits that take parts out of the object or list which has `all_parts`, each with one comma."""
     dropped = {part.whole.start for part in gone}
@@ -182,8 +169,9 @@ def lone_member(body: bytes, name: str) -> Span | None:
 def lone_string(body: bytes, of: Span, name: str) -> Span | None:
     """The same for a string somewhere in a value."""
     start = _behind_lone_name(body, of, name)
-    found = start and STRING.match(body, start, of.end)
-    return Span(start, found.end()) if start and found else None
+    if not start or body[start : start + 1] != b'"':
+        return None
+    return Span(start, _string_end(body, start + 1, of.end) + 1)
 
 
 def _behind_lone_name(body: bytes, of: Span, name: str) -> int | None:
@@ -216,24 +204,51 @@ def _parts_of_list(body: bytes, of: Span) -> Iterator[Part]:
 
 
 def _items_of_list(body: bytes, of: Span) -> Iterator[tuple[int, int]]:
-    at = of.start + 1
-    for raw in _items.decode(memoryview(body)[of.start : of.end]):
-        start = _after_space(body, at)
-        end = start + memoryview(raw).nbytes
-        yield start, end
-        at = _after_space(body, end) + 1  # the comma
+    for group in groups(body, of):
+        at = group.start
+        for raw in _items.decode(bracketed(body, of, group)):
+            start = _after_space(body, at)
+            end = start + memoryview(raw).nbytes
+            yield start, end
+            at = _after_space(body, end) + 1  # the comma
+
+
+def groups(body: bytes, of: Span) -> Iterator[Span]:
+    """What is between the brackets of a list or an object, in groups that are read soon."""
+    if of.end - of.start <= json_groups.LARGE:
+        yield Span(of.start + 1, of.end - 1)
+        return
+    if body[of.end - 1 : of.end] not in (b"]", b"}"):
+        raise ValueError("not JSON")
+    brackets = b"%c%c" % (body[of.start], body[of.end - 1])
+    for start, end in json_groups.groups(body, of.start + 1, of.end - 1, brackets):
+        yield Span(start, end)
+
+
+def bracketed(body: bytes, of: Span, group: Span) -> bytes | memoryview:
+    """A group as a list or an object by itself."""
+    if (group.start, group.end) == (of.start + 1, of.end - 1):
+        return memoryview(body)[of.start : of.end]
+    return b"%c%b%c" % (body[of.start], group.of(body), body[of.end - 1])
 
 
 def _parts_of_object(body: bytes, of: Span) -> Iterator[Part]:
-    at = of.start + 1
-    for name, raw in _members.decode(memoryview(body)[of.start : of.end]).items():
-        start = _after_space(body, at)
-        value_start = _value_start(body, start, name)
-        value = Span(value_start, value_start + memoryview(raw).nbytes)
-        yield Part(name, Span(start, value.end), value)
-        at = _after_space(body, value.end) + 1  # the comma
-    if _after_space(body, of.start + 1) < of.end - 1 and at != of.end:
-        raise ValueError("a member occurs twice")
+    names: set[str] = set()
+    for group in groups(body, of):
+        at = group.start
+        members = _members.decode(bracketed(body, of, group))
+        if not names.isdisjoint(members):
+            raise ValueError("a member occurs twice")
+        for name, raw in members.items():
+            start = _after_space(body, at)
+            value_start = _value_start(body, start, name)
+            value = Span(value_start, value_start + memoryview(raw).nbytes)
+            yield Part(name, Span(start, value.end), value)
+            at = _after_space(body, value.end) + 1  # the comma
+        if _after_space(body, group.start) < group.end and at != group.end + 1:
+            raise ValueError("a member occurs twice")
+        if group.end < of.end - 1:
+            names.update(members)
 
 
 def _value_start(body: bytes, start: int, name: str) -> int:
@@ -241,10 +256,10 @@ def _value_start(body: bytes, start: int, name: str) -> int:
     quoted = b'"%s":' % name.encode("utf-8", "surrogatepass")
     if body.startswith(quoted, start):  # nearly always
         return _after_space(body, start + len(quoted))
-    key = STRING.match(body, start)
-    if key is None or _text(key[0]) != name:
+    end = _string_end(body, start + 1, len(body)) + 1
+    if body[start : start + 1] != b'"' or _text(body[start:end]) != name:
         raise ValueError("a member occurs twice")
-    return _after_space(body, _after_space(body, key.end()) + 1)
+    return _after_space(body, _after_space(body, end) + 1)
 
 
 def _text(token: bytes) -> str:
