@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +28,8 @@ from neurolink_mitm.core import destinations
 from neurolink_mitm.core.access import is_loopback
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.budget import Budget, unpriced
-from neurolink_mitm.core.config import ConfigError
+from neurolink_mitm.core.config import Config, ConfigError
+from neurolink_mitm.core.known_secrets import secrets_of
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.providers import environment_for
 from neurolink_mitm.core.secret import Secret
@@ -139,13 +140,12 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
         others=inputs.others,
         budget=budget,
     )
-    return Runtime(
+    runtime = Runtime(
         config=config,
         pool=pool,
         clock=SystemClock(),
         chance=SystemChance(),
         journal=journal,
-        bodies=FileBodies(home.logs, journal),
         memory=NoMemory(),
         host=settings.host,
         port=settings.port,
@@ -160,6 +160,21 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
         proxies=inputs.network.proxies,
         shaping=inputs.shaping,
     )
+    runtime.bodies = FileBodies(home.logs, journal, secrets=_known_secrets(runtime))
+    return runtime
+
+
+def _known_secrets(runtime: Runtime) -> Callable[[], Iterable[Secret]]:
+    """Follows the pool, and the configuration with its environment, in which they are looked for once."""
+    configured: list[Secret] = []
+
+    def read(config: Config) -> None:
+        admin = (runtime.admin_token,) if runtime.admin_token else ()
+        configured[:] = (*admin, *secrets_of(config, (), runtime.environ))
+
+    read(runtime.config)
+    runtime.on_config.append(read)
+    return lambda: (*configured, *(each.secret for each in runtime.pool.accounts))
 
 
 def _follow_clock(runtime: Runtime) -> None:

@@ -7,17 +7,22 @@ import logging
 import os
 import queue
 import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from neurolink_mitm.adapters.atomic import private_directory
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.core.capture import Captured, debug_row, document
+from neurolink_mitm.core.known_secrets import spelled
+from neurolink_mitm.core.secret import Secret
 
 logger = logging.getLogger("neurolink.journal")
 
 BODIES = "bodies"
 BACKLOG = 64 * 1024 * 1024
 """Bytes that wait to be written at most."""
+REMEMBERED = 500
+"""Secrets that are looked for, the newest."""
 _OVERHEAD = 2048
 """Bytes that one without a body counts as."""
 _LEVEL = 3
@@ -27,11 +32,20 @@ _LEVEL = 3
 class FileBodies:
     """Takes what was captured at once; what there is no room for is counted as lost, never waited for.
 
-    A row is written when its body is whole on disk, so that each row leads to a body that can be read.
+    A row is written when its body is whole on disk, so that each row leads to a body that can be read. `secrets` are
+    starred whatever they look like, and those too that were among them earlier: tokens are renewed.
     """
 
-    def __init__(self, directory: Path, journal: FileJournal, backlog: int = BACKLOG) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        journal: FileJournal,
+        backlog: int = BACKLOG,
+        secrets: Callable[[], Iterable[Secret]] = tuple,
+    ) -> None:
         self.directory = directory
+        self._secrets = secrets
+        self._known: dict[Secret, None] = {}
         self._journal = journal
         self._backlog = backlog
         self._waiting = 0
@@ -47,10 +61,18 @@ class FileBodies:
         if not fits:
             self._journal.lose_body("the disk is too slow for captured bodies")
             return
+        self._remember()
         if self._thread is None:  # where nothing is captured there is no thread
             self._thread = threading.Thread(target=self._run, name="bodies", daemon=True)
             self._thread.start()
         self._queue.put(captured)
+
+    def _remember(self) -> None:
+        """Here, where they don't change meanwhile."""
+        known = dict.fromkeys(self._secrets())
+        if not known.keys() <= self._known.keys():
+            newest = [*known, *(each for each in self._known if each not in known)]
+            self._known = dict.fromkeys(newest[:REMEMBERED])  # anew: the thread reads the other
 
     def close(self, timeout: float = 5.0) -> None:
         """Write what is left, within `timeout` seconds."""
@@ -69,14 +91,15 @@ class FileBodies:
                 self._waiting -= _cost(captured)
 
     def _write(self, captured: Captured) -> None:
-        row, body = debug_row(captured), captured.body
+        known = spelled(self._known)
+        row, body = debug_row(captured, known), captured.body
         if body and body.content and body.path is None:
             name = f"{captured.attempt or 0}-{captured.phase.value.replace('_', '-')}.json.gz"
             path = Path(BODIES, row.timestamp[:10], captured.request_id, name)
-            packed = gzip.compress(document(body, captured.fields), _LEVEL, mtime=0)
+            packed = gzip.compress(document(body, captured.fields, known), _LEVEL, mtime=0)
             _create(self.directory / path, packed)
             body.path = str(path)
-        self._journal.debug(debug_row(captured))
+        self._journal.debug(debug_row(captured, known))
 
 
 def _cost(captured: Captured) -> int:

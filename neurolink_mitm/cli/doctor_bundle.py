@@ -13,7 +13,8 @@ from neurolink_mitm import __version__
 from neurolink_mitm.adapters.bundle_file import tail
 from neurolink_mitm.adapters.checks import Known, Looking, read_home
 from neurolink_mitm.adapters.state_file import StateFile
-from neurolink_mitm.core.bundle import NAMES_A_SECRET, Censor, plain
+from neurolink_mitm.core.bundle import Censor, plain
+from neurolink_mitm.core.known_secrets import secrets_of
 from neurolink_mitm.core.secret import Secret
 
 LINES = 200
@@ -41,15 +42,7 @@ def contents(look: Looking, status: Any, report: Mapping[str, Any]) -> dict[str,
 
 def _secrets(look: Looking, known: Known) -> Iterator[Secret]:
     """All that are known here: text that holds one of them is starred there, whatever it looks like."""
-    for name, value in known.environ.items():
-        if NAMES_A_SECRET.search(name):
-            yield Secret(value)
-    for account in known.accounts or ():
-        yield account.secret
-    yield from known.config.clients.api_keys
-    for provider in known.config.providers.values():
-        if provider.api_key:
-            yield provider.api_key
+    yield from secrets_of(known.config, known.accounts or (), known.environ)
     state = StateFile(look.home.state).read() if look.home else None
     if state:
         yield Secret(state.admin_token)

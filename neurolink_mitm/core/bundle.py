@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, fields, is_dataclass
 from typing import Any
 
 from neurolink_mitm.core.addresses import addresses
+from neurolink_mitm.core.known_secrets import NAMES_A_SECRET, spelled
 from neurolink_mitm.core.redaction import STARS, Found, redact, replaced, without_passwords
 from neurolink_mitm.core.secret import Secret
-
-NAMES_A_SECRET = re.compile(r"(?i)key|token|secret|password|authorization|cookie|credential")
-_SHORTEST = 6
-"""Characters of a secret that is worth looking for: a shorter one would star innocent text."""
 
 
 def plain(value: object) -> Any:
@@ -49,8 +45,7 @@ class Censor:
     """Takes out known secrets, whatever looks like one, addresses of people, and where the user's home is."""
 
     def __init__(self, secrets: Iterable[Secret], home: str) -> None:
-        known = (secret.reveal() for secret in secrets)
-        self._secrets = sorted({text for text in known if len(text) >= _SHORTEST}, key=len)
+        self._secrets = sorted(spelled(secrets), key=len)
         self._home = home.rstrip("/")
         self._people: dict[str, str] = {}
 

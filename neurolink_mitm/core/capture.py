@@ -13,7 +13,7 @@ import msgspec
 from neurolink_mitm.core.headers import Fields, get
 from neurolink_mitm.core.record import DebugRow, iso
 from neurolink_mitm.core.redaction import redact, short, without_passwords
-from neurolink_mitm.core.redaction_body import redact_body, redact_fields
+from neurolink_mitm.core.redaction_body import redact_body, redact_fields, redact_value
 from neurolink_mitm.core.redaction_stream import redact_stream
 from neurolink_mitm.core.steps import WINDOW
 from neurolink_mitm.core.unreadable import UNREADABLE
@@ -81,7 +81,9 @@ def debug_row(captured: Captured, known: Sequence[str] = ()) -> DebugRow:
         phase=captured.phase.value,
         account=captured.account,
         method=captured.method,
-        url=without_passwords(redact(short(_printable(captured.url)))) if captured.url else None,
+        url=without_passwords(redact_value(short(_printable(captured.url)), known))
+        if captured.url
+        else None,
         status=captured.status,
         durationMs=None if captured.seconds is None else round(captured.seconds * 1000, 1),
         headers=redact_fields(captured.fields, known),

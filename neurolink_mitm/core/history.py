@@ -15,8 +15,8 @@ from itertools import islice
 
 import msgspec
 
+from neurolink_mitm.core import json_groups
 from neurolink_mitm.core import json_spans as spans
-from neurolink_mitm.core.json_groups import LARGE
 from neurolink_mitm.core.json_spans import Edit, Part, Span
 from neurolink_mitm.core.unreadable import UNREADABLE
 
@@ -183,7 +183,7 @@ def tool_id(foreign: str) -> str:
 
 def _decoded(body: bytes) -> _Request:
     try:
-        return _decoder.decode(body) if len(body) <= LARGE else _in_groups(body)
+        return _decoder.decode(body) if len(body) <= json_groups.LARGE else _in_groups(body)
     except (*UNREADABLE, ValueError) as e:
         raise ValueError("not a Messages request") from e
 
@@ -201,7 +201,7 @@ def _in_groups(body: bytes) -> _Request:
 
 
 def _content(raw: bytes) -> list[_Block] | str | None:
-    if len(raw) <= LARGE or not raw.startswith(b"["):
+    if len(raw) <= json_groups.LARGE or not raw.startswith(b"["):
         small: list[_Block] | str | None = _contents.decode(raw)
         return small
     everything = Span(0, len(raw))

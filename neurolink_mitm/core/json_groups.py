@@ -16,7 +16,8 @@ from neurolink_mitm.core.unreadable import UNREADABLE
 LARGE = 1 << 19
 """Bytes that are read at once: some milliseconds, whatever they are."""
 _SIZE = 1 << 18
-_TRIES = 8
+_TRIES, _LATER_TRIES = 4, 2
+"""Commas that are tried at first, and in each larger piece: each costs that the piece is read."""
 _HEAD = 8
 _raw = msgspec.json.Decoder(msgspec.Raw)
 
@@ -38,21 +39,21 @@ def groups(body: bytes, start: int, stop: int, brackets: bytes) -> Iterator[tupl
 
 
 def _cut(body: bytes, at: int, stop: int, head: bytes, brackets: bytes) -> int | None:
-    size = _SIZE
+    size, tries = _SIZE, _TRIES
     while at + size < stop:
-        for comma in _commas(body, at + size, min(at + 2 * size, stop), head):
+        for comma in _commas(body, at + size, min(at + 2 * size, stop), head, tries):
             if _is_whole(body[at:comma], brackets):
                 return comma
-        size *= 2
+        size, tries = 2 * size, _LATER_TRIES
     return None
 
 
-def _commas(body: bytes, at: int, stop: int, head: bytes) -> Iterator[int]:
+def _commas(body: bytes, at: int, stop: int, head: bytes, tries: int) -> Iterator[int]:
     """Some between these places: where an item begins as the first one does, and others here and there."""
     alike = body.find(head, at, stop)
     if alike > at and (before := body[at:alike].rstrip()).endswith(b","):
         yield at + len(before) - 1
-    step = max(1, (stop - at) // _TRIES)
+    step = max(1, (stop - at) // tries)
     for place in range(at, stop, step):
         comma = body.find(b",", place, stop)
         if comma < 0:

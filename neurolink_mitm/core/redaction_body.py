@@ -31,7 +31,12 @@ def _text(data: bytes) -> str:
 def _value(name: str, value: str, known: Sequence[str]) -> str:
     if _SECRET_FIELD.search(name):
         return STARS
-    return redact(replaced(value, merged(*_known(value, known))))
+    return redact_value(value, known)
+
+
+def redact_value(text: str, known: Sequence[str] = ()) -> str:
+    """A short text with stars for the secrets of `known`, and for whatever looks like one."""
+    return redact(replaced(text, merged(*_known(text, known))))
 
 
 def redact_body(text: str, known: Sequence[str] = ()) -> str:

@@ -12,6 +12,7 @@ import pytest
 from neurolink_mitm.adapters.body_store import FileBodies
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.core.capture import Body, Captured, Phase
+from neurolink_mitm.core.secret import Secret
 from tests.fakes import NOW
 from tests.waiting import LIMIT, wait_until
 
@@ -97,3 +98,17 @@ def test_a_failing_disk_ends_nothing(
     bodies.capture(captured())
     assert len(rows(tmp_path, bodies, journal)) == 1
     assert len([r for r in caplog.records if "captured bodies are lost" in r.getMessage()]) == 1
+
+
+def test_secrets_that_the_proxy_knows_are_starred(tmp_path: Path, journal: FileJournal) -> None:
+    """Those too that have been renewed since: a request may have gone out with the last one."""
+    current = ["corp-key-one"]
+    bodies = FileBodies(tmp_path, journal, secrets=lambda: map(Secret, current))
+    bodies.capture(captured(b"{}"))
+    current[:] = ["corp-key-two"]
+    echo = {"url": "http://h/?x=corp-key-one", "fields": ((b"x-echo", b"corp-key-two"),)}
+    bodies.capture(captured(b'{"a":"corp-key-one, corp-key-two"}', "req_2", **echo))
+    row = rows(tmp_path, bodies, journal)[-1]
+    assert (row["url"], row["headers"]) == ("http://h/?x=***", [["x-echo", "***"]])
+    document = json.loads(gzip.decompress((tmp_path / row["bodyPath"]).read_bytes()))
+    assert document["body"] == {"a": "***, ***"}

@@ -16,6 +16,7 @@ from neurolink_mitm.adapters.body_store import FileBodies
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.core.config import Config
 from neurolink_mitm.core.config_values import Capture, Logging
+from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
@@ -50,14 +51,16 @@ class Logs:
 
 
 @contextmanager
-def capturing(sandbox: SandboxServer, directory: Path, mode: Capture) -> Iterator[Proxy]:
+def capturing(
+    sandbox: SandboxServer, directory: Path, mode: Capture, *known: str
+) -> Iterator[Proxy]:
     journal = FileJournal(directory)
-    bodies = FileBodies(directory, journal)
+    pool = [account("a", sandbox.url), account("b", sandbox.url)]
+    bodies = FileBodies(directory, journal, secrets=lambda: map(Secret, known))
 
     def change(runtime: Runtime) -> None:
         runtime.bodies = bodies
 
-    pool = [account("a", sandbox.url), account("b", sandbox.url)]
     config = Config(logging=Logging(capture_bodies=mode))
     with Proxy(pool, config, change=change) as proxy:
         yield proxy
@@ -220,3 +223,17 @@ def test_what_is_kept_is_given_back(sandbox: SandboxServer, tmp_path: Path) -> N
             proxy.rows.wait(number)
         [addon] = [a for a in proxy.master.addons.chain if isinstance(a, capturing_addon.Capture)]
         assert addon._room.left == capturing_addon.HELD
+
+
+def test_an_echoed_key_of_no_known_form_does_not_land_on_disk(
+    sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    """What upstream says to the client is its own; what is kept of it has stars."""
+    sandbox.script("a", Reply(401, message="no such key: corp-key-of-our-gateway"))
+    with capturing(sandbox, tmp_path, "all", "corp-key-of-our-gateway") as proxy:
+        ask(proxy)
+        proxy.rows.wait()
+    logs = Logs(tmp_path)
+    stored = [logs.body(row) for row in logs.rows if row["bodyPath"]]
+    assert "no such key: ***" in json.dumps(stored)
+    assert "gateway" not in json.dumps([stored, logs.rows])

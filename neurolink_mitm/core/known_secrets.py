@@ -1,0 +1,51 @@
+"""Secrets that this proxy knows, which are starred whatever they look like."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.secret import Secret
+
+if TYPE_CHECKING:
+    from neurolink_mitm.core.config import Config
+
+NAMES_A_SECRET = re.compile(r"(?i)key|token|secret|password|authorization|cookie|credential")
+SHORTEST = 6
+"""Characters of a secret that is worth looking for: a shorter one would star innocent text."""
+
+
+def secrets_of(
+    config: Config, accounts: Iterable[Account], environ: Mapping[str, str]
+) -> Iterator[Secret]:
+    """Of accounts, of callers, and of other providers."""
+    for account in accounts:
+        yield account.secret
+    yield from config.clients.api_keys
+    for provider in config.providers.values():
+        if provider.api_key:
+            yield provider.api_key
+    for name, value in environ.items():
+        if NAMES_A_SECRET.search(name):
+            yield Secret(value)
+
+
+def spelled(secrets: Iterable[Secret]) -> tuple[str, ...]:
+    """As they may be written in a body or a URL."""
+    return tuple(dict.fromkeys(form for secret in secrets for form in _forms(secret)))
+
+
+@lru_cache(maxsize=1024)
+def _forms(secret: Secret) -> tuple[str, ...]:
+    text = secret.reveal()
+    if len(text) < SHORTEST:
+        return ()
+    # between the quotes of JSON, and in JSON that is itself a text
+    inside, plainly = json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
+    twice = (json.dumps(inside)[1:-1], json.dumps(plainly, ensure_ascii=False)[1:-1])
+    return text, inside, plainly, *twice, inside.replace("/", "\\/"), quote(text, safe="")
