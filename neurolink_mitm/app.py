@@ -31,7 +31,8 @@ from neurolink_mitm.adapters.upkeep import Upkeep
 from neurolink_mitm.addons.inspect import Inspect
 from neurolink_mitm.core.config import ConfigError
 from neurolink_mitm.mitm import master as masters
-from neurolink_mitm.mitm.data_plane import MODE, OPTIONS, DataPlane
+from neurolink_mitm.mitm.data_plane import OPTIONS, DataPlane
+from neurolink_mitm.mitm.modes import MODE, parsed_pool_mode, with_pool_mode
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.prepare import DEFAULT_HOST, DEFAULT_PORT, Prepared, Settings, prepare
 
@@ -62,7 +63,7 @@ async def serve(
     """
     plane = DataPlane()
     lifecycle = Lifecycle(prepared, on_ready, claude_code)
-    watching = [Inspect()] if settings.inspect else []
+    watching = _watching(prepared.runtime, plane) if settings.inspect else ()
     master = masters.make_master(
         in_browser=settings.inspect,
         addons=[plane, *stack(prepared.runtime), *watching, lifecycle],
@@ -72,6 +73,15 @@ async def serve(
     await masters.run(master, lambda: plane.busy)
     if lifecycle.failure:
         raise lifecycle.failure
+
+
+def _watching(runtime: Runtime, plane: DataPlane) -> tuple[object, ...]:
+    """For those who look at flows. Last of all, so that they see what the others have done."""
+    from neurolink_mitm.mitm.replay import (
+        Replay,
+    )  # of mitmproxy's addons that a lean master has not
+
+    return Replay(runtime, plane), Inspect()
 
 
 def _options(settings: Settings, home: Home) -> dict[str, Any]:
@@ -228,7 +238,8 @@ class MitmScript:
         program = os.path.basename(sys.argv[0]) or self.name
         self._announced = Announced(prepared.runtime, prepared.home.state, program=program)
         self._upkeep = _upkeep(prepared)
-        for addon in (DataPlane(), *self._stack(prepared.runtime), Inspect()):
+        plane, runtime = DataPlane(), prepared.runtime
+        for addon in (plane, *self._stack(runtime), *_watching(runtime, plane)):
             ctx.master.addons.register(addon)
             self.addons.append(addon)
 
@@ -273,21 +284,22 @@ class MitmScript:
         """A pool is a reverse proxy; what the user has chosen otherwise stays."""
         options = ctx.options
         chosen: dict[str, Any] = dict(OPTIONS)
-        if options.mode == ["regular"]:
-            chosen["mode"] = [MODE]
+        chosen["mode"] = with_pool_mode(options.mode, options.listen_port or DEFAULT_PORT)
+        mode = parsed_pool_mode(chosen["mode"])
         if options.listen_host == "":
             chosen["listen_host"] = DEFAULT_HOST
-        if options.listen_port is None:
+        if options.listen_port is None and mode.custom_listen_port is None:
             chosen["listen_port"] = DEFAULT_PORT
         options.update(**chosen)
 
     @staticmethod
     def _settings() -> Settings:
         options = ctx.options
+        mode = parsed_pool_mode(options.mode)
         return Settings(
             environ=os.environ,
-            host=options.listen_host,
-            port=options.listen_port or DEFAULT_PORT,
+            host=mode.listen_host(options.listen_host),
+            port=mode.listen_port(options.listen_port) or DEFAULT_PORT,
             config=Path(options.neurolink_config) if options.neurolink_config else None,
             env_file=Path(options.neurolink_env_file) if options.neurolink_env_file else None,
             strategy=options.neurolink_strategy or None,

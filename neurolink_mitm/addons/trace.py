@@ -6,7 +6,7 @@ from neurolink_mitm.core import headers
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.routing import kind_of
 from neurolink_mitm.core.tracing import caller
-from neurolink_mitm.mitm.hooks import exchange_of, open_record
+from neurolink_mitm.mitm.hooks import exchange_of, is_ours, open_record
 from neurolink_mitm.ports import Runtime
 
 LABELS = ("session", "user", "conversation")
@@ -19,6 +19,8 @@ class Trace:
         self.runtime = runtime
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if not is_ours(flow):
+            return
         fields = flow.request.headers.fields
         chance = self.runtime.chance
         called_by = caller(headers.name_in(fields, b"traceparent"))

@@ -78,6 +78,11 @@ def starred(fields: Fields) -> Fields:
     return tuple((key, STARS if key.lower() in HIDDEN else value) for key, value in fields)
 
 
+def is_starred(field: tuple[bytes, bytes]) -> bool:
+    """Whether it is what `starred` has left of a credential."""
+    return field[0].lower() in HIDDEN and field[1] == STARS
+
+
 def hidden(fields: Fields) -> Fields:
     """Those that `starred` hides."""
     return tuple(field for field in fields if field[0].lower() in HIDDEN)

@@ -7,6 +7,7 @@ from typing import Any
 
 from neurolink_mitm.core.exchange import Attempt, Exchange
 from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.target import Target
 
 Summary = Mapping[str, Any]
 
@@ -29,7 +30,14 @@ def summary(exchange: Exchange) -> dict[str, Any]:
         "outputTokens": usage.output_tokens,
         "cacheCreationTokens": usage.cache_creation_tokens,
         "cacheReadTokens": usage.cache_read_tokens,
+        "prefix": _prefix(exchange),
     }
+
+
+def _prefix(exchange: Exchange) -> str:
+    """What the last attempt's account has put before the path."""
+    account = exchange.account
+    return Target.parse(account.base_url).prefix if account and account.is_anthropic else ""
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from neurolink_mitm.core.exchange import Kind, Reply
-from neurolink_mitm.mitm.hooks import error_response, exchange_of
+from neurolink_mitm.mitm.hooks import claim, error_response, exchange_of
 
 if TYPE_CHECKING:
     from neurolink_mitm.mitm.pool_layer import PoolLayer
@@ -119,6 +119,7 @@ class BoundedStream(HttpStream):
         self.flow = event.replay_flow or http.HTTPFlow(self.context.client, self.context.server)
         self.flow.request = event.request
         self.flow.live = True
+        claim(self.flow)
         assert self.context.server.address  # of the placeholder: each attempt names its own
         request = event.request.data
         request.host, request.port = self.context.server.address[:2]

@@ -8,26 +8,29 @@ from mitmproxy import ctx, exceptions, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Client
 from mitmproxy.proxy import layer
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import modes
 
 from neurolink_mitm.mitm import descriptors
 from neurolink_mitm.mitm.body_room import BodyRoom
 from neurolink_mitm.mitm.clients import MOST, UNREAD, Clients
 from neurolink_mitm.mitm.lean import LeanAddons
+from neurolink_mitm.mitm.modes import pool_mode
 from neurolink_mitm.mitm.pool_layer import PoolLayer, never
 from neurolink_mitm.mitm.upstream_tls import UpstreamTls
 
-MODE = "reverse:http://upstream.invalid:80"
-"""A reverse proxy whose upstream is never used: each attempt says itself where it goes."""
-
 OPTIONS = {
     "connection_strategy": "lazy",  # eager would connect to the placeholder before any hook
-    "keep_host_header": True,  # the gate has to see what the client wrote
 }
 
 
 SWEEP = 5.0
 """Seconds between two looks for idle clients."""
+
+
+def _is_ours(client: Client) -> bool:
+    """Whether it came by the pool's mode, and not by another that runs beside it."""
+    return client.proxy_mode.full_spec == pool_mode(ctx.options.mode)
 
 
 class DataPlane:
@@ -61,7 +64,7 @@ class DataPlane:
 
     def client_connected(self, client: Client) -> None:
         handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
-        if handler:
+        if handler and _is_ours(client):
             self._clients.connected(client, handler)
             self._sweep_later()
 
@@ -73,19 +76,21 @@ class DataPlane:
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         above = nextlayer.context.layers
         if len(above) == 1 and isinstance(above[0], modes.ReverseProxy):
-            addons = ctx.master.addons
-            lean = isinstance(addons, LeanAddons)
-            run_now = addons.run_now if isinstance(addons, LeanAddons) else never
-            pool_layer = PoolLayer(
-                nextlayer.context,
-                run_now,
-                frugal=lean,
-                room=self._room,
-                issuers=self._tls.issuers,
-            )
-            nextlayer.layer = pool_layer
-            self._layers.add(pool_layer)
-            self._clients.speaks(nextlayer.context.client, pool_layer)
+            client = nextlayer.context.client
+            if _is_ours(client):
+                nextlayer.layer = pool_layer = self.new_layer(nextlayer.context)
+                self._clients.speaks(client, pool_layer)
+
+    def new_layer(self, context: Context) -> PoolLayer:
+        """Our HTTP layer for one client connection."""
+        addons = ctx.master.addons
+        lean = isinstance(addons, LeanAddons)
+        run_now = addons.run_now if isinstance(addons, LeanAddons) else never
+        pool_layer = PoolLayer(
+            context, run_now, frugal=lean, room=self._room, issuers=self._tls.issuers
+        )
+        self._layers.add(pool_layer)
+        return pool_layer
 
     def tls_start_server(self, data: tls.TlsData) -> None:
         self._tls.start(data)

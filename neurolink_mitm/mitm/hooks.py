@@ -13,6 +13,7 @@ from neurolink_mitm.core import headers
 from neurolink_mitm.core.errors import error_body
 from neurolink_mitm.core.exchange import Deliver, Exchange, Reply
 from neurolink_mitm.core.summary import Summary, summary
+from neurolink_mitm.mitm.request_again import keep_left
 
 OVERLOADED = 529
 """Anthropic's own status."""
@@ -22,6 +23,7 @@ _RECORD = "neurolink_record"
 _KEPT = "neurolink_kept"
 _NOTES = "neurolink_notes"
 _WATCHED = "neurolink_watched"
+_OURS = "neurolink_ours"
 """Attributes of a flow: mitmproxy neither copies nor saves what it does not know."""
 
 
@@ -49,6 +51,15 @@ class AttemptFailedHook(StartHook):
     flow: http.HTTPFlow
 
 
+def claim(flow: http.HTTPFlow) -> None:
+    """It comes through our data plane: neither from another mode of mitmproxy's nor from a file."""
+    setattr(flow, _OURS, True)
+
+
+def is_ours(flow: http.HTTPFlow) -> bool:
+    return getattr(flow, _OURS, False)
+
+
 def exchange_of(flow: http.HTTPFlow) -> Exchange | None:
     """The record of this flow, from when the first addon has made it until the journal has written it down."""
     return getattr(flow, _RECORD, None)
@@ -63,6 +74,7 @@ def close_record(flow: http.HTTPFlow, exchange: Exchange) -> None:
     setattr(flow, _RECORD, None)
     if getattr(flow, _WATCHED, False):
         flow.metadata[SUMMARY] = summary(exchange)
+        keep_left(flow)
 
 
 def keep(flow: http.HTTPFlow, response: http.Response | None) -> None:

@@ -13,6 +13,7 @@ from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.master import Master
 
 from neurolink_mitm.mitm.lean import LeanMaster
+from neurolink_mitm.mitm.modes import pool_mode
 
 DRAIN = 30.0
 """Seconds that streams under way get to finish once the proxy is told to stop."""
@@ -52,10 +53,11 @@ def listening_port(master: Master) -> int:
     Raises:
         NotListeningError: there is none.
     """
-    server = master.addons.get("proxyserver")
-    addresses = server.listen_addrs()
+    mode = pool_mode(master.options.mode)
+    servers = [s for s in master.addons.get("proxyserver").servers if s.mode.full_spec == mode]
+    addresses = [address for instance in servers for address in instance.listen_addrs]
     if not addresses:
-        causes = [instance.last_exception for instance in server.servers]
+        causes = [instance.last_exception for instance in servers]
         raise NotListeningError(next((c for c in causes if c), None))
     return int(addresses[0][1])
 

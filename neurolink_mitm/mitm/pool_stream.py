@@ -61,6 +61,7 @@ from neurolink_mitm.mitm.hooks import (
     reason_phrase,
 )
 from neurolink_mitm.mitm.hop import spec_of
+from neurolink_mitm.mitm.request_again import keep_received
 
 if TYPE_CHECKING:
     from neurolink_mitm.mitm.pool_layer import PoolLayer
@@ -117,6 +118,8 @@ class PoolStream(BoundedStream):
         self.request_body_buf.clear()
         self.client_state = self.state_done
         self.received = request
+        if self._keeps_body:
+            keep_received(self.flow, request)
         yield HttpRequestHook(self.flow)
         if (yield from self._client_left()):
             return

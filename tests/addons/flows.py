@@ -10,7 +10,7 @@ from mitmproxy.test import tflow, tutils
 
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.routing import kind_of
-from neurolink_mitm.mitm.hooks import exchange_of, open_record
+from neurolink_mitm.mitm.hooks import claim, exchange_of, open_record
 from tests.fakes import make_exchange
 
 MESSAGE = {"model": "claude-x", "messages": [{"role": "user", "content": "hi"}]}
@@ -24,9 +24,13 @@ def make_flow(
     body: bytes | None = None,
     *,
     opened: bool = True,
+    ours: bool = True,
     **exchange: Any,
 ) -> http.HTTPFlow:
-    """A request by a client. Unless `opened` is false it has its record, changed by `exchange`."""
+    """A request by a client. Unless `opened` is false it has its record, changed by `exchange`.
+
+    Unless `ours` is false it comes through our data plane.
+    """
     content = json.dumps(MESSAGE).encode() if body is None else body
     request = tutils.treq(
         method=method.encode(),
@@ -37,6 +41,8 @@ def make_flow(
         content=content,
     )
     flow = tflow.tflow(req=request)
+    if ours:
+        claim(flow)
     if opened:
         known: dict[str, Any] = {"method": method, "path": path, "kind": kind_of(method, path)}
         open_record(flow, make_exchange(**known | exchange))

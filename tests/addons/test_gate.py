@@ -70,13 +70,6 @@ async def test_who_is_let_in_is_answered_behind_it() -> None:
     assert document(flow)["status"] == "ok"
 
 
-async def test_an_earlier_addons_answer_stays() -> None:
-    flow = make_flow(headers={"host": "evil.example"})
-    flow.response = http.Response.make(418, b"mine")
-    assert (await stacked(make_runtime(names=BrokenNames()), flow)).response is flow.response
-    assert flow.response.status_code == 418
-
-
 @pytest.mark.parametrize(("host", "admitted"), [("localhost", True), ("evil.example", False)])
 def test_an_answer_of_an_earlier_addon_stays(host: str, admitted: bool) -> None:
     flow = make_flow(headers={"host": host})
@@ -84,6 +77,11 @@ def test_an_answer_of_an_earlier_addon_stays(host: str, admitted: bool) -> None:
     Gate(make_runtime()).requestheaders(flow)
     assert flow.response is given
     assert record(flow).admitted is admitted
+
+
+async def test_a_flow_of_another_mode_or_of_a_file_is_left_alone() -> None:
+    flow = make_flow(headers={"host": "evil.example"}, opened=False, ours=False)
+    assert (await stacked(make_runtime(), flow)).response is None
 
 
 # --- Host and Origin

@@ -80,3 +80,11 @@ def test_a_flow_that_nobody_has_opened() -> None:
     Inspect().requestheaders(flow)
     Inspect().response(flow)
     assert (flow.comment, SUMMARY in flow.metadata) == ("", False)
+
+
+def test_flows_of_other_modes_and_loaded_ones_are_left_alone() -> None:
+    flow = make_flow("GET", "/health", {"x-api-key": "theirs"}, opened=False, ours=False)
+    flow.metadata[SUMMARY], flow.comment = {"attempts": []}, "as it was"
+    Inspect().requestheaders(flow)
+    Inspect().response(flow)
+    assert (flow.request.headers["x-api-key"], flow.comment) == ("theirs", "as it was")

@@ -8,6 +8,7 @@ from neurolink_mitm.core.config_values import Timeouts
 from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Exchange, Kind
 from neurolink_mitm.core.tracing import Caller
+from neurolink_mitm.mitm.hooks import exchange_of
 from tests.addons.flows import answer, make_flow, record
 from tests.fakes import NOW, FakeClock, make_account, make_attempt, make_runtime
 
@@ -141,3 +142,9 @@ def test_upstream_can_not_say_who_answered() -> None:
 
 def test_a_flow_without_record_is_let_alone() -> None:
     assert told(make_flow(opened=False)) == {}
+
+
+def test_a_flow_of_another_mode_or_of_a_file_gets_no_record() -> None:
+    flow = make_flow(opened=False, ours=False)
+    Trace(make_runtime()).requestheaders(flow)
+    assert exchange_of(flow) is None

@@ -23,7 +23,8 @@ from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.shaping.pipeline import Named, Pipeline
 from neurolink_mitm.mitm import master as masters
-from neurolink_mitm.mitm.data_plane import MODE, OPTIONS, DataPlane
+from neurolink_mitm.mitm.data_plane import OPTIONS, DataPlane
+from neurolink_mitm.mitm.modes import MODE
 from neurolink_mitm.ports import Runtime, Translator
 from neurolink_mitm.stack import stack
 from tests.schemas import faults
