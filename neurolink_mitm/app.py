@@ -33,6 +33,7 @@ from neurolink_mitm.core.config import ConfigError
 from neurolink_mitm.mitm import master as masters
 from neurolink_mitm.mitm.data_plane import OPTIONS, DataPlane
 from neurolink_mitm.mitm.modes import MODE, parsed_pool_mode, with_pool_mode
+from neurolink_mitm.mitm.page_token import PageToken
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.prepare import DEFAULT_HOST, DEFAULT_PORT, Prepared, Settings, prepare
 
@@ -239,7 +240,7 @@ class MitmScript:
         self._announced = Announced(prepared.runtime, prepared.home.state, program=program)
         self._upkeep = _upkeep(prepared)
         plane, runtime = DataPlane(), prepared.runtime
-        for addon in (plane, *self._stack(runtime), *_watching(runtime, plane)):
+        for addon in (PageToken(), plane, *self._stack(runtime), *_watching(runtime, plane)):
             ctx.master.addons.register(addon)
             self.addons.append(addon)
 

@@ -18,6 +18,7 @@ from neurolink_mitm.core.redaction import redact, without_passwords
 from neurolink_mitm.core.versions import (
     OLDEST_PYTHON,
     REQUIREMENT,
+    aging,
     fits_mitmproxy,
     fits_python,
 )
@@ -77,6 +78,8 @@ def _versions(facts: Facts) -> Iterator[Finding]:
         yield fail(
             "mitmproxy-missing", "mitmproxy is not installed", f"pip install '{REQUIREMENT}'"
         )
+    elif fits_mitmproxy(facts.mitmproxy) and (missed := aging(facts.mitmproxy)):
+        yield warn("mitmproxy-old", missed, "pipx reinstall --python python3.13 neurolink-mitm")
     elif fits_mitmproxy(facts.mitmproxy):
         yield ok("mitmproxy", f"mitmproxy {facts.mitmproxy}")
     else:

@@ -11,10 +11,26 @@ NEWEST_MITMPROXY = (13,)
 REQUIREMENT = "mitmproxy>=11.0.2,<13"
 
 
+OLD_MITMPROXY = (11, 1)
+"""What is older is made for Python 3.11, and gets no more fixes."""
+AGING = (
+    "Python 3.11 runs {}, the last for it, with h11 0.14 and tornado 6.4, which get no more fixes; from Python 3.12 on"
+    " it is mitmproxy 12, with newer ones"
+)
+
+
 def fits_python(found: Sequence[int]) -> bool:
     return tuple(found) >= OLDEST_PYTHON
 
 
 def fits_mitmproxy(found: str) -> bool:
-    digits = tuple(int(part) for part in found.split(".")[:3] if part.isdigit())
-    return OLDEST_MITMPROXY <= digits < NEWEST_MITMPROXY
+    return OLDEST_MITMPROXY <= _digits(found) < NEWEST_MITMPROXY
+
+
+def aging(found: str) -> str | None:
+    """What a user of this mitmproxy misses; None where it is a newer one."""
+    return AGING.format(f"mitmproxy {found}") if _digits(found) < OLD_MITMPROXY else None
+
+
+def _digits(found: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in found.split(".")[:3] if part.isdigit())

@@ -14,6 +14,7 @@ from mitmproxy.master import Master
 
 from neurolink_mitm.mitm.lean import LeanMaster
 from neurolink_mitm.mitm.modes import pool_mode
+from neurolink_mitm.mitm.page_token import page_url, protect
 
 DRAIN = 30.0
 """Seconds that streams under way get to finish once the proxy is told to stop."""
@@ -44,7 +45,9 @@ def make_master(
 def _web_master(opts: options.Options) -> Master:
     from mitmproxy.tools.web.master import WebMaster  # tornado and more, only to look inside
 
-    return WebMaster(opts, with_termlog=False)
+    master = WebMaster(opts, with_termlog=False)
+    protect(master)
+    return master
 
 
 def listening_port(master: Master) -> int:
@@ -64,11 +67,7 @@ def listening_port(master: Master) -> int:
 
 def web_url(master: Master) -> str:
     """Where mitmweb shows its page, with the token that opens it; empty for a lean master."""
-    if isinstance(master, LeanMaster):
-        return ""
-    # 11.0 has no such attribute, and no token
-    plain = f"http://{master.options.web_host}:{master.options.web_port}/"
-    return str(getattr(master, "web_url", plain))
+    return "" if isinstance(master, LeanMaster) else page_url(master)
 
 
 async def run(master: Master, busy: Callable[[], int], limit: float = DRAIN) -> None:

@@ -7,7 +7,7 @@ import os
 import re
 import socket
 import sys
-from importlib.metadata import version
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -20,10 +20,8 @@ from neurolink_mitm.sandbox.server import SandboxServer
 from tests.cli.browser import MISSING, browser
 from tests.cli.processes import MESSAGE, ROOT, Shell
 
-TOKENS = int(version("mitmproxy").partition(".")[0]) >= 12
-"""mitmweb's page asks for one since 11.1."""
 SCREENSHOT = os.environ.get("SCREENSHOT")
-MITMDUMP = str(Path(sys.executable).parent / "mitmdump")
+MITMDUMP, MITMWEB = (str(Path(sys.executable).parent / name) for name in ("mitmdump", "mitmweb"))
 
 
 def test_the_page_and_the_proxy_work(shell: Shell, client: httpx.Client) -> None:
@@ -39,7 +37,7 @@ def test_the_page_and_the_proxy_work(shell: Shell, client: httpx.Client) -> None
         assert ":8081/" not in page
         assert client.get(page).status_code == 200
         bare = page.partition("?")[0]
-        assert httpx.get(bare).status_code == (403 if TOKENS else 200)
+        assert httpx.get(bare).status_code == 403
 
         answer = client.post(f"{url}/v1/messages", json=MESSAGE)
         assert answer.status_code == 200
@@ -49,6 +47,40 @@ def test_the_page_and_the_proxy_work(shell: Shell, client: httpx.Client) -> None
         assert "sk-ant-" not in json.dumps(flow)
         proxy.signal()
         assert proxy.exit_code() == 0
+
+
+@pytest.mark.parametrize("path", ["", "flows", "flows/dump", "options", "updates", "static/app.js"])
+@pytest.mark.parametrize("token", ["", "?token=", "?token=00000000000000000000000000000000"])
+def test_nothing_of_the_page_opens_without_its_token(page: str, path: str, token: str) -> None:
+    address = page.partition("?")[0]
+    upgrade = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13",
+               "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA=="}  # fmt: skip
+    fields = upgrade if path == "updates" else {}
+    refused = httpx.get(f"{address}{path}{token}", headers=fields)
+    static = path.startswith("static/") and refused.status_code == 404  # the same for everybody
+    assert refused.status_code == 403 or static
+
+
+def test_the_page_opens_with_its_token(page: str, client: httpx.Client) -> None:
+    """In the address, and from then on by the cookie; also as a bearer."""
+    address, _, token = page.partition("?token=")
+    assert httpx.get(f"{address}flows", headers={"authorization": f"Bearer {token}"}).json() == []
+    assert "mitmproxy" in client.get(page).text
+    assert client.get(f"{address}flows").json() == []
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page of `mitmweb -s`, as it says where it is."""
+    with Shell(tmp_path_factory.mktemp("page") / "shell") as shell, socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+        probe.close()
+        script = str(ROOT / "addons" / "neurolink.py")
+        shell.variables["PYTHONUNBUFFERED"] = "1"
+        options = ["-p", "0", "--web-port", port, "--set", "web_open_browser=false"]
+        mitmweb = shell.start("-s", script, *options, program=(MITMWEB,))
+        yield mitmweb.expect(rf"(http://127\.0\.0\.1:{port}/\?token=\w+)")[1]
 
 
 def watch(shell: Shell, *arguments: str) -> tuple[str, str]:

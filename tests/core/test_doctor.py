@@ -77,6 +77,7 @@ def test_all_is_well() -> None:
 CASES: list[tuple[str, str, Mapping[str, Any]]] = [
     ("python-unsupported", "fail", {"python": (3, 10, 9)}),
     ("mitmproxy-missing", "fail", {"mitmproxy": None}),
+    ("mitmproxy-old", "warn", {"mitmproxy": "11.0.2"}),
     ("mitmproxy-unsupported", "fail", {"mitmproxy": "13.0.0"}),
     ("home-unset", "fail", {"home": None}),
     ("home-unusable", "fail", {"home": Place("/x", 0o644, "is not a directory")}),
