@@ -2,14 +2,13 @@
 
 A beat on the loop notes the time; a thread sees when the beat is overdue, and takes the stack of the loop's thread:
 files, lines and names of functions, no values. `re` and other C code may keep the interpreter's lock all the while.
-Then the thread comes to look as soon as the call returns, which is still in the frame that called it. One that does
-not return is written down by `faulthandler`, which needs no lock.
+Then the thread comes to look when that is over, if it comes first. So `faulthandler`, which needs no lock, is wound up
+now and again, and writes down where all threads stand if that stays out.
 """
 
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import logging
 import os
 import sys
@@ -17,12 +16,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from neurolink_mitm.adapters.stacks import Dump, Stack, stack
 from neurolink_mitm.core.lag import Gap, Lag, Stall
 
 logger = logging.getLogger("neurolink.watchdog")
@@ -33,21 +32,16 @@ STALL = 0.25
 """Seconds without a beat that are too many."""
 LONG = 2.0
 """Seconds after which a stall that goes on is told."""
+WIND = 0.3
+"""Seconds between two times that `faulthandler` is wound up: each makes a thread."""
+DUMP = WIND + STALL
+"""Seconds after which it writes."""
 HANG = 5.0
-"""Seconds after which `faulthandler` writes down where all threads stand."""
-ARM = 1.0
-"""Seconds between two times that it is wound up anew."""
+"""Seconds of a stall whose stacks of all threads stay in the file."""
 TELL = 10.0
 """Seconds between two lines in the log."""
 PAUSE = 1.0
 """Seconds for which the process has to stand to be called paused."""
-FRAMES = 12
-_ROOTS = (
-    "site-packages/",
-    "dist-packages/",
-    "neurolink_mitm/",
-    f"lib/python3.{sys.version_info[1]}/",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +59,8 @@ class Sample:
     """Where the loop stood after `beat`; `in_time`: at work, and the thread had not been held up itself."""
 
     beat: Beat
-    stack: tuple[str, ...]
-    others: tuple[str, ...]
+    stack: Stack
+    others: Stack
     in_time: bool
 
 
@@ -84,9 +78,7 @@ class Watchdog:
     ) -> None:
         """`dump` is where `faulthandler` writes; `on_stall` is called by the thread for each over `stall` seconds."""
         self._lag = lag
-        self._dump_path = dump
-        self._dump: IO[str] | None = None
-        self._dumped = 0
+        self._dump = Dump(dump)
         self._every, self._stall = every, stall
         self._on_stall = on_stall
         self._ended = threading.Event()
@@ -133,9 +125,9 @@ class Watchdog:
 
     def _watch(self) -> None:
         """In a thread of its own."""
-        self._open_dump()
+        self._dump.open()
         sample: Sample | None = None
-        woken, armed = time.monotonic(), 0.0
+        woken, wound = time.monotonic(), 0.0
         while not self._ended.wait(self._every):
             now = time.monotonic()
             beat = self._beat
@@ -143,14 +135,13 @@ class Watchdog:
                 sample = self._look(sample, beat, in_time=now - woken < self._stall)
             while self._over:
                 self._judge(*self._over.popleft(), sample)
-            if self._dump and now - beat.at < self._stall and now - armed > ARM:
-                armed = now
-                self._dumped = os.fstat(self._dump.fileno()).st_size
-                faulthandler.dump_traceback_later(HANG, file=self._dump)
+            if now - beat.at < self._stall and now - wound >= WIND:
+                wound = now
+                self._dump.wind(DUMP)
             woken = now
         while self._over:
             self._judge(*self._over.popleft(), sample)
-        self._close_dump()
+        self._dump.close()
 
     def _look(self, sample: Sample | None, beat: Beat, *, in_time: bool) -> Sample:
         if sample and sample.beat is beat:
@@ -158,10 +149,10 @@ class Watchdog:
             return sample
         frames = sys._current_frames()
         frame = frames.get(self._watched)
-        stack, in_time = _stack(frame), in_time and not _waits(frame)
+        found, in_time = stack(frame), in_time and not _waits(frame)
         mine = (self._watched, threading.get_ident())
-        others = (_stack(frame)[:1] for ident, frame in frames.items() if ident not in mine)
-        return Sample(beat, stack, tuple(each[0] for each in others if each), in_time)
+        others = (stack(frame)[:1] for ident, frame in frames.items() if ident not in mine)
+        return Sample(beat, found, tuple(each[0] for each in others if each), in_time)
 
     def _tell_long(self, sample: Sample) -> None:
         """Once, of a stall that does not end."""
@@ -178,25 +169,31 @@ class Watchdog:
             beat.starved - last.starved,
             sampled=seen is not None and seen.in_time,
         )
-        stack = () if seen is None else seen.others if gap.cause == "thread" else seen.stack
+        found = self._seen(seen, gap)
         if gap.cause == "pause" and gap.seconds >= PAUSE:
-            self._pause(Stall(time.time(), gap.seconds, stack))
+            self._pause(Stall(time.time(), gap.seconds, found))
             return
         late = gap.late(self._every)
         self._lag.observe(late * 1000)
         own = gap.own(self._every)  # a machine that is too busy is no fault of ours
         if gap.cause != "pause" and own >= self._stall:
-            stall = Stall(time.time(), late, stack, own)
+            stall = Stall(time.time(), late, found, own)
             self._lag.stalled(stall)
             self._on_stall(stall)
             self._tell(stall, gap.cause == "thread")
+            if late > HANG:
+                self._dump.keep()
+
+    def _seen(self, sample: Sample | None, gap: Gap) -> Stack:
+        """The stack that explains the gap: of the thread that was in time, else what `faulthandler` has written."""
+        if gap.cause == "thread":
+            return sample.others if sample else ()
+        written = () if sample and sample.in_time else self._dump.read(self._watched)
+        return written or (sample.stack if sample else ())
 
     def _pause(self, stall: Stall) -> None:
         self._lag.paused(stall)
         logger.info("the process did not run for %.1f s: stopped, or asleep", stall.seconds)
-        if self._dump:  # what was written meanwhile tells nothing
-            with suppress(OSError):
-                os.ftruncate(self._dump.fileno(), self._dumped)
 
     def _tell(self, stall: Stall, by_another: bool) -> None:
         """At most one line in some seconds."""
@@ -215,23 +212,6 @@ class Watchdog:
             _at(stall.stack),
             more,
         )
-
-    def _open_dump(self) -> None:
-        if self._dump_path is None:
-            return
-        with suppress(OSError):
-            self._dump_path.parent.mkdir(mode=0o700, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-            self._dump = open(os.open(self._dump_path, flags, 0o600), "a", encoding="utf-8")  # noqa: SIM115
-            self._dumped = os.fstat(self._dump.fileno()).st_size
-
-    def _close_dump(self) -> None:
-        if self._dump:
-            faulthandler.cancel_dump_traceback_later()
-            self._dump.close()
-            with suppress(OSError):
-                if self._dump_path and not self._dump_path.stat().st_size:
-                    self._dump_path.unlink()
 
 
 class _Schedule:
@@ -257,29 +237,10 @@ class _Schedule:
             self._file.close()
 
 
-def _stack(frame: FrameType | None) -> tuple[str, ...]:
-    """`file:line function`, the innermost first."""
-    found: list[str] = []
-    while frame is not None and len(found) < FRAMES:
-        code = frame.f_code
-        found.append(f"{_short(code.co_filename)}:{frame.f_lineno} {code.co_qualname}")
-        frame = frame.f_back
-    return tuple(found)
-
-
 def _waits(frame: FrameType | None) -> bool:
     """Whether the loop has nothing to do: it is late since the machine is."""
     return frame is not None and os.path.basename(frame.f_code.co_filename) == "selectors.py"
 
 
-def _short(path: str) -> str:
-    """Without what says where this machine keeps it."""
-    for root in _ROOTS:
-        _, found, after = path.rpartition(root)
-        if found:
-            return f"{root}{after}" if root == "neurolink_mitm/" else after
-    return os.path.basename(path)
-
-
-def _at(stack: tuple[str, ...]) -> str:
-    return f"at {' < '.join(stack)}" if stack else "where nobody saw it"
+def _at(found: Stack) -> str:
+    return f"at {' < '.join(found)}" if found else "where nobody saw it"

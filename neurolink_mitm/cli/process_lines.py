@@ -40,7 +40,8 @@ def loop_lines(loop: Report | None) -> Iterable[Text]:
         return
     if last := loop.get("lastStall"):
         where = f" at {printable(last['stack'][0])}" if last["stack"] else ""
-        stood = f"stood still {loop['stalls']} times, last at {clock(last['at'])}"
+        often = f"{loop['stalls']} time{'s' * (loop['stalls'] != 1)}"
+        stood = f"stood still {often}, last at {clock(last['at'])}"
         yield Text(f"loop: {stood} for {last['ms']} ms{where}", style=BUSY)
     if last := loop.get("lastPause"):
         until = clock(last["at"])

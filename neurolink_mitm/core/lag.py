@@ -156,9 +156,10 @@ def finding(loop: object) -> Iterator[Finding]:
         yield ok("loop-lag", text)
         return
     where = f" at {last['stack'][0]}" if last.get("stack") else ""
+    often = f"{loop['stalls']} time{'s' * (loop['stalls'] != 1)}"
     yield warn(
         "loop-stalls",
-        f"the event loop stood still {loop['stalls']} times, the last time for {last['ms']} ms{where}:"
+        f"the event loop stood still {often}, the last one for {last['ms']} ms{where}:"
         " all streams waited meanwhile",
         "neurolink proxy doctor --bundle report.zip, and report it with what was asked then",
     )

@@ -90,8 +90,6 @@ from pathlib import Path
 from neurolink_mitm.adapters import watchdog
 from neurolink_mitm.core.lag import Lag
 
-watchdog.HANG, watchdog.ARM = 0.3, 0.0
-
 async def main():
     watchdog.Watchdog(Lag(), Path(sys.argv[1]), every=0.01).start()
     print("ready", flush=True)

@@ -65,7 +65,7 @@ def test_where_the_loop_stood() -> None:
     lag.paused(Stall(NOW, 75))
     _, _, *lines = shown(a_report(lag=lag)).splitlines()
     assert lines[:2] == [
-        "loop: stood still 1 times, last at 08:53:20Z for 700 ms at a.py:1 f",
+        "loop: stood still 1 time, last at 08:53:20Z for 700 ms at a.py:1 f",
         "the process did not run for 1 min until 08:53:20Z: stopped, or asleep",
     ]
 

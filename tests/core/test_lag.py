@@ -74,7 +74,7 @@ def test_what_prometheus_gets() -> None:
 def test_the_doctor_says_where_it_stood() -> None:
     [found] = finding(STALLED)
     assert (found.id, found.level) == ("loop-stalls", "warn")
-    assert "2 times, the last time for 812 ms at a.py:1 f" in found.text
+    assert "2 times, the last one for 812 ms at a.py:1 f" in found.text
 
 
 def test_the_doctor_is_content_where_it_never_stood() -> None:
