@@ -227,7 +227,8 @@ def _route_lines(route: Report) -> Iterable[Text]:
         yield Text(printable(f"the client gets {route['status']}: {route['message']}"), style=BAD)
     counting = route.get("countTokens") or {}
     if counting.get("next") != route.get("next"):
-        told = counting.get("next") or f"the client gets {counting.get('status')}"
+        taken = str(counting.get("next") or "").removeprefix("anthropic:")
+        told = f"next is {taken}" if taken else f"the client gets {counting.get('status')}"
         yield Text(printable(f"counting tokens: {told}"))
 
 

@@ -147,7 +147,7 @@ class Rule:
 
 def _says(failure: Failure, any_of: tuple[str, ...]) -> bool:
     said = wording(failure.message, failure.body)
-    return any(part in said for part in any_of)
+    return any(all(part in said for part in each.split(AND)) for each in any_of)
 
 
 def _is_page(failure: Failure) -> bool:
@@ -162,11 +162,15 @@ def _codes(*codes: int) -> frozenset[int]:
 TRANSIENT = _codes(408, 500, 502, 503, 504, *range(520, 527), 529)
 
 REFUSED = _codes(401, 402, 403)
+AND = " & "
+"""Between parts of a wording that stand in any order."""
 NOT_SIGNED = (
     "signature in thinking", "signature in redacted_thinking", "data in redacted_thinking",
     "thinking.signature:", "thinking.data:", "blocks cannot be modified",
     "blocks must match the parameters", "assistant message cannot be modified",
     "expected thinking or redacted_thinking", "thinking block must contain thinking",
+    "thinking block & invalid signature", "redacted_thinking & invalid signature",
+    "thinking block & cannot be modified",
 )  # fmt: skip
 """Wordings of what is wrong with the thinking of a history."""
 NOT_IN_PLAN = (

@@ -220,7 +220,7 @@ ROUTE = {
         ),
         (
             {"asked": None, "countTokens": {"next": "anthropic:home"}},
-            ["counting tokens: anthropic:home"],
+            ["counting tokens: next is home"],
         ),
         (
             {"asked": None, "countTokens": {"next": None, "status": 429}},

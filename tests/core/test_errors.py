@@ -289,6 +289,8 @@ SAID = {
     "apostrophes": "messages.21.content.1: Invalid 'data' in 'redacted_thinking' block",
     "quotes": 'Invalid "signature" in "thinking" block',
     "typographic": "Invalid \u2018signature\u2019 in \u201cthinking\u201d block",
+    "other order": "messages.1: `thinking` block has an invalid `signature`",
+    "redacted": "messages.1: invalid signature of a `redacted_thinking` block",
     "broken line": "messages.1.content.0: Invalid `signature` in \n    `thinking`       block",
 }
 WRAPPED = {

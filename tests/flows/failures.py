@@ -140,6 +140,8 @@ ROWS: tuple[Row, ...] = (
     Row("422", "422", Reply(422), "as is"),
     Row("404", "404", Reply(404), "as is"),
     Row("400 thinking", "400, signature of a thinking block", Reply(400, message=SIGNATURE), "mended"),
+    Row("thinking first", "200 whose first event is that error",
+        Reply(error_first="invalid_request_error", message=SIGNATURE), "mended"),
     *map(_transient, (408, 500, 502, 503, 504, *range(520, 527), 529)),
     Row("400 overloaded", "400 `overloaded_error`", Reply(400, error_type="overloaded_error"), "next"),
     Row("400 page", "400 `api_error` around an HTML page",
