@@ -84,10 +84,11 @@ def _others(
 ) -> Iterator[dict[str, object]]:
     skips = pool.other_skips(route.entries, demand, now)
     known = {account.key: account for account in pool.others}
-    rule = "fallback-chain" if route.pool else route.rule
+    first = None if route.pool else route.entries[0]
     for key in route.entries:
         if account := known.get(key):
             taken = verdict.account is not None and verdict.account.key == key
+            rule = route.rule if key == first else "fallback-chain"
             yield _row(
                 account, taken, rule if taken else "usable, after those above", skips.get(key)
             )

@@ -95,6 +95,15 @@ def test_a_mapped_model_asks_no_account() -> None:
     assert outcome(route) == ("openai/gpt-x", None)
 
 
+def test_nor_does_the_chain_behind_it() -> None:
+    rows, route = told(pool_of(), "llama")
+    assert rows[2:] == [
+        "- groq/llama: no key: set GROQ_API_KEY in the environment or .env, or providers.groq.apiKey",
+        "> openai/gpt-x: fallback-chain",
+    ]
+    assert outcome(route) == ("openai/gpt-x", None)
+
+
 def test_a_model_that_nobody_serves_is_a_404() -> None:
     rows, route = told(pool_of(), "gemma")
     assert rows == ["- a: not asked: no route", "- b: not asked: no route"]
