@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -39,6 +40,10 @@ _FOREIGN = ("ANTHROPIC_", "CLAUDE_", "NEUROLINK_", "OPENAI_", "OTEL_")
 # nohup has the one ignored, a script's background job the other, and what tests start inherits that
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# wherever the tester is; a test of zones asks for another
+os.environ["TZ"] = "UTC"
+time.tzset()
 
 quick_clients.share_certificates()
 
@@ -133,6 +138,16 @@ def home(_homes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NEUROLINK_HOME", str(home / ".neurolink"))
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(home / ".claude"))
     return home
+
+
+@pytest.fixture
+def in_kolkata(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Half past five when it is noon in UTC."""
+    monkeypatch.setenv("TZ", "IST-5:30")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.fixture

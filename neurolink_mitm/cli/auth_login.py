@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,8 +144,7 @@ class _Redacted(logging.Formatter):
 def _set_up_logging() -> None:
     """Our own lines, and each request's method, address and status; httpcore's would hold headers."""
     handler = logging.StreamHandler(sys.stderr)
-    formatter = _Redacted("%(asctime)s %(name)s %(message)s", "%H:%M:%SZ")
-    formatter.converter = time.gmtime
+    formatter = _Redacted("%(asctime)s %(name)s %(message)s", "%H:%M:%S %Z")
     handler.setFormatter(formatter)
     for name, level in (("neurolink", logging.DEBUG), ("httpx", logging.INFO)):
         logger = logging.getLogger(name)

@@ -142,7 +142,7 @@ def tail(
     session: str | None,
     form: str,
 ) -> None:
-    """Show the latest requests, a line each; as JSON, their rows. Times are UTC.
+    """Show the latest requests, a line each; as JSON, their rows. Times are local.
 
     Example: neurolink logs tail --follow --status 5xx
     """
@@ -203,7 +203,7 @@ def _print_row(raw: bytes, row: Seen, form: str) -> None:
 @command.command()
 @click.argument("request_id", required=False)
 @click.option("--har", is_flag=True, required=True, help="As an HTTP archive, HAR 1.2.")
-@click.option("--since", help="All since then: 30m, 2h, yesterday, 2026-11-22T10:00 (UTC).")
+@click.option("--since", help="All since then: 30m, 2h, yesterday, 2026-11-22T10:00 (local).")
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
     help="A new file, readable by you only (default: stdout).",

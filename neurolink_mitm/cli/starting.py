@@ -7,7 +7,6 @@ import gc
 import logging
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -176,13 +175,10 @@ def set_up_logging(*, quiet: bool, debug: bool) -> None:
     logging.basicConfig(
         level=logging.INFO if debug else logging.WARNING,
         format="%(asctime)s %(message)s",
-        datefmt="%H:%M:%SZ",
+        datefmt="%H:%M:%S %Z",  # as `status` and `logs tail` tell it
         stream=sys.stderr,
         force=True,
     )
-    for handler in logging.getLogger().handlers:
-        if handler.formatter:
-            handler.formatter.converter = time.gmtime  # as in the logs and in `status`
     logging.getLogger("neurolink").setLevel(level)
     changes = logging.getLogger("neurolink.config.changes")  # rare, and a service has only its log
     changes.setLevel(logging.INFO if quiet and not debug else logging.NOTSET)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ WORTH_A_BAR = 20_000_000
     "--by", type=click.Choice(["day", "account", "model", "session"]), default="day",
     show_default=True, help="What to sum up by.",
 )  # fmt: skip
-@click.option("--since", help="From then on: 2h, 7d, yesterday, 2026-11-22 (UTC, as the logs are).")
+@click.option("--since", help="From then on: 2h, 7d, yesterday, 2026-11-22 (local).")
 @click.option("--until", help="Up to then.")
 @click.option(
     "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table",
@@ -99,10 +100,11 @@ def _table(stats: Stats) -> str:
 
     from neurolink_mitm.cli.render import printed
     from neurolink_mitm.cli.tables import Column, Fitting
+    from neurolink_mitm.core.when import zone
 
     columns = [
         Column(
-            "day (UTC)" if title == "day" else title,
+            f"day ({zone(time.time())})" if title == "day" else title,
             [Text(cell) for cell in cells],
             least=NARROWEST if title == stats.by else None,
             leave=LEFT_OUT.index(title) if title in LEFT_OUT else None,

@@ -11,6 +11,7 @@ import msgspec
 
 from neurolink_mitm.core.capture import Document
 from neurolink_mitm.core.log_rows import Seen
+from neurolink_mitm.core.when import clock, date_and_clock
 
 Row = Mapping[str, Any]
 
@@ -34,7 +35,7 @@ def _escape(match: re.Match[str]) -> str:
 
 WIDE = 170
 """Columns from which on a request is told with all there is of it."""
-LEAST = {"time": 9, "result": 9, "account": 12, "model": 10, "attempts": 2, "id": 27}
+LEAST = {"time": 12, "result": 9, "account": 9, "model": 10, "attempts": 2, "id": 27}
 """Columns that a request takes in 79."""
 MORE = (("took", 7), ("cost", 8), ("model", 24), ("account", 24), ("tokens", 16))
 """What is added where there is more room, and how wide that is then."""
@@ -64,7 +65,10 @@ def line(row: Seen, room: int | None = None) -> str:
 
 
 def _clock(row: Seen) -> str:
-    return f"{row.timestamp[11:19]}Z"
+    try:
+        return clock(row.timestamp)
+    except ValueError:  # a row that somebody else has written
+        return row.timestamp[11:19]
 
 
 def _widths(room: int) -> dict[str, int]:
@@ -149,7 +153,8 @@ def timeline(request: Row | None, attempts: Sequence[Row]) -> Iterator[str]:
 
 
 def _head(request: Row) -> Iterator[str]:
-    yield f"{request['requestId']}  {request['timestamp']}  {request.get('method')} {request.get('path')}"
+    asked = f"{request.get('method')} {request.get('path')}"
+    yield f"{request['requestId']}  {date_and_clock(request['timestamp'])}  {asked}"
     shape = ["stream" if request.get("stream") else None]
     if request.get("toolCount"):
         shape.append(f"{request['toolCount']} tools")

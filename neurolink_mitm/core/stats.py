@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neurolink_mitm.core.log_rows import Seen
+from neurolink_mitm.core.when import local_hour
 
 _GROWTH = math.log(1.02)
 """A quantile is told to one part in fifty."""
@@ -80,7 +81,7 @@ class Sum:
 
 
 BY: Mapping[str, Callable[[Seen], str | None]] = {
-    "day": lambda row: row.timestamp[:10],
+    "day": lambda row: local_hour(row.timestamp[:16])[0],
     "account": lambda row: row.account,
     "model": lambda row: row.actualModel or row.model,
     "session": lambda row: row.sessionId,
@@ -94,14 +95,14 @@ class Stats:
 
     def add(self, rows: Iterable[Seen]) -> None:
         key_of, groups = BY[self.by], self.groups
-        hours = slice(11, 13) if self.by == "day" else slice(0, 10)
+        part = self.by == "day"  # of a day its hours, of anything else its days
         for row in rows:
             key = key_of(row) or NOBODY
             group = groups.get(key)
             if group is None:
                 key = key if len(groups) < MOST else OTHERS
                 group = groups.setdefault(key, Sum())
-            group.add(row, row.timestamp[hours])
+            group.add(row, local_hour(row.timestamp[:16])[part])
 
     def ordered(self) -> list[tuple[str, Sum]]:
         """Days in their order, anything else by how much it was used; what was not told apart comes last."""

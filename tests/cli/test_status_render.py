@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -36,14 +35,7 @@ def shown(report: Mapping[str, Any]) -> str:
     return status_render.status_text(report, NOW)
 
 
-@pytest.fixture(autouse=True)
-def _in_kolkata(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Times of day are UTC all the same, and marked so, as in the logs."""
-    monkeypatch.setenv("TZ", "IST-5:30")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+pytestmark = pytest.mark.usefixtures("in_kolkata")
 
 
 def rows(text: str) -> list[list[str]]:
@@ -65,8 +57,8 @@ def test_where_the_loop_stood() -> None:
     lag.paused(Stall(NOW, 75))
     _, _, *lines = shown(a_report(lag=lag)).splitlines()
     assert lines[:2] == [
-        "loop: stood still 1 time, last at 08:53:20Z for 700 ms at a.py:1 f",
-        "the process did not run for 1 min until 08:53:20Z: stopped, or asleep",
+        "loop: stood still 1 time, last at 14:23:20 IST for 700 ms at a.py:1 f",
+        "the process did not run for 1 min until 14:23:20 IST: stopped, or asleep",
     ]
 
 
@@ -85,8 +77,8 @@ def test_when_claude_code_was_detached() -> None:
     report = a_report() | {"claudeCode": {"outages": [outage], "detached": away}}
     lines = [line for line in shown(report).splitlines() if line.startswith("Claude Code")]
     assert lines == [
-        f"Claude Code: detached 13:02:11Z to 13:05:40Z because {why}",
-        f"Claude Code: detached since 14:00:00Z because {why}; it comes back when that answers",
+        f"Claude Code: detached 18:32:11 IST to 18:35:40 IST because {why}",
+        f"Claude Code: detached since 19:30:00 IST because {why}; it comes back when that answers",
     ]
 
 
@@ -163,7 +155,7 @@ def test_when_a_window_runs_out() -> None:
     window = {"used": 0.9, "runsOutAt": "2025-10-09T09:15:00.000Z"}
     quota = {"fiveHour": window, "sevenDay": None}
     [row] = rows(shown(with_account(a_report(make_account()), quota=quota)))
-    assert row[3:5] == ["████▌ 90%, out at 09:15Z", "–"]
+    assert row[3:5] == ["████▌ 90%, out at 14:45 IST", "–"]
 
 
 def test_a_long_reason_stays_on_one_line_where_it_is_piped() -> None:
@@ -313,7 +305,7 @@ def test_last_errors_are_the_newest_first() -> None:
     for account, at in zip(report["stats"]["accounts"], ("08:10:00", "08:20:00"), strict=False):
         account |= {"lastError": "529", "lastErrorAt": f"2025-10-09T{at}.000Z"}
     lines = shown(report).splitlines()[-2:]
-    assert lines == ["last error 08:20:00Z b: 529", "last error 08:10:00Z a: 529"]
+    assert lines == ["last error 13:50:00 IST b: 529", "last error 13:40:00 IST a: 529"]
 
 
 @pytest.mark.parametrize("field", ["reason", "lastError", "unwritten"])

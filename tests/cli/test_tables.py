@@ -119,7 +119,10 @@ def a_replay() -> RenderableType:
 
 
 TABLES = [
-    (a_status, ["cooling for 42 s: rate limit (429)", "90%, out at 09:15Z", "12%", "ready", MAIL]),
+    (
+        a_status,
+        ["cooling for 42 s: rate limit (429)", "90%, out at 09:15 UTC", "12%", "ready", MAIL],
+    ),
     (an_explanation, [MAIL, "not enabled", "next"]),
     (a_list, ["needs login: its token has expired and can't be refreshed (primary)", "50%", MAIL]),
     (a_replay, ["12345", "123", "quota-aware"]),

@@ -32,7 +32,7 @@ def test_a_timeline() -> None:
     rows = [plain(attempt_row(EXCHANGE, attempt)) for attempt in EXCHANGE.attempts]
     text = "\n".join(log_text.timeline(plain(request_row(EXCHANGE)), rows))
     assert text == (
-        "req_1  2025-10-09T08:53:20.000Z  POST /v1/messages\n"
+        "req_1  2025-10-09 08:53:20 UTC  POST /v1/messages\n"
         "     model  claude-x, stream, 3 tools\n"
         "   because  took work\n"
         "     +0 ms  attempt 1: home (api_key), 429, after 250 ms, asked to wait 3 s, cools for 3.00 s\n"
@@ -58,7 +58,7 @@ def test_a_line() -> None:
                responseStatus=200, responseTimeMs=1234.0, inputTokens=3, outputTokens=4,
                cacheReadTokens=9, costUsd=0.5)  # fmt: skip
     assert log_text.line(row) == (
-        "08:53:20Z  200  complete    1.23 s  work          claude-x"
+        "08:53:20 UTC  200  complete    1.23 s  work          claude-x"
         "  3 (+9 cached) in, 4 out  $0.5000  2 attempts  req_1"
     )
 
@@ -71,12 +71,12 @@ ROW = Seen("2025-10-09T08:53:20.000Z", "req_nl_1b16c7cb51e8ce1a8e42", "complete"
 @pytest.mark.parametrize(
     ("room", "line"),
     [
-        (60, "08:53:20Z  200        ada@exam…  req_nl_1b16c7cb51e8ce1a8e42"),
-        (79, "08:53:20Z  200        ada@example…  haiku-4-5…  ×2  req_nl_1b16c7cb51e8ce1a8e42"),
-        (80, "08:53:20Z  200        ada@example…  haiku-4-5-…  ×2  req_nl_1b16c7cb51e8ce1a8e42"),
+        (60, "08:53:20 UTC  200        ada@e…  req_nl_1b16c7cb51e8ce1a8e42"),
+        (79, "08:53:20 UTC  200        ada@exam…  haiku-4-5…  ×2  req_nl_1b16c7cb51e8ce1a8e42"),
+        (80, "08:53:20 UTC  200        ada@exam…  haiku-4-5-…  ×2  req_nl_1b16c7cb51e8ce1a8e42"),
         (
             145,
-            "08:53:20Z  200         1.23 s  ada@example.com           haiku-4-5-20251001        ×2"
+            "08:53:20 UTC  200         1.23 s  ada@example.com           haiku-4-5-20251001        ×2"
             "  123k in 432 out   $0.5000   req_nl_1b16c7cb51e8ce1a8e42",
         ),
     ],
@@ -104,7 +104,7 @@ def test_a_line_is_no_wider_than_its_room_and_names_the_request(room: int) -> No
 )
 def test_how_it_ended_is_told_in_little_room(outcome: str, status: int, result: str) -> None:
     row = msgspec.structs.replace(ROW, outcome=outcome, responseStatus=status)
-    assert log_text.line(row, 80).split()[1] == result
+    assert log_text.line(row, 80).split()[2] == result
 
 
 @pytest.mark.parametrize("odd", ["\x1b[2J", "\x07", "\x9b2J", "\x7f", "\u202e", "\r"])

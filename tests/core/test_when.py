@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -40,27 +38,34 @@ def test_what_is_no_time_is_refused_with_what_is_one(text: str) -> None:
         moment(text, NOW.timestamp())
 
 
+@pytest.mark.usefixtures("in_kolkata")
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    "told", ["2026-11-28T13:05:59.123Z", "2026-11-28T14:05:59+01:00", 1795871159.9]
+)
+def test_a_moment_is_told_in_the_readers_zone_and_marked(told: str | float) -> None:
+    assert when.clock(told) == "18:35:59 IST"
+    assert when.clock(told, seconds=False) == "18:35 IST"
+    assert when.date_and_clock(told) == "2026-11-28 18:35:59 IST"
+
+
+@pytest.mark.usefixtures("in_kolkata")
+def test_what_names_no_zone_is_meant_in_the_readers() -> None:
+    now = datetime(2026, 11, 23, 20, 0, tzinfo=UTC).timestamp()  # the 24th in Kolkata
+    assert moment("today", now) == datetime(2026, 11, 23, 18, 30, tzinfo=UTC).timestamp()
+    assert moment("2026-11-24", now) == moment("today", now)
+
+
+@pytest.mark.usefixtures("in_kolkata")
+@pytest.mark.parametrize(
+    ("minute", "found"),
     [
-        ("2026-11-28T13:05:59.123Z", "13:05:59Z"),
-        ("2026-11-28T18:35:59+05:30", "13:05:59Z"),
-        (1795871159.9, "13:05:59Z"),
+        ("2026-11-28T18:29", ("2026-11-28", "23")),
+        ("2026-11-28T18:30", ("2026-11-29", "00")),
+        ("9999-12-31T23:59", ("9999-12-31", "23")),
+        ("soon", ("soon", "")),
     ],
 )
-def test_a_time_of_day_is_utc_and_marked(told: str | float, shown: str) -> None:
-    assert when.clock(told) == shown
-    assert when.clock(told, seconds=False) == "13:05Z"
-
-
-def test_no_other_part_tells_local_time() -> None:
-    """What makes text of a moment names UTC; durations and days of a cap are not of it."""
-    package = Path(when.__file__).parents[1]
-    local = re.compile(r"\.astimezone\(\)|time\.localtime|strftime\((?!.*Z\")")
-    found = [
-        f"{path.name}: {line.strip()}"
-        for path in package.rglob("*.py")
-        for line in path.read_text().splitlines()
-        if local.search(line)
-    ]
-    assert found == []
+def test_the_day_and_hour_of_a_row(minute: str, found: tuple[str, str]) -> None:
+    when.local_hour.cache_clear()
+    assert when.local_hour(minute) == found
+    when.local_hour.cache_clear()
