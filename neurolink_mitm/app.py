@@ -183,6 +183,8 @@ def _upkeep(prepared: Prepared) -> Upkeep | None:
 def start_translator(runtime: Runtime) -> None:
     """In the background, where the configuration names a model of another provider that can be asked."""
     named = (entry for entry in runtime.pool.others if entry.model and not entry.disabled)
+    if runtime.passthrough:  # each request goes to Anthropic, with its caller's credentials
+        return
     if isinstance(runtime.translator, TranslatorProcess) and any(True for _ in named):
         runtime.translator.start()
 

@@ -53,7 +53,10 @@ def test_it_loads_and_shows_the_defaults() -> None:
 
 
 def test_it_needs_only_the_variables_it_names() -> None:
-    with pytest.raises(ConfigError, match=r"apiKey: the environment variable KEY_1 is not set"):
+    with pytest.raises(
+        ConfigError,
+        match="apiKey: the variable KEY_1 is not set, neither in",
+    ):
         load(EXAMPLE, {})
 
 

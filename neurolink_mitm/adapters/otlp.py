@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from neurolink_mitm.adapters.extras import how_to_install
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.telemetry import finished
 from neurolink_mitm.core.telemetry_setup import Setup
@@ -33,9 +34,7 @@ BATCH = 256
 """Requests in one message to the collector."""
 LAST_CHANCE, LAST_CHANCE_FAILING = 2.0, 0.5
 """Seconds that the end of the proxy waits for a collector: one that took the last batch, and one that did not."""
-MISSING = (
-    "telemetry is not sent: OpenTelemetry is not installed; run pip install 'neurolink-mitm[otel]'"
-)
+MISSING = f"telemetry is not sent: OpenTelemetry is not installed; run {how_to_install('otel')}"
 
 
 @dataclass(frozen=True, slots=True)

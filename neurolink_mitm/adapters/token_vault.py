@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from neurolink_mitm.adapters.atomic import sweep, write_atomic
+from neurolink_mitm.adapters.extras import how_to_install
 from neurolink_mitm.adapters.home import OPEN_TO_OTHERS
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _import_keyring() -> ModuleType:
     except ImportError as e:
         raise OSError(
             "NEUROLINK_TOKEN_STORE=keyring needs the keyring package:"
-            " install it with pip install 'neurolink-mitm[keyring]', or unset the variable"
+            f" install it with {how_to_install('keyring')}, or unset the variable"
         ) from e
     module: ModuleType = keyring
     return module

@@ -6,6 +6,7 @@ import msgspec
 from mitmproxy import http
 
 from neurolink_mitm.core import explain, headers, metrics, models, status
+from neurolink_mitm.core.accounts import unknown_account
 from neurolink_mitm.core.exchange import Kind, Reply
 from neurolink_mitm.core.exposition import CONTENT_TYPE
 from neurolink_mitm.core.pool import Demand
@@ -72,9 +73,11 @@ class LocalApi:
         if token is None or not token.matches(shown):
             return Reply(403, "permission_error", "only the neurolink command may reset accounts")
         pool, wanted = self.runtime.pool, flow.request.query.get("account")
-        found = [a for a in pool.everyone if wanted in (None, a.label, a.key)]
-        if not found:
-            return Reply(404, "not_found_error", f"no account {wanted!r:.80}")
+        # the entry for `gemini-*` is there without anybody having named it
+        named = [a for a in pool.everyone if a.is_anthropic or a.model]
+        found = [a for a in named if wanted in (None, a.label, a.key)]
+        if not found and wanted is not None:
+            return Reply(404, "not_found_error", unknown_account(wanted, [a.label for a in named]))
         for account in found:
             pool.reset(account.key)
         self.runtime.memory.cooldowns(pool.cooldowns())

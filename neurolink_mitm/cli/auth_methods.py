@@ -90,7 +90,10 @@ def by_setup_token(asked: Asked, config: Config) -> Obtained:
     else:
         text = _from_environment("CLAUDE_CODE_OAUTH_TOKEN", "--method setup-token")
         token = _good(check_setup_token, text)
-    note = "it can't be refreshed: when it ends, run `claude setup-token` and log in again"
+    note = (
+        "it was not tried, the first request will tell; and it can't be refreshed: when it ends, run"
+        " `claude setup-token` and log in again"
+    )
     return Obtained(StoredAccount("setup-token", token), note)
 
 

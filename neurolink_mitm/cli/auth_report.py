@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neurolink_mitm.core.accounts import Account, StoredAccount
-from neurolink_mitm.core.cooldown import Cooldown
+from neurolink_mitm.core.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.limits import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool import Remembered, fingerprint
 from neurolink_mitm.core.quota import Quota, Window
@@ -15,6 +15,7 @@ from neurolink_mitm.core.record import iso
 from neurolink_mitm.core.stored import NEEDS_LOGIN, PROVIDER
 
 PLANS: Mapping[str, str] = {"oauth": "subscription", "api_key": "pay-per-use"}
+UNTRIED = "not tried yet"
 USABLE = ("ready", "expired", "cooling")
 """States from which an account serves again by itself."""
 
@@ -79,7 +80,8 @@ def summary(found: Sequence[Row]) -> Row:
 
 
 def _row(account: Account, stored: StoredAccount | None, known: Known, now: float) -> Row:
-    state, reason = _state(account, known.cooldowns.get(account.key), now)
+    kept = known.cooldowns.get(account.key)
+    state, reason = _state(account, kept, now, tried=account.key in known.quotas)
     login = stored if stored and account.source == "store" else None
     return {
         "label": account.label,
@@ -112,7 +114,10 @@ def _duplicate(account: StoredAccount) -> Row:
     }
 
 
-def _state(account: Account, kept: Remembered | None, now: float) -> tuple[str, str | None]:
+def _state(
+    account: Account, kept: Remembered | None, now: float, *, tried: bool
+) -> tuple[str, str | None]:
+    """`tried`: it has been answered once."""
     if needs_login(account, now):
         refused = (account.disabled or "").removeprefix(NEEDS_LOGIN).lstrip(": ")
         return NEEDS_LOGIN, refused or "its token has expired and can't be refreshed"
@@ -124,7 +129,9 @@ def _state(account: Account, kept: Remembered | None, now: float) -> tuple[str, 
         return "cooling", f"until {iso(cooling.until)}: {cooling.reason}"
     if account.expires_at is not None and account.expires_at <= now:
         return "expired", "refreshed with the next request"
-    return "ready", None
+    # a token of `claude setup-token` is stored as it was pasted: nobody has asked with it yet
+    pasted = account.source == "store" and account.type == "oauth" and not account.refreshable
+    return "ready", UNTRIED if pasted and not tried else None
 
 
 def _cooling(account: Account, kept: Remembered | None, now: float) -> Cooldown | None:
@@ -132,7 +139,8 @@ def _cooling(account: Account, kept: Remembered | None, now: float) -> Cooldown 
     if kept is None or kept.credential != fingerprint(account.secret):
         return None
     found = (c for scope, c in kept.scopes.items() if c.whole or scope == WHOLE_ACCOUNT)
-    return next((cooldown for cooldown in found if cooldown.cooling(now)), None)
+    bounded = (in_bounds(cooldown, now) for cooldown in found)
+    return next((cooldown for cooldown in bounded if cooldown.cooling(now)), None)
 
 
 def _quota(quota: Quota | None, now: float) -> Row | None:

@@ -7,8 +7,11 @@ from typing import Any
 
 import click
 
+from neurolink_mitm.cli.exits import USAGE, fail
 from neurolink_mitm.cli.lazy import LazyGroup
 
+STRATEGIES = ("fill-first", "round-robin", "quota-aware")
+"""Those of `core/rotation.py`; what is wrong with an option is said before mitmproxy is imported."""
 COMMANDS: dict[str, str] = {
     "doctor": "Look for whatever could keep requests from being answered, and say what to do.",
     "env": "Print what points a shell's programs at the proxy.",
@@ -46,7 +49,12 @@ def command() -> None:
     show_default=True,
     help="Address to listen on. Beyond loopback callers must show a client key.",
 )
-@click.option("-s", "--strategy", help="How an account is chosen (default: as configured).")
+@click.option(
+    "-s",
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    help="How an account is chosen (default: as configured).",
+)
 @click.option(
     "-c",
     "--config",
@@ -86,9 +94,18 @@ def start(**asked: Any) -> None:
 
     Example: neurolink proxy start --port 55669 --strategy fill-first
     """
+    _check_files(asked["config"], asked["env_file"])
     from neurolink_mitm.mitm import default_addons
 
     default_addons.put_off()
     from neurolink_mitm.cli import starting  # mitmproxy takes half a second to import
 
     starting.start(starting.Asked(**asked))
+
+
+def _check_files(config: Path | None, env_file: Path | None) -> None:
+    """Here, as what comes takes a second to import."""
+    if config is not None and not config.exists():
+        fail(f"{config}: no such file", USAGE)
+    if env_file is not None and not env_file.exists():
+        fail(f"{env_file}: no such file: name one that holds lines of NAME=value", USAGE)

@@ -50,7 +50,9 @@ def _reset_file(account: str | None) -> list[str]:
     known = dict(read_cooldowns(path))
     gone = [key for key in known if account in (None, key, key.removeprefix(OURS))]
     if account and not gone:
-        fail(f"no cooldown is kept for an account {account!r}", FAILED)
+        cooling = ", ".join(key.removeprefix(OURS) for key in known)
+        there = f"; there are some for: {cooling}" if cooling else ""
+        fail(f"no cooldown is kept for an account {account!r}{there}", FAILED)
     if gone:
         write_cooldowns(path, {key: kept for key, kept in known.items() if key not in gone})
     return [key.removeprefix(OURS) for key in gone]

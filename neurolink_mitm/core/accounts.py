@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from neurolink_mitm.core.secret import Secret
@@ -34,6 +35,7 @@ __all__ = [
     "missing_primary",
     "parse_legacy",
     "parse_token_store",
+    "unknown_account",
     "unused_settings",
 ]
 
@@ -118,6 +120,14 @@ def unused_settings(config: Config, pool: Iterable[Account]) -> tuple[str, ...]:
     """Names of configured accounts without a key for which nothing is stored either."""
     labels = {account.label for account in pool}
     return tuple(a.name for a in config.accounts if not a.api_key and a.name not in labels)
+
+
+def unknown_account(name: str, labels: Sequence[str]) -> str:
+    """What to say of a name that is no account's."""
+    near = get_close_matches(name, labels, n=1)
+    hint = f", did you mean {near[0]!r}?" if near else ""
+    there = f"; there are: {', '.join(labels)}" if labels else "; there is none"
+    return f"no account {name!r:.80}{hint or there}"
 
 
 def missing_primary(config: Config, pool: Iterable[Account]) -> str | None:

@@ -68,7 +68,7 @@ def _refer(frame: _Frame, name: str, env: Mapping[str, str]) -> None:
     if name in env:
         frame.add(env[name])
     else:
-        frame.add("", [f"the environment variable {name} is not set"])
+        frame.add("", [f"the variable {name} is not set, neither in the environment nor in .env"])
 
 
 def _default(frame: _Frame, default: _Frame, env: Mapping[str, str]) -> None:

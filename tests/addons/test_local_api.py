@@ -9,6 +9,8 @@ from mitmproxy.test import taddons
 
 from neurolink_mitm import __version__
 from neurolink_mitm.addons.local_api import LocalApi
+from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.destinations import entries
 from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.models import CLAUDE
@@ -226,7 +228,21 @@ def test_an_account_that_does_not_exist_is_not_reset() -> None:
     runtime = cooling()
     flow = asked(make_flow("POST", "/admin/reset?account=gone", SHOWN), runtime)
     assert refusal(flow) == (404, "not_found_error")
+    assert "no account 'gone'; there are: work, home" in flow.response.text  # type: ignore[union-attr]
     assert len(still_cooling(runtime)) == 2
+
+
+def test_a_mistyped_account_leads_on() -> None:
+    flow = asked(make_flow("POST", "/admin/reset?account=wrok", SHOWN), cooling())
+    assert "no account 'wrok', did you mean 'work'?" in flow.response.text  # type: ignore[union-attr]
+
+
+def test_what_nobody_configured_is_not_told_as_reset() -> None:
+    """The entry for `gemini-*` is always there."""
+    runtime = cooling()
+    runtime.pool.update(runtime.pool.accounts, entries(Config(), {}))
+    flow = asked(make_flow("POST", "/admin/reset", SHOWN), runtime)
+    assert document(flow) == {"reset": ["work", "home"]}
 
 
 @pytest.mark.parametrize(

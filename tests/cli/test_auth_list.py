@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,39 @@ def test_debug_says_what_was_read_from_where(mixed: Path, command: str) -> None:
     assert "debug: configuration: " in result.stderr
     assert "debug: 1. anthropic:work source=store type=oauth refreshable=True" in result.stderr
     assert TOKEN not in result.stderr
+
+
+@pytest.mark.parametrize("tried", [False, True], ids=["untried", "tried"])
+def test_a_token_that_nobody_has_asked_with_yet_says_so(home: Path, tried: bool) -> None:
+    """One of `claude setup-token` is stored as it was pasted."""
+    stored(home, {"s": entry("sk-ant-oat-test-5")})
+    quotas = {"anthropic:s": {"seen_at": time.time()}} if tried else {}
+    put(home, "account-quotas.json", {"version": 1, "accounts": quotas})
+    row = rows()["s"]
+    assert (row["state"], row["reason"]) == ("ready", None if tried else "not tried yet")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [10**15, -5, 1_760_000_000, 1.5e300, "1760000000000", "2027-01-01T00:00:00Z"],
+    ids=str,
+)
+def test_any_end_of_a_token_is_listed(home: Path, written: object) -> None:
+    login = entry("sk-ant-oat-test-5", refresh="r")
+    login["tokens"]["expiresAt"] = written
+    stored(home, {"s": login})
+    done = neurolink("list")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[1].startswith("s ")
+
+
+def test_a_cooldown_that_was_written_under_a_wrong_clock(mixed: Path) -> None:
+    """18 days ahead: it lasts no longer than one that begins now."""
+    then = time.time() + 18 * 86_400
+    scope = {"level": 1, "began": then, "until": then + 60, "reason": "rate limited"}
+    remembered = {"credential": fingerprint(Secret(TOKEN)), "scopes": {"*": scope}}
+    put(mixed, "cooldowns.json", {"version": 1, "accounts": {"anthropic:work": remembered}})
+    row = rows()["work"]
+    until = datetime.fromisoformat(str(row["reason"]).split()[1].rstrip(":"))
+    assert row["state"] == "cooling"
+    assert until.timestamp() - time.time() < 61

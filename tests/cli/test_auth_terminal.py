@@ -14,6 +14,7 @@ import pytest
 
 from neurolink_mitm.cli import GROUPS, main
 from neurolink_mitm.cli.auth_methods import METHODS
+from neurolink_mitm.sandbox import Account
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.cli.logins import code_from, entry, environment, kept, page_in, put, settings, stored
 
@@ -72,12 +73,48 @@ def run(arguments: list[str], variables: dict[str, str]) -> subprocess.Completed
     return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
 
 
+@pytest.fixture
+def one_key(home: Path) -> Iterator[str]:
+    key = "sk-ant-test-right"
+    with SandboxServer([Account("k", key)]) as server:
+        put(home, "proxy-config.yaml", settings(server.url))
+        yield key
+
+
+def test_a_key_that_was_mistyped_gets_another_try(home: Path, one_key: str) -> None:
+    """Twice: it is no key, and it is nobody's."""
+    terminal = Terminal(home, "login", "anthropic", "--method", "api-key", "--label", "k")
+    terminal.until(r"API key \(not shown\): ")
+    terminal.type("sk-an-typo")
+    terminal.until(r"That did not work: an API key starts with sk-ant-.* \(2 more tries\)")
+    terminal.until(r"API key \(not shown\): ")
+    terminal.type("sk-ant-test-wrong")
+    terminal.until(r"That did not work: the key was not accepted .* \(1 more try\)")
+    terminal.until(r"API key \(not shown\): ")
+    terminal.type(one_key)
+    assert terminal.exit_code() == 0
+    assert "stored as 'k'" in terminal.seen
+    assert one_key not in terminal.seen
+
+
+def test_a_setup_token_that_was_mistyped_gets_another_try(home: Path) -> None:
+    terminal = Terminal(home, "login", "anthropic", "--method", "setup-token", "--label", "s")
+    terminal.until(r"\(not shown\): ")
+    terminal.type("sk-ant-test-1")
+    terminal.until(r"That did not work: such a token starts with sk-ant-oat.* \(2 more tries\)")
+    terminal.until(r"\(not shown\): ")
+    terminal.type("sk-ant-oat-test-1")
+    assert terminal.exit_code() == 0
+
+
 def test_a_login_with_a_wrong_code_first(home: Path, sandbox: SandboxServer) -> None:
     arguments = ("--method", "oauth", "--add", "--label", "work")
     terminal = Terminal(home, "login", "anthropic", *arguments)
     terminal.until(r"Paste the code from that page \(not shown\): ")
     terminal.type("a-wrong-code")
-    terminal.until(r"That did not work: .* \(2 more tries\)")
+    terminal.until(r"That did not work: the code was not accepted [^\n]*")
+    assert "start" not in terminal.seen.split("That did not work")[1]  # there are more tries
+    terminal.until(r"the same page, opened anew, gives a new one \(2 more tries\)")
     terminal.until(r"\(not shown\): ")
     code = code_from(page_in(terminal.seen))
     terminal.type(code)

@@ -138,6 +138,22 @@ def test_reset_while_nothing_runs() -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [("-s", "fill-frist"), ("-c", "/no/such.yaml"), ("--env-file", "/no/such.env"), ("-p", "x")],
+    ids=["strategy", "config", "env-file", "port"],
+)
+def test_a_bad_argument_is_told_before_anything_heavy_is_imported(
+    shell: Shell, arguments: tuple[str, str]
+) -> None:
+    """mitmproxy takes a second."""
+    shell.variables["PYTHONPROFILEIMPORTTIME"] = "1"
+    ended = shell.run("proxy", "start", *arguments)
+    assert ended.process.returncode == 2
+    assert arguments[1] in ended.complained
+    assert "mitmproxy.http" not in ended.complained
+
+
+@pytest.mark.parametrize(
     ("arguments", "code"),
     [(["-s", "fill-first"], 1), (["-s", "nonsense"], 2), ([], 2)],
     ids=["no-attempts", "unknown-strategy", "no-strategy"],

@@ -45,7 +45,10 @@ def test_after_a_proxy_was_killed(shell: Shell, pool: Path) -> None:
 def test_keys_come_from_the_env_file_as_well(shell: Shell, pool: Path) -> None:
     keys = {name: shell.variables.pop(name) for name in ("KEY_a", "KEY_b")}
     _, found = examined(shell)
-    assert "the environment variable KEY_b is not set" in found["config-fault"]["text"]
+    assert (
+        "the variable KEY_b is not set, neither in the environment nor in .env"
+        in found["config-fault"]["text"]
+    )
     shell.write(".env", "".join(f"{name}={value}\n" for name, value in keys.items()))
     _, found = examined(shell)
     assert found["accounts"]["text"] == "2 in the pool: a, b"

@@ -104,7 +104,7 @@ def test_all_faults_of_a_configuration_are_named(shell: Shell) -> None:
     assert ended.process.returncode == 2
     assert ended.said == ""
     for fault in (
-        "accounts.anthropic[0].apiKey: the environment variable NOT_SET is not set",
+        "accounts.anthropic[0].apiKey: the variable NOT_SET is not set, neither in the environment nor in .env",
         "accounts.anthropic[1].weight: ",
         "timeouts.idle: ",
         "nonsense: ",

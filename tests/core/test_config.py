@@ -362,8 +362,8 @@ def test_a_name_is_a_duplicate_only_once_resolved() -> None:
 
 def test_an_unresolved_variable_names_the_key_and_the_variable_once() -> None:
     assert faults(account(weight="${NONE}", apiKey="${GONE}")) == [
-        "accounts.anthropic[0].weight: the environment variable NONE is not set",
-        "accounts.anthropic[0].apiKey: the environment variable GONE is not set",
+        "accounts.anthropic[0].weight: the variable NONE is not set, neither in the environment nor in .env",
+        "accounts.anthropic[0].apiKey: the variable GONE is not set, neither in the environment nor in .env",
     ]
 
 

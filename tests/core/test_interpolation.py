@@ -11,6 +11,10 @@ from neurolink_mitm.core.interpolation import DEEPEST, only_references, resolve,
 ENV = {"A": "one", "B_2": "two", "EMPTY": "", "ODD": "${A} $${A} }"}
 
 
+def unset(name: str) -> str:
+    return f"the variable {name} is not set, neither in the environment nor in .env"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -40,12 +44,18 @@ def test_resolve(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "faults"),
     [
-        ("${NONE}", ["the environment variable NONE is not set"]),
+        ("${NONE}", [unset("NONE")]),
         (
             "${X}${Y}${X}",
-            ["the environment variable X is not set", "the environment variable Y is not set"],
+            [
+                unset("X"),
+                unset("Y"),
+            ],
         ),
-        ("${NONE:-${GONE}}", ["the environment variable GONE is not set"]),
+        (
+            "${NONE:-${GONE}}",
+            [unset("GONE")],
+        ),
         ("${NONE:-x", ["${NONE:-… has no closing brace"]),
     ],
     ids=["unset", "two-once-each", "in-a-needed-default", "open-default"],
@@ -131,8 +141,8 @@ def test_keys_without_a_value_are_dropped() -> None:
 def test_faults_name_the_place() -> None:
     faults = resolve_all({"a": [{"b": "${X}"}], "c": "${Y}"}, {})[1]
     assert [str(fault) for fault in faults] == [
-        "a[0].b: the environment variable X is not set",
-        "c: the environment variable Y is not set",
+        "a[0].b: " + unset("X"),
+        "c: " + unset("Y"),
     ]
 
 
