@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
 import os
 import ssl
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +23,8 @@ from neurolink_mitm.core.target import Via
 
 if TYPE_CHECKING:
     import httpx
+
+logger = logging.getLogger("neurolink.network")
 
 OF_PROGRAMS = (*CERTIFICATES, "AWS_CA_BUNDLE")
 """What libraries of providers go by."""
@@ -83,7 +89,25 @@ def read_network(
     if bundle and (fault := authorities_fault(bundle)):
         raise ConfigError(f"network.caBundle: {bundle} {fault}")
     trust = read_trust(environ, bundle)
-    return Network(proxies_of(environ), trust, trust.write(roots) if roots else None)
+    return Network(proxies_of(environ), trust, _written(trust, roots) if roots else None)
+
+
+def _written(trust: Trust, directory: Path) -> Path:
+    """There; where that can't be written (a read-only home), in a directory that goes with the process."""
+    try:
+        return trust.write(directory)
+    except OSError as e:
+        elsewhere = _elsewhere()
+        logger.warning("%s: %s; the list of authorities is in %s", directory, e.strerror, elsewhere)
+        return trust.write(elsewhere)
+
+
+@lru_cache(maxsize=1)
+def _elsewhere() -> Path:
+    """One for the whole process."""
+    directory = tempfile.TemporaryDirectory(prefix="neurolink-")
+    atexit.register(directory.cleanup)
+    return Path(directory.name)
 
 
 def bundle_of(config: Config, directory: Path) -> Path | None:
