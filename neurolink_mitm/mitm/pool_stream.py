@@ -14,22 +14,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
-from mitmproxy import flow, http
+from mitmproxy import http
 from mitmproxy.connection import Connection, Server
-from mitmproxy.net.http import http1
 from mitmproxy.proxy import events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import (
-    DropStream,
     GetHttpConnection,
-    HttpErrorHook,
     HttpRequestHook,
-    HttpResponseHeadersHook,
     SendHttp,
 )
 from mitmproxy.proxy.layers.http._events import (
@@ -40,35 +35,25 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
-    ResponseProtocolError,
 )
 
 from neurolink_mitm.core import headers
-from neurolink_mitm.core.answer import StreamAnswer, WholeAnswer
-from neurolink_mitm.core.error_text import LONGEST
 from neurolink_mitm.core.errors import Failure, Where
-from neurolink_mitm.core.exchange import Deliver, Exchange, Heard, Kind, Outcome, Pause, Reply, Try
+from neurolink_mitm.core.exchange import Deliver, Heard, Kind, Pause, Reply, Try
 from neurolink_mitm.core.unreached import unreached
-from neurolink_mitm.mitm.bounded_stream import MAX_BODY, BoundedStream, Commands
-from neurolink_mitm.mitm.codings import CodingError, Decoding, decoding
-from neurolink_mitm.mitm.compat import CANCEL
+from neurolink_mitm.mitm.answer_stream import AnswerStream, copied
+from neurolink_mitm.mitm.bounded_stream import Commands
 from neurolink_mitm.mitm.hooks import (
     AttemptFailedHook,
     AttemptHook,
-    error_response,
     exchange_of,
     real_fields,
-    reason_phrase,
 )
 from neurolink_mitm.mitm.hop import spec_of
 from neurolink_mitm.mitm.request_again import keep_received
 
 if TYPE_CHECKING:
     from neurolink_mitm.mitm.pool_layer import PoolLayer
-
-_FRAMING = (b"content-length", b"transfer-encoding")
-GRACE = 2.0
-"""Seconds after the first event at which the client gets to see it, content or not."""
 
 
 @dataclass(eq=False)
@@ -81,23 +66,15 @@ class GetUpstream(GetHttpConnection):
         return super().connection_spec_matches(connection) and connection.error is None
 
 
-class PoolStream(BoundedStream):
+class PoolStream(AnswerStream):
     """See the module. States are methods, as in the parent; `wake_at` and `_on_time` are the one pending timeout."""
 
-    received: http.Request
-    exchange: Exchange
     _callers: headers.Fields
     """The caller's own credentials, where `received` hides them."""
 
     def __init__(self, context: Context, stream_id: int, pool: PoolLayer) -> None:
         super().__init__(context, stream_id, pool)
         self.connecting: GetUpstream | None = None
-        self._last_data = 0.0
-        self._held: list[bytes] = []
-        self._upstream: Connection | None = None
-        self._head: http.Response | None = None
-        self._decoding: Decoding | None = None
-        self._kept_size = 0
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, (ResponseData, ResponseHeaders, ResponseEndOfMessage)):
@@ -153,7 +130,7 @@ class PoolStream(BoundedStream):
 
     def _start_over(self) -> None:
         """Nothing of an earlier attempt is left: neither its account's headers nor its answer."""
-        request = _copied(self.received)
+        request = copied(self.received)
         request.data.authority, request.data.http_version = b"", b"HTTP/1.1"
         self.flow.request = request
         self.flow.response = None
@@ -196,7 +173,7 @@ class PoolStream(BoundedStream):
         """The flow's request; where that hides its credentials from those who watch, a copy with them."""
         if not self.exchange.sealed:
             return self.flow.request
-        request = _copied(self.flow.request)
+        request = copied(self.flow.request)
         request.headers.fields = real_fields(self.flow)
         return request
 
@@ -266,305 +243,3 @@ class PoolStream(BoundedStream):
 
     def state_between_attempts(self, _: events.Event) -> Commands:
         yield from ()
-
-    # Upstream's answer
-
-    def state_wait_for_response_headers(self, event: events.Event) -> Commands:
-        if not isinstance(event, ResponseHeaders):
-            return
-        self._head = self._uncompressed(event.response, bodiless=event.end_stream)
-        self.exchange.expect_answer(self._head.status_code, self._head.headers.fields)
-        self.server_state = self.state_hold
-        if self.exchange.answer.released:
-            yield from self._release()
-
-    def _uncompressed(self, head: http.Response, *, bodiless: bool) -> http.Response:
-        """The head that the answer has once its content codings are undone, as far as that can be."""
-        self._decoding = None
-        coding = head.headers.get("content-encoding", "")
-        if not coding or bodiless or self.exchange.plan is None or head.status_code == 206:
-            return head  # part of an answer can't be decoded
-        self._decoding = decoding(coding)
-        if self._decoding is None:
-            return head
-        head = _copied(head)  # mitmproxy still asks the original how long its body is
-        fields = headers.without(head.headers.fields, (b"content-encoding", b"content-length"))
-        head.headers = http.Headers(fields)
-        return head
-
-    def _decoded(self, event: events.Event) -> CommandGenerator[bytes | None]:
-        """The data of `event`, or none at its end. None: it could not be, and that has been dealt with."""
-        if self._decoding is None:
-            return event.data if isinstance(event, ResponseData) else b""
-        try:
-            if isinstance(event, ResponseData):
-                return self._decoding.feed(event.data)
-            if self._decoding.whole:
-                return b""
-            fault = "its compression ends too early"
-        except CodingError as e:
-            fault = str(e)
-        yield from self._drop_upstream()
-        yield from self._broke_off(fault)
-        return None
-
-    def state_hold(self, event: events.Event) -> Commands:
-        """Nothing has gone to the client yet."""
-        answer = self.exchange.answer
-        data = yield from self._decoded(event)
-        if data is None:
-            return
-        if isinstance(event, ResponseData):
-            was_started = answer.started
-            self._held.append(answer.feed(data))
-            if answer.failure:
-                yield from self._drop_upstream()
-                yield from self._failed_in_answer(answer.failure)
-            elif answer.released:
-                yield from self._release()
-            elif answer.started and not was_started:
-                yield from self._wake_in(GRACE, self._release)
-            elif isinstance(answer, WholeAnswer):  # it flows, if unseen
-                yield from self._wake_in(self.exchange.timeouts.idle, self._too_late)
-        elif isinstance(event, ResponseEndOfMessage):
-            self._held.append(answer.end())
-            if answer.failure:
-                yield from self._failed_in_answer(answer.failure)
-            else:
-                yield from self._release(whole=True)
-                yield from self._finish()
-
-    def _failed_in_answer(self, failure: Failure) -> Commands:
-        """Where it is upstream's own error answer, the addons may want to pass that on in the end."""
-        if self._head is not None and failure.where is Where.STATUS:
-            self.flow.response = self._for_client(self._head)
-            self.flow.response.headers.pop("transfer-encoding", None)
-            # not `content`: that would compress it once more, if upstream has compressed it
-            self.flow.response.raw_content = body = b"".join(self._held)
-            self.flow.response.headers["content-length"] = str(len(body))  # it may be cut
-        yield from self._failed(failure)
-
-    def _release(self, *, whole: bool = False) -> Commands:
-        """From here on there is no way back: the head and what was held go out, the rest follows as it comes.
-
-        `whole`: no rest follows.
-        """
-        assert self._head is not None
-        self.flow.response = self._for_client(self._head)
-        self.flow.response.stream = True
-        self.exchange.answer.released = True
-        self.server_state = self.state_pass_on
-        self._last_data = time.monotonic()
-        self._total_until = math.inf  # from here on `idle` alone counts
-        yield from self._wake_in(self.exchange.timeouts.idle, self._check_idle)
-        yield HttpResponseHeadersHook(self.flow)
-        if (yield from self._client_left()):
-            return
-        response, held = self.flow.response, b"".join(self._held)
-        self._held.clear()
-        if callable(response.stream):
-            held = self._changed(held)
-            if whole:
-                held += self._changed(b"")
-                response.stream = True
-            self._reframe(response, len(held) if whole else None)
-        elif isinstance(self.exchange.answer, StreamAnswer):
-            self._reframe(response, None)  # it may be closed by an event of ours
-        yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
-        yield from self._send(held)
-        if self.pool.frugal:  # it won't be sent again, and nobody will look at it
-            self.received.data.content = self.flow.request.data.content = None
-
-    def state_pass_on(self, event: events.Event) -> Commands:
-        data = yield from self._decoded(event)
-        if data is None:
-            return
-        if isinstance(event, ResponseData):
-            self._last_data = time.monotonic()
-            yield from self._pass_on(self.exchange.answer.feed(data))
-            if self.exchange.answer.failure:
-                yield from self._drop_upstream()
-                yield from self._cut(self.exchange.answer.failure.message)
-        elif isinstance(event, ResponseEndOfMessage):
-            yield from self._pass_on(self.exchange.answer.end())
-            yield from self._finish()
-
-    def _pass_on(self, data: bytes) -> Commands:
-        if data:
-            yield from self._send(self._changed(data))
-
-    def _changed(self, data: bytes) -> bytes:
-        """By what an addon has set as `stream`; no data tells it that this was all, as in mitmproxy."""
-        response = self.flow.response
-        assert response is not None
-        if not callable(response.stream):
-            return data
-        chunks: Any = response.stream(data)
-        return chunks if isinstance(chunks, bytes) else b"".join(chunks)
-
-    def _send(self, data: bytes) -> Commands:
-        if data:  # an empty one would end a chunked body
-            if self._keeps_body:
-                self._keep(data)
-            yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
-
-    def _keep(self, data: bytes) -> None:
-        """For those who look at flows. Of one that is too long nothing: half of it would look whole."""
-        self._kept_size += len(data)
-        if self._kept_size <= MAX_BODY:
-            self.response_body_buf += data
-        else:
-            self.response_body_buf.clear()
-
-    def _reframe(self, response: http.Response, length: int | None) -> None:
-        """Its length is another one now; None: nobody knows which."""
-        if "content-length" not in response.headers:
-            return
-        if length is not None:
-            response.headers["content-length"] = str(length)
-            return
-        del response.headers["content-length"]
-        old = self.received.is_http10
-        response.headers["connection" if old else "transfer-encoding"] = (
-            "close" if old else "chunked"
-        )
-
-    @property
-    def _keeps_body(self) -> bool:
-        """For those who look at flows: they are to see the answer, too."""
-        return not self.pool.frugal
-
-    def _check_idle(self) -> Commands:
-        until = self._last_data + self.exchange.timeouts.idle
-        if time.monotonic() < min(until, self._total_until):
-            yield from self._wake_in(until - time.monotonic(), self._check_idle)
-            return
-        yield from self._drop_upstream()
-        yield from self._cut("upstream fell silent")
-
-    def _cut(self, message: str) -> Commands:
-        """Upstream broke off in mid-answer: close the stream well where that is possible, else the connection."""
-        self.wake_at = math.inf
-        closing = self.exchange.answer.cut(message)
-        if closing is None:
-            yield from self._end_in_error(message, Outcome.TRUNCATED)
-            yield SendHttp(
-                ResponseProtocolError(self.stream_id, message, CANCEL), self.context.client
-            )
-            return
-        yield from self._pass_on(closing)
-        yield from self._finish()
-
-    def _finish(self) -> Commands:
-        self.wake_at = math.inf
-        if self.flow.response and callable(self.flow.response.stream):
-            yield from self._send(self._changed(b""))
-        if self._keeps_body and self.flow.response:
-            kept = bytes(self.response_body_buf) if self._kept_size <= MAX_BODY else None
-            self.flow.response.data.content = kept
-            self.response_body_buf.clear()
-        yield from self.send_response(already_streamed=True)
-
-    # Endings
-
-    def _answer_locally(self) -> Commands:
-        self.wake_at = math.inf
-        yield HttpResponseHeadersHook(self.flow)
-        if (yield from self._client_left()):
-            return
-        yield from self.send_response()
-
-    def _refuse(self, why: str) -> Commands:
-        """Something that has to be there is not: nothing goes upstream."""
-        self.flow.response = error_response(Reply(500, "api_error", f"NeuroLink refused: {why}"))
-        yield from self._answer_locally()
-
-    def handle_protocol_error(self, event: Any) -> Commands:
-        """The peer at one end is gone; the parent's way is right only before anything was sent upstream."""
-        message = event.message[:LONGEST]
-        if isinstance(event, RequestProtocolError):
-            if self.client_state == self.state_done:
-                yield from self._drop_upstream()
-            yield from self._end_in_error(message, Outcome.CANCELLED)
-        elif self.server_state in (self.state_hold, self.state_pass_on):
-            self._forget_upstream()
-            yield from self._broke_off(message)
-        elif self.server_state == self.state_wait_for_response_headers:
-            self._forget_upstream()
-            yield from self._failed(Failure.of_network("closed", message))
-
-    def _broke_off(self, message: str) -> Commands:
-        """Upstream's answer has begun, and there will be no more of it."""
-        if self.server_state == self.state_pass_on:
-            yield from self._cut(message)
-            return
-        self.exchange.answer.cut(message)
-        failure = self.exchange.answer.failure or Failure.of_network("cut", message)
-        yield from self._failed_in_answer(failure)
-
-    def _end_in_error(self, message: str, outcome: Outcome) -> Commands:
-        """The flow ends without a (whole) answer."""
-        if exchange := exchange_of(self.flow):
-            exchange.outcome = exchange.outcome or outcome
-        self.wake_at = math.inf
-        done = self.server_state in (self.state_done, self.state_errored)
-        self.client_state = self.server_state = self.state_errored
-        if not done:
-            self.flow.error = flow.Error(message)
-            yield HttpErrorHook(self.flow)
-        self.flow.live = False
-        yield DropStream(self.stream_id)
-
-    def _client_left(self) -> CommandGenerator[bool]:
-        left = [e for e in self._paused_event_queue if isinstance(e, RequestProtocolError)]
-        killed = self.flow.error and self.flow.error.msg == flow.Error.KILLED_MESSAGE
-        if not left and not killed:
-            return False
-        self._paused_event_queue.clear()
-        yield from self._drop_upstream()
-        message = left[0].message if left else flow.Error.KILLED_MESSAGE
-        yield from self._end_in_error(message, Outcome.CANCELLED)
-        if killed:
-            gone = ResponseProtocolError(self.stream_id, "killed", CANCEL)
-            yield SendHttp(gone, self.context.client)
-        return True
-
-    # Upstream connections and time
-
-    def _drop_upstream(self) -> Commands:
-        """Break off the attempt that is under way; a late word of it is not heard any more."""
-        if self._upstream is not None and self.pool.knows(self._upstream):
-            gone = RequestProtocolError(self.stream_id, "attempt given up", CANCEL)
-            yield SendHttp(gone, self._upstream)
-        self._forget_upstream()
-
-    def _forget_upstream(self) -> None:
-        if self._upstream is not None:
-            self.pool.forget(self._upstream)
-            self._upstream = None
-
-    def _for_client(self, head: http.Response) -> http.Response:
-        """A copy for the client: mitmproxy still reads upstream's connection headers from the original."""
-        fields = headers.end_to_end(head.headers.fields)
-        if self.exchange.plan is not None and head.status_code >= 300:
-            fields = headers.with_sound_wait(fields, time.time())
-        if self.received.is_http10:  # knows no chunks: its body ends where the connection ends
-            fields = (*headers.without(fields, (b"transfer-encoding",)), (b"connection", b"close"))
-        elif http1.expected_http_body_size(self.received, head) == -1:  # only its end says how long
-            fields = (*headers.without(fields, _FRAMING), (b"transfer-encoding", b"chunked"))
-        response = _copied(head)
-        response.data.http_version = b"HTTP/1.1"
-        response.data.reason = head.data.reason or reason_phrase(head.status_code).encode()
-        response.headers = http.Headers(fields)
-        return response
-
-
-T = TypeVar("T", http.Request, http.Response)
-
-
-def _copied(message: T) -> T:
-    """A copy that shares the body. The constructor would check the type of every field again."""
-    twin = message.__class__.__new__(message.__class__)
-    twin.data = copy(message.data)
-    twin.data.headers = message.headers.copy()
-    return twin

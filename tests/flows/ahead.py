@@ -13,7 +13,7 @@ import pytest
 from mitmproxy.proxy import commands
 from mitmproxy.proxy.server import ConnectionHandler
 
-from neurolink_mitm.mitm import bounded_stream, pool_layer, pool_stream
+from neurolink_mitm.mitm import answer_stream, bounded_stream, pool_layer, pool_stream
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows.harness import LIMIT, Proxy, message
 from tests.waiting import wait_until
@@ -26,7 +26,7 @@ class Ahead:
         self._by = 0.0
         self._alarms: dict[asyncio.Event, float] = {}
         self._delays: set[float] = set()
-        for module in (bounded_stream, pool_layer, pool_stream):
+        for module in (answer_stream, bounded_stream, pool_layer, pool_stream):
             monkeypatch.setattr(module, "time", self)
         go_on = ConnectionHandler.wakeup
 

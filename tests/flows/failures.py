@@ -194,8 +194,8 @@ ELSEWHERE = (
     " | once more on the same account with the new token, then next account |",
     "| 401 to another path of `/v1`, of a login with a refresh token | a new token is fetched once, and not again"
     " while that token is refused there | once more on the same account, then next account |",
-    "| 200 that is an error object or a page of HTML, compressed or not | as its error type says: `rate_limit_error` cools"
-    " it like a 429 | next account, unseen by the client |",
+    "| 200 that is an error object or a page of HTML, compressed or not | as its error type says:"
+    " `rate_limit_error` cools it like a 429 | next account, unseen by the client |",
     "| 1xx | none | skipped: the final answer follows |",
     "| what is no HTTP answer, has two lengths, or a head, event or beginning without end | none | next account, unseen"
     " by the client; after content the stream is closed with an `overloaded_error` event |",
