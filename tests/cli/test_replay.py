@@ -14,6 +14,7 @@ import pytest
 
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
+from tests.cli.browser import MISSING, browser
 from tests.cli.processes import MESSAGE, ROOT, Shell
 from tests.waiting import wait_until
 
@@ -109,6 +110,25 @@ def test_a_replay_is_a_new_flow_that_fails_over(
     assert "sk-ant-" not in json.dumps(web.flows())
     web.replay(new)
     assert web.done(3)[2]["comment"] == "b"
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+def test_by_the_button_in_a_real_browser(
+    shell: Shell, pool: Path, upstream: SandboxServer, tmp_path: Path
+) -> None:
+    proxy, url = shell.serve("--inspect")
+    with browser(tmp_path) as window:
+        window.open(proxy.expect(r"Watch it in a browser: (\S+)\n")[1])
+        assert ask(url).status_code == 200
+        upstream.script("a", Reply(429, headers={"retry-after": "60"}))
+        window.click("//td[normalize-space()='a']")
+        window.click("//button[contains(., 'Replay')]")
+        window.expect(r"b, after a \(429\)")
+        rows = "return document.querySelectorAll('.flow-table tbody tr[class]').length"
+        assert window.run(rows) >= 2
+        window.screenshot(tmp_path / "replay.png")
+    assert [request.account for request in upstream.requests] == ["a", "a", "b"]
 
 
 def test_what_was_changed_of_a_flow_is_replayed_so(
