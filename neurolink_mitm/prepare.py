@@ -35,7 +35,6 @@ from neurolink_mitm.core.providers import environment_for
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.telemetry_setup import telemetry_setup
 from neurolink_mitm.core.translator_setup import Setup, setup_for
-from neurolink_mitm.core.versions import aging
 from neurolink_mitm.mitm.compat import check_version
 from neurolink_mitm.ports import Runtime
 
@@ -83,7 +82,7 @@ def prepare(settings: Settings) -> Prepared:
         EnvFileError: in one line.
         OSError: the home directory can't be made.
     """
-    found = check_version()
+    check_version()
     try:
         home = Home.from_environment(settings.environ)
         warnings = home.create()
@@ -98,8 +97,7 @@ def prepare(settings: Settings) -> Prepared:
     runtime = _runtime(settings, home, inputs)
     runtime.translator = _translator(runtime, home, sources)
     telemetry = _telemetry(runtime)
-    old = (missed,) if (missed := aging(found)) else ()
-    told = (*old, *warnings, *inputs.warnings, *telemetry.faults)
+    told = (*warnings, *inputs.warnings, *telemetry.faults)
     if settings.accounts is not None:  # the sandbox's, made anew each time
         return Prepared(runtime, home, told, sources, settings.health_interval)
     refresher = LazyRefresher(store, inputs.config.oauth, inputs.network)

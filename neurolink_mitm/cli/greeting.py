@@ -29,6 +29,8 @@ class Started:
     web_url: str = ""
     attached: Path | None = None
     claude_logged_in: bool = False
+    missed: str | None = None
+    """What a newer Python would bring."""
 
 
 def greeting(runtime: Runtime, started: Started) -> str:
@@ -48,6 +50,8 @@ def _head(runtime: Runtime, started: Started) -> Iterator[str]:
     elif not count and not runtime.passthrough:
         yield f"No account yet: run `{login}` (a subscription), or with `--method api-key`:"
         yield "it is used from the next request on; or set ANTHROPIC_API_KEY, and start again"
+    if started.missed:
+        yield f"Note: {started.missed}"
     if started.web_url:
         yield f"Watch it in a browser: {started.web_url}"
     if started.attached:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -27,6 +28,7 @@ from neurolink_mitm.cli.program import program
 from neurolink_mitm.core.accounts import Account, account_type
 from neurolink_mitm.core.config import ConfigError
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.versions import aging
 from neurolink_mitm.mitm.compat import UnsupportedMitmproxyError
 from neurolink_mitm.mitm.master import NotListeningError
 from neurolink_mitm.sandbox import default_accounts
@@ -110,7 +112,14 @@ def _serve(
     def ready(web_url: str) -> None:
         if not asked.quiet:
             attached = claude_code.path if claude_code and claude_code.attached else None
-            started = Started(program(), sandbox, web_url, attached, logged_in(os.environ))
+            started = Started(
+                program(),
+                sandbox,
+                web_url,
+                attached,
+                logged_in(os.environ),
+                aging(version("mitmproxy")),
+            )
             click.echo(greeting(prepared.runtime, started))
             sys.stdout.flush()
         collect_briefly()

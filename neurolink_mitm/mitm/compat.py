@@ -13,8 +13,8 @@ class UnsupportedMitmproxyError(RuntimeError):
     """The installed mitmproxy is older or newer than what the data plane was tested on."""
 
 
-def check_version(found: str = version.VERSION) -> str:
-    """Refuse to run on an untested inner API; else return the version.
+def check_version(found: str = version.VERSION) -> None:
+    """Refuse to run on an untested inner API.
 
     Raises:
         UnsupportedMitmproxyError: says what is installed and what would fit.
@@ -24,7 +24,6 @@ def check_version(found: str = version.VERSION) -> str:
         raise UnsupportedMitmproxyError(
             f"mitmproxy {found} is installed; NeuroLink needs {needed}: pip install '{REQUIREMENT}'"
         )
-    return found
 
 
 def _codes() -> tuple[Any, Any]:

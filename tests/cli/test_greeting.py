@@ -21,6 +21,10 @@ def greeting(*accounts: Account, started: Started = Started(), **changes: Any) -
     return greet(make_runtime(*accounts, **changes), started)
 
 
+def test_it_says_what_a_newer_python_would_bring() -> None:
+    assert "\nNote: mitmproxy 12\n" in greeting(started=Started(missed="mitmproxy 12"))
+
+
 @pytest.mark.parametrize(
     ("host", "url"),
     [
