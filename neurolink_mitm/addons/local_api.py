@@ -65,6 +65,8 @@ class LocalApi:
         if "explain" not in query:
             return {}
         demand = Demand(query.get("client", CLAUDE_CODE) == CLAUDE_CODE, query.get("model") or None)
+        if self.runtime.passthrough:
+            return explain.forwarded(self.runtime.pool, demand.model)
         return explain.way(self.runtime.pool, self.runtime.config.routing, demand, now)
 
     def _reset(self, flow: http.HTTPFlow) -> Page | Reply:

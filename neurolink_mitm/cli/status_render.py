@@ -225,6 +225,8 @@ def _route_lines(route: Report) -> Iterable[Text]:
         yield Text(printable(f"{asked}: asked for{under}, by {route['rule']}"))
     if route.get("status"):
         yield Text(printable(f"the client gets {route['status']}: {route['message']}"), style=BAD)
+    elif route.get("message"):
+        yield Text(printable(f"a request {route['message']}"))
     counting = route.get("countTokens") or {}
     if counting.get("next") != route.get("next"):
         taken = str(counting.get("next") or "").removeprefix("anthropic:")

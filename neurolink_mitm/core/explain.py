@@ -57,6 +57,13 @@ def way(pool: Pool, routing: Routing, demand: Demand, now: float) -> dict[str, o
     return {"explain": rows, "route": told}
 
 
+def forwarded(pool: Pool, model: str | None) -> dict[str, object]:
+    """The same of a proxy that only passes on what comes, with the caller's own credentials."""
+    rows = [_passed(account, "passthrough") for account in pool.accounts]
+    verdict = Verdict(message="goes on as it came, with the caller's own credentials")
+    return {"explain": rows, "route": _told(model, model, "passthrough", verdict, verdict)}
+
+
 def _route(model: str | None, routing: Routing) -> Route | None:
     if model is not None:
         return destinations.route(model, routing)

@@ -65,6 +65,14 @@ def test_status_explains_itself_when_asked_to(query: str, explained: bool) -> No
     assert ("explain" in found) is explained
 
 
+def test_in_passthrough_no_account_is_next() -> None:
+    runtime = make_runtime(make_account("work"), passthrough=True)
+    found = document(asked(make_flow("GET", "/status?explain&model=gpt-9"), runtime))
+    assert [each["reason"] for each in found["explain"]] == ["not asked: passthrough"]
+    assert (found["route"]["next"], found["route"]["status"]) == (None, None)
+    assert "own credentials" in found["route"]["message"]
+
+
 @pytest.mark.parametrize(
     ("query", "served"),
     [

@@ -211,6 +211,10 @@ ROUTE = {
             ["the client gets 404: not here"],
         ),
         (
+            {"asked": None, "next": None, "message": "goes on", "countTokens": {"next": None}},
+            ["a request goes on"],
+        ),
+        (
             {"asked": None, "countTokens": {"next": "anthropic:home"}},
             ["counting tokens: next is home"],
         ),
@@ -219,7 +223,7 @@ ROUTE = {
             ["counting tokens: the client gets 429"],
         ),
     ],
-    ids=["named", "any", "mapped", "unknown", "counting", "counting-in-vain"],
+    ids=["named", "any", "mapped", "unknown", "passthrough", "counting", "counting-in-vain"],
 )
 def test_explain_says_what_comes_of_it(changes: dict[str, Any], lines: list[str]) -> None:
     told = status_render.explain_text({"explain": [], "route": ROUTE | changes})
