@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv6Address
 
+import msgspec
+
 from neurolink_mitm.core.addresses import addresses
 from neurolink_mitm.core.shaping.expressions import PATIENCE, Expression
 from neurolink_mitm.core.shaping.spellings import host_spellings, spellings
@@ -62,8 +64,7 @@ class Finder:
     """In place of `find`, where that may take any time: raises `TooSlowError` after so many seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, gc=False):
     """A place in a text, and what it is."""
 
     start: int

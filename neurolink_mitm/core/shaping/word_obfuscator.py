@@ -3,15 +3,17 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from urllib.parse import unquote_plus
 
+import msgspec
+
 from neurolink_mitm.core import headers
 from neurolink_mitm.core import json_spans as spans
 from neurolink_mitm.core.exchange import Kind
-from neurolink_mitm.core.json_spans import Edit, Span
+from neurolink_mitm.core.json_spans import Span
 from neurolink_mitm.core.shaping import strings
 from neurolink_mitm.core.shaping.detectors import Finder, Found, Left, found_in, worth_asking
 from neurolink_mitm.core.shaping.draft import About, Draft, NotAtOnceError, RefusedError, Undo
@@ -47,8 +49,7 @@ UNREADABLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Replaced:
+class Replaced(msgspec.Struct, frozen=True, gc=False):
     """A place in a region, and what takes the place of what."""
 
     start: int
@@ -166,29 +167,39 @@ class WordObfuscator:
             raise RefusedError(UNREADABLE) from e
 
     def _body(self, body: bytes, tally: Tally) -> bytes:
-        """Raises `ValueError`."""
-        edits = []
+        """Written as it is looked through: there may be a million places. Raises `ValueError`."""
+        result = bytearray()
+        at = 0
         for region in strings.regions(body):
             for each in self._in_region(body, region, tally):
                 tally.add(each)
-                at = Span(region.start + each.start, region.start + each.end)
-                edits.append(Edit(at, each.placeholder.encode()))
-        return spans.apply(body, edits)
+                result += body[at : region.start + each.start]
+                result += each.placeholder.encode()
+                at = region.start + each.end
+        if not at:
+            return body
+        result += body[at:]
+        return bytes(result)
 
-    def _in_region(self, body: bytes, region: Span, tally: Tally) -> tuple[Replaced, ...]:
+    def _in_region(self, body: bytes, region: Span, tally: Tally) -> Iterable[Replaced]:
         """Remembered by its digest: the history and the tools come again with each request."""
         raw = region.of(body)
         digest = hashlib.blake2b(raw, digest_size=16).digest()
         known = self._known.pop(digest, None)
         if known is None:
             tally.spend(len(raw) + 50 * raw.count(b'"'))
-            known = tuple(self._look_through(raw, tally.left))
-        if len(known) > REMEMBERED:
-            return known
+            return self._remembering(digest, self._look_through(raw, tally.left))
         self._known[digest] = known
+        return known
+
+    def _remembering(self, digest: bytes, found: Iterator[Replaced]) -> Iterator[Replaced]:
+        first = tuple(islice(found, REMEMBERED + 1))
+        yield from first
+        yield from found
+        if len(first) <= REMEMBERED:
+            self._known[digest] = first
         while len(self._known) > REGIONS:
             self._known.popitem(last=False)
-        return known
 
     def _look_through(self, raw: bytes, left: Left) -> Iterator[Replaced]:
         inside = strings.texts(raw, Span(0, len(raw)))
