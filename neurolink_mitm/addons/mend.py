@@ -8,6 +8,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core import history
 from neurolink_mitm.core.exchange import Exchange, Try
+from neurolink_mitm.core.json_groups import LARGE
 from neurolink_mitm.mitm.aside import aside
 from neurolink_mitm.mitm.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
@@ -38,9 +39,11 @@ class Mend:
         if not exchange.account.is_anthropic:
             return None
         objects = body.count(b"{")  # at most
+        if len(body) > LARGE or objects > READ_AT_ONCE:
+            return self._aside(flow, exchange, body)
         if objects <= MENDED_AT_ONCE:
             _take(flow, exchange, self._mended(body, exchange))
-        elif objects > READ_AT_ONCE or not self._is_needless(body, exchange):
+        elif not self._is_needless(body, exchange):
             return self._aside(flow, exchange, body)
         return None
 

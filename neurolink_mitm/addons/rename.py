@@ -4,6 +4,7 @@ import msgspec
 from mitmproxy import http
 
 from neurolink_mitm.core import json_spans as spans
+from neurolink_mitm.core.json_groups import LARGE
 from neurolink_mitm.core.json_spans import Edit
 from neurolink_mitm.mitm.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
@@ -22,6 +23,8 @@ class Rename:
         wanted = exchange.route.model
         body = flow.request.raw_content
         if exchange.account.is_anthropic and wanted != exchange.model and body:
-            at = spans.member(body, spans.root(body), "model")
+            root = spans.root(body)
+            lone = spans.lone_string(body, root, "model") if len(body) > LARGE else None
+            at = lone or spans.member(body, root, "model")
             if at:
                 flow.request.content = spans.apply(body, [Edit(at, msgspec.json.encode(wanted))])

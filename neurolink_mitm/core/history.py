@@ -246,15 +246,15 @@ def _in_message(
     yield from spans.cuts((start, end, go) for (start, end), go in zip(where, goes, strict=True))
     for (start, end), block, go, known in zip(where, blocks, goes, foreign, strict=True):
         if known is not None and not go:
-            at = _member(body, start, end, _ID_MEMBERS[block.type])
+            at = _member(body, Span(start, end), _ID_MEMBERS[block.type], known)
             yield Edit(at, f'"{tool_id(known)}"'.encode())
 
 
-def _member(body: bytes, start: int, end: int, name: str) -> Span:
+def _member(body: bytes, block: Span, name: str, known: str) -> Span:
     """Where the value of a member is, a string. Nearly always its name occurs only once in the block."""
-    found = spans.lone_string(body, Span(start, end), name) or spans.member(
-        body, Span(start, end), name
-    )
+    found = spans.lone_string(body, block, name)
+    if found is None or spans.text(body, found) != known:
+        found = spans.member(body, block, name)
     assert found, "the decoder has just read it there"
     return found
 

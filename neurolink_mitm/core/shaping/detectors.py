@@ -44,8 +44,13 @@ Places = Iterator[tuple[int, int]]
 Find = Callable[[str], Places]
 Look = Callable[[str], bool]
 FindInTime = Callable[[str, float], Places]
-Left = Callable[[], float]
-"""Seconds that are left for the expressions of the user."""
+InTime = Callable[[FindInTime, str], Iterable[tuple[int, int]]]
+"""Runs an expression of the user in the time that is left."""
+
+
+def patiently(find: FindInTime, text: str) -> Places:
+    """As if nothing else had taken time before."""
+    return find(text, PATIENCE)
 
 
 def _always(_: str) -> bool:
@@ -79,7 +84,7 @@ def finders(
     return tuple(_finders(words, patterns, kinds, domains))
 
 
-def found_in(text: str, by: Iterable[Finder], left: Left = lambda: PATIENCE) -> list[Found]:
+def found_in(text: str, by: Iterable[Finder], in_time: InTime = patiently) -> list[Found]:
     """In the order of the text. What overlaps is one, so that no half of anything is left.
 
     Raises:
@@ -89,7 +94,7 @@ def found_in(text: str, by: Iterable[Finder], left: Left = lambda: PATIENCE) -> 
         Found(at, end, each.kind)
         for each in by
         if each.may(text)
-        for at, end in (each.timed(text, left()) if each.timed else each.find(text))
+        for at, end in (in_time(each.timed, text) if each.timed else each.find(text))
         if end > at
     ]
     if len(found) < 2:

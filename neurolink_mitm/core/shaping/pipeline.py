@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
 
+from neurolink_mitm.core.json_groups import LARGE
 from neurolink_mitm.core.shaping import detectors
 from neurolink_mitm.core.shaping.draft import (
     Draft,
@@ -79,6 +80,8 @@ class Pipeline:
             PluginError: a rewriter has failed, so nobody knows.
             UnfinishedError: a draft that is wanted at once takes longer.
         """
+        if draft.at_once and len(draft.body) > LARGE:
+            raise UnfinishedError(self, draft, since)
         for place in range(since, len(self.rewriters)):
             try:
                 draft = _rewritten(*self.rewriters[place], draft)

@@ -15,7 +15,14 @@ from neurolink_mitm.core import json_spans as spans
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.json_spans import Span
 from neurolink_mitm.core.shaping import strings
-from neurolink_mitm.core.shaping.detectors import Finder, Found, Left, found_in, worth_asking
+from neurolink_mitm.core.shaping.detectors import (
+    Finder,
+    FindInTime,
+    Found,
+    InTime,
+    found_in,
+    worth_asking,
+)
 from neurolink_mitm.core.shaping.draft import About, Draft, NotAtOnceError, RefusedError, Undo
 from neurolink_mitm.core.shaping.expressions import PATIENCE, TooSlowError
 from neurolink_mitm.core.shaping.placeholders import FORM, MARK, Placeholders
@@ -60,10 +67,26 @@ class Replaced(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(slots=True)
+class Time:
+    """What the user's expressions may take together; what else takes time does not count."""
+
+    timer: Timer
+    left: float
+
+    def run(self, find: FindInTime, text: str) -> list[tuple[int, int]]:
+        """Raises `TooSlowError`."""
+        began = self.timer()
+        try:
+            return list(find(text, self.left))
+        finally:
+            self.left -= self.timer() - began
+
+
+@dataclass(slots=True)
 class Tally:
     """What the placeholders of one request stand for, and how many there are of each kind."""
 
-    left: Left
+    in_time: InTime
     effort: float = math.inf
     """Bytes that may still be looked through."""
     table: dict[str, str] = field(default_factory=dict)
@@ -101,8 +124,8 @@ class WordObfuscator:
             raise (NotAtOnceError if draft.at_once else RefusedError(str(e))) from None
 
     def _tally(self, *, at_once: bool) -> Tally:
-        until = self._timer() + (AT_ONCE if at_once else PATIENCE)
-        return Tally(lambda: until - self._timer(), EFFORT if at_once else math.inf)
+        time = Time(self._timer, AT_ONCE if at_once else PATIENCE)
+        return Tally(time.run, EFFORT if at_once else math.inf)
 
     def _rewritten(self, draft: Draft, tally: Tally) -> Draft:
         self._ask_target(draft.about, tally)
@@ -126,7 +149,9 @@ class WordObfuscator:
         """The API's own path says nothing; what follows it can't be put right in an answer."""
         path, _, query = about.target.partition("?")
         asked = query if about.kind in CONVERSATIONS else f"{path.removeprefix('/v1/')}?{query}"
-        if any(found_in(text, self._finders, tally.left) for text in (asked, unquote_plus(asked))):
+        if any(
+            found_in(text, self._finders, tally.in_time) for text in (asked, unquote_plus(asked))
+        ):
             raise RefusedError(IN_TARGET)
 
     def _refuse(self, draft: Draft, tally: Tally) -> None:
@@ -134,7 +159,7 @@ class WordObfuscator:
         if (headers.get(draft.fields, b"content-encoding") or "identity").lower() != "identity":
             raise RefusedError(ENCODED)
         tally.spend(len(draft.body))
-        if self._found(draft.body, tally.left):
+        if self._found(draft.body, tally.in_time):
             raise RefusedError(LISTED)
 
     def _fields(self, fields: headers.Fields, tally: Tally) -> headers.Fields:
@@ -143,7 +168,7 @@ class WordObfuscator:
         for name, value in fields:
             if name.lower() in UNTOUCHED:
                 result.append((name, value))
-            elif not found_in(name.decode("latin-1"), self._finders, tally.left):
+            elif not found_in(name.decode("latin-1"), self._finders, tally.in_time):
                 result.append((name, self._value(value, tally)))
         return tuple(result)
 
@@ -151,7 +176,7 @@ class WordObfuscator:
         encoding = "utf-8" if _is_utf8(value) else "latin-1"
         text = value.decode(encoding)
         pieces, at = [], 0
-        for found in found_in(text, self._finders, tally.left):
+        for found in found_in(text, self._finders, tally.in_time):
             each = self._replaced(text, found, 0, 0)
             tally.add(each)
             pieces += [text[at : found.start], each.placeholder]
@@ -188,7 +213,7 @@ class WordObfuscator:
         known = self._known.pop(digest, None)
         if known is None:
             tally.spend(len(raw) + 50 * raw.count(b'"'))
-            return self._remembering(digest, self._look_through(raw, tally.left))
+            return self._remembering(digest, self._look_through(raw, tally.in_time))
         self._known[digest] = known
         return known
 
@@ -201,13 +226,13 @@ class WordObfuscator:
         while len(self._known) > REGIONS:
             self._known.popitem(last=False)
 
-    def _look_through(self, raw: bytes, left: Left) -> Iterator[Replaced]:
+    def _look_through(self, raw: bytes, in_time: InTime) -> Iterator[Replaced]:
         inside = strings.texts(raw, Span(0, len(raw)))
         while places := list(islice(inside, TOGETHER)):
             texts = spans.texts(raw, places)
             finders = worth_asking(self._finders, texts)
             for at, text in zip(places, texts, strict=True) if finders else ():
-                if found := found_in(text, finders, left):
+                if found := found_in(text, finders, in_time):
                     yield from self._in_string(raw, at, text, found)
 
     def _in_string(
@@ -222,11 +247,11 @@ class WordObfuscator:
         word = text[found.start : found.end]
         return Replaced(start, end, self._placeholders.make(found.kind, word), word, found.kind)
 
-    def _found(self, body: bytes, left: Left) -> bool:
+    def _found(self, body: bytes, in_time: InTime) -> bool:
         """In whatever form: a file, a batch."""
         text = body.replace(b"\0", b"").decode("utf-8", "replace")  # UTF-16 has them
         forms = (text, strings.unescaped(text)) if "\\" in text else (text,)
-        return any(found_in(form, self._finders, left) for form in forms)
+        return any(found_in(form, self._finders, in_time) for form in forms)
 
 
 def _is_utf8(value: bytes) -> bool:
