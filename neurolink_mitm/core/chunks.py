@@ -9,6 +9,9 @@ import re
 
 LONGEST_LINE = 64 * 1024
 """Bytes of the line of a chunk's size."""
+SMALL = 16
+MANY = 16_384
+"""Chunks that a body may have before they have to have `SMALL` bytes in the mean: each costs time."""
 
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,15}+)[ \t]*+(?:;[^\x00-\x08\x0a-\x1f\x7f]*+)?+\r\n")
 
@@ -22,58 +25,60 @@ class Chunks:
         """Bytes that the chunk at hand still lacks."""
         self._closing = False
         """Its line end is still to come."""
+        self._count = self._size = 0
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
         """The body's bytes in `data`, and how many bytes of `data` have been read: what is left, is to come again.
 
         Raises:
-            ValueError: malformed, or with trailers; the text is fit for the client.
+            ValueError: malformed, in too many small chunks, or with trailers; the text is fit for the client.
         """
         parts: list[bytes] = []
         at = 0
-        while not self.done:
-            if not (self._left or self._closing):
-                at = _whole_chunks(data, at, parts)
-            if self._left:
-                part = data[at : at + self._left]
-                parts.append(part)
-                at += len(part)
-                self._left -= len(part)
-                self._closing = True
-            if self._left or not (after := self._next(data, at)):
-                break
+        while not self.done and (after := self._next(data, at, parts)) > at:
             at = after
-        return b"".join(parts), at
+        body = b"".join(parts)
+        self._size += len(body)
+        if self._count > MANY + self._size // SMALL:
+            raise ValueError("the request body comes in too many small chunks")
+        return body, at
 
-    def _next(self, data: bytes, at: int) -> int:
-        """Read what stands between the bytes of two chunks; returns where it ends, 0 if it is not whole."""
+    def _next(self, data: bytes, at: int, parts: list[bytes]) -> int:
+        """Read on, and return up to where: `at` if there is too little to do so."""
+        if self._left:
+            part = data[at : at + self._left]
+            parts.append(part)
+            self._left -= len(part)
+            self._closing = not self._left
+            return at + len(part)
         if self._closing:
-            if not data.startswith(b"\r\n", at):
-                return self._not_yet(data, at, 1)
-            at += 2
+            return self._close(data, at)
+        before = len(parts)
+        after = _whole_chunks(data, at, parts)
+        self._count += len(parts) - before
+        return after if after > at else self._open(data, at)
+
+    def _close(self, data: bytes, at: int) -> int:
+        if not data.startswith(b"\r\n", at):
+            return _not_yet(data, at, 1)
+        self._closing = False
+        return at + 2
+
+    def _open(self, data: bytes, at: int) -> int:
         match = _SIZE.match(data, at)
         if match is None:
-            return self._not_yet(data, at, LONGEST_LINE)
-        size = int(match[1], 16)
-        if size:
-            self._left, self._closing = size, False
-            return match.end()
-        return self._end(data, match.end())
+            return _not_yet(data, at, LONGEST_LINE)
+        self._left = int(match[1], 16)
+        self._count += 1
+        return match.end() if self._left else self._end(data, at, match.end())
 
-    def _end(self, data: bytes, at: int) -> int:
-        if data.startswith(b"\r\n", at):
-            self.done = True
-            return at + 2
-        if len(data) - at > 1 or (len(data) > at and data[at] != 0x0D):
+    def _end(self, data: bytes, at: int, after: int) -> int:
+        """The last chunk has been announced; what is missing of its end is waited for before it."""
+        rest = data[after : after + 2]
+        self.done = rest == b"\r\n"
+        if not b"\r\n".startswith(rest):
             raise ValueError("a request body can't have trailers here")
-        return 0
-
-    @staticmethod
-    def _not_yet(data: bytes, at: int, most: int) -> int:
-        whole = data.find(b"\n", at) >= 0
-        if whole or len(data) - at > most:
-            raise ValueError("malformed request body")
-        return 0
+        return after + 2 if self.done else at
 
 
 def _whole_chunks(data: bytes, at: int, parts: list[bytes]) -> int:
@@ -85,4 +90,10 @@ def _whole_chunks(data: bytes, at: int, parts: list[bytes]) -> int:
             break
         parts.append(data[start:end])
         at = end + 2
+    return at
+
+
+def _not_yet(data: bytes, at: int, most: int) -> int:
+    if data.find(b"\n", at) >= 0 or len(data) - at > most:
+        raise ValueError("malformed request body")
     return at

@@ -47,6 +47,9 @@ TOO_LARGE = Reply(
 NO_ROOM = Reply(
     529, "overloaded_error", "too many large requests are under way in this proxy", retry_after=2
 )
+CROWDED = Reply(
+    529, "overloaded_error", "too many clients are connected to this proxy", retry_after=2
+)
 
 Commands = CommandGenerator[None]
 
@@ -130,6 +133,8 @@ class BoundedStream(HttpStream):
         exchange = exchange_of(self.flow)
         if exchange is None or not exchange.admitted:
             return SHUT
+        if self.pool.crowded() and exchange.kind is not Kind.LOCAL:
+            return CROWDED
         announced = self.flow.request.headers.get("content-length")
         if event.end_stream or announced is None:
             return None

@@ -97,7 +97,8 @@ class Clients:
         seat = self._strangers.get(client.id)
         if seat:
             seat.layer = layer
-            layer.front.full = len(self) > self.most
+            if self._is_crowded():
+                layer.crowded = self._is_crowded
 
     def disconnected(self, client: Client) -> Seat | None:
         return self._strangers.pop(client.id, None) or self._known.pop(client.id, None)
@@ -108,6 +109,9 @@ class Clients:
         for name, seat in [*self._all()]:
             if seat.is_overdue(now):
                 self._remove(name)
+
+    def _is_crowded(self) -> bool:
+        return len(self) > self.most
 
     def _all(self) -> Iterator[tuple[str, Seat]]:
         yield from self._strangers.items()

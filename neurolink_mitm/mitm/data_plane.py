@@ -40,13 +40,13 @@ class DataPlane:
         self._layers: WeakSet[PoolLayer] = WeakSet()
         self._tls = UpstreamTls()
         self._room = BodyRoom(self._bodies)
-        self._clients = Clients()
+        self.clients = Clients()
         self._shortage = descriptors.Shortage()
         self._sweeping: asyncio.TimerHandle | None = None
 
     def load(self, _: Loader) -> None:
         most = descriptors.clients_within(descriptors.raise_limit())
-        self._clients.most = min(MOST, most)
+        self.clients.most = min(MOST, most)
 
     def configure(self, updated: set[str]) -> None:
         if "ssl_insecure" in updated and ctx.options.ssl_insecure:
@@ -65,11 +65,11 @@ class DataPlane:
     def client_connected(self, client: Client) -> None:
         handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
         if handler and _is_ours(client):
-            self._clients.connected(client, handler)
+            self.clients.connected(client, handler)
             self._sweep_later()
 
     def client_disconnected(self, client: Client) -> None:
-        seat = self._clients.disconnected(client)
+        seat = self.clients.disconnected(client)
         if seat and seat.has_unread:  # else who does not read would keep a descriptor for ever
             asyncio.get_running_loop().call_later(UNREAD, seat.transport.abort)
 
@@ -79,7 +79,7 @@ class DataPlane:
             client = nextlayer.context.client
             if _is_ours(client):
                 nextlayer.layer = pool_layer = self.new_layer(nextlayer.context)
-                self._clients.speaks(client, pool_layer)
+                self.clients.speaks(client, pool_layer)
 
     def new_layer(self, context: Context) -> PoolLayer:
         """Our HTTP layer for one client connection."""
@@ -116,6 +116,6 @@ class DataPlane:
 
     def _sweep(self) -> None:
         self._sweeping = None
-        self._clients.sweep()
-        if len(self._clients):
+        self.clients.sweep()
+        if len(self.clients):
             self._sweep_later()

@@ -35,15 +35,15 @@ logger = logging.getLogger("neurolink.clients")
 MAX_HEAD = 64 * 1024
 MAX_PIPELINED = 1024 * 1024
 """Bytes a client may send ahead while its last request is still being answered."""
-TURNS = 8
-"""Requests that were sent ahead and are begun in one turn of the event loop."""
+TURNS = 1
+"""Requests of one client that are begun in one turn of the event loop: other clients have their turn, too."""
 TLS_ALERT = b"\x15\x03\x01\x00\x02\x02\x28"
 """Fatal, `handshake_failure`: RFC 8446 section 6."""
 
 _EMPTY_LINES = re.compile(rb"(?:\r?\n)++")
 _TLS = b"\x16"
 """First byte of a handshake; no method begins with it."""
-_TYPES = {408: "timeout_error", 413: "request_too_large", 502: "api_error", 529: "overloaded_error"}
+_TYPES = {408: "timeout_error", 413: "request_too_large", 502: "api_error"}
 
 
 class Phase(enum.Enum):
@@ -97,8 +97,6 @@ class Front(Http1Server):
     _tls_spoken: ClassVar = Seldom(
         logger, "a client speaks TLS to this port, which is plain HTTP: its URL has to be http://…"
     )
-    full = False
-    """There are too many clients: this one is told so."""
     turns = 0
     """Requests that were begun in this turn of the event loop."""
     behind = False
@@ -145,8 +143,6 @@ class Front(Http1Server):
             yield from self._judge_opening(lines[0])
         elif found := request_head.fault(lines):
             yield from self.refuse(found.status, found.message)
-        elif self.full:
-            yield from self.refuse(529, "too many clients are connected to this proxy")
         else:
             yield from self._begin_request(lines)
 

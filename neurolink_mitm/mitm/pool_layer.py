@@ -74,6 +74,8 @@ class PoolLayer(HttpLayer):
         self.front = Front(context.fork())
         self._stood = Phase.IDLE, self.front.stream_id
         self.phase_began = time.monotonic()
+        self.crowded: Callable[[], bool] = lambda: False
+        """Whether there are too many clients, none of whom could go, and this one is to be told so."""
         self.trusted = False
         """A request of this client has got as far as upstream."""
         self.connections[context.client] = self.front
@@ -87,6 +89,9 @@ class PoolLayer(HttpLayer):
         Both are for speed alone: a hook costs a task and two turns of the loop otherwise, and a
         system call is dear. The reply to a hook is handled after the event that caused it.
         """
+        heard = isinstance(event, events.DataReceived) and event.connection is self.context.client
+        if heard and self.phase is Phase.LEAVING:
+            return  # nobody listens any more; strangers may send a lot
         sends: list[commands.SendData] = []
         todo = deque([event])
         self.front.turns = 0
@@ -102,7 +107,6 @@ class PoolLayer(HttpLayer):
                     if not sends:
                         yield command
         yield from _merged(sends)
-        heard = isinstance(event, events.DataReceived) and event.connection is self.context.client
         stands = self.front.phase, self.front.stream_id
         if heard or self.front.behind or stands != self._stood:
             yield from self._watch_client(stands)

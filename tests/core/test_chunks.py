@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.chunks import LONGEST_LINE, Chunks
+from neurolink_mitm.core.chunks import LONGEST_LINE, MANY, SMALL, Chunks
 
 GOOD = b"4\r\nbody\r\nA;name=value\r\n0123456789\r\n01  \r\n!\r\n000\r\n\r\n"
 BODY = b"body0123456789!"
@@ -67,5 +67,22 @@ def test_chunks_of_one_byte_hold_nobody_up() -> None:
     """One read of a socket is 64 KB."""
     sent = b"1\r\n!\r\n" * 10_900
     began = time.process_time()
-    assert fed(sent)[0] == b"!" * 10_900
+    assert fed(sent[:8], sent[8:])[0] == b"!" * 10_900
     assert time.process_time() - began < 0.1
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "refused"),
+    [(1, MANY, False), (1, MANY * 2, True), (SMALL, MANY * 3, False)],
+)
+@pytest.mark.parametrize("step", [7, 65_536])
+def test_a_body_in_very_many_small_chunks(size: int, count: int, refused: bool, step: int) -> None:
+    sent = (b"%x\r\n" % size + b"!" * size + b"\r\n") * count
+    chunks, kept, raised = Chunks(), b"", False
+    try:
+        for at in range(0, len(sent), step):
+            kept += sent[at : at + step]
+            kept = kept[chunks.feed(kept)[1] :]
+    except ValueError as e:
+        raised = "small" in str(e)
+    assert raised is refused

@@ -233,6 +233,28 @@ def test_a_crowd_of_requests_sent_ahead(proxy: Proxy) -> None:
         assert read_to_end(connection).count(b"HTTP/1.1 200 ") == 1001
 
 
+def test_a_client_too_many_is_told_so(proxy: Proxy, sandbox: SandboxServer) -> None:
+    """But the guard's question is answered, or it would take Claude Code off."""
+    proxy.plane.clients.most = 1
+    head = b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n"
+    with ExitStack() as stack:
+        busy = stack.enter_context(connect(proxy))
+        busy.sendall(head)
+        wait_until(lambda: proxy.busy, "a request under way")
+        late = stack.enter_context(connect(proxy))
+        late.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert read_answer(late).startswith(b"HTTP/1.1 200")
+        late.sendall(raw_request())
+        assert error_of(read_answer(late)) == (529, "overloaded_error")
+        busy.sendall(b"x" * 10)
+        assert error_of(read_answer(busy))[0] == 400
+        busy.close()
+        wait_until(lambda: len(proxy.plane.clients) == 1, "one client")
+        late.sendall(raw_request())
+        assert read_answer(late).startswith(b"HTTP/1.1 200")
+    assert len(sandbox.requests) == 1
+
+
 def test_a_head_has_its_time(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often a byte of it comes."""
     monkeypatch.setitem(pool_layer.LONGEST, Phase.HEAD, 0.3)
@@ -241,8 +263,7 @@ def test_a_head_has_its_time(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> N
         received = b""
         for _ in range(500):
             try:
-                connection.sendall(b"G" if not received else b"")
-                connection.sendall(b"GET / HTTP/1.1\r\nx: "[:1])
+                connection.sendall(b"G")
                 received += connection.recv(65536)
             except TimeoutError:
                 continue

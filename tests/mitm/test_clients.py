@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -56,14 +57,10 @@ class FakeHandler:
         return self.transports[self.client].handler.cancelled
 
 
-class FakeFront:
-    full = False
-
-
 class FakeLayer:
     def __init__(self, phase: Phase, began: float, *, trusted: bool = False) -> None:
         self.phase, self.phase_began, self.trusted = phase, began, trusted
-        self.front = FakeFront()
+        self.crowded: Callable[[], bool] = lambda: False
 
 
 class Door:
@@ -133,11 +130,11 @@ def test_who_is_answered_is_never_hung_up_on(door: Door) -> None:
     busy = [door.enter(Phase.BUSY)[0] for _ in range(3)]
     late, layer = door.enter(Phase.IDLE)
     assert not any(h.hung_up for h in (*busy, late))
-    assert layer.front.full
+    assert layer.crowded()
 
 
 def test_who_fits_is_not_told_that_it_is_full(door: Door) -> None:
-    assert not door.enter(Phase.IDLE)[1].front.full
+    assert not door.enter(Phase.IDLE)[1].crowded()
 
 
 def test_a_known_one_goes_if_nobody_else_can(door: Door) -> None:

@@ -391,12 +391,6 @@ def test_a_head_that_two_could_read_differently_is_refused(wire: Wire, field: by
     assert wire.heard == []
 
 
-def test_a_client_too_many_is_told_so(wire: Wire) -> None:
-    wire.front.full = True
-    wire.send(GET)
-    assert wire.refused == 529
-
-
 def test_who_was_refused_may_say_the_rest(wire: Wire) -> None:
     """And sees the answer: unread bytes would make a reset of the end."""
     wire.send(b"NONSENSE\r\n", b"x" * 100_000)
