@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import msgspec
@@ -45,6 +46,7 @@ def read_error(body: bytes) -> tuple[str, str]:
     return error.error.type[:128], error.error.message[:LONGEST]
 
 
+@functools.lru_cache(maxsize=16)  # each rule of a failure asks
 def wording(message: str, body: bytes) -> str:
     """What is to be searched for a known wording: in small letters, without quotes, with single spaces.
 

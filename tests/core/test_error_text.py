@@ -28,7 +28,7 @@ def test_no_body_takes_longer_than_its_beginning(part: str) -> None:
     """What is looked at is bounded, and looking takes no more steps than it has characters."""
     body = (part * 4_000_000)[:8_000_000].encode()
     began = time.process_time()
-    wording(part * 100_000, body)
+    wording.__wrapped__(part * 100_000, body)
     is_page(body)
     assert time.process_time() - began < 0.02
 
