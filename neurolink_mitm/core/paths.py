@@ -20,6 +20,8 @@ _INFERENCE = (MESSAGES_PATH, COUNT_TOKENS_PATH)
 
 MAX_PATH = 8192
 """Characters. RFC 9110 section 4.1 asks for 8000 at least."""
+MAX_WIDE = 1024
+"""Characters of a path that is more than ASCII: folding can make eighteen of one."""
 MAX_DECODINGS = 4
 """Times that a path is unescaped; one with something left to unescape is refused."""
 
@@ -37,6 +39,7 @@ _LIKE_SLASHES_AND_DOTS = str.maketrans(
      "\u3002": "."}
 )  # fmt: skip
 """Beside those that NFKC folds; Windows takes them so where it has to fit a character into a smaller set."""
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _SEGMENT_ENDS = re.compile(r"[;?#]")
 _DOTS = re.compile(r"\s*\.[\s.]*")
 
@@ -83,10 +86,12 @@ def _unescaped(bare: str) -> str | None:
         return None
     if text != before or "%u" in text.lower():
         return None
+    if _CONTROLS.search(text):
+        return None
     if not text.isascii():
+        if len(text) > MAX_WIDE:
+            return None
         text = unicodedata.normalize("NFKC", text)
         if any(unicodedata.category(each) == "Cf" for each in text):
             return None
-    if any(ord(each) < 32 or ord(each) == 127 for each in text):
-        return None
     return text.casefold().translate(_LIKE_SLASHES_AND_DOTS)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.paths import COUNT_TOKENS_PATH, MAX_PATH, MESSAGES_PATH, is_plain
 from neurolink_mitm.core.routing import kind_of
+from tests.linear import cpu_seconds
 
 PREFIX = "/gateway/team"
 """Of a base URL; what is sent on must not leave it."""
@@ -178,6 +179,7 @@ def test_other_paths_are_forwarded(path: str) -> None:
         "/../x",
         "/a/..",
         "/%252e%252e/x",
+        "/\u00e9" + "x" * 1024,
         "/%" + "25" * 9 + "2e./x",
         "*",
     ],
@@ -185,6 +187,17 @@ def test_other_paths_are_forwarded(path: str) -> None:
 def test_what_a_server_may_take_for_the_api_is_not_forwarded(path: str) -> None:
     assert kind_of("POST", path) is Kind.FORWARD
     assert not goes(path)
+
+
+@pytest.mark.parametrize("kind", [Kind.API, Kind.FORWARD])
+@pytest.mark.parametrize(
+    "unit", ["%25", "%", " .", ".", "/a", "%20", "\u00e9", "\ufdfa", "%EF%B7%BA", "; ", "a."]
+)
+def test_it_holds_up_nobody(kind: Kind, unit: str) -> None:
+    """A path is bounded, so that no more than 20 ms pass, whatever it is; a character may fold into eighteen."""
+    for size in (1000, MAX_PATH - 10):
+        path = "/v1/" * (kind is Kind.API) + "/" + unit * (size // len(unit))
+        assert cpu_seconds(lambda path: is_plain(kind, "POST", path), path) < 0.02
 
 
 # --- what servers make of a path
