@@ -9,10 +9,6 @@ from neurolink_mitm.ports import Runtime
 
 NOT_FOUND = Reply(404, "not_found_error", "no such path, and no credentials to forward it with")
 
-ANOTHER_HOST = Reply(
-    400, "invalid_request_error", "the request's target names another host than its Host field"
-)
-
 
 class Route:
     """Reads what a request asks for, and refuses what nobody here could answer."""
@@ -34,8 +30,6 @@ class Route:
     def _refusal(self, flow: http.HTTPFlow, exchange: Exchange) -> Reply | None:
         request, kind = flow.request, exchange.kind
         if not self.runtime.passthrough:
-            if not access.is_same_host(request.data.authority, real_fields(flow)):
-                return ANOTHER_HOST
             if not routing.is_as_taken(kind, request.method, request.path):
                 return routing.NOT_PLAIN
             if kind in (Kind.MESSAGES, Kind.COUNT_TOKENS):

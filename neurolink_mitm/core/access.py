@@ -49,15 +49,6 @@ def refusal(fields: Fields, *, bound: str, names: Collection[str] = ()) -> Reply
     return None
 
 
-def is_same_host(authority: bytes, fields: Fields) -> bool:
-    """Whether the authority of a target in absolute form is what `Host` says; other forms have none."""
-    return (
-        not authority
-        or authority.lower()
-        == (headers.get(fields, b"host") or "").encode("latin-1").strip().lower()
-    )
-
-
 def _doubled(fields: Fields) -> str | None:
     """The name of a field that is there twice and may not be."""
     names = [name.lower() for name, _ in fields]

@@ -175,15 +175,3 @@ def test_a_look_alike_of_a_path_goes_nowhere(path: str, passthrough: bool) -> No
         assert flow.response is None
     else:
         assert refusal(flow) == (404, "not_found_error")
-
-
-@pytest.mark.parametrize(
-    ("authority", "status"),
-    [(b"127.0.0.1:55669", None), (b"evil.example", 400), (b"127.0.0.1", 400)],
-    ids=["the-same", "another", "another-port"],
-)
-def test_a_target_in_absolute_form(authority: bytes, status: int | None) -> None:
-    flow = make_flow()
-    flow.request.data.authority = authority
-    assert (asked(flow).response is None) == (status is None)
-    assert status is None or refusal(flow) == (status, "invalid_request_error")
