@@ -17,6 +17,7 @@ import msgspec
 import uvicorn
 
 from neurolink_mitm.core.translator_setup import Listening, Setup, read_setup
+from neurolink_mitm.translator.certificates import take_what_the_proxy_takes
 
 logger = logging.getLogger("neurolink.translator")
 
@@ -87,6 +88,7 @@ def _say(listening: Listening) -> None:
 
 
 if __name__ == "__main__":
+    take_what_the_proxy_takes()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the proxy's affair
     logging.Formatter.converter = time.gmtime  # as everywhere
     logging.basicConfig(
