@@ -192,8 +192,7 @@ def refusal(
         return _come_back(min(waits), reasons)
     if open_to_all:
         return None
-    none_yet = _how(demand) if route.pool and not accounts else ""
-    return _nobody(skipped, others, reasons, none_yet)
+    return _nobody(skipped, others, reasons, _how(demand), none_yet=route.pool and not accounts)
 
 
 def _come_back(wait: float, reasons: Mapping[str, str]) -> Reply:
@@ -211,7 +210,9 @@ def _nobody(
     skipped: Mapping[str, Skip],
     others: Mapping[str, Skip],
     reasons: Mapping[str, str],
-    none_yet: str,
+    how: str,
+    *,
+    none_yet: bool,
 ) -> Reply:
     """No matter of time: somebody has to change something."""
     if any(skip.reason == UNTOLD for skip in skipped.values()):
@@ -223,11 +224,11 @@ def _nobody(
     if not skipped:
         message = f"No provider serves this model. {_listed(reasons)}"
         if none_yet:
-            message += f". {NO_ACCOUNT} {none_yet}"
+            message += f". {NO_ACCOUNT} {how}"
         return Reply(400, "invalid_request_error", message)
     message = f"No account serves this request. {_listed(reasons)}"
     if any("needs login" in reason for reason in reasons.values()):
-        message += f". {LOG_IN}"
+        message += f". {how}"
     # of an overloaded_error Claude Code keeps the text to itself, and says that it will pass
     return Reply(503, "api_error", message, lasting=True)
 

@@ -419,10 +419,15 @@ def test_nobody_ever_serves() -> None:
     )
 
 
-def test_where_a_login_has_ended_it_says_how_to_log_in() -> None:
-    reply = refused(pool_of({"token": LOGIN, "disabled": "needs login: invalid_grant"}))
+@pytest.mark.parametrize(
+    ("demand", "how"),
+    [(CLAUDE_CODE, LOG_IN), (Demand(model=OPUS), ADD_ACCOUNT)],
+    ids=["claude-code", "other"],
+)
+def test_where_a_login_has_ended_it_says_what_helps_who_asks(demand: Demand, how: str) -> None:
+    reply = refused(pool_of({"token": LOGIN, "disabled": "needs login: invalid_grant"}), demand)
     assert reply.status == 503
-    assert reply.message.endswith(f"anthropic:a: disabled: needs login: invalid_grant. {LOG_IN}")
+    assert reply.message.endswith(f"anthropic:a: disabled: needs login: invalid_grant. {how}")
 
 
 @pytest.mark.parametrize(
