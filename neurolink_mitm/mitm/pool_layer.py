@@ -108,8 +108,11 @@ class PoolLayer(HttpLayer):
                         yield command
         yield from _merged(sends)
         stands = self.front.phase, self.front.stream_id
-        if heard or self.front.behind or stands != self._stood:
-            yield from self._watch_client(stands)
+        if stands != self._stood:
+            self._stood, self.phase_began = stands, time.monotonic()
+            self._client_deadline = math.inf
+        if stands[0] in LONGEST:
+            yield from self._watch_client(heard=heard)
 
     def _commands_for(self, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, events.Wakeup) and event.command in self._timers:
@@ -164,19 +167,16 @@ class PoolLayer(HttpLayer):
         """Where the client stands, since `phase_began` (monotonic seconds)."""
         return self._stood[0]
 
-    def _watch_client(self, stands: tuple[Phase, int]) -> CommandGenerator[None]:
-        """The client has sent something, or stands elsewhere now, with which request it may be."""
+    def _watch_client(self, *, heard: bool) -> CommandGenerator[None]:
+        """The client has time until then, from now on if it has just been `heard`."""
         now = time.monotonic()
-        if stands != self._stood:
-            self._stood, self.phase_began = stands, now
-        phase = self.phase
-        self._client_deadline = self.phase_began + LONGEST.get(phase, math.inf)
-        if phase in (Phase.HEAD, Phase.BODY):
-            self._client_deadline = min(self._client_deadline, now + CLIENT_PATIENCE)
         if self.front.behind:
             self._client_deadline = now
-        if self._client_deadline < math.inf:
-            yield from self.wake(self._client_deadline)
+        elif heard or self._client_deadline == math.inf:
+            self._client_deadline = self.phase_began + LONGEST[self.phase]
+            if self.phase is not Phase.LEAVING:
+                self._client_deadline = min(self._client_deadline, now + CLIENT_PATIENCE)
+        yield from self.wake(self._client_deadline)
 
     def _client_is_due(self) -> CommandGenerator[None]:
         self._client_deadline = math.inf
