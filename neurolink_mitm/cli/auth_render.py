@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from neurolink_mitm.cli.render import duration, printed
 from neurolink_mitm.cli.tables import NONE, Column, Fitting, filled
+from neurolink_mitm.core.when import date_and_clock
 
 Row = dict[str, Any]
 
@@ -18,6 +20,7 @@ BAR = 5
 """Characters."""
 TYPES = {"oauth": "login", "api_key": "API key"}
 COLOURS = {"ready": "green", "expired": "green", "cooling": "yellow"}
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 EMPTY = "no accounts; add one with: neurolink auth login anthropic\n"
 
 
@@ -89,8 +92,13 @@ def _type(row: Row) -> str:
 def _state(row: Row) -> Text:
     text = Text(row["state"], style=COLOURS.get(row["state"], "red"))
     if row["reason"]:
-        text.append(f": {row['reason']}", style="default")
+        text.append(f": {_ISO.sub(_clock, row['reason'])}", style="default")
     return text.append(" (primary)", style="bold") if row["primary"] else text
+
+
+def _clock(match: re.Match[str]) -> str:
+    """As all times that people read; JSON keeps the moment as it is."""
+    return date_and_clock(match[0])
 
 
 def _counted(state: str, labels: Sequence[str]) -> str:

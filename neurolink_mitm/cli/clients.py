@@ -9,6 +9,7 @@ import click
 from neurolink_mitm.cli.auth_context import AuthGroup, home, say
 from neurolink_mitm.cli.exits import FAILED, fail
 from neurolink_mitm.cli.options import format_option
+from neurolink_mitm.core.when import date_and_clock
 
 
 def known_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -75,7 +76,7 @@ def list_clients(form: str) -> None:
     elif not rows:
         click.echo("no client has a key; make one with: neurolink clients add NAME")
     for row in rows if form == "text" else ():
-        click.echo(f"{row['name']}  since {row['createdAt']}")
+        click.echo(f"{row['name']}  since {date_and_clock(row['createdAt'])}")
 
 
 @command.command()
