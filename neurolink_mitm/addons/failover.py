@@ -79,13 +79,15 @@ class Failover:
         keep(flow, None)
         exchange = exchange_of(flow)
         if exchange and exchange.attempts and exchange.attempts[-1].failure is None:
-            self._end(exchange.attempts[-1])
+            limited = exchange.served and exchange.answer.error == "rate_limit_error"
+            self._end(exchange.attempts[-1], limited=limited)
 
     error = response
 
-    def _end(self, attempt: Attempt) -> None:
+    def _end(self, attempt: Attempt, *, limited: bool = False) -> None:
         if attempt.account:
-            self.runtime.pool.ended(attempt.account.key, sent_at=attempt.sent_at)
+            key, sent_at = attempt.account.key, attempt.sent_at
+            self.runtime.pool.ended(key, sent_at=sent_at, limited=limited)
 
     def _book(self, exchange: Exchange, failure: Failure) -> None:
         attempt, now = exchange.attempts[-1], self.runtime.clock.now()

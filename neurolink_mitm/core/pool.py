@@ -236,10 +236,11 @@ class Pool:
         if standing := self._standing.get(key):  # else the account has been removed meanwhile
             standing.begin(demand.model, now, demand.endpoint)
 
-    def ended(self, key: str, *, sent_at: float) -> None:
-        """The request on this account is over, however it went."""
+    def ended(self, key: str, *, sent_at: float, limited: bool = False) -> None:
+        """The request on this account is over, however it went; `limited`: its answer ended in a rate limit."""
         if standing := self._standing.get(key):
             standing.end(sent_at)
+            standing.tally.rate_limits += limited
 
     def succeeded(self, key: str, demand: Demand, *, sent_at: float, now: float) -> None:
         """The attempt sent at `sent_at` was answered well, which ends cooldowns of its endpoint."""

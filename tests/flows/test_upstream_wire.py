@@ -254,6 +254,18 @@ def test_a_compressed_stream_that_is_cut_is_closed_by_an_error_event(
     assert events(got.content)[-1][0] == "error"
 
 
+def test_a_rate_limit_after_content_is_told_and_counted(pool: Pool) -> None:
+    """Nothing can be sent again by then."""
+    pool.a.script(answer(START + BLOCK + HELLO + LIMIT_EVENT, **SSE))
+    before = pool.proxy.runtime.totals.rate_limits
+    tally = pool.proxy.runtime.pool.standing("anthropic:a").tally.rate_limits
+    rows = len(pool.proxy.rows.requests)
+    assert events(pool.ask().content)[-1][1]["error"]["type"] == "rate_limit_error"
+    assert pool.proxy.rows.wait(rows + 1)[-1].outcome == "error"
+    assert pool.proxy.runtime.totals.rate_limits == before + 1
+    assert pool.proxy.runtime.pool.standing("anthropic:a").tally.rate_limits == tally + 1
+
+
 ENDLESS: dict[str, bytes | Act] = {
     "line": raw.forever(b"x" * 65536, head(**SSE) + START + BLOCK + HELLO),
     "lines": raw.forever(b"data: x\n" * 8192, head(**SSE) + START + BLOCK + HELLO),
