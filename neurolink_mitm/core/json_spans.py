@@ -17,7 +17,6 @@ from neurolink_mitm.core.unreadable import UNREADABLE
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _INSIDE = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _FLAT_OBJECT = re.compile(rb'\{(?:[^"{}\[\]]++|"%s")*+\}' % _INSIDE, re.DOTALL)
-_SLASH = ord("\\")
 _LARGEST_FLAT = 1 << 14
 """Bytes of an object that is found without reading the text: `metadata` has some hundreds."""
 _items = msgspec.json.Decoder(list[msgspec.Raw])
@@ -113,10 +112,8 @@ def _string_end(body: bytes, start: int, stop: int) -> int:
     """The quote that ends the string; -1 where there is none."""
     at = start
     while (end := body.find(b'"', at, stop)) >= 0:
-        slash = end
-        while slash > at and body[slash - 1] == _SLASH:
-            slash -= 1
-        if (end - slash) % 2 == 0:
+        before = body[at:end]
+        if (len(before) - len(before.rstrip(b"\\"))) % 2 == 0:
             return end
         at = end + 1
     return -1

@@ -40,7 +40,9 @@ def regions(body: bytes) -> Iterator[Span]:
 def texts(body: bytes, of: Span, *, free: bool = False, depth: int = 0) -> Iterator[Span]:
     """What stands between the quotes of the strings in a value; `free` with the names of members."""
     opening = body[of.start : of.start + 1]
-    if free or opening == b'"' or depth > DEEPEST:
+    if opening == b'"':
+        yield Span(of.start + 1, of.end - 1)
+    elif free or depth > DEEPEST:
         yield from spans.strings(body, of)
     elif opening == b"[":
         for start, end in spans.items(body, of):
