@@ -183,6 +183,7 @@ def _follow_clock(runtime: Runtime) -> None:
     def set_back(by: float) -> None:
         logger.warning("the clock was set back by %.0f s: cooldowns end as they would have", -by)
         runtime.pool.clock_moved(by)
+        runtime.started_at += by
         if isinstance(runtime.spending, Spending):
             runtime.spending.clock_moved(by)
         runtime.memory.cooldowns(runtime.pool.cooldowns())

@@ -6,6 +6,7 @@ commands speak of where nobody names a port. When that one ends, the next takes 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,9 @@ from neurolink_mitm.adapters.shared_file import locked
 
 OURS = "neurolink"
 """The program of a proxy that runs by `neurolink proxy start`."""
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+_LONGEST_UPTIME = 1e8
+"""Seconds: what a boot's number is multiplied by, so that no two of them meet."""
 _SAME = 2.0
 """Seconds by which two readings of a process's start may differ; a reused pid differs by more."""
 
@@ -140,10 +144,16 @@ def _write(path: Path, state: State) -> None:
 
 
 def process_start(pid: int) -> float | None:
-    """When the process started; None where there is none, or only a zombie."""
+    """What tells the process from others of its pid; None where there is none, or only a zombie.
+
+    On Linux it is counted from the boot, since a clock that is set moves the start of every process; else it is the
+    start in seconds since the epoch.
+    """
     try:
         process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return _since_boot(pid) or process.create_time()
     except (psutil.Error, ValueError):
         return None
 
@@ -151,4 +161,24 @@ def process_start(pid: int) -> float | None:
 def is_running(pid: int, started: float) -> bool:
     """Whether the process that started then still runs, and is not another with its pid."""
     found = process_start(pid)
-    return found is not None and abs(found - started) < _SAME
+    if found is not None and abs(found - started) < _SAME:
+        return True
+    return found is not None and _is_of_the_epoch(pid, started)
+
+
+def _since_boot(pid: int) -> float | None:
+    """Seconds, plus a number of this boot: after the next, a process may well start as soon. None but on Linux."""
+    try:
+        # proc(5): the 22nd field, the 20th after the name, which is in brackets and may hold anything
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        boot = int(BOOT.read_text()[:6], 16)
+    except (OSError, ValueError, IndexError):
+        return None
+    return boot * _LONGEST_UPTIME + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _is_of_the_epoch(pid: int, started: float) -> bool:
+    """As earlier versions wrote it."""
+    with suppress(psutil.Error, ValueError):
+        return abs(psutil.Process(pid).create_time() - started) < _SAME
+    return False

@@ -108,7 +108,7 @@ def request_row(exchange: Exchange) -> RequestRow:
         account=account.label if account else None,
         accountType=account.type if account else None,
         responseStatus=exchange.status,
-        responseTimeMs=_ms(ended - exchange.began_at),
+        responseTimeMs=_ms_since(ended, exchange.began_at) or 0.0,
         ttfbMs=_ms_since(exchange.first_byte_at, exchange.began_at),
         attempts=len(exchange.attempts),
         outcome=exchange.outcome or "error",
@@ -180,4 +180,5 @@ def _ms(seconds: float) -> float:
 
 
 def _ms_since(moment: float | None, start: float) -> float | None:
-    return None if moment is None else _ms(moment - start)
+    """No less than 0, though the clock may have been set back meanwhile."""
+    return None if moment is None else max(0.0, _ms(moment - start))

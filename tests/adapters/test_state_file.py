@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
@@ -90,6 +91,21 @@ def test_a_reused_pid_is_another_process() -> None:
     started = process_start(os.getpid())
     assert started
     assert not a_state(pid_started=started - 60).alive
+
+
+def test_the_start_in_the_form_of_earlier_versions_is_known_again() -> None:
+    own = psutil.Process(os.getpid()).create_time()
+    assert a_state(pid_started=own).alive
+    assert not a_state(pid_started=own - 60).alive
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel keeps the start itself")
+def test_a_start_is_told_without_the_clock() -> None:
+    """A clock that is set back moves the boot's time, from which psutil counts."""
+    started = process_start(os.getpid())
+    assert started
+    assert abs(started - psutil.Process(os.getpid()).create_time()) > 60
+    assert started == process_start(os.getpid())
 
 
 def test_a_process_that_has_ended_is_not_alive() -> None:

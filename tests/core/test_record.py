@@ -248,6 +248,13 @@ def test_iso(seconds: float, expected: str) -> None:
     assert iso(seconds) == expected
 
 
+def test_no_time_is_negative_though_the_clock_was_set_back() -> None:
+    exchange = finished()
+    exchange.began_at += 86_400
+    row = request_row(exchange)
+    assert (row.responseTimeMs, row.ttfbMs) == (0, 0)
+
+
 @given(st.floats(0, 4e9))
 def test_any_moment_is_told_as_the_library_would(seconds: float) -> None:
     told = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
