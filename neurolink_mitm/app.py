@@ -287,7 +287,8 @@ class MitmScript:
         """A pool is a reverse proxy; what the user has chosen otherwise stays."""
         options = ctx.options
         chosen: dict[str, Any] = dict(OPTIONS)
-        chosen["mode"] = with_pool_mode(options.mode, options.listen_port or DEFAULT_PORT)
+        port = DEFAULT_PORT if options.listen_port is None else options.listen_port
+        chosen["mode"] = with_pool_mode(options.mode, port)
         mode = parsed_pool_mode(chosen["mode"])
         if options.listen_host == "":
             chosen["listen_host"] = DEFAULT_HOST

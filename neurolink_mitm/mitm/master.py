@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import signal
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -45,9 +46,25 @@ def make_master(
 def _web_master(opts: options.Options) -> Master:
     from mitmproxy.tools.web.master import WebMaster  # tornado and more, only to look inside
 
-    master = WebMaster(opts, with_termlog=False)
+    class Window(WebMaster):
+        async def running(self) -> None:
+            """Another mitmweb may have taken the page's port since it was found to be free."""
+            try:
+                await super().running()  # type: ignore[no-untyped-call]
+            except OSError as e:
+                if e.errno != errno.EADDRINUSE:
+                    raise
+                self.options.web_port = _free_port(self.options.web_host)
+                await super().running()  # type: ignore[no-untyped-call]
+
+    master = Window(opts, with_termlog=False)
     protect(master)
     return master
+
+
+def _free_port(host: str) -> int:
+    with socket.create_server((host, 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def listening_port(master: Master) -> int:
