@@ -20,7 +20,8 @@ named = pytest.mark.parametrize("page", MANUALS, ids=lambda page: page.name)
 
 OTHERS = {
     "credit balance is too low", ": Extra inputs are not permitted", "OAuth token has expired",
-    "handshake failure", "Not logged in", "event: error", "Please run /login · API Error: 401",
+    "handshake failure", "Not logged in", "event: error", "Extra usage is required for long context requests",
+    "The long context beta is not yet available for this subscription", "Please run /login · API Error: 401",
     "model", "messages",
 }  # fmt: skip
 """Texts that are upstream's, another program's, or only parts."""
