@@ -46,7 +46,12 @@ def _head(runtime: Runtime, started: Started) -> Iterator[str]:
     login = f"{started.program} auth login anthropic"
     if started.sandbox:
         yield f"Note: {started.sandbox}; its answers are made up, so Claude Code's settings are left alone"
-        yield f"An account of your own: run `{login}`, then start again, without --sandbox"
+        again = (
+            "start this again"
+            if started.sandbox.startswith("no account")
+            else "start without --sandbox"
+        )
+        yield f"An account of your own: run `{login}`, then {again}"
     elif not count and not runtime.passthrough:
         yield f"No account yet: run `{login}` (a subscription), or with `--method api-key`:"
         yield "it is used from the next request on; or set ANTHROPIC_API_KEY, and start again"
