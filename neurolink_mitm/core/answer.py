@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from neurolink_mitm.core.errors import Failure, Where, error_body
-from neurolink_mitm.core.sse import SseEvent, SseReader, encode
+from neurolink_mitm.core.sse import BOM, SseEvent, SseReader, encode
 from neurolink_mitm.core.unreadable import UNREADABLE
 from neurolink_mitm.core.usage import Usage
 
@@ -153,7 +153,7 @@ class StreamAnswer:
     """An event stream of the Messages API. Only whole events are passed on, so it can always be closed well."""
 
     __slots__ = (
-        "_reader", "_start", "_waiting",
+        "_mark", "_reader", "_start", "_waiting",
         "complete", "error", "failure", "released", "size", "started", "usage",
     )  # fmt: skip
 
@@ -161,6 +161,9 @@ class StreamAnswer:
         self.size = 0
         self._reader = SseReader()
         self._waiting: list[bytes] = []  # what came of an event that has not ended yet
+        self._mark: bytes | None = (
+            b""  # what came of it, until it is known to be a byte order mark or none
+        )
         self._start = bytearray()  # what came before the first event: it may be no stream at all
         self.usage = Usage()
         self.failure: Failure | None = None
@@ -171,6 +174,8 @@ class StreamAnswer:
 
     def feed(self, chunk: bytes) -> bytes:
         self.size += len(chunk)
+        if self._mark is not None:
+            chunk = self._without_mark(self._mark + chunk)
         if not self.started and len(self._start) < START_LIMIT:
             self._start += chunk
         before = self._reader.pending_size
@@ -203,6 +208,14 @@ class StreamAnswer:
         if not self.released and not self.failure:
             self.failure = Failure.of_network("cut", message)
         return self._closing(self._reader.pending)
+
+    def _without_mark(self, start: bytes) -> bytes:
+        """Anthropic's SDKs take a byte order mark for a part of the first line."""
+        if len(start) < len(BOM) and BOM.startswith(start):
+            self._mark = start
+            return b""
+        self._mark = None
+        return start.removeprefix(BOM)
 
     def _last_event(self, rest: bytes) -> bytes:
         """The last event, where it came whole but for the blank line behind it: nobody would read it without."""

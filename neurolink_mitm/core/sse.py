@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _PLAIN = re.compile(rb"event: ([^\r\n]+)\ndata: ([^\r\n]*)\n\n")
 
 
@@ -114,9 +114,9 @@ class SseReader:
         return lines
 
     def _skip_bom(self, lines: list[bytes]) -> None:
-        if lines[0].startswith(_BOM):
-            self._pending += _BOM
-            lines[0] = lines[0][len(_BOM) :]
+        if lines[0].startswith(BOM):
+            self._pending += BOM
+            lines[0] = lines[0][len(BOM) :]
 
     def _field(self, text: bytes) -> None:
         name, _, value = text.partition(b":")
