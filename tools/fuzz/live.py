@@ -21,6 +21,7 @@ import psutil
 from hypothesis import strategies as st
 
 from bench.children import child
+from neurolink_mitm.mitm.front import TLS_ALERT
 from soak.processes import HOST, free_ports
 from tools.fuzz import inputs
 from tools.fuzz.pure import CLOAKING, Target
@@ -242,7 +243,9 @@ def check_readable(answer: bytes, *, whole: bool) -> None:
     """
     if whole and not answer:
         raise Finding("a good request got no answer at all")
-    if not answer or (answer.startswith(b"HTTP/1.1 100") and answer.endswith(b"\r\n\r\n")):
+    if answer.startswith(TLS_ALERT) or not answer:
+        return
+    if answer.startswith(b"HTTP/1.1 100") and answer.endswith(b"\r\n\r\n"):
         return  # the rest of the request did not come
     client = h11.Connection(h11.CLIENT, max_incomplete_event_size=inputs.MB * 64)
     client.send(h11.Request(method="GET", target="/", headers=[("host", "x")]))
