@@ -23,10 +23,12 @@ def told(code: str, before: str = PUT_OFF) -> Any:
 
 
 START = """
-import contextlib, json, sys
+import contextlib, json, sys, tempfile
 from neurolink_mitm.cli import main
-with contextlib.suppress(SystemExit):
-    main(["proxy", "start", "--config", "not-there.yaml"])
+with tempfile.NamedTemporaryFile("w", suffix=".yaml") as bad, contextlib.suppress(SystemExit):
+    bad.write("nonsense: 1")
+    bad.flush()
+    main(["proxy", "start", "--config", bad.name])
 print(json.dumps(sorted(sys.modules)))
 """
 """Comes far enough to have imported all that a start imports."""
