@@ -17,7 +17,7 @@ from typing import TypeVar
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.budget import UNTOLD
 from neurolink_mitm.core.destinations import THE_POOL, Route
-from neurolink_mitm.core.errors import Failure, Then, Where, classify
+from neurolink_mitm.core.errors import NO_WAY, Failure, Then, Where, classify
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.pool import Choice, Demand, Pool
 from neurolink_mitm.core.skip import Skip
@@ -156,7 +156,9 @@ def ending(failures: list[Failure]) -> Step:
     if failure.where is Where.TIMEOUT:
         return Reply(504, "timeout_error", f"Upstream did not answer in time: {failure.message}")
     if failure.where is Where.NETWORK:
-        return Reply(502, "api_error", f"Upstream could not be reached: {failure.message}")
+        lasting = True if failure.error_type == NO_WAY else None
+        message = f"Upstream could not be reached: {failure.message}"
+        return Reply(502, "api_error", message, lasting=lasting)
     error_type = failure.error_type if failure.error_type in _STATUSES else "api_error"
     return Reply(_STATUSES[error_type], error_type, f"Upstream failed: {failure.message}")
 

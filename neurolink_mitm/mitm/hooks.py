@@ -152,6 +152,6 @@ def error_response(reply: Reply, request_id: str = "") -> http.Response:
         response.headers["retry-after"] = str(reply.retry_after)
     if (
         reply.hopeless
-    ):  # Claude Code and the SDKs repeat a 401 or 503 ten times else, and say nothing meanwhile
+    ):  # else Claude Code and the SDKs repeat a 401 or 503 ten times, and say nothing
         response.headers["x-should-retry"] = "false"
     return response

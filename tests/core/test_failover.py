@@ -24,6 +24,7 @@ from neurolink_mitm.core.failover import (
     way,
 )
 from neurolink_mitm.core.pool import Choice, Demand, Pool
+from neurolink_mitm.core.unreached import no_way
 from tests.fakes import NOW, FakeClock, make_account, make_failure
 
 OK = None
@@ -42,6 +43,7 @@ SIGNATURE = make_failure(
 )
 UNREACHED = Failure.of_network("connect_error", "refused", sent=False)
 DOWN = Failure.of_network(TRANSLATOR_DOWN, "is not running", sent=False)
+NO_TRUST = no_way("x")
 CUT = Failure.of_network("cut", "reset")
 SLOW = Failure(Where.TIMEOUT, None, "timeout", "no event")
 LATE = Failure(Where.TIMEOUT, None, "total_timeout", "the time is up")
@@ -303,6 +305,7 @@ def test_a_refusal_does_not_hide_the_requests_own_fault() -> None:
         ([SLOW], Reply(504, "timeout_error", "Upstream did not answer in time: no event")),
         ([LATE], Reply(504, "timeout_error", "Upstream did not answer in time: the time is up")),
         ([CUT], Reply(502, "api_error", "Upstream could not be reached: reset")),
+        ([NO_TRUST], Reply(502, "api_error", "Upstream could not be reached: x", lasting=True)),
         ([SLOW, CUT], Reply(502, "api_error", "Upstream could not be reached: reset")),
         ([HOLLOW], Reply(502, "api_error", "Upstream failed: no content")),
         ([SAID], Reply(529, "overloaded_error", "Upstream failed: Overloaded")),
@@ -317,7 +320,7 @@ def test_a_refusal_does_not_hide_the_requests_own_fault() -> None:
             Reply(502, "api_error", "Upstream failed: x"),
         ),
     ],
-    ids=["answer", "earlier-answer", "answer-between", "timeout", "total-timeout", "network",
+    ids=["answer", "earlier-answer", "answer-between", "timeout", "total-timeout", "network", "untrusted",
          "last-of-two", "empty", "overloaded", "overloaded-last", "unusual", "timeout-in-stream",
          "api-error"],
 )  # fmt: skip
