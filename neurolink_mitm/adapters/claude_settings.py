@@ -41,6 +41,7 @@ from neurolink_mitm.core.claude_settings import (
     values,
     variables,
 )
+from neurolink_mitm.core.unreadable import UNREADABLE
 
 
 class SettingsError(Exception):
@@ -196,7 +197,7 @@ class ClaudeSettings:
             return msgspec.json.decode(self._record.read_bytes(), type=Record).entries
         except FileNotFoundError:
             return []
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             set_aside(self._record)
             return []
 

@@ -97,5 +97,5 @@ def _rows(said: str) -> list[Mapping[str, object]]:
         if said.lstrip().startswith("["):
             return list(json.loads(said))
         return [json.loads(line) for line in said.splitlines() if line.strip()]
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise ComposeError("`docker compose ps` said what can't be read") from e

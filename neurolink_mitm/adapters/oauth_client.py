@@ -24,6 +24,7 @@ from neurolink_mitm.core.config_values import OAuth
 from neurolink_mitm.core.oauth import Tokens, Trouble
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import check_token
+from neurolink_mitm.core.unreadable import UNREADABLE
 
 TIMEOUT = 20.0
 """Seconds for each address."""
@@ -150,7 +151,7 @@ class OAuthClient:
         if answer.status in (200, 201):
             try:
                 return Secret(check_token(msgspec.json.decode(answer.body, type=_Key).raw_key))
-            except (ValueError, msgspec.MsgspecError):
+            except (ValueError, *UNREADABLE):
                 pass
         said = answer.said(access_token)
         if answer.status in (401, 403):

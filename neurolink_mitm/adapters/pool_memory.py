@@ -16,6 +16,7 @@ from neurolink_mitm.adapters.shared_file import locked as locked
 from neurolink_mitm.adapters.shared_file import set_aside
 from neurolink_mitm.core.pool import Remembered
 from neurolink_mitm.core.quota import Quota
+from neurolink_mitm.core.unreadable import UNREADABLE
 
 logger = logging.getLogger("neurolink.memory")
 
@@ -137,6 +138,6 @@ def _read(path: Path, kind: type[T], empty: T) -> T:
         return empty
     except OSError as e:
         logger.error("%s can't be read: %s", path, e.strerror)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         set_aside(path)
     return empty

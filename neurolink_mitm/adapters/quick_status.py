@@ -22,7 +22,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             found = json.loads(file.read())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -46,7 +46,7 @@ def ask(state: dict[str, Any], limit: float, query: str = "") -> dict[str, Any] 
         return json.loads(body) if head.startswith(b"HTTP/1.1 200 ") else None
     except ConnectionRefusedError:
         raise
-    except (OSError, ValueError, TypeError, OverflowError):
+    except (OSError, ValueError, RecursionError, TypeError, OverflowError):
         return None
 
 

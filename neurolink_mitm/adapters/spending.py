@@ -13,6 +13,7 @@ import msgspec
 from neurolink_mitm.adapters.atomic import write_atomic
 from neurolink_mitm.adapters.shared_file import locked, set_aside
 from neurolink_mitm.core.budget import Budget
+from neurolink_mitm.core.unreadable import UNREADABLE
 
 logger = logging.getLogger("neurolink.spending")
 
@@ -132,7 +133,7 @@ def read_day(path: Path) -> Day:
         return Day()
     except OSError as e:
         logger.error("%s can't be read: %s", path, e.strerror)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         set_aside(path)
     return Day()
 

@@ -17,6 +17,7 @@ import psutil
 from neurolink_mitm.adapters.atomic import private_directory, write_atomic
 from neurolink_mitm.adapters.home_root import PROXIES
 from neurolink_mitm.adapters.shared_file import locked
+from neurolink_mitm.core.unreadable import UNREADABLE
 
 OURS = "neurolink"
 """The program of a proxy that runs by `neurolink proxy start`."""
@@ -135,7 +136,7 @@ class StateFile:
 def _read(path: Path) -> State | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=State)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (OSError, *UNREADABLE):
         return None
 
 

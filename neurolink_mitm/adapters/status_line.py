@@ -97,7 +97,7 @@ def _model() -> str | None:
     try:
         said = json.loads(_stdin())
         model = said["model"]["id"]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, RecursionError, LookupError, TypeError):
         return None
     return model.removesuffix("[1m]")[:LONGEST] if isinstance(model, str) else None
 

@@ -10,6 +10,7 @@ import msgspec
 
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount, check_token, ends_at, plan_of
+from neurolink_mitm.core.unreadable import UNREADABLE
 
 LARGEST = 50_000_000
 """Bytes; `.claude.json` grows with use."""
@@ -53,7 +54,7 @@ def found(environ: Mapping[str, str]) -> StoredAccount:
         ) from None
     except OSError as e:
         raise ImportFailed(f"can't read {path}: {e.strerror}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise ImportFailed(f"{path} is not what Claude Code writes; use --method oauth") from None
     if login is None:
         raise ImportFailed(f"{path} holds no login to a subscription; use --method oauth")
@@ -67,7 +68,7 @@ def owner(login: StoredAccount, environ: Mapping[str, str]) -> StoredAccount:
     """The login with the identity that Claude Code wrote down beside it, where it did."""
     try:
         state = msgspec.json.decode(_content(_state(environ)), type=_State)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (OSError, *UNREADABLE):
         return login
     whose = state.oauth_account or _Owner()
     return replace(

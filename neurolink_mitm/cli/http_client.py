@@ -30,7 +30,7 @@ def get_text(url: str, headers: Mapping[str, str]) -> str | None:
         connection.request("GET", parts.path, headers=dict(headers))
         response = connection.getresponse()
         text = response.read().decode()
-    except (OSError, ValueError, http.client.HTTPException):
+    except (OSError, ValueError, RecursionError, http.client.HTTPException):
         return None
     finally:
         connection.close()
@@ -56,7 +56,7 @@ def _ask(
         connection.request(method, f"{parts.path}?{urlencode(query)}", headers=dict(headers))
         response = connection.getresponse()
         document = json.loads(response.read())
-    except (OSError, ValueError, http.client.HTTPException):
+    except (OSError, ValueError, RecursionError, http.client.HTTPException):
         return 0, {}
     finally:
         connection.close()

@@ -82,7 +82,7 @@ def _ask(state: State, key: str | None) -> Answered:
 def _message(data: bytes) -> str:
     try:
         return str(json.loads(data)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "without a message"
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from neurolink_mitm.core.unreadable import UNREADABLE
+
 PREFIX = "sk-nl-"
 """By it a key is taken for one by whatever stars keys in logs, ours and others'."""
 
@@ -50,7 +52,7 @@ def parse(data: bytes) -> tuple[ClientKey, ...]:
     """The content of `clients.json`. Raises `ValueError`."""
     try:
         document = msgspec.json.decode(data, type=_Document)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+    except UNREADABLE as e:
         raise ValueError(str(e)) from e
     if document.version != 1:
         raise ValueError(f"has version {document.version}, this program reads 1")

@@ -14,6 +14,7 @@ import msgspec
 
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount, check_token
+from neurolink_mitm.core.unreadable import UNREADABLE
 
 MAX_FAILURES = 15
 """Failed refreshes in a row after which an account waits for a new login."""
@@ -201,7 +202,7 @@ def _secret(text: str, name: str) -> Secret:
 def _lenient_seconds(raw: msgspec.Raw) -> float | None:
     try:
         seconds = msgspec.json.decode(raw, type=float, strict=False)
-    except (msgspec.MsgspecError, ValueError):
+    except UNREADABLE:
         return None
     # a century; beyond it, times can't be told
     return seconds if 0 <= seconds <= 3.2e9 else None
@@ -210,5 +211,5 @@ def _lenient_seconds(raw: msgspec.Raw) -> float | None:
 def _decode(data: bytes | msgspec.Raw, kind: type[T]) -> T | None:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except UNREADABLE:
         return None

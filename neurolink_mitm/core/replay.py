@@ -21,6 +21,7 @@ from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.quota import Quota, Window
 from neurolink_mitm.core.record import AttemptRow
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.unreadable import UNREADABLE
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ def read_rows(lines: Iterable[bytes]) -> tuple[list[AttemptRow], int]:
     for line in lines:
         try:
             rows.append(msgspec.json.decode(line, type=AttemptRow))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             bad += bool(line.strip())
     on_accounts = (row for row in rows if row.account and row.provider == ANTHROPIC)
     return sorted(on_accounts, key=lambda row: row.timestamp), bad

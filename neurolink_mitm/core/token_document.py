@@ -20,6 +20,7 @@ from neurolink_mitm.core.stored import (
     check_token,
     parse_token_store,
 )
+from neurolink_mitm.core.unreadable import UNREADABLE
 
 VERSION = "2.0"
 _MARKS = frozenset({"disabled", "failures"})
@@ -130,7 +131,7 @@ class TokenDocument:
         entry = self._entry(label) or {}
         try:
             return max(0, msgspec.json.decode(entry.get("failures", b"0"), type=int))
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return 0
 
     def note_failure(self, label: str, spent: Secret | None = None) -> int:
@@ -178,7 +179,7 @@ def _reason(entry: Fields) -> str:
     """Why it is disabled; empty where it is not, or by others in another form."""
     try:
         mark = msgspec.json.decode(entry.get("disabled", b"{}"), type=dict[str, object])
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return ""
     return str(mark.get("reason", ""))
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from neurolink_mitm.core.unreadable import UNREADABLE
 from neurolink_mitm.sandbox.errors import ApiError
 
 REMINDER, ENDED = "<system-reminder>", "</system-reminder>"
@@ -127,7 +128,7 @@ def _parse(decoder: msgspec.json.Decoder[_R], body: bytes) -> _R:
             _content.decode(_last_turn(request).content)
     except msgspec.ValidationError as e:
         raise ApiError(400, _worded(str(e))) from e
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+    except UNREADABLE as e:
         raise ApiError(400, f"The request body is not valid JSON: {e}") from e
     _check(request)
     return request

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from neurolink_mitm.core.unreadable import UNREADABLE
 from neurolink_mitm.sandbox.accounts import Account
 from neurolink_mitm.sandbox.content import instead, whole
 from neurolink_mitm.sandbox.playback import Playback
@@ -84,7 +85,7 @@ class Login:
             grant = self._grant(msgspec.json.decode(body, type=TokenRequest))
         except InvalidGrant as e:
             return 400, _oauth_error("invalid_grant", str(e))
-        except msgspec.DecodeError as e:
+        except UNREADABLE as e:
             return 400, _oauth_error("invalid_request", str(e))
         return 200, _token_response(grant)
 

@@ -97,8 +97,8 @@ def test_subscriptions_come_first() -> None:
 
 @pytest.mark.parametrize(
     ("line", "bad"),
-    [(b'{"timestamp":"2026', 1), (b"\xff\xfe\n", 1), (b"\n", 0)],
-    ids=["torn", "binary", "blank"],
+    [(b'{"timestamp":"2026', 1), (b"\xff\xfe\n", 1), (b'{"":' * 100_000, 1), (b"\n", 0)],
+    ids=["torn", "binary", "deep", "blank"],
 )
 def test_lines_that_are_no_rows(line: bytes, bad: int) -> None:
     good = msgspec.json.encode(row("r1", 0, "a"))

@@ -33,6 +33,6 @@ def _laid_out(body: bytes) -> Iterator[str]:
     """A line a value: bodies come as one line."""
     try:
         text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace")
     yield from text.splitlines()
