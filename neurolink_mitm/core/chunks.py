@@ -1,4 +1,4 @@
-"""Reads a body that comes in chunks: RFC 9112 section 7.1.
+"""Reads a body that comes in chunks, a request's or an answer's: RFC 9112 section 7.1.
 
 All chunks that are there are read at once: h11 takes 20 times as long for a body in chunks of one byte.
 """
@@ -8,77 +8,124 @@ from __future__ import annotations
 import re
 
 LONGEST_LINE = 64 * 1024
-"""Bytes of the line of a chunk's size."""
+"""Bytes of the line of a chunk's size; of all trailers."""
 SMALL = 16
 MANY = 16_384
 """Chunks that a body may have before they have to have `SMALL` bytes in the mean: each costs time."""
 
+BAD_SIZE = "malformed line of a chunk's size"
+BAD_END = "a chunk is longer than its size"
+NO_TRAILERS = "trailers are not taken here"
+LONG_TRAILERS = f"trailers over {LONGEST_LINE // 1024} KiB"
+TOO_SMALL = "too many small chunks"
+
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,15}+)[ \t]*+(?:;[^\x00-\x08\x0a-\x1f\x7f]*+)?+\r\n")
+_TRAILERS = re.compile(rb"(?:(?!\r?\n)[^\n]*+\n)*+")
+_BLANK_LINE = re.compile(rb"\r?\n")
 
 
 class Chunks:
-    """Takes bytes, gives the body's. `done` once the last chunk has been read."""
+    """Takes bytes, gives the body's. `done` once its end has been read.
 
-    def __init__(self) -> None:
+    Args:
+        trailers: they are dropped; else they are a fault.
+        tiny: chunks may be as small as they like; else very many small ones are a fault.
+    """
+
+    def __init__(self, *, trailers: bool = False, tiny: bool = False) -> None:
         self.done = False
+        self.fault = ""
+        """Why no more is read; fit for whoever sent the body."""
+        self._trailers, self._tiny = trailers, tiny
         self._left = 0
         """Bytes that the chunk at hand still lacks."""
         self._closing = False
         """Its line end is still to come."""
-        self._count = self._size = 0
+        self._last = False
+        """The last chunk has been announced."""
+        self._count = self._size = self._dropped = 0
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
         """The body's bytes in `data`, and how many bytes of `data` have been read: what is left, is to come again.
 
-        Raises:
-            ValueError: malformed, in too many small chunks, or with trailers; the text is fit for the client.
+        Where there is a `fault`, these are the bytes before it, and what is left begins with it.
         """
         parts: list[bytes] = []
-        at = 0
-        while not self.done and (after := self._next(data, at, parts)) > at:
-            at = after
+        at, after = 0, self._next(data, 0, parts)
+        while after > at:
+            at, after = after, self._next(data, after, parts)
         body = b"".join(parts)
         self._size += len(body)
-        if self._count > MANY + self._size // SMALL:
-            raise ValueError("the request body comes in too many small chunks")
-        return body, at
+        if not self._tiny and self._count > MANY + self._size // SMALL:
+            self.fault = TOO_SMALL
+        return body, after
 
     def _next(self, data: bytes, at: int, parts: list[bytes]) -> int:
-        """Read on, and return up to where: `at` if there is too little to do so."""
+        """Read on, and return up to where: `at` if there is too little to do so, or a fault."""
+        if self.done or self.fault:
+            return at
         if self._left:
-            part = data[at : at + self._left]
-            parts.append(part)
-            self._left -= len(part)
-            self._closing = not self._left
-            return at + len(part)
+            return self._take(data, at, parts)
         if self._closing:
             return self._close(data, at)
+        if self._last:
+            end = self._drop_trailers if self._trailers else self._refuse_trailers
+            return end(data, at)
+        if data.find(b"\n", at) < 0:
+            return self._wait(data, at, LONGEST_LINE, BAD_SIZE)
         before = len(parts)
         after = _whole_chunks(data, at, parts)
         self._count += len(parts) - before
         return after if after > at else self._open(data, at)
 
+    def _take(self, data: bytes, at: int, parts: list[bytes]) -> int:
+        part = data[at : at + self._left]
+        parts.append(part)
+        self._left -= len(part)
+        self._closing = not self._left
+        return at + len(part)
+
     def _close(self, data: bytes, at: int) -> int:
         if not data.startswith(b"\r\n", at):
-            return _not_yet(data, at, 1)
+            return self._wait(data, at, 1, BAD_END)
         self._closing = False
         return at + 2
 
     def _open(self, data: bytes, at: int) -> int:
         match = _SIZE.match(data, at)
         if match is None:
-            return _not_yet(data, at, LONGEST_LINE)
+            self.fault = BAD_SIZE
+            return at
         self._left = int(match[1], 16)
+        self._last = not self._left
         self._count += 1
-        return match.end() if self._left else self._end(data, at, match.end())
+        return match.end()
 
-    def _end(self, data: bytes, at: int, after: int) -> int:
-        """The last chunk has been announced; what is missing of its end is waited for before it."""
-        rest = data[after : after + 2]
-        self.done = rest == b"\r\n"
-        if not b"\r\n".startswith(rest):
-            raise ValueError("a request body can't have trailers here")
-        return after + 2 if self.done else at
+    def _refuse_trailers(self, data: bytes, at: int) -> int:
+        self.done = data.startswith(b"\r\n", at)
+        if not b"\r\n".startswith(data[at : at + 2]):
+            self.fault = NO_TRAILERS
+        return at + 2 if self.done else at
+
+    def _drop_trailers(self, data: bytes, at: int) -> int:
+        """A line at a time, so that none is looked at again."""
+        if data.find(b"\n", at) < 0:
+            return self._wait(data, at, LONGEST_LINE - self._dropped, LONG_TRAILERS)
+        lines = _TRAILERS.match(data, at)
+        assert lines
+        self._dropped += lines.end() - at
+        if self._dropped > LONGEST_LINE:
+            self.fault = LONG_TRAILERS
+            return at
+        blank = _BLANK_LINE.match(data, lines.end())
+        self.done = blank is not None
+        return blank.end() if blank else lines.end()
+
+    def _wait(self, data: bytes, at: int, most: int, fault: str) -> int:
+        """For the end of a line, as long as it can still be a good one."""
+        if data.find(b"\n", at) >= 0 or len(data) - at > most:
+            self.fault = fault
+        return at
 
 
 def _whole_chunks(data: bytes, at: int, parts: list[bytes]) -> int:
@@ -90,10 +137,4 @@ def _whole_chunks(data: bytes, at: int, parts: list[bytes]) -> int:
             break
         parts.append(data[start:end])
         at = end + 2
-    return at
-
-
-def _not_yet(data: bytes, at: int, most: int) -> int:
-    if data.find(b"\n", at) >= 0 or len(data) - at > most:
-        raise ValueError("malformed request body")
     return at

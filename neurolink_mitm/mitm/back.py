@@ -14,14 +14,19 @@ from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layer import CommandGenerator, Layer
 from mitmproxy.proxy.layers.http import HttpClient
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
-from mitmproxy.proxy.layers.http._events import ResponseHeaders, ResponseProtocolError
+from mitmproxy.proxy.layers.http._events import (
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
 from mitmproxy.proxy.layers.http._http1 import Http1Client, make_body_reader
 
-from neurolink_mitm.mitm.chunks import ChunkReader
+from neurolink_mitm.core.chunks import BAD_SIZE, Chunks
 from neurolink_mitm.mitm.compat import CANCEL
 
 MAX_HEAD = 64 * 1024
-"""Bytes of an answer's head, with all interim answers (1xx) before it; of a chunk's size line; of trailers."""
+"""Bytes of an answer's head, with all interim answers (1xx) before it."""
 MAX_FIELDS = 500
 MAX_INTERIM = 100
 MAX_QUOTE = 100
@@ -39,6 +44,7 @@ class Back(Http1Client):
     _seen = 0
     """Bytes of this answer's head that are read already: of interim answers."""
     _interim = 0
+    _chunks: Chunks | None = None
 
     def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
         if isinstance(event, events.ConnectionClosed):
@@ -101,15 +107,32 @@ class Back(Http1Client):
             yield from self._broken(str(e))
             return
         yield ReceiveHttp(ResponseHeaders(self.stream_id, response, size == 0))
-        self.body_reader = ChunkReader() if size is None else make_body_reader(size)  # type: ignore[assignment]
+        self._chunks = Chunks(trailers=True, tiny=True) if size is None else None
+        self.body_reader = make_body_reader(size)
         self.state = self.read_body
         yield from self.state(event)
 
     def read_body(self, event: events.Event) -> CommandGenerator[None]:
-        yield from super().read_body(event)
-        # what is left unread is the line of a chunk's size, or trailers
-        if self.state == self.read_body and len(self.buf) > MAX_HEAD:
-            yield from self._broken("a chunk's size, or trailers, without end")
+        if self._chunks is None:
+            yield from super().read_body(event)
+        elif isinstance(event, events.ConnectionClosed):
+            yield from self._broken("closed within a body in chunks")
+        else:
+            yield from self._read_chunks(self._chunks)
+
+    def _read_chunks(self, chunks: Chunks) -> CommandGenerator[None]:
+        assert self.stream_id is not None
+        data, used = chunks.feed(bytes(self.buf))
+        self.buf.maybe_extract_at_most(used)
+        if data:  # what came before a fault, too
+            yield ReceiveHttp(ResponseData(self.stream_id, data))
+        if chunks.fault == BAD_SIZE:
+            yield from self._broken(f"{BAD_SIZE}: {bytes(self.buf)[:20]!r}")
+        elif chunks.fault:
+            yield from self._broken(chunks.fault)
+        elif chunks.done and self.state == self.read_body:
+            yield ReceiveHttp(ResponseEndOfMessage(self.stream_id))
+            yield from self.mark_done(response=True)
 
     def _broken(self, what: str) -> CommandGenerator[None]:
         self.buf = ReceiveBuffer()

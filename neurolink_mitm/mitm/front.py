@@ -186,12 +186,11 @@ class Front(Http1Server):
             yield from self._read_chunks(self._chunks)
 
     def _read_chunks(self, chunks: Chunks) -> CommandGenerator[None]:
-        try:
-            data, used = chunks.feed(bytes(self.buf))
-        except ValueError as e:
-            yield from self._refuse_body(str(e))
-            return
+        data, used = chunks.feed(bytes(self.buf))
         self.buf.maybe_extract_at_most(used)
+        if chunks.fault:
+            yield from self._refuse_body(f"malformed request body: {chunks.fault}")
+            return
         if data:
             yield ReceiveHttp(RequestData(self.stream_id, data))
         if chunks.done and self.state == self.read_body:

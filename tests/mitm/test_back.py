@@ -22,6 +22,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.test import tflow, tutils
 
+from neurolink_mitm.core.chunks import MANY
 from neurolink_mitm.mitm.back import MAX_FIELDS, MAX_HEAD, MAX_INTERIM, Back
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -129,6 +130,30 @@ def test_any_split_is_the_same_answer(cuts: list[int]) -> None:
     edges = sorted([0, *(min(cut, len(sent)) for cut in cuts), len(sent)])
     wire = Wire().send(*(sent[a:b] for a, b in pairwise(edges)))
     assert (wire.body, wire.whole, wire.closed) == (b"body", True, False)
+
+
+@pytest.mark.parametrize(
+    ("rest", "why"),
+    [(b"zz\r\n", "b'zz"), (b"2\r\nokno", "longer"), (b"0\r\n" + b"x: y\r\n" * 20_000, "trailers")],
+    ids=["size", "end", "trailers"],
+)
+def test_what_comes_before_a_fault_is_passed_on_first(rest: bytes, why: str) -> None:
+    wire = Wire().send(CHUNKED + b"2\r\nok\r\n" + rest)
+    assert wire.body.startswith(b"ok")
+    assert why in wire.fault
+
+
+def test_a_fault_is_told_once() -> None:
+    """More may have been read by then."""
+    wire = Wire().send(CHUNKED + b"zz\r\n")
+    wire.closed = False
+    wire.send(b"zz\r\n")
+    assert len(wire.heard) == 2  # head and fault
+
+
+def test_an_answer_may_come_in_any_number_of_tiny_chunks() -> None:
+    wire = Wire().send(CHUNKED + b"1\r\nx\r\n" * (2 * MANY) + b"0\r\n\r\n")
+    assert (len(wire.body), wire.whole) == (2 * MANY, True)
 
 
 # --- bounds

@@ -24,6 +24,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.test import tflow
 
+from neurolink_mitm.core.chunks import BAD_SIZE, NO_TRAILERS
 from neurolink_mitm.mitm.compat import CANCEL
 from neurolink_mitm.mitm.front import (
     MAX_HEAD,
@@ -274,9 +275,9 @@ def test_what_was_refused_is_not_refused_again(wire: Wire) -> None:
     [
         (b"x" * (MAX_HEAD + 1), "request head over 64 KiB"),
         (b"NONSENSE\r\n\r\n", "malformed request line: this port speaks HTTP/1.1"),
-        (CHUNKED + b"zz\r\n", "malformed request body"),
-        (CHUNKED + b"0\r\nx: 1\r\n\r\n", "a request body can't have trailers here"),
-        (CHUNKED + b"1;" + b"x" * MAX_HEAD, "malformed request body"),
+        (CHUNKED + b"zz\r\n", f"malformed request body: {BAD_SIZE}"),
+        (CHUNKED + b"0\r\nx: 1\r\n\r\n", f"malformed request body: {NO_TRAILERS}"),
+        (CHUNKED + b"1;" + b"x" * MAX_HEAD, f"malformed request body: {BAD_SIZE}"),
     ],
     ids=["long-head", "head", "body", "trailers", "long-size"],
 )
@@ -302,6 +303,11 @@ def test_a_malformed_body_is_refused(wire: Wire, body: bytes) -> None:
     wire.send(CHUNKED, body)
     assert wire.refused == 400
     assert wire.kinds[-1] is RequestProtocolError
+
+
+def test_nothing_of_what_has_come_before_a_fault_is_passed_on_with_it(wire: Wire) -> None:
+    wire.send(CHUNKED + b"2\r\nok\r\nzz\r\n")
+    assert wire.kinds == [RequestHeaders, RequestProtocolError]
 
 
 def test_a_body_that_breaks_after_its_answer_has_begun_is_only_closed(wire: Wire) -> None:
