@@ -81,7 +81,7 @@ def test_a_home_where_all_is_well(place: Home) -> None:
     assert [account.label for account in facts.accounts or ()] == ["a"]
     assert facts.skew == 1.0
     assert facts.undone == {}
-    assert ids(facts) <= {"proxy-down", "port-taken", "disk-low"}
+    assert ids(facts) <= {"proxy-down", "port-taken", "disk-low", "mitmproxy-old"}
 
 
 def test_no_home_at_all() -> None:

@@ -34,7 +34,7 @@ def test_a_login_is_seen_in_claude_codes_files(
 
 
 def test_a_folder_of_its_own_holds_all_of_it(tmp_path: Path) -> None:
-    (tmp_path / ".claude.json").write_text('{"primaryApiKey": "sk-ant-test-1"}')
+    (tmp_path / ".claude.json").write_text('{"primaryApiKey": "x"}')
     assert logged_in({"HOME": "/nowhere", "CLAUDE_CONFIG_DIR": str(tmp_path)})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 import sys
 import time
 import warnings
@@ -117,6 +118,7 @@ def main(minutes: float, only: Sequence[str], first: int | None) -> None:
     """
     warnings.simplefilter("ignore", HypothesisWarning)
     logging.disable()  # what readers say of broken files
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the proxy would be left behind
     number = int(time.time()) if first is None else first
     click.echo(f"seed {number}", err=True)
     end = time.monotonic() + minutes * 60
