@@ -15,6 +15,7 @@ from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.core.capture import Captured, debug_row, document
 from neurolink_mitm.core.known_secrets import spelled
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.mitm.turns import short_turns
 
 logger = logging.getLogger("neurolink.journal")
 
@@ -84,7 +85,8 @@ class FileBodies:
     def _run(self) -> None:
         while (captured := self._queue.get()) is not None:
             try:
-                self._write(captured)
+                with short_turns():
+                    self._write(captured)
             except Exception as e:  # whatever is odd about one body must not end the others
                 self._journal.lose_body(f"{type(e).__name__}: {e}")
             with self._lock:

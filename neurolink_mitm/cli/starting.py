@@ -38,8 +38,6 @@ logger = logging.getLogger("neurolink")
 
 OFTEN = (2000, 10, 10)
 """How many new objects are looked through at once while requests are served."""
-SWITCH = 0.001
-"""Seconds for which another thread keeps the interpreter from the event loop: at each turn, where one is at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +131,6 @@ def collect_briefly() -> None:
     """From now on: a collection holds up all streams, so it leaves out what start-up made, and comes often."""
     gc.freeze()
     gc.set_threshold(*OFTEN)
-    sys.setswitchinterval(SWITCH)
 
 
 def _claude_code(home: Home) -> ClaudeCode | None:

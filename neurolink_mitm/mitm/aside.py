@@ -10,6 +10,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from neurolink_mitm.mitm.turns import short_turns
+
 T = TypeVar("T")
 
 _THREADS = ThreadPoolExecutor(2, "aside")
@@ -18,4 +20,9 @@ _THREADS = ThreadPoolExecutor(2, "aside")
 
 async def aside(do: Callable[[], T]) -> T:
     """What `do` returns, or raises; others are served meanwhile."""
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, do)
+
+    def work() -> T:
+        with short_turns():
+            return do()
+
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, work)
