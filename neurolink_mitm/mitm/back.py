@@ -34,6 +34,8 @@ MAX_QUOTE = 100
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.\d[ \t]+[1-5]\d\d([ \t].*)?", re.DOTALL)
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_PLAIN = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[^\x00-\x08\x0a-\x1f\x7f]*+(?:\n|\Z))*+")
+"""The fields of a head in which nothing is odd, as lines: with them next to no time is spent."""
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -100,9 +102,7 @@ class Back(Http1Client):
         try:
             assert self.request
             assert self.stream_id is not None
-            _set_framing(self.request, response)
-            size = http1.expected_http_body_size(self.request, response)
-            _call_coding_by_its_name(response.headers)
+            size = _framed(self.request, response)
         except ValueError as e:
             yield from self._broken(str(e))
             return
@@ -149,7 +149,8 @@ def _head_of(lines: list[bytes]) -> http.Response:
     if not _STATUS_LINE.fullmatch(lines[0]):
         raise ValueError(f"its first line is {lines[0][:40]!r}")
     response = http1.read_response_head(lines)
-    response.headers.fields = tuple(_sound(*field) for field in response.headers.fields)
+    if not _PLAIN.fullmatch(b"\n".join(lines[1:])):
+        response.headers.fields = tuple(_sound(*field) for field in response.headers.fields)
     response.data.reason = _CONTROL.sub(b" ", response.data.reason)
     return response
 
@@ -163,7 +164,30 @@ def _sound(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     return name, value
 
 
-def _set_framing(request: http.Request, response: http.Response) -> None:
+def _framed(request: http.Request, response: http.Response) -> int | None:
+    """How long its body is, as mitmproxy tells it; the fields that say so are put right. Raises `ValueError`."""
+    if _is_plainly_framed(response):
+        return http1.expected_http_body_size(request, response)
+    _set_framing(response)
+    size = http1.expected_http_body_size(request, response)
+    _call_coding_by_its_name(response.headers)
+    return size
+
+
+def _is_plainly_framed(response: http.Response) -> bool:
+    """One field says how long it is, and in the plainest way: so it is with nearly all answers."""
+    said = [
+        (name.lower(), value)
+        for name, value in response.headers.fields
+        if name.lower() in (b"content-length", b"transfer-encoding")
+    ]
+    if len(said) != 1 or response.status_code in (204, 304):
+        return False
+    [(name, value)] = said
+    return value.isdigit() if name == b"content-length" else value == b"chunked"
+
+
+def _set_framing(response: http.Response) -> None:
     """Leave one word on how long the body is (RFC 9112 section 6.3). Raises `ValueError`."""
     fields = response.headers
     lengths = {part.strip() for part in fields.pop("content-length", "").split(",")}
