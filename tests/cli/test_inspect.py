@@ -7,7 +7,9 @@ import os
 import re
 import socket
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from pathlib import Path
 
@@ -19,20 +21,27 @@ from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.cli.browser import MISSING, browser
 from tests.cli.processes import MESSAGE, ROOT, Shell
+from tests.waiting import LIMIT
 
 SCREENSHOT = os.environ.get("SCREENSHOT")
 MITMDUMP, MITMWEB = (str(Path(sys.executable).parent / name) for name in ("mitmdump", "mitmweb"))
 
 
+def taken(port: int) -> AbstractContextManager[object]:
+    """The port, held from now on. Other tests give it back; who keeps it for longer is the one that holds it."""
+    deadline = time.monotonic() + LIMIT / 2
+    while time.monotonic() < deadline:
+        try:
+            return socket.create_server(("127.0.0.1", port))
+        except OSError:
+            time.sleep(0.05)
+    return nullcontext()
+
+
 def test_the_page_and_the_proxy_work(shell: Shell, client: httpx.Client) -> None:
-    """mitmweb's own port may be taken: by another mitmweb, or by this test in another checkout."""
-    with socket.socket() as other:
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if other.connect_ex(("127.0.0.1", 8081)):
-            other.close()
-            other = socket.create_server(("127.0.0.1", 8081))
-        with other:
-            proxy, url = shell.serve("--inspect", "--sandbox")
+    """mitmweb's own port may be taken."""
+    with taken(8081):
+        proxy, url = shell.serve("--inspect", "--sandbox")
         page = proxy.expect(r"Watch it in a browser: (\S+)\n")[1]
         assert ":8081/" not in page
         assert client.get(page).status_code == 200
