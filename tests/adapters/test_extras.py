@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
             "/home/me/.local/share/uv/tools/neurolink-mitm",
             "uv tool install --with keyring neurolink-mitm",
         ),
-        ("/home/me/work/.venv", "pip install 'neurolink-mitm[keyring]'"),
+        ("/home/me/project/.venv", "pip install 'neurolink-mitm[keyring]'"),
     ],
     ids=["pipx", "pipx-before-1.3", "uv-tool", "environment"],
 )
