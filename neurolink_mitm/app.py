@@ -21,7 +21,6 @@ from neurolink_mitm.adapters.claude_code import ClaudeCode
 from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
-from neurolink_mitm.adapters.lazy_refresher import LazyRefresher
 from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.pool_memory import PoolMemory
 from neurolink_mitm.adapters.spending import Spending
@@ -166,8 +165,7 @@ class Lifecycle:
         translator = self._prepared.runtime.translator
         if isinstance(translator, TranslatorProcess):
             await translator.stop()
-        refresher = self._prepared.runtime.refresher
-        if isinstance(refresher, LazyRefresher):
+        if refresher := self._prepared.runtime.refresher:
             await refresher.close()
         close_files(self._prepared.runtime)
 

@@ -15,11 +15,11 @@ from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.http_proxy import HttpProxies
 from neurolink_mitm.core.lag import Lag
 from neurolink_mitm.core.metrics import Metrics
-from neurolink_mitm.core.oauth import Trouble
 from neurolink_mitm.core.pool import Pool, Remembered
 from neurolink_mitm.core.prices import Prices
 from neurolink_mitm.core.quota import Quota
 from neurolink_mitm.core.record import AttemptRow, RequestRow
+from neurolink_mitm.core.refresh import Refreshed
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 
@@ -68,22 +68,6 @@ class Memory(Protocol):
     def quotas(self, by_account: Mapping[str, Quota]) -> None: ...
 
 
-class Refreshed(Protocol):
-    """What to send from now on, and what went wrong if anything did."""
-
-    @property
-    def account_secret(self) -> Secret: ...
-
-    @property
-    def expires_at(self) -> float | None: ...
-
-    @property
-    def trouble(self) -> Trouble | None: ...
-
-    @property
-    def message(self) -> str: ...
-
-
 class Refresher(Protocol):
     """Exchanges refresh tokens for new access tokens, one at a time for each account."""
 
@@ -103,6 +87,9 @@ class Refresher(Protocol):
     @property
     def clock_skew(self) -> float | None:
         """Seconds that our clock is ahead of the token endpoint's; None: not seen yet."""
+
+    async def close(self) -> None:
+        """Let running refreshes end, whose tokens would be lost otherwise, and write what is left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,18 @@ import secrets
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from neurolink_mitm.adapters.body_store import FileBodies
 from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
-from neurolink_mitm.adapters.lazy_refresher import LazyRefresher
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.pool_memory import NoMemory, PoolMemory, read_cooldowns, read_quotas
 from neurolink_mitm.adapters.prices import shipped_prices
+from neurolink_mitm.adapters.refresher import Refresher, oauth_client
 from neurolink_mitm.adapters.sources import Inputs, Named, Sources
 from neurolink_mitm.adapters.spending import Spending
 from neurolink_mitm.adapters.system import SystemChance, SystemClock
@@ -100,10 +101,13 @@ def prepare(settings: Settings) -> Prepared:
     told = (*warnings, *inputs.warnings, *telemetry.faults)
     if settings.accounts is not None:  # the sandbox's, made anew each time
         return Prepared(runtime, home, told, sources, settings.health_interval)
-    refresher = LazyRefresher(store, inputs.config.oauth, inputs.network)
+    connect = partial(oauth_client, inputs.config.oauth, inputs.network)
+    refresher = Refresher(store, connect, SystemClock())
     runtime.memory = PoolMemory(home.cooldowns, home.quotas)
     runtime.refresher = refresher
-    runtime.on_config.append(lambda config: refresher.configure(config.oauth, sources.network))
+    runtime.on_config.append(
+        lambda config: refresher.reconnect(partial(oauth_client, config.oauth, sources.network))
+    )
     runtime.spending = Spending(home.spend, runtime.pool.budget, runtime.clock.now())
     known = read_cooldowns(home.cooldowns)
     runtime.pool.restore(known, read_quotas(home.quotas), runtime.clock.now())

@@ -21,7 +21,7 @@ from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.oauth_wire import Answer, Wire
 from neurolink_mitm.core import headers, oauth
 from neurolink_mitm.core.config_values import OAuth
-from neurolink_mitm.core.oauth import Tokens, Trouble
+from neurolink_mitm.core.oauth import RefreshError, Tokens, Trouble
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import check_token
 from neurolink_mitm.core.unreadable import UNREADABLE
@@ -29,26 +29,6 @@ from neurolink_mitm.core.unreadable import UNREADABLE
 TIMEOUT = 20.0
 """Seconds for each address."""
 CREATE_KEY_PATH = "/api/oauth/claude_cli/create_api_key"
-
-
-class RefreshError(Exception):
-    """There are no new tokens. Its text is for people, and holds none."""
-
-    def __init__(
-        self,
-        trouble: Trouble,
-        message: str,
-        retry_after: float | None = None,
-        *,
-        answered: bool = True,
-    ) -> None:
-        super().__init__(message)
-        self.trouble = trouble
-        self.message = message
-        self.retry_after = retry_after
-        """Seconds; None if the server didn't say."""
-        self.answered = answered
-        """Whether the endpoint was reached at all: being offline says nothing about the account."""
 
 
 class LoginError(Exception):

@@ -1,42 +1,37 @@
-"""Keeps access tokens fresh: one refresh at a time per account, in this process and between processes.
+"""Refreshes access tokens: takes the steps of `core.refresh` with the store, the token endpoint and the locks.
 
-Under the account's lock the store is read again, since another process may have done it. Rotated
-tokens are on disk before they are handed out; where that fails they are handed out all the same.
+Within a process an account's callers share one refresh; between processes there is a lock, under which the store is
+read again. Files and locks are for threads; the state machines are for the event loop alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock, Timeout
 
-from neurolink_mitm.adapters.logins import Logins
-from neurolink_mitm.adapters.oauth_client import RefreshError
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.oauth import (
-    AHEAD,
-    UNTOLD_PAUSE,
-    Tokens,
-    Trouble,
-    ahead_of,
-    needs_refresh,
-    pause_after,
-)
+from neurolink_mitm.core.oauth import RefreshError, Tokens, Trouble, pause_after
+from neurolink_mitm.core.refresh import AccountRefresh, Grant, Refreshed, Step
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.core.stored import StoredAccount
+from neurolink_mitm.core.stored import LEGACY_LABEL, StoredAccount
 from neurolink_mitm.ports import Clock
+
+if TYPE_CHECKING:
+    from neurolink_mitm.adapters.network import Network
+    from neurolink_mitm.core.config_values import OAuth
 
 logger = logging.getLogger("neurolink.refresh")
 
 LOCK_LIMIT = 60.0
 """Seconds to wait for another process: longer than two addresses take that don't answer."""
 LOCK_POLL = 0.05
+"""Seconds between two tries for the lock: what another process does comes with no event."""
 
 
 class Client(Protocol):
@@ -49,73 +44,67 @@ class Client(Protocol):
     def date_skew(self) -> float | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Refreshed:
-    """What to send from now on, and what went wrong if anything did."""
+def oauth_client(settings: OAuth, network: Network | None = None) -> Client:
+    """Blocks for half a second the first time, and takes 25 MB: Authlib and httpx are imported."""
+    from neurolink_mitm.adapters.oauth_client import OAuthClient
 
-    tokens: Tokens | None
-    """None if there are none beyond what the account had."""
-    account_secret: Secret
-    """The newest access token that is known; with trouble perhaps the old one."""
-    expires_at: float | None
-    trouble: Trouble | None
-    message: str
-    written: bool
-    """Whether the store holds `tokens`; if not, they are lost with this process."""
+    return OAuthClient(settings, network=network)
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """The last one of an account. It is about one refresh token: a new login starts afresh."""
+@dataclass(slots=True)
+class _Entry:
+    """One account's."""
 
-    refresh_token: Secret
-    in_a_row: int
-    since: float
-    until: float
-    """No request between these times; before them only if the clock was set back."""
-    trouble: Trouble
-    message: str
+    machine: AccountRefresh
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    task: asyncio.Task[Refreshed] | None = None
 
 
 class Refresher:
-    """Refreshes the accounts of one store, on one event loop; files and locks are for threads."""
+    """Refreshes the accounts of one store, on one event loop."""
 
     def __init__(
         self,
         store: TokenStore,
-        client: Client,
+        connect: Callable[[], Client],
         clock: Clock,
         *,
         pause: Callable[[int], float] = pause_after,
         lock_limit: float = LOCK_LIMIT,
-        logins: Logins | None = None,
     ) -> None:
-        """`logins` are those of another refresher whose work this one goes on with.
+        """`connect` is called in a thread when a client is first needed: who has API keys only never pays for it.
 
-        `pause` tells the seconds without a request after so many failures in a row: under load, a
-        short outage would use up all the failures that an account has.
+        `pause` gives the seconds without a request after so many failures in a row: under load, a short outage would
+        use up all the failures that an account has.
         """
         self._store = store
-        self._client = client
+        self._connect = connect
         self._clock = clock
         self._pause = pause
         self._lock_limit = lock_limit
-        self._logins = logins or Logins(store, clock)
-        self._running: dict[str, asyncio.Task[Refreshed]] = {}
-        self._failures: dict[str, _Failure] = {}
-        self._ahead: dict[str, float] = {}
+        self._client: Client | None = None
+        self._skew: float | None = None
+        self._entries: dict[str, _Entry] = {}
+
+    def reconnect(self, connect: Callable[[], Client]) -> None:
+        """Use another client from the next request on; those that run end as they began."""
+        self._connect, self._client = connect, None
 
     async def fresh(self, account: Account, *, force: bool = False) -> Refreshed:
-        """Tokens that last, by a refresh if there is no other way. Does not raise.
+        """Return tokens that last, by a refresh if there is no other way. Does not raise.
 
         With `force`, `account.secret` counts as bad, however long it was to last.
         """
         if not account.refreshable:
             message = f"{account.label} has no refresh token: log in again when it ends"
-            return _unchanged(account, Trouble.REFUSED, message)
+            return Refreshed(account, None, Trouble.REFUSED, message)
+        entry = self._entries.get(account.label)
+        if entry is None:
+            entry = _Entry(AccountRefresh(account, self._pause))
+            self._entries[account.label] = entry
         while True:
-            joined = account.label in self._running
-            task = self._running.get(account.label) or self._start(account, force)
+            joined = entry.task is not None
+            task = entry.task or self._start(entry, account, force)
             # shielded: a client that leaves must not break off what others wait for
             result = await asyncio.shield(task)
             # the one that was joined may not have known that this secret is bad
@@ -124,176 +113,185 @@ class Refresher:
                 return result
 
     async def flush(self) -> bool:
-        """Try again to write tokens that could not be written. Whether none are left."""
-        return await asyncio.to_thread(self._logins.flush)
+        """Try again to write tokens that could not be written. Return whether none are left."""
+        for entry in tuple(self._entries.values()):
+            if (
+                entry.machine.unwritten and not entry.busy.locked()
+            ):  # a refresh begins by writing them
+                async with entry.busy:
+                    await self._write(entry.machine)
+        return not any(entry.machine.unwritten for entry in self._entries.values())
 
     @property
     def unwritten(self) -> Mapping[str, str]:
         """Labels of accounts whose newest tokens are not on disk, and why."""
-        return self._logins.unwritten
+        grants = {label: entry.machine.unwritten for label, entry in self._entries.items()}
+        return {label: grant.why for label, grant in grants.items() if grant and grant.why}
 
     def newest(self, account: Account) -> Account:
-        """As it was read from the disk, but with the newest token."""
-        return self._logins.newest(account)
+        """Return `account`, as it was read from the disk, with the newest token."""
+        entry = self._entries.get(account.label)
+        return entry.machine.newest(account) if entry else account
 
     @property
     def clock_skew(self) -> float | None:
-        """Seconds that our clock is ahead of the token endpoint's; None: not seen yet."""
-        return self._client.date_skew
+        """Seconds that our clock is ahead of the token endpoint's; None before its first answer."""
+        return self._skew
 
     async def close(self, limit: float = 30.0) -> None:
         """Let running refreshes end, whose tokens would be lost otherwise, and write what is left."""
-        if self._running:
-            await asyncio.wait(tuple(self._running.values()), timeout=limit)
+        if running := [entry.task for entry in self._entries.values() if entry.task]:
+            await asyncio.wait(running, timeout=limit)
         await self.flush()
 
-    def _start(self, account: Account, force: bool) -> asyncio.Task[Refreshed]:
-        label = account.label
-        task = asyncio.create_task(self._refresh(account, force), name=f"refresh {label}")
-        self._running[label] = task
-        task.add_done_callback(lambda _: self._running.pop(label))
-        return task
+    def _start(self, entry: _Entry, account: Account, force: bool) -> asyncio.Task[Refreshed]:
+        def ended(_: object) -> None:
+            entry.task = None
 
-    async def _refresh(self, account: Account, force: bool) -> Refreshed:
-        try:
-            async with self._locked(account.label):
-                return await self._refresh_locked(account, force)
-        except Timeout:
-            return await self._from_others(account)
-        except TokenStoreError as e:
-            logger.error("account=%s can't be refreshed: %s", account.label, e)
-            return _unchanged(account, Trouble.TRANSIENT, str(e))
+        refresh = self._refresh(entry, account, force)
+        entry.task = asyncio.create_task(refresh, name=f"refresh {account.label}")
+        entry.task.add_done_callback(ended)
+        return entry.task
 
-    async def _refresh_locked(self, account: Account, force: bool) -> Refreshed:
-        login = await asyncio.to_thread(self._logins.current, account)
-        if login is None or login.refresh_token is None:
-            return _unchanged(account, Trouble.REFUSED, f"{account.label} is not stored any more")
-        if login.disabled:
-            return _unchanged(account, Trouble.REFUSED, login.disabled)
-        if not self._is_due(account, login, force):
-            return self._as_stored(login)
-        failure = self._failures.get(account.label)
-        if (
-            failure
-            and failure.refresh_token == login.refresh_token
-            and failure.since <= self._clock.now() < failure.until
-        ):
-            return _no_better(account, login, failure.trouble, failure.message)
-        return await self._ask(account, login, login.refresh_token)
+    async def _refresh(self, entry: _Entry, account: Account, force: bool) -> Refreshed:
+        machine, lock = entry.machine, self._store.refresh_lock(account.label)
+        async with entry.busy:
+            machine.start(account, force=force)
+            try:
+                while machine.step is not Step.IDLE:
+                    await self._take(machine, lock)
+            finally:
+                await asyncio.to_thread(lock.release)
+            return machine.result
 
-    def _is_due(self, account: Account, login: StoredAccount, force: bool) -> bool:
-        if force and login.access_token == account.secret:
-            return True
-        ahead = self._ahead.get(account.label, AHEAD)
-        return needs_refresh(login.expires_at, self._clock.now(), ahead)
+    async def _take(self, machine: AccountRefresh, lock: FileLock) -> None:
+        match machine.step:
+            case Step.LOCK:
+                machine.locked(in_time=await self._lock(lock, machine.label))
+            case Step.READ | Step.REREAD:
+                await self._read(machine)
+            case Step.ASK:
+                await self._ask(machine)
+            case Step.FLUSH | Step.WRITE:
+                await self._write(machine)
+            case Step.COUNT:
+                machine.counted(await asyncio.to_thread(self._count, machine))
+            case Step.DISABLE:
+                await self._disable(machine)
 
-    async def _ask(self, account: Account, login: StoredAccount, spent: Secret) -> Refreshed:
-        label = account.label
-        try:
-            tokens = await self._client.refresh(spent, account.proxy_url)
-        except RefreshError as e:
-            return await self._failed(account, login, spent, e)
-        tokens = replace(tokens, refresh_token=tokens.refresh_token or spent)
-        kept = await asyncio.to_thread(self._logins.put, login, spent, tokens)
-        self._failures.pop(label, None)
-        if kept is None:
-            return _unchanged(account, Trouble.REFUSED, f"{label} is not stored any more")
-        if kept.refresh_token != tokens.refresh_token:
-            return self._as_stored(kept)  # a login that came meanwhile
-        end = tokens.expires_at
-        self._ahead[label] = ahead_of(None if end is None else end - self._clock.now())
-        logger.info("account=%s refreshed", label)
-        return Refreshed(tokens, tokens.access_token, end, None, "", self._logins.is_written(label))
-
-    async def _failed(
-        self, account: Account, login: StoredAccount, spent: Secret, e: RefreshError
-    ) -> Refreshed:
-        label = account.label
-        if e.trouble is Trouble.INVALID_GRANT:
-            newer = await asyncio.to_thread(self._logins.refused, account, spent, e.message)
-            if newer:
-                return self._as_stored(newer)
-            return _no_better(account, login, e.trouble, e.message)
-        logger.warning("account=%s was not refreshed: %s", label, e.message)
-        self._failures[label] = self._failure(label, spent, e)
-        # neither a limit nor being offline says anything about the account
-        counts = e.trouble is not Trouble.RATE_LIMITED and e.answered
-        if counts and await asyncio.to_thread(self._logins.failed, label, spent, e.message):
-            self._failures.pop(label)  # once it is enabled, it is tried at once
-        return _no_better(account, login, e.trouble, e.message)
-
-    def _failure(self, label: str, refresh_token: Secret, e: RefreshError) -> _Failure:
-        before = self._failures.get(label)
-        same = before is not None and before.refresh_token == refresh_token
-        in_a_row = before.in_a_row + 1 if before and same else 1
-        if e.trouble is Trouble.RATE_LIMITED:
-            wait = UNTOLD_PAUSE if e.retry_after is None else e.retry_after
-        else:
-            wait = max(self._pause(in_a_row), e.retry_after or 0.0)
-        now = self._clock.now()
-        return _Failure(refresh_token, in_a_row, now, now + wait, e.trouble, e.message)
-
-    async def _from_others(self, account: Account) -> Refreshed:
-        """Another process holds the lock longer than it should: has it written anything?"""
-        busy = f"another process has been refreshing {account.label} for too long"
-        try:
-            login = await asyncio.to_thread(self._logins.current, account)
-        except TokenStoreError as e:
-            return _unchanged(account, Trouble.TRANSIENT, str(e))
-        if login is None or login.access_token == account.secret:
-            return _unchanged(account, Trouble.TRANSIENT, busy)
-        return self._as_stored(login)
-
-    def _as_stored(self, login: StoredAccount) -> Refreshed:
-        """Tokens that another process, or a login, has written, or this one before."""
-        written = self._logins.is_written(login.label)
-        return Refreshed(_tokens(login), login.access_token, login.expires_at, None, "", written)
-
-    @asynccontextmanager
-    async def _locked(self, label: str) -> AsyncIterator[None]:
-        """Raises `Timeout`. Asked for again and again, so that no thread is taken up by waiting."""
-        lock = self._store.refresh_lock(label)
+    async def _lock(self, lock: FileLock, label: str) -> bool:
+        """Return whether to go on. Asked for again and again, so that no thread is taken up by waiting."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._lock_limit
-        while not await asyncio.to_thread(_take, lock, label, last=loop.time() >= deadline):  # noqa: ASYNC110
-            # what another process does comes with no event
+        while not await asyncio.to_thread(_acquire, lock, label):
+            if loop.time() >= deadline:
+                return False
             await asyncio.sleep(LOCK_POLL)
+        return True
+
+    async def _read(self, machine: AccountRefresh) -> None:
         try:
-            yield
-        finally:
-            await asyncio.to_thread(lock.release)
+            login = await asyncio.to_thread(self._login, machine.account)
+        except TokenStoreError as e:
+            if not machine.unwritten:
+                logger.error("account=%s can't be refreshed: %s", machine.label, e)
+            machine.unreadable(str(e), self._clock.now())
+        else:
+            machine.read(login, self._clock.now())
+
+    async def _ask(self, machine: AccountRefresh) -> None:
+        client = self._client
+        if client is None:
+            client = self._client = await asyncio.to_thread(self._connect)
+        try:
+            tokens = await client.refresh(machine.asking_with, machine.account.proxy_url)
+        except RefreshError as e:
+            logger.warning("account=%s was not refreshed: %s", machine.label, e.message)
+            machine.refused(e, self._clock.now())
+        else:
+            machine.granted(tokens, self._clock.now())
+        self._skew = client.date_skew
+
+    async def _write(self, machine: AccountRefresh) -> None:
+        """Loud where it fails, but not again and again about the same."""
+        label, grant = machine.label, machine.unwritten
+        assert grant is not None
+        try:
+            written = await asyncio.to_thread(self._replace, label, grant)
+        except TokenStoreError as e:
+            if str(e) != grant.why:
+                logger.error(
+                    "account=%s: ITS NEW TOKENS ARE NOT ON DISK (%s); they work until this process"
+                    " ends, then it needs a new login; writing is tried again",
+                    label,
+                    e,
+                )
+            machine.not_written(str(e))
+            return
+        if not written:
+            logger.info("account=%s: renewed for nothing, another login came or it is gone", label)
+            machine.superseded()
+            return
+        if grant.why:
+            logger.warning("account=%s: its new tokens are on disk now", label)
+        if machine.step is Step.WRITE:
+            logger.info("account=%s refreshed", label)
+        machine.written()
+
+    async def _disable(self, machine: AccountRefresh) -> None:
+        if not await asyncio.to_thread(self._mark, machine, self._clock.now()):
+            machine.superseded()
+            return
+        logger.error("account=%s is disabled: %s", machine.label, machine.reason)
+        machine.disabled()
+
+    def _login(self, account: Account) -> StoredAccount | None:
+        """Blocks. A legacy login is taken into the store, where its tokens can be replaced and failures counted."""
+        credentials = self._store.read()
+        for login in credentials.stored:
+            if login.label == account.label:
+                return login
+        legacy = credentials.legacy if account.source == "legacy" else None
+        if legacy:
+            try:
+                self._store.save(legacy)
+            except TokenStoreError as e:
+                logger.error("account=%s was not taken into the store: %s", legacy.label, e)
+        return legacy
+
+    def _replace(self, label: str, grant: Grant) -> bool:
+        """Blocks. False if the store holds another login by now, or none."""
+        if label == LEGACY_LABEL:
+            credentials = self._store.read()
+            legacy, labels = credentials.legacy, {each.label for each in credentials.stored}
+            if legacy and legacy.refresh_token == grant.spent and label not in labels:
+                self._store.save(legacy)  # it could not be taken in before
+        return self._store.replace_tokens(label, grant.tokens, grant.spent)
+
+    def _count(self, machine: AccountRefresh) -> int:
+        """Blocks. 0 if it could not be counted."""
+        try:
+            return self._store.note_failure(machine.label, machine.on_disk)
+        except TokenStoreError as e:
+            logger.error("account=%s: its failure was not counted: %s", machine.label, e)
+            return 0
+
+    def _mark(self, machine: AccountRefresh, now: float) -> bool:
+        """Blocks. False if the store holds another login by now, or none."""
+        label = machine.label
+        try:
+            return self._store.disable(label, machine.reason, now, machine.on_disk)
+        except TokenStoreError as e:
+            logger.error("account=%s can't be marked as disabled: %s", label, e)
+            return True
 
 
-def _take(lock: FileLock, label: str, *, last: bool) -> bool:
-    """Whether to go on. Raises `Timeout` on the last try."""
+def _acquire(lock: FileLock, label: str) -> bool:
+    """Blocks for no longer than the disk does. A home where no file can be made is written by nobody else either."""
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        if last:
-            raise
         return False
     except OSError as e:
-        # a home where no file can be made is written by nobody else either
         logger.warning("account=%s is refreshed without a lock: %s", label, e.strerror)
     return True
-
-
-def _unchanged(account: Account, trouble: Trouble, message: str) -> Refreshed:
-    return Refreshed(None, account.secret, account.expires_at, trouble, message, True)
-
-
-def _no_better(account: Account, login: StoredAccount, trouble: Trouble, message: str) -> Refreshed:
-    newer = _tokens(login) if login.access_token != account.secret else None
-    return Refreshed(newer, login.access_token, login.expires_at, trouble, message, True)
-
-
-def _tokens(login: StoredAccount) -> Tokens:
-    return Tokens(
-        access_token=login.access_token,
-        refresh_token=login.refresh_token,
-        expires_at=login.expires_at,
-        account_uuid=login.account_uuid,
-        email=login.email,
-        organization_uuid=login.organization_uuid,
-        organization_name=login.organization_name,
-    )

@@ -18,7 +18,7 @@ from neurolink_mitm.adapters.reloader import Reloader, Source
 from neurolink_mitm.adapters.watchdog import Watchdog
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.oauth import needs_refresh
-from neurolink_mitm.core.renewal import take_over
+from neurolink_mitm.core.refresh import take_over
 from neurolink_mitm.ports import Refresher, Runtime
 
 logger = logging.getLogger("neurolink.upkeep")
@@ -75,11 +75,7 @@ class Upkeep:
         while True:
             for account in self._runtime.pool.accounts:
                 if account.refreshable and not account.disabled and self._is_due(account):
-                    done = await refresher.fresh(account)
-                    take_over(
-                        self._runtime.pool, account, secret=done.account_secret,
-                        expires_at=done.expires_at, trouble=done.trouble, message=done.message,
-                    )  # fmt: skip
+                    take_over(self._runtime.pool, await refresher.fresh(account))
             await asyncio.sleep(self._every)
 
     async def _write_again(self, refresher: Refresher) -> None:

@@ -9,9 +9,9 @@ from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Exchange, Try
 from neurolink_mitm.core.oauth import needs_refresh
-from neurolink_mitm.core.renewal import take_over
+from neurolink_mitm.core.refresh import Refreshed, take_over
 from neurolink_mitm.mitm.hooks import exchange_of
-from neurolink_mitm.ports import Refreshed, Refresher, Runtime
+from neurolink_mitm.ports import Refresher, Runtime
 
 PATIENCE = 2.0
 """Seconds that a request waits at most for the renewal of a token that is still good."""
@@ -75,8 +75,5 @@ class Refresh:
         self, refresher: Refresher, account: Account, *, force: bool = False
     ) -> Refreshed:
         done = await refresher.fresh(account, force=force)
-        take_over(
-            self.runtime.pool, account, secret=done.account_secret, expires_at=done.expires_at,
-            trouble=done.trouble, message=done.message,
-        )  # fmt: skip
+        take_over(self.runtime.pool, done)
         return done

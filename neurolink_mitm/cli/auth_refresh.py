@@ -16,9 +16,9 @@ from neurolink_mitm.core.redaction import redact
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.adapters.network import Network
-    from neurolink_mitm.adapters.refresher import Refreshed
     from neurolink_mitm.core.accounts import Account
     from neurolink_mitm.core.config import Config
+    from neurolink_mitm.core.refresh import Refreshed
 
 Row = dict[str, Any]
 
@@ -70,12 +70,12 @@ def _logins(settings: Config, label: str | None) -> list[Account]:
 async def _refreshed(settings: Config, logins: list[Account], network: Network) -> list[Refreshed]:
     import asyncio
 
-    from neurolink_mitm.adapters.oauth_client import OAuthClient
-    from neurolink_mitm.adapters.refresher import Refresher
+    from neurolink_mitm.adapters.refresher import Refresher, oauth_client
     from neurolink_mitm.adapters.system import SystemClock
 
-    client = OAuthClient(settings.oauth, network=network)
-    refresher = Refresher(context.store(), client, SystemClock())
+    refresher = Refresher(
+        context.store(), lambda: oauth_client(settings.oauth, network), SystemClock()
+    )
     try:
         return await asyncio.gather(*(refresher.fresh(account, force=True) for account in logins))
     finally:

@@ -64,6 +64,26 @@ class Trouble(enum.Enum):
     REFUSED = "refused"  # the same request would be refused again
 
 
+class RefreshError(Exception):
+    """There are no new tokens. Its text is for people, and holds none."""
+
+    def __init__(
+        self,
+        trouble: Trouble,
+        message: str,
+        retry_after: float | None = None,
+        *,
+        answered: bool = True,
+    ) -> None:
+        super().__init__(message)
+        self.trouble = trouble
+        self.message = message
+        self.retry_after = retry_after
+        """Seconds; None if the server didn't say."""
+        self.answered = answered
+        """Whether the endpoint was reached at all: being offline says nothing about the account."""
+
+
 class _Named(msgspec.Struct):
     type: str = ""
     message: str = ""

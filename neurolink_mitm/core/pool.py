@@ -142,9 +142,15 @@ class Pool:
         """The account as it is now: its token may have been renewed since it was chosen."""
         return next((known for known in self.everyone if known.key == account.key), account)
 
-    def renew(self, key: str, secret: Secret, expires_at: float | None) -> None:
-        """The account has a new token; what it could not do with the old one is forgotten."""
-        self._replace(key, secret=secret, expires_at=expires_at, disabled=None)
+    def renew(
+        self, key: str, secret: Secret, expires_at: float | None, **identity: str | None
+    ) -> None:
+        """The account has a new token; what it could not do with the old one is forgotten.
+
+        `identity` is what came with the token: `account_uuid`, `organization_uuid`, `email`.
+        """
+        known = {name: value for name, value in identity.items() if value}
+        self._replace(key, secret=secret, expires_at=expires_at, disabled=None, **known)
         self.reset(key)
 
     def disable(self, key: str, reason: str) -> None:

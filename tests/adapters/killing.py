@@ -17,8 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.oauth_client import OAuthClient
-from neurolink_mitm.adapters.refresher import Refresher
+from neurolink_mitm.adapters.refresher import Refresher, oauth_client
 from neurolink_mitm.adapters.token_store import TokenStore
 from neurolink_mitm.core.config_values import OAuth
 from neurolink_mitm.core.oauth import Tokens
@@ -71,7 +70,7 @@ def write(store: TokenStore, label: str, url: str) -> None:
 
 
 def refresh(store: TokenStore, label: str, url: str) -> None:
-    refresher = Refresher(store, OAuthClient(OAuth(token_urls=(url,))), FakeClock())
+    refresher = Refresher(store, lambda: oauth_client(OAuth(token_urls=(url,))), FakeClock())
     account = make_account(label, f"sk-ant-oat-test-{label}", expires_at=NOW, refreshable=True)
     result = asyncio.run(refresher.fresh(account))
     assert result.trouble is None, result

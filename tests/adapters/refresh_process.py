@@ -13,16 +13,15 @@ import sys
 from pathlib import Path
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.oauth_client import OAuthClient
-from neurolink_mitm.adapters.refresher import Refresher
+from neurolink_mitm.adapters.refresher import Refresher, oauth_client
 from neurolink_mitm.adapters.token_store import TokenStore
 from neurolink_mitm.core.config_values import OAuth
 from tests.fakes import NOW, FakeClock, make_account
 
 
 async def refresh(root: str, url: str, label: str, tasks: str) -> list[str]:
-    client = OAuthClient(OAuth(token_urls=(url,)))
-    refresher = Refresher(TokenStore(Home(Path(root))), client, FakeClock())
+    settings = OAuth(token_urls=(url,))
+    refresher = Refresher(TokenStore(Home(Path(root))), lambda: oauth_client(settings), FakeClock())
     account = make_account(label, f"sk-ant-oat-test-{label}", expires_at=NOW, refreshable=True)
     print("ready", flush=True)
     sys.stdin.readline()

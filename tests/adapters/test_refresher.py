@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.logins import Logins
-from neurolink_mitm.adapters.oauth_client import OAuthClient, RefreshError
-from neurolink_mitm.adapters.refresher import Client, Refreshed, Refresher
+from neurolink_mitm.adapters.oauth_client import OAuthClient
+from neurolink_mitm.adapters.refresher import Client, Refresher
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config_values import OAuth
-from neurolink_mitm.core.oauth import MAX_FAILURES, Tokens, Trouble
+from neurolink_mitm.core.oauth import MAX_FAILURES, RefreshError, Tokens, Trouble
+from neurolink_mitm.core.refresh import Refreshed
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount
 from neurolink_mitm.sandbox import Account as Known
@@ -96,7 +96,7 @@ def client_of(sandbox: SandboxServer, clock: FakeClock) -> OAuthClient:
 
 @pytest.fixture
 def refresher(store: TokenStore, sandbox: SandboxServer, clock: FakeClock) -> Refresher:
-    return Refresher(store, client_of(sandbox, clock), clock)
+    return Refresher(store, lambda: client_of(sandbox, clock), clock)
 
 
 def asked(sandbox: SandboxServer) -> int:
@@ -118,6 +118,10 @@ class Interposed:
     ) -> None:
         self._client, self._before, self._then = client, before, then
 
+    @property
+    def date_skew(self) -> float | None:
+        return self._client.date_skew
+
     async def refresh(self, refresh_token: Secret, proxy_url: str | None = None) -> Tokens:
         self._before()
         try:
@@ -128,6 +132,8 @@ class Interposed:
 
 class Failing:
     """Has one answer, and counts."""
+
+    date_skew = None
 
     def __init__(self, error: RefreshError) -> None:
         self.error, self.asked = error, 0
@@ -144,12 +150,8 @@ async def test_a_token_that_ends_soon_is_replaced(refresher: Refresher, store: T
     result = await refresher.fresh(account_of())
     assert (result.account_secret, result.expires_at) == (Secret(NEW), NOW + 28_800)
     assert (result.trouble, result.message, result.written) == (None, "", True)
-    assert result.tokens is not None
-    login = stored(store)
-    assert (login.access_token, login.refresh_token, login.expires_at) == (
-        Secret(NEW), result.tokens.refresh_token, NOW + 28_800,
-    )  # fmt: skip
-    assert login.email == "a@example.com"
+    assert stored(store) == result.login
+    assert stored(store).email == "a@example.com"
 
 
 async def test_the_store_is_written_before_the_token_is_handed_out(
@@ -193,7 +195,7 @@ async def test_tokens_of_a_short_life_are_used_for_half_of_it(
     store: TokenStore, clock: FakeClock
 ) -> None:
     with SandboxServer([replace(known("a"), lifetime=600)]) as sandbox:
-        refresher = Refresher(store, client_of(sandbox, clock), clock)
+        refresher = Refresher(store, lambda: client_of(sandbox, clock), clock)
         account = account_of()
         counts = []
         for seconds in (0, 299, 2):
@@ -222,7 +224,7 @@ async def test_the_legacy_login_is_taken_into_the_store(
     root: Home, sandbox: SandboxServer, clock: FakeClock
 ) -> None:
     store, legacy = with_legacy_login(root)
-    refresher = Refresher(store, client_of(sandbox, clock), clock)
+    refresher = Refresher(store, lambda: client_of(sandbox, clock), clock)
     result = await refresher.fresh(account_of(legacy, source="legacy"))
     assert (result.trouble, result.written) == (None, True)
     assert stored(store, "default").access_token == Secret(NEW)
@@ -236,7 +238,7 @@ async def test_what_can_not_be_refreshed(
     refresher: Refresher, sandbox: SandboxServer, changes: dict[str, Any], said: str
 ) -> None:
     result = await refresher.fresh(replace(account_of(), **changes), force=True)
-    assert (result.trouble, result.tokens) == (Trouble.REFUSED, None)
+    assert (result.trouble, result.login) == (Trouble.REFUSED, None)
     assert said in result.message
     assert asked(sandbox) == 0
 
@@ -262,7 +264,7 @@ async def test_fifty_tasks_look_once(root: Home, sandbox: SandboxServer, clock: 
 
     store = Counted(root)
     store.save(OLD)
-    refresher = Refresher(store, client_of(sandbox, clock), clock)
+    refresher = Refresher(store, lambda: client_of(sandbox, clock), clock)
     await asyncio.gather(*(refresher.fresh(account_of()) for _ in range(50)))
     assert len(reads) == 1
 
@@ -335,7 +337,7 @@ async def test_the_event_loop_is_not_blocked_while_another_process_refreshes(
 async def test_another_process_that_takes_too_long(
     store: TokenStore, sandbox: SandboxServer, clock: FakeClock, writes: bool
 ) -> None:
-    refresher = Refresher(store, client_of(sandbox, clock), clock, lock_limit=0.1)
+    refresher = Refresher(store, lambda: client_of(sandbox, clock), clock, lock_limit=0.1)
     if writes:
         store.replace_tokens("a", Tokens(Secret("sk-ant-oat-test-other"), None, NOW + 9))
     with store.refresh_lock("a"):
@@ -402,8 +404,7 @@ async def test_a_revoked_login_needs_a_new_one_at_once(
 ) -> None:
     sandbox.revoke("a")
     result = await refresher.fresh(account_of())
-    assert (result.trouble, result.tokens) == (Trouble.INVALID_GRANT, None)
-    assert result.account_secret == OLD.access_token
+    assert (result.trouble, result.account_secret) == (Trouble.INVALID_GRANT, OLD.access_token)
     assert (stored(store).disabled or "").startswith("needs login: ")
     again = await refresher.fresh(account_of())
     assert (again.trouble, asked(sandbox)) == (Trouble.REFUSED, 1)
@@ -416,7 +417,7 @@ async def test_a_login_that_came_meanwhile_is_not_disabled(
     sandbox.revoke("a")
     new = replace(OLD, access_token=Secret("sk-ant-oat-test-z"), refresh_token=Secret("r"))
     client = Interposed(client_of(sandbox, clock), then=lambda: store.save(new))
-    result = await Refresher(store, client, clock).fresh(account_of())
+    result = await Refresher(store, lambda: client, clock).fresh(account_of())
     assert (result.trouble, result.account_secret) == (None, new.access_token)
     assert stored(store).disabled is None
 
@@ -432,7 +433,9 @@ async def test_a_login_that_came_at_the_last_moment_is_not_disabled(
             return super().disable(*arguments)
 
     sandbox.revoke("a")
-    result = await Refresher(Overtaken(root), client_of(sandbox, clock), clock).fresh(account_of())
+    result = await Refresher(Overtaken(root), lambda: client_of(sandbox, clock), clock).fresh(
+        account_of()
+    )
     assert (result.trouble, result.account_secret) == (None, RELOGIN.access_token)
     assert stored(store) == RELOGIN
 
@@ -442,7 +445,7 @@ async def test_a_login_that_came_during_a_refresh_is_kept(
 ) -> None:
     """It may be of another account: what came of the login before is dropped."""
     client = Interposed(client_of(sandbox, clock), then=lambda: store.save(RELOGIN))
-    refresher = Refresher(store, client, clock)
+    refresher = Refresher(store, lambda: client, clock)
     result = await refresher.fresh(account_of())
     assert (result.account_secret, result.written) == (RELOGIN.access_token, True)
     assert (stored(store), refresher.unwritten) == (RELOGIN, {})
@@ -452,7 +455,7 @@ async def test_who_logs_out_during_a_refresh_stays_logged_out(
     store: TokenStore, sandbox: SandboxServer, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = Interposed(client_of(sandbox, clock), then=lambda: store.remove("a"))
-    refresher = Refresher(store, client, clock)
+    refresher = Refresher(store, lambda: client, clock)
     result = await refresher.fresh(account_of())
     assert (result.trouble, result.message) == (Trouble.REFUSED, "a is not stored any more")
     assert (refresher.unwritten, store.read().stored) == ({}, ())
@@ -475,7 +478,7 @@ async def test_fifteen_failures_in_a_row_disable(
     sandbox.script_tokens(Reply(503))
     for failed in range(MAX_FAILURES):
         if failed in (0, 7):
-            refresher = Refresher(store, client_of(sandbox, clock), clock)
+            refresher = Refresher(store, lambda: client_of(sandbox, clock), clock)
         assert stored(store).disabled is None
         assert store.failures("a") == failed
         result = await refresher.fresh(account_of())
@@ -580,7 +583,7 @@ async def test_tokens_that_can_not_be_written_are_handed_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     client = Interposed(client_of(sandbox, clock), before=in_place_of(root.tokens))
-    result = await Refresher(store, client, clock).fresh(account_of())
+    result = await Refresher(store, lambda: client, clock).fresh(account_of())
     assert (result.account_secret, result.trouble, result.written) == (Secret(NEW), None, False)
     assert "ITS NEW TOKENS ARE NOT ON DISK" in caplog.text
 
@@ -589,7 +592,7 @@ async def test_they_are_written_when_that_is_possible_again(
     store: TokenStore, root: Home, sandbox: SandboxServer, clock: FakeClock
 ) -> None:
     client = Interposed(client_of(sandbox, clock), before=in_place_of(root.tokens))
-    refresher = Refresher(store, client, clock)
+    refresher = Refresher(store, lambda: client, clock)
     await refresher.fresh(account_of())
     assert not await refresher.flush()
     restore(root.tokens)
@@ -603,7 +606,7 @@ async def test_who_is_not_written_is_known_and_why(
 ) -> None:  # fmt: skip
     """Loud once, however often it is tried; the end of it is said, too."""
     client = Interposed(client_of(sandbox, clock), before=in_place_of(root.tokens))
-    refresher = Refresher(store, client, clock)
+    refresher = Refresher(store, lambda: client, clock)
     assert refresher.unwritten == {}
     await refresher.fresh(account_of())
     await refresher.flush()
@@ -619,26 +622,26 @@ async def test_what_is_read_from_the_disk_gets_the_token_that_is_not_there_yet(
     store: TokenStore, root: Home, sandbox: SandboxServer, clock: FakeClock
 ) -> None:
     client = Interposed(client_of(sandbox, clock), before=in_place_of(root.tokens))
-    refresher = Refresher(store, client, clock)
+    refresher = Refresher(store, lambda: client, clock)
     as_stored, of_a_new_login = account_of(), make_account("a", "sk-ant-oat-test-z")
     done = await refresher.fresh(as_stored)
     assert refresher.newest(as_stored) == after(as_stored, done)
     assert refresher.newest(of_a_new_login) is of_a_new_login
     restore(root.tokens)
     await refresher.flush()
-    assert refresher.newest(as_stored) is as_stored
+    assert refresher.newest(as_stored) == after(as_stored, done), "it was read before the write"
 
 
-async def test_what_is_not_written_is_handed_on_to_another_refresher(
+async def test_what_is_not_written_outlives_another_client(
     store: TokenStore, root: Home, sandbox: SandboxServer, clock: FakeClock
 ) -> None:
     """As when `oauth` of the configuration changes: the refresh token on disk is spent."""
-    logins = Logins(store, clock)
     client = Interposed(client_of(sandbox, clock), before=in_place_of(root.tokens))
-    done = await Refresher(store, client, clock, logins=logins).fresh(account_of())
+    refresher = Refresher(store, lambda: client, clock)
+    done = await refresher.fresh(account_of())
     restore(root.tokens)
-    later = Refresher(store, client_of(sandbox, clock), clock, logins=logins)
-    again = await later.fresh(after(account_of(), done), force=True)
+    refresher.reconnect(lambda: client_of(sandbox, clock))
+    again = await refresher.fresh(after(account_of(), done), force=True)
     assert (again.trouble, again.account_secret.reveal()) == (None, "sk-ant-oat-test-a-3")
 
 
@@ -655,7 +658,7 @@ async def test_refreshes_go_on_from_what_is_not_written(
     store: TokenStore, sandbox: SandboxServer, clock: FakeClock
 ) -> None:
     """On a full disk: the refresh token there is spent, the one in memory is not."""
-    refresher = Refresher(store, client_of(sandbox, clock), clock)
+    refresher = Refresher(store, lambda: client_of(sandbox, clock), clock)
     account = account_of()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
@@ -679,7 +682,7 @@ async def test_a_new_login_is_not_overwritten_by_what_was_not_written(
     store: TokenStore, root: Home, sandbox: SandboxServer, clock: FakeClock, by: str
 ) -> None:
     client = Interposed(client_of(sandbox, clock), before=in_place_of(root.tokens))
-    refresher = Refresher(store, client, clock)
+    refresher = Refresher(store, lambda: client, clock)
     await refresher.fresh(account_of())
     restore(root.tokens)
     store.save(RELOGIN)
@@ -695,10 +698,10 @@ async def test_what_is_not_written_outlives_the_mark_of_another_process(
 ) -> None:
     """That one has tried the refresh token on disk, which is spent."""
     client = Interposed(client_of(sandbox, clock), before=in_place_of(root.tokens))
-    refresher = Refresher(store, client, clock)
+    refresher = Refresher(store, lambda: client, clock)
     done = await refresher.fresh(account_of())
     restore(root.tokens)
-    await Refresher(store, client_of(sandbox, clock), clock).fresh(account_of())
+    await Refresher(store, lambda: client_of(sandbox, clock), clock).fresh(account_of())
     disabled = stored(store).disabled
     assert disabled
     assert disabled.startswith("needs login")
@@ -712,7 +715,7 @@ async def test_the_legacy_login_is_taken_in_when_that_is_possible_again(
     root: Home, sandbox: SandboxServer, clock: FakeClock
 ) -> None:
     store, legacy = with_legacy_login(root)
-    refresher = Refresher(store, client_of(sandbox, clock), clock)
+    refresher = Refresher(store, lambda: client_of(sandbox, clock), clock)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
     try:
@@ -748,7 +751,7 @@ async def test_files_and_locks_are_for_threads(
     store = Watched(root)
     await asyncio.to_thread(store.save, OLD)
     seen.clear()
-    refresher = Refresher(store, client_of(sandbox, clock), clock)
+    refresher = Refresher(store, lambda: client_of(sandbox, clock), clock)
     await refresher.fresh(account_of())
     assert {name for name, _ in seen} == {"read", "replace_tokens"}
     assert loop_thread not in {thread for _, thread in seen}
@@ -761,5 +764,5 @@ async def test_nothing_shows_a_token(refresher: Refresher) -> None:
 
 async def test_a_refusal_counts_too(store: TokenStore, clock: FakeClock) -> None:
     client = Failing(RefreshError(Trouble.REFUSED, "no", None))
-    result = await Refresher(store, client, clock).fresh(account_of())
+    result = await Refresher(store, lambda: client, clock).fresh(account_of())
     assert (result.trouble, store.failures("a"), client.asked) == (Trouble.REFUSED, 1, 1)

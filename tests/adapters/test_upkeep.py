@@ -3,8 +3,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -12,6 +10,7 @@ from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.adapters.upkeep import Upkeep
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.refresh import Refreshed
 from tests.fakes import NOW, make_account, make_runtime
 from tests.waiting import LIMIT
 
@@ -35,13 +34,11 @@ class Counting:
     unwritten: dict[str, str] = field(default_factory=dict)
     clock_skew: float | None = None
 
-    async def fresh(self, account: Account, *, force: bool = False) -> Any:
+    async def fresh(self, account: Account, *, force: bool = False) -> Refreshed:
         self.asked += 1
         if self.asked == 3:
             self.enough.set()
-        return SimpleNamespace(
-            account_secret=account.secret, expires_at=account.expires_at, trouble=None, message=""
-        )
+        return Refreshed(account)
 
     async def flush(self) -> bool:
         return True
@@ -64,7 +61,7 @@ async def test_one_whose_token_lasts_is_left_alone(tmp_path: Path) -> None:
     asked: list[str] = []
 
     class Noting(Counting):
-        async def fresh(self, account: Account, *, force: bool = False) -> Any:
+        async def fresh(self, account: Account, *, force: bool = False) -> Refreshed:
             asked.append(account.label)
             return await super().fresh(account, force=force)
 

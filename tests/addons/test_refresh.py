@@ -11,7 +11,9 @@ from neurolink_mitm.addons.refresh import Refresh
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.exchange import Try
 from neurolink_mitm.core.oauth import Trouble
+from neurolink_mitm.core.refresh import Refreshed
 from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.stored import StoredAccount
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import make_flow, record
 from tests.fakes import NOW, make_account, make_attempt, make_runtime
@@ -20,26 +22,20 @@ from tests.waiting import LIMIT
 OLD, NEW = Secret("sk-ant-oat-test-old"), Secret("sk-ant-oat-test-new")
 
 
-@dataclass(frozen=True)
-class Done:
-    account_secret: Secret = NEW
-    expires_at: float | None = NOW + 28_800
-    trouble: Trouble | None = None
-    message: str = ""
-
-
 @dataclass
 class SlowRefresher:
-    """Its endpoint is silent until `answered` is set."""
+    """Its endpoint is silent until `answered` is set. With `trouble`, there is no new token."""
 
-    done: Done = field(default_factory=Done)
+    trouble: Trouble | None = None
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     asked: int = 0
 
-    async def fresh(self, account: Account, *, force: bool = False) -> Done:
+    async def fresh(self, account: Account, *, force: bool = False) -> Refreshed:
         self.asked += 1
         await self.answered.wait()
-        return self.done
+        if self.trouble:
+            return Refreshed(account, None, self.trouble, "no answer")
+        return Refreshed(account, StoredAccount(account.label, NEW, None, NOW + 28_800))
 
     async def flush(self) -> bool:
         return True
@@ -47,6 +43,8 @@ class SlowRefresher:
     @property
     def unwritten(self) -> Mapping[str, str]:
         return {}
+
+    async def close(self) -> None: ...
 
     def newest(self, account: Account) -> Account:
         return account
@@ -126,7 +124,7 @@ async def test_what_comes_late_is_used_from_then_on() -> None:
 
 async def test_after_a_late_failure_it_is_tried_again() -> None:
     account = plan(600)
-    refresher = SlowRefresher(Done(OLD, account.expires_at, Trouble.TRANSIENT, "no answer"))
+    refresher = SlowRefresher(Trouble.TRANSIENT)
     addon = Refresh(make_runtime(account, refresher=refresher), patience=0.01)
     await let(addon, attempt_on(account))
     refresher.answered.set()
@@ -168,7 +166,7 @@ async def test_a_bad_token_is_waited_for(ends_in: float, refresh: bool) -> None:
 )
 async def test_where_there_is_no_other_it_fails(ends_in: float, refresh: bool) -> None:
     account = plan(ends_in)
-    refresher = SlowRefresher(Done(OLD, account.expires_at, Trouble.TRANSIENT, "no answer"))
+    refresher = SlowRefresher(Trouble.TRANSIENT)
     refresher.answered.set()
     flow = attempt_on(account, refresh=refresh)
     await let(Refresh(make_runtime(account, refresher=refresher)), flow)

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.lazy_refresher import LazyRefresher
+from neurolink_mitm.adapters.refresher import Refresher, oauth_client
 from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.adapters.token_store import TokenStore
 from neurolink_mitm.adapters.upkeep import Upkeep
@@ -95,7 +95,7 @@ def proxy_on(
         return build_pool(config, store.read().stored, None, None)
 
     def with_refresher(runtime: Runtime) -> None:
-        runtime.refresher = LazyRefresher(store, config.oauth)
+        runtime.refresher = Refresher(store, lambda: oauth_client(config.oauth), runtime.clock)
 
     def addons(runtime: Runtime) -> list[object]:
         source = _Source((home.tokens,), lambda: Inputs(config, "fill-first", accounts()))
