@@ -10,7 +10,7 @@ from neurolink_mitm.core.access import Key
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.capture import Captured
 from neurolink_mitm.core.client_keys import ClientKey
-from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.http_proxy import HttpProxies
 from neurolink_mitm.core.lag import Lag

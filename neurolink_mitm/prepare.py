@@ -29,7 +29,8 @@ from neurolink_mitm.core import destinations
 from neurolink_mitm.core.access import is_loopback
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.budget import Budget, unpriced
-from neurolink_mitm.core.config import Config, ConfigError
+from neurolink_mitm.core.config import ConfigError
+from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.known_secrets import secrets_of
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.providers import environment_for

@@ -10,7 +10,7 @@ from typing import Any
 from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.core.accounts import Account, account_type
-from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
 from neurolink_mitm.core.pool import Pool

@@ -13,15 +13,9 @@ import pytest
 
 from neurolink_mitm.adapters.config_file import load
 from neurolink_mitm.cli.proxy_setup import STARTER
-from neurolink_mitm.core.config import (
-    ONLY_SUBSCRIPTIONS,
-    Config,
-    ConfigError,
-    ConfigFile,
-    Loaded,
-)
+from neurolink_mitm.core.config import ONLY_SUBSCRIPTIONS, ConfigError, Loaded
 from neurolink_mitm.core.config_faults import spellings
-from neurolink_mitm.core.config_values import AccountConfig
+from neurolink_mitm.core.config_values import AccountConfig, Config, ConfigFile
 from neurolink_mitm.core.secret import Secret
 
 EXAMPLE = Path(__file__).parent.parent / "configs" / "proxy.yaml"

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from neurolink_mitm.cli import main
-from neurolink_mitm.core.config_docs import MEANINGS
+from neurolink_mitm.core.config_schema import entries
 from tests.test_docs import DOCS, PAGES, ROOT, SOURCES, section
 
 MANUALS = [page for page in PAGES if page.name not in ("CHANGELOG.md", "decisions.md")]
@@ -80,7 +80,7 @@ def kebab(path: str) -> str:
 
 def keys() -> set[str]:
     """The keys of the configuration in either spelling, without signs for lists."""
-    paths = {path.replace("[]", "") for path in MEANINGS}
+    paths = {entry.path.replace("[]", "") for entry in entries()}
     return paths | set(map(kebab, paths))
 
 

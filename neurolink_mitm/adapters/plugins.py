@@ -9,16 +9,14 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.shaping_key import read_key
 from neurolink_mitm.core.config import ConfigError
+from neurolink_mitm.core.config_values import Cloaking
 from neurolink_mitm.core.shaping.draft import Rewriter
 from neurolink_mitm.core.shaping.pipeline import Named, Pipeline
-
-if TYPE_CHECKING:
-    from neurolink_mitm.core.config_values import Cloaking
 
 GROUP = "neurolink.shaping"
 AT = "cloaking.plugins.custom"

@@ -13,7 +13,7 @@ from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.core.access import NO_KEY, is_loopback
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.budget import unpriced
-from neurolink_mitm.core.config_diff import changed_variables, differences
+from neurolink_mitm.core.config_show import changed_variables, differences
 from neurolink_mitm.ports import Runtime
 
 logger = logging.getLogger("neurolink.config")

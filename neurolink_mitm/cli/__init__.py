@@ -6,7 +6,6 @@ Exit codes: 0 ok, 1 failed, 2 bad usage or configuration, 3 not running, 130 end
 from __future__ import annotations
 
 import gc
-import os
 
 import click
 
@@ -16,8 +15,6 @@ from neurolink_mitm.cli.lazy import LazyGroup
 # What imports make stays: to look through it every 2000 objects is a quarter of a start's time,
 # and once, where a start ends up with 150,000, still a twentieth.
 gc.set_threshold(250_000)
-# Nor is there a plugin of pydantic's to be looked for, in every package that is installed.
-os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 GROUPS = {
     "auth": "Log in to accounts and look after them.",

@@ -20,12 +20,12 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
 from neurolink_mitm.cli.exits import FAILED, USAGE, by_ctrl_c, fail, interruptible
 from neurolink_mitm.cli.groups import Group
+from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.redaction import redact
 from neurolink_mitm.core.stored import PROVIDER
 
-if TYPE_CHECKING:  # pydantic behind it is slow to import
+if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.adapters.network import Network
-    from neurolink_mitm.core.config import Config
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,7 +86,8 @@ def configuration(path: Path | None) -> Config:
 def configuration_if_good(path: Path | None) -> Config:
     """For commands that can do without: a broken one is reported, and counts as empty."""
     from neurolink_mitm.adapters.config_file import load
-    from neurolink_mitm.core.config import Config, ConfigError
+    from neurolink_mitm.core.config import ConfigError
+    from neurolink_mitm.core.config_values import Config
 
     try:
         return load(path or home().config, environment(), required=path is not None).config

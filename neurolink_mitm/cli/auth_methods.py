@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from neurolink_mitm.cli.auth_context import ask_hidden, network, progress, say
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
+from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.redaction import redact
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount, check_token
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.adapters.oauth_client import OAuthClient
-    from neurolink_mitm.core.config import Config
     from neurolink_mitm.core.oauth import Tokens
 
 TRIES = 3

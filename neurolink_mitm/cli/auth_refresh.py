@@ -12,12 +12,12 @@ import click
 from neurolink_mitm.cli import auth_context as context
 from neurolink_mitm.cli.exits import FAILED, fail
 from neurolink_mitm.cli.options import format_option
+from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.redaction import redact
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.adapters.network import Network
     from neurolink_mitm.core.accounts import Account
-    from neurolink_mitm.core.config import Config
     from neurolink_mitm.core.refresh import Refreshed
 
 Row = dict[str, Any]

@@ -14,7 +14,7 @@ from neurolink_mitm.cli.auth_context import AuthGroup, home, say
 from neurolink_mitm.cli.exits import USAGE, fail
 from neurolink_mitm.cli.options import format_option
 
-if TYPE_CHECKING:  # pydantic behind it is slow to import
+if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.adapters.sources import Inputs
 
 SCHEMA = "proxy-config.schema.json"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -19,9 +18,7 @@ from neurolink_mitm.cli import background
 from neurolink_mitm.cli.auth_methods import METHODS
 from neurolink_mitm.cli.proxy_install import install
 from neurolink_mitm.cli.steps import done, failed, skipped
-
-if TYPE_CHECKING:  # pydantic behind it is slow to import
-    from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.accounts import Account
 
 STARTER = "starter.yaml"
 

@@ -10,7 +10,7 @@ from neurolink_mitm.cli.auth_context import in_one_line
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.options import format_option
 
-if TYPE_CHECKING:  # pydantic behind them is slow to import
+if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.adapters.sources import Inputs
     from neurolink_mitm.core.accounts import Account
     from neurolink_mitm.core.shaping.draft import Draft

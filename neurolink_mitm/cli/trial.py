@@ -13,17 +13,15 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from neurolink_mitm import __version__
 from neurolink_mitm.adapters.state_file import State
 from neurolink_mitm.cli import http_client
 from neurolink_mitm.cli.running import owner
+from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.redaction import redact
-
-if TYPE_CHECKING:  # pydantic behind it is slow to import
-    from neurolink_mitm.core.accounts import Account
 
 LIMIT = 120.0
 MODEL = "claude-haiku-4-5-20251001"

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from neurolink_mitm.core.config_values import AccountConfig, Config
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import (
     PROVIDER,
@@ -20,10 +21,6 @@ from neurolink_mitm.core.stored import (
     parse_legacy,
     parse_token_store,
 )
-
-if TYPE_CHECKING:  # pydantic behind it is slow to import
-    from neurolink_mitm.core.config import Config
-    from neurolink_mitm.core.config_values import AccountConfig
 
 __all__ = [
     "Account",

@@ -8,41 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from functools import cache
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from difflib import get_close_matches
 from itertools import chain, count
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
-from pydantic import TypeAdapter, ValidationError
-
-from neurolink_mitm.core import config_kinds as kinds
 from neurolink_mitm.core.accounts import ANTHROPIC
 from neurolink_mitm.core.config_faults import (
     Fault,
     Loc,
-    explain,
     path,
     position,
     shown,
     spellings,
     value_at,
 )
-from neurolink_mitm.core.config_values import (
-    DEFAULT_BASE_URL,
-    UNNAMED,
-    AccountConfig,
-    AccountGroups,
-    Clients,
-    Cloaking,
-    Logging,
-    ModelPrice,
-    Network,
-    OAuth,
-    Provider,
-    Routing,
-    Section,
-    Timeouts,
-)
+from neurolink_mitm.core.config_kinds import Kind, NotEmpty, hints, plain
+from neurolink_mitm.core.config_values import UNNAMED, Config, ConfigFile, Options
 from neurolink_mitm.core.interpolation import only_references, resolve_all
 from neurolink_mitm.core.provider_names import unknown
 
@@ -53,35 +35,6 @@ class ConfigError(ValueError):
     def __init__(self, *faults: str) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
-
-
-@dataclass(frozen=True, slots=True)
-class _Common(Section):
-    version: Annotated[Literal[1], kinds.must("1")] = 1
-    default_base_url: kinds.BaseUrl = DEFAULT_BASE_URL
-    routing: Routing = field(default_factory=Routing)
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    clients: Clients = field(default_factory=Clients)
-    providers: Mapping[str, Provider] = field(default_factory=dict, hash=False)
-    prices: Mapping[str, ModelPrice] = field(default_factory=dict, hash=False)
-    oauth: OAuth = field(default_factory=OAuth)
-    cloaking: Cloaking = field(default_factory=Cloaking)
-    logging: Logging = field(default_factory=Logging)
-    network: Network = field(default_factory=Network)
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigFile(_Common):
-    """The configuration as the file has it."""
-
-    accounts: AccountGroups = field(default_factory=AccountGroups)
-
-
-@dataclass(frozen=True, slots=True)
-class Config(_Common):
-    """The configuration as the program uses it. `Config()` is that of an empty file."""
-
-    accounts: tuple[AccountConfig, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,33 +53,130 @@ def parse(document: object, env: Mapping[str, str]) -> Loaded:
     document = {} if document is None else document
     resolved, faults = resolve_all(document, env)
     resolved = _named(resolved)
-    file, wrong = _checked(resolved, document)
+    reader = _Reader(document)
+    file = reader.value(ConfigFile, resolved, ())
     # a reference that can't be resolved is one fault, not also a wrong value
-    known = {fault.loc for fault in faults}
-    wrong = [fault for fault in (*wrong, *_duplicates(resolved)) if fault.loc not in known]
-    if file is None or faults or wrong:
+    unresolved = {fault.loc for fault in faults}
+    wrong = [f for f in (*reader.faults, *_duplicates(resolved)) if f.loc not in unresolved]
+    if faults or wrong:
         every = sorted((*faults, *wrong), key=lambda fault: position(document, fault.loc))
         raise ConfigError(*map(str, every))
-    config = Config(accounts=file.accounts.anthropic, **_common(file))
+    common = {item.name: getattr(file, item.name) for item in fields(ConfigFile)}
+    config = Config(**common | {"accounts": file.accounts.anthropic})
     return Loaded(config, tuple(map(str, _warnings(config, document))))
 
 
-@cache
-def file_type() -> TypeAdapter[ConfigFile]:
-    """Checks a document, and knows its schema."""
-    # built on first use: it takes longer than importing this module's own code
-    return TypeAdapter(ConfigFile)
+class _Reader:
+    """Reads values by their types, and goes on after a fault: what it returns counts if there were none."""
+
+    def __init__(self, document: object) -> None:
+        self.faults: list[Fault] = []
+        self._document = document
+        """As it was before `${VAR}` was resolved."""
+
+    def value(self, hint: Any, value: object, loc: Loc) -> Any:
+        hint, notes = plain(hint)
+        kind = next((note for note in notes if isinstance(note, Kind)), None)
+        if kind:
+            return self._single(kind, value, loc)
+        if is_dataclass(hint):
+            assert isinstance(hint, type)
+            return self._section(hint, value, loc)
+        match get_origin(hint), get_args(hint):
+            case origin, (item, *_) if origin is tuple:
+                return self._list(item, any(isinstance(n, NotEmpty) for n in notes), value, loc)
+            case origin, (_, item) if origin is Mapping:
+                return self._mapping(item, value, loc)
+            case origin, choices if origin is Literal:
+                return self._choice(choices, value, loc)
+        return value  # of any type
+
+    def _single(self, kind: Kind, value: object, loc: Loc) -> object:
+        try:
+            return kind.read(value)
+        except ValueError as e:
+            self._fault(loc, str(e), named=kind.secret)
+        return None
+
+    def _choice(self, choices: tuple[object, ...], value: object, loc: Loc) -> object:
+        if value is False and "off" in choices:  # YAML 1.1 reads a bare `off` as false
+            return "off"
+        if value in choices:
+            return choices[choices.index(value)]  # 1 for 1.0
+        listed = ", ".join(map(str, choices))
+        self._fault(loc, f"must be {'one of ' * (len(choices) > 1)}{listed}")
+        return None
+
+    def _list(self, item: Any, filled: bool, value: object, loc: Loc) -> tuple[object, ...]:
+        if not isinstance(value, list):
+            self._fault(loc, "must be a list")
+        elif filled and not value:
+            self.faults.append(Fault(loc, "must not be empty"))
+        else:
+            return tuple(self.value(item, each, (*loc, n)) for n, each in enumerate(value))
+        return ()
+
+    def _mapping(self, item: Any, value: object, loc: Loc) -> Mapping[str, object]:
+        if isinstance(value, dict):
+            return {key: self.value(item, each, (*loc, key)) for key, each in value.items()}
+        self._fault(loc, "must be a mapping of keys and values")
+        return {}
+
+    def _section(self, section: type, value: object, loc: Loc) -> Any:
+        if issubclass(section, Options):
+            value = _options(value)
+        if not isinstance(value, dict):
+            options = "true, false or a mapping of options"
+            plugin = issubclass(section, Options)
+            self._fault(loc, f"must be {options if plugin else 'a mapping of keys and values'}")
+            return None
+        given: dict[str, Any] = {}
+        rest = dict.fromkeys(value)
+        for field in fields(section):
+            key = next((key for key in spellings(field.name) if key in value), None)
+            if key is not None:
+                del rest[key]
+                hint = hints(section)[field.name]
+                given[field.name] = self.value(hint, value[key], (*loc, key))
+            elif _required(field):
+                self.faults.append(Fault((*loc, spellings(field.name)[0]), "is required"))
+                given[field.name] = None
+        self.faults += [Fault((*loc, key), _unexpected(key, section)) for key in rest]
+        return section(**given)
+
+    def _fault(self, loc: Loc, text: str, *, named: bool = False) -> None:
+        """A fault with the value as it stands in the file; with `named` only a `${VAR}` is shown."""
+        raw = value_at(self._document, loc)
+        if not named or (isinstance(raw, str) and _REFERENCE.fullmatch(raw)):
+            text = f"{text}, got {shown(raw)}"
+        self.faults.append(Fault(loc, text))
 
 
-def _checked(resolved: object, document: object) -> tuple[ConfigFile | None, list[Fault]]:
-    try:
-        return file_type().validate_python(resolved), []
-    except ValidationError as e:
-        return None, [explain(error, ConfigFile, document) for error in e.errors()]
+_REFERENCE = re.compile(r"\$\{\w+\}")
 
 
-def _common(file: _Common) -> dict[str, Any]:
-    return {item.name: getattr(file, item.name) for item in fields(_Common)}
+def _options(value: object) -> object:
+    """A plugin is given as true, as false, or as its options, which switch it on."""
+    match value:
+        case bool() | "true" | "false":  # the texts come from variables
+            return {"enabled": value}
+        case dict():
+            return {"enabled": True, **value} if value else value
+    return None
+
+
+def _required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _unexpected(key: str, section: type) -> str:
+    both = [spellings(field.name) for field in fields(section)]
+    if twin := next((twin for twin in both if key in twin), None):
+        return f'is given twice, as "{twin[0]}" and as "{twin[1]}": leave one'
+    near = get_close_matches(key, [spelling for twin in both for spelling in twin], n=1)
+    if near:
+        return f'unknown key, did you mean "{near[0]}"?'
+    return f"unknown key, known here: {', '.join(twin[0] for twin in both)}"
 
 
 def _named(resolved: object) -> object:

@@ -1,28 +1,21 @@
-"""The kinds of single values that a configuration holds: numbers, URLs, keys, plugin options.
+"""The kinds of single values that a configuration holds: numbers, URLs, keys.
 
-Each is a type for annotations that carries its check; a check that fails says what the value must
-be, and `config_faults` adds where it stands and what was found.
+Each is a type for annotations that carries its check and its JSON Schema. A check that fails says what the value must
+be; `config` adds where the value stands and what was found.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    GetPydanticSchema,
-    ValidationError,
-    WrapValidator,
-)
-from pydantic import ValidatorFunctionWrapHandler as Handler
-from pydantic_core import PydanticCustomError, core_schema
-
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.core.shaping.expressions import fault
 from neurolink_mitm.core.stored import check_label, check_token
 from neurolink_mitm.core.target import DIRECT, NO_PROXY_URL, Via
 
@@ -30,40 +23,106 @@ _LONGEST_TIMEOUT = 86_400
 """Seconds: one day. Beyond, timers of event loops begin to overflow."""
 
 
-def must(be: str) -> WrapValidator:
-    """Whatever a kind's own checks find, say what the value must be."""
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a value is checked. `read` returns the typed value, or raises `ValueError` with what it must be."""
 
-    def check(value: object, handler: Handler) -> object:
+    read: Callable[[Any], object]
+    schema: Mapping[str, Any]
+    secret: bool = False
+    """Whether a fault must not show the value."""
+
+
+class NotEmpty:
+    """Marks a list that must have an item."""
+
+
+def plain(hint: Any) -> tuple[Any, tuple[object, ...]]:
+    """Return a type without `Annotated` and `| None`, and all that was annotated."""
+    notes: tuple[object, ...] = ()
+    while True:
+        if get_origin(hint) is Annotated:
+            hint, *more = get_args(hint)
+            notes = (*notes, *more)
+        elif get_origin(hint) in (Union, UnionType):
+            (hint,) = (part for part in get_args(hint) if part is not NoneType)
+        else:
+            return hint, notes
+
+
+@cache
+def hints(section: type) -> Mapping[str, Any]:
+    """Return the types of a section's fields, with their kinds and descriptions."""
+    return get_type_hints(section, include_extras=True)
+
+
+def description(hint: Any) -> str:
+    """Return what a field means: the text among its annotations."""
+    return next(note for note in plain(hint)[1] if isinstance(note, str))
+
+
+_SWITCHES = {
+    **dict.fromkeys(("0", "off", "f", "false", "n", "no"), False),
+    **dict.fromkeys(("1", "on", "t", "true", "y", "yes"), True),
+}
+"""Texts come from variables."""
+
+
+def _flag(value: Any) -> bool:
+    known = _SWITCHES.get(value.lower()) if isinstance(value, str) else None
+    if known is None and isinstance(value, int | float) and value in (0, 1):
+        known = bool(value)
+    if known is None:
+        raise ValueError("must be true or false")
+    return known
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError
+    number = float(value)
+    if not math.isfinite(number) or not str(value).isascii():
+        raise ValueError
+    return number
+
+
+_INTEGER = re.compile(r"\s*([+-]?\d+(?:_\d+)*)(?:\.0+)?\s*", re.ASCII)
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, str) and (match := _INTEGER.fullmatch(value)):
+        return int(match[1])
+    if isinstance(value, str | bool) or not isinstance(value, int | float) or value != int(value):
+        raise ValueError
+    return int(value)
+
+
+def _numeric(
+    be: str,
+    read: Callable[[Any], float],
+    good: Callable[[float], bool],
+    **schema: float,
+) -> Kind:
+    def check(value: Any) -> float:
         try:
-            return handler(value)
-        except ValidationError:
-            raise ValueError(f"must be {be}") from None
+            number = read(value)
+            if good(number):
+                return number
+        except (ValueError, OverflowError):
+            pass
+        raise ValueError(f"must be {be}")
 
-    return WrapValidator(check)
+    return Kind(check, {**schema, "type": "integer" if read is _integer else "number"})
 
 
-def _no_bool(value: object) -> object:
-    # pydantic takes `true` for 1
-    if isinstance(value, bool):
-        raise ValueError("not a number")
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be a text (in quotes, if it looks like a number)")
     return value
 
 
-_Number = BeforeValidator(_no_bool)
-PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False), _Number, must("a number > 0")]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False), _Number, must("a number ≥ 0")]
-Seconds = Annotated[
-    float,
-    Field(gt=0, le=_LONGEST_TIMEOUT),
-    _Number,
-    must(f"a number of seconds > 0 and at most {_LONGEST_TIMEOUT}"),
-]
-WholeNumber = Annotated[int, _Number, must("a whole number")]
-Count = Annotated[int, Field(ge=0), _Number, must("a whole number ≥ 0")]
-PositiveCount = Annotated[int, Field(ge=1), _Number, must("a whole number ≥ 1")]
-Flag = Annotated[bool, must("true or false")]
-Text = Annotated[str, Field(min_length=1), must("a text (in quotes, if it looks like a number)")]
-Label = Annotated[Text, AfterValidator(check_label)]
+def _text_kind(check: Callable[[str], str]) -> Kind:
+    return Kind(lambda value: check(_text(value)), {"minLength": 1, "type": "string"})
 
 
 def _split(url: str) -> SplitResult:
@@ -74,19 +133,18 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
-def _http(url: str, kind: str = "an http or https URL") -> SplitResult:
+def _http(url: str) -> SplitResult:
     try:
         parts = _split(url)
     except ValueError:
-        raise ValueError(f"must be {kind}") from None
+        raise ValueError("must be an http or https URL") from None
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f"must be {kind}")
+        raise ValueError("must be an http or https URL")
     return parts
 
 
 def _url(url: str) -> str:
-    parts = _http(url)
-    if "@" in parts.netloc:
+    if "@" in _http(url).netloc:
         raise ValueError("must be a URL without user name and password")
     return url
 
@@ -111,79 +169,52 @@ def _proxy_url(url: str) -> str:
     return url
 
 
-Url = Annotated[Text, AfterValidator(_url)]
-BaseUrl = Annotated[Text, AfterValidator(_base_url)]
-ProxyUrl = Annotated[Text, AfterValidator(_proxy_url)]
-
-
-def bare(fault: str) -> PydanticCustomError:
-    """A fault that is told without the value."""
-    return PydanticCustomError("bare", "{fault}", {"fault": fault})
-
-
-def _not_empty(items: tuple[object, ...]) -> tuple[object, ...]:
-    if not items:
-        raise bare("must not be empty")
-    return items
-
-
-NotEmpty = AfterValidator(_not_empty)
-"""Of lists. `min_length` would count only the items that are good, and so fault a list twice."""
-
-
-def _secret(value: object, handler: Handler) -> Secret:
-    try:
-        return Secret(check_token(handler(value)))
-    except ValidationError:
-        raise bare("must be a text (in quotes)") from None
-    except ValueError as e:
-        raise bare(str(e)) from None
-
-
-SecretText = Annotated[
-    Secret,
-    GetPydanticSchema(
-        lambda _source, _handler: core_schema.no_info_wrap_validator_function(
-            _secret, core_schema.str_schema()
-        )
-    ),
-]
+def _secret(value: Any) -> Secret:
+    if not isinstance(value, str):
+        raise ValueError("must be a text (in quotes)")
+    return Secret(check_token(value))
 
 
 def _pattern(text: str) -> str:
+    from neurolink_mitm.core.shaping.expressions import fault  # few have one, and `regex` is slow
+
     if wrong := fault(text):
         raise ValueError(f"must be a regular expression ({wrong})")
     return text
 
 
 def _fingerprint(text: str) -> str:
-    plain = text.replace(":", "").lower()
-    if not re.fullmatch(r"[0-9a-f]{64}", plain):
+    digits = text.replace(":", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
         raise ValueError("must be the SHA-256 of a certificate, 64 hexadecimal digits")
-    return plain
+    return digits
 
 
-Pattern = Annotated[Text, AfterValidator(_pattern)]
-Fingerprint = Annotated[Text, AfterValidator(_fingerprint)]
-
-
-def _options(value: object) -> object:
-    match value:
-        case bool() | "true" | "false":  # the texts come from variables
-            return {"enabled": value}
-        case dict():
-            # whoever gives a plugin options wants it
-            return {"enabled": True, **value} if value else value
-    raise ValueError("must be true, false or a mapping of options")
-
-
-PluginOptions = BeforeValidator(_options)
-"""A plugin is given as true, as false, or as its options."""
-
-
-def _off(value: object) -> object:
-    # YAML 1.1 reads a bare `off` as false
-    return "off" if value is False else value
-
-
-OffIsText = BeforeValidator(_off)
+PositiveNumber = Annotated[
+    float, _numeric("a number > 0", _number, lambda n: n > 0, exclusiveMinimum=0)
+]
+Amount = Annotated[float, _numeric("a number ≥ 0", _number, lambda n: n >= 0, minimum=0)]
+Seconds = Annotated[
+    float,
+    _numeric(
+        f"a number of seconds > 0 and at most {_LONGEST_TIMEOUT}",
+        _number,
+        lambda n: 0 < n <= _LONGEST_TIMEOUT,
+        exclusiveMinimum=0,
+        maximum=_LONGEST_TIMEOUT,
+    ),
+]
+WholeNumber = Annotated[int, _numeric("a whole number", _integer, lambda n: True)]
+Count = Annotated[int, _numeric("a whole number ≥ 0", _integer, lambda n: n >= 0, minimum=0)]
+PositiveCount = Annotated[
+    int, _numeric("a whole number ≥ 1", _integer, lambda n: n >= 1, minimum=1)
+]
+Flag = Annotated[bool, Kind(_flag, {"type": "boolean"})]
+Text = Annotated[str, _text_kind(str)]
+Label = Annotated[str, _text_kind(check_label)]
+Url = Annotated[str, _text_kind(_url)]
+BaseUrl = Annotated[str, _text_kind(_base_url)]
+ProxyUrl = Annotated[str, _text_kind(_proxy_url)]
+SecretText = Annotated[Secret, Kind(_secret, {"type": "string"}, secret=True)]
+Pattern = Annotated[str, _text_kind(_pattern)]
+Fingerprint = Annotated[str, _text_kind(_fingerprint)]

@@ -1,92 +1,119 @@
-"""The JSON Schema of the configuration, for editors: made from the same types that check it.
+"""The keys of the configuration with their meanings, and its JSON Schema: for editors and docs/configuration.md.
 
-It takes what a file may hold, which is more than the types say: both spellings of a key, a key without a value, and
-`${VAR}` in place of a number.
+The schema takes what a file may hold, which is more than the types say: both spellings of a key, a key without a value,
+and `${VAR}` in place of a number.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from typing import Any, Literal, get_args, get_origin
 
-from neurolink_mitm.core.config import ConfigFile, file_type
-from neurolink_mitm.core.config_docs import entries
 from neurolink_mitm.core.config_faults import spellings
-from neurolink_mitm.core.config_values import Plugins
+from neurolink_mitm.core.config_kinds import Kind, description, hints, plain
+from neurolink_mitm.core.config_values import ConfigFile, Options
 
 Schema = dict[str, Any]
 
 REFERENCE: Schema = {"type": "string", "pattern": r"\$\{"}
 NULL: Schema = {"type": "null"}
-NOTES = ("default", "description")
-"""They are about a value whatever its type."""
-CUSTOM = "custom"
-"""A list among the plugins."""
-KEPT = ("type", "additionalProperties", "required")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key: where it is, its default, and what it means; `nested` if there are keys below it."""
+
+    path: str
+    default: object
+    nested: bool
+    meaning: str
+
+
+def entries(section: type = ConfigFile, path: str = "") -> Iterator[Entry]:
+    """Yield every key of a section and of those below, each followed by what is in it."""
+    for field in fields(section):
+        hint = hints(section)[field.name]
+        here = f"{path}.{spellings(field.name)[0]}".removeprefix(".")
+        below, step = _section_in(hint)
+        yield Entry(here, _default(field), below is not None, description(hint))
+        if below is not None:
+            yield from entries(below, here + step)
+
+
+def _section_in(hint: Any) -> tuple[type | None, str]:
+    """Return the section that a value is, is a list of, or maps names to; and the step that leads to it."""
+    hint, _ = plain(hint)
+    if isinstance(hint, type) and is_dataclass(hint):
+        return hint, ""
+    match get_origin(hint), get_args(hint):
+        case origin, (item, *_) if origin is tuple:
+            return _section_in(item)[0], "[]"
+        case origin, (_, item) if origin is Mapping:
+            return _section_in(item)[0], ".*"
+    return None, ""
+
+
+def _default(field: Field[Any]) -> object:
+    """`MISSING` where the key is required."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def schema() -> Schema:
-    """Draft 2020-12."""
-    made = file_type().json_schema()
-    definitions = made.pop("$defs")
-    sections = {**definitions, ConfigFile.__name__: made}
-    for entry in entries(ConfigFile):
-        sections[entry.section]["properties"][entry.key]["description"] = entry.meaning
-    _file_only(sections)
+    """Return the JSON Schema, draft 2020-12."""
+    sections = sorted(_sections(ConfigFile), key=lambda section: section.__name__)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "NeuroLink's proxy-config.yaml",
-        **_section(made),
-        "$defs": {name: _section(found) for name, found in definitions.items()},
+        **_section(ConfigFile),
+        "$defs": {section.__name__: _section(section) for section in sections},
     }
 
 
-def _file_only(sections: dict[str, Schema]) -> None:
-    """What validators let in before the types are looked at."""
-    plugins = sections[Plugins.__name__]["properties"]
-    for key, plugin in plugins.items():
-        if key == CUSTOM:
-            continue
-        notes = {name: plugin.pop(name) for name in NOTES if name in plugin}
-        plugins[key] = {"anyOf": [plugin, {"type": "boolean"}], **notes}
-    captured = sections["Logging"]["properties"]["captureBodies"]
-    captured["enum"] = [*captured["enum"], False]  # `off`, to YAML 1.1
-    del captured["type"]
+def _sections(section: type) -> Iterator[type]:
+    for hint in hints(section).values():
+        if below := _section_in(hint)[0]:
+            yield below
+            yield from _sections(below)
 
 
-def _section(section: Schema) -> Schema:
-    required = section.get("required", [])
-    properties = {}
-    for key, value in section["properties"].items():
-        found = _value(value)
-        for spelling in dict.fromkeys((key, *_kebab(key))):
-            properties[spelling] = found if key in required else _or(found, NULL)
-    kept: Schema = {name: section[name] for name in KEPT if name in section}
-    return {**kept, "properties": properties}
+def _section(section: type) -> Schema:
+    properties, required = {}, []
+    for field in fields(section):
+        hint = hints(section)[field.name]
+        choices = _choices(hint)
+        default: Schema = {}
+        if (value := _default(field)) is MISSING:
+            required.append(spellings(field.name)[0])
+        else:
+            choices = [*choices, NULL]
+            default = {"default": value} if field.default_factory is MISSING else {}
+        made = {**_any_of(choices), **default, "description": description(hint)}
+        properties.update(dict.fromkeys(spellings(field.name), made))
+    needed: Schema = {"required": required} if required else {}
+    return {"type": "object", "additionalProperties": False, **needed, "properties": properties}
 
 
-def _kebab(camel: str) -> tuple[str, ...]:
-    """The other spelling of a key."""
-    return spellings(re.sub(r"[A-Z]|(?<=[a-z])\d", r"_\g<0>", camel).lower())
+def _any_of(choices: list[Schema]) -> Schema:
+    return choices[0] if len(choices) == 1 else {"anyOf": choices}
 
 
-def _value(value: Schema) -> Schema:
-    value = {name: item for name, item in value.items() if name != "title"}
-    if "anyOf" in value:
-        inner = [_value(item) for item in value.pop("anyOf")]
-        for item in inner:
-            value = _or(value, *item["anyOf"]) if "anyOf" in item else _or(value, item)
-        return value
-    for name in ("items", "additionalProperties"):
-        if isinstance(value.get(name), dict):
-            value[name] = _value(value[name])
-    typed = value.get("type") in ("number", "integer", "boolean") or "enum" in value
-    return _or(value, REFERENCE) if typed or "const" in value else value
-
-
-def _or(value: Schema, *others: Schema) -> Schema:
-    """What is one or another; notes are about both."""
-    notes = {name: value[name] for name in NOTES if name in value}
-    rest = {name: item for name, item in value.items() if name not in NOTES}
-    choices = rest.get("anyOf", [rest] if rest else [])
-    return {"anyOf": [*choices, *(other for other in others if other not in choices)], **notes}
+def _choices(hint: Any) -> list[Schema]:
+    """Return the schemas of which a value of this type fits one."""
+    hint, notes = plain(hint)
+    if kind := next((note for note in notes if isinstance(note, Kind)), None):
+        return [dict(kind.schema)] + [REFERENCE] * (kind.schema["type"] != "string")
+    if isinstance(hint, type) and is_dataclass(hint):
+        reference = {"$ref": f"#/$defs/{hint.__name__}"}
+        return [reference] + [{"type": "boolean"}, REFERENCE] * issubclass(hint, Options)
+    match get_origin(hint), get_args(hint):
+        case origin, (item, *_) if origin is tuple:
+            return [{"items": _any_of(_choices(item)), "type": "array"}]
+        case origin, (_, item) if origin is Mapping:
+            values = True if item is object else _any_of(_choices(item))
+            return [{"additionalProperties": values, "type": "object"}]
+        case origin, (only,) if origin is Literal:
+            return [{"const": only, "type": "integer"}, REFERENCE]
+        case _, named:
+            off = {"enum": [*named, False]}  # to YAML 1.1, `off` is false
+            return [off if "off" in named else {"enum": [*named], "type": "string"}, REFERENCE]

@@ -1,21 +1,57 @@
-"""The configuration that is in force: every value, its default where the file says nothing, and where it comes from."""
+"""A configuration as lines: each value and where it comes from, and what differs between two. No secret is shown."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 
-from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.config_faults import Loc, path, spellings, without_credentials
-from neurolink_mitm.core.config_flat import flat, told
+from neurolink_mitm.core.config_faults import Loc, path, shown, spellings, without_credentials
+from neurolink_mitm.core.config_values import AccountConfig, Config
 from neurolink_mitm.core.redaction import redact
 from neurolink_mitm.core.secret import STARS, Secret
 
+MOST = 5
+"""Entries of a list that are shown in a line."""
 DEFAULT, FILE = "default", "file"
 
 _VARIABLES = re.compile(r"(?<!\$)\$\{(\w+)")
+
+Values = dict[Loc, object]
+
+
+def flat(value: object, loc: Loc = ()) -> Iterator[tuple[Loc, object]]:
+    """Every single value below a section, keys in camelCase. A list is one value, also one of sections."""
+    if is_dataclass(value):
+        for field in fields(value):
+            item = getattr(value, field.name)
+            if field.metadata.get("private"):
+                item = tuple(map(Secret, item))
+            yield from flat(item, (*loc, spellings(field.name)[0]))
+    elif isinstance(value, Mapping) and value and loc[-1] != "metadata":  # the user's own notes
+        for key, item in value.items():
+            yield from flat(item, (*loc, str(key)))
+    else:
+        yield loc, value
+
+
+def told(value: object, text: Callable[[str], str] = shown) -> str:
+    """A value in a line; `text` says how texts are shown, in quotes."""
+    if isinstance(value, Secret):
+        return STARS
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, Mapping) and not value:
+        return "{}"
+    if isinstance(value, tuple | list):
+        entries = [told(item, text) for item in value[:MOST]]
+        more = [f"… {len(value)} in all"] if len(value) > MOST else []
+        return f"[{', '.join([*entries, *more])}]"
+    if is_dataclass(value):
+        pairs = ((spellings(f.name)[0], getattr(value, f.name)) for f in fields(value))
+        return f"{{{', '.join(f'{name}: {told(item, text)}' for name, item in pairs)}}}"
+    return f"{value:g}" if isinstance(value, float) else shown(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +91,11 @@ def origin(document: object, loc: Loc) -> str:
 def _step(document: dict[object, object] | list[object], part: str | int) -> object:
     if isinstance(document, list):
         return document[part] if isinstance(part, int) else None
-    spelled = (part, *spellings(re.sub("([A-Z])", lambda m: f"_{m[1].lower()}", str(part))))
-    return next((document[key] for key in spelled if key in document), None)
+    return next((document[key] for key in document if part in (key, _camel(key))), None)
+
+
+def _camel(key: object) -> str:
+    return re.sub("-(.)", lambda match: match[1].upper(), str(key))
 
 
 def as_json(value: object) -> object:
@@ -87,3 +126,51 @@ def bare(text: str) -> str:
 
 def quoted(text: str) -> str:
     return json.dumps(bare(text), ensure_ascii=False)
+
+
+def differences(old: Config, new: Config) -> tuple[str, ...]:
+    """`routing.strategy: "fill-first" -> "round-robin"`, a line a value; accounts go by their names."""
+    before, after = _by_name(old), _by_name(new)
+    stay = [name for name in before if name in after]
+    return (
+        *_changed(_values(old), _values(new)),
+        *(f"{_account(name)}: added" for name in after if name not in before),
+        *(f"{_account(name)}: removed" for name in before if name not in after),
+        *(line for name in stay for line in _account_changes(before[name], after[name])),
+        *_order(stay, [name for name in after if name in before]),
+    )
+
+
+def changed_variables(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
+    """The names of variables that are there no more, are new, or have another value."""
+    return tuple(sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name)))
+
+
+def _changed(before: Values, after: Values) -> Iterator[str]:
+    for loc in dict.fromkeys((*before, *after)):
+        old, new = before.get(loc), after.get(loc)
+        if old != new:
+            yield f"{path(loc)}: {told(old)} -> {told(new)}"
+
+
+def _account_changes(old: AccountConfig, new: AccountConfig) -> Iterator[str]:
+    at = ("accounts", "anthropic", old.name)
+    return _changed(dict(flat(old, at)), dict(flat(new, at)))
+
+
+def _order(before: list[str], after: list[str]) -> Iterator[str]:
+    if before != after:
+        yield f"accounts.anthropic: order {told(before)} -> {told(after)}"
+
+
+def _values(config: Config) -> Values:
+    """All but the accounts, which have an order of their own."""
+    return {loc: value for loc, value in flat(config) if loc[0] != "accounts"}
+
+
+def _by_name(config: Config) -> dict[str, AccountConfig]:
+    return {account.name: account for account in config.accounts}
+
+
+def _account(name: str) -> str:
+    return path(("accounts", "anthropic", name))

@@ -1,20 +1,17 @@
-"""The sections of a configuration, as frozen values with their defaults.
+"""The configuration as frozen values: its sections, their defaults, and beside each field its check and its meaning.
 
-They are plain dataclasses: programs and tests build them by their names, unchecked; only what
-comes from a file goes through the checks that the annotations carry (see `config.parse`).
-Durations are seconds.
+They are plain dataclasses: programs and tests build them by name, unchecked. Only what comes from a file goes
+through the checks in the annotations (see `config.parse`). The text in an annotation is what the JSON Schema and
+docs/configuration.md say of the key. Durations are seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import AliasChoices, AliasGenerator, ConfigDict
+from typing import Annotated, Literal
 
 from neurolink_mitm.core import config_kinds as kinds
-from neurolink_mitm.core.config_faults import spellings
 
 PRIVATE = {"private": True}
 """Of texts that are no keys, and yet are in no log, report or repr."""
@@ -27,60 +24,75 @@ class Section:
     """Keys of a file are camelCase or kebab-case, and all of them are known."""
 
     __slots__ = ()
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
-        extra="forbid",
-        alias_generator=AliasGenerator(
-            validation_alias=lambda name: AliasChoices(*spellings(name))
-        ),
-    )
+
+
+class Options(Section):
+    """A plugin's: in a file true, false, or these, which switch it on."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AccountConfig(Section):
     """An account, or the settings of the stored account of the same name when it has no key."""
 
-    name: kinds.Label = UNNAMED
-    api_key: kinds.SecretText | None = None
-    """An API key or an OAuth access token."""
-    base_url: kinds.BaseUrl | None = None
-    """None: `Config.default_base_url`."""
-    org_id: kinds.Text | None = None
-    weight: kinds.PositiveNumber = 1.0
-    priority: kinds.WholeNumber = 0
-    enabled: kinds.Flag = True
-    rate_limit: kinds.PositiveCount | None = None
-    """Requests a minute that are sent on it at most."""
-    max_concurrent: kinds.Count = 0
-    """Requests in flight at most; 0 sets no limit."""
-    excluded_models: tuple[kinds.Text, ...] = ()
-    """Wildcards."""
-    proxy_url: kinds.ProxyUrl | None = field(default=None, repr=False)
-    """HTTP proxy of this account, perhaps with credentials; `direct` ignores the environment's."""
-    metadata: Mapping[str, object] = field(default_factory=dict, hash=False)
+    name: Annotated[
+        kinds.Label,
+        "The label, unique; of several without one the second is `unnamed-2`, and so on.",
+    ] = UNNAMED
+    api_key: Annotated[
+        kinds.SecretText | None,
+        "An API key or an OAuth access token: better `${VAR}` than the key itself.",
+    ] = None
+    base_url: Annotated[
+        kinds.BaseUrl | None, "The endpoint of this account; without it, `defaultBaseUrl`."
+    ] = None
+    org_id: Annotated[kinds.Text | None, "The organisation the key belongs to."] = None
+    weight: Annotated[
+        kinds.PositiveNumber, "Round-robin: twice the weight, twice the requests."
+    ] = 1.0
+    priority: Annotated[
+        kinds.WholeNumber, "Higher ones go first; lower ones take what is left over."
+    ] = 0
+    enabled: Annotated[kinds.Flag, "False: it serves nothing."] = True
+    rate_limit: Annotated[
+        kinds.PositiveCount | None, "Requests a minute that are sent on it at most."
+    ] = None
+    max_concurrent: Annotated[kinds.Count, "Requests in flight at most; 0 is no limit."] = 0
+    excluded_models: Annotated[tuple[kinds.Text, ...], "It is not used for these; wildcards."] = ()
+    proxy_url: Annotated[
+        kinds.ProxyUrl | None, "Its HTTP proxy; `direct` ignores the environment's."
+    ] = field(default=None, repr=False)
+    metadata: Annotated[Mapping[str, object], "Notes of your own."] = field(
+        default_factory=dict, hash=False
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class AccountGroups(Section):
     """`accounts` in the file: one list a provider."""
 
-    anthropic: tuple[AccountConfig, ...] = ()
+    anthropic: Annotated[
+        tuple[AccountConfig, ...],
+        "An entry without `apiKey` gives settings to the stored account of that name.",
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ModelMapping(Section):
     """Requests for models like `from_` (a wildcard) are for `to` of `provider` instead."""
 
-    from_: kinds.Text
-    to: kinds.Text
-    provider: kinds.Text = "anthropic"
+    from_: Annotated[kinds.Text, "The model asked for; wildcards."]
+    to: Annotated[kinds.Text, "The model that answers."]
+    provider: Annotated[kinds.Text, "Whose model that is."] = "anthropic"
 
 
 @dataclass(frozen=True, slots=True)
 class Fallback(Section):
     """A model of another provider, for when every account is cooling."""
 
-    provider: kinds.Text
-    model: kinds.Text
+    provider: Annotated[kinds.Text, "`google-ai`, `openai`, …"]
+    model: Annotated[kinds.Text, "The provider's name for it."]
 
 
 Strategy = Literal["fill-first", "round-robin", "quota-aware"]
@@ -90,142 +102,208 @@ Strategy = Literal["fill-first", "round-robin", "quota-aware"]
 class Routing(Section):
     """Which account or provider a request goes to."""
 
-    strategy: Annotated[Strategy, kinds.must("one of fill-first, round-robin, quota-aware")] = (
-        "fill-first"
-    )
-    primary_account: kinds.Label | None = None
-    session_affinity: kinds.Flag = True
-    model_mappings: tuple[ModelMapping, ...] = ()
-    fallback_chain: tuple[Fallback, ...] = ()
-    passthrough_models: tuple[kinds.Text, ...] = ()
-    pay_per_use: Annotated[Literal["allow", "never"], kinds.must("one of allow, never")] = "allow"
-    daily_cap_usd: kinds.Amount | None = None
+    strategy: Annotated[
+        Strategy,
+        "`fill-first`: one account until it is limited, then the next. `round-robin`: in turns, by `weight`. "
+        "`quota-aware`: fill-first, but accounts whose window is nearly used up come last.",
+    ] = "fill-first"
+    primary_account: Annotated[
+        kinds.Label | None, "The account with this label goes first, whatever its priority."
+    ] = None
+    session_affinity: Annotated[
+        kinds.Flag, "A session stays on its account and keeps its prompt cache warm."
+    ] = True
+    model_mappings: Annotated[
+        tuple[ModelMapping, ...], "Requests for some models are answered by others."
+    ] = ()
+    fallback_chain: Annotated[
+        tuple[Fallback, ...], "Who is asked, in this order, when every account is cooling."
+    ] = ()
+    passthrough_models: Annotated[
+        tuple[kinds.Text, ...], "Models that go to Anthropic as they are."
+    ] = ()
+    pay_per_use: Annotated[
+        Literal["allow", "never"],
+        "`never`: subscriptions only, no API keys beside them and no other provider.",
+    ] = "allow"
+    daily_cap_usd: Annotated[
+        kinds.Amount | None, "No more is spent a day on pay-per-use; without it there is no cap."
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts(Section):
     """Seconds: to connect, to the first event, between events, and for a whole request."""
 
-    connect: kinds.Seconds = 10.0
-    first_event: kinds.Seconds = 120.0
-    idle: kinds.Seconds = 300.0
-    total: kinds.Seconds = 900.0
+    connect: Annotated[kinds.Seconds, "To connect to upstream."] = 10.0
+    first_event: Annotated[kinds.Seconds, "From the request to the first event of its answer."] = (
+        120.0
+    )
+    idle: Annotated[kinds.Seconds, "Between two events."] = 300.0
+    total: Annotated[
+        kinds.Seconds,
+        "Until the first event, over all attempts; an answer that flows is bounded by `idle` alone.",
+    ] = 900.0
 
 
 @dataclass(frozen=True, slots=True)
 class Clients(Section):
     """Keys that callers must show, one of them; empty asks for none."""
 
-    api_keys: tuple[kinds.SecretText, ...] = ()
+    api_keys: Annotated[
+        tuple[kinds.SecretText, ...],
+        "Keys that callers must show, one of them (`x-api-key` or bearer). Beyond loopback there must be one,"
+        " here or made by `neurolink clients add`.",
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Provider(Section):
     """Another provider, as far as it differs from LiteLLM's defaults."""
 
-    base_url: kinds.BaseUrl | None = None
-    api_key: kinds.SecretText | None = None
-    api: Annotated[Literal["chat", "responses"], kinds.must("one of chat, responses")] | None = None
-    """Of OpenAI's two: `responses` for OpenAI itself, `chat` where `baseUrl` is another server's."""
+    base_url: Annotated[kinds.BaseUrl | None, "The provider's endpoint."] = None
+    api_key: Annotated[
+        kinds.SecretText | None,
+        "Else it comes from the environment or `.env` (`OPENAI_API_KEY`, …).",
+    ] = None
+    api: Annotated[
+        Literal["chat", "responses"] | None,
+        "Of OpenAI's two: `responses` (the default for OpenAI itself) or `chat` (where `baseUrl` is another "
+        "server's).",
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPrice(Section):
     """USD for a million tokens, by what they were. Caching that is not told follows from `input`."""
 
-    input: kinds.Amount
-    output: kinds.Amount
-    cache_read: kinds.Amount | None = None
-    cache_write_5m: kinds.Amount | None = None
-    cache_write_1h: kinds.Amount | None = None
+    input: Annotated[kinds.Amount, "USD for a million tokens that are not cached."]
+    output: Annotated[kinds.Amount, "USD for a million tokens of answers."]
+    cache_read: Annotated[
+        kinds.Amount | None,
+        "USD for a million tokens from the cache. Without it and the next two, the same share of `input` as "
+        "in the list prices.",
+    ] = None
+    cache_write_5m: Annotated[
+        kinds.Amount | None, "USD for a million tokens that are cached for five minutes."
+    ] = None
+    cache_write_1h: Annotated[
+        kinds.Amount | None, "USD for a million tokens that are cached for an hour."
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class OAuth(Section):
     """Endpoints and identity of the login. The defaults are those of Claude Code's own client."""
 
-    authorize_url: kinds.Url = "https://claude.ai/oauth/authorize"
-    token_urls: Annotated[tuple[kinds.Url, ...], kinds.NotEmpty] = (
+    authorize_url: Annotated[kinds.Url, "The page that asks the user."] = (
+        "https://claude.ai/oauth/authorize"
+    )
+    token_urls: Annotated[
+        tuple[kinds.Url, ...],
+        kinds.NotEmpty(),
+        "Where codes and refresh tokens are exchanged, in the order they are tried.",
+    ] = (
         "https://api.anthropic.com/v1/oauth/token",
         "https://console.anthropic.com/v1/oauth/token",
     )
-    """In the order they are tried."""
-    redirect_uri: kinds.Url = "https://console.anthropic.com/oauth/code/callback"
-    client_id: kinds.Text = "9d1c250a-e61b-44d9-88ed-5944d1962f5e"
-    scopes: tuple[kinds.Text, ...] = ("org:create_api_key", "user:profile", "user:inference")
+    redirect_uri: Annotated[kinds.Url, "Where the page hands out its code."] = (
+        "https://console.anthropic.com/oauth/code/callback"
+    )
+    client_id: Annotated[kinds.Text, "Of the login's client."] = (
+        "9d1c250a-e61b-44d9-88ed-5944d1962f5e"
+    )
+    scopes: Annotated[tuple[kinds.Text, ...], "What the login asks for."] = (
+        "org:create_api_key",
+        "user:profile",
+        "user:inference",
+    )
 
 
-Fingerprints = Annotated[tuple[kinds.Fingerprint, ...], kinds.NotEmpty]
+Fingerprints = Annotated[tuple[kinds.Fingerprint, ...], kinds.NotEmpty()]
 
 
 @dataclass(frozen=True, slots=True)
-class TlsFingerprint(Section):
+class TlsFingerprint(Options):
     """SHA-256 fingerprints (lower-case hex) that the certificate of a host may have."""
 
-    enabled: kinds.Flag = False
-    pins: Mapping[str, Fingerprints] = field(default_factory=dict, hash=False)
+    enabled: Annotated[kinds.Flag, "Whether it is on."] = False
+    pins: Annotated[
+        Mapping[str, Fingerprints], "By host: SHA-256 of each certificate it may show, in hex."
+    ] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
-class HeaderScrubber(Section):
+class HeaderScrubber(Options):
     """Header names (wildcards) to remove beside the built-in ones."""
 
-    enabled: kinds.Flag = True
-    headers: tuple[kinds.Text, ...] = ()
+    enabled: Annotated[kinds.Flag, "Whether it is on."] = True
+    headers: Annotated[tuple[kinds.Text, ...], "And these; wildcards."] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class SessionIdentity(Section):
+class SessionIdentity(Options):
     """`metadata.user_id` names the account in use."""
 
-    enabled: kinds.Flag = True
+    enabled: Annotated[kinds.Flag, "Whether it is on."] = True
 
 
 @dataclass(frozen=True, slots=True)
-class SystemPromptInjector(Section):
+class SystemPromptInjector(Options):
     """System blocks to add after Claude Code's."""
 
-    enabled: kinds.Flag = False
-    blocks: tuple[kinds.Text, ...] = ()
+    enabled: Annotated[kinds.Flag, "Whether it is on."] = False
+    blocks: Annotated[tuple[kinds.Text, ...], "The texts."] = ()
 
 
-Detector = Annotated[
-    Literal["email", "ipv4", "ipv6", "key"], kinds.must("one of email, ipv4, ipv6, key")
-]
+Detector = Literal["email", "ipv4", "ipv6", "key"]
 
 
 @dataclass(frozen=True, slots=True)
-class WordObfuscator(Section):
+class WordObfuscator(Options):
     """What placeholders replace on the way out: words, regular expressions, names of hosts, kinds of data."""
 
-    enabled: kinds.Flag = False
-    words: tuple[kinds.Text, ...] = field(default=(), repr=False, metadata=PRIVATE)
-    patterns: tuple[kinds.Pattern, ...] = field(default=(), repr=False, metadata=PRIVATE)
-    detectors: tuple[Detector, ...] = ()
-    domains: tuple[kinds.Text, ...] = field(default=(), repr=False, metadata=PRIVATE)
-    """They, and all names of hosts below them."""
+    enabled: Annotated[kinds.Flag, "Whether it is on."] = False
+    words: Annotated[
+        tuple[kinds.Text, ...], "Words, in upper or lower case, also inside of others."
+    ] = field(default=(), repr=False, metadata=PRIVATE)
+    patterns: Annotated[tuple[kinds.Pattern, ...], "Regular expressions."] = field(
+        default=(), repr=False, metadata=PRIVATE
+    )
+    detectors: Annotated[
+        tuple[Detector, ...],
+        "Kinds of data: `email`, `ipv4`, `ipv6`, `key` (keys and tokens of AWS, GitHub, Slack and their like).",
+    ] = ()
+    domains: Annotated[
+        tuple[kinds.Text, ...], "Domains: they and all names of hosts below them."
+    ] = field(default=(), repr=False, metadata=PRIVATE)
 
 
 @dataclass(frozen=True, slots=True)
 class Plugins(Section):
     """The rewriters, in the order they run on a request."""
 
-    tls_fingerprint: Annotated[TlsFingerprint, kinds.PluginOptions] = field(
-        default_factory=TlsFingerprint
-    )
-    header_scrubber: Annotated[HeaderScrubber, kinds.PluginOptions] = field(
-        default_factory=HeaderScrubber
-    )
-    session_identity: Annotated[SessionIdentity, kinds.PluginOptions] = field(
-        default_factory=SessionIdentity
-    )
-    system_prompt_injector: Annotated[SystemPromptInjector, kinds.PluginOptions] = field(
-        default_factory=SystemPromptInjector
-    )
-    word_obfuscator: Annotated[WordObfuscator, kinds.PluginOptions] = field(
-        default_factory=WordObfuscator
-    )
-    custom: tuple[kinds.Text, ...] = ()
+    tls_fingerprint: Annotated[
+        TlsFingerprint,
+        "Stops a request when the host shows another certificate than the pinned ones.",
+    ] = field(default_factory=TlsFingerprint)
+    header_scrubber: Annotated[
+        HeaderScrubber, "Removes forwarding headers, cookies and our own."
+    ] = field(default_factory=HeaderScrubber)
+    session_identity: Annotated[
+        SessionIdentity, "Makes `metadata.user_id` name the account in use."
+    ] = field(default_factory=SessionIdentity)
+    system_prompt_injector: Annotated[
+        SystemPromptInjector, "Adds your own system blocks after Claude Code's."
+    ] = field(default_factory=SystemPromptInjector)
+    word_obfuscator: Annotated[
+        WordObfuscator,
+        "Puts placeholders in place of what you name on the way out, and takes them back in the answer.",
+    ] = field(default_factory=WordObfuscator)
+    custom: Annotated[
+        tuple[kinds.Text, ...],
+        "Your own: files of Python, or names of entry points; see [shaping.md](shaping.md).",
+    ] = ()
     """The user's own: files of Python, or names of entry points. They run before the words are replaced."""
 
 
@@ -234,17 +312,22 @@ class Cloaking(Section):
     """Request shaping: for OAuth accounts only (auto), always, never; and how."""
 
     mode: Annotated[
-        Literal["auto", "always", "never"], kinds.must("one of auto, always, never")
+        Literal["auto", "always", "never"], "`auto`: in requests on subscriptions only."
     ] = "auto"
-    plugins: Plugins = field(default_factory=Plugins)
+    plugins: Annotated[
+        Plugins, "Each is true, false, or its options; options switch it on. `custom` is a list."
+    ] = field(default_factory=Plugins)
 
 
 @dataclass(frozen=True, slots=True)
 class Network(Section):
     """The way to upstream."""
 
-    ca_bundle: kinds.Text | None = None
-    """A file of PEM certificates, beside the system's and certifi's; relative to the configuration's directory."""
+    ca_bundle: Annotated[
+        kinds.Text | None,
+        "A file of PEM certificates to trust, beside certifi's, the system's and those that variables name "
+        "(`SSL_CERT_FILE`, …). Relative to this file.",
+    ] = None
 
 
 Capture = Literal["all", "errors", "off"]
@@ -254,8 +337,51 @@ Capture = Literal["all", "errors", "off"]
 class Logging(Section):
     """How long and how much logs are kept (days; 10^6 bytes), and whose bodies."""
 
-    max_age_days: kinds.PositiveCount = 7
-    max_size_mb: kinds.PositiveCount = 500
-    capture_bodies: Annotated[Capture, kinds.must("one of all, errors, off"), kinds.OffIsText] = (
-        "errors"
+    max_age_days: Annotated[kinds.PositiveCount, "Older logs are removed."] = 7
+    max_size_mb: Annotated[
+        kinds.PositiveCount, "Of all logs together, in 10^6 bytes; the oldest go first."
+    ] = 500
+    capture_bodies: Annotated[Capture, "Of which requests: `all`, `errors` or `off`."] = "errors"
+
+
+@dataclass(frozen=True, slots=True)
+class _Common(Section):
+    version: Annotated[Literal[1], "Of this format."] = 1
+    default_base_url: Annotated[
+        kinds.BaseUrl, "Where Anthropic's API is, for accounts without a `baseUrl`."
+    ] = DEFAULT_BASE_URL
+    routing: Annotated[Routing, "Which account or provider a request goes to."] = field(
+        default_factory=Routing
     )
+    timeouts: Annotated[Timeouts, "In seconds."] = field(default_factory=Timeouts)
+    clients: Annotated[Clients, "Who may use the proxy."] = field(default_factory=Clients)
+    providers: Annotated[
+        Mapping[str, Provider],
+        "Other providers by name, as far as they differ from LiteLLM's defaults.",
+    ] = field(default_factory=dict, hash=False)
+    prices: Annotated[
+        Mapping[str, ModelPrice],
+        "What models cost, over the list prices that come with NeuroLink: by model, dated or not; wildcards.",
+    ] = field(default_factory=dict, hash=False)
+    oauth: Annotated[OAuth, "The login, in case its endpoints move."] = field(default_factory=OAuth)
+    cloaking: Annotated[
+        Cloaking, "What is changed in requests, so that nothing leaves this machine that shouldn't."
+    ] = field(default_factory=Cloaking)
+    logging: Annotated[Logging, "How long and how much is kept."] = field(default_factory=Logging)
+    network: Annotated[Network, "The way to upstream."] = field(default_factory=Network)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile(_Common):
+    """The configuration as the file has it."""
+
+    accounts: Annotated[AccountGroups, "Beside those that `neurolink auth login` stored."] = field(
+        default_factory=AccountGroups
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Config(_Common):
+    """The configuration as the program uses it. `Config()` is that of an empty file."""
+
+    accounts: tuple[AccountConfig, ...] = ()

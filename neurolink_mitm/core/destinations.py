@@ -9,15 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 from neurolink_mitm.core import provider_names, providers
 from neurolink_mitm.core.accounts import ANTHROPIC, Account
+from neurolink_mitm.core.config_values import Config, ModelMapping, Routing
 from neurolink_mitm.core.secret import Secret
-
-if TYPE_CHECKING:  # pydantic behind them is slow to import
-    from neurolink_mitm.core.config import Config
-    from neurolink_mitm.core.config_values import ModelMapping, Routing
 
 GEMINI = "gemini-"
 VERTEX = "vertex"

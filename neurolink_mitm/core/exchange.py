@@ -8,11 +8,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.answer import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
 from neurolink_mitm.core.charges import Charge, charge_at
+from neurolink_mitm.core.config_values import Timeouts
 from neurolink_mitm.core.destinations import Route
 from neurolink_mitm.core.endpoints import COUNT_TOKENS, MESSAGES, endpoint_of
 from neurolink_mitm.core.errors import Failure
@@ -20,9 +20,6 @@ from neurolink_mitm.core.headers import Fields, name_in
 from neurolink_mitm.core.pool import Demand
 from neurolink_mitm.core.target import Via
 from neurolink_mitm.core.tracing import Caller
-
-if TYPE_CHECKING:  # pydantic behind it is slow to import, and commands that read rows come by here
-    from neurolink_mitm.core.config_values import Timeouts
 
 
 class Kind(enum.Enum):
@@ -121,12 +118,6 @@ class Heard:
     body: bytes
 
 
-def _timeouts() -> Timeouts:
-    from neurolink_mitm.core.config_values import Timeouts
-
-    return Timeouts()
-
-
 @dataclass(slots=True)
 class Exchange:
     """One client request and all that became of it."""
@@ -152,7 +143,7 @@ class Exchange:
     span_id: str = ""
     labels: dict[str, str] = field(default_factory=dict)
 
-    timeouts: Timeouts = field(default_factory=_timeouts)
+    timeouts: Timeouts = field(default_factory=Timeouts)
     plan: Plan | None = None
     step: Step | None = None
     why: str = ""

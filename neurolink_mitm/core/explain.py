@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from neurolink_mitm.core import destinations, failover, models
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.charges import Charge
+from neurolink_mitm.core.config_values import Routing
 from neurolink_mitm.core.destinations import Route
 from neurolink_mitm.core.endpoints import COUNT_TOKENS
 from neurolink_mitm.core.pool import Choice, Demand, Pool
 from neurolink_mitm.core.record import iso
 from neurolink_mitm.core.skip import Skip
-
-if TYPE_CHECKING:  # pydantic behind it is slow to import
-    from neurolink_mitm.core.config_values import Routing
 
 NOT_SERVED = "no route"
 """The rule by which a model is a 404."""

@@ -6,14 +6,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.secret import Secret
-
-if TYPE_CHECKING:
-    from neurolink_mitm.core.config import Config
 
 NAMES_A_SECRET = re.compile(r"(?i)key|token|secret|password|authorization|cookie|credential")
 SHORTEST = 6

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from neurolink_mitm.core.accounts import ANTHROPIC
+from neurolink_mitm.core.config_values import Routing
 from neurolink_mitm.core.destinations import is_wildcard, known_models
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.routing import not_served as no_route
-
-if TYPE_CHECKING:  # pydantic behind it is slow to import
-    from neurolink_mitm.core.config_values import Routing
 
 UNKNOWN_DAY = "1970-01-01T00:00:00Z"
 """What Anthropic's own list says where the release day is not known."""

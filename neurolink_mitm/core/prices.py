@@ -8,13 +8,11 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from neurolink_mitm.core.accounts import ANTHROPIC
+from neurolink_mitm.core.config_values import ModelPrice
 from neurolink_mitm.core.usage import Usage
-
-if TYPE_CHECKING:  # pydantic behind it is slow to import
-    from neurolink_mitm.core.config_values import ModelPrice
 
 FIELDS = (
     "input_cost_per_token",

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from neurolink_mitm.core.config_values import Provider
 from neurolink_mitm.core.secret import Secret
-
-if TYPE_CHECKING:  # pydantic behind it is slow to import
-    from neurolink_mitm.core.config_values import Provider
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Protocol
 from neurolink_mitm import __version__
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.budget import Budget
-from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.explain import explain as explain
 from neurolink_mitm.core.lag import Lag

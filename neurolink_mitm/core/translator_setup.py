@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import msgspec
 
+from neurolink_mitm.core.config_values import Provider
 from neurolink_mitm.core.providers import key_of
-
-if TYPE_CHECKING:  # pydantic behind it is slow to import
-    from neurolink_mitm.core.config_values import Provider
 
 PROVIDER_HEADER = "x-neurolink-provider"
 MODEL_HEADER = "x-neurolink-model"

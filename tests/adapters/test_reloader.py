@@ -9,8 +9,7 @@ import pytest
 from neurolink_mitm.adapters.reloader import Reloader, adopt
 from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.config_values import Routing, Timeouts
+from neurolink_mitm.core.config_values import Config, Routing, Timeouts
 from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.shaping.pipeline import Pipeline

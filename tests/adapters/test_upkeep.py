@@ -9,7 +9,7 @@ import pytest
 from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.adapters.upkeep import Upkeep
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.refresh import Refreshed
 from tests.fakes import NOW, make_account, make_runtime
 from tests.waiting import LIMIT

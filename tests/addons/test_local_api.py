@@ -9,7 +9,7 @@ from mitmproxy.test import taddons
 
 from neurolink_mitm import __version__
 from neurolink_mitm.addons.local_api import LocalApi
-from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.destinations import entries
 from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Kind

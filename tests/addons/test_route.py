@@ -6,8 +6,7 @@ import pytest
 from mitmproxy import http
 
 from neurolink_mitm.addons.route import Route
-from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.config_values import Clients
+from neurolink_mitm.core.config_values import Clients, Config
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.ports import Runtime

@@ -3,8 +3,7 @@ from __future__ import annotations
 from mitmproxy import http
 
 from neurolink_mitm.addons.trace import Trace
-from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.config_values import Timeouts
+from neurolink_mitm.core.config_values import Config, Timeouts
 from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Exchange, Kind
 from neurolink_mitm.core.tracing import Caller

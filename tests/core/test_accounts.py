@@ -13,8 +13,7 @@ from neurolink_mitm.core.accounts import (
     missing_primary,
     unused_settings,
 )
-from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.config_values import AccountConfig, Routing
+from neurolink_mitm.core.config_values import AccountConfig, Config, Routing
 from neurolink_mitm.core.secret import Secret
 
 ENVIRONMENT_KEY = Secret("sk-ant-test-environment")

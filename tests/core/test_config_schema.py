@@ -8,9 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from neurolink_mitm.core.config import ConfigError, ConfigFile, parse
-from neurolink_mitm.core.config_docs import MEANINGS, entries
-from neurolink_mitm.core.config_schema import schema
+from neurolink_mitm.core.config import ConfigError, parse
+from neurolink_mitm.core.config_schema import entries, schema
 
 ENV = {"KEY": "sk-ant-test-key", "NUMBER": "5", "OFF": "false"}
 
@@ -74,8 +73,8 @@ def test_it_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
 
 
-def test_every_key_has_a_meaning_and_no_meaning_is_of_a_key_that_is_gone() -> None:
-    assert {entry.path for entry in entries(ConfigFile)} == set(MEANINGS)
+def test_every_key_has_a_meaning() -> None:
+    assert all(entry.meaning for entry in entries())
 
 
 def test_both_spellings_say_what_a_key_means() -> None:

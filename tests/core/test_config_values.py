@@ -1,18 +1,17 @@
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 
 import pytest
 
 from neurolink_mitm.core import config_values
-from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.config_values import AccountConfig, Routing, Section, Timeouts
+from neurolink_mitm.core.config_values import AccountConfig, Config, Routing, Section, Timeouts
 from neurolink_mitm.core.secret import Secret
 
 SECTIONS = [
     kind
     for kind in vars(config_values).values()
-    if isinstance(kind, type) and issubclass(kind, Section) and kind is not Section
+    if isinstance(kind, type) and issubclass(kind, Section) and is_dataclass(kind)
 ]
 
 

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.config_values import Fallback, ModelMapping, Provider, Routing
+from neurolink_mitm.core.config_values import Config, Fallback, ModelMapping, Provider, Routing
 from neurolink_mitm.core.destinations import (
     ANY_GEMINI,
     Route,

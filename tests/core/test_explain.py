@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.config_values import Fallback, ModelMapping, Routing
+from neurolink_mitm.core.config_values import Config, Fallback, ModelMapping, Routing
 from neurolink_mitm.core.destinations import entries
 from neurolink_mitm.core.explain import way
 from neurolink_mitm.core.failover import ADD_ACCOUNT

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.config_values import Fallback, Routing
+from neurolink_mitm.core.config_values import Config, Fallback, Routing
 from neurolink_mitm.core.destinations import Route, entries
 from neurolink_mitm.core.errors import Failure, Then, Where, classify
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try

@@ -6,7 +6,7 @@ import pytest
 
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.capture import Body, document
-from neurolink_mitm.core.config import Config
+from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.known_secrets import secrets_of, spelled
 from neurolink_mitm.core.redaction_body import redact_fields
 from neurolink_mitm.core.redaction_stream import redact_stream

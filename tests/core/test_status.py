@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from neurolink_mitm import __version__
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.config_values import Routing
+from neurolink_mitm.core.config_values import Config, Routing
 from neurolink_mitm.core.lag import Lag
 from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.status import banner, explain, health, report

@@ -6,8 +6,7 @@ import msgspec
 import pytest
 
 from neurolink_mitm.core import status, statusline
-from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.config_values import Fallback, ModelMapping, Routing
+from neurolink_mitm.core.config_values import Config, Fallback, ModelMapping, Routing
 from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.destinations import entries
 from neurolink_mitm.core.explain import way

@@ -11,8 +11,7 @@ import httpx
 from mitmproxy import http
 
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.config_values import Fallback, Provider, Routing
+from neurolink_mitm.core.config_values import Config, Fallback, Provider, Routing
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer

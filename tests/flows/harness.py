@@ -16,8 +16,7 @@ from neurolink_mitm.adapters.system import SystemChance, SystemClock
 from neurolink_mitm.core import destinations
 from neurolink_mitm.core.accounts import Account, account_type
 from neurolink_mitm.core.budget import Budget
-from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.config_values import Timeouts
+from neurolink_mitm.core.config_values import Config, Timeouts
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.secret import Secret

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.config_values import Clients
+from neurolink_mitm.core.config_values import Clients, Config
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply

@@ -20,8 +20,7 @@ from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.adapters.token_store import TokenStore
 from neurolink_mitm.adapters.upkeep import Upkeep
 from neurolink_mitm.core.accounts import Account, build_pool
-from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.config_values import OAuth
+from neurolink_mitm.core.config_values import Config, OAuth
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount
 from neurolink_mitm.ports import Runtime

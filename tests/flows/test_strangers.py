@@ -11,8 +11,7 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from neurolink_mitm.core.config import Config
-from neurolink_mitm.core.config_values import Clients
+from neurolink_mitm.core.config_values import Clients, Config
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.mitm import pool_layer
 from neurolink_mitm.mitm.front import TLS_ALERT, Phase

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
+from neurolink_mitm.core.config_values import Cloaking
 from neurolink_mitm.core.json_groups import LARGE
 from neurolink_mitm.core.shaping import detectors
 from neurolink_mitm.core.shaping.draft import (
@@ -21,9 +22,6 @@ from neurolink_mitm.core.shaping.session_identity import SessionIdentity
 from neurolink_mitm.core.shaping.system_blocks import SystemBlocks
 from neurolink_mitm.core.shaping.tls_pins import TlsPins
 from neurolink_mitm.core.shaping.word_obfuscator import Timer, WordObfuscator
-
-if TYPE_CHECKING:  # pydantic behind it is slow to import
-    from neurolink_mitm.core.config_values import Cloaking
 
 Named = tuple[str, Rewriter]
 
