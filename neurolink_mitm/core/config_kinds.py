@@ -23,7 +23,7 @@ _LONGEST_TIMEOUT = 86_400
 """Seconds: one day. Beyond, timers of event loops begin to overflow."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a union of types hashes it
 class Kind:
     """How a value is checked. `read` returns the typed value, or raises `ValueError` with what it must be."""
 
