@@ -6,19 +6,24 @@ ARGS ?=
 BIN = $(VENV)/bin
 export PYTHON
 
-.PHONY: help run test check bench soak fuzz lock prices clean runtime dev
+.PHONY: help run test test-real check bench soak fuzz lock prices clean runtime dev
 
 help: ## what there is (this)
 	@echo "make TARGET [ARGS=\"…\"] [PYTHON=/path/to/python]"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
 
 run: runtime ## start the proxy; with no account yet, on the built-in sandbox
 	@$(BIN)/neurolink proxy start --sandbox-if-empty $(ARGS)
 
 # Hundreds of processes start in the tests: what they import is compiled once, whatever the caller prefers.
-test: export PYTHONDONTWRITEBYTECODE =
-test: dev ## run all tests; ARGS="tests/core -k sse" picks some
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
+test test-real: export PYTHONDONTWRITEBYTECODE =
+PYTEST = $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+test: dev ## run the tests that need Python and loopback only; ARGS="tests/core -k sse" picks some
+	@$(PYTEST) -m "not real" $(ARGS)
+
+test-real: dev ## run those with a browser, shells, promtool, Claude Code and LiteLLM; says what is missing
+	@$(PYTEST) -m real $(ARGS)
 
 check: dev ## lint, formatting, types, import contracts
 	$(BIN)/ruff check

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
-from tests import quick_clients
+from tests import needs, quick_clients
 from tests.cli.processes import Shell
 from tests.leaks import Leaks, listen_to_logins
 from tests.translator.running import Running
@@ -49,6 +49,10 @@ quick_clients.share_certificates()
 
 LEAKS = Leaks()
 """Secrets that this run wrote down: in a home, a log, an output of a process, or in what tests themselves said."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(needs)
 
 
 def pytest_xdist_auto_num_workers() -> int:

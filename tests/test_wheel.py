@@ -126,6 +126,7 @@ def tree(home: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
+@pytest.mark.real("npm")
 @pytest.mark.timeout(10 * TOO_LONG)
 def test_set_up_in_one_command_and_gone_in_another(bin: Path, shell: Shell) -> None:
     """With the real Claude Code in between, which runs in a copy of the home: it keeps files of its own."""

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from neurolink_mitm.adapters.config_file import DEEPEST, LARGEST, load
 from neurolink_mitm.core.config import ConfigError
 from neurolink_mitm.core.config_values import AccountConfig, Config
 from neurolink_mitm.core.secret import Secret
+from tests.unprivileged import unprivileged
 
 ENV = {"KEY_1": "sk-ant-test-1"}
 
@@ -89,11 +89,11 @@ def test_a_directory_can_not_be_read(tmp_path: Path) -> None:
     assert fault(tmp_path) == f"{tmp_path}: can't be read: Is a directory"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
 def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     path = write(tmp_path / "c.yaml", "")
     path.chmod(0)
-    assert fault(path) == f"{path}: can't be read: Permission denied"
+    with unprivileged():
+        assert fault(path) == f"{path}: can't be read: Permission denied"
 
 
 def test_faults_of_the_content_pass_through_with_their_paths(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from neurolink_mitm.adapters.home import Home
+from tests.unprivileged import unprivileged
 
 
 @pytest.mark.parametrize(
@@ -92,10 +93,9 @@ def test_a_file_in_its_place_is_told(tmp_path: Path) -> None:
         Home(tmp_path / "file" / "n").create()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_place_that_can_not_be_written_is_told(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(OSError, match=r"can't create .*n: Permission denied"):
+    with unprivileged(), pytest.raises(OSError, match=r"can't create .*n: Permission denied"):
         Home(tmp_path / "n").create()
     tmp_path.chmod(0o700)
 

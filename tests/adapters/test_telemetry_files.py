@@ -117,8 +117,9 @@ def test_the_compose_file_is_as_its_specification_says() -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "ok -- validation done"), done.stdout
 
 
+@pytest.mark.real("docker")
 def test_docker_compose_takes_them(files: TelemetryFiles) -> None:
-    """Where there is docker with its compose plugin."""
+    """With its compose plugin."""
     made: Access = files.write(15080, 14318)
     compose = Compose(files.compose, files.access, os.environ)
     try:

@@ -28,6 +28,7 @@ from neurolink_mitm.adapters.token_store import (
 from neurolink_mitm.core.oauth import Tokens
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount
+from tests.unprivileged import unprivileged
 
 TOKENS = {"accessToken": "sk-ant-oat-test-hunter2", "refreshToken": "r", "expiresAt": 1000}
 STORE = json.dumps({"version": "2.0", "providers": {"anthropic:work": {"tokens": TOKENS}}})
@@ -106,10 +107,12 @@ def test_a_directory_in_its_place_is_named(home: Home) -> None:
         TokenStore(home).read()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
 def test_a_file_that_can_not_be_read_is_named(home: Home) -> None:
     put(home.tokens, STORE, 0o000)
-    with pytest.raises(TokenStoreError, match=f"can't read {home.tokens}: Permission denied"):
+    with (
+        unprivileged(),
+        pytest.raises(TokenStoreError, match=f"can't read {home.tokens}: Permission denied"),
+    ):
         TokenStore(home).read()
 
 

@@ -18,8 +18,6 @@ import httpx
 
 from tests.waiting import LIMIT, wait_until
 
-DRIVER, CHROMIUM = shutil.which("chromedriver"), shutil.which("chromium")
-MISSING = [name for name, found in (("chromedriver", DRIVER), ("chromium", CHROMIUM)) if not found]
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 """The key under which the protocol hands out elements."""
 ARGUMENTS = (
@@ -85,7 +83,7 @@ def browser(place: Path) -> Iterator[Browser]:
     said = place / "driver.log"
     with said.open("wb") as log:
         driver = subprocess.Popen(
-            [str(DRIVER), "--port=0"], stdout=log, stderr=log, start_new_session=True
+            ["chromedriver", "--port=0"], stdout=log, stderr=log, start_new_session=True
         )
     try:
         wait_until(lambda: _port(said), f"the driver listens: {said.read_text()}")
@@ -95,7 +93,7 @@ def browser(place: Path) -> Iterator[Browser]:
                 f"--user-data-dir={place / 'profile'}",
                 "--window-size=1400,1240",
             ]
-            options = {"binary": CHROMIUM, "args": arguments}
+            options = {"binary": shutil.which("chromium"), "args": arguments}
             wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
             answer = client.post("/session", json=wanted).json()["value"]
             assert "sessionId" in answer, answer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,18 +35,6 @@ def test_another_shell_is_bad_usage() -> None:
     assert CliRunner().invoke(main, ["completion", "tcsh"]).exit_code == 2
 
 
-@pytest.mark.parametrize(
-    ("shell", "check"),
-    [("bash", ["-n"]), ("zsh", ["-n"]), ("fish", ["--no-execute"])],
-)
-def test_shells_understand_it(shell: str, check: list[str], tmp_path: Path) -> None:
-    if not shutil.which(shell):
-        pytest.skip(f"{shell} is not installed")
-    path = tmp_path / "script"
-    path.write_text(script(shell))
-    subprocess.run([shell, *check, path], check=True, timeout=20)
-
-
 @pytest.fixture
 def variables(home: Path, tmp_path: Path) -> dict[str, str]:
     """With the command on the PATH, and a label that is stored."""
@@ -58,9 +45,8 @@ def variables(home: Path, tmp_path: Path) -> dict[str, str]:
     return environment(home, PATH=f"{tmp_path}:/usr/bin:/bin", ZDOTDIR=str(tmp_path))
 
 
+@pytest.mark.real("bash")
 def test_bash_completes(variables: dict[str, str]) -> None:
-    if not shutil.which("bash"):
-        pytest.skip("bash is not installed")
     code = f"""
 {script("bash")}
 complete_of() {{
@@ -78,9 +64,8 @@ complete_of neurolink auth logout w
     assert done.stdout.splitlines() == ["status statusline", "check edit path schema show", "work"]
 
 
+@pytest.mark.real("fish")
 def test_fish_completes(variables: dict[str, str]) -> None:
-    if not shutil.which("fish"):
-        pytest.skip("fish is not installed")
     asked = ("neurolink statu", "neurolink proxy sto", "neurolink auth logout w")
     code = script("fish") + "".join(f'\ncomplete -C "{line}"' for line in asked)
     done = subprocess.run(
@@ -90,10 +75,9 @@ def test_fish_completes(variables: dict[str, str]) -> None:
     assert first_words == ["status", "statusline", "stop", "work"], done
 
 
+@pytest.mark.real("zsh")
 def test_zsh_completes(variables: dict[str, str], tmp_path: Path) -> None:
     """At a terminal: its completion knows no other way."""
-    if not shutil.which("zsh"):
-        pytest.skip("zsh is not installed")
     setup = "autoload -Uz compinit; compinit -D -u; PS1='ready> '"
     (tmp_path / ".zshrc").write_text(f"{setup}\n{script('zsh')}")
     zsh = pexpect.spawn("zsh", ["-i"], env=variables, timeout=20)

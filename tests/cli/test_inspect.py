@@ -19,7 +19,7 @@ from mitmproxy.io import FlowReader
 
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
-from tests.cli.browser import MISSING, browser
+from tests.cli.browser import browser
 from tests.cli.processes import MESSAGE, ROOT, Shell
 from tests.waiting import LIMIT
 
@@ -154,7 +154,7 @@ def test_a_client_key_is_still_asked_for(shell: Shell, pool: Path, client: httpx
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+@pytest.mark.real("browser")
 def test_in_a_real_browser(shell: Shell, tmp_path: Path, client: httpx.Client) -> None:
     """What docs/inspect.png shows; SCREENSHOT=docs/inspect.png takes it anew."""
     proxy, url = shell.serve("--inspect", "--sandbox")

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from pathlib import Path
 
 import httpx
@@ -86,7 +85,7 @@ def test_a_state_that_can_not_be_written_does_not_keep_it_from_serving(
     assert path.read_text() == ORIGINAL
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a file system of its own is made as on Linux")
+@pytest.mark.real("namespaces")
 def test_a_read_only_home_does_not_keep_it_from_serving(shell: Shell, pool: Path) -> None:
     """Root may write anywhere but there."""
     shell.variables["PLACE"] = str(pool.parent)

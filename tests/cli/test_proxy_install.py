@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import plistlib
-import shutil
 import socket
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from tests.cli.namespaces import in_a_namespace
 from tests.cli.processes import ROOT, Shell
-from tests.cli.user_manager import NOT_TO_BE_HAD, SYSTEMD
+from tests.cli.user_manager import NOT_TO_BE_HAD
 from tests.waiting import LIMIT
 
 
@@ -66,10 +65,9 @@ def test_nothing_installed_is_nothing_to_uninstall(shell: Shell) -> None:
     assert (ended.process.returncode, ended.said) == (0, "no service is installed\n")
 
 
+@pytest.mark.real("systemd", "namespaces")
 @pytest.mark.timeout(150)
 def test_systemd_runs_it_and_starts_it_again(shell: Shell, pool: Path) -> None:
-    if not SYSTEMD.exists() or not shutil.which("systemctl"):
-        pytest.skip("systemd is not installed")
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = str(found.getsockname()[1])
     # keys do not come from this terminal

@@ -14,7 +14,7 @@ import pytest
 
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
-from tests.cli.browser import MISSING, browser
+from tests.cli.browser import browser
 from tests.cli.processes import MESSAGE, ROOT, Shell
 from tests.waiting import wait_until
 
@@ -113,7 +113,7 @@ def test_a_replay_is_a_new_flow_that_fails_over(
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+@pytest.mark.real("browser")
 def test_by_the_button_in_a_real_browser(
     shell: Shell, pool: Path, upstream: SandboxServer, tmp_path: Path
 ) -> None:

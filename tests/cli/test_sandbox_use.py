@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,13 +45,13 @@ def lines_of(sandbox: Program, heading: str) -> list[str]:
     return [line.strip() for line in below.partition("\n\n")[0].splitlines() if line[:2] == "  "]
 
 
+@pytest.mark.real("bash", "curl")
 def test_by_hand(shell: Shell, sandbox: Program) -> None:
-    if not shutil.which("curl"):
-        pytest.skip("curl is not installed")
     [line] = lines_of(sandbox, "By hand")
     assert "event: message_stop" in shell.run("-c", line, program=("bash",)).said
 
 
+@pytest.mark.real("bash")
 def test_neurolink_at_it(shell: Shell, sandbox: Program, bin: str) -> None:
     home, config, *logins, login, start = lines_of(sandbox, "NeuroLink at it")
     environment = {**shell.environment, "PATH": bin, "PS1": "ready> ", "HISTFILE": ""}
@@ -85,6 +84,7 @@ def test_neurolink_at_it(shell: Shell, sandbox: Program, bin: str) -> None:
     assert not (shell.home / ".claude").exists()
 
 
+@pytest.mark.real("npm")
 def test_claude_code_straight_at_it(shell: Shell, sandbox: Program, tmp_path: Path) -> None:
     claude = claude_code.installed()
     exports = [line for line in lines_of(sandbox, "Claude Code") if line.startswith("export ")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -29,10 +28,9 @@ def test_it_says_where_it_listens_and_how_to_use_it(running: Running) -> None:
     assert [line for line in lines if line.startswith("  curl ") and running.url in line]
 
 
+@pytest.mark.real("bash", "curl")
 def test_the_curl_line_shows_a_failover(shell: Shell) -> None:
     """The sandbox limits its first account after two requests: the third call streams all the same."""
-    if not shutil.which("curl"):
-        pytest.skip("curl is not installed")
     proxy, _ = shell.serve("--sandbox")
     line = proxy.expect(r"\n *(curl .+)\n")[1]
     answers = [

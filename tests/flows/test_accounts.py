@@ -8,7 +8,6 @@ import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import which
 
 import httpx
 import pytest
@@ -217,11 +216,10 @@ def bound_by_modes() -> tuple[str, ...]:
     """Starts a program for which a read-only directory is one, even if root runs these tests."""
     if os.geteuid() != 0:
         return NEUROLINK
-    if which("setpriv") is None:
-        pytest.skip("root writes anywhere, and setpriv is not here to change that")
     return ("setpriv", "--bounding-set=-dac_override,-dac_read_search", *NEUROLINK)
 
 
+@pytest.mark.real("setpriv")
 def test_a_read_only_home_stops_no_request(machine: Live) -> None:
     """Neither the lock of the refresh nor the new tokens can be written."""
     machine.keep()

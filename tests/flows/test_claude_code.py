@@ -27,6 +27,8 @@ from tests import claude_code
 from tests.adapters.tls_server import make_certificate
 from tests.flows.harness import CLAUDE_CODE, Proxy, account
 
+pytestmark = pytest.mark.real("npm")
+
 
 @pytest.fixture(scope="session")
 def claude() -> Path:

@@ -21,6 +21,8 @@ from neurolink_mitm.sandbox.server import SandboxServer
 from tests import claude_code
 from tests.flows.harness import Proxy, account
 
+pytestmark = pytest.mark.real("npm")
+
 
 @pytest.fixture(scope="session")
 def claude() -> Path:

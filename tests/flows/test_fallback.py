@@ -14,7 +14,7 @@ from tests.lookalikes.script import fail, say
 from tests.translator.providers import KINDS, READ, Kind
 from tests.translator.running import Json
 
-pytestmark = pytest.mark.timeout(120)  # the first test starts the translator
+pytestmark = [pytest.mark.real("litellm"), pytest.mark.timeout(120)]
 
 CHAT, GEMINI, OLLAMA = KINDS["chat"], KINDS["gemini"], KINDS["ollama"]
 

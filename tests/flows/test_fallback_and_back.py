@@ -20,7 +20,7 @@ from tests.lookalikes.script import Call, calls, think
 from tests.translator.providers import KINDS, READ
 from tests.translator.running import Json
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.real("litellm"), pytest.mark.timeout(120)]
 
 THINKING = {
     "budget": {"type": "enabled", "budget_tokens": 1024},

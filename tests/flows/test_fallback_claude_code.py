@@ -15,6 +15,7 @@ from tests.flows.fallen import Fallen, Setting
 from tests.lookalikes.script import Asked, Reply, Script, call
 from tests.translator.providers import KINDS, Kind
 
+pytestmark = pytest.mark.real("npm", "litellm")
 WORD = "a-word-that-only-the-file-holds"
 
 

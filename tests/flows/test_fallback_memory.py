@@ -20,6 +20,7 @@ REQUESTS = 100
 """By the account, and as many by the fallback."""
 
 
+@pytest.mark.real("litellm")
 @pytest.mark.timeout(300)
 def test_the_proxy_stays_small_with_a_translator_beside_it(tmp_path: Path) -> None:
     with OpenAIChat() as openai, live(tmp_path, OPENAI_API_KEY="test-key") as machine:

@@ -91,7 +91,8 @@ def test_models(sdk: anthropic.Anthropic) -> None:
 
 
 def test_models_for_openais_sdk(sdk: anthropic.Anthropic) -> None:
-    openai = pytest.importorskip("openai")
+    import openai
+
     with openai.OpenAI(base_url=f"{str(sdk.base_url).rstrip('/')}/v1", api_key="sk-test") as client:
         listed = {model.id: model for model in client.models.list()}
     assert (listed[MODEL].object, listed[MODEL].owned_by) == ("model", "anthropic")

@@ -21,7 +21,10 @@ from tests.lookalikes.openai_responses import OpenAIResponses
 from tests.lookalikes.script import Call, Reply, call, calls, fail, say, think
 from tests.lookalikes.server import Lookalike
 
-pytestmark = pytest.mark.timeout(120)  # the first test imports LiteLLM
+pytestmark = [
+    pytest.mark.real("litellm"),
+    pytest.mark.timeout(120),
+]  # the first test imports LiteLLM
 
 Json = dict[str, Any]
 

@@ -1,6 +1,5 @@
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 
 import httpx
@@ -9,27 +8,21 @@ import pytest
 from neurolink_mitm.sandbox.accounts import Account, Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from neurolink_mitm.sandbox.wire import Tls, listen, url_of
+from tests.adapters.tls_server import make_certificate
 from tests.sandbox.asking import BY_KEY, KEY, message
 
 
 @pytest.fixture
 def tls(tmp_path: Path) -> Tls:
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    files = ["-keyout", str(key), "-out", str(cert)]
-    command = ["openssl", "req", "-x509", *new_key, *files, *subject]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
-    return Tls(str(cert), str(key))
+    return Tls(str(make_certificate(tmp_path)))
 
 
 def test_it_speaks_tls(tls: Tls) -> None:
     trusted = ssl.create_default_context(cafile=tls.certfile)
     with SandboxServer([Account("a", KEY)], tls=tls) as sandbox:
         assert sandbox.url.startswith("https://127.0.0.1:")
-        response = httpx.post(
-            f"{sandbox.url}/v1/messages", json=message(), headers=BY_KEY, verify=trusted
-        )
+        url = sandbox.url.replace("127.0.0.1", "localhost")
+        response = httpx.post(f"{url}/v1/messages", json=message(), headers=BY_KEY, verify=trusted)
     assert response.status_code == 200
 
 
@@ -38,7 +31,9 @@ def test_it_cuts_through_tls(tls: Tls, reply: Reply) -> None:
     trusted = ssl.create_default_context(cafile=tls.certfile)
     with (
         SandboxServer([Account("a", KEY)], tls=tls) as sandbox,
-        httpx.Client(base_url=sandbox.url, headers=BY_KEY, verify=trusted) as client,
+        httpx.Client(
+            base_url=sandbox.url.replace("127.0.0.1", "localhost"), headers=BY_KEY, verify=trusted
+        ) as client,
     ):
         sandbox.script("a", reply)
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):

@@ -15,6 +15,7 @@ def named(provider: Provider) -> str:
     return next(name for name, kind in KINDS.items() if kind is provider.kind)
 
 
+@pytest.mark.real("litellm")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_what_becomes_of_a_request(provider: Provider, row: Row) -> None:
     fate = row.fates[named(provider)]
@@ -32,6 +33,7 @@ def test_what_becomes_of_a_request(provider: Provider, row: Row) -> None:
     assert [part for part in fate.lacks if part in received] == [], received
 
 
+@pytest.mark.real("litellm")
 @pytest.mark.parametrize("said", ANSWERS, ids=lambda said: said.name)
 def test_what_becomes_of_an_answer(provider: Provider, said: Said) -> None:
     _, kinds, reason = said.fates[named(provider)]

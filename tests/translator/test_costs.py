@@ -54,6 +54,7 @@ def usage(chance: random.Random, size: int, told: set[int], provider: str) -> Us
     )
 
 
+@pytest.mark.real("litellm")
 def test_costs_are_litellms_own() -> None:
     asked = list(cases())
     done = subprocess.run(

@@ -16,7 +16,10 @@ from tests.translator.providers import KINDS, READ, USER, Provider, serving
 from tests.translator.running import Json, Running
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(120)  # the first test starts the translator
+pytestmark = [
+    pytest.mark.real("litellm"),
+    pytest.mark.timeout(120),
+]  # the first test starts the translator
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 32).decode()
 IMAGE: Json = {
