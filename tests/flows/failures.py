@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 from neurolink_mitm.core.quota import CLASSIC
@@ -78,12 +79,12 @@ class Row:
 
 WORDS: dict[Then, str] = {
     "served": "goes to the client",
-    "next": "next account, unseen by the client",
-    "told": "next account, unseen by the client; if all say so, that answer",
-    "as is": "returned as it is, no other account asked",
-    "mended": "once more on the same account, without the thinking blocks of the history",
-    "closed": "the stream is closed with an `overloaded_error` event; no resend",
-    "stalls": "next account, unseen by the client; an answer that is not streamed has until `total`",
+    "next": "next account",
+    "told": "next account; if all respond so, that response",
+    "as is": "returned as it is; no other account is asked",
+    "mended": "again on the same account, without the thinking blocks of the history",
+    "closed": "the stream ends with an `overloaded_error` event; no resend",
+    "stalls": "next account; a response that is not streamed has until `timeouts.total`",
     "left": "upstream request aborted",
 }
 
@@ -166,16 +167,17 @@ ROWS: tuple[Row, ...] = (
 HEAD = """\
 # What upstream's failures mean
 
-Each row is run against the real proxy, streamed and not, with two accounts and with one; this page is made from the
-same rows. Cooldowns double with each one in a row, up to 10 minutes; requests that were under way when one began do not
-escalate it. At its end a single request tries the account while others stay off it; a success clears it.
+Made from the table by which the tests run the real proxy, streamed and not, with two accounts and with one.
+The client sees nothing of an attempt that failed before its first content.
 
-Each endpoint has limits of its own (messages, `count_tokens`, batches, files, and all others together): a 429 to one of
-them says nothing of the others, and neither does a success. An account that is refused (300 s) is asked for nothing.
-
-When every account has failed in a way that may pass, all of these are asked once more after up to 2 seconds; then the
-client gets upstream's own last error. When every account is cooling, it gets a 429 with `Retry-After` that names each
-account, its reason and its time.
+- **A cooldown** doubles with each one in a row, up to 10 minutes. Requests that were in flight when it began don't
+  lengthen it. When it ends, one request probes the account while others avoid it; a success clears it.
+- **Each endpoint has limits of its own** (messages, `count_tokens`, batches, files, all others together): a 429 or a
+  success at one of them changes nothing at the others. An account that is refused (300 s) gets no requests at all.
+- **When every account failed in a way that may pass**, all are tried again after up to 2 seconds; then the client gets
+  upstream's last error.
+- **When every account is cooling**, the [fallback chain](fallback.md) is asked. Without one the client gets a 429 with
+  `Retry-After` that names each account, its reason and its time.
 
 | upstream | account | request |
 |---|---|---|
@@ -183,22 +185,26 @@ account, its reason and its time.
 
 
 def page() -> str:
-    """The page docs/failures.md."""
-    lines = (f"| {row.upstream} | {row.account} | {row.request} |" for row in ROWS)
+    """Return the page docs/failures.md; neighbours with the same effects share a row."""
+    shared = groupby(ROWS, key=lambda row: (row.account, row.request))
+    lines = (
+        f"| {'; '.join(row.upstream for row in rows)} | {account} | {request} |"
+        for (account, request), rows in shared
+    )
     return HEAD + "\n".join((*lines, *ELSEWHERE)) + "\n"
 
 
 ELSEWHERE = (
-    "| connection refused, name not found, connecting too slow | none | next account, unseen by the client |",
+    "| connection refused, name not found, connecting too slow | none | next account |",
     "| 401, of a login with a refresh token | a new token is fetched; after the fifth in one request it cools for 300 s"
-    " | once more on the same account with the new token, then next account |",
+    " | again on the same account with the new token, then next account |",
     "| 401 to another path of `/v1`, of a login with a refresh token | a new token is fetched once, and not again"
-    " while that token is refused there | once more on the same account, then next account |",
-    "| 200 that is an error object or a page of HTML, compressed or not | as its error type says:"
-    " `rate_limit_error` cools it like a 429 | next account, unseen by the client |",
-    "| 1xx | none | skipped: the final answer follows |",
-    "| what is no HTTP answer, has two lengths, or a head, event or beginning without end | none | next account, unseen"
-    " by the client; after content the stream is closed with an `overloaded_error` event |",
+    " while that token is refused there | again on the same account, then next account |",
+    "| 200 that is an error object or an HTML page, compressed or not | as its error type says:"
+    " `rate_limit_error` cools it like a 429 | next account |",
+    "| 1xx | none | skipped: the final response follows |",
+    "| no HTTP response, two lengths, a head, event or beginning without end | none | next account; after content the"
+    " stream ends with an `overloaded_error` event |",
 )
 """Rows that need another kind of upstream; they have tests of their own."""
 
