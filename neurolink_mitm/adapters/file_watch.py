@@ -29,22 +29,23 @@ class FileWatch:
         self._paths = tuple(paths)
         self._seen = signatures(self._paths)
 
-    async def changes(self) -> AsyncGenerator[None, None]:
-        """Yields after each change, for ever; at once where something has changed before it was called."""
-        if self._look():
-            yield
+    async def changes(self) -> AsyncGenerator[frozenset[Path], None]:
+        """Yields what has changed, for ever; at once where something has changed before it was called."""
+        if changed := self._look():
+            yield changed
         while True:
             places = directories(self._paths)
             async with aclosing(_events(places)) as events:
                 async for _ in events:
-                    if self._look():
-                        yield
+                    if changed := self._look():
+                        yield changed
                     if directories(self._paths) != places:
                         break
 
-    def _look(self) -> bool:
+    def _look(self) -> frozenset[Path]:
         before, self._seen = self._seen, signatures(self._paths)
-        return self._seen != before
+        pairs = zip(self._paths, before, self._seen, strict=True)
+        return frozenset(path for path, old, new in pairs if old != new)
 
 
 def signatures(paths: Iterable[Path]) -> tuple[Signature, ...]:

@@ -1,6 +1,7 @@
 """What the OAuth client needs of HTTP: an answer is a value, whatever became of the request.
 
-Proxies and authorities are those of `network`, redirections are not followed.
+Proxies and authorities are those of `network`, redirections are not followed. Nothing is unpacked before its size is
+known to be in bounds.
 """
 
 from __future__ import annotations
@@ -23,11 +24,18 @@ from neurolink_mitm.core.redaction import STARS, redact
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.target import Target, Via
 from neurolink_mitm.core.unreached import refused_by, untrusted
+from neurolink_mitm.mitm.codings import CodingError, decoding
 
 LARGEST = 256 * 1024
-"""Bytes of an answer that are read."""
+"""Bytes of an answer that are read, and that are left of it once it is unpacked."""
+_PIECE = 1024
+"""Bytes that are unpacked at once: a piece that grows a thousandfold is noticed at one megabyte."""
 _LONGEST_SAID = 200
-_HEADERS = {"accept": "application/json", "user-agent": f"neurolink/{__version__}"}
+_HEADERS = {
+    "accept": "application/json",
+    "accept-encoding": "identity",  # some edges compress all the same
+    "user-agent": f"neurolink/{__version__}",
+}
 _UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.InvalidURL)
 
 
@@ -106,7 +114,7 @@ class Wire:
         try:
             with client, client.stream(method, url, headers=dict(fields), json=body) as response:
                 data = b""
-                for chunk in response.iter_bytes():
+                for chunk in response.iter_raw():
                     data += chunk
                     if len(data) > LARGEST:
                         break
@@ -130,7 +138,7 @@ class Wire:
                 client.stream("POST", url, json=body) as response,
             ):
                 data = b""
-                async for chunk in response.aiter_bytes():
+                async for chunk in response.aiter_raw():
                     data += chunk
                     if len(data) > LARGEST:
                         break
@@ -142,7 +150,8 @@ class Wire:
         now = self._clock()
         self.skew = _skew(response.headers.get("date"), now, self.skew)
         wait = headers.retry_after(tuple(response.headers.raw), now)
-        return Answer(url, response.status_code, data, wait)
+        body = _decoded(data, response.headers.get("content-encoding", ""))
+        return Answer(url, response.status_code, body, wait)
 
     def _unheard(self, url: str, e: Exception, own: str | None = None) -> Answer:
         """Blocks: for a certificate that is not trusted, it asks who has issued it."""
@@ -154,6 +163,22 @@ class Wire:
         else:
             fault = _fault(e, via, urlsplit(url).hostname or "")
         return Answer(url, fault=fault, reached=not isinstance(e, _UNREACHED))
+
+
+def _decoded(data: bytes, coding: str) -> bytes:
+    """Undo `coding` until the bound is reached; nothing is left of what is broken or grows out of bounds."""
+    decoder = decoding(coding)
+    if decoder is None:
+        return data
+    body = b""
+    try:
+        for at in range(0, len(data), _PIECE):
+            body += decoder.feed(data[at : at + _PIECE])
+            if len(body) > LARGEST:
+                return b""
+    except CodingError:
+        return b""
+    return body
 
 
 def _skew(date: str | None, now: float, before: float | None) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +27,9 @@ class Source(Protocol):
     @property
     def paths(self) -> Sequence[Path]: ...
 
+    def is_own_change(self, changed: Collection[Path]) -> bool:
+        """Whether these files were changed by this proxy alone, which has taken it into account. May block."""
+
     def read_again(self) -> Inputs: ...
 
 
@@ -39,8 +42,9 @@ class Reloader:
         self._watch = FileWatch(source.paths)
 
     async def run(self) -> None:
-        async for _ in self._watch.changes():
-            await self.reload()
+        async for changed in self._watch.changes():
+            if not await asyncio.to_thread(self._source.is_own_change, changed):
+                await self.reload()
 
     async def reload(self) -> None:
         """What can't be read leaves everything as it is."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -89,6 +89,11 @@ class Sources:
         logins = (home.tokens, home.keyring_changed, home.legacy_credentials)
         return (self._config, self._env_file, home.clients, *logins)
 
+    def is_own_change(self, changed: Collection[Path]) -> bool:
+        """Whether `changed` is the token store alone, as our own refreshes have left it. Blocks."""
+        tokens = {self._home.tokens, self._home.keyring_changed}
+        return tokens.issuperset(changed) and self._store.is_own_change()
+
     @property
     def network(self) -> Network:
         """As it was read last."""
@@ -97,7 +102,7 @@ class Sources:
     def read(self) -> Inputs:
         """Raises `ConfigError` with every fault, `EnvFileError`, `ClientFileError`, `TokenStoreError`."""
         environment = self._environment()
-        credentials = self._store.read()
+        credentials = self._credentials()
         loaded = self._loaded(environment.values)
         clients = read_clients(self._home.clients)
         inputs = self._inputs(loaded, environment, credentials, clients, self._shaping(loaded))
@@ -117,10 +122,15 @@ class Sources:
             faults = e.faults if isinstance(e, ConfigError) else (str(e),)
         loaded, environment, before = self._last
         inputs = self._inputs(
-            loaded, environment, self._store.read(), self._clients(before.clients), before.shaping
+            loaded, environment, self._credentials(), self._clients(before.clients), before.shaping
         )
         self._last = loaded, environment, inputs
         return replace(inputs, faults=faults)
+
+    def _credentials(self) -> Credentials:
+        credentials = self._store.read()
+        self._store.watch(credentials.revision)
+        return credentials
 
     def _clients(self, before: tuple[ClientKey, ...]) -> tuple[ClientKey, ...]:
         """A key is revoked whatever else is wrong."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from filelock import FileLock
@@ -46,6 +46,8 @@ class Credentials:
     stored: tuple[StoredAccount, ...] = ()
     legacy: StoredAccount | None = None
     warnings: tuple[str, ...] = ()
+    revision: str = field(default="", compare=False)
+    """Identifies the content of the store, the legacy file left out."""
 
 
 class TokenStore:
@@ -57,14 +59,31 @@ class TokenStore:
         self._home = home
         self._vault = vault or FileVault(home.tokens)
         self._now = now
+        self._watched: str | None = None
 
     def read(self) -> Credentials:
         """Missing files hold nothing; broken or unreadable ones raise `TokenStoreError`."""
         legacy_file = FileVault(self._home.legacy_credentials)
-        stored = _read(self._vault, parse_token_store)
+        data = _read(self._vault, lambda data: (parse_token_store(data), _revision(data)))
+        stored, revision = data or ((), _revision(None))
         legacy = _read(legacy_file, parse_legacy)
         warnings = (self._vault.warning(), legacy_file.warning())
-        return Credentials(stored or (), legacy, tuple(each for each in warnings if each))
+        return Credentials(stored, legacy, tuple(each for each in warnings if each), revision)
+
+    def watch(self, revision: str) -> None:
+        """From here on, `is_own_change` says whether others have written the store since it held `revision`."""
+        self._watched = revision
+
+    def is_own_change(self) -> bool:
+        """Whether all that came after the watched revision was written by this object.
+
+        By content: a write of our own takes the watched revision along only if it changed that very content, so that
+        one by others is noticed at whatever moment it comes. What can't be read is nobody's.
+        """
+        try:
+            return _revision(self._vault.load()) == self._watched
+        except (OSError, ValueError):
+            return False
 
     def save(self, login: StoredAccount) -> None:
         """Add a login, or put it in the place of what has its label; it then stands as new.
@@ -134,18 +153,30 @@ class TokenStore:
         try:
             self._home.create()
             with locked(self._home.tokens):
-                document = self._document()
+                data, document = self._document()
                 before = document.encode(0)
                 result = change(document)
                 if document.encode(0) != before:
-                    self._vault.replace(document.encode(self._now()))
+                    self._replace(data, document.encode(self._now()))
                 return result
         except OSError as e:
             raise TokenStoreError(f"can't write {self._vault.name}: {e.strerror or e}") from e
 
-    def _document(self) -> TokenDocument:
+    def _replace(self, data: bytes | None, new: bytes) -> None:
+        """Two entries that turn out to be one account change the pool: such a write is left to the watch."""
+        before = self._watched
+        if before == _revision(data) and _accounts(data) == _accounts(new):
+            self._watched = _revision(new)  # first: whoever watches may be quick
         try:
-            return TokenDocument(self._vault.load())
+            self._vault.replace(new)
+        except OSError:
+            self._watched = before
+            raise
+
+    def _document(self) -> tuple[bytes | None, TokenDocument]:
+        try:
+            data = self._vault.load()
+            return data, TokenDocument(data)
         except ValueError as e:
             aside = self._vault.set_aside(self._now())
             raise TokenStoreError(
@@ -181,6 +212,17 @@ def open_store(
         return TokenStore(home, KeyringVault(str(home.root), home.keyring_changed), now)
     except OSError as e:
         raise TokenStoreError(str(e)) from e
+
+
+def _revision(data: bytes | None) -> str:
+    return "" if data is None else hashlib.sha256(data).hexdigest()
+
+
+def _accounts(data: bytes | None) -> int:
+    """How many accounts the entries are of, as far as they say."""
+    stored = parse_token_store(data) if data else ()
+    named = ((each.account_uuid, each.organization_uuid, each.label) for each in stored)
+    return len({(uuid, org) if uuid and org else (label,) for uuid, org, label in named})
 
 
 def _read(vault: Vault, parse: Callable[[bytes], T]) -> T | None:

@@ -92,6 +92,8 @@ class Refreshed:
     """As it is now; None where the store gave none."""
     trouble: Trouble | None = None
     message: str = ""
+    replaced: Secret | None = None
+    """The access token that the store held when it was asked for another."""
     written: bool = True
     """Whether the store holds the newest tokens; if not, they are lost with this process."""
 
@@ -226,7 +228,7 @@ class AccountRefresh:
         self.backoff = None
         end = tokens.expires_at
         self._ahead = ahead_of(None if end is None else end - now)
-        self._result = Refreshed(self.account, with_tokens(login, tokens))
+        self._result = replace(self._result, login=with_tokens(login, tokens))
         self._go(Outcome.GRANTED)
 
     def refused(self, error: RefreshError, now: float) -> None:
@@ -287,7 +289,7 @@ class AccountRefresh:
         if login is None or login.refresh_token is None:
             self._gone()
             return
-        self._result = Refreshed(self.account, login)
+        self._result = Refreshed(self.account, login, replaced=login.access_token)
         self._asked = login.refresh_token
         backoff = self.backoff
         if login.disabled:
@@ -344,9 +346,10 @@ def take_over(pool: Pool, refreshed: Refreshed) -> None:
     Neither is of interest once the pool has another token: that of a login that came meanwhile, say.
     """
     account, login = refreshed.account, refreshed.login
-    if login is None or pool.newest(account).secret != account.secret:
+    used = pool.newest(account).secret
+    if login is None or used not in (account.secret, refreshed.replaced, login.access_token):
         return
-    if login.access_token != account.secret:
+    if login.access_token != used:
         pool.renew(
             account.key, login.access_token, login.expires_at, account_uuid=login.account_uuid,
             organization_uuid=login.organization_uuid, email=login.email,

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import asyncio
+import gzip
 import json
 import logging
 import socket
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from email.utils import formatdate
@@ -23,10 +27,10 @@ from neurolink_mitm.adapters.oauth_client import (
     Login,
     LoginError,
     OAuthClient,
-    RefreshError,
 )
+from neurolink_mitm.adapters.oauth_wire import LARGEST
 from neurolink_mitm.core.config_values import OAuth
-from neurolink_mitm.core.oauth import Tokens, Trouble, split_pasted
+from neurolink_mitm.core.oauth import RefreshError, Tokens, Trouble, split_pasted
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.sandbox import Account, Reply
 from neurolink_mitm.sandbox.server import SandboxServer
@@ -143,6 +147,43 @@ async def test_what_can_go_wrong(
     assert (error.trouble, error.answered) == (trouble, True)
     assert said in str(error)
     assert "<" not in str(error)
+
+
+GRANTED = b'{"access_token": "sk-ant-oat-test-z", "expires_in": 60}'
+BOMB = gzip.compress(bytes(100_000_000))
+
+
+def test_the_bomb_is_small_enough_to_be_read() -> None:
+    assert len(BOMB) < LARGEST
+
+
+@pytest.mark.parametrize(
+    ("coding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)]
+)
+async def test_an_answer_that_is_compressed_unasked(
+    sandbox: SandboxServer, coding: str, compress: Callable[[bytes], bytes]
+) -> None:
+    body = compress(GRANTED)
+    sandbox.script_tokens(Reply(body=body, headers={"content-encoding": coding}))
+    tokens = await client_of(sandbox.url).refresh(Secret(REFRESH))
+    assert tokens.access_token == Secret("sk-ant-oat-test-z")
+
+
+@pytest.mark.parametrize("way", ["refresh", "login"])
+async def test_an_answer_is_not_unpacked_beyond_its_bound(sandbox: SandboxServer, way: str) -> None:
+    sandbox.script_tokens(Reply(body=BOMB, headers={"content-encoding": "gzip"}))
+    client = client_of(sandbox.url)
+    tracemalloc.start()
+    try:
+        if way == "refresh":
+            assert (await failure(client)).trouble is Trouble.TRANSIENT
+        else:
+            with pytest.raises(LoginError):
+                await asyncio.to_thread(client.finish, client.begin(), "code", None)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * LARGEST
 
 
 async def test_a_server_that_says_nothing(sandbox: SandboxServer) -> None:

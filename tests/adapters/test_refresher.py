@@ -490,6 +490,18 @@ async def test_fifteen_failures_in_a_row_disable(
     assert asked(sandbox) == 15
 
 
+async def test_a_new_login_forgets_the_failures(
+    store: TokenStore, sandbox: SandboxServer, clock: FakeClock
+) -> None:
+    """The row of them ends with the login that had them: the first one of the next disables nothing."""
+    sandbox.script_tokens(Reply(503))
+    for _ in range(MAX_FAILURES - 1):
+        store.note_failure("a")
+    store.save(replace(RELOGIN, expires_at=NOW + 60))
+    await Refresher(store, lambda: client_of(sandbox, clock), clock).fresh(account_of())
+    assert (store.failures("a"), stored(store).disabled) == (1, None)
+
+
 async def test_a_success_forgets_the_failures(
     refresher: Refresher, store: TokenStore, sandbox: SandboxServer, clock: FakeClock
 ) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.ports import Runtime
 from tests.fakes import NOW, make_account, make_runtime
+from tests.waiting import LIMIT
 
 A = make_account("a")
 NEW = Config(timeouts=Timeouts(idle=5), routing=Routing(strategy="round-robin"))
@@ -28,7 +31,16 @@ class FakeSource:
     inputs: Inputs | Exception
     paths: tuple[Path, ...] = ()
 
+    own: Collection[Path] = ()
+    """What the proxy itself writes."""
+    calls: list[str] = field(default_factory=list)
+
+    def is_own_change(self, changed: Collection[Path]) -> bool:
+        self.calls.append(" ".join(path.name for path in changed))
+        return all(path in self.own for path in changed)
+
     def read_again(self) -> Inputs:
+        self.calls.append("read")
         if isinstance(self.inputs, Exception):
             raise self.inputs
         return self.inputs
@@ -87,6 +99,19 @@ async def test_a_bad_one_is_reported_once(
     assert runtime.config_errors == ("timeouts.idle: odd",)
     assert runtime.config_loaded_at == 0
     assert caplog.messages == ["not taken over, all stays as it was: timeouts.idle: odd"]
+
+
+async def test_our_own_write_is_not_reloaded(runtime: Runtime, tmp_path: Path) -> None:
+    tokens, config = tmp_path / "tokens", tmp_path / "config"
+    source = FakeSource(INPUTS, (tokens, config), own=(tokens,))
+    running = asyncio.ensure_future(Reloader(runtime, source).run())
+    async with asyncio.timeout(LIMIT):
+        for path, calls in ((tokens, 1), (config, 3)):
+            path.write_text("new")
+            while len(source.calls) < calls:  # noqa: ASYNC110 - a file has no event
+                await asyncio.sleep(0.01)
+    running.cancel()
+    assert source.calls == ["tokens", "config", "read"]
 
 
 async def test_a_good_one_takes_the_errors_away(runtime: Runtime) -> None:

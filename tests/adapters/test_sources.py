@@ -14,6 +14,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.sources import Named, Sources
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
 from neurolink_mitm.core.config import ConfigError
+from neurolink_mitm.core.oauth import Tokens
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount
 from tests.fakes import make_account
@@ -257,3 +258,76 @@ def test_the_same_shaping_stays_in_force(place: Home) -> None:
     before = files.read()
     place.config.write_text(BETTER)
     assert files.read_again().shaping is before.shaping
+
+
+WORK = StoredAccount("work", Secret("sk-ant-oat-test-1"), Secret("sk-ant-ort-test-1"), 9.0)
+HOME = StoredAccount(
+    "home", Secret("sk-ant-oat-test-h"), None, 9.0, account_uuid="u", organization_uuid="o"
+)
+
+
+def refresh(store: TokenStore, number: int = 2) -> None:
+    """As the refresher writes it."""
+    access, token = Secret(f"sk-ant-oat-test-{number}"), Secret(f"sk-ant-ort-test-{number}")
+    assert store.replace_tokens("work", Tokens(access, token, 9.0))
+
+
+def in_place(path: Path) -> None:
+    """Another program changes one letter, and not the time of the file."""
+    before = path.stat()
+    path.write_bytes(path.read_bytes().replace(b"test-2", b"test-x"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_our_own_write_of_the_tokens_needs_no_reload(place: Home) -> None:
+    store = TokenStore(place)
+    store.save(WORK)
+    files = Sources(Named(environ=ENVIRON), place, store)
+    files.read()
+    for number in (2, 3):
+        refresh(store, number)
+        store.note_failure("work")
+    assert files.is_own_change({place.tokens})
+
+
+@pytest.mark.parametrize(
+    "acts",
+    [
+        (lambda store, other, path: other.save(HOME), lambda store, other, path: refresh(store)),
+        (lambda store, other, path: refresh(store), lambda store, other, path: other.save(HOME)),
+        (lambda store, other, path: refresh(store), lambda store, other, path: in_place(path)),
+        (lambda store, other, path: path.unlink(),),
+        (lambda store, other, path: path.write_text("{"),),
+    ],
+    ids=["just before ours", "just after ours", "after ours, same size and time", "gone", "broken"],
+)
+def test_a_foreign_write_in_the_same_moment_is_seen(
+    place: Home, acts: tuple[Callable[[TokenStore, TokenStore, Path], object], ...]
+) -> None:
+    store, other = TokenStore(place), TokenStore(place)
+    store.save(WORK)
+    files = Sources(Named(environ=ENVIRON), place, store)
+    files.read()
+    for act in acts:
+        act(store, other, place.tokens)
+    assert not files.is_own_change({place.tokens})
+
+
+def test_what_changes_beside_the_tokens_is_seen(place: Home) -> None:
+    store = TokenStore(place)
+    store.save(WORK)
+    files = Sources(Named(environ=ENVIRON), place, store)
+    files.read()
+    refresh(store)
+    assert not files.is_own_change({place.tokens, place.config})
+
+
+def test_two_logins_that_turn_out_to_be_one_account_need_a_reload(place: Home) -> None:
+    store = TokenStore(place)
+    store.save(WORK)
+    store.save(HOME)
+    files = Sources(Named(environ=ENVIRON), place, store)
+    files.read()
+    known = Tokens(Secret("sk-ant-oat-test-2"), None, 9.0, account_uuid="u", organization_uuid="o")
+    store.replace_tokens("work", known)
+    assert not files.is_own_change({place.tokens})

@@ -143,3 +143,13 @@ def test_a_file_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "real" / ".f.left.tmp").write_text("of one that was killed")
     vault.replace(b"x")
     assert (vault.load(), [p.name for p in (tmp_path / "real").iterdir()]) == (b"x", ["f"])
+
+
+def test_our_own_write_of_a_keyring_is_recognised(ring: Memory, root: Home) -> None:
+    store = store_of(root)
+    store.save(LOGIN)
+    store.watch(store.read().revision)
+    store.note_failure("work")
+    assert store.is_own_change()
+    store_of(root).note_failure("work")
+    assert not store.is_own_change()

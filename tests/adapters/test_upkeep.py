@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,9 @@ class NothingNew:
     """Files that never change."""
 
     paths: tuple[Path, ...] = ()
+
+    def is_own_change(self, changed: Collection[Path]) -> bool:
+        return False
 
     def read_again(self) -> Inputs:
         return Inputs(Config(), "fill-first", ())

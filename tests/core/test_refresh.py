@@ -183,6 +183,14 @@ def test_what_was_disabled_serves_nothing() -> None:
     assert [account.disabled for account in pool.accounts] == ["needs login: no"]
 
 
+def test_a_refresh_for_an_account_as_it_was_before_counts_too() -> None:
+    """The request began with a token that has been replaced since, and again by this refresh."""
+    pool = Pool([replace(ACCOUNT, secret=TOKENS.access_token)])
+    login = StoredAccount("a", Secret("sk-ant-oat-test-a-3"))
+    take_over(pool, Refreshed(ACCOUNT, login, replaced=TOKENS.access_token))
+    assert [account.secret for account in pool.accounts] == [login.access_token]
+
+
 @pytest.mark.parametrize("disabled", [None, "needs login: no"])
 def test_a_login_that_came_meanwhile_stays(disabled: str | None) -> None:
     now = make_account("a", "sk-ant-oat-test-z")

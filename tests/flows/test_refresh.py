@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,6 +108,9 @@ def proxy_on(
 class _Source:
     paths: tuple[Path, ...]
     read_again: Callable[[], Inputs]
+
+    def is_own_change(self, changed: Collection[Path]) -> bool:
+        return False
 
 
 class _Upkept:
