@@ -15,10 +15,10 @@ from neurolink_mitm.addons.gate import Gate
 from neurolink_mitm.addons.inject import Inject
 from neurolink_mitm.addons.journal import Journal
 from neurolink_mitm.addons.local_api import LocalApi
-from neurolink_mitm.addons.mend import Mend
+from neurolink_mitm.addons.mend import HistorySanitizer
 from neurolink_mitm.addons.refresh import Refresh
 from neurolink_mitm.addons.remember import Remember
-from neurolink_mitm.addons.rename import Rename
+from neurolink_mitm.addons.rename import ModelMapping
 from neurolink_mitm.addons.rotate import Rotate
 from neurolink_mitm.addons.route import Route
 from neurolink_mitm.addons.shape import Shape
@@ -41,8 +41,8 @@ def stack(runtime: Runtime) -> list[object]:
         Route(runtime),  # reads model and stream from the body; 400, 404
         Rotate(runtime),  # picks the account of each attempt
         Refresh(runtime),  # a token that is about to end, or was refused, is renewed first
-        Mend(runtime),  # the history without what Anthropic refuses
-        Rename(runtime),  # the model that a mapping names
+        HistorySanitizer(runtime),  # the history without what Anthropic refuses
+        ModelMapping(runtime),  # the model that a mapping names
         Shape(runtime),  # what is not to leave this machine, and back again in the answer
         Translate(runtime),  # to the translator, which asks other providers
         Inject(runtime),  # where it goes, and with which credential

@@ -8,7 +8,7 @@ cloaking:
 import re
 from dataclasses import replace
 
-from neurolink_mitm.core.shaping.draft import Draft, Editor
+from neurolink_mitm.core.shaping.draft import Editor, OutgoingRequest
 from neurolink_mitm.core.shaping.placeholders import Placeholders
 from neurolink_mitm.core.shaping.restoring import editor
 
@@ -19,7 +19,7 @@ PLACEHOLDERS = Placeholders(b"any bytes; the same ones make the same placeholder
 class TicketNumbers:
     """One class with a method `rewrite`. It is made once, when the configuration is loaded."""
 
-    def rewrite(self, draft: Draft) -> Draft:
+    def rewrite(self, draft: OutgoingRequest) -> OutgoingRequest:
         """The draft as it is, or another one. Whatever this raises refuses the request: nothing is sent."""
         tickets = {each.decode() for each in TICKET.findall(draft.body)}
         if not tickets:

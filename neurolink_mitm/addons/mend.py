@@ -7,20 +7,29 @@ from dataclasses import dataclass
 from mitmproxy import http
 
 from neurolink_mitm.core import history
+from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.exchange import Exchange, Try
-from neurolink_mitm.core.json_groups import LARGE
+from neurolink_mitm.core.json_spans import LARGE
 from neurolink_mitm.mitm.aside import aside
-from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.mitm.hooks import exchange_of, send_edited
 from neurolink_mitm.ports import Runtime
 
 SESSIONS = 1000
-"""Whose refused thinking is remembered; the one longest unused is forgotten first."""
-MENDED_AT_ONCE, READ_AT_ONCE = 1000, 40_000
-"""Objects of a body, on the event loop: some milliseconds."""
+"""Sessions whose refused thinking is remembered; the one longest unused is forgotten first."""
+EDITED_AT_ONCE = 1000
+"""Objects of a body that is edited on the event loop, in some milliseconds."""
 NOTHING: frozenset[str] = frozenset()
 
 
-class Mend:
+@dataclass(frozen=True, slots=True)
+class Sanitized:
+    """The request, and the digests of the thinking that is left out because upstream had refused it."""
+
+    index: BodyIndex
+    dropped: frozenset[str]
+
+
+class HistorySanitizer:
     """Takes out of the history what Anthropic refuses. The client's own copy of it is left alone.
 
     What was refused once in a session is left out of its later requests from the start.
@@ -32,63 +41,49 @@ class Mend:
 
     def attempt(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Waits only where it takes long, so that other attempts need not be awaited."""
-        exchange = exchange_of(flow)
-        body = flow.request.raw_content
-        if flow.response or exchange is None or exchange.account is None or not body:
+        exchange, body = exchange_of(flow), flow.request.raw_content
+        if flow.response or exchange is None or exchange.index is None or not body:
             return None
-        if not exchange.account.is_anthropic:
+        if exchange.account is None or not exchange.account.is_anthropic:
             return None
-        objects = body.count(b"{")  # at most
-        if len(body) > LARGE or objects > READ_AT_ONCE:
-            return self._aside(flow, exchange, body)
-        if objects <= MENDED_AT_ONCE:
-            _take(flow, exchange, self._mended(body, exchange))
-        elif not self._is_needless(body, exchange):
-            return self._aside(flow, exchange, body)
+        index = exchange.index.of(body)
+        if index is exchange.index and index.acceptable and not self._refuses(exchange):
+            return None
+        if len(body) > LARGE or body.count(b"{") > EDITED_AT_ONCE:
+            return self._aside(flow, exchange, index)
+        _take(flow, exchange, self._sanitized(index, exchange))
         return None
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """What was refused is known once it has been accepted without."""
         exchange = exchange_of(flow)
         if exchange and exchange.served and exchange.dropped and exchange.session_id:
-            known = self._refused.pop(exchange.session_id, NOTHING)
-            self._refused[exchange.session_id] = known | exchange.dropped
+            refused = self._refused.pop(exchange.session_id, NOTHING)
+            self._refused[exchange.session_id] = refused | exchange.dropped
             while len(self._refused) > SESSIONS:
                 self._refused.popitem(last=False)
 
-    def _mended(self, body: bytes, exchange: Exchange) -> Mended:
+    def _refuses(self, exchange: Exchange) -> bool:
+        """Tell whether upstream has refused thinking of this request, or of this session."""
+        return _was_refused(exchange) or exchange.session_id in self._refused
+
+    def _sanitized(self, index: BodyIndex, exchange: Exchange) -> Sanitized:
         try:
-            if isinstance(exchange.step, Try) and exchange.step.mended:
-                dropped = history.signatures(body)
-                return Mended(history.without_thinking(body) or body, dropped)
+            if _was_refused(exchange):
+                return Sanitized(history.without_thinking(index), history.signatures(index))
             refused = self._refused.get(exchange.session_id or "", NOTHING)
-            return Mended(history.acceptable(body, refused), exchange.dropped)
-        except ValueError:  # no conversation: there is nothing to mend
-            return Mended(body, exchange.dropped)
+            return Sanitized(history.acceptable(index, refused), exchange.dropped)
+        except ValueError:  # no conversation: there is nothing to sanitize
+            return Sanitized(index, exchange.dropped)
 
-    def _is_needless(self, body: bytes, exchange: Exchange) -> bool:
-        """Told by a look that takes little time."""
-        step = exchange.step
-        if (isinstance(step, Try) and step.mended) or exchange.session_id in self._refused:
-            return False
-        try:
-            return history.is_acceptable(body)
-        except ValueError:
-            return True
-
-    async def _aside(self, flow: http.HTTPFlow, exchange: Exchange, body: bytes) -> None:
-        _take(flow, exchange, await aside(lambda: self._mended(body, exchange)))
+    async def _aside(self, flow: http.HTTPFlow, exchange: Exchange, index: BodyIndex) -> None:
+        _take(flow, exchange, await aside(lambda: self._sanitized(index, exchange)))
 
 
-@dataclass(frozen=True, slots=True)
-class Mended:
-    """The request, and the digests of the thinking that has been left out because upstream had refused it."""
-
-    body: bytes
-    dropped: frozenset[str]
+def _was_refused(exchange: Exchange) -> bool:
+    return isinstance(exchange.step, Try) and exchange.step.mended
 
 
-def _take(flow: http.HTTPFlow, exchange: Exchange, mended: Mended) -> None:
-    exchange.dropped = mended.dropped
-    if mended.body is not flow.request.raw_content:
-        flow.request.content = mended.body  # sets content-length, too
+def _take(flow: http.HTTPFlow, exchange: Exchange, sanitized: Sanitized) -> None:
+    exchange.dropped = sanitized.dropped
+    send_edited(flow, sanitized.index)

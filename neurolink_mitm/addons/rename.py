@@ -1,30 +1,63 @@
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 import msgspec
 from mitmproxy import http
 
-from neurolink_mitm.core import json_spans as spans
-from neurolink_mitm.core.json_groups import LARGE
+from neurolink_mitm.core.body_index import BodyIndex
+from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.json_spans import Edit
-from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.mitm.aside import aside
+from neurolink_mitm.mitm.hooks import error_response, exchange_of, send_edited
 from neurolink_mitm.ports import Runtime
 
+AMBIGUOUS = Reply(
+    400,
+    "invalid_request_error",
+    "the model can't be mapped: a member of the request occurs twice, or its name is no text",
+)
 
-class Rename:
+
+class ModelMapping:
     """Asks Anthropic for the model that a mapping names, in place of the one that the client asked for."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
 
-    def attempt(self, flow: http.HTTPFlow) -> None:
-        exchange = exchange_of(flow)
-        if flow.response or exchange is None or exchange.account is None or exchange.route is None:
-            return
+    def attempt(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Waits only where it takes long, so that other attempts need not be awaited."""
+        exchange, body = exchange_of(flow), flow.request.raw_content
+        if flow.response or exchange is None or exchange.index is None or not body:
+            return None
+        if exchange.account is None or not exchange.account.is_anthropic or exchange.route is None:
+            return None
         wanted = exchange.route.model
-        body = flow.request.raw_content
-        if exchange.account.is_anthropic and wanted != exchange.model and body:
-            root = spans.root(body)
-            lone = spans.lone_string(body, root, "model") if len(body) > LARGE else None
-            at = lone or spans.member(body, root, "model")
-            if at:
-                flow.request.content = spans.apply(body, [Edit(at, msgspec.json.encode(wanted))])
+        if wanted == exchange.model:
+            return None
+        index = exchange.index.of(body)
+        if index.takes_long:
+            return _aside(flow, index, wanted)
+        _take(flow, _mapped(index, wanted))
+        return None
+
+
+def _mapped(index: BodyIndex, wanted: str) -> BodyIndex | Reply:
+    """Return the request for the model `wanted`, or why it can't be made: it must not go out with the client's."""
+    try:
+        span = index.member("model")
+    except ValueError:
+        return AMBIGUOUS
+    return index.edited([Edit(span, msgspec.json.encode(wanted))]) if span else index
+
+
+async def _aside(flow: http.HTTPFlow, index: BodyIndex, wanted: str) -> None:
+    _take(flow, await aside(lambda: _mapped(index, wanted)))
+
+
+def _take(flow: http.HTTPFlow, mapped: BodyIndex | Reply) -> None:
+    exchange = exchange_of(flow)
+    if isinstance(mapped, Reply):
+        flow.response = error_response(mapped, exchange.request_id if exchange else "")
+    else:
+        send_edited(flow, mapped)

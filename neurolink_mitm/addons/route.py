@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from mitmproxy import http
 
 from neurolink_mitm.core import access, destinations, models, routing
+from neurolink_mitm.core.body_index import MessagesRequest, read_body, takes_long
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
+from neurolink_mitm.mitm.aside import aside
 from neurolink_mitm.mitm.hooks import error_response, exchange_of, real_fields
 from neurolink_mitm.ports import Runtime
 
 NOT_FOUND = Reply(404, "not_found_error", "no such path, and no credentials to forward it with")
+CONVERSATIONS = (Kind.MESSAGES, Kind.COUNT_TOKENS)
 
 
 class Route:
@@ -16,38 +21,49 @@ class Route:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
 
-    def request(self, flow: http.HTTPFlow) -> None:
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Waits only where the body takes long to read."""
         exchange = exchange_of(flow)
         if flow.response or exchange is None:
-            return
+            return None
         if self.runtime.passthrough:
             exchange.kind = Kind.FORWARD
-        exchange.body_size = len(flow.request.raw_content or b"")
-        refusal = self._refusal(flow, exchange)
-        if refusal:
+        body = flow.request.raw_content or b""
+        exchange.body_size = len(body)
+        if refusal := self._refusal(flow, exchange):
             flow.response = error_response(refusal, exchange.request_id)
+        elif exchange.kind in CONVERSATIONS:
+            if takes_long(body):
+                return self._aside(flow, exchange, body)
+            self._take(flow, exchange, _read(body))
+        return None
 
     def _refusal(self, flow: http.HTTPFlow, exchange: Exchange) -> Reply | None:
         request, kind = flow.request, exchange.kind
-        if not self.runtime.passthrough:
-            if not routing.is_as_taken(kind, request.method, request.path):
-                return routing.NOT_PLAIN
-            if kind in (Kind.MESSAGES, Kind.COUNT_TOKENS):
-                return self._read(request.raw_content or b"", exchange)
+        as_taken = routing.is_as_taken(kind, request.method, request.path)
+        if not as_taken and not self.runtime.passthrough:
+            return routing.NOT_PLAIN
         if kind is Kind.FORWARD and not self._forwardable(flow):
             return NOT_FOUND
         return None
 
-    def _read(self, body: bytes, exchange: Exchange) -> Reply | None:
-        try:
-            asked = routing.read_body(body)
-        except ValueError as e:
-            return Reply(400, "invalid_request_error", str(e))
+    async def _aside(self, flow: http.HTTPFlow, exchange: Exchange, body: bytes) -> None:
+        self._take(flow, exchange, await aside(lambda: _read(body)))
+
+    def _take(
+        self, flow: http.HTTPFlow, exchange: Exchange, asked: MessagesRequest | Reply
+    ) -> None:
+        refusal = asked if isinstance(asked, Reply) else self._route(exchange, asked)
+        if refusal:
+            flow.response = error_response(refusal, exchange.request_id)
+
+    def _route(self, exchange: Exchange, asked: MessagesRequest) -> Reply | None:
         exchange.model = asked.model
         exchange.stream = asked.stream
         exchange.tool_count = asked.tool_count
         exchange.user_id = asked.user_id
         exchange.session_id = exchange.session_id or asked.session_id
+        exchange.index = asked.index
         config = self.runtime.config.routing
         exchange.route = destinations.route(asked.model, config)
         if exchange.route is None:
@@ -59,3 +75,10 @@ class Route:
         shown = access.credential(real_fields(flow))
         keys = self.runtime.client_keys
         return shown is not None and not any(key.matches(shown) for key in keys)
+
+
+def _read(body: bytes) -> MessagesRequest | Reply:
+    try:
+        return read_body(body)
+    except ValueError as e:
+        return Reply(400, "invalid_request_error", str(e))

@@ -9,7 +9,12 @@ from mitmproxy import http
 from neurolink_mitm.core import headers
 from neurolink_mitm.core.errors import Failure, Where, error_body
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
-from neurolink_mitm.core.shaping.draft import About, Draft, RefusedError, Undo
+from neurolink_mitm.core.shaping.draft import (
+    About,
+    OutgoingRequest,
+    RefusedError,
+    ResponseTransform,
+)
 from neurolink_mitm.core.shaping.pipeline import Chain, PluginError, UnfinishedError
 from neurolink_mitm.core.target import Target
 from neurolink_mitm.mitm.aside import aside
@@ -42,9 +47,9 @@ class Shape:
         if not shaping.rewriters or not shaping.applies(exchange.account.type):
             return None
         flow.response = error_response(UNFINISHED, exchange.request_id)
-        draft = replace(_draft(flow, exchange), at_once=True)
+        outgoing = replace(_outgoing(flow, exchange), at_once=True)
         try:
-            sent = _shaped(lambda: shaping.shape(draft), exchange.request_id)
+            sent = _shaped(lambda: shaping.shape(outgoing), exchange.request_id)
         except UnfinishedError as e:
             return _aside(flow, exchange, e.go_on)
         _take(flow, exchange, sent)
@@ -71,7 +76,7 @@ class Shape:
     error = response
 
 
-def _shaped(do: Callable[[], Draft], request_id: str) -> Draft | Reply:
+def _shaped(do: Callable[[], OutgoingRequest], request_id: str) -> OutgoingRequest | Reply:
     """What is to be sent, or why nothing is."""
     try:
         return do()
@@ -82,11 +87,13 @@ def _shaped(do: Callable[[], Draft], request_id: str) -> Draft | Reply:
         return Reply(500, "api_error", f"NeuroLink sent nothing: {e}")
 
 
-async def _aside(flow: http.HTTPFlow, exchange: Exchange, go_on: Callable[[], Draft]) -> None:
+async def _aside(
+    flow: http.HTTPFlow, exchange: Exchange, go_on: Callable[[], OutgoingRequest]
+) -> None:
     _take(flow, exchange, await aside(lambda: _shaped(go_on, exchange.request_id)))
 
 
-def _take(flow: http.HTTPFlow, exchange: Exchange, sent: Draft | Reply) -> None:
+def _take(flow: http.HTTPFlow, exchange: Exchange, sent: OutgoingRequest | Reply) -> None:
     if isinstance(sent, Reply):
         flow.response = error_response(sent, exchange.request_id)
         return
@@ -102,7 +109,7 @@ def _take(flow: http.HTTPFlow, exchange: Exchange, sent: Draft | Reply) -> None:
     flow.response = None
 
 
-def _draft(flow: http.HTTPFlow, exchange: Exchange) -> Draft:
+def _outgoing(flow: http.HTTPFlow, exchange: Exchange) -> OutgoingRequest:
     account = exchange.account
     assert account is not None
     assert exchange.kind is not None
@@ -117,11 +124,13 @@ def _draft(flow: http.HTTPFlow, exchange: Exchange) -> Draft:
         target=flow.request.path,
     )
     fields = headers.without(flow.request.headers.fields, headers.CREDENTIALS - {b"cookie"})
-    return Draft(about, fields, flow.request.raw_content or b"")
+    body = flow.request.raw_content or b""
+    index = exchange.index.of(body) if exchange.index else None
+    return OutgoingRequest(about, fields, body, index=index)
 
 
 def _as_stream(
-    undo: Sequence[Undo], answer: http.Response, exchange: Exchange
+    undo: Sequence[ResponseTransform], answer: http.Response, exchange: Exchange
 ) -> Callable[[bytes], bytes]:
     events = answer.headers.get("content-type", "").startswith("text/event-stream")
     chain = Chain.of(undo, stream=events)

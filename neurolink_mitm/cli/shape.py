@@ -13,7 +13,7 @@ from neurolink_mitm.cli.options import format_option
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.adapters.sources import Inputs
     from neurolink_mitm.core.accounts import Account
-    from neurolink_mitm.core.shaping.draft import Draft
+    from neurolink_mitm.core.shaping.draft import OutgoingRequest
 
 
 @click.command("shape")
@@ -70,10 +70,12 @@ def _account(inputs: Inputs, label: str | None) -> Account:
     return found
 
 
-def _draft(body: bytes, headers: tuple[str, ...], account: Account, *, claude_code: bool) -> Draft:
+def _draft(
+    body: bytes, headers: tuple[str, ...], account: Account, *, claude_code: bool
+) -> OutgoingRequest:
+    from neurolink_mitm.core.body_index import read_body
     from neurolink_mitm.core.exchange import Kind
-    from neurolink_mitm.core.routing import read_body
-    from neurolink_mitm.core.shaping.draft import About, Draft
+    from neurolink_mitm.core.shaping.draft import About, OutgoingRequest
     from neurolink_mitm.core.target import Target
 
     try:
@@ -91,10 +93,10 @@ def _draft(body: bytes, headers: tuple[str, ...], account: Account, *, claude_co
     )
     pairs = (header.partition(":") for header in headers)
     fields = tuple((name.strip().encode(), value.strip().encode()) for name, _, value in pairs)
-    return Draft(about, fields, body)
+    return OutgoingRequest(about, fields, body, index=asked.index)
 
 
-def _shaped(inputs: Inputs, account: Account, draft: Draft) -> Draft:
+def _shaped(inputs: Inputs, account: Account, draft: OutgoingRequest) -> OutgoingRequest:
     from neurolink_mitm.core.shaping.draft import RefusedError
     from neurolink_mitm.core.shaping.pipeline import PluginError
 
@@ -106,7 +108,9 @@ def _shaped(inputs: Inputs, account: Account, draft: Draft) -> Draft:
         fail(f"nothing would be sent: {e}", FAILED)
 
 
-def _report(inputs: Inputs, account: Account, before: Draft, after: Draft) -> dict[str, Any]:
+def _report(
+    inputs: Inputs, account: Account, before: OutgoingRequest, after: OutgoingRequest
+) -> dict[str, Any]:
     from neurolink_mitm.core.shaping.preview import differences
 
     shaping = inputs.shaping

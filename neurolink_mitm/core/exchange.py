@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.answer import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
+from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.charges import Charge, charge_at
 from neurolink_mitm.core.config_values import Timeouts
 from neurolink_mitm.core.destinations import Route
@@ -134,6 +135,8 @@ class Exchange:
     tool_count: int = 0
     body_size: int = 0
     """Bytes that the client sent."""
+    index: BodyIndex | None = field(default=None, repr=False)
+    """The index of the client's body, if it is a Messages request."""
     session_id: str | None = None
     user_id: str | None = field(default=None, repr=False)
     """`metadata.user_id`, as the client sent it."""

@@ -16,8 +16,9 @@ from typing import Any
 
 import msgspec
 
+from neurolink_mitm.core.body_index import is_tool_id
 from neurolink_mitm.core.errors import error_body
-from neurolink_mitm.core.history import is_tool_id, tool_id
+from neurolink_mitm.core.history import tool_id
 from neurolink_mitm.core.sse import encode
 from neurolink_mitm.core.unreadable import UNREADABLE
 

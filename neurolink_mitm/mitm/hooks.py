@@ -10,6 +10,7 @@ from mitmproxy import http
 from mitmproxy.proxy.commands import StartHook
 
 from neurolink_mitm.core import headers
+from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.errors import error_body
 from neurolink_mitm.core.exchange import Deliver, Exchange, Reply
 from neurolink_mitm.core.summary import Summary, summary
@@ -127,6 +128,14 @@ def last_word(flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
     if isinstance(exchange.step, Reply):
         return error_response(exchange.step, exchange.request_id)
     return None
+
+
+def send_edited(flow: http.HTTPFlow, index: BodyIndex) -> None:
+    """Let the attempt send the body of `index`. The next ones to look at it need not read it again."""
+    exchange = exchange_of(flow)
+    if exchange and exchange.index and index.body is not flow.request.raw_content:
+        flow.request.content = index.body  # sets content-length, too
+        exchange.index.follow(index)
 
 
 def json_response(status: int, body: bytes) -> http.Response:

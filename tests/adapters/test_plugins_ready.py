@@ -34,7 +34,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.sources import Named, Sources
 from neurolink_mitm.adapters.token_store import open_store
 from neurolink_mitm.core.exchange import Kind
-from neurolink_mitm.core.shaping.draft import About, Draft
+from neurolink_mitm.core.shaping.draft import About, OutgoingRequest
 from neurolink_mitm.core.shaping.pipeline import Chain
 
 home = Home.from_environment(os.environ)
@@ -57,7 +57,7 @@ body = json.dumps({"model": "m", "messages": [{"role": "user", "content": said}]
 fields = ((b"via", b"a"), (b"x-internal-a", b"b"), (b"x-team", b"redbird"))
 modules = set(sys.modules)
 sys.setprofile(watch)
-sent = shaping.shape(Draft(About(Kind.MESSAGES, "work", claude_code=False), fields, body))
+sent = shaping.shape(OutgoingRequest(About(Kind.MESSAGES, "work", claude_code=False), fields, body))
 delta = {"type": "text_delta", "text": sent.body.decode()}
 event = {"type": "content_block_delta", "index": 0, "delta": delta}
 stream = b"event: content_block_delta\\ndata: %s\\n\\n" % json.dumps(event).encode()

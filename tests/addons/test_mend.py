@@ -7,8 +7,9 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import taddons
 
-from neurolink_mitm.addons.mend import SESSIONS, Mend
+from neurolink_mitm.addons.mend import SESSIONS, HistorySanitizer
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.exchange import Pause, Reply, Step, Try
 from neurolink_mitm.mitm.hooks import AttemptHook
 from tests.addons.flows import answer, make_flow, record
@@ -32,12 +33,14 @@ AS_IT_IS = Try(make_account(), "as it is")
 def a_flow(body: bytes = BODY, account: Account | None = None, **exchange: Any) -> http.HTTPFlow:
     """A request that is about to go out on an account of Anthropic's."""
     attempts = [make_attempt(account or make_account())]
-    return make_flow(body=body, attempts=attempts, session_id="s", **exchange)
+    return make_flow(
+        body=body, attempts=attempts, session_id="s", index=BodyIndex(body), **exchange
+    )
 
 
-def attempt(flow: http.HTTPFlow, mend: Mend | None = None) -> bytes | None:
+def attempt(flow: http.HTTPFlow, sanitizer: HistorySanitizer | None = None) -> bytes | None:
     """The body that goes upstream."""
-    (mend or Mend(make_runtime())).attempt(flow)
+    (sanitizer or HistorySanitizer(make_runtime())).attempt(flow)
     return flow.request.raw_content
 
 
@@ -73,7 +76,7 @@ def test_a_flow_that_has_its_answer_is_left_alone() -> None:
 
 async def test_the_hook_is_heard() -> None:
     flow = a_flow(step=ONCE_MORE)
-    with taddons.context(Mend(make_runtime())) as context:
+    with taddons.context(HistorySanitizer(make_runtime())) as context:
         await context.master.addons.trigger_event(AttemptHook(flow))
     assert flow.request.raw_content == MENDED
 
@@ -94,42 +97,42 @@ def test_but_another_provider_gets_the_history_as_it_is() -> None:
     assert attempt(a_flow(UNSIGNED, other, step=AS_IT_IS)) == UNSIGNED
 
 
-def served(flow: http.HTTPFlow, mend: Mend) -> None:
+def served(flow: http.HTTPFlow, sanitizer: HistorySanitizer) -> None:
     """The attempt is answered well."""
     record(flow).answer.released = True
     answer(flow)
-    mend.responseheaders(flow)
+    sanitizer.responseheaders(flow)
 
 
 def test_what_was_refused_is_left_out_of_the_sessions_next_requests() -> None:
-    mend = Mend(make_runtime())
+    sanitizer = HistorySanitizer(make_runtime())
     first = a_flow(step=ONCE_MORE)
-    attempt(first, mend)
-    served(first, mend)
-    assert attempt(a_flow(step=AS_IT_IS), mend) == REPAIRED
+    attempt(first, sanitizer)
+    served(first, sanitizer)
+    assert attempt(a_flow(step=AS_IT_IS), sanitizer) == REPAIRED
 
 
 def test_but_not_where_it_was_refused_without_it_too() -> None:
-    mend = Mend(make_runtime())
-    attempt(a_flow(step=ONCE_MORE), mend)
-    assert attempt(a_flow(step=AS_IT_IS), mend) == BODY
+    sanitizer = HistorySanitizer(make_runtime())
+    attempt(a_flow(step=ONCE_MORE), sanitizer)
+    assert attempt(a_flow(step=AS_IT_IS), sanitizer) == BODY
 
 
 def test_nor_out_of_another_sessions() -> None:
-    mend = Mend(make_runtime())
+    sanitizer = HistorySanitizer(make_runtime())
     first = a_flow(step=ONCE_MORE)
-    attempt(first, mend)
-    served(first, mend)
+    attempt(first, sanitizer)
+    served(first, sanitizer)
     other = a_flow(step=AS_IT_IS)
     record(other).session_id = "another"
-    assert attempt(other, mend) == BODY
+    assert attempt(other, sanitizer) == BODY
 
 
 def test_only_so_many_sessions_are_remembered() -> None:
-    mend = Mend(make_runtime())
+    sanitizer = HistorySanitizer(make_runtime())
     for number in range(SESSIONS + 1):
         flow = a_flow(step=ONCE_MORE)
         record(flow).session_id = "s" if number == 0 else str(number)
-        attempt(flow, mend)
-        served(flow, mend)
-    assert attempt(a_flow(step=AS_IT_IS), mend) == BODY
+        attempt(flow, sanitizer)
+        served(flow, sanitizer)
+    assert attempt(a_flow(step=AS_IT_IS), sanitizer) == BODY

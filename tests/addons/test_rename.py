@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
+
 import pytest
 from mitmproxy import http
 
-from neurolink_mitm.addons.rename import Rename
+from neurolink_mitm.addons.rename import ModelMapping
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.destinations import Route
-from tests.addons.flows import answer, make_flow
+from tests.addons.flows import answer, make_flow, refusal
 from tests.fakes import make_account, make_attempt, make_other, make_runtime
 
 BODY = b'{ "x": [1.50],\n"model" : "b\\u0065st", "messages": [{"model": "best"}]}'
@@ -16,11 +20,17 @@ def a_flow(
     body: bytes = BODY, account: Account | None = None, wanted: str = "claude-y"
 ) -> http.HTTPFlow:
     attempts = [make_attempt(account or make_account())]
-    return make_flow(body=body, model="best", route=Route("mapping", wanted), attempts=attempts)
+    route = Route("mapping", wanted)
+    return make_flow(body=body, model="best", route=route, attempts=attempts, index=BodyIndex(body))
+
+
+async def wait(it: Awaitable[None]) -> None:
+    await it
 
 
 def attempt(flow: http.HTTPFlow) -> bytes | None:
-    Rename(make_runtime()).attempt(flow)
+    if waits := ModelMapping(make_runtime()).attempt(flow):
+        asyncio.run(wait(waits))
     return flow.request.raw_content
 
 
@@ -43,6 +53,18 @@ def test_another_provider_is_told_elsewhere() -> None:
 @pytest.mark.parametrize("body", [b"", b'{"messages": []}'], ids=["empty", "no-model"])
 def test_a_body_without_a_name_stays_as_it_is(body: bytes) -> None:
     assert attempt(a_flow(body)) == body
+
+
+def test_a_name_with_an_escape_is_not_taken_for_another_models() -> None:
+    body = b'{"mod\\u0065l":"best","messages":[{"model":"best"}],"x":"%s"}' % (b" " * 600_000)
+    assert attempt(a_flow(body)) == body.replace(b'"best"', b'"claude-y"', 1)
+
+
+def test_a_request_that_names_two_models_is_not_sent() -> None:
+    """Readers differ on which one counts: it would go out for a model that the mapping is to replace."""
+    flow = a_flow(b'{"model":"best","messages":[],"model":"best"}')
+    attempt(flow)
+    assert refusal(flow) == (400, "invalid_request_error")
 
 
 def test_what_was_answered_is_left_alone() -> None:

@@ -45,6 +45,15 @@ def test_the_session_of_the_header_outranks_that_of_the_body() -> None:
     assert record(flow).session_id == "from-header"
 
 
+@pytest.mark.parametrize("model", ["claude-x", 7], ids=["good", "bad"])
+async def test_a_long_body_is_read_beside_the_event_loop(model: object) -> None:
+    flow = make_flow(body=body(model=model, system="x" * 600_000))
+    waits = Route(make_runtime()).request(flow)
+    assert waits is not None
+    await waits
+    assert (record(flow).model == model) == (flow.response is None)
+
+
 def test_the_body_is_left_as_it_came() -> None:
     sent = b' {"model" : "claude-x","messages":[ ],"new": 1e2} '
     assert asked(make_flow(body=sent)).request.raw_content == sent

@@ -15,7 +15,7 @@ from neurolink_mitm.addons.translate import Translate
 from neurolink_mitm.core import config_values as values
 from neurolink_mitm.core.config_values import Cloaking, Plugins
 from neurolink_mitm.core.exchange import Kind
-from neurolink_mitm.core.shaping.draft import Draft, RefusedError
+from neurolink_mitm.core.shaping.draft import OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.mitm.hooks import AttemptHook, notes_of, seal
 from neurolink_mitm.ports import Runtime
@@ -90,12 +90,12 @@ def test_what_has_its_answer_is_let_alone() -> None:
 
 
 class Plugin:
-    def __init__(self, do: Callable[[Draft], Draft]) -> None:
+    def __init__(self, do: Callable[[OutgoingRequest], OutgoingRequest]) -> None:
         self.rewrite = do
 
 
 def failing(error: BaseException) -> tuple[str, Plugin]:
-    def fail(draft: Draft) -> Draft:
+    def fail(draft: OutgoingRequest) -> OutgoingRequest:
         raise error
 
     return "mine", Plugin(fail)
@@ -132,9 +132,9 @@ async def test_an_account_that_can_not_be_used_sends_nothing() -> None:
 
 
 def test_plugins_see_no_credential() -> None:
-    seen: list[Draft] = []
+    seen: list[OutgoingRequest] = []
 
-    def look(draft: Draft) -> Draft:
+    def look(draft: OutgoingRequest) -> OutgoingRequest:
         seen.append(draft)
         return draft
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -8,13 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.history import (
-    acceptable,
-    signature_digest,
-    signatures,
-    tool_id,
-    without_thinking,
-)
+from neurolink_mitm.core import history
+from neurolink_mitm.core.body_index import BodyIndex
+from neurolink_mitm.core.history import signature_digest, signatures, tool_id
 
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
 REDACTED = {"type": "redacted_thinking", "data": "eA=="}
@@ -22,6 +19,16 @@ TEXT = {"type": "text", "text": "hi"}
 USE = {"type": "tool_use", "id": "t1", "name": "ls", "input": {"type": "thinking"}}
 CLEAR_THINKING = {"type": "clear_thinking_20251015", "keep": "all"}
 CLEAR_TOOLS = {"type": "clear_tool_uses_20250919"}
+
+
+def without_thinking(body: bytes) -> bytes | None:
+    """None where nothing changes."""
+    index = history.without_thinking(BodyIndex(body))
+    return None if index.body is body else index.body
+
+
+def acceptable(body: bytes, refused: Collection[str] = ()) -> bytes:
+    return history.acceptable(BodyIndex(body), refused).body
 
 
 def turn(*blocks: Any, role: str = "assistant") -> dict[str, Any]:
@@ -248,7 +255,7 @@ def test_a_signature_that_was_refused_goes() -> None:
 
 def test_the_digests_of_all_thinking() -> None:
     body = asked(turn(THOUGHT, REDACTED), turn(UNSIGNED, TEXT))
-    assert signatures(body) == {signature_digest("c2ln"), signature_digest("eA==")}
+    assert signatures(BodyIndex(body)) == {signature_digest("c2ln"), signature_digest("eA==")}
 
 
 def test_tool_ids_become_such_as_anthropic_takes_and_still_belong_together() -> None:
@@ -281,9 +288,10 @@ def test_what_is_not_foreign_is_the_same_object(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [b"no json", b"[]", b'{"messages": 1}'], ids=repr)
-def test_what_is_no_conversation_is_said_to_be_none(body: bytes) -> None:
+def test_what_is_no_conversation_has_nothing_to_sanitize(body: bytes) -> None:
+    assert acceptable(body) is body
     with pytest.raises(ValueError, match="not a Messages request"):
-        acceptable(body)
+        acceptable(body, {"x"})
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core import json_spans as spans
-from neurolink_mitm.core.json_spans import Edit, Part, Span
+from neurolink_mitm.core.json_spans import LARGE, Edit, Part, Span
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -107,7 +107,7 @@ def test_what_is_no_json_is_refused(body: bytes) -> None:
 def test_what_is_added_comes_last(document: dict[str, Any] | list[Any], layout: Layout) -> None:
     body = written(document, layout)
     new = b'"new":1' if isinstance(document, dict) else b"1"
-    at = spans.added(body, spans.root(body), new)
+    at = spans.added(spans.root(body), spans.parts(body, spans.root(body)), new)
     changed = spans.apply(body, [at])
     wanted = {**document, "new": 1} if isinstance(document, dict) else [*document, 1]
     if "new" not in document or isinstance(document, list):
@@ -116,22 +116,20 @@ def test_what_is_added_comes_last(document: dict[str, Any] | list[Any], layout: 
 
 
 @given(DOCUMENTS, LAYOUTS)
-def test_a_lone_member_is_found_at_any_depth(document: Any, layout: Layout) -> None:
-    member = {"a": 'x"}\\', "b": 1}
-    body = written([document, {"deep": {"meta": member}}], layout)
-    found = spans.lone_member(body, "meta")
-    assert found is None or json.loads(found.of(body)) == member
+def test_a_lone_string_is_found_at_any_depth(document: Any, layout: Layout) -> None:
+    body = written([document, {"deep": {"meta": 'x"}\\'}}], layout)
+    found = spans.lone_string(body, spans.root(body), "meta")
+    assert found is None or json.loads(found.of(body)) == 'x"}\\'
     assert found is not None or body.count(b'"meta"') > 1
 
 
 @pytest.mark.parametrize(
     "body",
-    [b"{}", b'["meta", {}]', b'{"x\\"meta":{"a":1}}', b'{"meta":{},"y":{"meta":{}}}', b'{"meta":[1]}',
-     b'{"meta":{"nested":{}}}'],
-    ids=["none", "a-text", "end-of-another", "two", "no-object", "not-flat"],
+    [b"{}", b'["meta", "a"]', b'{"x\\"meta":"a"}', b'{"meta":"a","y":{"meta":"b"}}', b'{"meta":[1]}'],
+    ids=["none", "a-text", "end-of-another", "two", "no-string"],
 )  # fmt: skip
 def test_where_it_may_be_another_none_is_found(body: bytes) -> None:
-    assert spans.lone_member(body, "meta") is None
+    assert spans.lone_string(body, spans.root(body), "meta") is None
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -205,3 +203,57 @@ def test_strings_are_decoded_in_one_go(strings: list[str], ascii_only: bool) -> 
 def test_a_string_that_is_no_utf8_is_refused() -> None:
     with pytest.raises(ValueError, match="not JSON strings"):
         spans.texts(b'"\xff"', [Span(1, 2)])
+
+
+# Long lists and objects
+
+ITEMS = st.one_of(
+    st.just(0),
+    st.just({}),
+    st.just("a,b,]},{"),
+    st.lists(st.integers(), max_size=3),
+    st.just({"role": "user", "content": [{"type": "text", "text": 'a, "b"'}]}),
+    st.integers(1, 300_000).map(lambda size: "x," * size),
+)
+
+
+@given(st.lists(ITEMS, min_size=1, max_size=5), st.integers(1, 3), st.booleans())
+def test_they_are_all_that_is_in_the_list(items: list[object], times: int, spaced: bool) -> None:
+    small = all(len(str(item)) < 100 for item in items)
+    many = items * (times * (10_000 // len(items) if small else 1))
+    text = json.dumps(many, separators=None if spaced else (",", ":")).encode()
+    found = list(spans.groups(text, Span(0, len(text))))
+    assert [each for span in found for each in json.loads(b"[%s]" % span.of(text))] == many
+    assert b",".join(span.of(text) for span in found) == text[1:-1]
+
+
+@pytest.mark.parametrize("unit", [b"{}", b"0", b'"a,b"', b'{"a":[0,0]}', b'{"a":"b"} '])
+def test_none_is_large(unit: bytes) -> None:
+    text = b"[%s]" % b",".join([unit] * (4 * LARGE // len(unit)))
+    assert max(span.end - span.start for span in spans.groups(text, Span(0, len(text)))) <= LARGE
+
+
+def test_members_of_a_large_object() -> None:
+    members = {f"name{n}": [n] for n in range(100_000)}
+    text = json.dumps(members).encode()
+    found = spans.parts(text, Span(0, len(text)))
+    assert {part.name: json.loads(part.value.of(text)) for part in found} == members
+
+
+def test_a_member_that_occurs_twice_in_a_large_object_is_a_fault() -> None:
+    text = b'{"a":0,' + b",".join(b'"%d":0' % n for n in range(LARGE // 4)) + b',"a":1}'
+    assert len(text) > 2 * LARGE
+    with pytest.raises(ValueError, match="occurs twice"):
+        spans.parts(text, Span(0, len(text)))
+
+
+@pytest.mark.parametrize(
+    "text", [b"[" + b"0," * LARGE, b"[" + b"0," * LARGE + b"}", b"[" + b"0 " * LARGE + b"]"]
+)
+def test_what_is_no_json_is_a_fault(text: bytes) -> None:
+    with pytest.raises(ValueError, match="not JSON"):
+        list(spans.items(text, Span(0, len(text))))
+
+
+def test_small_ones_are_read_at_once() -> None:
+    assert list(spans.groups(b"[1,2]", Span(0, 5))) == [Span(1, 4)]

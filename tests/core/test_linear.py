@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.core import json_groups
+from neurolink_mitm.core import json_spans
+from neurolink_mitm.core.body_index import BodyIndex, read_body
 from neurolink_mitm.core.bundle import Censor
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.history import acceptable, signatures, without_thinking
 from neurolink_mitm.core.redaction import redact, without_passwords
 from neurolink_mitm.core.redaction_body import redact_body
 from neurolink_mitm.core.redaction_stream import redact_stream
-from neurolink_mitm.core.routing import read_body
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.shaping.detectors import KINDS, finders, found_in
-from neurolink_mitm.core.shaping.draft import About, Draft
+from neurolink_mitm.core.shaping.draft import About, OutgoingRequest
 from neurolink_mitm.core.shaping.session_identity import SessionIdentity
 from neurolink_mitm.core.shaping.system_blocks import SystemBlocks
 from neurolink_mitm.core.shaping.word_obfuscator import WordObfuscator
@@ -107,8 +107,8 @@ def listed(unit: bytes) -> Callable[[int], bytes]:
 @pytest.fixture
 def _in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """As large ones are read."""
-    monkeypatch.setattr(json_groups, "LARGE", 1 << 11)
-    monkeypatch.setattr(json_groups, "_SIZE", 1 << 10)
+    monkeypatch.setattr(json_spans, "LARGE", 1 << 11)
+    monkeypatch.setattr(json_spans, "_GROUP", 1 << 10)
 
 
 BLOCKS = {
@@ -125,24 +125,26 @@ BLOCKS = {
 
 
 def obfuscated(body: bytes) -> object:
-    draft = Draft(About(Kind.MESSAGES, "work"), (), body)
+    draft = OutgoingRequest(About(Kind.MESSAGES, "work"), (), body)
     return WordObfuscator(b"key", BY).rewrite(draft)
 
 
 def identified(body: bytes) -> object:
     about = About(Kind.MESSAGES, "work", account_uuid="u", claude_code=False)
-    return SessionIdentity(b"key").rewrite(Draft(about, (), body))
+    return SessionIdentity(b"key").rewrite(OutgoingRequest(about, (), body))
 
 
 REQUESTS: dict[str, Callable[[bytes], object]] = {
-    "history": acceptable,
-    "history without": without_thinking,
-    "signatures": signatures,
-    "refused": lambda body: acceptable(body, {"x"}),
+    "history": lambda body: acceptable(BodyIndex(body)),
+    "history without": lambda body: without_thinking(BodyIndex(body)),
+    "signatures": lambda body: signatures(BodyIndex(body)),
+    "refused": lambda body: acceptable(BodyIndex(body), {"x"}),
     "route": read_body,
     "words": obfuscated,
     "identity": identified,
-    "system": lambda body: SystemBlocks(("x",)).rewrite(Draft(About(Kind.MESSAGES, "w"), (), body)),
+    "system": lambda body: SystemBlocks(("x",)).rewrite(
+        OutgoingRequest(About(Kind.MESSAGES, "w"), (), body)
+    ),
 }
 
 

@@ -29,7 +29,7 @@ from neurolink_mitm.core.rotation import STRATEGIES
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.skip import Skip
 from neurolink_mitm.core.standing import PROBE_LEASE, REMEMBERED
-from tests.fakes import NOW, make_account, make_failure
+from tests.fakes import NOW, make_account, make_failure, make_other
 
 OPUS, SONNET = "claude-opus-4-6", "claude-sonnet-4-6"
 ANY = Demand(claude_code=True, model=OPUS)
@@ -196,6 +196,15 @@ def test_it_yields_for_another_model() -> None:
     fail(pool, A, OF_OPUS)
     assert taken(pool, in_session(model=OPUS)) == "b"
     assert taken(pool, in_session(model=SONNET)) == "a"
+
+
+def test_a_fallback_model_is_no_home() -> None:
+    """A session that another provider has served finds its cache on the account that serves it next."""
+    other = make_other()
+    pool = Pool([make_account("a"), make_account("b")], "round-robin", others=[other])
+    pool.succeeded(other.key, in_session(), sent_at=NOW, now=NOW)
+    serve(pool, B, NOW, in_session())
+    assert [taken(pool, in_session()) for _ in range(3)] == ["b", "b", "b"]
 
 
 def test_it_can_be_off() -> None:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from neurolink_mitm.core import config_values as values
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config_values import Cloaking, Config, Plugins
-from neurolink_mitm.core.shaping.draft import Draft
+from neurolink_mitm.core.shaping.draft import OutgoingRequest
 from neurolink_mitm.core.shaping.placeholders import FORM, Placeholders
 from neurolink_mitm.sandbox import Account as SandboxAccount
 from neurolink_mitm.sandbox import Reply
@@ -236,7 +236,7 @@ def test_with_nothing_to_change_the_body_goes_out_as_it_came(sandbox: SandboxSer
 
 
 class Failing:
-    def rewrite(self, draft: Draft) -> Draft:
+    def rewrite(self, draft: OutgoingRequest) -> OutgoingRequest:
         raise KeyError("bluebird")
 
 
@@ -252,7 +252,7 @@ def test_a_plugin_that_fails_lets_nothing_out(sandbox: SandboxServer) -> None:
 class Unable:
     """As an undo, and as its editor."""
 
-    def rewrite(self, draft: Draft) -> Draft:
+    def rewrite(self, draft: OutgoingRequest) -> OutgoingRequest:
         return replace(draft, undo=(*draft.undo, lambda stream: Unable()))
 
     def feed(self, chunk: bytes) -> bytes:

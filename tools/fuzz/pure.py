@@ -19,6 +19,7 @@ from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.cli import main as command_line
 from neurolink_mitm.core import (
     answer,
+    body_index,
     errors,
     headers,
     history,
@@ -28,15 +29,13 @@ from neurolink_mitm.core import (
     redaction_body,
     redaction_stream,
     replay,
-    routing,
-    session,
     status,
     tracing,
 )
 from neurolink_mitm.core.config import ConfigError, parse
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.log_rows import Reader, Seen
-from neurolink_mitm.core.shaping.draft import About, Draft, RefusedError
+from neurolink_mitm.core.shaping.draft import About, OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.sse import SseReader
 from neurolink_mitm.core.stats import Stats
@@ -80,13 +79,13 @@ def body(data: bytes) -> None:
 
     def call() -> None:
         try:
-            asked = routing.read_body(data)
+            asked = body_index.read_body(data)
         except ValueError:
             return
-        session.session_in_user_id(asked.user_id)
-        for mend in (history.acceptable, history.without_thinking, history.signatures):
+        assert asked.index
+        for sanitize in (history.acceptable, history.without_thinking, history.signatures):
             with suppress(ValueError):  # what is no conversation stays as it is
-                mend(data)
+                sanitize(asked.index)
 
     within_time(call, len(data))
 
@@ -96,7 +95,7 @@ def shaped(data: bytes) -> None:
     about = About(
         kind=Kind.MESSAGES, account="a", account_uuid="u", user_id="user_1_account_2_session_3"
     )
-    draft = Draft(about, ((b"host", b"localhost"), (b"x-note", data[:200])), data)
+    draft = OutgoingRequest(about, ((b"host", b"localhost"), (b"x-note", data[:200])), data)
 
     def call() -> None:
         try:

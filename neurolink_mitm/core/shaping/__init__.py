@@ -2,7 +2,7 @@
 
 `pipeline` runs small rewriters in order, each a file here, on a `draft`: header fields and body as the client sent
 them. A rewriter returns the draft it was given, or one with other bytes; where the answer has to be changed too, it
-leaves an `Undo` on it, and these are run in reverse.
+leaves an `ResponseTransform` on it, and these are run in reverse.
 
 - `tls_pins`         certificates that the host may show
 - `header_scrubber`  header fields that are nobody's business

@@ -1,13 +1,15 @@
-"""A request on its way through the pipeline."""
+"""The outgoing request that the steps of the pipeline edit, and how they edit its response."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.headers import Fields
+from neurolink_mitm.core.json_spans import Edit
 
 
 class RefusedError(Exception):
@@ -48,28 +50,40 @@ class Editor(Protocol):
         """The answer has ended: what is left for the client."""
 
 
-Undo = Callable[[bool], Editor]
-"""Makes the editor of an answer; true of an event stream, false of anything that comes as one body."""
+ResponseTransform = Callable[[bool], Editor]
+"""Makes the editor of one response. The argument is true for an event stream, false for a body that comes as one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """What is about to be sent. Without the caller's credential, and before the account's is set."""
+class OutgoingRequest:
+    """The request as it leaves, without the caller's credential, and before the account's is set."""
 
     about: About
     fields: Fields
     body: bytes
     pins: tuple[str, ...] | None = None
     """SHA-256 of the certificates that the host may show; None: any that is valid."""
-    undo: tuple[Undo, ...] = ()
+    undo: tuple[ResponseTransform, ...] = ()
+    """What puts the response right; run in reverse."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """How much was replaced, by its kind."""
+    """Number of replaced texts, by their kind."""
     at_once: bool = False
-    """Others wait: a step that would take more than some milliseconds raises `NotAtOnceError`, and is run again."""
+    """The event loop waits: a step that takes more than some milliseconds raises `NotAtOnceError`, and is run again."""
+    index: BodyIndex | None = field(default=None, compare=False, repr=False)
+    """The index of the body. A step need not keep it: it is made anew where the body is another one."""
+
+    def indexed(self) -> BodyIndex:
+        """Return the index of the body as it is now."""
+        return self.index.of(self.body) if self.index else BodyIndex(self.body)
+
+    def edited(self, index: BodyIndex, edits: Iterable[Edit]) -> OutgoingRequest:
+        """Return the request with these edits of its body. `index` is its index."""
+        edited = index.edited(edits)
+        return replace(self, body=edited.body, index=edited)
 
 
 class Rewriter(Protocol):
     """One step of the pipeline."""
 
-    def rewrite(self, draft: Draft) -> Draft:
-        """The draft as it is, or `dataclasses.replace(draft, …)`. Whatever it raises refuses the request."""
+    def rewrite(self, outgoing: OutgoingRequest) -> OutgoingRequest:
+        """Return `outgoing`, or `dataclasses.replace(outgoing, …)`. Whatever this raises refuses the request."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from neurolink_mitm.core import headers
-from neurolink_mitm.core.shaping.draft import Draft
+from neurolink_mitm.core.shaping.draft import OutgoingRequest
 
 NAMES = frozenset(
     {b"via", b"forwarded", b"x-forwarded", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip",
@@ -27,10 +27,10 @@ class HeaderScrubber:
         listed = "|".join(fnmatch.translate(each.lower()) for each in wildcards)
         self._listed = re.compile(listed) if listed else None
 
-    def rewrite(self, draft: Draft) -> Draft:
-        fields = headers.end_to_end(draft.fields)
+    def rewrite(self, outgoing: OutgoingRequest) -> OutgoingRequest:
+        fields = headers.end_to_end(outgoing.fields)
         kept = tuple(field for field in fields if not self._goes(field[0].lower()))
-        return draft if len(kept) == len(draft.fields) else replace(draft, fields=kept)
+        return outgoing if len(kept) == len(outgoing.fields) else replace(outgoing, fields=kept)
 
     def _goes(self, name: bytes) -> bool:
         if name in NAMES or name.startswith(PREFIXES):

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from neurolink_mitm.core.config_values import Cloaking
-from neurolink_mitm.core.json_groups import LARGE
+from neurolink_mitm.core.json_spans import LARGE
 from neurolink_mitm.core.shaping import detectors
 from neurolink_mitm.core.shaping.draft import (
-    Draft,
     Editor,
     NotAtOnceError,
+    OutgoingRequest,
     RefusedError,
+    ResponseTransform,
     Rewriter,
-    Undo,
 )
 from neurolink_mitm.core.shaping.header_scrubber import HeaderScrubber
 from neurolink_mitm.core.shaping.session_identity import SessionIdentity
@@ -29,12 +29,12 @@ Named = tuple[str, Rewriter]
 class UnfinishedError(Exception):
     """The rest is not to be done at once."""
 
-    def __init__(self, pipeline: Pipeline, draft: Draft, place: int) -> None:
-        self._pipeline, self._draft, self._place = pipeline, draft, place
+    def __init__(self, pipeline: Pipeline, outgoing: OutgoingRequest, place: int) -> None:
+        self._pipeline, self._outgoing, self._place = pipeline, outgoing, place
 
-    def go_on(self) -> Draft:
+    def go_on(self) -> OutgoingRequest:
         """The rest, which may take long. Raises as `Pipeline.shape` does."""
-        return self._pipeline.shape(replace(self._draft, at_once=False), self._place)
+        return self._pipeline.shape(replace(self._outgoing, at_once=False), self._place)
 
 
 class PluginError(Exception):
@@ -70,33 +70,33 @@ class Pipeline:
         """Whether the requests on accounts of this type are shaped."""
         return self.mode == "always" or (self.mode == "auto" and account_type == "oauth")
 
-    def shape(self, draft: Draft, since: int = 0) -> Draft:
+    def shape(self, outgoing: OutgoingRequest, since: int = 0) -> OutgoingRequest:
         """What is to be sent; the rewriters before `since` have been run.
 
         Raises:
             RefusedError: it must not be sent.
             PluginError: a rewriter has failed, so nobody knows.
-            UnfinishedError: a draft that is wanted at once takes longer.
+            UnfinishedError: a outgoing that is wanted at once takes longer.
         """
-        if draft.at_once and len(draft.body) > LARGE:
-            raise UnfinishedError(self, draft, since)
+        if outgoing.at_once and len(outgoing.body) > LARGE:
+            raise UnfinishedError(self, outgoing, since)
         for place in range(since, len(self.rewriters)):
             try:
-                draft = _rewritten(*self.rewriters[place], draft)
+                outgoing = _rewritten(*self.rewriters[place], outgoing)
             except NotAtOnceError:
-                raise UnfinishedError(self, draft, place) from None
-        return draft
+                raise UnfinishedError(self, outgoing, place) from None
+        return outgoing
 
 
-def _rewritten(name: str, rewriter: Rewriter, draft: Draft) -> Draft:
+def _rewritten(name: str, rewriter: Rewriter, outgoing: OutgoingRequest) -> OutgoingRequest:
     try:
-        result: object = rewriter.rewrite(draft)  # the user's own may return anything
+        result: object = rewriter.rewrite(outgoing)  # the user's own may return anything
     except (RefusedError, NotAtOnceError):
         raise
     except Exception as e:  # its text may hold what was not to be seen
         raise PluginError(f"the plugin {name} failed ({type(e).__name__})") from e
-    if not isinstance(result, Draft) or not isinstance(result.body, bytes):
-        raise PluginError(f"the plugin {name} returned no draft")
+    if not isinstance(result, OutgoingRequest) or not isinstance(result.body, bytes):
+        raise PluginError(f"the plugin {name} returned no outgoing")
     return result
 
 
@@ -128,7 +128,7 @@ class Chain:
     editors: tuple[Editor, ...]
 
     @classmethod
-    def of(cls, undo: Sequence[Undo], *, stream: bool) -> Self:
+    def of(cls, undo: Sequence[ResponseTransform], *, stream: bool) -> Self:
         """Takes back in the answer what was done to the request."""
         return cls(tuple(each(stream) for each in reversed(undo)))
 

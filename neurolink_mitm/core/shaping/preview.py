@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterator
 
 from neurolink_mitm.core.headers import Fields
-from neurolink_mitm.core.shaping.draft import Draft
+from neurolink_mitm.core.shaping.draft import OutgoingRequest
 
 CONTEXT = 2
 """Lines around each change."""
 
 
-def differences(before: Draft, after: Draft) -> list[str]:
+def differences(before: OutgoingRequest, after: OutgoingRequest) -> list[str]:
     """Header fields and body as lines of a diff; none where nothing changes."""
     old, new = _lines(before.fields, before.body), _lines(after.fields, after.body)
     lines = difflib.unified_diff(old, new, "as it came", "as it is sent", lineterm="", n=CONTEXT)

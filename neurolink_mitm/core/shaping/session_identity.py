@@ -3,14 +3,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from dataclasses import replace
 
 import msgspec
 
 from neurolink_mitm.core import json_spans as spans
+from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.exchange import Kind
-from neurolink_mitm.core.json_spans import Edit, Span
-from neurolink_mitm.core.shaping.draft import About, Draft
+from neurolink_mitm.core.json_spans import Edit
+from neurolink_mitm.core.shaping.draft import About, OutgoingRequest
 
 _LEGACY = re.compile(r"(user_[0-9a-zA-Z]+_account_)[0-9a-zA-Z-]*+(_session_.+)", re.DOTALL)
 
@@ -46,18 +46,18 @@ class SessionIdentity:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def rewrite(self, draft: Draft) -> Draft:
-        if draft.about.kind is not Kind.MESSAGES:  # `count_tokens` takes no metadata
-            return draft
-        before = draft.about.user_id
-        after = self.wanted(draft.about)
+    def rewrite(self, outgoing: OutgoingRequest) -> OutgoingRequest:
+        if outgoing.about.kind is not Kind.MESSAGES:  # `count_tokens` takes no metadata
+            return outgoing
+        before = outgoing.about.user_id
+        after = self.wanted(outgoing.about)
         if after is None or after == before:
-            return draft
+            return outgoing
+        index = outgoing.indexed()
         try:
-            edit = _edit(draft.body, before, msgspec.json.encode(after))
+            return outgoing.edited(index, [_edit(index, msgspec.json.encode(after))])
         except ValueError:
-            return draft
-        return replace(draft, body=spans.apply(draft.body, [edit]))
+            return outgoing
 
     def wanted(self, about: About) -> str | None:
         """None: as it is."""
@@ -73,25 +73,15 @@ class SessionIdentity:
         return f"user_{hmac.digest(self._key, b'user ' + text, hashlib.sha256).hex()[:32]}"
 
 
-def _edit(body: bytes, before: str | None, after: bytes) -> Edit:
-    """Raises `ValueError`."""
-    known = _where_it_is(body, before) if before else None
-    if known is not None:
-        return Edit(known, after)
-    root = spans.root(body)
-    metadata = spans.member(body, root, "metadata")
+def _edit(index: BodyIndex, user_id: bytes) -> Edit:
+    """Return the edit that sets `metadata.user_id`. Raises `ValueError`."""
+    body, metadata = index.body, index.member("metadata")
     if metadata is None:
-        return spans.added(body, root, b'"metadata":{"user_id":%s}' % after)
-    user_id = spans.member(body, metadata, "user_id")
-    if user_id is not None:
-        return Edit(user_id, after)
+        return index.add("metadata", b'{"user_id":%s}' % user_id)
     if body[metadata.start : metadata.start + 1] != b"{":
-        return Edit(metadata, b'{"user_id":%s}' % after)
-    return spans.added(body, metadata, b'"user_id":%s' % after)
-
-
-def _where_it_is(body: bytes, user_id: str) -> Span | None:
-    """Without reading all of the body, where only one place can be meant: every request comes by here."""
-    metadata = spans.lone_member(body, "metadata")
-    found = spans.member(body, metadata, "user_id") if metadata else None
-    return found if spans.text(body, found) == user_id else None
+        return Edit(metadata, b'{"user_id":%s}' % user_id)
+    members = spans.parts(body, metadata)
+    there = spans.named(members, "user_id")
+    return (
+        Edit(there, user_id) if there else spans.added(metadata, members, b'"user_id":' + user_id)
+    )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from neurolink_mitm.core import json_spans as spans
+from neurolink_mitm.core.body_index import THINKING, BodyIndex
 from neurolink_mitm.core.json_spans import Part, Span
 
 OWN = frozenset(
@@ -14,8 +15,6 @@ OWN = frozenset(
      "encrypted_content", "encrypted_index", "file_id"}
 )  # fmt: skip
 """Members of the API's own objects that have to come back as they were, or are read by the API."""
-THINKING = frozenset({"thinking", "redacted_thinking"})
-"""Blocks that are signed, with the placeholders they were thought with."""
 FREE = frozenset({"input", "input_examples", "input_schema", "schema", "parameters"})
 """Values of the client's own form: names in them are words as well."""
 DEEPEST = 16
@@ -23,12 +22,13 @@ DEEPEST = 16
 _ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.", re.DOTALL)
 
 
-def regions(body: bytes) -> Iterator[Span]:
-    """The parts of a request that can be looked at by themselves: messages, tools, all else.
+def regions(index: BodyIndex) -> Iterator[Span]:
+    """Yield the parts of a request that can be searched by themselves: each message, each system block, all else.
 
     Most of them are the same in each request of a session. Raises `ValueError`.
     """
-    for part in spans.parts(body, spans.root(body)):
+    body = index.body
+    for part in index.members:
         if part.name in OWN:
             continue
         if part.name in ("messages", "system"):
@@ -54,7 +54,7 @@ def texts(body: bytes, of: Span, *, free: bool = False, depth: int = 0) -> Itera
 def _of_object(body: bytes, members: list[Part], depth: int) -> Iterator[Span]:
     kind = next((spans.text(body, part.value) for part in members if part.name == "type"), None)
     if kind in THINKING:
-        return
+        return  # signed, with the placeholders it was thought with
     for part in members:
         own = part.name in OWN or (part.name == "data" and kind == "base64")
         if not own or not _is_text(body, part):  # of the API's own, texts alone

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import msgspec
 
 from neurolink_mitm.core import json_spans as spans
+from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.json_spans import Edit, Span
-from neurolink_mitm.core.shaping.draft import Draft, RefusedError
+from neurolink_mitm.core.shaping.draft import OutgoingRequest, RefusedError
 
 ASKED = (Kind.MESSAGES, Kind.COUNT_TOKENS)
 UNREADABLE = "its body is no JSON to which the system prompt injector can add its blocks"
@@ -25,23 +25,23 @@ class SystemBlocks:
     def __init__(self, texts: Sequence[str]) -> None:
         self._blocks = tuple(map(block, texts))
 
-    def rewrite(self, draft: Draft) -> Draft:
-        if draft.about.kind not in ASKED or not self._blocks:
-            return draft
-        body = draft.body
+    def rewrite(self, outgoing: OutgoingRequest) -> OutgoingRequest:
+        if outgoing.about.kind not in ASKED or not self._blocks:
+            return outgoing
+        index = outgoing.indexed()
         try:
-            return replace(draft, body=spans.apply(body, [self._edit(body)]))
+            return outgoing.edited(index, [self._edit(index)])
         except ValueError as e:
             raise RefusedError(UNREADABLE) from e
 
-    def _edit(self, body: bytes) -> Edit:
+    def _edit(self, index: BodyIndex) -> Edit:
         """Raises `ValueError` for what is no Messages request."""
-        root = spans.root(body)
-        system = spans.member(body, root, "system")
+        body, system = index.body, index.member("system")
+        blocks = b",".join(self._blocks)
         if system is None:
-            return spans.added(body, root, b'"system":[%s]' % b",".join(self._blocks))
+            return index.add("system", b"[%s]" % blocks)
         if body[system.start : system.start + 1] == b"[":
-            return spans.added(body, system, b",".join(self._blocks))
+            return spans.added(system, spans.parts(body, system), blocks)
         return Edit(system, self._instead(body, system))
 
     def _instead(self, body: bytes, system: Span) -> bytes:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from neurolink_mitm.core.shaping.draft import Draft
+from neurolink_mitm.core.shaping.draft import OutgoingRequest
 
 
 class TlsPins:
@@ -12,6 +12,6 @@ class TlsPins:
     def __init__(self, pins: Mapping[str, Sequence[str]]) -> None:
         self._pins = {host.lower(): tuple(found) for host, found in pins.items()}
 
-    def rewrite(self, draft: Draft) -> Draft:
-        pins = self._pins.get(draft.about.host.lower())
-        return draft if pins is None else replace(draft, pins=pins)
+    def rewrite(self, outgoing: OutgoingRequest) -> OutgoingRequest:
+        pins = self._pins.get(outgoing.about.host.lower())
+        return outgoing if pins is None else replace(outgoing, pins=pins)

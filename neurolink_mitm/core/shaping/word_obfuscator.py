@@ -12,6 +12,7 @@ import msgspec
 
 from neurolink_mitm.core import headers
 from neurolink_mitm.core import json_spans as spans
+from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.json_spans import Span
 from neurolink_mitm.core.shaping import strings
@@ -23,7 +24,13 @@ from neurolink_mitm.core.shaping.detectors import (
     found_in,
     worth_asking,
 )
-from neurolink_mitm.core.shaping.draft import About, Draft, NotAtOnceError, RefusedError, Undo
+from neurolink_mitm.core.shaping.draft import (
+    About,
+    NotAtOnceError,
+    OutgoingRequest,
+    RefusedError,
+    ResponseTransform,
+)
 from neurolink_mitm.core.shaping.expressions import PATIENCE, TooSlowError
 from neurolink_mitm.core.shaping.placeholders import FORM, MARK, Placeholders
 from neurolink_mitm.core.shaping.restoring import Table, editor
@@ -117,32 +124,32 @@ class WordObfuscator:
         self._timer = timer
         self._known: OrderedDict[bytes, tuple[Replaced, ...]] = OrderedDict()
 
-    def rewrite(self, draft: Draft) -> Draft:
+    def rewrite(self, outgoing: OutgoingRequest) -> OutgoingRequest:
         try:
-            return self._rewritten(draft, self._tally(at_once=draft.at_once))
+            return self._rewritten(outgoing, self._tally(at_once=outgoing.at_once))
         except TooSlowError as e:
-            raise (NotAtOnceError if draft.at_once else RefusedError(str(e))) from None
+            raise (NotAtOnceError if outgoing.at_once else RefusedError(str(e))) from None
 
     def _tally(self, *, at_once: bool) -> Tally:
         time = Time(self._timer, AT_ONCE if at_once else PATIENCE)
         return Tally(time.run, EFFORT if at_once else math.inf)
 
-    def _rewritten(self, draft: Draft, tally: Tally) -> Draft:
-        self._ask_target(draft.about, tally)
-        fields = self._fields(draft.fields, tally)
-        body = draft.body
-        if draft.about.kind in CONVERSATIONS:
-            body = self._readable(body, tally)
+    def _rewritten(self, outgoing: OutgoingRequest, tally: Tally) -> OutgoingRequest:
+        self._ask_target(outgoing.about, tally)
+        fields = self._fields(outgoing.fields, tally)
+        body = outgoing.body
+        if outgoing.about.kind in CONVERSATIONS:
+            body = self._readable(outgoing, tally)
         elif body:
-            self._refuse(draft, tally)
-        if not tally.table and fields == draft.fields:
-            return draft
+            self._refuse(outgoing, tally)
+        if not tally.table and fields == outgoing.fields:
+            return outgoing
         return replace(
-            draft,
+            outgoing,
             fields=fields,
             body=body,
-            counts=Counter(draft.counts) + tally.counts,
-            undo=(*draft.undo, _undo(tally.table)) if tally.table else draft.undo,
+            counts=Counter(outgoing.counts) + tally.counts,
+            undo=(*outgoing.undo, _undo(tally.table)) if tally.table else outgoing.undo,
         )
 
     def _ask_target(self, about: About, tally: Tally) -> None:
@@ -154,12 +161,12 @@ class WordObfuscator:
         ):
             raise RefusedError(IN_TARGET)
 
-    def _refuse(self, draft: Draft, tally: Tally) -> None:
+    def _refuse(self, outgoing: OutgoingRequest, tally: Tally) -> None:
         """What could not be put right in the answer, or can't be looked through."""
-        if (headers.get(draft.fields, b"content-encoding") or "identity").lower() != "identity":
+        if (headers.get(outgoing.fields, b"content-encoding") or "identity").lower() != "identity":
             raise RefusedError(ENCODED)
-        tally.spend(len(draft.body))
-        if self._found(draft.body, tally.in_time):
+        tally.spend(len(outgoing.body))
+        if self._found(outgoing.body, tally.in_time):
             raise RefusedError(LISTED)
 
     def _fields(self, fields: headers.Fields, tally: Tally) -> headers.Fields:
@@ -183,19 +190,19 @@ class WordObfuscator:
             at = found.end
         return "".join((*pieces, text[at:])).encode(encoding) if at else value
 
-    def _readable(self, body: bytes, tally: Tally) -> bytes:
+    def _readable(self, outgoing: OutgoingRequest, tally: Tally) -> bytes:
         """Of what can't be read, nobody knows what is in it."""
+        body = outgoing.body
         tally.spend(len(body) // 8 + 10 * body.count(b","))
         try:
-            return self._body(body, tally)
+            return self._body(outgoing.indexed(), tally)
         except ValueError as e:
             raise RefusedError(UNREADABLE) from e
 
-    def _body(self, body: bytes, tally: Tally) -> bytes:
+    def _body(self, index: BodyIndex, tally: Tally) -> bytes:
         """Written as it is looked through: there may be a million places. Raises `ValueError`."""
-        result = bytearray()
-        at = 0
-        for region in strings.regions(body):
+        body, result, at = index.body, bytearray(), 0
+        for region in strings.regions(index):
             for each in self._in_region(body, region, tally):
                 tally.add(each)
                 result += body[at : region.start + each.start]
@@ -262,5 +269,5 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
-def _undo(table: Table) -> Undo:
+def _undo(table: Table) -> ResponseTransform:
     return lambda stream: editor(table, stream=stream)

@@ -8,7 +8,7 @@ import pytest
 
 from neurolink_mitm.core import config_values as values
 from neurolink_mitm.core.config_values import Cloaking, Plugins
-from neurolink_mitm.core.shaping.draft import Draft, Editor, RefusedError
+from neurolink_mitm.core.shaping.draft import Editor, OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Chain, Pipeline, PluginError
 from tests.core.shaping.drafts import draft
 
@@ -32,7 +32,7 @@ class Marked:
 
     letter: bytes
 
-    def rewrite(self, sent: Draft) -> Draft:
+    def rewrite(self, sent: OutgoingRequest) -> OutgoingRequest:
         return replace(sent, body=sent.body + self.letter, undo=(*sent.undo, self._undo))
 
     def _undo(self, stream: bool) -> Editor:
@@ -100,7 +100,7 @@ class Broken:
     def __init__(self, result: Any) -> None:
         self.result = result
 
-    def rewrite(self, sent: Draft) -> Draft:
+    def rewrite(self, sent: OutgoingRequest) -> OutgoingRequest:
         if isinstance(self.result, Exception):
             raise self.result
         return self.result  # type: ignore[no-any-return]
@@ -108,7 +108,7 @@ class Broken:
 
 @pytest.mark.parametrize("result", [KeyError("a secret"), None, "text", draft("x")], ids=repr)
 def test_one_that_fails_is_told_by_its_name_alone(result: Any) -> None:
-    if isinstance(result, Draft):
+    if isinstance(result, OutgoingRequest):
         result = replace(result, body="text")
     with pytest.raises(PluginError, match="the plugin mine") as caught:
         Pipeline("always", (("mine", Broken(result)),)).shape(draft(b""))

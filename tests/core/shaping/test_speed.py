@@ -12,7 +12,7 @@ from neurolink_mitm.core import config_values as values
 from neurolink_mitm.core import json_spans as spans
 from neurolink_mitm.core.config_values import Cloaking, Plugins
 from neurolink_mitm.core.json_spans import Edit
-from neurolink_mitm.core.shaping.draft import Draft
+from neurolink_mitm.core.shaping.draft import OutgoingRequest
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from tests.core.shaping.drafts import UUID, draft
 
@@ -45,7 +45,8 @@ def test_three_spans_are_found_and_changed_within_a_millisecond() -> None:
         content = spans.member(BODY, message, "content")
         assert user_id
         assert content
-        added = spans.added(BODY, found["system"], b'{"type":"text","text":"rules"}')
+        system = found["system"]
+        added = spans.added(system, spans.parts(BODY, system), b'{"type":"text","text":"rules"}')
         return spans.apply(BODY, [Edit(user_id, b'"me"'), Edit(content, b'"hi"'), added])
 
     after = json.loads(edited())
@@ -61,7 +62,7 @@ def test_three_plugins_take_a_millisecond_of_what_they_have_seen_before() -> Non
     """The words of the history and of the tools are known from the requests before."""
     pipeline = Pipeline.of(Cloaking(plugins=EDITS), b"key")
 
-    def shaped() -> Draft:
+    def shaped() -> OutgoingRequest:
         return pipeline.shape(REQUEST)
 
     after = json.loads(shaped().body)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core import json_spans as spans
+from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.shaping import strings
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -17,7 +18,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 def seen(request: dict[str, Any]) -> set[str]:
     """The strings that are looked at."""
     body = json.dumps(request).encode()
-    regions = list(strings.regions(body))
+    regions = list(strings.regions(BodyIndex(body)))
     return {json.loads(body[each.start - 1 : each.end + 1])
             for region in regions for each in strings.texts(body, region)}  # fmt: skip
 
@@ -74,6 +75,6 @@ def test_other_ways_to_write(written: str) -> None:
 
 def test_every_region_is_in_the_body_once() -> None:
     body = json.dumps(REQUEST).encode()
-    found = sorted(strings.regions(body), key=lambda each: each.start)
+    found = sorted(strings.regions(BodyIndex(body)), key=lambda each: each.start)
     assert all(one.end <= other.start for one, other in pairwise(found))
     assert spans.root(body).end >= found[-1].end

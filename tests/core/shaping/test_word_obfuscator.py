@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.shaping.detectors import finders
-from neurolink_mitm.core.shaping.draft import Draft, RefusedError
+from neurolink_mitm.core.shaping.draft import OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Chain
 from neurolink_mitm.core.shaping.placeholders import FORM, Placeholders
 from neurolink_mitm.core.shaping.word_obfuscator import WordObfuscator
@@ -30,17 +30,17 @@ BLUEBIRD = obfuscator("bluebird")
 OURS = Placeholders(b"key").make("WORD", "bluebird")
 
 
-def asking(text: str, **more: Any) -> Draft:
+def asking(text: str, **more: Any) -> OutgoingRequest:
     return draft({"model": "m", "messages": [{"role": "user", "content": text}], **more})
 
 
-def text_in(sent: Draft) -> str:
+def text_in(sent: OutgoingRequest) -> str:
     text = json.loads(sent.body)["messages"][0]["content"]
     assert isinstance(text, str)
     return text
 
 
-def restored(sent: Draft, text: str) -> Any:
+def restored(sent: OutgoingRequest, text: str) -> Any:
     """What the client gets of an answer that says this."""
     if not sent.undo:
         return text
@@ -83,7 +83,7 @@ def test_what_was_replaced_comes_back_however_the_stream_is_cut(
     assert json.loads(told(answer, "partial_json")) == {"in": clear}
 
 
-def in_pieces(sent: Draft, chunks: list[bytes]) -> bytes:
+def in_pieces(sent: OutgoingRequest, chunks: list[bytes]) -> bytes:
     chain = Chain.of(sent.undo, stream=True)
     return b"".join(map(chain.feed, chunks)) + chain.end()
 
@@ -166,7 +166,7 @@ def test_headers_are_looked_through() -> None:
 
 
 def test_bytes_of_headers_that_are_no_text_stay() -> None:
-    before = Draft(draft().about, ((b"x", b"\xff bluebird"),), b"{}")
+    before = OutgoingRequest(draft().about, ((b"x", b"\xff bluebird"),), b"{}")
     [(_, value)] = BLUEBIRD.rewrite(before).fields
     assert value.startswith(b"\xff NL_WORD_")
 
