@@ -24,6 +24,15 @@ from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 
 
+class Component(Protocol):
+    """A part of the proxy that is started when it serves, and stopped before it ends."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None:
+        """Let go of everything, within a bounded time. Also called where `start` was not, or failed."""
+
+
 class Clock(Protocol):
     """Time for the record: seconds since the epoch."""
 

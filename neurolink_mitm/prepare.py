@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from neurolink_mitm.adapters.background import Closing, closing
 from neurolink_mitm.adapters.body_store import FileBodies
 from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.adapters.home import Home
@@ -38,7 +39,7 @@ from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.telemetry_setup import telemetry_setup
 from neurolink_mitm.core.translator_setup import Setup, setup_for
 from neurolink_mitm.mitm.compat import check_version
-from neurolink_mitm.ports import Runtime
+from neurolink_mitm.ports import Component, Runtime
 
 logger = logging.getLogger("neurolink.clock")
 
@@ -74,6 +75,8 @@ class Prepared:
     sources: Sources | None
     """The files it comes from, to be watched; None in tests."""
     health_interval: float = HEALTH_INTERVAL
+    components: tuple[Component, ...] = ()
+    """What requests need, in the order in which it is started."""
 
 
 def prepare(settings: Settings) -> Prepared:
@@ -96,27 +99,34 @@ def prepare(settings: Settings) -> Prepared:
         raise
     except (ValueError, TokenStoreError) as e:
         raise ConfigError(str(e)) from e
-    runtime = _runtime(settings, home, inputs)
-    runtime.translator = _translator(runtime, home, sources)
+    journal = FileJournal(home.logs)
+    runtime = _runtime(settings, home, inputs, journal)
+    bodies = FileBodies(home.logs, journal, secrets=_known_secrets(runtime))
+    runtime.bodies = bodies
+    runtime.translator = translator = _translator(runtime, home, sources)
     telemetry = _telemetry(runtime)
+    components = (
+        closing(telemetry.close), closing(journal.close), closing(bodies.close), translator
+    )  # fmt: skip
     told = (*warnings, *inputs.warnings, *telemetry.faults)
     if settings.accounts is not None:  # the sandbox's, made anew each time
-        return Prepared(runtime, home, told, sources, settings.health_interval)
+        return Prepared(runtime, home, told, sources, settings.health_interval, components)
     connect = partial(oauth_client, inputs.config.oauth, inputs.network)
     refresher = Refresher(store, connect, SystemClock())
-    runtime.memory = PoolMemory(home.cooldowns, home.quotas)
+    runtime.memory = memory = PoolMemory(home.cooldowns, home.quotas)
     runtime.refresher = refresher
     runtime.on_config.append(
         lambda config: refresher.reconnect(partial(oauth_client, config.oauth, sources.network))
     )
-    runtime.spending = Spending(home.spend, runtime.pool.budget, runtime.clock.now())
+    runtime.spending = spending = Spending(home.spend, runtime.pool.budget, runtime.clock.now())
     known = read_cooldowns(home.cooldowns)
     runtime.pool.restore(known, read_quotas(home.quotas), runtime.clock.now())
     restored = runtime.pool.cooldowns()
     if any(known.get(key) != kept for key, kept in restored.items()):
         runtime.memory.cooldowns(restored)  # else each restart would begin them anew
     _follow_clock(runtime)
-    return Prepared(runtime, home, told, sources, settings.health_interval)
+    files = closing(spending.close), closing(memory.close), Closing(refresher.close)
+    return Prepared(runtime, home, told, sources, settings.health_interval, (*files, *components))
 
 
 def _named(settings: Settings, home: Home) -> Named:
@@ -130,13 +140,12 @@ def _named(settings: Settings, home: Home) -> Named:
     )
 
 
-def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
+def _runtime(settings: Settings, home: Home, inputs: Inputs, journal: FileJournal) -> Runtime:
     """One that remembers nothing and renews no token."""
     config = inputs.config
     budget = Budget(config.routing.pay_per_use, config.routing.daily_cap_usd)
     prices = shipped_prices().overridden(config.prices)
     budget.unpriced = unpriced(inputs.others, prices)
-    journal = FileJournal(home.logs)
     pool = Pool(
         inputs.accounts,
         inputs.strategy,
@@ -145,7 +154,7 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
         others=inputs.others,
         budget=budget,
     )
-    runtime = Runtime(
+    return Runtime(
         config=config,
         pool=pool,
         clock=SystemClock(),
@@ -165,8 +174,6 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs) -> Runtime:
         proxies=inputs.network.proxies,
         shaping=inputs.shaping,
     )
-    runtime.bodies = FileBodies(home.logs, journal, secrets=_known_secrets(runtime))
-    return runtime
 
 
 def _known_secrets(runtime: Runtime) -> Callable[[], Iterable[Secret]]:
@@ -212,7 +219,12 @@ def _translator(runtime: Runtime, home: Home, sources: Sources) -> TranslatorPro
     def told() -> tuple[Setup, Mapping[str, str]]:
         return _for_translator(runtime, secret, sources.network)
 
-    translator = TranslatorProcess(home.logs / "translator.log", *told())
+    def wanted() -> bool:
+        """Where a model of another provider that can be asked is named; passed through is to Anthropic only."""
+        others = runtime.pool.others
+        return not runtime.passthrough and any(e.model and not e.disabled for e in others)
+
+    translator = TranslatorProcess(home.logs / "translator.log", *told(), wanted)
     runtime.on_config.append(lambda _: translator.configure(*told()))
     return translator
 

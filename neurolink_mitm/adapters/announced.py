@@ -15,24 +15,23 @@ logger = logging.getLogger("neurolink.app")
 
 
 class Announced:
-    """The proxy's state file, as long as it serves. Written in a thread; what goes wrong is logged."""
+    """The component that keeps the state file, by a thread; what goes wrong is logged."""
 
     def __init__(
         self,
         runtime: Runtime,
         path: Path,
-        guard_pid: Callable[[], int | None] = lambda: None,
         program: str = OURS,
     ) -> None:
         """`program` is what runs it; `path` is that of `proxy-state.json`."""
+        self.guard_pid: Callable[[], int | None] = lambda: None
         self._runtime = runtime
         self._file = StateFile(path)
         self._program = program
-        self._guard_pid = guard_pid
         self._lock = threading.Lock()
         self._ended = False
 
-    async def begin(self) -> None:
+    async def start(self) -> None:
         self._runtime.on_config.append(lambda _: self.again())
         await asyncio.to_thread(self._write)
 
@@ -40,11 +39,10 @@ class Announced:
         """Soon: something of it has changed."""
         asyncio.get_running_loop().run_in_executor(None, self._write)
 
-    async def end(self) -> None:
-        await asyncio.to_thread(self.end_now)
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._remove)
 
-    def end_now(self) -> None:
-        """Blocks."""
+    def _remove(self) -> None:
         with self._lock:
             self._ended = True
             self._file.remove(self._runtime.pid)
@@ -52,10 +50,10 @@ class Announced:
     def _write(self) -> None:
         state = state_of(self._runtime)
         state.program = self._program
-        state.guard_pid = self._guard_pid()
+        state.guard_pid = self.guard_pid()
         try:
             with self._lock:
-                if not self._ended:
+                if not self._ended and self._runtime.port:  # else it does not listen
                     self._file.claim(state)
         except OSError as e:
             logger.error(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from neurolink_mitm.adapters.atomic import private_directory
+from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.core.capture import Captured, debug_row, document
 from neurolink_mitm.core.known_secrets import spelled
@@ -52,7 +53,7 @@ class FileBodies:
         self._waiting = 0
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[Captured | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._thread: Worker | None = None
 
     def capture(self, captured: Captured) -> None:
         cost = _cost(captured)
@@ -64,8 +65,7 @@ class FileBodies:
             return
         self._remember()
         if self._thread is None:  # where nothing is captured there is no thread
-            self._thread = threading.Thread(target=self._run, name="bodies", daemon=True)
-            self._thread.start()
+            self._thread = Worker(self._run, "bodies")
         self._queue.put(captured)
 
     def _remember(self) -> None:
@@ -79,7 +79,7 @@ class FileBodies:
         """Write what is left, within `timeout` seconds."""
         if self._thread is not None:
             self._queue.put(None)
-            self._thread.join(timeout)
+            self._thread.end(timeout)
             self._thread = None
 
     def _run(self) -> None:

@@ -6,7 +6,6 @@ import logging
 import os
 import queue
 import stat
-import threading
 from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import BinaryIO
 import msgspec
 
 from neurolink_mitm.adapters.atomic import private_directory
+from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.core.record import AttemptRow, DebugRow, RequestRow
 from neurolink_mitm.core.redaction import may_hold_secret, redact
 
@@ -43,8 +43,7 @@ class FileJournal:
         self._lines: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
         self._failing = self._overrun = False
         self._files: dict[str, tuple[str, BinaryIO]] = {}
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-        self._thread.start()
+        self._thread = Worker(self._run, "journal")
 
     def request(self, row: RequestRow) -> None:
         self._put(row)
@@ -73,7 +72,7 @@ class FileJournal:
     def close(self, timeout: float = 5.0) -> None:
         """Write what is left, within `timeout` seconds."""
         self._lines.put(None)
-        self._thread.join(timeout)
+        self._thread.end(timeout)
 
     def _put(self, row: Row) -> None:
         """A line is made of it here, where it is at hand: a thread that has just woken up takes four times as long."""
@@ -111,7 +110,7 @@ class FileJournal:
         for name, rows in lines.items():
             try:
                 _append(self._file(name), b"".join(rows))
-            except OSError as e:
+            except Exception as e:  # whatever it is, the other files and the next rows are written
                 lost, error = lost + len(rows), e
         if error:
             self._report(error, lost)
@@ -133,7 +132,7 @@ class FileJournal:
         self._files[family] = (name, file)
         return file
 
-    def _report(self, error: OSError, rows: int) -> None:
+    def _report(self, error: Exception, rows: int) -> None:
         self.lost += rows
         self.last_error = str(error)
         if not self._failing:

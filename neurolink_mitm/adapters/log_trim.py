@@ -33,6 +33,7 @@ _CHUNK = 1 << 20
 
 async def keep_short(directory: Path, every: float = EVERY) -> None:
     """Until it is cancelled."""
+    append(directory)
     while True:
         await asyncio.to_thread(trim_all, directory)
         await asyncio.sleep(every)

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from neurolink_mitm.adapters.atomic import write_atomic
+from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.shared_file import locked as locked
 from neurolink_mitm.adapters.shared_file import set_aside
 from neurolink_mitm.core.pool import Remembered
@@ -50,8 +51,7 @@ class PoolMemory:
         self._closing = False
         self._failing = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="pool-memory", daemon=True)
-        self._thread.start()
+        self._thread = Worker(self._run, "pool-memory")
 
     def cooldowns(self, by_account: Mapping[str, Remembered]) -> None:
         self._put(_Cooldowns(accounts=dict(by_account)))
@@ -64,7 +64,7 @@ class PoolMemory:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join(timeout)
+        self._thread.end(timeout)
 
     def _put(self, state: msgspec.Struct) -> None:
         with self._changed:
@@ -99,7 +99,7 @@ class PoolMemory:
         try:
             with locked(path):
                 write_atomic(path, msgspec.json.encode(state) + b"\n")
-        except OSError as e:
+        except Exception as e:  # whatever it is, what comes next is written
             if not self._failing:
                 logger.error("%s can't be written, it is forgotten at a restart: %s", path.name, e)
             self._failing = True

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from neurolink_mitm.adapters.atomic import write_atomic
+from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.shared_file import locked, set_aside
 from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.unreadable import UNREADABLE
@@ -50,8 +51,7 @@ class Spending:
         if now is not None:
             with self._changed:
                 self._bound(now)
-        self._thread = threading.Thread(target=self._run, name="spending", daemon=True)
-        self._thread.start()
+        self._thread = Worker(self._run, "spending")
 
     def add(self, usd: float, now: float) -> None:
         """Book what an answer cost. Does not block and does not raise."""
@@ -80,7 +80,7 @@ class Spending:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join(timeout)
+        self._thread.end(timeout)
 
     def _roll(self, now: float) -> None:
         if now >= self._budget.day_ends_at:
@@ -115,7 +115,7 @@ class Spending:
                 before = known.usd if known.day_ends_at == day_ends_at else 0.0
                 day = Day(before + usd, day_ends_at)
                 write_atomic(self._path, msgspec.json.encode(day) + b"\n")
-        except OSError as e:
+        except Exception as e:  # whatever it is, what comes next is written
             if not self._failing:
                 logger.error("%s can't be written: the cap may be exceeded after a restart: %s",
                              self._path.name, e)  # fmt: skip

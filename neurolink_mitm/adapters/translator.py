@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -16,17 +16,16 @@ import msgspec
 import psutil
 
 from neurolink_mitm.adapters import log_trim
+from neurolink_mitm.adapters.background import Backoff, run_again
 from neurolink_mitm.core.redaction import redact
 from neurolink_mitm.core.translator_setup import Listening, Setup
+from neurolink_mitm.core.unreadable import UNREADABLE
 from neurolink_mitm.ports import Endpoint
 
 logger = logging.getLogger("neurolink.translator")
 
 START_LIMIT = 60.0
 """Seconds until it has to listen; LiteLLM takes a few to import, and more on a busy machine."""
-STEADY = 60.0
-"""Seconds of life after which an end counts as the first again."""
-LONGEST_PAUSE = 30.0
 STOP_LIMIT = 3.0
 HOPELESS = 3
 """Starts in a row that came to nothing, after which nobody waits for the next."""
@@ -57,11 +56,19 @@ class _Life:
 
 
 class TranslatorProcess:
-    """Runs on one event loop. Nothing is started before `start`, or before somebody waits for it."""
+    """A component that runs on one event loop. Nothing is started before somebody wants it, or waits for it."""
 
-    def __init__(self, log: Path, setup: Setup, environment: Mapping[str, str]) -> None:
-        """`environment` is all that the process gets to see of ours."""
+    def __init__(
+        self,
+        log: Path,
+        setup: Setup,
+        environment: Mapping[str, str],
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`environment` is all that the process gets to see of ours; `wanted` says whether `start` starts it."""
         self._log = log
+        self._wanted = wanted
+        self._serving = False
         self._setup = setup
         self._environment = dict(environment)
         self._life: _Life | None = None
@@ -86,18 +93,25 @@ class TranslatorProcess:
             "rss": _rss(seen.pid),
         }
 
-    def start(self) -> None:
-        """Begin, on the running loop; it is ready some seconds later."""
+    async def start(self) -> None:
+        """Begin, if it is wanted; else when it is wanted, by another configuration or a request."""
+        self._serving = True
+        if self._wanted():
+            self._begin()
+
+    def _begin(self) -> None:
+        """It is ready some seconds later."""
         if self._keeper is None or self._keeper.done():
             self._report.state = "starting"
-            self._keeper = asyncio.create_task(self._keep(), name="translator")
+            keeping = run_again(self._keep, "the translator's supervision")
+            self._keeper = asyncio.create_task(keeping, name="translator")
 
     async def wait(self, limit: float) -> Endpoint | None:
         """Where it listens, as soon as it does; None if it does not within `limit` seconds.
 
         As soon as it has failed to start again and again, nobody waits any longer.
         """
-        self.start()
+        self._begin()
         if self._fruitless >= HOPELESS:
             return self.endpoint
         with contextlib.suppress(TimeoutError):
@@ -120,9 +134,12 @@ class TranslatorProcess:
             self._life.process.terminate()  # the keeper starts the next
         elif self._life:
             self._tell(self._life.process)
+        elif self._serving and self._wanted():
+            self._begin()
 
     async def stop(self) -> None:
         """End it, and wait for that."""
+        self._serving = False
         keeper, self._keeper = self._keeper, None
         if keeper:
             keeper.cancel()
@@ -130,28 +147,19 @@ class TranslatorProcess:
                 await keeper
         self._report.state = "stopped"
 
-    def abandon(self) -> None:
-        """End it without waiting, where nobody can wait."""
-        if self._keeper:
-            self._keeper.cancel()
-        if self._life:
-            with contextlib.suppress(ProcessLookupError):
-                self._life.process.kill()
-
     async def _keep(self) -> None:
-        failures = 0
+        backoff = Backoff()
         while True:
             lived = await self._live()
             self._fruitless = 0 if lived else self._fruitless + 1
             if self._fruitless >= HOPELESS:
                 self._decided.set()
-            failures = 1 if lived > STEADY else failures + 1
             self._report.restarts += 1
             self._report.state = "restarting"
             logger.warning(
                 "the translator has ended and is started again: %s", self._report.last_error
             )
-            await asyncio.sleep(min(LONGEST_PAUSE, 0.2 * 3 ** (failures - 1)))
+            await asyncio.sleep(backoff.pause(lived))
 
     async def _live(self) -> float:
         """One life of the process, to its end. Returns the seconds that it was of use."""
@@ -181,7 +189,11 @@ class TranslatorProcess:
             self._report.last_error = f"did not listen within {START_LIMIT:.0f} s"
             return
         if line:
-            listening = msgspec.json.decode(line, type=Listening)
+            try:
+                listening = msgspec.json.decode(line, type=Listening)
+            except UNREADABLE:
+                self._report.last_error = f"does not say where it listens; see {self._log}"
+                return
             life.endpoint = Endpoint(listening.port, self._setup.secret)
             self._report.state, self._report.port = "ready", listening.port
             logger.info("the translator listens on port %d", listening.port)

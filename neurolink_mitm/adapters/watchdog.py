@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.stacks import Dump, Stack, stack
 from neurolink_mitm.core.lag import Gap, Lag, Stall
 
@@ -40,6 +41,8 @@ HANG = 5.0
 """Seconds of a stall whose stacks of all threads stay in the file."""
 TELL = 10.0
 """Seconds between two lines in the log."""
+STOP_LIMIT = 5.0
+"""Seconds that the end of the thread is waited for."""
 PAUSE = 1.0
 """Seconds for which the process has to stand to be called paused."""
 
@@ -83,10 +86,18 @@ class Watchdog:
         self._on_stall = on_stall
         self._ended = threading.Event()
         self._over: deque[tuple[Beat, Beat]] = deque()
-        self._thread: threading.Thread | None = None
+        self._thread: Worker | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._told_at = -TELL
         self._untold = 0
+
+    async def run(self) -> None:
+        """Watch the running loop until this is cancelled."""
+        self.start()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.stop()
 
     def start(self) -> None:
         """Begin, on the running loop."""
@@ -95,8 +106,7 @@ class Watchdog:
         self._schedule = _Schedule(threading.get_native_id())
         self._beat = self._now()
         self._timer = self._loop.call_later(self._every, self._tick)
-        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-        self._thread.start()
+        self._thread = Worker(self._watch, "watchdog")
 
     def stop(self) -> None:
         """End. What stalled until now has been told."""
@@ -105,18 +115,18 @@ class Watchdog:
         if self._timer:
             self._timer.cancel()
         self._ended.set()
-        self._thread.join()
+        self._thread.end(STOP_LIMIT)
         self._thread = None
         self._schedule.close()
 
     def _tick(self) -> None:
+        self._timer = self._loop.call_later(self._every, self._tick)
         last, self._beat = self._beat, self._now()
         gap = self._beat.at - last.at
         if gap > self._stall:
             self._over.append((last, self._beat))  # the thread finds out why
         else:
             self._lag.observe(max(0.0, gap - self._every) * 1000)
-        self._timer = self._loop.call_later(self._every, self._tick)
 
     def _now(self) -> Beat:
         """To be called by the loop's thread."""
@@ -126,6 +136,12 @@ class Watchdog:
     def _watch(self) -> None:
         """In a thread of its own."""
         self._dump.open()
+        try:
+            self._watch_beats()
+        finally:
+            self._dump.close()
+
+    def _watch_beats(self) -> None:
         sample: Sample | None = None
         woken, wound = time.monotonic(), 0.0
         while not self._ended.wait(self._every):
@@ -141,7 +157,6 @@ class Watchdog:
             woken = now
         while self._over:
             self._judge(*self._over.popleft(), sample)
-        self._dump.close()
 
     def _look(self, sample: Sample | None, beat: Beat, *, in_time: bool) -> Sample:
         if sample and sample.beat is beat:

@@ -32,7 +32,13 @@ from neurolink_mitm.core.answer import StreamAnswer, WholeAnswer
 from neurolink_mitm.core.error_text import LONGEST
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Exchange, Outcome, Reply
-from neurolink_mitm.mitm.bounded_stream import MAX_BODY, BoundedStream, Commands
+from neurolink_mitm.mitm.bounded_stream import (
+    MAX_BODY,
+    STOPPING,
+    BoundedStream,
+    BreakOff,
+    Commands,
+)
 from neurolink_mitm.mitm.codings import CodingError, Decoding, decoding
 from neurolink_mitm.mitm.compat import CANCEL
 from neurolink_mitm.mitm.hooks import (
@@ -271,6 +277,7 @@ class AnswerStream(BoundedStream):
     # Endings
 
     def _answer_locally(self) -> Commands:
+        self._replying = True
         self.wake_at = math.inf
         yield HttpResponseHeadersHook(self.flow)
         if (yield from self._client_left()):
@@ -281,6 +288,26 @@ class AnswerStream(BoundedStream):
         """Something that has to be there is not: nothing goes upstream."""
         self.flow.response = error_response(Reply(500, "api_error", f"NeuroLink refused: {why}"))
         yield from self._answer_locally()
+
+    def _break_off(self) -> Commands:
+        """An answer that has begun ends in an error event, any other request is answered with an error."""
+        if self.server_state == self.state_pass_on:
+            yield from self._drop_upstream()
+            yield from self._cut(STOPPING.message)
+        elif self._can_break_off:
+            yield from self._drop_upstream()
+            exchange = exchange_of(self.flow)
+            self.flow.response = error_response(STOPPING, exchange.request_id if exchange else "")
+            if self.client_state == self.state_done:
+                yield from self._answer_locally()
+            else:
+                yield from self._answer_early()
+
+    @property
+    def _can_break_off(self) -> bool:
+        """Whether nothing has gone to the client yet, nor is about to."""
+        over = (self.state_pass_on, self.state_done, self.state_errored)
+        return not self._replying and self.server_state not in over
 
     def handle_protocol_error(self, event: Any) -> Commands:
         """The peer at one end is gone; the parent's way is right only before anything was sent upstream."""
@@ -322,7 +349,7 @@ class AnswerStream(BoundedStream):
         left = [e for e in self._paused_event_queue if isinstance(e, RequestProtocolError)]
         killed = self.flow.error and self.flow.error.msg == flow.Error.KILLED_MESSAGE
         if not left and not killed:
-            return False
+            return (yield from self._broken_off())
         self._paused_event_queue.clear()
         yield from self._drop_upstream()
         message = left[0].message if left else flow.Error.KILLED_MESSAGE
@@ -330,6 +357,14 @@ class AnswerStream(BoundedStream):
         if killed:
             gone = ResponseProtocolError(self.stream_id, "killed", CANCEL)
             yield SendHttp(gone, self.context.client)
+        return True
+
+    def _broken_off(self) -> CommandGenerator[bool]:
+        broken_off = any(isinstance(event, BreakOff) for event in self._paused_event_queue)
+        if not broken_off or not self._can_break_off:
+            return False
+        self._paused_event_queue.clear()
+        yield from self._break_off()
         return True
 
     # Upstream connections and time

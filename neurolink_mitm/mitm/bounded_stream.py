@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mitmproxy import http
 from mitmproxy.proxy import events
+from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import (
@@ -50,6 +51,7 @@ NO_ROOM = Reply(
 CROWDED = Reply(
     529, "overloaded_error", "too many clients are connected to this proxy", retry_after=2
 )
+STOPPING = Reply(529, "overloaded_error", "this proxy is stopping", retry_after=2)
 
 Commands = CommandGenerator[None]
 
@@ -57,6 +59,11 @@ Commands = CommandGenerator[None]
 @dataclass
 class TimeIsUp(HttpEvent):
     """The moment that a stream waited for (`wake_at`) has come."""
+
+
+@dataclass
+class BreakOff(HttpEvent):
+    """The proxy stops, and does not wait for this stream any longer."""
 
 
 class BoundedStream(HttpStream):
@@ -70,10 +77,14 @@ class BoundedStream(HttpStream):
         self._total_until = math.inf
         self._body_size = 0
         self._keeps_request = True
+        self._replying = False
+        """Whether an answer of our own is being sent."""
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, TimeIsUp):
             yield from self._on_time()
+        elif isinstance(event, BreakOff):
+            yield from self._break_off()
         else:
             yield from super()._handle_event(event)
 
@@ -87,8 +98,18 @@ class BoundedStream(HttpStream):
         yield from ()
 
     def _client_left(self) -> CommandGenerator[bool]:
-        """Whether the client went away, or the flow was killed, while a hook was running."""
+        """Whether the client went away, or the flow was killed or broken off, while a hook was running."""
         raise NotImplementedError
+
+    def _break_off(self) -> Commands:
+        """End the stream well, at once."""
+        raise NotImplementedError
+
+    @property
+    def awaited_hook(self) -> StartHook | None:
+        """The hook whose end the stream waits for."""
+        command = self._paused.command if self._paused else None
+        return command if isinstance(command, StartHook) else None
 
     @property
     def held(self) -> int:
@@ -181,6 +202,7 @@ class BoundedStream(HttpStream):
         """The head was enough to refuse, or the body is too much: what is left of it is not kept."""
         response = self.flow.response
         assert response is not None
+        self._replying = True
         self.client_state = self.state_discard
         leaves = not whole and not self._is_soon_over()
         if leaves:

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from mitmproxy import ctx, exceptions, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Client
+from mitmproxy.master import Master
 from mitmproxy.proxy import layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import modes
@@ -28,6 +29,14 @@ SWEEP = 5.0
 """Seconds between two looks for idle clients."""
 
 
+_LAYERS: WeakKeyDictionary[Master, WeakSet[PoolLayer]] = WeakKeyDictionary()
+
+
+def layers_of(master: Master) -> WeakSet[PoolLayer]:
+    """Return the layers of all clients and replays of `master`, whichever data plane has made them."""
+    return _LAYERS.setdefault(master, WeakSet())
+
+
 def _is_ours(client: Client) -> bool:
     """Whether it came by the pool's mode, and not by another that runs beside it."""
     return client.proxy_mode.full_spec == pool_mode(ctx.options.mode)
@@ -44,7 +53,9 @@ class DataPlane:
         self._shortage = descriptors.Shortage()
         self._sweeping: asyncio.TimerHandle | None = None
 
-    def load(self, _: Loader) -> None:
+    def load(self, loader: Loader) -> None:
+        # streams outlive the plane that they came by where a script is loaded anew
+        self._layers = layers_of(loader.master)
         most = descriptors.clients_within(descriptors.raise_limit())
         self.clients.most = min(MOST, most)
 

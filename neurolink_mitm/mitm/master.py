@@ -12,13 +12,18 @@ from typing import Any
 from mitmproxy import options
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.master import Master
+from mitmproxy.proxy.server import ConnectionHandler
 
+from neurolink_mitm.mitm.data_plane import layers_of
 from neurolink_mitm.mitm.lean import LeanMaster
 from neurolink_mitm.mitm.modes import pool_mode
 from neurolink_mitm.mitm.page_token import page_url, protect
+from neurolink_mitm.mitm.pool_layer import PoolLayer, Stop
 
 DRAIN = 30.0
 """Seconds that streams under way get to finish once the proxy is told to stop."""
+CLOSE_LIMIT = 1.0
+"""Seconds that closing takes at most, once nobody waits for streams."""
 _POLL = 0.05
 
 
@@ -87,28 +92,46 @@ def web_url(master: Master) -> str:
     return "" if isinstance(master, LeanMaster) else page_url(master)
 
 
-async def run(master: Master, busy: Callable[[], int], limit: float = DRAIN) -> None:
-    """Run until SIGTERM, Ctrl-C or the end of the terminal; then take no more, let streams finish, and stop.
+class Serving:
+    """The master's server as a component: `start` takes the signals over, `stop` ends the server gently.
 
-    A second signal breaks them off.
+    The first signal ends the master, which stops all components. The second one breaks streams off.
     """
-    loop = asyncio.get_running_loop()
-    endings: list[asyncio.Task[None]] = []
 
-    def stop() -> None:
-        ending = _hang_up(master) if endings else _drain(master, busy, limit)
-        endings.append(asyncio.ensure_future(ending))
+    def __init__(self, master: Master, limit: float = DRAIN) -> None:
+        """`limit`: seconds that streams under way get to finish."""
+        self._master = master
+        self._limit = limit
+        self._hurry = asyncio.Event()
 
-    numbers = _endings()
-    for number in numbers:
-        loop.add_signal_handler(number, stop)
-    try:
-        await master.run()
-    finally:
-        for ending in endings:
-            ending.cancel()
-        for number in numbers:
-            loop.remove_signal_handler(number)
+    async def start(self) -> None:
+        self.take_signals()
+
+    def take_signals(self) -> None:
+        """In place of mitmproxy's handlers, or Python's, until the loop is closed."""
+        loop = asyncio.get_running_loop()
+        for number in _endings():
+            loop.add_signal_handler(number, self._on_signal, number)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self._master.should_exit.is_set():
+            self._hurry.set()
+        elif number is signal.SIGINT:  # mitmproxy's console asks first
+            getattr(self._master, "prompt_for_exit", self._master.shutdown)()
+        else:
+            self._master.shutdown()
+
+    async def stop(self) -> None:
+        """Take no more requests, wait for those under way, and close what is left with an error."""
+        if not self._master.should_exit.is_set():
+            return  # only the script ends, or is loaded anew: mitmproxy and its streams go on
+        await close_server(self._master)
+        await _tell_clients(self._master, Stop())
+        await _until(lambda: self._hurry.is_set() or not _busy(self._master), self._limit)
+        if _busy(self._master):
+            await _tell_clients(self._master, Stop(at_once=True))
+            await _until(lambda: not _busy(self._master), CLOSE_LIMIT)
+        await close_clients(self._master)
 
 
 def _endings() -> list[signal.Signals]:
@@ -119,15 +142,8 @@ def _endings() -> list[signal.Signals]:
     return asked
 
 
-async def _drain(master: Master, busy: Callable[[], int], limit: float) -> None:
-    await close_server(master)
-    await _until(lambda: not busy(), limit)
-    await _hang_up(master)
-
-
-async def _hang_up(master: Master) -> None:
-    await close_clients(master)
-    master.shutdown()
+def _busy(master: Master) -> bool:
+    return any(pool_layer.streams for pool_layer in layers_of(master))
 
 
 async def close_server(master: Master) -> None:
@@ -147,14 +163,28 @@ async def listen_anew(master: Master) -> None:
     await master.addons.get("proxyserver").setup_servers()
 
 
+async def _tell_clients(master: Master, event: Stop) -> None:
+    """To those who have asked for something; others are hung up on."""
+    for handler in list(master.addons.get("proxyserver").connections.values()):
+        layers = handler.layer.context.layers
+        if any(isinstance(each, PoolLayer) for each in layers):
+            await handler.server_event(event)
+        elif len(layers) == 1:
+            _hang_up(handler)
+
+
 async def close_clients(master: Master) -> None:
-    """Hang up on clients, who mostly keep idle connections alive, while the loop can still tell their tasks."""
+    """Hang up on clients while the loop can still tell their tasks."""
     server: Proxyserver = master.addons.get("proxyserver")
     for handler in list(server.connections.values()):
-        client = handler.transports.get(handler.client)
-        if client and client.handler:
-            client.handler.cancel("the proxy stops")
-    await _until(lambda: not server.connections, 1.0)
+        _hang_up(handler)
+    await _until(lambda: not server.connections, CLOSE_LIMIT)
+
+
+def _hang_up(handler: ConnectionHandler) -> None:
+    client = handler.transports.get(handler.client)
+    if client and client.handler:
+        client.handler.cancel("the proxy stops")
 
 
 async def _until(reached: Callable[[], bool], limit: float) -> None:

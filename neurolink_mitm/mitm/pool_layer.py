@@ -6,6 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from mitmproxy.connection import Connection, Server
@@ -24,7 +25,7 @@ from mitmproxy.proxy.layers.http._events import RequestProtocolError, ResponseDa
 
 from neurolink_mitm.mitm.back import use_back
 from neurolink_mitm.mitm.body_room import BodyRoom
-from neurolink_mitm.mitm.bounded_stream import TimeIsUp
+from neurolink_mitm.mitm.bounded_stream import BreakOff, TimeIsUp
 from neurolink_mitm.mitm.compat import CLIENT_LEFT
 from neurolink_mitm.mitm.front import Front, Phase
 from neurolink_mitm.mitm.pool_stream import GetUpstream, PoolStream
@@ -38,6 +39,14 @@ LONGEST = {Phase.HEAD: 30.0, Phase.BODY: 600.0, Phase.LEAVING: 30.0}
 
 
 RunNow = Callable[[commands.StartHook], bool]
+
+
+@dataclass
+class Stop(events.Event):
+    """The proxy stops: the client is hung up on as soon as it is at rest."""
+
+    at_once: bool = False
+    """Its streams are not waited for any longer."""
 
 
 def never(hook: commands.StartHook) -> bool:
@@ -81,6 +90,7 @@ class PoolLayer(HttpLayer):
         self.connections[context.client] = self.front
         self._timers: dict[commands.RequestWakeup, float] = {}
         self._client_deadline = math.inf
+        self._stopping = False
         self._handshakes: WeakKeyDictionary[layer.Layer, int] = WeakKeyDictionary()
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
@@ -111,6 +121,8 @@ class PoolLayer(HttpLayer):
         if stands != self._stood:
             self._stood, self.phase_began = stands, time.monotonic()
             self._client_deadline = math.inf
+        if self._stopping and stands[0] is Phase.IDLE:
+            yield from self.front.close()
         if stands[0] in LONGEST:
             yield from self._watch_client(heard=heard)
 
@@ -118,6 +130,13 @@ class PoolLayer(HttpLayer):
         if isinstance(event, events.Wakeup) and event.command in self._timers:
             yield from self._wake_due(event)
             return
+        if isinstance(event, Stop):
+            self._stopping = True
+            if event.at_once:
+                yield from self._break_off()
+            return
+        if isinstance(event, events.HookCompleted) and event.command not in self.command_sources:
+            return  # of a stream that was broken off meanwhile
         if isinstance(event, events.ConnectionEvent) and event.connection not in self.connections:
             return  # a late word from an upstream that was dropped
         if not isinstance(event, events.DataReceived) or event.connection is self.context.client:
@@ -159,6 +178,17 @@ class PoolLayer(HttpLayer):
             yield from self.event_to_child(stream, TimeIsUp(stream.stream_id))
         else:
             yield from self._give_up_connecting(stream, stream.connecting)
+
+    def _break_off(self) -> CommandGenerator[None]:
+        """End all streams, those too that wait for a connection or a hook."""
+        for stream in list(self.streams.values()):
+            connecting, hook = stream.connecting, stream.awaited_hook
+            yield from self.event_to_child(stream, BreakOff(stream.stream_id))
+            if connecting is not None:
+                yield from self._give_up_connecting(stream, connecting)
+            elif hook is not None and hook in self.command_sources:
+                del self.command_sources[hook]
+                yield from self.event_to_child(stream, events.HookCompleted(hook))
 
     # The client
 

@@ -42,7 +42,7 @@ from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Deliver, Heard, Kind, Pause, Reply, Try
 from neurolink_mitm.core.unreached import unreached
 from neurolink_mitm.mitm.answer_stream import AnswerStream, copied
-from neurolink_mitm.mitm.bounded_stream import Commands
+from neurolink_mitm.mitm.bounded_stream import BreakOff, Commands
 from neurolink_mitm.mitm.hooks import (
     AttemptFailedHook,
     AttemptHook,
@@ -145,7 +145,8 @@ class PoolStream(AnswerStream):
 
     def _forget_answers(self) -> None:
         """What the last attempt still said while a hook ran must not be taken for the next one's answer."""
-        left = [e for e in self._paused_event_queue if isinstance(e, RequestProtocolError)]
+        endings = (RequestProtocolError, BreakOff)
+        left = [e for e in self._paused_event_queue if isinstance(e, endings)]
         self._paused_event_queue.clear()
         self._paused_event_queue.extend(left)
 

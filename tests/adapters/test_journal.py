@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from neurolink_mitm.adapters import journal as journals
@@ -359,3 +360,16 @@ def test_what_the_disk_refuses_is_told(journal: FileJournal, broken: Path) -> No
     report = journal.report()
     assert report["dropped"] == 1
     assert str(report["lastError"]).startswith("[Errno ")
+
+
+def test_whatever_a_row_breaks_the_next_ones_are_written(
+    journal: FileJournal, logs: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No disk is at fault here: there can be no file of that name."""
+    journal.request(msgspec.structs.replace(a_request(), timestamp="\0"))
+    wait_until(lambda: journal.lost, "the row is lost")
+    journal.request(a_request(request_id="next"))
+    journal.close()
+    assert [row["requestId"] for row in lines_of(logs / "proxy-2025-10-09.jsonl")] == ["next"]
+    assert "null" in str(journal.report()["lastError"])
+    assert "the journal can't be written" in caplog.text

@@ -97,6 +97,17 @@ def test_quotas_are_written_now_and_then(memory: PoolMemory, quotas: Path) -> No
     assert read_quotas(quotas) == QUOTAS
 
 
+def test_what_can_not_be_written_does_not_keep_what_comes_next(
+    memory: PoolMemory, cooldowns: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No disk is at fault here: JSON has no lone surrogates."""
+    memory.cooldowns({"\ud800": COOLDOWNS["anthropic:a"]})
+    until(lambda: "can't be written" in caplog.text)
+    memory.cooldowns(COOLDOWNS)
+    memory.close()
+    assert read_cooldowns(cooldowns) == COOLDOWNS
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o077], ids=oct)
 def test_files_are_the_owners_only(memory: PoolMemory, cooldowns: Path, umask: int) -> None:
     before = os.umask(umask)

@@ -172,7 +172,7 @@ async def test_who_waits_is_not_kept_longer_than_asked(tmp_path: Path) -> None:
 
 async def test_it_can_be_stopped_while_it_starts(tmp_path: Path) -> None:
     async with running(tmp_path) as process:
-        process.start()
+        await process.start()
         await until(lambda: process.report()["pid"], "it has begun")
         pid = process.report()["pid"]
         await process.stop()
@@ -180,22 +180,12 @@ async def test_it_can_be_stopped_while_it_starts(tmp_path: Path) -> None:
     assert gone(pid)
 
 
-async def test_it_ends_where_nobody_can_wait_for_that(tmp_path: Path) -> None:
-    async with running(tmp_path) as process:
-        process.start()
-        await until(lambda: process.report()["pid"], "it has begun")
-        pid = process.report()["pid"]
-        process.abandon()
-        assert isinstance(pid, int)
-        await until(lambda: gone(pid), "it is gone")
-
-
 async def test_a_long_log_is_put_aside(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "translator.log"
     log.parent.mkdir()
     log.write_bytes(b"x" * (MAX_LOG + 1))
     async with running(tmp_path) as process:
-        process.start()
+        await process.start()
         await until(lambda: process.report()["pid"], "it has begun")
     assert log.stat().st_size < MAX_LOG
     assert log.with_suffix(".log.1").stat().st_size == MAX_LOG + 1
@@ -204,7 +194,7 @@ async def test_a_long_log_is_put_aside(tmp_path: Path) -> None:
 async def test_without_a_place_for_its_log_it_starts_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file")
     async with running(tmp_path) as process:
-        process.start()
+        await process.start()
         await until(lambda: process.report()["pid"], "it has begun")
 
 

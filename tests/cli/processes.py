@@ -16,12 +16,14 @@ from typing import Any, Self
 
 import psutil
 
-from neurolink_mitm.adapters.state_file import StateFile
+from neurolink_mitm.adapters.state_file import State, StateFile
 from tests.schemas import faults_below
 from tests.waiting import LIMIT, wait_until
 
 ROOT = Path(__file__).parents[2]
 NEUROLINK = (sys.executable, "-m", "neurolink_mitm.cli")
+WAYS = ("start", "inspect", "mitmdump", "mitmweb")
+"""How the proxy can be run: `proxy start`, the same with `--inspect`, and as a script of mitmproxy's programs."""
 MESSAGE: dict[str, Any] = {
     "model": "claude-sonnet-4-6",
     "max_tokens": 64,
@@ -167,6 +169,26 @@ class Shell:
         self.served = True
         proxy = self.start("proxy", "start", "--port", "0", *arguments, program=program)
         return proxy, proxy.expect(r"export ANTHROPIC_BASE_URL=(\S+)\n")[1]
+
+    def serve_by(self, way: str) -> tuple[Program, str]:
+        """The same, run in one of `WAYS`."""
+        if way in ("start", "inspect"):
+            return self.serve(*(["--inspect"] if way == "inspect" else []))
+        self.served = True
+        page = ["--web-port", "0", "--set", "web_open_browser=false"] if way == "mitmweb" else []
+        tool = str(Path(sys.executable).parent / way)
+        script = str(ROOT / "addons" / "neurolink.py")
+        proxy = self.start("-s", script, "-p", "0", *page, program=(tool,))
+        file = StateFile(self.state)
+
+        def listening() -> State | None:
+            state = file.read()
+            return state if state and state.pid == proxy.pid else None
+
+        wait_until(lambda: listening() or not proxy.runs, f"it serves: {proxy}")
+        state = listening()
+        assert state, f"it ended: {proxy}"
+        return proxy, state.url
 
     def write(self, name: str, content: str) -> Path:
         """A file in the state directory."""

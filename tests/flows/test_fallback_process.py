@@ -44,9 +44,9 @@ class Owner:
         self._translator = translator
         self._at_once = at_once
 
-    def running(self) -> None:
+    async def running(self) -> None:
         if self._at_once:
-            self._translator.start()
+            await self._translator.start()
 
     async def done(self) -> None:
         await self._translator.stop()

@@ -16,9 +16,10 @@ import pytest
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.refresher import Refresher, oauth_client
+from neurolink_mitm.adapters.reloader import Reloader
 from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.adapters.token_store import TokenStore
-from neurolink_mitm.adapters.upkeep import Upkeep
+from neurolink_mitm.app.background import BackgroundTasks
 from neurolink_mitm.core.accounts import Account, build_pool
 from neurolink_mitm.core.config_values import Config, OAuth
 from neurolink_mitm.core.secret import Secret
@@ -98,7 +99,7 @@ def proxy_on(
 
     def addons(runtime: Runtime) -> list[object]:
         source = _Source((home.tokens,), lambda: Inputs(config, "fill-first", accounts()))
-        return [*stack(runtime), *([_Upkept(runtime, source)] if watch else [])]
+        return [*stack(runtime), *([_Reloading(runtime, source)] if watch else [])]
 
     with Proxy(accounts(), config, change=with_refresher, addons=addons) as proxy:
         yield Running(proxy, upstream)
@@ -113,15 +114,15 @@ class _Source:
         return False
 
 
-class _Upkept:
+class _Reloading:
     def __init__(self, runtime: Runtime, source: _Source) -> None:
-        self._upkeep = Upkeep(runtime, source)
+        self._tasks = BackgroundTasks({"reload": Reloader(runtime, source).run})
 
-    def running(self) -> None:
-        self._upkeep.start()
+    async def running(self) -> None:
+        await self._tasks.start()
 
     async def done(self) -> None:
-        await self._upkeep.stop()
+        await self._tasks.stop()
 
 
 def test_token_about_to_end_is_renewed_first(

@@ -1,0 +1,91 @@
+"""What is started when the proxy serves, and stopped before it ends: the same list, however it is run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+
+from neurolink_mitm.adapters.announced import Announced, state_of
+from neurolink_mitm.adapters.background import run_again
+from neurolink_mitm.adapters.claude_code import ClaudeCode
+from neurolink_mitm.adapters.state_file import OURS
+from neurolink_mitm.app.background import background_tasks
+from neurolink_mitm.ports import Component, Runtime
+from neurolink_mitm.prepare import Prepared
+
+logger = logging.getLogger("neurolink.app")
+
+
+@dataclass
+class Lifecycle:
+    """Components in the order in which they are started; they are stopped in the reverse order."""
+
+    components: Sequence[Component]
+    _stopping: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    async def start(self) -> None:
+        """Start all. One that fails is logged, and the others go on."""
+        for each in self.components:
+            await _safely(each, "start", each.start())
+
+    async def stop(self) -> None:
+        """Stop all, once, however often this is called. One that fails is logged, and the others stop all the same."""
+        if self._stopping is None:
+            self._stopping = asyncio.ensure_future(self._stop())
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self) -> None:
+        for each in reversed(self.components):
+            await _safely(each, "stop", each.stop())
+
+
+async def _safely(component: Component, what: str, done: Coroutine[object, object, None]) -> None:
+    try:
+        await done
+    except Exception:
+        logger.exception("%s can't %s", type(component).__name__, what)
+
+
+def components(
+    prepared: Prepared,
+    server: Component,
+    *,
+    program: str = OURS,
+    claude_code: ClaudeCode | None = None,
+) -> list[Component]:
+    """List the parts of a proxy: what requests need first, and last what lets requests in.
+
+    `server` is stopped first: it waits for requests under way, which need the others. `program` is what runs the proxy;
+    `claude_code` is attached meanwhile.
+    """
+    announced = Announced(prepared.runtime, prepared.home.state, program)
+    listed: list[Component] = [*prepared.components, background_tasks(prepared)]
+    if claude_code:
+        listed.append(Attached(claude_code, prepared.runtime, announced))
+    return [*listed, announced, server]
+
+
+class Attached:
+    """Claude Code comes to the proxy while it serves."""
+
+    def __init__(self, claude_code: ClaudeCode, runtime: Runtime, announced: Announced) -> None:
+        self._claude_code = claude_code
+        self._runtime = runtime
+        self._announced = announced
+        self._keeper: asyncio.Task[None] | None = None
+        announced.guard_pid = lambda: claude_code.guard_pid
+
+    async def start(self) -> None:
+        runtime = self._runtime
+        await asyncio.to_thread(self._claude_code.attach, runtime.pid, state_of(runtime).url)
+        self._keeper = asyncio.create_task(run_again(self._keep_guarded, "the guard's keeper"))
+
+    async def _keep_guarded(self) -> None:
+        await self._claude_code.keep_guarded(self._runtime.pid, self._announced.again)
+
+    async def stop(self) -> None:
+        if self._keeper:
+            self._keeper.cancel()
+        await asyncio.to_thread(self._claude_code.detach, self._runtime.pid)

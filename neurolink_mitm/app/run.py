@@ -1,0 +1,121 @@
+"""`neurolink proxy start`: a master of our own, lean or with mitmweb's window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mitmproxy.master import Master
+
+from neurolink_mitm.adapters.claude_code import ClaudeCode
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.system import free_port
+from neurolink_mitm.addons.inspect import Inspect
+from neurolink_mitm.app.lifecycle import Lifecycle, components
+from neurolink_mitm.mitm import master as masters
+from neurolink_mitm.mitm.data_plane import OPTIONS, DataPlane
+from neurolink_mitm.mitm.modes import MODE
+from neurolink_mitm.ports import Runtime
+from neurolink_mitm.prepare import Prepared, Settings
+
+WEB_PORT = 8081
+"""mitmweb's own; where another runs already, the page is on a free one."""
+
+WEB_COLUMNS = ["icon", "path", "method", "status", "comment", "size", "time"]
+"""mitmweb's, with the comment, which names the account."""
+
+Stack = Callable[[Runtime], Sequence[object]]
+
+
+async def serve(
+    prepared: Prepared,
+    settings: Settings,
+    stack: Stack,
+    on_ready: Callable[[str], None],
+    claude_code: ClaudeCode | None = None,
+) -> None:
+    """Run the proxy until it is told to stop. `on_ready` is called once it serves, with mitmweb's address.
+
+    `claude_code` is attached meanwhile.
+
+    Raises:
+        NotListeningError: the address could not be bound.
+    """
+    plane, starting = DataPlane(), Starting(prepared, on_ready)
+    watching = watchers(prepared.runtime, plane) if settings.inspect else ()
+    master = masters.make_master(
+        in_browser=settings.inspect,
+        addons=[starting, plane, *stack(prepared.runtime), *watching],
+        settings={**_options(settings, prepared.home), **trusted(prepared)},
+    )
+    server = masters.Serving(master)
+    server.take_signals()
+    lifecycle = Lifecycle(components(prepared, server, claude_code=claude_code))
+    starting.take(master, lifecycle)
+    try:
+        await master.run()
+    finally:
+        await lifecycle.stop()
+    if starting.failure:
+        raise starting.failure
+
+
+class Starting:
+    """The addon through which a master starts and stops the components."""
+
+    def __init__(self, prepared: Prepared, on_ready: Callable[[str], None]) -> None:
+        self.failure: masters.NotListeningError | None = None
+        self._prepared = prepared
+        self._on_ready = on_ready
+
+    def take(self, master: Master, lifecycle: Lifecycle) -> None:
+        """Know what to start, and what stops; both come with a master that has its addons."""
+        self._master, self._lifecycle = master, lifecycle
+
+    async def running(self) -> None:
+        runtime = self._prepared.runtime
+        try:
+            runtime.port = masters.listening_port(self._master)
+        except masters.NotListeningError as e:
+            self.failure = e
+            self._master.shutdown()
+            return
+        runtime.started_at = runtime.clock.now()
+        runtime.on_config.append(lambda _: self._master.options.update(**trusted(self._prepared)))
+        await self._lifecycle.start()
+        self._on_ready(masters.web_url(self._master))
+
+    async def done(self) -> None:
+        await self._lifecycle.stop()
+
+
+def watchers(runtime: Runtime, plane: DataPlane) -> tuple[object, ...]:
+    """Addons for those who look at flows. Last of all, so that they see what the others have done."""
+    from neurolink_mitm.mitm.replay import (
+        Replay,
+    )  # of mitmproxy's addons that a lean master has not
+
+    return Replay(runtime, plane), Inspect()
+
+
+def _options(settings: Settings, home: Home) -> dict[str, Any]:
+    chosen: dict[str, Any] = {
+        **OPTIONS,
+        "mode": [MODE],
+        "listen_host": settings.host,
+        "listen_port": settings.port,
+    }
+    if settings.inspect:
+        chosen |= {
+            "web_open_browser": False,
+            "web_columns": WEB_COLUMNS,
+            "web_port": free_port("127.0.0.1", WEB_PORT),
+            "confdir": str(home.mitmproxy),
+        }
+    return chosen
+
+
+def trusted(prepared: Prepared) -> dict[str, str]:
+    """The option that names the authorities for upstream's certificates."""
+    roots = prepared.sources.network.roots if prepared.sources else None
+    return {"ssl_verify_upstream_trusted_ca": str(roots)} if roots else {}

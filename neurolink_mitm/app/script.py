@@ -1,0 +1,137 @@
+"""`mitmdump -s addons/neurolink.py` and `mitmweb -s`: the same proxy as a script of mitmproxy's programs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mitmproxy import ctx, exceptions
+from mitmproxy.addonmanager import Loader
+
+from neurolink_mitm.adapters.env_file import EnvFileError
+from neurolink_mitm.app.lifecycle import Lifecycle, components
+from neurolink_mitm.app.run import Stack, trusted, watchers
+from neurolink_mitm.core.config import ConfigError
+from neurolink_mitm.mitm import master as masters
+from neurolink_mitm.mitm.data_plane import OPTIONS, DataPlane
+from neurolink_mitm.mitm.modes import parsed_pool_mode, with_pool_mode
+from neurolink_mitm.mitm.page_token import PageToken
+from neurolink_mitm.prepare import DEFAULT_HOST, DEFAULT_PORT, Prepared, Settings, prepare
+
+_stopping: set[asyncio.Task[None]] = set()
+"""Scripts that are about to end: one that is loaded anew begins where the one before it has ended."""
+
+
+class MitmScript:
+    """The same stack as a plain mitmproxy script: options come by `--set`, state stays in NEUROLINK_HOME."""
+
+    name = "neurolink"
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._too_early = False
+        self._trusted: str | None = None
+        self._prepared: Prepared | None = None
+        self._lifecycle = Lifecycle(())
+        self._starting: asyncio.Task[None] | None = None
+        self.addons: list[object] = []
+
+    def load(self, loader: Loader) -> None:
+        loader.add_option("neurolink_config", str, "", "NeuroLink's configuration file.")
+        loader.add_option("neurolink_env_file", str, "", "NeuroLink's file of keys.")
+        loader.add_option("neurolink_strategy", str, "", "How an account is chosen.")
+        loader.add_option(
+            "neurolink_passthrough", bool, False, "Forward with the caller's own credentials."
+        )
+
+    def configure(self, updated: set[str]) -> None:
+        if self.addons or not any(name.startswith("neurolink_") for name in updated):
+            return
+        self._too_early = masters.has_servers(ctx.master)
+        self._take_over()
+        try:
+            prepared = prepare(self._settings())
+        except (ConfigError, EnvFileError, OSError) as e:
+            raise exceptions.OptionsError(f"NeuroLink can't start: {e}") from e
+        prepared.runtime.started_at = prepared.runtime.clock.now()
+        self._trust(prepared)
+        prepared.runtime.on_config.append(lambda _: self._trust(prepared))
+        self._prepared = prepared
+        program = os.path.basename(sys.argv[0]) or self.name
+        server = masters.Serving(ctx.master)
+        self._lifecycle = Lifecycle(components(prepared, server, program=program))
+        plane, runtime = DataPlane(), prepared.runtime
+        for addon in (PageToken(), plane, *self._stack(runtime), *watchers(runtime, plane)):
+            ctx.master.addons.register(addon)
+            self.addons.append(addon)
+
+    def running(self) -> None:
+        # no coroutine: mitmproxy can not await it where it loads the script anew
+        self._starting = asyncio.ensure_future(self._start())
+
+    def done(self) -> Awaitable[object]:
+        """Stop; awaited where mitmproxy ends, and not where it loads the script anew."""
+        stopping = asyncio.ensure_future(self._stop())
+        _stopping.add(stopping)
+        stopping.add_done_callback(_stopping.discard)
+        return asyncio.gather(*_stopping)
+
+    async def _start(self) -> None:
+        """mitmproxy 12 begins to listen before it loads a script: on all addresses, and as another kind of proxy."""
+        if self._prepared is None:
+            return
+        if self._too_early:
+            await masters.listen_anew(ctx.master)
+        with suppress(masters.NotListeningError):
+            self._prepared.runtime.port = masters.listening_port(ctx.master)
+        if _stopping:
+            await asyncio.wait(_stopping)
+        await self._lifecycle.start()
+
+    async def _stop(self) -> None:
+        if self._starting:
+            self._starting.cancel()
+            await asyncio.wait((self._starting,))
+        await self._lifecycle.stop()
+
+    def _trust(self, prepared: Prepared) -> None:
+        """What the user has chosen by mitmproxy's own options stays."""
+        options = ctx.options
+        chosen = options.ssl_verify_upstream_trusted_ca
+        if options.ssl_verify_upstream_trusted_confdir or chosen not in (None, self._trusted):
+            return
+        options.update(**trusted(prepared))
+        self._trusted = options.ssl_verify_upstream_trusted_ca
+
+    @staticmethod
+    def _take_over() -> None:
+        """A pool is a reverse proxy; what the user has chosen otherwise stays."""
+        options = ctx.options
+        chosen: dict[str, Any] = dict(OPTIONS)
+        port = DEFAULT_PORT if options.listen_port is None else options.listen_port
+        chosen["mode"] = with_pool_mode(options.mode, port)
+        mode = parsed_pool_mode(chosen["mode"])
+        if options.listen_host == "":
+            chosen["listen_host"] = DEFAULT_HOST
+        if options.listen_port is None and mode.custom_listen_port is None:
+            chosen["listen_port"] = DEFAULT_PORT
+        options.update(**chosen)
+
+    @staticmethod
+    def _settings() -> Settings:
+        options = ctx.options
+        mode = parsed_pool_mode(options.mode)
+        return Settings(
+            environ=os.environ,
+            host=mode.listen_host(options.listen_host),
+            port=mode.listen_port(options.listen_port) or DEFAULT_PORT,
+            config=Path(options.neurolink_config) if options.neurolink_config else None,
+            env_file=Path(options.neurolink_env_file) if options.neurolink_env_file else None,
+            strategy=options.neurolink_strategy or None,
+            passthrough=options.neurolink_passthrough,
+        )
