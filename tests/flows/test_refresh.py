@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from neurolink_mitm.adapters.refresher import Refresher, oauth_client
 from neurolink_mitm.adapters.reloader import Reloader
 from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.adapters.token_store import TokenStore
-from neurolink_mitm.app.background import BackgroundTasks
+from neurolink_mitm.app.background import BackgroundTasks, keep_fresh
 from neurolink_mitm.core.accounts import Account, build_pool
 from neurolink_mitm.core.config_values import Config, OAuth
 from neurolink_mitm.core.secret import Secret
@@ -99,7 +100,7 @@ def proxy_on(
 
     def addons(runtime: Runtime) -> list[object]:
         source = _Source((home.tokens,), lambda: Inputs(config, "fill-first", accounts()))
-        return [*stack(runtime), *([_Reloading(runtime, source)] if watch else [])]
+        return [*stack(runtime), *([_Background(runtime, source)] if watch else [])]
 
     with Proxy(accounts(), config, change=with_refresher, addons=addons) as proxy:
         yield Running(proxy, upstream)
@@ -114,9 +115,11 @@ class _Source:
         return False
 
 
-class _Reloading:
+class _Background:
     def __init__(self, runtime: Runtime, source: _Source) -> None:
-        self._tasks = BackgroundTasks({"reload": Reloader(runtime, source).run})
+        assert runtime.refresher
+        fresh = partial(keep_fresh, runtime, runtime.refresher, 60.0)
+        self._tasks = BackgroundTasks({"reload": Reloader(runtime, source).run, "refresh": fresh})
 
     async def running(self) -> None:
         await self._tasks.start()
