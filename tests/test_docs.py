@@ -123,7 +123,7 @@ def test_explain_keys() -> None:
 def test_route_keys() -> None:
     pool = Pool([make_account()])
     told: Any = explain.way(pool, Routing(), Demand(claude_code=True, model="claude-x"), NOW)
-    documented = first_cells(section("status.md", "What /status?explain=1 says of the way"))
+    documented = first_cells(section("status.md", "The route in /status?explain=1"))
     assert set(documented) == set(paths(told["route"]))
 
 
