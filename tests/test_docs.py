@@ -31,7 +31,7 @@ from tests.fakes import (
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md"))]
 SOURCES = sorted((ROOT / "neurolink_mitm").rglob("*.py"))
 
 

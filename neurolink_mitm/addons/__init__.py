@@ -1,12 +1,18 @@
 """The addons, one class a file, in the order of `neurolink_mitm/stack.py`.
 
-They are thin: a hook guards, asks `core`, applies. They know nothing of one another; what they share of a request is
-the `Exchange` in the flow (`mitm/hooks.py`), and what they share of the world is the `Runtime`.
+They are thin: a hook guards, asks `core`, applies. They don't import one another; what they share of a request is the
+`Exchange` of the flow (`mitm/hooks.py`), and what they share of the world is the `Runtime`.
 
-    requestheaders   trace · gate                       the body is read only if the gate has admitted it
-    request          local_api · route
-    attempt          rotate · refresh · mend · inject   before each try upstream
-    attempt_failed   failover · remember · journal      nothing of it reached the client
-    responseheaders  failover · trace                   the client's answer begins
-    response, error  usage · journal                    it is over
+Which addons have which hook, in order:
+
+    requestheaders         trace · gate · console
+    request                local_api · route · console · capture
+    attempt                rotate · refresh · mend · rename · shape · translate · inject · console
+    http_connect_upstream  inject
+    attempt_failed         failover · remember · console · capture · journal
+    responseheaders        trace · mend · shape · failover · remember · console · capture
+    response, error        shape · failover · usage · capture · telemetry · journal
+
+The body of a request is read only if `gate` has admitted its head. `attempt` comes before each try upstream;
+`attempt_failed` after a try of which the client has seen nothing.
 """
