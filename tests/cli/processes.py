@@ -17,6 +17,7 @@ from typing import Any, Self
 import psutil
 
 from neurolink_mitm.adapters.state_file import State, StateFile
+from tests.cli.forked import Forked, server
 from tests.schemas import faults_below
 from tests.waiting import LIMIT, wait_until
 
@@ -36,7 +37,7 @@ MESSAGE: dict[str, Any] = {
 class Program:
     """A process that runs; what it says is collected in files, so that it never waits for us."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     stdout: Path
     stderr: Path
 
@@ -73,7 +74,7 @@ class Program:
     def exit_code(self, limit: float = LIMIT) -> int:
         """Wait for its end."""
         wait_until(lambda: not self.runs, f"it ends: {self}", limit)
-        return self.process.wait()
+        return self.process.wait(limit)
 
     def kill(self) -> None:
         """It and what it has started: the guard of a proxy would put things back that nobody misses."""
@@ -149,14 +150,24 @@ class Shell:
     def start(self, *arguments: str, program: Sequence[str] = NEUROLINK) -> Program:
         number = len(self.started)
         out, err = (self.place / f"{number}.{name}" for name in ("out", "err"))
+        process: subprocess.Popen[bytes] | Forked
         with out.open("wb") as stdout, err.open("wb") as stderr:
-            process = subprocess.Popen(
-                [*program, *arguments],
-                stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
-                env=self.environment, cwd=self.home,
-            )  # fmt: skip
+            if program == NEUROLINK and self._can_fork():
+                place = {"stdout": str(out), "stderr": str(err), "cwd": str(self.home)}
+                process = server().start([*arguments], environment=self.environment, **place)
+            else:
+                process = subprocess.Popen(
+                    [*program, *arguments],
+                    stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+                    env=self.environment, cwd=self.home,
+                )  # fmt: skip
         self.started.append(Program(process, out, err))
         return self.started[-1]
+
+    def _can_fork(self) -> bool:
+        """Return whether no variable says how Python itself starts."""
+        theirs = {name: value for name, value in self.environment.items() if "PYTHON" in name}
+        return sys.platform == "linux" and theirs == {"PYTHONPATH": str(ROOT)}
 
     def run(self, *arguments: str, program: Sequence[str] = NEUROLINK) -> Program:
         """To its end."""
