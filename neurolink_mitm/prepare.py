@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from neurolink_mitm.adapters.apply import apply, follow
 from neurolink_mitm.adapters.background import Closing, closing
 from neurolink_mitm.adapters.body_store import FileBodies
 from neurolink_mitm.adapters.env_file import EnvFileError
@@ -24,14 +25,13 @@ from neurolink_mitm.adapters.refresher import Refresher, oauth_client
 from neurolink_mitm.adapters.sources import Inputs, Named, Sources
 from neurolink_mitm.adapters.spending import Spending
 from neurolink_mitm.adapters.system import SystemChance, SystemClock
-from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
+from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.core import destinations
 from neurolink_mitm.core.access import is_loopback
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.budget import Budget, unpriced
 from neurolink_mitm.core.config import ConfigError
-from neurolink_mitm.core.config_values import Config
+from neurolink_mitm.core.config_values import Config, OAuth
 from neurolink_mitm.core.known_secrets import secrets_of
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.providers import environment_for
@@ -100,7 +100,8 @@ def prepare(settings: Settings) -> Prepared:
     except (ValueError, TokenStoreError) as e:
         raise ConfigError(str(e)) from e
     journal = FileJournal(home.logs)
-    runtime = _runtime(settings, home, inputs, journal)
+    runtime = _runtime(settings, journal)
+    apply(runtime, inputs)
     bodies = FileBodies(home.logs, journal, secrets=_known_secrets(runtime))
     runtime.bodies = bodies
     runtime.translator = translator = _translator(runtime, home, sources)
@@ -111,13 +112,8 @@ def prepare(settings: Settings) -> Prepared:
     told = (*warnings, *inputs.warnings, *telemetry.faults)
     if settings.accounts is not None:  # the sandbox's, made anew each time
         return Prepared(runtime, home, told, sources, settings.health_interval, components)
-    connect = partial(oauth_client, inputs.config.oauth, inputs.network)
-    refresher = Refresher(store, connect, SystemClock())
     runtime.memory = memory = PoolMemory(home.cooldowns, home.quotas)
-    runtime.refresher = refresher
-    runtime.on_config.append(
-        lambda config: refresher.reconnect(partial(oauth_client, config.oauth, sources.network))
-    )
+    runtime.refresher = refresher = _refresher(runtime, store, sources)
     runtime.spending = spending = Spending(home.spend, runtime.pool.budget, runtime.clock.now())
     known = read_cooldowns(home.cooldowns)
     runtime.pool.restore(known, read_quotas(home.quotas), runtime.clock.now())
@@ -140,23 +136,11 @@ def _named(settings: Settings, home: Home) -> Named:
     )
 
 
-def _runtime(settings: Settings, home: Home, inputs: Inputs, journal: FileJournal) -> Runtime:
-    """One that remembers nothing and renews no token."""
-    config = inputs.config
-    budget = Budget(config.routing.pay_per_use, config.routing.daily_cap_usd)
-    prices = shipped_prices().overridden(config.prices)
-    budget.unpriced = unpriced(inputs.others, prices)
-    pool = Pool(
-        inputs.accounts,
-        inputs.strategy,
-        affinity=config.routing.session_affinity,
-        primary=config.routing.primary_account,
-        others=inputs.others,
-        budget=budget,
-    )
+def _runtime(settings: Settings, journal: FileJournal) -> Runtime:
+    """Return one without configuration, which serves no account, remembers nothing and renews no token."""
     return Runtime(
-        config=config,
-        pool=pool,
+        config=Config(),
+        pool=Pool(()),
         clock=SystemClock(),
         chance=SystemChance(),
         journal=journal,
@@ -167,12 +151,7 @@ def _runtime(settings: Settings, home: Home, inputs: Inputs, journal: FileJourna
         pid=os.getpid(),
         passthrough=settings.passthrough,
         admin_token=Secret(secrets.token_urlsafe(24)),
-        config_path=inputs.config_path,
-        environ=inputs.environ,
-        prices=prices,
-        clients=inputs.clients,
-        proxies=inputs.network.proxies,
-        shaping=inputs.shaping,
+        prices=shipped_prices(),
     )
 
 
@@ -184,8 +163,7 @@ def _known_secrets(runtime: Runtime) -> Callable[[], Iterable[Secret]]:
         admin = (runtime.admin_token,) if runtime.admin_token else ()
         configured[:] = (*admin, *secrets_of(config, (), runtime.environ))
 
-    read(runtime.config)
-    runtime.on_config.append(read)
+    follow(runtime, read)
     return lambda: (*configured, *(each.secret for each in runtime.pool.accounts))
 
 
@@ -208,8 +186,18 @@ def _telemetry(runtime: Runtime) -> OtlpTelemetry:
     """Follows the environment, `.env` included; off where it names no collector."""
     telemetry = OtlpTelemetry(telemetry_setup(runtime.environ))
     runtime.telemetry = telemetry
-    runtime.on_config.append(lambda _: telemetry.configure(telemetry_setup(runtime.environ)))
+    follow(runtime, lambda _: telemetry.configure(telemetry_setup(runtime.environ)))
     return telemetry
+
+
+def _refresher(runtime: Runtime, store: TokenStore, sources: Sources) -> Refresher:
+    """Follows the oauth section and the way to the network."""
+    refresher = Refresher(store, partial(oauth_client, OAuth()), SystemClock())
+    follow(
+        runtime,
+        lambda config: refresher.reconnect(partial(oauth_client, config.oauth, sources.network)),
+    )
+    return refresher
 
 
 def _translator(runtime: Runtime, home: Home, sources: Sources) -> TranslatorProcess:
@@ -225,7 +213,7 @@ def _translator(runtime: Runtime, home: Home, sources: Sources) -> TranslatorPro
         return not runtime.passthrough and any(e.model and not e.disabled for e in others)
 
     translator = TranslatorProcess(home.logs / "translator.log", *told(), wanted)
-    runtime.on_config.append(lambda _: translator.configure(*told()))
+    follow(runtime, lambda _: translator.configure(*told()))
     return translator
 
 

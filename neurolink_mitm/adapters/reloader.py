@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
+from neurolink_mitm.adapters.apply import apply
 from neurolink_mitm.adapters.file_watch import FileWatch
 from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.core.access import NO_KEY, is_loopback
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.budget import unpriced
+from neurolink_mitm.core.client_keys import ClientKey
 from neurolink_mitm.core.config_show import changed_variables, differences
+from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.ports import Runtime
 
 logger = logging.getLogger("neurolink.config")
@@ -31,6 +34,23 @@ class Source(Protocol):
         """Whether these files were changed by this proxy alone, which has taken it into account. May block."""
 
     def read_again(self) -> Inputs: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What is in force, as far as changes of it are told."""
+
+    config: Config
+    environ: Mapping[str, str] = field(repr=False)
+    clients: tuple[ClientKey, ...]
+    accounts: tuple[Account, ...]
+    asks_for_key: bool
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> Self:
+        asks = bool(runtime.client_keys)
+        accounts = runtime.pool.accounts
+        return cls(runtime.config, runtime.environ, runtime.clients, accounts, asks)
 
 
 class Reloader:
@@ -53,7 +73,9 @@ class Reloader:
         except Exception as e:
             self._report((str(e),))
             return
-        adopt(self._runtime, inputs)
+        before = _State.of(self._runtime)
+        apply(self._runtime, inputs)
+        _report_changes(before, self._runtime, inputs.warnings)
         self._report(inputs.faults)
         if not inputs.faults:
             self._runtime.config_loaded_at = self._runtime.clock.now()
@@ -65,60 +87,27 @@ class Reloader:
         self._runtime.config_errors = faults
 
 
-def adopt(runtime: Runtime, inputs: Inputs) -> None:
-    """From the next request on. What is on its way ends as it began."""
-    config_before, environ_before = runtime.config, runtime.environ
-    accounts_before, clients_before = runtime.pool.accounts, runtime.clients
-    had_keys = bool(runtime.client_keys)
-    runtime.config, runtime.environ = inputs.config, inputs.environ
-    runtime.clients = inputs.clients
-    runtime.proxies = inputs.network.proxies
-    runtime.shaping = inputs.shaping
-    runtime.config_path = inputs.config_path
-    routing = inputs.config.routing
-    runtime.pool.configure(
-        inputs.strategy, affinity=routing.session_affinity, primary=routing.primary_account
-    )
-    accounts = _newest(runtime, inputs.accounts)
-    runtime.pool.update(accounts, inputs.others)
-    runtime.pool.budget.pay_per_use = routing.pay_per_use
-    runtime.pool.budget.cap = routing.daily_cap_usd
-    runtime.prices = runtime.prices.overridden(inputs.config.prices)
-    runtime.pool.budget.unpriced = unpriced(inputs.others, runtime.prices)
-
-    changed = differences(config_before, inputs.config)
-    variables = changed_variables(environ_before, inputs.environ)
+def _report_changes(before: _State, runtime: Runtime, warnings: Sequence[str]) -> None:
+    now = _State.of(runtime)
+    changed = differences(before.config, now.config)
+    variables = changed_variables(before.environ, now.environ)
     for line in changed:
         changes.info("configuration: %s", line)
     if variables:
         changes.info("changed in the env file: %s", ", ".join(variables))
-    if clients_before != inputs.clients:
-        counts = len(inputs.clients), len(clients_before)
-        logger.info("client keys have changed: %d, %d before", *counts)
-    if had_keys and not runtime.client_keys and not is_loopback(runtime.host):
+    if before.clients != now.clients:
+        logger.info(
+            "client keys have changed: %d, %d before", len(now.clients), len(before.clients)
+        )
+    if before.asks_for_key and not now.asks_for_key and not is_loopback(runtime.host):
         logger.error("nobody is let in: %s", NO_KEY.message)
-    if _logins(accounts_before) != _logins(accounts):
-        counts = len(accounts), len(accounts_before)
+    if _logins(before.accounts) != _logins(now.accounts):
+        counts = len(now.accounts), len(before.accounts)
         logger.info("logins have changed: %d accounts, %d before", *counts)
     if changed or variables:
-        for warning in inputs.warnings:
+        for warning in warnings:
             logger.warning("%s", warning)
-        _tell(runtime)
-
-
-def _newest(runtime: Runtime, accounts: Sequence[Account]) -> Sequence[Account]:
-    """A token that was renewed but could not be written (a full disk) stays: the one on disk is spent."""
-    refresher = runtime.refresher
-    return [refresher.newest(account) for account in accounts] if refresher else accounts
 
 
 def _logins(accounts: Sequence[Account]) -> list[tuple[object, ...]]:
     return [(account.key, account.secret, account.disabled) for account in accounts]
-
-
-def _tell(runtime: Runtime) -> None:
-    for callback in runtime.on_config:
-        try:
-            callback(runtime.config)
-        except Exception:
-            logger.exception("a change of the configuration is not taken over everywhere")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters.reloader import Reloader, adopt
+from neurolink_mitm.adapters.reloader import Reloader
 from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config_values import Config, Routing, Timeouts
@@ -54,6 +54,10 @@ class Unwritten:
 
     def newest(self, account: Account) -> Account:
         return self.renewed.get(account, account)
+
+
+async def reload(runtime: Runtime, inputs: Inputs) -> None:
+    await Reloader(runtime, FakeSource(inputs)).reload()
 
 
 @pytest.fixture(autouse=True)
@@ -123,17 +127,17 @@ async def test_a_good_one_takes_the_errors_away(runtime: Runtime) -> None:
     assert runtime.config_errors == ()
 
 
-def test_nothing_new_is_not_told(runtime: Runtime, caplog: pytest.LogCaptureFixture) -> None:
+async def test_nothing_new_is_not_told(runtime: Runtime, caplog: pytest.LogCaptureFixture) -> None:
     told: list[Config] = []
     runtime.on_config.append(told.append)
-    adopt(runtime, Inputs(Config(), "fill-first", (A,), {"KEY": "one"}, warnings=("open",)))
+    await reload(runtime, Inputs(Config(), "fill-first", (A,), {"KEY": "one"}, warnings=("open",)))
     assert (told, caplog.messages) == ([], [])
 
 
-def test_changed_logins_are_told_without_the_configuration(
+async def test_changed_logins_are_told_without_the_configuration(
     runtime: Runtime, caplog: pytest.LogCaptureFixture
 ) -> None:
-    adopt(runtime, Inputs(Config(), "fill-first", (A, make_account("b")), {"KEY": "one"}))
+    await reload(runtime, Inputs(Config(), "fill-first", (A, make_account("b")), {"KEY": "one"}))
     assert caplog.messages == ["logins have changed: 2 accounts, 1 before"]
 
 
@@ -142,50 +146,50 @@ def test_changed_logins_are_told_without_the_configuration(
     [replace(INPUTS, environ={"KEY": "one"}), Inputs(Config(), "fill-first", (A,), {})],
     ids=["configuration", "environment"],
 )
-def test_who_wants_to_hear_of_it_does(runtime: Runtime, inputs: Inputs) -> None:
+async def test_who_wants_to_hear_of_it_does(runtime: Runtime, inputs: Inputs) -> None:
     told: list[Config] = []
 
     def broken(config: Config) -> None:
         raise RuntimeError("broken")
 
     runtime.on_config += [broken, told.append]
-    adopt(runtime, inputs)
+    await reload(runtime, inputs)
     assert told == [inputs.config]
 
 
-def test_cooldowns_stay(runtime: Runtime) -> None:
+async def test_cooldowns_stay(runtime: Runtime) -> None:
     standing = runtime.pool.standing(A.key)
-    adopt(runtime, INPUTS)
+    await reload(runtime, INPUTS)
     assert runtime.pool.standing(A.key) is standing
 
 
-def test_a_token_that_is_not_on_disk_yet_stays(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_token_that_is_not_on_disk_yet_stays(caplog: pytest.LogCaptureFixture) -> None:
     renewed = replace(A, secret=Secret("sk-ant-test-renewed"))
     runtime = make_runtime(renewed, refresher=Unwritten({A: renewed}))
     standing = runtime.pool.standing(A.key)
-    adopt(runtime, INPUTS)
+    await reload(runtime, INPUTS)
     assert runtime.pool.accounts == (renewed,)
     assert runtime.pool.standing(A.key) is standing
     assert "logins" not in caplog.text
 
 
-def test_warnings_are_told_when_something_changed(
+async def test_warnings_are_told_when_something_changed(
     runtime: Runtime, caplog: pytest.LogCaptureFixture
 ) -> None:
-    adopt(runtime, replace(INPUTS, environ={"KEY": "one"}, warnings=("it is open",)))
+    await reload(runtime, replace(INPUTS, environ={"KEY": "one"}, warnings=("it is open",)))
     assert caplog.messages[-1] == "it is open"
 
 
-def test_the_sessions_rules_are_taken_over() -> None:
+async def test_the_sessions_rules_are_taken_over() -> None:
     runtime = make_runtime(pool=Pool([A, make_account("b")], "quota-aware"))
     config = Config(routing=Routing(strategy="quota-aware", primary_account="b"))
-    adopt(runtime, Inputs(config, "quota-aware", runtime.pool.accounts))
+    await reload(runtime, Inputs(config, "quota-aware", runtime.pool.accounts))
     taken = runtime.pool.choose(Demand(), NOW).account
     assert taken is not None
     assert taken.label == "b"
 
 
-def test_shaping_is_taken_over(runtime: Runtime) -> None:
+async def test_shaping_is_taken_over(runtime: Runtime) -> None:
     shaping = Pipeline("always")
-    adopt(runtime, Inputs(Config(), "fill-first", (A,), shaping=shaping))
+    await reload(runtime, Inputs(Config(), "fill-first", (A,), shaping=shaping))
     assert runtime.shaping is shaping

@@ -1,0 +1,55 @@
+"""Puts what the files say in force: at the first load and at every reload, by the same way."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from neurolink_mitm.adapters.sources import Inputs
+from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.budget import unpriced
+from neurolink_mitm.core.config_values import Config
+from neurolink_mitm.ports import Runtime
+
+logger = logging.getLogger("neurolink.config")
+
+
+def apply(runtime: Runtime, inputs: Inputs) -> None:
+    """Serve by `inputs` from the next request on. What is on its way ends as it began."""
+    config, before = inputs.config, (runtime.config, runtime.environ)
+    runtime.config, runtime.environ = config, inputs.environ
+    runtime.config_path = inputs.config_path
+    runtime.clients = inputs.clients
+    runtime.proxies = inputs.network.proxies
+    runtime.shaping = inputs.shaping
+    runtime.prices = runtime.prices.overridden(config.prices)
+    routing, pool = config.routing, runtime.pool
+    pool.configure(
+        inputs.strategy, affinity=routing.session_affinity, primary=routing.primary_account
+    )
+    pool.update(_newest(runtime, inputs.accounts), inputs.others)
+    pool.budget.pay_per_use = routing.pay_per_use
+    pool.budget.cap = routing.daily_cap_usd
+    pool.budget.unpriced = unpriced(inputs.others, runtime.prices)
+    if before != (runtime.config, runtime.environ):
+        for follower in runtime.on_config:
+            _tell(follower, config)
+
+
+def follow(runtime: Runtime, take: Callable[[Config], object]) -> None:
+    """Call `take` with the configuration: now, and whenever it or the environment has changed."""
+    take(runtime.config)
+    runtime.on_config.append(take)
+
+
+def _newest(runtime: Runtime, accounts: Sequence[Account]) -> Sequence[Account]:
+    """A token that was renewed but could not be written (a full disk) stays: the one on disk is spent."""
+    refresher = runtime.refresher
+    return [refresher.newest(account) for account in accounts] if refresher else accounts
+
+
+def _tell(follower: Callable[[Config], object], config: Config) -> None:
+    try:
+        follower(config)
+    except Exception:
+        logger.exception("a change of the configuration is not taken over everywhere")
