@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import is_dataclass
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -188,7 +189,7 @@ def _lines(value: object, at: str, visited: list[object]) -> Iterator[str]:
 
 
 def _object_lines(value: object, at: str, visited: list[object]) -> Iterator[str]:
-    if isinstance(value, Sources) or any(value is other for other in visited):
+    if isinstance(value, Sources | Thread) or any(value is other for other in visited):
         return
     if not (is_dataclass(value) and value.__dataclass_params__.frozen):  # type: ignore[attr-defined]
         visited.append(value)
