@@ -78,25 +78,20 @@ class Wire:
     async def post(
         self, urls: Sequence[str], body: Mapping[str, str], own: str | None = None
     ) -> Answer:
-        """The answer of the first address that has something to say; `urls` isn't empty.
+        """Return the answer of the first address that has something to say; `urls` isn't empty.
 
         `own` is the `proxyUrl` of the account that it is about.
         """
         answer = Answer(urls[0])
         for url in urls:
-            answer = await self._post(url, body, own)
+            answer = await self.send("POST", url, {}, body, own)
             if not oauth.asks_second_url(answer.status):
                 break
         return answer
 
     def post_now(self, urls: Sequence[str], body: Mapping[str, str]) -> Answer:
         """The same, blocking."""
-        answer = Answer(urls[0])
-        for url in urls:
-            answer = self.ask("POST", url, {}, body)
-            if not oauth.asks_second_url(answer.status):
-                break
-        return answer
+        return asyncio.run(self.post(urls, body))
 
     def ask(
         self,
@@ -106,27 +101,13 @@ class Wire:
         body: object = None,
         own: str | None = None,
     ) -> Answer:
-        """One request, blocking."""
-        try:
-            client = httpx.Client(**self._options(url, own))
-        except ValueError as e:
-            return Answer(url, fault=f"can't be asked: {e}", reached=False)
-        try:
-            with client, client.stream(method, url, headers=dict(fields), json=body) as response:
-                data = b""
-                for chunk in response.iter_raw():
-                    data += chunk
-                    if len(data) > LARGEST:
-                        break
-                return self._heard(url, response, data)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as e:
-            return self._unheard(url, e, own)
+        """Do what `send` does, blocking."""
+        return asyncio.run(self.send(method, url, fields, body, own))
 
-    def _options(self, url: str, own: str | None = None) -> dict[str, Any]:
-        """Of a client; the first time this takes tens of milliseconds. Raises `ValueError`."""
-        return {"timeout": self._timeout, "headers": _HEADERS, **self._network.client(url, own)}
-
-    async def _post(self, url: str, body: Mapping[str, str], own: str | None) -> Answer:
+    async def send(
+        self, method: str, url: str, fields: Mapping[str, str], body: object, own: str | None
+    ) -> Answer:
+        """Send one request, and read its answer as far as the bound."""
         try:
             options = await asyncio.to_thread(self._options, url, own)
         except ValueError as e:
@@ -135,7 +116,7 @@ class Wire:
             async with (
                 asyncio.timeout(self._timeout),
                 httpx.AsyncClient(**options) as client,
-                client.stream("POST", url, json=body) as response,
+                client.stream(method, url, headers=dict(fields), json=body) as response,
             ):
                 data = b""
                 async for chunk in response.aiter_raw():
@@ -145,6 +126,10 @@ class Wire:
                 return self._heard(url, response, data)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as e:  # TimeoutError is an OSError
             return await asyncio.to_thread(self._unheard, url, e, own)
+
+    def _options(self, url: str, own: str | None = None) -> dict[str, Any]:
+        """Of a client; the first time this takes tens of milliseconds. Raises `ValueError`."""
+        return {"timeout": self._timeout, "headers": _HEADERS, **self._network.client(url, own)}
 
     def _heard(self, url: str, response: httpx.Response, data: bytes) -> Answer:
         now = self._clock()
