@@ -14,7 +14,7 @@ from typing import TypeVar
 from filelock import FileLock
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.pool_memory import locked
+from neurolink_mitm.adapters.shared_file import locked
 from neurolink_mitm.adapters.token_vault import LARGEST, FileVault, KeyringVault, Vault
 from neurolink_mitm.core.oauth import Tokens
 from neurolink_mitm.core.secret import Secret

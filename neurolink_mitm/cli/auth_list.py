@@ -49,8 +49,8 @@ def status(provider: str | None, form: str, config: Path | None, debug: bool) ->
     Example: neurolink auth status anthropic
     """
     from neurolink_mitm.cli.auth_render import status_text
-    from neurolink_mitm.cli.auth_report import summary
     from neurolink_mitm.cli.render import as_json
+    from neurolink_mitm.core.account_report import summary
 
     found = _rows(config)
     if debug:
@@ -85,21 +85,10 @@ def _say_sources(found: list[dict[str, object]], config: Path | None) -> None:
 
 
 def _rows(config: Path | None) -> list[dict[str, object]]:
-    from neurolink_mitm.adapters.pool_memory import read_cooldowns, read_quotas
-    from neurolink_mitm.cli.auth_report import Known, rows
-    from neurolink_mitm.core.accounts import build_pool
-    from neurolink_mitm.core.secret import Secret
+    from neurolink_mitm.adapters.accounts import account_rows
 
     credentials = context.store().read()
     for warning in credentials.warnings:
         context.say(f"neurolink: {warning}")
     settings = context.configuration_if_good(config)
-    key = context.environment().get("ANTHROPIC_API_KEY")
-    pool = build_pool(
-        settings, credentials.stored, credentials.legacy, Secret(key) if key else None
-    )
-    home = context.home()
-    known = Known(
-        read_quotas(home.quotas), read_cooldowns(home.cooldowns), settings.routing.primary_account
-    )
-    return rows(pool, credentials.stored, known, time.time())
+    return account_rows(context.home(), credentials, settings, context.environment(), time.time())

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
 from neurolink_mitm.cli import auth_context as context
-from neurolink_mitm.cli.auth_labels import Place, place
 from neurolink_mitm.cli.auth_methods import METHODS, Asked, Obtained
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.options import format_option
 from neurolink_mitm.core.redaction import redact
 from neurolink_mitm.core.stored import StoredAccount, check_label
+
+if TYPE_CHECKING:  # slow to import
+    from neurolink_mitm.core.login_placement import Place
 
 
 def _legal(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -58,6 +59,8 @@ def login(
 
     Example: neurolink auth login anthropic --add --label work
     """
+    from neurolink_mitm.adapters.accounts import save_login
+
     if debug:
         _set_up_logging()
     asked = Asked(
@@ -73,8 +76,7 @@ def login(
     settings = context.configuration(config)
     obtained = METHODS[method](asked, settings)
     chosen = _placed(obtained, store, asked)
-    account = replace(obtained.account, label=chosen.label)
-    _save(store, account, chosen)
+    account = save_login(store, obtained.account, chosen)
     own_key = any(each.name == account.label and each.api_key for each in settings.accounts)
     notes = [chosen.note, obtained.note, _shadowed(account.label) if own_key else None]
     _report(account, method, chosen, [note for note in notes if note], form)
@@ -89,6 +91,8 @@ def _check_readable(store: TokenStore) -> None:
 
 
 def _placed(obtained: Obtained, store: TokenStore, asked: Asked) -> Place:
+    from neurolink_mitm.core.login_placement import place
+
     # read now: a login in the browser takes its time
     try:
         chosen = place(obtained.account, store.read().stored, asked.label, add=asked.add)
@@ -106,13 +110,6 @@ def _placed(obtained: Obtained, store: TokenStore, asked: Asked) -> Place:
     return chosen
 
 
-def _save(store: TokenStore, account: StoredAccount, chosen: Place) -> None:
-    context.home().create()
-    store.save(account)
-    if chosen.gone is not None:
-        store.remove(chosen.gone)
-
-
 def _shadowed(label: str) -> str:
     return f"the configuration has an apiKey of its own for {label!r}, and that one is used"
 
@@ -123,8 +120,8 @@ def _report(
     for note in notes:
         context.say(f"note: {note}")
     if form == "json":
-        from neurolink_mitm.cli.auth_report import identity
         from neurolink_mitm.cli.render import as_json
+        from neurolink_mitm.core.account_report import identity
 
         report = {**identity(account), "method": method, "replaced": chosen.replaces}
         click.echo(as_json(report), nl=False)

@@ -1,4 +1,7 @@
-"""The ways to a credential: each takes what was asked and returns an account that is not stored yet."""
+"""The ways to a credential: each takes what was asked and returns an account that is not stored yet.
+
+A login in the browser brings its code back to loopback where the settings allow that; else it is pasted.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,18 @@ from typing import TYPE_CHECKING
 from neurolink_mitm.cli.auth_context import ask_hidden, network, progress, say
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.core.config_values import Config
+from neurolink_mitm.core.oauth import Tokens, split_pasted
 from neurolink_mitm.core.redaction import redact
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.core.stored import StoredAccount, check_token
+from neurolink_mitm.core.stored import StoredAccount, check_key, check_setup_token
 
 if TYPE_CHECKING:  # slow to import
-    from neurolink_mitm.adapters.oauth_client import OAuthClient
-    from neurolink_mitm.core.oauth import Tokens
+    from neurolink_mitm.adapters.oauth_client import Login, OAuthClient
 
 TRIES = 3
-KEY_PREFIX, LOGIN_PREFIX, REFRESH_PREFIX = "sk-ant-", "sk-ant-oat", "sk-ant-ort"
+OVER = "start over with: neurolink auth login anthropic"
+PATIENCE = 300.0
+"""Seconds to wait for a login in the browser."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +103,17 @@ def by_setup_token(asked: Asked, config: Config) -> Obtained:
 
 
 def by_import(asked: Asked, config: Config) -> Obtained:
-    from neurolink_mitm.cli.auth_import import ImportFailed, found, owner
+    from neurolink_mitm.adapters.claude_login import ImportFailed, find_login
 
     try:
-        login = found(os.environ)
+        login = find_login(os.environ)
     except ImportFailed as e:
         fail(str(e), FAILED)
     note = (
         "Claude Code keeps this login, too, and a refresh by one of two programs can log the other out;"
         " to be safe, log in anew with: neurolink auth login anthropic"
     )
-    return Obtained(owner(login, os.environ), note)
+    return Obtained(login, note)
 
 
 METHODS: Mapping[str, Callable[[Asked, Config], Obtained]] = {
@@ -118,26 +123,6 @@ METHODS: Mapping[str, Callable[[Asked, Config], Obtained]] = {
     "setup-token": by_setup_token,
     "import": by_import,
 }
-
-
-def check_key(text: str) -> Secret:
-    """Raises `ValueError` with what to do instead, and nothing of the text."""
-    token = check_token(text)
-    if token.startswith((LOGIN_PREFIX, REFRESH_PREFIX)):
-        raise ValueError("this is the token of a login, not an API key: use --method setup-token")
-    if not token.startswith(KEY_PREFIX):
-        raise ValueError(
-            f"an API key starts with {KEY_PREFIX}; see https://platform.claude.com/settings/keys"
-        )
-    return Secret(token)
-
-
-def check_setup_token(text: str) -> Secret:
-    """The same for a long-lived token."""
-    token = check_token(text)
-    if not token.startswith(LOGIN_PREFIX):
-        raise ValueError(f"such a token starts with {LOGIN_PREFIX}; run: claude setup-token")
-    return Secret(token)
 
 
 def _good(check: Callable[[str], Secret], text: str) -> Secret:
@@ -175,14 +160,81 @@ def _from_environment(name: str, method: str) -> str:
 
 
 def _tokens(asked: Asked, config: Config) -> Tokens:
-    from neurolink_mitm.cli.auth_browser import log_in
+    """Log in through the browser, or exit with what to do next."""
+    from neurolink_mitm.adapters.login_callback import can_be_caught
 
-    return log_in(
-        _client(asked, config),
-        config.oauth.redirect_uri,
-        browser=asked.browser,
-        attended=asked.attended,
-    )
+    client, redirect_uri = _client(asked, config), config.oauth.redirect_uri
+    if can_be_caught(redirect_uri) and (asked.browser or not asked.attended):
+        return _caught(client, redirect_uri, browser=asked.browser)
+    if not asked.attended:
+        fail(
+            "a code can't be pasted with --non-interactive; use --method api-key with"
+            " ANTHROPIC_API_KEY, or --method setup-token with CLAUDE_CODE_OAUTH_TOKEN",
+            USAGE,
+        )
+    login = client.begin()
+    _show(login.url, browser=asked.browser)
+    return _pasted(client, login)
+
+
+def _show(url: str, *, browser: bool) -> None:
+    opened = browser and _open(url)
+    say("Your browser opens this page; log in there:" if opened else "Open this page and log in:")
+    say(f"\n  {url}\n")
+
+
+def _open(url: str) -> bool:
+    """Whether a browser was started. One that takes over the terminal is none."""
+    import webbrowser
+
+    windows = sys.platform == "darwin" or os.environ.keys() & {
+        "BROWSER",
+        "DISPLAY",
+        "WAYLAND_DISPLAY",
+    }
+    return bool(windows) and webbrowser.open(url)
+
+
+def _pasted(client: OAuthClient, login: Login) -> Tokens:
+    from neurolink_mitm.adapters.oauth_client import LoginError
+
+    for left in reversed(range(TRIES)):
+        try:
+            code, state = split_pasted(ask_hidden("Paste the code from that page (not shown)"))
+            with progress("logging in …"):
+                return client.finish(login, code, state)
+        except (LoginError, ValueError) as e:
+            said = redact(str(e))
+            if isinstance(e, LoginError) and not e.again:
+                fail(f"not logged in: {said}", FAILED)
+            say(f"That did not work: {said}")
+            if left:
+                more = f"{left} more {'try' if left == 1 else 'tries'}"
+                say(
+                    f"Copy the code again, whole; the same page, opened anew, gives a new one ({more})"
+                )
+    fail(f"not logged in; {OVER}", FAILED)
+
+
+def _caught(client: OAuthClient, redirect_uri: str, *, browser: bool) -> Tokens:
+    from neurolink_mitm.adapters.login_callback import Callback
+    from neurolink_mitm.adapters.oauth_client import LoginError
+
+    try:
+        callback = Callback(redirect_uri)
+    except OSError as e:
+        fail(f"can't listen for the login on {redirect_uri}: {e.strerror}; try --no-browser")
+    with callback:
+        login = client.begin(redirect_uri=callback.uri)
+        _show(login.url, browser=browser)
+        with progress("waiting for the browser (Ctrl-C ends it) …"):
+            code = callback.wait(login.state, PATIENCE)
+    if code is None:
+        fail(f"not logged in: {callback.refused or 'nothing came from the browser'}")
+    try:
+        return client.finish(login, code, login.state)
+    except LoginError as e:
+        fail(f"not logged in: {redact(str(e))}; {OVER}")
 
 
 def _try(key: Secret, asked: Asked, config: Config) -> None:

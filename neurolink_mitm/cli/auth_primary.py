@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -15,7 +14,7 @@ from neurolink_mitm.cli.options import format_option
 @click.command("set-primary")
 @context.label_argument()
 @context.config_option
-def set_primary(label: str, config: Path | None) -> None:
+def set_primary_account(label: str, config: Path | None) -> None:
     """Let the account LABEL go first, by routing.primary-account of the configuration.
 
     Example: neurolink auth set-primary work
@@ -66,12 +65,10 @@ def clear_primary(config: Path | None) -> None:
 
 
 def _write(config: Path | None, label: str | None) -> None:
-    from neurolink_mitm.cli.auth_config import NotEditable, write_primary
+    from neurolink_mitm.adapters.accounts import set_primary
+    from neurolink_mitm.adapters.primary_edit import NotEditable
 
-    if config is None:
-        context.home().create()
-    path = config or context.home().config
     try:
-        write_primary(path, label)
+        set_primary(context.home(), config, label)
     except NotEditable as e:
-        fail(f"{os.fspath(path)}: {e}", FAILED)
+        fail(f"{config or context.home().config}: {e}", FAILED)

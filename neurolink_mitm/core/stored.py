@@ -27,7 +27,7 @@ _TODAY = 1e9, 1e11
 _LATEST = 253_402_300_799.0
 """Seconds: the end of the year 9999."""
 _PRINTABLE = re.compile(r"[!-~]+")
-_OAUTH_PREFIX = "sk-ant-oat"
+_KEY_PREFIX, _OAUTH_PREFIX, _REFRESH_PREFIX = "sk-ant-", "sk-ant-oat", "sk-ant-ort"
 
 AccountType = Literal["oauth", "api_key"]
 T = TypeVar("T")
@@ -77,6 +77,26 @@ def check_token(text: str) -> str:
     if not _PRINTABLE.fullmatch(token):
         raise ValueError("must be printable ASCII characters without spaces")
     return token
+
+
+def check_key(text: str) -> Secret:
+    """Raises `ValueError` with what to do instead, and nothing of the text."""
+    token = check_token(text)
+    if token.startswith((_OAUTH_PREFIX, _REFRESH_PREFIX)):
+        raise ValueError("this is the token of a login, not an API key: use --method setup-token")
+    if not token.startswith(_KEY_PREFIX):
+        raise ValueError(
+            f"an API key starts with {_KEY_PREFIX}; see https://platform.claude.com/settings/keys"
+        )
+    return Secret(token)
+
+
+def check_setup_token(text: str) -> Secret:
+    """The same for a long-lived token."""
+    token = check_token(text)
+    if not token.startswith(_OAUTH_PREFIX):
+        raise ValueError(f"such a token starts with {_OAUTH_PREFIX}; run: claude setup-token")
+    return Secret(token)
 
 
 def plan_of(said: object) -> str | None:

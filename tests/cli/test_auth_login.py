@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.cli import auth_browser
+from neurolink_mitm.cli import auth_methods
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from neurolink_mitm.sandbox.state import KEY_ENDPOINT
@@ -35,8 +35,8 @@ def pasting(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def paste(question: str) -> str:
         return wrong.pop(0) if wrong else code_from(page_in("\n".join(said)))
 
-    monkeypatch.setattr(auth_browser, "ask_hidden", paste)
-    monkeypatch.setattr(auth_browser, "say", said.append)
+    monkeypatch.setattr(auth_methods, "ask_hidden", paste)
+    monkeypatch.setattr(auth_methods, "say", said.append)
     return wrong
 
 
@@ -104,7 +104,7 @@ def test_a_token_endpoint_that_fails_is_told_of(
     sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch, pasting: list[str]
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(auth_browser, "say", said.append)
+    monkeypatch.setattr(auth_methods, "say", said.append)
     pasting += ["code-test-hunter2"] * 3
     sandbox.script_tokens(Reply(503, html=True))
     assert log_in()[0] == 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from neurolink_mitm.cli.auth_browser import Callback, is_loopback
+from neurolink_mitm.adapters.login_callback import Callback, can_be_caught
 
 
 @pytest.fixture
@@ -80,4 +80,4 @@ def test_a_port_that_is_given_is_used(callback: Callback) -> None:
     ],
 )
 def test_loopback_is_known(url: str, answer: bool) -> None:
-    assert is_loopback(url) is answer
+    assert can_be_caught(url) is answer

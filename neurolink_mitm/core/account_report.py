@@ -12,6 +12,8 @@ from neurolink_mitm.core.limits import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool import Remembered, fingerprint
 from neurolink_mitm.core.quota import Quota, Window
 from neurolink_mitm.core.record import iso
+from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.refresh import Refreshed
 from neurolink_mitm.core.stored import NEEDS_LOGIN, PROVIDER
 
 PLANS: Mapping[str, str] = {"oauth": "subscription", "api_key": "pay-per-use"}
@@ -53,6 +55,18 @@ def identity(account: StoredAccount) -> Row:
         "organizationUuid": account.organization_uuid,
         "expiresAt": _when(account.expires_at),
         "refreshable": account.type == "oauth" and account.refresh_token is not None,
+    }
+
+
+def refresh_row(refreshed: Refreshed) -> Row:
+    """Return what became of one refresh."""
+    trouble, expires_at = refreshed.trouble, refreshed.expires_at
+    return {
+        "label": refreshed.account.label,
+        "expiresAt": _when(expires_at),
+        "trouble": trouble.value if trouble else None,
+        "message": redact(refreshed.message),
+        "written": refreshed.written,
     }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from neurolink_mitm.adapters.atomic import write_atomic
-from neurolink_mitm.adapters.pool_memory import locked
+from neurolink_mitm.adapters.shared_file import locked
 
 KEYS = ("primary-account", "primaryAccount")
 NEW = "version: 1\n"

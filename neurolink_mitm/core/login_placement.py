@@ -1,10 +1,11 @@
-"""Where a new login goes among those that are stored: pure, what has to be asked is returned."""
+"""Where a new login goes among those that are stored, and which of those are of no use."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from neurolink_mitm.core.account_report import needs_login
 from neurolink_mitm.core.stored import StoredAccount, check_label
 
 LONGEST = 60
@@ -77,6 +78,23 @@ def _replaced(old: StoredAccount, new: StoredAccount, *, add: bool) -> Place:
         default=not known,
         otherwise="choose another --label, or log the old account out first" if known else "",
     )
+
+
+def useless(stored: Sequence[StoredAccount], now: float) -> Iterator[tuple[StoredAccount, str]]:
+    """Each entry that may go, and why. Of entries of one account the last to expire stays."""
+    for account in stored:
+        same = [each for each in stored if is_same(account, each)]
+        best = max(same, key=lambda each: _worth(each, now))
+        if best is not account:
+            yield account, f"the same account as {best.label!r}"
+        elif needs_login(account, now):
+            yield account, account.disabled or "it has expired and can't be refreshed"
+        elif account.disabled:
+            yield account, f"disabled: {account.disabled}"
+
+
+def _worth(account: StoredAccount, now: float) -> tuple[bool, bool, float]:
+    return not needs_login(account, now), account.disabled is None, account.expires_at or 0.0
 
 
 def is_same(one: StoredAccount, other: StoredAccount) -> bool:

@@ -1,0 +1,74 @@
+"""What can be done with the accounts of a home, whoever asks for it: list, pool, store a login, clean up, refresh."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.network import Network
+from neurolink_mitm.adapters.pool_memory import read_cooldowns, read_quotas
+from neurolink_mitm.adapters.primary_edit import write_primary
+from neurolink_mitm.adapters.refresher import Refresher, oauth_client
+from neurolink_mitm.adapters.system import SystemClock
+from neurolink_mitm.adapters.token_store import Credentials, TokenStore
+from neurolink_mitm.core.account_report import Known, Row, rows
+from neurolink_mitm.core.accounts import Account, build_pool
+from neurolink_mitm.core.config_values import Config
+from neurolink_mitm.core.login_placement import Place, useless
+from neurolink_mitm.core.refresh import Refreshed
+from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.stored import StoredAccount
+
+
+def account_rows(
+    home: Home, credentials: Credentials, config: Config, environ: Mapping[str, str], now: float
+) -> list[Row]:
+    """Return all that is known of each account, in the order they are used."""
+    key = environ.get("ANTHROPIC_API_KEY")
+    pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
+    known = Known(
+        read_quotas(home.quotas), read_cooldowns(home.cooldowns), config.routing.primary_account
+    )
+    return rows(pool, credentials.stored, known, now)
+
+
+def save_login(store: TokenStore, login: StoredAccount, place: Place) -> StoredAccount:
+    """Store `login` where `place` says, and return it with the label that it has there."""
+    login = replace(login, label=place.label)
+    store.save(login)
+    if place.gone is not None:
+        store.remove(place.gone)
+    return login
+
+
+def remove_useless(store: TokenStore, labels: Collection[str], now: float) -> list[tuple[str, str]]:
+    """Remove those of `labels` that are of no use, and return which and why.
+
+    Looked at again: the answer to a question takes its time, and a login may have come meanwhile.
+    """
+    return [
+        (account.label, reason)
+        for account, reason in list(useless(store.read().stored, now))
+        if account.label in labels and store.remove(account.label)
+    ]
+
+
+def set_primary(home: Home, path: Path | None, label: str | None) -> None:
+    """Write `routing.primary-account`, or with None take it away. Raises `NotEditable`, `OSError`."""
+    if path is None:
+        home.create()
+    write_primary(path or home.config, label)
+
+
+async def refresh_logins(
+    store: TokenStore, config: Config, network: Network, logins: Sequence[Account]
+) -> list[Refreshed]:
+    """Refresh all of `logins` at once, whether they are due or not."""
+    refresher = Refresher(store, lambda: oauth_client(config.oauth, network), SystemClock())
+    try:
+        return await asyncio.gather(*(refresher.fresh(login, force=True) for login in logins))
+    finally:
+        await refresher.close()
