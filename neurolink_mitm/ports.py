@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.http_proxy import HttpProxies
 from neurolink_mitm.core.lag import Lag
-from neurolink_mitm.core.metrics import Metrics
+from neurolink_mitm.core.metrics import Point
 from neurolink_mitm.core.pool import Pool, Remembered
 from neurolink_mitm.core.prices import Prices
 from neurolink_mitm.core.quota import Quota
@@ -141,6 +141,16 @@ class Telemetry(Protocol):
         """For `/status`; None where it is off."""
 
 
+class Metrics(Protocol):
+    """The registry of metrics."""
+
+    def record(self, points: Iterable[Point]) -> None:
+        """Count `points` up. Does not block."""
+
+    def page(self, current: Iterable[Point]) -> Iterator[str]:
+        """Yield the text for Prometheus, a metric at a time; `current` are the points of this moment."""
+
+
 class Spending(Protocol):
     """Counts what is paid per use."""
 
@@ -169,6 +179,7 @@ class Runtime:
     chance: Chance
     journal: Journal
     memory: Memory
+    metrics: Metrics
     refresher: Refresher | None = None
     translator: Translator | None = None
     spending: Spending | None = None
@@ -178,7 +189,6 @@ class Runtime:
     """None: bodies are not captured, whatever the configuration says."""
     shaping: Pipeline = field(default_factory=Pipeline)
     totals: Totals = field(default_factory=Totals)
-    metrics: Metrics = field(default_factory=Metrics)
     lag: Lag = field(default_factory=Lag)
     host: str = "127.0.0.1"
     port: int = 0

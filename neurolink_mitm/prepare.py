@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +18,7 @@ from neurolink_mitm.adapters.body_store import FileBodies
 from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
+from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.pool_memory import NoMemory, PoolMemory, read_cooldowns, read_quotas
@@ -33,6 +35,7 @@ from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config import ConfigError
 from neurolink_mitm.core.config_values import Config, OAuth
 from neurolink_mitm.core.known_secrets import secrets_of
+from neurolink_mitm.core.metrics import Point, current_points
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.providers import environment_for
 from neurolink_mitm.core.secret import Secret
@@ -99,13 +102,13 @@ def prepare(settings: Settings) -> Prepared:
         raise
     except (ValueError, TokenStoreError) as e:
         raise ConfigError(str(e)) from e
-    journal = FileJournal(home.logs)
-    runtime = _runtime(settings, journal)
+    journal, registry = FileJournal(home.logs), MetricRegistry()
+    runtime = _runtime(settings, journal, registry)
     apply(runtime, inputs)
     bodies = FileBodies(home.logs, journal, secrets=_known_secrets(runtime))
     runtime.bodies = bodies
     runtime.translator = translator = _translator(runtime, home, sources)
-    telemetry = _telemetry(runtime)
+    telemetry = _telemetry(runtime, registry)
     components = (
         closing(telemetry.close), closing(journal.close), closing(bodies.close), translator
     )  # fmt: skip
@@ -136,7 +139,7 @@ def _named(settings: Settings, home: Home) -> Named:
     )
 
 
-def _runtime(settings: Settings, journal: FileJournal) -> Runtime:
+def _runtime(settings: Settings, journal: FileJournal, metrics: MetricRegistry) -> Runtime:
     """Return one without configuration, which serves no account, remembers nothing and renews no token."""
     return Runtime(
         config=Config(),
@@ -145,6 +148,7 @@ def _runtime(settings: Settings, journal: FileJournal) -> Runtime:
         chance=SystemChance(),
         journal=journal,
         memory=NoMemory(),
+        metrics=metrics,
         host=settings.host,
         port=settings.port,
         names=frozenset({socket.gethostname().lower()}),
@@ -182,9 +186,12 @@ def _follow_clock(runtime: Runtime) -> None:
         runtime.clock.set_back.append(set_back)
 
 
-def _telemetry(runtime: Runtime) -> OtlpTelemetry:
+def _telemetry(runtime: Runtime, registry: MetricRegistry) -> OtlpTelemetry:
     """Follows the environment, `.env` included; off where it names no collector."""
-    telemetry = OtlpTelemetry(telemetry_setup(runtime.environ))
+    runtime.lag.histogram = lambda ms: registry.record((Point("proxy_loop_lag_ms", ms),))
+    telemetry = OtlpTelemetry(
+        telemetry_setup(runtime.environ), registry, lambda: current_points(runtime, time.time())
+    )
     runtime.telemetry = telemetry
     follow(runtime, lambda _: telemetry.configure(telemetry_setup(runtime.environ)))
     return telemetry

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.core.accounts import Account, account_type
@@ -16,12 +17,11 @@ from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.core.telemetry_setup import TRACES, Signal
-from neurolink_mitm.core.telemetry_setup import Setup as TelemetrySetup
+from neurolink_mitm.core.telemetry_setup import telemetry_setup
 from neurolink_mitm.core.translator_setup import Setup
 from neurolink_mitm.ports import Endpoint, Runtime
 
-COLLECTOR = {TRACES: Signal("http://localhost:4318/v1/traces")}
+COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}
 NOW = 1_760_000_000.0  # 2025-10-09T08:53:20Z
 
 
@@ -121,7 +121,7 @@ class FakeTelemetry:
         self.recorded.append((exchange, span_ids))
 
     def report(self) -> Mapping[str, object] | None:
-        return OtlpTelemetry(TelemetrySetup(COLLECTOR)).report() if self.on else None
+        return OtlpTelemetry(telemetry_setup(COLLECTOR)).report() if self.on else None
 
 
 def make_account(label: str = "work", token: str = "", **changes: Any) -> Account:
@@ -155,6 +155,7 @@ def make_runtime(*accounts: Account, **changes: Any) -> Runtime:
         "chance": FakeChance(),
         "journal": ListJournal(),
         "memory": ListMemory(),
+        "metrics": MetricRegistry(),
         "port": 55669,
         "pid": 4711,
         "started_at": NOW,

@@ -52,6 +52,11 @@ class Receiver:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
 
+    def release(self) -> None:
+        """Answer all that were held, and from now on."""
+        self.holds = False
+        self._released.set()
+
     def take(self, path: str, headers: dict[str, str], body: bytes) -> int:
         """What is answered. A message that is none fails here, and is answered 400 by that."""
         self.asked += 1
@@ -89,6 +94,11 @@ class Receiver:
                 value = point.sum if kind == "histogram" else point.as_double or point.as_int
                 found[metric.name, labels] = value
         return found
+
+    def buckets(self, name: str) -> tuple[float, ...]:
+        """The bounds of a histogram."""
+        [*_, metric] = (metric for metric in self._metrics() if metric.name == name)
+        return tuple(metric.histogram.data_points[0].explicit_bounds)
 
     def total(self, name: str, **labels: str) -> float:
         """Over all label sets that have these."""

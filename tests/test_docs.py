@@ -15,8 +15,7 @@ from neurolink_mitm.core import explain, status
 from neurolink_mitm.core.config_values import Routing
 from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.lag import Lag, Stall
-from neurolink_mitm.core.measures import METRICS
-from neurolink_mitm.core.metrics import page
+from neurolink_mitm.core.metrics import METRICS
 from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.quota import Classic, Quota, Window
 from neurolink_mitm.core.record import AttemptRow, DebugRow, RequestRow
@@ -109,10 +108,28 @@ def test_status_keys() -> None:
     assert of_its_own == ["running", "url", "startTime"]  # what tests/cli sees of it
 
 
-def test_metrics() -> None:
-    told = page(make_runtime(), NOW)
-    documented = first_cells(section("observability.md", "Prometheus and Grafana"))
-    assert set(re.findall(r"# TYPE (\w+)", told)) == {name.strip("`") for name in documented}
+def test_metrics_are_documented() -> None:
+    """With their labels; those that only a collector gets beside the rest of what it gets."""
+    rows = [
+        (name.strip("` "), label.strip())
+        for page, title in (
+            ("observability.md", "Prometheus and Grafana"),
+            ("telemetry.md", "Metrics"),
+        )
+        for names, labels in re.findall(
+            r"^\| (`\S+`(?:, `\S+`)*) \|([^|]*)\|", section(page, title), re.M
+        )
+        for name in names.split(",")
+        for label in labels.split(",")
+    ]
+    plain = {(name, label) for name, label in rows if not name.startswith("gen_ai.")}
+    assert plain == {
+        (name, label)
+        for name, metric in METRICS.items()
+        if not metric.otlp_only
+        for label in metric.labels or ("",)
+    }
+    assert {name for name, _ in rows} == METRICS.keys()
 
 
 def test_explain_keys() -> None:
@@ -170,8 +187,3 @@ def test_what_the_doctor_finds_is_explained() -> None:
     found = set(re.findall(r'\b(?:ok|warn|fail)\(\s*"([a-z-]+)"', code))
     assert set(first_cells(section("troubleshooting.md", "What the doctor finds"))) == found
     assert len(found) > 50
-
-
-def test_metrics_are_documented() -> None:
-    names = [cell.strip("`") for cell in first_cells(section("telemetry.md", "Metrics"))]
-    assert sorted(names) == sorted(METRICS)

@@ -1,7 +1,8 @@
-"""Sends telemetry to an OpenTelemetry collector, from a thread that exists only where one is named.
+"""Hands telemetry to OpenTelemetry's SDK, in a thread that exists only where a collector is named.
 
-Finished requests wait in a bounded queue; the thread imports OpenTelemetry, makes spans, metrics and logs of them, and
-sends these. A collector that is slow or gone costs what does not fit into the queue, which is counted.
+The thread imports the SDK, makes spans and log records of finished requests, and leaves them to the SDK, which batches
+and sends them in threads of its own. A collector that is slow or gone costs what does not fit into the SDK's queues,
+which is counted.
 """
 
 from __future__ import annotations
@@ -9,58 +10,55 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from prometheus_client import Metric as Family
+
 from neurolink_mitm.adapters.extras import how_to_install
+from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.core.exchange import Exchange
+from neurolink_mitm.core.metrics import Point
 from neurolink_mitm.core.telemetry import finished
 from neurolink_mitm.core.telemetry_setup import Setup
 
 if TYPE_CHECKING:  # takes 0.3 s and 15 MB: the thread imports it, when there is something to send
     from neurolink_mitm.adapters.otlp_pipeline import Pipeline
 
-_Ended = tuple[Exchange, Sequence[str]]
-"""A request, and ids for its attempts' spans."""
-
 logger = logging.getLogger("neurolink.telemetry")
 
 BACKLOG = 2048
-"""Finished requests that wait."""
-BATCH = 256
-"""Requests in one message to the collector."""
+"""Finished requests that wait for the thread."""
 LAST_CHANCE, LAST_CHANCE_FAILING = 2.0, 0.5
 """Seconds that the end of the proxy waits for a collector: one that took the last batch, and one that did not."""
 MISSING = f"telemetry is not sent: OpenTelemetry is not installed; run {how_to_install('otel')}"
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """How many spans and log records a collector took, how many are lost, and why."""
-
-    taken: int
-    lost: int
-    error: str | None
-
-
 class OtlpTelemetry:
     """Takes finished requests; off while `configure` names no endpoint."""
 
-    def __init__(self, setup: Setup, backlog: int = BACKLOG) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        registry: MetricRegistry | None = None,
+        current: Callable[[], Iterable[Point]] = tuple,
+    ) -> None:
+        """Metrics are those of `registry`, and the points that `current` returns in any thread."""
         self.exported = 0
         self.dropped = 0
         self.last_error: str | None = None
         self._setup = setup
+        self._registry = registry or MetricRegistry()
+        self._current = current
         self._installed = bool(setup.signals) and installed()
-        self._backlog = backlog
-        self._queue: queue.SimpleQueue[_Ended] = queue.SimpleQueue()
-        self._ending = threading.Event()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._ended = False
         self._thread: threading.Thread | None = None
         self._pipeline: Pipeline | None = None
-        self._failing = False
+        self._failing: set[str] = set()
+        self._lock = threading.Lock()
 
     @property
     def on(self) -> bool:
@@ -72,23 +70,30 @@ class OtlpTelemetry:
         missing = (MISSING,) if self._setup.signals and not self._installed else ()
         return (*self._setup.faults, *missing)
 
+    def start(self) -> None:
+        """Send metrics from now on; without that they are sent from the first request on."""
+        if self.on and self._thread is None and not self._ended:
+            self._jobs.put(self._follow)
+            self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
+            self._thread.start()
+
     def configure(self, setup: Setup) -> None:
-        """Takes effect with the next batch; whatever waits goes to the new place."""
+        """Send to the place that `setup` names from now on."""
         if setup == self._setup:
             return
         self._setup = setup
         self._installed = bool(setup.signals) and installed()
         for fault in self.faults:
             logger.warning("%s", fault)
+        if self._thread:
+            self._jobs.put(self._follow)
 
     def record(self, exchange: Exchange, span_ids: Sequence[str]) -> None:
-        if self._ending.is_set() or self._queue.qsize() >= self._backlog:
-            self.dropped += pieces(exchange)
-            return
-        self._queue.put((exchange, span_ids))
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
-            self._thread.start()
+        self.start()
+        if self._ended or self._jobs.qsize() >= BACKLOG:
+            self._lose(pieces(exchange))
+        else:
+            self._jobs.put(partial(self._add, exchange, span_ids))
 
     def report(self) -> Mapping[str, object] | None:
         if not self.on:
@@ -102,76 +107,76 @@ class OtlpTelemetry:
 
     def close(self) -> None:
         """Send what is left, within a few seconds."""
-        if self._thread is None or self._ending.is_set():
+        if self._thread is None or self._ended:
             return
-        self._ending.set()
-        self._thread.join(LAST_CHANCE_FAILING if self._failing else LAST_CHANCE)
-        if self._pipeline:
-            self._pipeline.abort()
+        self._ended = True
+        self._jobs.put(None)
+        self._thread.join(self._patience + 0.5)
+
+    @property
+    def _patience(self) -> float:
+        return LAST_CHANCE_FAILING if self._failing else LAST_CHANCE
 
     def _run(self) -> None:
-        due = time.monotonic() + self._setup.metric_interval
-        ended = False
-        while not ended:
-            ended = self._ending.wait(self._setup.interval)
-            with_metrics = ended or time.monotonic() >= due
-            self._round(with_metrics=with_metrics)
-            if with_metrics:
-                due = time.monotonic() + self._setup.metric_interval
+        for job in iter(self._jobs.get, None):
+            job()
+        self._end_pipeline()
 
-    def _round(self, *, with_metrics: bool) -> None:
-        waiting = self._waiting()
-        batches = [waiting[i : i + BATCH] for i in range(0, len(waiting), BATCH)]
-        errors = [self._send(batch) for batch in batches]
-        if with_metrics or not self._setup.signals:
-            errors.append(self._send_metrics())
-        if errors:
-            self._report(next((error for error in errors if error), None))
-
-    def _waiting(self) -> list[_Ended]:
-        """Taken out of the queue."""
-        return [self._queue.get_nowait() for _ in range(self._queue.qsize())]
-
-    def _send(self, batch: list[_Ended]) -> str | None:
-        lost = sum(pieces(exchange) for exchange, _ in batch)
+    def _follow(self) -> None:
+        """Give up the pipeline of an older setup, and make that of the setup of now."""
+        self._end_pipeline()
+        if not self._setup.signals:
+            return
         try:
-            pipeline = self._current()
-            requests = [finished(*ended) for ended in batch]
-            sent = pipeline.send(requests) if pipeline else Sent(0, lost, None)
-        except Exception as e:  # whatever it is, it must not end the telling of further requests
-            sent = Sent(0, lost, f"{type(e).__name__}: {e}")
-        self.exported += sent.taken
-        self.dropped += sent.lost
-        return sent.error
-
-    def _send_metrics(self) -> str | None:
-        try:
-            pipeline = self._current()
-            return pipeline.send_metrics() if pipeline else None
-        except Exception as e:
-            return f"{type(e).__name__}: {e}"
-
-    def _current(self) -> Pipeline | None:
-        """That of the setup of now; what an older one has counted goes to its place first."""
-        setup, before = self._setup, self._pipeline
-        if before is not None and before.setup != setup:
-            self._pipeline = None
-            before.send_metrics()
-            before.abort()
-        if self._pipeline is None and setup.signals:
             from neurolink_mitm.adapters.otlp_pipeline import Pipeline
 
-            self._pipeline = Pipeline(setup)
-        return self._pipeline
+            self._pipeline = Pipeline(self._setup, self._families, self._sent)
+        except Exception as e:  # of a library, or of a variable that it alone looks at
+            self._sent("setup", 0, f"{type(e).__name__}: {e}")
 
-    def _report(self, error: str | None) -> None:
-        """A collector that fails is told of once, and once more when it is back."""
-        if error is None and self._failing:
-            logger.warning("telemetry is sent again; %d spans and records were lost", self.dropped)
-        if error is not None and not self._failing:
-            logger.warning("telemetry can't be sent, requests go on: %s", error)
-        self._failing = error is not None
-        self.last_error = error or self.last_error
+    def _families(self) -> Iterable[Family]:
+        return self._registry.families(self._current())
+
+    def _add(self, exchange: Exchange, span_ids: Sequence[str]) -> None:
+        try:
+            request = finished(exchange, span_ids)
+            self._registry.record(request.points)
+            if not self._pipeline or not self._pipeline.add(request):
+                self._lose(pieces(exchange))
+        except Exception as e:  # whatever it is, it must not end the telling of further requests
+            self._lose(pieces(exchange))
+            self._sent("request", 0, f"{type(e).__name__}: {e}")
+
+    def _end_pipeline(self) -> None:
+        before, self._pipeline = self._pipeline, None
+        if before:
+            self._lose(before.close(self._patience))
+            self._failing.clear()
+
+    def _lose(self, count: int) -> None:
+        with self._lock:
+            self.dropped += count
+
+    def _sent(self, signal: str, count: int, error: str | None) -> None:
+        """Take note that `count` spans or records were sent, or were lost by `error`. Any thread may call it.
+
+        A collector that fails is told of once, and once more when it is back.
+        """
+        with self._lock:
+            failed = bool(self._failing)
+            if error is None:
+                self.exported += count
+                self._failing.discard(signal)
+            else:
+                self.dropped += count
+                self._failing.add(signal)
+                self.last_error = error
+            if error is not None and not failed:
+                logger.warning("telemetry can't be sent, requests go on: %s", error)
+            elif failed and not self._failing:
+                logger.warning(
+                    "telemetry is sent again; %d spans and records were lost", self.dropped
+                )
 
 
 def installed() -> bool:
@@ -183,5 +188,5 @@ def installed() -> bool:
 
 
 def pieces(exchange: Exchange) -> int:
-    """Its spans, and the log record."""
+    """Return the number of its spans and log records."""
     return len(exchange.attempts) + 2

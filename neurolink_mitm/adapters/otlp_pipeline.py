@@ -1,91 +1,142 @@
-"""OpenTelemetry's SDK and OTLP exporters, fed with plain values. Imported only where there is something to send.
+"""OpenTelemetry's SDK and OTLP exporters, fed with plain values. Imported only where a collector is named.
 
-The SDK makes spans, aggregates metrics and encodes; it is the telemetry thread that batches, so that nothing here
-starts a thread of its own, and what is lost is counted.
+The SDK reads the `OTEL_*` variables, batches, sends, and tries again. Ours are the ids of spans, the metrics (those of
+the registry: the SDK does not count a second time), and the account of what was lost.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import groupby, pairwise
 from typing import Any
 
+import requests
 from opentelemetry import trace
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.metrics import Counter, Histogram
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import (
-    InMemoryLogRecordExporter,
-    LogRecordExportResult,
-    SimpleLogRecordProcessor,
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    PeriodicExportingMetricReader,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
 )
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExportResult
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, TraceFlags
+from prometheus_client import Metric as Family
 
 from neurolink_mitm import __version__
-from neurolink_mitm.adapters.otlp import Sent
-from neurolink_mitm.core.measures import METRICS, Bounded, Metric
+from neurolink_mitm.core.metrics import METRICS
 from neurolink_mitm.core.redaction import redact, without_passwords
 from neurolink_mitm.core.telemetry import Finished, Span
-from neurolink_mitm.core.telemetry_setup import LOGS, TRACES, Setup, Signal
+from neurolink_mitm.core.telemetry_setup import LOGS, QUEUE_SIZE, TRACES, Setup
 from neurolink_mitm.core.telemetry_setup import METRICS as METRICS_SIGNAL
 
 NAME = "neurolink"
 _LONGEST_ERROR = 300
 
+Sent = Callable[[str, int, str | None], None]
+"""Called with a signal, the number of its spans or records that were sent, and why that failed."""
+
 
 class Pipeline:
-    """All that goes to one setup."""
+    """All that goes to one setup: for each signal an exporter, and the SDK's processor that batches for it."""
 
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
-        resource = Resource.create(dict(setup.resource))
-        signals = setup.signals
-        self._traces = _Traces(signals[TRACES], resource) if TRACES in signals else None
-        self._logs = _Logs(signals[LOGS], resource) if LOGS in signals else None
-        measured = METRICS_SIGNAL in signals
-        self._metrics = _Metrics(signals[METRICS_SIGNAL], resource) if measured else None
+    def __init__(self, setup: Setup, families: Callable[[], Iterable[Family]], sent: Sent) -> None:
+        for name in (
+            "opentelemetry",
+            "urllib3",
+        ):  # their words come to us, and we tell of a failure once
+            logging.getLogger(name).addHandler(_messages)
+            logging.getLogger(name).propagate = False
+        with _environment(setup.variables), _messages.collected():
+            resource = _resource()
+            waiting = int(setup.variables[QUEUE_SIZE])
+            signals = setup.signals
+            self._traces = _Traces(resource, waiting, sent) if TRACES in signals else None
+            self._logs = _Logs(resource, waiting, sent) if LOGS in signals else None
+            measured = METRICS_SIGNAL in signals
+            self._metrics = _Metrics(resource, families, sent) if measured else None
 
-    def send(self, requests: Sequence[Finished]) -> Sent:
-        """Count them, and send their spans and log records. Blocks up to the collector's timeout."""
-        if self._metrics:
-            self._metrics.count(requests)
-        taken, lost = 0, 0
-        with _Errors() as errors:
-            for part in (self._traces, self._logs):
-                if part is None:
-                    continue
-                count, good = part.send(requests)
-                taken, lost = (taken + count, lost) if good else (taken, lost + count)
-        return Sent(taken, lost, errors.first if lost else None)
+    def add(self, request: Finished) -> bool:
+        """Leave the request's spans and log record to the SDK; False if one of its queues is full."""
+        parts = [part for part in (self._traces, self._logs) if part]
+        if not all(part.has_room(1 + len(request.attempts)) for part in parts):
+            return False
+        for part in parts:
+            part.add(request)
+        return True
 
-    def send_metrics(self) -> str | None:
-        """As they stand; why that failed."""
-        if self._metrics is None:
-            return None
-        with _Errors() as errors:
-            good = self._metrics.send()
-        return None if good else errors.first
-
-    def abort(self) -> None:
-        """Nothing is tried again."""
-        for part in (self._traces, self._logs, self._metrics):
-            if part is not None:
-                part.exporter.shutdown()
+    def close(self, seconds: float) -> int:
+        """Send what is left, for at most so many `seconds`. Return how many spans and records are lost."""
+        parts = [part for part in (self._traces, self._logs, self._metrics) if part]
+        ends = [threading.Thread(target=part.processor.shutdown, daemon=True) for part in parts]
+        for end in ends:
+            end.start()
+        until = time.monotonic() + seconds
+        for end in ends:
+            end.join(max(0.0, until - time.monotonic()))
+        for part, end in zip(parts, ends, strict=True):
+            if end.is_alive():
+                part.exporter.shutdown()  # nothing is tried again
+        return sum(part.waiting for part in parts)
 
 
-class _Given(IdGenerator):
+class _Signal:
+    """A signal on its way. `waiting` counts spans or records that were made, and neither sent nor lost."""
+
+    processor: Any
+
+    def __init__(self, signal: str, exporter: Any, most: int, sent: Sent) -> None:
+        self.exporter = exporter
+        self._signal, self._most, self._sent = signal, most, sent
+        self._made = self._over = 0
+        self._export = exporter.export
+        exporter.export = self._send
+
+    @property
+    def waiting(self) -> int:
+        return self._made - self._over
+
+    def has_room(self, count: int) -> bool:
+        """The SDK's queue would throw out the oldest, and not say how many."""
+        return self.waiting + count <= self._most
+
+    def _send(self, batch: Any, **options: Any) -> Any:
+        """The exporter's own `export`, whose outcome is told."""
+        count = 0 if isinstance(batch, MetricsData) else len(batch)
+        with _messages.collected() as messages:
+            try:
+                result = self._export(batch, **options)
+            finally:
+                self._over += count
+        good = result.name == "SUCCESS"
+        messages.append("the collector did not take it")
+        self._sent(self._signal, count, None if good else messages[0])
+        return result
+
+
+class _Ids(IdGenerator):
     """Ids that are known already: the log has them, too."""
 
     trace_id = 0
@@ -98,24 +149,16 @@ class _Given(IdGenerator):
         return self.span_id
 
 
-class _Traces:
-    def __init__(self, signal: Signal, resource: Resource) -> None:
-        self.exporter = OTLPSpanExporter(**_how(signal))
-        self._ids = _Given()
-        self._ended = InMemorySpanExporter()
+class _Traces(_Signal):
+    def __init__(self, resource: Resource, most: int, sent: Sent) -> None:
+        super().__init__(TRACES, OTLPSpanExporter(session=_session()), most, sent)
+        self._ids = _Ids()
+        self.processor = BatchSpanProcessor(self.exporter)
         provider = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=self._ids)
-        provider.add_span_processor(SimpleSpanProcessor(self._ended))
+        provider.add_span_processor(self.processor)
         self._tracer = provider.get_tracer(NAME, __version__)
 
-    def send(self, requests: Sequence[Finished]) -> tuple[int, bool]:
-        for request in requests:
-            self._add(request)
-        spans = self._ended.get_finished_spans()
-        self._ended.clear()
-        good = not spans or self.exporter.export(spans) is SpanExportResult.SUCCESS
-        return len(spans), good
-
-    def _add(self, request: Finished) -> None:
+    def add(self, request: Finished) -> None:
         self._ids.trace_id = int(request.trace_id, 16)
         caller = Context()
         if request.caller:
@@ -138,30 +181,24 @@ class _Traces:
         )
         if span.error is not None:
             made.set_status(Status(trace.StatusCode.ERROR, span.error))
+        self._made += made.get_span_context().trace_flags.sampled
         made.end(_nanoseconds(span.ended_at))
         return made
 
 
-class _Logs:
-    def __init__(self, signal: Signal, resource: Resource) -> None:
-        self.exporter = OTLPLogExporter(**_how(signal))
-        self._emitted = InMemoryLogRecordExporter()
+class _Logs(_Signal):
+    def __init__(self, resource: Resource, most: int, sent: Sent) -> None:
+        super().__init__(LOGS, OTLPLogExporter(session=_session()), most, sent)
+        self.processor = BatchLogRecordProcessor(self.exporter)
         provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
-        provider.add_log_record_processor(SimpleLogRecordProcessor(self._emitted))
+        provider.add_log_record_processor(self.processor)
         self._logger = provider.get_logger(NAME, __version__)
 
-    def send(self, requests: Sequence[Finished]) -> tuple[int, bool]:
-        for request in requests:
-            self._add(request)
-        records = self._emitted.get_finished_logs()
-        self._emitted.clear()
-        good = not records or self.exporter.export(records) is LogRecordExportResult.SUCCESS
-        return len(records), good
-
-    def _add(self, request: Finished) -> None:
+    def add(self, request: Finished) -> None:
         log, ended = request.log, _nanoseconds(request.request.ended_at)
         sampled = request.caller is None or request.caller.sampled
         flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
+        self._made += 1
         self._logger.emit(
             timestamp=ended,
             observed_timestamp=ended,
@@ -174,76 +211,122 @@ class _Logs:
         )
 
 
-class _Metrics:
-    def __init__(self, signal: Signal, resource: Resource) -> None:
-        self.exporter = OTLPMetricExporter(**_how(signal))
-        self._reader = InMemoryMetricReader()
-        provider = MeterProvider([self._reader], resource, shutdown_on_exit=False)
-        meter = provider.get_meter(NAME, __version__)
-        self._bounded = Bounded()
-        self._instruments = {name: _instrument(meter, name, m) for name, m in METRICS.items()}
+class _Metrics(_Signal):
+    """The registry's metrics. They are cumulative, as Prometheus' are."""
 
-    def count(self, requests: Sequence[Finished]) -> None:
-        for measure in (each for request in requests for each in request.measures):
-            instrument, labels = self._instruments[measure.name], self._bounded(measure.labels)
-            if isinstance(instrument, Counter):
-                instrument.add(measure.value, labels)
-            else:
-                instrument.record(measure.value, labels)
+    def __init__(
+        self, resource: Resource, families: Callable[[], Iterable[Family]], sent: Sent
+    ) -> None:
+        super().__init__(METRICS_SIGNAL, OTLPMetricExporter(session=_session()), 0, sent)
+        self._resource, self._families, self._began = resource, families, time.time_ns()
+        self.processor = PeriodicExportingMetricReader(self.exporter)
+        self.processor._set_collect_callback(lambda *_, **__: self._data())
 
-    def send(self) -> bool:
-        data = self._reader.get_metrics_data()
-        return data is None or self.exporter.export(data) is MetricExportResult.SUCCESS
+    def _data(self) -> MetricsData:
+        now = time.time_ns()
+        families = zip(METRICS, self._families(), strict=True)
+        metrics = [_metric(name, each, self._began, now) for name, each in families if each.samples]
+        scope = ScopeMetrics(InstrumentationScope(NAME, __version__), metrics, "")
+        return MetricsData([ResourceMetrics(self._resource, [scope], "")])
 
 
-class _Errors(logging.Handler):
-    """What the exporters say of a failure: they return only that there was one."""
+def _metric(name: str, family: Family, began: int, now: int) -> Metric:
+    kind, cumulative = METRICS[name].kind, AggregationTemporality.CUMULATIVE
+    data: Sum | Gauge | Histogram
+    if kind == "histogram":
+        data = Histogram(list(_histograms(name, family, began, now)), cumulative)
+    else:
+        start = began if kind == "counter" else 0
+        points = [
+            NumberDataPoint(_attributes(sample.labels), start, now, float(sample.value))
+            for sample in family.samples
+        ]
+        data = Sum(points, cumulative, True) if kind == "counter" else Gauge(points)
+    return Metric(name, METRICS[name].help, METRICS[name].unit, data)
+
+
+def _histograms(name: str, family: Family, began: int, now: int) -> Iterator[HistogramDataPoint]:
+    """prometheus-client has a sample for each bucket, which counts those below, too, one for the sum, one for all."""
+    nothing: Any = None  # smallest and largest value: Prometheus has none
+    for labels, group in groupby(family.samples, lambda sample: _attributes(sample.labels)):
+        samples = list(group)
+        below = [0, *(int(each.value) for each in samples if "le" in each.labels)]
+        [total] = [each.value for each in samples if each.name.endswith("_sum")]
+        yield HistogramDataPoint(
+            attributes=labels,
+            start_time_unix_nano=began,
+            time_unix_nano=now,
+            count=below[-1],
+            sum=total,
+            bucket_counts=[upper - lower for lower, upper in pairwise(below)],
+            explicit_bounds=METRICS[name].buckets,
+            min=nothing,
+            max=nothing,
+        )
+
+
+def _attributes(labels: Mapping[str, str]) -> dict[str, str]:
+    """To Prometheus an empty label is none."""
+    return {name: value for name, value in labels.items() if value and name != "le"}
+
+
+class _Messages(logging.Handler):
+    """What the SDK logs of a failure: its exporters return only that there was one."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.first: str | None = None
-        self._logger = logging.getLogger("opentelemetry")
+        self._here = threading.local()
 
-    def __enter__(self) -> _Errors:
-        self._propagates = self._logger.propagate
-        self._logger.propagate = False  # it is told by us, once
-        self._logger.addHandler(self)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._logger.removeHandler(self)
-        self._logger.propagate = self._propagates
-        self.first = self.first or "the collector did not take it"
+    @contextmanager
+    def collected(self) -> Iterator[list[str]]:
+        """Collect what this thread logs meanwhile. What the SDK logs elsewhere goes nowhere."""
+        messages: list[str] = []
+        self._here.messages = messages
+        try:
+            yield messages
+        finally:
+            self._here.messages = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        said = " ".join(without_passwords(redact(record.getMessage())).split())
-        self.first = self.first or said[:_LONGEST_ERROR]
+        messages = getattr(self._here, "messages", None)
+        if messages is not None:
+            text = without_passwords(redact(record.getMessage()))
+            messages.append(" ".join(text.split())[:_LONGEST_ERROR])
 
 
-def _how(signal: Signal) -> dict[str, Any]:
-    return {
-        "endpoint": signal.url,
-        "headers": dict(signal.headers),
-        "timeout": signal.timeout,
-        "compression": Compression(signal.compression),
-        "certificate_file": signal.certificate,
-        "client_certificate_file": signal.client_certificate,
-        "client_key_file": signal.client_key,
-    }
+_messages = _Messages()
 
 
-def _instrument(meter: Any, name: str, metric: Metric) -> Counter | Histogram:
-    made: Counter | Histogram
-    if metric.kind == "counter":
-        made = meter.create_counter(name, metric.unit, metric.text)
-    else:
-        made = meter.create_histogram(
-            name,
-            metric.unit,
-            metric.text,
-            explicit_bucket_boundaries_advisory=metric.buckets,
-        )
-    return made
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Let the SDK find `variables` in the environment, and no others of OpenTelemetry's.
+
+    It knows no other place, and `.env` is not among the process's own variables.
+    """
+    before = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
+    try:
+        _replace(before, variables)
+        yield
+    finally:
+        _replace(variables, before)
+
+
+def _replace(old: Iterable[str], new: Mapping[str, str]) -> None:
+    for name in old:
+        os.environ.pop(name, None)
+    os.environ.update(new)
+
+
+def _resource() -> Resource:
+    own = {"service.name": NAME, "service.version": __version__}
+    return Resource.create({**own, **OTELResourceDetector().detect().attributes})
+
+
+def _session() -> requests.Session:
+    """An answer's body is not read: nothing in it matters, and it may have no end."""
+    session = requests.Session()
+    session.stream = True
+    return session
 
 
 def _context(trace_id: str, span_id: str, flags: TraceFlags) -> Context:

@@ -3,6 +3,8 @@ from __future__ import annotations
 from mitmproxy import http
 
 from neurolink_mitm.core import headers
+from neurolink_mitm.core.exchange import Exchange
+from neurolink_mitm.core.metrics import attempt_points, request_points
 from neurolink_mitm.core.record import attempt_row, request_row, worth_a_row
 from neurolink_mitm.mitm.hooks import close_record, exchange_of
 from neurolink_mitm.ports import Runtime
@@ -17,9 +19,7 @@ class Journal:
     def attempt_failed(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         if exchange is not None and exchange.attempts:
-            row = attempt_row(exchange, exchange.attempts[-1])
-            self.runtime.journal.attempt(row)
-            self.runtime.metrics.see_failure(row)
+            self._attempt(exchange, unseen=True)
 
     def response(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
@@ -29,10 +29,15 @@ class Journal:
         flow.request.headers.fields = headers.starred(flow.request.headers.fields)
         close_record(flow, exchange)
         if exchange.attempts and exchange.attempts[-1].failure is None:
-            self.runtime.journal.attempt(attempt_row(exchange, exchange.attempts[-1]))
+            self._attempt(exchange, unseen=False)
         if worth_a_row(exchange):
             row = request_row(exchange)
             self.runtime.journal.request(row)
-            self.runtime.metrics.see_request(row, exchange.body_size)
+            self.runtime.metrics.record(request_points(row, exchange.body_size))
 
     error = response
+
+    def _attempt(self, exchange: Exchange, *, unseen: bool) -> None:
+        row = attempt_row(exchange, exchange.attempts[-1])
+        self.runtime.journal.attempt(row)
+        self.runtime.metrics.record(attempt_points(row, unseen=unseen))

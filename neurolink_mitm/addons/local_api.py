@@ -1,20 +1,23 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Mapping
 
 import msgspec
 from mitmproxy import http
 
-from neurolink_mitm.core import explain, headers, metrics, models, status
+from neurolink_mitm.core import explain, headers, models, status
 from neurolink_mitm.core.accounts import unknown_account
 from neurolink_mitm.core.exchange import Kind, Reply
-from neurolink_mitm.core.exposition import CONTENT_TYPE
+from neurolink_mitm.core.metrics import current_points
 from neurolink_mitm.core.pool import Demand
-from neurolink_mitm.core.routing import RESET_PATH, methods_of
+from neurolink_mitm.core.routing import METRICS_PATH, RESET_PATH, methods_of
 from neurolink_mitm.mitm.hooks import error_response, exchange_of, json_response, real_fields
 from neurolink_mitm.ports import Runtime
 
 Page = dict[str, object]
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+"""The media type of `/metrics`."""
 CLAUDE_CODE = "claude-code"
 BROKEN = Reply(500, "api_error", "NeuroLink could not make this page")
 NOT_ALLOWED = Reply(405, "invalid_request_error", "this path is asked with another method")
@@ -26,28 +29,37 @@ class LocalApi:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
 
-    def request(self, flow: http.HTTPFlow) -> None:
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         exchange = exchange_of(flow)
         if flow.response or exchange is None or exchange.kind is not Kind.LOCAL:
-            return
+            return None
         # If what follows breaks, the request must not go on: it would be sent on an account.
         flow.response = error_response(BROKEN, exchange.request_id)
         path = exchange.path.partition("?")[0]
         if flow.request.method not in (allowed := methods_of(path)):
             flow.response = error_response(NOT_ALLOWED, exchange.request_id)
             flow.response.headers["allow"] = ", ".join(allowed)
-            return
-        page = self._reset(flow) if path == RESET_PATH else self._page(path, flow)
-        if isinstance(page, Reply):
-            flow.response = error_response(page, exchange.request_id)
-        elif isinstance(page, str):
-            flow.response = http.Response.make(200, page, {"content-type": CONTENT_TYPE})
+        elif path == METRICS_PATH:
+            return self._metrics(flow)
         else:
-            flow.response = json_response(200, msgspec.json.encode(page))
-        if flow.request.method == "HEAD":
-            flow.response.data.content = b""  # the headers stay those of a GET
+            page = self._reset(flow) if path == RESET_PATH else self._page(path, flow)
+            if isinstance(page, Reply):
+                _answer(flow, error_response(page, exchange.request_id))
+            else:
+                _answer(flow, json_response(200, msgspec.json.encode(page)))
+        return None
 
-    def _page(self, path: str, flow: http.HTTPFlow) -> Page | str:
+    async def _metrics(self, flow: http.HTTPFlow) -> None:
+        """Answer with Prometheus' text. A metric that has all its series takes 10 ms: streams go on in between."""
+        parts = []
+        for part in self.runtime.metrics.page(
+            current_points(self.runtime, self.runtime.clock.now())
+        ):
+            parts.append(part)
+            await asyncio.sleep(0)
+        _answer(flow, http.Response.make(200, "".join(parts), {"content-type": PROMETHEUS}))
+
+    def _page(self, path: str, flow: http.HTTPFlow) -> Page:
         now = self.runtime.clock.now()
         match path:
             case "/health":
@@ -56,8 +68,6 @@ class LocalApi:
                 return status.report(self.runtime, now) | self._explained(flow.request.query, now)
             case "/v1/models":
                 return models.listing(models.offered(self.runtime.config.routing))
-            case "/metrics":
-                return metrics.page(self.runtime, now)
         return status.banner()
 
     def _explained(self, query: Mapping[str, str], now: float) -> Page:
@@ -84,3 +94,9 @@ class LocalApi:
             pool.reset(account.key)
         self.runtime.memory.cooldowns(pool.cooldowns())
         return {"reset": [account.label for account in found]}
+
+
+def _answer(flow: http.HTTPFlow, response: http.Response) -> None:
+    if flow.request.method == "HEAD":
+        response.data.content = b""  # the headers stay those of a GET
+    flow.response = response

@@ -32,8 +32,8 @@ def _rate(metric: str, *by: str) -> str:
     return f"sum by ({', '.join(by)}) (rate({metric}[5m]))"
 
 
-def _quantile(share: float, metric: str, by: str) -> str:
-    return f"histogram_quantile({share}, sum by (le, {by}) (rate({metric}_bucket[5m])))"
+def _quantile(share: float, metric: str) -> str:
+    return f"histogram_quantile({share}, sum by (le) (rate({metric}_bucket[5m])))"
 
 
 def _over_traces(value: str, by: str, where: str = "true") -> str:
@@ -53,16 +53,20 @@ TABS: Mapping[str, tuple[Panel, ...]] = {
     "Traffic": (
         Panel("Requests/s by model", _rate("proxy_requests_total", "model"), "{model}"),
         Panel("Requests/s by outcome", _rate("proxy_requests_total", "outcome"), "{outcome}"),
-        Panel("Requests/s by provider", _rate("proxy_requests_total", "provider"), "{provider}"),
+        Panel("Attempts/s by provider", _rate("proxy_attempts_total", "provider"), "{provider}"),
         Panel(
             "Size of requests (95 %)",
-            _quantile(0.95, "proxy_request_body_bytes", "model"),
-            "{model}",
+            _quantile(0.95, "proxy_request_body_bytes"),
+            "95 %",
             "bytes",
         ),
     ),
     "Failures": (
-        Panel("Errors/s by type", _rate("proxy_errors_total", "error_type"), "{error_type}"),
+        Panel(
+            "Errors/s by status",
+            _rate("proxy_errors_total", "status", "outcome"),
+            "{status} {outcome}",
+        ),
         Panel(
             "Share of errors",
             "sum(rate(proxy_errors_total[5m])) / sum(rate(proxy_requests_total[5m]))",
@@ -79,26 +83,26 @@ TABS: Mapping[str, tuple[Panel, ...]] = {
     "Latency": (
         Panel(
             "Whole answers (50 %)",
-            _quantile(0.5, "proxy_request_duration_ms", "model"),
-            "{model}",
+            _quantile(0.5, "proxy_request_duration_ms"),
+            "50 %",
             "milliseconds",
         ),
         Panel(
             "Whole answers (95 %)",
-            _quantile(0.95, "proxy_request_duration_ms", "model"),
-            "{model}",
+            _quantile(0.95, "proxy_request_duration_ms"),
+            "95 %",
             "milliseconds",
         ),
         Panel(
             "First byte (50 %)",
-            _quantile(0.5, "proxy_first_byte_ms", "model"),
-            "{model}",
+            _quantile(0.5, "proxy_first_byte_ms"),
+            "50 %",
             "milliseconds",
         ),
         Panel(
             "First byte (95 %)",
-            _quantile(0.95, "proxy_first_byte_ms", "account"),
-            "{account}",
+            _quantile(0.95, "proxy_first_byte_ms"),
+            "95 %",
             "milliseconds",
         ),
     ),

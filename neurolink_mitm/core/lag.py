@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from neurolink_mitm.core.exposition import Counter, Histogram, gauge
 from neurolink_mitm.core.findings import Finding, ok, warn
 from neurolink_mitm.core.record import iso
 
 BOUNDS = (1, 2, 5, 10, 20, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000)
-"""Milliseconds."""
+"""Upper bounds of the histogram's buckets, in milliseconds."""
 RECENT = 1200
 """Measurements behind the quantiles: about a minute of them."""
 IDLE = 0.2
@@ -72,9 +71,6 @@ class Stall:
 class Lag:
     """Measured since the start."""
 
-    histogram: Histogram = field(default_factory=lambda: Histogram(
-        "proxy_loop_lag_ms", "Milliseconds by which the event loop was late.", BOUNDS
-    ))  # fmt: skip
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
     longest: float = 0.0
     """Milliseconds; the process's pauses are not among it."""
@@ -82,9 +78,11 @@ class Lag:
     last_stall: Stall | None = None
     pauses: int = 0
     last_pause: Stall | None = None
+    histogram: Callable[[float], object] = lambda ms: None
+    """Called with each lag in milliseconds: that of `proxy_loop_lag_ms`."""
 
     def observe(self, ms: float) -> None:
-        self.histogram.observe(ms)
+        self.histogram(ms)
         self.recent.append(ms)
         self.longest = max(self.longest, ms)
 
@@ -114,26 +112,6 @@ class Lag:
             "pauses": self.pauses,
             "lastPause": _told(self.last_pause),
         }
-
-    def metrics(self) -> Iterator[Counter | Histogram]:
-        """For `/metrics`."""
-        yield self.histogram
-        yield gauge(
-            "proxy_loop_lag_recent_ms", "The event loop's lag in the last minute.", ("quantile",),
-            {(f"{share:g}",): round(self.quantile(share), 3) for share in (0.5, 0.99)},
-        )  # fmt: skip
-        yield gauge(
-            "proxy_loop_lag_max_ms", "Its longest lag since the start.", (),
-            {(): round(self.longest, 3)},
-        )  # fmt: skip
-        yield Counter(
-            "proxy_loop_stalls_total", "How often the event loop stood still for 250 ms or more.",
-            values={(): self.stalls},
-        )  # fmt: skip
-        yield Counter(
-            "proxy_pauses_total", "How often the whole process did not run (SIGSTOP, sleep).",
-            values={(): self.pauses},
-        )  # fmt: skip
 
 
 def _told(stall: Stall | None) -> dict[str, object] | None:

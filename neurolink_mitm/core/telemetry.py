@@ -17,7 +17,7 @@ import msgspec
 
 from neurolink_mitm.core.accounts import ANTHROPIC
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
-from neurolink_mitm.core.measures import Measure, measures
+from neurolink_mitm.core.metrics import Point, gen_ai_points
 from neurolink_mitm.core.record import AttemptRow, RequestRow, attempt_row, request_row
 from neurolink_mitm.core.redaction import redact, short
 from neurolink_mitm.core.tracing import Caller
@@ -67,7 +67,8 @@ class Finished:
     trace_id: str
     request: Span
     attempts: tuple[Span, ...]
-    measures: tuple[Measure, ...]
+    points: tuple[Point, ...]
+    """Of the conventions' own metrics; the others are counted with or without a collector."""
     log: Log
 
 
@@ -75,25 +76,19 @@ def finished(exchange: Exchange, span_ids: Sequence[str]) -> Finished:
     """Of an exchange that has ended. `span_ids` are those of its attempts."""
     row = _plain(request_row(exchange))
     rows = tuple(_plain(attempt_row(exchange, attempt)) for attempt in exchange.attempts)
-    error, served_by = error_type(exchange), _asked_upstream(exchange, exchange.attempts[-1:])
-    model = row.actualModel if exchange.attempts else None
-    conventional = _gen_ai(exchange, row.provider, row.model if exchange.attempts else None)
-    conventional |= {"gen_ai.response.model": model} if conventional else {}
-    told = measures(
-        row,
-        rows,
-        body_bytes=exchange.body_size,
-        error_type=error,
-        served_by=served_by,
-        gen_ai={name: str(value) for name, value in _known(conventional).items()},
-    )
+    error = error_type(exchange)
+    model = row.model if exchange.attempts else None
+    gen_ai = _gen_ai(exchange, row.provider, model)
+    if exchange.attempts:
+        gen_ai["gen_ai.response.model"] = row.actualModel
+    gen_ai["error.type"] = error
     spans = zip(exchange.attempts, rows, span_ids, strict=True)
     return Finished(
         caller=exchange.caller,
         trace_id=exchange.trace_id,
         request=_request(exchange, row, error),
         attempts=tuple(_attempt(exchange, *each) for each in spans),
-        measures=() if exchange.kind is Kind.LOCAL else tuple(told),
+        points=tuple(gen_ai_points(row, gen_ai)) if _of_a_model(exchange) else (),
         log=_log(row, error),
     )
 
@@ -193,7 +188,7 @@ def _log(row: RequestRow, error: str | None) -> Log:
 
 
 def _gen_ai(exchange: Exchange, provider: str | None, model: str | None) -> dict[str, Value | None]:
-    if exchange.kind not in (Kind.MESSAGES, Kind.COUNT_TOKENS):
+    if not _of_a_model(exchange):
         return {}
     name = _PROVIDERS.get(provider or ANTHROPIC, provider or ANTHROPIC)
     return {
@@ -202,6 +197,10 @@ def _gen_ai(exchange: Exchange, provider: str | None, model: str | None) -> dict
         "gen_ai.system": name,  # what it was called before
         "gen_ai.request.model": model,
     }
+
+
+def _of_a_model(exchange: Exchange) -> bool:
+    return exchange.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS)
 
 
 def _operation(exchange: Exchange) -> str:

@@ -1,4 +1,4 @@
-"""Where telemetry goes, by the environment variables that OpenTelemetry has agreed on.
+"""Check the `OTEL_*` variables, which OpenTelemetry's SDK then reads by itself.
 
 https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
@@ -6,99 +6,63 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
-
-from neurolink_mitm import __version__
+from urllib.parse import quote, unquote, urlsplit
 
 TRACES, METRICS, LOGS = "traces", "metrics", "logs"
 PROTOCOL = "http/protobuf"
 OTLP_PORT = 14318
 """Of the collector that `telemetry setup` runs: beside 4318, where others listen."""
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+QUEUE_SIZE = "OTEL_BSP_MAX_QUEUE_SIZE"
+_DELAY, _METRICS_DELAY = "OTEL_BSP_SCHEDULE_DELAY", "OTEL_METRIC_EXPORT_INTERVAL"
 _PREFIX = "OTEL_EXPORTER_OTLP_"
-_OFF = {
-    TRACES: "OTEL_TRACES_EXPORTER",
-    METRICS: "OTEL_METRICS_EXPORTER",
-    LOGS: "OTEL_LOGS_EXPORTER",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """How one sort of telemetry is sent. `timeout` is in seconds."""
-
-    url: str = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    timeout: float = 10.0
-    compression: str = "none"
-    certificate: str | None = None
-    client_certificate: str | None = None
-    client_key: str | None = None
+_DEFAULTS = {_DELAY: "5000", _METRICS_DELAY: "60000", QUEUE_SIZE: "2048"}
+_LONGEST_NUMBER = 3_600_000
+"""An hour, where a variable is in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What is sent where; nothing, where no endpoint is named. Intervals are in seconds."""
+    """What the environment asks for: `signals` are those with a collector, `variables` are fit for the SDK."""
 
-    signals: Mapping[str, Signal] = field(default_factory=dict)
-    resource: Mapping[str, str] = field(default_factory=dict)
-    interval: float = 5.0
-    """Between two batches of spans and logs."""
-    metric_interval: float = 60.0
+    signals: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    endpoint: str | None = None
+    """The collector's address, for people: without credentials and query."""
     faults: tuple[str, ...] = ()
-    """Why something of it does not count."""
-
-    @property
-    def endpoint(self) -> str | None:
-        """For people: without credentials and query."""
-        signal = next(iter(self.signals.values()), None)
-        if signal is None:
-            return None
-        parts = urlsplit(signal.url)
-        path = parts.path.removesuffix("/v1/traces") if TRACES in self.signals else parts.path
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
+    """Why a variable does not count."""
 
 
 def telemetry_setup(environ: Mapping[str, str]) -> Setup:
-    """As the environment says. What can't be used is left out, and named among the faults."""
-    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    """Return the setup that `environ` asks for. What can't be used is left out, and named among the faults."""
+    set_to = {name: value.strip() for name, value in environ.items() if name.startswith("OTEL_")}
+    variables = {name: value for name, value in set_to.items() if value}
+    if variables.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return Setup()
-    faults: list[str] = []
-    signals = dict(_signals(environ, faults))
-    if not signals:
-        return Setup(faults=tuple(dict.fromkeys(faults)))
-    return Setup(
-        signals=signals,
-        resource=_resource(environ),
-        interval=_seconds(environ, ("OTEL_BSP_SCHEDULE_DELAY",), 5.0, faults),
-        metric_interval=_seconds(environ, ("OTEL_METRIC_EXPORT_INTERVAL",), 60.0, faults),
-        faults=tuple(dict.fromkeys(faults)),
-    )
+    urls = {signal: url for signal in (TRACES, METRICS, LOGS) if (url := _url(variables, signal))}
+    faults = {signal: _fault(variables, signal, url) for signal, url in urls.items()}
+    signals = tuple(signal for signal in urls if faults[signal] is None)
+    told = [fault for fault in faults.values() if fault]
+    usable = _usable(variables, told) if signals else {}
+    endpoint = _shown(signals[0], urls[signals[0]]) if signals else None
+    return Setup(signals, usable, endpoint, tuple(dict.fromkeys(told)))
 
 
-def _signals(environ: Mapping[str, str], faults: list[str]) -> Iterator[tuple[str, Signal]]:
-    for name in (TRACES, METRICS, LOGS):
-        url = _url(environ, name)
-        if url is None or environ.get(_OFF[name], "").strip().lower() == "none":
-            continue
-        fault = _fault(environ, name, url)
-        if fault:
-            faults.append(fault)
-        else:
-            yield name, _signal(environ, name, url, faults)
-
-
-def _url(environ: Mapping[str, str], signal: str) -> str | None:
+def _url(variables: Mapping[str, str], signal: str) -> str | None:
     """A signal's own variable names the whole address, the general one what is common to all."""
-    own = environ.get(f"{_PREFIX}{signal.upper()}_ENDPOINT", "").strip()
-    common = environ.get(ENDPOINT, "").strip()
+    if variables.get(f"OTEL_{signal.upper()}_EXPORTER", "").lower() == "none":
+        return None
+    common = variables.get(ENDPOINT)
+    own = variables.get(f"{_PREFIX}{signal.upper()}_ENDPOINT")
     return own or (f"{common.rstrip('/')}/v1/{signal}" if common else None)
 
 
-def _fault(environ: Mapping[str, str], signal: str, url: str) -> str | None:
-    protocol = _value(environ, signal, "PROTOCOL") or PROTOCOL
+def _fault(variables: Mapping[str, str], signal: str, url: str) -> str | None:
+    own = variables.get(f"{_PREFIX}{signal.upper()}_PROTOCOL")
+    protocol = own or variables.get(f"{_PREFIX}PROTOCOL", PROTOCOL)
     if protocol != PROTOCOL:
         return (
             f"{_PREFIX}PROTOCOL: telemetry is sent by {PROTOCOL} only, not {protocol!r:.40}:"
@@ -112,69 +76,72 @@ def _fault(environ: Mapping[str, str], signal: str, url: str) -> str | None:
     return None if good else f"{ENDPOINT}: is no URL like http://localhost:4318: nothing is sent"
 
 
-def _signal(environ: Mapping[str, str], name: str, url: str, faults: list[str]) -> Signal:
-    timeouts = (f"{_PREFIX}{name.upper()}_TIMEOUT", f"{_PREFIX}TIMEOUT")
-    return Signal(
-        url=url,
-        headers=_headers(_value(environ, name, "HEADERS"), faults),
-        timeout=_seconds(environ, timeouts, 10.0, faults),
-        compression=_compression(_value(environ, name, "COMPRESSION"), faults),
-        certificate=_value(environ, name, "CERTIFICATE") or None,
-        client_certificate=_value(environ, name, "CLIENT_CERTIFICATE") or None,
-        client_key=_value(environ, name, "CLIENT_KEY") or None,
-    )
+def _shown(signal: str, url: str) -> str:
+    parts = urlsplit(url)
+    path = parts.path.removesuffix("/v1/traces") if signal == TRACES else parts.path
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
 
 
-def _headers(text: str, faults: list[str]) -> dict[str, str]:
-    """Those that can be sent. An error of the HTTP library's would show the value of one that can't."""
-    found = _pairs(text)
-    good = {name: value for name, value in found.items() if value.isascii() and value.isprintable()}
-    for name in found.keys() - good.keys():
-        faults.append(f"{_PREFIX}HEADERS: {name!r:.40} can't be sent: not printable ASCII")
-    return good
+def _usable(variables: Mapping[str, str], faults: list[str]) -> dict[str, str]:
+    """Return the variables without those that the SDK would fail on, or would show in an error with their value."""
+    usable = dict(variables)
+    for name in variables:
+        for pattern, check in _CHECKS:
+            if pattern.fullmatch(name):
+                value = check(name, usable.pop(name), faults)
+                usable |= {name: value} if value else {}
+    usable = _DEFAULTS | usable
+    return {  # one delay and one size for spans and log records, where those have none of their own
+        "OTEL_BLRP_SCHEDULE_DELAY": usable[_DELAY],
+        "OTEL_BLRP_MAX_QUEUE_SIZE": usable[QUEUE_SIZE],
+        **usable,
+    }
 
 
-def _value(environ: Mapping[str, str], signal: str, name: str) -> str:
-    own = environ.get(f"{_PREFIX}{signal.upper()}_{name}")
-    return (own or environ.get(f"{_PREFIX}{name}") or "").strip()
+def _headers(name: str, value: str, faults: list[str]) -> str:
+    """An error of the HTTP library's would show the value of one that can't be sent."""
+    good = []
+    for pair in value.split(","):
+        header, sign, text = pair.partition("=")
+        header, text = header.strip(), unquote(text).strip()
+        if not sign or not header:
+            continue
+        if _TOKEN.fullmatch(header) and text.isascii() and text.isprintable():
+            good.append(f"{header}={quote(text)}")
+        else:
+            faults.append(f"{name}: {header.lower()!r:.40} can't be sent: not printable ASCII")
+    return ",".join(good)
 
 
-def _compression(value: str, faults: list[str]) -> str:
-    if value in ("", "none", "gzip", "deflate"):
-        return value or "none"
-    faults.append(f"{_PREFIX}COMPRESSION: {value!r:.40} is none of none, gzip, deflate: not used")
-    return "none"
+def _compression(name: str, value: str, faults: list[str]) -> str:
+    if value.lower() in ("none", "gzip", "deflate"):
+        return value
+    faults.append(f"{name}: {value!r:.40} is none of none, gzip, deflate: not used")
+    return ""
 
 
-def _seconds(
-    environ: Mapping[str, str], names: tuple[str, ...], default: float, faults: list[str]
-) -> float:
-    """Of the first that is set; they are in milliseconds."""
-    name = next((name for name in names if environ.get(name)), None)
-    if name is None:
-        return default
-    try:
-        milliseconds = float(environ[name])
-    except ValueError:
-        milliseconds = 0.0
-    if 1 <= milliseconds <= 3_600_000:
-        return milliseconds / 1000
-    faults.append(f"{name}: is no number of milliseconds up to an hour: {default:.0f} s are taken")
-    return default
+def _seconds(name: str, value: str, faults: list[str]) -> str:
+    """Return the specification's milliseconds as the SDK's seconds.
+
+    https://github.com/open-telemetry/opentelemetry-python/issues/4044
+    """
+    milliseconds = _number(name, value, faults)
+    return f"{int(milliseconds) / 1000}" if milliseconds else ""
 
 
-def _resource(environ: Mapping[str, str]) -> Mapping[str, str]:
-    own = {"service.name": "neurolink", "service.version": __version__}
-    told = _pairs(environ.get("OTEL_RESOURCE_ATTRIBUTES", ""), lower=False)
-    name = environ.get("OTEL_SERVICE_NAME", "").strip()
-    return own | told | ({"service.name": name} if name else {})
+def _number(name: str, value: str, faults: list[str]) -> str:
+    if re.fullmatch(r"[0-9]{1,9}", value) and 1 <= int(value) <= _LONGEST_NUMBER:
+        return value
+    default = f"{_DEFAULTS[name]} is" if name in _DEFAULTS else "the default is"
+    faults.append(f"{name}: is no whole number up to {_LONGEST_NUMBER}: {default} taken")
+    return ""
 
 
-def _pairs(text: str, *, lower: bool = True) -> dict[str, str]:
-    """`name=value,…`, values percent-encoded. https://www.w3.org/TR/baggage/#header-content"""
-    found = {}
-    for pair in text.split(","):
-        name, sign, value = pair.partition("=")
-        if sign and name.strip():
-            found[name.strip().lower() if lower else name.strip()] = unquote(value).strip()
-    return found
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A header's name. https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2"""
+_CHECKS: tuple[tuple[re.Pattern[str], Callable[[str, str, list[str]], str]], ...] = (
+    (re.compile(rf"{_PREFIX}(\w+_)?HEADERS"), _headers),
+    (re.compile(rf"{_PREFIX}(\w+_)?COMPRESSION"), _compression),
+    (re.compile(rf"{_PREFIX}(\w+_)?TIMEOUT"), _seconds),
+    (re.compile(r"OTEL_(BSP|BLRP|METRIC_EXPORT)_\w+"), _number),
+)

@@ -95,8 +95,11 @@ def test_models() -> None:
     assert [model["id"] for model in found["data"]] == [model.id for model in CLAUDE]
 
 
-def test_metrics() -> None:
-    flow = asked(make_flow("GET", "/metrics"), make_runtime(make_account("work")))
+async def test_metrics() -> None:
+    flow = make_flow("GET", "/metrics")
+    answering = LocalApi(make_runtime(make_account("work"))).request(flow)
+    assert answering is not None
+    await answering
     assert flow.response is not None
     assert flow.response.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert 'proxy_account_cooling{account="work"} 0' in (flow.response.text or "")

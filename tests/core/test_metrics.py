@@ -1,166 +1,83 @@
+"""The points of a request and of its attempts; tests/adapters/test_metric_registry.py has what becomes of them."""
+
 from __future__ import annotations
 
-import json
-import re
-import subprocess
-from importlib.resources import files
 from typing import Any
 
 import msgspec
-import promql_parser
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from neurolink_mitm.core.cooldown import Cooldown
-from neurolink_mitm.core.errors import Failure
-from neurolink_mitm.core.exchange import Outcome
-from neurolink_mitm.core.metrics import Metrics, page
-from neurolink_mitm.core.quota import Quota, Window
-from neurolink_mitm.core.record import RequestRow, attempt_row, request_row
-from neurolink_mitm.ports import Runtime
+from neurolink_mitm.core.metrics import (
+    LONGEST,
+    METRICS,
+    Point,
+    attempt_points,
+    current_points,
+    gen_ai_points,
+    request_points,
+)
+from neurolink_mitm.core.record import attempt_row, request_row
 from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_runtime
 
-
-def a_row(**fields: Any) -> RequestRow:
-    changes = {key: fields.pop(key) for key in list(fields) if key in RequestRow.__struct_fields__}
-    exchange = make_exchange(
-        **{"attempts": [make_attempt(make_account())], "status": 200, "ended_at": NOW + 1,
-           "first_byte_at": NOW + 0.2, "outcome": Outcome.COMPLETE, "model": "claude-x", **fields}
-    )  # fmt: skip
-    return msgspec.structs.replace(request_row(exchange), **changes)
-
-
-def lines(runtime: Runtime) -> dict[str, float]:
-    found = (line.rpartition(" ") for line in page(runtime, NOW).splitlines() if line[0] != "#")
-    return {name: float(value) for name, _, value in found}
+ROW = msgspec.structs.replace(
+    request_row(make_exchange(attempts=[make_attempt()])),
+    model="claude-x", provider="anthropic", account="work", outcome="complete", actualModel="claude-x",
+    responseStatus=200, responseTimeMs=1500.0, ttfbMs=200.0, inputTokens=7, outputTokens=5,
+    cacheReadTokens=0, cacheCreationTokens=None, costUsd=0.25,
+)  # fmt: skip
+FAILED = attempt_row(make_exchange(), make_attempt(make_account("home"), status=429))
+GEN_AI = {"gen_ai.system": "anthropic"}
 
 
-def seen(*rows: RequestRow) -> dict[str, float]:
-    metrics = Metrics()
-    for row in rows:
-        metrics.see_request(row, 115_000)
-    return lines(make_runtime(metrics=metrics))
+def points(**changes: Any) -> dict[str, Point]:
+    made = request_points(msgspec.structs.replace(ROW, **changes), 9)
+    return {point.metric: point for point in made}
 
 
-def test_a_request_that_went_well() -> None:
-    found = seen(a_row())
-    of = '{account="work",model="claude-x",outcome="complete",status="200"}'
-    assert found[f"proxy_requests_total{of}"] == 1
-    assert not [name for name in found if name.startswith("proxy_errors_total")]
-    assert found['proxy_request_duration_ms_bucket{le="500"}'] == 0
-    assert found['proxy_request_duration_ms_bucket{le="1000"}'] == 1
-    assert found["proxy_request_duration_ms_sum"] == 1000
-    assert found['proxy_first_byte_ms_bucket{le="250"}'] == 1
-    assert found['proxy_request_body_bytes_bucket{le="250000"}'] == 1
+def test_a_request_is_counted_and_measured() -> None:
+    assert list(points().values()) == [
+        Point("proxy_requests_total", 1, ("work", "claude-x", "complete", "200")),
+        Point("proxy_request_duration_ms", 1500.0),
+        Point("proxy_first_byte_ms", 200.0),
+        Point("proxy_request_body_bytes", 9),
+        Point("proxy_tokens_input_total", 7, ("work", "claude-x")),
+        Point("proxy_tokens_output_total", 5, ("work", "claude-x")),
+        Point("proxy_cost_usd_total", 0.25, ("work", "claude-x")),
+    ]
 
 
-def test_one_that_failed() -> None:
-    found = seen(a_row(outcome=Outcome.TRUNCATED))
-    assert found['proxy_errors_total{account="work",outcome="truncated",status="200"}'] == 1
+def test_an_attempt_is_counted_and_a_retry_only_where_nobody_saw_it() -> None:
+    attempt = Point("proxy_attempts_total", 1, ("home", "", "anthropic", "429"))
+    assert list(attempt_points(FAILED, unseen=False)) == [attempt]
+    retry = Point("proxy_retries_total", 1, ("home", ""))
+    assert list(attempt_points(FAILED, unseen=True)) == [attempt, retry]
 
 
-def test_one_that_its_client_left() -> None:
-    found = seen(a_row(outcome=Outcome.CANCELLED, status=None))
-    assert not [name for name in found if name.startswith("proxy_errors_total")]
+def test_the_conventions_count_all_input() -> None:
+    row = msgspec.structs.replace(ROW, cacheReadTokens=100, cacheCreationTokens=10)
+    duration, *used = gen_ai_points(row, GEN_AI)
+    labels = ("", "", "anthropic", "", "", "")
+    assert duration == Point("gen_ai.client.operation.duration", 1.5, labels)
+    assert [(point.value, point.labels[-1]) for point in used] == [(117, "input"), (5, "output")]
 
 
-def test_tokens_and_costs() -> None:
-    row = a_row(inputTokens=1, outputTokens=2, cacheCreationTokens=3, cacheReadTokens=4)
-    found = seen(row, row)
-    of = '{account="work",model="claude-x"}'
-    kinds = ("input", "output", "cache_creation", "cache_read")
-    assert [found[f"proxy_tokens_{kind}_total{of}"] for kind in kinds] == [2, 4, 6, 8]
+@pytest.mark.parametrize("changes", [{"actualModel": "m" * 5000}, {"model": "m" * 5000}], ids=str)
+def test_no_label_is_endless(changes: dict[str, str]) -> None:
+    assert (
+        max(len(label) for point in points(**changes).values() for label in point.labels) == LONGEST
+    )
 
 
-@pytest.mark.parametrize(
-    ("actual", "substituted"),
-    [("claude-x", False), ("claude-x-20251001", False), ("claude-y", True), ("gpt-4o", True)],
-)
-def test_substitutions(actual: str, substituted: bool) -> None:
-    """An alias is answered by its dated name."""
-    found = seen(a_row(actualModel=actual))
-    name = f'proxy_model_substitution_total{{asked="claude-x",actual="{actual}"}}'
-    assert (name in found) is substituted
-
-
-def test_a_model_that_nobody_served_is_no_label() -> None:
-    found = seen(a_row(attempts=[], model="made-up", status=404, outcome=Outcome.ERROR))
-    assert not [name for name in found if "made-up" in name]
-
-
-def test_attempts_that_failed() -> None:
-    metrics = Metrics()
-    failure = Failure.of_status(429, b'{"error":{"type":"rate_limit_error","message":""}}')
-    attempt = make_attempt(make_account(), status=429, failure=failure)
-    metrics.see_failure(attempt_row(make_exchange(), attempt))
-    found = lines(make_runtime(metrics=metrics))
-    assert found['proxy_retries_total{account="work",type="rate_limit_error"}'] == 1
-
-
-def test_accounts_as_they_are_now() -> None:
-    runtime = make_runtime(make_account("work"), make_account("home"))
-    standing = runtime.pool.standing("anthropic:work")
-    standing.cooldowns["*"] = Cooldown(1, NOW, NOW + 60, "rate limit (429)")
-    standing.cooldowns["claude-opus*"] = Cooldown(1, NOW - 90, NOW - 30, "over")
-    standing.quota = Quota(NOW, five_hour=Window(0.5, "allowed", NOW + 60))
-    standing.in_flight = 2
-    found = lines(runtime)
-    assert found['proxy_account_cooling{account="work"}'] == 1
-    assert found['proxy_account_cooling{account="home"}'] == 0
-    assert found['proxy_account_cooldown_seconds{account="work",models="*"}'] == 60
-    assert found['proxy_account_cooldown_seconds{account="work",models="claude-opus*"}'] == 0
-    assert found['proxy_account_in_flight{account="work"}'] == 2
-    assert found['proxy_account_window_used_ratio{account="work",window="5h"}'] == 0.5
-
-
-def test_no_secret_is_told() -> None:
-    assert "sk-ant-" not in page(make_runtime(make_account("work")), NOW)
-
-
-def full_page() -> str:
-    metrics = Metrics()
-    metrics.see_request(a_row(inputTokens=3, actualModel='odd "name"\\'), 10)
-    metrics.see_request(a_row(outcome=Outcome.ERROR), 10)
-    return page(make_runtime(make_account("work"), metrics=metrics), NOW)
-
-
-def test_the_format_is_prometheus() -> None:
-    """By its own reader for Python: names, kinds, numbers, and labels of any text."""
-    found = {family.name: family for family in text_string_to_metric_families(full_page())}
-    requests = {
-        (sample.labels["model"], sample.labels["outcome"]): sample.value
-        for sample in found["proxy_requests"].samples
+def test_every_point_has_the_labels_of_its_metric() -> None:
+    runtime = make_runtime(make_account("work"))
+    made = [
+        *points(outcome="error", actualModel="other", cacheReadTokens=1, cacheCreationTokens=1).values(),
+        *attempt_points(FAILED, unseen=True),
+        *gen_ai_points(ROW, GEN_AI),
+        *current_points(runtime, NOW),
+    ]  # fmt: skip
+    assert all(len(point.labels) == len(METRICS[point.metric].labels) for point in made)
+    of_subscriptions = {"proxy_account_cooldown_seconds", "proxy_account_window_used_ratio"}
+    assert {point.metric for point in made} == METRICS.keys() - of_subscriptions - {
+        "proxy_loop_lag_ms"
     }
-    assert requests == {('odd "name"\\', "complete"): 1.0, ("claude-x", "error"): 1.0}
-    kinds = {family.type for family in found.values()}
-    assert kinds == {"counter", "gauge", "histogram"}
-    sizes = found["proxy_request_body_bytes"].samples
-    assert [s.value for s in sizes if s.labels.get("le") == "+Inf"] == [2.0]
-
-
-@pytest.mark.real("promtool")
-def test_promtool_can_read_it() -> None:
-    """That names end in `_ms`, and that a gauge of the last minute has quantiles, is only a matter of taste to it."""
-    done = subprocess.run(
-        ["promtool", "check", "metrics"], input=full_page(), text=True, capture_output=True, timeout=30, check=False,
-    )  # fmt: skip
-    taste = re.compile(r"_ms .*(abbreviated|base unit)|build_info|\"quantile\" label")
-    said = [line for line in done.stderr.splitlines() if not taste.search(line)]
-    assert (said, done.returncode in (0, 3)) == ([], True)
-
-
-def dashboard_queries() -> list[str]:
-    text = (files("neurolink_mitm") / "dashboards" / "grafana.json").read_text()
-    return [target["expr"] for panel in json.loads(text)["panels"] for target in panel["targets"]]
-
-
-@pytest.mark.parametrize("query", dashboard_queries())
-def test_a_dashboard_asks_in_promql(query: str) -> None:
-    promql_parser.parse(re.sub(r"\$__\w+", "5m", query))  # Grafana puts durations there
-
-
-def test_a_dashboard_asks_for_what_is_there() -> None:
-    asked = {name for query in dashboard_queries() for name in re.findall(r"proxy_\w+", query)}
-    told = set(re.findall(r"# TYPE (\w+)", full_page()))
-    assert {name.removesuffix("_bucket") for name in asked} <= told
-    assert len(asked) > 8

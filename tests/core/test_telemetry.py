@@ -73,14 +73,11 @@ def test_other_providers_have_the_conventions_names() -> None:
     assert attributes["gen_ai.provider.name"] == "gcp.gemini"
     assert attributes["gen_ai.request.model"] == "gemini-x"
     assert request.request.attributes["gen_ai.request.model"] == "claude-x"
-    [swapped] = [m for m in request.measures if m.name == "proxy_model_substitution_total"]
-    assert swapped.labels["actual"] == "gemini-x"
 
 
-def test_a_mapped_model_is_a_substitution() -> None:
+def test_an_attempt_asks_for_a_mapped_model() -> None:
     request = told(route=Route("a mapping", "claude-y"))
     assert request.attempts[0].attributes["gen_ai.request.model"] == "claude-y"
-    assert "proxy_model_substitution_total" in {m.name for m in request.measures}
 
 
 @pytest.mark.parametrize(
@@ -125,12 +122,17 @@ def test_only_models_speak_of_models() -> None:
     assert "gen_ai.system" not in names
 
 
-def test_what_is_answered_here_adds_to_no_metric() -> None:
-    assert told(kind=Kind.LOCAL, path="/status", outcome=Outcome.ERROR, status=403).measures == ()
+@pytest.mark.parametrize("kind", [Kind.LOCAL, Kind.API])
+def test_only_models_have_the_conventions_metrics(kind: Kind) -> None:
+    assert {point.metric for point in told().points} == {
+        "gen_ai.client.operation.duration",
+        "gen_ai.client.token.usage",
+    }
+    assert told(kind=kind, path="/status").points == ()
 
 
 def every_text(request: Finished) -> str:
-    return repr((request.request, request.attempts, request.measures, request.log))
+    return repr((request.request, request.attempts, request.points, request.log))
 
 
 def test_keys_are_starred_wherever_they_stand() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from neurolink_mitm.adapters.journal import encode
+from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.adapters.system import SystemChance, SystemClock
 from neurolink_mitm.core import destinations
 from neurolink_mitm.core.accounts import Account, account_type
@@ -108,6 +109,7 @@ class Proxy:
             chance=ScriptedChance(),
             journal=self.rows,
             memory=Forgetful(),
+            metrics=MetricRegistry(),
             host=self.host,
             passthrough=self.passthrough,
             started_at=self.clock.now(),

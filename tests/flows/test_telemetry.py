@@ -9,9 +9,12 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.prices import shipped_prices
+from neurolink_mitm.core.metrics import SIZES, Point, current_points
 from neurolink_mitm.core.telemetry_setup import telemetry_setup
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
@@ -38,10 +41,18 @@ def telling(
 ) -> Iterator[tuple[Proxy, OtlpTelemetry]]:
     """A proxy with accounts a and b that tells the collector at this address."""
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, **QUICK, **variables}
-    telemetry = OtlpTelemetry(telemetry_setup(environ))
+    registry = MetricRegistry()
+    running: list[Runtime] = []
+
+    def current() -> list[Point]:
+        return [point for runtime in running for point in current_points(runtime, time.time())]
+
+    telemetry = OtlpTelemetry(telemetry_setup(environ), registry, current)
 
     def change(runtime: Runtime) -> None:
         runtime.telemetry, runtime.prices = telemetry, shipped_prices()
+        runtime.metrics = registry
+        running.append(runtime)
 
     pool = [account("a", sandbox.url), account("b", sandbox.url)]
     try:
@@ -169,6 +180,31 @@ def test_metrics_are_the_sum_of_what_upstream_sent(
     assert receiver.total("proxy_attempts_total", account="a", status="429") == 1
 
 
+def test_a_collector_gets_what_prometheus_gets(sandbox: SandboxServer, receiver: Receiver) -> None:
+    """The same metrics, labels and values; of OpenTelemetry's conventions there are two more."""
+    sandbox.script("a", Reply(429, headers={"retry-after": "30"}))
+    with telling(sandbox, receiver.url) as (proxy, telemetry):
+        ask(proxy)
+        proxy.rows.wait()
+        text = httpx.get(f"{proxy.url}/metrics", timeout=LIMIT).text
+        telemetry.close()
+    told: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            name = sample.name.removesuffix("_sum")
+            if not name.endswith(("_bucket", "_count")):
+                labels = tuple(sorted((k, v) for k, v in sample.labels.items() if v))
+                told[name, labels] = sample.value
+    sums = receiver.sums()
+    conventions = {key for key in sums if key[0].startswith("gen_ai.client.")}
+    assert len(conventions) == 3
+    assert sums.keys() - conventions == told.keys()
+    moving = ("proxy_account_cooldown", "proxy_loop_lag")
+    same = {key: value for key, value in told.items() if not key[0].startswith(moving)}
+    assert {key: sums[key] for key in same} == pytest.approx(same)
+    assert receiver.buckets("proxy_request_body_bytes") == SIZES
+
+
 def test_a_request_has_one_log_record(sandbox: SandboxServer, receiver: Receiver) -> None:
     with telling(sandbox, receiver.url) as (proxy, _):
         ask(proxy, CALLER)
@@ -244,7 +280,7 @@ def test_status_tells_of_it(sandbox: SandboxServer, receiver: Receiver) -> None:
     url = receiver.url.replace("://", "://user:pass@")
     with telling(sandbox, url) as (proxy, telemetry):
         ask(proxy)
-        wait_until(lambda: telemetry.exported, "it is sent")
+        wait_until(lambda: telemetry.exported == 3, "it is sent")
         told = httpx.get(f"{proxy.url}/status", timeout=LIMIT).json()["telemetry"]
     expected = {"endpoint": receiver.url, "exported": 3, "dropped": 0, "lastError": None}
     assert told == expected
@@ -266,12 +302,12 @@ def test_a_dead_collector_costs_a_counter(sandbox: SandboxServer) -> None:
         assert ask(proxy).status_code == 200
         wait_until(lambda: telemetry.dropped, "it is given up")
         assert ask(proxy).status_code == 200
-        told = httpx.get(f"{proxy.url}/status", timeout=LIMIT).json()["telemetry"]
+        report = httpx.get(f"{proxy.url}/status", timeout=LIMIT).json()["telemetry"]
         began = time.monotonic()
         telemetry.close()
         assert time.monotonic() - began < 2
-    assert (told["exported"], told["dropped"] >= 3) == (0, True)
-    assert "refused" in told["lastError"]
+    assert (report["exported"], report["dropped"] > 0) == (0, True)
+    assert "refused" in report["lastError"]
 
 
 def test_a_collector_that_hangs_holds_nobody_up(sandbox: SandboxServer, receiver: Receiver) -> None:
@@ -288,6 +324,11 @@ def test_a_collector_that_hangs_holds_nobody_up(sandbox: SandboxServer, receiver
         assert time.monotonic() - began < 5
 
 
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the proxy's log gets; caplog listens to the SDK's loggers as well, which lead nowhere."""
+    return [each.getMessage() for each in caplog.records if each.name.startswith("neurolink")]
+
+
 def test_a_collector_that_refuses_is_told_of_once(
     sandbox: SandboxServer, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -300,8 +341,8 @@ def test_a_collector_that_refuses_is_told_of_once(
         receiver.status = 200
         ask(proxy)
         receiver.spans(2)
-        wait_until(lambda: len(caplog.records) > 1, "it is back")
-    said = [each.getMessage() for each in caplog.records]
+        wait_until(lambda: len(told(caplog)) > 1, "it is back")
+    said = told(caplog)
     assert len(said) == 2, said
     assert "401" in said[0]
     assert said[1].startswith("telemetry is sent again; 6 ")

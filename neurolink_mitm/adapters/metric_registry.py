@@ -1,0 +1,108 @@
+"""The registry of metrics: counts metric points up by prometheus-client, and prints Prometheus' text.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import Metric as Family
+
+from neurolink_mitm.core.metrics import METRICS, Metric, Point
+from neurolink_mitm.core.redaction import redact
+
+MOST = 500
+"""Series of one metric; a point that would begin one more is added to the one whose labels are all `other`."""
+OTHER = "other"
+
+_BOUND = re.compile(r'(?<=[{,]le=")[0-9][^"]*')
+"""A histogram's bound, but `+Inf`. prometheus-client prints 1e+06 and 50.0 for 1000000 and 50."""
+
+disable_created_metrics()  # a gauge beside each counter that nobody has asked for
+
+
+class MetricRegistry:
+    """Takes metric points from any thread, and gives out families of series."""
+
+    def __init__(self) -> None:
+        counted = {name: metric for name, metric in METRICS.items() if not metric.read}
+        self._series = {name: _Series(name, metric) for name, metric in counted.items()}
+
+    def record(self, points: Iterable[Point]) -> None:
+        """Count `points` up."""
+        for point in points:
+            self._series[point.metric].add(point.value, point.labels)
+
+    def families(self, current: Iterable[Point]) -> Iterator[Family]:
+        """Yield each metric with its series, in the table's order. `current` are the points of `read` metrics."""
+        families = {name: _family(name, metric) for name, metric in METRICS.items() if metric.read}
+        for name, value, labels in current:
+            named = dict(zip(METRICS[name].labels, map(_text, labels), strict=True))
+            families[name].add_sample(name, named, value)
+        for name in METRICS:
+            yield families.get(name) or self._series[name].family()
+
+    def page(self, current: Iterable[Point]) -> Iterator[str]:
+        """Yield Prometheus' text, a metric at a time: the caller may let others run in between."""
+        for name, family in zip(METRICS, self.families(current), strict=True):
+            if METRICS[name].otlp_only:
+                continue
+            text = generate_latest(_Single(family)).decode()
+            yield (
+                _BOUND.sub(lambda bound: f"{float(bound[0]):.15g}", text)
+                if METRICS[name].buckets
+                else text
+            )
+
+
+def _family(name: str, metric: Metric) -> Family:
+    # prometheus-client puts the suffix of a counter on again
+    return Family(name.removesuffix("_total"), metric.help, metric.kind)
+
+
+class _Single:
+    """What prometheus-client takes for a collector: one family."""
+
+    def __init__(self, family: Family) -> None:
+        self._family = family
+
+    def collect(self) -> Iterable[Family]:
+        return (self._family,)
+
+
+class _Series:
+    """The series of one metric, `MOST` at most: clients and upstreams invent names that end up in labels."""
+
+    def __init__(self, name: str, metric: Metric) -> None:
+        self._metric: Counter | Histogram
+        if metric.kind == "counter":
+            self._metric = Counter(name, metric.help, metric.labels, registry=None)
+        else:
+            self._metric = Histogram(
+                name, metric.help, metric.labels, buckets=metric.buckets, registry=None
+            )
+        self._add: dict[tuple[str, ...], Callable[[float], None]] = {}
+
+    def add(self, value: float, labels: tuple[str, ...]) -> None:
+        (self._add.get(labels) or self._begin(labels))(value)
+
+    def family(self) -> Family:
+        [family] = self._metric.collect()
+        return family
+
+    def _begin(self, labels: tuple[str, ...]) -> Callable[[float], None]:
+        full = len(self._add) >= MOST
+        values = [OTHER if full else _text(value) for value in labels]
+        series = self._metric.labels(*values) if labels else self._metric
+        add = series.inc if isinstance(series, Counter) else series.observe
+        if not full:
+            self._add[labels] = add
+        return add
+
+
+def _text(value: str) -> str:
+    """Return `value` as a label: without what looks like a key, without surrogates (they are no UTF-8)."""
+    return redact(value.encode(errors="backslashreplace").decode())
