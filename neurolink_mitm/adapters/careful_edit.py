@@ -1,4 +1,4 @@
-"""Changes a text file that belongs to the user and that other programs write, too."""
+"""Compare-and-swap edits: of a file that other programs write, too, and without a lock of ours."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Change = Callable[[str | None], str | None]
 """From the file's text to the new one; None is a file that is not there."""
 
 
-class _ChangedError(Exception):
-    """Somebody else wrote the file just now."""
+class ChangedError(Exception):
+    """Another program wrote the file just now."""
 
 
 def edit(path: Path, change: Change) -> None:
@@ -38,33 +38,42 @@ def edit(path: Path, change: Change) -> None:
         wanted = None if text is None else text.encode("utf-8")
         if wanted == seen:
             return
-        with suppress(_ChangedError):
-            _replace(path, seen, wanted)
+        with suppress(ChangedError):
+            sweep(Path(os.path.realpath(path)), older=60.0)
+            compare_and_swap(path, seen, wanted)
             return
     raise OSError(None, "another program keeps writing it", str(path))
 
 
-def read(path: Path) -> bytes | None:
+def read(path: Path, largest: int = LARGEST) -> bytes | None:
+    """Return the content; None if there is no file. Raises `ValueError` if it has more than `largest` bytes."""
     try:
         with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
+            data = file.read(largest + 1)
     except FileNotFoundError:
         return None
-    if len(data) > LARGEST:
-        raise ValueError(f"larger than {LARGEST} bytes")
+    if len(data) > largest:
+        raise ValueError(f"larger than {largest} bytes")
     return data
 
 
-def _replace(path: Path, seen: bytes | None, wanted: bytes | None) -> None:
+def compare_and_swap(
+    path: Path, seen: bytes | None, wanted: bytes | None, mode: int | None = None
+) -> None:
+    """Replace the content `seen` by `wanted`; None is a file that is not there. The mode stays unless `mode` is given.
+
+    Raises `ChangedError` if the content is another by now.
+    """
+
     def check() -> None:
         if read(path) != seen:
-            raise _ChangedError
+            raise ChangedError
 
     target = Path(os.path.realpath(path))
-    sweep(target, older=60.0)
     if wanted is None:
         check()
         target.unlink()
-    else:
+        return
+    if mode is None:
         mode = 0o600 if seen is None else stat.S_IMODE(target.stat().st_mode)
-        write_atomic(target, wanted, mode, check)
+    write_atomic(target, wanted, mode, check)

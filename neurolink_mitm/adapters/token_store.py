@@ -8,14 +8,16 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from filelock import FileLock
 
+from neurolink_mitm.adapters.careful_edit import TRIES, ChangedError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.shared_file import locked
-from neurolink_mitm.adapters.token_vault import LARGEST, FileVault, KeyringVault, Vault
+from neurolink_mitm.adapters.token_vault import LARGEST, Backend, FileBackend, KeyringBackend
 from neurolink_mitm.core.oauth import Tokens
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import (
@@ -54,20 +56,20 @@ class TokenStore:
     """The credentials of one home directory. All methods block for as long as the disk does."""
 
     def __init__(
-        self, home: Home, vault: Vault | None = None, now: Callable[[], float] = time.time
+        self, home: Home, backend: Backend | None = None, now: Callable[[], float] = time.time
     ) -> None:
         self._home = home
-        self._vault = vault or FileVault(home.tokens)
+        self._backend = backend or FileBackend(home.tokens)
         self._now = now
         self._watched: str | None = None
 
     def read(self) -> Credentials:
         """Missing files hold nothing; broken or unreadable ones raise `TokenStoreError`."""
-        legacy_file = FileVault(self._home.legacy_credentials)
-        data = _read(self._vault, lambda data: (parse_token_store(data), _revision(data)))
+        legacy_file = FileBackend(self._home.legacy_credentials)
+        data = _read(self._backend, lambda data: (parse_token_store(data), _revision(data)))
         stored, revision = data or ((), _revision(None))
         legacy = _read(legacy_file, parse_legacy)
-        warnings = (self._vault.warning(), legacy_file.warning())
+        warnings = (self._backend.warning(), legacy_file.warning())
         return Credentials(stored, legacy, tuple(each for each in warnings if each), revision)
 
     def watch(self, revision: str) -> None:
@@ -81,7 +83,7 @@ class TokenStore:
         one by others is noticed at whatever moment it comes. What can't be read is nobody's.
         """
         try:
-            return _revision(self._vault.load()) == self._watched
+            return _revision(self._backend.load()) == self._watched
         except (OSError, ValueError):
             return False
 
@@ -101,8 +103,8 @@ class TokenStore:
 
         def change(document: TokenDocument) -> bool:
             done = document.replace_tokens(label, tokens, spent)
-            if not done and self._vault.load() is None:  # moved away or set aside, not logged out
-                raise TokenStoreError(f"{self._vault.name} is not there")
+            if not done and self._backend.load() is None:  # moved away or set aside, not logged out
+                raise TokenStoreError(f"{self._backend.name} is not there")
             return done
 
         return self._change(change)
@@ -115,10 +117,10 @@ class TokenStore:
     def delete(self) -> None:
         """All logins, and where they were kept. Raises `TokenStoreError`."""
         try:
-            self._vault.delete()
+            self._backend.delete()
             self._home.legacy_credentials.unlink(missing_ok=True)
         except (OSError, ValueError) as e:
-            raise TokenStoreError(f"can't delete {self._vault.name}: {e}") from e
+            raise TokenStoreError(f"can't delete {self._backend.name}: {e}") from e
 
     def disable(self, label: str, reason: str, at: float, spent: Secret | None = None) -> bool:
         """It takes no requests until a login or `enable`. Whether there is such an account, still
@@ -136,7 +138,7 @@ class TokenStore:
 
     def failures(self, label: str) -> int:
         """Failed refreshes in a row."""
-        return _read(self._vault, lambda data: TokenDocument(data).failures(label)) or 0
+        return _read(self._backend, lambda data: TokenDocument(data).failures(label)) or 0
 
     def refresh_lock(self, label: str) -> FileLock:
         """Held by whoever refreshes this account, in any process. May be released by any thread.
@@ -149,18 +151,25 @@ class TokenStore:
         return FileLock(path, mode=0o600, thread_local=False)
 
     def _change(self, change: Callable[[TokenDocument], T]) -> T:
-        """Read, change, write, with the lock. What was not changed is not written."""
+        """Read, change, write, with the lock; again where a program that takes no lock came in between."""
         try:
             self._home.create()
             with locked(self._home.tokens):
-                data, document = self._document()
-                before = document.encode(0)
-                result = change(document)
-                if document.encode(0) != before:
-                    self._replace(data, document.encode(self._now()))
-                return result
+                for _ in range(TRIES):
+                    with suppress(ChangedError):
+                        return self._try(change)
         except OSError as e:
-            raise TokenStoreError(f"can't write {self._vault.name}: {e.strerror or e}") from e
+            raise TokenStoreError(f"can't write {self._backend.name}: {e.strerror or e}") from e
+        raise TokenStoreError(f"another program keeps writing {self._backend.name}")
+
+    def _try(self, change: Callable[[TokenDocument], T]) -> T:
+        """What was not changed is not written."""
+        data, document = self._document()
+        before = document.encode(0)
+        result = change(document)
+        if document.encode(0) != before:
+            self._replace(data, document.encode(self._now()))
+        return result
 
     def _replace(self, data: bytes | None, new: bytes) -> None:
         """Two entries that turn out to be one account change the pool: such a write is left to the watch."""
@@ -168,19 +177,19 @@ class TokenStore:
         if before == _revision(data) and _accounts(data) == _accounts(new):
             self._watched = _revision(new)  # first: whoever watches may be quick
         try:
-            self._vault.replace(new)
-        except OSError:
+            self._backend.replace(data, new)
+        except (OSError, ChangedError):
             self._watched = before
             raise
 
     def _document(self) -> tuple[bytes | None, TokenDocument]:
         try:
-            data = self._vault.load()
+            data = self._backend.load()
             return data, TokenDocument(data)
         except ValueError as e:
-            aside = self._vault.set_aside(self._now())
+            aside = self._backend.set_aside(self._now())
             raise TokenStoreError(
-                f"{self._vault.name} is broken ({e}) and was set aside as {aside}:"
+                f"{self._backend.name} is broken ({e}) and was set aside as {aside}:"
                 " repair it and put it back, or log in again"
             ) from e
 
@@ -209,7 +218,7 @@ def open_store(
     if kind != "keyring":
         raise TokenStoreError(f"NEUROLINK_TOKEN_STORE must be file or keyring, got {kind!r}")
     try:
-        return TokenStore(home, KeyringVault(str(home.root), home.keyring_changed), now)
+        return TokenStore(home, KeyringBackend(str(home.root), home.keyring_changed), now)
     except OSError as e:
         raise TokenStoreError(str(e)) from e
 
@@ -225,11 +234,11 @@ def _accounts(data: bytes | None) -> int:
     return len({(uuid, org) if uuid and org else (label,) for uuid, org, label in named})
 
 
-def _read(vault: Vault, parse: Callable[[bytes], T]) -> T | None:
+def _read(backend: Backend, parse: Callable[[bytes], T]) -> T | None:
     try:
-        data = vault.load()
+        data = backend.load()
         return None if data is None else parse(data)
     except OSError as e:
-        raise TokenStoreError(f"can't read {vault.name}: {e.strerror or e}") from e
+        raise TokenStoreError(f"can't read {backend.name}: {e.strerror or e}") from e
     except ValueError as e:
-        raise TokenStoreError(f"{vault.name} is broken and was left as it is: {e}") from e
+        raise TokenStoreError(f"{backend.name} is broken and was left as it is: {e}") from e

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from neurolink_mitm.adapters.atomic import sweep, write_atomic
+from neurolink_mitm.adapters.careful_edit import ChangedError, compare_and_swap, read
 from neurolink_mitm.adapters.extras import how_to_install
 from neurolink_mitm.adapters.home import OPEN_TO_OTHERS
 
@@ -21,7 +22,7 @@ LARGEST = 4_000_000
 SERVICE = "neurolink-mitm"
 
 
-class Vault(Protocol):
+class Backend(Protocol):
     """Holds one document. All its methods raise `OSError`, whose text names the place."""
 
     @property
@@ -31,8 +32,11 @@ class Vault(Protocol):
     def load(self) -> bytes | None:
         """None where there is none yet. Raises `ValueError` if it is too large to be one."""
 
-    def replace(self, data: bytes) -> None:
-        """Durably, and whole at every moment. The caller holds the store's lock."""
+    def replace(self, seen: bytes | None, data: bytes) -> None:
+        """Durably, and whole at every moment. The caller holds the store's lock.
+
+        Raises `ChangedError` if a program that takes no lock has changed what was `seen`.
+        """
 
     def delete(self) -> None:
         """With nothing left of it, should there be one."""
@@ -44,7 +48,7 @@ class Vault(Protocol):
         """What its owner should know."""
 
 
-class FileVault:
+class FileBackend:
     """A file, 0600 from its first byte."""
 
     def __init__(self, path: Path) -> None:
@@ -55,17 +59,10 @@ class FileVault:
         return str(self._path)
 
     def load(self) -> bytes | None:
-        try:
-            with self._path.open("rb") as file:
-                data = file.read(LARGEST + 1)
-        except FileNotFoundError:
-            return None
-        if len(data) > LARGEST:
-            raise ValueError(f"larger than {LARGEST} bytes")
-        return data
+        return read(self._path, LARGEST)
 
-    def replace(self, data: bytes) -> None:
-        write_atomic(self._path, data)
+    def replace(self, seen: bytes | None, data: bytes) -> None:
+        compare_and_swap(self._path, seen, data, 0o600)
         sweep(self._path)
 
     def delete(self) -> None:
@@ -86,7 +83,7 @@ class FileVault:
         return f"{self._path} is open to others (mode {mode:04o}): run chmod 600 {self._path}"
 
 
-class KeyringVault:
+class KeyringBackend:
     """The keyring of this user: Keychain on macOS, Secret Service on Linux."""
 
     def __init__(self, user: str, changed: Path) -> None:
@@ -105,7 +102,9 @@ class KeyringVault:
         secret = self._call("get_password", SERVICE, self._user)
         return None if secret is None else str(secret).encode()
 
-    def replace(self, data: bytes) -> None:
+    def replace(self, seen: bytes | None, data: bytes) -> None:
+        if self.load() != seen:
+            raise ChangedError
         self._call("set_password", SERVICE, self._user, data.decode())
         try:
             write_atomic(self._changed, b"")

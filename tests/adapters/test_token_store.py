@@ -25,6 +25,7 @@ from neurolink_mitm.adapters.token_store import (
     TokenStoreError,
     open_store,
 )
+from neurolink_mitm.adapters.token_vault import FileBackend
 from neurolink_mitm.core.oauth import Tokens
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount
@@ -366,3 +367,20 @@ def test_no_error_and_no_repr_shows_a_token(home: Home, caplog: pytest.LogCaptur
             change(LOGIN if change == store.save else "work")  # type: ignore[operator]
         said.append("".join(traceback.format_exception(caught.value)))
     assert "sk-ant" not in "\n".join(said) + caplog.text
+
+
+def test_what_a_program_without_our_lock_writes_meanwhile_is_kept(home: Home) -> None:
+    """Ours changes what is there then."""
+    put(home.tokens, STORE)
+
+    class Overtaken(FileBackend):
+        def replace(self, seen: bytes | None, data: bytes) -> None:
+            if b"foreign" not in (seen or b""):
+                put(home.tokens, STORE.replace("anthropic:work", "anthropic:foreign"))
+            super().replace(seen, data)
+
+    store = TokenStore(home, Overtaken(home.tokens))
+    store.watch(store.read().revision)
+    store.save(StoredAccount("new", Secret("sk-ant-test-new")))
+    assert [each.label for each in store.read().stored] == ["foreign", "new"]
+    assert not store.is_own_change()

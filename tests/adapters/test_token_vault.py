@@ -11,7 +11,7 @@ from keyring.errors import KeyringLocked
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
-from neurolink_mitm.adapters.token_vault import SERVICE, FileVault
+from neurolink_mitm.adapters.token_vault import SERVICE, FileBackend
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount
 
@@ -139,10 +139,10 @@ def test_without_keyring_it_says_how_to_get_it(root: Home, monkeypatch: pytest.M
 def test_a_file_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real" / "f")
-    vault = FileVault(tmp_path / "link")
+    backend = FileBackend(tmp_path / "link")
     (tmp_path / "real" / ".f.left.tmp").write_text("of one that was killed")
-    vault.replace(b"x")
-    assert (vault.load(), [p.name for p in (tmp_path / "real").iterdir()]) == (b"x", ["f"])
+    backend.replace(None, b"x")
+    assert (backend.load(), [p.name for p in (tmp_path / "real").iterdir()]) == (b"x", ["f"])
 
 
 def test_our_own_write_of_a_keyring_is_recognised(ring: Memory, root: Home) -> None:
