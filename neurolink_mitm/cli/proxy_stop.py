@@ -12,9 +12,7 @@ import click
 from neurolink_mitm.adapters.state_file import State, is_running
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.running import listed, named, port_option, running_state, running_states
-
-STOP_LIMIT = 35.0
-"""Seconds: the proxy lets streams finish for 30."""
+from neurolink_mitm.core.services import STOP_LIMIT
 
 
 @click.command("stop")

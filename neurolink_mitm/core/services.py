@@ -10,8 +10,8 @@ LABEL = "dev.neurolink.proxy"
 UNIT = "neurolink-proxy.service"
 THROTTLE = 5
 """Seconds between a crash and the next start."""
-STOP_LIMIT = 40
-"""Seconds: streams get 30 of them."""
+STOP_LIMIT = 75
+"""Seconds until a proxy that stops is killed: streams get 30 of them, a refresh of a login as many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from tests.waiting import LIMIT, wait_until
 
 ROOT = Path(__file__).parents[2]
 NEUROLINK = (sys.executable, "-m", "neurolink_mitm.cli")
+SCRIPT = ROOT / "addons" / "neurolink.py"
 WAYS = ("start", "inspect", "mitmdump", "mitmweb")
 """How the proxy can be run: `proxy start`, the same with `--inspect`, and as a script of mitmproxy's programs."""
 MESSAGE: dict[str, Any] = {
@@ -138,6 +139,12 @@ class Shell:
         return self.home / ".neurolink" / "proxy-state.json"
 
     @property
+    def admin_token(self) -> str:
+        """Of the proxy that runs; empty if there is none."""
+        state = StateFile(self.state).read()
+        return state.admin_token if state else ""
+
+    @property
     def claude_settings(self) -> Path:
         return self.home / ".claude" / "settings.json"
 
@@ -181,15 +188,14 @@ class Shell:
         proxy = self.start("proxy", "start", "--port", "0", *arguments, program=program)
         return proxy, proxy.expect(r"export ANTHROPIC_BASE_URL=(\S+)\n")[1]
 
-    def serve_by(self, way: str) -> tuple[Program, str]:
+    def serve_by(self, way: str, script: Path = SCRIPT) -> tuple[Program, str]:
         """The same, run in one of `WAYS`."""
         if way in ("start", "inspect"):
             return self.serve(*(["--inspect"] if way == "inspect" else []))
         self.served = True
         page = ["--web-port", "0", "--set", "web_open_browser=false"] if way == "mitmweb" else []
         tool = str(Path(sys.executable).parent / way)
-        script = str(ROOT / "addons" / "neurolink.py")
-        proxy = self.start("-s", script, "-p", "0", *page, program=(tool,))
+        proxy = self.start("-s", str(script), "-p", "0", *page, program=(tool,))
         file = StateFile(self.state)
 
         def listening() -> State | None:

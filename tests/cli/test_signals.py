@@ -95,6 +95,29 @@ def test_a_second_signal_does_not_wait(
     assert len(rows(shell, "proxy-attempts")) == 1
 
 
+def test_a_script_that_is_loaded_anew_goes_on(
+    shell: Shell, pool: Path, upstream: SandboxServer
+) -> None:
+    """Streams that came by the script before it are finished, too, and waited for."""
+    upstream.script("a", Reply(event_delay=0.2, events=25))
+    script = shell.place / "script.py"
+    script.write_text(
+        "from neurolink_mitm.stack import MitmScript, stack\naddons = [MitmScript(stack)]\n"
+    )
+    proxy, url = shell.serve_by("mitmdump", script)
+    before = json.loads(shell.state.read_text())["adminToken"]
+    client = Streaming(url)
+    script.write_text(f"{script.read_text()}# another\n")
+    wait_until(lambda: shell.admin_token not in ("", before), "the script serves anew")
+    assert not upstream.requests[-1].done
+    proxy.signal()
+    client.join(AT_ONCE)
+    assert client.received == upstream.requests[-1].answer
+    assert proxy.exit_code(AT_ONCE) == 0
+    assert [row["outcome"] for row in rows(shell)] == ["complete"]
+    assert not shell.state.exists()
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_token_that_is_being_rotated_is_not_lost(shell: Shell, way: str) -> None:
     """The token endpoint takes its time, and has already spent the old refresh token."""

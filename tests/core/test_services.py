@@ -64,7 +64,7 @@ def test_systemd_has_the_settings_put_back_when_it_dies() -> None:
 
 def test_systemd_waits_for_streams_and_lets_the_guard_be() -> None:
     text = unit(SERVICE)
-    assert (value(text, "TimeoutStopSec"), value(text, "KillMode")) == ("40", "mixed")
+    assert (value(text, "TimeoutStopSec"), value(text, "KillMode")) == ("75", "mixed")
 
 
 @pytest.mark.parametrize("text", ["a\nExecStart=/bin/evil", "a\0"], ids=["line", "zero"])

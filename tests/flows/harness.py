@@ -99,6 +99,8 @@ class Proxy:
     """A certificate that upstream may show."""
     change: Callable[[Runtime], None] = lambda runtime: None
     addons: Callable[[Runtime], list[object]] = stack
+    drain: float = 0.0
+    """Seconds that streams get to finish at the end."""
 
     def __enter__(self) -> Self:
         self.rows = Rows()
@@ -163,8 +165,7 @@ class Proxy:
             },
         )
         await self.master.run()
-        await masters.close_server(self.master)
-        await masters.close_clients(self.master)
+        await masters.Serving(self.master, self.drain).stop()
 
     def ready(self) -> None:
         self.runtime.port = masters.listening_port(self.master)
