@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.cli.processes import MESSAGE, ROOT, Shell
 
@@ -29,25 +30,24 @@ HEAVY = ("litellm", "opentelemetry", "google")
 """And what comes with them; `google` is protobuf's."""
 
 
-def imported(code: str) -> dict[str, list[str]]:
-    """What a fresh process has imported, as its code prints it."""
+@pytest.fixture(scope="module")
+def modules() -> dict[str, list[str]]:
+    """What a fresh process has imported: for the proxy, and once it has imported all there is."""
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=60, check=True
+        [sys.executable, "-c", ALL_MODULES], cwd=ROOT, capture_output=True, timeout=60, check=True
     )
     found: dict[str, list[str]] = json.loads(done.stdout)
     return found
 
 
-def test_no_module_imports_litellm() -> None:
-    modules = imported(ALL_MODULES)
+def test_no_module_imports_litellm(modules: dict[str, list[str]]) -> None:
     assert "neurolink_mitm.stack" in modules["proxy"]
     assert "neurolink_mitm.cli.sandbox" in modules["all"]
     for names in modules.values():
         assert [name for name in names if name.partition(".")[0] == "litellm"] == []
 
 
-def test_the_proxy_starts_without_opentelemetry() -> None:
-    modules = imported(ALL_MODULES)
+def test_the_proxy_starts_without_opentelemetry(modules: dict[str, list[str]]) -> None:
     assert "neurolink_mitm.adapters.otlp" in modules["proxy"]
     assert [name for name in modules["proxy"] if name.partition(".")[0] == "opentelemetry"] == []
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,14 @@ version = "1"
 """
 
 
+PYTHON = f"""#!/bin/sh
+[ "$1" = -c ] && [ "$#" -eq 2 ] && {{ echo "$0"; exit; }}
+[ "$2" = venv ] || exec {sys.executable} "$@"
+{sys.executable} -m venv --without-pip "$3"
+echo {sysconfig.get_path("purelib")} >"$(echo "$3"/lib/*/site-packages)/pip.pth"
+"""
+
+
 class Checkout:
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -53,8 +62,9 @@ class Checkout:
         for name, text in files.items():
             (place / name).write_text(text)
 
-    def make(self, python: str = sys.executable, **variables: str) -> str:
+    def make(self, python: str = "", **variables: str) -> str:
         """With this Python found first on PATH. What it said; it has to go well."""
+        python = python or self.python("first")
         found = self.place / f"bin-of-{Path(python).parent.name}"
         found.mkdir(exist_ok=True)
         for name in ("python3.13", "python3.12", "python3.11"):
@@ -68,13 +78,11 @@ class Checkout:
         assert done.returncode == 0, done.stderr
         return done.stderr
 
-    def other_python(self) -> str:
-        """One that works, elsewhere."""
-        script = self.place / "other" / "python"
+    def python(self, name: str) -> str:
+        """One that works, in a place of its own. Its environments borrow our pip: to install it takes seconds."""
+        script = self.place / name / "python"
         script.parent.mkdir(exist_ok=True)
-        script.write_text(
-            f'#!/bin/sh\n[ "$1" = -c ] && [ "$#" -eq 2 ] && {{ echo "$0"; exit; }}\nexec {sys.executable} "$@"\n'
-        )
+        script.write_text(PYTHON)
         script.chmod(0o700)
         return str(script)
 
@@ -94,7 +102,7 @@ def test_it_does_nothing_where_all_is_there(checkout: Checkout) -> None:
 
 
 def test_another_python_on_the_path_is_no_reason(checkout: Checkout) -> None:
-    assert checkout.make(checkout.other_python()) == ""
+    assert checkout.make(checkout.python("other")) == ""
 
 
 @pytest.mark.parametrize(

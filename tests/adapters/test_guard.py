@@ -149,6 +149,47 @@ def test_one_that_does_not_is_not() -> None:
     assert not guard.healthy("http://127.0.0.1:9")
 
 
+class Seconds:
+    """The guard's time: a second passes where it sleeps, or `more` in the look that has just been taken."""
+
+    def __init__(self) -> None:
+        self.now, self.more = 1000.0, 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds + self.more
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("looks", "detached"),
+    [("-----", True), ("----a----", False), ("---s----", False)],
+    ids=["in a row", "one answer between", "the guard itself stood still between"],
+)
+def test_only_misses_in_a_row_detach(
+    place: Home, path: Path, monkeypatch: pytest.MonkeyPatch, looks: str, detached: bool
+) -> None:
+    """Each look: a miss (-), an answer (a), or a miss after which the machine sleeps (s)."""
+    settings, told, seconds = ClaudeSettings(place.claude_settings), list[str](), Seconds()
+    settings.claim(path, os.getpid(), "http://127.0.0.1:9")
+    script = iter(looks)
+
+    def answers(url: str, limit: float) -> bool:
+        if (look := next(script, "")) == "":
+            settings.release(os.getpid())
+        seconds.more = 100.0 if look == "s" else 0.0
+        return look == "a"
+
+    monkeypatch.setattr(guard, "healthy", answers)
+    monkeypatch.setattr(guard, "time", seconds)
+    guard.Watch(settings, os.getpid(), told.append).run()
+    assert (guard.AS_BEFORE in told) == detached
+
+
 def test_it_imports_neither_mitmproxy_nor_pydantic() -> None:
     """It runs all the time."""
     code = """

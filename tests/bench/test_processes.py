@@ -21,7 +21,7 @@ REQUESTS = 3
 BY_NAME = {each.name: each for each in (ORDINARY, *OPTIONS)}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def upstream() -> Iterator[Server]:
     with processes.upstream() as server:
         yield server

@@ -21,7 +21,7 @@ HIDING = """cloaking:
     wordObfuscator: {words: [bluebird], patterns: [%s], domains: [corp.example], detectors: [email, ipv4, ipv6, key]}
 """
 ENDLESS = "'(a|aa)+$'"
-SIZE = 1 << 21
+SIZE = 1 << 20
 PATIENCE = 60.0
 
 
@@ -42,8 +42,8 @@ ATTACKS = {
     "web tokens": text(b"-eyJ"),
     "private keys": text(b"-----BEGIN PRIVATE KEY-----"),
     "colons": text(b":" * 120 + b" "),
-    "thinking": request(b",".join([b'{"type":"thinking","thinking":"","signature":""}'] * 40_000)),
-    "ids": request(b",".join([b'{"type":"tool_use","id":"a.b","name":"x","input":{}}'] * 40_000)),
+    "thinking": request(b",".join([b'{"type":"thinking","thinking":"","signature":""}'] * 20_000)),
+    "ids": request(b",".join([b'{"type":"tool_use","id":"a.b","name":"x","input":{}}'] * 20_000)),
     "user id": b'{"model":"claude-sonnet-4-5","max_tokens":5,"messages":[{"role":"user","content":"hi"}],'
     b'"metadata":{"user_id":"{%s"}}' % (b'\\"' * (SIZE // 2)),
     "objects": request(b",".join([b"{}"] * (SIZE // 3))),
