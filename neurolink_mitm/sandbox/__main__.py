@@ -1,4 +1,4 @@
-"""`python -m neurolink_mitm.sandbox`: its first line of output is its URL."""
+"""`python -m neurolink_mitm.sandbox` runs a sandbox; its first line of output is its URL."""
 
 import argparse
 import sys
@@ -11,6 +11,7 @@ from neurolink_mitm.sandbox.wire import Tls
 
 
 def main() -> int:
+    """Run a sandbox until it is stopped; return the exit code."""
     options = _parser().parse_args()
     try:
         sandbox = Sandbox(_accounts(options.accounts), keep=options.keep, bodies=options.bodies)
@@ -29,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="default: any that is free")
     parser.add_argument("--accounts", type=Path, metavar="FILE", help="JSON: a list of accounts")
-    parser.add_argument("--keep", type=int, default=200, help="requests to remember")
+    parser.add_argument("--keep", type=int, default=200, help="requests to record")
     parser.add_argument("--no-bodies", dest="bodies", action="store_false", help="heads only")
     parser.add_argument("--certfile", help="serve TLS with this certificate")
     parser.add_argument("--keyfile")

@@ -1,4 +1,4 @@
-"""An account, and the script that says how it answers: plain values, also read from JSON."""
+"""The sandbox's accounts and their scripts of replies: plain values, also read from JSON."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
@@ -7,49 +7,48 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 COUNTS = ("delay", "event_delay", "events", "cut_after", "stall_after", "error_after")
+"""The fields of a `Reply` that must not be negative."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """
-    One step of a script. `Reply()` is a good answer; each field bends it in one way.
+    """One step of a script. `Reply()` is a good response; each field changes one thing.
 
-    Counts of events are of whole SSE events: a streamed text with n deltas has n + 6 of them
-    (message_start, ping, content_block_start, the deltas, content_block_stop, message_delta,
-    message_stop). An answer that isn't streamed has one place to be cut or to stall in, the middle
-    of its body, and an error within it is the status that goes with the error.
+    Events are whole SSE events: a streamed text with n deltas has n + 6 of them (message_start, ping,
+    content_block_start, the deltas, content_block_stop, message_delta, message_stop). A response that is not
+    streamed can be cut, or stall, only in the middle of its body; its error is the status of the error type.
     """
 
     status: int = 200
     _: KW_ONLY
-    # in place of what Anthropic sends with a status >= 400, or in the event of `error_after`
+    # in place of Anthropic's with a status >= 400, or in the event of `error_after`
     error_type: str | None = None
     message: str | None = None
-    # on top of the usual ones, or in their place; an empty value takes one away
+    # added to the usual ones, or in their place; an empty value removes one
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     delay: float = 0  # seconds before the head
     event_delay: float = 0  # seconds between two events
-    events: int | None = None  # text deltas; default: as the text of the answer needs
+    events: int | None = None  # text deltas; default: as many as the text needs
     chunk_text: str | None = None  # text of each delta; default: their numbers
 
     hang_up: bool = False  # close the connection with no head
-    cut_after: int | None = None  # close the connection, answer unfinished, after n events
-    reset: bool = False  # hang_up and cut_after by TCP reset
-    # silence until the client leaves, after n events or "head"; 0: there is no head ever
+    cut_after: int | None = None  # close the connection after n events
+    reset: bool = False  # hang_up and cut_after are a TCP reset
+    # silence until the client leaves, after n events or "head"; 0: before the head
     stall_after: int | Literal["head"] | None = None
     empty: bool = False  # the head, and a clean end with no byte
     error_first: str | None = None  # the only event is an error of this type
     error_after: int | None = None  # n events, then an error event
     no_stop: bool = False  # a clean end with no message_stop
 
-    html: bool = False  # a page as Cloudflare sends it, with any status
-    body: bytes | None = None  # this instead (in JSON: a string)
+    html: bool = False  # Cloudflare's error page, with any status
+    body: bytes | None = None  # the whole body (in JSON: a string)
     content_type: str | None = None
 
-    # for benchmarks: the same bytes each time, rendered once, whatever the request asks for
+    # for benchmarks: the same bytes for every request, rendered once
     prerendered: bool = False
-    coalesce: int = 1  # events a write; cuts, stalls and delays then count writes
+    coalesce: int = 1  # events per write; cuts, stalls and delays then count writes
 
     def __post_init__(self) -> None:
         if not 200 <= self.status <= 599:
@@ -64,7 +63,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Script:
-    """Replies, one a request; then the last one again and again, or with `loop` all of them."""
+    """Replies, one per request; at the end the last one repeats, or with `loop` all of them."""
 
     steps: tuple[Reply, ...] = (Reply(),)
     loop: bool = False
@@ -74,14 +73,15 @@ class Script:
             raise ValueError("a script needs at least one step")
 
     def step(self, n: int) -> Reply:
+        """Return the reply to request number `n`, from 0 on."""
         return self.steps[n % len(self.steps) if self.loop else min(n, len(self.steps) - 1)]
 
 
 @dataclass(frozen=True)
 class Account:
-    """
-    `credential` is the API key, or the first access token, which ends `expires_in` seconds after
-    the sandbox was made.
+    """An account. `credential` is its API key, or its first access token.
+
+    That token expires `expires_in` seconds after the sandbox was made.
     """
 
     name: str
@@ -90,11 +90,11 @@ class Account:
     refresh_token: str | None = None
     expires_in: float | None = None  # None: never
     script: Script = Script()
-    lifetime: float = 28_800  # seconds, of access tokens handed out by the token endpoint
+    lifetime: float = 28_800  # seconds, of access tokens from the token endpoint
 
 
 def default_accounts() -> tuple[Account, ...]:
-    """One that is limited after two requests, one that works, one whose token needs a refresh."""
+    """Return an account that is limited after two requests, one that works, and one whose token needs a refresh."""
     limited = Reply(429, headers={"retry-after": "5"})
     return (
         Account(
@@ -108,29 +108,29 @@ def default_accounts() -> tuple[Account, ...]:
 
 
 def script_from_json(data: bytes) -> Script:
-    """A list of replies, or `{"steps": […], "loop": true}`. Raises ValueError naming the field."""
+    """Read a list of replies, or `{"steps": […], "loop": true}`. Raises ValueError naming the field."""
     return _script(msgspec.json.decode(data))
 
 
 def accounts_from_json(data: bytes) -> tuple[Account, ...]:
-    """A list of accounts, `script` in either form. Raises ValueError naming the field."""
-    return tuple(_account(found) for found in msgspec.json.decode(data, type=list[dict[str, Any]]))
+    """Read a list of accounts, `script` in either form. Raises ValueError naming the field."""
+    return tuple(_account(data) for data in msgspec.json.decode(data, type=list[dict[str, Any]]))
 
 
-def _account(found: dict[str, Any]) -> Account:
-    plain = {key: value for key, value in found.items() if key != "script"}
+def _account(data: dict[str, Any]) -> Account:
+    plain = {key: value for key, value in data.items() if key != "script"}
     account = _build(Account, plain)
-    return replace(account, script=_script(found["script"])) if "script" in found else account
+    return replace(account, script=_script(data["script"])) if "script" in data else account
 
 
-def _script(found: object) -> Script:
-    whole = msgspec.convert(found if isinstance(found, dict) else {"steps": found}, _Steps)
-    return Script(tuple(_reply(step) for step in whole.steps), whole.loop)
+def _script(data: object) -> Script:
+    steps = msgspec.convert(data if isinstance(data, dict) else {"steps": data}, _Steps)
+    return Script(tuple(_reply(step) for step in steps.steps), steps.loop)
 
 
-def _reply(found: dict[str, Any]) -> Reply:
-    body = found.get("body")
-    return _build(Reply, {**found, "body": body.encode()} if isinstance(body, str) else found)
+def _reply(data: dict[str, Any]) -> Reply:
+    body = data.get("body")
+    return _build(Reply, {**data, "body": body.encode()} if isinstance(body, str) else data)
 
 
 class _Steps(msgspec.Struct, forbid_unknown_fields=True):
@@ -141,8 +141,8 @@ class _Steps(msgspec.Struct, forbid_unknown_fields=True):
 _T = TypeVar("_T", Reply, Account)
 
 
-def _build(kind: type[_T], found: dict[str, Any]) -> _T:
-    # msgspec ignores what a dataclass doesn't have, and a misspelt field would just not happen
-    if unknown := found.keys() - {f.name for f in fields(kind)}:
+def _build(kind: type[_T], data: dict[str, Any]) -> _T:
+    # msgspec ignores unknown fields of a dataclass, and a misspelt one would have no effect
+    if unknown := data.keys() - {f.name for f in fields(kind)}:
         raise ValueError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
-    return msgspec.convert(found, kind, builtin_types=(bytes,))
+    return msgspec.convert(data, kind, builtin_types=(bytes,))

@@ -1,4 +1,4 @@
-"""What a good answer says: the content blocks, why it stopped, what it cost."""
+"""The message of a good response: its content blocks, stop reason and usage."""
 
 import json
 import re
@@ -17,17 +17,23 @@ THOUGHT = "The sandbox is asked to think first, so it does: nothing needs to be 
 
 @dataclass(frozen=True)
 class Text:
+    """A text block, in the pieces of its stream."""
+
     deltas: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Thought:
+    """A thinking block, in the pieces of its stream."""
+
     deltas: tuple[str, ...]
     signature: str
 
 
 @dataclass(frozen=True)
 class ToolUse:
+    """A tool call."""
+
     id: str
     name: str
     input: Any
@@ -38,14 +44,18 @@ ContentBlock = Text | Thought | ToolUse
 
 @dataclass(frozen=True)
 class Usage:
+    """The input tokens of a message."""
+
     input_tokens: int
     cache_creation_input_tokens: int = 0
     cache_read_input_tokens: int = 0
-    cached_1h: int = 0  # of those created; the others are kept for five minutes
+    cached_1h: int = 0  # of `cache_creation_input_tokens`, those for an hour
 
 
 @dataclass(frozen=True)
 class Answer:
+    """A whole message."""
+
     id: str
     model: str
     blocks: tuple[ContentBlock, ...]
@@ -54,6 +64,7 @@ class Answer:
 
     @property
     def output_tokens(self) -> int:
+        """Return the output tokens, at four characters a token."""
         return sum(map(_tokens, self.blocks))
 
 
@@ -64,7 +75,10 @@ def answer(
     words: str,
     new_id: Callable[[str], str],
 ) -> Answer:
-    """`words` is the text if the script has none; `new_id` makes an id with a given prefix."""
+    """Make the message that answers `request`.
+
+    `words` is its text if `reply` has none; `new_id` makes an id with a given prefix.
+    """
     blocks: list[ContentBlock] = [_thought()] if thinks(request) else []
     tool = asked_tool(request)
     if tool is None:
@@ -76,7 +90,7 @@ def answer(
 
 
 def usage_of(body: bytes) -> Usage:
-    """Four bytes a token; with cache marks, most of them were cached by an earlier turn."""
+    """Return the usage of a request, at four bytes a token; with cache marks, most are read from the cache."""
     tokens = count_tokens(body)
     if b'"cache_control"' not in body:
         return Usage(tokens)
@@ -85,11 +99,12 @@ def usage_of(body: bytes) -> Usage:
 
 
 def count_tokens(body: bytes) -> int:
+    """Return the tokens of a request body, at four bytes a token."""
     return len(body) // 4 + 1
 
 
 def split(text: str, words: int = 4) -> tuple[str, ...]:
-    """Pieces of so many words, which joined are the text."""
+    """Split a text into pieces of `words` words; joined, they are the text."""
     parts = text.split(" ")
     starts = range(0, len(parts), words)
     return tuple((" " if i else "") + " ".join(parts[i : i + words]) for i in starts)

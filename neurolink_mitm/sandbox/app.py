@@ -1,4 +1,4 @@
-"""The routes of the Messages API: who asks, is it valid, and what the script makes of it."""
+"""The routes of the Messages API: authenticate, check, and play the next reply of the account's script."""
 
 import functools
 from typing import Any
@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from neurolink_mitm.core.models import CLAUDE, Model
 from neurolink_mitm.sandbox import welcome
 from neurolink_mitm.sandbox.accounts import Account, Reply
 from neurolink_mitm.sandbox.answers import Usage, answer, count_tokens, usage_of
@@ -20,20 +21,19 @@ from neurolink_mitm.sandbox.control import control_routes
 from neurolink_mitm.sandbox.errors import ApiError
 from neurolink_mitm.sandbox.events import message_events, message_json
 from neurolink_mitm.sandbox.history import check_history
-from neurolink_mitm.sandbox.intake import Intake, new_id
-from neurolink_mitm.sandbox.keys import key_routes
 from neurolink_mitm.sandbox.messages import MessagesRequest, parse_count, parse_messages
-from neurolink_mitm.sandbox.models import model, model_list
 from neurolink_mitm.sandbox.oauth import oauth_routes
 from neurolink_mitm.sandbox.playback import Playback
-from neurolink_mitm.sandbox.recorder import Received
+from neurolink_mitm.sandbox.recorder import Received, Recording, new_id
 from neurolink_mitm.sandbox.respond import played, received, refusal
 from neurolink_mitm.sandbox.state import Sandbox
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+MODELS = {model.id: model for model in CLAUDE}
 
 
 def make_app(sandbox: Sandbox) -> ASGIApp:
+    """Return the ASGI application of `sandbox`."""
     api = Api(sandbox)
     routes = [
         Route("/v1/messages", api.messages, methods=["POST"]),
@@ -41,7 +41,6 @@ def make_app(sandbox: Sandbox) -> ASGIApp:
         Route("/v1/models", api.models),
         Route("/v1/models/{id}", api.model),
         *oauth_routes(sandbox),
-        *key_routes(sandbox),
         Route("/v1/{rest:path}", api.echo, methods=METHODS),
         Route("/", api.welcome),
         *control_routes(sandbox),
@@ -49,14 +48,17 @@ def make_app(sandbox: Sandbox) -> ASGIApp:
     handlers: dict[Any, Any] = {ApiError: api.refuse, HTTPException: api.refuse, 500: api.fault}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
-    return Intake(app, sandbox.recorder)
+    return Recording(app, sandbox.recorder)
 
 
 class Api:
+    """The handlers of the routes."""
+
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
     async def messages(self, request: Request) -> Playback:
+        """Create a message, streamed or not."""
         asked, account = self._admit(request)
         parsed = parse_messages(asked.body)
         reply = self._sandbox.next_reply(account.name)
@@ -69,29 +71,40 @@ class Api:
         return played(self._sandbox, asked, reply, content)
 
     async def count_tokens(self, request: Request) -> Playback:
+        """Count the input tokens of a message."""
         asked, account = self._admit(request)
         parse_count(asked.body)
         return self._json({"input_tokens": count_tokens(asked.body)}, asked, account)
 
     async def models(self, request: Request) -> Playback:
+        """List the models."""
         asked, account = self._admit(request)
         return self._json(model_list(), asked, account)
 
     async def model(self, request: Request) -> Playback:
+        """Return one model."""
         asked, account = self._admit(request)
         return self._json(model(request.path_params["id"]), asked, account)
 
     async def echo(self, request: Request) -> Playback:
-        """Any other path of the API: what passes through a proxy can be compared here."""
+        """Answer any other path with what was received, so that a test can compare it."""
         asked, account = self._admit(request)
-        seen = {"method": asked.method, "path": asked.path, "account": account.name}
-        return self._json({"type": "echo", **seen, "bytes": len(asked.body)}, asked, account)
+        echo = {
+            "type": "echo",
+            "method": asked.method,
+            "path": asked.path,
+            "account": account.name,
+            "bytes": len(asked.body),
+        }
+        return self._json(echo, asked, account)
 
     async def welcome(self, request: Request) -> Response:
+        """Say what the sandbox is and how to use it."""
         url = str(request.base_url).rstrip("/")
         return PlainTextResponse(welcome.page(self._sandbox.accounts, url))
 
     async def refuse(self, request: Request, error: ApiError | HTTPException) -> Response:
+        """Return the error response of a request that was refused."""
         if isinstance(error, ApiError):
             status, message = error.status, error.message
         else:
@@ -99,10 +112,11 @@ class Api:
         return refusal(self._sandbox, received(request), status, message)
 
     async def fault(self, request: Request, error: Exception) -> Response:
+        """Return the error response of a fault in the sandbox itself."""
         return refusal(self._sandbox, received(request), 500, f"The sandbox has a fault: {error}")
 
     def _admit(self, request: Request) -> tuple[Received, Account]:
-        """In Anthropic's order: credentials, version, size. Raises ApiError."""
+        """Check credentials, version and size, in Anthropic's order. Raises ApiError."""
         asked = received(request)
         account = authenticate(request.headers, self._sandbox)
         self._sandbox.recorder.admitted(asked, account.name)
@@ -127,13 +141,36 @@ class Api:
 
 
 def _rendered(parsed: MessagesRequest, reply: Reply, usage: Usage, text: str) -> Content:
-    said = answer(parsed, reply, usage, text, new_id)
+    message = answer(parsed, reply, usage, text, new_id)
     if parsed.stream:
-        return streamed(reply, message_events(said))
-    return whole(reply, message_json(said))
+        return streamed(reply, message_events(message))
+    return whole(reply, message_json(message))
 
 
 @functools.lru_cache(maxsize=64)
 def prerendered(reply: Reply, model: str, stream: bool) -> Content:
+    """Return the same response to every request, for benchmarks."""
     parsed = MessagesRequest(model=model, messages=[], max_tokens=1, stream=stream)
     return _rendered(parsed, reply, Usage(30_000), "The sandbox says the same to everyone.")
+
+
+def model_list() -> dict[str, Any]:
+    """Return the list of models, as one page: https://platform.claude.com/docs/en/api/models-list"""
+    data = [_entry(model) for model in CLAUDE]
+    return {"data": data, "has_more": False, "first_id": data[0]["id"], "last_id": data[-1]["id"]}
+
+
+def model(model_id: str) -> dict[str, Any]:
+    """Return a model by its id. Raises ApiError."""
+    if model_id not in MODELS:
+        raise ApiError(404, f"model: {model_id}")
+    return _entry(MODELS[model_id])
+
+
+def _entry(model: Model) -> dict[str, Any]:
+    return {
+        "type": "model",
+        "id": model.id,
+        "display_name": model.display_name,
+        "created_at": model.created_at,
+    }

@@ -1,4 +1,4 @@
-"""Whose credentials a request shows, and the 401 for the others in Anthropic's words."""
+"""Authentication: the account of a request's credentials, or a 401 in Anthropic's words."""
 
 from typing import NoReturn
 
@@ -13,11 +13,10 @@ OAUTH_BETA = "oauth-2025-04-20"
 
 
 def authenticate(headers: Headers, sandbox: Sandbox) -> Account:
-    """
-    `x-api-key` counts first, so that a stray one is found out. As a bearer come tokens, and the API
-    keys of SDKs since 2026-10-21: https://platform.claude.com/docs/en/api/migration-2026-10-21
+    """Return the account whose credentials the request has. Raises ApiError.
 
-    Raises ApiError.
+    `x-api-key` counts first, so that a stray one is noticed. A bearer is an access token, or an API key
+    (SDKs since 2026-10-21): https://platform.claude.com/docs/en/api/migration-2026-10-21
     """
     if (key := headers.get("x-api-key")) is not None:
         return sandbox.by_key(key) or _refuse("invalid x-api-key")
@@ -31,7 +30,7 @@ def authenticate(headers: Headers, sandbox: Sandbox) -> Account:
 
 
 def bearer_owner(headers: Headers, sandbox: Sandbox) -> Account:
-    """The login whose access token is shown. Raises ApiError."""
+    """Return the account whose access token the request has. Raises ApiError."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         _refuse("Authorization header is required")

@@ -1,4 +1,4 @@
-"""What a reply puts into an answer's body: its status, its type and its bytes, write by write."""
+"""The content of a response: status, media type, and the bytes of each write."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,19 +25,21 @@ TITLES = {403: "Access denied", 502: "Bad gateway", 520: "Web server is returnin
 
 @dataclass(frozen=True)
 class Content:
+    """The status and body of a response."""
+
     status: int
     type: str
     writes: tuple[bytes, ...]
-    pieces: bool = False  # of one body, and not whole events
+    pieces: bool = False  # the writes are parts of one body, not whole events
 
     @property
     def length(self) -> int | None:
-        """None for a stream, whose length nobody knows when the head is sent."""
+        """Return the length of the body; None for a stream, whose length is unknown when the head is sent."""
         return None if self.type.startswith("text/event-stream") else sum(map(len, self.writes))
 
 
 def instead(reply: Reply, stream: bool, request_id: str) -> Content | None:
-    """What the script wants in place of a good answer."""
+    """Return the content that `reply` puts in place of a good response; None if it wants the good one."""
     if reply.empty:
         return Content(reply.status, reply.content_type or (EVENT_STREAM if stream else JSON), ())
     if reply.html:
@@ -65,7 +67,7 @@ def _error_in_answer(reply: Reply, stream: bool, request_id: str) -> Content | N
 
 
 def whole(reply: Reply, body: bytes, content_type: str = JSON) -> Content:
-    """One body, in two pieces if it is to break off between them."""
+    """Return `body` as one write, or as two if it is to break off or stall between them."""
     breaks = reply.cut_after is not None or reply.stall_after is not None
     half = len(body) // 2
     writes = (body[:half], body[half:]) if breaks else (body,)
@@ -73,7 +75,7 @@ def whole(reply: Reply, body: bytes, content_type: str = JSON) -> Content:
 
 
 def streamed(reply: Reply, events: Sequence[bytes]) -> Content:
-    """`events` are those of the good answer."""
+    """Return a stream of `events`, those of the good response, with the changes of `reply`."""
     if reply.no_stop:
         events = events[:-1]
     if reply.error_after is not None:

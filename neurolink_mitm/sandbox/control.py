@@ -1,4 +1,4 @@
-"""What a test asks of a sandbox in another process, under `/sandbox/`."""
+"""The control API under `/sandbox/`, for tests of a sandbox in another process."""
 
 import math
 from typing import Any
@@ -13,26 +13,32 @@ from neurolink_mitm.sandbox.state import Sandbox
 
 
 def control_routes(sandbox: Sandbox) -> list[Route]:
+    """Return the routes of the control API."""
     control = Control(sandbox)
     return [
         Route("/sandbox/requests", control.requests),
         Route("/sandbox/accounts", control.accounts),
-        # a path, as the token endpoint's script has a name with a slash
+        # a path: the name of the token endpoint's script has a slash
         Route("/sandbox/accounts/{name:path}/script", control.script, methods=["PUT"]),
     ]
 
 
 class Control:
+    """The handlers of the routes."""
+
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
     async def requests(self, request: Request) -> Response:
+        """List the recorded requests."""
         return JSONResponse([_request(r) for r in self._sandbox.recorder.requests])
 
     async def accounts(self, request: Request) -> Response:
+        """List the accounts with their current credentials."""
         return JSONResponse([self._account(a) for a in self._sandbox.accounts])
 
     async def script(self, request: Request) -> Response:
+        """Set the script of an account."""
         name = request.path_params["name"]
         try:
             script = script_from_json(await request.body())

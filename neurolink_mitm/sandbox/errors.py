@@ -1,5 +1,4 @@
-"""
-Anthropic's error form.
+"""Anthropic's error form.
 
 https://docs.anthropic.com/en/api/errors
 """
@@ -35,7 +34,7 @@ MESSAGES = {
 
 
 class ApiError(Exception):
-    """An answer other than the one asked for; the type follows from the status."""
+    """An error response; its type follows from the status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -44,19 +43,22 @@ class ApiError(Exception):
 
 
 def type_of(status: int) -> str:
+    """Return the error type of a status."""
     return ERROR_TYPES.get(status) or ("api_error" if status >= 500 else "invalid_request_error")
 
 
 def status_of(error_type: str) -> int:
-    """The status an error type would have come with, had it not come inside a stream."""
-    return next((status for status, known in ERROR_TYPES.items() if known == error_type), 500)
+    """Return the status of an error type; 500 for an unknown one."""
+    return next((status for status, name in ERROR_TYPES.items() if name == error_type), 500)
 
 
 def error(error_type: str, message: str | None) -> dict[str, str]:
+    """Return an error object, with the usual message if `message` is None."""
     return {"type": error_type, "message": message or MESSAGES.get(error_type, "Error")}
 
 
 def error_body(error_type: str, message: str | None, request_id: str) -> bytes:
+    """Return the body of an error response."""
     return msgspec.json.encode(
         {"type": "error", "error": error(error_type, message), "request_id": request_id}
     )

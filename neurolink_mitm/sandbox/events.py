@@ -1,5 +1,4 @@
-"""
-An answer as bytes: SSE events, or one JSON object.
+"""A message as bytes: SSE events, or one JSON object.
 
 https://docs.anthropic.com/en/docs/build-with-claude/streaming
 """
@@ -13,25 +12,29 @@ import msgspec
 from neurolink_mitm.sandbox.answers import Answer, ContentBlock, Text, Thought, ToolUse, Usage
 from neurolink_mitm.sandbox.errors import error
 
-JSON_PIECE = 12  # characters of a tool's input an event
+JSON_PIECE = 12
+"""Characters of a tool's input per event."""
 
 Data = dict[str, Any]
 
 
 def sse(data: Data) -> bytes:
-    """One event, named by its type."""
+    """Return an SSE event with the name of its type."""
     return b"event: %s\ndata: %s\n\n" % (data["type"].encode(), msgspec.json.encode(data))
 
 
 def error_event(error_type: str, message: str | None) -> bytes:
+    """Return an error event of a stream."""
     return sse({"type": "error", "error": error(error_type, message)})
 
 
 def message_events(answer: Answer) -> list[bytes]:
+    """Return the SSE events of a streamed message."""
     return [sse(data) for data in _events(answer)]
 
 
 def message_json(answer: Answer) -> bytes:
+    """Return the JSON object of a message that is not streamed."""
     content = [_whole(block) for block in answer.blocks]
     usage = _usage_in_full(answer.usage, answer.output_tokens)
     return msgspec.json.encode(_message(answer, content, answer.stop_reason, usage))
@@ -74,7 +77,7 @@ def _usage(usage: Usage, output_tokens: int) -> Data:
 
 
 def _usage_in_full(usage: Usage, output_tokens: int) -> Data:
-    """As a message has it, though not the end of a stream."""
+    """Return the usage of a whole message; the end of a stream has less."""
     tiers = {
         "ephemeral_5m_input_tokens": usage.cache_creation_input_tokens - usage.cached_1h,
         "ephemeral_1h_input_tokens": usage.cached_1h,
@@ -102,7 +105,7 @@ def _deltas(block: ContentBlock) -> Iterator[Data]:
         case ToolUse(input=value):
             text = msgspec.json.encode(value).decode()
             pieces = [text[i : i + JSON_PIECE] for i in range(0, len(text), JSON_PIECE)]
-            # the first is empty, as Anthropic's is
+            # the first one is empty, like Anthropic's
             yield from ({"type": "input_json_delta", "partial_json": p} for p in ["", *pieces])
 
 

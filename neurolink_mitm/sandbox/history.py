@@ -1,6 +1,4 @@
-"""
-A conversation's history, refused as Anthropic refuses it: thinking that it did not sign, tool ids of
-another form, calls without results, empty texts.
+"""Checks a conversation's history like Anthropic: signatures of thinking, tool ids, calls without results, empty texts.
 
 https://platform.claude.com/docs/en/build-with-claude/extended-thinking#preserving-thinking-blocks
 https://platform.claude.com/docs/en/agents-and-tools/tool-use/implement-tool-use
@@ -15,11 +13,13 @@ import msgspec
 from neurolink_mitm.sandbox.errors import ApiError
 
 _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
-_WORTH_A_LOOK = re.compile(rb'"(?:thinking|tool_use|tool_result|text)"\s*[:,}]')
+_HAS_BLOCKS = re.compile(rb'"(?:thinking|tool_use|tool_result|text)"\s*[:,}]')
 _THINKING = ("thinking", "redacted_thinking")
 
 
 class Block(msgspec.Struct):
+    """A content block."""
+
     type: str
     text: str | None = None
     thinking: str = ""
@@ -29,22 +29,30 @@ class Block(msgspec.Struct):
 
 
 class Turn(msgspec.Struct):
+    """A message of the history."""
+
     role: str
     content: str | list[Block]
 
     @property
     def blocks(self) -> Sequence[Block]:
+        """Return the content blocks; none if the content is a plain text."""
         return () if isinstance(self.content, str) else self.content
 
     def ids(self, kind: str) -> list[str]:
+        """Return the ids of the blocks of type `kind`."""
         return [b.id or b.tool_use_id for b in self.blocks if b.type == kind]
 
 
 class Thinking(msgspec.Struct):
+    """The `thinking` field of a request."""
+
     type: str = ""
 
 
 class Conversation(msgspec.Struct):
+    """The fields of a request that the checks read."""
+
     messages: list[Turn]
     thinking: Thinking | None = None
 
@@ -53,13 +61,13 @@ _decoder = msgspec.json.Decoder(Conversation)
 
 
 def signature_of(thinking: str) -> str:
-    """By which the sandbox knows what it has thought itself."""
+    """Return the signature by which the sandbox recognises its own thinking."""
     return base64.b64encode(thinking.encode()).decode()
 
 
 def check_history(body: bytes) -> None:
-    """Of a request whose form is right. Raises ApiError."""
-    if not _WORTH_A_LOOK.search(body):
+    """Check the history of a request whose form is valid. Raises ApiError."""
+    if not _HAS_BLOCKS.search(body):
         return
     try:
         asked = _decoder.decode(body)
@@ -92,29 +100,29 @@ def _check_block(block: Block, at: str) -> None:
 def _check_results(before: Turn, turn: Turn, at: int) -> None:
     results = turn.ids("tool_result")
     _check_calls(before, results, at - 1)
-    for known in results:
-        if known not in before.ids("tool_use"):
+    for tool_id in results:
+        if tool_id not in before.ids("tool_use"):
             raise ApiError(
                 400,
-                f"messages.{at}: unexpected `tool_use_id` found in `tool_result` blocks: {known}."
+                f"messages.{at}: unexpected `tool_use_id` found in `tool_result` blocks: {tool_id}."
                 " Each `tool_result` block must have a corresponding `tool_use` block in the"
                 " previous message.",
             )
 
 
 def _check_calls(turn: Turn, answered: Sequence[str], at: int) -> None:
-    lost = [known for known in turn.ids("tool_use") if known not in answered]
-    if lost:
+    missing = [tool_id for tool_id in turn.ids("tool_use") if tool_id not in answered]
+    if missing:
         raise ApiError(
             400,
             f"messages.{at}: `tool_use` ids were found without `tool_result` blocks immediately"
-            f" after: {', '.join(lost)}. Each `tool_use` block must have a corresponding"
+            f" after: {', '.join(missing)}. Each `tool_use` block must have a corresponding"
             " `tool_result` block in the next message.",
         )
 
 
 def _check_loop(turns: Sequence[tuple[int, Turn]]) -> None:
-    """With a thinking budget, a turn that goes on with tools begins with thinking."""
+    """With a thinking budget, the assistant's turn before a tool result has to begin with thinking."""
     if len(turns) < 2 or not turns[-1][1].ids("tool_result"):
         return
     at, turn = turns[-2]

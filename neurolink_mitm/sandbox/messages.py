@@ -1,5 +1,4 @@
-"""
-A request to the Messages API: parsed as far as the answer needs, refused as Anthropic refuses it.
+"""A request to the Messages API: parsed as far as the response needs it, refused like Anthropic does.
 
 https://docs.anthropic.com/en/api/messages
 """
@@ -18,40 +17,50 @@ MISSING = re.compile(r"Object missing required field `(\w+)`")
 
 
 def without_reminders(text: str) -> str:
-    """What the user has written; of a reminder without an end nobody knows."""
-    kept, at = [], 0
+    """Return the text without Claude Code's reminders; one without an end stays."""
+    parts, at = [], 0
     while (begin := text.find(REMINDER, at)) >= 0 and (end := text.find(ENDED, begin)) >= 0:
-        kept.append(text[at:begin])
+        parts.append(text[at:begin])
         at = end + len(ENDED)
-    return "".join((*kept, text[at:]))
+    return "".join((*parts, text[at:]))
 
 
 class Turn(msgspec.Struct):
+    """A message of the conversation."""
+
     role: Literal["user", "assistant", "system"]
-    content: msgspec.Raw  # a long conversation is stepped over, not read
+    content: msgspec.Raw  # not decoded: a long conversation would take time
 
 
 class Block(msgspec.Struct):
+    """A content block."""
+
     type: str
     text: str = ""
 
 
 class Thinking(msgspec.Struct):
+    """The `thinking` field."""
+
     type: Literal["enabled", "adaptive", "disabled"]
 
 
 class Tool(msgspec.Struct):
+    """A tool of the request."""
+
     name: str
     input_schema: dict[str, Any] = {}
 
 
 class ToolChoice(msgspec.Struct):
+    """The `tool_choice` field."""
+
     type: Literal["auto", "any", "tool", "none"]
     name: str | None = None
 
 
 class CountRequest(msgspec.Struct):
-    """Of `/v1/messages/count_tokens`: the same without a limit."""
+    """A request to `/v1/messages/count_tokens`: without `max_tokens`."""
 
     model: str
     messages: list[Turn]
@@ -61,6 +70,8 @@ class CountRequest(msgspec.Struct):
 
 
 class MessagesRequest(CountRequest, kw_only=True):
+    """A request to `/v1/messages`."""
+
     max_tokens: int
     stream: bool = False
 
@@ -73,7 +84,7 @@ _R = TypeVar("_R", bound=CountRequest)
 
 
 def parse_messages(body: bytes) -> MessagesRequest:
-    """Raises ApiError."""
+    """Parse and check a request to `/v1/messages`. Raises ApiError."""
     request = _parse(_messages, body)
     if request.max_tokens < 1:
         raise ApiError(400, "max_tokens: must be greater than or equal to 1")
@@ -81,12 +92,12 @@ def parse_messages(body: bytes) -> MessagesRequest:
 
 
 def parse_count(body: bytes) -> CountRequest:
-    """Raises ApiError."""
+    """Parse and check a request to `/v1/messages/count_tokens`. Raises ApiError."""
     return _parse(_count, body)
 
 
 def asked_tool(request: CountRequest) -> Tool | None:
-    """The tool to call: the one that is forced, or the first if the user speaks of a tool."""
+    """Return the tool to call: the forced one, or the first one if the user mentions a tool."""
     choice = request.tool_choice
     if choice is not None and choice.type == "tool":
         return next((tool for tool in request.tools if tool.name == choice.name), None)
@@ -97,7 +108,7 @@ def asked_tool(request: CountRequest) -> Tool | None:
 
 
 def last_user_text(request: CountRequest) -> str:
-    """Empty if the last message is a tool's result, or the assistant's."""
+    """Return the user's last text; empty if the last message is a tool result, or the assistant's."""
     turn = _last_turn(request)
     content = _content.decode(turn.content)
     if turn.role != "user":
@@ -106,19 +117,20 @@ def last_user_text(request: CountRequest) -> str:
         return content
     if any(block.type == "tool_result" for block in content):
         return ""
-    # Claude Code's reminders stand beside the user's words, and speak of tools all the time
+    # Claude Code's reminders, beside the user's text, often mention tools
     texts = [without_reminders(block.text).strip() for block in content]
     return next((text for text in reversed(texts) if text), "")
 
 
 def thinks(request: CountRequest) -> bool:
+    """Return whether the request asks for thinking."""
     return request.thinking is not None and request.thinking.type != "disabled"
 
 
 def _last_turn(request: CountRequest) -> Turn:
-    # Claude Code puts what the system has to say behind the user's message
-    said = (turn for turn in reversed(request.messages) if turn.role != "system")
-    return next(said, request.messages[-1])
+    # Claude Code puts system messages behind the user's
+    turns = (turn for turn in reversed(request.messages) if turn.role != "system")
+    return next(turns, request.messages[-1])
 
 
 def _parse(decoder: msgspec.json.Decoder[_R], body: bytes) -> _R:
@@ -145,7 +157,7 @@ def _check(request: CountRequest) -> None:
 
 
 def _worded(message: str) -> str:
-    """msgspec's words in Anthropic's order: `messages.0.role: Field required`."""
+    """Return msgspec's message in Anthropic's form: `messages.0.role: Field required`."""
     what, _, at = message.partition(" - at `$")
     path = at.rstrip("`").strip(".").replace("[", ".").replace("]", "").strip(".")
     if field := MISSING.fullmatch(what):

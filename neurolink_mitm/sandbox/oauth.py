@@ -1,5 +1,4 @@
-"""
-The login page and the token endpoint.
+"""The endpoints of a login: its page, tokens, and the creation of an API key.
 
 https://www.rfc-editor.org/rfc/rfc6749 with PKCE (RFC 7636), but bodies are JSON, as upstream's are.
 """
@@ -17,13 +16,15 @@ from starlette.routing import Route
 
 from neurolink_mitm.core.unreadable import UNREADABLE
 from neurolink_mitm.sandbox.accounts import Account
+from neurolink_mitm.sandbox.auth import bearer_owner
 from neurolink_mitm.sandbox.content import instead, whole
 from neurolink_mitm.sandbox.playback import Playback
 from neurolink_mitm.sandbox.respond import played, received
-from neurolink_mitm.sandbox.state import TOKEN_ENDPOINT, Sandbox
+from neurolink_mitm.sandbox.state import KEY_ENDPOINT, TOKEN_ENDPOINT, Sandbox
 from neurolink_mitm.sandbox.tokens import SCOPE, Grant, InvalidGrant
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+KEY_PATH = "/api/oauth/claude_cli/create_api_key"
 
 PAGE = """<!DOCTYPE html>
 <title>NeuroLink sandbox: login</title>
@@ -33,6 +34,8 @@ PAGE = """<!DOCTYPE html>
 
 
 class TokenRequest(msgspec.Struct):
+    """The body of a token request."""
+
     grant_type: Literal["authorization_code", "refresh_token"]
     client_id: str
     refresh_token: str = ""
@@ -42,19 +45,23 @@ class TokenRequest(msgspec.Struct):
 
 
 def oauth_routes(sandbox: Sandbox) -> list[Route]:
+    """Return the routes of the login."""
     login = Login(sandbox)
     return [
         Route("/oauth/authorize", login.authorize),
         Route("/v1/oauth/token", login.token, methods=["POST"]),
+        Route(KEY_PATH, login.create_key, methods=["POST"]),
     ]
 
 
 class Login:
+    """The handlers of the routes."""
+
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
     async def authorize(self, request: Request) -> Response:
-        """Logs in at once: as the account that `login_hint` names, else as the first."""
+        """Log in at once, as the OAuth account that `login_hint` names, or as the first one."""
         query = request.query_params
         account = self._account(query.get("login_hint"))
         if fault := _fault(dict(query)):
@@ -65,19 +72,31 @@ class Login:
         code = self._sandbox.tokens.authorize(
             account, query["code_challenge"], query["client_id"], redirect_uri
         )
-        # anywhere else, the code is shown to be pasted, in the form that Anthropic's own page has
+        # a page elsewhere shows the code, to be pasted, in the form of Anthropic's own page
         if urlsplit(redirect_uri).hostname not in LOOPBACK:
             page = PAGE.format(name=html.escape(account.name), code=html.escape(f"{code}#{state}"))
             return HTMLResponse(page)
         return RedirectResponse(f"{redirect_uri}?{urlencode({'code': code, 'state': state})}", 302)
 
     async def token(self, request: Request) -> Playback:
+        """Exchange a code or a refresh token for new tokens."""
         asked = received(request)
         reply = self._sandbox.next_reply(TOKEN_ENDPOINT)
         content = instead(reply, False, asked.request_id)
         if content is None:
             status, body = self._answer(asked.body)
             content = whole(replace(reply, status=status), body)
+        return played(self._sandbox, asked, reply, content)
+
+    async def create_key(self, request: Request) -> Playback:
+        """Create an API key for the login, as `claude` does for accounts of the Console. Raises ApiError."""
+        asked = received(request)
+        owner = bearer_owner(request.headers, self._sandbox)
+        reply = self._sandbox.next_reply(KEY_ENDPOINT)
+        content = instead(reply, False, asked.request_id)
+        if content is None:
+            key = self._sandbox.create_key(owner)
+            content = whole(reply, msgspec.json.encode({"raw_key": key}))
         return played(self._sandbox, asked, reply, content)
 
     def _answer(self, body: bytes) -> tuple[int, bytes]:

@@ -1,4 +1,4 @@
-"""A reply as a list of acts, which is pure, and those acts on the wire."""
+"""A reply as a list of acts (pure), and the ASGI application that plays them."""
 
 import asyncio
 import enum
@@ -16,17 +16,21 @@ from neurolink_mitm.sandbox.recorder import Received, Recorder
 
 @dataclass(frozen=True)
 class Head:
+    """Send the head of the response."""
+
     status: int
     headers: Sequence[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True)
 class Pause:
+    """Wait, or until the client leaves."""
+
     seconds: float
 
 
 class Last(enum.Enum):
-    """How it ends."""
+    """The last act of a response."""
 
     END = enum.auto()
     CUT = enum.auto()
@@ -35,10 +39,12 @@ class Last(enum.Enum):
 
 
 Act = Head | Pause | Last | bytes
-Gone = asyncio.Future[None]  # done when the client has left
+Gone = asyncio.Future[None]
+"""Done when the client has left."""
 
 
 def acts(reply: Reply, head: Head, content: Content) -> Iterator[Act]:
+    """Return the acts of `reply` with its head and content."""
     cut = Last.RESET if reply.reset else Last.CUT
     if reply.delay:
         yield Pause(reply.delay)
@@ -55,7 +61,7 @@ def _body_acts(reply: Reply, content: Content, cut: Last) -> Iterator[Act]:
     if reply.stall_after == "head":
         yield Last.STALL
         return
-    # an end that lies behind the last write comes there, in place of the clean one
+    # an end beyond the last write comes right after it, in place of the clean end
     most = 1 if content.pieces else len(content.writes)
     broken = ((reply.cut_after, cut), (reply.stall_after, Last.STALL))
     ends = [(min(n, most), last) for n, last in broken if n is not None]
@@ -68,10 +74,9 @@ def _body_acts(reply: Reply, content: Content, cut: Last) -> Iterator[Act]:
 
 
 class Playback:
-    """
-    An ASGI application that plays acts to one client, and stops when it has left.
+    """An ASGI application that plays acts to one client, and stops when the client leaves.
 
-    ASGI knows no way to break off a connection: a cut needs the transport, which `wire` hands on.
+    ASGI can't break off a connection: a cut uses the transport, which `wire` puts into the scope.
     """
 
     def __init__(self, acts: Iterable[Act], received: Received, recorder: Recorder) -> None:
@@ -115,11 +120,11 @@ async def _disconnect(receive: Receive) -> None:
 
 
 def _close(transport: asyncio.Transport, reset: bool) -> None:
-    """Without the end of the answer. What was written before goes out first, unless it is reset."""
+    """Close the connection before the end of the response. Written bytes go out first, unless it is a reset."""
     if not reset:
         transport.close()
         return
-    # to linger for no time is to reset: https://man7.org/linux/man-pages/man7/socket.7.html
+    # to linger for no time is a reset: https://man7.org/linux/man-pages/man7/socket.7.html
     linger = struct.pack("ii", 1, 0)
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     transport.abort()

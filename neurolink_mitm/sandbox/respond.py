@@ -1,12 +1,17 @@
-"""A reply and its content as an ASGI response, with the headers that Anthropic's answers have."""
+"""ASGI responses with the headers of Anthropic's: request id, organisation, rate limits.
+
+API keys have the classic rate-limit headers, subscriptions the `unified` ones that Claude Code reads.
+https://docs.anthropic.com/en/api/rate-limits#response-headers
+"""
+
+from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from neurolink_mitm.sandbox.accounts import Reply
+from neurolink_mitm.sandbox.accounts import Account, Reply
 from neurolink_mitm.sandbox.content import JSON, Content
 from neurolink_mitm.sandbox.errors import error_body, type_of
-from neurolink_mitm.sandbox.limits import rate_limit_headers
 from neurolink_mitm.sandbox.playback import Head, Playback, acts
 from neurolink_mitm.sandbox.recorder import Received
 from neurolink_mitm.sandbox.state import Sandbox
@@ -14,21 +19,24 @@ from neurolink_mitm.sandbox.state import Sandbox
 Headers = dict[str, str]
 
 ORGANIZATION = "5a4d0b0c-0000-4000-8000-000000000001"
+CLASSIC = {"requests": 1000, "tokens": 500_000, "input-tokens": 400_000, "output-tokens": 100_000}
+WINDOWS = {"5h": 5 * 3600, "7d": 7 * 86400}
 
 
 def received(request: Request) -> Received:
-    """What `intake` has recorded of it."""
-    found: Received = request.state.received
-    return found
+    """Return the record that `recorder.Recording` made of the request."""
+    record: Received = request.state.received
+    return record
 
 
 def played(sandbox: Sandbox, request: Received, reply: Reply, content: Content) -> Playback:
+    """Return a response that plays `reply` with the bytes of `content`."""
     headers = {"content-type": content.type}
     if content.length is not None:
         headers["content-length"] = str(content.length)
     else:
         headers["cache-control"] = "no-cache"
-    # the API behind Cloudflare hasn't seen a request that is answered with a page
+    # Cloudflare answers with a page instead of the API, so the API's headers are missing
     headers |= _cloudflare() if reply.html else _usual(sandbox, request, content.status)
     headers |= {name.lower(): value for name, value in reply.headers.items()}
     raw = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items() if v]
@@ -36,7 +44,7 @@ def played(sandbox: Sandbox, request: Received, reply: Reply, content: Content) 
 
 
 def refusal(sandbox: Sandbox, request: Received, status: int, message: str) -> Response:
-    """An error that no script asked for."""
+    """Return an error response that no script asked for."""
     body = error_body(type_of(status), message, request.request_id)
     return Response(body, status, _usual(sandbox, request, status), media_type=JSON)
 
@@ -51,3 +59,36 @@ def _usual(sandbox: Sandbox, request: Received, status: int) -> Headers:
 
 def _cloudflare() -> Headers:
     return {"server": "cloudflare", "cf-ray": "8f2c0d1e2b3a4f5d-FRA"}
+
+
+def rate_limit_headers(account: Account, limited: bool, now: float) -> Headers:
+    """Return the rate-limit headers of a response to `account`; `now` is in seconds since the epoch."""
+    return _unified(limited, now) if account.kind == "oauth" else _classic(limited, now)
+
+
+def _classic(limited: bool, now: float) -> Headers:
+    reset = datetime.fromtimestamp(now + 60, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    headers = {}
+    for name, limit in CLASSIC.items():
+        headers[f"anthropic-ratelimit-{name}-limit"] = str(limit)
+        headers[f"anthropic-ratelimit-{name}-remaining"] = str(0 if limited else limit - 1)
+        headers[f"anthropic-ratelimit-{name}-reset"] = reset
+    return headers
+
+
+def _unified(limited: bool, now: float) -> Headers:
+    # windows start at fixed times, so that two answers name the same reset
+    resets = {name: str(int(now // length + 1) * length) for name, length in WINDOWS.items()}
+    headers = {
+        "anthropic-ratelimit-unified-status": "rejected" if limited else "allowed",
+        "anthropic-ratelimit-unified-representative-claim": "five_hour",
+        "anthropic-ratelimit-unified-fallback-percentage": "0.5",
+        "anthropic-ratelimit-unified-overage-status": "rejected",
+        "anthropic-ratelimit-unified-reset": resets["5h"],
+    }
+    for name, reset in resets.items():
+        used_up = limited and name == "5h"
+        headers[f"anthropic-ratelimit-unified-{name}-utilization"] = "1.0" if used_up else "0.12"
+        headers[f"anthropic-ratelimit-unified-{name}-status"] = "rejected" if used_up else "allowed"
+        headers[f"anthropic-ratelimit-unified-{name}-reset"] = reset
+    return headers

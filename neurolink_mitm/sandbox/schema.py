@@ -1,14 +1,16 @@
-"""A plausible value for a JSON schema: what the sandbox hands to a tool as its input."""
+"""Example values for JSON schemas: the sandbox's inputs of tools."""
 
 from collections.abc import Mapping
 from typing import Any
 
 Schema = Mapping[str, Any]
 
-MAX_DEPTH = 8  # schemas may refer to themselves
+MAX_DEPTH = 8
+"""Levels after which a value is None: schemas may refer to themselves."""
 
 
 def example(schema: Schema) -> Any:
+    """Return a value that fits `schema`."""
     return _value(schema, schema, 0)
 
 
@@ -21,13 +23,13 @@ def _value(schema: Schema, root: Schema, depth: int) -> Any:
             return schema[key][0]
     if depth >= MAX_DEPTH:
         return None
-    if (other := _stands_for(schema, root)) is not None:
-        return _value(other, root, depth + 1)
+    if (target := _target(schema, root)) is not None:
+        return _value(target, root, depth + 1)
     return _of_type(_type(schema), schema, root, depth)
 
 
-def _stands_for(schema: Schema, root: Schema) -> Schema | None:
-    """The schema that this one points at, or the first that it leaves a choice of."""
+def _target(schema: Schema, root: Schema) -> Schema | None:
+    """Return the schema of a `$ref`, or the first choice of `anyOf` and its like."""
     ref = schema.get("$ref")
     if isinstance(ref, str) and ref.startswith("#"):
         return _at(root, [part for part in ref[1:].split("/") if part])
@@ -39,10 +41,10 @@ def _stands_for(schema: Schema, root: Schema) -> Schema | None:
 
 
 def _at(root: Schema, path: list[str]) -> Schema:
-    found: Any = root
+    node: Any = root
     for part in path:
-        found = found.get(part, {}) if isinstance(found, Mapping) else {}
-    return found if isinstance(found, Mapping) else {}
+        node = node.get(part, {}) if isinstance(node, Mapping) else {}
+    return node if isinstance(node, Mapping) else {}
 
 
 def _type(schema: Schema) -> str:

@@ -1,4 +1,4 @@
-"""The sandbox as a server: in a thread for tests, in the foreground for the command line."""
+"""The sandbox as a server: in a thread for tests, in the foreground for commands."""
 
 import asyncio
 import functools
@@ -17,10 +17,10 @@ _print = functools.partial(print, flush=True)
 
 
 class SandboxServer:
-    """
-    A sandbox in a thread of its own, asked over the wire. `with` starts and stops it. Stopped, it
-    refuses connections; started again, it is on the same port with the same accounts, scripts and
-    tokens. Its methods may be called from any thread, those that wait not on an event loop's time.
+    """A sandbox in a thread of its own. `with` starts and stops it.
+
+    After a stop it refuses connections; the next start uses the same port, accounts, scripts and tokens. Any thread
+    may call the methods. Those that wait block: don't call them on an event loop.
     """
 
     def __init__(
@@ -33,9 +33,9 @@ class SandboxServer:
         bodies: bool = True,
         tls: Tls | None = None,
     ) -> None:
-        """
-        `accounts` default to `default_accounts()`; of the last `keep` requests a record is kept,
-        without `bodies` only of their heads.
+        """`accounts` default to `default_accounts()`.
+
+        The last `keep` requests are recorded; without `bodies`, their heads only.
         """
         self.state = Sandbox(accounts, keep=keep, bodies=bodies)
         self.host, self.port, self.url = host, port, ""
@@ -52,31 +52,31 @@ class SandboxServer:
 
     @property
     def requests(self) -> Requests:
-        """A copy, oldest first."""
+        """Return the recorded requests, oldest first."""
         return self.state.recorder.requests
 
     def wait_for(self, predicate: Callable[[Requests], bool], timeout: float = 5) -> Requests:
-        """Until the requests are so. Raises TimeoutError, saying what was received."""
+        """Wait until `predicate` holds for the requests. Raises TimeoutError, which lists them."""
         return self.state.recorder.wait_for(predicate, timeout)
 
     def script(self, account: str, *replies: Reply, loop: bool = False) -> None:
-        """How the account answers from now on. Raises KeyError if there is no such account."""
+        """Set the script of an account. Raises KeyError if there is no such account."""
         self.state.script(account, Script(replies, loop))
 
     def script_tokens(self, *replies: Reply, loop: bool = False) -> None:
-        """How the token endpoint answers; `Reply()` stands for what it would say by itself."""
+        """Set the script of the token endpoint; `Reply()` is its usual response."""
         self.state.script(TOKEN_ENDPOINT, Script(replies, loop))
 
     def expire(self, account: str) -> None:
-        """Its access tokens are refused from now on; its refresh token stays good."""
+        """Expire the account's access tokens; its refresh token stays valid."""
         self.state.tokens.expire(account)
 
     def revoke(self, account: str) -> None:
-        """Its refresh token is refused too: only a new login helps."""
+        """Revoke all tokens of the account: only a new login helps."""
         self.state.tokens.revoke(account)
 
     def start(self, timeout: float = 10) -> None:
-        """Raises OSError if the port is taken, TimeoutError if it takes too long."""
+        """Start the server. Raises OSError if the port is taken, TimeoutError if it takes too long."""
         if self._thread is not None:
             raise RuntimeError(f"the sandbox runs already, at {self.url}")
         ready = threading.Event()
@@ -92,7 +92,7 @@ class SandboxServer:
             raise TimeoutError(f"the sandbox was not ready within {timeout} s")
 
     def stop(self, timeout: float = 10) -> None:
-        """Open streams are broken off. Does nothing if it doesn't run. Raises TimeoutError."""
+        """Stop the server, if it runs; open streams are broken off. Raises TimeoutError."""
         if self._server is None or self._thread is None:
             return
         self._server.exit_soon()
@@ -110,9 +110,9 @@ def serve(
     announce: Announce = _print,
     tls: Tls | None = None,
 ) -> None:
-    """
-    Serves until SIGINT or SIGTERM, after which it returns. `announce` is told the URL once it is
-    ready. Raises OSError if the port is taken.
+    """Serve until SIGINT or SIGTERM. Raises OSError if the port is taken.
+
+    `announce` is called with the URL once the server is ready.
     """
     server, listener = _foreground(host, port, sandbox, announce, tls)
     server.run([listener])
@@ -126,7 +126,7 @@ async def serve_async(
     announce: Announce = _print,
     tls: Tls | None = None,
 ) -> None:
-    """The same on a running event loop, whose signals it takes until it ends or is cancelled."""
+    """Serve on the running event loop, whose signals it handles, until it ends or is cancelled."""
     server, listener = _foreground(host, port, sandbox, announce, tls)
     try:
         await server.serve([listener])

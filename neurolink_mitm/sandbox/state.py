@@ -1,4 +1,4 @@
-"""One sandbox: its accounts, how far each script has got, the tokens, the record. Thread-safe."""
+"""The state of one sandbox: accounts, positions in their scripts, tokens, records. Thread-safe."""
 
 import threading
 import time
@@ -9,12 +9,15 @@ from neurolink_mitm.sandbox.accounts import Account, Reply, Script, default_acco
 from neurolink_mitm.sandbox.recorder import Recorder
 from neurolink_mitm.sandbox.tokens import TokenDesk
 
-TOKEN_ENDPOINT = "oauth/token"  # noqa: S105 - has a script of its own, under this name
+TOKEN_ENDPOINT = "oauth/token"  # noqa: S105 - no secret
+"""The name of the token endpoint's script."""
 KEY_ENDPOINT = "oauth/create_api_key"
-"""The same of the endpoint that creates API keys."""
+"""The name of the script of the endpoint that creates API keys."""
 
 
 class Sandbox:
+    """Accounts with their scripts and tokens, and the records of requests."""
+
     def __init__(
         self,
         accounts: Sequence[Account] | None = None,
@@ -38,14 +41,15 @@ class Sandbox:
         self._lock = threading.Lock()
 
     def account(self, name: str) -> Account:
-        """Raises KeyError."""
+        """Return an account by its name. Raises KeyError."""
         return next((a for a in self.accounts if a.name == name), None) or _unknown(name)
 
     def by_key(self, key: str) -> Account | None:
+        """Return the account of an API key."""
         return self._by_key.get(key)
 
     def create_key(self, owner: Account) -> str:
-        """A new API key, which answers as an account of its own: `OWNER-key-1`, `OWNER-key-2`, …"""
+        """Create an API key with an account of its own: `OWNER-key-1`, `OWNER-key-2`, …"""
         with self._lock:
             number = sum(a.name.startswith(f"{owner.name}-key-") for a in self.accounts) + 1
             name = f"{owner.name}-key-{number}"
@@ -57,12 +61,12 @@ class Sandbox:
         return account.credential
 
     def served(self, name: str) -> int:
-        """Steps taken of the script that is in force."""
+        """Return how many steps of the account's script were played."""
         with self._lock:
             return self._position[name]
 
     def script(self, name: str, script: Script) -> None:
-        """From now on, from its first step. Raises KeyError if there is no such account."""
+        """Set the script of `name` and begin with its first step. Raises KeyError if there is no such account."""
         if name not in self._scripts:
             _unknown(name)
         with self._lock:
@@ -70,6 +74,7 @@ class Sandbox:
             self._position[name] = 0
 
     def next_reply(self, name: str) -> Reply:
+        """Return the next reply of the script of `name`."""
         with self._lock:
             position = self._position[name]
             self._position[name] = position + 1

@@ -1,4 +1,4 @@
-"""The tokens of the OAuth accounts: whose they are, until when, and what they are traded for."""
+"""The tokens of the OAuth accounts: their owners and expiry, and the exchange of codes and refresh tokens."""
 
 import base64
 import hashlib
@@ -11,19 +11,22 @@ from dataclasses import dataclass
 from neurolink_mitm.sandbox.accounts import Account
 
 CODE_LIFETIME = 600.0
+"""Seconds."""
 SCOPE = "user:inference user:profile"
 
 
 class InvalidGrant(Exception):
-    """https://www.rfc-editor.org/rfc/rfc6749#section-5.2"""
+    """A code or refresh token is not valid: https://www.rfc-editor.org/rfc/rfc6749#section-5.2"""
 
 
 class TokenExpired(Exception):
-    """The access token was good once."""
+    """The access token was valid, and has expired."""
 
 
 @dataclass(frozen=True)
 class Grant:
+    """New tokens of an account. `expires_in` is in seconds."""
+
     account: Account
     access_token: str
     refresh_token: str
@@ -40,7 +43,10 @@ class _Code:
 
 
 class TokenDesk:
-    """`clock` tells seconds. A refresh token is good once; an access token until it expires."""
+    """Issues and checks tokens. `clock` returns seconds.
+
+    A refresh token can be used once, an access token until it expires.
+    """
 
     def __init__(self, accounts: Iterable[Account], clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -54,14 +60,14 @@ class TokenDesk:
                 self._put(account, account.credential, account.refresh_token, account.expires_in)
 
     def owner(self, access_token: str) -> Account | None:
-        """Raises TokenExpired."""
+        """Return the account of an access token. Raises TokenExpired."""
         account, until = self._access.get(access_token, (None, 0.0))
         if account is not None and until <= self._clock():
             raise TokenExpired
         return account
 
     def current(self, name: str) -> tuple[str | None, str | None, float]:
-        """The newest access token, refresh token, and end of the former."""
+        """Return the account's newest access token, its refresh token, and the expiry of the access token."""
         with self._lock:
             access = [(t, until) for t, (a, until) in self._access.items() if a.name == name]
             refresh = [token for token, a in self._refresh.items() if a.name == name]
@@ -69,7 +75,7 @@ class TokenDesk:
         return token, refresh[-1] if refresh else None, until
 
     def refresh(self, refresh_token: str) -> Grant:
-        """Raises InvalidGrant."""
+        """Exchange a refresh token for new tokens. Raises InvalidGrant."""
         with self._lock:
             account = self._refresh.pop(refresh_token, None)
             if account is None:
@@ -77,7 +83,7 @@ class TokenDesk:
             return self._grant(account)
 
     def authorize(self, account: Account, challenge: str, client_id: str, redirect_uri: str) -> str:
-        """A code, good once."""
+        """Issue a code, which can be used once."""
         code = secrets.token_urlsafe(32)
         until = self._clock() + CODE_LIFETIME
         with self._lock:
@@ -85,26 +91,26 @@ class TokenDesk:
         return code
 
     def exchange(self, code: str, verifier: str, client_id: str, redirect_uri: str) -> Grant:
-        """Raises InvalidGrant."""
+        """Exchange a code for tokens. Raises InvalidGrant."""
         with self._lock:
-            known = self._codes.pop(code, None)
-            if known is None or known.until <= self._clock():
+            issued = self._codes.pop(code, None)
+            if issued is None or issued.until <= self._clock():
                 raise InvalidGrant("Invalid 'code' in request")
-            if (client_id, redirect_uri) != (known.client_id, known.redirect_uri):
+            if (client_id, redirect_uri) != (issued.client_id, issued.redirect_uri):
                 raise InvalidGrant("The code was issued to another client or redirect_uri")
-            if not secrets.compare_digest(s256(verifier), known.challenge):
+            if not secrets.compare_digest(s256(verifier), issued.challenge):
                 raise InvalidGrant("PKCE verification failed")
-            return self._grant(known.account)
+            return self._grant(issued.account)
 
     def expire(self, name: str) -> None:
-        """Ends the account's access tokens now."""
+        """Expire the account's access tokens now."""
         with self._lock:
             for token, (account, _) in self._access.items():
                 if account.name == name:
                     self._access[token] = (account, self._clock())
 
     def revoke(self, name: str) -> None:
-        """Ends the account's tokens of both kinds: only a new login helps."""
+        """Revoke the account's tokens of both kinds: only a new login helps."""
         self.expire(name)
         with self._lock:
             self._refresh = {t: a for t, a in self._refresh.items() if a.name != name}
@@ -128,6 +134,6 @@ class TokenDesk:
 
 
 def s256(verifier: str) -> str:
-    """https://www.rfc-editor.org/rfc/rfc7636#section-4.2"""
+    """Return the S256 challenge of a verifier: https://www.rfc-editor.org/rfc/rfc7636#section-4.2"""
     digest = hashlib.sha256(verifier.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

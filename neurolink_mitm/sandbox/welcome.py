@@ -1,4 +1,4 @@
-"""What the sandbox says to someone who asks it by hand."""
+"""The sandbox's texts for people: how to use it, and which account answered why."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,9 +7,8 @@ from neurolink_mitm.sandbox.errors import type_of
 from neurolink_mitm.sandbox.recorder import Received, Requests
 
 KINDS = {"api_key": "API key", "oauth": "subscription"}
-SAME_REQUEST_S = (
-    5.0  # the same body within this time is taken for the same request, on another account
-)
+SAME_REQUEST_S = 5.0
+"""Seconds within which the same body counts as the same request, on another account."""
 
 MESSAGE = (
     '{"model":"claude-sonnet-4-6","max_tokens":100,"stream":true,'
@@ -48,13 +47,14 @@ curl {url}/v1/messages -H 'x-api-key: {key}' -H 'anthropic-version: 2023-06-01' 
 
 
 def page(accounts: tuple[Account, ...], url: str) -> str:
+    """Return the text of `GET /`."""
     names = ", ".join(f"{a.name} ({KINDS[a.kind]})" for a in accounts)
     key = next((a.credential for a in accounts if a.kind == "api_key"), "…")
     return PAGE.format(accounts=names or "none", url=url, key=key)
 
 
 def how_to_use(accounts: Sequence[Account], url: str, program: str) -> str:
-    """What a newcomer needs, as lines to paste into a shell; `program` calls `neurolink`."""
+    """Return lines to paste into a shell; `program` is the command that calls `neurolink`."""
     keys = [a for a in accounts if a.kind == "api_key"]
     config = (
         "version: 1",
@@ -78,14 +78,14 @@ def how_to_use(accounts: Sequence[Account], url: str, program: str) -> str:
 
 def _account(account: Account) -> str:
     limited = any(reply.status == 429 for reply in account.script.steps)
-    how = "; limited (429) after a few requests" if limited else ""
-    ends = account.expires_in
-    how += f"; its token ends after {ends:.0f} s, and is refreshed" if ends else ""
-    return f"  {account.name:<6} {account.credential:<22} {KINDS[account.kind]}{how}"
+    notes = "; limited (429) after a few requests" if limited else ""
+    seconds = account.expires_in
+    notes += f"; its token ends after {seconds:.0f} s, and is refreshed" if seconds else ""
+    return f"  {account.name:<6} {account.credential:<22} {KINDS[account.kind]}{notes}"
 
 
 def words(account: Account, model: str, request: Received, requests: Requests) -> str:
-    """Which account answers, and which ones failed on the way to it."""
+    """Return the text of a response: which account answers, and which ones failed before."""
     failed = list(_earlier_attempts(request, requests))[::-1]
     refusals = "; ".join(
         f"{r.account} answered {r.status} ({type_of(r.status or 0)})" for r in failed
@@ -99,7 +99,7 @@ def words(account: Account, model: str, request: Received, requests: Requests) -
 
 
 def _earlier_attempts(request: Received, requests: Requests) -> Iterator[Received]:
-    """Newest first, back to the last good answer."""
+    """Return the failed attempts of the same request, newest first, back to the last good response."""
     for earlier in reversed(requests):
         if request.time - earlier.time > SAME_REQUEST_S:
             return

@@ -1,4 +1,4 @@
-"""uvicorn, fitted to the sandbox."""
+"""The uvicorn server of the sandbox: stops at once, and can break off connections."""
 
 import asyncio
 import contextlib
@@ -14,16 +14,19 @@ from neurolink_mitm.sandbox.app import make_app
 from neurolink_mitm.sandbox.state import Sandbox
 
 BACKLOG = 2048
+"""Connections that wait to be accepted."""
 
 
 @dataclass(frozen=True)
 class Tls:
+    """The certificate that the server shows."""
+
     certfile: str
     keyfile: str | None = None
 
 
 class Protocol(H11Protocol):
-    """Hands the transport to the application, which can't break off a connection without it."""
+    """Puts the transport into the scope: without it the application can't break off a connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
@@ -36,7 +39,7 @@ class Protocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """Says when it is ready, and stops at once, however many streams are open."""
+    """Calls `ready` once it serves, and stops at once, however many streams are open."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -45,7 +48,7 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def exit_soon(self) -> None:
-        """From any thread, or a signal handler."""
+        """Stop; any thread or signal handler may call this."""
         self.should_exit = True
         with contextlib.suppress(RuntimeError):  # the loop has ended by itself
             if self._loop is not None:
@@ -57,7 +60,7 @@ class Server(uvicorn.Server):
         self._ready()
 
     async def main_loop(self) -> None:
-        # as in uvicorn, which though would look only ten times a second whether it is to end
+        # like uvicorn's, which checks only ten times a second whether to end
         while not await self.on_tick(0):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), 1)
@@ -67,7 +70,7 @@ class Server(uvicorn.Server):
             server.close()
         for listener in sockets or ():
             listener.close()
-        # to the application this is a client that leaves, which ends every pause and stall
+        # to the application this looks like a client that leaves, which ends every pause and stall
         while connections := await self._connections():
             for connection in connections:
                 connection.transport.abort()
@@ -75,29 +78,30 @@ class Server(uvicorn.Server):
         await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
 
     async def _connections(self) -> list[Protocol]:
-        # one that was just accepted is known a few turns of the loop later; it must not outlive the loop
+        # a connection that was just accepted is listed a few turns of the loop later; it must not outlive the loop
         for _ in range(5):
             await asyncio.sleep(0)
         return [c for c in self.server_state.connections if isinstance(c, Protocol)]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # uvicorn would raise the signal once more at the end, and the exit code would not be 0
+        # uvicorn raises the signal again at the end, and the exit code would not be 0
         self.exit_soon()
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Raises OSError."""
+    """Open a listening socket. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
 def url_of(listener: socket.socket, tls: Tls | None) -> str:
+    """Return the URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def make_server(sandbox: Sandbox, tls: Tls | None, ready: Callable[[], None]) -> Server:
-    """Raises OSError if the certificate can't be read."""
+    """Return a server that calls `ready` once it serves. Raises OSError if the certificate can't be read."""
     config = uvicorn.Config(
         make_app(sandbox),
         http=Protocol,
@@ -106,12 +110,12 @@ def make_server(sandbox: Sandbox, tls: Tls | None, ready: Callable[[], None]) ->
         log_config=None,
         log_level="error",
         access_log=False,
-        proxy_headers=False,  # the record shows what came, not what it claims
+        proxy_headers=False,  # the record has the real client, not what headers claim
         server_header=False,
         backlog=BACKLOG,
-        timeout_keep_alive=60,  # longer than a proxy keeps an idle connection to us
+        timeout_keep_alive=60,  # longer than a proxy keeps an idle connection
         ssl_certfile=tls.certfile if tls else None,
         ssl_keyfile=tls.keyfile if tls else None,
     )
-    config.load()  # here, where a certificate that can't be read is the caller's error
+    config.load()  # now, so that the caller gets the error of a certificate that can't be read
     return Server(config, ready)

@@ -5,6 +5,8 @@ import httpx
 import pytest
 
 from neurolink_mitm.sandbox.accounts import Account, Reply
+from neurolink_mitm.sandbox.app import model, model_list
+from neurolink_mitm.sandbox.errors import ApiError
 from neurolink_mitm.sandbox.server import SandboxServer
 from neurolink_mitm.sandbox.state import Sandbox
 from tests.sandbox.asking import BY_KEY, BY_TOKEN, VERSION, Post, message
@@ -212,3 +214,19 @@ def test_a_fault_of_the_sandbox_says_that_it_is_one() -> None:
         response = client.get("/v1/models")
     assert response.status_code == 500
     assert "The sandbox has a fault: broken for the test" in response.json()["error"]["message"]
+
+
+def test_the_list_is_one_page() -> None:
+    models = model_list()
+    ids = [entry["id"] for entry in models["data"]]
+    assert (models["first_id"], models["last_id"], models["has_more"]) == (ids[0], ids[-1], False)
+
+
+def test_a_model_is_named() -> None:
+    assert model("claude-opus-4-6")["display_name"] == "Claude Opus 4.6"
+
+
+def test_an_unknown_model_is_not_found() -> None:
+    with pytest.raises(ApiError, match="model: gpt-4o") as refused:
+        model("gpt-4o")
+    assert refused.value.status == 404
