@@ -1,27 +1,28 @@
-"""Changes `routing.primary-account` in a configuration file, and no other byte of it.
-
-The value is put where YAML's own parser says it stands: writing the whole document anew would cost indentation,
-and some comments.
-"""
+"""Changes `routing.primary-account` in a configuration file, by ruamel.yaml, and no other line of it."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import stat
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from neurolink_mitm.adapters.atomic import write_atomic
 from neurolink_mitm.adapters.shared_file import locked
 
+if TYPE_CHECKING:
+    from ruamel.yaml import YAML
+
 KEYS = ("primary-account", "primaryAccount")
 NEW = "version: 1\n"
-
-Pair = tuple[yaml.Node, yaml.Node]
+_WIDEST = 1_000_000
+"""Characters of a line: ruamel.yaml would fold longer ones."""
 
 
 class NotEditable(Exception):
@@ -49,84 +50,101 @@ def _in_json(text: str, label: str | None) -> str:
 
 
 def in_yaml(text: str, label: str | None) -> str:
-    """The text with the one value changed. Raises `NotEditable`."""
+    """Return the text with the one value changed. Raises `NotEditable`."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     newline = "\r\n" if "\r\n" in text else "\n"
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    pairs: list[Pair] = root.value if isinstance(root, yaml.MappingNode) else []
-    routing = _find(pairs, ("routing",))
-    if label is None:
-        new = _without(text, routing) if routing else text
-    elif routing is None:
-        new = _appended(text, root, label, newline)
-    else:
-        new = _with(text, routing, _scalar(label), newline)
+    lines = _lines(text)
+    editor = YAML()
+    editor.preserve_quotes, editor.width = True, _WIDEST
+    try:
+        document = editor.load("\n".join(lines))
+    except YAMLError as e:
+        raise _not_editable(label) from e
+    before = _dumped(editor, document)
+    document = _changed(editor, document, label)
+    new = newline.join((*_merged(lines, before, _dumped(editor, document), label), ""))
     _check(text, new, label)
     return new
 
 
-def _with(text: str, routing: Pair, value: str, newline: str) -> str:
-    key, section = routing
-    if not isinstance(section, yaml.MappingNode):  # null
-        return _replaced(text, key, section, f"{{{KEYS[0]}: {value}}}")
-    if found := _find(section.value, KEYS):
-        return _replaced(text, *found, value)
-    entry = f"{KEYS[0]}: {value}"
-    if not section.value:  # {}
-        return _insert(text, section.end_mark.index - 1, entry)
-    first = section.value[0][0].start_mark
-    between = ", " if section.flow_style else newline + " " * first.column
-    return _insert(text, first.index, entry + between)
+def _dumped(editor: YAML, document: Any) -> list[str]:
+    if not document:
+        return []
+    out = io.StringIO()
+    editor.dump(document, out)
+    return _lines(out.getvalue())
 
 
-def _without(text: str, routing: Pair) -> str:
-    section = routing[1]
-    found = _find(section.value, KEYS) if isinstance(section, yaml.MappingNode) else None
-    if found is None or not isinstance(section, yaml.MappingNode):
-        return text
-    pairs: list[Pair] = section.value
-    start, end = found[0].start_mark.index, found[1].end_mark.index
-    if len(pairs) == 1:
-        # with nothing at all in its place, the section would be null
-        return text[:start] + ("" if section.flow_style else "{}") + text[end:]
-    if not section.flow_style:
-        start, after = text.rfind("\n", 0, start) + 1, text.find("\n", end)
-        return text[:start] + (text[after + 1 :] if after >= 0 else "")
-    place = pairs.index(found)
-    if place + 1 < len(pairs):
-        return text[:start] + text[pairs[place + 1][0].start_mark.index :]
-    return text[: pairs[place - 1][1].end_mark.index] + text[end:]
+def _changed(editor: YAML, document: Any, label: str | None) -> Any:
+    """The document with the value; a new line is indented as those beside it."""
+    from ruamel.yaml.comments import CommentedMap
+
+    routing = document.get("routing") if document else None
+    written = next((key for key in KEYS if key in (routing or {})), KEYS[0])
+    if routing:
+        editor.map_indent = routing.lc.col - document.lc.col
+    if label is None:
+        if routing:
+            routing.pop(written, None)
+    elif routing:
+        routing.insert(0, written, _scalar(label))
+    else:
+        section = CommentedMap({written: _scalar(label)})
+        if document and "routing" in document:
+            section.fa.set_flow_style()
+        document = document or CommentedMap()
+        document["routing"] = section
+    return document
 
 
-def _appended(text: str, root: yaml.Node | None, label: str, newline: str) -> str:
-    if isinstance(root, yaml.MappingNode) and root.flow_style:
-        comma = ", " if root.value else ""
-        entry = f"{comma}routing: {{{KEYS[0]}: {_scalar(label)}}}"
-        return _insert(text, root.end_mark.index - 1, entry)
-    ended = text if not text or text.endswith("\n") else text + newline
-    return f"{ended}routing:{newline}  {KEYS[0]}: {_scalar(label)}{newline}"
+def _merged(
+    lines: Sequence[str], before: Sequence[str], after: Sequence[str], label: str | None
+) -> Iterator[str]:
+    """The file's own lines, with what has changed from `before` to `after`: ruamel.yaml lays out both anew.
+
+    Lines that hold a comment only are never taken away: ruamel.yaml loses those behind a key that goes.
+    """
+    matcher = SequenceMatcher(None, _bare(before), _bare(lines), autojunk=False)
+    places = {-1: -1} if before else {-1: len(lines) - 1}
+    places |= {len(before): len(lines)}
+    for block in matcher.get_matching_blocks():
+        places |= {block.a + n: block.b + n for n in range(block.size)}
+    done = 0
+    for kind, start, end, new_start, new_end in SequenceMatcher(
+        None, before, after, False
+    ).get_opcodes():
+        if kind == "equal":
+            continue
+        first, last = places.get(start - 1), places.get(end)
+        if first is None or last is None or last - first - 1 != end - start:
+            raise _not_editable(label)
+        yield from lines[done : first + 1]
+        yield from after[new_start:new_end]
+        yield from (
+            line for line in lines[first + 1 : last] if not line.strip() or line.strip()[0] == "#"
+        )
+        done = last
+    yield from lines[done:]
 
 
-def _replaced(text: str, key: yaml.Node, value: yaml.Node, new: str) -> str:
-    start, end = value.start_mark.index, value.end_mark.index
-    if start == end:  # there is nothing behind the colon
-        return _insert(text, text.index(":", key.end_mark.index) + 1, f" {new}")
-    if start < key.end_mark.index:
-        raise NotEditable("the value is an alias (*name); change it by hand")
-    return text[:start] + new + text[end:]
+def _lines(text: str) -> list[str]:
+    lines = text.replace("\r\n", "\n").split("\n")
+    return lines if lines[-1] else lines[:-1]
 
 
-def _insert(text: str, index: int, new: str) -> str:
-    return text[:index] + new + text[index:]
-
-
-def _find(pairs: list[Pair], names: tuple[str, ...]) -> Pair | None:
-    return next((pair for pair in pairs if pair[0].value in names), None)
+def _bare(lines: Sequence[str]) -> list[str]:
+    """Lines without the white space in them, and without the word for nothing."""
+    return [re.sub(r"(?<=:)(?:null|~)(?=#|$)", "", "".join(line.split())) for line in lines]
 
 
 def _scalar(label: str) -> str:
     """Plain where that is read as the same text, else in quotes."""
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
     plain = re.fullmatch(r"[A-Za-z0-9][\w.@+-]*", label) and yaml.safe_load(label) == label
-    return label if plain else json.dumps(label, ensure_ascii=False)
+    return label if plain else DoubleQuotedScalarString(label)
 
 
 def _check(old: str, new: str, label: str | None) -> None:
@@ -138,10 +156,14 @@ def _check(old: str, new: str, label: str | None) -> None:
     except yaml.YAMLError:
         same = False
     if not same:
-        raise NotEditable(
-            "is written in a way that can't be changed safely;"
-            f" set routing.primary-account to {label or 'nothing'} by hand"
-        )
+        raise _not_editable(label)
+
+
+def _not_editable(label: str | None) -> NotEditable:
+    return NotEditable(
+        "is written in a way that can't be changed safely;"
+        f" set routing.primary-account to {label or 'nothing'} by hand"
+    )
 
 
 def _set(document: MutableMapping[str, Any], label: str | None) -> None:

@@ -288,3 +288,11 @@ async def test_so_it_does_with_the_other_files(
     assert reloaded != base
     await proxy.reload()
     assert proxy.snapshot() ^ base == set()
+
+
+async def test_a_model_of_which_nobody_knows_the_price_is_noted(proxy: Proxy) -> None:
+    budget = proxy.prepared.runtime.pool.budget
+    assert budget.unpriced == frozenset()
+    await proxy.reload(changed("routing.fallbackChain[].model"))
+    assert budget.unpriced == {"openai/gpt-y"}
+    await proxy.reload()

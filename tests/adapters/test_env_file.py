@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import os
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 
+from neurolink_mitm.adapters.env_edit import remove_variable, set_variable
 from neurolink_mitm.adapters.env_file import EnvFileError, read_environment
 from neurolink_mitm.adapters.home import Home
 
@@ -29,21 +32,62 @@ def test_without_a_file_there_is_the_processs_environment(place: Home) -> None:
     assert (found.values, found.warnings) == ({"A": "1"}, ())
 
 
-@pytest.mark.parametrize(
-    ("line", "value"),
-    [
-        (f"A={KEY}", KEY),
-        (f"export A = '{KEY}'", KEY),
-        (f'A="{KEY}" # the first', KEY),
-        ("A=", ""),
-        (r'A="two\nlines"', "two\nlines"),
-        (f"\ufeffA={KEY}\r\n", KEY),
-    ],
-    ids=["plain", "export", "quoted", "empty", "escaped", "windows"],
+ODD: list[tuple[str, str, dict[str, str]]] = [
+    ("plain", f"A={KEY}\n", {"A": KEY}),
+    ("no line end", "A=1", {"A": "1"}),
+    ("byte order mark", "\ufeffA=1\nB=2\n", {"A": "1", "B": "2"}),
+    ("windows", "A=1\r\n\r\n# c\r\nB='2'\r\n", {"A": "1", "B": "2"}),
+    ("export", f"export A = '{KEY}'\n", {"A": KEY}),
+    ("spaces", "  A  =  1 2  \n", {"A": "1 2"}),
+    ("comment behind", 'A="1" # one\nB=2 # two\nC=3#4\n', {"A": "1", "B": "2", "C": "3#4"}),
+    ("comment in quotes", "A='1 # 2'\n", {"A": "1 # 2"}),
+    (
+        "escapes",
+        'A="two\\nlines \\"q\\""\nB=\'a\\nb\'\nC=a\\nb\n',
+        {"A": 'two\nlines "q"', "B": "a\\nb", "C": "a\\nb"},
+    ),
+    ("lines in quotes", 'A="1\n2"\nB=3\n', {"A": "1\n2", "B": "3"}),
+    ("twice", "A=1\nB=2\nA=3\n", {"A": "3", "B": "2"}),
+    ("empty", "A=\nB=''\n", {"A": "", "B": ""}),
+    ("name alone", "A\nB=2\n", {"B": "2"}),
+    ("equals signs", "A=b=c==\n", {"A": "b=c=="}),
+    ("references", "A=$B\nC=${B}\nB=1\n", {"A": "$B", "C": "${B}", "B": "1"}),
+    ("quoted name", "'A'=1\n", {"A": "1"}),
+    ("letters", "A=büro\n", {"A": "büro"}),
+]
+"""How a file is called, its text, and what python-dotenv reads there with `interpolate=False`."""
+odd = pytest.mark.parametrize(
+    ("text", "values"), [pytest.param(*rest, id=name) for name, *rest in ODD]
 )
-def test_lines(place: Home, line: str, value: str) -> None:
-    written(place.env, f"{line}\nB=2\n")
-    assert read_environment({}, place).values == {"A": value, "B": "2"}
+
+
+@odd
+def test_odd_files(place: Home, text: str, values: dict[str, str]) -> None:
+    place.env.write_bytes(text.encode())
+    assert read_environment({}, place).values == values
+    theirs = dotenv_values(stream=StringIO(text.removeprefix("\ufeff")), interpolate=False)
+    assert {name: value for name, value in theirs.items() if value is not None} == values
+
+
+@odd
+def test_an_edit_leaves_them_as_they_are_but_for_the_one_variable(
+    place: Home, text: str, values: dict[str, str]
+) -> None:
+    place.env.write_bytes(text.encode())
+    set_variable(place.env, "X", "9")
+    assert read_environment({}, place).values == values | {"X": "9"}
+    assert place.env.read_bytes().startswith(text.encode())
+    set_variable(place.env, "X", "10")
+    remove_variable(place.env, "X", "10")
+    assert place.env.read_bytes().decode().rstrip("\n") == text.rstrip("\n")
+
+
+def test_a_variable_behind_a_byte_order_mark_is_found(place: Home) -> None:
+    place.env.write_bytes("\ufeffX=1\nA=2\n".encode())
+    set_variable(place.env, "X", "3")
+    assert place.env.read_text() == "\ufeffX=3\nA=2\n"
+    remove_variable(place.env, "X", "3")
+    assert place.env.read_text() == "\ufeffA=2\n"
 
 
 def test_the_process_wins_unless_it_is_empty(place: Home) -> None:

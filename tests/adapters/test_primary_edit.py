@@ -70,7 +70,11 @@ def test_any_label_is_read_back_as_it_is(label: str) -> None:
     "text",
     [
         pytest.param("---\nversion: 1\n...\n", id="end of document"),
-        pytest.param("a: &x old\nrouting:\n  primary-account: *x\n", id="alias"),
+        pytest.param("a: &x {strategy: fill-first}\nrouting: *x\n", id="alias"),
+        pytest.param(
+            "routing: {\n  strategy: fill-first,\n  primary-account: old}\n",
+            id="flow of several lines",
+        ),
     ],
 )
 def test_what_can_not_be_changed_safely_is_refused(text: str) -> None:
