@@ -110,7 +110,7 @@ def prepare(settings: Settings) -> Prepared:
     runtime.translator = translator = _translator(runtime, home, sources)
     telemetry = _telemetry(runtime, registry)
     components = (
-        closing(telemetry.close), closing(journal.close), closing(bodies.close), translator
+        closing(telemetry.close, telemetry.start), closing(journal.close), closing(bodies.close), translator
     )  # fmt: skip
     told = (*warnings, *inputs.warnings, *telemetry.faults)
     if settings.accounts is not None:  # the sandbox's, made anew each time

@@ -55,11 +55,11 @@ class Announced:
             with self._lock:
                 if not self._ended and self._runtime.port:  # else it does not listen
                     self._file.claim(state)
-        except OSError as e:
+        except Exception as e:
             logger.error(
                 "%s can't be written (%s): `neurolink proxy status` and `stop` won't find this proxy",
                 self._file.path,
-                e.strerror or e,
+                getattr(e, "strerror", None) or e,
             )
 
 

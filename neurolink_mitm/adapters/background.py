@@ -81,13 +81,15 @@ class Closing:
 
     close: Callable[[], Awaitable[object]]
     """Takes a bounded time."""
+    begin: Callable[[], None] = lambda: None
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        self.begin()
 
     async def stop(self) -> None:
         await self.close()
 
 
-def closing(close: Callable[[], object]) -> Closing:
+def closing(close: Callable[[], object], begin: Callable[[], None] = lambda: None) -> Closing:
     """The same for a `close` that blocks."""
-    return Closing(partial(asyncio.to_thread, close))
+    return Closing(partial(asyncio.to_thread, close), begin)

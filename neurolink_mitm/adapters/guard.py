@@ -78,7 +78,7 @@ class Watch:
         self._settings, self._pid, self._log = settings, pid, log
         self._started = started
         self._deadline = time.monotonic() + AWAIT_LIMIT
-        self._misses = 0
+        self._misses = self._failures = 0
         self._half_done = False
         self._told = ""
 
@@ -86,7 +86,7 @@ class Watch:
         """Until there is nothing left to watch."""
         self._log("watches it")
         due = time.monotonic()
-        while (verdict := self._look()) in (Verdict.WATCH, Verdict.SILENT, Verdict.BACK):
+        while (verdict := self._next()) in (Verdict.WATCH, Verdict.SILENT, Verdict.BACK):
             self._act(verdict)
             due = max(due + EVERY, time.monotonic())
             time.sleep(max(0.0, due - time.monotonic()))
@@ -95,6 +95,19 @@ class Watch:
         self._log(verdict.value)
         if verdict is Verdict.DEAD:
             _put_back(self._settings, self._pid, self._log)
+
+    def _next(self) -> Verdict:
+        """What to do now. A look that fails for whatever reason is taken again, so many times in a row."""
+        try:
+            verdict = self._look()
+        except Exception as e:
+            self._failures += 1
+            if self._failures > PUT_BACK_TRIES:
+                raise
+            self._tell(f"{type(e).__name__}: {e}")
+            return Verdict.WATCH
+        self._failures = 0
+        return verdict
 
     def _look(self) -> Verdict:
         entry = _entry(self._settings, self._pid)
@@ -126,7 +139,7 @@ class Watch:
                 self._tell(
                     f"{verdict.value}, and Claude Code comes to it again" if done else NOT_AGAIN
                 )
-        except SettingsError as e:
+        except Exception as e:  # of the settings, mostly; none of them ends the guard
             self._tell(str(e))
 
     def _detach(self, verdict: Verdict) -> None:
@@ -158,7 +171,7 @@ def _put_back(settings: ClaudeSettings, pid: int, log: Log) -> None:
     for _ in range(PUT_BACK_TRIES):
         try:
             settings.release(pid)
-        except SettingsError as e:
+        except Exception as e:
             if str(e) != told:
                 log(told := str(e))
             time.sleep(EVERY)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Metric as Family
 
+from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.extras import how_to_install
 from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.core.exchange import Exchange
@@ -55,7 +56,7 @@ class OtlpTelemetry:
         self._installed = bool(setup.signals) and installed()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._ended = False
-        self._thread: threading.Thread | None = None
+        self._thread: Worker | None = None
         self._pipeline: Pipeline | None = None
         self._failing: set[str] = set()
         self._lock = threading.Lock()
@@ -74,8 +75,7 @@ class OtlpTelemetry:
         """Send metrics from now on; without that they are sent from the first request on."""
         if self.on and self._thread is None and not self._ended:
             self._jobs.put(self._follow)
-            self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
-            self._thread.start()
+            self._thread = Worker(self._run, "telemetry")
 
     def configure(self, setup: Setup) -> None:
         """Send to the place that `setup` names from now on."""
@@ -111,7 +111,7 @@ class OtlpTelemetry:
             return
         self._ended = True
         self._jobs.put(None)
-        self._thread.join(self._patience + 0.5)
+        self._thread.end(self._patience + 0.5)
 
     @property
     def _patience(self) -> float:

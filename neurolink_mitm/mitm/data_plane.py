@@ -127,6 +127,6 @@ class DataPlane:
 
     def _sweep(self) -> None:
         self._sweeping = None
-        self.clients.sweep()
         if len(self.clients):
             self._sweep_later()
+        self.clients.sweep()

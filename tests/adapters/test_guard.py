@@ -199,3 +199,22 @@ print([m for m in ("mitmproxy", "pydantic", "rich", "click", "asyncio", "httpx")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_look_that_fails_is_taken_again(
+    place: Home, path: Path, proxy: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ClaudeSettings(place.claude_settings).claim(path, proxy.pid, "http://127.0.0.1:9")
+    proxy.kill()
+    proxy.wait()
+    faults = [ValueError("unforeseen")]
+
+    def failing(url: str, limit: float) -> bool:
+        if faults:
+            raise faults.pop()
+        return False
+
+    monkeypatch.setattr(guard, "healthy", failing)
+    guard.run(place, proxy.pid)
+    assert path.read_text() == ORIGINAL
+    assert "ValueError: unforeseen" in log_of(place)
