@@ -17,9 +17,9 @@ from filelock import FileLock, Timeout
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.oauth import RefreshError, Tokens, Trouble, pause_after
-from neurolink_mitm.core.refresh import AccountRefresh, Grant, Refreshed, Step
+from neurolink_mitm.core.refresh import AccountRefresh, Refreshed, Step
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.core.stored import LEGACY_LABEL, StoredAccount
+from neurolink_mitm.core.stored import StoredAccount
 from neurolink_mitm.ports import Clock
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Refresher:
     async def _take(self, machine: AccountRefresh, lock: FileLock) -> None:
         match machine.step:
             case Step.LOCK:
-                machine.locked(in_time=await self._lock(lock, machine.label))
+                machine.locked(in_time=await self._lock(lock, machine.account.label))
             case Step.READ | Step.REREAD:
                 await self._read(machine)
             case Step.ASK:
@@ -194,19 +194,20 @@ class Refresher:
             login = await asyncio.to_thread(self._login, machine.account)
         except TokenStoreError as e:
             if not machine.unwritten:
-                logger.error("account=%s can't be refreshed: %s", machine.label, e)
+                logger.error("account=%s can't be refreshed: %s", machine.account.label, e)
             machine.unreadable(str(e), self._clock.now())
         else:
             machine.read(login, self._clock.now())
 
     async def _ask(self, machine: AccountRefresh) -> None:
         client = self._client
+        assert machine.asked
         if client is None:
             client = self._client = await asyncio.to_thread(self._connect)
         try:
-            tokens = await client.refresh(machine.asking_with, machine.account.proxy_url)
+            tokens = await client.refresh(machine.asked, machine.account.proxy_url)
         except RefreshError as e:
-            logger.warning("account=%s was not refreshed: %s", machine.label, e.message)
+            logger.warning("account=%s was not refreshed: %s", machine.account.label, e.message)
             machine.refused(e, self._clock.now())
         else:
             machine.granted(tokens, self._clock.now())
@@ -214,10 +215,12 @@ class Refresher:
 
     async def _write(self, machine: AccountRefresh) -> None:
         """Loud where it fails, but not again and again about the same."""
-        label, grant = machine.label, machine.unwritten
+        label, grant = machine.account.label, machine.unwritten
         assert grant is not None
         try:
-            written = await asyncio.to_thread(self._replace, label, grant)
+            written = await asyncio.to_thread(
+                lambda: self._store.replace_tokens(label, grant.tokens, grant.spent)
+            )
         except TokenStoreError as e:
             if str(e) != grant.why:
                 logger.error(
@@ -226,7 +229,7 @@ class Refresher:
                     label,
                     e,
                 )
-            machine.not_written(str(e))
+            machine.wrote(why=str(e))
             return
         if not written:
             logger.info("account=%s: renewed for nothing, another login came or it is gone", label)
@@ -236,49 +239,32 @@ class Refresher:
             logger.warning("account=%s: its new tokens are on disk now", label)
         if machine.step is Step.WRITE:
             logger.info("account=%s refreshed", label)
-        machine.written()
+        machine.wrote()
 
     async def _disable(self, machine: AccountRefresh) -> None:
         if not await asyncio.to_thread(self._mark, machine, self._clock.now()):
             machine.superseded()
             return
-        logger.error("account=%s is disabled: %s", machine.label, machine.reason)
+        logger.error("account=%s is disabled: %s", machine.account.label, machine.reason)
         machine.disabled()
 
     def _login(self, account: Account) -> StoredAccount | None:
-        """Blocks. A legacy login is taken into the store, where its tokens can be replaced and failures counted."""
+        """Blocks."""
         credentials = self._store.read()
-        for login in credentials.stored:
-            if login.label == account.label:
-                return login
         legacy = credentials.legacy if account.source == "legacy" else None
-        if legacy:
-            try:
-                self._store.save(legacy)
-            except TokenStoreError as e:
-                logger.error("account=%s was not taken into the store: %s", legacy.label, e)
-        return legacy
-
-    def _replace(self, label: str, grant: Grant) -> bool:
-        """Blocks. False if the store holds another login by now, or none."""
-        if label == LEGACY_LABEL:
-            credentials = self._store.read()
-            legacy, labels = credentials.legacy, {each.label for each in credentials.stored}
-            if legacy and legacy.refresh_token == grant.spent and label not in labels:
-                self._store.save(legacy)  # it could not be taken in before
-        return self._store.replace_tokens(label, grant.tokens, grant.spent)
+        return next((each for each in credentials.stored if each.label == account.label), legacy)
 
     def _count(self, machine: AccountRefresh) -> int:
         """Blocks. 0 if it could not be counted."""
         try:
-            return self._store.note_failure(machine.label, machine.on_disk)
+            return self._store.note_failure(machine.account.label, machine.on_disk)
         except TokenStoreError as e:
-            logger.error("account=%s: its failure was not counted: %s", machine.label, e)
+            logger.error("account=%s: its failure was not counted: %s", machine.account.label, e)
             return 0
 
     def _mark(self, machine: AccountRefresh, now: float) -> bool:
         """Blocks. False if the store holds another login by now, or none."""
-        label = machine.label
+        label = machine.account.label
         try:
             return self._store.disable(label, machine.reason, now, machine.on_disk)
         except TokenStoreError as e:

@@ -102,6 +102,7 @@ class TokenStore:
         """
 
         def change(document: TokenDocument) -> bool:
+            self._adopt(document, label, spent)
             done = document.replace_tokens(label, tokens, spent)
             if not done and self._backend.load() is None:  # moved away or set aside, not logged out
                 raise TokenStoreError(f"{self._backend.name} is not there")
@@ -126,7 +127,12 @@ class TokenStore:
         """It takes no requests until a login or `enable`. Whether there is such an account, still
         with the refresh token `spent` if one is given.
         """
-        return self._change(lambda document: document.disable(label, reason, at, spent))
+
+        def change(document: TokenDocument) -> bool:
+            self._adopt(document, label, spent)
+            return document.disable(label, reason, at, spent)
+
+        return self._change(change)
 
     def enable(self, label: str) -> bool:
         """Take the mark and the failures away. Whether there is such an account."""
@@ -134,7 +140,12 @@ class TokenStore:
 
     def note_failure(self, label: str, spent: Secret | None = None) -> int:
         """One more failed refresh in a row; how many that makes. 0 where there is nothing to disable."""
-        return self._change(lambda document: document.note_failure(label, spent))
+
+        def change(document: TokenDocument) -> int:
+            self._adopt(document, label, spent)
+            return document.note_failure(label, spent)
+
+        return self._change(change)
 
     def failures(self, label: str) -> int:
         """Failed refreshes in a row."""
@@ -161,6 +172,14 @@ class TokenStore:
         except OSError as e:
             raise TokenStoreError(f"can't write {self._backend.name}: {e.strerror or e}") from e
         raise TokenStoreError(f"another program keeps writing {self._backend.name}")
+
+    def _adopt(self, document: TokenDocument, label: str, spent: Secret | None) -> None:
+        """A legacy login whose refresh token is `spent` is taken in: only there can it be replaced or marked."""
+        if label != LEGACY_LABEL or spent is None or document.holds(label):
+            return
+        legacy = _read(FileBackend(self._home.legacy_credentials), parse_legacy)
+        if legacy and legacy.refresh_token == spent:
+            document.put(legacy, self._now())
 
     def _try(self, change: Callable[[TokenDocument], T]) -> T:
         """What was not changed is not written."""

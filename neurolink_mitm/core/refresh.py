@@ -42,26 +42,15 @@ class Step(enum.Enum):
     REREAD = "read the login that another process has written meanwhile"
 
 
-class Outcome(enum.Enum):
-    STARTED = enum.auto()
-    LOCKED = enum.auto()
-    LOCKED_UNWRITTEN = enum.auto()  # tokens of an earlier refresh are not on disk
-    LOCK_TIMED_OUT = enum.auto()
-    DUE = enum.auto()
-    CURRENT = enum.auto()  # it lasts, perhaps since another process has refreshed it
-    BACKING_OFF = enum.auto()
-    UNUSABLE = enum.auto()  # logged out, disabled, or the store can't be read
-    GRANTED = enum.auto()
-    INVALID_GRANT = enum.auto()
-    FAILED = enum.auto()
-    NOT_COUNTED = enum.auto()  # a rate limit or no network says nothing about the account
-    WRITTEN = enum.auto()
-    UNWRITTEN = enum.auto()
-    SUPERSEDED = enum.auto()  # the store holds another login by now, or none
-    COUNTED = enum.auto()
-    LAST_FAILURE = enum.auto()
-    DISABLED = enum.auto()
-
+Outcome = enum.Enum(
+    "Outcome",
+    "STARTED LOCKED LOCKED_UNWRITTEN LOCK_TIMED_OUT DUE CURRENT BACKING_OFF UNUSABLE GRANTED INVALID_GRANT FAILED"
+    " NOT_COUNTED WRITTEN UNWRITTEN SUPERSEDED COUNTED LAST_FAILURE DISABLED",
+)
+"""What came of a step. `LOCKED_UNWRITTEN`: tokens of an earlier refresh are not on disk. `UNUSABLE`: logged out,
+disabled, or the store can't be read. `NOT_COUNTED`: a rate limit, or no network, says nothing about the account.
+`SUPERSEDED`: the store holds another login by now, or none.
+"""
 
 S, O = Step, Outcome  # noqa: E741 - for the table
 TABLE: Mapping[Step, Mapping[Outcome, Step]] = {
@@ -69,17 +58,12 @@ TABLE: Mapping[Step, Mapping[Outcome, Step]] = {
     S.LOCK: {O.LOCKED: S.READ, O.LOCKED_UNWRITTEN: S.FLUSH, O.LOCK_TIMED_OUT: S.REREAD},
     S.FLUSH: {O.WRITTEN: S.READ, O.UNWRITTEN: S.READ, O.SUPERSEDED: S.READ},
     S.READ: {O.DUE: S.ASK, O.CURRENT: S.IDLE, O.BACKING_OFF: S.IDLE, O.UNUSABLE: S.IDLE},
-    S.ASK: {
-        O.GRANTED: S.WRITE,
-        O.INVALID_GRANT: S.DISABLE,
-        O.FAILED: S.COUNT,
-        O.NOT_COUNTED: S.IDLE,
-    },
+    S.ASK: {O.GRANTED: S.WRITE, O.INVALID_GRANT: S.DISABLE, O.FAILED: S.COUNT, O.NOT_COUNTED: S.IDLE},
     S.WRITE: {O.WRITTEN: S.IDLE, O.UNWRITTEN: S.IDLE, O.SUPERSEDED: S.REREAD},
     S.COUNT: {O.COUNTED: S.IDLE, O.LAST_FAILURE: S.DISABLE},
     S.DISABLE: {O.DISABLED: S.IDLE, O.SUPERSEDED: S.REREAD},
     S.REREAD: {O.CURRENT: S.IDLE, O.UNUSABLE: S.IDLE},
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +114,10 @@ class Backoff:
     """In a row; a new login begins anew."""
     since: float
     until: float
-    trouble: Trouble
-    message: str
+    error: RefreshError
+
+    def holds(self, refresh_token: Secret, now: float) -> bool:
+        return self.refresh_token == refresh_token and self.since <= now < self.until
 
 
 class AccountRefresh:
@@ -144,13 +130,12 @@ class AccountRefresh:
         self.backoff: Backoff | None = None
         self._pause = pause
         self._ahead = AHEAD
+        self.asked: Secret | None = None
+        """The refresh token for `ASK`."""
+        self.reason = ""
+        """Why to `DISABLE`."""
         self._force = False
-        self._asked: Secret | None = None
         self._result = Refreshed(account)
-
-    @property
-    def label(self) -> str:
-        return self._result.account.label
 
     @property
     def account(self) -> Account:
@@ -166,31 +151,20 @@ class AccountRefresh:
         return None if self.grant is None or self.grant.written else self.grant
 
     @property
-    def asking_with(self) -> Secret:
-        """The refresh token for `ASK`."""
-        assert self._asked is not None
-        return self._asked
-
-    @property
-    def on_disk(self) -> Secret:
+    def on_disk(self) -> Secret | None:
         """The refresh token that the store holds unless another login came: `COUNT` and `DISABLE` change no other."""
-        return self.unwritten.spent if self.unwritten else self.asking_with
-
-    @property
-    def reason(self) -> str:
-        """For `DISABLE`."""
-        return (self._result.login and self._result.login.disabled) or ""
+        return self.unwritten.spent if self.unwritten else self.asked
 
     def start(self, account: Account, *, force: bool) -> None:
         """Begin, whatever became of a refresh that was broken off. With `force`, `account.secret` counts as bad."""
-        self.step, self._force, self._asked = Step.IDLE, force, None
+        self.step, self._force, self.asked = Step.IDLE, force, None
         self._result = Refreshed(account)
         self._go(Outcome.STARTED)
 
     def locked(self, *, in_time: bool) -> None:
         """Report on `LOCK`."""
         if not in_time:
-            message = f"another process has been refreshing {self.label} for too long"
+            message = f"another process has been refreshing {self.account.label} for too long"
             self._fail(Outcome.LOCK_TIMED_OUT, Trouble.TRANSIENT, message)
         else:
             self._go(Outcome.LOCKED_UNWRITTEN if self.unwritten else Outcome.LOCKED)
@@ -213,21 +187,21 @@ class AccountRefresh:
     def unreadable(self, message: str, now: float) -> None:
         """Report on `READ` and `REREAD`: the store can't be read. Tokens that are not there yet go on to serve."""
         if self.unwritten:
-            self.read(self.unwritten.tokens.as_login(self.label), now)
+            self.read(self.unwritten.tokens.as_login(self.account.label), now)
         else:
             self._result = Refreshed(self.account)
             self._fail(Outcome.UNUSABLE, Trouble.TRANSIENT, message)
 
     def granted(self, tokens: Tokens, now: float) -> None:
         """Report on `ASK`."""
-        login, spent = self._result.login, self.asking_with
-        assert login is not None
+        login, spent = self._result.login, self.asked
+        assert login
+        assert spent
         tokens = replace(tokens, refresh_token=tokens.refresh_token or spent)
         before = self.unwritten or Grant(spent, login.access_token, tokens)
         self.grant = replace(before, tokens=tokens)
         self.backoff = None
-        end = tokens.expires_at
-        self._ahead = ahead_of(None if end is None else end - now)
+        self._ahead = ahead_of(tokens.expires_at and tokens.expires_at - now)
         self._result = replace(self._result, login=with_tokens(login, tokens))
         self._go(Outcome.GRANTED)
 
@@ -242,17 +216,11 @@ class AccountRefresh:
         outcome = Outcome.FAILED if counts else Outcome.NOT_COUNTED
         self._fail(outcome, error.trouble, error.message)
 
-    def written(self) -> None:
-        """Report on `WRITE` and `FLUSH`."""
+    def wrote(self, why: str = "") -> None:
+        """Report on `WRITE` and `FLUSH`; if that failed, `why`: the tokens are kept for the next try."""
         if self.grant:
-            self.grant = replace(self.grant, written=True, why="")
-        self._go(Outcome.WRITTEN)
-
-    def not_written(self, why: str) -> None:
-        """Report on `WRITE` and `FLUSH`: the tokens are kept for the next try."""
-        if self.grant:
-            self.grant = replace(self.grant, why=why)
-        self._go(Outcome.UNWRITTEN)
+            self.grant = replace(self.grant, written=not why, why=why)
+        self._go(Outcome.UNWRITTEN if why else Outcome.WRITTEN)
 
     def superseded(self) -> None:
         """Report on `WRITE`, `FLUSH` and `DISABLE`: the store holds another login, or none."""
@@ -261,13 +229,11 @@ class AccountRefresh:
 
     def counted(self, failures: int) -> None:
         """Report on `COUNT`: so many in a row, in all processes since the last login."""
-        if failures < MAX_FAILURES:
-            self._go(Outcome.COUNTED)
-            return
-        self.backoff = None  # once it is enabled, it is tried at once
-        last = self._result.message
-        self._disable(f"{failures} refreshes failed in a row, the last: {last}")
-        self._go(Outcome.LAST_FAILURE)
+        if failures >= MAX_FAILURES:
+            self.backoff = None  # once it is enabled, it is tried at once
+            last = self._result.message
+            self._disable(f"{failures} refreshes failed in a row, the last: {last}")
+        self._go(Outcome.COUNTED if failures < MAX_FAILURES else Outcome.LAST_FAILURE)
 
     def disabled(self) -> None:
         """Report on `DISABLE`. Tokens that are not on disk end with their login."""
@@ -279,8 +245,7 @@ class AccountRefresh:
         """Return `account`, as it was read from the disk, with tokens that were granted after that."""
         if self.grant is None or account.secret != self.grant.outdated:
             return account
-        tokens = self.grant.tokens
-        disabled = _without_needs_login(account.disabled)
+        tokens, disabled = self.grant.tokens, _without_needs_login(account.disabled)
         return replace(
             account, secret=tokens.access_token, expires_at=tokens.expires_at, disabled=disabled
         )
@@ -290,18 +255,14 @@ class AccountRefresh:
             self._gone()
             return
         self._result = Refreshed(self.account, login, replaced=login.access_token)
-        self._asked = login.refresh_token
-        backoff = self.backoff
+        self.asked = login.refresh_token
         if login.disabled:
             self._fail(Outcome.UNUSABLE, Trouble.REFUSED, login.disabled)
         elif not self._is_due(login, now):
             self._go(Outcome.CURRENT)
-        elif (
-            backoff
-            and backoff.refresh_token == login.refresh_token
-            and backoff.since <= now < backoff.until
-        ):
-            self._fail(Outcome.BACKING_OFF, backoff.trouble, backoff.message)
+        elif self.backoff and self.backoff.holds(login.refresh_token, now):
+            error = self.backoff.error
+            self._fail(Outcome.BACKING_OFF, error.trouble, error.message)
         else:
             self._go(Outcome.DUE)
 
@@ -310,27 +271,30 @@ class AccountRefresh:
         return refused or needs_refresh(login.expires_at, now, self._ahead)
 
     def _is_newer(self, login: StoredAccount) -> bool:
-        if self._asked:
-            return login.refresh_token != self._asked
+        if self.asked:
+            return login.refresh_token != self.asked
         return login.access_token != self.account.secret
 
     def _backoff(self, error: RefreshError, now: float) -> Backoff:
-        before, asked = self.backoff, self.asking_with
-        same = before is not None and before.refresh_token == asked
-        failures = before.failures + 1 if before and same else 1
+        before, asked = self.backoff, self.asked
+        assert asked
+        failures = 1 + (before.failures if before and before.refresh_token == asked else 0)
         if error.trouble is Trouble.RATE_LIMITED:
             wait = UNTOLD_PAUSE if error.retry_after is None else error.retry_after
         else:
             wait = max(self._pause(failures), error.retry_after or 0.0)
-        return Backoff(asked, failures, now, now + wait, error.trouble, error.message)
+        return Backoff(asked, failures, now, now + wait, error)
 
     def _disable(self, reason: str) -> None:
+        self.reason = reason
         if login := self._result.login:
             self._result = replace(self._result, login=replace(login, disabled=reason))
 
     def _gone(self) -> None:
         self._result = Refreshed(self.account)
-        self._fail(Outcome.UNUSABLE, Trouble.REFUSED, f"{self.label} is not stored any more")
+        self._fail(
+            Outcome.UNUSABLE, Trouble.REFUSED, f"{self.account.label} is not stored any more"
+        )
 
     def _fail(self, outcome: Outcome, trouble: Trouble, message: str) -> None:
         self._result = replace(self._result, trouble=trouble, message=message)

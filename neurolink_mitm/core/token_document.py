@@ -106,6 +106,9 @@ class TokenDocument:
             entry.pop("disabled")
         return self._set(label, entry)
 
+    def holds(self, label: str) -> bool:
+        return PROVIDER + label in self._providers
+
     def remove(self, label: str) -> bool:
         """False if there is no such account."""
         return self._providers.pop(PROVIDER + label, None) is not None

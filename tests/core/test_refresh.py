@@ -62,7 +62,7 @@ def test_a_good_refresh(machine: AccountRefresh) -> None:
     at_the_endpoint(machine)
     machine.granted(TOKENS, NOW)
     assert (machine.step, machine.result.written) == (Step.WRITE, False)
-    machine.written()
+    machine.wrote()
     assert (machine.step, machine.result.written) == (Step.IDLE, True)
     assert machine.result.account_secret == TOKENS.access_token
 
@@ -152,11 +152,11 @@ def test_a_back_off_ends(machine: AccountRefresh, now: float, step: Step) -> Non
 def test_a_refresh_goes_on_from_what_is_not_on_disk(machine: AccountRefresh, read: object) -> None:
     at_the_endpoint(machine)
     machine.granted(replace(TOKENS, expires_at=NOW + 60), NOW)
-    machine.not_written("full")
+    machine.wrote("full")
     machine.start(ACCOUNT, force=False)
     machine.locked(in_time=True)
     assert machine.step is Step.FLUSH
-    machine.not_written("full")
+    machine.wrote("full")
     read(machine)  # type: ignore[operator]
     assert machine.result.account_secret == TOKENS.access_token
     assert machine.unwritten is not None
