@@ -34,6 +34,9 @@ BACKLOG = 2048
 """Finished requests that wait for the thread."""
 LAST_CHANCE, LAST_CHANCE_FAILING = 2.0, 0.5
 """Seconds that the end of the proxy waits for a collector: one that took the last batch, and one that did not."""
+QUEUE = "queue"
+"""Stands for the way to the SDK, where exporters have the names of their signals."""
+FULL = "the collector is too slow, and what waits for it is at its most"
 MISSING = f"telemetry is not sent: OpenTelemetry is not installed; run {how_to_install('otel')}"
 
 
@@ -125,6 +128,7 @@ class OtlpTelemetry:
     def _follow(self) -> None:
         """Give up the pipeline of an older setup, and make that of the setup of now."""
         self._end_pipeline()
+        self._failing.clear()
         if not self._setup.signals:
             return
         try:
@@ -132,7 +136,7 @@ class OtlpTelemetry:
 
             self._pipeline = Pipeline(self._setup, self._families, self._sent)
         except Exception as e:  # of a library, or of a variable that it alone looks at
-            self._sent("setup", 0, f"{type(e).__name__}: {e}")
+            self._sent(QUEUE, 0, f"{type(e).__name__}: {e}")
 
     def _families(self) -> Iterable[Family]:
         return self._registry.families(self._current())
@@ -141,17 +145,19 @@ class OtlpTelemetry:
         try:
             request = finished(exchange, span_ids)
             self._registry.record(request.points)
-            if not self._pipeline or not self._pipeline.add(request):
+            if self._pipeline is None:
                 self._lose(pieces(exchange))
+            elif self._pipeline.add(request):
+                self._sent(QUEUE, 0, None)
+            else:
+                self._sent(QUEUE, pieces(exchange), FULL)
         except Exception as e:  # whatever it is, it must not end the telling of further requests
-            self._lose(pieces(exchange))
-            self._sent("request", 0, f"{type(e).__name__}: {e}")
+            self._sent(QUEUE, pieces(exchange), f"{type(e).__name__}: {e}")
 
     def _end_pipeline(self) -> None:
         before, self._pipeline = self._pipeline, None
         if before:
             self._lose(before.close(self._patience))
-            self._failing.clear()
 
     def _lose(self, count: int) -> None:
         with self._lock:
@@ -170,9 +176,9 @@ class OtlpTelemetry:
             else:
                 self.dropped += count
                 self._failing.add(signal)
-                self.last_error = error
+                self.last_error = error or self.last_error
             if error is not None and not failed:
-                logger.warning("telemetry can't be sent, requests go on: %s", error)
+                logger.warning("telemetry can't be sent, requests go on: %s", self.last_error)
             elif failed and not self._failing:
                 logger.warning(
                     "telemetry is sent again; %d spans and records were lost", self.dropped

@@ -56,7 +56,10 @@ NAME = "neurolink"
 _LONGEST_ERROR = 300
 
 Sent = Callable[[str, int, str | None], None]
-"""Called with a signal, the number of its spans or records that were sent, and why that failed."""
+"""Called with a signal, the number of its spans or records that were sent, and why that failed.
+
+The error is empty where the SDK has logged it before: it does not repeat itself within 20 seconds.
+"""
 
 
 class Pipeline:
@@ -130,9 +133,8 @@ class _Signal:
                 result = self._export(batch, **options)
             finally:
                 self._over += count
-        good = result.name == "SUCCESS"
-        messages.append("the collector did not take it")
-        self._sent(self._signal, count, None if good else messages[0])
+        error = None if result.name == "SUCCESS" else "".join(messages[:1])
+        self._sent(self._signal, count, error)
         return result
 
 
@@ -290,8 +292,8 @@ class _Messages(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         messages = getattr(self._here, "messages", None)
         if messages is not None:
-            text = without_passwords(redact(record.getMessage()))
-            messages.append(" ".join(text.split())[:_LONGEST_ERROR])
+            text = " ".join(without_passwords(redact(record.getMessage())).split())
+            messages.append("".join(c for c in text if c.isprintable())[:_LONGEST_ERROR])
 
 
 _messages = _Messages()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec
 
 import pytest
 
-from neurolink_mitm.adapters.otlp import MISSING, OtlpTelemetry, pieces
+from neurolink_mitm.adapters.otlp import FULL, MISSING, OtlpTelemetry, pieces
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.telemetry_setup import Setup, telemetry_setup
 from tests.fakes import NOW, make_account, make_attempt, make_exchange
@@ -47,6 +51,7 @@ def test_what_does_not_fit_is_counted() -> None:
         for _ in range(5):
             telemetry.record(*a_request())
         wait_until(lambda: telemetry.dropped == 3 * 3, "the rest is lost")
+        assert telemetry.last_error == FULL
         receiver.release()
         telemetry.close()
         assert (telemetry.exported, telemetry.dropped) == (2 * 3, 3 * 3)
@@ -68,6 +73,48 @@ def test_after_the_end_nothing_is_taken() -> None:
         telemetry.close()
         telemetry.record(*a_request())
         assert (telemetry.exported, telemetry.dropped) == (3, 3)
+
+
+@contextmanager
+def raw_collector(answer: bytes, *, endless: bool = False) -> Iterator[str]:
+    """One that says `answer` to each request, the last byte of it for ever if `endless`."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with suppress(OSError), connection:
+                        connection.recv(1 << 20)
+                        connection.sendall(answer)
+                        while endless:
+                            connection.sendall(answer[-1:] * 65536)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+
+
+def test_an_answer_without_end_is_not_read() -> None:
+    """It would fill the memory."""
+    with raw_collector(b"HTTP/1.1 200 OK\r\n\r\nx", endless=True) as url:
+        telemetry = OtlpTelemetry(setup(url, OTEL_METRICS_EXPORTER="none"))
+        telemetry.record(*a_request())
+        telemetry.close()
+        assert (telemetry.exported, telemetry.dropped) == (3, 0)
+
+
+def test_what_a_collector_says_moves_no_cursor(caplog: pytest.LogCaptureFixture) -> None:
+    with raw_collector(b"HTTP/1.1 418 \x1b[2Jno\r\n\r\n") as url:
+        telemetry = OtlpTelemetry(setup(url))
+        telemetry.record(*a_request())
+        telemetry.close()
+    [said] = [each.getMessage() for each in caplog.records if each.name == "neurolink.telemetry"]
+    assert said.endswith("418, reason: [2Jno")
+    assert telemetry.last_error
+    assert telemetry.last_error.isprintable()
 
 
 class NotInstalled:
