@@ -47,7 +47,7 @@ class HistorySanitizer:
         if exchange.account is None or not exchange.account.is_anthropic:
             return None
         index = exchange.index.of(body)
-        if index is exchange.index and index.acceptable and not self._refuses(exchange):
+        if index.is_judged and index.acceptable and not self._refuses(exchange):
             return None
         if len(body) > LARGE or body.count(b"{") > EDITED_AT_ONCE:
             return self._aside(flow, exchange, index)

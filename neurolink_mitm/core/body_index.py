@@ -187,6 +187,11 @@ class BodyIndex:
         return index
 
     @property
+    def is_judged(self) -> bool:
+        """Whether the history has been read: of a long body it is not, until it is known who gets it."""
+        return self._acceptable is not None
+
+    @property
     def acceptable(self) -> bool:
         """Whether Anthropic accepts the history as it is; true of what is no conversation, too."""
         if self._acceptable is None:
@@ -297,9 +302,7 @@ def read_body(body: bytes) -> MessagesRequest:
     except UNREADABLE as e:
         raise ValueError(_explain(e)) from e
     _expect_list("messages", outline.messages)
-    index = BodyIndex(body)
-    _ = index.acceptable  # read now, where others need not wait for it
-    return _request(outline, _count(outline.tools), index)
+    return _request(outline, _count(outline.tools), BodyIndex(body))
 
 
 def _request(seen: _Whole | _Outline, tool_count: int, index: BodyIndex) -> MessagesRequest:
