@@ -1,7 +1,7 @@
-"""Reads an upstream answer as it comes and says when it may go to the client.
+"""Readers of an upstream response: they decide when it is released to the client.
 
-Nothing is sent before the answer is known to be good: for a stream that is its first event that carries
-content, for anything else its end. Until then a failure stays invisible, since another account can be tried.
+A response is held until it is good: a stream until its first event with content, anything else until its end. Until
+then a failure is invisible to the client, since another account can be tried.
 """
 
 from __future__ import annotations
@@ -17,49 +17,49 @@ from neurolink_mitm.core.unreadable import UNREADABLE
 from neurolink_mitm.core.usage import Usage
 
 HOLD_LIMIT = 1024 * 1024
-"""Bytes of an answer that are held back at most. A whole answer that is longer goes out as it comes; an error that is
-longer, and a stream that brings more than this before its first content, have failed."""
+"""Bytes of a response that are held. A longer response is released as it arrives. A longer error, and a stream without
+content up to here, are a failure."""
 EVENT_LIMIT = 4 * HOLD_LIMIT
-"""Bytes of one streamed event at most; Anthropic's largest (results of server tools) stay far below."""
+"""Bytes of one event of a stream; a longer one is a failure. Anthropic's largest (server tools) are far smaller."""
 START_LIMIT = 64 * 1024
-"""Bytes of what claims to be a stream that are looked at when no event came of them."""
+"""Bytes at the start of a stream that are searched for an error where they contain no event."""
 READ_LIMIT = 8 * HOLD_LIMIT
-"""Bytes of an answer that is not streamed up to which its tokens are read."""
+"""Bytes of a response that is no stream; of a longer one the token usage is not read."""
 
 _LEADING = frozenset({"message_start", "ping", "content_block_stop"})
 _EMPTY_AT_START = frozenset({"text", "thinking"})
 
 
 class Answer(Protocol):
-    """One upstream answer. Feed it, then look at `failure` and `released`."""
+    """The reader of one upstream response. After each `feed`, look at `failure` and `released`."""
 
     usage: Usage
     failure: Failure | None
-    """Why this attempt came to nothing. Invisible to the client as long as nothing was released."""
+    """Why the attempt failed; invisible to the client as long as nothing is released."""
     released: bool
-    """The head and what `feed` returned so far may go to the client."""
+    """Whether the head, and all that `feed` has returned, may go to the client."""
     started: bool
-    """The first event has come: from here on the client is not kept waiting long."""
+    """Whether the first event has arrived: content follows soon."""
     complete: bool
-    """The answer has said itself that it is whole."""
+    """Whether the response is whole, by what it says itself."""
     size: int
-    """Bytes that have come."""
+    """Bytes that have arrived."""
     error: str
-    """Type of an error that upstream reported after content was released, else empty."""
+    """Type of the error that upstream reported after the release; empty if there is none."""
 
     def feed(self, chunk: bytes) -> bytes:
-        """Take the next bytes; return those that are ready for the client (perhaps none)."""
+        """Read the next bytes and return those that are ready for the client (perhaps none)."""
 
     def end(self) -> bytes:
-        """Upstream ended cleanly: return what is left for the client, or set `failure`."""
+        """Return the last bytes for the client, or set `failure`: upstream has ended the response."""
 
     def cut(self, message: str) -> bytes | None:
-        """Upstream broke off: return bytes that close the answer well, or None where none can."""
+        """Return bytes that close the response well, or None: upstream has broken it off."""
 
 
 @dataclass(slots=True)
 class OpaqueAnswer:
-    """An answer that is not ours to judge: it goes through as it comes."""
+    """A response that is forwarded as it arrives, without a verdict."""
 
     usage: Usage = field(default_factory=Usage)
     failure: Failure | None = None
@@ -82,7 +82,7 @@ class OpaqueAnswer:
 
 
 class WholeAnswer:
-    """An answer that is no event stream: held until its end, so that a cut one can be asked for again."""
+    """A response that is no event stream: it is held until its end, so that another attempt can replace a cut one."""
 
     __slots__ = (
         "_body", "_content_type", "_judged", "_may_be_empty", "_status",
@@ -92,7 +92,7 @@ class WholeAnswer:
     def __init__(
         self, status: int, *, may_be_empty: bool, judged: bool = True, content_type: str = ""
     ) -> None:
-        """`judged`: an error object or a page in place of a good answer is a failure."""
+        """`judged`: an error object or an HTML page with status 200 is a failure."""
         self._status = status
         self._may_be_empty = may_be_empty
         self._judged = judged
@@ -150,7 +150,7 @@ class WholeAnswer:
 
 
 class StreamAnswer:
-    """An event stream of the Messages API. Only whole events are passed on, so it can always be closed well."""
+    """An event stream of the Messages API. Only whole events are released, so it can always be closed well."""
 
     __slots__ = (
         "_mark", "_reader", "_start", "_waiting",
@@ -210,7 +210,7 @@ class StreamAnswer:
         return self._closing(self._reader.pending)
 
     def _without_mark(self, start: bytes) -> bytes:
-        """Anthropic's SDKs take a byte order mark for a part of the first line."""
+        """Remove a byte order mark: Anthropic's SDKs take it for a part of the first line."""
         if len(start) < len(BOM) and BOM.startswith(start):
             self._mark = start
             return b""
@@ -218,7 +218,7 @@ class StreamAnswer:
         return start.removeprefix(BOM)
 
     def _last_event(self, rest: bytes) -> bytes:
-        """The last event, where it came whole but for the blank line behind it: nobody would read it without."""
+        """Return the last event with the blank line that it lacks, if it is whole: no client reads it without."""
         events = self._reader.finish()
         if not events or not _is_json(events[-1].data):
             return b""
@@ -249,7 +249,7 @@ class StreamAnswer:
             self.failure = self.failure or failure
 
     def _overflow(self, rest: int) -> None:
-        """`rest` bytes wait for the end of their event."""
+        """Set the failure of a response out of bounds. `rest` is the size of the event that is not complete."""
         endless = Failure(Where.EVENT, None, "oversized_event", "an event without end")
         empty = Failure(
             Where.EVENT, None, "oversized_start", "no content within the first megabyte"
@@ -257,7 +257,7 @@ class StreamAnswer:
         self.failure = self.failure or (endless if rest > EVENT_LIMIT else empty)
 
     def _closing(self, rest: bytes) -> bytes:
-        """What is left of a whole stream; for any other an error event in place of the half one."""
+        """Return `rest` at the end of a whole stream; else an error event in place of the incomplete one."""
         if self.complete or self.error:
             return rest
         message = "The answer was cut off upstream. Ask again to continue."
@@ -272,7 +272,7 @@ _typed = msgspec.json.Decoder(_Typed)
 
 
 def _type_of(data: bytes) -> str:
-    """The name that an event without one would have; `message` where its data does not say."""
+    """Return the name of an event without one, by the type in its data; `message` if it has none."""
     try:
         return _typed.decode(data).type or "message"
     except UNREADABLE:
@@ -296,7 +296,7 @@ class _BlockStart(msgspec.Struct):
 
 
 def carries_content(event: SseEvent) -> bool:
-    """Whether a client can make use of this event; before the first such event nothing is lost by a resend."""
+    """Tell whether an event has content for the client; before the first such event a resend loses nothing."""
     if event.name in _LEADING:
         return False
     if event.name != "content_block_start":

@@ -1,6 +1,6 @@
-"""Reads a body that comes in chunks, a request's or an answer's: RFC 9112 section 7.1.
+"""The decoder of chunked transfer coding, for requests and responses: RFC 9112 section 7.1.
 
-All chunks that are there are read at once: h11 takes 20 times as long for a body in chunks of one byte.
+One call reads all chunks that have arrived: h11 takes 20 times as long for a body in chunks of one byte.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 
 LONGEST_LINE = 64 * 1024
-"""Bytes of the line of a chunk's size; of all trailers."""
+"""Bytes of a chunk-size line, and of all trailers together. A longer one is a fault."""
 SMALL = 16
+"""Bytes that chunks must have in the mean, once there are `MANY`: each chunk costs time."""
 MANY = 16_384
-"""Chunks that a body may have before they have to have `SMALL` bytes in the mean: each costs time."""
+"""Chunks of any size that a body may have."""
 
 BAD_SIZE = "malformed line of a chunk's size"
 BAD_END = "a chunk is longer than its size"
@@ -25,30 +26,30 @@ _BLANK_LINE = re.compile(rb"\r?\n")
 
 
 class Chunks:
-    """Takes bytes, gives the body's. `done` once its end has been read.
+    """Decodes one body: chunks in, the bytes of the body out. `done` is set at the end of the body.
 
     Args:
-        trailers: they are dropped; else they are a fault.
-        tiny: chunks may be as small as they like; else very many small ones are a fault.
+        trailers: drop trailers; if false they are a fault.
+        tiny: accept any number of small chunks; if false very many of them are a fault.
     """
 
     def __init__(self, *, trailers: bool = False, tiny: bool = False) -> None:
         self.done = False
         self.fault = ""
-        """Why no more is read; fit for whoever sent the body."""
+        """Why decoding has stopped; the text is fit for the sender of the body."""
         self._trailers, self._tiny = trailers, tiny
         self._left = 0
-        """Bytes that the chunk at hand still lacks."""
+        """Bytes of the current chunk that have not arrived."""
         self._closing = False
-        """Its line end is still to come."""
+        """Whether the line end behind the chunk has not arrived."""
         self._last = False
-        """The last chunk has been announced."""
+        """Whether the size line of the last chunk (0) has been read."""
         self._count = self._size = self._dropped = 0
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
-        """The body's bytes in `data`, and how many bytes of `data` have been read: what is left, is to come again.
+        """Return the bytes of the body in `data`, and the number of bytes of `data` that were read.
 
-        Where there is a `fault`, these are the bytes before it, and what is left begins with it.
+        The caller gives the unread rest again, with what has arrived behind it. At a `fault`, the rest begins with it.
         """
         parts: list[bytes] = []
         at, after = 0, self._next(data, 0, parts)
@@ -61,7 +62,7 @@ class Chunks:
         return body, after
 
     def _next(self, data: bytes, at: int, parts: list[bytes]) -> int:
-        """Read on, and return up to where: `at` if there is too little to do so, or a fault."""
+        """Read one step and return the place behind it; `at` if too little has arrived, or at a fault."""
         if self.done or self.fault:
             return at
         if self._left:
@@ -108,7 +109,7 @@ class Chunks:
         return at + 2 if self.done else at
 
     def _drop_trailers(self, data: bytes, at: int) -> int:
-        """A line at a time, so that none is looked at again."""
+        """Drop the lines that have arrived, so that none is read twice."""
         if data.find(b"\n", at) < 0:
             return self._wait(data, at, LONGEST_LINE - self._dropped, LONG_TRAILERS)
         lines = _TRAILERS.match(data, at)
@@ -122,14 +123,14 @@ class Chunks:
         return blank.end() if blank else lines.end()
 
     def _wait(self, data: bytes, at: int, most: int, fault: str) -> int:
-        """For the end of a line, as long as it can still be a good one."""
+        """Wait for the end of a line; a fault where the line is already too long, or complete and malformed."""
         if data.find(b"\n", at) >= 0 or len(data) - at > most:
             self.fault = fault
         return at
 
 
 def _whole_chunks(data: bytes, at: int, parts: list[bytes]) -> int:
-    """Read chunks that are there from the first to the last byte, and return where they end; for speed alone."""
+    """Read the chunks that have arrived completely, and return the place behind them. It is there for speed alone."""
     while match := _SIZE.match(data, at):
         start = match.end()
         end = start + int(match[1], 16)

@@ -1,6 +1,6 @@
-"""Which of Anthropic's limits a request counts against: each endpoint has limits of its own.
+"""The endpoints of Anthropic's API that have rate limits of their own, and the scopes of cooldowns.
 
-A cooldown's scope names an endpoint and a wildcard of its models: `count_tokens:*`. Without an endpoint it is of
+The scope of a cooldown is an endpoint and a wildcard of models, `count_tokens:*`. A scope without an endpoint is for
 messages: `*`, `claude-opus-*`.
 https://platform.claude.com/docs/en/build-with-claude/token-counting#pricing-and-rate-limits
 https://platform.claude.com/docs/en/api/rate-limits#message-batches-api
@@ -14,7 +14,7 @@ BATCHES = "batches"
 FILES = "files"
 OTHER = "other"
 ENDPOINTS = (MESSAGES, COUNT_TOKENS, BATCHES, FILES, OTHER)
-"""All that `other` stands for share their cooldowns."""
+"""All endpoints without a name share the cooldowns of `other`."""
 
 _PATHS = {
     "/v1/messages": MESSAGES,
@@ -25,33 +25,33 @@ _PATHS = {
 
 
 def endpoint_of(path: str) -> str:
-    """The endpoint of a request's target; the query does not count."""
+    """Return the endpoint of a request's path; the query does not count."""
     bare = path.partition("?")[0]
-    if found := _PATHS.get(bare):
-        return found
+    if endpoint := _PATHS.get(bare):
+        return endpoint
     below = (name for start, name in _PATHS.items() if bare.startswith(f"{start}/"))
     return next((name for name in below if name != MESSAGES), OTHER)
 
 
 def is_inference(endpoint: str) -> bool:
-    """Whether a refused credential there says something of the account."""
+    """Tell whether the endpoint is inference: only there does a refused credential concern the whole account."""
     return endpoint in (MESSAGES, COUNT_TOKENS)
 
 
 def scope(endpoint: str, models: str) -> str:
-    """The scope of these models, a wildcard, at an endpoint."""
+    """Return the scope of `models`, a wildcard, at an endpoint."""
     plain = endpoint == MESSAGES and models.partition(":")[0] not in ENDPOINTS
     return models if plain else f"{endpoint}:{models}"
 
 
 def parts(scope: str) -> tuple[str, str]:
-    """The endpoint and the wildcard of models that a scope names."""
+    """Split a scope into its endpoint and its wildcard of models."""
     endpoint, colon, models = scope.partition(":")
     return (endpoint, models) if colon and endpoint in ENDPOINTS else (MESSAGES, scope)
 
 
 def described(scope: str) -> str:
-    """A scope in words, to follow "cooling for"; empty for all messages."""
+    """Return a scope in words, to follow "cooling for"; empty for all messages."""
     endpoint, models = parts(scope)
     named = "" if endpoint == MESSAGES else endpoint
     return " of ".join(each for each in (named, models if models != "*" else "") if each)

@@ -1,4 +1,4 @@
-"""What an error says, read from whatever form it comes in: Anthropic's, one wrapped in another's, a page, a text."""
+"""Type and message of an error body: in Anthropic's form, wrapped in another's form, an HTML page, or plain text."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import msgspec
 from neurolink_mitm.core.unreadable import UNREADABLE
 
 LONGEST = 1000
-"""Characters of a message that are kept."""
+"""Characters of an error message that are stored."""
 SEARCHED = 4000
-"""Bytes of a body in which a known wording is looked for."""
+"""Bytes of an error body that are searched for a wording of `errors.RULES`."""
 
 _LINE_ENDS = re.compile(r"\\{1,8}[nrt](?=[\s\\`'\"])")
 _QUOTES = re.compile(
@@ -38,7 +38,7 @@ _decoder = msgspec.json.Decoder(_ErrorBody)
 
 
 def read_error(body: bytes) -> tuple[str, str]:
-    """Type and message of an error in Anthropic's form; of any other body its first 300 characters as message."""
+    """Return type and message of an error body in Anthropic's form; of any other, its first 300 bytes as message."""
     try:
         error = _decoder.decode(body)
     except UNREADABLE:
@@ -48,10 +48,9 @@ def read_error(body: bytes) -> tuple[str, str]:
 
 @functools.lru_cache(maxsize=16)  # each rule of a failure asks
 def wording(message: str, body: bytes) -> str:
-    """What is to be searched for a known wording: in small letters, without quotes, with single spaces.
+    """Return message and body normalized for the search: in lower case, without quotes, with single spaces.
 
-    The same wording comes in backticks, in quotes, in none, and inside of other errors, whose own message may say
-    nothing of it.
+    The same wording comes in backticks, in quotes, without them, and inside of other errors with another message.
     """
     text = message[:SEARCHED] + "\n" + body[:SEARCHED].decode("utf-8", "replace")
     plain = _QUOTES.sub("", _LINE_ENDS.sub(" ", text.lower()))
@@ -59,7 +58,7 @@ def wording(message: str, body: bytes) -> str:
 
 
 def is_page(body: bytes, content_type: str = "") -> bool:
-    """Whether it is a page for a browser, or an edge's line of text, and not an API's answer."""
+    """Tell whether a body is an HTML page, or the line of text of a CDN's edge, and no response of an API."""
     start = body[:1000].decode("utf-8", "replace").lower()
     if _PAGE.match(start) or _EDGE.match(start):
         return True

@@ -1,4 +1,4 @@
-"""What can go wrong upstream, and what each case means for the account and for the request.
+"""The failure policy: for each failure of an attempt, the cooldown of the account and the action for the request.
 
 `RULES` is the whole policy: the first row that matches a `Failure` decides. Sources:
 [errors]  https://platform.claude.com/docs/en/api/errors
@@ -32,7 +32,7 @@ from neurolink_mitm.core.unreadable import UNREADABLE
 
 
 class Where(enum.Enum):
-    """At which point of an attempt it failed."""
+    """The stage at which an attempt failed."""
 
     STATUS = "status"  # the answer's head said so
     EVENT = "first event"  # a 200 whose first event is an error
@@ -44,7 +44,7 @@ class Where(enum.Enum):
 
 
 class Bench(enum.Enum):
-    """What happens to the account."""
+    """The kind of cooldown that the account gets."""
 
     NONE = "none"
     BACKOFF = "back-off"  # min(base * 2^level, cap), base from Retry-After
@@ -52,7 +52,7 @@ class Bench(enum.Enum):
 
 
 class Then(enum.Enum):
-    """What happens to the request."""
+    """The action for the request."""
 
     RETURN = "returned as is"
     NEXT = "next account"
@@ -62,7 +62,7 @@ class Then(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One upstream attempt that came to nothing. `status` is None where no head arrived or a 200 proved hollow."""
+    """The failure of one attempt. `status` is None where no head arrived, or where a 200 has no good body."""
 
     where: Where
     status: int | None
@@ -70,30 +70,30 @@ class Failure:
     message: str
     headers: Fields = field(default=(), repr=False)
     sent: bool = True
-    """Whether upstream may have seen the request; a refused connection has not."""
+    """Whether upstream may have seen the request; with a refused connection it has not."""
     refreshable: bool = False
-    """The account's token can be exchanged for a new one."""
+    """Whether the account's token can be exchanged for a new one."""
     body: bytes = field(default=b"", repr=False, compare=False)
-    """The beginning of what upstream said."""
+    """The beginning of upstream's response."""
     elsewhere: bool = False
-    """It was no request for a message or a count: a refusal says something of that endpoint, not of the account."""
+    """Whether the request was no inference: a refusal concerns that endpoint, and not the account."""
 
     @classmethod
     def of_status(cls, status: int, body: bytes, fields: Fields = ()) -> Self:
-        """From an answer whose status is an error; the body is Anthropic's error form, or anything."""
+        """Make the failure of a response with an error status; `body` has Anthropic's error form, or any other."""
         error_type, message = read_error(body)
         kind = error_type or f"http_{status}"
         return cls(Where.STATUS, status, kind, message, fields, body=body[:SEARCHED])
 
     @classmethod
     def of_error_event(cls, data: bytes) -> Self:
-        """From the data of an `error` event."""
+        """Make the failure of an `error` event with this data."""
         error_type, message = read_error(data)
         return cls(Where.EVENT, None, error_type or "api_error", message, body=data[:SEARCHED])
 
     @classmethod
     def of_hollow(cls, body: bytes, content_type: str = "") -> Self | None:
-        """From the body of a 200, or its beginning: an error object or a page. None if it is neither."""
+        """Make the failure of a 200 whose body is an error object or an HTML page; None if it is neither."""
         body = body.removeprefix(b"\xef\xbb\xbf")
         if is_page(body, content_type):
             page = body[:300].decode("utf-8", "replace").strip()
@@ -101,21 +101,21 @@ class Failure:
         if not body[:SEARCHED].lstrip().startswith(b"{"):
             return None
         try:
-            said = _hollow_decoder.decode(body)
+            hollow = _hollow_decoder.decode(body)
         except UNREADABLE:
             return None
-        return cls.of_error_event(body) if said.type == "error" and said.error else None
+        return cls.of_error_event(body) if hollow.type == "error" and hollow.error else None
 
     @classmethod
     def of_network(cls, error_type: str, message: str, *, sent: bool = True) -> Self:
-        """From what kept an answer from coming; `message` is cut."""
+        """Make the failure of an attempt without a response; `message` is cut."""
         message = message[:LONGEST]
         return cls(Where.NETWORK, None, error_type, message, sent=sent)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A row of the policy. What is empty matches anything."""
+    """A row of the policy. An empty condition matches anything."""
 
     name: str
     bench: Bench
@@ -130,7 +130,7 @@ class Rule:
     page: bool = False  # only a page for browsers
     elsewhere: bool = False  # only of endpoints beside messages and count_tokens
     transient: bool = False
-    """Likely to pass by itself: worth a second round when every account has failed so."""
+    """Whether the failure is likely to pass by itself: a second round is worth it when every account has failed so."""
 
     def matches(self, failure: Failure) -> bool:
         return (
@@ -146,13 +146,13 @@ class Rule:
 
 
 def _says(failure: Failure, any_of: tuple[str, ...]) -> bool:
-    said = wording(failure.message, failure.body)
-    return any(all(part in said for part in each.split(AND)) for each in any_of)
+    text = wording(failure.message, failure.body)
+    return any(all(part in text for part in each.split(AND)) for each in any_of)
 
 
 def _is_page(failure: Failure) -> bool:
-    said = failure.body or failure.message.encode("utf-8", "replace")
-    return is_page(said, headers.get(failure.headers, b"content-type") or "")
+    body = failure.body or failure.message.encode("utf-8", "replace")
+    return is_page(body, headers.get(failure.headers, b"content-type") or "")
 
 
 def _codes(*codes: int) -> frozenset[int]:
@@ -163,7 +163,7 @@ TRANSIENT = _codes(408, 500, 502, 503, 504, *range(520, 527), 529)
 
 REFUSED = _codes(401, 402, 403)
 AND = " & "
-"""Between parts of a wording that stand in any order."""
+"""Separator of the parts of a wording; they may stand in any order."""
 NOT_SIGNED = (
     "signature in thinking", "signature in redacted_thinking", "data in redacted_thinking",
     "thinking.signature:", "thinking.data:", "blocks cannot be modified",
@@ -172,12 +172,12 @@ NOT_SIGNED = (
     "thinking block & invalid signature", "redacted_thinking & invalid signature",
     "thinking block & cannot be modified",
 )  # fmt: skip
-"""Wordings of what is wrong with the thinking of a history."""
+"""Wordings of errors about thinking in the history."""
 NOT_IN_PLAN = (
     "long context beta is not yet available", "incompatible with the long context beta",
     "required for long context requests", "only authorized for use with claude code",
 )  # fmt: skip
-"""Wordings of what one account may not do and another may."""
+"""Wordings of errors that another account may not have."""
 
 NO_WAY = "no_way"
 """The error type of what no repetition mends: a proxy that refuses the login, a certificate that is not trusted."""
@@ -235,11 +235,11 @@ RULES: tuple[Rule, ...] = (
          transient=True),
     Rule("the request's own fault", Bench.NONE, Then.RETURN, "[errors] 400, 404, 413, 422"),
 )  # fmt: skip
-"""Ordered; the last row matches everything."""
+"""The policy, in order; the last row matches everything."""
 
 
 def classify(failure: Failure) -> Rule:
-    """The first row that matches."""
+    """Return the first row of the policy that matches."""
     return next(rule for rule in RULES if rule.matches(failure))
 
 
@@ -252,7 +252,7 @@ _hollow_decoder = msgspec.json.Decoder(_Hollow)
 
 
 def error_body(error_type: str, message: str, request_id: str = "") -> bytes:
-    """An error in Anthropic's form."""
+    """Return an error body in Anthropic's form."""
     body: dict[str, object] = {"type": "error", "error": {"type": error_type, "message": message}}
     if request_id:
         body["request_id"] = request_id

@@ -1,6 +1,7 @@
-"""Header rules: what is ours to set, and what must not travel on.
+"""Rules for header fields: which ones the proxy sets, and which ones it must not forward.
 
-Fields are pairs of bytes in the order of the wire, as in RFC 9110 section 5 and in mitmproxy's `Headers.fields`.
+Fields are pairs of bytes in the order of the wire, as in RFC 9110 section 5 and in mitmproxy's `Headers.fields`. Names
+that a function takes are in lower case.
 """
 
 from __future__ import annotations
@@ -16,25 +17,26 @@ HOP_BY_HOP = frozenset(
     {b"connection", b"proxy-connection", b"keep-alive", b"te", b"trailer", b"upgrade",
      b"proxy-authorization", b"proxy-authenticate", b"http2-settings"}
 )  # fmt: skip
-"""RFC 9110 section 7.6.1. `transfer-encoding` stays: it tells mitmproxy how the body is framed."""
+"""Fields of one connection, RFC 9110 section 7.6.1. `transfer-encoding` is not one of them: mitmproxy needs it."""
 
 CREDENTIALS = frozenset({b"authorization", b"proxy-authorization", b"x-api-key", b"cookie"})
 HIDDEN = CREDENTIALS | {b"x-neurolink-admin"}
-"""What nobody gets to see who looks at flows."""
+"""Fields whose values are masked for whoever looks at a flow."""
 STARS = b"***"
+"""The mask."""
 
 OVERRIDES = frozenset(
     {b"x-original-url", b"x-rewrite-url", b"x-http-method-override", b"x-http-method",
      b"x-method-override"}
 )  # fmt: skip
-"""By them some servers go in place of the request's line, which is what we have judged."""
+"""Fields that some servers obey instead of the request line, which is what the proxy has validated."""
 
 API_VERSION = b"2023-06-01"
 OAUTH_BETA = b"oauth-2025-04-20"
 
 
 def get(fields: Fields, name: bytes) -> str | None:
-    """The first value of `name` (in lower case)."""
+    """Return the first value of `name`."""
     for key, value in fields:
         if key.lower() == name:
             return value.decode("latin-1")
@@ -42,26 +44,26 @@ def get(fields: Fields, name: bytes) -> str | None:
 
 
 def name_in(fields: Fields, name: bytes, longest: int = 256) -> str | None:
-    """The same where it is to be kept and logged: as long as names are."""
+    """Return the first value of `name`, cut to `longest` characters: it is stored and logged."""
     value = get(fields, name)
     return value[:longest] if value else value
 
 
 def without(fields: Fields, names: Iterable[bytes]) -> Fields:
-    """All fields but those named (in lower case)."""
+    """Return the fields without those called `names`."""
     drop = frozenset(names)
     return tuple(field for field in fields if field[0].lower() not in drop)
 
 
 def end_to_end(fields: Fields) -> Fields:
-    """Without hop-by-hop fields, those included that `connection` names."""
+    """Return the fields without the hop-by-hop ones, those that `connection` names included."""
     named = b",".join(value for key, value in fields if key.lower() == b"connection")
     listed = {part.strip().lower() for part in named.split(b",")}
     return without(fields, HOP_BY_HOP | (listed - {b"transfer-encoding", b"content-length"}))
 
 
 def replace(fields: Fields, new: Mapping[bytes, bytes]) -> Fields:
-    """`new` instead of any fields of these names; each stays where the first of them stood, else goes last."""
+    """Return the fields with `new` instead of all of these names: at the place of the first one, or else last."""
     left = dict(new)
     result: list[tuple[bytes, bytes]] = []
     for key, value in fields:
@@ -74,22 +76,22 @@ def replace(fields: Fields, new: Mapping[bytes, bytes]) -> Fields:
 
 
 def starred(fields: Fields) -> Fields:
-    """With stars in place of credentials, for whoever looks at a flow."""
+    """Return the fields with credentials masked, for whoever looks at a flow."""
     return tuple((key, STARS if key.lower() in HIDDEN else value) for key, value in fields)
 
 
 def is_starred(field: tuple[bytes, bytes]) -> bool:
-    """Whether it is what `starred` has left of a credential."""
+    """Tell whether a field is a masked credential."""
     return field[0].lower() in HIDDEN and field[1] == STARS
 
 
 def hidden(fields: Fields) -> Fields:
-    """Those that `starred` hides."""
+    """Return the fields that `starred` masks."""
     return tuple(field for field in fields if field[0].lower() in HIDDEN)
 
 
 def unstarred(fields: Fields, real: Fields) -> Fields:
-    """With the `real` values, in their order, where there are stars."""
+    """Return the fields with the `real` values, in their order, in place of the masks."""
     left = {name: [v for key, v in real if key.lower() == name] for name in HIDDEN}
 
     def value_of(name: bytes, value: bytes) -> bytes:
@@ -99,13 +101,13 @@ def unstarred(fields: Fields, real: Fields) -> Fields:
 
 
 def credential_fields(token: str, *, oauth: bool) -> dict[bytes, bytes]:
-    """How an account shows itself to Anthropic: bearer for a subscription login, `x-api-key` for a key."""
+    """Return an account's credential as a field: a bearer token for a subscription, `x-api-key` for an API key."""
     secret = token.encode("latin-1")
     return {b"authorization": b"Bearer " + secret} if oauth else {b"x-api-key": secret}
 
 
 def with_beta(fields: Fields, beta: bytes) -> Fields:
-    """`anthropic-beta` with `beta` among its comma-separated values."""
+    """Return the fields with `beta` among the comma-separated values of `anthropic-beta`."""
     current = [value for key, value in fields if key.lower() == b"anthropic-beta"]
     joined = b",".join(current)
     if beta in (part.strip() for part in joined.split(b",")):
@@ -114,7 +116,7 @@ def with_beta(fields: Fields, beta: bytes) -> Fields:
 
 
 def for_account(fields: Fields, token: str, *, oauth: bool) -> Fields:
-    """What the client sent, with the account's credential in place of the client's."""
+    """Return the client's fields with the account's credential in place of the client's own."""
     clean = without(end_to_end(fields), CREDENTIALS | OVERRIDES)
     fresh = {b"accept-encoding": b"identity", **credential_fields(token, oauth=oauth)}
     if get(clean, b"anthropic-version") is None:
@@ -124,9 +126,9 @@ def for_account(fields: Fields, token: str, *, oauth: bool) -> Fields:
 
 
 def retry_after(fields: Fields, now: float) -> float | None:
-    """Seconds to wait by `Retry-After`, given in seconds or as an HTTP date (RFC 9110 section 10.2.3).
+    """Return the seconds to wait by `Retry-After`: a number or an HTTP date (RFC 9110 section 10.2.3).
 
-    At least `SHORTEST_WAIT`: 0, what is negative and dates that are over are sent, too. None where it can't be read.
+    At least `SHORTEST_WAIT`: servers also send 0, negative numbers and dates in the past. None if it is malformed.
     """
     value = (get(fields, b"retry-after") or "").strip()[:_LONGEST_NUMBER]
     is_number = _SECONDS.fullmatch(value)
@@ -135,7 +137,7 @@ def retry_after(fields: Fields, now: float) -> float | None:
 
 
 def with_sound_wait(fields: Fields, now: float) -> Fields:
-    """For the client: without a `Retry-After` that can't be read, and with 1 in place of one below that."""
+    """Return the fields for the client: a malformed `Retry-After` is removed, one below 1 becomes 1."""
     if get(fields, b"retry-after") is None:
         return fields
     wait = retry_after(fields, now)
@@ -145,8 +147,9 @@ def with_sound_wait(fields: Fields, now: float) -> Fields:
 
 
 SHORTEST_WAIT = 1.0
+"""Seconds that `Retry-After` is raised to."""
 LONGEST_WAIT = 1e9
-"""Seconds; a number of hundreds of digits is none that could be added to a time."""
+"""Seconds that `Retry-After` is lowered to: a number of hundreds of digits can't be added to a time."""
 _LONGEST_NUMBER = 1000
 _LONGEST_DATE = 64
 _SECONDS = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)

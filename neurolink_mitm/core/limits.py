@@ -1,4 +1,4 @@
-"""What exactly a 429 limits: the account, one model on it, or nothing that would last."""
+"""The scope of a rate limit (429): the whole account, one model on it, or nothing that lasts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 from neurolink_mitm.core import headers
 from neurolink_mitm.core.headers import Fields
-from neurolink_mitm.core.quota import UNIFIED, limits_said
+from neurolink_mitm.core.quota import UNIFIED, limit_headers
 
 WHOLE_ACCOUNT = "*"
+"""The wildcard of models that means all of them."""
 
 _FAMILIES = ("opus", "sonnet", "haiku")
 _COMMON = (f"{UNIFIED}5h-status", f"{UNIFIED}7d-status")
@@ -18,7 +19,7 @@ _NAMED = re.compile(r"\bmodel:? ?`?claude-[a-z0-9]", re.IGNORECASE)
 
 
 class Limit(enum.Enum):
-    """What a rate limit is about."""
+    """The subject of a rate limit."""
 
     ACCOUNT = "account"
     MODEL = "one model"
@@ -27,14 +28,14 @@ class Limit(enum.Enum):
 
 
 def limit_of(fields: Fields, message: str) -> Limit:
-    """Read from a 429's headers and message."""
-    said = limits_said(fields)
-    account_wide = _is_account_wide(said)
-    if said.get(f"{UNIFIED}overage-disabled-reason") == "out_of_credits" and not account_wide:
+    """Return the subject of a 429, by its headers and message."""
+    limits = limit_headers(fields)
+    account_wide = _is_account_wide(limits)
+    if limits.get(f"{UNIFIED}overage-disabled-reason") == "out_of_credits" and not account_wide:
         return Limit.CREDITS
-    if _names_a_model(said, message) and not account_wide:
+    if _names_a_model(limits, message) and not account_wide:
         return Limit.MODEL
-    named = said.keys() - {f"{UNIFIED}overage-disabled-reason"}
+    named = limits.keys() - {f"{UNIFIED}overage-disabled-reason"}
     should_retry = headers.get(fields, b"x-should-retry") == "true"
     if should_retry and not named and headers.get(fields, b"retry-after") is None:
         return Limit.BARE
@@ -42,30 +43,34 @@ def limit_of(fields: Fields, message: str) -> Limit:
 
 
 def scope_of(status: int | None, fields: Fields, message: str, model: str | None) -> str:
-    """Which models a failure is about, as a wildcard: `*` is the whole account."""
+    """Return the models that a failure concerns, as a wildcard; `*` is the whole account."""
     limit = limit_of(fields, message) if status == 429 else Limit.ACCOUNT
     if limit is Limit.ACCOUNT or limit is Limit.BARE or not model:
         return WHOLE_ACCOUNT
-    claim = limits_said(fields).get(f"{UNIFIED}representative-claim", "")
+    claim = limit_headers(fields).get(f"{UNIFIED}representative-claim", "")
     family = _family(claim) or (_family(model) if limit is Limit.CREDITS else "")
-    # what is benched has to be what was refused, whatever the headers and the message call it
+    # the cooldown has to be for the model that was refused, whatever the headers and the message call it
     return f"*{family}*" if family and family in model else model
 
 
-def _is_account_wide(said: Mapping[str, str]) -> bool:
-    """A common window is used up; where no status of one is told, the claim says which."""
-    statuses = [said[name] for name in _COMMON if name in said]
-    claim = said.get(f"{UNIFIED}representative-claim")
+def _is_account_wide(limits: Mapping[str, str]) -> bool:
+    """Tell whether a window of the whole account is used up; without a status of one, the claim names the window."""
+    statuses = [limits[name] for name in _COMMON if name in limits]
+    claim = limits.get(f"{UNIFIED}representative-claim")
     return "rejected" in statuses or (not statuses and claim in ("five_hour", "seven_day"))
 
 
-def _names_a_model(said: Mapping[str, str], message: str) -> bool:
-    """A claim on one family's window, a message; a window of some models used up, or rejected with all others open."""
-    if _family(said.get(f"{UNIFIED}representative-claim", "")) or _NAMED.search(message):
+def _names_a_model(limits: Mapping[str, str], message: str) -> bool:
+    """Tell whether the limit is one model's.
+
+    By a claim on the window of a family, by the message, by a window of some models that is used up, or by a rejection
+    while the windows of the account are open.
+    """
+    if _family(limits.get(f"{UNIFIED}representative-claim", "")) or _NAMED.search(message):
         return True
-    if said.get(f"{UNIFIED}7d_oi-status") == "rejected":
+    if limits.get(f"{UNIFIED}7d_oi-status") == "rejected":
         return True
-    return said.get(f"{UNIFIED}status") == "rejected" and all(name in said for name in _COMMON)
+    return limits.get(f"{UNIFIED}status") == "rejected" and all(name in limits for name in _COMMON)
 
 
 def _family(text: str) -> str:

@@ -1,9 +1,9 @@
-r"""Whether a path means the same to every server, so that what is decided by it here holds upstream, too.
+r"""Validation of a request's path: it must mean the same to every server, so that our decision holds upstream, too.
 
-Servers differ in what they make of a path: they decode it once, twice or not at all, take `\` for `/`, cut off
-`;parameters`, drop tabs and NULs, fold doubled slashes, letters and wide characters, and resolve dot segments at any
-point between. Where two of them could disagree, the request is not sent: RFC 3986 section 6.2 lists the forms,
-RFC 9110 section 17.1 the harm.
+Servers normalize a path differently: they decode it once, twice or not at all, take `\` for `/`, cut off `;parameters`,
+drop tabs and NULs, fold doubled slashes, letters and wide characters, and resolve dot segments at any point between. A
+request whose path two servers could read differently is not sent. RFC 3986 section 6.2 lists the forms, RFC 9110
+section 17.1 the harm.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ COUNT_TOKENS_PATH = "/v1/messages/count_tokens"
 _INFERENCE = (MESSAGES_PATH, COUNT_TOKENS_PATH)
 
 MAX_PATH = 8192
-"""Characters. RFC 9110 section 4.1 asks for 8000 at least."""
+"""Characters of a path; a longer one is refused. RFC 9110 section 4.1 asks for 8000 at least."""
 MAX_WIDE = 1024
-"""Characters of a path that is more than ASCII: folding can make eighteen of one."""
+"""Characters of a path that is not ASCII; a longer one is refused: NFKC can make eighteen characters of one."""
 MAX_DECODINGS = 4
-"""Times that a path is unescaped; one with something left to unescape is refused."""
+"""Times that a path is percent-decoded; a path that has more layers is refused."""
 
 _API = re.compile(
     r"""/v1
@@ -38,17 +38,17 @@ _LIKE_SLASHES_AND_DOTS = str.maketrans(
     {"\\": "/", "\u2044": "/", "\u2215": "/", "\u2216": "/", "\u29f5": "/", "\u29f8": "/",
      "\u3002": "."}
 )  # fmt: skip
-"""Beside those that NFKC folds; Windows takes them so where it has to fit a character into a smaller set."""
+"""Characters that Windows maps to `/` and `.` where it needs a smaller character set; NFKC does not fold them."""
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _SEGMENT_ENDS = re.compile(r"[;?#]")
 _DOTS = re.compile(r"\s*\.[\s.]*")
 
 
 def is_plain(kind: Kind | None, method: str, path: str) -> bool:
-    """Whether a request of this kind stays what it is, whatever server its target reaches.
+    """Tell whether a request of this kind is of the same kind for every server.
 
-    On an account it stays under `/v1/`, and is inference only where it was taken for that; a forwarded one stays
-    outside of `/v1/`. None leaves the prefix of a base URL.
+    On an account the path stays under `/v1/`, and is inference only if `kind` is. A forwarded one stays outside of
+    `/v1/`. No path leaves the prefix of a base URL.
     """
     bare = path.partition("?")[0]
     if len(bare) > MAX_PATH or "#" in path:  # no target has a fragment: RFC 9112 section 3.2
@@ -74,7 +74,7 @@ def _is_forwardable(bare: str) -> bool:
 
 
 def _unescaped(bare: str) -> str | None:
-    """In the plainest letters that any server may read, with `/` for all that is like it; None if it is malformed."""
+    """Return the path fully decoded and folded, with `/` for all that is like it; None if it is malformed."""
     text, before = bare, ""
     try:
         for _ in range(MAX_DECODINGS):

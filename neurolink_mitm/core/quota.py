@@ -1,4 +1,6 @@
-"""What an answer's headers say of an account's limits. Utilization is a share, 1.0 is all; times are epoch seconds.
+"""An account's quota, by the rate-limit headers of a response.
+
+Utilization is a share, 1.0 is all; times are epoch seconds.
 
 Subscriptions: `anthropic-ratelimit-unified-*`. API keys: the classic `anthropic-ratelimit-{requests,tokens,…}-*`,
 https://platform.claude.com/docs/en/api/rate-limits#response-headers
@@ -16,13 +18,13 @@ PREFIX = "anthropic-ratelimit-"
 UNIFIED = f"{PREFIX}unified-"
 CLASSIC = ("requests", "tokens", "input-tokens", "output-tokens")
 FALLBACK = 0.5
-"""Share of a window past which other accounts are asked first, where the headers name none."""
+"""Utilization past which other accounts serve first, where the headers name no other."""
 LONGEST = 256
-"""Characters of a value that are read."""
+"""Characters of a header's value that are read."""
 LONGEST_WINDOW = 8 * 86_400.0
-"""Seconds: no window is longer, with a day for a clock that is off."""
+"""Seconds of a window at most, with a day for a clock that is off. A later reset is ignored."""
 BEYOND = 1e11
-"""No limit, and no time in seconds, is as much; in milliseconds it would be, and could not be shown as a date."""
+"""Numbers from here on are ignored: no limit and no time in seconds is as large, but a time in milliseconds is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Classic:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """All that was said, at `seen_at`."""
+    """The quota of an account, as a response reported it at `seen_at`."""
 
     seen_at: float
     five_hour: Window | None = None
@@ -57,19 +59,19 @@ class Quota:
     classic: Mapping[str, Classic] = field(default_factory=dict)
 
     def current(self, window: Window | None, now: float) -> Window | None:
-        """The window if it has not been reset since. A reset that no window is long enough for is a clock's fault."""
+        """Return `window`, or None if it has been reset since. A reset that is too far away comes of a wrong clock."""
         if window is None or window.reset is None:
             return window
         return window if now < window.reset < now + LONGEST_WINDOW else None
 
     def past_fallback(self, now: float) -> bool:
-        """Whether one of the windows is used up so far that others should serve first."""
+        """Tell whether a window is used up so far that other accounts should serve first."""
         limit = FALLBACK if self.fallback is None else self.fallback
         windows = (self.current(self.five_hour, now), self.current(self.seven_day, now))
         return any(window is not None and window.utilization >= limit for window in windows)
 
     def next_reset(self, now: float) -> float | None:
-        """When the first of the windows starts anew."""
+        """Return the time of the first reset; None if no window has one."""
         resets = [
             w.reset
             for w in (self.five_hour, self.seven_day)
@@ -79,24 +81,24 @@ class Quota:
 
 
 def parse(fields: Fields, now: float) -> Quota | None:
-    """None where the headers say nothing of limits. What can't be read is left out."""
-    said = limits_said(fields)
-    if not said:
+    """Read the quota from headers; None where there are no rate-limit headers. A malformed value is left out."""
+    limits = limit_headers(fields)
+    if not limits:
         return None
     return Quota(
         seen_at=now,
-        five_hour=_window(said, "5h"),
-        seven_day=_window(said, "7d"),
-        status=said.get(f"{UNIFIED}status", ""),
-        claim=said.get(f"{UNIFIED}representative-claim", ""),
-        fallback=_number(said.get(f"{UNIFIED}fallback-percentage")),
-        overage=said.get(f"{UNIFIED}overage-status", ""),
-        classic={name: found for name in CLASSIC if (found := _classic(said, name))},
+        five_hour=_window(limits, "5h"),
+        seven_day=_window(limits, "7d"),
+        status=limits.get(f"{UNIFIED}status", ""),
+        claim=limits.get(f"{UNIFIED}representative-claim", ""),
+        fallback=_number(limits.get(f"{UNIFIED}fallback-percentage")),
+        overage=limits.get(f"{UNIFIED}overage-status", ""),
+        classic={name: classic for name in CLASSIC if (classic := _classic(limits, name))},
     )
 
 
-def limits_said(fields: Fields) -> dict[str, str]:
-    """The rate-limit headers, by name in lower case."""
+def limit_headers(fields: Fields) -> dict[str, str]:
+    """Return the rate-limit headers, by name in lower case."""
     return {
         name: value[:LONGEST].decode("latin-1")
         for key, value in fields
@@ -104,24 +106,24 @@ def limits_said(fields: Fields) -> dict[str, str]:
     }
 
 
-def _window(said: Mapping[str, str], name: str) -> Window | None:
-    utilization = _number(said.get(f"{UNIFIED}{name}-utilization"))
+def _window(limits: Mapping[str, str], name: str) -> Window | None:
+    utilization = _number(limits.get(f"{UNIFIED}{name}-utilization"))
     if utilization is None:
         return None
-    status = said.get(f"{UNIFIED}{name}-status", "")
-    return Window(utilization, status, _number(said.get(f"{UNIFIED}{name}-reset")))
+    status = limits.get(f"{UNIFIED}{name}-status", "")
+    return Window(utilization, status, _number(limits.get(f"{UNIFIED}{name}-reset")))
 
 
-def _classic(said: Mapping[str, str], name: str) -> Classic | None:
-    limit = _number(said.get(f"{PREFIX}{name}-limit"))
-    remaining = _number(said.get(f"{PREFIX}{name}-remaining"))
+def _classic(limits: Mapping[str, str], name: str) -> Classic | None:
+    limit = _number(limits.get(f"{PREFIX}{name}-limit"))
+    remaining = _number(limits.get(f"{PREFIX}{name}-remaining"))
     if limit is None and remaining is None:
         return None
-    return Classic(limit, remaining, _moment(said.get(f"{PREFIX}{name}-reset")))
+    return Classic(limit, remaining, _moment(limits.get(f"{PREFIX}{name}-reset")))
 
 
 def _number(text: str | None) -> float | None:
-    """A number that is not negative, and no later than any calendar goes where it is a time."""
+    """Read a number from 0 to `BEYOND`; None for any other text."""
     try:
         value = float(text or "")
     except ValueError:
@@ -130,7 +132,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _moment(text: str | None) -> float | None:
-    """RFC 3339, as classic resets are given."""
+    """Read a time in RFC 3339's form, which classic resets have; None for any other text."""
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:
@@ -140,7 +142,7 @@ def _moment(text: str | None) -> float | None:
 
 
 def runs_out_at(first: tuple[float, float], last: tuple[float, float]) -> float | None:
-    """When a window is used up if use goes on as between two readings, each (time, utilization); None if it is not."""
+    """Return when a window is used up if use goes on as between two readings (time, utilization); None if never."""
     seconds, used = last[0] - first[0], last[1] - first[1]
     if seconds <= 0 or used <= 0:
         return None

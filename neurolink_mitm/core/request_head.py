@@ -1,7 +1,7 @@
-"""Whether the head of a request is well-formed: RFC 9112, read strictly.
+"""Strict validation of a request's head: RFC 9112.
 
-Where two read a head differently, one of them can be made to see a request that the other did not (request smuggling).
-So nothing is mended here: what is odd is refused, and the refusal does not repeat what was sent.
+Two servers that read one head differently can be made to see different requests (request smuggling). So an odd head is
+refused and never repaired. The refusal does not repeat what the client sent.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.headers import Fields
 
 LONGEST_METHOD = 32
+"""Characters of a method; a longer one is a 400."""
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _VALUE = rb"[^\x00-\x08\x0a-\x1f\x7f]"
@@ -38,7 +39,7 @@ BAD_VALUE = _malformed("malformed request head: a control character in a header 
 
 
 def opening_fault(data: bytes) -> Reply | None:
-    """What is wrong with the beginning of a head that has no end yet: other protocols are told so at once."""
+    """Return the refusal of an incomplete head, if its beginning is wrong: other protocols get their answer at once."""
     if data in (b"", b"\r"):  # half an empty line
         return None
     line, end, _ = data.partition(b"\n")
@@ -48,11 +49,11 @@ def opening_fault(data: bytes) -> Reply | None:
 
 
 def fault(lines: Sequence[bytes]) -> Reply | None:
-    """What is wrong with a whole head, given as lines without their ends; None where it is well-formed."""
-    found = _line_fault(lines[0])
-    if found is None and not _FIELDS.fullmatch(b"\n".join((*lines[1:], b""))):
+    """Return the refusal of a complete head (lines without their ends); None if it is well-formed."""
+    refusal = _line_fault(lines[0])
+    if refusal is None and not _FIELDS.fullmatch(b"\n".join((*lines[1:], b""))):
         return _field_fault(lines[1:])
-    return found
+    return refusal
 
 
 def _line_fault(line: bytes) -> Reply | None:
@@ -74,10 +75,10 @@ def _field_fault(lines: Sequence[bytes]) -> Reply:
 
 
 def body_size(fields: Fields, *, http10: bool) -> int | None:
-    """Bytes of the body that follows; None where it comes in chunks. RFC 9112 section 6.3.
+    """Return the size of the body in bytes; None if it is chunked. RFC 9112 section 6.3.
 
     Raises:
-        ValueError: nobody can say for sure where the body ends; the text is fit for the client.
+        ValueError: the end of the body is ambiguous; the text is fit for the client.
     """
     lengths = [value for name, value in fields if name.lower() == b"content-length"]
     codings = [value for name, value in fields if name.lower() == b"transfer-encoding"]

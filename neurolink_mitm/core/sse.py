@@ -1,4 +1,4 @@
-"""Server-sent events, read incrementally: bytes in, whole events out.
+"""An incremental reader of server-sent events (SSE): bytes in, whole events out.
 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 """
@@ -13,26 +13,26 @@ _PLAIN = re.compile(rb"event: ([^\r\n]+)\ndata: ([^\r\n]*)\n\n")
 
 
 class SseEvent(NamedTuple):
-    """One dispatched event. `name` is `message` where the stream names none; `data` joins its lines by LF."""
+    """An event. `name` is `message` where the stream gives none; `data` has its lines joined by LF."""
 
     name: str
     data: bytes
     raw: bytes = b""
-    """The bytes it came as, if the reader keeps them."""
+    """The event as it is in the stream, if the reader has `keep_raw`."""
 
 
 class SseReader:
-    """Splits a stream of chunks into events; any split gives the same events.
+    """Reads events from a stream that arrives in chunks; any split into chunks gives the same events.
 
-    `feed` returns the events that the chunk completed. What is not yet a whole event waits inside:
-    `pending` holds these bytes exactly as they came, so a caller can forward whole events only.
-    A CR ends a line at once; an LF behind it belongs to it, also when that comes with the next chunk.
+    `feed` returns the events that a chunk completes. `pending` has the bytes of the event that is not complete, so
+    that a caller can forward whole events only. A CR ends a line at once; an LF behind it belongs to it, also when
+    it arrives with the next chunk.
     """
 
     __slots__ = ("_after_cr", "_data", "_keep_raw", "_line", "_name", "_pending", "_started")
 
     def __init__(self, *, keep_raw: bool = False) -> None:
-        """`keep_raw` for who passes the events on: comments are events then, too, without data."""
+        """`keep_raw` is for callers that forward the events: comments are events then, too, without data."""
         self._keep_raw = keep_raw
         self._line = bytearray()  # a line whose end has not come yet
         self._pending = bytearray()  # raw lines since the last event ended
@@ -43,16 +43,16 @@ class SseReader:
 
     @property
     def pending(self) -> bytes:
-        """Bytes received after the last complete event."""
+        """The bytes behind the last complete event."""
         return bytes(self._pending + self._line)
 
     @property
     def pending_size(self) -> int:
-        """How many bytes `pending` has."""
+        """The number of bytes of `pending`."""
         return len(self._pending) + len(self._line)
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
-        """Take the next bytes; return the events they completed, in order."""
+        """Read the next bytes and return the events that they complete, in order."""
         events: list[SseEvent] = []
         if self._after_cr and chunk:
             chunk = self._rest_of_crlf(chunk)
@@ -68,9 +68,9 @@ class SseReader:
         return events
 
     def finish(self) -> list[SseEvent]:
-        """The stream is over: return the event that only wants its last line ends, if there is one.
+        """Return the event that lacks only its last line ends, if there is one, at the end of the stream.
 
-        The specification drops it; whoever asks has to know that its data is whole.
+        The specification drops this event. The caller has to know that its data is complete.
         """
         self._after_cr = False
         ends = b"\n\n" if self._line else b"\n"
@@ -84,9 +84,9 @@ class SseReader:
         return chunk[1:]
 
     def _plain_events(self, chunk: bytes, events: list[SseEvent]) -> bytes:
-        """Take whole events in the form that Anthropic writes, which are nearly all; returns what follows them.
+        """Read the events at the start that have the form in which Anthropic writes them; return the rest.
 
-        For speed alone: line by line costs a tenth of a streamed request.
+        It is there for speed alone: to read line by line costs a tenth of a streamed request.
         """
         place = 0
         while found := _PLAIN.match(chunk, place):
@@ -98,7 +98,7 @@ class SseReader:
         return chunk[place:]
 
     def _complete_lines(self, chunk: bytes) -> list[bytes]:
-        """Lines with their ends."""
+        """Return the complete lines, with their ends."""
         if b"\n" not in chunk and b"\r" not in chunk:
             self._line += chunk
             return []
@@ -138,5 +138,5 @@ class SseReader:
 
 
 def encode(name: str, data: bytes) -> bytes:
-    """An event as bytes for the wire; `data` must be a single line, as JSON is."""
+    """Return an event as bytes. `data` must be a single line, as JSON is."""
     return b"event: %s\ndata: %s\n\n" % (name.encode(), data)

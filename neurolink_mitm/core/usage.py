@@ -1,4 +1,4 @@
-"""What an answer says of itself: tokens by kind, stop reason, model.
+"""The token usage that a response reports, with its stop reason and its model.
 
 Source: https://platform.claude.com/docs/en/build-with-claude/streaming#event-types
 """
@@ -53,7 +53,7 @@ _whole = msgspec.json.Decoder(_Message)
 
 @dataclass(slots=True)
 class Usage:
-    """Tokens of one answer, as far as it has said so. Counts are cumulative, not increments."""
+    """Token counts of one response; None for what it has not reported. A later count replaces an earlier one."""
 
     model: str | None = None
     stop_reason: str | None = None
@@ -62,16 +62,16 @@ class Usage:
     cache_creation_tokens: int | None = None
     cache_read_tokens: int | None = None
     cache_creation_1h_tokens: int | None = None
-    """Of `cache_creation_tokens`, those that are kept for an hour: they cost more."""
+    """The part of `cache_creation_tokens` that is cached for an hour, and costs more."""
     web_search_requests: int | None = None
-    """Searches that Anthropic made for the answer: they cost beside the tokens."""
+    """Web searches of Anthropic's for this response; they are charged by number, beside the tokens."""
     speed: str | None = None
-    """`fast` costs more."""
+    """The speed of the model; `fast` costs more."""
     inference_geo: str | None = None
-    """Where it was answered; being held to one region costs more."""
+    """The region of inference; to be bound to one costs more."""
 
     def see_event(self, name: str, data: bytes) -> None:
-        """Read one streamed event; what can't be read changes nothing."""
+        """Read one event of a stream; a malformed one changes nothing."""
         try:
             if name == "message_start":
                 self._see_message(_start.decode(data).message)
@@ -83,7 +83,7 @@ class Usage:
             return
 
     def see_whole(self, body: bytes) -> None:
-        """Read the body of an answer that was not streamed."""
+        """Read the body of a response that is no stream; a malformed one changes nothing."""
         try:
             self._see_message(_whole.decode(body))
         except UNREADABLE:
@@ -116,7 +116,7 @@ class Usage:
 
 
 def _name(text: str | None) -> str | None:
-    """As long as names are: it is kept, and stands in rows."""
+    """Return the first 256 characters of a name: it is stored and logged."""
     return text[:256] if text else None
 
 

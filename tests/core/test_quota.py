@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.headers import Fields
-from neurolink_mitm.core.quota import Classic, Quota, Window, limits_said, parse, runs_out_at
+from neurolink_mitm.core.quota import Classic, Quota, Window, limit_headers, parse, runs_out_at
 from neurolink_mitm.core.record import iso
 from tests.fakes import NOW, make_failure
 
@@ -93,7 +93,7 @@ def test_headers_that_say_nothing_of_limits(lines: str) -> None:
 
 
 def test_names_are_read_in_any_case() -> None:
-    said = limits_said(fields("Anthropic-RateLimit-Unified-Status: Allowed"))
+    said = limit_headers(fields("Anthropic-RateLimit-Unified-Status: Allowed"))
     assert said == {"anthropic-ratelimit-unified-status": "Allowed"}
 
 
@@ -151,7 +151,7 @@ values = st.binary() | numbers.map(str.encode)
 @given(st.lists(st.tuples(names, values)).map(tuple))
 def test_no_headers_make_it_raise_and_each_time_can_be_shown(said: Fields) -> None:
     found = parse(said, NOW)
-    assert (found is None) == (limits_said(said) == {})
+    assert (found is None) == (limit_headers(said) == {})
     if found is None:
         return
     for limit in (found.five_hour, found.seven_day, *found.classic.values()):
