@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from neurolink_mitm.core.json_layout import Member, Span, document, span
+from neurolink_mitm.core.json_layout import Member, JsonObject, document, span
 
 ENV = "env"
 BASE_URL = "ANTHROPIC_BASE_URL"
@@ -138,7 +138,7 @@ def free(left: Values, now: Values) -> tuple[str, ...]:
     return tuple(name for name, was in left.items() if now.get(name) == was)
 
 
-def _env(text: str) -> tuple[Span | None, Member | None]:
+def _env(text: str) -> tuple[JsonObject | None, Member | None]:
     top = document(text)
     env = top.find(ENV) if top else None
     return top, env if env and isinstance(env.value, dict) else None
@@ -172,7 +172,7 @@ def _replace(text: str, member: Member, value: str) -> str:
     return text[: member.value_start] + value + text[member.end :]
 
 
-def _add(text: str, into: Span, name: str, value: str) -> str:
+def _add(text: str, into: JsonObject, name: str, value: str) -> str:
     """Behind the last member, in the manner of it; as the only one, on lines of its own."""
     if not into.members:
         inner = f'\n  "{name}": {value}\n'
@@ -182,7 +182,7 @@ def _add(text: str, into: Span, name: str, value: str) -> str:
     return text[: last.end] + added + text[last.end :]
 
 
-def _cut(text: str, within: Span, member: Member) -> str:
+def _cut(text: str, within: JsonObject, member: Member) -> str:
     """Out with a member and the comma that is one too many; of the only one not even the blanks stay."""
     place = within.members.index(member)
     if place:
@@ -192,7 +192,7 @@ def _cut(text: str, within: Span, member: Member) -> str:
     return text[: within.start + 1] + text[within.end - 1 :]
 
 
-def _lead(of: Span, otherwise: str) -> str:
+def _lead(of: JsonObject, otherwise: str) -> str:
     return of.members[-1].lead if of.members else otherwise
 
 

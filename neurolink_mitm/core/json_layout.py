@@ -1,4 +1,7 @@
-"""Where the members of a JSON object stand in its text, so that some can be changed and all else stays as it is."""
+"""The layout of a JSON object in a file that people edit: members can be changed, and all other text stays as it is.
+
+Unlike `json_spans` it reads text, knows the white space around each member, and accepts a name that occurs twice.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,13 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-# numbers as text: none is too long for Python then
+# numbers are read as text: Python refuses to convert very long ones
 _DECODER = json.JSONDecoder(parse_constant=_no_number, parse_int=str, parse_float=str)
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """`lead` is the blank before its name; `colon` is what stands between name and value."""
+    """A member of an object. `lead` is the white space before its name; `colon` is the text between name and value."""
 
     name: str
     value: object
@@ -33,8 +36,8 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """An object from `{` to behind its `}`; `tail` is the blank before the latter."""
+class JsonObject:
+    """An object, from `{` to behind `}`. `tail` is the white space before `}`."""
 
     start: int
     end: int
@@ -42,15 +45,15 @@ class Span:
     tail: str
 
     def find(self, name: str) -> Member | None:
-        """Of several with a name the last, as every reader of JSON has it."""
+        """Return the member called `name`; the last one if there are several, as readers of JSON do."""
         return next((each for each in reversed(self.members) if each.name == name), None)
 
 
-def document(text: str) -> Span | None:
-    """The object that a whole document is, a byte order mark before it or not; None if it is blank.
+def document(text: str) -> JsonObject | None:
+    """Return the object that a document is, with or without a byte order mark; None if the document is blank.
 
     Raises:
-        ValueError: it is no JSON, or no object.
+        ValueError: the document is not JSON, or not an object.
     """
     start = _after_blank(text, 1 if text.startswith("\ufeff") else 0)
     if start == len(text):
@@ -66,12 +69,12 @@ def document(text: str) -> Span | None:
     return span(text, start)
 
 
-def span(text: str, start: int) -> Span:
-    """The object that begins there, in a text that is known to be JSON."""
+def span(text: str, start: int) -> JsonObject:
+    """Return the object that begins at `start`, in text that is valid JSON."""
     members = tuple(_members(text, start + 1))
     inner = members[-1].end if members else start + 1
     end = _after_blank(text, inner)
-    return Span(start, end + 1, members, text[inner:end])
+    return JsonObject(start, end + 1, members, text[inner:end])
 
 
 def _members(text: str, place: int) -> Iterator[Member]:

@@ -1,13 +1,13 @@
-"""Request shaping: what leaves this machine, and what is put back on the way in.
+"""Request shaping: edits of what leaves this machine, and of the response to it.
 
-`pipeline` runs small rewriters in order, each a file here, on a `draft`: header fields and body as the client sent
-them. A rewriter returns the draft it was given, or one with other bytes; where the answer has to be changed too, it
-leaves an `ResponseTransform` on it, and these are run in reverse.
+`pipeline` runs rewriters in order, each a file here, on an `OutgoingRequest`: header fields and body as the client sent
+them. A rewriter returns the request as it is, or a changed one. Where the response has to be changed too, it adds a
+`ResponseTransform`; these run in reverse order.
 
-- `tls_pins`         certificates that the host may show
-- `header_scrubber`  header fields that are nobody's business
-- `session_identity` `metadata.user_id` names the account in use
-- `system_blocks`    the user's own system blocks
-- `word_obfuscator`  placeholders in place of words; `detectors` and `spellings` find them, `strings` says where they
-                     are looked for, `placeholders` makes them, `restoring` takes them back in answers
+- `tls_pins`         pins the certificates that upstream may show
+- `header_scrubber`  removes header fields that tell of the client
+- `session_identity` sets `metadata.user_id` to the account in use
+- `system_blocks`    adds the user's own system blocks
+- `word_obfuscator`  replaces words by placeholders; `detectors` and `spellings` find them, `strings` has the parts of a
+                     request that are searched, `placeholders` makes them, `restoring` replaces them in responses
 """

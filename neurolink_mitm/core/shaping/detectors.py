@@ -1,4 +1,4 @@
-"""Finds what is not to leave: the user's words and expressions, and kinds of data."""
+"""Detectors of what must not leave this machine: the user's words and expressions, and kinds of data."""
 
 from __future__ import annotations
 
@@ -23,33 +23,34 @@ _IPV6 = re.compile(
         (?: (?:\.\d{1,3}){3} (?![\w:]|\.\d) | (?![\w:]) )"""
 )
 _ADDRESS = 80
-"""Characters of an IP address and what is looked at around it, at most."""
+"""Characters of an IP address with its context, at most: how far a match may reach."""
 _TOKENS = Tokens(
     r"(?a:\b)", dict.fromkeys(("sk_", "pk_", "rk_"), r"\b(?a:[spr]k_[A-Za-z0-9_-]{16,})")
 )
 _AWS_NAMES = ("ecret_access_key", "ecretAccessKey", "ECRET_ACCESS_KEY")
-_AWS_KEY = re.compile(  # which only a name gives away
+_AWS_KEY = re.compile(  # recognised by its name alone
     r"""(?xa) (?:[Ss]ecret_access_key|[Ss]ecretAccessKey|SECRET_ACCESS_KEY)
         \\?["']?\s{0,9}[:=]\s{0,9}\\?["']?[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])"""
 )
 _PEM = re.compile(r"-----(?:(?P<begin>BEGIN)|END) [A-Z ]{0,64}PRIVATE KEY-----")
 _KEY_HINTS = (*NEEDLES, "pk_", *_AWS_NAMES, "PRIVATE KEY-----")
-"""One of them is in each key, and many texts have none."""
+"""Every key contains one of these texts; most texts contain none."""
 _SHORTEST_KEY = 15
+"""Characters; a shorter text has no key."""
 
 _FOLDED = re.compile("[\u0130\u0131\u017f\u212a]")
-"""All letters beyond ASCII that an expression without case takes for one of ASCII."""
+"""The letters beyond ASCII that match a letter of ASCII where case is ignored."""
 
 Places = Iterator[tuple[int, int]]
 Find = Callable[[str], Places]
 Look = Callable[[str], bool]
 FindInTime = Callable[[str, float], Places]
 InTime = Callable[[FindInTime, str], Iterable[tuple[int, int]]]
-"""Runs an expression of the user in the time that is left."""
+"""Runs a user's expression within the time that is left."""
 
 
 def patiently(find: FindInTime, text: str) -> Places:
-    """As if nothing else had taken time before."""
+    """Run `find` with all the time that a request has."""
     return find(text, PATIENCE)
 
 
@@ -59,18 +60,18 @@ def _always(_: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Finder:
-    """Says where in a text something of a kind stands."""
+    """Finds the places of one kind in a text."""
 
     kind: str
     find: Find
     may: Look = _always
-    """A quick look: false of a text if neither in it nor in any part of it there is something to find."""
+    """A fast test; false means that `find` finds nothing in the text, nor in any part of it."""
     timed: FindInTime | None = None
-    """In place of `find`, where that may take any time: raises `TooSlowError` after so many seconds."""
+    """`find` for an expression that may take any time: raises `TooSlowError` after so many seconds."""
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
-    """A place in a text, and what it is."""
+    """A place in a text, and its kind."""
 
     start: int
     end: int
@@ -80,15 +81,15 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 def finders(
     words: Iterable[str], patterns: Iterable[str], kinds: Iterable[str], domains: Iterable[str]
 ) -> tuple[Finder, ...]:
-    """Words are found in any spelling of their letters, and inside of others."""
+    """Return a finder for each detector. Words are found in any spelling, and inside of other words."""
     return tuple(_finders(words, patterns, kinds, domains))
 
 
 def found_in(text: str, by: Iterable[Finder], in_time: InTime = patiently) -> list[Found]:
-    """In the order of the text. What overlaps is one, so that no half of anything is left.
+    """Return all places in the order of the text. Places that overlap become one, so that no half of one is left.
 
     Raises:
-        TooSlowError: an expression of the user takes longer than there is time left.
+        TooSlowError: a user's expression takes longer than the time that is left.
     """
     found = [
         Found(at, end, each.kind)
@@ -111,7 +112,7 @@ def found_in(text: str, by: Iterable[Finder], in_time: InTime = patiently) -> li
 
 
 def worth_asking(by: Iterable[Finder], texts: Iterable[str]) -> tuple[Finder, ...]:
-    """Those that may find something in one of the texts: mostly few, and told by one look at all of them."""
+    """Return the finders that may find something in one of `texts`: mostly few. All texts are tested together."""
     together = "\n".join(texts)
     return tuple(each for each in by if each.may(together))
 
@@ -139,7 +140,7 @@ def _of(pattern: re.Pattern[str], reach: int) -> Find:
 
 
 def _look(words: Sequence[str]) -> Look:
-    """For words of ASCII, in upper or lower case: much quicker than an expression."""
+    """Return a fast test for words of ASCII, whatever their case; it is much faster than an expression."""
     if not all(map(str.isascii, words)):
         return _always
     lower = tuple(word.lower() for word in words)
@@ -159,7 +160,7 @@ def _look(words: Sequence[str]) -> Look:
 
 
 def _hosts(domains: Sequence[str]) -> Find:
-    """The domains and all names below them."""
+    """Return the finder of the domains, and of all names below them."""
     listed = "|".join(map(re.escape, domains))
     expression = rf"(?<![a-z0-9_-])(?:{listed})(?![a-z0-9_-]|\.[a-z0-9_-])"
     pattern = re.compile(expression, re.IGNORECASE)
@@ -179,7 +180,7 @@ _PIECE = 1024
 
 
 def _first_label(text: str, at: int, least: int) -> int:
-    """Where the name begins that ends in the domain at `at`: the labels before it, each with its dot."""
+    """Return where the name begins whose domain is at `at`: before it are labels, each with its dot."""
     begin = at
     while begin > least:
         piece = text[max(least, begin - _PIECE) : begin]
@@ -233,7 +234,7 @@ def _keys(text: str) -> Places:
 
 
 def _pems(text: str) -> Places:
-    """From each first marker to the end that follows."""
+    """Yield the private keys: from a begin marker to the next end marker."""
     start = -1
     for marker in matches(_PEM, text, 100):
         if marker["begin"]:
@@ -253,4 +254,4 @@ KINDS = {
     "ipv6": Finder("IPV6", _ipv6, _may_be_ipv6),
     "key": Finder("KEY", _keys, _may_be_key),
 }
-"""What `detectors` of the configuration may name."""
+"""The finders by the names that `detectors` of the configuration may have."""

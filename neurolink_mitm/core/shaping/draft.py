@@ -13,41 +13,41 @@ from neurolink_mitm.core.json_spans import Edit
 
 
 class RefusedError(Exception):
-    """The request must not leave as it is, for a reason of its own; the text is fit for the client."""
+    """The request must not be sent; the text says why, and is fit for the client."""
 
 
 class NotAtOnceError(Exception):
-    """It would take long: it is to be done elsewhere than on the event loop."""
+    """A step takes too long for the event loop, and has to run in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a rewriter may want to know beside the bytes. No credential is among it."""
+    """What a rewriter may need beside the bytes. It has no credential."""
 
     kind: Kind
     account: str
-    """Its label; of another provider's model, `provider/model`."""
+    """The label of the account; `provider/model` for another provider's model."""
     account_type: str = "oauth"
     """`oauth`, `api_key` or `provider`."""
     account_uuid: str | None = None
     host: str = ""
-    """Where the request goes."""
+    """The host that the request goes to."""
     claude_code: bool = True
     """Whether the client is Claude Code."""
     user_id: str | None = None
     """`metadata.user_id`, as the client sent it."""
     target: str = field(default="", repr=False)
-    """Path and query."""
+    """Path and query of the request."""
 
 
 class Editor(Protocol):
-    """Changes one answer as it comes: bytes in, bytes out, in chunks of any size."""
+    """Edits one response as it arrives: bytes in, bytes out, in chunks of any size."""
 
     def feed(self, chunk: bytes) -> bytes:
-        """Take the next bytes; return those that are ready for the client (perhaps none)."""
+        """Edit the next bytes and return those that are ready for the client (perhaps none)."""
 
     def end(self) -> bytes:
-        """The answer has ended: what is left for the client."""
+        """Return the last bytes for the client, at the end of the response."""
 
 
 ResponseTransform = Callable[[bool], Editor]

@@ -1,5 +1,7 @@
-"""The user's own expressions, which may take any time: in `regex`, which stops when its time is up, and lets others
-work while it searches."""
+"""The user's own regular expressions, which may take any time.
+
+They run in `regex`, which has a timeout and releases the GIL.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +9,15 @@ import re
 from collections.abc import Iterator
 
 PATIENCE = 5.0
-"""Seconds that all expressions together may take for one request."""
+"""Seconds that all expressions together may take for one request; then it is refused."""
 
 
 class TooSlowError(Exception):
-    """An expression takes too long. The text names it by its number, and nothing of the request."""
+    """An expression takes too long. The text has its number, and nothing of the request."""
 
 
 def fault(expression: str) -> str | None:
-    """Why it can't be used, if it can't."""
+    """Return why an expression can't be used; None if it can."""
     import regex  # takes a while, and most configurations have no expression
 
     try:
@@ -27,7 +29,7 @@ def fault(expression: str) -> str | None:
 
 
 class Expression:
-    """One of them, in Python's own syntax."""
+    """A user's expression, in the syntax of `re`."""
 
     def __init__(self, number: int, expression: str) -> None:
         import regex
@@ -36,7 +38,7 @@ class Expression:
         self._pattern = regex.compile(expression, regex.VERSION0)
 
     def find(self, text: str, seconds: float) -> Iterator[tuple[int, int]]:
-        """Where it matches.
+        """Yield the places of the matches.
 
         Raises:
             TooSlowError: when the time is up.

@@ -14,14 +14,15 @@ NAMES = frozenset(
      b"cf-connecting-ip", b"cf-connecting-ipv6", b"cf-ipcountry", b"cf-ray", b"cf-visitor",
      b"fastly-client-ip", b"x-envoy-external-address", b"cookie", b"cookie2"}
 )  # fmt: skip
-"""What proxies on the way add about the one who asks, and cookies."""
+"""Fields that proxies add about the client, and cookies. They are removed."""
 PREFIXES = (b"x-forwarded-", b"x-neurolink-")
+"""Fields whose names begin so are removed."""
 NEEDED = frozenset({b"host", b"content-length", b"content-type", b"transfer-encoding"})
-"""Stay whatever the user's wildcards say: without them there is no request."""
+"""Fields that stay whatever the user's wildcards match: without them there is no request."""
 
 
 class HeaderScrubber:
-    """Removes the header fields that say where a request comes from."""
+    """Removes the header fields that tell where a request comes from, and those that the user's wildcards match."""
 
     def __init__(self, wildcards: Iterable[str] = ()) -> None:
         listed = "|".join(fnmatch.translate(each.lower()) for each in wildcards)

@@ -1,4 +1,4 @@
-"""The rewriters in order, and for whom they run."""
+"""The pipeline of rewriters: their order, and the accounts for whose requests they run."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ Named = tuple[str, Rewriter]
 
 
 class UnfinishedError(Exception):
-    """The rest is not to be done at once."""
+    """The rest of the pipeline takes too long for the event loop."""
 
     def __init__(self, pipeline: Pipeline, outgoing: OutgoingRequest, place: int) -> None:
         self._pipeline, self._outgoing, self._place = pipeline, outgoing, place
 
     def go_on(self) -> OutgoingRequest:
-        """The rest, which may take long. Raises as `Pipeline.shape` does."""
+        """Run the rest of the pipeline, in a thread. Raises as `Pipeline.shape` does."""
         return self._pipeline.shape(replace(self._outgoing, at_once=False), self._place)
 
 
 class PluginError(Exception):
-    """A rewriter is broken. The text names it, and nothing of the request."""
+    """A rewriter has failed. The text has its name, and nothing of the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Without rewriters, a request leaves as it came."""
+    """The rewriters in order. Without any, a request leaves as it came."""
 
     mode: Literal["auto", "always", "never"] = "never"
     rewriters: tuple[Named, ...] = ()
@@ -56,27 +56,26 @@ class Pipeline:
         custom: Iterable[Named] = (),
         timer: Timer = lambda: 0.0,
     ) -> Self:
-        """By the configuration; `key` makes placeholders that only this installation can make.
+        """Return the pipeline of a configuration.
 
-        `timer` tells seconds: what the user's expressions may take together is measured by it.
-
-        The user's own come before the words are replaced: so what they add is looked through, too.
+        `key` makes placeholders that only this installation can make. `timer` returns seconds; it limits the user's
+        expressions. The user's own rewriters (`custom`) run before the word obfuscator, which searches what they add.
         """
         if cloaking.mode == "never":
             return cls()
         return cls(cloaking.mode, tuple(_chosen(cloaking, key, custom, timer)))
 
     def applies(self, account_type: str) -> bool:
-        """Whether the requests on accounts of this type are shaped."""
+        """Tell whether requests on accounts of this type are shaped."""
         return self.mode == "always" or (self.mode == "auto" and account_type == "oauth")
 
     def shape(self, outgoing: OutgoingRequest, since: int = 0) -> OutgoingRequest:
-        """What is to be sent; the rewriters before `since` have been run.
+        """Return the request as it is to be sent; the rewriters before `since` have run already.
 
         Raises:
             RefusedError: it must not be sent.
-            PluginError: a rewriter has failed, so nobody knows.
-            UnfinishedError: a outgoing that is wanted at once takes longer.
+            PluginError: a rewriter has failed, so it is unknown what would be sent.
+            UnfinishedError: the rest takes too long for a request that is `at_once`.
         """
         if outgoing.at_once and len(outgoing.body) > LARGE:
             raise UnfinishedError(self, outgoing, since)
@@ -96,14 +95,14 @@ def _rewritten(name: str, rewriter: Rewriter, outgoing: OutgoingRequest) -> Outg
     except Exception as e:  # its text may hold what was not to be seen
         raise PluginError(f"the plugin {name} failed ({type(e).__name__})") from e
     if not isinstance(result, OutgoingRequest) or not isinstance(result.body, bytes):
-        raise PluginError(f"the plugin {name} returned no outgoing")
+        raise PluginError(f"the plugin {name} returned no draft")
     return result
 
 
 def _chosen(
     cloaking: Cloaking, key: bytes, custom: Iterable[Named], timer: Timer
 ) -> Iterator[Named]:
-    """Those that are on and have something to do."""
+    """Yield the rewriters that are on and have something to do."""
     plugins = cloaking.plugins
     pins, scrubber = plugins.tls_fingerprint, plugins.header_scrubber
     injector, words = plugins.system_prompt_injector, plugins.word_obfuscator
@@ -123,13 +122,13 @@ def _chosen(
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Several editors as one, the last rewriter's first."""
+    """Several editors of a response as one."""
 
     editors: tuple[Editor, ...]
 
     @classmethod
     def of(cls, undo: Sequence[ResponseTransform], *, stream: bool) -> Self:
-        """Takes back in the answer what was done to the request."""
+        """Return the editors of a response, the last rewriter's first."""
         return cls(tuple(each(stream) for each in reversed(undo)))
 
     def feed(self, chunk: bytes) -> bytes:

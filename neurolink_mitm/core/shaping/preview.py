@@ -1,4 +1,4 @@
-"""What shaping changes in a request, for people."""
+"""A diff of a request before and after shaping."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from neurolink_mitm.core.headers import Fields
 from neurolink_mitm.core.shaping.draft import OutgoingRequest
 
 CONTEXT = 2
-"""Lines around each change."""
+"""Lines of context around each change."""
 
 
 def differences(before: OutgoingRequest, after: OutgoingRequest) -> list[str]:
-    """Header fields and body as lines of a diff; none where nothing changes."""
+    """Return the lines of the diff of header fields and body; none where nothing changes."""
     old, new = _lines(before.fields, before.body), _lines(after.fields, after.body)
     lines = difflib.unified_diff(old, new, "as it came", "as it is sent", lineterm="", n=CONTEXT)
     return list(lines)
@@ -30,7 +30,7 @@ def _field(field: tuple[bytes, bytes]) -> str:
 
 
 def _laid_out(body: bytes) -> Iterator[str]:
-    """A line a value: bodies come as one line."""
+    """Yield the body with one value a line, since bodies have one line only."""
     try:
         text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
