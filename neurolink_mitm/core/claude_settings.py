@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from neurolink_mitm.core.json_layout import Member, JsonObject, document, span
+from neurolink_mitm.core.json_layout import JsonObject, Member, document, span
 
 ENV = "env"
 BASE_URL = "ANTHROPIC_BASE_URL"

@@ -1,4 +1,4 @@
-"""Takes placeholders back in an answer, also where one is cut at any byte.
+"""Replaces placeholders in a response by their words, also where a placeholder is cut at any byte.
 
 Thinking is left as it is: it is signed, and the model reads it again in the next turn.
 """
@@ -20,27 +20,28 @@ from neurolink_mitm.core.sse import SseEvent, SseReader, encode
 from neurolink_mitm.core.unreadable import UNREADABLE
 
 Table = Mapping[str, str]
-"""What each placeholder of the request stands for."""
+"""The word of each placeholder in the request."""
 _RAW = re.compile(FORM.pattern.encode())
 _RAW_MARK = MARK.encode()
 
 
 LARGEST_BODY = 64 * 1024 * 1024
-"""Bytes of an answer, of which none is passed on before its end."""
+"""Bytes of a response that is no stream; a longer one is broken off, since it is held until its end."""
 LARGEST_EVENT = 8 * 1024 * 1024
+"""Bytes of one event; a longer one is broken off."""
 
 
 class OversizedError(ValueError):
-    """The answer can't be edited within bounds."""
+    """The response is too long to be edited."""
 
 
 def editor(table: Table, *, stream: bool) -> Editor:
-    """For one answer."""
+    """Return the editor of one response."""
     return StreamEditor(table) if stream else WholeEditor(table)
 
 
 class Restorer:
-    """Puts words in the place of placeholders, in text and in the bytes of JSON."""
+    """Replaces placeholders by words, in text and in the bytes of JSON."""
 
     def __init__(self, table: Table) -> None:
         self._words = dict(table)
@@ -52,19 +53,19 @@ class Restorer:
         return FORM.sub(lambda m: self._words.get(m[0], m[0]), text) if MARK in text else text
 
     def json_text(self, text: str) -> str:
-        """Of a piece of JSON."""
+        """Replace placeholders in a piece of JSON."""
         if MARK not in text:
             return text
         return FORM.sub(lambda m: self._in_json.get(m[0], m[0]), text)
 
     def json(self, raw: bytes) -> bytes:
-        """Of JSON as bytes. A placeholder can only stand in a string there."""
+        """Replace placeholders in JSON, where they can only be in strings."""
         if _RAW_MARK not in raw:
             return raw
         return _RAW.sub(lambda m: self._in_json.get(m[0].decode(), m[0].decode()).encode(), raw)
 
     def unfinished(self, text: str) -> int:
-        """How many of the last characters may be the beginning of a placeholder."""
+        """Return the number of characters at the end that may be the beginning of a placeholder."""
         at = text.find(MARK[0], max(0, len(text) - self._longest))
         while at >= 0:
             if text[at:] in self._begun:
@@ -74,12 +75,12 @@ class Restorer:
 
 
 def _inside(word: str) -> str:
-    """As it is written between the quotes of a JSON string."""
+    """Return a word as it is written between the quotes of a JSON string."""
     return msgspec.json.encode(word)[1:-1].decode()
 
 
 class WholeEditor:
-    """An answer that comes as one body. Raises `OversizedError` on one that is too long to be kept until its end."""
+    """Edits a response that is no stream; it is held until its end. Raises `OversizedError`."""
 
     def __init__(self, table: Table) -> None:
         self._restorer = Restorer(table)
@@ -117,7 +118,7 @@ def _all_but(kept: list[Span], body: bytes, restorer: Restorer) -> bytes:
 
 
 def _thinking(body: bytes) -> Iterator[Span]:
-    """The thinking blocks of a message. Raises `ValueError`."""
+    """Yield the spans of a message's thinking blocks. Raises `ValueError`."""
     root = spans.root(body)
     if body[root.start : root.start + 1] not in (b"{", b"["):
         raise ValueError("no JSON object")
@@ -145,7 +146,7 @@ _LEFT_ALONE = frozenset({"thinking_delta", "signature_delta"})
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
-    """The end of a delta that may be the beginning of a placeholder: it waits for the next one."""
+    """The end of a delta that may be the beginning of a placeholder; it waits for the next delta."""
 
     index: int
     type: str
@@ -158,9 +159,9 @@ class _Rest:
 
 
 class StreamEditor:
-    """An event stream of the Messages API. Events in which nothing changes pass as they came.
+    """Edits an event stream of the Messages API. An event without a placeholder stays as it is.
 
-    Raises `OversizedError` on an event that does not end.
+    Raises `OversizedError` for an event that does not end.
     """
 
     def __init__(self, table: Table) -> None:
@@ -217,7 +218,7 @@ class StreamEditor:
         return rest is not None and (rest.index, rest.type) == (seen.index, seen.delta.type)
 
     def _flushed(self) -> bytes:
-        """What waited in vain."""
+        """Return the waiting end of a delta as an event: no placeholder came of it."""
         rest, self._rest = self._rest, None
         return rest.event() if rest else b""
 
@@ -232,7 +233,7 @@ def _starts_thinking(data: bytes) -> bool:
 
 
 def _with_text(event: SseEvent, member: str, text: str) -> bytes:
-    """The event with another text; all its other bytes as they came."""
+    """Return the event with another text; all its other bytes stay."""
     data = event.data
     delta = spans.member(data, spans.root(data), "delta")
     at = spans.member(data, delta, member) if delta else None

@@ -16,7 +16,7 @@ _LEGACY = re.compile(r"(user_[0-9a-zA-Z]+_account_)[0-9a-zA-Z-]*+(_session_.+)",
 
 
 def with_account(user_id: str, uuid: str) -> str | None:
-    """Claude Code's `user_id` with this account in it; None of any other form.
+    """Return Claude Code's `user_id` with the account `uuid` in it; None if it has another form.
 
     Two forms are in use: `user_<device>_account_<uuid>_session_<uuid>`, and a JSON object in a string.
     """
@@ -38,9 +38,9 @@ def _in_json(text: bytes, uuid: str) -> str | None:
 
 
 class SessionIdentity:
-    """`metadata.user_id` names the account in use; other clients' requests get a stable one that says nothing.
+    """Sets `metadata.user_id` to the account in use; of other clients, to a stable id that tells nothing.
 
-    A body that can't be understood is left alone: nothing private depends on it, and upstream will say what is wrong.
+    A malformed body is left as it is: it contains nothing private of ours, and upstream will refuse it.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -60,7 +60,7 @@ class SessionIdentity:
             return outgoing
 
     def wanted(self, about: About) -> str | None:
-        """None: as it is."""
+        """Return the `user_id` to send; None to leave it as it is."""
         uuid = about.account_uuid or ""
         named = with_account(about.user_id, uuid) if about.user_id else None
         if named is not None:

@@ -1,4 +1,4 @@
-"""How a word may be written in the texts of a conversation, beside upper and lower case."""
+"""The spellings of a word in a conversation: composed letters, JSON, URLs; case is ignored elsewhere."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from urllib.parse import quote
 
 
 def spellings(words: Iterable[str]) -> list[str]:
-    """The longest first. Each stays what it is when it is put back, since placeholders differ by what was written."""
+    """Return all spellings of `words`, the longest first. Each has its own placeholder, so it comes back as it was."""
     return sorted(
         dict.fromkeys(each for word in words for each in _of(word)), key=len, reverse=True
     )
 
 
 def host_spellings(names: Iterable[str]) -> list[str]:
-    """Of domains, which have an ASCII form of their own (RFC 3490)."""
-    found = dict.fromkeys(form for name in names for form in (*_composed(name), *_idna(name)))
-    return sorted(found, key=len, reverse=True)
+    """Return all spellings of domain names, the longest first; they have an ASCII form, too (RFC 3490)."""
+    forms = dict.fromkeys(form for name in names for form in (*_composed(name), *_idna(name)))
+    return sorted(forms, key=len, reverse=True)
 
 
 def _of(word: str) -> Iterator[str]:
@@ -35,7 +35,7 @@ def _of(word: str) -> Iterator[str]:
 
 
 def _composed(text: str) -> tuple[str, ...]:
-    """Names of files are decomposed on macOS; keyboards compose."""
+    """Return the composed and the decomposed form: file names on macOS are decomposed, keyboards compose."""
     return text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)
 
 

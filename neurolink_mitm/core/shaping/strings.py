@@ -1,4 +1,4 @@
-"""The strings of a request that are somebody's words, and not the API's own."""
+"""The strings of a request that are text of the user or of the model, and not values of the API."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ OWN = frozenset(
     {"type", "role", "id", "tool_use_id", "model", "signature", "cache_control", "media_type",
      "encrypted_content", "encrypted_index", "file_id"}
 )  # fmt: skip
-"""Members of the API's own objects that have to come back as they were, or are read by the API."""
+"""Members of the API's own objects that the API reads or checks: they must stay as they are."""
 FREE = frozenset({"input", "input_examples", "input_schema", "schema", "parameters"})
-"""Values of the client's own form: names in them are words as well."""
+"""Members whose values have a form of the client's: there, names are text as well."""
 DEEPEST = 16
-"""Levels of the API's own form at most: each is read once more for every level above it."""
+"""Levels of nesting that are read as the API's own form; each level is read once more for every level above it."""
 _ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.", re.DOTALL)
 
 
@@ -38,7 +38,7 @@ def regions(index: BodyIndex) -> Iterator[Span]:
 
 
 def texts(body: bytes, of: Span, *, free: bool = False, depth: int = 0) -> Iterator[Span]:
-    """What stands between the quotes of the strings in a value; `free` with the names of members."""
+    """Yield the spans between the quotes of the strings in a value; with `free`, of the names of members, too."""
     opening = body[of.start : of.start + 1]
     if opening == b'"':
         yield Span(of.start + 1, of.end - 1)
@@ -66,7 +66,7 @@ def _is_text(body: bytes, part: Part) -> bool:
 
 
 class Written:
-    """A string as it is written in JSON: where in it the characters of its value are."""
+    """A string in JSON's notation: finds the place of each character of its value."""
 
     def __init__(self, raw: str) -> None:
         self._raw = raw
@@ -76,9 +76,9 @@ class Written:
         self._counted, self._bytes = 0, 0
 
     def place(self, at: int) -> int:
-        """The byte at which the character `at` begins; just after the last one, where the string ends.
+        """Return the byte at which the character `at` begins; for the place behind the last one, the end.
 
-        To be asked in the order of the string: it is gone through once.
+        Calls must be in the order of the string, which is read once.
         """
         while self._next and self._next.start() - self._longer < at:
             self._longer += len(self._next[0]) - 1
@@ -92,13 +92,13 @@ class Written:
 
 
 def unescaped(text: str) -> str:
-    """A text in which JSON may stand, with characters in the place of escapes."""
+    """Return a text that may contain JSON with its escapes replaced by characters."""
     return _ESCAPE.sub(_character, text)
 
 
 def _character(escape: re.Match[str]) -> str:
     try:
-        found: str = json.loads(f'"{escape[0]}"')
+        character: str = json.loads(f'"{escape[0]}"')
     except ValueError:
         return escape[0]
-    return found
+    return character

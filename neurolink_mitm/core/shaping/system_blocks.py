@@ -15,12 +15,12 @@ UNREADABLE = "its body is no JSON to which the system prompt injector can add it
 
 
 def block(text: str) -> bytes:
-    """A system block as JSON."""
+    """Return a system block as JSON."""
     return msgspec.json.encode({"type": "text", "text": text})
 
 
 class SystemBlocks:
-    """Adds the user's own system blocks behind those of the client: the same bytes each time, so the cache holds."""
+    """Adds the user's own system blocks behind the client's. They are the same bytes each time, for the cache."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._blocks = tuple(map(block, texts))
@@ -35,7 +35,7 @@ class SystemBlocks:
             raise RefusedError(UNREADABLE) from e
 
     def _edit(self, index: BodyIndex) -> Edit:
-        """Raises `ValueError` for what is no Messages request."""
+        """Return the edit that adds the blocks. Raises `ValueError` for a body that is no Messages request."""
         body, system = index.body, index.member("system")
         blocks = b",".join(self._blocks)
         if system is None:
@@ -45,7 +45,7 @@ class SystemBlocks:
         return Edit(system, self._instead(body, system))
 
     def _instead(self, body: bytes, system: Span) -> bytes:
-        """A list in place of a string, whose text stays the first block."""
+        """Return a list for a system prompt that is a string: its text becomes the first block."""
         token = system.of(body)
         if token == b"null":
             return b"[%s]" % b",".join(self._blocks)

@@ -7,10 +7,10 @@ from neurolink_mitm.core.shaping.draft import OutgoingRequest
 
 
 class TlsPins:
-    """Names the certificates that the host may show. The data plane compares them before it sends a byte."""
+    """Pins the certificates that the host may show. The data plane compares them before it sends a byte."""
 
     def __init__(self, pins: Mapping[str, Sequence[str]]) -> None:
-        self._pins = {host.lower(): tuple(found) for host, found in pins.items()}
+        self._pins = {host.lower(): tuple(hashes) for host, hashes in pins.items()}
 
     def rewrite(self, outgoing: OutgoingRequest) -> OutgoingRequest:
         pins = self._pins.get(outgoing.about.host.lower())

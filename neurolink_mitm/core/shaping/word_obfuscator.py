@@ -36,20 +36,20 @@ from neurolink_mitm.core.shaping.placeholders import FORM, MARK, Placeholders
 from neurolink_mitm.core.shaping.restoring import Table, editor
 
 AT_ONCE = 0.01
-"""Seconds that the user's expressions may take while others wait."""
+"""Seconds that the user's expressions may take on the event loop."""
 EFFORT = 1 << 19
-"""Bytes that are looked through while others wait; each value and each string counts as some more."""
+"""Bytes that may be searched on the event loop; each value and each string counts as some more."""
 REMEMBERED = 1000
-"""Changes of one part of a request that are remembered at most."""
+"""Replacements in one region of a request that are cached at most."""
 REGIONS = 4096
-"""Parts of requests whose changes are remembered; the one longest unused is forgotten first."""
+"""Regions whose replacements are cached; the least recently used one is dropped first."""
 UNTOUCHED = frozenset(
     {b"host", b"content-type", b"content-length", b"transfer-encoding", b"accept",
      b"accept-encoding", b"anthropic-version", b"anthropic-beta"}
 )  # fmt: skip
-"""Header fields that say how the request is to be read."""
+"""Header fields that say how the request is to be read; they are not searched."""
 TOGETHER = 1000
-"""Strings that are looked at together."""
+"""Strings that are searched together."""
 Timer = Callable[[], float]
 CONVERSATIONS = (Kind.MESSAGES, Kind.COUNT_TOKENS)
 LISTED = (
@@ -64,7 +64,7 @@ UNREADABLE = (
 
 
 class Replaced(msgspec.Struct, frozen=True, gc=False):
-    """A place in a region, and what takes the place of what."""
+    """A replacement: a place in a region, its placeholder, and the text before."""
 
     start: int
     end: int
@@ -75,13 +75,13 @@ class Replaced(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Time:
-    """What the user's expressions may take together; what else takes time does not count."""
+    """The time that the user's expressions may take together; nothing else counts."""
 
     timer: Timer
     left: float
 
     def run(self, find: FindInTime, text: str) -> list[tuple[int, int]]:
-        """Raises `TooSlowError`."""
+        """Return the places that `find` yields. Raises `TooSlowError`."""
         began = self.timer()
         try:
             return list(find(text, self.left))
@@ -91,16 +91,16 @@ class Time:
 
 @dataclass(slots=True)
 class Tally:
-    """What the placeholders of one request stand for, and how many there are of each kind."""
+    """The placeholders of one request with their texts, and the number of each kind."""
 
     in_time: InTime
     effort: float = math.inf
-    """Bytes that may still be looked through."""
+    """Bytes that may still be searched."""
     table: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 
     def spend(self, effort: int) -> None:
-        """Raises `NotAtOnceError`."""
+        """Count bytes that are searched. Raises `NotAtOnceError` when there are too many."""
         self.effort -= effort
         if self.effort < 0:
             raise NotAtOnceError
@@ -112,7 +112,7 @@ class Tally:
 
 
 class WordObfuscator:
-    """Placeholders in place of words, on the way out; the words again in the answer."""
+    """Replaces words by placeholders in the request, and placeholders by words in the response."""
 
     def __init__(self, key: bytes, finders: Sequence[Finder], timer: Timer = lambda: 0.0) -> None:
         # a placeholder in the user's own text gets one itself, so that it isn't taken for one of ours
@@ -153,7 +153,7 @@ class WordObfuscator:
         )
 
     def _ask_target(self, about: About, tally: Tally) -> None:
-        """The API's own path says nothing; what follows it can't be put right in an answer."""
+        """Refuse a path or query with something to replace: a response can't put it right."""
         path, _, query = about.target.partition("?")
         asked = query if about.kind in CONVERSATIONS else f"{path.removeprefix('/v1/')}?{query}"
         if any(
@@ -162,7 +162,7 @@ class WordObfuscator:
             raise RefusedError(IN_TARGET)
 
     def _refuse(self, outgoing: OutgoingRequest, tally: Tally) -> None:
-        """What could not be put right in the answer, or can't be looked through."""
+        """Refuse a body with something to replace that is no conversation, or that can't be searched."""
         if (headers.get(outgoing.fields, b"content-encoding") or "identity").lower() != "identity":
             raise RefusedError(ENCODED)
         tally.spend(len(outgoing.body))
@@ -170,7 +170,7 @@ class WordObfuscator:
             raise RefusedError(LISTED)
 
     def _fields(self, fields: headers.Fields, tally: Tally) -> headers.Fields:
-        """A field whose name has a word in it goes."""
+        """Replace words in header fields; a field with a word in its name is removed."""
         result = []
         for name, value in fields:
             if name.lower() in UNTOUCHED:
@@ -191,7 +191,7 @@ class WordObfuscator:
         return "".join((*pieces, text[at:])).encode(encoding) if at else value
 
     def _readable(self, outgoing: OutgoingRequest, tally: Tally) -> bytes:
-        """Of what can't be read, nobody knows what is in it."""
+        """Replace words in the body; a malformed one is refused, since it is unknown what it contains."""
         body = outgoing.body
         tally.spend(len(body) // 8 + 10 * body.count(b","))
         try:
@@ -200,7 +200,7 @@ class WordObfuscator:
             raise RefusedError(UNREADABLE) from e
 
     def _body(self, index: BodyIndex, tally: Tally) -> bytes:
-        """Written as it is looked through: there may be a million places. Raises `ValueError`."""
+        """Replace words region by region: there may be a million places. Raises `ValueError`."""
         body, result, at = index.body, bytearray(), 0
         for region in strings.regions(index):
             for each in self._in_region(body, region, tally):
@@ -214,7 +214,7 @@ class WordObfuscator:
         return bytes(result)
 
     def _in_region(self, body: bytes, region: Span, tally: Tally) -> Iterable[Replaced]:
-        """Remembered by its digest: the history and the tools come again with each request."""
+        """Return the replacements in a region, cached by its digest: history and tools are the same in each request."""
         raw = region.of(body)
         digest = hashlib.blake2b(raw, digest_size=16).digest()
         known = self._known.pop(digest, None)
@@ -255,7 +255,7 @@ class WordObfuscator:
         return Replaced(start, end, self._placeholders.make(found.kind, word), word, found.kind)
 
     def _found(self, body: bytes, in_time: InTime) -> bool:
-        """In whatever form: a file, a batch."""
+        """Tell whether a body of any form (a file, a batch) has something to replace."""
         text = body.replace(b"\0", b"").decode("utf-8", "replace")  # UTF-16 has them
         forms = (text, strings.unescaped(text)) if "\\" in text else (text,)
         return any(found_in(form, self._finders, in_time) for form in forms)
