@@ -12,7 +12,7 @@ MARK = "NL_"
 class Placeholders:
     """Makes placeholders: the same one for the same text, in all sessions and after a restart.
 
-    So the prompt cache holds, and a model's thinking fits. Without the key nobody can try out the text of a placeholder.
+    So the prompt cache holds, and a model's thinking fits. Without the key nobody can guess the text of a placeholder.
     """
 
     def __init__(self, key: bytes) -> None:
