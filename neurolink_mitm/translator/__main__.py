@@ -1,4 +1,4 @@
-"""`python -m neurolink_mitm.translator`: started by the proxy, and ended by its end."""
+"""`python -m neurolink_mitm.translator`: the process that the proxy starts, and that ends with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import msgspec
 import uvicorn
 
 from neurolink_mitm.core.translator_setup import Listening, Setup, read_setup
-from neurolink_mitm.translator.certificates import take_what_the_proxy_takes
+from neurolink_mitm.translator.certificates import verify_like_the_proxy
 
 logger = logging.getLogger("neurolink.translator")
 
@@ -25,19 +25,20 @@ T = TypeVar("T")
 
 
 class Setups:
-    """The latest one; each line on standard input brings another."""
+    """The latest `Setup`; each line on standard input replaces it."""
 
     def __init__(self, first: Setup) -> None:
         self.latest = first
 
     async def follow(self, lines: asyncio.StreamReader) -> None:
-        """Until standard input ends: the proxy is gone."""
+        """Read setups until standard input ends: then the proxy is gone."""
         while line := await lines.readline():
             with contextlib.suppress(msgspec.MsgspecError):
                 self.latest = read_setup(line)
 
 
 async def serve(first: Setup, lines: asyncio.StreamReader) -> None:
+    """Serve on a free port of loopback until standard input ends; `lines` are further setups."""
     from neurolink_mitm.translator.app import make_app
     from neurolink_mitm.translator.engine import LiteLlm
 
@@ -53,14 +54,17 @@ async def serve(first: Setup, lines: asyncio.StreamReader) -> None:
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        _say(Listening(listener.getsockname()[1]))
+        _announce(Listening(listener.getsockname()[1]))
         await asyncio.wait((following, serving), return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
         await serving
 
 
 def _with_few_collections(make: Callable[[], T]) -> T:
-    """What is made, an import of thousands of modules, stays: to look through it again and again takes a second."""
+    """Return `make()`, with few garbage collections: an import of thousands of modules stays in memory anyway.
+
+    Collecting meanwhile takes a second.
+    """
     before = gc.get_threshold()
     gc.set_threshold(100_000)
     try:
@@ -71,6 +75,7 @@ def _with_few_collections(make: Callable[[], T]) -> T:
 
 
 async def main() -> None:
+    """Read the first setup from standard input, and serve."""
     lines = asyncio.StreamReader(limit=1 << 20)
     protocol = asyncio.StreamReaderProtocol(lines)
     await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
@@ -82,15 +87,15 @@ async def main() -> None:
     await serve(setup, lines)
 
 
-def _say(listening: Listening) -> None:
+def _announce(listening: Listening) -> None:
     sys.stdout.write(msgspec.json.encode(listening).decode() + "\n")
     sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    take_what_the_proxy_takes()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the proxy's affair
-    logging.Formatter.converter = time.gmtime  # as everywhere
+    verify_like_the_proxy()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the proxy handles Ctrl-C
+    logging.Formatter.converter = time.gmtime  # log files have UTC
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%SZ",

@@ -1,4 +1,4 @@
-"""The translator's HTTP side: Anthropic's Messages API, for whoever knows the secret."""
+"""The translator's HTTP server: Anthropic's Messages API, for callers that have the secret."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from neurolink_mitm.translator.engine import Engine, Question
 logger = logging.getLogger("neurolink.translator")
 
 KEEP_ALIVE = 15.0
-"""Seconds of silence after which a comment shows that the stream lives."""
+"""Seconds of silence after which a comment is sent, so that the stream is not taken for dead."""
 COMMENT = b": keep-alive\n\n"
 
 Json = dict[str, Any]
@@ -34,7 +34,7 @@ Json = dict[str, Any]
 def make_app(
     engine: Engine, setup: Callable[[], Setup], keep_alive: float = KEEP_ALIVE
 ) -> Starlette:
-    """`setup` gives the latest one."""
+    """Return the ASGI application; `setup` returns the latest setup."""
     translator = Translator(engine, setup, keep_alive)
     return Starlette(
         routes=[
@@ -46,15 +46,19 @@ def make_app(
 
 
 class Translator:
+    """The handlers of the routes."""
+
     def __init__(self, engine: Engine, setup: Callable[[], Setup], keep_alive: float) -> None:
         self._engine = engine
         self._setup = setup
         self._keep_alive = keep_alive
 
     async def health(self, request: Request) -> Response:
+        """Answer that the server runs."""
         return JSONResponse({"status": "ok"})
 
     async def messages(self, request: Request) -> Response:
+        """Answer a message, streamed or not."""
         try:
             asked = await self._asked(request)
             answer = self._streamed(asked) if asked.body.get("stream") else self._whole(asked)
@@ -63,6 +67,7 @@ class Translator:
             return _error(e)
 
     async def count(self, request: Request) -> Response:
+        """Count the input tokens of a message."""
         try:
             asked = await self._asked(request)
             tokens = await asyncio.to_thread(self._engine.count, asked)
@@ -73,10 +78,10 @@ class Translator:
         return JSONResponse({"input_tokens": tokens})
 
     async def _asked(self, request: Request) -> Question:
-        """Raises `ProviderError`."""
+        """Check the secret and read the body. Raises `ProviderError`."""
         setup = self._setup()
-        shown = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not Secret(setup.secret).matches(shown):
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not Secret(setup.secret).matches(token):
             raise ProviderError(403, "the translator serves its own proxy only")
         provider = unquote(request.headers.get(PROVIDER_HEADER, ""))
         model = unquote(request.headers.get(MODEL_HEADER, ""))
@@ -97,7 +102,7 @@ class Translator:
         return JSONResponse(message)
 
     async def _streamed(self, asked: Question) -> Response:
-        """The head is sent once there is something to say: until then a failure has a status of its own."""
+        """Return a stream once its first event is there: until then, a failure has a status of its own."""
         adapted = self._engine.adapted(asked)
         stream = ProviderStream(_message_id(), asked.model, adapted.tool_names)
         events = self._engine.stream(asked, adapted.request)
@@ -119,21 +124,21 @@ class Translator:
     async def _body(
         self, first: bytes, stream: ProviderStream, events: AsyncIterator[Json]
     ) -> AsyncIterator[bytes]:
-        """With a comment wherever there was nothing to say for so long, be it that a tool's input is being written."""
+        """Yield the events, and a comment after `keep_alive` seconds of silence, as while a tool's input is written."""
         clock = asyncio.get_running_loop().time
         waiting = asyncio.ensure_future(anext(events, None))
         try:
             yield first
-            quiet_until = clock() + self._keep_alive
+            comment_at = clock() + self._keep_alive
             while not stream.done:
-                await asyncio.wait((waiting,), timeout=max(0.0, quiet_until - clock()))
+                await asyncio.wait((waiting,), timeout=max(0.0, comment_at - clock()))
                 data = b""
                 if waiting.done():
                     data = _fed(stream, waiting)
                     waiting = asyncio.ensure_future(anext(events, None))
-                if data or clock() >= quiet_until:
+                if data or clock() >= comment_at:
                     yield data or COMMENT
-                    quiet_until = clock() + self._keep_alive
+                    comment_at = clock() + self._keep_alive
         finally:
             await _cancelled(waiting)
             await _close(events)
@@ -163,9 +168,11 @@ def _message_id() -> str:
 
 
 async def _unless_left(request: Request, work: Coroutine[Any, Any, Response]) -> Response:
-    """What comes of the work; it is given up when the client leaves, so that nobody pays for what nobody reads."""
+    """Return the response of `work`. Cancel it when the client leaves, so that nobody pays for what nobody reads."""
     working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(request.receive())  # the body is read: all that can come
+    leaving = asyncio.ensure_future(
+        request.receive()
+    )  # the body was read: only a disconnect can come
     try:
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
         return working.result() if working.done() else Response(status_code=499)
@@ -175,14 +182,14 @@ async def _unless_left(request: Request, work: Coroutine[Any, Any, Response]) ->
 
 
 async def _cancelled(task: asyncio.Future[Any]) -> None:
-    """It is over when this returns: an iterator can't be closed while somebody waits for its next."""
+    """Cancel the task and wait for its end: an iterator can't be closed while its next item is awaited."""
     task.cancel()
     await asyncio.wait((task,))
     if not task.cancelled():
-        task.exception()  # looked at: nobody else will
+        task.exception()  # else asyncio logs that nobody retrieved it
 
 
 async def _close(events: AsyncIterator[Json]) -> None:
-    """Ends what is still being asked, too."""
+    """Close the iterator, and with it the request to the provider."""
     if close := getattr(events, "aclose", None):
         await close()

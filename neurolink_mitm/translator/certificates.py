@@ -1,4 +1,4 @@
-"""Certificates are judged as the proxy judges them, whichever library connects."""
+"""Verifies certificates like the proxy, whichever library connects."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import ssl
 from typing import Any
 
 
-def take_what_the_proxy_takes() -> None:
-    """Leave out what Python 3.13 asks of certificates beyond OpenSSL: companies' authorities often lack it.
+def verify_like_the_proxy() -> None:
+    """Turn off Python 3.13's stricter checks (`VERIFY_X509_STRICT`): many companies' certificates fail them.
 
-    To be called before LiteLLM is imported, whose libraries make contexts as they are imported.
+    Call this before LiteLLM is imported: its libraries make TLS contexts at import.
     """
     make = ssl.create_default_context
 

@@ -1,4 +1,4 @@
-"""LiteLLM, behind two functions: the only module that imports it."""
+"""Asks providers through LiteLLM: the only module that imports it."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ logger = logging.getLogger("neurolink.translator")
 Json = dict[str, Any]
 OPENAI = "openai"
 DOCUMENTS = frozenset({OPENAI, "google-ai", "vertex", "bedrock"})
-"""Those to whom LiteLLM carries PDFs. To servers that are like OpenAI's it sends them as pictures: a 400."""
+"""Providers to which LiteLLM sends PDFs as such. OpenAI-like servers would get them as pictures: a 400."""
 
 LINKS = frozenset({OPENAI, "azure", "openrouter"})
-"""Those who fetch images by their address. For others LiteLLM would do so, from this machine."""
+"""Providers that fetch images by their address. For others LiteLLM would fetch them, from this machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request in Anthropic's form, and where it is for."""
+    """A request in Anthropic's form, and the provider and model that it is for."""
 
     provider: str
     model: str
@@ -40,57 +40,57 @@ class Question:
     body: Json
 
     @property
-    def known_as(self) -> str:
-        """Its name in LiteLLM's list of models."""
+    def litellm_name(self) -> str:
+        """Return the model's name in LiteLLM."""
         return providers.litellm_name(self.provider, self.model)
 
     @property
     def by_chat(self) -> bool:
-        """Over OpenAI's older API: the one that others' servers of this kind know."""
+        """Return whether it goes over OpenAI's chat API, the one that OpenAI-like servers have."""
         if self.provider != OPENAI:
             return True
         return (self.access.api or ("chat" if self.access.base_url else "responses")) == "chat"
 
 
 class Engine(Protocol):
-    """Asks providers. What it is asked, it was given by `adapted`."""
+    """Asks providers. `request` is always the one that `adapted` returned."""
 
     def adapted(self, question: Question) -> Adapted:
-        """Raises `ProviderError`."""
+        """Return the request as the provider takes it. Raises `ProviderError`."""
 
     async def ask(self, question: Question, request: Json) -> Json:
-        """A whole answer. Raises `ProviderError`."""
+        """Return a whole response. Raises `ProviderError`."""
 
     def stream(self, question: Question, request: Json) -> AsyncIterator[Json]:
-        """The events of an answer. Raises `ProviderError`, also between events."""
+        """Yield the events of a response. Raises `ProviderError`, also between events."""
 
     def count(self, question: Question) -> int:
-        """Tokens of a request, about."""
+        """Estimate the input tokens of a request."""
 
 
 class LiteLlm:
-    """The real one. To make it takes seconds."""
+    """The engine that uses LiteLLM. Creating it takes seconds."""
 
     def __init__(self) -> None:
-        # else it asks the network for prices, and reads the .env of whatever directory this is
+        # else LiteLLM downloads prices, and reads the .env of the current directory
         os.environ.update(LITELLM_LOCAL_MODEL_COST_MAP="True", LITELLM_MODE="PRODUCTION")
         import litellm
 
         litellm.suppress_debug_info = True
-        litellm.drop_params = True  # what a model can't take is left out, not refused
+        litellm.drop_params = True  # leave out what a model can't take, instead of failing
         litellm.telemetry = False
-        # to count what a stream did not count, it would fetch a tokenizer from the network
+        # else it downloads a tokenizer to count the tokens of a stream that has no usage
         litellm.disable_hf_tokenizer_download = True
         self._litellm: Any = litellm
         _call_one_by_one()
 
     def adapted(self, question: Question) -> Adapted:
-        facts = self._facts(question.known_as)
+        info = self._model_info(question.litellm_name)
         try:
             return adapt(
                 question.body,
-                output_limit=facts.get("max_output_tokens"),
-                documents=_takes_documents(question, facts),
+                output_limit=info.get("max_output_tokens"),
+                documents=_takes_documents(question, info),
                 links=question.provider in LINKS,
                 thinking_as_effort=question.by_chat,
             )
@@ -112,14 +112,14 @@ class LiteLlm:
                 for event in reader.feed(data):
                     yield _decoded(event.data)
         except Exception as e:
-            raise _told(question.provider, e) from e
+            raise _provider_error(question.provider, e) from e
         finally:
             if close := getattr(chunks, "aclose", None):
                 await close()
 
     def count(self, question: Question) -> int:
         words = words_of(question.body)
-        return int(self._litellm.token_counter(model=question.known_as, text=words))
+        return int(self._litellm.token_counter(model=question.litellm_name, text=words))
 
     async def _call(self, question: Question, request: Json) -> Any:
         if question.provider == OPENAI:
@@ -134,19 +134,24 @@ class LiteLlm:
                 max_retries=0,
             )
         except Exception as e:
-            raise _told(question.provider, e) from e
+            raise _provider_error(question.provider, e) from e
 
     def _name(self, question: Question) -> str:
-        """Of a server's own model LiteLLM knows nothing: it must not be told what only OpenAI's take."""
-        own = (
-            question.provider == OPENAI and question.by_chat and not self._facts(question.known_as)
-        )
-        return f"custom_openai/{question.model}" if own else question.known_as
+        """Return LiteLLM's name for the model.
 
-    def _facts(self, name: str) -> Mapping[str, Any]:
-        """What LiteLLM knows of the model; nothing of one it does not know."""
+        `custom_openai/` keeps parameters that only OpenAI's models take from models of other servers.
+        """
+        own = (
+            question.provider == OPENAI
+            and question.by_chat
+            and not self._model_info(question.litellm_name)
+        )
+        return f"custom_openai/{question.model}" if own else question.litellm_name
+
+    def _model_info(self, name: str) -> Mapping[str, Any]:
+        """Return LiteLLM's entry for the model; empty for an unknown one."""
         if name.startswith("ollama"):
-            return {}  # it would ask the server, and all else would wait for that
+            return {}  # LiteLLM would ask the server, and block
         try:
             return dict(self._litellm.get_model_info(name))
         except Exception:
@@ -154,7 +159,7 @@ class LiteLlm:
 
 
 def _call_one_by_one() -> None:
-    """Puts `one_by_one` between providers' chunks and LiteLLM's writing of Anthropic's events."""
+    """Make LiteLLM pass the chunks of providers through `one_by_one` before it writes Anthropic's events."""
     from litellm.llms.anthropic.experimental_pass_through.adapters import streaming_iterator
 
     splitter: Any = streaming_iterator._CombinedChunkSplitter
@@ -166,18 +171,18 @@ def _call_one_by_one() -> None:
     splitter.__init__ = begin_in_order
 
 
-def _takes_documents(question: Question, facts: Mapping[str, Any]) -> bool:
+def _takes_documents(question: Question, info: Mapping[str, Any]) -> bool:
     if question.provider not in DOCUMENTS or (question.provider == OPENAI and question.by_chat):
         return False
-    return facts.get("supports_pdf_input", True) is not False
+    return info.get("supports_pdf_input", True) is not False
 
 
-def _told(provider: str, error: Exception) -> ProviderError:
+def _provider_error(provider: str, error: Exception) -> ProviderError:
     text = str(error)
     logger.warning("%s: %s: %s", provider, type(error).__name__, redact(text)[:2000])
-    first = getattr(error, "original_exception", None)  # of one that came within a stream
-    told = (getattr(each, "litellm_response_headers", None) for each in (error, first))
-    headers: Any = next((each for each in told if each), {})
+    first = getattr(error, "original_exception", None)  # of an error within a stream
+    candidates = (getattr(each, "litellm_response_headers", None) for each in (error, first))
+    headers: Any = next((each for each in candidates if each), {})
     status = getattr(error, "status_code", None)
     after = headers.get("retry-after") if hasattr(headers, "get") else None
     return provider_error(provider, status if isinstance(status, int) else None, text, after)
