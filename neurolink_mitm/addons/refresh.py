@@ -46,7 +46,8 @@ class Refresh:
         self, refresher: Refresher, exchange: Exchange, account: Account, *, force: bool
     ) -> None:
         exchange.refreshes += force
-        done = await self._renew(refresher, account, force=force)
+        # shielded: the pool gets the new token even if this client leaves
+        done = await asyncio.shield(self._renew(refresher, account, force=force))
         exchange.attempts[-1].account = self.runtime.pool.newest(account)
         if done.account_secret == account.secret:
             exchange.failure = Failure(

@@ -175,6 +175,17 @@ async def test_where_there_is_no_other_it_fails(ends_in: float, refresh: bool) -
     assert failure.error_type == "refresh_failed"
 
 
+async def test_who_leaves_while_a_bad_token_is_renewed_leaves_the_new_one_to_others() -> None:
+    account, refresher = plan(-1), SlowRefresher()
+    runtime = make_runtime(account, refresher=refresher)
+    leaving = asyncio.ensure_future(let(Refresh(runtime), attempt_on(account)))
+    await turns()
+    leaving.cancel()
+    refresher.answered.set()
+    await turns()
+    assert known(runtime) == NEW
+
+
 async def test_who_leaves_breaks_nothing_off() -> None:
     account, refresher = plan(600), SlowRefresher()
     runtime = make_runtime(account, refresher=refresher)
