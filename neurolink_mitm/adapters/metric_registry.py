@@ -38,29 +38,34 @@ class MetricRegistry:
 
     def families(self, current: Iterable[Point]) -> Iterator[Family]:
         """Yield each metric with its series, in the table's order. `current` are the points of `read` metrics."""
-        families = {name: _family(name, metric) for name, metric in METRICS.items() if metric.read}
-        for name, value, labels in current:
-            named = dict(zip(METRICS[name].labels, map(_text, labels), strict=True))
-            families[name].add_sample(name, named, value)
+        read = _read(current)
         for name in METRICS:
-            yield families.get(name) or self._series[name].family()
+            yield read.get(name) or self._series[name].family()
 
     def page(self, current: Iterable[Point]) -> Iterator[str]:
         """Yield Prometheus' text, a metric at a time: the caller may let others run in between."""
-        for name, family in zip(METRICS, self.families(current), strict=True):
-            if METRICS[name].otlp_only:
-                continue
-            text = generate_latest(_Single(family)).decode()
-            yield (
-                _BOUND.sub(lambda bound: f"{float(bound[0]):.15g}", text)
-                if METRICS[name].buckets
-                else text
-            )
+        read = _read(current)
+        for name, metric in METRICS.items():
+            if not metric.otlp_only:
+                yield _printed(read[name]) if metric.read else self._series[name].text()
 
 
-def _family(name: str, metric: Metric) -> Family:
-    # prometheus-client puts the suffix of a counter on again
-    return Family(name.removesuffix("_total"), metric.help, metric.kind)
+def _read(current: Iterable[Point]) -> dict[str, Family]:
+    families = {
+        # prometheus-client puts the suffix of a counter on again
+        name: Family(name.removesuffix("_total"), metric.help, metric.kind)
+        for name, metric in METRICS.items()
+        if metric.read
+    }
+    for name, value, labels in current:
+        named = dict(zip(METRICS[name].labels, map(_text, labels), strict=True))
+        families[name].add_sample(name, named, value)
+    return families
+
+
+def _printed(family: Family) -> str:
+    text = generate_latest(_Single(family)).decode()
+    return _BOUND.sub(lambda bound: f"{float(bound[0]):.15g}", text)
 
 
 class _Single:
@@ -85,13 +90,21 @@ class _Series:
                 name, metric.help, metric.labels, buckets=metric.buckets, registry=None
             )
         self._add: dict[tuple[str, ...], Callable[[float], None]] = {}
+        self._printed: str | None = None
 
     def add(self, value: float, labels: tuple[str, ...]) -> None:
+        self._printed = None
         (self._add.get(labels) or self._begin(labels))(value)
 
     def family(self) -> Family:
         [family] = self._metric.collect()
         return family
+
+    def text(self) -> str:
+        """Print the series, which takes 15 µs for each, or return what was printed since the last point."""
+        if self._printed is None:
+            self._printed = _printed(self.family())
+        return self._printed
 
     def _begin(self, labels: tuple[str, ...]) -> Callable[[float], None]:
         full = len(self._add) >= MOST
