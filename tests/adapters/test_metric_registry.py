@@ -237,3 +237,10 @@ def test_no_metric_holds_the_event_loop_up() -> None:
     parts = [len(part) for part in metrics.page(current_points(runtime, NOW))]
     assert len(parts) == sum(not metric.otlp_only for metric in METRICS.values())
     assert max(parts) < 150_000
+
+
+def test_a_page_is_as_new_as_its_points() -> None:
+    runtime = make_runtime()
+    for count in (1, 2):
+        runtime.metrics.record([Point("proxy_retries_total", 1, ("work", "x"))])
+        assert lines(runtime)['proxy_retries_total{account="work",type="x"}'] == count
