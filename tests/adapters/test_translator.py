@@ -1,4 +1,4 @@
-"""The real process; with the real LiteLLM in it only for what is asked of providers."""
+"""The real process, without LiteLLM in it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ import pytest
 
 from neurolink_mitm.adapters.translator import HOPELESS, MAX_LOG, TranslatorProcess
 from neurolink_mitm.core.providers import environment_for
-from neurolink_mitm.core.translator_setup import Access, Setup
+from neurolink_mitm.core.translator_setup import Setup
 from neurolink_mitm.ports import Endpoint
-from tests.lookalikes.openai_chat import OpenAIChat
 from tests.translator.running import environment
 from tests.waiting import wait_until
 
@@ -34,11 +33,9 @@ BROKEN = {"PYTHONHOME": "/nowhere"}
 
 
 @asynccontextmanager
-async def running(
-    place: Path, light: bool = True, **variables: str
-) -> AsyncIterator[TranslatorProcess]:
+async def running(place: Path, **variables: str) -> AsyncIterator[TranslatorProcess]:
     process = TranslatorProcess(
-        place / "logs" / "translator.log", SETUP, environment(place, light=light) | variables
+        place / "logs" / "translator.log", SETUP, environment(place, light=True) | variables
     )
     try:
         yield process
@@ -73,7 +70,7 @@ async def test_a_life(tmp_path: Path) -> None:
     variables = {"ANTHROPIC_API_KEY": "sk-ant-test-1", "ANTHROPIC_AUTH_TOKEN": "x", "HOME": "/",
                  "OTHER": "sk-ant-test-2", "OPENAI_ORG": "o", "PATH": os.environ["PATH"]}  # fmt: skip
     variables = environment_for(frozenset({"openai"}), variables)
-    async with running(tmp_path, light=False, **variables) as process:
+    async with running(tmp_path, **variables) as process:
         assert process.report()["state"] == "stopped", "nothing is started before it is needed"
         endpoint = await process.wait(LIMIT)
         assert endpoint
@@ -95,16 +92,12 @@ async def test_a_life(tmp_path: Path) -> None:
         log = tmp_path / "logs" / "translator.log"
         assert log.stat().st_mode & 0o777 == 0o600
 
-        with OpenAIChat() as openai:
-            assert (await answered(endpoint)).status_code != 200, "it knows no way there"
-            changed = Setup(
-                "test-secret", {"openai": Access("test-key", f"{openai.url}/v1", "chat")}
-            )
-            process.configure(changed, process_environment(process))
-            async with asyncio.timeout(LIMIT):
-                while (await answered(endpoint)).status_code != 200:
-                    pass
-            assert process.report()["pid"] == pid, "a new line is enough"
+        assert (await answered(endpoint, "new-secret")).status_code == 403
+        process.configure(Setup("new-secret"), process_environment(process))
+        async with asyncio.timeout(LIMIT):
+            while (await answered(endpoint, "new-secret")).status_code != 200:
+                pass
+        assert process.report()["pid"] == pid, "a new line is enough"
 
 
 async def test_killed_it_is_started_again(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tests.flows.ahead import Ahead
 from tests.flows.fallen import Setting
 from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account
 from tests.translator.running import Running
+from tests.translator.scripted import ScriptedTranslator
 
 NAMES = ("a", "b", "c")
 
@@ -61,6 +62,13 @@ def silent_address() -> Iterator[str]:
 
 
 @pytest.fixture
-def fallen(sandbox: SandboxServer, translator: Running) -> Iterator[Setting]:
+def fallen(sandbox: SandboxServer) -> Iterator[Setting]:
+    """With an engine of the tests' own in LiteLLM's place."""
+    with ExitStack() as stack, ScriptedTranslator() as translator:
+        yield Setting(sandbox, translator, stack)
+
+
+@pytest.fixture
+def through_litellm(sandbox: SandboxServer, translator: Running) -> Iterator[Setting]:
     with ExitStack() as stack:
         yield Setting(sandbox, translator, stack)

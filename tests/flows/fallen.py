@@ -21,6 +21,7 @@ from tests.flows.harness import CLAUDE_CODE, Proxy, account, message
 from tests.lookalikes.server import Lookalike
 from tests.translator.providers import Kind
 from tests.translator.running import KEY, Json, Running
+from tests.translator.scripted import ScriptedTranslator
 
 LIMITED = Reply(429, headers={"retry-after": "60"})
 
@@ -106,7 +107,7 @@ class Setting:
     """Starts proxies, one after the other."""
 
     sandbox: SandboxServer
-    translator: Running
+    translator: Running | ScriptedTranslator
     stack: ExitStack
 
     def __call__(
@@ -116,7 +117,7 @@ class Setting:
         accounts: tuple[Account, ...] | None = None,
         **proxy: Any,
     ) -> Fallen:
-        lookalikes = {k.name: self.stack.enter_context(k.made()) for k in kinds}
+        lookalikes = {k.name: self._made(k) for k in kinds}
         accesses = {k.name: k.access(lookalikes[k.name].url) for k in kinds}
         self.translator.configure(**accesses)
         providers = {
@@ -135,6 +136,12 @@ class Setting:
         self.stack.callback(self._nothing_leaked, lookalikes, asked)
         self.stack.callback(heard.judge)
         return Fallen(running, self.sandbox, lookalikes, asked, heard)
+
+    def _made(self, kind: Kind) -> Any:
+        """A look-alike that is asked through LiteLLM; or what the script of an engine is asked for."""
+        if isinstance(self.translator, ScriptedTranslator):
+            return self.translator.made(kind)
+        return self.stack.enter_context(kind.made())
 
     @staticmethod
     def _nothing_leaked(lookalikes: Mapping[str, Lookalike], asked: Asked) -> None:

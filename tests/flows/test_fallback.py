@@ -14,17 +14,28 @@ from tests.lookalikes.script import fail, say
 from tests.translator.providers import KINDS, READ, Kind
 from tests.translator.running import Json
 
-pytestmark = [pytest.mark.real("litellm"), pytest.mark.timeout(120)]
-
+LITELLM = pytest.mark.real("litellm")
 CHAT, GEMINI, OLLAMA = KINDS["chat"], KINDS["gemini"], KINDS["ollama"]
 
 
+@LITELLM
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
-def test_a_request_that_no_account_serves_goes_to_another_provider(
-    fallen: Setting, kind: Kind, stream: bool
+def test_a_request_that_no_account_serves_goes_through_litellm(
+    through_litellm: Setting, kind: Kind, stream: bool
 ) -> None:
-    them = fallen(kind)
+    goes_to_another_provider(through_litellm, kind, stream)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_a_request_that_no_account_serves_goes_to_another_provider(
+    fallen: Setting, stream: bool
+) -> None:
+    goes_to_another_provider(fallen, CHAT, stream)
+
+
+def goes_to_another_provider(setting: Setting, kind: Kind, stream: bool) -> None:
+    them = setting(kind)
     them.limit()
     answer = them.ask(stream=stream)
     assert answer.status_code == 200
@@ -125,12 +136,13 @@ def test_a_cut_stream_ends_in_an_error_event(fallen: Setting) -> None:
     assert row.outcome in ("truncated", "error")
 
 
+@LITELLM
 class TestSdk:
     """The official SDK as a client."""
 
     @pytest.fixture(params=list(KINDS))
-    def them(self, fallen: Setting, request: pytest.FixtureRequest) -> Fallen:
-        them = fallen(KINDS[request.param])
+    def them(self, through_litellm: Setting, request: pytest.FixtureRequest) -> Fallen:
+        them = through_litellm(KINDS[request.param])
         them.limit()
         return them
 

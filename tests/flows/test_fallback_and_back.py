@@ -20,8 +20,6 @@ from tests.lookalikes.script import Call, calls, think
 from tests.translator.providers import KINDS, READ
 from tests.translator.running import Json
 
-pytestmark = [pytest.mark.real("litellm"), pytest.mark.timeout(120)]
-
 THINKING = {
     "budget": {"type": "enabled", "budget_tokens": 1024},
     "adaptive": {"type": "adaptive"},
@@ -75,10 +73,11 @@ def messages_of(body: bytes) -> bytes:
     return span.of(body)[:-1]
 
 
+@pytest.mark.real("litellm")
 @pytest.mark.parametrize("thinking", THINKING.values(), ids=THINKING)
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_ten_turns(fallen: Setting, kind: Any, thinking: Json) -> None:
-    them = fallen(kind)
+def test_ten_turns(through_litellm: Setting, kind: Any, thinking: Json) -> None:
+    them = through_litellm(kind)
     talk = Conversation(them, thinking)
     for words in ("use a tool", "go on", "use the tool again"):
         talk.turn(words)

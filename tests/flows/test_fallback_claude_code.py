@@ -41,11 +41,11 @@ def claude() -> Path:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_it_works_with_tools_on_another_provider_and_comes_back(
-    claude: Path, fallen: Setting, kind: Kind, tmp_path: Path
+    claude: Path, through_litellm: Setting, kind: Kind, tmp_path: Path
 ) -> None:
     note = tmp_path / "note.txt"
     note.write_text(WORD)
-    them = fallen(kind)
+    them = through_litellm(kind)
     them.limit()
     lookalike = them.lookalikes[kind.name]
     lookalike.script = Reads(note)

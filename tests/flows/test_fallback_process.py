@@ -26,8 +26,6 @@ from neurolink_mitm.stack import stack
 from tests.anthropic_stream import validate
 from tests.flows.fallen import LIMITED, chain
 from tests.flows.harness import CLAUDE_CODE, Proxy, account, message
-from tests.lookalikes.openai_chat import OpenAIChat
-from tests.lookalikes.script import say
 from tests.translator.providers import KINDS
 from tests.translator.running import KEY, environment
 from tests.waiting import wait_until
@@ -71,15 +69,14 @@ class World:
 
     def __init__(self, sandbox: SandboxServer, place: Path, stack: ExitStack) -> None:
         self._sandbox, self._place, self._stack = sandbox, place, stack
-        self.provider = stack.enter_context(OpenAIChat())
 
-    def start(self, *, at_once: bool = True, light: bool = True, **variables: str) -> None:
-        """`light`: without LiteLLM in it; then the provider is not asked."""
-        access = CHAT.access(self.provider.url)
+    def start(self, *, at_once: bool = True, **variables: str) -> None:
+        """Without LiteLLM in it: the provider is not asked."""
+        access = CHAT.access("http://127.0.0.1:9")
         self.translator = Unaware(
             self._place / "translator.log",
             Setup("test-secret", {CHAT.name: access}),
-            environment(self._place, light=light) | variables,
+            environment(self._place, light=True) | variables,
         )
         own = Provider(access.base_url, Secret(KEY), "chat")
         config = Config(routing=Routing(fallback_chain=chain(CHAT)), providers={CHAT.name: own})
@@ -130,7 +127,7 @@ def world(sandbox: SandboxServer, tmp_path: Path) -> Iterator[World]:
 
 
 def test_a_request_waits_while_it_starts(world: World) -> None:
-    world.start(light=False)
+    world.start()
     assert world.report["state"] != "ready"
     assert world.served().headers["x-neurolink-account"] == "openai/gpt-5"
 
@@ -149,15 +146,15 @@ def test_who_needs_it_not_does_not_wait_for_it(world: World, sandbox: SandboxSer
 
 
 def test_killed_in_the_middle_of_a_stream_it_is_started_again(world: World) -> None:
-    world.start(light=False)
+    world.start()
     pid = world.ready()
-    world.provider.script.add(say("abcdefg" * 40, pause=0.2))
+    asked = message(messages=[{"role": "user", "content": "slowly"}])
     came = bytearray()
     begun = threading.Event()
 
     def read() -> None:
         url = f"{world.proxy.url}/v1/messages"
-        asking = httpx.stream("POST", url, json=message(), headers=CLAUDE_CODE, timeout=60)
+        asking = httpx.stream("POST", url, json=asked, headers=CLAUDE_CODE, timeout=60)
         with asking as answer:
             for piece in answer.iter_raw():
                 came.extend(piece)

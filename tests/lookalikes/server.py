@@ -61,7 +61,45 @@ class Refused(Exception):
         self.detail = detail
 
 
-class Lookalike(abc.ABC):
+class Served(abc.ABC):
+    """An application on a free port of loopback, in a thread of its own. Starts and stops with `with`."""
+
+    port = 0
+    url = ""
+
+    @abc.abstractmethod
+    def app(self) -> Starlette: ...
+
+    def __enter__(self) -> Self:
+        ready = threading.Event()
+        config = uvicorn.Config(
+            self.app(),
+            http=Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+        )
+        config.load()
+        self._server = Server(config, ready.set)
+        listener = listen("127.0.0.1", 0)
+        self.port = listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listener],), name=type(self).__name__, daemon=True
+        )
+        self._thread.start()
+        assert ready.wait(LIMIT), "it did not start"
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.exit_soon()
+        self._thread.join(LIMIT)
+        assert not self._thread.is_alive(), "it did not stop"
+
+
+class Lookalike(Served):
     """Starts and stops with `with`."""
 
     paths: Sequence[str]
@@ -70,7 +108,6 @@ class Lookalike(abc.ABC):
 
     def __init__(self) -> None:
         self.script = Script()
-        self.url = ""
         self._received: list[Received] = []
         self._changed = threading.Condition()
 
@@ -103,35 +140,11 @@ class Lookalike(abc.ABC):
     def routes(self) -> list[Route]:
         return [Route(path, self._answer, methods=["POST"]) for path in self.paths]
 
-    def __enter__(self) -> Self:
-        ready = threading.Event()
+    def app(self) -> Starlette:
         # whatever else is asked is recorded too, and refused in the provider's form
         others = ["GET", "POST", "PUT", "DELETE"]
-        app = Starlette(routes=[*self.routes(), Route("/{path:path}", self._lost, methods=others)])
-        config = uvicorn.Config(
-            app,
-            http=Protocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-        )
-        config.load()
-        self._server = Server(config, ready.set)
-        listener = listen("127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self._thread = threading.Thread(
-            target=self._server.run, args=([listener],), name=type(self).__name__, daemon=True
-        )
-        self._thread.start()
-        assert ready.wait(LIMIT), "the look-alike did not start"
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._server.exit_soon()
-        self._thread.join(LIMIT)
-        assert not self._thread.is_alive(), "the look-alike did not stop"
+        lost = Route("/{path:path}", self._lost, methods=others)
+        return Starlette(routes=[*self.routes(), lost])
 
     @property
     def requests(self) -> list[Received]:
