@@ -18,7 +18,7 @@ from authlib.common.security import generate_token
 from authlib.oauth2.client import OAuth2Client
 
 from neurolink_mitm.adapters.network import Network
-from neurolink_mitm.adapters.oauth_wire import Answer, Wire
+from neurolink_mitm.adapters.oauth_wire import Response, Wire
 from neurolink_mitm.core import headers, oauth
 from neurolink_mitm.core.config_values import OAuth
 from neurolink_mitm.core.oauth import RefreshError, Tokens, Trouble
@@ -79,8 +79,8 @@ class OAuthClient:
             "refresh_token": refresh_token.reveal(),
             "client_id": self._settings.client_id,
         }
-        answer = await self._wire.post(self._settings.token_urls, body, proxy_url)
-        return self._tokens(answer, refresh_token)
+        response = await self._wire.post(self._settings.token_urls, body, proxy_url)
+        return self._tokens(response, refresh_token)
 
     def begin(self, redirect_uri: str | None = None) -> Login:
         """A new login; `redirect_uri` defaults to the page that shows the code to copy."""
@@ -114,33 +114,33 @@ class OAuthClient:
             "code_verifier": login.verifier.reveal(),
             "state": login.state,
         }
-        answer = self._wire.post_now(self._settings.token_urls, body)
-        if answer.status == 200:
+        response = self._wire.post_now(self._settings.token_urls, body)
+        if response.status == 200:
             try:
-                return oauth.parse_tokens(answer.body, self._clock())
+                return oauth.parse_tokens(response.body, self._clock())
             except ValueError:
                 pass
-        raise _login_error(answer, answer.said(Secret(code), login.verifier))
+        raise _login_error(response, response.describe(Secret(code), login.verifier))
 
     def create_api_key(self, access_token: Secret) -> Secret:
         """An API key of the account that is logged in. Raises `LoginError`."""
         parts = urlsplit(self._settings.token_urls[0])
         url = f"{parts.scheme}://{parts.netloc}{CREATE_KEY_PATH}"
         authorization = {"authorization": f"Bearer {access_token.reveal()}"}
-        answer = self._wire.ask("POST", url, authorization, {})
-        if answer.status in (200, 201):
+        response = self._wire.ask("POST", url, authorization, {})
+        if response.status in (200, 201):
             try:
-                return Secret(check_token(msgspec.json.decode(answer.body, type=_Key).raw_key))
+                return Secret(check_token(msgspec.json.decode(response.body, type=_Key).raw_key))
             except (ValueError, *UNREADABLE):
                 pass
-        said = answer.said(access_token)
-        if answer.status in (401, 403):
+        description = response.describe(access_token)
+        if response.status in (401, 403):
             raise LoginError(
-                f"this login may not create API keys ({said}):"
+                f"this login may not create API keys ({description}):"
                 " create one in the Anthropic Console and add it with --method api-key"
             )
         raise LoginError(
-            f"no API key was created ({said}):"
+            f"no API key was created ({description}):"
             " try again, or create one in the Anthropic Console and add it with --method api-key"
         )
 
@@ -148,30 +148,32 @@ class OAuthClient:
         """By way of `proxy_url`, if the account has one. Raises `LoginError` unless the API takes this key."""
         url = f"{base_url.rstrip('/')}/v1/models"
         shown = {"x-api-key": key.reveal(), "anthropic-version": headers.API_VERSION.decode()}
-        answer = self._wire.ask("GET", url, shown, own=proxy_url)
+        response = self._wire.ask("GET", url, shown, own=proxy_url)
         # a limit is one of a key that is known
-        if answer.status in (200, 429):
+        if response.status in (200, 429):
             return
-        said = answer.said(key)
-        if answer.status in (401, 403):
-            raise LoginError(f"the key was not accepted ({said}): copy it again, whole", again=True)
+        description = response.describe(key)
+        if response.status in (401, 403):
+            raise LoginError(
+                f"the key was not accepted ({description}): copy it again, whole", again=True
+            )
         raise LoginError(
-            f"the key could not be tried ({said}):"
+            f"the key could not be tried ({description}):"
             " try again later, or store it untried with --no-verify"
         )
 
-    def _tokens(self, answer: Answer, refresh_token: Secret) -> Tokens:
-        if answer.status == 200:
+    def _tokens(self, response: Response, refresh_token: Secret) -> Tokens:
+        if response.status == 200:
             try:
-                return oauth.parse_tokens(answer.body, self._clock())
+                return oauth.parse_tokens(response.body, self._clock())
             except ValueError as e:
                 # 200 from whoever stands in between, or the tokens are lost: the next try will tell
-                raise RefreshError(Trouble.TRANSIENT, str(e), answer.retry_after) from None
+                raise RefreshError(Trouble.TRANSIENT, str(e), response.retry_after) from None
         raise RefreshError(
-            oauth.classify(answer.status, answer.body, answer.retry_after),
-            answer.said(refresh_token),
-            answer.retry_after,
-            answered=answer.reached,
+            oauth.classify(response.status, response.body, response.retry_after),
+            response.describe(refresh_token),
+            response.retry_after,
+            answered=response.reached,
         )
 
     def _check_state(self, login: Login, state: str | None) -> None:
@@ -188,18 +190,20 @@ class _Key(msgspec.Struct):
     raw_key: str
 
 
-def _login_error(answer: Answer, said: str) -> LoginError:
-    trouble = oauth.classify(answer.status, answer.body, answer.retry_after)
+def _login_error(response: Response, description: str) -> LoginError:
+    trouble = oauth.classify(response.status, response.body, response.retry_after)
     if trouble is Trouble.INVALID_GRANT:
-        fault = f"the code was not accepted ({said}): a code is good once and for a few minutes"
+        fault = (
+            f"the code was not accepted ({description}): a code is good once and for a few minutes"
+        )
         return LoginError(fault, again=True)
     if trouble is Trouble.RATE_LIMITED:
-        wait = f"{answer.retry_after:.0f} seconds" if answer.retry_after else "a minute"
-        return LoginError(f"too many logins for now ({said}): try again in {wait}")
+        wait = f"{response.retry_after:.0f} seconds" if response.retry_after else "a minute"
+        return LoginError(f"too many logins for now ({description}): try again in {wait}")
     if trouble is Trouble.TRANSIENT:
-        fault = f"the login server could not be asked ({said}): check the network and HTTPS_PROXY"
+        fault = f"the login server could not be asked ({description}): check the network and HTTPS_PROXY"
         return LoginError(fault, again=True)
     return LoginError(
-        f"the login was refused ({said});"
+        f"the login was refused ({description});"
         " if the configuration has an oauth section, check its client-id, redirect-uri and scopes"
     )

@@ -30,7 +30,7 @@ LARGEST = 256 * 1024
 """Bytes of an answer that are read, and that are left of it once it is unpacked."""
 _PIECE = 1024
 """Bytes that are unpacked at once: a piece that grows a thousandfold is noticed at one megabyte."""
-_LONGEST_SAID = 200
+_LONGEST_MESSAGE = 200
 _HEADERS = {
     "accept": "application/json",
     "accept-encoding": "identity",  # some edges compress all the same
@@ -40,7 +40,7 @@ _UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """`status` is None where none came; `fault` then says why."""
 
     url: str
@@ -51,7 +51,7 @@ class Answer:
     reached: bool = True
     """Whether there was a connection at all."""
 
-    def said(self, *secrets: Secret) -> str:
+    def describe(self, *secrets: Secret) -> str:
         """One line of what came, without `secrets` and what else looks like one."""
         host = urlsplit(self.url).hostname
         if self.status is None:
@@ -60,7 +60,7 @@ class Answer:
         for secret in secrets:
             if secret:
                 words = words.replace(secret.reveal(), STARS)
-        words = "".join(c if c.isprintable() else " " for c in redact(words))[:_LONGEST_SAID]
+        words = "".join(c if c.isprintable() else " " for c in redact(words))[:_LONGEST_MESSAGE]
         return f"{host} answered {self.status}" + (f": {words}" if words else "")
 
 
@@ -77,19 +77,19 @@ class Wire:
 
     async def post(
         self, urls: Sequence[str], body: Mapping[str, str], own: str | None = None
-    ) -> Answer:
+    ) -> Response:
         """Return the answer of the first address that has something to say; `urls` isn't empty.
 
         `own` is the `proxyUrl` of the account that it is about.
         """
-        answer = Answer(urls[0])
+        response = Response(urls[0])
         for url in urls:
-            answer = await self.send("POST", url, {}, body, own)
-            if not oauth.asks_second_url(answer.status):
+            response = await self.send("POST", url, {}, body, own)
+            if not oauth.asks_second_url(response.status):
                 break
-        return answer
+        return response
 
-    def post_now(self, urls: Sequence[str], body: Mapping[str, str]) -> Answer:
+    def post_now(self, urls: Sequence[str], body: Mapping[str, str]) -> Response:
         """The same, blocking."""
         return asyncio.run(self.post(urls, body))
 
@@ -100,18 +100,18 @@ class Wire:
         fields: Mapping[str, str],
         body: object = None,
         own: str | None = None,
-    ) -> Answer:
+    ) -> Response:
         """Do what `send` does, blocking."""
         return asyncio.run(self.send(method, url, fields, body, own))
 
     async def send(
         self, method: str, url: str, fields: Mapping[str, str], body: object, own: str | None
-    ) -> Answer:
+    ) -> Response:
         """Send one request, and read its answer as far as the bound."""
         try:
             options = await asyncio.to_thread(self._options, url, own)
         except ValueError as e:
-            return Answer(url, fault=f"can't be asked: {e}", reached=False)
+            return Response(url, fault=f"can't be asked: {e}", reached=False)
         try:
             async with (
                 asyncio.timeout(self._timeout),
@@ -123,22 +123,22 @@ class Wire:
                     data += chunk
                     if len(data) > LARGEST:
                         break
-                return self._heard(url, response, data)
+                return self._received(url, response, data)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as e:  # TimeoutError is an OSError
-            return await asyncio.to_thread(self._unheard, url, e, own)
+            return await asyncio.to_thread(self._failed, url, e, own)
 
     def _options(self, url: str, own: str | None = None) -> dict[str, Any]:
         """Of a client; the first time this takes tens of milliseconds. Raises `ValueError`."""
         return {"timeout": self._timeout, "headers": _HEADERS, **self._network.client(url, own)}
 
-    def _heard(self, url: str, response: httpx.Response, data: bytes) -> Answer:
+    def _received(self, url: str, response: httpx.Response, data: bytes) -> Response:
         now = self._clock()
         self.skew = _skew(response.headers.get("date"), now, self.skew)
         wait = headers.retry_after(tuple(response.headers.raw), now)
         body = _decoded(data, response.headers.get("content-encoding", ""))
-        return Answer(url, response.status_code, body, wait)
+        return Response(url, response.status_code, body, wait)
 
-    def _unheard(self, url: str, e: Exception, own: str | None = None) -> Answer:
+    def _failed(self, url: str, e: Exception, own: str | None = None) -> Response:
         """Blocks: for a certificate that is not trusted, it asks who has issued it."""
         via = self._network.proxies.via(url, own)
         if reason := certificate_fault(e):
@@ -147,7 +147,7 @@ class Wire:
             fault = f"can't be asked: {untrusted(target.host, reason, issuer)}"
         else:
             fault = _fault(e, via, urlsplit(url).hostname or "")
-        return Answer(url, fault=fault, reached=not isinstance(e, _UNREACHED))
+        return Response(url, fault=fault, reached=not isinstance(e, _UNREACHED))
 
 
 def _decoded(data: bytes, coding: str) -> bytes:
