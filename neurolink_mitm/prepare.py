@@ -102,8 +102,8 @@ def prepare(settings: Settings) -> Prepared:
         raise
     except (ValueError, TokenStoreError) as e:
         raise ConfigError(str(e)) from e
-    journal, registry = FileJournal(home.logs), MetricRegistry()
-    runtime = _runtime(settings, journal, registry)
+    journal, registry, clock = FileJournal(home.logs), MetricRegistry(), SystemClock()
+    runtime = _runtime(settings, clock, journal, registry)
     apply(runtime, inputs)
     bodies = FileBodies(home.logs, journal, secrets=_known_secrets(runtime))
     runtime.bodies = bodies
@@ -123,7 +123,7 @@ def prepare(settings: Settings) -> Prepared:
     restored = runtime.pool.cooldowns()
     if any(known.get(key) != kept for key, kept in restored.items()):
         runtime.memory.cooldowns(restored)  # else each restart would begin them anew
-    _follow_clock(runtime)
+    _follow_clock(runtime, clock, spending)
     files = closing(spending.close), closing(memory.close), Closing(refresher.close)
     return Prepared(runtime, home, told, sources, settings.health_interval, (*files, *components))
 
@@ -139,12 +139,14 @@ def _named(settings: Settings, home: Home) -> Named:
     )
 
 
-def _runtime(settings: Settings, journal: FileJournal, metrics: MetricRegistry) -> Runtime:
+def _runtime(
+    settings: Settings, clock: SystemClock, journal: FileJournal, metrics: MetricRegistry
+) -> Runtime:
     """Return one without configuration, which serves no account, remembers nothing and renews no token."""
     return Runtime(
         config=Config(),
         pool=Pool(()),
-        clock=SystemClock(),
+        clock=clock,
         chance=SystemChance(),
         journal=journal,
         memory=NoMemory(),
@@ -171,19 +173,17 @@ def _known_secrets(runtime: Runtime) -> Callable[[], Iterable[Secret]]:
     return lambda: (*configured, *(each.secret for each in runtime.pool.accounts))
 
 
-def _follow_clock(runtime: Runtime) -> None:
+def _follow_clock(runtime: Runtime, clock: SystemClock, spending: Spending) -> None:
     """A clock that is set back makes no cooldown, and no day of spending, last longer."""
 
     def set_back(by: float) -> None:
         logger.warning("the clock was set back by %.0f s: cooldowns end as they would have", -by)
         runtime.pool.clock_moved(by)
         runtime.started_at += by
-        if isinstance(runtime.spending, Spending):
-            runtime.spending.clock_moved(by)
+        spending.clock_moved(by)
         runtime.memory.cooldowns(runtime.pool.cooldowns())
 
-    if isinstance(runtime.clock, SystemClock):
-        runtime.clock.set_back.append(set_back)
+    clock.set_back.append(set_back)
 
 
 def _telemetry(runtime: Runtime, registry: MetricRegistry) -> OtlpTelemetry:

@@ -7,6 +7,7 @@ import errno
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from mitmproxy import options
@@ -110,8 +111,9 @@ class Serving:
     def take_signals(self) -> None:
         """In place of mitmproxy's handlers, or Python's, until the loop is closed."""
         loop = asyncio.get_running_loop()
-        for number in _endings():
-            loop.add_signal_handler(number, self._on_signal, number)
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or no main thread
+            for number in _endings():
+                loop.add_signal_handler(number, self._on_signal, number)
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._master.should_exit.is_set():
