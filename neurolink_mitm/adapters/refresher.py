@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.config_values import OAuth
 from neurolink_mitm.core.oauth import RefreshError, Tokens, Trouble, pause_after
 from neurolink_mitm.core.refresh import AccountRefresh, Refreshed, Step
 from neurolink_mitm.core.secret import Secret
@@ -24,7 +25,6 @@ from neurolink_mitm.ports import Clock
 
 if TYPE_CHECKING:
     from neurolink_mitm.adapters.network import Network
-    from neurolink_mitm.core.config_values import OAuth
 
 logger = logging.getLogger("neurolink.refresh")
 

@@ -283,6 +283,8 @@ async def test_so_it_does_with_the_other_files(
     (home / file).write_text(text)
     await proxy.reload()
     reloaded, started = proxy.snapshot(), Proxy(home).snapshot()
+    assert proxy.prepared.sources is not None
+    assert proxy.prepared.runtime.proxies == proxy.prepared.sources.network.proxies
     (home / file).unlink()
     assert reloaded ^ started == set()
     assert reloaded != base
