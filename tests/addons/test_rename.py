@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
-
 import pytest
 from mitmproxy import http
 
@@ -24,55 +21,50 @@ def a_flow(
     return make_flow(body=body, model="best", route=route, attempts=attempts, index=BodyIndex(body))
 
 
-async def wait(it: Awaitable[None]) -> None:
-    await it
-
-
-def attempt(flow: http.HTTPFlow) -> bytes | None:
+async def attempt(flow: http.HTTPFlow) -> bytes | None:
     if waits := ModelMapping(make_runtime()).attempt(flow):
-        asyncio.run(wait(waits))
+        await waits
     return flow.request.raw_content
 
 
-def test_only_the_name_changes() -> None:
+async def test_only_the_name_changes() -> None:
     flow = a_flow()
     expected = BODY.replace(b'"b\\u0065st"', b'"claude-y"')
-    assert attempt(flow) == expected
+    assert await attempt(flow) == expected
     assert flow.request.headers["content-length"] == str(len(expected))
 
 
-def test_who_is_asked_for_the_same_gets_the_same_bytes() -> None:
-    assert attempt(a_flow(wanted="best")) is not None
-    assert attempt(a_flow(wanted="best")) == BODY
+async def test_who_is_asked_for_the_same_gets_the_same_bytes() -> None:
+    assert await attempt(a_flow(wanted="best")) == BODY
 
 
-def test_another_provider_is_told_elsewhere() -> None:
-    assert attempt(a_flow(account=make_other())) == BODY
+async def test_another_provider_is_told_elsewhere() -> None:
+    assert await attempt(a_flow(account=make_other())) == BODY
 
 
 @pytest.mark.parametrize("body", [b"", b'{"messages": []}'], ids=["empty", "no-model"])
-def test_a_body_without_a_name_stays_as_it_is(body: bytes) -> None:
-    assert attempt(a_flow(body)) == body
+async def test_a_body_without_a_name_stays_as_it_is(body: bytes) -> None:
+    assert await attempt(a_flow(body)) == body
 
 
-def test_a_name_with_an_escape_is_not_taken_for_another_models() -> None:
+async def test_a_name_with_an_escape_is_not_taken_for_another_models() -> None:
     body = b'{"mod\\u0065l":"best","messages":[{"model":"best"}],"x":"%s"}' % (b" " * 600_000)
-    assert attempt(a_flow(body)) == body.replace(b'"best"', b'"claude-y"', 1)
+    assert await attempt(a_flow(body)) == body.replace(b'"best"', b'"claude-y"', 1)
 
 
-def test_a_request_that_names_two_models_is_not_sent() -> None:
+async def test_a_request_that_names_two_models_is_not_sent() -> None:
     """Readers differ on which one counts: it would go out for a model that the mapping is to replace."""
     flow = a_flow(b'{"model":"best","messages":[],"model":"best"}')
-    attempt(flow)
+    await attempt(flow)
     assert refusal(flow) == (400, "invalid_request_error")
 
 
-def test_what_was_answered_is_left_alone() -> None:
+async def test_what_was_answered_is_left_alone() -> None:
     flow = a_flow()
     answer(flow)
-    assert attempt(flow) == BODY
+    assert await attempt(flow) == BODY
 
 
-def test_a_request_without_a_route_is_left_alone() -> None:
+async def test_a_request_without_a_route_is_left_alone() -> None:
     flow = make_flow(body=BODY, attempts=[make_attempt(make_account())])
-    assert attempt(flow) == BODY
+    assert await attempt(flow) == BODY
