@@ -1,4 +1,4 @@
-"""What the OAuth client needs of HTTP: an answer is a value, whatever became of the request.
+"""HTTP for the OAuth client: a response is a value, whatever became of the request.
 
 Proxies and authorities are those of `network`, redirections are not followed. Nothing is unpacked before its size is
 known to be in bounds.
@@ -52,7 +52,7 @@ class Response:
     """Whether there was a connection at all."""
 
     def describe(self, *secrets: Secret) -> str:
-        """One line of what came, without `secrets` and what else looks like one."""
+        """Return one line for people, without `secrets` and whatever else looks like one."""
         host = urlsplit(self.url).hostname
         if self.status is None:
             return f"{host} {self.fault}"
@@ -90,7 +90,7 @@ class Wire:
         return response
 
     def post_now(self, urls: Sequence[str], body: Mapping[str, str]) -> Response:
-        """The same, blocking."""
+        """Do what `post` does, blocking."""
         return asyncio.run(self.post(urls, body))
 
     def ask(
@@ -107,7 +107,7 @@ class Wire:
     async def send(
         self, method: str, url: str, fields: Mapping[str, str], body: object, own: str | None
     ) -> Response:
-        """Send one request, and read its answer as far as the bound."""
+        """Send one request, and read the response as far as the bound."""
         try:
             options = await asyncio.to_thread(self._options, url, own)
         except ValueError as e:
