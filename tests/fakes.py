@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.core.accounts import Account, account_type
+from neurolink_mitm.core.answer import OpaqueAnswer
 from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
@@ -165,13 +166,27 @@ def make_runtime(*accounts: Account, **changes: Any) -> Runtime:
 
 
 def make_exchange(**changes: Any) -> Exchange:
-    """The record of a request that began just now."""
-    return Exchange(**{"request_id": "req_1", "began_at": NOW, "method": "POST", **changes})
+    """The record of a request that began just now; what belongs to an attempt is of the latest of `attempts`."""
+    own = {name: changes.pop(name) for name in ("answer", "failure", "ready") if name in changes}
+    if isinstance(changes.get("step"), Try):
+        own["step"] = changes["step"]
+    attempts = list(changes.pop("attempts", ()))
+    if own and attempts:
+        attempts[-1] = replace(attempts[-1], **own)
+    known = {"request_id": "req_1", "began_at": NOW, "method": "POST", "attempts": attempts}
+    return Exchange(**known | {"attempt": attempts[-1] if attempts else None} | changes)
 
 
 def make_attempt(account: Account | None = None, **changes: Any) -> Attempt:
-    """A first attempt that went out just now."""
-    return Attempt(**{"number": 1, "account": account, "sent_at": NOW, **changes})
+    """A first attempt that went out just now, and whose answer may go to the client as it comes."""
+    known = {
+        "number": 1,
+        "account": account,
+        "sent_at": NOW,
+        "sent": True,
+        "answer": OpaqueAnswer(),
+    }
+    return Attempt(**known | changes)
 
 
 def make_plan(account: Account | None = None) -> Plan:

@@ -85,7 +85,8 @@ class Capture:
         record, exchange, bodies = self._known(flow)
         if record is None or exchange is None or bodies is None or not exchange.attempts:
             return
-        attempt, heard = exchange.attempts[-1], exchange.heard
+        attempt = exchange.attempts[-1]
+        heard = attempt.upstream_response
         bodies.capture(_sent(flow, exchange, attempt, _body_of(flow, record)))
         if heard:
             body = Body(heard.body[:LIMIT], len(heard.body))

@@ -34,8 +34,9 @@ class Console:
 
     def attempt(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if self.heard and exchange is not None and exchange.account and exchange.ready:
-            logger.info("%s", console.attempted(exchange.account))
+        attempt = exchange.attempt if exchange else None
+        if self.heard and attempt and attempt.account and attempt.ready:
+            logger.info("%s", console.attempted(attempt.account))
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug("%s", console.betas(flow.request.headers.get_all("anthropic-beta")))
 

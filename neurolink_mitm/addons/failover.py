@@ -7,8 +7,8 @@ from mitmproxy import http
 from neurolink_mitm.core import headers
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.endpoints import is_inference
-from neurolink_mitm.core.errors import Failure, Where
-from neurolink_mitm.core.exchange import Attempt, Exchange, Step, Try
+from neurolink_mitm.core.errors import RATE_LIMIT, Failure, Where
+from neurolink_mitm.core.exchange import Attempt, Exchange, Step
 from neurolink_mitm.core.failover import MAX_REFRESHES, ending
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.mitm.hooks import exchange_of, keep, last_word
@@ -25,22 +25,23 @@ class Failover:
 
     def attempt_failed(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if exchange is None or exchange.failure is None or not exchange.attempts:
+        attempt = exchange.attempt if exchange else None
+        if exchange is None or attempt is None or attempt.failure is None:
             return
-        failure = self._placed(exchange, exchange.failure)
-        self._book(exchange, failure)
+        failure = self._placed(exchange, attempt, attempt.failure)
+        self._book(exchange, attempt, failure)
         if failure.where is Where.STATUS and flow.response:
             keep(flow, flow.response)
         exchange.step = self._next(exchange, failure)
         flow.response = last_word(flow, exchange)
 
-    def _placed(self, exchange: Exchange, failure: Failure) -> Failure:
+    def _placed(self, exchange: Exchange, attempt: Attempt, failure: Failure) -> Failure:
         """The failure with what it depends on: whose token may be renewed, and of whom it says something."""
-        account = exchange.account
+        account = attempt.account
         if account is None:
             return failure
         beside = not is_inference(exchange.endpoint)
-        if beside and isinstance(exchange.step, Try) and exchange.step.refresh:
+        if beside and attempt.step and attempt.step.refresh:
             self._renewed_in_vain[account.key] = account.secret
         spent = beside and self._renewed_in_vain.get(account.key) == account.secret
         left = exchange.refreshes < (1 if beside else MAX_REFRESHES) and not spent
@@ -78,19 +79,20 @@ class Failover:
     def response(self, flow: http.HTTPFlow) -> None:
         keep(flow, None)
         exchange = exchange_of(flow)
-        if exchange and exchange.attempts and exchange.attempts[-1].failure is None:
-            limited = exchange.served and exchange.answer.error == "rate_limit_error"
-            self._end(exchange.attempts[-1], limited=limited)
+        attempt = exchange.attempt if exchange else None
+        if exchange and attempt and attempt.ended_at is None:
+            limited = exchange.answer is not None and exchange.answer.error == RATE_LIMIT
+            self._end(attempt, sent=attempt.sent, limited=limited)
 
     error = response
 
-    def _end(self, attempt: Attempt, *, limited: bool = False) -> None:
+    def _end(self, attempt: Attempt, *, sent: bool = True, limited: bool = False) -> None:
         if attempt.account:
             key, sent_at = attempt.account.key, attempt.sent_at
-            self.runtime.pool.ended(key, sent_at=sent_at, limited=limited)
+            self.runtime.pool.ended(key, sent_at=sent_at, sent=sent, limited=limited)
 
-    def _book(self, exchange: Exchange, failure: Failure) -> None:
-        attempt, now = exchange.attempts[-1], self.runtime.clock.now()
+    def _book(self, exchange: Exchange, attempt: Attempt, failure: Failure) -> None:
+        now = self.runtime.clock.now()
         attempt.failure, attempt.status, attempt.ended_at = failure, failure.status, now
         attempt.upstream_request_id = headers.name_in(failure.headers, b"request-id")
         self._end(attempt)

@@ -24,9 +24,12 @@ class Inject:
 
     def attempt(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if flow.response or exchange is None or not exchange.attempts:
+        attempt = exchange.attempt if exchange else None
+        if flow.response or exchange is None or attempt is None:
             return
-        account = exchange.account
+        account = attempt.account
+        if account is None and exchange.kind is not Kind.FORWARD:
+            return  # nobody has chosen one: what is for an account does not go with the caller's credential
         if account and not account.is_anthropic:
             return
         if not self._may_go(exchange, flow.request):
@@ -37,11 +40,11 @@ class Inject:
         self._aim(flow, exchange, Target.parse(base), fields)
         try:
             own = account.proxy_url if account else None
-            exchange.via = self.runtime.proxies.via(base, own)
+            attempt.via = self.runtime.proxies.via(base, own)
         except ValueError as e:
-            exchange.failure = no_way(str(e))
+            attempt.failure = no_way(str(e))
             return
-        exchange.ready = True
+        attempt.ready = True
 
     def _may_go(self, exchange: Exchange, request: http.Request) -> bool:
         """Asked here again, as an addon beside ours may have changed the path since."""

@@ -8,7 +8,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core import history
 from neurolink_mitm.core.body_index import BodyIndex
-from neurolink_mitm.core.exchange import Exchange, Try
+from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.json_spans import LARGE
 from neurolink_mitm.mitm.aside import aside
 from neurolink_mitm.mitm.hooks import exchange_of, send_edited
@@ -44,7 +44,8 @@ class HistorySanitizer:
         exchange, body = exchange_of(flow), flow.request.raw_content
         if flow.response or exchange is None or exchange.index is None or not body:
             return None
-        if exchange.account is None or not exchange.account.is_anthropic:
+        account = exchange.current_account
+        if account is None or not account.is_anthropic:
             return None
         index = exchange.index.of(body)
         if index.is_judged and index.acceptable and not self._refuses(exchange):
@@ -81,7 +82,8 @@ class HistorySanitizer:
 
 
 def _was_refused(exchange: Exchange) -> bool:
-    return isinstance(exchange.step, Try) and exchange.step.mended
+    step = exchange.attempt.step if exchange.attempt else None
+    return step is not None and step.mended
 
 
 def _take(flow: http.HTTPFlow, exchange: Exchange, sanitized: Sanitized) -> None:

@@ -7,7 +7,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.errors import Failure, Where
-from neurolink_mitm.core.exchange import Exchange, Try
+from neurolink_mitm.core.exchange import Attempt
 from neurolink_mitm.core.oauth import needs_refresh
 from neurolink_mitm.core.refresh import Refreshed, take_over
 from neurolink_mitm.mitm.hooks import exchange_of
@@ -30,33 +30,31 @@ class Refresh:
     def attempt(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Waits only where a refresh is due, so that other attempts need not be awaited."""
         exchange, refresher = exchange_of(flow), self.runtime.refresher
-        if flow.response or exchange is None or refresher is None:
+        attempt = exchange.attempt if exchange else None
+        if flow.response or exchange is None or attempt is None or refresher is None:
             return None
-        account, step = exchange.account, exchange.step
-        if account is None or not account.refreshable or not isinstance(step, Try):
+        account, step = attempt.account, attempt.step
+        if account is None or not account.refreshable or step is None:
             return None
+        if step.refresh:
+            exchange.refreshes += 1
         if step.refresh or account.has_ended(self.runtime.clock.now()):
-            return self._refresh(refresher, exchange, account, force=step.refresh)
+            return self._refresh(refresher, attempt, account, force=step.refresh)
         due = needs_refresh(account.expires_at, self.runtime.clock.now())
         if due and account.key not in self._slow:
-            return self._renew_ahead(refresher, exchange, account)
+            return self._renew_ahead(refresher, attempt, account)
         return None
 
     async def _refresh(
-        self, refresher: Refresher, exchange: Exchange, account: Account, *, force: bool
+        self, refresher: Refresher, attempt: Attempt, account: Account, *, force: bool
     ) -> None:
-        exchange.refreshes += force
         # shielded: the pool gets the new token even if this client leaves
         done = await asyncio.shield(self._renew(refresher, account, force=force))
-        exchange.attempts[-1].account = self.runtime.pool.newest(account)
+        attempt.account = self.runtime.pool.newest(account)
         if done.account_secret == account.secret:
-            exchange.failure = Failure(
-                Where.LOGIN, None, "refresh_failed", done.message, sent=False
-            )
+            attempt.failure = Failure(Where.LOGIN, None, "refresh_failed", done.message, sent=False)
 
-    async def _renew_ahead(
-        self, refresher: Refresher, exchange: Exchange, account: Account
-    ) -> None:
+    async def _renew_ahead(self, refresher: Refresher, attempt: Attempt, account: Account) -> None:
         """The token serves for a while yet: with a token endpoint that is slow or silent, it is used."""
         key = account.key
         task = self._ahead.get(key)
@@ -66,7 +64,7 @@ class Refresh:
         done, _ = await asyncio.wait((task,), timeout=self._patience)
         if not done:
             self._slow.add(key)
-        exchange.attempts[-1].account = self.runtime.pool.newest(account)
+        attempt.account = self.runtime.pool.newest(account)
 
     def _forget(self, key: str) -> None:
         del self._ahead[key]

@@ -30,7 +30,8 @@ class ModelMapping:
         exchange, body = exchange_of(flow), flow.request.raw_content
         if flow.response or exchange is None or exchange.index is None or not body:
             return None
-        if exchange.account is None or not exchange.account.is_anthropic or exchange.route is None:
+        account = exchange.current_account
+        if account is None or not account.is_anthropic or exchange.route is None:
             return None
         wanted = exchange.route.model
         if wanted == exchange.model:

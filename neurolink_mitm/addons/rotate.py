@@ -4,7 +4,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core import failover
 from neurolink_mitm.core.destinations import THE_POOL
-from neurolink_mitm.core.exchange import Exchange, Kind, Plan, Reply, Try
+from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Plan, Reply, Try
 from neurolink_mitm.core.pool import Choice
 from neurolink_mitm.mitm.hooks import exchange_of, last_word
 from neurolink_mitm.ports import Runtime
@@ -18,10 +18,11 @@ class Rotate:
 
     def attempt(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if exchange is None:
+        attempt = exchange.attempt if exchange else None
+        if exchange is None or attempt is None:
             return
         if exchange.kind is Kind.FORWARD:
-            self._begin(exchange, None)
+            self._begin(exchange, attempt, None)
             return
         if exchange.plan is None:
             exchange.plan = self._plan(exchange)
@@ -29,19 +30,17 @@ class Rotate:
             exchange.step = next(exchange.plan)
         if isinstance(exchange.step, Try):
             exchange.why = exchange.step.why
-            self._begin(exchange, exchange.step)
+            self._begin(exchange, attempt, exchange.step)
             return
         if isinstance(exchange.step, Reply):
             exchange.why = exchange.step.message
         flow.response = last_word(flow, exchange)
 
-    def _begin(self, exchange: Exchange, step: Try | None) -> None:
-        now = self.runtime.clock.now()
-        account = self.runtime.pool.newest(step.account) if step else None
-        exchange.begin_attempt(account, now)
-        self.runtime.totals.attempts += 1
-        if account:
-            self.runtime.pool.began(account.key, exchange.demand, now)
+    def _begin(self, exchange: Exchange, attempt: Attempt, step: Try | None) -> None:
+        attempt.step, attempt.sent_at = step, self.runtime.clock.now()
+        if step:
+            attempt.account = self.runtime.pool.newest(step.account)
+            self.runtime.pool.began(attempt.account.key, exchange.demand, attempt.sent_at)
 
     def _plan(self, exchange: Exchange) -> Plan:
         pool, clock, demand = self.runtime.pool, self.runtime.clock, exchange.demand

@@ -7,8 +7,9 @@ from dataclasses import replace
 from mitmproxy import http
 
 from neurolink_mitm.core import headers
+from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.errors import Failure, Where, error_body
-from neurolink_mitm.core.exchange import Exchange, Kind, Reply
+from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Reply
 from neurolink_mitm.core.shaping.draft import (
     About,
     OutgoingRequest,
@@ -40,19 +41,20 @@ class Shape:
     def attempt(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Waits only where it takes long, so that other attempts need not be awaited."""
         exchange, shaping = exchange_of(flow), self.runtime.shaping
-        if flow.response or exchange is None or not exchange.attempts:
+        attempt = exchange.attempt if exchange else None
+        if flow.response or exchange is None or attempt is None:
             return None
-        if exchange.kind is Kind.FORWARD or exchange.account is None:
+        if exchange.kind is Kind.FORWARD or attempt.account is None:
             return None  # the caller's own, untouched
-        if not shaping.rewriters or not shaping.applies(exchange.account.type):
+        if not shaping.rewriters or not shaping.applies(attempt.account.type):
             return None
         flow.response = error_response(UNFINISHED, exchange.request_id)
-        outgoing = replace(_outgoing(flow, exchange), at_once=True)
+        outgoing = replace(_outgoing(flow, exchange, attempt.account), at_once=True)
         try:
             sent = _shaped(lambda: shaping.shape(outgoing), exchange.request_id)
         except UnfinishedError as e:
-            return _aside(flow, exchange, e.go_on)
-        _take(flow, exchange, sent)
+            return _aside(flow, exchange, attempt, e.go_on)
+        _take(flow, exchange, attempt, sent)
         return None
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -88,30 +90,30 @@ def _shaped(do: Callable[[], OutgoingRequest], request_id: str) -> OutgoingReque
 
 
 async def _aside(
-    flow: http.HTTPFlow, exchange: Exchange, go_on: Callable[[], OutgoingRequest]
+    flow: http.HTTPFlow, exchange: Exchange, attempt: Attempt, go_on: Callable[[], OutgoingRequest]
 ) -> None:
-    _take(flow, exchange, await aside(lambda: _shaped(go_on, exchange.request_id)))
+    _take(flow, exchange, attempt, await aside(lambda: _shaped(go_on, exchange.request_id)))
 
 
-def _take(flow: http.HTTPFlow, exchange: Exchange, sent: OutgoingRequest | Reply) -> None:
+def _take(
+    flow: http.HTTPFlow, exchange: Exchange, attempt: Attempt, sent: OutgoingRequest | Reply
+) -> None:
     if isinstance(sent, Reply):
         flow.response = error_response(sent, exchange.request_id)
         return
-    exchange.pins = sent.pins
+    attempt.pins = sent.pins
     flow.request.headers.fields = sent.fields
     if sent.body is not flow.request.raw_content and (sent.body or flow.request.raw_content):
         flow.request.content = sent.body  # sets content-length, too
     if sent.undo:
-        notes_of(flow)[SHAPED] = sent.undo, exchange.attempts[-1].number
+        notes_of(flow)[SHAPED] = sent.undo, attempt.number
     if sent.counts:
         flow.metadata[REPLACED] = dict(sent.counts)
-        exchange.attempts[-1].replaced = sum(sent.counts.values())
+        attempt.replaced = sum(sent.counts.values())
     flow.response = None
 
 
-def _outgoing(flow: http.HTTPFlow, exchange: Exchange) -> OutgoingRequest:
-    account = exchange.account
-    assert account is not None
+def _outgoing(flow: http.HTTPFlow, exchange: Exchange, account: Account) -> OutgoingRequest:
     assert exchange.kind is not None
     about = About(
         kind=exchange.kind,
@@ -151,11 +153,10 @@ def _as_stream(
                 type(e).__name__,
             )
             error = error_body(UNRESTORED.error_type, UNRESTORED.message, exchange.request_id)
-            if not events and not exchange.answer.complete:
+            reader = exchange.answer
+            if not events and reader and not reader.complete:
                 # its head is with the client, and says that it went well: only a cut can say more
-                exchange.answer.failure = Failure(
-                    Where.EVENT, None, "unrestored", UNRESTORED.message
-                )
+                reader.failure = Failure(Where.EVENT, None, "unrestored", UNRESTORED.message)
                 return b""
             if events:
                 return b"event: error\ndata: " + error + b"\n\n"

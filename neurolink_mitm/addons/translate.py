@@ -6,7 +6,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.errors import Failure
-from neurolink_mitm.core.exchange import Exchange
+from neurolink_mitm.core.exchange import Attempt, Exchange
 from neurolink_mitm.core.failover import TRANSLATOR_DOWN, lost
 from neurolink_mitm.core.translator_setup import request_fields
 from neurolink_mitm.mitm.hooks import exchange_of
@@ -25,30 +25,41 @@ class Translate:
     def attempt(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Waits only where the translator is not there yet."""
         exchange = exchange_of(flow)
-        account = exchange.account if exchange else None
-        if flow.response or exchange is None or account is None or account.is_anthropic:
+        attempt = exchange.attempt if exchange else None
+        if flow.response or exchange is None or attempt is None:
+            return None
+        account = attempt.account
+        if account is None or account.is_anthropic:
             return None
         translator = self.runtime.translator
         endpoint = translator.endpoint if translator else None
         if endpoint and not _has_lost_it(exchange, account):
-            self._aim(flow, exchange, account, endpoint)
+            self._aim(flow, exchange, attempt, account, endpoint)
             return None
-        return self._wait(flow, exchange, account)
+        return self._wait(flow, exchange, attempt, account)
 
-    async def _wait(self, flow: http.HTTPFlow, exchange: Exchange, account: Account) -> None:
+    async def _wait(
+        self, flow: http.HTTPFlow, exchange: Exchange, attempt: Attempt, account: Account
+    ) -> None:
         endpoint = None
         if translator := self.runtime.translator:
             if _has_lost_it(exchange, account):
                 await translator.settle()
             endpoint = await translator.wait(_patience(exchange))
         if endpoint:
-            self._aim(flow, exchange, account, endpoint)
+            self._aim(flow, exchange, attempt, account, endpoint)
         else:
             message = "the translator, which asks other providers, is not running"
-            exchange.failure = Failure.of_network(TRANSLATOR_DOWN, message, sent=False)
+            attempt.failure = Failure.of_network(TRANSLATOR_DOWN, message, sent=False)
 
     @staticmethod
-    def _aim(flow: http.HTTPFlow, exchange: Exchange, account: Account, endpoint: Endpoint) -> None:
+    def _aim(
+        flow: http.HTTPFlow,
+        exchange: Exchange,
+        attempt: Attempt,
+        account: Account,
+        endpoint: Endpoint,
+    ) -> None:
         request = flow.request
         request.data.scheme, request.data.host = b"http", endpoint.host
         request.data.port = endpoint.port
@@ -58,8 +69,7 @@ class Translate:
         request.headers = http.Headers(
             request_fields(endpoint.secret, endpoint.port, account.provider, model, length)
         )
-        exchange.via = None
-        exchange.ready = True
+        attempt.ready = True
 
 
 def _patience(exchange: Exchange) -> float:
@@ -70,6 +80,6 @@ def _patience(exchange: Exchange) -> float:
 
 def _has_lost_it(exchange: Exchange, account: Account) -> bool:
     """The attempt before this one was the same, and the translator ended under it."""
-    last = exchange.attempts[-2] if len(exchange.attempts) > 1 else None
+    last = exchange.attempts[-1] if exchange.attempts else None
     failure = last.failure if last and last.account and last.account.key == account.key else None
     return failure is not None and lost(failure)

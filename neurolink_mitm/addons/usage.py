@@ -3,6 +3,7 @@ from __future__ import annotations
 from mitmproxy import http
 
 from neurolink_mitm.core import costs
+from neurolink_mitm.core.errors import RATE_LIMIT
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.outcome import conclude
 from neurolink_mitm.mitm.hooks import exchange_of
@@ -12,14 +13,11 @@ from neurolink_mitm.ports import Runtime
 def rate_limits(exchange: Exchange) -> int:
     """How often upstream said that a limit is reached: by its status, or by an error inside a 200."""
     limited = [a for a in exchange.attempts if a.status == 429 or _names_a_limit(a)]
-    return len(limited) + (exchange.served and exchange.answer.error == RATE_LIMIT)
+    return len(limited) + (exchange.answer is not None and exchange.answer.error == RATE_LIMIT)
 
 
 def _names_a_limit(attempt: Attempt) -> bool:
     return attempt.failure is not None and attempt.failure.error_type == RATE_LIMIT
-
-
-RATE_LIMIT = "rate_limit_error"
 
 
 class Usage:
@@ -50,6 +48,7 @@ class Usage:
             return
         totals = self.runtime.totals
         totals.requests += 1
+        totals.attempts += len(exchange.attempts)
         if exchange.outcome is Outcome.COMPLETE:
             totals.success += 1
         elif exchange.outcome is not Outcome.CANCELLED:

@@ -21,25 +21,25 @@ def cost_of(exchange: Exchange, prices: Prices) -> float | None:
     account, model = exchange.account, _model(exchange)
     if account is None or not model or not exchange.served:
         return None
-    return prices.cost(account.provider, model, exchange.answer.usage)
+    return prices.cost(account.provider, model, exchange.usage)
 
 
 def spent_on(exchange: Exchange, prices: Prices, body_bytes: int) -> float:
-    """USD to book against a cap: of an answer that broke off, an estimate where it told less than it cost."""
+    """Return the USD to book against a cap: an estimate where upstream told less than it will want to be paid."""
     account, model = exchange.account, _model(exchange)
-    if account is None or not model or not is_paid(account) or not exchange.served:
+    if account is None or not model or not is_paid(account) or exchange.charge is Charge.FREE:
         return 0.0
-    if exchange.charge is Charge.FREE:
+    if not exchange.served and not exchange.left_upstream:
         return 0.0
-    usage = exchange.answer.usage
+    usage, answer = exchange.usage, exchange.answer
     if exchange.outcome in UNFINISHED or _tells_nothing(exchange):
-        usage = _at_least(usage, body_bytes, exchange.answer.size)
+        usage = _at_least(usage, body_bytes, answer.size if answer else 0)
     return prices.cost(account.provider, model, usage) or 0.0
 
 
 def _tells_nothing(exchange: Exchange) -> bool:
     """One that went through unread, since it is compressed."""
-    usage = exchange.answer.usage
+    usage = exchange.usage
     read = usage.input_tokens is not None or usage.output_tokens is not None
     return exchange.kind is Kind.MESSAGES and not read
 
@@ -58,4 +58,4 @@ def _model(exchange: Exchange) -> str | None:
     account = exchange.account
     if account and not account.is_anthropic:
         return account.model or exchange.model
-    return exchange.answer.usage.model or exchange.demand.model
+    return exchange.usage.model or exchange.demand.model

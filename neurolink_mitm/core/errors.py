@@ -179,6 +179,8 @@ NOT_IN_PLAN = (
 )  # fmt: skip
 """Wordings of errors that another account may not have."""
 
+RATE_LIMIT = "rate_limit_error"
+"""The error type of a limit that is reached."""
 NO_WAY = "no_way"
 """The error type of what no repetition mends: a proxy that refuses the login, a certificate that is not trusted."""
 

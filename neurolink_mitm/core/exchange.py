@@ -17,10 +17,11 @@ from neurolink_mitm.core.config_values import Timeouts
 from neurolink_mitm.core.destinations import Route
 from neurolink_mitm.core.endpoints import COUNT_TOKENS, MESSAGES, endpoint_of
 from neurolink_mitm.core.errors import Failure
-from neurolink_mitm.core.headers import Fields, name_in
+from neurolink_mitm.core.headers import Fields
 from neurolink_mitm.core.pool import Demand
 from neurolink_mitm.core.target import Via
 from neurolink_mitm.core.tracing import Caller
+from neurolink_mitm.core.usage import Usage
 
 
 class Kind(enum.Enum):
@@ -90,15 +91,42 @@ Step = Try | Pause | Deliver | Reply
 Plan = Generator[Step, Failure | None, None]
 
 
+@dataclass(frozen=True, slots=True)
+class UpstreamResponse:
+    """What upstream answered to an attempt that failed, as far as it came."""
+
+    status: int
+    fields: Fields
+    body: bytes
+
+
 @dataclass(slots=True)
 class Attempt:
-    """One request sent upstream."""
+    """One try to have the request answered: all that belongs to it alone, so that a next one begins with nothing."""
 
     number: int
-    account: Account | None
-    sent_at: float
-    status: int | None = None
+    account: Account | None = None
+    """Whose credential it carries; None: the caller's own."""
+    sent_at: float = 0.0
+    step: Try | None = None
+    """What the failover plan asked for; None: the request is forwarded."""
+    ready: bool = False
+    """Set once the request is fit to be sent: whatever breaks before, sends nothing."""
+    sent: bool = False
+    """Upstream may have seen the request."""
+    via: Via | None = None
+    """The HTTP proxy that it goes through."""
+    masked: Fields = field(default=(), repr=False)
+    """The credentials of the flow's request, where that shows stars in their place since somebody may watch."""
+    pins: tuple[str, ...] | None = None
+    """SHA-256 of the certificates that upstream may show, in hex; None: any that is valid."""
+    answer: Answer | None = None
+    """Reads upstream's response; None until its head has come."""
     failure: Failure | None = None
+    """An addon may set it before the request is sent: then it is not."""
+    upstream_response: UpstreamResponse | None = None
+    """Where it failed."""
+    status: int | None = None
     ended_at: float | None = None
     cooldown: float = 0.0
     backoff_level: int = 0
@@ -108,15 +136,6 @@ class Attempt:
     utilization_7d: float | None = None
     replaced: int = 0
     """Words that the attempt went out without."""
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What upstream answered to an attempt that failed, as far as it came."""
-
-    status: int
-    fields: Fields
-    body: bytes
 
 
 @dataclass(slots=True)
@@ -149,24 +168,17 @@ class Exchange:
     timeouts: Timeouts = field(default_factory=Timeouts)
     plan: Plan | None = None
     step: Step | None = None
+    """What the plan says comes next."""
     why: str = ""
+    attempt: Attempt | None = None
+    """The current one, sent or not."""
     attempts: list[Attempt] = field(default_factory=list)
-    via: Via | None = None
-    """The HTTP proxy that the attempt goes through."""
-    sealed: Fields = field(default=(), repr=False)
-    """The credentials of the flow's request, where it shows stars in their place since somebody may watch."""
-    pins: tuple[str, ...] | None = None
-    """SHA-256 of the certificates that upstream may show for this attempt, in hex; None: any that is valid."""
+    """Those that were sent, or that failed before they could be."""
+    masked: Fields = field(default=(), repr=False)
+    """The caller's own credentials, where the flow shows stars in their place since somebody may watch."""
     admitted: bool = False
     """Set by the gate, which judges the head: without it nothing of the body is read, and nothing is sent."""
-    ready: bool = False
-    """Set when the request is fit to be sent, and cleared before each attempt: whatever breaks, sends nothing."""
 
-    answer: Answer = field(default_factory=OpaqueAnswer)
-    failure: Failure | None = None
-    """Of the latest attempt. An addon may set it before the attempt is sent: then it is not."""
-    heard: Heard | None = None
-    """Of the latest attempt, if it failed."""
     refreshes: int = 0
     dropped: frozenset[str] = frozenset()
     """Digests of the thinking that was left out because upstream had refused it."""
@@ -178,14 +190,36 @@ class Exchange:
     ended_at: float | None = None
 
     @property
+    def current_account(self) -> Account | None:
+        """Return the account that the current attempt goes out on."""
+        return self.attempt.account if self.attempt else None
+
+    @property
     def account(self) -> Account | None:
-        """The account of the latest attempt."""
+        """Return the account of the latest attempt that was sent or has failed."""
         return self.attempts[-1].account if self.attempts else None
+
+    @property
+    def answer(self) -> Answer | None:
+        """Return the reader of the latest attempt's response; None where no head has come, or it failed."""
+        latest = self.attempts[-1] if self.attempts else None
+        return latest.answer if latest and latest.failure is None else None
+
+    @property
+    def usage(self) -> Usage:
+        """Return what upstream has told of tokens."""
+        return self.answer.usage if self.answer else Usage()
 
     @property
     def served(self) -> bool:
         """Whether upstream's answer to the latest attempt is what the client gets."""
-        return bool(self.attempts) and self.attempts[-1].failure is None and self.answer.released
+        return self.answer is not None and self.answer.released
+
+    @property
+    def left_upstream(self) -> bool:
+        """Whether the client left an attempt that upstream may be working on."""
+        left = self.outcome is Outcome.CANCELLED and bool(self.attempts)
+        return left and self.attempts[-1].failure is None
 
     @property
     def demand(self) -> Demand:
@@ -214,21 +248,19 @@ class Exchange:
         inference = self.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS)
         return inference or self.method in ("GET", "HEAD", "OPTIONS")
 
-    def begin_attempt(self, account: Account | None, now: float) -> None:
-        """What an earlier attempt was answered is no more part of this."""
-        if self.attempts:
-            self.answer = OpaqueAnswer()
-        self.attempts.append(Attempt(len(self.attempts) + 1, account, now))
+    def begin_attempt(self) -> Attempt:
+        """Return a new current attempt. It counts once it is sent or has failed (`count`)."""
+        self.attempt = Attempt(len(self.attempts) + 1, masked=self.masked)
+        return self.attempt
 
-    def expect_answer(self, status: int, fields: Fields) -> Answer:
-        """A fresh reader for the head that has arrived."""
-        if self.attempts:  # here, since whoever leaves before content comes is told of no head
-            self.attempts[-1].upstream_request_id = name_in(fields, b"request-id")
-        self.answer = _answer_for(self, status, fields)
-        return self.answer
+    def count(self, attempt: Attempt) -> None:
+        """List `attempt` among those that were sent or have failed; what is refused here is none of them."""
+        if not self.attempts or self.attempts[-1] is not attempt:
+            self.attempts.append(attempt)
 
 
-def _answer_for(exchange: Exchange, status: int, fields: Fields) -> Answer:
+def answer_for(exchange: Exchange, status: int, fields: Fields) -> Answer:
+    """Return a reader for the response whose head has come."""
     if exchange.plan is None:
         return OpaqueAnswer()
     if status < 400 and _values(fields, b"content-encoding") not in (b"", b"identity"):

@@ -19,6 +19,7 @@ def _outcome(exchange: Exchange, status: int | None) -> Outcome:
         return Outcome.ERROR
     if not exchange.served:
         return Outcome.COMPLETE  # answered here
-    if exchange.answer.error:
+    answer = exchange.answer
+    if answer is None or answer.error:
         return Outcome.ERROR
-    return Outcome.COMPLETE if exchange.answer.complete else Outcome.TRUNCATED
+    return Outcome.COMPLETE if answer.complete else Outcome.TRUNCATED

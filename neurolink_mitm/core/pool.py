@@ -242,10 +242,14 @@ class Pool:
         if standing := self._standing.get(key):  # else the account has been removed meanwhile
             standing.begin(demand.model, now, demand.endpoint)
 
-    def ended(self, key: str, *, sent_at: float, limited: bool = False) -> None:
-        """The request on this account is over, however it went; `limited`: its answer ended in a rate limit."""
+    def ended(self, key: str, *, sent_at: float, sent: bool = True, limited: bool = False) -> None:
+        """End the attempt that began at `sent_at`, however it went.
+
+        `sent`: upstream may have seen it; else it is no attempt. `limited`: its answer ended in a rate limit.
+        """
         if standing := self._standing.get(key):
             standing.end(sent_at)
+            standing.tally.attempts -= not sent
             standing.tally.rate_limits += limited
 
     def succeeded(self, key: str, demand: Demand, *, sent_at: float, now: float) -> None:

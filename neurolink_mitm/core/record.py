@@ -10,9 +10,12 @@ import msgspec
 
 from neurolink_mitm.core.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.endpoints import MESSAGES
-from neurolink_mitm.core.exchange import Attempt, Exchange, Kind
+from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.redaction import redact, short
 from neurolink_mitm.core.when import FIRST, LAST
+
+CLIENT_LEFT = Outcome.CANCELLED.value
+"""The error type of an attempt whose client did not wait for its end."""
 
 
 class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -50,7 +53,11 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AttemptRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An upstream attempt. `errorType` is null where it was answered well; utilization is a share, 1.0 is all."""
+    """An upstream attempt.
+
+    `errorType` is null where it was answered well, and `CLIENT_LEFT` where the client did not wait for that.
+    Utilization is a share, 1.0 is all.
+    """
 
     timestamp: str
     requestId: str
@@ -93,7 +100,7 @@ class DebugRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 def request_row(exchange: Exchange) -> RequestRow:
     """The row of a finished exchange."""
     account = exchange.account
-    usage = exchange.answer.usage
+    usage = exchange.usage
     ended = exchange.ended_at if exchange.ended_at is not None else exchange.began_at
     return RequestRow(
         timestamp=iso(exchange.began_at),
@@ -138,7 +145,7 @@ def attempt_row(exchange: Exchange, attempt: Attempt) -> AttemptRow:
         accountType=account.type if account else None,
         provider=_provider(account),
         responseStatus=attempt.status,
-        errorType=attempt.failure.error_type if attempt.failure else None,
+        errorType=_error_type(exchange, attempt),
         durationMs=_ms_since(attempt.ended_at, attempt.sent_at),
         cooldownMs=_ms(attempt.cooldown),
         backoffLevel=attempt.backoff_level,
@@ -149,6 +156,12 @@ def attempt_row(exchange: Exchange, attempt: Attempt) -> AttemptRow:
         endpoint=exchange.endpoint,
         replaced=attempt.replaced,
     )
+
+
+def _error_type(exchange: Exchange, attempt: Attempt) -> str | None:
+    if attempt.failure:
+        return attempt.failure.error_type
+    return CLIENT_LEFT if exchange.left_upstream and attempt is exchange.attempts[-1] else None
 
 
 def _provider(account: Account | None) -> str:

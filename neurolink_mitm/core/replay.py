@@ -19,7 +19,7 @@ from neurolink_mitm.core.endpoints import MESSAGES
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.quota import Quota, Window
-from neurolink_mitm.core.record import AttemptRow
+from neurolink_mitm.core.record import CLIENT_LEFT, AttemptRow
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.unreadable import UNREADABLE
 
@@ -62,7 +62,7 @@ def recorded(rows: Sequence[AttemptRow]) -> Outcome:
     outcome = Outcome(requests=len({row.requestId for row in rows}))
     outcome.rate_limits = sum(row.responseStatus == 429 for row in rows)
     for row in rows:
-        if row.errorType is None:
+        if row.errorType in (None, CLIENT_LEFT):
             outcome.served[row.account or ""] += 1
     outcome.refused = outcome.requests - outcome.served.total()
     return outcome

@@ -14,7 +14,7 @@ Summary = Mapping[str, Any]
 
 def summary(exchange: Exchange) -> dict[str, Any]:
     """Of a request that may still be under way."""
-    usage = exchange.answer.usage
+    usage = exchange.usage
     return {
         "requestId": exchange.request_id,
         "model": exchange.model,

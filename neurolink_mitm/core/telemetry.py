@@ -100,7 +100,7 @@ def error_type(exchange: Exchange) -> str | None:
     if exchange.outcome is Outcome.TRUNCATED:
         return "truncated"
     failure = exchange.attempts[-1].failure if exchange.attempts else None
-    found = failure.error_type if failure else exchange.answer.error
+    found = failure.error_type if failure else exchange.answer and exchange.answer.error
     return _text(found or str(exchange.status or "error"))
 
 
@@ -171,7 +171,7 @@ def _attempt(exchange: Exchange, attempt: Attempt, row: AttemptRow, span_id: str
         began_at=attempt.sent_at,
         ended_at=attempt.sent_at if ended is None else ended,
         attributes=_known(attributes),
-        error=row.errorType,
+        error=row.errorType if attempt.failure else None,  # a client that leaves is no error
     )
 
 

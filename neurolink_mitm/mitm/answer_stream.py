@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from copy import copy
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mitmproxy import flow, http
@@ -28,10 +29,10 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from neurolink_mitm.core import headers
-from neurolink_mitm.core.answer import StreamAnswer, WholeAnswer
+from neurolink_mitm.core.answer import Answer, StreamAnswer, WholeAnswer
 from neurolink_mitm.core.error_text import LONGEST
 from neurolink_mitm.core.errors import Failure, Where
-from neurolink_mitm.core.exchange import Exchange, Outcome, Reply
+from neurolink_mitm.core.exchange import Attempt, Exchange, Outcome, Reply, answer_for
 from neurolink_mitm.mitm.bounded_stream import (
     MAX_BODY,
     STOPPING,
@@ -55,19 +56,37 @@ GRACE = 2.0
 """Seconds after the first event at which the client gets to see it, content or not."""
 
 
+@dataclass(slots=True)
+class Incoming:
+    """What has come of upstream's response to one attempt."""
+
+    attempt: Attempt
+    head: http.Response | None = None
+    held: list[bytes] = field(default_factory=list)
+    """Read, and not sent to the client yet."""
+    decoding: Decoding | None = None
+    """Undoes its content codings."""
+    last_data: float = 0.0
+    """Monotonic seconds."""
+
+    @property
+    def answer(self) -> Answer:
+        """Return its reader, which is there once the head has come."""
+        assert self.attempt.answer
+        return self.attempt.answer
+
+
 class AnswerStream(BoundedStream):
     """What of a request is the same whichever attempt it is: its answer, and how it ends."""
 
     received: http.Request
     exchange: Exchange
+    _incoming: Incoming
+    """Of the current attempt."""
 
     def __init__(self, context: Context, stream_id: int, pool: PoolLayer) -> None:
         super().__init__(context, stream_id, pool)
-        self._last_data = 0.0
-        self._held: list[bytes] = []
         self._upstream: Connection | None = None
-        self._head: http.Response | None = None
-        self._decoding: Decoding | None = None
         self._kept_size = 0
 
     def _failed(self, failure: Failure) -> Commands:
@@ -81,20 +100,23 @@ class AnswerStream(BoundedStream):
     def state_wait_for_response_headers(self, event: events.Event) -> Commands:
         if not isinstance(event, ResponseHeaders):
             return
-        self._head = self._uncompressed(event.response, bodiless=event.end_stream)
-        self.exchange.expect_answer(self._head.status_code, self._head.headers.fields)
+        incoming, attempt = self._incoming, self._incoming.attempt
+        incoming.head = head = self._uncompressed(event.response, bodiless=event.end_stream)
+        fields = head.headers.fields
+        # here, since whoever leaves before content comes is told of no head
+        attempt.upstream_request_id = headers.name_in(fields, b"request-id")
+        attempt.answer = answer_for(self.exchange, head.status_code, fields)
         self.server_state = self.state_hold
-        if self.exchange.answer.released:
+        if attempt.answer.released:
             yield from self._release()
 
     def _uncompressed(self, head: http.Response, *, bodiless: bool) -> http.Response:
         """The head that the answer has once its content codings are undone, as far as that can be."""
-        self._decoding = None
         coding = head.headers.get("content-encoding", "")
         if not coding or bodiless or self.exchange.plan is None or head.status_code == 206:
             return head  # part of an answer can't be decoded
-        self._decoding = decoding(coding)
-        if self._decoding is None:
+        self._incoming.decoding = decoding(coding)
+        if self._incoming.decoding is None:
             return head
         head = copied(head)  # mitmproxy still asks the original how long its body is
         fields = headers.without(head.headers.fields, (b"content-encoding", b"content-length"))
@@ -103,12 +125,12 @@ class AnswerStream(BoundedStream):
 
     def _decoded(self, event: events.Event) -> CommandGenerator[bytes | None]:
         """The data of `event`, or none at its end. None: it could not be, and that has been dealt with."""
-        if self._decoding is None:
+        if self._incoming.decoding is None:
             return event.data if isinstance(event, ResponseData) else b""
         try:
             if isinstance(event, ResponseData):
-                return self._decoding.feed(event.data)
-            if self._decoding.whole:
+                return self._incoming.decoding.feed(event.data)
+            if self._incoming.decoding.whole:
                 return b""
             fault = "its compression ends too early"
         except CodingError as e:
@@ -119,13 +141,13 @@ class AnswerStream(BoundedStream):
 
     def state_hold(self, event: events.Event) -> Commands:
         """Nothing has gone to the client yet."""
-        answer = self.exchange.answer
+        answer = self._incoming.answer
         data = yield from self._decoded(event)
         if data is None:
             return
         if isinstance(event, ResponseData):
             was_started = answer.started
-            self._held.append(answer.feed(data))
+            self._incoming.held.append(answer.feed(data))
             if answer.failure:
                 yield from self._drop_upstream()
                 yield from self._failed_in_answer(answer.failure)
@@ -136,7 +158,7 @@ class AnswerStream(BoundedStream):
             elif isinstance(answer, WholeAnswer):  # it flows, if unseen
                 yield from self._wake_in(self.exchange.timeouts.idle, self._too_late)
         elif isinstance(event, ResponseEndOfMessage):
-            self._held.append(answer.end())
+            self._incoming.held.append(answer.end())
             if answer.failure:
                 yield from self._failed_in_answer(answer.failure)
             else:
@@ -145,11 +167,11 @@ class AnswerStream(BoundedStream):
 
     def _failed_in_answer(self, failure: Failure) -> Commands:
         """Where it is upstream's own error answer, the addons may want to pass that on in the end."""
-        if self._head is not None and failure.where is Where.STATUS:
-            self.flow.response = self._for_client(self._head)
+        if self._incoming.head is not None and failure.where is Where.STATUS:
+            self.flow.response = self._for_client(self._incoming.head)
             self.flow.response.headers.pop("transfer-encoding", None)
             # not `content`: that would compress it once more, if upstream has compressed it
-            self.flow.response.raw_content = body = b"".join(self._held)
+            self.flow.response.raw_content = body = b"".join(self._incoming.held)
             self.flow.response.headers["content-length"] = str(len(body))  # it may be cut
         yield from self._failed(failure)
 
@@ -158,26 +180,26 @@ class AnswerStream(BoundedStream):
 
         `whole`: no rest follows.
         """
-        assert self._head is not None
-        self.flow.response = self._for_client(self._head)
+        assert self._incoming.head is not None
+        self.flow.response = self._for_client(self._incoming.head)
         self.flow.response.stream = True
-        self.exchange.answer.released = True
+        self._incoming.answer.released = True
         self.server_state = self.state_pass_on
-        self._last_data = time.monotonic()
+        self._incoming.last_data = time.monotonic()
         self._total_until = math.inf  # from here on `idle` alone counts
         yield from self._wake_in(self.exchange.timeouts.idle, self._check_idle)
         yield HttpResponseHeadersHook(self.flow)
         if (yield from self._client_left()):
             return
-        response, held = self.flow.response, b"".join(self._held)
-        self._held.clear()
+        response, held = self.flow.response, b"".join(self._incoming.held)
+        self._incoming.held.clear()
         if callable(response.stream):
             held = self._changed(held)
             if whole:
                 held += self._changed(b"")
                 response.stream = True
             self._reframe(response, len(held) if whole else None)
-        elif isinstance(self.exchange.answer, StreamAnswer):
+        elif isinstance(self._incoming.answer, StreamAnswer):
             self._reframe(response, None)  # it may be closed by an event of ours
         yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
         yield from self._send(held)
@@ -189,13 +211,13 @@ class AnswerStream(BoundedStream):
         if data is None:
             return
         if isinstance(event, ResponseData):
-            self._last_data = time.monotonic()
-            yield from self._pass_on(self.exchange.answer.feed(data))
-            if self.exchange.answer.failure:
+            self._incoming.last_data = time.monotonic()
+            yield from self._pass_on(self._incoming.answer.feed(data))
+            if self._incoming.answer.failure:
                 yield from self._drop_upstream()
-                yield from self._cut(self.exchange.answer.failure.message)
+                yield from self._cut(self._incoming.answer.failure.message)
         elif isinstance(event, ResponseEndOfMessage):
-            yield from self._pass_on(self.exchange.answer.end())
+            yield from self._pass_on(self._incoming.answer.end())
             yield from self._finish()
 
     def _pass_on(self, data: bytes) -> Commands:
@@ -244,7 +266,7 @@ class AnswerStream(BoundedStream):
         return not self.pool.frugal
 
     def _check_idle(self) -> Commands:
-        until = self._last_data + self.exchange.timeouts.idle
+        until = self._incoming.last_data + self.exchange.timeouts.idle
         if time.monotonic() < min(until, self._total_until):
             yield from self._wake_in(until - time.monotonic(), self._check_idle)
             return
@@ -254,7 +276,7 @@ class AnswerStream(BoundedStream):
     def _cut(self, message: str) -> Commands:
         """Upstream broke off in mid-answer: close the stream well where that is possible, else the connection."""
         self.wake_at = math.inf
-        closing = self.exchange.answer.cut(message)
+        closing = self._incoming.answer.cut(message)
         if closing is None:
             yield from self._end_in_error(message, Outcome.TRUNCATED)
             yield SendHttp(
@@ -328,8 +350,8 @@ class AnswerStream(BoundedStream):
         if self.server_state == self.state_pass_on:
             yield from self._cut(message)
             return
-        self.exchange.answer.cut(message)
-        failure = self.exchange.answer.failure or Failure.of_network("cut", message)
+        self._incoming.answer.cut(message)
+        failure = self._incoming.answer.failure or Failure.of_network("cut", message)
         yield from self._failed_in_answer(failure)
 
     def _end_in_error(self, message: str, outcome: Outcome) -> Commands:

@@ -33,7 +33,7 @@ class AttemptHook(StartHook):
     """`attempt(flow)`: the request is about to be sent upstream.
 
     `flow.request` is what the client sent, anew for each attempt. Addons choose where it goes and change it for that;
-    they set `Exchange.ready`, or `flow.response` to answer without upstream.
+    they set `Attempt.ready` of `Exchange.attempt`, or `flow.response` to answer without upstream.
     """
 
     name = "attempt"
@@ -44,7 +44,7 @@ class AttemptHook(StartHook):
 class AttemptFailedHook(StartHook):
     """`attempt_failed(flow)`: nothing of this attempt has reached the client, and nothing will.
 
-    `Exchange.failure` says what happened; `flow.response` is upstream's answer if there was a whole one. Addons set
+    `Attempt.failure` says what happened; `flow.response` is upstream's answer if there was a whole one. Addons set
     `Exchange.step` to what is to happen next.
     """
 
@@ -110,7 +110,7 @@ def seal(flow: http.HTTPFlow) -> None:
     exchange = exchange_of(flow)
     if exchange is not None:
         fields = real_fields(flow)
-        exchange.sealed = headers.hidden(fields)
+        (exchange.attempt or exchange).masked = headers.hidden(fields)
         flow.request.headers.fields = headers.starred(fields)
 
 
@@ -118,7 +118,8 @@ def real_fields(flow: http.HTTPFlow) -> headers.Fields:
     """The request's header fields as they came, or as they are to be sent."""
     fields = flow.request.headers.fields
     exchange = exchange_of(flow)
-    return headers.unstarred(fields, exchange.sealed) if exchange and exchange.sealed else fields
+    masked = (exchange.attempt or exchange).masked if exchange else ()
+    return headers.unstarred(fields, masked) if masked else fields
 
 
 def last_word(flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:

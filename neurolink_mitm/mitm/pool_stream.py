@@ -37,11 +37,10 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseHeaders,
 )
 
-from neurolink_mitm.core import headers
 from neurolink_mitm.core.errors import Failure, Where
-from neurolink_mitm.core.exchange import Deliver, Heard, Kind, Pause, Reply, Try
+from neurolink_mitm.core.exchange import Deliver, Kind, Pause, Reply, Try, UpstreamResponse
 from neurolink_mitm.core.unreached import unreached
-from neurolink_mitm.mitm.answer_stream import AnswerStream, copied
+from neurolink_mitm.mitm.answer_stream import AnswerStream, Incoming, copied
 from neurolink_mitm.mitm.bounded_stream import BreakOff, Commands
 from neurolink_mitm.mitm.hooks import (
     AttemptFailedHook,
@@ -68,9 +67,6 @@ class GetUpstream(GetHttpConnection):
 
 class PoolStream(AnswerStream):
     """See the module. States are methods, as in the parent; `wake_at` and `_on_time` are the one pending timeout."""
-
-    _callers: headers.Fields
-    """The caller's own credentials, where `received` hides them."""
 
     def __init__(self, context: Context, stream_id: int, pool: PoolLayer) -> None:
         super().__init__(context, stream_id, pool)
@@ -107,7 +103,6 @@ class PoolStream(AnswerStream):
             yield from self._refuse("no addon has taken this request up")
         else:
             self.exchange = exchange
-            self._callers = exchange.sealed
             self.pool.trusted = True
             self._total_until = time.monotonic() + exchange.timeouts.total
             yield from self._attempt()
@@ -115,36 +110,31 @@ class PoolStream(AnswerStream):
     # An attempt
 
     def _attempt(self) -> Commands:
-        self._start_over()
+        self._drop_late_answers()
+        self._incoming = Incoming(self.exchange.begin_attempt())
+        self.flow.request = self._fresh_request()
+        self.flow.response = self.flow.error = None
         yield AttemptHook(self.flow)
         if (yield from self._client_left()):
             return
+        attempt = self._incoming.attempt
         if self.flow.response:
             yield from self._answer_locally()
-        elif self.exchange.failure:
-            yield from self._failed(self.exchange.failure)
-        elif not self.exchange.ready:
+        elif attempt.failure:
+            yield from self._failed(attempt.failure)
+        elif not attempt.ready:
             yield from self._refuse("the request was not made ready to be sent")
         else:
             yield from self._send_upstream()
 
-    def _start_over(self) -> None:
-        """Nothing of an earlier attempt is left: neither its account's headers nor its answer."""
+    def _fresh_request(self) -> http.Request:
+        """Return what the client sent, without the headers of an earlier attempt's account."""
         request = copied(self.received)
         request.data.authority, request.data.http_version = b"", b"HTTP/1.1"
-        self.flow.request = request
-        self.flow.response = None
-        self.flow.error = None
-        self._forget_answers()
-        self._head = None
-        self._held.clear()
-        self.exchange.failure = self.exchange.heard = None
-        self.exchange.ready = False
-        self.exchange.pins = None
-        self.exchange.sealed = self._callers
+        return request
 
-    def _forget_answers(self) -> None:
-        """What the last attempt still said while a hook ran must not be taken for the next one's answer."""
+    def _drop_late_answers(self) -> None:
+        """Drop what the last attempt still said while a hook ran: it is not the next one's answer."""
         endings = (RequestProtocolError, BreakOff)
         left = [e for e in self._paused_event_queue if isinstance(e, endings)]
         self._paused_event_queue.clear()
@@ -157,12 +147,15 @@ class PoolStream(AnswerStream):
         if error:
             yield from self._failed(self._unreached(error))
             return
-        if self.exchange.pins is not None and (shown := self._unpinned(self.exchange.pins)):
+        attempt = self._incoming.attempt
+        if attempt.pins is not None and (shown := self._unpinned(attempt.pins)):
             yield from self._drop_upstream()
             yield from self._failed(Failure(Where.PIN, None, "pin_mismatch", shown, sent=False))
             return
         yield from self._wait_for_first_event()
         self.server_state = self.state_wait_for_response_headers
+        attempt.sent = True
+        self.exchange.count(attempt)
         body = self.flow.request.raw_content
         head = RequestHeaders(self.stream_id, self._as_sent(), end_stream=not body)
         yield SendHttp(head, self.context.server)
@@ -172,7 +165,7 @@ class PoolStream(AnswerStream):
 
     def _as_sent(self) -> http.Request:
         """The flow's request; where that hides its credentials from those who watch, a copy with them."""
-        if not self.exchange.sealed:
+        if not self._incoming.attempt.masked:
             return self.flow.request
         request = copied(self.flow.request)
         request.headers.fields = real_fields(self.flow)
@@ -180,7 +173,7 @@ class PoolStream(AnswerStream):
 
     def _connect(self) -> CommandGenerator[str | None]:
         """Returns what went wrong, or None. The layer ends it when it takes too long."""
-        request, via = self.flow.request, self.exchange.via
+        request, via = self.flow.request, self._incoming.attempt.via
         self.connecting = GetUpstream(
             (request.host, request.port),
             request.scheme == "https",
@@ -197,10 +190,12 @@ class PoolStream(AnswerStream):
 
     def _unreached(self, error: str) -> Failure:
         if error == GetUpstream.TIMED_OUT:
-            via = self.exchange.via
+            via = self._incoming.attempt.via
             through = f" to the HTTP proxy {via.shown} ({via.source})" if via else ""
             return Failure.of_network("connect_timeout", error + through, sent=False)
-        return unreached(error, self.flow.request.host, self.exchange.via, self.pool.issuers)
+        return unreached(
+            error, self.flow.request.host, self._incoming.attempt.via, self.pool.issuers
+        )
 
     def _unpinned(self, pins: Sequence[str]) -> str:
         """What upstream has shown in place of a pinned certificate; empty if it has shown one."""
@@ -224,11 +219,14 @@ class PoolStream(AnswerStream):
         self.server_state = self.state_between_attempts
         if failure.status is None and time.monotonic() >= self._total_until:
             failure = Failure(Where.TIMEOUT, None, "total_timeout", "the time for the whole is up")
-        head = self._head
-        if head:
-            body = b"".join(self._held)
-            self.exchange.heard = Heard(head.status_code, head.headers.fields, body)
-        self.exchange.failure = replace(failure, headers=head.headers.fields if head else ())
+        incoming, attempt = self._incoming, self._incoming.attempt
+        if head := incoming.head:
+            body = b"".join(incoming.held)
+            attempt.upstream_response = UpstreamResponse(
+                head.status_code, head.headers.fields, body
+            )
+        attempt.failure = replace(failure, headers=head.headers.fields if head else ())
+        self.exchange.count(attempt)
         yield AttemptFailedHook(self.flow)
         if (yield from self._client_left()):
             return

@@ -8,7 +8,7 @@ from typing import Any
 from mitmproxy import http
 from mitmproxy.test import tflow, tutils
 
-from neurolink_mitm.core.exchange import Exchange
+from neurolink_mitm.core.exchange import Attempt, Exchange
 from neurolink_mitm.core.routing import kind_of
 from neurolink_mitm.mitm.hooks import claim, exchange_of, open_record
 from tests.fakes import make_exchange
@@ -57,6 +57,13 @@ def answer(flow: http.HTTPFlow, status: int = 200, body: bytes = b"{}") -> http.
 
 def record(flow: http.HTTPFlow) -> Exchange:
     found = exchange_of(flow)
+    assert found is not None
+    return found
+
+
+def current(flow: http.HTTPFlow) -> Attempt:
+    """The attempt that is under way."""
+    found = record(flow).attempt
     assert found is not None
     return found
 

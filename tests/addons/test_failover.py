@@ -74,6 +74,13 @@ def fail(
     return flow
 
 
+def fails_again(flow: http.HTTPFlow, failure: Failure) -> None:
+    """A second attempt fails, on the other account."""
+    exchange = record(flow)
+    exchange.attempt = make_attempt(B, number=2, failure=failure)
+    exchange.attempts.append(exchange.attempt)
+
+
 # --- A failed attempt
 
 
@@ -198,8 +205,7 @@ def test_upstreams_own_answer_can_be_the_end() -> None:
 def test_the_latest_of_them() -> None:
     runtime = make_runtime(A, B)
     flow = fail(make_failure(529), Try(B, "next"), Deliver(), runtime=runtime)
-    record(flow).attempts.append(make_attempt(B, number=2))
-    record(flow).failure = make_failure(503)
+    fails_again(flow, make_failure(503))
     answer(flow, 503, b"the last")
     Failover(runtime).attempt_failed(flow)
     assert flow.response is not None
@@ -209,8 +215,7 @@ def test_the_latest_of_them() -> None:
 def test_also_where_the_last_attempt_had_none() -> None:
     runtime = make_runtime(A, B)
     flow = fail(make_failure(529), Try(B, "next"), Deliver(), runtime=runtime, body=b"Overloaded")
-    record(flow).attempts.append(make_attempt(B, number=2))
-    record(flow).failure = CUT
+    fails_again(flow, CUT)
     Failover(runtime).attempt_failed(flow)
     assert flow.response is not None
     assert flow.response.content == b"Overloaded"
@@ -236,7 +241,7 @@ def test_without_a_plan_it_ends(failure: Failure, status: int) -> None:
 
 @pytest.mark.parametrize(
     "exchange",
-    [{"attempts": [make_attempt(A)]}, {"failure": CUT}],
+    [{"attempts": [make_attempt(A)]}, {}],
     ids=["no-failure", "no-attempt"],
 )
 def test_where_nothing_failed_nothing_happens(exchange: dict[str, Any]) -> None:

@@ -55,7 +55,7 @@ def test_what_was_added_meanwhile_stays() -> None:
 
 def test_nothing_is_hidden_where_nobody_watches() -> None:
     flow = make_flow(headers={"x-api-key": SECRET})
-    assert record(flow).sealed == ()
+    assert record(flow).masked == ()
     assert real_fields(flow) is flow.request.headers.fields
 
 

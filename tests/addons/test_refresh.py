@@ -15,7 +15,7 @@ from neurolink_mitm.core.refresh import Refreshed
 from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount
 from neurolink_mitm.ports import Runtime
-from tests.addons.flows import make_flow, record
+from tests.addons.flows import current, make_flow, record
 from tests.fakes import NOW, make_account, make_attempt, make_runtime
 from tests.waiting import LIMIT
 
@@ -80,7 +80,7 @@ async def turns() -> None:
 
 
 def secret_of(flow: http.HTTPFlow) -> Secret:
-    account = record(flow).account
+    account = record(flow).current_account
     assert account is not None
     return account.secret
 
@@ -96,7 +96,7 @@ async def test_a_token_that_is_about_to_end_is_renewed_first() -> None:
     flow = attempt_on(account)
     await let(Refresh(runtime), flow)
     assert secret_of(flow) == NEW
-    assert record(flow).failure is None
+    assert current(flow).failure is None
 
 
 async def test_while_it_is_good_nobody_waits_for_long() -> None:
@@ -106,7 +106,7 @@ async def test_while_it_is_good_nobody_waits_for_long() -> None:
     addon = Refresh(runtime, patience=0.01)
     flow = attempt_on(account)
     await let(addon, flow)
-    assert (secret_of(flow), record(flow).failure) == (OLD, None)
+    assert (secret_of(flow), current(flow).failure) == (OLD, None)
     assert addon.attempt(attempt_on(account)) is None
     assert refresher.asked == 1
 
@@ -170,7 +170,7 @@ async def test_where_there_is_no_other_it_fails(ends_in: float, refresh: bool) -
     refresher.answered.set()
     flow = attempt_on(account, refresh=refresh)
     await let(Refresh(make_runtime(account, refresher=refresher)), flow)
-    failure = record(flow).failure
+    failure = current(flow).failure
     assert failure is not None
     assert failure.error_type == "refresh_failed"
 

@@ -12,7 +12,7 @@ from neurolink_mitm.core.errors import Where
 from neurolink_mitm.core.exchange import Attempt, Deliver, Kind, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.pool import Demand
 from neurolink_mitm.core.secret import Secret
-from neurolink_mitm.mitm.hooks import AttemptHook, keep
+from neurolink_mitm.mitm.hooks import AttemptHook, exchange_of, keep
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import document, make_flow, record, refusal
 from tests.fakes import (
@@ -32,6 +32,8 @@ ANY = Demand(model="claude-x")
 
 def attempt(runtime: Runtime, flow: http.HTTPFlow | None = None, **exchange: Any) -> http.HTTPFlow:
     flow = flow or make_flow(**{"model": "claude-x", **exchange})
+    if found := exchange_of(flow):
+        found.begin_attempt()
     Rotate(runtime).attempt(flow)
     return flow
 
@@ -47,7 +49,7 @@ def steps(*left: Step) -> Plan:
 
 def test_it_takes_an_account_and_says_why() -> None:
     exchange = record(attempt(make_runtime(A, B)))
-    assert exchange.attempts == [Attempt(1, A, NOW)]
+    assert exchange.attempt == Attempt(1, A, NOW, step=Try(A, exchange.why))
     assert exchange.why == "took anthropic:a by fill-first"
 
 
@@ -55,7 +57,7 @@ def test_it_is_booked_on_the_account() -> None:
     runtime = make_runtime(A, B)
     attempt(runtime)
     standing = runtime.pool.standing(A.key)
-    assert (standing.in_flight, standing.tally.attempts, runtime.totals.attempts) == (1, 1, 1)
+    assert (standing.in_flight, standing.tally.attempts) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -68,27 +70,26 @@ def test_it_is_booked_on_the_account() -> None:
     ids=["claude-code", "another-client", "excluded-model"],
 )
 def test_who_asks_for_what_decides(exchange: dict[str, Any], account: Account) -> None:
-    assert record(attempt(make_runtime(LOGIN, A), **exchange)).account == account
+    assert record(attempt(make_runtime(LOGIN, A), **exchange)).current_account == account
 
 
 def test_a_session_goes_home() -> None:
     runtime = make_runtime(A, B)
     runtime.pool.succeeded(B.key, Demand(session="s"), sent_at=NOW, now=NOW)
-    assert record(attempt(runtime, session_id="s")).account == B
+    assert record(attempt(runtime, session_id="s")).current_account == B
 
 
 def test_a_request_for_any_other_path_takes_no_account() -> None:
     runtime = make_runtime(A)
     exchange = record(attempt(runtime, make_flow("GET", "/api/oauth/profile")))
-    assert (exchange.attempts, exchange.plan) == ([Attempt(1, None, NOW)], None)
-    assert (runtime.totals.attempts, runtime.pool.standing(A.key).in_flight) == (1, 0)
+    assert (exchange.attempt, exchange.plan) == (Attempt(1, None, NOW), None)
+    assert runtime.pool.standing(A.key).in_flight == 0
 
 
 def test_a_flow_that_nobody_has_taken_up_is_left_alone() -> None:
     runtime = make_runtime(A)
     flow = attempt(runtime, make_flow(opened=False))
     assert flow.response is None
-    assert runtime.totals.attempts == 0
 
 
 # --- Where no account serves
@@ -100,7 +101,6 @@ def test_the_client_is_told() -> None:
     assert refusal(flow) == (401, "authentication_error")
     assert record(flow).attempts == []
     assert record(flow).why == document(flow)["error"]["message"]
-    assert runtime.totals.attempts == 0
 
 
 def test_and_when_to_come_back() -> None:
@@ -142,7 +142,7 @@ def test_after_a_failure_the_plan_has_named_the_account() -> None:
         "plan": steps(Try(A, "not asked yet")),
     }
     found = record(attempt(make_runtime(A, B), **exchange))
-    assert found.attempts[1:] == [Attempt(2, B, NOW)]
+    assert found.attempt == Attempt(2, B, NOW, step=Try(B, "as planned"))
     assert found.why == "as planned"
 
 
@@ -150,7 +150,7 @@ def test_after_a_pause_the_plan_is_asked_again() -> None:
     plan = steps(Try(B, "after the pause"))
     exchange = record(attempt(make_runtime(A, B), plan=plan, step=Pause(1.0)))
     assert exchange.step == Try(B, "after the pause")
-    assert exchange.account == B
+    assert exchange.current_account == B
 
 
 def test_after_a_pause_nobody_may_be_left() -> None:
@@ -166,7 +166,7 @@ def test_upstreams_word_may_then_be_the_last() -> None:
     keep(flow, kept)
     attempt(make_runtime(A), flow)
     assert flow.response is kept
-    assert len(record(flow).attempts) == 1
+    assert record(flow).current_account is None
 
 
 def test_all_accounts_are_tried_then_once_more_after_a_jittered_pause() -> None:
@@ -194,7 +194,7 @@ def test_it_goes_out_with_the_newest_token() -> None:
     """Another request may have renewed it since the account was chosen."""
     runtime = make_runtime(A)
     runtime.pool.renew(A.key, Secret("new"), None)
-    found = record(attempt(runtime, step=Try(A, "as planned"), plan=steps())).account
+    found = record(attempt(runtime, step=Try(A, "as planned"), plan=steps())).current_account
     assert found is not None
     assert found.secret == Secret("new")
 
@@ -204,6 +204,7 @@ async def test_the_hook_is_heard_and_an_account_that_is_gone_does_no_harm() -> N
     runtime = make_runtime(A, B)
     flow = make_flow(model="claude-x", step=Try(B, "as planned"), plan=steps())
     runtime.pool.update([A])
+    record(flow).begin_attempt()
     with taddons.context(Rotate(runtime)) as context:
         await context.master.addons.trigger_event(AttemptHook(flow))
-    assert record(flow).account == B
+    assert record(flow).current_account == B

@@ -13,13 +13,14 @@ from mitmproxy.test import taddons
 from neurolink_mitm.addons.shape import REPLACED, SHAPED, Shape
 from neurolink_mitm.addons.translate import Translate
 from neurolink_mitm.core import config_values as values
+from neurolink_mitm.core.answer import OpaqueAnswer
 from neurolink_mitm.core.config_values import Cloaking, Plugins
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.shaping.draft import OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.mitm.hooks import AttemptHook, notes_of, seal
 from neurolink_mitm.ports import Runtime
-from tests.addons.flows import answer, make_flow, record
+from tests.addons.flows import answer, current, make_flow, record
 from tests.fakes import FakeTranslator, make_account, make_attempt, make_other, make_runtime
 
 LOGIN = make_account("o", token="sk-ant-oat-test-o")
@@ -58,7 +59,7 @@ def test_another_providers_model_does_not_see_it_either() -> None:
     content = flow.request.raw_content or b""
     assert b"bluebird" not in content
     assert flow.request.headers["content-length"] == str(len(content))
-    assert record(flow).ready
+    assert current(flow).ready
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,6 @@ def test_plugins_see_no_credential() -> None:
 def answered(flow: http.HTTPFlow, shape: Shape, *, stream: bool, **headers: str) -> http.Response:
     """Upstream answers with the body it was sent."""
     body = flow.request.raw_content or b""
-    record(flow).answer.released = True
     flow.response = http.Response.make(
         200, b"" if stream else body, {k.replace("_", "-"): v for k, v in headers.items()}
     )
@@ -211,9 +211,9 @@ def test_a_body_that_fails_under_way_is_cut(complete: bool, cut: bool) -> None:
     notes_of(flow)[SHAPED] = ((lambda stream: Unable(),), 1)
     response = answer(flow)
     response.stream = True
-    record(flow).answer.complete = complete
+    current(flow).answer = reader = OpaqueAnswer(complete=complete)
     Shape(runtime()).responseheaders(flow)
     assert callable(response.stream)
     said = response.stream(b"{")
     assert (said == b"") is cut
-    assert bool(record(flow).answer.failure) is cut
+    assert bool(reader.failure) is cut

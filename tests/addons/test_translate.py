@@ -10,10 +10,9 @@ from neurolink_mitm.addons.translate import PATIENCE, Translate
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.failover import TRANSLATOR_DOWN
-from neurolink_mitm.core.target import Via
 from neurolink_mitm.mitm.hooks import AttemptHook
 from neurolink_mitm.ports import Endpoint
-from tests.addons.flows import MESSAGE, answer, make_flow, record
+from tests.addons.flows import MESSAGE, answer, current, make_flow
 from tests.fakes import FakeTranslator, make_account, make_attempt, make_other, make_runtime
 
 CALLERS = {
@@ -57,13 +56,13 @@ async def test_the_translator_is_asked_with_nothing_of_the_callers_but_the_body(
         "http://127.0.0.1:4712/v1/messages",
         "http",
     )
-    assert record(flow).ready
+    assert current(flow).ready
 
 
 async def test_it_is_reached_directly() -> None:
-    flow = a_flow(via=Via.parse("http://proxy.test:3128"))
+    flow = a_flow()
     await attempt(flow)
-    assert record(flow).via is None
+    assert current(flow).via is None
 
 
 async def test_an_entry_for_any_model_asks_for_the_one_that_is_wanted() -> None:
@@ -88,25 +87,25 @@ async def test_one_that_has_only_begun_to_start_is_waited_for() -> None:
 async def test_one_that_does_not_come_is_a_failure_that_was_not_sent() -> None:
     flow = a_flow()
     await attempt(flow, FakeTranslator(None))
-    failure = record(flow).failure
+    failure = current(flow).failure
     assert failure
     assert (failure.where, failure.error_type, failure.sent) == (
         Where.NETWORK,
         TRANSLATOR_DOWN,
         False,
     )
-    assert not record(flow).ready
+    assert not current(flow).ready
 
 
 async def test_a_request_waits_once() -> None:
     waited = make_attempt(OTHER, failure=Failure.of_network(TRANSLATOR_DOWN, "down", sent=False))
-    flow = a_flow(attempts=[waited, make_attempt(OTHER)])
+    flow = a_flow(attempts=[waited], attempt=make_attempt(OTHER))
     assert (await attempt(flow, FakeTranslator(None))).waited == [0.0]
 
 
 async def test_one_that_was_lost_is_not_asked_before_its_end_is_noticed() -> None:
     lost = make_attempt(OTHER, failure=Failure.of_network("connect_error", "refused", sent=False))
-    flow = a_flow(attempts=[lost, make_attempt(OTHER)])
+    flow = a_flow(attempts=[lost], attempt=make_attempt(OTHER))
     ended = FakeTranslator(after_waiting=Endpoint(4713, "test-secret"))
     await attempt(flow, ended)
     assert ended.settled == 1
@@ -115,7 +114,7 @@ async def test_one_that_was_lost_is_not_asked_before_its_end_is_noticed() -> Non
 
 async def test_another_entry_after_it_asks_at_once() -> None:
     lost = make_attempt(make_other("groq", "x"), failure=Failure.of_network("closed", "reset"))
-    translator = await attempt(a_flow(attempts=[lost, make_attempt(OTHER)]))
+    translator = await attempt(a_flow(attempts=[lost], attempt=make_attempt(OTHER)))
     assert (translator.settled, translator.waited) == (0, [])
 
 
@@ -124,7 +123,7 @@ async def test_where_there_is_no_translator_the_attempt_fails() -> None:
     waiting = Translate(make_runtime()).attempt(flow)
     assert waiting
     await waiting
-    assert record(flow).failure
+    assert current(flow).failure
 
 
 @pytest.mark.parametrize("account", [make_account(), None], ids=["anthropic's", "nobody's"])

@@ -4,6 +4,7 @@ import pytest
 from mitmproxy import http
 
 from neurolink_mitm.addons.usage import Usage
+from neurolink_mitm.core.answer import OpaqueAnswer
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Kind, Outcome
 from neurolink_mitm.ports import Runtime, Totals
@@ -69,9 +70,14 @@ def test_a_rate_limit_inside_a_200_is_counted() -> None:
 
 
 def test_a_rate_limit_after_content_is_counted() -> None:
-    flow = make_flow(attempts=[make_attempt(status=200)])
-    record(flow).answer.error = "rate_limit_error"
+    flow = make_flow(attempts=[make_attempt(answer=OpaqueAnswer(error="rate_limit_error"))])
     assert ended(flow).totals.rate_limits == 1
+
+
+def test_attempts_are_those_that_were_sent_or_failed() -> None:
+    sent = [make_attempt(status=429), make_attempt(status=200)]
+    assert ended(make_flow(attempts=sent)).totals.attempts == 2
+    assert ended(make_flow(attempt=make_attempt(sent=False)), 400).totals.attempts == 0
 
 
 def test_totals_add_up() -> None:

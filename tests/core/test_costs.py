@@ -34,8 +34,9 @@ def test_what_an_answer_costs(account: Account, cost: float | None) -> None:
 
 
 def test_what_was_not_served_costs_nothing() -> None:
-    exchange = served(make_account())
-    exchange.answer.released = False
+    exchange = make_exchange(
+        model="claude-x", attempts=[make_attempt(make_account(), answer=StreamAnswer())]
+    )
     assert cost_of(exchange, PRICES) is None
     assert spent_on(exchange, PRICES, 0) == 0.0
     assert cost_of(make_exchange(), PRICES) is None

@@ -6,7 +6,7 @@ import pytest
 
 from neurolink_mitm.core.answer import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
 from neurolink_mitm.core.errors import Failure
-from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome, Try
+from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome, Try, answer_for
 from neurolink_mitm.core.pool import Demand
 from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_plan
 
@@ -19,18 +19,15 @@ def on_the_pool(kind: Kind = Kind.MESSAGES, **changes: Any) -> Exchange:
 
 
 def test_a_record_that_was_just_opened() -> None:
-    """Nothing is known yet, and above all it is not ready to be sent."""
+    """Nothing is known yet, and nothing has been tried."""
     exchange = Exchange("req_1", NOW)
-    assert (exchange.ready, exchange.plan, exchange.step, exchange.attempts) == (
-        False,
-        None,
-        None,
+    assert (exchange.plan, exchange.step, exchange.attempt, exchange.attempts) == (None,) * 3 + (
         [],
     )
     assert (exchange.method, exchange.path, exchange.kind, exchange.model) == ("", "", None, None)
     assert (exchange.stream, exchange.tool_count, exchange.why) == (False, 0, "")
     assert (exchange.user_agent, exchange.trace_id, exchange.span_id) == ("", "", "")
-    assert (exchange.outcome, exchange.status, exchange.failure) == (None, None, None)
+    assert (exchange.outcome, exchange.status, exchange.answer) == (None, None, None)
     assert exchange.refreshes == 0
 
 
@@ -39,8 +36,16 @@ def test_a_try_is_a_plain_one_unless_it_says_so() -> None:
     assert (step.mended, step.refresh) == (False, False)
 
 
-def test_an_attempt_that_was_just_sent() -> None:
-    attempt = Attempt(1, None, NOW)
+def test_an_attempt_that_has_just_begun() -> None:
+    """Above all it is not ready to be sent."""
+    attempt = make_exchange().begin_attempt()
+    assert (attempt.ready, attempt.sent, attempt.account, attempt.step) == (
+        False,
+        False,
+        None,
+        None,
+    )
+    assert (attempt.answer, attempt.via, attempt.pins, attempt.masked) == (None, None, None, ())
     assert (attempt.status, attempt.failure, attempt.ended_at) == (None, None, None)
     assert (attempt.cooldown, attempt.backoff_level, attempt.retry_after) == (0.0, 0, None)
 
@@ -77,7 +82,7 @@ def test_outcomes_are_those_of_the_log() -> None:
 def test_an_answer_is_watched_by_its_head(
     kind: Kind, status: int, fields: tuple[tuple[bytes, bytes], ...], expected: type[Answer]
 ) -> None:
-    assert type(on_the_pool(kind).expect_answer(status, fields)) is expected
+    assert type(answer_for(on_the_pool(kind), status, fields)) is expected
 
 
 @pytest.mark.parametrize(
@@ -97,7 +102,7 @@ def test_what_does_not_say_what_it_is_is_what_was_asked_for(
 ) -> None:
     exchange = on_the_pool(Kind.MESSAGES)
     exchange.stream = stream
-    assert type(exchange.expect_answer(200, fields)) is expected
+    assert type(answer_for(exchange, 200, fields)) is expected
 
 
 @pytest.mark.parametrize(
@@ -106,7 +111,7 @@ def test_what_does_not_say_what_it_is_is_what_was_asked_for(
 def test_a_file_may_be_a_page(path: str, failed: bool) -> None:
     exchange = on_the_pool(Kind.API)
     exchange.path = path
-    answer = exchange.expect_answer(200, ((b"content-type", b"text/html"),))
+    answer = answer_for(exchange, 200, ((b"content-type", b"text/html"),))
     answer.feed(b"<!doctype html>")
     answer.end()
     assert bool(answer.failure) is failed
@@ -115,7 +120,7 @@ def test_a_file_may_be_a_page(path: str, failed: bool) -> None:
 @pytest.mark.parametrize("status", [200, 429])
 def test_without_a_plan_an_answer_is_not_ours_to_judge(status: int) -> None:
     exchange = make_exchange(kind=Kind.FORWARD)
-    assert type(exchange.expect_answer(status, (JSON,))) is OpaqueAnswer
+    assert type(answer_for(exchange, status, (JSON,))) is OpaqueAnswer
 
 
 @pytest.mark.parametrize(
@@ -130,16 +135,9 @@ def test_without_a_plan_an_answer_is_not_ours_to_judge(status: int) -> None:
     ],
 )
 def test_which_answers_may_be_empty(kind: Kind, status: int, released: bool) -> None:
-    answer = on_the_pool(kind).expect_answer(status, (JSON,))
+    answer = answer_for(on_the_pool(kind), status, (JSON,))
     answer.end()
     assert answer.released is released
-
-
-def test_the_latest_answer_counts() -> None:
-    exchange = on_the_pool()
-    first = exchange.expect_answer(429, (JSON,))
-    second = exchange.expect_answer(200, (EVENTS,))
-    assert exchange.answer is second is not first
 
 
 # --- who serves
@@ -160,21 +158,21 @@ FAILED = Failure.of_status(429, b"")
 
 
 @pytest.mark.parametrize(
-    ("failures", "released", "served"),
+    ("failures", "answer", "served"),
     [
-        ([], True, False),
-        ([None], True, True),
-        ([None], False, False),
-        ([FAILED], True, False),
-        ([FAILED, None], True, True),
-        ([None, FAILED], True, False),
+        ([], OpaqueAnswer(), False),
+        ([None], None, False),
+        ([None], OpaqueAnswer(), True),
+        ([None], StreamAnswer(), False),
+        ([FAILED], OpaqueAnswer(), False),
+        ([FAILED, None], OpaqueAnswer(), True),
+        ([None, FAILED], OpaqueAnswer(), False),
     ],
-    ids=["no-attempt", "good", "held", "failed", "good-at-last", "failed-at-last"],
+    ids=["no-attempt", "no-head", "good", "held", "failed", "good-at-last", "failed-at-last"],
 )
-def test_served(failures: list[Failure | None], released: bool, served: bool) -> None:
-    exchange = make_exchange(attempts=[make_attempt(failure=failure) for failure in failures])
-    exchange.answer.released = released
-    assert exchange.served is served
+def test_served(failures: list[Failure | None], answer: Answer | None, served: bool) -> None:
+    attempts = [make_attempt(failure=failure, answer=answer) for failure in failures]
+    assert make_exchange(attempts=attempts).served is served
 
 
 # --- what it is
@@ -219,16 +217,38 @@ def test_what_may_be_sent_twice(kind: Kind | None, method: str, expected: bool) 
     assert make_exchange(kind=kind, method=method).repeatable is expected
 
 
-def test_an_attempt_begins_without_the_answer_of_the_one_before() -> None:
+def test_an_attempt_counts_once_it_is_sent_or_has_failed() -> None:
     exchange = make_exchange()
-    exchange.begin_attempt(None, NOW)
-    exchange.answer.usage.input_tokens = 7
-    exchange.begin_attempt(None, NOW + 1)
-    assert exchange.answer.usage.input_tokens is None
-    assert [(each.number, each.sent_at) for each in exchange.attempts] == [(1, NOW), (2, NOW + 1)]
+    first = exchange.begin_attempt()
+    assert (exchange.attempts, exchange.account) == ([], None)
+    exchange.count(first)
+    exchange.count(first)
+    second = exchange.begin_attempt()
+    assert ([*exchange.attempts], exchange.attempt) == ([first], second)
+    assert (first.number, second.number) == (1, 2)
 
 
-def test_an_attempt_knows_what_upstream_calls_it_from_its_head_on() -> None:
-    exchange = make_exchange(attempts=[make_attempt()])
-    exchange.expect_answer(200, (EVENTS, (b"Request-Id", b"req_up")))
-    assert exchange.attempts[-1].upstream_request_id == "req_up"
+def test_an_attempt_begins_with_nothing_of_the_one_before() -> None:
+    exchange = make_exchange(masked=((b"x-api-key", b"the caller's"),))
+    first = exchange.begin_attempt()
+    first.masked, first.ready, first.failure = ((b"x-api-key", b"an account's"),), True, FAILED
+    assert exchange.begin_attempt() == Attempt(1, masked=((b"x-api-key", b"the caller's"),))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "failure", "left"),
+    [
+        (Outcome.CANCELLED, None, True),
+        (Outcome.CANCELLED, FAILED, False),
+        (Outcome.COMPLETE, None, False),
+    ],
+    ids=["left", "between-attempts", "answered"],
+)
+def test_whose_client_left(outcome: Outcome, failure: Failure | None, left: bool) -> None:
+    exchange = make_exchange(outcome=outcome, attempts=[make_attempt(failure=failure)])
+    assert exchange.left_upstream is left
+
+
+def test_nobody_left_an_attempt_that_was_not_sent() -> None:
+    exchange = make_exchange(outcome=Outcome.CANCELLED, attempt=make_attempt(sent=False))
+    assert not exchange.left_upstream
