@@ -1,4 +1,4 @@
-"""`docker compose`, for one project."""
+"""Run `docker compose` for the project of the local collector."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 PROJECT = "neurolink-telemetry"
 PULLING = 1800.0
-"""Seconds that images may take to come."""
+"""Seconds that a command may take, images pulled."""
 _ANYTHING = dict.fromkeys(("OPENOBSERVE_USER", "OPENOBSERVE_PASSWORD", "OPENOBSERVE_AUTH"), "-")
 NEEDED = (
     "this needs Docker with its compose plugin (https://docs.docker.com/compose/install/);"
@@ -20,44 +20,44 @@ NEEDED = (
 
 
 class ComposeError(Exception):
-    """It is not there, or failed; one line."""
+    """Docker or its plugin is missing, or a command failed. The message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compose:
-    """The project of these files."""
+    """The Compose project of `file`; `variables` is the file of its variables (`--env-file`)."""
 
     file: Path
     variables: Path | None
     environ: Mapping[str, str] = field(repr=False)
 
     def check(self) -> None:
-        """Raises `ComposeError` where docker or its plugin is missing."""
+        """Check that Docker and its plugin work. Raises `ComposeError`."""
         try:
-            found = subprocess.run(
+            done = subprocess.run(
                 [_docker(), "compose", "version"],
                 capture_output=True, timeout=30, check=False, env=dict(self.environ),
             )  # fmt: skip
         except subprocess.TimeoutExpired as e:
             raise ComposeError("docker does not answer") from e
-        if found.returncode:
+        if done.returncode:
             raise ComposeError(f"`docker compose` is not there: {NEEDED}")
 
     def up(self) -> None:
         self._run("up", "--detach", "--remove-orphans")
 
     def down(self, *, volumes: bool = False) -> None:
-        """Works without the variables' file, which may be damaged: what it says does not matter here."""
+        """Stop the project, with any values for its variables: their file may be damaged."""
         bare = replace(self, variables=None, environ={**self.environ, **_ANYTHING})
         bare._run("down", "--remove-orphans", *(["--volumes"] if volumes else []))
 
     def services(self) -> Mapping[str, str]:
-        """Those that there are, and what they are doing (`running`, `exited`, …)."""
-        said = self._run("ps", "--all", "--format", "json")
-        return {str(row.get("Service")): str(row.get("State")) for row in _rows(said)}
+        """Return the state (`running`, `exited`, …) of each service by its name."""
+        output = self._run("ps", "--all", "--format", "json")
+        return {str(row.get("Service")): str(row.get("State")) for row in _rows(output)}
 
     def logs(self, arguments: Sequence[str]) -> int:
-        """To the terminal, and as long as the user likes. The exit code."""
+        """Show logs on the terminal until the user ends it, and return the exit code."""
         return subprocess.run(
             self._command("logs", *arguments), env=dict(self.environ), check=False
         ).returncode
@@ -85,17 +85,17 @@ class Compose:
 
 
 def _docker() -> str:
-    found = shutil.which("docker")
-    if found is None:
+    docker = shutil.which("docker")
+    if docker is None:
         raise ComposeError(f"docker is not there: {NEEDED}")
-    return found
+    return docker
 
 
-def _rows(said: str) -> list[Mapping[str, object]]:
-    """A list, or an object a line: that depends on compose's version."""
+def _rows(output: str) -> list[Mapping[str, object]]:
+    """Parse a JSON list, or an object a line: that depends on the version of the plugin."""
     try:
-        if said.lstrip().startswith("["):
-            return list(json.loads(said))
-        return [json.loads(line) for line in said.splitlines() if line.strip()]
+        if output.lstrip().startswith("["):
+            return list(json.loads(output))
+        return [json.loads(line) for line in output.splitlines() if line.strip()]
     except (ValueError, RecursionError) as e:
         raise ComposeError("`docker compose ps` said what can't be read") from e

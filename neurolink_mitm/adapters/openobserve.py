@@ -1,4 +1,4 @@
-"""OpenObserve's API, as far as a dashboard needs it. https://openobserve.ai/docs/reference/api/"""
+"""Client of OpenObserve's API, to import a dashboard. https://openobserve.ai/docs/reference/api/"""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ FOLDER = {"folder": "default"}
 
 
 class OpenObserveError(Exception):
-    """It did not do what it was asked; one line."""
+    """OpenObserve could not be asked, or refused. The message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenObserve:
-    """One that runs on this machine."""
+    """Client of an OpenObserve that runs on this machine."""
 
     url: str
     user: str
     password: Secret
 
     def wait(self, limit: float) -> None:
-        """Until it answers. Raises `OpenObserveError` after `limit` seconds."""
+        """Wait until OpenObserve responds. Raises `OpenObserveError` after `limit` seconds."""
         deadline = time.monotonic() + limit
         while not self.answers():
             if time.monotonic() > deadline:
@@ -37,6 +37,7 @@ class OpenObserve:
             time.sleep(0.2)
 
     def answers(self) -> bool:
+        """Return whether its health check succeeds."""
         try:
             with httpx.Client(trust_env=False, timeout=5) as client:
                 return client.get(f"{self.url}/healthz").is_success
@@ -44,18 +45,18 @@ class OpenObserve:
             return False
 
     def import_dashboard(self, document: Mapping[str, Any]) -> str:
-        """In place of those of the same title, which go once it is there. Its address. Raises `OpenObserveError`."""
+        """Import `document`, delete older dashboards of its title, and return its URL. Raises `OpenObserveError`."""
         with self._client() as client:
             before = _ids(self._ask(client, "GET", DASHBOARDS), document["title"])
             made = self._ask(client, "POST", DASHBOARDS, json=document)
-            for known in before:
-                self._ask(client, "DELETE", f"{DASHBOARDS}/{known}")
+            for dashboard_id in before:
+                self._ask(client, "DELETE", f"{DASHBOARDS}/{dashboard_id}")
         inner = made.get(f"v{made.get('version')}") or made
-        found = inner.get("dashboardId") or inner.get("dashboard_id") or ""
+        dashboard_id = inner.get("dashboardId") or inner.get("dashboard_id") or ""
         page = f"{self.url}/web/dashboards"
         return (
-            f"{page}/view?org_identifier=default&folder=default&dashboard={found}"
-            if found
+            f"{page}/view?org_identifier=default&folder=default&dashboard={dashboard_id}"
+            if dashboard_id
             else page
         )
 
@@ -82,7 +83,7 @@ class OpenObserve:
 
 
 def _ids(listed: Mapping[str, Any], title: str) -> list[str]:
-    """Of the dashboards of this title."""
+    """Return the ids of the dashboards in `listed` that have `title`."""
     return [
         str(each["dashboard_id"])
         for each in listed.get("dashboards") or []

@@ -1,4 +1,4 @@
-"""Hands telemetry to OpenTelemetry's SDK, in a thread that exists only where a collector is named.
+"""Export telemetry by OTLP, in a thread that exists only where a collector is named.
 
 The thread imports the SDK, makes spans and log records of finished requests, and leaves them to the SDK, which batches
 and sends them in threads of its own. A collector that is slow or gone costs what does not fit into the SDK's queues,
@@ -33,15 +33,15 @@ logger = logging.getLogger("neurolink.telemetry")
 BACKLOG = 2048
 """Finished requests that wait for the thread."""
 LAST_CHANCE, LAST_CHANCE_FAILING = 2.0, 0.5
-"""Seconds that the end of the proxy waits for a collector: one that took the last batch, and one that did not."""
+"""Seconds that `close` waits for a collector: one that accepted the last batch, and one that did not."""
 QUEUE = "queue"
-"""Stands for the way to the SDK, where exporters have the names of their signals."""
+"""The name under which the hand-over to the SDK fails; exporters fail under their signals' names."""
 FULL = "the collector is too slow, and what waits for it is at its most"
 MISSING = f"telemetry is not sent: OpenTelemetry is not installed; run {how_to_install('otel')}"
 
 
 class OtlpTelemetry:
-    """Takes finished requests; off while `configure` names no endpoint."""
+    """The OTLP export of finished requests and metrics; off while the setup has no signals."""
 
     def __init__(
         self,
@@ -70,18 +70,18 @@ class OtlpTelemetry:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What the user should know of the setup."""
+        """Faults of the setup, for the user."""
         missing = (MISSING,) if self._setup.signals and not self._installed else ()
         return (*self._setup.faults, *missing)
 
     def start(self) -> None:
-        """Send metrics from now on; without that they are sent from the first request on."""
+        """Start the thread, and with it the export of metrics. `record` does so, too."""
         if self.on and self._thread is None and not self._ended:
             self._jobs.put(self._follow)
             self._thread = Worker(self._run, "telemetry")
 
     def configure(self, setup: Setup) -> None:
-        """Send to the place that `setup` names from now on."""
+        """Export as `setup` says from now on."""
         if setup == self._setup:
             return
         self._setup = setup
@@ -92,6 +92,7 @@ class OtlpTelemetry:
             self._jobs.put(self._follow)
 
     def record(self, exchange: Exchange, span_ids: Sequence[str]) -> None:
+        """Queue `exchange`, which has ended. Never blocks."""
         self.start()
         if self._ended or self._jobs.qsize() >= BACKLOG:
             self._lose(pieces(exchange))
@@ -109,7 +110,7 @@ class OtlpTelemetry:
         }
 
     def close(self) -> None:
-        """Send what is left, within a few seconds."""
+        """Export what is left, within `LAST_CHANCE` seconds."""
         if self._thread is None or self._ended:
             return
         self._ended = True
@@ -126,7 +127,7 @@ class OtlpTelemetry:
         self._end_pipeline()
 
     def _follow(self) -> None:
-        """Give up the pipeline of an older setup, and make that of the setup of now."""
+        """Replace the pipeline of the previous setup by one of the current setup."""
         self._end_pipeline()
         self._failing.clear()
         if not self._setup.signals:
@@ -151,7 +152,7 @@ class OtlpTelemetry:
                 self._sent(QUEUE, 0, None)
             else:
                 self._sent(QUEUE, pieces(exchange), FULL)
-        except Exception as e:  # whatever it is, it must not end the telling of further requests
+        except Exception as e:  # whatever it is, the thread must go on with further requests
             self._sent(QUEUE, pieces(exchange), f"{type(e).__name__}: {e}")
 
     def _end_pipeline(self) -> None:
@@ -164,9 +165,9 @@ class OtlpTelemetry:
             self.dropped += count
 
     def _sent(self, signal: str, count: int, error: str | None) -> None:
-        """Take note that `count` spans or records were sent, or were lost by `error`. Any thread may call it.
+        """Count `count` spans or records as exported, or as dropped by `error`. Any thread may call it.
 
-        A collector that fails is told of once, and once more when it is back.
+        A failing collector is logged once, and once more when it has recovered.
         """
         with self._lock:
             failed = bool(self._failing)
@@ -186,7 +187,7 @@ class OtlpTelemetry:
 
 
 def installed() -> bool:
-    """Whether the extra `otel` is there; imports next to nothing."""
+    """Return whether the extra `otel` is installed, without importing it."""
     try:
         return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
     except ModuleNotFoundError:

@@ -63,13 +63,13 @@ The error is empty where the SDK has logged it before: it does not repeat itself
 
 
 class Pipeline:
-    """All that goes to one setup: for each signal an exporter, and the SDK's processor that batches for it."""
+    """The SDK for one setup: for each signal an exporter, and the SDK's processor that batches for it."""
 
     def __init__(self, setup: Setup, families: Callable[[], Iterable[Family]], sent: Sent) -> None:
         for name in (
             "opentelemetry",
             "urllib3",
-        ):  # their words come to us, and we tell of a failure once
+        ):  # `OtlpTelemetry` logs a failure, once
             logging.getLogger(name).addHandler(_messages)
             logging.getLogger(name).propagate = False
         with _environment(setup.variables), _messages.collected():
@@ -82,7 +82,7 @@ class Pipeline:
             self._metrics = _Metrics(resource, families, sent) if measured else None
 
     def add(self, request: Finished) -> bool:
-        """Leave the request's spans and log record to the SDK; False if one of its queues is full."""
+        """Queue the request's spans and log record in the SDK; return False if a queue is full."""
         parts = [part for part in (self._traces, self._logs) if part]
         if not all(part.has_room(1 + len(request.attempts)) for part in parts):
             return False
@@ -91,7 +91,7 @@ class Pipeline:
         return True
 
     def close(self, seconds: float) -> int:
-        """Send what is left, for at most so many `seconds`. Return how many spans and records are lost."""
+        """Export what is left, for at most `seconds`. Return the number of spans and records that are lost."""
         parts = [part for part in (self._traces, self._logs, self._metrics) if part]
         ends = [threading.Thread(target=part.processor.shutdown, daemon=True) for part in parts]
         for end in ends:
@@ -106,7 +106,7 @@ class Pipeline:
 
 
 class _Signal:
-    """A signal on its way. `waiting` counts spans or records that were made, and neither sent nor lost."""
+    """A signal's exporter and processor. `waiting` counts spans or records that are neither exported nor dropped."""
 
     processor: Any
 
@@ -122,11 +122,11 @@ class _Signal:
         return self._made - self._over
 
     def has_room(self, count: int) -> bool:
-        """The SDK's queue would throw out the oldest, and not say how many."""
+        """Return whether `count` more fit into the SDK's queue, which would drop its oldest without counting them."""
         return self.waiting + count <= self._most
 
     def _send(self, batch: Any, **options: Any) -> Any:
-        """The exporter's own `export`, whose outcome is told."""
+        """Export `batch` by the exporter, and report the outcome."""
         count = 0 if isinstance(batch, MetricsData) else len(batch)
         with _messages.collected() as messages:
             try:
@@ -139,7 +139,7 @@ class _Signal:
 
 
 class _Ids(IdGenerator):
-    """Ids that are known already: the log has them, too."""
+    """Generator that returns the ids that the log has, too."""
 
     trace_id = 0
     span_id = 0
@@ -268,12 +268,12 @@ def _histograms(name: str, family: Family, began: int, now: int) -> Iterator[His
 
 
 def _attributes(labels: Mapping[str, str]) -> dict[str, str]:
-    """To Prometheus an empty label is none."""
+    """Return `labels` without empty ones, which are absent to Prometheus, and without bounds of buckets."""
     return {name: value for name, value in labels.items() if value and name != "le"}
 
 
 class _Messages(logging.Handler):
-    """What the SDK logs of a failure: its exporters return only that there was one."""
+    """Handler that collects why an export failed: the SDK's exporters only log it."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -281,7 +281,7 @@ class _Messages(logging.Handler):
 
     @contextmanager
     def collected(self) -> Iterator[list[str]]:
-        """Collect what this thread logs meanwhile. What the SDK logs elsewhere goes nowhere."""
+        """Collect messages of this thread meanwhile. Other messages of the SDK are dropped."""
         messages: list[str] = []
         self._here.messages = messages
         try:
@@ -301,9 +301,9 @@ _messages = _Messages()
 
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Let the SDK find `variables` in the environment, and no others of OpenTelemetry's.
+    """Replace the `OTEL_*` variables of the process by `variables` meanwhile.
 
-    It knows no other place, and `.env` is not among the process's own variables.
+    The SDK reads nothing else, and those of `.env` are not in the process's environment.
     """
     before = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
     try:
@@ -325,7 +325,7 @@ def _resource() -> Resource:
 
 
 def _session() -> requests.Session:
-    """An answer's body is not read: nothing in it matters, and it may have no end."""
+    """Return a session that reads no response body: nothing in it matters, and it may have no end."""
     session = requests.Session()
     session.stream = True
     return session

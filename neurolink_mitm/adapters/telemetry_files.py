@@ -1,4 +1,4 @@
-"""The folder of `neurolink proxy telemetry`: compose files as they are shipped, and the password that was made here."""
+"""Files of the local collector: the shipped Compose project, and the generated login of OpenObserve (`access.env`)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.telemetry_setup import OTLP_PORT
 
 USER = "admin@neurolink.local"
-"""OpenObserve wants an address; nothing is sent there."""
+"""OpenObserve's login is an e-mail address; nothing is sent to it."""
 COMPOSE, COLLECTOR, ACCESS = "compose.yaml", "collector.yaml", "access.env"
 UI_PORT = 5080
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How OpenObserve and the collector are reached."""
+    """The login of OpenObserve, and the ports on loopback of its pages and of the collector."""
 
     password: Secret
     user: str = USER
@@ -40,7 +40,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class TelemetryFiles:
-    """Read and written here only."""
+    """The files in `folder`, copied from `shipped`."""
 
     folder: Path
     shipped: Path = field(
@@ -56,7 +56,7 @@ class TelemetryFiles:
         return self.folder / ACCESS
 
     def read(self) -> Access | None:
-        """None where nothing was set up. Raises `OSError`, and `ValueError` for a file that is damaged."""
+        """Return the login and ports, None before `setup`. Raises `OSError`, or `ValueError` for a damaged file."""
         from dotenv import dotenv_values
 
         try:
@@ -72,7 +72,7 @@ class TelemetryFiles:
             ) from e
 
     def write(self, ui_port: int, otlp_port: int) -> Access:
-        """The files as this version ships them; a password that is there stays. Raises `OSError`, `ValueError`."""
+        """Write the files of this version, and keep an existing password. Raises `OSError`, `ValueError`."""
         before = self.read()
         access = Access(
             password=before.password if before else Secret(new_password()),
@@ -81,14 +81,14 @@ class TelemetryFiles:
         )
         private_directory(self.folder)
         for name in (COMPOSE, COLLECTOR):
-            # for the container's user, too; the folder is closed to others, and no secret is in them
+            # readable for the container's user; the folder is private, and there is no secret in them
             write_atomic(self.folder / name, (self.shipped / name).read_bytes(), mode=0o644)
         write_atomic(self.access, _text(access).encode())
         return access
 
 
 def new_password() -> str:
-    """With something of each kind that OpenObserve may ask for."""
+    """Return a random password with each class of characters that OpenObserve requires."""
     return f"{secrets.token_urlsafe(24)}-aA1"
 
 

@@ -8,7 +8,7 @@ from neurolink_mitm.ports import Runtime
 
 
 class Telemetry:
-    """Tells a collector, where one is named, what became of each request."""
+    """Hands each finished request to the OTLP export, where a collector is named."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

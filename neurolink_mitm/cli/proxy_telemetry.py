@@ -1,4 +1,4 @@
-"""`neurolink proxy telemetry …`: a collector and a place to look at what it is told, on this machine."""
+"""`neurolink proxy telemetry …`: run a collector and OpenObserve on this machine."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from neurolink_mitm.cli.running import home
 from neurolink_mitm.cli.telemetry_metrics import dashboard, metrics
 from neurolink_mitm.core.telemetry_setup import ENDPOINT, OTLP_PORT
 
-if TYPE_CHECKING:  # they and what they import take their time
+if TYPE_CHECKING:  # slow to import: each command imports what it needs
     from neurolink_mitm.adapters.docker_compose import Compose
     from neurolink_mitm.adapters.openobserve import OpenObserve
     from neurolink_mitm.adapters.telemetry_files import Access, TelemetryFiles
 
 READY = 120.0
-"""Seconds that OpenObserve may take to answer for the first time."""
+"""Seconds that OpenObserve may take until it responds for the first time."""
 
 
 @click.group("telemetry", cls=Group)
@@ -56,7 +56,7 @@ def setup(port: int, otlp_port: int) -> None:
     from neurolink_mitm.cli import steps
 
     place = home()
-    with _told():
+    with _failing_in_one_line():
         files, env_file = _files(place), _env_file(place)
         _compose(files).check()
         _refuse_other(place, env_file, files.read(), f"http://127.0.0.1:{otlp_port}")
@@ -82,7 +82,7 @@ def start() -> None:
 
     Example: neurolink proxy telemetry start
     """
-    with _told():
+    with _failing_in_one_line():
         files, access = _set_up()
         _compose(files).check()
         _compose(files).up()
@@ -97,7 +97,7 @@ def stop(remove: bool) -> None:
 
     Example: neurolink proxy telemetry stop --remove
     """
-    with _told():
+    with _failing_in_one_line():
         if remove:
             click.echo(_remove(home()))
             return
@@ -118,7 +118,7 @@ def status(form: str) -> None:
     """
     from neurolink_mitm.cli import render
 
-    with _told():
+    with _failing_in_one_line():
         files, access = _set_up()
         compose = _compose(files)
         compose.check()
@@ -150,7 +150,7 @@ def logs(service: str | None, follow: bool, tail: int) -> None:
 
     Example: neurolink proxy telemetry logs collector
     """
-    with _told():
+    with _failing_in_one_line():
         files, _ = _set_up()
         compose = _compose(files)
         compose.check()
@@ -172,16 +172,16 @@ def import_dashboard(show: bool) -> None:
 
         click.echo(render.as_json(dashboard()), nl=False)
         return
-    with _told():
+    with _failing_in_one_line():
         _, access = _set_up()
         click.echo(f"imported: {_import(_backend(access))}")
 
 
 def remove_all(place: Home) -> str | None:
-    """For `proxy uninstall --purge`: what was done, or None where there was nothing to do."""
+    """Remove containers and files for `proxy uninstall --purge`. Return what was done; None for nothing."""
     if not place.telemetry.exists():
         return None
-    with _told():
+    with _failing_in_one_line():
         return _remove(place)
     return None
 
@@ -246,7 +246,7 @@ def _env_file(place: Home) -> Path:
 
 
 def _refuse_other(place: Home, env_file: Path, ours: Access | None, wanted: str) -> None:
-    """Somebody who sends telemetry elsewhere has not asked us to send it here."""
+    """Fail where the environment names another collector: the user's choice is not replaced."""
     from neurolink_mitm.adapters.env_file import read_environment
 
     named = read_environment(os.environ, place).values.get(ENDPOINT, "").strip()
@@ -272,7 +272,7 @@ def _extra() -> None:
 
 
 def _proxy() -> object:
-    """What the running proxy says of its telemetry; None where none runs or it sends none."""
+    """Return `telemetry` of the running proxy's `/status`; None where no proxy runs, or its export is off."""
     from neurolink_mitm.adapters.state_file import StateFile
     from neurolink_mitm.cli.running import ask_status
 
@@ -289,16 +289,16 @@ def _text(report: dict[str, object]) -> str:
     lines.append(f"OpenObserve {answers} at {report['url']}")
     lines.append(f"collector: {report['endpoint']}")
     if isinstance(proxy, dict):
-        told = f"exported {proxy['exported']}, dropped {proxy['dropped']}"
-        lines.append(f"proxy: {told}" + (f"; {proxy['lastError']}" if proxy["lastError"] else ""))
+        counts = f"exported {proxy['exported']}, dropped {proxy['dropped']}"
+        lines.append(f"proxy: {counts}" + (f"; {proxy['lastError']}" if proxy["lastError"] else ""))
     else:
         lines.append("proxy: does not run, or sends nothing")
     return "\n".join(lines) + "\n"
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """What goes wrong ends in one line."""
+def _failing_in_one_line() -> Iterator[None]:
+    """End the command with one line on stderr when an adapter fails."""
     from neurolink_mitm.adapters.docker_compose import ComposeError
     from neurolink_mitm.adapters.openobserve import OpenObserveError
 

@@ -1,4 +1,4 @@
-"""`neurolink proxy telemetry metrics` and `dashboard`: what Prometheus and Grafana are given."""
+"""`neurolink proxy telemetry metrics` and `dashboard`: print the Prometheus text and the Grafana dashboard."""
 
 from __future__ import annotations
 

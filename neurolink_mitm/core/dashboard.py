@@ -1,6 +1,6 @@
-"""The dashboard for OpenObserve: what is looked at, as a table; and the document that OpenObserve imports.
+"""Build the OpenObserve dashboard: a table of panels, and the document of them that OpenObserve imports.
 
-Its form: https://github.com/openobserve/openobserve/blob/main/src/config/src/meta/dashboards/v5/mod.rs
+Schema: https://github.com/openobserve/openobserve/blob/main/src/config/src/meta/dashboards/v5/mod.rs
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 TITLE = "NeuroLink"
 STREAM = "neurolink"
-"""Of traces and logs; each metric is a stream of its own."""
+"""OpenObserve's stream of traces and logs; each metric is a stream of its own."""
 _WIDTH, _HEIGHT, _PER_ROW = 24, 9, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """What it shows: PromQL, or where `column` names one, SQL over traces (`x`, that column, by `by`)."""
+    """A panel. `query` is PromQL, or SQL over traces where `column` names the column that it shows by `by`."""
 
     title: str
     query: str
@@ -37,7 +37,7 @@ def _quantile(share: float, metric: str) -> str:
 
 
 def _over_traces(value: str, by: str, where: str = "true") -> str:
-    return (  # of what stands in this file
+    return (  # made of constants of this file only
         f'SELECT histogram(_timestamp) AS "x_axis_1", {value} AS "y_axis_1", {by} AS "breakdown_1"'  # noqa: S608
         f' FROM "{STREAM}" WHERE {where} GROUP BY x_axis_1, breakdown_1 ORDER BY x_axis_1'
     )
@@ -164,13 +164,13 @@ TABS: Mapping[str, tuple[Panel, ...]] = {
 
 
 def dashboard() -> dict[str, Any]:
-    """The document."""
+    """Return the document that OpenObserve imports."""
     numbers = iter(range(1, 1000))
     return {
         "version": 5,
         "dashboardId": "",
         "title": TITLE,
-        "description": "What the NeuroLink proxy tells by OpenTelemetry.",
+        "description": "What the NeuroLink proxy exports by OpenTelemetry.",
         "role": "",
         "owner": "",
         "tabs": [

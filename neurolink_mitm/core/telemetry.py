@@ -1,6 +1,6 @@
-"""A finished request as OpenTelemetry sees it: spans, what it adds to the metrics, a log record. Plain values.
+"""Build the spans, metric points and log record of a finished request, as plain values for `adapters/otlp_pipeline.py`.
 
-Nothing of what was asked or answered is in there, and whatever looks like a key is starred.
+They hold nothing of the request's and the response's content, and secrets in them are masked.
 
 https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/
 https://opentelemetry.io/docs/specs/semconv/http/http-spans/
@@ -23,7 +23,7 @@ from neurolink_mitm.core.redaction import redact, short
 from neurolink_mitm.core.tracing import Caller
 
 LONGEST = 2000
-"""Characters of a value."""
+"""Characters of an attribute's value at most."""
 
 Value = str | bool | int | float | tuple[str, ...]
 Attributes = Mapping[str, Value]
@@ -37,12 +37,12 @@ _PROVIDERS = {
     "bedrock": "aws.bedrock",
     "mistral": "mistral_ai",
 }
-"""The names of the conventions, where they are not ours."""
+"""Names of providers in OpenTelemetry's conventions, where ours are others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Times are in seconds since the epoch; `error` is its type, None where all is well."""
+    """A span. Times are in seconds since the epoch; `error` is the error's type, None for a span without error."""
 
     name: str
     span_id: str
@@ -54,6 +54,8 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Log:
+    """A log record."""
+
     severity: Severity
     text: str
     attributes: Attributes
@@ -61,19 +63,19 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A request with its attempts, which are children of its span."""
+    """A finished request: its span, the spans of its attempts (children of it), its points and its log record."""
 
     caller: Caller | None
     trace_id: str
     request: Span
     attempts: tuple[Span, ...]
     points: tuple[Point, ...]
-    """Of the conventions' own metrics; the others are counted with or without a collector."""
+    """Points of `gen_ai.…` metrics; those of other metrics are recorded without a collector, too."""
     log: Log
 
 
 def finished(exchange: Exchange, span_ids: Sequence[str]) -> Finished:
-    """Of an exchange that has ended. `span_ids` are those of its attempts."""
+    """Return the telemetry of `exchange`, which has ended. `span_ids` are those of its attempts."""
     row = _plain(request_row(exchange))
     rows = tuple(_plain(attempt_row(exchange, attempt)) for attempt in exchange.attempts)
     error = error_type(exchange)
@@ -94,14 +96,14 @@ def finished(exchange: Exchange, span_ids: Sequence[str]) -> Finished:
 
 
 def error_type(exchange: Exchange) -> str | None:
-    """Why it was not answered whole; None where it was, or where the client did not want to wait."""
+    """Return why `exchange` got no complete response; None where it did, or where the client left."""
     if exchange.outcome in (Outcome.COMPLETE, Outcome.CANCELLED):
         return None
     if exchange.outcome is Outcome.TRUNCATED:
         return "truncated"
     failure = exchange.attempts[-1].failure if exchange.attempts else None
-    found = failure.error_type if failure else exchange.answer and exchange.answer.error
-    return _text(found or str(exchange.status or "error"))
+    error = failure.error_type if failure else exchange.answer and exchange.answer.error
+    return _text(error or str(exchange.status or "error"))
 
 
 def _request(exchange: Exchange, row: RequestRow, error: str | None) -> Span:
@@ -141,7 +143,7 @@ def _request(exchange: Exchange, row: RequestRow, error: str | None) -> Span:
         span_id=exchange.span_id,
         began_at=exchange.began_at,
         ended_at=ended,
-        attributes=_known(attributes),
+        attributes=_without_none(attributes),
         error=error,
     )
 
@@ -170,21 +172,21 @@ def _attempt(exchange: Exchange, attempt: Attempt, row: AttemptRow, span_id: str
         span_id=span_id,
         began_at=attempt.sent_at,
         ended_at=attempt.sent_at if ended is None else ended,
-        attributes=_known(attributes),
+        attributes=_without_none(attributes),
         error=row.errorType if attempt.failure else None,  # a client that leaves is no error
     )
 
 
 def _log(row: RequestRow, error: str | None) -> Log:
-    """The same fields, by the same names, as in the file of requests."""
-    told = {name: value for name, value in msgspec.structs.asdict(row).items() if name != "spanId"}
-    told.pop("traceId")
+    """Return the log record with the fields of the row in the log of requests, by the same names."""
+    fields = msgspec.structs.asdict(row)
+    del fields["spanId"], fields["traceId"]  # the record has them by itself
     severity: Severity = "INFO"
     if error is not None:
         severity = "ERROR" if (row.responseStatus or 500) >= 500 else "WARN"
     status = row.responseStatus if row.responseStatus is not None else "no answer"
     text = f"{row.method} {row.path.partition('?')[0]} {status} {row.outcome}"
-    return Log(severity, text, _known(told))
+    return Log(severity, text, _without_none(fields))
 
 
 def _gen_ai(exchange: Exchange, provider: str | None, model: str | None) -> dict[str, Value | None]:
@@ -208,7 +210,7 @@ def _operation(exchange: Exchange) -> str:
 
 
 def _asked_upstream(exchange: Exchange, attempts: Sequence[Attempt]) -> str | None:
-    """The model that an attempt was for."""
+    """Return the model that upstream was asked for in the last of `attempts`."""
     account = attempts[-1].account if attempts else None
     if account and not account.is_anthropic:
         model = account.model or exchange.model
@@ -218,7 +220,7 @@ def _asked_upstream(exchange: Exchange, attempts: Sequence[Attempt]) -> str | No
 
 
 def _route(exchange: Exchange) -> str:
-    """Few different ones: a path may hold an id."""
+    """Return the route of the path. There are few of them, since a path may hold an id."""
     if exchange.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS, Kind.LOCAL):
         return short(exchange.path.partition("?")[0])
     return "/v1/*" if exchange.kind is Kind.API else "/*"
@@ -234,9 +236,9 @@ def _plain(row: Row) -> Row:
 
 
 def _text(value: str) -> str:
-    """Without what looks like a key; any byte of a path may have become a lone surrogate, which is no text."""
+    """Return `value` with secrets masked, and without lone surrogates (bytes of a path), which are no UTF-8."""
     return redact(value.encode(errors="backslashreplace").decode())[:LONGEST]
 
 
-def _known(attributes: Mapping[str, Value | None]) -> dict[str, Value]:
+def _without_none(attributes: Mapping[str, Value | None]) -> dict[str, Value]:
     return {name: value for name, value in attributes.items() if value is not None}
