@@ -113,4 +113,10 @@ def test_killed_at_any_step_of_its_start_it_leaves_nothing(tmp_path: Path) -> No
     assert len(killed) > 10
     assert [step for step in killed if step != {"code": -signal.SIGKILL, "same": True}] == []
     assert last == {"code": 0, "same": True}
-    assert not psutil.Process().children()
+    wait_until(lambda: not processes_of(tmp_path), "no guard is left")
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Those whose command names it."""
+    running = psutil.process_iter(["cmdline"])
+    return [each for each in running if str(home) in " ".join(each.info["cmdline"] or ())]

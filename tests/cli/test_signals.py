@@ -105,7 +105,10 @@ def test_a_script_that_is_loaded_anew_goes_on(
         "from neurolink_mitm.stack import MitmScript, stack\naddons = [MitmScript(stack)]\n"
     )
     proxy, url = shell.serve_by("mitmdump", script)
-    before = json.loads(shell.state.read_text())["adminToken"]
+    wait_until(
+        lambda: shell.admin_token, "it serves"
+    )  # mitmproxy may load it once more as it starts
+    before = shell.admin_token
     client = Streaming(url)
     script.write_text(f"{script.read_text()}# another\n")
     wait_until(lambda: shell.admin_token not in ("", before), "the script serves anew")
