@@ -1,12 +1,13 @@
-"""Which account each session is at home on, so that it finds its prompt cache there again."""
+"""Session affinity: the home account of each session, where its prompt cache is."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
 CAPACITY = 10_000
+"""Sessions that have a home; the least recently used one loses it first."""
 LIFETIME = 3600.0
-"""Seconds without a request after which nothing of a session is cached upstream any more."""
+"""Seconds without a request after which a session has no home: its prompt cache upstream has expired."""
 
 
 class Affinity:
@@ -18,14 +19,14 @@ class Affinity:
         self._homes: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def home(self, session: str | None, now: float) -> str | None:
-        """The session's account, if it has one still."""
-        if session is None or (found := self._homes.get(session)) is None:
+        """Return the key of the session's home account, if it has one."""
+        if session is None or (home := self._homes.get(session)) is None:
             return None
-        key, seen_at = found
-        return key if now - seen_at < self._lifetime else None
+        key, used_at = home
+        return key if now - used_at < self._lifetime else None
 
     def served(self, session: str | None, key: str, now: float, *, moves: bool = False) -> None:
-        """The session was answered by this account. A home is kept while others stand in for it, unless it `moves`."""
+        """Note that an account served the session. It becomes the home if there is none, or if the session `moves`."""
         if session is None:
             return
         home = None if moves else self.home(session, now)
@@ -35,6 +36,6 @@ class Affinity:
             self._homes.popitem(last=False)
 
     def forget(self, key: str) -> None:
-        """The account is gone: its sessions have no home."""
+        """Remove an account; its sessions have no home then."""
         for session in [s for s, (home, _) in self._homes.items() if home == key]:
             del self._homes[session]

@@ -18,22 +18,22 @@ NOT_PLAIN = Reply(
     "no such path: write it as the API has it, with single slashes, in small letters, and with no dot segments,"
     " backslashes, semicolons or needless escapes",
 )
-"""Of a path that servers read in different ways, or that an addon has turned into another kind's."""
+"""The refusal of a path that servers read differently, or that an addon has changed into another kind's."""
 
 LOCAL = frozenset(
     {*((method, path) for method in ("GET", "HEAD") for path in _PAGES), ("POST", RESET_PATH)}
 )
 OWN = frozenset({"/health", "/status", METRICS_PATH, RESET_PATH})
-"""Paths that mean nothing anywhere else: whatever the method, they are not forwarded."""
+"""Paths of the proxy's own; they are never forwarded, whatever the method."""
 
 
 def methods_of(path: str) -> tuple[str, ...]:
-    """With which methods a path of our own is asked."""
-    return tuple(sorted(method for method, known in LOCAL if known == path))
+    """Return the methods that a local path accepts."""
+    return tuple(sorted(method for method, local in LOCAL if local == path))
 
 
 def kind_of(method: str, path: str) -> Kind:
-    """The kind of a request by its method and target; the query does not count."""
+    """Return the kind of a request by its method and path; the query does not count."""
     bare = path.partition("?")[0]
     if (method, bare) in LOCAL or bare in OWN:
         return Kind.LOCAL
@@ -45,13 +45,13 @@ def kind_of(method: str, path: str) -> Kind:
 
 
 def is_as_taken(kind: Kind | None, method: str, path: str) -> bool:
-    """Whether a request is still of the kind that it was taken for, and is for upstream, too."""
+    """Tell whether a request is still of this kind, here and for upstream."""
     return kind_of(method, path) is kind and paths.is_plain(kind, method, path)
 
 
-def not_served(model: str, known: Sequence[str]) -> Reply:
-    """Anthropic's 404, with what can be asked for."""
-    listed = ", ".join(known)
+def not_served(model: str, served: Sequence[str]) -> Reply:
+    """Return Anthropic's 404, with the models that are served."""
+    listed = ", ".join(served)
     return Reply(
         404, "not_found_error", f"model: {model!r:.120} is not served here. Ask for: {listed}"
     )
