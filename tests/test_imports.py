@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import httpx
 import pytest
 
@@ -75,3 +77,10 @@ def test_the_trap_works(shell: Shell, tmp_path: Path) -> None:
     code = "import contextlib\nwith contextlib.suppress(ImportError):\n    import litellm"
     shell.run("-c", code, program=(sys.executable,))
     assert (shell.home / "caught").exists()
+
+
+def test_modules_import_one_another_in_one_direction() -> None:
+    """Not even for types: where two need each other, one of them says by a Protocol what it needs."""
+    graph = grimp.build_graph("neurolink_mitm")
+    imports = {each: graph.find_modules_directly_imported_by(each) for each in graph.modules}
+    TopologicalSorter(imports).prepare()  # raises a CycleError that names the circle

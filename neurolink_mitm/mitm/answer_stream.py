@@ -6,7 +6,7 @@ import math
 import time
 from copy import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from mitmproxy import flow, http
 from mitmproxy.connection import Connection
@@ -38,6 +38,7 @@ from neurolink_mitm.mitm.bounded_stream import (
     STOPPING,
     BoundedStream,
     BreakOff,
+    ClientConnection,
     Commands,
 )
 from neurolink_mitm.mitm.codings import CodingError, Decoding, decoding
@@ -47,9 +48,6 @@ from neurolink_mitm.mitm.hooks import (
     exchange_of,
     reason_phrase,
 )
-
-if TYPE_CHECKING:
-    from neurolink_mitm.mitm.pool_layer import PoolLayer
 
 _FRAMING = (b"content-length", b"transfer-encoding")
 GRACE = 2.0
@@ -84,7 +82,7 @@ class AnswerStream(BoundedStream):
     _incoming: Incoming
     """Of the current attempt."""
 
-    def __init__(self, context: Context, stream_id: int, pool: PoolLayer) -> None:
+    def __init__(self, context: Context, stream_id: int, pool: ClientConnection) -> None:
         super().__init__(context, stream_id, pool)
         self._upstream: Connection | None = None
         self._kept_size = 0

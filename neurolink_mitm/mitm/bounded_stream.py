@@ -6,9 +6,10 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from mitmproxy import http
+from mitmproxy.connection import Connection
 from mitmproxy.proxy import events
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.context import Context
@@ -32,10 +33,8 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from neurolink_mitm.core.exchange import Kind, Reply
+from neurolink_mitm.mitm.body_room import BodyRoom
 from neurolink_mitm.mitm.hooks import claim, error_response, exchange_of
-
-if TYPE_CHECKING:
-    from neurolink_mitm.mitm.pool_layer import PoolLayer
 
 MAX_BODY = 64 * 1024 * 1024
 SOON_OVER = 1024 * 1024
@@ -56,6 +55,31 @@ STOPPING = Reply(529, "overloaded_error", "this proxy is stopping", retry_after=
 Commands = CommandGenerator[None]
 
 
+class ClientConnection(Protocol):
+    """What a stream needs of the layer that holds it."""
+
+    frugal: bool
+    """No body is kept longer than it is needed."""
+    trusted: bool
+    """A request of this client has got as far as upstream."""
+    issuers: dict[str, str]
+    """Of certificates that were not trusted, by host."""
+    crowded: Callable[[], bool]
+    """Whether there are too many clients, and this one is to be told so."""
+
+    @property
+    def room(self) -> BodyRoom: ...
+
+    def wake(self, at: float) -> Commands:
+        """See that a stream which waits until `at` (monotonic seconds) is woken then."""
+
+    def knows(self, connection: Connection) -> bool:
+        """Whether an upstream connection is still in use."""
+
+    def forget(self, connection: Connection) -> None:
+        """Hear nothing more of an upstream connection."""
+
+
 @dataclass
 class TimeIsUp(HttpEvent):
     """The moment that a stream waited for (`wake_at`) has come."""
@@ -69,7 +93,7 @@ class BreakOff(HttpEvent):
 class BoundedStream(HttpStream):
     """States are methods, as in the parent. `wake_at` and `_on_time` are the one pending timeout."""
 
-    def __init__(self, context: Context, stream_id: int, pool: PoolLayer) -> None:
+    def __init__(self, context: Context, stream_id: int, pool: ClientConnection) -> None:
         super().__init__(context, stream_id)
         self.pool = pool
         self.wake_at = math.inf

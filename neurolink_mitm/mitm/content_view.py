@@ -1,10 +1,11 @@
 """A view of an answer, in mitmweb and mitmproxy: how it came about, then the answer itself.
 
-Content views have another form since mitmproxy 12; `old_content_view` has the one of 11.
+Content views have another form since mitmproxy 12.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, cast
 
 from mitmproxy import contentviews, http
@@ -54,11 +55,31 @@ class NeuroLinkView:
         return bool(self.name < other.name)
 
 
+def _view_of_11() -> Any:
+    """Return the view in the form of mitmproxy 11; 12 warns as soon as such a class is made."""
+    from mitmproxy.contentviews.base import View
+
+    class OldView(View):
+        """Called with what is known as keywords."""
+
+        name = NAME
+
+        def __call__(
+            self, data: bytes, *, flow: Flow | None = None, **metadata: Any
+        ) -> tuple[str, Iterator[list[tuple[str, str | bytes]]]]:
+            return "NeuroLink", ([("text", line)] for line in text(data, flow).splitlines())
+
+        def render_priority(
+            self, data: bytes, *, flow: Flow | None = None, http_message: object = None, **_: Any
+        ) -> float:
+            return priority(flow, http_message)
+
+    return OldView()
+
+
 def add_view() -> None:
     """Once a process: mitmproxy keeps its views in one list for all masters."""
     if hasattr(contentviews, "Contentview"):
         contentviews.add(NeuroLinkView())
     elif contentviews.get(NAME) is None:
-        from neurolink_mitm.mitm.old_content_view import OldView
-
-        cast(Any, contentviews).add(OldView())
+        cast(Any, contentviews).add(_view_of_11())

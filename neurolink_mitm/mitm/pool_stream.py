@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from mitmproxy import http
 from mitmproxy.connection import Connection, Server
@@ -41,7 +41,7 @@ from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Deliver, Kind, Pause, Reply, Try, UpstreamResponse
 from neurolink_mitm.core.unreached import unreached
 from neurolink_mitm.mitm.answer_stream import AnswerStream, Incoming, copied
-from neurolink_mitm.mitm.bounded_stream import BreakOff, Commands
+from neurolink_mitm.mitm.bounded_stream import BreakOff, ClientConnection, Commands
 from neurolink_mitm.mitm.hooks import (
     AttemptFailedHook,
     AttemptHook,
@@ -50,9 +50,6 @@ from neurolink_mitm.mitm.hooks import (
 )
 from neurolink_mitm.mitm.hop import spec_of
 from neurolink_mitm.mitm.request_again import keep_received
-
-if TYPE_CHECKING:
-    from neurolink_mitm.mitm.pool_layer import PoolLayer
 
 
 @dataclass(eq=False)
@@ -68,7 +65,7 @@ class GetUpstream(GetHttpConnection):
 class PoolStream(AnswerStream):
     """See the module. States are methods, as in the parent; `wake_at` and `_on_time` are the one pending timeout."""
 
-    def __init__(self, context: Context, stream_id: int, pool: PoolLayer) -> None:
+    def __init__(self, context: Context, stream_id: int, pool: ClientConnection) -> None:
         super().__init__(context, stream_id, pool)
         self.connecting: GetUpstream | None = None
 
