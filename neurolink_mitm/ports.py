@@ -19,8 +19,8 @@ from neurolink_mitm.core.pool import Pool, Remembered
 from neurolink_mitm.core.prices import Prices
 from neurolink_mitm.core.quota import Quota
 from neurolink_mitm.core.record import AttemptRow, RequestRow
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.refresh import Refreshed
-from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 
 

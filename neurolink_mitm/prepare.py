@@ -32,13 +32,13 @@ from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.core import destinations
 from neurolink_mitm.core.access import is_loopback
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.config import ConfigError
+from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.config_values import Config, OAuth
-from neurolink_mitm.core.known_secrets import secrets_of
 from neurolink_mitm.core.metrics import Point, current_points
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.providers import environment_for
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.known_secrets import secrets_of
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.telemetry_setup import telemetry_setup
 from neurolink_mitm.core.translator_setup import Setup, setup_for
 from neurolink_mitm.mitm.compat import check_version

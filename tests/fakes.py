@@ -17,7 +17,7 @@ from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.record import AttemptRow, RequestRow
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.telemetry_setup import telemetry_setup
 from neurolink_mitm.core.translator_setup import Setup
 from neurolink_mitm.ports import Endpoint, Runtime

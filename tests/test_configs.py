@@ -13,10 +13,10 @@ import pytest
 
 from neurolink_mitm.adapters.config_file import load
 from neurolink_mitm.cli.proxy_setup import STARTER
-from neurolink_mitm.core.config import ONLY_SUBSCRIPTIONS, ConfigError, Loaded
-from neurolink_mitm.core.config_faults import spellings
+from neurolink_mitm.core.config import ONLY_SUBSCRIPTIONS, Loaded
+from neurolink_mitm.core.config_faults import ConfigError, spellings
 from neurolink_mitm.core.config_values import AccountConfig, Config, ConfigFile
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 
 EXAMPLE = Path(__file__).parent.parent / "configs" / "proxy.yaml"
 ENV = {

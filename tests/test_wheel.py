@@ -19,7 +19,7 @@ import pytest
 
 from neurolink_mitm.sandbox import Account
 from neurolink_mitm.sandbox.server import SandboxServer
-from tests import claude_code
+from tests import claude_cli as claude_code
 from tests.cli.processes import MESSAGE, ROOT, Shell
 
 TOO_LONG = 120.0

@@ -18,8 +18,8 @@ from neurolink_mitm.core.account_report import Known, Row, rows
 from neurolink_mitm.core.accounts import Account, build_pool
 from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.login_placement import Place, useless
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.refresh import Refreshed
-from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount
 
 

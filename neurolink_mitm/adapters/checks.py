@@ -29,7 +29,7 @@ from neurolink_mitm.adapters.state_file import State, StateFile, process_start
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.core.access import is_loopback
 from neurolink_mitm.core.accounts import Account, build_pool
-from neurolink_mitm.core.config import ConfigError
+from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.destinations import entries
 from neurolink_mitm.core.doctor_way import BASE_URL, WATCHED
@@ -42,7 +42,7 @@ from neurolink_mitm.core.facts import (
     Proxy,
     Upstream,
 )
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 
 DEFAULT_PORT = 55669
 LIMIT = 12.0

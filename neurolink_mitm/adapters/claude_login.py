@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from neurolink_mitm.adapters.claude_settings import settings_path
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount, check_token, ends_at, plan_of
 from neurolink_mitm.core.unreadable import UNREADABLE
 

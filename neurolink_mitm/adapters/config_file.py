@@ -9,7 +9,8 @@ from typing import Protocol
 
 import yaml
 
-from neurolink_mitm.core.config import ConfigError, Loaded, parse
+from neurolink_mitm.core.config import Loaded, parse
+from neurolink_mitm.core.config_faults import ConfigError
 
 LARGEST = 1_000_000
 """Bytes of a file."""

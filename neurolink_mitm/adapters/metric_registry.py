@@ -12,7 +12,7 @@ from prometheus_client import Counter, Histogram, disable_created_metrics, gener
 from prometheus_client import Metric as Family
 
 from neurolink_mitm.core.metrics import METRICS, Metric, Point
-from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.redact.text import redact
 
 MOST = 500
 """Series of one metric; a point that would begin one more is added to the one whose labels are all `other`."""

@@ -22,7 +22,7 @@ from neurolink_mitm.adapters.oauth_wire import Response, Wire
 from neurolink_mitm.core import headers, oauth
 from neurolink_mitm.core.config_values import OAuth
 from neurolink_mitm.core.oauth import RefreshError, Tokens, Trouble
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.stored import check_token
 from neurolink_mitm.core.unreadable import UNREADABLE
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 
 DASHBOARDS = "/api/default/dashboards"
 FOLDER = {"folder": "default"}

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from neurolink_mitm.adapters.atomic import private_directory, write_atomic
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.telemetry_setup import OTLP_PORT
 
 USER = "admin@neurolink.local"

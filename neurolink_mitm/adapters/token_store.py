@@ -19,7 +19,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.shared_file import locked
 from neurolink_mitm.adapters.token_vault import LARGEST, Backend, FileBackend, KeyringBackend
 from neurolink_mitm.core.oauth import Tokens
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.stored import (
     LEGACY_LABEL,
     StoredAccount,

@@ -16,7 +16,7 @@ from mitmproxy.addonmanager import Loader
 from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.app.lifecycle import Lifecycle, components
 from neurolink_mitm.app.run import Stack, trusted, watchers
-from neurolink_mitm.core.config import ConfigError
+from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.mitm import master as masters
 from neurolink_mitm.mitm.data_plane import OPTIONS, DataPlane
 from neurolink_mitm.mitm.modes import parsed_pool_mode, with_pool_mode

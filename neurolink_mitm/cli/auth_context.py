@@ -21,7 +21,7 @@ from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, ope
 from neurolink_mitm.cli.exits import FAILED, USAGE, by_ctrl_c, fail, interruptible
 from neurolink_mitm.cli.groups import Group
 from neurolink_mitm.core.config_values import Config
-from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.core.stored import PROVIDER
 
 if TYPE_CHECKING:  # slow to import
@@ -75,7 +75,7 @@ def store() -> TokenStore:
 def configuration(path: Path | None) -> Config:
     """The configuration, or exit code 2 with all that is wrong with it."""
     from neurolink_mitm.adapters.config_file import load
-    from neurolink_mitm.core.config import ConfigError
+    from neurolink_mitm.core.config_faults import ConfigError
 
     try:
         return load(path or home().config, environment(), required=path is not None).config
@@ -86,7 +86,7 @@ def configuration(path: Path | None) -> Config:
 def configuration_if_good(path: Path | None) -> Config:
     """For commands that can do without: a broken one is reported, and counts as empty."""
     from neurolink_mitm.adapters.config_file import load
-    from neurolink_mitm.core.config import ConfigError
+    from neurolink_mitm.core.config_faults import ConfigError
     from neurolink_mitm.core.config_values import Config
 
     try:
@@ -99,7 +99,7 @@ def configuration_if_good(path: Path | None) -> Config:
 def network(config: Config, path: Path | None) -> Network:
     """How the login server is reached, or exit code 2."""
     from neurolink_mitm.adapters.network import bundle_of, read_network
-    from neurolink_mitm.core.config import ConfigError
+    from neurolink_mitm.core.config_faults import ConfigError
 
     try:
         return read_network(environment(), bundle_of(config, (path or home().config).parent))

@@ -129,7 +129,7 @@ def read_inputs(file: Path | None, env_file: Path | None) -> tuple[Inputs | None
     from neurolink_mitm.adapters.env_file import EnvFileError
     from neurolink_mitm.adapters.sources import Named, Sources
     from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
-    from neurolink_mitm.core.config import ConfigError
+    from neurolink_mitm.core.config_faults import ConfigError
 
     place = home()
     try:

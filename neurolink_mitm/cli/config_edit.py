@@ -14,7 +14,7 @@ from neurolink_mitm.adapters.config_file import load
 from neurolink_mitm.adapters.pool_memory import locked
 from neurolink_mitm.cli.auth_context import say
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
-from neurolink_mitm.core.config import ConfigError
+from neurolink_mitm.core.config_faults import ConfigError
 
 NEW = b"""\
 # NeuroLink's configuration: `neurolink docs configuration` has every key, `neurolink config show` what is in force.

@@ -14,8 +14,8 @@ from neurolink_mitm.adapters.bundle_file import tail
 from neurolink_mitm.adapters.checks import Known, Looking, read_home
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.core.bundle import Censor, plain
-from neurolink_mitm.core.known_secrets import secrets_of
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.known_secrets import secrets_of
+from neurolink_mitm.core.redact.secret import Secret
 
 LINES = 200
 FAMILIES = (

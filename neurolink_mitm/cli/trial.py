@@ -21,7 +21,7 @@ from neurolink_mitm.adapters.state_file import State
 from neurolink_mitm.cli import http_client
 from neurolink_mitm.cli.running import owner
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.redact.text import redact
 
 LIMIT = 120.0
 MODEL = "claude-haiku-4-5-20251001"

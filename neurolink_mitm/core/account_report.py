@@ -12,7 +12,7 @@ from neurolink_mitm.core.limits import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool import Remembered, fingerprint
 from neurolink_mitm.core.quota import Quota, Window
 from neurolink_mitm.core.record import iso
-from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.core.refresh import Refreshed
 from neurolink_mitm.core.stored import NEEDS_LOGIN, PROVIDER
 

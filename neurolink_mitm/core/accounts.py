@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Literal
 
 from neurolink_mitm.core.config_values import AccountConfig, Config
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.stored import (
     PROVIDER,
     AccountType,

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, fields, is_dataclass
 from typing import Any
 
-from neurolink_mitm.core.addresses import addresses
-from neurolink_mitm.core.known_secrets import NAMES_A_SECRET, spelled
-from neurolink_mitm.core.redaction import STARS, Found, redact, replaced, without_passwords
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.known_secrets import NAMES_A_SECRET, spelled
+from neurolink_mitm.core.redact.search import addresses
+from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.redact.text import STARS, Found, redact, replaced, without_passwords
 
 
 def plain(value: object) -> Any:

@@ -12,10 +12,9 @@ import msgspec
 
 from neurolink_mitm.core.headers import Fields, get
 from neurolink_mitm.core.record import DebugRow, iso
-from neurolink_mitm.core.redaction import redact, short, without_passwords
-from neurolink_mitm.core.redaction_body import redact_body, redact_fields, redact_value
-from neurolink_mitm.core.redaction_stream import redact_stream
-from neurolink_mitm.core.steps import WINDOW
+from neurolink_mitm.core.redact.body import redact_body, redact_fields, redact_stream, redact_value
+from neurolink_mitm.core.redact.search import WINDOW
+from neurolink_mitm.core.redact.text import redact, short, without_passwords
 from neurolink_mitm.core.unreadable import UNREADABLE
 
 LIMIT = 8 * 1024 * 1024

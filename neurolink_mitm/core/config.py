@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from neurolink_mitm.core.accounts import ANTHROPIC
 from neurolink_mitm.core.config_faults import (
+    ConfigError,
     Fault,
     Loc,
     path,
@@ -27,14 +28,6 @@ from neurolink_mitm.core.config_kinds import Kind, NotEmpty, hints, plain
 from neurolink_mitm.core.config_values import UNNAMED, Config, ConfigFile, Options
 from neurolink_mitm.core.interpolation import only_references, resolve_all
 from neurolink_mitm.core.provider_names import unknown
-
-
-class ConfigError(ValueError):
-    """A configuration that can't be used. `faults` are all its faults, a line each, no secrets."""
-
-    def __init__(self, *faults: str) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = faults
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,3 +107,11 @@ def spellings(field: str) -> tuple[str, str]:
     """The keys of a field in a file: `first_event` → `firstEvent`, `first-event`."""
     head, *rest = field.rstrip("_").split("_")
     return head + "".join(word.capitalize() for word in rest), "-".join([head, *rest])
+
+
+class ConfigError(ValueError):
+    """A configuration that can't be used. `faults` are all its faults, a line each, no secrets."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 
 from neurolink_mitm.core.config_faults import Loc, path, shown, spellings, without_credentials
 from neurolink_mitm.core.config_values import AccountConfig, Config
-from neurolink_mitm.core.redaction import redact
-from neurolink_mitm.core.secret import STARS, Secret
+from neurolink_mitm.core.redact.secret import STARS, Secret
+from neurolink_mitm.core.redact.text import redact
 
 MOST = 5
 """Entries of a list that are shown in a line."""

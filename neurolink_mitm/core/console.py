@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.exchange import Attempt, Exchange
-from neurolink_mitm.core.redaction import redact, short
+from neurolink_mitm.core.redact.text import redact, short
 
 
 def asked(exchange: Exchange) -> str:

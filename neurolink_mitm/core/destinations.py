@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from neurolink_mitm.core import provider_names, providers
 from neurolink_mitm.core.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.config_values import Config, ModelMapping, Routing
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 
 GEMINI = "gemini-"
 VERTEX = "vertex"

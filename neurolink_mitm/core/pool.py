@@ -23,7 +23,7 @@ from neurolink_mitm.core.errors import Failure, Where, classify
 from neurolink_mitm.core.headers import Fields
 from neurolink_mitm.core.limits import scope_of
 from neurolink_mitm.core.quota import Quota
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.skip import Skip
 from neurolink_mitm.core.standing import Standing
 

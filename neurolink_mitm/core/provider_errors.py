@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.redact.text import redact
 
 TYPES = {
     400: "invalid_request_error",

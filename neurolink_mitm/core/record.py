@@ -11,7 +11,7 @@ import msgspec
 from neurolink_mitm.core.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.endpoints import MESSAGES
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
-from neurolink_mitm.core.redaction import redact, short
+from neurolink_mitm.core.redact.text import redact, short
 from neurolink_mitm.core.when import FIRST, LAST
 
 CLIENT_LEFT = Outcome.CANCELLED.value

@@ -24,7 +24,7 @@ from neurolink_mitm.core.oauth import (
     pause_after,
 )
 from neurolink_mitm.core.pool import Pool
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.stored import NEEDS_LOGIN, StoredAccount
 
 

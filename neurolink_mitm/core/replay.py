@@ -20,7 +20,7 @@ from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.quota import Quota, Window
 from neurolink_mitm.core.record import CLIENT_LEFT, AttemptRow
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.unreadable import UNREADABLE
 
 

@@ -1,6 +1,6 @@
 """How one account is doing: its cooldowns, what its limits were last seen to be, what it is doing now.
 
-A cooldown is for an endpoint and a wildcard of models (`core/endpoints.py`): `*` is all messages. Times are seconds
+A cooldown is for an endpoint and a wildcard of models: `*` is all messages. Times are seconds
 since the epoch.
 """
 

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 
 PROVIDER = "anthropic:"
 LEGACY_LABEL = "default"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from neurolink_mitm.core.exchange import Attempt, Exchange
-from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.core.target import Target
 
 Summary = Mapping[str, Any]

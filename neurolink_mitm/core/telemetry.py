@@ -19,7 +19,7 @@ from neurolink_mitm.core.accounts import ANTHROPIC
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.metrics import Point, gen_ai_points
 from neurolink_mitm.core.record import AttemptRow, RequestRow, attempt_row, request_row
-from neurolink_mitm.core.redaction import redact, short
+from neurolink_mitm.core.redact.text import redact, short
 from neurolink_mitm.core.tracing import Caller
 
 LONGEST = 2000

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from neurolink_mitm.core.oauth import Tokens
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.stored import (
     NEEDS_LOGIN,
     PROVIDER,

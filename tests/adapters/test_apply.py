@@ -25,7 +25,7 @@ from neurolink_mitm.adapters.sources import Sources
 from neurolink_mitm.app.run import trusted
 from neurolink_mitm.core.client_keys import ClientKey, digest, encode
 from neurolink_mitm.core.config_schema import entries
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.prepare import Settings, prepare
 from neurolink_mitm.stack import stack
 from tests.connect_proxy import Authority

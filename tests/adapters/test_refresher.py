@@ -24,8 +24,8 @@ from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config_values import OAuth
 from neurolink_mitm.core.oauth import MAX_FAILURES, RefreshError, Tokens, Trouble
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.refresh import Refreshed
-from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount
 from neurolink_mitm.sandbox import Account as Known
 from neurolink_mitm.sandbox import Reply

@@ -13,7 +13,7 @@ from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config_values import Config, Routing, Timeouts
 from neurolink_mitm.core.pool import Demand, Pool
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.ports import Runtime
 from tests.fakes import NOW, make_account, make_runtime

@@ -27,7 +27,7 @@ from neurolink_mitm.adapters.token_store import (
 )
 from neurolink_mitm.adapters.token_vault import FileBackend
 from neurolink_mitm.core.oauth import Tokens
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount
 from tests.unprivileged import unprivileged
 

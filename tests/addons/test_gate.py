@@ -12,7 +12,7 @@ from neurolink_mitm.addons.local_api import LocalApi
 from neurolink_mitm.addons.route import Route
 from neurolink_mitm.core.client_keys import ClientKey, digest
 from neurolink_mitm.core.config_values import Clients, Config
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.mitm.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import document, make_flow, record, refusal

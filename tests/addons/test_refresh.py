@@ -11,8 +11,8 @@ from neurolink_mitm.addons.refresh import Refresh
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.exchange import Try
 from neurolink_mitm.core.oauth import Trouble
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.refresh import Refreshed
-from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import current, make_flow, record

@@ -11,7 +11,7 @@ from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.errors import Where
 from neurolink_mitm.core.exchange import Attempt, Deliver, Kind, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.pool import Demand
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.mitm.hooks import AttemptHook, exchange_of, keep
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import document, make_flow, record, refusal

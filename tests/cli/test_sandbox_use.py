@@ -13,7 +13,7 @@ import httpx
 import pexpect
 import pytest
 
-from tests import claude_code
+from tests import claude_cli as claude_code
 from tests.cli.processes import MESSAGE, Program, Shell
 from tests.waiting import LIMIT
 

@@ -14,7 +14,7 @@ import pytest
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.token_store import TokenStore
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount
 from neurolink_mitm.mitm.master import DRAIN
 from neurolink_mitm.sandbox import Account, Reply

@@ -15,7 +15,7 @@ from neurolink_mitm.core.access import (
 )
 from neurolink_mitm.core.client_keys import ClientKey, digest
 from neurolink_mitm.core.exchange import Reply
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 
 
 def status(

@@ -14,7 +14,7 @@ from neurolink_mitm.core.accounts import (
     unused_settings,
 )
 from neurolink_mitm.core.config_values import AccountConfig, Config, Routing
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 
 ENVIRONMENT_KEY = Secret("sk-ant-test-environment")
 LEGACY = StoredAccount("default", Secret("sk-ant-oat-test-legacy"), Secret("r"), 5.0)

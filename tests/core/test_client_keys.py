@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from neurolink_mitm.core.client_keys import PREFIX, ClientKey, digest, encode, parse
-from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.redact.text import redact
 from tests.fakes import NOW
 
 KEY = PREFIX + "a" * 43

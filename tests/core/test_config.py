@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.config import ConfigError, parse
+from neurolink_mitm.core.config import parse
+from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.config_values import (
     AccountConfig,
     Config,
@@ -18,7 +19,7 @@ from neurolink_mitm.core.config_values import (
     ModelMapping,
     ModelPrice,
 )
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 
 KEY = "sk-ant-test-hunter2"
 ENV = {"KEY_1": KEY, "EMPTY": "", "NUMBER": "2.5", "WORD": "two", "OFF": "false"}

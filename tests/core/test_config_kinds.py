@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.core import config_kinds as kinds
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 
 
 def read(hint: Any, given: object) -> object:

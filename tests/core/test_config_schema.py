@@ -8,7 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from neurolink_mitm.core.config import ConfigError, parse
+from neurolink_mitm.core.config import parse
+from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.config_schema import entries, schema
 
 ENV = {"KEY": "sk-ant-test-key", "NUMBER": "5", "OFF": "false"}

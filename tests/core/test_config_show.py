@@ -21,7 +21,7 @@ from neurolink_mitm.core.config_values import (
     Provider,
     WordObfuscator,
 )
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 
 KEY = "sk-ant-test-key"
 DOCUMENT: dict[str, Any] = {

@@ -6,7 +6,7 @@ import pytest
 
 from neurolink_mitm.core import config_values
 from neurolink_mitm.core.config_values import AccountConfig, Config, Routing, Section, Timeouts
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 
 SECTIONS = [
     kind

@@ -13,7 +13,7 @@ from neurolink_mitm.core.destinations import (
     route,
     wanted,
 )
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 
 CHAIN = (Fallback("google-ai", "gemini-2.5-flash"), Fallback("openai", "gpt-x"))
 CHAINED = ("google-ai/gemini-2.5-flash", "openai/gpt-x")

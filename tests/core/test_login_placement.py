@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from neurolink_mitm.core.login_placement import is_same, place, unique
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount, check_label
 
 

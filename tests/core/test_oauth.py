@@ -19,7 +19,7 @@ from neurolink_mitm.core.oauth import (
     refusal,
     split_pasted,
 )
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 
 NOW = 1_000_000.0
 GOOD = {

@@ -25,8 +25,8 @@ from neurolink_mitm.core.failover import refusal
 from neurolink_mitm.core.limits import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool import Benching, Choice, Demand, Pool, Remembered, fingerprint
 from neurolink_mitm.core.quota import Quota, Window
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.rotation import STRATEGIES
-from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.skip import Skip
 from neurolink_mitm.core.standing import PROBE_LEASE, REMEMBERED
 from tests.fakes import NOW, make_account, make_failure, make_other

@@ -11,7 +11,7 @@ from neurolink_mitm.core.providers import (
     litellm_name,
     missing,
 )
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 
 from neurolink_mitm.core.oauth import MAX_FAILURES, RefreshError, Tokens, Trouble
 from neurolink_mitm.core.pool import Pool
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.refresh import TABLE, AccountRefresh, Outcome, Refreshed, Step, take_over
-from neurolink_mitm.core.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount
 from tests.fakes import NOW, make_account
 

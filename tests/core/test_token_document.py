@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.core.oauth import Tokens
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.stored import StoredAccount, parse_token_store
 from neurolink_mitm.core.token_document import TokenDocument
 

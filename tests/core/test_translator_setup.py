@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from neurolink_mitm.core.config_values import Provider
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.translator_setup import (
     Access,
     Setup,

@@ -12,7 +12,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config_values import Config, Fallback, Provider, Routing
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from neurolink_mitm.stack import stack

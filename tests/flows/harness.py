@@ -20,7 +20,7 @@ from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.config_values import Config, Timeouts
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.record import AttemptRow, RequestRow
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.shaping.pipeline import Named, Pipeline
 from neurolink_mitm.mitm import master as masters
 from neurolink_mitm.mitm.data_plane import OPTIONS, DataPlane

@@ -23,7 +23,7 @@ from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from neurolink_mitm.sandbox.wire import Tls
 from neurolink_mitm.stack import stack
-from tests import claude_code
+from tests import claude_cli as claude_code
 from tests.adapters.tls_server import make_certificate
 from tests.flows.harness import CLAUDE_CODE, Proxy, account
 

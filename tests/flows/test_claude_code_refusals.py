@@ -14,11 +14,11 @@ import pytest
 
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config_values import Clients, Config
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
-from tests import claude_code
+from tests import claude_cli as claude_code
 from tests.flows.harness import Proxy, account
 
 pytestmark = pytest.mark.real("npm")

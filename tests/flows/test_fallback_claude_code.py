@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests import claude_code
+from tests import claude_cli as claude_code
 from tests.flows.fallen import Fallen, Setting
 from tests.lookalikes.script import Asked, Reply, Script, call
 from tests.translator.providers import KINDS, Kind

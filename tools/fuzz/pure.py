@@ -25,16 +25,17 @@ from neurolink_mitm.core import (
     history,
     limits,
     quota,
-    redaction,
-    redaction_body,
-    redaction_stream,
     replay,
     status,
     tracing,
 )
-from neurolink_mitm.core.config import ConfigError, parse
+from neurolink_mitm.core.config import parse
+from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.log_rows import Reader, Seen
+from neurolink_mitm.core.redact import body as redaction_body
+from neurolink_mitm.core.redact import body as redaction_stream
+from neurolink_mitm.core.redact import text as redaction
 from neurolink_mitm.core.shaping.draft import About, OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.sse import SseReader

@@ -9,11 +9,10 @@ from ipaddress import AddressValueError, IPv6Address
 
 import msgspec
 
-from neurolink_mitm.core.addresses import addresses
+from neurolink_mitm.core.redact.search import WINDOW, addresses, matches, places
+from neurolink_mitm.core.redact.token_formats import NEEDLES, Tokens
 from neurolink_mitm.core.shaping.expressions import PATIENCE, Expression
 from neurolink_mitm.core.shaping.spellings import host_spellings, spellings
-from neurolink_mitm.core.steps import WINDOW, matches, places
-from neurolink_mitm.core.token_formats import NEEDLES, Tokens
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}(?![\w]|\.\d)", re.ASCII)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.redaction_body import redact_body, redact_fields
+from neurolink_mitm.core.redact.body import redact_body, redact_fields
+from neurolink_mitm.core.redact.token_formats import FORMS, Form
 from neurolink_mitm.core.shaping.detectors import KINDS
-from neurolink_mitm.core.token_formats import FORMS, Form
 
 STARS = "***"
 WORD = st.text("ABCDEFGHIJKLMNOPabcdefghijklmnop0123456789_-", min_size=20, max_size=60)

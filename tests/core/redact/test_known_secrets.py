@@ -7,10 +7,9 @@ import pytest
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.capture import Body, document
 from neurolink_mitm.core.config_values import Config
-from neurolink_mitm.core.known_secrets import secrets_of, spelled
-from neurolink_mitm.core.redaction_body import redact_fields
-from neurolink_mitm.core.redaction_stream import redact_stream
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.body import redact_fields, redact_stream
+from neurolink_mitm.core.redact.known_secrets import secrets_of, spelled
+from neurolink_mitm.core.redact.secret import Secret
 
 KEY = 'corp/key "of" no+form \u00e9'
 KNOWN = spelled([Secret(KEY)])

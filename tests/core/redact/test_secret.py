@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 
 KEY = "sk-ant-test-0123456789"
 

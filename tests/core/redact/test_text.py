@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.redaction import redact
+from neurolink_mitm.core.redact.text import redact
 
 STARS = "***"
 SECRETS = {

@@ -2,6 +2,8 @@
 
 `re` keeps the GIL for the whole of a call, on whatever thread: while one expression looks through megabytes, the
 event loop stands. So a long text is searched window by window, and a value of any length is gone through in steps.
+
+Finds e-mail addresses.
 """
 
 from __future__ import annotations
@@ -53,3 +55,26 @@ def among(needles: Collection[str], text: str) -> frozenset[str]:
         if not left:
             break
     return frozenset(found)
+
+
+LETTER = r"[\w\u0300-\u036f-]"
+"""Of the name of a host, which need not be of ASCII; accents may stand by themselves."""
+_BEFORE = re.compile(r".*[^\w\u0300-\u036f.%+-]", re.DOTALL)
+_HOST = re.compile(rf"(?:{LETTER}{{1,4096}}+(?:\.(?={LETTER}))?+){{1,256}}+")
+_LONGEST = 64
+"""Characters before the `@` that count."""
+
+
+def addresses(text: str) -> Iterator[tuple[int, int]]:
+    """Where each begins and ends."""
+    end, at = 0, text.find("@")
+    while at >= 0:
+        before = text[max(end, at - _LONGEST) : at]
+        other = _BEFORE.match(before)
+        start = at - len(before) + (other.end() if other else 0)
+        end = passed(_HOST, text, at + 1)
+        if start < at and text.find(".", at + 1, end) >= 0:
+            yield start, end
+        else:
+            end = at + 1
+        at = text.find("@", end)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config_values import Config
-from neurolink_mitm.core.secret import Secret
+from neurolink_mitm.core.redact.secret import Secret
 
 NAMES_A_SECRET = re.compile(r"(?i)key|token|secret|password|authorization|cookie|credential")
 SHORTEST = 6

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.redaction_stream import redact_stream
-from tests.core.test_redaction_body import NAMES, PLAIN, TOKENS
+from neurolink_mitm.core.redact.body import redact_stream
+from tests.core.redact.test_redaction_body import NAMES, PLAIN, TOKENS
 
 MEMBERS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
 PLACES = st.lists(st.integers(0, 10_000), max_size=20)

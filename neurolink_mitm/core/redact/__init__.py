@@ -1,0 +1,1 @@
+"""Masks secrets in text, headers and bodies before they are written or exported."""
