@@ -12,7 +12,6 @@ from neurolink_mitm.core.capture import Captured
 from neurolink_mitm.core.client_keys import ClientKey
 from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.exchange import Exchange
-from neurolink_mitm.core.http_proxy import HttpProxies
 from neurolink_mitm.core.lag import Lag
 from neurolink_mitm.core.metrics import Point
 from neurolink_mitm.core.pool import Pool, Remembered
@@ -21,6 +20,7 @@ from neurolink_mitm.core.quota import Quota
 from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.refresh import Refreshed
+from neurolink_mitm.core.request.http_proxy import HttpProxies
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 
 

@@ -41,7 +41,7 @@ from neurolink_mitm.core.claude_settings import (
     values,
     variables,
 )
-from neurolink_mitm.core.unreadable import UNREADABLE
+from neurolink_mitm.core.json_errors import UNREADABLE
 
 
 class SettingsError(Exception):

@@ -19,8 +19,8 @@ from neurolink_mitm.adapters.trust import Trust, authorities_fault, read_trust
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.config_values import Config
-from neurolink_mitm.core.http_proxy import VARIABLES, HttpProxies
-from neurolink_mitm.core.target import Via
+from neurolink_mitm.core.request.http_proxy import VARIABLES, HttpProxies
+from neurolink_mitm.core.request.target import Via
 
 if TYPE_CHECKING:
     import httpx

@@ -17,7 +17,7 @@ import psutil
 from neurolink_mitm.adapters.atomic import private_directory, write_atomic
 from neurolink_mitm.adapters.home_root import PROXIES
 from neurolink_mitm.adapters.shared_file import locked
-from neurolink_mitm.core.unreadable import UNREADABLE
+from neurolink_mitm.core.json_errors import UNREADABLE
 
 OURS = "neurolink"
 """The program of a proxy that runs by `neurolink proxy start`."""

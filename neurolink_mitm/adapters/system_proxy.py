@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from urllib.request import getproxies
 
-from neurolink_mitm.core.http_proxy import HttpProxies
+from neurolink_mitm.core.request.http_proxy import HttpProxies
 
 SETTINGS = "this machine's network settings"
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from mitmproxy import http
 
-from neurolink_mitm.core import headers
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.endpoints import is_inference
 from neurolink_mitm.core.errors import RATE_LIMIT, Failure, Where
 from neurolink_mitm.core.exchange import Attempt, Exchange, Step
 from neurolink_mitm.core.failover import MAX_REFRESHES, ending
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.request import headers
+from neurolink_mitm.core.request.endpoints import is_inference
 from neurolink_mitm.mitm.hooks import exchange_of, keep, last_word
 from neurolink_mitm.ports import Runtime
 

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from mitmproxy import http
 
-from neurolink_mitm.core import access, headers
+from neurolink_mitm.core import access
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
-from neurolink_mitm.core.routing import RESET_PATH
+from neurolink_mitm.core.request import headers
+from neurolink_mitm.core.request.routing import RESET_PATH
 from neurolink_mitm.mitm.hooks import error_response, exchange_of, real_fields
 from neurolink_mitm.ports import Runtime
 

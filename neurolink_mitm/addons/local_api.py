@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Mapping
 import msgspec
 from mitmproxy import http
 
-from neurolink_mitm.core import explain, headers, models, status
+from neurolink_mitm.core import explain, models, status
 from neurolink_mitm.core.accounts import unknown_account
 from neurolink_mitm.core.exchange import Kind, Reply
 from neurolink_mitm.core.metrics import current_points
 from neurolink_mitm.core.pool import Demand
-from neurolink_mitm.core.routing import METRICS_PATH, RESET_PATH, methods_of
+from neurolink_mitm.core.request import headers
+from neurolink_mitm.core.request.routing import METRICS_PATH, RESET_PATH, methods_of
 from neurolink_mitm.mitm.hooks import error_response, exchange_of, json_response, real_fields
 from neurolink_mitm.ports import Runtime
 

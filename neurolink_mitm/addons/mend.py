@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from mitmproxy import http
 
-from neurolink_mitm.core import history
-from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.exchange import Exchange
-from neurolink_mitm.core.json_spans import LARGE
+from neurolink_mitm.core.request import history
+from neurolink_mitm.core.request.body import BodyIndex
+from neurolink_mitm.core.request.json_spans import LARGE
 from neurolink_mitm.mitm.aside import aside
 from neurolink_mitm.mitm.hooks import exchange_of, send_edited
 from neurolink_mitm.ports import Runtime

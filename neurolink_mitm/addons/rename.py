@@ -5,9 +5,9 @@ from collections.abc import Awaitable
 import msgspec
 from mitmproxy import http
 
-from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.exchange import Reply
-from neurolink_mitm.core.json_spans import Edit
+from neurolink_mitm.core.request.body import BodyIndex
+from neurolink_mitm.core.request.json_spans import Edit
 from neurolink_mitm.mitm.aside import aside
 from neurolink_mitm.mitm.hooks import error_response, exchange_of, send_edited
 from neurolink_mitm.ports import Runtime

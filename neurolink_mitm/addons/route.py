@@ -4,9 +4,10 @@ from collections.abc import Awaitable
 
 from mitmproxy import http
 
-from neurolink_mitm.core import access, destinations, models, routing
-from neurolink_mitm.core.body_index import MessagesRequest, read_body, takes_long
+from neurolink_mitm.core import access, destinations, models
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
+from neurolink_mitm.core.request import routing
+from neurolink_mitm.core.request.body import MessagesRequest, read_body, takes_long
 from neurolink_mitm.mitm.aside import aside
 from neurolink_mitm.mitm.hooks import error_response, exchange_of, real_fields
 from neurolink_mitm.ports import Runtime

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from mitmproxy import http
 
-from neurolink_mitm.core import headers
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.errors import Failure, Where, error_body
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Reply
+from neurolink_mitm.core.request import headers
+from neurolink_mitm.core.request.target import Target
 from neurolink_mitm.core.shaping.draft import (
     About,
     OutgoingRequest,
@@ -17,7 +18,6 @@ from neurolink_mitm.core.shaping.draft import (
     ResponseTransform,
 )
 from neurolink_mitm.core.shaping.pipeline import Chain, PluginError, UnfinishedError
-from neurolink_mitm.core.target import Target
 from neurolink_mitm.mitm.aside import aside
 from neurolink_mitm.mitm.hooks import error_response, exchange_of, notes_of
 from neurolink_mitm.ports import Runtime

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from mitmproxy import http
 
-from neurolink_mitm.core import headers
 from neurolink_mitm.core.exchange import Exchange
-from neurolink_mitm.core.routing import kind_of
-from neurolink_mitm.core.tracing import caller
+from neurolink_mitm.core.request import headers
+from neurolink_mitm.core.request.routing import kind_of
+from neurolink_mitm.core.request.trace_context import caller
 from neurolink_mitm.mitm.hooks import exchange_of, is_ours, open_record
 from neurolink_mitm.ports import Runtime
 

@@ -73,10 +73,10 @@ def _account(inputs: Inputs, label: str | None) -> Account:
 def _draft(
     body: bytes, headers: tuple[str, ...], account: Account, *, claude_code: bool
 ) -> OutgoingRequest:
-    from neurolink_mitm.core.body_index import read_body
     from neurolink_mitm.core.exchange import Kind
+    from neurolink_mitm.core.request.body import read_body
+    from neurolink_mitm.core.request.target import Target
     from neurolink_mitm.core.shaping.draft import About, OutgoingRequest
-    from neurolink_mitm.core.target import Target
 
     try:
         asked = read_body(body)

@@ -14,8 +14,8 @@ from neurolink_mitm.cli.process_lines import claude_code_lines, loop_lag, loop_l
 from neurolink_mitm.cli.render import duration, printed
 from neurolink_mitm.cli.tables import Column, Fitting
 from neurolink_mitm.core.console import printable
-from neurolink_mitm.core.endpoints import described
 from neurolink_mitm.core.findings import Finding
+from neurolink_mitm.core.request.endpoints import described
 from neurolink_mitm.core.when import clock
 
 Report = Mapping[str, Any]

@@ -13,9 +13,9 @@ from ipaddress import ip_address
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from neurolink_mitm.core import headers
 from neurolink_mitm.core.exchange import Reply
-from neurolink_mitm.core.headers import Fields
+from neurolink_mitm.core.request import headers
+from neurolink_mitm.core.request.headers import Fields
 
 WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 

@@ -12,8 +12,8 @@ from typing import Protocol
 import msgspec
 
 from neurolink_mitm.core.errors import Failure, Where, error_body
+from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.sse import BOM, SseEvent, SseReader, encode
-from neurolink_mitm.core.unreadable import UNREADABLE
 from neurolink_mitm.core.usage import Usage
 
 HOLD_LIMIT = 1024 * 1024

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from neurolink_mitm.core.headers import Fields, get
+from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.record import DebugRow, iso
 from neurolink_mitm.core.redact.body import redact_body, redact_fields, redact_stream, redact_value
 from neurolink_mitm.core.redact.search import WINDOW
 from neurolink_mitm.core.redact.text import redact, short, without_passwords
-from neurolink_mitm.core.unreadable import UNREADABLE
+from neurolink_mitm.core.request.headers import Fields, get
 
 LIMIT = 8 * 1024 * 1024
 """Bytes of a body that are kept at most."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from neurolink_mitm.core.unreadable import UNREADABLE
+from neurolink_mitm.core.json_errors import UNREADABLE
 
 PREFIX = "sk-nl-"
 """By it a key is taken for one by whatever stars keys in logs, ours and others'."""

@@ -7,7 +7,7 @@ import re
 
 import msgspec
 
-from neurolink_mitm.core.unreadable import UNREADABLE
+from neurolink_mitm.core.json_errors import UNREADABLE
 
 LONGEST = 1000
 """Characters of an error message that are stored."""

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.answer import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
-from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.charges import Charge, charge_at
 from neurolink_mitm.core.config_values import Timeouts
 from neurolink_mitm.core.destinations import Route
-from neurolink_mitm.core.endpoints import COUNT_TOKENS, MESSAGES, endpoint_of
 from neurolink_mitm.core.errors import Failure
-from neurolink_mitm.core.headers import Fields
 from neurolink_mitm.core.pool import Demand
-from neurolink_mitm.core.target import Via
-from neurolink_mitm.core.tracing import Caller
+from neurolink_mitm.core.request.body import BodyIndex
+from neurolink_mitm.core.request.endpoints import COUNT_TOKENS, MESSAGES, endpoint_of
+from neurolink_mitm.core.request.headers import Fields
+from neurolink_mitm.core.request.target import Via
+from neurolink_mitm.core.request.trace_context import Caller
 from neurolink_mitm.core.usage import Usage
 
 

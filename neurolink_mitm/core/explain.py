@@ -10,9 +10,9 @@ from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.charges import Charge
 from neurolink_mitm.core.config_values import Routing
 from neurolink_mitm.core.destinations import Route
-from neurolink_mitm.core.endpoints import COUNT_TOKENS
 from neurolink_mitm.core.pool import Choice, Demand, Pool
 from neurolink_mitm.core.record import iso
+from neurolink_mitm.core.request.endpoints import COUNT_TOKENS
 from neurolink_mitm.core.skip import Skip
 
 NOT_SERVED = "no route"

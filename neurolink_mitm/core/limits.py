@@ -6,9 +6,9 @@ import enum
 import re
 from collections.abc import Mapping
 
-from neurolink_mitm.core import headers
-from neurolink_mitm.core.headers import Fields
 from neurolink_mitm.core.quota import UNIFIED, limit_headers
+from neurolink_mitm.core.request import headers
+from neurolink_mitm.core.request.headers import Fields
 
 WHOLE_ACCOUNT = "*"
 """The wildcard of models that means all of them."""

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.record import AttemptRow, DebugRow, RequestRow, iso
-from neurolink_mitm.core.unreadable import UNREADABLE
 
 T = TypeVar("T")
 

@@ -13,17 +13,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from neurolink_mitm.core import endpoints, headers, quota, rotation
+from neurolink_mitm.core import quota, rotation
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.affinity import Affinity
 from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.charges import Charge
 from neurolink_mitm.core.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.errors import Failure, Where, classify
-from neurolink_mitm.core.headers import Fields
 from neurolink_mitm.core.limits import scope_of
 from neurolink_mitm.core.quota import Quota
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.request import endpoints, headers
+from neurolink_mitm.core.request.headers import Fields
 from neurolink_mitm.core.skip import Skip
 from neurolink_mitm.core.standing import Standing
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from neurolink_mitm.core.headers import Fields
+from neurolink_mitm.core.request.headers import Fields
 
 PREFIX = "anthropic-ratelimit-"
 UNIFIED = f"{PREFIX}unified-"

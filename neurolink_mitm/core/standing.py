@@ -15,10 +15,10 @@ from neurolink_mitm.core import cooldown
 from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.bucket import Bucket
 from neurolink_mitm.core.cooldown import Cooldown, moved
-from neurolink_mitm.core.endpoints import MESSAGES, described, parts
 from neurolink_mitm.core.errors import Bench
 from neurolink_mitm.core.limits import WHOLE_ACCOUNT
 from neurolink_mitm.core.quota import Quota, Window, runs_out_at
+from neurolink_mitm.core.request.endpoints import MESSAGES, described, parts
 from neurolink_mitm.core.skip import Skip
 
 NOT_FOR_CLIENT = "a subscription serves Claude Code only"

@@ -7,7 +7,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from neurolink_mitm.core.endpoints import MESSAGES, parts
+from neurolink_mitm.core.request.endpoints import MESSAGES, parts
 
 Json = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from neurolink_mitm.core.exchange import Attempt, Exchange
 from neurolink_mitm.core.redact.text import redact
-from neurolink_mitm.core.target import Target
+from neurolink_mitm.core.request.target import Target
 
 Summary = Mapping[str, Any]
 

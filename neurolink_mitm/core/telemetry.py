@@ -20,7 +20,7 @@ from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.metrics import Point, gen_ai_points
 from neurolink_mitm.core.record import AttemptRow, RequestRow, attempt_row, request_row
 from neurolink_mitm.core.redact.text import redact, short
-from neurolink_mitm.core.tracing import Caller
+from neurolink_mitm.core.request.trace_context import Caller
 
 LONGEST = 2000
 """Characters of an attribute's value at most."""

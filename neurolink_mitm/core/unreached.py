@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from neurolink_mitm.core.errors import NO_WAY, Failure
-from neurolink_mitm.core.target import Via
+from neurolink_mitm.core.request.target import Via
 
 UNTRUSTED = "Certificate verify failed: "
 """How mitmproxy begins."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from neurolink_mitm.core.unreadable import UNREADABLE
+from neurolink_mitm.core.json_errors import UNREADABLE
 
 
 class _Lifetimes(msgspec.Struct):

@@ -22,7 +22,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client, make_body_reader
 
-from neurolink_mitm.core.chunks import BAD_SIZE, Chunks
+from neurolink_mitm.core.request.chunks import BAD_SIZE, Chunks
 from neurolink_mitm.mitm.compat import CANCEL
 
 MAX_HEAD = 64 * 1024

@@ -23,9 +23,9 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Server, make_body_reader
 
-from neurolink_mitm.core import request_head
-from neurolink_mitm.core.chunks import Chunks
 from neurolink_mitm.core.exchange import Reply
+from neurolink_mitm.core.request import head as request_head
+from neurolink_mitm.core.request.chunks import Chunks
 from neurolink_mitm.mitm.compat import CLIENT_LEFT, status_of
 from neurolink_mitm.mitm.hooks import error_response
 from neurolink_mitm.mitm.seldom import Seldom

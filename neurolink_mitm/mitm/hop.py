@@ -7,7 +7,7 @@ from typing import Literal
 from mitmproxy import http
 from mitmproxy.connection import Address
 
-from neurolink_mitm.core.target import Via
+from neurolink_mitm.core.request.target import Via
 
 Spec = tuple[Literal["http", "https"], Address]
 

@@ -20,7 +20,7 @@ from mitmproxy.master import Master
 from mitmproxy.proxy import server
 from mitmproxy.proxy.context import Context
 
-from neurolink_mitm.core import headers
+from neurolink_mitm.core.request import headers
 from neurolink_mitm.mitm.data_plane import DataPlane
 from neurolink_mitm.mitm.hooks import summary_of
 from neurolink_mitm.mitm.request_again import request_again

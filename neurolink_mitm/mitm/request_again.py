@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from mitmproxy import http
 
-from neurolink_mitm.core import headers
+from neurolink_mitm.core.request import headers
 
 _RECEIVED = "neurolink_received"
 _LEFT = "neurolink_left"

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from neurolink_mitm.core.unreadable import UNREADABLE
+from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.sandbox.errors import ApiError
 
 REMINDER, ENDED = "<system-reminder>", "</system-reminder>"

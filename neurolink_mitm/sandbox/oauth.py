@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from neurolink_mitm.core.unreadable import UNREADABLE
+from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.sandbox.accounts import Account
 from neurolink_mitm.sandbox.auth import bearer_owner
 from neurolink_mitm.sandbox.content import instead, whole

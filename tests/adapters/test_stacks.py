@@ -15,7 +15,7 @@ Thread 0x00000000000000aa{name} (most recent call first):
 
 Thread 0x00000000000000bb{name} (most recent call first):
   File "/usr/lib/python3.{minor}/re/__init__.py", line 177 in search
-  File "/home/ada/venv/site-packages/neurolink_mitm/core/history.py", line 88 in cut
+  File "/home/ada/venv/site-packages/neurolink_mitm/core/request/history.py", line 88 in cut
 """
 
 
@@ -24,7 +24,7 @@ def test_a_thread_of_what_was_written(name: str) -> None:
     text = WRITTEN.format(name=name, minor=sys.version_info[1])
     assert of_thread(text, 0xBB) == (
         "re/__init__.py:177 search",
-        "neurolink_mitm/core/history.py:88 cut",
+        "neurolink_mitm/core/request/history.py:88 cut",
     )
     assert of_thread(text, 0xCC) == ()
 

@@ -9,7 +9,7 @@ from mitmproxy import http
 from mitmproxy.test import tflow, tutils
 
 from neurolink_mitm.core.exchange import Attempt, Exchange
-from neurolink_mitm.core.routing import kind_of
+from neurolink_mitm.core.request.routing import kind_of
 from neurolink_mitm.mitm.hooks import claim, exchange_of, open_record
 from tests.fakes import make_exchange
 

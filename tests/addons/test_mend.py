@@ -9,8 +9,8 @@ from mitmproxy.test import taddons
 
 from neurolink_mitm.addons.mend import SESSIONS, HistorySanitizer
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.exchange import Pause, Reply, Step, Try
+from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.mitm.hooks import AttemptHook
 from tests.addons.flows import answer, make_flow, record
 from tests.fakes import make_account, make_attempt, make_runtime

@@ -17,7 +17,7 @@ from neurolink_mitm.core.capture import (
     read_document,
     unpacked,
 )
-from neurolink_mitm.core.headers import Fields
+from neurolink_mitm.core.request.headers import Fields
 from tests.fakes import NOW
 
 JSON = ((b"content-type", b"application/json"),)

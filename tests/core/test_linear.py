@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.core import json_spans
-from neurolink_mitm.core.body_index import BodyIndex, read_body
 from neurolink_mitm.core.bundle import Censor
 from neurolink_mitm.core.exchange import Kind
-from neurolink_mitm.core.history import acceptable, signatures, without_thinking
 from neurolink_mitm.core.redact.body import redact_body, redact_stream
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.text import redact, without_passwords
+from neurolink_mitm.core.request import json_spans
+from neurolink_mitm.core.request.body import BodyIndex, read_body
+from neurolink_mitm.core.request.history import acceptable, signatures, without_thinking
 from neurolink_mitm.core.shaping.detectors import KINDS, finders, found_in
 from neurolink_mitm.core.shaping.draft import About, OutgoingRequest
 from neurolink_mitm.core.shaping.session_identity import SessionIdentity

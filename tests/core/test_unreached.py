@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.target import Via
+from neurolink_mitm.core.request.target import Via
 from neurolink_mitm.core.unreached import unreached
 
 HOST = "api.example.com"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from neurolink_mitm.core.endpoints import endpoint_of, is_inference
+from neurolink_mitm.core.request.endpoints import endpoint_of, is_inference
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.history import signature_of
 from neurolink_mitm.sandbox.server import SandboxServer

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core import json_spans as spans
+from neurolink_mitm.core.request import json_spans as spans
 from tests.anthropic_stream import Message, validate
 from tests.flows.fallen import Fallen, Setting
 from tests.flows.harness import MODEL

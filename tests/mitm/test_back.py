@@ -22,7 +22,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.test import tflow, tutils
 
-from neurolink_mitm.core.chunks import MANY
+from neurolink_mitm.core.request.chunks import MANY
 from neurolink_mitm.mitm.back import MAX_FIELDS, MAX_HEAD, MAX_INTERIM, Back
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"

@@ -24,7 +24,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.test import tflow
 
-from neurolink_mitm.core.chunks import BAD_SIZE, NO_TRAILERS
+from neurolink_mitm.core.request.chunks import BAD_SIZE, NO_TRAILERS
 from neurolink_mitm.mitm.compat import CANCEL
 from neurolink_mitm.mitm.front import (
     MAX_HEAD,

@@ -18,12 +18,12 @@ from operator import attrgetter
 
 import msgspec
 
-from neurolink_mitm.core import json_spans as spans
-from neurolink_mitm.core.headers import Fields
-from neurolink_mitm.core.json_spans import Edit
+from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.redact.search import places
 from neurolink_mitm.core.redact.text import STARS, Found, merged, named, redact, replaced, tokens
-from neurolink_mitm.core.unreadable import UNREADABLE
+from neurolink_mitm.core.request import json_spans as spans
+from neurolink_mitm.core.request.headers import Fields
+from neurolink_mitm.core.request.json_spans import Edit
 
 _SECRET_FIELD = re.compile(
     r"(?i)authori[sz]ation|cookie|api-?key|secret|token(?!s)|password|credential|neurolink-admin"

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.exchange import Kind
-from neurolink_mitm.core.headers import Fields
-from neurolink_mitm.core.json_spans import Edit
+from neurolink_mitm.core.request.body import BodyIndex
+from neurolink_mitm.core.request.headers import Fields
+from neurolink_mitm.core.request.json_spans import Edit
 
 
 class RefusedError(Exception):

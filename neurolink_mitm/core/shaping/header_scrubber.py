@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from neurolink_mitm.core import headers
+from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.shaping.draft import OutgoingRequest
 
 NAMES = frozenset(

@@ -6,7 +6,7 @@ import difflib
 import json
 from collections.abc import Iterator
 
-from neurolink_mitm.core.headers import Fields
+from neurolink_mitm.core.request.headers import Fields
 from neurolink_mitm.core.shaping.draft import OutgoingRequest
 
 CONTEXT = 2

@@ -6,9 +6,9 @@ import json
 import re
 from collections.abc import Iterator
 
-from neurolink_mitm.core import json_spans as spans
-from neurolink_mitm.core.body_index import THINKING, BodyIndex
-from neurolink_mitm.core.json_spans import Part, Span
+from neurolink_mitm.core.request import json_spans as spans
+from neurolink_mitm.core.request.body import THINKING, BodyIndex
+from neurolink_mitm.core.request.json_spans import Part, Span
 
 OWN = frozenset(
     {"type", "role", "id", "tool_use_id", "model", "signature", "cache_control", "media_type",

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from neurolink_mitm.core import json_spans as spans
-from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.exchange import Kind
-from neurolink_mitm.core.json_spans import Edit, Span
+from neurolink_mitm.core.request import json_spans as spans
+from neurolink_mitm.core.request.body import BodyIndex
+from neurolink_mitm.core.request.json_spans import Edit, Span
 from neurolink_mitm.core.shaping.draft import OutgoingRequest, RefusedError
 
 ASKED = (Kind.MESSAGES, Kind.COUNT_TOKENS)

@@ -10,11 +10,11 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from neurolink_mitm.core import headers
-from neurolink_mitm.core import json_spans as spans
-from neurolink_mitm.core.body_index import BodyIndex
 from neurolink_mitm.core.exchange import Kind
-from neurolink_mitm.core.json_spans import Span
+from neurolink_mitm.core.request import headers
+from neurolink_mitm.core.request import json_spans as spans
+from neurolink_mitm.core.request.body import BodyIndex
+from neurolink_mitm.core.request.json_spans import Span
 from neurolink_mitm.core.shaping import strings
 from neurolink_mitm.core.shaping.detectors import (
     Finder,

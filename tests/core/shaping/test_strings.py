@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core import json_spans as spans
-from neurolink_mitm.core.body_index import BodyIndex
+from neurolink_mitm.core.request import json_spans as spans
+from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.shaping import strings
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from neurolink_mitm.core.unreadable import UNREADABLE
+from neurolink_mitm.core.json_errors import UNREADABLE
 
 LARGE = 1 << 19
 """Bytes of JSON that one call reads at most, where the text can be cut: some milliseconds."""

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core import headers
-from neurolink_mitm.core.headers import Fields
+from neurolink_mitm.core.request import headers
+from neurolink_mitm.core.request.headers import Fields
 from tests.fakes import NOW
 
 TOKEN = "sk-ant-test-token"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core import json_spans as spans
-from neurolink_mitm.core.json_spans import LARGE, Edit, Part, Span
+from neurolink_mitm.core.request import json_spans as spans
+from neurolink_mitm.core.request.json_spans import LARGE, Edit, Part, Span
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from neurolink_mitm.core import paths
 from neurolink_mitm.core.exchange import Kind, Reply
-from neurolink_mitm.core.paths import COUNT_TOKENS_PATH, MESSAGES_PATH
+from neurolink_mitm.core.request import head as paths
+from neurolink_mitm.core.request.head import COUNT_TOKENS_PATH, MESSAGES_PATH
 
 METRICS_PATH = "/metrics"
 RESET_PATH = "/admin/reset"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.target import Target, Via, with_beta_query
+from neurolink_mitm.core.request.target import Target, Via, with_beta_query
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from neurolink_mitm.core import json_spans as spans
-from neurolink_mitm.core.body_index import ID_MEMBERS, THINKING, Block, BodyIndex, Conversation
-from neurolink_mitm.core.json_spans import Edit, Part, Span
-from neurolink_mitm.core.unreadable import UNREADABLE
+from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.request import json_spans as spans
+from neurolink_mitm.core.request.body import ID_MEMBERS, THINKING, Block, BodyIndex, Conversation
+from neurolink_mitm.core.request.json_spans import Edit, Part, Span
 
 _NEEDS_THINKING = frozenset({"clear_thinking_20251015"})
 """Edits of `context_management` that Anthropic refuses where thinking is off."""

@@ -14,9 +14,9 @@ from itertools import islice
 
 import msgspec
 
-from neurolink_mitm.core import json_spans as spans
-from neurolink_mitm.core.json_spans import Edit, Part, Span
-from neurolink_mitm.core.unreadable import UNREADABLE
+from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.request import json_spans as spans
+from neurolink_mitm.core.request.json_spans import Edit, Part, Span
 
 LONGEST_MODEL = 256
 LONGEST_USER_ID = 4096

@@ -11,7 +11,7 @@ from h11._receivebuffer import ReceiveBuffer
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.chunks import (
+from neurolink_mitm.core.request.chunks import (
     BAD_END,
     BAD_SIZE,
     LONG_TRAILERS,

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core import endpoints
-from neurolink_mitm.core.endpoints import described, endpoint_of, is_inference, parts, scope
+from neurolink_mitm.core.request import endpoints
+from neurolink_mitm.core.request.endpoints import described, endpoint_of, is_inference, parts, scope
 
 
 @pytest.mark.parametrize(

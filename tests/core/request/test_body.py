@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core import json_spans as spans
-from neurolink_mitm.core.body_index import (
+from neurolink_mitm.core.request import json_spans as spans
+from neurolink_mitm.core.request.body import (
     BodyIndex,
     MessagesRequest,
     read_body,
     session_in_user_id,
     takes_long,
 )
-from neurolink_mitm.core.json_spans import Edit
+from neurolink_mitm.core.request.json_spans import Edit
 
 GOOD: dict[str, Any] = {"model": "claude-x", "messages": [{"role": "user", "content": "hi"}]}
 

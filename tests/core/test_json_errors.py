@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from neurolink_mitm.core.unreadable import UNREADABLE
+from neurolink_mitm.core.json_errors import UNREADABLE
 
 
 class Known(msgspec.Struct):

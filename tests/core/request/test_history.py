@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.core import history
-from neurolink_mitm.core.body_index import BodyIndex
-from neurolink_mitm.core.history import signature_digest, signatures, tool_id
+from neurolink_mitm.core.request import history
+from neurolink_mitm.core.request.body import BodyIndex
+from neurolink_mitm.core.request.history import signature_digest, signatures, tool_id
 
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
 REDACTED = {"type": "redacted_thinking", "data": "eA=="}

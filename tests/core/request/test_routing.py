@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.exchange import Kind, Reply
-from neurolink_mitm.core.routing import is_as_taken, kind_of, not_served
+from neurolink_mitm.core.request.routing import is_as_taken, kind_of, not_served
 
 # --- by the line
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.http_proxy import HttpProxies
-from neurolink_mitm.core.target import Via
+from neurolink_mitm.core.request.http_proxy import HttpProxies
+from neurolink_mitm.core.request.target import Via
 
 URL = "https://api.example.com"
 
