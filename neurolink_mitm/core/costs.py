@@ -8,7 +8,7 @@ from neurolink_mitm.core.budget import is_paid
 from neurolink_mitm.core.charges import Charge
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.prices import Prices
-from neurolink_mitm.core.usage import Usage
+from neurolink_mitm.core.response.usage import Usage
 
 UNFINISHED = (Outcome.TRUNCATED, Outcome.CANCELLED, Outcome.ERROR)
 BYTES_A_TOKEN_ASKED = 4

@@ -23,12 +23,12 @@ from typing import Self
 
 import msgspec
 
-from neurolink_mitm.core.error_text import LONGEST, SEARCHED, is_page, wording
-from neurolink_mitm.core.error_text import read_error as read_error
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.limits import Limit, limit_of
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.headers import Fields
+from neurolink_mitm.core.response.error_text import LONGEST, SEARCHED, is_page, wording
+from neurolink_mitm.core.response.error_text import read_error as read_error
 
 
 class Where(enum.Enum):

@@ -10,7 +10,6 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.answer import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
 from neurolink_mitm.core.charges import Charge, charge_at
 from neurolink_mitm.core.config_values import Timeouts
 from neurolink_mitm.core.destinations import Route
@@ -21,7 +20,8 @@ from neurolink_mitm.core.request.endpoints import COUNT_TOKENS, MESSAGES, endpoi
 from neurolink_mitm.core.request.headers import Fields
 from neurolink_mitm.core.request.target import Via
 from neurolink_mitm.core.request.trace_context import Caller
-from neurolink_mitm.core.usage import Usage
+from neurolink_mitm.core.response.reader import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
+from neurolink_mitm.core.response.usage import Usage
 
 
 class Kind(enum.Enum):

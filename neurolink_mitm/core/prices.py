@@ -12,7 +12,7 @@ from typing import Any
 
 from neurolink_mitm.core.accounts import ANTHROPIC
 from neurolink_mitm.core.config_values import ModelPrice
-from neurolink_mitm.core.usage import Usage
+from neurolink_mitm.core.response.usage import Usage
 
 FIELDS = (
     "input_cost_per_token",

@@ -28,11 +28,11 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 
-from neurolink_mitm.core.answer import Answer, StreamAnswer, WholeAnswer
-from neurolink_mitm.core.error_text import LONGEST
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Attempt, Exchange, Outcome, Reply, answer_for
 from neurolink_mitm.core.request import headers
+from neurolink_mitm.core.response.error_text import LONGEST
+from neurolink_mitm.core.response.reader import Answer, StreamAnswer, WholeAnswer
 from neurolink_mitm.mitm.bounded_stream import (
     MAX_BODY,
     STOPPING,

@@ -9,11 +9,11 @@ from mitmproxy.test import taddons
 
 from neurolink_mitm.addons.failover import Failover
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.answer import OpaqueAnswer, WholeAnswer
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Deliver, Kind, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.pool import Demand, Pool
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.response.reader import OpaqueAnswer, WholeAnswer
 from neurolink_mitm.mitm.hooks import AttemptFailedHook, kept
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, document, make_flow, record, refusal

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core import console
-from neurolink_mitm.core.answer import OpaqueAnswer
 from neurolink_mitm.core.errors import Failure
+from neurolink_mitm.core.response.reader import OpaqueAnswer
 from tests.fakes import make_account, make_attempt, make_exchange, make_other
 
 WORK = make_account("work", "sk-ant-oat-test-work")

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.answer import StreamAnswer
 from neurolink_mitm.core.costs import cost_of, spent_on
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.prices import Prices
-from neurolink_mitm.core.usage import Usage
+from neurolink_mitm.core.response.reader import StreamAnswer
+from neurolink_mitm.core.response.usage import Usage
 from tests.fakes import make_account, make_attempt, make_exchange, make_other
 
 PRICES = Prices({"anthropic": {"claude-x": [1.0, 5.0]}, "openai": {"gpt-x": [2.0, 8.0]}})

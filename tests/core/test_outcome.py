@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.answer import OpaqueAnswer
 from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Exchange, Outcome
 from neurolink_mitm.core.outcome import conclude
+from neurolink_mitm.core.response.reader import OpaqueAnswer
 from tests.fakes import NOW, make_account, make_attempt, make_exchange
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from neurolink_mitm.core.config_values import ModelPrice
 from neurolink_mitm.core.prices import Price, Prices
-from neurolink_mitm.core.usage import Usage
+from neurolink_mitm.core.response.usage import Usage
 
 TABLE = Prices(
     {

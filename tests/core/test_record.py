@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.answer import OpaqueAnswer
 from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.record import (
@@ -20,7 +19,8 @@ from neurolink_mitm.core.record import (
     request_row,
     worth_a_row,
 )
-from neurolink_mitm.core.usage import Usage
+from neurolink_mitm.core.response.reader import OpaqueAnswer
+from neurolink_mitm.core.response.usage import Usage
 from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_other
 
 REQUEST_FIELDS = """

@@ -16,7 +16,7 @@ from typing import Any, Self
 import brotli
 import zstandard
 
-from neurolink_mitm.core.sse import encode
+from neurolink_mitm.core.response.sse import encode
 from tests.flows.harness import LIMIT, MODEL
 
 Act = Callable[[socket.socket], None]

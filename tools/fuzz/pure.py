@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.cli import main as command_line
-from neurolink_mitm.core import answer, errors, limits, quota, replay, status
+from neurolink_mitm.core import errors, limits, quota, replay, status
 from neurolink_mitm.core.config import parse
 from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.exchange import Kind
@@ -28,9 +28,10 @@ from neurolink_mitm.core.redact import text as redaction
 from neurolink_mitm.core.request import body as body_index
 from neurolink_mitm.core.request import headers, history
 from neurolink_mitm.core.request import trace_context as tracing
+from neurolink_mitm.core.response import reader as answer
+from neurolink_mitm.core.response.sse import SseReader
 from neurolink_mitm.core.shaping.draft import About, OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
-from neurolink_mitm.core.sse import SseReader
 from neurolink_mitm.core.stats import Stats
 from neurolink_mitm.prepare import Settings, prepare
 from tools.fuzz import inputs

@@ -15,9 +15,9 @@ from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.request import json_spans as spans
 from neurolink_mitm.core.request.body import THINKING
 from neurolink_mitm.core.request.json_spans import Edit, Span
+from neurolink_mitm.core.response.sse import SseEvent, SseReader, encode
 from neurolink_mitm.core.shaping.draft import Editor
 from neurolink_mitm.core.shaping.placeholders import FORM, MARK
-from neurolink_mitm.core.sse import SseEvent, SseReader, encode
 
 Table = Mapping[str, str]
 """The word of each placeholder in the request."""

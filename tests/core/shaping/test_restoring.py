@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from neurolink_mitm.core.response.sse import SseReader, encode
 from neurolink_mitm.core.shaping.placeholders import Placeholders
 from neurolink_mitm.core.shaping.restoring import (
     LARGEST_BODY,
@@ -17,7 +18,6 @@ from neurolink_mitm.core.shaping.restoring import (
     Restorer,
     editor,
 )
-from neurolink_mitm.core.sse import SseReader, encode
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 PLACE = Placeholders(b"key").make("WORD", "bluebird")

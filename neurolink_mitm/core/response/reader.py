@@ -13,8 +13,8 @@ import msgspec
 
 from neurolink_mitm.core.errors import Failure, Where, error_body
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.sse import BOM, SseEvent, SseReader, encode
-from neurolink_mitm.core.usage import Usage
+from neurolink_mitm.core.response.sse import BOM, SseEvent, SseReader, encode
+from neurolink_mitm.core.response.usage import Usage
 
 HOLD_LIMIT = 1024 * 1024
 """Bytes of a response that are held. A longer response is released as it arrives. A longer error, and a stream without

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.answer import (
+from neurolink_mitm.core.errors import Failure, Where
+from neurolink_mitm.core.response.reader import (
     EVENT_LIMIT,
     HOLD_LIMIT,
     READ_LIMIT,
@@ -20,8 +21,7 @@ from neurolink_mitm.core.answer import (
     WholeAnswer,
     carries_content,
 )
-from neurolink_mitm.core.errors import Failure, Where
-from neurolink_mitm.core.sse import SseEvent, SseReader, encode
+from neurolink_mitm.core.response.sse import SseEvent, SseReader, encode
 
 BAD_JSON = [b"", b"no", b"[]", b'{"content_block":3}', b'{"content_block":{"type":"\xff"}}',
             b'{"content_block":' + b"[" * 200_000]  # fmt: skip

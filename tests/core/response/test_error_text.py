@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from neurolink_mitm.core.error_text import LONGEST, is_page, read_error, wording
+from neurolink_mitm.core.response.error_text import LONGEST, is_page, read_error, wording
 
 HOSTILE = [
     "\\",

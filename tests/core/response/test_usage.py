@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.usage import Usage
+from neurolink_mitm.core.response.usage import Usage
 
 COUNTS = {
     "input_tokens": 1,

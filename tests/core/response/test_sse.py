@@ -1,4 +1,4 @@
-"""Server-sent events. Named examples are those of the WHATWG specification (see `core/sse.py`)."""
+"""Server-sent events. Named examples are those of the WHATWG specification (see `core/response/sse.py`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.sse import SseEvent, SseReader, encode
+from neurolink_mitm.core.response.sse import SseEvent, SseReader, encode
 
 BOM = b"\xef\xbb\xbf"
 
