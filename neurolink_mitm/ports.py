@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from neurolink_mitm.core.access import Key
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.auth.access import ClientKey, Key
+from neurolink_mitm.core.auth.refresh import Refreshed
 from neurolink_mitm.core.capture import Captured
-from neurolink_mitm.core.client_keys import ClientKey
 from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.lag import Lag
@@ -19,7 +19,6 @@ from neurolink_mitm.core.prices import Prices
 from neurolink_mitm.core.quota import Quota
 from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.refresh import Refreshed
 from neurolink_mitm.core.request.http_proxy import HttpProxies
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 

@@ -30,8 +30,8 @@ from neurolink_mitm.adapters.system import SystemChance, SystemClock
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.core import destinations
-from neurolink_mitm.core.access import is_loopback
 from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.auth.access import is_loopback
 from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.config_values import Config, OAuth
 from neurolink_mitm.core.metrics import Point, current_points

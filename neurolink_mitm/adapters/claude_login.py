@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from neurolink_mitm.adapters.claude_settings import settings_path
+from neurolink_mitm.core.auth.credentials import StoredAccount, check_token, ends_at, plan_of
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.stored import StoredAccount, check_token, ends_at, plan_of
 
 LARGEST = 50_000_000
 """Bytes; `.claude.json` grows with use."""

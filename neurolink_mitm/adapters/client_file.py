@@ -7,8 +7,8 @@ from pathlib import Path
 
 from neurolink_mitm.adapters.atomic import write_atomic
 from neurolink_mitm.adapters.shared_file import locked, set_aside
-from neurolink_mitm.core.client_keys import PREFIX, ClientKey, digest, encode, parse
-from neurolink_mitm.core.stored import check_label
+from neurolink_mitm.core.auth.access import PREFIX, ClientKey, digest, encode, parse
+from neurolink_mitm.core.auth.credentials import check_label
 
 
 class ClientFileError(ValueError):

@@ -19,13 +19,13 @@ from authlib.oauth2.client import OAuth2Client
 
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.oauth_wire import Response, Wire
-from neurolink_mitm.core import oauth
+from neurolink_mitm.core.auth import oauth
+from neurolink_mitm.core.auth.credentials import check_token
+from neurolink_mitm.core.auth.oauth import RefreshError, Tokens, Trouble
 from neurolink_mitm.core.config_values import OAuth
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.oauth import RefreshError, Tokens, Trouble
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import headers
-from neurolink_mitm.core.stored import check_token
 
 TIMEOUT = 20.0
 """Seconds for each address."""

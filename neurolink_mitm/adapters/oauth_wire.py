@@ -19,7 +19,7 @@ import httpx
 from neurolink_mitm import __version__
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.reach import certificate_fault, issuer_of
-from neurolink_mitm.core import oauth
+from neurolink_mitm.core.auth import oauth
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.text import STARS, redact
 from neurolink_mitm.core.request import headers

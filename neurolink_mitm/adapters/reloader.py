@@ -12,9 +12,8 @@ from typing import Protocol, Self
 from neurolink_mitm.adapters.apply import apply
 from neurolink_mitm.adapters.file_watch import FileWatch
 from neurolink_mitm.adapters.sources import Inputs
-from neurolink_mitm.core.access import NO_KEY, is_loopback
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.client_keys import ClientKey
+from neurolink_mitm.core.auth.access import NO_KEY, ClientKey, is_loopback
 from neurolink_mitm.core.config_show import changed_variables, differences
 from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.ports import Runtime

@@ -26,7 +26,7 @@ from neurolink_mitm.adapters.network import (
 from neurolink_mitm.adapters.plugins import pipeline
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.core.accounts import Account, build_pool, missing_primary, unused_settings
-from neurolink_mitm.core.client_keys import ClientKey
+from neurolink_mitm.core.auth.access import ClientKey
 from neurolink_mitm.core.config import Loaded
 from neurolink_mitm.core.config_faults import ConfigError, shown
 from neurolink_mitm.core.config_values import Config

@@ -18,15 +18,15 @@ from neurolink_mitm.adapters.careful_edit import TRIES, ChangedError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.shared_file import locked
 from neurolink_mitm.adapters.token_vault import LARGEST, Backend, FileBackend, KeyringBackend
-from neurolink_mitm.core.oauth import Tokens
-from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.stored import (
+from neurolink_mitm.core.auth.credentials import (
     LEGACY_LABEL,
     StoredAccount,
     parse_legacy,
     parse_token_store,
 )
-from neurolink_mitm.core.token_document import TokenDocument
+from neurolink_mitm.core.auth.oauth import Tokens
+from neurolink_mitm.core.auth.token_document import TokenDocument
+from neurolink_mitm.core.redact.secret import Secret
 
 __all__ = ["LARGEST", "Credentials", "TokenStore", "TokenStoreError", "open_store"]
 

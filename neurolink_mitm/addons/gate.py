@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from mitmproxy import http
 
-from neurolink_mitm.core import access
+from neurolink_mitm.core.auth import access
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import RESET_PATH

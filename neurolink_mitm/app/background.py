@@ -15,8 +15,8 @@ from neurolink_mitm.adapters.log_cleaner import keep_clean
 from neurolink_mitm.adapters.log_trim import keep_short
 from neurolink_mitm.adapters.reloader import Reloader
 from neurolink_mitm.adapters.watchdog import Watchdog
-from neurolink_mitm.core.oauth import needs_refresh
-from neurolink_mitm.core.refresh import take_over
+from neurolink_mitm.core.auth.oauth import needs_refresh
+from neurolink_mitm.core.auth.refresh import take_over
 from neurolink_mitm.ports import Refresher, Runtime
 from neurolink_mitm.prepare import Prepared
 

@@ -13,8 +13,8 @@ from neurolink_mitm.adapters.token_store import Credentials
 from neurolink_mitm.cli import auth_context as context
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.options import format_option
+from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.config_values import Config
-from neurolink_mitm.core.stored import StoredAccount
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.core.accounts import Account

@@ -20,9 +20,9 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
 from neurolink_mitm.cli.exits import FAILED, USAGE, by_ctrl_c, fail, interruptible
 from neurolink_mitm.cli.groups import Group
+from neurolink_mitm.core.auth.credentials import PROVIDER
 from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.redact.text import redact
-from neurolink_mitm.core.stored import PROVIDER
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.adapters.network import Network

@@ -14,8 +14,8 @@ from neurolink_mitm.cli import auth_context as context
 from neurolink_mitm.cli.auth_methods import METHODS, Asked, Obtained
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.options import format_option
+from neurolink_mitm.core.auth.credentials import StoredAccount, check_label
 from neurolink_mitm.core.redact.text import redact
-from neurolink_mitm.core.stored import StoredAccount, check_label
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.core.login_placement import Place

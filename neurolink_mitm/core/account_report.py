@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neurolink_mitm.core.accounts import Account, StoredAccount
+from neurolink_mitm.core.auth.credentials import NEEDS_LOGIN, PROVIDER
+from neurolink_mitm.core.auth.refresh import Refreshed
 from neurolink_mitm.core.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.limits import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool import Remembered, fingerprint
 from neurolink_mitm.core.quota import Quota, Window
 from neurolink_mitm.core.record import iso
 from neurolink_mitm.core.redact.text import redact
-from neurolink_mitm.core.refresh import Refreshed
-from neurolink_mitm.core.stored import NEEDS_LOGIN, PROVIDER
 
 PLANS: Mapping[str, str] = {"oauth": "subscription", "api_key": "pay-per-use"}
 UNTRIED = "not tried yet"

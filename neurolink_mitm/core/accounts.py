@@ -11,9 +11,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Literal
 
-from neurolink_mitm.core.config_values import AccountConfig, Config
-from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.stored import (
+from neurolink_mitm.core.auth.credentials import (
     PROVIDER,
     AccountType,
     StoredAccount,
@@ -21,6 +19,8 @@ from neurolink_mitm.core.stored import (
     parse_legacy,
     parse_token_store,
 )
+from neurolink_mitm.core.config_values import AccountConfig, Config
+from neurolink_mitm.core.redact.secret import Secret
 
 __all__ = [
     "Account",

@@ -15,9 +15,9 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from urllib.parse import SplitResult, urlsplit
 
+from neurolink_mitm.core.auth.credentials import check_label, check_token
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.target import DIRECT, NO_PROXY_URL, Via
-from neurolink_mitm.core.stored import check_label, check_token
 
 _LONGEST_TIMEOUT = 86_400
 """Seconds: one day. Beyond, timers of event loops begin to overflow."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from neurolink_mitm.core.access import is_loopback
+from neurolink_mitm.core.auth.access import is_loopback
 from neurolink_mitm.core.facts import ClaudeSettings, Facts, Proxy, Upstream
 from neurolink_mitm.core.findings import Finding, fail, ok, warn
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from neurolink_mitm.core.account_report import needs_login
-from neurolink_mitm.core.stored import StoredAccount, check_label
+from neurolink_mitm.core.auth.credentials import StoredAccount, check_label
 
 LONGEST = 60
 """Characters taken of a wish: a label has at most 64, and a number may follow."""

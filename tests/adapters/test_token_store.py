@@ -26,9 +26,9 @@ from neurolink_mitm.adapters.token_store import (
     open_store,
 )
 from neurolink_mitm.adapters.token_vault import FileBackend
-from neurolink_mitm.core.oauth import Tokens
+from neurolink_mitm.core.auth.credentials import StoredAccount
+from neurolink_mitm.core.auth.oauth import Tokens
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.stored import StoredAccount
 from tests.unprivileged import unprivileged
 
 TOKENS = {"accessToken": "sk-ant-oat-test-hunter2", "refreshToken": "r", "expiresAt": 1000}

@@ -12,8 +12,8 @@ from keyring.errors import KeyringLocked
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
 from neurolink_mitm.adapters.token_vault import SERVICE, FileBackend
+from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.stored import StoredAccount
 
 LOGIN = StoredAccount("work", Secret("sk-ant-oat-test"), Secret("sk-ant-ort-test"), 9.0)
 

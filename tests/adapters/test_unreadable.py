@@ -12,7 +12,7 @@ from neurolink_mitm.adapters.pool_memory import read_cooldowns, read_quotas
 from neurolink_mitm.adapters.quick_status import read_json
 from neurolink_mitm.adapters.spending import read_day
 from neurolink_mitm.adapters.state_file import StateFile
-from neurolink_mitm.core.stored import parse_token_store
+from neurolink_mitm.core.auth.credentials import parse_token_store
 
 DEEP = b'{"":' * 100_000
 

@@ -10,7 +10,7 @@ from mitmproxy.test import taddons
 from neurolink_mitm.addons.gate import Gate
 from neurolink_mitm.addons.local_api import LocalApi
 from neurolink_mitm.addons.route import Route
-from neurolink_mitm.core.client_keys import ClientKey, digest
+from neurolink_mitm.core.auth.access import ClientKey, digest
 from neurolink_mitm.core.config_values import Clients, Config
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.mitm.hooks import exchange_of

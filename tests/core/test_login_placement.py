@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from neurolink_mitm.core.auth.credentials import StoredAccount, check_label
 from neurolink_mitm.core.login_placement import is_same, place, unique
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.stored import StoredAccount, check_label
 
 
 def login(label: str, uuid: str | None = None, organization: str = "o") -> StoredAccount:

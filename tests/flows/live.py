@@ -16,8 +16,8 @@ import httpx
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.token_store import TokenStore
+from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.stored import StoredAccount
 from neurolink_mitm.sandbox import Account as Upstream
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.cli.logins import settings

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from neurolink_mitm.core.oauth import MAX_FAILURES
+from neurolink_mitm.core.auth.oauth import MAX_FAILURES
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.state import KEY_ENDPOINT, TOKEN_ENDPOINT
 from tests.cli.processes import NEUROLINK

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.oauth import Tokens
+from neurolink_mitm.core.auth.credentials import StoredAccount, parse_token_store
+from neurolink_mitm.core.auth.oauth import Tokens
+from neurolink_mitm.core.auth.token_document import TokenDocument
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.stored import StoredAccount, parse_token_store
-from neurolink_mitm.core.token_document import TokenDocument
 
 NOW = 1_000.0
 LOGIN = StoredAccount(

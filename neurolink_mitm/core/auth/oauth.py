@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from neurolink_mitm.core.auth.credentials import StoredAccount, check_token
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.stored import StoredAccount, check_token
 
 MAX_FAILURES = 15
 """Failed refreshes in a row after which an account waits for a new login."""

@@ -10,10 +10,7 @@ from typing import Any
 
 import msgspec
 
-from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.oauth import Tokens
-from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.stored import (
+from neurolink_mitm.core.auth.credentials import (
     NEEDS_LOGIN,
     PROVIDER,
     StoredAccount,
@@ -21,6 +18,9 @@ from neurolink_mitm.core.stored import (
     check_token,
     parse_token_store,
 )
+from neurolink_mitm.core.auth.oauth import Tokens
+from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.redact.secret import Secret
 
 VERSION = "2.0"
 _MARKS = frozenset({"disabled", "failures"})

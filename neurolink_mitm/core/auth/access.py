@@ -1,4 +1,9 @@
-"""Who may use the proxy: callers that name it by an address of this machine, come from no foreign page, and show a key.
+"""Keys that callers show, made by `neurolink clients add`: only their hashes are kept.
+
+A plain SHA-256 is right here: a key is 256 random bits, which nobody finds by trying, however fast the hash. Slow and
+salted ones are for passwords, and would cost time in every request.
+
+Who may use the proxy: callers that name it by an address of this machine, come from no foreign page, and show a key.
 
 A page in the user's browser can post to loopback, and a name it controls can be made to resolve there (DNS rebinding);
 both give themselves away by `Origin`, `Sec-Fetch-Site` and `Host`. A page's GET has no `Origin`, and a browser always
@@ -7,15 +12,70 @@ says `Sec-Fetch-Site`. https://fetch.spec.whatwg.org/#origin-header, https://www
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Protocol
 from urllib.parse import urlsplit
 
+import msgspec
+
 from neurolink_mitm.core.exchange import Reply
+from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.headers import Fields
+
+PREFIX = "sk-nl-"
+"""By it a key is taken for one by whatever stars keys in logs, ours and others'."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientKey:
+    """A caller's key. Times are seconds since the epoch."""
+
+    name: str
+    digest: str
+    created_at: float
+
+    def matches(self, candidate: str) -> bool:
+        """In constant time."""
+        return hmac.compare_digest(self.digest, digest(candidate))
+
+
+def digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class _Client(msgspec.Struct, rename="camel"):
+    name: str
+    sha256: str
+    created_at: int
+    """Milliseconds."""
+
+
+class _Document(msgspec.Struct):
+    clients: list[_Client]
+    version: int = 1
+
+
+def parse(data: bytes) -> tuple[ClientKey, ...]:
+    """The content of `clients.json`. Raises `ValueError`."""
+    try:
+        document = msgspec.json.decode(data, type=_Document)
+    except UNREADABLE as e:
+        raise ValueError(str(e)) from e
+    if document.version != 1:
+        raise ValueError(f"has version {document.version}, this program reads 1")
+    return tuple(ClientKey(c.name, c.sha256, c.created_at / 1000) for c in document.clients)
+
+
+def encode(keys: Iterable[ClientKey]) -> bytes:
+    clients = [_Client(key.name, key.digest, round(key.created_at * 1000)) for key in keys]
+    return msgspec.json.format(msgspec.json.encode(_Document(clients)), indent=2) + b"\n"
+
 
 WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 

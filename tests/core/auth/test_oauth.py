@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.oauth import (
+from neurolink_mitm.core.auth.oauth import (
     AHEAD,
     Tokens,
     Trouble,

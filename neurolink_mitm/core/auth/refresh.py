@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.oauth import (
+from neurolink_mitm.core.auth.credentials import NEEDS_LOGIN, StoredAccount
+from neurolink_mitm.core.auth.oauth import (
     AHEAD,
     MAX_FAILURES,
     UNTOLD_PAUSE,
@@ -25,7 +26,6 @@ from neurolink_mitm.core.oauth import (
 )
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.stored import NEEDS_LOGIN, StoredAccount
 
 
 class Step(enum.Enum):

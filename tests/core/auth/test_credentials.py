@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.stored import (
+from neurolink_mitm.core.auth.credentials import (
     StoredAccount,
     account_type,
     check_label,
@@ -16,6 +15,7 @@ from neurolink_mitm.core.stored import (
     parse_legacy,
     parse_token_store,
 )
+from neurolink_mitm.core.redact.secret import Secret
 
 TOKEN = "sk-ant-oat-test-hunter2"
 WORK: dict[str, Any] = {

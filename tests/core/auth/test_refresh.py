@@ -4,11 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from neurolink_mitm.core.oauth import MAX_FAILURES, RefreshError, Tokens, Trouble
+from neurolink_mitm.core.auth.credentials import StoredAccount
+from neurolink_mitm.core.auth.oauth import MAX_FAILURES, RefreshError, Tokens, Trouble
+from neurolink_mitm.core.auth.refresh import (
+    TABLE,
+    AccountRefresh,
+    Outcome,
+    Refreshed,
+    Step,
+    take_over,
+)
 from neurolink_mitm.core.pool import Pool
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.refresh import TABLE, AccountRefresh, Outcome, Refreshed, Step, take_over
-from neurolink_mitm.core.stored import StoredAccount
 from tests.fakes import NOW, make_account
 
 LOGIN = StoredAccount("a", Secret("sk-ant-oat-test-a"), Secret("sk-ant-ort-test-a"), NOW + 60)

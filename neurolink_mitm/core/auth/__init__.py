@@ -1,0 +1,1 @@
+"""Credentials: keys that callers show, OAuth's rules, and the stored accounts as values."""
