@@ -30,12 +30,12 @@ from neurolink_mitm.adapters.system import SystemChance, SystemClock
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.core import destinations
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.auth.access import is_loopback
 from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.config_values import Config, OAuth
 from neurolink_mitm.core.metrics import Point, current_points
-from neurolink_mitm.core.pool import Pool
+from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers import environment_for
 from neurolink_mitm.core.redact.known_secrets import secrets_of
 from neurolink_mitm.core.redact.secret import Secret

@@ -10,11 +10,11 @@ from typing import Any
 from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.translator import TranslatorProcess
-from neurolink_mitm.core.accounts import Account, account_type
 from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
-from neurolink_mitm.core.pool import Pool
+from neurolink_mitm.core.pool.accounts import Account, account_type
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.response.reader import OpaqueAnswer

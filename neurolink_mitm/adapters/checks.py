@@ -27,7 +27,6 @@ from neurolink_mitm.adapters.reach import reach
 from neurolink_mitm.adapters.service_state import service_state
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
-from neurolink_mitm.core.accounts import Account, build_pool
 from neurolink_mitm.core.auth.access import is_loopback
 from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.config_values import Config
@@ -42,6 +41,7 @@ from neurolink_mitm.core.facts import (
     Proxy,
     Upstream,
 )
+from neurolink_mitm.core.pool.accounts import Account, build_pool
 from neurolink_mitm.core.redact.secret import Secret
 
 DEFAULT_PORT = 55669

@@ -16,8 +16,8 @@ from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.shared_file import locked as locked
 from neurolink_mitm.adapters.shared_file import set_aside
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.pool import Remembered
-from neurolink_mitm.core.quota import Quota
+from neurolink_mitm.core.pool.pool import Remembered
+from neurolink_mitm.core.pool.quota import Quota
 
 logger = logging.getLogger("neurolink.memory")
 

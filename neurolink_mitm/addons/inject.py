@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from mitmproxy import http
 
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.exchange import Exchange, Kind
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import NOT_PLAIN, is_as_taken
 from neurolink_mitm.core.request.target import Target, with_beta_query

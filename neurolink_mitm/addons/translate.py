@@ -4,10 +4,10 @@ from collections.abc import Awaitable
 
 from mitmproxy import http
 
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Attempt, Exchange
 from neurolink_mitm.core.failover import TRANSLATOR_DOWN, lost
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.translator_setup import request_fields
 from neurolink_mitm.mitm.hooks import exchange_of
 from neurolink_mitm.ports import Endpoint, Runtime

@@ -17,7 +17,7 @@ from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.config_values import Config
 
 if TYPE_CHECKING:  # slow to import
-    from neurolink_mitm.core.accounts import Account
+    from neurolink_mitm.core.pool.accounts import Account
 
 Row = dict[str, Any]
 
@@ -137,7 +137,7 @@ def refresh(provider: str, label: str | None, config: Path | None, form: str) ->
 
 
 def _logins(settings: Config, label: str | None) -> list[Account]:
-    from neurolink_mitm.core.accounts import build_pool
+    from neurolink_mitm.core.pool.accounts import build_pool
 
     credentials = context.store().read()
     pool = build_pool(settings, credentials.stored, credentials.legacy, None)

@@ -10,7 +10,7 @@ from neurolink_mitm import __version__
 from neurolink_mitm.core import destinations
 from neurolink_mitm.core.claude_settings import ANY_TOKEN
 from neurolink_mitm.core.models import CLAUDE
-from neurolink_mitm.core.pool import Demand
+from neurolink_mitm.core.pool.pool import Demand
 from neurolink_mitm.ports import Runtime
 
 MODEL = "claude-sonnet-4-6"

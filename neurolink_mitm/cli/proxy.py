@@ -11,7 +11,7 @@ from neurolink_mitm.cli.exits import USAGE, fail
 from neurolink_mitm.cli.lazy import LazyGroup
 
 STRATEGIES = ("fill-first", "round-robin", "quota-aware")
-"""Those of `core/rotation.py`; what is wrong with an option is said before mitmproxy is imported."""
+"""Those of `core/pool/selection.py`; what is wrong with an option is said before mitmproxy is imported."""
 COMMANDS: dict[str, str] = {
     "doctor": "Look for whatever could keep requests from being answered, and say what to do.",
     "env": "Print what points a shell's programs at the proxy.",

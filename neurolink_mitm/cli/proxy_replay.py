@@ -21,7 +21,7 @@ def command(file: Path, strategy: str, form: str) -> None:
     """
     from neurolink_mitm.cli import render
     from neurolink_mitm.core import replay as replaying
-    from neurolink_mitm.core.rotation import STRATEGIES
+    from neurolink_mitm.core.pool.selection import STRATEGIES
 
     if strategy not in STRATEGIES:
         fail(f"unknown strategy {strategy!r}; choose {', '.join(STRATEGIES)}", USAGE)

@@ -18,7 +18,7 @@ from neurolink_mitm.cli import background
 from neurolink_mitm.cli.auth_methods import METHODS
 from neurolink_mitm.cli.proxy_install import install
 from neurolink_mitm.cli.steps import done, failed, skipped
-from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.pool.accounts import Account
 
 STARTER = "starter.yaml"
 
@@ -87,7 +87,7 @@ def _accounts(
 
 
 def _known(config: Path | None) -> tuple[Account, ...]:
-    from neurolink_mitm.core.accounts import build_pool
+    from neurolink_mitm.core.pool.accounts import build_pool
 
     credentials = context.store().read()
     return build_pool(context.configuration(config), credentials.stored, credentials.legacy, None)

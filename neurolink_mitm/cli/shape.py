@@ -12,7 +12,7 @@ from neurolink_mitm.cli.options import format_option
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.adapters.sources import Inputs
-    from neurolink_mitm.core.accounts import Account
+    from neurolink_mitm.core.pool.accounts import Account
     from neurolink_mitm.core.shaping.draft import OutgoingRequest
 
 

@@ -25,8 +25,8 @@ from neurolink_mitm.adapters.system import listener
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.greeting import Started, greeting
 from neurolink_mitm.cli.program import program
-from neurolink_mitm.core.accounts import Account, account_type
 from neurolink_mitm.core.config_faults import ConfigError
+from neurolink_mitm.core.pool.accounts import Account, account_type
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.versions import aging
 from neurolink_mitm.mitm.compat import UnsupportedMitmproxyError

@@ -20,7 +20,7 @@ from neurolink_mitm import __version__
 from neurolink_mitm.adapters.state_file import State
 from neurolink_mitm.cli import http_client
 from neurolink_mitm.cli.running import owner
-from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.text import redact
 
 LIMIT = 120.0

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurolink_mitm.core.accounts import Account, StoredAccount
 from neurolink_mitm.core.auth.credentials import NEEDS_LOGIN, PROVIDER
 from neurolink_mitm.core.auth.refresh import Refreshed
-from neurolink_mitm.core.cooldown import Cooldown, in_bounds
-from neurolink_mitm.core.limits import WHOLE_ACCOUNT
-from neurolink_mitm.core.pool import Remembered, fingerprint
-from neurolink_mitm.core.quota import Quota, Window
+from neurolink_mitm.core.pool.accounts import Account, StoredAccount
+from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
+from neurolink_mitm.core.pool.pool import Remembered, fingerprint
+from neurolink_mitm.core.pool.quota import WHOLE_ACCOUNT, Quota, Window
 from neurolink_mitm.core.record import iso
 from neurolink_mitm.core.redact.text import redact
 

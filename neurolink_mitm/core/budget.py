@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from neurolink_mitm.core import providers
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.charges import Charge
+from neurolink_mitm.core.pool.account_state import Skip
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.prices import Prices
-from neurolink_mitm.core.skip import Skip
 
 NEVER = "routing.pay-per-use is never"
 UNTOLD = "what this costs can't be counted, and routing.daily-cap-usd is set"

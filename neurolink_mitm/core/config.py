@@ -13,7 +13,6 @@ from difflib import get_close_matches
 from itertools import chain, count
 from typing import Any, Literal, get_args, get_origin
 
-from neurolink_mitm.core.accounts import ANTHROPIC
 from neurolink_mitm.core.config_faults import (
     ConfigError,
     Fault,
@@ -27,6 +26,7 @@ from neurolink_mitm.core.config_faults import (
 from neurolink_mitm.core.config_kinds import Kind, NotEmpty, hints, plain
 from neurolink_mitm.core.config_values import UNNAMED, Config, ConfigFile, Options
 from neurolink_mitm.core.interpolation import only_references, resolve_all
+from neurolink_mitm.core.pool.accounts import ANTHROPIC
 from neurolink_mitm.core.provider_names import unknown
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.exchange import Attempt, Exchange
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.text import redact, short
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from neurolink_mitm.core import provider_names, providers
-from neurolink_mitm.core.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.config_values import Config, ModelMapping, Routing
+from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.redact.secret import Secret
 
 GEMINI = "gemini-"

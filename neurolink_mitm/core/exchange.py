@@ -9,12 +9,12 @@ import enum
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.charges import Charge, charge_at
 from neurolink_mitm.core.config_values import Timeouts
 from neurolink_mitm.core.destinations import Route
 from neurolink_mitm.core.errors import Failure
-from neurolink_mitm.core.pool import Demand
+from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.pool import Demand
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.request.endpoints import COUNT_TOKENS, MESSAGES, endpoint_of
 from neurolink_mitm.core.request.headers import Fields

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from neurolink_mitm.core import destinations, failover, models
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.charges import Charge
 from neurolink_mitm.core.config_values import Routing
 from neurolink_mitm.core.destinations import Route
-from neurolink_mitm.core.pool import Choice, Demand, Pool
+from neurolink_mitm.core.pool.account_state import Skip
+from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.pool import Choice, Demand, Pool
 from neurolink_mitm.core.record import iso
 from neurolink_mitm.core.request.endpoints import COUNT_TOKENS
-from neurolink_mitm.core.skip import Skip
 
 NOT_SERVED = "no route"
 """The rule by which a model is a 404."""

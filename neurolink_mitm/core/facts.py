@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from neurolink_mitm.core.accounts import Account
+from neurolink_mitm.core.pool.accounts import Account
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from neurolink_mitm.core.accounts import ANTHROPIC
 from neurolink_mitm.core.config_values import ModelPrice
+from neurolink_mitm.core.pool.accounts import ANTHROPIC
 from neurolink_mitm.core.response.usage import Usage
 
 FIELDS = (

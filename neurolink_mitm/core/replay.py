@@ -14,11 +14,11 @@ from datetime import datetime
 
 import msgspec
 
-from neurolink_mitm.core.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.pool import Demand, Pool
-from neurolink_mitm.core.quota import Quota, Window
+from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
+from neurolink_mitm.core.pool.pool import Demand, Pool
+from neurolink_mitm.core.pool.quota import Quota, Window
 from neurolink_mitm.core.record import CLIENT_LEFT, AttemptRow
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.endpoints import MESSAGES

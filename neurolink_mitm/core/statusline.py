@@ -16,7 +16,7 @@ PASSTHROUGH = "passthrough"
 NOT_FOUND = 404
 DOT = " · "
 LONGEST = 600.0
-"""Seconds: the cap of `core/cooldown.py`, which would be slow to import."""
+"""Seconds: the cap of `core/pool/cooldown.py`, which would be slow to import."""
 MOST = 3
 """Cooldowns that are named."""
 

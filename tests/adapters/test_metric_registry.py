@@ -12,7 +12,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from neurolink_mitm.adapters.metric_registry import MOST, OTHER, MetricRegistry
-from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Outcome
 from neurolink_mitm.core.metrics import (
@@ -22,7 +21,8 @@ from neurolink_mitm.core.metrics import (
     current_points,
     request_points,
 )
-from neurolink_mitm.core.quota import Quota, Window
+from neurolink_mitm.core.pool.cooldown import Cooldown
+from neurolink_mitm.core.pool.quota import Quota, Window
 from neurolink_mitm.core.record import RequestRow, attempt_row, request_row
 from neurolink_mitm.ports import Runtime
 from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_runtime

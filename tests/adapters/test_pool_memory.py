@@ -16,9 +16,9 @@ from neurolink_mitm.adapters.pool_memory import (
     read_quotas,
     write_cooldowns,
 )
-from neurolink_mitm.core.cooldown import Cooldown
-from neurolink_mitm.core.pool import Remembered
-from neurolink_mitm.core.quota import Classic, Quota, Window
+from neurolink_mitm.core.pool.cooldown import Cooldown
+from neurolink_mitm.core.pool.pool import Remembered
+from neurolink_mitm.core.pool.quota import Classic, Quota, Window
 
 SCOPES = {
     "*": Cooldown(2, 10.0, 40.0, "rate limit"),

@@ -21,11 +21,11 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.oauth_client import OAuthClient
 from neurolink_mitm.adapters.refresher import Client, Refresher
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.oauth import MAX_FAILURES, RefreshError, Tokens, Trouble
 from neurolink_mitm.core.auth.refresh import Refreshed
 from neurolink_mitm.core.config_values import OAuth
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.sandbox import Account as Known
 from neurolink_mitm.sandbox import Reply

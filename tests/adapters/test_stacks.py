@@ -32,7 +32,7 @@ def test_a_thread_of_what_was_written(name: str) -> None:
 @pytest.mark.parametrize(
     ("path", "shown"),
     [
-        ("/home/ada/x/neurolink_mitm/core/pool.py", "neurolink_mitm/core/pool.py"),
+        ("/home/ada/x/neurolink_mitm/core/pool/pool.py", "neurolink_mitm/core/pool/pool.py"),
         ("/home/ada/venv/lib/site-packages/mitmproxy/http.py", "mitmproxy/http.py"),
         ("/home/ada/plugins/secret.py", "secret.py"),
     ],

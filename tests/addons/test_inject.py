@@ -5,8 +5,8 @@ from mitmproxy import http
 from mitmproxy.test import taddons
 
 from neurolink_mitm.addons.inject import Inject
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config_values import Config
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request.http_proxy import HttpProxies
 from neurolink_mitm.core.request.target import Via
 from neurolink_mitm.mitm.hooks import AttemptHook

@@ -14,7 +14,7 @@ from neurolink_mitm.core.destinations import entries
 from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.models import CLAUDE
-from neurolink_mitm.core.pool import Demand
+from neurolink_mitm.core.pool.pool import Demand
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, document, make_flow, refusal

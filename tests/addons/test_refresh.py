@@ -8,11 +8,11 @@ import pytest
 from mitmproxy import http
 
 from neurolink_mitm.addons.refresh import Refresh
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.oauth import Trouble
 from neurolink_mitm.core.auth.refresh import Refreshed
 from neurolink_mitm.core.exchange import Try
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import current, make_flow, record

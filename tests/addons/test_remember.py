@@ -4,7 +4,7 @@ from mitmproxy.test import tflow
 
 from neurolink_mitm.addons.remember import Remember
 from neurolink_mitm.core.errors import Failure
-from neurolink_mitm.core.pool import Demand
+from neurolink_mitm.core.pool.pool import Demand
 from tests.fakes import NOW, make_account, make_runtime
 
 

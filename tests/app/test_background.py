@@ -10,8 +10,8 @@ import pytest
 
 from neurolink_mitm.adapters.background import Job
 from neurolink_mitm.app.background import BackgroundTasks, keep_fresh
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.auth.refresh import Refreshed
+from neurolink_mitm.core.pool.accounts import Account
 from tests.fakes import NOW, make_account, make_runtime
 from tests.waiting import LIMIT
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from neurolink_mitm.core.aftermath import aftermath
-from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.facts import ClaudeSettings, Proxy
-from neurolink_mitm.core.pool import Remembered
+from neurolink_mitm.core.pool.cooldown import Cooldown
+from neurolink_mitm.core.pool.pool import Remembered
 from tests.fakes import NOW
 
 URL = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:55669"}

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.budget import NEVER, UNTOLD, Budget, is_paid, unpriced
 from neurolink_mitm.core.charges import Charge
 from neurolink_mitm.core.config_values import ModelPrice
+from neurolink_mitm.core.pool.account_state import Skip
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.prices import Prices
-from neurolink_mitm.core.skip import Skip
 from tests.fakes import NOW, make_account
 
 LOGIN = make_account("login", "sk-ant-oat01-test")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.costs import cost_of, spent_on
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.prices import Prices
 from neurolink_mitm.core.response.reader import StreamAnswer
 from neurolink_mitm.core.response.usage import Usage

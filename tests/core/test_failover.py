@@ -22,7 +22,7 @@ from neurolink_mitm.core.failover import (
     unseen,
     way,
 )
-from neurolink_mitm.core.pool import Choice, Demand, Pool
+from neurolink_mitm.core.pool.pool import Choice, Demand, Pool
 from neurolink_mitm.core.unreached import no_way
 from tests.fakes import NOW, FakeClock, make_account, make_failure
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from neurolink_mitm.core.quota import CLASSIC
+from neurolink_mitm.core.pool.quota import CLASSIC
 from neurolink_mitm.sandbox import Reply
 from tests.flows.harness import MODEL
 

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 from mitmproxy import http
 
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config_values import Config, Fallback, Provider, Routing
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from neurolink_mitm.adapters.pool_memory import PoolMemory, read_cooldowns, read_quotas
-from neurolink_mitm.core.pool import Pool
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply

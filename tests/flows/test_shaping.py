@@ -14,8 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from neurolink_mitm.core import config_values as values
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.config_values import Cloaking, Config, Plugins
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.shaping.draft import OutgoingRequest
 from neurolink_mitm.core.shaping.placeholders import FORM, Placeholders
 from neurolink_mitm.sandbox import Account as SandboxAccount

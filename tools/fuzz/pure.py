@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.cli import main as command_line
-from neurolink_mitm.core import errors, limits, quota, replay, status
+from neurolink_mitm.core import errors, replay, status
 from neurolink_mitm.core.config import parse
 from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.log_rows import Reader, Seen
+from neurolink_mitm.core.pool import quota
+from neurolink_mitm.core.pool import quota as limits
 from neurolink_mitm.core.redact import body as redaction_body
 from neurolink_mitm.core.redact import body as redaction_stream
 from neurolink_mitm.core.redact import text as redaction

@@ -11,7 +11,6 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.auth.credentials import NEEDS_LOGIN, StoredAccount
 from neurolink_mitm.core.auth.oauth import (
     AHEAD,
@@ -24,7 +23,8 @@ from neurolink_mitm.core.auth.oauth import (
     needs_refresh,
     pause_after,
 )
-from neurolink_mitm.core.pool import Pool
+from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.redact.secret import Secret
 
 

@@ -14,7 +14,7 @@ from neurolink_mitm.core.auth.refresh import (
     Step,
     take_over,
 )
-from neurolink_mitm.core.pool import Pool
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.redact.secret import Secret
 from tests.fakes import NOW, make_account
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.limits import WHOLE_ACCOUNT, Limit, limit_of, scope_of
+from neurolink_mitm.core.pool.quota import WHOLE_ACCOUNT, Limit, limit_of, scope_of
 from tests.fakes import make_failure
 
 OPUS, SONNET, HAIKU = "claude-opus-4-6", "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"

@@ -16,19 +16,17 @@ from hypothesis.stateful import (
     rule,
 )
 
-from neurolink_mitm.core.accounts import Account
 from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.charges import Charge
-from neurolink_mitm.core.cooldown import Cooldown
 from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.failover import refusal
-from neurolink_mitm.core.limits import WHOLE_ACCOUNT
-from neurolink_mitm.core.pool import Benching, Choice, Demand, Pool, Remembered, fingerprint
-from neurolink_mitm.core.quota import Quota, Window
+from neurolink_mitm.core.pool.account_state import PROBE_LEASE, REMEMBERED, Skip
+from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.cooldown import Cooldown
+from neurolink_mitm.core.pool.pool import Benching, Choice, Demand, Pool, Remembered, fingerprint
+from neurolink_mitm.core.pool.quota import WHOLE_ACCOUNT, Quota, Window
+from neurolink_mitm.core.pool.selection import STRATEGIES
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.rotation import STRATEGIES
-from neurolink_mitm.core.skip import Skip
-from neurolink_mitm.core.standing import PROBE_LEASE, REMEMBERED
 from tests.fakes import NOW, make_account, make_failure, make_other
 
 OPUS, SONNET = "claude-opus-4-6", "claude-sonnet-4-6"

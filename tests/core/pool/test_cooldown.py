@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.cooldown import (
+from neurolink_mitm.core.errors import Bench
+from neurolink_mitm.core.pool.cooldown import (
     CAP,
     LONG,
     Cooldown,
@@ -16,7 +17,6 @@ from neurolink_mitm.core.cooldown import (
     in_bounds,
     moved,
 )
-from neurolink_mitm.core.errors import Bench
 from tests.fakes import NOW
 
 

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.accounts import (
+from neurolink_mitm.core.config_values import AccountConfig, Config, Routing
+from neurolink_mitm.core.pool.accounts import (
     Account,
     StoredAccount,
     build_pool,
     missing_primary,
     unused_settings,
 )
-from neurolink_mitm.core.config_values import AccountConfig, Config, Routing
 from neurolink_mitm.core.redact.secret import Secret
 
 ENVIRONMENT_KEY = Secret("sk-ant-test-environment")

@@ -13,20 +13,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from neurolink_mitm.core import quota, rotation
-from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.affinity import Affinity
 from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.charges import Charge
-from neurolink_mitm.core.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.errors import Failure, Where, classify
-from neurolink_mitm.core.limits import scope_of
-from neurolink_mitm.core.quota import Quota
+from neurolink_mitm.core.pool import quota
+from neurolink_mitm.core.pool import selection as rotation
+from neurolink_mitm.core.pool.account_state import Skip, Standing
+from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
+from neurolink_mitm.core.pool.quota import Quota, scope_of
+from neurolink_mitm.core.pool.selection import Affinity
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import endpoints, headers
 from neurolink_mitm.core.request.headers import Fields
-from neurolink_mitm.core.skip import Skip
-from neurolink_mitm.core.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)

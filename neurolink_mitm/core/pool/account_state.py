@@ -1,8 +1,4 @@
-"""How one account is doing: its cooldowns, what its limits were last seen to be, what it is doing now.
-
-A cooldown is for an endpoint and a wildcard of models: `*` is all messages. Times are seconds
-since the epoch.
-"""
+"""State of one account: cooldowns, probes, quota, requests in flight; and why the account is ineligible now."""
 
 from __future__ import annotations
 
@@ -11,15 +7,50 @@ from collections import deque
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from neurolink_mitm.core import cooldown
-from neurolink_mitm.core.accounts import Account
-from neurolink_mitm.core.bucket import Bucket
-from neurolink_mitm.core.cooldown import Cooldown, moved
 from neurolink_mitm.core.errors import Bench
-from neurolink_mitm.core.limits import WHOLE_ACCOUNT
-from neurolink_mitm.core.quota import Quota, Window, runs_out_at
+from neurolink_mitm.core.pool import cooldown
+from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.cooldown import Cooldown, moved
+from neurolink_mitm.core.pool.quota import WHOLE_ACCOUNT, Quota, Window, runs_out_at
 from neurolink_mitm.core.request.endpoints import MESSAGES, described, parts
-from neurolink_mitm.core.skip import Skip
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The reason, and until when, where that is only a matter of time (seconds since the epoch)."""
+
+    reason: str
+    until: float | None = None
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Holds `rate` tokens when full; a request takes one. Times are seconds of one clock."""
+
+    rate: int
+    tokens: float
+    filled_at: float
+
+    @classmethod
+    def full(cls, rate: int, now: float) -> Bucket:
+        """A bucket nobody has taken from yet; `rate` is requests a minute."""
+        return cls(rate, float(rate), now)
+
+    def wait(self, now: float) -> float:
+        """Seconds until there is a token; 0 if there is one."""
+        self._fill(now)
+        return 0.0 if self.tokens >= 1 else (1 - self.tokens) * 60 / self.rate
+
+    def take(self, now: float) -> None:
+        """Take a token, on credit if there is none."""
+        self._fill(now)
+        self.tokens -= 1
+
+    def _fill(self, now: float) -> None:
+        passed = max(0.0, now - self.filled_at)  # a clock that was set back fills nothing
+        self.tokens = min(float(self.rate), self.tokens + passed * self.rate / 60)
+        self.filled_at = now
+
 
 NOT_FOR_CLIENT = "a subscription serves Claude Code only"
 PROBE_LEASE = 120.0
