@@ -11,8 +11,8 @@ from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.core.config_values import Config
-from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
+from neurolink_mitm.core.failover.errors import Failure, Where
 from neurolink_mitm.core.pool.accounts import Account, account_type
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.record import AttemptRow, RequestRow

@@ -20,11 +20,11 @@ from neurolink_mitm import __version__
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.reach import certificate_fault, issuer_of
 from neurolink_mitm.core.auth import oauth
+from neurolink_mitm.core.failover.unreachable import refused_by, untrusted
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.text import STARS, redact
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.target import Target, Via
-from neurolink_mitm.core.unreached import refused_by, untrusted
 from neurolink_mitm.mitm.codings import CodingError, decoding
 
 LARGEST = 256 * 1024

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from mitmproxy import http
 
-from neurolink_mitm.core.errors import RATE_LIMIT, Failure, Where
 from neurolink_mitm.core.exchange import Attempt, Exchange, Step
-from neurolink_mitm.core.failover import MAX_REFRESHES, ending
+from neurolink_mitm.core.failover.errors import RATE_LIMIT, Failure, Where
+from neurolink_mitm.core.failover.plan import MAX_REFRESHES, ending
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import headers

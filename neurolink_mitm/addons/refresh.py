@@ -7,8 +7,8 @@ from mitmproxy import http
 
 from neurolink_mitm.core.auth.oauth import needs_refresh
 from neurolink_mitm.core.auth.refresh import Refreshed, take_over
-from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Attempt
+from neurolink_mitm.core.failover.errors import Failure, Where
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.mitm.hooks import exchange_of
 from neurolink_mitm.ports import Refresher, Runtime

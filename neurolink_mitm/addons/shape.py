@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from mitmproxy import http
 
-from neurolink_mitm.core.errors import Failure, Where, error_body
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Reply
+from neurolink_mitm.core.failover.errors import Failure, Where, error_body
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.target import Target

@@ -4,9 +4,9 @@ from collections.abc import Awaitable
 
 from mitmproxy import http
 
-from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Attempt, Exchange
-from neurolink_mitm.core.failover import TRANSLATOR_DOWN, lost
+from neurolink_mitm.core.failover.errors import Failure
+from neurolink_mitm.core.failover.plan import TRANSLATOR_DOWN, lost
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.translator_setup import request_fields
 from neurolink_mitm.mitm.hooks import exchange_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from neurolink_mitm.core.charges import Charge, charge_at
 from neurolink_mitm.core.config_values import Timeouts
 from neurolink_mitm.core.destinations import Route
-from neurolink_mitm.core.errors import Failure
+from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Demand
 from neurolink_mitm.core.request.body import BodyIndex

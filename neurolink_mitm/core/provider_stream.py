@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from neurolink_mitm.core.errors import error_body
+from neurolink_mitm.core.failover.errors import error_body
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.request.body import is_tool_id
 from neurolink_mitm.core.request.history import tool_id

@@ -14,7 +14,7 @@ from datetime import datetime
 
 import msgspec
 
-from neurolink_mitm.core.errors import Failure, Where
+from neurolink_mitm.core.failover.errors import Failure, Where
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.pool.pool import Demand, Pool

@@ -28,8 +28,8 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 
-from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Attempt, Exchange, Outcome, Reply, answer_for
+from neurolink_mitm.core.failover.errors import Failure, Where
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.response.error_text import LONGEST
 from neurolink_mitm.core.response.reader import Answer, StreamAnswer, WholeAnswer

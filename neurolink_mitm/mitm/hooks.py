@@ -9,8 +9,8 @@ from typing import Any
 from mitmproxy import http
 from mitmproxy.proxy.commands import StartHook
 
-from neurolink_mitm.core.errors import error_body
 from neurolink_mitm.core.exchange import Deliver, Exchange, Reply
+from neurolink_mitm.core.failover.errors import error_body
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.summary import Summary, summary

@@ -37,9 +37,9 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseHeaders,
 )
 
-from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Deliver, Kind, Pause, Reply, Try, UpstreamResponse
-from neurolink_mitm.core.unreached import unreached
+from neurolink_mitm.core.failover.errors import Failure, Where
+from neurolink_mitm.core.failover.unreachable import unreached
 from neurolink_mitm.mitm.answer_stream import AnswerStream, Incoming, copied
 from neurolink_mitm.mitm.bounded_stream import BreakOff, ClientConnection, Commands
 from neurolink_mitm.mitm.hooks import (

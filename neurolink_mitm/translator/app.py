@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from neurolink_mitm.core.errors import error_body
+from neurolink_mitm.core.failover.errors import error_body
 from neurolink_mitm.core.provider_errors import ProviderError
 from neurolink_mitm.core.provider_stream import ProviderStream, whole
 from neurolink_mitm.core.redact.secret import Secret

@@ -12,8 +12,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from neurolink_mitm.adapters.metric_registry import MOST, OTHER, MetricRegistry
-from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Outcome
+from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.metrics import (
     METRICS,
     Point,

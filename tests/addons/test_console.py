@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from neurolink_mitm.addons.console import Console
-from neurolink_mitm.core.errors import Failure
+from neurolink_mitm.core.failover.errors import Failure
 from tests.addons.flows import answer, make_flow
 from tests.fakes import make_account, make_attempt, make_runtime
 

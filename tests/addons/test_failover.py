@@ -8,8 +8,8 @@ from mitmproxy import http
 from mitmproxy.test import taddons
 
 from neurolink_mitm.addons.failover import Failover
-from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Deliver, Kind, Pause, Plan, Reply, Step, Try
+from neurolink_mitm.core.failover.errors import Failure, Where
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Demand, Pool
 from neurolink_mitm.core.redact.secret import Secret

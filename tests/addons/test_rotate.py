@@ -7,8 +7,8 @@ from mitmproxy import http
 from mitmproxy.test import taddons
 
 from neurolink_mitm.addons.rotate import Rotate
-from neurolink_mitm.core.errors import Where
 from neurolink_mitm.core.exchange import Attempt, Deliver, Kind, Pause, Plan, Reply, Step, Try
+from neurolink_mitm.core.failover.errors import Where
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Demand
 from neurolink_mitm.core.redact.secret import Secret

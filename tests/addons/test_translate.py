@@ -7,8 +7,8 @@ from mitmproxy import http
 from mitmproxy.test import taddons
 
 from neurolink_mitm.addons.translate import PATIENCE, Translate
-from neurolink_mitm.core.errors import Failure, Where
-from neurolink_mitm.core.failover import TRANSLATOR_DOWN
+from neurolink_mitm.core.failover.errors import Failure, Where
+from neurolink_mitm.core.failover.plan import TRANSLATOR_DOWN
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.mitm.hooks import AttemptHook
 from neurolink_mitm.ports import Endpoint

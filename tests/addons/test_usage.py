@@ -4,8 +4,8 @@ import pytest
 from mitmproxy import http
 
 from neurolink_mitm.addons.usage import Usage
-from neurolink_mitm.core.errors import Failure, Where
 from neurolink_mitm.core.exchange import Kind, Outcome
+from neurolink_mitm.core.failover.errors import Failure, Where
 from neurolink_mitm.core.response.reader import OpaqueAnswer
 from neurolink_mitm.ports import Runtime, Totals
 from tests.addons.flows import answer, make_flow, record

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core import console
-from neurolink_mitm.core.errors import Failure
+from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.response.reader import OpaqueAnswer
 from tests.fakes import make_account, make_attempt, make_exchange, make_other
 

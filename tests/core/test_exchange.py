@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome, Try, answer_for
+from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.pool.pool import Demand
 from neurolink_mitm.core.response.reader import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
 from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_plan

@@ -9,7 +9,7 @@ import pytest
 from neurolink_mitm.core.config_values import Config, Fallback, ModelMapping, Routing
 from neurolink_mitm.core.destinations import entries
 from neurolink_mitm.core.explain import way
-from neurolink_mitm.core.failover import ADD_ACCOUNT
+from neurolink_mitm.core.failover.plan import ADD_ACCOUNT
 from neurolink_mitm.core.pool.pool import Demand, Pool
 from tests.fakes import NOW, make_account, make_failure
 

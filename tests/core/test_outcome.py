@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Exchange, Outcome
+from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.outcome import conclude
 from neurolink_mitm.core.response.reader import OpaqueAnswer
 from tests.fakes import NOW, make_account, make_attempt, make_exchange

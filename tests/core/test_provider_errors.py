@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.errors import Failure, Where, classify
+from neurolink_mitm.core.failover.errors import Failure, Where, classify
 from neurolink_mitm.core.provider_errors import (
     LONGEST,
     TYPES,

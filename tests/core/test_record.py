@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
+from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.record import (
     AttemptRow,
     RequestRow,

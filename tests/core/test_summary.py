@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.errors import Failure
 from neurolink_mitm.core.exchange import Attempt, Exchange, Outcome
+from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.summary import comment, lines, marker, summary
 from tests.fakes import NOW, make_account, make_attempt, make_exchange
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from neurolink_mitm.core.errors import RULES, Failure, Where, classify
+from neurolink_mitm.core.failover.errors import RULES, Failure, Where, classify
 from neurolink_mitm.core.request.endpoints import endpoint_of, is_inference
 from tests.flows.failures import ROWS, Row, page
 

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.cli import main as command_line
-from neurolink_mitm.core import errors, replay, status
+from neurolink_mitm.core import replay, status
 from neurolink_mitm.core.config import parse
 from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.exchange import Kind
+from neurolink_mitm.core.failover import errors
 from neurolink_mitm.core.log_rows import Reader, Seen
 from neurolink_mitm.core.pool import quota
 from neurolink_mitm.core.pool import quota as limits

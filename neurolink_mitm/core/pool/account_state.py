@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from neurolink_mitm.core.errors import Bench
+from neurolink_mitm.core.failover.errors import Bench
 from neurolink_mitm.core.pool import cooldown
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown, moved

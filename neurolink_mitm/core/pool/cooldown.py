@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from neurolink_mitm.core.errors import Bench
+from neurolink_mitm.core.failover.errors import Bench
 
 CAP = 600.0
 LONG = 300.0

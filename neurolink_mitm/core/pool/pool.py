@@ -15,7 +15,7 @@ from typing import Any
 
 from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.charges import Charge
-from neurolink_mitm.core.errors import Failure, Where, classify
+from neurolink_mitm.core.failover.errors import Failure, Where, classify
 from neurolink_mitm.core.pool import quota
 from neurolink_mitm.core.pool import selection as rotation
 from neurolink_mitm.core.pool.account_state import Skip, Standing

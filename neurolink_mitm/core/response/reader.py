@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from neurolink_mitm.core.errors import Failure, Where, error_body
+from neurolink_mitm.core.failover.errors import Failure, Where, error_body
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.response.sse import BOM, SseEvent, SseReader, encode
 from neurolink_mitm.core.response.usage import Usage

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.errors import Bench
+from neurolink_mitm.core.failover.errors import Bench
 from neurolink_mitm.core.pool.account_state import (
     NOT_FOR_CLIENT,
     PROBE_LEASE,

@@ -1,4 +1,4 @@
-"""What a 429 is about. The header sets are those seen in the threads that `core/errors.py` names."""
+"""What a 429 is about. The header sets are those seen in the threads that `core/failover/errors.py` names."""
 
 from __future__ import annotations
 

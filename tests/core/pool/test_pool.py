@@ -18,8 +18,8 @@ from hypothesis.stateful import (
 
 from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.charges import Charge
-from neurolink_mitm.core.errors import Failure, Where
-from neurolink_mitm.core.failover import refusal
+from neurolink_mitm.core.failover.errors import Failure, Where
+from neurolink_mitm.core.failover.plan import refusal
 from neurolink_mitm.core.pool.account_state import PROBE_LEASE, REMEMBERED, Skip
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown

@@ -1,4 +1,4 @@
-"""Wordings are tabled in tests/core/test_errors.py; here is what hostile bodies cost."""
+"""Wordings are tabled in tests/core/failover/test_errors.py; here is what hostile bodies cost."""
 
 from __future__ import annotations
 

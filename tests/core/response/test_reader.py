@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.errors import Failure, Where
+from neurolink_mitm.core.failover.errors import Failure, Where
 from neurolink_mitm.core.response.reader import (
     EVENT_LIMIT,
     HOLD_LIMIT,

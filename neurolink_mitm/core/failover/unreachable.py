@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from neurolink_mitm.core.errors import NO_WAY, Failure
+from neurolink_mitm.core.failover.errors import NO_WAY, Failure
 from neurolink_mitm.core.request.target import Via
 
 UNTRUSTED = "Certificate verify failed: "

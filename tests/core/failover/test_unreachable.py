@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from neurolink_mitm.core.failover.unreachable import unreached
 from neurolink_mitm.core.request.target import Via
-from neurolink_mitm.core.unreached import unreached
 
 HOST = "api.example.com"
 REFUSED = "Upstream proxy 10.0.0.1:3128 refused HTTP CONNECT request: "

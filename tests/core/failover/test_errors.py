@@ -1,4 +1,4 @@
-"""The policy of `core/errors.py`: SPEC 6.2, row by row."""
+"""The policy of `core/failover/errors.py`: SPEC 6.2, row by row."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core import errors
-from neurolink_mitm.core.errors import (
+from neurolink_mitm.core.failover import errors
+from neurolink_mitm.core.failover.errors import (
     NO_WAY,
     RULES,
     Bench,

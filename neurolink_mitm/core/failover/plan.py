@@ -16,8 +16,8 @@ from typing import TypeVar
 
 from neurolink_mitm.core.budget import UNTOLD
 from neurolink_mitm.core.destinations import THE_POOL, Route
-from neurolink_mitm.core.errors import NO_WAY, Failure, Then, Where, classify
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
+from neurolink_mitm.core.failover.errors import NO_WAY, Failure, Then, Where, classify
 from neurolink_mitm.core.pool.account_state import NOT_FOR_CLIENT, Skip
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Choice, Demand, Pool

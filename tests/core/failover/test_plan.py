@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.config_values import Config, Fallback, Routing
 from neurolink_mitm.core.destinations import Route, entries
-from neurolink_mitm.core.errors import Failure, Then, Where, classify
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
-from neurolink_mitm.core.failover import (
+from neurolink_mitm.core.failover.errors import Failure, Then, Where, classify
+from neurolink_mitm.core.failover.plan import (
     ADD_ACCOUNT,
     LOG_IN,
     MAX_PAUSE,
@@ -22,8 +22,8 @@ from neurolink_mitm.core.failover import (
     unseen,
     way,
 )
+from neurolink_mitm.core.failover.unreachable import no_way
 from neurolink_mitm.core.pool.pool import Choice, Demand, Pool
-from neurolink_mitm.core.unreached import no_way
 from tests.fakes import NOW, FakeClock, make_account, make_failure
 
 OK = None
