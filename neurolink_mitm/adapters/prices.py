@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import msgspec
 
-from neurolink_mitm.core.prices import Prices
+from neurolink_mitm.core.cost.prices import Prices
 
 
 @cache

@@ -13,7 +13,7 @@ import msgspec
 from neurolink_mitm.adapters.atomic import write_atomic
 from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.shared_file import locked, set_aside
-from neurolink_mitm.core.budget import Budget
+from neurolink_mitm.core.cost.budget import Budget
 from neurolink_mitm.core.json_errors import UNREADABLE
 
 logger = logging.getLogger("neurolink.spending")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from mitmproxy import http
 
-from neurolink_mitm.core import costs
+from neurolink_mitm.core.cost import costs
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.failover.errors import RATE_LIMIT
 from neurolink_mitm.core.outcome import conclude

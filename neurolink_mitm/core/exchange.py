@@ -9,8 +9,8 @@ import enum
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from neurolink_mitm.core.charges import Charge, charge_at
 from neurolink_mitm.core.config_values import Timeouts
+from neurolink_mitm.core.cost.budget import Charge, charge_at
 from neurolink_mitm.core.destinations import Route
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.pool.accounts import Account

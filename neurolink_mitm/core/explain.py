@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from neurolink_mitm.core import destinations, models
-from neurolink_mitm.core.charges import Charge
 from neurolink_mitm.core.config_values import Routing
+from neurolink_mitm.core.cost.budget import Charge
 from neurolink_mitm.core.destinations import Route
 from neurolink_mitm.core.failover import plan as failover
 from neurolink_mitm.core.pool.account_state import Skip

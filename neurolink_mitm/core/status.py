@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from neurolink_mitm import __version__
-from neurolink_mitm.core.budget import Budget
 from neurolink_mitm.core.config_values import Config
+from neurolink_mitm.core.cost.budget import Budget
 from neurolink_mitm.core.explain import explain as explain
 from neurolink_mitm.core.lag import Lag
 from neurolink_mitm.core.pool.account_state import Standing, out_of_use

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from neurolink_mitm.adapters.spending import EVERY, Spending, next_midnight, read_day
-from neurolink_mitm.core.budget import Budget
+from neurolink_mitm.core.cost.budget import Budget
 from tests.fakes import NOW
 from tests.waiting import wait_until
 

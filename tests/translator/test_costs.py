@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.adapters.prices import shipped_prices
-from neurolink_mitm.core.prices import Price
+from neurolink_mitm.core.cost.prices import Price
 from neurolink_mitm.core.response.usage import Usage
 
 SIZES = (1_000, 150_000, 200_000, 200_001, 272_000, 272_001, 900_000)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from neurolink_mitm.core.budget import UNTOLD
+from neurolink_mitm.core.cost.budget import UNTOLD
 from neurolink_mitm.core.destinations import THE_POOL, Route
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.failover.errors import NO_WAY, Failure, Then, Where, classify

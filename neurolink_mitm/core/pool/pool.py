@@ -13,8 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from neurolink_mitm.core.budget import Budget
-from neurolink_mitm.core.charges import Charge
+from neurolink_mitm.core.cost.budget import Budget, Charge
 from neurolink_mitm.core.failover.errors import Failure, Where, classify
 from neurolink_mitm.core.pool import quota
 from neurolink_mitm.core.pool import selection as rotation

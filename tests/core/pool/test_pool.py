@@ -16,8 +16,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from neurolink_mitm.core.budget import Budget
-from neurolink_mitm.core.charges import Charge
+from neurolink_mitm.core.cost.budget import Budget, Charge
 from neurolink_mitm.core.failover.errors import Failure, Where
 from neurolink_mitm.core.failover.plan import refusal
 from neurolink_mitm.core.pool.account_state import PROBE_LEASE, REMEMBERED, Skip

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from neurolink_mitm.core.config_values import ModelPrice
-from neurolink_mitm.core.prices import Price, Prices
+from neurolink_mitm.core.cost.prices import Price, Prices
 from neurolink_mitm.core.response.usage import Usage
 
 TABLE = Prices(

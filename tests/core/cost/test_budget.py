@@ -2,13 +2,59 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.budget import NEVER, UNTOLD, Budget, is_paid, unpriced
-from neurolink_mitm.core.charges import Charge
 from neurolink_mitm.core.config_values import ModelPrice
+from neurolink_mitm.core.cost.budget import (
+    NEVER,
+    UNTOLD,
+    Budget,
+    Charge,
+    charge_at,
+    is_paid,
+    unpriced,
+)
+from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.pool.account_state import Skip
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.prices import Prices
 from tests.fakes import NOW, make_account
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/messages/batches/b_1/results"),
+        ("HEAD", "/v1/x"),
+        ("DELETE", "/v1/files/f_1"),
+        ("POST", "/v1/files"),
+        ("POST", "/v1/files?beta=true"),
+        ("POST", "/v1/messages/batches/b_1/cancel"),
+        ("POST", "/v1/skills/s_1/versions"),
+        ("POST", "/v1/organizations/invites"),
+    ],
+)
+def test_what_is_free(method: str, path: str) -> None:
+    assert charge_at(method, path) is Charge.FREE
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/messages/batches"),
+        ("POST", "/v1/complete"),
+        ("POST", "/v1/chat/completions"),
+        ("POST", "/v1/responses"),
+        ("POST", "/v1/embeddings"),
+        ("POST", "/v1/images/generations"),
+        ("POST", "/v1/sessions"),
+        ("POST", "/v1/filesystem"),
+        ("PUT", "/v1/files"),
+        ("PATCH", "/v1/x"),
+        ("post", "/v1/files"),
+        ("get", "/v1/files"),
+    ],
+)
+def test_what_nobody_can_tell(method: str, path: str) -> None:
+    assert charge_at(method, path) is Charge.UNTOLD
+
 
 LOGIN = make_account("login", "sk-ant-oat01-test")
 KEY = make_account("key")

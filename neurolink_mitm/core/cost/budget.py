@@ -1,16 +1,46 @@
-"""Bounds on what is paid per use: API keys beside subscriptions, and other providers."""
+"""What a request costs on an account that is paid per use: nothing, what its answer tells, or nobody can say.
+
+https://platform.claude.com/docs/en/about-claude/pricing
+
+Bounds on what is paid per use: API keys beside subscriptions, and other providers.
+"""
 
 from __future__ import annotations
 
+import enum
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from neurolink_mitm.core import providers
-from neurolink_mitm.core.charges import Charge
+from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.pool.account_state import Skip
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.prices import Prices
+
+
+class Charge(enum.Enum):
+    """How its cost is known."""
+
+    FREE = "free"
+    TOLD = "told"  # its answer tells its tokens
+    UNTOLD = "untold"  # a batch, say: its results come later, or never come by here
+
+
+_READS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+_FREE = re.compile(
+    r"/v1/(files|skills(/[^/]+/versions)?|organizations/.*|messages/batches/[^/]+/cancel)/?"
+)
+"""What is posted there costs nothing."""
+
+
+def charge_at(method: str, path: str) -> Charge:
+    """The charge for anything but Messages, which tell theirs. What is not known to be free costs something."""
+    if method in _READS:
+        return Charge.FREE
+    free = method == "POST" and _FREE.fullmatch(path.partition("?")[0])
+    return Charge.FREE if free else Charge.UNTOLD
+
 
 NEVER = "routing.pay-per-use is never"
 UNTOLD = "what this costs can't be counted, and routing.daily-cap-usd is set"

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.costs import cost_of, spent_on
+from neurolink_mitm.core.cost.costs import cost_of, spent_on
+from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.prices import Prices
 from neurolink_mitm.core.response.reader import StreamAnswer
 from neurolink_mitm.core.response.usage import Usage
 from tests.fakes import make_account, make_attempt, make_exchange, make_other

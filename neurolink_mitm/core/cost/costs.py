@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from neurolink_mitm.core.budget import is_paid
-from neurolink_mitm.core.charges import Charge
+from neurolink_mitm.core.cost.budget import Charge, is_paid
+from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
-from neurolink_mitm.core.prices import Prices
 from neurolink_mitm.core.response.usage import Usage
 
 UNFINISHED = (Outcome.TRUNCATED, Outcome.CANCELLED, Outcome.ERROR)

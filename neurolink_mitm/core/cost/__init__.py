@@ -1,0 +1,1 @@
+"""Prices, the cost of a request, and the bounds on what is paid per use."""
