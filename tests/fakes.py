@@ -15,11 +15,11 @@ from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
 from neurolink_mitm.core.failover.errors import Failure, Where
 from neurolink_mitm.core.pool.accounts import Account, account_type
 from neurolink_mitm.core.pool.pool import Pool
+from neurolink_mitm.core.providers.translator import Setup
 from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.response.reader import OpaqueAnswer
 from neurolink_mitm.core.telemetry_setup import telemetry_setup
-from neurolink_mitm.core.translator_setup import Setup
 from neurolink_mitm.ports import Endpoint, Runtime
 
 COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}

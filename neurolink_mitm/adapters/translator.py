@@ -18,8 +18,8 @@ import psutil
 from neurolink_mitm.adapters import log_trim
 from neurolink_mitm.adapters.background import Backoff, run_again
 from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.providers.translator import Listening, Setup
 from neurolink_mitm.core.redact.text import redact
-from neurolink_mitm.core.translator_setup import Listening, Setup
 from neurolink_mitm.ports import Endpoint
 
 logger = logging.getLogger("neurolink.translator")

@@ -4,9 +4,9 @@ from collections.abc import Awaitable
 
 from mitmproxy import http
 
-from neurolink_mitm.core import destinations, models
 from neurolink_mitm.core.auth import access
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
+from neurolink_mitm.core.providers import destinations, models
 from neurolink_mitm.core.request import routing
 from neurolink_mitm.core.request.body import MessagesRequest, read_body, takes_long
 from neurolink_mitm.mitm.aside import aside

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurolink_mitm import __version__
-from neurolink_mitm.core import destinations
 from neurolink_mitm.core.claude_settings import ANY_TOKEN
-from neurolink_mitm.core.models import CLAUDE
 from neurolink_mitm.core.pool.pool import Demand
+from neurolink_mitm.core.providers import destinations
+from neurolink_mitm.core.providers.models import CLAUDE
 from neurolink_mitm.ports import Runtime
 
 MODEL = "claude-sonnet-4-6"

@@ -27,7 +27,7 @@ from neurolink_mitm.core.config_kinds import Kind, NotEmpty, hints, plain
 from neurolink_mitm.core.config_values import UNNAMED, Config, ConfigFile, Options
 from neurolink_mitm.core.interpolation import only_references, resolve_all
 from neurolink_mitm.core.pool.accounts import ANTHROPIC
-from neurolink_mitm.core.provider_names import unknown
+from neurolink_mitm.core.providers.names import unknown
 
 
 @dataclass(frozen=True, slots=True)

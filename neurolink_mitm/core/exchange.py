@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from neurolink_mitm.core.config_values import Timeouts
 from neurolink_mitm.core.cost.budget import Charge, charge_at
-from neurolink_mitm.core.destinations import Route
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Demand
+from neurolink_mitm.core.providers.destinations import Route
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.request.endpoints import COUNT_TOKENS, MESSAGES, endpoint_of
 from neurolink_mitm.core.request.headers import Fields

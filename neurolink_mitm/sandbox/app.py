@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from neurolink_mitm.core.models import CLAUDE, Model
+from neurolink_mitm.core.providers.models import CLAUDE, Model
 from neurolink_mitm.sandbox import welcome
 from neurolink_mitm.sandbox.accounts import Account, Reply
 from neurolink_mitm.sandbox.answers import Usage, answer, count_tokens, usage_of

@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 import uvicorn
 
-from neurolink_mitm.core.translator_setup import Listening, Setup, read_setup
+from neurolink_mitm.core.providers.translator import Listening, Setup, read_setup
 from neurolink_mitm.translator.certificates import verify_like_the_proxy
 
 logger = logging.getLogger("neurolink.translator")

@@ -16,10 +16,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from neurolink_mitm.core.failover.errors import error_body
-from neurolink_mitm.core.provider_errors import ProviderError
-from neurolink_mitm.core.provider_stream import ProviderStream, whole
+from neurolink_mitm.core.providers.errors import ProviderError
+from neurolink_mitm.core.providers.stream import ProviderStream, whole
+from neurolink_mitm.core.providers.translator import MODEL_HEADER, PROVIDER_HEADER, Access, Setup
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.translator_setup import MODEL_HEADER, PROVIDER_HEADER, Access, Setup
 from neurolink_mitm.translator.engine import Engine, Question
 
 logger = logging.getLogger("neurolink.translator")

@@ -10,13 +10,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from neurolink_mitm.core import providers
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.provider_errors import ProviderError, provider_error
-from neurolink_mitm.core.provider_request import Adapted, UnsupportedError, adapt, words_of
+from neurolink_mitm.core.providers import names as providers
+from neurolink_mitm.core.providers.errors import ProviderError, provider_error
+from neurolink_mitm.core.providers.request import Adapted, UnsupportedError, adapt, words_of
+from neurolink_mitm.core.providers.translator import Access
 from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.core.response.sse import SseReader
-from neurolink_mitm.core.translator_setup import Access
 from neurolink_mitm.translator.calls import one_by_one
 
 logger = logging.getLogger("neurolink.translator")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from neurolink_mitm.adapters.prices import shipped_prices
-from neurolink_mitm.core.models import CLAUDE
+from neurolink_mitm.core.providers.models import CLAUDE
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from neurolink_mitm.adapters.translator import TranslatorProcess
-from neurolink_mitm.core.translator_setup import Setup
+from neurolink_mitm.core.providers.translator import Setup
 
 
 async def main() -> None:

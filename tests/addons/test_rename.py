@@ -4,8 +4,8 @@ import pytest
 from mitmproxy import http
 
 from neurolink_mitm.addons.rename import ModelMapping
-from neurolink_mitm.core.destinations import Route
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.providers.destinations import Route
 from neurolink_mitm.core.request.body import BodyIndex
 from tests.addons.flows import answer, make_flow, refusal
 from tests.fakes import make_account, make_attempt, make_other, make_runtime

@@ -7,11 +7,11 @@ import pytest
 
 from neurolink_mitm.core import status, statusline
 from neurolink_mitm.core.config_values import Config, Fallback, ModelMapping, Routing
-from neurolink_mitm.core.destinations import entries
 from neurolink_mitm.core.explain import way
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import Demand, Pool, Remembered
 from neurolink_mitm.core.pool.quota import Quota, Window
+from neurolink_mitm.core.providers.destinations import entries
 from tests.fakes import NOW, make_account, make_runtime
 
 OPUS, SONNET = "claude-opus-4-6", "claude-sonnet-4-6"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.destinations import Route
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.failover.errors import Failure
+from neurolink_mitm.core.providers.destinations import Route
 from neurolink_mitm.core.request.trace_context import Caller
 from neurolink_mitm.core.response.reader import OpaqueAnswer
 from neurolink_mitm.core.response.usage import Usage

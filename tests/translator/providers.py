@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from neurolink_mitm.core.translator_setup import Access
+from neurolink_mitm.core.providers.translator import Access
 from tests.anthropic_stream import Message
 from tests.lookalikes.gemini import Gemini
 from tests.lookalikes.ollama import Ollama

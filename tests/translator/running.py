@@ -15,7 +15,7 @@ from typing import Any, Self
 import httpx
 
 from neurolink_mitm.adapters.translator import TranslatorProcess
-from neurolink_mitm.core.translator_setup import (
+from neurolink_mitm.core.providers.translator import (
     MODEL_HEADER,
     PROVIDER_HEADER,
     Access,

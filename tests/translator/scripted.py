@@ -8,9 +8,9 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from neurolink_mitm.core.provider_errors import ProviderError, provider_error
-from neurolink_mitm.core.provider_request import Adapted
-from neurolink_mitm.core.translator_setup import Access, Setup
+from neurolink_mitm.core.providers.errors import ProviderError, provider_error
+from neurolink_mitm.core.providers.request import Adapted
+from neurolink_mitm.core.providers.translator import Access, Setup
 from neurolink_mitm.ports import Endpoint
 from neurolink_mitm.translator.app import make_app
 from neurolink_mitm.translator.engine import Question

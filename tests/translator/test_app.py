@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.provider_errors import ProviderError
-from neurolink_mitm.core.provider_request import Adapted
-from neurolink_mitm.core.translator_setup import Access, Setup
+from neurolink_mitm.core.providers.errors import ProviderError
+from neurolink_mitm.core.providers.request import Adapted
+from neurolink_mitm.core.providers.translator import Access, Setup
 from neurolink_mitm.translator.app import COMMENT, make_app
 from neurolink_mitm.translator.engine import Question
 from tests.anthropic_stream import validate

@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from neurolink_mitm.core import providers
 from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.pool.account_state import Skip
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.providers import names as providers
 
 
 class Charge(enum.Enum):

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from neurolink_mitm.core.cost.budget import UNTOLD
-from neurolink_mitm.core.destinations import THE_POOL, Route
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.failover.errors import NO_WAY, Failure, Then, Where, classify
 from neurolink_mitm.core.pool.account_state import NOT_FOR_CLIENT, Skip
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Choice, Demand, Pool
+from neurolink_mitm.core.providers.destinations import THE_POOL, Route
 
 MAX_PAUSE = 2.0
 MAX_REFRESHES = 5

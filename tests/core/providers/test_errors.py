@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.failover.errors import Failure, Where, classify
-from neurolink_mitm.core.provider_errors import (
+from neurolink_mitm.core.providers.errors import (
     LONGEST,
     TYPES,
     ProviderError,

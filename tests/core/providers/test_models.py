@@ -11,8 +11,8 @@ import pytest
 from anthropic.types import ModelParam
 
 from neurolink_mitm.core.config_values import ModelMapping, Routing
-from neurolink_mitm.core.destinations import route
-from neurolink_mitm.core.models import CLAUDE, Model, listing, offered
+from neurolink_mitm.core.providers.destinations import route
+from neurolink_mitm.core.providers.models import CLAUDE, Model, listing, offered
 
 TWO = (
     Model("claude-b", "Claude B", "2025-11-24T00:00:00Z"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.provider_request import (
+from neurolink_mitm.core.providers.request import (
     ERROR_MARK,
     FIELDS,
     LONGEST_NAME,

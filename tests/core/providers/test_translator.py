@@ -4,14 +4,14 @@ import msgspec
 import pytest
 
 from neurolink_mitm.core.config_values import Provider
-from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.translator_setup import (
+from neurolink_mitm.core.providers.translator import (
     Access,
     Setup,
     read_setup,
     request_fields,
     setup_for,
 )
+from neurolink_mitm.core.redact.secret import Secret
 
 KEY = "test-key-of-openai"
 ENVIRON = {"OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": "sk-ant-test-1"}

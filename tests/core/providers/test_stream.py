@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.provider_stream import (
+from neurolink_mitm.core.providers.stream import (
     CUT,
     ProviderStream,
     counts,

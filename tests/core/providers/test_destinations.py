@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.core.config_values import Config, Fallback, ModelMapping, Provider, Routing
-from neurolink_mitm.core.destinations import (
+from neurolink_mitm.core.providers.destinations import (
     ANY_GEMINI,
     Route,
     entries,
