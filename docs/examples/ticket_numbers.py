@@ -8,9 +8,8 @@ cloaking:
 import re
 from dataclasses import replace
 
-from neurolink_mitm.core.shaping.draft import Editor, OutgoingRequest
-from neurolink_mitm.core.shaping.placeholders import Placeholders
-from neurolink_mitm.core.shaping.restoring import editor
+from neurolink_mitm.core.shaping.outgoing import Editor, OutgoingRequest
+from neurolink_mitm.core.shaping.restoring import Placeholders, editor
 
 TICKET = re.compile(rb"CORP-\d+")
 PLACEHOLDERS = Placeholders(b"any bytes; the same ones make the same placeholders")

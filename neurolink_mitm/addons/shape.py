@@ -11,7 +11,7 @@ from neurolink_mitm.core.failover.errors import Failure, Where, error_body
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.target import Target
-from neurolink_mitm.core.shaping.draft import (
+from neurolink_mitm.core.shaping.outgoing import (
     About,
     OutgoingRequest,
     RefusedError,

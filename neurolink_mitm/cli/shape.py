@@ -13,7 +13,7 @@ from neurolink_mitm.cli.options import format_option
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.adapters.sources import Inputs
     from neurolink_mitm.core.pool.accounts import Account
-    from neurolink_mitm.core.shaping.draft import OutgoingRequest
+    from neurolink_mitm.core.shaping.outgoing import OutgoingRequest
 
 
 @click.command("shape")
@@ -76,7 +76,7 @@ def _draft(
     from neurolink_mitm.core.exchange import Kind
     from neurolink_mitm.core.request.body import read_body
     from neurolink_mitm.core.request.target import Target
-    from neurolink_mitm.core.shaping.draft import About, OutgoingRequest
+    from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest
 
     try:
         asked = read_body(body)
@@ -97,7 +97,7 @@ def _draft(
 
 
 def _shaped(inputs: Inputs, account: Account, draft: OutgoingRequest) -> OutgoingRequest:
-    from neurolink_mitm.core.shaping.draft import RefusedError
+    from neurolink_mitm.core.shaping.outgoing import RefusedError
     from neurolink_mitm.core.shaping.pipeline import PluginError
 
     if not inputs.shaping.applies(account.type):
@@ -111,7 +111,7 @@ def _shaped(inputs: Inputs, account: Account, draft: OutgoingRequest) -> Outgoin
 def _report(
     inputs: Inputs, account: Account, before: OutgoingRequest, after: OutgoingRequest
 ) -> dict[str, Any]:
-    from neurolink_mitm.core.shaping.preview import differences
+    from neurolink_mitm.core.shaping.outgoing import differences
 
     shaping = inputs.shaping
     names = [name for name, _ in shaping.rewriters] if shaping.applies(account.type) else []

@@ -34,7 +34,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.sources import Named, Sources
 from neurolink_mitm.adapters.token_store import open_store
 from neurolink_mitm.core.exchange import Kind
-from neurolink_mitm.core.shaping.draft import About, OutgoingRequest
+from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest
 from neurolink_mitm.core.shaping.pipeline import Chain
 
 home = Home.from_environment(os.environ)

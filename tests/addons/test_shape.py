@@ -16,7 +16,7 @@ from neurolink_mitm.core import config_values as values
 from neurolink_mitm.core.config_values import Cloaking, Plugins
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.response.reader import OpaqueAnswer
-from neurolink_mitm.core.shaping.draft import OutgoingRequest, RefusedError
+from neurolink_mitm.core.shaping.outgoing import OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.mitm.hooks import AttemptHook, notes_of, seal
 from neurolink_mitm.ports import Runtime

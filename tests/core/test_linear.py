@@ -19,9 +19,9 @@ from neurolink_mitm.core.request.body import BodyIndex, read_body
 from neurolink_mitm.core.request.history import acceptable, signatures, without_thinking
 from neurolink_mitm.core.response.sse import SseReader
 from neurolink_mitm.core.shaping.detectors import KINDS, finders, found_in
-from neurolink_mitm.core.shaping.draft import About, OutgoingRequest
+from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest
+from neurolink_mitm.core.shaping.rewriters import SystemBlocks
 from neurolink_mitm.core.shaping.session_identity import SessionIdentity
-from neurolink_mitm.core.shaping.system_blocks import SystemBlocks
 from neurolink_mitm.core.shaping.word_obfuscator import WordObfuscator
 from tests.linear import assert_linear, repeated
 

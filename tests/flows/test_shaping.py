@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from neurolink_mitm.core import config_values as values
 from neurolink_mitm.core.config_values import Cloaking, Config, Plugins
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.shaping.draft import OutgoingRequest
-from neurolink_mitm.core.shaping.placeholders import FORM, Placeholders
+from neurolink_mitm.core.shaping.outgoing import OutgoingRequest
+from neurolink_mitm.core.shaping.restoring import FORM, Placeholders
 from neurolink_mitm.sandbox import Account as SandboxAccount
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer

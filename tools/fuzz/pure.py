@@ -33,7 +33,7 @@ from neurolink_mitm.core.request import headers, history
 from neurolink_mitm.core.request import trace_context as tracing
 from neurolink_mitm.core.response import reader as answer
 from neurolink_mitm.core.response.sse import SseReader
-from neurolink_mitm.core.shaping.draft import About, OutgoingRequest, RefusedError
+from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.stats import Stats
 from neurolink_mitm.prepare import Settings, prepare

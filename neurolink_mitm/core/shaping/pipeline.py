@@ -9,7 +9,7 @@ from typing import Literal, Self
 from neurolink_mitm.core.config_values import Cloaking
 from neurolink_mitm.core.request.json_spans import LARGE
 from neurolink_mitm.core.shaping import detectors
-from neurolink_mitm.core.shaping.draft import (
+from neurolink_mitm.core.shaping.outgoing import (
     Editor,
     NotAtOnceError,
     OutgoingRequest,
@@ -17,10 +17,8 @@ from neurolink_mitm.core.shaping.draft import (
     ResponseTransform,
     Rewriter,
 )
-from neurolink_mitm.core.shaping.header_scrubber import HeaderScrubber
+from neurolink_mitm.core.shaping.rewriters import HeaderScrubber, SystemBlocks, TlsPins
 from neurolink_mitm.core.shaping.session_identity import SessionIdentity
-from neurolink_mitm.core.shaping.system_blocks import SystemBlocks
-from neurolink_mitm.core.shaping.tls_pins import TlsPins
 from neurolink_mitm.core.shaping.word_obfuscator import Timer, WordObfuscator
 
 Named = tuple[str, Rewriter]

@@ -5,6 +5,8 @@ Thinking is left as it is: it is signed, and the model reads it again in the nex
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,8 +18,26 @@ from neurolink_mitm.core.request import json_spans as spans
 from neurolink_mitm.core.request.body import THINKING
 from neurolink_mitm.core.request.json_spans import Edit, Span
 from neurolink_mitm.core.response.sse import SseEvent, SseReader, encode
-from neurolink_mitm.core.shaping.draft import Editor
-from neurolink_mitm.core.shaping.placeholders import FORM, MARK
+from neurolink_mitm.core.shaping.outgoing import Editor
+
+FORM = re.compile(r"NL_(?:WORD|TEXT|HOST|EMAIL|IPV4|IPV6|KEY)_[0-9a-f]{12}")
+"""A placeholder: of letters that need no escape in JSON, in a URL or in a tool's name. None begins inside another."""
+MARK = "NL_"
+
+
+class Placeholders:
+    """Makes placeholders: the same one for the same text, in all sessions and after a restart.
+
+    So the prompt cache holds, and a model's thinking fits. Without the key nobody can guess the text of a placeholder.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def make(self, kind: str, text: str) -> str:
+        message = f"{kind} {text}".encode("utf-8", "surrogatepass")
+        return f"{MARK}{kind}_{hmac.digest(self._key, message, hashlib.sha256).hex()[:12]}"
+
 
 Table = Mapping[str, str]
 """The word of each placeholder in the request."""

@@ -10,7 +10,7 @@ from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.request import json_spans as spans
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.request.json_spans import Edit
-from neurolink_mitm.core.shaping.draft import About, OutgoingRequest
+from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest
 
 _LEGACY = re.compile(r"(user_[0-9a-zA-Z]+_account_)[0-9a-zA-Z-]*+(_session_.+)", re.DOTALL)
 

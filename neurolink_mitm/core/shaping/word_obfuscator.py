@@ -24,16 +24,15 @@ from neurolink_mitm.core.shaping.detectors import (
     found_in,
     worth_asking,
 )
-from neurolink_mitm.core.shaping.draft import (
+from neurolink_mitm.core.shaping.expressions import PATIENCE, TooSlowError
+from neurolink_mitm.core.shaping.outgoing import (
     About,
     NotAtOnceError,
     OutgoingRequest,
     RefusedError,
     ResponseTransform,
 )
-from neurolink_mitm.core.shaping.expressions import PATIENCE, TooSlowError
-from neurolink_mitm.core.shaping.placeholders import FORM, MARK, Placeholders
-from neurolink_mitm.core.shaping.restoring import Table, editor
+from neurolink_mitm.core.shaping.restoring import FORM, MARK, Placeholders, Table, editor
 
 AT_ONCE = 0.01
 """Seconds that the user's expressions may take on the event loop."""

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from neurolink_mitm.core.exchange import Kind
-from neurolink_mitm.core.shaping.draft import About, OutgoingRequest
+from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest
 
 UUID = "11111111-2222-3333-4444-555555555555"
 

@@ -9,7 +9,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.shaping.detectors import KINDS, finders, found_in, worth_asking
+from neurolink_mitm.core.shaping.detectors import (
+    KINDS,
+    finders,
+    found_in,
+    host_spellings,
+    spellings,
+    worth_asking,
+)
+
+
+def test_a_plain_word_differs_by_case_alone() -> None:
+    assert {each.lower() for each in spellings(["bluebird"])} == {"bluebird"}
+
+
+def test_the_longest_come_first() -> None:
+    found = spellings(["a", "m\u00fc"])
+    assert found == sorted(found, key=len, reverse=True)
+    assert {"m\u00fc", "mu\u0308", "m\\u00fc", "m%C3%BC"} <= set(found)
+
+
+def test_domains_have_a_form_of_ascii() -> None:
+    assert "xn--mller-kva.example" in host_spellings(["m\u00fcller.example"])
+    assert "m\u00fcller.example" in host_spellings(["xn--mller-kva.example"])
+    assert host_spellings(["a" * 70]) == ["a" * 70]
+
 
 AWS, SLACK = "AKIAIOSFODNN7EXAMPLE", "xoxb-1234567890-abc"
 GITHUB = "ghp_" + "a1B2" * 9

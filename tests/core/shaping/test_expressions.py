@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from neurolink_mitm.core.shaping.detectors import finders
-from neurolink_mitm.core.shaping.draft import NotAtOnceError, RefusedError
 from neurolink_mitm.core.shaping.expressions import PATIENCE, Expression, TooSlowError, fault
+from neurolink_mitm.core.shaping.outgoing import NotAtOnceError, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline, UnfinishedError
 from neurolink_mitm.core.shaping.word_obfuscator import WordObfuscator
 from tests.core.shaping.drafts import draft

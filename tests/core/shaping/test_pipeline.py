@@ -8,7 +8,7 @@ import pytest
 
 from neurolink_mitm.core import config_values as values
 from neurolink_mitm.core.config_values import Cloaking, Plugins
-from neurolink_mitm.core.shaping.draft import Editor, OutgoingRequest, RefusedError
+from neurolink_mitm.core.shaping.outgoing import Editor, OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Chain, Pipeline, PluginError
 from tests.core.shaping.drafts import draft
 

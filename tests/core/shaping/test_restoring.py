@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -10,14 +11,27 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.response.sse import SseReader, encode
-from neurolink_mitm.core.shaping.placeholders import Placeholders
 from neurolink_mitm.core.shaping.restoring import (
+    FORM,
     LARGEST_BODY,
     LARGEST_EVENT,
     OversizedError,
+    Placeholders,
     Restorer,
     editor,
 )
+
+
+def test_the_same_word_has_the_same_one_with_the_same_key() -> None:
+    one, again, other = Placeholders(b"a"), Placeholders(b"a"), Placeholders(b"b")
+    assert one.make("WORD", "x") == again.make("WORD", "x") != other.make("WORD", "x")
+
+
+def test_its_form_fits_the_name_of_a_tool() -> None:
+    made = Placeholders(b"a").make("EMAIL", "bob@corp.example")
+    assert FORM.fullmatch(made)
+    assert re.fullmatch(r"[a-zA-Z0-9_]{1,22}", made)
+
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 PLACE = Placeholders(b"key").make("WORD", "bluebird")

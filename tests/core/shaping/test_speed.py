@@ -12,7 +12,7 @@ from neurolink_mitm.core import config_values as values
 from neurolink_mitm.core.config_values import Cloaking, Plugins
 from neurolink_mitm.core.request import json_spans as spans
 from neurolink_mitm.core.request.json_spans import Edit
-from neurolink_mitm.core.shaping.draft import OutgoingRequest
+from neurolink_mitm.core.shaping.outgoing import OutgoingRequest
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from tests.core.shaping.drafts import UUID, draft
 

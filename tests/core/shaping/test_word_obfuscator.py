@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.shaping.detectors import finders
-from neurolink_mitm.core.shaping.draft import OutgoingRequest, RefusedError
+from neurolink_mitm.core.shaping.outgoing import OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Chain
-from neurolink_mitm.core.shaping.placeholders import FORM, Placeholders
+from neurolink_mitm.core.shaping.restoring import FORM, Placeholders
 from neurolink_mitm.core.shaping.word_obfuscator import WordObfuscator
 from tests.core.shaping.drafts import draft
 from tests.core.shaping.test_restoring import CUTS, delta, split, stop

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from neurolink_mitm.core.shaping.preview import differences
+from neurolink_mitm.core.shaping.outgoing import differences
 from tests.core.shaping.drafts import draft
 
 BEFORE = draft({"a": 1, "b": ["é", 2]}, {"via": "x", "user-agent": "y"})
