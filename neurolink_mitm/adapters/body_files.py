@@ -6,7 +6,7 @@ import gzip
 import zlib
 from pathlib import Path
 
-from neurolink_mitm.core.capture import LIMIT, Document, read_document
+from neurolink_mitm.core.logs.capture import LIMIT, Document, read_document
 
 _LARGEST = 8 * LIMIT
 """Bytes of a document: what is no text takes up to four times its size, and is a text in JSON besides."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from neurolink_mitm.adapters.atomic import private_directory
 from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.journal import FileJournal
-from neurolink_mitm.core.capture import Captured, debug_row, document
+from neurolink_mitm.core.logs.capture import Captured, debug_row, document
 from neurolink_mitm.core.redact.known_secrets import spelled
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.mitm.turns import short_turns

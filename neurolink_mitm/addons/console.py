@@ -4,8 +4,8 @@ import logging
 
 from mitmproxy import http
 
-from neurolink_mitm.core import console
 from neurolink_mitm.core.exchange import Kind
+from neurolink_mitm.core.logs import console
 from neurolink_mitm.mitm.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 

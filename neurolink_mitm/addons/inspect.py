@@ -3,7 +3,7 @@ from __future__ import annotations
 from mitmproxy import exceptions, http
 from mitmproxy.addonmanager import Loader
 
-from neurolink_mitm.core.summary import comment, marker
+from neurolink_mitm.core.logs.summary import comment, marker
 from neurolink_mitm.mitm.hooks import is_ours, seal, summary_of
 
 ASKED_ALL_THE_TIME = ("/health", "/status", "/metrics")

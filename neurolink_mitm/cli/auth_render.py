@@ -12,7 +12,7 @@ from rich.text import Text
 
 from neurolink_mitm.cli.render import duration, printed
 from neurolink_mitm.cli.tables import NONE, Column, Fitting, filled
-from neurolink_mitm.core.when import date_and_clock
+from neurolink_mitm.core.logs.timestamps import date_and_clock
 
 Row = dict[str, Any]
 

@@ -17,7 +17,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.log_trim import open_log
 from neurolink_mitm.adapters.state_file import State, StateFile
 from neurolink_mitm.cli import http_client
-from neurolink_mitm.core.record import iso
+from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.services import Service
 
 START = "--- started "

@@ -9,7 +9,7 @@ import click
 from neurolink_mitm.cli.auth_context import AuthGroup, home, say
 from neurolink_mitm.cli.exits import FAILED, fail
 from neurolink_mitm.cli.options import format_option
-from neurolink_mitm.core.when import date_and_clock
+from neurolink_mitm.core.logs.timestamps import date_and_clock
 
 
 def known_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -99,6 +99,6 @@ def revoke(name: str) -> None:
 
 
 def _iso(seconds: float) -> str:
-    from neurolink_mitm.core.record import iso
+    from neurolink_mitm.core.logs.rows import iso
 
     return f"{iso(seconds)[:19]}Z"

@@ -269,7 +269,7 @@ def _captured_since(logs: Path, text: str) -> Iterator[dict[str, Any]]:
 
 def moment(text: str) -> float:
     """As the user wrote it, or exit code 2."""
-    from neurolink_mitm.core import when
+    from neurolink_mitm.core.logs import timestamps as when
 
     try:
         return when.moment(text, time.time())

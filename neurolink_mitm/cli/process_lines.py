@@ -8,8 +8,8 @@ from typing import Any
 from rich.text import Text
 
 from neurolink_mitm.cli.render import duration
-from neurolink_mitm.core.console import printable
-from neurolink_mitm.core.when import clock
+from neurolink_mitm.core.logs.console import printable
+from neurolink_mitm.core.logs.timestamps import clock
 
 Report = Mapping[str, Any]
 

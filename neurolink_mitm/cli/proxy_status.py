@@ -128,7 +128,7 @@ def _others(running: Sequence[State], state: State | None = None) -> str:
 
 
 def _detached(state: State) -> str:
-    from neurolink_mitm.core.when import clock
+    from neurolink_mitm.core.logs.timestamps import clock
 
     away = (claude_code(state.pid) or {}).get("detached")
     if not away:
@@ -202,7 +202,7 @@ def _watch_live(ask: Ask, interval: float) -> None:
 
 def _view(seen: Seen) -> RenderableType:
     from neurolink_mitm.cli.status_render import down_view, explain_view, status_view
-    from neurolink_mitm.core.when import clock
+    from neurolink_mitm.core.logs.timestamps import clock
 
     if seen.report is None:
         at = clock(time.time())

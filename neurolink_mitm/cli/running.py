@@ -12,7 +12,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import OURS, State, StateFile
 from neurolink_mitm.cli import http_client
 from neurolink_mitm.cli.exits import NOT_RUNNING, USAGE, fail
-from neurolink_mitm.core.record import iso
+from neurolink_mitm.core.logs.rows import iso
 
 
 def home() -> Home:

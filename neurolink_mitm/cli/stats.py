@@ -100,7 +100,7 @@ def _table(stats: Stats) -> str:
 
     from neurolink_mitm.cli.render import printed
     from neurolink_mitm.cli.tables import Column, Fitting
-    from neurolink_mitm.core.when import zone
+    from neurolink_mitm.core.logs.timestamps import zone
 
     columns = [
         Column(

@@ -8,11 +8,11 @@ from typing import Any
 
 from neurolink_mitm.core.auth.credentials import NEEDS_LOGIN, PROVIDER
 from neurolink_mitm.core.auth.refresh import Refreshed
+from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.pool.accounts import Account, StoredAccount
 from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.pool.pool import Remembered, fingerprint
 from neurolink_mitm.core.pool.quota import WHOLE_ACCOUNT, Quota, Window
-from neurolink_mitm.core.record import iso
 from neurolink_mitm.core.redact.text import redact
 
 PLANS: Mapping[str, str] = {"oauth": "subscription", "api_key": "pay-per-use"}

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from neurolink_mitm.core.config_values import Routing
 from neurolink_mitm.core.cost.budget import Charge
 from neurolink_mitm.core.failover import plan as failover
+from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.pool.account_state import Skip
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Choice, Demand, Pool
 from neurolink_mitm.core.providers import destinations, models
 from neurolink_mitm.core.providers.destinations import Route
-from neurolink_mitm.core.record import iso
 from neurolink_mitm.core.request.endpoints import COUNT_TOKENS
 
 NOT_SERVED = "no route"

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote
 import msgspec
 
 from neurolink_mitm import __version__
-from neurolink_mitm.core.capture import Document, Phase
+from neurolink_mitm.core.logs.capture import Document, Phase
 
 Row = Mapping[str, Any]
 HEAD = f'{{"log":{{"version":"1.2","creator":{{"name":"neurolink","version":"{__version__}"}},"entries":['

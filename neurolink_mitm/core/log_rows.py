@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.record import AttemptRow, DebugRow, RequestRow, iso
+from neurolink_mitm.core.logs.rows import AttemptRow, DebugRow, RequestRow, iso
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from neurolink_mitm.core.capture import Document
-from neurolink_mitm.core.record import AttemptRow, DebugRow, RequestRow
+from neurolink_mitm.core.logs.capture import Document
+from neurolink_mitm.core.logs.rows import AttemptRow, DebugRow, RequestRow
 
 FAMILIES: dict[str, type[msgspec.Struct]] = {
     "proxy": RequestRow,

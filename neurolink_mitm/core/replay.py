@@ -16,10 +16,10 @@ import msgspec
 
 from neurolink_mitm.core.failover.errors import Failure, Where
 from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.logs.rows import CLIENT_LEFT, AttemptRow
 from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.pool.pool import Demand, Pool
 from neurolink_mitm.core.pool.quota import Quota, Window
-from neurolink_mitm.core.record import CLIENT_LEFT, AttemptRow
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.endpoints import MESSAGES
 

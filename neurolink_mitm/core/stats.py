@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neurolink_mitm.core.log_rows import Seen
-from neurolink_mitm.core.when import local_hour
+from neurolink_mitm.core.logs.timestamps import local_hour
 
 _GROWTH = math.log(1.02)
 """A quantile is told to one part in fifty."""

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
+from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow, attempt_row, request_row
 from neurolink_mitm.core.metrics import Point, gen_ai_points
 from neurolink_mitm.core.pool.accounts import ANTHROPIC
-from neurolink_mitm.core.record import AttemptRow, RequestRow, attempt_row, request_row
 from neurolink_mitm.core.redact.text import redact, short
 from neurolink_mitm.core.request.trace_context import Caller
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from mitmproxy import contentviews, http
 from mitmproxy.flow import Flow
 
-from neurolink_mitm.core.summary import lines
+from neurolink_mitm.core.logs.summary import lines
 from neurolink_mitm.mitm.hooks import summary_of
 
 NAME = "neurolink"

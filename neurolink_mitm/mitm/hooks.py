@@ -11,9 +11,9 @@ from mitmproxy.proxy.commands import StartHook
 
 from neurolink_mitm.core.exchange import Deliver, Exchange, Reply
 from neurolink_mitm.core.failover.errors import error_body
+from neurolink_mitm.core.logs.summary import Summary, summary
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.body import BodyIndex
-from neurolink_mitm.core.summary import Summary, summary
 from neurolink_mitm.mitm.request_again import keep_left
 
 OVERLOADED = 529

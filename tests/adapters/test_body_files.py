@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from neurolink_mitm.adapters.body_files import read_body
-from neurolink_mitm.core.capture import Body, document
+from neurolink_mitm.core.logs.capture import Body, document
 
 PATH = "bodies/2025-10-09/req_1/1-x.json.gz"
 GOOD = gzip.compress(document(Body(b"[1]", 3), ()))

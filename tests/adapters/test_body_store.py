@@ -11,7 +11,7 @@ import pytest
 
 from neurolink_mitm.adapters.body_store import FileBodies
 from neurolink_mitm.adapters.journal import FileJournal
-from neurolink_mitm.core.capture import Body, Captured, Phase
+from neurolink_mitm.core.logs.capture import Body, Captured, Phase
 from neurolink_mitm.core.redact.secret import Secret
 from tests.fakes import NOW
 from tests.waiting import LIMIT, wait_until

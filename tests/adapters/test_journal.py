@@ -15,7 +15,7 @@ import pytest
 
 from neurolink_mitm.adapters import journal as journals
 from neurolink_mitm.adapters.journal import FileJournal
-from neurolink_mitm.core.record import AttemptRow, RequestRow, attempt_row, request_row
+from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow, attempt_row, request_row
 from tests.fakes import make_account, make_attempt, make_exchange
 from tests.schemas import family_of, faults
 from tests.waiting import LIMIT, wait_until

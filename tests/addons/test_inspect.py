@@ -9,7 +9,7 @@ from neurolink_mitm.addons.inspect import Inspect
 from neurolink_mitm.core.exchange import Outcome
 from neurolink_mitm.mitm.hooks import SUMMARY, real_fields, seal
 from tests.addons.flows import make_flow, record
-from tests.core.test_summary import LIMITED, SERVED
+from tests.core.logs.test_summary import LIMITED, SERVED
 
 SECRET = "sk-ant-test-secret"
 HIDDEN = ["authorization", "x-api-key", "cookie", "proxy-authorization", "x-neurolink-admin"]

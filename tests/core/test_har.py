@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from neurolink_mitm.core import har
-from neurolink_mitm.core.capture import Document
+from neurolink_mitm.core.logs.capture import Document
 
 
 def row(

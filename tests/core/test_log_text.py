@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from neurolink_mitm.core import log_text
-from neurolink_mitm.core.capture import Document
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.log_rows import Seen
-from neurolink_mitm.core.record import attempt_row, request_row
+from neurolink_mitm.core.logs.capture import Document
+from neurolink_mitm.core.logs.rows import attempt_row, request_row
 from tests.fakes import NOW, make_account, make_attempt, make_exchange
 
 FAILED = make_attempt(

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from neurolink_mitm.core.logs.rows import attempt_row, request_row
 from neurolink_mitm.core.metrics import (
     LONGEST,
     METRICS,
@@ -16,7 +17,6 @@ from neurolink_mitm.core.metrics import (
     gen_ai_points,
     request_points,
 )
-from neurolink_mitm.core.record import attempt_row, request_row
 from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_runtime
 
 ROW = msgspec.structs.replace(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from neurolink_mitm.core.record import AttemptRow, iso
+from neurolink_mitm.core.logs.rows import AttemptRow, iso
 from neurolink_mitm.core.replay import accounts_in, read_rows, recorded, replay
 from tests.fakes import NOW
 

@@ -16,10 +16,10 @@ from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.adapters.system import SystemChance, SystemClock
 from neurolink_mitm.core.config_values import Config, Timeouts
 from neurolink_mitm.core.cost.budget import Budget
+from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
 from neurolink_mitm.core.pool.accounts import Account, account_type
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers import destinations
-from neurolink_mitm.core.record import AttemptRow, RequestRow
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.shaping.pipeline import Named, Pipeline
 from neurolink_mitm.mitm import master as masters

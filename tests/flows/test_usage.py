@@ -12,7 +12,7 @@ from mitmproxy import http
 
 from neurolink_mitm.adapters.prices import shipped_prices
 from neurolink_mitm.core.exchange import Exchange
-from neurolink_mitm.core.record import RequestRow
+from neurolink_mitm.core.logs.rows import RequestRow
 from neurolink_mitm.core.response.reader import StreamAnswer
 from neurolink_mitm.mitm.hooks import exchange_of
 from neurolink_mitm.ports import Runtime

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 
-from neurolink_mitm.core.record import request_row
+from neurolink_mitm.core.logs.rows import request_row
 from neurolink_mitm.core.response.usage import Usage
 from soak.evidence import RequestRow, Tokens
 from tests.fakes import make_attempt, make_exchange

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.pool.quota import Classic, Quota, Window, limit_headers, parse, runs_out_at
-from neurolink_mitm.core.record import iso
 from neurolink_mitm.core.request.headers import Fields
 from tests.fakes import NOW, make_failure
 

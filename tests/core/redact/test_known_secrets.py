@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from neurolink_mitm.core.capture import Body, document
 from neurolink_mitm.core.config_values import Config
+from neurolink_mitm.core.logs.capture import Body, document
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.body import redact_fields, redact_stream
 from neurolink_mitm.core.redact.known_secrets import secrets_of, spelled

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.failover.errors import Failure
-from neurolink_mitm.core.record import (
+from neurolink_mitm.core.logs.rows import (
     AttemptRow,
     RequestRow,
     attempt_row,

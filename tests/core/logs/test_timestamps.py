@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from neurolink_mitm.core import when
-from neurolink_mitm.core.when import moment
+from neurolink_mitm.core.logs import timestamps as when
+from neurolink_mitm.core.logs.timestamps import moment
 
 NOW = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core import console
 from neurolink_mitm.core.failover.errors import Failure
+from neurolink_mitm.core.logs import console
 from neurolink_mitm.core.response.reader import OpaqueAnswer
 from tests.fakes import make_account, make_attempt, make_exchange, make_other
 

@@ -1,13 +1,37 @@
-"""What became of a request, for those who look at its flow: plain values, no credential; and the same in words."""
+"""What became of a request, once it is over.
+
+What became of a request, for those who look at its flow: plain values, no credential; and the same in words.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from neurolink_mitm.core.exchange import Attempt, Exchange
+from neurolink_mitm.core.exchange import Attempt, Exchange, Outcome
 from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.core.request.target import Target
+
+
+def conclude(exchange: Exchange, *, status: int | None, now: float) -> None:
+    """Fill in the end of the record. `status` is what the client was sent; None where it got no answer."""
+    exchange.ended_at = now
+    exchange.status = status if exchange.status is None else exchange.status
+    exchange.outcome = exchange.outcome or _outcome(exchange, status)
+    if exchange.attempts and exchange.attempts[-1].ended_at is None:
+        exchange.attempts[-1].ended_at = now
+
+
+def _outcome(exchange: Exchange, status: int | None) -> Outcome:
+    if status is None or status >= 400:
+        return Outcome.ERROR
+    if not exchange.served:
+        return Outcome.COMPLETE  # answered here
+    answer = exchange.answer
+    if answer is None or answer.error:
+        return Outcome.ERROR
+    return Outcome.COMPLETE if answer.complete else Outcome.TRUNCATED
+
 
 Summary = Mapping[str, Any]
 

@@ -9,10 +9,10 @@ from functools import lru_cache
 import msgspec
 
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
+from neurolink_mitm.core.logs.timestamps import FIRST, LAST
 from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.redact.text import redact, short
 from neurolink_mitm.core.request.endpoints import MESSAGES
-from neurolink_mitm.core.when import FIRST, LAST
 
 CLIENT_LEFT = Outcome.CANCELLED.value
 """The error type of an attempt whose client did not wait for its end."""

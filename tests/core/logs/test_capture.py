@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.capture import (
+from neurolink_mitm.core.logs.capture import (
     LIMIT,
     Body,
     Captured,
