@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from neurolink_mitm.adapters.watchdog import Watchdog
-from neurolink_mitm.core.lag import Lag, Stall
+from neurolink_mitm.core.status.event_loop import Lag, Stall
 
 EVERY = 0.01
 LIMIT = 30.0

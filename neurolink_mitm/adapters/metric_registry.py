@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client import Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client import Metric as Family
 
-from neurolink_mitm.core.metrics import METRICS, Metric, Point
 from neurolink_mitm.core.redact.text import redact
+from neurolink_mitm.core.status.metrics import METRICS, Metric, Point
 
 MOST = 500
 """Series of one metric; a point that would begin one more is added to the one whose labels are all `other`."""

@@ -21,7 +21,7 @@ from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.extras import how_to_install
 from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.core.exchange import Exchange
-from neurolink_mitm.core.metrics import Point
+from neurolink_mitm.core.status.metrics import Point
 from neurolink_mitm.core.telemetry import finished
 from neurolink_mitm.core.telemetry_setup import Setup
 

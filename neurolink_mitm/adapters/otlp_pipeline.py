@@ -46,8 +46,8 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status,
 from prometheus_client import Metric as Family
 
 from neurolink_mitm import __version__
-from neurolink_mitm.core.metrics import METRICS
 from neurolink_mitm.core.redact.text import redact, without_passwords
+from neurolink_mitm.core.status.metrics import METRICS
 from neurolink_mitm.core.telemetry import Finished, Span
 from neurolink_mitm.core.telemetry_setup import LOGS, QUEUE_SIZE, TRACES, Setup
 from neurolink_mitm.core.telemetry_setup import METRICS as METRICS_SIGNAL

@@ -23,7 +23,7 @@ from typing import IO
 
 from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.stacks import Dump, Stack, stack
-from neurolink_mitm.core.lag import Gap, Lag, Stall
+from neurolink_mitm.core.status.event_loop import Gap, Lag, Stall
 
 logger = logging.getLogger("neurolink.watchdog")
 

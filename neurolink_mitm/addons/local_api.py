@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Mapping
 import msgspec
 from mitmproxy import http
 
-from neurolink_mitm.core import explain, status
 from neurolink_mitm.core.exchange import Kind, Reply
-from neurolink_mitm.core.metrics import current_points
 from neurolink_mitm.core.pool.accounts import unknown_account
 from neurolink_mitm.core.pool.pool import Demand
 from neurolink_mitm.core.providers import models
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import METRICS_PATH, RESET_PATH, methods_of
+from neurolink_mitm.core.status import explain, status
+from neurolink_mitm.core.status.metrics import current_points
 from neurolink_mitm.mitm.hooks import error_response, exchange_of, json_response, real_fields
 from neurolink_mitm.ports import Runtime
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from neurolink_mitm.adapters.checks import Looking
     from neurolink_mitm.adapters.home import Home
     from neurolink_mitm.adapters.network import Network
-    from neurolink_mitm.core.findings import Finding
+    from neurolink_mitm.core.status.finding import Finding
 
 
 @click.command(name="doctor")

@@ -21,7 +21,7 @@ from neurolink_mitm.cli.running import ask_status, claude_code, home, listed, po
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from neurolink_mitm.core.findings import Finding
+    from neurolink_mitm.core.status.finding import Finding
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from neurolink_mitm.cli.program import program
 from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.pool.accounts import Account, account_type
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.versions import aging
+from neurolink_mitm.core.status.versions import aging
 from neurolink_mitm.mitm.compat import UnsupportedMitmproxyError
 from neurolink_mitm.mitm.master import NotListeningError
 from neurolink_mitm.sandbox import default_accounts

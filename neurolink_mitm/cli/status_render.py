@@ -13,10 +13,10 @@ from neurolink_mitm.cli.auth_render import window
 from neurolink_mitm.cli.process_lines import claude_code_lines, loop_lag, loop_lines, other_lines
 from neurolink_mitm.cli.render import duration, printed
 from neurolink_mitm.cli.tables import Column, Fitting
-from neurolink_mitm.core.findings import Finding
 from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.logs.timestamps import clock
 from neurolink_mitm.core.request.endpoints import described
+from neurolink_mitm.core.status.finding import Finding
 
 Report = Mapping[str, Any]
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from neurolink_mitm.core import lag
 from neurolink_mitm.core.doctor_way import way
 from neurolink_mitm.core.facts import Configuration, Facts, Place, Proxy, Service
-from neurolink_mitm.core.findings import Finding, fail, ok, warn
 from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.text import redact, without_passwords
-from neurolink_mitm.core.versions import (
+from neurolink_mitm.core.status import event_loop as lag
+from neurolink_mitm.core.status.finding import Finding, fail, ok, warn
+from neurolink_mitm.core.status.versions import (
     OLDEST_PYTHON,
     REQUIREMENT,
     aging,

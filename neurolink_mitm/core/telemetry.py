@@ -17,10 +17,10 @@ import msgspec
 
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow, attempt_row, request_row
-from neurolink_mitm.core.metrics import Point, gen_ai_points
 from neurolink_mitm.core.pool.accounts import ANTHROPIC
 from neurolink_mitm.core.redact.text import redact, short
 from neurolink_mitm.core.request.trace_context import Caller
+from neurolink_mitm.core.status.metrics import Point, gen_ai_points
 
 LONGEST = 2000
 """Characters of an attribute's value at most."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from mitmproxy import version
 
-from neurolink_mitm.core.versions import REQUIREMENT, fits_mitmproxy
+from neurolink_mitm.core.status.versions import REQUIREMENT, fits_mitmproxy
 
 
 class UnsupportedMitmproxyError(RuntimeError):

@@ -15,15 +15,15 @@ from neurolink_mitm.adapters.metric_registry import MOST, OTHER, MetricRegistry
 from neurolink_mitm.core.exchange import Outcome
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.logs.rows import RequestRow, attempt_row, request_row
-from neurolink_mitm.core.metrics import (
+from neurolink_mitm.core.pool.cooldown import Cooldown
+from neurolink_mitm.core.pool.quota import Quota, Window
+from neurolink_mitm.core.status.metrics import (
     METRICS,
     Point,
     attempt_points,
     current_points,
     request_points,
 )
-from neurolink_mitm.core.pool.cooldown import Cooldown
-from neurolink_mitm.core.pool.quota import Quota, Window
 from neurolink_mitm.ports import Runtime
 from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_runtime
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from neurolink_mitm.adapters.watchdog import Watchdog
-from neurolink_mitm.core.lag import Lag, Stall
+from neurolink_mitm.core.status.event_loop import Lag, Stall
 from tests.stalls import EVERY
 from tests.test_stalls import spin
 from tests.waiting import LIMIT, wait_until
@@ -88,7 +88,7 @@ HANGS = """
 import asyncio, re, sys
 from pathlib import Path
 from neurolink_mitm.adapters import watchdog
-from neurolink_mitm.core.lag import Lag
+from neurolink_mitm.core.status.event_loop import Lag
 
 async def main():
     watchdog.Watchdog(Lag(), Path(sys.argv[1]), every=0.01).start()
@@ -126,7 +126,7 @@ def test_stopped_is_no_stall() -> None:
     code = """
 import asyncio, sys
 from neurolink_mitm.adapters.watchdog import Watchdog
-from neurolink_mitm.core.lag import Lag
+from neurolink_mitm.core.status.event_loop import Lag
 
 async def main():
     lag = Lag()

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.cli import status_render
-from neurolink_mitm.core import status
-from neurolink_mitm.core.findings import warn
-from neurolink_mitm.core.lag import Lag, Stall
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import Demand, Pool
 from neurolink_mitm.core.pool.quota import Quota, Window
+from neurolink_mitm.core.status import status
+from neurolink_mitm.core.status.event_loop import Lag, Stall
+from neurolink_mitm.core.status.finding import warn
 from tests.fakes import NOW, make_account, make_runtime
 
 

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from neurolink_mitm.cli import auth_render, render, status_render
 from neurolink_mitm.cli.tables import Column, Fitting, fitting, widths
-from neurolink_mitm.core import status
 from neurolink_mitm.core.pool.pool import Demand, Pool
+from neurolink_mitm.core.status import status
 from tests.cli.test_status_render import a_report, with_account
 from tests.fakes import NOW, make_account
 

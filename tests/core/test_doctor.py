@@ -18,7 +18,7 @@ from neurolink_mitm.core.facts import (
     Service,
     Upstream,
 )
-from neurolink_mitm.core.findings import Finding
+from neurolink_mitm.core.status.finding import Finding
 from tests.fakes import NOW, make_account
 
 HOME = Place("/home/me/.neurolink", 0o700)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.cli import main as command_line
-from neurolink_mitm.core import replay, status
+from neurolink_mitm.core import replay
 from neurolink_mitm.core.config import parse
 from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.exchange import Kind
@@ -36,6 +36,7 @@ from neurolink_mitm.core.response.sse import SseReader
 from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.stats import Stats
+from neurolink_mitm.core.status import status
 from neurolink_mitm.prepare import Settings, prepare
 from tools.fuzz import inputs
 from tools.fuzz.verdict import Finding, within_time

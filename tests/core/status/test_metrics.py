@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from neurolink_mitm.core.logs.rows import attempt_row, request_row
-from neurolink_mitm.core.metrics import (
+from neurolink_mitm.core.status.metrics import (
     LONGEST,
     METRICS,
     Point,

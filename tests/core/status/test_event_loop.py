@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.lag import RECENT, Gap, Lag, Stall, finding
+from neurolink_mitm.core.status.event_loop import RECENT, Gap, Lag, Stall, finding
 from tests.fakes import NOW
 
 STALLED = {

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Protocol
 
 from neurolink_mitm import __version__
-from neurolink_mitm.core.lag import BOUNDS, Lag
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
 from neurolink_mitm.core.pool.account_state import Standing
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool
+from neurolink_mitm.core.status.event_loop import BOUNDS, Lag
 
 Kind = Literal["counter", "gauge", "histogram"]
 

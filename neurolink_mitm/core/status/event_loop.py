@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from neurolink_mitm.core.findings import Finding, ok, warn
 from neurolink_mitm.core.logs.rows import iso
+from neurolink_mitm.core.status.finding import Finding, ok, warn
 
 BOUNDS = (1, 2, 5, 10, 20, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000)
 """Upper bounds of the histogram's buckets, in milliseconds."""

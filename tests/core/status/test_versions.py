@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.versions import aging
+from neurolink_mitm.core.status.versions import aging
 
 
 @pytest.mark.parametrize(

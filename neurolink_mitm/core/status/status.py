@@ -8,14 +8,14 @@ from typing import Protocol
 from neurolink_mitm import __version__
 from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.cost.budget import Budget
-from neurolink_mitm.core.explain import explain as explain
-from neurolink_mitm.core.lag import Lag
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.pool.account_state import Standing, out_of_use
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import Demand, Pool
 from neurolink_mitm.core.pool.quota import Classic, Window
+from neurolink_mitm.core.status.event_loop import Lag
+from neurolink_mitm.core.status.explain import explain as explain
 
 
 class Counted(Protocol):

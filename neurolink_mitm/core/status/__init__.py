@@ -1,0 +1,1 @@
+"""What the proxy reports about itself: `/health`, `/status`, `/metrics`, why an account is used or not, lag."""
