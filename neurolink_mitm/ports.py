@@ -8,7 +8,6 @@ from typing import Protocol
 
 from neurolink_mitm.core.auth.access import ClientKey, Key
 from neurolink_mitm.core.auth.refresh import Refreshed
-from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.logs.capture import Captured
@@ -18,6 +17,7 @@ from neurolink_mitm.core.pool.pool import Pool, Remembered
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.http_proxy import HttpProxies
+from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.status.event_loop import Lag
 from neurolink_mitm.core.status.metrics import Point

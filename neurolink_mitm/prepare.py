@@ -31,7 +31,6 @@ from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, ope
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.core.auth.access import is_loopback
 from neurolink_mitm.core.config_faults import ConfigError
-from neurolink_mitm.core.config_values import Config, OAuth
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers import destinations
@@ -39,6 +38,7 @@ from neurolink_mitm.core.providers.names import environment_for
 from neurolink_mitm.core.providers.translator import Setup, setup_for
 from neurolink_mitm.core.redact.known_secrets import secrets_of
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Config, OAuth
 from neurolink_mitm.core.status.metrics import Point, current_points
 from neurolink_mitm.core.telemetry_setup import telemetry_setup
 from neurolink_mitm.mitm.compat import check_version

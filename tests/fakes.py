@@ -10,7 +10,6 @@ from typing import Any
 from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.translator import TranslatorProcess
-from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
 from neurolink_mitm.core.failover.errors import Failure, Where
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
@@ -19,6 +18,7 @@ from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers.translator import Setup
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.response.reader import OpaqueAnswer
+from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.telemetry_setup import telemetry_setup
 from neurolink_mitm.ports import Endpoint, Runtime
 

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from neurolink_mitm.core.config_values import Routing
 from neurolink_mitm.core.logs.rows import AttemptRow, DebugRow, RequestRow
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import Demand, Pool
 from neurolink_mitm.core.pool.quota import Classic, Quota, Window
+from neurolink_mitm.core.settings.values import Routing
 from neurolink_mitm.core.status import explain, status
 from neurolink_mitm.core.status.event_loop import Lag, Stall
 from neurolink_mitm.core.status.metrics import METRICS

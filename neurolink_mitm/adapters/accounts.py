@@ -17,10 +17,10 @@ from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.core.account_report import Known, Row, rows
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.refresh import Refreshed
-from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.login_placement import Place, useless
 from neurolink_mitm.core.pool.accounts import Account, build_pool
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Config
 
 
 def account_rows(

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 
 from neurolink_mitm.adapters.sources import Inputs
-from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.cost.budget import unpriced
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.ports import Runtime
 
 logger = logging.getLogger("neurolink.config")

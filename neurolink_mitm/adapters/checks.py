@@ -29,7 +29,6 @@ from neurolink_mitm.adapters.state_file import State, StateFile, process_start
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.core.auth.access import is_loopback
 from neurolink_mitm.core.config_faults import ConfigError
-from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.doctor_way import BASE_URL, WATCHED
 from neurolink_mitm.core.facts import (
     ClaudeSettings,
@@ -43,6 +42,7 @@ from neurolink_mitm.core.facts import (
 from neurolink_mitm.core.pool.accounts import Account, build_pool
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Config
 
 DEFAULT_PORT = 55669
 LIMIT = 12.0

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from neurolink_mitm.core.config_values import Logging
 from neurolink_mitm.core.retention import MEGABYTE, Kept, day_of, parse_day, surplus
+from neurolink_mitm.core.settings.values import Logging
 
 logger = logging.getLogger("neurolink.journal")
 

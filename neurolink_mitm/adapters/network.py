@@ -17,10 +17,10 @@ from neurolink_mitm.adapters.system_proxy import proxies_of
 from neurolink_mitm.adapters.trust import VARIABLES as CERTIFICATES
 from neurolink_mitm.adapters.trust import Trust, authorities_fault, read_trust
 from neurolink_mitm.core.config_faults import ConfigError
-from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request.http_proxy import VARIABLES, HttpProxies
 from neurolink_mitm.core.request.target import Via
+from neurolink_mitm.core.settings.values import Config
 
 if TYPE_CHECKING:
     import httpx

@@ -22,10 +22,10 @@ from neurolink_mitm.adapters.oauth_wire import Response, Wire
 from neurolink_mitm.core.auth import oauth
 from neurolink_mitm.core.auth.credentials import check_token
 from neurolink_mitm.core.auth.oauth import RefreshError, Tokens, Trouble
-from neurolink_mitm.core.config_values import OAuth
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import headers
+from neurolink_mitm.core.settings.values import OAuth
 
 TIMEOUT = 20.0
 """Seconds for each address."""

@@ -14,7 +14,7 @@ from typing import Any
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.shaping_key import read_key
 from neurolink_mitm.core.config_faults import ConfigError
-from neurolink_mitm.core.config_values import Cloaking
+from neurolink_mitm.core.settings.values import Cloaking
 from neurolink_mitm.core.shaping.outgoing import Rewriter
 from neurolink_mitm.core.shaping.pipeline import Named, Pipeline
 

@@ -18,9 +18,9 @@ from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.oauth import RefreshError, Tokens, Trouble, pause_after
 from neurolink_mitm.core.auth.refresh import AccountRefresh, Refreshed, Step
-from neurolink_mitm.core.config_values import OAuth
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import OAuth
 from neurolink_mitm.ports import Clock
 
 if TYPE_CHECKING:

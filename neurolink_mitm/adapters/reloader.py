@@ -14,8 +14,8 @@ from neurolink_mitm.adapters.file_watch import FileWatch
 from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.core.auth.access import NO_KEY, ClientKey, is_loopback
 from neurolink_mitm.core.config_show import changed_variables, differences
-from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.ports import Runtime
 
 logger = logging.getLogger("neurolink.config")

@@ -28,12 +28,12 @@ from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.core.auth.access import ClientKey
 from neurolink_mitm.core.config import Loaded
 from neurolink_mitm.core.config_faults import ConfigError, shown
-from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.pool.accounts import Account, build_pool, missing_primary, unused_settings
 from neurolink_mitm.core.pool.selection import STRATEGIES
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.providers.names import is_provider
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 
 

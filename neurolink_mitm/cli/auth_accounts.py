@@ -14,7 +14,7 @@ from neurolink_mitm.cli import auth_context as context
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.options import format_option
 from neurolink_mitm.core.auth.credentials import StoredAccount
-from neurolink_mitm.core.config_values import Config
+from neurolink_mitm.core.settings.values import Config
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.core.pool.accounts import Account

@@ -21,8 +21,8 @@ from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, ope
 from neurolink_mitm.cli.exits import FAILED, USAGE, by_ctrl_c, fail, interruptible
 from neurolink_mitm.cli.groups import Group
 from neurolink_mitm.core.auth.credentials import PROVIDER
-from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.redact.text import redact
+from neurolink_mitm.core.settings.values import Config
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.adapters.network import Network
@@ -87,7 +87,7 @@ def configuration_if_good(path: Path | None) -> Config:
     """For commands that can do without: a broken one is reported, and counts as empty."""
     from neurolink_mitm.adapters.config_file import load
     from neurolink_mitm.core.config_faults import ConfigError
-    from neurolink_mitm.core.config_values import Config
+    from neurolink_mitm.core.settings.values import Config
 
     try:
         return load(path or home().config, environment(), required=path is not None).config

@@ -16,9 +16,9 @@ from neurolink_mitm.cli.auth_context import ask_hidden, network, progress, say
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.core.auth.credentials import StoredAccount, check_key, check_setup_token
 from neurolink_mitm.core.auth.oauth import Tokens, split_pasted
-from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.text import redact
+from neurolink_mitm.core.settings.values import Config
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.adapters.oauth_client import Login, OAuthClient

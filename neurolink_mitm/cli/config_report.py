@@ -12,8 +12,8 @@ from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.cli.render import printed
 from neurolink_mitm.cli.tables import Column, Fitting
 from neurolink_mitm.core.config_show import DEFAULT, Shown, as_json, effective
-from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.settings.values import Config
 
 Report = Mapping[str, Any]
 

@@ -23,11 +23,11 @@ from neurolink_mitm.core.config_faults import (
     spellings,
     value_at,
 )
-from neurolink_mitm.core.config_kinds import Kind, NotEmpty, hints, plain
-from neurolink_mitm.core.config_values import UNNAMED, Config, ConfigFile, Options
 from neurolink_mitm.core.interpolation import only_references, resolve_all
 from neurolink_mitm.core.pool.accounts import ANTHROPIC
 from neurolink_mitm.core.providers.names import unknown
+from neurolink_mitm.core.settings.types import Kind, NotEmpty, hints, plain
+from neurolink_mitm.core.settings.values import UNNAMED, Config, ConfigFile, Options
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from neurolink_mitm.core.config_faults import spellings
-from neurolink_mitm.core.config_kinds import Kind, description, hints, plain
-from neurolink_mitm.core.config_values import ConfigFile, Options
+from neurolink_mitm.core.settings.types import Kind, description, hints, plain
+from neurolink_mitm.core.settings.values import ConfigFile, Options
 
 Schema = dict[str, Any]
 

@@ -9,7 +9,6 @@ import enum
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from neurolink_mitm.core.config_values import Timeouts
 from neurolink_mitm.core.cost.budget import Charge, charge_at
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.pool.accounts import Account
@@ -22,6 +21,7 @@ from neurolink_mitm.core.request.target import Via
 from neurolink_mitm.core.request.trace_context import Caller
 from neurolink_mitm.core.response.reader import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
 from neurolink_mitm.core.response.usage import Usage
+from neurolink_mitm.core.settings.values import Timeouts
 
 
 class Kind(enum.Enum):

@@ -21,8 +21,8 @@ from neurolink_mitm.adapters.refresher import Refresher, oauth_client
 from neurolink_mitm.adapters.token_store import TokenStore
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.oauth import Tokens
-from neurolink_mitm.core.config_values import OAuth
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import OAuth
 from tests.fakes import NOW, FakeClock, make_account
 
 EVENTS = {"open", "os.rename", "os.remove", "os.chmod", "fcntl.flock", "socket.connect"}

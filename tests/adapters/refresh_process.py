@@ -15,7 +15,7 @@ from pathlib import Path
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.refresher import Refresher, oauth_client
 from neurolink_mitm.adapters.token_store import TokenStore
-from neurolink_mitm.core.config_values import OAuth
+from neurolink_mitm.core.settings.values import OAuth
 from tests.fakes import NOW, FakeClock, make_account
 
 

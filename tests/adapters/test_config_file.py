@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from neurolink_mitm.adapters import config_file
 from neurolink_mitm.adapters.config_file import DEEPEST, LARGEST, load
 from neurolink_mitm.core.config_faults import ConfigError
-from neurolink_mitm.core.config_values import AccountConfig, Config
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import AccountConfig, Config
 from tests.unprivileged import unprivileged
 
 ENV = {"KEY_1": "sk-ant-test-1"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from neurolink_mitm.adapters.log_cleaner import clean, keep_clean
-from neurolink_mitm.core.config_values import Logging
+from neurolink_mitm.core.settings.values import Logging
 from tests.waiting import LIMIT
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC).timestamp()

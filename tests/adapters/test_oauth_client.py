@@ -30,8 +30,8 @@ from neurolink_mitm.adapters.oauth_client import (
 )
 from neurolink_mitm.adapters.oauth_wire import LARGEST
 from neurolink_mitm.core.auth.oauth import RefreshError, Tokens, Trouble, split_pasted
-from neurolink_mitm.core.config_values import OAuth
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import OAuth
 from neurolink_mitm.sandbox import Account, Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from neurolink_mitm.sandbox.wire import Tls

@@ -9,9 +9,9 @@ import pytest
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.plugins import load, pipeline
-from neurolink_mitm.core import config_values as values
 from neurolink_mitm.core.config_faults import ConfigError
-from neurolink_mitm.core.config_values import Cloaking, Plugins
+from neurolink_mitm.core.settings import values
+from neurolink_mitm.core.settings.values import Cloaking, Plugins
 from neurolink_mitm.core.shaping.pipeline import Chain
 from tests.core.shaping.drafts import draft
 

@@ -24,9 +24,9 @@ from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.oauth import MAX_FAILURES, RefreshError, Tokens, Trouble
 from neurolink_mitm.core.auth.refresh import Refreshed
-from neurolink_mitm.core.config_values import OAuth
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import OAuth
 from neurolink_mitm.sandbox import Account as Known
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer

@@ -10,10 +10,10 @@ import pytest
 
 from neurolink_mitm.adapters.reloader import Reloader
 from neurolink_mitm.adapters.sources import Inputs
-from neurolink_mitm.core.config_values import Config, Routing, Timeouts
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Demand, Pool
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Config, Routing, Timeouts
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.ports import Runtime
 from tests.fakes import NOW, make_account, make_runtime

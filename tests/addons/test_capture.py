@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from neurolink_mitm.addons.capture import CAPTURE, HELD, Capture
-from neurolink_mitm.core.config_values import Config, Logging
 from neurolink_mitm.core.exchange import Outcome
 from neurolink_mitm.core.logs.capture import LIMIT, Captured
+from neurolink_mitm.core.settings.values import Config, Logging
 from neurolink_mitm.mitm.hooks import notes_of
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, make_flow

@@ -5,10 +5,10 @@ from mitmproxy import http
 from mitmproxy.test import taddons
 
 from neurolink_mitm.addons.inject import Inject
-from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request.http_proxy import HttpProxies
 from neurolink_mitm.core.request.target import Via
+from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.mitm.hooks import AttemptHook
 from neurolink_mitm.mitm.hop import Hop
 from neurolink_mitm.ports import Runtime

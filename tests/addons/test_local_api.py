@@ -9,13 +9,13 @@ from mitmproxy.test import taddons
 
 from neurolink_mitm import __version__
 from neurolink_mitm.addons.local_api import LocalApi
-from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.pool.pool import Demand
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.providers.models import CLAUDE
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, document, make_flow, refusal
 from tests.fakes import NOW, FakeClock, ListMemory, make_account, make_runtime

@@ -6,9 +6,9 @@ import pytest
 from mitmproxy import http
 
 from neurolink_mitm.addons.route import Route
-from neurolink_mitm.core.config_values import Clients, Config
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Clients, Config
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import MESSAGE, answer, document, make_flow, record, refusal
 from tests.fakes import make_runtime

@@ -12,10 +12,10 @@ from mitmproxy.test import taddons
 
 from neurolink_mitm.addons.shape import REPLACED, SHAPED, Shape
 from neurolink_mitm.addons.translate import Translate
-from neurolink_mitm.core import config_values as values
-from neurolink_mitm.core.config_values import Cloaking, Plugins
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.response.reader import OpaqueAnswer
+from neurolink_mitm.core.settings import values
+from neurolink_mitm.core.settings.values import Cloaking, Plugins
 from neurolink_mitm.core.shaping.outgoing import OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.mitm.hooks import AttemptHook, notes_of, seal

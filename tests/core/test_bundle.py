@@ -8,9 +8,9 @@ import pytest
 
 from neurolink_mitm.core.bundle import Censor, plain
 from neurolink_mitm.core.config import parse
-from neurolink_mitm.core.config_values import WordObfuscator
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.text import STARS
+from neurolink_mitm.core.settings.values import WordObfuscator
 
 SECRETS = ["sk-ant-test-config-1", "plain-client-key", "hunter2", "a-provider-key", "noted-token"]
 DOCUMENT = {

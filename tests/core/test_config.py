@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.config import parse
 from neurolink_mitm.core.config_faults import ConfigError
-from neurolink_mitm.core.config_values import (
+from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import (
     AccountConfig,
     Config,
     Fallback,
     ModelMapping,
     ModelPrice,
 )
-from neurolink_mitm.core.redact.secret import Secret
 
 KEY = "sk-ant-test-hunter2"
 ENV = {"KEY_1": KEY, "EMPTY": "", "NUMBER": "2.5", "WORD": "two", "OFF": "false"}

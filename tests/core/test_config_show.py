@@ -14,14 +14,14 @@ from neurolink_mitm.core.config_show import (
     origin,
     told,
 )
-from neurolink_mitm.core.config_values import (
+from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import (
     AccountConfig,
     Config,
     Fallback,
     Provider,
     WordObfuscator,
 )
-from neurolink_mitm.core.redact.secret import Secret
 
 KEY = "sk-ant-test-key"
 DOCUMENT: dict[str, Any] = {

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from neurolink_mitm.core import statusline
-from neurolink_mitm.core.config_values import Config, Fallback, ModelMapping, Routing
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import Demand, Pool, Remembered
 from neurolink_mitm.core.pool.quota import Quota, Window
 from neurolink_mitm.core.providers.destinations import entries
+from neurolink_mitm.core.settings.values import Config, Fallback, ModelMapping, Routing
 from neurolink_mitm.core.status import status
 from neurolink_mitm.core.status.explain import way
 from tests.fakes import NOW, make_account, make_runtime

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 from mitmproxy import http
 
-from neurolink_mitm.core.config_values import Config, Fallback, Provider, Routing
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Config, Fallback, Provider, Routing
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from neurolink_mitm.stack import stack

@@ -14,13 +14,13 @@ from typing import Any, Self
 from neurolink_mitm.adapters.journal import encode
 from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.adapters.system import SystemChance, SystemClock
-from neurolink_mitm.core.config_values import Config, Timeouts
 from neurolink_mitm.core.cost.budget import Budget
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
 from neurolink_mitm.core.pool.accounts import Account, account_type
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers import destinations
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Config, Timeouts
 from neurolink_mitm.core.shaping.pipeline import Named, Pipeline
 from neurolink_mitm.mitm import master as masters
 from neurolink_mitm.mitm.data_plane import OPTIONS, DataPlane

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from neurolink_mitm.core.config_values import Config, Routing
+from neurolink_mitm.core.settings.values import Config, Routing
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account, message
 

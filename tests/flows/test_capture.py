@@ -14,8 +14,8 @@ import pytest
 
 from neurolink_mitm.adapters.body_store import FileBodies
 from neurolink_mitm.adapters.journal import FileJournal
-from neurolink_mitm.core.config_values import Capture, Config, Logging
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Capture, Config, Logging
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import hashes
 from mitmproxy import http
 
 from neurolink_mitm.adapters import plugins
-from neurolink_mitm.core import config_values as values
-from neurolink_mitm.core.config_values import Cloaking, Config, Plugins
 from neurolink_mitm.core.request import json_spans as spans
+from neurolink_mitm.core.settings import values
+from neurolink_mitm.core.settings.values import Cloaking, Config, Plugins
 from neurolink_mitm.core.shaping.restoring import FORM, Placeholders
 from neurolink_mitm.sandbox import Account as SandboxAccount
 from neurolink_mitm.sandbox import Reply

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.config_values import Clients, Config
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Clients, Config
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from neurolink_mitm.core.config_values import Fallback, ModelMapping, Routing
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.settings.values import Fallback, ModelMapping, Routing
 from tests.anthropic_stream import validate
 from tests.flows.fallen import Fallen, Setting, chain
 from tests.flows.harness import CLAUDE_CODE, LIMIT, MODEL, account, message

@@ -16,9 +16,9 @@ import pytest
 
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.addons.translate import PATIENCE
-from neurolink_mitm.core.config_values import Config, Provider, Routing
 from neurolink_mitm.core.providers.translator import Setup
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Config, Provider, Routing
 from neurolink_mitm.ports import Endpoint
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer

@@ -8,7 +8,7 @@ import pytest
 
 from neurolink_mitm.adapters.body_store import FileBodies
 from neurolink_mitm.adapters.journal import FileJournal
-from neurolink_mitm.core.config_values import Config, Logging
+from neurolink_mitm.core.settings.values import Config, Logging
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows.harness import Proxy, account, connect, raw_request, read_answer

@@ -22,9 +22,9 @@ from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.adapters.token_store import TokenStore
 from neurolink_mitm.app.background import BackgroundTasks, keep_fresh
 from neurolink_mitm.core.auth.credentials import StoredAccount
-from neurolink_mitm.core.config_values import Config, OAuth
 from neurolink_mitm.core.pool.accounts import Account, build_pool
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Config, OAuth
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Account as Upstream
 from neurolink_mitm.sandbox import Reply

@@ -7,8 +7,8 @@ import json
 import httpx
 import pytest
 
-from neurolink_mitm.core.config_values import Clients, Config
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Clients, Config
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account, message
 

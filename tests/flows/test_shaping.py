@@ -13,9 +13,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from neurolink_mitm.core import config_values as values
-from neurolink_mitm.core.config_values import Cloaking, Config, Plugins
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.settings import values
+from neurolink_mitm.core.settings.values import Cloaking, Config, Plugins
 from neurolink_mitm.core.shaping.outgoing import OutgoingRequest
 from neurolink_mitm.core.shaping.restoring import FORM, Placeholders
 from neurolink_mitm.sandbox import Account as SandboxAccount

@@ -11,8 +11,8 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from neurolink_mitm.core.config_values import Clients, Config
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Clients, Config
 from neurolink_mitm.mitm import pool_layer
 from neurolink_mitm.mitm.front import TLS_ALERT, Phase
 from neurolink_mitm.sandbox.server import SandboxServer

@@ -10,9 +10,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from neurolink_mitm.core.config_values import ModelPrice
 from neurolink_mitm.core.pool.accounts import ANTHROPIC
 from neurolink_mitm.core.response.usage import Usage
+from neurolink_mitm.core.settings.values import ModelPrice
 
 FIELDS = (
     "input_cost_per_token",

@@ -19,8 +19,8 @@ from neurolink_mitm.core.auth.credentials import (
     parse_legacy,
     parse_token_store,
 )
-from neurolink_mitm.core.config_values import AccountConfig, Config
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import AccountConfig, Config
 
 __all__ = [
     "Account",

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from neurolink_mitm.core.config_values import Config, ModelMapping, Routing
 from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.providers import names as provider_names
 from neurolink_mitm.core.providers import names as providers
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Config, ModelMapping, Routing
 
 GEMINI = "gemini-"
 VERTEX = "vertex"

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from neurolink_mitm.core.config_values import Routing
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.pool.accounts import ANTHROPIC
 from neurolink_mitm.core.providers.destinations import is_wildcard, known_models
 from neurolink_mitm.core.request.routing import not_served as no_route
+from neurolink_mitm.core.settings.values import Routing
 
 UNKNOWN_DAY = "1970-01-01T00:00:00Z"
 """What Anthropic's own list says where the release day is not known."""

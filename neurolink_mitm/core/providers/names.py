@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from neurolink_mitm.core.config_values import Provider
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Provider
 
 
 @dataclass(frozen=True, slots=True)

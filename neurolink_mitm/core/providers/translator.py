@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from neurolink_mitm.core.config_values import Provider
 from neurolink_mitm.core.providers.names import key_of
+from neurolink_mitm.core.settings.values import Provider
 
 PROVIDER_HEADER = "x-neurolink-provider"
 MODEL_HEADER = "x-neurolink-model"

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from urllib.parse import quote
 
-from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Config
 
 NAMES_A_SECRET = re.compile(r"(?i)key|token|secret|password|authorization|cookie|credential")
 SHORTEST = 6

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-from neurolink_mitm.core.config_values import Cloaking
 from neurolink_mitm.core.request.json_spans import LARGE
+from neurolink_mitm.core.settings.values import Cloaking
 from neurolink_mitm.core.shaping import detectors
 from neurolink_mitm.core.shaping.outgoing import (
     Editor,

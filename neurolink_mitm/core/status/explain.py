@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from neurolink_mitm.core.config_values import Routing
 from neurolink_mitm.core.cost.budget import Charge
 from neurolink_mitm.core.failover import plan as failover
 from neurolink_mitm.core.logs.rows import iso
@@ -15,6 +14,7 @@ from neurolink_mitm.core.pool.pool import Choice, Demand, Pool
 from neurolink_mitm.core.providers import destinations, models
 from neurolink_mitm.core.providers.destinations import Route
 from neurolink_mitm.core.request.endpoints import COUNT_TOKENS
+from neurolink_mitm.core.settings.values import Routing
 
 NOT_SERVED = "no route"
 """The rule by which a model is a 404."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from neurolink_mitm import __version__
-from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.cost.budget import Budget
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.pool.account_state import Standing, out_of_use
@@ -14,6 +13,7 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import Demand, Pool
 from neurolink_mitm.core.pool.quota import Classic, Window
+from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.event_loop import Lag
 from neurolink_mitm.core.status.explain import explain as explain
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.config_values import ModelPrice
 from neurolink_mitm.core.cost.budget import (
     NEVER,
     UNTOLD,
@@ -15,6 +14,7 @@ from neurolink_mitm.core.cost.budget import (
 from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.pool.account_state import Skip
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.settings.values import ModelPrice
 from tests.fakes import NOW, make_account
 
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.config_values import ModelPrice
 from neurolink_mitm.core.cost.prices import Price, Prices
 from neurolink_mitm.core.response.usage import Usage
+from neurolink_mitm.core.settings.values import ModelPrice
 
 TABLE = Prices(
     {

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.config_values import Config, Fallback, Routing
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.failover.errors import Failure, Then, Where, classify
 from neurolink_mitm.core.failover.plan import (
@@ -24,6 +23,7 @@ from neurolink_mitm.core.failover.plan import (
 from neurolink_mitm.core.failover.unreachable import no_way
 from neurolink_mitm.core.pool.pool import Choice, Demand, Pool
 from neurolink_mitm.core.providers.destinations import Route, entries
+from neurolink_mitm.core.settings.values import Config, Fallback, Routing
 from tests.fakes import NOW, FakeClock, make_account, make_failure
 
 OK = None

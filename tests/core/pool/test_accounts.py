@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.config_values import AccountConfig, Config, Routing
 from neurolink_mitm.core.pool.accounts import (
     Account,
     StoredAccount,
@@ -15,6 +14,7 @@ from neurolink_mitm.core.pool.accounts import (
     unused_settings,
 )
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import AccountConfig, Config, Routing
 
 ENVIRONMENT_KEY = Secret("sk-ant-test-environment")
 LEGACY = StoredAccount("default", Secret("sk-ant-oat-test-legacy"), Secret("r"), 5.0)

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.config_values import Config, Fallback, ModelMapping, Provider, Routing
 from neurolink_mitm.core.providers.destinations import (
     ANY_GEMINI,
     Route,
@@ -14,6 +13,7 @@ from neurolink_mitm.core.providers.destinations import (
     wanted,
 )
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Config, Fallback, ModelMapping, Provider, Routing
 
 CHAIN = (Fallback("google-ai", "gemini-2.5-flash"), Fallback("openai", "gpt-x"))
 CHAINED = ("google-ai/gemini-2.5-flash", "openai/gpt-x")

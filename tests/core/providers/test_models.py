@@ -10,9 +10,9 @@ from typing import get_args
 import pytest
 from anthropic.types import ModelParam
 
-from neurolink_mitm.core.config_values import ModelMapping, Routing
 from neurolink_mitm.core.providers.destinations import route
 from neurolink_mitm.core.providers.models import CLAUDE, Model, listing, offered
+from neurolink_mitm.core.settings.values import ModelMapping, Routing
 
 TWO = (
     Model("claude-b", "Claude B", "2025-11-24T00:00:00Z"),

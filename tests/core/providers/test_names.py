@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.core.config_values import Provider
 from neurolink_mitm.core.providers.names import (
     LITELLM,
     NO_KEY,
@@ -21,6 +20,7 @@ from neurolink_mitm.core.providers.names import (
     unknown,
 )
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Provider
 
 
 @pytest.mark.parametrize(

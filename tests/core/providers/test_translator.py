@@ -3,7 +3,6 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from neurolink_mitm.core.config_values import Provider
 from neurolink_mitm.core.providers.translator import (
     Access,
     Setup,
@@ -12,6 +11,7 @@ from neurolink_mitm.core.providers.translator import (
     setup_for,
 )
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Provider
 
 KEY = "test-key-of-openai"
 ENVIRON = {"OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": "sk-ant-test-1"}

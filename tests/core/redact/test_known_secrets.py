@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from neurolink_mitm.core.config_values import Config
 from neurolink_mitm.core.logs.capture import Body, document
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.body import redact_fields, redact_stream
 from neurolink_mitm.core.redact.known_secrets import secrets_of, spelled
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Config
 
 KEY = 'corp/key "of" no+form \u00e9'
 KNOWN = spelled([Secret(KEY)])

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core import config_values as values
-from neurolink_mitm.core.config_values import Cloaking, Plugins
+from neurolink_mitm.core.settings import values
+from neurolink_mitm.core.settings.values import Cloaking, Plugins
 from neurolink_mitm.core.shaping.outgoing import Editor, OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Chain, Pipeline, PluginError
 from tests.core.shaping.drafts import draft

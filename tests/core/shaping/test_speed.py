@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bench.payloads import Pace, request_body, session_id
-from neurolink_mitm.core import config_values as values
-from neurolink_mitm.core.config_values import Cloaking, Plugins
 from neurolink_mitm.core.request import json_spans as spans
 from neurolink_mitm.core.request.json_spans import Edit
+from neurolink_mitm.core.settings import values
+from neurolink_mitm.core.settings.values import Cloaking, Plugins
 from neurolink_mitm.core.shaping.outgoing import OutgoingRequest
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from tests.core.shaping.drafts import UUID, draft

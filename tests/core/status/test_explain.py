@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.config_values import Config, Fallback, ModelMapping, Routing
 from neurolink_mitm.core.failover.plan import ADD_ACCOUNT
 from neurolink_mitm.core.pool.pool import Demand, Pool
 from neurolink_mitm.core.providers.destinations import entries
+from neurolink_mitm.core.settings.values import Config, Fallback, ModelMapping, Routing
 from neurolink_mitm.core.status.explain import way
 from tests.fakes import NOW, make_account, make_failure
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm import __version__
-from neurolink_mitm.core.config_values import Config, Routing
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Demand, Pool
+from neurolink_mitm.core.settings.values import Config, Routing
 from neurolink_mitm.core.status.event_loop import Lag
 from neurolink_mitm.core.status.status import banner, explain, health, report
 from neurolink_mitm.ports import Runtime

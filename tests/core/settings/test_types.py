@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core import config_kinds as kinds
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings import types as kinds
 
 
 def read(hint: Any, given: object) -> object:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from neurolink_mitm.core import config_kinds as kinds
+from neurolink_mitm.core.settings import types as kinds
 
 PRIVATE = {"private": True}
 """Of texts that are no keys, and yet are in no log, report or repr."""

@@ -4,9 +4,9 @@ from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 
 import pytest
 
-from neurolink_mitm.core import config_values
-from neurolink_mitm.core.config_values import AccountConfig, Config, Routing, Section, Timeouts
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings import values as config_values
+from neurolink_mitm.core.settings.values import AccountConfig, Config, Routing, Section, Timeouts
 
 SECTIONS = [
     kind
