@@ -41,7 +41,7 @@ from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Config, OAuth
 from neurolink_mitm.core.status.metrics import Point, current_points
 from neurolink_mitm.core.telemetry_setup import telemetry_setup
-from neurolink_mitm.mitm.compat import check_version
+from neurolink_mitm.dataplane.compat import check_version
 from neurolink_mitm.ports import Component, Runtime
 
 logger = logging.getLogger("neurolink.clock")

@@ -16,7 +16,7 @@ from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.core.logs.capture import Captured, debug_row, document
 from neurolink_mitm.core.redact.known_secrets import spelled
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.mitm.turns import short_turns
+from neurolink_mitm.dataplane.threads import short_turns
 
 logger = logging.getLogger("neurolink.journal")
 

@@ -25,7 +25,7 @@ from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.text import STARS, redact
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.target import Target, Via
-from neurolink_mitm.mitm.codings import CodingError, decoding
+from neurolink_mitm.dataplane.codings import CodingError, decoding
 
 LARGEST = 256 * 1024
 """Bytes of an answer that are read, and that are left of it once it is unpacked."""

@@ -1,7 +1,7 @@
 """The addons, one class a file, in the order of `neurolink_mitm/stack.py`.
 
 They are thin: a hook guards, asks `core`, applies. They don't import one another; what they share of a request is the
-`Exchange` of the flow (`mitm/hooks.py`), and what they share of the world is the `Runtime`.
+`Exchange` of the flow (`dataplane/hooks.py`), and what they share of the world is the `Runtime`.
 
 Which addons have which hook, in order:
 

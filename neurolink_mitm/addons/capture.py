@@ -10,7 +10,7 @@ from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.logs.capture import LIMIT, Body, Captured, Phase
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.headers import Fields
-from neurolink_mitm.mitm.hooks import exchange_of, notes_of
+from neurolink_mitm.dataplane.hooks import exchange_of, notes_of
 from neurolink_mitm.ports import Bodies, Runtime
 
 CAPTURE = "neurolink.capture"

@@ -6,7 +6,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.logs import console
-from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 
 logger = logging.getLogger("neurolink.proxy")

@@ -11,7 +11,7 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.endpoints import is_inference
-from neurolink_mitm.mitm.hooks import exchange_of, keep, last_word
+from neurolink_mitm.dataplane.hooks import exchange_of, keep, last_word
 from neurolink_mitm.ports import Runtime
 
 

@@ -6,7 +6,7 @@ from neurolink_mitm.core.auth import access
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import RESET_PATH
-from neurolink_mitm.mitm.hooks import error_response, exchange_of, real_fields
+from neurolink_mitm.dataplane.hooks import error_response, exchange_of, real_fields
 from neurolink_mitm.ports import Runtime
 
 OPEN_TO_ALL = {("GET", "/health"), ("HEAD", "/health"), ("POST", RESET_PATH)}

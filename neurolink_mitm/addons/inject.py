@@ -8,8 +8,8 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import NOT_PLAIN, is_as_taken
 from neurolink_mitm.core.request.target import Target, with_beta_query
-from neurolink_mitm.mitm.hooks import error_response, exchange_of, real_fields
-from neurolink_mitm.mitm.hop import log_in
+from neurolink_mitm.dataplane.hooks import error_response, exchange_of, real_fields
+from neurolink_mitm.dataplane.upstream_tls import log_in
 from neurolink_mitm.ports import Runtime
 
 

@@ -4,7 +4,7 @@ from mitmproxy import exceptions, http
 from mitmproxy.addonmanager import Loader
 
 from neurolink_mitm.core.logs.summary import comment, marker
-from neurolink_mitm.mitm.hooks import is_ours, seal, summary_of
+from neurolink_mitm.dataplane.hooks import is_ours, seal, summary_of
 
 ASKED_ALL_THE_TIME = ("/health", "/status", "/metrics")
 """By the guard, `status --watch` and Prometheus: nobody watches flows for that."""
@@ -17,7 +17,7 @@ class Inspect:
     """
 
     def load(self, loader: Loader) -> None:
-        from neurolink_mitm.mitm.content_view import add_view  # only who watches needs views
+        from neurolink_mitm.dataplane.content_view import add_view  # only who watches needs views
 
         add_view()
 

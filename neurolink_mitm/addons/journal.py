@@ -6,7 +6,7 @@ from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.logs.rows import attempt_row, request_row, worth_a_row
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.status.metrics import attempt_points, request_points
-from neurolink_mitm.mitm.hooks import close_record, exchange_of
+from neurolink_mitm.dataplane.hooks import close_record, exchange_of
 from neurolink_mitm.ports import Runtime
 
 

@@ -14,7 +14,7 @@ from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import METRICS_PATH, RESET_PATH, methods_of
 from neurolink_mitm.core.status import explain, status
 from neurolink_mitm.core.status.metrics import current_points
-from neurolink_mitm.mitm.hooks import error_response, exchange_of, json_response, real_fields
+from neurolink_mitm.dataplane.hooks import error_response, exchange_of, json_response, real_fields
 from neurolink_mitm.ports import Runtime
 
 Page = dict[str, object]

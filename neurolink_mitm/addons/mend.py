@@ -10,8 +10,8 @@ from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.request import history
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.request.json_spans import LARGE
-from neurolink_mitm.mitm.aside import aside
-from neurolink_mitm.mitm.hooks import exchange_of, send_edited
+from neurolink_mitm.dataplane.hooks import exchange_of, send_edited
+from neurolink_mitm.dataplane.threads import aside
 from neurolink_mitm.ports import Runtime
 
 SESSIONS = 1000

@@ -10,7 +10,7 @@ from neurolink_mitm.core.auth.refresh import Refreshed, take_over
 from neurolink_mitm.core.exchange import Attempt
 from neurolink_mitm.core.failover.errors import Failure, Where
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Refresher, Runtime
 
 PATIENCE = 2.0

@@ -8,8 +8,8 @@ from mitmproxy import http
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.request.json_spans import Edit
-from neurolink_mitm.mitm.aside import aside
-from neurolink_mitm.mitm.hooks import error_response, exchange_of, send_edited
+from neurolink_mitm.dataplane.hooks import error_response, exchange_of, send_edited
+from neurolink_mitm.dataplane.threads import aside
 from neurolink_mitm.ports import Runtime
 
 AMBIGUOUS = Reply(

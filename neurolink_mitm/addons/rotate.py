@@ -6,7 +6,7 @@ from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Plan, Reply, T
 from neurolink_mitm.core.failover import plan as failover
 from neurolink_mitm.core.pool.pool import Choice
 from neurolink_mitm.core.providers.destinations import THE_POOL
-from neurolink_mitm.mitm.hooks import exchange_of, last_word
+from neurolink_mitm.dataplane.hooks import exchange_of, last_word
 from neurolink_mitm.ports import Runtime
 
 

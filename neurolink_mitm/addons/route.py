@@ -9,8 +9,8 @@ from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.providers import destinations, models
 from neurolink_mitm.core.request import routing
 from neurolink_mitm.core.request.body import MessagesRequest, read_body, takes_long
-from neurolink_mitm.mitm.aside import aside
-from neurolink_mitm.mitm.hooks import error_response, exchange_of, real_fields
+from neurolink_mitm.dataplane.hooks import error_response, exchange_of, real_fields
+from neurolink_mitm.dataplane.threads import aside
 from neurolink_mitm.ports import Runtime
 
 NOT_FOUND = Reply(404, "not_found_error", "no such path, and no credentials to forward it with")

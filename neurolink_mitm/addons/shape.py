@@ -18,8 +18,8 @@ from neurolink_mitm.core.shaping.outgoing import (
     ResponseTransform,
 )
 from neurolink_mitm.core.shaping.pipeline import Chain, PluginError, UnfinishedError
-from neurolink_mitm.mitm.aside import aside
-from neurolink_mitm.mitm.hooks import error_response, exchange_of, notes_of
+from neurolink_mitm.dataplane.hooks import error_response, exchange_of, notes_of
+from neurolink_mitm.dataplane.threads import aside
 from neurolink_mitm.ports import Runtime
 
 logger = logging.getLogger("neurolink.shaping")

@@ -3,7 +3,7 @@ from __future__ import annotations
 from mitmproxy import http
 
 from neurolink_mitm.core.logs.rows import worth_a_row
-from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 
 

@@ -6,7 +6,7 @@ from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import kind_of
 from neurolink_mitm.core.request.trace_context import caller
-from neurolink_mitm.mitm.hooks import exchange_of, is_ours, open_record
+from neurolink_mitm.dataplane.hooks import exchange_of, is_ours, open_record
 from neurolink_mitm.ports import Runtime
 
 LABELS = ("session", "user", "conversation")

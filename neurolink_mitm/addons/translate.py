@@ -9,7 +9,7 @@ from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.failover.plan import TRANSLATOR_DOWN, lost
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.providers.translator import request_fields
-from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Endpoint, Runtime
 
 PATIENCE = 15.0

@@ -6,7 +6,7 @@ from neurolink_mitm.core.cost import costs
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.failover.errors import RATE_LIMIT
 from neurolink_mitm.core.logs.summary import conclude
-from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 
 

@@ -12,9 +12,9 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.system import free_port
 from neurolink_mitm.addons.inspect import Inspect
 from neurolink_mitm.app.lifecycle import Lifecycle, components
-from neurolink_mitm.mitm import master as masters
-from neurolink_mitm.mitm.data_plane import OPTIONS, DataPlane
-from neurolink_mitm.mitm.modes import MODE
+from neurolink_mitm.dataplane import master as masters
+from neurolink_mitm.dataplane.data_plane import OPTIONS, DataPlane
+from neurolink_mitm.dataplane.modes import MODE
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.prepare import Prepared, Settings
 
@@ -91,7 +91,7 @@ class Starting:
 
 def watchers(runtime: Runtime, plane: DataPlane) -> tuple[object, ...]:
     """Addons for those who look at flows. Last of all, so that they see what the others have done."""
-    from neurolink_mitm.mitm.replay import (
+    from neurolink_mitm.dataplane.replay import (
         Replay,
     )  # of mitmproxy's addons that a lean master has not
 

@@ -95,7 +95,7 @@ def start(**asked: Any) -> None:
     Example: neurolink proxy start --port 55669 --strategy fill-first
     """
     _check_files(asked["config"], asked["env_file"])
-    from neurolink_mitm.mitm import default_addons
+    from neurolink_mitm.dataplane import default_addons
 
     default_addons.put_off()
     from neurolink_mitm.cli import starting  # mitmproxy takes half a second to import

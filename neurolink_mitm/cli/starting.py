@@ -29,8 +29,8 @@ from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.pool.accounts import Account, account_type
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.status.versions import aging
-from neurolink_mitm.mitm.compat import UnsupportedMitmproxyError
-from neurolink_mitm.mitm.master import NotListeningError
+from neurolink_mitm.dataplane.compat import UnsupportedMitmproxyError
+from neurolink_mitm.dataplane.master import NotListeningError
 from neurolink_mitm.sandbox import default_accounts
 from neurolink_mitm.stack import stack
 

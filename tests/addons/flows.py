@@ -10,7 +10,7 @@ from mitmproxy.test import tflow, tutils
 
 from neurolink_mitm.core.exchange import Attempt, Exchange
 from neurolink_mitm.core.request.routing import kind_of
-from neurolink_mitm.mitm.hooks import claim, exchange_of, open_record
+from neurolink_mitm.dataplane.hooks import claim, exchange_of, open_record
 from tests.fakes import make_exchange
 
 MESSAGE = {"model": "claude-x", "messages": [{"role": "user", "content": "hi"}]}

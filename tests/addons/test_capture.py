@@ -8,7 +8,7 @@ from neurolink_mitm.addons.capture import CAPTURE, HELD, Capture
 from neurolink_mitm.core.exchange import Outcome
 from neurolink_mitm.core.logs.capture import LIMIT, Captured
 from neurolink_mitm.core.settings.values import Config, Logging
-from neurolink_mitm.mitm.hooks import notes_of
+from neurolink_mitm.dataplane.hooks import notes_of
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, make_flow
 from tests.fakes import make_account, make_attempt, make_runtime

@@ -14,7 +14,7 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Demand, Pool
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.response.reader import OpaqueAnswer, WholeAnswer
-from neurolink_mitm.mitm.hooks import AttemptFailedHook, kept
+from neurolink_mitm.dataplane.hooks import AttemptFailedHook, kept
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, document, make_flow, record, refusal
 from tests.fakes import (

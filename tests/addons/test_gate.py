@@ -13,7 +13,7 @@ from neurolink_mitm.addons.route import Route
 from neurolink_mitm.core.auth.access import ClientKey, digest
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Clients, Config
-from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import document, make_flow, record, refusal
 from tests.fakes import make_runtime

@@ -9,8 +9,8 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request.http_proxy import HttpProxies
 from neurolink_mitm.core.request.target import Via
 from neurolink_mitm.core.settings.values import Config
-from neurolink_mitm.mitm.hooks import AttemptHook
-from neurolink_mitm.mitm.hop import Hop
+from neurolink_mitm.dataplane.hooks import AttemptHook
+from neurolink_mitm.dataplane.upstream_tls import Hop
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, current, make_flow, refusal
 from tests.fakes import make_account, make_attempt, make_runtime

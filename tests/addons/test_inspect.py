@@ -7,7 +7,7 @@ from mitmproxy import exceptions, http
 
 from neurolink_mitm.addons.inspect import Inspect
 from neurolink_mitm.core.exchange import Outcome
-from neurolink_mitm.mitm.hooks import SUMMARY, real_fields, seal
+from neurolink_mitm.dataplane.hooks import SUMMARY, real_fields, seal
 from tests.addons.flows import make_flow, record
 from tests.core.logs.test_summary import LIMITED, SERVED
 

@@ -9,7 +9,7 @@ from neurolink_mitm.addons.journal import Journal
 from neurolink_mitm.core.exchange import Outcome
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.logs.summary import summary
-from neurolink_mitm.mitm.hooks import exchange_of, seal
+from neurolink_mitm.dataplane.hooks import exchange_of, seal
 from tests.addons.flows import answer, make_flow
 from tests.fakes import ListJournal, make_account, make_attempt, make_runtime
 

@@ -11,7 +11,7 @@ from neurolink_mitm.addons.mend import SESSIONS, HistorySanitizer
 from neurolink_mitm.core.exchange import Pause, Reply, Step, Try
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request.body import BodyIndex
-from neurolink_mitm.mitm.hooks import AttemptHook
+from neurolink_mitm.dataplane.hooks import AttemptHook
 from tests.addons.flows import answer, make_flow, record
 from tests.fakes import make_account, make_attempt, make_runtime
 

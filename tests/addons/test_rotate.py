@@ -12,7 +12,7 @@ from neurolink_mitm.core.failover.errors import Where
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Demand
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.mitm.hooks import AttemptHook, exchange_of, keep
+from neurolink_mitm.dataplane.hooks import AttemptHook, exchange_of, keep
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import document, make_flow, record, refusal
 from tests.fakes import (

@@ -18,7 +18,7 @@ from neurolink_mitm.core.settings import values
 from neurolink_mitm.core.settings.values import Cloaking, Plugins
 from neurolink_mitm.core.shaping.outgoing import OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
-from neurolink_mitm.mitm.hooks import AttemptHook, notes_of, seal
+from neurolink_mitm.dataplane.hooks import AttemptHook, notes_of, seal
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, current, make_flow, record
 from tests.fakes import FakeTranslator, make_account, make_attempt, make_other, make_runtime

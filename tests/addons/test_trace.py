@@ -7,7 +7,7 @@ from neurolink_mitm.core.exchange import Exchange, Kind
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.request.trace_context import Caller
 from neurolink_mitm.core.settings.values import Config, Timeouts
-from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.dataplane.hooks import exchange_of
 from tests.addons.flows import answer, make_flow, record
 from tests.fakes import NOW, FakeClock, make_account, make_attempt, make_runtime
 

@@ -10,7 +10,7 @@ from neurolink_mitm.addons.translate import PATIENCE, Translate
 from neurolink_mitm.core.failover.errors import Failure, Where
 from neurolink_mitm.core.failover.plan import TRANSLATOR_DOWN
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.mitm.hooks import AttemptHook
+from neurolink_mitm.dataplane.hooks import AttemptHook
 from neurolink_mitm.ports import Endpoint
 from tests.addons.flows import MESSAGE, answer, current, make_flow
 from tests.fakes import FakeTranslator, make_account, make_attempt, make_other, make_runtime

@@ -105,7 +105,7 @@ def server() -> Server:
 
 
 def _import_all() -> None:
-    from neurolink_mitm.mitm import default_addons
+    from neurolink_mitm.dataplane import default_addons
 
     default_addons.put_off()  # as the command does before it imports mitmproxy
     package = import_module(MODULE)

@@ -16,7 +16,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.token_store import TokenStore
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.mitm.master import DRAIN
+from neurolink_mitm.dataplane.master import DRAIN
 from neurolink_mitm.sandbox import Account, Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.cli.logins import settings

@@ -13,7 +13,9 @@ import pytest
 from mitmproxy.proxy import commands
 from mitmproxy.proxy.server import ConnectionHandler
 
-from neurolink_mitm.mitm import answer_stream, bounded_stream, pool_layer, pool_stream
+from neurolink_mitm.dataplane import answer_stream, bounded_stream
+from neurolink_mitm.dataplane import layer as pool_layer
+from neurolink_mitm.dataplane import stream as pool_stream
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows.harness import LIMIT, Proxy, message
 from tests.waiting import wait_until

@@ -22,9 +22,9 @@ from neurolink_mitm.core.providers import destinations
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Config, Timeouts
 from neurolink_mitm.core.shaping.pipeline import Named, Pipeline
-from neurolink_mitm.mitm import master as masters
-from neurolink_mitm.mitm.data_plane import OPTIONS, DataPlane
-from neurolink_mitm.mitm.modes import MODE
+from neurolink_mitm.dataplane import master as masters
+from neurolink_mitm.dataplane.data_plane import OPTIONS, DataPlane
+from neurolink_mitm.dataplane.modes import MODE
 from neurolink_mitm.ports import Runtime, Translator
 from neurolink_mitm.stack import stack
 from tests.schemas import faults

@@ -8,7 +8,7 @@ import os
 import psutil
 import pytest
 
-from neurolink_mitm.mitm import pool_layer
+from neurolink_mitm.dataplane import layer as pool_layer
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows.harness import Proxy, connect, message, raw_request, read_answer, read_to_end
 

@@ -18,7 +18,7 @@ from neurolink_mitm.adapters.prices import shipped_prices
 from neurolink_mitm.core.exchange import Reply as Refusal
 from neurolink_mitm.core.settings import values
 from neurolink_mitm.core.settings.values import Cloaking, Config, Plugins, Routing
-from neurolink_mitm.mitm.hooks import error_response, exchange_of
+from neurolink_mitm.dataplane.hooks import error_response, exchange_of
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer

@@ -13,8 +13,8 @@ import pytest
 
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Clients, Config
-from neurolink_mitm.mitm import pool_layer
-from neurolink_mitm.mitm.front import TLS_ALERT, Phase
+from neurolink_mitm.dataplane import layer as pool_layer
+from neurolink_mitm.dataplane.client import TLS_ALERT, Phase
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows.harness import (
     LIMIT,
@@ -140,7 +140,7 @@ def test_a_path_of_our_own_is_never_forwarded(
 def test_large_bodies_have_room_for_some_only(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from neurolink_mitm.mitm import body_room
+    from neurolink_mitm.dataplane import body_room
 
     monkeypatch.setattr(body_room, "ROOM", 8 * MB)
     head = b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-length: 6291456\r\n\r\n"

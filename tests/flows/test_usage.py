@@ -14,7 +14,7 @@ from neurolink_mitm.adapters.prices import shipped_prices
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.logs.rows import RequestRow
 from neurolink_mitm.core.response.reader import StreamAnswer
-from neurolink_mitm.mitm.hooks import exchange_of
+from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer

@@ -21,7 +21,7 @@ import psutil
 from hypothesis import strategies as st
 
 from bench.children import child
-from neurolink_mitm.mitm.front import TLS_ALERT
+from neurolink_mitm.dataplane.client import TLS_ALERT
 from soak.processes import HOST, free_ports
 from tools.fuzz import inputs
 from tools.fuzz.pure import CLOAKING, Target

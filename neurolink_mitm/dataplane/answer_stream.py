@@ -1,0 +1,428 @@
+"""Upstream's answer to one attempt: held until it is known to be good, then passed on as it comes, and closed well."""
+
+from __future__ import annotations
+
+import math
+import time
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from mitmproxy import flow, http
+from mitmproxy.connection import Connection
+from mitmproxy.net.http import http1
+from mitmproxy.proxy import events
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http import (
+    DropStream,
+    HttpErrorHook,
+    HttpResponseHeadersHook,
+    SendHttp,
+)
+from mitmproxy.proxy.layers.http._events import (
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
+
+from neurolink_mitm.core.exchange import Attempt, Exchange, Outcome, Reply, answer_for
+from neurolink_mitm.core.failover.errors import Failure, Where
+from neurolink_mitm.core.request import headers
+from neurolink_mitm.core.response.error_text import LONGEST
+from neurolink_mitm.core.response.reader import Answer, StreamAnswer, WholeAnswer
+from neurolink_mitm.dataplane.bounded_stream import (
+    MAX_BODY,
+    STOPPING,
+    BoundedStream,
+    BreakOff,
+    ClientConnection,
+    Commands,
+)
+from neurolink_mitm.dataplane.codings import CodingError, Decoding, decoding
+from neurolink_mitm.dataplane.compat import CANCEL
+from neurolink_mitm.dataplane.hooks import (
+    error_response,
+    exchange_of,
+    reason_phrase,
+)
+
+_FRAMING = (b"content-length", b"transfer-encoding")
+GRACE = 2.0
+"""Seconds after the first event at which the client gets to see it, content or not."""
+
+
+@dataclass(slots=True)
+class Incoming:
+    """What has come of upstream's response to one attempt."""
+
+    attempt: Attempt
+    head: http.Response | None = None
+    held: list[bytes] = field(default_factory=list)
+    """Read, and not sent to the client yet."""
+    decoding: Decoding | None = None
+    """Undoes its content codings."""
+    last_data: float = 0.0
+    """Monotonic seconds."""
+
+    @property
+    def answer(self) -> Answer:
+        """Return its reader, which is there once the head has come."""
+        assert self.attempt.answer
+        return self.attempt.answer
+
+
+class AnswerStream(BoundedStream):
+    """What of a request is the same whichever attempt it is: its answer, and how it ends."""
+
+    received: http.Request
+    exchange: Exchange
+    _incoming: Incoming
+    """Of the current attempt."""
+
+    def __init__(self, context: Context, stream_id: int, pool: ClientConnection) -> None:
+        super().__init__(context, stream_id, pool)
+        self._upstream: Connection | None = None
+        self._kept_size = 0
+
+    def _failed(self, failure: Failure) -> Commands:
+        """The attempt came to nothing."""
+        raise NotImplementedError
+
+    def _too_late(self) -> Commands:
+        """Its time is up."""
+        raise NotImplementedError
+
+    def state_wait_for_response_headers(self, event: events.Event) -> Commands:
+        if not isinstance(event, ResponseHeaders):
+            return
+        incoming, attempt = self._incoming, self._incoming.attempt
+        incoming.head = head = self._uncompressed(event.response, bodiless=event.end_stream)
+        fields = head.headers.fields
+        # here, since whoever leaves before content comes is told of no head
+        attempt.upstream_request_id = headers.name_in(fields, b"request-id")
+        attempt.answer = answer_for(self.exchange, head.status_code, fields)
+        self.server_state = self.state_hold
+        if attempt.answer.released:
+            yield from self._release()
+
+    def _uncompressed(self, head: http.Response, *, bodiless: bool) -> http.Response:
+        """The head that the answer has once its content codings are undone, as far as that can be."""
+        coding = head.headers.get("content-encoding", "")
+        if not coding or bodiless or self.exchange.plan is None or head.status_code == 206:
+            return head  # part of an answer can't be decoded
+        self._incoming.decoding = decoding(coding)
+        if self._incoming.decoding is None:
+            return head
+        head = copied(head)  # mitmproxy still asks the original how long its body is
+        fields = headers.without(head.headers.fields, (b"content-encoding", b"content-length"))
+        head.headers = http.Headers(fields)
+        return head
+
+    def _decoded(self, event: events.Event) -> CommandGenerator[bytes | None]:
+        """The data of `event`, or none at its end. None: it could not be, and that has been dealt with."""
+        if self._incoming.decoding is None:
+            return event.data if isinstance(event, ResponseData) else b""
+        try:
+            if isinstance(event, ResponseData):
+                return self._incoming.decoding.feed(event.data)
+            if self._incoming.decoding.whole:
+                return b""
+            fault = "its compression ends too early"
+        except CodingError as e:
+            fault = str(e)
+        yield from self._drop_upstream()
+        yield from self._broke_off(fault)
+        return None
+
+    def state_hold(self, event: events.Event) -> Commands:
+        """Nothing has gone to the client yet."""
+        answer = self._incoming.answer
+        data = yield from self._decoded(event)
+        if data is None:
+            return
+        if isinstance(event, ResponseData):
+            was_started = answer.started
+            self._incoming.held.append(answer.feed(data))
+            if answer.failure:
+                yield from self._drop_upstream()
+                yield from self._failed_in_answer(answer.failure)
+            elif answer.released:
+                yield from self._release()
+            elif answer.started and not was_started:
+                yield from self._wake_in(GRACE, self._release)
+            elif isinstance(answer, WholeAnswer):  # it flows, if unseen
+                yield from self._wake_in(self.exchange.timeouts.idle, self._too_late)
+        elif isinstance(event, ResponseEndOfMessage):
+            self._incoming.held.append(answer.end())
+            if answer.failure:
+                yield from self._failed_in_answer(answer.failure)
+            else:
+                yield from self._release(whole=True)
+                yield from self._finish()
+
+    def _failed_in_answer(self, failure: Failure) -> Commands:
+        """Where it is upstream's own error answer, the addons may want to pass that on in the end."""
+        if self._incoming.head is not None and failure.where is Where.STATUS:
+            self.flow.response = self._for_client(self._incoming.head)
+            self.flow.response.headers.pop("transfer-encoding", None)
+            # not `content`: that would compress it once more, if upstream has compressed it
+            self.flow.response.raw_content = body = b"".join(self._incoming.held)
+            self.flow.response.headers["content-length"] = str(len(body))  # it may be cut
+        yield from self._failed(failure)
+
+    def _release(self, *, whole: bool = False) -> Commands:
+        """From here on there is no way back: the head and what was held go out, the rest follows as it comes.
+
+        `whole`: no rest follows.
+        """
+        assert self._incoming.head is not None
+        self.flow.response = self._for_client(self._incoming.head)
+        self.flow.response.stream = True
+        self._incoming.answer.released = True
+        self.server_state = self.state_pass_on
+        self._incoming.last_data = time.monotonic()
+        self._total_until = math.inf  # from here on `idle` alone counts
+        yield from self._wake_in(self.exchange.timeouts.idle, self._check_idle)
+        yield HttpResponseHeadersHook(self.flow)
+        if (yield from self._client_left()):
+            return
+        response, held = self.flow.response, b"".join(self._incoming.held)
+        self._incoming.held.clear()
+        if callable(response.stream):
+            held = self._changed(held)
+            if whole:
+                held += self._changed(b"")
+                response.stream = True
+            self._reframe(response, len(held) if whole else None)
+        elif isinstance(self._incoming.answer, StreamAnswer):
+            self._reframe(response, None)  # it may be closed by an event of ours
+        yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
+        yield from self._send(held)
+        if self.pool.frugal:  # it won't be sent again, and nobody will look at it
+            self.received.data.content = self.flow.request.data.content = None
+
+    def state_pass_on(self, event: events.Event) -> Commands:
+        data = yield from self._decoded(event)
+        if data is None:
+            return
+        if isinstance(event, ResponseData):
+            self._incoming.last_data = time.monotonic()
+            yield from self._pass_on(self._incoming.answer.feed(data))
+            if self._incoming.answer.failure:
+                yield from self._drop_upstream()
+                yield from self._cut(self._incoming.answer.failure.message)
+        elif isinstance(event, ResponseEndOfMessage):
+            yield from self._pass_on(self._incoming.answer.end())
+            yield from self._finish()
+
+    def _pass_on(self, data: bytes) -> Commands:
+        if data:
+            yield from self._send(self._changed(data))
+
+    def _changed(self, data: bytes) -> bytes:
+        """By what an addon has set as `stream`; no data tells it that this was all, as in mitmproxy."""
+        response = self.flow.response
+        assert response is not None
+        if not callable(response.stream):
+            return data
+        chunks: Any = response.stream(data)
+        return chunks if isinstance(chunks, bytes) else b"".join(chunks)
+
+    def _send(self, data: bytes) -> Commands:
+        if data:  # an empty one would end a chunked body
+            if self._keeps_body:
+                self._keep(data)
+            yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
+
+    def _keep(self, data: bytes) -> None:
+        """For those who look at flows. Of one that is too long nothing: half of it would look whole."""
+        self._kept_size += len(data)
+        if self._kept_size <= MAX_BODY:
+            self.response_body_buf += data
+        else:
+            self.response_body_buf.clear()
+
+    def _reframe(self, response: http.Response, length: int | None) -> None:
+        """Its length is another one now; None: nobody knows which."""
+        if "content-length" not in response.headers:
+            return
+        if length is not None:
+            response.headers["content-length"] = str(length)
+            return
+        del response.headers["content-length"]
+        old = self.received.is_http10
+        response.headers["connection" if old else "transfer-encoding"] = (
+            "close" if old else "chunked"
+        )
+
+    @property
+    def _keeps_body(self) -> bool:
+        """For those who look at flows: they are to see the answer, too."""
+        return not self.pool.frugal
+
+    def _check_idle(self) -> Commands:
+        until = self._incoming.last_data + self.exchange.timeouts.idle
+        if time.monotonic() < min(until, self._total_until):
+            yield from self._wake_in(until - time.monotonic(), self._check_idle)
+            return
+        yield from self._drop_upstream()
+        yield from self._cut("upstream fell silent")
+
+    def _cut(self, message: str) -> Commands:
+        """Upstream broke off in mid-answer: close the stream well where that is possible, else the connection."""
+        self.wake_at = math.inf
+        closing = self._incoming.answer.cut(message)
+        if closing is None:
+            yield from self._end_in_error(message, Outcome.TRUNCATED)
+            yield SendHttp(
+                ResponseProtocolError(self.stream_id, message, CANCEL), self.context.client
+            )
+            return
+        yield from self._pass_on(closing)
+        yield from self._finish()
+
+    def _finish(self) -> Commands:
+        self.wake_at = math.inf
+        if self.flow.response and callable(self.flow.response.stream):
+            yield from self._send(self._changed(b""))
+        if self._keeps_body and self.flow.response:
+            kept = bytes(self.response_body_buf) if self._kept_size <= MAX_BODY else None
+            self.flow.response.data.content = kept
+            self.response_body_buf.clear()
+        yield from self.send_response(already_streamed=True)
+
+    # Endings
+
+    def _answer_locally(self) -> Commands:
+        self._replying = True
+        self.wake_at = math.inf
+        yield HttpResponseHeadersHook(self.flow)
+        if (yield from self._client_left()):
+            return
+        yield from self.send_response()
+
+    def _refuse(self, why: str) -> Commands:
+        """Something that has to be there is not: nothing goes upstream."""
+        self.flow.response = error_response(Reply(500, "api_error", f"NeuroLink refused: {why}"))
+        yield from self._answer_locally()
+
+    def _break_off(self) -> Commands:
+        """An answer that has begun ends in an error event, any other request is answered with an error."""
+        if self.server_state == self.state_pass_on:
+            yield from self._drop_upstream()
+            yield from self._cut(STOPPING.message)
+        elif self._can_break_off:
+            yield from self._drop_upstream()
+            exchange = exchange_of(self.flow)
+            self.flow.response = error_response(STOPPING, exchange.request_id if exchange else "")
+            if self.client_state == self.state_done:
+                yield from self._answer_locally()
+            else:
+                yield from self._answer_early()
+
+    @property
+    def _can_break_off(self) -> bool:
+        """Whether nothing has gone to the client yet, nor is about to."""
+        over = (self.state_pass_on, self.state_done, self.state_errored)
+        return not self._replying and self.server_state not in over
+
+    def handle_protocol_error(self, event: Any) -> Commands:
+        """The peer at one end is gone; the parent's way is right only before anything was sent upstream."""
+        message = event.message[:LONGEST]
+        if isinstance(event, RequestProtocolError):
+            if self.client_state == self.state_done:
+                yield from self._drop_upstream()
+            yield from self._end_in_error(message, Outcome.CANCELLED)
+        elif self.server_state in (self.state_hold, self.state_pass_on):
+            self._forget_upstream()
+            yield from self._broke_off(message)
+        elif self.server_state == self.state_wait_for_response_headers:
+            self._forget_upstream()
+            yield from self._failed(Failure.of_network("closed", message))
+
+    def _broke_off(self, message: str) -> Commands:
+        """Upstream's answer has begun, and there will be no more of it."""
+        if self.server_state == self.state_pass_on:
+            yield from self._cut(message)
+            return
+        self._incoming.answer.cut(message)
+        failure = self._incoming.answer.failure or Failure.of_network("cut", message)
+        yield from self._failed_in_answer(failure)
+
+    def _end_in_error(self, message: str, outcome: Outcome) -> Commands:
+        """The flow ends without a (whole) answer."""
+        if exchange := exchange_of(self.flow):
+            exchange.outcome = exchange.outcome or outcome
+        self.wake_at = math.inf
+        done = self.server_state in (self.state_done, self.state_errored)
+        self.client_state = self.server_state = self.state_errored
+        if not done:
+            self.flow.error = flow.Error(message)
+            yield HttpErrorHook(self.flow)
+        self.flow.live = False
+        yield DropStream(self.stream_id)
+
+    def _client_left(self) -> CommandGenerator[bool]:
+        left = [e for e in self._paused_event_queue if isinstance(e, RequestProtocolError)]
+        killed = self.flow.error and self.flow.error.msg == flow.Error.KILLED_MESSAGE
+        if not left and not killed:
+            return (yield from self._broken_off())
+        self._paused_event_queue.clear()
+        yield from self._drop_upstream()
+        message = left[0].message if left else flow.Error.KILLED_MESSAGE
+        yield from self._end_in_error(message, Outcome.CANCELLED)
+        if killed:
+            gone = ResponseProtocolError(self.stream_id, "killed", CANCEL)
+            yield SendHttp(gone, self.context.client)
+        return True
+
+    def _broken_off(self) -> CommandGenerator[bool]:
+        broken_off = any(isinstance(event, BreakOff) for event in self._paused_event_queue)
+        if not broken_off or not self._can_break_off:
+            return False
+        self._paused_event_queue.clear()
+        yield from self._break_off()
+        return True
+
+    # Upstream connections and time
+
+    def _drop_upstream(self) -> Commands:
+        """Break off the attempt that is under way; a late word of it is not heard any more."""
+        if self._upstream is not None and self.pool.knows(self._upstream):
+            gone = RequestProtocolError(self.stream_id, "attempt given up", CANCEL)
+            yield SendHttp(gone, self._upstream)
+        self._forget_upstream()
+
+    def _forget_upstream(self) -> None:
+        if self._upstream is not None:
+            self.pool.forget(self._upstream)
+            self._upstream = None
+
+    def _for_client(self, head: http.Response) -> http.Response:
+        """A copy for the client: mitmproxy still reads upstream's connection headers from the original."""
+        fields = headers.end_to_end(head.headers.fields)
+        if self.exchange.plan is not None and head.status_code >= 300:
+            fields = headers.with_sound_wait(fields, time.time())
+        if self.received.is_http10:  # knows no chunks: its body ends where the connection ends
+            fields = (*headers.without(fields, (b"transfer-encoding",)), (b"connection", b"close"))
+        elif http1.expected_http_body_size(self.received, head) == -1:  # only its end says how long
+            fields = (*headers.without(fields, _FRAMING), (b"transfer-encoding", b"chunked"))
+        response = copied(head)
+        response.data.http_version = b"HTTP/1.1"
+        response.data.reason = head.data.reason or reason_phrase(head.status_code).encode()
+        response.headers = http.Headers(fields)
+        return response
+
+
+T = TypeVar("T", http.Request, http.Response)
+
+
+def copied(message: T) -> T:
+    """A copy that shares the body. The constructor would check the type of every field again."""
+    twin = message.__class__.__new__(message.__class__)
+    twin.data = copy(message.data)
+    twin.data.headers = message.headers.copy()
+    return twin

@@ -1,0 +1,261 @@
+"""A request within bounds: judged by its head, with a limit on its body, and one timeout at a time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from mitmproxy import http
+from mitmproxy.connection import Connection
+from mitmproxy.proxy import events
+from mitmproxy.proxy.commands import StartHook
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http import (
+    DropStream,
+    HttpRequestHeadersHook,
+    HttpResponseHeadersHook,
+    HttpResponseHook,
+    HttpStream,
+    SendHttp,
+)
+from mitmproxy.proxy.layers.http._base import HttpEvent
+from mitmproxy.proxy.layers.http._events import (
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+)
+
+from neurolink_mitm.core.exchange import Kind, Reply
+from neurolink_mitm.dataplane.body_room import BodyRoom
+from neurolink_mitm.dataplane.hooks import claim, error_response, exchange_of
+
+MAX_BODY = 64 * 1024 * 1024
+SOON_OVER = 1024 * 1024
+"""Bytes of a refused body that are read, and not kept, so that the connection stays good for the next request."""
+
+SHUT = Reply(500, "api_error", "NeuroLink refused: the gate did not come to an end")
+TOO_LARGE = Reply(
+    413, "request_too_large", f"the request body is over {MAX_BODY // 1024 // 1024} MB"
+)
+NO_ROOM = Reply(
+    529, "overloaded_error", "too many large requests are under way in this proxy", retry_after=2
+)
+CROWDED = Reply(
+    529, "overloaded_error", "too many clients are connected to this proxy", retry_after=2
+)
+STOPPING = Reply(529, "overloaded_error", "this proxy is stopping", retry_after=2)
+
+Commands = CommandGenerator[None]
+
+
+class ClientConnection(Protocol):
+    """What a stream needs of the layer that holds it."""
+
+    frugal: bool
+    """No body is kept longer than it is needed."""
+    trusted: bool
+    """A request of this client has got as far as upstream."""
+    issuers: dict[str, str]
+    """Of certificates that were not trusted, by host."""
+    crowded: Callable[[], bool]
+    """Whether there are too many clients, and this one is to be told so."""
+
+    @property
+    def room(self) -> BodyRoom: ...
+
+    def wake(self, at: float) -> Commands:
+        """See that a stream which waits until `at` (monotonic seconds) is woken then."""
+
+    def knows(self, connection: Connection) -> bool:
+        """Whether an upstream connection is still in use."""
+
+    def forget(self, connection: Connection) -> None:
+        """Hear nothing more of an upstream connection."""
+
+
+@dataclass
+class TimeIsUp(HttpEvent):
+    """The moment that a stream waited for (`wake_at`) has come."""
+
+
+@dataclass
+class BreakOff(HttpEvent):
+    """The proxy stops, and does not wait for this stream any longer."""
+
+
+class BoundedStream(HttpStream):
+    """States are methods, as in the parent. `wake_at` and `_on_time` are the one pending timeout."""
+
+    def __init__(self, context: Context, stream_id: int, pool: ClientConnection) -> None:
+        super().__init__(context, stream_id)
+        self.pool = pool
+        self.wake_at = math.inf
+        self._on_time: Callable[[], Commands] = self._nothing
+        self._total_until = math.inf
+        self._body_size = 0
+        self._keeps_request = True
+        self._replying = False
+        """Whether an answer of our own is being sent."""
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        if isinstance(event, TimeIsUp):
+            yield from self._on_time()
+        elif isinstance(event, BreakOff):
+            yield from self._break_off()
+        else:
+            yield from super()._handle_event(event)
+
+    def _wake_in(self, seconds: float, then: Callable[[], Commands]) -> Commands:
+        """Go on with `then` in so many seconds, or when the time for the whole is up."""
+        self._on_time = then
+        self.wake_at = min(time.monotonic() + seconds, self._total_until)
+        yield from self.pool.wake(self.wake_at)
+
+    def _nothing(self) -> Commands:
+        yield from ()
+
+    def _client_left(self) -> CommandGenerator[bool]:
+        """Whether the client went away, or the flow was killed or broken off, while a hook was running."""
+        raise NotImplementedError
+
+    def _break_off(self) -> Commands:
+        """End the stream well, at once."""
+        raise NotImplementedError
+
+    @property
+    def awaited_hook(self) -> StartHook | None:
+        """The hook whose end the stream waits for."""
+        command = self._paused.command if self._paused else None
+        return command if isinstance(command, StartHook) else None
+
+    @property
+    def held(self) -> int:
+        """Bytes of the request's body that are in memory because of this stream."""
+        flow: http.HTTPFlow | None = getattr(self, "flow", None)
+        content = flow.request.data.content if flow else None
+        return len(self.request_body_buf) + len(content or b"")
+
+    # The head
+
+    def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
+        """In place of the parent's: whoever is refused is so before a byte of the body is kept."""
+        self._begin_flow(event)
+        yield HttpRequestHeadersHook(self.flow)
+        if (yield from self._client_left()):
+            return
+        exchange = exchange_of(self.flow)
+        refusal = self._head_refusal(event)
+        if refusal and not self.flow.response:
+            self.flow.response = error_response(refusal, exchange.request_id if exchange else "")
+        if self.flow.response:
+            yield from self._answer_early(whole=event.end_stream)
+            return
+        self.flow.request.stream = False  # whatever an addon says: it may be sent again
+        self._keeps_request = exchange is None or exchange.kind is not Kind.LOCAL
+        self.client_state = self.state_consume_request_body
+        self.server_state = self.state_wait_for_response_headers
+        yield from self._ask_for_body()
+
+    def _begin_flow(self, event: RequestHeaders) -> None:
+        self.flow = event.replay_flow or http.HTTPFlow(self.context.client, self.context.server)
+        self.flow.request = event.request
+        self.flow.live = True
+        claim(self.flow)
+        assert self.context.server.address  # of the placeholder: each attempt names its own
+        request = event.request.data
+        request.host, request.port = self.context.server.address[:2]
+        request.scheme = b"http"
+
+    def _head_refusal(self, event: RequestHeaders) -> Reply | None:
+        """Nobody gets on whom the gate has not let in."""
+        exchange = exchange_of(self.flow)
+        if exchange is None or not exchange.admitted:
+            return SHUT
+        if self.pool.crowded() and exchange.kind is not Kind.LOCAL:
+            return CROWDED
+        announced = self.flow.request.headers.get("content-length")
+        if event.end_stream or announced is None:
+            return None
+        if int(announced) > MAX_BODY:
+            return TOO_LARGE
+        return None if self.pool.room.has(int(announced)) else NO_ROOM
+
+    def _ask_for_body(self) -> Commands:
+        """RFC 9110 section 10.1.1."""
+        request = self.flow.request
+        if request.headers.get("expect", "").lower() != "100-continue":
+            return
+        del request.headers["expect"]
+        if not request.is_http10:
+            go_on = http.Response.make(100)
+            go_on.headers.clear()
+            yield SendHttp(ResponseHeaders(self.stream_id, go_on), self.context.client)
+
+    # The body
+
+    def state_consume_request_body(self, event: events.Event) -> Commands:
+        """The parent's, with bounds; what is asked of the proxy itself needs no body, and keeps none."""
+        if not isinstance(event, RequestData):
+            yield from super().state_consume_request_body(event)
+            return
+        self._body_size += len(event.data)
+        if self._keeps_request:
+            self.request_body_buf += event.data
+        if refusal := self._body_refusal(len(event.data)):
+            self.request_body_buf.clear()
+            exchange = exchange_of(self.flow)
+            self.flow.response = error_response(refusal, exchange.request_id if exchange else "")
+            yield from self._answer_early()
+
+    def _body_refusal(self, more: int) -> Reply | None:
+        if self._body_size > MAX_BODY:
+            return TOO_LARGE
+        fits = not self._keeps_request or self.pool.room.take(more, self._body_size)
+        return None if fits else NO_ROOM
+
+    # A refusal
+
+    def _answer_early(self, *, whole: bool = False) -> Commands:
+        """The head was enough to refuse, or the body is too much: what is left of it is not kept."""
+        response = self.flow.response
+        assert response is not None
+        self._replying = True
+        self.client_state = self.state_discard
+        leaves = not whole and not self._is_soon_over()
+        if leaves:
+            response.headers["connection"] = "close"
+        yield HttpResponseHeadersHook(self.flow)
+        if (yield from self._client_left()):
+            return
+        yield HttpResponseHook(self.flow)
+        self.server_state = self.state_done
+        client = self.context.client
+        yield SendHttp(ResponseHeaders(self.stream_id, response, False), client)
+        yield SendHttp(ResponseData(self.stream_id, response.raw_content or b""), client)
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), client)
+        if leaves:
+            yield from self._be_gone()
+
+    def _is_soon_over(self) -> bool:
+        """Whether the body has come already, or is small; who expects to be asked for it may never send it."""
+        if any(isinstance(event, RequestEndOfMessage) for event in self._paused_event_queue):
+            return True
+        announced = self.flow.request.headers.get("content-length")
+        small = announced is not None and int(announced) <= SOON_OVER
+        return small and "expect" not in self.flow.request.headers
+
+    def state_discard(self, event: events.Event) -> Commands:
+        if isinstance(event, RequestEndOfMessage):
+            yield from self._be_gone()
+
+    def _be_gone(self) -> Commands:
+        self.wake_at = math.inf
+        self.flow.live = False
+        yield DropStream(self.stream_id)

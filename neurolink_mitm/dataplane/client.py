@@ -1,0 +1,293 @@
+"""The client's side of a connection: mitmproxy's HTTP/1.1 server, with bounds, and errors in Anthropic's form."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import re
+from typing import ClassVar
+
+from mitmproxy.net.http import http1
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
+from mitmproxy.proxy.layers.http._events import (
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
+from mitmproxy.proxy.layers.http._http1 import Http1Server, make_body_reader
+
+from neurolink_mitm.core.exchange import Reply
+from neurolink_mitm.core.request import head as request_head
+from neurolink_mitm.core.request.chunks import Chunks
+from neurolink_mitm.dataplane.compat import CLIENT_LEFT, status_of
+from neurolink_mitm.dataplane.hooks import error_response
+from neurolink_mitm.dataplane.seldom import Seldom
+
+logger = logging.getLogger("neurolink.clients")
+
+MAX_HEAD = 64 * 1024
+MAX_PIPELINED = 1024 * 1024
+"""Bytes a client may send ahead while its last request is still being answered."""
+TURNS = 1
+"""Requests of one client that are begun in one turn of the event loop: other clients have their turn, too."""
+TLS_ALERT = b"\x15\x03\x01\x00\x02\x02\x28"
+"""Fatal, `handshake_failure`: RFC 8446 section 6."""
+
+_EMPTY_LINES = re.compile(rb"(?:\r?\n)++")
+_TLS = b"\x16"
+"""First byte of a handshake; no method begins with it."""
+_TYPES = {408: "timeout_error", 413: "request_too_large", 502: "api_error"}
+
+
+class Phase(enum.Enum):
+    """Where a client's connection stands; decides how long it may stand there."""
+
+    IDLE = "idle"  # between requests
+    HEAD = "head"  # a head has begun
+    BODY = "body"
+    BUSY = "busy"  # the request is being answered
+    LEAVING = "leaving"  # all is said, and the client is to hang up
+    CLOSED = "closed"
+
+
+_PHASES = {
+    "start": Phase.IDLE,
+    "read_headers": Phase.IDLE,
+    "read_body": Phase.BODY,
+    "leaving": Phase.LEAVING,
+    "done": Phase.CLOSED,
+}
+"""By the name of the state; any other means an answer. It is asked with each piece of one, so it has to be quick."""
+
+
+def error_bytes(status: int, message: str, *, head_only: bool = False) -> bytes:
+    """A whole answer that also says goodbye: after it the connection is closed."""
+    error_type = _TYPES.get(status, "invalid_request_error")
+    response = error_response(Reply(status, error_type, message))
+    response.headers["connection"] = "close"
+    if head_only:
+        raw: bytes = http1.assemble_response_head(response)
+    else:
+        raw = http1.assemble_response(response)
+    return raw
+
+
+def _chunk(data: bytes) -> bytes:
+    """RFC 9112 section 7.1."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _has_body(method: bytes, status: int) -> bool:
+    """Whether an answer has one: RFC 9110 section 6.4.1."""
+    informational = (
+        status < 200 and status != 101
+    )  # after that one, the connection speaks something else
+    return method.upper() != b"HEAD" and not informational and status not in (204, 304)
+
+
+class Front(Http1Server):
+    """Reads requests; one at a time is answered, what a client sends ahead waits."""
+
+    _chunked = False
+    _bodiless = False
+    """The answer at hand has no body, whatever the stream says."""
+    _refused = False
+    _head_only = False
+    """The request at hand is a HEAD."""
+    _empty = 0
+    """Bytes of empty lines before a request."""
+    _chunks: Chunks | None = None
+    _tls_spoken: ClassVar = Seldom(
+        logger, "a client speaks TLS to this port, which is plain HTTP: its URL has to be http://…"
+    )
+    turns = 0
+    """Requests that were begun in this turn of the event loop."""
+    behind = False
+    """A whole request may be waiting for the next turn of the event loop."""
+
+    # The head
+
+    def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
+        if not isinstance(event, events.DataReceived):
+            yield commands.CloseConnection(self.conn)
+            return
+        self.behind = self.turns >= TURNS
+        if self.behind:
+            return
+        self._skip_empty_lines()
+        before = len(self.buf)
+        lines = self.buf.maybe_extract_lines()
+        if self._empty + before - (len(self.buf) if lines else 0) > MAX_HEAD:
+            yield from self.refuse(431, f"request head over {MAX_HEAD // 1024} KiB")
+        elif lines:
+            yield from self._take_head([bytes(line) for line in lines])
+        elif self.buf:
+            yield from self._judge_opening(bytes(self.buf))
+
+    def _skip_empty_lines(self) -> None:
+        """RFC 9112 section 2.2: some clients send one after a body."""
+        empty = _EMPTY_LINES.match(bytes(self.buf))
+        if empty:
+            self._empty += empty.end()
+            self.buf.maybe_extract_at_most(empty.end())
+
+    def _judge_opening(self, data: bytes) -> CommandGenerator[None]:
+        if data.startswith(_TLS):
+            self._refused = True
+            self._tls_spoken.warn()
+            yield commands.SendData(self.conn, TLS_ALERT)
+            yield from self._leave()
+        elif found := request_head.opening_fault(data):
+            yield from self.refuse(found.status, found.message)
+
+    def _take_head(self, lines: list[bytes]) -> CommandGenerator[None]:
+        self._head_only = lines[0][:5].upper() == b"HEAD "
+        if lines[0].startswith(_TLS):
+            yield from self._judge_opening(lines[0])
+        elif found := request_head.fault(lines):
+            yield from self.refuse(found.status, found.message)
+        else:
+            yield from self._begin_request(lines)
+
+    def _begin_request(self, lines: list[bytes]) -> CommandGenerator[None]:
+        self._empty = 0
+        self.turns += 1
+        request = http1.read_request_head(lines)
+        try:
+            size = request_head.body_size(request.headers.fields, http10=request.is_http10)
+        except ValueError as e:
+            yield from self.refuse(400, str(e))
+            return
+        self.request = request
+        self._chunks = Chunks() if size is None else None
+        self.body_reader = make_body_reader(size)
+        self.state = self.read_body
+        yield ReceiveHttp(RequestHeaders(self.stream_id, request, size == 0))
+        if self.state == self.read_body:
+            yield from self.state(events.DataReceived(self.conn, b""))
+
+    # The body
+
+    def read_body(self, event: events.Event) -> CommandGenerator[None]:
+        if isinstance(event, events.ConnectionClosed):
+            yield from self.close()
+            left = "the client left before the end of its request"
+            yield ReceiveHttp(RequestProtocolError(self.stream_id, left, CLIENT_LEFT))
+        elif self._chunks is None:
+            yield from super().read_body(event)
+        else:
+            yield from self._read_chunks(self._chunks)
+
+    def _read_chunks(self, chunks: Chunks) -> CommandGenerator[None]:
+        data, used = chunks.feed(bytes(self.buf))
+        self.buf.maybe_extract_at_most(used)
+        if chunks.fault:
+            yield from self._refuse_body(f"malformed request body: {chunks.fault}")
+            return
+        if data:
+            yield ReceiveHttp(RequestData(self.stream_id, data))
+        if chunks.done and self.state == self.read_body:
+            yield ReceiveHttp(RequestEndOfMessage(self.stream_id))
+            yield from self.mark_done(request=True)
+
+    def _refuse_body(self, message: str) -> CommandGenerator[None]:
+        if self.response:  # the answer has begun already
+            yield commands.CloseConnection(self.conn)
+            self.state = self.done
+        else:
+            yield from self.refuse(400, message)
+        yield ReceiveHttp(RequestProtocolError(self.stream_id, message, CLIENT_LEFT))
+
+    def wait(self, event: events.Event) -> CommandGenerator[None]:
+        yield from super().wait(event)
+        if len(self.buf) > MAX_PIPELINED and self.state == self.wait:
+            yield commands.CloseConnection(self.conn)
+
+    # The answer
+
+    def send(self, event: HttpEvent) -> CommandGenerator[None]:
+        if isinstance(event, ResponseData):
+            if event.data and not self._bodiless:  # the parent asks the headers each time
+                data = _chunk(event.data) if self._chunked else event.data
+                yield commands.SendData(self.conn, data)
+        elif isinstance(event, ResponseHeaders):
+            yield from self._send_head(event)
+        elif isinstance(event, ResponseEndOfMessage):
+            yield from self._end_answer()
+        elif not (isinstance(event, ResponseProtocolError) and self._refused):  # once is enough
+            yield from self._send_error(event)
+
+    def _send_head(self, event: ResponseHeaders) -> CommandGenerator[None]:
+        assert self.request
+        response = event.response
+        status = response.status_code
+        self._bodiless = not _has_body(self.request.data.method, status)
+        if status < 200 or status == 204:  # RFC 9110 section 8.6, RFC 9112 section 6.1
+            response.headers.pop("content-length", None)
+            response.headers.pop("transfer-encoding", None)
+        coding = response.headers.get("transfer-encoding", "")
+        self._chunked = not self._bodiless and "chunked" in coding.lower()
+        if status < 200 and status != 101:  # not yet the answer
+            yield commands.SendData(self.conn, http1.assemble_response_head(response))
+        else:
+            yield from super().send(event)
+
+    def _end_answer(self) -> CommandGenerator[None]:
+        if self._chunked:
+            yield commands.SendData(self.conn, b"0\r\n\r\n")
+        if self.request_done or not self._says_goodbye():
+            yield from self.mark_done(response=True)
+        else:
+            yield from self._leave()
+
+    def _says_goodbye(self) -> bool:
+        assert self.response
+        return bool(http1.connection_close(self.response.http_version, self.response.headers))
+
+    def _send_error(self, event: HttpEvent) -> CommandGenerator[None]:
+        status = status_of(event.code) if isinstance(event, ResponseProtocolError) else None
+        if status is not None and not self.response and isinstance(event, ResponseProtocolError):
+            yield from self.refuse(status, event.message)
+        else:
+            yield from super().send(event)
+
+    # The end
+
+    def refuse(self, status: int, message: str) -> CommandGenerator[None]:
+        """Answer with an error and close."""
+        self._refused = True
+        yield commands.SendData(self.conn, error_bytes(status, message, head_only=self._head_only))
+        yield from self._leave()
+
+    def _leave(self) -> CommandGenerator[None]:
+        """Say no more, and read on without keeping anything until the client hangs up.
+
+        To close with unread bytes would be a reset, which may cost the client our answer: RFC 9112 section 9.6.
+        """
+        self.state = self.leaving
+        self.buf.maybe_extract_at_most(len(self.buf))
+        yield commands.CloseTcpConnection(self.conn, half_close=True)
+
+    def leaving(self, event: events.Event) -> CommandGenerator[None]:
+        if isinstance(event, events.ConnectionClosed):
+            yield from self.close()
+        else:
+            self.buf.maybe_extract_at_most(len(self.buf))
+
+    def close(self) -> CommandGenerator[None]:
+        self.state = self.done
+        yield commands.CloseConnection(self.conn)
+
+    # Where it stands
+
+    @property
+    def phase(self) -> Phase:
+        phase = _PHASES.get(self.state.__name__, Phase.BUSY)
+        return Phase.HEAD if phase is Phase.IDLE and self.buf else phase

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from weakref import WeakKeyDictionary, WeakSet
+
+from mitmproxy import ctx, exceptions, tls
+from mitmproxy.addonmanager import Loader
+from mitmproxy.connection import Client
+from mitmproxy.master import Master
+from mitmproxy.proxy import layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import modes
+
+from neurolink_mitm.dataplane import clients as descriptors
+from neurolink_mitm.dataplane.body_room import BodyRoom
+from neurolink_mitm.dataplane.clients import MOST, UNREAD, Clients
+from neurolink_mitm.dataplane.layer import PoolLayer, never
+from neurolink_mitm.dataplane.lean import LeanAddons
+from neurolink_mitm.dataplane.modes import pool_mode
+from neurolink_mitm.dataplane.upstream_tls import UpstreamTls
+
+OPTIONS = {
+    "connection_strategy": "lazy",  # eager would connect to the placeholder before any hook
+}
+
+
+SWEEP = 5.0
+"""Seconds between two looks for idle clients."""
+
+
+_LAYERS: WeakKeyDictionary[Master, WeakSet[PoolLayer]] = WeakKeyDictionary()
+
+
+def layers_of(master: Master) -> WeakSet[PoolLayer]:
+    """Return the layers of all clients and replays of `master`, whichever data plane has made them."""
+    return _LAYERS.setdefault(master, WeakSet())
+
+
+def _is_ours(client: Client) -> bool:
+    """Whether it came by the pool's mode, and not by another that runs beside it."""
+    return client.proxy_mode.full_spec == pool_mode(ctx.options.mode)
+
+
+class DataPlane:
+    """Puts our HTTP layer where mitmproxy's would be, and keeps what clients may take within bounds."""
+
+    def __init__(self) -> None:
+        self._layers: WeakSet[PoolLayer] = WeakSet()
+        self._tls = UpstreamTls()
+        self._room = BodyRoom(self._bodies)
+        self.clients = Clients()
+        self._shortage = descriptors.Shortage()
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    def load(self, loader: Loader) -> None:
+        # streams outlive the plane that they came by where a script is loaded anew
+        self._layers = layers_of(loader.master)
+        most = descriptors.clients_within(descriptors.raise_limit())
+        self.clients.most = min(MOST, most)
+
+    def configure(self, updated: set[str]) -> None:
+        if "ssl_insecure" in updated and ctx.options.ssl_insecure:
+            raise exceptions.OptionsError(
+                "NeuroLink always verifies upstream: leave ssl_insecure off"
+            )
+
+    def running(self) -> None:
+        self._shortage.watch(asyncio.get_running_loop())
+
+    def done(self) -> None:
+        self._shortage.close()
+        if self._sweeping:
+            self._sweeping.cancel()
+
+    def client_connected(self, client: Client) -> None:
+        handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
+        if handler and _is_ours(client):
+            self.clients.connected(client, handler)
+            self._sweep_later()
+
+    def client_disconnected(self, client: Client) -> None:
+        seat = self.clients.disconnected(client)
+        if seat and seat.has_unread:  # else who does not read would keep a descriptor for ever
+            asyncio.get_running_loop().call_later(UNREAD, seat.transport.abort)
+
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        above = nextlayer.context.layers
+        if len(above) == 1 and isinstance(above[0], modes.ReverseProxy):
+            client = nextlayer.context.client
+            if _is_ours(client):
+                nextlayer.layer = pool_layer = self.new_layer(nextlayer.context)
+                self.clients.speaks(client, pool_layer)
+
+    def new_layer(self, context: Context) -> PoolLayer:
+        """Our HTTP layer for one client connection."""
+        addons = ctx.master.addons
+        lean = isinstance(addons, LeanAddons)
+        run_now = addons.run_now if isinstance(addons, LeanAddons) else never
+        pool_layer = PoolLayer(
+            context, run_now, frugal=lean, room=self._room, issuers=self._tls.issuers
+        )
+        self._layers.add(pool_layer)
+        return pool_layer
+
+    def tls_start_server(self, data: tls.TlsData) -> None:
+        self._tls.start(data)
+
+    @property
+    def busy(self) -> int:
+        """Requests that are being answered."""
+        return sum(len(pool_layer.streams) for pool_layer in self._layers)
+
+    @property
+    def held(self) -> int:
+        """Bytes of requests' bodies in memory."""
+        return sum(self._bodies())
+
+    def _bodies(self) -> Iterator[int]:
+        for pool_layer in self._layers:
+            for stream in pool_layer.streams.values():
+                yield stream.held
+
+    def _sweep_later(self) -> None:
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeping = None
+        if len(self.clients):
+            self._sweep_later()
+        self.clients.sweep()

@@ -1,0 +1,335 @@
+"""The HTTP layer of one client connection: mitmproxy's, with our streams, timers, and upstreams that can be dropped."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from mitmproxy.connection import Connection, Server
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http import (
+    GetHttpConnection,
+    GetHttpConnectionCompleted,
+    HttpLayer,
+    HTTPMode,
+    RegisterHttpConnection,
+)
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._events import RequestProtocolError, ResponseData
+
+from neurolink_mitm.dataplane.body_room import BodyRoom
+from neurolink_mitm.dataplane.bounded_stream import BreakOff, TimeIsUp
+from neurolink_mitm.dataplane.client import Front, Phase
+from neurolink_mitm.dataplane.compat import CLIENT_LEFT
+from neurolink_mitm.dataplane.stream import GetUpstream, PoolStream
+from neurolink_mitm.dataplane.upstream import use_back
+
+CLIENT_PATIENCE = 60.0
+"""Seconds without a byte after which a client that has sent half a request is hung up on."""
+MAX_HANDSHAKE = 1024 * 1024
+"""Bytes that may come before a connection stands: a proxy's answer to CONNECT, a server's certificates."""
+LONGEST = {Phase.HEAD: 30.0, Phase.BODY: 600.0, Phase.LEAVING: 30.0}
+"""Seconds that a client may take in all to send a head, or a body, or to hang up once all is said."""
+
+
+RunNow = Callable[[commands.StartHook], bool]
+
+
+@dataclass
+class Stop(events.Event):
+    """The proxy stops: the client is hung up on as soon as it is at rest."""
+
+    at_once: bool = False
+    """Its streams are not waited for any longer."""
+
+
+def never(hook: commands.StartHook) -> bool:
+    """Leaves every hook to mitmproxy."""
+    return False
+
+
+class PoolLayer(HttpLayer):
+    """Holds the streams of one client connection and wakes them when their time is up.
+
+    One timer serves all streams: each would otherwise keep its request's body alive until its longest limit.
+    """
+
+    streams: dict[int, PoolStream]  # type: ignore[assignment]  # a narrower value type
+
+    def __init__(
+        self,
+        context: Context,
+        run_now: RunNow = never,
+        *,
+        frugal: bool = False,
+        room: BodyRoom | None = None,
+        issuers: dict[str, str] | None = None,
+    ) -> None:
+        """`run_now` runs a hook if it can at once; `frugal` keeps no body longer than it is needed.
+
+        `issuers` are those of certificates that were not trusted, by host.
+        """
+        super().__init__(context, HTTPMode.transparent)
+        self._run_now = run_now
+        self.frugal = frugal
+        self.room = room or BodyRoom()
+        self.issuers = {} if issuers is None else issuers
+        self.front = Front(context.fork())
+        self._stood = Phase.IDLE, self.front.stream_id
+        self.phase_began = time.monotonic()
+        self.crowded: Callable[[], bool] = lambda: False
+        """Whether there are too many clients, none of whom could go, and this one is to be told so."""
+        self.trusted = False
+        """A request of this client has got as far as upstream."""
+        self.connections[context.client] = self.front
+        self._timers: dict[commands.RequestWakeup, float] = {}
+        self._client_deadline = math.inf
+        self._stopping = False
+        self._handshakes: WeakKeyDictionary[layer.Layer, int] = WeakKeyDictionary()
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        """Hooks that need not wait are run on the spot, and what goes to one peer goes in one write.
+
+        Both are for speed alone: a hook costs a task and two turns of the loop otherwise, and a
+        system call is dear. The reply to a hook is handled after the event that caused it.
+        """
+        heard = isinstance(event, events.DataReceived) and event.connection is self.context.client
+        if heard and self.phase is Phase.LEAVING:
+            return  # nobody listens any more; strangers may send a lot
+        sends: list[commands.SendData] = []
+        todo = deque([event])
+        self.front.turns = 0
+        while todo:
+            for command in self._commands_for(todo.popleft()):
+                if isinstance(command, commands.StartHook) and self._run_now(command):
+                    todo.append(events.HookCompleted(command))
+                elif isinstance(command, commands.SendData) and _same_peer(sends, command):
+                    sends.append(command)
+                else:
+                    yield from _merged(sends)
+                    sends = [command] if isinstance(command, commands.SendData) else []
+                    if not sends:
+                        yield command
+        yield from _merged(sends)
+        stands = self.front.phase, self.front.stream_id
+        if stands != self._stood:
+            self._stood, self.phase_began = stands, time.monotonic()
+            self._client_deadline = math.inf
+        if self._stopping and stands[0] is Phase.IDLE:
+            yield from self.front.close()
+        if stands[0] in LONGEST:
+            yield from self._watch_client(heard=heard)
+
+    def _commands_for(self, event: events.Event) -> CommandGenerator[None]:
+        if isinstance(event, events.Wakeup) and event.command in self._timers:
+            yield from self._wake_due(event)
+            return
+        if isinstance(event, Stop):
+            self._stopping = True
+            if event.at_once:
+                yield from self._break_off()
+            return
+        if isinstance(event, events.HookCompleted) and event.command not in self.command_sources:
+            return  # of a stream that was broken off meanwhile
+        if isinstance(event, events.ConnectionEvent) and event.connection not in self.connections:
+            return  # a late word from an upstream that was dropped
+        if not isinstance(event, events.DataReceived) or event.connection is self.context.client:
+            yield from super()._handle_event(event)
+        else:
+            yield from self._from_upstream(event)
+
+    def make_stream(self, stream_id: int) -> CommandGenerator[None]:
+        self._forget_dead_upstreams()
+        self.streams[stream_id] = PoolStream(self.context.fork(), stream_id, self)
+        yield from self.event_to_child(self.streams[stream_id], events.Start())
+
+    # Timers
+
+    def wake(self, at: float) -> CommandGenerator[None]:
+        """See that a stream which waits until `at` (monotonic seconds) is woken then."""
+        if at < min(self._timers.values(), default=math.inf):
+            timer = commands.RequestWakeup(max(0.0, at - time.monotonic()))
+            self._timers[timer] = at
+            yield timer
+            self.command_sources.pop(timer, None)  # ours, not the stream's that asked first
+
+    def _wake_due(self, event: events.Wakeup) -> CommandGenerator[None]:
+        self._timers.pop(event.command, None)
+        now = time.monotonic()
+        for stream in list(self.streams.values()):
+            if stream.wake_at <= now:
+                yield from self._time_is_up(stream)
+        if self._client_deadline <= now:
+            yield from self._client_is_due()
+        pending = (stream.wake_at for stream in self.streams.values())
+        next_at = min(*pending, self._client_deadline, math.inf)
+        if next_at < math.inf:
+            yield from self.wake(next_at)
+
+    def _time_is_up(self, stream: PoolStream) -> CommandGenerator[None]:
+        stream.wake_at = math.inf
+        if stream.connecting is None:
+            yield from self.event_to_child(stream, TimeIsUp(stream.stream_id))
+        else:
+            yield from self._give_up_connecting(stream, stream.connecting)
+
+    def _break_off(self) -> CommandGenerator[None]:
+        """End all streams, those too that wait for a connection or a hook."""
+        for stream in list(self.streams.values()):
+            connecting, hook = stream.connecting, stream.awaited_hook
+            yield from self.event_to_child(stream, BreakOff(stream.stream_id))
+            if connecting is not None:
+                yield from self._give_up_connecting(stream, connecting)
+            elif hook is not None and hook in self.command_sources:
+                del self.command_sources[hook]
+                yield from self.event_to_child(stream, events.HookCompleted(hook))
+
+    # The client
+
+    @property
+    def phase(self) -> Phase:
+        """Where the client stands, since `phase_began` (monotonic seconds)."""
+        return self._stood[0]
+
+    def _watch_client(self, *, heard: bool) -> CommandGenerator[None]:
+        """The client has time until then, from now on if it has just been `heard`."""
+        now = time.monotonic()
+        if self.front.behind:
+            self._client_deadline = now
+        elif heard or self._client_deadline == math.inf:
+            self._client_deadline = self.phase_began + LONGEST[self.phase]
+            if self.phase is not Phase.LEAVING:
+                self._client_deadline = min(self._client_deadline, now + CLIENT_PATIENCE)
+        yield from self.wake(self._client_deadline)
+
+    def _client_is_due(self) -> CommandGenerator[None]:
+        self._client_deadline = math.inf
+        if self.front.behind:
+            yield from self.event_to_child(self.front, _nothing_new(self.context.client))
+        elif self.phase in (Phase.HEAD, Phase.BODY):
+            yield from self._hang_up()
+        elif self.phase is Phase.LEAVING:
+            yield from self.front.close()
+
+    def _hang_up(self) -> CommandGenerator[None]:
+        message = "the rest of the request did not come"
+        if self.front.response:  # it has been answered already
+            yield from self.front.close()
+        else:
+            yield from self.front.refuse(408, message)
+        for stream in list(self.streams.values()):
+            left = RequestProtocolError(stream.stream_id, message, CLIENT_LEFT)
+            yield from self.event_to_child(stream, left)
+
+    # Upstreams
+
+    def _from_upstream(self, event: events.DataReceived) -> CommandGenerator[None]:
+        handler = self.connections[event.connection]
+        if self.waiting_for_establishment and self._says_too_much(handler, event):
+            yield commands.CloseConnection(event.connection)
+            event = events.ConnectionClosed(event.connection)  # type: ignore[assignment]
+        yield from self.event_to_child(_Joined(handler), event)
+
+    def _says_too_much(self, handler: layer.Layer, event: events.DataReceived) -> bool:
+        """Before the connection stands, only a proxy's answer and a TLS handshake come: neither is long."""
+        if not any(self.connections.get(c) is handler for c in self.waiting_for_establishment):
+            self._handshakes.pop(handler, None)
+            return False
+        self._handshakes[handler] = self._handshakes.get(handler, 0) + len(event.data)
+        return self._handshakes[handler] > MAX_HANDSHAKE
+
+    def register_connection(self, command: RegisterHttpConnection) -> CommandGenerator[None]:
+        handler = self.connections[command.connection]
+        self._handshakes.pop(handler, None)
+        if not command.err:
+            use_back(handler)
+        yield from super().register_connection(command)
+
+    def knows(self, connection: Connection) -> bool:
+        """Whether an upstream connection is still in use here."""
+        return connection in self.connections
+
+    def forget(self, connection: Connection) -> None:
+        """Hear nothing more of an upstream connection: it belonged to an attempt that is over."""
+        handler = self.connections.get(connection)
+        # A proxied connection is two: the tunnel's and the one inside it, with one handler.
+        for known in [c for c, h in self.connections.items() if h is handler]:
+            if known is not self.context.client:
+                del self.connections[known]
+
+    def _give_up_connecting(
+        self, stream: PoolStream, command: GetHttpConnection
+    ) -> CommandGenerator[None]:
+        """The connection took too long: tell the stream, and end what is still under way."""
+        for server, waiting in list(self.waiting_for_establishment.items()):
+            if command in waiting and isinstance(server, Server):
+                waiting.remove(command)
+                server.error = "connecting took too long"  # nobody shall wait for it again
+                yield commands.CloseConnection(server)
+        self.command_sources.pop(command, None)
+        failed = GetHttpConnectionCompleted(command, (None, GetUpstream.TIMED_OUT))
+        yield from self.event_to_child(stream, failed)
+
+    def _forget_dead_upstreams(self) -> None:
+        """mitmproxy keeps every connection for as long as the client stays; a pool goes through many."""
+        dead = [c for c in self.connections if isinstance(c, Server) and self._is_dead(c)]
+        for connection in dead:
+            del self.connections[connection]
+
+    def _is_dead(self, connection: Server) -> bool:
+        waiting = connection in self.waiting_for_establishment
+        return not waiting and not connection.connected
+
+
+def _nothing_new(client: Connection) -> events.DataReceived:
+    return events.DataReceived(client, b"")
+
+
+def _same_peer(sends: list[commands.SendData], command: commands.SendData) -> bool:
+    return bool(sends) and sends[0].connection is command.connection
+
+
+def _merged(sends: list[commands.SendData]) -> CommandGenerator[None]:
+    """Several sends to one connection as one."""
+    if len(sends) == 1:
+        yield sends[0]
+    elif sends:
+        yield commands.SendData(sends[0].connection, b"".join(send.data for send in sends))
+
+
+class _Joined(layer.Layer):
+    """An upstream's layer, whose data of one read reach the stream as one event.
+
+    A streamed answer comes in many small chunks, and each would pass through all layers by itself.
+    """
+
+    def __init__(self, inner: layer.Layer) -> None:
+        self._inner = inner
+
+    def handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        parts: list[ResponseData] = []
+        for command in self._inner.handle_event(event):
+            if isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseData):
+                parts.append(command.event)
+                continue
+            if parts:
+                yield _joined(parts)
+                parts = []
+            yield command
+        if parts:
+            yield _joined(parts)
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        return self.handle_event(event)
+
+
+def _joined(parts: list[ResponseData]) -> ReceiveHttp:
+    if len(parts) == 1:
+        return ReceiveHttp(parts[0])
+    return ReceiveHttp(ResponseData(parts[0].stream_id, b"".join(part.data for part in parts)))

@@ -1,0 +1,296 @@
+"""A token in front of mitmweb's page, where mitmproxy asks for none itself: that began with 11.1.
+
+Without one, every user and program of this machine could read what goes through the proxy.
+
+Makes a master, lean or with mitmweb's window, runs it, and ends it gently.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hmac
+import logging
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from mitmproxy import ctx, log, options
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.master import Master
+from mitmproxy.proxy.server import ConnectionHandler
+
+from neurolink_mitm.dataplane.data_plane import layers_of
+from neurolink_mitm.dataplane.layer import PoolLayer, Stop
+from neurolink_mitm.dataplane.lean import LeanMaster
+from neurolink_mitm.dataplane.modes import pool_mode
+
+logger = logging.getLogger("neurolink.page")
+
+_TOKEN = "neurolink_page_token"  # noqa: S105 - the name of an attribute
+REFUSED = "403: this page asks for the token that is in its address, as NeuroLink printed it at the start\n"
+
+
+def protect(master: Master) -> None:
+    """Ask for a token before the page of a master that has one without; once, however often a script is loaded."""
+    if needs_token(master) and not hasattr(master, _TOKEN):
+        token = secrets.token_hex(16)
+        setattr(master, _TOKEN, token)
+        _guard(master.app, token)  # type: ignore[attr-defined]
+
+
+def needs_token(master: Master) -> bool:
+    """Whether it shows a page and asks nobody for a token."""
+    return hasattr(master, "app") and not hasattr(master, "web_url")
+
+
+def page_url(master: Master) -> str:
+    """The page's address, with the token that opens it; empty where there is no page."""
+    if not hasattr(master, "app"):
+        return ""
+    if not needs_token(master):
+        return str(master.web_url)  # type: ignore[attr-defined]
+    host, port = master.options.web_host, master.options.web_port
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"http://{bracketed}:{port}/?token={getattr(master, _TOKEN)}"
+
+
+class PageToken:
+    """For the script: protects the page, says its address, and opens the browser there in mitmproxy's stead."""
+
+    def __init__(self) -> None:
+        self._opens = False
+
+    def load(self, loader: object) -> None:
+        if needs_token(ctx.master):
+            protect(ctx.master)
+            self._opens = ctx.options.web_open_browser
+            ctx.options.web_open_browser = False  # it would open the address without the token
+
+    def running(self) -> None:
+        if not needs_token(ctx.master):
+            return
+        url = page_url(ctx.master)
+        logger.log(log.ALERT, "mitmweb's page asks for a token: open %s", url)
+        if self._opens:
+            from mitmproxy.tools.web.webaddons import open_browser
+
+            open_browser(url)
+
+
+def _guard(app: Any, token: str) -> None:
+    """Every request of the page's comes by `find_handler`: pages, data, files and WebSocket."""
+    from mitmproxy.tools.web.app import IndexHandler  # only a master with a page has loaded it
+    from tornado import web
+
+    cookie = f"neurolink-page-{secrets.token_hex(4)}"  # cookies don't tell ports apart
+    find = app.find_handler
+
+    class Refused(web.RequestHandler):
+        def prepare(self) -> None:
+            self.set_status(403)
+            self.finish(REFUSED)
+
+        def check_xsrf_cookie(self) -> None: ...
+
+    class Entered(IndexHandler):
+        def prepare(self) -> None:
+            self.set_cookie(cookie, token, httponly=True, samesite="Strict")
+
+    def find_handler(request: Any, **kwargs: Any) -> Any:
+        if not _is_shown(request, cookie, token):
+            return app.get_handler_delegate(request, Refused)
+        if request.path == "/" and request.method == "GET":
+            return app.get_handler_delegate(request, Entered)
+        return find(request, **kwargs)
+
+    app.find_handler = find_handler
+
+
+def _is_shown(request: Any, cookie: str, token: str) -> bool:
+    """As in mitmproxy from 11.1 on: in the query, as a bearer, or, once the page was opened, as a cookie."""
+    shown = [value.decode("latin-1") for value in request.query_arguments.get("token", ())]
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        shown.append(bearer.strip())
+    if morsel := request.cookies.get(cookie):
+        shown.append(morsel.value)
+    return any(hmac.compare_digest(each.encode(), token.encode()) for each in shown)
+
+
+DRAIN = 30.0
+"""Seconds that streams under way get to finish once the proxy is told to stop."""
+CLOSE_LIMIT = 1.0
+"""Seconds that closing takes at most, once nobody waits for streams."""
+_POLL = 0.05
+
+
+class NotListeningError(RuntimeError):
+    """The address could not be bound."""
+
+    def __init__(self, cause: BaseException | None) -> None:
+        self.in_use = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
+        super().__init__(str(cause) if cause else "no server was started")
+
+
+def make_master(
+    *, in_browser: bool, addons: Sequence[object], settings: Mapping[str, Any]
+) -> Master:
+    """A master with these addons where `-s` would put them. To be called in a running event loop."""
+    opts = options.Options()
+    master: Master = _web_master(opts) if in_browser else LeanMaster(opts)
+    chain = master.addons.chain
+    place = chain.index(master.addons.get("nextlayer"))  # the first to choose a layer has its way
+    chain[place:place] = [master.addons.register(addon) for addon in addons]
+    opts.update(**settings)
+    return master
+
+
+def _web_master(opts: options.Options) -> Master:
+    from mitmproxy.tools.web.master import WebMaster  # tornado and more, only to look inside
+
+    class Window(WebMaster):
+        async def running(self) -> None:
+            """Another mitmweb may have taken the page's port since it was found to be free."""
+            try:
+                await super().running()  # type: ignore[no-untyped-call]
+            except OSError as e:
+                if e.errno != errno.EADDRINUSE:
+                    raise
+                self.options.web_port = _free_port(self.options.web_host)
+                await super().running()  # type: ignore[no-untyped-call]
+
+    master = Window(opts, with_termlog=False)
+    protect(master)
+    return master
+
+
+def _free_port(host: str) -> int:
+    with socket.create_server((host, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def listening_port(master: Master) -> int:
+    """The port that is served, once the master runs.
+
+    Raises:
+        NotListeningError: there is none.
+    """
+    mode = pool_mode(master.options.mode)
+    servers = [s for s in master.addons.get("proxyserver").servers if s.mode.full_spec == mode]
+    addresses = [address for instance in servers for address in instance.listen_addrs]
+    if not addresses:
+        causes = [instance.last_exception for instance in servers]
+        raise NotListeningError(next((c for c in causes if c), None))
+    return int(addresses[0][1])
+
+
+def web_url(master: Master) -> str:
+    """Where mitmweb shows its page, with the token that opens it; empty for a lean master."""
+    return "" if isinstance(master, LeanMaster) else page_url(master)
+
+
+class Serving:
+    """The master's server as a component: `start` takes the signals over, `stop` ends the server gently.
+
+    The first signal ends the master, which stops all components. The second one breaks streams off.
+    """
+
+    def __init__(self, master: Master, limit: float = DRAIN) -> None:
+        """`limit`: seconds that streams under way get to finish."""
+        self._master = master
+        self._limit = limit
+        self._hurry = asyncio.Event()
+
+    async def start(self) -> None:
+        self.take_signals()
+
+    def take_signals(self) -> None:
+        """In place of mitmproxy's handlers, or Python's, until the loop is closed."""
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or no main thread
+            for number in _endings():
+                loop.add_signal_handler(number, self._on_signal, number)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self._master.should_exit.is_set():
+            self._hurry.set()
+        elif number is signal.SIGINT:  # mitmproxy's console asks first
+            getattr(self._master, "prompt_for_exit", self._master.shutdown)()
+        else:
+            self._master.shutdown()
+
+    async def stop(self) -> None:
+        """Take no more requests, wait for those under way, and close what is left with an error."""
+        if not self._master.should_exit.is_set():
+            return  # only the script ends, or is loaded anew: mitmproxy and its streams go on
+        await close_server(self._master)
+        await _tell_clients(self._master, Stop())
+        await _until(lambda: self._hurry.is_set() or not _busy(self._master), self._limit)
+        if _busy(self._master):
+            await _tell_clients(self._master, Stop(at_once=True))
+            await _until(lambda: not _busy(self._master), CLOSE_LIMIT)
+        await close_clients(self._master)
+
+
+def _endings() -> list[signal.Signals]:
+    """The signals that mean: come to an end. nohup has SIGHUP ignored, and so it stays."""
+    asked = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        asked.append(signal.SIGHUP)
+    return asked
+
+
+def _busy(master: Master) -> bool:
+    return any(pool_layer.streams for pool_layer in layers_of(master))
+
+
+async def close_server(master: Master) -> None:
+    """Take no more connections; those that are open stay."""
+    server: Proxyserver = master.addons.get("proxyserver")
+    await server.servers.update([])
+
+
+def has_servers(master: Master) -> bool:
+    """Whether the master has begun to listen."""
+    return len(master.addons.get("proxyserver").servers) > 0
+
+
+async def listen_anew(master: Master) -> None:
+    """Listen where, and as what, the options say by now."""
+    await close_server(master)
+    await master.addons.get("proxyserver").setup_servers()
+
+
+async def _tell_clients(master: Master, event: Stop) -> None:
+    """To those who have asked for something; others are hung up on."""
+    for handler in list(master.addons.get("proxyserver").connections.values()):
+        layers = handler.layer.context.layers
+        if any(isinstance(each, PoolLayer) for each in layers):
+            await handler.server_event(event)
+        elif len(layers) == 1:
+            _hang_up(handler)
+
+
+async def close_clients(master: Master) -> None:
+    """Hang up on clients while the loop can still tell their tasks."""
+    server: Proxyserver = master.addons.get("proxyserver")
+    for handler in list(server.connections.values()):
+        _hang_up(handler)
+    await _until(lambda: not server.connections, CLOSE_LIMIT)
+
+
+def _hang_up(handler: ConnectionHandler) -> None:
+    client = handler.transports.get(handler.client)
+    if client and client.handler:
+        client.handler.cancel("the proxy stops")
+
+
+async def _until(reached: Callable[[], bool], limit: float) -> None:
+    deadline = asyncio.get_running_loop().time() + limit
+    # mitmproxy has no event for either thing we wait for
+    while not reached() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - see above
+        await asyncio.sleep(_POLL)

@@ -1,0 +1,241 @@
+"""One client request, sent upstream as often as it takes: mitmproxy's `HttpStream` with failover inside the flow.
+
+The head of an answer is held back until the answer is known to be good. Until then an attempt may fail unseen: the
+`attempt_failed` hook is asked what to do, and the request goes out again. This class knows how to hold, resend, time
+out and close well. What to do is decided by the addons, and in `core`.
+
+    request whole ──▶ `request` ──▶ `attempt` ──▶ connect ──▶ send ──▶ hold ──▶ release ──▶ pass on ──▶ `response`
+                                        ▲                       │
+                                        └── `attempt_failed` ◀──┘
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from mitmproxy import http
+from mitmproxy.connection import Connection, Server
+from mitmproxy.proxy import events
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http import (
+    GetHttpConnection,
+    HttpRequestHook,
+    SendHttp,
+)
+from mitmproxy.proxy.layers.http._events import (
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+)
+
+from neurolink_mitm.core.exchange import Deliver, Kind, Pause, Reply, Try, UpstreamResponse
+from neurolink_mitm.core.failover.errors import Failure, Where
+from neurolink_mitm.core.failover.unreachable import unreached
+from neurolink_mitm.dataplane.answer_stream import AnswerStream, Incoming, copied
+from neurolink_mitm.dataplane.bounded_stream import BreakOff, ClientConnection, Commands
+from neurolink_mitm.dataplane.hooks import (
+    AttemptFailedHook,
+    AttemptHook,
+    exchange_of,
+    keep_received,
+    real_fields,
+)
+from neurolink_mitm.dataplane.upstream_tls import spec_of
+
+
+@dataclass(eq=False)
+class GetUpstream(GetHttpConnection):
+    """A connection for one attempt: one that has failed before is never handed out again."""
+
+    TIMED_OUT: ClassVar[str] = "connect timed out"
+
+    def connection_spec_matches(self, connection: Connection) -> bool:
+        return super().connection_spec_matches(connection) and connection.error is None
+
+
+class PoolStream(AnswerStream):
+    """See the module. States are methods, as in the parent; `wake_at` and `_on_time` are the one pending timeout."""
+
+    def __init__(self, context: Context, stream_id: int, pool: ClientConnection) -> None:
+        super().__init__(context, stream_id, pool)
+        self.connecting: GetUpstream | None = None
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        if isinstance(event, (ResponseData, ResponseHeaders, ResponseEndOfMessage)):
+            if self.server_state != self.state_done:  # else the late word of an attempt given up
+                yield from self.server_state(event)
+        else:
+            yield from super()._handle_event(event)
+
+    # The client's request
+
+    def state_consume_request_body(self, event: events.Event) -> Commands:
+        if not isinstance(event, RequestEndOfMessage):
+            yield from super().state_consume_request_body(event)
+            return
+        request = self.flow.request
+        request.timestamp_end = time.time()
+        request.data.content = bytes(self.request_body_buf)
+        self.request_body_buf.clear()
+        self.client_state = self.state_done
+        self.received = request
+        if self._keeps_body:
+            keep_received(self.flow, request)
+        yield HttpRequestHook(self.flow)
+        if (yield from self._client_left()):
+            return
+        exchange = exchange_of(self.flow)
+        if self.flow.response:
+            yield from self._answer_locally()
+        elif exchange is None:
+            yield from self._refuse("no addon has taken this request up")
+        else:
+            self.exchange = exchange
+            self.pool.trusted = True
+            self._total_until = time.monotonic() + exchange.timeouts.total
+            yield from self._attempt()
+
+    # An attempt
+
+    def _attempt(self) -> Commands:
+        self._drop_late_answers()
+        self._incoming = Incoming(self.exchange.begin_attempt())
+        self.flow.request = self._fresh_request()
+        self.flow.response = self.flow.error = None
+        yield AttemptHook(self.flow)
+        if (yield from self._client_left()):
+            return
+        attempt = self._incoming.attempt
+        if self.flow.response:
+            yield from self._answer_locally()
+        elif attempt.failure:
+            yield from self._failed(attempt.failure)
+        elif not attempt.ready:
+            yield from self._refuse("the request was not made ready to be sent")
+        else:
+            yield from self._send_upstream()
+
+    def _fresh_request(self) -> http.Request:
+        """Return what the client sent, without the headers of an earlier attempt's account."""
+        request = copied(self.received)
+        request.data.authority, request.data.http_version = b"", b"HTTP/1.1"
+        return request
+
+    def _drop_late_answers(self) -> None:
+        """Drop what the last attempt still said while a hook ran: it is not the next one's answer."""
+        endings = (RequestProtocolError, BreakOff)
+        left = [e for e in self._paused_event_queue if isinstance(e, endings)]
+        self._paused_event_queue.clear()
+        self._paused_event_queue.extend(left)
+
+    def _send_upstream(self) -> Commands:
+        error = yield from self._connect()
+        if (yield from self._client_left()):
+            return
+        if error:
+            yield from self._failed(self._unreached(error))
+            return
+        attempt = self._incoming.attempt
+        if attempt.pins is not None and (shown := self._unpinned(attempt.pins)):
+            yield from self._drop_upstream()
+            yield from self._failed(Failure(Where.PIN, None, "pin_mismatch", shown, sent=False))
+            return
+        yield from self._wait_for_first_event()
+        self.server_state = self.state_wait_for_response_headers
+        attempt.sent = True
+        self.exchange.count(attempt)
+        body = self.flow.request.raw_content
+        head = RequestHeaders(self.stream_id, self._as_sent(), end_stream=not body)
+        yield SendHttp(head, self.context.server)
+        if body:
+            yield SendHttp(RequestData(self.stream_id, body), self.context.server)
+        yield SendHttp(RequestEndOfMessage(self.stream_id), self.context.server)
+
+    def _as_sent(self) -> http.Request:
+        """The flow's request; where that hides its credentials from those who watch, a copy with them."""
+        if not self._incoming.attempt.masked:
+            return self.flow.request
+        request = copied(self.flow.request)
+        request.headers.fields = real_fields(self.flow)
+        return request
+
+    def _connect(self) -> CommandGenerator[str | None]:
+        """Returns what went wrong, or None. The layer ends it when it takes too long."""
+        request, via = self.flow.request, self._incoming.attempt.via
+        self.connecting = GetUpstream(
+            (request.host, request.port),
+            request.scheme == "https",
+            spec_of(via),
+        )
+        yield from self._wake_in(self.exchange.timeouts.connect, self._nothing)
+        reply: tuple[Server | None, str | None] = yield self.connecting
+        connection, error = reply
+        self.connecting = None
+        self.wake_at = math.inf
+        if connection is not None:
+            self.context.server = self.flow.server_conn = self._upstream = connection
+        return error
+
+    def _unreached(self, error: str) -> Failure:
+        if error == GetUpstream.TIMED_OUT:
+            via = self._incoming.attempt.via
+            through = f" to the HTTP proxy {via.shown} ({via.source})" if via else ""
+            return Failure.of_network("connect_timeout", error + through, sent=False)
+        return unreached(
+            error, self.flow.request.host, self._incoming.attempt.via, self.pool.issuers
+        )
+
+    def _unpinned(self, pins: Sequence[str]) -> str:
+        """What upstream has shown in place of a pinned certificate; empty if it has shown one."""
+        certificates = self.flow.server_conn.certificate_list
+        shown = certificates[0].fingerprint().hex() if certificates else "none"
+        return "" if shown in pins else f"{self.flow.request.host} shows the certificate {shown}"
+
+    def _wait_for_first_event(self) -> Commands:
+        limit = self.exchange.timeouts.first_event
+        if self.exchange.kind is Kind.MESSAGES and not self.exchange.stream:
+            limit = self.exchange.timeouts.total  # all of it comes at once, when it is done
+        yield from self._wake_in(limit, self._too_late)
+
+    def _too_late(self) -> Commands:
+        yield from self._drop_upstream()
+        yield from self._failed(Failure(Where.TIMEOUT, None, "timeout", "no event to show"))
+
+    def _failed(self, failure: Failure) -> Commands:
+        """The attempt came to nothing. Awaiting the hook also lets mitmproxy finish with the connection."""
+        self.wake_at = math.inf
+        self.server_state = self.state_between_attempts
+        if failure.status is None and time.monotonic() >= self._total_until:
+            failure = Failure(Where.TIMEOUT, None, "total_timeout", "the time for the whole is up")
+        incoming, attempt = self._incoming, self._incoming.attempt
+        if head := incoming.head:
+            body = b"".join(incoming.held)
+            attempt.upstream_response = UpstreamResponse(
+                head.status_code, head.headers.fields, body
+            )
+        attempt.failure = replace(failure, headers=head.headers.fields if head else ())
+        self.exchange.count(attempt)
+        yield AttemptFailedHook(self.flow)
+        if (yield from self._client_left()):
+            return
+        step = self.exchange.step
+        if isinstance(step, Try):
+            yield from self._attempt()
+        elif isinstance(step, Pause):
+            yield from self._wake_in(step.seconds, self._attempt)
+        elif isinstance(step, (Deliver, Reply)) and self.flow.response:
+            yield from self._answer_locally()
+        else:
+            yield from self._refuse("no addon has decided what to do about a failed attempt")
+
+    def state_between_attempts(self, _: events.Event) -> Commands:
+        yield from ()

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from neurolink_mitm.dataplane.threads import SHORT, short_turns
+
+
+def test_turns_are_short_until_the_last_has_done() -> None:
+    before = sys.getswitchinterval()
+    with short_turns():
+        with short_turns():
+            assert sys.getswitchinterval() == pytest.approx(SHORT)
+        assert sys.getswitchinterval() == pytest.approx(SHORT)
+    assert sys.getswitchinterval() == pytest.approx(before)
+
+
+def test_who_fails_leaves_them_as_they_were() -> None:
+    before = sys.getswitchinterval()
+    with pytest.raises(ValueError, match="no"), short_turns():
+        raise ValueError("no")
+    assert sys.getswitchinterval() == pytest.approx(before)
