@@ -15,12 +15,12 @@ from neurolink_mitm.addons.gate import Gate
 from neurolink_mitm.addons.inject import Inject
 from neurolink_mitm.addons.journal import Journal
 from neurolink_mitm.addons.local_api import LocalApi
-from neurolink_mitm.addons.mend import HistorySanitizer
+from neurolink_mitm.addons.map_model import ModelMapping
+from neurolink_mitm.addons.persist_state import Remember
 from neurolink_mitm.addons.refresh import Refresh
-from neurolink_mitm.addons.remember import Remember
-from neurolink_mitm.addons.rename import ModelMapping
 from neurolink_mitm.addons.rotate import Rotate
 from neurolink_mitm.addons.route import Route
+from neurolink_mitm.addons.sanitize_history import HistorySanitizer
 from neurolink_mitm.addons.shape import Shape
 from neurolink_mitm.addons.telemetry import Telemetry
 from neurolink_mitm.addons.trace import Trace

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from mitmproxy.test import tflow
 
-from neurolink_mitm.addons.remember import Remember
+from neurolink_mitm.addons.persist_state import Remember
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.pool.pool import Demand
 from tests.fakes import NOW, make_account, make_runtime

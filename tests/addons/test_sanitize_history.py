@@ -7,7 +7,7 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import taddons
 
-from neurolink_mitm.addons.mend import SESSIONS, HistorySanitizer
+from neurolink_mitm.addons.sanitize_history import SESSIONS, HistorySanitizer
 from neurolink_mitm.core.exchange import Pause, Reply, Step, Try
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request.body import BodyIndex

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from mitmproxy import http
 
-from neurolink_mitm.addons.rename import ModelMapping
+from neurolink_mitm.addons.map_model import ModelMapping
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.providers.destinations import Route
 from neurolink_mitm.core.request.body import BodyIndex
