@@ -14,18 +14,22 @@ from pathlib import Path
 
 from neurolink_mitm.adapters.apply import apply, follow
 from neurolink_mitm.adapters.background import Closing, closing
-from neurolink_mitm.adapters.body_store import FileBodies
+from neurolink_mitm.adapters.bodies import FileBodies
+from neurolink_mitm.adapters.cost import Spending, shipped_prices
 from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.otlp import OtlpTelemetry
-from neurolink_mitm.adapters.pool_memory import NoMemory, PoolMemory, read_cooldowns, read_quotas
-from neurolink_mitm.adapters.prices import shipped_prices
-from neurolink_mitm.adapters.refresher import Refresher, oauth_client
+from neurolink_mitm.adapters.persisted_state import (
+    NoMemory,
+    PoolMemory,
+    read_cooldowns,
+    read_quotas,
+)
+from neurolink_mitm.adapters.refresh import Refresher, oauth_client
 from neurolink_mitm.adapters.sources import Inputs, Named, Sources
-from neurolink_mitm.adapters.spending import Spending
 from neurolink_mitm.adapters.system import SystemChance, SystemClock
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
 from neurolink_mitm.adapters.translator import TranslatorProcess

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from keyring.backend import KeyringBackend
 
-from neurolink_mitm.adapters.atomic import write_atomic
+from neurolink_mitm.adapters.files import write_atomic
 
 FILE = "TEST_KEYRING"
 """Names the file that it is kept in."""

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network
-from neurolink_mitm.adapters.pool_memory import read_cooldowns, read_quotas
+from neurolink_mitm.adapters.persisted_state import read_cooldowns, read_quotas
 from neurolink_mitm.adapters.primary_edit import write_primary
-from neurolink_mitm.adapters.refresher import Refresher, oauth_client
+from neurolink_mitm.adapters.refresh import Refresher, oauth_client
 from neurolink_mitm.adapters.system import SystemClock
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.core.account_report import Known, Row, rows

@@ -23,7 +23,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.in_time import in_time
 from neurolink_mitm.adapters.listeners import answers, listener
 from neurolink_mitm.adapters.network import Network, bundle_of, read_network
-from neurolink_mitm.adapters.reach import reach
+from neurolink_mitm.adapters.probe import reach
 from neurolink_mitm.adapters.service_state import service_state
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store

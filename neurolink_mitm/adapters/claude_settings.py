@@ -18,8 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from neurolink_mitm.adapters.atomic import write_atomic
-from neurolink_mitm.adapters.careful_edit import edit, read
+from neurolink_mitm.adapters.files import edit, locked, read, set_aside, write_atomic
 from neurolink_mitm.adapters.settings_record import (
     OUTAGES,
     Away,
@@ -30,7 +29,6 @@ from neurolink_mitm.adapters.settings_record import (
     shifted_by,
     with_entry,
 )
-from neurolink_mitm.adapters.shared_file import locked, set_aside
 from neurolink_mitm.adapters.state_file import process_start
 from neurolink_mitm.core.claude_settings import (
     BASE_URL,

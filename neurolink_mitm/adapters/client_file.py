@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from neurolink_mitm.adapters.atomic import write_atomic
-from neurolink_mitm.adapters.shared_file import locked, set_aside
+from neurolink_mitm.adapters.files import locked, set_aside, write_atomic
 from neurolink_mitm.core.auth.access import PREFIX, ClientKey, digest, encode, parse
 from neurolink_mitm.core.auth.credentials import check_label
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurolink_mitm.adapters import careful_edit
-from neurolink_mitm.adapters.shared_file import locked
+from neurolink_mitm.adapters import files as careful_edit
+from neurolink_mitm.adapters.files import locked
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding

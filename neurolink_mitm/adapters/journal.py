@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from neurolink_mitm.adapters.atomic import private_directory
 from neurolink_mitm.adapters.background import Worker
+from neurolink_mitm.adapters.files import private_directory
 from neurolink_mitm.core.logs.rows import AttemptRow, DebugRow, RequestRow
 from neurolink_mitm.core.redact.text import may_hold_secret, redact
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from neurolink_mitm.adapters.atomic import private_directory
+from neurolink_mitm.adapters.files import private_directory
 
 logger = logging.getLogger("neurolink.files")
 

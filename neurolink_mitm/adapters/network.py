@@ -1,4 +1,7 @@
-"""The way from this machine to others: HTTP proxies and trusted authorities, for all who connect."""
+"""The HTTP proxies that the environment names, or where it names none, this machine's settings.
+
+The way from this machine to others: HTTP proxies and trusted authorities, for all who connect.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,15 @@ import atexit
 import logging
 import os
 import ssl
+import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
 
-from neurolink_mitm.adapters.system_proxy import proxies_of
 from neurolink_mitm.adapters.trust import VARIABLES as CERTIFICATES
 from neurolink_mitm.adapters.trust import Trust, authorities_fault, read_trust
 from neurolink_mitm.core.config_faults import ConfigError
@@ -24,6 +28,23 @@ from neurolink_mitm.core.settings.values import Config
 
 if TYPE_CHECKING:
     import httpx
+
+
+SETTINGS = "this machine's network settings"
+
+
+def proxies_of(
+    environ: Mapping[str, str],
+    platform: str = sys.platform,
+    settings: Callable[[], Mapping[str, str]] = getproxies,
+) -> HttpProxies:
+    """macOS keeps proxies in its network settings, too; NO_PROXY counts for those likewise."""
+    found = HttpProxies.read(environ)
+    if found.named or platform != "darwin":
+        return found
+    schemes = {scheme: url for scheme, url in settings().items() if scheme in ("http", "https")}
+    return HttpProxies({name: (SETTINGS, url) for name, url in schemes.items()}, found.spared)
+
 
 logger = logging.getLogger("neurolink.network")
 

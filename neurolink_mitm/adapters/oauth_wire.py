@@ -18,7 +18,7 @@ import httpx
 
 from neurolink_mitm import __version__
 from neurolink_mitm.adapters.network import Network
-from neurolink_mitm.adapters.reach import certificate_fault, issuer_of
+from neurolink_mitm.adapters.probe import certificate_fault, issuer_of
 from neurolink_mitm.core.auth import oauth
 from neurolink_mitm.core.failover.unreachable import refused_by, untrusted
 from neurolink_mitm.core.redact.secret import Secret

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from prometheus_client import Metric as Family
 
 from neurolink_mitm.adapters.background import Worker
-from neurolink_mitm.adapters.extras import how_to_install
 from neurolink_mitm.adapters.metric_registry import MetricRegistry
+from neurolink_mitm.adapters.system import how_to_install
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.status.metrics import Point
 from neurolink_mitm.core.telemetry import finished

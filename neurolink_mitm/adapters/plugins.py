@@ -1,7 +1,11 @@
-"""The pipeline of request shaping, with the plugins that users have written: files, and entry points of packages."""
+"""The key that placeholders are made with: made once, since the same word is to get the same one after a restart.
+
+The pipeline of request shaping, with the plugins that users have written: files, and entry points of packages.
+"""
 
 from __future__ import annotations
 
+import secrets
 import sys
 import time
 from collections.abc import Iterator
@@ -11,12 +15,42 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from neurolink_mitm.adapters.files import locked, set_aside, write_atomic
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.shaping_key import read_key
 from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.settings.values import Cloaking
 from neurolink_mitm.core.shaping.outgoing import Rewriter
 from neurolink_mitm.core.shaping.pipeline import Named, Pipeline
+
+LENGTH = 32
+
+
+def read_key(path: Path) -> bytes:
+    """The key, made now if there is none. A broken one is set aside: placeholders are then others.
+
+    Raises:
+        OSError: it can't be read or written.
+    """
+    with locked(path):
+        found = _read(path)
+        if found is None:
+            found = secrets.token_bytes(LENGTH)
+            write_atomic(path, found.hex().encode() + b"\n")
+        return found
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        key = bytes.fromhex(path.read_text("ascii"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        key = b""
+    if len(key) == LENGTH:
+        return key
+    set_aside(path)
+    return None
+
 
 GROUP = "neurolink.shaping"
 AT = "cloaking.plugins.custom"

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from neurolink_mitm.adapters.atomic import write_atomic
-from neurolink_mitm.adapters.shared_file import locked
+from neurolink_mitm.adapters.files import locked, write_atomic
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from neurolink_mitm.adapters.atomic import write_atomic
+from neurolink_mitm.adapters.files import write_atomic
 from neurolink_mitm.core.services import LABEL, UNIT, Service, plist, unit
 
 LIMIT = 60.0

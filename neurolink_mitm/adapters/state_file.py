@@ -14,9 +14,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from neurolink_mitm.adapters.atomic import private_directory, write_atomic
+from neurolink_mitm.adapters.files import locked, private_directory, write_atomic
 from neurolink_mitm.adapters.home_root import PROXIES
-from neurolink_mitm.adapters.shared_file import locked
 from neurolink_mitm.core.json_errors import UNREADABLE
 
 OURS = "neurolink"

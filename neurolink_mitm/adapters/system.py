@@ -1,13 +1,25 @@
-"""The clock, the dice and the ports of this machine."""
+"""The clock, the dice and the ports of this machine.
+
+Memory that nobody uses any more goes back to the system.
+
+Bodies of 100 KB come and go, and glibc keeps the holes between what stays. Where the C library is another, or has no
+such call (macOS, musl), nothing is done.
+
+How an optional part is installed, by the way that NeuroLink itself was.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
 import os
 import random
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -91,3 +103,39 @@ def free_port(host: str, wanted: int) -> int:
         with suppress(OSError), socket.create_server((host, port)) as found:
             return int(found.getsockname()[1])
     return wanted
+
+
+EVERY = 5.0
+"""Seconds between two tidyings: each takes a millisecond or two, in which nobody else can allocate."""
+
+
+async def keep_small(every: float = EVERY) -> None:
+    """Until it is cancelled."""
+    trim = _malloc_trim()
+    while trim is not None:
+        await asyncio.sleep(every)
+        await asyncio.to_thread(trim, 0)
+
+
+def _malloc_trim() -> Any:
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):
+        return None
+
+
+PACKAGES = {
+    "keyring": ("keyring",),
+    "otel": ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"),
+}
+"""What pyproject.toml has under each extra."""
+
+
+def how_to_install(extra: str, prefix: str = sys.prefix) -> str:
+    """The command. pip knows nothing of the environments that pipx and uv make for a tool."""
+    parts, packages = Path(prefix).parts, PACKAGES[extra]
+    if "pipx" in parts:
+        return f"pipx inject neurolink-mitm {' '.join(packages)}"
+    if "uv" in parts and "tools" in parts:
+        return f"uv tool install {' '.join(f'--with {each}' for each in packages)} neurolink-mitm"
+    return f"pip install 'neurolink-mitm[{extra}]'"

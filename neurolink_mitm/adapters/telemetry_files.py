@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
-from neurolink_mitm.adapters.atomic import private_directory, write_atomic
+from neurolink_mitm.adapters.files import private_directory, write_atomic
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.telemetry_setup import OTLP_PORT
 

@@ -14,10 +14,9 @@ from typing import TypeVar
 
 from filelock import FileLock
 
-from neurolink_mitm.adapters.careful_edit import TRIES, ChangedError
+from neurolink_mitm.adapters.files import TRIES, ChangedError, locked
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.shared_file import locked
-from neurolink_mitm.adapters.token_vault import LARGEST, Backend, FileBackend, KeyringBackend
+from neurolink_mitm.adapters.token_backend import LARGEST, Backend, FileBackend, KeyringBackend
 from neurolink_mitm.core.auth.credentials import (
     LEGACY_LABEL,
     StoredAccount,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import certifi
 
-from neurolink_mitm.adapters.atomic import private_directory, write_atomic
+from neurolink_mitm.adapters.files import private_directory, write_atomic
 
 FILES = ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 DIRECTORY = "SSL_CERT_DIR"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from neurolink_mitm.adapters.atomic import write_atomic
 from neurolink_mitm.adapters.config_file import load
-from neurolink_mitm.adapters.pool_memory import locked
+from neurolink_mitm.adapters.files import write_atomic
+from neurolink_mitm.adapters.persisted_state import locked
 from neurolink_mitm.cli.auth_context import say
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.core.config_faults import ConfigError

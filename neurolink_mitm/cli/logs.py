@@ -82,7 +82,7 @@ def _of(logs: Path, family: str, request_id: str) -> Iterator[dict[str, Any]]:
 def _body_json(logs: Path, row: dict[str, Any]) -> Any:
     import msgspec
 
-    from neurolink_mitm.adapters.body_files import read_body
+    from neurolink_mitm.adapters.bodies import read_body
 
     document = read_body(logs, row.get("bodyPath"))
     return msgspec.json.decode(msgspec.json.encode(document)) if document else None
@@ -90,7 +90,7 @@ def _body_json(logs: Path, row: dict[str, Any]) -> Any:
 
 def _print_side(logs: Path, row: dict[str, Any], shown: set[str]) -> None:
     """`shown` are the bodies that have been printed: two sides may share one."""
-    from neurolink_mitm.adapters.body_files import read_body
+    from neurolink_mitm.adapters.bodies import read_body
     from neurolink_mitm.core import log_text
 
     click.echo()
@@ -242,7 +242,7 @@ def _opened(output: Path | None) -> AbstractContextManager[IO[str]]:
 
 def _entries(request_id: str | None, since: str | None) -> Iterator[str]:
     """One at a time, since bodies are large."""
-    from neurolink_mitm.adapters.body_files import read_body
+    from neurolink_mitm.adapters.bodies import read_body
     from neurolink_mitm.core import har as archive
 
     logs = home().logs

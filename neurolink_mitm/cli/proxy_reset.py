@@ -44,7 +44,7 @@ def _reset_running(state: State, account: str | None) -> list[str]:
 
 def _reset_file(account: str | None) -> list[str]:
     """No proxy runs: what it would read at its next start."""
-    from neurolink_mitm.adapters.pool_memory import read_cooldowns, write_cooldowns
+    from neurolink_mitm.adapters.persisted_state import read_cooldowns, write_cooldowns
 
     path = home().cooldowns
     known = dict(read_cooldowns(path))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from neurolink_mitm.adapters.atomic import write_atomic
 from neurolink_mitm.adapters.claude_settings import ClaudeSettings, SettingsError
+from neurolink_mitm.adapters.files import write_atomic
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.service_manager import ServiceError, check_usable, find
 from neurolink_mitm.adapters.state_file import State

@@ -138,7 +138,7 @@ def _detached(state: State) -> str:
 
 def _left_over(state: State | None) -> tuple[Finding, ...]:
     from neurolink_mitm.adapters.checks import claude_settings, proxy_of
-    from neurolink_mitm.adapters.pool_memory import read_cooldowns
+    from neurolink_mitm.adapters.persisted_state import read_cooldowns
     from neurolink_mitm.core.aftermath import aftermath
 
     settings = claude_settings(os.environ)

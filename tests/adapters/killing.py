@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.refresher import Refresher, oauth_client
+from neurolink_mitm.adapters.refresh import Refresher, oauth_client
 from neurolink_mitm.adapters.token_store import TokenStore
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.oauth import Tokens

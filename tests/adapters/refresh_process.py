@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.refresher import Refresher, oauth_client
+from neurolink_mitm.adapters.refresh import Refresher, oauth_client
 from neurolink_mitm.adapters.token_store import TokenStore
 from neurolink_mitm.core.settings.values import OAuth
 from tests.fakes import NOW, FakeClock, make_account

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,30 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.plugins import load, pipeline
+from neurolink_mitm.adapters.plugins import LENGTH, load, pipeline, read_key
 from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.settings import values
 from neurolink_mitm.core.settings.values import Cloaking, Plugins
 from neurolink_mitm.core.shaping.pipeline import Chain
 from tests.core.shaping.drafts import draft
+
+
+def test_it_is_made_once_and_only_for_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "shaping.key"
+    key = read_key(path)
+    assert len(key) == LENGTH
+    assert read_key(path) == key
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("content", ["", "no hex", "abcd"], ids=["empty", "text", "short"])
+def test_a_broken_one_is_set_aside(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "shaping.key"
+    path.write_text(content)
+    assert len(read_key(path)) == LENGTH
+    [aside] = tmp_path.glob("shaping.key.corrupt-*")
+    assert aside.read_text() == content
+
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 GOOD = "class Mine:\n    def rewrite(self, draft):\n        return draft\n"

@@ -1,14 +1,30 @@
+"""Memory goes back to the system, as the kernel counts it; in processes of their own, where nothing else allocates.
+
+How an extra is installed.
+"""
+
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
+import tomllib
+from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters.system import SystemClock, free_port, listener
+from neurolink_mitm.adapters import system as heap
+from neurolink_mitm.adapters.system import (
+    PACKAGES,
+    SystemClock,
+    free_port,
+    how_to_install,
+    listener,
+)
 from tests.fakes import NOW
 
 LISTEN = """
@@ -89,3 +105,75 @@ def test_a_clock_that_is_set_back_is_told_once(by: float, told: list[float]) -> 
 
 def test_it_is_the_machines() -> None:
     assert abs(SystemClock().now() - time.time()) < 1
+
+
+HOLES = """
+import asyncio
+import psutil
+from neurolink_mitm.adapters import system as heap
+
+def rss() -> int:
+    return psutil.Process().memory_info().rss
+
+async def main() -> None:
+    pieces = [bytes(1000) for _ in range(60_000)]
+    kept = pieces[::500]
+    full = rss()
+    pieces.clear()
+    task = asyncio.create_task(heap.keep_small(every=0.01))
+    for _ in range(1000):
+        await asyncio.sleep(0.01)
+        if full - rss() > 40_000_000:
+            break
+    task.cancel()
+    print(full - rss() > 40_000_000, len(kept))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(heap._malloc_trim() is None, reason="the C library is not glibc")
+def test_holes_between_what_stays_go_back() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HOLES], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "True 120\n"
+
+
+async def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Other:
+        def __init__(self, name: str | None) -> None: ...
+
+    monkeypatch.setattr(heap.ctypes, "CDLL", Other)
+    await asyncio.wait_for(heap.keep_small(), 10)
+
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "command"),
+    [
+        ("/home/me/.local/share/pipx/venvs/neurolink-mitm", "pipx inject neurolink-mitm keyring"),
+        ("/home/me/.local/pipx/venvs/neurolink-mitm", "pipx inject neurolink-mitm keyring"),
+        (
+            "/home/me/.local/share/uv/tools/neurolink-mitm",
+            "uv tool install --with keyring neurolink-mitm",
+        ),
+        ("/home/me/project/.venv", "pip install 'neurolink-mitm[keyring]'"),
+    ],
+    ids=["pipx", "pipx-before-1.3", "uv-tool", "environment"],
+)
+def test_by_the_way_it_was_installed_itself(prefix: str, command: str) -> None:
+    assert how_to_install("keyring", prefix) == command
+
+
+def test_the_packages_are_those_of_the_extras() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    named = {
+        extra: tuple(re.split("[><=]", each)[0] for each in packages)
+        for extra, packages in extras.items()
+    }
+    assert named == PACKAGES

@@ -18,6 +18,7 @@ import pytest
 from filelock import Timeout
 
 from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.token_backend import FileBackend
 from neurolink_mitm.adapters.token_store import (
     LARGEST,
     Credentials,
@@ -25,7 +26,6 @@ from neurolink_mitm.adapters.token_store import (
     TokenStoreError,
     open_store,
 )
-from neurolink_mitm.adapters.token_vault import FileBackend
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.oauth import Tokens
 from neurolink_mitm.core.redact.secret import Secret

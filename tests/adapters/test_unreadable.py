@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from neurolink_mitm.adapters.client_file import ClientFileError, read_clients
-from neurolink_mitm.adapters.pool_memory import read_cooldowns, read_quotas
+from neurolink_mitm.adapters.cost import read_day
+from neurolink_mitm.adapters.persisted_state import read_cooldowns, read_quotas
 from neurolink_mitm.adapters.quick_status import read_json
-from neurolink_mitm.adapters.spending import read_day
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.core.auth.credentials import parse_token_store
 

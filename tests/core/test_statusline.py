@@ -138,7 +138,7 @@ def test_passthrough_has_no_account() -> None:
 
 
 def test_what_was_written_down_last() -> None:
-    """In the form of the files: see adapters/pool_memory.py."""
+    """In the form of the files: see adapters/persisted_state.py."""
     quotas = msgspec.to_builtins(
         {
             "anthropic:a": Quota(NOW - 9, five_hour=Window(0.2, "allowed", NOW + 60)),

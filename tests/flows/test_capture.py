@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from neurolink_mitm.adapters.body_store import FileBodies
+from neurolink_mitm.adapters.bodies import FileBodies
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Capture, Config, Logging

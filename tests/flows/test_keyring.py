@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters.token_vault import SERVICE
+from neurolink_mitm.adapters.token_backend import SERVICE
 from tests.filed_keyring import FILE, FiledKeyring
 from tests.flows.live import KEY, Live, live
 from tests.waiting import wait_until

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters.body_store import FileBodies
+from neurolink_mitm.adapters.bodies import FileBodies
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.core.settings.values import Config, Logging
 from neurolink_mitm.ports import Runtime

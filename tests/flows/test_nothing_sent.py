@@ -14,7 +14,7 @@ import httpx
 import pytest
 from mitmproxy import http
 
-from neurolink_mitm.adapters.prices import shipped_prices
+from neurolink_mitm.adapters.cost import shipped_prices
 from neurolink_mitm.core.exchange import Reply as Refusal
 from neurolink_mitm.core.settings import values
 from neurolink_mitm.core.settings.values import Cloaking, Config, Plugins, Routing

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from neurolink_mitm.adapters.pool_memory import PoolMemory, read_cooldowns, read_quotas
+from neurolink_mitm.adapters.persisted_state import PoolMemory, read_cooldowns, read_quotas
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.ports import Runtime

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.refresher import Refresher, oauth_client
+from neurolink_mitm.adapters.refresh import Refresher, oauth_client
 from neurolink_mitm.adapters.reloader import Reloader
 from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.adapters.token_store import TokenStore

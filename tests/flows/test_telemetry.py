@@ -11,9 +11,9 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from neurolink_mitm.adapters.cost import shipped_prices
 from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.adapters.otlp import OtlpTelemetry
-from neurolink_mitm.adapters.prices import shipped_prices
 from neurolink_mitm.core.status.metrics import SIZES, Point, current_points
 from neurolink_mitm.core.telemetry_setup import telemetry_setup
 from neurolink_mitm.ports import Runtime

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from mitmproxy import http
 
-from neurolink_mitm.adapters.prices import shipped_prices
+from neurolink_mitm.adapters.cost import shipped_prices
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.logs.rows import RequestRow
 from neurolink_mitm.core.response.reader import StreamAnswer

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.adapters.prices import shipped_prices
+from neurolink_mitm.adapters.cost import shipped_prices
 from neurolink_mitm.core.cost.prices import Price
 from neurolink_mitm.core.response.usage import Usage
 

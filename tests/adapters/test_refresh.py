@@ -19,7 +19,7 @@ import pytest
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.oauth_client import OAuthClient
-from neurolink_mitm.adapters.refresher import Client, Refresher
+from neurolink_mitm.adapters.refresh import Client, Refresher
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.oauth import MAX_FAILURES, RefreshError, Tokens, Trouble

@@ -7,10 +7,9 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from neurolink_mitm.adapters.atomic import sweep, write_atomic
-from neurolink_mitm.adapters.careful_edit import ChangedError, compare_and_swap, read
-from neurolink_mitm.adapters.extras import how_to_install
+from neurolink_mitm.adapters.files import ChangedError, compare_and_swap, read, sweep, write_atomic
 from neurolink_mitm.adapters.home import OPEN_TO_OTHERS
+from neurolink_mitm.adapters.system import how_to_install
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from neurolink_mitm.adapters.network import Network, read_network
-from neurolink_mitm.adapters.reach import reach
+from neurolink_mitm.adapters.probe import reach
 from tests.adapters.tls_server import make_certificate, tls_server
 from tests.connect_proxy import COMPANY, Authority, connect_proxy, dead_proxy
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters.pool_memory import (
+from neurolink_mitm.adapters.persisted_state import (
     PoolMemory,
     read_cooldowns,
     read_quotas,

@@ -10,8 +10,8 @@ from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked
 
 from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.token_backend import SERVICE, FileBackend
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
-from neurolink_mitm.adapters.token_vault import SERVICE, FileBackend
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.redact.secret import Secret
 

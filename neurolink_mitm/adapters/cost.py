@@ -1,4 +1,7 @@
-"""`spend.json`: what was spent today, counted across restarts and by all proxies of one home."""
+"""The price table that is shipped with the product.
+
+`spend.json`: what was spent today, counted across restarts and by all proxies of one home.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,25 @@ import logging
 import threading
 import time
 from datetime import datetime, timedelta
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 import msgspec
 
-from neurolink_mitm.adapters.atomic import write_atomic
 from neurolink_mitm.adapters.background import Worker
-from neurolink_mitm.adapters.shared_file import locked, set_aside
+from neurolink_mitm.adapters.files import locked, set_aside, write_atomic
 from neurolink_mitm.core.cost.budget import Budget
+from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.json_errors import UNREADABLE
+
+
+@cache
+def shipped_prices() -> Prices:
+    """Made from LiteLLM's by `make prices`."""
+    table = msgspec.json.decode((files("neurolink_mitm") / "prices.json").read_bytes())
+    return Prices({name: models for name, models in table.items() if isinstance(models, dict)})
+
 
 logger = logging.getLogger("neurolink.spending")
 

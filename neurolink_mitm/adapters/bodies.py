@@ -1,4 +1,7 @@
-"""Writes captured bodies, redacted and compressed, on a thread of its own: `bodies/DATE/REQUEST-ID/*.json.gz`."""
+"""Reads captured bodies.
+
+Writes captured bodies, redacted and compressed, on a thread of its own: `bodies/DATE/REQUEST-ID/*.json.gz`.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,40 @@ import logging
 import os
 import queue
 import threading
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from neurolink_mitm.adapters.atomic import private_directory
 from neurolink_mitm.adapters.background import Worker
+from neurolink_mitm.adapters.files import private_directory
 from neurolink_mitm.adapters.journal import FileJournal
-from neurolink_mitm.core.logs.capture import Captured, debug_row, document
+from neurolink_mitm.core.logs.capture import (
+    LIMIT,
+    Captured,
+    Document,
+    debug_row,
+    document,
+    read_document,
+)
 from neurolink_mitm.core.redact.known_secrets import spelled
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.dataplane.threads import short_turns
+
+_LARGEST = 8 * LIMIT
+"""Bytes of a document: what is no text takes up to four times its size, and is a text in JSON besides."""
+
+
+def read_body(logs: Path, path: object) -> Document | None:
+    """None where it is not there any more, or not whole, or somewhere else than bodies are."""
+    place = logs / "bodies"
+    if not isinstance(path, str) or not (logs / path).resolve().is_relative_to(place.resolve()):
+        return None
+    try:
+        with gzip.open(logs / path, "rb") as file:
+            return read_document(file.read(_LARGEST))
+    except (OSError, EOFError, zlib.error, ValueError):
+        return None
+
 
 logger = logging.getLogger("neurolink.journal")
 

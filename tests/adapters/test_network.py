@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.adapters.system_proxy import SETTINGS, proxies_of
+from neurolink_mitm.adapters.network import SETTINGS, proxies_of
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,9 @@ from typing import TypeVar
 
 import msgspec
 
-from neurolink_mitm.adapters.atomic import write_atomic
 from neurolink_mitm.adapters.background import Worker
-from neurolink_mitm.adapters.shared_file import locked as locked
-from neurolink_mitm.adapters.shared_file import set_aside
+from neurolink_mitm.adapters.files import locked as locked
+from neurolink_mitm.adapters.files import set_aside, write_atomic
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.pool.pool import Remembered
 from neurolink_mitm.core.pool.quota import Quota

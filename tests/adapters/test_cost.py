@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import runpy
 import stat
 import threading
 from collections.abc import Iterator
@@ -10,10 +11,38 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters.spending import EVERY, Spending, next_midnight, read_day
+from neurolink_mitm.adapters.cost import EVERY, Spending, next_midnight, read_day, shipped_prices
 from neurolink_mitm.core.cost.budget import Budget
+from neurolink_mitm.core.providers.models import CLAUDE
 from tests.fakes import NOW
 from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_table_is_that_of_the_litellm_that_is_locked() -> None:
+    text = (ROOT / "neurolink_mitm" / "prices.json").read_text()
+    made = runpy.run_path(str(ROOT / "tools" / "prices"))["table"](json.loads(text)["date"])
+    assert made == text, "run: make prices"
+
+
+@pytest.mark.parametrize("model", [model.id for model in CLAUDE])
+def test_every_listed_claude_model_has_a_price(model: str) -> None:
+    price = shipped_prices().of("anthropic", model)
+    assert price is not None
+    assert 0 < price.cache_read < price.input < price.cache_write < price.output
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        ("google-ai", "gemini-2.5-flash"),
+        ("openai", "gpt-4o-mini"),
+        ("groq", "llama-3.3-70b-versatile"),
+    ],
+)
+def test_other_providers_are_listed_by_our_names(provider: str, model: str) -> None:
+    assert shipped_prices().of(provider, model) is not None
 
 
 @pytest.fixture
