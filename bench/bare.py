@@ -18,9 +18,9 @@ from neurolink_mitm.addons.console import Console
 from neurolink_mitm.addons.journal import Journal
 from neurolink_mitm.addons.telemetry import Telemetry
 from neurolink_mitm.addons.usage import Usage
+from neurolink_mitm.app.wiring import Settings, prepare
 from neurolink_mitm.cli.starting import collect_briefly, set_up_logging
 from neurolink_mitm.ports import Runtime
-from neurolink_mitm.prepare import Settings, prepare
 from neurolink_mitm.stack import stack
 
 WATCHING = (Usage, Console, Capture, Telemetry, Journal)

@@ -12,11 +12,11 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.system import free_port
 from neurolink_mitm.addons.inspect import Inspect
 from neurolink_mitm.app.lifecycle import Lifecycle, components
+from neurolink_mitm.app.wiring import Prepared, Settings
 from neurolink_mitm.dataplane import master as masters
 from neurolink_mitm.dataplane.data_plane import OPTIONS, DataPlane
 from neurolink_mitm.dataplane.modes import MODE
 from neurolink_mitm.ports import Runtime
-from neurolink_mitm.prepare import Prepared, Settings
 
 WEB_PORT = 8081
 """mitmweb's own; where another runs already, the page is on a free one."""

@@ -16,12 +16,12 @@ from mitmproxy.addonmanager import Loader
 from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.app.lifecycle import Lifecycle, components
 from neurolink_mitm.app.run import Stack, trusted, watchers
+from neurolink_mitm.app.wiring import DEFAULT_HOST, DEFAULT_PORT, Prepared, Settings, prepare
 from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.dataplane import master as masters
 from neurolink_mitm.dataplane.data_plane import OPTIONS, DataPlane
 from neurolink_mitm.dataplane.master import PageToken
 from neurolink_mitm.dataplane.modes import parsed_pool_mode, with_pool_mode
-from neurolink_mitm.prepare import DEFAULT_HOST, DEFAULT_PORT, Prepared, Settings, prepare
 
 _stopping: set[asyncio.Task[None]] = set()
 """Scripts that are about to end: one that is loaded anew begins where the one before it has ended."""

@@ -526,7 +526,7 @@ def test_a_configuration_prints_no_secret() -> None:
 
 
 def test_pydantic_is_not_imported() -> None:
-    code = "import sys, neurolink_mitm.prepare; sys.exit('pydantic' in sys.modules)"
+    code = "import sys, neurolink_mitm.app.wiring; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from hypothesis import strategies as st
 
 from neurolink_mitm.adapters.env_file import EnvFileError
+from neurolink_mitm.app.wiring import Settings, prepare
 from neurolink_mitm.cli import main as command_line
 from neurolink_mitm.core import replay
 from neurolink_mitm.core.config import parse
@@ -37,7 +38,6 @@ from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest, Refused
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.stats import Stats
 from neurolink_mitm.core.status import status
-from neurolink_mitm.prepare import Settings, prepare
 from tools.fuzz import inputs
 from tools.fuzz.verdict import Finding, within_time
 
