@@ -10,9 +10,9 @@ import httpcore
 from cryptography import x509
 
 from neurolink_mitm.adapters.network import Network
-from neurolink_mitm.core.facts import Upstream
 from neurolink_mitm.core.failover.unreachable import refused_by, untrusted
 from neurolink_mitm.core.request.target import Target, Via
+from neurolink_mitm.core.status.probe_results import Upstream
 
 LIMIT = 5.0
 """Seconds for each step."""

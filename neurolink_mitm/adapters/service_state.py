@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from neurolink_mitm.core.facts import Service
 from neurolink_mitm.core.services import LABEL, UNIT
+from neurolink_mitm.core.status.probe_results import Service
 
 LIMIT = 5.0
 

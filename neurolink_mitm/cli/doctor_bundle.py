@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from neurolink_mitm import __version__
-from neurolink_mitm.adapters.bundle_file import tail
-from neurolink_mitm.adapters.checks import Known, Looking, read_home
 from neurolink_mitm.adapters.state_file import StateFile
-from neurolink_mitm.core.bundle import Censor, plain
 from neurolink_mitm.core.redact.known_secrets import secrets_of
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.doctor.checks import Known, Looking, read_home
+from neurolink_mitm.doctor.support_bundle import Censor, plain, tail
 
 LINES = 200
 FAMILIES = (

@@ -15,10 +15,10 @@ from neurolink_mitm.cli.options import format_option
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from neurolink_mitm.adapters.checks import Looking
     from neurolink_mitm.adapters.home import Home
     from neurolink_mitm.adapters.network import Network
     from neurolink_mitm.core.status.finding import Finding
+    from neurolink_mitm.doctor.checks import Looking
 
 
 @click.command(name="doctor")
@@ -56,10 +56,10 @@ def command(
 
     Example: neurolink proxy doctor --bundle report.zip
     """
-    from neurolink_mitm.adapters.checks import gather
     from neurolink_mitm.cli.auth_context import progress
     from neurolink_mitm.cli.render import as_json
-    from neurolink_mitm.core.doctor import examine, failed
+    from neurolink_mitm.doctor.checks import gather
+    from neurolink_mitm.doctor.diagnostics import examine, failed
 
     if bundle is not None and bundle.exists():
         fail(f"{bundle} is there already: choose another name, or delete it", FAILED)
@@ -76,9 +76,9 @@ def command(
 
 
 def _looking(config: Path | None, env_file: Path | None, port: int | None) -> Looking:
-    from neurolink_mitm.adapters.checks import Looking
     from neurolink_mitm.adapters.home import Home
     from neurolink_mitm.cli.running import ask_status
+    from neurolink_mitm.doctor.checks import Looking
 
     try:
         home = Home.from_environment(os.environ)
@@ -108,7 +108,7 @@ def _config_of_the_running(home: Home) -> Path | None:
 
 
 def _skew(url: str, network: Network, own: str | None) -> float | None:
-    from neurolink_mitm.adapters.clock_skew import measure  # httpx, beside what else is slow
+    from neurolink_mitm.doctor.probes import measure  # httpx, beside what else is slow
 
     return measure(url, network, own)
 
@@ -161,8 +161,8 @@ def _summary(findings: tuple[Finding, ...]) -> str:
 
 
 def _write_bundle(path: Path, look: Looking, status: Any, report: dict[str, Any]) -> None:
-    from neurolink_mitm.adapters.bundle_file import write_bundle
     from neurolink_mitm.cli.doctor_bundle import contents
+    from neurolink_mitm.doctor.support_bundle import write_bundle
 
     try:
         write_bundle(path, contents(look, status, report))

@@ -137,9 +137,9 @@ def _detached(state: State) -> str:
 
 
 def _left_over(state: State | None) -> tuple[Finding, ...]:
-    from neurolink_mitm.adapters.checks import claude_settings, proxy_of
     from neurolink_mitm.adapters.persisted_state import read_cooldowns
-    from neurolink_mitm.core.aftermath import aftermath
+    from neurolink_mitm.doctor.checks import claude_settings, proxy_of
+    from neurolink_mitm.doctor.stale_state import aftermath
 
     settings = claude_settings(os.environ)
     return aftermath(proxy_of(state), settings, read_cooldowns(home().cooldowns), time.time())

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.bundle import Censor
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.redact.body import redact_body, redact_stream
 from neurolink_mitm.core.redact.secret import Secret
@@ -23,6 +22,7 @@ from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest
 from neurolink_mitm.core.shaping.rewriters import SystemBlocks
 from neurolink_mitm.core.shaping.session_identity import SessionIdentity
 from neurolink_mitm.core.shaping.word_obfuscator import WordObfuscator
+from neurolink_mitm.doctor.support_bundle import Censor
 from tests.linear import assert_linear, repeated
 
 BY = finders(["bluebird", "k\u00fchlhaus"], (), KINDS, ["corp.example"])

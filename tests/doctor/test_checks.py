@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.adapters.checks import Looking, claude_settings, gather
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
-from neurolink_mitm.core.doctor import examine
-from neurolink_mitm.core.facts import Facts, Listener
+from neurolink_mitm.core.status.probe_results import Facts, Listener
+from neurolink_mitm.doctor.checks import Looking, claude_settings, gather
+from neurolink_mitm.doctor.diagnostics import examine
 from tests.adapters.tls_server import make_certificate, tls_server
 from tests.connect_proxy import connect_proxy, dead_proxy
 from tests.fakes import NOW

@@ -1,4 +1,4 @@
-"""What the doctor knows of this machine: gathered by `adapters/checks.py`, judged by `core/doctor.py`."""
+"""What the doctor knows of this machine: gathered by `doctor/checks.py`, judged by `doctor/diagnostics.py`."""
 
 from __future__ import annotations
 

@@ -20,8 +20,6 @@ from neurolink_mitm.adapters.claude_settings import ClaudeSettings as Attached
 from neurolink_mitm.adapters.claude_settings import SettingsError, settings_path
 from neurolink_mitm.adapters.env_file import EnvFileError, read_environment
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.in_time import in_time
-from neurolink_mitm.adapters.listeners import answers, listener
 from neurolink_mitm.adapters.network import Network, bundle_of, read_network
 from neurolink_mitm.adapters.probe import reach
 from neurolink_mitm.adapters.service_state import service_state
@@ -29,8 +27,11 @@ from neurolink_mitm.adapters.state_file import State, StateFile, process_start
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.core.auth.access import is_loopback
 from neurolink_mitm.core.config_faults import ConfigError
-from neurolink_mitm.core.doctor_way import BASE_URL, WATCHED
-from neurolink_mitm.core.facts import (
+from neurolink_mitm.core.pool.accounts import Account, build_pool
+from neurolink_mitm.core.providers.destinations import entries
+from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.values import Config
+from neurolink_mitm.core.status.probe_results import (
     ClaudeSettings,
     Configuration,
     Facts,
@@ -39,10 +40,8 @@ from neurolink_mitm.core.facts import (
     Proxy,
     Upstream,
 )
-from neurolink_mitm.core.pool.accounts import Account, build_pool
-from neurolink_mitm.core.providers.destinations import entries
-from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.settings.values import Config
+from neurolink_mitm.doctor.probes import answers, in_time, listener
+from neurolink_mitm.doctor.upstream import BASE_URL, WATCHED
 
 DEFAULT_PORT = 55669
 LIMIT = 12.0

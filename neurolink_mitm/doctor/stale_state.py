@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from neurolink_mitm.core.auth.credentials import PROVIDER
-from neurolink_mitm.core.doctor_way import BASE_URL
-from neurolink_mitm.core.facts import ClaudeSettings, Proxy
 from neurolink_mitm.core.pool.cooldown import in_bounds
 from neurolink_mitm.core.pool.pool import Remembered
 from neurolink_mitm.core.request.endpoints import described
 from neurolink_mitm.core.status.finding import Finding, fail, warn
+from neurolink_mitm.core.status.probe_results import ClaudeSettings, Proxy
+from neurolink_mitm.doctor.upstream import BASE_URL
 
 START = "neurolink proxy start"
 

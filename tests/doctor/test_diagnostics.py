@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.doctor import examine, failed
-from neurolink_mitm.core.facts import (
+from neurolink_mitm.core.status.finding import Finding
+from neurolink_mitm.core.status.probe_results import (
     ClaudeSettings,
     Configuration,
     Facts,
@@ -18,7 +18,7 @@ from neurolink_mitm.core.facts import (
     Service,
     Upstream,
 )
-from neurolink_mitm.core.status.finding import Finding
+from neurolink_mitm.doctor.diagnostics import examine, failed
 from tests.fakes import NOW, make_account
 
 HOME = Place("/home/me/.neurolink", 0o700)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from neurolink_mitm.core.auth.access import is_loopback
-from neurolink_mitm.core.facts import ClaudeSettings, Facts, Proxy, Upstream
 from neurolink_mitm.core.status.finding import Finding, fail, ok, warn
+from neurolink_mitm.core.status.probe_results import ClaudeSettings, Facts, Proxy, Upstream
 
 BASE_URL = "ANTHROPIC_BASE_URL"
 CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")

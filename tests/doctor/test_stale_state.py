@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.aftermath import aftermath
-from neurolink_mitm.core.facts import ClaudeSettings, Proxy
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import Remembered
+from neurolink_mitm.core.status.probe_results import ClaudeSettings, Proxy
+from neurolink_mitm.doctor.stale_state import aftermath
 from tests.fakes import NOW
 
 URL = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:55669"}

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from neurolink_mitm.core.doctor_way import way
-from neurolink_mitm.core.facts import Configuration, Facts, Place, Proxy, Service
 from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.text import redact, without_passwords
 from neurolink_mitm.core.status import event_loop as lag
 from neurolink_mitm.core.status.finding import Finding, fail, ok, warn
+from neurolink_mitm.core.status.probe_results import Configuration, Facts, Place, Proxy, Service
 from neurolink_mitm.core.status.versions import (
     OLDEST_PYTHON,
     REQUIREMENT,
@@ -22,6 +21,7 @@ from neurolink_mitm.core.status.versions import (
     fits_mitmproxy,
     fits_python,
 )
+from neurolink_mitm.doctor.upstream import way
 
 OTHERS = 0o077
 DISK_LOW, DISK_FULL = 200_000_000, 10_000_000

@@ -1,0 +1,1 @@
+"""`neurolink proxy doctor`: probes of this machine and of upstream, diagnostics, and the support bundle."""
