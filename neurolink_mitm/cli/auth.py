@@ -1,7 +1,7 @@
 """`neurolink auth`: log in to accounts and look after them.
 
 `auth_login` gets a credential (`auth_methods`) and stores it; `auth_list` reports (`auth_render`); `auth_accounts`
-changes what is stored, `auth_primary` the configuration. `adapters/accounts.py` does the work.
+changes what is stored, `auth_primary` the configuration. `accounts/accounts.py` does the work.
 """
 
 from __future__ import annotations

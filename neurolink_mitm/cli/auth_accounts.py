@@ -85,9 +85,9 @@ def cleanup(force: bool, form: str) -> None:
 
     Example: neurolink auth cleanup --force
     """
-    from neurolink_mitm.adapters.accounts import remove_useless
+    from neurolink_mitm.accounts.accounts import remove_useless
+    from neurolink_mitm.accounts.placement import useless
     from neurolink_mitm.cli.render import as_json
-    from neurolink_mitm.core.login_placement import useless
 
     store = context.store()
     found = list(useless(store.read().stored, time.time()))
@@ -119,9 +119,9 @@ def refresh(provider: str, label: str | None, config: Path | None, form: str) ->
     """
     import asyncio
 
-    from neurolink_mitm.adapters.accounts import refresh_logins
+    from neurolink_mitm.accounts.accounts import refresh_logins
+    from neurolink_mitm.accounts.report import refresh_row
     from neurolink_mitm.cli.render import as_json
-    from neurolink_mitm.core.account_report import refresh_row
 
     # what it logs is said below, once
     logging.getLogger("neurolink.refresh").addHandler(logging.NullHandler())

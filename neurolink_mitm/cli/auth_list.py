@@ -48,9 +48,9 @@ def status(provider: str | None, form: str, config: Path | None, debug: bool) ->
 
     Example: neurolink auth status anthropic
     """
+    from neurolink_mitm.accounts.report import summary
     from neurolink_mitm.cli.auth_render import status_text
     from neurolink_mitm.cli.render import as_json
-    from neurolink_mitm.core.account_report import summary
 
     found = _rows(config)
     if debug:
@@ -85,7 +85,7 @@ def _say_sources(found: list[dict[str, object]], config: Path | None) -> None:
 
 
 def _rows(config: Path | None) -> list[dict[str, object]]:
-    from neurolink_mitm.adapters.accounts import account_rows
+    from neurolink_mitm.accounts.accounts import account_rows
 
     credentials = context.store().read()
     for warning in credentials.warnings:

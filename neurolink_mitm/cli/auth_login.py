@@ -18,7 +18,7 @@ from neurolink_mitm.core.auth.credentials import StoredAccount, check_label
 from neurolink_mitm.core.redact.text import redact
 
 if TYPE_CHECKING:  # slow to import
-    from neurolink_mitm.core.login_placement import Place
+    from neurolink_mitm.accounts.placement import Place
 
 
 def _legal(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -59,7 +59,7 @@ def login(
 
     Example: neurolink auth login anthropic --add --label work
     """
-    from neurolink_mitm.adapters.accounts import save_login
+    from neurolink_mitm.accounts.accounts import save_login
 
     if debug:
         _set_up_logging()
@@ -91,7 +91,7 @@ def _check_readable(store: TokenStore) -> None:
 
 
 def _placed(obtained: Obtained, store: TokenStore, asked: Asked) -> Place:
-    from neurolink_mitm.core.login_placement import place
+    from neurolink_mitm.accounts.placement import place
 
     # read now: a login in the browser takes its time
     try:
@@ -120,8 +120,8 @@ def _report(
     for note in notes:
         context.say(f"note: {note}")
     if form == "json":
+        from neurolink_mitm.accounts.report import identity
         from neurolink_mitm.cli.render import as_json
-        from neurolink_mitm.core.account_report import identity
 
         report = {**identity(account), "method": method, "replaced": chosen.replaces}
         click.echo(as_json(report), nl=False)

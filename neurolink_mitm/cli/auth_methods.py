@@ -161,7 +161,7 @@ def _from_environment(name: str, method: str) -> str:
 
 def _tokens(asked: Asked, config: Config) -> Tokens:
     """Log in through the browser, or exit with what to do next."""
-    from neurolink_mitm.adapters.login_callback import can_be_caught
+    from neurolink_mitm.accounts.login_callback import can_be_caught
 
     client, redirect_uri = _client(asked, config), config.oauth.redirect_uri
     if can_be_caught(redirect_uri) and (asked.browser or not asked.attended):
@@ -217,7 +217,7 @@ def _pasted(client: OAuthClient, login: Login) -> Tokens:
 
 
 def _caught(client: OAuthClient, redirect_uri: str, *, browser: bool) -> Tokens:
-    from neurolink_mitm.adapters.login_callback import Callback
+    from neurolink_mitm.accounts.login_callback import Callback
     from neurolink_mitm.adapters.oauth_client import LoginError
 
     try:

@@ -65,8 +65,8 @@ def clear_primary(config: Path | None) -> None:
 
 
 def _write(config: Path | None, label: str | None) -> None:
-    from neurolink_mitm.adapters.accounts import set_primary
-    from neurolink_mitm.adapters.primary_edit import NotEditable
+    from neurolink_mitm.accounts.accounts import set_primary
+    from neurolink_mitm.accounts.primary_edit import NotEditable
 
     try:
         set_primary(context.home(), config, label)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from neurolink_mitm.adapters.login_callback import Callback, can_be_caught
+from neurolink_mitm.accounts.login_callback import Callback, can_be_caught
 
 
 @pytest.fixture

@@ -7,17 +7,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from neurolink_mitm.accounts.placement import Place, useless
+from neurolink_mitm.accounts.primary_edit import write_primary
+from neurolink_mitm.accounts.report import Known, Row, rows
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.persisted_state import read_cooldowns, read_quotas
-from neurolink_mitm.adapters.primary_edit import write_primary
 from neurolink_mitm.adapters.refresh import Refresher, oauth_client
 from neurolink_mitm.adapters.system import SystemClock
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore
-from neurolink_mitm.core.account_report import Known, Row, rows
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.refresh import Refreshed
-from neurolink_mitm.core.login_placement import Place, useless
 from neurolink_mitm.core.pool.accounts import Account, build_pool
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Config

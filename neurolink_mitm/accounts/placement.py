@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from neurolink_mitm.core.account_report import needs_login
+from neurolink_mitm.accounts.report import needs_login
 from neurolink_mitm.core.auth.credentials import StoredAccount, check_label
 
 LONGEST = 60

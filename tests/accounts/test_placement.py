@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from neurolink_mitm.accounts.placement import is_same, place, unique
 from neurolink_mitm.core.auth.credentials import StoredAccount, check_label
-from neurolink_mitm.core.login_placement import is_same, place, unique
 from neurolink_mitm.core.redact.secret import Secret
 
 
