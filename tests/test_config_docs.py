@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from neurolink_mitm.core.config_schema import entries
+from neurolink_mitm.config.schema import entries
 from tests.test_configs import switched_on
 
 ROOT = Path(__file__).parents[1]

@@ -11,11 +11,11 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from neurolink_mitm.adapters.config_file import load
 from neurolink_mitm.cli.proxy_setup import STARTER
-from neurolink_mitm.core.config import ONLY_SUBSCRIPTIONS, Loaded
-from neurolink_mitm.core.config_faults import ConfigError, spellings
+from neurolink_mitm.config.document import ONLY_SUBSCRIPTIONS, Loaded
+from neurolink_mitm.config.file import load
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.errors import ConfigError, spellings
 from neurolink_mitm.core.settings.values import AccountConfig, Config, ConfigFile
 
 EXAMPLE = Path(__file__).parent.parent / "configs" / "proxy.yaml"

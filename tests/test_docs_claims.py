@@ -12,7 +12,7 @@ import click
 import pytest
 
 from neurolink_mitm.cli import main
-from neurolink_mitm.core.config_schema import entries
+from neurolink_mitm.config.schema import entries
 from tests.test_docs import DOCS, PAGES, ROOT, SOURCES, section
 
 MANUALS = [page for page in PAGES if page.name not in ("CHANGELOG.md", "decisions.md")]

@@ -20,10 +20,10 @@ from urllib.request import getproxies
 
 from neurolink_mitm.adapters.trust import VARIABLES as CERTIFICATES
 from neurolink_mitm.adapters.trust import Trust, authorities_fault, read_trust
-from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request.http_proxy import VARIABLES, HttpProxies
 from neurolink_mitm.core.request.target import Via
+from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.values import Config
 
 if TYPE_CHECKING:

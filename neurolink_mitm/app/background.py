@@ -12,10 +12,10 @@ from functools import partial
 from neurolink_mitm.adapters.background import Job, run_again
 from neurolink_mitm.adapters.log_cleaner import keep_clean
 from neurolink_mitm.adapters.log_trim import keep_short
-from neurolink_mitm.adapters.reloader import Reloader
 from neurolink_mitm.adapters.system import keep_small
 from neurolink_mitm.adapters.watchdog import Watchdog
 from neurolink_mitm.app.wiring import Prepared
+from neurolink_mitm.config.reloader import Reloader
 from neurolink_mitm.core.auth.oauth import needs_refresh
 from neurolink_mitm.core.auth.refresh import take_over
 from neurolink_mitm.ports import Refresher, Runtime

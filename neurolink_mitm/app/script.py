@@ -13,11 +13,11 @@ from typing import Any
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 
-from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.app.lifecycle import Lifecycle, components
 from neurolink_mitm.app.run import Stack, trusted, watchers
 from neurolink_mitm.app.wiring import DEFAULT_HOST, DEFAULT_PORT, Prepared, Settings, prepare
-from neurolink_mitm.core.config_faults import ConfigError
+from neurolink_mitm.config.env_file import EnvFileError
+from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.dataplane import master as masters
 from neurolink_mitm.dataplane.data_plane import OPTIONS, DataPlane
 from neurolink_mitm.dataplane.master import PageToken

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from neurolink_mitm.adapters.apply import apply, follow
 from neurolink_mitm.adapters.background import Closing, closing
 from neurolink_mitm.adapters.bodies import FileBodies
 from neurolink_mitm.adapters.cost import Spending, shipped_prices
-from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.adapters.metric_registry import MetricRegistry
@@ -29,12 +27,13 @@ from neurolink_mitm.adapters.persisted_state import (
     read_quotas,
 )
 from neurolink_mitm.adapters.refresh import Refresher, oauth_client
-from neurolink_mitm.adapters.sources import Inputs, Named, Sources
 from neurolink_mitm.adapters.system import SystemChance, SystemClock
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
 from neurolink_mitm.adapters.translator import TranslatorProcess
+from neurolink_mitm.config.apply import apply, follow
+from neurolink_mitm.config.env_file import EnvFileError
+from neurolink_mitm.config.sources import Inputs, Named, Sources
 from neurolink_mitm.core.auth.access import is_loopback
-from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers import destinations
@@ -42,6 +41,7 @@ from neurolink_mitm.core.providers.names import environment_for
 from neurolink_mitm.core.providers.translator import Setup, setup_for
 from neurolink_mitm.core.redact.known_secrets import secrets_of
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.values import Config, OAuth
 from neurolink_mitm.core.status.metrics import Point, current_points
 from neurolink_mitm.core.telemetry_setup import telemetry_setup

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from neurolink_mitm.adapters.env_file import EnvFileError, read_environment
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
 from neurolink_mitm.cli.exits import FAILED, USAGE, by_ctrl_c, fail, interruptible
 from neurolink_mitm.cli.groups import Group
+from neurolink_mitm.config.env_file import EnvFileError, read_environment
 from neurolink_mitm.core.auth.credentials import PROVIDER
 from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.core.settings.values import Config
@@ -74,8 +74,8 @@ def store() -> TokenStore:
 
 def configuration(path: Path | None) -> Config:
     """The configuration, or exit code 2 with all that is wrong with it."""
-    from neurolink_mitm.adapters.config_file import load
-    from neurolink_mitm.core.config_faults import ConfigError
+    from neurolink_mitm.config.file import load
+    from neurolink_mitm.core.settings.errors import ConfigError
 
     try:
         return load(path or home().config, environment(), required=path is not None).config
@@ -85,8 +85,8 @@ def configuration(path: Path | None) -> Config:
 
 def configuration_if_good(path: Path | None) -> Config:
     """For commands that can do without: a broken one is reported, and counts as empty."""
-    from neurolink_mitm.adapters.config_file import load
-    from neurolink_mitm.core.config_faults import ConfigError
+    from neurolink_mitm.config.file import load
+    from neurolink_mitm.core.settings.errors import ConfigError
     from neurolink_mitm.core.settings.values import Config
 
     try:
@@ -99,7 +99,7 @@ def configuration_if_good(path: Path | None) -> Config:
 def network(config: Config, path: Path | None) -> Network:
     """How the login server is reached, or exit code 2."""
     from neurolink_mitm.adapters.network import bundle_of, read_network
-    from neurolink_mitm.core.config_faults import ConfigError
+    from neurolink_mitm.core.settings.errors import ConfigError
 
     try:
         return read_network(environment(), bundle_of(config, (path or home().config).parent))

@@ -15,7 +15,7 @@ from neurolink_mitm.cli.exits import USAGE, fail
 from neurolink_mitm.cli.options import format_option
 
 if TYPE_CHECKING:  # slow to import
-    from neurolink_mitm.adapters.sources import Inputs
+    from neurolink_mitm.config.sources import Inputs
 
 SCHEMA = "proxy-config.schema.json"
 
@@ -65,9 +65,9 @@ def show(file: Path | None, env_file: Path | None, form: str) -> None:
 
     Example: neurolink config show --format json
     """
-    from neurolink_mitm.adapters.config_file import read_document
     from neurolink_mitm.cli import config_report
     from neurolink_mitm.cli.render import as_json
+    from neurolink_mitm.config.file import read_document
 
     inputs, faults = read_inputs(file, env_file)
     if inputs is None:
@@ -115,7 +115,7 @@ def schema() -> None:
 
 def environment(env_file: Path | None) -> Mapping[str, str]:
     """The process's environment and what the env file adds to it, or exit code 2."""
-    from neurolink_mitm.adapters.env_file import EnvFileError, read_environment
+    from neurolink_mitm.config.env_file import EnvFileError, read_environment
 
     try:
         return read_environment(os.environ, home(), env_file).values
@@ -126,10 +126,10 @@ def environment(env_file: Path | None) -> Mapping[str, str]:
 def read_inputs(file: Path | None, env_file: Path | None) -> tuple[Inputs | None, tuple[str, ...]]:
     """What the files say, or all that is wrong with them."""
     from neurolink_mitm.adapters.client_file import ClientFileError
-    from neurolink_mitm.adapters.env_file import EnvFileError
-    from neurolink_mitm.adapters.sources import Named, Sources
     from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
-    from neurolink_mitm.core.config_faults import ConfigError
+    from neurolink_mitm.config.env_file import EnvFileError
+    from neurolink_mitm.config.sources import Named, Sources
+    from neurolink_mitm.core.settings.errors import ConfigError
 
     place = home()
     try:

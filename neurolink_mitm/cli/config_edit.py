@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from neurolink_mitm.adapters.config_file import load
 from neurolink_mitm.adapters.files import write_atomic
 from neurolink_mitm.adapters.persisted_state import locked
 from neurolink_mitm.cli.auth_context import say
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
-from neurolink_mitm.core.config_faults import ConfigError
+from neurolink_mitm.config.file import load
+from neurolink_mitm.core.settings.errors import ConfigError
 
 NEW = b"""\
 # NeuroLink's configuration: `neurolink docs configuration` has every key, `neurolink config show` what is in force.

@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.text import Text
 
-from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.cli.render import printed
 from neurolink_mitm.cli.tables import Column, Fitting
-from neurolink_mitm.core.config_show import DEFAULT, Shown, as_json, effective
+from neurolink_mitm.config.show import DEFAULT, Shown, as_json, effective
+from neurolink_mitm.config.sources import Inputs
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.settings.values import Config
 

@@ -189,7 +189,7 @@ def remove_all(place: Home) -> str | None:
 def _remove(place: Home) -> str:
     import shutil
 
-    from neurolink_mitm.adapters.env_edit import remove_variable
+    from neurolink_mitm.config.env_file import remove_variable
 
     files = _files(place)
     if not files.folder.exists():
@@ -240,14 +240,14 @@ def _import(backend: OpenObserve) -> str:
 
 
 def _env_file(place: Home) -> Path:
-    from neurolink_mitm.adapters.env_file import chosen
+    from neurolink_mitm.config.env_file import chosen
 
     return chosen(os.environ, place, None)[0]
 
 
 def _refuse_other(place: Home, env_file: Path, ours: Access | None, wanted: str) -> None:
     """Fail where the environment names another collector: the user's choice is not replaced."""
-    from neurolink_mitm.adapters.env_file import read_environment
+    from neurolink_mitm.config.env_file import read_environment
 
     named = read_environment(os.environ, place).values.get(ENDPOINT, "").strip()
     if named and named not in (wanted, ours.endpoint if ours else None):
@@ -256,7 +256,7 @@ def _refuse_other(place: Home, env_file: Path, ours: Access | None, wanted: str)
 
 
 def _name(env_file: Path, access: Access, before: Access | None) -> None:
-    from neurolink_mitm.adapters.env_edit import remove_variable, set_variable
+    from neurolink_mitm.config.env_file import remove_variable, set_variable
 
     if before and before.endpoint != access.endpoint:
         remove_variable(env_file, ENDPOINT, before.endpoint)

@@ -11,7 +11,7 @@ from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.options import format_option
 
 if TYPE_CHECKING:  # slow to import
-    from neurolink_mitm.adapters.sources import Inputs
+    from neurolink_mitm.config.sources import Inputs
     from neurolink_mitm.core.pool.accounts import Account
     from neurolink_mitm.core.shaping.outgoing import OutgoingRequest
 

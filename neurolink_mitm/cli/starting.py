@@ -26,9 +26,9 @@ from neurolink_mitm.app import wiring as prepare
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.greeting import Started, greeting
 from neurolink_mitm.cli.program import program
-from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.pool.accounts import Account, account_type
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.status.versions import aging
 from neurolink_mitm.dataplane.compat import UnsupportedMitmproxyError
 from neurolink_mitm.dataplane.master import NotListeningError

@@ -15,21 +15,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from neurolink_mitm.adapters import config_file
 from neurolink_mitm.adapters.claude_settings import ClaudeSettings as Attached
 from neurolink_mitm.adapters.claude_settings import SettingsError, settings_path
-from neurolink_mitm.adapters.env_file import EnvFileError, read_environment
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network, bundle_of, read_network
 from neurolink_mitm.adapters.probe import reach
 from neurolink_mitm.adapters.service_state import service_state
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
+from neurolink_mitm.config import file as config_file
+from neurolink_mitm.config.env_file import EnvFileError, read_environment
 from neurolink_mitm.core.auth.access import is_loopback
-from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.pool.accounts import Account, build_pool
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.probe_results import (
     ClaudeSettings,

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from neurolink_mitm.accounts.primary_edit import NotEditable, in_yaml, write_primary
-from neurolink_mitm.adapters.config_file import load
+from neurolink_mitm.config.file import load
 
 EXAMPLE = Path(__file__).parents[2] / "configs" / "proxy.yaml"
 ENV = {"KEY_1": "sk-ant-test-1", "KEY_2": "k", "CLIENT_KEY": "c", "OPENAI_API_KEY": "o"}

@@ -10,8 +10,8 @@ import pytest
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.plugins import LENGTH, load, pipeline, read_key
-from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.settings import values
+from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.values import Cloaking, Plugins
 from neurolink_mitm.core.shaping.pipeline import Chain
 from tests.core.shaping.drafts import draft

@@ -31,7 +31,7 @@ import json, os, sys
 from pathlib import Path
 from neurolink_mitm import stack  # as `proxy start` does before there is a loop
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.sources import Named, Sources
+from neurolink_mitm.config.sources import Named, Sources
 from neurolink_mitm.adapters.token_store import open_store
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest

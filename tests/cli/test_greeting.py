@@ -9,8 +9,8 @@ import pytest
 
 from neurolink_mitm.cli.greeting import Started
 from neurolink_mitm.cli.greeting import greeting as greet
+from neurolink_mitm.config.document import parse
 from neurolink_mitm.core.auth.access import ClientKey
-from neurolink_mitm.core.config import parse
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool
 from tests.fakes import make_account, make_other, make_runtime

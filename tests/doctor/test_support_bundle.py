@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.core.config import parse
+from neurolink_mitm.config.document import parse
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.text import STARS
 from neurolink_mitm.core.settings.values import WordObfuscator

@@ -17,10 +17,10 @@ import pytest
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.refresh import Refresher, oauth_client
-from neurolink_mitm.adapters.reloader import Reloader
-from neurolink_mitm.adapters.sources import Inputs
 from neurolink_mitm.adapters.token_store import TokenStore
 from neurolink_mitm.app.background import BackgroundTasks, keep_fresh
+from neurolink_mitm.config.reloader import Reloader
+from neurolink_mitm.config.sources import Inputs
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.pool.accounts import Account, build_pool
 from neurolink_mitm.core.redact.secret import Secret

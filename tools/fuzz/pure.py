@@ -15,12 +15,11 @@ import msgspec
 from click.testing import CliRunner
 from hypothesis import strategies as st
 
-from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.app.wiring import Settings, prepare
 from neurolink_mitm.cli import main as command_line
+from neurolink_mitm.config.document import parse
+from neurolink_mitm.config.env_file import EnvFileError
 from neurolink_mitm.core import replay
-from neurolink_mitm.core.config import parse
-from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.failover import errors
 from neurolink_mitm.core.log_rows import Reader, Seen
@@ -34,6 +33,7 @@ from neurolink_mitm.core.request import headers, history
 from neurolink_mitm.core.request import trace_context as tracing
 from neurolink_mitm.core.response import reader as answer
 from neurolink_mitm.core.response.sse import SseReader
+from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.stats import Stats

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 
-from neurolink_mitm.core.config_faults import Loc, path, shown, spellings, without_credentials
 from neurolink_mitm.core.redact.secret import STARS, Secret
 from neurolink_mitm.core.redact.text import redact
+from neurolink_mitm.core.settings.errors import Loc, path, shown, spellings, without_credentials
 from neurolink_mitm.core.settings.values import AccountConfig, Config
 
 MOST = 5

@@ -8,9 +8,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from neurolink_mitm.core.config import parse
-from neurolink_mitm.core.config_faults import ConfigError
-from neurolink_mitm.core.config_schema import entries, schema
+from neurolink_mitm.config.document import parse
+from neurolink_mitm.config.schema import entries, schema
+from neurolink_mitm.core.settings.errors import ConfigError
 
 ENV = {"KEY": "sk-ant-test-key", "NUMBER": "5", "OFF": "false"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from neurolink_mitm.adapters.sources import Inputs
+from neurolink_mitm.config.sources import Inputs
 from neurolink_mitm.core.cost.budget import unpriced
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.settings.values import Config

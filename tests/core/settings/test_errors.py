@@ -4,7 +4,15 @@ import datetime
 
 import pytest
 
-from neurolink_mitm.core.config_faults import Fault, Loc, path, position, shown, spellings, value_at
+from neurolink_mitm.core.settings.errors import (
+    Fault,
+    Loc,
+    path,
+    position,
+    shown,
+    spellings,
+    value_at,
+)
 
 
 @pytest.mark.parametrize(

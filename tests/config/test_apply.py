@@ -20,12 +20,12 @@ from typing import Any
 import pytest
 import yaml
 
-from neurolink_mitm.adapters.reloader import Reloader
-from neurolink_mitm.adapters.sources import Sources
 from neurolink_mitm.app.run import trusted
 from neurolink_mitm.app.wiring import Settings, prepare
+from neurolink_mitm.config.reloader import Reloader
+from neurolink_mitm.config.schema import entries
+from neurolink_mitm.config.sources import Sources
 from neurolink_mitm.core.auth.access import ClientKey, digest, encode
-from neurolink_mitm.core.config_schema import entries
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.stack import stack
 from tests.connect_proxy import Authority

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.adapters.client_file import add_client, revoke_client
-from neurolink_mitm.adapters.env_file import EnvFileError
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.sources import Named, Sources
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
+from neurolink_mitm.config.env_file import EnvFileError
+from neurolink_mitm.config.sources import Named, Sources
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.oauth import Tokens
-from neurolink_mitm.core.config_faults import ConfigError
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.errors import ConfigError
 from tests.fakes import make_account
 
 GOOD = "timeouts: {idle: 5}\naccounts: {anthropic: [{name: a, apiKey: '${KEY}'}]}\n"

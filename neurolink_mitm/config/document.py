@@ -13,7 +13,10 @@ from difflib import get_close_matches
 from itertools import chain, count
 from typing import Any, Literal, get_args, get_origin
 
-from neurolink_mitm.core.config_faults import (
+from neurolink_mitm.config.interpolation import only_references, resolve_all
+from neurolink_mitm.core.pool.accounts import ANTHROPIC
+from neurolink_mitm.core.providers.names import unknown
+from neurolink_mitm.core.settings.errors import (
     ConfigError,
     Fault,
     Loc,
@@ -23,9 +26,6 @@ from neurolink_mitm.core.config_faults import (
     spellings,
     value_at,
 )
-from neurolink_mitm.core.interpolation import only_references, resolve_all
-from neurolink_mitm.core.pool.accounts import ANTHROPIC
-from neurolink_mitm.core.providers.names import unknown
 from neurolink_mitm.core.settings.types import Kind, NotEmpty, hints, plain
 from neurolink_mitm.core.settings.values import UNNAMED, Config, ConfigFile, Options
 

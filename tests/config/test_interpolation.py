@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.interpolation import DEEPEST, only_references, resolve, resolve_all
+from neurolink_mitm.config.interpolation import DEEPEST, only_references, resolve, resolve_all
 
 ENV = {"A": "one", "B_2": "two", "EMPTY": "", "ODD": "${A} $${A} }"}
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.config import parse
-from neurolink_mitm.core.config_faults import ConfigError
+from neurolink_mitm.config.document import parse
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.values import (
     AccountConfig,
     Config,

@@ -7,10 +7,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.adapters import config_file
-from neurolink_mitm.adapters.config_file import DEEPEST, LARGEST, load
-from neurolink_mitm.core.config_faults import ConfigError
+from neurolink_mitm.config import file as config_file
+from neurolink_mitm.config.file import DEEPEST, LARGEST, load
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.values import AccountConfig, Config
 from tests.unprivileged import unprivileged
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.config import parse
-from neurolink_mitm.core.config_show import (
+from neurolink_mitm.config.document import parse
+from neurolink_mitm.config.show import (
     as_json,
     changed_variables,
     differences,

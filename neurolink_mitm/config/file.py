@@ -9,8 +9,8 @@ from typing import Protocol
 
 import yaml
 
-from neurolink_mitm.core.config import Loaded, parse
-from neurolink_mitm.core.config_faults import ConfigError
+from neurolink_mitm.config.document import Loaded, parse
+from neurolink_mitm.core.settings.errors import ConfigError
 
 LARGEST = 1_000_000
 """Bytes of a file."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from neurolink_mitm.core.config_faults import Fault, Loc, shown
+from neurolink_mitm.core.settings.errors import Fault, Loc, shown
 
 DEEPEST = 50
 """Levels of a document; one that is deeper is nobody's configuration."""

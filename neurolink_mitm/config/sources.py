@@ -7,14 +7,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from neurolink_mitm.adapters import config_file
 from neurolink_mitm.adapters.client_file import ClientFileError, read_clients
-from neurolink_mitm.adapters.env_file import (
-    EnvFileError,
-    Environment,
-    chosen,
-    read_environment,
-)
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import (
     Network,
@@ -25,14 +18,21 @@ from neurolink_mitm.adapters.network import (
 )
 from neurolink_mitm.adapters.plugins import pipeline
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore
+from neurolink_mitm.config import file as config_file
+from neurolink_mitm.config.document import Loaded
+from neurolink_mitm.config.env_file import (
+    EnvFileError,
+    Environment,
+    chosen,
+    read_environment,
+)
 from neurolink_mitm.core.auth.access import ClientKey
-from neurolink_mitm.core.config import Loaded
-from neurolink_mitm.core.config_faults import ConfigError, shown
 from neurolink_mitm.core.pool.accounts import Account, build_pool, missing_primary, unused_settings
 from neurolink_mitm.core.pool.selection import STRATEGIES
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.providers.names import is_provider
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.errors import ConfigError, shown
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin
 
-from neurolink_mitm.core.config_faults import spellings
+from neurolink_mitm.core.settings.errors import spellings
 from neurolink_mitm.core.settings.types import Kind, description, hints, plain
 from neurolink_mitm.core.settings.values import ConfigFile, Options
 
