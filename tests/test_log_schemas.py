@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.log_schemas import FAMILIES
+from neurolink_mitm.records.schemas import FAMILIES
 from tests.schemas import faults, validator
 
 ROOT = Path(__file__).parents[1]

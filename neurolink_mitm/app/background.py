@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from functools import partial
 
 from neurolink_mitm.adapters.background import Job, run_again
-from neurolink_mitm.adapters.log_cleaner import keep_clean
 from neurolink_mitm.adapters.log_trim import keep_short
 from neurolink_mitm.adapters.system import keep_small
 from neurolink_mitm.adapters.watchdog import Watchdog
@@ -19,6 +18,7 @@ from neurolink_mitm.config.reloader import Reloader
 from neurolink_mitm.core.auth.oauth import needs_refresh
 from neurolink_mitm.core.auth.refresh import take_over
 from neurolink_mitm.ports import Refresher, Runtime
+from neurolink_mitm.records.retention import keep_clean
 
 STALLS = "stalls.log"
 """Among the logs: where the loop stands that does not come back."""

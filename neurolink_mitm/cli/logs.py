@@ -19,7 +19,7 @@ from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.options import format_option
 
 if TYPE_CHECKING:  # msgspec behind them takes its time
-    from neurolink_mitm.core.log_rows import Filter, Reader, Seen
+    from neurolink_mitm.records.row_reader import Filter, Reader, Seen
 
 EVERY = 0.2
 """Seconds between two looks at a file that is followed."""
@@ -42,8 +42,8 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
     Example: neurolink logs show req_nl_8ebbba8744c9fac476f2
     """
     from neurolink_mitm.cli.render import as_json
-    from neurolink_mitm.core import log_text
-    from neurolink_mitm.core.log_rows import in_order
+    from neurolink_mitm.records import text as log_text
+    from neurolink_mitm.records.row_reader import in_order
 
     logs = home().logs
     request = next(_of(logs, "proxy", request_id), None)
@@ -69,8 +69,8 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
 
 def _of(logs: Path, family: str, request_id: str) -> Iterator[dict[str, Any]]:
     """Its rows, those of the newest day first."""
-    from neurolink_mitm.adapters import log_files
-    from neurolink_mitm.core.log_rows import Reader
+    from neurolink_mitm.records import log_files
+    from neurolink_mitm.records.row_reader import Reader
 
     needle = request_id.encode("utf-8", "surrogatepass")
     for path in reversed(log_files.files(logs, family)):
@@ -91,7 +91,7 @@ def _body_json(logs: Path, row: dict[str, Any]) -> Any:
 def _print_side(logs: Path, row: dict[str, Any], shown: set[str]) -> None:
     """`shown` are the bodies that have been printed: two sides may share one."""
     from neurolink_mitm.adapters.bodies import read_body
-    from neurolink_mitm.core import log_text
+    from neurolink_mitm.records import text as log_text
 
     click.echo()
     for line in log_text.side(row):
@@ -146,8 +146,8 @@ def tail(
 
     Example: neurolink logs tail --follow --status 5xx
     """
-    from neurolink_mitm.adapters.log_files import Follower
-    from neurolink_mitm.core.log_rows import Filter, Reader
+    from neurolink_mitm.records.log_files import Follower
+    from neurolink_mitm.records.row_reader import Filter, Reader
 
     wanted, reader, logs = (
         Filter(account and bare_label(account), status, session),
@@ -169,7 +169,7 @@ def tail(
 
 def _latest(logs: Path, count: int, wanted: Filter, reader: Reader) -> list[tuple[bytes, Seen]]:
     """Read from the end, so that it takes as long as there is to be shown."""
-    from neurolink_mitm.adapters import log_files
+    from neurolink_mitm.records import log_files
 
     found: list[tuple[bytes, Seen]] = []
     for path in reversed(log_files.files(logs, "proxy")):
@@ -183,7 +183,7 @@ def _latest(logs: Path, count: int, wanted: Filter, reader: Reader) -> list[tupl
 def _matching(
     lines: Iterator[bytes], wanted: Filter, reader: Reader
 ) -> Iterator[tuple[bytes, Seen]]:
-    from neurolink_mitm.core.log_rows import Seen
+    from neurolink_mitm.records.row_reader import Seen
 
     needles = wanted.needles()
     for raw in lines:
@@ -193,7 +193,7 @@ def _matching(
 
 
 def _print_row(raw: bytes, row: Seen, form: str) -> None:
-    from neurolink_mitm.core import log_text
+    from neurolink_mitm.records import text as log_text
 
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     click.echo(raw.decode().rstrip("\n") if form == "json" else log_text.line(row, room))
@@ -213,7 +213,7 @@ def export(request_id: str | None, har: bool, since: str | None, output: Path | 
 
     Example: neurolink logs export --har --since 1h -o neurolink.har
     """
-    from neurolink_mitm.core import har as archive
+    from neurolink_mitm.records import har as archive
 
     if (request_id is None) == (since is None):
         fail("name a request, or say --since when", USAGE)
@@ -243,7 +243,7 @@ def _opened(output: Path | None) -> AbstractContextManager[IO[str]]:
 def _entries(request_id: str | None, since: str | None) -> Iterator[str]:
     """One at a time, since bodies are large."""
     from neurolink_mitm.adapters.bodies import read_body
-    from neurolink_mitm.core import har as archive
+    from neurolink_mitm.records import har as archive
 
     logs = home().logs
     rows = (
@@ -256,8 +256,8 @@ def _entries(request_id: str | None, since: str | None) -> Iterator[str]:
 
 
 def _captured_since(logs: Path, text: str) -> Iterator[dict[str, Any]]:
-    from neurolink_mitm.adapters import log_files
-    from neurolink_mitm.core.log_rows import Reader, Span
+    from neurolink_mitm.records import log_files
+    from neurolink_mitm.records.row_reader import Reader, Span
 
     since = moment(text)
     span = Span.of(since, None)

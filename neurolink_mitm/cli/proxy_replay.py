@@ -20,8 +20,8 @@ def command(file: Path, strategy: str, form: str) -> None:
     Example: neurolink proxy replay ~/.neurolink/logs/proxy-attempts-2026-11-22.jsonl -s quota-aware
     """
     from neurolink_mitm.cli import render
-    from neurolink_mitm.core import replay as replaying
     from neurolink_mitm.core.pool.selection import STRATEGIES
+    from neurolink_mitm.records import replay as replaying
 
     if strategy not in STRATEGIES:
         fail(f"unknown strategy {strategy!r}; choose {', '.join(STRATEGIES)}", USAGE)

@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from neurolink_mitm.cli.tables import Column, Fitting
-from neurolink_mitm.core.replay import Outcome
+from neurolink_mitm.records.replay import Outcome
 
 Report = Mapping[str, Any]
 

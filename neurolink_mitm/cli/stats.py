@@ -17,7 +17,7 @@ from neurolink_mitm.cli.auth_context import home, in_one_line, say
 from neurolink_mitm.cli.logs import moment
 
 if TYPE_CHECKING:  # msgspec behind it takes its time
-    from neurolink_mitm.core.stats import Stats, Sum
+    from neurolink_mitm.records.stats import Stats, Sum
 
 WORTH_A_BAR = 20_000_000
 """Bytes that take longer than people like to wait without being told."""
@@ -39,7 +39,7 @@ def command(by: str, since: str | None, until: str | None, form: str) -> None:
 
     Example: neurolink stats --by account --since yesterday --until today
     """
-    from neurolink_mitm.core.stats import Stats
+    from neurolink_mitm.records.stats import Stats
 
     begin, end = (moment(text) if text else None for text in (since, until))
     stats = Stats(by)
@@ -53,8 +53,8 @@ def command(by: str, since: str | None, until: str | None, form: str) -> None:
 
 
 def _read(logs: Path, since: float | None, until: float | None, stats: Stats) -> int:
-    from neurolink_mitm.adapters import log_files
-    from neurolink_mitm.core.log_rows import Reader, Seen, Span
+    from neurolink_mitm.records import log_files
+    from neurolink_mitm.records.row_reader import Reader, Seen, Span
 
     span, reader = Span.of(since, until), Reader()
     paths = log_files.files(logs, "proxy", since, until)
@@ -81,7 +81,7 @@ def _progress(total: int) -> Iterator[Callable[[int], object]]:
 
 def _printed(stats: Stats, form: str) -> str:
     from neurolink_mitm.cli.render import as_json
-    from neurolink_mitm.core.stats import FIELDS, flat, report, total
+    from neurolink_mitm.records.stats import FIELDS, flat, report, total
 
     if form == "json":
         whole = report(total(stats.groups.values()))
@@ -117,7 +117,7 @@ def _table(stats: Stats) -> str:
 
 def _columns(stats: Stats) -> dict[str, list[str]]:
     """Cells by title; drawn ones on a terminal only."""
-    from neurolink_mitm.core.stats import columns, sparkline, total
+    from neurolink_mitm.records.stats import columns, sparkline, total
 
     rows = stats.ordered()
     if len(rows) > 1:
@@ -132,7 +132,7 @@ def _columns(stats: Stats) -> dict[str, list[str]]:
 
 
 def _name(name: str) -> str:
-    from neurolink_mitm.core.log_text import one_line
+    from neurolink_mitm.records.text import one_line
 
     return one_line(name)
 

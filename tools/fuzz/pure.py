@@ -19,10 +19,8 @@ from neurolink_mitm.app.wiring import Settings, prepare
 from neurolink_mitm.cli import main as command_line
 from neurolink_mitm.config.document import parse
 from neurolink_mitm.config.env_file import EnvFileError
-from neurolink_mitm.core import replay
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.failover import errors
-from neurolink_mitm.core.log_rows import Reader, Seen
 from neurolink_mitm.core.pool import quota
 from neurolink_mitm.core.pool import quota as limits
 from neurolink_mitm.core.redact import body as redaction_body
@@ -36,8 +34,10 @@ from neurolink_mitm.core.response.sse import SseReader
 from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
-from neurolink_mitm.core.stats import Stats
 from neurolink_mitm.core.status import status
+from neurolink_mitm.records import replay
+from neurolink_mitm.records.row_reader import Reader, Seen
+from neurolink_mitm.records.stats import Stats
 from tools.fuzz import inputs
 from tools.fuzz.verdict import Finding, within_time
 

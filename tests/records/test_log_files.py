@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.adapters import log_files
-from neurolink_mitm.adapters.log_files import Follower, files, lines, lines_backwards
+from neurolink_mitm.records import log_files
+from neurolink_mitm.records.log_files import Follower, files, lines, lines_backwards
 
 
 def at(day: int) -> float:

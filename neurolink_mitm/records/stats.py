@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurolink_mitm.core.log_rows import Seen
 from neurolink_mitm.core.logs.timestamps import local_hour
+from neurolink_mitm.records.row_reader import Seen
 
 _GROWTH = math.log(1.02)
 """A quantile is told to one part in fifty."""

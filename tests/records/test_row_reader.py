@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from neurolink_mitm.core.log_rows import Filter, Reader, Seen, Span
+from neurolink_mitm.records.row_reader import Filter, Reader, Seen, Span
 from tests.fakes import NOW
 
 

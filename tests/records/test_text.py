@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from neurolink_mitm.core import log_text
 from neurolink_mitm.core.failover.errors import Failure
-from neurolink_mitm.core.log_rows import Seen
 from neurolink_mitm.core.logs.capture import Document
 from neurolink_mitm.core.logs.rows import attempt_row, request_row
+from neurolink_mitm.records import text as log_text
+from neurolink_mitm.records.row_reader import Seen
 from tests.fakes import NOW, make_account, make_attempt, make_exchange
 
 FAILED = make_attempt(

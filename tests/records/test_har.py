@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from neurolink_mitm.core import har
 from neurolink_mitm.core.logs.capture import Document
+from neurolink_mitm.records import har
 
 
 def row(

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from neurolink_mitm.core.log_rows import Seen
 from neurolink_mitm.core.logs.capture import Document
 from neurolink_mitm.core.logs.timestamps import clock, date_and_clock
+from neurolink_mitm.records.row_reader import Seen
 
 Row = Mapping[str, Any]
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core import stats as stats_module
-from neurolink_mitm.core.log_rows import Seen
-from neurolink_mitm.core.stats import (
+from neurolink_mitm.records import stats as stats_module
+from neurolink_mitm.records.row_reader import Seen
+from neurolink_mitm.records.stats import (
     NOBODY,
     OTHERS,
     Quantiles,

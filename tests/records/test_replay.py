@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from neurolink_mitm.core.logs.rows import AttemptRow, iso
-from neurolink_mitm.core.replay import accounts_in, read_rows, recorded, replay
+from neurolink_mitm.records.replay import accounts_in, read_rows, recorded, replay
 from tests.fakes import NOW
 
 
