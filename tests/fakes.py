@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from neurolink_mitm.adapters.metric_registry import MetricRegistry
-from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
 from neurolink_mitm.core.failover.errors import Failure, Where
@@ -19,8 +17,10 @@ from neurolink_mitm.core.providers.translator import Setup
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.response.reader import OpaqueAnswer
 from neurolink_mitm.core.settings.values import Config
-from neurolink_mitm.core.telemetry_setup import telemetry_setup
 from neurolink_mitm.ports import Endpoint, Runtime
+from neurolink_mitm.telemetry.otlp import OtlpTelemetry
+from neurolink_mitm.telemetry.registry import MetricRegistry
+from neurolink_mitm.telemetry.setup import telemetry_setup
 
 COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}
 NOW = 1_760_000_000.0  # 2025-10-09T08:53:20Z

@@ -50,7 +50,7 @@ def test_no_module_imports_litellm(modules: dict[str, list[str]]) -> None:
 
 
 def test_the_proxy_starts_without_opentelemetry(modules: dict[str, list[str]]) -> None:
-    assert "neurolink_mitm.adapters.otlp" in modules["proxy"]
+    assert "neurolink_mitm.telemetry.otlp" in modules["proxy"]
     assert [name for name in modules["proxy"] if name.partition(".")[0] == "opentelemetry"] == []
 
 

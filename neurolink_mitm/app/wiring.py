@@ -17,9 +17,7 @@ from neurolink_mitm.adapters.bodies import FileBodies
 from neurolink_mitm.adapters.cost import Spending, shipped_prices
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
-from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.adapters.network import Network
-from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.adapters.persisted_state import (
     NoMemory,
     PoolMemory,
@@ -44,9 +42,11 @@ from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.values import Config, OAuth
 from neurolink_mitm.core.status.metrics import Point, current_points
-from neurolink_mitm.core.telemetry_setup import telemetry_setup
 from neurolink_mitm.dataplane.compat import check_version
 from neurolink_mitm.ports import Component, Runtime
+from neurolink_mitm.telemetry.otlp import OtlpTelemetry
+from neurolink_mitm.telemetry.registry import MetricRegistry
+from neurolink_mitm.telemetry.setup import telemetry_setup
 
 logger = logging.getLogger("neurolink.clock")
 

@@ -16,12 +16,12 @@ from neurolink_mitm.cli.groups import Group
 from neurolink_mitm.cli.options import format_option
 from neurolink_mitm.cli.running import home
 from neurolink_mitm.cli.telemetry_metrics import dashboard, metrics
-from neurolink_mitm.core.telemetry_setup import ENDPOINT, OTLP_PORT
+from neurolink_mitm.telemetry.setup import ENDPOINT, OTLP_PORT
 
 if TYPE_CHECKING:  # slow to import: each command imports what it needs
-    from neurolink_mitm.adapters.docker_compose import Compose
-    from neurolink_mitm.adapters.openobserve import OpenObserve
-    from neurolink_mitm.adapters.telemetry_files import Access, TelemetryFiles
+    from neurolink_mitm.telemetry.docker_compose import Compose
+    from neurolink_mitm.telemetry.files import Access, TelemetryFiles
+    from neurolink_mitm.telemetry.openobserve import OpenObserve
 
 READY = 120.0
 """Seconds that OpenObserve may take until it responds for the first time."""
@@ -168,7 +168,7 @@ def import_dashboard(show: bool) -> None:
     """
     if show:
         from neurolink_mitm.cli import render
-        from neurolink_mitm.core.dashboard import dashboard
+        from neurolink_mitm.telemetry.dashboard import dashboard
 
         click.echo(render.as_json(dashboard()), nl=False)
         return
@@ -208,7 +208,7 @@ def _remove(place: Home) -> str:
 
 
 def _files(place: Home) -> TelemetryFiles:
-    from neurolink_mitm.adapters.telemetry_files import TelemetryFiles
+    from neurolink_mitm.telemetry.files import TelemetryFiles
 
     return TelemetryFiles(place.telemetry)
 
@@ -222,19 +222,19 @@ def _set_up() -> tuple[TelemetryFiles, Access]:
 
 
 def _compose(files: TelemetryFiles) -> Compose:
-    from neurolink_mitm.adapters.docker_compose import Compose
+    from neurolink_mitm.telemetry.docker_compose import Compose
 
     return Compose(files.compose, files.access, os.environ)
 
 
 def _backend(access: Access) -> OpenObserve:
-    from neurolink_mitm.adapters.openobserve import OpenObserve
+    from neurolink_mitm.telemetry.openobserve import OpenObserve
 
     return OpenObserve(access.url, access.user, access.password)
 
 
 def _import(backend: OpenObserve) -> str:
-    from neurolink_mitm.core.dashboard import dashboard
+    from neurolink_mitm.telemetry.dashboard import dashboard
 
     return backend.import_dashboard(dashboard())
 
@@ -264,8 +264,8 @@ def _name(env_file: Path, access: Access, before: Access | None) -> None:
 
 
 def _extra() -> None:
-    from neurolink_mitm.adapters.otlp import MISSING, installed
     from neurolink_mitm.cli import steps
+    from neurolink_mitm.telemetry.otlp import MISSING, installed
 
     if not installed():
         steps.skipped(MISSING)
@@ -299,8 +299,8 @@ def _text(report: dict[str, object]) -> str:
 @contextmanager
 def _failing_in_one_line() -> Iterator[None]:
     """End the command with one line on stderr when an adapter fails."""
-    from neurolink_mitm.adapters.docker_compose import ComposeError
-    from neurolink_mitm.adapters.openobserve import OpenObserveError
+    from neurolink_mitm.telemetry.docker_compose import ComposeError
+    from neurolink_mitm.telemetry.openobserve import OpenObserveError
 
     try:
         yield

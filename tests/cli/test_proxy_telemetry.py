@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.core.dashboard import TITLE, dashboard
+from neurolink_mitm.telemetry.dashboard import TITLE, dashboard
 from tests.cli.processes import Program, Shell
 from tests.openobserve import OpenObserveLookalike
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from neurolink_mitm.adapters.otlp import MISSING
+from neurolink_mitm.telemetry.otlp import MISSING
 from tests.cli.processes import MESSAGE, Shell
 from tests.otlp_receiver import Receiver
 from tests.waiting import wait_until

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from neurolink_mitm.adapters.journal import encode
-from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.adapters.system import SystemChance, SystemClock
 from neurolink_mitm.core.cost.budget import Budget
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
@@ -27,6 +26,7 @@ from neurolink_mitm.dataplane.data_plane import OPTIONS, DataPlane
 from neurolink_mitm.dataplane.modes import MODE
 from neurolink_mitm.ports import Runtime, Translator
 from neurolink_mitm.stack import stack
+from neurolink_mitm.telemetry.registry import MetricRegistry
 from tests.schemas import faults
 
 LIMIT = 30.0

@@ -12,13 +12,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from neurolink_mitm.adapters.cost import shipped_prices
-from neurolink_mitm.adapters.metric_registry import MetricRegistry
-from neurolink_mitm.adapters.otlp import OtlpTelemetry
 from neurolink_mitm.core.status.metrics import SIZES, Point, current_points
-from neurolink_mitm.core.telemetry_setup import telemetry_setup
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
+from neurolink_mitm.telemetry.otlp import OtlpTelemetry
+from neurolink_mitm.telemetry.registry import MetricRegistry
+from neurolink_mitm.telemetry.setup import telemetry_setup
 from tests.flows.harness import LIMIT, MODEL, Proxy, account, message
 from tests.otlp_receiver import Receiver, attributes
 from tests.waiting import wait_until

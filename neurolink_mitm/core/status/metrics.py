@@ -1,6 +1,6 @@
 """The table of metrics, and the metric points of attempts, of finished requests, and of this moment.
 
-`/metrics` (`adapters/metric_registry.py`) and OTLP (`adapters/otlp_pipeline.py`) both show this one table.
+`/metrics` (`telemetry/registry.py`) and OTLP (`telemetry/otlp_pipeline.py`) both show this one table.
 """
 
 from __future__ import annotations

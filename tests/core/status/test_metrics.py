@@ -1,4 +1,4 @@
-"""The points of a request and of its attempts; tests/adapters/test_metric_registry.py has what becomes of them."""
+"""The points of a request and of its attempts; tests/telemetry/test_registry.py has what becomes of them."""
 
 from __future__ import annotations
 

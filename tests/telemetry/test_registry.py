@@ -11,7 +11,6 @@ import promql_parser
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from neurolink_mitm.adapters.metric_registry import MOST, OTHER, MetricRegistry
 from neurolink_mitm.core.exchange import Outcome
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.logs.rows import RequestRow, attempt_row, request_row
@@ -25,6 +24,7 @@ from neurolink_mitm.core.status.metrics import (
     request_points,
 )
 from neurolink_mitm.ports import Runtime
+from neurolink_mitm.telemetry.registry import MOST, OTHER, MetricRegistry
 from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_runtime
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import promql_parser
 import pytest
 
-from neurolink_mitm.core.dashboard import STREAM, TABS, TITLE, Panel, dashboard
 from neurolink_mitm.core.status.metrics import METRICS
+from neurolink_mitm.telemetry.dashboard import STREAM, TABS, TITLE, Panel, dashboard
 
 PANELS = [panel for panels in TABS.values() for panel in panels]
 MADE: list[dict[str, Any]] = [panel for tab in dashboard()["tabs"] for panel in tab["panels"]]

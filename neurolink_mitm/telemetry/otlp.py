@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING
 from prometheus_client import Metric as Family
 
 from neurolink_mitm.adapters.background import Worker
-from neurolink_mitm.adapters.metric_registry import MetricRegistry
 from neurolink_mitm.adapters.system import how_to_install
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.status.metrics import Point
-from neurolink_mitm.core.telemetry import finished
-from neurolink_mitm.core.telemetry_setup import Setup
+from neurolink_mitm.telemetry.records import finished
+from neurolink_mitm.telemetry.registry import MetricRegistry
+from neurolink_mitm.telemetry.setup import Setup
 
 if TYPE_CHECKING:  # takes 0.3 s and 15 MB: the thread imports it, when there is something to send
-    from neurolink_mitm.adapters.otlp_pipeline import Pipeline
+    from neurolink_mitm.telemetry.otlp_pipeline import Pipeline
 
 logger = logging.getLogger("neurolink.telemetry")
 
@@ -133,7 +133,7 @@ class OtlpTelemetry:
         if not self._setup.signals:
             return
         try:
-            from neurolink_mitm.adapters.otlp_pipeline import Pipeline
+            from neurolink_mitm.telemetry.otlp_pipeline import Pipeline
 
             self._pipeline = Pipeline(self._setup, self._families, self._sent)
         except Exception as e:  # of a library, or of a variable that it alone looks at

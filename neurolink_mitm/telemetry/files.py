@@ -12,7 +12,7 @@ from pathlib import Path
 
 from neurolink_mitm.adapters.files import private_directory, write_atomic
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.telemetry_setup import OTLP_PORT
+from neurolink_mitm.telemetry.setup import OTLP_PORT
 
 USER = "admin@neurolink.local"
 """OpenObserve's login is an e-mail address; nothing is sent to it."""

@@ -48,9 +48,9 @@ from prometheus_client import Metric as Family
 from neurolink_mitm import __version__
 from neurolink_mitm.core.redact.text import redact, without_passwords
 from neurolink_mitm.core.status.metrics import METRICS
-from neurolink_mitm.core.telemetry import Finished, Span
-from neurolink_mitm.core.telemetry_setup import LOGS, QUEUE_SIZE, TRACES, Setup
-from neurolink_mitm.core.telemetry_setup import METRICS as METRICS_SIGNAL
+from neurolink_mitm.telemetry.records import Finished, Span
+from neurolink_mitm.telemetry.setup import LOGS, QUEUE_SIZE, TRACES, Setup
+from neurolink_mitm.telemetry.setup import METRICS as METRICS_SIGNAL
 
 NAME = "neurolink"
 _LONGEST_ERROR = 300

@@ -12,7 +12,7 @@ from neurolink_mitm.core.providers.destinations import Route
 from neurolink_mitm.core.request.trace_context import Caller
 from neurolink_mitm.core.response.reader import OpaqueAnswer
 from neurolink_mitm.core.response.usage import Usage
-from neurolink_mitm.core.telemetry import LONGEST, Finished, error_type, finished
+from neurolink_mitm.telemetry.records import LONGEST, Finished, error_type, finished
 from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_other
 
 LIMITED = Failure.of_status(429, b'{"error":{"type":"rate_limit_error","message":"slow down"}}')

@@ -11,9 +11,9 @@ from importlib.machinery import ModuleSpec
 
 import pytest
 
-from neurolink_mitm.adapters.otlp import FULL, MISSING, OtlpTelemetry, pieces
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
-from neurolink_mitm.core.telemetry_setup import Setup, telemetry_setup
+from neurolink_mitm.telemetry.otlp import FULL, MISSING, OtlpTelemetry, pieces
+from neurolink_mitm.telemetry.setup import Setup, telemetry_setup
 from tests.fakes import NOW, make_account, make_attempt, make_exchange
 from tests.otlp_receiver import Receiver
 from tests.waiting import wait_until

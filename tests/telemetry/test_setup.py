@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.telemetry_setup import Setup, telemetry_setup
+from neurolink_mitm.telemetry.setup import Setup, telemetry_setup
 
 URL = "http://collector:4318"
 BASE = {"OTEL_EXPORTER_OTLP_ENDPOINT": URL}

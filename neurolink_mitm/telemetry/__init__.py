@@ -1,0 +1,1 @@
+"""OpenTelemetry export, and the local collector with its dashboards (`neurolink proxy telemetry`)."""
