@@ -11,14 +11,14 @@ from pathlib import Path
 import click
 
 from neurolink_mitm import app
-from neurolink_mitm.adapters.claude_code import ClaudeCode
-from neurolink_mitm.adapters.claude_settings import settings_path
 from neurolink_mitm.addons.capture import Capture
 from neurolink_mitm.addons.console import Console
 from neurolink_mitm.addons.journal import Journal
 from neurolink_mitm.addons.telemetry import Telemetry
 from neurolink_mitm.addons.usage import Usage
 from neurolink_mitm.app.wiring import Settings, prepare
+from neurolink_mitm.claude_code.attach import ClaudeCode
+from neurolink_mitm.claude_code.settings import settings_path
 from neurolink_mitm.cli.starting import collect_briefly, set_up_logging
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.stack import stack

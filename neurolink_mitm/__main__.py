@@ -19,7 +19,7 @@ def _main() -> None:
     if sys.argv[1:] == ["statusline"]:
         import os
 
-        from neurolink_mitm.adapters.status_line import status_line
+        from neurolink_mitm.claude_code.status_line import status_line
 
         print(status_line(os.environ))
         return

@@ -8,11 +8,11 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 
 from neurolink_mitm.adapters.background import run_again
-from neurolink_mitm.adapters.claude_code import ClaudeCode
 from neurolink_mitm.adapters.state_file import OURS
 from neurolink_mitm.app.announced import Announced, state_of
 from neurolink_mitm.app.background import background_tasks
 from neurolink_mitm.app.wiring import Prepared
+from neurolink_mitm.claude_code.attach import ClaudeCode
 from neurolink_mitm.ports import Component, Runtime
 
 logger = logging.getLogger("neurolink.app")

@@ -7,12 +7,12 @@ from typing import Any
 
 from mitmproxy.master import Master
 
-from neurolink_mitm.adapters.claude_code import ClaudeCode
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.system import free_port
 from neurolink_mitm.addons.inspect import Inspect
 from neurolink_mitm.app.lifecycle import Lifecycle, components
 from neurolink_mitm.app.wiring import Prepared, Settings
+from neurolink_mitm.claude_code.attach import ClaudeCode
 from neurolink_mitm.dataplane import master as masters
 from neurolink_mitm.dataplane.data_plane import OPTIONS, DataPlane
 from neurolink_mitm.dataplane.modes import MODE

@@ -103,7 +103,7 @@ def by_setup_token(asked: Asked, config: Config) -> Obtained:
 
 
 def by_import(asked: Asked, config: Config) -> Obtained:
-    from neurolink_mitm.adapters.claude_login import ImportFailed, find_login
+    from neurolink_mitm.claude_code.attach import ImportFailed, find_login
 
     try:
         login = find_login(os.environ)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurolink_mitm import __version__
-from neurolink_mitm.core.claude_settings import ANY_TOKEN
+from neurolink_mitm.claude_code.settings_text import ANY_TOKEN
 from neurolink_mitm.core.pool.pool import Demand
 from neurolink_mitm.core.providers import destinations
 from neurolink_mitm.core.providers.models import CLAUDE

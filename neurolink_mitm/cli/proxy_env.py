@@ -7,8 +7,8 @@ import shlex
 
 import click
 
+from neurolink_mitm.claude_code.settings_text import ANY_TOKEN, variables
 from neurolink_mitm.cli.running import port_option, running_state
-from neurolink_mitm.core.claude_settings import ANY_TOKEN, variables
 
 TOKEN = "ANTHROPIC_AUTH_TOKEN"  # noqa: S105 - a variable's name
 
@@ -37,7 +37,7 @@ def command(shell: str, port: int | None) -> None:
 
 def _token(url: str) -> dict[str, str]:
     """One that opens nothing, where any will do; a hint, where it has to be a client key."""
-    from neurolink_mitm.adapters.claude_login import logged_in
+    from neurolink_mitm.claude_code.attach import logged_in
     from neurolink_mitm.cli import http_client
 
     status, report = http_client.get(f"{url}/status", {})

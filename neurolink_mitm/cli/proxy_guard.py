@@ -17,8 +17,8 @@ def command(pid: int | None) -> None:
 
     Example: neurolink proxy guard 4711
     """
-    from neurolink_mitm.adapters import guard
-    from neurolink_mitm.adapters.claude_settings import ClaudeSettings, SettingsError
+    from neurolink_mitm.claude_code import guard
+    from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
 
     if pid is not None:
         guard.run(home(), pid)

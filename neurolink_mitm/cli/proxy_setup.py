@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from neurolink_mitm.adapters.claude_settings import ClaudeSettings, SettingsError
 from neurolink_mitm.adapters.files import write_atomic
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.service_manager import ServiceError, check_usable, find
 from neurolink_mitm.adapters.state_file import State
+from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
 from neurolink_mitm.cli import auth_context as context
 from neurolink_mitm.cli import background
 from neurolink_mitm.cli.auth_methods import METHODS

@@ -104,7 +104,7 @@ def _proxies() -> list[dict[str, Any]]:
 
 def claude_code(pid: int) -> dict[str, Any] | None:
     """How Claude Code comes to that proxy; None where its settings are left alone."""
-    from neurolink_mitm.adapters.claude_settings import ClaudeSettings, SettingsError
+    from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
 
     try:
         entry = ClaudeSettings(home().claude_settings).entry(pid)

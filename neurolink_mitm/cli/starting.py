@@ -16,13 +16,12 @@ from pathlib import Path
 import click
 
 from neurolink_mitm import app
-from neurolink_mitm.adapters.claude_code import ClaudeCode
-from neurolink_mitm.adapters.claude_login import logged_in
-from neurolink_mitm.adapters.claude_settings import settings_path
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.adapters.system import listener
 from neurolink_mitm.app import wiring as prepare
+from neurolink_mitm.claude_code.attach import ClaudeCode, logged_in
+from neurolink_mitm.claude_code.settings import settings_path
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.greeting import Started, greeting
 from neurolink_mitm.cli.program import program

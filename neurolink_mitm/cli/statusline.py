@@ -9,7 +9,7 @@ import os
 
 import click
 
-from neurolink_mitm.adapters.status_line import status_line
+from neurolink_mitm.claude_code.status_line import status_line
 
 
 @click.command("statusline")

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from neurolink_mitm.adapters.claude_settings import ClaudeSettings as Attached
-from neurolink_mitm.adapters.claude_settings import SettingsError, settings_path
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network, bundle_of, read_network
 from neurolink_mitm.adapters.probe import reach
 from neurolink_mitm.adapters.service_state import service_state
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
+from neurolink_mitm.claude_code.settings import ClaudeSettings as Attached
+from neurolink_mitm.claude_code.settings import SettingsError, settings_path
 from neurolink_mitm.config import file as config_file
 from neurolink_mitm.config.env_file import EnvFileError, read_environment
 from neurolink_mitm.core.auth.access import is_loopback

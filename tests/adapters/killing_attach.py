@@ -13,8 +13,8 @@ import os
 import sys
 from pathlib import Path
 
-from neurolink_mitm.adapters.claude_code import ClaudeCode
 from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.claude_code.attach import ClaudeCode
 from tests.adapters import killing
 from tests.waiting import wait_until
 

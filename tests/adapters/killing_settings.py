@@ -13,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-from neurolink_mitm.adapters.claude_settings import ClaudeSettings
+from neurolink_mitm.claude_code.settings import ClaudeSettings
 from tests.adapters.killing import KILLED, kill_at
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from neurolink_mitm.adapters import claude_settings as module
-from neurolink_mitm.adapters.claude_settings import ClaudeSettings, SettingsError
-from tests.adapters.test_claude_settings import (
+from neurolink_mitm.claude_code import settings as module
+from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
+from tests.claude_code.test_settings import (
     ME,
     ORIGINAL,
     OTHER,

@@ -10,8 +10,8 @@ import pytest
 from neurolink_mitm.adapters.client_file import ClientFileError, read_clients
 from neurolink_mitm.adapters.cost import read_day
 from neurolink_mitm.adapters.persisted_state import read_cooldowns, read_quotas
-from neurolink_mitm.adapters.quick_status import read_json
 from neurolink_mitm.adapters.state_file import StateFile
+from neurolink_mitm.claude_code.status_line import read_json
 from neurolink_mitm.core.auth.credentials import parse_token_store
 
 DEEP = b'{"":' * 100_000

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.guarding import JUMP, MISSES, Verdict, judge, missed
+from neurolink_mitm.claude_code.watchdog_policy import JUMP, MISSES, Verdict, judge, missed
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters import guard
-from neurolink_mitm.adapters.claude_settings import ClaudeSettings
 from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.claude_code import guard
+from neurolink_mitm.claude_code.settings import ClaudeSettings
 
 ORIGINAL = '{"env": {}}'
 
@@ -104,7 +104,7 @@ def test_it_leaves_where_there_is_nothing_to_put_back(place: Home) -> None:
 def test_told_to_end_in_the_moment_it_takes_its_lock_it_leaves_no_file(place: Home) -> None:
     code = """
 import os, signal, sys
-from neurolink_mitm.adapters import guard
+from neurolink_mitm.claude_code import guard
 
 class Signalled(guard.FileLock):
     def _acquire(self):
@@ -194,7 +194,7 @@ def test_it_imports_neither_mitmproxy_nor_pydantic() -> None:
     """It runs all the time."""
     code = """
 import sys
-import neurolink_mitm.adapters.guard
+import neurolink_mitm.claude_code.guard
 print([m for m in ("mitmproxy", "pydantic", "rich", "click", "asyncio", "httpx") if m in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters.quick_status import ask, read_json
+from neurolink_mitm.claude_code.status_line import ask, read_json
 
 
 @contextmanager

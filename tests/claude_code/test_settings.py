@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.adapters.claude_settings import ClaudeSettings, SettingsError, settings_path
+from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError, settings_path
 from tests.adapters.killing import KILLED
 from tests.cli.processes import ROOT
 

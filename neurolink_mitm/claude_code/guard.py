@@ -1,6 +1,6 @@
 """The guard: a small process that puts Claude Code's settings back where its proxy died without doing so.
 
-    python -m neurolink_mitm.adapters.guard NEUROLINK_HOME PID [STARTED]
+    python -m neurolink_mitm.claude_code.guard NEUROLINK_HOME PID [STARTED]
 
 It outlives the proxy, and the terminal. It imports little, since it runs all the time. With STARTED, when the proxy's
 process began, it is there before the settings are changed, and waits for that.
@@ -22,11 +22,17 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from neurolink_mitm.adapters.claude_settings import ClaudeSettings, SettingsError
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.settings_record import Entry
 from neurolink_mitm.adapters.state_file import is_running
-from neurolink_mitm.core.guarding import JUMP, MISSES, NO_ANSWER, Verdict, judge, missed
+from neurolink_mitm.claude_code.settings import ClaudeSettings, Entry, SettingsError
+from neurolink_mitm.claude_code.watchdog_policy import (
+    JUMP,
+    MISSES,
+    NO_ANSWER,
+    Verdict,
+    judge,
+    missed,
+)
 
 EVERY = 1.0
 """Seconds between two looks."""

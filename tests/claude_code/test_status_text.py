@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from neurolink_mitm.core import statusline
+from neurolink_mitm.claude_code import status_text as statusline
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import Demand, Pool, Remembered
 from neurolink_mitm.core.pool.quota import Quota, Window
