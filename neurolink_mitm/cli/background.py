@@ -18,7 +18,7 @@ from neurolink_mitm.adapters.log_trim import open_log
 from neurolink_mitm.adapters.state_file import State, StateFile
 from neurolink_mitm.cli import http_client
 from neurolink_mitm.core.logs.rows import iso
-from neurolink_mitm.core.services import Service
+from neurolink_mitm.service.units import Service
 
 START = "--- started "
 """Begins a line of the log: what is below it was said by one process."""

@@ -9,15 +9,15 @@ from pathlib import Path
 import click
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.service_manager import (
+from neurolink_mitm.cli import background
+from neurolink_mitm.cli.exits import FAILED, fail
+from neurolink_mitm.cli.running import home
+from neurolink_mitm.service.manager import (
     ServiceError,
     ServiceManager,
     check_usable,
     find,
 )
-from neurolink_mitm.cli import background
-from neurolink_mitm.cli.exits import FAILED, fail
-from neurolink_mitm.cli.running import home
 
 INSTEAD = (
     "start the proxy in the background with `neurolink proxy setup --no-service`, or run"

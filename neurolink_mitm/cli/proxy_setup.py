@@ -10,7 +10,6 @@ import click
 
 from neurolink_mitm.adapters.files import write_atomic
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.service_manager import ServiceError, check_usable, find
 from neurolink_mitm.adapters.state_file import State
 from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
 from neurolink_mitm.cli import auth_context as context
@@ -19,6 +18,7 @@ from neurolink_mitm.cli.auth_methods import METHODS
 from neurolink_mitm.cli.proxy_install import install
 from neurolink_mitm.cli.steps import done, failed, skipped
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.service.manager import ServiceError, check_usable, find
 
 STARTER = "starter.yaml"
 

@@ -12,7 +12,7 @@ import click
 from neurolink_mitm.adapters.state_file import State, is_running
 from neurolink_mitm.cli.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.running import listed, named, port_option, running_state, running_states
-from neurolink_mitm.core.services import STOP_LIMIT
+from neurolink_mitm.service.units import STOP_LIMIT
 
 
 @click.command("stop")

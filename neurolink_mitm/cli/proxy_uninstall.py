@@ -8,13 +8,13 @@ from contextlib import suppress
 import click
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.service_manager import ServiceError, find
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
 from neurolink_mitm.cli.exits import FAILED, USAGE, by_ctrl_c, fail
 from neurolink_mitm.cli.proxy_stop import tell_to_stop, wait_for_end
 from neurolink_mitm.cli.running import home
+from neurolink_mitm.service.manager import ServiceError, find
 
 
 @click.command("uninstall")

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network, bundle_of, read_network
 from neurolink_mitm.adapters.probe import reach
-from neurolink_mitm.adapters.service_state import service_state
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.claude_code.settings import ClaudeSettings as Attached
@@ -42,6 +41,7 @@ from neurolink_mitm.core.status.probe_results import (
 )
 from neurolink_mitm.doctor.probes import answers, in_time, listener
 from neurolink_mitm.doctor.upstream import BASE_URL, WATCHED
+from neurolink_mitm.service.state import service_state
 
 DEFAULT_PORT = 55669
 LIMIT = 12.0

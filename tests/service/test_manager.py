@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters.service_manager import (
+from neurolink_mitm.service.manager import (
     Launchd,
     ServiceError,
     ServiceManager,
@@ -21,7 +21,7 @@ from neurolink_mitm.adapters.service_manager import (
     find,
     run,
 )
-from neurolink_mitm.core.services import LABEL, UNIT, Service
+from neurolink_mitm.service.units import LABEL, UNIT, Service
 
 SERVICE = Service(("/bin/neurolink",), ("--port", "1"))
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters.service_state import service_state
-from neurolink_mitm.core.services import LABEL, UNIT
+from neurolink_mitm.service.state import service_state
+from neurolink_mitm.service.units import LABEL, UNIT
 
 
 def installed(home: Path, platform: str) -> Path:

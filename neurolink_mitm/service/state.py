@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from neurolink_mitm.core.services import LABEL, UNIT
 from neurolink_mitm.core.status.probe_results import Service
+from neurolink_mitm.service.units import LABEL, UNIT
 
 LIMIT = 5.0
 

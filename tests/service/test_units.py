@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.services import LABEL, UNIT, Service, plist, unit
+from neurolink_mitm.service.units import LABEL, UNIT, Service, plist, unit
 
 SERVICE = Service(
     program=("/opt/my venv/bin/python", "-m", "neurolink_mitm.cli"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from neurolink_mitm.adapters.files import write_atomic
-from neurolink_mitm.core.services import LABEL, UNIT, Service, plist, unit
+from neurolink_mitm.service.units import LABEL, UNIT, Service, plist, unit
 
 LIMIT = 60.0
 """Seconds for a service manager's command; stopping waits for streams."""
