@@ -1,1 +1,59 @@
-../neurolink_mitm/stack.py
+"""Everything that happens to a request, and in which order. Read this first.
+
+Run it with the `neurolink` command, or as a plain mitmproxy script:
+
+    mitmdump -s addons/neurolink.py
+    mitmweb  -s addons/neurolink.py --set neurolink_config=proxy-config.yaml
+"""
+
+from __future__ import annotations
+
+from neurolink_mitm.addons.capture import Capture
+from neurolink_mitm.addons.console import Console
+from neurolink_mitm.addons.failover import Failover
+from neurolink_mitm.addons.gate import Gate
+from neurolink_mitm.addons.inject import Inject
+from neurolink_mitm.addons.journal import Journal
+from neurolink_mitm.addons.local_api import LocalApi
+from neurolink_mitm.addons.map_model import ModelMapping
+from neurolink_mitm.addons.persist_state import Remember
+from neurolink_mitm.addons.refresh import Refresh
+from neurolink_mitm.addons.rotate import Rotate
+from neurolink_mitm.addons.route import Route
+from neurolink_mitm.addons.sanitize_history import HistorySanitizer
+from neurolink_mitm.addons.shape import Shape
+from neurolink_mitm.addons.telemetry import Telemetry
+from neurolink_mitm.addons.trace import Trace
+from neurolink_mitm.addons.translate import Translate
+from neurolink_mitm.addons.usage import Usage
+from neurolink_mitm.app import MitmScript
+from neurolink_mitm.ports import Runtime
+
+
+def stack(runtime: Runtime) -> list[object]:
+    """The addons in order. The data plane below them sends a request again when `failover` says so."""
+    return [
+        Trace(runtime),  # opens the record: request id, trace, session
+        Gate(
+            runtime
+        ),  # Host, Origin, client key, by the head alone: without its word no body is read
+        LocalApi(runtime),  # /health, /status, /v1/models, and Claude Code's probe of /
+        Route(runtime),  # reads model and stream from the body; 400, 404
+        Rotate(runtime),  # picks the account of each attempt
+        Refresh(runtime),  # a token that is about to end, or was refused, is renewed first
+        HistorySanitizer(runtime),  # the history without what Anthropic refuses
+        ModelMapping(runtime),  # the model that a mapping names
+        Shape(runtime),  # what is not to leave this machine, and back again in the answer
+        Translate(runtime),  # to the translator, which asks other providers
+        Inject(runtime),  # where it goes, and with which credential
+        Failover(runtime),  # what a failure means: bench the account, name the next, or give up
+        Remember(runtime),  # cooldowns and quotas, kept across restarts
+        Usage(runtime),  # tokens, outcome, totals
+        Console(runtime),  # a line per step for whoever watches
+        Capture(runtime),  # what was sent and received, where that is to be kept
+        Telemetry(runtime),  # spans, metrics and a log record to a collector, where one is named
+        Journal(runtime),  # a row per attempt, a row per request
+    ]
+
+
+addons = [MitmScript(stack)]

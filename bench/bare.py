@@ -19,7 +19,7 @@ from neurolink_mitm.addons.usage import Usage
 from neurolink_mitm.app.wiring import Settings, prepare
 from neurolink_mitm.claude_code.attach import ClaudeCode
 from neurolink_mitm.claude_code.settings import settings_path
-from neurolink_mitm.cli.starting import collect_briefly, set_up_logging
+from neurolink_mitm.cli.proxy.serve import collect_briefly, set_up_logging
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.stack import stack
 

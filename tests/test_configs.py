@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from neurolink_mitm.cli.proxy_setup import STARTER
+from neurolink_mitm.cli.proxy.setup import STARTER
 from neurolink_mitm.config.document import ONLY_SUBSCRIPTIONS, Loaded
 from neurolink_mitm.config.file import load
 from neurolink_mitm.core.redact.secret import Secret
@@ -86,7 +86,7 @@ def test_it_shows_every_key_there_is() -> None:
 def test_the_starter_loads(tmp_path: Path, change: Callable[[str], str]) -> None:
     """What `proxy setup` writes where there is nothing."""
     path = tmp_path / "proxy-config.yaml"
-    path.write_text(change(resources.files("neurolink_mitm").joinpath(STARTER).read_text()))
+    path.write_text(change(resources.files("neurolink_mitm.config").joinpath(STARTER).read_text()))
     loaded = load(path, {"ANTHROPIC_OVERFLOW_KEY": "sk-ant-test-1"})
     assert loaded.warnings == ()
     if change is str:

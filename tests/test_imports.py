@@ -19,7 +19,7 @@ from tests.cli.processes import MESSAGE, ROOT, Shell
 
 ALL_MODULES = """
 import importlib, json, pkgutil, sys
-import neurolink_mitm.cli.starting
+import neurolink_mitm.cli.proxy.serve
 proxy = sorted(sys.modules)
 for found in pkgutil.walk_packages(neurolink_mitm.__path__, "neurolink_mitm."):
     if not found.name.endswith("__main__"):

@@ -71,8 +71,8 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {part.partition("-")[0] for part in parts} == {"neurolink_mitm"}
     assert [name for name in names if "__pycache__" in name] == []
     assert "neurolink_mitm/stack.py" in names
-    assert "neurolink_mitm/schemas/proxy-config.schema.json" in names
-    assert {"neurolink_mitm/stack.py", "neurolink_mitm/starter.yaml"} <= set(names)
+    assert "neurolink_mitm/config/proxy-config.schema.json" in names
+    assert {"neurolink_mitm/stack.py", "neurolink_mitm/config/starter.yaml"} <= set(names)
     assert len(names) == len(set(names))
 
 

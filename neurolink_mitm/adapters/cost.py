@@ -25,7 +25,7 @@ from neurolink_mitm.core.json_errors import UNREADABLE
 @cache
 def shipped_prices() -> Prices:
     """Made from LiteLLM's by `make prices`."""
-    table = msgspec.json.decode((files("neurolink_mitm") / "prices.json").read_bytes())
+    table = msgspec.json.decode((files("neurolink_mitm.core.cost") / "prices.json").read_bytes())
     return Prices({name: models for name, models in table.items() if isinstance(models, dict)})
 
 

@@ -10,7 +10,7 @@ import gc
 import click
 
 from neurolink_mitm import __version__
-from neurolink_mitm.cli.lazy import LazyGroup
+from neurolink_mitm.cli.ui.groups import LazyGroup
 
 # What imports make stays: to look through it every 2000 objects is a quarter of a start's time,
 # and once, where a start ends up with 150,000, still a twentieth.

@@ -6,9 +6,9 @@ import time
 
 import click
 
-from neurolink_mitm.cli.auth_context import AuthGroup, home, say
-from neurolink_mitm.cli.exits import FAILED, fail
-from neurolink_mitm.cli.options import format_option
+from neurolink_mitm.cli.auth.context import AuthGroup, home, say
+from neurolink_mitm.cli.ui.exits import FAILED, fail
+from neurolink_mitm.cli.ui.groups import format_option
 from neurolink_mitm.core.logs.timestamps import date_and_clock
 
 
@@ -46,7 +46,7 @@ def add(name: str, form: str) -> None:
     except ValueError as e:
         fail(str(e), FAILED)
     if form == "json":
-        from neurolink_mitm.cli.render import as_json
+        from neurolink_mitm.cli.ui.render import as_json
 
         click.echo(as_json({"name": name, "key": key}), nl=False)
     else:
@@ -64,7 +64,7 @@ def list_clients(form: str) -> None:
     Example: neurolink clients list
     """
     from neurolink_mitm.adapters.client_file import read_clients
-    from neurolink_mitm.cli.render import as_json
+    from neurolink_mitm.cli.ui.render import as_json
 
     try:
         clients = read_clients(home().clients)

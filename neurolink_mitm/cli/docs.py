@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from neurolink_mitm.cli.exits import FAILED, USAGE, fail
+from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 
 PACKAGE = Path(__file__).parents[1]
 EXTRA = ("README.md", "CHANGELOG.md")
@@ -72,8 +72,7 @@ def _name(page: str, known: Mapping[str, Path]) -> str:
 def _contents(known: Mapping[str, Path]) -> str:
     from rich.text import Text
 
-    from neurolink_mitm.cli.render import printed
-    from neurolink_mitm.cli.tables import Column, Fitting
+    from neurolink_mitm.cli.ui.render import Column, Fitting, printed
 
     about = dict(_ROW.findall(known["readme"].read_text("utf-8")))
     about |= {"readme": "what it is, and the first steps", "changelog": "what changed lately"}

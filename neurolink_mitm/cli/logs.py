@@ -14,9 +14,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from neurolink_mitm.cli.auth_context import AuthGroup, bare_label, home, say
-from neurolink_mitm.cli.exits import FAILED, USAGE, fail
-from neurolink_mitm.cli.options import format_option
+from neurolink_mitm.cli.auth.context import AuthGroup, bare_label, home, say
+from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
+from neurolink_mitm.cli.ui.groups import format_option
 
 if TYPE_CHECKING:  # msgspec behind them takes its time
     from neurolink_mitm.records.row_reader import Filter, Reader, Seen
@@ -41,7 +41,7 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
 
     Example: neurolink logs show req_nl_8ebbba8744c9fac476f2
     """
-    from neurolink_mitm.cli.render import as_json
+    from neurolink_mitm.cli.ui.render import as_json
     from neurolink_mitm.records import text as log_text
     from neurolink_mitm.records.row_reader import in_order
 

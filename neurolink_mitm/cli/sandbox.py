@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from neurolink_mitm.cli.exits import FAILED, fail
+from neurolink_mitm.cli.ui.exits import FAILED, fail
 
 
 @click.command(name="sandbox")
@@ -23,7 +23,7 @@ def command(port: int) -> None:
 
     Example: neurolink sandbox --port 8787
     """
-    from neurolink_mitm.cli.program import program
+    from neurolink_mitm.cli.ui.running import program
     from neurolink_mitm.sandbox.server import serve
     from neurolink_mitm.sandbox.state import Sandbox
     from neurolink_mitm.sandbox.welcome import how_to_use

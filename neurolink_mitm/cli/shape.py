@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from neurolink_mitm.cli.auth_context import in_one_line
-from neurolink_mitm.cli.exits import FAILED, USAGE, fail
-from neurolink_mitm.cli.options import format_option
+from neurolink_mitm.cli.auth.context import in_one_line
+from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
+from neurolink_mitm.cli.ui.groups import format_option
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.config.sources import Inputs
@@ -37,7 +37,7 @@ def command(
 
     Example: neurolink shape request.json --account work
     """
-    from neurolink_mitm.cli.render import as_json
+    from neurolink_mitm.cli.ui.render import as_json
 
     with in_one_line():
         inputs = _inputs()

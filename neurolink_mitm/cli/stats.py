@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from neurolink_mitm.cli.auth_context import home, in_one_line, say
+from neurolink_mitm.cli.auth.context import home, in_one_line, say
 from neurolink_mitm.cli.logs import moment
 
 if TYPE_CHECKING:  # msgspec behind it takes its time
@@ -80,7 +80,7 @@ def _progress(total: int) -> Iterator[Callable[[int], object]]:
 
 
 def _printed(stats: Stats, form: str) -> str:
-    from neurolink_mitm.cli.render import as_json
+    from neurolink_mitm.cli.ui.render import as_json
     from neurolink_mitm.records.stats import FIELDS, flat, report, total
 
     if form == "json":
@@ -98,8 +98,7 @@ def _printed(stats: Stats, form: str) -> str:
 def _table(stats: Stats) -> str:
     from rich.text import Text
 
-    from neurolink_mitm.cli.render import printed
-    from neurolink_mitm.cli.tables import Column, Fitting
+    from neurolink_mitm.cli.ui.render import Column, Fitting, printed
     from neurolink_mitm.core.logs.timestamps import zone
 
     columns = [

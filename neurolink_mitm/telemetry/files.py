@@ -43,9 +43,7 @@ class TelemetryFiles:
     """The files in `folder`, copied from `shipped`."""
 
     folder: Path
-    shipped: Path = field(
-        default_factory=lambda: Path(str(files("neurolink_mitm"))) / "observability"
-    )
+    shipped: Path = field(default_factory=lambda: Path(str(files("neurolink_mitm.telemetry"))))
 
     @property
     def compose(self) -> Path:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_table_is_that_of_the_litellm_that_is_locked() -> None:
-    text = (ROOT / "neurolink_mitm" / "prices.json").read_text()
+    text = (ROOT / "neurolink_mitm" / "core" / "cost" / "prices.json").read_text()
     made = runpy.run_path(str(ROOT / "tools" / "prices"))["table"](json.loads(text)["date"])
     assert made == text, "run: make prices"
 

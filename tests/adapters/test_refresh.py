@@ -378,7 +378,7 @@ def test_two_processes_on_one_home_make_one_request(
 def test_killed_at_any_step_of_a_refresh(root: Home) -> None:
     with SandboxServer([known(f"a{n}") for n in range(1, 200)], keep=500) as sandbox:
         done = subprocess.run(
-            [sys.executable, "-m", "tests.adapters.killing", "refresh", str(root.root),
+            [sys.executable, "-m", "tests.claude_code.killing", "refresh", str(root.root),
              sandbox.url + PATH],
             cwd=ROOT, capture_output=True, text=True, timeout=100, check=True,
         )  # fmt: skip

@@ -327,7 +327,7 @@ def test_a_refresh_lock_is_of_one_account_and_any_thread(home: Home) -> None:
 
 def test_killed_at_any_step_of_a_write(home: Home) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.adapters.killing", "write", str(home.root)],
+        [sys.executable, "-m", "tests.claude_code.killing", "write", str(home.root)],
         cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=50, check=True,
     )  # fmt: skip
     steps = [json.loads(line) for line in done.stdout.splitlines()]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError, settings_path
-from tests.adapters.killing import KILLED
+from tests.claude_code.killing import KILLED
 from tests.cli.processes import ROOT
 
 ORIGINAL = b'{\r\n  "model": "opus",\r\n  "env": {"A": "1"}\r\n}'
@@ -264,7 +264,7 @@ def test_a_broken_record_is_set_aside(
 
 def test_whoever_is_killed_at_any_step_leaves_what_can_be_put_back(path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.adapters.killing_settings", str(path.parent)],
+        [sys.executable, "-m", "tests.claude_code.killing_settings", str(path.parent)],
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     *killed, last = [json.loads(line) for line in done.stdout.splitlines()]

@@ -16,7 +16,7 @@ from neurolink_mitm.claude_code.settings_text import (
     span,
     variables,
 )
-from tests.core.json_texts import objects
+from tests.core.request.json_texts import objects
 
 
 @given(objects())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.cli import auth_context
+from neurolink_mitm.cli.auth import context as auth_context
 from tests.cli.logins import PASSED, entry, kept, neurolink, stored
 
 

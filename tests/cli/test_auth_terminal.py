@@ -13,7 +13,7 @@ import pexpect
 import pytest
 
 from neurolink_mitm.cli import GROUPS, main
-from neurolink_mitm.cli.auth_methods import METHODS
+from neurolink_mitm.cli.auth.methods import METHODS
 from neurolink_mitm.sandbox import Account
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.cli.logins import code_from, entry, environment, kept, page_in, put, settings, stored

@@ -105,7 +105,7 @@ def test_what_a_killed_guard_has_detached_is_attached_by_the_next(
 def test_killed_at_any_step_of_its_start_it_leaves_nothing(tmp_path: Path) -> None:
     """Between the settings' write and the guard's start, say."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.adapters.killing_attach", str(tmp_path)],
+        [sys.executable, "-m", "tests.claude_code.killing_attach", str(tmp_path)],
         cwd=ROOT, env={**os.environ, "HOME": str(tmp_path)},
         capture_output=True, text=True, timeout=150, check=True,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from neurolink_mitm import __version__
 from neurolink_mitm.cli import main
-from neurolink_mitm.cli.lazy import LazyGroup
+from neurolink_mitm.cli.ui.groups import LazyGroup
 from tests.cli.processes import Shell
 
 Path = tuple[str, ...]

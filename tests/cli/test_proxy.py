@@ -17,7 +17,8 @@ from click.testing import CliRunner, Result
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
-from neurolink_mitm.cli import main, proxy_stop
+from neurolink_mitm.cli import main
+from neurolink_mitm.cli.proxy import stop as proxy_stop
 from tests.cli.conftest import Running
 from tests.cli.processes import MESSAGE, Shell, port_of, refuses
 

@@ -35,7 +35,7 @@ from neurolink_mitm.dataplane.client import (
     error_bytes,
 )
 from neurolink_mitm.dataplane.compat import CANCEL
-from tests.mitm.codes import code
+from tests.dataplane.codes import code
 
 GET = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
 POST = b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\n%b\r\n\r\n"

@@ -9,7 +9,7 @@ from neurolink_mitm.dataplane.compat import (
     check_version,
     status_of,
 )
-from tests.mitm.codes import code
+from tests.dataplane.codes import code
 
 
 @pytest.mark.parametrize(

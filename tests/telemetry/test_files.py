@@ -1,4 +1,4 @@
-"""What is shipped for docker. tests/cli/test_proxy_telemetry.py writes and reads it."""
+"""What is shipped for docker. tests/cli/proxy/test_telemetry.py writes and reads it."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def test_promtool_can_read_it() -> None:
 
 
 def dashboard_queries() -> list[str]:
-    text = (files("neurolink_mitm") / "dashboards" / "grafana.json").read_text()
+    text = (files("neurolink_mitm.telemetry") / "grafana.json").read_text()
     return [target["expr"] for panel in json.loads(text)["panels"] for target in panel["targets"]]
 
 

@@ -25,7 +25,7 @@ NAMES = {"anthropic": "anthropic", "google-ai": "gemini", "openai": "openai"}
 
 def cases() -> Iterator[tuple[str, str, Usage]]:
     chance = random.Random(5)
-    table = json.loads((files("neurolink_mitm") / "prices.json").read_bytes())
+    table = json.loads((files("neurolink_mitm.core.cost") / "prices.json").read_bytes())
     for provider in NAMES:
         for model, row in table[provider].items():
             if provider == "anthropic" or (isinstance(row, dict) and "above" in row):

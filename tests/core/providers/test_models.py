@@ -75,7 +75,7 @@ def listed_by_the_sdk() -> set[str]:
 
 
 def priced() -> set[str]:
-    table = json.loads((files("neurolink_mitm") / "prices.json").read_bytes())
+    table = json.loads((files("neurolink_mitm.core.cost") / "prices.json").read_bytes())
     return {name for name in table["anthropic"] if re.match(r"claude-[a-z]", name)}
 
 

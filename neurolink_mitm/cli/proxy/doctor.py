@@ -1,0 +1,232 @@
+"""What `neurolink proxy doctor --bundle` packs.
+
+`neurolink proxy doctor`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from neurolink_mitm import __version__
+from neurolink_mitm.adapters.state_file import StateFile
+from neurolink_mitm.cli.ui.exits import FAILED, fail
+from neurolink_mitm.cli.ui.groups import format_option
+from neurolink_mitm.core.redact.known_secrets import secrets_of
+from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.doctor.checks import Known, Looking, read_home
+from neurolink_mitm.doctor.support_bundle import Censor, plain, tail
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from neurolink_mitm.adapters.home import Home
+    from neurolink_mitm.adapters.network import Network
+    from neurolink_mitm.core.status.finding import Finding
+    from neurolink_mitm.doctor.checks import Looking
+
+
+LINES = 200
+FAMILIES = (
+    "proxy-2*.jsonl", "proxy-attempts-2*.jsonl",
+    "guard.log", "service.log", "stalls.log", "translator.log",
+)  # fmt: skip
+
+
+def contents(look: Looking, status: Any, report: Mapping[str, Any]) -> dict[str, str]:
+    """The files by their names, with all secrets starred."""
+    known = read_home(look)
+    censor = Censor(_secrets(look, known), look.environ.get("HOME", ""))
+    documents = {
+        "doctor.json": report,
+        "versions.json": _versions(),
+        "status.json": status,
+        "configuration.json": plain(known.config),
+    }
+    files = {name: json.dumps(each, indent=2) + "\n" for name, each in documents.items() if each}
+    for path in _logs(look):
+        files[f"logs/{path.name}"] = "".join(f"{line}\n" for line in tail(path, LINES))
+    return {name: censor(text) for name, text in files.items()}
+
+
+def _secrets(look: Looking, known: Known) -> Iterator[Secret]:
+    """All that are known here: text that holds one of them is starred there, whatever it looks like."""
+    yield from secrets_of(known.config, known.accounts or (), known.environ)
+    state = StateFile(look.home.state).read() if look.home else None
+    if state:
+        yield Secret(state.admin_token)
+
+
+def _logs(look: Looking) -> Iterator[Path]:
+    """The newest of each family."""
+    if look.home is not None:
+        for pattern in FAMILIES:
+            yield from sorted(look.home.logs.glob(pattern))[-1:]
+
+
+def _versions() -> dict[str, Any]:
+    packages = {each.metadata["Name"]: each.version for each in distributions()}
+    return {
+        "neurolink": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "packages": dict(sorted(packages.items())),
+    }
+
+
+@click.command(name="doctor")
+@format_option
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Configuration file (default: the running proxy's, else proxy-config.yaml in NEUROLINK_HOME).",
+)
+@click.option(
+    "--env-file",
+    type=click.Path(path_type=Path),
+    help="File of keys (default: NEUROLINK_ENV_FILE, else .env in NEUROLINK_HOME).",
+)
+@click.option(
+    "-p",
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Port to look at where no proxy runs (default: that of the last one, else 55669).",
+)
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a zip for a bug report, too: findings, configuration, end of the logs; no secrets.",
+)
+def command(
+    form: str,
+    config: Path | None,
+    env_file: Path | None,
+    port: int | None,
+    bundle: Path | None,
+) -> None:
+    """Look for whatever could keep requests from being answered, and say what to do. Nothing is changed.
+
+    Example: neurolink proxy doctor --bundle report.zip
+    """
+    from neurolink_mitm.cli.auth.context import progress
+    from neurolink_mitm.cli.ui.render import as_json
+    from neurolink_mitm.doctor.checks import gather
+    from neurolink_mitm.doctor.diagnostics import examine, failed
+
+    if bundle is not None and bundle.exists():
+        fail(f"{bundle} is there already: choose another name, or delete it", FAILED)
+    look = _looking(config, env_file, port)
+    with progress("looking around …"):
+        facts = gather(look)
+    findings = examine(facts)
+    report = _report(findings)
+    click.echo(as_json(report) if form == "json" else _text(findings), nl=False)
+    if bundle is not None:
+        _write_bundle(bundle, look, facts.proxy.status if facts.proxy else None, report)
+    if failed(findings):
+        raise SystemExit(FAILED)
+
+
+def _looking(config: Path | None, env_file: Path | None, port: int | None) -> Looking:
+    from neurolink_mitm.adapters.home import Home
+    from neurolink_mitm.cli.ui.running import ask_status
+    from neurolink_mitm.doctor.checks import Looking
+
+    try:
+        home = Home.from_environment(os.environ)
+    except ValueError:
+        home = None
+    return Looking(
+        environ=os.environ,
+        home=home,
+        now=time.time(),
+        ask=ask_status,
+        config=config or (_config_of_the_running(home) if home else None),
+        env_file=env_file,
+        port=port,
+        skew=_skew,
+    )
+
+
+def _config_of_the_running(home: Home) -> Path | None:
+    """The file that the proxy uses, which may have been started with another than the usual one."""
+    from neurolink_mitm.adapters.state_file import StateFile
+    from neurolink_mitm.cli.ui.running import ask_status
+
+    state = StateFile(home.state).read()
+    status = ask_status(state) if state and state.alive else None
+    path = status["config"]["path"] if status else None
+    return Path(path) if path else None
+
+
+def _skew(url: str, network: Network, own: str | None) -> float | None:
+    from neurolink_mitm.doctor.probes import measure  # httpx, beside what else is slow
+
+    return measure(url, network, own)
+
+
+def _report(findings: tuple[Finding, ...]) -> dict[str, Any]:
+    levels = [finding.level for finding in findings]
+    return {
+        "ok": "fail" not in levels,
+        "counts": {level: levels.count(level) for level in ("ok", "warn", "fail")},
+        "findings": [
+            {"id": each.id, "level": each.level, "text": each.text, "fix": each.fix or None}
+            for each in findings
+        ],
+    }
+
+
+def _text(findings: tuple[Finding, ...]) -> str:
+    from neurolink_mitm.cli.ui.render import printed
+
+    return printed(_view(findings))
+
+
+def _view(findings: tuple[Finding, ...]) -> RenderableType:
+    """Levels on the left; what takes several lines stays on the right of them."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+    table = Table.grid(padding=0)
+    table.add_column(width=5)
+    table.add_column(overflow="fold")
+    for each in findings:
+        name = f" [{each.id}]" if each.fix else ""
+        table.add_row(
+            Text(each.level, style=styles[each.level]),
+            Text(each.text).append(name, style="dim"),
+        )
+        if each.fix:
+            table.add_row("", Text(f"fix: {each.fix}", style="dim"))
+    return Group(table, Text(_summary(findings)))
+
+
+def _summary(findings: tuple[Finding, ...]) -> str:
+    fails = sum(each.level == "fail" for each in findings)
+    warns = sum(each.level == "warn" for each in findings)
+    if not fails and not warns:
+        return "all is well"
+    return f"{fails} to repair, {warns} to look at; neurolink docs troubleshooting has more by the name in brackets"
+
+
+def _write_bundle(path: Path, look: Looking, status: Any, report: dict[str, Any]) -> None:
+    from neurolink_mitm.cli.proxy.doctor import contents
+    from neurolink_mitm.doctor.support_bundle import write_bundle
+
+    try:
+        write_bundle(path, contents(look, status, report))
+    except OSError as e:
+        fail(f"can't write {path}: {e.strerror}", FAILED)
+    click.echo(f"written: {path}; look through it before you hand it on", err=True)

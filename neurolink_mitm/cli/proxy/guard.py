@@ -1,0 +1,31 @@
+"""`neurolink proxy guard`: what `start` runs beside the proxy, for those who want to see it work."""
+
+from __future__ import annotations
+
+import click
+
+from neurolink_mitm.cli.ui.exits import FAILED, fail
+from neurolink_mitm.cli.ui.running import home
+
+
+@click.command("guard", hidden=True)
+@click.argument("pid", type=int, required=False)
+def command(pid: int | None) -> None:
+    """Watch over the proxy with this PID, and put Claude Code's settings back if it dies.
+
+    Without a PID: put back at once what proxies have left that are dead.
+
+    Example: neurolink proxy guard 4711
+    """
+    from neurolink_mitm.claude_code import guard
+    from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
+
+    if pid is not None:
+        guard.run(home(), pid)
+        return
+    try:
+        faults = ClaudeSettings(home().claude_settings).put_back()
+    except SettingsError as e:
+        faults = (str(e),)
+    if faults:
+        fail("; ".join(faults), FAILED)

@@ -1,0 +1,313 @@
+"""What a start prints: where it listens, and how to use it: only what works with the accounts there are.
+
+`neurolink proxy start`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from neurolink_mitm import __version__, app
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.state_file import StateFile
+from neurolink_mitm.adapters.system import listener
+from neurolink_mitm.app import wiring as prepare
+from neurolink_mitm.claude_code.attach import ClaudeCode, logged_in
+from neurolink_mitm.claude_code.settings import settings_path
+from neurolink_mitm.claude_code.settings_text import ANY_TOKEN
+from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
+from neurolink_mitm.cli.ui.running import program
+from neurolink_mitm.core.pool.accounts import Account, account_type
+from neurolink_mitm.core.pool.pool import Demand
+from neurolink_mitm.core.providers import destinations
+from neurolink_mitm.core.providers.models import CLAUDE
+from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.settings.errors import ConfigError
+from neurolink_mitm.core.status.versions import aging
+from neurolink_mitm.dataplane.compat import UnsupportedMitmproxyError
+from neurolink_mitm.dataplane.master import NotListeningError
+from neurolink_mitm.ports import Runtime
+from neurolink_mitm.sandbox import default_accounts
+from neurolink_mitm.stack import stack
+
+MODEL = "claude-sonnet-4-6"
+EXAMPLE = (
+    """'{"model":"%s","max_tokens":256,"stream":true,"""
+    """"messages":[{"role":"user","content":"hi"}]}'"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """How the proxy was started. `attached` is Claude Code's settings file, where it was changed."""
+
+    program: str = "neurolink"
+    sandbox: str = ""
+    web_url: str = ""
+    attached: Path | None = None
+    claude_logged_in: bool = False
+    missed: str | None = None
+    """What a newer Python would bring."""
+
+
+def greeting(runtime: Runtime, started: Started) -> str:
+    return "\n".join((*_head(runtime, started), "", *_how_to_use(runtime, started), ""))
+
+
+def _head(runtime: Runtime, started: Started) -> Iterator[str]:
+    count = len(runtime.pool.accounts)
+    serves = f"{runtime.pool.strategy}, {count} account{'s' * (count != 1)}"
+    if runtime.passthrough:
+        serves = "passthrough, each caller's own credentials"
+    yield f"NeuroLink {__version__} listens on {_url(runtime)} ({serves})"
+    login = f"{started.program} auth login anthropic"
+    if started.sandbox:
+        yield f"Note: {started.sandbox}; its answers are made up, so Claude Code's settings are left alone"
+        again = (
+            "start this again"
+            if started.sandbox.startswith("no account")
+            else "start without --sandbox"
+        )
+        yield f"An account of your own: run `{login}`, then {again}"
+    elif not count and not runtime.passthrough:
+        yield f"No account yet: run `{login}` (a subscription), or with `--method api-key`:"
+        yield "it is used from the next request on; or set ANTHROPIC_API_KEY, and start again"
+    if started.missed:
+        yield f"Note: {started.missed}"
+    if started.web_url:
+        yield f"Watch it in a browser: {started.web_url}"
+    if started.attached:
+        yield f"Claude Code comes here until this stops: {started.attached} says so"
+
+
+def _how_to_use(runtime: Runtime, started: Started) -> Iterator[str]:
+    guarded = bool(runtime.client_keys)
+    token = "<client key>" if guarded else ANY_TOKEN
+    needs_token = guarded or (not started.claude_logged_in and not runtime.passthrough)
+    yield "Point other programs at it:" if started.attached else "Point Claude Code at it:"
+    yield f"  export ANTHROPIC_BASE_URL={_url(runtime)}"
+    yield "  export ENABLE_TOOL_SEARCH=true"
+    if needs_token:
+        yield f"  export ANTHROPIC_AUTH_TOKEN={token}"
+    if guarded:
+        yield f"Callers must show a key, Claude Code too: {started.program} clients add NAME"
+    elif needs_token and started.attached:
+        yield "(Claude Code needs that last line, too, as it has no login: it asks nothing without.)"
+    elif needs_token:
+        yield "(The last line is for a Claude Code without a login, which asks nothing without.)"
+    yield ""
+    yield from _by_hand(runtime, started, guarded)
+
+
+def _by_hand(runtime: Runtime, started: Started, guarded: bool) -> Iterator[str]:
+    model = MODEL if runtime.passthrough else model_for_anybody(runtime)
+    if model is None:
+        if runtime.pool.accounts:
+            yield 'Try it: claude -p "say hi"'
+            yield (
+                "A subscription serves Claude Code only; for other programs, such as curl, add an API key:"
+            )
+            yield f"  {started.program} auth login anthropic --add --method api-key"
+        return
+    key = " -H 'x-api-key: <client key>'" if guarded else ""
+    if runtime.passthrough:
+        key = " -H 'anthropic-version: 2023-06-01' -H 'x-api-key: <your API key>'"
+    yield "Or try it by hand:"
+    json = "-H 'content-type: application/json'"
+    yield f"  curl -iN {_url(runtime)}/v1/messages{key} {json} -d {EXAMPLE % model}"
+
+
+def model_for_anybody(runtime: Runtime) -> str | None:
+    """Return a model that is served to a client that is not Claude Code, now or after a cooldown; None: no one is."""
+    routing = runtime.config.routing
+    known = destinations.known_models((model.id for model in CLAUDE), routing)
+    return next((model for model in (MODEL, *known) if _served(runtime, model)), None)
+
+
+def _served(runtime: Runtime, model: str) -> bool:
+    route = destinations.route(model, runtime.config.routing)
+    if route is None:
+        return False
+    pool, now = runtime.pool, runtime.clock.now()
+    demand = Demand(model=route.model)
+    skips = {**pool.skips(demand, now), **pool.other_skips(route.entries, demand, now)}
+    asked = [a.key for a in pool.accounts if route.pool]
+    asked += [a.key for a in pool.others if a.key in route.entries]
+    return any(key not in skips or skips[key].until is not None for key in asked)
+
+
+def _url(runtime: Runtime) -> str:
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(runtime.host, runtime.host)  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host else host}:{runtime.port}"
+
+
+logger = logging.getLogger("neurolink")
+
+OFTEN = (2000, 10, 10)
+"""How many new objects are looked through at once while requests are served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The command line."""
+
+    port: int
+    host: str
+    strategy: str | None
+    config: Path | None
+    env_file: Path | None
+    quiet: bool
+    debug: bool
+    passthrough: bool
+    inspect: bool
+    sandbox: bool
+    sandbox_if_empty: bool
+    health_interval: float = prepare.HEALTH_INTERVAL
+    no_claude_settings: bool = False
+
+
+def start(asked: Asked) -> None:
+    """Serve until told to stop; exits with the code that fits what went wrong."""
+    set_up_logging(quiet=asked.quiet, debug=asked.debug)
+    settings = prepare.Settings(
+        environ=os.environ,
+        host=asked.host,
+        port=asked.port,
+        config=asked.config,
+        env_file=asked.env_file,
+        strategy=asked.strategy,
+        passthrough=asked.passthrough,
+        inspect=asked.inspect,
+        health_interval=asked.health_interval,
+    )
+    try:
+        _refuse_second(Home.from_environment(os.environ), asked.port)
+        _start(asked, settings)
+    except ConfigError as e:
+        fail("\n  ".join(("the configuration can't be used:", *e.faults)), USAGE)
+    except NotListeningError as e:
+        owner = listener(asked.port) or "another program"
+        taken = f"port {asked.port} on {asked.host} is taken by {owner}; try --port 0"
+        fail(taken if e.in_use else f"can't listen on {asked.host}:{asked.port}: {e}", FAILED)
+    except ValueError as e:
+        fail(str(e), USAGE)
+    except (OSError, UnsupportedMitmproxyError) as e:
+        fail(str(e), FAILED)
+
+
+def _start(asked: Asked, settings: prepare.Settings) -> None:
+    prepared = prepare.prepare(settings)
+    empty = not prepared.runtime.pool.accounts
+    if not asked.sandbox and not (asked.sandbox_if_empty and empty):
+        _serve(prepared, settings, asked, sandbox="")
+        return
+    with _sandbox() as (url, accounts):
+        settings = replace(settings, accounts=accounts)
+        why = "no account yet, so this" if empty and not asked.sandbox else "this"
+        _serve(
+            prepare.prepare(settings), settings, asked, f"{why} is the built-in sandbox at {url}"
+        )
+
+
+def _serve(
+    prepared: prepare.Prepared, settings: prepare.Settings, asked: Asked, sandbox: str
+) -> None:
+    for warning in prepared.warnings:
+        logger.warning("%s", warning)
+    claude_code = None if sandbox or asked.no_claude_settings else _claude_code(prepared.home)
+
+    def ready(web_url: str) -> None:
+        if not asked.quiet:
+            attached = claude_code.path if claude_code and claude_code.attached else None
+            started = Started(
+                program(),
+                sandbox,
+                web_url,
+                attached,
+                logged_in(os.environ),
+                aging(version("mitmproxy")),
+            )
+            click.echo(greeting(prepared.runtime, started))
+            sys.stdout.flush()
+        collect_briefly()
+
+    asyncio.run(app.serve(prepared, settings, stack, ready, claude_code))
+
+
+def collect_briefly() -> None:
+    """From now on: a collection holds up all streams, so it leaves out what start-up made, and comes often."""
+    gc.freeze()
+    gc.set_threshold(*OFTEN)
+
+
+def _claude_code(home: Home) -> ClaudeCode | None:
+    path = settings_path(os.environ)
+    if path is None:
+        logger.warning(
+            "neither CLAUDE_CONFIG_DIR nor HOME is set: no settings of Claude Code are changed"
+        )
+    return ClaudeCode(home, path) if path else None
+
+
+@contextmanager
+def _sandbox() -> Iterator[tuple[str, tuple[Account, ...]]]:
+    """The sandbox on a free port, and its accounts; `alpha`, which is limited soon, goes first."""
+    # here, as it brings a web framework that nobody else needs
+    from neurolink_mitm.sandbox.server import SandboxServer
+
+    with SandboxServer(keep=20) as server:
+        accounts = tuple(
+            Account(
+                key=f"anthropic:{account.name}",
+                label=account.name,
+                type=account_type(Secret(account.credential)),
+                secret=Secret(account.credential),
+                base_url=server.url,
+            )
+            for account in default_accounts()
+        )
+        yield server.url, accounts
+
+
+def _refuse_second(home: Home, port: int) -> None:
+    """Who starts it twice has forgotten the first. On another port, or a free one, it is another proxy."""
+    running = StateFile(home.state).running()
+    taken = next((each for each in running if each.port == port), None)
+    if taken:
+        which = f" --port {port}" if len(running) > 1 else ""
+        fail(
+            f"already running at {taken.url} (pid {taken.pid}); neurolink proxy stop{which} ends it,"
+            " another --port starts one beside it",
+            FAILED,
+        )
+
+
+def set_up_logging(*, quiet: bool, debug: bool) -> None:
+    """Our own lines on stderr; mitmproxy's only with --debug, but its errors always."""
+    chosen = os.environ.get("NEUROLINK_LOG_LEVEL", "INFO").upper()
+    level = logging.getLevelNamesMapping().get(chosen, logging.INFO)
+    if debug or quiet:
+        level = logging.DEBUG if debug else logging.WARNING
+    logging.basicConfig(
+        level=logging.INFO if debug else logging.WARNING,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S %Z",  # as `status` and `logs tail` tell it
+        stream=sys.stderr,
+        force=True,
+    )
+    logging.getLogger("neurolink").setLevel(level)
+    changes = logging.getLogger("neurolink.config.changes")  # rare, and a service has only its log
+    changes.setLevel(logging.INFO if quiet and not debug else logging.NOTSET)
+    if not debug:  # that it can't listen is told by us, in one line
+        logging.getLogger("mitmproxy.addons.proxyserver").setLevel(logging.CRITICAL)

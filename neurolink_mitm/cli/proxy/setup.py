@@ -1,0 +1,198 @@
+"""`neurolink proxy setup`: from nothing to a Claude Code that works through the proxy. Safe to run again."""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from neurolink_mitm.adapters.files import write_atomic
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.state_file import State
+from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
+from neurolink_mitm.cli.auth import context
+from neurolink_mitm.cli.auth.methods import METHODS
+from neurolink_mitm.cli.proxy import background
+from neurolink_mitm.cli.proxy.install import install
+from neurolink_mitm.cli.ui.render import done, failed, skipped
+from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.service.manager import ServiceError, check_usable, find
+
+STARTER = "starter.yaml"
+
+
+@click.command("setup")
+@background.start_options
+@click.option(
+    "--no-service", is_flag=True, help="Start it in the background, until the machine restarts."
+)
+@click.option(
+    "-m",
+    "--method",
+    type=click.Choice(list(METHODS)),
+    help="How to log in, where there is no account yet (default: oauth; or api-key, if"
+    " ANTHROPIC_API_KEY is set).",
+)
+@click.option("--non-interactive", is_flag=True, help="Ask nothing, as `auth login` does then.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    port: int,
+    host: str,
+    config: Path | None,
+    env_file: Path | None,
+    no_service: bool,
+    method: str | None,
+    non_interactive: bool,
+) -> None:
+    """Log in, run the proxy for good, and point Claude Code at it, in one go.
+
+    Example: neurolink proxy setup
+    """
+    asked = background.Asked(port, host, config, env_file)
+    with context.in_one_line():
+        place = context.home()
+        place.create()
+        accounts = _accounts(ctx, config, method, non_interactive)
+        _configuration(place, config)
+        state = _proxy(place, asked, no_service)
+        guarded = _guarded(place, config)
+        _claude_code(place, state, guarded)
+        _try(state, accounts, guarded)
+    click.echo("\nUndo all of it with: neurolink proxy uninstall --purge")
+
+
+def _accounts(
+    ctx: click.Context, config: Path | None, method: str | None, non_interactive: bool
+) -> tuple[Account, ...]:
+    """Those there are; the environment's key counts only once it is stored, as a service does not see it."""
+    from neurolink_mitm.cli.auth.login import login
+
+    accounts = _known(config)
+    if not accounts:
+        from_key = method is None and bool(os.environ.get("ANTHROPIC_API_KEY"))
+        ctx.invoke(
+            login,
+            provider="anthropic", method="api-key" if from_key else method or "oauth",
+            form="text", config=config, debug=False, add=False, label=None,
+            non_interactive=non_interactive or from_key, no_browser=False, no_verify=False,
+        )  # fmt: skip
+        accounts = _known(config)
+    count = len(accounts)
+    labels = ", ".join(account.label for account in accounts)
+    done(f"{count} account{'s' * (count != 1)}: {labels}")
+    return accounts
+
+
+def _known(config: Path | None) -> tuple[Account, ...]:
+    from neurolink_mitm.core.pool.accounts import build_pool
+
+    credentials = context.store().read()
+    return build_pool(context.configuration(config), credentials.stored, credentials.legacy, None)
+
+
+def _configuration(place: Home, config: Path | None) -> None:
+    path = config or place.config
+    if path.exists():
+        done(f"configuration: {path}")
+        return
+    text = resources.files("neurolink_mitm.config").joinpath(STARTER).read_bytes()
+    write_atomic(path, text)
+    done(f"configuration written, to be changed as you like: {path}")
+
+
+def _proxy(place: Home, asked: background.Asked, no_service: bool) -> State:
+    running = background.serving(place)
+    if running:
+        done(f"the proxy runs already: {running.url} (pid {running.pid})")
+        if not no_service and _could_be_service():
+            skipped(
+                "it is no service, and ends with its terminal: for one, run neurolink proxy stop,"
+                " then this again"
+            )
+        return running
+    if not no_service and (state := _service(place, asked)):
+        return state
+    with context.progress("starting the proxy …"):
+        found, log = background.start(place, asked)
+    if found is None:
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            failed(f"the proxy did not start: {background.last_words(lines)} (all of it: {log})")
+    done(f"the proxy runs, until the machine restarts: {found.url} (pid {found.pid})")
+    return found
+
+
+def _could_be_service() -> bool:
+    try:
+        manager = find(os.environ)
+        check_usable(manager)
+    except ServiceError:
+        return False
+    return not manager.path.exists()
+
+
+def _service(place: Home, asked: background.Asked) -> State | None:
+    """None where there can be no service."""
+    try:
+        manager = find(os.environ)
+        check_usable(manager)
+        with context.progress("installing the service …"):
+            install(manager, place, asked)
+    except ServiceError as e:
+        skipped(f"not installed as a service: {e}")
+        return None
+    done(f"installed as a service: {manager.path}")
+    return background.wait(place)
+
+
+def _claude_code(place: Home, state: State, guarded: bool) -> None:
+    """The proxy does it at its start; here it is looked at."""
+    try:
+        entry = ClaudeSettings(place.claude_settings).entry(state.pid)
+    except SettingsError as e:
+        failed(str(e))
+    if entry is None:
+        skipped(
+            "Claude Code's settings were left alone, see what the proxy said at its start;"
+            ' in a shell it is: eval "$(neurolink proxy env)"'
+        )
+        return
+    done(f"Claude Code comes to {entry.url}: {entry.path}")
+    if guarded:
+        skipped(
+            "it must show a client key, as all callers: neurolink clients add claude-code, then"
+            " export ANTHROPIC_AUTH_TOKEN=<key> where you start it"
+        )
+
+
+def _guarded(place: Home, config: Path | None) -> bool:
+    """Whether callers must show a key."""
+    from neurolink_mitm.adapters.client_file import ClientFileError, read_clients
+
+    try:
+        made = read_clients(place.clients)
+    except ClientFileError as e:
+        failed(str(e))
+    return bool(made or context.configuration(config).clients.api_keys)
+
+
+def _try(state: State, accounts: tuple[Account, ...], guarded: bool) -> None:
+    from neurolink_mitm.cli.proxy.trial import Refused, trial
+
+    with context.progress("asking for a first answer …"):
+        try:
+            answered = trial(state, accounts, guarded=guarded)
+        except Refused as e:
+            failed(f"a first request failed: {e}")
+    if answered is None:
+        skipped("no first request was sent, since only Claude Code can use a subscription: claude")
+        return
+    by = ", asked by Claude Code" if answered.by_claude_code else ""
+    done(f"a first request was answered by {answered.account}{by}")
+    if answered.lent and not guarded:
+        skipped(
+            "Claude Code itself is not logged in and sends nothing: use /login there, or start it"
+            " with ANTHROPIC_AUTH_TOKEN=anything, which the proxy replaces by an account's own"
+        )

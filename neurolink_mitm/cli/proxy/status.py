@@ -1,0 +1,212 @@
+"""`neurolink proxy status`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from neurolink_mitm.adapters.state_file import State, StateFile
+from neurolink_mitm.cli.ui.exits import FAILED, NOT_RUNNING, fail
+from neurolink_mitm.cli.ui.groups import format_option
+from neurolink_mitm.cli.ui.running import ask_status, claude_code, home, listed, port_option
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from neurolink_mitm.core.status.finding import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look: a report, or why there is none."""
+
+    report: dict[str, Any] | None
+    why: str = ""
+    code: int = 0
+    left_over: tuple[Finding, ...] = ()
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """For programs."""
+        if self.report is not None:
+            return self.report
+        left = [{"id": each.id, "text": each.text, "fix": each.fix} for each in self.left_over]
+        return {"running": False, "reason": self.why, "leftOver": left}
+
+
+Ask = Callable[[], Seen]
+
+
+@click.command(name="status")
+@format_option
+@click.option(
+    "--explain", is_flag=True, help="Say which account comes next, and why not the others."
+)
+@click.option("--model", help="Explain it for requests for this model.")
+@click.option(
+    "--client",
+    type=click.Choice(["claude-code", "other"]),
+    help="Explain it for requests of this client (default: claude-code).",
+)
+@click.option("-w", "--watch", is_flag=True, help="Show it live, until Ctrl-C.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1, 3600),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --watch: how often to look.",
+)
+@port_option("Of several proxies, show the one on this port.")
+def command(
+    form: str,
+    explain: bool,
+    model: str | None,
+    client: str | None,
+    watch: bool,
+    interval: float,
+    port: int | None,
+) -> None:
+    """Show whether the proxy runs and how its accounts are doing.
+
+    Example: neurolink proxy status --explain --model claude-opus-4-6
+    """
+    named = {"model": model, "client": client}
+    asked = {name: value for name, value in named.items() if value}
+    query = {"explain": "1", **asked} if explain or asked else {}
+    ask = partial(look, query, port)
+    if watch:
+        _watch(ask, form, interval)
+        return
+    seen = ask()
+    if form == "json":
+        click.echo(json.dumps(seen.document, indent=2))
+    if seen.report is None:
+        if form == "text":
+            _show_leftovers(seen)
+        fail(seen.why, seen.code)
+    if form == "text":
+        click.echo(_text(seen.report), nl=False)
+
+
+def look(query: dict[str, str], port: int | None = None) -> Seen:
+    """Ask the proxy, once: the one on that port, or the one that is meant where none is named."""
+    file = StateFile(home().state)
+    running = file.running()
+    state = next((each for each in running if port in (None, each.port)), None)
+    if state is not None:
+        report = ask_status(state, query)
+        if report is not None:
+            return Seen(report)
+        why = f"process {state.pid} runs, but {state.url}/status does not answer"
+        return Seen(None, why + _detached(state) + _others(running, state), FAILED)
+    if running:
+        why = f"no proxy of this home runs on port {port}" + _others(running)
+        return Seen(None, why, NOT_RUNNING)
+    state = file.read()
+    if state is None:
+        why = "the proxy is not running; start it with: neurolink proxy start"
+    else:
+        why = (
+            f"the proxy is not running: process {state.pid} ended without cleaning up"
+            f" {file.path}; the next start takes it over"
+        )
+    return Seen(None, why, NOT_RUNNING, _left_over(state))
+
+
+def _others(running: Sequence[State], state: State | None = None) -> str:
+    others = [each for each in running if each is not state]
+    return f"; there is another one: {listed(others)}" if others else ""
+
+
+def _detached(state: State) -> str:
+    from neurolink_mitm.core.logs.timestamps import clock
+
+    away = (claude_code(state.pid) or {}).get("detached")
+    if not away:
+        return ""
+    return f"; Claude Code is detached from it since {clock(away['since'])}, until it answers again"
+
+
+def _left_over(state: State | None) -> tuple[Finding, ...]:
+    from neurolink_mitm.adapters.persisted_state import read_cooldowns
+    from neurolink_mitm.doctor.checks import claude_settings, proxy_of
+    from neurolink_mitm.doctor.stale_state import aftermath
+
+    settings = claude_settings(os.environ)
+    return aftermath(proxy_of(state), settings, read_cooldowns(home().cooldowns), time.time())
+
+
+def _show_leftovers(seen: Seen) -> None:
+    from neurolink_mitm.cli.proxy.status_text import down_view
+    from neurolink_mitm.cli.ui.render import printed
+
+    told = [each for each in seen.left_over if each.id != "leftover-state"]  # `why` says so
+    if told:
+        click.echo(printed(down_view("", told)), nl=False)
+
+
+def _text(report: dict[str, Any]) -> str:
+    from neurolink_mitm.cli.proxy.status_text import explain_text, status_text
+
+    return explain_text(report) if "explain" in report else status_text(report, time.time())
+
+
+def _watch(ask: Ask, form: str, interval: float) -> None:
+    """Until Ctrl-C."""
+    if form == "json":
+        _watch_lines(ask, interval)
+    elif sys.stdout.isatty():
+        _watch_live(ask, interval)
+    else:
+        _watch_text(ask, interval)
+
+
+def _watch_lines(ask: Ask, interval: float) -> None:
+    """A JSON object a line."""
+    while True:
+        click.echo(json.dumps(ask().document))
+        time.sleep(interval)
+
+
+def _watch_text(ask: Ask, interval: float) -> None:
+    while True:
+        seen = ask()
+        if seen.report is None:
+            click.echo(seen.why)
+            _show_leftovers(seen)
+        else:
+            click.echo(_text(seen.report), nl=False)
+        click.echo()
+        time.sleep(interval)
+
+
+def _watch_live(ask: Ask, interval: float) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(markup=False, emoji=False, highlight=False)
+    with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
+        while True:
+            live.update(_view(ask()), refresh=True)
+            time.sleep(interval)
+
+
+def _view(seen: Seen) -> RenderableType:
+    from neurolink_mitm.cli.proxy.status_text import down_view, explain_view, status_view
+    from neurolink_mitm.core.logs.timestamps import clock
+
+    if seen.report is None:
+        at = clock(time.time())
+        return down_view(f"{seen.why}\nstill watching ({at}); Ctrl-C ends this", seen.left_over)
+    if "explain" in seen.report:
+        return explain_view(seen.report)
+    return status_view(seen.report, time.time())

@@ -1,0 +1,298 @@
+"""Lines of `neurolink proxy status` about the process itself, and how Claude Code comes to it.
+
+What `neurolink proxy status` shows. Whatever a report lacks, of an older or newer proxy, is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from neurolink_mitm.cli.auth.render import window
+from neurolink_mitm.cli.ui.render import Column, Fitting, duration, printed
+from neurolink_mitm.core.logs.console import printable
+from neurolink_mitm.core.logs.timestamps import clock
+from neurolink_mitm.core.request.endpoints import described
+from neurolink_mitm.core.status.finding import Finding
+
+Report = Mapping[str, Any]
+
+BUSY_LOOP = "yellow"
+
+
+def loop_lag(report: Report) -> str:
+    """Behind what else the head says: in the last minute, for 99 of 100 turns of the loop."""
+    lag = (report.get("loop") or {}).get("lagMs")
+    return f", lag {lag['p99']:g} ms" if lag and lag["max"] else ""
+
+
+def other_lines(report: Report) -> Iterable[Text]:
+    """Other proxies of this home."""
+    for each in report.get("proxies") or ():
+        if each["pid"] != report["pid"]:
+            program = f"{each['program']}, " if each["program"] != "neurolink" else ""
+            yield Text(
+                f"another one runs on {each['url']} ({program}pid {each['pid']}):"
+                " --port shows it, or stops it",
+                style=BUSY_LOOP,
+            )
+
+
+def loop_lines(loop: Report | None) -> Iterable[Text]:
+    """That the event loop stood still, for which all streams wait, or the whole process did."""
+    if not loop:
+        return
+    if last := loop.get("lastStall"):
+        where = f" at {printable(last['stack'][0])}" if last["stack"] else ""
+        often = f"{loop['stalls']} time{'s' * (loop['stalls'] != 1)}"
+        stood = f"stood still {often}, last at {clock(last['at'])}"
+        yield Text(f"loop: {stood} for {last['ms']} ms{where}", style=BUSY_LOOP)
+    if last := loop.get("lastPause"):
+        until = clock(last["at"])
+        stood = f"did not run for {duration(last['ms'] / 1000)} until {until}"
+        yield Text(f"the process {stood}: stopped, or asleep", style=BUSY_LOOP)
+
+
+def claude_code_lines(attached: Report | None) -> Iterable[Text]:
+    """When Claude Code was detached from it, and why."""
+    if not attached:
+        return
+    for outage in attached.get("outages") or ():
+        span = f"{clock(outage['since'])} to {clock(outage['until'])}"
+        yield Text(f"Claude Code: detached {span} because {outage['why']}", style=BUSY_LOOP)
+    if away := attached.get("detached"):
+        since = f"detached since {clock(away['since'])} because {away['why']}"
+        yield Text(f"Claude Code: {since}; it comes back when that answers", style=BUSY_LOOP)
+
+
+SKEW = 60.0
+"""Seconds by which a clock may be wrong before it matters."""
+NOT_FOUND = 404
+GOOD, BUSY, BAD = "green", "yellow", "red"
+
+
+def status_text(report: Report, now: float) -> str:
+    return printed(status_view(report, now))
+
+
+def status_view(report: Report, now: float) -> RenderableType:
+    """The report of /status for people."""
+    accounts = report["stats"]["accounts"]
+    return Group(
+        _head(report),
+        *other_lines(report),
+        *loop_lines(report.get("loop")),
+        *claude_code_lines(report.get("claudeCode")),
+        *_warnings(report, accounts),
+        _accounts(accounts, now) if accounts else Text("no accounts"),
+        *_other_providers(report),
+        *_spend(report.get("spend")),
+        *_errors(accounts),
+    )
+
+
+def _head(report: Report) -> Text:
+    stats = report["stats"]
+    return Text(
+        f"NeuroLink {report['version']} on {report['url']}"
+        f" (pid {report['pid']}, {report['strategy']}, up {duration(report['uptime'])}{loop_lag(report)})\n"
+        f"{_count(stats['totalRequests'], 'request')}: {stats['totalSuccess']} answered,"
+        f" {stats['totalErrors']} failed; {_count(stats['totalAttempts'], 'attempt')} upstream,"
+        f" {stats['totalRateLimits']} rate-limited"
+    )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
+def _warnings(report: Report, accounts: Sequence[Report]) -> Iterable[Text]:
+    for line in report["config"]["errors"]:
+        yield Text(f"configuration: {printable(line)}", style=BAD)
+    for account in accounts:
+        if why := account.get("unwritten"):
+            text = f"{account['label']}: ITS NEW TOKENS ARE NOT ON DISK: {printable(str(why))}"
+            yield Text(text, style=f"bold {BAD}")
+    skew = report.get("clockSkew")
+    if isinstance(skew, int | float) and abs(skew) > SKEW:
+        side = "ahead of" if skew > 0 else "behind"
+        yield Text(f"clock: {abs(skew):.0f} s {side} upstream's", style=BUSY)
+
+
+def _accounts(accounts: Sequence[Report], now: float) -> Fitting:
+    windows = (
+        Column(title, cells, short=short, shorten=2)
+        for title, name in (("5h", "fiveHour"), ("7d", "sevenDay"))
+        for cells, short in [zip(*(_used(each, name) for each in accounts), strict=True)]
+    )
+    counts = (("attempts", "attempts"), ("answered", "success"), ("failed", "errors"))
+    counted = (
+        Column(title, [Text(str(each[name])) for each in accounts], leave=leave)
+        for leave, (title, name) in enumerate((*counts, ("429", "rateLimits")), 3)
+    )
+    return Fitting(
+        (
+            Column("account", [Text(each["label"]) for each in accounts], least=16),
+            Column("type", [Text(each["type"]) for each in accounts], leave=1),
+            Column("state", [_state(each, now) for each in accounts], least=24),
+            *windows,
+            *counted,
+        )
+    )
+
+
+def _state(account: Report, now: float) -> Text:
+    reason = printable(str(account["reason"] or ""))
+    if account["cooling"]:
+        return Text(f"cooling {_until(account['coolingUntil'], now)}: {reason}", style=BUSY)
+    models = _models(account, now)
+    if reason:
+        return Text(reason, style=BAD)
+    busy = f", {account['inFlight']} in flight" if account.get("inFlight") else ""
+    return Text(f"ready{busy}{models}", style=GOOD)
+
+
+def _models(account: Report, now: float) -> str:
+    """Those that are limited on it, and other endpoints that are, while the others are served."""
+    scopes = account.get("cooldowns") or {}
+    limited = [
+        f"{described(scope)} {_until(cooldown['until'], now)}"
+        for scope, cooldown in scopes.items()
+        if scope != "*" and cooldown["cooling"]
+    ]
+    return f"; cooling: {', '.join(limited)}" if limited else ""
+
+
+def _until(moment: str, now: float) -> str:
+    left = max(0.0, datetime.fromisoformat(moment).timestamp() - now)
+    if left >= 3600:
+        return f"for {duration(left)}"
+    minutes, seconds = divmod(round(left), 60)
+    return f"for {minutes}:{seconds:02} min" if minutes else f"for {seconds} s"
+
+
+def _used(account: Report, name: str) -> tuple[Text, Text]:
+    """How far a window is used, and when it is used up at this pace if that is before its reset; and in short."""
+    long, short = window(account["quota"], name)
+    if out := ((account["quota"] or {}).get(name) or {}).get("runsOutAt"):
+        at = f", out at {clock(out, seconds=False)}"
+        return long.append(at, style=BAD), short.append(at, style=BAD)
+    return long, short
+
+
+def _other_providers(report: Report) -> Iterable[Text]:
+    for number, entry in enumerate(report.get("fallbackChain") or (), 1):
+        usable = entry.get("usable", True)
+        state = "ready" if usable else str(entry.get("reason") or "not usable")
+        served = f", answered {entry['success']} times" if entry.get("success") else ""
+        failed = f", last error {entry['lastError']}" if entry.get("lastError") else ""
+        yield (
+            Text(f"fallback {number}: {entry['provider']}/{entry['model']}: ")
+            .append(printable(state), style=GOOD if usable else BAD)
+            .append(printable(f"{served}{failed}"))
+        )
+    translator = report.get("translator")
+    if translator and not _idle(translator):
+        yield _translator(translator)
+
+
+def _idle(translator: Report) -> bool:
+    """It runs only where the configuration names another provider."""
+    return translator.get("state") == "stopped" and not translator.get("lastError")
+
+
+def _translator(translator: Report) -> Text:
+    state = str(translator.get("state"))
+    style = {"ready": GOOD, "starting": BUSY, "restarting": BUSY}.get(state, BAD)
+    known = (
+        f"pid {translator['pid']}" if translator.get("pid") else "",
+        f"port {translator['port']}" if translator.get("port") else "",
+        f"{translator['rss'] / 1e6:.0f} MB" if translator.get("rss") else "",
+        f"{translator['restarts']} restarts" if translator.get("restarts") else "",
+        printable(str(translator["lastError"])) if translator.get("lastError") else "",
+    )
+    details = ", ".join(each for each in known if each)
+    text = Text("translator: ").append(state, style=style)
+    return text.append(f" ({details})") if details else text
+
+
+def _spend(spend: Report | None) -> Iterable[Text]:
+    if not spend or not (spend.get("todayUsd") or spend.get("capUsd") or _never(spend)):
+        return
+    text = f"pay-per-use: ${spend.get('todayUsd') or 0:.2f} today"
+    if spend.get("capUsd") is not None:
+        text += f" of ${spend['capUsd']:.2f}, ${spend.get('leftUsd') or 0:.2f} left"
+    if _never(spend):
+        text += "; not allowed by the configuration"
+    yield Text(text)
+
+
+def _never(spend: Report) -> bool:
+    return spend.get("payPerUse") == "never"
+
+
+def _errors(accounts: Sequence[Report]) -> Iterable[Text]:
+    """The last one of each account, the newest first."""
+    failed = [account for account in accounts if account.get("lastError")]
+    failed.sort(key=lambda account: str(account.get("lastErrorAt")), reverse=True)
+    for account in failed:
+        at = clock(account["lastErrorAt"]) if account.get("lastErrorAt") else ""
+        yield Text(
+            f"last error {at} {account['label']}: {printable(str(account['lastError']))}",
+            style="dim",
+        )
+
+
+def explain_text(report: Report) -> str:
+    return printed(explain_view(report))
+
+
+def explain_view(report: Report) -> RenderableType:
+    """Which account the next request takes, and why not the others; and what comes of it, where no account does."""
+    found = report["explain"]
+    table = _explained_table(found) if found else Text("no accounts")
+    return Group(table, *_route_lines(report.get("route") or {}))
+
+
+def _explained_table(found: Sequence[Report]) -> RenderableType:
+    columns = (
+        Column("", [Text(_mark(each)) for each in found]),
+        Column("account", [Text(each["label"]) for each in found], least=16),
+        Column("why", [Text(each["reason"]) for each in found], least=24),
+    )
+    return Fitting(columns)
+
+
+def _route_lines(route: Report) -> Iterable[Text]:
+    """Under which rule a model is asked for, what the client is told in the end, and counting where it differs."""
+    if (asked := route.get("asked")) and route.get("status") != NOT_FOUND:
+        under = f" as {route['model']}" if route.get("model") not in (None, asked) else ""
+        yield Text(printable(f"{asked}: asked for{under}, by {route['rule']}"))
+    if route.get("status"):
+        yield Text(printable(f"the client gets {route['status']}: {route['message']}"), style=BAD)
+    elif route.get("message"):
+        yield Text(printable(f"a request {route['message']}"))
+    counting = route.get("countTokens") or {}
+    if counting.get("next") != route.get("next"):
+        taken = str(counting.get("next") or "").removeprefix("anthropic:")
+        told = f"next is {taken}" if taken else f"the client gets {counting.get('status')}"
+        yield Text(printable(f"counting tokens: {told}"))
+
+
+def _mark(account: Report) -> str:
+    if account["next"]:
+        return "next"
+    return "" if account["usable"] else "no"
+
+
+def down_view(why: str, left_over: Sequence[Finding]) -> Text:
+    """Nothing runs: why, and what that left."""
+    text = Text(f"{why}\n" if why else "")
+    for finding in left_over:
+        text.append(f"{finding.text}\n").append(f"  fix: {finding.fix}\n", style="dim")
+    text.rstrip()
+    return text

@@ -1,0 +1,74 @@
+"""`neurolink proxy stop`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+
+import click
+
+from neurolink_mitm.adapters.state_file import State, is_running
+from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
+from neurolink_mitm.cli.ui.running import listed, named, port_option, running_state, running_states
+from neurolink_mitm.service.units import STOP_LIMIT
+
+
+@click.command("stop")
+@port_option("Of several proxies, stop the one on this port.")
+@click.option("-a", "--all", "everyone", is_flag=True, help="Stop all proxies of this home.")
+def command(port: int | None, everyone: bool) -> None:
+    """Stop the proxy; streams under way get 30 seconds to finish.
+
+    Where several run, say which: with --port, or --all.
+
+    Example: neurolink proxy stop --port 8080
+    """
+    stop(_chosen(port, everyone=everyone))
+
+
+def _chosen(port: int | None, *, everyone: bool) -> tuple[State, ...]:
+    if port is not None and everyone:
+        fail("say either --port or --all", USAGE)
+    found = running_states()
+    if port is not None or not found:
+        return (running_state(port),)
+    if len(found) > 1 and not everyone:
+        fail(f"{len(found)} proxies run: {listed(found)}; say which with --port, or --all", USAGE)
+    return found
+
+
+def stop(states: Iterable[State]) -> None:
+    """All are told at once, and then waited for."""
+    states = tuple(states)
+    for state in states:
+        tell_to_stop(state.pid)
+    for state in states:
+        wait_for_end(state.pid, state.pid_started)
+        click.echo(f"stopped ({named(state)})")
+
+
+def tell_to_stop(pid: int) -> None:
+    """One that has ended meanwhile needs no telling."""
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        fail(
+            f"the proxy (pid {pid}) runs as another user: stop it as that one, or with sudo", FAILED
+        )
+
+
+def wait_for_end(pid: int, started: float) -> None:
+    """Of a proxy that was told to stop."""
+    deadline = time.monotonic() + STOP_LIMIT
+    said = False
+    while is_running(pid, started):
+        if time.monotonic() > deadline:
+            fail(f"process {pid} did not stop within {STOP_LIMIT:.0f} s", FAILED)
+        if not said and time.monotonic() > deadline - STOP_LIMIT + 1:
+            said = True
+            click.echo("waiting for streams under way to finish …", err=True)
+        time.sleep(0.05)

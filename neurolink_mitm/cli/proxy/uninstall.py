@@ -1,0 +1,121 @@
+"""`neurolink proxy uninstall`."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+import click
+
+from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.state_file import StateFile
+from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
+from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
+from neurolink_mitm.cli.proxy.stop import tell_to_stop, wait_for_end
+from neurolink_mitm.cli.ui.exits import FAILED, USAGE, by_ctrl_c, fail
+from neurolink_mitm.cli.ui.running import home
+from neurolink_mitm.service.manager import ServiceError, find
+
+
+@click.command("uninstall")
+@click.option(
+    "--purge",
+    is_flag=True,
+    help="Also stop the proxy and delete configuration, logins, keys and logs.",
+)
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing.")
+def command(purge: bool, yes: bool) -> None:
+    """Remove the service, and with --purge all else that NeuroLink keeps here.
+
+    Example: neurolink proxy uninstall --purge
+    """
+    place = home()
+    if purge and not yes:
+        _confirm(place)
+    _remove_service()
+    if purge:
+        _stop(place)
+    _put_back(place)
+    if purge:
+        _remove_telemetry(place)
+        _forget_logins(place)
+        _delete(place)
+
+
+def _confirm(place: Home) -> None:
+    if not place.root.exists():
+        return
+    question = f"Delete all configuration, logins, keys and logs in {place.root}?"
+    try:
+        sure = click.confirm(question, err=True)
+    except click.Abort as e:
+        if by_ctrl_c(e):
+            raise
+        fail("nobody answers here; pass --yes to delete without being asked", USAGE)
+    if not sure:
+        fail("nothing was changed", FAILED)
+
+
+def _remove_service() -> None:
+    try:
+        manager = find(os.environ)
+        removed = manager.uninstall()
+    except ServiceError as e:
+        fail(str(e), FAILED)
+    click.echo(f"service removed: {manager.path}" if removed else "no service is installed")
+
+
+def _stop(place: Home) -> None:
+    """All proxies of this home: those of the state files, and those that changed Claude Code's settings."""
+    found = {each.pid: each.pid_started for each in StateFile(place.state).running()}
+    with suppress(SettingsError):  # it will be told when they are put back
+        found |= {e.pid: e.pid_started for e in ClaudeSettings(place.claude_settings).running()}
+    for pid in found:
+        tell_to_stop(pid)
+    for pid, started in found.items():
+        wait_for_end(pid, started)
+        click.echo(f"proxy stopped (pid {pid})")
+
+
+def _put_back(place: Home) -> None:
+    """What a proxy that died may have left."""
+    if not place.root.exists():
+        return
+    try:
+        faults = ClaudeSettings(place.claude_settings).put_back()
+    except SettingsError as e:
+        faults = (str(e),)
+    if faults:
+        fail(f"{'; '.join(faults)}: mend it and run this again", FAILED)
+
+
+def _remove_telemetry(place: Home) -> None:
+    """Containers that would go on without anybody who knows of them."""
+    from neurolink_mitm.cli.proxy.telemetry import remove_all
+
+    if done := remove_all(place):
+        click.echo(f"telemetry {done}")
+
+
+def _forget_logins(place: Home) -> None:
+    """Those that are not in a file of the home."""
+    if os.environ.get("NEUROLINK_TOKEN_STORE") != "keyring":
+        return
+    try:
+        open_store(place, os.environ).delete()
+    except TokenStoreError as e:
+        fail(f"logins in the keyring could not be deleted: {e}", FAILED)
+
+
+def _delete(place: Home) -> None:
+    if not place.root.exists():
+        click.echo(f"nothing is left: {place.root} is not there")
+        return
+    try:
+        left = place.remove()
+    except OSError as e:
+        fail(f"{e.filename or place.root} can't be deleted: {e.strerror}", FAILED)
+    if left:
+        click.echo(f"deleted what is ours in {place.root}; not ours: {', '.join(left)}")
+    else:
+        click.echo(f"deleted: {place.root}")
