@@ -1,4 +1,4 @@
-"""Build the spans, metric points and log record of a finished request, as plain values for `telemetry/otlp_pipeline.py`.
+"""Build the spans, metric points and log record of a finished request, as plain values for `otlp_pipeline.py`.
 
 They hold nothing of the request's and the response's content, and secrets in them are masked.
 
