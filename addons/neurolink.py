@@ -16,7 +16,7 @@ from neurolink_mitm.addons.inject import Inject
 from neurolink_mitm.addons.journal import Journal
 from neurolink_mitm.addons.local_api import LocalApi
 from neurolink_mitm.addons.map_model import ModelMapping
-from neurolink_mitm.addons.persist_state import Remember
+from neurolink_mitm.addons.persist_state import PersistState
 from neurolink_mitm.addons.refresh import Refresh
 from neurolink_mitm.addons.rotate import Rotate
 from neurolink_mitm.addons.route import Route
@@ -47,7 +47,7 @@ def stack(runtime: Runtime) -> list[object]:
         Translate(runtime),  # to the translator, which asks other providers
         Inject(runtime),  # where it goes, and with which credential
         Failover(runtime),  # what a failure means: bench the account, name the next, or give up
-        Remember(runtime),  # cooldowns and quotas, kept across restarts
+        PersistState(runtime),  # cooldowns and quotas, kept across restarts
         Usage(runtime),  # tokens, outcome, totals
         Console(runtime),  # a line per step for whoever watches
         Capture(runtime),  # what was sent and received, where that is to be kept

@@ -13,7 +13,7 @@ from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.logs.capture import Captured
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import Pool, Remembered
+from neurolink_mitm.core.pool.pool import PersistedState, Pool
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.http_proxy import HttpProxies
@@ -38,7 +38,7 @@ class Clock(Protocol):
     def now(self) -> float: ...
 
 
-class Chance(Protocol):
+class RandomSource(Protocol):
     """Ids and jitter."""
 
     def request_id(self) -> str:
@@ -68,10 +68,10 @@ class Bodies(Protocol):
     def capture(self, captured: Captured) -> None: ...
 
 
-class Memory(Protocol):
+class StateStore(Protocol):
     """Keeps what is known of accounts across restarts. Takes it at once, writes it elsewhere, never raises."""
 
-    def cooldowns(self, by_account: Mapping[str, Remembered]) -> None: ...
+    def cooldowns(self, by_account: Mapping[str, PersistedState]) -> None: ...
 
     def quotas(self, by_account: Mapping[str, Quota]) -> None: ...
 
@@ -175,9 +175,9 @@ class Runtime:
     config: Config
     pool: Pool
     clock: Clock
-    chance: Chance
+    chance: RandomSource
     journal: Journal
-    memory: Memory
+    memory: StateStore
     metrics: Metrics
     refresher: Refresher | None = None
     translator: Translator | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
-from neurolink_mitm.core.failover.errors import Failure, Where
+from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
 from neurolink_mitm.core.pool.accounts import Account, account_type
 from neurolink_mitm.core.pool.pool import Pool
@@ -198,7 +198,7 @@ def make_failure(status: int | None = 429, headers: str = "", **changes: Any) ->
     """An answer of this status that named no error; `headers` are lines of `name: value`."""
     lines = (line.partition(":") for line in headers.strip().splitlines())
     settings = {
-        "where": Where.STATUS,
+        "where": FailureStage.STATUS,
         "status": status,
         "error_type": f"http_{status}",
         "message": "",

@@ -13,7 +13,7 @@ import pytest
 
 from neurolink_mitm.core.logs.rows import AttemptRow, DebugRow, RequestRow
 from neurolink_mitm.core.pool.cooldown import Cooldown
-from neurolink_mitm.core.pool.pool import Demand, Pool
+from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.pool.quota import Classic, Quota, Window
 from neurolink_mitm.core.settings.values import Routing
 from neurolink_mitm.core.status import explain, status
@@ -75,7 +75,7 @@ def a_full_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     runtime = make_runtime(
         pool=pool, translator=FakeTranslator(), telemetry=FakeTelemetry(), lag=stalled
     )
-    return status.report(runtime, NOW), status.explain(pool, Demand(claude_code=True), NOW)
+    return status.report(runtime, NOW), status.explain(pool, Requirements(claude_code=True), NOW)
 
 
 def paths(value: object, path: str = "") -> Iterator[str]:
@@ -139,7 +139,7 @@ def test_explain_keys() -> None:
 
 def test_route_keys() -> None:
     pool = Pool([make_account()])
-    told: Any = explain.way(pool, Routing(), Demand(claude_code=True, model="claude-x"), NOW)
+    told: Any = explain.way(pool, Routing(), Requirements(claude_code=True, model="claude-x"), NOW)
     documented = first_cells(section("status.md", "The route in /status?explain=1"))
     assert set(documented) == set(paths(told["route"]))
 

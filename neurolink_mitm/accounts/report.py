@@ -11,7 +11,7 @@ from neurolink_mitm.core.auth.refresh import Refreshed
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.pool.accounts import Account, StoredAccount
 from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
-from neurolink_mitm.core.pool.pool import Remembered, fingerprint
+from neurolink_mitm.core.pool.pool import PersistedState, fingerprint
 from neurolink_mitm.core.pool.quota import WHOLE_ACCOUNT, Quota, Window
 from neurolink_mitm.core.redact.text import redact
 
@@ -28,7 +28,7 @@ class Known:
     """What was kept of the accounts, by key, and which is primary."""
 
     quotas: Mapping[str, Quota] = field(default_factory=dict)
-    cooldowns: Mapping[str, Remembered] = field(default_factory=dict)
+    cooldowns: Mapping[str, PersistedState] = field(default_factory=dict)
     primary: str | None = None
 
 
@@ -128,7 +128,7 @@ def _duplicate(account: StoredAccount) -> Row:
 
 
 def _state(
-    account: Account, kept: Remembered | None, now: float, *, tried: bool
+    account: Account, kept: PersistedState | None, now: float, *, tried: bool
 ) -> tuple[str, str | None]:
     """`tried`: it has been answered once."""
     if needs_login(account, now):
@@ -147,7 +147,7 @@ def _state(
     return "ready", UNTRIED if pasted and not tried else None
 
 
-def _cooling(account: Account, kept: Remembered | None, now: float) -> Cooldown | None:
+def _cooling(account: Account, kept: PersistedState | None, now: float) -> Cooldown | None:
     """Of the account, or of all messages: those of single models, or of counting tokens, leave the others usable."""
     if kept is None or kept.credential != fingerprint(account.secret):
         return None

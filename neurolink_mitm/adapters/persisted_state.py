@@ -15,7 +15,7 @@ from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.files import locked as locked
 from neurolink_mitm.adapters.files import set_aside, write_atomic
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.pool.pool import Remembered
+from neurolink_mitm.core.pool.pool import PersistedState
 from neurolink_mitm.core.pool.quota import Quota
 
 logger = logging.getLogger("neurolink.memory")
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 class _Cooldowns(msgspec.Struct):
     version: int = 1
-    accounts: dict[str, Remembered] = {}
+    accounts: dict[str, PersistedState] = {}
 
 
 class _Quotas(msgspec.Struct):
@@ -36,7 +36,7 @@ class _Quotas(msgspec.Struct):
     accounts: dict[str, Quota] = {}
 
 
-class PoolMemory:
+class FileStateStore:
     """Writes the latest state in a thread of its own: cooldowns at once, quotas at most every 5 s.
 
     What can't be written is reported once, and again when another try fails after one that went well.
@@ -52,7 +52,7 @@ class PoolMemory:
         self._changed = threading.Condition()
         self._thread = Worker(self._run, "pool-memory")
 
-    def cooldowns(self, by_account: Mapping[str, Remembered]) -> None:
+    def cooldowns(self, by_account: Mapping[str, PersistedState]) -> None:
         self._put(_Cooldowns(accounts=dict(by_account)))
 
     def quotas(self, by_account: Mapping[str, Quota]) -> None:
@@ -106,15 +106,15 @@ class PoolMemory:
             self._failing = False
 
 
-class NoMemory:
+class NullStore:
     """For accounts that are made anew at each start, as the sandbox's are."""
 
-    def cooldowns(self, by_account: Mapping[str, Remembered]) -> None: ...
+    def cooldowns(self, by_account: Mapping[str, PersistedState]) -> None: ...
 
     def quotas(self, by_account: Mapping[str, Quota]) -> None: ...
 
 
-def read_cooldowns(path: Path) -> Mapping[str, Remembered]:
+def read_cooldowns(path: Path) -> Mapping[str, PersistedState]:
     """Empty where there is no file, or none that can be read: that one is set aside."""
     return _read(path, _Cooldowns, _Cooldowns()).accounts
 
@@ -124,7 +124,7 @@ def read_quotas(path: Path) -> Mapping[str, Quota]:
     return _read(path, _Quotas, _Quotas()).accounts
 
 
-def write_cooldowns(path: Path, by_account: Mapping[str, Remembered]) -> None:
+def write_cooldowns(path: Path, by_account: Mapping[str, PersistedState]) -> None:
     """For commands, while no proxy runs. Raises `OSError`."""
     with locked(path):
         write_atomic(path, msgspec.json.encode(_Cooldowns(accounts=dict(by_account))) + b"\n")

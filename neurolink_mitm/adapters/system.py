@@ -59,7 +59,7 @@ class SystemClock:
         return now
 
 
-class SystemChance:
+class SystemRandomSource:
     """Ids and jitter. None of them guards anything, but ids come from the kernel so that none repeats."""
 
     def request_id(self) -> str:

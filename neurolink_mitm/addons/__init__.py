@@ -7,10 +7,10 @@ Which addons have which hook, in order:
 
     requestheaders         trace · gate · console
     request                local_api · route · console · capture
-    attempt                rotate · refresh · mend · rename · shape · translate · inject · console
+    attempt                rotate · refresh · sanitize_history · map_model · shape · translate · inject · console
     http_connect_upstream  inject
-    attempt_failed         failover · remember · console · capture · journal
-    responseheaders        trace · mend · shape · failover · remember · console · capture
+    attempt_failed         failover · persist_state · console · capture · journal
+    responseheaders        trace · sanitize_history · shape · failover · persist_state · console · capture
     response, error        shape · failover · usage · capture · telemetry · journal
 
 The body of a request is read only if `gate` has admitted its head. `attempt` comes before each try upstream;

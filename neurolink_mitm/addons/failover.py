@@ -5,7 +5,7 @@ from dataclasses import replace
 from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Attempt, Exchange, Step
-from neurolink_mitm.core.failover.errors import RATE_LIMIT, Failure, Where
+from neurolink_mitm.core.failover.errors import RATE_LIMIT, Failure, FailureStage
 from neurolink_mitm.core.failover.plan import MAX_REFRESHES, ending
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
@@ -30,7 +30,7 @@ class Failover:
             return
         failure = self._placed(exchange, attempt, attempt.failure)
         self._book(exchange, attempt, failure)
-        if failure.where is Where.STATUS and flow.response:
+        if failure.where is FailureStage.STATUS and flow.response:
             keep(flow, flow.response)
         exchange.step = self._next(exchange, failure)
         flow.response = last_word(flow, exchange)
@@ -66,7 +66,7 @@ class Failover:
         pool, now = self.runtime.pool, self.runtime.clock.now()
         self._see_limits(account, answer.headers.fields, attempt, now)
         if answer.status_code < 300:
-            pool.succeeded(account.key, exchange.demand, sent_at=attempt.sent_at, now=now)
+            pool.succeeded(account.key, exchange.requirements, sent_at=attempt.sent_at, now=now)
 
     def _see_limits(
         self, account: Account, fields: headers.Fields, attempt: Attempt, now: float
@@ -99,7 +99,11 @@ class Failover:
         if attempt.account:
             self._see_limits(attempt.account, failure.headers, attempt, now)
             benching = self.runtime.pool.failed(
-                attempt.account.key, exchange.demand, failure, sent_at=attempt.sent_at, now=now
+                attempt.account.key,
+                exchange.requirements,
+                failure,
+                sent_at=attempt.sent_at,
+                now=now,
             )
             attempt.cooldown = benching.seconds
             attempt.backoff_level = benching.level

@@ -8,7 +8,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Kind, Reply
 from neurolink_mitm.core.pool.accounts import unknown_account
-from neurolink_mitm.core.pool.pool import Demand
+from neurolink_mitm.core.pool.pool import Requirements
 from neurolink_mitm.core.providers import models
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import METRICS_PATH, RESET_PATH, methods_of
@@ -76,10 +76,12 @@ class LocalApi:
         """`?explain` says which account the next request would take; `model` and `client` say whose."""
         if "explain" not in query:
             return {}
-        demand = Demand(query.get("client", CLAUDE_CODE) == CLAUDE_CODE, query.get("model") or None)
+        requirements = Requirements(
+            query.get("client", CLAUDE_CODE) == CLAUDE_CODE, query.get("model") or None
+        )
         if self.runtime.passthrough:
-            return explain.forwarded(self.runtime.pool, demand.model)
-        return explain.way(self.runtime.pool, self.runtime.config.routing, demand, now)
+            return explain.forwarded(self.runtime.pool, requirements.model)
+        return explain.way(self.runtime.pool, self.runtime.config.routing, requirements, now)
 
     def _reset(self, flow: http.HTTPFlow) -> Page | Reply:
         token = self.runtime.admin_token

@@ -5,7 +5,7 @@ from mitmproxy import http
 from neurolink_mitm.ports import Runtime
 
 
-class Remember:
+class PersistState:
     """Hands cooldowns and quotas on to be kept, whenever an answer may have changed them."""
 
     def __init__(self, runtime: Runtime) -> None:

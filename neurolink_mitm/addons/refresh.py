@@ -8,7 +8,7 @@ from mitmproxy import http
 from neurolink_mitm.core.auth.oauth import needs_refresh
 from neurolink_mitm.core.auth.refresh import Refreshed, take_over
 from neurolink_mitm.core.exchange import Attempt
-from neurolink_mitm.core.failover.errors import Failure, Where
+from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Refresher, Runtime
@@ -52,7 +52,9 @@ class Refresh:
         done = await asyncio.shield(self._renew(refresher, account, force=force))
         attempt.account = self.runtime.pool.newest(account)
         if done.account_secret == account.secret:
-            attempt.failure = Failure(Where.LOGIN, None, "refresh_failed", done.message, sent=False)
+            attempt.failure = Failure(
+                FailureStage.LOGIN, None, "refresh_failed", done.message, sent=False
+            )
 
     async def _renew_ahead(self, refresher: Refresher, attempt: Attempt, account: Account) -> None:
         """The token serves for a while yet: with a token endpoint that is slow or silent, it is used."""

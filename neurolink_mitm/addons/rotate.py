@@ -40,23 +40,25 @@ class Rotate:
         attempt.step, attempt.sent_at = step, self.runtime.clock.now()
         if step:
             attempt.account = self.runtime.pool.newest(step.account)
-            self.runtime.pool.began(attempt.account.key, exchange.demand, attempt.sent_at)
+            self.runtime.pool.began(attempt.account.key, exchange.requirements, attempt.sent_at)
 
     def _plan(self, exchange: Exchange) -> Plan:
-        pool, clock, demand = self.runtime.pool, self.runtime.clock, exchange.demand
+        pool, clock, requirements = self.runtime.pool, self.runtime.clock, exchange.requirements
         route = exchange.route or THE_POOL
         now = exchange.began_at
 
         def choose(tried: set[str]) -> Choice:
             nonlocal now
             now = clock.now()
-            return pool.choose(demand, now, tried) if route.pool else failover.nobody(tried)
+            return pool.choose(requirements, now, tried) if route.pool else failover.nobody(tried)
 
         return failover.way(
             choose,
             # as of the moment at which nobody could be chosen: one may be back a moment later
-            lambda said: failover.refusal(pool, demand, now, route, said),
+            lambda said: failover.refusal(pool, requirements, now, route, said),
             jitter=self.runtime.chance.jitter(),
             repeatable=exchange.repeatable,
-            otherwise=lambda tried: pool.choose_other(route.entries, demand, clock.now(), tried),
+            otherwise=lambda tried: pool.choose_other(
+                route.entries, requirements, clock.now(), tried
+            ),
         )

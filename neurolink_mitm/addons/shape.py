@@ -7,7 +7,7 @@ from dataclasses import replace
 from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Reply
-from neurolink_mitm.core.failover.errors import Failure, Where, error_body
+from neurolink_mitm.core.failover.errors import Failure, FailureStage, error_body
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.target import Target
@@ -121,7 +121,7 @@ def _outgoing(flow: http.HTTPFlow, exchange: Exchange, account: Account) -> Outg
         account_type=account.type,
         account_uuid=account.account_uuid,
         host=Target.parse(account.base_url).host if account.is_anthropic else "",
-        claude_code=exchange.demand.claude_code,
+        claude_code=exchange.requirements.claude_code,
         user_id=exchange.user_id,
         target=flow.request.path,
     )
@@ -156,7 +156,7 @@ def _as_stream(
             reader = exchange.answer
             if not events and reader and not reader.complete:
                 # its head is with the client, and says that it went well: only a cut can say more
-                reader.failure = Failure(Where.EVENT, None, "unrestored", UNRESTORED.message)
+                reader.failure = Failure(FailureStage.EVENT, None, "unrestored", UNRESTORED.message)
                 return b""
             if events:
                 return b"event: error\ndata: " + error + b"\n\n"

@@ -19,13 +19,13 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.journal import FileJournal
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.persisted_state import (
-    NoMemory,
-    PoolMemory,
+    FileStateStore,
+    NullStore,
     read_cooldowns,
     read_quotas,
 )
 from neurolink_mitm.adapters.refresh import Refresher, oauth_client
-from neurolink_mitm.adapters.system import SystemChance, SystemClock
+from neurolink_mitm.adapters.system import SystemClock, SystemRandomSource
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.config.apply import apply, follow
@@ -119,7 +119,7 @@ def prepare(settings: Settings) -> Prepared:
     told = (*warnings, *inputs.warnings, *telemetry.faults)
     if settings.accounts is not None:  # the sandbox's, made anew each time
         return Prepared(runtime, home, told, sources, settings.health_interval, components)
-    runtime.memory = memory = PoolMemory(home.cooldowns, home.quotas)
+    runtime.memory = memory = FileStateStore(home.cooldowns, home.quotas)
     runtime.refresher = refresher = _refresher(runtime, store, sources)
     runtime.spending = spending = Spending(home.spend, runtime.pool.budget, runtime.clock.now())
     known = read_cooldowns(home.cooldowns)
@@ -151,9 +151,9 @@ def _runtime(
         config=Config(),
         pool=Pool(()),
         clock=clock,
-        chance=SystemChance(),
+        chance=SystemRandomSource(),
         journal=journal,
-        memory=NoMemory(),
+        memory=NullStore(),
         metrics=metrics,
         host=settings.host,
         port=settings.port,

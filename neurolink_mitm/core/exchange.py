@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from neurolink_mitm.core.cost.budget import Charge, charge_at
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import Demand
+from neurolink_mitm.core.pool.pool import Requirements
 from neurolink_mitm.core.providers.destinations import Route
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.request.endpoints import COUNT_TOKENS, MESSAGES, endpoint_of
@@ -222,11 +222,11 @@ class Exchange:
         return left and self.attempts[-1].failure is None
 
     @property
-    def demand(self) -> Demand:
+    def requirements(self) -> Requirements:
         """What decides who may serve it."""
         claude_code = self.user_agent.startswith("claude-cli/")
         model = self.route.model if self.route else self.model
-        return Demand(claude_code, model, self.session_id, self.charge, self.endpoint)
+        return Requirements(claude_code, model, self.session_id, self.charge, self.endpoint)
 
     @property
     def charge(self) -> Charge:

@@ -29,7 +29,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from neurolink_mitm.core.exchange import Attempt, Exchange, Outcome, Reply, answer_for
-from neurolink_mitm.core.failover.errors import Failure, Where
+from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.response.error_text import LONGEST
 from neurolink_mitm.core.response.reader import Answer, StreamAnswer, WholeAnswer
@@ -165,7 +165,7 @@ class AnswerStream(BoundedStream):
 
     def _failed_in_answer(self, failure: Failure) -> Commands:
         """Where it is upstream's own error answer, the addons may want to pass that on in the end."""
-        if self._incoming.head is not None and failure.where is Where.STATUS:
+        if self._incoming.head is not None and failure.where is FailureStage.STATUS:
             self.flow.response = self._for_client(self._incoming.head)
             self.flow.response.headers.pop("transfer-encoding", None)
             # not `content`: that would compress it once more, if upstream has compressed it

@@ -20,7 +20,7 @@ from mitmproxy.connection import Client
 from mitmproxy.proxy.server import ConnectionHandler
 
 from neurolink_mitm.dataplane.client import Phase
-from neurolink_mitm.dataplane.layer import PoolLayer
+from neurolink_mitm.dataplane.layer import FailoverLayer
 from neurolink_mitm.dataplane.seldom import Seldom
 
 logger = logging.getLogger("neurolink.clients")
@@ -130,7 +130,7 @@ class Seat:
     transport: asyncio.WriteTransport
     since: float
     """Monotonic seconds."""
-    layer: PoolLayer | None = None
+    layer: FailoverLayer | None = None
     """None until the first byte."""
 
     @property
@@ -183,7 +183,7 @@ class Clients:
             self._crowded.warn()
             self._remove(crowding)
 
-    def speaks(self, client: Client, layer: PoolLayer) -> None:
+    def speaks(self, client: Client, layer: FailoverLayer) -> None:
         """The first byte has come."""
         seat = self._strangers.get(client.id)
         if seat:

@@ -15,7 +15,7 @@ from mitmproxy.proxy.layers import modes
 from neurolink_mitm.dataplane import clients as descriptors
 from neurolink_mitm.dataplane.body_room import BodyRoom
 from neurolink_mitm.dataplane.clients import MOST, UNREAD, Clients
-from neurolink_mitm.dataplane.layer import PoolLayer, never
+from neurolink_mitm.dataplane.layer import FailoverLayer, never
 from neurolink_mitm.dataplane.lean import LeanAddons
 from neurolink_mitm.dataplane.modes import pool_mode
 from neurolink_mitm.dataplane.upstream_tls import UpstreamTls
@@ -29,10 +29,10 @@ SWEEP = 5.0
 """Seconds between two looks for idle clients."""
 
 
-_LAYERS: WeakKeyDictionary[Master, WeakSet[PoolLayer]] = WeakKeyDictionary()
+_LAYERS: WeakKeyDictionary[Master, WeakSet[FailoverLayer]] = WeakKeyDictionary()
 
 
-def layers_of(master: Master) -> WeakSet[PoolLayer]:
+def layers_of(master: Master) -> WeakSet[FailoverLayer]:
     """Return the layers of all clients and replays of `master`, whichever data plane has made them."""
     return _LAYERS.setdefault(master, WeakSet())
 
@@ -46,7 +46,7 @@ class DataPlane:
     """Puts our HTTP layer where mitmproxy's would be, and keeps what clients may take within bounds."""
 
     def __init__(self) -> None:
-        self._layers: WeakSet[PoolLayer] = WeakSet()
+        self._layers: WeakSet[FailoverLayer] = WeakSet()
         self._tls = UpstreamTls()
         self._room = BodyRoom(self._bodies)
         self.clients = Clients()
@@ -92,12 +92,12 @@ class DataPlane:
                 nextlayer.layer = pool_layer = self.new_layer(nextlayer.context)
                 self.clients.speaks(client, pool_layer)
 
-    def new_layer(self, context: Context) -> PoolLayer:
+    def new_layer(self, context: Context) -> FailoverLayer:
         """Our HTTP layer for one client connection."""
         addons = ctx.master.addons
         lean = isinstance(addons, LeanAddons)
         run_now = addons.run_now if isinstance(addons, LeanAddons) else never
-        pool_layer = PoolLayer(
+        pool_layer = FailoverLayer(
             context, run_now, frugal=lean, room=self._room, issuers=self._tls.issuers
         )
         self._layers.add(pool_layer)

@@ -27,7 +27,7 @@ from neurolink_mitm.dataplane.body_room import BodyRoom
 from neurolink_mitm.dataplane.bounded_stream import BreakOff, TimeIsUp
 from neurolink_mitm.dataplane.client import Front, Phase
 from neurolink_mitm.dataplane.compat import CLIENT_LEFT
-from neurolink_mitm.dataplane.stream import GetUpstream, PoolStream
+from neurolink_mitm.dataplane.stream import FailoverStream, GetUpstream
 from neurolink_mitm.dataplane.upstream import use_back
 
 CLIENT_PATIENCE = 60.0
@@ -54,13 +54,13 @@ def never(hook: commands.StartHook) -> bool:
     return False
 
 
-class PoolLayer(HttpLayer):
+class FailoverLayer(HttpLayer):
     """Holds the streams of one client connection and wakes them when their time is up.
 
     One timer serves all streams: each would otherwise keep its request's body alive until its longest limit.
     """
 
-    streams: dict[int, PoolStream]  # type: ignore[assignment]  # a narrower value type
+    streams: dict[int, FailoverStream]  # type: ignore[assignment]  # a narrower value type
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class PoolLayer(HttpLayer):
 
     def make_stream(self, stream_id: int) -> CommandGenerator[None]:
         self._forget_dead_upstreams()
-        self.streams[stream_id] = PoolStream(self.context.fork(), stream_id, self)
+        self.streams[stream_id] = FailoverStream(self.context.fork(), stream_id, self)
         yield from self.event_to_child(self.streams[stream_id], events.Start())
 
     # Timers
@@ -172,7 +172,7 @@ class PoolLayer(HttpLayer):
         if next_at < math.inf:
             yield from self.wake(next_at)
 
-    def _time_is_up(self, stream: PoolStream) -> CommandGenerator[None]:
+    def _time_is_up(self, stream: FailoverStream) -> CommandGenerator[None]:
         stream.wake_at = math.inf
         if stream.connecting is None:
             yield from self.event_to_child(stream, TimeIsUp(stream.stream_id))
@@ -264,7 +264,7 @@ class PoolLayer(HttpLayer):
                 del self.connections[known]
 
     def _give_up_connecting(
-        self, stream: PoolStream, command: GetHttpConnection
+        self, stream: FailoverStream, command: GetHttpConnection
     ) -> CommandGenerator[None]:
         """The connection took too long: tell the stream, and end what is still under way."""
         for server, waiting in list(self.waiting_for_establishment.items()):

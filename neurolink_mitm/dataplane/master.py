@@ -24,7 +24,7 @@ from mitmproxy.master import Master
 from mitmproxy.proxy.server import ConnectionHandler
 
 from neurolink_mitm.dataplane.data_plane import layers_of
-from neurolink_mitm.dataplane.layer import PoolLayer, Stop
+from neurolink_mitm.dataplane.layer import FailoverLayer, Stop
 from neurolink_mitm.dataplane.lean import LeanMaster
 from neurolink_mitm.dataplane.modes import pool_mode
 
@@ -269,7 +269,7 @@ async def _tell_clients(master: Master, event: Stop) -> None:
     """To those who have asked for something; others are hung up on."""
     for handler in list(master.addons.get("proxyserver").connections.values()):
         layers = handler.layer.context.layers
-        if any(isinstance(each, PoolLayer) for each in layers):
+        if any(isinstance(each, FailoverLayer) for each in layers):
             await handler.server_event(event)
         elif len(layers) == 1:
             _hang_up(handler)

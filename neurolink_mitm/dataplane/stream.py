@@ -38,7 +38,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from neurolink_mitm.core.exchange import Deliver, Kind, Pause, Reply, Try, UpstreamResponse
-from neurolink_mitm.core.failover.errors import Failure, Where
+from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.failover.unreachable import unreached
 from neurolink_mitm.dataplane.answer_stream import AnswerStream, Incoming, copied
 from neurolink_mitm.dataplane.bounded_stream import BreakOff, ClientConnection, Commands
@@ -62,7 +62,7 @@ class GetUpstream(GetHttpConnection):
         return super().connection_spec_matches(connection) and connection.error is None
 
 
-class PoolStream(AnswerStream):
+class FailoverStream(AnswerStream):
     """See the module. States are methods, as in the parent; `wake_at` and `_on_time` are the one pending timeout."""
 
     def __init__(self, context: Context, stream_id: int, pool: ClientConnection) -> None:
@@ -147,7 +147,9 @@ class PoolStream(AnswerStream):
         attempt = self._incoming.attempt
         if attempt.pins is not None and (shown := self._unpinned(attempt.pins)):
             yield from self._drop_upstream()
-            yield from self._failed(Failure(Where.PIN, None, "pin_mismatch", shown, sent=False))
+            yield from self._failed(
+                Failure(FailureStage.PIN, None, "pin_mismatch", shown, sent=False)
+            )
             return
         yield from self._wait_for_first_event()
         self.server_state = self.state_wait_for_response_headers
@@ -208,14 +210,16 @@ class PoolStream(AnswerStream):
 
     def _too_late(self) -> Commands:
         yield from self._drop_upstream()
-        yield from self._failed(Failure(Where.TIMEOUT, None, "timeout", "no event to show"))
+        yield from self._failed(Failure(FailureStage.TIMEOUT, None, "timeout", "no event to show"))
 
     def _failed(self, failure: Failure) -> Commands:
         """The attempt came to nothing. Awaiting the hook also lets mitmproxy finish with the connection."""
         self.wake_at = math.inf
         self.server_state = self.state_between_attempts
         if failure.status is None and time.monotonic() >= self._total_until:
-            failure = Failure(Where.TIMEOUT, None, "total_timeout", "the time for the whole is up")
+            failure = Failure(
+                FailureStage.TIMEOUT, None, "total_timeout", "the time for the whole is up"
+            )
         incoming, attempt = self._incoming, self._incoming.attempt
         if head := incoming.head:
             body = b"".join(incoming.held)

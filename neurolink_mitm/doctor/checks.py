@@ -33,9 +33,9 @@ from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.probe_results import (
     ClaudeSettings,
     Configuration,
-    Facts,
     Other,
     Place,
+    ProbeResults,
     Proxy,
     Upstream,
 )
@@ -78,7 +78,7 @@ class Known:
     network: Network = field(default_factory=Network)
 
 
-def gather(look: Looking) -> Facts:
+def gather(look: Looking) -> ProbeResults:
     known = read_home(look)
     ways = _ways(known)
     state = StateFile(look.home.state).read() if look.home else None
@@ -92,7 +92,7 @@ def gather(look: Looking) -> Facts:
         first = next(iter(ways.values()))
         jobs["the clock"] = lambda: look.skew(first[0], known.network, first[1])
     done, undone = in_time(jobs, look.limit)
-    return Facts(
+    return ProbeResults(
         now=look.now,
         python=sys.version_info[:3],
         mitmproxy=_version("mitmproxy"),

@@ -12,8 +12,14 @@ from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.text import redact, without_passwords
 from neurolink_mitm.core.status import event_loop as lag
-from neurolink_mitm.core.status.finding import Finding, fail, ok, warn
-from neurolink_mitm.core.status.probe_results import Configuration, Facts, Place, Proxy, Service
+from neurolink_mitm.core.status.finding import Diagnostic, fail, ok, warn
+from neurolink_mitm.core.status.probe_results import (
+    Configuration,
+    Place,
+    ProbeResults,
+    Proxy,
+    Service,
+)
 from neurolink_mitm.core.status.versions import (
     OLDEST_PYTHON,
     REQUIREMENT,
@@ -33,7 +39,7 @@ NEEDS_LOGIN = "needs login"
 LOGIN = "neurolink auth login anthropic"
 
 
-def examine(facts: Facts) -> tuple[Finding, ...]:
+def examine(facts: ProbeResults) -> tuple[Diagnostic, ...]:
     """In the order in which they are best read: from this machine to Anthropic."""
     found = (
         *_versions(facts),
@@ -59,11 +65,11 @@ def clean(text: str) -> str:
     return printable(redact(without_passwords(text)))
 
 
-def failed(findings: tuple[Finding, ...]) -> bool:
+def failed(findings: tuple[Diagnostic, ...]) -> bool:
     return any(finding.level == "fail" for finding in findings)
 
 
-def _versions(facts: Facts) -> Iterator[Finding]:
+def _versions(facts: ProbeResults) -> Iterator[Diagnostic]:
     python = ".".join(map(str, facts.python))
     if fits_python(facts.python):
         yield ok("python", f"Python {python}")
@@ -90,7 +96,7 @@ def _versions(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _home(facts: Facts) -> Iterator[Finding]:
+def _home(facts: ProbeResults) -> Iterator[Diagnostic]:
     home = facts.home
     if home is None:
         yield fail(
@@ -116,7 +122,7 @@ def _home(facts: Facts) -> Iterator[Finding]:
         yield ok("home", f"{home.path}, mode {home.mode:04o}")
 
 
-def _files(facts: Facts) -> Iterator[Finding]:
+def _files(facts: ProbeResults) -> Iterator[Diagnostic]:
     """Those that hold secrets or state: 0600, and readable."""
     faulty = [place for place in facts.files if place.fault]
     open_ = [place for place in facts.files if place.mode is not None and place.mode & OTHERS]
@@ -133,7 +139,7 @@ def _files(facts: Facts) -> Iterator[Finding]:
         yield ok("files", f"{count} state files, readable by you only")
 
 
-def _open_file(place: Place) -> Finding:
+def _open_file(place: Place) -> Diagnostic:
     return warn(
         "file-open",
         f"{place.path} is open to others (mode {place.mode:04o})",
@@ -141,7 +147,7 @@ def _open_file(place: Place) -> Finding:
     )
 
 
-def _disk(facts: Facts) -> Iterator[Finding]:
+def _disk(facts: ProbeResults) -> Iterator[Diagnostic]:
     free = facts.disk_free
     if free is None:
         return
@@ -155,7 +161,7 @@ def _disk(facts: Facts) -> Iterator[Finding]:
         yield ok("disk", text)
 
 
-def _leftovers(facts: Facts) -> Iterator[Finding]:
+def _leftovers(facts: ProbeResults) -> Iterator[Diagnostic]:
     for name in facts.leftovers:
         if ".corrupt-" in name:
             yield warn(
@@ -178,7 +184,7 @@ def _leftovers(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _config(config: Configuration | None) -> Iterator[Finding]:
+def _config(config: Configuration | None) -> Iterator[Diagnostic]:
     if config is None:
         return
     for fault in config.faults:
@@ -189,7 +195,7 @@ def _config(config: Configuration | None) -> Iterator[Finding]:
         yield ok("config", f"{config.path}" + ("" if config.present else ": none, so all defaults"))
 
 
-def _accounts(facts: Facts) -> Iterator[Finding]:
+def _accounts(facts: ProbeResults) -> Iterator[Diagnostic]:
     accounts = facts.accounts
     if accounts is None:
         return
@@ -215,7 +221,7 @@ def _accounts(facts: Facts) -> Iterator[Finding]:
         yield ok("accounts", f"{len(accounts)} in the pool: {', '.join(a.label for a in accounts)}")
 
 
-def _account(account: Account, now: float) -> Finding | None:
+def _account(account: Account, now: float) -> Diagnostic | None:
     again = f"{LOGIN} --label '{account.label}'"
     if _needs_login(account, now):
         why = (account.disabled or "").removeprefix(NEEDS_LOGIN).lstrip(": ")
@@ -244,7 +250,7 @@ def _account(account: Account, now: float) -> Finding | None:
     return None
 
 
-def _unwritten(facts: Facts) -> Iterator[Finding]:
+def _unwritten(facts: ProbeResults) -> Iterator[Diagnostic]:
     """A running proxy holds tokens that are nowhere else."""
     status = facts.proxy.status if facts.proxy else None
     for account in status["stats"]["accounts"] if status else ():
@@ -267,7 +273,7 @@ def _usable(account: Account, now: float) -> bool:
     return account.enabled and not account.disabled and not _needs_login(account, now)
 
 
-def _clock(facts: Facts) -> Iterator[Finding]:
+def _clock(facts: ProbeResults) -> Iterator[Diagnostic]:
     if facts.skew is None:
         return
     if abs(facts.skew) <= SKEW:
@@ -281,7 +287,7 @@ def _clock(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _service(service: Service | None) -> Iterator[Finding]:
+def _service(service: Service | None) -> Iterator[Diagnostic]:
     if service is None or not service.installed:
         return
     if service.running is False:
@@ -295,7 +301,7 @@ def _service(service: Service | None) -> Iterator[Finding]:
         yield ok("service", f"the service {service.path} {runs}")
 
 
-def _guard(proxy: Proxy | None) -> Iterator[Finding]:
+def _guard(proxy: Proxy | None) -> Iterator[Diagnostic]:
     if proxy is None or proxy.guard_pid is None:
         return
     if proxy.alive and not proxy.guard_alive:
@@ -309,11 +315,11 @@ def _guard(proxy: Proxy | None) -> Iterator[Finding]:
         yield ok("guard", f"the guard runs (pid {proxy.guard_pid})")
 
 
-def _loop(proxy: Proxy | None) -> Iterator[Finding]:
+def _loop(proxy: Proxy | None) -> Iterator[Diagnostic]:
     if proxy and proxy.status:
         yield from lag.finding(proxy.status.get("loop"))
 
 
-def _undone(facts: Facts) -> Iterator[Finding]:
+def _undone(facts: ProbeResults) -> Iterator[Diagnostic]:
     for name, why in facts.undone.items():
         yield warn("unchecked", f"{name} could not be checked: {why}", "try again")

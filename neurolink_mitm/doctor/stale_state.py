@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from neurolink_mitm.core.auth.credentials import PROVIDER
 from neurolink_mitm.core.pool.cooldown import in_bounds
-from neurolink_mitm.core.pool.pool import Remembered
+from neurolink_mitm.core.pool.pool import PersistedState
 from neurolink_mitm.core.request.endpoints import described
-from neurolink_mitm.core.status.finding import Finding, fail, warn
+from neurolink_mitm.core.status.finding import Diagnostic, fail, warn
 from neurolink_mitm.core.status.probe_results import ClaudeSettings, Proxy
 from neurolink_mitm.doctor.upstream import BASE_URL
 
@@ -18,14 +18,14 @@ START = "neurolink proxy start"
 def aftermath(
     proxy: Proxy,
     settings: ClaudeSettings | None,
-    cooldowns: Mapping[str, Remembered],
+    cooldowns: Mapping[str, PersistedState],
     now: float,
-) -> tuple[Finding, ...]:
+) -> tuple[Diagnostic, ...]:
     """Nothing where it ended well and no account cools."""
     return (*_state(proxy), *_guard(proxy), *_settings(settings), *_cooldowns(cooldowns, now))
 
 
-def _state(proxy: Proxy) -> Iterator[Finding]:
+def _state(proxy: Proxy) -> Iterator[Diagnostic]:
     if proxy.pid is not None:
         yield warn(
             "leftover-state",
@@ -34,7 +34,7 @@ def _state(proxy: Proxy) -> Iterator[Finding]:
         )
 
 
-def _guard(proxy: Proxy) -> Iterator[Finding]:
+def _guard(proxy: Proxy) -> Iterator[Diagnostic]:
     if proxy.guard_alive:
         yield warn(
             "leftover-guard",
@@ -43,7 +43,7 @@ def _guard(proxy: Proxy) -> Iterator[Finding]:
         )
 
 
-def _settings(settings: ClaudeSettings | None) -> Iterator[Finding]:
+def _settings(settings: ClaudeSettings | None) -> Iterator[Diagnostic]:
     if settings and settings.answered is False:
         yield fail(
             "claude-settings-leftover",
@@ -53,7 +53,7 @@ def _settings(settings: ClaudeSettings | None) -> Iterator[Finding]:
         )
 
 
-def _cooldowns(cooldowns: Mapping[str, Remembered], now: float) -> Iterator[Finding]:
+def _cooldowns(cooldowns: Mapping[str, PersistedState], now: float) -> Iterator[Diagnostic]:
     for key, kept in cooldowns.items():
         for scope, written in kept.scopes.items():
             cooldown = in_bounds(written, now)

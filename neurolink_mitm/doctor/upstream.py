@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from neurolink_mitm.core.auth.access import is_loopback
-from neurolink_mitm.core.status.finding import Finding, fail, ok, warn
-from neurolink_mitm.core.status.probe_results import ClaudeSettings, Facts, Proxy, Upstream
+from neurolink_mitm.core.status.finding import Diagnostic, fail, ok, warn
+from neurolink_mitm.core.status.probe_results import ClaudeSettings, ProbeResults, Proxy, Upstream
 
 BASE_URL = "ANTHROPIC_BASE_URL"
 CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
@@ -28,7 +28,7 @@ NOT_SET = ("", "0", "false", "no")
 START = "neurolink proxy start"
 
 
-def way(facts: Facts) -> Iterator[Finding]:
+def way(facts: ProbeResults) -> Iterator[Diagnostic]:
     """From the client's end."""
     settings = facts.settings
     yield from _settings(settings, facts.proxy)
@@ -62,7 +62,7 @@ def _same(url: str, own_url: str) -> bool:
         return False
 
 
-def _settings(settings: ClaudeSettings | None, proxy: Proxy | None) -> Iterator[Finding]:
+def _settings(settings: ClaudeSettings | None, proxy: Proxy | None) -> Iterator[Diagnostic]:
     if settings is None:
         return
     if settings.fault:
@@ -105,7 +105,7 @@ def _settings(settings: ClaudeSettings | None, proxy: Proxy | None) -> Iterator[
         )
 
 
-def _environment(env: Mapping[str, str], where: str, facts: Facts) -> Iterator[Finding]:
+def _environment(env: Mapping[str, str], where: str, facts: ProbeResults) -> Iterator[Diagnostic]:
     """What would lead Claude Code past the proxy."""
     url = env.get(BASE_URL)
     shell = env is facts.environment
@@ -145,7 +145,7 @@ def _spares_loopback(env: Mapping[str, str]) -> bool:
     return bool(hosts & {"*", "127.0.0.1", "127.0.0.0/8"})
 
 
-def _proxy(proxy: Proxy | None) -> Iterator[Finding]:
+def _proxy(proxy: Proxy | None) -> Iterator[Diagnostic]:
     if proxy is None:
         return
     for other in proxy.others:
@@ -179,7 +179,7 @@ def _proxy(proxy: Proxy | None) -> Iterator[Finding]:
         )
 
 
-def _upstream(upstream: Upstream) -> Finding:
+def _upstream(upstream: Upstream) -> Diagnostic:
     url, detail = upstream.url, upstream.detail
     match upstream.reached:
         case "ok":
@@ -207,7 +207,7 @@ def _upstream(upstream: Upstream) -> Finding:
     )
 
 
-def _translator(translator: Mapping[str, object] | None, *, wanted: bool) -> Iterator[Finding]:
+def _translator(translator: Mapping[str, object] | None, *, wanted: bool) -> Iterator[Diagnostic]:
     """It runs only where the configuration names another provider."""
     if translator is None:
         return
@@ -234,7 +234,7 @@ def _why(translator: Mapping[str, object]) -> str:
     return f": {translator['lastError']}" if translator.get("lastError") else ""
 
 
-def _fallback(chain: Sequence[Mapping[str, object]]) -> Iterator[Finding]:
+def _fallback(chain: Sequence[Mapping[str, object]]) -> Iterator[Diagnostic]:
     unusable = [e for e in chain if not e.get("usable", True) and not e.get("until")]
     for entry in unusable:
         yield warn(

@@ -14,11 +14,11 @@ from datetime import datetime
 
 import msgspec
 
-from neurolink_mitm.core.failover.errors import Failure, Where
+from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.logs.rows import CLIENT_LEFT, AttemptRow
 from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
-from neurolink_mitm.core.pool.pool import Demand, Pool
+from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.pool.quota import Quota, Window
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.endpoints import MESSAGES
@@ -78,30 +78,36 @@ def replay(rows: Sequence[AttemptRow], strategy: str) -> Outcome:
         if row.requestId not in seen:
             seen.add(row.requestId)
             of_its_own = [limit for limit in limits if limit.endpoint == row.endpoint]
-            _ask(pool, of_its_own, Demand(claude_code=True, endpoint=row.endpoint), now, outcome)
+            _ask(
+                pool,
+                of_its_own,
+                Requirements(claude_code=True, endpoint=row.endpoint),
+                now,
+                outcome,
+            )
         _see(pool, row, now)
     return outcome
 
 
 def _ask(
-    pool: Pool, limits: Sequence[Limited], demand: Demand, now: float, outcome: Outcome
+    pool: Pool, limits: Sequence[Limited], requirements: Requirements, now: float, outcome: Outcome
 ) -> None:
     """One request: accounts are tried until one is not limited at that time."""
     tried = set[str]()
     outcome.requests += 1
-    while account := pool.choose(demand, now, tried).account:
+    while account := pool.choose(requirements, now, tried).account:
         tried.add(account.key)
-        pool.began(account.key, demand, now)
+        pool.began(account.key, requirements, now)
         pool.ended(account.key, sent_at=now)
         until = max((limit.end for limit in limits if _holds(limit, account, now)), default=None)
         if until is None:
-            pool.succeeded(account.key, demand, sent_at=now, now=now)
+            pool.succeeded(account.key, requirements, sent_at=now, now=now)
             outcome.served[account.label] += 1
             return
         outcome.rate_limits += 1
         after = ((b"retry-after", f"{until - now:.3f}".encode()),)
-        failure = Failure(Where.STATUS, 429, "rate_limit_error", "", after)
-        pool.failed(account.key, demand, failure, sent_at=now, now=now)
+        failure = Failure(FailureStage.STATUS, 429, "rate_limit_error", "", after)
+        pool.failed(account.key, requirements, failure, sent_at=now, now=now)
     outcome.refused += 1
 
 

@@ -11,20 +11,20 @@ from pathlib import Path
 import pytest
 
 from neurolink_mitm.adapters.persisted_state import (
-    PoolMemory,
+    FileStateStore,
     read_cooldowns,
     read_quotas,
     write_cooldowns,
 )
 from neurolink_mitm.core.pool.cooldown import Cooldown
-from neurolink_mitm.core.pool.pool import Remembered
+from neurolink_mitm.core.pool.pool import PersistedState
 from neurolink_mitm.core.pool.quota import Classic, Quota, Window
 
 SCOPES = {
     "*": Cooldown(2, 10.0, 40.0, "rate limit"),
     "count_tokens:*": Cooldown(0, 10.0, 310.0, "refused credential", whole=True),
 }
-COOLDOWNS = {"anthropic:a": Remembered("0123456789ab", SCOPES)}
+COOLDOWNS = {"anthropic:a": PersistedState("0123456789ab", SCOPES)}
 QUOTAS = {
     "anthropic:a": Quota(
         seen_at=5.0,
@@ -46,8 +46,8 @@ def quotas(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def memory(cooldowns: Path, quotas: Path) -> Iterator[PoolMemory]:
-    memory = PoolMemory(cooldowns, quotas, every=3600)
+def memory(cooldowns: Path, quotas: Path) -> Iterator[FileStateStore]:
+    memory = FileStateStore(cooldowns, quotas, every=3600)
     yield memory
     memory.close()
 
@@ -62,7 +62,7 @@ def until(reached: Callable[[], bool]) -> None:
     raise AssertionError("it did not happen within ten seconds")
 
 
-def test_what_is_written_is_read(memory: PoolMemory, cooldowns: Path, quotas: Path) -> None:
+def test_what_is_written_is_read(memory: FileStateStore, cooldowns: Path, quotas: Path) -> None:
     memory.cooldowns(COOLDOWNS)
     memory.quotas(QUOTAS)
     memory.close()
@@ -79,13 +79,13 @@ def test_what_an_older_one_wrote_is_read(cooldowns: Path) -> None:
     assert read_cooldowns(cooldowns)["anthropic:a"].scopes == {"*": SCOPES["*"]}
 
 
-def test_cooldowns_are_written_at_once(memory: PoolMemory, cooldowns: Path) -> None:
+def test_cooldowns_are_written_at_once(memory: FileStateStore, cooldowns: Path) -> None:
     memory.cooldowns(COOLDOWNS)
     until(cooldowns.exists)
     assert read_cooldowns(cooldowns) == COOLDOWNS
 
 
-def test_quotas_are_written_now_and_then(memory: PoolMemory, quotas: Path) -> None:
+def test_quotas_are_written_now_and_then(memory: FileStateStore, quotas: Path) -> None:
     """The first at once; what follows waits for its time, or for the end."""
     memory.quotas({})
     until(quotas.exists)
@@ -98,7 +98,7 @@ def test_quotas_are_written_now_and_then(memory: PoolMemory, quotas: Path) -> No
 
 
 def test_what_can_not_be_written_does_not_keep_what_comes_next(
-    memory: PoolMemory, cooldowns: Path, caplog: pytest.LogCaptureFixture
+    memory: FileStateStore, cooldowns: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No disk is at fault here: JSON has no lone surrogates."""
     memory.cooldowns({"\ud800": COOLDOWNS["anthropic:a"]})
@@ -109,7 +109,7 @@ def test_what_can_not_be_written_does_not_keep_what_comes_next(
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077], ids=oct)
-def test_files_are_the_owners_only(memory: PoolMemory, cooldowns: Path, umask: int) -> None:
+def test_files_are_the_owners_only(memory: FileStateStore, cooldowns: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         memory.cooldowns(COOLDOWNS)
@@ -140,7 +140,7 @@ def test_broken_file_is_set_aside(
 def test_failing_disk_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     blocked = tmp_path / "cooldowns.json"
     blocked.mkdir()  # nothing can be renamed onto it
-    memory = PoolMemory(blocked, blocked.with_name("quotas.json"), every=0)
+    memory = FileStateStore(blocked, blocked.with_name("quotas.json"), every=0)
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
             memory.cooldowns(COOLDOWNS)

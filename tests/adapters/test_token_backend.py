@@ -18,7 +18,7 @@ from neurolink_mitm.core.redact.secret import Secret
 LOGIN = StoredAccount("work", Secret("sk-ant-oat-test"), Secret("sk-ant-ort-test"), 9.0)
 
 
-class Memory(KeyringBackend):
+class StateStore(KeyringBackend):
     """A keyring that forgets, or is locked."""
 
     priority = 1.0
@@ -46,8 +46,8 @@ class Memory(KeyringBackend):
 
 
 @pytest.fixture
-def ring() -> Iterator[Memory]:
-    before, memory = keyring.get_keyring(), Memory()
+def ring() -> Iterator[StateStore]:
+    before, memory = keyring.get_keyring(), StateStore()
     keyring.set_keyring(memory)
     yield memory
     keyring.set_keyring(before)
@@ -62,7 +62,7 @@ def store_of(home: Home) -> TokenStore:
     return open_store(home, {"NEUROLINK_TOKEN_STORE": "keyring"}, lambda: 77.0)
 
 
-def test_a_keyring_holds_the_document_and_the_home_does_not(ring: Memory, root: Home) -> None:
+def test_a_keyring_holds_the_document_and_the_home_does_not(ring: StateStore, root: Home) -> None:
     store_of(root).save(LOGIN)
     assert store_of(root).read().stored == (LOGIN,)
     assert list(ring.kept) == [(SERVICE, str(root.root))]
@@ -71,7 +71,7 @@ def test_a_keyring_holds_the_document_and_the_home_does_not(ring: Memory, root: 
     assert not root.tokens.exists()
 
 
-def test_a_change_in_the_keyring_can_be_watched(ring: Memory, root: Home) -> None:
+def test_a_change_in_the_keyring_can_be_watched(ring: StateStore, root: Home) -> None:
     """And one that can't be announced is made all the same."""
     store_of(root).save(LOGIN)
     before = root.keyring_changed.stat()
@@ -83,12 +83,12 @@ def test_a_change_in_the_keyring_can_be_watched(ring: Memory, root: Home) -> Non
     assert store_of(root).read().stored == (LOGIN,)
 
 
-def test_an_empty_keyring_holds_nothing(ring: Memory, root: Home) -> None:
+def test_an_empty_keyring_holds_nothing(ring: StateStore, root: Home) -> None:
     assert store_of(root).read().stored == ()
     assert ring.kept == {}
 
 
-def test_it_is_deleted_without_a_trace(ring: Memory, root: Home) -> None:
+def test_it_is_deleted_without_a_trace(ring: StateStore, root: Home) -> None:
     store_of(root).save(LOGIN)
     store_of(root).delete()
     assert ring.kept == {}
@@ -96,13 +96,13 @@ def test_it_is_deleted_without_a_trace(ring: Memory, root: Home) -> None:
     assert store_of(root).read().stored == ()
 
 
-def test_every_home_has_its_own(ring: Memory, tmp_path: Path) -> None:
+def test_every_home_has_its_own(ring: StateStore, tmp_path: Path) -> None:
     store_of(Home(tmp_path / "a")).save(LOGIN)
     assert store_of(Home(tmp_path / "b")).read().stored == ()
     assert len(ring.kept) == 1
 
 
-def test_a_broken_document_is_set_aside_there(ring: Memory, root: Home) -> None:
+def test_a_broken_document_is_set_aside_there(ring: StateStore, root: Home) -> None:
     ring.kept[SERVICE, str(root.root)] = "{broken"
     with pytest.raises(TokenStoreError, match="is broken and was left as it is"):
         store_of(root).read()
@@ -115,7 +115,7 @@ def test_a_broken_document_is_set_aside_there(ring: Memory, root: Home) -> None:
 
 @pytest.mark.parametrize("fault", [KeyringLocked, RuntimeError])
 def test_a_fault_of_the_keyring_is_a_clear_error_without_its_words(
-    ring: Memory, root: Home, fault: type[Exception]
+    ring: StateStore, root: Home, fault: type[Exception]
 ) -> None:
     """One of keyring's own, or what a backend lets through of its system's."""
     ring.fault = fault
@@ -145,7 +145,7 @@ def test_a_file_may_be_a_link(tmp_path: Path) -> None:
     assert (backend.load(), [p.name for p in (tmp_path / "real").iterdir()]) == (b"x", ["f"])
 
 
-def test_our_own_write_of_a_keyring_is_recognised(ring: Memory, root: Home) -> None:
+def test_our_own_write_of_a_keyring_is_recognised(ring: StateStore, root: Home) -> None:
     store = store_of(root)
     store.save(LOGIN)
     store.watch(store.read().revision)

@@ -9,9 +9,9 @@ from mitmproxy.test import taddons
 
 from neurolink_mitm.addons.failover import Failover
 from neurolink_mitm.core.exchange import Deliver, Kind, Pause, Plan, Reply, Step, Try
-from neurolink_mitm.core.failover.errors import Failure, Where
+from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import Demand, Pool
+from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.response.reader import OpaqueAnswer, WholeAnswer
 from neurolink_mitm.dataplane.hooks import AttemptFailedHook, kept
@@ -28,7 +28,7 @@ from tests.fakes import (
 )
 
 A, B = make_account("a"), make_account("b")
-ANY = Demand(model="claude-x")
+ANY = Requirements(model="claude-x")
 LIMITED = make_failure(429, "retry-after: 10\nrequest-id: req_up", error_type="rate_limit_error")
 CUT = Failure.of_network("cut", "reset")
 USED = "anthropic-ratelimit-unified-5h-utilization: 0.25"
@@ -68,7 +68,7 @@ def fail(
     """It fails with this; the plan goes on with `steps`."""
     runtime = runtime or make_runtime(A, B)
     flow = began(runtime, *steps, failure=failure, **exchange)
-    if failure.where is Where.STATUS:
+    if failure.where is FailureStage.STATUS:
         answer(flow, failure.status or 0, body)
     Failover(runtime).attempt_failed(flow)
     return flow
@@ -98,7 +98,7 @@ def test_and_on_the_account() -> None:
     runtime = make_runtime(A, B)
     fail(LIMITED, runtime=runtime)
     standing = runtime.pool.standing(A.key)
-    assert list(runtime.pool.skips(ANY, NOW)) == [A.key]
+    assert list(runtime.pool.ineligible(ANY, NOW)) == [A.key]
     assert (standing.in_flight, standing.tally.errors) == (0, 1)
 
 
@@ -184,7 +184,7 @@ def test_a_token_that_can_not_be_renewed_counts_only_once_it_has_ended(
 ) -> None:
     account = make_account("a", refreshable=True, expires_at=ends)
     runtime = make_runtime(account)
-    failure = make_failure(None, where=Where.LOGIN)
+    failure = make_failure(None, where=FailureStage.LOGIN)
     fail(failure, Deliver(), runtime=runtime, attempts=[make_attempt(account)], **BESIDE)
     assert bool(runtime.pool.cooldowns()) is benched
 
@@ -230,7 +230,7 @@ def test_our_own_answer_can_be_the_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "status"), [(CUT, 502), (make_failure(None, where=Where.TIMEOUT), 504)]
+    ("failure", "status"), [(CUT, 502), (make_failure(None, where=FailureStage.TIMEOUT), 504)]
 )
 def test_without_a_plan_it_ends(failure: Failure, status: int) -> None:
     """A request for another path: it goes nowhere else."""
@@ -313,7 +313,7 @@ def test_counting_tokens_proves_nothing_of_another_provider(kind: Kind) -> None:
 def test_its_session_is_at_home_there() -> None:
     runtime = make_runtime(B, A)
     head(200, runtime=runtime, session_id="s")
-    assert runtime.pool.choose(Demand(session="s"), NOW).account == A
+    assert runtime.pool.choose(Requirements(session="s"), NOW).account == A
 
 
 @pytest.mark.parametrize(

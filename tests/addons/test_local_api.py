@@ -11,7 +11,7 @@ from neurolink_mitm import __version__
 from neurolink_mitm.addons.local_api import LocalApi
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.failover.errors import Failure
-from neurolink_mitm.core.pool.pool import Demand
+from neurolink_mitm.core.pool.pool import Requirements
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.providers.models import CLAUDE
 from neurolink_mitm.core.redact.secret import Secret
@@ -192,13 +192,13 @@ def cooling() -> Runtime:
     )
     for account in runtime.pool.accounts:
         runtime.pool.failed(
-            account.key, Demand(), Failure.of_status(401, b""), sent_at=NOW, now=NOW
+            account.key, Requirements(), Failure.of_status(401, b""), sent_at=NOW, now=NOW
         )
     return runtime
 
 
 def still_cooling(runtime: Runtime) -> set[str]:
-    return set(runtime.pool.skips(Demand(), NOW))
+    return set(runtime.pool.ineligible(Requirements(), NOW))
 
 
 @pytest.mark.parametrize(
@@ -221,11 +221,13 @@ def test_a_model_of_another_provider_is_reset_too() -> None:
     runtime = cooling()
     other = make_account("openai/gpt-5", key="openai/gpt-5", type="provider")
     runtime.pool.update(runtime.pool.accounts, [other])
-    runtime.pool.failed(other.key, Demand(), Failure.of_status(401, b""), sent_at=NOW, now=NOW)
-    assert runtime.pool.other_skips([other.key], Demand(), NOW)
+    runtime.pool.failed(
+        other.key, Requirements(), Failure.of_status(401, b""), sent_at=NOW, now=NOW
+    )
+    assert runtime.pool.ineligible_fallbacks([other.key], Requirements(), NOW)
     flow = asked(make_flow("POST", "/admin/reset?account=openai/gpt-5", SHOWN), runtime)
     assert document(flow) == {"reset": ["openai/gpt-5"]}
-    assert not runtime.pool.other_skips([other.key], Demand(), NOW)
+    assert not runtime.pool.ineligible_fallbacks([other.key], Requirements(), NOW)
 
 
 def test_a_reset_is_remembered() -> None:

@@ -2,19 +2,19 @@ from __future__ import annotations
 
 from mitmproxy.test import tflow
 
-from neurolink_mitm.addons.persist_state import Remember
+from neurolink_mitm.addons.persist_state import PersistState
 from neurolink_mitm.core.failover.errors import Failure
-from neurolink_mitm.core.pool.pool import Demand
+from neurolink_mitm.core.pool.pool import Requirements
 from tests.fakes import NOW, make_account, make_runtime
 
 
 def test_cooldowns_are_handed_on_when_they_change() -> None:
     runtime = make_runtime(make_account("a"))
-    addon = Remember(runtime)
+    addon = PersistState(runtime)
     addon.responseheaders(tflow.tflow())
     assert runtime.memory.kept_cooldowns is None  # type: ignore[attr-defined]
     failure = Failure.of_status(401, b"")
-    runtime.pool.failed("anthropic:a", Demand(), failure, sent_at=NOW, now=NOW)
+    runtime.pool.failed("anthropic:a", Requirements(), failure, sent_at=NOW, now=NOW)
     addon.attempt_failed(tflow.tflow())
     assert list(runtime.memory.kept_cooldowns) == ["anthropic:a"]  # type: ignore[attr-defined]
 
@@ -23,5 +23,5 @@ def test_quotas_are_handed_on_each_time() -> None:
     runtime = make_runtime(make_account("a"))
     said = ((b"anthropic-ratelimit-unified-5h-utilization", b"0.5"),)
     runtime.pool.see_limits("anthropic:a", said, NOW)
-    Remember(runtime).responseheaders(tflow.tflow())
+    PersistState(runtime).responseheaders(tflow.tflow())
     assert list(runtime.memory.kept_quotas) == ["anthropic:a"]  # type: ignore[attr-defined]

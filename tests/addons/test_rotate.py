@@ -8,9 +8,9 @@ from mitmproxy.test import taddons
 
 from neurolink_mitm.addons.rotate import Rotate
 from neurolink_mitm.core.exchange import Attempt, Deliver, Kind, Pause, Plan, Reply, Step, Try
-from neurolink_mitm.core.failover.errors import Where
+from neurolink_mitm.core.failover.errors import FailureStage
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import Demand
+from neurolink_mitm.core.pool.pool import Requirements
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.dataplane.hooks import AttemptHook, exchange_of, keep
 from neurolink_mitm.ports import Runtime
@@ -27,7 +27,7 @@ from tests.fakes import (
 
 A, B = make_account("a"), make_account("b")
 LOGIN = make_account("login", "sk-ant-oat01-x", excluded_models=("claude-y",))
-ANY = Demand(model="claude-x")
+ANY = Requirements(model="claude-x")
 
 
 def attempt(runtime: Runtime, flow: http.HTTPFlow | None = None, **exchange: Any) -> http.HTTPFlow:
@@ -75,7 +75,7 @@ def test_who_asks_for_what_decides(exchange: dict[str, Any], account: Account) -
 
 def test_a_session_goes_home() -> None:
     runtime = make_runtime(A, B)
-    runtime.pool.succeeded(B.key, Demand(session="s"), sent_at=NOW, now=NOW)
+    runtime.pool.succeeded(B.key, Requirements(session="s"), sent_at=NOW, now=NOW)
     assert record(attempt(runtime, session_id="s")).current_account == B
 
 
@@ -186,7 +186,7 @@ def test_all_accounts_are_tried_then_once_more_after_a_jittered_pause() -> None:
 def test_only_what_does_no_harm_is_sent_twice(kind: Kind, again: bool) -> None:
     exchange = record(attempt(make_runtime(A, B), kind=kind))
     assert exchange.plan is not None
-    cut = make_failure(None, where=Where.NETWORK, error_type="cut")
+    cut = make_failure(None, where=FailureStage.NETWORK, error_type="cut")
     assert isinstance(exchange.plan.send(cut), Try) is again
 
 

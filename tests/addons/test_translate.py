@@ -7,7 +7,7 @@ from mitmproxy import http
 from mitmproxy.test import taddons
 
 from neurolink_mitm.addons.translate import PATIENCE, Translate
-from neurolink_mitm.core.failover.errors import Failure, Where
+from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.failover.plan import TRANSLATOR_DOWN
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.dataplane.hooks import AttemptHook
@@ -90,7 +90,7 @@ async def test_one_that_does_not_come_is_a_failure_that_was_not_sent() -> None:
     failure = current(flow).failure
     assert failure
     assert (failure.where, failure.error_type, failure.sent) == (
-        Where.NETWORK,
+        FailureStage.NETWORK,
         TRANSLATOR_DOWN,
         False,
     )

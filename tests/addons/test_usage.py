@@ -5,7 +5,7 @@ from mitmproxy import http
 
 from neurolink_mitm.addons.usage import Usage
 from neurolink_mitm.core.exchange import Kind, Outcome
-from neurolink_mitm.core.failover.errors import Failure, Where
+from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.response.reader import OpaqueAnswer
 from neurolink_mitm.ports import Runtime, Totals
 from tests.addons.flows import answer, make_flow, record
@@ -64,7 +64,7 @@ def test_every_rate_limit_on_the_way_is_counted() -> None:
 
 
 def test_a_rate_limit_inside_a_200_is_counted() -> None:
-    inside = Failure(Where.EVENT, None, "rate_limit_error", "slow down")
+    inside = Failure(FailureStage.EVENT, None, "rate_limit_error", "slow down")
     flow = make_flow(attempts=[make_attempt(failure=inside), make_attempt(status=200)])
     assert ended(flow).totals.rate_limits == 1
 

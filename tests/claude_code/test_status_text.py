@@ -7,7 +7,7 @@ import pytest
 
 from neurolink_mitm.claude_code import status_text as statusline
 from neurolink_mitm.core.pool.cooldown import Cooldown
-from neurolink_mitm.core.pool.pool import Demand, Pool, Remembered
+from neurolink_mitm.core.pool.pool import PersistedState, Pool, Requirements
 from neurolink_mitm.core.pool.quota import Quota, Window
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.settings.values import Config, Fallback, ModelMapping, Routing
@@ -83,7 +83,7 @@ ROUTING = Routing(
 
 def explained(pool: Pool, model: str | None) -> dict[str, Any]:
     pool.update(pool.accounts, entries(Config(routing=ROUTING), {"OPENAI_API_KEY": "k"}))
-    asked = Demand(claude_code=True, model=model)
+    asked = Requirements(claude_code=True, model=model)
     return report(pool, config=Config(routing=ROUTING)) | way(pool, ROUTING, asked, NOW)
 
 
@@ -123,7 +123,7 @@ def test_the_limits_of_counting_tokens_are_no_matter_of_the_line(
     pool.standing("anthropic:a").cooldowns |= scopes
     name = "b" if cooling else "a"
     assert statusline.line(report(pool), model, NOW) == f"neurolink {name}{cooling}"
-    written = msgspec.to_builtins({"anthropic:a": Remembered("x", scopes)})
+    written = msgspec.to_builtins({"anthropic:a": PersistedState("x", scopes)})
     assert statusline.remembered({}, written, model, NOW) == f"neurolink (slow){cooling}"
 
 
@@ -149,7 +149,7 @@ def test_what_was_written_down_last() -> None:
     cool = {"*": Cooldown(1, NOW, NOW + 90, "x")}
     over = {"*": Cooldown(1, NOW - 90, NOW - 30, "x")}
     cooldowns = msgspec.to_builtins(
-        {"anthropic:b": Remembered("x", cool), "anthropic:a": Remembered("x", over)}
+        {"anthropic:b": PersistedState("x", cool), "anthropic:a": PersistedState("x", over)}
     )
     told = statusline.remembered(quotas, cooldowns, None, NOW)
     assert told == "neurolink (slow) c · cooling: b 2m"

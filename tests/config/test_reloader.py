@@ -15,7 +15,7 @@ from neurolink_mitm.config import reloader as file_watch
 from neurolink_mitm.config.reloader import FileWatch, Reloader
 from neurolink_mitm.config.sources import Inputs
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import Demand, Pool
+from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Config, Routing, Timeouts
 from neurolink_mitm.core.shaping.pipeline import Pipeline
@@ -315,7 +315,7 @@ async def test_the_sessions_rules_are_taken_over() -> None:
     runtime = make_runtime(pool=Pool([A, make_account("b")], "quota-aware"))
     config = Config(routing=Routing(strategy="quota-aware", primary_account="b"))
     await reload(runtime, Inputs(config, "quota-aware", runtime.pool.accounts))
-    taken = runtime.pool.choose(Demand(), NOW).account
+    taken = runtime.pool.choose(Requirements(), NOW).account
     assert taken is not None
     assert taken.label == "b"
 

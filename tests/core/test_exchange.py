@@ -6,7 +6,7 @@ import pytest
 
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome, Try, answer_for
 from neurolink_mitm.core.failover.errors import Failure
-from neurolink_mitm.core.pool.pool import Demand
+from neurolink_mitm.core.pool.pool import Requirements
 from neurolink_mitm.core.response.reader import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
 from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_plan
 
@@ -191,12 +191,12 @@ def test_served(failures: list[Failure | None], answer: Answer | None, served: b
     ],
 )
 def test_claude_code_says_who_it_is(user_agent: str, expected: bool) -> None:
-    assert make_exchange(user_agent=user_agent).demand.claude_code is expected
+    assert make_exchange(user_agent=user_agent).requirements.claude_code is expected
 
 
 def test_what_is_demanded() -> None:
     exchange = make_exchange(model="claude-x", session_id="s1")
-    assert exchange.demand == Demand(claude_code=False, model="claude-x", session="s1")
+    assert exchange.requirements == Requirements(claude_code=False, model="claude-x", session="s1")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from neurolink_mitm.dataplane.clients import (
     clients_within,
     raise_limit,
 )
-from neurolink_mitm.dataplane.layer import PoolLayer
+from neurolink_mitm.dataplane.layer import FailoverLayer
 from tests.fakes import FakeClock
 
 resource = pytest.importorskip("resource")
@@ -149,7 +149,7 @@ class Door:
         self.clients.connected(client, cast("Any", handler))
         layer = FakeLayer(phase or Phase.IDLE, self.clock.now(), trusted=trusted)
         if phase:
-            self.clients.speaks(client, cast(PoolLayer, layer))
+            self.clients.speaks(client, cast(FailoverLayer, layer))
         return handler, layer
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import State, StateFile, process_start
-from neurolink_mitm.core.status.probe_results import Facts, Listener
+from neurolink_mitm.core.status.probe_results import Listener, ProbeResults
 from neurolink_mitm.doctor.checks import Looking, claude_settings, gather
 from neurolink_mitm.doctor.diagnostics import examine
 from tests.adapters.tls_server import make_certificate, tls_server
@@ -57,7 +57,7 @@ def append(path: Path, text: str) -> Path:
     return write(path, path.read_text() + text)
 
 
-def ids(facts: Facts) -> set[str]:
+def ids(facts: ProbeResults) -> set[str]:
     return {each.id for each in examine(facts) if each.level != "ok"}
 
 

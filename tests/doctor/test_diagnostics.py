@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.status.finding import Finding
+from neurolink_mitm.core.status.finding import Diagnostic
 from neurolink_mitm.core.status.probe_results import (
     ClaudeSettings,
     Configuration,
-    Facts,
     Listener,
     Place,
+    ProbeResults,
     Proxy,
     Service,
     Upstream,
@@ -28,7 +28,7 @@ STATUS: dict[str, Any] = {"config": {"errors": []}, "stats": {"accounts": []}}
 RUNNING = Proxy(55669, pid=7, alive=True, url=URL, status=STATUS)
 ENDED = Proxy(55669, pid=7, url=URL)
 POINTING = ClaudeSettings(SETTINGS, True, None, {"ANTHROPIC_BASE_URL": URL}, True)
-WELL = Facts(
+WELL = ProbeResults(
     now=NOW,
     python=(3, 13, 0),
     mitmproxy="12.2.3",
@@ -44,13 +44,13 @@ WELL = Facts(
 )
 
 
-def facts(**changes: Any) -> Facts:
+def facts(**changes: Any) -> ProbeResults:
     """All is well, but for these."""
-    known = {name: getattr(WELL, name) for name in Facts.__slots__}
-    return Facts(**known | changes)
+    known = {name: getattr(WELL, name) for name in ProbeResults.__slots__}
+    return ProbeResults(**known | changes)
 
 
-def troubles(found: Facts) -> list[Finding]:
+def troubles(found: ProbeResults) -> list[Diagnostic]:
     return [finding for finding in examine(found) if finding.level != "ok"]
 
 
@@ -301,5 +301,5 @@ def test_secrets_and_control_characters_are_not_repeated() -> None:
 
 def test_nothing_is_known() -> None:
     """Of a home that could not be looked at, that much is said."""
-    bare = Facts(now=NOW, python=(3, 13, 0), mitmproxy="12.2.3", home=None)
+    bare = ProbeResults(now=NOW, python=(3, 13, 0), mitmproxy="12.2.3", home=None)
     assert [each.id for each in troubles(bare)] == ["home-unset"]

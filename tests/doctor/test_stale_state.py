@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from neurolink_mitm.core.pool.cooldown import Cooldown
-from neurolink_mitm.core.pool.pool import Remembered
+from neurolink_mitm.core.pool.pool import PersistedState
 from neurolink_mitm.core.status.probe_results import ClaudeSettings, Proxy
 from neurolink_mitm.doctor.stale_state import aftermath
 from tests.fakes import NOW
@@ -13,9 +13,9 @@ from tests.fakes import NOW
 URL = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:55669"}
 
 
-def cooled(scope: str, until: float) -> dict[str, Remembered]:
+def cooled(scope: str, until: float) -> dict[str, PersistedState]:
     cooldown = Cooldown(1, NOW, until, "rate limit (429)")
-    return {"anthropic:work": Remembered("x", {scope: cooldown})}
+    return {"anthropic:work": PersistedState("x", {scope: cooldown})}
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,10 @@ def cooled(scope: str, until: float) -> dict[str, Remembered]:
          "cooldown-of-a-model", "cooldown-over"],
 )  # fmt: skip
 def test_left_behind(
-    proxy: Proxy, settings: ClaudeSettings | None, cooldowns: dict[str, Remembered], ids: list[str]
+    proxy: Proxy,
+    settings: ClaudeSettings | None,
+    cooldowns: dict[str, PersistedState],
+    ids: list[str],
 ) -> None:
     found = aftermath(proxy, settings, cooldowns, NOW)
     assert [each.id for each in found] == ids

@@ -13,7 +13,7 @@ from neurolink_mitm.core.pool.quota import CLASSIC
 from neurolink_mitm.sandbox import Reply
 from tests.flows.harness import MODEL
 
-Then = Literal["served", "next", "told", "as is", "mended", "closed", "stalls", "left"]
+Action = Literal["served", "next", "told", "as is", "mended", "closed", "stalls", "left"]
 
 RATE_LIMITED = {"retry-after": "30"}
 OPEN_WINDOWS = {
@@ -55,7 +55,7 @@ class Row:
     name: str
     upstream: str
     reply: Reply
-    then: Then
+    then: Action
     scope: str = ""
     seconds: float = 0.0
     error_type: str | None = None
@@ -77,7 +77,7 @@ class Row:
         return WORDS[self.then]
 
 
-WORDS: dict[Then, str] = {
+WORDS: dict[Action, str] = {
     "served": "goes to the client",
     "next": "next account",
     "told": "next account; if all respond so, that response",

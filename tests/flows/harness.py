@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from neurolink_mitm.adapters.journal import encode
-from neurolink_mitm.adapters.system import SystemChance, SystemClock
+from neurolink_mitm.adapters.system import SystemClock, SystemRandomSource
 from neurolink_mitm.core.cost.budget import Budget
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
 from neurolink_mitm.core.pool.accounts import Account, account_type
@@ -75,7 +75,7 @@ class Forgetful:
     def quotas(self, by_account: object) -> None: ...
 
 
-class ScriptedChance(SystemChance):
+class ScriptedChance(SystemRandomSource):
     """Jitter is none, so that a pause is as short as it gets."""
 
     def jitter(self) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from neurolink_mitm.adapters.persisted_state import PoolMemory, read_cooldowns, read_quotas
+from neurolink_mitm.adapters.persisted_state import FileStateStore, read_cooldowns, read_quotas
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.ports import Runtime
@@ -194,7 +194,7 @@ def test_cooldowns_survive_a_restart(sandbox: SandboxServer, tmp_path: Path) -> 
     files = tmp_path / "cooldowns.json", tmp_path / "quotas.json"
     pool = [account("a", sandbox.url), account("b", sandbox.url)]
     sandbox.script("a", LIMITED)
-    memory = PoolMemory(*files)
+    memory = FileStateStore(*files)
 
     def remember(runtime: Runtime) -> None:
         runtime.memory = memory

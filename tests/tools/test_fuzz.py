@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tools.fuzz import live, pure
-from tools.fuzz.verdict import Finding, within_time
+from tools.fuzz.verdict import Diagnostic, within_time
 
 
 def quadratic(text: str) -> None:
@@ -15,7 +15,7 @@ def quadratic(text: str) -> None:
 
 
 def test_what_takes_long_is_a_finding() -> None:
-    with pytest.raises(Finding, match="8000 bytes take"):
+    with pytest.raises(Diagnostic, match="8000 bytes take"):
         within_time(lambda: quadratic("a" * 8_000), 8_000)
 
 
@@ -51,7 +51,7 @@ def test_where_a_server_may_take_a_path(target: str, stays: bool) -> None:
 def test_an_answer_has_to_be_readable(answer: bytes, readable: bool) -> None:
     try:
         live.check_readable(answer, whole=True)
-    except Finding:
+    except Diagnostic:
         assert not readable
     else:
         assert readable

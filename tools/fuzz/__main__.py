@@ -21,7 +21,7 @@ from bench.children import StartError
 from soak.processes import workplace
 from tools.fuzz import live, pure
 from tools.fuzz.pure import Target
-from tools.fuzz.verdict import Finding
+from tools.fuzz.verdict import Diagnostic
 
 RESULTS = Path(__file__).parent / "results"
 """Examples that have failed: a later run begins with them."""
@@ -79,7 +79,7 @@ class Course:
             self.unsteady += 1
             return
         text = f"{type(error).__name__}: {error}"[:4000]
-        place = "" if isinstance(error, Finding) else f"\n  at {_place(error)}"
+        place = "" if isinstance(error, Diagnostic) else f"\n  at {_place(error)}"
         key = place or text
         if key not in self.findings:
             self.findings.append(key)
@@ -136,7 +136,7 @@ def main(minutes: float, only: Sequence[str], first: int | None) -> None:
                 after = lab.finish()
         except StartError as error:
             sys.exit(f"fuzz: {error}")
-        except Finding as error:
+        except Diagnostic as error:
             courses[-1].findings.append(str(error))
             after = str(error)
     for course in courses:

@@ -25,7 +25,7 @@ from neurolink_mitm.dataplane.client import TLS_ALERT
 from soak.processes import HOST, free_ports
 from tools.fuzz import inputs
 from tools.fuzz.pure import CLOAKING, Target
-from tools.fuzz.verdict import ALARMS, GROWTH_MB, STALL, Finding
+from tools.fuzz.verdict import ALARMS, GROWTH_MB, STALL, Diagnostic
 
 T = TypeVar("T")
 KEY = "sk-ant-test-fuzz-"
@@ -135,7 +135,7 @@ class Lab:
             self._judge(answers, whole=bool(scripts))
             if self._worst <= STALL:
                 return
-        raise Finding(f"/health took {self._worst:.2f} s")
+        raise Diagnostic(f"/health took {self._worst:.2f} s")
 
     async def _ask_all(self, connections: Sequence[Sequence[bytes]]) -> list[bytes | None]:
         await self._exchange([self._reset()])
@@ -165,16 +165,16 @@ class Lab:
         said = self._said()
         for alarm in ALARMS:
             if alarm in said:
-                raise Finding(f"the console has: {said[-3000:].decode(errors='replace')}")
+                raise Diagnostic(f"the console has: {said[-3000:].decode(errors='replace')}")
         if not self._process.is_running() or self._process.status() == psutil.STATUS_ZOMBIE:
-            raise Finding("the proxy has ended")
+            raise Diagnostic("the proxy has ended")
         if self._upstream.astray:
-            raise Finding(f"a pool's credential went to {self._upstream.astray.pop()!r}")
+            raise Diagnostic(f"a pool's credential went to {self._upstream.astray.pop()!r}")
         for answer in answers:
             if answer is None:
-                raise Finding(f"a connection hangs for over {PATIENCE:.0f} s")
+                raise Diagnostic(f"a connection hangs for over {PATIENCE:.0f} s")
             if KEY.encode() in answer:
-                raise Finding("an answer holds a pool's credential")
+                raise Diagnostic("an answer holds a pool's credential")
             check_readable(answer, whole=whole)
 
     def _said(self) -> bytes:
@@ -214,7 +214,7 @@ class Lab:
         self._first_rss = self.rss_mb
 
     def finish(self) -> str:
-        """Raises `Finding` if memory has grown; says what there was."""
+        """Raises `Diagnostic` if memory has grown; says what there was."""
         self._ended.set()
         self._prober.join()
         time.sleep(7)  # free memory is handed back every five seconds
@@ -223,7 +223,7 @@ class Lab:
         p99 = delays[int(len(delays) * 0.99)] * 1000 if delays else 0.0
         text = f"/health p99 {p99:.0f} ms of {len(delays)}; memory {self._first_rss:.0f} -> {after:.0f} MB"
         if self._first_rss and after - self._first_rss > GROWTH_MB:
-            raise Finding(f"memory has grown: {text}")
+            raise Diagnostic(f"memory has grown: {text}")
         return text
 
 
@@ -242,7 +242,7 @@ def check_readable(answer: bytes, *, whole: bool) -> None:
         Finding: it is not.
     """
     if whole and not answer:
-        raise Finding("a good request got no answer at all")
+        raise Diagnostic("a good request got no answer at all")
     if answer.startswith(TLS_ALERT) or not answer:
         return
     if answer.startswith(b"HTTP/1.1 100") and answer.endswith(b"\r\n\r\n"):
@@ -259,7 +259,7 @@ def check_readable(answer: bytes, *, whole: bool) -> None:
     except h11.RemoteProtocolError as error:
         # what broke off upstream may break off here, where nothing else can tell
         if not (status and "without sending complete" in str(error)):
-            raise Finding(f"unreadable answer ({error}): {answer[:300]!r}") from None
+            raise Diagnostic(f"unreadable answer ({error}): {answer[:300]!r}") from None
 
 
 _LAST = (h11.ConnectionClosed, h11.EndOfMessage, type(h11.NEED_DATA), type(h11.PAUSED))

@@ -39,7 +39,7 @@ from neurolink_mitm.records import replay
 from neurolink_mitm.records.row_reader import Reader, Seen
 from neurolink_mitm.records.stats import Stats
 from tools.fuzz import inputs
-from tools.fuzz.verdict import Finding, within_time
+from tools.fuzz.verdict import Diagnostic, within_time
 
 CLOAKING = {
     "mode": "always",
@@ -230,9 +230,9 @@ def run_command(words: str, place: Path) -> None:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     if result.exit_code not in (0, 1, 2, 3):
-        raise Finding(f"`neurolink {words}` ended with exit code {result.exit_code}")
+        raise Diagnostic(f"`neurolink {words}` ended with exit code {result.exit_code}")
     if "Traceback" in result.output or "sk-ant-oat-test-1" in result.output:
-        raise Finding(f"`neurolink {words}` printed a traceback or a credential")
+        raise Diagnostic(f"`neurolink {words}` printed a traceback or a credential")
 
 
 @contextmanager

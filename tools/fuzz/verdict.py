@@ -22,7 +22,7 @@ ALARMS = (
 """In what the proxy writes to its console."""
 
 
-class Finding(AssertionError):
+class Diagnostic(AssertionError):
     """Something gave way; the text says what, and holds no credential."""
 
 
@@ -41,7 +41,7 @@ def within_time(call: Callable[[], Any], size: int, per_byte: float = 0.0) -> No
     if spent > allowed:
         spent = min(spent, _cpu(call), _cpu(call))
     if spent > allowed:
-        raise Finding(f"{size} bytes take {spent:.2f} s of CPU")
+        raise Diagnostic(f"{size} bytes take {spent:.2f} s of CPU")
 
 
 def _cpu(call: Callable[[], Any]) -> float:

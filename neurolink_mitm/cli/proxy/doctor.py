@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from neurolink_mitm.adapters.home import Home
     from neurolink_mitm.adapters.network import Network
-    from neurolink_mitm.core.status.finding import Finding
+    from neurolink_mitm.core.status.finding import Diagnostic
     from neurolink_mitm.doctor.checks import Looking
 
 
@@ -174,7 +174,7 @@ def _skew(url: str, network: Network, own: str | None) -> float | None:
     return measure(url, network, own)
 
 
-def _report(findings: tuple[Finding, ...]) -> dict[str, Any]:
+def _report(findings: tuple[Diagnostic, ...]) -> dict[str, Any]:
     levels = [finding.level for finding in findings]
     return {
         "ok": "fail" not in levels,
@@ -186,13 +186,13 @@ def _report(findings: tuple[Finding, ...]) -> dict[str, Any]:
     }
 
 
-def _text(findings: tuple[Finding, ...]) -> str:
+def _text(findings: tuple[Diagnostic, ...]) -> str:
     from neurolink_mitm.cli.ui.render import printed
 
     return printed(_view(findings))
 
 
-def _view(findings: tuple[Finding, ...]) -> RenderableType:
+def _view(findings: tuple[Diagnostic, ...]) -> RenderableType:
     """Levels on the left; what takes several lines stays on the right of them."""
     from rich.console import Group
     from rich.table import Table
@@ -213,7 +213,7 @@ def _view(findings: tuple[Finding, ...]) -> RenderableType:
     return Group(table, Text(_summary(findings)))
 
 
-def _summary(findings: tuple[Finding, ...]) -> str:
+def _summary(findings: tuple[Diagnostic, ...]) -> str:
     fails = sum(each.level == "fail" for each in findings)
     warns = sum(each.level == "warn" for each in findings)
     if not fails and not warns:
@@ -222,7 +222,6 @@ def _summary(findings: tuple[Finding, ...]) -> str:
 
 
 def _write_bundle(path: Path, look: Looking, status: Any, report: dict[str, Any]) -> None:
-    from neurolink_mitm.cli.proxy.doctor import contents
     from neurolink_mitm.doctor.support_bundle import write_bundle
 
     try:

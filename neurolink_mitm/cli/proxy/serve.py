@@ -29,7 +29,7 @@ from neurolink_mitm.claude_code.settings_text import ANY_TOKEN
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.running import program
 from neurolink_mitm.core.pool.accounts import Account, account_type
-from neurolink_mitm.core.pool.pool import Demand
+from neurolink_mitm.core.pool.pool import Requirements
 from neurolink_mitm.core.providers import destinations
 from neurolink_mitm.core.providers.models import CLAUDE
 from neurolink_mitm.core.redact.secret import Secret
@@ -140,11 +140,14 @@ def _served(runtime: Runtime, model: str) -> bool:
     if route is None:
         return False
     pool, now = runtime.pool, runtime.clock.now()
-    demand = Demand(model=route.model)
-    skips = {**pool.skips(demand, now), **pool.other_skips(route.entries, demand, now)}
+    requirements = Requirements(model=route.model)
+    ineligible = {
+        **pool.ineligible(requirements, now),
+        **pool.ineligible_fallbacks(route.entries, requirements, now),
+    }
     asked = [a.key for a in pool.accounts if route.pool]
     asked += [a.key for a in pool.others if a.key in route.entries]
-    return any(key not in skips or skips[key].until is not None for key in asked)
+    return any(key not in ineligible or ineligible[key].until is not None for key in asked)
 
 
 def _url(runtime: Runtime) -> str:

@@ -21,7 +21,7 @@ from neurolink_mitm.cli.ui.running import ask_status, claude_code, home, listed,
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from neurolink_mitm.core.status.finding import Finding
+    from neurolink_mitm.core.status.finding import Diagnostic
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Seen:
     report: dict[str, Any] | None
     why: str = ""
     code: int = 0
-    left_over: tuple[Finding, ...] = ()
+    left_over: tuple[Diagnostic, ...] = ()
 
     @property
     def document(self) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _detached(state: State) -> str:
     return f"; Claude Code is detached from it since {clock(away['since'])}, until it answers again"
 
 
-def _left_over(state: State | None) -> tuple[Finding, ...]:
+def _left_over(state: State | None) -> tuple[Diagnostic, ...]:
     from neurolink_mitm.adapters.persisted_state import read_cooldowns
     from neurolink_mitm.doctor.checks import claude_settings, proxy_of
     from neurolink_mitm.doctor.stale_state import aftermath

@@ -17,7 +17,7 @@ from neurolink_mitm.cli.ui.render import Column, Fitting, duration, printed
 from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.logs.timestamps import clock
 from neurolink_mitm.core.request.endpoints import described
-from neurolink_mitm.core.status.finding import Finding
+from neurolink_mitm.core.status.finding import Diagnostic
 
 Report = Mapping[str, Any]
 
@@ -289,7 +289,7 @@ def _mark(account: Report) -> str:
     return "" if account["usable"] else "no"
 
 
-def down_view(why: str, left_over: Sequence[Finding]) -> Text:
+def down_view(why: str, left_over: Sequence[Diagnostic]) -> Text:
     """Nothing runs: why, and what that left."""
     text = Text(f"{why}\n" if why else "")
     for finding in left_over:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from neurolink_mitm.core.cost.prices import Prices
-from neurolink_mitm.core.pool.account_state import Skip
+from neurolink_mitm.core.pool.account_state import Ineligible
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.providers import names as providers
 
@@ -85,7 +85,7 @@ class Budget:
         *,
         beside_subscription: bool,
         charge: Charge = Charge.TOLD,
-    ) -> Skip | None:
+    ) -> Ineligible | None:
         """Why this account is not asked now. Keys of a pool that has nothing else are what its owner means to pay.
 
         A request whose `charge` is nothing is bounded by no cap; one whose charge nobody can tell can't be.
@@ -93,14 +93,16 @@ class Budget:
         if not is_paid(account):
             return None
         if self.pay_per_use == "never" and beside_subscription:
-            return Skip(NEVER)
+            return Ineligible(NEVER)
         if self.cap is None or charge is Charge.FREE:
             return None
         if charge is Charge.UNTOLD:
-            return Skip(UNTOLD)
+            return Ineligible(UNTOLD)
         if account.key in self.unpriced:
-            return Skip("its price is not known, and routing.daily-cap-usd is set")
+            return Ineligible("its price is not known, and routing.daily-cap-usd is set")
         if self.spent_today(now) < self.cap:
             return None
         spent = f"${self.spent_today(now):.2f} of ${self.cap:.2f}"
-        return Skip(f"routing.daily-cap-usd is reached: {spent} spent today", self.day_ends_at)
+        return Ineligible(
+            f"routing.daily-cap-usd is reached: {spent} spent today", self.day_ends_at
+        )

@@ -57,4 +57,4 @@ def _model(exchange: Exchange) -> str | None:
     account = exchange.account
     if account and not account.is_anthropic:
         return account.model or exchange.model
-    return exchange.usage.model or exchange.demand.model
+    return exchange.usage.model or exchange.requirements.model

@@ -31,7 +31,7 @@ from neurolink_mitm.core.response.error_text import LONGEST, SEARCHED, is_page, 
 from neurolink_mitm.core.response.error_text import read_error as read_error
 
 
-class Where(enum.Enum):
+class FailureStage(enum.Enum):
     """The stage at which an attempt failed."""
 
     STATUS = "status"  # the answer's head said so
@@ -43,7 +43,7 @@ class Where(enum.Enum):
     LOGIN = "login"  # not sent: the account has no token that is good
 
 
-class Bench(enum.Enum):
+class CooldownKind(enum.Enum):
     """The kind of cooldown that the account gets."""
 
     NONE = "none"
@@ -51,7 +51,7 @@ class Bench(enum.Enum):
     LONG = "5 min"
 
 
-class Then(enum.Enum):
+class Action(enum.Enum):
     """The action for the request."""
 
     RETURN = "returned as is"
@@ -64,7 +64,7 @@ class Then(enum.Enum):
 class Failure:
     """The failure of one attempt. `status` is None where no head arrived, or where a 200 has no good body."""
 
-    where: Where
+    where: FailureStage
     status: int | None
     error_type: str
     message: str
@@ -83,13 +83,15 @@ class Failure:
         """Make the failure of a response with an error status; `body` has Anthropic's error form, or any other."""
         error_type, message = read_error(body)
         kind = error_type or f"http_{status}"
-        return cls(Where.STATUS, status, kind, message, fields, body=body[:SEARCHED])
+        return cls(FailureStage.STATUS, status, kind, message, fields, body=body[:SEARCHED])
 
     @classmethod
     def of_error_event(cls, data: bytes) -> Self:
         """Make the failure of an `error` event with this data."""
         error_type, message = read_error(data)
-        return cls(Where.EVENT, None, error_type or "api_error", message, body=data[:SEARCHED])
+        return cls(
+            FailureStage.EVENT, None, error_type or "api_error", message, body=data[:SEARCHED]
+        )
 
     @classmethod
     def of_hollow(cls, body: bytes, content_type: str = "") -> Self | None:
@@ -97,7 +99,9 @@ class Failure:
         body = body.removeprefix(b"\xef\xbb\xbf")
         if is_page(body, content_type):
             page = body[:300].decode("utf-8", "replace").strip()
-            return cls(Where.EVENT, None, "api_error", f"a page: {page}", body=body[:SEARCHED])
+            return cls(
+                FailureStage.EVENT, None, "api_error", f"a page: {page}", body=body[:SEARCHED]
+            )
         if not body[:SEARCHED].lstrip().startswith(b"{"):
             return None
         try:
@@ -110,7 +114,7 @@ class Failure:
     def of_network(cls, error_type: str, message: str, *, sent: bool = True) -> Self:
         """Make the failure of an attempt without a response; `message` is cut."""
         message = message[:LONGEST]
-        return cls(Where.NETWORK, None, error_type, message, sent=sent)
+        return cls(FailureStage.NETWORK, None, error_type, message, sent=sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +122,10 @@ class Rule:
     """A row of the policy. An empty condition matches anything."""
 
     name: str
-    bench: Bench
-    then: Then
+    bench: CooldownKind
+    then: Action
     source: str
-    where: Where | None = None
+    where: FailureStage | None = None
     statuses: frozenset[int] = frozenset()
     error_type: str = ""
     text: tuple[str, ...] = ()  # any of them is said, as `error_text.wording` has it
@@ -185,57 +189,57 @@ NO_WAY = "no_way"
 """The error type of what no repetition mends: a proxy that refuses the login, a certificate that is not trusted."""
 
 RULES: tuple[Rule, ...] = (
-    Rule("not in its plan", Bench.NONE, Then.NEXT, "[plans]", Where.STATUS,
+    Rule("not in its plan", CooldownKind.NONE, Action.NEXT, "[plans]", FailureStage.STATUS,
          _codes(400, 403, 429), text=NOT_IN_PLAN),
-    Rule("rate limit of one model", Bench.BACKOFF, Then.NEXT, "[limits], [unified]", Where.STATUS,
+    Rule("rate limit of one model", CooldownKind.BACKOFF, Action.NEXT, "[limits], [unified]", FailureStage.STATUS,
          _codes(429), limit=Limit.MODEL),
-    Rule("out of overage credits", Bench.BACKOFF, Then.NEXT, "[unified]", Where.STATUS,
+    Rule("out of overage credits", CooldownKind.BACKOFF, Action.NEXT, "[unified]", FailureStage.STATUS,
          _codes(429), limit=Limit.CREDITS),
-    Rule("short of capacity", Bench.NONE, Then.NEXT, "[unified] x-should-retry", Where.STATUS,
+    Rule("short of capacity", CooldownKind.NONE, Action.NEXT, "[unified] x-should-retry", FailureStage.STATUS,
          _codes(429), limit=Limit.BARE, transient=True),
-    Rule("rate limit", Bench.BACKOFF, Then.NEXT, "[errors] 429", Where.STATUS, _codes(429)),
-    Rule("rate limit in stream", Bench.BACKOFF, Then.NEXT, "[stream]", Where.EVENT,
+    Rule("rate limit", CooldownKind.BACKOFF, Action.NEXT, "[errors] 429", FailureStage.STATUS, _codes(429)),
+    Rule("rate limit in stream", CooldownKind.BACKOFF, Action.NEXT, "[stream]", FailureStage.EVENT,
          error_type="rate_limit_error"),
-    Rule("an edge's page", Bench.NONE, Then.NEXT, "[cf] a challenge", Where.STATUS, REFUSED,
+    Rule("an edge's page", CooldownKind.NONE, Action.NEXT, "[cf] a challenge", FailureStage.STATUS, REFUSED,
          page=True, transient=True),
-    Rule("no login taken there", Bench.NONE, Then.NEXT, "[plans]", Where.STATUS, REFUSED,
+    Rule("no login taken there", CooldownKind.NONE, Action.NEXT, "[plans]", FailureStage.STATUS, REFUSED,
          text=("oauth authentication is currently not supported",)),
-    Rule("refused token", Bench.NONE, Then.REFRESH, "[errors] 401", Where.STATUS, _codes(401),
+    Rule("refused token", CooldownKind.NONE, Action.REFRESH, "[errors] 401", FailureStage.STATUS, _codes(401),
          refreshable=True),
-    Rule("refused by another endpoint", Bench.NONE, Then.NEXT, "[errors] 401, 402, 403",
-         Where.STATUS, REFUSED, elsewhere=True),
-    Rule("refused credential", Bench.LONG, Then.NEXT, "[errors] 401, 402, 403", Where.STATUS,
+    Rule("refused by another endpoint", CooldownKind.NONE, Action.NEXT, "[errors] 401, 402, 403",
+         FailureStage.STATUS, REFUSED, elsewhere=True),
+    Rule("refused credential", CooldownKind.LONG, Action.NEXT, "[errors] 401, 402, 403", FailureStage.STATUS,
          REFUSED),
-    Rule("certificate not pinned", Bench.NONE, Then.RETURN, "cloaking.plugins.tlsFingerprint",
-         Where.PIN),
-    Rule("no better token", Bench.NONE, Then.NEXT, "RFC 6749 section 6", Where.LOGIN,
+    Rule("certificate not pinned", CooldownKind.NONE, Action.RETURN, "cloaking.plugins.tlsFingerprint",
+         FailureStage.PIN),
+    Rule("no better token", CooldownKind.NONE, Action.NEXT, "RFC 6749 section 6", FailureStage.LOGIN,
          elsewhere=True),
-    Rule("no good token", Bench.LONG, Then.NEXT, "RFC 6749 section 6", Where.LOGIN),
-    Rule("out of credit", Bench.LONG, Then.NEXT, "[errors] 400 of the account", Where.STATUS,
+    Rule("no good token", CooldownKind.LONG, Action.NEXT, "RFC 6749 section 6", FailureStage.LOGIN),
+    Rule("out of credit", CooldownKind.LONG, Action.NEXT, "[errors] 400 of the account", FailureStage.STATUS,
          _codes(400), text=("credit balance is too low",)),
-    Rule("organization disabled", Bench.LONG, Then.NEXT, "[errors] 400 of the account",
-         Where.STATUS, _codes(400), text=("organization has been disabled",)),
-    Rule("foreign thinking", Bench.NONE, Then.MEND, "[thinking], [wordings]", Where.STATUS,
+    Rule("organization disabled", CooldownKind.LONG, Action.NEXT, "[errors] 400 of the account",
+         FailureStage.STATUS, _codes(400), text=("organization has been disabled",)),
+    Rule("foreign thinking", CooldownKind.NONE, Action.MEND, "[thinking], [wordings]", FailureStage.STATUS,
          _codes(400), text=NOT_SIGNED),
-    Rule("foreign thinking in stream", Bench.NONE, Then.MEND, "[thinking], [stream]", Where.EVENT,
+    Rule("foreign thinking in stream", CooldownKind.NONE, Action.MEND, "[thinking], [stream]", FailureStage.EVENT,
          text=NOT_SIGNED),
-    Rule("overloaded", Bench.NONE, Then.NEXT, "[errors] overloaded_error", Where.STATUS,
+    Rule("overloaded", CooldownKind.NONE, Action.NEXT, "[errors] overloaded_error", FailureStage.STATUS,
          _codes(400), "overloaded_error", transient=True),
-    Rule("gateway page", Bench.NONE, Then.NEXT, "[cf] a page inside an api_error", Where.STATUS,
+    Rule("gateway page", CooldownKind.NONE, Action.NEXT, "[cf] a page inside an api_error", FailureStage.STATUS,
          _codes(400), "api_error", ("<html", "<!doctype html"), transient=True),
-    Rule("upstream trouble", Bench.NONE, Then.NEXT, "[errors] 5xx, [cf] 52x", Where.STATUS,
+    Rule("upstream trouble", CooldownKind.NONE, Action.NEXT, "[errors] 5xx, [cf] 52x", FailureStage.STATUS,
          TRANSIENT, transient=True),
-    Rule("error in stream", Bench.NONE, Then.NEXT, "[stream]", Where.EVENT, transient=True),
-    Rule("empty answer", Bench.NONE, Then.NEXT, "[stream] no message_start", Where.EMPTY,
+    Rule("error in stream", CooldownKind.NONE, Action.NEXT, "[stream]", FailureStage.EVENT, transient=True),
+    Rule("empty answer", CooldownKind.NONE, Action.NEXT, "[stream] no message_start", FailureStage.EMPTY,
          transient=True),
-    Rule("no way there", Bench.NONE, Then.NEXT, "RFC 9110 section 15.5.8", Where.NETWORK,
+    Rule("no way there", CooldownKind.NONE, Action.NEXT, "RFC 9110 section 15.5.8", FailureStage.NETWORK,
          error_type=NO_WAY),
-    Rule("network", Bench.NONE, Then.NEXT, "RFC 9112 section 9.6", Where.NETWORK, transient=True),
-    Rule("out of time", Bench.NONE, Then.RETURN, "timeouts.total", Where.TIMEOUT,
+    Rule("network", CooldownKind.NONE, Action.NEXT, "RFC 9112 section 9.6", FailureStage.NETWORK, transient=True),
+    Rule("out of time", CooldownKind.NONE, Action.RETURN, "timeouts.total", FailureStage.TIMEOUT,
          error_type="total_timeout"),
-    Rule("timeout", Bench.NONE, Then.NEXT, "RFC 9110 section 15.6.5", Where.TIMEOUT,
+    Rule("timeout", CooldownKind.NONE, Action.NEXT, "RFC 9110 section 15.6.5", FailureStage.TIMEOUT,
          transient=True),
-    Rule("the request's own fault", Bench.NONE, Then.RETURN, "[errors] 400, 404, 413, 422"),
+    Rule("the request's own fault", CooldownKind.NONE, Action.RETURN, "[errors] 400, 404, 413, 422"),
 )  # fmt: skip
 """The policy, in order; the last row matches everything."""
 

@@ -16,10 +16,10 @@ from typing import TypeVar
 
 from neurolink_mitm.core.cost.budget import UNTOLD
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
-from neurolink_mitm.core.failover.errors import NO_WAY, Failure, Then, Where, classify
-from neurolink_mitm.core.pool.account_state import NOT_FOR_CLIENT, Skip
+from neurolink_mitm.core.failover.errors import NO_WAY, Action, Failure, FailureStage, classify
+from neurolink_mitm.core.pool.account_state import NOT_FOR_CLIENT, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import Choice, Demand, Pool
+from neurolink_mitm.core.pool.pool import Choice, Pool, Requirements
 from neurolink_mitm.core.providers.destinations import THE_POOL, Route
 
 MAX_PAUSE = 2.0
@@ -31,7 +31,7 @@ TRANSLATOR_DOWN = "translator_down"
 RENEWED = "once more, as the translator had ended"
 NOTHING_SAID: Mapping[str, str] = {}
 
-AGAIN = {Then.MEND: "without thinking blocks", Then.REFRESH: "with a new token"}
+AGAIN = {Action.MEND: "without thinking blocks", Action.REFRESH: "with a new token"}
 """What is tried on the same account before it is given up."""
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ def way(
     provider. `refuse` makes our own answer where nobody serves at all; it is told what others have said, by key.
     `jitter` is in [0, 1): where between a quarter and all of `MAX_PAUSE` the pause lies.
     """
-    way = _Way(repeatable)
+    way = FailoverPlan(repeatable)
     spent: set[str] = set()  # had their turn, and another would not help
     if (yield from way.round(choose, spent)):
         yield Pause(MAX_PAUSE * (0.25 + 0.75 * jitter))
@@ -71,7 +71,7 @@ def way(
 
 
 @dataclass(slots=True)
-class _Way:
+class FailoverPlan:
     """What the parts of one way have in common. A part that was told of a success, or has said the end, is `over`."""
 
     repeatable: bool
@@ -89,7 +89,7 @@ class _Way:
                 self.over = True
                 break
             rule = classify(failure)
-            if rule.then is not Then.NEXT or not self._may_repeat(failure):
+            if rule.then is not Action.NEXT or not self._may_repeat(failure):
                 yield from self._end()
             elif not rule.transient:
                 spent.add(choice.account.key)
@@ -101,11 +101,11 @@ class _Way:
         while failure:
             self.failures.append(failure)
             again = classify(failure).then
-            if again not in AGAIN or (self.mended and again is Then.MEND):
+            if again not in AGAIN or (self.mended and again is Action.MEND):
                 break
-            self.mended = self.mended or again is Then.MEND
+            self.mended = self.mended or again is Action.MEND
             failure = yield Try(
-                account, f"{why}, {AGAIN[again]}", self.mended, refresh=again is Then.REFRESH
+                account, f"{why}, {AGAIN[again]}", self.mended, refresh=again is Action.REFRESH
             )
         return failure
 
@@ -136,25 +136,25 @@ class _Way:
 
 def lost(failure: Failure) -> bool:
     """Of an attempt through the translator: it has ended. What providers do to it arrives as answers."""
-    return failure.where is Where.NETWORK and failure.error_type != TRANSLATOR_DOWN
+    return failure.where is FailureStage.NETWORK and failure.error_type != TRANSLATOR_DOWN
 
 
 def unseen(failure: Failure) -> bool:
     """Upstream did not act on it: it refused, or never had it."""
-    return failure.where is Where.STATUS or not failure.sent
+    return failure.where is FailureStage.STATUS or not failure.sent
 
 
 def ending(failures: list[Failure]) -> Step:
     """The last answer upstream gave, or where it never gave one, what kept it from us."""
-    if failures[-1].where is Where.PIN:
+    if failures[-1].where is FailureStage.PIN:
         message = f"NeuroLink refused, by cloaking.plugins.tlsFingerprint: {failures[-1].message}"
         return Reply(502, "api_error", message, lasting=True)
-    if any(failure.where is Where.STATUS for failure in failures):
+    if any(failure.where is FailureStage.STATUS for failure in failures):
         return Deliver()
     failure = failures[-1]
-    if failure.where is Where.TIMEOUT:
+    if failure.where is FailureStage.TIMEOUT:
         return Reply(504, "timeout_error", f"Upstream did not answer in time: {failure.message}")
-    if failure.where is Where.NETWORK:
+    if failure.where is FailureStage.NETWORK:
         lasting = True if failure.error_type == NO_WAY else None
         message = f"Upstream could not be reached: {failure.message}"
         return Reply(502, "api_error", message, lasting=lasting)
@@ -168,7 +168,7 @@ _STATUSES = {"overloaded_error": 529, "timeout_error": 504, "api_error": 502}
 
 def refusal(
     pool: Pool,
-    demand: Demand,
+    requirements: Requirements,
     now: float,
     route: Route = THE_POOL,
     said: Mapping[str, str] = NOTHING_SAID,
@@ -179,21 +179,23 @@ def refusal(
     """
     accounts = pool.accounts if route.pool else ()
     if not accounts and not route.entries:
-        return Reply(401, "authentication_error", f"{NO_ACCOUNT} {_how(demand)}")
-    skipped = pool.skips(demand, now) if route.pool else {}
+        return Reply(401, "authentication_error", f"{NO_ACCOUNT} {_how(requirements)}")
+    skipped = pool.ineligible(requirements, now) if route.pool else {}
     if len(skipped) < len(accounts):
         return None
-    others = pool.other_skips(route.entries, demand, now)
+    others = pool.ineligible_fallbacks(route.entries, requirements, now)
     open_to_all = [key for key in route.entries if key not in others]
-    skips = {**skipped, **others}
-    reasons = {key: skip.reason for key, skip in skips.items()}
+    ineligible = {**skipped, **others}
+    reasons = {key: skip.reason for key, skip in ineligible.items()}
     reasons |= {key: said.get(key, "not asked") for key in open_to_all}
-    waits = [skip.until - now for skip in skips.values() if skip.until is not None]
+    waits = [skip.until - now for skip in ineligible.values() if skip.until is not None]
     if waits and (skipped or not open_to_all):
         return _come_back(min(waits), reasons)
     if open_to_all:
         return None
-    return _nobody(skipped, others, reasons, _how(demand), none_yet=route.pool and not accounts)
+    return _nobody(
+        skipped, others, reasons, _how(requirements), none_yet=route.pool and not accounts
+    )
 
 
 def _come_back(wait: float, reasons: Mapping[str, str]) -> Reply:
@@ -202,14 +204,14 @@ def _come_back(wait: float, reasons: Mapping[str, str]) -> Reply:
     return Reply(429, "rate_limit_error", message, retry_after=seconds)
 
 
-def _how(demand: Demand) -> str:
+def _how(requirements: Requirements) -> str:
     """How an account is added that serves such a client."""
-    return LOG_IN if demand.claude_code else ADD_ACCOUNT
+    return LOG_IN if requirements.claude_code else ADD_ACCOUNT
 
 
 def _nobody(
-    skipped: Mapping[str, Skip],
-    others: Mapping[str, Skip],
+    skipped: Mapping[str, Ineligible],
+    others: Mapping[str, Ineligible],
     reasons: Mapping[str, str],
     how: str,
     *,

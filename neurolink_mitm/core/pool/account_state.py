@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from neurolink_mitm.core.failover.errors import Bench
+from neurolink_mitm.core.failover.errors import CooldownKind
 from neurolink_mitm.core.pool import cooldown
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown, moved
@@ -16,7 +16,7 @@ from neurolink_mitm.core.request.endpoints import MESSAGES, described, parts
 
 
 @dataclass(frozen=True, slots=True)
-class Skip:
+class Ineligible:
     """The reason, and until when, where that is only a matter of time (seconds since the epoch)."""
 
     reason: str
@@ -85,7 +85,7 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Standing:
+class AccountState:
     """The state of one account."""
 
     cooldowns: dict[str, Cooldown] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class Standing:
         claude_code: bool,
         now: float,
         endpoint: str = MESSAGES,
-    ) -> Skip | None:
+    ) -> Ineligible | None:
         """Why this account does not serve such a request now; None if it does."""
         return (
             self._never(account, model, claude_code, now)
@@ -112,36 +112,40 @@ class Standing:
         )
 
     @staticmethod
-    def _never(account: Account, model: str | None, claude_code: bool, now: float) -> Skip | None:
+    def _never(
+        account: Account, model: str | None, claude_code: bool, now: float
+    ) -> Ineligible | None:
         if why := out_of_use(account, now):
-            return Skip(why)
+            return Ineligible(why)
         if account.type == "oauth" and not claude_code:
-            return Skip(NOT_FOR_CLIENT)
+            return Ineligible(NOT_FOR_CLIENT)
         if model and any(fnmatchcase(model, pattern) for pattern in account.excluded_models):
-            return Skip(f"excludes {model}")
+            return Ineligible(f"excludes {model}")
         return None
 
-    def _cooling(self, model: str | None, endpoint: str, now: float) -> Skip | None:
+    def _cooling(self, model: str | None, endpoint: str, now: float) -> Ineligible | None:
         met = self._on(model, endpoint)
         for scope, state in (*met, *self._refused(now)):
             if state.cooling(now):
                 seconds = max(1, math.ceil(state.until - now))
-                return Skip(
+                return Ineligible(
                     f"cooling{_of(scope, state)} for {seconds} s: {state.reason}", state.until
                 )
         for scope, state in met:
             if abs(now - self.probes.get(scope, -math.inf)) < PROBE_LEASE:
-                return Skip(f"being tried again{_of(scope, state)} after {state.reason}", now + 1)
+                return Ineligible(
+                    f"being tried again{_of(scope, state)} after {state.reason}", now + 1
+                )
         return None
 
-    def _busy(self, account: Account, now: float) -> Skip | None:
+    def _busy(self, account: Account, now: float) -> Ineligible | None:
         if account.max_concurrent and self.in_flight >= account.max_concurrent:
-            return Skip(f"at its {account.max_concurrent} requests at once", now + 1)
+            return Ineligible(f"at its {account.max_concurrent} requests at once", now + 1)
         if account.rate_limit:
             if self.bucket is None or self.bucket.rate != account.rate_limit:
                 self.bucket = Bucket.full(account.rate_limit, now)
             if wait := self.bucket.wait(now):
-                return Skip(f"over its {account.rate_limit} requests a minute", now + wait)
+                return Ineligible(f"over its {account.rate_limit} requests a minute", now + wait)
         return None
 
     def _on(self, model: str | None, endpoint: str) -> list[tuple[str, Cooldown]]:
@@ -191,7 +195,7 @@ class Standing:
     def bench(
         self,
         scope: str,
-        bench: Bench,
+        bench: CooldownKind,
         *,
         base: float | None,
         sent_at: float,
@@ -199,7 +203,7 @@ class Standing:
         reason: str,
     ) -> Cooldown | None:
         """Put the account, or a model on it, on the bench; None where the failure asks for none."""
-        if bench is Bench.NONE:
+        if bench is CooldownKind.NONE:
             return None
         self._forget(now)
         self.cooldowns[scope] = state = cooldown.after_failure(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from neurolink_mitm.core.failover.errors import Bench
+from neurolink_mitm.core.failover.errors import CooldownKind
 
 CAP = 600.0
 LONG = 300.0
@@ -32,16 +32,22 @@ class Cooldown:
 
 
 def after_failure(
-    state: Cooldown, bench: Bench, *, base: float | None, sent_at: float, now: float, reason: str
+    state: Cooldown,
+    bench: CooldownKind,
+    *,
+    base: float | None,
+    sent_at: float,
+    now: float,
+    reason: str,
 ) -> Cooldown:
     """The cooldown after a failed attempt that was sent at `sent_at`.
 
     Attempts that were under way when the cooldown began belong to it: they may lengthen it, never escalate it.
     A cooldown never gets shorter by a failure.
     """
-    if bench is Bench.NONE:
+    if bench is CooldownKind.NONE:
         return state
-    if bench is Bench.LONG:
+    if bench is CooldownKind.LONG:
         until = max(state.until, now + LONG)
         return replace(state, began=now, until=until, reason=reason, whole=True)
     same_window = state.level > 0 and sent_at <= state.began

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from neurolink_mitm.core.cost.budget import Budget, Charge
-from neurolink_mitm.core.failover.errors import Failure, Where, classify
+from neurolink_mitm.core.failover.errors import Failure, FailureStage, classify
 from neurolink_mitm.core.pool import quota
 from neurolink_mitm.core.pool import selection as rotation
-from neurolink_mitm.core.pool.account_state import Skip, Standing
+from neurolink_mitm.core.pool.account_state import AccountState, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.pool.quota import Quota, scope_of
@@ -28,7 +28,7 @@ from neurolink_mitm.core.request.headers import Fields
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class Requirements:
     """What of a request decides who may serve it."""
 
     claude_code: bool = False
@@ -41,7 +41,7 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
-class Benching:
+class CooldownResult:
     """What a failure did to its account: benched for `seconds`, 0 if not at all."""
 
     seconds: float
@@ -55,7 +55,7 @@ class Choice:
 
     account: Account | None
     rule: str
-    skipped: Mapping[str, Skip]
+    skipped: Mapping[str, Ineligible]
 
     @property
     def why(self) -> str:
@@ -66,7 +66,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class PersistedState:
     """An account's cooldowns by scope, and a fingerprint of the credential they were met with."""
 
     credential: str
@@ -100,14 +100,14 @@ class Pool:
         self._choose = rotation.STRATEGIES[strategy]()
         self._affinity = Affinity() if affinity else None
         self._primary = primary
-        self._standing = {account.key: Standing() for account in self.everyone}
+        self._standing = {account.key: AccountState() for account in self.everyone}
 
     @property
     def everyone(self) -> tuple[Account, ...]:
         """The accounts, and the other providers' models."""
         return (*self.accounts, *self.others)
 
-    def standing(self, key: str) -> Standing:
+    def standing(self, key: str) -> AccountState:
         return self._standing[key]
 
     def update(self, accounts: Sequence[Account], others: Sequence[Account] | None = None) -> None:
@@ -119,7 +119,7 @@ class Pool:
         for account in (*accounts, *others):
             known = before.pop(account.key, None)
             if known is None:
-                self._standing[account.key] = Standing()
+                self._standing[account.key] = AccountState()
             elif known.secret != account.secret or (known.disabled and not account.disabled):
                 self.reset(account.key)
         for key in before:
@@ -169,25 +169,29 @@ class Pool:
             standing.cooldowns.clear()
             standing.probes.clear()
 
-    def choose(self, demand: Demand, now: float, tried: Collection[str] = ()) -> Choice:
+    def choose(self, requirements: Requirements, now: float, tried: Collection[str] = ()) -> Choice:
         """The next account for a request; accounts in `tried` had their turn.
 
         Changes nothing but what the strategy itself keeps (round-robin's turns).
         """
-        return self._choice(demand, now, tried, self._choose)
+        return self._choice(requirements, now, tried, self._choose)
 
-    def preview(self, demand: Demand, now: float) -> Choice:
+    def preview(self, requirements: Requirements, now: float) -> Choice:
         """What `choose` would say, with nothing changed."""
-        return self._choice(demand, now, (), copy.deepcopy(self._choose))
+        return self._choice(requirements, now, (), copy.deepcopy(self._choose))
 
     def _choice(
-        self, demand: Demand, now: float, tried: Collection[str], strategy: rotation.Strategy
+        self,
+        requirements: Requirements,
+        now: float,
+        tried: Collection[str],
+        strategy: rotation.Strategy,
     ) -> Choice:
-        skipped = self.skips(demand, now)
+        skipped = self.ineligible(requirements, now)
         left = [a for a in self.accounts if a.key not in skipped and a.key not in tried]
         if not left:
             return Choice(None, self.strategy, skipped)
-        home = self._home(demand, left, now)
+        home = self._home(requirements, left, now)
         if home:
             return Choice(home, "session affinity", skipped)
         candidates = [
@@ -196,38 +200,50 @@ class Pool:
         return Choice(strategy(candidates, now), self.strategy, skipped)
 
     def choose_other(
-        self, keys: Sequence[str], demand: Demand, now: float, tried: Collection[str] = ()
+        self,
+        keys: Sequence[str],
+        requirements: Requirements,
+        now: float,
+        tried: Collection[str] = (),
     ) -> Choice:
         """The next of these models of other providers, in their order."""
-        skipped = self.other_skips(keys, demand, now)
+        skipped = self.ineligible_fallbacks(keys, requirements, now)
         known = {account.key: account for account in self.others}
         left = (known[key] for key in keys if key in known and key not in tried)
         found = next((account for account in left if account.key not in skipped), None)
         return Choice(found, "fallback-chain", skipped)
 
-    def skips(self, demand: Demand, now: float) -> dict[str, Skip]:
+    def ineligible(self, requirements: Requirements, now: float) -> dict[str, Ineligible]:
         """Which accounts do not serve such a request now, and why."""
         beside = any(account.type == "oauth" for account in self.accounts)
-        found = ((a.key, self._skip(a, demand, now, beside)) for a in self.accounts)
+        found = ((a.key, self._skip(a, requirements, now, beside)) for a in self.accounts)
         return {key: skip for key, skip in found if skip}
 
-    def other_skips(self, keys: Collection[str], demand: Demand, now: float) -> dict[str, Skip]:
+    def ineligible_fallbacks(
+        self, keys: Collection[str], requirements: Requirements, now: float
+    ) -> dict[str, Ineligible]:
         """Which of these models of other providers are not asked now, and why."""
         # they serve each client, and are a model themselves
-        anybody = Demand(charge=demand.charge, endpoint=demand.endpoint)
+        anybody = Requirements(charge=requirements.charge, endpoint=requirements.endpoint)
         found = ((a.key, self._skip(a, anybody, now, True)) for a in self.others)
         return {key: skip for key, skip in found if skip and key in keys}
 
-    def _skip(self, account: Account, demand: Demand, now: float, beside: bool) -> Skip | None:
+    def _skip(
+        self, account: Account, requirements: Requirements, now: float, beside: bool
+    ) -> Ineligible | None:
         standing = self._standing[account.key]
-        skip = standing.skip(account, demand.model, demand.claude_code, now, demand.endpoint)
+        skip = standing.skip(
+            account, requirements.model, requirements.claude_code, now, requirements.endpoint
+        )
         return skip or self.budget.skip(
-            account, now, beside_subscription=beside, charge=demand.charge
+            account, now, beside_subscription=beside, charge=requirements.charge
         )
 
-    def _home(self, demand: Demand, left: Sequence[Account], now: float) -> Account | None:
+    def _home(
+        self, requirements: Requirements, left: Sequence[Account], now: float
+    ) -> Account | None:
         """The session's own account. It does not keep a session that a subscription could serve on paid calls."""
-        key = self._affinity.home(demand.session, now) if self._affinity else None
+        key = self._affinity.home(requirements.session, now) if self._affinity else None
         home = next((account for account in left if account.key == key), None)
         if home and home.type == "api_key" and any(account.type == "oauth" for account in left):
             return None
@@ -236,10 +252,10 @@ class Pool:
     def _is_primary(self, account: Account) -> bool:
         return self._primary is not None and self._primary in (account.label, account.key)
 
-    def began(self, key: str, demand: Demand, now: float) -> None:
+    def began(self, key: str, requirements: Requirements, now: float) -> None:
         """A request goes out on this account."""
         if standing := self._standing.get(key):  # else the account has been removed meanwhile
-            standing.begin(demand.model, now, demand.endpoint)
+            standing.begin(requirements.model, now, requirements.endpoint)
 
     def ended(self, key: str, *, sent_at: float, sent: bool = True, limited: bool = False) -> None:
         """End the attempt that began at `sent_at`, however it went.
@@ -251,14 +267,16 @@ class Pool:
             standing.tally.attempts -= not sent
             standing.tally.rate_limits += limited
 
-    def succeeded(self, key: str, demand: Demand, *, sent_at: float, now: float) -> None:
+    def succeeded(
+        self, key: str, requirements: Requirements, *, sent_at: float, now: float
+    ) -> None:
         """The attempt sent at `sent_at` was answered well, which ends cooldowns of its endpoint."""
         if standing := self._standing.get(key):
-            self.changes += standing.succeeded(demand.model, sent_at, demand.endpoint)
-            cached = demand.endpoint == endpoints.MESSAGES
+            self.changes += standing.succeeded(requirements.model, sent_at, requirements.endpoint)
+            cached = requirements.endpoint == endpoints.MESSAGES
             if cached and self._affinity and any(a.key == key for a in self.accounts):
-                moves = self._leaves_paid_calls(self._affinity.home(demand.session, now), key)
-                self._affinity.served(demand.session, key, now, moves=moves)
+                moves = self._leaves_paid_calls(self._affinity.home(requirements.session, now), key)
+                self._affinity.served(requirements.session, key, now, moves=moves)
 
     def _leaves_paid_calls(self, home: str | None, key: str) -> bool:
         """A session whose home is an API key was served by a subscription, and will be from now on (see `_home`)."""
@@ -275,17 +293,17 @@ class Pool:
         return said
 
     def failed(
-        self, key: str, demand: Demand, failure: Failure, *, sent_at: float, now: float
-    ) -> Benching:
+        self, key: str, requirements: Requirements, failure: Failure, *, sent_at: float, now: float
+    ) -> CooldownResult:
         """The attempt sent at `sent_at` failed; says for how long the account is benched."""
         rule = classify(failure)
         wait = headers.retry_after(failure.headers, now)
         if (standing := self._standing.get(key)) is None:
-            return Benching(0.0, 0, wait)
+            return CooldownResult(0.0, 0, wait)
         reason = _reason(rule.name, failure)
-        models = scope_of(failure.status, failure.headers, failure.message, demand.model)
+        models = scope_of(failure.status, failure.headers, failure.message, requirements.model)
         state = standing.bench(
-            endpoints.scope(demand.endpoint, models),
+            endpoints.scope(requirements.endpoint, models),
             rule.bench,
             base=wait,
             sent_at=sent_at,
@@ -296,10 +314,10 @@ class Pool:
         _count(standing, failure, reason, now)
         return _benching(state, wait, now)
 
-    def cooldowns(self) -> dict[str, Remembered]:
+    def cooldowns(self) -> dict[str, PersistedState]:
         """All cooldowns by account key, as `restore` takes them."""
         return {
-            a.key: Remembered(fingerprint(a.secret), dict(self._standing[a.key].cooldowns))
+            a.key: PersistedState(fingerprint(a.secret), dict(self._standing[a.key].cooldowns))
             for a in self.everyone
             if self._standing[a.key].cooldowns
         }
@@ -316,7 +334,7 @@ class Pool:
 
     def restore(
         self,
-        cooldowns: Mapping[str, Remembered],
+        cooldowns: Mapping[str, PersistedState],
         quotas: Mapping[str, Quota],
         now: float | None = None,
     ) -> None:
@@ -336,20 +354,20 @@ class Pool:
                 )
 
 
-def _benching(state: Cooldown | None, wait: float | None, now: float) -> Benching:
+def _benching(state: Cooldown | None, wait: float | None, now: float) -> CooldownResult:
     if state is None:
-        return Benching(0.0, 0, wait)
-    return Benching(max(0.0, state.until - now), max(0, state.level - 1), wait)
+        return CooldownResult(0.0, 0, wait)
+    return CooldownResult(max(0.0, state.until - now), max(0, state.level - 1), wait)
 
 
 def _reason(name: str, failure: Failure) -> str:
     """What kept a request from being sent is told in full: it is this machine's affair."""
-    if failure.where is Where.NETWORK and not failure.sent:
+    if failure.where is FailureStage.NETWORK and not failure.sent:
         return f"{name}: {failure.message[:300]}"
     return f"{name} ({failure.status or failure.error_type})"
 
 
-def _count(standing: Standing, failure: Failure, reason: str, now: float) -> None:
+def _count(standing: AccountState, failure: Failure, reason: str, now: float) -> None:
     tally = standing.tally
     tally.errors += 1
     if failure.status == 429 or failure.error_type == "rate_limit_error":

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from neurolink_mitm.core.failover.errors import Failure, Where, error_body
+from neurolink_mitm.core.failover.errors import Failure, FailureStage, error_body
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.response.sse import BOM, SseEvent, SseReader, encode
 from neurolink_mitm.core.response.usage import Usage
@@ -125,7 +125,9 @@ class WholeAnswer:
         if self._status >= 400:
             self.failure = self._failed(body)
         elif not body and not self._may_be_empty:
-            self.failure = Failure(Where.EMPTY, None, "empty_answer", "upstream sent no byte")
+            self.failure = Failure(
+                FailureStage.EMPTY, None, "empty_answer", "upstream sent no byte"
+            )
         elif hollow := self._hollow(body):
             self.failure = hollow
         else:
@@ -199,7 +201,7 @@ class StreamAnswer:
         last = self._last_event(rest)
         if not self.released and not self.failure:
             kind = "cut_before_content" if self.started else "empty_stream"
-            empty = Failure(Where.EMPTY, None, kind, "the stream ended before any content")
+            empty = Failure(FailureStage.EMPTY, None, kind, "the stream ended before any content")
             hollow = None if self.started else Failure.of_hollow(bytes(self._start))
             self.failure = hollow or empty
         return last + self._closing(b"" if last else rest)
@@ -250,9 +252,9 @@ class StreamAnswer:
 
     def _overflow(self, rest: int) -> None:
         """Set the failure of a response out of bounds. `rest` is the size of the event that is not complete."""
-        endless = Failure(Where.EVENT, None, "oversized_event", "an event without end")
+        endless = Failure(FailureStage.EVENT, None, "oversized_event", "an event without end")
         empty = Failure(
-            Where.EVENT, None, "oversized_start", "no content within the first megabyte"
+            FailureStage.EVENT, None, "oversized_start", "no content within the first megabyte"
         )
         self.failure = self.failure or (endless if rest > EVENT_LIMIT else empty)
 

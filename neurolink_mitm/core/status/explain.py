@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from neurolink_mitm.core.cost.budget import Charge
 from neurolink_mitm.core.failover import plan as failover
 from neurolink_mitm.core.logs.rows import iso
-from neurolink_mitm.core.pool.account_state import Skip
+from neurolink_mitm.core.pool.account_state import Ineligible
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import Choice, Demand, Pool
+from neurolink_mitm.core.pool.pool import Choice, Pool, Requirements
 from neurolink_mitm.core.providers import destinations, models
 from neurolink_mitm.core.providers.destinations import Route
 from neurolink_mitm.core.request.endpoints import COUNT_TOKENS
@@ -29,29 +29,32 @@ class Verdict:
     message: str | None = None
 
 
-def explain(pool: Pool, demand: Demand, now: float) -> list[dict[str, object]]:
+def explain(pool: Pool, requirements: Requirements, now: float) -> list[dict[str, object]]:
     """For each account whether the next such request would use it, and why not."""
-    choice = pool.preview(demand, now)
+    choice = pool.preview(requirements, now)
     return [_explained(account, choice) for account in pool.accounts]
 
 
-def way(pool: Pool, routing: Routing, demand: Demand, now: float) -> dict[str, object]:
+def way(pool: Pool, routing: Routing, requirements: Requirements, now: float) -> dict[str, object]:
     """`explain` of /status: each account and each model of another provider on the way; and `route`, what comes of it.
 
     `demand.model` is what the client asks for; None is any model of Anthropic's that no mapping names.
     """
-    route = _route(demand.model, routing)
+    route = _route(requirements.model, routing)
     if route is None:
-        assert demand.model is not None
-        refusal = models.not_served(demand.model, routing)
+        assert requirements.model is not None
+        refusal = models.not_served(requirements.model, routing)
         verdict = counted = Verdict(status=refusal.status, message=refusal.message)
         rows = [_passed(account, NOT_SERVED) for account in pool.accounts]
-        return {"explain": rows, "route": _told(demand.model, None, NOT_SERVED, verdict, counted)}
-    mapped = replace(demand, model=route.model or None)
+        return {
+            "explain": rows,
+            "route": _told(requirements.model, None, NOT_SERVED, verdict, counted),
+        }
+    mapped = replace(requirements, model=route.model or None)
     verdict = _verdict(pool, route, mapped, now)
     counted = _verdict(pool, route, replace(mapped, endpoint=COUNT_TOKENS, charge=Charge.FREE), now)
     rows = [*_accounts(pool, route, mapped, now), *_others(pool, route, mapped, verdict, now)]
-    told = _told(demand.model, route.model or None, route.rule, verdict, counted)
+    told = _told(requirements.model, route.model or None, route.rule, verdict, counted)
     return {"explain": rows, "route": told}
 
 
@@ -68,26 +71,28 @@ def _route(model: str | None, routing: Routing) -> Route | None:
     return Route("any model", "", entries=destinations.chain(routing))
 
 
-def _verdict(pool: Pool, route: Route, demand: Demand, now: float) -> Verdict:
-    choice = pool.preview(demand, now) if route.pool else failover.nobody(set())
-    account = choice.account or pool.choose_other(route.entries, demand, now).account
+def _verdict(pool: Pool, route: Route, requirements: Requirements, now: float) -> Verdict:
+    choice = pool.preview(requirements, now) if route.pool else failover.nobody(set())
+    account = choice.account or pool.choose_other(route.entries, requirements, now).account
     if account:
         return Verdict(account)
-    reply = failover.refusal(pool, demand, now, route)
+    reply = failover.refusal(pool, requirements, now, route)
     return Verdict(status=reply.status, message=reply.message) if reply else Verdict()
 
 
-def _accounts(pool: Pool, route: Route, demand: Demand, now: float) -> Iterator[dict[str, object]]:
+def _accounts(
+    pool: Pool, route: Route, requirements: Requirements, now: float
+) -> Iterator[dict[str, object]]:
     if route.pool:
-        yield from explain(pool, demand, now)
+        yield from explain(pool, requirements, now)
     else:
         yield from (_passed(account, route.rule) for account in pool.accounts)
 
 
 def _others(
-    pool: Pool, route: Route, demand: Demand, verdict: Verdict, now: float
+    pool: Pool, route: Route, requirements: Requirements, verdict: Verdict, now: float
 ) -> Iterator[dict[str, object]]:
-    skips = pool.other_skips(route.entries, demand, now)
+    ineligible = pool.ineligible_fallbacks(route.entries, requirements, now)
     known = {account.key: account for account in pool.others}
     first = None if route.pool else route.entries[0]
     for key in route.entries:
@@ -95,7 +100,7 @@ def _others(
             taken = verdict.account is not None and verdict.account.key == key
             rule = route.rule if key == first else "fallback-chain"
             yield _row(
-                account, taken, rule if taken else "usable, after those above", skips.get(key)
+                account, taken, rule if taken else "usable, after those above", ineligible.get(key)
             )
 
 
@@ -106,10 +111,10 @@ def _explained(account: Account, choice: Choice) -> dict[str, object]:
 
 
 def _passed(account: Account, rule: str) -> dict[str, object]:
-    return _row(account, False, "", Skip(f"not asked: {rule}"))
+    return _row(account, False, "", Ineligible(f"not asked: {rule}"))
 
 
-def _row(account: Account, taken: bool, reason: str, skip: Skip | None) -> dict[str, object]:
+def _row(account: Account, taken: bool, reason: str, skip: Ineligible | None) -> dict[str, object]:
     return {
         "key": account.key,
         "label": account.label,

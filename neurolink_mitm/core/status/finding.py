@@ -9,7 +9,7 @@ Level = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnostic:
     """`id` is stable: docs/troubleshooting.md explains each by it."""
 
     id: str
@@ -18,16 +18,16 @@ class Finding:
     fix: str = ""
 
 
-def ok(id_: str, text: str) -> Finding:
+def ok(id_: str, text: str) -> Diagnostic:
     """As it should be."""
-    return Finding(id_, "ok", text)
+    return Diagnostic(id_, "ok", text)
 
 
-def warn(id_: str, text: str, fix: str) -> Finding:
+def warn(id_: str, text: str, fix: str) -> Diagnostic:
     """It works, but not for all, or not for long."""
-    return Finding(id_, "warn", text, fix)
+    return Diagnostic(id_, "warn", text, fix)
 
 
-def fail(id_: str, text: str, fix: str) -> Finding:
+def fail(id_: str, text: str, fix: str) -> Diagnostic:
     """It can't work."""
-    return Finding(id_, "fail", text, fix)
+    return Diagnostic(id_, "fail", text, fix)

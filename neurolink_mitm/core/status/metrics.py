@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from neurolink_mitm import __version__
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
-from neurolink_mitm.core.pool.account_state import Standing
+from neurolink_mitm.core.pool.account_state import AccountState
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.status.event_loop import BOUNDS, Lag
@@ -232,7 +232,7 @@ def current_points(running: Measured, now: float) -> Iterator[Point]:
         yield from _account(account, replace(state, cooldowns=dict(state.cooldowns)), now)
 
 
-def _account(account: Account, state: Standing, now: float) -> Iterable[Point]:
+def _account(account: Account, state: AccountState, now: float) -> Iterable[Point]:
     label = account.label
     yield Point("proxy_account_cooling", state.worst(now).cooling(now), (label,))
     for scope, cooldown in state.cooldowns.items():

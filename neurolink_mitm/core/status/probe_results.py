@@ -98,7 +98,7 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class ProbeResults:
     """All of it. What could not be found out is missing, and `undone` says why by the check's name."""
 
     now: float

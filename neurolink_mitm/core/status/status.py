@@ -8,10 +8,10 @@ from typing import Protocol
 from neurolink_mitm import __version__
 from neurolink_mitm.core.cost.budget import Budget
 from neurolink_mitm.core.logs.rows import iso
-from neurolink_mitm.core.pool.account_state import Standing, out_of_use
+from neurolink_mitm.core.pool.account_state import AccountState, out_of_use
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown
-from neurolink_mitm.core.pool.pool import Demand, Pool
+from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.pool.quota import Classic, Window
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.event_loop import Lag
@@ -171,7 +171,7 @@ def _primary(running: Running) -> dict[str, object]:
     }
 
 
-def _account(account: Account, standing: Standing, now: float) -> dict[str, object]:
+def _account(account: Account, standing: AccountState, now: float) -> dict[str, object]:
     tally, cooldown = standing.tally, standing.worst(now)
     cooling = cooldown.cooling(now)
     return {
@@ -203,7 +203,7 @@ def _translator(running: Running) -> Mapping[str, object] | None:
 
 def _entry(entry: Account, running: Running, now: float) -> dict[str, object]:
     standing = running.pool.standing(entry.key)
-    skip = running.pool.other_skips((entry.key,), Demand(), now).get(entry.key)
+    skip = running.pool.ineligible_fallbacks((entry.key,), Requirements(), now).get(entry.key)
     return {
         "provider": entry.provider,
         "model": entry.model,
@@ -241,7 +241,7 @@ def _cooldown(state: Cooldown, now: float) -> dict[str, object]:
     }
 
 
-def _quota(standing: Standing, now: float) -> dict[str, object] | None:
+def _quota(standing: AccountState, now: float) -> dict[str, object] | None:
     quota = standing.quota
     if quota is None:
         return None
@@ -257,7 +257,7 @@ def _quota(standing: Standing, now: float) -> dict[str, object] | None:
     }
 
 
-def _window(standing: Standing, name: str, window: Window | None) -> dict[str, object] | None:
+def _window(standing: AccountState, name: str, window: Window | None) -> dict[str, object] | None:
     if window is None:
         return None
     return {

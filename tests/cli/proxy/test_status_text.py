@@ -10,7 +10,7 @@ import pytest
 from neurolink_mitm.cli.proxy import status_text as status_render
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown
-from neurolink_mitm.core.pool.pool import Demand, Pool
+from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.pool.quota import Quota, Window
 from neurolink_mitm.core.status import status
 from neurolink_mitm.core.status.event_loop import Lag, Stall
@@ -138,7 +138,7 @@ def test_a_token_that_has_ended_is_no_account_that_is_ready() -> None:
     """One that can't be refreshed, as of `setup-token`; `--explain` says the same."""
     ended = make_account(expires_at=NOW - 1)
     [row] = rows(shown(a_report(ended)))
-    [explained] = status.explain(Pool([ended]), Demand(claude_code=True), NOW)
+    [explained] = status.explain(Pool([ended]), Requirements(claude_code=True), NOW)
     assert row[2] == explained["reason"] == "needs login: its token has expired"
 
 
@@ -175,7 +175,7 @@ def test_counting_that_is_limited_leaves_the_account_ready() -> None:
 def test_explain_marks_the_next_and_says_why_not() -> None:
     work, home = make_account("work"), make_account("home", enabled=False)
     pool = Pool([home, work])
-    explained = status.explain(pool, Demand(claude_code=True), NOW)
+    explained = status.explain(pool, Requirements(claude_code=True), NOW)
     titles, *lines = status_render.explain_text({"explain": explained}).splitlines()
     assert titles.split() == ["account", "why"]
     assert [line.split()[:2] for line in lines] == [["no", "home"], ["next", "work"]]

@@ -16,7 +16,7 @@ from neurolink_mitm.cli.proxy import status_text as status_render
 from neurolink_mitm.cli.ui import render
 from neurolink_mitm.cli.ui import render as steps
 from neurolink_mitm.cli.ui.render import Column, Fitting, fitting, widths
-from neurolink_mitm.core.pool.pool import Demand, Pool
+from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.status import status
 from tests.cli.proxy.test_status_text import a_report, with_account
 from tests.fakes import NOW, make_account
@@ -95,7 +95,7 @@ def a_status() -> RenderableType:
 
 def an_explanation() -> RenderableType:
     pool = Pool([make_account(MAIL, enabled=False), make_account("home")])
-    explained = status.explain(pool, Demand(claude_code=True), NOW)
+    explained = status.explain(pool, Requirements(claude_code=True), NOW)
     return status_render.explain_view({"explain": explained})
 
 

@@ -12,7 +12,7 @@ from neurolink_mitm.core.cost.budget import (
     unpriced,
 )
 from neurolink_mitm.core.cost.prices import Prices
-from neurolink_mitm.core.pool.account_state import Skip
+from neurolink_mitm.core.pool.account_state import Ineligible
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.settings.values import ModelPrice
 from tests.fakes import NOW, make_account
@@ -80,10 +80,10 @@ def test_what_is_paid_per_use(account: Account, paid: bool) -> None:
 )  # fmt: skip
 def test_never(account: Account, beside: bool, skipped: bool) -> None:
     found = Budget("never").skip(account, NOW, beside_subscription=beside)
-    assert found == (Skip(NEVER) if skipped else None)
+    assert found == (Ineligible(NEVER) if skipped else None)
 
 
-def skip(budget: Budget, account: Account = OPENAI, now: float = NOW) -> Skip | None:
+def skip(budget: Budget, account: Account = OPENAI, now: float = NOW) -> Ineligible | None:
     return budget.skip(account, now, beside_subscription=True)
 
 
@@ -93,7 +93,9 @@ def test_below_the_cap_it_may_be_spent() -> None:
 
 def test_at_the_cap_it_is_over_until_tomorrow() -> None:
     found = skip(Budget(cap=20.0, spent=20.004, day_ends_at=TOMORROW))
-    assert found == Skip("routing.daily-cap-usd is reached: $20.00 of $20.00 spent today", TOMORROW)
+    assert found == Ineligible(
+        "routing.daily-cap-usd is reached: $20.00 of $20.00 spent today", TOMORROW
+    )
 
 
 def test_tomorrow_begins_with_nothing_spent() -> None:
@@ -112,7 +114,7 @@ def test_a_cap_of_nothing_stops_all_that_costs() -> None:
 
 def test_what_has_no_known_price_is_not_asked_under_a_cap() -> None:
     found = skip(Budget(cap=20.0, unpriced={"openai/x"}))
-    assert found == Skip("its price is not known, and routing.daily-cap-usd is set")
+    assert found == Ineligible("its price is not known, and routing.daily-cap-usd is set")
     assert skip(Budget(unpriced={"openai/x"})) is None
 
 
@@ -132,7 +134,7 @@ def test_what_costs_nobody_knows_how_much_is_not_asked_under_a_cap(
     account: Account, cap: float | None, skipped: bool
 ) -> None:
     found = Budget(cap=cap).skip(account, NOW, beside_subscription=True, charge=Charge.UNTOLD)
-    assert found == (Skip(UNTOLD) if skipped else None)
+    assert found == (Ineligible(UNTOLD) if skipped else None)
 
 
 def test_what_is_free_goes_on_when_the_cap_is_reached() -> None:

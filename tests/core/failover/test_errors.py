@@ -15,10 +15,10 @@ from neurolink_mitm.core.failover import errors
 from neurolink_mitm.core.failover.errors import (
     NO_WAY,
     RULES,
-    Bench,
+    Action,
+    CooldownKind,
     Failure,
-    Then,
-    Where,
+    FailureStage,
     classify,
     error_body,
     read_error,
@@ -53,10 +53,10 @@ def invalid(message: str) -> Failure:
 
 
 def event(error_type: str) -> Failure:
-    return make_failure(None, where=Where.EVENT, error_type=error_type)
+    return make_failure(None, where=FailureStage.EVENT, error_type=error_type)
 
 
-def elsewhere(where: Where, error_type: str = "x") -> Failure:
+def elsewhere(where: FailureStage, error_type: str = "x") -> Failure:
     return make_failure(None, where=where, error_type=error_type)
 
 
@@ -76,9 +76,9 @@ EXAMPLES = {
     "refused token": make_failure(401, refreshable=True),
     "refused by another endpoint": make_failure(403, elsewhere=True),
     "refused credential": make_failure(401, error_type="authentication_error"),
-    "certificate not pinned": elsewhere(Where.PIN),
-    "no better token": make_failure(None, where=Where.LOGIN, elsewhere=True),
-    "no good token": elsewhere(Where.LOGIN),
+    "certificate not pinned": elsewhere(FailureStage.PIN),
+    "no better token": make_failure(None, where=FailureStage.LOGIN, elsewhere=True),
+    "no good token": elsewhere(FailureStage.LOGIN),
     "out of credit": invalid(CREDIT),
     "organization disabled": invalid(DISABLED),
     "foreign thinking": invalid(SIGNATURE),
@@ -87,22 +87,22 @@ EXAMPLES = {
     "gateway page": make_failure(400, error_type="api_error", message=PAGE),
     "upstream trouble": make_failure(529, error_type="overloaded_error"),
     "error in stream": event("overloaded_error"),
-    "empty answer": elsewhere(Where.EMPTY),
-    "no way there": elsewhere(Where.NETWORK, NO_WAY),
-    "network": elsewhere(Where.NETWORK),
-    "out of time": elsewhere(Where.TIMEOUT, "total_timeout"),
-    "timeout": elsewhere(Where.TIMEOUT, "timeout"),
+    "empty answer": elsewhere(FailureStage.EMPTY),
+    "no way there": elsewhere(FailureStage.NETWORK, NO_WAY),
+    "network": elsewhere(FailureStage.NETWORK),
+    "out of time": elsewhere(FailureStage.TIMEOUT, "total_timeout"),
+    "timeout": elsewhere(FailureStage.TIMEOUT, "timeout"),
     "the request's own fault": invalid("max_tokens: must be greater than 0"),
 }
 """One failure for each row, by its name."""
 
-AT_ONCE = (Bench.NONE, Then.NEXT, True)
-PASSED_ON = (Bench.NONE, Then.NEXT, False)
-BACKED_OFF = (Bench.BACKOFF, Then.NEXT, False)
-BENCHED = (Bench.LONG, Then.NEXT, False)
-REFRESHED = (Bench.NONE, Then.REFRESH, False)
-MENDED = (Bench.NONE, Then.MEND, False)
-RETURNED = (Bench.NONE, Then.RETURN, False)
+AT_ONCE = (CooldownKind.NONE, Action.NEXT, True)
+PASSED_ON = (CooldownKind.NONE, Action.NEXT, False)
+BACKED_OFF = (CooldownKind.BACKOFF, Action.NEXT, False)
+BENCHED = (CooldownKind.LONG, Action.NEXT, False)
+REFRESHED = (CooldownKind.NONE, Action.REFRESH, False)
+MENDED = (CooldownKind.NONE, Action.MEND, False)
+RETURNED = (CooldownKind.NONE, Action.RETURN, False)
 
 MEANT = {
     "not in its plan": PASSED_ON,
@@ -128,7 +128,7 @@ MEANT = {
     "upstream trouble": AT_ONCE,
     "error in stream": AT_ONCE,
     "empty answer": AT_ONCE,
-    "no way there": (Bench.NONE, Then.NEXT, False),
+    "no way there": (CooldownKind.NONE, Action.NEXT, False),
     "network": AT_ONCE,
     "out of time": RETURNED,
     "timeout": AT_ONCE,
@@ -137,7 +137,7 @@ MEANT = {
 """What SPEC 6.2 says of each: the account, the request, whether a second round is worth it."""
 
 
-def meaning(failure: Failure) -> tuple[Bench, Then, bool]:
+def meaning(failure: Failure) -> tuple[CooldownKind, Action, bool]:
     rule = classify(failure)
     return rule.bench, rule.then, rule.transient
 
@@ -169,7 +169,7 @@ def test_each_row_names_its_source(rule: errors.Rule) -> None:
 
 def test_the_table_is_total() -> None:
     """Whatever the status and wherever it happened."""
-    for where in Where:
+    for where in FailureStage:
         for status in (None, *range(100, 600)):
             assert classify(make_failure(status, where=where)) in RULES
 
@@ -177,7 +177,7 @@ def test_the_table_is_total() -> None:
 @given(
     st.builds(
         Failure,
-        st.sampled_from(Where),
+        st.sampled_from(FailureStage),
         st.none() | st.integers(),
         st.text(),
         st.text(),
@@ -202,13 +202,15 @@ def test_the_last_row_takes_whatever_comes(failure: Failure) -> None:
         (429, BACKED_OFF),
     ],
 )
-def test_a_status_by_itself(status: int, meant: tuple[Bench, Then, bool]) -> None:
+def test_a_status_by_itself(status: int, meant: tuple[CooldownKind, Action, bool]) -> None:
     assert meaning(make_failure(status)) == meant
 
 
-@pytest.mark.parametrize("where", [Where.EVENT, Where.EMPTY, Where.NETWORK, Where.TIMEOUT])
+@pytest.mark.parametrize(
+    "where", [FailureStage.EVENT, FailureStage.EMPTY, FailureStage.NETWORK, FailureStage.TIMEOUT]
+)
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 429, 529])
-def test_a_status_counts_only_where_it_was_the_answer(status: int, where: Where) -> None:
+def test_a_status_counts_only_where_it_was_the_answer(status: int, where: FailureStage) -> None:
     assert meaning(make_failure(status, where=where)) == AT_ONCE
 
 
@@ -390,7 +392,9 @@ def test_other_refusals_are_the_accounts(body: bytes, fields: Any) -> None:
     ],
     ids=["401", "402", "403", "401-once", "429", "organization", "404", "503"],
 )
-def test_at_an_endpoint_beside_messages(failure: Failure, meant: tuple[Bench, Then, bool]) -> None:
+def test_at_an_endpoint_beside_messages(
+    failure: Failure, meant: tuple[CooldownKind, Action, bool]
+) -> None:
     assert meaning(failure) == meant
 
 
@@ -475,11 +479,13 @@ def test_our_errors_have_anthropics_form() -> None:
 def test_a_status_without_a_type_names_itself() -> None:
     fields = ((b"retry-after", b"3"),)
     found = Failure.of_status(418, b"short and stout", fields)
-    assert found == Failure(Where.STATUS, 418, "http_418", "short and stout", fields)
+    assert found == Failure(FailureStage.STATUS, 418, "http_418", "short and stout", fields)
 
 
 def test_a_status_with_a_type() -> None:
-    assert Failure.of_status(400, error_body("a", "b")) == Failure(Where.STATUS, 400, "a", "b")
+    assert Failure.of_status(400, error_body("a", "b")) == Failure(
+        FailureStage.STATUS, 400, "a", "b"
+    )
 
 
 @pytest.mark.parametrize(
@@ -491,13 +497,13 @@ def test_a_status_with_a_type() -> None:
     ids=["typed", "untyped"],
 )
 def test_an_error_event(data: bytes, error_type: str, message: str) -> None:
-    assert Failure.of_error_event(data) == Failure(Where.EVENT, None, error_type, message)
+    assert Failure.of_error_event(data) == Failure(FailureStage.EVENT, None, error_type, message)
 
 
 @pytest.mark.parametrize("sent", [True, False])
 def test_a_network_failure_knows_whether_upstream_may_have_seen_it(sent: bool) -> None:
     failure = Failure.of_network("connect_error", "refused", sent=sent)
-    assert failure == Failure(Where.NETWORK, None, "connect_error", "refused", sent=sent)
+    assert failure == Failure(FailureStage.NETWORK, None, "connect_error", "refused", sent=sent)
 
 
 def test_by_default_upstream_may_have_seen_it() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
-from neurolink_mitm.core.failover.errors import Failure, Then, Where, classify
+from neurolink_mitm.core.failover.errors import Action, Failure, FailureStage, classify
 from neurolink_mitm.core.failover.plan import (
     ADD_ACCOUNT,
     LOG_IN,
@@ -21,20 +21,20 @@ from neurolink_mitm.core.failover.plan import (
     way,
 )
 from neurolink_mitm.core.failover.unreachable import no_way
-from neurolink_mitm.core.pool.pool import Choice, Demand, Pool
+from neurolink_mitm.core.pool.pool import Choice, Pool, Requirements
 from neurolink_mitm.core.providers.destinations import Route, entries
 from neurolink_mitm.core.settings.values import Config, Fallback, Routing
 from tests.fakes import NOW, FakeClock, make_account, make_failure
 
 OK = None
 OPUS = "claude-opus-4-6"
-CLAUDE_CODE = Demand(claude_code=True, model=OPUS)
+CLAUDE_CODE = Requirements(claude_code=True, model=OPUS)
 LOGIN = "sk-ant-oat01-x"
 
 LIMITED = make_failure(429, "retry-after: 10")
 REFUSED = make_failure(401)
 TOKEN = make_failure(401, refreshable=True)
-NO_LOGIN = Failure(Where.LOGIN, None, "refresh_failed", "no", sent=False)
+NO_LOGIN = Failure(FailureStage.LOGIN, None, "refresh_failed", "no", sent=False)
 BUSY = make_failure(529, error_type="overloaded_error", message="Overloaded")
 FAULT = make_failure(400, error_type="invalid_request_error", message="max_tokens: too many")
 SIGNATURE = make_failure(
@@ -44,11 +44,11 @@ UNREACHED = Failure.of_network("connect_error", "refused", sent=False)
 DOWN = Failure.of_network(TRANSLATOR_DOWN, "is not running", sent=False)
 NO_TRUST = no_way("x")
 CUT = Failure.of_network("cut", "reset")
-SLOW = Failure(Where.TIMEOUT, None, "timeout", "no event")
-LATE = Failure(Where.TIMEOUT, None, "total_timeout", "the time is up")
-HOLLOW = Failure(Where.EMPTY, None, "empty_stream", "no content")
-SAID = Failure(Where.EVENT, None, "overloaded_error", "Overloaded")
-SAID_LIMITED = Failure(Where.EVENT, None, "rate_limit_error", "slow down")
+SLOW = Failure(FailureStage.TIMEOUT, None, "timeout", "no event")
+LATE = Failure(FailureStage.TIMEOUT, None, "total_timeout", "the time is up")
+HOLLOW = Failure(FailureStage.EMPTY, None, "empty_stream", "no content")
+SAID = Failure(FailureStage.EVENT, None, "overloaded_error", "Overloaded")
+SAID_LIMITED = Failure(FailureStage.EVENT, None, "rate_limit_error", "slow down")
 COOLING = Reply(429, "rate_limit_error", "All accounts are cooling", 10)
 
 
@@ -311,11 +311,11 @@ def test_a_refusal_does_not_hide_the_requests_own_fault() -> None:
         ([CUT, SAID], Reply(529, "overloaded_error", "Upstream failed: Overloaded")),
         ([SAID_LIMITED], Reply(502, "api_error", "Upstream failed: slow down")),
         (
-            [Failure(Where.EVENT, None, "timeout_error", "x")],
+            [Failure(FailureStage.EVENT, None, "timeout_error", "x")],
             Reply(504, "timeout_error", "Upstream failed: x"),
         ),
         (
-            [Failure(Where.EVENT, None, "api_error", "x")],
+            [Failure(FailureStage.EVENT, None, "api_error", "x")],
             Reply(502, "api_error", "Upstream failed: x"),
         ),
     ],
@@ -340,20 +340,22 @@ def pool_of(*accounts: dict[str, Any], fail: str = "") -> Pool:
     return pool
 
 
-def refused(pool: Pool, demand: Demand = CLAUDE_CODE, now: float = NOW) -> Reply:
-    reply = refusal(pool, demand, now)
+def refused(pool: Pool, requirements: Requirements = CLAUDE_CODE, now: float = NOW) -> Reply:
+    reply = refusal(pool, requirements, now)
     assert reply is not None
     return reply
 
 
 @pytest.mark.parametrize(
-    ("demand", "how"),
-    [(CLAUDE_CODE, LOG_IN), (Demand(model=OPUS), ADD_ACCOUNT)],
+    ("requirements", "how"),
+    [(CLAUDE_CODE, LOG_IN), (Requirements(model=OPUS), ADD_ACCOUNT)],
     ids=["claude-code", "other"],
 )
-def test_without_an_account_it_says_to_who_asks_how_to_add_one(demand: Demand, how: str) -> None:
+def test_without_an_account_it_says_to_who_asks_how_to_add_one(
+    requirements: Requirements, how: str
+) -> None:
     """A subscription serves Claude Code, and nobody else."""
-    reply = refused(Pool([]), demand)
+    reply = refused(Pool([]), requirements)
     assert (reply.status, reply.error_type, reply.retry_after) == (
         401,
         "authentication_error",
@@ -392,7 +394,7 @@ def test_after_that_time_somebody_serves(passed: float) -> None:
 
 @pytest.mark.parametrize("account", [{"enabled": False}, {"disabled": "x"}, {"token": LOGIN}])
 def test_the_others_do_not_hide_that_one_is_coming_back(account: dict[str, Any]) -> None:
-    reply = refused(pool_of(account, {}, fail="b"), Demand(model=OPUS))
+    reply = refused(pool_of(account, {}, fail="b"), Requirements(model=OPUS))
     assert (reply.status, reply.retry_after) == (429, 10)
     assert "anthropic:a: " in reply.message
 
@@ -406,7 +408,7 @@ def test_nor_after_the_cooldown() -> None:
 
 
 def test_subscriptions_do_not_serve_other_clients() -> None:
-    reply = refused(pool_of({"token": LOGIN}, {"enabled": False}), Demand(model=OPUS))
+    reply = refused(pool_of({"token": LOGIN}, {"enabled": False}), Requirements(model=OPUS))
     assert (reply.status, reply.error_type) == (400, "invalid_request_error")
     assert reply.message.endswith(ADD_ACCOUNT)
     assert "Claude Code" in reply.message
@@ -422,12 +424,16 @@ def test_nobody_ever_serves() -> None:
 
 
 @pytest.mark.parametrize(
-    ("demand", "how"),
-    [(CLAUDE_CODE, LOG_IN), (Demand(model=OPUS), ADD_ACCOUNT)],
+    ("requirements", "how"),
+    [(CLAUDE_CODE, LOG_IN), (Requirements(model=OPUS), ADD_ACCOUNT)],
     ids=["claude-code", "other"],
 )
-def test_where_a_login_has_ended_it_says_what_helps_who_asks(demand: Demand, how: str) -> None:
-    reply = refused(pool_of({"token": LOGIN, "disabled": "needs login: invalid_grant"}), demand)
+def test_where_a_login_has_ended_it_says_what_helps_who_asks(
+    requirements: Requirements, how: str
+) -> None:
+    reply = refused(
+        pool_of({"token": LOGIN, "disabled": "needs login: invalid_grant"}), requirements
+    )
     assert reply.status == 503
     assert reply.message.endswith(f"anthropic:a: disabled: needs login: invalid_grant. {how}")
 
@@ -443,7 +449,7 @@ def test_where_a_login_has_ended_it_says_what_helps_who_asks(demand: Demand, how
     ids=["no-account", "nobody-serves", "not-for-this-client", "all-cooling"],
 )
 def test_whether_repeating_it_is_of_use(pool: Pool, hopeless: bool) -> None:
-    assert refused(pool, Demand(model=OPUS)).hopeless is hopeless
+    assert refused(pool, Requirements(model=OPUS)).hopeless is hopeless
 
 
 # --- Whatever happens
@@ -467,12 +473,12 @@ def test_it_always_ends_and_never_too_late(
         if isinstance(step, Try):
             label = step.account.label
             spent = [f for at, f in failures if at == label and not classify(f).transient]
-            assert not spent or classify(spent[-1]).then is Then.MEND
+            assert not spent or classify(spent[-1]).then is Action.MEND
             tries[label] += 1
             failure = data.draw(anything)
             if failure is OK:
                 return
-            mended += classify(failure).then is Then.MEND
+            mended += classify(failure).then is Action.MEND
             failures.append((label, failure))
             step = plan.send(failure)
         elif isinstance(step, Pause):
@@ -483,12 +489,12 @@ def test_it_always_ends_and_never_too_late(
             break
         last = failures[-1][1]
         if isinstance(step, Try | Pause):
-            assert classify(last).then is not Then.RETURN
-            assert repeatable or last.where is Where.STATUS or not last.sent
+            assert classify(last).then is not Action.RETURN
+            assert repeatable or last.where is FailureStage.STATUS or not last.sent
     assert pauses <= 1
     assert mended <= 2
     assert all(times <= 2 + (mended > 0) for times in tries.values())
-    assert isinstance(step, Deliver) == any(f.where is Where.STATUS for _, f in failures)
+    assert isinstance(step, Deliver) == any(f.where is FailureStage.STATUS for _, f in failures)
     assert next(plan, None) is None
 
 
@@ -513,7 +519,7 @@ def test_with_a_real_pool_nobody_is_asked_while_cooling(
         if not isinstance(step, Try):
             break
         key, sent_at = step.account.key, clock.now()
-        assert key not in pool.skips(CLAUDE_CODE, sent_at)
+        assert key not in pool.ineligible(CLAUDE_CODE, sent_at)
         pool.began(key, CLAUDE_CODE, sent_at)
         pool.ended(key, sent_at=sent_at)
         if outcome is OK:
@@ -521,7 +527,7 @@ def test_with_a_real_pool_nobody_is_asked_while_cooling(
         pool.failed(key, CLAUDE_CODE, outcome, sent_at=sent_at, now=sent_at)
         step = plan.send(outcome)
         if isinstance(step, Reply) and step.status == 429:
-            assert len(pool.skips(CLAUDE_CODE, clock.now())) == count
+            assert len(pool.ineligible(CLAUDE_CODE, clock.now())) == count
 
 
 # --- Other providers, behind the accounts
@@ -652,7 +658,7 @@ def test_providers_that_are_cooling_say_when_they_are_back() -> None:
 
 
 def test_other_clients_are_told_of_providers_too() -> None:
-    reply = refusal(with_others(pool_of({"token": LOGIN})), Demand(model=OPUS), NOW, ROUTE)
+    reply = refusal(with_others(pool_of({"token": LOGIN})), Requirements(model=OPUS), NOW, ROUTE)
     assert reply is not None
     assert reply.status == 400
     assert "set OPENAI_API_KEY" in reply.message

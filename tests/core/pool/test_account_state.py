@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.failover.errors import Bench
+from neurolink_mitm.core.failover.errors import CooldownKind
 from neurolink_mitm.core.pool.account_state import (
     NOT_FOR_CLIENT,
     PROBE_LEASE,
     READINGS,
     REMEMBERED,
+    AccountState,
     Bucket,
-    Skip,
-    Standing,
+    Ineligible,
 )
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.quota import Quota, Window
@@ -105,30 +105,30 @@ LOGIN = "sk-ant-oat01-x"
 
 
 def skip(
-    standing: Standing,
+    standing: AccountState,
     now: float = NOW,
     model: str | None = OPUS,
     *,
     claude_code: bool = False,
     **account: Any,
-) -> Skip | None:
+) -> Ineligible | None:
     return standing.skip(make_account(**account), model, claude_code, now)
 
 
 def bench(
-    standing: Standing,
+    standing: AccountState,
     scope: str = "*",
     *,
     base: float | None = 10,
     sent_at: float = NOW,
     now: float = NOW,
-    kind: Bench = Bench.BACKOFF,
+    kind: CooldownKind = CooldownKind.BACKOFF,
 ) -> Cooldown | None:
     return standing.bench(scope, kind, base=base, sent_at=sent_at, now=now, reason="a limit")
 
 
-def benched(scope: str = "*", **how: Any) -> Standing:
-    standing = Standing()
+def benched(scope: str = "*", **how: Any) -> AccountState:
+    standing = AccountState()
     bench(standing, scope, **how)
     return standing
 
@@ -151,7 +151,7 @@ def benched(scope: str = "*", **how: Any) -> Standing:
     ids=["disabled", "expired", "not-enabled", "client", "wildcard", "name", "disabled-first", "enabled-second"],
 )  # fmt: skip
 def test_what_no_waiting_helps(account: dict[str, Any], reason: str) -> None:
-    assert skip(Standing(), **account) == Skip(reason)
+    assert skip(AccountState(), **account) == Ineligible(reason)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_what_no_waiting_helps(account: dict[str, Any], reason: str) -> None:
          "no-model", "not-disabled", "not-yet-expired", "refreshable", "no-cap", "no-rate"],
 )  # fmt: skip
 def test_who_serves(account: dict[str, Any], request_: dict[str, Any]) -> None:
-    assert skip(Standing(), **request_, **account) is None
+    assert skip(AccountState(), **request_, **account) is None
 
 
 # --- Cooling
@@ -182,7 +182,7 @@ def test_who_serves(account: dict[str, Any], request_: dict[str, Any]) -> None:
 
 def test_a_cooling_account_says_how_long_and_why() -> None:
     found = skip(benched(base=10))
-    assert found == Skip("cooling for 10 s: a limit", NOW + 10)
+    assert found == Ineligible("cooling for 10 s: a limit", NOW + 10)
 
 
 @pytest.mark.parametrize(("passed", "seconds"), [(0.5, 10), (8.9, 2), (9.5, 1)])
@@ -194,7 +194,7 @@ def test_it_counts_down_in_whole_seconds(passed: float, seconds: int) -> None:
 
 def test_a_model_cools_by_itself() -> None:
     standing = benched("*opus*")
-    assert skip(standing) == Skip("cooling for *opus* for 10 s: a limit", NOW + 10)
+    assert skip(standing) == Ineligible("cooling for *opus* for 10 s: a limit", NOW + 10)
     assert skip(standing, model=SONNET) is None
     assert skip(standing, model=None) is None
 
@@ -209,7 +209,7 @@ def test_a_model_that_looks_like_a_wildcard_cools_too(model: str) -> None:
 
 
 def test_what_never_serves_is_said_first() -> None:
-    assert skip(benched(), enabled=False) == Skip("not enabled")
+    assert skip(benched(), enabled=False) == Ineligible("not enabled")
 
 
 def test_models_that_nobody_asks_for_any_more_do_not_pile_up() -> None:
@@ -223,8 +223,8 @@ def test_models_that_nobody_asks_for_any_more_do_not_pile_up() -> None:
 
 
 def test_a_failure_that_benches_nothing_leaves_no_trace() -> None:
-    standing = Standing()
-    assert bench(standing, kind=Bench.NONE) is None
+    standing = AccountState()
+    assert bench(standing, kind=CooldownKind.NONE) is None
     assert standing.cooldowns == {}
 
 
@@ -243,14 +243,14 @@ def test_after_a_cooldown_one_request_goes_first() -> None:
     standing = benched()
     assert skip(standing, NOW + 10) is None
     standing.begin(OPUS, NOW + 10)
-    assert skip(standing, NOW + 11) == Skip("being tried again after a limit", NOW + 12)
+    assert skip(standing, NOW + 11) == Ineligible("being tried again after a limit", NOW + 12)
 
 
 def test_of_a_model_only_such_requests_wait_for_it() -> None:
     standing = benched("*opus*")
     standing.begin(OPUS, NOW + 10)
     found = skip(standing, NOW + 11)
-    assert found == Skip("being tried again for *opus* after a limit", NOW + 12)
+    assert found == Ineligible("being tried again for *opus* after a limit", NOW + 12)
     assert skip(standing, NOW + 11, SONNET) is None
 
 
@@ -279,7 +279,7 @@ def test_when_it_is_over_without_an_answer_the_next_one_probes() -> None:
 
 
 def test_the_end_of_an_older_request_does_not_end_it() -> None:
-    standing = Standing()
+    standing = AccountState()
     standing.begin(OPUS, NOW - 1)
     bench(standing)
     standing.begin(OPUS, NOW + 10)
@@ -328,7 +328,7 @@ def test_success_of_an_older_request_clears_nothing() -> None:
 
 
 def test_success_is_counted() -> None:
-    standing = Standing()
+    standing = AccountState()
     standing.begin(OPUS, NOW)
     standing.succeeded(OPUS, NOW)
     assert (standing.tally.attempts, standing.tally.success) == (1, 1)
@@ -340,7 +340,7 @@ def test_success_is_counted() -> None:
 COUNTING, FILES = "count_tokens", "files"
 
 
-def counting_limited() -> Standing:
+def counting_limited() -> AccountState:
     return benched("count_tokens:*")
 
 
@@ -359,7 +359,7 @@ def test_one_that_is_limited_leaves_the_others_usable(scope: str, endpoint: str)
 )
 def test_it_says_what_of(scope: str, of: str) -> None:
     found = benched(scope).skip(make_account(), OPUS, True, NOW, COUNTING)
-    assert found == Skip(f"cooling for {of} for 10 s: a limit", NOW + 10)
+    assert found == Ineligible(f"cooling for {of} for 10 s: a limit", NOW + 10)
 
 
 @pytest.mark.parametrize(
@@ -384,13 +384,13 @@ def test_a_request_to_one_is_no_probe_of_another() -> None:
 @pytest.mark.parametrize("scope", ["*", "count_tokens:*"])
 @pytest.mark.parametrize("endpoint", ["messages", COUNTING, FILES])
 def test_a_refused_account_serves_no_endpoint(scope: str, endpoint: str) -> None:
-    standing = benched(scope, kind=Bench.LONG)
+    standing = benched(scope, kind=CooldownKind.LONG)
     found = standing.skip(make_account(), OPUS, True, NOW, endpoint)
-    assert found == Skip("cooling for 300 s: a limit", NOW + 300)
+    assert found == Ineligible("cooling for 300 s: a limit", NOW + 300)
 
 
 def test_after_it_only_where_it_was_refused_one_request_goes_first() -> None:
-    standing = benched("count_tokens:*", kind=Bench.LONG)
+    standing = benched("count_tokens:*", kind=CooldownKind.LONG)
     standing.begin(OPUS, NOW + 300, COUNTING)
     assert standing.skip(make_account(), OPUS, True, NOW + 301, COUNTING) is not None
     assert skip(standing, NOW + 301) is None
@@ -401,45 +401,45 @@ def test_an_account_that_may_not_count_is_not_shown_as_cooling() -> None:
 
 
 def test_one_that_was_refused_while_counting_is() -> None:
-    assert benched("count_tokens:*", kind=Bench.LONG).worst(NOW).cooling(NOW)
+    assert benched("count_tokens:*", kind=CooldownKind.LONG).worst(NOW).cooling(NOW)
 
 
 # --- Busy
 
 
 def test_max_concurrent() -> None:
-    standing = Standing()
+    standing = AccountState()
     standing.begin(OPUS, NOW)
     assert skip(standing, max_concurrent=2) is None
     standing.begin(OPUS, NOW)
-    assert skip(standing, max_concurrent=2) == Skip("at its 2 requests at once", NOW + 1)
+    assert skip(standing, max_concurrent=2) == Ineligible("at its 2 requests at once", NOW + 1)
     standing.end(NOW)
     assert skip(standing, max_concurrent=2) is None
 
 
 def test_in_flight_is_never_negative() -> None:
-    standing = Standing()
+    standing = AccountState()
     standing.end(NOW)
     standing.begin(OPUS, NOW)
     assert standing.in_flight == 1
 
 
 def test_rate_limit() -> None:
-    standing = Standing()
+    standing = AccountState()
     for _ in range(2):
         assert skip(standing, rate_limit=2) is None
         standing.begin(OPUS, NOW)
-    assert skip(standing, rate_limit=2) == Skip("over its 2 requests a minute", NOW + 30)
+    assert skip(standing, rate_limit=2) == Ineligible("over its 2 requests a minute", NOW + 30)
     assert skip(standing, NOW + 31, rate_limit=2) is None
 
 
 def test_asking_takes_nothing_from_the_rate() -> None:
-    standing = Standing()
+    standing = AccountState()
     assert [skip(standing, rate_limit=1) for _ in range(3)] == [None, None, None]
 
 
 def test_a_new_rate_begins_anew() -> None:
-    standing = Standing()
+    standing = AccountState()
     skip(standing, rate_limit=1)
     standing.begin(OPUS, NOW)
     assert skip(standing, rate_limit=1) is not None
@@ -447,7 +447,7 @@ def test_a_new_rate_begins_anew() -> None:
 
 
 def test_no_rate_any_more() -> None:
-    standing = Standing()
+    standing = AccountState()
     skip(standing, rate_limit=1)
     standing.begin(OPUS, NOW)
     assert skip(standing) is None
@@ -464,15 +464,15 @@ def test_cooling_is_said_before_busy() -> None:
 # --- Limits seen
 
 
-def seen(*readings: tuple[float, float], reset: float | None = NOW + 5000) -> Standing:
+def seen(*readings: tuple[float, float], reset: float | None = NOW + 5000) -> AccountState:
     """(seconds from now, share of five hours used)"""
-    standing = Standing()
+    standing = AccountState()
     for passed, utilization in readings:
         standing.see(Quota(NOW + passed, Window(utilization, "", reset)))
     return standing
 
 
-def runs_out(standing: Standing) -> float | None:
+def runs_out(standing: AccountState) -> float | None:
     assert standing.quota is not None
     assert standing.quota.five_hour is not None
     at = standing.runs_out("5h", standing.quota.five_hour)
@@ -513,7 +513,7 @@ def test_it_runs_out_at_the_pace_seen(
 
 
 def test_of_both_windows_by_itself() -> None:
-    standing = Standing()
+    standing = AccountState()
     for passed, five, seven in ((0, 0.1, 0.5), (100, 0.2, 0.5)):
         standing.see(Quota(NOW + passed, Window(five), Window(seven)))
     assert runs_out(standing) == pytest.approx(900, abs=0.01)
@@ -562,4 +562,4 @@ def test_else_the_one_that_lasts_longest() -> None:
 
 
 def test_none_is_none() -> None:
-    assert Standing().worst(NOW) == Cooldown()
+    assert AccountState().worst(NOW) == Cooldown()

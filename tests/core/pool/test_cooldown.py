@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.failover.errors import Bench
+from neurolink_mitm.core.failover.errors import CooldownKind
 from neurolink_mitm.core.pool.cooldown import (
     CAP,
     LONG,
@@ -26,14 +26,16 @@ def limited(
     """After a 429, to a request that was sent right then unless it says otherwise."""
     sent = now if sent_at is None else sent_at
     return after_failure(
-        state, Bench.BACKOFF, base=base, sent_at=sent, now=now, reason="rate limit"
+        state, CooldownKind.BACKOFF, base=base, sent_at=sent, now=now, reason="rate limit"
     )
 
 
 def refused(state: Cooldown, now: float, sent_at: float | None = None) -> Cooldown:
     """After a 401."""
     sent = now if sent_at is None else sent_at
-    return after_failure(state, Bench.LONG, base=None, sent_at=sent, now=now, reason="refused")
+    return after_failure(
+        state, CooldownKind.LONG, base=None, sent_at=sent, now=now, reason="refused"
+    )
 
 
 # --- How long
@@ -102,7 +104,7 @@ def test_five_minutes_each_time() -> None:
 def test_a_failure_that_benches_nothing_changes_nothing() -> None:
     state = limited(Cooldown(), NOW)
     args = {"base": 9.0, "sent_at": NOW + 5, "now": NOW + 5, "reason": "x"}
-    assert after_failure(state, Bench.NONE, **args) is state
+    assert after_failure(state, CooldownKind.NONE, **args) is state
 
 
 def test_it_is_over_at_its_end() -> None:
@@ -176,7 +178,7 @@ failures = st.lists(
     st.tuples(
         st.floats(0, 700),  # after the one before
         st.floats(0, 2000),  # sent so long before it failed
-        st.sampled_from(Bench),
+        st.sampled_from(CooldownKind),
         st.none() | st.floats(0, 1e6),
     ),
     max_size=30,
@@ -185,7 +187,7 @@ failures = st.lists(
 
 @given(failures)
 def test_a_cooldown_never_shrinks_while_failing_and_never_exceeds_the_cap(
-    happened: list[tuple[float, float, Bench, float | None]],
+    happened: list[tuple[float, float, CooldownKind, float | None]],
 ) -> None:
     state, now = Cooldown(), NOW
     for passed, under_way, bench, base in happened:
@@ -219,7 +221,7 @@ def test_a_request_from_before_the_cooldown_proves_nothing(
 
 @given(failures, st.floats(-5000, 5000))
 def test_success_clears_all_or_nothing(
-    happened: list[tuple[float, float, Bench, float | None]], sent: float
+    happened: list[tuple[float, float, CooldownKind, float | None]], sent: float
 ) -> None:
     state, now = Cooldown(), NOW
     for passed, under_way, bench, base in happened:

@@ -17,19 +17,26 @@ from hypothesis.stateful import (
 )
 
 from neurolink_mitm.core.cost.budget import Budget, Charge
-from neurolink_mitm.core.failover.errors import Failure, Where
+from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.failover.plan import refusal
-from neurolink_mitm.core.pool.account_state import PROBE_LEASE, REMEMBERED, Skip
+from neurolink_mitm.core.pool.account_state import PROBE_LEASE, REMEMBERED, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown
-from neurolink_mitm.core.pool.pool import Benching, Choice, Demand, Pool, Remembered, fingerprint
+from neurolink_mitm.core.pool.pool import (
+    Choice,
+    CooldownResult,
+    PersistedState,
+    Pool,
+    Requirements,
+    fingerprint,
+)
 from neurolink_mitm.core.pool.quota import WHOLE_ACCOUNT, Quota, Window
 from neurolink_mitm.core.pool.selection import STRATEGIES
 from neurolink_mitm.core.redact.secret import Secret
 from tests.fakes import NOW, make_account, make_failure, make_other
 
 OPUS, SONNET = "claude-opus-4-6", "claude-sonnet-4-6"
-ANY = Demand(claude_code=True, model=OPUS)
+ANY = Requirements(claude_code=True, model=OPUS)
 A, B, C = "anthropic:a", "anthropic:b", "anthropic:c"
 LIMITED = make_failure(429, "retry-after: 10")
 OF_OPUS = make_failure(
@@ -50,27 +57,33 @@ def login(label: str) -> Account:
     return make_account(label, f"sk-ant-oat01-{label}")
 
 
-def in_session(session: str = "s", model: str = OPUS) -> Demand:
+def in_session(session: str = "s", model: str = OPUS) -> Requirements:
     return replace(ANY, session=session, model=model)
 
 
-def taken(pool: Pool, demand: Demand = ANY, now: float = NOW, tried: str = "") -> str | None:
-    account = pool.choose(demand, now, {f"anthropic:{label}" for label in tried}).account
+def taken(
+    pool: Pool, requirements: Requirements = ANY, now: float = NOW, tried: str = ""
+) -> str | None:
+    account = pool.choose(requirements, now, {f"anthropic:{label}" for label in tried}).account
     return account.label if account else None
 
 
 def fail(
-    pool: Pool, key: str = A, failure: Failure = LIMITED, now: float = NOW, demand: Demand = ANY
-) -> Benching:
+    pool: Pool,
+    key: str = A,
+    failure: Failure = LIMITED,
+    now: float = NOW,
+    requirements: Requirements = ANY,
+) -> CooldownResult:
     """A request that goes out on the account and fails at once."""
-    pool.began(key, demand, now)
+    pool.began(key, requirements, now)
     pool.ended(key, sent_at=now)
-    return pool.failed(key, demand, failure, sent_at=now, now=now)
+    return pool.failed(key, requirements, failure, sent_at=now, now=now)
 
 
-def serve(pool: Pool, key: str = A, now: float = NOW, demand: Demand = ANY) -> None:
-    pool.began(key, demand, now)
-    pool.succeeded(key, demand, sent_at=now, now=now)
+def serve(pool: Pool, key: str = A, now: float = NOW, requirements: Requirements = ANY) -> None:
+    pool.began(key, requirements, now)
+    pool.succeeded(key, requirements, sent_at=now, now=now)
     pool.ended(key, sent_at=now)
 
 
@@ -79,7 +92,9 @@ def serve(pool: Pool, key: str = A, now: float = NOW, demand: Demand = ANY) -> N
 
 def test_the_first_that_serves_is_taken() -> None:
     pool = Pool([make_account("a", enabled=False), make_account("b"), make_account("c")])
-    assert pool.choose(ANY, NOW) == Choice(pool.accounts[1], "fill-first", {A: Skip("not enabled")})
+    assert pool.choose(ANY, NOW) == Choice(
+        pool.accounts[1], "fill-first", {A: Ineligible("not enabled")}
+    )
 
 
 def test_accounts_that_had_their_turn_are_left_out() -> None:
@@ -116,18 +131,18 @@ def test_no_account_is_primary_where_none_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("demand", "label"),
+    ("requirements", "label"),
     [
         (ANY, "a"),
-        (Demand(model=OPUS), "b"),
-        (Demand(claude_code=True, model=SONNET), "b"),
-        (Demand(claude_code=True), "a"),
+        (Requirements(model=OPUS), "b"),
+        (Requirements(claude_code=True, model=SONNET), "b"),
+        (Requirements(claude_code=True), "a"),
     ],
     ids=["claude-code", "another-client", "excluded-model", "no-model"],
 )
-def test_what_is_asked_decides_who_serves(demand: Demand, label: str) -> None:
+def test_what_is_asked_decides_who_serves(requirements: Requirements, label: str) -> None:
     pool = Pool([replace(login("a"), excluded_models=("*sonnet*",)), make_account("b")])
-    assert taken(pool, demand) == label
+    assert taken(pool, requirements) == label
 
 
 @pytest.mark.parametrize(
@@ -136,11 +151,18 @@ def test_what_is_asked_decides_who_serves(demand: Demand, label: str) -> None:
         (Choice(make_account("a"), "fill-first", {}), "took anthropic:a by fill-first"),
         (Choice(None, "fill-first", {}), "no account left"),
         (
-            Choice(make_account("b"), "session affinity", {A: Skip("tired"), C: Skip("ill", 1.0)}),
+            Choice(
+                make_account("b"),
+                "session affinity",
+                {A: Ineligible("tired"), C: Ineligible("ill", 1.0)},
+            ),
             "took anthropic:b by session affinity;"
             " skipped anthropic:a: tired; skipped anthropic:c: ill",
         ),
-        (Choice(None, "x", {A: Skip("tired")}), "no account left; skipped anthropic:a: tired"),
+        (
+            Choice(None, "x", {A: Ineligible("tired")}),
+            "no account left; skipped anthropic:a: tired",
+        ),
     ],
     ids=["first", "none", "passed-over", "all-passed-over"],
 )
@@ -161,20 +183,20 @@ def test_a_preview_changes_nothing() -> None:
 
 def test_a_session_stays_where_it_was_served() -> None:
     pool = make_pool("ab", "round-robin")
-    serve(pool, B, demand=in_session())
+    serve(pool, B, requirements=in_session())
     choices = [pool.choose(in_session(), NOW) for _ in range(3)]
     assert [(c.account, c.rule) for c in choices] == [(pool.accounts[1], "session affinity")] * 3
 
 
 def test_others_go_round() -> None:
     pool = make_pool("ab", "round-robin")
-    serve(pool, B, demand=in_session("s"))
-    assert [taken(pool, demand) for demand in (in_session("t"), ANY)] == ["a", "b"]
+    serve(pool, B, requirements=in_session("s"))
+    assert [taken(pool, requirements) for requirements in (in_session("t"), ANY)] == ["a", "b"]
 
 
 def test_it_yields_where_its_account_is_skipped_and_returns() -> None:
     pool = make_pool("ab")
-    serve(pool, A, demand=in_session())
+    serve(pool, A, requirements=in_session())
     fail(pool, A)
     assert taken(pool, in_session(), NOW + 1) == "b"
     serve(pool, B, NOW + 1, in_session())
@@ -183,13 +205,13 @@ def test_it_yields_where_its_account_is_skipped_and_returns() -> None:
 
 def test_it_yields_where_its_account_had_its_turn() -> None:
     pool = make_pool("ab")
-    serve(pool, A, demand=in_session())
+    serve(pool, A, requirements=in_session())
     assert taken(pool, in_session(), tried="a") == "b"
 
 
 def test_it_yields_for_another_model() -> None:
     pool = make_pool("ab")
-    serve(pool, A, demand=in_session())
+    serve(pool, A, requirements=in_session())
     fail(pool, A, OF_OPUS)
     assert taken(pool, in_session(model=OPUS)) == "b"
     assert taken(pool, in_session(model=SONNET)) == "a"
@@ -206,27 +228,27 @@ def test_a_fallback_model_is_no_home() -> None:
 
 def test_it_can_be_off() -> None:
     pool = make_pool("ab", affinity=False)
-    serve(pool, B, demand=in_session())
+    serve(pool, B, requirements=in_session())
     assert taken(pool, in_session()) == "a"
 
 
 def test_it_changes_nothing_under_fill_first_until_a_failover() -> None:
     pool = make_pool("ab")
-    serve(pool, A, demand=in_session())
+    serve(pool, A, requirements=in_session())
     assert taken(pool, in_session()) == taken(pool) == "a"
 
 
 def test_it_does_not_keep_a_session_on_paid_calls() -> None:
     """A subscription could serve it, and is paid for already."""
     pool = Pool([login("a"), make_account("b")])
-    serve(pool, B, demand=in_session())
+    serve(pool, B, requirements=in_session())
     assert pool.choose(in_session(), NOW) == Choice(pool.accounts[0], "fill-first", {})
 
 
 def test_a_session_that_came_back_from_paid_calls_is_at_home_on_the_plan() -> None:
     """Else it would go round all plans for ever, and find its cache on none."""
     pool = Pool([login("a"), login("b"), make_account("c")], "round-robin")
-    serve(pool, C, demand=in_session())
+    serve(pool, C, requirements=in_session())
     served = []
     for passed in range(4):
         account = pool.choose(in_session(), NOW + passed).account
@@ -238,9 +260,9 @@ def test_a_session_that_came_back_from_paid_calls_is_at_home_on_the_plan() -> No
 
 def test_but_it_stays_on_paid_calls_where_no_plan_may_serve_it() -> None:
     pool = Pool([login("a"), make_account("b"), make_account("c")], "round-robin")
-    demand = replace(in_session(), claude_code=False)
-    serve(pool, C, demand=demand)
-    assert [taken(pool, demand) for _ in range(3)] == ["c", "c", "c"]
+    requirements = replace(in_session(), claude_code=False)
+    serve(pool, C, requirements=requirements)
+    assert [taken(pool, requirements) for _ in range(3)] == ["c", "c", "c"]
 
 
 # --- What happens on an account
@@ -248,47 +270,54 @@ def test_but_it_stays_on_paid_calls_where_no_plan_may_serve_it() -> None:
 
 def test_a_rate_limit_benches_the_account() -> None:
     pool = make_pool()
-    assert fail(pool) == Benching(seconds=10, level=0, retry_after=10)
-    assert pool.skips(ANY, NOW) == {A: Skip("cooling for 10 s: rate limit (429)", NOW + 10)}
+    assert fail(pool) == CooldownResult(seconds=10, level=0, retry_after=10)
+    assert pool.ineligible(ANY, NOW) == {
+        A: Ineligible("cooling for 10 s: rate limit (429)", NOW + 10)
+    }
 
 
 def test_the_second_one_benches_it_for_longer() -> None:
     pool = make_pool()
     fail(pool)
-    assert fail(pool, now=NOW + 10) == Benching(seconds=20, level=1, retry_after=10)
+    assert fail(pool, now=NOW + 10) == CooldownResult(seconds=20, level=1, retry_after=10)
 
 
 @pytest.mark.parametrize(
     ("failure", "benching"),
     [
-        (make_failure(401), Benching(300, 0, None)),
-        (make_failure(429), Benching(1, 0, None)),
-        (make_failure(429, "Retry-After: Thu, 09 Oct 2025 08:54:20 GMT"), Benching(60, 0, 60)),
-        (make_failure(429, "retry-after: 99999"), Benching(600, 0, 99999)),
-        (make_failure(529, "retry-after: 5"), Benching(0, 0, 5)),
-        (make_failure(404), Benching(0, 0, None)),
-        (make_failure(None, where=Where.NETWORK), Benching(0, 0, None)),
+        (make_failure(401), CooldownResult(300, 0, None)),
+        (make_failure(429), CooldownResult(1, 0, None)),
+        (
+            make_failure(429, "Retry-After: Thu, 09 Oct 2025 08:54:20 GMT"),
+            CooldownResult(60, 0, 60),
+        ),
+        (make_failure(429, "retry-after: 99999"), CooldownResult(600, 0, 99999)),
+        (make_failure(529, "retry-after: 5"), CooldownResult(0, 0, 5)),
+        (make_failure(404), CooldownResult(0, 0, None)),
+        (make_failure(None, where=FailureStage.NETWORK), CooldownResult(0, 0, None)),
     ],
     ids=["401", "429", "date", "cap", "529", "404", "network"],
 )
-def test_what_a_failure_does_to_its_account(failure: Failure, benching: Benching) -> None:
+def test_what_a_failure_does_to_its_account(failure: Failure, benching: CooldownResult) -> None:
     pool = make_pool()
     assert fail(pool, failure=failure) == benching
-    assert (A in pool.skips(ANY, NOW)) == (benching.seconds > 0)
+    assert (A in pool.ineligible(ANY, NOW)) == (benching.seconds > 0)
 
 
 def test_a_rate_limit_of_one_model_benches_that_model() -> None:
     pool = make_pool()
     fail(pool, failure=OF_OPUS)
-    assert list(pool.skips(ANY, NOW)) == [A]
-    assert pool.skips(replace(ANY, model=SONNET), NOW) == {}
+    assert list(pool.ineligible(ANY, NOW)) == [A]
+    assert pool.ineligible(replace(ANY, model=SONNET), NOW) == {}
 
 
 def test_what_happened_is_counted() -> None:
     pool = make_pool()
     fail(pool)
-    fail(pool, failure=make_failure(None, where=Where.EVENT, error_type="rate_limit_error"))
-    fail(pool, failure=make_failure(None, where=Where.NETWORK, error_type="cut"), now=NOW + 1)
+    fail(pool, failure=make_failure(None, where=FailureStage.EVENT, error_type="rate_limit_error"))
+    fail(
+        pool, failure=make_failure(None, where=FailureStage.NETWORK, error_type="cut"), now=NOW + 1
+    )
     serve(pool, now=NOW + 2)
     tally = pool.standing(A).tally
     counted = (tally.attempts, tally.success, tally.errors, tally.rate_limits)
@@ -310,7 +339,7 @@ def test_success_of_a_request_from_before_clears_nothing() -> None:
     pool.began(A, ANY, NOW - 5)
     fail(pool)
     pool.succeeded(A, ANY, sent_at=NOW - 5, now=NOW + 1)
-    assert list(pool.skips(ANY, NOW + 1)) == [A]
+    assert list(pool.ineligible(ANY, NOW + 1)) == [A]
 
 
 def test_limits_are_seen() -> None:
@@ -330,7 +359,7 @@ def test_who_stays_keeps_its_standing() -> None:
     fail(pool, A)
     pool.update([make_account("c"), make_account("a", weight=3)])
     assert [a.label for a in pool.accounts] == ["c", "a"]
-    assert list(pool.skips(ANY, NOW)) == [A]
+    assert list(pool.ineligible(ANY, NOW)) == [A]
     assert taken(pool) == "c"
 
 
@@ -338,7 +367,7 @@ def test_a_new_credential_clears_the_cooldowns() -> None:
     pool = make_pool("a")
     fail(pool, A)
     pool.update([make_account("a", "sk-ant-another")])
-    assert pool.skips(ANY, NOW) == {}
+    assert pool.ineligible(ANY, NOW) == {}
 
 
 def test_who_is_enabled_again_is_tried_at_once() -> None:
@@ -346,7 +375,7 @@ def test_who_is_enabled_again_is_tried_at_once() -> None:
     fail(pool, A)
     pool.disable(A, "15 refreshes failed in a row")
     pool.update([make_account("a")])
-    assert pool.skips(ANY, NOW) == {}
+    assert pool.ineligible(ANY, NOW) == {}
 
 
 def test_who_is_gone_is_forgotten() -> None:
@@ -355,7 +384,7 @@ def test_who_is_gone_is_forgotten() -> None:
     serve(pool, A, NOW + 20, in_session())
     pool.update([make_account("b")])
     pool.update([make_account("b"), make_account("a")])
-    assert pool.skips(ANY, NOW) == {}
+    assert pool.ineligible(ANY, NOW) == {}
     assert pool.choose(in_session(), NOW + 20).rule == "fill-first"
 
 
@@ -373,7 +402,7 @@ def test_what_still_comes_of_an_account_that_is_gone_does_no_harm() -> None:
     pool.ended(A, sent_at=NOW)
     pool.succeeded(A, in_session(), sent_at=NOW, now=NOW)
     pool.see_limits(A, make_failure(429, "anthropic-ratelimit-unified-status: x").headers, NOW)
-    assert pool.failed(A, ANY, LIMITED, sent_at=NOW, now=NOW) == Benching(0, 0, 10)
+    assert pool.failed(A, ANY, LIMITED, sent_at=NOW, now=NOW) == CooldownResult(0, 0, 10)
     assert pool.cooldowns() == pool.quotas() == {}
 
 
@@ -385,14 +414,14 @@ def test_a_renewed_token_is_that_of_the_account_from_then_on() -> None:
     assert pool.newest(chosen) == replace(
         chosen, secret=Secret("new"), expires_at=NOW + 3600, disabled=None
     )
-    assert pool.skips(ANY, NOW) == {}
+    assert pool.ineligible(ANY, NOW) == {}
     assert [a.label for a in pool.accounts] == ["a", "b"]
 
 
 def test_an_account_can_be_disabled() -> None:
     pool = make_pool("ab")
     pool.disable(A, "invalid_grant")
-    assert pool.skips(ANY, NOW) == {A: Skip("disabled: invalid_grant")}
+    assert pool.ineligible(ANY, NOW) == {A: Ineligible("disabled: invalid_grant")}
 
 
 def test_of_an_account_that_is_gone_nothing_is_newer() -> None:
@@ -407,9 +436,9 @@ def test_reset_forgets_cooldowns_and_probes() -> None:
     fail(pool, A)
     pool.began(A, ANY, NOW + 10)
     pool.reset(A)
-    assert pool.skips(ANY, NOW + 11) == {}
+    assert pool.ineligible(ANY, NOW + 11) == {}
     assert fail(pool, A, now=NOW + 12).level == 0
-    assert pool.skips(ANY, NOW + 22) == {}
+    assert pool.ineligible(ANY, NOW + 22) == {}
 
 
 def test_changes_of_cooldowns_are_counted() -> None:
@@ -476,7 +505,7 @@ def test_what_was_known_is_taken_over() -> None:
     fail(before, B, OF_OPUS)
     before.see_limits(B, make_failure(200, "anthropic-ratelimit-requests-limit: 5").headers, NOW)
     after.restore(before.cooldowns(), before.quotas())
-    assert after.skips(ANY, NOW) == before.skips(ANY, NOW)
+    assert after.ineligible(ANY, NOW) == before.ineligible(ANY, NOW)
     assert (after.cooldowns(), after.quotas()) == (before.cooldowns(), before.quotas())
     assert fail(after, A, now=NOW + 10).level == 1
 
@@ -487,13 +516,13 @@ def test_another_credential_starts_clean() -> None:
     fail(before, A)
     quotas = {A: Quota(NOW, Window(0.5))}
     after.restore(before.cooldowns(), quotas)
-    assert after.skips(ANY, NOW) == {}
+    assert after.ineligible(ANY, NOW) == {}
     assert after.quotas() == quotas
 
 
 def test_what_is_gone_is_left_out() -> None:
     pool = make_pool("b")
-    known = Remembered(fingerprint(make_account("a").secret), {"*": Cooldown(1, NOW, NOW + 9)})
+    known = PersistedState(fingerprint(make_account("a").secret), {"*": Cooldown(1, NOW, NOW + 9)})
     pool.restore({A: known}, {A: Quota(NOW)})
     assert pool.cooldowns() == pool.quotas() == {}
 
@@ -503,8 +532,8 @@ def test_what_was_written_under_a_wrong_clock_is_bounded() -> None:
     before, after = make_pool("a"), make_pool("a")
     length = fail(before, A, now=NOW + 18 * 86_400).seconds
     after.restore(before.cooldowns(), {}, NOW)
-    assert after.skips(ANY, NOW)[A].until == pytest.approx(NOW + length)
-    assert after.skips(ANY, NOW + length) == {}
+    assert after.ineligible(ANY, NOW)[A].until == pytest.approx(NOW + length)
+    assert after.ineligible(ANY, NOW + length) == {}
 
 
 def test_a_clock_that_is_set_back_makes_no_cooldown_longer() -> None:
@@ -512,17 +541,17 @@ def test_a_clock_that_is_set_back_makes_no_cooldown_longer() -> None:
     length = fail(pool, A).seconds
     pool.clock_moved(-86_400.0)
     then = NOW - 86_400
-    assert pool.skips(ANY, then)[A].until == pytest.approx(then + length)
-    assert pool.skips(ANY, then + length) == {}
+    assert pool.ineligible(ANY, then)[A].until == pytest.approx(then + length)
+    assert pool.ineligible(ANY, then + length) == {}
 
 
 def test_a_probe_that_went_out_before_the_clock_was_set_back_keeps_nobody_off() -> None:
     pool = make_pool("a")
     after = NOW + fail(pool, A).seconds + 1
     pool.began(A, ANY, after)
-    assert pool.skips(ANY, after)
+    assert pool.ineligible(ANY, after)
     pool.clock_moved(-86_400.0)
-    assert pool.skips(ANY, after - 86_400) == {}
+    assert pool.ineligible(ANY, after - 86_400) == {}
 
 
 def test_what_is_remembered_does_not_change_with_the_pool() -> None:
@@ -549,11 +578,11 @@ kinds = st.sampled_from(
         make_failure(429),
         make_failure(401),
         make_failure(529),
-        make_failure(None, where=Where.NETWORK, error_type="cut"),
+        make_failure(None, where=FailureStage.NETWORK, error_type="cut"),
     ]
 )
 demands = st.builds(
-    Demand,
+    Requirements,
     claude_code=st.sampled_from([True, True, True, False]),
     model=st.sampled_from([OPUS, SONNET, None]),
     session=st.sampled_from(["s", "s", "t", None]),
@@ -581,7 +610,7 @@ class Sent:
     """A request under way."""
 
     key: str
-    demand: Demand
+    requirements: Requirements
     sent_at: float
 
 
@@ -620,32 +649,34 @@ class PoolMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(demand=demands, tried=st.just(frozenset()) | st.sets(st.sampled_from([A, B, C])))
-    def ask(self, demand: Demand, tried: set[str]) -> None:
+    @rule(requirements=demands, tried=st.just(frozenset()) | st.sets(st.sampled_from([A, B, C])))
+    def ask(self, requirements: Requirements, tried: set[str]) -> None:
         self.now += 0.001
-        skipped = self.pool.skips(demand, self.now)
-        foreseen = self.pool.preview(demand, self.now)
-        choice, twin = (pool.choose(demand, self.now, tried) for pool in self.pools)
+        skipped = self.pool.ineligible(requirements, self.now)
+        foreseen = self.pool.preview(requirements, self.now)
+        choice, twin = (pool.choose(requirements, self.now, tried) for pool in self.pools)
         assert choice == twin
         assert choice == foreseen or tried
         usable = [key for key in self.types if key not in skipped and key not in tried]
-        assert (refusal(self.pool, demand, self.now) is None) == (len(skipped) < len(self.types))
+        assert (refusal(self.pool, requirements, self.now) is None) == (
+            len(skipped) < len(self.types)
+        )
         if choice.account is None:
             assert usable == []
             return
-        self.check_choice(choice, demand, usable)
-        self.send(Sent(choice.account.key, demand, self.now))
+        self.check_choice(choice, requirements, usable)
+        self.send(Sent(choice.account.key, requirements, self.now))
 
-    def check_choice(self, choice: Choice, demand: Demand, usable: list[str]) -> None:
+    def check_choice(self, choice: Choice, requirements: Requirements, usable: list[str]) -> None:
         assert choice.account is not None
         key = choice.account.key
         assert key in usable
         for scope, state in self.pool.standing(key).cooldowns.items():
-            assert not (covers(scope, demand.model) and state.cooling(self.now))
+            assert not (covers(scope, requirements.model) and state.cooling(self.now))
         for (probed, scope), probe in self.probing.items():
-            if probed == key and covers(scope, demand.model):
+            if probed == key and covers(scope, requirements.model):
                 assert self.now - probe.sent_at >= PROBE_LEASE
-        home = self.home(demand.session)
+        home = self.home(requirements.session)
         paid = self.types.get(home or "") == "api_key"
         if home in usable and not (paid and any(self.types[k] == "oauth" for k in usable)):
             assert (key, choice.rule) == (home, "session affinity")
@@ -654,10 +685,10 @@ class PoolMachine(RuleBasedStateMachine):
 
     def send(self, sent: Sent) -> None:
         for scope in self.pool.standing(sent.key).cooldowns:
-            if covers(scope, sent.demand.model):
+            if covers(scope, sent.requirements.model):
                 self.probing[sent.key, scope] = sent
         for pool in self.pools:
-            pool.began(sent.key, sent.demand, sent.sent_at)
+            pool.began(sent.key, sent.requirements, sent.sent_at)
         self.sent.append(sent)
 
     def over(self, under_way: list[Sent], which: int) -> Sent:
@@ -667,12 +698,12 @@ class PoolMachine(RuleBasedStateMachine):
             pool.ended(sent.key, sent_at=sent.sent_at)
         return sent
 
-    @rule(demand=demands, outcomes=st.lists(kinds | st.none(), min_size=1, max_size=8))
-    def ask_in_turn(self, demand: Demand, outcomes: list[Failure | None]) -> None:
+    @rule(requirements=demands, outcomes=st.lists(kinds | st.none(), min_size=1, max_size=8))
+    def ask_in_turn(self, requirements: Requirements, outcomes: list[Failure | None]) -> None:
         """One after the other: each is answered or fails before the next is sent."""
         for outcome in outcomes:
             before = len(self.sent)
-            self.ask(demand, set())
+            self.ask(requirements, set())
             if len(self.sent) == before:
                 self.now += 6
             elif outcome:
@@ -681,12 +712,12 @@ class PoolMachine(RuleBasedStateMachine):
                 self.answered(before)
                 self.streamed(len(self.streaming) - 1)
 
-    @rule(demand=demands, after=st.sampled_from([0, 11, 650]), count=st.integers(2, 5))
-    def ask_at_once(self, demand: Demand, after: float, count: int) -> None:
+    @rule(requirements=demands, after=st.sampled_from([0, 11, 650]), count=st.integers(2, 5))
+    def ask_at_once(self, requirements: Requirements, after: float, count: int) -> None:
         """All of them are under way together, when cooldowns are over perhaps."""
         self.now += after
         for _ in range(count):
-            self.ask(demand, set())
+            self.ask(requirements, set())
 
     @rule(which=whichever)
     @precondition(lambda self: self.sent)
@@ -698,18 +729,18 @@ class PoolMachine(RuleBasedStateMachine):
         cleared = {
             scope
             for scope, state in met.items()
-            if covers(scope, sent.demand.model) and sent.sent_at > state.began
+            if covers(scope, sent.requirements.model) and sent.sent_at > state.began
         }
         left = met.keys() - cleared
         for pool in self.pools:
-            pool.succeeded(sent.key, sent.demand, sent_at=sent.sent_at, now=self.now)
+            pool.succeeded(sent.key, sent.requirements, sent_at=sent.sent_at, now=self.now)
         assert self.pool.standing(sent.key).cooldowns.keys() == left
         for scope in cleared:
             self.probing.pop((sent.key, scope), None)
-        if sent.demand.session:
-            home = self.home(sent.demand.session)
+        if sent.requirements.session:
+            home = self.home(sent.requirements.session)
             moves = (self.types.get(home or ""), self.types[sent.key]) == ("api_key", "oauth")
-            self.homes[sent.demand.session] = (
+            self.homes[sent.requirements.session] = (
                 sent.key if moves else home or sent.key,
                 self.now,
             )
@@ -720,7 +751,7 @@ class PoolMachine(RuleBasedStateMachine):
         sent = self.over(self.sent, which)
         before = dict(self.pool.standing(sent.key).cooldowns)
         for pool in self.pools:
-            pool.failed(sent.key, sent.demand, failure, sent_at=sent.sent_at, now=self.now)
+            pool.failed(sent.key, sent.requirements, failure, sent_at=sent.sent_at, now=self.now)
         after = self.pool.standing(sent.key).cooldowns
         for scope, state in before.items():
             if scope not in after:
@@ -789,7 +820,7 @@ def with_others(**changes: Any) -> Pool:
 
 
 def other_choice(pool: Pool, *keys: str, tried: Collection[str] = ()) -> str | None:
-    found = pool.choose_other(keys or ("x/1", "x/2"), Demand(), NOW, tried).account
+    found = pool.choose_other(keys or ("x/1", "x/2"), Requirements(), NOW, tried).account
     return found.key if found else None
 
 
@@ -817,7 +848,7 @@ def test_they_cool_like_accounts_and_it_is_remembered() -> None:
 def test_one_without_a_key_says_so() -> None:
     pool = Pool([], others=[other("x/1", disabled="no key: set A")])
     assert (
-        pool.choose_other(("x/1",), Demand(), NOW).why
+        pool.choose_other(("x/1",), Requirements(), NOW).why
         == "no account left; skipped x/1: no key: set A"
     )
 
@@ -842,13 +873,13 @@ def test_a_cap_bounds_nothing_that_is_free() -> None:
     """Tokens are counted by Anthropic for nothing, and for other providers here."""
     budget = Budget(cap=1.0, spent=1.0, day_ends_at=NOW + 60, unpriced={"x/2"})
     pool = Pool([make_account("key")], others=[other("x/1"), other("x/2")], budget=budget)
-    free, keys = Demand(charge=Charge.FREE), ("x/1", "x/2")
-    assert set(pool.skips(Demand(), NOW)) == {"anthropic:key"}
-    assert set(pool.other_skips(keys, Demand(), NOW)) == set(keys)
+    free, keys = Requirements(charge=Charge.FREE), ("x/1", "x/2")
+    assert set(pool.ineligible(Requirements(), NOW)) == {"anthropic:key"}
+    assert set(pool.ineligible_fallbacks(keys, Requirements(), NOW)) == set(keys)
     assert pool.choose(free, NOW).account
     assert pool.choose_other(keys, free, NOW).account
     budget.pay_per_use = "never"
-    assert set(pool.other_skips(keys, free, NOW)) == set(keys)
+    assert set(pool.ineligible_fallbacks(keys, free, NOW)) == set(keys)
 
 
 def test_what_is_paid_per_use_can_be_forbidden() -> None:
@@ -857,7 +888,7 @@ def test_what_is_paid_per_use_can_be_forbidden() -> None:
         others=[other("x/1")],
         budget=Budget("never"),
     )
-    assert set(pool.skips(Demand(claude_code=True), NOW)) == {"anthropic:key"}
+    assert set(pool.ineligible(Requirements(claude_code=True), NOW)) == {"anthropic:key"}
     assert other_choice(pool, "x/1") is None
 
 
@@ -867,9 +898,9 @@ def test_what_is_paid_per_use_can_be_forbidden() -> None:
 COUNTING = replace(ANY, endpoint="count_tokens")
 
 
-def limited_at(demand: Demand) -> Pool:
+def limited_at(requirements: Requirements) -> Pool:
     pool = make_pool()
-    pool.failed(A, demand, LIMITED, sent_at=NOW, now=NOW)
+    pool.failed(A, requirements, LIMITED, sent_at=NOW, now=NOW)
     return pool
 
 
@@ -877,7 +908,7 @@ def limited_at(demand: Demand) -> Pool:
     ("limited", "other"), [(ANY, COUNTING), (COUNTING, ANY)], ids=["messages", "counting"]
 )
 def test_an_endpoint_that_is_limited_leaves_the_other_where_it_is(
-    limited: Demand, other: Demand
+    limited: Requirements, other: Requirements
 ) -> None:
     pool = limited_at(limited)
     assert (taken(pool, limited), taken(pool, other)) == ("b", "a")
@@ -887,7 +918,7 @@ def test_an_endpoint_that_is_limited_leaves_the_other_where_it_is(
     ("limited", "other"), [(ANY, COUNTING), (COUNTING, ANY)], ids=["messages", "counting"]
 )
 def test_a_success_of_the_other_leaves_its_back_off_as_it_is(
-    limited: Demand, other: Demand
+    limited: Requirements, other: Requirements
 ) -> None:
     """Each one in a row lasts twice as long, however much is answered well in between elsewhere."""
     pool, now, lasted = make_pool("a"), NOW, []

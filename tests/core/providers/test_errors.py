@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.failover.errors import Failure, Where, classify
+from neurolink_mitm.core.failover.errors import Failure, FailureStage, classify
 from neurolink_mitm.core.providers.errors import (
     LONGEST,
     TYPES,
@@ -98,7 +98,7 @@ def test_every_type_is_one_of_anthropics() -> None:
 
 def test_a_refused_key_benches_the_entry_and_asks_the_next() -> None:
     error = provider_error("openai", 401, "")
-    failure = Failure(Where.STATUS, error.status, error.error_type, error.message)
+    failure = Failure(FailureStage.STATUS, error.status, error.error_type, error.message)
     assert classify(failure).name == "refused credential"
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.failover.errors import Failure, Where
+from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.response.reader import (
     EVENT_LIMIT,
     HOLD_LIMIT,
@@ -130,7 +130,7 @@ def test_an_error_answer_is_a_failure_at_its_end() -> None:
     answer.feed(error("overloaded_error").partition(b"data: ")[2])
     assert answer.failure is None
     answer.end()
-    assert answer.failure == Failure(Where.STATUS, 529, "overloaded_error", "why")
+    assert answer.failure == Failure(FailureStage.STATUS, 529, "overloaded_error", "why")
     assert not answer.released
 
 
@@ -149,7 +149,7 @@ def test_an_empty_answer(may_be_empty: bool) -> None:
     answer = whole(may_be_empty=may_be_empty)
     answer.end()
     assert answer.released is may_be_empty
-    empty = Failure(Where.EMPTY, None, "empty_answer", "upstream sent no byte")
+    empty = Failure(FailureStage.EMPTY, None, "empty_answer", "upstream sent no byte")
     assert answer.failure == (None if may_be_empty else empty)
 
 
@@ -183,7 +183,7 @@ def test_the_tokens_of_a_long_answer_are_read_up_to_a_limit(size: int, told: int
 def test_an_error_answer_over_the_limit_is_an_error_at_once() -> None:
     answer = whole(500)
     answer.feed(bytes(HOLD_LIMIT + 1))
-    assert answer.failure == Failure(Where.STATUS, 500, "http_500", "\0" * 300)
+    assert answer.failure == Failure(FailureStage.STATUS, 500, "http_500", "\0" * 300)
     assert not answer.released
 
 
@@ -213,7 +213,7 @@ def test_an_error_or_a_page_in_place_of_an_answer(
     for byte in body:
         answer.feed(bytes([byte]))
     answer.end()
-    assert answer.failure == Failure(Where.EVENT, None, error_type, message)
+    assert answer.failure == Failure(FailureStage.EVENT, None, error_type, message)
     assert not answer.released
 
 
@@ -242,7 +242,7 @@ def test_a_whole_answer_that_is_cut_while_held_can_be_asked_for_again(status: in
     answer = whole(status)
     answer.feed(b'{"id"')
     assert answer.cut("reset") is None
-    assert answer.failure == Failure(Where.NETWORK, None, "cut", "reset")
+    assert answer.failure == Failure(FailureStage.NETWORK, None, "cut", "reset")
     assert not answer.complete
 
 
@@ -252,7 +252,7 @@ def test_an_error_answer_that_is_cut_is_still_that_error(status: int) -> None:
     answer.feed(b"slow")
     answer.feed(b" do")
     answer.cut("reset")
-    assert answer.failure == Failure(Where.STATUS, status, f"http_{status}", "slow do")
+    assert answer.failure == Failure(FailureStage.STATUS, status, f"http_{status}", "slow do")
 
 
 def test_a_released_answer_that_is_cut_is_no_failure() -> None:
@@ -331,7 +331,7 @@ def test_a_stream_passes_its_bytes_on_while_it_is_held() -> None:
 
 def test_an_error_before_content_is_a_failure() -> None:
     answer = fed(START + PING, error("overloaded_error"))
-    assert answer.failure == Failure(Where.EVENT, None, "overloaded_error", "why")
+    assert answer.failure == Failure(FailureStage.EVENT, None, "overloaded_error", "why")
     assert answer.error == ""
 
 
@@ -343,7 +343,7 @@ def test_an_error_before_content_in_any_form(form: str, end: bytes, wanting: int
     stream = nameless(stream) if form == "nameless" else stream
     answer = fed(stream.replace(b"\n", end).removesuffix(end * wanting))
     answer.end()
-    assert answer.failure == Failure(Where.EVENT, None, "rate_limit_error", "why")
+    assert answer.failure == Failure(FailureStage.EVENT, None, "rate_limit_error", "why")
 
 
 def test_the_first_error_counts() -> None:
@@ -367,13 +367,15 @@ def test_the_first_error_counts() -> None:
 def test_a_stream_that_ends_before_content_is_a_failure(stream: bytes, kind: str) -> None:
     answer = fed(stream)
     answer.end()
-    assert answer.failure == Failure(Where.EMPTY, None, kind, "the stream ended before any content")
+    assert answer.failure == Failure(
+        FailureStage.EMPTY, None, kind, "the stream ended before any content"
+    )
 
 
 def test_a_stream_that_is_cut_before_content_is_a_failure() -> None:
     answer = fed(START)
     answer.cut("reset")
-    assert answer.failure == Failure(Where.NETWORK, None, "cut", "reset")
+    assert answer.failure == Failure(FailureStage.NETWORK, None, "cut", "reset")
 
 
 @pytest.mark.parametrize("ending", [StreamAnswer.end, lambda a: a.cut("reset")], ids=["end", "cut"])
@@ -492,7 +494,9 @@ def test_an_event_over_the_limit_is_a_failure(more: int, failed: bool) -> None:
 
 def test_an_oversized_event_is_a_failure_after_content_too() -> None:
     answer = fed(START + TEXT, bytes(EVENT_LIMIT + 1))
-    assert answer.failure == Failure(Where.EVENT, None, "oversized_event", "an event without end")
+    assert answer.failure == Failure(
+        FailureStage.EVENT, None, "oversized_event", "an event without end"
+    )
 
 
 def test_a_large_event_in_small_pieces_takes_no_time() -> None:

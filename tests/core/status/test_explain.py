@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.core.failover.plan import ADD_ACCOUNT
-from neurolink_mitm.core.pool.pool import Demand, Pool
+from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.settings.values import Config, Fallback, ModelMapping, Routing
 from neurolink_mitm.core.status.explain import way
@@ -31,14 +31,18 @@ def pool_of(labels: str = "ab", cooling: str = "", keys: dict[str, str] = KEYS) 
     others = entries(Config(routing=ROUTING), keys)
     pool = Pool([make_account(label) for label in labels], others=others)
     for label in cooling:
-        asked = Demand(claude_code=True, model=OPUS)
+        asked = Requirements(claude_code=True, model=OPUS)
         pool.failed(f"anthropic:{label}", asked, LIMITED, sent_at=NOW, now=NOW)
     return pool
 
 
-def told(pool: Pool, model: str | None = OPUS, **demand: Any) -> tuple[list[str], dict[str, Any]]:
+def told(
+    pool: Pool, model: str | None = OPUS, **requirements: Any
+) -> tuple[list[str], dict[str, Any]]:
     """A line for each row, `>` for the one that is next, and the route."""
-    found: Any = way(pool, ROUTING, Demand(claude_code=True, model=model, **demand), NOW)
+    found: Any = way(
+        pool, ROUTING, Requirements(claude_code=True, model=model, **requirements), NOW
+    )
     rows = [
         f"{'>' if row['next'] else '+' if row['usable'] else '-'} {row['label']}: {row['reason']}"
         for row in found["explain"]
@@ -137,7 +141,7 @@ def test_what_the_client_gets_where_nobody_serves(
 
 def test_another_client_is_told_of_itself() -> None:
     pool = Pool([make_account("a", "sk-ant-oat-test-a")])
-    found: Any = way(pool, Routing(), Demand(model=OPUS), NOW)
+    found: Any = way(pool, Routing(), Requirements(model=OPUS), NOW)
     assert found["route"]["status"] == 400
     assert found["route"]["message"].endswith(ADD_ACCOUNT)
 
@@ -150,5 +154,5 @@ def test_counting_has_limits_of_its_own() -> None:
 
 def test_it_takes_nobodys_turn() -> None:
     pool = Pool([make_account(label) for label in "ab"], "round-robin")
-    first = way(pool, ROUTING, Demand(claude_code=True, model=OPUS), NOW)
-    assert way(pool, ROUTING, Demand(claude_code=True, model=OPUS), NOW) == first
+    first = way(pool, ROUTING, Requirements(claude_code=True, model=OPUS), NOW)
+    assert way(pool, ROUTING, Requirements(claude_code=True, model=OPUS), NOW) == first

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from neurolink_mitm import __version__
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import Demand, Pool
+from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.settings.values import Config, Routing
 from neurolink_mitm.core.status.event_loop import Lag
 from neurolink_mitm.core.status.status import banner, explain, health, report
@@ -18,7 +18,7 @@ from neurolink_mitm.ports import Runtime
 from tests.fakes import NOW, make_account, make_failure, make_runtime
 
 OPUS = "claude-opus-4-6"
-ANY = Demand(claude_code=True, model=OPUS)
+ANY = Requirements(claude_code=True, model=OPUS)
 A, B = "anthropic:a", "anthropic:b"
 LOGIN = "sk-ant-oat01-x"
 LIMITED = make_failure(429, "retry-after: 10")
@@ -324,16 +324,16 @@ class Case:
     account: dict[str, Any] = field(default_factory=dict)
     failure: Any = None
     sent: int = 0
-    demand: Demand = ANY
+    requirements: Requirements = ANY
     now: float = NOW
 
     def pool(self) -> Pool:
         pool = Pool([make_account("a", **self.account), make_account("b")])
-        pool.skips(self.demand, NOW)
+        pool.ineligible(self.requirements, NOW)
         if self.failure:
             fail(pool, failure=self.failure)
         for _ in range(self.sent):
-            pool.began(A, self.demand, self.now)
+            pool.began(A, self.requirements, self.now)
         return pool
 
 
@@ -344,7 +344,7 @@ SKIPPED = {
     "client": Case(
         "a subscription serves Claude Code only",
         account={"token": LOGIN},
-        demand=Demand(model=OPUS),
+        requirements=Requirements(model=OPUS),
     ),
     "excluded": Case(f"excludes {OPUS}", account={"excluded_models": ("*opus*",)}),
     "cooling": Case(
@@ -391,7 +391,7 @@ SKIPPED = {
 
 @pytest.mark.parametrize("case", SKIPPED.values(), ids=SKIPPED)
 def test_each_account_that_is_skipped_says_why(case: Case) -> None:
-    skipped, taken = explain(case.pool(), case.demand, case.now)
+    skipped, taken = explain(case.pool(), case.requirements, case.now)
     assert skipped == {
         "key": A,
         "label": "a",
@@ -425,9 +425,9 @@ def test_one_that_is_usable_but_not_next() -> None:
 
 def test_the_home_of_a_session() -> None:
     pool = Pool([make_account("a"), make_account("b")], "round-robin")
-    demand = Demand(claude_code=True, model=OPUS, session="s")
-    pool.succeeded(B, demand, sent_at=NOW, now=NOW)
-    first, second = explain(pool, demand, NOW)
+    requirements = Requirements(claude_code=True, model=OPUS, session="s")
+    pool.succeeded(B, requirements, sent_at=NOW, now=NOW)
+    first, second = explain(pool, requirements, NOW)
     assert first["reason"] == "usable, but not next by session affinity"
     assert (second["next"], second["reason"]) == (True, "session affinity")
 
@@ -449,5 +449,5 @@ def test_explaining_takes_nobodys_turn() -> None:
 def test_it_is_about_the_model_asked_for(model: str | None) -> None:
     pool = Pool([make_account("a")])
     fail(pool, failure=OF_OPUS)
-    [found] = explain(pool, Demand(claude_code=True, model=model), NOW)
+    [found] = explain(pool, Requirements(claude_code=True, model=model), NOW)
     assert found["usable"] is (model is None)
