@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -135,8 +135,8 @@ class FailoverLayer(HttpLayer):
             if event.at_once:
                 yield from self._break_off()
             return
-        if isinstance(event, events.HookCompleted) and event.command not in self.command_sources:
-            return  # of a stream that was broken off meanwhile
+        if self._stopping and _is_late(event, self.command_sources):
+            return  # of a hook that a stream was not allowed to wait for
         if isinstance(event, events.ConnectionEvent) and event.connection not in self.connections:
             return  # a late word from an upstream that was dropped
         if not isinstance(event, events.DataReceived) or event.connection is self.context.client:
@@ -285,6 +285,10 @@ class FailoverLayer(HttpLayer):
     def _is_dead(self, connection: Server) -> bool:
         waiting = connection in self.waiting_for_establishment
         return not waiting and not connection.connected
+
+
+def _is_late(event: events.Event, sources: Mapping[commands.Command, layer.Layer]) -> bool:
+    return isinstance(event, events.HookCompleted) and event.command not in sources
 
 
 def _nothing_new(client: Connection) -> events.DataReceived:
