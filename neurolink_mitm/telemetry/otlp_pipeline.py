@@ -24,19 +24,7 @@ from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExp
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
-from opentelemetry.sdk.metrics.export import (
-    AggregationTemporality,
-    Gauge,
-    Histogram,
-    HistogramDataPoint,
-    Metric,
-    MetricsData,
-    NumberDataPoint,
-    PeriodicExportingMetricReader,
-    ResourceMetrics,
-    ScopeMetrics,
-    Sum,
-)
+from opentelemetry.sdk.metrics import export as sdk
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -127,7 +115,7 @@ class _Signal:
 
     def _send(self, batch: Any, **options: Any) -> Any:
         """Export `batch` by the exporter, and report the outcome."""
-        count = 0 if isinstance(batch, MetricsData) else len(batch)
+        count = 0 if isinstance(batch, sdk.MetricsData) else len(batch)
         with _messages.collected() as messages:
             try:
                 result = self._export(batch, **options)
@@ -175,11 +163,7 @@ class _Traces(_Signal):
     def _span(self, span: Span, parent: Context, kind: SpanKind) -> trace.Span:
         self._ids.span_id = int(span.span_id, 16)
         made = self._tracer.start_span(
-            span.name,
-            parent,
-            kind,
-            attributes=dict(span.attributes),
-            start_time=_nanoseconds(span.began_at),
+            span.name, parent, kind, span.attributes, start_time=_nanoseconds(span.began_at)
         )
         if span.error is not None:
             made.set_status(Status(trace.StatusCode.ERROR, span.error))
@@ -208,7 +192,7 @@ class _Logs(_Signal):
             severity_number=SeverityNumber[log.severity],
             severity_text=log.severity,
             body=log.text,
-            attributes=dict(log.attributes),
+            attributes=log.attributes,
             event_name="neurolink.request",
         )
 
@@ -221,40 +205,42 @@ class _Metrics(_Signal):
     ) -> None:
         super().__init__(METRICS_SIGNAL, OTLPMetricExporter(session=_session()), 0, sent)
         self._resource, self._families, self._began = resource, families, time.time_ns()
-        self.processor = PeriodicExportingMetricReader(self.exporter)
+        self.processor = sdk.PeriodicExportingMetricReader(self.exporter)
         self.processor._set_collect_callback(lambda *_, **__: self._data())
 
-    def _data(self) -> MetricsData:
+    def _data(self) -> sdk.MetricsData:
         now = time.time_ns()
         families = zip(METRICS, self._families(), strict=True)
         metrics = [_metric(name, each, self._began, now) for name, each in families if each.samples]
-        scope = ScopeMetrics(InstrumentationScope(NAME, __version__), metrics, "")
-        return MetricsData([ResourceMetrics(self._resource, [scope], "")])
+        scope = sdk.ScopeMetrics(InstrumentationScope(NAME, __version__), metrics, "")
+        return sdk.MetricsData([sdk.ResourceMetrics(self._resource, [scope], "")])
 
 
-def _metric(name: str, family: Family, began: int, now: int) -> Metric:
-    kind, cumulative = METRICS[name].kind, AggregationTemporality.CUMULATIVE
-    data: Sum | Gauge | Histogram
+def _metric(name: str, family: Family, began: int, now: int) -> sdk.Metric:
+    kind, cumulative = METRICS[name].kind, sdk.AggregationTemporality.CUMULATIVE
+    data: sdk.Sum | sdk.Gauge | sdk.Histogram
     if kind == "histogram":
-        data = Histogram(list(_histograms(name, family, began, now)), cumulative)
+        data = sdk.Histogram(list(_histograms(name, family, began, now)), cumulative)
     else:
         start = began if kind == "counter" else 0
         points = [
-            NumberDataPoint(_attributes(sample.labels), start, now, float(sample.value))
+            sdk.NumberDataPoint(_attributes(sample.labels), start, now, float(sample.value))
             for sample in family.samples
         ]
-        data = Sum(points, cumulative, True) if kind == "counter" else Gauge(points)
-    return Metric(name, METRICS[name].help, METRICS[name].unit, data)
+        data = sdk.Sum(points, cumulative, True) if kind == "counter" else sdk.Gauge(points)
+    return sdk.Metric(name, METRICS[name].help, METRICS[name].unit, data)
 
 
-def _histograms(name: str, family: Family, began: int, now: int) -> Iterator[HistogramDataPoint]:
+def _histograms(
+    name: str, family: Family, began: int, now: int
+) -> Iterator[sdk.HistogramDataPoint]:
     """prometheus-client has a sample for each bucket, which counts those below, too, one for the sum, one for all."""
     nothing: Any = None  # smallest and largest value: Prometheus has none
     for labels, group in groupby(family.samples, lambda sample: _attributes(sample.labels)):
         samples = list(group)
         below = [0, *(int(each.value) for each in samples if "le" in each.labels)]
         [total] = [each.value for each in samples if each.name.endswith("_sum")]
-        yield HistogramDataPoint(
+        yield sdk.HistogramDataPoint(
             attributes=labels,
             start_time_unix_nano=began,
             time_unix_nano=now,

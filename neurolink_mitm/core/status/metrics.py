@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, NamedTuple, Protocol
 
 from neurolink_mitm import __version__
@@ -16,12 +17,11 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.status.event_loop import BOUNDS, Lag
 
-Kind = Literal["counter", "gauge", "histogram"]
-
 DURATIONS = (50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 120_000, 300_000, 900_000)
 """Upper bounds of buckets, in milliseconds."""
 SIZES = (1_000, 10_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 64_000_000)
 """Upper bounds of buckets, in bytes."""
+BY = ("account", "model")
 LONGEST = 100
 """Characters of a name that clients or upstreams have chosen."""
 _GEN_AI = (
@@ -32,105 +32,60 @@ _GEN_AI = (
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A row of the table. `buckets` are the upper bounds of a histogram; `unit` is UCUM, for OTLP.
+    """A row of the table. `unit` is UCUM, for OTLP; `buckets` are the upper bounds of a histogram.
 
     `read` metrics are not counted up but read as they stand when somebody asks.
     """
 
-    kind: Kind
+    kind: Literal["counter", "gauge", "histogram"]
+    unit: str
     help: str
     labels: tuple[str, ...] = ()
-    unit: str = "1"
     buckets: tuple[float, ...] = ()
     read: bool = False
     otlp_only: bool = False
 
 
-def _counter(help: str, *labels: str, unit: str, read: bool = False) -> Metric:
-    return Metric("counter", help, labels, unit, read=read)
-
-
-def _gauge(help: str, *labels: str, unit: str = "1") -> Metric:
-    return Metric("gauge", help, labels, unit, read=True)
-
-
-def _histogram(help: str, buckets: tuple[float, ...], unit: str) -> Metric:
-    return Metric("histogram", help, (), unit, buckets)
-
-
-def _gen_ai(help: str, buckets: tuple[float, ...], unit: str, *labels: str) -> Metric:
-    """A metric of OpenTelemetry's conventions; Prometheus has its figures in `proxy_…` metrics."""
-    return Metric("histogram", help, (*_GEN_AI, *labels), unit, buckets, otlp_only=True)
-
-
+C, G, H = (
+    partial(Metric, "counter"),
+    partial(Metric, "gauge", read=True),
+    partial(Metric, "histogram"),
+)
+_SECONDS, _TOKENS = tuple(0.01 * 2**n for n in range(14)), tuple(4**n for n in range(14))
 METRICS: Mapping[str, Metric] = {
-    "proxy_requests_total": _counter(
-        "Requests that are over.", "account", "model", "outcome", "status", unit="{request}"
+    "proxy_requests_total": C("{request}", "Requests that are over.", ("account", "model", "outcome", "status")),
+    "proxy_errors_total": C("{request}", "Requests that were not answered whole.", ("account", "outcome", "status")),
+    "proxy_attempts_total": C("{attempt}", "Requests sent upstream.", ("account", "error_type", "provider", "status")),
+    "proxy_retries_total": C("{attempt}", "Attempts that failed unseen by the client.", ("account", "type")),
+    "proxy_request_duration_ms": H("ms", "Milliseconds from a request to the end of its answer.", (), DURATIONS),
+    "proxy_first_byte_ms": H("ms", "Milliseconds from a request to the first byte of its answer.", (), DURATIONS),
+    "proxy_request_body_bytes": H("By", "Bytes of request bodies as clients sent them.", (), SIZES),
+    "proxy_tokens_input_total": C("{token}", "Tokens of prompts outside the cache, as answers told.", BY),
+    "proxy_tokens_output_total": C("{token}", "Tokens of answers, as answers told.", BY),
+    "proxy_tokens_cache_creation_total": C("{token}", "Tokens of prompts written to the cache, as answers told.", BY),
+    "proxy_tokens_cache_read_total": C("{token}", "Tokens of prompts read from the cache, as answers told.", BY),
+    "proxy_cost_usd_total": C("USD", "US dollars at list prices, where these are known.", BY),
+    "proxy_model_substitution_total": C("{request}", "Requests that another model answered.", ("asked", "actual")),
+    "proxy_loop_lag_ms": H("ms", "Milliseconds by which the event loop was late.", (), BOUNDS),
+    "proxy_loop_lag_recent_ms": G("ms", "The event loop's lag in the last minute.", ("quantile",)),
+    "proxy_loop_lag_max_ms": G("ms", "Its longest lag since the start."),
+    "proxy_loop_stalls_total": C("{stall}", "How often the event loop stood still for 250 ms or more.", read=True),
+    "proxy_pauses_total": C("{pause}", "How often the whole process did not run (SIGSTOP, sleep).", read=True),
+    "proxy_journal_dropped_total": C("{row}", "Rows of the logs that were lost.", read=True),
+    "proxy_start_time_seconds": G("s", "When it began, since the epoch."),
+    "proxy_build_info": G("1", "Which version runs.", ("version",)),
+    "proxy_account_cooling": G("1", "Whether the account is left alone now.", ("account",)),
+    "proxy_account_cooldown_seconds": G(
+        "s", "Until it is used again; `*` is the whole account.", ("account", "models")
     ),
-    "proxy_errors_total": _counter(
-        "Requests that were not answered whole.", "account", "outcome", "status", unit="{request}"
+    "proxy_account_in_flight": G("{request}", "Requests that it serves now.", ("account",)),
+    "proxy_account_window_used_ratio": G(
+        "1", "Share of a subscription's window that is used up.", ("account", "window")
     ),
-    "proxy_attempts_total": _counter(
-        "Requests sent upstream.", "account", "error_type", "provider", "status", unit="{attempt}"
-    ),
-    "proxy_retries_total": _counter(
-        "Attempts that failed unseen by the client.", "account", "type", unit="{attempt}"
-    ),
-    "proxy_request_duration_ms": _histogram(
-        "Milliseconds from a request to the end of its answer.", DURATIONS, "ms"
-    ),
-    "proxy_first_byte_ms": _histogram(
-        "Milliseconds from a request to the first byte of its answer.", DURATIONS, "ms"
-    ),
-    "proxy_request_body_bytes": _histogram(
-        "Bytes of request bodies as clients sent them.", SIZES, "By"
-    ),
-    "proxy_tokens_input_total": _counter(
-        "Tokens of prompts outside the cache, as answers told.", "account", "model", unit="{token}"
-    ),
-    "proxy_tokens_output_total": _counter(
-        "Tokens of answers, as answers told.", "account", "model", unit="{token}"
-    ),
-    "proxy_tokens_cache_creation_total": _counter(
-        "Tokens of prompts written to the cache, as answers told.", "account", "model", unit="{token}"
-    ),
-    "proxy_tokens_cache_read_total": _counter(
-        "Tokens of prompts read from the cache, as answers told.", "account", "model", unit="{token}"
-    ),
-    "proxy_cost_usd_total": _counter(
-        "US dollars at list prices, where these are known.", "account", "model", unit="USD"
-    ),
-    "proxy_model_substitution_total": _counter(
-        "Requests that another model answered.", "asked", "actual", unit="{request}"
-    ),
-    "proxy_loop_lag_ms": _histogram("Milliseconds by which the event loop was late.", BOUNDS, "ms"),
-    "proxy_loop_lag_recent_ms": _gauge(
-        "The event loop's lag in the last minute.", "quantile", unit="ms"
-    ),
-    "proxy_loop_lag_max_ms": _gauge("Its longest lag since the start.", unit="ms"),
-    "proxy_loop_stalls_total": _counter(
-        "How often the event loop stood still for 250 ms or more.", unit="{stall}", read=True
-    ),
-    "proxy_pauses_total": _counter(
-        "How often the whole process did not run (SIGSTOP, sleep).", unit="{pause}", read=True
-    ),
-    "proxy_journal_dropped_total": _counter("Rows of the logs that were lost.", unit="{row}", read=True),
-    "proxy_start_time_seconds": _gauge("When it began, since the epoch.", unit="s"),
-    "proxy_build_info": _gauge("Which version runs.", "version"),
-    "proxy_account_cooling": _gauge("Whether the account is left alone now.", "account"),
-    "proxy_account_cooldown_seconds": _gauge(
-        "Until it is used again; `*` is the whole account.", "account", "models", unit="s"
-    ),
-    "proxy_account_in_flight": _gauge("Requests that it serves now.", "account", unit="{request}"),
-    "proxy_account_window_used_ratio": _gauge(
-        "Share of a subscription's window that is used up.", "account", "window"
-    ),
-    "gen_ai.client.operation.duration": _gen_ai(
-        "Requests to models.", tuple(0.01 * 2**n for n in range(14)), "s"
-    ),
-    "gen_ai.client.token.usage": _gen_ai(
-        "Tokens of a request; all of its input.", tuple(4**n for n in range(14)), "{token}",
-        "gen_ai.token.type",
+    # of OpenTelemetry's conventions; Prometheus has their figures in the metrics above
+    "gen_ai.client.operation.duration": H("s", "Requests to models.", _GEN_AI, _SECONDS, otlp_only=True),
+    "gen_ai.client.token.usage": H(
+        "{token}", "Tokens of a request; all of its input.", (*_GEN_AI, "gen_ai.token.type"), _TOKENS, otlp_only=True
     ),
 }  # fmt: skip
 
