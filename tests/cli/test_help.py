@@ -41,27 +41,19 @@ def neurolink(*arguments: str) -> Result:
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: " ".join(path) or "neurolink")
-@pytest.mark.parametrize("option", ["-h", "--help"])
-def test_help_is_there(path: Path, option: str) -> None:
-    ended = neurolink(*path, option)
-    assert ended.exit_code == 0
-    assert ended.stdout.startswith("Usage: neurolink")
+def test_help_is_there(path: Path) -> None:
+    for option in ("-h", "--help"):
+        ended = neurolink(*path, option)
+        assert ended.exit_code == 0
+        assert ended.stdout.startswith("Usage: neurolink")
 
 
 @named
-def test_a_command_shows_how_it_is_used(path: Path) -> None:
+def test_a_command_shows_how_it_and_its_options_are_used(path: Path) -> None:
     shown = neurolink(*path, "--help").stdout
     assert f"Example: neurolink {' '.join(path)}" in " ".join(shown.split())
-
-
-@named
-def test_options_say_what_they_are_for(path: Path) -> None:
     options = [each for each in ALL[path].params if isinstance(each, click.Option)]
     assert [each.opts for each in options if not each.help] == []
-
-
-@named
-def test_an_unknown_option_is_bad_usage(path: Path) -> None:
     assert neurolink(*path, "--nonsense").exit_code == 2
 
 

@@ -85,11 +85,11 @@ def test_a_line_fits_its_room(room: int, line: str) -> None:
     assert log_text.line(ROW, room) == line
 
 
-@pytest.mark.parametrize("room", range(60, 260))
-def test_a_line_is_no_wider_than_its_room_and_names_the_request(room: int) -> None:
-    line = log_text.line(ROW, room)
-    assert len(line) <= room
-    assert line.endswith(ROW.requestId)
+def test_a_line_is_no_wider_than_its_room_and_names_the_request() -> None:
+    for room in range(60, 260):
+        line = log_text.line(ROW, room)
+        assert len(line) <= room
+        assert line.endswith(ROW.requestId)
 
 
 @pytest.mark.parametrize(

@@ -81,9 +81,8 @@ MALFORMED = ["", " ", ":", ":55669", "[", "[::1", "[bad]", "[127.0.0.1]", "user@
 
 
 @pytest.mark.parametrize("bound", ["127.0.0.1", "::1", "localhost", "192.168.1.7", *ANY])
-@pytest.mark.parametrize("host", LOOPBACK)
-def test_loopback_is_ours_wherever_we_listen(host: str, bound: str) -> None:
-    assert status(host, bound=bound) is None
+def test_loopback_is_ours_wherever_we_listen(bound: str) -> None:
+    assert [host for host in LOOPBACK if status(host, bound=bound) is not None] == []
 
 
 @pytest.mark.parametrize("host", FOREIGN)
@@ -93,9 +92,8 @@ def test_a_foreign_host_is_refused(host: str) -> None:
 
 
 @pytest.mark.parametrize("bound", ["127.0.0.1", *ANY])
-@pytest.mark.parametrize("host", MALFORMED)
-def test_a_malformed_host_is_refused_wherever_we_listen(host: str, bound: str) -> None:
-    assert status(host, bound=bound) == 403
+def test_a_malformed_host_is_refused_wherever_we_listen(bound: str) -> None:
+    assert [host for host in MALFORMED if status(host, bound=bound) != 403] == []
 
 
 @pytest.mark.parametrize("bound", ["127.0.0.1", *ANY])

@@ -84,12 +84,12 @@ def test_what_follows_is_left(make: Make, sent: bytes, step: int) -> None:
 
 
 @either
-@pytest.mark.parametrize("end", range(len(GOOD)))
-def test_half_a_body_has_not_ended(make: Make, end: int) -> None:
-    chunks = make()
-    body, _ = fed(chunks, GOOD[:end])
-    assert BODY.startswith(body)
-    assert (chunks.done, chunks.fault) == (False, "")
+def test_half_a_body_has_not_ended(make: Make) -> None:
+    for end in range(len(GOOD)):
+        chunks = make()
+        body, _ = fed(chunks, GOOD[:end])
+        assert BODY.startswith(body)
+        assert (chunks.done, chunks.fault) == (False, "")
 
 
 @pytest.mark.parametrize("end", range(len(GOOD) - 2, len(WITH_TRAILERS)))
