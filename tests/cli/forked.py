@@ -109,7 +109,7 @@ def _import_all() -> None:
 
     default_addons.put_off()  # as the command does before it imports mitmproxy
     package = import_module(MODULE)
-    for found in pkgutil.iter_modules(package.__path__, f"{MODULE}."):
+    for found in pkgutil.walk_packages(package.__path__, f"{MODULE}."):
         if not found.name.endswith("__main__"):
             import_module(found.name)
     import_module("neurolink_mitm.sandbox.server")

@@ -161,4 +161,4 @@ def next_turn(body: bytes) -> bytes:
         {"role": "user", "content": "on"},
     ]
     more = ",".join(map(json.dumps, said)).encode()
-    return spans.apply(body, [spans.added(body, messages, more)])
+    return spans.apply(body, [spans.added(messages, spans.parts(body, messages), more)])
