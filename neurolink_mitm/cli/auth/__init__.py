@@ -1,7 +1,7 @@
 """`neurolink auth`: log in to accounts and look after them.
 
-`auth_login` gets a credential (`auth_methods`) and stores it; `auth_list` reports (`auth_render`); `auth_accounts`
-changes what is stored, `auth_primary` the configuration. `accounts/accounts.py` does the work.
+`login` gets a credential (`methods`) and stores it; `list` reports (`render`); `accounts` changes what is stored,
+`primary` the configuration. `accounts/accounts.py` does the work.
 """
 
 from __future__ import annotations

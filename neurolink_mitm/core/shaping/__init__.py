@@ -4,10 +4,9 @@
 them. A rewriter returns the request as it is, or a changed one. Where the response has to be changed too, it adds a
 `ResponseTransform`; these run in reverse order.
 
-- `tls_pins`         pins the certificates that upstream may show
-- `header_scrubber`  removes header fields that tell of the client
+- `rewriters`        the small ones: header scrubber, system blocks, certificate pins
 - `session_identity` sets `metadata.user_id` to the account in use
-- `system_blocks`    adds the user's own system blocks
-- `word_obfuscator`  replaces words by placeholders; `detectors` and `spellings` find them, `strings` has the parts of a
-                     request that are searched, `placeholders` makes them, `restoring` replaces them in responses
+- `word_obfuscator`  replaces words by placeholders; `detectors` finds them, `expressions` the user's own patterns,
+                     `strings` has the parts of a request that are searched, `restoring` makes placeholders and
+                     replaces them in responses
 """
