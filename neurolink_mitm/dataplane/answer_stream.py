@@ -38,8 +38,8 @@ from neurolink_mitm.dataplane.bounded_stream import (
     STOPPING,
     BoundedStream,
     BreakOff,
-    ClientConnection,
     Commands,
+    StreamHost,
 )
 from neurolink_mitm.dataplane.codings import CodingError, Decoding, decoding
 from neurolink_mitm.dataplane.compat import CANCEL
@@ -82,7 +82,7 @@ class AnswerStream(BoundedStream):
     _incoming: Incoming
     """Of the current attempt."""
 
-    def __init__(self, context: Context, stream_id: int, pool: ClientConnection) -> None:
+    def __init__(self, context: Context, stream_id: int, pool: StreamHost) -> None:
         super().__init__(context, stream_id, pool)
         self._upstream: Connection | None = None
         self._kept_size = 0
@@ -183,7 +183,7 @@ class AnswerStream(BoundedStream):
         self.flow.response.stream = True
         self._incoming.answer.released = True
         self.server_state = self.state_pass_on
-        self._incoming.last_data = time.monotonic()
+        self._incoming.last_data = self.pool.now()
         self._total_until = math.inf  # from here on `idle` alone counts
         yield from self._wake_in(self.exchange.timeouts.idle, self._check_idle)
         yield HttpResponseHeadersHook(self.flow)
@@ -209,7 +209,7 @@ class AnswerStream(BoundedStream):
         if data is None:
             return
         if isinstance(event, ResponseData):
-            self._incoming.last_data = time.monotonic()
+            self._incoming.last_data = self.pool.now()
             yield from self._pass_on(self._incoming.answer.feed(data))
             if self._incoming.answer.failure:
                 yield from self._drop_upstream()
@@ -265,8 +265,8 @@ class AnswerStream(BoundedStream):
 
     def _check_idle(self) -> Commands:
         until = self._incoming.last_data + self.exchange.timeouts.idle
-        if time.monotonic() < min(until, self._total_until):
-            yield from self._wake_in(until - time.monotonic(), self._check_idle)
+        if self.pool.now() < min(until, self._total_until):
+            yield from self._wake_in(until - self.pool.now(), self._check_idle)
             return
         yield from self._drop_upstream()
         yield from self._cut("upstream fell silent")

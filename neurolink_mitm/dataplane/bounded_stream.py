@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -55,7 +54,7 @@ STOPPING = Reply(529, "overloaded_error", "this proxy is stopping", retry_after=
 Commands = CommandGenerator[None]
 
 
-class ClientConnection(Protocol):
+class StreamHost(Protocol):
     """What a stream needs of the layer that holds it."""
 
     frugal: bool
@@ -70,8 +69,11 @@ class ClientConnection(Protocol):
     @property
     def room(self) -> BodyRoom: ...
 
+    def now(self) -> float:
+        """Return monotonic seconds."""
+
     def wake(self, at: float) -> Commands:
-        """See that a stream which waits until `at` (monotonic seconds) is woken then."""
+        """See that a stream which waits until `at` (of `now`) is woken then."""
 
     def knows(self, connection: Connection) -> bool:
         """Whether an upstream connection is still in use."""
@@ -93,7 +95,7 @@ class BreakOff(HttpEvent):
 class BoundedStream(HttpStream):
     """States are methods, as in the parent. `wake_at` and `_on_time` are the one pending timeout."""
 
-    def __init__(self, context: Context, stream_id: int, pool: ClientConnection) -> None:
+    def __init__(self, context: Context, stream_id: int, pool: StreamHost) -> None:
         super().__init__(context, stream_id)
         self.pool = pool
         self.wake_at = math.inf
@@ -115,7 +117,7 @@ class BoundedStream(HttpStream):
     def _wake_in(self, seconds: float, then: Callable[[], Commands]) -> Commands:
         """Go on with `then` in so many seconds, or when the time for the whole is up."""
         self._on_time = then
-        self.wake_at = min(time.monotonic() + seconds, self._total_until)
+        self.wake_at = min(self.pool.now() + seconds, self._total_until)
         yield from self.pool.wake(self.wake_at)
 
     def _nothing(self) -> Commands:

@@ -60,6 +60,7 @@ class FailoverLayer(HttpLayer):
     One timer serves all streams: each would otherwise keep its request's body alive until its longest limit.
     """
 
+    now = staticmethod(time.monotonic)
     streams: dict[int, FailoverStream]  # type: ignore[assignment]  # a narrower value type
 
     def __init__(
@@ -82,7 +83,7 @@ class FailoverLayer(HttpLayer):
         self.issuers = {} if issuers is None else issuers
         self.front = Front(context.fork())
         self._stood = Phase.IDLE, self.front.stream_id
-        self.phase_began = time.monotonic()
+        self.phase_began = self.now()
         self.crowded: Callable[[], bool] = lambda: False
         """Whether there are too many clients, none of whom could go, and this one is to be told so."""
         self.trusted = False
@@ -119,7 +120,7 @@ class FailoverLayer(HttpLayer):
         yield from _merged(sends)
         stands = self.front.phase, self.front.stream_id
         if stands != self._stood:
-            self._stood, self.phase_began = stands, time.monotonic()
+            self._stood, self.phase_began = stands, self.now()
             self._client_deadline = math.inf
         if self._stopping and stands[0] is Phase.IDLE:
             yield from self.front.close()
@@ -154,14 +155,14 @@ class FailoverLayer(HttpLayer):
     def wake(self, at: float) -> CommandGenerator[None]:
         """See that a stream which waits until `at` (monotonic seconds) is woken then."""
         if at < min(self._timers.values(), default=math.inf):
-            timer = commands.RequestWakeup(max(0.0, at - time.monotonic()))
+            timer = commands.RequestWakeup(max(0.0, at - self.now()))
             self._timers[timer] = at
             yield timer
             self.command_sources.pop(timer, None)  # ours, not the stream's that asked first
 
     def _wake_due(self, event: events.Wakeup) -> CommandGenerator[None]:
         self._timers.pop(event.command, None)
-        now = time.monotonic()
+        now = self.now()
         for stream in list(self.streams.values()):
             if stream.wake_at <= now:
                 yield from self._time_is_up(stream)
@@ -199,7 +200,7 @@ class FailoverLayer(HttpLayer):
 
     def _watch_client(self, *, heard: bool) -> CommandGenerator[None]:
         """The client has time until then, from now on if it has just been `heard`."""
-        now = time.monotonic()
+        now = self.now()
         if self.front.behind:
             self._client_deadline = now
         elif heard or self._client_deadline == math.inf:

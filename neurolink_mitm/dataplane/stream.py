@@ -41,7 +41,7 @@ from neurolink_mitm.core.exchange import Deliver, Kind, Pause, Reply, Try, Upstr
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.failover.unreachable import unreached
 from neurolink_mitm.dataplane.answer_stream import AnswerStream, Incoming, copied
-from neurolink_mitm.dataplane.bounded_stream import BreakOff, ClientConnection, Commands
+from neurolink_mitm.dataplane.bounded_stream import BreakOff, Commands, StreamHost
 from neurolink_mitm.dataplane.hooks import (
     AttemptFailedHook,
     AttemptHook,
@@ -65,7 +65,7 @@ class GetUpstream(GetHttpConnection):
 class FailoverStream(AnswerStream):
     """See the module. States are methods, as in the parent; `wake_at` and `_on_time` are the one pending timeout."""
 
-    def __init__(self, context: Context, stream_id: int, pool: ClientConnection) -> None:
+    def __init__(self, context: Context, stream_id: int, pool: StreamHost) -> None:
         super().__init__(context, stream_id, pool)
         self.connecting: GetUpstream | None = None
 
@@ -101,7 +101,7 @@ class FailoverStream(AnswerStream):
         else:
             self.exchange = exchange
             self.pool.trusted = True
-            self._total_until = time.monotonic() + exchange.timeouts.total
+            self._total_until = self.pool.now() + exchange.timeouts.total
             yield from self._attempt()
 
     # An attempt
@@ -216,7 +216,7 @@ class FailoverStream(AnswerStream):
         """The attempt came to nothing. Awaiting the hook also lets mitmproxy finish with the connection."""
         self.wake_at = math.inf
         self.server_state = self.state_between_attempts
-        if failure.status is None and time.monotonic() >= self._total_until:
+        if failure.status is None and self.pool.now() >= self._total_until:
             failure = Failure(
                 FailureStage.TIMEOUT, None, "total_timeout", "the time for the whole is up"
             )

@@ -13,9 +13,7 @@ import pytest
 from mitmproxy.proxy import commands
 from mitmproxy.proxy.server import ConnectionHandler
 
-from neurolink_mitm.dataplane import answer_stream, bounded_stream
-from neurolink_mitm.dataplane import layer as pool_layer
-from neurolink_mitm.dataplane import stream as pool_stream
+from neurolink_mitm.dataplane.layer import FailoverLayer
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows.harness import LIMIT, Proxy, message
 from tests.waiting import wait_until
@@ -28,8 +26,7 @@ class Ahead:
         self._by = 0.0
         self._alarms: dict[asyncio.Event, float] = {}
         self._delays: set[float] = set()
-        for module in (answer_stream, bounded_stream, pool_layer, pool_stream):
-            monkeypatch.setattr(module, "time", self)
+        monkeypatch.setattr(FailoverLayer, "now", staticmethod(self.monotonic))
         go_on = ConnectionHandler.wakeup
 
         async def wakeup(handler: ConnectionHandler, request: commands.RequestWakeup) -> None:
@@ -38,9 +35,6 @@ class Ahead:
             await go_on(handler, request)
 
         monkeypatch.setattr(ConnectionHandler, "wakeup", wakeup)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(time, name)
 
     def monotonic(self) -> float:
         return time.monotonic() + self._by

@@ -1,0 +1,55 @@
+"""A client's connection and its upstreams, event by event."""
+
+from __future__ import annotations
+
+from neurolink_mitm.core.exchange import Reply
+from tests.dataplane.playbook import Close, Hook, Open, Playbook, Send, Steps
+from tests.dataplane.test_stream import HEAD, REQUEST, events, status, told
+
+WHOLE = HEAD + events(0, 5) + b"0\r\n\r\n"
+
+
+def test_upstreams_that_are_gone_are_forgotten() -> None:
+    """Of a client that stays for days: mitmproxy would keep each of them."""
+    play = Playbook()
+    for number in range(1, 6):
+        server = f"up1#{number}" if number > 1 else "up1"
+        assert Open(server) in play.client(REQUEST)
+        play.opened(server)
+        play.upstream(server, WHOLE)
+        play.upstream_closes(server)
+        assert len(play.upstreams()) <= 1
+
+
+def test_those_that_could_not_be_reached_too() -> None:
+    play = Playbook(Steps(steps=[Reply(502, "api_error", "x")]))
+    for number in range(1, 4):
+        play.client(REQUEST)
+        assert status(play.opened(f"up1#{number}" if number > 1 else "up1", "refused")) == 502
+        assert len(play.upstreams()) <= 1
+
+
+def test_one_that_still_serves_is_not_forgotten() -> None:
+    play = Playbook()
+    play.client(REQUEST)
+    play.opened("up1")
+    play.upstream("up1", WHOLE)
+    assert told(play.client(REQUEST), "up1")
+    assert play.upstreams() == ["up1"]
+
+
+def test_what_goes_to_one_peer_goes_in_one_write() -> None:
+    play = Playbook()
+    play.client(REQUEST)
+    assert [type(each) for each in play.opened("up1")] == [Send]
+    assert [type(each) for each in play.upstream("up1", WHOLE)].count(Send) == 1
+
+
+def test_a_client_that_sends_half_a_request_is_hung_up_on() -> None:
+    play = Playbook()
+    play.client(REQUEST[:-1])
+    assert play.wait(59) == []
+    log = play.wait(2)
+    assert status(log) == 408
+    assert Hook("error") in log
+    assert Close("up1") not in log

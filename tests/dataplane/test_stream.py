@@ -1,0 +1,276 @@
+"""A request and its attempts, event by event."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any
+
+import pytest
+
+from neurolink_mitm.core.exchange import Outcome, Pause, Reply
+from neurolink_mitm.core.failover.errors import FailureStage
+from neurolink_mitm.core.settings.values import Timeouts
+from tests.dataplane.playbook import CLIENT, Close, Command, Hook, Open, Playbook, Send, Steps
+
+LIMITS = Timeouts(connect=5, first_event=20, idle=30, total=100)
+BODY = b'{"model": "m"}'
+REQUEST = b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-length: 14\r\n\r\n" + BODY
+BEGIN = [Hook("requestheaders"), Hook("request"), Hook("attempt"), Open("up1")]
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+FAILED = Hook("attempt_failed")
+NEXT = [FAILED, Hook("attempt"), Open("up2")]
+EVENTS = [
+    {"type": "message_start", "message": {"usage": {"input_tokens": 7}}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hi"}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}},
+    {"type": "message_stop"},
+]
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def said(number: int) -> bytes:
+    """The event of this number."""
+    data = EVENTS[number]
+    return f"event: {data['type']}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+def event(number: int) -> bytes:
+    """As it comes on the wire."""
+    return chunk(said(number))
+
+
+def events(first: int, last: int) -> bytes:
+    return b"".join(event(number) for number in range(first, last + 1))
+
+
+def told(log: list[Command], peer: str = CLIENT) -> bytes:
+    """What was sent to a peer."""
+    return b"".join(each.data for each in log if isinstance(each, Send) and each.peer == peer)
+
+
+def status(log: list[Command]) -> int:
+    return int(told(log).split()[1])
+
+
+@pytest.fixture
+def play() -> Playbook:
+    return Playbook(timeouts=LIMITS)
+
+
+def sent(play: Playbook, server: str = "up1") -> None:
+    """The request has come, and has gone to its first upstream."""
+    assert play.client(REQUEST) == BEGIN
+    assert told(play.opened(server), server).endswith(BODY)
+
+
+# --- one attempt
+
+
+def test_an_answer_goes_out_with_its_first_content(play: Playbook) -> None:
+    sent(play)
+    assert play.upstream("up1", HEAD + events(0, 1)) == []
+    first = play.upstream("up1", event(2))
+    assert first[0] == Hook("responseheaders")
+    assert b"message_start" in told(first)
+    assert b'"hi"' in told(first)
+    assert told(play.upstream("up1", event(3))) == event(3)
+    assert play.upstream("up1", events(4, 5) + b"0\r\n\r\n")[0] == Hook("response")
+
+
+def test_the_next_request_of_a_client_goes_out_on_the_same_connection(play: Playbook) -> None:
+    for again in range(2):
+        log = play.client(REQUEST) + ([] if again else play.opened("up1"))
+        assert told(log, "up1").endswith(BODY)
+        play.upstream("up1", HEAD + events(0, 5) + b"0\r\n\r\n")
+
+
+# --- the next one
+
+
+def test_after_a_failure_the_request_goes_elsewhere(play: Playbook) -> None:
+    sent(play)
+    answer = b"HTTP/1.1 429 No\r\ncontent-length: 2\r\n\r\n{}"
+    assert [each for each in play.upstream("up1", answer) if each != Close("up1")] == NEXT
+    assert told(play.opened("up2"), "up2").endswith(BODY)
+    [first] = play.exchange.attempts[:1]
+    assert first.failure
+    assert (first.failure.status, first.failure.where) == (429, FailureStage.STATUS)
+    assert status(play.upstream("up2", HEAD + events(0, 2))) == 200
+
+
+@pytest.mark.parametrize("step", [Reply(502, "api_error", "in vain")], ids=["our-own"])
+def test_or_the_client_is_told(step: Any) -> None:
+    play = Playbook(Steps(steps=[step]))
+    sent(play)
+    log = play.upstream_closes("up1")
+    assert [each for each in log if isinstance(each, Hook)] == [
+        FAILED, Hook("responseheaders"), Hook("response"),
+    ]  # fmt: skip
+    assert status(log) == 502
+
+
+def test_a_pause_is_waited_for() -> None:
+    play = Playbook(Steps(steps=[Pause(2.0)]))
+    sent(play)
+    assert FAILED in play.upstream_closes("up1")
+    assert play.wait(1.9) == []
+    assert play.wait(0.2) == [Hook("attempt"), Open("up2")]
+
+
+def test_what_was_not_made_ready_is_not_sent() -> None:
+    class Unready(Steps):
+        def attempt(self, flow: Any) -> None: ...
+
+    play = Playbook(Unready())
+    assert status(play.client(REQUEST)) == 500
+
+
+# --- limits
+
+
+def test_a_connection_that_takes_too_long(play: Playbook) -> None:
+    play.client(REQUEST)
+    assert play.wait(4.9) == []
+    assert play.wait(0.2) == [Close("up1"), *NEXT]
+    failure = play.exchange.attempts[0].failure
+    assert failure
+    assert (failure.error_type, failure.sent) == ("connect_timeout", False)
+
+
+def test_one_that_took_too_long_is_not_waited_for_again() -> None:
+    """Even if mitmproxy has not yet said that it is no more."""
+    play = Playbook(Steps(hosts=["up1", "up1"], exchange={"timeouts": LIMITS}))
+    play.client(REQUEST)
+    assert play.wait(5) == [Close("up1"), FAILED, Hook("attempt"), Open("up1#2")]
+    assert play.opened("up1", "cancelled") == []
+    assert told(play.opened("up1#2"), "up1#2").endswith(BODY)
+
+
+def test_silence(play: Playbook) -> None:
+    sent(play)
+    assert play.wait(19.9) == []
+    assert play.wait(0.2) == [Close("up1"), *NEXT]
+
+
+def test_the_time_for_the_whole_is_up() -> None:
+    limits = Timeouts(connect=5, first_event=20, total=10)
+    play = Playbook(Steps(steps=[Reply(504, "timeout_error", "x")], exchange={"timeouts": limits}))
+    sent(play)
+    assert play.wait(9.9) == []
+    assert status(play.wait(0.2)) == 504
+    failure = play.exchange.attempts[0].failure
+    assert failure
+    assert failure.error_type == "total_timeout"
+
+
+def test_an_answer_that_flows_may_take_longer_than_the_time_for_the_whole(play: Playbook) -> None:
+    sent(play)
+    play.upstream("up1", HEAD + events(0, 2))
+    for _ in range(10):
+        assert play.wait(LIMITS.idle - 1) == []
+        assert told(play.upstream("up1", event(2))) == event(2)
+    log = play.wait(LIMITS.idle)
+    assert Close("up1") in log
+    assert b"event: error" in told(log)
+
+
+# --- what comes late
+
+
+@pytest.mark.parametrize(
+    "late", [b"", HEAD + events(0, 2), b"HTTP/1.1 429 No\r\n\r\n"], ids=["end", "answer", "error"]
+)
+@pytest.mark.parametrize("during", ["attempt_failed", "attempt", None])
+def test_a_late_word_of_a_dropped_attempt(play: Playbook, late: bytes, during: str | None) -> None:
+    """Its end, too, is no failure of the attempt that has come since."""
+    sent(play)
+    if during:
+        play.held.add(during)
+    play.wait(20)
+    assert (play.upstream("up1", late) if late else play.upstream_closes("up1")) == []
+    assert play.upstream_closes("up1") == []
+    if during:
+        play.held.clear()
+        assert play.finish(during)[-1] == Open("up2")
+    assert told(play.opened("up2"), "up2").endswith(BODY)
+    assert status(play.upstream("up2", HEAD + events(0, 2))) == 200
+    assert len(play.exchange.attempts) == 2
+
+
+OVERLOADED = chunk(
+    b'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error"}}\n\n'
+)
+
+
+@pytest.mark.parametrize(
+    "rest", [b"", b"0\r\n\r\n", b"no size\r\n"], ids=["nothing", "end", "broken"]
+)
+def test_what_one_read_brings_behind_a_failure_is_not_the_next_attempts(
+    play: Playbook, rest: bytes
+) -> None:
+    sent(play)
+    assert play.upstream("up1", HEAD + OVERLOADED + rest)[-2:] == NEXT[-2:]
+    assert told(play.opened("up2"), "up2").endswith(BODY)
+    assert status(play.upstream("up2", HEAD + events(0, 2))) == 200
+    assert [each.failure and each.failure.error_type for each in play.exchange.attempts] == [
+        "overloaded_error", None,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "rest", [b"", b"0\r\n\r\n", b"no size\r\n"], ids=["nothing", "end", "broken"]
+)
+def test_nor_what_it_brings_behind_a_cut(play: Playbook, rest: bytes) -> None:
+    """Compression that breaks in the middle of an answer ends it well, once."""
+    sent(play)
+    packer = zlib.compressobj(wbits=31)
+    packed = packer.compress(b"".join(map(said, range(3)))) + packer.flush(zlib.Z_SYNC_FLUSH)
+    head = HEAD.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n")
+    assert status(play.upstream("up1", head + chunk(packed))) == 200
+    log = play.upstream("up1", chunk(b"\xff" * 9) + rest)
+    assert told(log).count(b"event: error") == 1
+    assert log.count(Hook("response")) == 1
+
+
+# --- a client that leaves
+
+
+@pytest.mark.parametrize("hook", ["request", "attempt"])
+def test_who_leaves_during_a_hook_is_not_sent(play: Playbook, hook: str) -> None:
+    play.held.add(hook)
+    play.client(REQUEST)
+    assert play.client_leaves() == []
+    log = play.finish(hook)
+    assert [each for each in log if not isinstance(each, Close)] == [Hook("error")]
+    assert (play.exchange.attempts, play.exchange.outcome) == ([], Outcome.CANCELLED)
+
+
+def test_who_leaves_while_connecting_is_not_sent(play: Playbook) -> None:
+    play.client(REQUEST)
+    play.client_leaves()
+    log = play.opened("up1")
+    assert told(log, "up1") == b""
+    assert Hook("error") in log
+    assert (play.exchange.attempts, play.exchange.outcome) == ([], Outcome.CANCELLED)
+
+
+@pytest.mark.parametrize(
+    "came",
+    [b"", HEAD, HEAD + events(0, 0), HEAD + events(0, 2)],
+    ids=["nothing", "head", "held", "content"],
+)
+def test_who_leaves_later_has_been_sent(play: Playbook, came: bytes) -> None:
+    sent(play)
+    if came:
+        play.upstream("up1", came)
+    log = play.client_leaves()
+    assert Hook("error") in log
+    assert Close("up1") in log
+    assert [each.failure for each in play.exchange.attempts] == [None]
+    assert play.exchange.left_upstream
