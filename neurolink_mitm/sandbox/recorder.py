@@ -37,9 +37,11 @@ class Received:
 
     @property
     def answer(self) -> bytes:
+        """Return the body of the response, as far as it was sent."""
         return b"".join(data for _, data in self.sent)
 
     def header(self, name: str) -> str | None:
+        """Return the first header of this name."""
         return next((value for key, value in self.headers if key == name.lower()), None)
 
 
@@ -56,10 +58,12 @@ class Recorder:
 
     @property
     def requests(self) -> Requests:
+        """Return the records, oldest first."""
         with self._changed:
             return list(self._requests)
 
     def clear(self) -> None:
+        """Delete the records."""
         with self._changed:
             self._requests.clear()
 
