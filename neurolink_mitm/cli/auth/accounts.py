@@ -85,7 +85,7 @@ def cleanup(force: bool, form: str) -> None:
 
     Example: neurolink auth cleanup --force
     """
-    from neurolink_mitm.accounts.accounts import remove_useless
+    from neurolink_mitm.accounts.operations import remove_useless
     from neurolink_mitm.accounts.placement import useless
     from neurolink_mitm.cli.ui.render import as_json
 
@@ -119,7 +119,7 @@ def refresh(provider: str, label: str | None, config: Path | None, form: str) ->
     """
     import asyncio
 
-    from neurolink_mitm.accounts.accounts import refresh_logins
+    from neurolink_mitm.accounts.operations import refresh_logins
     from neurolink_mitm.accounts.report import refresh_row
     from neurolink_mitm.cli.ui.render import as_json
 

@@ -85,7 +85,7 @@ def _say_sources(found: list[dict[str, object]], config: Path | None) -> None:
 
 
 def _rows(config: Path | None) -> list[dict[str, object]]:
-    from neurolink_mitm.accounts.accounts import account_rows
+    from neurolink_mitm.accounts.operations import account_rows
 
     credentials = context.store().read()
     for warning in credentials.warnings:

@@ -59,7 +59,7 @@ def login(
 
     Example: neurolink auth login anthropic --add --label work
     """
-    from neurolink_mitm.accounts.accounts import save_login
+    from neurolink_mitm.accounts.operations import save_login
 
     if debug:
         _set_up_logging()

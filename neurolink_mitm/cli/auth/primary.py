@@ -65,7 +65,7 @@ def clear_primary(config: Path | None) -> None:
 
 
 def _write(config: Path | None, label: str | None) -> None:
-    from neurolink_mitm.accounts.accounts import set_primary
+    from neurolink_mitm.accounts.operations import set_primary
     from neurolink_mitm.accounts.primary_edit import NotEditable
 
     try:
