@@ -12,7 +12,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from neurolink_mitm.cli.proxy.setup import STARTER
-from neurolink_mitm.config.document import ONLY_SUBSCRIPTIONS, Loaded
+from neurolink_mitm.config.document import ONLY_SUBSCRIPTIONS, LoadedConfig
 from neurolink_mitm.config.file import load
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError, spellings
@@ -33,7 +33,7 @@ def switched_on(text: str) -> str:
 
 
 @pytest.fixture
-def everything(tmp_path: Path) -> Loaded:
+def everything(tmp_path: Path) -> LoadedConfig:
     path = tmp_path / "proxy.yaml"
     path.write_text(switched_on(EXAMPLE.read_text()))
     return load(path, ENV)
@@ -54,7 +54,7 @@ def test_it_needs_only_the_variables_it_names() -> None:
         load(EXAMPLE, {})
 
 
-def test_it_loads_with_everything_switched_on(everything: Loaded) -> None:
+def test_it_loads_with_everything_switched_on(everything: LoadedConfig) -> None:
     # the example has the mode that is the default
     assert [each for each in everything.warnings if ONLY_SUBSCRIPTIONS not in each] == []
     config = everything.config

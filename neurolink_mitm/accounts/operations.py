@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from neurolink_mitm.accounts.placement import Place, useless
+from neurolink_mitm.accounts.placement import Placement, useless
 from neurolink_mitm.accounts.primary_edit import write_primary
-from neurolink_mitm.accounts.report import Known, Row, rows
+from neurolink_mitm.accounts.report import AccountInputs, Row, rows
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.persisted_state import read_cooldowns, read_quotas
@@ -29,13 +29,13 @@ def account_rows(
     """Return all that is known of each account, in the order they are used."""
     key = environ.get("ANTHROPIC_API_KEY")
     pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
-    known = Known(
+    known = AccountInputs(
         read_quotas(home.quotas), read_cooldowns(home.cooldowns), config.routing.primary_account
     )
     return rows(pool, credentials.stored, known, now)
 
 
-def save_login(store: TokenStore, login: StoredAccount, place: Place) -> StoredAccount:
+def save_login(store: TokenStore, login: StoredAccount, place: Placement) -> StoredAccount:
     """Store `login` where `place` says, and return it with the label that it has there."""
     login = replace(login, label=place.label)
     store.save(login)

@@ -13,7 +13,7 @@ LONGEST = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Placement:
     """Store it under `label`. `gone` is another label that it leaves by this."""
 
     label: str
@@ -29,7 +29,7 @@ class Place:
 
 def place(
     new: StoredAccount, stored: Sequence[StoredAccount], asked: str | None, *, add: bool
-) -> Place:
+) -> Placement:
     """`new.label` is what it would be called by itself, `asked` what the user wants it called.
 
     Raises `ValueError` where that can't be.
@@ -45,8 +45,8 @@ def place(
         return _replaced(named, new, add=add)
     label = asked or unique(new.label, labels)
     if not stored or add:
-        return Place(label)
-    return Place(
+        return Placement(label)
+    return Placement(
         label,
         question=f"The pool has {_counted(labels)}. Add {label!r} beside it?"
         if len(labels) == 1
@@ -55,23 +55,23 @@ def place(
     )
 
 
-def _renewed(label: str, asked: str | None, labels: Collection[str], *, add: bool) -> Place:
+def _renewed(label: str, asked: str | None, labels: Collection[str], *, add: bool) -> Placement:
     if asked in (None, label):
-        return Place(label, replaces=True)
+        return Placement(label, replaces=True)
     if add:
         hint = "to add another account, log out in the browser first, or use a private window"
-        return Place(label, replaces=True, note=f"this is {label!r}, which is renewed; {hint}")
+        return Placement(label, replaces=True, note=f"this is {label!r}, which is renewed; {hint}")
     if asked in labels:
         raise ValueError(f"this login is {label!r}, and {asked!r} is another account")
-    return Place(asked or label, gone=label)
+    return Placement(asked or label, gone=label)
 
 
-def _replaced(old: StoredAccount, new: StoredAccount, *, add: bool) -> Place:
+def _replaced(old: StoredAccount, new: StoredAccount, *, add: bool) -> Placement:
     if add:
         raise ValueError(f"there is an account {old.label!r} already: choose another --label")
     known = known_identity(old) and known_identity(new)
     who = f" ({old.email})" if old.email else ""
-    return Place(
+    return Placement(
         old.label,
         replaces=True,
         question=f"Replace the {_kind(old)} {old.label!r}{who}?",

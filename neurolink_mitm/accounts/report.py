@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class AccountInputs:
     """What was kept of the accounts, by key, and which is primary."""
 
     quotas: Mapping[str, Quota] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Known:
 
 
 def rows(
-    pool: Sequence[Account], stored: Sequence[StoredAccount], known: Known, now: float
+    pool: Sequence[Account], stored: Sequence[StoredAccount], known: AccountInputs, now: float
 ) -> list[Row]:
     by_label = {each.label: each for each in stored}
     used = [_row(account, by_label.get(account.label), known, now) for account in pool]
@@ -92,7 +92,7 @@ def summary(found: Sequence[Row]) -> Row:
     }
 
 
-def _row(account: Account, stored: StoredAccount | None, known: Known, now: float) -> Row:
+def _row(account: Account, stored: StoredAccount | None, known: AccountInputs, now: float) -> Row:
     kept = known.cooldowns.get(account.key)
     state, reason = _state(account, kept, now, tried=account.key in known.quotas)
     login = stored if stored and account.source == "store" else None

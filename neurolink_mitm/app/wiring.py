@@ -30,7 +30,7 @@ from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, ope
 from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.config.apply import apply, follow
 from neurolink_mitm.config.env_file import EnvFileError
-from neurolink_mitm.config.sources import Inputs, Named, Sources
+from neurolink_mitm.config.sources import Inputs, SourceOptions, Sources
 from neurolink_mitm.core.auth.access import is_loopback
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool
@@ -132,8 +132,8 @@ def prepare(settings: Settings) -> Prepared:
     return Prepared(runtime, home, told, sources, settings.health_interval, (*files, *components))
 
 
-def _named(settings: Settings, home: Home) -> Named:
-    return Named(
+def _named(settings: Settings, home: Home) -> SourceOptions:
+    return SourceOptions(
         environ=settings.environ,
         env_file=settings.env_file,
         config=settings.config,

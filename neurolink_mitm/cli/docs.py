@@ -72,13 +72,13 @@ def _name(page: str, known: Mapping[str, Path]) -> str:
 def _contents(known: Mapping[str, Path]) -> str:
     from rich.text import Text
 
-    from neurolink_mitm.cli.ui.render import Column, Fitting, printed
+    from neurolink_mitm.cli.ui.render import Column, FittedTable, printed
 
     about = dict(_ROW.findall(known["readme"].read_text("utf-8")))
     about |= {"readme": "what it is, and the first steps", "changelog": "what changed lately"}
     texts = [Text(_plain(about.get(name, ""))) for name in known]
     columns = (Column("page", [Text(name) for name in known]), Column("about", texts, least=24))
-    return f"{printed(Fitting(columns))}\nRead one: neurolink docs PAGE\n"
+    return f"{printed(FittedTable(columns))}\nRead one: neurolink docs PAGE\n"
 
 
 def _drawn(text: str) -> str:

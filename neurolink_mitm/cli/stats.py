@@ -98,7 +98,7 @@ def _printed(stats: Stats, form: str) -> str:
 def _table(stats: Stats) -> str:
     from rich.text import Text
 
-    from neurolink_mitm.cli.ui.render import Column, Fitting, printed
+    from neurolink_mitm.cli.ui.render import Column, FittedTable, printed
     from neurolink_mitm.core.logs.timestamps import zone
 
     columns = [
@@ -111,7 +111,7 @@ def _table(stats: Stats) -> str:
         )
         for title, cells in _columns(stats).items()
     ]
-    return printed(Fitting(columns))
+    return printed(FittedTable(columns))
 
 
 def _columns(stats: Stats) -> dict[str, list[str]]:

@@ -18,27 +18,27 @@ from neurolink_mitm.core.pool.accounts import ANTHROPIC
 from neurolink_mitm.core.providers.names import unknown
 from neurolink_mitm.core.settings.errors import (
     ConfigError,
-    Fault,
+    ConfigFault,
     Loc,
+    format_value,
     path,
     position,
-    shown,
     spellings,
     value_at,
 )
-from neurolink_mitm.core.settings.types import Kind, NotEmpty, hints, plain
+from neurolink_mitm.core.settings.types import NotEmpty, ValueType, hints, plain
 from neurolink_mitm.core.settings.values import UNNAMED, Config, ConfigFile, Options
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedConfig:
     """A configuration without faults, and what its author should know all the same."""
 
     config: Config
     warnings: tuple[str, ...] = ()
 
 
-def parse(document: object, env: Mapping[str, str]) -> Loaded:
+def parse(document: object, env: Mapping[str, str]) -> LoadedConfig:
     """Check a parsed YAML or JSON document (None: an empty file) and resolve `${VAR}` from `env`.
 
     Raises `ConfigError` with every fault at once.
@@ -56,20 +56,20 @@ def parse(document: object, env: Mapping[str, str]) -> Loaded:
         raise ConfigError(*map(str, every))
     common = {item.name: getattr(file, item.name) for item in fields(ConfigFile)}
     config = Config(**common | {"accounts": file.accounts.anthropic})
-    return Loaded(config, tuple(map(str, _warnings(config, document))))
+    return LoadedConfig(config, tuple(map(str, _warnings(config, document))))
 
 
 class _Reader:
     """Reads values by their types, and goes on after a fault: what it returns counts if there were none."""
 
     def __init__(self, document: object) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[ConfigFault] = []
         self._document = document
         """As it was before `${VAR}` was resolved."""
 
     def value(self, hint: Any, value: object, loc: Loc) -> Any:
         hint, notes = plain(hint)
-        kind = next((note for note in notes if isinstance(note, Kind)), None)
+        kind = next((note for note in notes if isinstance(note, ValueType)), None)
         if kind:
             return self._single(kind, value, loc)
         if is_dataclass(hint):
@@ -84,7 +84,7 @@ class _Reader:
                 return self._choice(choices, value, loc)
         return value  # of any type
 
-    def _single(self, kind: Kind, value: object, loc: Loc) -> object:
+    def _single(self, kind: ValueType, value: object, loc: Loc) -> object:
         try:
             return kind.read(value)
         except ValueError as e:
@@ -104,7 +104,7 @@ class _Reader:
         if not isinstance(value, list):
             self._fault(loc, "must be a list")
         elif filled and not value:
-            self.faults.append(Fault(loc, "must not be empty"))
+            self.faults.append(ConfigFault(loc, "must not be empty"))
         else:
             return tuple(self.value(item, each, (*loc, n)) for n, each in enumerate(value))
         return ()
@@ -132,17 +132,17 @@ class _Reader:
                 hint = hints(section)[field.name]
                 given[field.name] = self.value(hint, value[key], (*loc, key))
             elif _required(field):
-                self.faults.append(Fault((*loc, spellings(field.name)[0]), "is required"))
+                self.faults.append(ConfigFault((*loc, spellings(field.name)[0]), "is required"))
                 given[field.name] = None
-        self.faults += [Fault((*loc, key), _unexpected(key, section)) for key in rest]
+        self.faults += [ConfigFault((*loc, key), _unexpected(key, section)) for key in rest]
         return section(**given)
 
     def _fault(self, loc: Loc, text: str, *, named: bool = False) -> None:
         """A fault with the value as it stands in the file; with `named` only a `${VAR}` is shown."""
         raw = value_at(self._document, loc)
         if not named or (isinstance(raw, str) and _REFERENCE.fullmatch(raw)):
-            text = f"{text}, got {shown(raw)}"
-        self.faults.append(Fault(loc, text))
+            text = f"{text}, got {format_value(raw)}"
+        self.faults.append(ConfigFault(loc, text))
 
 
 _REFERENCE = re.compile(r"\$\{\w+\}")
@@ -187,7 +187,7 @@ def _named(resolved: object) -> object:
     return {**resolved, "accounts": {**resolved["accounts"], "anthropic": named}}
 
 
-def _duplicates(resolved: object) -> Iterator[Fault]:
+def _duplicates(resolved: object) -> Iterator[ConfigFault]:
     """Account names used twice; looked for in the document, since it may have other faults too."""
     accounts = value_at(resolved, ("accounts", "anthropic"))
     first: dict[str, Loc] = {}
@@ -195,24 +195,28 @@ def _duplicates(resolved: object) -> Iterator[Fault]:
         loc: Loc = ("accounts", "anthropic", index)
         name = value_at(account, ("name",))
         if isinstance(name, str) and first.setdefault(name, loc) != loc:
-            yield Fault((*loc, "name"), f"{shown(name)} is already the name of {path(first[name])}")
+            yield ConfigFault(
+                (*loc, "name"), f"{format_value(name)} is already the name of {path(first[name])}"
+            )
 
 
-def _warnings(config: Config, document: object) -> Iterator[Fault]:
+def _warnings(config: Config, document: object) -> Iterator[ConfigFault]:
     yield from _providers(config, document)
     for loc in _plaintext(document, ()):
-        yield Fault(loc, "holds a key or password in plain text: better ${VAR}, and VAR in .env")
+        yield ConfigFault(
+            loc, "holds a key or password in plain text: better ${VAR}, and VAR in .env"
+        )
     for plugin, work in _IDLE_WITHOUT.items():
         options = getattr(config.cloaking.plugins, plugin)
         if options.enabled and not any(getattr(options, name) for name in work):
             loc = _spelled(document, "cloaking", "plugins", plugin)
-            yield Fault(loc, f"is on, but has nothing to do without {' or '.join(work)}")
+            yield ConfigFault(loc, f"is on, but has nothing to do without {' or '.join(work)}")
         elif options.enabled and plugin in _PROTECTING and config.cloaking.mode == "auto":
             loc = _spelled(document, "cloaking", "plugins", plugin)
-            yield Fault(loc, ONLY_SUBSCRIPTIONS)
+            yield ConfigFault(loc, ONLY_SUBSCRIPTIONS)
 
 
-def _providers(config: Config, document: object) -> Iterator[Fault]:
+def _providers(config: Config, document: object) -> Iterator[ConfigFault]:
     """Those that nobody knows: they would be asked in vain, and only once all accounts cool."""
     named: list[tuple[str, Loc]] = [(name, ("providers", name)) for name in config.providers]
     mappings = _spelled(document, "routing", "model_mappings")
@@ -223,7 +227,7 @@ def _providers(config: Config, document: object) -> Iterator[Fault]:
         named.append((entry.provider, (*chain, n, "provider")))
     for name, loc in named:
         if name != ANTHROPIC and (said := unknown(name)):
-            yield Fault(loc, said)
+            yield ConfigFault(loc, said)
 
 
 ONLY_SUBSCRIPTIONS = (

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import yaml
 
-from neurolink_mitm.config.document import Loaded, parse
+from neurolink_mitm.config.document import LoadedConfig, parse
 from neurolink_mitm.core.settings.errors import ConfigError
 
 LARGEST = 1_000_000
@@ -22,7 +22,7 @@ DEEPEST = 100
 _Loader: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def load(path: Path, env: Mapping[str, str], *, required: bool = True) -> Loaded:
+def load(path: Path, env: Mapping[str, str], *, required: bool = True) -> LoadedConfig:
     """Read and check a configuration; `${VAR}` comes from `env`.
 
     A file that is missing is an empty configuration unless it is `required` (the user named it).

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from neurolink_mitm.core.settings.errors import Fault, Loc, shown
+from neurolink_mitm.core.settings.errors import ConfigFault, Loc, format_value
 
 DEEPEST = 50
 """Levels of a document; one that is deeper is nobody's configuration."""
@@ -85,30 +85,32 @@ def only_references(text: str) -> bool:
     return not rest or (found > 0 and only_references(rest))
 
 
-def resolve_all(document: object, env: Mapping[str, str]) -> tuple[object, tuple[Fault, ...]]:
+def resolve_all(document: object, env: Mapping[str, str]) -> tuple[object, tuple[ConfigFault, ...]]:
     """A copy of the document with every string resolved, and all faults.
 
     Keys are left as they are, and keys without a value are dropped: `baseUrl:` followed by
     nothing is how a commented-out value looks, and means that none was given. Keys that aren't
     text are faults.
     """
-    faults: list[Fault] = []
+    faults: list[ConfigFault] = []
     return _resolve(document, env, (), faults), tuple(faults)
 
 
-def _no_text(key: object, loc: Loc) -> Fault:
+def _no_text(key: object, loc: Loc) -> ConfigFault:
     # YAML 1.1 takes `on:`, `no:` and `2026-01-01:` for other things than text
-    return Fault((*loc, str(key)), f"is a key that reads as {shown(key)}: write it in quotes")
+    return ConfigFault(
+        (*loc, str(key)), f"is a key that reads as {format_value(key)}: write it in quotes"
+    )
 
 
-def _resolve(value: object, env: Mapping[str, str], loc: Loc, faults: list[Fault]) -> object:
+def _resolve(value: object, env: Mapping[str, str], loc: Loc, faults: list[ConfigFault]) -> object:
     if len(loc) > DEEPEST:
-        faults.append(Fault(loc, f"is nested more than {DEEPEST} levels deep"))
+        faults.append(ConfigFault(loc, f"is nested more than {DEEPEST} levels deep"))
         return None
     match value:
         case str():
             resolved, wrong = resolve(value, env)
-            faults += [Fault(loc, text) for text in wrong]
+            faults += [ConfigFault(loc, text) for text in wrong]
             return resolved
         case dict():
             keys = [key for key in value if isinstance(key, str)]

@@ -11,7 +11,7 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from neurolink_mitm.core.settings.errors import spellings
-from neurolink_mitm.core.settings.types import Kind, description, hints, plain
+from neurolink_mitm.core.settings.types import ValueType, description, hints, plain
 from neurolink_mitm.core.settings.values import ConfigFile, Options
 
 Schema = dict[str, Any]
@@ -101,7 +101,7 @@ def _any_of(choices: list[Schema]) -> Schema:
 def _choices(hint: Any) -> list[Schema]:
     """Return the schemas of which a value of this type fits one."""
     hint, notes = plain(hint)
-    if kind := next((note for note in notes if isinstance(note, Kind)), None):
+    if kind := next((note for note in notes if isinstance(note, ValueType)), None):
         return [dict(kind.schema)] + [REFERENCE] * (kind.schema["type"] != "string")
     if isinstance(hint, type) and is_dataclass(hint):
         reference = {"$ref": f"#/$defs/{hint.__name__}"}

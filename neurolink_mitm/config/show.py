@@ -9,7 +9,13 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 
 from neurolink_mitm.core.redact.secret import STARS, Secret
 from neurolink_mitm.core.redact.text import redact
-from neurolink_mitm.core.settings.errors import Loc, path, shown, spellings, without_credentials
+from neurolink_mitm.core.settings.errors import (
+    Loc,
+    format_value,
+    path,
+    spellings,
+    without_credentials,
+)
 from neurolink_mitm.core.settings.values import AccountConfig, Config
 
 MOST = 5
@@ -21,22 +27,22 @@ _VARIABLES = re.compile(r"(?<!\$)\$\{(\w+)")
 Values = dict[Loc, object]
 
 
-def flat(value: object, loc: Loc = ()) -> Iterator[tuple[Loc, object]]:
+def values_in(value: object, loc: Loc = ()) -> Iterator[tuple[Loc, object]]:
     """Every single value below a section, keys in camelCase. A list is one value, also one of sections."""
     if is_dataclass(value):
         for field in fields(value):
             item = getattr(value, field.name)
             if field.metadata.get("private"):
                 item = tuple(map(Secret, item))
-            yield from flat(item, (*loc, spellings(field.name)[0]))
+            yield from values_in(item, (*loc, spellings(field.name)[0]))
     elif isinstance(value, Mapping) and value and loc[-1] != "metadata":  # the user's own notes
         for key, item in value.items():
-            yield from flat(item, (*loc, str(key)))
+            yield from values_in(item, (*loc, str(key)))
     else:
         yield loc, value
 
 
-def told(value: object, text: Callable[[str], str] = shown) -> str:
+def format_setting(value: object, text: Callable[[str], str] = format_value) -> str:
     """A value in a line; `text` says how texts are shown, in quotes."""
     if isinstance(value, Secret):
         return STARS
@@ -45,17 +51,17 @@ def told(value: object, text: Callable[[str], str] = shown) -> str:
     if isinstance(value, Mapping) and not value:
         return "{}"
     if isinstance(value, tuple | list):
-        entries = [told(item, text) for item in value[:MOST]]
+        entries = [format_setting(item, text) for item in value[:MOST]]
         more = [f"… {len(value)} in all"] if len(value) > MOST else []
         return f"[{', '.join([*entries, *more])}]"
     if is_dataclass(value):
         pairs = ((spellings(f.name)[0], getattr(value, f.name)) for f in fields(value))
-        return f"{{{', '.join(f'{name}: {told(item, text)}' for name, item in pairs)}}}"
-    return f"{value:g}" if isinstance(value, float) else shown(value)
+        return f"{{{', '.join(f'{name}: {format_setting(item, text)}' for name, item in pairs)}}}"
+    return f"{value:g}" if isinstance(value, float) else format_value(value)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class EffectiveValue:
     """One value. `origin` is `default`, `file`, or `file: ${VAR}`."""
 
     path: str
@@ -63,17 +69,17 @@ class Shown:
     origin: str
 
 
-def effective(config: Config, document: object) -> Iterator[Shown]:
+def effective(config: Config, document: object) -> Iterator[EffectiveValue]:
     """`document` is the file before `${VAR}` was resolved."""
     for index, account in enumerate(config.accounts):
-        yield from _shown(account, ("accounts", "anthropic", index), document)
-    yield from _shown(replace(config, accounts=()), (), document)
+        yield from _effective(account, ("accounts", "anthropic", index), document)
+    yield from _effective(replace(config, accounts=()), (), document)
 
 
-def _shown(section: object, at: Loc, document: object) -> Iterator[Shown]:
-    for loc, value in flat(section, at):
+def _effective(section: object, at: Loc, document: object) -> Iterator[EffectiveValue]:
+    for loc, value in values_in(section, at):
         if loc != ("accounts",):
-            yield Shown(path(loc), told(value, quoted), origin(document, loc))
+            yield EffectiveValue(path(loc), format_setting(value, quote), origin(document, loc))
 
 
 def origin(document: object, loc: Loc) -> str:
@@ -111,7 +117,7 @@ def as_json(value: object) -> object:
         return {str(key): as_json(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [as_json(item) for item in value]
-    return bare(value) if isinstance(value, str) else value
+    return mask_text(value) if isinstance(value, str) else value
 
 
 def _section(value: object) -> dict[str, object]:
@@ -119,13 +125,13 @@ def _section(value: object) -> dict[str, object]:
     return {spellings(f.name)[0]: as_json(getattr(value, f.name)) for f in fields(value)}
 
 
-def bare(text: str) -> str:
+def mask_text(text: str) -> str:
     """Without what is shaped like a key, and without a URL's password: a key may stand in the wrong place."""
     return redact(without_credentials(text) if "://" in text else text)
 
 
-def quoted(text: str) -> str:
-    return json.dumps(bare(text), ensure_ascii=False)
+def quote(text: str) -> str:
+    return json.dumps(mask_text(text), ensure_ascii=False)
 
 
 def differences(old: Config, new: Config) -> tuple[str, ...]:
@@ -150,22 +156,22 @@ def _changed(before: Values, after: Values) -> Iterator[str]:
     for loc in dict.fromkeys((*before, *after)):
         old, new = before.get(loc), after.get(loc)
         if old != new:
-            yield f"{path(loc)}: {told(old)} -> {told(new)}"
+            yield f"{path(loc)}: {format_setting(old)} -> {format_setting(new)}"
 
 
 def _account_changes(old: AccountConfig, new: AccountConfig) -> Iterator[str]:
     at = ("accounts", "anthropic", old.name)
-    return _changed(dict(flat(old, at)), dict(flat(new, at)))
+    return _changed(dict(values_in(old, at)), dict(values_in(new, at)))
 
 
 def _order(before: list[str], after: list[str]) -> Iterator[str]:
     if before != after:
-        yield f"accounts.anthropic: order {told(before)} -> {told(after)}"
+        yield f"accounts.anthropic: order {format_setting(before)} -> {format_setting(after)}"
 
 
 def _values(config: Config) -> Values:
     """All but the accounts, which have an order of their own."""
-    return {loc: value for loc, value in flat(config) if loc[0] != "accounts"}
+    return {loc: value for loc, value in values_in(config) if loc[0] != "accounts"}
 
 
 def _by_name(config: Config) -> dict[str, AccountConfig]:

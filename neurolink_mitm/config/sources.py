@@ -19,7 +19,7 @@ from neurolink_mitm.adapters.network import (
 from neurolink_mitm.adapters.plugins import pipeline
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.config import file as config_file
-from neurolink_mitm.config.document import Loaded
+from neurolink_mitm.config.document import LoadedConfig
 from neurolink_mitm.config.env_file import (
     EnvFileError,
     Environment,
@@ -32,7 +32,7 @@ from neurolink_mitm.core.pool.selection import STRATEGIES
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.providers.names import is_provider
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.settings.errors import ConfigError, shown
+from neurolink_mitm.core.settings.errors import ConfigError, format_value
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 
@@ -57,7 +57,7 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class SourceOptions:
     """What the command line says of the files, and in place of them."""
 
     environ: Mapping[str, str] = field(repr=False)
@@ -73,13 +73,13 @@ class Named:
 class Sources:
     """Reads them whole, or says all that is wrong with them. Blocks for as long as the disk does."""
 
-    def __init__(self, named: Named, home: Home, store: TokenStore) -> None:
+    def __init__(self, named: SourceOptions, home: Home, store: TokenStore) -> None:
         self._named = named
         self._home = home
         self._store = store
         self._config = (named.config or home.config).expanduser().absolute()
         self._env_file = chosen(named.environ, home, named.env_file)[0]
-        self._last: tuple[Loaded, Environment, Inputs] | None = None
+        self._last: tuple[LoadedConfig, Environment, Inputs] | None = None
         self._network: tuple[object, Network] | None = None
 
     @property
@@ -144,7 +144,7 @@ class Sources:
             return self._last[1]
         return read_environment(self._named.environ, self._home, self._named.env_file)
 
-    def _loaded(self, environ: Mapping[str, str]) -> Loaded:
+    def _loaded(self, environ: Mapping[str, str]) -> LoadedConfig:
         """At a reload, a file that is gone or empty is about to be written rather than meant to say nothing."""
         required = self._named.config is not None
         if self._last:
@@ -157,7 +157,7 @@ class Sources:
 
     def _inputs(
         self,
-        loaded: Loaded,
+        loaded: LoadedConfig,
         environment: Environment,
         credentials: Credentials,
         clients: tuple[ClientKey, ...],
@@ -190,7 +190,7 @@ class Sources:
             ),
         )
 
-    def _shaping(self, loaded: Loaded) -> Pipeline:
+    def _shaping(self, loaded: LoadedConfig) -> Pipeline:
         """The same one for the same configuration: it remembers what it has looked through."""
         cloaking = loaded.config.cloaking
         if self._last and self._last[0].config.cloaking == cloaking and not cloaking.plugins.custom:
@@ -246,11 +246,11 @@ def _accounts(
 def _unmet(config: Config, accounts: Sequence[Account]) -> Iterator[str]:
     """What the configuration says of accounts that there are not."""
     for name in unused_settings(config, accounts):
-        yield f"accounts.anthropic: {shown(name)} has no apiKey, and no login of that name is stored"
+        yield f"accounts.anthropic: {format_value(name)} has no apiKey, and no login of that name is stored"
     if primary := missing_primary(config, accounts):
         near = get_close_matches(primary, [each.label for each in accounts], n=1)
-        hint = f", did you mean {shown(near[0])}?" if near else ""
-        yield f"routing.primary-account: no account is called {shown(primary)}{hint}"
+        hint = f", did you mean {format_value(near[0])}?" if near else ""
+        yield f"routing.primary-account: no account is called {format_value(primary)}{hint}"
 
 
 def _keyless(others: Sequence[Account]) -> Iterator[str]:

@@ -31,14 +31,14 @@ import json, os, sys
 from pathlib import Path
 from neurolink_mitm import stack  # as `proxy start` does before there is a loop
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.config.sources import Named, Sources
+from neurolink_mitm.config.sources import SourceOptions, Sources
 from neurolink_mitm.adapters.token_store import open_store
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest
 from neurolink_mitm.core.shaping.pipeline import Chain
 
 home = Home.from_environment(os.environ)
-sources = Sources(Named(os.environ), home, open_store(home, os.environ))
+sources = Sources(SourceOptions(os.environ), home, open_store(home, os.environ))
 shaping = sources.read().shaping
 if sys.argv[1] == "reload":
     home.config.write_text(home.config.read_text().replace("bluebird,", "redbird,"))

@@ -10,9 +10,9 @@ from neurolink_mitm.config.show import (
     changed_variables,
     differences,
     effective,
-    flat,
+    format_setting,
     origin,
-    told,
+    values_in,
 )
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import (
@@ -82,7 +82,7 @@ def test_no_key_is_shown() -> None:
 
 
 def test_a_section_is_its_values() -> None:
-    assert dict(flat(Provider("http://h", Secret("k")), ("providers", "x"))) == {
+    assert dict(values_in(Provider("http://h", Secret("k")), ("providers", "x"))) == {
         ("providers", "x", "baseUrl"): "http://h",
         ("providers", "x", "apiKey"): Secret("k"),
         ("providers", "x", "api"): None,
@@ -91,7 +91,7 @@ def test_a_section_is_its_values() -> None:
 
 def test_names_that_the_user_chose_are_steps_and_notes_are_not() -> None:
     account = AccountConfig("a", metadata={"team": "b"})
-    assert dict(flat({"x": account}, ("p",)))["p", "x", "metadata"] == {"team": "b"}
+    assert dict(values_in({"x": account}, ("p",)))["p", "x", "metadata"] == {"team": "b"}
 
 
 @pytest.mark.parametrize(
@@ -111,15 +111,18 @@ def test_names_that_the_user_chose_are_steps_and_notes_are_not() -> None:
     ids=lambda value: str(value)[:20],
 )
 def test_a_value_in_a_line(value: object, text: str) -> None:
-    assert told(value) == text
+    assert format_setting(value) == text
 
 
 def test_words_that_are_to_stay_here_are_secrets() -> None:
     options = WordObfuscator(True, ("bluebird",), ("corp-.*",), domains=("corp.example",))
-    values = dict(flat(options, ("p",)))
+    values = dict(values_in(options, ("p",)))
     assert values["p", "words"] == (Secret("bluebird"),)
-    assert "bluebird" not in repr(options) + told(values["p", "words"])
-    assert "corp" not in f"{options}{told(values['p', 'patterns'])}{told(values['p', 'domains'])}"
+    assert "bluebird" not in repr(options) + format_setting(values["p", "words"])
+    assert (
+        "corp"
+        not in f"{options}{format_setting(values['p', 'patterns'])}{format_setting(values['p', 'domains'])}"
+    )
 
 
 ENV = {"KEY": "sk-ant-test-one", "OTHER": "sk-ant-test-other"}

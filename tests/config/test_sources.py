@@ -12,7 +12,7 @@ from neurolink_mitm.adapters.client_file import add_client, revoke_client
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
 from neurolink_mitm.config.env_file import EnvFileError
-from neurolink_mitm.config.sources import Named, Sources
+from neurolink_mitm.config.sources import SourceOptions, Sources
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.oauth import Tokens
 from neurolink_mitm.core.redact.secret import Secret
@@ -34,7 +34,7 @@ def place(tmp_path: Path) -> Home:
 
 
 def sources(home: Home, **named: Any) -> Sources:
-    return Sources(Named(**{"environ": ENVIRON, **named}), home, TokenStore(home))
+    return Sources(SourceOptions(**{"environ": ENVIRON, **named}), home, TokenStore(home))
 
 
 def test_what_the_files_say(place: Home) -> None:
@@ -282,7 +282,7 @@ def in_place(path: Path) -> None:
 def test_our_own_write_of_the_tokens_needs_no_reload(place: Home) -> None:
     store = TokenStore(place)
     store.save(WORK)
-    files = Sources(Named(environ=ENVIRON), place, store)
+    files = Sources(SourceOptions(environ=ENVIRON), place, store)
     files.read()
     for number in (2, 3):
         refresh(store, number)
@@ -306,7 +306,7 @@ def test_a_foreign_write_in_the_same_moment_is_seen(
 ) -> None:
     store, other = TokenStore(place), TokenStore(place)
     store.save(WORK)
-    files = Sources(Named(environ=ENVIRON), place, store)
+    files = Sources(SourceOptions(environ=ENVIRON), place, store)
     files.read()
     for act in acts:
         act(store, other, place.tokens)
@@ -316,7 +316,7 @@ def test_a_foreign_write_in_the_same_moment_is_seen(
 def test_what_changes_beside_the_tokens_is_seen(place: Home) -> None:
     store = TokenStore(place)
     store.save(WORK)
-    files = Sources(Named(environ=ENVIRON), place, store)
+    files = Sources(SourceOptions(environ=ENVIRON), place, store)
     files.read()
     refresh(store)
     assert not files.is_own_change({place.tokens, place.config})
@@ -326,7 +326,7 @@ def test_two_logins_that_turn_out_to_be_one_account_need_a_reload(place: Home) -
     store = TokenStore(place)
     store.save(WORK)
     store.save(HOME)
-    files = Sources(Named(environ=ENVIRON), place, store)
+    files = Sources(SourceOptions(environ=ENVIRON), place, store)
     files.read()
     known = Tokens(Secret("sk-ant-oat-test-2"), None, 9.0, account_uuid="u", organization_uuid="o")
     store.replace_tokens("work", known)

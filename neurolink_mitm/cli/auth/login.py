@@ -11,14 +11,14 @@ import click
 
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
 from neurolink_mitm.cli.auth import context
-from neurolink_mitm.cli.auth.methods import METHODS, Asked, Obtained
+from neurolink_mitm.cli.auth.methods import METHODS, LoginOptions, NewCredential
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.groups import format_option
 from neurolink_mitm.core.auth.credentials import StoredAccount, check_label
 from neurolink_mitm.core.redact.text import redact
 
 if TYPE_CHECKING:  # slow to import
-    from neurolink_mitm.accounts.placement import Place
+    from neurolink_mitm.accounts.placement import Placement
 
 
 def _legal(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -63,7 +63,7 @@ def login(
 
     if debug:
         _set_up_logging()
-    asked = Asked(
+    asked = LoginOptions(
         label=flags["label"],
         add=flags["add"],
         attended=not flags["non_interactive"],
@@ -90,7 +90,7 @@ def _check_readable(store: TokenStore) -> None:
         fail(f"{redact(str(e))}; repair it, or move it away and log in again", FAILED)
 
 
-def _placed(obtained: Obtained, store: TokenStore, asked: Asked) -> Place:
+def _placed(obtained: NewCredential, store: TokenStore, asked: LoginOptions) -> Placement:
     from neurolink_mitm.accounts.placement import place
 
     # read now: a login in the browser takes its time
@@ -115,7 +115,7 @@ def _shadowed(label: str) -> str:
 
 
 def _report(
-    account: StoredAccount, method: str, chosen: Place, notes: list[str], form: str
+    account: StoredAccount, method: str, chosen: Placement, notes: list[str], form: str
 ) -> None:
     for note in notes:
         context.say(f"note: {note}")

@@ -30,7 +30,7 @@ PATIENCE = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LoginOptions:
     """The command line of a login."""
 
     label: str | None
@@ -42,19 +42,19 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Obtained:
+class NewCredential:
     """The account, labelled as it would be called by itself, and what its owner should know."""
 
     account: StoredAccount
     note: str | None = None
 
 
-def by_oauth(asked: Asked, config: Config) -> Obtained:
+def by_oauth(asked: LoginOptions, config: Config) -> NewCredential:
     tokens = _tokens(asked, config)
-    return Obtained(tokens.as_login(tokens.email or "account"))
+    return NewCredential(tokens.as_login(tokens.email or "account"))
 
 
-def by_api_key(asked: Asked, config: Config) -> Obtained:
+def by_api_key(asked: LoginOptions, config: Config) -> NewCredential:
     from neurolink_mitm.adapters.oauth_client import LoginError
 
     def take(text: str) -> Secret:
@@ -70,10 +70,10 @@ def by_api_key(asked: Asked, config: Config) -> Obtained:
             key = _good(take, _from_environment("ANTHROPIC_API_KEY", "--method api-key"))
     except LoginError as e:
         fail(f"the key was not stored: {redact(str(e))}", FAILED)
-    return Obtained(StoredAccount("api-key", key))
+    return NewCredential(StoredAccount("api-key", key))
 
 
-def by_new_api_key(asked: Asked, config: Config) -> Obtained:
+def by_new_api_key(asked: LoginOptions, config: Config) -> NewCredential:
     """A login that is used once, to create a key."""
     from neurolink_mitm.adapters.oauth_client import LoginError
 
@@ -86,10 +86,10 @@ def by_new_api_key(asked: Asked, config: Config) -> Obtained:
     # without the ids of the login: key and login are two accounts of the pool
     label = f"{tokens.email}-key" if tokens.email else "api-key"
     name = tokens.organization_name
-    return Obtained(StoredAccount(label, key, email=tokens.email, organization_name=name))
+    return NewCredential(StoredAccount(label, key, email=tokens.email, organization_name=name))
 
 
-def by_setup_token(asked: Asked, config: Config) -> Obtained:
+def by_setup_token(asked: LoginOptions, config: Config) -> NewCredential:
     if asked.attended:
         token = _asked_for("Token that `claude setup-token` printed (not shown)", check_setup_token)
     else:
@@ -99,10 +99,10 @@ def by_setup_token(asked: Asked, config: Config) -> Obtained:
         "it was not tried, the first request will tell; and it can't be refreshed: when it ends, run"
         " `claude setup-token` and log in again"
     )
-    return Obtained(StoredAccount("setup-token", token), note)
+    return NewCredential(StoredAccount("setup-token", token), note)
 
 
-def by_import(asked: Asked, config: Config) -> Obtained:
+def by_import(asked: LoginOptions, config: Config) -> NewCredential:
     from neurolink_mitm.claude_code.attach import ImportFailed, find_login
 
     try:
@@ -113,10 +113,10 @@ def by_import(asked: Asked, config: Config) -> Obtained:
         "Claude Code keeps this login, too, and a refresh by one of two programs can log the other out;"
         " to be safe, log in anew with: neurolink auth login anthropic"
     )
-    return Obtained(login, note)
+    return NewCredential(login, note)
 
 
-METHODS: Mapping[str, Callable[[Asked, Config], Obtained]] = {
+METHODS: Mapping[str, Callable[[LoginOptions, Config], NewCredential]] = {
     "oauth": by_oauth,
     "api-key": by_api_key,
     "create-api-key": by_new_api_key,
@@ -159,7 +159,7 @@ def _from_environment(name: str, method: str) -> str:
     return os.environ.get(name) or fail(f"{method} with --non-interactive needs {name}", USAGE)
 
 
-def _tokens(asked: Asked, config: Config) -> Tokens:
+def _tokens(asked: LoginOptions, config: Config) -> Tokens:
     """Log in through the browser, or exit with what to do next."""
     from neurolink_mitm.accounts.login_callback import can_be_caught
 
@@ -237,7 +237,7 @@ def _caught(client: OAuthClient, redirect_uri: str, *, browser: bool) -> Tokens:
         fail(f"not logged in: {redact(str(e))}; {OVER}")
 
 
-def _try(key: Secret, asked: Asked, config: Config) -> None:
+def _try(key: Secret, asked: LoginOptions, config: Config) -> None:
     """Raises `LoginError`."""
     own = next((each for each in config.accounts if each.name == asked.label), None)
     url = own.base_url if own and own.base_url else config.default_base_url
@@ -245,7 +245,7 @@ def _try(key: Secret, asked: Asked, config: Config) -> None:
         _client(asked, config).check_api_key(key, url, own.proxy_url if own else None)
 
 
-def _client(asked: Asked, config: Config) -> OAuthClient:
+def _client(asked: LoginOptions, config: Config) -> OAuthClient:
     from neurolink_mitm.adapters.oauth_client import OAuthClient
 
     return OAuthClient(config.oauth, network=network(config, asked.config))

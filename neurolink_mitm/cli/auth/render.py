@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
-from neurolink_mitm.cli.ui.render import NONE, Column, Fitting, duration, filled, printed
+from neurolink_mitm.cli.ui.render import NONE, Column, FittedTable, duration, filled, printed
 from neurolink_mitm.core.logs.timestamps import date_and_clock
 
 Row = dict[str, Any]
@@ -26,7 +26,7 @@ EMPTY = "no accounts; add one with: neurolink auth login anthropic\n"
 def list_text(found: Sequence[Row], now: float) -> str:
     if not found:
         return EMPTY
-    return printed(Fitting(columns(found, now)))
+    return printed(FittedTable(columns(found, now)))
 
 
 def columns(found: Sequence[Row], now: float) -> list[Column]:

@@ -128,13 +128,13 @@ def read_inputs(file: Path | None, env_file: Path | None) -> tuple[Inputs | None
     from neurolink_mitm.adapters.client_file import ClientFileError
     from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
     from neurolink_mitm.config.env_file import EnvFileError
-    from neurolink_mitm.config.sources import Named, Sources
+    from neurolink_mitm.config.sources import SourceOptions, Sources
     from neurolink_mitm.core.settings.errors import ConfigError
 
     place = home()
     try:
         store = open_store(place, os.environ)
-        return Sources(Named(os.environ, env_file, file), place, store).read(), ()
+        return Sources(SourceOptions(os.environ, env_file, file), place, store).read(), ()
     except ConfigError as e:
         return None, e.faults
     except (ClientFileError, EnvFileError, TokenStoreError) as e:

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.text import Text
 
-from neurolink_mitm.cli.ui.render import Column, Fitting, printed
-from neurolink_mitm.config.show import DEFAULT, Shown, as_json, effective
+from neurolink_mitm.cli.ui.render import Column, FittedTable, printed
+from neurolink_mitm.config.show import DEFAULT, EffectiveValue, as_json, effective
 from neurolink_mitm.config.sources import Inputs
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.settings.values import Config
@@ -85,9 +85,9 @@ def show_text(path: Path | None, config: Config, document: object) -> str:
         Column("", [_value(row) for row in rows], least=24),
     )
     head = f"# {path or 'no configuration file: all of it is default'}"
-    return f"{head}\n{printed(Fitting(columns, titles=False))}"
+    return f"{head}\n{printed(FittedTable(columns, titles=False))}"
 
 
-def _value(row: Shown) -> Text:
+def _value(row: EffectiveValue) -> Text:
     origin = "" if row.origin == DEFAULT else f"   # {row.origin}"
     return Text(row.value).append(origin, style="dim")

@@ -102,7 +102,7 @@ def start(**asked: Any) -> None:
         serve as starting,  # mitmproxy takes half a second to import
     )
 
-    starting.start(starting.Asked(**asked))
+    starting.start(starting.StartOptions(**asked))
 
 
 def _check_files(config: Path | None, env_file: Path | None) -> None:

@@ -36,7 +36,7 @@ HAND_ON = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ServiceOptions:
     """What the proxy shall be started with."""
 
     port: int
@@ -74,7 +74,7 @@ def start_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def service(home: Home, asked: Asked) -> Service:
+def service(home: Home, asked: ServiceOptions) -> Service:
     """The proxy as a service manager has to start it."""
     environment = {name: os.environ[name] for name in HAND_ON if os.environ.get(name)}
     return Service(PROGRAM, asked.arguments, environment, str(home.logs / "service.log"))
@@ -88,7 +88,7 @@ def serving(home: Home) -> State | None:
     return state if http_client.get_json(f"{state.url}/health") else None
 
 
-def start(home: Home, asked: Asked) -> tuple[State | None, Path]:
+def start(home: Home, asked: ServiceOptions) -> tuple[State | None, Path]:
     """Start it detached from this terminal. Where it serves, None if it does not, and what it said."""
     home.create()
     log = home.logs / "service.log"

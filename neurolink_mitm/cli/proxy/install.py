@@ -36,7 +36,7 @@ def command(port: int, host: str, config: Path | None, env_file: Path | None, sh
     Example: neurolink proxy install --port 55669
     """
     place = home()
-    asked = background.Asked(port, host, config, env_file)
+    asked = background.ServiceOptions(port, host, config, env_file)
     try:
         manager = find(os.environ)
         if show:
@@ -48,7 +48,7 @@ def command(port: int, host: str, config: Path | None, env_file: Path | None, sh
     click.echo(f"installed as {manager.path}; it serves {url}")
 
 
-def install(manager: ServiceManager, place: Home, asked: background.Asked) -> str:
+def install(manager: ServiceManager, place: Home, asked: background.ServiceOptions) -> str:
     """Install it and wait until it serves; its URL. Raises `ServiceError`."""
     check_usable(manager)
     if "/archive-v" in sys.executable:  # of uvx, which may clean it any day

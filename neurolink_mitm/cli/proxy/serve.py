@@ -49,7 +49,7 @@ EXAMPLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StartInfo:
     """How the proxy was started. `attached` is Claude Code's settings file, where it was changed."""
 
     program: str = "neurolink"
@@ -61,56 +61,56 @@ class Started:
     """What a newer Python would bring."""
 
 
-def greeting(runtime: Runtime, started: Started) -> str:
-    return "\n".join((*_head(runtime, started), "", *_how_to_use(runtime, started), ""))
+def greeting(runtime: Runtime, info: StartInfo) -> str:
+    return "\n".join((*_head(runtime, info), "", *_how_to_use(runtime, info), ""))
 
 
-def _head(runtime: Runtime, started: Started) -> Iterator[str]:
+def _head(runtime: Runtime, info: StartInfo) -> Iterator[str]:
     count = len(runtime.pool.accounts)
     serves = f"{runtime.pool.strategy}, {count} account{'s' * (count != 1)}"
     if runtime.passthrough:
         serves = "passthrough, each caller's own credentials"
     yield f"NeuroLink {__version__} listens on {_url(runtime)} ({serves})"
-    login = f"{started.program} auth login anthropic"
-    if started.sandbox:
-        yield f"Note: {started.sandbox}; its answers are made up, so Claude Code's settings are left alone"
+    login = f"{info.program} auth login anthropic"
+    if info.sandbox:
+        yield f"Note: {info.sandbox}; its answers are made up, so Claude Code's settings are left alone"
         again = (
             "start this again"
-            if started.sandbox.startswith("no account")
+            if info.sandbox.startswith("no account")
             else "start without --sandbox"
         )
         yield f"An account of your own: run `{login}`, then {again}"
     elif not count and not runtime.passthrough:
         yield f"No account yet: run `{login}` (a subscription), or with `--method api-key`:"
         yield "it is used from the next request on; or set ANTHROPIC_API_KEY, and start again"
-    if started.missed:
-        yield f"Note: {started.missed}"
-    if started.web_url:
-        yield f"Watch it in a browser: {started.web_url}"
-    if started.attached:
-        yield f"Claude Code comes here until this stops: {started.attached} says so"
+    if info.missed:
+        yield f"Note: {info.missed}"
+    if info.web_url:
+        yield f"Watch it in a browser: {info.web_url}"
+    if info.attached:
+        yield f"Claude Code comes here until this stops: {info.attached} says so"
 
 
-def _how_to_use(runtime: Runtime, started: Started) -> Iterator[str]:
+def _how_to_use(runtime: Runtime, info: StartInfo) -> Iterator[str]:
     guarded = bool(runtime.client_keys)
     token = "<client key>" if guarded else ANY_TOKEN
-    needs_token = guarded or (not started.claude_logged_in and not runtime.passthrough)
-    yield "Point other programs at it:" if started.attached else "Point Claude Code at it:"
+    needs_token = guarded or (not info.claude_logged_in and not runtime.passthrough)
+    yield "Point other programs at it:" if info.attached else "Point Claude Code at it:"
     yield f"  export ANTHROPIC_BASE_URL={_url(runtime)}"
     yield "  export ENABLE_TOOL_SEARCH=true"
     if needs_token:
         yield f"  export ANTHROPIC_AUTH_TOKEN={token}"
     if guarded:
-        yield f"Callers must show a key, Claude Code too: {started.program} clients add NAME"
-    elif needs_token and started.attached:
+        yield f"Callers must show a key, Claude Code too: {info.program} clients add NAME"
+    elif needs_token and info.attached:
         yield "(Claude Code needs that last line, too, as it has no login: it asks nothing without.)"
     elif needs_token:
         yield "(The last line is for a Claude Code without a login, which asks nothing without.)"
     yield ""
-    yield from _by_hand(runtime, started, guarded)
+    yield from _by_hand(runtime, info, guarded)
 
 
-def _by_hand(runtime: Runtime, started: Started, guarded: bool) -> Iterator[str]:
+def _by_hand(runtime: Runtime, info: StartInfo, guarded: bool) -> Iterator[str]:
     model = MODEL if runtime.passthrough else model_for_anybody(runtime)
     if model is None:
         if runtime.pool.accounts:
@@ -118,7 +118,7 @@ def _by_hand(runtime: Runtime, started: Started, guarded: bool) -> Iterator[str]
             yield (
                 "A subscription serves Claude Code only; for other programs, such as curl, add an API key:"
             )
-            yield f"  {started.program} auth login anthropic --add --method api-key"
+            yield f"  {info.program} auth login anthropic --add --method api-key"
         return
     key = " -H 'x-api-key: <client key>'" if guarded else ""
     if runtime.passthrough:
@@ -162,7 +162,7 @@ OFTEN = (2000, 10, 10)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class StartOptions:
     """The command line."""
 
     port: int
@@ -180,7 +180,7 @@ class Asked:
     no_claude_settings: bool = False
 
 
-def start(asked: Asked) -> None:
+def start(asked: StartOptions) -> None:
     """Serve until told to stop; exits with the code that fits what went wrong."""
     set_up_logging(quiet=asked.quiet, debug=asked.debug)
     settings = prepare.Settings(
@@ -209,7 +209,7 @@ def start(asked: Asked) -> None:
         fail(str(e), FAILED)
 
 
-def _start(asked: Asked, settings: prepare.Settings) -> None:
+def _start(asked: StartOptions, settings: prepare.Settings) -> None:
     prepared = prepare.prepare(settings)
     empty = not prepared.runtime.pool.accounts
     if not asked.sandbox and not (asked.sandbox_if_empty and empty):
@@ -224,7 +224,7 @@ def _start(asked: Asked, settings: prepare.Settings) -> None:
 
 
 def _serve(
-    prepared: prepare.Prepared, settings: prepare.Settings, asked: Asked, sandbox: str
+    prepared: prepare.Prepared, settings: prepare.Settings, asked: StartOptions, sandbox: str
 ) -> None:
     for warning in prepared.warnings:
         logger.warning("%s", warning)
@@ -233,7 +233,7 @@ def _serve(
     def ready(web_url: str) -> None:
         if not asked.quiet:
             attached = claude_code.path if claude_code and claude_code.attached else None
-            started = Started(
+            info = StartInfo(
                 program(),
                 sandbox,
                 web_url,
@@ -241,7 +241,7 @@ def _serve(
                 logged_in(os.environ),
                 aging(version("mitmproxy")),
             )
-            click.echo(greeting(prepared.runtime, started))
+            click.echo(greeting(prepared.runtime, info))
             sys.stdout.flush()
         collect_briefly()
 

@@ -51,7 +51,7 @@ def command(
 
     Example: neurolink proxy setup
     """
-    asked = background.Asked(port, host, config, env_file)
+    asked = background.ServiceOptions(port, host, config, env_file)
     with context.in_one_line():
         place = context.home()
         place.create()
@@ -103,7 +103,7 @@ def _configuration(place: Home, config: Path | None) -> None:
     done(f"configuration written, to be changed as you like: {path}")
 
 
-def _proxy(place: Home, asked: background.Asked, no_service: bool) -> State:
+def _proxy(place: Home, asked: background.ServiceOptions, no_service: bool) -> State:
     running = background.serving(place)
     if running:
         done(f"the proxy runs already: {running.url} (pid {running.pid})")
@@ -133,7 +133,7 @@ def _could_be_service() -> bool:
     return not manager.path.exists()
 
 
-def _service(place: Home, asked: background.Asked) -> State | None:
+def _service(place: Home, asked: background.ServiceOptions) -> State | None:
     """None where there can be no service."""
     try:
         manager = find(os.environ)
@@ -179,12 +179,12 @@ def _guarded(place: Home, config: Path | None) -> bool:
 
 
 def _try(state: State, accounts: tuple[Account, ...], guarded: bool) -> None:
-    from neurolink_mitm.cli.proxy.trial import Refused, trial
+    from neurolink_mitm.cli.proxy.smoke_test import SmokeTestError, smoke_test
 
     with context.progress("asking for a first answer …"):
         try:
-            answered = trial(state, accounts, guarded=guarded)
-        except Refused as e:
+            answered = smoke_test(state, accounts, guarded=guarded)
+        except SmokeTestError as e:
             failed(f"a first request failed: {e}")
     if answered is None:
         skipped("no first request was sent, since only Claude Code can use a subscription: claude")

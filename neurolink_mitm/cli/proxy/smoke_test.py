@@ -29,12 +29,12 @@ MODEL = "claude-haiku-4-5-20251001"
 QUESTION = "Say hi."
 
 
-class Refused(Exception):
+class SmokeTestError(Exception):
     """Why there was no answer, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class SmokeTestResult:
     """Whose account has answered, and who asked."""
 
     account: str
@@ -43,8 +43,10 @@ class Answered:
     """Claude Code asked with a token of ours: it has no login of its own, and sends nothing without."""
 
 
-def trial(state: State, accounts: Sequence[Account], *, guarded: bool) -> Answered | None:
-    """None if there is nobody who may ask. Raises `Refused`.
+def smoke_test(
+    state: State, accounts: Sequence[Account], *, guarded: bool
+) -> SmokeTestResult | None:
+    """None if there is nobody who may ask. Raises `SmokeTestError`.
 
     `guarded`: callers must show a key.
     """
@@ -54,7 +56,7 @@ def trial(state: State, accounts: Sequence[Account], *, guarded: bool) -> Answer
     return _ask_by(claude, state) if claude else None
 
 
-def _ask(state: State, key: str | None) -> Answered:
+def _ask(state: State, key: str | None) -> SmokeTestResult:
     body = {
         "model": MODEL,
         "max_tokens": 16,
@@ -69,12 +71,12 @@ def _ask(state: State, key: str | None) -> Answered:
         answer = connection.getresponse()
         data = answer.read()
     except (OSError, HTTPException) as e:
-        raise Refused(f"{state.url} does not answer: {e}") from e
+        raise SmokeTestError(f"{state.url} does not answer: {e}") from e
     finally:
         connection.close()
     if answer.status != 200:
-        raise Refused(f"{answer.status}, {redact(_message(data))}")
-    return Answered(answer.headers.get("x-neurolink-account") or "?")
+        raise SmokeTestError(f"{answer.status}, {redact(_message(data))}")
+    return SmokeTestResult(answer.headers.get("x-neurolink-account") or "?")
 
 
 def _message(data: bytes) -> str:
@@ -84,7 +86,7 @@ def _message(data: bytes) -> str:
         return "without a message"
 
 
-def _ask_by(claude: str, state: State) -> Answered:
+def _ask_by(claude: str, state: State) -> SmokeTestResult:
     """As it is; then with a token that opens the proxy, should nothing have come there."""
     before = _accounts(state)
     said = _run(claude, {})
@@ -94,8 +96,8 @@ def _ask_by(claude: str, state: State) -> Answered:
     after = _accounts(state)
     for label, (_, answered) in after.items():
         if answered > before.get(label, (0, 0))[1]:
-            return Answered(label, by_claude_code=True, lent=lent)
-    raise Refused(f"{claude} -p: {redact(said)}")
+            return SmokeTestResult(label, by_claude_code=True, lent=lent)
+    raise SmokeTestError(f"{claude} -p: {redact(said)}")
 
 
 def _run(claude: str, more: Mapping[str, str]) -> str:
@@ -107,9 +109,9 @@ def _run(claude: str, more: Mapping[str, str]) -> str:
             env={**os.environ, **more},
         )  # fmt: skip
     except subprocess.TimeoutExpired as e:
-        raise Refused(f"{claude} did not end within {LIMIT:.0f} s") from e
+        raise SmokeTestError(f"{claude} did not end within {LIMIT:.0f} s") from e
     except OSError as e:
-        raise Refused(f"{claude} can't be run: {e.strerror}") from e
+        raise SmokeTestError(f"{claude} can't be run: {e.strerror}") from e
     said = (done.stdout + done.stderr).strip().splitlines()
     return said[-1] if said else f"it ended with {done.returncode}"
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class StatusResult:
     """One look: a report, or why there is none."""
 
     report: dict[str, Any] | None
@@ -42,7 +42,7 @@ class Seen:
         return {"running": False, "reason": self.why, "leftOver": left}
 
 
-Ask = Callable[[], Seen]
+Ask = Callable[[], StatusResult]
 
 
 @click.command(name="status")
@@ -86,18 +86,18 @@ def command(
     if watch:
         _watch(ask, form, interval)
         return
-    seen = ask()
+    result = ask()
     if form == "json":
-        click.echo(json.dumps(seen.document, indent=2))
-    if seen.report is None:
+        click.echo(json.dumps(result.document, indent=2))
+    if result.report is None:
         if form == "text":
-            _show_leftovers(seen)
-        fail(seen.why, seen.code)
+            _show_leftovers(result)
+        fail(result.why, result.code)
     if form == "text":
-        click.echo(_text(seen.report), nl=False)
+        click.echo(_text(result.report), nl=False)
 
 
-def look(query: dict[str, str], port: int | None = None) -> Seen:
+def look(query: dict[str, str], port: int | None = None) -> StatusResult:
     """Ask the proxy, once: the one on that port, or the one that is meant where none is named."""
     file = StateFile(home().state)
     running = file.running()
@@ -105,12 +105,12 @@ def look(query: dict[str, str], port: int | None = None) -> Seen:
     if state is not None:
         report = ask_status(state, query)
         if report is not None:
-            return Seen(report)
+            return StatusResult(report)
         why = f"process {state.pid} runs, but {state.url}/status does not answer"
-        return Seen(None, why + _detached(state) + _others(running, state), FAILED)
+        return StatusResult(None, why + _detached(state) + _others(running, state), FAILED)
     if running:
         why = f"no proxy of this home runs on port {port}" + _others(running)
-        return Seen(None, why, NOT_RUNNING)
+        return StatusResult(None, why, NOT_RUNNING)
     state = file.read()
     if state is None:
         why = "the proxy is not running; start it with: neurolink proxy start"
@@ -119,7 +119,7 @@ def look(query: dict[str, str], port: int | None = None) -> Seen:
             f"the proxy is not running: process {state.pid} ended without cleaning up"
             f" {file.path}; the next start takes it over"
         )
-    return Seen(None, why, NOT_RUNNING, _left_over(state))
+    return StatusResult(None, why, NOT_RUNNING, _left_over(state))
 
 
 def _others(running: Sequence[State], state: State | None = None) -> str:
@@ -145,11 +145,11 @@ def _left_over(state: State | None) -> tuple[Diagnostic, ...]:
     return aftermath(proxy_of(state), settings, read_cooldowns(home().cooldowns), time.time())
 
 
-def _show_leftovers(seen: Seen) -> None:
+def _show_leftovers(result: StatusResult) -> None:
     from neurolink_mitm.cli.proxy.status_text import down_view
     from neurolink_mitm.cli.ui.render import printed
 
-    told = [each for each in seen.left_over if each.id != "leftover-state"]  # `why` says so
+    told = [each for each in result.left_over if each.id != "leftover-state"]  # `why` says so
     if told:
         click.echo(printed(down_view("", told)), nl=False)
 
@@ -179,12 +179,12 @@ def _watch_lines(ask: Ask, interval: float) -> None:
 
 def _watch_text(ask: Ask, interval: float) -> None:
     while True:
-        seen = ask()
-        if seen.report is None:
-            click.echo(seen.why)
-            _show_leftovers(seen)
+        result = ask()
+        if result.report is None:
+            click.echo(result.why)
+            _show_leftovers(result)
         else:
-            click.echo(_text(seen.report), nl=False)
+            click.echo(_text(result.report), nl=False)
         click.echo()
         time.sleep(interval)
 
@@ -200,13 +200,13 @@ def _watch_live(ask: Ask, interval: float) -> None:
             time.sleep(interval)
 
 
-def _view(seen: Seen) -> RenderableType:
+def _view(result: StatusResult) -> RenderableType:
     from neurolink_mitm.cli.proxy.status_text import down_view, explain_view, status_view
     from neurolink_mitm.core.logs.timestamps import clock
 
-    if seen.report is None:
+    if result.report is None:
         at = clock(time.time())
-        return down_view(f"{seen.why}\nstill watching ({at}); Ctrl-C ends this", seen.left_over)
-    if "explain" in seen.report:
-        return explain_view(seen.report)
-    return status_view(seen.report, time.time())
+        return down_view(f"{result.why}\nstill watching ({at}); Ctrl-C ends this", result.left_over)
+    if "explain" in result.report:
+        return explain_view(result.report)
+    return status_view(result.report, time.time())

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from neurolink_mitm.cli.auth.render import window
-from neurolink_mitm.cli.ui.render import Column, Fitting, duration, printed
+from neurolink_mitm.cli.ui.render import Column, FittedTable, duration, printed
 from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.logs.timestamps import clock
 from neurolink_mitm.core.request.endpoints import described
@@ -123,7 +123,7 @@ def _warnings(report: Report, accounts: Sequence[Report]) -> Iterable[Text]:
         yield Text(f"clock: {abs(skew):.0f} s {side} upstream's", style=BUSY)
 
 
-def _accounts(accounts: Sequence[Report], now: float) -> Fitting:
+def _accounts(accounts: Sequence[Report], now: float) -> FittedTable:
     windows = (
         Column(title, cells, short=short, shorten=2)
         for title, name in (("5h", "fiveHour"), ("7d", "sevenDay"))
@@ -134,7 +134,7 @@ def _accounts(accounts: Sequence[Report], now: float) -> Fitting:
         Column(title, [Text(str(each[name])) for each in accounts], leave=leave)
         for leave, (title, name) in enumerate((*counts, ("429", "rateLimits")), 3)
     )
-    return Fitting(
+    return FittedTable(
         (
             Column("account", [Text(each["label"]) for each in accounts], least=16),
             Column("type", [Text(each["type"]) for each in accounts], leave=1),
@@ -264,7 +264,7 @@ def _explained_table(found: Sequence[Report]) -> RenderableType:
         Column("account", [Text(each["label"]) for each in found], least=16),
         Column("why", [Text(each["reason"]) for each in found], least=24),
     )
-    return Fitting(columns)
+    return FittedTable(columns)
 
 
 def _route_lines(route: Report) -> Iterable[Text]:

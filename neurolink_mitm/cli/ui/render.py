@@ -95,7 +95,7 @@ def widths(columns: Sequence[Column], room: int) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitting:
+class FittedTable:
     """A table, drawn as wide as there is room."""
 
     columns: Sequence[Column]
@@ -140,7 +140,7 @@ def replay_text(report: Report) -> str:
     return printed(replay_table(report))
 
 
-def replay_table(report: Report) -> Fitting:
+def replay_table(report: Report) -> FittedTable:
     """Side by side."""
     outcomes = report.values()
     served = (
@@ -148,7 +148,7 @@ def replay_table(report: Report) -> Fitting:
         for each in outcomes
     )
     fields = (("requests", "requests"), ("429s met", "rateLimits"), ("refused", "refused"))
-    return Fitting(
+    return FittedTable(
         (
             Column("strategy", [Text(name) for name in report]),
             *(Column(title, [Text(str(o[name])) for o in outcomes]) for title, name in fields),

@@ -22,7 +22,7 @@ _LONGEST_WORD = 31
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ConfigFault:
     """One thing that is wrong, and where."""
 
     loc: Loc
@@ -42,7 +42,7 @@ def _step(part: str | int) -> str:
         return f"[{part}]"
     if _PLAIN_KEY.fullmatch(part) and not looks_secret(part):
         return f".{part}"
-    return f"[{shown(part)}]"
+    return f"[{format_value(part)}]"
 
 
 def looks_secret(text: str) -> bool:
@@ -51,7 +51,7 @@ def looks_secret(text: str) -> bool:
     return bool(_KEY_SHAPE.search(text)) or any(len(word) > _LONGEST_WORD for word in words)
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """A value of the file, as a fault may print it."""
     match value:
         case None:
@@ -63,11 +63,11 @@ def shown(value: object) -> str:
         case bool() | int() | float():
             return str(value).lower()
         case str():
-            return _shown_text(value)
+            return _format_text(value)
     return f"a {type(value).__name__}"
 
 
-def _shown_text(text: str) -> str:
+def _format_text(text: str) -> str:
     bare = without_credentials(text)
     if looks_secret(bare):
         return f"a text of {len(text)} characters"

@@ -24,7 +24,7 @@ _LONGEST_TIMEOUT = 86_400
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # a union of types hashes it
-class Kind:
+class ValueType:
     """How a value is checked. `read` returns the typed value, or raises `ValueError` with what it must be."""
 
     read: Callable[[Any], object]
@@ -102,7 +102,7 @@ def _numeric(
     read: Callable[[Any], float],
     good: Callable[[float], bool],
     **schema: float,
-) -> Kind:
+) -> ValueType:
     def check(value: Any) -> float:
         try:
             number = read(value)
@@ -112,7 +112,7 @@ def _numeric(
             pass
         raise ValueError(f"must be {be}")
 
-    return Kind(check, {**schema, "type": "integer" if read is _integer else "number"})
+    return ValueType(check, {**schema, "type": "integer" if read is _integer else "number"})
 
 
 def _text(value: Any) -> str:
@@ -121,8 +121,8 @@ def _text(value: Any) -> str:
     return value
 
 
-def _text_kind(check: Callable[[str], str]) -> Kind:
-    return Kind(lambda value: check(_text(value)), {"minLength": 1, "type": "string"})
+def _text_kind(check: Callable[[str], str]) -> ValueType:
+    return ValueType(lambda value: check(_text(value)), {"minLength": 1, "type": "string"})
 
 
 def _split(url: str) -> SplitResult:
@@ -209,12 +209,12 @@ Count = Annotated[int, _numeric("a whole number ≥ 0", _integer, lambda n: n >=
 PositiveCount = Annotated[
     int, _numeric("a whole number ≥ 1", _integer, lambda n: n >= 1, minimum=1)
 ]
-Flag = Annotated[bool, Kind(_flag, {"type": "boolean"})]
+Flag = Annotated[bool, ValueType(_flag, {"type": "boolean"})]
 Text = Annotated[str, _text_kind(str)]
 Label = Annotated[str, _text_kind(check_label)]
 Url = Annotated[str, _text_kind(_url)]
 BaseUrl = Annotated[str, _text_kind(_base_url)]
 ProxyUrl = Annotated[str, _text_kind(_proxy_url)]
-SecretText = Annotated[Secret, Kind(_secret, {"type": "string"}, secret=True)]
+SecretText = Annotated[Secret, ValueType(_secret, {"type": "string"}, secret=True)]
 Pattern = Annotated[str, _text_kind(_pattern)]
 Fingerprint = Annotated[str, _text_kind(_fingerprint)]

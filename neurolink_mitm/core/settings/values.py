@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from neurolink_mitm.core.settings import types as kinds
+from neurolink_mitm.core.settings import types as types
 
 PRIVATE = {"private": True}
 """Of texts that are no keys, and yet are in no log, report or repr."""
@@ -37,31 +37,31 @@ class AccountConfig(Section):
     """An account, or the settings of the stored account of the same name when it has no key."""
 
     name: Annotated[
-        kinds.Label,
+        types.Label,
         "The label, unique; of several without one the second is `unnamed-2`, and so on.",
     ] = UNNAMED
     api_key: Annotated[
-        kinds.SecretText | None,
+        types.SecretText | None,
         "An API key or an OAuth access token: better `${VAR}` than the key itself.",
     ] = None
     base_url: Annotated[
-        kinds.BaseUrl | None, "The endpoint of this account; without it, `defaultBaseUrl`."
+        types.BaseUrl | None, "The endpoint of this account; without it, `defaultBaseUrl`."
     ] = None
-    org_id: Annotated[kinds.Text | None, "The organisation the key belongs to."] = None
+    org_id: Annotated[types.Text | None, "The organisation the key belongs to."] = None
     weight: Annotated[
-        kinds.PositiveNumber, "Round-robin: twice the weight, twice the requests."
+        types.PositiveNumber, "Round-robin: twice the weight, twice the requests."
     ] = 1.0
     priority: Annotated[
-        kinds.WholeNumber, "Higher ones go first; lower ones take what is left over."
+        types.WholeNumber, "Higher ones go first; lower ones take what is left over."
     ] = 0
-    enabled: Annotated[kinds.Flag, "False: it serves nothing."] = True
+    enabled: Annotated[types.Flag, "False: it serves nothing."] = True
     rate_limit: Annotated[
-        kinds.PositiveCount | None, "Requests a minute that are sent on it at most."
+        types.PositiveCount | None, "Requests a minute that are sent on it at most."
     ] = None
-    max_concurrent: Annotated[kinds.Count, "Requests in flight at most; 0 is no limit."] = 0
-    excluded_models: Annotated[tuple[kinds.Text, ...], "It is not used for these; wildcards."] = ()
+    max_concurrent: Annotated[types.Count, "Requests in flight at most; 0 is no limit."] = 0
+    excluded_models: Annotated[tuple[types.Text, ...], "It is not used for these; wildcards."] = ()
     proxy_url: Annotated[
-        kinds.ProxyUrl | None, "Its HTTP proxy; `direct` ignores the environment's."
+        types.ProxyUrl | None, "Its HTTP proxy; `direct` ignores the environment's."
     ] = field(default=None, repr=False)
     metadata: Annotated[Mapping[str, object], "Notes of your own."] = field(
         default_factory=dict, hash=False
@@ -82,17 +82,17 @@ class AccountGroups(Section):
 class ModelMapping(Section):
     """Requests for models like `from_` (a wildcard) are for `to` of `provider` instead."""
 
-    from_: Annotated[kinds.Text, "The model asked for; wildcards."]
-    to: Annotated[kinds.Text, "The model that answers."]
-    provider: Annotated[kinds.Text, "Whose model that is."] = "anthropic"
+    from_: Annotated[types.Text, "The model asked for; wildcards."]
+    to: Annotated[types.Text, "The model that answers."]
+    provider: Annotated[types.Text, "Whose model that is."] = "anthropic"
 
 
 @dataclass(frozen=True, slots=True)
 class Fallback(Section):
     """A model of another provider, for when every account is cooling."""
 
-    provider: Annotated[kinds.Text, "`google-ai`, `openai`, …"]
-    model: Annotated[kinds.Text, "The provider's name for it."]
+    provider: Annotated[types.Text, "`google-ai`, `openai`, …"]
+    model: Annotated[types.Text, "The provider's name for it."]
 
 
 Strategy = Literal["fill-first", "round-robin", "quota-aware"]
@@ -108,10 +108,10 @@ class Routing(Section):
         "`quota-aware`: fill-first, but accounts whose window is nearly used up come last.",
     ] = "fill-first"
     primary_account: Annotated[
-        kinds.Label | None, "The account with this label goes first, whatever its priority."
+        types.Label | None, "The account with this label goes first, whatever its priority."
     ] = None
     session_affinity: Annotated[
-        kinds.Flag, "A session stays on its account and keeps its prompt cache warm."
+        types.Flag, "A session stays on its account and keeps its prompt cache warm."
     ] = True
     model_mappings: Annotated[
         tuple[ModelMapping, ...], "Requests for some models are answered by others."
@@ -120,14 +120,14 @@ class Routing(Section):
         tuple[Fallback, ...], "Who is asked, in this order, when every account is cooling."
     ] = ()
     passthrough_models: Annotated[
-        tuple[kinds.Text, ...], "Models that go to Anthropic as they are."
+        tuple[types.Text, ...], "Models that go to Anthropic as they are."
     ] = ()
     pay_per_use: Annotated[
         Literal["allow", "never"],
         "`never`: subscriptions only, no API keys beside them and no other provider.",
     ] = "allow"
     daily_cap_usd: Annotated[
-        kinds.Amount | None, "No more is spent a day on pay-per-use; without it there is no cap."
+        types.Amount | None, "No more is spent a day on pay-per-use; without it there is no cap."
     ] = None
 
 
@@ -135,13 +135,13 @@ class Routing(Section):
 class Timeouts(Section):
     """Seconds: to connect, to the first event, between events, and for a whole request."""
 
-    connect: Annotated[kinds.Seconds, "To connect to upstream."] = 10.0
-    first_event: Annotated[kinds.Seconds, "From the request to the first event of its answer."] = (
+    connect: Annotated[types.Seconds, "To connect to upstream."] = 10.0
+    first_event: Annotated[types.Seconds, "From the request to the first event of its answer."] = (
         120.0
     )
-    idle: Annotated[kinds.Seconds, "Between two events."] = 300.0
+    idle: Annotated[types.Seconds, "Between two events."] = 300.0
     total: Annotated[
-        kinds.Seconds,
+        types.Seconds,
         "Until the first event, over all attempts; an answer that flows is bounded by `idle` alone.",
     ] = 900.0
 
@@ -151,7 +151,7 @@ class Clients(Section):
     """Keys that callers must show, one of them; empty asks for none."""
 
     api_keys: Annotated[
-        tuple[kinds.SecretText, ...],
+        tuple[types.SecretText, ...],
         "Keys that callers must show, one of them (`x-api-key` or bearer). Beyond loopback there must be one,"
         " here or made by `neurolink clients add`.",
     ] = ()
@@ -161,9 +161,9 @@ class Clients(Section):
 class Provider(Section):
     """Another provider, as far as it differs from LiteLLM's defaults."""
 
-    base_url: Annotated[kinds.BaseUrl | None, "The provider's endpoint."] = None
+    base_url: Annotated[types.BaseUrl | None, "The provider's endpoint."] = None
     api_key: Annotated[
-        kinds.SecretText | None,
+        types.SecretText | None,
         "Else it comes from the environment or `.env` (`OPENAI_API_KEY`, …).",
     ] = None
     api: Annotated[
@@ -177,18 +177,18 @@ class Provider(Section):
 class ModelPrice(Section):
     """USD for a million tokens, by what they were. Caching that is not told follows from `input`."""
 
-    input: Annotated[kinds.Amount, "USD for a million tokens that are not cached."]
-    output: Annotated[kinds.Amount, "USD for a million tokens of answers."]
+    input: Annotated[types.Amount, "USD for a million tokens that are not cached."]
+    output: Annotated[types.Amount, "USD for a million tokens of answers."]
     cache_read: Annotated[
-        kinds.Amount | None,
+        types.Amount | None,
         "USD for a million tokens from the cache. Without it and the next two, the same share of `input` as "
         "in the list prices.",
     ] = None
     cache_write_5m: Annotated[
-        kinds.Amount | None, "USD for a million tokens that are cached for five minutes."
+        types.Amount | None, "USD for a million tokens that are cached for five minutes."
     ] = None
     cache_write_1h: Annotated[
-        kinds.Amount | None, "USD for a million tokens that are cached for an hour."
+        types.Amount | None, "USD for a million tokens that are cached for an hour."
     ] = None
 
 
@@ -196,38 +196,38 @@ class ModelPrice(Section):
 class OAuth(Section):
     """Endpoints and identity of the login. The defaults are those of Claude Code's own client."""
 
-    authorize_url: Annotated[kinds.Url, "The page that asks the user."] = (
+    authorize_url: Annotated[types.Url, "The page that asks the user."] = (
         "https://claude.ai/oauth/authorize"
     )
     token_urls: Annotated[
-        tuple[kinds.Url, ...],
-        kinds.NotEmpty(),
+        tuple[types.Url, ...],
+        types.NotEmpty(),
         "Where codes and refresh tokens are exchanged, in the order they are tried.",
     ] = (
         "https://api.anthropic.com/v1/oauth/token",
         "https://console.anthropic.com/v1/oauth/token",
     )
-    redirect_uri: Annotated[kinds.Url, "Where the page hands out its code."] = (
+    redirect_uri: Annotated[types.Url, "Where the page hands out its code."] = (
         "https://console.anthropic.com/oauth/code/callback"
     )
-    client_id: Annotated[kinds.Text, "Of the login's client."] = (
+    client_id: Annotated[types.Text, "Of the login's client."] = (
         "9d1c250a-e61b-44d9-88ed-5944d1962f5e"
     )
-    scopes: Annotated[tuple[kinds.Text, ...], "What the login asks for."] = (
+    scopes: Annotated[tuple[types.Text, ...], "What the login asks for."] = (
         "org:create_api_key",
         "user:profile",
         "user:inference",
     )
 
 
-Fingerprints = Annotated[tuple[kinds.Fingerprint, ...], kinds.NotEmpty()]
+Fingerprints = Annotated[tuple[types.Fingerprint, ...], types.NotEmpty()]
 
 
 @dataclass(frozen=True, slots=True)
 class TlsFingerprint(Options):
     """SHA-256 fingerprints (lower-case hex) that the certificate of a host may have."""
 
-    enabled: Annotated[kinds.Flag, "Whether it is on."] = False
+    enabled: Annotated[types.Flag, "Whether it is on."] = False
     pins: Annotated[
         Mapping[str, Fingerprints], "By host: SHA-256 of each certificate it may show, in hex."
     ] = field(default_factory=dict, hash=False)
@@ -237,23 +237,23 @@ class TlsFingerprint(Options):
 class HeaderScrubber(Options):
     """Header names (wildcards) to remove beside the built-in ones."""
 
-    enabled: Annotated[kinds.Flag, "Whether it is on."] = True
-    headers: Annotated[tuple[kinds.Text, ...], "And these; wildcards."] = ()
+    enabled: Annotated[types.Flag, "Whether it is on."] = True
+    headers: Annotated[tuple[types.Text, ...], "And these; wildcards."] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SessionIdentity(Options):
     """`metadata.user_id` names the account in use."""
 
-    enabled: Annotated[kinds.Flag, "Whether it is on."] = True
+    enabled: Annotated[types.Flag, "Whether it is on."] = True
 
 
 @dataclass(frozen=True, slots=True)
 class SystemPromptInjector(Options):
     """System blocks to add after Claude Code's."""
 
-    enabled: Annotated[kinds.Flag, "Whether it is on."] = False
-    blocks: Annotated[tuple[kinds.Text, ...], "The texts."] = ()
+    enabled: Annotated[types.Flag, "Whether it is on."] = False
+    blocks: Annotated[tuple[types.Text, ...], "The texts."] = ()
 
 
 Detector = Literal["email", "ipv4", "ipv6", "key"]
@@ -263,11 +263,11 @@ Detector = Literal["email", "ipv4", "ipv6", "key"]
 class WordObfuscator(Options):
     """What placeholders replace on the way out: words, regular expressions, names of hosts, kinds of data."""
 
-    enabled: Annotated[kinds.Flag, "Whether it is on."] = False
+    enabled: Annotated[types.Flag, "Whether it is on."] = False
     words: Annotated[
-        tuple[kinds.Text, ...], "Words, in upper or lower case, also inside of others."
+        tuple[types.Text, ...], "Words, in upper or lower case, also inside of others."
     ] = field(default=(), repr=False, metadata=PRIVATE)
-    patterns: Annotated[tuple[kinds.Pattern, ...], "Regular expressions."] = field(
+    patterns: Annotated[tuple[types.Pattern, ...], "Regular expressions."] = field(
         default=(), repr=False, metadata=PRIVATE
     )
     detectors: Annotated[
@@ -275,7 +275,7 @@ class WordObfuscator(Options):
         "Kinds of data: `email`, `ipv4`, `ipv6`, `key` (keys and tokens of AWS, GitHub, Slack and their like).",
     ] = ()
     domains: Annotated[
-        tuple[kinds.Text, ...], "Domains: they and all names of hosts below them."
+        tuple[types.Text, ...], "Domains: they and all names of hosts below them."
     ] = field(default=(), repr=False, metadata=PRIVATE)
 
 
@@ -301,7 +301,7 @@ class Plugins(Section):
         "Puts placeholders in place of what you name on the way out, and takes them back in the answer.",
     ] = field(default_factory=WordObfuscator)
     custom: Annotated[
-        tuple[kinds.Text, ...],
+        tuple[types.Text, ...],
         "Your own: files of Python, or names of entry points; see [shaping.md](shaping.md).",
     ] = ()
     """The user's own: files of Python, or names of entry points. They run before the words are replaced."""
@@ -324,7 +324,7 @@ class Network(Section):
     """The way to upstream."""
 
     ca_bundle: Annotated[
-        kinds.Text | None,
+        types.Text | None,
         "A file of PEM certificates to trust, beside certifi's, the system's and those that variables name "
         "(`SSL_CERT_FILE`, …). Relative to this file.",
     ] = None
@@ -337,9 +337,9 @@ Capture = Literal["all", "errors", "off"]
 class Logging(Section):
     """How long and how much logs are kept (days; 10^6 bytes), and whose bodies."""
 
-    max_age_days: Annotated[kinds.PositiveCount, "Older logs are removed."] = 7
+    max_age_days: Annotated[types.PositiveCount, "Older logs are removed."] = 7
     max_size_mb: Annotated[
-        kinds.PositiveCount, "Of all logs together, in 10^6 bytes; the oldest go first."
+        types.PositiveCount, "Of all logs together, in 10^6 bytes; the oldest go first."
     ] = 500
     capture_bodies: Annotated[Capture, "Of which requests: `all`, `errors` or `off`."] = "errors"
 
@@ -348,7 +348,7 @@ class Logging(Section):
 class _Common(Section):
     version: Annotated[Literal[1], "Of this format."] = 1
     default_base_url: Annotated[
-        kinds.BaseUrl, "Where Anthropic's API is, for accounts without a `baseUrl`."
+        types.BaseUrl, "Where Anthropic's API is, for accounts without a `baseUrl`."
     ] = DEFAULT_BASE_URL
     routing: Annotated[Routing, "Which account or provider a request goes to."] = field(
         default_factory=Routing

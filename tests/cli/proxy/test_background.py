@@ -6,13 +6,13 @@ import pytest
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.cli.proxy import background
-from neurolink_mitm.cli.proxy.background import Asked
+from neurolink_mitm.cli.proxy.background import ServiceOptions
 
 
 def test_files_are_named_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service is started elsewhere."""
     monkeypatch.chdir(tmp_path)
-    asked = Asked(1, "127.0.0.1", Path("a.yaml"), Path("b.env"))
+    asked = ServiceOptions(1, "127.0.0.1", Path("a.yaml"), Path("b.env"))
     assert asked.arguments[-4:] == (
         "--config",
         str(tmp_path / "a.yaml"),
@@ -24,7 +24,7 @@ def test_files_are_named_from_the_root(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_service_gets_no_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "HTTPS_PROXY", "CLAUDE_CONFIG_DIR"):
         monkeypatch.setenv(name, "set")
-    service = background.service(Home(tmp_path), Asked(1, "127.0.0.1", None, None))
+    service = background.service(Home(tmp_path), ServiceOptions(1, "127.0.0.1", None, None))
     assert {"HTTPS_PROXY", "CLAUDE_CONFIG_DIR"} <= service.environment.keys()
     assert not {"ANTHROPIC_API_KEY", "OPENAI_API_KEY"} & service.environment.keys()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.cli.proxy.serve import Started
+from neurolink_mitm.cli.proxy.serve import StartInfo
 from neurolink_mitm.cli.proxy.serve import greeting as greet
 from neurolink_mitm.config.document import parse
 from neurolink_mitm.core.auth.access import ClientKey
@@ -16,13 +16,13 @@ from neurolink_mitm.core.pool.pool import Pool
 from tests.fakes import make_account, make_other, make_runtime
 
 
-def greeting(*accounts: Account, started: Started = Started(), **changes: Any) -> str:  # noqa: B008
+def greeting(*accounts: Account, info: StartInfo = StartInfo(), **changes: Any) -> str:  # noqa: B008
     """What a start with this runtime says."""
-    return greet(make_runtime(*accounts, **changes), started)
+    return greet(make_runtime(*accounts, **changes), info)
 
 
 def test_it_says_what_a_newer_python_would_bring() -> None:
-    assert "\nNote: mitmproxy 12\n" in greeting(started=Started(missed="mitmproxy 12"))
+    assert "\nNote: mitmproxy 12\n" in greeting(info=StartInfo(missed="mitmproxy 12"))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_client_key_is_named_where_it_is_asked_for(guarded: bool) -> None:
 
 def test_the_page_is_named() -> None:
     url = "http://127.0.0.1:8081/?token=abc"
-    assert f"\nWatch it in a browser: {url}\n" in greeting(started=Started(web_url=url))
+    assert f"\nWatch it in a browser: {url}\n" in greeting(info=StartInfo(web_url=url))
 
 
 LOGIN = make_account("plan", type="oauth")
@@ -109,18 +109,18 @@ def test_a_fallback_serves_a_curl_too() -> None:
 
 
 def test_without_an_account_it_says_how_to_add_one() -> None:
-    said = greeting(started=Started(program=".venv/bin/neurolink"))
+    said = greeting(info=StartInfo(program=".venv/bin/neurolink"))
     assert "No account yet: run `.venv/bin/neurolink auth login anthropic` " in said
     assert "--method api-key" in said
 
 
 @pytest.mark.parametrize("logged_in", [True, False])
 def test_a_token_is_proposed_to_a_claude_code_that_has_none(logged_in: bool) -> None:
-    said = greeting(make_account(), started=Started(claude_logged_in=logged_in))
+    said = greeting(make_account(), info=StartInfo(claude_logged_in=logged_in))
     assert ("\n  export ANTHROPIC_AUTH_TOKEN=neurolink\n" in said) is not logged_in
 
 
 def test_no_line_to_paste_has_a_comment() -> None:
     """An interactive zsh takes no comments."""
-    said = greeting(make_account(), started=Started(sandbox="this is the sandbox"))
+    said = greeting(make_account(), info=StartInfo(sandbox="this is the sandbox"))
     assert [line for line in said.splitlines() if "#" in line] == []

@@ -15,7 +15,7 @@ from neurolink_mitm.cli.auth import render as auth_render
 from neurolink_mitm.cli.proxy import status_text as status_render
 from neurolink_mitm.cli.ui import render
 from neurolink_mitm.cli.ui import render as steps
-from neurolink_mitm.cli.ui.render import Column, Fitting, fitting, widths
+from neurolink_mitm.cli.ui.render import Column, FittedTable, fitting, widths
 from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.status import status
 from tests.cli.proxy.test_status_text import a_report, with_account
@@ -114,7 +114,7 @@ def a_list() -> RenderableType:
         "reason": None,
         "primary": False,
     }
-    return Fitting(auth_render.columns([row, other], NOW))
+    return FittedTable(auth_render.columns([row, other], NOW))
 
 
 def a_replay() -> RenderableType:
@@ -152,7 +152,7 @@ def test_nothing_that_matters_is_left_out(
 ) -> None:
     made = table()
     parts = made.renderables if isinstance(made, Group) else [made]
-    [fits] = [each for each in parts if isinstance(each, Fitting)]
+    [fits] = [each for each in parts if isinstance(each, FittedTable)]
     cells = [cell.plain for each in fitting(fits.columns, room) for cell in each.cells]
     assert [each for each in whole if not any(each in cell for cell in cells)] == []
 

@@ -5,11 +5,11 @@ import datetime
 import pytest
 
 from neurolink_mitm.core.settings.errors import (
-    Fault,
+    ConfigFault,
     Loc,
+    format_value,
     path,
     position,
-    shown,
     spellings,
     value_at,
 )
@@ -49,7 +49,7 @@ def test_path(loc: Loc, expected: str) -> None:
     ],
 )
 def test_shown(value: object, expected: str) -> None:
-    assert shown(value) == expected
+    assert format_value(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -70,12 +70,12 @@ def test_shown(value: object, expected: str) -> None:
     ],
 )
 def test_what_may_be_a_secret_is_not_shown(secret: str) -> None:
-    assert "hunter2" not in shown(secret)
-    assert "ter2" not in shown(secret)
+    assert "hunter2" not in format_value(secret)
+    assert "ter2" not in format_value(secret)
 
 
 def test_a_url_is_shown_without_its_secrets() -> None:
-    assert shown("ftp://u:p@host/path?q=1") == '"ftp://…@host/path?…"'
+    assert format_value("ftp://u:p@host/path?q=1") == '"ftp://…@host/path?…"'
 
 
 @pytest.mark.parametrize(
@@ -115,4 +115,4 @@ def test_places_sort_as_they_stand_in_the_document() -> None:
 
 
 def test_a_fault_of_the_whole_document_says_so() -> None:
-    assert str(Fault((), "is wrong")) == "the configuration: is wrong"
+    assert str(ConfigFault((), "is wrong")) == "the configuration: is wrong"
