@@ -10,7 +10,6 @@ How an optional part is installed, by the way that NeuroLink itself was.
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import os
 import random
@@ -111,6 +110,8 @@ EVERY = 5.0
 
 async def keep_small(every: float = EVERY) -> None:
     """Until it is cancelled."""
+    import asyncio  # commands need this module, and no event loop
+
     trim = _malloc_trim()
     while trim is not None:
         await asyncio.sleep(every)

@@ -153,7 +153,7 @@ def fields(data: bytes) -> None:
 
     def call() -> None:
         quota.parse(pairs, 1e9)
-        quota.limits_said(pairs)
+        quota.limit_headers(pairs)
         headers.retry_after(pairs, 1e9)
         headers.end_to_end(pairs)
         failure = errors.Failure.of_status(429, data, pairs)
