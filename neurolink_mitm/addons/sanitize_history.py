@@ -71,9 +71,9 @@ class HistorySanitizer:
     def _sanitized(self, index: BodyIndex, exchange: Exchange) -> Sanitized:
         try:
             if _was_refused(exchange):
-                return Sanitized(history.without_thinking(index), history.signatures(index))
+                return Sanitized(index.without_thinking(), history.signatures(index.body))
             refused = self._refused.get(exchange.session_id or "", NOTHING)
-            return Sanitized(history.acceptable(index, refused), exchange.dropped)
+            return Sanitized(index.sanitized(refused), exchange.dropped)
         except ValueError:  # no conversation: there is nothing to sanitize
             return Sanitized(index, exchange.dropped)
 

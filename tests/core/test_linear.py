@@ -15,7 +15,7 @@ from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.text import redact, without_passwords
 from neurolink_mitm.core.request import json_spans
 from neurolink_mitm.core.request.body import BodyIndex, read_body
-from neurolink_mitm.core.request.history import acceptable, signatures, without_thinking
+from neurolink_mitm.core.request.history import signatures
 from neurolink_mitm.core.response.sse import SseReader
 from neurolink_mitm.core.shaping.detectors import KINDS, finders, found_in
 from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest
@@ -125,10 +125,10 @@ def identified(body: bytes) -> object:
 
 
 REQUESTS: dict[str, Callable[[bytes], object]] = {
-    "history": lambda body: acceptable(BodyIndex(body)),
-    "history without": lambda body: without_thinking(BodyIndex(body)),
-    "signatures": lambda body: signatures(BodyIndex(body)),
-    "refused": lambda body: acceptable(BodyIndex(body), {"x"}),
+    "history": lambda body: BodyIndex(body).sanitized(),
+    "history without": lambda body: BodyIndex(body).without_thinking(),
+    "signatures": signatures,
+    "refused": lambda body: BodyIndex(body).sanitized({"x"}),
     "route": read_body,
     "words": obfuscated,
     "identity": identified,

@@ -81,9 +81,10 @@ def body(data: bytes) -> None:
         except ValueError:
             return
         assert asked.index
-        for sanitize in (history.acceptable, history.without_thinking, history.signatures):
+        index = asked.index
+        for sanitize in (index.sanitized, index.without_thinking, lambda: history.signatures(data)):
             with suppress(ValueError):  # what is no conversation stays as it is
-                sanitize(asked.index)
+                sanitize()
 
     within_time(call, len(data))
 

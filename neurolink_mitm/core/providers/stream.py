@@ -18,8 +18,7 @@ import msgspec
 
 from neurolink_mitm.core.failover.errors import error_body
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.request.body import is_tool_id
-from neurolink_mitm.core.request.history import tool_id
+from neurolink_mitm.core.request.history import is_tool_id, tool_id
 from neurolink_mitm.core.response.sse import encode
 
 CUT = "The answer was cut off upstream. Ask again to continue."

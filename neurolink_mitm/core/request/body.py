@@ -8,14 +8,15 @@ spans of the members are read when something is first edited, and follow each ed
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.request import history
 from neurolink_mitm.core.request import json_spans as spans
+from neurolink_mitm.core.request.history import Conversation, read_conversation
 from neurolink_mitm.core.request.json_spans import Edit, Part, Span
 
 LONGEST_MODEL = 256
@@ -23,118 +24,12 @@ LONGEST_USER_ID = 4096
 """Bytes of `metadata.user_id`: no known client makes a longer one, and Anthropic takes less."""
 LONGEST_SESSION = 256
 """Characters of a session's name: it is a key of tables, and stands in log rows."""
-THINKING = frozenset({"thinking", "redacted_thinking"})
-"""Types of the content blocks that hold thinking."""
 _FEW_BYTES, _FEW_OBJECTS = 1 << 17, 40_000
 """A body with no more bytes, or with no more objects, is read within some milliseconds."""
 _COUNTED = 1 << 18
 """Bytes of tools up to which they are counted one by one, where the body is not read in one pass."""
-_TOOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,256}")
-"""The form in which Anthropic takes the id of a tool call."""
-_GOOD_ID = re.compile(rb'"[a-zA-Z0-9_-]{1,256}"')
-_TEXT = re.compile(rb'"[^"]')
-"""The beginning of a string that is not empty."""
-ID_MEMBERS = {"tool_use": "id", "tool_result": "tool_use_id"}
-"""The member that holds the id of a tool call, by the type of the block."""
-_PROOF_MEMBERS = {"thinking": "signature", "redacted_thinking": "data"}
-_LEGACY = re.compile(r"_session_([0-9a-fA-F-]{8,64})$")
 _NULL = msgspec.Raw(b"null")
-
-
-class Block(msgspec.Struct, gc=False):
-    """A content block, as far as it decides whether Anthropic accepts it."""
-
-    type: str = ""
-    signature: msgspec.Raw = _NULL
-    data: msgspec.Raw = _NULL
-    id: msgspec.Raw = _NULL
-    tool_use_id: msgspec.Raw = _NULL
-
-    @property
-    def signed(self) -> bool:
-        """Whether thinking has a signature (or, where it is redacted, its data)."""
-        return (
-            _TEXT.match(self.data if self.type == "redacted_thinking" else self.signature)
-            is not None
-        )
-
-    @property
-    def proof(self) -> str | None:
-        """The text by which Anthropic recognises its own thinking."""
-        return _string(self, _PROOF_MEMBERS)
-
-    @property
-    def foreign_id(self) -> str | None:
-        """The id of a tool call, if Anthropic refuses its form."""
-        member = ID_MEMBERS.get(self.type)
-        if member is None or _GOOD_ID.fullmatch(getattr(self, member)):
-            return None
-        tool_id = _string(self, ID_MEMBERS)
-        return None if tool_id is None or is_tool_id(tool_id) else tool_id
-
-
-def _string(block: Block, members: Mapping[str, str]) -> str | None:
-    member = members.get(block.type)
-    raw = bytes(getattr(block, member)) if member else b""
-    return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else None
-
-
-def is_tool_id(text: str) -> bool:
-    """Tell whether Anthropic takes `text` for the id of a tool call."""
-    return _TOOL_ID.fullmatch(text) is not None
-
-
-class Turn(msgspec.Struct, gc=False):
-    """A message of the conversation."""
-
-    content: list[Block] | str | None = None
-
-    @property
-    def blocks(self) -> list[Block]:
-        """The content blocks; none where the content is a string."""
-        return self.content if isinstance(self.content, list) else []
-
-    def is_emptied(self, gone: Callable[[Block], bool]) -> bool:
-        """Tell whether all of its blocks are `gone`."""
-        return bool(self.blocks) and all(map(gone, self.blocks))
-
-
-class _Thinking(msgspec.Struct, gc=False):
-    type: object = None
-
-
-class Conversation(msgspec.Struct, gc=False, kw_only=True):
-    """The messages of a request, and whether thinking is on."""
-
-    messages: list[Turn]
-    thinking: _Thinking | None = None
-
-    @property
-    def acceptable(self) -> bool:
-        """Whether Anthropic accepts the history as it is."""
-        for turn in self.messages:
-            for block in turn.blocks:
-                if block.type in THINKING:
-                    if not block.signed:
-                        return False
-                elif block.type in ID_MEMBERS and block.foreign_id is not None:
-                    return False
-        return not self.lacks_thinking(lambda block: False)
-
-    def lacks_thinking(self, gone: Callable[[Block], bool]) -> bool:
-        """Tell whether the history without the blocks that are `gone` lacks thinking which Anthropic asks for.
-
-        That is where a thinking budget is set, and a turn in the middle of tool calls does not begin with thinking: a
-        400, "Expected `thinking` or `redacted_thinking`, but found `tool_use`". Adaptive thinking needs none.
-        """
-        if self.thinking is None or self.thinking.type != "enabled":
-            return False
-        left = (turn.blocks for turn in reversed(self.messages) if not turn.is_emptied(gone))
-        last = list(islice(left, 2))
-        if len(last) < 2 or not any(block.type == "tool_result" for block in last[0]):
-            return False
-        first = next((block for block in last[1] if not gone(block)), None)
-        return first is not None and first.type not in THINKING
+_LEGACY = re.compile(r"_session_([0-9a-fA-F-]{8,64})$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +91,7 @@ class BodyIndex:
         """Whether Anthropic accepts the history as it is; true of what is no conversation, too."""
         if self._acceptable is None:
             try:
-                self._acceptable = self.conversation().acceptable
+                self._acceptable = read_conversation(self.body).acceptable
             except ValueError:
                 self._acceptable = True
         return self._acceptable
@@ -222,9 +117,15 @@ class BodyIndex:
         text = b'"%s":%s' % (name.encode(), value)
         return spans.added(spans.root(self.body), self.members, text)
 
-    def conversation(self) -> Conversation:
-        """Read the history, block by block. It is not remembered: there may be millions. Raises `ValueError`."""
-        return _conversation(self.body)
+    def sanitized(self, refused: Collection[str] = ()) -> BodyIndex:
+        """Return the body as Anthropic accepts it (`history.foreign_edits`). Raises `ValueError`."""
+        if self.acceptable and not refused:
+            return self
+        return self.edited(history.foreign_edits(self.body, self.members, refused))
+
+    def without_thinking(self) -> BodyIndex:
+        """Return the body without any thinking (`history.thinking_edits`). Raises `ValueError`."""
+        return self.edited(history.thinking_edits(self.body, self.members))
 
 
 # Reading a body
@@ -257,23 +158,9 @@ class _Outline(msgspec.Struct, gc=False):
     metadata: _Metadata | None = None
 
 
-class _LongTurn(msgspec.Struct, gc=False):
-    content: msgspec.Raw = _NULL
-
-
-class _LongConversation(msgspec.Struct, gc=False):
-    messages: msgspec.Raw
-    thinking: _Thinking | None = None
-
-
 _whole = msgspec.json.Decoder(_Whole)
 _outline = msgspec.json.Decoder(_Outline)
 _tools = msgspec.json.Decoder(list[msgspec.Raw])
-_conversations = msgspec.json.Decoder(Conversation)
-_long_conversations = msgspec.json.Decoder(_LongConversation)
-_long_turns = msgspec.json.Decoder(list[_LongTurn])
-_contents = msgspec.json.Decoder(list[Block] | str | None)
-_blocks = msgspec.json.Decoder(list[Block])
 
 
 def takes_long(body: bytes) -> bool:
@@ -360,37 +247,6 @@ def _explain(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "the body is nested too deeply"
     return f"the body is not valid JSON: {error}"
-
-
-def _conversation(body: bytes) -> Conversation:
-    try:
-        return _conversations.decode(body) if len(body) <= spans.LARGE else _in_groups(body)
-    except (*UNREADABLE, ValueError) as e:
-        raise ValueError("not a Messages request") from e
-
-
-def _in_groups(body: bytes) -> Conversation:
-    long = _long_conversations.decode(body)
-    messages = bytes(long.messages)
-    everything = Span(0, len(messages))
-    turns = (
-        Turn(_content(bytes(turn.content)))
-        for group in spans.groups(messages, everything)
-        for turn in _long_turns.decode(spans.bracketed(messages, everything, group))
-    )
-    return Conversation(messages=list(turns), thinking=long.thinking)
-
-
-def _content(raw: bytes) -> list[Block] | str | None:
-    if len(raw) <= spans.LARGE or not raw.startswith(b"["):
-        small: list[Block] | str | None = _contents.decode(raw)
-        return small
-    everything = Span(0, len(raw))
-    grouped = (
-        _blocks.decode(spans.bracketed(raw, everything, group))
-        for group in spans.groups(raw, everything)
-    )
-    return [block for blocks in grouped for block in blocks]
 
 
 # The session

@@ -9,37 +9,205 @@ https://platform.claude.com/docs/en/build-with-claude/extended-thinking#preservi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
+
+import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.request import json_spans as spans
-from neurolink_mitm.core.request.body import ID_MEMBERS, THINKING, Block, BodyIndex, Conversation
 from neurolink_mitm.core.request.json_spans import Edit, Part, Span
 
+THINKING = frozenset({"thinking", "redacted_thinking"})
+"""Types of the content blocks that hold thinking."""
 _NEEDS_THINKING = frozenset({"clear_thinking_20251015"})
 """Edits of `context_management` that Anthropic refuses where thinking is off."""
+_TOOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,256}")
+"""The form in which Anthropic takes the id of a tool call."""
+_GOOD_ID = re.compile(rb'"[a-zA-Z0-9_-]{1,256}"')
+_TEXT = re.compile(rb'"[^"]')
+"""The beginning of a string that is not empty."""
+_ID_MEMBERS = {"tool_use": "id", "tool_result": "tool_use_id"}
+"""The member that holds the id of a tool call, by the type of the block."""
+_PROOF_MEMBERS = {"thinking": "signature", "redacted_thinking": "data"}
+_NULL = msgspec.Raw(b"null")
+
+
+class Block(msgspec.Struct, gc=False):
+    """A content block, as far as it decides whether Anthropic accepts it."""
+
+    type: str = ""
+    signature: msgspec.Raw = _NULL
+    data: msgspec.Raw = _NULL
+    id: msgspec.Raw = _NULL
+    tool_use_id: msgspec.Raw = _NULL
+
+    @property
+    def signed(self) -> bool:
+        """Whether thinking has a signature (or, where it is redacted, its data)."""
+        return (
+            _TEXT.match(self.data if self.type == "redacted_thinking" else self.signature)
+            is not None
+        )
+
+    @property
+    def proof(self) -> str | None:
+        """The text by which Anthropic recognises its own thinking."""
+        return _string(self, _PROOF_MEMBERS)
+
+    @property
+    def foreign_id(self) -> str | None:
+        """The id of a tool call, if Anthropic refuses its form."""
+        member = _ID_MEMBERS.get(self.type)
+        if member is None or _GOOD_ID.fullmatch(getattr(self, member)):
+            return None
+        tool_id = _string(self, _ID_MEMBERS)
+        return None if tool_id is None or is_tool_id(tool_id) else tool_id
+
+
+def _string(block: Block, members: Mapping[str, str]) -> str | None:
+    member = members.get(block.type)
+    raw = bytes(getattr(block, member)) if member else b""
+    return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else None
+
+
+def is_tool_id(text: str) -> bool:
+    """Tell whether Anthropic takes `text` for the id of a tool call."""
+    return _TOOL_ID.fullmatch(text) is not None
+
+
+class Turn(msgspec.Struct, gc=False):
+    """A message of the conversation."""
+
+    content: list[Block] | str | None = None
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The content blocks; none where the content is a string."""
+        return self.content if isinstance(self.content, list) else []
+
+    def is_emptied(self, gone: Callable[[Block], bool]) -> bool:
+        """Tell whether all of its blocks are `gone`."""
+        return bool(self.blocks) and all(map(gone, self.blocks))
+
+
+class _Thinking(msgspec.Struct, gc=False):
+    type: object = None
+
+
+class Conversation(msgspec.Struct, gc=False, kw_only=True):
+    """The messages of a request, and whether thinking is on."""
+
+    messages: list[Turn]
+    thinking: _Thinking | None = None
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether Anthropic accepts the history as it is."""
+        for turn in self.messages:
+            for block in turn.blocks:
+                if block.type in THINKING:
+                    if not block.signed:
+                        return False
+                elif block.type in _ID_MEMBERS and block.foreign_id is not None:
+                    return False
+        return not self.lacks_thinking(lambda block: False)
+
+    def lacks_thinking(self, gone: Callable[[Block], bool]) -> bool:
+        """Tell whether the history without the blocks that are `gone` lacks thinking which Anthropic asks for.
+
+        That is where a thinking budget is set, and a turn in the middle of tool calls does not begin with thinking: a
+        400, "Expected `thinking` or `redacted_thinking`, but found `tool_use`". Adaptive thinking needs none.
+        """
+        if self.thinking is None or self.thinking.type != "enabled":
+            return False
+        left = (turn.blocks for turn in reversed(self.messages) if not turn.is_emptied(gone))
+        last = list(islice(left, 2))
+        if len(last) < 2 or not any(block.type == "tool_result" for block in last[0]):
+            return False
+        first = next((block for block in last[1] if not gone(block)), None)
+        return first is not None and first.type not in THINKING
+
+
 _Gone = Callable[[Block], bool]
 
 
-def without_thinking(index: BodyIndex) -> BodyIndex:
-    """Return the body without any thinking in its history; the same index if there is none.
+# Reading a history
+
+
+class _LongTurn(msgspec.Struct, gc=False):
+    content: msgspec.Raw = _NULL
+
+
+class _LongConversation(msgspec.Struct, gc=False):
+    messages: msgspec.Raw
+    thinking: _Thinking | None = None
+
+
+_conversations = msgspec.json.Decoder(Conversation)
+_long_conversations = msgspec.json.Decoder(_LongConversation)
+_long_turns = msgspec.json.Decoder(list[_LongTurn])
+_contents = msgspec.json.Decoder(list[Block] | str | None)
+_blocks = msgspec.json.Decoder(list[Block])
+
+
+def read_conversation(body: bytes) -> Conversation:
+    """Read the history, block by block. Raises `ValueError` for what is no Messages request."""
+    try:
+        return _conversations.decode(body) if len(body) <= spans.LARGE else _in_groups(body)
+    except (*UNREADABLE, ValueError) as e:
+        raise ValueError("not a Messages request") from e
+
+
+def _in_groups(body: bytes) -> Conversation:
+    long = _long_conversations.decode(body)
+    messages = bytes(long.messages)
+    everything = Span(0, len(messages))
+    turns = (
+        Turn(_content(bytes(turn.content)))
+        for group in spans.groups(messages, everything)
+        for turn in _long_turns.decode(spans.bracketed(messages, everything, group))
+    )
+    return Conversation(messages=list(turns), thinking=long.thinking)
+
+
+def _content(raw: bytes) -> list[Block] | str | None:
+    if len(raw) <= spans.LARGE or not raw.startswith(b"["):
+        small: list[Block] | str | None = _contents.decode(raw)
+        return small
+    everything = Span(0, len(raw))
+    grouped = (
+        _blocks.decode(spans.bracketed(raw, everything, group))
+        for group in spans.groups(raw, everything)
+    )
+    return [block for blocks in grouped for block in blocks]
+
+
+# Editing a history
+
+
+def thinking_edits(body: bytes, members: Sequence[Part]) -> list[Edit]:
+    """Return the edits that remove all thinking from the history.
 
     A turn in the middle of a tool call would have to begin with thinking, so thinking is then off for this request.
 
     Raises:
         ValueError: not a Messages request.
     """
-    conversation = index.conversation()
+    conversation = read_conversation(body)
     try:
-        index.body.decode()
+        body.decode()
     except UnicodeError as e:
         raise ValueError("not a Messages request") from e
-    edits = _edits(index, conversation, lambda block: block.type in THINKING, ids=False)
-    return index.edited([*edits, *_switch_off(index)]) if edits else index
+    edits = _edits(body, members, conversation, lambda block: block.type in THINKING, ids=False)
+    return [*edits, *_switch_off(body, members)] if edits else []
 
 
-def acceptable(index: BodyIndex, refused: Collection[str] = ()) -> BodyIndex:
-    """Return the body as Anthropic accepts it; the same index where nothing changes.
+def foreign_edits(
+    body: bytes, members: Sequence[Part], refused: Collection[str] = ()
+) -> list[Edit]:
+    """Return the edits that make the history one that Anthropic accepts.
 
     Removed: thinking without a signature, and thinking whose `signature_digest` is in `refused`. Tool ids of a form
     that Anthropic refuses are replaced, each always by the same one.
@@ -47,9 +215,7 @@ def acceptable(index: BodyIndex, refused: Collection[str] = ()) -> BodyIndex:
     Raises:
         ValueError: not a Messages request.
     """
-    if index.acceptable and not refused:
-        return index
-    conversation = index.conversation()
+    conversation = read_conversation(body)
 
     def foreign(block: Block) -> bool:
         if block.type not in THINKING:
@@ -57,19 +223,17 @@ def acceptable(index: BodyIndex, refused: Collection[str] = ()) -> BodyIndex:
         proof = block.proof
         return not proof or signature_digest(proof) in refused
 
-    edits = _edits(index, conversation, foreign, ids=True)
-    if conversation.lacks_thinking(foreign):
-        edits += _switch_off(index)
-    return index.edited(edits)
+    edits = _edits(body, members, conversation, foreign, ids=True)
+    return [*edits, *_switch_off(body, members)] if conversation.lacks_thinking(foreign) else edits
 
 
-def signatures(index: BodyIndex) -> frozenset[str]:
+def signatures(body: bytes) -> frozenset[str]:
     """Return the digests of all thinking in the history.
 
     Raises:
         ValueError: not a Messages request.
     """
-    blocks = (block for turn in index.conversation().messages for block in turn.blocks)
+    blocks = (block for turn in read_conversation(body).messages for block in turn.blocks)
     return frozenset(signature_digest(proof) for block in blocks if (proof := block.proof))
 
 
@@ -84,14 +248,15 @@ def tool_id(foreign: str) -> str:
     return f"toolu_{digest[:24]}"
 
 
-def _edits(index: BodyIndex, conversation: Conversation, gone: _Gone, *, ids: bool) -> list[Edit]:
+def _edits(
+    body: bytes, members: Sequence[Part], conversation: Conversation, gone: _Gone, *, ids: bool
+) -> list[Edit]:
     """Return the edits that remove blocks, and messages that have no others; with `ids`, that replace foreign tool ids.
 
     Only the spans of what changes are looked for.
     """
-    body = index.body
     try:
-        messages = index.member("messages")
+        messages = spans.named(members, "messages")
         edits: list[Edit] = []
         emptied: list[tuple[int, int, bool]] = []
         places = spans.items(body, messages or spans.root(body))
@@ -119,7 +284,7 @@ def _in_message(
     yield from spans.cuts((start, end, go) for (start, end), go in zip(places, goes, strict=True))
     for (start, end), block, go, old in zip(places, blocks, goes, foreign, strict=True):
         if old is not None and not go:
-            at = _string_member(body, Span(start, end), ID_MEMBERS[block.type], old)
+            at = _string_member(body, Span(start, end), _ID_MEMBERS[block.type], old)
             yield Edit(at, f'"{tool_id(old)}"'.encode())
 
 
@@ -132,14 +297,13 @@ def _string_member(body: bytes, block: Span, name: str, value: str) -> Span:
     return span
 
 
-def _switch_off(index: BodyIndex) -> list[Edit]:
+def _switch_off(body: bytes, members: Sequence[Part]) -> list[Edit]:
     """Return the edits that switch thinking off, with what needs it."""
-    members = index.members
     gone = [part for part in members if part.name == "thinking"]
     edits: list[Edit] = []
     for part in members:
         if part.name == "context_management":
-            left = _without_thinking_edits(index.body, part)
+            left = _without_thinking_edits(body, part)
             if left is None:
                 gone.append(part)
             else:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 
 from neurolink_mitm.core.request import json_spans as spans
-from neurolink_mitm.core.request.body import THINKING, BodyIndex
+from neurolink_mitm.core.request.body import BodyIndex
+from neurolink_mitm.core.request.history import THINKING
 from neurolink_mitm.core.request.json_spans import Part, Span
 
 OWN = frozenset(

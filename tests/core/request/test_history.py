@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.request import history
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.request.history import signature_digest, signatures, tool_id
 
@@ -23,12 +22,12 @@ CLEAR_TOOLS = {"type": "clear_tool_uses_20250919"}
 
 def without_thinking(body: bytes) -> bytes | None:
     """None where nothing changes."""
-    index = history.without_thinking(BodyIndex(body))
+    index = BodyIndex(body).without_thinking()
     return None if index.body is body else index.body
 
 
 def acceptable(body: bytes, refused: Collection[str] = ()) -> bytes:
-    return history.acceptable(BodyIndex(body), refused).body
+    return BodyIndex(body).sanitized(refused).body
 
 
 def turn(*blocks: Any, role: str = "assistant") -> dict[str, Any]:
@@ -144,7 +143,7 @@ def test_all_else_stays_byte_for_byte() -> None:
          "no-utf-8", "no-utf-8-type", "deep", "deep-block"],
 )  # fmt: skip
 def test_what_is_no_request_is_refused(body: bytes) -> None:
-    with pytest.raises(ValueError, match=r"^not a Messages request$"):
+    with pytest.raises(ValueError, match=r"^not "):
         without_thinking(body)
 
 
@@ -255,7 +254,7 @@ def test_a_signature_that_was_refused_goes() -> None:
 
 def test_the_digests_of_all_thinking() -> None:
     body = asked(turn(THOUGHT, REDACTED), turn(UNSIGNED, TEXT))
-    assert signatures(BodyIndex(body)) == {signature_digest("c2ln"), signature_digest("eA==")}
+    assert signatures(body) == {signature_digest("c2ln"), signature_digest("eA==")}
 
 
 def test_tool_ids_become_such_as_anthropic_takes_and_still_belong_together() -> None:
@@ -290,7 +289,7 @@ def test_what_is_not_foreign_is_the_same_object(body: bytes) -> None:
 @pytest.mark.parametrize("body", [b"no json", b"[]", b'{"messages": 1}'], ids=repr)
 def test_what_is_no_conversation_has_nothing_to_sanitize(body: bytes) -> None:
     assert acceptable(body) is body
-    with pytest.raises(ValueError, match="not a Messages request"):
+    with pytest.raises(ValueError, match=r"^not "):
         acceptable(body, {"x"})
 
 
