@@ -8,7 +8,7 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import NOT_PLAIN, is_as_taken
 from neurolink_mitm.core.request.target import Target, with_beta_query
-from neurolink_mitm.dataplane.hooks import error_response, exchange_of, real_fields
+from neurolink_mitm.dataplane.hooks import exchange_of, real_fields, refuse
 from neurolink_mitm.dataplane.upstream_tls import log_in
 from neurolink_mitm.ports import Runtime
 
@@ -33,7 +33,7 @@ class Inject:
         if account and not account.is_anthropic:
             return
         if not self._may_go(exchange, flow.request):
-            flow.response = error_response(NOT_PLAIN, exchange.request_id)
+            refuse(flow, NOT_PLAIN)
             return
         base = account.base_url if account else self.runtime.config.default_base_url
         fields = self._fields(flow, account)

@@ -8,7 +8,7 @@ from mitmproxy import http
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.request.json_spans import Edit
-from neurolink_mitm.dataplane.hooks import error_response, exchange_of, send_edited
+from neurolink_mitm.dataplane.hooks import exchange_of, refuse, send_edited
 from neurolink_mitm.dataplane.threads import aside
 from neurolink_mitm.ports import Runtime
 
@@ -57,8 +57,7 @@ async def _aside(flow: http.HTTPFlow, index: BodyIndex, wanted: str) -> None:
 
 
 def _take(flow: http.HTTPFlow, mapped: BodyIndex | Reply) -> None:
-    exchange = exchange_of(flow)
     if isinstance(mapped, Reply):
-        flow.response = error_response(mapped, exchange.request_id if exchange else "")
+        refuse(flow, mapped)
     else:
         send_edited(flow, mapped)

@@ -29,7 +29,6 @@ class Rotate:
         if not isinstance(exchange.step, Try):  # the first attempt, or the first after a pause
             exchange.step = next(exchange.plan)
         if isinstance(exchange.step, Try):
-            exchange.why = exchange.step.why
             self._begin(exchange, attempt, exchange.step)
             return
         if isinstance(exchange.step, Reply):

@@ -18,7 +18,7 @@ from neurolink_mitm.core.shaping.outgoing import (
     ResponseTransform,
 )
 from neurolink_mitm.core.shaping.pipeline import Chain, PluginError, UnfinishedError
-from neurolink_mitm.dataplane.hooks import error_response, exchange_of, notes_of
+from neurolink_mitm.dataplane.hooks import error_response, exchange_of, notes_of, refuse
 from neurolink_mitm.dataplane.threads import aside
 from neurolink_mitm.ports import Runtime
 
@@ -99,7 +99,7 @@ def _take(
     flow: http.HTTPFlow, exchange: Exchange, attempt: Attempt, sent: OutgoingRequest | Reply
 ) -> None:
     if isinstance(sent, Reply):
-        flow.response = error_response(sent, exchange.request_id)
+        refuse(flow, sent)
         return
     attempt.pins = sent.pins
     flow.request.headers.fields = sent.fields

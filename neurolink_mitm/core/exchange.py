@@ -257,6 +257,7 @@ class Exchange:
         """List `attempt` among those that were sent or have failed; what is refused here is none of them."""
         if not self.attempts or self.attempts[-1] is not attempt:
             self.attempts.append(attempt)
+            self.why = attempt.step.why if attempt.step else ""
 
 
 def answer_for(exchange: Exchange, status: int, fields: Fields) -> Answer:

@@ -229,6 +229,14 @@ def reason_phrase(status: int) -> str:
         return "Overloaded" if status == OVERLOADED else "Error"
 
 
+def refuse(flow: http.HTTPFlow, reply: Reply) -> None:
+    """Answer in place of upstream, and note why."""
+    exchange = exchange_of(flow)
+    flow.response = error_response(reply, exchange.request_id if exchange else "")
+    if exchange:
+        exchange.why = reply.message
+
+
 def error_response(reply: Reply, request_id: str = "") -> http.Response:
     """An error of our own, in Anthropic's form."""
     body = error_body(reply.error_type, reply.message, request_id)

@@ -220,11 +220,12 @@ def test_what_may_be_sent_twice(kind: Kind | None, method: str, expected: bool) 
 def test_an_attempt_counts_once_it_is_sent_or_has_failed() -> None:
     exchange = make_exchange()
     first = exchange.begin_attempt()
-    assert (exchange.attempts, exchange.account) == ([], None)
+    first.step = Try(make_account(), "took it")
+    assert (exchange.attempts, exchange.account, exchange.why) == ([], None, "")
     exchange.count(first)
     exchange.count(first)
     second = exchange.begin_attempt()
-    assert ([*exchange.attempts], exchange.attempt) == ([first], second)
+    assert ([*exchange.attempts], exchange.attempt, exchange.why) == ([first], second, "took it")
     assert (first.number, second.number) == (1, 2)
 
 

@@ -104,6 +104,7 @@ class Case:
         """It is no attempt, nobody's, and free."""
         [row] = self.proxy.rows.wait()
         pool = self.proxy.runtime.pool
+        assert "anthropic:" not in row.why
         used = [pool.standing(each.key) for each in pool.accounts]
         assert (row.account, row.provider, row.attempts, row.costUsd) == (None, None, 0, None)
         assert (row.outcome, self.proxy.rows.attempts, self.money.usd) == (outcome, [], 0)

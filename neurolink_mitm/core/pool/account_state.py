@@ -46,6 +46,10 @@ class Bucket:
         self._fill(now)
         self.tokens -= 1
 
+    def give_back(self) -> None:
+        """Return a token that was taken for nothing."""
+        self.tokens += 1
+
     def _fill(self, now: float) -> None:
         passed = max(0.0, now - self.filled_at)  # a clock that was set back fills nothing
         self.tokens = min(float(self.rate), self.tokens + passed * self.rate / 60)
@@ -172,12 +176,19 @@ class AccountState:
         for scope, _ in self._on(model, endpoint):
             self.probes[scope] = now
 
-    def end(self, sent_at: float) -> None:
-        """The request sent at `sent_at` is over, whatever came of it; if it was the probe, there is none."""
+    def end(self, sent_at: float, *, sent: bool = True) -> None:
+        """End the attempt that began at `sent_at`, whatever came of it; if it was the probe, there is none.
+
+        One that was not `sent` counts neither as an attempt nor against the account's rate.
+        """
         self.in_flight = max(0, self.in_flight - 1)
-        for scope, sent in list(self.probes.items()):
-            if sent == sent_at:
+        for scope, began_at in list(self.probes.items()):
+            if began_at == sent_at:
                 del self.probes[scope]
+        if not sent:
+            self.tally.attempts -= 1
+            if self.bucket:
+                self.bucket.give_back()
 
     def succeeded(self, model: str | None, sent_at: float, endpoint: str = MESSAGES) -> int:
         """It was answered well: that clears the cooldowns it could have met. Returns how many."""

@@ -263,8 +263,7 @@ class Pool:
         `sent`: upstream may have seen it; else it is no attempt. `limited`: its answer ended in a rate limit.
         """
         if standing := self._standing.get(key):
-            standing.end(sent_at)
-            standing.tally.attempts -= not sent
+            standing.end(sent_at, sent=sent)
             standing.tally.rate_limits += limited
 
     def succeeded(

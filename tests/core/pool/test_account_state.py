@@ -417,6 +417,15 @@ def test_max_concurrent() -> None:
     assert skip(standing, max_concurrent=2) is None
 
 
+def test_what_was_not_sent_counts_for_nothing() -> None:
+    standing = AccountState()
+    for _ in range(2):
+        assert skip(standing, rate_limit=1) is None
+        standing.begin("claude-x", NOW)
+        standing.end(NOW, sent=False)
+    assert (standing.in_flight, standing.tally.attempts) == (0, 0)
+
+
 def test_in_flight_is_never_negative() -> None:
     standing = AccountState()
     standing.end(NOW)
