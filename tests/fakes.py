@@ -15,7 +15,7 @@ from neurolink_mitm.core.pool.accounts import Account, account_type
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers.translator import Setup
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.response.reader import OpaqueAnswer
+from neurolink_mitm.core.response.reader import OpaqueReader
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.ports import Endpoint, Runtime
 from neurolink_mitm.telemetry.otlp import OtlpTelemetry
@@ -184,7 +184,7 @@ def make_attempt(account: Account | None = None, **changes: Any) -> Attempt:
         "account": account,
         "sent_at": NOW,
         "sent": True,
-        "answer": OpaqueAnswer(),
+        "answer": OpaqueReader(),
     }
     return Attempt(**known | changes)
 

@@ -19,8 +19,13 @@ from neurolink_mitm.core.request.endpoints import COUNT_TOKENS, MESSAGES, endpoi
 from neurolink_mitm.core.request.headers import Fields
 from neurolink_mitm.core.request.target import Via
 from neurolink_mitm.core.request.trace_context import Caller
-from neurolink_mitm.core.response.reader import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
-from neurolink_mitm.core.response.usage import Usage
+from neurolink_mitm.core.response.reader import (
+    EventStreamReader,
+    OpaqueReader,
+    ResponseReader,
+    WholeReader,
+)
+from neurolink_mitm.core.response.usage import TokenUsage
 from neurolink_mitm.core.settings.values import Timeouts
 
 
@@ -120,7 +125,7 @@ class Attempt:
     """The credentials of the flow's request, where that shows stars in their place since somebody may watch."""
     pins: tuple[str, ...] | None = None
     """SHA-256 of the certificates that upstream may show, in hex; None: any that is valid."""
-    answer: Answer | None = None
+    answer: ResponseReader | None = None
     """Reads upstream's response; None until its head has come."""
     failure: Failure | None = None
     """An addon may set it before the request is sent: then it is not."""
@@ -200,15 +205,15 @@ class Exchange:
         return self.attempts[-1].account if self.attempts else None
 
     @property
-    def answer(self) -> Answer | None:
+    def answer(self) -> ResponseReader | None:
         """Return the reader of the latest attempt's response; None where no head has come, or it failed."""
         latest = self.attempts[-1] if self.attempts else None
         return latest.answer if latest and latest.failure is None else None
 
     @property
-    def usage(self) -> Usage:
+    def usage(self) -> TokenUsage:
         """Return what upstream has told of tokens."""
-        return self.answer.usage if self.answer else Usage()
+        return self.answer.usage if self.answer else TokenUsage()
 
     @property
     def served(self) -> bool:
@@ -260,18 +265,18 @@ class Exchange:
             self.why = attempt.step.why if attempt.step else ""
 
 
-def answer_for(exchange: Exchange, status: int, fields: Fields) -> Answer:
+def answer_for(exchange: Exchange, status: int, fields: Fields) -> ResponseReader:
     """Return a reader for the response whose head has come."""
     if exchange.plan is None:
-        return OpaqueAnswer()
+        return OpaqueReader()
     if status < 400 and _values(fields, b"content-encoding") not in (b"", b"identity"):
-        return OpaqueAnswer()  # can't be looked into; of an error the status says enough
+        return OpaqueReader()  # can't be looked into; of an error the status says enough
     inference = exchange.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS)
     types = _values(fields, b"content-type")
     if status == 200 and _is_stream(exchange, types):
-        return StreamAnswer() if inference else OpaqueAnswer()
+        return EventStreamReader() if inference else OpaqueReader()
     is_file = not inference and exchange.path.partition("?")[0].endswith("/content")
-    return WholeAnswer(
+    return WholeReader(
         status, may_be_empty=not inference, judged=not is_file, content_type=types.decode("latin-1")
     )
 

@@ -32,7 +32,7 @@ from neurolink_mitm.core.exchange import Attempt, Exchange, Outcome, Reply, answ
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.response.error_text import LONGEST
-from neurolink_mitm.core.response.reader import Answer, StreamAnswer, WholeAnswer
+from neurolink_mitm.core.response.reader import EventStreamReader, ResponseReader, WholeReader
 from neurolink_mitm.dataplane.bounded_stream import (
     MAX_BODY,
     STOPPING,
@@ -68,7 +68,7 @@ class Incoming:
     """Monotonic seconds."""
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> ResponseReader:
         """Return its reader, which is there once the head has come."""
         assert self.attempt.answer
         return self.attempt.answer
@@ -153,7 +153,7 @@ class AnswerStream(BoundedStream):
                 yield from self._release()
             elif answer.started and not was_started:
                 yield from self._wake_in(GRACE, self._release)
-            elif isinstance(answer, WholeAnswer):  # it flows, if unseen
+            elif isinstance(answer, WholeReader):  # it flows, if unseen
                 yield from self._wake_in(self.exchange.timeouts.idle, self._too_late)
         elif isinstance(event, ResponseEndOfMessage):
             self._incoming.held.append(answer.end())
@@ -197,7 +197,7 @@ class AnswerStream(BoundedStream):
                 held += self._changed(b"")
                 response.stream = True
             self._reframe(response, len(held) if whole else None)
-        elif isinstance(self._incoming.answer, StreamAnswer):
+        elif isinstance(self._incoming.answer, EventStreamReader):
             self._reframe(response, None)  # it may be closed by an event of ours
         yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
         yield from self._send(held)

@@ -13,7 +13,7 @@ from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.response.reader import OpaqueAnswer, WholeAnswer
+from neurolink_mitm.core.response.reader import OpaqueReader, WholeReader
 from neurolink_mitm.dataplane.hooks import AttemptFailedHook, kept
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, document, make_flow, record, refusal
@@ -265,7 +265,7 @@ def head(
     status: int = 200, headers: str = "", runtime: Runtime | None = None, **exchange: Any
 ) -> http.HTTPFlow:
     runtime = runtime or make_runtime(A, B)
-    flow = began(runtime, **{"answer": OpaqueAnswer(), **exchange})
+    flow = began(runtime, **{"answer": OpaqueReader(), **exchange})
     answer(flow, status).headers.fields += make_failure(status, headers).headers
     Failover(runtime).responseheaders(flow)
     return flow
@@ -319,7 +319,7 @@ def test_its_session_is_at_home_there() -> None:
 @pytest.mark.parametrize(
     "exchange",
     [
-        {"answer": WholeAnswer(200, may_be_empty=False)},
+        {"answer": WholeReader(200, may_be_empty=False)},
         {"attempts": []},
         {"attempts": [make_attempt(A, failure=CUT)]},
     ],

@@ -13,7 +13,7 @@ from mitmproxy.test import taddons
 from neurolink_mitm.addons.shape import REPLACED, SHAPED, Shape
 from neurolink_mitm.addons.translate import Translate
 from neurolink_mitm.core.exchange import Kind
-from neurolink_mitm.core.response.reader import OpaqueAnswer
+from neurolink_mitm.core.response.reader import OpaqueReader
 from neurolink_mitm.core.settings import values
 from neurolink_mitm.core.settings.values import Cloaking, Plugins
 from neurolink_mitm.core.shaping.outgoing import OutgoingRequest, RefusedError
@@ -211,7 +211,7 @@ def test_a_body_that_fails_under_way_is_cut(complete: bool, cut: bool) -> None:
     notes_of(flow)[SHAPED] = ((lambda stream: Unable(),), 1)
     response = answer(flow)
     response.stream = True
-    current(flow).answer = reader = OpaqueAnswer(complete=complete)
+    current(flow).answer = reader = OpaqueReader(complete=complete)
     Shape(runtime()).responseheaders(flow)
     assert callable(response.stream)
     said = response.stream(b"{")

@@ -6,7 +6,7 @@ from mitmproxy import http
 from neurolink_mitm.addons.usage import Usage
 from neurolink_mitm.core.exchange import Kind, Outcome
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
-from neurolink_mitm.core.response.reader import OpaqueAnswer
+from neurolink_mitm.core.response.reader import OpaqueReader
 from neurolink_mitm.ports import Runtime, Totals
 from tests.addons.flows import answer, make_flow, record
 from tests.fakes import NOW, FakeClock, make_attempt, make_runtime
@@ -70,7 +70,7 @@ def test_a_rate_limit_inside_a_200_is_counted() -> None:
 
 
 def test_a_rate_limit_after_content_is_counted() -> None:
-    flow = make_flow(attempts=[make_attempt(answer=OpaqueAnswer(error="rate_limit_error"))])
+    flow = make_flow(attempts=[make_attempt(answer=OpaqueReader(error="rate_limit_error"))])
     assert ended(flow).totals.rate_limits == 1
 
 

@@ -7,7 +7,12 @@ import pytest
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome, Try, answer_for
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.pool.pool import Requirements
-from neurolink_mitm.core.response.reader import Answer, OpaqueAnswer, StreamAnswer, WholeAnswer
+from neurolink_mitm.core.response.reader import (
+    EventStreamReader,
+    OpaqueReader,
+    ResponseReader,
+    WholeReader,
+)
 from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_plan
 
 EVENTS = (b"Content-Type", b"text/event-stream; charset=utf-8")
@@ -60,27 +65,27 @@ def test_outcomes_are_those_of_the_log() -> None:
 @pytest.mark.parametrize(
     ("kind", "status", "fields", "expected"),
     [
-        (Kind.MESSAGES, 200, (EVENTS,), StreamAnswer),
-        (Kind.MESSAGES, 200, ((b"content-type", b"TEXT/Event-Stream"),), StreamAnswer),
-        (Kind.MESSAGES, 200, (EVENTS, (b"content-encoding", b"identity")), StreamAnswer),
-        (Kind.MESSAGES, 200, (EVENTS, (b"content-encoding", b"")), StreamAnswer),
-        (Kind.MESSAGES, 200, (JSON,), WholeAnswer),
-        (Kind.MESSAGES, 200, (), WholeAnswer),
-        (Kind.MESSAGES, 429, (JSON,), WholeAnswer),
-        (Kind.MESSAGES, 529, (EVENTS,), WholeAnswer),
-        (Kind.MESSAGES, 202, (EVENTS,), WholeAnswer),
-        (Kind.MESSAGES, 200, ((b"content-type", b"text/html, text/event-stream"),), WholeAnswer),
-        (Kind.MESSAGES, 200, (EVENTS, (b"Content-Encoding", b"GZIP")), OpaqueAnswer),
-        (Kind.MESSAGES, 200, (JSON, (b"content-encoding", b"br")), OpaqueAnswer),
-        (Kind.COUNT_TOKENS, 200, (JSON,), WholeAnswer),
-        (Kind.COUNT_TOKENS, 200, (EVENTS,), StreamAnswer),
-        (Kind.API, 200, (JSON,), WholeAnswer),
-        (Kind.API, 200, (EVENTS,), OpaqueAnswer),
-        (Kind.API, 500, (JSON,), WholeAnswer),
+        (Kind.MESSAGES, 200, (EVENTS,), EventStreamReader),
+        (Kind.MESSAGES, 200, ((b"content-type", b"TEXT/Event-Stream"),), EventStreamReader),
+        (Kind.MESSAGES, 200, (EVENTS, (b"content-encoding", b"identity")), EventStreamReader),
+        (Kind.MESSAGES, 200, (EVENTS, (b"content-encoding", b"")), EventStreamReader),
+        (Kind.MESSAGES, 200, (JSON,), WholeReader),
+        (Kind.MESSAGES, 200, (), WholeReader),
+        (Kind.MESSAGES, 429, (JSON,), WholeReader),
+        (Kind.MESSAGES, 529, (EVENTS,), WholeReader),
+        (Kind.MESSAGES, 202, (EVENTS,), WholeReader),
+        (Kind.MESSAGES, 200, ((b"content-type", b"text/html, text/event-stream"),), WholeReader),
+        (Kind.MESSAGES, 200, (EVENTS, (b"Content-Encoding", b"GZIP")), OpaqueReader),
+        (Kind.MESSAGES, 200, (JSON, (b"content-encoding", b"br")), OpaqueReader),
+        (Kind.COUNT_TOKENS, 200, (JSON,), WholeReader),
+        (Kind.COUNT_TOKENS, 200, (EVENTS,), EventStreamReader),
+        (Kind.API, 200, (JSON,), WholeReader),
+        (Kind.API, 200, (EVENTS,), OpaqueReader),
+        (Kind.API, 500, (JSON,), WholeReader),
     ],
 )
 def test_an_answer_is_watched_by_its_head(
-    kind: Kind, status: int, fields: tuple[tuple[bytes, bytes], ...], expected: type[Answer]
+    kind: Kind, status: int, fields: tuple[tuple[bytes, bytes], ...], expected: type[ResponseReader]
 ) -> None:
     assert type(answer_for(on_the_pool(kind), status, fields)) is expected
 
@@ -88,17 +93,17 @@ def test_an_answer_is_watched_by_its_head(
 @pytest.mark.parametrize(
     ("stream", "fields", "expected"),
     [
-        (True, (), StreamAnswer),
-        (True, ((b"content-type", b"text/plain"),), StreamAnswer),
-        (True, ((b"content-type", b"application/octet-stream"),), StreamAnswer),
-        (True, (JSON,), WholeAnswer),
-        (True, ((b"content-type", b"text/html"),), WholeAnswer),
-        (False, (), WholeAnswer),
-        (False, (EVENTS,), StreamAnswer),
+        (True, (), EventStreamReader),
+        (True, ((b"content-type", b"text/plain"),), EventStreamReader),
+        (True, ((b"content-type", b"application/octet-stream"),), EventStreamReader),
+        (True, (JSON,), WholeReader),
+        (True, ((b"content-type", b"text/html"),), WholeReader),
+        (False, (), WholeReader),
+        (False, (EVENTS,), EventStreamReader),
     ],
 )
 def test_what_does_not_say_what_it_is_is_what_was_asked_for(
-    stream: bool, fields: tuple[tuple[bytes, bytes], ...], expected: type[Answer]
+    stream: bool, fields: tuple[tuple[bytes, bytes], ...], expected: type[ResponseReader]
 ) -> None:
     exchange = on_the_pool(Kind.MESSAGES)
     exchange.stream = stream
@@ -120,7 +125,7 @@ def test_a_file_may_be_a_page(path: str, failed: bool) -> None:
 @pytest.mark.parametrize("status", [200, 429])
 def test_without_a_plan_an_answer_is_not_ours_to_judge(status: int) -> None:
     exchange = make_exchange(kind=Kind.FORWARD)
-    assert type(answer_for(exchange, status, (JSON,))) is OpaqueAnswer
+    assert type(answer_for(exchange, status, (JSON,))) is OpaqueReader
 
 
 @pytest.mark.parametrize(
@@ -160,17 +165,19 @@ FAILED = Failure.of_status(429, b"")
 @pytest.mark.parametrize(
     ("failures", "answer", "served"),
     [
-        ([], OpaqueAnswer(), False),
+        ([], OpaqueReader(), False),
         ([None], None, False),
-        ([None], OpaqueAnswer(), True),
-        ([None], StreamAnswer(), False),
-        ([FAILED], OpaqueAnswer(), False),
-        ([FAILED, None], OpaqueAnswer(), True),
-        ([None, FAILED], OpaqueAnswer(), False),
+        ([None], OpaqueReader(), True),
+        ([None], EventStreamReader(), False),
+        ([FAILED], OpaqueReader(), False),
+        ([FAILED, None], OpaqueReader(), True),
+        ([None, FAILED], OpaqueReader(), False),
     ],
     ids=["no-attempt", "no-head", "good", "held", "failed", "good-at-last", "failed-at-last"],
 )
-def test_served(failures: list[Failure | None], answer: Answer | None, served: bool) -> None:
+def test_served(
+    failures: list[Failure | None], answer: ResponseReader | None, served: bool
+) -> None:
     attempts = [make_attempt(failure=failure, answer=answer) for failure in failures]
     assert make_exchange(attempts=attempts).served is served
 

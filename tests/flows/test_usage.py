@@ -13,7 +13,7 @@ from mitmproxy import http
 from neurolink_mitm.adapters.cost import shipped_prices
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.logs.rows import RequestRow
-from neurolink_mitm.core.response.reader import StreamAnswer
+from neurolink_mitm.core.response.reader import EventStreamReader
 from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
@@ -170,7 +170,9 @@ class Watch:
     def heard(self) -> bool:
         """Whether the first event has come."""
         answer = self.exchange.answer if self.exchange else None
-        return isinstance(answer, StreamAnswer) and answer.started  # before its head it is another
+        return (
+            isinstance(answer, EventStreamReader) and answer.started
+        )  # before its head it is another
 
 
 def test_a_client_that_leaves_before_any_content_was_answered_all_the_same(

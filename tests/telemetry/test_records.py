@@ -10,8 +10,8 @@ from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.providers.destinations import Route
 from neurolink_mitm.core.request.trace_context import Caller
-from neurolink_mitm.core.response.reader import OpaqueAnswer
-from neurolink_mitm.core.response.usage import Usage
+from neurolink_mitm.core.response.reader import OpaqueReader
+from neurolink_mitm.core.response.usage import TokenUsage
 from neurolink_mitm.telemetry.records import LONGEST, Finished, error_type, finished
 from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_other
 
@@ -27,7 +27,7 @@ def ended(**changes: Any) -> Exchange:
         "trace_id": "f" * 32,
         "span_id": "e" * 16,
         "attempts": [make_attempt(make_account(), status=200, ended_at=NOW + 2)],
-        "answer": OpaqueAnswer(Usage("claude-x-1", "end_turn", 1, 2, 3, 4)),
+        "answer": OpaqueReader(TokenUsage("claude-x-1", "end_turn", 1, 2, 3, 4)),
         "outcome": Outcome.COMPLETE,
         "status": 200,
         "ended_at": NOW + 2,
@@ -142,7 +142,7 @@ def test_keys_are_starred_wherever_they_stand() -> None:
         path=f"/v1/messages?api_key={key}",
         session_id=key,
         why=f"because of {key}",
-        answer=OpaqueAnswer(Usage(key, key)),
+        answer=OpaqueReader(TokenUsage(key, key)),
         attempts=[make_attempt(make_account(), upstream_request_id=key)],
     )
     assert key not in every_text(request)

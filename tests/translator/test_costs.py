@@ -15,7 +15,7 @@ import pytest
 
 from neurolink_mitm.adapters.cost import shipped_prices
 from neurolink_mitm.core.cost.prices import Price
-from neurolink_mitm.core.response.usage import Usage
+from neurolink_mitm.core.response.usage import TokenUsage
 
 SIZES = (1_000, 150_000, 200_000, 200_001, 272_000, 272_001, 900_000)
 """Of prompts, in tokens."""
@@ -23,7 +23,7 @@ NAMES = {"anthropic": "anthropic", "google-ai": "gemini", "openai": "openai"}
 """Ours, and LiteLLM's."""
 
 
-def cases() -> Iterator[tuple[str, str, Usage]]:
+def cases() -> Iterator[tuple[str, str, TokenUsage]]:
     chance = random.Random(5)
     table = json.loads((files("neurolink_mitm.core.cost") / "prices.json").read_bytes())
     for provider in NAMES:
@@ -40,10 +40,10 @@ def numbers_told(row: Any) -> set[int]:
     return {n for n in range(5) if all(len(r) > n and r[n] is not None for r in rows)}
 
 
-def usage(chance: random.Random, size: int, told: set[int], provider: str) -> Usage:
+def usage(chance: random.Random, size: int, told: set[int], provider: str) -> TokenUsage:
     read = chance.randrange(size) if 3 in told else 0
     written = chance.randrange(size - read) if 2 in told else 0
-    return Usage(
+    return TokenUsage(
         input_tokens=size - read - written,
         output_tokens=chance.randrange(10_000),
         cache_creation_tokens=written,

@@ -126,8 +126,8 @@ def streamed(chunks: Sequence[bytes]) -> None:
     assert _events(chunks) == _events([whole]), "the events depend on how the stream is cut"
 
     def call() -> None:
-        _through(answer.StreamAnswer(), chunks)
-        _through(answer.WholeAnswer(200, may_be_empty=False), chunks)
+        _through(answer.EventStreamReader(), chunks)
+        _through(answer.WholeReader(200, may_be_empty=False), chunks)
 
     within_time(call, len(whole))
 
@@ -137,7 +137,7 @@ def _events(chunks: Sequence[bytes]) -> list[Any]:
     return [event for chunk in chunks for event in reader.feed(chunk)]
 
 
-def _through(reader: answer.Answer, chunks: Sequence[bytes]) -> None:
+def _through(reader: answer.ResponseReader, chunks: Sequence[bytes]) -> None:
     for chunk in chunks:
         reader.feed(chunk)
         if reader.failure:

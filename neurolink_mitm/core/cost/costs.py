@@ -7,7 +7,7 @@ from dataclasses import replace
 from neurolink_mitm.core.cost.budget import Charge, is_paid
 from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
-from neurolink_mitm.core.response.usage import Usage
+from neurolink_mitm.core.response.usage import TokenUsage
 
 UNFINISHED = (Outcome.TRUNCATED, Outcome.CANCELLED, Outcome.ERROR)
 BYTES_A_TOKEN_ASKED = 4
@@ -43,7 +43,7 @@ def _tells_nothing(exchange: Exchange) -> bool:
     return exchange.kind is Kind.MESSAGES and not read
 
 
-def _at_least(usage: Usage, asked: int, streamed: int) -> Usage:
+def _at_least(usage: TokenUsage, asked: int, streamed: int) -> TokenUsage:
     cached = (usage.cache_read_tokens or 0) + (usage.cache_creation_tokens or 0)
     told = usage.input_tokens or 0
     return replace(

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from neurolink_mitm.core.pool.accounts import ANTHROPIC
-from neurolink_mitm.core.response.usage import Usage
+from neurolink_mitm.core.response.usage import TokenUsage
 from neurolink_mitm.core.settings.values import ModelPrice
 
 FIELDS = (
@@ -105,7 +105,7 @@ class Prices:
             return max(map(_price, models.values()), key=lambda price: price.output)
         return None
 
-    def cost(self, provider: str, model: str, usage: Usage) -> float | None:
+    def cost(self, provider: str, model: str, usage: TokenUsage) -> float | None:
         """USD for an answer; None where its price is not known, or it told no tokens."""
         price = self.of(provider, model)
         if price is None or (usage.input_tokens is None and usage.output_tokens is None):

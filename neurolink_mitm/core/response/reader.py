@@ -14,7 +14,7 @@ import msgspec
 from neurolink_mitm.core.failover.errors import Failure, FailureStage, error_body
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.response.sse import BOM, SseEvent, SseReader, encode
-from neurolink_mitm.core.response.usage import Usage
+from neurolink_mitm.core.response.usage import TokenUsage
 
 HOLD_LIMIT = 1024 * 1024
 """Bytes of a response that are held. A longer response is released as it arrives. A longer error, and a stream without
@@ -30,10 +30,10 @@ _LEADING = frozenset({"message_start", "ping", "content_block_stop"})
 _EMPTY_AT_START = frozenset({"text", "thinking"})
 
 
-class Answer(Protocol):
+class ResponseReader(Protocol):
     """The reader of one upstream response. After each `feed`, look at `failure` and `released`."""
 
-    usage: Usage
+    usage: TokenUsage
     failure: Failure | None
     """Why the attempt failed; invisible to the client as long as nothing is released."""
     released: bool
@@ -58,10 +58,10 @@ class Answer(Protocol):
 
 
 @dataclass(slots=True)
-class OpaqueAnswer:
+class OpaqueReader:
     """A response that is forwarded as it arrives, without a verdict."""
 
-    usage: Usage = field(default_factory=Usage)
+    usage: TokenUsage = field(default_factory=TokenUsage)
     failure: Failure | None = None
     released: bool = True
     started: bool = True
@@ -81,7 +81,7 @@ class OpaqueAnswer:
         return None
 
 
-class WholeAnswer:
+class WholeReader:
     """A response that is no event stream: it is held until its end, so that another attempt can replace a cut one."""
 
     __slots__ = (
@@ -99,7 +99,7 @@ class WholeAnswer:
         self._content_type = content_type
         self._body: list[bytes] = []
         self.size = 0
-        self.usage = Usage()
+        self.usage = TokenUsage()
         self.failure: Failure | None = None
         self.released = False
         self.started = False
@@ -151,7 +151,7 @@ class WholeAnswer:
         return Failure.of_hollow(body, self._content_type)
 
 
-class StreamAnswer:
+class EventStreamReader:
     """An event stream of the Messages API. Only whole events are released, so it can always be closed well."""
 
     __slots__ = (
@@ -167,7 +167,7 @@ class StreamAnswer:
             b""  # what came of it, until it is known to be a byte order mark or none
         )
         self._start = bytearray()  # what came before the first event: it may be no stream at all
-        self.usage = Usage()
+        self.usage = TokenUsage()
         self.failure: Failure | None = None
         self.released = False
         self.started = False

@@ -52,7 +52,7 @@ _whole = msgspec.json.Decoder(_Message)
 
 
 @dataclass(slots=True)
-class Usage:
+class TokenUsage:
     """Token counts of one response; None for what it has not reported. A later count replaces an earlier one."""
 
     model: str | None = None

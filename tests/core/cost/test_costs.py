@@ -8,17 +8,17 @@ from neurolink_mitm.core.cost.costs import cost_of, spent_on
 from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.response.reader import StreamAnswer
-from neurolink_mitm.core.response.usage import Usage
+from neurolink_mitm.core.response.reader import EventStreamReader
+from neurolink_mitm.core.response.usage import TokenUsage
 from tests.fakes import make_account, make_attempt, make_exchange, make_other
 
 PRICES = Prices({"anthropic": {"claude-x": [1.0, 5.0]}, "openai": {"gpt-x": [2.0, 8.0]}})
-TOLD = Usage(model="claude-x", input_tokens=1_000_000, output_tokens=1_000_000)
+TOLD = TokenUsage(model="claude-x", input_tokens=1_000_000, output_tokens=1_000_000)
 LOGIN = make_account("login", "sk-ant-oat01-test")
 
 
-def served(account: Account, usage: Usage = TOLD, size: int = 0, **more: Any) -> Exchange:
-    answer = StreamAnswer()
+def served(account: Account, usage: TokenUsage = TOLD, size: int = 0, **more: Any) -> Exchange:
+    answer = EventStreamReader()
     answer.released, answer.usage, answer.size = True, usage, size
     known: dict[str, Any] = {"model": "claude-x", "outcome": Outcome.COMPLETE, **more}
     return make_exchange(attempts=[make_attempt(account)], answer=answer, **known)
@@ -35,7 +35,7 @@ def test_what_an_answer_costs(account: Account, cost: float | None) -> None:
 
 def test_what_was_not_served_costs_nothing() -> None:
     exchange = make_exchange(
-        model="claude-x", attempts=[make_attempt(make_account(), answer=StreamAnswer())]
+        model="claude-x", attempts=[make_attempt(make_account(), answer=EventStreamReader())]
     )
     assert cost_of(exchange, PRICES) is None
     assert spent_on(exchange, PRICES, 0) == 0.0
@@ -57,7 +57,7 @@ CUT = [Outcome.TRUNCATED, Outcome.CANCELLED, Outcome.ERROR]
 @pytest.mark.parametrize("outcome", CUT)
 def test_an_answer_that_broke_off_is_estimated(outcome: Outcome) -> None:
     """Other providers tell their tokens at the end only, and want to be paid all the same."""
-    untold = Usage(input_tokens=0, output_tokens=0)
+    untold = TokenUsage(input_tokens=0, output_tokens=0)
     exchange = served(make_other(), untold, 30_000_000, outcome=outcome)
     # a million tokens asked, a million streamed
     assert spent_on(exchange, PRICES, 4_000_000) == pytest.approx(10.0)
@@ -69,7 +69,7 @@ def test_but_not_below_what_it_told() -> None:
 
 
 def test_input_that_was_cached_is_not_counted_twice() -> None:
-    usage = Usage(input_tokens=0, cache_read_tokens=1_000_000, output_tokens=0)
+    usage = TokenUsage(input_tokens=0, cache_read_tokens=1_000_000, output_tokens=0)
     exchange = served(make_account(), usage, outcome=Outcome.CANCELLED)
     assert spent_on(exchange, PRICES, 4_000_000) == pytest.approx(1.0)
 
@@ -80,7 +80,7 @@ def test_input_that_was_cached_is_not_counted_twice() -> None:
     ids=["messages", "counting"],
 )
 def test_an_answer_that_could_not_be_read_is_estimated(kind: Kind, spent: float) -> None:
-    exchange = served(make_account(), Usage(), 30_000_000, kind=kind)
+    exchange = served(make_account(), TokenUsage(), 30_000_000, kind=kind)
     assert spent_on(exchange, PRICES, 4_000_000) == pytest.approx(spent)
 
 

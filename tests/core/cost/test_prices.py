@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from neurolink_mitm.core.cost.prices import Price, Prices
-from neurolink_mitm.core.response.usage import Usage
+from neurolink_mitm.core.response.usage import TokenUsage
 from neurolink_mitm.core.settings.values import ModelPrice
 
 TABLE = Prices(
@@ -42,7 +42,7 @@ def test_the_price_of_a_model(provider: str, model: str, price: Price | None) ->
 
 
 def test_every_kind_of_token_has_its_price() -> None:
-    usage = Usage(
+    usage = TokenUsage(
         input_tokens=1_000_000,
         output_tokens=100_000,
         cache_creation_tokens=300_000,
@@ -54,11 +54,11 @@ def test_every_kind_of_token_has_its_price() -> None:
 
 
 def test_an_answer_that_told_no_tokens_has_no_price() -> None:
-    assert TABLE.cost("openai", "gpt-x", Usage()) is None
+    assert TABLE.cost("openai", "gpt-x", TokenUsage()) is None
 
 
 def test_nor_has_one_of_an_unknown_model() -> None:
-    assert TABLE.cost("openai", "gpt-9", Usage(input_tokens=1)) is None
+    assert TABLE.cost("openai", "gpt-9", TokenUsage(input_tokens=1)) is None
 
 
 # --- what grows with a request, or is multiplied
@@ -82,9 +82,11 @@ def test_long_prompts_cost_more_as_a_whole(prompt: int, price: Price) -> None:
 
 
 def test_a_prompt_is_as_long_as_all_of_it() -> None:
-    short = Usage(input_tokens=1, cache_creation_tokens=500, cache_read_tokens=499, output_tokens=1)
+    short = TokenUsage(
+        input_tokens=1, cache_creation_tokens=500, cache_read_tokens=499, output_tokens=1
+    )
     assert TABLE.cost("grown", "long", short) == pytest.approx((1 + 1000 + 49.9 + 4) / 1e6)
-    longer = Usage(input_tokens=2, cache_creation_tokens=500, cache_read_tokens=499, output_tokens=1)  # fmt: skip
+    longer = TokenUsage(input_tokens=2, cache_creation_tokens=500, cache_read_tokens=499, output_tokens=1)  # fmt: skip
     assert TABLE.cost("grown", "long", longer) == pytest.approx((4 + 2000 + 99.8 + 6) / 1e6)
 
 
@@ -100,7 +102,7 @@ def test_a_prompt_is_as_long_as_all_of_it() -> None:
     ],
 )
 def test_speed_and_region_multiply(speed: str | None, geo: str | None, times: float) -> None:
-    usage = Usage(input_tokens=1_000_000, output_tokens=0, speed=speed, inference_geo=geo)
+    usage = TokenUsage(input_tokens=1_000_000, output_tokens=0, speed=speed, inference_geo=geo)
     assert TABLE.cost("grown", "fast", usage) == pytest.approx(times)
 
 
@@ -111,7 +113,7 @@ def test_a_price_of_ones_own_grows_as_the_listed_one() -> None:
     assert long
     found = long.of(1001)
     assert found == Price(1.0, 12.0, 2.0, 0.5, 3.0)
-    usage = Usage(input_tokens=1_000_000, output_tokens=0, speed="fast")
+    usage = TokenUsage(input_tokens=1_000_000, output_tokens=0, speed="fast")
     assert own.cost("grown", "fast", usage) == pytest.approx(6.0)
 
 
@@ -154,7 +156,7 @@ def test_prices_that_were_taken_out_again_are_those_of_the_table() -> None:
 
 
 def test_every_kind_of_token_has_its_own_price() -> None:
-    usage = Usage(
+    usage = TokenUsage(
         input_tokens=1_000_000,
         output_tokens=1_000_000,
         cache_creation_tokens=3_000_000,
@@ -166,6 +168,6 @@ def test_every_kind_of_token_has_its_own_price() -> None:
 
 
 def test_searches_cost_beside_the_tokens() -> None:
-    usage = Usage(input_tokens=1_000_000, output_tokens=0, web_search_requests=3)
+    usage = TokenUsage(input_tokens=1_000_000, output_tokens=0, web_search_requests=3)
     assert TABLE.cost("anthropic", "claude-haiku-4-5", usage) == pytest.approx(1.03)
     assert TABLE.cost("openai", "gpt-x", usage) == pytest.approx(2.0)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.logs import console
-from neurolink_mitm.core.response.reader import OpaqueAnswer
+from neurolink_mitm.core.response.reader import OpaqueReader
 from tests.fakes import make_account, make_attempt, make_exchange, make_other
 
 WORK = make_account("work", "sk-ant-oat-test-work")
@@ -105,7 +105,7 @@ def test_answered_here(attempts: list[object]) -> None:
 
 def test_an_answer_that_was_not_released_is_not_the_accounts() -> None:
     exchange = make_exchange(attempts=[make_attempt(WORK)])
-    exchange.attempts[-1].answer = OpaqueAnswer(released=False)
+    exchange.attempts[-1].answer = OpaqueReader(released=False)
     assert console.answered(exchange, 502) == "[proxy] <- 502 by neurolink"
 
 

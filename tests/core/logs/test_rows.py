@@ -19,8 +19,8 @@ from neurolink_mitm.core.logs.rows import (
     request_row,
     worth_a_row,
 )
-from neurolink_mitm.core.response.reader import OpaqueAnswer
-from neurolink_mitm.core.response.usage import Usage
+from neurolink_mitm.core.response.reader import OpaqueReader
+from neurolink_mitm.core.response.usage import TokenUsage
 from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_other
 
 REQUEST_FIELDS = """
@@ -63,7 +63,7 @@ def finished() -> Exchange:
         span_id="p1",
         why="took anthropic:work by fill-first",
         attempts=[failed, answered],
-        answer=OpaqueAnswer(Usage("claude-x-1", "end_turn", 1, 2, 3, 4, 2, 1)),
+        answer=OpaqueReader(TokenUsage("claude-x-1", "end_turn", 1, 2, 3, 4, 2, 1)),
         outcome=Outcome.COMPLETE,
         status=200,
         first_byte_at=NOW + 1.23456,

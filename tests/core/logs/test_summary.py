@@ -10,7 +10,7 @@ import pytest
 from neurolink_mitm.core.exchange import Attempt, Exchange, Outcome
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.logs.summary import comment, conclude, lines, marker, summary
-from neurolink_mitm.core.response.reader import OpaqueAnswer
+from neurolink_mitm.core.response.reader import OpaqueReader
 from tests.fakes import NOW, make_account, make_attempt, make_exchange
 
 
@@ -92,7 +92,7 @@ def test_an_attempt_that_has_ended_keeps_its_end() -> None:
 
 
 def test_what_goes_through_unread_is_complete_at_its_end() -> None:
-    exchange = make_exchange(attempts=[make_attempt()], answer=OpaqueAnswer())
+    exchange = make_exchange(attempts=[make_attempt()], answer=OpaqueReader())
     exchange.answer.end()
     assert outcome(exchange, 200) is Outcome.COMPLETE
 

@@ -15,10 +15,10 @@ from neurolink_mitm.core.response.reader import (
     EVENT_LIMIT,
     HOLD_LIMIT,
     READ_LIMIT,
-    Answer,
-    OpaqueAnswer,
-    StreamAnswer,
-    WholeAnswer,
+    EventStreamReader,
+    OpaqueReader,
+    ResponseReader,
+    WholeReader,
     carries_content,
 )
 from neurolink_mitm.core.response.sse import SseEvent, SseReader, encode
@@ -50,8 +50,8 @@ BOM = b"\xef\xbb\xbf"
 STREAM = START + PING + block("text") + TEXT + TEXT + BLOCK_STOP + DELTA + STOP
 
 
-def fed(*chunks: bytes) -> StreamAnswer:
-    answer = StreamAnswer()
+def fed(*chunks: bytes) -> EventStreamReader:
+    answer = EventStreamReader()
     for chunk in chunks:
         answer.feed(chunk)
     return answer
@@ -69,21 +69,21 @@ def names(stream: bytes) -> list[str]:
 
 
 def test_an_opaque_answer_goes_out_as_it_comes() -> None:
-    assert OpaqueAnswer().feed(b"\x1f\x8b") == b"\x1f\x8b"
+    assert OpaqueReader().feed(b"\x1f\x8b") == b"\x1f\x8b"
 
 
 def test_an_opaque_answer_is_released_before_its_first_byte() -> None:
-    answer = OpaqueAnswer()
+    answer = OpaqueReader()
     assert (answer.released, answer.started) == (True, True)
 
 
 def test_an_opaque_answer_is_complete_at_its_end() -> None:
-    answer = OpaqueAnswer()
+    answer = OpaqueReader()
     assert (answer.complete, answer.end(), answer.complete) == (False, b"", True)
 
 
 def test_an_opaque_answer_that_is_cut_can_not_be_closed_well() -> None:
-    answer = OpaqueAnswer()
+    answer = OpaqueReader()
     assert answer.cut("reset") is None
     assert (answer.complete, answer.failure) == (False, None)
 
@@ -91,8 +91,8 @@ def test_an_opaque_answer_that_is_cut_can_not_be_closed_well() -> None:
 # --- a whole answer
 
 
-def whole(status: int = 200, *, may_be_empty: bool = False) -> WholeAnswer:
-    return WholeAnswer(status, may_be_empty=may_be_empty)
+def whole(status: int = 200, *, may_be_empty: bool = False) -> WholeReader:
+    return WholeReader(status, may_be_empty=may_be_empty)
 
 
 def test_a_whole_answer_is_held_until_its_end() -> None:
@@ -204,10 +204,10 @@ HOLLOW = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [whole, StreamAnswer], ids=["whole", "stream"])
+@pytest.mark.parametrize("kind", [whole, EventStreamReader], ids=["whole", "stream"])
 @pytest.mark.parametrize(("body", "error_type", "message"), HOLLOW.values(), ids=HOLLOW)
 def test_an_error_or_a_page_in_place_of_an_answer(
-    kind: Callable[[], Answer], body: bytes, error_type: str, message: str
+    kind: Callable[[], ResponseReader], body: bytes, error_type: str, message: str
 ) -> None:
     answer = kind()
     for byte in body:
@@ -231,7 +231,7 @@ def test_any_other_body_is_an_answer(body: bytes) -> None:
 
 
 def test_a_body_that_is_not_judged_may_be_anything() -> None:
-    answer = WholeAnswer(200, may_be_empty=True, judged=False)
+    answer = WholeReader(200, may_be_empty=True, judged=False)
     answer.feed(HOLLOW["error"][0])
     answer.end()
     assert answer.released
@@ -325,7 +325,7 @@ def test_a_block_that_can_not_be_read_may_carry_content(data: bytes) -> None:
 
 def test_a_stream_passes_its_bytes_on_while_it_is_held() -> None:
     """The caller keeps them, and drops them if it comes to nothing."""
-    answer = StreamAnswer()
+    answer = EventStreamReader()
     assert answer.feed(START + PING) == START + PING
 
 
@@ -378,7 +378,9 @@ def test_a_stream_that_is_cut_before_content_is_a_failure() -> None:
     assert answer.failure == Failure(FailureStage.NETWORK, None, "cut", "reset")
 
 
-@pytest.mark.parametrize("ending", [StreamAnswer.end, lambda a: a.cut("reset")], ids=["end", "cut"])
+@pytest.mark.parametrize(
+    "ending", [EventStreamReader.end, lambda a: a.cut("reset")], ids=["end", "cut"]
+)
 def test_how_it_ends_does_not_hide_the_error_before(ending: Any) -> None:
     answer = fed(error("rate_limit_error"))
     ending(answer)
@@ -405,14 +407,14 @@ def test_message_stop_makes_it_complete(stream: bytes, complete: bool) -> None:
 
 def test_an_error_after_content_is_told_and_is_no_failure() -> None:
     """Nothing can be sent again: the client sees upstream's own error event."""
-    answer = StreamAnswer()
+    answer = EventStreamReader()
     passed = answer.feed(START + TEXT) + answer.feed(error("overloaded_error")) + answer.end()
     assert (answer.error, answer.failure) == ("overloaded_error", None)
     assert passed == START + TEXT + error("overloaded_error")
 
 
 def test_only_whole_events_are_passed_on() -> None:
-    answer = StreamAnswer()
+    answer = EventStreamReader()
     assert answer.feed(START + TEXT[:9]) == START
     assert answer.feed(TEXT[9:-1]) == b""
     assert answer.feed(TEXT[-1:] + PING[:1]) == TEXT
@@ -433,7 +435,7 @@ def test_a_whole_stream_stays_whole(mark: bytes, end: bytes, wanting: int, cuts:
     plain = STREAM.replace(b"\n", end).removesuffix(end * wanting)
     stream = mark + plain
     edges = sorted([0, *(min(cut, len(stream)) for cut in cuts), len(stream)])
-    answer = StreamAnswer()
+    answer = EventStreamReader()
     passed = b"".join(answer.feed(stream[a:b]) for a, b in pairwise(edges)) + answer.end()
     assert (answer.complete, answer.failure, answer.error) == (True, None, "")
     assert passed.startswith(plain)  # SDKs don't know the mark
@@ -448,7 +450,7 @@ def test_a_whole_stream_stays_whole(mark: bytes, end: bytes, wanting: int, cuts:
     ids=["comments", "pings", "starts", "line", "lines", "data"],
 )  # fmt: skip
 def test_what_comes_before_content_is_bounded(piece: bytes, kind: str) -> None:
-    answer = StreamAnswer()
+    answer = EventStreamReader()
     while answer.failure is None and answer.size < 2 * EVENT_LIMIT:
         answer.feed(piece)
     assert answer.failure is not None
@@ -468,7 +470,9 @@ def test_what_follows_message_stop_is_passed_on() -> None:
     assert answer.end() == b": bye"
 
 
-@pytest.mark.parametrize("ending", [StreamAnswer.end, lambda a: a.cut("reset")], ids=["end", "cut"])
+@pytest.mark.parametrize(
+    "ending", [EventStreamReader.end, lambda a: a.cut("reset")], ids=["end", "cut"]
+)
 def test_a_stream_without_message_stop_is_closed_by_an_error(ending: Any) -> None:
     answer = fed(START + TEXT, DELTA[:-3])
     (closing,) = SseReader().feed(ending(answer))
@@ -503,7 +507,7 @@ def test_a_large_event_in_small_pieces_takes_no_time() -> None:
     """What waits is not copied again for every piece that comes: that took half a minute."""
     large = event("content_block_delta", text="x" * (EVENT_LIMIT - 200))
     pieces = [large[at : at + 128] for at in range(0, len(large), 128)]
-    answer, began = StreamAnswer(), time.process_time()
+    answer, began = EventStreamReader(), time.process_time()
     assert b"".join(map(answer.feed, pieces)) == large
     assert time.process_time() - began < 2
 
@@ -544,7 +548,7 @@ def is_json(data: bytes) -> bool:
     return True
 
 
-def is_closed(answer: StreamAnswer) -> bool:
+def is_closed(answer: EventStreamReader) -> bool:
     return answer.complete or bool(answer.error)
 
 
@@ -553,7 +557,7 @@ def test_a_stream_cut_at_any_byte_is_closed_by_one_error_event(
     chunks: list[bytes], cleanly: bool
 ) -> None:
     """What the client gets are the whole events that came, and one more that says they are not all."""
-    answer = StreamAnswer()
+    answer = EventStreamReader()
     passed = b"".join(map(answer.feed, chunks))
     reader = SseReader()
     whole_ones = reader.feed(b"".join(chunks))
@@ -580,7 +584,7 @@ def test_the_split_does_not_change_what_is_seen(chunks: list[bytes]) -> None:
 
 @given(cut_streams())
 def test_nothing_is_passed_on_but_what_came(chunks: list[bytes]) -> None:
-    answer = StreamAnswer()
+    answer = EventStreamReader()
     assert b"".join(chunks).removeprefix(BOM).startswith(b"".join(map(answer.feed, chunks)))
 
 
@@ -598,8 +602,8 @@ def test_a_stream_that_comes_to_nothing_says_why(chunks: list[bytes]) -> None:
     assert answer.released or answer.failure
 
 
-@given(st.sampled_from([OpaqueAnswer, whole, lambda: whole(500), StreamAnswer]), st.binary())
-def test_no_bytes_make_an_answer_raise(kind: Callable[[], Answer], data: bytes) -> None:
+@given(st.sampled_from([OpaqueReader, whole, lambda: whole(500), EventStreamReader]), st.binary())
+def test_no_bytes_make_an_answer_raise(kind: Callable[[], ResponseReader], data: bytes) -> None:
     answer = kind()
     answer.feed(data)
     answer.feed(b"event: content_block_start\ndata: " + data + b"\n\n")
@@ -608,7 +612,7 @@ def test_no_bytes_make_an_answer_raise(kind: Callable[[], Answer], data: bytes) 
 @pytest.mark.parametrize("data", BAD_JSON, ids=BAD_IDS)
 @pytest.mark.parametrize("name", ["message_start", "message_delta", "content_block_start"])
 def test_events_that_can_not_be_read_are_passed_on(name: str, data: bytes) -> None:
-    answer, unread = StreamAnswer(), encode(name, data)
+    answer, unread = EventStreamReader(), encode(name, data)
     assert answer.feed(unread) == unread
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.response.usage import Usage
+from neurolink_mitm.core.response.usage import TokenUsage
 
 COUNTS = {
     "input_tokens": 1,
@@ -15,22 +15,22 @@ COUNTS = {
     "cache_creation_input_tokens": 3,
     "cache_read_input_tokens": 4,
 }
-SEEN = Usage("claude-x", "end_turn", 1, 2, 3, 4)
+SEEN = TokenUsage("claude-x", "end_turn", 1, 2, 3, 4)
 
 
-def seen(*events: tuple[str, Any]) -> Usage:
-    usage = Usage()
+def seen(*events: tuple[str, Any]) -> TokenUsage:
+    usage = TokenUsage()
     for name, data in events:
         usage.see_event(name, json.dumps(data).encode())
     return usage
 
 
 def test_at_first_nothing_is_known() -> None:
-    assert Usage() == Usage(None, None, None, None, None, None)
+    assert TokenUsage() == TokenUsage(None, None, None, None, None, None)
 
 
 def test_a_whole_message() -> None:
-    usage = Usage()
+    usage = TokenUsage()
     message = {"model": "claude-x", "stop_reason": "end_turn", "usage": COUNTS, "content": [{}]}
     usage.see_whole(json.dumps(message).encode())
     assert usage == SEEN
@@ -84,7 +84,7 @@ def test_what_is_not_told_stays_as_it_was(counts: Any) -> None:
     usage = seen(
         ("message_start", {"message": {"usage": COUNTS}}), ("message_delta", {"usage": counts})
     )
-    assert usage == Usage(None, None, 1, 2, 3, 4)
+    assert usage == TokenUsage(None, None, 1, 2, 3, 4)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_delta_without_news_changes_nothing(delta: Any) -> None:
 )
 def test_other_events_tell_nothing(name: str) -> None:
     data = {"message": {"model": "m", "usage": COUNTS}, "usage": COUNTS, "delta": {"model": "m"}}
-    assert seen((name, data)) == Usage()
+    assert seen((name, data)) == TokenUsage()
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_other_events_tell_nothing(name: str) -> None:
     ids=["empty", "text", "list", "numbers", "text-for-count", "no-utf-8", "deep"],
 )
 def test_what_can_not_be_read_changes_nothing(data: bytes) -> None:
-    usage = Usage("claude-x", "end_turn", 1, 2, 3, 4)
+    usage = TokenUsage("claude-x", "end_turn", 1, 2, 3, 4)
     usage.see_event("message_start", data)
     usage.see_event("message_delta", data)
     usage.see_whole(data)
@@ -129,10 +129,10 @@ def test_what_can_not_be_read_changes_nothing(data: bytes) -> None:
 
 @given(st.sampled_from(["message_start", "message_delta", "x"]), st.binary())
 def test_no_bytes_make_it_raise(name: str, data: bytes) -> None:
-    usage = Usage()
+    usage = TokenUsage()
     usage.see_event(name, data)
     usage.see_whole(data)
-    assert usage == Usage()
+    assert usage == TokenUsage()
 
 
 def test_what_is_cached_for_an_hour_is_told_apart() -> None:
@@ -147,7 +147,7 @@ def test_what_is_cached_for_an_hour_is_told_apart() -> None:
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 def test_searches_are_counted(stream: bool) -> None:
     counts = {"input_tokens": 10, "server_tool_use": {"web_search_requests": 2}}
-    usage = Usage()
+    usage = TokenUsage()
     if stream:
         usage = seen(
             ("message_start", {"message": {"usage": COUNTS}}), ("message_delta", {"usage": counts})
