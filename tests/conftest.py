@@ -21,9 +21,9 @@ from tests.cli.processes import Shell
 from tests.leaks import Leaks, listen_to_logins
 from tests.translator.running import Running
 
-# half of the usual examples, since what one run does not try another does; and on a busy machine
+# a third of the usual examples, since what one run does not try another does; and on a busy machine
 # one may take any time
-settings.register_profile("ours", max_examples=50, deadline=None)
+settings.register_profile("ours", max_examples=30, deadline=None)
 settings.load_profile("ours")
 
 # Thousands of tests, and what they import, stay to the end: to look through them again and again

@@ -8,7 +8,6 @@ from importlib.resources import files
 from typing import get_args
 
 import pytest
-from anthropic.types import ModelParam
 
 from neurolink_mitm.core.providers.destinations import route
 from neurolink_mitm.core.providers.models import CLAUDE, Model, listing, offered
@@ -70,6 +69,8 @@ def test_what_is_listed_can_be_asked_for() -> None:
 
 
 def listed_by_the_sdk() -> set[str]:
+    from anthropic.types import ModelParam  # whoever only collects this file need not wait for it
+
     names, _ = get_args(ModelParam)
     return set(get_args(names))
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.redact.body import redact_body, redact_fields
@@ -53,6 +53,7 @@ def test_no_token_gets_through(
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.starts[0])
+@settings(max_examples=10)  # of each form
 @given(st.data())
 def test_no_form_of_token_gets_through(form: Form, data: st.DataObject) -> None:
     """Nor does the obfuscator's detector overlook one."""
