@@ -1,1 +1,1 @@
-"""OpenTelemetry export, and the local collector with its dashboards (`neurolink proxy telemetry`)."""
+"""The metric registry behind `/metrics`, the OTLP export, and the local collector with its dashboards."""

@@ -21,8 +21,7 @@ from neurolink_mitm.cli.ui.running import home, owner, running_state
 from neurolink_mitm.telemetry.setup import ENDPOINT, OTLP_PORT
 
 if TYPE_CHECKING:
-    from neurolink_mitm.telemetry.docker_compose import Compose
-    from neurolink_mitm.telemetry.files import Access, TelemetryFiles
+    from neurolink_mitm.telemetry.local_collector import Access, Compose, TelemetryFiles
     from neurolink_mitm.telemetry.openobserve import OpenObserve
 
 
@@ -236,7 +235,7 @@ def _remove(place: Home) -> str:
 
 
 def _files(place: Home) -> TelemetryFiles:
-    from neurolink_mitm.telemetry.files import TelemetryFiles
+    from neurolink_mitm.telemetry.local_collector import TelemetryFiles
 
     return TelemetryFiles(place.telemetry)
 
@@ -250,7 +249,7 @@ def _set_up() -> tuple[TelemetryFiles, Access]:
 
 
 def _compose(files: TelemetryFiles) -> Compose:
-    from neurolink_mitm.telemetry.docker_compose import Compose
+    from neurolink_mitm.telemetry.local_collector import Compose
 
     return Compose(files.compose, files.access, os.environ)
 
@@ -327,7 +326,7 @@ def _text(report: dict[str, object]) -> str:
 @contextmanager
 def _failing_in_one_line() -> Iterator[None]:
     """End the command with one line on stderr when an adapter fails."""
-    from neurolink_mitm.telemetry.docker_compose import ComposeError
+    from neurolink_mitm.telemetry.local_collector import ComposeError
     from neurolink_mitm.telemetry.openobserve import OpenObserveError
 
     try:

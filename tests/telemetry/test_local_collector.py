@@ -13,8 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from neurolink_mitm.telemetry.docker_compose import Compose, ComposeError
-from neurolink_mitm.telemetry.files import Access, TelemetryFiles, new_password
+from neurolink_mitm.telemetry.local_collector import (
+    Access,
+    Compose,
+    ComposeError,
+    TelemetryFiles,
+    new_password,
+)
 
 
 @pytest.fixture
