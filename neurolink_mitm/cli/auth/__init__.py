@@ -1,7 +1,7 @@
 """`neurolink auth`: log in to accounts and look after them.
 
 `login` gets a credential (`methods`) and stores it; `list` reports (`render`); `accounts` changes what is stored,
-`primary` the configuration. `accounts/accounts.py` does the work.
+`primary` the configuration. `accounts/operations.py` does the work.
 """
 
 from __future__ import annotations
