@@ -15,7 +15,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from neurolink_mitm.adapters.watchdog import Watchdog
+from neurolink_mitm.adapters.loop_watchdog import LoopWatchdog
 from neurolink_mitm.core.status.event_loop import Lag, Stall
 
 EVERY = 0.01
@@ -31,7 +31,7 @@ class Witness:
     seen: list[Stall] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        self._dog = Watchdog(
+        self._dog = LoopWatchdog(
             Lag(), every=EVERY, stall=self.over_ms / 1000, on_stall=self.seen.append
         )
         self._call(self._dog.start)

@@ -186,7 +186,7 @@ def test_what_the_doctor_finds_is_explained() -> None:
         (source / f"{name}.py").read_text()
         for name in (
             "doctor/diagnostics",
-            "doctor/upstream",
+            "doctor/request_path",
             "doctor/stale_state",
             "core/status/event_loop",
         )

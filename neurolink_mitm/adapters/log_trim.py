@@ -31,7 +31,7 @@ MOST = {
 _CHUNK = 1 << 20
 
 
-async def keep_short(directory: Path, every: float = EVERY) -> None:
+async def keep_logs_short(directory: Path, every: float = EVERY) -> None:
     """Until it is cancelled."""
     append(directory)
     while True:

@@ -12,7 +12,7 @@ from cryptography import x509
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.core.failover.unreachable import refused_by, untrusted
 from neurolink_mitm.core.request.target import Target, Via
-from neurolink_mitm.core.status.probe_results import Upstream
+from neurolink_mitm.core.status.probe_results import UpstreamProbe
 
 LIMIT = 5.0
 """Seconds for each step."""
@@ -23,14 +23,14 @@ LONGEST_HEAD = 64 * 1024
 class _NotReachedError(Exception):
     """Says as what it is reported, and why."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: UpstreamProbe) -> None:
         super().__init__(upstream.detail)
         self.upstream = upstream
 
 
-def reach(
+def probe_upstream(
     url: str, network: Network | None = None, own: str | None = None, *, limit: float = LIMIT
-) -> Upstream:
+) -> UpstreamProbe:
     """Blocks; doesn't raise. `own` is the account's `proxyUrl`."""
     network = network or Network()
     target = Target.parse(url)
@@ -40,12 +40,12 @@ def reach(
         through = f" through {via.shown}" if via else ""
         if target.scheme == "http":
             stream.close()
-            return Upstream(url, "ok", f"{through}, without TLS")
+            return UpstreamProbe(url, "ok", f"{through}, without TLS")
         return _handshake(url, target, via, stream, network.context, through, limit)
     except _NotReachedError as e:
         return e.upstream
     except ValueError as e:
-        return Upstream(url, "proxy", str(e))
+        return UpstreamProbe(url, "proxy", str(e))
 
 
 def issuer_of(
@@ -76,7 +76,9 @@ def _connected(
     except (socket.gaierror, UnicodeError):
         fault = f"the name {host} is not known here"
         raise _NotReachedError(
-            Upstream(url, "proxy", f"{what}: {fault}") if via else Upstream(url, "name", fault)
+            UpstreamProbe(url, "proxy", f"{what}: {fault}")
+            if via
+            else UpstreamProbe(url, "name", fault)
         ) from None
     stream: httpcore.NetworkStream | None = None
     try:
@@ -88,14 +90,16 @@ def _connected(
         _ask_for_tunnel(stream, target, via, limit)
     except (OSError, httpcore.ConnectError, httpcore.TimeoutException, httpcore.NetworkError) as e:
         if via is None:
-            raise _NotReachedError(Upstream(url, "connect", f"can't connect: {_said(e)}")) from None
+            raise _NotReachedError(
+                UpstreamProbe(url, "connect", f"can't connect: {_error_text(e)}")
+            ) from None
         _close(stream)
         raise _NotReachedError(
-            Upstream(url, "proxy", f"{what} can't be reached: {_said(e)}")
+            UpstreamProbe(url, "proxy", f"{what} can't be reached: {_error_text(e)}")
         ) from None
     except ValueError as e:
         _close(stream)
-        raise _NotReachedError(Upstream(url, "proxy", f"{what} {e}")) from None
+        raise _NotReachedError(UpstreamProbe(url, "proxy", f"{what} {e}")) from None
     return stream
 
 
@@ -127,19 +131,19 @@ def _handshake(
     context: ssl.SSLContext,
     through: str,
     limit: float,
-) -> Upstream:
+) -> UpstreamProbe:
     try:
         secured = stream.start_tls(context, target.host, limit)
     except Exception as e:  # httpcore wraps what ssl raises
         stream.close()
         cause = certificate_fault(e)
         if cause is None:
-            return Upstream(url, "tls", f"TLS fails: {_said(e)}")
+            return UpstreamProbe(url, "tls", f"TLS fails: {_error_text(e)}")
         issuer = issuer_of(target, via, context, limit)
-        return Upstream(url, "certificate", untrusted(target.host, cause, issuer))
+        return UpstreamProbe(url, "certificate", untrusted(target.host, cause, issuer))
     version = secured.get_extra_info("ssl_object").version()
     secured.close()
-    return Upstream(url, "ok", f"{through}, certificate verified ({version})")
+    return UpstreamProbe(url, "ok", f"{through}, certificate verified ({version})")
 
 
 def _close(stream: httpcore.NetworkStream | None) -> None:
@@ -157,7 +161,7 @@ def certificate_fault(error: BaseException) -> str | None:
     return None
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     cause = error.__cause__ or error.__context__ or error
     if fault := certificate_fault(error):
         return f"its certificate is not trusted: {fault}"

@@ -27,7 +27,7 @@ _SAME = 2.0
 """Seconds by which two readings of a process's start may differ; a reused pid differs by more."""
 
 
-class State(msgspec.Struct, rename="camel", kw_only=True):
+class ProxyState(msgspec.Struct, rename="camel", kw_only=True):
     """Times are seconds since the epoch. `admin_token` lets who can read this file reset accounts."""
 
     def __repr__(self) -> str:
@@ -63,7 +63,7 @@ class StateFile:
         self.path = path
         self._each = path.with_name(PROXIES)
 
-    def read(self) -> State | None:
+    def read(self) -> ProxyState | None:
         """Of the proxy that commands speak of, or of the last one; None where there was none, or none can be read.
 
         Such a file holds nothing that is worth keeping.
@@ -73,7 +73,7 @@ class StateFile:
             return first
         return next(iter(self.running()), first)
 
-    def running(self) -> tuple[State, ...]:
+    def running(self) -> tuple[ProxyState, ...]:
         """Of all that run: the one that commands speak of, then the others in the order they began."""
         first = _read(self.path)
         found = {each.pid: each for each in self._all() if each.alive}
@@ -82,7 +82,7 @@ class StateFile:
         known = first.pid if first else None
         return tuple(sorted(found.values(), key=lambda each: (each.pid != known, each.start_time)))
 
-    def claim(self, state: State) -> bool:
+    def claim(self, state: ProxyState) -> bool:
         """Write it. Whether `status` and `stop` speak of it: they do of the first one. Raises `OSError`; blocks."""
         private_directory(self._each)
         with locked(self.path):
@@ -94,7 +94,7 @@ class StateFile:
             self.write(state)
         return True
 
-    def write(self, state: State) -> None:
+    def write(self, state: ProxyState) -> None:
         _write(self.path, state)
 
     def remove(self, pid: int) -> None:
@@ -118,7 +118,7 @@ class StateFile:
         with suppress(OSError):  # others are in it
             self._each.rmdir()
 
-    def _all(self) -> Iterator[State]:
+    def _all(self) -> Iterator[ProxyState]:
         with suppress(OSError):
             for path in sorted(self._each.glob("*.json")):
                 if state := _read(path):
@@ -132,14 +132,14 @@ class StateFile:
                 path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> State | None:
+def _read(path: Path) -> ProxyState | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=State)
+        return msgspec.json.decode(path.read_bytes(), type=ProxyState)
     except (OSError, *UNREADABLE):
         return None
 
 
-def _write(path: Path, state: State) -> None:
+def _write(path: Path, state: ProxyState) -> None:
     write_atomic(path, msgspec.json.encode(state) + b"\n")
 
 

@@ -71,7 +71,7 @@ class SystemRandomSource:
         return random.random()
 
 
-def listener(port: int) -> str | None:
+def port_owner(port: int) -> str | None:
     """The program that listens on a port, and its pid, as far as this user may know."""
     with suppress(psutil.Error):
         for pid, found in _connections():
@@ -108,7 +108,7 @@ EVERY = 5.0
 """Seconds between two tidyings: each takes a millisecond or two, in which nobody else can allocate."""
 
 
-async def keep_small(every: float = EVERY) -> None:
+async def return_free_memory(every: float = EVERY) -> None:
     """Until it is cancelled."""
     import asyncio  # commands need this module, and no event loop
 

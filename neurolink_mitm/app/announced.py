@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from neurolink_mitm.adapters.state_file import OURS, State, StateFile, process_start
+from neurolink_mitm.adapters.state_file import OURS, ProxyState, StateFile, process_start
 from neurolink_mitm.ports import Runtime
 
 logger = logging.getLogger("neurolink.app")
@@ -63,9 +63,9 @@ class Announced:
             )
 
 
-def state_of(runtime: Runtime) -> State:
+def state_of(runtime: Runtime) -> ProxyState:
     """What a command needs to know to find it."""
-    return State(
+    return ProxyState(
         admin_token=runtime.admin_token.reveal() if runtime.admin_token else "",
         pid=runtime.pid,
         pid_started=process_start(runtime.pid) or runtime.started_at,

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from functools import partial
 
 from neurolink_mitm.adapters.background import Job, run_again
-from neurolink_mitm.adapters.log_trim import keep_short
-from neurolink_mitm.adapters.system import keep_small
-from neurolink_mitm.adapters.watchdog import Watchdog
+from neurolink_mitm.adapters.log_trim import keep_logs_short
+from neurolink_mitm.adapters.loop_watchdog import LoopWatchdog
+from neurolink_mitm.adapters.system import return_free_memory
 from neurolink_mitm.app.wiring import Prepared
 from neurolink_mitm.config.reloader import Reloader
 from neurolink_mitm.core.auth.oauth import needs_refresh
@@ -50,9 +50,9 @@ def background_tasks(prepared: Prepared) -> BackgroundTasks:
         return BackgroundTasks({})
     jobs: dict[str, Job] = {
         "configuration reload": Reloader(runtime, prepared.sources).run,
-        "memory trimming": keep_small,
-        "watchdog": Watchdog(runtime.lag, logs / STALLS).run,
-        "log trimming": partial(keep_short, logs),
+        "memory trimming": return_free_memory,
+        "watchdog": LoopWatchdog(runtime.lag, logs / STALLS).run,
+        "log trimming": partial(keep_logs_short, logs),
         "log cleaning": partial(
             keep_clean, logs, lambda: runtime.config.logging, runtime.clock.now
         ),

@@ -56,7 +56,7 @@ class _State(msgspec.Struct, rename="camel"):
     oauth_account: _Owner | None = None
 
 
-def logged_in(environ: Mapping[str, str]) -> bool:
+def has_login(environ: Mapping[str, str]) -> bool:
     """As far as files and environment say. The keychain of macOS is not asked: the account's name is in a file."""
     path = settings_path(environ)
     if any(environ.get(name) for name in VARIABLES):
@@ -76,7 +76,7 @@ def logged_in(environ: Mapping[str, str]) -> bool:
     )
 
 
-def find_login(environ: Mapping[str, str]) -> StoredAccount:
+def read_login(environ: Mapping[str, str]) -> StoredAccount:
     """Return the login in `.credentials.json` of Claude Code's folder, with its owner. Raises `ImportFailed`."""
     path = _folder(environ) / ".credentials.json"
     try:

@@ -29,9 +29,9 @@ from neurolink_mitm.claude_code.watchdog_policy import (
     JUMP,
     MISSES,
     NO_ANSWER,
-    Verdict,
-    judge,
-    missed,
+    WatchdogAction,
+    choose_action,
+    count_misses,
 )
 
 EVERY = 1.0
@@ -92,39 +92,45 @@ class Watch:
         """Until there is nothing left to watch."""
         self._log("watches it")
         due = time.monotonic()
-        while (verdict := self._next()) in (Verdict.WATCH, Verdict.SILENT, Verdict.BACK):
-            self._act(verdict)
+        while (action := self._next()) in (
+            WatchdogAction.WATCH,
+            WatchdogAction.SILENT,
+            WatchdogAction.BACK,
+        ):
+            self._act(action)
             due = max(due + EVERY, time.monotonic())
             time.sleep(max(0.0, due - time.monotonic()))
             if time.monotonic() - due > JUMP:
                 self._misses = 0
-        self._log(verdict.value)
-        if verdict is Verdict.DEAD:
+        self._log(action.value)
+        if action is WatchdogAction.DEAD:
             _put_back(self._settings, self._pid, self._log)
 
-    def _next(self) -> Verdict:
+    def _next(self) -> WatchdogAction:
         """What to do now. A look that fails for whatever reason is taken again, so many times in a row."""
         try:
-            verdict = self._look()
+            action = self._look()
         except Exception as e:
             self._failures += 1
             if self._failures > PUT_BACK_TRIES:
                 raise
             self._tell(f"{type(e).__name__}: {e}")
-            return Verdict.WATCH
+            return WatchdogAction.WATCH
         self._failures = 0
-        return verdict
+        return action
 
-    def _look(self) -> Verdict:
+    def _look(self) -> WatchdogAction:
         entry = _entry(self._settings, self._pid)
         if entry is None:
             awaited = self._started is not None and time.monotonic() < self._deadline
             alive = self._started is not None and is_running(self._pid, self._started)
-            return judge(recorded=False, alive=alive, answers=False, misses=0, awaited=awaited)
+            return choose_action(
+                recorded=False, alive=alive, answers=False, misses=0, awaited=awaited
+            )
         self._started = None
         detached = entry.away is not None
         answers = self._ask(entry.url, MISSES if detached else MISSES - self._misses)
-        return judge(
+        return choose_action(
             recorded=True, alive=entry.alive, answers=answers, misses=self._misses, detached=detached
         )  # fmt: skip
 
@@ -133,24 +139,24 @@ class Watch:
         limit, began = max(ANSWER_LIMIT, seconds), time.monotonic()
         answers = healthy(url, limit)
         took = time.monotonic() - began
-        self._misses = missed(self._misses, answers=answers, took=took, limit=limit)
+        self._misses = count_misses(self._misses, answers=answers, took=took, limit=limit)
         return answers
 
-    def _act(self, verdict: Verdict) -> None:
+    def _act(self, action: WatchdogAction) -> None:
         try:
-            if verdict is Verdict.SILENT or self._half_done:
-                self._detach(verdict)
-            elif verdict is Verdict.BACK:
+            if action is WatchdogAction.SILENT or self._half_done:
+                self._detach(action)
+            elif action is WatchdogAction.BACK:
                 done = self._settings.attach_again(self._pid, time.time())
                 self._tell(
-                    f"{verdict.value}, and Claude Code comes to it again" if done else NOT_AGAIN
+                    f"{action.value}, and Claude Code comes to it again" if done else NOT_AGAIN
                 )
         except Exception as e:  # of the settings, mostly; none of them ends the guard
             self._tell(str(e))
 
-    def _detach(self, verdict: Verdict) -> None:
+    def _detach(self, action: WatchdogAction) -> None:
         if not self._half_done:
-            self._log(verdict.value)
+            self._log(action.value)
         self._half_done = True
         if self._settings.detach(self._pid, NO_ANSWER, time.time()):
             self._tell(AS_BEFORE)

@@ -11,7 +11,7 @@ JUMP = 2.0
 NO_ANSWER = "the proxy did not answer"
 
 
-class Verdict(Enum):
+class WatchdogAction(Enum):
     """What the guard does now. The values are what it says in its log."""
 
     WATCH = "watching"
@@ -22,7 +22,7 @@ class Verdict(Enum):
     BACK = "it answers again"
 
 
-def judge(
+def choose_action(
     *,
     recorded: bool,
     alive: bool,
@@ -30,22 +30,22 @@ def judge(
     misses: int,
     awaited: bool = False,
     detached: bool = False,
-) -> Verdict:
+) -> WatchdogAction:
     """What to do about a proxy.
 
     `recorded`: the settings still have to be put back; `awaited`: it has not changed them yet, but is about to;
     `misses`: for how many seconds nothing answered; `detached`: they are put back since nothing did.
     """
     if not recorded:
-        return Verdict.WATCH if awaited and alive else Verdict.UNDONE
+        return WatchdogAction.WATCH if awaited and alive else WatchdogAction.UNDONE
     if not alive:
-        return Verdict.TAKEN_OVER if answers else Verdict.DEAD
+        return WatchdogAction.TAKEN_OVER if answers else WatchdogAction.DEAD
     if detached:
-        return Verdict.BACK if answers else Verdict.WATCH
-    return Verdict.SILENT if misses >= MISSES else Verdict.WATCH
+        return WatchdogAction.BACK if answers else WatchdogAction.WATCH
+    return WatchdogAction.SILENT if misses >= MISSES else WatchdogAction.WATCH
 
 
-def missed(misses: int, *, answers: bool, took: float, limit: float) -> int:
+def count_misses(misses: int, *, answers: bool, took: float, limit: float) -> int:
     """The misses after one more question, which took so many seconds and should have taken at most `limit`."""
     if answers:
         return 0

@@ -17,11 +17,10 @@ from urllib.parse import urlsplit
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network, bundle_of, read_network
-from neurolink_mitm.adapters.probe import reach
-from neurolink_mitm.adapters.state_file import State, StateFile, process_start
+from neurolink_mitm.adapters.probe import probe_upstream
+from neurolink_mitm.adapters.state_file import ProxyState, StateFile, process_start
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
-from neurolink_mitm.claude_code.settings import ClaudeSettings as Attached
-from neurolink_mitm.claude_code.settings import SettingsError, settings_path
+from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError, settings_path
 from neurolink_mitm.config import file as config_file
 from neurolink_mitm.config.env_file import EnvFileError, read_environment
 from neurolink_mitm.core.auth.access import is_loopback
@@ -31,16 +30,16 @@ from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.probe_results import (
-    ClaudeSettings,
-    Configuration,
-    Other,
-    Place,
+    ConfigProbe,
+    FileProbe,
+    OtherProxy,
     ProbeResults,
-    Proxy,
-    Upstream,
+    ProxyProbe,
+    SettingsProbe,
+    UpstreamProbe,
 )
-from neurolink_mitm.doctor.probes import answers, in_time, listener
-from neurolink_mitm.doctor.upstream import BASE_URL, WATCHED
+from neurolink_mitm.doctor.probes import answers, port_owner, run_with_deadline
+from neurolink_mitm.doctor.request_path import BASE_URL, WATCHED
 from neurolink_mitm.service.state import service_state
 
 DEFAULT_PORT = 55669
@@ -51,13 +50,13 @@ Status = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Looking:
+class ProbeContext:
     """Where to look, and how to ask a proxy that runs. `home` is None where the environment names none."""
 
     environ: Mapping[str, str]
     home: Home | None
     now: float
-    ask: Callable[[State], Status | None]
+    ask: Callable[[ProxyState], Status | None]
     config: Path | None = None
     env_file: Path | None = None
     port: int | None = None
@@ -66,11 +65,11 @@ class Looking:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class HomeContents:
     """What of this home can be read."""
 
     config: Config
-    configuration: Configuration | None = None
+    configuration: ConfigProbe | None = None
     accounts: tuple[Account, ...] | None = None
     tokens_fault: str | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -78,7 +77,7 @@ class Known:
     network: Network = field(default_factory=Network)
 
 
-def gather(look: Looking) -> ProbeResults:
+def run_probes(look: ProbeContext) -> ProbeResults:
     known = read_home(look)
     ways = _ways(known)
     state = StateFile(look.home.state).read() if look.home else None
@@ -86,12 +85,15 @@ def gather(look: Looking) -> ProbeResults:
         "the proxy": lambda: _proxy(look, state),
         "Claude Code's settings": lambda: claude_settings(look.environ),
         "the service": lambda: service_state(look.environ),
-        **{name: _reaching(*way, known.network) for name, way in ways.items()},
+        **{
+            name: _reaching(*diagnose_request_path, known.network)
+            for name, diagnose_request_path in ways.items()
+        },
     }
     if ways:
         first = next(iter(ways.values()))
         jobs["the clock"] = lambda: look.skew(first[0], known.network, first[1])
-    done, undone = in_time(jobs, look.limit)
+    done, unchecked = run_with_deadline(jobs, look.limit)
     return ProbeResults(
         now=look.now,
         python=sys.version_info[:3],
@@ -109,14 +111,14 @@ def gather(look: Looking) -> ProbeResults:
         service=done.get("the service"),
         disk_free=_disk_free(look.home),
         leftovers=tuple(_leftovers(look.home)) if look.home else (),
-        undone=undone,
+        unchecked=unchecked,
     )
 
 
-def read_home(look: Looking) -> Known:
+def read_home(look: ProbeContext) -> HomeContents:
     """Configuration and accounts, as far as they can be read."""
     if look.home is None:
-        return Known(Config())
+        return HomeContents(Config())
     environ, warnings, faults = _environment(look, look.home)
     config, configuration = _configuration(look, look.home, environ)
     configuration = replace(
@@ -133,18 +135,20 @@ def read_home(look: Looking) -> Known:
     try:
         credentials = open_store(look.home, look.environ).read()
     except TokenStoreError as e:
-        return Known(config, configuration, None, str(e), environ, network)
+        return HomeContents(config, configuration, None, str(e), environ, network)
     key = environ.get("ANTHROPIC_API_KEY")
     pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
     if configuration.faults:  # the accounts that it lists are not known
-        return Known(config, configuration, pool or None, None, environ, network)
-    return Known(config, configuration, pool, None, environ, network)
+        return HomeContents(config, configuration, pool or None, None, environ, network)
+    return HomeContents(config, configuration, pool, None, environ, network)
 
 
 Environ = Mapping[str, str]
 
 
-def _environment(look: Looking, home: Home) -> tuple[Environ, tuple[str, ...], tuple[str, ...]]:
+def _environment(
+    look: ProbeContext, home: Home
+) -> tuple[Environ, tuple[str, ...], tuple[str, ...]]:
     """With what `.env` adds, its warnings, and what is wrong with it."""
     try:
         found = read_environment(look.environ, home, look.env_file)
@@ -153,13 +157,13 @@ def _environment(look: Looking, home: Home) -> tuple[Environ, tuple[str, ...], t
     return found.values, found.warnings, ()
 
 
-def _configuration(look: Looking, home: Home, environ: Environ) -> tuple[Config, Configuration]:
+def _configuration(look: ProbeContext, home: Home, environ: Environ) -> tuple[Config, ConfigProbe]:
     path = look.config or home.config
     try:
         loaded = config_file.load(path, environ, required=look.config is not None)
     except ConfigError as e:
-        return Config(), Configuration(str(path), True, faults=e.faults)
-    return loaded.config, Configuration(str(path), path.exists(), warnings=loaded.warnings)
+        return Config(), ConfigProbe(str(path), True, faults=e.faults)
+    return loaded.config, ConfigProbe(str(path), path.exists(), warnings=loaded.warnings)
 
 
 def _network(config: Config, path: Path, environ: Environ) -> tuple[Network, tuple[str, ...]]:
@@ -170,20 +174,20 @@ def _network(config: Config, path: Path, environ: Environ) -> tuple[Network, tup
         return read_network(environ), e.faults
 
 
-def _home(home: Home | None) -> Place | None:
+def _home(home: Home | None) -> FileProbe | None:
     if home is None:
         return None
     place = _place(home.root)
     if place.mode is None or place.fault:
         return place
     if not home.root.is_dir():
-        return Place(place.path, place.mode, "is not a directory")
+        return FileProbe(place.path, place.mode, "is not a directory")
     if not os.access(home.root, os.R_OK | os.W_OK | os.X_OK):
-        return Place(place.path, place.mode, "you may not read and write it")
+        return FileProbe(place.path, place.mode, "you may not read and write it")
     return place
 
 
-def _files(home: Home, tokens_fault: str | None) -> Iterator[Place]:
+def _files(home: Home, tokens_fault: str | None) -> Iterator[FileProbe]:
     """Those that are to be readable by their owner only."""
     for path in (
         home.legacy_credentials, home.state, home.quotas, home.cooldowns, home.claude_settings,
@@ -191,12 +195,12 @@ def _files(home: Home, tokens_fault: str | None) -> Iterator[Place]:
     ):  # fmt: skip
         yield _checked(path)
     tokens = _place(home.tokens)
-    yield Place(tokens.path, tokens.mode, tokens_fault or tokens.fault)
+    yield FileProbe(tokens.path, tokens.mode, tokens_fault or tokens.fault)
     yield _place(home.env)
     yield from (_place(path) for path in _listed(home.logs, "*.jsonl"))
 
 
-def _checked(path: Path) -> Place:
+def _checked(path: Path) -> FileProbe:
     """With a look into it."""
     place = _place(path)
     if place.mode is None or place.fault:
@@ -204,22 +208,22 @@ def _checked(path: Path) -> Place:
     try:
         json.loads(path.read_bytes())
     except OSError as e:
-        return Place(place.path, place.mode, f"can't be read: {e.strerror}")
+        return FileProbe(place.path, place.mode, f"can't be read: {e.strerror}")
     except (ValueError, RecursionError):
-        return Place(place.path, place.mode, "is no JSON")
+        return FileProbe(place.path, place.mode, "is no JSON")
     return place
 
 
-def _place(path: Path) -> Place:
+def _place(path: Path) -> FileProbe:
     try:
-        return Place(str(path), stat.S_IMODE(path.stat().st_mode))
+        return FileProbe(str(path), stat.S_IMODE(path.stat().st_mode))
     except FileNotFoundError:
-        return Place(str(path))
+        return FileProbe(str(path))
     except OSError as e:
-        return Place(str(path), fault=e.strerror or "can't be looked at")
+        return FileProbe(str(path), fault=e.strerror or "can't be looked at")
 
 
-def _proxy(look: Looking, state: State | None) -> Proxy:
+def _proxy(look: ProbeContext, state: ProxyState | None) -> ProxyProbe:
     """With what the proxy itself says, or who else has its port."""
     found = proxy_of(state, look.port)
     if state is not None and found.alive:
@@ -229,30 +233,30 @@ def _proxy(look: Looking, state: State | None) -> Proxy:
             detached=_detached(look, state),
             others=tuple(_others(look, state)),
         )
-    return replace(found, listener=listener("127.0.0.1", found.port))
+    return replace(found, port_owner=port_owner("127.0.0.1", found.port))
 
 
-def _others(look: Looking, state: State) -> Iterator[Other]:
+def _others(look: ProbeContext, state: ProxyState) -> Iterator[OtherProxy]:
     if look.home:
         for each in StateFile(look.home.state).running():
             if each.pid != state.pid:
-                yield Other(each.url, each.pid, each.program)
+                yield OtherProxy(each.url, each.pid, each.program)
 
 
-def _detached(look: Looking, state: State) -> str | None:
+def _detached(look: ProbeContext, state: ProxyState) -> str | None:
     """Why Claude Code is detached from it, if it is."""
     with suppress(SettingsError):
-        entry = Attached(look.home.claude_settings).entry(state.pid) if look.home else None
+        entry = ClaudeSettings(look.home.claude_settings).entry(state.pid) if look.home else None
         return entry.away.why if entry and entry.away else None
     return None
 
 
-def proxy_of(state: State | None, port: int | None = None) -> Proxy:
+def proxy_of(state: ProxyState | None, port: int | None = None) -> ProxyProbe:
     """What the state file says, compared with the processes that run."""
     if state is None:
-        return Proxy(port or DEFAULT_PORT)
+        return ProxyProbe(port or DEFAULT_PORT)
     guard = state.guard_pid
-    return Proxy(
+    return ProxyProbe(
         port=port or state.port,
         pid=state.pid,
         alive=state.alive,
@@ -262,7 +266,7 @@ def proxy_of(state: State | None, port: int | None = None) -> Proxy:
     )
 
 
-def claude_settings(environ: Mapping[str, str]) -> ClaudeSettings | None:
+def claude_settings(environ: Mapping[str, str]) -> SettingsProbe | None:
     """None where the environment does not say where Claude Code keeps them."""
     path = settings_path(environ)
     if path is None:
@@ -270,16 +274,16 @@ def claude_settings(environ: Mapping[str, str]) -> ClaudeSettings | None:
     try:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
-        return ClaudeSettings(str(path))
+        return SettingsProbe(str(path))
     except json.JSONDecodeError as e:
-        return ClaudeSettings(str(path), True, f"is no JSON: {e}")
+        return SettingsProbe(str(path), True, f"is no JSON: {e}")
     except (OSError, ValueError, RecursionError) as e:
         said = e.strerror if isinstance(e, OSError) else "is no JSON"
-        return ClaudeSettings(str(path), True, said)
+        return SettingsProbe(str(path), True, said)
     if not isinstance(document, dict) or not isinstance(document.get("env", {}), dict):
-        return ClaudeSettings(str(path), True, "is no object with an object `env` in it")
+        return SettingsProbe(str(path), True, "is no object with an object `env` in it")
     env = {name: str(document["env"][name]) for name in WATCHED if name in document.get("env", {})}
-    return ClaudeSettings(str(path), True, None, env, _answered(env.get(BASE_URL, "")))
+    return SettingsProbe(str(path), True, None, env, _answered(env.get(BASE_URL, "")))
 
 
 def _answered(url: str) -> bool | None:
@@ -293,7 +297,7 @@ def _answered(url: str) -> bool | None:
     return answers(host, port or (443 if parts.scheme == "https" else 80))
 
 
-def _ways(known: Known) -> dict[str, tuple[str, str | None]]:
+def _ways(known: HomeContents) -> dict[str, tuple[str, str | None]]:
     """Each base URL with each `proxyUrl` once, by a name for the check."""
     config = known.config
     asked = [(a.base_url, a.proxy_url) for a in known.accounts or () if a.enabled]
@@ -303,7 +307,7 @@ def _ways(known: Known) -> dict[str, tuple[str, str | None]]:
     return {f"{url} ({n})" if n else url: (url, own) for n, (url, own) in enumerate(distinct)}
 
 
-def _fallback(known: Known) -> Iterator[Mapping[str, object]]:
+def _fallback(known: HomeContents) -> Iterator[Mapping[str, object]]:
     """As far as they can be told without asking: whether there is a key."""
     for entry in entries(known.config, known.environ):
         if entry.model:
@@ -316,13 +320,13 @@ def _fallback(known: Known) -> Iterator[Mapping[str, object]]:
             }
 
 
-def _reaching(url: str, own: str | None, network: Network) -> Callable[[], Upstream]:
-    return lambda: reach(url, network, own)
+def _reaching(url: str, own: str | None, network: Network) -> Callable[[], UpstreamProbe]:
+    return lambda: probe_upstream(url, network, own)
 
 
 def _skew(done: Mapping[str, Any]) -> float | None:
     """What the running proxy has seen, else what was measured now."""
-    proxy: Proxy | None = done.get("the proxy")
+    proxy: ProxyProbe | None = done.get("the proxy")
     known = proxy.status.get("clockSkew") if proxy and proxy.status else None
     found: float | None = known if isinstance(known, int | float) else done.get("the clock")
     return found

@@ -12,12 +12,12 @@ from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.text import redact, without_passwords
 from neurolink_mitm.core.status import event_loop as lag
-from neurolink_mitm.core.status.finding import Diagnostic, fail, ok, warn
+from neurolink_mitm.core.status.diagnostic import Diagnostic, fail, ok, warn
 from neurolink_mitm.core.status.probe_results import (
-    Configuration,
-    Place,
+    ConfigProbe,
+    FileProbe,
     ProbeResults,
-    Proxy,
+    ProxyProbe,
     Service,
 )
 from neurolink_mitm.core.status.versions import (
@@ -27,7 +27,7 @@ from neurolink_mitm.core.status.versions import (
     fits_mitmproxy,
     fits_python,
 )
-from neurolink_mitm.doctor.upstream import way
+from neurolink_mitm.doctor.request_path import diagnose_request_path
 
 OTHERS = 0o077
 DISK_LOW, DISK_FULL = 200_000_000, 10_000_000
@@ -39,23 +39,23 @@ NEEDS_LOGIN = "needs login"
 LOGIN = "neurolink auth login anthropic"
 
 
-def examine(facts: ProbeResults) -> tuple[Diagnostic, ...]:
+def diagnose(results: ProbeResults) -> tuple[Diagnostic, ...]:
     """In the order in which they are best read: from this machine to Anthropic."""
     found = (
-        *_versions(facts),
-        *_home(facts),
-        *_files(facts),
-        *_disk(facts),
-        *_leftovers(facts),
-        *_config(facts.config),
-        *_accounts(facts),
-        *_unwritten(facts),
-        *_clock(facts),
-        *_service(facts.service),
-        *_guard(facts.proxy),
-        *_loop(facts.proxy),
-        *way(facts),
-        *_undone(facts),
+        *_versions(results),
+        *_home(results),
+        *_files(results),
+        *_disk(results),
+        *_leftovers(results),
+        *_config(results.config),
+        *_accounts(results),
+        *_unwritten(results),
+        *_clock(results),
+        *_service(results.service),
+        *_guard(results.proxy),
+        *_loop(results.proxy),
+        *diagnose_request_path(results),
+        *_unchecked(results),
     )
     return tuple(replace(each, text=clean(each.text), fix=clean(each.fix)) for each in found)
 
@@ -65,13 +65,13 @@ def clean(text: str) -> str:
     return printable(redact(without_passwords(text)))
 
 
-def failed(findings: tuple[Diagnostic, ...]) -> bool:
-    return any(finding.level == "fail" for finding in findings)
+def failed(diagnostics: tuple[Diagnostic, ...]) -> bool:
+    return any(diagnostic.level == "fail" for diagnostic in diagnostics)
 
 
-def _versions(facts: ProbeResults) -> Iterator[Diagnostic]:
-    python = ".".join(map(str, facts.python))
-    if fits_python(facts.python):
+def _versions(results: ProbeResults) -> Iterator[Diagnostic]:
+    python = ".".join(map(str, results.python))
+    if fits_python(results.python):
         yield ok("python", f"Python {python}")
     else:
         oldest = ".".join(map(str, OLDEST_PYTHON))
@@ -80,24 +80,24 @@ def _versions(facts: ProbeResults) -> Iterator[Diagnostic]:
             f"Python {python} is too old",
             f"install NeuroLink with Python {oldest} or newer",
         )
-    if facts.mitmproxy is None:
+    if results.mitmproxy is None:
         yield fail(
             "mitmproxy-missing", "mitmproxy is not installed", f"pip install '{REQUIREMENT}'"
         )
-    elif fits_mitmproxy(facts.mitmproxy) and (missed := aging(facts.mitmproxy)):
+    elif fits_mitmproxy(results.mitmproxy) and (missed := aging(results.mitmproxy)):
         yield warn("mitmproxy-old", missed, "pipx reinstall --python python3.13 neurolink-mitm")
-    elif fits_mitmproxy(facts.mitmproxy):
-        yield ok("mitmproxy", f"mitmproxy {facts.mitmproxy}")
+    elif fits_mitmproxy(results.mitmproxy):
+        yield ok("mitmproxy", f"mitmproxy {results.mitmproxy}")
     else:
         yield fail(
             "mitmproxy-unsupported",
-            f"mitmproxy {facts.mitmproxy} is not one that NeuroLink runs on",
+            f"mitmproxy {results.mitmproxy} is not one that NeuroLink runs on",
             f"pip install '{REQUIREMENT}'",
         )
 
 
-def _home(facts: ProbeResults) -> Iterator[Diagnostic]:
-    home = facts.home
+def _home(results: ProbeResults) -> Iterator[Diagnostic]:
+    home = results.home
     if home is None:
         yield fail(
             "home-unset",
@@ -122,10 +122,10 @@ def _home(facts: ProbeResults) -> Iterator[Diagnostic]:
         yield ok("home", f"{home.path}, mode {home.mode:04o}")
 
 
-def _files(facts: ProbeResults) -> Iterator[Diagnostic]:
+def _files(results: ProbeResults) -> Iterator[Diagnostic]:
     """Those that hold secrets or state: 0600, and readable."""
-    faulty = [place for place in facts.files if place.fault]
-    open_ = [place for place in facts.files if place.mode is not None and place.mode & OTHERS]
+    faulty = [place for place in results.files if place.fault]
+    open_ = [place for place in results.files if place.mode is not None and place.mode & OTHERS]
     for place in faulty:
         yield fail(
             "file-broken",
@@ -134,12 +134,12 @@ def _files(facts: ProbeResults) -> Iterator[Diagnostic]:
         )
     for place in open_:
         yield _open_file(place)
-    count = sum(place.mode is not None for place in facts.files)
+    count = sum(place.mode is not None for place in results.files)
     if not faulty and not open_ and count:
         yield ok("files", f"{count} state files, readable by you only")
 
 
-def _open_file(place: Place) -> Diagnostic:
+def _open_file(place: FileProbe) -> Diagnostic:
     return warn(
         "file-open",
         f"{place.path} is open to others (mode {place.mode:04o})",
@@ -147,8 +147,8 @@ def _open_file(place: Place) -> Diagnostic:
     )
 
 
-def _disk(facts: ProbeResults) -> Iterator[Diagnostic]:
-    free = facts.disk_free
+def _disk(results: ProbeResults) -> Iterator[Diagnostic]:
+    free = results.disk_free
     if free is None:
         return
     text = f"{free / 1e6:.0f} MB are free for state and logs"
@@ -161,8 +161,8 @@ def _disk(facts: ProbeResults) -> Iterator[Diagnostic]:
         yield ok("disk", text)
 
 
-def _leftovers(facts: ProbeResults) -> Iterator[Diagnostic]:
-    for name in facts.leftovers:
+def _leftovers(results: ProbeResults) -> Iterator[Diagnostic]:
+    for name in results.leftovers:
         if ".corrupt-" in name:
             yield warn(
                 "leftover-corrupt",
@@ -175,7 +175,7 @@ def _leftovers(facts: ProbeResults) -> Iterator[Diagnostic]:
                 f"{name} was left by a process that was killed while it wrote",
                 "delete it",
             )
-    proxy = facts.proxy
+    proxy = results.proxy
     if proxy and proxy.pid is not None and not proxy.alive:
         yield warn(
             "leftover-state",
@@ -184,7 +184,7 @@ def _leftovers(facts: ProbeResults) -> Iterator[Diagnostic]:
         )
 
 
-def _config(config: Configuration | None) -> Iterator[Diagnostic]:
+def _config(config: ConfigProbe | None) -> Iterator[Diagnostic]:
     if config is None:
         return
     for fault in config.faults:
@@ -195,11 +195,13 @@ def _config(config: Configuration | None) -> Iterator[Diagnostic]:
         yield ok("config", f"{config.path}" + ("" if config.present else ": none, so all defaults"))
 
 
-def _accounts(facts: ProbeResults) -> Iterator[Diagnostic]:
-    accounts = facts.accounts
+def _accounts(results: ProbeResults) -> Iterator[Diagnostic]:
+    accounts = results.accounts
     if accounts is None:
         return
-    served = facts.proxy.status["stats"]["accounts"] if facts.proxy and facts.proxy.status else ()
+    served = (
+        results.proxy.status["stats"]["accounts"] if results.proxy and results.proxy.status else ()
+    )
     if not accounts and served:
         yield warn(
             "accounts-sandbox",
@@ -210,8 +212,8 @@ def _accounts(facts: ProbeResults) -> Iterator[Diagnostic]:
     if not accounts:
         yield fail("accounts-none", "there is no account that requests could be sent on", LOGIN)
         return
-    troubles = [trouble for account in accounts if (trouble := _account(account, facts.now))]
-    usable = [account for account in accounts if _usable(account, facts.now)]
+    troubles = [trouble for account in accounts if (trouble := _account(account, results.now))]
+    usable = [account for account in accounts if _usable(account, results.now)]
     yield from troubles
     if not usable:
         yield fail(
@@ -250,9 +252,9 @@ def _account(account: Account, now: float) -> Diagnostic | None:
     return None
 
 
-def _unwritten(facts: ProbeResults) -> Iterator[Diagnostic]:
+def _unwritten(results: ProbeResults) -> Iterator[Diagnostic]:
     """A running proxy holds tokens that are nowhere else."""
-    status = facts.proxy.status if facts.proxy else None
+    status = results.proxy.status if results.proxy else None
     for account in status["stats"]["accounts"] if status else ():
         if why := account.get("unwritten"):
             yield fail(
@@ -273,16 +275,16 @@ def _usable(account: Account, now: float) -> bool:
     return account.enabled and not account.disabled and not _needs_login(account, now)
 
 
-def _clock(facts: ProbeResults) -> Iterator[Diagnostic]:
-    if facts.skew is None:
+def _clock(results: ProbeResults) -> Iterator[Diagnostic]:
+    if results.skew is None:
         return
-    if abs(facts.skew) <= SKEW:
+    if abs(results.skew) <= SKEW:
         yield ok("clock", "the clock is right")
         return
-    side = "ahead of" if facts.skew > 0 else "behind"
+    side = "ahead of" if results.skew > 0 else "behind"
     yield warn(
         "clock-skew",
-        f"the clock is {abs(facts.skew):.0f} s {side} upstream's: tokens and cooldowns end at wrong times",
+        f"the clock is {abs(results.skew):.0f} s {side} upstream's: tokens and cooldowns end at wrong times",
         "set the clock: sudo timedatectl set-ntp true (macOS: sudo sntp -sS time.apple.com)",
     )
 
@@ -301,7 +303,7 @@ def _service(service: Service | None) -> Iterator[Diagnostic]:
         yield ok("service", f"the service {service.path} {runs}")
 
 
-def _guard(proxy: Proxy | None) -> Iterator[Diagnostic]:
+def _guard(proxy: ProxyProbe | None) -> Iterator[Diagnostic]:
     if proxy is None or proxy.guard_pid is None:
         return
     if proxy.alive and not proxy.guard_alive:
@@ -315,11 +317,11 @@ def _guard(proxy: Proxy | None) -> Iterator[Diagnostic]:
         yield ok("guard", f"the guard runs (pid {proxy.guard_pid})")
 
 
-def _loop(proxy: Proxy | None) -> Iterator[Diagnostic]:
+def _loop(proxy: ProxyProbe | None) -> Iterator[Diagnostic]:
     if proxy and proxy.status:
-        yield from lag.finding(proxy.status.get("loop"))
+        yield from lag.diagnose_lag(proxy.status.get("loop"))
 
 
-def _undone(facts: ProbeResults) -> Iterator[Diagnostic]:
-    for name, why in facts.undone.items():
+def _unchecked(results: ProbeResults) -> Iterator[Diagnostic]:
+    for name, why in results.unchecked.items():
         yield warn("unchecked", f"{name} could not be checked: {why}", "try again")

@@ -18,12 +18,12 @@ import psutil
 
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.oauth_wire import Wire
-from neurolink_mitm.core.status.probe_results import Listener
+from neurolink_mitm.core.status.probe_results import PortOwner
 
 T = TypeVar("T")
 
 
-def in_time(
+def run_with_deadline(
     jobs: Mapping[str, Callable[[], T]], limit: float
 ) -> tuple[dict[str, T], dict[str, str]]:
     """What came of the jobs, and why nothing came of the others, by their names.
@@ -34,15 +34,15 @@ def in_time(
     deadline = time.monotonic() + limit
     started = {name: _start(job) for name, job in jobs.items()}
     done: dict[str, T] = {}
-    undone: dict[str, str] = {}
+    unchecked: dict[str, str] = {}
     for name, future in started.items():
         try:
             done[name] = future.result(max(0.0, deadline - time.monotonic()))
         except TimeoutError:
-            undone[name] = f"not done within {limit:.0f} s"
+            unchecked[name] = f"not done within {limit:.0f} s"
         except Exception as e:
-            undone[name] = f"{type(e).__name__}: {e}"
-    return done, undone
+            unchecked[name] = f"{type(e).__name__}: {e}"
+    return done, unchecked
 
 
 def _start(job: Callable[[], T]) -> Future[T]:
@@ -61,7 +61,7 @@ def _start(job: Callable[[], T]) -> Future[T]:
 CLOCK_LIMIT = 5.0
 
 
-def measure(
+def measure_clock_skew(
     url: str,
     network: Network | None = None,
     own: str | None = None,
@@ -82,7 +82,7 @@ def measure(
 LISTEN_LIMIT = 2.0
 
 
-def listener(host: str, port: int) -> Listener | None:
+def port_owner(host: str, port: int) -> PortOwner | None:
     """None where nobody does. Who it is may be a secret: other users' programs are."""
     if not answers(host, port):
         return None
@@ -93,9 +93,9 @@ def listener(host: str, port: int) -> Listener | None:
             if connection.status == psutil.CONN_LISTEN and tuple(connection.laddr)[1:] == (port,)
         ]
         pid = next((pid for pid in found if pid), None)
-        return Listener(pid, psutil.Process(pid).name()) if pid else Listener()
+        return PortOwner(pid, psutil.Process(pid).name()) if pid else PortOwner()
     except (psutil.Error, OSError):  # macOS tells only root
-        return Listener()
+        return PortOwner()
 
 
 def answers(host: str, port: int) -> bool:

@@ -8,16 +8,16 @@ from neurolink_mitm.core.auth.credentials import PROVIDER
 from neurolink_mitm.core.pool.cooldown import in_bounds
 from neurolink_mitm.core.pool.pool import PersistedState
 from neurolink_mitm.core.request.endpoints import described
-from neurolink_mitm.core.status.finding import Diagnostic, fail, warn
-from neurolink_mitm.core.status.probe_results import ClaudeSettings, Proxy
-from neurolink_mitm.doctor.upstream import BASE_URL
+from neurolink_mitm.core.status.diagnostic import Diagnostic, fail, warn
+from neurolink_mitm.core.status.probe_results import ProxyProbe, SettingsProbe
+from neurolink_mitm.doctor.request_path import BASE_URL
 
 START = "neurolink proxy start"
 
 
-def aftermath(
-    proxy: Proxy,
-    settings: ClaudeSettings | None,
+def diagnose_stale_state(
+    proxy: ProxyProbe,
+    settings: SettingsProbe | None,
     cooldowns: Mapping[str, PersistedState],
     now: float,
 ) -> tuple[Diagnostic, ...]:
@@ -25,7 +25,7 @@ def aftermath(
     return (*_state(proxy), *_guard(proxy), *_settings(settings), *_cooldowns(cooldowns, now))
 
 
-def _state(proxy: Proxy) -> Iterator[Diagnostic]:
+def _state(proxy: ProxyProbe) -> Iterator[Diagnostic]:
     if proxy.pid is not None:
         yield warn(
             "leftover-state",
@@ -34,7 +34,7 @@ def _state(proxy: Proxy) -> Iterator[Diagnostic]:
         )
 
 
-def _guard(proxy: Proxy) -> Iterator[Diagnostic]:
+def _guard(proxy: ProxyProbe) -> Iterator[Diagnostic]:
     if proxy.guard_alive:
         yield warn(
             "leftover-guard",
@@ -43,7 +43,7 @@ def _guard(proxy: Proxy) -> Iterator[Diagnostic]:
         )
 
 
-def _settings(settings: ClaudeSettings | None) -> Iterator[Diagnostic]:
+def _settings(settings: SettingsProbe | None) -> Iterator[Diagnostic]:
     if settings and settings.answered is False:
         yield fail(
             "claude-settings-leftover",

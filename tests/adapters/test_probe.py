@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from neurolink_mitm.adapters.network import Network, read_network
-from neurolink_mitm.adapters.probe import reach
+from neurolink_mitm.adapters.probe import probe_upstream
 from tests.adapters.tls_server import make_certificate, tls_server
 from tests.connect_proxy import COMPANY, Authority, connect_proxy, dead_proxy
 
@@ -34,39 +34,39 @@ def dead_port() -> Iterator[int]:
 
 def test_a_certificate_that_is_trusted(certificate: Path) -> None:
     with tls_server(certificate) as port:
-        found = reach(f"https://localhost:{port}", trusting(certificate))
+        found = probe_upstream(f"https://localhost:{port}", trusting(certificate))
     assert found.reached == "ok"
     assert "certificate verified (TLSv1.3)" in found.detail
 
 
 def test_a_certificate_that_is_not_trusted(certificate: Path) -> None:
     with tls_server(certificate) as port:
-        found = reach(f"https://localhost:{port}")
+        found = probe_upstream(f"https://localhost:{port}")
     assert found.reached == "certificate"
     assert "self-signed certificate" in found.detail
 
 
 def test_a_certificate_of_another_name(certificate: Path) -> None:
     with tls_server(certificate) as port:
-        found = reach(f"https://127.0.0.1:{port}", trusting(certificate))
+        found = probe_upstream(f"https://127.0.0.1:{port}", trusting(certificate))
     assert found.reached == "certificate"
     assert "127.0.0.1" in found.detail
 
 
 def test_without_tls(dead_port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        found = reach(f"http://127.0.0.1:{listening.getsockname()[1]}/prefix")
+        found = probe_upstream(f"http://127.0.0.1:{listening.getsockname()[1]}/prefix")
     assert (found.reached, found.detail) == ("ok", ", without TLS")
 
 
 def test_nobody_there(dead_port: int) -> None:
-    found = reach(f"https://127.0.0.1:{dead_port}")
+    found = probe_upstream(f"https://127.0.0.1:{dead_port}")
     assert (found.reached, found.detail) == ("connect", "can't connect: Connection refused")
 
 
 @pytest.mark.parametrize("name", ["no-such-name.invalid", "x" * 70 + ".example"])
 def test_a_name_that_nobody_knows(name: str) -> None:
-    found = reach(f"https://{name}")
+    found = probe_upstream(f"https://{name}")
     assert (found.reached, found.detail) == ("name", f"the name {name} is not known here")
 
 
@@ -81,7 +81,7 @@ def test_one_that_speaks_no_tls() -> None:
 
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
-        found = reach(f"https://127.0.0.1:{listening.getsockname()[1]}")
+        found = probe_upstream(f"https://127.0.0.1:{listening.getsockname()[1]}")
         thread.join(10)
     assert found.reached == "tls"
     assert found.detail.startswith("TLS fails: ")
@@ -89,7 +89,7 @@ def test_one_that_speaks_no_tls() -> None:
 
 def test_one_that_says_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        found = reach(f"https://127.0.0.1:{listening.getsockname()[1]}", limit=0.2)
+        found = probe_upstream(f"https://127.0.0.1:{listening.getsockname()[1]}", limit=0.2)
     assert found.reached == "tls"
 
 
@@ -120,7 +120,7 @@ def test_a_proxy_that_leads_there(authority: Authority, secured: int, tls: bool)
     with connect_proxy(secured, login="me:p@ss:w", certificate=certificate) as proxy:
         address = f"localhost:{proxy.server_address[1]}"
         url = f"{'https' if tls else 'http'}://me:p@ss:w@{address}"
-        found = reach(f"https://{HOST}", through(url, authority))
+        found = probe_upstream(f"https://{HOST}", through(url, authority))
     scheme = "https" if tls else "http"
     expected = f" through {scheme}://…@{address}, certificate verified (TLSv1.3)"
     assert (found.reached, found.detail) == ("ok", expected)
@@ -137,7 +137,7 @@ def test_a_proxy_that_leads_there(authority: Authority, secured: int, tls: bool)
 )
 def test_a_proxy_that_lets_nobody_through(secured: int, login: str, said: str) -> None:
     with connect_proxy(secured, login="me:right") as proxy:
-        found = reach(f"https://{HOST}", through(f"{login}{proxy.address}", None))
+        found = probe_upstream(f"https://{HOST}", through(f"{login}{proxy.address}", None))
         shown = f"http://{'…@' if login else ''}{proxy.address}"
     assert found.reached == "proxy"
     assert found.detail == f"the HTTP proxy {shown} (HTTPS_PROXY) {said}"
@@ -145,19 +145,19 @@ def test_a_proxy_that_lets_nobody_through(secured: int, login: str, said: str) -
 
 def test_a_proxy_that_is_dead() -> None:
     with dead_proxy() as address:
-        found = reach(f"https://{HOST}", through(address, None))
+        found = probe_upstream(f"https://{HOST}", through(address, None))
     said = f"the HTTP proxy http://{address} (HTTPS_PROXY) can't be reached: Connection refused"
     assert (found.reached, found.detail) == ("proxy", said)
 
 
 def test_a_proxy_whose_name_nobody_knows() -> None:
-    found = reach(f"https://{HOST}", through("no-such-name.invalid:1", None))
+    found = probe_upstream(f"https://{HOST}", through("no-such-name.invalid:1", None))
     assert found.reached == "proxy"
     assert "the name no-such-name.invalid is not known here" in found.detail
 
 
 def test_a_proxy_that_can_not_be_used() -> None:
-    found = reach(f"https://{HOST}", through("socks5://me:hunter2@h:1", None))
+    found = probe_upstream(f"https://{HOST}", through("socks5://me:hunter2@h:1", None))
     assert found.reached == "proxy"
     assert found.detail.startswith("HTTPS_PROXY: socks5:// proxies can't be used")
     assert "hunter2" not in found.detail
@@ -165,7 +165,7 @@ def test_a_proxy_that_can_not_be_used() -> None:
 
 def test_a_certificate_of_the_companys_own(secured: int) -> None:
     with connect_proxy(secured) as proxy:
-        found = reach(f"https://{HOST}", through(proxy.address, None))
+        found = probe_upstream(f"https://{HOST}", through(proxy.address, None))
     assert found.reached == "certificate"
     assert f"issued by CN={COMPANY}" in found.detail
     assert "NODE_EXTRA_CA_CERTS" in found.detail
@@ -176,7 +176,7 @@ def test_a_certificate_that_has_expired(authority: Authority) -> None:
         tls_server(authority.certificate("old.example", days=-1)) as port,
         connect_proxy(port) as proxy,
     ):
-        found = reach("https://old.example", through(proxy.address, authority))
+        found = probe_upstream("https://old.example", through(proxy.address, authority))
     assert found.reached == "certificate"
     assert "certificate has expired" in found.detail
     assert "clock" in found.detail

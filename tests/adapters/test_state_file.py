@@ -13,11 +13,11 @@ import msgspec
 import psutil
 import pytest
 
-from neurolink_mitm.adapters.state_file import State, StateFile, process_start
+from neurolink_mitm.adapters.state_file import ProxyState, StateFile, process_start
 from tests.waiting import wait_until
 
 
-def a_state(**fields: Any) -> State:
+def a_state(**fields: Any) -> ProxyState:
     """This very process's, unless told otherwise."""
     own = {
         "pid": os.getpid(),
@@ -27,7 +27,7 @@ def a_state(**fields: Any) -> State:
         "strategy": "fill-first",
         "start_time": 1_760_000_000.0,
     }
-    return State(**{**own, **fields})
+    return ProxyState(**{**own, **fields})
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_removing_what_is_not_there_is_no_error(file: StateFile) -> None:
 
 
 @pytest.fixture
-def another() -> Iterator[State]:
+def another() -> Iterator[ProxyState]:
     """Of another process that runs."""
     code = "import sys; sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-Sc", code], stdin=subprocess.PIPE) as process:
@@ -181,14 +181,14 @@ def another() -> Iterator[State]:
         process.kill()
 
 
-def test_of_two_the_first_is_spoken_of(file: StateFile, another: State) -> None:
+def test_of_two_the_first_is_spoken_of(file: StateFile, another: ProxyState) -> None:
     assert file.claim(another)
     assert not file.claim(a_state())
     assert file.read() == another
     assert file.running() == (another, a_state())
 
 
-def test_the_next_takes_its_place(file: StateFile, another: State) -> None:
+def test_the_next_takes_its_place(file: StateFile, another: ProxyState) -> None:
     file.claim(another)
     file.claim(a_state())
     file.remove(another.pid)
@@ -198,7 +198,7 @@ def test_the_next_takes_its_place(file: StateFile, another: State) -> None:
     assert not (file.path.parent / "proxies").exists()
 
 
-def test_the_dead_are_not_among_them(file: StateFile, another: State) -> None:
+def test_the_dead_are_not_among_them(file: StateFile, another: ProxyState) -> None:
     file.claim(another)
     dead = a_state(pid=another.pid, pid_started=1.0)
     (file.path.parent / "proxies" / "77.json").write_bytes(msgspec.json.encode(dead))
@@ -207,13 +207,13 @@ def test_the_dead_are_not_among_them(file: StateFile, another: State) -> None:
     assert not (file.path.parent / "proxies" / "77.json").exists()
 
 
-def test_where_the_first_is_dead_the_second_is_read(file: StateFile, another: State) -> None:
+def test_where_the_first_is_dead_the_second_is_read(file: StateFile, another: ProxyState) -> None:
     file.claim(another)
     file.write(a_state(pid=another.pid, pid_started=1.0))
     assert file.read() == another
 
 
-def test_one_of_an_older_version_is_seen(file: StateFile, another: State) -> None:
+def test_one_of_an_older_version_is_seen(file: StateFile, another: ProxyState) -> None:
     """Which writes no file of its own."""
     file.write(another)
     file.claim(a_state())

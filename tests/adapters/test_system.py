@@ -23,7 +23,7 @@ from neurolink_mitm.adapters.system import (
     SystemClock,
     free_port,
     how_to_install,
-    listener,
+    port_owner,
 )
 from tests.fakes import NOW
 
@@ -43,7 +43,7 @@ def test_who_listens_is_named(words: list[str], named: str) -> None:
     command = [sys.executable, "-c", LISTEN, *words]
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
         assert process.stdout
-        found = listener(int(process.stdout.readline()))
+        found = port_owner(int(process.stdout.readline()))
         process.kill()
     assert found
     assert found.startswith(named)
@@ -53,7 +53,7 @@ def test_who_listens_is_named(words: list[str], named: str) -> None:
 def test_nobody_is_named_where_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
-    assert listener(port) is None
+    assert port_owner(port) is None
 
 
 def test_who_is_only_connected_does_not_listen() -> None:
@@ -61,8 +61,8 @@ def test_who_is_only_connected_does_not_listen() -> None:
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.create_connection(server.getsockname()) as client,
     ):
-        assert listener(client.getsockname()[1]) is None
-        assert str(os.getpid()) in (listener(server.getsockname()[1]) or "")
+        assert port_owner(client.getsockname()[1]) is None
+        assert str(os.getpid()) in (port_owner(server.getsockname()[1]) or "")
 
 
 def test_a_port_that_is_taken_is_not_free() -> None:
@@ -120,7 +120,7 @@ async def main() -> None:
     kept = pieces[::500]
     full = rss()
     pieces.clear()
-    task = asyncio.create_task(heap.keep_small(every=0.01))
+    task = asyncio.create_task(heap.return_free_memory(every=0.01))
     for _ in range(1000):
         await asyncio.sleep(0.01)
         if full - rss() > 40_000_000:
@@ -145,7 +145,7 @@ async def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> Non
         def __init__(self, name: str | None) -> None: ...
 
     monkeypatch.setattr(heap.ctypes, "CDLL", Other)
-    await asyncio.wait_for(heap.keep_small(), 10)
+    await asyncio.wait_for(heap.return_free_memory(), 10)
 
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import process_start
-from neurolink_mitm.claude_code.attach import ClaudeCode, logged_in
+from neurolink_mitm.claude_code.attach import ClaudeCode, has_login
 
 LOGIN = '{"claudeAiOauth": {"accessToken": "sk-ant-oat-test-1"}}'
 
@@ -35,21 +35,21 @@ def test_a_login_is_seen_in_claude_codes_files(
     (tmp_path / ".claude").mkdir()
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert logged_in({"HOME": str(tmp_path)}) is known
+    assert has_login({"HOME": str(tmp_path)}) is known
 
 
 def test_a_folder_of_its_own_holds_all_of_it(tmp_path: Path) -> None:
     (tmp_path / ".claude.json").write_text('{"primaryApiKey": "x"}')
-    assert logged_in({"HOME": "/nowhere", "CLAUDE_CONFIG_DIR": str(tmp_path)})
+    assert has_login({"HOME": "/nowhere", "CLAUDE_CONFIG_DIR": str(tmp_path)})
 
 
 @pytest.mark.parametrize("name", ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"])
 def test_a_variable_is_a_credential_too(tmp_path: Path, name: str) -> None:
-    assert logged_in({"HOME": str(tmp_path), name: "x"})
+    assert has_login({"HOME": str(tmp_path), name: "x"})
 
 
 def test_without_a_home_nothing_is_known() -> None:
-    assert not logged_in({})
+    assert not has_login({})
 
 
 URL = "http://127.0.0.1:9"

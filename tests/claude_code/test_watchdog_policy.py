@@ -2,58 +2,64 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.claude_code.watchdog_policy import JUMP, MISSES, Verdict, judge, missed
+from neurolink_mitm.claude_code.watchdog_policy import (
+    JUMP,
+    MISSES,
+    WatchdogAction,
+    choose_action,
+    count_misses,
+)
 
 
 @pytest.mark.parametrize(
     ("recorded", "alive", "answers", "misses", "expected"),
     [
-        (True, True, True, 0, Verdict.WATCH),
-        (True, True, False, MISSES - 1, Verdict.WATCH),
-        (True, True, False, MISSES, Verdict.SILENT),
-        (True, False, False, 1, Verdict.DEAD),
-        (True, False, True, 0, Verdict.TAKEN_OVER),
-        (False, False, False, MISSES, Verdict.UNDONE),
-        (False, True, True, 0, Verdict.UNDONE),
+        (True, True, True, 0, WatchdogAction.WATCH),
+        (True, True, False, MISSES - 1, WatchdogAction.WATCH),
+        (True, True, False, MISSES, WatchdogAction.SILENT),
+        (True, False, False, 1, WatchdogAction.DEAD),
+        (True, False, True, 0, WatchdogAction.TAKEN_OVER),
+        (False, False, False, MISSES, WatchdogAction.UNDONE),
+        (False, True, True, 0, WatchdogAction.UNDONE),
     ],
     ids=["well", "missed", "silent", "dead", "replaced", "undone-and-dead", "undone"],
 )
 def test_what_it_does(
-    recorded: bool, alive: bool, answers: bool, misses: int, expected: Verdict
+    recorded: bool, alive: bool, answers: bool, misses: int, expected: WatchdogAction
 ) -> None:
-    assert judge(recorded=recorded, alive=alive, answers=answers, misses=misses) is expected
+    assert choose_action(recorded=recorded, alive=alive, answers=answers, misses=misses) is expected
 
 
 @pytest.mark.parametrize(
     ("answers", "alive", "expected"),
     [
-        (True, True, Verdict.BACK),
-        (False, True, Verdict.WATCH),
-        (False, False, Verdict.DEAD),
-        (True, False, Verdict.TAKEN_OVER),
+        (True, True, WatchdogAction.BACK),
+        (False, True, WatchdogAction.WATCH),
+        (False, False, WatchdogAction.DEAD),
+        (True, False, WatchdogAction.TAKEN_OVER),
     ],
     ids=["back", "still-silent", "died", "replaced"],
 )
 def test_what_it_does_once_it_has_detached_it(
-    answers: bool, alive: bool, expected: Verdict
+    answers: bool, alive: bool, expected: WatchdogAction
 ) -> None:
-    found = judge(recorded=True, alive=alive, answers=answers, misses=MISSES, detached=True)
+    found = choose_action(recorded=True, alive=alive, answers=answers, misses=MISSES, detached=True)
     assert found is expected
 
 
 @pytest.mark.parametrize(
     ("awaited", "alive", "expected"),
     [
-        (True, True, Verdict.WATCH),
-        (True, False, Verdict.UNDONE),
-        (False, True, Verdict.UNDONE),
+        (True, True, WatchdogAction.WATCH),
+        (True, False, WatchdogAction.UNDONE),
+        (False, True, WatchdogAction.UNDONE),
     ],
     ids=["about-to", "died-before", "too-late"],
 )
 def test_what_it_does_until_the_settings_are_changed(
-    awaited: bool, alive: bool, expected: Verdict
+    awaited: bool, alive: bool, expected: WatchdogAction
 ) -> None:
-    found = judge(recorded=False, alive=alive, answers=False, misses=0, awaited=awaited)
+    found = choose_action(recorded=False, alive=alive, answers=False, misses=0, awaited=awaited)
     assert found is expected
 
 
@@ -69,4 +75,4 @@ def test_what_it_does_until_the_settings_are_changed(
     ids=["answered", "refused", "a-second", "patient", "stopped-itself"],
 )
 def test_for_how_long_nothing_answered(before: int, answers: bool, took: float, after: int) -> None:
-    assert missed(before, answers=answers, took=took, limit=4.0) == after
+    assert count_misses(before, answers=answers, took=took, limit=4.0) == after

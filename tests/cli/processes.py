@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import psutil
 
-from neurolink_mitm.adapters.state_file import State, StateFile
+from neurolink_mitm.adapters.state_file import ProxyState, StateFile
 from tests.cli.forked import Forked, server
 from tests.schemas import faults_below
 from tests.waiting import LIMIT, wait_until
@@ -198,7 +198,7 @@ class Shell:
         proxy = self.start("-s", str(script), "-p", "0", *page, program=(tool,))
         file = StateFile(self.state)
 
-        def listening() -> State | None:
+        def listening() -> ProxyState | None:
             state = file.read()
             return state if state and state.pid == proxy.pid else None
 

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.state_file import State, StateFile, process_start
+from neurolink_mitm.adapters.state_file import ProxyState, StateFile, process_start
 from neurolink_mitm.cli import main
 from neurolink_mitm.cli.proxy import stop as proxy_stop
 from tests.cli.conftest import Running
@@ -34,7 +34,7 @@ def write_state(home: Path, **fields: Any) -> StateFile:
     own = {"pid": pid, "pid_started": process_start(pid), "port": 9, "host": "127.0.0.1"}
     file = StateFile(Home(home / ".neurolink").state)
     file.path.parent.mkdir(exist_ok=True)
-    file.write(State(**{**own, "strategy": "fill-first", "start_time": 0.0, **fields}))
+    file.write(ProxyState(**{**own, "strategy": "fill-first", "start_time": 0.0, **fields}))
     return file
 
 

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.state_file import State, StateFile, process_start
-from neurolink_mitm.core.status.probe_results import Listener, ProbeResults
-from neurolink_mitm.doctor.checks import Looking, claude_settings, gather
-from neurolink_mitm.doctor.diagnostics import examine
+from neurolink_mitm.adapters.state_file import ProxyState, StateFile, process_start
+from neurolink_mitm.core.status.probe_results import PortOwner, ProbeResults
+from neurolink_mitm.doctor.checks import ProbeContext, claude_settings, run_probes
+from neurolink_mitm.doctor.diagnostics import diagnose
 from tests.adapters.tls_server import make_certificate, tls_server
 from tests.connect_proxy import connect_proxy, dead_proxy
 from tests.fakes import NOW
@@ -34,13 +34,13 @@ def place(home: Path) -> Home:
     return made
 
 
-def looking(home: Home | None, **changes: Any) -> Looking:
+def looking(home: Home | None, **changes: Any) -> ProbeContext:
     environ = {"HOME": str(home.root.parent) if home else "/nowhere", "KEY": "sk-ant-test-1"}
-    look = Looking(environ=environ, home=home, now=NOW, ask=lambda state: None, limit=10)
+    look = ProbeContext(environ=environ, home=home, now=NOW, ask=lambda state: None, limit=10)
     return replace(look, **changes)
 
 
-def unreached(home: Home) -> Looking:
+def unreached(home: Home) -> ProbeContext:
     """Where upstream is not asked: the way there is a proxy that is none."""
     look = looking(home)
     return replace(look, environ={**look.environ, "HTTPS_PROXY": "socks5://127.0.0.1:9"})
@@ -57,15 +57,15 @@ def append(path: Path, text: str) -> Path:
     return write(path, path.read_text() + text)
 
 
-def ids(facts: ProbeResults) -> set[str]:
-    return {each.id for each in examine(facts) if each.level != "ok"}
+def ids(results: ProbeResults) -> set[str]:
+    return {each.id for each in diagnose(results) if each.level != "ok"}
 
 
-def state(**changes: Any) -> State:
+def state(**changes: Any) -> ProxyState:
     """Of this very process."""
     pid = os.getpid()
     own = {"pid": pid, "pid_started": process_start(pid), "port": 9, "host": "127.0.0.1"}
-    return State(**{**own, "strategy": "fill-first", "start_time": NOW} | changes)
+    return ProxyState(**{**own, "strategy": "fill-first", "start_time": NOW} | changes)
 
 
 def upstream(place: Home) -> Any:
@@ -77,23 +77,23 @@ def upstream(place: Home) -> Any:
 
 def test_a_home_where_all_is_well(place: Home) -> None:
     with upstream(place):
-        facts = gather(looking(place, skew=lambda *asked: 1.0))
-    assert [account.label for account in facts.accounts or ()] == ["a"]
-    assert facts.skew == 1.0
-    assert facts.undone == {}
-    assert ids(facts) <= {"proxy-down", "port-taken", "disk-low", "mitmproxy-old"}
+        results = run_probes(looking(place, skew=lambda *asked: 1.0))
+    assert [account.label for account in results.accounts or ()] == ["a"]
+    assert results.skew == 1.0
+    assert results.unchecked == {}
+    assert ids(results) <= {"proxy-down", "port-taken", "disk-low", "mitmproxy-old"}
 
 
 def test_no_home_at_all() -> None:
-    facts = gather(looking(None))
-    assert facts.home is None
-    assert "home-unset" in ids(facts)
+    results = run_probes(looking(None))
+    assert results.home is None
+    assert "home-unset" in ids(results)
 
 
 def test_a_home_that_is_a_file(home: Path) -> None:
     write(home / "file", "")
-    facts = gather(unreached(Home(home / "file")))
-    assert "home-unusable" in ids(facts)
+    results = run_probes(unreached(Home(home / "file")))
+    assert "home-unusable" in ids(results)
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_a_home_that_is_a_file(home: Path) -> None:
 def test_one_thing_is_wrong(place: Home, change: Callable[[Home], object], id_: str) -> None:
     with upstream(place):
         change(place)
-        facts = gather(unreached(place))
-    assert id_ in ids(facts)
+        results = run_probes(unreached(place))
+    assert id_ in ids(results)
 
 
 def test_nothing_is_changed(place: Home) -> None:
@@ -133,7 +133,7 @@ def test_nothing_is_changed(place: Home) -> None:
         for path in (place.tokens, place.cooldowns, place.quotas, place.state):
             write(path, "{")
         before = {path: path.read_text() for path in place.root.iterdir()}
-        gather(looking(place))
+        run_probes(looking(place))
         assert {path: path.read_text() for path in place.root.iterdir()} == before
 
 
@@ -141,11 +141,11 @@ def test_a_proxy_that_runs_is_asked(place: Home) -> None:
     StateFile(place.state).write(state(guard_pid=os.getpid()))
     status = {"config": {"errors": []}, "stats": {"accounts": []}, "clockSkew": 99}
     with upstream(place):
-        facts = gather(looking(place, ask=lambda state: status, skew=lambda url: 1.0))
-    assert facts.proxy
-    assert (facts.proxy.alive, facts.proxy.status) == (True, status)
-    assert facts.proxy.guard_alive
-    assert facts.skew == 99
+        results = run_probes(looking(place, ask=lambda state: status, skew=lambda url: 1.0))
+    assert results.proxy
+    assert (results.proxy.alive, results.proxy.status) == (True, status)
+    assert results.proxy.guard_alive
+    assert results.skew == 99
 
 
 def test_a_proxy_that_has_ended(place: Home) -> None:
@@ -153,20 +153,20 @@ def test_a_proxy_that_has_ended(place: Home) -> None:
     assert ended.returncode == 0
     StateFile(place.state).write(state(pid=2**22 - 1, pid_started=1.0, guard_pid=2**22 - 2))
     with upstream(place):
-        facts = gather(looking(place))
-    assert facts.proxy
-    assert not facts.proxy.alive
-    assert not facts.proxy.guard_alive
-    assert "leftover-state" in ids(facts)
+        results = run_probes(looking(place))
+    assert results.proxy
+    assert not results.proxy.alive
+    assert not results.proxy.guard_alive
+    assert "leftover-state" in ids(results)
 
 
 def test_the_port_is_another_programs(place: Home) -> None:
     with upstream(place), socket.create_server(("127.0.0.1", 0)) as other:
-        facts = gather(looking(place, port=other.getsockname()[1]))
-    assert facts.proxy
-    assert isinstance(facts.proxy.listener, Listener)
-    assert facts.proxy.listener.pid == os.getpid()
-    assert "port-taken" in ids(facts)
+        results = run_probes(looking(place, port=other.getsockname()[1]))
+    assert results.proxy
+    assert isinstance(results.proxy.port_owner, PortOwner)
+    assert results.proxy.port_owner.pid == os.getpid()
+    assert "port-taken" in ids(results)
 
 
 def test_each_upstream_is_reached_once_and_the_certificate_verified(
@@ -181,8 +181,8 @@ def test_each_upstream_is_reached_once_and_the_certificate_verified(
         write(place.config, f"accounts: {{anthropic: [{', '.join(accounts)}]}}\n")
         look = looking(place)
         environ = {**look.environ, "SSL_CERT_FILE": str(certificate)}
-        trusting = gather(replace(look, environ=environ))
-        usual = gather(looking(place))
+        trusting = run_probes(replace(look, environ=environ))
+        usual = run_probes(looking(place))
     reached = [(each.url, each.reached) for each in trusting.upstreams]
     assert reached == [(url, "ok"), ("https://no-such-name.invalid", "name")]
     assert usual.upstreams[0].reached == "certificate"
@@ -194,7 +194,7 @@ def test_an_upstream_behind_proxies_is_reached_through_each(place: Home) -> None
         way = f"me:wrong@{proxy.address}"
         accounts = ", ".join(one.format(name, name, way) for name in "ab")
         write(place.config, f"accounts: {{anthropic: [{accounts}]}}\n")
-        [found] = gather(looking(place)).upstreams
+        [found] = run_probes(looking(place)).upstreams
     assert (found.url, found.reached) == ("https://x.invalid", "proxy")
     assert "(proxyUrl) does not take this user and password" in found.detail
     assert "wrong" not in found.detail
@@ -205,7 +205,7 @@ def test_providers_with_an_address_of_their_own_are_reached_as_well(place: Home)
         anthropic = f"http://127.0.0.1:{listening.getsockname()[1]}"
         other = "providers: {openai: {baseUrl: 'http://127.0.0.1:9/v1'}, groq: {}}\n"
         place.config.write_text(place.config.read_text() + other)
-        found = gather(looking(place)).upstreams
+        found = run_probes(looking(place)).upstreams
     assert [(each.url, each.reached) for each in found] == [
         (anthropic, "ok"),
         ("http://127.0.0.1:9/v1", "connect"),
@@ -222,7 +222,7 @@ def test_the_environments_proxy_is_tried(place: Home, by_file: bool) -> None:
             write(place.env, f"HTTPS_PROXY={address}\n")
         else:
             look = replace(look, environ={**look.environ, "HTTPS_PROXY": address})
-        [found] = gather(look).upstreams
+        [found] = run_probes(look).upstreams
     assert found.reached == "proxy"
     assert f"http://{address} (HTTPS_PROXY) can't be reached" in found.detail
 
@@ -231,9 +231,9 @@ def test_authorities_that_can_not_be_read_are_told(place: Home) -> None:
     with upstream(place):
         look = looking(place)
         environ = {**look.environ, "REQUESTS_CA_BUNDLE": "/no/such.pem"}
-        facts = gather(replace(look, environ=environ))
-    assert facts.config
-    assert facts.config.warnings == ("REQUESTS_CA_BUNDLE: /no/such.pem is not there: left out",)
+        results = run_probes(replace(look, environ=environ))
+    assert results.config
+    assert results.config.warnings == ("REQUESTS_CA_BUNDLE: /no/such.pem is not there: left out",)
 
 
 def test_what_hangs_is_left_out(place: Home) -> None:
@@ -244,9 +244,9 @@ def test_what_hangs_is_left_out(place: Home) -> None:
         return None
 
     with upstream(place):
-        facts = gather(looking(place, limit=0.5, skew=hangs))
-    assert facts.undone == {"the clock": "not done within 0 s"}
-    assert "unchecked" in ids(facts)
+        results = run_probes(looking(place, limit=0.5, skew=hangs))
+    assert results.unchecked == {"the clock": "not done within 0 s"}
+    assert "unchecked" in ids(results)
 
 
 @pytest.mark.parametrize(

@@ -7,59 +7,59 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.status.finding import Diagnostic
+from neurolink_mitm.core.status.diagnostic import Diagnostic
 from neurolink_mitm.core.status.probe_results import (
-    ClaudeSettings,
-    Configuration,
-    Listener,
-    Place,
+    ConfigProbe,
+    FileProbe,
+    PortOwner,
     ProbeResults,
-    Proxy,
+    ProxyProbe,
     Service,
-    Upstream,
+    SettingsProbe,
+    UpstreamProbe,
 )
-from neurolink_mitm.doctor.diagnostics import examine, failed
+from neurolink_mitm.doctor.diagnostics import diagnose, failed
 from tests.fakes import NOW, make_account
 
-HOME = Place("/home/me/.neurolink", 0o700)
+HOME = FileProbe("/home/me/.neurolink", 0o700)
 URL = "http://127.0.0.1:55669"
 SETTINGS = "/home/me/.claude/settings.json"
 STATUS: dict[str, Any] = {"config": {"errors": []}, "stats": {"accounts": []}}
-RUNNING = Proxy(55669, pid=7, alive=True, url=URL, status=STATUS)
-ENDED = Proxy(55669, pid=7, url=URL)
-POINTING = ClaudeSettings(SETTINGS, True, None, {"ANTHROPIC_BASE_URL": URL}, True)
+RUNNING = ProxyProbe(55669, pid=7, alive=True, url=URL, status=STATUS)
+ENDED = ProxyProbe(55669, pid=7, url=URL)
+POINTING = SettingsProbe(SETTINGS, True, None, {"ANTHROPIC_BASE_URL": URL}, True)
 WELL = ProbeResults(
     now=NOW,
     python=(3, 13, 0),
     mitmproxy="12.2.3",
     home=HOME,
-    files=(Place("/home/me/.neurolink/tokens.json", 0o600),),
-    config=Configuration("/home/me/.neurolink/proxy-config.yaml", True),
+    files=(FileProbe("/home/me/.neurolink/tokens.json", 0o600),),
+    config=ConfigProbe("/home/me/.neurolink/proxy-config.yaml", True),
     accounts=(make_account(),),
     skew=0.4,
     proxy=RUNNING,
     settings=POINTING,
-    upstreams=(Upstream("https://api.anthropic.com", "ok"),),
+    upstreams=(UpstreamProbe("https://api.anthropic.com", "ok"),),
     disk_free=10**10,
 )
 
 
-def facts(**changes: Any) -> ProbeResults:
+def results(**changes: Any) -> ProbeResults:
     """All is well, but for these."""
     known = {name: getattr(WELL, name) for name in ProbeResults.__slots__}
     return ProbeResults(**known | changes)
 
 
 def troubles(found: ProbeResults) -> list[Diagnostic]:
-    return [finding for finding in examine(found) if finding.level != "ok"]
+    return [diagnostic for diagnostic in diagnose(found) if diagnostic.level != "ok"]
 
 
-def running(**status: Any) -> Proxy:
-    return Proxy(55669, pid=7, alive=True, url=URL, status=STATUS | status)
+def running(**status: Any) -> ProxyProbe:
+    return ProxyProbe(55669, pid=7, alive=True, url=URL, status=STATUS | status)
 
 
-def settings(**env: str) -> ClaudeSettings:
-    return ClaudeSettings(SETTINGS, True, None, env, False)
+def settings(**env: str) -> SettingsProbe:
+    return SettingsProbe(SETTINGS, True, None, env, False)
 
 
 def shell(**env: str) -> dict[str, Any]:
@@ -67,11 +67,11 @@ def shell(**env: str) -> dict[str, Any]:
 
 
 def test_all_is_well() -> None:
-    findings = examine(WELL)
+    diagnostics = diagnose(WELL)
     assert troubles(WELL) == []
-    assert not failed(findings)
+    assert not failed(diagnostics)
     assert {"python", "mitmproxy", "home", "files", "disk", "config", "accounts", "clock",
-            "claude-settings", "proxy", "upstream"} == {each.id for each in findings}  # fmt: skip
+            "claude-settings", "proxy", "upstream"} == {each.id for each in diagnostics}  # fmt: skip
 
 
 CASES: list[tuple[str, str, Mapping[str, Any]]] = [
@@ -80,16 +80,16 @@ CASES: list[tuple[str, str, Mapping[str, Any]]] = [
     ("mitmproxy-old", "warn", {"mitmproxy": "11.0.2"}),
     ("mitmproxy-unsupported", "fail", {"mitmproxy": "13.0.0"}),
     ("home-unset", "fail", {"home": None}),
-    ("home-unusable", "fail", {"home": Place("/x", 0o644, "is not a directory")}),
-    ("home-open", "warn", {"home": Place("/x", 0o755)}),
-    ("file-open", "warn", {"files": (Place("/x/tokens.json", 0o644),)}),
-    ("file-broken", "fail", {"files": (Place("/x/tokens.json", 0o600, "is no JSON"),)}),
+    ("home-unusable", "fail", {"home": FileProbe("/x", 0o644, "is not a directory")}),
+    ("home-open", "warn", {"home": FileProbe("/x", 0o755)}),
+    ("file-open", "warn", {"files": (FileProbe("/x/tokens.json", 0o644),)}),
+    ("file-broken", "fail", {"files": (FileProbe("/x/tokens.json", 0o600, "is no JSON"),)}),
     ("disk-low", "warn", {"disk_free": 150_000_000}),
     ("disk-full", "fail", {"disk_free": 0}),
     ("leftover-corrupt", "warn", {"leftovers": ("tokens.json.corrupt-1760000000",)}),
     ("leftover-temporary", "warn", {"leftovers": (".tokens.json.x1.tmp",)}),
-    ("config-fault", "fail", {"config": Configuration("/x", True, ("weight: wrong",))}),
-    ("config-warning", "warn", {"config": Configuration("/x", True, (), ("a key in plain",))}),
+    ("config-fault", "fail", {"config": ConfigProbe("/x", True, ("weight: wrong",))}),
+    ("config-warning", "warn", {"config": ConfigProbe("/x", True, (), ("a key in plain",))}),
     ("config-rejected", "warn", {"proxy": running(config={"errors": ["weight: wrong"]})}),
     ("accounts-none", "fail", {"accounts": ()}),
     (
@@ -108,22 +108,22 @@ CASES: list[tuple[str, str, Mapping[str, Any]]] = [
     (
         "guard-dead",
         "warn",
-        {"proxy": Proxy(1, 7, True, URL, STATUS, guard_pid=8), "settings": None},
+        {"proxy": ProxyProbe(1, 7, True, URL, STATUS, guard_pid=8), "settings": None},
     ),
     (
         "proxy-down",
         "warn",
-        {"proxy": Proxy(55669), "settings": ClaudeSettings(SETTINGS)},
+        {"proxy": ProxyProbe(55669), "settings": SettingsProbe(SETTINGS)},
     ),
-    ("proxy-silent", "fail", {"proxy": Proxy(55669, 7, True, URL)}),
+    ("proxy-silent", "fail", {"proxy": ProxyProbe(55669, 7, True, URL)}),
     (
         "port-taken",
         "fail",
-        {"proxy": Proxy(55669, listener=Listener(9, "nginx")), "settings": None},
+        {"proxy": ProxyProbe(55669, port_owner=PortOwner(9, "nginx")), "settings": None},
     ),
-    ("port-taken", "fail", {"proxy": Proxy(55669, listener=Listener()), "settings": None}),
-    ("claude-settings-broken", "fail", {"settings": ClaudeSettings(SETTINGS, True, "is no JSON")}),
-    ("claude-settings-unset", "warn", {"settings": ClaudeSettings(SETTINGS)}),
+    ("port-taken", "fail", {"proxy": ProxyProbe(55669, port_owner=PortOwner()), "settings": None}),
+    ("claude-settings-broken", "fail", {"settings": SettingsProbe(SETTINGS, True, "is no JSON")}),
+    ("claude-settings-unset", "warn", {"settings": SettingsProbe(SETTINGS)}),
     (
         "claude-settings-leftover",
         "fail",
@@ -133,7 +133,7 @@ CASES: list[tuple[str, str, Mapping[str, Any]]] = [
         "claude-settings-elsewhere",
         "warn",
         {
-            "settings": ClaudeSettings(
+            "settings": SettingsProbe(
                 SETTINGS, True, None, {"ANTHROPIC_BASE_URL": "https://gateway.example.com"}
             )
         },
@@ -146,10 +146,10 @@ CASES: list[tuple[str, str, Mapping[str, Any]]] = [
     ("env-credential", "warn", shell(ANTHROPIC_AUTH_TOKEN="sk-ant-test-1")),
     ("env-http-proxy", "warn", shell(HTTPS_PROXY="http://proxy.example.com:3128")),
     ("env-http-proxy", "warn", shell(http_proxy="http://p:1", NO_PROXY="example.com")),
-    ("upstream-name", "fail", {"upstreams": (Upstream("https://x", "name", "no such"),)}),
-    ("upstream-unreachable", "fail", {"upstreams": (Upstream("https://x", "connect", "no"),)}),
-    ("upstream-unreachable", "fail", {"upstreams": (Upstream("https://x", "tls", "no"),)}),
-    ("upstream-certificate", "fail", {"upstreams": (Upstream("https://x", "certificate", "s"),)}),
+    ("upstream-name", "fail", {"upstreams": (UpstreamProbe("https://x", "name", "no such"),)}),
+    ("upstream-unreachable", "fail", {"upstreams": (UpstreamProbe("https://x", "connect", "no"),)}),
+    ("upstream-unreachable", "fail", {"upstreams": (UpstreamProbe("https://x", "tls", "no"),)}),
+    ("upstream-certificate", "fail", {"upstreams": (UpstreamProbe("https://x", "certificate", "s"),)}),
     ("translator-busy", "warn", {"proxy": running(translator={"state": "starting"})}),
     ("translator-down", "fail", {"proxy": running(translator={"state": "failed", "lastError": "x"})}),
     (
@@ -169,7 +169,7 @@ CASES: list[tuple[str, str, Mapping[str, Any]]] = [
         {"fallback": ({"provider": "openai", "model": "m", "usable": False, "reason": "no key"},),
          "proxy": None, "settings": None},
     ),
-    ("unchecked", "warn", {"undone": {"the clock": "not done within 12 s"}}),
+    ("unchecked", "warn", {"unchecked": {"the clock": "not done within 12 s"}}),
 ]  # fmt: skip
 
 
@@ -178,7 +178,7 @@ CASES: list[tuple[str, str, Mapping[str, Any]]] = [
 )
 def test_one_thing_is_wrong(id_: str, level: str, changes: Mapping[str, Any]) -> None:
     """It is found, nothing else is, and it comes with something to do."""
-    [found] = troubles(facts(**changes))
+    [found] = troubles(results(**changes))
     assert (found.id, found.level) == (id_, level)
     assert found.fix
     assert "\n" not in found.text + found.fix
@@ -198,7 +198,7 @@ def test_one_thing_is_wrong(id_: str, level: str, changes: Mapping[str, Any]) ->
 def test_an_account_in_trouble(account: dict[str, Any], id_: str, words: str) -> None:
     """The others still serve."""
     accounts = (make_account("home", **account), make_account("work"))
-    [found] = troubles(facts(accounts=accounts))
+    [found] = troubles(results(accounts=accounts))
     assert (found.id, found.level) == (id_, "warn")
     assert "home" in found.text
     assert words in found.text
@@ -206,23 +206,25 @@ def test_an_account_in_trouble(account: dict[str, Any], id_: str, words: str) ->
 
 def test_a_token_that_will_be_refreshed_is_no_trouble() -> None:
     account = make_account("home", expires_at=NOW - 1, refreshable=True)
-    assert troubles(facts(accounts=(account,))) == []
+    assert troubles(results(accounts=(account,))) == []
 
 
 def test_no_account_that_could_serve() -> None:
-    found = troubles(facts(accounts=(make_account(disabled="by its owner"),)))
+    found = troubles(results(accounts=(make_account(disabled="by its owner"),)))
     assert [each.id for each in found] == ["account-disabled", "accounts-unusable"]
     assert found[-1].level == "fail"
 
 
 def test_a_state_file_of_one_that_has_ended() -> None:
-    found = {each.id for each in troubles(facts(proxy=ENDED, settings=None))}
+    found = {each.id for each in troubles(results(proxy=ENDED, settings=None))}
     assert found == {"leftover-state", "proxy-down"}
 
 
 def test_an_upstream_behind_a_proxy_is_not_checked_and_said_so() -> None:
-    upstream = Upstream("https://api.anthropic.com", "unchecked", "it goes through http://p:3128")
-    [found] = [each for each in examine(facts(upstreams=(upstream,))) if "upstream" in each.id]
+    upstream = UpstreamProbe(
+        "https://api.anthropic.com", "unchecked", "it goes through http://p:3128"
+    )
+    [found] = [each for each in diagnose(results(upstreams=(upstream,))) if "upstream" in each.id]
     assert (found.id, found.level) == ("upstream-unchecked", "ok")
     assert "through http://p:3128" in found.text
 
@@ -230,12 +232,12 @@ def test_an_upstream_behind_a_proxy_is_not_checked_and_said_so() -> None:
 @pytest.mark.parametrize("token", ["sk-nl-test", "anything"])
 def test_a_token_that_nobody_is_billed_on_is_no_trouble(token: str) -> None:
     """A client key of ours, or a word for a Claude Code that is not logged in."""
-    assert troubles(facts(**shell(ANTHROPIC_AUTH_TOKEN=token))) == []
+    assert troubles(results(**shell(ANTHROPIC_AUTH_TOKEN=token))) == []
 
 
 def test_variables_in_claude_codes_settings_count_as_well() -> None:
     env = {"ANTHROPIC_BASE_URL": URL, "CLAUDE_CODE_USE_BEDROCK": "1"}
-    [found] = troubles(facts(settings=ClaudeSettings(SETTINGS, True, None, env, True)))
+    [found] = troubles(results(settings=SettingsProbe(SETTINGS, True, None, env, True)))
     assert found.id == "env-other-cloud"
     assert SETTINGS in found.text
 
@@ -253,7 +255,7 @@ def test_variables_in_claude_codes_settings_count_as_well() -> None:
     ids=["ours", "ours-by-name", "bedrock-off", "loopback-spared", "all-spared", "no-proxy"],
 )
 def test_an_environment_that_is_all_right(env: dict[str, str]) -> None:
-    assert troubles(facts(environment=env)) == []
+    assert troubles(results(environment=env)) == []
 
 
 @pytest.mark.parametrize(
@@ -261,13 +263,13 @@ def test_an_environment_that_is_all_right(env: dict[str, str]) -> None:
     [
         (running(translator={"state": "ready", "pid": 9}), {"translator"}),
         (running(fallbackChain=[{"provider": "a", "model": "b", "usable": True}]), {"fallback"}),
-        (Proxy(1, 7, True, URL, STATUS, guard_pid=8, guard_alive=True), {"guard"}),
+        (ProxyProbe(1, 7, True, URL, STATUS, guard_pid=8, guard_alive=True), {"guard"}),
     ],
     ids=["translator", "fallback", "guard"],
 )
-def test_what_runs_beside_it(proxy: Proxy, ids: set[str]) -> None:
+def test_what_runs_beside_it(proxy: ProxyProbe, ids: set[str]) -> None:
     assert ids < {
-        each.id for each in examine(facts(proxy=proxy, settings=None)) if each.level == "ok"
+        each.id for each in diagnose(results(proxy=proxy, settings=None)) if each.level == "ok"
     }
 
 
@@ -280,19 +282,19 @@ def test_what_runs_beside_it(proxy: Proxy, ids: set[str]) -> None:
     ids=["translator-not-needed", "fallback-cooling"],
 )
 def test_what_is_no_trouble_of_other_providers(status: dict[str, Any]) -> None:
-    assert troubles(facts(proxy=running(**status))) == []
+    assert troubles(results(proxy=running(**status))) == []
 
 
 def test_a_translator_that_has_stopped_though_it_is_needed() -> None:
     chain = [{"provider": "a", "model": "b", "usable": True}]
     proxy = running(translator={"state": "stopped"}, fallbackChain=chain)
-    assert [each.id for each in troubles(facts(proxy=proxy))] == ["translator-down"]
+    assert [each.id for each in troubles(results(proxy=proxy))] == ["translator-down"]
 
 
 def test_secrets_and_control_characters_are_not_repeated() -> None:
     url = "http://me:hunter2@example.com/?key=abcdefghij\x1b[2J"
     text = "".join(
-        each.text + each.fix for each in examine(facts(environment={"ANTHROPIC_BASE_URL": url}))
+        each.text + each.fix for each in diagnose(results(environment={"ANTHROPIC_BASE_URL": url}))
     )
     assert "example.com" in text
     for hidden in ("hunter2", "abcdefghij", "\x1b"):

@@ -6,8 +6,8 @@ import pytest
 
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import PersistedState
-from neurolink_mitm.core.status.probe_results import ClaudeSettings, Proxy
-from neurolink_mitm.doctor.stale_state import aftermath
+from neurolink_mitm.core.status.probe_results import ProxyProbe, SettingsProbe
+from neurolink_mitm.doctor.stale_state import diagnose_stale_state
 from tests.fakes import NOW
 
 URL = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:55669"}
@@ -21,26 +21,26 @@ def cooled(scope: str, until: float) -> dict[str, PersistedState]:
 @pytest.mark.parametrize(
     ("proxy", "settings", "cooldowns", "ids"),
     [
-        (Proxy(1), None, {}, []),
-        (Proxy(1), ClaudeSettings("/s"), {}, []),
-        (Proxy(1), ClaudeSettings("/s", True, None, URL, True), {}, []),
-        (Proxy(1, 7), None, {}, ["leftover-state"]),
-        (Proxy(1, 7, guard_pid=8, guard_alive=True), None, {}, ["leftover-state", "leftover-guard"]),
-        (Proxy(1), ClaudeSettings("/s", True, None, URL, False), {}, ["claude-settings-leftover"]),
-        (Proxy(1), None, cooled("*", NOW + 9), ["leftover-cooldown"]),
-        (Proxy(1), None, cooled("claude-opus-*", NOW + 9), ["leftover-cooldown"]),
-        (Proxy(1), None, cooled("*", NOW), []),
+        (ProxyProbe(1), None, {}, []),
+        (ProxyProbe(1), SettingsProbe("/s"), {}, []),
+        (ProxyProbe(1), SettingsProbe("/s", True, None, URL, True), {}, []),
+        (ProxyProbe(1, 7), None, {}, ["leftover-state"]),
+        (ProxyProbe(1, 7, guard_pid=8, guard_alive=True), None, {}, ["leftover-state", "leftover-guard"]),
+        (ProxyProbe(1), SettingsProbe("/s", True, None, URL, False), {}, ["claude-settings-leftover"]),
+        (ProxyProbe(1), None, cooled("*", NOW + 9), ["leftover-cooldown"]),
+        (ProxyProbe(1), None, cooled("claude-opus-*", NOW + 9), ["leftover-cooldown"]),
+        (ProxyProbe(1), None, cooled("*", NOW), []),
     ],
     ids=["nothing", "no-settings", "settings-of-another", "killed", "guard", "settings", "cooldown",
          "cooldown-of-a-model", "cooldown-over"],
 )  # fmt: skip
 def test_left_behind(
-    proxy: Proxy,
-    settings: ClaudeSettings | None,
+    proxy: ProxyProbe,
+    settings: SettingsProbe | None,
     cooldowns: dict[str, PersistedState],
     ids: list[str],
 ) -> None:
-    found = aftermath(proxy, settings, cooldowns, NOW)
+    found = diagnose_stale_state(proxy, settings, cooldowns, NOW)
     assert [each.id for each in found] == ids
     assert all(each.fix for each in found)
 
@@ -54,6 +54,6 @@ def test_left_behind(
     ],
 )
 def test_a_cooldown_says_how_long_and_of_what(scope: str, what: str) -> None:
-    [found] = aftermath(Proxy(1), None, cooled(scope, NOW + 9), NOW)
+    [found] = diagnose_stale_state(ProxyProbe(1), None, cooled(scope, NOW + 9), NOW)
     assert found.text == f"account {what} cools for 9 s more: rate limit (429)"
     assert found.fix == "neurolink proxy reset 'work'"

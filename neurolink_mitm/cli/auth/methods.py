@@ -103,10 +103,10 @@ def by_setup_token(asked: LoginOptions, config: Config) -> NewCredential:
 
 
 def by_import(asked: LoginOptions, config: Config) -> NewCredential:
-    from neurolink_mitm.claude_code.attach import ImportFailed, find_login
+    from neurolink_mitm.claude_code.attach import ImportFailed, read_login
 
     try:
-        login = find_login(os.environ)
+        login = read_login(os.environ)
     except ImportFailed as e:
         fail(str(e), FAILED)
     note = (

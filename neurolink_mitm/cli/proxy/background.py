@@ -15,7 +15,7 @@ import click
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.log_trim import open_log
-from neurolink_mitm.adapters.state_file import State, StateFile
+from neurolink_mitm.adapters.state_file import ProxyState, StateFile
 from neurolink_mitm.cli.ui import http_client
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.service.units import Service
@@ -80,7 +80,7 @@ def service(home: Home, asked: ServiceOptions) -> Service:
     return Service(PROGRAM, asked.arguments, environment, str(home.logs / "service.log"))
 
 
-def serving(home: Home) -> State | None:
+def serving(home: Home) -> ProxyState | None:
     """The proxy of this home, if it runs and answers."""
     state = StateFile(home.state).read()
     if state is None or not state.alive:
@@ -88,7 +88,7 @@ def serving(home: Home) -> State | None:
     return state if http_client.get_json(f"{state.url}/health") else None
 
 
-def start(home: Home, asked: ServiceOptions) -> tuple[State | None, Path]:
+def start(home: Home, asked: ServiceOptions) -> tuple[ProxyState | None, Path]:
     """Start it detached from this terminal. Where it serves, None if it does not, and what it said."""
     home.create()
     log = home.logs / "service.log"
@@ -109,7 +109,7 @@ def start(home: Home, asked: ServiceOptions) -> tuple[State | None, Path]:
 
 def wait(
     home: Home, goes_on: Callable[[], bool] = lambda: True, other_than: int | None = None
-) -> State | None:
+) -> ProxyState | None:
     """Until one with another pid serves, or it is not worth waiting for any more."""
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline and goes_on():

@@ -22,7 +22,7 @@ from neurolink_mitm.cli.ui.exits import FAILED, fail
 from neurolink_mitm.cli.ui.groups import format_option
 from neurolink_mitm.core.redact.known_secrets import secrets_of
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.doctor.checks import Known, Looking, read_home
+from neurolink_mitm.doctor.checks import HomeContents, ProbeContext, read_home
 from neurolink_mitm.doctor.support_bundle import Censor, plain, tail
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from neurolink_mitm.adapters.home import Home
     from neurolink_mitm.adapters.network import Network
-    from neurolink_mitm.core.status.finding import Diagnostic
-    from neurolink_mitm.doctor.checks import Looking
+    from neurolink_mitm.core.status.diagnostic import Diagnostic
+    from neurolink_mitm.doctor.checks import ProbeContext
 
 
 LINES = 200
@@ -41,7 +41,7 @@ FAMILIES = (
 )  # fmt: skip
 
 
-def contents(look: Looking, status: Any, report: Mapping[str, Any]) -> dict[str, str]:
+def contents(look: ProbeContext, status: Any, report: Mapping[str, Any]) -> dict[str, str]:
     """The files by their names, with all secrets starred."""
     known = read_home(look)
     censor = Censor(_secrets(look, known), look.environ.get("HOME", ""))
@@ -57,7 +57,7 @@ def contents(look: Looking, status: Any, report: Mapping[str, Any]) -> dict[str,
     return {name: censor(text) for name, text in files.items()}
 
 
-def _secrets(look: Looking, known: Known) -> Iterator[Secret]:
+def _secrets(look: ProbeContext, known: HomeContents) -> Iterator[Secret]:
     """All that are known here: text that holds one of them is starred there, whatever it looks like."""
     yield from secrets_of(known.config, known.accounts or (), known.environ)
     state = StateFile(look.home.state).read() if look.home else None
@@ -65,7 +65,7 @@ def _secrets(look: Looking, known: Known) -> Iterator[Secret]:
         yield Secret(state.admin_token)
 
 
-def _logs(look: Looking) -> Iterator[Path]:
+def _logs(look: ProbeContext) -> Iterator[Path]:
     """The newest of each family."""
     if look.home is not None:
         for pattern in FAMILIES:
@@ -119,33 +119,33 @@ def command(
     """
     from neurolink_mitm.cli.auth.context import progress
     from neurolink_mitm.cli.ui.render import as_json
-    from neurolink_mitm.doctor.checks import gather
-    from neurolink_mitm.doctor.diagnostics import examine, failed
+    from neurolink_mitm.doctor.checks import run_probes
+    from neurolink_mitm.doctor.diagnostics import diagnose, failed
 
     if bundle is not None and bundle.exists():
         fail(f"{bundle} is there already: choose another name, or delete it", FAILED)
     look = _looking(config, env_file, port)
     with progress("looking around …"):
-        facts = gather(look)
-    findings = examine(facts)
-    report = _report(findings)
-    click.echo(as_json(report) if form == "json" else _text(findings), nl=False)
+        results = run_probes(look)
+    diagnostics = diagnose(results)
+    report = _report(diagnostics)
+    click.echo(as_json(report) if form == "json" else _text(diagnostics), nl=False)
     if bundle is not None:
-        _write_bundle(bundle, look, facts.proxy.status if facts.proxy else None, report)
-    if failed(findings):
+        _write_bundle(bundle, look, results.proxy.status if results.proxy else None, report)
+    if failed(diagnostics):
         raise SystemExit(FAILED)
 
 
-def _looking(config: Path | None, env_file: Path | None, port: int | None) -> Looking:
+def _looking(config: Path | None, env_file: Path | None, port: int | None) -> ProbeContext:
     from neurolink_mitm.adapters.home import Home
     from neurolink_mitm.cli.ui.running import ask_status
-    from neurolink_mitm.doctor.checks import Looking
+    from neurolink_mitm.doctor.checks import ProbeContext
 
     try:
         home = Home.from_environment(os.environ)
     except ValueError:
         home = None
-    return Looking(
+    return ProbeContext(
         environ=os.environ,
         home=home,
         now=time.time(),
@@ -169,30 +169,30 @@ def _config_of_the_running(home: Home) -> Path | None:
 
 
 def _skew(url: str, network: Network, own: str | None) -> float | None:
-    from neurolink_mitm.doctor.probes import measure  # httpx, beside what else is slow
+    from neurolink_mitm.doctor.probes import measure_clock_skew  # httpx, beside what else is slow
 
-    return measure(url, network, own)
+    return measure_clock_skew(url, network, own)
 
 
-def _report(findings: tuple[Diagnostic, ...]) -> dict[str, Any]:
-    levels = [finding.level for finding in findings]
+def _report(diagnostics: tuple[Diagnostic, ...]) -> dict[str, Any]:
+    levels = [diagnostic.level for diagnostic in diagnostics]
     return {
         "ok": "fail" not in levels,
         "counts": {level: levels.count(level) for level in ("ok", "warn", "fail")},
         "findings": [
             {"id": each.id, "level": each.level, "text": each.text, "fix": each.fix or None}
-            for each in findings
+            for each in diagnostics
         ],
     }
 
 
-def _text(findings: tuple[Diagnostic, ...]) -> str:
+def _text(diagnostics: tuple[Diagnostic, ...]) -> str:
     from neurolink_mitm.cli.ui.render import printed
 
-    return printed(_view(findings))
+    return printed(_view(diagnostics))
 
 
-def _view(findings: tuple[Diagnostic, ...]) -> RenderableType:
+def _view(diagnostics: tuple[Diagnostic, ...]) -> RenderableType:
     """Levels on the left; what takes several lines stays on the right of them."""
     from rich.console import Group
     from rich.table import Table
@@ -202,7 +202,7 @@ def _view(findings: tuple[Diagnostic, ...]) -> RenderableType:
     table = Table.grid(padding=0)
     table.add_column(width=5)
     table.add_column(overflow="fold")
-    for each in findings:
+    for each in diagnostics:
         name = f" [{each.id}]" if each.fix else ""
         table.add_row(
             Text(each.level, style=styles[each.level]),
@@ -210,18 +210,18 @@ def _view(findings: tuple[Diagnostic, ...]) -> RenderableType:
         )
         if each.fix:
             table.add_row("", Text(f"fix: {each.fix}", style="dim"))
-    return Group(table, Text(_summary(findings)))
+    return Group(table, Text(_summary(diagnostics)))
 
 
-def _summary(findings: tuple[Diagnostic, ...]) -> str:
-    fails = sum(each.level == "fail" for each in findings)
-    warns = sum(each.level == "warn" for each in findings)
+def _summary(diagnostics: tuple[Diagnostic, ...]) -> str:
+    fails = sum(each.level == "fail" for each in diagnostics)
+    warns = sum(each.level == "warn" for each in diagnostics)
     if not fails and not warns:
         return "all is well"
     return f"{fails} to repair, {warns} to look at; neurolink docs troubleshooting has more by the name in brackets"
 
 
-def _write_bundle(path: Path, look: Looking, status: Any, report: dict[str, Any]) -> None:
+def _write_bundle(path: Path, look: ProbeContext, status: Any, report: dict[str, Any]) -> None:
     from neurolink_mitm.doctor.support_bundle import write_bundle
 
     try:

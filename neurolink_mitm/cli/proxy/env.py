@@ -37,13 +37,13 @@ def command(shell: str, port: int | None) -> None:
 
 def _token(url: str) -> dict[str, str]:
     """One that opens nothing, where any will do; a hint, where it has to be a client key."""
-    from neurolink_mitm.claude_code.attach import logged_in
+    from neurolink_mitm.claude_code.attach import has_login
     from neurolink_mitm.cli.ui import http_client
 
     status, report = http_client.get(f"{url}/status", {})
     if status == 401 and not os.environ.get(TOKEN):
         text = f"callers must show a key: neurolink clients add NAME, then set {TOKEN} to it"
         click.echo(f"neurolink: {text}", err=True)
-    if status != 200 or report.get("strategy") == "passthrough" or logged_in(os.environ):
+    if status != 200 or report.get("strategy") == "passthrough" or has_login(os.environ):
         return {}
     return {TOKEN: ANY_TOKEN}

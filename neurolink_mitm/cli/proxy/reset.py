@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from neurolink_mitm.adapters.state_file import State
+from neurolink_mitm.adapters.state_file import ProxyState
 from neurolink_mitm.cli.ui import http_client
 from neurolink_mitm.cli.ui.exits import FAILED, fail
 from neurolink_mitm.cli.ui.running import home, owner, running_states
@@ -28,13 +28,13 @@ OURS = "anthropic:"
 """Before an account's label; keys of other providers' models are their names."""
 
 
-def _reset_all(running: Sequence[State], account: str | None) -> list[str]:
+def _reset_all(running: Sequence[ProxyState], account: str | None) -> list[str]:
     """Each proxy keeps cooldowns of its own."""
     found = [label for state in running for label in _reset_running(state, account)]
     return list(dict.fromkeys(found))
 
 
-def _reset_running(state: State, account: str | None) -> list[str]:
+def _reset_running(state: ProxyState, account: str | None) -> list[str]:
     query = {"account": account} if account else {}
     code, answer = http_client.post(f"{state.url}/admin/reset", query, owner(state))
     if code != 200:

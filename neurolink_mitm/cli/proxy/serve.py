@@ -21,9 +21,9 @@ import click
 from neurolink_mitm import __version__, app
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import StateFile
-from neurolink_mitm.adapters.system import listener
+from neurolink_mitm.adapters.system import port_owner
 from neurolink_mitm.app import wiring as prepare
-from neurolink_mitm.claude_code.attach import ClaudeCode, logged_in
+from neurolink_mitm.claude_code.attach import ClaudeCode, has_login
 from neurolink_mitm.claude_code.settings import settings_path
 from neurolink_mitm.claude_code.settings_text import ANY_TOKEN
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
@@ -200,7 +200,7 @@ def start(asked: StartOptions) -> None:
     except ConfigError as e:
         fail("\n  ".join(("the configuration can't be used:", *e.faults)), USAGE)
     except NotListeningError as e:
-        owner = listener(asked.port) or "another program"
+        owner = port_owner(asked.port) or "another program"
         taken = f"port {asked.port} on {asked.host} is taken by {owner}; try --port 0"
         fail(taken if e.in_use else f"can't listen on {asked.host}:{asked.port}: {e}", FAILED)
     except ValueError as e:
@@ -238,7 +238,7 @@ def _serve(
                 sandbox,
                 web_url,
                 attached,
-                logged_in(os.environ),
+                has_login(os.environ),
                 aging(version("mitmproxy")),
             )
             click.echo(greeting(prepared.runtime, info))

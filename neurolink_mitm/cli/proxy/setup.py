@@ -10,7 +10,7 @@ import click
 
 from neurolink_mitm.adapters.files import write_atomic
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.state_file import State
+from neurolink_mitm.adapters.state_file import ProxyState
 from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
 from neurolink_mitm.cli.auth import context
 from neurolink_mitm.cli.auth.methods import METHODS
@@ -103,7 +103,7 @@ def _configuration(place: Home, config: Path | None) -> None:
     done(f"configuration written, to be changed as you like: {path}")
 
 
-def _proxy(place: Home, asked: background.ServiceOptions, no_service: bool) -> State:
+def _proxy(place: Home, asked: background.ServiceOptions, no_service: bool) -> ProxyState:
     running = background.serving(place)
     if running:
         done(f"the proxy runs already: {running.url} (pid {running.pid})")
@@ -133,7 +133,7 @@ def _could_be_service() -> bool:
     return not manager.path.exists()
 
 
-def _service(place: Home, asked: background.ServiceOptions) -> State | None:
+def _service(place: Home, asked: background.ServiceOptions) -> ProxyState | None:
     """None where there can be no service."""
     try:
         manager = find(os.environ)
@@ -147,7 +147,7 @@ def _service(place: Home, asked: background.ServiceOptions) -> State | None:
     return background.wait(place)
 
 
-def _claude_code(place: Home, state: State, guarded: bool) -> None:
+def _claude_code(place: Home, state: ProxyState, guarded: bool) -> None:
     """The proxy does it at its start; here it is looked at."""
     try:
         entry = ClaudeSettings(place.claude_settings).entry(state.pid)
@@ -178,7 +178,7 @@ def _guarded(place: Home, config: Path | None) -> bool:
     return bool(made or context.configuration(config).clients.api_keys)
 
 
-def _try(state: State, accounts: tuple[Account, ...], guarded: bool) -> None:
+def _try(state: ProxyState, accounts: tuple[Account, ...], guarded: bool) -> None:
     from neurolink_mitm.cli.proxy.smoke_test import SmokeTestError, smoke_test
 
     with context.progress("asking for a first answer …"):

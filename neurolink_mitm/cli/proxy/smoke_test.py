@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from neurolink_mitm import __version__
-from neurolink_mitm.adapters.state_file import State
+from neurolink_mitm.adapters.state_file import ProxyState
 from neurolink_mitm.cli.ui import http_client
 from neurolink_mitm.cli.ui.running import owner
 from neurolink_mitm.core.pool.accounts import Account
@@ -44,7 +44,7 @@ class SmokeTestResult:
 
 
 def smoke_test(
-    state: State, accounts: Sequence[Account], *, guarded: bool
+    state: ProxyState, accounts: Sequence[Account], *, guarded: bool
 ) -> SmokeTestResult | None:
     """None if there is nobody who may ask. Raises `SmokeTestError`.
 
@@ -56,7 +56,7 @@ def smoke_test(
     return _ask_by(claude, state) if claude else None
 
 
-def _ask(state: State, key: str | None) -> SmokeTestResult:
+def _ask(state: ProxyState, key: str | None) -> SmokeTestResult:
     body = {
         "model": MODEL,
         "max_tokens": 16,
@@ -86,7 +86,7 @@ def _message(data: bytes) -> str:
         return "without a message"
 
 
-def _ask_by(claude: str, state: State) -> SmokeTestResult:
+def _ask_by(claude: str, state: ProxyState) -> SmokeTestResult:
     """As it is; then with a token that opens the proxy, should nothing have come there."""
     before = _accounts(state)
     said = _run(claude, {})
@@ -116,7 +116,7 @@ def _run(claude: str, more: Mapping[str, str]) -> str:
     return said[-1] if said else f"it ended with {done.returncode}"
 
 
-def _accounts(state: State) -> dict[str, tuple[int, int]]:
+def _accounts(state: ProxyState) -> dict[str, tuple[int, int]]:
     """How often each was asked so far, and how often it has answered."""
     report: dict[str, Any] = http_client.get_json(f"{state.url}/status", {}, owner(state)) or {}
     listed = report.get("stats", {}).get("accounts", [])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurolink_mitm.adapters.state_file import State, StateFile
+from neurolink_mitm.adapters.state_file import ProxyState, StateFile
 from neurolink_mitm.cli.ui.exits import FAILED, NOT_RUNNING, fail
 from neurolink_mitm.cli.ui.groups import format_option
 from neurolink_mitm.cli.ui.running import ask_status, claude_code, home, listed, port_option
@@ -21,7 +21,7 @@ from neurolink_mitm.cli.ui.running import ask_status, claude_code, home, listed,
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from neurolink_mitm.core.status.finding import Diagnostic
+    from neurolink_mitm.core.status.diagnostic import Diagnostic
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +122,12 @@ def look(query: dict[str, str], port: int | None = None) -> StatusResult:
     return StatusResult(None, why, NOT_RUNNING, _left_over(state))
 
 
-def _others(running: Sequence[State], state: State | None = None) -> str:
+def _others(running: Sequence[ProxyState], state: ProxyState | None = None) -> str:
     others = [each for each in running if each is not state]
     return f"; there is another one: {listed(others)}" if others else ""
 
 
-def _detached(state: State) -> str:
+def _detached(state: ProxyState) -> str:
     from neurolink_mitm.core.logs.timestamps import clock
 
     away = (claude_code(state.pid) or {}).get("detached")
@@ -136,13 +136,15 @@ def _detached(state: State) -> str:
     return f"; Claude Code is detached from it since {clock(away['since'])}, until it answers again"
 
 
-def _left_over(state: State | None) -> tuple[Diagnostic, ...]:
+def _left_over(state: ProxyState | None) -> tuple[Diagnostic, ...]:
     from neurolink_mitm.adapters.persisted_state import read_cooldowns
     from neurolink_mitm.doctor.checks import claude_settings, proxy_of
-    from neurolink_mitm.doctor.stale_state import aftermath
+    from neurolink_mitm.doctor.stale_state import diagnose_stale_state
 
     settings = claude_settings(os.environ)
-    return aftermath(proxy_of(state), settings, read_cooldowns(home().cooldowns), time.time())
+    return diagnose_stale_state(
+        proxy_of(state), settings, read_cooldowns(home().cooldowns), time.time()
+    )
 
 
 def _show_leftovers(result: StatusResult) -> None:

@@ -17,7 +17,7 @@ from neurolink_mitm.cli.ui.render import Column, FittedTable, duration, printed
 from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.logs.timestamps import clock
 from neurolink_mitm.core.request.endpoints import described
-from neurolink_mitm.core.status.finding import Diagnostic
+from neurolink_mitm.core.status.diagnostic import Diagnostic
 
 Report = Mapping[str, Any]
 
@@ -292,7 +292,7 @@ def _mark(account: Report) -> str:
 def down_view(why: str, left_over: Sequence[Diagnostic]) -> Text:
     """Nothing runs: why, and what that left."""
     text = Text(f"{why}\n" if why else "")
-    for finding in left_over:
-        text.append(f"{finding.text}\n").append(f"  fix: {finding.fix}\n", style="dim")
+    for diagnostic in left_over:
+        text.append(f"{diagnostic.text}\n").append(f"  fix: {diagnostic.fix}\n", style="dim")
     text.rstrip()
     return text

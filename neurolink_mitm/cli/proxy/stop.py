@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import click
 
-from neurolink_mitm.adapters.state_file import State, is_running
+from neurolink_mitm.adapters.state_file import ProxyState, is_running
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.running import listed, named, port_option, running_state, running_states
 from neurolink_mitm.service.units import STOP_LIMIT
@@ -28,7 +28,7 @@ def command(port: int | None, everyone: bool) -> None:
     stop(_chosen(port, everyone=everyone))
 
 
-def _chosen(port: int | None, *, everyone: bool) -> tuple[State, ...]:
+def _chosen(port: int | None, *, everyone: bool) -> tuple[ProxyState, ...]:
     if port is not None and everyone:
         fail("say either --port or --all", USAGE)
     found = running_states()
@@ -39,7 +39,7 @@ def _chosen(port: int | None, *, everyone: bool) -> tuple[State, ...]:
     return found
 
 
-def stop(states: Iterable[State]) -> None:
+def stop(states: Iterable[ProxyState]) -> None:
     """All are told at once, and then waited for."""
     states = tuple(states)
     for state in states:

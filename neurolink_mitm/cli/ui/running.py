@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.state_file import OURS, State, StateFile
+from neurolink_mitm.adapters.state_file import OURS, ProxyState, StateFile
 from neurolink_mitm.cli.ui import http_client
 from neurolink_mitm.cli.ui.exits import NOT_RUNNING, USAGE, fail
 from neurolink_mitm.core.logs.rows import iso
@@ -45,12 +45,12 @@ def port_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     return click.option("-p", "--port", type=click.IntRange(1, 65535), help=text)
 
 
-def running_states() -> tuple[State, ...]:
+def running_states() -> tuple[ProxyState, ...]:
     """Of all proxies of this home that run; the first is the one that is meant where none is named."""
     return StateFile(home().state).running()
 
 
-def running_state(port: int | None = None) -> State:
+def running_state(port: int | None = None) -> ProxyState:
     """The state of the running proxy, or of the one on that port; exit code 3 if there is none."""
     path = home().state
     found = StateFile(path).running()
@@ -68,7 +68,7 @@ def running_state(port: int | None = None) -> State:
     )
 
 
-def _on(port: int, found: Sequence[State]) -> State:
+def _on(port: int, found: Sequence[ProxyState]) -> ProxyState:
     for state in found:
         if state.port == port:
             return state
@@ -77,22 +77,22 @@ def _on(port: int, found: Sequence[State]) -> State:
     fail(f"no proxy of this home runs on port {port}{others}", NOT_RUNNING)
 
 
-def listed(states: Iterable[State]) -> str:
+def listed(states: Iterable[ProxyState]) -> str:
     """`http://127.0.0.1:55669 (pid 12), http://127.0.0.1:8080 (mitmdump, pid 13)`."""
     return ", ".join(f"{each.url} ({named(each)})" for each in states)
 
 
-def named(state: State) -> str:
+def named(state: ProxyState) -> str:
     """What runs it, where that is not the usual, and its pid."""
     return f"pid {state.pid}" if state.program == OURS else f"{state.program}, pid {state.pid}"
 
 
-def owner(state: State) -> dict[str, str]:
+def owner(state: ProxyState) -> dict[str, str]:
     """Shows the proxy that it is asked by who started it: only that user can read its state file."""
     return {"x-neurolink-admin": state.admin_token}
 
 
-def ask_status(state: State, query: http_client.Query | None = None) -> dict[str, Any] | None:
+def ask_status(state: ProxyState, query: http_client.Query | None = None) -> dict[str, Any] | None:
     """What `/status` says, with what only the state file knows; None where nothing answers."""
     report = http_client.get_json(f"{state.url}/status", query, owner(state))
     if report is None:
@@ -101,7 +101,7 @@ def ask_status(state: State, query: http_client.Query | None = None) -> dict[str
     return {**report, **known, **_seldom(state)}
 
 
-def _seldom(state: State) -> dict[str, Any]:
+def _seldom(state: ProxyState) -> dict[str, Any]:
     """What is only told where there is something to tell."""
     attached, proxies = claude_code(state.pid), _proxies()
     found: dict[str, Any] = {}

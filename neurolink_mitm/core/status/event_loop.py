@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from neurolink_mitm.core.logs.rows import iso
-from neurolink_mitm.core.status.finding import Diagnostic, ok, warn
+from neurolink_mitm.core.status.diagnostic import Diagnostic, ok, warn
 
 BOUNDS = (1, 2, 5, 10, 20, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000)
 """Upper bounds of the histogram's buckets, in milliseconds."""
@@ -124,7 +124,7 @@ def _told(stall: Stall | None) -> dict[str, object] | None:
     }
 
 
-def finding(loop: object) -> Iterator[Diagnostic]:
+def diagnose_lag(loop: object) -> Iterator[Diagnostic]:
     """The doctor's word on what `/status` says; nothing for a proxy of an older version."""
     if not isinstance(loop, dict) or not isinstance(loop.get("lagMs"), dict):
         return

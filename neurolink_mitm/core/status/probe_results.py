@@ -10,7 +10,7 @@ from neurolink_mitm.core.pool.accounts import Account
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FileProbe:
     """A file or directory. `fault` says why it can't be used; it is none of ours where nothing is there."""
 
     path: str
@@ -20,7 +20,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
+class ConfigProbe:
     path: str
     present: bool = False
     faults: tuple[str, ...] = ()
@@ -28,7 +28,7 @@ class Configuration:
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class PortOwner:
     """Who serves an address; `pid` is None where this user may not know."""
 
     pid: int | None = None
@@ -36,7 +36,7 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
-class Other:
+class OtherProxy:
     """Another proxy of this home that runs."""
 
     url: str
@@ -45,7 +45,7 @@ class Other:
 
 
 @dataclass(frozen=True, slots=True)
-class Proxy:
+class ProxyProbe:
     """What the state file says of the proxy, and whether that is so. `port` is the one to look at."""
 
     port: int
@@ -55,17 +55,17 @@ class Proxy:
     url: str = ""
     status: Mapping[str, Any] | None = None
     """What `/status` answers; None: nothing does."""
-    listener: Listener | None = None
+    port_owner: PortOwner | None = None
     """Whoever holds the port."""
     guard_pid: int | None = None
     guard_alive: bool = False
     detached: str | None = None
     """Why Claude Code does not come to it for now."""
-    others: tuple[Other, ...] = ()
+    others: tuple[OtherProxy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class ClaudeSettings:
+class SettingsProbe:
     """Claude Code's `settings.json`; `env` has what of its `env` concerns the way to the proxy."""
 
     path: str
@@ -80,7 +80,7 @@ Reached = Literal["ok", "name", "proxy", "connect", "certificate", "tls", "unche
 
 
 @dataclass(frozen=True, slots=True)
-class Upstream:
+class UpstreamProbe:
     """A base URL, and how far one gets with it."""
 
     url: str
@@ -99,22 +99,22 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeResults:
-    """All of it. What could not be found out is missing, and `undone` says why by the check's name."""
+    """All of it. What could not be found out is missing, and `unchecked` says why by the check's name."""
 
     now: float
     python: tuple[int, ...]
     mitmproxy: str | None
-    home: Place | None
+    home: FileProbe | None
     """None: neither NEUROLINK_HOME nor HOME is set."""
-    files: tuple[Place, ...] = ()
-    config: Configuration | None = None
+    files: tuple[FileProbe, ...] = ()
+    config: ConfigProbe | None = None
     accounts: tuple[Account, ...] | None = None
     skew: float | None = None
     """Seconds that this machine's clock is ahead of upstream's."""
-    proxy: Proxy | None = None
-    settings: ClaudeSettings | None = None
+    proxy: ProxyProbe | None = None
+    settings: SettingsProbe | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
-    upstreams: tuple[Upstream, ...] = ()
+    upstreams: tuple[UpstreamProbe, ...] = ()
     fallback: tuple[Mapping[str, object], ...] = ()
     """Other providers' models that the configuration names, in the form of `/status`, for when no proxy runs."""
     service: Service | None = None
@@ -122,4 +122,4 @@ class ProbeResults:
     """Bytes, where logs and state lie."""
     leftovers: tuple[str, ...] = ()
     """Names of files that were set aside or left by a writer that was killed."""
-    undone: Mapping[str, str] = field(default_factory=dict)
+    unchecked: Mapping[str, str] = field(default_factory=dict)

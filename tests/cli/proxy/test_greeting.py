@@ -114,10 +114,10 @@ def test_without_an_account_it_says_how_to_add_one() -> None:
     assert "--method api-key" in said
 
 
-@pytest.mark.parametrize("logged_in", [True, False])
-def test_a_token_is_proposed_to_a_claude_code_that_has_none(logged_in: bool) -> None:
-    said = greeting(make_account(), info=StartInfo(claude_logged_in=logged_in))
-    assert ("\n  export ANTHROPIC_AUTH_TOKEN=neurolink\n" in said) is not logged_in
+@pytest.mark.parametrize("has_login", [True, False])
+def test_a_token_is_proposed_to_a_claude_code_that_has_none(has_login: bool) -> None:
+    said = greeting(make_account(), info=StartInfo(claude_logged_in=has_login))
+    assert ("\n  export ANTHROPIC_AUTH_TOKEN=neurolink\n" in said) is not has_login
 
 
 def test_no_line_to_paste_has_a_comment() -> None:

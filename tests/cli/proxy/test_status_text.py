@@ -13,8 +13,8 @@ from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.pool.quota import Quota, Window
 from neurolink_mitm.core.status import status
+from neurolink_mitm.core.status.diagnostic import warn
 from neurolink_mitm.core.status.event_loop import Lag, Stall
-from neurolink_mitm.core.status.finding import warn
 from tests.fakes import NOW, make_account, make_runtime
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.status.event_loop import RECENT, Gap, Lag, Stall, finding
+from neurolink_mitm.core.status.event_loop import RECENT, Gap, Lag, Stall, diagnose_lag
 from tests.fakes import NOW
 
 STALLED = {
@@ -65,16 +65,16 @@ def test_each_lag_goes_to_the_histogram() -> None:
 
 
 def test_the_doctor_says_where_it_stood() -> None:
-    [found] = finding(STALLED)
+    [found] = diagnose_lag(STALLED)
     assert (found.id, found.level) == ("loop-stalls", "warn")
     assert "2 times, the last one for 812 ms at a.py:1 f" in found.text
 
 
 def test_the_doctor_is_content_where_it_never_stood() -> None:
-    [found] = finding(Lag().report())
+    [found] = diagnose_lag(Lag().report())
     assert (found.id, found.level) == ("loop-lag", "ok")
 
 
 @pytest.mark.parametrize("loop", [None, {}, [], {"lagMs": 3}], ids=str)
 def test_an_older_proxy_says_nothing_of_it(loop: object) -> None:
-    assert list(finding(loop)) == []
+    assert list(diagnose_lag(loop)) == []

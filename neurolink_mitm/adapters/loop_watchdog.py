@@ -173,7 +173,7 @@ class Sample:
     in_time: bool
 
 
-class Watchdog:
+class LoopWatchdog:
     """Watches the loop that it is started on, until it is stopped."""
 
     def __init__(

@@ -6,8 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from neurolink_mitm.core.auth.access import is_loopback
-from neurolink_mitm.core.status.finding import Diagnostic, fail, ok, warn
-from neurolink_mitm.core.status.probe_results import ClaudeSettings, ProbeResults, Proxy, Upstream
+from neurolink_mitm.core.status.diagnostic import Diagnostic, fail, ok, warn
+from neurolink_mitm.core.status.probe_results import (
+    ProbeResults,
+    ProxyProbe,
+    SettingsProbe,
+    UpstreamProbe,
+)
 
 BASE_URL = "ANTHROPIC_BASE_URL"
 CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
@@ -28,24 +33,24 @@ NOT_SET = ("", "0", "false", "no")
 START = "neurolink proxy start"
 
 
-def way(facts: ProbeResults) -> Iterator[Diagnostic]:
+def diagnose_request_path(results: ProbeResults) -> Iterator[Diagnostic]:
     """From the client's end."""
-    settings = facts.settings
-    yield from _settings(settings, facts.proxy)
-    yield from _environment(facts.environment, "this shell", facts)
+    settings = results.settings
+    yield from _settings(settings, results.proxy)
+    yield from _environment(results.environment, "this shell", results)
     if settings:
-        yield from _environment(settings.env, settings.path, facts)
-    yield from _proxy(facts.proxy)
-    for upstream in facts.upstreams:
+        yield from _environment(settings.env, settings.path, results)
+    yield from _proxy(results.proxy)
+    for upstream in results.upstreams:
         yield _upstream(upstream)
-    status = facts.proxy.status if facts.proxy else None
-    chain = (status.get("fallbackChain") or ()) if status else facts.fallback
+    status = results.proxy.status if results.proxy else None
+    chain = (status.get("fallbackChain") or ()) if status else results.fallback
     if status:
         yield from _translator(status.get("translator"), wanted=bool(chain))
     yield from _fallback(chain)
 
 
-def points_at(url: str, proxy: Proxy | None) -> bool:
+def points_at(url: str, proxy: ProxyProbe | None) -> bool:
     """Whether it is the address of a proxy of this home that runs, by whatever name of loopback."""
     if proxy is None or not proxy.alive:
         return False
@@ -62,7 +67,7 @@ def _same(url: str, own_url: str) -> bool:
         return False
 
 
-def _settings(settings: ClaudeSettings | None, proxy: Proxy | None) -> Iterator[Diagnostic]:
+def _settings(settings: SettingsProbe | None, proxy: ProxyProbe | None) -> Iterator[Diagnostic]:
     if settings is None:
         return
     if settings.fault:
@@ -105,11 +110,11 @@ def _settings(settings: ClaudeSettings | None, proxy: Proxy | None) -> Iterator[
         )
 
 
-def _environment(env: Mapping[str, str], where: str, facts: ProbeResults) -> Iterator[Diagnostic]:
+def _environment(env: Mapping[str, str], where: str, results: ProbeResults) -> Iterator[Diagnostic]:
     """What would lead Claude Code past the proxy."""
     url = env.get(BASE_URL)
-    shell = env is facts.environment
-    if shell and url and not points_at(url, facts.proxy):
+    shell = env is results.environment
+    if shell and url and not points_at(url, results.proxy):
         yield warn(
             "env-base-url",
             f"{BASE_URL} in {where} is {url}, which is not the running proxy",
@@ -145,7 +150,7 @@ def _spares_loopback(env: Mapping[str, str]) -> bool:
     return bool(hosts & {"*", "127.0.0.1", "127.0.0.0/8"})
 
 
-def _proxy(proxy: Proxy | None) -> Iterator[Diagnostic]:
+def _proxy(proxy: ProxyProbe | None) -> Iterator[Diagnostic]:
     if proxy is None:
         return
     for other in proxy.others:
@@ -167,10 +172,10 @@ def _proxy(proxy: Proxy | None) -> Iterator[Diagnostic]:
             f"process {proxy.pid} runs, but {proxy.url} does not answer",
             f"neurolink proxy stop, then {START}",
         )
-    elif proxy.listener is None:
+    elif proxy.port_owner is None:
         yield warn("proxy-down", f"the proxy does not run; port {proxy.port} is free", START)
     else:
-        holder = proxy.listener
+        holder = proxy.port_owner
         who = f"{holder.name} (pid {holder.pid})" if holder.pid else "a program of another user"
         yield fail(
             "port-taken",
@@ -179,7 +184,7 @@ def _proxy(proxy: Proxy | None) -> Iterator[Diagnostic]:
         )
 
 
-def _upstream(upstream: Upstream) -> Diagnostic:
+def _upstream(upstream: UpstreamProbe) -> Diagnostic:
     url, detail = upstream.url, upstream.detail
     match upstream.reached:
         case "ok":

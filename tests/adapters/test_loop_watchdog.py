@@ -14,7 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters.watchdog import FRAMES, Dump, Watchdog, of_thread, short, stack
+from neurolink_mitm.adapters.loop_watchdog import (
+    FRAMES,
+    Dump,
+    LoopWatchdog,
+    of_thread,
+    short,
+    stack,
+)
 from neurolink_mitm.core.status.event_loop import Lag, Stall
 from tests.stalls import EVERY
 from tests.test_stalls import spin
@@ -59,7 +66,7 @@ def test_a_stack_is_bounded() -> None:
 
     found = deeper(50)
     assert len(found) == FRAMES
-    assert found[0].startswith("test_watchdog.py:")
+    assert found[0].startswith("test_loop_watchdog.py:")
 
 
 def test_what_is_not_wound_up_in_time_is_written_and_dropped(tmp_path: Path) -> None:
@@ -116,7 +123,7 @@ async def watched(
 ) -> tuple[Lag, list[Stall]]:
     """What is seen of a loop that does that."""
     lag, seen = Lag(histogram=histogram), list[Stall]()
-    dog = Watchdog(lag, every=EVERY, stall=stall, on_stall=seen.append)
+    dog = LoopWatchdog(lag, every=EVERY, stall=stall, on_stall=seen.append)
     dog.start()
     await asyncio.sleep(3 * EVERY)
     act()
@@ -129,7 +136,7 @@ async def watched(
     ("act", "place"),
     [
         (lambda: spin(0.3), "test_stalls.py:"),
-        (lambda: time.sleep(0.3), "test_watchdog.py:"),
+        (lambda: time.sleep(0.3), "test_loop_watchdog.py:"),
         (search, "re/__init__.py:"),
     ],
     ids=["computes", "sleeps", "holds-the-lock"],
@@ -143,7 +150,7 @@ async def test_where_the_loop_stood(act: Callable[[], object], place: str) -> No
 async def test_it_is_told_in_a_line_without_values(caplog: pytest.LogCaptureFixture) -> None:
     await watched(search)
     [line] = [each.getMessage() for each in caplog.records if "stood still" in each.getMessage()]
-    assert "test_watchdog.py:" in line
+    assert "test_loop_watchdog.py:" in line
     assert " search" in line
     assert SECRET not in line
     assert str(Path.cwd()) not in line
@@ -151,7 +158,7 @@ async def test_it_is_told_in_a_line_without_values(caplog: pytest.LogCaptureFixt
 
 async def test_a_loop_that_stands_often_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
     lag = Lag()
-    dog = Watchdog(lag, every=EVERY, stall=0.1)
+    dog = LoopWatchdog(lag, every=EVERY, stall=0.1)
     dog.start()
     for _ in range(3):
         await asyncio.sleep(3 * EVERY)
@@ -172,11 +179,11 @@ async def test_a_loop_with_little_to_do_never_stands() -> None:
 HANGS = """
 import asyncio, re, sys
 from pathlib import Path
-from neurolink_mitm.adapters import watchdog
+from neurolink_mitm.adapters import loop_watchdog
 from neurolink_mitm.core.status.event_loop import Lag
 
 async def main():
-    watchdog.Watchdog(Lag(), Path(sys.argv[1]), every=0.01).start()
+    loop_watchdog.LoopWatchdog(Lag(), Path(sys.argv[1]), every=0.01).start()
     print("ready", flush=True)
     await asyncio.sleep(0.2)
     if sys.argv[2] == "hang":
@@ -210,12 +217,12 @@ def test_stopped_is_no_stall() -> None:
     """SIGSTOP, as a machine that sleeps."""
     code = """
 import asyncio, sys
-from neurolink_mitm.adapters.watchdog import Watchdog
+from neurolink_mitm.adapters.loop_watchdog import LoopWatchdog
 from neurolink_mitm.core.status.event_loop import Lag
 
 async def main():
     lag = Lag()
-    Watchdog(lag, every=0.02).start()
+    LoopWatchdog(lag, every=0.02).start()
     print("ready", flush=True)
     while not lag.pauses:
         await asyncio.sleep(0.02)
