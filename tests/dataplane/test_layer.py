@@ -38,6 +38,15 @@ def test_one_that_still_serves_is_not_forgotten() -> None:
     assert play.upstreams() == ["up1"]
 
 
+def test_a_connection_that_took_too_long_leaves_nothing_behind() -> None:
+    play = Playbook(Steps(steps=[Reply(504, "timeout_error", "x")]))
+    play.client(REQUEST)
+    assert status(play.wait(play.exchange.timeouts.connect)) == 504
+    assert play.opened("up1", "cancelled") == []  # as mitmproxy says a moment later
+    assert play.layer.command_sources == {}
+    assert play.layer.waiting_for_establishment == {}
+
+
 def test_what_goes_to_one_peer_goes_in_one_write() -> None:
     play = Playbook()
     play.client(REQUEST)
