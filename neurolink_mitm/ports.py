@@ -175,9 +175,9 @@ class Runtime:
     config: Config
     pool: Pool
     clock: Clock
-    chance: RandomSource
+    random_source: RandomSource
     journal: Journal
-    memory: StateStore
+    state_store: StateStore
     metrics: Metrics
     refresher: Refresher | None = None
     translator: Translator | None = None

@@ -40,7 +40,7 @@ class FakeClock:
 
 
 @dataclass
-class FakeChance:
+class FakeRandomSource:
     """Ids count up, hex digits are those of the count, jitter is what it was told."""
 
     jitter_is: float = 0.5
@@ -78,7 +78,7 @@ class ListJournal:
 
 
 @dataclass
-class ListMemory:
+class MemoryStateStore:
     """Keeps what it was handed last."""
 
     kept_cooldowns: Any = None
@@ -153,9 +153,9 @@ def make_runtime(*accounts: Account, **changes: Any) -> Runtime:
         "config": Config(),
         "pool": Pool(accounts),
         "clock": FakeClock(),
-        "chance": FakeChance(),
+        "random_source": FakeRandomSource(),
         "journal": ListJournal(),
-        "memory": ListMemory(),
+        "state_store": MemoryStateStore(),
         "metrics": MetricRegistry(),
         "port": 55669,
         "pid": 4711,
@@ -198,7 +198,7 @@ def make_failure(status: int | None = 429, headers: str = "", **changes: Any) ->
     """An answer of this status that named no error; `headers` are lines of `name: value`."""
     lines = (line.partition(":") for line in headers.strip().splitlines())
     settings = {
-        "where": FailureStage.STATUS,
+        "stage": FailureStage.STATUS,
         "status": status,
         "error_type": f"http_{status}",
         "message": "",

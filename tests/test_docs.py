@@ -65,7 +65,7 @@ def test_log_fields(family: str, kind: type[msgspec.Struct]) -> None:
 def a_full_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What /status says of one account of which everything is known, and what ?explain adds."""
     pool = Pool([make_account()])
-    standing = pool.standing("anthropic:work")
+    standing = pool.account_state("anthropic:work")
     window = Window(0.5, "allowed", NOW + 60)
     classic = {"requests": Classic(10, 5, NOW + 60)}
     standing.quota = Quota(NOW, five_hour=window, seven_day=window, classic=classic)
@@ -139,7 +139,9 @@ def test_explain_keys() -> None:
 
 def test_route_keys() -> None:
     pool = Pool([make_account()])
-    told: Any = explain.way(pool, Routing(), Requirements(claude_code=True, model="claude-x"), NOW)
+    told: Any = explain.preview_route(
+        pool, Routing(), Requirements(claude_code=True, model="claude-x"), NOW
+    )
     documented = first_cells(section("status.md", "The route in /status?explain=1"))
     assert set(documented) == set(paths(told["route"]))
 

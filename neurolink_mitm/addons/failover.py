@@ -6,7 +6,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Attempt, Exchange, Step
 from neurolink_mitm.core.failover.errors import RATE_LIMIT, Failure, FailureStage
-from neurolink_mitm.core.failover.plan import MAX_REFRESHES, ending
+from neurolink_mitm.core.failover.plan import MAX_REFRESHES, final_step
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import headers
@@ -30,7 +30,7 @@ class Failover:
             return
         failure = self._placed(exchange, attempt, attempt.failure)
         self._book(exchange, attempt, failure)
-        if failure.where is FailureStage.STATUS and flow.response:
+        if failure.stage is FailureStage.STATUS and flow.response:
             keep(flow, flow.response)
         exchange.step = self._next(exchange, failure)
         flow.response = last_word(flow, exchange)
@@ -48,7 +48,7 @@ class Failover:
         return replace(
             failure,
             refreshable=account.refreshable and left,
-            elsewhere=beside and not account.has_ended(self.runtime.clock.now()),
+            other_endpoint=beside and not account.has_ended(self.runtime.clock.now()),
         )
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -71,7 +71,7 @@ class Failover:
     def _see_limits(
         self, account: Account, fields: headers.Fields, attempt: Attempt, now: float
     ) -> None:
-        quota = self.runtime.pool.see_limits(account.key, fields, now)
+        quota = self.runtime.pool.update_quota(account.key, fields, now)
         if quota:
             attempt.utilization_5h = quota.five_hour.utilization if quota.five_hour else None
             attempt.utilization_7d = quota.seven_day.utilization if quota.seven_day else None
@@ -98,17 +98,17 @@ class Failover:
         self._end(attempt)
         if attempt.account:
             self._see_limits(attempt.account, failure.headers, attempt, now)
-            benching = self.runtime.pool.failed(
+            result = self.runtime.pool.failed(
                 attempt.account.key,
                 exchange.requirements,
                 failure,
                 sent_at=attempt.sent_at,
                 now=now,
             )
-            attempt.cooldown = benching.seconds
-            attempt.backoff_level = benching.level
-            attempt.retry_after = benching.retry_after
+            attempt.cooldown = result.seconds
+            attempt.backoff_level = result.level
+            attempt.retry_after = result.retry_after
 
     @staticmethod
     def _next(exchange: Exchange, failure: Failure) -> Step:
-        return exchange.plan.send(failure) if exchange.plan else ending([failure])
+        return exchange.plan.send(failure) if exchange.plan else final_step([failure])

@@ -3,7 +3,7 @@ from __future__ import annotations
 from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Exchange, Kind
-from neurolink_mitm.core.failover.unreachable import no_way
+from neurolink_mitm.core.failover.unreachable import permanent_failure
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import NOT_PLAIN, is_as_taken
@@ -42,7 +42,7 @@ class Inject:
             own = account.proxy_url if account else None
             attempt.via = self.runtime.proxies.via(base, own)
         except ValueError as e:
-            attempt.failure = no_way(str(e))
+            attempt.failure = permanent_failure(str(e))
             return
         attempt.ready = True
 

@@ -80,8 +80,10 @@ class LocalApi:
             query.get("client", CLAUDE_CODE) == CLAUDE_CODE, query.get("model") or None
         )
         if self.runtime.passthrough:
-            return explain.forwarded(self.runtime.pool, requirements.model)
-        return explain.way(self.runtime.pool, self.runtime.config.routing, requirements, now)
+            return explain.preview_passthrough(self.runtime.pool, requirements.model)
+        return explain.preview_route(
+            self.runtime.pool, self.runtime.config.routing, requirements, now
+        )
 
     def _reset(self, flow: http.HTTPFlow) -> Page | Reply:
         token = self.runtime.admin_token
@@ -90,13 +92,13 @@ class LocalApi:
             return Reply(403, "permission_error", "only the neurolink command may reset accounts")
         pool, wanted = self.runtime.pool, flow.request.query.get("account")
         # the entry for `gemini-*` is there without anybody having named it
-        named = [a for a in pool.everyone if a.is_anthropic or a.model]
+        named = [a for a in pool.targets if a.is_anthropic or a.model]
         found = [a for a in named if wanted in (None, a.label, a.key)]
         if not found and wanted is not None:
             return Reply(404, "not_found_error", unknown_account(wanted, [a.label for a in named]))
         for account in found:
             pool.reset(account.key)
-        self.runtime.memory.cooldowns(pool.cooldowns())
+        self.runtime.state_store.cooldowns(pool.cooldowns())
         return {"reset": [account.label for account in found]}
 
 

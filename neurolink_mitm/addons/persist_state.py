@@ -19,7 +19,7 @@ class PersistState:
         self._hand_on()
 
     def _hand_on(self) -> None:
-        pool, memory = self.runtime.pool, self.runtime.memory
+        pool, memory = self.runtime.pool, self.runtime.state_store
         if pool.changes != self._seen:
             self._seen = pool.changes
             memory.cooldowns(pool.cooldowns())

@@ -49,15 +49,17 @@ class Rotate:
         def choose(tried: set[str]) -> Choice:
             nonlocal now
             now = clock.now()
-            return pool.choose(requirements, now, tried) if route.pool else failover.nobody(tried)
+            return (
+                pool.choose(requirements, now, tried) if route.pool else failover.no_choice(tried)
+            )
 
-        return failover.way(
+        return failover.failover_plan(
             choose,
-            # as of the moment at which nobody could be chosen: one may be back a moment later
-            lambda said: failover.refusal(pool, requirements, now, route, said),
-            jitter=self.runtime.chance.jitter(),
+            # as of the moment at which no account could be chosen: one may be back a moment later
+            lambda errors: failover.all_ineligible(pool, requirements, now, route, errors),
+            jitter=self.runtime.random_source.jitter(),
             repeatable=exchange.repeatable,
-            otherwise=lambda tried: pool.choose_other(
+            choose_fallback=lambda tried: pool.choose_fallback(
                 route.entries, requirements, clock.now(), tried
             ),
         )

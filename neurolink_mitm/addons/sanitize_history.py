@@ -83,7 +83,7 @@ class HistorySanitizer:
 
 def _was_refused(exchange: Exchange) -> bool:
     step = exchange.attempt.step if exchange.attempt else None
-    return step is not None and step.mended
+    return step is not None and step.without_thinking
 
 
 def _take(flow: http.HTTPFlow, exchange: Exchange, sanitized: Sanitized) -> None:

@@ -17,6 +17,6 @@ class Telemetry:
         telemetry, exchange = self.runtime.telemetry, exchange_of(flow)
         if telemetry is None or not telemetry.on or exchange is None or not worth_a_row(exchange):
             return
-        telemetry.record(exchange, [self.runtime.chance.hex(16) for _ in exchange.attempts])
+        telemetry.record(exchange, [self.runtime.random_source.hex(16) for _ in exchange.attempts])
 
     error = response

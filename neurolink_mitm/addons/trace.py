@@ -22,7 +22,7 @@ class Trace:
         if not is_ours(flow):
             return
         fields = flow.request.headers.fields
-        chance = self.runtime.chance
+        chance = self.runtime.random_source
         called_by = caller(headers.name_in(fields, b"traceparent"))
         labels = {
             name: headers.name_in(fields, f"x-neurolink-{name}-id".encode()) for name in LABELS

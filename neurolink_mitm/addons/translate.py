@@ -6,7 +6,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Attempt, Exchange
 from neurolink_mitm.core.failover.errors import Failure
-from neurolink_mitm.core.failover.plan import TRANSLATOR_DOWN, lost
+from neurolink_mitm.core.failover.plan import TRANSLATOR_DOWN, translator_ended
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.providers.translator import request_fields
 from neurolink_mitm.dataplane.hooks import exchange_of
@@ -82,4 +82,4 @@ def _has_lost_it(exchange: Exchange, account: Account) -> bool:
     """The attempt before this one was the same, and the translator ended under it."""
     last = exchange.attempts[-1] if exchange.attempts else None
     failure = last.failure if last and last.account and last.account.key == account.key else None
-    return failure is not None and lost(failure)
+    return failure is not None and translator_ended(failure)

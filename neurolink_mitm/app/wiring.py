@@ -119,14 +119,14 @@ def prepare(settings: Settings) -> Prepared:
     told = (*warnings, *inputs.warnings, *telemetry.faults)
     if settings.accounts is not None:  # the sandbox's, made anew each time
         return Prepared(runtime, home, told, sources, settings.health_interval, components)
-    runtime.memory = memory = FileStateStore(home.cooldowns, home.quotas)
+    runtime.state_store = memory = FileStateStore(home.cooldowns, home.quotas)
     runtime.refresher = refresher = _refresher(runtime, store, sources)
     runtime.spending = spending = Spending(home.spend, runtime.pool.budget, runtime.clock.now())
     known = read_cooldowns(home.cooldowns)
     runtime.pool.restore(known, read_quotas(home.quotas), runtime.clock.now())
     restored = runtime.pool.cooldowns()
     if any(known.get(key) != kept for key, kept in restored.items()):
-        runtime.memory.cooldowns(restored)  # else each restart would begin them anew
+        runtime.state_store.cooldowns(restored)  # else each restart would begin them anew
     _follow_clock(runtime, clock, spending)
     files = closing(spending.close), closing(memory.close), Closing(refresher.close)
     return Prepared(runtime, home, told, sources, settings.health_interval, (*files, *components))
@@ -151,9 +151,9 @@ def _runtime(
         config=Config(),
         pool=Pool(()),
         clock=clock,
-        chance=SystemRandomSource(),
+        random_source=SystemRandomSource(),
         journal=journal,
-        memory=NullStore(),
+        state_store=NullStore(),
         metrics=metrics,
         host=settings.host,
         port=settings.port,
@@ -185,7 +185,7 @@ def _follow_clock(runtime: Runtime, clock: SystemClock, spending: Spending) -> N
         runtime.pool.clock_moved(by)
         runtime.started_at += by
         spending.clock_moved(by)
-        runtime.memory.cooldowns(runtime.pool.cooldowns())
+        runtime.state_store.cooldowns(runtime.pool.cooldowns())
 
     clock.set_back.append(set_back)
 
@@ -220,7 +220,7 @@ def _translator(runtime: Runtime, home: Home, sources: Sources) -> TranslatorPro
 
     def wanted() -> bool:
         """Where a model of another provider that can be asked is named; passed through is to Anthropic only."""
-        others = runtime.pool.others
+        others = runtime.pool.fallbacks
         return not runtime.passthrough and any(e.model and not e.disabled for e in others)
 
     translator = TranslatorProcess(home.logs / "translator.log", *told(), wanted)

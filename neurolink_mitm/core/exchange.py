@@ -1,6 +1,6 @@
-"""The typed record of one client request, from its first byte to its last.
+"""The record of one client request, which the addons share through the flow; each fills in its own part.
 
-Addons share it through the flow; each fills in its own part. Times are seconds of the runtime's clock.
+Times are seconds of the runtime's clock.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import enum
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from neurolink_mitm.core.cost.budget import Charge, charge_at
+from neurolink_mitm.core.cost.budget import Metering, metering_at
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Requirements
@@ -30,7 +30,7 @@ from neurolink_mitm.core.settings.values import Timeouts
 
 
 class Kind(enum.Enum):
-    """What sort of request this is; decides who answers it and how closely the answer is watched."""
+    """The kind of a request, which decides who answers it and how closely the response is read."""
 
     LOCAL = "local"  # answered here
     MESSAGES = "messages"  # POST /v1/messages
@@ -40,32 +40,34 @@ class Kind(enum.Enum):
 
 
 class Outcome(enum.StrEnum):
+    """How a request ended; in the logs."""
+
     COMPLETE = "complete"
     ERROR = "error"
     TRUNCATED = "truncated"
     CANCELLED = "client_cancelled"
 
 
-_PASSING = (408, 409, 429)
+_TEMPORARY = (408, 409, 429)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer of our own in Anthropic's error form."""
+    """A response of our own, in Anthropic's error form."""
 
     status: int
     error_type: str
     message: str
     retry_after: int | None = None
     lasting: bool | None = None
-    """Whether it stays so until somebody changes something; None: as its status says."""
+    """Whether only a change by the user helps; None: as the status says."""
 
     @property
     def hopeless(self) -> bool:
-        """Whether repeating the request is of no use."""
+        """Whether a retry is of no use."""
         if self.lasting is not None:
             return self.lasting
-        return self.status < 500 and self.status not in _PASSING
+        return self.status < 500 and self.status not in _TEMPORARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +76,22 @@ class Try:
 
     account: Account
     why: str
-    mended: bool = False
-    """Without the thinking blocks that upstream refused."""
+    without_thinking: bool = False
+    """Leave out the thinking blocks that upstream refused."""
     refresh: bool = False
-    """With a new token: the last one was refused."""
+    """Refresh the token, which upstream refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait so many seconds, then ask again."""
+    """Wait `seconds`, then resume the plan."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Give the client the latest answer that upstream itself gave."""
+    """Deliver upstream's latest response to the client."""
 
 
 Step = Try | Pause | Deliver | Reply
@@ -98,7 +100,7 @@ Plan = Generator[Step, Failure | None, None]
 
 @dataclass(frozen=True, slots=True)
 class UpstreamResponse:
-    """What upstream answered to an attempt that failed, as far as it came."""
+    """Upstream's response to an attempt that failed, as far as it arrived."""
 
     status: int
     fields: Fields
@@ -107,30 +109,30 @@ class UpstreamResponse:
 
 @dataclass(slots=True)
 class Attempt:
-    """One try to have the request answered: all that belongs to it alone, so that a next one begins with nothing."""
+    """One try of a request. Everything that belongs to it alone is here, so the next one starts clean."""
 
     number: int
     account: Account | None = None
-    """Whose credential it carries; None: the caller's own."""
+    """The account whose credential it carries; None: the caller's own."""
     sent_at: float = 0.0
     step: Try | None = None
-    """What the failover plan asked for; None: the request is forwarded."""
+    """The step of the failover plan; None: the request is forwarded."""
     ready: bool = False
-    """Set once the request is fit to be sent: whatever breaks before, sends nothing."""
+    """Set once the request may be sent: an addon that fails before that sends nothing."""
     sent: bool = False
-    """Upstream may have seen the request."""
+    """Upstream may have received the request."""
     via: Via | None = None
-    """The HTTP proxy that it goes through."""
+    """The HTTP proxy on the way to upstream."""
     masked: Fields = field(default=(), repr=False)
-    """The credentials of the flow's request, where that shows stars in their place since somebody may watch."""
+    """The real credentials, where the flow's request holds masked ones for whoever inspects it."""
     pins: tuple[str, ...] | None = None
-    """SHA-256 of the certificates that upstream may show, in hex; None: any that is valid."""
+    """SHA-256 of the certificates that upstream may show, in hex; None: any valid one."""
     answer: ResponseReader | None = None
-    """Reads upstream's response; None until its head has come."""
+    """Reader of upstream's response; None until its head has arrived."""
     failure: Failure | None = None
-    """An addon may set it before the request is sent: then it is not."""
+    """Why it failed. If an addon sets this first, the request is not sent."""
     upstream_response: UpstreamResponse | None = None
-    """Where it failed."""
+    """If it failed."""
     status: int | None = None
     ended_at: float | None = None
     cooldown: float = 0.0
@@ -140,12 +142,12 @@ class Attempt:
     utilization_5h: float | None = None
     utilization_7d: float | None = None
     replaced: int = 0
-    """Words that the attempt went out without."""
+    """Words that shaping replaced."""
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One client request and all that became of it."""
+    """One client request, from its head to its end."""
 
     request_id: str
     began_at: float
@@ -153,12 +155,12 @@ class Exchange:
     path: str = ""
     kind: Kind | None = None
     model: str | None = None
-    """What the client asks for."""
+    """The model that the client asks for."""
     route: Route | None = None
     stream: bool = False
     tool_count: int = 0
     body_size: int = 0
-    """Bytes that the client sent."""
+    """Bytes of the client's body."""
     index: BodyIndex | None = field(default=None, repr=False)
     """The index of the client's body, if it is a Messages request."""
     session_id: str | None = None
@@ -173,30 +175,30 @@ class Exchange:
     timeouts: Timeouts = field(default_factory=Timeouts)
     plan: Plan | None = None
     step: Step | None = None
-    """What the plan says comes next."""
+    """The next step of the plan."""
     why: str = ""
     attempt: Attempt | None = None
     """The current one, sent or not."""
     attempts: list[Attempt] = field(default_factory=list)
-    """Those that were sent, or that failed before they could be."""
+    """Those that were sent, or failed before."""
     masked: Fields = field(default=(), repr=False)
-    """The caller's own credentials, where the flow shows stars in their place since somebody may watch."""
+    """The caller's real credentials, where the flow holds masked ones for whoever inspects it."""
     admitted: bool = False
-    """Set by the gate, which judges the head: without it nothing of the body is read, and nothing is sent."""
+    """Set by the gate, by the head: until then no body is read and nothing is sent."""
 
     refreshes: int = 0
     dropped: frozenset[str] = frozenset()
-    """Digests of the thinking that was left out because upstream had refused it."""
+    """Digests of the thinking that upstream refused and that was left out."""
     outcome: Outcome | None = None
     cost_usd: float | None = None
-    """By the price table; for a subscription what it would have cost. None where nobody knows."""
+    """By the price table, also for a subscription; None where the price is unknown."""
     status: int | None = None
     first_byte_at: float | None = None
     ended_at: float | None = None
 
     @property
     def current_account(self) -> Account | None:
-        """Return the account that the current attempt goes out on."""
+        """Return the account of the current attempt."""
         return self.attempt.account if self.attempt else None
 
     @property
@@ -206,71 +208,71 @@ class Exchange:
 
     @property
     def answer(self) -> ResponseReader | None:
-        """Return the reader of the latest attempt's response; None where no head has come, or it failed."""
+        """Return the reader of the latest attempt's response; None before its head, or if it failed."""
         latest = self.attempts[-1] if self.attempts else None
         return latest.answer if latest and latest.failure is None else None
 
     @property
     def usage(self) -> TokenUsage:
-        """Return what upstream has told of tokens."""
+        """Return the tokens that upstream has reported."""
         return self.answer.usage if self.answer else TokenUsage()
 
     @property
     def served(self) -> bool:
-        """Whether upstream's answer to the latest attempt is what the client gets."""
+        """Whether the client gets upstream's response to the latest attempt."""
         return self.answer is not None and self.answer.released
 
     @property
     def left_upstream(self) -> bool:
-        """Whether the client left an attempt that upstream may be working on."""
+        """Whether the client cancelled while upstream may have been working on the request."""
         left = self.outcome is Outcome.CANCELLED and bool(self.attempts)
         return left and self.attempts[-1].failure is None
 
     @property
     def requirements(self) -> Requirements:
-        """What decides who may serve it."""
+        """Return the properties that decide which accounts may serve it."""
         claude_code = self.user_agent.startswith("claude-cli/")
         model = self.route.model if self.route else self.model
-        return Requirements(claude_code, model, self.session_id, self.charge, self.endpoint)
+        return Requirements(claude_code, model, self.session_id, self.metering, self.endpoint)
 
     @property
-    def charge(self) -> Charge:
-        """How its cost is known, on an account that is paid per use."""
+    def metering(self) -> Metering:
+        """Return whether its cost can be metered, on an account that is paid per use."""
         if self.kind is Kind.API:
-            return charge_at(self.method, self.path)
-        return Charge.FREE if self.kind is Kind.COUNT_TOKENS else Charge.TOLD
+            return metering_at(self.method, self.path)
+        return Metering.FREE if self.kind is Kind.COUNT_TOKENS else Metering.METERED
 
     @property
     def endpoint(self) -> str:
-        """Whose limits it counts against."""
+        """Return the endpoint whose rate limits it counts against."""
         if self.kind is Kind.API:
             return endpoint_of(self.path)
         return COUNT_TOKENS if self.kind is Kind.COUNT_TOKENS else MESSAGES
 
     @property
     def repeatable(self) -> bool:
-        """Whether sending it twice does no harm should upstream have acted on the first one."""
+        """Whether upstream may act on it twice without harm."""
         inference = self.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS)
         return inference or self.method in ("GET", "HEAD", "OPTIONS")
 
     def begin_attempt(self) -> Attempt:
-        """Return a new current attempt. It counts once it is sent or has failed (`count`)."""
+        """Make a new current attempt. It counts once it is sent or has failed (`count`)."""
         self.attempt = Attempt(len(self.attempts) + 1, masked=self.masked)
         return self.attempt
 
     def count(self, attempt: Attempt) -> None:
-        """List `attempt` among those that were sent or have failed; what is refused here is none of them."""
+        """Add `attempt` to `attempts`, once it was sent or has failed; a request refused here has none."""
         if not self.attempts or self.attempts[-1] is not attempt:
             self.attempts.append(attempt)
             self.why = attempt.step.why if attempt.step else ""
 
 
 def answer_for(exchange: Exchange, status: int, fields: Fields) -> ResponseReader:
-    """Return a reader for the response whose head has come."""
+    """Return the reader for a response with this head."""
     if exchange.plan is None:
         return OpaqueReader()
     if status < 400 and _values(fields, b"content-encoding") not in (b"", b"identity"):
-        return OpaqueReader()  # can't be looked into; of an error the status says enough
+        return OpaqueReader()  # compressed: not read; the status of an error says enough
     inference = exchange.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS)
     types = _values(fields, b"content-type")
     if status == 200 and _is_stream(exchange, types):
@@ -282,11 +284,11 @@ def answer_for(exchange: Exchange, status: int, fields: Fields) -> ResponseReade
 
 
 def _is_stream(exchange: Exchange, content_type: bytes) -> bool:
-    """By what it calls itself; where it does not say, by what was asked for."""
+    """Return whether the response is a stream: by its content type, else by what the client asked for."""
     if content_type.startswith(b"text/event-stream"):
         return True
-    untold = not content_type or content_type.startswith((b"text/plain", b"application/octet-"))
-    return untold and exchange.stream and exchange.kind is Kind.MESSAGES
+    generic = not content_type or content_type.startswith((b"text/plain", b"application/octet-"))
+    return generic and exchange.stream and exchange.kind is Kind.MESSAGES
 
 
 def _values(fields: Fields, name: bytes) -> bytes:

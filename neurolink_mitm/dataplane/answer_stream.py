@@ -165,7 +165,7 @@ class AnswerStream(BoundedStream):
 
     def _failed_in_answer(self, failure: Failure) -> Commands:
         """Where it is upstream's own error answer, the addons may want to pass that on in the end."""
-        if self._incoming.head is not None and failure.where is FailureStage.STATUS:
+        if self._incoming.head is not None and failure.stage is FailureStage.STATUS:
             self.flow.response = self._for_client(self._incoming.head)
             self.flow.response.headers.pop("transfer-encoding", None)
             # not `content`: that would compress it once more, if upstream has compressed it

@@ -119,7 +119,7 @@ def _see(pool: Pool, row: AttemptRow, now: float) -> None:
     five_hour, seven_day = row.utilization5h, row.utilization7d
     if five_hour is None and seven_day is None:
         return
-    pool.standing(f"anthropic:{row.account}").see(
+    pool.account_state(f"anthropic:{row.account}").update_quota(
         Quota(
             seen_at=now,
             five_hour=None if five_hour is None else Window(five_hour),

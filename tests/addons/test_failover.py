@@ -68,7 +68,7 @@ def fail(
     """It fails with this; the plan goes on with `steps`."""
     runtime = runtime or make_runtime(A, B)
     flow = began(runtime, *steps, failure=failure, **exchange)
-    if failure.where is FailureStage.STATUS:
+    if failure.stage is FailureStage.STATUS:
         answer(flow, failure.status or 0, body)
     Failover(runtime).attempt_failed(flow)
     return flow
@@ -97,9 +97,9 @@ def test_it_is_booked_on_the_attempt() -> None:
 def test_and_on_the_account() -> None:
     runtime = make_runtime(A, B)
     fail(LIMITED, runtime=runtime)
-    standing = runtime.pool.standing(A.key)
+    state = runtime.pool.account_state(A.key)
     assert list(runtime.pool.ineligible(ANY, NOW)) == [A.key]
-    assert (standing.in_flight, standing.tally.errors) == (0, 1)
+    assert (state.in_flight, state.tally.errors) == (0, 1)
 
 
 def test_what_it_says_of_limits_is_seen() -> None:
@@ -114,7 +114,7 @@ def test_a_failure_without_account_is_booked_on_nobody() -> None:
     flow = make_flow("GET", "/api/x", attempts=[make_attempt(None)], failure=CUT)
     Failover(runtime).attempt_failed(flow)
     assert record(flow).attempts[0].failure == CUT
-    assert runtime.pool.standing(A.key).tally.errors == 0
+    assert runtime.pool.account_state(A.key).tally.errors == 0
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_token_that_can_not_be_renewed_counts_only_once_it_has_ended(
 ) -> None:
     account = make_account("a", refreshable=True, expires_at=ends)
     runtime = make_runtime(account)
-    failure = make_failure(None, where=FailureStage.LOGIN)
+    failure = make_failure(None, stage=FailureStage.LOGIN)
     fail(failure, Deliver(), runtime=runtime, attempts=[make_attempt(account)], **BESIDE)
     assert bool(runtime.pool.cooldowns()) is benched
 
@@ -230,7 +230,7 @@ def test_our_own_answer_can_be_the_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "status"), [(CUT, 502), (make_failure(None, where=FailureStage.TIMEOUT), 504)]
+    ("failure", "status"), [(CUT, 502), (make_failure(None, stage=FailureStage.TIMEOUT), 504)]
 )
 def test_without_a_plan_it_ends(failure: Failure, status: int) -> None:
     """A request for another path: it goes nowhere else."""
@@ -288,7 +288,7 @@ def test_a_good_one_clears_the_account() -> None:
     runtime = cooled()
     head(200, runtime=runtime)
     assert runtime.pool.cooldowns() == {}
-    assert runtime.pool.standing(A.key).tally.success == 1
+    assert runtime.pool.account_state(A.key).tally.success == 1
 
 
 @pytest.mark.parametrize("status", [304, 404, 413])
@@ -296,18 +296,18 @@ def test_another_one_proves_nothing(status: int) -> None:
     runtime = cooled()
     head(status, runtime=runtime)
     assert list(runtime.pool.cooldowns()) == [A.key]
-    assert runtime.pool.standing(A.key).tally.success == 0
+    assert runtime.pool.account_state(A.key).tally.success == 0
 
 
 @pytest.mark.parametrize("kind", [Kind.MESSAGES, Kind.COUNT_TOKENS])
 def test_counting_tokens_proves_nothing_of_another_provider(kind: Kind) -> None:
     """The translator counts them by itself."""
     other = make_other()
-    runtime = make_runtime(pool=Pool((A,), others=(other,)))
+    runtime = make_runtime(pool=Pool((A,), fallbacks=(other,)))
     runtime.pool.failed(other.key, ANY, LIMITED, sent_at=NOW - 60, now=NOW - 60)
     head(200, runtime=runtime, attempts=[make_attempt(other)], kind=kind)
     assert (other.key in runtime.pool.cooldowns()) == (kind is Kind.COUNT_TOKENS)
-    assert runtime.pool.standing(other.key).tally.success == 1
+    assert runtime.pool.account_state(other.key).tally.success == 1
 
 
 def test_its_session_is_at_home_there() -> None:
@@ -328,7 +328,7 @@ def test_its_session_is_at_home_there() -> None:
 def test_one_that_is_not_upstreams_is_not_noted(exchange: dict[str, Any]) -> None:
     runtime = make_runtime(A, B)
     head(200, USED, runtime, **exchange)
-    assert runtime.pool.standing(A.key).tally.success == 0
+    assert runtime.pool.account_state(A.key).tally.success == 0
     assert runtime.pool.quotas() == {}
 
 
@@ -345,7 +345,7 @@ def test_at_the_end_the_request_is_no_longer_in_flight(hook: str) -> None:
     runtime = make_runtime(A)
     flow = began(runtime)
     getattr(Failover(runtime), hook)(flow)
-    assert runtime.pool.standing(A.key).in_flight == 0
+    assert runtime.pool.account_state(A.key).in_flight == 0
 
 
 @pytest.mark.parametrize("hook", ["response", "error"])
@@ -354,7 +354,7 @@ def test_a_failed_attempt_is_not_ended_twice(hook: str) -> None:
     runtime.pool.began(A.key, ANY, NOW)
     flow = fail(LIMITED, runtime=runtime)
     getattr(Failover(runtime), hook)(flow)
-    assert runtime.pool.standing(A.key).in_flight == 1
+    assert runtime.pool.account_state(A.key).in_flight == 1
 
 
 @pytest.mark.parametrize("hook", ["response", "error"])
@@ -380,5 +380,5 @@ def test_a_flow_without_attempts_is_left_alone(hook: str, opened: bool) -> None:
 def test_a_client_that_went_away_does_no_harm_to_the_account() -> None:
     runtime = make_runtime(A)
     Failover(runtime).error(began(runtime))
-    tally = runtime.pool.standing(A.key).tally
+    tally = runtime.pool.account_state(A.key).tally
     assert (tally.errors, tally.success, runtime.pool.cooldowns()) == (0, 0, {})

@@ -18,7 +18,7 @@ from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, document, make_flow, refusal
-from tests.fakes import NOW, FakeClock, ListMemory, make_account, make_runtime
+from tests.fakes import NOW, FakeClock, MemoryStateStore, make_account, make_runtime
 
 ADMIN = Secret("admin-token")
 SHOWN = {"x-neurolink-admin": "admin-token"}
@@ -188,7 +188,10 @@ def test_a_flow_without_record_is_not_answered() -> None:
 def cooling() -> Runtime:
     """Two accounts, both cooling."""
     runtime = make_runtime(
-        make_account("work"), make_account("home"), admin_token=ADMIN, memory=ListMemory()
+        make_account("work"),
+        make_account("home"),
+        admin_token=ADMIN,
+        state_store=MemoryStateStore(),
     )
     for account in runtime.pool.accounts:
         runtime.pool.failed(
@@ -233,8 +236,8 @@ def test_a_model_of_another_provider_is_reset_too() -> None:
 def test_a_reset_is_remembered() -> None:
     runtime = cooling()
     asked(make_flow("POST", "/admin/reset?account=work", SHOWN), runtime)
-    assert isinstance(runtime.memory, ListMemory)
-    assert list(runtime.memory.kept_cooldowns) == ["anthropic:home"]
+    assert isinstance(runtime.state_store, MemoryStateStore)
+    assert list(runtime.state_store.kept_cooldowns) == ["anthropic:home"]
 
 
 def test_an_account_that_does_not_exist_is_not_reset() -> None:

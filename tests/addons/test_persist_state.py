@@ -12,16 +12,16 @@ def test_cooldowns_are_handed_on_when_they_change() -> None:
     runtime = make_runtime(make_account("a"))
     addon = PersistState(runtime)
     addon.responseheaders(tflow.tflow())
-    assert runtime.memory.kept_cooldowns is None  # type: ignore[attr-defined]
+    assert runtime.state_store.kept_cooldowns is None  # type: ignore[attr-defined]
     failure = Failure.of_status(401, b"")
     runtime.pool.failed("anthropic:a", Requirements(), failure, sent_at=NOW, now=NOW)
     addon.attempt_failed(tflow.tflow())
-    assert list(runtime.memory.kept_cooldowns) == ["anthropic:a"]  # type: ignore[attr-defined]
+    assert list(runtime.state_store.kept_cooldowns) == ["anthropic:a"]  # type: ignore[attr-defined]
 
 
 def test_quotas_are_handed_on_each_time() -> None:
     runtime = make_runtime(make_account("a"))
     said = ((b"anthropic-ratelimit-unified-5h-utilization", b"0.5"),)
-    runtime.pool.see_limits("anthropic:a", said, NOW)
+    runtime.pool.update_quota("anthropic:a", said, NOW)
     PersistState(runtime).responseheaders(tflow.tflow())
-    assert list(runtime.memory.kept_quotas) == ["anthropic:a"]  # type: ignore[attr-defined]
+    assert list(runtime.state_store.kept_quotas) == ["anthropic:a"]  # type: ignore[attr-defined]

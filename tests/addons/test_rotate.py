@@ -17,8 +17,8 @@ from neurolink_mitm.ports import Runtime
 from tests.addons.flows import document, make_flow, record, refusal
 from tests.fakes import (
     NOW,
-    FakeChance,
     FakeClock,
+    FakeRandomSource,
     make_account,
     make_attempt,
     make_failure,
@@ -55,8 +55,8 @@ def test_it_takes_an_account_and_says_why() -> None:
 def test_it_is_booked_on_the_account() -> None:
     runtime = make_runtime(A, B)
     attempt(runtime)
-    standing = runtime.pool.standing(A.key)
-    assert (standing.in_flight, standing.tally.attempts) == (1, 1)
+    state = runtime.pool.account_state(A.key)
+    assert (state.in_flight, state.tally.attempts) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_request_for_any_other_path_takes_no_account() -> None:
     runtime = make_runtime(A)
     exchange = record(attempt(runtime, make_flow("GET", "/api/oauth/profile")))
     assert (exchange.attempt, exchange.plan) == (Attempt(1, None, NOW), None)
-    assert runtime.pool.standing(A.key).in_flight == 0
+    assert runtime.pool.account_state(A.key).in_flight == 0
 
 
 def test_a_flow_that_nobody_has_taken_up_is_left_alone() -> None:
@@ -168,7 +168,7 @@ def test_upstreams_word_may_then_be_the_last() -> None:
 
 
 def test_all_accounts_are_tried_then_once_more_after_a_jittered_pause() -> None:
-    runtime = make_runtime(A, B, chance=FakeChance(jitter_is=1 / 3))
+    runtime = make_runtime(A, B, random_source=FakeRandomSource(jitter_is=1 / 3))
     exchange = record(attempt(runtime))
     assert exchange.plan is not None
     busy = make_failure(529)
@@ -184,7 +184,7 @@ def test_all_accounts_are_tried_then_once_more_after_a_jittered_pause() -> None:
 def test_only_what_does_no_harm_is_sent_twice(kind: Kind, again: bool) -> None:
     exchange = record(attempt(make_runtime(A, B), kind=kind))
     assert exchange.plan is not None
-    cut = make_failure(None, where=FailureStage.NETWORK, error_type="cut")
+    cut = make_failure(None, stage=FailureStage.NETWORK, error_type="cut")
     assert isinstance(exchange.plan.send(cut), Try) is again
 
 

@@ -26,7 +26,7 @@ MENDED = (
 )
 UNSIGNED = BODY.replace(b"c2ln", b"")
 REPAIRED = MENDED[:-1] + b', "thinking": {}}'
-ONCE_MORE = Try(make_account(), "once more", mended=True)
+ONCE_MORE = Try(make_account(), "once more", without_thinking=True)
 AS_IT_IS = Try(make_account(), "as it is")
 
 

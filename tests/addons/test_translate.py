@@ -89,7 +89,7 @@ async def test_one_that_does_not_come_is_a_failure_that_was_not_sent() -> None:
     await attempt(flow, FakeTranslator(None))
     failure = current(flow).failure
     assert failure
-    assert (failure.where, failure.error_type, failure.sent) == (
+    assert (failure.stage, failure.error_type, failure.sent) == (
         FailureStage.NETWORK,
         TRANSLATOR_DOWN,
         False,

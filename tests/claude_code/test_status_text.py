@@ -12,7 +12,7 @@ from neurolink_mitm.core.pool.quota import Quota, Window
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.settings.values import Config, Fallback, ModelMapping, Routing
 from neurolink_mitm.core.status import status
-from neurolink_mitm.core.status.explain import way
+from neurolink_mitm.core.status.explain import preview_route
 from tests.fakes import NOW, make_account, make_runtime
 
 OPUS, SONNET = "claude-opus-4-6", "claude-sonnet-4-6"
@@ -26,15 +26,15 @@ def report(pool: Pool, **changes: Any) -> dict[str, Any]:
 def pool_of(labels: str, **cooling: float) -> Pool:
     pool = Pool([make_account(label) for label in labels])
     for label, seconds in cooling.items():
-        standing = pool.standing(f"anthropic:{label}")
-        standing.cooldowns["*"] = Cooldown(1, NOW, NOW + seconds, "rate limit (429)")
+        state = pool.account_state(f"anthropic:{label}")
+        state.cooldowns["*"] = Cooldown(1, NOW, NOW + seconds, "rate limit (429)")
     return pool
 
 
 def used(pool: Pool, label: str, five_hour: float, seven_day: float | None = None) -> Pool:
     week = None if seven_day is None else Window(seven_day, "allowed", NOW + 60)
     quota = Quota(NOW, five_hour=Window(five_hour, "allowed", NOW + 60), seven_day=week)
-    pool.standing(f"anthropic:{label}").quota = quota
+    pool.account_state(f"anthropic:{label}").quota = quota
     return pool
 
 
@@ -60,8 +60,8 @@ def test_a_line(pool: Pool, line: str) -> None:
 
 def test_the_account_is_the_one_that_was_used_last() -> None:
     pool = pool_of("ab")
-    pool.standing("anthropic:a").tally.last_attempt_at = NOW - 60
-    pool.standing("anthropic:b").tally.last_attempt_at = NOW - 1
+    pool.account_state("anthropic:a").tally.last_attempt_at = NOW - 60
+    pool.account_state("anthropic:b").tally.last_attempt_at = NOW - 1
     assert statusline.line(report(pool), None, NOW) == "neurolink b"
 
 
@@ -71,7 +71,7 @@ def test_the_account_is_the_one_that_was_used_last() -> None:
 )
 def test_other_models_cooldowns_do_not_count(model: str, line: str) -> None:
     pool = pool_of("ab")
-    pool.standing("anthropic:a").cooldowns["claude-opus-*"] = Cooldown(1, NOW, NOW + 30, "x")
+    pool.account_state("anthropic:a").cooldowns["claude-opus-*"] = Cooldown(1, NOW, NOW + 30, "x")
     assert statusline.line(report(pool), model, NOW) == line
 
 
@@ -84,7 +84,7 @@ ROUTING = Routing(
 def explained(pool: Pool, model: str | None) -> dict[str, Any]:
     pool.update(pool.accounts, entries(Config(routing=ROUTING), {"OPENAI_API_KEY": "k"}))
     asked = Requirements(claude_code=True, model=model)
-    return report(pool, config=Config(routing=ROUTING)) | way(pool, ROUTING, asked, NOW)
+    return report(pool, config=Config(routing=ROUTING)) | preview_route(pool, ROUTING, asked, NOW)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_the_limits_of_counting_tokens_are_no_matter_of_the_line(
     model: str | None, scopes: dict[str, Cooldown], cooling: str
 ) -> None:
     pool = pool_of("ab")
-    pool.standing("anthropic:a").cooldowns |= scopes
+    pool.account_state("anthropic:a").cooldowns |= scopes
     name = "b" if cooling else "a"
     assert statusline.line(report(pool), model, NOW) == f"neurolink {name}{cooling}"
     written = msgspec.to_builtins({"anthropic:a": PersistedState("x", scopes)})

@@ -289,18 +289,18 @@ async def test_who_wants_to_hear_of_it_does(runtime: Runtime, inputs: Inputs) ->
 
 
 async def test_cooldowns_stay(runtime: Runtime) -> None:
-    standing = runtime.pool.standing(A.key)
+    state = runtime.pool.account_state(A.key)
     await reload(runtime, INPUTS)
-    assert runtime.pool.standing(A.key) is standing
+    assert runtime.pool.account_state(A.key) is state
 
 
 async def test_a_token_that_is_not_on_disk_yet_stays(caplog: pytest.LogCaptureFixture) -> None:
     renewed = replace(A, secret=Secret("sk-ant-test-renewed"))
     runtime = make_runtime(renewed, refresher=Unwritten({A: renewed}))
-    standing = runtime.pool.standing(A.key)
+    state = runtime.pool.account_state(A.key)
     await reload(runtime, INPUTS)
     assert runtime.pool.accounts == (renewed,)
-    assert runtime.pool.standing(A.key) is standing
+    assert runtime.pool.account_state(A.key) is state
     assert "logins" not in caplog.text
 
 

@@ -38,7 +38,7 @@ def test_a_record_that_was_just_opened() -> None:
 
 def test_a_try_is_a_plain_one_unless_it_says_so() -> None:
     step = Try(make_account(), "why")
-    assert (step.mended, step.refresh) == (False, False)
+    assert (step.without_thinking, step.refresh) == (False, False)
 
 
 def test_an_attempt_that_has_just_begun() -> None:

@@ -75,7 +75,7 @@ class Forgetful:
     def quotas(self, by_account: object) -> None: ...
 
 
-class ScriptedChance(SystemRandomSource):
+class ScriptedRandomSource(SystemRandomSource):
     """Jitter is none, so that a pause is as short as it gets."""
 
     def jitter(self) -> float:
@@ -108,9 +108,9 @@ class Proxy:
             config=self.config,
             pool=self._pool(),
             clock=self.clock,
-            chance=ScriptedChance(),
+            random_source=ScriptedRandomSource(),
             journal=self.rows,
-            memory=Forgetful(),
+            state_store=Forgetful(),
             metrics=MetricRegistry(),
             host=self.host,
             passthrough=self.passthrough,
@@ -147,7 +147,7 @@ class Proxy:
         routing = self.config.routing
         others = destinations.entries(self.config, self.environ)
         budget = Budget(routing.pay_per_use, routing.daily_cap_usd)
-        return Pool(self.accounts, self.strategy, others=others, budget=budget)
+        return Pool(self.accounts, self.strategy, fallbacks=others, budget=budget)
 
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()

@@ -260,7 +260,7 @@ def test_client_that_leaves_is_not_punished(proxy: Proxy, sandbox: SandboxServer
         connection.recv(1)
     sandbox.wait_for(lambda requests: requests[-1].disconnected)
     assert proxy.rows.wait()[0].outcome == "client_cancelled"
-    assert not proxy.runtime.pool.standing("anthropic:a").cooldowns
+    assert not proxy.runtime.pool.account_state("anthropic:a").cooldowns
 
 
 def test_client_that_leaves_before_the_answer(proxy: Proxy, sandbox: SandboxServer) -> None:

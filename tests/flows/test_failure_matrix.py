@@ -65,11 +65,11 @@ class Case:
 
     def check_cooldown(self) -> None:
         """Exactly the cooldown the row names, on the account that failed and on no other."""
-        standing = self.proxy.runtime.pool.standing
-        found = {s: round(c.until - NOW, 3) for s, c in standing("anthropic:a").cooldowns.items()}
+        state = self.proxy.runtime.pool.state
+        found = {s: round(c.until - NOW, 3) for s, c in state("anthropic:a").cooldowns.items()}
         assert found == ({self.row.scope: self.row.seconds} if self.row.scope else {})
         if len(self.proxy.accounts) > 1:
-            assert not standing("anthropic:b").cooldowns
+            assert not state("anthropic:b").cooldowns
 
     def check_rows(self, outcome: str, calls: dict[str, int]) -> None:
         """One summary, and as many attempts as upstream saw requests."""

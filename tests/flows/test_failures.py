@@ -13,7 +13,7 @@ from tests.flows.failures import ROWS, Row, page
 
 def test_every_rule_of_an_error_status_has_a_row() -> None:
     hit = {classify(failure(r)).name for r in ROWS if r.reply.status >= 400}
-    assert hit >= {r.name for r in RULES if r.where is FailureStage.STATUS and not r.refreshable}
+    assert hit >= {r.name for r in RULES if r.stage is FailureStage.STATUS and not r.refreshable}
 
 
 def failure(row: Row) -> Failure:
@@ -25,7 +25,7 @@ def failure(row: Row) -> Failure:
     fields = tuple((k.encode(), v.encode()) for k, v in reply.headers.items() if v)
     said = reply.body or (b"<!DOCTYPE html>" if reply.html else json.dumps(error).encode())
     found = Failure.of_status(reply.status, said, fields)
-    return replace(found, elsewhere=not is_inference(endpoint_of(row.path)))
+    return replace(found, other_endpoint=not is_inference(endpoint_of(row.path)))
 
 
 def test_page_is_fresh() -> None:

@@ -105,7 +105,7 @@ class Case:
         [row] = self.proxy.rows.wait()
         pool = self.proxy.runtime.pool
         assert "anthropic:" not in row.why
-        used = [pool.standing(each.key) for each in pool.accounts]
+        used = [pool.account_state(each.key) for each in pool.accounts]
         assert (row.account, row.provider, row.attempts, row.costUsd) == (None, None, 0, None)
         assert (row.outcome, self.proxy.rows.attempts, self.money.usd) == (outcome, [], 0)
         assert [(each.in_flight, each.tally.attempts) for each in used] == [(0, 0)] * len(used)

@@ -169,7 +169,7 @@ def test_one_probe_after_a_cooldown(sandbox: SandboxServer) -> None:
             assert "being tried again" in proxy.rows.wait(2)[-1].why
         proxy.rows.wait(3)  # the probe's client has left: that says nothing of the account
         assert served(ask(proxy)) == "a"
-        assert not proxy.runtime.pool.standing("anthropic:a").cooldowns
+        assert not proxy.runtime.pool.account_state("anthropic:a").cooldowns
 
 
 def test_single_account_recovers_by_itself(sandbox: SandboxServer) -> None:
@@ -197,14 +197,14 @@ def test_cooldowns_survive_a_restart(sandbox: SandboxServer, tmp_path: Path) -> 
     memory = FileStateStore(*files)
 
     def remember(runtime: Runtime) -> None:
-        runtime.memory = memory
+        runtime.state_store = memory
 
     with Proxy(pool, change=remember) as proxy:
         assert served(ask(proxy)) == "b"
     memory.close()
 
     def restore(runtime: Runtime) -> None:
-        runtime.pool.restore(read_cooldowns(files[0]), read_quotas(files[1]))
+        runtime.pool.restore(read_cooldowns(files[0]), read_quotas(files[1]), runtime.clock.now())
 
     with Proxy(pool, change=restore) as proxy:
         assert served(ask(proxy)) == "b"

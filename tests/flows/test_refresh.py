@@ -164,7 +164,7 @@ def test_refused_again_and_again(store: TokenStore, home: Home, upstream: Sandbo
         answer = running.ask()
         assert answer.headers["x-neurolink-account"] == "key"
         assert running.refreshes() == 5
-        [state] = running.proxy.runtime.pool.standing("anthropic:plan").cooldowns.values()
+        [state] = running.proxy.runtime.pool.account_state("anthropic:plan").cooldowns.values()
         assert 290 < state.until - time.time() <= 300
 
 
@@ -293,7 +293,7 @@ def test_new_login_ends_a_cooldown(store: TokenStore, home: Home, upstream: Sand
     upstream.script("plan", Reply(403), Reply())
     with proxy_on(store, home, upstream, watch=True) as running:
         assert running.ask().headers["x-neurolink-account"] == "key"
-        assert running.proxy.runtime.pool.standing("anthropic:plan").cooldowns
+        assert running.proxy.runtime.pool.account_state("anthropic:plan").cooldowns
         upstream.expire("plan")
         renewed = httpx.post(
             f"{upstream.url}/v1/oauth/token",
@@ -305,7 +305,7 @@ def test_new_login_ends_a_cooldown(store: TokenStore, home: Home, upstream: Sand
             timeout=LIMIT,
         ).json()
         store.save(login(token=renewed["access_token"], refresh=renewed["refresh_token"]))
-        until(lambda: not running.proxy.runtime.pool.standing("anthropic:plan").cooldowns)
+        until(lambda: not running.proxy.runtime.pool.account_state("anthropic:plan").cooldowns)
         assert running.ask().headers["x-neurolink-account"] == "plan"
 
 

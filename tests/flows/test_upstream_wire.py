@@ -67,7 +67,7 @@ class Pool:
 
     @property
     def cooling(self) -> bool:
-        return bool(self.proxy.runtime.pool.standing("anthropic:a").cooldowns)
+        return bool(self.proxy.runtime.pool.account_state("anthropic:a").cooldowns)
 
 
 @pytest.fixture(scope="module")  # mitmproxy's `ctx` is one: no test here may start another
@@ -182,14 +182,14 @@ def test_a_rate_limit_inside_a_200_is_one(pool: Pool, kind: str, stream: bool) -
         answer(LIMIT_EVENT, **SSE) if kind == "event" else answer(error("rate_limit_error"), **JSON)
     )
     before = pool.proxy.runtime.totals.rate_limits
-    tally = pool.proxy.runtime.pool.standing("anthropic:a").tally.rate_limits
+    tally = pool.proxy.runtime.pool.account_state("anthropic:a").tally.rate_limits
     pool.a.script(body)
     rows = len(pool.proxy.rows.requests)
     assert pool.ask(stream=stream).headers["x-neurolink-account"] == "b"
     pool.proxy.rows.wait(rows + 1)
     assert pool.cooling
     assert pool.proxy.runtime.totals.rate_limits == before + 1
-    assert pool.proxy.runtime.pool.standing("anthropic:a").tally.rate_limits == tally + 1
+    assert pool.proxy.runtime.pool.account_state("anthropic:a").tally.rate_limits == tally + 1
 
 
 @pytest.mark.parametrize("coding", raw.NAMES)
@@ -258,12 +258,12 @@ def test_a_rate_limit_after_content_is_told_and_counted(pool: Pool) -> None:
     """Nothing can be sent again by then."""
     pool.a.script(answer(START + BLOCK + HELLO + LIMIT_EVENT, **SSE))
     before = pool.proxy.runtime.totals.rate_limits
-    tally = pool.proxy.runtime.pool.standing("anthropic:a").tally.rate_limits
+    tally = pool.proxy.runtime.pool.account_state("anthropic:a").tally.rate_limits
     rows = len(pool.proxy.rows.requests)
     assert events(pool.ask().content)[-1][1]["error"]["type"] == "rate_limit_error"
     assert pool.proxy.rows.wait(rows + 1)[-1].outcome == "error"
     assert pool.proxy.runtime.totals.rate_limits == before + 1
-    assert pool.proxy.runtime.pool.standing("anthropic:a").tally.rate_limits == tally + 1
+    assert pool.proxy.runtime.pool.account_state("anthropic:a").tally.rate_limits == tally + 1
 
 
 ENDLESS: dict[str, bytes | Act] = {

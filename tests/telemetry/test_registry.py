@@ -114,11 +114,11 @@ def test_attempts_that_failed() -> None:
 
 def test_accounts_as_they_are_now() -> None:
     runtime = make_runtime(make_account("work"), make_account("home"))
-    standing = runtime.pool.standing("anthropic:work")
-    standing.cooldowns["*"] = Cooldown(1, NOW, NOW + 60, "rate limit (429)")
-    standing.cooldowns["claude-opus*"] = Cooldown(1, NOW - 90, NOW - 30, "over")
-    standing.quota = Quota(NOW, five_hour=Window(0.5, "allowed", NOW + 60))
-    standing.in_flight = 2
+    state = runtime.pool.account_state("anthropic:work")
+    state.cooldowns["*"] = Cooldown(1, NOW, NOW + 60, "rate limit (429)")
+    state.cooldowns["claude-opus*"] = Cooldown(1, NOW - 90, NOW - 30, "over")
+    state.quota = Quota(NOW, five_hour=Window(0.5, "allowed", NOW + 60))
+    state.in_flight = 2
     found = lines(runtime)
     assert found['proxy_account_cooling{account="work"}'] == 1
     assert found['proxy_account_cooling{account="home"}'] == 0

@@ -146,7 +146,7 @@ def _served(runtime: Runtime, model: str) -> bool:
         **pool.ineligible_fallbacks(route.entries, requirements, now),
     }
     asked = [a.key for a in pool.accounts if route.pool]
-    asked += [a.key for a in pool.others if a.key in route.entries]
+    asked += [a.key for a in pool.fallbacks if a.key in route.entries]
     return any(key not in ineligible or ineligible[key].until is not None for key in asked)
 
 

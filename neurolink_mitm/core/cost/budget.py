@@ -1,9 +1,4 @@
-"""What a request costs on an account that is paid per use: nothing, what its answer tells, or nobody can say.
-
-https://platform.claude.com/docs/en/about-claude/pricing
-
-Bounds on what is paid per use: API keys beside subscriptions, and other providers.
-"""
+"""Bounds on what is paid per use: API keys beside subscriptions, and other providers."""
 
 from __future__ import annotations
 
@@ -19,52 +14,52 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.providers import names as providers
 
 
-class Charge(enum.Enum):
-    """How its cost is known."""
+class Metering(enum.Enum):
+    """Whether the cost of a request can be metered. https://platform.claude.com/docs/en/about-claude/pricing"""
 
     FREE = "free"
-    TOLD = "told"  # its answer tells its tokens
-    UNTOLD = "untold"  # a batch, say: its results come later, or never come by here
+    METERED = "metered"  # the response reports its tokens
+    UNMETERED = "unmetered"  # a batch, say, whose results come later or elsewhere
 
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 _FREE = re.compile(
     r"/v1/(files|skills(/[^/]+/versions)?|organizations/.*|messages/batches/[^/]+/cancel)/?"
 )
-"""What is posted there costs nothing."""
+"""Paths to which a POST costs nothing."""
 
 
-def charge_at(method: str, path: str) -> Charge:
-    """The charge for anything but Messages, which tell theirs. What is not known to be free costs something."""
+def metering_at(method: str, path: str) -> Metering:
+    """Return the metering of a request that is not inference. What is not listed as free costs something."""
     if method in _READS:
-        return Charge.FREE
+        return Metering.FREE
     free = method == "POST" and _FREE.fullmatch(path.partition("?")[0])
-    return Charge.FREE if free else Charge.UNTOLD
+    return Metering.FREE if free else Metering.UNMETERED
 
 
 NEVER = "routing.pay-per-use is never"
-UNTOLD = "what this costs can't be counted, and routing.daily-cap-usd is set"
+NOT_METERED = "what this costs can't be counted, and routing.daily-cap-usd is set"
 
 
 def is_paid(account: Account) -> bool:
-    """Whether each request costs money; those of a subscription don't."""
+    """Return whether each request on `account` costs money; on a subscription it doesn't."""
     if account.is_anthropic:
         return account.type == "api_key"
     return not providers.known(account.provider).free
 
 
-def unpriced(others: Iterable[Account], prices: Prices) -> frozenset[str]:
-    """Keys of those that cost something, nobody knows what."""
+def unpriced(fallbacks: Iterable[Account], prices: Prices) -> frozenset[str]:
+    """Return the keys of those that are paid, at an unknown price."""
     return frozenset(
         each.key
-        for each in others
+        for each in fallbacks
         if each.model and is_paid(each) and prices.of(each.provider, each.model) is None
     )
 
 
 @dataclass(slots=True)
 class Budget:
-    """What may be spent, and what has been. Whoever counts sets `spent` and `day_ends_at`."""
+    """What may be spent, and what was spent today; `adapters/cost.py` sets `spent` and `day_ends_at`."""
 
     pay_per_use: Literal["allow", "never"] = "allow"
     cap: float | None = None
@@ -73,31 +68,31 @@ class Budget:
     """USD, in the day that ends at `day_ends_at` (seconds since the epoch)."""
     day_ends_at: float = 0.0
     unpriced: Collection[str] = field(default_factory=frozenset)
-    """Keys of those whose price nobody knows: a cap could not bound them."""
+    """Keys of targets whose price is unknown: a cap can't bound them."""
 
     def spent_today(self, now: float) -> float:
         return self.spent if now < self.day_ends_at else 0.0
 
-    def skip(
+    def ineligible(
         self,
         account: Account,
         now: float,
         *,
         beside_subscription: bool,
-        charge: Charge = Charge.TOLD,
+        metering: Metering = Metering.METERED,
     ) -> Ineligible | None:
-        """Why this account is not asked now. Keys of a pool that has nothing else are what its owner means to pay.
+        """Return why the budget rules out `account` now.
 
-        A request whose `charge` is nothing is bounded by no cap; one whose charge nobody can tell can't be.
+        `pay_per_use` concerns API keys beside subscriptions only: in a pool of keys, the owner means to pay.
         """
         if not is_paid(account):
             return None
         if self.pay_per_use == "never" and beside_subscription:
             return Ineligible(NEVER)
-        if self.cap is None or charge is Charge.FREE:
+        if self.cap is None or metering is Metering.FREE:
             return None
-        if charge is Charge.UNTOLD:
-            return Ineligible(UNTOLD)
+        if metering is Metering.UNMETERED:
+            return Ineligible(NOT_METERED)
         if account.key in self.unpriced:
             return Ineligible("its price is not known, and routing.daily-cap-usd is set")
         if self.spent_today(now) < self.cap:

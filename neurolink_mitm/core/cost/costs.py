@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from neurolink_mitm.core.cost.budget import Charge, is_paid
+from neurolink_mitm.core.cost.budget import Metering, is_paid
 from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.response.usage import TokenUsage
@@ -26,7 +26,7 @@ def cost_of(exchange: Exchange, prices: Prices) -> float | None:
 def spent_on(exchange: Exchange, prices: Prices, body_bytes: int) -> float:
     """Return the USD to book against a cap: an estimate where upstream told less than it will want to be paid."""
     account, model = exchange.account, _model(exchange)
-    if account is None or not model or not is_paid(account) or exchange.charge is Charge.FREE:
+    if account is None or not model or not is_paid(account) or exchange.metering is Metering.FREE:
         return 0.0
     if not exchange.served and not exchange.left_upstream:
         return 0.0

@@ -1,4 +1,6 @@
-"""What a failed attempt means, and what is done next.
+"""What a failed attempt means, and what the request does next.
 
-`errors.py` is the table of failures, `plan.py` the failover plan of one request.
+- `errors.py`: start here. The table of failures: which cooldown the account gets, which action the request takes.
+- `plan.py`: the failover plan of one request, and the replies when it ends without a response.
+- `unreachable.py`: why upstream could not be reached, in words.
 """

@@ -34,13 +34,13 @@ from neurolink_mitm.core.response.error_text import read_error as read_error
 class FailureStage(enum.Enum):
     """The stage at which an attempt failed."""
 
-    STATUS = "status"  # the answer's head said so
+    STATUS = "status"  # an error status
     EVENT = "first event"  # a 200 whose first event is an error
     EMPTY = "empty"  # a 200 that ends before any content
     NETWORK = "network"  # refused, reset, DNS, TLS, closed
     TIMEOUT = "timeout"  # no first event in time
-    PIN = "certificate"  # not sent: upstream shows another certificate than those pinned
-    LOGIN = "login"  # not sent: the account has no token that is good
+    PIN = "certificate"  # not sent: upstream's certificate is not one of those pinned
+    LOGIN = "login"  # not sent: the account has no valid token
 
 
 class CooldownKind(enum.Enum):
@@ -57,26 +57,26 @@ class Action(enum.Enum):
     RETURN = "returned as is"
     NEXT = "next account"
     REFRESH = "once more on this account, with a new token"
-    MEND = "once more on this account, without thinking blocks"
+    WITHOUT_THINKING = "once more on this account, without thinking blocks"
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """The failure of one attempt. `status` is None where no head arrived, or where a 200 has no good body."""
 
-    where: FailureStage
+    stage: FailureStage
     status: int | None
     error_type: str
     message: str
     headers: Fields = field(default=(), repr=False)
     sent: bool = True
-    """Whether upstream may have seen the request; with a refused connection it has not."""
+    """Whether upstream may have received the request; after a refused connection it has not."""
     refreshable: bool = False
-    """Whether the account's token can be exchanged for a new one."""
+    """Whether the account's token can be refreshed."""
     body: bytes = field(default=b"", repr=False, compare=False)
     """The beginning of upstream's response."""
-    elsewhere: bool = False
-    """Whether the request was no inference: a refusal concerns that endpoint, and not the account."""
+    other_endpoint: bool = False
+    """Whether the request was no inference: then a refusal concerns that endpoint, not the account."""
 
     @classmethod
     def of_status(cls, status: int, body: bytes, fields: Fields = ()) -> Self:
@@ -119,37 +119,37 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A row of the policy. An empty condition matches anything."""
+    """A row of the policy: conditions on the failure, the cooldown and the action. An empty condition matches all."""
 
     name: str
-    bench: CooldownKind
-    then: Action
+    cooldown: CooldownKind
+    action: Action
     source: str
-    where: FailureStage | None = None
+    stage: FailureStage | None = None
     statuses: frozenset[int] = frozenset()
     error_type: str = ""
-    text: tuple[str, ...] = ()  # any of them is said, as `error_text.wording` has it
-    limit: Limit | None = None  # what a 429 is about
-    refreshable: bool = False  # only where a new token can be had
-    page: bool = False  # only a page for browsers
-    elsewhere: bool = False  # only of endpoints beside messages and count_tokens
+    text: tuple[str, ...] = ()  # one of them is in `error_text.wording`
+    limit: Limit | None = None  # the scope of a 429
+    refreshable: bool = False
+    page: bool = False  # an HTML page
+    other_endpoint: bool = False
     transient: bool = False
-    """Whether the failure is likely to pass by itself: a second round is worth it when every account has failed so."""
+    """No condition: the failure is likely to pass by itself, so that the account is worth a second try."""
 
     def matches(self, failure: Failure) -> bool:
         return (
-            self.where in (None, failure.where)
+            self.stage in (None, failure.stage)
             and (not self.statuses or failure.status in self.statuses)
             and self.error_type in ("", failure.error_type)
-            and (not self.text or _says(failure, self.text))
+            and (not self.text or _has_wording(failure, self.text))
             and (failure.refreshable or not self.refreshable)
-            and (failure.elsewhere or not self.elsewhere)
+            and (failure.other_endpoint or not self.other_endpoint)
             and (not self.page or _is_page(failure))
             and (self.limit is None or limit_of(failure.headers, failure.message) is self.limit)
         )
 
 
-def _says(failure: Failure, any_of: tuple[str, ...]) -> bool:
+def _has_wording(failure: Failure, any_of: tuple[str, ...]) -> bool:
     text = wording(failure.message, failure.body)
     return any(all(part in text for part in each.split(AND)) for each in any_of)
 
@@ -184,9 +184,9 @@ NOT_IN_PLAN = (
 """Wordings of errors that another account may not have."""
 
 RATE_LIMIT = "rate_limit_error"
-"""The error type of a limit that is reached."""
-NO_WAY = "no_way"
-"""The error type of what no repetition mends: a proxy that refuses the login, a certificate that is not trusted."""
+"""Error type of a rate limit."""
+PERMANENT = "no_way"
+"""Error type of a network error that a retry does not cure: a proxy refuses the login, a certificate is not trusted."""
 
 RULES: tuple[Rule, ...] = (
     Rule("not in its plan", CooldownKind.NONE, Action.NEXT, "[plans]", FailureStage.STATUS,
@@ -199,7 +199,7 @@ RULES: tuple[Rule, ...] = (
          _codes(429), limit=Limit.BARE, transient=True),
     Rule("rate limit", CooldownKind.BACKOFF, Action.NEXT, "[errors] 429", FailureStage.STATUS, _codes(429)),
     Rule("rate limit in stream", CooldownKind.BACKOFF, Action.NEXT, "[stream]", FailureStage.EVENT,
-         error_type="rate_limit_error"),
+         error_type=RATE_LIMIT),
     Rule("an edge's page", CooldownKind.NONE, Action.NEXT, "[cf] a challenge", FailureStage.STATUS, REFUSED,
          page=True, transient=True),
     Rule("no login taken there", CooldownKind.NONE, Action.NEXT, "[plans]", FailureStage.STATUS, REFUSED,
@@ -207,22 +207,22 @@ RULES: tuple[Rule, ...] = (
     Rule("refused token", CooldownKind.NONE, Action.REFRESH, "[errors] 401", FailureStage.STATUS, _codes(401),
          refreshable=True),
     Rule("refused by another endpoint", CooldownKind.NONE, Action.NEXT, "[errors] 401, 402, 403",
-         FailureStage.STATUS, REFUSED, elsewhere=True),
+         FailureStage.STATUS, REFUSED, other_endpoint=True),
     Rule("refused credential", CooldownKind.LONG, Action.NEXT, "[errors] 401, 402, 403", FailureStage.STATUS,
          REFUSED),
     Rule("certificate not pinned", CooldownKind.NONE, Action.RETURN, "cloaking.plugins.tlsFingerprint",
          FailureStage.PIN),
     Rule("no better token", CooldownKind.NONE, Action.NEXT, "RFC 6749 section 6", FailureStage.LOGIN,
-         elsewhere=True),
+         other_endpoint=True),
     Rule("no good token", CooldownKind.LONG, Action.NEXT, "RFC 6749 section 6", FailureStage.LOGIN),
     Rule("out of credit", CooldownKind.LONG, Action.NEXT, "[errors] 400 of the account", FailureStage.STATUS,
          _codes(400), text=("credit balance is too low",)),
     Rule("organization disabled", CooldownKind.LONG, Action.NEXT, "[errors] 400 of the account",
          FailureStage.STATUS, _codes(400), text=("organization has been disabled",)),
-    Rule("foreign thinking", CooldownKind.NONE, Action.MEND, "[thinking], [wordings]", FailureStage.STATUS,
-         _codes(400), text=NOT_SIGNED),
-    Rule("foreign thinking in stream", CooldownKind.NONE, Action.MEND, "[thinking], [stream]", FailureStage.EVENT,
-         text=NOT_SIGNED),
+    Rule("foreign thinking", CooldownKind.NONE, Action.WITHOUT_THINKING, "[thinking], [wordings]",
+         FailureStage.STATUS, _codes(400), text=NOT_SIGNED),
+    Rule("foreign thinking in stream", CooldownKind.NONE, Action.WITHOUT_THINKING, "[thinking], [stream]",
+         FailureStage.EVENT, text=NOT_SIGNED),
     Rule("overloaded", CooldownKind.NONE, Action.NEXT, "[errors] overloaded_error", FailureStage.STATUS,
          _codes(400), "overloaded_error", transient=True),
     Rule("gateway page", CooldownKind.NONE, Action.NEXT, "[cf] a page inside an api_error", FailureStage.STATUS,
@@ -233,7 +233,7 @@ RULES: tuple[Rule, ...] = (
     Rule("empty answer", CooldownKind.NONE, Action.NEXT, "[stream] no message_start", FailureStage.EMPTY,
          transient=True),
     Rule("no way there", CooldownKind.NONE, Action.NEXT, "RFC 9110 section 15.5.8", FailureStage.NETWORK,
-         error_type=NO_WAY),
+         error_type=PERMANENT),
     Rule("network", CooldownKind.NONE, Action.NEXT, "RFC 9112 section 9.6", FailureStage.NETWORK, transient=True),
     Rule("out of time", CooldownKind.NONE, Action.RETURN, "timeouts.total", FailureStage.TIMEOUT,
          error_type="total_timeout"),

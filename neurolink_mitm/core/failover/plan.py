@@ -1,10 +1,10 @@
-"""One request's way through the pool, as a generator: it yields what to do and is sent what came of it.
+"""The failover plan of one request, as a generator: it yields steps, and is sent the failure of each attempt.
 
-    plan = way(...)
-    step = next(plan)                  # Try(account), or Reply if there is nothing to try
-    step = plan.send(failure)          # the next Try, a Pause, or how to end
+    plan = failover_plan(...)
+    step = next(plan)                  # Try(account), or Reply if no account may serve
+    step = plan.send(failure)          # the next Try, a Pause, or the final step
 
-It decides and never acts: no time passes and nothing is sent here. A success is simply not sent back.
+It decides and never acts: no time passes and nothing is sent here. After a success it is not resumed.
 """
 
 from __future__ import annotations
@@ -14,148 +14,161 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from neurolink_mitm.core.cost.budget import UNTOLD
+from neurolink_mitm.core.cost.budget import NOT_METERED
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
-from neurolink_mitm.core.failover.errors import NO_WAY, Action, Failure, FailureStage, classify
+from neurolink_mitm.core.failover.errors import PERMANENT, Action, Failure, FailureStage, classify
 from neurolink_mitm.core.pool.account_state import NOT_FOR_CLIENT, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Choice, Pool, Requirements
 from neurolink_mitm.core.providers.destinations import THE_POOL, Route
 
 MAX_PAUSE = 2.0
+"""Seconds of the pause before the second round, at most."""
 MAX_REFRESHES = 5
-"""Of one request."""
+"""Token refreshes that refused tokens of one request may cause."""
 TOTAL_TIMEOUT = "total_timeout"
 TRANSLATOR_DOWN = "translator_down"
-"""It was waited for already, and in vain."""
-RENEWED = "once more, as the translator had ended"
-NOTHING_SAID: Mapping[str, str] = {}
+"""Error type of an attempt that has waited for the translator in vain."""
 
-AGAIN = {Action.MEND: "without thinking blocks", Action.REFRESH: "with a new token"}
-"""What is tried on the same account before it is given up."""
+SAME_ACCOUNT = {
+    Action.WITHOUT_THINKING: "without thinking blocks",
+    Action.REFRESH: "with a new token",
+}
+"""Actions that try the same account again."""
 
 T = TypeVar("T")
-Part = Generator[Step, Failure | None, T]
-"""Of a plan: to be gone through with `yield from`."""
+SubPlan = Generator[Step, Failure | None, T]
+"""A part of a plan, for `yield from`."""
 Choose = Callable[[set[str]], Choice]
-Refuse = Callable[[Mapping[str, str]], Reply | None]
+FallbackErrors = dict[str, str]
+"""The message of each fallback's error, by key."""
 
 
-def nobody(tried: set[str]) -> Choice:
+def no_choice(tried: set[str]) -> Choice:
     return Choice(None, "no fallback", {})
 
 
-def way(
+def failover_plan(
     choose: Choose,
-    refuse: Refuse,
+    refuse: Callable[[FallbackErrors], Reply | None],
     *,
     jitter: float,
     repeatable: bool,
-    otherwise: Choose = nobody,
+    choose_fallback: Choose = no_choice,
 ) -> Plan:
-    """Try every account, once more those whose trouble was transient, then other providers; end with the last word.
+    """Try every account, then once more those whose failure was transient, then the fallbacks; end with a final step.
 
-    `choose` gives the next account that is not among the keys it is handed, `otherwise` the next model of another
-    provider. `refuse` makes our own answer where nobody serves at all; it is told what others have said, by key.
-    `jitter` is in [0, 1): where between a quarter and all of `MAX_PAUSE` the pause lies.
+    `choose` and `choose_fallback` return the next target whose key is not in the given set. `refuse` makes the reply
+    where all targets are ineligible. `jitter`, in [0, 1), places the pause between a quarter and all of `MAX_PAUSE`.
     """
-    way = FailoverPlan(repeatable)
-    spent: set[str] = set()  # had their turn, and another would not help
-    if (yield from way.round(choose, spent)):
+    progress = _Progress(repeatable)
+    excluded: set[str] = set()  # tried, and not worth a second try
+    if (yield from progress.try_accounts(choose, excluded)):
         yield Pause(MAX_PAUSE * (0.25 + 0.75 * jitter))
-        yield from way.round(choose, spent)
-    said: dict[str, str] = {}
-    yield from way.others(otherwise, said)
-    if not way.over:
-        yield refuse(said) or ending(way.failures)
+        yield from progress.try_accounts(choose, excluded)
+    errors: FallbackErrors = {}
+    yield from progress.try_fallbacks(choose_fallback, errors)
+    if not progress.over:
+        yield refuse(errors) or final_step(progress.failures)
 
 
 @dataclass(slots=True)
-class FailoverPlan:
-    """What the parts of one way have in common. A part that was told of a success, or has said the end, is `over`."""
+class _Progress:
+    """What the parts of one plan share. `over` is set by a success, and once a final step was yielded."""
 
     repeatable: bool
     failures: list[Failure] = field(default_factory=list)
-    mended: bool = False
+    without_thinking: bool = False
     over: bool = False
 
-    def round(self, choose: Choose, spent: set[str]) -> Part[bool]:
-        """Each account that is not `spent` in its turn. Whether another round may do better."""
-        tried = set(spent)
+    def try_accounts(self, choose: Choose, excluded: set[str]) -> SubPlan[bool]:
+        """Try each account not in `excluded`, and add those that failed for good. Return whether any are left."""
+        tried = set(excluded)
         while not self.over and (choice := choose(tried)).account:
             tried.add(choice.account.key)
-            failure = yield from self._turn(choice.account, choice.why)
+            failure = yield from self._try_account(choice.account, choice.why)
             if failure is None:
                 self.over = True
                 break
             rule = classify(failure)
-            if rule.then is not Action.NEXT or not self._may_repeat(failure):
+            if rule.action is not Action.NEXT or not self._may_repeat(failure):
                 yield from self._end()
             elif not rule.transient:
-                spent.add(choice.account.key)
-        return not self.over and tried != spent
+                excluded.add(choice.account.key)
+        return not self.over and tried != excluded
 
-    def _turn(self, account: Account, why: str) -> Part[Failure | None]:
-        """One account, until there is nothing else to be tried on it. How it failed in the end, if it did."""
-        failure = yield Try(account, why, self.mended)
+    def _try_account(self, account: Account, why: str) -> SubPlan[Failure | None]:
+        """Try one account as long as the action says so. Return its last failure; None after a success."""
+        failure = yield Try(account, why, self.without_thinking)
         while failure:
             self.failures.append(failure)
-            again = classify(failure).then
-            if again not in AGAIN or (self.mended and again is Action.MEND):
+            action = classify(failure).action
+            repeated = self.without_thinking and action is Action.WITHOUT_THINKING
+            if action not in SAME_ACCOUNT or repeated:
                 break
-            self.mended = self.mended or again is Action.MEND
+            self.without_thinking = self.without_thinking or action is Action.WITHOUT_THINKING
             failure = yield Try(
-                account, f"{why}, {AGAIN[again]}", self.mended, refresh=again is Action.REFRESH
+                account,
+                f"{why}, {SAME_ACCOUNT[action]}",
+                self.without_thinking,
+                refresh=action is Action.REFRESH,
             )
         return failure
 
-    def others(self, choose: Choose, said: dict[str, str]) -> Part[None]:
-        """Models of other providers in their turn, none twice; fills in what they have `said`, by key."""
-        renewed = False
-        while not self.over and (choice := choose(set(said))).account:
+    def try_fallbacks(self, choose: Choose, errors: FallbackErrors) -> SubPlan[None]:
+        """Try each fallback once, and fill in their `errors`. One attempt is repeated if the translator has ended."""
+        restarted = False
+        while not self.over and (choice := choose(set(errors))).account:
             failure = yield Try(choice.account, choice.why)
-            if failure and lost(failure) and not renewed and self._may_repeat(failure):
+            if (
+                failure
+                and not restarted
+                and translator_ended(failure)
+                and self._may_repeat(failure)
+            ):
                 self.failures.append(failure)
-                renewed = True
-                failure = yield Try(choice.account, f"{choice.why}, {RENEWED}")
+                restarted = True
+                failure = yield Try(
+                    choice.account, f"{choice.why}, once more, as the translator had ended"
+                )
             if failure is None:
                 self.over = True
                 return
             self.failures.append(failure)
-            said[choice.account.key] = failure.message
+            errors[choice.account.key] = failure.message
             if failure.error_type == TOTAL_TIMEOUT or not self._may_repeat(failure):
                 yield from self._end()
 
     def _may_repeat(self, failure: Failure) -> bool:
-        return self.repeatable or unseen(failure)
+        return self.repeatable or not_processed(failure)
 
-    def _end(self) -> Part[None]:
+    def _end(self) -> SubPlan[None]:
         self.over = True
-        yield ending(self.failures)
+        yield final_step(self.failures)
 
 
-def lost(failure: Failure) -> bool:
-    """Of an attempt through the translator: it has ended. What providers do to it arrives as answers."""
-    return failure.where is FailureStage.NETWORK and failure.error_type != TRANSLATOR_DOWN
+def translator_ended(failure: Failure) -> bool:
+    """Return whether the translator ended during the attempt; errors of providers arrive as responses."""
+    return failure.stage is FailureStage.NETWORK and failure.error_type != TRANSLATOR_DOWN
 
 
-def unseen(failure: Failure) -> bool:
-    """Upstream did not act on it: it refused, or never had it."""
-    return failure.where is FailureStage.STATUS or not failure.sent
+def not_processed(failure: Failure) -> bool:
+    """Return whether upstream did not act on the request: it refused, or never received it."""
+    return failure.stage is FailureStage.STATUS or not failure.sent
 
 
-def ending(failures: list[Failure]) -> Step:
-    """The last answer upstream gave, or where it never gave one, what kept it from us."""
-    if failures[-1].where is FailureStage.PIN:
-        message = f"NeuroLink refused, by cloaking.plugins.tlsFingerprint: {failures[-1].message}"
-        return Reply(502, "api_error", message, lasting=True)
-    if any(failure.where is FailureStage.STATUS for failure in failures):
-        return Deliver()
+def final_step(failures: list[Failure]) -> Step:
+    """Return the step that ends the plan: deliver upstream's last response, or reply why there is none."""
     failure = failures[-1]
-    if failure.where is FailureStage.TIMEOUT:
+    if failure.stage is FailureStage.PIN:
+        message = f"NeuroLink refused, by cloaking.plugins.tlsFingerprint: {failure.message}"
+        return Reply(502, "api_error", message, lasting=True)
+    if any(each.stage is FailureStage.STATUS for each in failures):
+        return Deliver()
+    if failure.stage is FailureStage.TIMEOUT:
         return Reply(504, "timeout_error", f"Upstream did not answer in time: {failure.message}")
-    if failure.where is FailureStage.NETWORK:
-        lasting = True if failure.error_type == NO_WAY else None
+    if failure.stage is FailureStage.NETWORK:
+        lasting = True if failure.error_type == PERMANENT else None
         message = f"Upstream could not be reached: {failure.message}"
         return Reply(502, "api_error", message, lasting=lasting)
     error_type = failure.error_type if failure.error_type in _STATUSES else "api_error"
@@ -163,76 +176,75 @@ def ending(failures: list[Failure]) -> Step:
 
 
 _STATUSES = {"overloaded_error": 529, "timeout_error": 504, "api_error": 502}
-"""For errors that upstream reported inside a 200."""
+"""The status of an error that upstream reported inside a 200."""
 
 
-def refusal(
+def all_ineligible(
     pool: Pool,
     requirements: Requirements,
     now: float,
     route: Route = THE_POOL,
-    said: Mapping[str, str] = NOTHING_SAID,
+    errors: Mapping[str, str] | None = None,
 ) -> Reply | None:
-    """Our own answer when nobody serves this request now: why, one by one, and when to come back.
+    """Return the reply when no target on `route` is eligible: each one's reason, and when to retry.
 
-    None where somebody does; then upstream's word counts. `said` is what other providers have answered, by key.
+    None where one is: then upstream's response counts. `errors` are those of the fallbacks that were tried, by key.
     """
     accounts = pool.accounts if route.pool else ()
     if not accounts and not route.entries:
-        return Reply(401, "authentication_error", f"{NO_ACCOUNT} {_how(requirements)}")
-    skipped = pool.ineligible(requirements, now) if route.pool else {}
-    if len(skipped) < len(accounts):
+        return Reply(401, "authentication_error", f"{NO_ACCOUNT} {_remedy(requirements)}")
+    ineligible = pool.ineligible(requirements, now) if route.pool else {}
+    if len(ineligible) < len(accounts):
         return None
-    others = pool.ineligible_fallbacks(route.entries, requirements, now)
-    open_to_all = [key for key in route.entries if key not in others]
-    ineligible = {**skipped, **others}
-    reasons = {key: skip.reason for key, skip in ineligible.items()}
-    reasons |= {key: said.get(key, "not asked") for key in open_to_all}
-    waits = [skip.until - now for skip in ineligible.values() if skip.until is not None]
-    if waits and (skipped or not open_to_all):
-        return _come_back(min(waits), reasons)
-    if open_to_all:
+    fallbacks = pool.ineligible_fallbacks(route.entries, requirements, now)
+    eligible = [key for key in route.entries if key not in fallbacks]
+    targets = {**ineligible, **fallbacks}
+    reasons = {key: each.reason for key, each in targets.items()}
+    reasons |= {key: (errors or {}).get(key, "not asked") for key in eligible}
+    waits = [each.until - now for each in targets.values() if each.until is not None]
+    if waits and (ineligible or not eligible):
+        return _retry_later(min(waits), reasons)
+    if eligible:
         return None
-    return _nobody(
-        skipped, others, reasons, _how(requirements), none_yet=route.pool and not accounts
-    )
+    none_yet = route.pool and not accounts
+    return _lasting(ineligible, fallbacks, reasons, _remedy(requirements), none_yet=none_yet)
 
 
-def _come_back(wait: float, reasons: Mapping[str, str]) -> Reply:
+def _retry_later(wait: float, reasons: Mapping[str, str]) -> Reply:
     seconds = max(1, math.ceil(wait))
     message = f"All accounts are cooling; the first is back in {seconds} s. {_listed(reasons)}"
     return Reply(429, "rate_limit_error", message, retry_after=seconds)
 
 
-def _how(requirements: Requirements) -> str:
-    """How an account is added that serves such a client."""
+def _remedy(requirements: Requirements) -> str:
+    """Return how to add an account that serves such a client."""
     return LOG_IN if requirements.claude_code else ADD_ACCOUNT
 
 
-def _nobody(
-    skipped: Mapping[str, Ineligible],
-    others: Mapping[str, Ineligible],
+def _lasting(
+    accounts: Mapping[str, Ineligible],
+    fallbacks: Mapping[str, Ineligible],
     reasons: Mapping[str, str],
-    how: str,
+    remedy: str,
     *,
     none_yet: bool,
 ) -> Reply:
-    """No matter of time: somebody has to change something."""
-    if any(skip.reason == UNTOLD for skip in skipped.values()):
+    """Return the reply where time alone does not help."""
+    if any(each.reason == NOT_METERED for each in accounts.values()):
         return Reply(400, "invalid_request_error", f"{CANT_BE_CAPPED} {_listed(reasons)}")
-    if any(skip.reason == NOT_FOR_CLIENT for skip in skipped.values()):
+    if any(each.reason == NOT_FOR_CLIENT for each in accounts.values()):
         message = f"{ONLY_SUBSCRIPTIONS} {ADD_ACCOUNT}"
-        fallback = f" {_listed({key: reasons[key] for key in others})}" if others else ""
-        return Reply(400, "invalid_request_error", message + fallback)
-    if not skipped:
+        listed = f" {_listed({key: reasons[key] for key in fallbacks})}" if fallbacks else ""
+        return Reply(400, "invalid_request_error", message + listed)
+    if not accounts:
         message = f"No provider serves this model. {_listed(reasons)}"
         if none_yet:
-            message += f". {NO_ACCOUNT} {how}"
+            message += f". {NO_ACCOUNT} {remedy}"
         return Reply(400, "invalid_request_error", message)
     message = f"No account serves this request. {_listed(reasons)}"
     if any("needs login" in reason for reason in reasons.values()):
-        message += f". {how}"
-    # of an overloaded_error Claude Code keeps the text to itself, and says that it will pass
+        message += f". {remedy}"
+    # of an overloaded_error Claude Code hides the message, and says that it will pass
     return Reply(503, "api_error", message, lasting=True)
 
 
@@ -254,4 +266,4 @@ ADD_ACCOUNT = (
     " accounts.anthropic in proxy-config.yaml."
 )
 LOG_IN = "Log in with your Claude subscription: run `neurolink auth login anthropic` in a terminal."
-"""For who uses Claude Code, which is all that a subscription serves."""
+"""For users of Claude Code, the only client that a subscription serves."""

@@ -1,5 +1,9 @@
-"""The pool of accounts: the state of each account, its cooldowns and quotas, and which one the next request takes.
+"""The pool of accounts: the state of each account, its cooldowns and quotas, and which one the next request uses.
 
-Start with `pool.py`. How long a cooldown lasts is decided in `cooldown.py`; what a failure means, in
-`core/failover/errors.py`.
+- `pool.py`: start here. `Pool.choose` picks the account, `Pool.failed` and `Pool.succeeded` book the result.
+- `cooldown.py`: how long a cooldown lasts. Which failure asks for one is a table in `core/failover/errors.py`.
+- `account_state.py`: why an account is ineligible now: cooldowns by scope, probes, limits.
+- `quota.py`: rate-limit headers, and the scope of a 429.
+- `selection.py`: strategies and session affinity.
+- `accounts.py`: which accounts there are, from token store, configuration and environment.
 """

@@ -8,36 +8,44 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from neurolink_mitm.core.failover.errors import CooldownKind
-from neurolink_mitm.core.pool import cooldown
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.cooldown import Cooldown, moved
+from neurolink_mitm.core.pool.cooldown import Cooldown, after_failure, after_success, shifted
 from neurolink_mitm.core.pool.quota import WHOLE_ACCOUNT, Quota, Window, runs_out_at
 from neurolink_mitm.core.request.endpoints import MESSAGES, described, parts
+
+NOT_FOR_CLIENT = "a subscription serves Claude Code only"
+PROBE_LEASE = 120.0
+"""Seconds after which a probe without a result no longer makes the account ineligible."""
+LEVEL_LIFETIME = 3600.0
+"""Seconds for which a model's cooldown that has run out still raises the level of the next one."""
+MAX_READINGS = 60
+"""Readings of a quota window that a projection uses."""
+SEVEN_DAYS = 7 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ineligible:
-    """The reason, and until when, where that is only a matter of time (seconds since the epoch)."""
+    """Why an account may not serve a request, and until when (seconds since the epoch) if time alone ends it."""
 
     reason: str
     until: float | None = None
 
 
 @dataclass(slots=True)
-class Bucket:
-    """Holds `rate` tokens when full; a request takes one. Times are seconds of one clock."""
+class TokenBucket:
+    """A rate limit: holds `rate` tokens when full, refilled within a minute; a request takes one."""
 
     rate: int
     tokens: float
     filled_at: float
 
     @classmethod
-    def full(cls, rate: int, now: float) -> Bucket:
-        """A bucket nobody has taken from yet; `rate` is requests a minute."""
+    def full(cls, rate: int, now: float) -> TokenBucket:
+        """Return a full bucket; `rate` is requests a minute."""
         return cls(rate, float(rate), now)
 
     def wait(self, now: float) -> float:
-        """Seconds until there is a token; 0 if there is one."""
+        """Return the seconds until there is a token; 0 if there is one."""
         self._fill(now)
         return 0.0 if self.tokens >= 1 else (1 - self.tokens) * 60 / self.rate
 
@@ -56,28 +64,18 @@ class Bucket:
         self.filled_at = now
 
 
-NOT_FOR_CLIENT = "a subscription serves Claude Code only"
-PROBE_LEASE = 120.0
-"""Seconds after which a probe that was never heard of again no longer keeps others off."""
-REMEMBERED = 3600.0
-"""Seconds for which a model's cooldown that has run out still makes the next one longer."""
-READINGS = 60
-"""Readings of a window that a projection looks back on."""
-LONGEST_WINDOW = 7 * 86400.0
-
-
 def out_of_use(account: Account, now: float) -> str | None:
-    """Why it serves nobody, whoever asks for whatever; None if it may serve."""
+    """Return why `account` serves no request at all; None if it may serve some."""
     if account.disabled:
         return f"disabled: {account.disabled}" if account.is_anthropic else account.disabled
-    if account.expires_at and account.expires_at <= now and not account.refreshable:
+    if account.has_ended(now) and not account.refreshable:
         return "needs login: its token has expired"
     return None if account.enabled else "not enabled"
 
 
 @dataclass(slots=True)
 class Tally:
-    """What happened on one account since the proxy started."""
+    """Counts of one account since the proxy started."""
 
     attempts: int = 0
     success: int = 0
@@ -90,17 +88,19 @@ class Tally:
 
 @dataclass(slots=True)
 class AccountState:
-    """The state of one account."""
+    """The state of one account. Cooldowns and probes are by scope: an endpoint and a wildcard of models."""
 
     cooldowns: dict[str, Cooldown] = field(default_factory=dict)
     probes: dict[str, float] = field(default_factory=dict)
+    """When the probe of a scope was sent: the first request after a cooldown."""
     tally: Tally = field(default_factory=Tally)
     quota: Quota | None = None
     in_flight: int = 0
-    bucket: Bucket | None = None
+    bucket: TokenBucket | None = None
     readings: dict[str, deque[tuple[float, float]]] = field(default_factory=dict)
+    """(time, utilization) by quota window, oldest first."""
 
-    def skip(
+    def ineligible(
         self,
         account: Account,
         model: str | None,
@@ -108,19 +108,19 @@ class AccountState:
         now: float,
         endpoint: str = MESSAGES,
     ) -> Ineligible | None:
-        """Why this account does not serve such a request now; None if it does."""
+        """Return why `account` may not serve such a request now; None if it may."""
         return (
-            self._never(account, model, claude_code, now)
+            self._unsuitable(account, model, claude_code, now)
             or self._cooling(model, endpoint, now)
             or self._busy(account, now)
         )
 
     @staticmethod
-    def _never(
+    def _unsuitable(
         account: Account, model: str | None, claude_code: bool, now: float
     ) -> Ineligible | None:
-        if why := out_of_use(account, now):
-            return Ineligible(why)
+        if reason := out_of_use(account, now):
+            return Ineligible(reason)
         if account.type == "oauth" and not claude_code:
             return Ineligible(NOT_FOR_CLIENT)
         if model and any(fnmatchcase(model, pattern) for pattern in account.excluded_models):
@@ -128,17 +128,18 @@ class AccountState:
         return None
 
     def _cooling(self, model: str | None, endpoint: str, now: float) -> Ineligible | None:
-        met = self._on(model, endpoint)
-        for scope, state in (*met, *self._refused(now)):
-            if state.cooling(now):
-                seconds = max(1, math.ceil(state.until - now))
+        matching = self._matching(model, endpoint)
+        for scope, cooldown in (*matching, *self._whole(now)):
+            if cooldown.cooling(now):
+                seconds = max(1, math.ceil(cooldown.until - now))
                 return Ineligible(
-                    f"cooling{_of(scope, state)} for {seconds} s: {state.reason}", state.until
+                    f"cooling{_of(scope, cooldown)} for {seconds} s: {cooldown.reason}",
+                    cooldown.until,
                 )
-        for scope, state in met:
+        for scope, cooldown in matching:
             if abs(now - self.probes.get(scope, -math.inf)) < PROBE_LEASE:
                 return Ineligible(
-                    f"being tried again{_of(scope, state)} after {state.reason}", now + 1
+                    f"being tried again{_of(scope, cooldown)} after {cooldown.reason}", now + 1
                 )
         return None
 
@@ -147,39 +148,37 @@ class AccountState:
             return Ineligible(f"at its {account.max_concurrent} requests at once", now + 1)
         if account.rate_limit:
             if self.bucket is None or self.bucket.rate != account.rate_limit:
-                self.bucket = Bucket.full(account.rate_limit, now)
+                self.bucket = TokenBucket.full(account.rate_limit, now)
             if wait := self.bucket.wait(now):
                 return Ineligible(f"over its {account.rate_limit} requests a minute", now + wait)
         return None
 
-    def _on(self, model: str | None, endpoint: str) -> list[tuple[str, Cooldown]]:
-        """The cooldowns, running or run out, that a request for this model meets at this endpoint."""
+    def _matching(self, model: str | None, endpoint: str) -> list[tuple[str, Cooldown]]:
+        """Return the cooldowns, running or run out, whose scope covers `model` at `endpoint`."""
         return [
-            (scope, state)
-            for scope, state in self.cooldowns.items()
-            if _concerns(*parts(scope), model, endpoint)
+            (scope, cooldown)
+            for scope, cooldown in self.cooldowns.items()
+            if _covers(*parts(scope), model, endpoint)
         ]
 
-    def _refused(self, now: float) -> list[tuple[str, Cooldown]]:
-        """The cooldowns of the account itself, whichever endpoint they were met at."""
-        return [
-            (s, state) for s, state in self.cooldowns.items() if state.whole and state.cooling(now)
-        ]
+    def _whole(self, now: float) -> list[tuple[str, Cooldown]]:
+        """Return the running cooldowns of the account itself, whichever endpoint they come from."""
+        return [(s, c) for s, c in self.cooldowns.items() if c.whole and c.cooling(now)]
 
     def begin(self, model: str | None, now: float, endpoint: str = MESSAGES) -> None:
-        """A request goes out. After a cooldown it is the probe: others stay off until it is answered."""
+        """Count an attempt. After a cooldown it is the probe: the account is ineligible until it has a result."""
         self.tally.attempts += 1
         self.tally.last_attempt_at = now
         self.in_flight += 1
         if self.bucket:
             self.bucket.take(now)
-        for scope, _ in self._on(model, endpoint):
+        for scope, _ in self._matching(model, endpoint):
             self.probes[scope] = now
 
     def end(self, sent_at: float, *, sent: bool = True) -> None:
-        """End the attempt that began at `sent_at`, whatever came of it; if it was the probe, there is none.
+        """End the attempt that began at `sent_at`, whatever its result; if it was the probe, there is none now.
 
-        One that was not `sent` counts neither as an attempt nor against the account's rate.
+        One that was not `sent` counts neither as an attempt nor against the account's rate limit.
         """
         self.in_flight = max(0, self.in_flight - 1)
         for scope, began_at in list(self.probes.items()):
@@ -191,84 +190,85 @@ class AccountState:
                 self.bucket.give_back()
 
     def succeeded(self, model: str | None, sent_at: float, endpoint: str = MESSAGES) -> int:
-        """It was answered well: that clears the cooldowns it could have met. Returns how many."""
+        """Count a success and clear the cooldowns that match the attempt. Return how many."""
         self.tally.success += 1
         cleared = [
             scope
-            for scope, state in self._on(model, endpoint)
-            if cooldown.after_success(state, sent_at=sent_at) is not state
+            for scope, cooldown in self._matching(model, endpoint)
+            if after_success(cooldown, sent_at=sent_at) is not cooldown
         ]
         for scope in cleared:
-            del self.cooldowns[scope]
-            self.probes.pop(scope, None)
+            self._clear(scope)
         return len(cleared)
 
-    def bench(
+    def cool_down(
         self,
         scope: str,
-        bench: CooldownKind,
+        kind: CooldownKind,
         *,
         base: float | None,
         sent_at: float,
         now: float,
         reason: str,
     ) -> Cooldown | None:
-        """Put the account, or a model on it, on the bench; None where the failure asks for none."""
-        if bench is CooldownKind.NONE:
+        """Begin or prolong the cooldown of `scope` after a failure; None where `kind` is none."""
+        if kind is CooldownKind.NONE:
             return None
-        self._forget(now)
-        self.cooldowns[scope] = state = cooldown.after_failure(
-            self.cooldowns.get(scope, Cooldown()),
-            bench, base=base, sent_at=sent_at, now=now, reason=reason,
-        )  # fmt: skip
-        return state
+        self._drop_old(now)
+        before = self.cooldowns.get(scope, Cooldown())
+        after = after_failure(before, kind, base=base, sent_at=sent_at, now=now, reason=reason)
+        self.cooldowns[scope] = after
+        return after
 
     def clock_moved(self, by: float) -> None:
-        """The clock was set by so many seconds: cooldowns end when they would have."""
-        self.cooldowns = {scope: moved(state, by) for scope, state in self.cooldowns.items()}
+        """Keep how long each cooldown still lasts, after the clock was set by `by` seconds."""
+        self.cooldowns = {scope: shifted(each, by) for scope, each in self.cooldowns.items()}
 
-    def _forget(self, now: float) -> None:
-        """Clients choose the names of models: those that nobody asks for any more are not to pile up."""
-        for scope, state in list(self.cooldowns.items()):
-            if parts(scope)[1] != WHOLE_ACCOUNT and now - state.until > REMEMBERED:
-                del self.cooldowns[scope]
-                self.probes.pop(scope, None)
+    def _clear(self, scope: str) -> None:
+        del self.cooldowns[scope]
+        self.probes.pop(scope, None)
 
-    def see(self, quota: Quota | None) -> None:
-        """Keep the latest word on limits, and what a projection needs."""
+    def _drop_old(self, now: float) -> None:
+        """Clear old cooldowns of models: clients choose the names, so there is no end of them."""
+        for scope, cooldown in list(self.cooldowns.items()):
+            if parts(scope)[1] != WHOLE_ACCOUNT and now - cooldown.until > LEVEL_LIFETIME:
+                self._clear(scope)
+
+    def update_quota(self, quota: Quota | None) -> None:
+        """Take over the latest quota, and the readings that a projection needs."""
         if quota is None:
             return
         self.quota = quota
         for name, window in (("5h", quota.five_hour), ("7d", quota.seven_day)):
             if window is not None:
-                self._read(name, window, quota.seen_at)
+                self._add_reading(name, window, quota.seen_at)
 
-    def _read(self, name: str, window: Window, now: float) -> None:
-        readings = self.readings.setdefault(name, deque(maxlen=READINGS))
+    def _add_reading(self, name: str, window: Window, now: float) -> None:
+        readings = self.readings.setdefault(name, deque(maxlen=MAX_READINGS))
         if readings and window.utilization < readings[-1][1]:
-            readings.clear()  # the window has started anew
+            readings.clear()  # the window was reset
         readings.append((now, window.utilization))
 
     def runs_out(self, name: str, window: Window) -> float | None:
-        """When the window is used up at the pace seen; None if it is reset before, or nothing can be said."""
+        """Return when the window is used up at the present pace; None if it is reset before, or has no readings."""
         readings = self.readings.get(name)
         if not readings:
             return None
         at = runs_out_at(readings[0], readings[-1])
-        end = readings[-1][0] + LONGEST_WINDOW if window.reset is None else window.reset
+        end = readings[-1][0] + SEVEN_DAYS if window.reset is None else window.reset
         return None if at is None or at >= end else at
 
-    def worst(self, now: float) -> Cooldown:
-        """The cooldown of the account or of all messages, or else the one of a model that lasts longest."""
-        refused = [state for _, state in self._refused(now)]
-        whole = self.cooldowns.get(WHOLE_ACCOUNT)
-        if not refused and whole and whole.cooling(now):
-            return whole
+    def longest_cooldown(self, now: float) -> Cooldown:
+        """Return the cooldown of the account or of all messages, else the one of a model that lasts longest."""
+        whole = [cooldown for _, cooldown in self._whole(now)]
+        all_messages = self.cooldowns.get(WHOLE_ACCOUNT)
+        if not whole and all_messages and all_messages.cooling(now):
+            return all_messages
         of_messages = [c for scope, c in self.cooldowns.items() if parts(scope)[0] == MESSAGES]
-        return max(refused or of_messages, key=lambda c: c.until, default=Cooldown())
+        return max(whole or of_messages, key=lambda c: c.until, default=Cooldown())
 
 
-def _concerns(at: str, models: str, model: str | None, endpoint: str) -> bool:
+def _covers(at: str, models: str, model: str | None, endpoint: str) -> bool:
     if at != endpoint:
         return False
     if models in (WHOLE_ACCOUNT, model):  # a name with brackets is no wildcard of itself
@@ -276,6 +276,6 @@ def _concerns(at: str, models: str, model: str | None, endpoint: str) -> bool:
     return model is not None and fnmatchcase(model, models)
 
 
-def _of(scope: str, state: Cooldown) -> str:
-    words = "" if state.whole else described(scope)
+def _of(scope: str, cooldown: Cooldown) -> str:
+    words = "" if cooldown.whole else described(scope)
     return f" for {words}" if words else ""

@@ -1,27 +1,25 @@
-"""The pool: which accounts there are, and which one the next request takes.
+"""The pool: which account the next request uses, and what each response changes about its account.
 
-Models of other providers are in it too, for when no account can.
-
-It keeps state but no clock: every call says what time it is (seconds since the epoch).
+Models of other providers are part of the pool as fallbacks. The pool has no clock: `now` and `sent_at` are seconds
+since the epoch.
 """
 
 from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from neurolink_mitm.core.cost.budget import Budget, Charge
-from neurolink_mitm.core.failover.errors import Failure, FailureStage, classify
+from neurolink_mitm.core.cost.budget import Budget, Metering
+from neurolink_mitm.core.failover.errors import RATE_LIMIT, Failure, FailureStage, classify
 from neurolink_mitm.core.pool import quota
-from neurolink_mitm.core.pool import selection as rotation
 from neurolink_mitm.core.pool.account_state import AccountState, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.pool.quota import Quota, scope_of
-from neurolink_mitm.core.pool.selection import Affinity
+from neurolink_mitm.core.pool.selection import STRATEGIES, Affinity, Candidate, Strategy
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import endpoints, headers
 from neurolink_mitm.core.request.headers import Fields
@@ -29,20 +27,19 @@ from neurolink_mitm.core.request.headers import Fields
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What of a request decides who may serve it."""
+    """The properties of a request that decide which accounts may serve it."""
 
     claude_code: bool = False
     model: str | None = None
     session: str | None = None
-    charge: Charge = Charge.TOLD
-    """How its cost is known; for what is bounded by a cap."""
+    metering: Metering = Metering.METERED
     endpoint: str = endpoints.MESSAGES
     """One of `endpoints.ENDPOINTS`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CooldownResult:
-    """What a failure did to its account: benched for `seconds`, 0 if not at all."""
+    """What a failure did to its account: a cooldown of `seconds`, 0 for none."""
 
     seconds: float
     level: int
@@ -51,35 +48,37 @@ class CooldownResult:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The account to take, if any, and why others were passed over, by their keys."""
+    """The account that the next request uses, if any, the rule that chose it, and the ineligible accounts by key."""
 
     account: Account | None
     rule: str
-    skipped: Mapping[str, Ineligible]
+    ineligible: Mapping[str, Ineligible]
 
     @property
     def why(self) -> str:
         """One line for the log."""
-        passed = "; ".join(f"skipped {key}: {skip.reason}" for key, skip in self.skipped.items())
+        skipped = "; ".join(
+            f"skipped {key}: {each.reason}" for key, each in self.ineligible.items()
+        )
         taken = f"took {self.account.key} by {self.rule}" if self.account else "no account left"
-        return f"{taken}; {passed}" if passed else taken
+        return f"{taken}; {skipped}" if skipped else taken
 
 
 @dataclass(frozen=True, slots=True)
 class PersistedState:
-    """An account's cooldowns by scope, and a fingerprint of the credential they were met with."""
+    """An account's cooldowns by scope, and a fingerprint of the credential they belong to."""
 
     credential: str
     scopes: Mapping[str, Cooldown]
 
 
 def fingerprint(secret: Secret) -> str:
-    """Tells one credential from another and says nothing of either."""
+    """Return 12 hex digits that tell one credential from another and reveal neither."""
     return hashlib.sha256(secret.reveal().encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 class Pool:
-    """The accounts in order, and the standing of each."""
+    """The accounts and the fallbacks in order, and the state of each."""
 
     def __init__(
         self,
@@ -88,72 +87,76 @@ class Pool:
         *,
         affinity: bool = True,
         primary: str | None = None,
-        others: Sequence[Account] = (),
+        fallbacks: Sequence[Account] = (),
         budget: Budget | None = None,
     ) -> None:
-        """`others` are models of other providers: never chosen by `choose`, but else treated alike."""
+        """`fallbacks` are models of other providers: `choose_fallback` chooses them, `choose` never does."""
         self.accounts = tuple(accounts)
-        self.others = tuple(others)
+        self.fallbacks = tuple(fallbacks)
         self.budget = budget or Budget()
         self.strategy = strategy
-        self.changes = 0  # of cooldowns; whoever writes them down compares it
-        self._choose = rotation.STRATEGIES[strategy]()
+        self.changes = 0
+        """Counts changes of cooldowns: the state is persisted when it differs."""
+        self._strategy = STRATEGIES[strategy]()
         self._affinity = Affinity() if affinity else None
         self._primary = primary
-        self._standing = {account.key: AccountState() for account in self.everyone}
+        self._states = {account.key: AccountState() for account in self.targets}
 
     @property
-    def everyone(self) -> tuple[Account, ...]:
-        """The accounts, and the other providers' models."""
-        return (*self.accounts, *self.others)
+    def targets(self) -> tuple[Account, ...]:
+        """The accounts and the fallbacks."""
+        return (*self.accounts, *self.fallbacks)
 
-    def standing(self, key: str) -> AccountState:
-        return self._standing[key]
+    def account_state(self, key: str) -> AccountState:
+        return self._states[key]
 
-    def update(self, accounts: Sequence[Account], others: Sequence[Account] | None = None) -> None:
-        """Take over another set of accounts. Who stays keeps its standing, unless its credential is new or
-        it was disabled until now: then it is tried at once.
+    def update(
+        self, accounts: Sequence[Account], fallbacks: Sequence[Account] | None = None
+    ) -> None:
+        """Replace the accounts, and the fallbacks unless None.
+
+        A target that stays keeps its state. Its cooldowns end if its credential is new, or if it was disabled so far.
         """
-        before = {account.key: account for account in self.everyone}
-        others = self.others if others is None else tuple(others)
-        for account in (*accounts, *others):
-            known = before.pop(account.key, None)
-            if known is None:
-                self._standing[account.key] = AccountState()
-            elif known.secret != account.secret or (known.disabled and not account.disabled):
+        before = {account.key: account for account in self.targets}
+        fallbacks = self.fallbacks if fallbacks is None else tuple(fallbacks)
+        for account in (*accounts, *fallbacks):
+            old = before.pop(account.key, None)
+            if old is None:
+                self._states[account.key] = AccountState()
+            elif old.secret != account.secret or (old.disabled and not account.disabled):
                 self.reset(account.key)
         for key in before:
-            del self._standing[key]
+            del self._states[key]
             if self._affinity:
                 self._affinity.forget(key)
-        self.accounts, self.others = tuple(accounts), others
+        self.accounts, self.fallbacks = tuple(accounts), fallbacks
 
     def configure(self, strategy: str, *, affinity: bool, primary: str | None) -> None:
-        """Choose by other rules from now on; what is known of accounts and sessions stays."""
+        """Change how accounts are chosen; the state of accounts and sessions stays."""
         if strategy != self.strategy:
             self.strategy = strategy
-            self._choose = rotation.STRATEGIES[strategy]()
+            self._strategy = STRATEGIES[strategy]()
         if affinity != (self._affinity is not None):
             self._affinity = Affinity() if affinity else None
         self._primary = primary
 
     def newest(self, account: Account) -> Account:
-        """The account as it is now: its token may have been renewed since it was chosen."""
-        return next((known for known in self.everyone if known.key == account.key), account)
+        """Return `account` with its present token, which may have been refreshed since it was chosen."""
+        return next((each for each in self.targets if each.key == account.key), account)
 
     def renew(
         self, key: str, secret: Secret, expires_at: float | None, **identity: str | None
     ) -> None:
-        """The account has a new token; what it could not do with the old one is forgotten.
+        """Give an account a new token, and end its cooldowns.
 
-        `identity` is what came with the token: `account_uuid`, `organization_uuid`, `email`.
+        `identity` came with the token: `account_uuid`, `organization_uuid`, `email`.
         """
-        known = {name: value for name, value in identity.items() if value}
-        self._replace(key, secret=secret, expires_at=expires_at, disabled=None, **known)
+        identity = {name: value for name, value in identity.items() if value}
+        self._replace(key, secret=secret, expires_at=expires_at, disabled=None, **identity)
         self.reset(key)
 
     def disable(self, key: str, reason: str) -> None:
-        """The account serves nothing until it is logged in again."""
+        """Make an account ineligible until the next login."""
         self._replace(key, disabled=reason)
 
     def _replace(self, key: str, **changes: Any) -> None:
@@ -163,86 +166,88 @@ class Pool:
         )
 
     def reset(self, key: str) -> None:
-        """Forget an account's cooldowns."""
+        """End an account's cooldowns."""
         self.changes += 1
-        if standing := self._standing.get(key):
-            standing.cooldowns.clear()
-            standing.probes.clear()
+        if state := self._states.get(key):
+            state.cooldowns.clear()
+            state.probes.clear()
 
     def choose(self, requirements: Requirements, now: float, tried: Collection[str] = ()) -> Choice:
-        """The next account for a request; accounts in `tried` had their turn.
+        """Return the account that the next request uses; `tried` are the keys of those that it has used.
 
-        Changes nothing but what the strategy itself keeps (round-robin's turns).
+        Nothing changes but the state of the strategy itself (the turns of round-robin).
         """
-        return self._choice(requirements, now, tried, self._choose)
+        return self._choose(requirements, now, tried, self._strategy)
 
     def preview(self, requirements: Requirements, now: float) -> Choice:
-        """What `choose` would say, with nothing changed."""
-        return self._choice(requirements, now, (), copy.deepcopy(self._choose))
+        """Return what `choose` would, and change nothing."""
+        return self._choose(requirements, now, (), copy.deepcopy(self._strategy))
 
-    def _choice(
-        self,
-        requirements: Requirements,
-        now: float,
-        tried: Collection[str],
-        strategy: rotation.Strategy,
+    def _choose(
+        self, requirements: Requirements, now: float, tried: Collection[str], strategy: Strategy
     ) -> Choice:
-        skipped = self.ineligible(requirements, now)
-        left = [a for a in self.accounts if a.key not in skipped and a.key not in tried]
+        ineligible = self.ineligible(requirements, now)
+        left = [a for a in self.accounts if a.key not in ineligible and a.key not in tried]
         if not left:
-            return Choice(None, self.strategy, skipped)
-        home = self._home(requirements, left, now)
-        if home:
-            return Choice(home, "session affinity", skipped)
-        candidates = [
-            rotation.Candidate(a, self._standing[a.key].quota, self._is_primary(a)) for a in left
-        ]
-        return Choice(strategy(candidates, now), self.strategy, skipped)
+            return Choice(None, self.strategy, ineligible)
+        if home := self._home(requirements, left, now):
+            return Choice(home, "session affinity", ineligible)
+        candidates = [Candidate(a, self._states[a.key].quota, self._is_primary(a)) for a in left]
+        return Choice(strategy(candidates, now), self.strategy, ineligible)
 
-    def choose_other(
+    def choose_fallback(
         self,
         keys: Sequence[str],
         requirements: Requirements,
         now: float,
         tried: Collection[str] = (),
     ) -> Choice:
-        """The next of these models of other providers, in their order."""
-        skipped = self.ineligible_fallbacks(keys, requirements, now)
-        known = {account.key: account for account in self.others}
-        left = (known[key] for key in keys if key in known and key not in tried)
-        found = next((account for account in left if account.key not in skipped), None)
-        return Choice(found, "fallback-chain", skipped)
+        """Return the first of the fallbacks `keys` that is eligible and not among `tried`."""
+        ineligible = self.ineligible_fallbacks(keys, requirements, now)
+        left = {a.key: a for a in self.fallbacks if a.key not in ineligible and a.key not in tried}
+        chosen = next((left[key] for key in keys if key in left), None)
+        return Choice(chosen, "fallback-chain", ineligible)
 
     def ineligible(self, requirements: Requirements, now: float) -> dict[str, Ineligible]:
-        """Which accounts do not serve such a request now, and why."""
+        """Return the accounts that may not serve such a request now, by key."""
         beside = any(account.type == "oauth" for account in self.accounts)
-        found = ((a.key, self._skip(a, requirements, now, beside)) for a in self.accounts)
-        return {key: skip for key, skip in found if skip}
+        return self._ineligible(self.accounts, requirements, now, beside_subscription=beside)
 
     def ineligible_fallbacks(
         self, keys: Collection[str], requirements: Requirements, now: float
     ) -> dict[str, Ineligible]:
-        """Which of these models of other providers are not asked now, and why."""
-        # they serve each client, and are a model themselves
-        anybody = Requirements(charge=requirements.charge, endpoint=requirements.endpoint)
-        found = ((a.key, self._skip(a, anybody, now, True)) for a in self.others)
-        return {key: skip for key, skip in found if skip and key in keys}
+        """Return those of the fallbacks `keys` that may not serve such a request now."""
+        # they serve every client, and are a model themselves
+        anybody = Requirements(metering=requirements.metering, endpoint=requirements.endpoint)
+        fallbacks = (account for account in self.fallbacks if account.key in keys)
+        return self._ineligible(fallbacks, anybody, now, beside_subscription=True)
 
-    def _skip(
-        self, account: Account, requirements: Requirements, now: float, beside: bool
-    ) -> Ineligible | None:
-        standing = self._standing[account.key]
-        skip = standing.skip(
-            account, requirements.model, requirements.claude_code, now, requirements.endpoint
+    def _ineligible(
+        self,
+        targets: Iterable[Account],
+        requirements: Requirements,
+        now: float,
+        *,
+        beside_subscription: bool,
+    ) -> dict[str, Ineligible]:
+        model, claude_code = requirements.model, requirements.claude_code
+        endpoint, metering = requirements.endpoint, requirements.metering
+        reasons = (
+            (
+                a.key,
+                self._states[a.key].ineligible(a, model, claude_code, now, endpoint)
+                or self.budget.ineligible(
+                    a, now, beside_subscription=beside_subscription, metering=metering
+                ),
+            )
+            for a in targets
         )
-        return skip or self.budget.skip(
-            account, now, beside_subscription=beside, charge=requirements.charge
-        )
+        return {key: reason for key, reason in reasons if reason}
 
     def _home(
         self, requirements: Requirements, left: Sequence[Account], now: float
     ) -> Account | None:
-        """The session's own account. It does not keep a session that a subscription could serve on paid calls."""
+        """Return the session's home account, unless it is paid per use and a subscription is among `left`."""
         key = self._affinity.home(requirements.session, now) if self._affinity else None
         home = next((account for account in left if account.key == key), None)
         if home and home.type == "api_key" and any(account.type == "oauth" for account in left):
@@ -253,123 +258,107 @@ class Pool:
         return self._primary is not None and self._primary in (account.label, account.key)
 
     def began(self, key: str, requirements: Requirements, now: float) -> None:
-        """A request goes out on this account."""
-        if standing := self._standing.get(key):  # else the account has been removed meanwhile
-            standing.begin(requirements.model, now, requirements.endpoint)
+        """Begin an attempt on this account, which may have been removed meanwhile."""
+        if state := self._states.get(key):
+            state.begin(requirements.model, now, requirements.endpoint)
 
     def ended(self, key: str, *, sent_at: float, sent: bool = True, limited: bool = False) -> None:
-        """End the attempt that began at `sent_at`, however it went.
+        """End the attempt that began at `sent_at`, whatever its result.
 
-        `sent`: upstream may have seen it; else it is no attempt. `limited`: its answer ended in a rate limit.
+        `sent`: upstream may have received it; else it does not count. `limited`: its response ended in a rate limit.
         """
-        if standing := self._standing.get(key):
-            standing.end(sent_at, sent=sent)
-            standing.tally.rate_limits += limited
+        if state := self._states.get(key):
+            state.end(sent_at, sent=sent)
+            state.tally.rate_limits += limited
 
     def succeeded(
         self, key: str, requirements: Requirements, *, sent_at: float, now: float
     ) -> None:
-        """The attempt sent at `sent_at` was answered well, which ends cooldowns of its endpoint."""
-        if standing := self._standing.get(key):
-            self.changes += standing.succeeded(requirements.model, sent_at, requirements.endpoint)
+        """Count a success, which ends cooldowns of the endpoint and may make the account the session's home."""
+        if state := self._states.get(key):
+            self.changes += state.succeeded(requirements.model, sent_at, requirements.endpoint)
             cached = requirements.endpoint == endpoints.MESSAGES
             if cached and self._affinity and any(a.key == key for a in self.accounts):
                 moves = self._leaves_paid_calls(self._affinity.home(requirements.session, now), key)
                 self._affinity.served(requirements.session, key, now, moves=moves)
 
     def _leaves_paid_calls(self, home: str | None, key: str) -> bool:
-        """A session whose home is an API key was served by a subscription, and will be from now on (see `_home`)."""
-        types = {
-            account.key: account.type for account in self.accounts if account.key in (home, key)
-        }
+        """Return whether a session moves home from an API key to the subscription `key` (see `_home`)."""
+        types = {account.key: account.type for account in self.accounts}
         return types.get(home or "") == "api_key" and types.get(key) == "oauth"
 
-    def see_limits(self, key: str, fields: Fields, now: float) -> Quota | None:
-        """Any answer, good or bad, may say how far the account's limits are used."""
-        said = quota.parse(fields, now)
-        if standing := self._standing.get(key):
-            standing.see(said)
-        return said
+    def update_quota(self, key: str, fields: Fields, now: float) -> Quota | None:
+        """Return the quota that the headers of a response report, good or bad, and take it over."""
+        reported = quota.parse(fields, now)
+        if state := self._states.get(key):
+            state.update_quota(reported)
+        return reported
 
     def failed(
         self, key: str, requirements: Requirements, failure: Failure, *, sent_at: float, now: float
     ) -> CooldownResult:
-        """The attempt sent at `sent_at` failed; says for how long the account is benched."""
+        """Count the failure of the attempt sent at `sent_at`, and begin the cooldown that its rule asks for."""
         rule = classify(failure)
         wait = headers.retry_after(failure.headers, now)
-        if (standing := self._standing.get(key)) is None:
+        if (state := self._states.get(key)) is None:
             return CooldownResult(0.0, 0, wait)
         reason = _reason(rule.name, failure)
         models = scope_of(failure.status, failure.headers, failure.message, requirements.model)
-        state = standing.bench(
+        cooldown = state.cool_down(
             endpoints.scope(requirements.endpoint, models),
-            rule.bench,
+            rule.cooldown,
             base=wait,
             sent_at=sent_at,
             now=now,
             reason=reason,
         )
-        self.changes += state is not None
-        _count(standing, failure, reason, now)
-        return _benching(state, wait, now)
+        _count(state, failure, reason, now)
+        if cooldown is None:
+            return CooldownResult(0.0, 0, wait)
+        self.changes += 1
+        return CooldownResult(max(0.0, cooldown.until - now), max(0, cooldown.level - 1), wait)
 
     def cooldowns(self) -> dict[str, PersistedState]:
-        """All cooldowns by account key, as `restore` takes them."""
+        """Return all cooldowns by account key, as `restore` takes them."""
         return {
-            a.key: PersistedState(fingerprint(a.secret), dict(self._standing[a.key].cooldowns))
-            for a in self.everyone
-            if self._standing[a.key].cooldowns
+            a.key: PersistedState(fingerprint(a.secret), dict(self._states[a.key].cooldowns))
+            for a in self.targets
+            if self._states[a.key].cooldowns
         }
 
     def quotas(self) -> dict[str, Quota]:
-        """The latest word on limits, by account key."""
-        return {key: s.quota for key, s in self._standing.items() if s.quota}
+        """Return the latest quotas by account key."""
+        return {key: state.quota for key, state in self._states.items() if state.quota}
 
     def clock_moved(self, by: float) -> None:
-        """The clock was set by so many seconds: no cooldown ends earlier or later for it."""
-        for standing in self._standing.values():
-            standing.clock_moved(by)
+        """Keep how long each cooldown still lasts, after the clock was set by `by` seconds."""
+        for state in self._states.values():
+            state.clock_moved(by)
         self.changes += 1
 
     def restore(
-        self,
-        cooldowns: Mapping[str, PersistedState],
-        quotas: Mapping[str, Quota],
-        now: float | None = None,
+        self, cooldowns: Mapping[str, PersistedState], quotas: Mapping[str, Quota], now: float
     ) -> None:
-        """Take over what an earlier run knew of these accounts; one with another credential starts clean.
-
-        `now` bounds cooldowns that were written under a wrong clock.
-        """
-        for account in self.everyone:
-            standing = self._standing[account.key]
-            standing.see(quotas.get(account.key))
-            known = cooldowns.get(account.key)
-            if known and known.credential == fingerprint(account.secret):
-                standing.cooldowns.update(
-                    known.scopes
-                    if now is None
-                    else {scope: in_bounds(state, now) for scope, state in known.scopes.items()}
+        """Take over the persisted state. Cooldowns of another credential are ignored; `now` bounds the others."""
+        for account in self.targets:
+            state, persisted = self._states[account.key], cooldowns.get(account.key)
+            state.update_quota(quotas.get(account.key))
+            if persisted and persisted.credential == fingerprint(account.secret):
+                state.cooldowns.update(
+                    {scope: in_bounds(each, now) for scope, each in persisted.scopes.items()}
                 )
 
 
-def _benching(state: Cooldown | None, wait: float | None, now: float) -> CooldownResult:
-    if state is None:
-        return CooldownResult(0.0, 0, wait)
-    return CooldownResult(max(0.0, state.until - now), max(0, state.level - 1), wait)
+def _reason(rule: str, failure: Failure) -> str:
+    """Return the reason of a cooldown; what kept a request from being sent is a fault of this machine, so in full."""
+    if failure.stage is FailureStage.NETWORK and not failure.sent:
+        return f"{rule}: {failure.message[:300]}"
+    return f"{rule} ({failure.status or failure.error_type})"
 
 
-def _reason(name: str, failure: Failure) -> str:
-    """What kept a request from being sent is told in full: it is this machine's affair."""
-    if failure.where is FailureStage.NETWORK and not failure.sent:
-        return f"{name}: {failure.message[:300]}"
-    return f"{name} ({failure.status or failure.error_type})"
-
-
-def _count(standing: AccountState, failure: Failure, reason: str, now: float) -> None:
-    tally = standing.tally
+def _count(state: AccountState, failure: Failure, reason: str, now: float) -> None:
+    tally = state.tally
     tally.errors += 1
-    if failure.status == 429 or failure.error_type == "rate_limit_error":
-        tally.rate_limits += 1
+    tally.rate_limits += failure.status == 429 or failure.error_type == RATE_LIMIT
     tally.last_error_at = now
     tally.last_error = reason

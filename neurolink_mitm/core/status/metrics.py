@@ -181,15 +181,15 @@ def current_points(running: Measured, now: float) -> Iterator[Point]:
     yield Point("proxy_start_time_seconds", running.started_at)
     yield Point("proxy_build_info", 1, (__version__,))
     pool = running.pool
-    for account in (*pool.accounts, *pool.others):
-        state = pool.standing(account.key)
+    for account in (*pool.accounts, *pool.fallbacks):
+        state = pool.account_state(account.key)
         # a copy, since the event loop may change the dictionary meanwhile
         yield from _account(account, replace(state, cooldowns=dict(state.cooldowns)), now)
 
 
 def _account(account: Account, state: AccountState, now: float) -> Iterable[Point]:
     label = account.label
-    yield Point("proxy_account_cooling", state.worst(now).cooling(now), (label,))
+    yield Point("proxy_account_cooling", state.longest_cooldown(now).cooling(now), (label,))
     for scope, cooldown in state.cooldowns.items():
         left = max(0.0, round(cooldown.until - now, 3))
         yield Point("proxy_account_cooldown_seconds", left, (label, scope))

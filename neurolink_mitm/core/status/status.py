@@ -119,7 +119,7 @@ def report(running: Running, now: float) -> dict[str, object]:
         "version": __version__,
         "stats": _stats(running, now),
         "clockSkew": _clock_skew(running.refresher),
-        "fallbackChain": [_entry(a, running, now) for a in running.pool.others if a.model],
+        "fallbackChain": [_entry(a, running, now) for a in running.pool.fallbacks if a.model],
         "translator": _translator(running),
         "spend": _spend(running.pool.budget, now),
         "journal": running.journal.report(),
@@ -153,7 +153,7 @@ def _stats(running: Running, now: float) -> dict[str, object]:
         "totalRateLimits": totals.rate_limits,
         "primaryAccount": _primary(running),
         "accounts": [
-            _account(a, pool.standing(a.key), now) | {"unwritten": unwritten.get(a.label)}
+            _account(a, pool.account_state(a.key), now) | {"unwritten": unwritten.get(a.label)}
             for a in pool.accounts
         ],
     }
@@ -171,8 +171,8 @@ def _primary(running: Running) -> dict[str, object]:
     }
 
 
-def _account(account: Account, standing: AccountState, now: float) -> dict[str, object]:
-    tally, cooldown = standing.tally, standing.worst(now)
+def _account(account: Account, state: AccountState, now: float) -> dict[str, object]:
+    tally, cooldown = state.tally, state.longest_cooldown(now)
     cooling = cooldown.cooling(now)
     return {
         "label": account.label,
@@ -189,9 +189,9 @@ def _account(account: Account, standing: AccountState, now: float) -> dict[str, 
         "lastAttemptAt": _when(tally.last_attempt_at),
         "lastErrorAt": _when(tally.last_error_at),
         "lastError": tally.last_error,
-        "inFlight": standing.in_flight,
-        "cooldowns": {scope: _cooldown(c, now) for scope, c in standing.cooldowns.items()},
-        "quota": _quota(standing, now),
+        "inFlight": state.in_flight,
+        "cooldowns": {scope: _cooldown(c, now) for scope, c in state.cooldowns.items()},
+        "quota": _quota(state, now),
     }
 
 
@@ -202,7 +202,7 @@ def _translator(running: Running) -> Mapping[str, object] | None:
 
 
 def _entry(entry: Account, running: Running, now: float) -> dict[str, object]:
-    standing = running.pool.standing(entry.key)
+    state = running.pool.account_state(entry.key)
     skip = running.pool.ineligible_fallbacks((entry.key,), Requirements(), now).get(entry.key)
     return {
         "provider": entry.provider,
@@ -210,10 +210,10 @@ def _entry(entry: Account, running: Running, now: float) -> dict[str, object]:
         "usable": skip is None,
         "reason": skip.reason if skip else None,
         "until": _when(skip.until) if skip else None,
-        "attempts": standing.tally.attempts,
-        "success": standing.tally.success,
-        "errors": standing.tally.errors,
-        "lastError": standing.tally.last_error,
+        "attempts": state.tally.attempts,
+        "success": state.tally.success,
+        "errors": state.tally.errors,
+        "lastError": state.tally.last_error,
     }
 
 
@@ -241,14 +241,14 @@ def _cooldown(state: Cooldown, now: float) -> dict[str, object]:
     }
 
 
-def _quota(standing: AccountState, now: float) -> dict[str, object] | None:
-    quota = standing.quota
+def _quota(state: AccountState, now: float) -> dict[str, object] | None:
+    quota = state.quota
     if quota is None:
         return None
     classic = {name: _classic(limit) for name, limit in quota.classic.items()}
     return {
-        "fiveHour": _window(standing, "5h", quota.current(quota.five_hour, now)),
-        "sevenDay": _window(standing, "7d", quota.current(quota.seven_day, now)),
+        "fiveHour": _window(state, "5h", quota.current(quota.five_hour, now)),
+        "sevenDay": _window(state, "7d", quota.current(quota.seven_day, now)),
         "status": quota.status or None,
         "representativeClaim": quota.claim or None,
         "overageStatus": quota.overage or None,
@@ -257,14 +257,14 @@ def _quota(standing: AccountState, now: float) -> dict[str, object] | None:
     }
 
 
-def _window(standing: AccountState, name: str, window: Window | None) -> dict[str, object] | None:
+def _window(state: AccountState, name: str, window: Window | None) -> dict[str, object] | None:
     if window is None:
         return None
     return {
         "used": window.utilization,
         "status": window.status or None,
         "reset": _when(window.reset),
-        "runsOutAt": _when(standing.runs_out(name, window)),
+        "runsOutAt": _when(state.runs_out(name, window)),
     }
 
 

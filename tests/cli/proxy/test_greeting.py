@@ -103,9 +103,9 @@ def test_it_asks_for_a_model_that_is_not_excluded() -> None:
 def test_a_fallback_serves_a_curl_too() -> None:
     chain = [{"provider": "openai", "model": "gpt-x"}]
     config = parse({"version": 1, "routing": {"fallbackChain": chain}}, {}).config
-    assert CURL in greeting(pool=Pool([LOGIN], others=[make_other()]), config=config)
+    assert CURL in greeting(pool=Pool([LOGIN], fallbacks=[make_other()]), config=config)
     without_key = make_other(disabled="OPENAI_API_KEY is not set")
-    assert CURL not in greeting(pool=Pool([LOGIN], others=[without_key]), config=config)
+    assert CURL not in greeting(pool=Pool([LOGIN], fallbacks=[without_key]), config=config)
 
 
 def test_without_an_account_it_says_how_to_add_one() -> None:

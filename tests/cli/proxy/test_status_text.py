@@ -144,7 +144,7 @@ def test_a_token_that_has_ended_is_no_account_that_is_ready() -> None:
 
 def test_how_far_the_windows_are_used() -> None:
     pool = Pool([make_account()])
-    pool.standing("anthropic:work").quota = Quota(
+    pool.account_state("anthropic:work").quota = Quota(
         NOW, five_hour=Window(0.424, reset=NOW + 60), seven_day=Window(1.0, reset=NOW + 60)
     )
     [row] = rows(shown(a_report(pool=pool)))
@@ -167,7 +167,7 @@ def test_a_long_reason_stays_on_one_line_where_it_is_piped() -> None:
 def test_counting_that_is_limited_leaves_the_account_ready() -> None:
     pool = Pool([make_account("work")])
     limit = Cooldown(1, NOW, NOW + 30, "rate limit (429)")
-    pool.standing("anthropic:work").cooldowns["count_tokens:*"] = limit
+    pool.account_state("anthropic:work").cooldowns["count_tokens:*"] = limit
     [row] = rows(shown(a_report(pool=pool)))
     assert row[2] == "ready; cooling: count_tokens for 30 s"
 

@@ -4,11 +4,11 @@ import pytest
 
 from neurolink_mitm.core.cost.budget import (
     NEVER,
-    UNTOLD,
+    NOT_METERED,
     Budget,
-    Charge,
-    charge_at,
+    Metering,
     is_paid,
+    metering_at,
     unpriced,
 )
 from neurolink_mitm.core.cost.prices import Prices
@@ -32,7 +32,7 @@ from tests.fakes import NOW, make_account
     ],
 )
 def test_what_is_free(method: str, path: str) -> None:
-    assert charge_at(method, path) is Charge.FREE
+    assert metering_at(method, path) is Metering.FREE
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_what_is_free(method: str, path: str) -> None:
     ],
 )
 def test_what_nobody_can_tell(method: str, path: str) -> None:
-    assert charge_at(method, path) is Charge.UNTOLD
+    assert metering_at(method, path) is Metering.UNMETERED
 
 
 LOGIN = make_account("login", "sk-ant-oat01-test")
@@ -79,12 +79,12 @@ def test_what_is_paid_per_use(account: Account, paid: bool) -> None:
     ids=["subscription", "key", "key-alone", "provider", "own-machine"],
 )  # fmt: skip
 def test_never(account: Account, beside: bool, skipped: bool) -> None:
-    found = Budget("never").skip(account, NOW, beside_subscription=beside)
+    found = Budget("never").ineligible(account, NOW, beside_subscription=beside)
     assert found == (Ineligible(NEVER) if skipped else None)
 
 
 def skip(budget: Budget, account: Account = OPENAI, now: float = NOW) -> Ineligible | None:
-    return budget.skip(account, now, beside_subscription=True)
+    return budget.ineligible(account, now, beside_subscription=True)
 
 
 def test_below_the_cap_it_may_be_spent() -> None:
@@ -133,10 +133,12 @@ def test_a_price_of_the_users_own_is_known() -> None:
 def test_what_costs_nobody_knows_how_much_is_not_asked_under_a_cap(
     account: Account, cap: float | None, skipped: bool
 ) -> None:
-    found = Budget(cap=cap).skip(account, NOW, beside_subscription=True, charge=Charge.UNTOLD)
-    assert found == (Ineligible(UNTOLD) if skipped else None)
+    found = Budget(cap=cap).ineligible(
+        account, NOW, beside_subscription=True, metering=Metering.UNMETERED
+    )
+    assert found == (Ineligible(NOT_METERED) if skipped else None)
 
 
 def test_what_is_free_goes_on_when_the_cap_is_reached() -> None:
     budget = Budget(cap=1.0, spent=1.0, day_ends_at=TOMORROW)
-    assert budget.skip(KEY, NOW, beside_subscription=True, charge=Charge.FREE) is None
+    assert budget.ineligible(KEY, NOW, beside_subscription=True, metering=Metering.FREE) is None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.failover import errors
 from neurolink_mitm.core.failover.errors import (
-    NO_WAY,
+    PERMANENT,
     RULES,
     Action,
     CooldownKind,
@@ -53,11 +53,11 @@ def invalid(message: str) -> Failure:
 
 
 def event(error_type: str) -> Failure:
-    return make_failure(None, where=FailureStage.EVENT, error_type=error_type)
+    return make_failure(None, stage=FailureStage.EVENT, error_type=error_type)
 
 
-def elsewhere(where: FailureStage, error_type: str = "x") -> Failure:
-    return make_failure(None, where=where, error_type=error_type)
+def at_stage(stage: FailureStage, error_type: str = "x") -> Failure:
+    return make_failure(None, stage=stage, error_type=error_type)
 
 
 LONG_CONTEXT = "The long context beta is not yet available for this subscription."
@@ -74,11 +74,11 @@ EXAMPLES = {
         401, message="OAuth authentication is currently not supported.", refreshable=True
     ),
     "refused token": make_failure(401, refreshable=True),
-    "refused by another endpoint": make_failure(403, elsewhere=True),
+    "refused by another endpoint": make_failure(403, other_endpoint=True),
     "refused credential": make_failure(401, error_type="authentication_error"),
-    "certificate not pinned": elsewhere(FailureStage.PIN),
-    "no better token": make_failure(None, where=FailureStage.LOGIN, elsewhere=True),
-    "no good token": elsewhere(FailureStage.LOGIN),
+    "certificate not pinned": at_stage(FailureStage.PIN),
+    "no better token": make_failure(None, stage=FailureStage.LOGIN, other_endpoint=True),
+    "no good token": at_stage(FailureStage.LOGIN),
     "out of credit": invalid(CREDIT),
     "organization disabled": invalid(DISABLED),
     "foreign thinking": invalid(SIGNATURE),
@@ -87,11 +87,11 @@ EXAMPLES = {
     "gateway page": make_failure(400, error_type="api_error", message=PAGE),
     "upstream trouble": make_failure(529, error_type="overloaded_error"),
     "error in stream": event("overloaded_error"),
-    "empty answer": elsewhere(FailureStage.EMPTY),
-    "no way there": elsewhere(FailureStage.NETWORK, NO_WAY),
-    "network": elsewhere(FailureStage.NETWORK),
-    "out of time": elsewhere(FailureStage.TIMEOUT, "total_timeout"),
-    "timeout": elsewhere(FailureStage.TIMEOUT, "timeout"),
+    "empty answer": at_stage(FailureStage.EMPTY),
+    "no way there": at_stage(FailureStage.NETWORK, PERMANENT),
+    "network": at_stage(FailureStage.NETWORK),
+    "out of time": at_stage(FailureStage.TIMEOUT, "total_timeout"),
+    "timeout": at_stage(FailureStage.TIMEOUT, "timeout"),
     "the request's own fault": invalid("max_tokens: must be greater than 0"),
 }
 """One failure for each row, by its name."""
@@ -99,9 +99,9 @@ EXAMPLES = {
 AT_ONCE = (CooldownKind.NONE, Action.NEXT, True)
 PASSED_ON = (CooldownKind.NONE, Action.NEXT, False)
 BACKED_OFF = (CooldownKind.BACKOFF, Action.NEXT, False)
-BENCHED = (CooldownKind.LONG, Action.NEXT, False)
+LONG_COOLDOWN = (CooldownKind.LONG, Action.NEXT, False)
 REFRESHED = (CooldownKind.NONE, Action.REFRESH, False)
-MENDED = (CooldownKind.NONE, Action.MEND, False)
+MENDED = (CooldownKind.NONE, Action.WITHOUT_THINKING, False)
 RETURNED = (CooldownKind.NONE, Action.RETURN, False)
 
 MEANT = {
@@ -115,12 +115,12 @@ MEANT = {
     "no login taken there": PASSED_ON,
     "refused token": REFRESHED,
     "refused by another endpoint": PASSED_ON,
-    "refused credential": BENCHED,
+    "refused credential": LONG_COOLDOWN,
     "certificate not pinned": RETURNED,
     "no better token": PASSED_ON,
-    "no good token": BENCHED,
-    "out of credit": BENCHED,
-    "organization disabled": BENCHED,
+    "no good token": LONG_COOLDOWN,
+    "out of credit": LONG_COOLDOWN,
+    "organization disabled": LONG_COOLDOWN,
     "foreign thinking": MENDED,
     "foreign thinking in stream": MENDED,
     "overloaded": AT_ONCE,
@@ -139,7 +139,7 @@ MEANT = {
 
 def meaning(failure: Failure) -> tuple[CooldownKind, Action, bool]:
     rule = classify(failure)
-    return rule.bench, rule.then, rule.transient
+    return rule.cooldown, rule.action, rule.transient
 
 
 # --- The table
@@ -165,9 +165,9 @@ def test_each_row_names_its_source(rule: errors.Rule) -> None:
 
 def test_the_table_is_total() -> None:
     """Whatever the status and wherever it happened."""
-    for where in FailureStage:
+    for stage in FailureStage:
         for status in (None, *range(100, 600)):
-            assert classify(make_failure(status, where=where)) in RULES
+            assert classify(make_failure(status, stage=stage)) in RULES
 
 
 @given(
@@ -191,7 +191,7 @@ def test_the_last_row_takes_whatever_comes(failure: Failure) -> None:
 @pytest.mark.parametrize(
     ("status", "meant"),
     [
-        *((status, BENCHED) for status in (401, 402, 403)),
+        *((status, LONG_COOLDOWN) for status in (401, 402, 403)),
         *((status, AT_ONCE) for status in (408, 500, 502, 503, 504, *range(520, 527), 529)),
         *((status, RETURNED) for status in (400, 404, 405, 409, 411, 413, 415, 422, 424, 451)),
         *((status, RETURNED) for status in (100, 204, 304, 501, 505, 519, 527, 528, 530)),
@@ -203,11 +203,11 @@ def test_a_status_by_itself(status: int, meant: tuple[CooldownKind, Action, bool
 
 
 @pytest.mark.parametrize(
-    "where", [FailureStage.EVENT, FailureStage.EMPTY, FailureStage.NETWORK, FailureStage.TIMEOUT]
+    "stage", [FailureStage.EVENT, FailureStage.EMPTY, FailureStage.NETWORK, FailureStage.TIMEOUT]
 )
-def test_a_status_counts_only_where_it_was_the_answer(where: FailureStage) -> None:
+def test_a_status_counts_only_where_it_was_the_answer(stage: FailureStage) -> None:
     for status in (400, 401, 404, 413, 429, 529):
-        assert meaning(make_failure(status, where=where)) == AT_ONCE
+        assert meaning(make_failure(status, stage=stage)) == AT_ONCE
 
 
 # --- The order of rows
@@ -262,7 +262,7 @@ def test_a_bare_429_benches_nothing() -> None:
     ids=["signature", "any-case", "redacted-data", "latest-turn", "modified", "no-signature",
          "no-data", "other-parameters"],
 )  # fmt: skip
-def test_refused_thinking_is_mended(message: str) -> None:
+def test_refused_thinking_is_tried_without_it(message: str) -> None:
     assert meaning(invalid(message)) == MENDED
 
 
@@ -353,10 +353,12 @@ def test_what_one_account_may_not_do_another_may(status: int, message: str) -> N
     ids=["doctype", "html", "comment", "byte-order-mark", "cloudflares-line"],
 )  # fmt: skip
 @pytest.mark.parametrize("status", [401, 402, 403])
-@pytest.mark.parametrize("elsewhere", [True, False], ids=["elsewhere", "messages"])
-def test_an_edges_page_is_no_word_on_the_account(body: bytes, status: int, elsewhere: bool) -> None:
+@pytest.mark.parametrize("other_endpoint", [True, False], ids=["other-endpoint", "messages"])
+def test_an_edges_page_is_no_word_on_the_account(
+    body: bytes, status: int, other_endpoint: bool
+) -> None:
     failure = Failure.of_status(status, body)
-    assert meaning(replace(failure, refreshable=True, elsewhere=elsewhere)) == AT_ONCE
+    assert meaning(replace(failure, refreshable=True, other_endpoint=other_endpoint)) == AT_ONCE
 
 
 def test_a_page_may_be_known_by_its_type_only() -> None:
@@ -375,18 +377,18 @@ def test_a_page_may_be_known_by_its_type_only() -> None:
     ids=["markup-inside", "json-called-html", "a-word", "nothing"],
 )
 def test_other_refusals_are_the_accounts(body: bytes, fields: Any) -> None:
-    assert meaning(Failure.of_status(403, body, fields)) == BENCHED
+    assert meaning(Failure.of_status(403, body, fields)) == LONG_COOLDOWN
 
 
 @pytest.mark.parametrize(
     ("failure", "meant"),
     [
-        *((make_failure(status, elsewhere=True), PASSED_ON) for status in (401, 402, 403)),
-        (make_failure(401, elsewhere=True, refreshable=True), REFRESHED),
-        (make_failure(429, LIMITED, elsewhere=True), BACKED_OFF),
-        (make_failure(400, elsewhere=True, message=DISABLED), BENCHED),
-        (make_failure(404, elsewhere=True), RETURNED),
-        (make_failure(503, elsewhere=True), AT_ONCE),
+        *((make_failure(status, other_endpoint=True), PASSED_ON) for status in (401, 402, 403)),
+        (make_failure(401, other_endpoint=True, refreshable=True), REFRESHED),
+        (make_failure(429, LIMITED, other_endpoint=True), BACKED_OFF),
+        (make_failure(400, other_endpoint=True, message=DISABLED), LONG_COOLDOWN),
+        (make_failure(404, other_endpoint=True), RETURNED),
+        (make_failure(503, other_endpoint=True), AT_ONCE),
     ],
     ids=["401", "402", "403", "401-once", "429", "organization", "404", "503"],
 )

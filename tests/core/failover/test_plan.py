@@ -15,12 +15,12 @@ from neurolink_mitm.core.failover.plan import (
     LOG_IN,
     MAX_PAUSE,
     TRANSLATOR_DOWN,
-    ending,
-    refusal,
-    unseen,
-    way,
+    all_ineligible,
+    failover_plan,
+    final_step,
+    not_processed,
 )
-from neurolink_mitm.core.failover.unreachable import no_way
+from neurolink_mitm.core.failover.unreachable import permanent_failure
 from neurolink_mitm.core.pool.pool import Choice, Pool, Requirements
 from neurolink_mitm.core.providers.destinations import Route, entries
 from neurolink_mitm.core.settings.values import Config, Fallback, Routing
@@ -42,7 +42,7 @@ SIGNATURE = make_failure(
 )
 UNREACHED = Failure.of_network("connect_error", "refused", sent=False)
 DOWN = Failure.of_network(TRANSLATOR_DOWN, "is not running", sent=False)
-NO_TRUST = no_way("x")
+NO_TRUST = permanent_failure("x")
 CUT = Failure.of_network("cut", "reset")
 SLOW = Failure(FailureStage.TIMEOUT, None, "timeout", "no event")
 LATE = Failure(FailureStage.TIMEOUT, None, "total_timeout", "the time is up")
@@ -62,7 +62,7 @@ def start(
         left = [account for account in accounts if account.key not in tried]
         return Choice(left[0] if left else None, "fill-first", {})
 
-    return way(choose, lambda said: refuse, jitter=jitter, repeatable=repeatable)
+    return failover_plan(choose, lambda errors: refuse, jitter=jitter, repeatable=repeatable)
 
 
 def walk(plan: Plan, outcomes: Sequence[Failure | None]) -> list[Step]:
@@ -90,8 +90,8 @@ def told(steps: Sequence[Step]) -> str:
 
 def _word(step: Step) -> str:
     match step:
-        case Try(account, _, mended, refresh):
-            return account.label + "*" * mended + "+" * refresh
+        case Try(account, _, without_thinking, refresh):
+            return account.label + "*" * without_thinking + "+" * refresh
         case Pause():
             return "pause"
         case Deliver():
@@ -176,7 +176,7 @@ def test_the_second_round_asks_who_serves_by_then() -> None:
     def choose(tried: set[str]) -> Choice:
         return Choice(next((a for a in here if a.key not in tried), None), "", {})
 
-    plan = way(choose, lambda said: None, jitter=0, repeatable=True)
+    plan = failover_plan(choose, lambda errors: None, jitter=0, repeatable=True)
     next(plan)
     assert isinstance(plan.send(BUSY), Pause)
     here[:] = [make_account("b")]
@@ -207,7 +207,7 @@ def test_refused_thinking(labels: str, outcomes: list[Failure | None], expected:
     assert told(walk(start(labels), outcomes)) == expected
 
 
-def test_the_mended_attempt_says_so() -> None:
+def test_the_attempt_without_thinking_says_so() -> None:
     step = walk(start("a"), [SIGNATURE, OK])[1]
     assert isinstance(step, Try)
     assert step.why == "took anthropic:a by fill-first, without thinking blocks"
@@ -233,7 +233,7 @@ def test_the_mended_attempt_says_so() -> None:
         ([NO_LOGIN, OK], "a b"),
     ],
     ids=["once", "as-long-as-it-can-be-had", "in-vain", "not-to-be-had", "limited", "own-fault",
-         "busy", "not-for-the-next", "then-mended", "after-mending", "not-mended-again", "not-sent"],
+         "busy", "not-for-the-next", "without-thinking", "after-without-thinking", "without-thinking-once", "not-sent"],
 )  # fmt: skip
 def test_a_refused_token(outcomes: list[Failure | None], expected: str) -> None:
     """Once more on the same account with a new one."""
@@ -268,8 +268,8 @@ def test_what_upstream_may_have_acted_on(outcomes: list[Failure | None], expecte
     [(BUSY, True), (LIMITED, True), (UNREACHED, True), (CUT, False), (SLOW, False), (SAID, False)],
     ids=["busy", "limited", "unreached", "cut", "timeout", "event"],
 )
-def test_unseen(failure: Failure, expected: bool) -> None:
-    assert unseen(failure) is expected
+def test_what_upstream_did_not_process(failure: Failure, expected: bool) -> None:
+    assert not_processed(failure) is expected
 
 
 # --- Its end
@@ -324,7 +324,7 @@ def test_a_refusal_does_not_hide_the_requests_own_fault() -> None:
          "api-error"],
 )  # fmt: skip
 def test_ending(failures: list[Failure], end: Step) -> None:
-    assert ending(failures) == end
+    assert final_step(failures) == end
 
 
 # --- Our own answer
@@ -341,7 +341,7 @@ def pool_of(*accounts: dict[str, Any], fail: str = "") -> Pool:
 
 
 def refused(pool: Pool, requirements: Requirements = CLAUDE_CODE, now: float = NOW) -> Reply:
-    reply = refusal(pool, requirements, now)
+    reply = all_ineligible(pool, requirements, now)
     assert reply is not None
     return reply
 
@@ -385,11 +385,11 @@ def test_when_to_come_back_is_in_whole_seconds_and_at_least_one(
 @given(st.floats(0, 600, exclude_max=True))
 def test_after_that_time_somebody_serves(passed: float) -> None:
     pool = pool_of({}, {}, fail="ab")
-    reply = refusal(pool, CLAUDE_CODE, NOW + passed)
+    reply = all_ineligible(pool, CLAUDE_CODE, NOW + passed)
     if reply is not None:
         assert reply.retry_after is not None
         assert reply.retry_after >= 1
-        assert refusal(pool, CLAUDE_CODE, NOW + passed + reply.retry_after) is None
+        assert all_ineligible(pool, CLAUDE_CODE, NOW + passed + reply.retry_after) is None
 
 
 @pytest.mark.parametrize("account", [{"enabled": False}, {"disabled": "x"}, {"token": LOGIN}])
@@ -400,11 +400,11 @@ def test_the_others_do_not_hide_that_one_is_coming_back(account: dict[str, Any])
 
 
 def test_where_somebody_serves_there_is_none() -> None:
-    assert refusal(pool_of({}, {}, fail="a"), CLAUDE_CODE, NOW) is None
+    assert all_ineligible(pool_of({}, {}, fail="a"), CLAUDE_CODE, NOW) is None
 
 
 def test_nor_after_the_cooldown() -> None:
-    assert refusal(pool_of({}, fail="a"), CLAUDE_CODE, NOW + 10) is None
+    assert all_ineligible(pool_of({}, fail="a"), CLAUDE_CODE, NOW + 10) is None
 
 
 def test_subscriptions_do_not_serve_other_clients() -> None:
@@ -464,21 +464,21 @@ anything = st.sampled_from(
 def test_it_always_ends_and_never_too_late(
     count: int, repeatable: bool, data: st.DataObject
 ) -> None:
-    """Each account at most once a round, and one mended attempt."""
+    """Each account at most once a round, and one attempt without thinking."""
     plan = start("abcd"[:count], repeatable=repeatable)
     step, failures = next(plan), list[tuple[str, Failure]]()
-    pauses = mended = 0
+    pauses = without_thinking = 0
     tries = Counter[str]()
     while True:
         if isinstance(step, Try):
             label = step.account.label
             spent = [f for at, f in failures if at == label and not classify(f).transient]
-            assert not spent or classify(spent[-1]).then is Action.MEND
+            assert not spent or classify(spent[-1]).action is Action.WITHOUT_THINKING
             tries[label] += 1
             failure = data.draw(anything)
             if failure is OK:
                 return
-            mended += classify(failure).then is Action.MEND
+            without_thinking += classify(failure).action is Action.WITHOUT_THINKING
             failures.append((label, failure))
             step = plan.send(failure)
         elif isinstance(step, Pause):
@@ -489,12 +489,12 @@ def test_it_always_ends_and_never_too_late(
             break
         last = failures[-1][1]
         if isinstance(step, Try | Pause):
-            assert classify(last).then is not Action.RETURN
-            assert repeatable or last.where is FailureStage.STATUS or not last.sent
+            assert classify(last).action is not Action.RETURN
+            assert repeatable or last.stage is FailureStage.STATUS or not last.sent
     assert pauses <= 1
-    assert mended <= 2
-    assert all(times <= 2 + (mended > 0) for times in tries.values())
-    assert isinstance(step, Deliver) == any(f.where is FailureStage.STATUS for _, f in failures)
+    assert without_thinking <= 2
+    assert all(times <= 2 + (without_thinking > 0) for times in tries.values())
+    assert isinstance(step, Deliver) == any(f.stage is FailureStage.STATUS for _, f in failures)
     assert next(plan, None) is None
 
 
@@ -504,9 +504,9 @@ def test_with_a_real_pool_nobody_is_asked_while_cooling(
 ) -> None:
     """And our own answer is the end only where nobody serves."""
     clock, pool = FakeClock(), pool_of(*({} for _ in range(count)))
-    plan = way(
+    plan = failover_plan(
         lambda tried: pool.choose(CLAUDE_CODE, clock.now(), tried),
-        lambda said: refusal(pool, CLAUDE_CODE, clock.now(), said=said),
+        lambda errors: all_ineligible(pool, CLAUDE_CODE, clock.now(), errors=errors),
         jitter=0.5,
         repeatable=True,
     )
@@ -533,7 +533,7 @@ def test_with_a_real_pool_nobody_is_asked_while_cooling(
 # --- Other providers, behind the accounts
 
 
-def start_with_others(labels: str, others: str, refuse: Reply | None = None) -> Plan:
+def start_with_fallbacks(labels: str, others: str, refuse: Reply | None = None) -> Plan:
     """Accounts in small letters, models of other providers in capitals."""
 
     def chooser(names: str) -> Callable[[set[str]], Choice]:
@@ -545,12 +545,12 @@ def start_with_others(labels: str, others: str, refuse: Reply | None = None) -> 
 
         return choose
 
-    return way(
+    return failover_plan(
         chooser(labels),
-        lambda said: refuse,
+        lambda errors: refuse,
         jitter=0.5,
         repeatable=True,
-        otherwise=chooser(others),
+        choose_fallback=chooser(others),
     )
 
 
@@ -580,7 +580,7 @@ def start_with_others(labels: str, others: str, refuse: Reply | None = None) -> 
 def test_its_way_to_other_providers(
     labels: str, outcomes: list[Failure | None], expected: str | None
 ) -> None:
-    plan = start_with_others(labels, "XY")
+    plan = start_with_fallbacks(labels, "XY")
     if expected is None:
         with pytest.raises(AssertionError):
             walk(plan, outcomes)
@@ -590,12 +590,12 @@ def test_its_way_to_other_providers(
 
 def test_what_they_said_is_told_in_our_own_answer() -> None:
     heard: list[Any] = []
-    plan = way(
+    plan = failover_plan(
         lambda tried: Choice(None, "", {}),
-        lambda said: heard.append(dict(said)),
+        lambda errors: heard.append(dict(errors)),
         jitter=0,
         repeatable=True,
-        otherwise=lambda tried: Choice(None if tried else make_account("x"), "", {}),
+        choose_fallback=lambda tried: Choice(None if tried else make_account("x"), "", {}),
     )
     walk(plan, [make_failure(400, message="no documents")])
     assert heard == [{"anthropic:x": "no documents"}]
@@ -612,7 +612,7 @@ def with_others(pool: Pool, **keys: str) -> Pool:
 
 
 def test_cooling_accounts_and_providers_without_keys_are_listed_together() -> None:
-    reply = refusal(with_others(pool_of({}, fail="a")), CLAUDE_CODE, NOW, ROUTE)
+    reply = all_ineligible(with_others(pool_of({}, fail="a")), CLAUDE_CODE, NOW, ROUTE)
     assert reply is not None
     assert (reply.status, reply.retry_after) == (429, 10)
     assert "anthropic:a: cooling" in reply.message
@@ -622,7 +622,7 @@ def test_cooling_accounts_and_providers_without_keys_are_listed_together() -> No
 
 def test_a_provider_that_just_failed_does_not_hide_that_an_account_is_coming_back() -> None:
     pool = with_others(pool_of({}, fail="a"), OPENAI_API_KEY="k", GROQ_API_KEY="k")
-    reply = refusal(pool, CLAUDE_CODE, NOW, ROUTE, {"openai/gpt-x": "broken"})
+    reply = all_ineligible(pool, CLAUDE_CODE, NOW, ROUTE, {"openai/gpt-x": "broken"})
     assert reply is not None
     assert reply.status == 429
     assert reply.message.endswith("openai/gpt-x: broken; groq/llama: not asked")
@@ -630,18 +630,18 @@ def test_a_provider_that_just_failed_does_not_hide_that_an_account_is_coming_bac
 
 def test_where_only_providers_are_asked_their_word_counts() -> None:
     pool = with_others(pool_of({}), OPENAI_API_KEY="k")
-    assert refusal(pool, CLAUDE_CODE, NOW, MAPPED, {"openai/gpt-x": "no documents"}) is None
+    assert all_ineligible(pool, CLAUDE_CODE, NOW, MAPPED, {"openai/gpt-x": "no documents"}) is None
 
 
 def test_but_where_none_can_be_asked_it_says_what_to_do() -> None:
-    reply = refusal(with_others(pool_of({})), CLAUDE_CODE, NOW, MAPPED)
+    reply = all_ineligible(with_others(pool_of({})), CLAUDE_CODE, NOW, MAPPED)
     assert reply is not None
     assert (reply.status, reply.error_type) == (400, "invalid_request_error")
     assert "set GROQ_API_KEY" in reply.message
 
 
 def test_and_how_to_add_the_account_that_there_is_not() -> None:
-    reply = refusal(with_others(Pool([])), CLAUDE_CODE, NOW, ROUTE)
+    reply = all_ineligible(with_others(Pool([])), CLAUDE_CODE, NOW, ROUTE)
     assert reply is not None
     assert reply.message.startswith("No provider serves this model. openai/gpt-x: no key")
     assert reply.message.endswith(f". NeuroLink has no account yet. {LOG_IN}")
@@ -652,13 +652,15 @@ def test_providers_that_are_cooling_say_when_they_are_back() -> None:
     for key in MAPPED.entries:
         limited = make_failure(429, "retry-after: 7")
         pool.failed(key, CLAUDE_CODE, limited, sent_at=NOW, now=NOW)
-    reply = refusal(pool, CLAUDE_CODE, NOW, MAPPED)
+    reply = all_ineligible(pool, CLAUDE_CODE, NOW, MAPPED)
     assert reply is not None
     assert (reply.status, reply.retry_after) == (429, 7)
 
 
 def test_other_clients_are_told_of_providers_too() -> None:
-    reply = refusal(with_others(pool_of({"token": LOGIN})), Requirements(model=OPUS), NOW, ROUTE)
+    reply = all_ineligible(
+        with_others(pool_of({"token": LOGIN})), Requirements(model=OPUS), NOW, ROUTE
+    )
     assert reply is not None
     assert reply.status == 400
     assert "set OPENAI_API_KEY" in reply.message

@@ -9,21 +9,21 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.failover.errors import CooldownKind
 from neurolink_mitm.core.pool.account_state import (
+    LEVEL_LIFETIME,
+    MAX_READINGS,
     NOT_FOR_CLIENT,
     PROBE_LEASE,
-    READINGS,
-    REMEMBERED,
     AccountState,
-    Bucket,
     Ineligible,
+    TokenBucket,
 )
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.quota import Quota, Window
 from tests.fakes import NOW, make_account
 
 
-def emptied(rate: int, now: float = NOW) -> Bucket:
-    bucket = Bucket.full(rate, now)
+def emptied(rate: int, now: float = NOW) -> TokenBucket:
+    bucket = TokenBucket.full(rate, now)
     for _ in range(rate):
         assert bucket.wait(now) == 0
         bucket.take(now)
@@ -43,7 +43,7 @@ def test_tokens_come_evenly(rate: int, seconds: float) -> None:
 
 
 def test_asking_takes_nothing() -> None:
-    bucket = Bucket.full(1, NOW)
+    bucket = TokenBucket.full(1, NOW)
     assert [bucket.wait(NOW) for _ in range(3)] == [0, 0, 0]
 
 
@@ -78,7 +78,7 @@ steps = st.lists(st.floats(0, 90), min_size=1, max_size=60)
 @given(rates, steps)
 def test_no_more_than_its_rate_and_what_it_held(rate: int, passed: list[float]) -> None:
     """A caller that waits its turn sends no more than a full bucket and what has dripped since."""
-    bucket, now, taken = Bucket.full(rate, NOW), NOW, 0
+    bucket, now, taken = TokenBucket.full(rate, NOW), NOW, 0
     for step in passed:
         now += step
         if bucket.wait(now) == 0:
@@ -90,7 +90,7 @@ def test_no_more_than_its_rate_and_what_it_held(rate: int, passed: list[float]) 
 @given(rates, steps)
 def test_after_the_wait_there_is_a_token(rate: int, passed: list[float]) -> None:
     """The wait in whole seconds, as Retry-After tells it."""
-    bucket, now = Bucket.full(rate, NOW), NOW
+    bucket, now = TokenBucket.full(rate, NOW), NOW
     for step in passed:
         now += step
         wait = bucket.wait(now)
@@ -105,18 +105,18 @@ LOGIN = "sk-ant-oat01-x"
 
 
 def skip(
-    standing: AccountState,
+    state: AccountState,
     now: float = NOW,
     model: str | None = OPUS,
     *,
     claude_code: bool = False,
     **account: Any,
 ) -> Ineligible | None:
-    return standing.skip(make_account(**account), model, claude_code, now)
+    return state.ineligible(make_account(**account), model, claude_code, now)
 
 
 def bench(
-    standing: AccountState,
+    state: AccountState,
     scope: str = "*",
     *,
     base: float | None = 10,
@@ -124,13 +124,13 @@ def bench(
     now: float = NOW,
     kind: CooldownKind = CooldownKind.BACKOFF,
 ) -> Cooldown | None:
-    return standing.bench(scope, kind, base=base, sent_at=sent_at, now=now, reason="a limit")
+    return state.cool_down(scope, kind, base=base, sent_at=sent_at, now=now, reason="a limit")
 
 
 def benched(scope: str = "*", **how: Any) -> AccountState:
-    standing = AccountState()
-    bench(standing, scope, **how)
-    return standing
+    state = AccountState()
+    bench(state, scope, **how)
+    return state
 
 
 # --- Never
@@ -193,10 +193,10 @@ def test_it_counts_down_in_whole_seconds(passed: float, seconds: int) -> None:
 
 
 def test_a_model_cools_by_itself() -> None:
-    standing = benched("*opus*")
-    assert skip(standing) == Ineligible("cooling for *opus* for 10 s: a limit", NOW + 10)
-    assert skip(standing, model=SONNET) is None
-    assert skip(standing, model=None) is None
+    state = benched("*opus*")
+    assert skip(state) == Ineligible("cooling for *opus* for 10 s: a limit", NOW + 10)
+    assert skip(state, model=SONNET) is None
+    assert skip(state, model=None) is None
 
 
 def test_an_account_cools_for_every_model() -> None:
@@ -214,99 +214,99 @@ def test_what_never_serves_is_said_first() -> None:
 
 def test_models_that_nobody_asks_for_any_more_do_not_pile_up() -> None:
     """A client may invent as many names as it likes; the whole account's cooldown stays."""
-    standing = benched()
+    state = benched()
     for number in range(1000):
-        bench(standing, f"claude-{number}", now=NOW + number * 60)
-    kept = int((REMEMBERED + 10) / 60) + 1
+        bench(state, f"claude-{number}", now=NOW + number * 60)
+    kept = int((LEVEL_LIFETIME + 10) / 60) + 1
     newest = [f"claude-{number}" for number in range(1000 - kept, 1000)]
-    assert list(standing.cooldowns) == ["*", *newest]
+    assert list(state.cooldowns) == ["*", *newest]
 
 
 def test_a_failure_that_benches_nothing_leaves_no_trace() -> None:
-    standing = AccountState()
-    assert bench(standing, kind=CooldownKind.NONE) is None
-    assert standing.cooldowns == {}
+    state = AccountState()
+    assert bench(state, kind=CooldownKind.NONE) is None
+    assert state.cooldowns == {}
 
 
 def test_scopes_escalate_by_themselves() -> None:
-    standing = benched("*opus*")
-    bench(standing, "*opus*", sent_at=NOW + 11, now=NOW + 12)
-    found = bench(standing, "*sonnet*", sent_at=NOW + 11, now=NOW + 12)
-    assert [c.level for c in standing.cooldowns.values()] == [2, 1]
-    assert found == standing.cooldowns["*sonnet*"]
+    state = benched("*opus*")
+    bench(state, "*opus*", sent_at=NOW + 11, now=NOW + 12)
+    found = bench(state, "*sonnet*", sent_at=NOW + 11, now=NOW + 12)
+    assert [c.level for c in state.cooldowns.values()] == [2, 1]
+    assert found == state.cooldowns["*sonnet*"]
 
 
 # --- The probe
 
 
 def test_after_a_cooldown_one_request_goes_first() -> None:
-    standing = benched()
-    assert skip(standing, NOW + 10) is None
-    standing.begin(OPUS, NOW + 10)
-    assert skip(standing, NOW + 11) == Ineligible("being tried again after a limit", NOW + 12)
+    state = benched()
+    assert skip(state, NOW + 10) is None
+    state.begin(OPUS, NOW + 10)
+    assert skip(state, NOW + 11) == Ineligible("being tried again after a limit", NOW + 12)
 
 
 def test_of_a_model_only_such_requests_wait_for_it() -> None:
-    standing = benched("*opus*")
-    standing.begin(OPUS, NOW + 10)
-    found = skip(standing, NOW + 11)
+    state = benched("*opus*")
+    state.begin(OPUS, NOW + 10)
+    found = skip(state, NOW + 11)
     assert found == Ineligible("being tried again for *opus* after a limit", NOW + 12)
-    assert skip(standing, NOW + 11, SONNET) is None
+    assert skip(state, NOW + 11, SONNET) is None
 
 
 def test_a_request_for_another_model_is_no_probe() -> None:
-    standing = benched("*opus*")
-    standing.begin(SONNET, NOW + 10)
-    assert skip(standing, NOW + 11) is None
+    state = benched("*opus*")
+    state.begin(SONNET, NOW + 10)
+    assert skip(state, NOW + 11) is None
 
 
 def test_its_success_lets_everybody_in() -> None:
-    standing = benched()
-    standing.begin(OPUS, NOW + 10)
-    assert standing.succeeded(OPUS, NOW + 10) == 1
-    assert skip(standing, NOW + 11) is None
-    assert standing.cooldowns == standing.probes == {}
+    state = benched()
+    state.begin(OPUS, NOW + 10)
+    assert state.succeeded(OPUS, NOW + 10) == 1
+    assert skip(state, NOW + 11) is None
+    assert state.cooldowns == state.probes == {}
 
 
 def test_when_it_is_over_without_an_answer_the_next_one_probes() -> None:
     """The client went away, or upstream had other trouble."""
-    standing = benched()
-    standing.begin(OPUS, NOW + 10)
-    standing.end(NOW + 10)
-    assert skip(standing, NOW + 11) is None
-    standing.begin(OPUS, NOW + 11)
-    assert skip(standing, NOW + 11.5) is not None
+    state = benched()
+    state.begin(OPUS, NOW + 10)
+    state.end(NOW + 10)
+    assert skip(state, NOW + 11) is None
+    state.begin(OPUS, NOW + 11)
+    assert skip(state, NOW + 11.5) is not None
 
 
 def test_the_end_of_an_older_request_does_not_end_it() -> None:
-    standing = AccountState()
-    standing.begin(OPUS, NOW - 1)
-    bench(standing)
-    standing.begin(OPUS, NOW + 10)
-    standing.end(NOW - 1)
-    assert skip(standing, NOW + 11) is not None
+    state = AccountState()
+    state.begin(OPUS, NOW - 1)
+    bench(state)
+    state.begin(OPUS, NOW + 10)
+    state.end(NOW - 1)
+    assert skip(state, NOW + 11) is not None
 
 
 def test_one_that_is_never_heard_of_again_keeps_nobody_off_for_ever() -> None:
-    standing = benched()
-    standing.begin(OPUS, NOW + 10)
-    assert skip(standing, NOW + 10 + PROBE_LEASE - 1) is not None
-    assert skip(standing, NOW + 10 + PROBE_LEASE) is None
+    state = benched()
+    state.begin(OPUS, NOW + 10)
+    assert skip(state, NOW + 10 + PROBE_LEASE - 1) is not None
+    assert skip(state, NOW + 10 + PROBE_LEASE) is None
 
 
 def test_the_late_end_of_the_first_does_not_end_the_second() -> None:
-    standing = benched()
-    standing.begin(OPUS, NOW + 10)
-    standing.begin(OPUS, NOW + 200)
-    standing.end(NOW + 10)
-    assert skip(standing, NOW + 201) is not None
+    state = benched()
+    state.begin(OPUS, NOW + 10)
+    state.begin(OPUS, NOW + 200)
+    state.end(NOW + 10)
+    assert skip(state, NOW + 201) is not None
 
 
 def test_when_it_fails_the_cooldown_is_the_next_longer_one() -> None:
-    standing = benched()
-    standing.begin(OPUS, NOW + 10)
-    standing.end(NOW + 10)
-    found = bench(standing, sent_at=NOW + 10, now=NOW + 11)
+    state = benched()
+    state.begin(OPUS, NOW + 10)
+    state.end(NOW + 10)
+    found = bench(state, sent_at=NOW + 10, now=NOW + 11)
     assert found == Cooldown(2, NOW + 11, NOW + 11 + 20, "a limit")
 
 
@@ -314,25 +314,25 @@ def test_when_it_fails_the_cooldown_is_the_next_longer_one() -> None:
 
 
 def test_success_clears_what_it_could_have_met() -> None:
-    standing = benched("*opus*")
-    bench(standing, "*sonnet*")
-    bench(standing)
-    assert standing.succeeded(OPUS, NOW + 1) == 2
-    assert list(standing.cooldowns) == ["*sonnet*"]
+    state = benched("*opus*")
+    bench(state, "*sonnet*")
+    bench(state)
+    assert state.succeeded(OPUS, NOW + 1) == 2
+    assert list(state.cooldowns) == ["*sonnet*"]
 
 
 def test_success_of_an_older_request_clears_nothing() -> None:
-    standing = benched()
-    assert standing.succeeded(OPUS, NOW - 1) == 0
-    assert skip(standing) is not None
+    state = benched()
+    assert state.succeeded(OPUS, NOW - 1) == 0
+    assert skip(state) is not None
 
 
 def test_success_is_counted() -> None:
-    standing = AccountState()
-    standing.begin(OPUS, NOW)
-    standing.succeeded(OPUS, NOW)
-    assert (standing.tally.attempts, standing.tally.success) == (1, 1)
-    assert standing.tally.last_attempt_at == NOW
+    state = AccountState()
+    state.begin(OPUS, NOW)
+    state.succeeded(OPUS, NOW)
+    assert (state.tally.attempts, state.tally.success) == (1, 1)
+    assert state.tally.last_attempt_at == NOW
 
 
 # --- Endpoints have limits of their own
@@ -350,7 +350,7 @@ def counting_limited() -> AccountState:
      ("files:*", "batches"), ("*", FILES)],
 )  # fmt: skip
 def test_one_that_is_limited_leaves_the_others_usable(scope: str, endpoint: str) -> None:
-    assert benched(scope).skip(make_account(), OPUS, True, NOW, endpoint) is None
+    assert benched(scope).ineligible(make_account(), OPUS, True, NOW, endpoint) is None
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_one_that_is_limited_leaves_the_others_usable(scope: str, endpoint: str)
     [("count_tokens:*", "count_tokens"), ("count_tokens:*opus*", "count_tokens of *opus*")],
 )
 def test_it_says_what_of(scope: str, of: str) -> None:
-    found = benched(scope).skip(make_account(), OPUS, True, NOW, COUNTING)
+    found = benched(scope).ineligible(make_account(), OPUS, True, NOW, COUNTING)
     assert found == Ineligible(f"cooling for {of} for 10 s: a limit", NOW + 10)
 
 
@@ -366,9 +366,9 @@ def test_it_says_what_of(scope: str, of: str) -> None:
     ("scope", "by"), [("*", COUNTING), ("count_tokens:*", "messages"), ("*", FILES)]
 )
 def test_success_at_one_heals_no_other(scope: str, by: str) -> None:
-    standing = benched(scope)
-    assert standing.succeeded(OPUS, NOW + 11, by) == 0
-    assert list(standing.cooldowns) == [scope]
+    state = benched(scope)
+    assert state.succeeded(OPUS, NOW + 11, by) == 0
+    assert list(state.cooldowns) == [scope]
 
 
 def test_counting_heals_counting() -> None:
@@ -376,45 +376,45 @@ def test_counting_heals_counting() -> None:
 
 
 def test_a_request_to_one_is_no_probe_of_another() -> None:
-    standing = benched()
-    standing.begin(OPUS, NOW + 10, COUNTING)
-    assert skip(standing, NOW + 11) is None
+    state = benched()
+    state.begin(OPUS, NOW + 10, COUNTING)
+    assert skip(state, NOW + 11) is None
 
 
 @pytest.mark.parametrize("scope", ["*", "count_tokens:*"])
 @pytest.mark.parametrize("endpoint", ["messages", COUNTING, FILES])
 def test_a_refused_account_serves_no_endpoint(scope: str, endpoint: str) -> None:
-    standing = benched(scope, kind=CooldownKind.LONG)
-    found = standing.skip(make_account(), OPUS, True, NOW, endpoint)
+    state = benched(scope, kind=CooldownKind.LONG)
+    found = state.ineligible(make_account(), OPUS, True, NOW, endpoint)
     assert found == Ineligible("cooling for 300 s: a limit", NOW + 300)
 
 
 def test_after_it_only_where_it_was_refused_one_request_goes_first() -> None:
-    standing = benched("count_tokens:*", kind=CooldownKind.LONG)
-    standing.begin(OPUS, NOW + 300, COUNTING)
-    assert standing.skip(make_account(), OPUS, True, NOW + 301, COUNTING) is not None
-    assert skip(standing, NOW + 301) is None
+    state = benched("count_tokens:*", kind=CooldownKind.LONG)
+    state.begin(OPUS, NOW + 300, COUNTING)
+    assert state.ineligible(make_account(), OPUS, True, NOW + 301, COUNTING) is not None
+    assert skip(state, NOW + 301) is None
 
 
 def test_an_account_that_may_not_count_is_not_shown_as_cooling() -> None:
-    assert counting_limited().worst(NOW) == Cooldown()
+    assert counting_limited().longest_cooldown(NOW) == Cooldown()
 
 
 def test_one_that_was_refused_while_counting_is() -> None:
-    assert benched("count_tokens:*", kind=CooldownKind.LONG).worst(NOW).cooling(NOW)
+    assert benched("count_tokens:*", kind=CooldownKind.LONG).longest_cooldown(NOW).cooling(NOW)
 
 
 # --- Busy
 
 
 def test_max_concurrent() -> None:
-    standing = AccountState()
-    standing.begin(OPUS, NOW)
-    assert skip(standing, max_concurrent=2) is None
-    standing.begin(OPUS, NOW)
-    assert skip(standing, max_concurrent=2) == Ineligible("at its 2 requests at once", NOW + 1)
-    standing.end(NOW)
-    assert skip(standing, max_concurrent=2) is None
+    state = AccountState()
+    state.begin(OPUS, NOW)
+    assert skip(state, max_concurrent=2) is None
+    state.begin(OPUS, NOW)
+    assert skip(state, max_concurrent=2) == Ineligible("at its 2 requests at once", NOW + 1)
+    state.end(NOW)
+    assert skip(state, max_concurrent=2) is None
 
 
 def test_what_was_not_sent_counts_for_nothing() -> None:
@@ -427,45 +427,45 @@ def test_what_was_not_sent_counts_for_nothing() -> None:
 
 
 def test_in_flight_is_never_negative() -> None:
-    standing = AccountState()
-    standing.end(NOW)
-    standing.begin(OPUS, NOW)
-    assert standing.in_flight == 1
+    state = AccountState()
+    state.end(NOW)
+    state.begin(OPUS, NOW)
+    assert state.in_flight == 1
 
 
 def test_rate_limit() -> None:
-    standing = AccountState()
+    state = AccountState()
     for _ in range(2):
-        assert skip(standing, rate_limit=2) is None
-        standing.begin(OPUS, NOW)
-    assert skip(standing, rate_limit=2) == Ineligible("over its 2 requests a minute", NOW + 30)
-    assert skip(standing, NOW + 31, rate_limit=2) is None
+        assert skip(state, rate_limit=2) is None
+        state.begin(OPUS, NOW)
+    assert skip(state, rate_limit=2) == Ineligible("over its 2 requests a minute", NOW + 30)
+    assert skip(state, NOW + 31, rate_limit=2) is None
 
 
 def test_asking_takes_nothing_from_the_rate() -> None:
-    standing = AccountState()
-    assert [skip(standing, rate_limit=1) for _ in range(3)] == [None, None, None]
+    state = AccountState()
+    assert [skip(state, rate_limit=1) for _ in range(3)] == [None, None, None]
 
 
 def test_a_new_rate_begins_anew() -> None:
-    standing = AccountState()
-    skip(standing, rate_limit=1)
-    standing.begin(OPUS, NOW)
-    assert skip(standing, rate_limit=1) is not None
-    assert skip(standing, rate_limit=2) is None
+    state = AccountState()
+    skip(state, rate_limit=1)
+    state.begin(OPUS, NOW)
+    assert skip(state, rate_limit=1) is not None
+    assert skip(state, rate_limit=2) is None
 
 
 def test_no_rate_any_more() -> None:
-    standing = AccountState()
-    skip(standing, rate_limit=1)
-    standing.begin(OPUS, NOW)
-    assert skip(standing) is None
+    state = AccountState()
+    skip(state, rate_limit=1)
+    state.begin(OPUS, NOW)
+    assert skip(state) is None
 
 
 def test_cooling_is_said_before_busy() -> None:
-    standing = benched()
-    standing.begin(OPUS, NOW)
-    found = skip(standing, max_concurrent=1)
+    state = benched()
+    state.begin(OPUS, NOW)
+    found = skip(state, max_concurrent=1)
     assert found is not None
     assert found.reason.startswith("cooling")
 
@@ -475,28 +475,28 @@ def test_cooling_is_said_before_busy() -> None:
 
 def seen(*readings: tuple[float, float], reset: float | None = NOW + 5000) -> AccountState:
     """(seconds from now, share of five hours used)"""
-    standing = AccountState()
+    state = AccountState()
     for passed, utilization in readings:
-        standing.see(Quota(NOW + passed, Window(utilization, "", reset)))
-    return standing
+        state.update_quota(Quota(NOW + passed, Window(utilization, "", reset)))
+    return state
 
 
-def runs_out(standing: AccountState) -> float | None:
-    assert standing.quota is not None
-    assert standing.quota.five_hour is not None
-    at = standing.runs_out("5h", standing.quota.five_hour)
+def runs_out(state: AccountState) -> float | None:
+    assert state.quota is not None
+    assert state.quota.five_hour is not None
+    at = state.runs_out("5h", state.quota.five_hour)
     return None if at is None else at - NOW
 
 
 def test_the_latest_word_counts() -> None:
-    standing = seen((0, 0.1), (60, 0.2))
-    assert standing.quota == Quota(NOW + 60, Window(0.2, "", NOW + 5000))
+    state = seen((0, 0.1), (60, 0.2))
+    assert state.quota == Quota(NOW + 60, Window(0.2, "", NOW + 5000))
 
 
 def test_an_answer_that_says_nothing_changes_nothing() -> None:
-    standing = seen((0, 0.1))
-    standing.see(None)
-    assert standing.quota == Quota(NOW, Window(0.1, "", NOW + 5000))
+    state = seen((0, 0.1))
+    state.update_quota(None)
+    assert state.quota == Quota(NOW, Window(0.1, "", NOW + 5000))
 
 
 @pytest.mark.parametrize(
@@ -515,18 +515,18 @@ def test_an_answer_that_says_nothing_changes_nothing() -> None:
 def test_it_runs_out_at_the_pace_seen(
     readings: list[tuple[float, float]], at: float | None
 ) -> None:
-    standing = seen(*readings)
+    state = seen(*readings)
     window = Window(0.2, "", NOW + 5000)
-    found = standing.runs_out("5h", window)
+    found = state.runs_out("5h", window)
     assert (found and found - NOW) == (at and pytest.approx(at, abs=0.01))
 
 
 def test_of_both_windows_by_itself() -> None:
-    standing = AccountState()
+    state = AccountState()
     for passed, five, seven in ((0, 0.1, 0.5), (100, 0.2, 0.5)):
-        standing.see(Quota(NOW + passed, Window(five), Window(seven)))
-    assert runs_out(standing) == pytest.approx(900, abs=0.01)
-    assert standing.runs_out("7d", Window(0.5)) is None
+        state.update_quota(Quota(NOW + passed, Window(five), Window(seven)))
+    assert runs_out(state) == pytest.approx(900, abs=0.01)
+    assert state.runs_out("7d", Window(0.5)) is None
 
 
 def test_a_pace_that_takes_longer_than_any_window_says_nothing() -> None:
@@ -534,10 +534,10 @@ def test_a_pace_that_takes_longer_than_any_window_says_nothing() -> None:
 
 
 def test_the_pace_is_that_of_the_last_readings() -> None:
-    standing = seen(
-        *((n, 0.0) for n in range(100)), *((100 + n, n * 0.001) for n in range(READINGS))
+    state = seen(
+        *((n, 0.0) for n in range(100)), *((100 + n, n * 0.001) for n in range(MAX_READINGS))
     )
-    assert runs_out(standing) == pytest.approx(1100, abs=0.01)
+    assert runs_out(state) == pytest.approx(1100, abs=0.01)
 
 
 @given(
@@ -558,17 +558,17 @@ def test_it_never_runs_out_before_now_nor_after_its_reset(
 
 
 def test_the_whole_accounts_cooldown_is_shown_first() -> None:
-    standing = benched("*opus*", base=500)
-    whole = bench(standing, base=5)
-    assert standing.worst(NOW) == whole
+    state = benched("*opus*", base=500)
+    whole = bench(state, base=5)
+    assert state.longest_cooldown(NOW) == whole
 
 
 def test_else_the_one_that_lasts_longest() -> None:
-    standing = benched("*opus*", base=500)
-    bench(standing, "*sonnet*", base=50)
-    bench(standing, base=5)
-    assert standing.worst(NOW + 6) == standing.cooldowns["*opus*"]
+    state = benched("*opus*", base=500)
+    bench(state, "*sonnet*", base=50)
+    bench(state, base=5)
+    assert state.longest_cooldown(NOW + 6) == state.cooldowns["*opus*"]
 
 
 def test_none_is_none() -> None:
-    assert AccountState().worst(NOW) == Cooldown()
+    assert AccountState().longest_cooldown(NOW) == Cooldown()

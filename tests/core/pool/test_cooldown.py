@@ -15,7 +15,7 @@ from neurolink_mitm.core.pool.cooldown import (
     after_success,
     duration,
     in_bounds,
-    moved,
+    shifted,
 )
 from tests.fakes import NOW
 
@@ -265,6 +265,6 @@ def test_whatever_a_file_says(began: float, until: float, level: int, whole: boo
 
 def test_it_moves_with_the_clock() -> None:
     state = limited(Cooldown(), NOW, base=30)
-    set_back = moved(state, -DAY)
+    set_back = shifted(state, -DAY)
     assert set_back.cooling(NOW - DAY + 29)
     assert not set_back.cooling(NOW - DAY + 30)

@@ -16,10 +16,10 @@ from hypothesis.stateful import (
     rule,
 )
 
-from neurolink_mitm.core.cost.budget import Budget, Charge
+from neurolink_mitm.core.cost.budget import Budget, Metering
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
-from neurolink_mitm.core.failover.plan import refusal
-from neurolink_mitm.core.pool.account_state import PROBE_LEASE, REMEMBERED, Ineligible
+from neurolink_mitm.core.failover.plan import all_ineligible
+from neurolink_mitm.core.pool.account_state import LEVEL_LIFETIME, PROBE_LEASE, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import (
@@ -104,7 +104,7 @@ def test_accounts_that_had_their_turn_are_left_out() -> None:
 
 def test_who_had_a_turn_is_not_called_skipped() -> None:
     choice = make_pool("ab").choose(ANY, NOW, {A, B})
-    assert (choice.account, choice.skipped) == (None, {})
+    assert (choice.account, choice.ineligible) == (None, {})
 
 
 def test_without_accounts_there_is_none() -> None:
@@ -116,7 +116,7 @@ def test_without_accounts_there_is_none() -> None:
 )
 def test_strategies_by_their_names(strategy: str, order: str) -> None:
     pool = make_pool("ab", strategy)
-    pool.standing(A).see(Quota(NOW, Window(0.9)))
+    pool.account_state(A).update_quota(Quota(NOW, Window(0.9)))
     assert "".join(str(taken(pool)) for _ in order) == order
     assert pool.choose(ANY, NOW).rule == strategy
 
@@ -220,7 +220,7 @@ def test_it_yields_for_another_model() -> None:
 def test_a_fallback_model_is_no_home() -> None:
     """A session that another provider has served finds its cache on the account that serves it next."""
     other = make_other()
-    pool = Pool([make_account("a"), make_account("b")], "round-robin", others=[other])
+    pool = Pool([make_account("a"), make_account("b")], "round-robin", fallbacks=[other])
     pool.succeeded(other.key, in_session(), sent_at=NOW, now=NOW)
     serve(pool, B, NOW, in_session())
     assert [taken(pool, in_session()) for _ in range(3)] == ["b", "b", "b"]
@@ -294,7 +294,7 @@ def test_the_second_one_benches_it_for_longer() -> None:
         (make_failure(429, "retry-after: 99999"), CooldownResult(600, 0, 99999)),
         (make_failure(529, "retry-after: 5"), CooldownResult(0, 0, 5)),
         (make_failure(404), CooldownResult(0, 0, None)),
-        (make_failure(None, where=FailureStage.NETWORK), CooldownResult(0, 0, None)),
+        (make_failure(None, stage=FailureStage.NETWORK), CooldownResult(0, 0, None)),
     ],
     ids=["401", "429", "date", "cap", "529", "404", "network"],
 )
@@ -314,12 +314,12 @@ def test_a_rate_limit_of_one_model_benches_that_model() -> None:
 def test_what_happened_is_counted() -> None:
     pool = make_pool()
     fail(pool)
-    fail(pool, failure=make_failure(None, where=FailureStage.EVENT, error_type="rate_limit_error"))
+    fail(pool, failure=make_failure(None, stage=FailureStage.EVENT, error_type="rate_limit_error"))
     fail(
-        pool, failure=make_failure(None, where=FailureStage.NETWORK, error_type="cut"), now=NOW + 1
+        pool, failure=make_failure(None, stage=FailureStage.NETWORK, error_type="cut"), now=NOW + 1
     )
     serve(pool, now=NOW + 2)
-    tally = pool.standing(A).tally
+    tally = pool.account_state(A).tally
     counted = (tally.attempts, tally.success, tally.errors, tally.rate_limits)
     assert counted == (4, 1, 3, 2)
     assert (tally.last_attempt_at, tally.last_error_at) == (NOW + 2, NOW + 1)
@@ -346,8 +346,8 @@ def test_limits_are_seen() -> None:
     pool = make_pool()
     fields = make_failure(200, "anthropic-ratelimit-unified-5h-utilization: 0.5").headers
     expected = Quota(NOW, Window(0.5))
-    assert pool.see_limits(A, fields, NOW) == expected
-    assert pool.see_limits(B, (), NOW) is None
+    assert pool.update_quota(A, fields, NOW) == expected
+    assert pool.update_quota(B, (), NOW) is None
     assert pool.quotas() == {A: expected}
 
 
@@ -401,7 +401,7 @@ def test_what_still_comes_of_an_account_that_is_gone_does_no_harm() -> None:
     pool.began(A, ANY, NOW)
     pool.ended(A, sent_at=NOW)
     pool.succeeded(A, in_session(), sent_at=NOW, now=NOW)
-    pool.see_limits(A, make_failure(429, "anthropic-ratelimit-unified-status: x").headers, NOW)
+    pool.update_quota(A, make_failure(429, "anthropic-ratelimit-unified-status: x").headers, NOW)
     assert pool.failed(A, ANY, LIMITED, sent_at=NOW, now=NOW) == CooldownResult(0, 0, 10)
     assert pool.cooldowns() == pool.quotas() == {}
 
@@ -466,7 +466,7 @@ def test_another_strategy_chooses_and_what_is_known_stays() -> None:
     pool.succeeded(B, in_session(), sent_at=NOW, now=NOW)
     pool.configure("round-robin", affinity=True, primary=None)
     assert pool.strategy == "round-robin"
-    assert pool.standing(A).cooldowns
+    assert pool.account_state(A).cooldowns
     assert pool.choose(in_session(), NOW).rule == "session affinity"
     later = NOW + 60
     assert [taken(pool, ANY, later) for _ in range(4)] == ["a", "b", "a", "b"]
@@ -503,8 +503,8 @@ def test_what_was_known_is_taken_over() -> None:
     before, after = make_pool("ab"), make_pool("ab")
     fail(before, A)
     fail(before, B, OF_OPUS)
-    before.see_limits(B, make_failure(200, "anthropic-ratelimit-requests-limit: 5").headers, NOW)
-    after.restore(before.cooldowns(), before.quotas())
+    before.update_quota(B, make_failure(200, "anthropic-ratelimit-requests-limit: 5").headers, NOW)
+    after.restore(before.cooldowns(), before.quotas(), NOW)
     assert after.ineligible(ANY, NOW) == before.ineligible(ANY, NOW)
     assert (after.cooldowns(), after.quotas()) == (before.cooldowns(), before.quotas())
     assert fail(after, A, now=NOW + 10).level == 1
@@ -515,7 +515,7 @@ def test_another_credential_starts_clean() -> None:
     before, after = make_pool("a"), Pool([make_account("a", "sk-ant-another")])
     fail(before, A)
     quotas = {A: Quota(NOW, Window(0.5))}
-    after.restore(before.cooldowns(), quotas)
+    after.restore(before.cooldowns(), quotas, NOW)
     assert after.ineligible(ANY, NOW) == {}
     assert after.quotas() == quotas
 
@@ -523,7 +523,7 @@ def test_another_credential_starts_clean() -> None:
 def test_what_is_gone_is_left_out() -> None:
     pool = make_pool("b")
     known = PersistedState(fingerprint(make_account("a").secret), {"*": Cooldown(1, NOW, NOW + 9)})
-    pool.restore({A: known}, {A: Quota(NOW)})
+    pool.restore({A: known}, {A: Quota(NOW)}, NOW)
     assert pool.cooldowns() == pool.quotas() == {}
 
 
@@ -578,7 +578,7 @@ kinds = st.sampled_from(
         make_failure(429),
         make_failure(401),
         make_failure(529),
-        make_failure(None, where=FailureStage.NETWORK, error_type="cut"),
+        make_failure(None, stage=FailureStage.NETWORK, error_type="cut"),
     ]
 )
 demands = st.builds(
@@ -658,7 +658,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert choice == twin
         assert choice == foreseen or tried
         usable = [key for key in self.types if key not in skipped and key not in tried]
-        assert (refusal(self.pool, requirements, self.now) is None) == (
+        assert (all_ineligible(self.pool, requirements, self.now) is None) == (
             len(skipped) < len(self.types)
         )
         if choice.account is None:
@@ -671,7 +671,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert choice.account is not None
         key = choice.account.key
         assert key in usable
-        for scope, state in self.pool.standing(key).cooldowns.items():
+        for scope, state in self.pool.account_state(key).cooldowns.items():
             assert not (covers(scope, requirements.model) and state.cooling(self.now))
         for (probed, scope), probe in self.probing.items():
             if probed == key and covers(scope, requirements.model):
@@ -684,7 +684,7 @@ class PoolMachine(RuleBasedStateMachine):
             assert choice.rule == self.pool.strategy
 
     def send(self, sent: Sent) -> None:
-        for scope in self.pool.standing(sent.key).cooldowns:
+        for scope in self.pool.account_state(sent.key).cooldowns:
             if covers(scope, sent.requirements.model):
                 self.probing[sent.key, scope] = sent
         for pool in self.pools:
@@ -725,7 +725,7 @@ class PoolMachine(RuleBasedStateMachine):
         """Its head has come, and cleared what it met; the rest is still to come."""
         sent = self.sent.pop(which % len(self.sent))
         self.streaming.append(sent)
-        met = self.pool.standing(sent.key).cooldowns
+        met = self.pool.account_state(sent.key).cooldowns
         cleared = {
             scope
             for scope, state in met.items()
@@ -734,7 +734,7 @@ class PoolMachine(RuleBasedStateMachine):
         left = met.keys() - cleared
         for pool in self.pools:
             pool.succeeded(sent.key, sent.requirements, sent_at=sent.sent_at, now=self.now)
-        assert self.pool.standing(sent.key).cooldowns.keys() == left
+        assert self.pool.account_state(sent.key).cooldowns.keys() == left
         for scope in cleared:
             self.probing.pop((sent.key, scope), None)
         if sent.requirements.session:
@@ -749,14 +749,14 @@ class PoolMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.sent)
     def failed(self, which: int, failure: Failure) -> None:
         sent = self.over(self.sent, which)
-        before = dict(self.pool.standing(sent.key).cooldowns)
+        before = dict(self.pool.account_state(sent.key).cooldowns)
         for pool in self.pools:
             pool.failed(sent.key, sent.requirements, failure, sent_at=sent.sent_at, now=self.now)
-        after = self.pool.standing(sent.key).cooldowns
+        after = self.pool.account_state(sent.key).cooldowns
         for scope, state in before.items():
             if scope not in after:
                 assert scope != WHOLE_ACCOUNT
-                assert self.now - state.until > REMEMBERED
+                assert self.now - state.until > LEVEL_LIFETIME
                 continue
             assert after[scope].until >= state.until
             assert state.level <= after[scope].level <= state.level + 1
@@ -787,21 +787,21 @@ class PoolMachine(RuleBasedStateMachine):
     @invariant()
     def no_cooldown_exceeds_the_cap(self) -> None:
         for key in getattr(self, "types", ()):
-            for state in self.pool.standing(key).cooldowns.values():
+            for state in self.pool.account_state(key).cooldowns.values():
                 assert state.until - self.now <= 600
 
     @invariant()
     def in_flight_is_what_is_under_way(self) -> None:
         for key in getattr(self, "types", ()):
             expected = sum(sent.key == key for sent in self.sent + self.streaming)
-            assert self.pool.standing(key).in_flight == expected
+            assert self.pool.account_state(key).in_flight == expected
 
     def teardown(self) -> None:
         for under_way in (self.sent, self.streaming):
             while under_way:
                 self.over(under_way, 0)
         for key in getattr(self, "types", ()):
-            assert self.pool.standing(key).in_flight == 0
+            assert self.pool.account_state(key).in_flight == 0
 
 
 PoolMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
@@ -816,11 +816,11 @@ def other(label: str, **changes: Any) -> Account:
 
 
 def with_others(**changes: Any) -> Pool:
-    return Pool([make_account("a")], others=[other("x/1"), other("x/2")], **changes)
+    return Pool([make_account("a")], fallbacks=[other("x/1"), other("x/2")], **changes)
 
 
 def other_choice(pool: Pool, *keys: str, tried: Collection[str] = ()) -> str | None:
-    found = pool.choose_other(keys or ("x/1", "x/2"), Requirements(), NOW, tried).account
+    found = pool.choose_fallback(keys or ("x/1", "x/2"), Requirements(), NOW, tried).account
     return found.key if found else None
 
 
@@ -841,14 +841,14 @@ def test_they_cool_like_accounts_and_it_is_remembered() -> None:
     pool.failed("x/1", ANY, failure, sent_at=NOW, now=NOW)
     assert other_choice(pool) == "x/2"
     anew = with_others()
-    anew.restore(pool.cooldowns(), {})
+    anew.restore(pool.cooldowns(), {}, NOW)
     assert other_choice(anew) == "x/2"
 
 
 def test_one_without_a_key_says_so() -> None:
-    pool = Pool([], others=[other("x/1", disabled="no key: set A")])
+    pool = Pool([], fallbacks=[other("x/1", disabled="no key: set A")])
     assert (
-        pool.choose_other(("x/1",), Requirements(), NOW).why
+        pool.choose_fallback(("x/1",), Requirements(), NOW).why
         == "no account left; skipped x/1: no key: set A"
     )
 
@@ -865,19 +865,19 @@ def test_they_can_be_replaced_while_accounts_stay() -> None:
     pool = with_others()
     pool.failed("x/2", ANY, make_failure(429), sent_at=NOW, now=NOW)
     pool.update(pool.accounts, [other("x/2"), other("x/3")])
-    assert [account.key for account in pool.everyone] == ["anthropic:a", "x/2", "x/3"]
+    assert [account.key for account in pool.targets] == ["anthropic:a", "x/2", "x/3"]
     assert other_choice(pool, "x/2", "x/3") == "x/3"
 
 
 def test_a_cap_bounds_nothing_that_is_free() -> None:
     """Tokens are counted by Anthropic for nothing, and for other providers here."""
     budget = Budget(cap=1.0, spent=1.0, day_ends_at=NOW + 60, unpriced={"x/2"})
-    pool = Pool([make_account("key")], others=[other("x/1"), other("x/2")], budget=budget)
-    free, keys = Requirements(charge=Charge.FREE), ("x/1", "x/2")
+    pool = Pool([make_account("key")], fallbacks=[other("x/1"), other("x/2")], budget=budget)
+    free, keys = Requirements(metering=Metering.FREE), ("x/1", "x/2")
     assert set(pool.ineligible(Requirements(), NOW)) == {"anthropic:key"}
     assert set(pool.ineligible_fallbacks(keys, Requirements(), NOW)) == set(keys)
     assert pool.choose(free, NOW).account
-    assert pool.choose_other(keys, free, NOW).account
+    assert pool.choose_fallback(keys, free, NOW).account
     budget.pay_per_use = "never"
     assert set(pool.ineligible_fallbacks(keys, free, NOW)) == set(keys)
 
@@ -932,7 +932,7 @@ def test_a_success_of_the_other_leaves_its_back_off_as_it_is(
 def test_the_limit_of_a_model_on_counting_is_by_itself() -> None:
     pool = make_pool()
     pool.failed(A, COUNTING, OF_OPUS, sent_at=NOW, now=NOW)
-    assert list(pool.standing(A).cooldowns) == ["count_tokens:*opus*"]
+    assert list(pool.account_state(A).cooldowns) == ["count_tokens:*opus*"]
     assert taken(pool, replace(COUNTING, model=SONNET)) == "a"
 
 
@@ -955,7 +955,7 @@ def test_what_was_met_while_counting_is_remembered(failure: Failure) -> None:
     pool = make_pool()
     pool.failed(A, COUNTING, failure, sent_at=NOW, now=NOW)
     later = make_pool()
-    later.restore(pool.cooldowns(), {})
+    later.restore(pool.cooldowns(), {}, NOW)
     assert [taken(later, each) for each in (ANY, COUNTING)] == [
         taken(pool, each) for each in (ANY, COUNTING)
     ]

@@ -1,4 +1,4 @@
-"""What /status?explain says is what then happens: `way` is held against the pool that is asked."""
+"""What /status?explain says is what then happens: `preview_route` is held against the pool that is asked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from neurolink_mitm.core.failover.plan import ADD_ACCOUNT
 from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.settings.values import Config, Fallback, ModelMapping, Routing
-from neurolink_mitm.core.status.explain import way
+from neurolink_mitm.core.status.explain import preview_route
 from tests.fakes import NOW, make_account, make_failure
 
 OPUS = "claude-opus-4-6"
@@ -29,7 +29,7 @@ KEYS = {"OPENAI_API_KEY": "k"}
 
 def pool_of(labels: str = "ab", cooling: str = "", keys: dict[str, str] = KEYS) -> Pool:
     others = entries(Config(routing=ROUTING), keys)
-    pool = Pool([make_account(label) for label in labels], others=others)
+    pool = Pool([make_account(label) for label in labels], fallbacks=others)
     for label in cooling:
         asked = Requirements(claude_code=True, model=OPUS)
         pool.failed(f"anthropic:{label}", asked, LIMITED, sent_at=NOW, now=NOW)
@@ -40,7 +40,7 @@ def told(
     pool: Pool, model: str | None = OPUS, **requirements: Any
 ) -> tuple[list[str], dict[str, Any]]:
     """A line for each row, `>` for the one that is next, and the route."""
-    found: Any = way(
+    found: Any = preview_route(
         pool, ROUTING, Requirements(claude_code=True, model=model, **requirements), NOW
     )
     rows = [
@@ -141,7 +141,7 @@ def test_what_the_client_gets_where_nobody_serves(
 
 def test_another_client_is_told_of_itself() -> None:
     pool = Pool([make_account("a", "sk-ant-oat-test-a")])
-    found: Any = way(pool, Routing(), Requirements(model=OPUS), NOW)
+    found: Any = preview_route(pool, Routing(), Requirements(model=OPUS), NOW)
     assert found["route"]["status"] == 400
     assert found["route"]["message"].endswith(ADD_ACCOUNT)
 
@@ -154,5 +154,5 @@ def test_counting_has_limits_of_its_own() -> None:
 
 def test_it_takes_nobodys_turn() -> None:
     pool = Pool([make_account(label) for label in "ab"], "round-robin")
-    first = way(pool, ROUTING, Requirements(claude_code=True, model=OPUS), NOW)
-    assert way(pool, ROUTING, Requirements(claude_code=True, model=OPUS), NOW) == first
+    first = preview_route(pool, ROUTING, Requirements(claude_code=True, model=OPUS), NOW)
+    assert preview_route(pool, ROUTING, Requirements(claude_code=True, model=OPUS), NOW) == first

@@ -257,7 +257,7 @@ def test_quota_of_a_subscription_with_its_projection() -> None:
     pool = Pool([make_account("a")])
     for passed, used in ((0, 0.5), (600, 0.6)):
         fields = make_failure(200, SUBSCRIPTION.format(used=used)).headers
-        pool.see_limits(A, fields, NOW + passed)
+        pool.update_quota(A, fields, NOW + passed)
     assert account_of(pool, NOW + 600)["quota"] == {
         "fiveHour": {
             "used": 0.6,
@@ -276,7 +276,7 @@ def test_quota_of_a_subscription_with_its_projection() -> None:
 
 def test_a_window_that_was_reset_is_no_longer_told() -> None:
     pool = Pool([make_account("a")])
-    pool.see_limits(A, make_failure(200, SUBSCRIPTION.format(used=0.5)).headers, NOW)
+    pool.update_quota(A, make_failure(200, SUBSCRIPTION.format(used=0.5)).headers, NOW)
     assert account_of(pool, 1760018000.0)["quota"]["fiveHour"] is None
 
 
@@ -288,7 +288,7 @@ def test_quota_of_an_api_key() -> None:
     anthropic-ratelimit-requests-reset: 2025-10-09T08:54:20Z
     anthropic-ratelimit-tokens-limit: 40000
     """
-    pool.see_limits(A, make_failure(200, lines).headers, NOW)
+    pool.update_quota(A, make_failure(200, lines).headers, NOW)
     quota = account_of(pool)["quota"]
     assert quota["limits"] == {
         "requests": {"limit": 50.0, "remaining": 49.0, "reset": "2025-10-09T08:54:20.000Z"},
@@ -308,7 +308,7 @@ def test_no_answer_of_upstream_keeps_it_from_being_told(
 ) -> None:
     pool = Pool([make_account("a")])
     for passed, fields in enumerate(answers):
-        pool.see_limits(A, tuple(fields), NOW + passed)
+        pool.update_quota(A, tuple(fields), NOW + passed)
     assert account_of(pool)["key"] == A
 
 
