@@ -100,7 +100,7 @@ def test_after_a_failure_the_request_goes_elsewhere(play: Playbook) -> None:
     assert told(play.opened("up2"), "up2").endswith(BODY)
     [first] = play.exchange.attempts[:1]
     assert first.failure
-    assert (first.failure.status, first.failure.where) == (429, FailureStage.STATUS)
+    assert (first.failure.status, first.failure.stage) == (429, FailureStage.STATUS)
     assert status(play.upstream("up2", HEAD + events(0, 2))) == 200
 
 

@@ -885,7 +885,7 @@ def test_a_cap_bounds_nothing_that_is_free() -> None:
 def test_what_is_paid_per_use_can_be_forbidden() -> None:
     pool = Pool(
         [make_account("login", "sk-ant-oat01-test"), make_account("key")],
-        others=[other("x/1")],
+        fallbacks=[other("x/1")],
         budget=Budget("never"),
     )
     assert set(pool.ineligible(Requirements(claude_code=True), NOW)) == {"anthropic:key"}
