@@ -65,11 +65,11 @@ def test_log_fields(family: str, kind: type[msgspec.Struct]) -> None:
 def a_full_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What /status says of one account of which everything is known, and what ?explain adds."""
     pool = Pool([make_account()])
-    standing = pool.account_state("anthropic:work")
+    state = pool.account_state("anthropic:work")
     window = Window(0.5, "allowed", NOW + 60)
     classic = {"requests": Classic(10, 5, NOW + 60)}
-    standing.quota = Quota(NOW, five_hour=window, seven_day=window, classic=classic)
-    standing.cooldowns["*"] = Cooldown(1, NOW, NOW + 60, "rate limit (429)")
+    state.quota = Quota(NOW, five_hour=window, seven_day=window, classic=classic)
+    state.cooldowns["*"] = Cooldown(1, NOW, NOW + 60, "rate limit (429)")
     pool.update(pool.accounts, [make_other()])
     stalled = Lag(last_stall=Stall(NOW, 0.3), last_pause=Stall(NOW, 12))
     runtime = make_runtime(

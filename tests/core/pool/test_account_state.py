@@ -418,12 +418,12 @@ def test_max_concurrent() -> None:
 
 
 def test_what_was_not_sent_counts_for_nothing() -> None:
-    standing = AccountState()
+    state = AccountState()
     for _ in range(2):
-        assert skip(standing, rate_limit=1) is None
-        standing.begin("claude-x", NOW)
-        standing.end(NOW, sent=False)
-    assert (standing.in_flight, standing.tally.attempts) == (0, 0)
+        assert skip(state, rate_limit=1) is None
+        state.begin("claude-x", NOW)
+        state.end(NOW, sent=False)
+    assert (state.in_flight, state.tally.attempts) == (0, 0)
 
 
 def test_in_flight_is_never_negative() -> None:

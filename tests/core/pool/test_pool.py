@@ -354,7 +354,7 @@ def test_limits_are_seen() -> None:
 # --- Changes of the pool
 
 
-def test_who_stays_keeps_its_standing() -> None:
+def test_who_stays_keeps_its_state() -> None:
     pool = make_pool("ab")
     fail(pool, A)
     pool.update([make_account("c"), make_account("a", weight=3)])
