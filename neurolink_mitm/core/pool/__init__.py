@@ -1,6 +1,6 @@
 """The pool of accounts: the state of each account, its cooldowns and quotas, and which one the next request uses.
 
-- `pool.py`: start here. `Pool.choose` picks the account, `Pool.failed` and `Pool.succeeded` book the result.
+- `pool.py`: start here. `choose` picks the account, `failed` and `succeeded` book the result.
 - `cooldown.py`: how long a cooldown lasts. Which failure asks for one is a table in `core/failover/errors.py`.
 - `account_state.py`: why an account is ineligible now: cooldowns by scope, probes, limits.
 - `quota.py`: rate-limit headers, and the scope of a 429.
