@@ -143,7 +143,7 @@ def test_links_to_headings_lead_to_one(page: Path) -> None:
 
 
 def test_each_provider_is_in_the_table_of_keys() -> None:
-    from neurolink_mitm.core.providers.names import PROVIDERS
+    from neurolink_mitm.core.providers.catalog import PROVIDERS
 
     rows = re.findall(
         r"^\| `([\w-]+)` \| (.*?) \| `(\w+)` \|$", section("fallback.md", "Keys"), re.MULTILINE

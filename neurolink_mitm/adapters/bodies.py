@@ -25,7 +25,7 @@ from neurolink_mitm.core.logs.capture import (
     document,
     read_document,
 )
-from neurolink_mitm.core.redact.known_secrets import spelled
+from neurolink_mitm.core.redact.known_secrets import encoded_forms
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.dataplane.threads import short_turns
 
@@ -120,7 +120,7 @@ class FileBodies:
                 self._waiting -= _cost(captured)
 
     def _write(self, captured: Captured) -> None:
-        known = spelled(self._known)
+        known = encoded_forms(self._known)
         row, body = debug_row(captured, known), captured.body
         if body and body.content and body.path is None:
             name = f"{captured.attempt or 0}-{captured.phase.value.replace('_', '-')}.json.gz"

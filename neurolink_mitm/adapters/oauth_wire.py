@@ -22,7 +22,7 @@ from neurolink_mitm.adapters.probe import certificate_fault, issuer_of
 from neurolink_mitm.core.auth import oauth
 from neurolink_mitm.core.failover.unreachable import refused_by, untrusted
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.redact.text import STARS, redact
+from neurolink_mitm.core.redact.text import MASK, redact
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.target import Target, Via
 from neurolink_mitm.dataplane.codings import CodingError, decoding
@@ -60,7 +60,7 @@ class Response:
         words = ": ".join(part for part in oauth.refusal(self.body) if part)
         for secret in secrets:
             if secret:
-                words = words.replace(secret.reveal(), STARS)
+                words = words.replace(secret.reveal(), MASK)
         words = "".join(c if c.isprintable() else " " for c in redact(words))[:_LONGEST_MESSAGE]
         return f"{host} answered {self.status}" + (f": {words}" if words else "")
 

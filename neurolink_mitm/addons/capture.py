@@ -174,7 +174,7 @@ def _body_of(flow: http.HTTPFlow, record: Record) -> Body:
 def _sent(flow: http.HTTPFlow, exchange: Exchange, attempt: Attempt, body: Body) -> Captured:
     return Captured(
         exchange.request_id, attempt.sent_at, Phase.UPSTREAM_REQUEST,
-        headers.starred(flow.request.headers.fields), body,
+        headers.mask_fields(flow.request.headers.fields), body,
         attempt=attempt.number, account=_account(attempt),
         method=flow.request.method, url=flow.request.url,
     )  # fmt: skip

@@ -26,7 +26,7 @@ class Journal:
         if exchange is None:
             return
         # A flow is saved and shown by mitmproxy: plain values only, and no credential.
-        flow.request.headers.fields = headers.starred(flow.request.headers.fields)
+        flow.request.headers.fields = headers.mask_fields(flow.request.headers.fields)
         close_record(flow, exchange)
         if exchange.attempts and exchange.attempts[-1].failure is None:
             self._attempt(exchange, unseen=False)

@@ -35,7 +35,7 @@ from neurolink_mitm.core.auth.access import is_loopback
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers import destinations
-from neurolink_mitm.core.providers.names import environment_for
+from neurolink_mitm.core.providers.catalog import environment_for
 from neurolink_mitm.core.providers.translator import Setup, setup_for
 from neurolink_mitm.core.redact.known_secrets import secrets_of
 from neurolink_mitm.core.redact.secret import Secret

@@ -9,7 +9,7 @@ import click
 from neurolink_mitm.cli.auth.context import AuthGroup, home, say
 from neurolink_mitm.cli.ui.exits import FAILED, fail
 from neurolink_mitm.cli.ui.groups import format_option
-from neurolink_mitm.core.logs.timestamps import date_and_clock
+from neurolink_mitm.core.logs.timestamps import local_date_time
 
 
 def known_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -76,7 +76,7 @@ def list_clients(form: str) -> None:
     elif not rows:
         click.echo("no client has a key; make one with: neurolink clients add NAME")
     for row in rows if form == "text" else ():
-        click.echo(f"{row['name']}  since {date_and_clock(row['createdAt'])}")
+        click.echo(f"{row['name']}  since {local_date_time(row['createdAt'])}")
 
 
 @command.command()

@@ -19,7 +19,7 @@ from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.groups import format_option
 
 if TYPE_CHECKING:  # msgspec behind them takes its time
-    from neurolink_mitm.records.row_reader import Filter, Reader, Seen
+    from neurolink_mitm.records.row_reader import LoggedRequest, RequestFilter, RowReader
 
 EVERY = 0.2
 """Seconds between two looks at a file that is followed."""
@@ -42,7 +42,7 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
     Example: neurolink logs show req_nl_8ebbba8744c9fac476f2
     """
     from neurolink_mitm.cli.ui.render import as_json
-    from neurolink_mitm.records import text as log_text
+    from neurolink_mitm.records import format as log_format
     from neurolink_mitm.records.row_reader import in_order
 
     logs = home().logs
@@ -58,8 +58,8 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
         report = {"request": request, "attempts": attempts, "captured": sides}
         click.echo(as_json(report), nl=False)
         return
-    for line in log_text.timeline(request, attempts) if request or attempts else ():
-        click.echo(log_text.one_line(line))
+    for line in log_format.timeline(request, attempts) if request or attempts else ():
+        click.echo(log_format.one_line(line))
     shown: set[str] = set()
     for row in captured:
         _print_side(logs, row, shown)
@@ -70,11 +70,11 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
 def _of(logs: Path, family: str, request_id: str) -> Iterator[dict[str, Any]]:
     """Its rows, those of the newest day first."""
     from neurolink_mitm.records import log_files
-    from neurolink_mitm.records.row_reader import Reader
+    from neurolink_mitm.records.row_reader import RowReader
 
     needle = request_id.encode("utf-8", "surrogatepass")
     for path in reversed(log_files.files(logs, family)):
-        for row in Reader().read_all(family, log_files.lines(path), holding=needle):
+        for row in RowReader().read_all(family, log_files.lines(path), holding=needle):
             if row.get("requestId") == request_id:
                 yield row
 
@@ -91,11 +91,11 @@ def _body_json(logs: Path, row: dict[str, Any]) -> Any:
 def _print_side(logs: Path, row: dict[str, Any], shown: set[str]) -> None:
     """`shown` are the bodies that have been printed: two sides may share one."""
     from neurolink_mitm.adapters.bodies import read_body
-    from neurolink_mitm.records import text as log_text
+    from neurolink_mitm.records import format as log_format
 
     click.echo()
-    for line in log_text.side(row):
-        click.echo(log_text.one_line(line))
+    for line in log_format.side(row):
+        click.echo(log_format.one_line(line))
     path = row.get("bodyPath")
     if path in shown:
         click.echo("\n(the body shown above)")
@@ -103,8 +103,8 @@ def _print_side(logs: Path, row: dict[str, Any], shown: set[str]) -> None:
         shown.add(path)
         click.echo()
         document = read_body(logs, path)
-        for text in log_text.body(document) if document else ("(its file is gone)",):
-            click.echo(log_text.harmless(text))
+        for text in log_format.body(document) if document else ("(its file is gone)",):
+            click.echo(log_format.harmless(text))
 
 
 def _status(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -147,11 +147,11 @@ def tail(
     Example: neurolink logs tail --follow --status 5xx
     """
     from neurolink_mitm.records.log_files import Follower
-    from neurolink_mitm.records.row_reader import Filter, Reader
+    from neurolink_mitm.records.row_reader import RequestFilter, RowReader
 
     wanted, reader, logs = (
-        Filter(account and bare_label(account), status, session),
-        Reader(),
+        RequestFilter(account and bare_label(account), status, session),
+        RowReader(),
         home().logs,
     )
     follower = Follower(logs, "proxy")
@@ -167,11 +167,13 @@ def tail(
         time.sleep(EVERY)
 
 
-def _latest(logs: Path, count: int, wanted: Filter, reader: Reader) -> list[tuple[bytes, Seen]]:
+def _latest(
+    logs: Path, count: int, wanted: RequestFilter, reader: RowReader
+) -> list[tuple[bytes, LoggedRequest]]:
     """Read from the end, so that it takes as long as there is to be shown."""
     from neurolink_mitm.records import log_files
 
-    found: list[tuple[bytes, Seen]] = []
+    found: list[tuple[bytes, LoggedRequest]] = []
     for path in reversed(log_files.files(logs, "proxy")):
         for each in _matching(log_files.lines_backwards(path), wanted, reader):
             if len(found) == count:
@@ -181,22 +183,24 @@ def _latest(logs: Path, count: int, wanted: Filter, reader: Reader) -> list[tupl
 
 
 def _matching(
-    lines: Iterator[bytes], wanted: Filter, reader: Reader
-) -> Iterator[tuple[bytes, Seen]]:
-    from neurolink_mitm.records.row_reader import Seen
+    lines: Iterator[bytes], wanted: RequestFilter, reader: RowReader
+) -> Iterator[tuple[bytes, LoggedRequest]]:
+    from neurolink_mitm.records.row_reader import LoggedRequest
 
     needles = wanted.needles()
     for raw in lines:
-        for row in reader.read([raw], Seen) if all(each in raw for each in needles) else ():
+        for row in (
+            reader.read([raw], LoggedRequest) if all(each in raw for each in needles) else ()
+        ):
             if wanted(row):
                 yield raw, row
 
 
-def _print_row(raw: bytes, row: Seen, form: str) -> None:
-    from neurolink_mitm.records import text as log_text
+def _print_row(raw: bytes, row: LoggedRequest, form: str) -> None:
+    from neurolink_mitm.records import format as log_format
 
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    click.echo(raw.decode().rstrip("\n") if form == "json" else log_text.line(row, room))
+    click.echo(raw.decode().rstrip("\n") if form == "json" else log_format.line(row, room))
     sys.stdout.flush()
 
 
@@ -257,12 +261,12 @@ def _entries(request_id: str | None, since: str | None) -> Iterator[str]:
 
 def _captured_since(logs: Path, text: str) -> Iterator[dict[str, Any]]:
     from neurolink_mitm.records import log_files
-    from neurolink_mitm.records.row_reader import Reader, Span
+    from neurolink_mitm.records.row_reader import RowReader, TimeRange
 
     since = moment(text)
-    span = Span.of(since, None)
+    span = TimeRange.of(since, None)
     for path in log_files.files(logs, "proxy-debug", since):
-        for row in Reader().read_all("proxy-debug", log_files.lines(path)):
+        for row in RowReader().read_all("proxy-debug", log_files.lines(path)):
             if row.get("timestamp", "") in span:
                 yield row
 

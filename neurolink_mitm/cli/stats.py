@@ -54,13 +54,13 @@ def command(by: str, since: str | None, until: str | None, form: str) -> None:
 
 def _read(logs: Path, since: float | None, until: float | None, stats: Stats) -> int:
     from neurolink_mitm.records import log_files
-    from neurolink_mitm.records.row_reader import Reader, Seen, Span
+    from neurolink_mitm.records.row_reader import LoggedRequest, RowReader, TimeRange
 
-    span, reader = Span.of(since, until), Reader()
+    span, reader = TimeRange.of(since, until), RowReader()
     paths = log_files.files(logs, "proxy", since, until)
     with _progress(log_files.size(paths)) as on_bytes:
         for path in paths:
-            rows = reader.read(log_files.lines(path, on_bytes), Seen)
+            rows = reader.read(log_files.lines(path, on_bytes), LoggedRequest)
             stats.add(row for row in rows if row.timestamp in span)
     return reader.bad
 
@@ -99,11 +99,11 @@ def _table(stats: Stats) -> str:
     from rich.text import Text
 
     from neurolink_mitm.cli.ui.render import Column, FittedTable, printed
-    from neurolink_mitm.core.logs.timestamps import zone
+    from neurolink_mitm.core.logs.timestamps import local_zone
 
     columns = [
         Column(
-            f"day ({zone(time.time())})" if title == "day" else title,
+            f"day ({local_zone(time.time())})" if title == "day" else title,
             [Text(cell) for cell in cells],
             least=NARROWEST if title == stats.by else None,
             leave=LEFT_OUT.index(title) if title in LEFT_OUT else None,
@@ -131,7 +131,7 @@ def _columns(stats: Stats) -> dict[str, list[str]]:
 
 
 def _name(name: str) -> str:
-    from neurolink_mitm.records.text import one_line
+    from neurolink_mitm.records.format import one_line
 
     return one_line(name)
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from neurolink_mitm.config.interpolation import only_references, resolve_all
 from neurolink_mitm.core.pool.accounts import ANTHROPIC
-from neurolink_mitm.core.providers.names import unknown
+from neurolink_mitm.core.providers.catalog import unknown_provider
 from neurolink_mitm.core.settings.errors import (
     ConfigError,
     ConfigFault,
@@ -226,7 +226,7 @@ def _providers(config: Config, document: object) -> Iterator[ConfigFault]:
     for n, entry in enumerate(config.routing.fallback_chain):
         named.append((entry.provider, (*chain, n, "provider")))
     for name, loc in named:
-        if name != ANTHROPIC and (said := unknown(name)):
+        if name != ANTHROPIC and (said := unknown_provider(name)):
             yield ConfigFault(loc, said)
 
 

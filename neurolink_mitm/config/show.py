@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 
-from neurolink_mitm.core.redact.secret import STARS, Secret
+from neurolink_mitm.core.redact.secret import MASK, Secret
 from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.core.settings.errors import (
     Loc,
@@ -45,7 +45,7 @@ def values_in(value: object, loc: Loc = ()) -> Iterator[tuple[Loc, object]]:
 def format_setting(value: object, text: Callable[[str], str] = format_value) -> str:
     """A value in a line; `text` says how texts are shown, in quotes."""
     if isinstance(value, Secret):
-        return STARS
+        return MASK
     if isinstance(value, str):
         return text(value)
     if isinstance(value, Mapping) and not value:
@@ -110,7 +110,7 @@ def as_json(value: object) -> object:
         made = _section(value)
         return {**made, "accounts": {"anthropic": made["accounts"]}}
     if isinstance(value, Secret):
-        return STARS
+        return MASK
     if is_dataclass(value):
         return _section(value)
     if isinstance(value, Mapping):

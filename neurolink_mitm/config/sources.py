@@ -29,8 +29,8 @@ from neurolink_mitm.config.env_file import (
 from neurolink_mitm.core.auth.access import ClientKey
 from neurolink_mitm.core.pool.accounts import Account, build_pool, missing_primary, unused_settings
 from neurolink_mitm.core.pool.selection import STRATEGIES
+from neurolink_mitm.core.providers.catalog import is_provider
 from neurolink_mitm.core.providers.destinations import entries
-from neurolink_mitm.core.providers.names import is_provider
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError, format_value
 from neurolink_mitm.core.settings.values import Config

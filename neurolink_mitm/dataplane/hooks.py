@@ -57,7 +57,7 @@ def request_again(flow: http.HTTPFlow, fields: headers.Fields, prefix: str) -> h
     """
     parts = _parts(flow, prefix)
     old = headers.without(headers.end_to_end(parts.fields), _CONNECTIONS)
-    kept = tuple(field for field in old if not headers.is_starred(field))
+    kept = tuple(field for field in old if not headers.is_masked(field))
     new = dict((*fields, (b"content-length", b"%d" % len(parts.content or b""))))
     return http.Request(
         host="",
@@ -185,8 +185,8 @@ def seal(flow: http.HTTPFlow) -> None:
     exchange = exchange_of(flow)
     if exchange is not None:
         fields = real_fields(flow)
-        (exchange.attempt or exchange).masked = headers.hidden(fields)
-        flow.request.headers.fields = headers.starred(fields)
+        (exchange.attempt or exchange).masked = headers.sensitive_fields(fields)
+        flow.request.headers.fields = headers.mask_fields(fields)
 
 
 def real_fields(flow: http.HTTPFlow) -> headers.Fields:
@@ -194,7 +194,7 @@ def real_fields(flow: http.HTTPFlow) -> headers.Fields:
     fields = flow.request.headers.fields
     exchange = exchange_of(flow)
     masked = (exchange.attempt or exchange).masked if exchange else ()
-    return headers.unstarred(fields, masked) if masked else fields
+    return headers.unmask_fields(fields, masked) if masked else fields
 
 
 def last_word(flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:

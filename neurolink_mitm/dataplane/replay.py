@@ -165,7 +165,7 @@ def _fault(each: http.HTTPFlow) -> str | None:
     seen = summary_of(each) or {}
     forwarded = any(attempt["account"] is None for attempt in seen.get("attempts") or ())
     fields = each.request.headers.fields
-    if forwarded and any(headers.is_starred(field) for field in fields):
+    if forwarded and any(headers.is_masked(field) for field in fields):
         return "Can't replay what went with the caller's own credential: put one in place of the stars first."
     return None
 

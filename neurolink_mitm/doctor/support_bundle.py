@@ -14,17 +14,17 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from neurolink_mitm.core.redact.known_secrets import NAMES_A_SECRET, spelled
+from neurolink_mitm.core.redact.known_secrets import NAMES_A_SECRET, encoded_forms
 from neurolink_mitm.core.redact.search import addresses
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.redact.text import STARS, Found, redact, replaced, without_passwords
+from neurolink_mitm.core.redact.text import MASK, SecretMatch, redact, replaced, without_passwords
 
 
 def plain(value: object) -> Any:
     """A configuration as JSON has it, with stars for each secret; fields that are not set are left out."""
     match value:
         case Secret():
-            return STARS
+            return MASK
         case Mapping():
             return {str(key): _named(str(key), each) for key, each in value.items()}
         case str():
@@ -40,30 +40,30 @@ def plain(value: object) -> Any:
 def _field(section: object, field: Field[Any]) -> object:
     """The user's words are to leave this machine in no other way either."""
     value = getattr(section, field.name)
-    return [STARS] * len(value) if field.metadata.get("private") else value
+    return [MASK] * len(value) if field.metadata.get("private") else value
 
 
 def _named(key: str, value: object) -> Any:
     """Free mappings (`metadata`, say) may hold a secret under its name."""
     secret = isinstance(value, str) and NAMES_A_SECRET.search(key)
-    return STARS if secret else plain(value)
+    return MASK if secret else plain(value)
 
 
 class Censor:
     """Takes out known secrets, whatever looks like one, addresses of people, and where the user's home is."""
 
     def __init__(self, secrets: Iterable[Secret], home: str) -> None:
-        self._secrets = sorted(spelled(secrets), key=len)
+        self._secrets = sorted(encoded_forms(secrets), key=len)
         self._home = home.rstrip("/")
         self._people: dict[str, str] = {}
 
     def __call__(self, text: str) -> str:
         for secret in reversed(self._secrets):
-            text = text.replace(secret, STARS)
+            text = text.replace(secret, MASK)
         if len(self._home) > 1:
             text = text.replace(self._home, "~")
         text = without_passwords(redact(text))
-        people = (Found(*at, self._person(text[slice(*at)])) for at in addresses(text))
+        people = (SecretMatch(*at, self._person(text[slice(*at)])) for at in addresses(text))
         return replaced(text, people)
 
     def _person(self, address: str) -> str:

@@ -23,7 +23,7 @@ MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Kept:
+class LogEntry:
     """A file of rows, or the directory of one request's bodies. In order, the first goes first."""
 
     day: date
@@ -47,7 +47,9 @@ def parse_day(text: str) -> date | None:
         return None
 
 
-def surplus(kept: Iterable[Kept], now: float, *, max_age_days: int, max_bytes: int) -> list[Kept]:
+def surplus(
+    kept: Iterable[LogEntry], now: float, *, max_age_days: int, max_bytes: int
+) -> list[LogEntry]:
     """What has to go, in this order."""
     first = (datetime.fromtimestamp(now, UTC) - timedelta(days=max_age_days)).date()
     ordered = sorted(kept)
@@ -56,7 +58,7 @@ def surplus(kept: Iterable[Kept], now: float, *, max_age_days: int, max_bytes: i
     return [*old, *_oldest(young, sum(each.size for each in young) - max_bytes)]
 
 
-def _oldest(ordered: Iterable[Kept], excess: int) -> Iterator[Kept]:
+def _oldest(ordered: Iterable[LogEntry], excess: int) -> Iterator[LogEntry]:
     for each in ordered:
         if excess <= 0:
             return
@@ -96,21 +98,21 @@ def clean(directory: Path, limits: Logging, now: float) -> None:
                 os.rmdir(day.path)
 
 
-def kept(directory: Path) -> Iterator[Kept]:
+def kept(directory: Path) -> Iterator[LogEntry]:
     """All that is there of ours; whatever else somebody put there is left alone."""
     for entry in _entries(directory):
         day = day_of(entry.name)
         if day and not entry.is_symlink():
             with suppress(OSError):
                 found = entry.stat()
-                yield Kept(day, True, found.st_mtime, entry.path, found.st_size)
+                yield LogEntry(day, True, found.st_mtime, entry.path, found.st_size)
     for each in _entries(directory / BODIES):
         day = parse_day(each.name)
         for request in _entries(Path(each.path)) if day and not each.is_symlink() else ():
             if day:
                 with suppress(OSError):
                     changed = request.stat(follow_symlinks=False).st_mtime
-                    yield Kept(day, False, changed, request.path, _size(request))
+                    yield LogEntry(day, False, changed, request.path, _size(request))
 
 
 def _size(directory: os.DirEntry[str]) -> int:

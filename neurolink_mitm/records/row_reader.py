@@ -15,7 +15,7 @@ from neurolink_mitm.core.logs.rows import AttemptRow, DebugRow, RequestRow, iso
 T = TypeVar("T")
 
 
-class Seen(msgspec.Struct, frozen=True):
+class LoggedRequest(msgspec.Struct, frozen=True):
     """What is read of a finished request; what an older or newer version does not write is None."""
 
     timestamp: str
@@ -42,7 +42,7 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class Reader:
+class RowReader:
     """Counts what was no row: a torn line, or something that has no business there."""
 
     bad: int = 0
@@ -94,7 +94,7 @@ def in_order(captured: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class RequestFilter:
     """Which requests are wanted. `status` is a number, `4xx` or `5xx`, or an outcome."""
 
     account: str | None = None
@@ -108,7 +108,7 @@ class Filter:
         status = self.status.encode() if self.status and self.status.isdecimal() else None
         return tuple(each for each in (account, session, status) if each)
 
-    def __call__(self, row: Seen) -> bool:
+    def __call__(self, row: LoggedRequest) -> bool:
         return (
             self.account in (None, row.account)
             and (self.session is None or (row.sessionId or "").startswith(self.session))
@@ -116,14 +116,14 @@ class Filter:
         )
 
 
-def _statuses(row: Seen) -> tuple[str, ...]:
+def _statuses(row: LoggedRequest) -> tuple[str, ...]:
     status = row.responseStatus
     numbers = (str(status), f"{status // 100}xx") if status is not None else ()
     return (*numbers, row.outcome)
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeRange:
     """From a moment to another, as rows write them."""
 
     since: str = ""
@@ -131,7 +131,7 @@ class Span:
     """Stands behind every moment."""
 
     @classmethod
-    def of(cls, since: float | None, until: float | None) -> Span:
+    def of(cls, since: float | None, until: float | None) -> TimeRange:
         return cls(
             iso(since) if since is not None else "", iso(until) if until is not None else "~"
         )

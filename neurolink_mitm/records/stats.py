@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neurolink_mitm.core.logs.timestamps import local_hour
-from neurolink_mitm.records.row_reader import Seen
+from neurolink_mitm.records.row_reader import LoggedRequest
 
 _GROWTH = math.log(1.02)
 """A quantile is told to one part in fifty."""
@@ -57,7 +57,7 @@ class Sum:
     over_time: Counter[str] = field(default_factory=Counter)
     """Requests by hour where a group is a day, else by day."""
 
-    def add(self, row: Seen, when: str) -> None:
+    def add(self, row: LoggedRequest, when: str) -> None:
         self.requests += 1
         self.errors += row.failed
         self.cancelled += row.outcome == "client_cancelled"
@@ -80,7 +80,7 @@ class Sum:
         return self.cache_read / prompts if prompts else None
 
 
-BY: Mapping[str, Callable[[Seen], str | None]] = {
+BY: Mapping[str, Callable[[LoggedRequest], str | None]] = {
     "day": lambda row: local_hour(row.timestamp[:16])[0],
     "account": lambda row: row.account,
     "model": lambda row: row.actualModel or row.model,
@@ -93,7 +93,7 @@ class Stats:
     by: str
     groups: dict[str, Sum] = field(default_factory=dict)
 
-    def add(self, rows: Iterable[Seen]) -> None:
+    def add(self, rows: Iterable[LoggedRequest]) -> None:
         key_of, groups = BY[self.by], self.groups
         part = self.by == "day"  # of a day its hours, of anything else its days
         for row in rows:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.providers import names as providers
+from neurolink_mitm.core.providers import catalog
 from neurolink_mitm.core.providers.errors import ProviderError, provider_error
 from neurolink_mitm.core.providers.request import Adapted, UnsupportedError, adapt, words_of
 from neurolink_mitm.core.providers.translator import Access
@@ -42,7 +42,7 @@ class Question:
     @property
     def litellm_name(self) -> str:
         """Return the model's name in LiteLLM."""
-        return providers.litellm_name(self.provider, self.model)
+        return catalog.litellm_name(self.provider, self.model)
 
     @property
     def by_chat(self) -> bool:

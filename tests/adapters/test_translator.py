@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from neurolink_mitm.adapters.translator import HOPELESS, MAX_LOG, TranslatorProcess
-from neurolink_mitm.core.providers.names import environment_for
+from neurolink_mitm.core.providers.catalog import environment_for
 from neurolink_mitm.core.providers.translator import Setup
 from neurolink_mitm.ports import Endpoint
 from tests.translator.running import environment

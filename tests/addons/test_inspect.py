@@ -12,10 +12,10 @@ from tests.addons.flows import make_flow, record
 from tests.core.logs.test_summary import LIMITED, SERVED
 
 SECRET = "sk-ant-test-secret"
-HIDDEN = ["authorization", "x-api-key", "cookie", "proxy-authorization", "x-neurolink-admin"]
+SENSITIVE = ["authorization", "x-api-key", "cookie", "proxy-authorization", "x-neurolink-admin"]
 
 
-@pytest.mark.parametrize("name", HIDDEN)
+@pytest.mark.parametrize("name", SENSITIVE)
 def test_credentials_are_hidden_and_still_there(name: str) -> None:
     flow = make_flow(headers={name: SECRET, "x-other": "seen"})
     before = flow.request.headers.fields

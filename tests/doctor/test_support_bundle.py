@@ -14,7 +14,7 @@ import pytest
 
 from neurolink_mitm.config.document import parse
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.redact.text import STARS
+from neurolink_mitm.core.redact.text import MASK
 from neurolink_mitm.core.settings.values import WordObfuscator
 from neurolink_mitm.doctor.support_bundle import Censor, plain, tail, write_bundle
 
@@ -49,12 +49,12 @@ def test_what_is_not_set_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("text", "censored"),
     [
-        ("key=my-own-form-of-key!", f"key={STARS}!"),
-        ("key my-own-form-of-key-2 and my-own-form-of-key", f"key {STARS} and {STARS}"),
-        ("sk-ant-test-unknown-1234", STARS),
-        ("Authorization: Bearer abcdefghijkl", f"Authorization: {STARS}"),
+        ("key=my-own-form-of-key!", f"key={MASK}!"),
+        ("key my-own-form-of-key-2 and my-own-form-of-key", f"key {MASK} and {MASK}"),
+        ("sk-ant-test-unknown-1234", MASK),
+        ("Authorization: Bearer abcdefghijkl", f"Authorization: {MASK}"),
         ("/home/me/.neurolink/x", "~/.neurolink/x"),
-        ("http://me:pw@proxy:1/", f"http://{STARS}@proxy:1/"),
+        ("http://me:pw@proxy:1/", f"http://{MASK}@proxy:1/"),
         ("of me@example.com, Me@example.com, you@example.com", "of person-1, person-1, person-2"),
     ],
     ids=["known", "longest-first", "token", "bearer", "home", "password", "people"],
@@ -76,7 +76,7 @@ def test_people_are_the_same_throughout() -> None:
 
 
 def test_the_words_that_are_to_stay_here_are_stars() -> None:
-    assert plain(WordObfuscator(True, ("bluebird", "redwing")))["words"] == [STARS, STARS]
+    assert plain(WordObfuscator(True, ("bluebird", "redwing")))["words"] == [MASK, MASK]
 
 
 def test_a_zip_for_its_owner_only(tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.settings.values import Logging
-from neurolink_mitm.records.retention import Kept, clean, day_of, keep_clean, surplus
+from neurolink_mitm.records.retention import LogEntry, clean, day_of, keep_clean, surplus
 from tests.waiting import LIMIT
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC).timestamp()
 
 
-def kept(day: int, size: int = 10, *, rows: bool = True, changed: float = 0.0) -> Kept:
-    return Kept(date(2026, 11, day), rows, changed, f"{day}-{rows}-{changed}", size)
+def kept(day: int, size: int = 10, *, rows: bool = True, changed: float = 0.0) -> LogEntry:
+    return LogEntry(date(2026, 11, day), rows, changed, f"{day}-{rows}-{changed}", size)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,9 @@ def test_nothing_goes_where_there_is_room() -> None:
 
 
 @given(st.lists(st.builds(kept, st.integers(1, 23), st.integers(0, 100))), st.integers(0, 500))
-def test_what_is_left_is_small_enough_and_not_a_file_less(files: list[Kept], limit: int) -> None:
+def test_what_is_left_is_small_enough_and_not_a_file_less(
+    files: list[LogEntry], limit: int
+) -> None:
     gone = surplus(files, NOW, max_age_days=30, max_bytes=limit)
     total, size = sum(f.size for f in files), sum(f.size for f in gone)
     assert total - size <= limit

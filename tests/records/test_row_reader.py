@@ -3,16 +3,18 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from neurolink_mitm.records.row_reader import Filter, Reader, Seen, Span
+from neurolink_mitm.records.row_reader import LoggedRequest, RequestFilter, RowReader, TimeRange
 from tests.fakes import NOW
 
 
-def seen(**fields: object) -> Seen:
-    return Seen(**{"timestamp": "2025-10-09T08:53:20.000Z", "outcome": "complete", **fields})  # type: ignore[arg-type]
+def seen(**fields: object) -> LoggedRequest:
+    return LoggedRequest(
+        **{"timestamp": "2025-10-09T08:53:20.000Z", "outcome": "complete", **fields}
+    )  # type: ignore[arg-type]
 
 
 def test_torn_lines_are_left_out_and_counted() -> None:
-    reader = Reader()
+    reader = RowReader()
     lines = [
         b'{"timestamp":"a"}\n',
         b'{"timestamp":"b',
@@ -21,13 +23,13 @@ def test_torn_lines_are_left_out_and_counted() -> None:
         b"\xff\n",
         b'{"timestamp":"c"}',
     ]
-    assert [row.timestamp for row in reader.read(lines, Seen)] == ["a", "c"]
+    assert [row.timestamp for row in reader.read(lines, LoggedRequest)] == ["a", "c"]
     assert reader.bad == 3
 
 
 def test_rows_of_other_versions_are_read() -> None:
     """Without what was not there yet, and with what is not known here."""
-    [row] = Reader().read([b'{"timestamp":"a","unheard":1}'], Seen)
+    [row] = RowReader().read([b'{"timestamp":"a","unheard":1}'], LoggedRequest)
     assert (row.costUsd, row.account, row.attempts) == (None, None, 0)
 
 
@@ -39,7 +41,7 @@ def row_of(**fields: object) -> bytes:
 
 def test_rows_that_hold_something() -> None:
     lines = [row_of(requestId="req_1"), row_of(requestId="req_2", unheard=1)]
-    [row] = Reader().read_all("proxy", lines, b"req_2")
+    [row] = RowReader().read_all("proxy", lines, b"req_2")
     assert (row["requestId"], row["unheard"]) == ("req_2", 1)
 
 
@@ -57,7 +59,7 @@ def test_rows_that_hold_something() -> None:
     ids=["time", "number", "no request", "attempt", "share", "no phase", "headers"],
 )
 def test_a_row_with_values_of_other_types_is_none(family: str, line: bytes) -> None:
-    reader = Reader()
+    reader = RowReader()
     assert list(reader.read_all(family, [line])) == []
     assert reader.bad == 1
 
@@ -65,35 +67,35 @@ def test_a_row_with_values_of_other_types_is_none(family: str, line: bytes) -> N
 @pytest.mark.parametrize(
     ("wanted", "fits"),
     [
-        (Filter(), True),
-        (Filter(account="work"), True),
-        (Filter(account="home"), False),
-        (Filter(status="429"), True),
-        (Filter(status="4XX"), True),
-        (Filter(status="5xx"), False),
-        (Filter(status="error"), True),
-        (Filter(status="complete"), False),
-        (Filter(session="8f1c"), True),
-        (Filter(session="9"), False),
-        (Filter("work", "4xx", "8f1c6f9e"), True),
-        (Filter("work", "4xx", "9"), False),
+        (RequestFilter(), True),
+        (RequestFilter(account="work"), True),
+        (RequestFilter(account="home"), False),
+        (RequestFilter(status="429"), True),
+        (RequestFilter(status="4XX"), True),
+        (RequestFilter(status="5xx"), False),
+        (RequestFilter(status="error"), True),
+        (RequestFilter(status="complete"), False),
+        (RequestFilter(session="8f1c"), True),
+        (RequestFilter(session="9"), False),
+        (RequestFilter("work", "4xx", "8f1c6f9e"), True),
+        (RequestFilter("work", "4xx", "9"), False),
     ],
 )
-def test_filters(wanted: Filter, fits: bool) -> None:
+def test_filters(wanted: RequestFilter, fits: bool) -> None:
     row = seen(account="work", responseStatus=429, outcome="error", sessionId="8f1c6f9e-1")
     assert wanted(row) is fits
 
 
 def test_who_left_before_an_answer_has_no_status() -> None:
-    assert not Filter(status="4xx")(seen(outcome="client_cancelled"))
+    assert not RequestFilter(status="4xx")(seen(outcome="client_cancelled"))
 
 
 def test_spans() -> None:
-    span = Span.of(NOW, NOW + 60)
+    span = TimeRange.of(NOW, NOW + 60)
     assert "2025-10-09T08:53:20.000Z" in span
     assert "2025-10-09T08:53:19.999Z" not in span
     assert "2025-10-09T08:54:20.000Z" not in span
-    assert "2025-10-09T08:53:20.000Z" in Span()
+    assert "2025-10-09T08:53:20.000Z" in TimeRange()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.records import stats as stats_module
-from neurolink_mitm.records.row_reader import Seen
+from neurolink_mitm.records.row_reader import LoggedRequest
 from neurolink_mitm.records.stats import (
     NOBODY,
     OTHERS,
@@ -21,12 +21,12 @@ from neurolink_mitm.records.stats import (
 )
 
 
-def seen(day: int = 9, hour: int = 8, **fields: Any) -> Seen:
+def seen(day: int = 9, hour: int = 8, **fields: Any) -> LoggedRequest:
     stamp = f"2025-10-{day:02}T{hour:02}:53:20.000Z"
-    return Seen(**{"timestamp": stamp, "outcome": "complete", "attempts": 1, **fields})
+    return LoggedRequest(**{"timestamp": stamp, "outcome": "complete", "attempts": 1, **fields})
 
 
-def summed(by: str, *rows: Seen) -> Stats:
+def summed(by: str, *rows: LoggedRequest) -> Stats:
     stats = Stats(by)
     stats.add(rows)
     return stats

@@ -36,7 +36,7 @@ from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest, Refused
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.status import status
 from neurolink_mitm.records import replay
-from neurolink_mitm.records.row_reader import Reader, Seen
+from neurolink_mitm.records.row_reader import LoggedRequest, RowReader
 from neurolink_mitm.records.stats import Stats
 from tools.fuzz import inputs
 from tools.fuzz.verdict import Diagnostic, within_time
@@ -212,7 +212,7 @@ def rows(case: tuple[Mapping[str, bytes], str]) -> None:
     lines = b"".join(files.values()).split(b"\n")
 
     def call() -> None:
-        Stats("model").add(Reader().read(lines, Seen))
+        Stats("model").add(RowReader().read(lines, LoggedRequest))
         replay.read_rows(lines)
 
     within_time(call, sum(map(len, lines)))

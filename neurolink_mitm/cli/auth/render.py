@@ -11,7 +11,7 @@ from typing import Any
 from rich.text import Text
 
 from neurolink_mitm.cli.ui.render import NONE, Column, FittedTable, duration, filled, printed
-from neurolink_mitm.core.logs.timestamps import date_and_clock
+from neurolink_mitm.core.logs.timestamps import local_date_time
 
 Row = dict[str, Any]
 
@@ -97,7 +97,7 @@ def _state(row: Row) -> Text:
 
 def _clock(match: re.Match[str]) -> str:
     """As all times that people read; JSON keeps the moment as it is."""
-    return date_and_clock(match[0])
+    return local_date_time(match[0])
 
 
 def _counted(state: str, labels: Sequence[str]) -> str:

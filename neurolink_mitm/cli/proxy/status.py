@@ -128,12 +128,12 @@ def _others(running: Sequence[ProxyState], state: ProxyState | None = None) -> s
 
 
 def _detached(state: ProxyState) -> str:
-    from neurolink_mitm.core.logs.timestamps import clock
+    from neurolink_mitm.core.logs.timestamps import local_time
 
     away = (claude_code(state.pid) or {}).get("detached")
     if not away:
         return ""
-    return f"; Claude Code is detached from it since {clock(away['since'])}, until it answers again"
+    return f"; Claude Code is detached from it since {local_time(away['since'])}, until it answers again"
 
 
 def _left_over(state: ProxyState | None) -> tuple[Diagnostic, ...]:
@@ -204,10 +204,10 @@ def _watch_live(ask: Ask, interval: float) -> None:
 
 def _view(result: StatusResult) -> RenderableType:
     from neurolink_mitm.cli.proxy.status_text import down_view, explain_view, status_view
-    from neurolink_mitm.core.logs.timestamps import clock
+    from neurolink_mitm.core.logs.timestamps import local_time
 
     if result.report is None:
-        at = clock(time.time())
+        at = local_time(time.time())
         return down_view(f"{result.why}\nstill watching ({at}); Ctrl-C ends this", result.left_over)
     if "explain" in result.report:
         return explain_view(result.report)

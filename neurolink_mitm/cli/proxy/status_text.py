@@ -15,7 +15,7 @@ from rich.text import Text
 from neurolink_mitm.cli.auth.render import window
 from neurolink_mitm.cli.ui.render import Column, FittedTable, duration, printed
 from neurolink_mitm.core.logs.console import printable
-from neurolink_mitm.core.logs.timestamps import clock
+from neurolink_mitm.core.logs.timestamps import local_time
 from neurolink_mitm.core.request.endpoints import described
 from neurolink_mitm.core.status.diagnostic import Diagnostic
 
@@ -49,10 +49,10 @@ def loop_lines(loop: Report | None) -> Iterable[Text]:
     if last := loop.get("lastStall"):
         where = f" at {printable(last['stack'][0])}" if last["stack"] else ""
         often = f"{loop['stalls']} time{'s' * (loop['stalls'] != 1)}"
-        stood = f"stood still {often}, last at {clock(last['at'])}"
+        stood = f"stood still {often}, last at {local_time(last['at'])}"
         yield Text(f"loop: {stood} for {last['ms']} ms{where}", style=BUSY_LOOP)
     if last := loop.get("lastPause"):
-        until = clock(last["at"])
+        until = local_time(last["at"])
         stood = f"did not run for {duration(last['ms'] / 1000)} until {until}"
         yield Text(f"the process {stood}: stopped, or asleep", style=BUSY_LOOP)
 
@@ -62,10 +62,10 @@ def claude_code_lines(attached: Report | None) -> Iterable[Text]:
     if not attached:
         return
     for outage in attached.get("outages") or ():
-        span = f"{clock(outage['since'])} to {clock(outage['until'])}"
+        span = f"{local_time(outage['since'])} to {local_time(outage['until'])}"
         yield Text(f"Claude Code: detached {span} because {outage['why']}", style=BUSY_LOOP)
     if away := attached.get("detached"):
-        since = f"detached since {clock(away['since'])} because {away['why']}"
+        since = f"detached since {local_time(away['since'])} because {away['why']}"
         yield Text(f"Claude Code: {since}; it comes back when that answers", style=BUSY_LOOP)
 
 
@@ -179,7 +179,7 @@ def _used(account: Report, name: str) -> tuple[Text, Text]:
     """How far a window is used, and when it is used up at this pace if that is before its reset; and in short."""
     long, short = window(account["quota"], name)
     if out := ((account["quota"] or {}).get(name) or {}).get("runsOutAt"):
-        at = f", out at {clock(out, seconds=False)}"
+        at = f", out at {local_time(out, seconds=False)}"
         return long.append(at, style=BAD), short.append(at, style=BAD)
     return long, short
 
@@ -240,7 +240,7 @@ def _errors(accounts: Sequence[Report]) -> Iterable[Text]:
     failed = [account for account in accounts if account.get("lastError")]
     failed.sort(key=lambda account: str(account.get("lastErrorAt")), reverse=True)
     for account in failed:
-        at = clock(account["lastErrorAt"]) if account.get("lastErrorAt") else ""
+        at = local_time(account["lastErrorAt"]) if account.get("lastErrorAt") else ""
         yield Text(
             f"last error {at} {account['label']}: {printable(str(account['lastError']))}",
             style="dim",

@@ -11,7 +11,7 @@ from typing import Literal
 from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.pool.account_state import Ineligible
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.providers import names as providers
+from neurolink_mitm.core.providers import catalog
 
 
 class Metering(enum.Enum):
@@ -45,7 +45,7 @@ def is_paid(account: Account) -> bool:
     """Return whether each request on `account` costs money; on a subscription it doesn't."""
     if account.is_anthropic:
         return account.type == "api_key"
-    return not providers.known(account.provider).free
+    return not catalog.provider_info(account.provider).free
 
 
 def unpriced(fallbacks: Iterable[Account], prices: Prices) -> frozenset[str]:

@@ -29,18 +29,18 @@ def moment(text: str, now: float) -> float:
         raise ValueError(f"{text!r:.40} is no time: write it as {FORMS}") from e
 
 
-def clock(moment: str | float, *, seconds: bool = True) -> str:
+def local_time(moment: str | float, *, seconds: bool = True) -> str:
     """The time of day: `13:05:59 CET`, `13:05 CET`. `moment` is in the form of ISO 8601, or seconds since the epoch."""
     found = _local(moment)
     return f"{found:%H:%M:%S %Z}" if seconds else f"{found:%H:%M %Z}"
 
 
-def date_and_clock(moment: str | float) -> str:
+def local_date_time(moment: str | float) -> str:
     """`2026-11-22 13:05:59 CET`."""
     return f"{_local(moment):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def zone(now: float) -> str:
+def local_zone(now: float) -> str:
     """The name of the reader's zone: `CET`."""
     return f"{_local(now):%Z}"
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
-from neurolink_mitm.core.providers import names as provider_names
-from neurolink_mitm.core.providers import names as providers
+from neurolink_mitm.core.providers import catalog
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Config, ModelMapping, Routing
 
@@ -99,7 +98,7 @@ def _named(routing: Routing) -> Iterator[tuple[str, tuple[str, str | None]]]:
 
 def _entry(provider: str, model: str | None, config: Config, environ: Mapping[str, str]) -> Account:
     name = key(provider, model) if model else ANY_GEMINI
-    found = providers.key_of(provider, config.providers, environ)
+    found = catalog.key_of(provider, config.providers, environ)
     return Account(
         key=name,
         label=name,
@@ -109,8 +108,8 @@ def _entry(provider: str, model: str | None, config: Config, environ: Mapping[st
         base_url="",
         provider=provider,
         model=model,
-        disabled=provider_names.unknown(provider)
-        or providers.missing(provider, config.providers, environ),
+        disabled=catalog.unknown_provider(provider)
+        or catalog.missing_key(provider, config.providers, environ),
     )
 
 

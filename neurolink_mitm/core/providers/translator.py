@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from neurolink_mitm.core.providers.names import key_of
+from neurolink_mitm.core.providers.catalog import key_of
 from neurolink_mitm.core.settings.values import Provider
 
 PROVIDER_HEADER = "x-neurolink-provider"

@@ -20,7 +20,15 @@ import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.redact.search import places
-from neurolink_mitm.core.redact.text import STARS, Found, merged, named, redact, replaced, tokens
+from neurolink_mitm.core.redact.text import (
+    MASK,
+    SecretMatch,
+    merged,
+    named,
+    redact,
+    replaced,
+    tokens,
+)
 from neurolink_mitm.core.request import json_spans as spans
 from neurolink_mitm.core.request.headers import Fields
 from neurolink_mitm.core.request.json_spans import Edit
@@ -41,7 +49,7 @@ def _text(data: bytes) -> str:
 
 def _value(name: str, value: str, known: Sequence[str]) -> str:
     if _SECRET_FIELD.search(name):
-        return STARS
+        return MASK
     return redact_value(value, known)
 
 
@@ -55,17 +63,17 @@ def redact_body(text: str, known: Sequence[str] = ()) -> str:
     return replaced(text, secrets(text, known))
 
 
-def secrets(text: str, known: Sequence[str] = ()) -> Iterator[Found]:
+def secrets(text: str, known: Sequence[str] = ()) -> Iterator[SecretMatch]:
     """Where they are, in order; none overlaps another."""
     return merged(*tokens(text), *named(text), *_known(text, known))
 
 
-def _known(text: str, known: Sequence[str]) -> Iterator[Iterator[Found]]:
+def _known(text: str, known: Sequence[str]) -> Iterator[Iterator[SecretMatch]]:
     return (_places(text, secret) for secret in known)
 
 
-def _places(text: str, secret: str) -> Iterator[Found]:
-    return (Found(at, at + len(secret)) for at in places(text, secret))
+def _places(text: str, secret: str) -> Iterator[SecretMatch]:
+    return (SecretMatch(at, at + len(secret)) for at in places(text, secret))
 
 
 _FIELD = "data:"
@@ -138,7 +146,7 @@ def _next_line(text: str, at: int) -> int:
     return found if found < 0 else found + 1
 
 
-def _edits(stream: str, pieces: list[_Piece], known: Sequence[str]) -> Iterator[Found]:
+def _edits(stream: str, pieces: list[_Piece], known: Sequence[str]) -> Iterator[SecretMatch]:
     """The JSON of events anew in which a part of a secret stands."""
     found = secrets("".join(piece.text for piece in pieces), known)
     left = deque(islice(found, 1))
@@ -148,11 +156,13 @@ def _edits(stream: str, pieces: list[_Piece], known: Sequence[str]) -> Iterator[
         inside = list(_inside(left, found, start, end))
         if inside:
             changed = replaced(piece.text, inside)
-            yield Found(piece.start, piece.end, _with(stream, piece, changed))
+            yield SecretMatch(piece.start, piece.end, _with(stream, piece, changed))
         start = end
 
 
-def _inside(left: deque[Found], found: Iterator[Found], start: int, end: int) -> Iterator[Found]:
+def _inside(
+    left: deque[SecretMatch], found: Iterator[SecretMatch], start: int, end: int
+) -> Iterator[SecretMatch]:
     """Those with a part there; `left` is the first that may go on behind it."""
     while left and left[0].start < end:
         yield _within(left[0], start, end)
@@ -162,10 +172,10 @@ def _inside(left: deque[Found], found: Iterator[Found], start: int, end: int) ->
         left.extend(islice(found, 1))
 
 
-def _within(found: Found, start: int, end: int) -> Found:
+def _within(found: SecretMatch, start: int, end: int) -> SecretMatch:
     """The part of it in one piece: the stars go where it begins."""
-    stars = found.stars if found.start >= start else ""
-    return Found(max(found.start, start) - start, min(found.end, end) - start, stars)
+    mask = found.mask if found.start >= start else ""
+    return SecretMatch(max(found.start, start) - start, min(found.end, end) - start, mask)
 
 
 def _with(stream: str, piece: _Piece, text: str) -> str:

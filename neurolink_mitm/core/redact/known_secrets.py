@@ -32,7 +32,7 @@ def secrets_of(
             yield Secret(value)
 
 
-def spelled(secrets: Iterable[Secret]) -> tuple[str, ...]:
+def encoded_forms(secrets: Iterable[Secret]) -> tuple[str, ...]:
     """As they may be written in a body or a URL."""
     return tuple(dict.fromkeys(form for secret in secrets for form in _forms(secret)))
 

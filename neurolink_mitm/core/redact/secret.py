@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from typing import NoReturn
 
-STARS = "**********"
+MASK = "**********"
 
 
 class Secret:
@@ -39,13 +39,13 @@ class Secret:
         return bool(self._text)
 
     def __repr__(self) -> str:
-        return f"Secret('{STARS}')"
+        return f"Secret('{MASK}')"
 
     def __str__(self) -> str:
-        return STARS
+        return MASK
 
     def __format__(self, spec: str) -> str:
-        return format(STARS, spec)
+        return format(MASK, spec)
 
     def __copy__(self) -> Secret:
         return self

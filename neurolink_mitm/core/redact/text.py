@@ -21,7 +21,7 @@ from neurolink_mitm.core.redact import search as steps
 from neurolink_mitm.core.redact.search import among, matches, passed
 from neurolink_mitm.core.redact.token_formats import NEEDLES, Tokens
 
-STARS = "***"
+MASK = "***"
 LONGEST = 2048
 """Characters of a path, a name or an error text that are logged."""
 
@@ -38,12 +38,12 @@ _PARAMETER = re.compile(
 )
 
 
-class Found(msgspec.Struct, frozen=True, gc=False):
+class SecretMatch(msgspec.Struct, frozen=True, gc=False):
     """A secret: `text[start:end]`, and what is to stand there. There may be a million: none is the collector's."""
 
     start: int
     end: int
-    stars: str = STARS
+    mask: str = MASK
 
 
 def may_hold_secret(text: str) -> bool:
@@ -55,7 +55,7 @@ def redact(text: str) -> str:
     """`text` with stars for whatever is shaped like a key or token, or is named so in a query."""
     if _may_hold_token(text):
         text = replaced(text, merged(*tokens(text)))
-    return _PARAMETER.sub(rf"\1{STARS}", text) if _has_query(text) else text
+    return _PARAMETER.sub(rf"\1{MASK}", text) if _has_query(text) else text
 
 
 def short(text: str, longest: int = LONGEST) -> str:
@@ -66,28 +66,28 @@ def short(text: str, longest: int = LONGEST) -> str:
     return text[: max(text.rfind(end) + 1 for end in "/?&=,; \t\r\n\"'")] + "…"
 
 
-def tokens(text: str) -> Iterator[Iterator[Found]]:
+def tokens(text: str) -> Iterator[Iterator[SecretMatch]]:
     """Whatever is shaped like a key or token: for each form in order."""
     for form in _TOKENS.forms:
-        yield (Found(*at) for at in form.find(text))
+        yield (SecretMatch(*at) for at in form.find(text))
     yield _bearers(text)
 
 
-def _bearers(text: str) -> Iterator[Found]:
+def _bearers(text: str) -> Iterator[SecretMatch]:
     for scheme in steps.matches(_SCHEME, text, len("bearer")):
         if match := _BEARER.match(text, scheme.start()):
-            yield Found(*match.span())
+            yield SecretMatch(*match.span())
 
 
-def merged(*found: Iterator[Found]) -> Iterator[Found]:
+def merged(*found: Iterator[SecretMatch]) -> Iterator[SecretMatch]:
     """All of them in order, where each is in order; none overlaps another.
 
     One after the other: to sort a million takes as long as a stall.
     """
-    last: Found | None = None
+    last: SecretMatch | None = None
     for each in merge(*found, key=attrgetter("start")):
         if last and each.start < last.end:
-            each = Found(last.start, max(last.end, each.end), last.stars)
+            each = SecretMatch(last.start, max(last.end, each.end), last.mask)
         elif last:
             yield last
         last = each
@@ -95,13 +95,13 @@ def merged(*found: Iterator[Found]) -> Iterator[Found]:
         yield last
 
 
-def replaced(text: str, found: Iterable[Found]) -> str:
+def replaced(text: str, found: Iterable[SecretMatch]) -> str:
     """The text with stars, where they are in order and none overlaps another."""
     result = StringIO(newline="")
     end = 0
     for each in found:
         result.write(text[end : each.start])
-        result.write(each.stars)
+        result.write(each.mask)
         end = each.end
     if not end:
         return text
@@ -119,7 +119,7 @@ def _has_query(text: str) -> bool:
 
 def without_passwords(text: str) -> str:
     """The text with stars for user and password in URLs."""
-    return _URL_USER.sub(f"://{STARS}@", text)
+    return _URL_USER.sub(f"://{MASK}@", text)
 
 
 _URL_USER = re.compile(r"://[^/\s@]+@")
@@ -142,7 +142,7 @@ _PLAIN = re.compile(r"(?:[^\"\\]{1,4096}+|\\[\s\S]){1,256}+")
 """A step through a JSON string."""
 
 
-def _member(text: str, anchor: re.Match[str]) -> Found | None:
+def _member(text: str, anchor: re.Match[str]) -> SecretMatch | None:
     """A member of JSON, or of JSON in a string of JSON: its quotes have backslashes before them, always as many."""
     quoted = _SLASHES.match(text, anchor.end())
     assert quoted, "none is a match, too"
@@ -157,7 +157,9 @@ def _member(text: str, anchor: re.Match[str]) -> Found | None:
     if not text.startswith(quote, at) or not text.endswith(quote[:-1], 0, anchor.start()):
         return None
     start = at + len(quote)
-    return Found(start, _closing(text, quote, start) if depth else passed(_PLAIN, text, start))
+    return SecretMatch(
+        start, _closing(text, quote, start) if depth else passed(_PLAIN, text, start)
+    )
 
 
 def _closing(text: str, quote: str, at: int) -> int:
@@ -168,7 +170,7 @@ def _closing(text: str, quote: str, at: int) -> int:
     return found if found >= 0 else len(text)
 
 
-def _list(text: str, at: int, quote: str) -> Found | None:
+def _list(text: str, at: int, quote: str) -> SecretMatch | None:
     space = _SPACE.match(text, at)
     start = space.end() if space else at
     if not text.startswith(quote, start):
@@ -176,7 +178,7 @@ def _list(text: str, at: int, quote: str) -> Found | None:
     end = start if len(quote) > 1 else _after_strings(text, start)
     closing = text.find("]", end)
     end = start + len(text[start : closing if closing >= 0 else len(text)].rstrip())
-    return Found(start, end, f"{quote}{STARS}{quote}")
+    return SecretMatch(start, end, f"{quote}{MASK}{quote}")
 
 
 def _after_strings(text: str, at: int) -> int:
@@ -190,14 +192,14 @@ def _after_strings(text: str, at: int) -> int:
     return at
 
 
-def _by(*patterns: str) -> Callable[[str, re.Match[str]], Found | None]:
+def _by(*patterns: str) -> Callable[[str, re.Match[str]], SecretMatch | None]:
     """What the first of these expressions that matches behind the anchor calls a secret."""
     compiled = [re.compile(pattern, re.VERBOSE) for pattern in patterns]
 
-    def follow(text: str, anchor: re.Match[str]) -> Found | None:
+    def follow(text: str, anchor: re.Match[str]) -> SecretMatch | None:
         for pattern in compiled:
             if match := pattern.match(text, anchor.end()):
-                return Found(*match.span("secret"))
+                return SecretMatch(*match.span("secret"))
         return None
 
     return follow
@@ -208,21 +210,21 @@ _PEM = re.compile(  # as far as it looks like a key: files are shown with number
 )
 
 
-def _pem(text: str, anchor: re.Match[str]) -> Found | None:
-    return Found(anchor.end(), passed(_PEM, text, anchor.end()))
+def _pem(text: str, anchor: re.Match[str]) -> SecretMatch | None:
+    return SecretMatch(anchor.end(), passed(_PEM, text, anchor.end()))
 
 
 _USER = re.compile(r"""\\*+["']?+[^\s:"'\\]{1,64}+:(?P<secret>[^\s"'\\]++)""")
 _CURL = re.compile(r"curl\b")
 
 
-def _curl(text: str, anchor: re.Match[str]) -> Found | None:
+def _curl(text: str, anchor: re.Match[str]) -> SecretMatch | None:
     user = _USER.match(text, anchor.end())
     if user is None:
         return None
     before = text[max(0, anchor.start() - 304) : anchor.start() + 1]
     line = before[max(before.rfind("\n"), before.rfind("\\n")) + 1 :]
-    return Found(*user.span("secret")) if _CURL.search(line) else None
+    return SecretMatch(*user.span("secret")) if _CURL.search(line) else None
 
 
 _LINE = r"""\s*+:\s*+ (?:(?i:basic|bearer|token)\s++(?=[^\s"'\\,;]))? (?P<secret>[^\s"'\\,;]++)"""
@@ -237,7 +239,7 @@ class Rule:
     """`needed`: one of them, in lower case, is wherever it could match; to look for that costs next to nothing."""
 
     anchor: re.Pattern[str]
-    follow: Callable[[str, re.Match[str]], Found | None]
+    follow: Callable[[str, re.Match[str]], SecretMatch | None]
     needed: tuple[str, ...]
 
 
@@ -288,17 +290,17 @@ _REACH = 400
 """Characters of an anchor and what it looks at, at most."""
 
 
-def named(text: str) -> Iterator[Iterator[Found]]:
+def named(text: str) -> Iterator[Iterator[SecretMatch]]:
     """All of them, for each rule in order."""
     there = among({each for rule in RULES for each in rule.needed}, text)
     for rule in RULES:
         if not there.isdisjoint(rule.needed):
             yield _found(rule, text)
     if form := _FORM.match(text):
-        yield iter([Found(*form.span("secret"))])
+        yield iter([SecretMatch(*form.span("secret"))])
 
 
-def _found(rule: Rule, text: str) -> Iterator[Found]:
+def _found(rule: Rule, text: str) -> Iterator[SecretMatch]:
     end = 0
     for anchor in matches(rule.anchor, text, _REACH):
         found = rule.follow(text, anchor) if anchor.start() >= end else None

@@ -20,9 +20,9 @@ HOP_BY_HOP = frozenset(
 """Fields of one connection, RFC 9110 section 7.6.1. `transfer-encoding` is not one of them: mitmproxy needs it."""
 
 CREDENTIALS = frozenset({b"authorization", b"proxy-authorization", b"x-api-key", b"cookie"})
-HIDDEN = CREDENTIALS | {b"x-neurolink-admin"}
+SENSITIVE = CREDENTIALS | {b"x-neurolink-admin"}
 """Fields whose values are masked for whoever looks at a flow."""
-STARS = b"***"
+MASK = b"***"
 """The mask."""
 
 OVERRIDES = frozenset(
@@ -75,27 +75,27 @@ def replace(fields: Fields, new: Mapping[bytes, bytes]) -> Fields:
     return (*result, *left.items())
 
 
-def starred(fields: Fields) -> Fields:
+def mask_fields(fields: Fields) -> Fields:
     """Return the fields with credentials masked, for whoever looks at a flow."""
-    return tuple((key, STARS if key.lower() in HIDDEN else value) for key, value in fields)
+    return tuple((key, MASK if key.lower() in SENSITIVE else value) for key, value in fields)
 
 
-def is_starred(field: tuple[bytes, bytes]) -> bool:
+def is_masked(field: tuple[bytes, bytes]) -> bool:
     """Tell whether a field is a masked credential."""
-    return field[0].lower() in HIDDEN and field[1] == STARS
+    return field[0].lower() in SENSITIVE and field[1] == MASK
 
 
-def hidden(fields: Fields) -> Fields:
-    """Return the fields that `starred` masks."""
-    return tuple(field for field in fields if field[0].lower() in HIDDEN)
+def sensitive_fields(fields: Fields) -> Fields:
+    """Return the fields that `mask_fields` masks."""
+    return tuple(field for field in fields if field[0].lower() in SENSITIVE)
 
 
-def unstarred(fields: Fields, real: Fields) -> Fields:
+def unmask_fields(fields: Fields, real: Fields) -> Fields:
     """Return the fields with the `real` values, in their order, in place of the masks."""
-    left = {name: [v for key, v in real if key.lower() == name] for name in HIDDEN}
+    left = {name: [v for key, v in real if key.lower() == name] for name in SENSITIVE}
 
     def value_of(name: bytes, value: bytes) -> bytes:
-        return left[name].pop(0) if value == STARS and left.get(name) else value
+        return left[name].pop(0) if value == MASK and left.get(name) else value
 
     return tuple((key, value_of(key.lower(), value)) for key, value in fields)
 

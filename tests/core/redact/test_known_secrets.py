@@ -7,12 +7,12 @@ import pytest
 from neurolink_mitm.core.logs.capture import Body, document
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.body import redact_fields, redact_stream
-from neurolink_mitm.core.redact.known_secrets import secrets_of, spelled
+from neurolink_mitm.core.redact.known_secrets import encoded_forms, secrets_of
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Config
 
 KEY = 'corp/key "of" no+form \u00e9'
-KNOWN = spelled([Secret(KEY)])
+KNOWN = encoded_forms([Secret(KEY)])
 JSON = ((b"content-type", b"application/json"),)
 
 
@@ -53,7 +53,7 @@ def test_and_in_header_fields() -> None:
 
 
 def test_what_is_too_short_would_star_innocent_text() -> None:
-    assert spelled([Secret("abc")]) == ()
+    assert encoded_forms([Secret("abc")]) == ()
 
 
 def test_whose_they_are() -> None:

@@ -11,7 +11,7 @@ from neurolink_mitm.core.redact.body import redact_body, redact_fields
 from neurolink_mitm.core.redact.token_formats import FORMS, Form
 from neurolink_mitm.core.shaping.detectors import KINDS
 
-STARS = "***"
+MASK = "***"
 WORD = st.text("ABCDEFGHIJKLMNOPabcdefghijklmnop0123456789_-", min_size=20, max_size=60)
 TOKENS = st.one_of(
     WORD.map("sk-ant-api03-{}".format),
@@ -101,7 +101,7 @@ def test_no_named_secret_gets_through(
     value: Any = json.loads(found)
     for _ in range(depth):
         value = json.loads(value["arguments"])
-    assert value["b"] == {name: STARS}
+    assert value["b"] == {name: MASK}
 
 
 @given(NAMES, OPAQUE, st.integers(1, 30))
@@ -183,10 +183,10 @@ def test_fields() -> None:
         (b"x-odd", b"\xff sk-ant-test-abc"),
     )
     assert redact_fields(fields) == [
-        ("Authorization", STARS),
-        ("X-Api-Key", STARS),
-        ("set-cookie", STARS),
-        ("x-goog-api-key", STARS),
+        ("Authorization", MASK),
+        ("X-Api-Key", MASK),
+        ("set-cookie", MASK),
+        ("x-goog-api-key", MASK),
         ("anthropic-ratelimit-tokens-remaining", "17"),
         ("location", "/x?token=***"),
         ("x-odd", "\\xff ***"),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.redact.text import redact
 
-STARS = "***"
+MASK = "***"
 SECRETS = {
     "anthropic-key": "sk-ant-api03-" + "aB3_-" * 19,
     "anthropic-login": "sk-ant-oat01-" + "x" * 80,
@@ -25,12 +25,12 @@ SECRETS = {
     ids=["bare", "query", "json", "brackets", "sentence", "path"],
 )  # fmt: skip
 def test_what_is_shaped_like_a_secret_is_starred(form: str, secret: str) -> None:
-    assert redact(form % secret) == form % STARS
+    assert redact(form % secret) == form % MASK
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_a_bearer_is_starred_whatever_its_shape(scheme: str) -> None:
-    assert redact(f"authorization: {scheme} abc.def/ghi+jkl=") == f"authorization: {STARS}"
+    assert redact(f"authorization: {scheme} abc.def/ghi+jkl=") == f"authorization: {MASK}"
 
 
 @pytest.mark.parametrize(
@@ -39,17 +39,17 @@ def test_a_bearer_is_starred_whatever_its_shape(scheme: str) -> None:
      "client_secret", "token", "key", "code"],
 )  # fmt: skip
 def test_a_secret_in_a_query_is_starred_whatever_its_shape(name: str) -> None:
-    assert redact(f"/x?a=1&{name}=hunter2&b=2") == f"/x?a=1&{name}={STARS}&b=2"
+    assert redact(f"/x?a=1&{name}=hunter2&b=2") == f"/x?a=1&{name}={MASK}&b=2"
 
 
 @pytest.mark.parametrize("form", ["/x?key=%s", "a=1&key=%s", "/x?key=%s&a=1"])
 def test_wherever_it_stands_in_the_query(form: str) -> None:
-    assert redact(form % "hunter2") == form % STARS
+    assert redact(form % "hunter2") == form % MASK
 
 
 def test_all_of_them_are_starred() -> None:
     text = " ".join(SECRETS.values())
-    assert redact(text) == " ".join([STARS] * len(SECRETS))
+    assert redact(text) == " ".join([MASK] * len(SECRETS))
 
 
 @pytest.mark.parametrize(

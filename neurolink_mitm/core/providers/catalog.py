@@ -1,8 +1,6 @@
-"""Other providers: what they are called here and by LiteLLM, and where their keys come from.
+"""The providers beside Anthropic: their names here and in LiteLLM, and where their keys come from.
 
 https://docs.litellm.ai/docs/providers
-
-Which providers there are: LiteLLM, which knows, takes seconds to import.
 """
 
 from __future__ import annotations
@@ -16,86 +14,88 @@ from neurolink_mitm.core.settings.values import Provider
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A provider. One of the variables in `keys` has to be set; of the first that is, LiteLLM is handed the value."""
+class ProviderInfo:
+    """A provider: its LiteLLM name, and the environment variables that hold its credential."""
 
     litellm: str
     keys: tuple[str, ...] = ()
+    """Variables of the API key; the first that is set counts."""
     ambient: tuple[str, ...] = ()
-    """Variables any of which says that LiteLLM can find credentials by itself (files, profiles)."""
+    """Variables that tell LiteLLM where to find credentials (files, profiles); one is enough."""
     free: bool = False
     """Runs on the user's own machines: nothing is paid per use."""
 
 
-PROVIDERS: Mapping[str, Known] = {
-    "google-ai": Known("gemini", ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_AI_API_KEY")),
-    "vertex": Known(
+PROVIDERS: Mapping[str, ProviderInfo] = {
+    "google-ai": ProviderInfo("gemini", ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_AI_API_KEY")),
+    "vertex": ProviderInfo(
         "vertex_ai",
         ambient=("GOOGLE_APPLICATION_CREDENTIALS", "VERTEXAI_PROJECT", "GOOGLE_CLOUD_PROJECT"),
     ),
-    "openai": Known("openai", ("OPENAI_API_KEY",)),
-    "azure": Known("azure", ("AZURE_API_KEY", "AZURE_OPENAI_API_KEY")),
-    "bedrock": Known(
+    "openai": ProviderInfo("openai", ("OPENAI_API_KEY",)),
+    "azure": ProviderInfo("azure", ("AZURE_API_KEY", "AZURE_OPENAI_API_KEY")),
+    "bedrock": ProviderInfo(
         "bedrock",
         ambient=("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_BEARER_TOKEN_BEDROCK", "AWS_ROLE_ARN"),
     ),
-    "mistral": Known("mistral", ("MISTRAL_API_KEY",)),
-    "groq": Known("groq", ("GROQ_API_KEY",)),
-    "deepseek": Known("deepseek", ("DEEPSEEK_API_KEY",)),
-    "openrouter": Known("openrouter", ("OPENROUTER_API_KEY",)),
-    "ollama": Known("ollama_chat", free=True),
+    "mistral": ProviderInfo("mistral", ("MISTRAL_API_KEY",)),
+    "groq": ProviderInfo("groq", ("GROQ_API_KEY",)),
+    "deepseek": ProviderInfo("deepseek", ("DEEPSEEK_API_KEY",)),
+    "openrouter": ProviderInfo("openrouter", ("OPENROUTER_API_KEY",)),
+    "ollama": ProviderInfo("ollama_chat", free=True),
 }
-"""By the name used in the configuration. Any other name is taken to be LiteLLM's own."""
+"""By name in the configuration. Any other name is LiteLLM's own."""
 
 _OWN = {"nano-gpt": "nano-gpt", "scx-ai": "scx-ai"}
-"""LiteLLM's few names with a hyphen; all others may be written with one."""
+"""LiteLLM's names that have a hyphen. In all others a hyphen stands for `_`."""
 _COMMON = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT"}
 )  # fmt: skip
 _PREFIXES = {"google-ai": ("GEMINI_", "GOOGLE_"), "vertex": ("GOOGLE_", "VERTEX")}
 NO_KEY = Secret("none")
-"""For servers that ask for none, where a client insists on having one."""
+"""For servers that need no key: LiteLLM insists on one."""
 
 
-def known(provider: str) -> Known:
-    return PROVIDERS.get(provider) or Known(_OWN.get(provider) or provider.replace("-", "_"))
+def provider_info(provider: str) -> ProviderInfo:
+    """Return the entry of `provider`; for a name of LiteLLM's own, one without variables."""
+    return PROVIDERS.get(provider) or ProviderInfo(_OWN.get(provider) or provider.replace("-", "_"))
 
 
 def litellm_name(provider: str, model: str) -> str:
-    """As LiteLLM wants it: `gemini/gemini-2.5-flash`."""
-    return f"{known(provider).litellm}/{model}"
+    """Return LiteLLM's name of a model: `gemini/gemini-2.5-flash`."""
+    return f"{provider_info(provider).litellm}/{model}"
 
 
 def key_of(
     provider: str, providers: Mapping[str, Provider], environ: Mapping[str, str]
 ) -> Secret | None:
-    """The key to hand on; None where LiteLLM has to find credentials by itself, or there are none."""
-    settings = providers.get(provider)
+    """Return the API key of `provider`; None if it has none, or LiteLLM finds credentials by itself."""
+    settings, names = providers.get(provider), provider_info(provider).keys
     if settings and settings.api_key:
         return settings.api_key
-    found = next((environ[name] for name in known(provider).keys if environ.get(name)), None)
-    if found:
-        return Secret(found)
-    return NO_KEY if settings and settings.base_url and known(provider).keys else None
+    key = next((environ[name] for name in names if environ.get(name)), None)
+    if key:
+        return Secret(key)
+    return NO_KEY if settings and settings.base_url and names else None
 
 
-def missing(
+def missing_key(
     provider: str, providers: Mapping[str, Provider], environ: Mapping[str, str]
 ) -> str | None:
-    """What keeps the provider from being asked, in words for its owner; None if nothing does."""
-    facts = known(provider)
-    if key_of(provider, providers, environ) or not (facts.keys or facts.ambient):
+    """Return which variables to set, as text for the user; None if `provider` has a credential."""
+    info = provider_info(provider)
+    if key_of(provider, providers, environ) or not (info.keys or info.ambient):
         return None
-    if any(environ.get(name) for name in facts.ambient):
+    if any(environ.get(name) for name in info.ambient):
         return None
-    names = " or ".join((*facts.keys, *facts.ambient))
+    names = " or ".join((*info.keys, *info.ambient))
     return f"no key: set {names} in the environment or .env, or providers.{provider}.apiKey"
 
 
 def environment_for(providers: frozenset[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """What of the environment these providers need. Nothing of Anthropic's is handed on, whatever it is called.
+    """Return the variables that `providers` need. No Anthropic credential is among them, whatever its name.
 
-    Proxies and authorities are not among it: `adapters.network` tells those.
+    Proxies and certificate authorities are added by `adapters.network`.
     """
     prefixes = tuple(prefix for provider in providers for prefix in _prefixes(provider))
     return {
@@ -134,20 +134,21 @@ together_ai topaz triton v0 valkey vercel_ai_gateway vertex_ai vertex_ai_beta vl
 voyage wandb watsonx watsonx_text xai xiaomi_mimo xinference zai
     """.split()  # noqa: SIM905 - 155 lines otherwise
 )
-"""Its own names; a test compares them with the LiteLLM that is installed."""
+"""LiteLLM's own names: LiteLLM takes seconds to import. A test compares them with the installed one."""
 
 
 def is_provider(name: str) -> bool:
+    """Tell whether `name` is a provider, here or in LiteLLM."""
     return name in PROVIDERS or name in LITELLM or name.replace("-", "_") in LITELLM
 
 
-def unknown(name: str) -> str | None:
-    """What to say of a name that is no provider's; None for one that is."""
+def unknown_provider(name: str) -> str | None:
+    """Return the error text for a name that is no provider's, with the nearest name; None for a provider."""
     if is_provider(name):
         return None
     plain = name.strip().lower().replace("_", "-")
-    known = [*PROVIDERS, *sorted(each.replace("_", "-") for each in LITELLM)]
-    near = get_close_matches(plain, known, n=1)
+    names = [*PROVIDERS, *sorted(each.replace("_", "-") for each in LITELLM)]
+    near = get_close_matches(plain, names, n=1)
     hint = (
         f'did you mean "{near[0]}"?' if near else f"known are {', '.join(PROVIDERS)}, and LiteLLM's"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.core.providers.names import (
+from neurolink_mitm.core.providers.catalog import (
     LITELLM,
     NO_KEY,
     PROVIDERS,
@@ -16,8 +16,8 @@ from neurolink_mitm.core.providers.names import (
     is_provider,
     key_of,
     litellm_name,
-    missing,
-    unknown,
+    missing_key,
+    unknown_provider,
 )
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Provider
@@ -55,7 +55,7 @@ def test_a_server_of_ones_own_may_need_none() -> None:
 @pytest.mark.parametrize("provider", sorted(PROVIDERS))
 def test_what_is_missing_is_named(provider: str) -> None:
     facts = PROVIDERS[provider]
-    reason = missing(provider, {}, {})
+    reason = missing_key(provider, {}, {})
     names = (*facts.keys, *facts.ambient)
     assert (reason is None) == (not names)
     assert all(name in (reason or "") for name in names)
@@ -65,12 +65,12 @@ def test_what_is_missing_is_named(provider: str) -> None:
     ("provider", "name"), [(p, n) for p, f in PROVIDERS.items() for n in (*f.keys, *f.ambient)]
 )
 def test_any_of_its_variables_will_do(provider: str, name: str) -> None:
-    assert missing(provider, {}, {name: "x"}) is None
+    assert missing_key(provider, {}, {name: "x"}) is None
     assert environment_for(frozenset({provider}), {name: "x"}) == {name: "x"}
 
 
 def test_litellm_knows_by_itself_what_others_need() -> None:
-    assert missing("together_ai", {}, {}) is None
+    assert missing_key("together_ai", {}, {}) is None
 
 
 def test_only_what_is_needed_is_handed_on() -> None:
@@ -106,7 +106,7 @@ def test_litellms_are_those_of_the_one_that_is_installed() -> None:
 )
 def test_known(name: str) -> None:
     assert is_provider(name)
-    assert unknown(name) is None
+    assert unknown_provider(name) is None
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def test_known(name: str) -> None:
     ],
 )
 def test_a_misspelt_one_leads_on(name: str, meant: str) -> None:
-    assert unknown(name) == f'no provider is called "{name}", did you mean "{meant}"?'
+    assert unknown_provider(name) == f'no provider is called "{name}", did you mean "{meant}"?'
 
 
 def test_one_like_nothing_lists_those_there_are() -> None:
-    said = unknown("zzz") or ""
+    said = unknown_provider("zzz") or ""
     assert "known are google-ai, vertex, openai" in said

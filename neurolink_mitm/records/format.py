@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from neurolink_mitm.core.logs.capture import Document
-from neurolink_mitm.core.logs.timestamps import clock, date_and_clock
-from neurolink_mitm.records.row_reader import Seen
+from neurolink_mitm.core.logs.timestamps import local_date_time, local_time
+from neurolink_mitm.records.row_reader import LoggedRequest
 
 Row = Mapping[str, Any]
 
@@ -45,7 +45,7 @@ SHOWN = ("time", "result", "took", "account", "model", "attempts", "tokens", "co
 GAP = 2
 
 
-def line(row: Seen, room: int | None = None) -> str:
+def line(row: LoggedRequest, room: int | None = None) -> str:
     """One request in one line, in so many columns; without `room` with all there is of it."""
     if room is not None and room < WIDE:
         return _narrow(row, _widths(room))
@@ -64,9 +64,9 @@ def line(row: Seen, room: int | None = None) -> str:
     return one_line("  ".join(part for part in parts if part))
 
 
-def _clock(row: Seen) -> str:
+def _clock(row: LoggedRequest) -> str:
     try:
-        return clock(row.timestamp)
+        return local_time(row.timestamp)
     except ValueError:  # a row that somebody else has written
         return row.timestamp[11:19]
 
@@ -90,7 +90,7 @@ def _total(widths: Mapping[str, int]) -> int:
     return sum(widths.values()) + GAP * (len(widths) - 1)
 
 
-def _narrow(row: Seen, widths: Mapping[str, int]) -> str:
+def _narrow(row: LoggedRequest, widths: Mapping[str, int]) -> str:
     cells = {
         "time": _clock(row),
         "result": _result(row),
@@ -106,7 +106,7 @@ def _narrow(row: Seen, widths: Mapping[str, int]) -> str:
     return "  ".join(f"{_cut(one_line(text), width):{width}}" for text, width in shown).rstrip()
 
 
-def _result(row: Seen) -> str:
+def _result(row: LoggedRequest) -> str:
     """The status, where that says how it ended."""
     if row.responseStatus is not None and row.outcome in ("complete", "error"):
         return str(row.responseStatus)
@@ -123,7 +123,7 @@ def _count(tokens: int | None) -> str:
     return str(tokens) if tokens < 10_000 else f"{tokens / 1000:.0f}k"
 
 
-def _tokens(row: Seen) -> str | None:
+def _tokens(row: LoggedRequest) -> str | None:
     if row.inputTokens is None and row.outputTokens is None:
         return None
     cached = f" (+{row.cacheReadTokens} cached)" if row.cacheReadTokens else ""
@@ -154,7 +154,7 @@ def timeline(request: Row | None, attempts: Sequence[Row]) -> Iterator[str]:
 
 def _head(request: Row) -> Iterator[str]:
     asked = f"{request.get('method')} {request.get('path')}"
-    yield f"{request['requestId']}  {date_and_clock(request['timestamp'])}  {asked}"
+    yield f"{request['requestId']}  {local_date_time(request['timestamp'])}  {asked}"
     shape = ["stream" if request.get("stream") else None]
     if request.get("toolCount"):
         shape.append(f"{request['toolCount']} tools")

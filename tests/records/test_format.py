@@ -8,8 +8,8 @@ import pytest
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.logs.capture import Document
 from neurolink_mitm.core.logs.rows import attempt_row, request_row
-from neurolink_mitm.records import text as log_text
-from neurolink_mitm.records.row_reader import Seen
+from neurolink_mitm.records import format as log_format
+from neurolink_mitm.records.row_reader import LoggedRequest
 from tests.fakes import NOW, make_account, make_attempt, make_exchange
 
 FAILED = make_attempt(
@@ -30,7 +30,7 @@ def plain(row: Any) -> dict[str, Any]:
 
 def test_a_timeline() -> None:
     rows = [plain(attempt_row(EXCHANGE, attempt)) for attempt in EXCHANGE.attempts]
-    text = "\n".join(log_text.timeline(plain(request_row(EXCHANGE)), rows))
+    text = "\n".join(log_format.timeline(plain(request_row(EXCHANGE)), rows))
     assert text == (
         "req_1  2025-10-09 08:53:20 UTC  POST /v1/messages\n"
         "     model  claude-x, stream, 3 tools\n"
@@ -43,27 +43,27 @@ def test_a_timeline() -> None:
 
 
 def test_a_request_without_its_row() -> None:
-    text = list(log_text.timeline(None, [plain(attempt_row(EXCHANGE, FAILED))]))
+    text = list(log_format.timeline(None, [plain(attempt_row(EXCHANGE, FAILED))]))
     assert text[0] == "req_1  not finished, or its row is lost"
     assert "attempt 1: home" in text[1]
 
 
 def test_rows_of_older_versions_can_be_told() -> None:
     old = {"timestamp": "2025-10-09T08:53:20.000Z", "requestId": "req_1"}
-    assert len(list(log_text.timeline(old, [old]))) == 4
+    assert len(list(log_format.timeline(old, [old]))) == 4
 
 
 def test_a_line() -> None:
-    row = Seen("2025-10-09T08:53:20.000Z", "req_1", "complete", 2, "work", "claude-x",
+    row = LoggedRequest("2025-10-09T08:53:20.000Z", "req_1", "complete", 2, "work", "claude-x",
                responseStatus=200, responseTimeMs=1234.0, inputTokens=3, outputTokens=4,
                cacheReadTokens=9, costUsd=0.5)  # fmt: skip
-    assert log_text.line(row) == (
+    assert log_format.line(row) == (
         "08:53:20 UTC  200  complete    1.23 s  work          claude-x"
         "  3 (+9 cached) in, 4 out  $0.5000  2 attempts  req_1"
     )
 
 
-ROW = Seen("2025-10-09T08:53:20.000Z", "req_nl_1b16c7cb51e8ce1a8e42", "complete", 2, "ada@example.com",
+ROW = LoggedRequest("2025-10-09T08:53:20.000Z", "req_nl_1b16c7cb51e8ce1a8e42", "complete", 2, "ada@example.com",
            "claude-haiku-4-5-20251001", responseStatus=200, responseTimeMs=1234.0, inputTokens=123456,
            outputTokens=432, cacheReadTokens=99999, costUsd=0.5)  # fmt: skip
 
@@ -82,12 +82,12 @@ ROW = Seen("2025-10-09T08:53:20.000Z", "req_nl_1b16c7cb51e8ce1a8e42", "complete"
     ],
 )
 def test_a_line_fits_its_room(room: int, line: str) -> None:
-    assert log_text.line(ROW, room) == line
+    assert log_format.line(ROW, room) == line
 
 
 def test_a_line_is_no_wider_than_its_room_and_names_the_request() -> None:
     for room in range(60, 260):
-        line = log_text.line(ROW, room)
+        line = log_format.line(ROW, room)
         assert len(line) <= room
         assert line.endswith(ROW.requestId)
 
@@ -104,21 +104,23 @@ def test_a_line_is_no_wider_than_its_room_and_names_the_request() -> None:
 )
 def test_how_it_ended_is_told_in_little_room(outcome: str, status: int, result: str) -> None:
     row = msgspec.structs.replace(ROW, outcome=outcome, responseStatus=status)
-    assert log_text.line(row, 80).split()[2] == result
+    assert log_format.line(row, 80).split()[2] == result
 
 
 @pytest.mark.parametrize("odd", ["\x1b[2J", "\x07", "\x9b2J", "\x7f", "\u202e", "\r"])
 def test_nothing_reaches_the_terminal_but_text(odd: str) -> None:
-    assert odd not in log_text.harmless(f"a{odd}b\n\tc")
-    assert log_text.harmless("ä\n\t“x”") == "ä\n\t“x”"
+    assert odd not in log_format.harmless(f"a{odd}b\n\tc")
+    assert log_format.harmless("ä\n\t“x”") == "ä\n\t“x”"
 
 
 @pytest.mark.parametrize("forged", ["x\n08:53:21  200  complete", "x\ty", "x\u2028y", "x\x1b[1Ay"])
 def test_a_row_is_one_line_whatever_a_model_is_called(forged: str) -> None:
-    row = Seen("2025-10-09T08:53:20.000Z", "req_1", "error", 0, model=forged, responseStatus=404)
-    assert log_text.line(row).isprintable()
-    assert log_text.line(row, 80).isprintable()
-    assert forged.encode("unicode_escape").decode() in log_text.line(row)
+    row = LoggedRequest(
+        "2025-10-09T08:53:20.000Z", "req_1", "error", 0, model=forged, responseStatus=404
+    )
+    assert log_format.line(row).isprintable()
+    assert log_format.line(row, 80).isprintable()
+    assert forged.encode("unicode_escape").decode() in log_format.line(row)
 
 
 def stored(encoding: str, raw: bytes, *, truncated: bool = False) -> Document:
@@ -135,11 +137,11 @@ def stored(encoding: str, raw: bytes, *, truncated: bool = False) -> Document:
     ],
 )
 def test_bodies(encoding: str, raw: bytes, text: str) -> None:
-    assert list(log_text.body(stored(encoding, raw))) == [text]
+    assert list(log_format.body(stored(encoding, raw))) == [text]
 
 
 def test_a_part_of_a_body() -> None:
     assert (
-        list(log_text.body(stored("text", b'"a"', truncated=True)))[1]
+        list(log_format.body(stored("text", b'"a"', truncated=True)))[1]
         == "(only a part of its 99 bytes was kept)"
     )
