@@ -27,7 +27,7 @@ from neurolink_mitm.core.logs.capture import (
 )
 from neurolink_mitm.core.redact.known_secrets import encoded_forms
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.dataplane.threads import short_turns
+from neurolink_mitm.dataplane.threads import short_switch_interval
 
 _LARGEST = 8 * LIMIT
 """Bytes of a document: what is no text takes up to four times its size, and is a text in JSON besides."""
@@ -112,7 +112,7 @@ class FileBodies:
     def _run(self) -> None:
         while (captured := self._queue.get()) is not None:
             try:
-                with short_turns():
+                with short_switch_interval():
                     self._write(captured)
             except Exception as e:  # whatever is odd about one body must not end the others
                 self._journal.lose_body(f"{type(e).__name__}: {e}")

@@ -10,7 +10,7 @@ from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.logs.capture import LIMIT, Body, Captured, Phase
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.headers import Fields
-from neurolink_mitm.dataplane.hooks import exchange_of, notes_of
+from neurolink_mitm.dataplane.hooks import exchange_of, flow_state
 from neurolink_mitm.ports import Bodies, Runtime
 
 CAPTURE = "neurolink.capture"
@@ -79,7 +79,7 @@ class Capture:
         held = len(content) if self._room.take(len(content)) else 0
         body = Body(content[:LIMIT] if held else b"", len(content))
         fields = flow.request.headers.fields
-        notes_of(flow)[CAPTURE] = Record(fields, exchange.path, body, held)
+        flow_state(flow)[CAPTURE] = Record(fields, exchange.path, body, held)
 
     def attempt_failed(self, flow: http.HTTPFlow) -> None:
         record, exchange, bodies = self._known(flow)
@@ -104,7 +104,7 @@ class Capture:
 
     def response(self, flow: http.HTTPFlow) -> None:
         record, exchange, bodies = self._known(flow)
-        notes_of(flow).pop(CAPTURE, None)
+        flow_state(flow).pop(CAPTURE, None)
         if record is None or exchange is None:
             return
         self._room.left += record.held + (record.tee.kept if record.tee else 0)
@@ -130,7 +130,7 @@ class Capture:
         return mode == "all" or (mode == "errors" and exchange.outcome is not Outcome.COMPLETE)
 
     def _known(self, flow: http.HTTPFlow) -> tuple[Record | None, Exchange | None, Bodies | None]:
-        return notes_of(flow).get(CAPTURE), exchange_of(flow), self.runtime.bodies
+        return flow_state(flow).get(CAPTURE), exchange_of(flow), self.runtime.bodies
 
 
 def _sides(flow: http.HTTPFlow, exchange: Exchange, record: Record) -> list[Captured]:

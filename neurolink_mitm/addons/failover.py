@@ -11,7 +11,7 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.endpoints import is_inference
-from neurolink_mitm.dataplane.hooks import exchange_of, keep, last_word
+from neurolink_mitm.dataplane.hooks import exchange_of, final_response, save_response
 from neurolink_mitm.ports import Runtime
 
 
@@ -31,9 +31,9 @@ class Failover:
         failure = self._placed(exchange, attempt, attempt.failure)
         self._book(exchange, attempt, failure)
         if failure.stage is FailureStage.STATUS and flow.response:
-            keep(flow, flow.response)
+            save_response(flow, flow.response)
         exchange.step = self._next(exchange, failure)
-        flow.response = last_word(flow, exchange)
+        flow.response = final_response(flow, exchange)
 
     def _placed(self, exchange: Exchange, attempt: Attempt, failure: Failure) -> Failure:
         """The failure with what it depends on: whose token may be renewed, and of whom it says something."""
@@ -77,7 +77,7 @@ class Failover:
             attempt.utilization_7d = quota.seven_day.utilization if quota.seven_day else None
 
     def response(self, flow: http.HTTPFlow) -> None:
-        keep(flow, None)
+        save_response(flow, None)
         exchange = exchange_of(flow)
         attempt = exchange.attempt if exchange else None
         if exchange and attempt and attempt.ended_at is None:

@@ -6,7 +6,7 @@ from neurolink_mitm.core.auth import access
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import RESET_PATH
-from neurolink_mitm.dataplane.hooks import error_response, exchange_of, real_fields
+from neurolink_mitm.dataplane.hooks import error_response, exchange_of, unmasked_fields
 from neurolink_mitm.ports import Runtime
 
 OPEN_TO_ALL = {("GET", "/health"), ("HEAD", "/health"), ("POST", RESET_PATH)}
@@ -33,7 +33,7 @@ class Gate:
             flow.response = error_response(refusal, exchange.request_id)
 
     def _refusal(self, flow: http.HTTPFlow, exchange: Exchange) -> Reply | None:
-        fields = real_fields(flow)
+        fields = unmasked_fields(flow)
         runtime = self.runtime
         refusal = access.refusal(fields, bound=runtime.host, names=runtime.names)
         if refusal or (exchange.method, exchange.path.partition("?")[0]) in OPEN_TO_ALL:

@@ -8,8 +8,8 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import NOT_PLAIN, is_as_taken
 from neurolink_mitm.core.request.target import Target, with_beta_query
-from neurolink_mitm.dataplane.hooks import exchange_of, real_fields, refuse
-from neurolink_mitm.dataplane.upstream_tls import log_in
+from neurolink_mitm.dataplane.hooks import exchange_of, refuse, unmasked_fields
+from neurolink_mitm.dataplane.upstream_tls import show_proxy_login
 from neurolink_mitm.ports import Runtime
 
 
@@ -52,11 +52,11 @@ class Inject:
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
         """A proxy on the way may ask for a password."""
-        log_in(flow)
+        show_proxy_login(flow)
 
     @staticmethod
     def _fields(flow: http.HTTPFlow, account: Account | None) -> headers.Fields:
-        fields = real_fields(flow)
+        fields = unmasked_fields(flow)
         if account is None:
             return headers.end_to_end(fields)
         return headers.for_account(fields, account.secret.reveal(), oauth=account.type == "oauth")

@@ -4,7 +4,7 @@ from mitmproxy import exceptions, http
 from mitmproxy.addonmanager import Loader
 
 from neurolink_mitm.core.logs.summary import comment, marker
-from neurolink_mitm.dataplane.hooks import is_ours, seal, summary_of
+from neurolink_mitm.dataplane.hooks import is_pool_flow, mask_credentials, summary_of
 
 ASKED_ALL_THE_TIME = ("/health", "/status", "/metrics")
 """By the guard, `status --watch` and Prometheus: nobody watches flows for that."""
@@ -22,14 +22,14 @@ class Inspect:
         add_view()
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        if not is_ours(flow):
+        if not is_pool_flow(flow):
             return
-        seal(flow)
+        mask_credentials(flow)
         if flow.request.path.partition("?")[0] in ASKED_ALL_THE_TIME:
             raise exceptions.AddonHalt  # the list of flows, which comes later, does not hear of it
 
     def attempt(self, flow: http.HTTPFlow) -> None:
-        seal(flow)
+        mask_credentials(flow)
         self._tell(flow)
 
     def attempt_failed(self, flow: http.HTTPFlow) -> None:
@@ -39,7 +39,7 @@ class Inspect:
 
     @staticmethod
     def _tell(flow: http.HTTPFlow) -> None:
-        seen = summary_of(flow) if is_ours(flow) else None  # a loaded one has its own already
+        seen = summary_of(flow) if is_pool_flow(flow) else None  # a loaded one has its own already
         if seen is not None:
             flow.comment = comment(seen)
             flow.marked = marker(seen)

@@ -6,7 +6,7 @@ from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.logs.rows import attempt_row, request_row, worth_a_row
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.status.metrics import attempt_points, request_points
-from neurolink_mitm.dataplane.hooks import close_record, exchange_of
+from neurolink_mitm.dataplane.hooks import detach_exchange, exchange_of
 from neurolink_mitm.ports import Runtime
 
 
@@ -27,7 +27,7 @@ class Journal:
             return
         # A flow is saved and shown by mitmproxy: plain values only, and no credential.
         flow.request.headers.fields = headers.mask_fields(flow.request.headers.fields)
-        close_record(flow, exchange)
+        detach_exchange(flow, exchange)
         if exchange.attempts and exchange.attempts[-1].failure is None:
             self._attempt(exchange, unseen=False)
         if worth_a_row(exchange):

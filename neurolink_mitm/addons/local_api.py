@@ -14,7 +14,12 @@ from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import METRICS_PATH, RESET_PATH, methods_of
 from neurolink_mitm.core.status import explain, status
 from neurolink_mitm.core.status.metrics import current_points
-from neurolink_mitm.dataplane.hooks import error_response, exchange_of, json_response, real_fields
+from neurolink_mitm.dataplane.hooks import (
+    error_response,
+    exchange_of,
+    json_response,
+    unmasked_fields,
+)
 from neurolink_mitm.ports import Runtime
 
 Page = dict[str, object]
@@ -87,7 +92,7 @@ class LocalApi:
 
     def _reset(self, flow: http.HTTPFlow) -> Page | Reply:
         token = self.runtime.admin_token
-        shown = headers.get(real_fields(flow), b"x-neurolink-admin") or ""
+        shown = headers.get(unmasked_fields(flow), b"x-neurolink-admin") or ""
         if token is None or not token.matches(shown):
             return Reply(403, "permission_error", "only the neurolink command may reset accounts")
         pool, wanted = self.runtime.pool, flow.request.query.get("account")

@@ -8,8 +8,8 @@ from mitmproxy import http
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.request.json_spans import Edit
-from neurolink_mitm.dataplane.hooks import exchange_of, refuse, send_edited
-from neurolink_mitm.dataplane.threads import aside
+from neurolink_mitm.dataplane.hooks import exchange_of, refuse, send_edited_body
+from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.ports import Runtime
 
 AMBIGUOUS = Reply(
@@ -38,7 +38,7 @@ class ModelMapping:
             return None
         index = exchange.index.of(body)
         if index.takes_long:
-            return _aside(flow, index, wanted)
+            return _in_thread(flow, index, wanted)
         _take(flow, _mapped(index, wanted))
         return None
 
@@ -52,12 +52,12 @@ def _mapped(index: BodyIndex, wanted: str) -> BodyIndex | Reply:
     return index.edited([Edit(span, msgspec.json.encode(wanted))]) if span else index
 
 
-async def _aside(flow: http.HTTPFlow, index: BodyIndex, wanted: str) -> None:
-    _take(flow, await aside(lambda: _mapped(index, wanted)))
+async def _in_thread(flow: http.HTTPFlow, index: BodyIndex, wanted: str) -> None:
+    _take(flow, await run_in_thread(lambda: _mapped(index, wanted)))
 
 
 def _take(flow: http.HTTPFlow, mapped: BodyIndex | Reply) -> None:
     if isinstance(mapped, Reply):
         refuse(flow, mapped)
     else:
-        send_edited(flow, mapped)
+        send_edited_body(flow, mapped)

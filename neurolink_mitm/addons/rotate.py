@@ -6,7 +6,7 @@ from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Plan, Reply, T
 from neurolink_mitm.core.failover import plan as failover
 from neurolink_mitm.core.pool.pool import Choice
 from neurolink_mitm.core.providers.destinations import THE_POOL
-from neurolink_mitm.dataplane.hooks import exchange_of, last_word
+from neurolink_mitm.dataplane.hooks import exchange_of, final_response
 from neurolink_mitm.ports import Runtime
 
 
@@ -33,7 +33,7 @@ class Rotate:
             return
         if isinstance(exchange.step, Reply):
             exchange.why = exchange.step.message
-        flow.response = last_word(flow, exchange)
+        flow.response = final_response(flow, exchange)
 
     def _begin(self, exchange: Exchange, attempt: Attempt, step: Try | None) -> None:
         attempt.step, attempt.sent_at = step, self.runtime.clock.now()

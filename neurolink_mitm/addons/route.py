@@ -9,8 +9,8 @@ from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.providers import destinations, models
 from neurolink_mitm.core.request import routing
 from neurolink_mitm.core.request.body import MessagesRequest, read_body, takes_long
-from neurolink_mitm.dataplane.hooks import error_response, exchange_of, real_fields
-from neurolink_mitm.dataplane.threads import aside
+from neurolink_mitm.dataplane.hooks import error_response, exchange_of, unmasked_fields
+from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.ports import Runtime
 
 NOT_FOUND = Reply(404, "not_found_error", "no such path, and no credentials to forward it with")
@@ -36,7 +36,7 @@ class Route:
             flow.response = error_response(refusal, exchange.request_id)
         elif exchange.kind in CONVERSATIONS:
             if takes_long(body):
-                return self._aside(flow, exchange, body)
+                return self._in_thread(flow, exchange, body)
             self._take(flow, exchange, _read(body))
         return None
 
@@ -49,8 +49,8 @@ class Route:
             return NOT_FOUND
         return None
 
-    async def _aside(self, flow: http.HTTPFlow, exchange: Exchange, body: bytes) -> None:
-        self._take(flow, exchange, await aside(lambda: _read(body)))
+    async def _in_thread(self, flow: http.HTTPFlow, exchange: Exchange, body: bytes) -> None:
+        self._take(flow, exchange, await run_in_thread(lambda: _read(body)))
 
     def _take(
         self, flow: http.HTTPFlow, exchange: Exchange, asked: MessagesRequest | Reply
@@ -74,7 +74,7 @@ class Route:
 
     def _forwardable(self, flow: http.HTTPFlow) -> bool:
         """The caller's own credential goes along; a key of this proxy's is none, and must not leave it."""
-        shown = access.credential(real_fields(flow))
+        shown = access.credential(unmasked_fields(flow))
         keys = self.runtime.client_keys
         return shown is not None and not any(key.matches(shown) for key in keys)
 

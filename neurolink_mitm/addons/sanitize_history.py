@@ -10,8 +10,8 @@ from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.request import history
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.request.json_spans import LARGE
-from neurolink_mitm.dataplane.hooks import exchange_of, send_edited
-from neurolink_mitm.dataplane.threads import aside
+from neurolink_mitm.dataplane.hooks import exchange_of, send_edited_body
+from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.ports import Runtime
 
 SESSIONS = 1000
@@ -51,7 +51,7 @@ class HistorySanitizer:
         if index.is_judged and index.acceptable and not self._refuses(exchange):
             return None
         if len(body) > LARGE or body.count(b"{") > EDITED_AT_ONCE:
-            return self._aside(flow, exchange, index)
+            return self._in_thread(flow, exchange, index)
         _take(flow, exchange, self._sanitized(index, exchange))
         return None
 
@@ -77,8 +77,8 @@ class HistorySanitizer:
         except ValueError:  # no conversation: there is nothing to sanitize
             return Sanitized(index, exchange.dropped)
 
-    async def _aside(self, flow: http.HTTPFlow, exchange: Exchange, index: BodyIndex) -> None:
-        _take(flow, exchange, await aside(lambda: self._sanitized(index, exchange)))
+    async def _in_thread(self, flow: http.HTTPFlow, exchange: Exchange, index: BodyIndex) -> None:
+        _take(flow, exchange, await run_in_thread(lambda: self._sanitized(index, exchange)))
 
 
 def _was_refused(exchange: Exchange) -> bool:
@@ -88,4 +88,4 @@ def _was_refused(exchange: Exchange) -> bool:
 
 def _take(flow: http.HTTPFlow, exchange: Exchange, sanitized: Sanitized) -> None:
     exchange.dropped = sanitized.dropped
-    send_edited(flow, sanitized.index)
+    send_edited_body(flow, sanitized.index)

@@ -18,8 +18,8 @@ from neurolink_mitm.core.shaping.outgoing import (
     ResponseTransform,
 )
 from neurolink_mitm.core.shaping.pipeline import Chain, PluginError, UnfinishedError
-from neurolink_mitm.dataplane.hooks import error_response, exchange_of, notes_of, refuse
-from neurolink_mitm.dataplane.threads import aside
+from neurolink_mitm.dataplane.hooks import error_response, exchange_of, flow_state, refuse
+from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.ports import Runtime
 
 logger = logging.getLogger("neurolink.shaping")
@@ -53,14 +53,14 @@ class Shape:
         try:
             sent = _shaped(lambda: shaping.shape(outgoing), exchange.request_id)
         except UnfinishedError as e:
-            return _aside(flow, exchange, attempt, e.go_on)
+            return _in_thread(flow, exchange, attempt, e.go_on)
         _take(flow, exchange, attempt, sent)
         return None
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Upstream's answer is changed as it comes; one of our own may have a word of upstream's in it."""
         exchange, answer = exchange_of(flow), flow.response
-        undo, attempt = notes_of(flow).get(SHAPED, ((), 0))
+        undo, attempt = flow_state(flow).get(SHAPED, ((), 0))
         if exchange is None or answer is None or not undo:
             return
         if answer.headers.get("content-encoding", "identity") != "identity":
@@ -73,7 +73,7 @@ class Shape:
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Nothing of it stays with flows that are kept."""
-        notes_of(flow).pop(SHAPED, None)
+        flow_state(flow).pop(SHAPED, None)
 
     error = response
 
@@ -89,10 +89,10 @@ def _shaped(do: Callable[[], OutgoingRequest], request_id: str) -> OutgoingReque
         return Reply(500, "api_error", f"NeuroLink sent nothing: {e}")
 
 
-async def _aside(
+async def _in_thread(
     flow: http.HTTPFlow, exchange: Exchange, attempt: Attempt, go_on: Callable[[], OutgoingRequest]
 ) -> None:
-    _take(flow, exchange, attempt, await aside(lambda: _shaped(go_on, exchange.request_id)))
+    _take(flow, exchange, attempt, await run_in_thread(lambda: _shaped(go_on, exchange.request_id)))
 
 
 def _take(
@@ -106,7 +106,7 @@ def _take(
     if sent.body is not flow.request.raw_content and (sent.body or flow.request.raw_content):
         flow.request.content = sent.body  # sets content-length, too
     if sent.undo:
-        notes_of(flow)[SHAPED] = sent.undo, attempt.number
+        flow_state(flow)[SHAPED] = sent.undo, attempt.number
     if sent.counts:
         flow.metadata[REPLACED] = dict(sent.counts)
         attempt.replaced = sum(sent.counts.values())

@@ -6,7 +6,7 @@ from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import kind_of
 from neurolink_mitm.core.request.trace_context import caller
-from neurolink_mitm.dataplane.hooks import exchange_of, is_ours, open_record
+from neurolink_mitm.dataplane.hooks import attach_exchange, exchange_of, is_pool_flow
 from neurolink_mitm.ports import Runtime
 
 LABELS = ("session", "user", "conversation")
@@ -19,7 +19,7 @@ class Trace:
         self.runtime = runtime
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        if not is_ours(flow):
+        if not is_pool_flow(flow):
             return
         fields = flow.request.headers.fields
         chance = self.runtime.random_source
@@ -41,7 +41,7 @@ class Trace:
             labels={name: value for name, value in labels.items() if value},
             timeouts=self.runtime.config.timeouts,
         )
-        open_record(flow, exchange)
+        attach_exchange(flow, exchange)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)

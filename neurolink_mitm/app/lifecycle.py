@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from neurolink_mitm.adapters.background import run_again
 from neurolink_mitm.adapters.state_file import OURS
-from neurolink_mitm.app.announced import Announced, state_of
 from neurolink_mitm.app.background import background_tasks
+from neurolink_mitm.app.state_publisher import StatePublisher, state_of
 from neurolink_mitm.app.wiring import Prepared
 from neurolink_mitm.claude_code.attach import ClaudeCode
 from neurolink_mitm.ports import Component, Runtime
@@ -60,22 +60,24 @@ def components(
     `server` is stopped first: it waits for requests under way, which need the others. `program` is what runs the proxy;
     `claude_code` is attached meanwhile.
     """
-    announced = Announced(prepared.runtime, prepared.home.state, program)
+    publisher = StatePublisher(prepared.runtime, prepared.home.state, program)
     listed: list[Component] = [*prepared.components, background_tasks(prepared)]
     if claude_code:
-        listed.append(Attached(claude_code, prepared.runtime, announced))
-    return [*listed, announced, server]
+        listed.append(Attached(claude_code, prepared.runtime, publisher))
+    return [*listed, publisher, server]
 
 
 class Attached:
     """Claude Code comes to the proxy while it serves."""
 
-    def __init__(self, claude_code: ClaudeCode, runtime: Runtime, announced: Announced) -> None:
+    def __init__(
+        self, claude_code: ClaudeCode, runtime: Runtime, publisher: StatePublisher
+    ) -> None:
         self._claude_code = claude_code
         self._runtime = runtime
-        self._announced = announced
+        self._publisher = publisher
         self._keeper: asyncio.Task[None] | None = None
-        announced.guard_pid = lambda: claude_code.guard_pid
+        publisher.guard_pid = lambda: claude_code.guard_pid
 
     async def start(self) -> None:
         runtime = self._runtime
@@ -83,7 +85,7 @@ class Attached:
         self._keeper = asyncio.create_task(run_again(self._keep_guarded, "the guard's keeper"))
 
     async def _keep_guarded(self) -> None:
-        await self._claude_code.keep_guarded(self._runtime.pid, self._announced.again)
+        await self._claude_code.keep_guarded(self._runtime.pid, self._publisher.again)
 
     async def stop(self) -> None:
         if self._keeper:

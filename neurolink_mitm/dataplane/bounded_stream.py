@@ -32,8 +32,8 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from neurolink_mitm.core.exchange import Kind, Reply
-from neurolink_mitm.dataplane.body_room import BodyRoom
-from neurolink_mitm.dataplane.hooks import claim, error_response, exchange_of
+from neurolink_mitm.dataplane.body_memory import BodyMemory
+from neurolink_mitm.dataplane.hooks import error_response, exchange_of, mark_pool_flow
 
 MAX_BODY = 64 * 1024 * 1024
 SOON_OVER = 1024 * 1024
@@ -67,7 +67,7 @@ class StreamHost(Protocol):
     """Whether there are too many clients, and this one is to be told so."""
 
     @property
-    def room(self) -> BodyRoom: ...
+    def body_memory(self) -> BodyMemory: ...
 
     def now(self) -> float:
         """Return monotonic seconds."""
@@ -169,7 +169,7 @@ class BoundedStream(HttpStream):
         self.flow = event.replay_flow or http.HTTPFlow(self.context.client, self.context.server)
         self.flow.request = event.request
         self.flow.live = True
-        claim(self.flow)
+        mark_pool_flow(self.flow)
         assert self.context.server.address  # of the placeholder: each attempt names its own
         request = event.request.data
         request.host, request.port = self.context.server.address[:2]
@@ -187,7 +187,7 @@ class BoundedStream(HttpStream):
             return None
         if int(announced) > MAX_BODY:
             return TOO_LARGE
-        return None if self.pool.room.has(int(announced)) else NO_ROOM
+        return None if self.pool.body_memory.has(int(announced)) else NO_ROOM
 
     def _ask_for_body(self) -> Commands:
         """RFC 9110 section 10.1.1."""
@@ -219,7 +219,7 @@ class BoundedStream(HttpStream):
     def _body_refusal(self, more: int) -> Reply | None:
         if self._body_size > MAX_BODY:
             return TOO_LARGE
-        fits = not self._keeps_request or self.pool.room.take(more, self._body_size)
+        fits = not self._keeps_request or self.pool.body_memory.take(more, self._body_size)
         return None if fits else NO_ROOM
 
     # A refusal

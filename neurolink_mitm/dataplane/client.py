@@ -28,14 +28,14 @@ from neurolink_mitm.core.request import head as request_head
 from neurolink_mitm.core.request.chunks import Chunks
 from neurolink_mitm.dataplane.compat import CLIENT_LEFT, status_of
 from neurolink_mitm.dataplane.hooks import error_response
-from neurolink_mitm.dataplane.seldom import Seldom
+from neurolink_mitm.dataplane.throttled_warning import ThrottledWarning
 
 logger = logging.getLogger("neurolink.clients")
 
 MAX_HEAD = 64 * 1024
 MAX_PIPELINED = 1024 * 1024
 """Bytes a client may send ahead while its last request is still being answered."""
-TURNS = 1
+REQUESTS_PER_TURN = 1
 """Requests of one client that are begun in one turn of the event loop: other clients have their turn, too."""
 TLS_ALERT = b"\x15\x03\x01\x00\x02\x02\x28"
 """Fatal, `handshake_failure`: RFC 8446 section 6."""
@@ -92,7 +92,7 @@ def _has_body(method: bytes, status: int) -> bool:
     return method.upper() != b"HEAD" and not informational and status not in (204, 304)
 
 
-class Front(Http1Server):
+class ClientConnection(Http1Server):
     """Reads requests; one at a time is answered, what a client sends ahead waits."""
 
     _chunked = False
@@ -104,12 +104,12 @@ class Front(Http1Server):
     _empty = 0
     """Bytes of empty lines before a request."""
     _chunks: Chunks | None = None
-    _tls_spoken: ClassVar = Seldom(
+    _tls_spoken: ClassVar = ThrottledWarning(
         logger, "a client speaks TLS to this port, which is plain HTTP: its URL has to be http://…"
     )
-    turns = 0
+    requests_this_turn = 0
     """Requests that were begun in this turn of the event loop."""
-    behind = False
+    deferred = False
     """A whole request may be waiting for the next turn of the event loop."""
 
     # The head
@@ -118,8 +118,8 @@ class Front(Http1Server):
         if not isinstance(event, events.DataReceived):
             yield commands.CloseConnection(self.conn)
             return
-        self.behind = self.turns >= TURNS
-        if self.behind:
+        self.deferred = self.requests_this_turn >= REQUESTS_PER_TURN
+        if self.deferred:
             return
         self._skip_empty_lines()
         before = len(self.buf)
@@ -158,7 +158,7 @@ class Front(Http1Server):
 
     def _begin_request(self, lines: list[bytes]) -> CommandGenerator[None]:
         self._empty = 0
-        self.turns += 1
+        self.requests_this_turn += 1
         request = http1.read_request_head(lines)
         try:
             size = request_head.body_size(request.headers.fields, http10=request.is_http10)

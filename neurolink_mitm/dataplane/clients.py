@@ -21,7 +21,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from neurolink_mitm.dataplane.client import Phase
 from neurolink_mitm.dataplane.layer import FailoverLayer
-from neurolink_mitm.dataplane.seldom import Seldom
+from neurolink_mitm.dataplane.throttled_warning import ThrottledWarning
 
 logger = logging.getLogger("neurolink.clients")
 
@@ -67,7 +67,7 @@ class Shortage:
         self._spare: int | None = None
         self._previous: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._line = Seldom(
+        self._line = ThrottledWarning(
             logger, "no file descriptor is left: new clients are turned away, see `ulimit -n`"
         )
 
@@ -165,8 +165,8 @@ class Clients:
     _strangers: dict[str, Seat] = field(default_factory=dict)
     _known: dict[str, Seat] = field(default_factory=dict)
     """A request of theirs has got as far as upstream."""
-    _crowded: Seldom = field(
-        default_factory=lambda: Seldom(
+    _crowded: ThrottledWarning = field(
+        default_factory=lambda: ThrottledWarning(
             logger, "too many clients are connected: idle ones are hung up on"
         )
     )

@@ -13,7 +13,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import modes
 
 from neurolink_mitm.dataplane import clients as descriptors
-from neurolink_mitm.dataplane.body_room import BodyRoom
+from neurolink_mitm.dataplane.body_memory import BodyMemory
 from neurolink_mitm.dataplane.clients import MOST, UNREAD, Clients
 from neurolink_mitm.dataplane.layer import FailoverLayer, never
 from neurolink_mitm.dataplane.lean import LeanAddons
@@ -48,7 +48,7 @@ class DataPlane:
     def __init__(self) -> None:
         self._layers: WeakSet[FailoverLayer] = WeakSet()
         self._tls = UpstreamTls()
-        self._room = BodyRoom(self._bodies)
+        self._body_memory = BodyMemory(self._bodies)
         self.clients = Clients()
         self._shortage = descriptors.Shortage()
         self._sweeping: asyncio.TimerHandle | None = None
@@ -98,7 +98,7 @@ class DataPlane:
         lean = isinstance(addons, LeanAddons)
         run_now = addons.run_now if isinstance(addons, LeanAddons) else never
         pool_layer = FailoverLayer(
-            context, run_now, frugal=lean, room=self._room, issuers=self._tls.issuers
+            context, run_now, frugal=lean, body_memory=self._body_memory, issuers=self._tls.issuers
         )
         self._layers.add(pool_layer)
         return pool_layer

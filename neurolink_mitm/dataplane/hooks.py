@@ -40,24 +40,24 @@ class _Parts:
         return cls(request.method, request.path, request.headers.fields, request.raw_content)
 
 
-def keep_received(flow: http.HTTPFlow, received: http.Request) -> None:
+def save_received_request(flow: http.HTTPFlow, received: http.Request) -> None:
     """What the client sent; addons may still change it before the first attempt."""
     setattr(flow, _RECEIVED, received)
 
 
-def keep_left(flow: http.HTTPFlow) -> None:
+def save_shown_request(flow: http.HTTPFlow) -> None:
     """What the flow shows from now on, unless somebody changes it."""
     setattr(flow, _LEFT, _Parts.of(flow.request))
 
 
-def request_again(flow: http.HTTPFlow, fields: headers.Fields, prefix: str) -> http.Request:
+def replay_request(flow: http.HTTPFlow, fields: headers.Fields, prefix: str) -> http.Request:
     """The request without credentials, and with `fields` in place of those that belong to a connection.
 
     Of a flow that was loaded or copied only the last attempt's is known; `prefix` is what stands there before the path.
     """
     parts = _parts(flow, prefix)
     old = headers.without(headers.end_to_end(parts.fields), _CONNECTIONS)
-    kept = tuple(field for field in old if not headers.is_masked(field))
+    unmasked = tuple(field for field in old if not headers.is_masked(field))
     new = dict((*fields, (b"content-length", b"%d" % len(parts.content or b""))))
     return http.Request(
         host="",
@@ -67,7 +67,7 @@ def request_again(flow: http.HTTPFlow, fields: headers.Fields, prefix: str) -> h
         authority=b"",
         path=parts.path.encode("utf-8", "surrogateescape"),
         http_version=b"HTTP/1.1",
-        headers=headers.replace(kept, new),
+        headers=headers.replace(unmasked, new),
         content=parts.content,
         trailers=None,
         timestamp_start=0.0,
@@ -127,12 +127,12 @@ class AttemptFailedHook(StartHook):
     flow: http.HTTPFlow
 
 
-def claim(flow: http.HTTPFlow) -> None:
+def mark_pool_flow(flow: http.HTTPFlow) -> None:
     """It comes through our data plane: neither from another mode of mitmproxy's nor from a file."""
     setattr(flow, _OURS, True)
 
 
-def is_ours(flow: http.HTTPFlow) -> bool:
+def is_pool_flow(flow: http.HTTPFlow) -> bool:
     return getattr(flow, _OURS, False)
 
 
@@ -141,28 +141,28 @@ def exchange_of(flow: http.HTTPFlow) -> Exchange | None:
     return getattr(flow, _RECORD, None)
 
 
-def open_record(flow: http.HTTPFlow, exchange: Exchange) -> None:
+def attach_exchange(flow: http.HTTPFlow, exchange: Exchange) -> None:
     setattr(flow, _RECORD, exchange)
 
 
-def close_record(flow: http.HTTPFlow, exchange: Exchange) -> None:
+def detach_exchange(flow: http.HTTPFlow, exchange: Exchange) -> None:
     """What is left of it can be saved and shown, where somebody watches."""
     setattr(flow, _RECORD, None)
     if getattr(flow, _WATCHED, False):
         flow.metadata[SUMMARY] = summary(exchange)
-        keep_left(flow)
+        save_shown_request(flow)
 
 
-def keep(flow: http.HTTPFlow, response: http.Response | None) -> None:
+def save_response(flow: http.HTTPFlow, response: http.Response | None) -> None:
     """Upstream's latest answer, for when it is the last word."""
     setattr(flow, _KEPT, response)
 
 
-def kept(flow: http.HTTPFlow) -> http.Response | None:
+def saved_response(flow: http.HTTPFlow) -> http.Response | None:
     return getattr(flow, _KEPT, None)
 
 
-def notes_of(flow: http.HTTPFlow) -> dict[str, Any]:
+def flow_state(flow: http.HTTPFlow) -> dict[str, Any]:
     """What addons keep for themselves while a flow lives, by names of their own."""
     found: dict[str, Any] | None = getattr(flow, _NOTES, None)
     if found is None:
@@ -179,17 +179,17 @@ def summary_of(flow: http.HTTPFlow) -> Summary | None:
     return found if isinstance(found, dict) else None
 
 
-def seal(flow: http.HTTPFlow) -> None:
-    """For who watches: show stars in place of the request's credentials; `real_fields` still has them."""
+def mask_credentials(flow: http.HTTPFlow) -> None:
+    """For who watches: show stars in place of the request's credentials; `unmasked_fields` still has them."""
     setattr(flow, _WATCHED, True)
     exchange = exchange_of(flow)
     if exchange is not None:
-        fields = real_fields(flow)
+        fields = unmasked_fields(flow)
         (exchange.attempt or exchange).masked = headers.sensitive_fields(fields)
         flow.request.headers.fields = headers.mask_fields(fields)
 
 
-def real_fields(flow: http.HTTPFlow) -> headers.Fields:
+def unmasked_fields(flow: http.HTTPFlow) -> headers.Fields:
     """The request's header fields as they came, or as they are to be sent."""
     fields = flow.request.headers.fields
     exchange = exchange_of(flow)
@@ -197,16 +197,16 @@ def real_fields(flow: http.HTTPFlow) -> headers.Fields:
     return headers.unmask_fields(fields, masked) if masked else fields
 
 
-def last_word(flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
+def final_response(flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
     """What the client gets if no further attempt is made; None if one is."""
     if isinstance(exchange.step, Deliver):
-        return kept(flow)
+        return saved_response(flow)
     if isinstance(exchange.step, Reply):
         return error_response(exchange.step, exchange.request_id)
     return None
 
 
-def send_edited(flow: http.HTTPFlow, index: BodyIndex) -> None:
+def send_edited_body(flow: http.HTTPFlow, index: BodyIndex) -> None:
     """Let the attempt send the body of `index`. The next ones to look at it need not read it again."""
     exchange = exchange_of(flow)
     if exchange and exchange.index and index.body is not flow.request.raw_content:

@@ -23,12 +23,12 @@ from mitmproxy.proxy.layers.http import (
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import RequestProtocolError, ResponseData
 
-from neurolink_mitm.dataplane.body_room import BodyRoom
+from neurolink_mitm.dataplane.body_memory import BodyMemory
 from neurolink_mitm.dataplane.bounded_stream import BreakOff, TimeIsUp
-from neurolink_mitm.dataplane.client import Front, Phase
+from neurolink_mitm.dataplane.client import ClientConnection, Phase
 from neurolink_mitm.dataplane.compat import CLIENT_LEFT
 from neurolink_mitm.dataplane.stream import FailoverStream, GetUpstream
-from neurolink_mitm.dataplane.upstream import use_back
+from neurolink_mitm.dataplane.upstream import use_upstream_connection
 
 CLIENT_PATIENCE = 60.0
 """Seconds without a byte after which a client that has sent half a request is hung up on."""
@@ -69,7 +69,7 @@ class FailoverLayer(HttpLayer):
         run_now: RunNow = never,
         *,
         frugal: bool = False,
-        room: BodyRoom | None = None,
+        body_memory: BodyMemory | None = None,
         issuers: dict[str, str] | None = None,
     ) -> None:
         """`run_now` runs a hook if it can at once; `frugal` keeps no body longer than it is needed.
@@ -79,16 +79,16 @@ class FailoverLayer(HttpLayer):
         super().__init__(context, HTTPMode.transparent)
         self._run_now = run_now
         self.frugal = frugal
-        self.room = room or BodyRoom()
+        self.body_memory = body_memory or BodyMemory()
         self.issuers = {} if issuers is None else issuers
-        self.front = Front(context.fork())
-        self._stood = Phase.IDLE, self.front.stream_id
+        self.client_connection = ClientConnection(context.fork())
+        self._stood = Phase.IDLE, self.client_connection.stream_id
         self.phase_began = self.now()
         self.crowded: Callable[[], bool] = lambda: False
         """Whether there are too many clients, none of whom could go, and this one is to be told so."""
         self.trusted = False
         """A request of this client has got as far as upstream."""
-        self.connections[context.client] = self.front
+        self.connections[context.client] = self.client_connection
         self._timers: dict[commands.RequestWakeup, float] = {}
         self._client_deadline = math.inf
         self._stopping = False
@@ -105,7 +105,7 @@ class FailoverLayer(HttpLayer):
             return  # nobody listens any more; strangers may send a lot
         sends: list[commands.SendData] = []
         todo = deque([event])
-        self.front.turns = 0
+        self.client_connection.requests_this_turn = 0
         while todo:
             for command in self._commands_for(todo.popleft()):
                 if isinstance(command, commands.StartHook) and self._run_now(command):
@@ -118,12 +118,12 @@ class FailoverLayer(HttpLayer):
                     if not sends:
                         yield command
         yield from _merged(sends)
-        stands = self.front.phase, self.front.stream_id
+        stands = self.client_connection.phase, self.client_connection.stream_id
         if stands != self._stood:
             self._stood, self.phase_began = stands, self.now()
             self._client_deadline = math.inf
         if self._stopping and stands[0] is Phase.IDLE:
-            yield from self.front.close()
+            yield from self.client_connection.close()
         if stands[0] in LONGEST:
             yield from self._watch_client(heard=heard)
 
@@ -201,7 +201,7 @@ class FailoverLayer(HttpLayer):
     def _watch_client(self, *, heard: bool) -> CommandGenerator[None]:
         """The client has time until then, from now on if it has just been `heard`."""
         now = self.now()
-        if self.front.behind:
+        if self.client_connection.deferred:
             self._client_deadline = now
         elif heard or self._client_deadline == math.inf:
             self._client_deadline = self.phase_began + LONGEST[self.phase]
@@ -211,19 +211,21 @@ class FailoverLayer(HttpLayer):
 
     def _client_is_due(self) -> CommandGenerator[None]:
         self._client_deadline = math.inf
-        if self.front.behind:
-            yield from self.event_to_child(self.front, _nothing_new(self.context.client))
+        if self.client_connection.deferred:
+            yield from self.event_to_child(
+                self.client_connection, _nothing_new(self.context.client)
+            )
         elif self.phase in (Phase.HEAD, Phase.BODY):
             yield from self._hang_up()
         elif self.phase is Phase.LEAVING:
-            yield from self.front.close()
+            yield from self.client_connection.close()
 
     def _hang_up(self) -> CommandGenerator[None]:
         message = "the rest of the request did not come"
-        if self.front.response:  # it has been answered already
-            yield from self.front.close()
+        if self.client_connection.response:  # it has been answered already
+            yield from self.client_connection.close()
         else:
-            yield from self.front.refuse(408, message)
+            yield from self.client_connection.refuse(408, message)
         for stream in list(self.streams.values()):
             left = RequestProtocolError(stream.stream_id, message, CLIENT_LEFT)
             yield from self.event_to_child(stream, left)
@@ -249,7 +251,7 @@ class FailoverLayer(HttpLayer):
         handler = self.connections[command.connection]
         self._handshakes.pop(handler, None)
         if not command.err:
-            use_back(handler)
+            use_upstream_connection(handler)
         yield from super().register_connection(command)
 
     def knows(self, connection: Connection) -> bool:

@@ -22,7 +22,7 @@ from mitmproxy.proxy.context import Context
 
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.dataplane.data_plane import DataPlane
-from neurolink_mitm.dataplane.hooks import request_again, summary_of
+from neurolink_mitm.dataplane.hooks import replay_request, summary_of
 from neurolink_mitm.ports import Runtime
 
 logger = logging.getLogger("neurolink.replay")
@@ -99,7 +99,7 @@ class Replay:
         client.timestamp_end = None
         anew = http.HTTPFlow(client, Server(address=PLACEHOLDER))
         prefix = (summary_of(old) or {}).get("prefix") or ""
-        anew.request = request_again(old, self._fields(), prefix)
+        anew.request = replay_request(old, self._fields(), prefix)
         anew.is_replay = "request"
         return anew
 

@@ -46,10 +46,10 @@ from neurolink_mitm.dataplane.hooks import (
     AttemptFailedHook,
     AttemptHook,
     exchange_of,
-    keep_received,
-    real_fields,
+    save_received_request,
+    unmasked_fields,
 )
-from neurolink_mitm.dataplane.upstream_tls import spec_of
+from neurolink_mitm.dataplane.upstream_tls import server_spec
 
 
 @dataclass(eq=False)
@@ -89,7 +89,7 @@ class FailoverStream(AnswerStream):
         self.client_state = self.state_done
         self.received = request
         if self._keeps_body:
-            keep_received(self.flow, request)
+            save_received_request(self.flow, request)
         yield HttpRequestHook(self.flow)
         if (yield from self._client_left()):
             return
@@ -167,7 +167,7 @@ class FailoverStream(AnswerStream):
         if not self._incoming.attempt.masked:
             return self.flow.request
         request = copied(self.flow.request)
-        request.headers.fields = real_fields(self.flow)
+        request.headers.fields = unmasked_fields(self.flow)
         return request
 
     def _connect(self) -> CommandGenerator[str | None]:
@@ -176,7 +176,7 @@ class FailoverStream(AnswerStream):
         self.connecting = GetUpstream(
             (request.host, request.port),
             request.scheme == "https",
-            spec_of(via),
+            server_spec(via),
         )
         yield from self._wake_in(self.exchange.timeouts.connect, self._nothing)
         reply: tuple[Server | None, str | None] = yield self.connecting

@@ -25,7 +25,7 @@ _usual: list[float] = []
 
 
 @contextmanager
-def short_turns() -> Iterator[None]:
+def short_switch_interval() -> Iterator[None]:
     """For as long as somebody is at work in it."""
     with _lock:
         _usual.append(_usual[0] if _usual else sys.getswitchinterval())
@@ -45,11 +45,11 @@ _THREADS = ThreadPoolExecutor(2, "aside")
 """Not the loop's own, which look up names: they must not wait for this."""
 
 
-async def aside(do: Callable[[], T]) -> T:
+async def run_in_thread(do: Callable[[], T]) -> T:
     """What `do` returns, or raises; others are served meanwhile."""
 
     def work() -> T:
-        with short_turns():
+        with short_switch_interval():
             return do()
 
     return await asyncio.get_running_loop().run_in_executor(_THREADS, work)

@@ -40,7 +40,7 @@ _FOLD = re.compile(rb"\r?\n[ \t]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-class Back(Http1Client):
+class UpstreamConnection(Http1Client):
     """Reads answers. Interim ones are skipped, trailers are dropped."""
 
     _seen = 0
@@ -216,12 +216,12 @@ def _call_coding_by_its_name(fields: http.Headers) -> None:
         fields["transfer-encoding"] = last
 
 
-def use_back(above: Layer) -> None:
-    """Put a `Back` in the place of the client that mitmproxy has just made for a new connection."""
+def use_upstream_connection(above: Layer) -> None:
+    """Put a `UpstreamConnection` in the place of the client that mitmproxy has just made for a new connection."""
     maker = next(layer for layer in above.context.layers if isinstance(layer, HttpClient))
     if not isinstance(maker.child_layer, Http1Client):
         return
-    maker.child_layer = back = Back(maker.context)
-    maker._handle_event = back.handle_event  # as mitmproxy itself does
-    for _ in back.handle_event(events.Start()):
+    maker.child_layer = connection = UpstreamConnection(maker.context)
+    maker._handle_event = connection.handle_event  # as mitmproxy itself does
+    for _ in connection.handle_event(events.Start()):
         raise AssertionError("starting to read takes no command")

@@ -10,7 +10,7 @@ from mitmproxy.test import tflow, tutils
 
 from neurolink_mitm.core.exchange import Attempt, Exchange
 from neurolink_mitm.core.request.routing import kind_of
-from neurolink_mitm.dataplane.hooks import claim, exchange_of, open_record
+from neurolink_mitm.dataplane.hooks import attach_exchange, exchange_of, mark_pool_flow
 from tests.fakes import make_exchange
 
 MESSAGE = {"model": "claude-x", "messages": [{"role": "user", "content": "hi"}]}
@@ -42,10 +42,10 @@ def make_flow(
     )
     flow = tflow.tflow(req=request)
     if ours:
-        claim(flow)
+        mark_pool_flow(flow)
     if opened:
         known: dict[str, Any] = {"method": method, "path": path, "kind": kind_of(method, path)}
-        open_record(flow, make_exchange(**known | exchange))
+        attach_exchange(flow, make_exchange(**known | exchange))
     return flow
 
 

@@ -8,7 +8,7 @@ from neurolink_mitm.addons.capture import CAPTURE, HELD, Capture
 from neurolink_mitm.core.exchange import Outcome
 from neurolink_mitm.core.logs.capture import LIMIT, Captured
 from neurolink_mitm.core.settings.values import Config, Logging
-from neurolink_mitm.dataplane.hooks import notes_of
+from neurolink_mitm.dataplane.hooks import flow_state
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, make_flow
 from tests.fakes import make_account, make_attempt, make_runtime
@@ -35,7 +35,7 @@ def test_where_it_is_off_nothing_is_kept_and_nothing_teed() -> None:
     addon.request(flow)
     answer(flow).stream = True
     addon.responseheaders(flow)
-    assert CAPTURE not in notes_of(flow)
+    assert CAPTURE not in flow_state(flow)
     assert flow.response is not None
     assert flow.response.stream is True
 

@@ -14,7 +14,7 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.response.reader import OpaqueReader, WholeReader
-from neurolink_mitm.dataplane.hooks import AttemptFailedHook, kept
+from neurolink_mitm.dataplane.hooks import AttemptFailedHook, saved_response
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, document, make_flow, record, refusal
 from tests.fakes import (
@@ -362,9 +362,9 @@ def test_nothing_is_kept_with_the_flow(hook: str) -> None:
     """mitmweb keeps flows for long."""
     runtime = make_runtime(A, B)
     flow = fail(make_failure(529), Try(B, "next"), runtime=runtime)
-    assert kept(flow)
+    assert saved_response(flow)
     getattr(Failover(runtime), hook)(flow)
-    assert kept(flow) is None
+    assert saved_response(flow) is None
 
 
 @pytest.mark.parametrize("hook", ["attempt_failed", "responseheaders", "response", "error"])

@@ -7,7 +7,7 @@ from mitmproxy import exceptions, http
 
 from neurolink_mitm.addons.inspect import Inspect
 from neurolink_mitm.core.exchange import Outcome
-from neurolink_mitm.dataplane.hooks import SUMMARY, real_fields, seal
+from neurolink_mitm.dataplane.hooks import SUMMARY, mask_credentials, unmasked_fields
 from tests.addons.flows import make_flow, record
 from tests.core.logs.test_summary import LIMITED, SERVED
 
@@ -23,7 +23,7 @@ def test_credentials_are_hidden_and_still_there(name: str) -> None:
     assert (flow.request.headers[name], flow.request.headers["x-other"]) == ("***", "seen")
     assert SECRET not in json.dumps(str(flow.get_state()["request"]))
     assert SECRET not in repr(record(flow))
-    assert real_fields(flow) == before
+    assert unmasked_fields(flow) == before
 
 
 def test_what_an_attempt_injects_is_hidden_in_its_turn() -> None:
@@ -32,31 +32,31 @@ def test_what_an_attempt_injects_is_hidden_in_its_turn() -> None:
     flow.request.headers["x-api-key"] = SECRET
     Inspect().attempt(flow)
     assert flow.request.headers["x-api-key"] == "***"
-    assert http.Headers(real_fields(flow))["x-api-key"] == SECRET
+    assert http.Headers(unmasked_fields(flow))["x-api-key"] == SECRET
 
 
 def test_a_header_that_is_there_twice() -> None:
     flow = make_flow()
     flow.request.headers.fields += ((b"Cookie", b"a=1"), (b"cookie", b"b=2"))
     before = flow.request.headers.fields
-    seal(flow)
-    seal(flow)
+    mask_credentials(flow)
+    mask_credentials(flow)
     assert flow.request.headers.get_all("cookie") == ["***", "***"]
-    assert real_fields(flow) == before
+    assert unmasked_fields(flow) == before
 
 
 def test_what_was_added_meanwhile_stays() -> None:
     flow = make_flow(headers={"x-api-key": SECRET})
-    seal(flow)
+    mask_credentials(flow)
     flow.request.headers["anthropic-version"] = "2023-06-01"
-    found = http.Headers(real_fields(flow))
+    found = http.Headers(unmasked_fields(flow))
     assert (found["x-api-key"], found["anthropic-version"]) == (SECRET, "2023-06-01")
 
 
 def test_nothing_is_hidden_where_nobody_watches() -> None:
     flow = make_flow(headers={"x-api-key": SECRET})
     assert record(flow).masked == ()
-    assert real_fields(flow) is flow.request.headers.fields
+    assert unmasked_fields(flow) is flow.request.headers.fields
 
 
 @pytest.mark.parametrize(

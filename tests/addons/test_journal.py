@@ -9,7 +9,7 @@ from neurolink_mitm.addons.journal import Journal
 from neurolink_mitm.core.exchange import Outcome
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.logs.summary import summary
-from neurolink_mitm.dataplane.hooks import exchange_of, seal
+from neurolink_mitm.dataplane.hooks import exchange_of, mask_credentials
 from tests.addons.flows import answer, make_flow
 from tests.fakes import ListJournal, make_account, make_attempt, make_runtime
 
@@ -89,7 +89,7 @@ def test_what_is_left_on_the_flow_is_plain() -> None:
     flow = make_flow(why="took anthropic:work by fill-first", attempts=[SERVED])
     record = exchange_of(flow)
     assert record
-    seal(flow)  # as for those who watch
+    mask_credentials(flow)  # as for those who watch
     ended(flow)
     left = json.loads(json.dumps(flow.metadata))["neurolink"]
     assert left == summary(record)

@@ -12,7 +12,7 @@ from neurolink_mitm.core.failover.errors import FailureStage
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Requirements
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.dataplane.hooks import AttemptHook, exchange_of, keep
+from neurolink_mitm.dataplane.hooks import AttemptHook, exchange_of, save_response
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import document, make_flow, record, refusal
 from tests.fakes import (
@@ -161,7 +161,7 @@ def test_upstreams_word_may_then_be_the_last() -> None:
     """Else the request would go out once more, on the last account and behind the plan's back."""
     kept = http.Response.make(529, b"Overloaded")
     flow = make_flow(plan=steps(Deliver()), step=Pause(1.0), attempts=[make_attempt(A)])
-    keep(flow, kept)
+    save_response(flow, kept)
     attempt(make_runtime(A), flow)
     assert flow.response is kept
     assert record(flow).current_account is None

@@ -18,7 +18,7 @@ from neurolink_mitm.core.settings import values
 from neurolink_mitm.core.settings.values import Cloaking, Plugins
 from neurolink_mitm.core.shaping.outgoing import OutgoingRequest, RefusedError
 from neurolink_mitm.core.shaping.pipeline import Pipeline
-from neurolink_mitm.dataplane.hooks import AttemptHook, notes_of, seal
+from neurolink_mitm.dataplane.hooks import AttemptHook, flow_state, mask_credentials
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, current, make_flow, record
 from tests.fakes import FakeTranslator, make_account, make_attempt, make_other, make_runtime
@@ -140,7 +140,7 @@ def test_plugins_see_no_credential() -> None:
         return draft
 
     flow = a_flow()
-    seal(flow)
+    mask_credentials(flow)
     Shape(runtime("auto", ("mine", Plugin(look)))).attempt(flow)
     assert b"x-api-key" not in dict(seen[0].fields)
     assert "sk-ant" not in repr(seen[0])
@@ -190,10 +190,10 @@ def test_so_is_that_of_an_attempt_that_was_not_shaped() -> None:
 def test_nothing_of_it_stays_with_the_flow() -> None:
     flow, shape = a_flow(), Shape(runtime())
     shape.attempt(flow)
-    assert SHAPED in notes_of(flow)
+    assert SHAPED in flow_state(flow)
     shape.response(flow)
     assert "bluebird" not in repr(flow.metadata)
-    assert SHAPED not in notes_of(flow)
+    assert SHAPED not in flow_state(flow)
 
 
 class Unable:
@@ -208,7 +208,7 @@ class Unable:
 def test_a_body_that_fails_under_way_is_cut(complete: bool, cut: bool) -> None:
     """Where its head is with the client, only the connection's end can say that it is no good."""
     flow = a_flow()
-    notes_of(flow)[SHAPED] = ((lambda stream: Unable(),), 1)
+    flow_state(flow)[SHAPED] = ((lambda stream: Unable(),), 1)
     response = answer(flow)
     response.stream = True
     current(flow).answer = reader = OpaqueReader(complete=complete)

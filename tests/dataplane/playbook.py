@@ -21,7 +21,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.test import tflow
 
 from neurolink_mitm.core.exchange import Exchange, Kind, Step, Try
-from neurolink_mitm.dataplane.hooks import exchange_of, last_word, open_record
+from neurolink_mitm.dataplane.hooks import attach_exchange, exchange_of, final_response
 from neurolink_mitm.dataplane.layer import FailoverLayer
 from tests.fakes import make_account, make_exchange, make_plan
 
@@ -64,7 +64,7 @@ class Steps:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         known = {"kind": Kind.MESSAGES, "plan": make_plan(), "stream": True, "admitted": True}
-        open_record(flow, make_exchange(**known | self.exchange))
+        attach_exchange(flow, make_exchange(**known | self.exchange))
         self.flows.append(flow)
 
     def attempt(self, flow: http.HTTPFlow) -> None:
@@ -77,7 +77,7 @@ class Steps:
     def attempt_failed(self, flow: http.HTTPFlow) -> None:
         exchange = record(flow)
         exchange.step = self.steps[len(exchange.attempts) - 1]
-        flow.response = last_word(flow, exchange) or flow.response
+        flow.response = final_response(flow, exchange) or flow.response
 
 
 def record(flow: http.HTTPFlow) -> Exchange:

@@ -9,7 +9,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Kind, Outcome
 from neurolink_mitm.dataplane import bounded_stream
-from neurolink_mitm.dataplane.body_room import BodyRoom
+from neurolink_mitm.dataplane.body_room import BodyMemory
 from neurolink_mitm.dataplane.bounded_stream import MAX_BODY, SOON_OVER
 from neurolink_mitm.dataplane.hooks import json_response
 from tests.dataplane.playbook import CLIENT, Close, Command, Hook, Open, Playbook, Send, Steps
@@ -32,7 +32,7 @@ class Shut(Steps):
         flow.response = json_response(401, b"{}")
 
 
-class NoRoom(BodyRoom):
+class NoRoom(BodyMemory):
     """Has room for what is announced, and then not for what comes; or for neither."""
 
     def __init__(self, *, announced: bool) -> None:

@@ -28,9 +28,9 @@ from neurolink_mitm.core.request.chunks import BAD_SIZE, NO_TRAILERS
 from neurolink_mitm.dataplane.client import (
     MAX_HEAD,
     MAX_PIPELINED,
+    REQUESTS_PER_TURN,
     TLS_ALERT,
-    TURNS,
-    Front,
+    ClientConnection,
     Phase,
     error_bytes,
 )
@@ -46,7 +46,7 @@ class Wire:
     """A client's connection: what is sent on it, and what came of that."""
 
     def __init__(self) -> None:
-        self.front = Front(Context(tflow.tclient_conn(), options.Options()))
+        self.client_connection = ClientConnection(Context(tflow.tclient_conn(), options.Options()))
         self.written = b""
         self.closed = False
         self.heard: list[HttpEvent] = []
@@ -55,11 +55,11 @@ class Wire:
     def send(self, *chunks: bytes) -> None:
         """The client sends."""
         for chunk in chunks:
-            self._take(events.DataReceived(self.front.conn, chunk))
+            self._take(events.DataReceived(self.client_connection.conn, chunk))
 
     def leave(self) -> None:
         """The client hangs up."""
-        self._take(events.ConnectionClosed(self.front.conn))
+        self._take(events.ConnectionClosed(self.client_connection.conn))
 
     def say(self, *answer: HttpEvent) -> None:
         """The stream answers."""
@@ -72,11 +72,11 @@ class Wire:
             self._follow(event)
 
     def _take(self, event: events.Event) -> None:
-        self.front.turns = 0
+        self.client_connection.requests_this_turn = 0
         self._follow(event)
 
     def _follow(self, event: events.Event) -> None:
-        for command in self.front.handle_event(event):
+        for command in self.client_connection.handle_event(event):
             if isinstance(command, commands.SendData):
                 assert not self.closed, "written after it was closed"
                 self.written += command.data
@@ -400,10 +400,10 @@ def test_a_head_that_two_could_read_differently_is_refused(wire: Wire, field: by
 def test_who_was_refused_may_say_the_rest(wire: Wire) -> None:
     """And sees the answer: unread bytes would make a reset of the end."""
     wire.send(b"NONSENSE\r\n", b"x" * 100_000)
-    assert len(wire.front.buf) == 0
-    assert wire.front.phase is Phase.LEAVING
+    assert len(wire.client_connection.buf) == 0
+    assert wire.client_connection.phase is Phase.LEAVING
     wire.leave()
-    assert wire.front.phase is Phase.CLOSED
+    assert wire.client_connection.phase is Phase.CLOSED
 
 
 # --- what is sent ahead
@@ -430,12 +430,12 @@ def test_a_client_that_leaves_while_it_is_answered_is_missed(wire: Wire) -> None
 
 def test_a_crowd_of_requests_sent_ahead_is_begun_over_several_turns(wire: Wire) -> None:
     for turn in range(3):
-        wire.send(GET * TURNS * 3 if turn == 0 else b"")
-        for request in range(TURNS):
-            wire.front.turns = request + 1
-            wire.say_in_this_turn(*answer(1 + 2 * (turn * TURNS + request)))
+        wire.send(GET * REQUESTS_PER_TURN * 3 if turn == 0 else b"")
+        for request in range(REQUESTS_PER_TURN):
+            wire.client_connection.requests_this_turn = request + 1
+            wire.say_in_this_turn(*answer(1 + 2 * (turn * REQUESTS_PER_TURN + request)))
         begun = [e.stream_id for e in wire.heard if isinstance(e, RequestHeaders)]
-        assert len(begun) == TURNS * (turn + 1)
+        assert len(begun) == REQUESTS_PER_TURN * (turn + 1)
 
 
 # --- an answer
@@ -533,7 +533,7 @@ def test_to_go_on_is_not_the_answer(wire: Wire) -> None:
 def test_a_goodbye_amid_the_body_lets_the_client_leave(wire: Wire) -> None:
     wire.send(POST % b"content-length: 100")
     wire.say(response({"content-length": "0", "connection": "close"}), ResponseEndOfMessage(1))
-    assert wire.front.phase is Phase.LEAVING
+    assert wire.client_connection.phase is Phase.LEAVING
 
 
 def test_an_answer_that_says_goodbye_is_the_last(wire: Wire) -> None:
@@ -583,7 +583,7 @@ def test_a_cancelled_answer_ends_the_connection_without_a_word(wire: Wire) -> No
 )  # fmt: skip
 def test_where_it_stands(wire: Wire, sent: list[bytes], phase: Phase) -> None:
     wire.send(*sent)
-    assert wire.front.phase is phase
+    assert wire.client_connection.phase is phase
 
 
 @pytest.mark.parametrize(

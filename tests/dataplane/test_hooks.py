@@ -13,17 +13,17 @@ from neurolink_mitm.dataplane.hooks import (
     SUMMARY,
     AttemptFailedHook,
     AttemptHook,
-    close_record,
+    attach_exchange,
+    detach_exchange,
     error_response,
     exchange_of,
+    final_response,
     json_response,
-    keep,
-    keep_left,
-    keep_received,
-    last_word,
-    open_record,
-    request_again,
-    seal,
+    mask_credentials,
+    replay_request,
+    save_received_request,
+    save_response,
+    save_shown_request,
     summary_of,
 )
 from tests.fakes import make_account, make_attempt, make_exchange, make_plan
@@ -39,13 +39,15 @@ def ended(*, known: bool = True) -> http.HTTPFlow:
         req=tutils.treq(path=b"/team/v1/files?beta=true", headers=attempt, content=b"reworded")
     )
     if known:
-        keep_received(flow, tutils.treq(path=b"/v1/files", headers=CAME, content=b"as it came"))
-        keep_left(flow)
+        save_received_request(
+            flow, tutils.treq(path=b"/v1/files", headers=CAME, content=b"as it came")
+        )
+        save_shown_request(flow)
     return flow
 
 
 def again(flow: http.HTTPFlow) -> tuple[str, bytes | None]:
-    request = request_again(flow, FIELDS, "/team")
+    request = replay_request(flow, FIELDS, "/team")
     assert request.headers["content-length"] == str(len(request.raw_content or b""))
     return request.path, request.raw_content
 
@@ -55,7 +57,7 @@ def test_it_is_what_the_client_sent() -> None:
 
 
 def test_no_credential_and_nothing_of_the_connection_is_left() -> None:
-    request = request_again(ended(), FIELDS, "/team")
+    request = replay_request(ended(), FIELDS, "/team")
     assert dict(request.headers) == {
         "host": "localhost:1", "user-agent": "claude-cli/2", "content-length": "10",
         "x-api-key": "owner",
@@ -97,7 +99,7 @@ def test_an_addon_hears_it_by_its_name_and_gets_the_flow(
 
 def test_the_record_of_a_flow() -> None:
     flow, exchange = tflow.tflow(), make_exchange()
-    open_record(flow, exchange)
+    attach_exchange(flow, exchange)
     assert exchange_of(flow) is exchange
 
 
@@ -114,8 +116,8 @@ def test_a_flow_without_record(metadata: dict[str, object]) -> None:
 def test_a_flow_can_be_saved_and_copied_while_it_is_live() -> None:
     """mitmweb does so on a click; what it can't write down must not be among what it saves."""
     flow = tflow.tflow()
-    open_record(flow, make_exchange(plan=make_plan()))
-    keep(flow, json_response(529, b"{}"))
+    attach_exchange(flow, make_exchange(plan=make_plan()))
+    save_response(flow, json_response(529, b"{}"))
     saved = tnetstring.dumps(flow.get_state())
     assert http.HTTPFlow.from_state(tnetstring.loads(saved)).id == flow.id
     assert exchange_of(flow.copy()) is None
@@ -123,10 +125,10 @@ def test_a_flow_can_be_saved_and_copied_while_it_is_live() -> None:
 
 def test_a_record_ends_as_plain_values_where_somebody_watches() -> None:
     flow, exchange = tflow.tflow(), make_exchange(attempts=[make_attempt(make_account())])
-    open_record(flow, exchange)
-    seal(flow)
+    attach_exchange(flow, exchange)
+    mask_credentials(flow)
     live = summary_of(flow)
-    close_record(flow, exchange)
+    detach_exchange(flow, exchange)
     assert exchange_of(flow) is None
     copied = http.HTTPFlow.from_state(tnetstring.loads(tnetstring.dumps(flow.get_state())))
     assert summary_of(flow) == summary_of(copied) == live
@@ -134,20 +136,20 @@ def test_a_record_ends_as_plain_values_where_somebody_watches() -> None:
 
 def test_where_nobody_watches_nothing_is_left() -> None:
     flow, exchange = tflow.tflow(), make_exchange()
-    open_record(flow, exchange)
-    close_record(flow, exchange)
+    attach_exchange(flow, exchange)
+    detach_exchange(flow, exchange)
     assert (exchange_of(flow), summary_of(flow), flow.metadata) == (None, None, {})
 
 
 def test_the_last_word_may_be_upstreams() -> None:
     flow, answer = tflow.tflow(), json_response(529, b"{}")
-    keep(flow, answer)
-    assert last_word(flow, make_exchange(step=Deliver())) is answer
+    save_response(flow, answer)
+    assert final_response(flow, make_exchange(step=Deliver())) is answer
 
 
 def test_the_last_word_may_be_our_own() -> None:
     reply = Reply(429, "rate_limit_error", "all accounts are cooling", retry_after=7)
-    response = last_word(tflow.tflow(), make_exchange(step=reply))
+    response = final_response(tflow.tflow(), make_exchange(step=reply))
     assert response is not None
     assert (response.status_code, response.headers["retry-after"]) == (429, "7")
     assert json.loads(response.content or b"")["request_id"] == "req_1"
@@ -158,8 +160,8 @@ def test_the_last_word_may_be_our_own() -> None:
 )
 def test_while_there_is_more_to_do_there_is_no_last_word(step: Step | None) -> None:
     flow = tflow.tflow()
-    keep(flow, json_response(529, b"{}"))
-    assert last_word(flow, make_exchange(step=step)) is None
+    save_response(flow, json_response(529, b"{}"))
+    assert final_response(flow, make_exchange(step=step)) is None
 
 
 def test_an_answer_of_our_own() -> None:

@@ -23,7 +23,7 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.test import tflow, tutils
 
 from neurolink_mitm.core.request.chunks import MANY
-from neurolink_mitm.dataplane.upstream import MAX_FIELDS, MAX_HEAD, MAX_INTERIM, Back
+from neurolink_mitm.dataplane.upstream import MAX_FIELDS, MAX_HEAD, MAX_INTERIM, UpstreamConnection
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -37,7 +37,7 @@ class Wire:
         context = Context(tflow.tclient_conn(), options.Options())
         context.server = Server(address=("upstream.test", 80))
         context.server.state = ConnectionState.OPEN
-        self.back = Back(context)
+        self.back = UpstreamConnection(context)
         self.heard: list[HttpEvent] = []
         self.closed = False
         self._take(events.Start())

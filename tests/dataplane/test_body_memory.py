@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.dataplane.body_room import RESERVE, ROOM, SMALL, BodyRoom
+from neurolink_mitm.dataplane.body_memory import RESERVE, ROOM, SMALL, BodyMemory
 
 MB = 1024 * 1024
 
@@ -17,22 +17,22 @@ def test_the_bounds_are_those_promised() -> None:
      (ROOM, MB + 1, False), (ROOM + RESERVE - MB, MB, True), (ROOM + RESERVE, 1, False)],
 )  # fmt: skip
 def test_whether_a_body_fits(under_way: int, size: int, fits: bool) -> None:
-    room = BodyRoom(lambda: [under_way])
+    room = BodyMemory(lambda: [under_way])
     room.take(under_way, under_way)
     assert room.has(size) is fits
-    room = BodyRoom(lambda: [under_way, size])
+    room = BodyMemory(lambda: [under_way, size])
     assert room.take(under_way + size, size) is fits
 
 
 def test_what_has_gone_counts_no_more() -> None:
     held = [64 * MB]
-    room = BodyRoom(lambda: held)
+    room = BodyMemory(lambda: held)
     assert all(room.take(64 * MB, 64 * MB) for _ in range(100))
 
 
 def test_it_is_counted_only_when_the_sum_says_so() -> None:
     counted: list[int] = []
-    room = BodyRoom(lambda: counted.append(1) or ())
+    room = BodyMemory(lambda: counted.append(1) or ())
     for _ in range(2000):
         room.take(MB, MB)
     assert len(counted) < 10

@@ -9,7 +9,7 @@ EVERY = 60.0
 """Seconds between two lines."""
 
 
-class Seldom:
+class ThrottledWarning:
     """A warning that a flood may cause: one line a minute, which says how often it was due."""
 
     def __init__(

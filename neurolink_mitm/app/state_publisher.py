@@ -14,7 +14,7 @@ from neurolink_mitm.ports import Runtime
 logger = logging.getLogger("neurolink.app")
 
 
-class Announced:
+class StatePublisher:
     """The component that keeps the state file, by a thread; what goes wrong is logged."""
 
     def __init__(

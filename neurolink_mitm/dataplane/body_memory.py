@@ -9,7 +9,7 @@ RESERVE = 64 * 1024 * 1024
 SMALL = 1024 * 1024
 
 
-class BodyRoom:
+class BodyMemory:
     """How much memory the bodies of all requests under way may take together.
 
     What is taken is added up as it comes, and counted anew only where the sum says that no room is left: so nobody has

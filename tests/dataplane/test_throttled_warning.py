@@ -4,13 +4,13 @@ import logging
 
 import pytest
 
-from neurolink_mitm.dataplane.seldom import EVERY, Seldom
+from neurolink_mitm.dataplane.throttled_warning import EVERY, ThrottledWarning
 from tests.fakes import FakeClock
 
 
 def test_a_flood_is_one_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     clock = FakeClock()
-    line = Seldom(logging.getLogger("test"), "too much", clock.now)
+    line = ThrottledWarning(logging.getLogger("test"), "too much", clock.now)
     for _ in range(1000):
         line.warn()
     clock.advance(EVERY)
