@@ -9,7 +9,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Kind, Outcome
 from neurolink_mitm.dataplane import bounded_stream
-from neurolink_mitm.dataplane.body_room import BodyMemory
+from neurolink_mitm.dataplane.body_memory import BodyMemory
 from neurolink_mitm.dataplane.bounded_stream import MAX_BODY, SOON_OVER
 from neurolink_mitm.dataplane.hooks import json_response
 from tests.dataplane.playbook import CLIENT, Close, Command, Hook, Open, Playbook, Send, Steps
@@ -116,7 +116,7 @@ def test_one_client_too_many_is_told_so_but_for_our_own_pages(kind: Kind, status
 )
 def test_a_body_that_is_announced(length: int, announced: bool, status: int) -> None:
     play = Playbook()
-    play.layer.room = NoRoom(announced=announced)
+    play.layer.body_memory = NoRoom(announced=announced)
     assert answer(play.client(head(length))) == (status, True)
 
 
@@ -143,7 +143,7 @@ def test_nobody_asks_upstream_to_wait_too() -> None:
 
 def test_a_body_for_which_there_is_no_room_any_more() -> None:
     play = Playbook()
-    play.layer.room = NoRoom(announced=True)
+    play.layer.body_memory = NoRoom(announced=True)
     assert play.client(head(8)) == [Hook("requestheaders")]
     assert answer(play.client(b"body")) == (529, False)
     assert kept(play) == 0

@@ -140,9 +140,9 @@ def test_a_path_of_our_own_is_never_forwarded(
 def test_large_bodies_have_room_for_some_only(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from neurolink_mitm.dataplane import body_room
+    from neurolink_mitm.dataplane import body_memory
 
-    monkeypatch.setattr(body_room, "ROOM", 8 * MB)
+    monkeypatch.setattr(body_memory, "ROOM", 8 * MB)
     head = b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-length: 6291456\r\n\r\n"
     with connect(proxy) as first, connect(proxy) as second:
         first.sendall(head + b" " * 5 * MB)
