@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters.cost import EVERY, Spending, next_midnight, read_day, shipped_prices
+from neurolink_mitm.adapters.cost import (
+    WRITE_INTERVAL,
+    Spending,
+    next_midnight,
+    read_day,
+    shipped_prices,
+)
 from neurolink_mitm.core.cost.budget import Budget
 from neurolink_mitm.core.providers.models import CLAUDE
 from tests.fakes import NOW
@@ -82,7 +88,9 @@ def test_a_kill_can_lose_no_more_than_the_last_seconds(spending: Spending, path:
     spending.add(1.5, NOW)
     wait_until(lambda: read_day(path).usd == pytest.approx(1.5), "the first is written")
     spending.add(0.25, NOW)
-    wait_until(lambda: read_day(path).usd == pytest.approx(1.75), "the second is", EVERY + 2)
+    wait_until(
+        lambda: read_day(path).usd == pytest.approx(1.75), "the second is", WRITE_INTERVAL + 2
+    )
 
 
 def test_a_day_that_was_written_under_a_wrong_clock_ends_tonight(path: Path) -> None:

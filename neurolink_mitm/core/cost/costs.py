@@ -1,4 +1,4 @@
-"""What an exchange has cost."""
+"""The cost of an exchange."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.response.usage import TokenUsage
 
 UNFINISHED = (Outcome.TRUNCATED, Outcome.CANCELLED, Outcome.ERROR)
-BYTES_A_TOKEN_ASKED = 4
-BYTES_A_TOKEN_STREAMED = 30
-"""Of a streamed answer: three to five tokens come in an event of some 130 bytes."""
+REQUEST_BYTES_PER_TOKEN = 4
+STREAM_BYTES_PER_TOKEN = 30
+"""Of a streamed response, whose events of some 130 bytes hold three to five tokens each."""
 
 
 def cost_of(exchange: Exchange, prices: Prices) -> float | None:
-    """USD by the tokens that were told; None where none were, or the price is not known."""
+    """Return the USD of a response by its reported tokens; None if they or the price are unknown."""
     account, model = exchange.account, _model(exchange)
     if account is None or not model or not exchange.served:
         return None
@@ -24,32 +24,32 @@ def cost_of(exchange: Exchange, prices: Prices) -> float | None:
 
 
 def spent_on(exchange: Exchange, prices: Prices, body_bytes: int) -> float:
-    """Return the USD to book against a cap: an estimate where upstream told less than it will want to be paid."""
+    """Return the USD to book against a cap: an estimate where upstream charges for more than it reported."""
     account, model = exchange.account, _model(exchange)
     if account is None or not model or not is_paid(account) or exchange.metering is Metering.FREE:
         return 0.0
     if not exchange.served and not exchange.left_upstream:
         return 0.0
     usage, answer = exchange.usage, exchange.answer
-    if exchange.outcome in UNFINISHED or _tells_nothing(exchange):
+    if exchange.outcome in UNFINISHED or _is_unread(exchange):
         usage = _at_least(usage, body_bytes, answer.size if answer else 0)
     return prices.cost(account.provider, model, usage) or 0.0
 
 
-def _tells_nothing(exchange: Exchange) -> bool:
-    """One that went through unread, since it is compressed."""
+def _is_unread(exchange: Exchange) -> bool:
+    """Return whether the response passed unread, since it is compressed."""
     usage = exchange.usage
     read = usage.input_tokens is not None or usage.output_tokens is not None
     return exchange.kind is Kind.MESSAGES and not read
 
 
-def _at_least(usage: TokenUsage, asked: int, streamed: int) -> TokenUsage:
+def _at_least(usage: TokenUsage, request_bytes: int, stream_bytes: int) -> TokenUsage:
     cached = (usage.cache_read_tokens or 0) + (usage.cache_creation_tokens or 0)
-    told = usage.input_tokens or 0
+    reported = usage.input_tokens or 0
     return replace(
         usage,
-        input_tokens=told if told or cached else asked // BYTES_A_TOKEN_ASKED,
-        output_tokens=max(usage.output_tokens or 0, streamed // BYTES_A_TOKEN_STREAMED),
+        input_tokens=reported if reported or cached else request_bytes // REQUEST_BYTES_PER_TOKEN,
+        output_tokens=max(usage.output_tokens or 0, stream_bytes // STREAM_BYTES_PER_TOKEN),
     )
 
 

@@ -1,4 +1,4 @@
-"""What an answer costs, by its model and its tokens."""
+"""Prices: what a response costs, by its model and its tokens."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ FIELDS = (
     "cache_read_input_token_cost",
     "cache_creation_input_token_cost_above_1hr",
 )
-"""LiteLLM's names of what a row of the table holds, in this order."""
+"""LiteLLM's names of the columns of a row, in this order."""
 KINDS = ("input", "output", "cache_write", "cache_read", "cache_write_1h")
-"""Ours."""
+"""The fields of `Price` in the same order."""
 WEB_SEARCH = 0.01
-"""USD, by Anthropic, with whatever model: https://platform.claude.com/docs/en/about-claude/pricing#web-search-tool"""
+"""USD a search at Anthropic: https://platform.claude.com/docs/en/about-claude/pricing#web-search-tool"""
 _MILLION = 1_000_000
 _DATE = re.compile(r"-\d{8}$|-latest$")
 _BRACKETS = re.compile(r"\[[^\]]*\]$")
 
 
 Row = Sequence[float | None] | Mapping[str, Any]
-"""Numbers in the order of `FIELDS`, the last of which may be missing; or what there is beside them, too:
+"""Numbers in the order of `FIELDS`, the last of which may be missing; or with surcharges:
 `{"price": numbers, "above": {tokens: numbers}, "fast": 2.0, "regions": {"us": 1.1}}`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """USD for a million tokens, by what they were."""
+    """USD for a million tokens of each kind."""
 
     input: float
     output: float
@@ -46,22 +46,19 @@ class Price:
     cache_read: float
     cache_write_1h: float
     above: tuple[tuple[int, Price], ...] = ()
-    """What a request costs as a whole whose prompt has more tokens than that, cached or not; the largest first."""
+    """(tokens, price) of requests whose prompt has more tokens, cached or not; the largest first."""
     fast: float = 1.0
-    """How many times as much a fast answer costs."""
+    """Factor of fast mode."""
     regions: Mapping[str, float] = field(default_factory=dict)
-    """How many times as much one costs that was held to such a region."""
+    """Factors of inference that is restricted to a region."""
 
     def of(self, prompt_tokens: int) -> Price:
-        """That of a request by the size of its prompt."""
+        """Return the price of a request with such a prompt."""
         return next((price for tokens, price in self.above if prompt_tokens > tokens), self)
 
 
 class Prices:
-    """A table of prices: provider → model → row.
-
-    The user's own go before it, by the model's name (wildcards), whoever provides the model.
-    """
+    """A table of prices: provider → model → row. The user's own prices, by wildcard of the model, come first."""
 
     def __init__(
         self,
@@ -70,15 +67,15 @@ class Prices:
     ) -> None:
         self._table = table
         self._own = own
-        self._found = lru_cache(maxsize=256)(self._find)
+        self._cached = lru_cache(maxsize=256)(self._find)
 
     def overridden(self, own: Mapping[str, ModelPrice]) -> Prices:
-        """The same table, with these prices of the user's and no others."""
+        """Return the same table with `own` as the user's prices."""
         return Prices(self._table, own)
 
     def of(self, provider: str, model: str) -> Price | None:
-        """The user's, or that of the table; of a Claude model that is too new for it, the dearest of Anthropic's."""
-        return self._found(provider, model)
+        """Return the price of a model; a Claude model that is not in the table has the dearest one's."""
+        return self._cached(provider, model)
 
     def _find(self, provider: str, model: str) -> Price | None:
         listed = self._listed(provider, model)
@@ -86,7 +83,6 @@ class Prices:
         return listed if own is None else _completed(own, listed)
 
     def _own_price(self, model: str) -> ModelPrice | None:
-        """An exact name before wildcards."""
         names = _names(model)
         exact = (self._own[name] for name in names if name in self._own)
         wild = (
@@ -106,7 +102,7 @@ class Prices:
         return None
 
     def cost(self, provider: str, model: str, usage: TokenUsage) -> float | None:
-        """USD for an answer; None where its price is not known, or it told no tokens."""
+        """Return the USD that a response costs; None if its price or its tokens are unknown."""
         price = self.of(provider, model)
         if price is None or (usage.input_tokens is None and usage.output_tokens is None):
             return None
@@ -128,32 +124,32 @@ class Prices:
 
 
 def _names(model: str) -> Sequence[str]:
-    """As it is, without a context size in brackets, and without its date."""
+    """Return the name as it is, without a context size in brackets, and without its date."""
     bare = _BRACKETS.sub("", model)
     return (model, bare, _DATE.sub("", bare))
 
 
 def _completed(own: ModelPrice, listed: Price | None) -> Price:
-    """What is not told is in proportion as in the table; where that is silent, caching costs as much as input."""
+    """Fill in what the user left out, in proportion to the table; without a row, caching costs as much as input."""
     shares = listed if listed and listed.input else Price(1, 1, 1, 1, 1)
     scale = own.input / shares.input
 
-    def told(cost: float | None, share: float) -> float:
+    def filled(cost: float | None, share: float) -> float:
         return share * scale if cost is None else cost
 
     price = Price(
         own.input,
         own.output,
-        told(own.cache_write_5m, shares.cache_write),
-        told(own.cache_read, shares.cache_read),
-        told(own.cache_write_1h, shares.cache_write_1h),
+        filled(own.cache_write_5m, shares.cache_write),
+        filled(own.cache_read, shares.cache_read),
+        filled(own.cache_write_1h, shares.cache_write_1h),
     )
-    above = tuple((tokens, _as_much_more(price, shares, more)) for tokens, more in shares.above)
+    above = tuple((tokens, _raised(price, shares, more)) for tokens, more in shares.above)
     return replace(price, above=above, fast=shares.fast, regions=shares.regions)
 
 
-def _as_much_more(price: Price, listed: Price, more: Price) -> Price:
-    """What `price` comes to where the listed one comes to `more`, by each kind of token."""
+def _raised(price: Price, listed: Price, more: Price) -> Price:
+    """Raise `price` as `more` raises the listed one, by each kind of token."""
     return Price(
         *(
             getattr(price, kind) * getattr(more, kind) / (getattr(listed, kind) or 1.0)
@@ -167,16 +163,15 @@ def _price(row: Row) -> Price:
         return _kinds(row)
     price = _kinds(row["price"])
     above = sorted(
-        ((int(n), _more(price, said)) for n, said in row.get("above", {}).items()), reverse=True
+        ((int(n), _more(price, each)) for n, each in row.get("above", {}).items()), reverse=True
     )
     fast, regions = row.get("fast", 1.0), row.get("regions", {})
     return replace(price, above=tuple(above), fast=fast, regions=regions)
 
 
 def _kinds(row: Sequence[float | None]) -> Price:
-    """What is not told of caching is taken to cost as much as input that is not cached."""
-    told = dict(zip(FIELDS, row, strict=False))
-    input_, output, write, read, write_1h = (told.get(name) for name in FIELDS)
+    """Where a row has no price of caching, that costs as much as other input."""
+    input_, output, write, read, write_1h = (*row, None)[: len(FIELDS)]
     plain = input_ or 0.0
     write = plain if write is None else write
     return Price(
@@ -189,8 +184,8 @@ def _kinds(row: Sequence[float | None]) -> Price:
 
 
 def _more(price: Price, row: Sequence[float | None]) -> Price:
-    """What is not told of caching grows as input does."""
-    told = dict(zip(KINDS, row, strict=False))
-    grown = (told.get("input") or price.input) / (price.input or 1.0)
-    found = {kind: getattr(price, kind) * (1.0 if kind == "output" else grown) for kind in KINDS}
-    return Price(**found | {kind: cost for kind, cost in told.items() if cost is not None})
+    """Where a row has no price of caching, that grows as input does."""
+    listed = {kind: cost for kind, cost in zip(KINDS, row, strict=False) if cost is not None}
+    growth = (listed.get("input") or price.input) / (price.input or 1.0)
+    grown = {kind: getattr(price, kind) * (1.0 if kind == "output" else growth) for kind in KINDS}
+    return Price(**grown | listed)
