@@ -171,7 +171,7 @@ def _price(row: Row) -> Price:
 
 def _kinds(row: Sequence[float | None]) -> Price:
     """Where a row has no price of caching, that costs as much as other input."""
-    input_, output, write, read, write_1h = (*row, None)[: len(FIELDS)]
+    input_, output, write, read, write_1h = (*row, *[None] * len(FIELDS))[: len(FIELDS)]
     plain = input_ or 0.0
     write = plain if write is None else write
     return Price(

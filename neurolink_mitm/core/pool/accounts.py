@@ -1,7 +1,6 @@
-"""The pool: which accounts there are, with which settings, in which order.
+"""The accounts of the pool, with their settings, in order.
 
-Logins and keys come from the token store, the configuration, the legacy file and the environment;
-`build_pool` puts them together. It is pure: the same sources always give the same pool.
+`build_pool` makes them from the token store, the configuration, the legacy file and the environment.
 """
 
 from __future__ import annotations
@@ -43,13 +42,13 @@ ANTHROPIC = "anthropic"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account of the pool."""
+    """An account at Anthropic, or a model of another provider (a fallback)."""
 
     key: str
     """`anthropic:<label>`, unique in the pool."""
     label: str
     type: Literal["oauth", "api_key", "provider"]
-    """`provider`: no account at Anthropic, but a model of another provider."""
+    """`provider`: a model of another provider."""
     secret: Secret
     """API key or OAuth access token."""
     base_url: str
@@ -64,27 +63,27 @@ class Account:
     max_concurrent: int = 0
     """Requests in flight; 0 sets no limit."""
     excluded_models: tuple[str, ...] = ()
-    """Wildcards."""
+    """Wildcards of models."""
     proxy_url: str | None = field(default=None, repr=False)
-    """May hold credentials; `direct` ignores the environment's proxy."""
+    """HTTP proxy, perhaps with credentials; `direct` ignores the environment's."""
     expires_at: float | None = None
-    """Of the access token, seconds since the epoch."""
+    """End of the access token, seconds since the epoch."""
     refreshable: bool = False
-    """The store holds a refresh token for it."""
+    """Whether the store holds a refresh token for it."""
     disabled: str | None = None
-    """Why it takes no requests until the next login."""
+    """Why it serves no requests until the next login."""
     source: Source = "config"
     metadata: Mapping[str, object] = field(default_factory=dict, hash=False)
     provider: str = ANTHROPIC
     model: str | None = None
-    """What another provider is asked for, whatever the client asks for."""
+    """The model that a fallback serves, whatever the client asks for."""
 
     @property
     def is_anthropic(self) -> bool:
         return self.provider == ANTHROPIC
 
     def has_ended(self, now: float) -> bool:
-        """Whether its token is good no more, as far as that is known."""
+        """Return whether its token has expired."""
         return self.expires_at is not None and self.expires_at <= now
 
 
@@ -94,14 +93,14 @@ def build_pool(
     legacy: StoredAccount | None,
     environment_key: Secret | None,
 ) -> tuple[Account, ...]:
-    """All accounts, in the order they are used.
+    """Return all accounts in order.
 
-    1. Token store and configuration together are the pool. A configured account named like a
-       stored one gives its settings, and its key in place of the stored one if it has a key.
-    2. The legacy file counts only if 1 gave nothing, 3. the environment's key only if 2 did too.
+    Sources: 1. Token store and configuration. A configured account of a stored one's name gives it its settings, and
+    its key, if it has one, in place of the stored credential. 2. If there are none, the legacy file. 3. If there is
+    none, the environment's key.
 
-    Order: the primary account, then by priority; within one, subscriptions before API keys, then
-    as listed, stored ones first. One account that is listed twice appears once.
+    Order: the primary account, then by priority; within one, subscriptions before API keys, then as listed, stored
+    ones first. An account that is listed twice appears once.
     """
     listed = list(_listed(config, stored))
     if not listed and legacy:
@@ -114,21 +113,21 @@ def build_pool(
 
 
 def unused_settings(config: Config, pool: Iterable[Account]) -> tuple[str, ...]:
-    """Names of configured accounts without a key for which nothing is stored either."""
+    """Return the names of configured accounts without a credential, configured or stored."""
     labels = {account.label for account in pool}
     return tuple(a.name for a in config.accounts if not a.api_key and a.name not in labels)
 
 
 def unknown_account(name: str, labels: Sequence[str]) -> str:
-    """What to say of a name that is no account's."""
+    """Return the message for a name that is no account's."""
     near = get_close_matches(name, labels, n=1)
     hint = f", did you mean {near[0]!r}?" if near else ""
-    there = f"; there are: {', '.join(labels)}" if labels else "; there is none"
-    return f"no account {name!r:.80}{hint or there}"
+    all_labels = f"; there are: {', '.join(labels)}" if labels else "; there is none"
+    return f"no account {name!r:.80}{hint or all_labels}"
 
 
 def missing_primary(config: Config, pool: Iterable[Account]) -> str | None:
-    """The name that is to go first and is no account's."""
+    """Return the configured primary account if there is no such account."""
     primary = config.routing.primary_account
     return None if any(primary in (a.label, a.key) for a in pool) else primary
 
@@ -138,7 +137,7 @@ def _listed(config: Config, stored: Sequence[StoredAccount]) -> Iterator[Account
     for login in stored:
         settings = configured.pop(login.label, None)
         if settings and settings.api_key and settings.api_key != login.access_token:
-            # another credential: what is known of the stored one says nothing about it
+            # another credential: identity and expiry of the stored one are not its own
             yield _from_config(settings, settings.api_key, config)
         else:
             yield _from_store(login, config, "store")
@@ -197,7 +196,7 @@ def _with_settings(account: Account, settings: AccountConfig) -> Account:
 
 
 def _same_accounts(listed: Iterable[Account]) -> list[list[Account]]:
-    """The accounts in groups that are one and the same, in the order of their first."""
+    """Group the entries of one account, in the order of their first."""
     groups: list[list[Account]] = []
     for account in listed:
         group = next((g for g in groups if any(_is_same(account, each) for each in g)), None)
@@ -209,7 +208,7 @@ def _same_accounts(listed: Iterable[Account]) -> list[list[Account]]:
 
 
 def _is_same(one: Account, other: Account) -> bool:
-    """The same credential, or two logins to one account in one organisation."""
+    """Return whether both have one credential, or are logins to one account in one organisation."""
     if one.secret == other.secret:
         return True
     logins = one.source == other.source == "store"
@@ -221,7 +220,7 @@ def _identity(account: Account) -> tuple[str | None, str | None]:
 
 
 def _best(group: list[Account]) -> Account:
-    """The last to expire (only stored ones are known to), else the first."""
+    """Return the one that expires last, else the first."""
     return max(group, key=lambda account: account.expires_at or 0.0)
 
 

@@ -1,11 +1,9 @@
-"""An account's quota, by the rate-limit headers of a response.
+"""An account's quota, by the rate-limit headers of a response, and the scope of a 429.
 
-Utilization is a share, 1.0 is all; times are epoch seconds.
+Utilization is a share of 1.0; times are seconds since the epoch.
 
 Subscriptions: `anthropic-ratelimit-unified-*`. API keys: the classic `anthropic-ratelimit-{requests,tokens,…}-*`,
 https://platform.claude.com/docs/en/api/rate-limits#response-headers
-
-The scope of a rate limit (429): the whole account, one model on it, or nothing that lasts.
 """
 
 from __future__ import annotations
@@ -22,14 +20,14 @@ from neurolink_mitm.core.request.headers import Fields
 PREFIX = "anthropic-ratelimit-"
 UNIFIED = f"{PREFIX}unified-"
 CLASSIC = ("requests", "tokens", "input-tokens", "output-tokens")
-FALLBACK = 0.5
-"""Utilization past which other accounts serve first, where the headers name no other."""
-LONGEST = 256
-"""Characters of a header's value that are read."""
+DEFAULT_FALLBACK = 0.5
+"""Utilization from which other accounts serve first, where the headers name none."""
+MAX_VALUE = 256
+"""Bytes of a header's value that are read."""
 LONGEST_WINDOW = 8 * 86_400.0
-"""Seconds of a window at most, with a day for a clock that is off. A later reset is ignored."""
-BEYOND = 1e11
-"""Numbers from here on are ignored: no limit and no time in seconds is as large, but a time in milliseconds is."""
+"""Seconds: seven days, and one for a clock that is off. A later reset is ignored."""
+MAX_NUMBER = 1e11
+"""Larger numbers are ignored: no limit or time in seconds is as large, a time in milliseconds is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +62,14 @@ class Quota:
     classic: Mapping[str, Classic] = field(default_factory=dict)
 
     def current(self, window: Window | None, now: float) -> Window | None:
-        """Return `window`, or None if it has been reset since. A reset that is too far away comes of a wrong clock."""
+        """Return `window`, or None if it has been reset since, or its reset is too late to be true."""
         if window is None or window.reset is None:
             return window
         return window if now < window.reset < now + LONGEST_WINDOW else None
 
     def past_fallback(self, now: float) -> bool:
-        """Tell whether a window is used up so far that other accounts should serve first."""
-        limit = FALLBACK if self.fallback is None else self.fallback
+        """Return whether a window is used up so far that other accounts serve first."""
+        limit = DEFAULT_FALLBACK if self.fallback is None else self.fallback
         windows = (self.current(self.five_hour, now), self.current(self.seven_day, now))
         return any(window is not None and window.utilization >= limit for window in windows)
 
@@ -105,7 +103,7 @@ def parse(fields: Fields, now: float) -> Quota | None:
 def limit_headers(fields: Fields) -> dict[str, str]:
     """Return the rate-limit headers, by name in lower case."""
     return {
-        name: value[:LONGEST].decode("latin-1")
+        name: value[:MAX_VALUE].decode("latin-1")
         for key, value in fields
         if (name := key.decode("latin-1").lower()).startswith(PREFIX)
     }
@@ -128,12 +126,12 @@ def _classic(limits: Mapping[str, str], name: str) -> Classic | None:
 
 
 def _number(text: str | None) -> float | None:
-    """Read a number from 0 to `BEYOND`; None for any other text."""
+    """Read a number from 0 to `MAX_NUMBER`; None for any other text."""
     try:
         value = float(text or "")
     except ValueError:
         return None
-    return value if 0 <= value < BEYOND else None
+    return value if 0 <= value < MAX_NUMBER else None
 
 
 def _moment(text: str | None) -> float | None:
@@ -143,11 +141,11 @@ def _moment(text: str | None) -> float | None:
     except ValueError:
         return None
     seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return seconds if 0 <= seconds < BEYOND else None
+    return seconds if 0 <= seconds < MAX_NUMBER else None
 
 
 def runs_out_at(first: tuple[float, float], last: tuple[float, float]) -> float | None:
-    """Return when a window is used up if use goes on as between two readings (time, utilization); None if never."""
+    """Return when a window is used up at the pace between two readings (time, utilization); None if never."""
     seconds, used = last[0] - first[0], last[1] - first[1]
     if seconds <= 0 or used <= 0:
         return None
@@ -155,7 +153,7 @@ def runs_out_at(first: tuple[float, float], last: tuple[float, float]) -> float 
 
 
 WHOLE_ACCOUNT = "*"
-"""The wildcard of models that means all of them."""
+"""The wildcard of all models."""
 
 _FAMILIES = ("opus", "sonnet", "haiku")
 _COMMON = (f"{UNIFIED}5h-status", f"{UNIFIED}7d-status")
@@ -198,14 +196,14 @@ def scope_of(status: int | None, fields: Fields, message: str, model: str | None
 
 
 def _is_account_wide(limits: Mapping[str, str]) -> bool:
-    """Tell whether a window of the whole account is used up; without a status of one, the claim names the window."""
+    """Return whether a window of the whole account is used up; without a status of one, the claim names the window."""
     statuses = [limits[name] for name in _COMMON if name in limits]
     claim = limits.get(f"{UNIFIED}representative-claim")
     return "rejected" in statuses or (not statuses and claim in ("five_hour", "seven_day"))
 
 
 def _names_a_model(limits: Mapping[str, str], message: str) -> bool:
-    """Tell whether the limit is one model's.
+    """Return whether the limit is one model's.
 
     By a claim on the window of a family, by the message, by a window of some models that is used up, or by a rejection
     while the windows of the account are open.

@@ -1,6 +1,6 @@
-"""Strategies: which of the usable accounts comes next. All are given them in pool order, and never none.
+"""How the next account is selected: by a strategy, or by session affinity, since a prompt cache is an account's.
 
-Session affinity: the home account of each session, where its prompt cache is.
+A strategy gets the eligible accounts in pool order, at least one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from neurolink_mitm.core.pool.quota import Quota
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An account that may serve, and what is known of its limits."""
+    """An eligible account, and its quota if upstream has reported one."""
 
     account: Account
     quota: Quota | None = None
@@ -27,15 +27,15 @@ Strategy = Callable[[Sequence[Candidate], float], Account]
 
 
 def fill_first(candidates: Sequence[Candidate], now: float) -> Account:
-    """The first one left, in pool order: one account is used up before the next is touched."""
+    """Select the first account in pool order: one is used up before the next is touched."""
     return candidates[0].account
 
 
 class RoundRobin:
-    """Smooth weighted round-robin among those of the highest priority.
+    """Smooth weighted round-robin among the accounts of the highest priority.
 
-    Each turn adds its weight to every account and takes the sum from the chosen one, so that over a cycle the shares
-    are exact and no account is served in a burst. Source: nginx, ngx_http_upstream_round_robin.c.
+    Each turn adds its weight to every account and takes the sum from the selected one: over a cycle the shares are
+    exact, without bursts. Source: nginx, ngx_http_upstream_round_robin.c.
     """
 
     def __init__(self) -> None:
@@ -51,23 +51,22 @@ class RoundRobin:
 
 
 def highest_tier(candidates: Sequence[Candidate]) -> list[Account]:
-    """Lower priorities are overflow."""
+    """Return the accounts of the highest priority; lower ones are overflow."""
     top = max(candidate.account.priority for candidate in candidates)
     return [c.account for c in candidates if c.account.priority == top]
 
 
 def quota_aware(candidates: Sequence[Candidate], now: float) -> Account:
-    """Those with headroom first, and of these the one whose window is reset first: what is left there expires."""
+    """Select among those with headroom the one whose window is reset first: what is left there expires."""
 
-    def order(place: int) -> tuple[float, bool, bool, float, int]:
-        candidate = candidates[place]
+    def rank(candidate: Candidate) -> tuple[float, bool, bool, float]:
         quota = candidate.quota
         past = quota is not None and quota.past_fallback(now)
         reset = quota.next_reset(now) if quota else None
         tier = -candidate.account.priority
-        return tier, past, not candidate.primary, math.inf if reset is None else reset, place
+        return tier, past, not candidate.primary, math.inf if reset is None else reset
 
-    return candidates[min(range(len(candidates)), key=order)].account
+    return min(candidates, key=rank).account  # the first of equals, in pool order
 
 
 STRATEGIES: Mapping[str, Callable[[], Strategy]] = {
@@ -75,13 +74,12 @@ STRATEGIES: Mapping[str, Callable[[], Strategy]] = {
     "round-robin": RoundRobin,
     "quota-aware": lambda: quota_aware,
 }
-"""A strategy may keep state, so each pool makes its own."""
-
+"""Makers of strategies: one may have state, so each pool makes its own."""
 
 CAPACITY = 10_000
-"""Sessions that have a home; the least recently used one loses it first."""
+"""Sessions with a home account; the least recently used one is dropped."""
 LIFETIME = 3600.0
-"""Seconds without a request after which a session has no home: its prompt cache upstream has expired."""
+"""Seconds without a request after which a session has no home: its prompt cache has expired."""
 
 
 class Affinity:
@@ -93,14 +91,14 @@ class Affinity:
         self._homes: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def home(self, session: str | None, now: float) -> str | None:
-        """Return the key of the session's home account, if it has one."""
+        """Return the key of the session's home account."""
         if session is None or (home := self._homes.get(session)) is None:
             return None
         key, used_at = home
         return key if now - used_at < self._lifetime else None
 
     def served(self, session: str | None, key: str, now: float, *, moves: bool = False) -> None:
-        """Note that an account served the session. It becomes the home if there is none, or if the session `moves`."""
+        """Make the account that served the session its home, if it has none or `moves`."""
         if session is None:
             return
         home = None if moves else self.home(session, now)
@@ -110,6 +108,6 @@ class Affinity:
             self._homes.popitem(last=False)
 
     def forget(self, key: str) -> None:
-        """Remove an account; its sessions have no home then."""
+        """Remove an account; its sessions have no home any more."""
         for session in [s for s, (home, _) in self._homes.items() if home == key]:
             del self._homes[session]
