@@ -7,11 +7,13 @@ the registry: the SDK does not count a second time), and the account of what was
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -37,7 +39,7 @@ from neurolink_mitm import __version__
 from neurolink_mitm.core.redact.text import redact, without_passwords
 from neurolink_mitm.core.status.metrics import METRICS
 from neurolink_mitm.telemetry.records import Finished, Span
-from neurolink_mitm.telemetry.setup import LOGS, QUEUE_SIZE, TRACES, Setup
+from neurolink_mitm.telemetry.setup import LOG_QUEUE_SIZE, LOGS, QUEUE_SIZE, TRACES, Setup
 from neurolink_mitm.telemetry.setup import METRICS as METRICS_SIGNAL
 
 NAME = "neurolink"
@@ -54,43 +56,36 @@ class Pipeline:
     """The SDK for one setup: for each signal an exporter, and the SDK's processor that batches for it."""
 
     def __init__(self, setup: Setup, families: Callable[[], Iterable[Family]], sent: Sent) -> None:
-        for name in (
-            "opentelemetry",
-            "urllib3",
-        ):  # `OtlpTelemetry` logs a failure, once
+        for name in ("opentelemetry", "urllib3"):  # `OtlpTelemetry` logs a failure, once
             logging.getLogger(name).addHandler(_messages)
             logging.getLogger(name).propagate = False
+        made: Mapping[str, Callable[[Resource, Sent], _Signal]]
+        made = {TRACES: _Traces, LOGS: _Logs, METRICS_SIGNAL: partial(_Metrics, families)}
         with _environment(setup.variables), _messages.collected():
             resource = _resource()
-            waiting = int(setup.variables[QUEUE_SIZE])
-            signals = setup.signals
-            self._traces = _Traces(resource, waiting, sent) if TRACES in signals else None
-            self._logs = _Logs(resource, waiting, sent) if LOGS in signals else None
-            measured = METRICS_SIGNAL in signals
-            self._metrics = _Metrics(resource, families, sent) if measured else None
+            self._signals = [made[signal](resource, sent) for signal in setup.signals]
 
     def add(self, request: Finished) -> bool:
         """Queue the request's spans and log record in the SDK; return False if a queue is full."""
-        parts = [part for part in (self._traces, self._logs) if part]
-        if not all(part.has_room(1 + len(request.attempts)) for part in parts):
+        size = 1 + len(request.attempts)
+        if not all(signal.has_room(size) for signal in self._signals):
             return False
-        for part in parts:
-            part.add(request)
+        for signal in self._signals:
+            signal.add(request)
         return True
 
     def close(self, seconds: float) -> int:
         """Export what is left, for at most `seconds`. Return the number of spans and records that are lost."""
-        parts = [part for part in (self._traces, self._logs, self._metrics) if part]
-        ends = [threading.Thread(target=part.processor.shutdown, daemon=True) for part in parts]
+        ends = [threading.Thread(target=s.processor.shutdown, daemon=True) for s in self._signals]
         for end in ends:
             end.start()
         until = time.monotonic() + seconds
         for end in ends:
             end.join(max(0.0, until - time.monotonic()))
-        for part, end in zip(parts, ends, strict=True):
+        for signal, end in zip(self._signals, ends, strict=True):
             if end.is_alive():
-                part.exporter.shutdown()  # nothing is tried again
-        return sum(part.waiting for part in parts)
+                signal.exporter.shutdown()  # nothing is tried again
+        return sum(signal.waiting for signal in self._signals)
 
 
 class _Signal:
@@ -98,9 +93,11 @@ class _Signal:
 
     processor: Any
 
-    def __init__(self, signal: str, exporter: Any, most: int, sent: Sent) -> None:
+    def __init__(self, signal: str, exporter: Any, sent: Sent, queue_size: str = "") -> None:
+        """`queue_size` is the variable that has the size of the SDK's queue; empty if `add` queues nothing."""
         self.exporter = exporter
-        self._signal, self._most, self._sent = signal, most, sent
+        self._signal, self._sent = signal, sent
+        self._most = float(os.environ[queue_size]) if queue_size else math.inf
         self._made = self._over = 0
         self._export = exporter.export
         exporter.export = self._send
@@ -112,6 +109,9 @@ class _Signal:
     def has_room(self, count: int) -> bool:
         """Return whether `count` more fit into the SDK's queue, which would drop its oldest without counting them."""
         return self.waiting + count <= self._most
+
+    def add(self, request: Finished) -> None:
+        """Queue the telemetry of `request`."""
 
     def _send(self, batch: Any, **options: Any) -> Any:
         """Export `batch` by the exporter, and report the outcome."""
@@ -140,8 +140,8 @@ class _Ids(IdGenerator):
 
 
 class _Traces(_Signal):
-    def __init__(self, resource: Resource, most: int, sent: Sent) -> None:
-        super().__init__(TRACES, OTLPSpanExporter(session=_session()), most, sent)
+    def __init__(self, resource: Resource, sent: Sent) -> None:
+        super().__init__(TRACES, OTLPSpanExporter(session=_session()), sent, QUEUE_SIZE)
         self._ids = _Ids()
         self.processor = BatchSpanProcessor(self.exporter)
         provider = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=self._ids)
@@ -150,13 +150,10 @@ class _Traces(_Signal):
 
     def add(self, request: Finished) -> None:
         self._ids.trace_id = int(request.trace_id, 16)
-        caller = Context()
-        if request.caller:
-            flags = TraceFlags.SAMPLED if request.caller.sampled else TraceFlags.DEFAULT
-            caller = _context(request.trace_id, request.caller.span_id, TraceFlags(flags))
-        here = trace.set_span_in_context(
-            self._span(request.request, caller, SpanKind.SERVER), Context()
-        )
+        caller = request.caller
+        above = _context(request, caller.span_id) if caller else Context()
+        server = self._span(request.request, above, SpanKind.SERVER)
+        here = trace.set_span_in_context(server, Context())
         for attempt in request.attempts:
             self._span(attempt, here, SpanKind.CLIENT)
 
@@ -173,8 +170,8 @@ class _Traces(_Signal):
 
 
 class _Logs(_Signal):
-    def __init__(self, resource: Resource, most: int, sent: Sent) -> None:
-        super().__init__(LOGS, OTLPLogExporter(session=_session()), most, sent)
+    def __init__(self, resource: Resource, sent: Sent) -> None:
+        super().__init__(LOGS, OTLPLogExporter(session=_session()), sent, LOG_QUEUE_SIZE)
         self.processor = BatchLogRecordProcessor(self.exporter)
         provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
         provider.add_log_record_processor(self.processor)
@@ -182,13 +179,11 @@ class _Logs(_Signal):
 
     def add(self, request: Finished) -> None:
         log, ended = request.log, _nanoseconds(request.request.ended_at)
-        sampled = request.caller is None or request.caller.sampled
-        flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
         self._made += 1
         self._logger.emit(
             timestamp=ended,
             observed_timestamp=ended,
-            context=_context(request.trace_id, request.request.span_id, flags),
+            context=_context(request, request.request.span_id),
             severity_number=SeverityNumber[log.severity],
             severity_text=log.severity,
             body=log.text,
@@ -201,9 +196,9 @@ class _Metrics(_Signal):
     """The registry's metrics. They are cumulative, as Prometheus' are."""
 
     def __init__(
-        self, resource: Resource, families: Callable[[], Iterable[Family]], sent: Sent
+        self, families: Callable[[], Iterable[Family]], resource: Resource, sent: Sent
     ) -> None:
-        super().__init__(METRICS_SIGNAL, OTLPMetricExporter(session=_session()), 0, sent)
+        super().__init__(METRICS_SIGNAL, OTLPMetricExporter(session=_session()), sent)
         self._resource, self._families, self._began = resource, families, time.time_ns()
         self.processor = sdk.PeriodicExportingMetricReader(self.exporter)
         self.processor._set_collect_callback(lambda *_, **__: self._data())
@@ -293,16 +288,14 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     """
     before = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
     try:
-        _replace(before, variables)
+        for name in before:
+            del os.environ[name]
+        os.environ.update(variables)
         yield
     finally:
-        _replace(variables, before)
-
-
-def _replace(old: Iterable[str], new: Mapping[str, str]) -> None:
-    for name in old:
-        os.environ.pop(name, None)
-    os.environ.update(new)
+        for name in variables:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 def _resource() -> Resource:
@@ -317,9 +310,13 @@ def _session() -> requests.Session:
     return session
 
 
-def _context(trace_id: str, span_id: str, flags: TraceFlags) -> Context:
-    there = SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=flags)
-    return trace.set_span_in_context(NonRecordingSpan(there), Context())
+def _context(request: Finished, span_id: str) -> Context:
+    """Return the context of a span in the trace of `request`, sampled unless the caller does not sample it."""
+    sampled = request.caller is None or request.caller.sampled
+    flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
+    ids = int(request.trace_id, 16), int(span_id, 16)
+    span = NonRecordingSpan(SpanContext(*ids, is_remote=True, trace_flags=flags))
+    return trace.set_span_in_context(span, Context())
 
 
 def _nanoseconds(seconds: float) -> int:

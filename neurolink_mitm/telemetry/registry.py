@@ -7,8 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
-from prometheus_client import Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import (
+    Counter,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+    values,
+)
 from prometheus_client import Metric as Family
 
 from neurolink_mitm.core.redact.text import redact
@@ -22,6 +29,8 @@ _BOUND = re.compile(r'(?<=[{,]le=")[0-9][^"]*')
 """A histogram's bound, but `+Inf`. prometheus-client prints 1e+06 and 50.0 for 1000000 and 50."""
 
 disable_created_metrics()  # a gauge beside each counter that nobody has asked for
+# with PROMETHEUS_MULTIPROC_DIR in the environment, the library would write each count to a file there
+values.ValueClass = values.MutexValue
 
 
 class MetricRegistry:
@@ -68,14 +77,13 @@ def _printed(family: Family) -> str:
     return _BOUND.sub(lambda bound: f"{float(bound[0]):.15g}", text)
 
 
-class _Single:
-    """What prometheus-client takes for a collector: one family."""
+class _Single(NamedTuple):
+    """prometheus-client's collector of one family."""
 
-    def __init__(self, family: Family) -> None:
-        self._family = family
+    family: Family
 
     def collect(self) -> Iterable[Family]:
-        return (self._family,)
+        return (self.family,)
 
 
 class _Series:

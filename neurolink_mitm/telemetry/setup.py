@@ -14,9 +14,9 @@ from urllib.parse import quote, unquote, urlsplit
 TRACES, METRICS, LOGS = "traces", "metrics", "logs"
 PROTOCOL = "http/protobuf"
 OTLP_PORT = 14318
-"""Of the collector that `telemetry setup` runs: beside 4318, where others listen."""
+"""Port of the collector that `telemetry setup` runs; 4318 may be in use."""
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
-QUEUE_SIZE = "OTEL_BSP_MAX_QUEUE_SIZE"
+QUEUE_SIZE, LOG_QUEUE_SIZE = "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BLRP_MAX_QUEUE_SIZE"
 _DELAY, _METRICS_DELAY = "OTEL_BSP_SCHEDULE_DELAY", "OTEL_METRIC_EXPORT_INTERVAL"
 _PREFIX = "OTEL_EXPORTER_OTLP_"
 _DEFAULTS = {_DELAY: "5000", _METRICS_DELAY: "60000", QUEUE_SIZE: "2048"}
@@ -37,22 +37,21 @@ class Setup:
 
 
 def telemetry_setup(environ: Mapping[str, str]) -> Setup:
-    """Return the setup that `environ` asks for. What can't be used is left out, and named among the faults."""
-    set_to = {name: value.strip() for name, value in environ.items() if name.startswith("OTEL_")}
-    variables = {name: value for name, value in set_to.items() if value}
+    """Return the setup that `environ` asks for, without the variables that are named in its faults."""
+    variables = {k: v.strip() for k, v in environ.items() if k.startswith("OTEL_") and v.strip()}
     if variables.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return Setup()
     urls = {signal: url for signal in (TRACES, METRICS, LOGS) if (url := _url(variables, signal))}
-    faults = {signal: _fault(variables, signal, url) for signal, url in urls.items()}
-    signals = tuple(signal for signal in urls if faults[signal] is None)
-    told = [fault for fault in faults.values() if fault]
-    usable = _usable(variables, told) if signals else {}
+    by_signal = {signal: _fault(variables, signal, url) for signal, url in urls.items()}
+    signals = tuple(signal for signal, fault in by_signal.items() if fault is None)
+    faults = [fault for fault in by_signal.values() if fault]
+    usable = _usable(variables, faults) if signals else {}
     endpoint = _shown(signals[0], urls[signals[0]]) if signals else None
-    return Setup(signals, usable, endpoint, tuple(dict.fromkeys(told)))
+    return Setup(signals, usable, endpoint, tuple(dict.fromkeys(faults)))
 
 
 def _url(variables: Mapping[str, str], signal: str) -> str | None:
-    """A signal's own variable names the whole address, the general one what is common to all."""
+    """Return where `signal` is sent: its own variable has the whole URL, the general one what precedes `/v1/…`."""
     if variables.get(f"OTEL_{signal.upper()}_EXPORTER", "").lower() == "none":
         return None
     common = variables.get(ENDPOINT)
@@ -61,8 +60,8 @@ def _url(variables: Mapping[str, str], signal: str) -> str | None:
 
 
 def _fault(variables: Mapping[str, str], signal: str, url: str) -> str | None:
-    own = variables.get(f"{_PREFIX}{signal.upper()}_PROTOCOL")
-    protocol = own or variables.get(f"{_PREFIX}PROTOCOL", PROTOCOL)
+    common = variables.get(f"{_PREFIX}PROTOCOL", PROTOCOL)
+    protocol = variables.get(f"{_PREFIX}{signal.upper()}_PROTOCOL", common)
     if protocol != PROTOCOL:
         return (
             f"{_PREFIX}PROTOCOL: telemetry is sent by {PROTOCOL} only, not {protocol!r:.40}:"
@@ -93,13 +92,13 @@ def _usable(variables: Mapping[str, str], faults: list[str]) -> dict[str, str]:
     usable = _DEFAULTS | usable
     return {  # one delay and one size for spans and log records, where those have none of their own
         "OTEL_BLRP_SCHEDULE_DELAY": usable[_DELAY],
-        "OTEL_BLRP_MAX_QUEUE_SIZE": usable[QUEUE_SIZE],
+        LOG_QUEUE_SIZE: usable[QUEUE_SIZE],
         **usable,
     }
 
 
 def _headers(name: str, value: str, faults: list[str]) -> str:
-    """An error of the HTTP library's would show the value of one that can't be sent."""
+    """Return the headers that can be sent. For any other, the HTTP library's error would show its value."""
     good = []
     for pair in value.split(","):
         header, sign, text = pair.partition("=")
@@ -138,7 +137,7 @@ def _number(name: str, value: str, faults: list[str]) -> str:
 
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""A header's name. https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2"""
+"""The name of a header: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2"""
 _CHECKS: tuple[tuple[re.Pattern[str], Callable[[str, str, list[str]], str]], ...] = (
     (re.compile(rf"{_PREFIX}(\w+_)?HEADERS"), _headers),
     (re.compile(rf"{_PREFIX}(\w+_)?COMPRESSION"), _compression),

@@ -58,6 +58,16 @@ def test_what_does_not_fit_is_counted() -> None:
         assert len(receiver.spans()) == 4
 
 
+def test_the_queue_of_log_records_has_a_size_of_its_own() -> None:
+    with Receiver() as receiver:
+        small = {f"OTEL_BLRP_MAX_{each}_SIZE": "2" for each in ("QUEUE", "EXPORT_BATCH")}
+        telemetry = OtlpTelemetry(setup(receiver.url, **small))
+        for _ in range(5):
+            telemetry.record(*a_request())
+        telemetry.close()
+        assert (telemetry.exported, telemetry.dropped) == (3, 4 * 3)
+
+
 def test_pieces_are_what_the_collector_gets() -> None:
     with Receiver() as receiver:
         telemetry = OtlpTelemetry(setup(receiver.url))

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -237,6 +240,19 @@ def test_no_metric_holds_the_event_loop_up() -> None:
     parts = [len(part) for part in metrics.page(current_points(runtime, NOW))]
     assert len(parts) == sum(not metric.otlp_only for metric in METRICS.values())
     assert max(parts) < 150_000
+
+
+def test_the_library_writes_no_files(tmp_path: Path) -> None:
+    """With either of these variables, prometheus-client would write each count to a file."""
+    code = (
+        "from neurolink_mitm.core.status.metrics import Point\n"
+        "from neurolink_mitm.telemetry.registry import MetricRegistry\n"
+        "MetricRegistry().record([Point('proxy_loop_lag_ms', 1)])\n"
+    )
+    names = "PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"
+    environ = {**os.environ, **dict.fromkeys(names, str(tmp_path))}
+    subprocess.run([sys.executable, "-W", "error", "-c", code], env=environ, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_page_is_as_new_as_its_points() -> None:
