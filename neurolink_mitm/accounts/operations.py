@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from neurolink_mitm.accounts.placement import Placement, useless
-from neurolink_mitm.accounts.primary_edit import write_primary
 from neurolink_mitm.accounts.report import AccountInputs, Row, rows
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network
@@ -54,13 +52,6 @@ def remove_useless(store: TokenStore, labels: Collection[str], now: float) -> li
         for account, reason in list(useless(store.read().stored, now))
         if account.label in labels and store.remove(account.label)
     ]
-
-
-def set_primary(home: Home, path: Path | None, label: str | None) -> None:
-    """Write `routing.primary-account`, or with None take it away. Raises `NotEditable`, `OSError`."""
-    if path is None:
-        home.create()
-    write_primary(path or home.config, label)
 
 
 async def refresh_logins(

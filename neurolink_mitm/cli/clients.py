@@ -6,14 +6,17 @@ import time
 
 import click
 
-from neurolink_mitm.cli.auth.context import AuthGroup, home, say
 from neurolink_mitm.cli.ui.exits import FAILED, fail
-from neurolink_mitm.cli.ui.groups import format_option
-from neurolink_mitm.core.logs.timestamps import local_date_time
+from neurolink_mitm.cli.ui.groups import Group
+from neurolink_mitm.cli.ui.home import home
+from neurolink_mitm.cli.ui.options import format_option
+from neurolink_mitm.cli.ui.terminal import print_report, say
+from neurolink_mitm.core.logs.rows import iso
+from neurolink_mitm.core.logs.timestamps import date_and_clock
 
 
-def known_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """For completion: whatever goes wrong there, the shell hears nothing of it."""
+def _client_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names that complete `incomplete`; none where the file can't be read."""
     from neurolink_mitm.adapters.client_file import read_clients
 
     try:
@@ -23,7 +26,7 @@ def known_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> 
     return [client.name for client in clients if client.name.startswith(incomplete)]
 
 
-@click.group(name="clients", cls=AuthGroup)
+@click.group(name="clients", cls=Group)
 def command() -> None:
     """Keys for those who call the proxy."""
 
@@ -45,12 +48,7 @@ def add(name: str, form: str) -> None:
         key = add_client(place.clients, name, time.time())
     except ValueError as e:
         fail(str(e), FAILED)
-    if form == "json":
-        from neurolink_mitm.cli.ui.render import as_json
-
-        click.echo(as_json({"name": name, "key": key}), nl=False)
-    else:
-        click.echo(key)
+    print_report(form, {"name": name, "key": key}, lambda: f"{key}\n")
     say("It is not shown again. Claude Code shows it with: export ANTHROPIC_AUTH_TOKEN=<key>")
     if first:
         say("From now on all callers must show a key, those on this machine too.")
@@ -64,23 +62,21 @@ def list_clients(form: str) -> None:
     Example: neurolink clients list
     """
     from neurolink_mitm.adapters.client_file import read_clients
-    from neurolink_mitm.cli.ui.render import as_json
 
     try:
         clients = read_clients(home().clients)
     except ValueError as e:
         fail(str(e), FAILED)
-    rows = [{"name": client.name, "createdAt": _iso(client.created_at)} for client in clients]
-    if form == "json":
-        click.echo(as_json({"clients": rows}), nl=False)
-    elif not rows:
-        click.echo("no client has a key; make one with: neurolink clients add NAME")
-    for row in rows if form == "text" else ():
-        click.echo(f"{row['name']}  since {local_date_time(row['createdAt'])}")
+    rows = [
+        {"name": client.name, "createdAt": f"{iso(client.created_at)[:19]}Z"} for client in clients
+    ]
+    lines = "".join(f"{row['name']}  since {date_and_clock(row['createdAt'])}\n" for row in rows)
+    none = "no client has a key; make one with: neurolink clients add NAME\n"
+    print_report(form, {"clients": rows}, lambda: lines or none)
 
 
 @command.command()
-@click.argument("name", shell_complete=known_names)
+@click.argument("name", shell_complete=_client_names)
 def revoke(name: str) -> None:
     """Let the key of the client NAME open nothing any more, in a running proxy at once.
 
@@ -96,9 +92,3 @@ def revoke(name: str) -> None:
     if not revoked:
         fail(f"no client {name!r}; see: neurolink clients list", FAILED)
     click.echo(f"revoked: {name}")
-
-
-def _iso(seconds: float) -> str:
-    from neurolink_mitm.core.logs.rows import iso
-
-    return f"{iso(seconds)[:19]}Z"

@@ -16,18 +16,18 @@ from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 PACKAGE = Path(__file__).parents[1]
 EXTRA = ("README.md", "CHANGELOG.md")
 LONGEST = 100
-"""Columns of text that are still read with ease."""
+"""Characters of a line that is still read with ease."""
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 _ROW = re.compile(r"^\| \[docs/([\w-]+)\.md\]\([^)]*\) \| (.+) \|$", re.MULTILINE)
 
 
 def pages() -> dict[str, Path]:
-    """The pages by name: of the wheel, else of the checkout that is installed editable."""
-    within = PACKAGE / "docs"
-    folder = within if within.is_dir() else PACKAGE.parent / "docs"
-    others = folder if within.is_dir() else PACKAGE.parent
-    found = {path.stem: path for path in sorted(folder.glob("*.md"))}
-    return found | {Path(name).stem.lower(): others / name for name in EXTRA}
+    """Return the pages by name: those of the wheel, else of the checkout that is installed editable."""
+    wheel = (PACKAGE / "docs").is_dir()
+    folder = (PACKAGE if wheel else PACKAGE.parent) / "docs"
+    extra = folder if wheel else PACKAGE.parent
+    named = {path.stem: path for path in sorted(folder.glob("*.md"))}
+    return named | {Path(name).stem.lower(): extra / name for name in EXTRA}
 
 
 def _names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -60,7 +60,7 @@ def command(page: str | None, no_pager: bool) -> None:
 
 
 def _name(page: str, known: Mapping[str, Path]) -> str:
-    """`accounts`, also as `accounts.md`, `docs/accounts.md` or `accounts.md#moving`."""
+    """Return the name of a page, given as `accounts`, `accounts.md`, `docs/accounts.md` or `accounts.md#moving`."""
     name = Path(page.partition("#")[0]).name.removesuffix(".md").lower()
     if name in known:
         return name
@@ -72,17 +72,17 @@ def _name(page: str, known: Mapping[str, Path]) -> str:
 def _contents(known: Mapping[str, Path]) -> str:
     from rich.text import Text
 
-    from neurolink_mitm.cli.ui.render import Column, FittedTable, printed
+    from neurolink_mitm.cli.ui.tables import Column, FittedTable, printed
 
     about = dict(_ROW.findall(known["readme"].read_text("utf-8")))
     about |= {"readme": "what it is, and the first steps", "changelog": "what changed lately"}
     texts = [Text(_plain(about.get(name, ""))) for name in known]
-    columns = (Column("page", [Text(name) for name in known]), Column("about", texts, least=24))
+    columns = (Column("page", [Text(name) for name in known]), Column("about", texts, min_width=24))
     return f"{printed(FittedTable(columns))}\nRead one: neurolink docs PAGE\n"
 
 
 def _drawn(text: str) -> str:
-    """For a terminal: links say which command shows what they lead to."""
+    """Return the page for a terminal, where links name the command that shows their target."""
     import io
 
     from rich.console import Console

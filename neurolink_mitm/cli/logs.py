@@ -14,18 +14,20 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from neurolink_mitm.cli.auth.context import AuthGroup, bare_label, home, say
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
-from neurolink_mitm.cli.ui.groups import format_option
+from neurolink_mitm.cli.ui.groups import Group
+from neurolink_mitm.cli.ui.home import home
+from neurolink_mitm.cli.ui.options import bare_label, format_option
+from neurolink_mitm.cli.ui.terminal import as_json, say
 
 if TYPE_CHECKING:  # msgspec behind them takes its time
     from neurolink_mitm.records.row_reader import LoggedRequest, RequestFilter, RowReader
 
 EVERY = 0.2
-"""Seconds between two looks at a file that is followed."""
+"""Seconds between two reads of a file that is followed."""
 
 
-@click.group(name="logs", cls=AuthGroup)
+@click.group(name="logs", cls=Group)
 def command() -> None:
     """Look at requests: what became of them, and what was sent."""
 
@@ -41,8 +43,7 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
 
     Example: neurolink logs show req_nl_8ebbba8744c9fac476f2
     """
-    from neurolink_mitm.cli.ui.render import as_json
-    from neurolink_mitm.records import format as log_format
+    from neurolink_mitm.records import text as log_text
     from neurolink_mitm.records.row_reader import in_order
 
     logs = home().logs
@@ -58,17 +59,17 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
         report = {"request": request, "attempts": attempts, "captured": sides}
         click.echo(as_json(report), nl=False)
         return
-    for line in log_format.timeline(request, attempts) if request or attempts else ():
-        click.echo(log_format.one_line(line))
-    shown: set[str] = set()
+    for line in log_text.timeline(request, attempts) if request or attempts else ():
+        click.echo(log_text.one_line(line))
+    printed: set[str] = set()
     for row in captured:
-        _print_side(logs, row, shown)
+        _print_side(logs, row, printed)
     if not captured and not no_bodies:
         say("nothing of it was captured; logging.capture-bodies: all keeps every body")
 
 
 def _of(logs: Path, family: str, request_id: str) -> Iterator[dict[str, Any]]:
-    """Its rows, those of the newest day first."""
+    """Yield the rows of a request, those of the newest day first."""
     from neurolink_mitm.records import log_files
     from neurolink_mitm.records.row_reader import RowReader
 
@@ -88,8 +89,8 @@ def _body_json(logs: Path, row: dict[str, Any]) -> Any:
     return msgspec.json.decode(msgspec.json.encode(document)) if document else None
 
 
-def _print_side(logs: Path, row: dict[str, Any], shown: set[str]) -> None:
-    """`shown` are the bodies that have been printed: two sides may share one."""
+def _print_side(logs: Path, row: dict[str, Any], printed: set[str]) -> None:
+    """Print one side; `printed` are the paths of bodies that were printed: two sides may share one."""
     from neurolink_mitm.adapters.bodies import read_body
     from neurolink_mitm.records import format as log_format
 
@@ -97,10 +98,10 @@ def _print_side(logs: Path, row: dict[str, Any], shown: set[str]) -> None:
     for line in log_format.side(row):
         click.echo(log_format.one_line(line))
     path = row.get("bodyPath")
-    if path in shown:
+    if path in printed:
         click.echo("\n(the body shown above)")
     elif path:
-        shown.add(path)
+        printed.add(path)
         click.echo()
         document = read_body(logs, path)
         for text in log_format.body(document) if document else ("(its file is gone)",):
@@ -108,7 +109,7 @@ def _print_side(logs: Path, row: dict[str, Any], shown: set[str]) -> None:
 
 
 def _status(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """One that there can be: any other would find nothing, and not say why."""
+    """Check a status: a wrong one would match nothing, and not say why."""
     from neurolink_mitm.core.exchange import Outcome
 
     outcomes = [each.value for each in Outcome]
@@ -119,13 +120,9 @@ def _status(_: click.Context, __: click.Parameter, value: str | None) -> str | N
 
 @command.command()
 @click.option(
-    "-n",
-    "--lines",
-    default=20,
-    show_default=True,
-    type=click.IntRange(0, 100_000),
+    "-n", "--lines", default=20, show_default=True, type=click.IntRange(0, 100_000),
     help="How many.",
-)
+)  # fmt: skip
 @click.option("-f", "--follow", is_flag=True, help="Go on as requests finish, until Ctrl-C.")
 @click.option("--account", help="Only those that this account served.")
 @click.option(
@@ -149,11 +146,8 @@ def tail(
     from neurolink_mitm.records.log_files import Follower
     from neurolink_mitm.records.row_reader import RequestFilter, RowReader
 
-    wanted, reader, logs = (
-        RequestFilter(account and bare_label(account), status, session),
-        RowReader(),
-        home().logs,
-    )
+    wanted, reader = Filter(account and bare_label(account), status, session), Reader()
+    logs = home().logs
     follower = Follower(logs, "proxy")
     follower.start()  # before the past is read: what comes meanwhile is shown after it
     past = _latest(logs, lines, wanted, reader)
@@ -167,19 +161,17 @@ def tail(
         time.sleep(EVERY)
 
 
-def _latest(
-    logs: Path, count: int, wanted: RequestFilter, reader: RowReader
-) -> list[tuple[bytes, LoggedRequest]]:
-    """Read from the end, so that it takes as long as there is to be shown."""
+def _latest(logs: Path, count: int, wanted: Filter, reader: Reader) -> list[tuple[bytes, Seen]]:
+    """Return the last `count` rows, read from the end: older ones take no time."""
     from neurolink_mitm.records import log_files
 
-    found: list[tuple[bytes, LoggedRequest]] = []
+    latest: list[tuple[bytes, Seen]] = []
     for path in reversed(log_files.files(logs, "proxy")):
         for each in _matching(log_files.lines_backwards(path), wanted, reader):
-            if len(found) == count:
-                return found[::-1]
-            found.append(each)
-    return found[::-1]
+            if len(latest) == count:
+                return latest[::-1]
+            latest.append(each)
+    return latest[::-1]
 
 
 def _matching(
@@ -245,7 +237,7 @@ def _opened(output: Path | None) -> AbstractContextManager[IO[str]]:
 
 
 def _entries(request_id: str | None, since: str | None) -> Iterator[str]:
-    """One at a time, since bodies are large."""
+    """Yield one entry at a time, since bodies are large."""
     from neurolink_mitm.adapters.bodies import read_body
     from neurolink_mitm.records import har as archive
 
@@ -272,7 +264,7 @@ def _captured_since(logs: Path, text: str) -> Iterator[dict[str, Any]]:
 
 
 def moment(text: str) -> float:
-    """As the user wrote it, or exit code 2."""
+    """Return the time that the user wrote, or exit with 2."""
     from neurolink_mitm.core.logs import timestamps as when
 
     try:

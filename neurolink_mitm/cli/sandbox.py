@@ -23,7 +23,7 @@ def command(port: int) -> None:
 
     Example: neurolink sandbox --port 8787
     """
-    from neurolink_mitm.cli.ui.running import program
+    from neurolink_mitm.cli.ui.terminal import program
     from neurolink_mitm.sandbox.server import serve
     from neurolink_mitm.sandbox.state import Sandbox
     from neurolink_mitm.sandbox.welcome import how_to_use

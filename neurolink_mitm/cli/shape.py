@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from neurolink_mitm.cli.auth.context import in_one_line
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
-from neurolink_mitm.cli.ui.groups import format_option
+from neurolink_mitm.cli.ui.home import inputs as read_inputs
+from neurolink_mitm.cli.ui.options import format_option
+from neurolink_mitm.cli.ui.terminal import print_report
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.config.sources import Inputs
@@ -37,40 +38,28 @@ def command(
 
     Example: neurolink shape request.json --account work
     """
-    from neurolink_mitm.cli.ui.render import as_json
-
-    with in_one_line():
-        inputs = _inputs()
-        account = _account(inputs, label)
-        before = _draft(file.read(), headers, account, claude_code=client == "claude-code")
-        after = _shaped(inputs, account, before)
-        report = _report(inputs, account, before, after)
-        click.echo(as_json(report) if form == "json" else _text(report), nl=False)
-
-
-def _inputs() -> Inputs:
-    from neurolink_mitm.cli.config import read_inputs
-
-    inputs, faults = read_inputs(None, None)
-    if inputs is None:
-        fail("\n  ".join(("the configuration can't be used:", *faults)), USAGE)
-    return inputs
+    inputs = read_inputs()
+    account = _account(inputs, label)
+    before = _request(file.read(), headers, account, claude_code=client == "claude-code")
+    after = _shaped(inputs, account, before)
+    report = _report(inputs, account, before, after)
+    print_report(form, report, lambda: _text(report))
 
 
 def _account(inputs: Inputs, label: str | None) -> Account:
     if label is None and inputs.accounts:
         return inputs.accounts[0]
-    everyone = (*inputs.accounts, *(each for each in inputs.others if each.model))
-    if not everyone:
+    accounts = (*inputs.accounts, *(each for each in inputs.others if each.model))
+    if not accounts:
         fail("no account yet: run `neurolink auth login anthropic --add`")
-    found = next((each for each in everyone if label in (None, each.label, each.key)), None)
-    if found is None:
-        known = ", ".join(each.label for each in everyone)
-        fail(f"no account is called {label}; there are {known}", USAGE)
-    return found
+    for account in accounts:
+        if label in (None, account.label, account.key):
+            return account
+    labels = ", ".join(each.label for each in accounts)
+    fail(f"no account is called {label}; there are {labels}", USAGE)
 
 
-def _draft(
+def _request(
     body: bytes, headers: tuple[str, ...], account: Account, *, claude_code: bool
 ) -> OutgoingRequest:
     from neurolink_mitm.core.exchange import Kind
@@ -79,7 +68,7 @@ def _draft(
     from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest
 
     try:
-        asked = read_body(body)
+        read = read_body(body)
     except ValueError as e:
         fail(f"no Messages request: {e}", USAGE)
     about = About(
@@ -89,21 +78,21 @@ def _draft(
         account_uuid=account.account_uuid,
         host=Target.parse(account.base_url).host if account.is_anthropic else "",
         claude_code=claude_code,
-        user_id=asked.user_id,
+        user_id=read.user_id,
     )
     pairs = (header.partition(":") for header in headers)
     fields = tuple((name.strip().encode(), value.strip().encode()) for name, _, value in pairs)
-    return OutgoingRequest(about, fields, body, index=asked.index)
+    return OutgoingRequest(about, fields, body, index=read.index)
 
 
-def _shaped(inputs: Inputs, account: Account, draft: OutgoingRequest) -> OutgoingRequest:
+def _shaped(inputs: Inputs, account: Account, request: OutgoingRequest) -> OutgoingRequest:
     from neurolink_mitm.core.shaping.outgoing import RefusedError
     from neurolink_mitm.core.shaping.pipeline import PluginError
 
     if not inputs.shaping.applies(account.type):
-        return draft
+        return request
     try:
-        return inputs.shaping.shape(draft)
+        return inputs.shaping.shape(request)
     except (RefusedError, PluginError) as e:
         fail(f"nothing would be sent: {e}", FAILED)
 

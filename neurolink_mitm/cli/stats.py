@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from neurolink_mitm.cli.auth.context import home, in_one_line, say
 from neurolink_mitm.cli.logs import moment
+from neurolink_mitm.cli.ui.home import home
+from neurolink_mitm.cli.ui.terminal import as_json, say
 
 if TYPE_CHECKING:  # msgspec behind it takes its time
     from neurolink_mitm.records.stats import Stats, Sum
 
 WORTH_A_BAR = 20_000_000
-"""Bytes that take longer than people like to wait without being told."""
+"""Bytes from which on reading takes long enough for a progress bar."""
 
 
 @click.command(name="stats")
@@ -43,8 +44,7 @@ def command(by: str, since: str | None, until: str | None, form: str) -> None:
 
     begin, end = (moment(text) if text else None for text in (since, until))
     stats = Stats(by)
-    with in_one_line():
-        bad = _read(home().logs, begin, end, stats)
+    bad = _read(home().logs, begin, end, stats)
     if bad:
         say(f"neurolink: {bad} lines are no rows, left out")
     click.echo(_printed(stats, form), nl=False)
@@ -67,7 +67,7 @@ def _read(logs: Path, since: float | None, until: float | None, stats: Stats) ->
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], object]]:
-    """A bar on a terminal, where it takes its time."""
+    """Show a bar on a terminal, if `total` bytes take long."""
     if total < WORTH_A_BAR or not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -80,7 +80,6 @@ def _progress(total: int) -> Iterator[Callable[[int], object]]:
 
 
 def _printed(stats: Stats, form: str) -> str:
-    from neurolink_mitm.cli.ui.render import as_json
     from neurolink_mitm.records.stats import FIELDS, flat, report, total
 
     if form == "json":
@@ -98,15 +97,15 @@ def _printed(stats: Stats, form: str) -> str:
 def _table(stats: Stats) -> str:
     from rich.text import Text
 
-    from neurolink_mitm.cli.ui.render import Column, FittedTable, printed
-    from neurolink_mitm.core.logs.timestamps import local_zone
+    from neurolink_mitm.cli.ui.tables import Column, FittedTable, printed
+    from neurolink_mitm.core.logs.timestamps import zone
 
     columns = [
         Column(
             f"day ({local_zone(time.time())})" if title == "day" else title,
             [Text(cell) for cell in cells],
-            least=NARROWEST if title == stats.by else None,
-            leave=LEFT_OUT.index(title) if title in LEFT_OUT else None,
+            min_width=NARROWEST if title == stats.by else None,
+            drop_step=LEFT_OUT.index(title) if title in LEFT_OUT else None,
             right=title not in (stats.by, *GRAPHS),
         )
         for title, cells in _columns(stats).items()
@@ -115,25 +114,20 @@ def _table(stats: Stats) -> str:
 
 
 def _columns(stats: Stats) -> dict[str, list[str]]:
-    """Cells by title; drawn ones on a terminal only."""
+    """Return the cells by title; sparklines on a terminal only."""
     from neurolink_mitm.records.stats import columns, sparkline, total
+    from neurolink_mitm.records.text import one_line
 
     rows = stats.ordered()
     if len(rows) > 1:
         rows.append(("total", total(stats.groups.values())))
-    found = {stats.by: [_name(name) for name, _ in rows]}
-    found |= {title: [_cells(one)[at] for _, one in rows] for at, title in enumerate(TITLES)}
+    cells = {stats.by: [one_line(name) for name, _ in rows]}
+    cells |= {title: [_cells(one)[at] for _, one in rows] for at, title in enumerate(TITLES)}
     if sys.stdout.isatty():
         across = columns(stats.by, stats.groups)
         title = GRAPHS[0] if stats.by == "day" else GRAPHS[1]
-        found[title] = [sparkline(one.over_time, across) for _, one in rows]
-    return found
-
-
-def _name(name: str) -> str:
-    from neurolink_mitm.records.format import one_line
-
-    return one_line(name)
+        cells[title] = [sparkline(one.over_time, across) for _, one in rows]
+    return cells
 
 
 TITLES = (
@@ -142,9 +136,9 @@ TITLES = (
 )  # fmt: skip
 GRAPHS = ("by hour", "by day")
 LEFT_OUT = (*GRAPHS, "into cache", "failovers", "from cache", "p95")
-"""In this order, where the terminal is too narrow for all."""
+"""Columns in the order they are left out on a narrow terminal."""
 NARROWEST = 10
-"""The column of names, which may take several lines each."""
+"""Characters of the column of names, which may be folded."""
 
 
 def _cells(one: Sum) -> list[str]:
@@ -159,7 +153,7 @@ def _cells(one: Sum) -> list[str]:
 
 
 def _cost(one: Sum) -> str:
-    """Marked where it leaves out requests whose cost is unknown."""
+    """Return the cost, with `+` where requests of unknown cost are left out."""
     if not one.priced:
         return "–"
     digits = 2 if one.cost >= 0.1 else 4

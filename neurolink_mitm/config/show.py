@@ -180,3 +180,9 @@ def _by_name(config: Config) -> dict[str, AccountConfig]:
 
 def _account(name: str) -> str:
     return path(("accounts", "anthropic", name))
+
+
+def show_report(path: str | None, config: Config, document: object) -> dict[str, object]:
+    """Return what is in force, as JSON has it, and the origin of each value."""
+    origins = {row.path: row.origin for row in effective(config, document)}
+    return {"path": path, "config": as_json(config), "origins": origins}

@@ -17,7 +17,7 @@ from neurolink_mitm.adapters.network import (
     read_network,
 )
 from neurolink_mitm.adapters.plugins import pipeline
-from neurolink_mitm.adapters.token_store import Credentials, TokenStore
+from neurolink_mitm.adapters.token_store import Credentials, TokenStore, TokenStoreError, open_store
 from neurolink_mitm.config import file as config_file
 from neurolink_mitm.config.document import LoadedConfig
 from neurolink_mitm.config.env_file import (
@@ -258,3 +258,42 @@ def _keyless(others: Sequence[Account]) -> Iterator[str]:
         # of a name that nobody knows the configuration's own warning tells
         if entry.model and entry.disabled and is_provider(entry.provider):
             yield f"{entry.key} will not be asked: {entry.disabled}"
+
+
+def check(
+    environ: Mapping[str, str], home: Home, config: Path | None, env_file: Path | None
+) -> tuple[Inputs | None, tuple[str, ...]]:
+    """Return what the files of `home` say, or all that is wrong with them."""
+    try:
+        store = open_store(home, environ)
+        return Sources(SourceOptions(environ, env_file, config), home, store).read(), ()
+    except ConfigError as e:
+        return None, e.faults
+    except (ClientFileError, EnvFileError, TokenStoreError) as e:
+        return None, (str(e),)
+
+
+def check_report(path: Path, inputs: Inputs | None, faults: Sequence[str]) -> dict[str, object]:
+    """Return what `check` found in `path`, as JSON has it."""
+    return {
+        "path": str(path),
+        "exists": path.exists(),
+        "ok": not faults,
+        "faults": list(faults),
+        "warnings": list(inputs.warnings) if inputs else [],
+        "strategy": inputs.strategy if inputs else None,
+        "pool": [_account_report(account) for account in inputs.accounts] if inputs else [],
+    }
+
+
+def _account_report(account: Account) -> dict[str, object]:
+    return {
+        "label": account.label,
+        "type": account.type,
+        "source": account.source,
+        "priority": account.priority,
+        "weight": account.weight,
+        "enabled": account.enabled,
+        "disabled": account.disabled,
+        "baseUrl": account.base_url,
+    }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.cli.auth import context as auth_context
+from neurolink_mitm.cli.auth import accounts as auth_accounts
 from tests.cli.logins import PASSED, entry, kept, neurolink, stored
 
 
@@ -50,7 +50,7 @@ def test_a_login_that_comes_while_it_asks_stays(
         stored(home, entries | {"refused": entry("sk-ant-oat-test-6", disabled="needs login: no")})
         return True
 
-    monkeypatch.setattr(auth_context, "confirm", login_meanwhile)
+    monkeypatch.setattr(auth_accounts, "confirm", login_meanwhile)
     assert neurolink("cleanup").stdout == "removed: refused\n"
     assert [*kept(home)] == ["ended"]
 

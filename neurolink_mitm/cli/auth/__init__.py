@@ -1,31 +1,24 @@
 """`neurolink auth`: log in to accounts and look after them.
 
-`login` gets a credential (`methods`) and stores it; `list` reports (`render`); `accounts` changes what is stored,
-`primary` the configuration. `accounts/operations.py` does the work.
+`login` obtains a credential by one of the `methods` and stores it; `list` reports, by the texts of `render` (apart, as
+rich is slow to import); `accounts` changes what is stored, `primary` the configuration. `accounts/operations.py` does
+the work.
 """
 
 from __future__ import annotations
 
-from neurolink_mitm.cli.auth import accounts as auth_accounts
-from neurolink_mitm.cli.auth import list as auth_list
-from neurolink_mitm.cli.auth import login as auth_login
-from neurolink_mitm.cli.auth import primary as auth_primary
-from neurolink_mitm.cli.auth.context import AuthGroup
+from neurolink_mitm.cli.auth import accounts, list, login, primary
+from neurolink_mitm.cli.ui.groups import Group
 
 HELP = """Log in to accounts and look after them.
 
 Example: neurolink auth login anthropic --add --label work
 """
 
-command = AuthGroup("auth", help=HELP)
-command.add_command(auth_login.login)
-command.add_command(auth_accounts.logout)
-command.add_command(auth_accounts.enable)
-command.add_command(auth_accounts.disable)
-command.add_command(auth_list.list_accounts)
-command.add_command(auth_list.status)
-command.add_command(auth_accounts.refresh)
-command.add_command(auth_accounts.cleanup)
-command.add_command(auth_primary.set_primary_account)
-command.add_command(auth_primary.get_primary)
-command.add_command(auth_primary.clear_primary)
+command = Group("auth", help=HELP)
+for each in (
+    login.login, accounts.logout, accounts.enable, accounts.disable, list.list_accounts, list.status,
+    accounts.refresh, accounts.cleanup, primary.set_primary_account, primary.get_primary,
+    primary.clear_primary,
+):  # fmt: skip
+    command.add_command(each)

@@ -9,67 +9,72 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from neurolink_mitm.adapters.token_store import Credentials
-from neurolink_mitm.cli.auth import context
+from neurolink_mitm.cli.ui import home
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
-from neurolink_mitm.cli.ui.groups import format_option
-from neurolink_mitm.core.auth.credentials import StoredAccount
-from neurolink_mitm.core.settings.values import Config
+from neurolink_mitm.cli.ui.options import (
+    config_option,
+    format_option,
+    label_argument,
+    provider_argument,
+)
+from neurolink_mitm.cli.ui.terminal import confirm, print_report, progress, say
 
 if TYPE_CHECKING:  # slow to import
+    from neurolink_mitm.adapters.token_store import Credentials
+    from neurolink_mitm.core.auth.credentials import StoredAccount
     from neurolink_mitm.core.pool.accounts import Account
+    from neurolink_mitm.core.settings.values import Config
 
 Row = dict[str, Any]
 
-BY_HAND = "by hand"
-
 
 @click.command()
-@context.label_argument(required=False)
+@label_argument(required=False)
 @click.option("-f", "--force", is_flag=True, help="Don't ask.")
 def logout(label: str | None, force: bool) -> None:
     """Forget the account LABEL; without LABEL the only one there is.
 
     Example: neurolink auth logout work
     """
-    store = context.store()
+    store = home.store()
     account = _chosen(store.read(), label)
     whose = f" ({account.email})" if account.email else ""
     question = f"Forget the account {account.label!r}{whose}?"
-    if not force and not context.confirm(question, otherwise="pass --force to log out unasked"):
+    if not force and not confirm(question, otherwise="pass --force to log out unasked"):
         fail("nothing was changed", FAILED)
     if not store.remove(account.label):
         fail(f"{account.label!r} is gone already", FAILED)
     if account.type == "oauth":
-        place = "https://claude.ai/settings"
-        context.say(f"note: its tokens are forgotten here; end the session itself at {place}")
-    if context.configuration_if_good(None).routing.primary_account == account.label:
-        context.say("note: routing.primary-account still names it: neurolink auth clear-primary")
+        say(
+            "note: its tokens are forgotten here; end the session itself at https://claude.ai/settings"
+        )
+    if home.configuration_or_default(None).routing.primary_account == account.label:
+        say("note: routing.primary-account still names it: neurolink auth clear-primary")
     click.echo(f"logged out of {account.label!r}; a running proxy stops using it")
 
 
 @click.command()
-@context.label_argument()
+@label_argument()
 def enable(label: str) -> None:
     """Let the account LABEL take requests again, and forget its failed refreshes.
 
     Example: neurolink auth enable work
     """
-    store = context.store()
+    store = home.store()
     if not store.enable(label):
         _unknown(label, store.read())
     click.echo(f"enabled {label!r}")
 
 
 @click.command()
-@context.label_argument()
-@click.option("--reason", default=BY_HAND, help="What `auth list` says of it.")
+@label_argument()
+@click.option("--reason", default="by hand", help="What `auth list` says of it.")
 def disable(label: str, reason: str) -> None:
     """Give the account LABEL no requests until it is enabled or logged in again.
 
     Example: neurolink auth disable work --reason "on holiday"
     """
-    store = context.store()
+    store = home.store()
     if not store.disable(label, reason, time.time()):
         _unknown(label, store.read())
     click.echo(f"disabled {label!r}; neurolink auth enable takes that back")
@@ -87,30 +92,25 @@ def cleanup(force: bool, form: str) -> None:
     """
     from neurolink_mitm.accounts.operations import remove_useless
     from neurolink_mitm.accounts.placement import useless
-    from neurolink_mitm.cli.ui.render import as_json
 
-    store = context.store()
-    found = list(useless(store.read().stored, time.time()))
-    for account, reason in found:
-        context.say(f"  {account.label}: {reason}")
-    count = f"{len(found)} entr{'y' if len(found) == 1 else 'ies'}"
+    store = home.store()
+    entries = list(useless(store.read().stored, time.time()))
+    for account, reason in entries:
+        say(f"  {account.label}: {reason}")
+    count = f"{len(entries)} entr{'y' if len(entries) == 1 else 'ies'}"
     hint = "pass --force to remove them unasked"
-    if found and not force and not context.confirm(f"Remove {count}?", otherwise=hint):
+    if entries and not force and not confirm(f"Remove {count}?", otherwise=hint):
         fail("nothing was removed", FAILED)
-    asked = {account.label for account, _ in found}
-    removed = remove_useless(store, asked, time.time())
-    if form == "json":
-        report = {"removed": [{"label": label, "reason": reason} for label, reason in removed]}
-        click.echo(as_json(report), nl=False)
-    else:
-        labels = ", ".join(label for label, _ in removed)
-        click.echo(f"removed: {labels}" if removed else "nothing to remove")
+    removed = remove_useless(store, {account.label for account, _ in entries}, time.time())
+    report = {"removed": [{"label": label, "reason": reason} for label, reason in removed]}
+    labels = ", ".join(label for label, _ in removed)
+    print_report(form, report, lambda: f"removed: {labels}\n" if labels else "nothing to remove\n")
 
 
 @click.command()
-@context.provider_argument()
-@context.label_argument(required=False)
-@context.config_option
+@provider_argument()
+@label_argument(required=False)
+@config_option()
 @format_option
 def refresh(provider: str, label: str | None, config: Path | None, form: str) -> None:
     """Refresh the login LABEL, or all of them; exit code 1 where one could not be.
@@ -121,44 +121,41 @@ def refresh(provider: str, label: str | None, config: Path | None, form: str) ->
 
     from neurolink_mitm.accounts.operations import refresh_logins
     from neurolink_mitm.accounts.report import refresh_row
-    from neurolink_mitm.cli.ui.render import as_json
 
     # what it logs is said below, once
     logging.getLogger("neurolink.refresh").addHandler(logging.NullHandler())
-    settings = context.configuration(config)
+    settings = home.configuration(config)
     logins = _logins(settings, label)
-    with context.progress("refreshing …"):
-        network = context.network(settings, config)
-        results = asyncio.run(refresh_logins(context.store(), settings, network, logins))
-    found = [refresh_row(result) for result in results]
-    click.echo(as_json({"accounts": found}) if form == "json" else _text(found), nl=False)
-    if any(row["trouble"] or not row["written"] for row in found):
+    with progress("refreshing …"):
+        network = home.network(settings, config)
+        results = asyncio.run(refresh_logins(home.store(), settings, network, logins))
+    rows = [refresh_row(result) for result in results]
+    print_report(form, {"accounts": rows}, lambda: _text(rows))
+    if any(row["trouble"] or not row["written"] for row in rows):
         raise SystemExit(FAILED)
 
 
 def _logins(settings: Config, label: str | None) -> list[Account]:
-    from neurolink_mitm.core.pool.accounts import build_pool
-
-    credentials = context.store().read()
-    pool = build_pool(settings, credentials.stored, credentials.legacy, None)
+    """Return the account `label`, or all, that can be refreshed."""
+    pool = home.accounts(settings)
     named = [account for account in pool if label in (None, account.label)]
     if label is not None and not named:
         labels = ", ".join(account.label for account in pool) or "none yet"
         fail(f"no account {label!r}; there are: {labels}", FAILED)
-    found = [account for account in named if account.refreshable]
-    if label is not None and not found:
+    logins = [account for account in named if account.refreshable]
+    if label is not None and not logins:
         fail(f"{label!r} has nothing to refresh: it is an API key or a long-lived token", FAILED)
-    return found or fail(
+    return logins or fail(
         "there is no login that could be refreshed; log in with: neurolink auth login anthropic",
         FAILED,
     )
 
 
-def _text(found: list[Row]) -> str:
-    return "".join(f"{row['label']}: {_said(row)}\n" for row in found)
+def _text(rows: list[Row]) -> str:
+    return "".join(f"{row['label']}: {_result(row)}\n" for row in rows)
 
 
-def _said(row: Row) -> str:
+def _result(row: Row) -> str:
     from neurolink_mitm.cli.auth.render import expiry
 
     if row["trouble"]:
@@ -171,8 +168,8 @@ def _said(row: Row) -> str:
     return f"refreshed, expires {expiry(row['expiresAt'], time.time())}"
 
 
-def _chosen(known: Credentials, label: str | None) -> StoredAccount:
-    accounts = known.stored + ((known.legacy,) if known.legacy else ())
+def _chosen(credentials: Credentials, label: str | None) -> StoredAccount:
+    accounts = credentials.stored + ((credentials.legacy,) if credentials.legacy else ())
     if label is None and len(accounts) == 1:
         return accounts[0]
     if label is None and accounts:
@@ -180,12 +177,12 @@ def _chosen(known: Credentials, label: str | None) -> StoredAccount:
         fail(f"which one? neurolink auth logout LABEL, with one of: {labels}", USAGE)
     if label is None:
         fail("no account is stored; log in with: neurolink auth login anthropic", FAILED)
-    found = next((account for account in accounts if account.label == label), None)
-    return found or _unknown(label, known)
+    named = (account for account in accounts if account.label == label)
+    return next(named, None) or _unknown(label, credentials)
 
 
-def _unknown(label: str, known: Credentials) -> NoReturn:
-    labels = ", ".join(account.label for account in known.stored)
+def _unknown(label: str, credentials: Credentials) -> NoReturn:
+    labels = ", ".join(account.label for account in credentials.stored)
     have = (
         f"there are: {labels}" if labels else "none is; log in with: neurolink auth login anthropic"
     )

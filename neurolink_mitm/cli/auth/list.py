@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
-from neurolink_mitm.cli.auth import context
+from neurolink_mitm.cli.ui import home
 from neurolink_mitm.cli.ui.exits import FAILED
-from neurolink_mitm.cli.ui.groups import format_option
+from neurolink_mitm.cli.ui.options import config_option, format_option, provider_argument
+from neurolink_mitm.cli.ui.terminal import print_report, say
 
 debug_option = click.option(
     "--debug", is_flag=True, help="Say on stderr what was read from where; secrets are left out."
@@ -17,7 +19,7 @@ debug_option = click.option(
 
 
 @click.command("list")
-@context.config_option
+@config_option()
 @format_option
 @debug_option
 def list_accounts(form: str, config: Path | None, debug: bool) -> None:
@@ -25,22 +27,19 @@ def list_accounts(form: str, config: Path | None, debug: bool) -> None:
 
     Example: neurolink auth list --format json
     """
-    found = _rows(config)
-    if debug:
-        _say_sources(found, config)
-    if form == "json":
-        from neurolink_mitm.cli.ui.render import as_json
+    rows = _rows(config, debug=debug)
 
-        click.echo(as_json({"accounts": found}), nl=False)
-        return
-    from neurolink_mitm.cli.auth.render import list_text
+    def text() -> str:
+        from neurolink_mitm.cli.auth.render import list_text
 
-    click.echo(list_text(found, time.time()), nl=False)
+        return list_text(rows, time.time())
+
+    print_report(form, {"accounts": rows}, text)
 
 
 @click.command()
-@context.provider_argument(required=False)
-@context.config_option
+@provider_argument(required=False)
+@config_option()
 @format_option
 @debug_option
 def status(provider: str | None, form: str, config: Path | None, debug: bool) -> None:
@@ -50,45 +49,41 @@ def status(provider: str | None, form: str, config: Path | None, debug: bool) ->
     """
     from neurolink_mitm.accounts.report import summary
     from neurolink_mitm.cli.auth.render import status_text
-    from neurolink_mitm.cli.ui.render import as_json
 
-    found = _rows(config)
-    if debug:
-        _say_sources(found, config)
-    report = summary(found)
-    click.echo(as_json(report) if form == "json" else status_text(report), nl=False)
+    report = summary(_rows(config, debug=debug))
+    print_report(form, report, lambda: status_text(report))
     if not report["usable"]:
         raise SystemExit(FAILED)
 
 
-def _say_sources(found: list[dict[str, object]], config: Path | None) -> None:
-    """Where each part of the list comes from."""
-    home, environ = context.home(), context.environment()
-    named = "tokens.json"
-    if environ.get("NEUROLINK_TOKEN_STORE") == "keyring":
-        named = "the keyring"
-    read = (
-        ("store", f"{named} in {home.root}", True),
-        ("configuration", config or home.config, (config or home.config).exists()),
-        ("legacy", home.legacy_credentials, home.legacy_credentials.exists()),
-        ("quotas", home.quotas, home.quotas.exists()),
-        ("cooldowns", home.cooldowns, home.cooldowns.exists()),
-    )
-    for name, where, there in read:
-        context.say(f"debug: {name}: {where}{'' if there else ' (not there)'}")
-    key = "set" if environ.get("ANTHROPIC_API_KEY") else "not set"
-    context.say(f"debug: ANTHROPIC_API_KEY is {key}; it counts where there is nothing else")
-    for number, row in enumerate(found, 1):
-        known = ("source", "type", "refreshable", "expiresAt", "accountUuid", "organizationUuid")
-        words = " ".join(f"{name}={row[name]}" for name in known if row[name] is not None)
-        context.say(f"debug: {number}. {row['key']} {words}: {row['state']}")
-
-
-def _rows(config: Path | None) -> list[dict[str, object]]:
+def _rows(config: Path | None, *, debug: bool) -> list[dict[str, Any]]:
     from neurolink_mitm.accounts.operations import account_rows
 
-    credentials = context.store().read()
+    credentials = home.store().read()
     for warning in credentials.warnings:
-        context.say(f"neurolink: {warning}")
-    settings = context.configuration_if_good(config)
-    return account_rows(context.home(), credentials, settings, context.environment(), time.time())
+        say(f"neurolink: {warning}")
+    settings = home.configuration_or_default(config)
+    rows = account_rows(home.home(), credentials, settings, home.environment(), time.time())
+    if debug:
+        _say_sources(rows, config)
+    return rows
+
+
+def _say_sources(rows: list[dict[str, Any]], config: Path | None) -> None:
+    """Say where each part of the list comes from."""
+    place, environ = home.home(), home.environment()
+    keyring = environ.get("NEUROLINK_TOKEN_STORE") == "keyring"
+    say(f"debug: store: {'the keyring' if keyring else 'tokens.json'} in {place.root}")
+    for name, path in (
+        ("configuration", config or place.config),
+        ("legacy", place.legacy_credentials),
+        ("quotas", place.quotas),
+        ("cooldowns", place.cooldowns),
+    ):
+        say(f"debug: {name}: {path}{'' if path.exists() else ' (not there)'}")
+    key = "set" if environ.get("ANTHROPIC_API_KEY") else "not set"
+    say(f"debug: ANTHROPIC_API_KEY is {key}; it counts where there is nothing else")
+    names = ("source", "type", "refreshable", "expiresAt", "accountUuid", "organizationUuid")
+    for number, row in enumerate(rows, 1):
+        words = " ".join(f"{name}={row[name]}" for name in names if row[name] is not None)
+        say(f"debug: {number}. {row['key']} {words}: {row['state']}")

@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
-from neurolink_mitm.cli.auth import context
 from neurolink_mitm.cli.auth.methods import METHODS, LoginOptions, NewCredential
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
-from neurolink_mitm.cli.ui.groups import format_option
+from neurolink_mitm.cli.ui.home import configuration
+from neurolink_mitm.cli.ui.home import store as open_store
+from neurolink_mitm.cli.ui.options import (
+    bare_label,
+    config_option,
+    format_option,
+    provider_argument,
+)
+from neurolink_mitm.cli.ui.terminal import confirm, print_report, say
 from neurolink_mitm.core.auth.credentials import StoredAccount, check_label
 from neurolink_mitm.core.redact.text import redact
 
@@ -22,15 +29,15 @@ if TYPE_CHECKING:  # slow to import
 
 
 def _legal(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Before the trip to the browser, not after it."""
+    """Check a label before the login in the browser, not after it."""
     try:
-        return value if value is None else check_label(context.bare_label(value))
+        return value if value is None else check_label(bare_label(value))
     except ValueError as e:
         raise click.BadParameter(str(e)) from None
 
 
 @click.command()
-@context.provider_argument(default="anthropic")
+@provider_argument(default="anthropic")
 @click.option(
     "-m",
     "--method",
@@ -49,7 +56,7 @@ def _legal(ctx: click.Context, param: click.Parameter, value: str | None) -> str
 )
 @click.option("--no-browser", is_flag=True, help="Only print the page's address, as over SSH.")
 @click.option("--no-verify", is_flag=True, help="Store an API key without trying it.")
-@context.config_option
+@config_option()
 @format_option
 @click.option("--debug", is_flag=True, help="Say what goes over the network; secrets are left out.")
 def login(
@@ -63,7 +70,7 @@ def login(
 
     if debug:
         _set_up_logging()
-    asked = LoginOptions(
+    options = LoginOptions(
         label=flags["label"],
         add=flags["add"],
         attended=not flags["non_interactive"],
@@ -71,66 +78,61 @@ def login(
         verify=not flags["no_verify"],
         config=config,
     )
-    store = context.store()
+    store = open_store()
     _check_readable(store)
-    settings = context.configuration(config)
-    obtained = METHODS[method](asked, settings)
-    chosen = _placed(obtained, store, asked)
-    account = save_login(store, obtained.account, chosen)
+    settings = configuration(config)
+    obtained = METHODS[method](options, settings)
+    placement = _placed(obtained, store, options)
+    account = save_login(store, obtained.account, placement)
     own_key = any(each.name == account.label and each.api_key for each in settings.accounts)
-    notes = [chosen.note, obtained.note, _shadowed(account.label) if own_key else None]
-    _report(account, method, chosen, [note for note in notes if note], form)
+    shadowed = (
+        f"the configuration has an apiKey of its own for {account.label!r}, and that one is used"
+    )
+    for note in (placement.note, obtained.note, own_key and shadowed):
+        if note:
+            say(f"note: {note}")
+    _report(account, method, placement, form)
 
 
 def _check_readable(store: TokenStore) -> None:
-    """What can't be read can't be added to: better known before the login than after it."""
+    """Exit where the store can't be read, before the login rather than after it."""
     try:
         store.read()
     except TokenStoreError as e:
         fail(f"{redact(str(e))}; repair it, or move it away and log in again", FAILED)
 
 
-def _placed(obtained: NewCredential, store: TokenStore, asked: LoginOptions) -> Placement:
+def _placed(obtained: NewCredential, store: TokenStore, options: LoginOptions) -> Placement:
+    """Return where the new account goes, once the user has agreed."""
     from neurolink_mitm.accounts.placement import place
 
     # read now: a login in the browser takes its time
     try:
-        chosen = place(obtained.account, store.read().stored, asked.label, add=asked.add)
+        placement = place(obtained.account, store.read().stored, options.label, add=options.add)
     except ValueError as e:
         fail(str(e), USAGE)
-    if chosen.question is None:
-        return chosen
-    if not asked.attended:
-        if chosen.otherwise:
-            fail(f"nothing was stored; {chosen.otherwise}", USAGE)
-        return chosen
-    hint = chosen.otherwise or "pass --non-interactive to take that for yes"
-    if not context.confirm(chosen.question, default=chosen.default, otherwise=hint):
+    if placement.question is None:
+        return placement
+    if not options.attended:
+        if placement.otherwise:
+            fail(f"nothing was stored; {placement.otherwise}", USAGE)
+        return placement
+    hint = placement.otherwise or "pass --non-interactive to take that for yes"
+    if not confirm(placement.question, default=placement.default, otherwise=hint):
         fail("nothing was stored", FAILED)
-    return chosen
+    return placement
 
 
-def _shadowed(label: str) -> str:
-    return f"the configuration has an apiKey of its own for {label!r}, and that one is used"
+def _report(account: StoredAccount, method: str, placement: Placement, form: str) -> None:
+    from neurolink_mitm.accounts.report import identity
 
-
-def _report(
-    account: StoredAccount, method: str, chosen: Placement, notes: list[str], form: str
-) -> None:
-    for note in notes:
-        context.say(f"note: {note}")
-    if form == "json":
-        from neurolink_mitm.accounts.report import identity
-        from neurolink_mitm.cli.ui.render import as_json
-
-        report = {**identity(account), "method": method, "replaced": chosen.replaces}
-        click.echo(as_json(report), nl=False)
-        return
+    report = {**identity(account), "method": method, "replaced": placement.replaces}
     what = "API key" if account.type == "api_key" else "login"
-    done = "renewed" if chosen.replaces else "stored"
-    was = f", until now {chosen.gone!r}" if chosen.gone else ""
+    done = "renewed" if placement.replaces else "stored"
+    was = f", until now {placement.gone!r}" if placement.gone else ""
     whose = f" of {account.email}" if account.email and account.email != account.label else ""
-    click.echo(f"{what}{whose} {done} as {account.label!r}{was}; a running proxy uses it at once")
+    text = f"{what}{whose} {done} as {account.label!r}{was}; a running proxy uses it at once\n"
+    print_report(form, report, lambda: text)
 
 
 class _Redacted(logging.Formatter):
@@ -139,7 +141,7 @@ class _Redacted(logging.Formatter):
 
 
 def _set_up_logging() -> None:
-    """Our own lines, and each request's method, address and status; httpcore's would hold headers."""
+    """Log our own lines, and each request's method, address and status; httpcore's would hold headers."""
     handler = logging.StreamHandler(sys.stderr)
     formatter = _Redacted("%(asctime)s %(name)s %(message)s", "%H:%M:%S %Z")
     handler.setFormatter(formatter)

@@ -1,6 +1,6 @@
-"""The ways to a credential: each takes what was asked and returns an account that is not stored yet.
+"""The login methods: each takes the options of `auth login` and returns an account that is not stored yet.
 
-A login in the browser brings its code back to loopback where the settings allow that; else it is pasted.
+A login in the browser brings its code back to loopback where the settings allow that; else the code is pasted.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurolink_mitm.cli.auth.context import ask_hidden, network, progress, say
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
+from neurolink_mitm.cli.ui.home import network
+from neurolink_mitm.cli.ui.terminal import ask_hidden, progress, say
 from neurolink_mitm.core.auth.credentials import StoredAccount, check_key, check_setup_token
 from neurolink_mitm.core.auth.oauth import Tokens, split_pasted
 from neurolink_mitm.core.redact.secret import Secret
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.adapters.oauth_client import Login, OAuthClient
 
 TRIES = 3
+"""Of a key or a code that is typed or pasted."""
 OVER = "start over with: neurolink auth login anthropic"
 PATIENCE = 300.0
 """Seconds to wait for a login in the browser."""
@@ -31,7 +33,7 @@ PATIENCE = 300.0
 
 @dataclass(frozen=True, slots=True)
 class LoginOptions:
-    """The command line of a login."""
+    """The options of `auth login`."""
 
     label: str | None
     add: bool
@@ -43,29 +45,29 @@ class LoginOptions:
 
 @dataclass(frozen=True, slots=True)
 class NewCredential:
-    """The account, labelled as it would be called by itself, and what its owner should know."""
+    """An account with its default label, and a note for its owner."""
 
     account: StoredAccount
     note: str | None = None
 
 
-def by_oauth(asked: LoginOptions, config: Config) -> NewCredential:
-    tokens = _tokens(asked, config)
+def by_oauth(options: LoginOptions, config: Config) -> NewCredential:
+    tokens = _tokens(options, config)
     return NewCredential(tokens.as_login(tokens.email or "account"))
 
 
-def by_api_key(asked: LoginOptions, config: Config) -> NewCredential:
+def by_api_key(options: LoginOptions, config: Config) -> NewCredential:
     from neurolink_mitm.adapters.oauth_client import LoginError
 
     def take(text: str) -> Secret:
         key = check_key(text)
-        if asked.verify:
-            _try(key, asked, config)
+        if options.verify:
+            _try(key, options, config)
         return key
 
     try:
-        if asked.attended:
-            key = _asked_for("API key (not shown)", take)
+        if options.attended:
+            key = _asked("API key (not shown)", take)
         else:
             key = _good(take, _from_environment("ANTHROPIC_API_KEY", "--method api-key"))
     except LoginError as e:
@@ -73,14 +75,14 @@ def by_api_key(asked: LoginOptions, config: Config) -> NewCredential:
     return NewCredential(StoredAccount("api-key", key))
 
 
-def by_new_api_key(asked: LoginOptions, config: Config) -> NewCredential:
-    """A login that is used once, to create a key."""
+def by_new_api_key(options: LoginOptions, config: Config) -> NewCredential:
+    """Log in, and use the login once, to create a key."""
     from neurolink_mitm.adapters.oauth_client import LoginError
 
-    tokens = _tokens(asked, config)
+    tokens = _tokens(options, config)
     try:
         with progress("creating an API key …"):
-            key = _client(asked, config).create_api_key(tokens.access_token)
+            key = _client(options, config).create_api_key(tokens.access_token)
     except LoginError as e:
         fail(redact(str(e)), FAILED)
     # without the ids of the login: key and login are two accounts of the pool
@@ -89,9 +91,9 @@ def by_new_api_key(asked: LoginOptions, config: Config) -> NewCredential:
     return NewCredential(StoredAccount(label, key, email=tokens.email, organization_name=name))
 
 
-def by_setup_token(asked: LoginOptions, config: Config) -> NewCredential:
-    if asked.attended:
-        token = _asked_for("Token that `claude setup-token` printed (not shown)", check_setup_token)
+def by_setup_token(options: LoginOptions, config: Config) -> NewCredential:
+    if options.attended:
+        token = _asked("Token that `claude setup-token` printed (not shown)", check_setup_token)
     else:
         text = _from_environment("CLAUDE_CODE_OAUTH_TOKEN", "--method setup-token")
         token = _good(check_setup_token, text)
@@ -102,8 +104,8 @@ def by_setup_token(asked: LoginOptions, config: Config) -> NewCredential:
     return NewCredential(StoredAccount("setup-token", token), note)
 
 
-def by_import(asked: LoginOptions, config: Config) -> NewCredential:
-    from neurolink_mitm.claude_code.attach import ImportFailed, read_login
+def by_import(options: LoginOptions, config: Config) -> NewCredential:
+    from neurolink_mitm.claude_code.attach import ImportFailed, find_login
 
     try:
         login = read_login(os.environ)
@@ -132,8 +134,11 @@ def _good(check: Callable[[str], Secret], text: str) -> Secret:
         fail(str(e), USAGE)
 
 
-def _asked_for(question: str, take: Callable[[str], Secret]) -> Secret:
-    """What was mistyped on a terminal gets another try. Raises `LoginError` where none would help."""
+def _asked(question: str, take: Callable[[str], Secret]) -> Secret:
+    """Return what `take` makes of the answer; on a terminal a mistyped one gets another try.
+
+    Raises `LoginError` where no other try would help.
+    """
     from neurolink_mitm.adapters.oauth_client import LoginError
 
     for left in reversed(range(TRIES if sys.stdin.isatty() else 1)):
@@ -142,38 +147,38 @@ def _asked_for(question: str, take: Callable[[str], Secret]) -> Secret:
         except LoginError as e:
             if not (e.again and left):
                 raise
-            _say_again(e, left)
+            error: Exception = e
         except ValueError as e:
             if not left:
                 fail(str(e), USAGE)
-            _say_again(e, left)
+            error = e
+        say(f"That did not work: {redact(str(error))} ({_tries(left)})")
     raise AssertionError("the last try ends it")
 
 
-def _say_again(e: Exception, left: int) -> None:
-    more = f"{left} more {'try' if left == 1 else 'tries'}"
-    say(f"That did not work: {redact(str(e))} ({more})")
+def _tries(left: int) -> str:
+    return f"{left} more {'try' if left == 1 else 'tries'}"
 
 
 def _from_environment(name: str, method: str) -> str:
     return os.environ.get(name) or fail(f"{method} with --non-interactive needs {name}", USAGE)
 
 
-def _tokens(asked: LoginOptions, config: Config) -> Tokens:
+def _tokens(options: LoginOptions, config: Config) -> Tokens:
     """Log in through the browser, or exit with what to do next."""
     from neurolink_mitm.accounts.login_callback import can_be_caught
 
-    client, redirect_uri = _client(asked, config), config.oauth.redirect_uri
-    if can_be_caught(redirect_uri) and (asked.browser or not asked.attended):
-        return _caught(client, redirect_uri, browser=asked.browser)
-    if not asked.attended:
+    client, redirect_uri = _client(options, config), config.oauth.redirect_uri
+    if can_be_caught(redirect_uri) and (options.browser or not options.attended):
+        return _caught(client, redirect_uri, browser=options.browser)
+    if not options.attended:
         fail(
             "a code can't be pasted with --non-interactive; use --method api-key with"
             " ANTHROPIC_API_KEY, or --method setup-token with CLAUDE_CODE_OAUTH_TOKEN",
             USAGE,
         )
     login = client.begin()
-    _show(login.url, browser=asked.browser)
+    _show(login.url, browser=options.browser)
     return _pasted(client, login)
 
 
@@ -184,15 +189,11 @@ def _show(url: str, *, browser: bool) -> None:
 
 
 def _open(url: str) -> bool:
-    """Whether a browser was started. One that takes over the terminal is none."""
+    """Open a browser, and return whether that was possible; one that takes over the terminal does not count."""
     import webbrowser
 
-    windows = sys.platform == "darwin" or os.environ.keys() & {
-        "BROWSER",
-        "DISPLAY",
-        "WAYLAND_DISPLAY",
-    }
-    return bool(windows) and webbrowser.open(url)
+    variables = os.environ.keys() & {"BROWSER", "DISPLAY", "WAYLAND_DISPLAY"}
+    return bool(sys.platform == "darwin" or variables) and webbrowser.open(url)
 
 
 def _pasted(client: OAuthClient, login: Login) -> Tokens:
@@ -204,15 +205,13 @@ def _pasted(client: OAuthClient, login: Login) -> Tokens:
             with progress("logging in …"):
                 return client.finish(login, code, state)
         except (LoginError, ValueError) as e:
-            said = redact(str(e))
+            reason = redact(str(e))
             if isinstance(e, LoginError) and not e.again:
-                fail(f"not logged in: {said}", FAILED)
-            say(f"That did not work: {said}")
+                fail(f"not logged in: {reason}", FAILED)
+            say(f"That did not work: {reason}")
             if left:
-                more = f"{left} more {'try' if left == 1 else 'tries'}"
-                say(
-                    f"Copy the code again, whole; the same page, opened anew, gives a new one ({more})"
-                )
+                again = "Copy the code again, whole; the same page, opened anew, gives a new one"
+                say(f"{again} ({_tries(left)})")
     fail(f"not logged in; {OVER}", FAILED)
 
 
@@ -237,15 +236,15 @@ def _caught(client: OAuthClient, redirect_uri: str, *, browser: bool) -> Tokens:
         fail(f"not logged in: {redact(str(e))}; {OVER}")
 
 
-def _try(key: Secret, asked: LoginOptions, config: Config) -> None:
-    """Raises `LoginError`."""
-    own = next((each for each in config.accounts if each.name == asked.label), None)
+def _try(key: Secret, options: LoginOptions, config: Config) -> None:
+    """Ask upstream whether it takes the key. Raises `LoginError`."""
+    own = next((each for each in config.accounts if each.name == options.label), None)
     url = own.base_url if own and own.base_url else config.default_base_url
     with progress("trying the key …"):
-        _client(asked, config).check_api_key(key, url, own.proxy_url if own else None)
+        _client(options, config).check_api_key(key, url, own.proxy_url if own else None)
 
 
-def _client(asked: LoginOptions, config: Config) -> OAuthClient:
+def _client(options: LoginOptions, config: Config) -> OAuthClient:
     from neurolink_mitm.adapters.oauth_client import OAuthClient
 
-    return OAuthClient(config.oauth, network=network(config, asked.config))
+    return OAuthClient(config.oauth, network=network(config, options.config))

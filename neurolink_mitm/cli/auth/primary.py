@@ -6,26 +6,26 @@ from pathlib import Path
 
 import click
 
-from neurolink_mitm.cli.auth import context
 from neurolink_mitm.cli.ui.exits import FAILED, fail
-from neurolink_mitm.cli.ui.groups import format_option
+from neurolink_mitm.cli.ui.home import configuration, home, store
+from neurolink_mitm.cli.ui.options import config_option, format_option, label_argument
+from neurolink_mitm.cli.ui.terminal import print_report
 
 
 @click.command("set-primary")
-@context.label_argument()
-@context.config_option
+@label_argument()
+@config_option()
 def set_primary_account(label: str, config: Path | None) -> None:
     """Let the account LABEL go first, by routing.primary-account of the configuration.
 
     Example: neurolink auth set-primary work
     """
-    settings = context.configuration(config)
-    known = [account.label for account in context.store().read().stored]
-    known += [account.name for account in settings.accounts if account.name not in known]
-    if label not in known:
+    named = [account.name for account in configuration(config).accounts]
+    labels = [*dict.fromkeys((*(each.label for each in store().read().stored), *named))]
+    if label not in labels:
         have = (
-            f"there are: {', '.join(known)}"
-            if known
+            f"there are: {', '.join(labels)}"
+            if labels
             else "there is none yet: neurolink auth login anthropic"
         )
         fail(f"no account {label!r}; {have}", FAILED)
@@ -34,30 +34,26 @@ def set_primary_account(label: str, config: Path | None) -> None:
 
 
 @click.command("get-primary")
-@context.config_option
+@config_option()
 @format_option
 def get_primary(config: Path | None, form: str) -> None:
     """Say which account goes first.
 
     Example: neurolink auth get-primary
     """
-    from neurolink_mitm.cli.ui.render import as_json
-
-    primary = context.configuration(config).routing.primary_account
-    if form == "json":
-        click.echo(as_json({"primary": primary}), nl=False)
-    else:
-        click.echo(primary or "no primary account: set one with neurolink auth set-primary LABEL")
+    primary = configuration(config).routing.primary_account
+    none = "no primary account: set one with neurolink auth set-primary LABEL"
+    print_report(form, {"primary": primary}, lambda: f"{primary or none}\n")
 
 
 @click.command("clear-primary")
-@context.config_option
+@config_option()
 def clear_primary(config: Path | None) -> None:
     """Let no account go first by name.
 
     Example: neurolink auth clear-primary
     """
-    if context.configuration(config).routing.primary_account is None:
+    if configuration(config).routing.primary_account is None:
         click.echo("no primary account was set")
         return
     _write(config, None)
@@ -65,10 +61,11 @@ def clear_primary(config: Path | None) -> None:
 
 
 def _write(config: Path | None, label: str | None) -> None:
-    from neurolink_mitm.accounts.operations import set_primary
-    from neurolink_mitm.accounts.primary_edit import NotEditable
+    from neurolink_mitm.config.edit import NotEditableError, set_primary
 
+    if config is None:
+        home().create()
     try:
-        set_primary(context.home(), config, label)
-    except NotEditable as e:
-        fail(f"{config or context.home().config}: {e}", FAILED)
+        set_primary(config or home().config, label)
+    except NotEditableError as e:
+        fail(f"{config or home().config}: {e}", FAILED)

@@ -1,4 +1,4 @@
-"""The accounts as people read them: a table, and a line or two."""
+"""The accounts as people read them: the table of `auth list`, the line of `auth status`."""
 
 from __future__ import annotations
 
@@ -10,45 +10,43 @@ from typing import Any
 
 from rich.text import Text
 
-from neurolink_mitm.cli.ui.render import NONE, Column, FittedTable, duration, filled, printed
-from neurolink_mitm.core.logs.timestamps import local_date_time
+from neurolink_mitm.cli.ui.tables import NONE, Column, FittedTable, duration, filled, printed
+from neurolink_mitm.cli.ui.terminal import counted
+from neurolink_mitm.core.logs.timestamps import date_and_clock
 
 Row = dict[str, Any]
 
 BAR = 5
-"""Characters."""
+"""Characters of a drawn window."""
 TYPES = {"oauth": "login", "api_key": "API key"}
 COLOURS = {"ready": "green", "expired": "green", "cooling": "yellow"}
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 EMPTY = "no accounts; add one with: neurolink auth login anthropic\n"
 
 
-def list_text(found: Sequence[Row], now: float) -> str:
-    if not found:
-        return EMPTY
-    return printed(FittedTable(columns(found, now)))
+def list_text(rows: Sequence[Row], now: float) -> str:
+    return printed(FittedTable(columns(rows, now))) if rows else EMPTY
 
 
-def columns(found: Sequence[Row], now: float) -> list[Column]:
-    """Those that hold anything."""
-    return filled([*_columns(found, now)])
+def columns(rows: Sequence[Row], now: float) -> list[Column]:
+    return filled([*_columns(rows, now)])
 
 
-def _columns(found: Sequence[Row], now: float) -> Iterator[Column]:
-    """An e-mail address that is only the label once more is the first to go on a narrow terminal."""
-    again = all(row["email"] in (None, row["label"]) for row in found)
-    yield Column("account", [Text(row["label"]) for row in found], least=16)
-    mails = [Text(row["email"] or NONE) for row in found]
-    yield Column("e-mail", mails, least=16, leave=0 if again else 6)
-    names = [Text(row["organization"] or row["organizationUuid"] or NONE) for row in found]
-    yield Column("organisation", names, leave=1)
-    yield Column("type", [Text(_type(row)) for row in found], leave=4)
-    yield Column("plan", [Text(row["plan"]) for row in found], leave=2)
-    yield Column("expires", [Text(expiry(row["expiresAt"], now)) for row in found], leave=5)
+def _columns(rows: Sequence[Row], now: float) -> Iterator[Column]:
+    # an e-mail address that is only the label once more is the first to go on a narrow terminal
+    again = all(row["email"] in (None, row["label"]) for row in rows)
+    yield Column("account", [Text(row["label"]) for row in rows], min_width=16)
+    mails = [Text(row["email"] or NONE) for row in rows]
+    yield Column("e-mail", mails, min_width=16, drop_step=0 if again else 6)
+    names = [Text(row["organization"] or row["organizationUuid"] or NONE) for row in rows]
+    yield Column("organisation", names, drop_step=1)
+    yield Column("type", [Text(_type(row)) for row in rows], drop_step=4)
+    yield Column("plan", [Text(row["plan"]) for row in rows], drop_step=2)
+    yield Column("expires", [Text(expiry(row["expiresAt"], now)) for row in rows], drop_step=5)
     for title, name in (("5h", "fiveHour"), ("7d", "sevenDay")):
-        cells, short = zip(*(window(row["quota"], name) for row in found), strict=True)
-        yield Column(title, cells, short=short, shorten=3)
-    yield Column("state", [_state(row) for row in found], least=24)
+        cells, short = zip(*(window(row["quota"], name) for row in rows), strict=True)
+        yield Column(title, cells, short=short, shorten_step=3)
+    yield Column("state", [_state(row) for row in rows], min_width=24)
 
 
 def status_text(summary: Row) -> str:
@@ -56,15 +54,14 @@ def status_text(summary: Row) -> str:
     if not summary["accounts"]:
         return EMPTY
     states = summary["states"]
-    parts = [_counted(state, labels) for state, labels in states.items()]
-    count = summary["accounts"]
-    line = f"{count} account{'s' * (count != 1)}: {', '.join(parts)}\n"
+    parts = [_state_count(state, labels) for state, labels in states.items()]
+    line = f"{counted(summary['accounts'], 'account')}: {', '.join(parts)}\n"
     again = (shlex.quote(label) for label in states.get("needs login", ()))
     return line + "".join(f"  neurolink auth login anthropic --label {label}\n" for label in again)
 
 
 def expiry(moment: str | None, now: float) -> str:
-    """In words: `in 3 h 5 min`, `2 d 1 h ago`; a dash where there is no end, or none that is known."""
+    """`in 3 h 5 min`, `2 d 1 h ago`; a dash where no end is known."""
     if moment is None:
         return NONE
     left = datetime.fromisoformat(moment).timestamp() - now
@@ -72,15 +69,15 @@ def expiry(moment: str | None, now: float) -> str:
 
 
 def window(quota: Row | None, name: str) -> tuple[Text, Text]:
-    """How far a window is used: `██▌   50%`, and in short `50%`."""
-    found = (quota or {}).get(name)
-    if found is None:
+    """Return how far a window is used, as `██▌   50%` and in short as `50%`."""
+    current = (quota or {}).get(name)
+    if current is None:
         return Text(NONE), Text(NONE)
-    used = min(max(found["used"], 0.0), 1.0)
+    used = min(max(current["used"], 0.0), 1.0)
     halves = round(used * BAR * 2)
     drawn = "█" * (halves // 2) + "▌" * (halves % 2)
     colour = "red" if used >= 0.9 else "yellow" if used >= 0.5 else "green"
-    share = f"{found['used']:.0%}"
+    share = f"{current['used']:.0%}"
     return Text(f"{drawn:<{BAR}} ", style=colour).append(share, style="default"), Text(share)
 
 
@@ -96,9 +93,9 @@ def _state(row: Row) -> Text:
 
 
 def _clock(match: re.Match[str]) -> str:
-    """As all times that people read; JSON keeps the moment as it is."""
-    return local_date_time(match[0])
+    """Return a moment as people read it; JSON keeps it as it is."""
+    return date_and_clock(match[0])
 
 
-def _counted(state: str, labels: Sequence[str]) -> str:
+def _state_count(state: str, labels: Sequence[str]) -> str:
     return f"{len(labels)} {state}" + ("" if state == "ready" else f" ({', '.join(labels)})")

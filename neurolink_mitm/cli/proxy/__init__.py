@@ -1,4 +1,4 @@
-"""`neurolink proxy`: start, and the way to all the others, each a module of its own."""
+"""`neurolink proxy`: the command `start`; each other command is a module of its own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import click
 
 from neurolink_mitm.cli.ui.exits import USAGE, fail
 from neurolink_mitm.cli.ui.groups import LazyGroup
+from neurolink_mitm.cli.ui.options import config_option, listen_options
 
 STRATEGIES = ("fill-first", "round-robin", "quota-aware")
-"""Those of `core/pool/selection.py`; what is wrong with an option is said before mitmproxy is imported."""
+"""Those of `core/pool/selection.py`: a wrong option is reported before mitmproxy is imported."""
 COMMANDS: dict[str, str] = {
     "doctor": "Look for whatever could keep requests from being answered, and say what to do.",
     "env": "Print what points a shell's programs at the proxy.",
@@ -25,7 +26,7 @@ COMMANDS: dict[str, str] = {
     "telemetry": "Run an OpenTelemetry collector and dashboards (OpenObserve) in Docker; print what Prometheus gets.",
     "uninstall": "Remove the service, and with --purge all else that NeuroLink keeps here.",
 }
-"""Those with a module of their own, `proxy/NAME.py`, and what the list says of them."""
+"""Name of each command in a module `proxy/NAME.py` → its line in the list; empty: hidden."""
 
 
 @click.group(name="proxy", cls=LazyGroup, lazy=COMMANDS, place="neurolink_mitm.cli.proxy.")
@@ -34,20 +35,10 @@ def command() -> None:
 
 
 @command.command()
-@click.option(
-    "-p",
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=55669,
-    show_default=True,
-    help="Port to listen on; 0 takes a free one.",
-)
-@click.option(
-    "-H",
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address to listen on. Beyond loopback callers must show a client key.",
+@listen_options(
+    0,
+    "Port to listen on; 0 takes a free one.",
+    "Address to listen on. Beyond loopback callers must show a client key.",
 )
 @click.option(
     "-s",
@@ -55,12 +46,7 @@ def command() -> None:
     type=click.Choice(STRATEGIES),
     help="How an account is chosen (default: as configured).",
 )
-@click.option(
-    "-c",
-    "--config",
-    type=click.Path(path_type=Path),
-    help="Configuration file (default: proxy-config.yaml in NEUROLINK_HOME).",
-)
+@config_option()
 @click.option(
     "--env-file",
     type=click.Path(path_type=Path),
@@ -89,24 +75,22 @@ def command() -> None:
 @click.option("--sandbox", is_flag=True, help="Serve from the built-in sandbox's accounts.")
 @click.option("--sandbox-if-empty", is_flag=True, help="The same, if there is no account yet.")
 @click.option("--no-claude-settings", is_flag=True, help="Leave Claude Code's settings alone.")
-def start(**asked: Any) -> None:
+def start(**options: Any) -> None:
     """Start the proxy in the foreground.
 
     Example: neurolink proxy start --port 55669 --strategy fill-first
     """
-    _check_files(asked["config"], asked["env_file"])
+    _check_files(options["config"], options["env_file"])
     from neurolink_mitm.dataplane import default_addons
 
     default_addons.put_off()
-    from neurolink_mitm.cli.proxy import (
-        serve as starting,  # mitmproxy takes half a second to import
-    )
+    from neurolink_mitm.cli.proxy import serve  # mitmproxy takes half a second to import
 
-    starting.start(starting.StartOptions(**asked))
+    serve.start(serve.StartOptions(**options))
 
 
 def _check_files(config: Path | None, env_file: Path | None) -> None:
-    """Here, as what comes takes a second to import."""
+    """Exit where a named file is missing, before what takes a second to import."""
     if config is not None and not config.exists():
         fail(f"{config}: no such file", USAGE)
     if env_file is not None and not env_file.exists():

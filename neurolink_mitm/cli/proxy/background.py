@@ -1,4 +1,4 @@
-"""The proxy as something that runs by itself: how it is called, and how to wait until it serves."""
+"""Starts the proxy in the background, by itself or by a service manager, and waits until it serves."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.log_trim import open_log
 from neurolink_mitm.adapters.state_file import ProxyState, StateFile
 from neurolink_mitm.cli.ui import http_client
+from neurolink_mitm.cli.ui.options import listen_options
+from neurolink_mitm.cli.ui.running import choose
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.service.units import Service
 
 START = "--- started "
-"""Begins a line of the log: what is below it was said by one process."""
+"""Begins the line of the log at which a process starts to write."""
 START_LIMIT = 20.0
-"""Seconds until a proxy that was started has to serve."""
+"""Seconds after which a start has failed."""
 PROGRAM = (sys.executable, "-P", "-m", "neurolink_mitm.cli")
 HAND_ON = (
     "NEUROLINK_HOME", "NEUROLINK_ENV_FILE", "NEUROLINK_LOG_LEVEL", "NEUROLINK_TOKEN_STORE",
@@ -32,12 +34,12 @@ HAND_ON = (
     "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY",
     "https_proxy", "http_proxy", "all_proxy", "no_proxy",
 )  # fmt: skip
-"""Of the environment: what a service would not have. Keys are not among them, they belong into .env."""
+"""Variables that a service would not have. Keys are not among them: they belong into .env."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceOptions:
-    """What the proxy shall be started with."""
+    """The options of `proxy start` for a proxy in the background."""
 
     port: int
     host: str
@@ -53,50 +55,38 @@ class ServiceOptions:
 
 
 def start_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of `proxy start` that matter to a proxy in the background; the port is one that stays."""
+    """Add the options of `ServiceOptions`."""
     path = click.Path(path_type=Path, exists=True, dir_okay=False)
     for option in (
         click.option("--env-file", type=path, help="File of keys for the proxy, as NAME=value."),
         click.option("-c", "--config", type=path, help="Configuration file for the proxy."),
-        click.option(
-            "-H", "--host", default="127.0.0.1", show_default=True, help="Address to listen on."
-        ),
-        click.option(
-            "-p",
-            "--port",
-            type=click.IntRange(1, 65535),
-            default=55669,
-            show_default=True,
-            help="Port to listen on.",
-        ),
+        listen_options(1, "Port to listen on.", "Address to listen on."),
     ):
         command = option(command)
     return command
 
 
-def service(home: Home, asked: ServiceOptions) -> Service:
-    """The proxy as a service manager has to start it."""
+def service(home: Home, options: ServiceOptions) -> Service:
+    """Return the proxy as a service manager has to start it."""
     environment = {name: os.environ[name] for name in HAND_ON if os.environ.get(name)}
-    return Service(PROGRAM, asked.arguments, environment, str(home.logs / "service.log"))
+    return Service(PROGRAM, options.arguments, environment, str(home.logs / "service.log"))
 
 
-def serving(home: Home) -> ProxyState | None:
-    """The proxy of this home, if it runs and answers."""
-    state = StateFile(home.state).read()
-    if state is None or not state.alive:
-        return None
-    return state if http_client.get_json(f"{state.url}/health") else None
+def serving(home: Home) -> State | None:
+    """Return the proxy of this home, if it runs and answers."""
+    state = choose(StateFile(home.state).running(), None)
+    return state if state and http_client.get_json(f"{state.url}/health") else None
 
 
-def start(home: Home, asked: ServiceOptions) -> tuple[ProxyState | None, Path]:
-    """Start it detached from this terminal. Where it serves, None if it does not, and what it said."""
+def start(home: Home, options: ServiceOptions) -> tuple[State | None, Path]:
+    """Start the proxy detached from this terminal. Return where it serves, if it does, and its log."""
     home.create()
     log = home.logs / "service.log"
     descriptor = open_log(log)
     try:
         os.write(descriptor, f"{START}{iso(time.time())}\n".encode())
         process = subprocess.Popen(
-            [*PROGRAM, "proxy", "start", *asked.arguments],
+            [*PROGRAM, "proxy", "start", *options.arguments],
             cwd=home.root, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=descriptor, stderr=descriptor,
         )  # fmt: skip
@@ -109,8 +99,8 @@ def start(home: Home, asked: ServiceOptions) -> tuple[ProxyState | None, Path]:
 
 def wait(
     home: Home, goes_on: Callable[[], bool] = lambda: True, other_than: int | None = None
-) -> ProxyState | None:
-    """Until one with another pid serves, or it is not worth waiting for any more."""
+) -> State | None:
+    """Wait until a proxy with another pid than `other_than` serves; None if `goes_on` ends that, or the time does."""
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline and goes_on():
         state = serving(home)
@@ -121,11 +111,8 @@ def wait(
 
 
 def last_words(lines: Iterable[str]) -> str:
-    """What a program said at its end; what those before it said is not its own."""
-    said: list[str] = []
+    """Return the last line that the last process wrote to the log."""
+    last = ""
     for line in lines:
-        if line.startswith(START):
-            said.clear()
-        elif line.strip():
-            said.append(line.strip())
-    return said[-1].removeprefix("neurolink: ") if said else "it said nothing"
+        last = "" if line.startswith(START) else line.strip() or last
+    return last.removeprefix("neurolink: ") or "it said nothing"

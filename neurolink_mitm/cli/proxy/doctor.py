@@ -1,7 +1,4 @@
-"""What `neurolink proxy doctor --bundle` packs.
-
-`neurolink proxy doctor`.
-"""
+"""`neurolink proxy doctor`, and the files of its support bundle."""
 
 from __future__ import annotations
 
@@ -19,7 +16,13 @@ import click
 from neurolink_mitm import __version__
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.cli.ui.exits import FAILED, fail
-from neurolink_mitm.cli.ui.groups import format_option
+from neurolink_mitm.cli.ui.options import (
+    config_option,
+    env_file_option,
+    format_option,
+    port_option,
+)
+from neurolink_mitm.cli.ui.terminal import print_report, progress
 from neurolink_mitm.core.redact.known_secrets import secrets_of
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.doctor.checks import HomeContents, ProbeContext, read_home
@@ -28,21 +31,19 @@ from neurolink_mitm.doctor.support_bundle import Censor, plain, tail
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from neurolink_mitm.adapters.home import Home
     from neurolink_mitm.adapters.network import Network
-    from neurolink_mitm.core.status.diagnostic import Diagnostic
-    from neurolink_mitm.doctor.checks import ProbeContext
-
+    from neurolink_mitm.core.status.finding import Diagnostic
 
 LINES = 200
+"""Of each log, from its end."""
 FAMILIES = (
     "proxy-2*.jsonl", "proxy-attempts-2*.jsonl",
     "guard.log", "service.log", "stalls.log", "translator.log",
 )  # fmt: skip
 
 
-def contents(look: ProbeContext, status: Any, report: Mapping[str, Any]) -> dict[str, str]:
-    """The files by their names, with all secrets starred."""
+def contents(look: Looking, status: Any, report: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts of the bundle's files by name, with all secrets masked."""
     known = read_home(look)
     censor = Censor(_secrets(look, known), look.environ.get("HOME", ""))
     documents = {
@@ -57,16 +58,16 @@ def contents(look: ProbeContext, status: Any, report: Mapping[str, Any]) -> dict
     return {name: censor(text) for name, text in files.items()}
 
 
-def _secrets(look: ProbeContext, known: HomeContents) -> Iterator[Secret]:
-    """All that are known here: text that holds one of them is starred there, whatever it looks like."""
+def _secrets(look: Looking, known: Known) -> Iterator[Secret]:
+    """Yield all secrets that are known here: they are masked in any text, whatever they look like."""
     yield from secrets_of(known.config, known.accounts or (), known.environ)
     state = StateFile(look.home.state).read() if look.home else None
     if state:
         yield Secret(state.admin_token)
 
 
-def _logs(look: ProbeContext) -> Iterator[Path]:
-    """The newest of each family."""
+def _logs(look: Looking) -> Iterator[Path]:
+    """Yield the newest log of each family."""
     if look.home is not None:
         for pattern in FAMILIES:
             yield from sorted(look.home.logs.glob(pattern))[-1:]
@@ -84,52 +85,32 @@ def _versions() -> dict[str, Any]:
 
 @click.command(name="doctor")
 @format_option
-@click.option(
-    "-c",
-    "--config",
-    type=click.Path(path_type=Path),
-    help="Configuration file (default: the running proxy's, else proxy-config.yaml in NEUROLINK_HOME).",
-)
-@click.option(
-    "--env-file",
-    type=click.Path(path_type=Path),
-    help="File of keys (default: NEUROLINK_ENV_FILE, else .env in NEUROLINK_HOME).",
-)
-@click.option(
-    "-p",
-    "--port",
-    type=click.IntRange(1, 65535),
-    help="Port to look at where no proxy runs (default: that of the last one, else 55669).",
-)
+@config_option("the running proxy's, else proxy-config.yaml in NEUROLINK_HOME")
+@env_file_option
+@port_option("Port to look at where no proxy runs (default: that of the last one, else 55669).")
 @click.option(
     "--bundle",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write a zip for a bug report, too: findings, configuration, end of the logs; no secrets.",
 )
 def command(
-    form: str,
-    config: Path | None,
-    env_file: Path | None,
-    port: int | None,
-    bundle: Path | None,
+    form: str, config: Path | None, env_file: Path | None, port: int | None, bundle: Path | None
 ) -> None:
     """Look for whatever could keep requests from being answered, and say what to do. Nothing is changed.
 
     Example: neurolink proxy doctor --bundle report.zip
     """
-    from neurolink_mitm.cli.auth.context import progress
-    from neurolink_mitm.cli.ui.render import as_json
-    from neurolink_mitm.doctor.checks import run_probes
-    from neurolink_mitm.doctor.diagnostics import diagnose, failed
+    from neurolink_mitm.doctor.checks import gather
+    from neurolink_mitm.doctor.diagnostics import examine, failed
 
     if bundle is not None and bundle.exists():
         fail(f"{bundle} is there already: choose another name, or delete it", FAILED)
     look = _looking(config, env_file, port)
     with progress("looking around …"):
-        results = run_probes(look)
-    diagnostics = diagnose(results)
-    report = _report(diagnostics)
-    click.echo(as_json(report) if form == "json" else _text(diagnostics), nl=False)
+        facts = gather(look)
+    findings = examine(facts)
+    report = _report(findings)
+    print_report(form, report, lambda: _text(findings))
     if bundle is not None:
         _write_bundle(bundle, look, results.proxy.status if results.proxy else None, report)
     if failed(diagnostics):
@@ -139,7 +120,6 @@ def command(
 def _looking(config: Path | None, env_file: Path | None, port: int | None) -> ProbeContext:
     from neurolink_mitm.adapters.home import Home
     from neurolink_mitm.cli.ui.running import ask_status
-    from neurolink_mitm.doctor.checks import ProbeContext
 
     try:
         home = Home.from_environment(os.environ)
@@ -150,20 +130,18 @@ def _looking(config: Path | None, env_file: Path | None, port: int | None) -> Pr
         home=home,
         now=time.time(),
         ask=ask_status,
-        config=config or (_config_of_the_running(home) if home else None),
+        config=config or (_config_of_running() if home else None),
         env_file=env_file,
         port=port,
         skew=_skew,
     )
 
 
-def _config_of_the_running(home: Home) -> Path | None:
-    """The file that the proxy uses, which may have been started with another than the usual one."""
-    from neurolink_mitm.adapters.state_file import StateFile
-    from neurolink_mitm.cli.ui.running import ask_status
+def _config_of_running() -> Path | None:
+    """Return the file that the running proxy uses, which may not be that of the home."""
+    from neurolink_mitm.cli.ui.running import running_status
 
-    state = StateFile(home.state).read()
-    status = ask_status(state) if state and state.alive else None
+    status = running_status()
     path = status["config"]["path"] if status else None
     return Path(path) if path else None
 
@@ -186,14 +164,14 @@ def _report(diagnostics: tuple[Diagnostic, ...]) -> dict[str, Any]:
     }
 
 
-def _text(diagnostics: tuple[Diagnostic, ...]) -> str:
-    from neurolink_mitm.cli.ui.render import printed
+def _text(findings: tuple[Diagnostic, ...]) -> str:
+    from neurolink_mitm.cli.ui.tables import printed
 
     return printed(_view(diagnostics))
 
 
-def _view(diagnostics: tuple[Diagnostic, ...]) -> RenderableType:
-    """Levels on the left; what takes several lines stays on the right of them."""
+def _view(findings: tuple[Diagnostic, ...]) -> RenderableType:
+    """Return a grid: levels on the left, texts and fixes on the right."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text

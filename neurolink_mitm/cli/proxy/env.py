@@ -8,7 +8,8 @@ import shlex
 import click
 
 from neurolink_mitm.claude_code.settings_text import ANY_TOKEN, variables
-from neurolink_mitm.cli.ui.running import port_option, running_state
+from neurolink_mitm.cli.ui.options import port_option
+from neurolink_mitm.cli.ui.running import running_state
 
 TOKEN = "ANTHROPIC_AUTH_TOKEN"  # noqa: S105 - a variable's name
 
@@ -36,14 +37,15 @@ def command(shell: str, port: int | None) -> None:
 
 
 def _token(url: str) -> dict[str, str]:
-    """One that opens nothing, where any will do; a hint, where it has to be a client key."""
-    from neurolink_mitm.claude_code.attach import has_login
+    """Return a token that opens nothing, where Claude Code needs any; print a hint where it must be a client key."""
+    from neurolink_mitm.claude_code.attach import logged_in
     from neurolink_mitm.cli.ui import http_client
 
-    status, report = http_client.get(f"{url}/status", {})
-    if status == 401 and not os.environ.get(TOKEN):
+    response = http_client.ask(f"{url}/status")
+    if response.status == 401 and not os.environ.get(TOKEN):
         text = f"callers must show a key: neurolink clients add NAME, then set {TOKEN} to it"
         click.echo(f"neurolink: {text}", err=True)
-    if status != 200 or report.get("strategy") == "passthrough" or has_login(os.environ):
+    passthrough = response.document.get("strategy") == "passthrough"
+    if response.status != 200 or passthrough or logged_in(os.environ):
         return {}
     return {TOKEN: ANY_TOKEN}

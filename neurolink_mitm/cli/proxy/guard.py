@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from neurolink_mitm.cli.ui.exits import FAILED, fail
-from neurolink_mitm.cli.ui.running import home
+from neurolink_mitm.cli.ui.home import home
 
 
 @click.command("guard", hidden=True)

@@ -11,13 +11,8 @@ import click
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.cli.proxy import background
 from neurolink_mitm.cli.ui.exits import FAILED, fail
-from neurolink_mitm.cli.ui.running import home
-from neurolink_mitm.service.manager import (
-    ServiceError,
-    ServiceManager,
-    check_usable,
-    find,
-)
+from neurolink_mitm.cli.ui.home import home
+from neurolink_mitm.service.manager import ServiceError, ServiceManager, check_usable, find
 
 INSTEAD = (
     "start the proxy in the background with `neurolink proxy setup --no-service`, or run"
@@ -36,20 +31,20 @@ def command(port: int, host: str, config: Path | None, env_file: Path | None, sh
     Example: neurolink proxy install --port 55669
     """
     place = home()
-    asked = background.ServiceOptions(port, host, config, env_file)
+    options = background.ServiceOptions(port, host, config, env_file)
     try:
         manager = find(os.environ)
         if show:
-            click.echo(manager.text(background.service(place, asked)), nl=False)
+            click.echo(manager.text(background.service(place, options)), nl=False)
             return
-        url = install(manager, place, asked)
+        url = install(manager, place, options)
     except ServiceError as e:
         fail(f"{e}; {INSTEAD}", FAILED)
     click.echo(f"installed as {manager.path}; it serves {url}")
 
 
-def install(manager: ServiceManager, place: Home, asked: background.ServiceOptions) -> str:
-    """Install it and wait until it serves; its URL. Raises `ServiceError`."""
+def install(manager: ServiceManager, place: Home, options: background.ServiceOptions) -> str:
+    """Install the service, wait until it serves, and return its URL. Raises `ServiceError`."""
     check_usable(manager)
     if "/archive-v" in sys.executable:  # of uvx, which may clean it any day
         raise ServiceError(
@@ -65,9 +60,8 @@ def install(manager: ServiceManager, place: Home, asked: background.ServiceOptio
         )
     place.create()
     place.logs.mkdir(mode=0o700, exist_ok=True)
-    manager.install(background.service(place, asked))
-    known = running.pid if running else None
-    state = background.wait(place, other_than=known)
+    manager.install(background.service(place, options))
+    state = background.wait(place, other_than=running.pid if running else None)
     if state is None:
         fail(
             f"installed as {manager.path}, but it does not serve; see"

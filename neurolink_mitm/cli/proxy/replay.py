@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
-from neurolink_mitm.cli.ui.groups import format_option
+from neurolink_mitm.cli.ui.options import format_option
+from neurolink_mitm.cli.ui.terminal import print_report
+
+if TYPE_CHECKING:  # slow to import
+    from neurolink_mitm.cli.ui.tables import FittedTable
+    from neurolink_mitm.records.replay import Outcome
 
 
 @click.command("replay")
@@ -19,7 +26,7 @@ def command(file: Path, strategy: str, form: str) -> None:
 
     Example: neurolink proxy replay ~/.neurolink/logs/proxy-attempts-2026-11-22.jsonl -s quota-aware
     """
-    from neurolink_mitm.cli.ui import render
+    from neurolink_mitm.cli.ui.tables import printed
     from neurolink_mitm.core.pool.selection import STRATEGIES
     from neurolink_mitm.records import replay as replaying
 
@@ -31,7 +38,38 @@ def command(file: Path, strategy: str, form: str) -> None:
         fail(f"{file} holds no attempts", FAILED)
     if bad:
         click.echo(f"neurolink: {bad} lines of {file.name} are no attempts, left out", err=True)
-    report = render.replay_report(
-        replaying.recorded(rows), replaying.replay(rows, strategy), strategy
+    report = {
+        "recorded": _outcome(replaying.recorded(rows)),
+        strategy: _outcome(replaying.replay(rows, strategy)),
+    }
+    print_report(form, report, lambda: printed(replay_table(report)))
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "requests": outcome.requests,
+        "rateLimits": outcome.rate_limits,
+        "refused": outcome.refused,
+        "served": dict(outcome.served.most_common()),
+    }
+
+
+def replay_table(report: Mapping[str, Mapping[str, Any]]) -> FittedTable:
+    """Return the outcomes as a row a strategy."""
+    from rich.text import Text
+
+    from neurolink_mitm.cli.ui.tables import Column, FittedTable
+
+    outcomes = report.values()
+    served = (
+        ", ".join(f"{label} {count}" for label, count in each["served"].items()) or "nobody"
+        for each in outcomes
     )
-    click.echo(render.as_json(report) if form == "json" else render.replay_text(report), nl=False)
+    fields = (("requests", "requests"), ("429s met", "rateLimits"), ("refused", "refused"))
+    return FittedTable(
+        (
+            Column("strategy", [Text(name) for name in report]),
+            *(Column(title, [Text(str(o[name])) for o in outcomes]) for title, name in fields),
+            Column("served by", [Text(each) for each in served], min_width=24),
+        )
+    )

@@ -9,7 +9,9 @@ import click
 from neurolink_mitm.adapters.state_file import ProxyState
 from neurolink_mitm.cli.ui import http_client
 from neurolink_mitm.cli.ui.exits import FAILED, fail
-from neurolink_mitm.cli.ui.running import home, owner, running_states
+from neurolink_mitm.cli.ui.home import home
+from neurolink_mitm.cli.ui.options import bare_label
+from neurolink_mitm.cli.ui.running import admin_headers, running_states
 
 
 @click.command("reset")
@@ -24,35 +26,33 @@ def command(account: str | None) -> None:
     click.echo(f"reset: {', '.join(labels)}" if labels else "nothing to reset")
 
 
-OURS = "anthropic:"
-"""Before an account's label; keys of other providers' models are their names."""
-
-
-def _reset_all(running: Sequence[ProxyState], account: str | None) -> list[str]:
-    """Each proxy keeps cooldowns of its own."""
-    found = [label for state in running for label in _reset_running(state, account)]
-    return list(dict.fromkeys(found))
+def _reset_all(running: Sequence[State], account: str | None) -> list[str]:
+    """Reset each proxy: it has cooldowns of its own."""
+    labels = (label for state in running for label in _reset_running(state, account))
+    return list(dict.fromkeys(labels))
 
 
 def _reset_running(state: ProxyState, account: str | None) -> list[str]:
     query = {"account": account} if account else {}
-    code, answer = http_client.post(f"{state.url}/admin/reset", query, owner(state))
-    if code != 200:
-        fail(answer.get("error", {}).get("message", f"the proxy answered {code}"), FAILED)
-    return list(answer["reset"])
+    response = http_client.ask(f"{state.url}/admin/reset", query, admin_headers(state), post=b"")
+    report = response.document
+    if response.status != 200 or "reset" not in report:
+        reason = report.get("error", {}).get("message", f"the proxy answered {response.status}")
+        fail(reason, FAILED)
+    return list(report["reset"])
 
 
 def _reset_file(account: str | None) -> list[str]:
-    """No proxy runs: what it would read at its next start."""
+    """Remove cooldowns from the file that the proxy reads at its next start."""
     from neurolink_mitm.adapters.persisted_state import read_cooldowns, write_cooldowns
 
     path = home().cooldowns
-    known = dict(read_cooldowns(path))
-    gone = [key for key in known if account in (None, key, key.removeprefix(OURS))]
+    cooldowns = dict(read_cooldowns(path))
+    gone = [key for key in cooldowns if account in (None, key, bare_label(key))]
     if account and not gone:
-        cooling = ", ".join(key.removeprefix(OURS) for key in known)
+        cooling = ", ".join(map(bare_label, cooldowns))
         there = f"; there are some for: {cooling}" if cooling else ""
         fail(f"no cooldown is kept for an account {account!r}{there}", FAILED)
     if gone:
-        write_cooldowns(path, {key: kept for key, kept in known.items() if key not in gone})
-    return [key.removeprefix(OURS) for key in gone]
+        write_cooldowns(path, {key: cooldowns[key] for key in cooldowns if key not in gone})
+    return [*map(bare_label, gone)]

@@ -1,7 +1,4 @@
-"""What a start prints: where it listens, and how to use it: only what works with the accounts there are.
-
-`neurolink proxy start`.
-"""
+"""`neurolink proxy start`: serves, and prints where the proxy listens and how to use it."""
 
 from __future__ import annotations
 
@@ -26,8 +23,8 @@ from neurolink_mitm.app import wiring as prepare
 from neurolink_mitm.claude_code.attach import ClaudeCode, has_login
 from neurolink_mitm.claude_code.settings import settings_path
 from neurolink_mitm.claude_code.settings_text import ANY_TOKEN
-from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
-from neurolink_mitm.cli.ui.running import program
+from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail, fail_by_configuration
+from neurolink_mitm.cli.ui.terminal import counted, program
 from neurolink_mitm.core.pool.accounts import Account, account_type
 from neurolink_mitm.core.pool.pool import Requirements
 from neurolink_mitm.core.providers import destinations
@@ -41,7 +38,12 @@ from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import default_accounts
 from neurolink_mitm.stack import stack
 
+logger = logging.getLogger("neurolink")
+
+OFTEN = (2000, 10, 10)
+"""Thresholds of the garbage collector while requests are served: few new objects at once."""
 MODEL = "claude-sonnet-4-6"
+"""In the example of a request, if anybody is served it."""
 EXAMPLE = (
     """'{"model":"%s","max_tokens":256,"stream":true,"""
     """"messages":[{"role":"user","content":"hi"}]}'"""
@@ -49,8 +51,157 @@ EXAMPLE = (
 
 
 @dataclass(frozen=True, slots=True)
+class StartOptions:
+    """The options of `proxy start`."""
+
+    port: int
+    host: str
+    strategy: str | None
+    config: Path | None
+    env_file: Path | None
+    quiet: bool
+    debug: bool
+    passthrough: bool
+    inspect: bool
+    sandbox: bool
+    sandbox_if_empty: bool
+    health_interval: float = prepare.HEALTH_INTERVAL
+    no_claude_settings: bool = False
+
+
+def start(options: StartOptions) -> None:
+    """Serve until told to stop, or exit with the code that fits what went wrong."""
+    set_up_logging(quiet=options.quiet, debug=options.debug)
+    settings = prepare.Settings(
+        environ=os.environ,
+        host=options.host,
+        port=options.port,
+        config=options.config,
+        env_file=options.env_file,
+        strategy=options.strategy,
+        passthrough=options.passthrough,
+        inspect=options.inspect,
+        health_interval=options.health_interval,
+    )
+    try:
+        _refuse_second(Home.from_environment(os.environ), options.port)
+        _start(options, settings)
+    except ConfigError as e:
+        fail_by_configuration(e.faults)
+    except NotListeningError as e:
+        owner = listener(options.port) or "another program"
+        taken = f"port {options.port} on {options.host} is taken by {owner}; try --port 0"
+        fail(taken if e.in_use else f"can't listen on {options.host}:{options.port}: {e}", FAILED)
+    except ValueError as e:
+        fail(str(e), USAGE)
+    except (OSError, UnsupportedMitmproxyError) as e:
+        fail(str(e), FAILED)
+
+
+def _start(options: StartOptions, settings: prepare.Settings) -> None:
+    prepared = prepare.prepare(settings)
+    empty = not prepared.runtime.pool.accounts
+    if not options.sandbox and not (options.sandbox_if_empty and empty):
+        _serve(prepared, settings, options, sandbox="")
+        return
+    with _sandbox() as (url, accounts):
+        settings = replace(settings, accounts=accounts)
+        why = "no account yet, so this" if empty and not options.sandbox else "this"
+        sandbox = f"{why} is the built-in sandbox at {url}"
+        _serve(prepare.prepare(settings), settings, options, sandbox)
+
+
+def _serve(
+    prepared: prepare.Prepared, settings: prepare.Settings, options: StartOptions, sandbox: str
+) -> None:
+    for warning in prepared.warnings:
+        logger.warning("%s", warning)
+    claude_code = None if sandbox or options.no_claude_settings else _claude_code(prepared.home)
+
+    def ready(web_url: str) -> None:
+        if not options.quiet:
+            attached = claude_code.path if claude_code and claude_code.attached else None
+            logged = logged_in(os.environ)
+            missed = aging(version("mitmproxy"))
+            info = StartInfo(program(), sandbox, web_url, attached, logged, missed)
+            click.echo(greeting(prepared.runtime, info))
+            sys.stdout.flush()
+        collect_briefly()
+
+    asyncio.run(app.serve(prepared, settings, stack, ready, claude_code))
+
+
+def collect_briefly() -> None:
+    """Collect garbage often and leave out what start-up made: a collection holds up all streams."""
+    gc.freeze()
+    gc.set_threshold(*OFTEN)
+
+
+def _claude_code(home: Home) -> ClaudeCode | None:
+    path = settings_path(os.environ)
+    if path is None:
+        logger.warning(
+            "neither CLAUDE_CONFIG_DIR nor HOME is set: no settings of Claude Code are changed"
+        )
+    return ClaudeCode(home, path) if path else None
+
+
+@contextmanager
+def _sandbox() -> Iterator[tuple[str, tuple[Account, ...]]]:
+    """Yield the URL of a sandbox on a free port, and its accounts; `alpha`, which is limited soon, goes first."""
+    # imported here: it brings a web framework that nobody else needs
+    from neurolink_mitm.sandbox.server import SandboxServer
+
+    with SandboxServer(keep=20) as server:
+        accounts = tuple(
+            Account(
+                key=f"anthropic:{account.name}",
+                label=account.name,
+                type=account_type(Secret(account.credential)),
+                secret=Secret(account.credential),
+                base_url=server.url,
+            )
+            for account in default_accounts()
+        )
+        yield server.url, accounts
+
+
+def _refuse_second(home: Home, port: int) -> None:
+    """Exit where a proxy of this home has the port already."""
+    running = StateFile(home.state).running()
+    taken = next((each for each in running if each.port == port), None)
+    if taken:
+        which = f" --port {port}" if len(running) > 1 else ""
+        fail(
+            f"already running at {taken.url} (pid {taken.pid}); neurolink proxy stop{which} ends it,"
+            " another --port starts one beside it",
+            FAILED,
+        )
+
+
+def set_up_logging(*, quiet: bool, debug: bool) -> None:
+    """Log our own lines on stderr, and mitmproxy's errors; its other lines with `debug` only."""
+    chosen = os.environ.get("NEUROLINK_LOG_LEVEL", "INFO").upper()
+    level = logging.getLevelNamesMapping().get(chosen, logging.INFO)
+    if debug or quiet:
+        level = logging.DEBUG if debug else logging.WARNING
+    logging.basicConfig(
+        level=logging.INFO if debug else logging.WARNING,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S %Z",  # as `status` and `logs tail` tell it
+        stream=sys.stderr,
+        force=True,
+    )
+    logging.getLogger("neurolink").setLevel(level)
+    changes = logging.getLogger("neurolink.config.changes")  # rare, and a service has only its log
+    changes.setLevel(logging.INFO if quiet and not debug else logging.NOTSET)
+    if not debug:  # that it can't listen is told by us, in one line
+        logging.getLogger("mitmproxy.addons.proxyserver").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True)
 class StartInfo:
-    """How the proxy was started. `attached` is Claude Code's settings file, where it was changed."""
+    """How the proxy was started. `sandbox` says where it is one; `attached` is Claude Code's changed settings file."""
 
     program: str = "neurolink"
     sandbox: str = ""
@@ -58,7 +209,7 @@ class StartInfo:
     attached: Path | None = None
     claude_logged_in: bool = False
     missed: str | None = None
-    """What a newer Python would bring."""
+    """What a newer Python would bring, in words."""
 
 
 def greeting(runtime: Runtime, info: StartInfo) -> str:
@@ -67,18 +218,15 @@ def greeting(runtime: Runtime, info: StartInfo) -> str:
 
 def _head(runtime: Runtime, info: StartInfo) -> Iterator[str]:
     count = len(runtime.pool.accounts)
-    serves = f"{runtime.pool.strategy}, {count} account{'s' * (count != 1)}"
+    serves = f"{runtime.pool.strategy}, {counted(count, 'account')}"
     if runtime.passthrough:
         serves = "passthrough, each caller's own credentials"
     yield f"NeuroLink {__version__} listens on {_url(runtime)} ({serves})"
     login = f"{info.program} auth login anthropic"
     if info.sandbox:
         yield f"Note: {info.sandbox}; its answers are made up, so Claude Code's settings are left alone"
-        again = (
-            "start this again"
-            if info.sandbox.startswith("no account")
-            else "start without --sandbox"
-        )
+        empty = info.sandbox.startswith("no account")
+        again = "start this again" if empty else "start without --sandbox"
         yield f"An account of your own: run `{login}`, then {again}"
     elif not count and not runtime.passthrough:
         yield f"No account yet: run `{login}` (a subscription), or with `--method api-key`:"
@@ -115,9 +263,7 @@ def _by_hand(runtime: Runtime, info: StartInfo, guarded: bool) -> Iterator[str]:
     if model is None:
         if runtime.pool.accounts:
             yield 'Try it: claude -p "say hi"'
-            yield (
-                "A subscription serves Claude Code only; for other programs, such as curl, add an API key:"
-            )
+            yield "A subscription serves Claude Code only; for other programs, such as curl, add an API key:"
             yield f"  {info.program} auth login anthropic --add --method api-key"
         return
     key = " -H 'x-api-key: <client key>'" if guarded else ""
@@ -129,10 +275,10 @@ def _by_hand(runtime: Runtime, info: StartInfo, guarded: bool) -> Iterator[str]:
 
 
 def model_for_anybody(runtime: Runtime) -> str | None:
-    """Return a model that is served to a client that is not Claude Code, now or after a cooldown; None: no one is."""
+    """Return a model that is served to any client, not to Claude Code alone, now or after a cooldown."""
     routing = runtime.config.routing
-    known = destinations.known_models((model.id for model in CLAUDE), routing)
-    return next((model for model in (MODEL, *known) if _served(runtime, model)), None)
+    models = destinations.known_models((model.id for model in CLAUDE), routing)
+    return next((model for model in (MODEL, *models) if _served(runtime, model)), None)
 
 
 def _served(runtime: Runtime, model: str) -> bool:
@@ -145,172 +291,11 @@ def _served(runtime: Runtime, model: str) -> bool:
         **pool.ineligible(requirements, now),
         **pool.ineligible_fallbacks(route.entries, requirements, now),
     }
-    asked = [a.key for a in pool.accounts if route.pool]
-    asked += [a.key for a in pool.fallbacks if a.key in route.entries]
-    return any(key not in ineligible or ineligible[key].until is not None for key in asked)
+    keys = [a.key for a in pool.accounts if route.pool]
+    keys += [a.key for a in pool.others if a.key in route.entries]
+    return any(key not in ineligible or ineligible[key].until is not None for key in keys)
 
 
 def _url(runtime: Runtime) -> str:
     host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(runtime.host, runtime.host)  # noqa: S104
     return f"http://{f'[{host}]' if ':' in host else host}:{runtime.port}"
-
-
-logger = logging.getLogger("neurolink")
-
-OFTEN = (2000, 10, 10)
-"""How many new objects are looked through at once while requests are served."""
-
-
-@dataclass(frozen=True, slots=True)
-class StartOptions:
-    """The command line."""
-
-    port: int
-    host: str
-    strategy: str | None
-    config: Path | None
-    env_file: Path | None
-    quiet: bool
-    debug: bool
-    passthrough: bool
-    inspect: bool
-    sandbox: bool
-    sandbox_if_empty: bool
-    health_interval: float = prepare.HEALTH_INTERVAL
-    no_claude_settings: bool = False
-
-
-def start(asked: StartOptions) -> None:
-    """Serve until told to stop; exits with the code that fits what went wrong."""
-    set_up_logging(quiet=asked.quiet, debug=asked.debug)
-    settings = prepare.Settings(
-        environ=os.environ,
-        host=asked.host,
-        port=asked.port,
-        config=asked.config,
-        env_file=asked.env_file,
-        strategy=asked.strategy,
-        passthrough=asked.passthrough,
-        inspect=asked.inspect,
-        health_interval=asked.health_interval,
-    )
-    try:
-        _refuse_second(Home.from_environment(os.environ), asked.port)
-        _start(asked, settings)
-    except ConfigError as e:
-        fail("\n  ".join(("the configuration can't be used:", *e.faults)), USAGE)
-    except NotListeningError as e:
-        owner = port_owner(asked.port) or "another program"
-        taken = f"port {asked.port} on {asked.host} is taken by {owner}; try --port 0"
-        fail(taken if e.in_use else f"can't listen on {asked.host}:{asked.port}: {e}", FAILED)
-    except ValueError as e:
-        fail(str(e), USAGE)
-    except (OSError, UnsupportedMitmproxyError) as e:
-        fail(str(e), FAILED)
-
-
-def _start(asked: StartOptions, settings: prepare.Settings) -> None:
-    prepared = prepare.prepare(settings)
-    empty = not prepared.runtime.pool.accounts
-    if not asked.sandbox and not (asked.sandbox_if_empty and empty):
-        _serve(prepared, settings, asked, sandbox="")
-        return
-    with _sandbox() as (url, accounts):
-        settings = replace(settings, accounts=accounts)
-        why = "no account yet, so this" if empty and not asked.sandbox else "this"
-        _serve(
-            prepare.prepare(settings), settings, asked, f"{why} is the built-in sandbox at {url}"
-        )
-
-
-def _serve(
-    prepared: prepare.Prepared, settings: prepare.Settings, asked: StartOptions, sandbox: str
-) -> None:
-    for warning in prepared.warnings:
-        logger.warning("%s", warning)
-    claude_code = None if sandbox or asked.no_claude_settings else _claude_code(prepared.home)
-
-    def ready(web_url: str) -> None:
-        if not asked.quiet:
-            attached = claude_code.path if claude_code and claude_code.attached else None
-            info = StartInfo(
-                program(),
-                sandbox,
-                web_url,
-                attached,
-                has_login(os.environ),
-                aging(version("mitmproxy")),
-            )
-            click.echo(greeting(prepared.runtime, info))
-            sys.stdout.flush()
-        collect_briefly()
-
-    asyncio.run(app.serve(prepared, settings, stack, ready, claude_code))
-
-
-def collect_briefly() -> None:
-    """From now on: a collection holds up all streams, so it leaves out what start-up made, and comes often."""
-    gc.freeze()
-    gc.set_threshold(*OFTEN)
-
-
-def _claude_code(home: Home) -> ClaudeCode | None:
-    path = settings_path(os.environ)
-    if path is None:
-        logger.warning(
-            "neither CLAUDE_CONFIG_DIR nor HOME is set: no settings of Claude Code are changed"
-        )
-    return ClaudeCode(home, path) if path else None
-
-
-@contextmanager
-def _sandbox() -> Iterator[tuple[str, tuple[Account, ...]]]:
-    """The sandbox on a free port, and its accounts; `alpha`, which is limited soon, goes first."""
-    # here, as it brings a web framework that nobody else needs
-    from neurolink_mitm.sandbox.server import SandboxServer
-
-    with SandboxServer(keep=20) as server:
-        accounts = tuple(
-            Account(
-                key=f"anthropic:{account.name}",
-                label=account.name,
-                type=account_type(Secret(account.credential)),
-                secret=Secret(account.credential),
-                base_url=server.url,
-            )
-            for account in default_accounts()
-        )
-        yield server.url, accounts
-
-
-def _refuse_second(home: Home, port: int) -> None:
-    """Who starts it twice has forgotten the first. On another port, or a free one, it is another proxy."""
-    running = StateFile(home.state).running()
-    taken = next((each for each in running if each.port == port), None)
-    if taken:
-        which = f" --port {port}" if len(running) > 1 else ""
-        fail(
-            f"already running at {taken.url} (pid {taken.pid}); neurolink proxy stop{which} ends it,"
-            " another --port starts one beside it",
-            FAILED,
-        )
-
-
-def set_up_logging(*, quiet: bool, debug: bool) -> None:
-    """Our own lines on stderr; mitmproxy's only with --debug, but its errors always."""
-    chosen = os.environ.get("NEUROLINK_LOG_LEVEL", "INFO").upper()
-    level = logging.getLevelNamesMapping().get(chosen, logging.INFO)
-    if debug or quiet:
-        level = logging.DEBUG if debug else logging.WARNING
-    logging.basicConfig(
-        level=logging.INFO if debug else logging.WARNING,
-        format="%(asctime)s %(message)s",
-        datefmt="%H:%M:%S %Z",  # as `status` and `logs tail` tell it
-        stream=sys.stderr,
-        force=True,
-    )
-    logging.getLogger("neurolink").setLevel(level)
-    changes = logging.getLogger("neurolink.config.changes")  # rare, and a service has only its log
-    changes.setLevel(logging.INFO if quiet and not debug else logging.NOTSET)
-    if not debug:  # that it can't listen is told by us, in one line
-        logging.getLogger("mitmproxy.addons.proxyserver").setLevel(logging.CRITICAL)

@@ -12,11 +12,11 @@ from neurolink_mitm.adapters.files import write_atomic
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import ProxyState
 from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
-from neurolink_mitm.cli.auth import context
 from neurolink_mitm.cli.auth.methods import METHODS
 from neurolink_mitm.cli.proxy import background
 from neurolink_mitm.cli.proxy.install import install
-from neurolink_mitm.cli.ui.render import done, failed, skipped
+from neurolink_mitm.cli.ui import home
+from neurolink_mitm.cli.ui.terminal import counted, done, failed, progress, skipped
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.service.manager import ServiceError, check_usable, find
 
@@ -51,26 +51,28 @@ def command(
 
     Example: neurolink proxy setup
     """
-    asked = background.ServiceOptions(port, host, config, env_file)
-    with context.in_one_line():
-        place = context.home()
-        place.create()
-        accounts = _accounts(ctx, config, method, non_interactive)
-        _configuration(place, config)
-        state = _proxy(place, asked, no_service)
-        guarded = _guarded(place, config)
-        _claude_code(place, state, guarded)
-        _try(state, accounts, guarded)
+    options = background.ServiceOptions(port, host, config, env_file)
+    place = home.home()
+    place.create()
+    accounts = _accounts(ctx, config, method, non_interactive)
+    _configuration(place, config)
+    state = _proxy(place, options, no_service)
+    guarded = _guarded(place, config)
+    _claude_code(place, state, guarded)
+    _smoke_test(state, accounts, guarded)
     click.echo("\nUndo all of it with: neurolink proxy uninstall --purge")
 
 
 def _accounts(
     ctx: click.Context, config: Path | None, method: str | None, non_interactive: bool
 ) -> tuple[Account, ...]:
-    """Those there are; the environment's key counts only once it is stored, as a service does not see it."""
+    """Return the accounts, after a login where there is none.
+
+    The environment's key counts only once it is stored, as a service does not see it.
+    """
     from neurolink_mitm.cli.auth.login import login
 
-    accounts = _known(config)
+    accounts = home.accounts(home.configuration(config))
     if not accounts:
         from_key = method is None and bool(os.environ.get("ANTHROPIC_API_KEY"))
         ctx.invoke(
@@ -79,18 +81,10 @@ def _accounts(
             form="text", config=config, debug=False, add=False, label=None,
             non_interactive=non_interactive or from_key, no_browser=False, no_verify=False,
         )  # fmt: skip
-        accounts = _known(config)
-    count = len(accounts)
+        accounts = home.accounts(home.configuration(config))
     labels = ", ".join(account.label for account in accounts)
-    done(f"{count} account{'s' * (count != 1)}: {labels}")
+    done(f"{counted(len(accounts), 'account')}: {labels}")
     return accounts
-
-
-def _known(config: Path | None) -> tuple[Account, ...]:
-    from neurolink_mitm.core.pool.accounts import build_pool
-
-    credentials = context.store().read()
-    return build_pool(context.configuration(config), credentials.stored, credentials.legacy, None)
 
 
 def _configuration(place: Home, config: Path | None) -> None:
@@ -103,7 +97,7 @@ def _configuration(place: Home, config: Path | None) -> None:
     done(f"configuration written, to be changed as you like: {path}")
 
 
-def _proxy(place: Home, asked: background.ServiceOptions, no_service: bool) -> ProxyState:
+def _proxy(place: Home, options: background.ServiceOptions, no_service: bool) -> State:
     running = background.serving(place)
     if running:
         done(f"the proxy runs already: {running.url} (pid {running.pid})")
@@ -113,15 +107,15 @@ def _proxy(place: Home, asked: background.ServiceOptions, no_service: bool) -> P
                 " then this again"
             )
         return running
-    if not no_service and (state := _service(place, asked)):
-        return state
-    with context.progress("starting the proxy …"):
-        found, log = background.start(place, asked)
-    if found is None:
+    if not no_service and (served := _service(place, options)):
+        return served
+    with progress("starting the proxy …"):
+        state, log = background.start(place, options)
+    if state is None:
         with log.open(encoding="utf-8", errors="replace") as lines:
             failed(f"the proxy did not start: {background.last_words(lines)} (all of it: {log})")
-    done(f"the proxy runs, until the machine restarts: {found.url} (pid {found.pid})")
-    return found
+    done(f"the proxy runs, until the machine restarts: {state.url} (pid {state.pid})")
+    return state
 
 
 def _could_be_service() -> bool:
@@ -133,13 +127,13 @@ def _could_be_service() -> bool:
     return not manager.path.exists()
 
 
-def _service(place: Home, asked: background.ServiceOptions) -> ProxyState | None:
-    """None where there can be no service."""
+def _service(place: Home, options: background.ServiceOptions) -> State | None:
+    """Install and start the service; None where there can be none."""
     try:
         manager = find(os.environ)
         check_usable(manager)
-        with context.progress("installing the service …"):
-            install(manager, place, asked)
+        with progress("installing the service …"):
+            install(manager, place, options)
     except ServiceError as e:
         skipped(f"not installed as a service: {e}")
         return None
@@ -147,8 +141,8 @@ def _service(place: Home, asked: background.ServiceOptions) -> ProxyState | None
     return background.wait(place)
 
 
-def _claude_code(place: Home, state: ProxyState, guarded: bool) -> None:
-    """The proxy does it at its start; here it is looked at."""
+def _claude_code(place: Home, state: State, guarded: bool) -> None:
+    """Report whether the proxy has changed Claude Code's settings, as it does at its start."""
     try:
         entry = ClaudeSettings(place.claude_settings).entry(state.pid)
     except SettingsError as e:
@@ -175,13 +169,13 @@ def _guarded(place: Home, config: Path | None) -> bool:
         made = read_clients(place.clients)
     except ClientFileError as e:
         failed(str(e))
-    return bool(made or context.configuration(config).clients.api_keys)
+    return bool(made or home.configuration(config).clients.api_keys)
 
 
-def _try(state: ProxyState, accounts: tuple[Account, ...], guarded: bool) -> None:
+def _smoke_test(state: State, accounts: tuple[Account, ...], guarded: bool) -> None:
     from neurolink_mitm.cli.proxy.smoke_test import SmokeTestError, smoke_test
 
-    with context.progress("asking for a first answer …"):
+    with progress("asking for a first answer …"):
         try:
             answered = smoke_test(state, accounts, guarded=guarded)
         except SmokeTestError as e:

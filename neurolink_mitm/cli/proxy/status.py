@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,16 @@ import click
 
 from neurolink_mitm.adapters.state_file import ProxyState, StateFile
 from neurolink_mitm.cli.ui.exits import FAILED, NOT_RUNNING, fail
-from neurolink_mitm.cli.ui.groups import format_option
-from neurolink_mitm.cli.ui.running import ask_status, claude_code, home, listed, port_option
+from neurolink_mitm.cli.ui.home import home
+from neurolink_mitm.cli.ui.options import format_option, port_option
+from neurolink_mitm.cli.ui.running import (
+    ask_status,
+    choose,
+    claude_code,
+    not_running,
+    others,
+    running_states,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StatusResult:
-    """One look: a report, or why there is none."""
+    """The report of one request to `/status`, or why there is none."""
 
     report: dict[str, Any] | None
     why: str = ""
@@ -35,7 +43,7 @@ class StatusResult:
 
     @property
     def document(self) -> dict[str, Any]:
-        """For programs."""
+        """What `--format json` prints."""
         if self.report is not None:
             return self.report
         left = [{"id": each.id, "text": each.text, "fix": each.fix} for each in self.left_over]
@@ -79,9 +87,9 @@ def command(
 
     Example: neurolink proxy status --explain --model claude-opus-4-6
     """
-    named = {"model": model, "client": client}
-    asked = {name: value for name, value in named.items() if value}
-    query = {"explain": "1", **asked} if explain or asked else {}
+    query = {name: value for name, value in (("model", model), ("client", client)) if value}
+    if explain or query:
+        query["explain"] = "1"
     ask = partial(look, query, port)
     if watch:
         _watch(ask, form, interval)
@@ -98,33 +106,17 @@ def command(
 
 
 def look(query: dict[str, str], port: int | None = None) -> StatusResult:
-    """Ask the proxy, once: the one on that port, or the one that is meant where none is named."""
-    file = StateFile(home().state)
-    running = file.running()
-    state = next((each for each in running if port in (None, each.port)), None)
-    if state is not None:
-        report = ask_status(state, query)
-        if report is not None:
-            return StatusResult(report)
-        why = f"process {state.pid} runs, but {state.url}/status does not answer"
-        return StatusResult(None, why + _detached(state) + _others(running, state), FAILED)
-    if running:
-        why = f"no proxy of this home runs on port {port}" + _others(running)
-        return StatusResult(None, why, NOT_RUNNING)
-    state = file.read()
+    """Ask the proxy on `port`, or the default one, for its report."""
+    running = running_states()
+    state = choose(running, port)
     if state is None:
-        why = "the proxy is not running; start it with: neurolink proxy start"
-    else:
-        why = (
-            f"the proxy is not running: process {state.pid} ended without cleaning up"
-            f" {file.path}; the next start takes it over"
-        )
-    return StatusResult(None, why, NOT_RUNNING, _left_over(state))
-
-
-def _others(running: Sequence[ProxyState], state: ProxyState | None = None) -> str:
-    others = [each for each in running if each is not state]
-    return f"; there is another one: {listed(others)}" if others else ""
+        left_over = () if running else _left_over(StateFile(home().state).read())
+        return StatusResult(None, not_running(running, port), NOT_RUNNING, left_over)
+    report = ask_status(state, query)
+    if report is not None:
+        return StatusResult(report)
+    why = f"process {state.pid} runs, but {state.url}/status does not answer"
+    return StatusResult(None, why + _detached(state) + others(running, state), FAILED)
 
 
 def _detached(state: ProxyState) -> str:
@@ -149,11 +141,11 @@ def _left_over(state: ProxyState | None) -> tuple[Diagnostic, ...]:
 
 def _show_leftovers(result: StatusResult) -> None:
     from neurolink_mitm.cli.proxy.status_text import down_view
-    from neurolink_mitm.cli.ui.render import printed
+    from neurolink_mitm.cli.ui.tables import printed
 
-    told = [each for each in result.left_over if each.id != "leftover-state"]  # `why` says so
-    if told:
-        click.echo(printed(down_view("", told)), nl=False)
+    rest = [each for each in result.left_over if each.id != "leftover-state"]  # `why` says so
+    if rest:
+        click.echo(printed(down_view("", rest)), nl=False)
 
 
 def _text(report: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
-"""Lines of `neurolink proxy status` about the process itself, and how Claude Code comes to it.
+"""The report of `/status` as `neurolink proxy status` shows it.
 
-What `neurolink proxy status` shows. Whatever a report lacks, of an older or newer proxy, is left out.
+A field that the report lacks, as it comes from an older or newer proxy, is left out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from neurolink_mitm.cli.auth.render import window
-from neurolink_mitm.cli.ui.render import Column, FittedTable, duration, printed
+from neurolink_mitm.cli.ui.tables import Column, FittedTable, duration, printed
+from neurolink_mitm.cli.ui.terminal import counted
 from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.logs.timestamps import local_time
 from neurolink_mitm.core.request.endpoints import described
@@ -21,56 +22,8 @@ from neurolink_mitm.core.status.diagnostic import Diagnostic
 
 Report = Mapping[str, Any]
 
-BUSY_LOOP = "yellow"
-
-
-def loop_lag(report: Report) -> str:
-    """Behind what else the head says: in the last minute, for 99 of 100 turns of the loop."""
-    lag = (report.get("loop") or {}).get("lagMs")
-    return f", lag {lag['p99']:g} ms" if lag and lag["max"] else ""
-
-
-def other_lines(report: Report) -> Iterable[Text]:
-    """Other proxies of this home."""
-    for each in report.get("proxies") or ():
-        if each["pid"] != report["pid"]:
-            program = f"{each['program']}, " if each["program"] != "neurolink" else ""
-            yield Text(
-                f"another one runs on {each['url']} ({program}pid {each['pid']}):"
-                " --port shows it, or stops it",
-                style=BUSY_LOOP,
-            )
-
-
-def loop_lines(loop: Report | None) -> Iterable[Text]:
-    """That the event loop stood still, for which all streams wait, or the whole process did."""
-    if not loop:
-        return
-    if last := loop.get("lastStall"):
-        where = f" at {printable(last['stack'][0])}" if last["stack"] else ""
-        often = f"{loop['stalls']} time{'s' * (loop['stalls'] != 1)}"
-        stood = f"stood still {often}, last at {local_time(last['at'])}"
-        yield Text(f"loop: {stood} for {last['ms']} ms{where}", style=BUSY_LOOP)
-    if last := loop.get("lastPause"):
-        until = local_time(last["at"])
-        stood = f"did not run for {duration(last['ms'] / 1000)} until {until}"
-        yield Text(f"the process {stood}: stopped, or asleep", style=BUSY_LOOP)
-
-
-def claude_code_lines(attached: Report | None) -> Iterable[Text]:
-    """When Claude Code was detached from it, and why."""
-    if not attached:
-        return
-    for outage in attached.get("outages") or ():
-        span = f"{local_time(outage['since'])} to {local_time(outage['until'])}"
-        yield Text(f"Claude Code: detached {span} because {outage['why']}", style=BUSY_LOOP)
-    if away := attached.get("detached"):
-        since = f"detached since {local_time(away['since'])} because {away['why']}"
-        yield Text(f"Claude Code: {since}; it comes back when that answers", style=BUSY_LOOP)
-
-
 SKEW = 60.0
-"""Seconds by which a clock may be wrong before it matters."""
+"""Seconds by which the clock may be wrong before a warning."""
 NOT_FOUND = 404
 GOOD, BUSY, BAD = "green", "yellow", "red"
 
@@ -80,13 +33,13 @@ def status_text(report: Report, now: float) -> str:
 
 
 def status_view(report: Report, now: float) -> RenderableType:
-    """The report of /status for people."""
+    """Return the whole report."""
     accounts = report["stats"]["accounts"]
     return Group(
         _head(report),
-        *other_lines(report),
-        *loop_lines(report.get("loop")),
-        *claude_code_lines(report.get("claudeCode")),
+        *_other_lines(report),
+        *_loop_lines(report.get("loop")),
+        *_claude_code_lines(report.get("claudeCode")),
         *_warnings(report, accounts),
         _accounts(accounts, now) if accounts else Text("no accounts"),
         *_other_providers(report),
@@ -99,15 +52,54 @@ def _head(report: Report) -> Text:
     stats = report["stats"]
     return Text(
         f"NeuroLink {report['version']} on {report['url']}"
-        f" (pid {report['pid']}, {report['strategy']}, up {duration(report['uptime'])}{loop_lag(report)})\n"
-        f"{_count(stats['totalRequests'], 'request')}: {stats['totalSuccess']} answered,"
-        f" {stats['totalErrors']} failed; {_count(stats['totalAttempts'], 'attempt')} upstream,"
+        f" (pid {report['pid']}, {report['strategy']}, up {duration(report['uptime'])}{_loop_lag(report)})\n"
+        f"{counted(stats['totalRequests'], 'request')}: {stats['totalSuccess']} answered,"
+        f" {stats['totalErrors']} failed; {counted(stats['totalAttempts'], 'attempt')} upstream,"
         f" {stats['totalRateLimits']} rate-limited"
     )
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' * (number != 1)}"
+def _loop_lag(report: Report) -> str:
+    """Return the lag of the event loop in the last minute, 99th percentile; empty where there was none."""
+    lag = (report.get("loop") or {}).get("lagMs")
+    return f", lag {lag['p99']:g} ms" if lag and lag["max"] else ""
+
+
+def _other_lines(report: Report) -> Iterable[Text]:
+    """Yield a line for each other proxy of this home."""
+    for each in report.get("proxies") or ():
+        if each["pid"] != report["pid"]:
+            program = f"{each['program']}, " if each["program"] != "neurolink" else ""
+            yield Text(
+                f"another one runs on {each['url']} ({program}pid {each['pid']}):"
+                " --port shows it, or stops it",
+                style=BUSY,
+            )
+
+
+def _loop_lines(loop: Report | None) -> Iterable[Text]:
+    """Yield when the event loop, and with it all streams, or the whole process last stood still."""
+    if not loop:
+        return
+    if last := loop.get("lastStall"):
+        where = f" at {printable(last['stack'][0])}" if last["stack"] else ""
+        stood = f"stood still {counted(loop['stalls'], 'time')}, last at {clock(last['at'])}"
+        yield Text(f"loop: {stood} for {last['ms']} ms{where}", style=BUSY)
+    if last := loop.get("lastPause"):
+        stood = f"did not run for {duration(last['ms'] / 1000)} until {clock(last['at'])}"
+        yield Text(f"the process {stood}: stopped, or asleep", style=BUSY)
+
+
+def _claude_code_lines(attached: Report | None) -> Iterable[Text]:
+    """Yield when Claude Code was detached from the proxy, and why."""
+    if not attached:
+        return
+    for outage in attached.get("outages") or ():
+        span = f"{clock(outage['since'])} to {clock(outage['until'])}"
+        yield Text(f"Claude Code: detached {span} because {outage['why']}", style=BUSY)
+    if away := attached.get("detached"):
+        since = f"detached since {clock(away['since'])} because {away['why']}"
+        yield Text(f"Claude Code: {since}; it comes back when that answers", style=BUSY)
 
 
 def _warnings(report: Report, accounts: Sequence[Report]) -> Iterable[Text]:
@@ -125,20 +117,20 @@ def _warnings(report: Report, accounts: Sequence[Report]) -> Iterable[Text]:
 
 def _accounts(accounts: Sequence[Report], now: float) -> FittedTable:
     windows = (
-        Column(title, cells, short=short, shorten=2)
+        Column(title, cells, short=short, shorten_step=2)
         for title, name in (("5h", "fiveHour"), ("7d", "sevenDay"))
         for cells, short in [zip(*(_used(each, name) for each in accounts), strict=True)]
     )
     counts = (("attempts", "attempts"), ("answered", "success"), ("failed", "errors"))
     counted = (
-        Column(title, [Text(str(each[name])) for each in accounts], leave=leave)
+        Column(title, [Text(str(each[name])) for each in accounts], drop_step=leave)
         for leave, (title, name) in enumerate((*counts, ("429", "rateLimits")), 3)
     )
     return FittedTable(
         (
-            Column("account", [Text(each["label"]) for each in accounts], least=16),
-            Column("type", [Text(each["type"]) for each in accounts], leave=1),
-            Column("state", [_state(each, now) for each in accounts], least=24),
+            Column("account", [Text(each["label"]) for each in accounts], min_width=16),
+            Column("type", [Text(each["type"]) for each in accounts], drop_step=1),
+            Column("state", [_state(each, now) for each in accounts], min_width=24),
             *windows,
             *counted,
         )
@@ -157,7 +149,7 @@ def _state(account: Report, now: float) -> Text:
 
 
 def _models(account: Report, now: float) -> str:
-    """Those that are limited on it, and other endpoints that are, while the others are served."""
+    """Return the models and endpoints that are limited while the account serves all others."""
     scopes = account.get("cooldowns") or {}
     limited = [
         f"{described(scope)} {_until(cooldown['until'], now)}"
@@ -176,7 +168,7 @@ def _until(moment: str, now: float) -> str:
 
 
 def _used(account: Report, name: str) -> tuple[Text, Text]:
-    """How far a window is used, and when it is used up at this pace if that is before its reset; and in short."""
+    """Return how far a window is used, whole and in short; and when it runs out at this pace, if before its reset."""
     long, short = window(account["quota"], name)
     if out := ((account["quota"] or {}).get(name) or {}).get("runsOutAt"):
         at = f", out at {local_time(out, seconds=False)}"
@@ -201,21 +193,21 @@ def _other_providers(report: Report) -> Iterable[Text]:
 
 
 def _idle(translator: Report) -> bool:
-    """It runs only where the configuration names another provider."""
+    """Whether the translator is not needed: it runs only where the configuration names another provider."""
     return translator.get("state") == "stopped" and not translator.get("lastError")
 
 
 def _translator(translator: Report) -> Text:
     state = str(translator.get("state"))
     style = {"ready": GOOD, "starting": BUSY, "restarting": BUSY}.get(state, BAD)
-    known = (
+    parts = (
         f"pid {translator['pid']}" if translator.get("pid") else "",
         f"port {translator['port']}" if translator.get("port") else "",
         f"{translator['rss'] / 1e6:.0f} MB" if translator.get("rss") else "",
         f"{translator['restarts']} restarts" if translator.get("restarts") else "",
         printable(str(translator["lastError"])) if translator.get("lastError") else "",
     )
-    details = ", ".join(each for each in known if each)
+    details = ", ".join(each for each in parts if each)
     text = Text("translator: ").append(state, style=style)
     return text.append(f" ({details})") if details else text
 
@@ -236,7 +228,7 @@ def _never(spend: Report) -> bool:
 
 
 def _errors(accounts: Sequence[Report]) -> Iterable[Text]:
-    """The last one of each account, the newest first."""
+    """Yield the last error of each account, the newest first."""
     failed = [account for account in accounts if account.get("lastError")]
     failed.sort(key=lambda account: str(account.get("lastErrorAt")), reverse=True)
     for account in failed:
@@ -252,23 +244,23 @@ def explain_text(report: Report) -> str:
 
 
 def explain_view(report: Report) -> RenderableType:
-    """Which account the next request takes, and why not the others; and what comes of it, where no account does."""
-    found = report["explain"]
-    table = _explained_table(found) if found else Text("no accounts")
+    """Return which account the next request takes, why not the others, and what the client gets where none does."""
+    rows = report["explain"]
+    table = _explained_table(rows) if rows else Text("no accounts")
     return Group(table, *_route_lines(report.get("route") or {}))
 
 
-def _explained_table(found: Sequence[Report]) -> RenderableType:
+def _explained_table(rows: Sequence[Report]) -> RenderableType:
     columns = (
-        Column("", [Text(_mark(each)) for each in found]),
-        Column("account", [Text(each["label"]) for each in found], least=16),
-        Column("why", [Text(each["reason"]) for each in found], least=24),
+        Column("", [Text(_mark(each)) for each in rows]),
+        Column("account", [Text(each["label"]) for each in rows], min_width=16),
+        Column("why", [Text(each["reason"]) for each in rows], min_width=24),
     )
     return FittedTable(columns)
 
 
 def _route_lines(route: Report) -> Iterable[Text]:
-    """Under which rule a model is asked for, what the client is told in the end, and counting where it differs."""
+    """Yield the rule of the route, what the client gets in the end, and the account that counts tokens if another."""
     if (asked := route.get("asked")) and route.get("status") != NOT_FOUND:
         under = f" as {route['model']}" if route.get("model") not in (None, asked) else ""
         yield Text(printable(f"{asked}: asked for{under}, by {route['rule']}"))
@@ -279,8 +271,8 @@ def _route_lines(route: Report) -> Iterable[Text]:
     counting = route.get("countTokens") or {}
     if counting.get("next") != route.get("next"):
         taken = str(counting.get("next") or "").removeprefix("anthropic:")
-        told = f"next is {taken}" if taken else f"the client gets {counting.get('status')}"
-        yield Text(printable(f"counting tokens: {told}"))
+        result = f"next is {taken}" if taken else f"the client gets {counting.get('status')}"
+        yield Text(printable(f"counting tokens: {result}"))
 
 
 def _mark(account: Report) -> str:
@@ -290,7 +282,7 @@ def _mark(account: Report) -> str:
 
 
 def down_view(why: str, left_over: Sequence[Diagnostic]) -> Text:
-    """Nothing runs: why, and what that left."""
+    """Return why no proxy runs, and what the last one left."""
     text = Text(f"{why}\n" if why else "")
     for diagnostic in left_over:
         text.append(f"{diagnostic.text}\n").append(f"  fix: {diagnostic.fix}\n", style="dim")

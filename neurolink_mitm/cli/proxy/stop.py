@@ -11,7 +11,8 @@ import click
 
 from neurolink_mitm.adapters.state_file import ProxyState, is_running
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
-from neurolink_mitm.cli.ui.running import listed, named, port_option, running_state, running_states
+from neurolink_mitm.cli.ui.options import port_option
+from neurolink_mitm.cli.ui.running import listed, named, running_state, running_states
 from neurolink_mitm.service.units import STOP_LIMIT
 
 
@@ -31,16 +32,17 @@ def command(port: int | None, everyone: bool) -> None:
 def _chosen(port: int | None, *, everyone: bool) -> tuple[ProxyState, ...]:
     if port is not None and everyone:
         fail("say either --port or --all", USAGE)
-    found = running_states()
-    if port is not None or not found:
+    running = running_states()
+    if port is not None or not running:
         return (running_state(port),)
-    if len(found) > 1 and not everyone:
-        fail(f"{len(found)} proxies run: {listed(found)}; say which with --port, or --all", USAGE)
-    return found
+    if len(running) > 1 and not everyone:
+        text = f"{len(running)} proxies run: {listed(running)}; say which with --port, or --all"
+        fail(text, USAGE)
+    return running
 
 
-def stop(states: Iterable[ProxyState]) -> None:
-    """All are told at once, and then waited for."""
+def stop(states: Iterable[State]) -> None:
+    """Signal all proxies at once, then wait for each."""
     states = tuple(states)
     for state in states:
         tell_to_stop(state.pid)
@@ -50,7 +52,7 @@ def stop(states: Iterable[ProxyState]) -> None:
 
 
 def tell_to_stop(pid: int) -> None:
-    """One that has ended meanwhile needs no telling."""
+    """Send SIGTERM; a process that has ended meanwhile needs none."""
     try:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
@@ -62,13 +64,13 @@ def tell_to_stop(pid: int) -> None:
 
 
 def wait_for_end(pid: int, started: float) -> None:
-    """Of a proxy that was told to stop."""
+    """Wait until a proxy that was told to stop has ended."""
     deadline = time.monotonic() + STOP_LIMIT
-    said = False
+    waiting = False
     while is_running(pid, started):
         if time.monotonic() > deadline:
             fail(f"process {pid} did not stop within {STOP_LIMIT:.0f} s", FAILED)
-        if not said and time.monotonic() > deadline - STOP_LIMIT + 1:
-            said = True
+        if not waiting and time.monotonic() > deadline - STOP_LIMIT + 1:
+            waiting = True
             click.echo("waiting for streams under way to finish …", err=True)
         time.sleep(0.05)

@@ -1,7 +1,4 @@
-"""`neurolink proxy telemetry metrics` and `dashboard`: print the Prometheus text and the Grafana dashboard.
-
-`neurolink proxy telemetry …`: run a collector and OpenObserve on this machine.
-"""
+"""`neurolink proxy telemetry`: runs a collector and OpenObserve on this machine; prints what Prometheus gets."""
 
 from __future__ import annotations
 
@@ -10,14 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.cli.ui.exits import FAILED, NOT_RUNNING, fail
-from neurolink_mitm.cli.ui.groups import Group, format_option
-from neurolink_mitm.cli.ui.running import home, owner, running_state
+from neurolink_mitm.cli.ui.groups import Group
+from neurolink_mitm.cli.ui.home import home
+from neurolink_mitm.cli.ui.options import format_option
+from neurolink_mitm.cli.ui.running import admin_headers, running_state, running_status
+from neurolink_mitm.cli.ui.terminal import as_json, done, print_report, skipped
 from neurolink_mitm.telemetry.setup import ENDPOINT, OTLP_PORT
 
 if TYPE_CHECKING:
@@ -25,7 +25,22 @@ if TYPE_CHECKING:
     from neurolink_mitm.telemetry.openobserve import OpenObserve
 
 
-@click.command()
+READY = 120.0
+"""Seconds after which an OpenObserve that was started and does not respond has failed."""
+
+
+class TelemetryGroup(Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        with _failing_in_one_line():
+            return super().invoke(ctx)
+
+
+@click.group("telemetry", cls=TelemetryGroup)
+def command() -> None:
+    """Run an OpenTelemetry collector and dashboards (OpenObserve) in Docker; print what Prometheus gets."""
+
+
+@command.command()
 def metrics() -> None:
     """Print the metrics of the running proxy, as Prometheus reads them at /metrics.
 
@@ -34,33 +49,20 @@ def metrics() -> None:
     from neurolink_mitm.cli.ui import http_client
 
     state = running_state()
-    text = http_client.get_text(f"{state.url}/metrics", owner(state))
-    if text is None:
+    response = http_client.ask(f"{state.url}/metrics", None, admin_headers(state))
+    if response.status != 200:
         fail(f"{state.url}/metrics does not answer", FAILED)
-    click.echo(text, nl=False)
+    click.echo(response.body.decode(), nl=False)
 
 
-@click.command()
-def dashboard() -> None:
+@command.command("dashboard")
+def grafana_dashboard() -> None:
     """Print a dashboard for Grafana, to be imported there.
 
     Example: neurolink proxy telemetry dashboard > neurolink.json
     """
     text = (files("neurolink_mitm.telemetry") / "grafana.json").read_text("utf-8")
     click.echo(text, nl=False)
-
-
-READY = 120.0
-"""Seconds that OpenObserve may take until it responds for the first time."""
-
-
-@click.group("telemetry", cls=Group)
-def command() -> None:
-    """Run an OpenTelemetry collector and dashboards (OpenObserve) in Docker; print what Prometheus gets."""
-
-
-command.add_command(metrics)
-command.add_command(dashboard)
 
 
 @command.command()
@@ -80,25 +82,22 @@ def setup(port: int, otlp_port: int) -> None:
 
     Example: neurolink proxy telemetry setup
     """
-    from neurolink_mitm.cli.ui import render as steps
-
     place = home()
-    with _failing_in_one_line():
-        files, env_file = _files(place), _env_file(place)
-        _compose(files).check()
-        _refuse_other(place, env_file, files.read(), f"http://127.0.0.1:{otlp_port}")
-        place.create()
-        before = files.read()
-        access = files.write(port, otlp_port)
-        steps.done(f"wrote {files.folder} (the password is in {files.access.name})")
-        _compose(files).up()
-        steps.done("collector and OpenObserve run")
-        backend = _backend(access)
-        backend.wait(READY)
-        page = _import(backend)
-        steps.done("imported the dashboard")
-        _name(env_file, access, before)
-        steps.done(f"{env_file} names the collector: {access.endpoint}")
+    files, env_file = _files(place), _env_file(place)
+    _compose(files).check()
+    _refuse_other(place, env_file, files.read(), f"http://127.0.0.1:{otlp_port}")
+    place.create()
+    before = files.read()
+    access = files.write(port, otlp_port)
+    done(f"wrote {files.folder} (the password is in {files.access.name})")
+    _compose(files).up()
+    done("collector and OpenObserve run")
+    backend = _backend(access)
+    backend.wait(READY)
+    page = _import(backend)
+    done("imported the dashboard")
+    _name(env_file, access, before)
+    done(f"{env_file} names the collector: {access.endpoint}")
     _extra()
     click.echo(f"\nLook at {page}\nas {access.user}, with the password in {files.access}")
 
@@ -109,11 +108,10 @@ def start() -> None:
 
     Example: neurolink proxy telemetry start
     """
-    with _failing_in_one_line():
-        files, access = _set_up()
-        _compose(files).check()
-        _compose(files).up()
-        _backend(access).wait(READY)
+    files, access = _set_up()
+    _compose(files).check()
+    _compose(files).up()
+    _backend(access).wait(READY)
     click.echo(f"collector at {access.endpoint}, OpenObserve at {access.url}")
 
 
@@ -124,13 +122,12 @@ def stop(remove: bool) -> None:
 
     Example: neurolink proxy telemetry stop --remove
     """
-    with _failing_in_one_line():
-        if remove:
-            click.echo(_remove(home()))
-            return
-        files, _ = _set_up()
-        _compose(files).check()
-        _compose(files).down()
+    if remove:
+        click.echo(_remove(home()))
+        return
+    files, _ = _set_up()
+    _compose(files).check()
+    _compose(files).down()
     click.echo(
         "stopped; the proxy goes on and counts what it can't send (to switch that off: --remove)"
     )
@@ -143,14 +140,11 @@ def status(form: str) -> None:
 
     Example: neurolink proxy telemetry status --format json
     """
-    from neurolink_mitm.cli.ui import render
-
-    with _failing_in_one_line():
-        files, access = _set_up()
-        compose = _compose(files)
-        compose.check()
-        services = compose.services()
-        answers = _backend(access).answers()
+    files, access = _set_up()
+    compose = _compose(files)
+    compose.check()
+    services = compose.services()
+    answers = _backend(access).answers()
     running = answers and services.get("collector") == "running"
     report = {
         "running": running,
@@ -160,7 +154,7 @@ def status(form: str) -> None:
         "openobserveAnswers": answers,
         "proxy": _proxy(),
     }
-    click.echo(render.as_json(report) if form == "json" else _text(report), nl=False)
+    print_report(form, report, lambda: _text(report))
     if not running:
         raise SystemExit(NOT_RUNNING)
 
@@ -177,12 +171,11 @@ def logs(service: str | None, follow: bool, tail: int) -> None:
 
     Example: neurolink proxy telemetry logs collector
     """
-    with _failing_in_one_line():
-        files, _ = _set_up()
-        compose = _compose(files)
-        compose.check()
-        arguments = ["--tail", str(tail), *(["--follow"] if follow else [])]
-        code = compose.logs([*arguments, *([service] if service else [])])
+    files, _ = _set_up()
+    compose = _compose(files)
+    compose.check()
+    arguments = ["--tail", str(tail), *(["--follow"] if follow else [])]
+    code = compose.logs([*arguments, *([service] if service else [])])
     raise SystemExit(FAILED if code else 0)
 
 
@@ -194,14 +187,12 @@ def import_dashboard(show: bool) -> None:
     Example: neurolink proxy telemetry import-dashboard
     """
     if show:
-        from neurolink_mitm.cli.ui import render
         from neurolink_mitm.telemetry.dashboard import dashboard
 
-        click.echo(render.as_json(dashboard()), nl=False)
+        click.echo(as_json(dashboard()), nl=False)
         return
-    with _failing_in_one_line():
-        _, access = _set_up()
-        click.echo(f"imported: {_import(_backend(access))}")
+    _, access = _set_up()
+    click.echo(f"imported: {_import(_backend(access))}")
 
 
 def remove_all(place: Home) -> str | None:
@@ -291,20 +282,15 @@ def _name(env_file: Path, access: Access, before: Access | None) -> None:
 
 
 def _extra() -> None:
-    from neurolink_mitm.cli.ui import render as steps
     from neurolink_mitm.telemetry.otlp import MISSING, installed
 
     if not installed():
-        steps.skipped(MISSING)
+        skipped(MISSING)
 
 
 def _proxy() -> object:
     """Return `telemetry` of the running proxy's `/status`; None where no proxy runs, or its export is off."""
-    from neurolink_mitm.adapters.state_file import StateFile
-    from neurolink_mitm.cli.ui.running import ask_status
-
-    state = StateFile(home().state).read()
-    report = ask_status(state) if state and state.alive else None
+    report = running_status()
     return report.get("telemetry") if report else None
 
 
@@ -332,10 +318,4 @@ def _failing_in_one_line() -> Iterator[None]:
     try:
         yield
     except (ComposeError, OpenObserveError, ValueError) as e:
-        _end(str(e))
-    except OSError as e:
-        _end(f"{e.filename or ''}: {e.strerror or e}".lstrip(": "))
-
-
-def _end(message: str) -> NoReturn:
-    fail(message, FAILED)
+        fail(str(e), FAILED)

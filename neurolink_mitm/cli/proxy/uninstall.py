@@ -12,8 +12,9 @@ from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
 from neurolink_mitm.cli.proxy.stop import tell_to_stop, wait_for_end
-from neurolink_mitm.cli.ui.exits import FAILED, USAGE, by_ctrl_c, fail
-from neurolink_mitm.cli.ui.running import home
+from neurolink_mitm.cli.ui.exits import FAILED, fail
+from neurolink_mitm.cli.ui.home import home
+from neurolink_mitm.cli.ui.terminal import confirm
 from neurolink_mitm.service.manager import ServiceError, find
 
 
@@ -46,13 +47,7 @@ def _confirm(place: Home) -> None:
     if not place.root.exists():
         return
     question = f"Delete all configuration, logins, keys and logs in {place.root}?"
-    try:
-        sure = click.confirm(question, err=True)
-    except click.Abort as e:
-        if by_ctrl_c(e):
-            raise
-        fail("nobody answers here; pass --yes to delete without being asked", USAGE)
-    if not sure:
+    if not confirm(question, otherwise="pass --yes to delete without being asked"):
         fail("nothing was changed", FAILED)
 
 
@@ -66,19 +61,19 @@ def _remove_service() -> None:
 
 
 def _stop(place: Home) -> None:
-    """All proxies of this home: those of the state files, and those that changed Claude Code's settings."""
-    found = {each.pid: each.pid_started for each in StateFile(place.state).running()}
-    with suppress(SettingsError):  # it will be told when they are put back
-        found |= {e.pid: e.pid_started for e in ClaudeSettings(place.claude_settings).running()}
-    for pid in found:
+    """Stop all proxies of this home: those of the state files, and those that changed Claude Code's settings."""
+    running = {each.pid: each.pid_started for each in StateFile(place.state).running()}
+    with suppress(SettingsError):  # reported when the settings are put back
+        running |= {e.pid: e.pid_started for e in ClaudeSettings(place.claude_settings).running()}
+    for pid in running:
         tell_to_stop(pid)
-    for pid, started in found.items():
+    for pid, started in running.items():
         wait_for_end(pid, started)
         click.echo(f"proxy stopped (pid {pid})")
 
 
 def _put_back(place: Home) -> None:
-    """What a proxy that died may have left."""
+    """Put back the settings of Claude Code that a proxy has left when it died."""
     if not place.root.exists():
         return
     try:
@@ -90,7 +85,7 @@ def _put_back(place: Home) -> None:
 
 
 def _remove_telemetry(place: Home) -> None:
-    """Containers that would go on without anybody who knows of them."""
+    """Remove the containers, which would run on unknown to anybody."""
     from neurolink_mitm.cli.proxy.telemetry import remove_all
 
     if done := remove_all(place):
@@ -98,7 +93,7 @@ def _remove_telemetry(place: Home) -> None:
 
 
 def _forget_logins(place: Home) -> None:
-    """Those that are not in a file of the home."""
+    """Delete the logins that are in the keyring, not in a file of the home."""
     if os.environ.get("NEUROLINK_TOKEN_STORE") != "keyring":
         return
     try:

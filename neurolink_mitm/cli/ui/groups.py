@@ -1,9 +1,4 @@
-"""Options that several commands share.
-
-The group that all our groups are: leads on from a command that there is not, and ends well by Ctrl-C.
-
-A group whose commands are modules of their own, imported when they are called, so that help is quick.
-"""
+"""Groups of commands: lazily loaded, so that help is quick; they suggest what was meant, and end in one line."""
 
 from __future__ import annotations
 
@@ -14,37 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurolink_mitm.cli.ui.exits import interruptible
+from neurolink_mitm.cli.ui.exits import one_line_errors
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-
-format_option = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to print it.",
-)
-
-
 MOST = 3
-"""Suggestions in one message."""
+"""Suggestions in one message, at most."""
 OTHER_WORDS = {
     "run": "start", "serve": "start", "up": "start", "down": "stop", "kill": "stop", "ps": "status",
     "ls": "list", "accounts": "list", "signin": "login", "signout": "logout", "rm": "logout",
     "remove": "logout", "tui": "status", "check-config": "check", "validate": "check",
 }  # fmt: skip
-"""What other programs call the like of it."""
+"""What other programs call our commands."""
 
 
 class Group(click.Group):
-    """As click's, with suggestions from all groups, and one way to end by Ctrl-C."""
+    """A click group that suggests commands of all groups, and ends by `one_line_errors`."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        with interruptible():
+        with one_line_errors():
             return super().invoke(ctx)
 
     def resolve_command(
@@ -57,23 +41,21 @@ class Group(click.Group):
         return super().resolve_command(ctx, args)
 
     def names(self, ctx: click.Context) -> list[str]:
-        """All that may follow the group's name, shortcuts included."""
+        """Return all that may follow the group's name, shortcuts included."""
         return self.list_commands(ctx)
 
 
 def suggestions(
     name: str, here: Collection[str], elsewhere: Collection[tuple[str, ...]]
 ) -> list[tuple[str, ...]]:
-    """Return what was perhaps meant by `name`: words after the group's own (`here`), or the root's (`elsewhere`).
+    """Return the paths that were perhaps meant by `name`, the likest first.
 
-    What is called so, or what other programs call so; else what looks like it, the likest first. Of
-    one name that is here and elsewhere, the one here.
+    `here` are the group's own commands, and win over paths of the same name from the root, `elsewhere`.
     """
     wanted = OTHER_WORDS.get(name, name)
     names = sorted({*here, *(path[-1] for path in elsewhere)})
     close = [wanted] if wanted in names else get_close_matches(name, names, MOST)
-    found = [_called(each, here, elsewhere) for each in close]
-    return [path for paths in found for path in paths][:MOST]
+    return [path for each in close for path in _called(each, here, elsewhere)][:MOST]
 
 
 def _called(
@@ -86,15 +68,16 @@ def _did_you_mean(ctx: click.Context, group: Group, name: str) -> str:
     root = ctx.find_root()
     if name in ("help", "version"):
         return f" Did you mean '{root.command_path} --{name}'?"
-    others = [path for path in _paths(root.command) if len(path) > 1]
-    found = suggestions(name, group.names(ctx), others)
-    starts = ((ctx if len(path) == 1 else root).command_path for path in found)
-    shown = [f"'{start} {' '.join(path)}'" for start, path in zip(starts, found, strict=True)]
-    return f" Did you mean {' or '.join(shown)}?" if shown else ""
+    elsewhere = [path for path in _paths(root.command) if len(path) > 1]
+    quoted = [
+        f"'{(ctx if len(path) == 1 else root).command_path} {' '.join(path)}'"
+        for path in suggestions(name, group.names(ctx), elsewhere)
+    ]
+    return f" Did you mean {' or '.join(quoted)}?" if quoted else ""
 
 
 def _paths(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The words that lead to each command below, hidden ones left out."""
+    """Yield the words that lead to each command below `command`; hidden ones are left out."""
     if path:
         yield path
     if isinstance(command, click.Group):
@@ -109,10 +92,10 @@ def _paths(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple
 
 
 class LazyGroup(Group):
-    """Beside commands that were added as usual, those of `lazy`: name → what the list says of it.
+    """A group whose commands in `lazy` (name → line of the list, empty for none) are imported when they are called.
 
-    `name` is `command` in the module `PLACE` + name, a hyphen being an underscore there. One with
-    an empty text is not listed. `shortcuts` are names for commands further down: name → group.
+    Each is `command` in the module `place` + name, with underscores for hyphens. `shortcuts` are names of commands
+    further down: name → group.
     """
 
     def __init__(
@@ -147,18 +130,18 @@ class LazyGroup(Group):
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """The lazy ones by their list: to import them all takes a second."""
+        """Complete lazy commands by their list: importing them all takes a second."""
         from click.shell_completion import CompletionItem
 
         eager = {n: c.get_short_help_str() for n, c in self.commands.items() if not c.hidden}
         listed = {**eager, **{n: text for n, text in self.lazy.items() if text}}
         listed |= {name: f"The same as {group} {name}." for name, group in self.shortcuts.items()}
         names = [name for name in sorted(listed) if name.startswith(incomplete)]
-        found = [CompletionItem(name, help=listed[name]) for name in names]
-        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+        items = [CompletionItem(name, help=listed[name]) for name in names]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """As click does it, but the lazy ones are not looked at."""
+        """Write the list as click does, without importing the lazy commands."""
         eager = {n: c for n, c in self.commands.items() if not c.hidden}
         room = formatter.width - 6 - max(map(len, (*self.lazy, *eager)))
         rows = {n: c.get_short_help_str(room) for n, c in eager.items()}

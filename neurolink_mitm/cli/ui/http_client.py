@@ -1,63 +1,66 @@
-"""Asks the running proxy, with what the standard library has: commands have to start quickly."""
+"""Asks the running proxy by HTTP, with the standard library only: commands have to start quickly."""
 
 from __future__ import annotations
 
 import http.client
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 TIMEOUT = 5.0
-
+"""Seconds until a proxy that says nothing counts as one that does not answer."""
 
 Query = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """`status` is 0 where nothing came back, for the reason in `error`; names in `headers` are lower-case."""
+
+    status: int = 0
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The JSON object in the body; empty if the body is anything else."""
+        try:
+            document = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return document if isinstance(document, dict) else {}
+
+
+def ask(
+    url: str,
+    query: Query | None = None,
+    headers: Mapping[str, str] | None = None,
+    *,
+    post: bytes | None = None,
+    timeout: float = TIMEOUT,
+) -> Response:
+    """Send a GET request, or `post` in a POST request, and return the whole response."""
+    parts = urlsplit(url)
+    target = f"{parts.path}?{urlencode(query)}" if query else parts.path
+    connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
+    try:
+        method = "GET" if post is None else "POST"
+        connection.request(method, target, post, dict(headers or {}))
+        response = connection.getresponse()
+        names = {name.lower(): value for name, value in response.headers.items()}
+        return Response(response.status, response.read(), names)
+    except (OSError, ValueError, http.client.HTTPException) as e:
+        return Response(error=str(e))
+    finally:
+        connection.close()
 
 
 def get_json(
     url: str, query: Query | None = None, headers: Mapping[str, str] | None = None
 ) -> dict[str, Any] | None:
-    """The JSON object at `url`, or None where there is no good answer within 5 s."""
-    status, document = _ask("GET", url, query or {}, headers or {})
-    return document if status == 200 else None
-
-
-def get_text(url: str, headers: Mapping[str, str]) -> str | None:
-    """The text at `url`, or None where there is no good answer within 5 s."""
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT)
-    try:
-        connection.request("GET", parts.path, headers=dict(headers))
-        response = connection.getresponse()
-        text = response.read().decode()
-    except (OSError, ValueError, RecursionError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-    return text if response.status == 200 else None
-
-
-def get(url: str, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
-    """Status and JSON object that came back; status 0 where nothing did."""
-    return _ask("GET", url, {}, headers)
-
-
-def post(url: str, query: Query, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
-    """Status and JSON object that came back; status 0 where nothing did."""
-    return _ask("POST", url, query, headers)
-
-
-def _ask(
-    method: str, url: str, query: Query, headers: Mapping[str, str]
-) -> tuple[int, dict[str, Any]]:
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT)
-    try:
-        connection.request(method, f"{parts.path}?{urlencode(query)}", headers=dict(headers))
-        response = connection.getresponse()
-        document = json.loads(response.read())
-    except (OSError, ValueError, RecursionError, http.client.HTTPException):
-        return 0, {}
-    finally:
-        connection.close()
-    return (response.status, document) if isinstance(document, dict) else (0, {})
+    """Return the JSON object at `url`; None where the response is anything but 200 with one."""
+    response = ask(url, query, headers)
+    return (response.document or None) if response.status == 200 else None

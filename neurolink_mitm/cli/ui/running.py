@@ -1,80 +1,50 @@
-"""How the command is called, for lines that are to be pasted.
-
-The proxy that runs in this home, for commands that ask or stop it.
-"""
+"""The proxies of this home that run, for commands that ask or stop one."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import click
-
-from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.state_file import OURS, ProxyState, StateFile
+from neurolink_mitm.adapters.state_file import OURS, State, StateFile
 from neurolink_mitm.cli.ui import http_client
-from neurolink_mitm.cli.ui.exits import NOT_RUNNING, USAGE, fail
+from neurolink_mitm.cli.ui.exits import NOT_RUNNING, fail
+from neurolink_mitm.cli.ui.home import home
 from neurolink_mitm.core.logs.rows import iso
 
 
-def program() -> str:
-    """How the user's shell finds us: by name, else by path."""
-    called = Path(sys.argv[0])
-    if called.name == "__main__.py":
-        return "neurolink"
-    by_name = shutil.which(called.name)
-    if by_name and os.path.realpath(by_name) == os.path.realpath(called):
-        return called.name
-    return os.path.relpath(called) if called.absolute().is_relative_to(Path.cwd()) else str(called)
-
-
-def home() -> Home:
-    """The home directory, or exit code 2."""
-    try:
-        return Home.from_environment(os.environ)
-    except ValueError as e:
-        fail(str(e), USAGE)
-
-
-def port_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`--port`, of one of several proxies."""
-    return click.option("-p", "--port", type=click.IntRange(1, 65535), help=text)
-
-
-def running_states() -> tuple[ProxyState, ...]:
-    """Of all proxies of this home that run; the first is the one that is meant where none is named."""
+def running_states() -> tuple[State, ...]:
+    """Return the state of each proxy; the first is the default where no port is given."""
     return StateFile(home().state).running()
 
 
-def running_state(port: int | None = None) -> ProxyState:
-    """The state of the running proxy, or of the one on that port; exit code 3 if there is none."""
-    path = home().state
-    found = StateFile(path).running()
-    if port is not None:
-        return _on(port, found)
-    if found:
-        return found[0]
-    state = StateFile(path).read()
+def running_state(port: int | None = None) -> State:
+    """Return the state of the proxy on `port`, or of the default one; exit with 3 if it does not run."""
+    running = running_states()
+    return choose(running, port) or fail(not_running(running, port), NOT_RUNNING)
+
+
+def choose(running: Iterable[State], port: int | None) -> State | None:
+    return next((each for each in running if port in (None, each.port)), None)
+
+
+def not_running(running: Sequence[State], port: int | None) -> str:
+    """Return why there is no proxy on `port`, in one line."""
+    file = StateFile(home().state)
+    state = file.read()
+    if running:
+        return f"no proxy of this home runs on port {port}{others(running)}"
     if state is None:
-        fail("the proxy is not running; start it with: neurolink proxy start", NOT_RUNNING)
-    fail(
-        f"the proxy is not running: process {state.pid} ended without cleaning up {path};"
-        " the next start takes it over",
-        NOT_RUNNING,
+        return "the proxy is not running; start it with: neurolink proxy start"
+    return (
+        f"the proxy is not running: process {state.pid} ended without cleaning up {file.path};"
+        " the next start takes it over"
     )
 
 
-def _on(port: int, found: Sequence[ProxyState]) -> ProxyState:
-    for state in found:
-        if state.port == port:
-            return state
-    where = ", ".join(str(each.port) for each in found)
-    others = f"; there is one on {where}" if found else ""
-    fail(f"no proxy of this home runs on port {port}{others}", NOT_RUNNING)
+def others(running: Iterable[State], state: State | None = None) -> str:
+    """Return the end of a line that names the proxies beside `state`."""
+    rest = [each for each in running if each is not state]
+    return f"; there is another one: {listed(rest)}" if rest else ""
 
 
 def listed(states: Iterable[ProxyState]) -> str:
@@ -82,45 +52,38 @@ def listed(states: Iterable[ProxyState]) -> str:
     return ", ".join(f"{each.url} ({named(each)})" for each in states)
 
 
-def named(state: ProxyState) -> str:
-    """What runs it, where that is not the usual, and its pid."""
+def named(state: State) -> str:
+    """`pid 12`, or `mitmdump, pid 12` where another program runs the proxy."""
     return f"pid {state.pid}" if state.program == OURS else f"{state.program}, pid {state.pid}"
 
 
-def owner(state: ProxyState) -> dict[str, str]:
-    """Shows the proxy that it is asked by who started it: only that user can read its state file."""
+def admin_headers(state: State) -> dict[str, str]:
+    """Return headers by which the proxy knows its own user: nobody else can read the state file."""
     return {"x-neurolink-admin": state.admin_token}
 
 
-def ask_status(state: ProxyState, query: http_client.Query | None = None) -> dict[str, Any] | None:
-    """What `/status` says, with what only the state file knows; None where nothing answers."""
-    report = http_client.get_json(f"{state.url}/status", query, owner(state))
+def ask_status(state: State, query: http_client.Query | None = None) -> dict[str, Any] | None:
+    """Return the report of `/status`, with what only the state file says; None if nothing answers."""
+    report = http_client.get_json(f"{state.url}/status", query, admin_headers(state))
     if report is None:
         return None
-    known = {"running": True, "url": state.url, "startTime": state.start_time}
-    return {**report, **known, **_seldom(state)}
-
-
-def _seldom(state: ProxyState) -> dict[str, Any]:
-    """What is only told where there is something to tell."""
+    report |= {"running": True, "url": state.url, "startTime": state.start_time}
     attached, proxies = claude_code(state.pid), _proxies()
-    found: dict[str, Any] = {}
     if attached and (attached["detached"] or attached["outages"]):
-        found["claudeCode"] = attached
+        report["claudeCode"] = attached
     if len(proxies) > 1:
-        found["proxies"] = proxies
-    return found
+        report["proxies"] = proxies
+    return report
 
 
-def _proxies() -> list[dict[str, Any]]:
-    return [
-        {"url": each.url, "pid": each.pid, "program": each.program, "startTime": each.start_time}
-        for each in running_states()
-    ]
+def running_status() -> dict[str, Any] | None:
+    """Return the report of the default proxy; None if none runs or answers."""
+    state = choose(running_states(), None)
+    return ask_status(state) if state else None
 
 
 def claude_code(pid: int) -> dict[str, Any] | None:
-    """How Claude Code comes to that proxy; None where its settings are left alone."""
+    """Return how Claude Code reaches the proxy `pid`; None where its settings are left alone."""
     from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
 
     try:
@@ -139,3 +102,10 @@ def claude_code(pid: int) -> dict[str, Any] | None:
             for each in entry.outages
         ],
     }
+
+
+def _proxies() -> list[dict[str, Any]]:
+    return [
+        {"url": each.url, "pid": each.pid, "program": each.program, "startTime": each.start_time}
+        for each in running_states()
+    ]

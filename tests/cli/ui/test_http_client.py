@@ -64,10 +64,13 @@ def test_nobody_there() -> None:
     assert http_client.get_json("http://127.0.0.1:9/status") is None
 
 
-def test_a_post_tells_the_status(serve: Serve) -> None:
+def test_a_refusal_has_its_status_and_its_document(serve: Serve) -> None:
     url = serve(answer(b'{"error": {}}', "403 Forbidden"))
-    assert http_client.post(url, {"account": "a"}, {"x-a": "b"}) == (403, {"error": {}})
+    response = http_client.ask(url, {"account": "a"}, {"x-a": "b"}, post=b"")
+    assert (response.status, response.document) == (403, {"error": {}})
 
 
-def test_a_post_to_nobody() -> None:
-    assert http_client.post("http://127.0.0.1:9/", {}, {}) == (0, {})
+def test_a_post_to_nobody_says_why() -> None:
+    response = http_client.ask("http://127.0.0.1:9/", post=b"")
+    assert (response.status, response.document) == (0, {})
+    assert "refused" in response.error

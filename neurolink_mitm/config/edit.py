@@ -1,4 +1,7 @@
-"""Changes `routing.primary-account` in a configuration file, by ruamel.yaml, and no other line of it."""
+"""Edits the configuration file: an edited copy put in its place, or `routing.primary-account` alone.
+
+The one value is changed by ruamel.yaml; every other line stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +16,56 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from neurolink_mitm.adapters.files import locked, write_atomic
+from neurolink_mitm.adapters.files import (
+    compare_and_swap,
+    locked,
+    read,
+    write_atomic,
+)
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
 
+BLANK = b"""\
+# NeuroLink's configuration: `neurolink docs configuration` has every key, `neurolink config show` what is in force.
+version: 1
+"""
+"""What an editor begins with where there is no file."""
 KEYS = ("primary-account", "primaryAccount")
 NEW = "version: 1\n"
 _WIDEST = 1_000_000
 """Characters of a line: ruamel.yaml would fold longer ones."""
 
 
-class NotEditable(Exception):
+class NotEditableError(Exception):
     """One line: why, and what to do."""
 
 
-def write_primary(path: Path, label: str | None) -> None:
-    """Set it, or with None take it away. The file is one that loads; it may be missing.
+def copy_for_editing(path: Path) -> tuple[Path, bool]:
+    """Return a copy beside `path`, its suffix kept for editors, and whether it is left from an earlier edit."""
+    copy = path.with_name(f"{path.stem}.edit{path.suffix}")
+    if copy.exists():
+        return copy, True
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    before = read(path)
+    write_atomic(copy, BLANK if before is None else before)
+    return copy, False
 
-    Raises `OSError`, `NotEditable`.
+
+def swap_in(path: Path, before: bytes | None, copy: Path) -> None:
+    """Replace `before`, the content of `path` (None: no file), by that of `copy`, and remove `copy`.
+
+    Raises `ChangedError` where somebody has changed `path` meanwhile.
+    """
+    with locked(path):
+        compare_and_swap(path, before, copy.read_bytes())
+    copy.unlink()
+
+
+def set_primary(path: Path, label: str | None) -> None:
+    """Write `routing.primary-account` into `path`, which loads or is missing; with None take it away.
+
+    Raises `OSError`, `NotEditableError`.
     """
     with locked(path):
         try:
@@ -49,7 +83,7 @@ def _in_json(text: str, label: str | None) -> str:
 
 
 def in_yaml(text: str, label: str | None) -> str:
-    """Return the text with the one value changed. Raises `NotEditable`."""
+    """Return the text with the one value changed. Raises `NotEditableError`."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -77,7 +111,7 @@ def _dumped(editor: YAML, document: Any) -> list[str]:
 
 
 def _changed(editor: YAML, document: Any, label: str | None) -> Any:
-    """The document with the value; a new line is indented as those beside it."""
+    """Return the document with the value; a new line is indented as those beside it."""
     from ruamel.yaml.comments import CommentedMap
 
     routing = document.get("routing") if document else None
@@ -101,9 +135,9 @@ def _changed(editor: YAML, document: Any, label: str | None) -> Any:
 def _merged(
     lines: Sequence[str], before: Sequence[str], after: Sequence[str], label: str | None
 ) -> Iterator[str]:
-    """The file's own lines, with what has changed from `before` to `after`: ruamel.yaml lays out both anew.
+    """Yield the file's own `lines`, with what differs between `before` and `after`: ruamel.yaml lays out both anew.
 
-    Lines that hold a comment only are never taken away: ruamel.yaml loses those behind a key that goes.
+    Comment lines are never taken away: ruamel.yaml loses those behind a key that goes.
     """
     matcher = SequenceMatcher(None, _bare(before), _bare(lines), autojunk=False)
     places = {-1: -1} if before else {-1: len(lines) - 1}
@@ -134,12 +168,12 @@ def _lines(text: str) -> list[str]:
 
 
 def _bare(lines: Sequence[str]) -> list[str]:
-    """Lines without the white space in them, and without the word for nothing."""
+    """Return lines without their white space, and without the word for an empty value."""
     return [re.sub(r"(?<=:)(?:null|~)(?=#|$)", "", "".join(line.split())) for line in lines]
 
 
 def _scalar(label: str) -> str:
-    """Plain where that is read as the same text, else in quotes."""
+    """Return the label plain where YAML reads that as the same text, else in quotes."""
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
     plain = re.fullmatch(r"[A-Za-z0-9][\w.@+-]*", label) and yaml.safe_load(label) == label
@@ -147,7 +181,7 @@ def _scalar(label: str) -> str:
 
 
 def _check(old: str, new: str, label: str | None) -> None:
-    """Nothing but the one value may have changed its meaning."""
+    """Raise `NotEditableError` where more than the one value has changed its meaning."""
     expected = yaml.safe_load(old) or {}
     _set(expected, label)
     try:
@@ -158,8 +192,8 @@ def _check(old: str, new: str, label: str | None) -> None:
         raise _not_editable(label)
 
 
-def _not_editable(label: str | None) -> NotEditable:
-    return NotEditable(
+def _not_editable(label: str | None) -> NotEditableError:
+    return NotEditableError(
         "is written in a way that can't be changed safely;"
         f" set routing.primary-account to {label or 'nothing'} by hand"
     )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import sys
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -13,9 +11,8 @@ from rich.text import Text
 
 from neurolink_mitm.cli.auth import render as auth_render
 from neurolink_mitm.cli.proxy import status_text as status_render
-from neurolink_mitm.cli.ui import render
-from neurolink_mitm.cli.ui import render as steps
-from neurolink_mitm.cli.ui.render import Column, FittedTable, fitting, widths
+from neurolink_mitm.cli.proxy.replay import replay_table
+from neurolink_mitm.cli.ui.tables import Column, FittedTable, duration, fitting, printed, widths
 from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.status import status
 from tests.cli.proxy.test_status_text import a_report, with_account
@@ -40,10 +37,10 @@ def titles(columns: Sequence[Column], room: int) -> list[str]:
 
 
 COLUMNS = (
-    column("name", "a" * 20, least=8),
+    column("name", "a" * 20, min_width=8),
     column("two words", "1"),
-    column("first", "12345", leave=1),
-    column("second", "12345", leave=2),
+    column("first", "12345", drop_step=1),
+    column("second", "12345", drop_step=2),
 )
 
 
@@ -63,15 +60,15 @@ def test_columns_give_way_in_order(room: int, left: list[str]) -> None:
 
 
 def test_cells_are_shortened_before_the_next_column_goes() -> None:
-    window = Column("5h", [Text("████ 90%")], short=[Text("90%")], shorten=0)
+    window = Column("5h", [Text("████ 90%")], short=[Text("90%")], shorten_step=0)
     [_, short] = fitting((column("name", "work"), window), 10)
     assert [cell.plain for cell in short.cells] == ["90%"]
 
 
 def test_what_may_be_folded_takes_the_room_that_is_left() -> None:
     columns = (
-        column("name", "a" * 30, least=8),
-        column("why", "b" * 40, least=10),
+        column("name", "a" * 30, min_width=8),
+        column("why", "b" * 40, min_width=10),
         column("n", "1"),
     )
     assert widths(columns, 60) == [27, 28, 1]
@@ -120,7 +117,7 @@ def a_list() -> RenderableType:
 def a_replay() -> RenderableType:
     served = {f"account-{n}@example.com": n for n in range(5)}
     outcome = {"requests": 12345, "rateLimits": 123, "refused": 12, "served": served}
-    return render.replay_table({"recorded": outcome, "quota-aware": outcome})
+    return replay_table({"recorded": outcome, "quota-aware": outcome})
 
 
 TABLES = [
@@ -180,14 +177,7 @@ def test_a_line_an_account_where_there_is_room(
     ],
 )
 def test_duration(seconds: float, words: str) -> None:
-    assert render.duration(seconds) == words
-
-
-def test_json_is_the_report() -> None:
-    report = {"running": True, "accounts": ["work"]}
-    text = render.as_json(report)
-    assert json.loads(text) == report
-    assert text.endswith("}\n")
+    assert duration(seconds) == words
 
 
 def test_replay_is_side_by_side() -> None:
@@ -195,37 +185,6 @@ def test_replay_is_side_by_side() -> None:
         "recorded": {"requests": 3, "rateLimits": 1, "refused": 0, "served": {"a": 2, "b": 1}},
         "quota-aware": {"requests": 3, "rateLimits": 0, "refused": 3, "served": {}},
     }
-    _, recorded, other = render.replay_text(report).splitlines()
+    _, recorded, other = printed(replay_table(report)).splitlines()
     assert recorded.split() == ["recorded", "3", "1", "0", "a", "2,", "b", "1"]
     assert other.split() == ["quota-aware", "3", "0", "3", "nobody"]
-
-
-class Terminal(io.StringIO):
-    """Where somebody looks."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-def test_piped_they_are_plain(capsys: pytest.CaptureFixture[str]) -> None:
-    steps.done("one")
-    steps.skipped("two")
-    with pytest.raises(SystemExit) as ended:
-        steps.failed("three")
-    assert ended.value.code == 1
-    assert capsys.readouterr() == ("[ok] one\n[--] two\n", "[failed] three\n")
-
-
-def test_on_a_terminal_they_are_ticked(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = Terminal()
-    monkeypatch.setattr(sys, "stdout", shown)
-    steps.done("one")
-    assert shown.getvalue() == "\x1b[32m✓\x1b[0m one\n"
-
-
-def test_colours_can_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = Terminal()
-    monkeypatch.setattr(sys, "stdout", shown)
-    monkeypatch.setenv("NO_COLOR", "1")
-    steps.done("one")
-    assert shown.getvalue() == "[ok] one\n"

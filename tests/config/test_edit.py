@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from neurolink_mitm.accounts.primary_edit import NotEditable, in_yaml, write_primary
+from neurolink_mitm.config.edit import NotEditableError, in_yaml, set_primary
 from neurolink_mitm.config.file import load
 
 EXAMPLE = Path(__file__).parents[2] / "configs" / "proxy.yaml"
@@ -78,13 +78,13 @@ def test_any_label_is_read_back_as_it_is(label: str) -> None:
     ],
 )
 def test_what_can_not_be_changed_safely_is_refused(text: str) -> None:
-    with pytest.raises(NotEditable, match="by hand"):
+    with pytest.raises(NotEditableError, match="by hand"):
         in_yaml(text, "work")
 
 
 def test_a_new_file_is_its_owners_and_loads(tmp_path: Path) -> None:
     path = tmp_path / "proxy-config.yaml"
-    write_primary(path, "work")
+    set_primary(path, "work")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert load(path, ENV).config.routing.primary_account == "work"
 
@@ -93,14 +93,14 @@ def test_a_file_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "proxy-config.yaml"
     path.write_text("version: 1\n")
     path.chmod(0o640)
-    write_primary(path, "work")
+    set_primary(path, "work")
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 def test_json_is_changed_too(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"version": 1, "routing": {"primaryAccount": "old"}}')
-    write_primary(path, "work")
+    set_primary(path, "work")
     assert json.loads(path.read_text())["routing"] == {"primaryAccount": "work"}
-    write_primary(path, None)
+    set_primary(path, None)
     assert json.loads(path.read_text()) == {"version": 1, "routing": {}}
