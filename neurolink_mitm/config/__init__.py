@@ -1,1 +1,11 @@
-"""The configuration file: read, checked, shown, edited with its comments, and loaded again when it changes."""
+"""The configuration: from its files to values in force.
+
+A new key is a field in `core/settings/values.py`, with its check and its meaning. A reload runs `reloader` (a file
+has changed), `sources` (all files are read and checked), `apply` (the values are put in force, as at the start).
+
+- `file`: YAML or JSON from disk; `interpolation`: `${VAR}`; `document`: checked values, or all faults.
+- `env_file`: `.env`, read and edited.
+- `sources`: all files that a proxy is made from; `check` for those who only want to know.
+- `edit`: an edited copy put in place, `routing.primary-account`.
+- `show`: a configuration as lines and as JSON, and the differences of two; `schema`: its JSON Schema.
+"""

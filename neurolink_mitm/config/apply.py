@@ -1,4 +1,4 @@
-"""Puts what the files say in force: at the first load and at every reload, by the same way."""
+"""Puts a configuration in force: at the first load and at every reload, by the same function."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger("neurolink.config")
 
 
 def apply(runtime: Runtime, inputs: Inputs) -> None:
-    """Serve by `inputs` from the next request on. What is on its way ends as it began."""
+    """Serve by `inputs` from the next request on. Requests under way end as they began."""
     config, before = inputs.config, (runtime.config, runtime.environ)
     runtime.config, runtime.environ = config, inputs.environ
     runtime.config_path = inputs.config_path
@@ -43,7 +43,7 @@ def follow(runtime: Runtime, take: Callable[[Config], object]) -> None:
 
 
 def _newest(runtime: Runtime, accounts: Sequence[Account]) -> Sequence[Account]:
-    """A token that was renewed but could not be written (a full disk) stays: the one on disk is spent."""
+    """Return the accounts, with refreshed tokens that could not be written (a full disk): those on disk are spent."""
     refresher = runtime.refresher
     return [refresher.newest(account) for account in accounts] if refresher else accounts
 

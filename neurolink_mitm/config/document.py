@@ -1,7 +1,6 @@
-"""The configuration, `proxy-config.yaml`: from a parsed document to typed values, or to its faults.
+"""Checks a parsed document, and returns the configuration as typed values, or all its faults.
 
-`config_values` has the sections, `config_kinds` the kinds of values in them, `interpolation`
-resolves `${VAR}`, and `config_faults` puts what is wrong into words.
+In `core/settings/`, `values` has the sections, `types` the checks of single values, `errors` the texts of faults.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from neurolink_mitm.core.settings.values import UNNAMED, Config, ConfigFile, Opt
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A configuration without faults, and what its author should know all the same."""
+    """A configuration without faults, and warnings for its author."""
 
     config: Config
     warnings: tuple[str, ...] = ()
@@ -60,12 +59,12 @@ def parse(document: object, env: Mapping[str, str]) -> LoadedConfig:
 
 
 class _Reader:
-    """Reads values by their types, and goes on after a fault: what it returns counts if there were none."""
+    """Reads values by their types, and goes on after a fault: results count only if there were none."""
 
     def __init__(self, document: object) -> None:
         self.faults: list[ConfigFault] = []
         self._document = document
-        """As it was before `${VAR}` was resolved."""
+        """Before `${VAR}` was resolved."""
 
     def value(self, hint: Any, value: object, loc: Loc) -> Any:
         hint, notes = plain(hint)
@@ -88,7 +87,7 @@ class _Reader:
         try:
             return kind.read(value)
         except ValueError as e:
-            self._fault(loc, str(e), named=kind.secret)
+            self._fault(loc, str(e), secret=kind.secret)
         return None
 
     def _choice(self, choices: tuple[object, ...], value: object, loc: Loc) -> object:
@@ -137,10 +136,10 @@ class _Reader:
         self.faults += [ConfigFault((*loc, key), _unexpected(key, section)) for key in rest]
         return section(**given)
 
-    def _fault(self, loc: Loc, text: str, *, named: bool = False) -> None:
-        """A fault with the value as it stands in the file; with `named` only a `${VAR}` is shown."""
+    def _fault(self, loc: Loc, text: str, *, secret: bool = False) -> None:
+        """Add a fault with the value as it stands in the file; if `secret`, only a `${VAR}` is shown."""
         raw = value_at(self._document, loc)
-        if not named or (isinstance(raw, str) and _REFERENCE.fullmatch(raw)):
+        if not secret or (isinstance(raw, str) and _REFERENCE.fullmatch(raw)):
             text = f"{text}, got {format_value(raw)}"
         self.faults.append(ConfigFault(loc, text))
 
@@ -149,7 +148,7 @@ _REFERENCE = re.compile(r"\$\{\w+\}")
 
 
 def _options(value: object) -> object:
-    """A plugin is given as true, as false, or as its options, which switch it on."""
+    """Return a plugin's options as a mapping; in the file they may be true or false, and any option means true."""
     match value:
         case bool() | "true" | "false":  # the texts come from variables
             return {"enabled": value}
@@ -173,22 +172,22 @@ def _unexpected(key: str, section: type) -> str:
 
 
 def _named(resolved: object) -> object:
-    """The document, in which accounts without a name have one of their own: `unnamed`, `unnamed-2`, …"""
+    """Return the document with names for accounts without one: `unnamed`, `unnamed-2`, …"""
     accounts = value_at(resolved, ("accounts", "anthropic"))
     if not isinstance(accounts, list) or not isinstance(resolved, dict):
         return resolved
     taken = [value_at(account, ("name",)) for account in accounts]
-    wished = chain((UNNAMED,), (f"{UNNAMED}-{number}" for number in count(2)))
-    names = (name for name in wished if name not in taken)
+    names = chain((UNNAMED,), (f"{UNNAMED}-{number}" for number in count(2)))
+    free = (name for name in names if name not in taken)
     named = [
-        {"name": next(names), **each} if isinstance(each, dict) and "name" not in each else each
+        {"name": next(free), **each} if isinstance(each, dict) and "name" not in each else each
         for each in accounts
     ]
     return {**resolved, "accounts": {**resolved["accounts"], "anthropic": named}}
 
 
 def _duplicates(resolved: object) -> Iterator[ConfigFault]:
-    """Account names used twice; looked for in the document, since it may have other faults too."""
+    """Yield account names that are used twice in the document, which may have other faults too."""
     accounts = value_at(resolved, ("accounts", "anthropic"))
     first: dict[str, Loc] = {}
     for index, account in enumerate(accounts if isinstance(accounts, list) else ()):
@@ -217,17 +216,15 @@ def _warnings(config: Config, document: object) -> Iterator[ConfigFault]:
 
 
 def _providers(config: Config, document: object) -> Iterator[ConfigFault]:
-    """Those that nobody knows: they would be asked in vain, and only once all accounts cool."""
+    """Yield the providers that are unknown: they would be asked in vain, once all accounts are cooling."""
     named: list[tuple[str, Loc]] = [(name, ("providers", name)) for name in config.providers]
-    mappings = _spelled(document, "routing", "model_mappings")
-    chain = _spelled(document, "routing", "fallback_chain")
-    for n, mapping in enumerate(config.routing.model_mappings):
-        named.append((mapping.provider, (*mappings, n, "provider")))
-    for n, entry in enumerate(config.routing.fallback_chain):
-        named.append((entry.provider, (*chain, n, "provider")))
+    for field in ("model_mappings", "fallback_chain"):
+        at = _spelled(document, "routing", field)
+        entries = enumerate(getattr(config.routing, field))
+        named += [(entry.provider, (*at, n, "provider")) for n, entry in entries]
     for name, loc in named:
-        if name != ANTHROPIC and (said := unknown_provider(name)):
-            yield ConfigFault(loc, said)
+        if name != ANTHROPIC and (fault := unknown(name)):
+            yield ConfigFault(loc, fault)
 
 
 ONLY_SUBSCRIPTIONS = (
@@ -243,7 +240,7 @@ _PROTECTING = ("tls_fingerprint", "word_obfuscator")
 
 
 def _plaintext(value: object, loc: Loc) -> Iterator[Loc]:
-    """Where a key, or a URL with a password, is written out."""
+    """Yield where a key, or a URL with a password, is written out."""
     match value:
         case dict():
             for key, item in value.items():
@@ -264,7 +261,7 @@ def _is_key(text: str, loc: Loc) -> bool:
 
 
 def _spelled(document: object, *names: str) -> Loc:
-    """The place of a field in the file, in the file's spelling."""
+    """Return the place of a field, in the spelling of the file."""
     loc: Loc = ()
     for name in names:
         written = [key for key in spellings(name) if value_at(document, (*loc, key)) is not None]

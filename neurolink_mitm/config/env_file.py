@@ -1,8 +1,6 @@
-"""The file of keys and variables, `.env`: read beside the process's own environment, never exported into it.
+"""The env file, `.env`: read beside the process's own environment, never exported into it; one variable set or removed.
 
-Sets and removes one variable of `.env`, as python-dotenv reads it; every other line stays as it is.
-
-Written by our own atomic write under a lock, and only if nobody else wrote meanwhile: python-dotenv's has none of it.
+It is parsed by python-dotenv, but written by our own locked, atomic write: python-dotenv's has neither lock nor fsync.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurolink_mitm.adapters import files as careful_edit
+from neurolink_mitm.adapters import files
 from neurolink_mitm.adapters.files import locked
 from neurolink_mitm.adapters.home import OPEN_TO_OTHERS, Home
 
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
 
 LARGEST = 1_000_000
-"""Bytes of a file."""
+"""Bytes of an env file at most."""
 
 
 class EnvFileError(ValueError):
@@ -33,7 +31,7 @@ class EnvFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where `${VAR}` and keys come from: the process's environment, and what the file adds to it."""
+    """The variables of the process, and those that the env file adds: `${VAR}` and keys come from here."""
 
     values: Mapping[str, str] = field(repr=False)
     path: Path
@@ -41,20 +39,19 @@ class Environment:
 
 
 def read_environment(
-    environ: Mapping[str, str], home: Home, asked: Path | None = None
+    environ: Mapping[str, str], home: Home, option: Path | None = None
 ) -> Environment:
-    """The file is the one `asked` for, else that of `NEUROLINK_ENV_FILE`, else `.env` in the home directory.
+    """Read the env file: `option`, else that of `NEUROLINK_ENV_FILE`, else `.env` in the home directory.
 
     Only the last may be missing. Raises `EnvFileError`.
     """
-    path, required = chosen(environ, home, asked)
+    path, required = chosen(environ, home, option)
     try:
         text, warning = _content(path)
     except FileNotFoundError as e:
         if required:
-            raise EnvFileError(
-                f"{path}: no such file: name one that holds lines of NAME=value"
-            ) from e
+            text = f"{path}: no such file: name one that holds lines of NAME=value"
+            raise EnvFileError(text) from e
         return Environment(dict(environ), path)
     except OSError as e:
         raise EnvFileError(f"{path}: can't be read: {e.strerror}") from e
@@ -69,15 +66,15 @@ def read_environment(
     return Environment(merge(environ, values), path, (*warning, *unresolved))
 
 
-def chosen(environ: Mapping[str, str], home: Home, asked: Path | None) -> tuple[Path, bool]:
-    """Which file it is, and whether it must be there."""
+def chosen(environ: Mapping[str, str], home: Home, option: Path | None) -> tuple[Path, bool]:
+    """Return the path of the env file, and whether it must exist."""
     named = environ.get("NEUROLINK_ENV_FILE")
-    path = asked or (Path(named) if named else None)
+    path = option or (Path(named) if named else None)
     return (path.expanduser().absolute(), True) if path else (home.env, False)
 
 
 def merge(environ: Mapping[str, str], values: Mapping[str, str]) -> Mapping[str, str]:
-    """What the process was given wins, unless it is empty."""
+    """Return both; variables of the process win, unless they are empty."""
     return {**environ, **{k: v for k, v in values.items() if not environ.get(k)}}
 
 
@@ -109,18 +106,19 @@ def _parse(path: Path, text: str) -> dict[str, str]:
 
 
 def set_variable(path: Path, name: str, value: str) -> None:
-    """Of several lines that set it the last counts, and is replaced. Raises `OSError`, `ValueError`."""
+    """Write the variable, in place of the last line that sets it. Raises `OSError`, `ValueError`."""
     with locked(path):
-        careful_edit.edit(path, lambda text: with_variable(text or "", name, value))
+        files.edit(path, lambda text: with_variable(text or "", name, value))
 
 
 def remove_variable(path: Path, name: str, value: str) -> None:
-    """If it has this value: another is somebody else's. Raises `OSError`, `ValueError`."""
+    """Remove the lines that set the variable to `value`: another is the user's own. Raises `OSError`, `ValueError`."""
     with locked(path):
-        careful_edit.edit(path, lambda text: None if text is None else without(text, name, value))
+        files.edit(path, lambda text: None if text is None else without(text, name, value))
 
 
 def with_variable(text: str, name: str, value: str) -> str:
+    """Return the text of an env file with the variable set."""
     mark, text = _mark(text)
     bindings = list(_bindings(text))
     line = f"{name}={value}\n"
@@ -133,7 +131,7 @@ def with_variable(text: str, name: str, value: str) -> str:
 
 
 def without(text: str, name: str, value: str) -> str | None:
-    """None where nothing is left."""
+    """Return the text without the variable, if it has this value; None where nothing is left."""
     mark, text = _mark(text)
     rest = "".join(
         _lead(b) if (b.key, b.value) == (name, value) else b.original.string
@@ -143,17 +141,17 @@ def without(text: str, name: str, value: str) -> str | None:
 
 
 def _mark(text: str) -> tuple[str, str]:
-    """The byte order mark that the text may begin with, and the rest: to python-dotenv it were part of a name."""
+    """Split off a byte order mark: python-dotenv takes it for a part of the first name."""
     return text[: text.startswith("\ufeff")], text.removeprefix("\ufeff")
 
 
 def _bindings(text: str) -> Iterator[Binding]:
     from dotenv.parser import parse_stream
 
-    return iter(list(parse_stream(io.StringIO(text, newline=""))))
+    return parse_stream(io.StringIO(text, newline=""))
 
 
 def _lead(binding: Binding) -> str:
-    """Empty lines belong to the line after them, there."""
+    """Return the empty lines before a binding, which python-dotenv counts as part of it."""
     whole = binding.original.string
     return whole[: len(whole) - len(whole.lstrip())]

@@ -1,4 +1,4 @@
-"""The configuration file: YAML or JSON from disk to a checked configuration."""
+"""Reads the configuration file, YAML or JSON, within bounds, and has it checked."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from neurolink_mitm.config.document import LoadedConfig, parse
 from neurolink_mitm.core.settings.errors import ConfigError
 
 LARGEST = 1_000_000
-"""Bytes of a file."""
+"""Bytes of a file at most."""
 MOST_NODES = 100_000
-"""Values, with every YAML alias counted as often as it stands for something."""
+"""Values of a document at most, YAML aliases expanded."""
 DEEPEST = 100
-"""Levels. libyaml's composer recurses on the C stack: a deep document would crash the process."""
+"""Levels of a document at most: libyaml's composer recurses on the C stack, where a deep one would crash."""
 
 _Loader: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load(path: Path, env: Mapping[str, str], *, required: bool = True) -> LoadedConfig:
-    """Read and check a configuration; `${VAR}` comes from `env`.
+    """Read and check a configuration; `${VAR}` comes from `env`. `.json` is read as JSON, all else as YAML.
 
-    A file that is missing is an empty configuration unless it is `required` (the user named it).
-    `.json` is read as JSON, everything else as YAML. Raises `ConfigError`.
+    A missing file is an empty configuration, unless it is `required`. Raises `ConfigError`.
     """
     try:
         data = _content(path)
@@ -40,7 +39,7 @@ def load(path: Path, env: Mapping[str, str], *, required: bool = True) -> Loaded
 
 
 def read_document(path: Path) -> object:
-    """What stands in a file, before `${VAR}` is resolved. Raises `ConfigError`, `OSError`."""
+    """Return the document before `${VAR}` is resolved. Raises `ConfigError`, `OSError`."""
     return _checked(path, _content(path))
 
 
@@ -92,7 +91,7 @@ def _json(text: str) -> object:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """A JSON object; `json` itself would let the last of two equal keys win in silence."""
+    """Return a JSON object; `json` itself lets the last of two equal keys win in silence."""
     values = dict(pairs)
     if len(values) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -139,17 +138,16 @@ def _compose(text: str) -> object:
         loader.dispose()
 
 
-def _weigh(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many nodes this one stands for with its aliases expanded; refuses those that explode.
+def _weigh(node: yaml.Node, weights: dict[int, int]) -> int:
+    """Return how many nodes this one is with aliases expanded, or refuse it if there are too many.
 
-    An aliased node is the same object wherever it appears, and comes before its aliases, so the
-    recursion is no deeper than the text.
+    An aliased node is the same object wherever it appears, and comes before its aliases: the recursion is no deeper
+    than the text.
     """
-    if (weight := known.get(id(node))) is not None:
+    if (weight := weights.get(id(node))) is not None:
         return weight
-    # an alias to a node from inside itself finds this
-    known[id(node)] = MOST_NODES + 1
-    weight = known[id(node)] = 1 + sum(_weigh(child, known) for child in _children(node))
+    weights[id(node)] = MOST_NODES + 1  # for an alias inside of the node itself
+    weight = weights[id(node)] = 1 + sum(_weigh(child, weights) for child in _children(node))
     if weight > MOST_NODES:
         raise _Unreadable(f"{_at(node.start_mark)}aliases expand to too many values")
     return weight
@@ -164,7 +162,7 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
 
 
 def _twice(node: yaml.Node) -> Iterator[str]:
-    """Keys that a mapping has twice: YAML forbids them, PyYAML lets the last one win in silence."""
+    """Yield faults for keys that a mapping has twice, of which PyYAML lets the last one win in silence."""
     keys = [key for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
     seen: set[str] = set()
     for key in keys:

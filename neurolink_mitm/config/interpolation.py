@@ -1,8 +1,8 @@
-"""`${VAR}` and `${VAR:-default}` in the strings of a document, as in shells and Compose files.
+"""Resolves `${VAR}` and `${VAR:-default}` in the strings of a document, as in shells and Compose files.
 
-- `${VAR}` must be set (it may be empty); `${VAR:-default}` takes the default when VAR is unset or
-  empty, and the default may itself hold references.
-- `$${` stands for a literal `${`. A `$` before anything else is just a `$`.
+- `${VAR}` must be set, but may be empty; `${VAR:-default}` takes the default if VAR is unset or empty, and the default
+  may itself hold references.
+- `$${` is a literal `${`. A `$` before anything else is a `$`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from neurolink_mitm.core.settings.errors import ConfigFault, Loc, format_value
 
 DEEPEST = 50
-"""Levels of a document; one that is deeper is nobody's configuration."""
+"""Levels of a document at most."""
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _TOKEN = re.compile(
@@ -26,7 +26,7 @@ _WITHOUT_TEXT = re.compile(rf"\$\{{{_NAME}(?::-)?\}}")
 
 @dataclass(slots=True)
 class _Frame:
-    """A text being put together: the string itself, or the default of `name`."""
+    """A text that is being resolved: the string itself, or the default of `name`."""
 
     name: str = ""
     parts: list[str] = field(default_factory=list)
@@ -38,7 +38,7 @@ class _Frame:
 
 
 def resolve(text: str, env: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-    """The text with its references replaced, and what is wrong with them, if anything is."""
+    """Return the text with its references replaced, and what is wrong with them."""
     frames = [_Frame()]
     for token in _TOKEN.finditer(text):
         _take(token, frames, env)
@@ -72,7 +72,7 @@ def _refer(frame: _Frame, name: str, env: Mapping[str, str]) -> None:
 
 
 def _default(frame: _Frame, default: _Frame, env: Mapping[str, str]) -> None:
-    """Close a default. Faults in one that isn't needed don't matter."""
+    """Close a default; its faults count only if it is needed."""
     if value := env.get(default.name):
         frame.add(value)
     else:
@@ -80,17 +80,16 @@ def _default(frame: _Frame, default: _Frame, env: Mapping[str, str]) -> None:
 
 
 def only_references(text: str) -> bool:
-    """Whether a text says nothing itself: `${A}${B}`, `${A:-${B}}`, but not `${A:-text}`."""
-    rest, found = _WITHOUT_TEXT.subn("", text)
-    return not rest or (found > 0 and only_references(rest))
+    """Whether a text is references alone: `${A}${B}`, `${A:-${B}}`, but not `${A:-text}`."""
+    rest, count = _WITHOUT_TEXT.subn("", text)
+    return not rest or (count > 0 and only_references(rest))
 
 
 def resolve_all(document: object, env: Mapping[str, str]) -> tuple[object, tuple[ConfigFault, ...]]:
-    """A copy of the document with every string resolved, and all faults.
+    """Return a copy of the document with every string resolved, and all faults.
 
-    Keys are left as they are, and keys without a value are dropped: `baseUrl:` followed by
-    nothing is how a commented-out value looks, and means that none was given. Keys that aren't
-    text are faults.
+    Keys stay as they are. Keys without a value are dropped: `baseUrl:` is left when its value is commented out. Keys
+    that aren't text are faults.
     """
     faults: list[ConfigFault] = []
     return _resolve(document, env, (), faults), tuple(faults)

@@ -1,6 +1,6 @@
-"""Tells when files change: written in place, replaced by rename, behind a symbolic link, gone, there again.
+"""Reloads the files that a proxy is made from when they change; bad ones are reported and change nothing.
 
-Changed files take effect in the running proxy, or are reported and change nothing.
+A change is a file that is written in place, replaced by rename, changed behind a symbolic link, removed or made anew.
 """
 
 from __future__ import annotations
@@ -28,22 +28,23 @@ logger = logging.getLogger("neurolink.watch")
 logging.getLogger("watchfiles").setLevel(logging.WARNING)  # a line for each write of our own
 
 STEP = 100
-"""Milliseconds of quiet after which a change is taken to be whole."""
+"""Milliseconds of quiet after which a change is whole."""
 AT_LEAST = 5.0
-"""Seconds after which files are looked at even if nothing was heard: network file systems tell nothing."""
+"""Seconds after which files are compared without an event: network file systems send none."""
 
 Signature = tuple[int, int, int] | None
+"""Inode, size and time of a file; None if it is missing."""
 
 
 class FileWatch:
-    """Over some files, each of which may be missing. What is new is told by comparison with the last look."""
+    """Watches files, each of which may be missing, by comparing their signatures after each event."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._paths = tuple(paths)
         self._seen = signatures(self._paths)
 
     async def changes(self) -> AsyncGenerator[frozenset[Path], None]:
-        """Yields what has changed, for ever; at once where something has changed before it was called."""
+        """Yield the changed files, for ever; at once those changed since the watch was made."""
         if changed := self._look():
             yield changed
         while True:
@@ -62,20 +63,19 @@ class FileWatch:
 
 
 def signatures(paths: Iterable[Path]) -> tuple[Signature, ...]:
-    """Tells one state of the files from another."""
     return tuple(map(_signature, paths))
 
 
 def _signature(path: Path) -> Signature:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def directories(paths: Iterable[Path]) -> frozenset[str]:
-    """Where something happens when one of the files changes: beside it, and beside what it is a link to."""
+    """Return the directories with events for the files: their own, and those of the targets of links."""
     beside = (Path(where).parent for path in paths for where in (path, os.path.realpath(path)))
     return frozenset(str(place) for place in beside if place.is_dir())
 
@@ -90,10 +90,7 @@ async def _events(places: Iterable[str]) -> AsyncGenerator[None, None]:
         async with aclosing(watched):
             async for _ in watched:
                 yield
-    except (
-        OSError,
-        RuntimeError,
-    ) as e:  # of inotify there is only so much; watchfiles has an error of its own
+    except (OSError, RuntimeError) as e:  # inotify is limited; watchfiles raises an own error
         logger.warning("files are looked at every %.0f s: they can't be watched: %s", AT_LEAST, e)
     while True:
         await asyncio.sleep(AT_LEAST)
@@ -101,24 +98,24 @@ async def _events(places: Iterable[str]) -> AsyncGenerator[None, None]:
 
 
 changes = logging.getLogger("neurolink.config.changes")
-"""What the owner has changed: told with `--quiet`, too."""
+"""The changes of the configuration, logged with `--quiet`, too."""
 
 
 class Source(Protocol):
-    """What is watched, and how it is read anew; that may take its time and raise."""
+    """What is watched, and how it is read anew. All may block; `read_again` may raise."""
 
     @property
     def paths(self) -> Sequence[Path]: ...
 
     def is_own_change(self, changed: Collection[Path]) -> bool:
-        """Whether these files were changed by this proxy alone, which has taken it into account. May block."""
+        """Whether this proxy itself has made the change, and serves by it already."""
 
     def read_again(self) -> Inputs: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What is in force, as far as changes of it are told."""
+    """What is in force, as far as its changes are logged."""
 
     config: Config
     environ: Mapping[str, str] = field(repr=False)
@@ -134,7 +131,7 @@ class _State:
 
 
 class Reloader:
-    """Made before the proxy serves, so that no change is missed; runs until it is cancelled."""
+    """Reloads on changes until `run` is cancelled; made before the proxy serves, so that no change is missed."""
 
     def __init__(self, runtime: Runtime, source: Source) -> None:
         self._runtime = runtime
@@ -147,7 +144,7 @@ class Reloader:
                 await self.reload()
 
     async def reload(self) -> None:
-        """What can't be read leaves everything as it is."""
+        """Read the files and put them in force; files that can't be read leave everything as it is."""
         try:
             inputs = await asyncio.to_thread(self._source.read_again)
         except Exception as e:

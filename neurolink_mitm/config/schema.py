@@ -1,7 +1,7 @@
-"""The keys of the configuration with their meanings, and its JSON Schema: for editors and docs/configuration.md.
+"""The keys of the configuration with their meanings, for docs/configuration.md, and its JSON Schema, for editors.
 
-The schema takes what a file may hold, which is more than the types say: both spellings of a key, a key without a value,
-and `${VAR}` in place of a number.
+The schema allows what a file may hold beyond the types: both spellings of a key, a key without a value, and `${VAR}` in
+place of a number.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NULL: Schema = {"type": "null"}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One key: where it is, its default, and what it means; `nested` if there are keys below it."""
+    """One key: its path, default and meaning; `nested` if there are keys below it."""
 
     path: str
     default: object

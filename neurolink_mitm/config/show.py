@@ -1,4 +1,4 @@
-"""A configuration as lines: each value and where it comes from, and what differs between two. No secret is shown."""
+"""A configuration as lines and as JSON, with the origin of each value, and the differences of two; secrets masked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from neurolink_mitm.core.settings.errors import (
 from neurolink_mitm.core.settings.values import AccountConfig, Config
 
 MOST = 5
-"""Entries of a list that are shown in a line."""
+"""Entries of a list in a line at most."""
 DEFAULT, FILE = "default", "file"
 
 _VARIABLES = re.compile(r"(?<!\$)\$\{(\w+)")
@@ -28,7 +28,7 @@ Values = dict[Loc, object]
 
 
 def values_in(value: object, loc: Loc = ()) -> Iterator[tuple[Loc, object]]:
-    """Every single value below a section, keys in camelCase. A list is one value, also one of sections."""
+    """Yield every single value below a section, keys in camelCase. A list is one value, also one of sections."""
     if is_dataclass(value):
         for field in fields(value):
             item = getattr(value, field.name)
@@ -43,7 +43,7 @@ def values_in(value: object, loc: Loc = ()) -> Iterator[tuple[Loc, object]]:
 
 
 def format_setting(value: object, text: Callable[[str], str] = format_value) -> str:
-    """A value in a line; `text` says how texts are shown, in quotes."""
+    """Return a value as a line; `text` quotes and masks texts."""
     if isinstance(value, Secret):
         return MASK
     if isinstance(value, str):
@@ -62,7 +62,7 @@ def format_setting(value: object, text: Callable[[str], str] = format_value) -> 
 
 @dataclass(frozen=True, slots=True)
 class EffectiveValue:
-    """One value. `origin` is `default`, `file`, or `file: ${VAR}`."""
+    """One value in force. `origin` is `default`, `file`, or `file: ${VAR}`."""
 
     path: str
     value: str
@@ -70,7 +70,7 @@ class EffectiveValue:
 
 
 def effective(config: Config, document: object) -> Iterator[EffectiveValue]:
-    """`document` is the file before `${VAR}` was resolved."""
+    """Yield all values in force. `document` is the file before `${VAR}` was resolved."""
     for index, account in enumerate(config.accounts):
         yield from _effective(account, ("accounts", "anthropic", index), document)
     yield from _effective(replace(config, accounts=()), (), document)
@@ -83,7 +83,7 @@ def _effective(section: object, at: Loc, document: object) -> Iterator[Effective
 
 
 def origin(document: object, loc: Loc) -> str:
-    """Where the value at this place (keys in camelCase) comes from."""
+    """Return where the value at `loc` (keys in camelCase) comes from."""
     for part in loc:
         if not isinstance(document, dict | list):
             break  # `sessionIdentity: true` says what its `enabled` is
@@ -105,7 +105,7 @@ def _camel(key: object) -> str:
 
 
 def as_json(value: object) -> object:
-    """The same as JSON has it: keys in camelCase, secrets starred."""
+    """Return a value as JSON has it: keys in camelCase, secrets masked."""
     if isinstance(value, Config):
         made = _section(value)
         return {**made, "accounts": {"anthropic": made["accounts"]}}
@@ -126,7 +126,7 @@ def _section(value: object) -> dict[str, object]:
 
 
 def mask_text(text: str) -> str:
-    """Without what is shaped like a key, and without a URL's password: a key may stand in the wrong place."""
+    """Mask whatever looks like a key, and a URL's password: a key may stand in the wrong place."""
     return redact(without_credentials(text) if "://" in text else text)
 
 
@@ -135,7 +135,7 @@ def quote(text: str) -> str:
 
 
 def differences(old: Config, new: Config) -> tuple[str, ...]:
-    """`routing.strategy: "fill-first" -> "round-robin"`, a line a value; accounts go by their names."""
+    """Return a line a changed value: `routing.strategy: "fill-first" -> "round-robin"`; accounts go by name."""
     before, after = _by_name(old), _by_name(new)
     stay = [name for name in before if name in after]
     return (
@@ -148,7 +148,7 @@ def differences(old: Config, new: Config) -> tuple[str, ...]:
 
 
 def changed_variables(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
-    """The names of variables that are there no more, are new, or have another value."""
+    """Return the names of variables that are gone, are new, or have another value."""
     return tuple(sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name)))
 
 
@@ -170,7 +170,7 @@ def _order(before: list[str], after: list[str]) -> Iterator[str]:
 
 
 def _values(config: Config) -> Values:
-    """All but the accounts, which have an order of their own."""
+    """Return all values but those of the accounts, whose order may change."""
     return {loc: value for loc, value in values_in(config) if loc[0] != "accounts"}
 
 

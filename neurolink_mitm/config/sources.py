@@ -1,4 +1,4 @@
-"""The files that a running proxy is made from: configuration, keys, logins. Read at the start and on every change."""
+"""Reads all files that a proxy is made from (configuration, keys, logins), at the start and on every change."""
 
 from __future__ import annotations
 
@@ -48,43 +48,43 @@ class Inputs:
     config_path: str | None = None
     warnings: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
-    """Why some of it is older than its file."""
+    """Why some values are older than their file."""
     clients: tuple[ClientKey, ...] = ()
     others: tuple[Account, ...] = ()
-    """Models of other providers."""
+    """Models of other providers, as accounts."""
     shaping: Pipeline = field(default_factory=Pipeline)
     network: Network = field(default_factory=Network)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """What the command line says of the files, and in place of them."""
+    """What the command line says of the files, or instead of them."""
 
     environ: Mapping[str, str] = field(repr=False)
     env_file: Path | None = None
     config: Path | None = None
     strategy: str | None = None
     accounts: tuple[Account, ...] | None = None
-    """Serve these, whatever is stored or configured."""
+    """Serve these accounts, whatever is stored or configured."""
     roots: Path | None = None
-    """Directory for the list of authorities that are trusted; None: it is not written."""
+    """Directory to write the trusted certificate authorities to; None: they are not written."""
 
 
 class Sources:
-    """Reads them whole, or says all that is wrong with them. Blocks for as long as the disk does."""
+    """Reads all files, or raises all that is wrong with them. Blocks."""
 
-    def __init__(self, named: SourceOptions, home: Home, store: TokenStore) -> None:
-        self._named = named
+    def __init__(self, options: SourceOptions, home: Home, store: TokenStore) -> None:
+        self._options = options
         self._home = home
         self._store = store
-        self._config = (named.config or home.config).expanduser().absolute()
-        self._env_file = chosen(named.environ, home, named.env_file)[0]
+        self._config = (options.config or home.config).expanduser().absolute()
+        self._env_file = chosen(options.environ, home, options.env_file)[0]
         self._last: tuple[LoadedConfig, Environment, Inputs] | None = None
         self._network: tuple[object, Network] | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """What is worth reading anew when it changes."""
+        """The files to watch."""
         home = self._home
         logins = (home.tokens, home.keyring_changed, home.legacy_credentials)
         return (self._config, self._env_file, home.clients, *logins)
@@ -96,11 +96,11 @@ class Sources:
 
     @property
     def network(self) -> Network:
-        """As it was read last."""
+        """The network settings that were read last."""
         return self._network[1] if self._network else Network()
 
     def read(self) -> Inputs:
-        """Raises `ConfigError` with every fault, `EnvFileError`, `ClientFileError`, `TokenStoreError`."""
+        """Read all files. Raises `ConfigError`, `EnvFileError`, `ClientFileError`, `TokenStoreError`."""
         environment = self._environment()
         credentials = self._credentials()
         loaded = self._loaded(environment.values)
@@ -111,10 +111,7 @@ class Sources:
         return inputs
 
     def read_again(self) -> Inputs:
-        """Where a file has become bad, what it last said when it was good, with the logins of now, and why.
-
-        Raises `TokenStoreError`.
-        """
+        """Read all files; of a bad one, keep its last good values and add its faults. Raises `TokenStoreError`."""
         assert self._last is not None
         try:
             return self.read()
@@ -133,7 +130,7 @@ class Sources:
         return credentials
 
     def _clients(self, before: tuple[ClientKey, ...]) -> tuple[ClientKey, ...]:
-        """A key is revoked whatever else is wrong."""
+        """Return the client keys of now, if they can be read: a key is revoked whatever else is wrong."""
         try:
             return read_clients(self._home.clients)
         except ClientFileError:
@@ -142,11 +139,11 @@ class Sources:
     def _environment(self) -> Environment:
         if self._last and _is_pipe(self._env_file):
             return self._last[1]
-        return read_environment(self._named.environ, self._home, self._named.env_file)
+        return read_environment(self._options.environ, self._home, self._options.env_file)
 
     def _loaded(self, environ: Mapping[str, str]) -> LoadedConfig:
-        """At a reload, a file that is gone or empty is about to be written rather than meant to say nothing."""
-        required = self._named.config is not None
+        """Load the configuration. At a reload, a file that is gone or empty is a fault: it is about to be written."""
+        required = self._options.config is not None
         if self._last:
             if _is_pipe(self._config):
                 return self._last[0]
@@ -163,16 +160,18 @@ class Sources:
         clients: tuple[ClientKey, ...],
         shaping: Pipeline,
     ) -> Inputs:
-        config, environ, accounts = loaded.config, environment.values, self._named.accounts
-        told: tuple[str, ...] = ()
+        config, environ, accounts = loaded.config, environment.values, self._options.accounts
+        unmet: tuple[str, ...] = ()
         if accounts is None:
-            accounts = _accounts(credentials, config, environ)
-            told = tuple(_unmet(config, accounts))
+            key = environ.get("ANTHROPIC_API_KEY")
+            secret = Secret(key) if key else None
+            accounts = build_pool(config, credentials.stored, credentials.legacy, secret)
+            unmet = tuple(_unmet(config, accounts))
         others = entries(config, environ)
         network = self._network_of(config, environ)
         return Inputs(
             config=config,
-            strategy=_strategy(self._named.strategy or config.routing.strategy),
+            strategy=_strategy(self._options.strategy or config.routing.strategy),
             accounts=accounts,
             others=others,
             clients=clients,
@@ -185,28 +184,28 @@ class Sources:
                 *credentials.warnings,
                 *loaded.warnings,
                 *network.warnings,
-                *told,
+                *unmet,
                 *_keyless(others),
             ),
         )
 
     def _shaping(self, loaded: LoadedConfig) -> Pipeline:
-        """The same one for the same configuration: it remembers what it has looked through."""
+        """Return the pipeline of the configuration, the last one if that is the same: it has a cache of texts."""
         cloaking = loaded.config.cloaking
         if self._last and self._last[0].config.cloaking == cloaking and not cloaking.plugins.custom:
             return self._last[2].shaping
         return pipeline(cloaking, self._config.parent, self._home)
 
     def _network_of(self, config: Config, environ: Mapping[str, str]) -> Network:
-        """Read anew only where something else is named: that takes a tenth of a second."""
+        """Return the network settings, read anew only if other files are named: that takes a tenth of a second."""
         bundle = bundle_of(config, self._config.parent)
-        asked = (asked_of(environ), bundle)
-        if self._network is None or self._network[0] != asked:
-            self._network = asked, read_network(environ, bundle, self._named.roots)
+        key = (asked_of(environ), bundle)
+        if self._network is None or self._network[0] != key:
+            self._network = key, read_network(environ, bundle, self._options.roots)
         return self._network[1]
 
     def _check_proxies(self, inputs: Inputs) -> None:
-        own = self._named.accounts is None  # the sandbox is on this machine
+        own = self._options.accounts is None  # the sandbox is on this machine
         faults = proxy_faults(inputs.network.proxies, inputs.config, inputs.accounts, default=own)
         if faults:
             raise ConfigError(*faults)
@@ -217,7 +216,7 @@ class Sources:
 
 
 def _is_pipe(path: Path) -> bool:
-    """As of `--env-file <(…)`: what was read from there can't be read again."""
+    """Whether it can be read only once, as `--env-file <(…)`."""
     return path.exists() and not path.is_file()
 
 
@@ -230,21 +229,13 @@ def _size(path: Path) -> int | None:
 
 def _strategy(strategy: str) -> str:
     if strategy not in STRATEGIES:
-        known = ", ".join(STRATEGIES)
-        raise ConfigError(f"routing.strategy: {strategy} is not there yet; choose {known}")
+        choices = ", ".join(STRATEGIES)
+        raise ConfigError(f"routing.strategy: {strategy} is not there yet; choose {choices}")
     return strategy
 
 
-def _accounts(
-    credentials: Credentials, config: Config, environ: Mapping[str, str]
-) -> tuple[Account, ...]:
-    key = environ.get("ANTHROPIC_API_KEY")
-    pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
-    return pool
-
-
 def _unmet(config: Config, accounts: Sequence[Account]) -> Iterator[str]:
-    """What the configuration says of accounts that there are not."""
+    """Yield what the configuration says of accounts that do not exist."""
     for name in unused_settings(config, accounts):
         yield f"accounts.anthropic: {format_value(name)} has no apiKey, and no login of that name is stored"
     if primary := missing_primary(config, accounts):
@@ -255,7 +246,7 @@ def _unmet(config: Config, accounts: Sequence[Account]) -> Iterator[str]:
 
 def _keyless(others: Sequence[Account]) -> Iterator[str]:
     for entry in others:
-        # of a name that nobody knows the configuration's own warning tells
+        # an unknown provider has a warning of the document's own
         if entry.model and entry.disabled and is_provider(entry.provider):
             yield f"{entry.key} will not be asked: {entry.disabled}"
 

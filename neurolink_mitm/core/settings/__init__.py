@@ -1,1 +1,4 @@
-"""The configuration as typed values with defaults. How a file becomes these values is in the room `config/`."""
+"""The configuration as typed values; how a file becomes these values is in the room `config/`.
+
+A new key is a field in `values.py`; `types.py` has the checks of single values, `errors.py` the texts of faults.
+"""

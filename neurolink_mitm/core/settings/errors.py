@@ -1,7 +1,7 @@
-"""What is wrong with a configuration, in words: where it is, what it must be, what was found.
+"""The faults of a configuration in words: where a value is, what it must be, what it is.
 
-Nothing here prints a secret: values are shown as they stand in the file (a `${VAR}` unresolved),
-and whatever looks like a key, or a URL's credentials, is left out.
+Values are formatted as they stand in the file (a `${VAR}` unresolved), without secrets: whatever looks like a key, or a
+URL's credentials, is left out.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import re
 from dataclasses import dataclass
 
 Loc = tuple[str | int, ...]
-"""Where something stands in a document: keys as written, and indices."""
+"""The place of a value in a document: keys as written, and indices."""
 
 _PLAIN_KEY = re.compile(r"[\w-]+")
 _KEY_SHAPE = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|hf|nvapi|gh[opusr])[-_]\w|\b(?:AIza|AKIA|eyJ)\w|bearer\s", re.IGNORECASE
 )
 _LONGEST_WORD = 31
-"""Characters; a longer run without a space or slash may be a key of any provider."""
+"""Characters; a longer word may be a key of any provider."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigFault:
-    """One thing that is wrong, and where."""
+    """One fault, and where it is."""
 
     loc: Loc
     text: str
@@ -46,13 +46,13 @@ def _step(part: str | int) -> str:
 
 
 def looks_secret(text: str) -> bool:
-    """Whether some part of a text may be a key: too many faults hide a value, never too few."""
+    """Whether some part of a text may be a key: rather one value too many is hidden."""
     words = re.split(r"[\s/]", text)
     return bool(_KEY_SHAPE.search(text)) or any(len(word) > _LONGEST_WORD for word in words)
 
 
 def format_value(value: object) -> str:
-    """A value of the file, as a fault may print it."""
+    """Return a value of the file as a fault may print it."""
     match value:
         case None:
             return "nothing"
@@ -75,7 +75,7 @@ def _format_text(text: str) -> str:
 
 
 def without_credentials(text: str) -> str:
-    """A URL without user, password and query: both may hold keys."""
+    """Return a URL without user, password and query, which may hold keys."""
     head, at, tail = text.rpartition("@")
     if at:
         scheme, slashes, _ = head.partition("//")
@@ -84,7 +84,7 @@ def without_credentials(text: str) -> str:
 
 
 def value_at(document: object, loc: Loc) -> object:
-    """What stands at `loc`; None where there is nothing."""
+    """Return the value at `loc`; None where there is none."""
     for part in loc:
         try:
             document = document[part]  # type: ignore[index]  # misses are caught below
@@ -94,7 +94,7 @@ def value_at(document: object, loc: Loc) -> object:
 
 
 def position(document: object, loc: Loc) -> tuple[int, ...]:
-    """Sorts places as they stand in the document; what is missing stands at the end."""
+    """Return a sort key: places come as they stand in the document, missing ones at the end."""
     order: list[int] = []
     for depth, part in enumerate(loc):
         here = value_at(document, loc[:depth])
@@ -104,13 +104,13 @@ def position(document: object, loc: Loc) -> tuple[int, ...]:
 
 
 def spellings(field: str) -> tuple[str, str]:
-    """The keys of a field in a file: `first_event` → `firstEvent`, `first-event`."""
+    """Return the keys of a field in a file: `first_event` → `firstEvent`, `first-event`."""
     head, *rest = field.rstrip("_").split("_")
     return head + "".join(word.capitalize() for word in rest), "-".join([head, *rest])
 
 
 class ConfigError(ValueError):
-    """A configuration that can't be used. `faults` are all its faults, a line each, no secrets."""
+    """A configuration that can't be used; `faults` has a line for each fault, without secrets."""
 
     def __init__(self, *faults: str) -> None:
         super().__init__("\n".join(faults))

@@ -1,7 +1,7 @@
-"""The kinds of single values that a configuration holds: numbers, URLs, keys.
+"""The types of single values in a configuration, such as numbers, URLs and keys, for annotations.
 
-Each is a type for annotations that carries its check and its JSON Schema. A check that fails says what the value must
-be; `config` adds where the value stands and what was found.
+Each carries its check and its JSON Schema. A check that fails says what the value must be; `config/document.py` adds
+where the value stands and what it is.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _LONGEST_TIMEOUT = 86_400
 
 @dataclass(frozen=True, slots=True, eq=False)  # a union of types hashes it
 class ValueType:
-    """How a value is checked. `read` returns the typed value, or raises `ValueError` with what it must be."""
+    """The check of a value. `read` returns the typed value, or raises `ValueError` with what it must be."""
 
     read: Callable[[Any], object]
     schema: Mapping[str, Any]
     secret: bool = False
-    """Whether a fault must not show the value."""
+    """Whether a fault must not print the value."""
 
 
 class NotEmpty:
-    """Marks a list that must have an item."""
+    """Marks a list that must not be empty."""
 
 
 def plain(hint: Any) -> tuple[Any, tuple[object, ...]]:
@@ -65,16 +65,16 @@ _SWITCHES = {
     **dict.fromkeys(("0", "off", "f", "false", "n", "no"), False),
     **dict.fromkeys(("1", "on", "t", "true", "y", "yes"), True),
 }
-"""Texts come from variables."""
+"""Texts, as variables have them."""
 
 
 def _flag(value: Any) -> bool:
-    known = _SWITCHES.get(value.lower()) if isinstance(value, str) else None
-    if known is None and isinstance(value, int | float) and value in (0, 1):
-        known = bool(value)
-    if known is None:
+    flag = _SWITCHES.get(value.lower()) if isinstance(value, str) else None
+    if flag is None and isinstance(value, int | float) and value in (0, 1):
+        flag = bool(value)
+    if flag is None:
         raise ValueError("must be true or false")
-    return known
+    return flag
 
 
 def _number(value: Any) -> float:
@@ -98,10 +98,7 @@ def _integer(value: Any) -> int:
 
 
 def _numeric(
-    be: str,
-    read: Callable[[Any], float],
-    good: Callable[[float], bool],
-    **schema: float,
+    be: str, read: Callable[[Any], float], good: Callable[[float], bool], **schema: float
 ) -> ValueType:
     def check(value: Any) -> float:
         try:
@@ -164,8 +161,7 @@ def _proxy_url(url: str) -> str:
             raise ValueError
         Via.parse(url)
     except ValueError as e:
-        said = str(e) or NO_PROXY_URL
-        raise ValueError(f'{said}, or "{DIRECT}"') from None
+        raise ValueError(f'{str(e) or NO_PROXY_URL}, or "{DIRECT}"') from None
     return url
 
 

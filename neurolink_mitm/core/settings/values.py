@@ -1,8 +1,7 @@
-"""The configuration as frozen values: its sections, their defaults, and beside each field its check and its meaning.
+"""The sections of the configuration as frozen dataclasses: each field with its default, its check and its meaning.
 
-They are plain dataclasses: programs and tests build them by name, unchecked. Only what comes from a file goes
-through the checks in the annotations (see `config.parse`). The text in an annotation is what the JSON Schema and
-docs/configuration.md say of the key. Durations are seconds.
+The checks are for what comes from a file (`config/document.py`); programs and tests build the values unchecked. The
+text in an annotation is the key's meaning in the JSON Schema and in docs/configuration.md. Durations are seconds.
 """
 
 from __future__ import annotations
@@ -14,20 +13,20 @@ from typing import Annotated, Literal
 from neurolink_mitm.core.settings import types as types
 
 PRIVATE = {"private": True}
-"""Of texts that are no keys, and yet are in no log, report or repr."""
+"""Metadata of fields that are no keys, but are in no log, report or repr either."""
 UNNAMED = "unnamed"
-"""The label of an account that has none."""
+"""The label of an account without one."""
 DEFAULT_BASE_URL = "https://api.anthropic.com"
 
 
 class Section:
-    """Keys of a file are camelCase or kebab-case, and all of them are known."""
+    """A mapping in the file; its keys are camelCase or kebab-case, and unknown ones are faults."""
 
     __slots__ = ()
 
 
 class Options(Section):
-    """A plugin's: in a file true, false, or these, which switch it on."""
+    """The options of a plugin: in the file true, false, or a mapping, which switches it on."""
 
     __slots__ = ()
 
@@ -304,7 +303,6 @@ class Plugins(Section):
         tuple[types.Text, ...],
         "Your own: files of Python, or names of entry points; see [shaping.md](shaping.md).",
     ] = ()
-    """The user's own: files of Python, or names of entry points. They run before the words are replaced."""
 
 
 @dataclass(frozen=True, slots=True)
