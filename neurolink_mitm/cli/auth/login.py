@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
 from neurolink_mitm.cli.auth.methods import METHODS, LoginOptions, NewCredential
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.home import configuration
@@ -26,6 +25,7 @@ from neurolink_mitm.core.redact.text import redact
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.accounts.placement import Placement
+    from neurolink_mitm.adapters.token_store import TokenStore
 
 
 def _legal(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -96,6 +96,8 @@ def login(
 
 def _check_readable(store: TokenStore) -> None:
     """Exit where the store can't be read, before the login rather than after it."""
+    from neurolink_mitm.adapters.token_store import TokenStoreError
+
     try:
         store.read()
     except TokenStoreError as e:
