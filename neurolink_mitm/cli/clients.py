@@ -12,7 +12,7 @@ from neurolink_mitm.cli.ui.home import home
 from neurolink_mitm.cli.ui.options import format_option
 from neurolink_mitm.cli.ui.terminal import print_report, say
 from neurolink_mitm.core.logs.rows import iso
-from neurolink_mitm.core.logs.timestamps import date_and_clock
+from neurolink_mitm.core.logs.timestamps import local_date_time
 
 
 def _client_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -70,7 +70,7 @@ def list_clients(form: str) -> None:
     rows = [
         {"name": client.name, "createdAt": f"{iso(client.created_at)[:19]}Z"} for client in clients
     ]
-    lines = "".join(f"{row['name']}  since {date_and_clock(row['createdAt'])}\n" for row in rows)
+    lines = "".join(f"{row['name']}  since {local_date_time(row['createdAt'])}\n" for row in rows)
     none = "no client has a key; make one with: neurolink clients add NAME\n"
     print_report(form, {"clients": rows}, lambda: lines or none)
 

@@ -43,7 +43,7 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
 
     Example: neurolink logs show req_nl_8ebbba8744c9fac476f2
     """
-    from neurolink_mitm.records import text as log_text
+    from neurolink_mitm.records import format as log_format
     from neurolink_mitm.records.row_reader import in_order
 
     logs = home().logs
@@ -59,8 +59,8 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
         report = {"request": request, "attempts": attempts, "captured": sides}
         click.echo(as_json(report), nl=False)
         return
-    for line in log_text.timeline(request, attempts) if request or attempts else ():
-        click.echo(log_text.one_line(line))
+    for line in log_format.timeline(request, attempts) if request or attempts else ():
+        click.echo(log_format.one_line(line))
     printed: set[str] = set()
     for row in captured:
         _print_side(logs, row, printed)
@@ -146,7 +146,7 @@ def tail(
     from neurolink_mitm.records.log_files import Follower
     from neurolink_mitm.records.row_reader import RequestFilter, RowReader
 
-    wanted, reader = Filter(account and bare_label(account), status, session), Reader()
+    wanted, reader = RequestFilter(account and bare_label(account), status, session), RowReader()
     logs = home().logs
     follower = Follower(logs, "proxy")
     follower.start()  # before the past is read: what comes meanwhile is shown after it
@@ -161,11 +161,13 @@ def tail(
         time.sleep(EVERY)
 
 
-def _latest(logs: Path, count: int, wanted: Filter, reader: Reader) -> list[tuple[bytes, Seen]]:
+def _latest(
+    logs: Path, count: int, wanted: RequestFilter, reader: RowReader
+) -> list[tuple[bytes, LoggedRequest]]:
     """Return the last `count` rows, read from the end: older ones take no time."""
     from neurolink_mitm.records import log_files
 
-    latest: list[tuple[bytes, Seen]] = []
+    latest: list[tuple[bytes, LoggedRequest]] = []
     for path in reversed(log_files.files(logs, "proxy")):
         for each in _matching(log_files.lines_backwards(path), wanted, reader):
             if len(latest) == count:

@@ -98,7 +98,7 @@ def _table(stats: Stats) -> str:
     from rich.text import Text
 
     from neurolink_mitm.cli.ui.tables import Column, FittedTable, printed
-    from neurolink_mitm.core.logs.timestamps import zone
+    from neurolink_mitm.core.logs.timestamps import local_zone
 
     columns = [
         Column(
@@ -115,8 +115,8 @@ def _table(stats: Stats) -> str:
 
 def _columns(stats: Stats) -> dict[str, list[str]]:
     """Return the cells by title; sparklines on a terminal only."""
+    from neurolink_mitm.records.format import one_line
     from neurolink_mitm.records.stats import columns, sparkline, total
-    from neurolink_mitm.records.text import one_line
 
     rows = stats.ordered()
     if len(rows) > 1:

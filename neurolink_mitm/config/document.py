@@ -223,7 +223,7 @@ def _providers(config: Config, document: object) -> Iterator[ConfigFault]:
         entries = enumerate(getattr(config.routing, field))
         named += [(entry.provider, (*at, n, "provider")) for n, entry in entries]
     for name, loc in named:
-        if name != ANTHROPIC and (fault := unknown(name)):
+        if name != ANTHROPIC and (fault := unknown_provider(name)):
             yield ConfigFault(loc, fault)
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from neurolink_mitm.cli.ui.tables import NONE, Column, FittedTable, duration, filled, printed
 from neurolink_mitm.cli.ui.terminal import counted
-from neurolink_mitm.core.logs.timestamps import date_and_clock
+from neurolink_mitm.core.logs.timestamps import local_date_time
 
 Row = dict[str, Any]
 
@@ -94,7 +94,7 @@ def _state(row: Row) -> Text:
 
 def _clock(match: re.Match[str]) -> str:
     """Return a moment as people read it; JSON keeps it as it is."""
-    return date_and_clock(match[0])
+    return local_date_time(match[0])
 
 
 def _state_count(state: str, labels: Sequence[str]) -> str:

@@ -72,13 +72,13 @@ def service(home: Home, options: ServiceOptions) -> Service:
     return Service(PROGRAM, options.arguments, environment, str(home.logs / "service.log"))
 
 
-def serving(home: Home) -> State | None:
+def serving(home: Home) -> ProxyState | None:
     """Return the proxy of this home, if it runs and answers."""
     state = choose(StateFile(home.state).running(), None)
     return state if state and http_client.get_json(f"{state.url}/health") else None
 
 
-def start(home: Home, options: ServiceOptions) -> tuple[State | None, Path]:
+def start(home: Home, options: ServiceOptions) -> tuple[ProxyState | None, Path]:
     """Start the proxy detached from this terminal. Return where it serves, if it does, and its log."""
     home.create()
     log = home.logs / "service.log"
@@ -99,7 +99,7 @@ def start(home: Home, options: ServiceOptions) -> tuple[State | None, Path]:
 
 def wait(
     home: Home, goes_on: Callable[[], bool] = lambda: True, other_than: int | None = None
-) -> State | None:
+) -> ProxyState | None:
     """Wait until a proxy with another pid than `other_than` serves; None if `goes_on` ends that, or the time does."""
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline and goes_on():

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from neurolink_mitm.adapters.network import Network
-    from neurolink_mitm.core.status.finding import Diagnostic
+    from neurolink_mitm.core.status.diagnostic import Diagnostic
 
 LINES = 200
 """Of each log, from its end."""
@@ -42,7 +42,7 @@ FAMILIES = (
 )  # fmt: skip
 
 
-def contents(look: Looking, status: Any, report: Mapping[str, Any]) -> dict[str, str]:
+def contents(look: ProbeContext, status: Any, report: Mapping[str, Any]) -> dict[str, str]:
     """Return the texts of the bundle's files by name, with all secrets masked."""
     known = read_home(look)
     censor = Censor(_secrets(look, known), look.environ.get("HOME", ""))
@@ -58,7 +58,7 @@ def contents(look: Looking, status: Any, report: Mapping[str, Any]) -> dict[str,
     return {name: censor(text) for name, text in files.items()}
 
 
-def _secrets(look: Looking, known: Known) -> Iterator[Secret]:
+def _secrets(look: ProbeContext, known: HomeContents) -> Iterator[Secret]:
     """Yield all secrets that are known here: they are masked in any text, whatever they look like."""
     yield from secrets_of(known.config, known.accounts or (), known.environ)
     state = StateFile(look.home.state).read() if look.home else None
@@ -66,7 +66,7 @@ def _secrets(look: Looking, known: Known) -> Iterator[Secret]:
         yield Secret(state.admin_token)
 
 
-def _logs(look: Looking) -> Iterator[Path]:
+def _logs(look: ProbeContext) -> Iterator[Path]:
     """Yield the newest log of each family."""
     if look.home is not None:
         for pattern in FAMILIES:
@@ -100,17 +100,17 @@ def command(
 
     Example: neurolink proxy doctor --bundle report.zip
     """
-    from neurolink_mitm.doctor.checks import gather
-    from neurolink_mitm.doctor.diagnostics import examine, failed
+    from neurolink_mitm.doctor.checks import run_probes
+    from neurolink_mitm.doctor.diagnostics import diagnose, failed
 
     if bundle is not None and bundle.exists():
         fail(f"{bundle} is there already: choose another name, or delete it", FAILED)
     look = _looking(config, env_file, port)
     with progress("looking around …"):
-        facts = gather(look)
-    findings = examine(facts)
-    report = _report(findings)
-    print_report(form, report, lambda: _text(findings))
+        results = run_probes(look)
+    diagnostics = diagnose(results)
+    report = _report(diagnostics)
+    print_report(form, report, lambda: _text(diagnostics))
     if bundle is not None:
         _write_bundle(bundle, look, results.proxy.status if results.proxy else None, report)
     if failed(diagnostics):
@@ -164,13 +164,13 @@ def _report(diagnostics: tuple[Diagnostic, ...]) -> dict[str, Any]:
     }
 
 
-def _text(findings: tuple[Diagnostic, ...]) -> str:
+def _text(diagnostics: tuple[Diagnostic, ...]) -> str:
     from neurolink_mitm.cli.ui.tables import printed
 
     return printed(_view(diagnostics))
 
 
-def _view(findings: tuple[Diagnostic, ...]) -> RenderableType:
+def _view(diagnostics: tuple[Diagnostic, ...]) -> RenderableType:
     """Return a grid: levels on the left, texts and fixes on the right."""
     from rich.console import Group
     from rich.table import Table

@@ -38,7 +38,7 @@ def command(shell: str, port: int | None) -> None:
 
 def _token(url: str) -> dict[str, str]:
     """Return a token that opens nothing, where Claude Code needs any; print a hint where it must be a client key."""
-    from neurolink_mitm.claude_code.attach import logged_in
+    from neurolink_mitm.claude_code.attach import has_login
     from neurolink_mitm.cli.ui import http_client
 
     response = http_client.ask(f"{url}/status")
@@ -46,6 +46,6 @@ def _token(url: str) -> dict[str, str]:
         text = f"callers must show a key: neurolink clients add NAME, then set {TOKEN} to it"
         click.echo(f"neurolink: {text}", err=True)
     passthrough = response.document.get("strategy") == "passthrough"
-    if response.status != 200 or passthrough or logged_in(os.environ):
+    if response.status != 200 or passthrough or has_login(os.environ):
         return {}
     return {TOKEN: ANY_TOKEN}

@@ -26,7 +26,7 @@ def command(account: str | None) -> None:
     click.echo(f"reset: {', '.join(labels)}" if labels else "nothing to reset")
 
 
-def _reset_all(running: Sequence[State], account: str | None) -> list[str]:
+def _reset_all(running: Sequence[ProxyState], account: str | None) -> list[str]:
     """Reset each proxy: it has cooldowns of its own."""
     labels = (label for state in running for label in _reset_running(state, account))
     return list(dict.fromkeys(labels))

@@ -89,7 +89,7 @@ def start(options: StartOptions) -> None:
     except ConfigError as e:
         fail_by_configuration(e.faults)
     except NotListeningError as e:
-        owner = listener(options.port) or "another program"
+        owner = port_owner(options.port) or "another program"
         taken = f"port {options.port} on {options.host} is taken by {owner}; try --port 0"
         fail(taken if e.in_use else f"can't listen on {options.host}:{options.port}: {e}", FAILED)
     except ValueError as e:
@@ -121,7 +121,7 @@ def _serve(
     def ready(web_url: str) -> None:
         if not options.quiet:
             attached = claude_code.path if claude_code and claude_code.attached else None
-            logged = logged_in(os.environ)
+            logged = has_login(os.environ)
             missed = aging(version("mitmproxy"))
             info = StartInfo(program(), sandbox, web_url, attached, logged, missed)
             click.echo(greeting(prepared.runtime, info))
@@ -292,7 +292,7 @@ def _served(runtime: Runtime, model: str) -> bool:
         **pool.ineligible_fallbacks(route.entries, requirements, now),
     }
     keys = [a.key for a in pool.accounts if route.pool]
-    keys += [a.key for a in pool.others if a.key in route.entries]
+    keys += [a.key for a in pool.fallbacks if a.key in route.entries]
     return any(key not in ineligible or ineligible[key].until is not None for key in keys)
 
 

@@ -97,7 +97,7 @@ def _configuration(place: Home, config: Path | None) -> None:
     done(f"configuration written, to be changed as you like: {path}")
 
 
-def _proxy(place: Home, options: background.ServiceOptions, no_service: bool) -> State:
+def _proxy(place: Home, options: background.ServiceOptions, no_service: bool) -> ProxyState:
     running = background.serving(place)
     if running:
         done(f"the proxy runs already: {running.url} (pid {running.pid})")
@@ -127,7 +127,7 @@ def _could_be_service() -> bool:
     return not manager.path.exists()
 
 
-def _service(place: Home, options: background.ServiceOptions) -> State | None:
+def _service(place: Home, options: background.ServiceOptions) -> ProxyState | None:
     """Install and start the service; None where there can be none."""
     try:
         manager = find(os.environ)
@@ -141,7 +141,7 @@ def _service(place: Home, options: background.ServiceOptions) -> State | None:
     return background.wait(place)
 
 
-def _claude_code(place: Home, state: State, guarded: bool) -> None:
+def _claude_code(place: Home, state: ProxyState, guarded: bool) -> None:
     """Report whether the proxy has changed Claude Code's settings, as it does at its start."""
     try:
         entry = ClaudeSettings(place.claude_settings).entry(state.pid)
@@ -172,7 +172,7 @@ def _guarded(place: Home, config: Path | None) -> bool:
     return bool(made or home.configuration(config).clients.api_keys)
 
 
-def _smoke_test(state: State, accounts: tuple[Account, ...], guarded: bool) -> None:
+def _smoke_test(state: ProxyState, accounts: tuple[Account, ...], guarded: bool) -> None:
     from neurolink_mitm.cli.proxy.smoke_test import SmokeTestError, smoke_test
 
     with progress("asking for a first answer …"):

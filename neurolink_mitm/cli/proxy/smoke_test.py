@@ -76,7 +76,7 @@ def _message(document: Mapping[str, Any]) -> str:
     return str(error.get("message")) if isinstance(error, dict) else "without a message"
 
 
-def _ask_by(claude: str, state: State) -> SmokeTestResult:
+def _ask_by(claude: str, state: ProxyState) -> SmokeTestResult:
     """Let Claude Code ask as it is; again with a token that opens the proxy, should nothing have come there."""
     before = _accounts(state)
     output = _run(claude, {})
@@ -106,7 +106,7 @@ def _run(claude: str, more: Mapping[str, str]) -> str:
     return lines[-1] if lines else f"it ended with {done.returncode}"
 
 
-def _accounts(state: State) -> dict[str, tuple[int, int]]:
+def _accounts(state: ProxyState) -> dict[str, tuple[int, int]]:
     """Return the attempts and the successes of each account so far."""
     report = http_client.get_json(f"{state.url}/status", {}, admin_headers(state)) or {}
     accounts = report.get("stats", {}).get("accounts", [])

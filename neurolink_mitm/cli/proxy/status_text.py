@@ -83,10 +83,10 @@ def _loop_lines(loop: Report | None) -> Iterable[Text]:
         return
     if last := loop.get("lastStall"):
         where = f" at {printable(last['stack'][0])}" if last["stack"] else ""
-        stood = f"stood still {counted(loop['stalls'], 'time')}, last at {clock(last['at'])}"
+        stood = f"stood still {counted(loop['stalls'], 'time')}, last at {local_time(last['at'])}"
         yield Text(f"loop: {stood} for {last['ms']} ms{where}", style=BUSY)
     if last := loop.get("lastPause"):
-        stood = f"did not run for {duration(last['ms'] / 1000)} until {clock(last['at'])}"
+        stood = f"did not run for {duration(last['ms'] / 1000)} until {local_time(last['at'])}"
         yield Text(f"the process {stood}: stopped, or asleep", style=BUSY)
 
 
@@ -95,10 +95,10 @@ def _claude_code_lines(attached: Report | None) -> Iterable[Text]:
     if not attached:
         return
     for outage in attached.get("outages") or ():
-        span = f"{clock(outage['since'])} to {clock(outage['until'])}"
+        span = f"{local_time(outage['since'])} to {local_time(outage['until'])}"
         yield Text(f"Claude Code: detached {span} because {outage['why']}", style=BUSY)
     if away := attached.get("detached"):
-        since = f"detached since {clock(away['since'])} because {away['why']}"
+        since = f"detached since {local_time(away['since'])} because {away['why']}"
         yield Text(f"Claude Code: {since}; it comes back when that answers", style=BUSY)
 
 

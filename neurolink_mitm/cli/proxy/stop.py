@@ -41,7 +41,7 @@ def _chosen(port: int | None, *, everyone: bool) -> tuple[ProxyState, ...]:
     return running
 
 
-def stop(states: Iterable[State]) -> None:
+def stop(states: Iterable[ProxyState]) -> None:
     """Signal all proxies at once, then wait for each."""
     states = tuple(states)
     for state in states:

@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from neurolink_mitm.adapters.state_file import OURS, State, StateFile
+from neurolink_mitm.adapters.state_file import OURS, ProxyState, StateFile
 from neurolink_mitm.cli.ui import http_client
 from neurolink_mitm.cli.ui.exits import NOT_RUNNING, fail
 from neurolink_mitm.cli.ui.home import home
 from neurolink_mitm.core.logs.rows import iso
 
 
-def running_states() -> tuple[State, ...]:
+def running_states() -> tuple[ProxyState, ...]:
     """Return the state of each proxy; the first is the default where no port is given."""
     return StateFile(home().state).running()
 
 
-def running_state(port: int | None = None) -> State:
+def running_state(port: int | None = None) -> ProxyState:
     """Return the state of the proxy on `port`, or of the default one; exit with 3 if it does not run."""
     running = running_states()
     return choose(running, port) or fail(not_running(running, port), NOT_RUNNING)
 
 
-def choose(running: Iterable[State], port: int | None) -> State | None:
+def choose(running: Iterable[ProxyState], port: int | None) -> ProxyState | None:
     return next((each for each in running if port in (None, each.port)), None)
 
 
-def not_running(running: Sequence[State], port: int | None) -> str:
+def not_running(running: Sequence[ProxyState], port: int | None) -> str:
     """Return why there is no proxy on `port`, in one line."""
     file = StateFile(home().state)
     state = file.read()
@@ -41,7 +41,7 @@ def not_running(running: Sequence[State], port: int | None) -> str:
     )
 
 
-def others(running: Iterable[State], state: State | None = None) -> str:
+def others(running: Iterable[ProxyState], state: ProxyState | None = None) -> str:
     """Return the end of a line that names the proxies beside `state`."""
     rest = [each for each in running if each is not state]
     return f"; there is another one: {listed(rest)}" if rest else ""
@@ -52,17 +52,17 @@ def listed(states: Iterable[ProxyState]) -> str:
     return ", ".join(f"{each.url} ({named(each)})" for each in states)
 
 
-def named(state: State) -> str:
+def named(state: ProxyState) -> str:
     """`pid 12`, or `mitmdump, pid 12` where another program runs the proxy."""
     return f"pid {state.pid}" if state.program == OURS else f"{state.program}, pid {state.pid}"
 
 
-def admin_headers(state: State) -> dict[str, str]:
+def admin_headers(state: ProxyState) -> dict[str, str]:
     """Return headers by which the proxy knows its own user: nobody else can read the state file."""
     return {"x-neurolink-admin": state.admin_token}
 
 
-def ask_status(state: State, query: http_client.Query | None = None) -> dict[str, Any] | None:
+def ask_status(state: ProxyState, query: http_client.Query | None = None) -> dict[str, Any] | None:
     """Return the report of `/status`, with what only the state file says; None if nothing answers."""
     report = http_client.get_json(f"{state.url}/status", query, admin_headers(state))
     if report is None:
