@@ -1,7 +1,4 @@
-"""Reads captured bodies.
-
-Writes captured bodies, redacted and compressed, on a thread of its own: `bodies/DATE/REQUEST-ID/*.json.gz`.
-"""
+"""Writes captured bodies, masked and compressed, on a thread (`bodies/DATE/REQUEST-ID/*.json.gz`), and reads them."""
 
 from __future__ import annotations
 
@@ -29,40 +26,38 @@ from neurolink_mitm.core.redact.known_secrets import encoded_forms
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.dataplane.threads import short_switch_interval
 
-_LARGEST = 8 * LIMIT
-"""Bytes of a document: what is no text takes up to four times its size, and is a text in JSON besides."""
-
-
-def read_body(logs: Path, path: object) -> Document | None:
-    """None where it is not there any more, or not whole, or somewhere else than bodies are."""
-    place = logs / "bodies"
-    if not isinstance(path, str) or not (logs / path).resolve().is_relative_to(place.resolve()):
-        return None
-    try:
-        with gzip.open(logs / path, "rb") as file:
-            return read_document(file.read(_LARGEST))
-    except (OSError, EOFError, zlib.error, ValueError):
-        return None
-
-
 logger = logging.getLogger("neurolink.journal")
 
 BODIES = "bodies"
 BACKLOG = 64 * 1024 * 1024
-"""Bytes that wait to be written at most."""
-REMEMBERED = 500
-"""Secrets that are looked for, the newest."""
+"""Bytes that wait to be written; further bodies are lost."""
+MAX_SECRETS = 500
+"""Secrets that are masked whatever their form, the newest."""
 _OVERHEAD = 2048
-"""Bytes that one without a body counts as."""
+"""Bytes of the backlog that each side takes beside its body."""
 _LEVEL = 3
-"""Of compression: half the time of the usual 6, for a twentieth more bytes."""
+"""gzip's level: half the time of the usual 6, for a twentieth more bytes."""
+_MAX_DOCUMENT = 8 * LIMIT
+"""Bytes of a document that are read: bytes that are no text take four times their size, and more within JSON."""
+
+
+def read_body(logs: Path, path: object) -> Document | None:
+    """Return a captured body; None if it is deleted, torn, or not below `BODIES`."""
+    root = (logs / BODIES).resolve()
+    if not isinstance(path, str) or not (logs / path).resolve().is_relative_to(root):
+        return None
+    try:
+        with gzip.open(logs / path, "rb") as file:
+            return read_document(file.read(_MAX_DOCUMENT))
+    except (OSError, EOFError, zlib.error, ValueError):
+        return None
 
 
 class FileBodies:
-    """Takes what was captured at once; what there is no room for is counted as lost, never waited for.
+    """Writes captured sides; it never blocks: a side beyond the backlog is counted as lost.
 
-    A row is written when its body is whole on disk, so that each row leads to a body that can be read. `secrets` are
-    starred whatever they look like, and those too that were among them earlier: tokens are renewed.
+    A row is written after its body, so that its body can be read. The current `secrets` and earlier ones are masked
+    whatever their form: tokens are renewed.
     """
 
     def __init__(
@@ -74,7 +69,7 @@ class FileBodies:
     ) -> None:
         self.directory = directory
         self._secrets = secrets
-        self._known: dict[Secret, None] = {}
+        self._masked: dict[Secret, None] = {}
         self._journal = journal
         self._backlog = backlog
         self._waiting = 0
@@ -83,6 +78,7 @@ class FileBodies:
         self._thread: Worker | None = None
 
     def capture(self, captured: Captured) -> None:
+        """Queue one side to be written."""
         cost = _cost(captured)
         with self._lock:
             fits = self._waiting + cost <= self._backlog
@@ -90,20 +86,22 @@ class FileBodies:
         if not fits:
             self._journal.lose_body("the disk is too slow for captured bodies")
             return
-        self._remember()
-        if self._thread is None:  # where nothing is captured there is no thread
+        self._update_secrets()
+        if self._thread is None:  # no capture, no thread
             self._thread = Worker(self._run, "bodies")
         self._queue.put(captured)
 
-    def _remember(self) -> None:
-        """Here, where they don't change meanwhile."""
-        known = dict.fromkeys(self._secrets())
-        if not known.keys() <= self._known.keys():
-            newest = [*known, *(each for each in self._known if each not in known)]
-            self._known = dict.fromkeys(newest[:REMEMBERED])  # anew: the thread reads the other
+    def _update_secrets(self) -> None:
+        """Add the current secrets, on the event loop, where they don't change meanwhile."""
+        current = dict.fromkeys(self._secrets())
+        if not current.keys() <= self._masked.keys():
+            newest = [*current, *(each for each in self._masked if each not in current)]
+            self._masked = dict.fromkeys(
+                newest[:MAX_SECRETS]
+            )  # a new one: the thread reads the other
 
     def close(self, timeout: float = 5.0) -> None:
-        """Write what is left, within `timeout` seconds."""
+        """Write the waiting sides, within `timeout` seconds."""
         if self._thread is not None:
             self._queue.put(None)
             self._thread.end(timeout)
@@ -114,13 +112,13 @@ class FileBodies:
             try:
                 with short_switch_interval():
                     self._write(captured)
-            except Exception as e:  # whatever is odd about one body must not end the others
+            except Exception as e:  # one body must not end the thread
                 self._journal.lose_body(f"{type(e).__name__}: {e}")
             with self._lock:
                 self._waiting -= _cost(captured)
 
     def _write(self, captured: Captured) -> None:
-        known = encoded_forms(self._known)
+        known = encoded_forms(self._masked)
         row, body = debug_row(captured, known), captured.body
         if body and body.content and body.path is None:
             name = f"{captured.attempt or 0}-{captured.phase.value.replace('_', '-')}.json.gz"

@@ -1,4 +1,4 @@
-"""Writes the journal: rows go through a bounded queue to a thread that appends them to the day's files."""
+"""Writes rows of the logs: through a bounded queue to a thread that appends them to the day's files."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import msgspec
 
 from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.files import private_directory
+from neurolink_mitm.core.logs.capture import encodable
 from neurolink_mitm.core.logs.rows import AttemptRow, DebugRow, RequestRow
 from neurolink_mitm.core.redact.text import may_hold_secret, redact
 
@@ -22,17 +23,19 @@ logger = logging.getLogger("neurolink.journal")
 
 Row = RequestRow | AttemptRow | DebugRow
 _Line = tuple[str, bytes]
-"""The name of the file that it belongs to, and what is written there."""
+"""The name of the file, and the bytes to append."""
 _FAMILIES = {RequestRow: "proxy", AttemptRow: "proxy-attempts", DebugRow: "proxy-debug"}
 BACKLOG = 10_000
+"""Rows that wait to be written; further ones are lost."""
 _BATCH = 500
+"""Rows that are written at once, at most."""
 
 
 class FileJournal:
-    """`proxy-DATE.jsonl` and `proxy-attempts-DATE.jsonl` under one directory, 0600, one JSON object a line.
+    """Appends rows to `FAMILY-DATE.jsonl` in one directory, 0600, one JSON object a line.
 
-    A row is taken or, when the disk is so slow that the backlog is full, counted as lost: never waited for.
-    A disk that fails or is too slow is reported once, and once more when it is back.
+    It never blocks: a row beyond the backlog is counted as lost. A disk that fails or is too slow is reported once, and
+    once more when it works again.
     """
 
     def __init__(self, directory: Path, backlog: int = BACKLOG) -> None:
@@ -55,27 +58,24 @@ class FileJournal:
         self._put(row)
 
     def lose_body(self, why: str) -> None:
-        """A captured body could not be written."""
+        """Count a captured body that could not be written."""
         self.bodies_lost += 1
         self.last_error = why
         if self.bodies_lost == 1:
             logger.error("captured bodies are lost: %s", why)
 
     def report(self) -> dict[str, object]:
-        """For `/status`."""
-        return {
-            "dropped": self.lost,
-            "bodiesDropped": self.bodies_lost,
-            "lastError": self.last_error,
-        }
+        """Return what `/status` says of the journal."""
+        lost = {"dropped": self.lost, "bodiesDropped": self.bodies_lost}
+        return {**lost, "lastError": self.last_error}
 
     def close(self, timeout: float = 5.0) -> None:
-        """Write what is left, within `timeout` seconds."""
+        """Write the waiting rows, within `timeout` seconds."""
         self._lines.put(None)
         self._thread.end(timeout)
 
     def _put(self, row: Row) -> None:
-        """A line is made of it here, where it is at hand: a thread that has just woken up takes four times as long."""
+        """Encode and queue a row: on the writer's thread, just woken, encoding takes four times as long."""
         if self._lines.qsize() < self._backlog:
             self._lines.put((file_name(row), encode(row)))
             return
@@ -93,9 +93,9 @@ class FileJournal:
         self._close_files()
 
     def _more(self, first: _Line) -> tuple[list[_Line], bool]:
-        """What else is waiting, so that a busy proxy costs one write for many rows."""
+        """Return `first` and the other waiting lines, to be written at once, and whether the queue has ended."""
         batch = [first]
-        for _ in range(min(self._lines.qsize(), _BATCH)):  # nobody else takes any
+        for _ in range(min(self._lines.qsize(), _BATCH)):  # only this thread takes any
             line = self._lines.get()
             if line is None:
                 return batch, True
@@ -120,13 +120,13 @@ class FileJournal:
         self._failing = self._overrun = False
 
     def _file(self, name: str) -> BinaryIO:
-        """The day's file, kept open until it is another day's or somebody has taken it away."""
+        """Return the day's file, which stays open until the next day or its deletion."""
         family = name[: -len("-YYYY-MM-DD.jsonl")]
-        known = self._files.get(family)
-        if known and known[0] == name and os.fstat(known[1].fileno()).st_nlink:
-            return known[1]
-        if known:
-            known[1].close()
+        open_name, file = self._files.get(family, ("", None))
+        if file and open_name == name and os.fstat(file.fileno()).st_nlink:
+            return file
+        if file:
+            file.close()
         private_directory(self.directory)
         file = _open(self.directory / name)
         self._files[family] = (name, file)
@@ -138,7 +138,7 @@ class FileJournal:
         if not self._failing:
             logger.error("the journal can't be written, rows are lost: %s", error)
         self._failing = True
-        self._close_files()  # what is wrong may be with these: the next try opens them anew
+        self._close_files()  # the fault may be in these: the next write opens them again
 
     def _close_files(self) -> None:
         for _, file in self._files.values():
@@ -148,40 +148,30 @@ class FileJournal:
 
 
 def file_name(row: Row) -> str:
-    """The day is the row's own, not the writer's."""
+    """Return the name of a row's file, by the day of its timestamp."""
     return f"{_FAMILIES[type(row)]}-{row.timestamp[:10]}.jsonl"
 
 
 def encode(row: Row) -> bytes:
-    """One line. Whatever looks like a key is starred, wherever in the row it stands."""
+    """Return a row as a line, with all that has the form of a secret masked."""
     values = msgspec.structs.asdict(row)
     texts = {name: value for name, value in values.items() if isinstance(value, str)}
     if not may_hold_secret("\n".join(texts.values())):
-        with suppress(UnicodeEncodeError):  # lone surrogates, see `_text`
+        with suppress(UnicodeEncodeError):  # lone surrogates, see `encodable`
             return msgspec.json.encode(row) + b"\n"
-    redacted = {name: _text(value) for name, value in texts.items()}
+    # masked before it is JSON, where a secret in a query would seem to go on behind the closing quote
+    redacted = {name: redact(encodable(value)) for name, value in texts.items()}
     return msgspec.json.encode(values | redacted) + b"\n"
 
 
-def _text(value: str) -> str:
-    """Before it is JSON, where a secret in a query would seem to go on behind the closing quote.
-
-    A path may hold any byte; mitmproxy makes lone surrogates of those that are no text, JSON has none.
-    """
-    return redact(value.encode(errors="backslashreplace").decode())
-
-
 def _append(file: BinaryIO, data: bytes) -> None:
-    """In one write, unless the disk takes only a part."""
+    """Write `data`, in one call unless the disk takes a part only."""
     while data:
         data = data[file.write(data) :]
 
 
 def _open(path: Path) -> BinaryIO:
-    """For appending, 0600; unbuffered, so that a killed process leaves at most one torn line.
-
-    One that was left is ended, so that the next row is a line of its own.
-    """
+    """Open for appending, 0600; unbuffered, so that a killed process leaves at most one torn line, which is ended."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     file = os.fdopen(descriptor, "wb", buffering=0)
     try:
@@ -193,9 +183,9 @@ def _open(path: Path) -> BinaryIO:
     return file
 
 
-def _is_torn(path: Path, found: os.stat_result) -> bool:
-    if not stat.S_ISREG(found.st_mode) or not found.st_size:
+def _is_torn(path: Path, status: os.stat_result) -> bool:
+    if not stat.S_ISREG(status.st_mode) or not status.st_size:
         return False
-    with path.open("rb") as written:
-        written.seek(found.st_size - 1)
-        return written.read(1) != b"\n"
+    with path.open("rb") as file:
+        file.seek(status.st_size - 1)
+        return file.read(1) != b"\n"

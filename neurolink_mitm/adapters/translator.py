@@ -1,4 +1,4 @@
-"""The translator's process: started, watched, restarted when it ends, and ended with the proxy."""
+"""Runs the translator's process: starts it on demand, restarts it when it ends, stops it with the proxy."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from neurolink_mitm.ports import Endpoint
 logger = logging.getLogger("neurolink.translator")
 
 START_LIMIT = 60.0
-"""Seconds until it has to listen; LiteLLM takes a few to import, and more on a busy machine."""
+"""Seconds within which it has to listen: importing LiteLLM takes a few, and more on a busy machine."""
 STOP_LIMIT = 3.0
+"""Seconds within which it has to end, before it is killed."""
 HOPELESS = 3
-"""Starts in a row that came to nothing, after which nobody waits for the next."""
+"""Failed starts in a row after which requests don't wait for the next one."""
 NOTICE_LIMIT = 1.0
-"""Seconds until the end of a process is noticed at the latest."""
-MAX_LOG = log_trim.MOST["translator.log"]
+"""Seconds within which the end of the process is noticed."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What `/status` says of it."""
+    """The translator's part of `/status`."""
 
     state: str = "stopped"
     pid: int | None = None
@@ -47,7 +47,7 @@ class Report:
 
 @dataclass(slots=True)
 class _Life:
-    """One process, from its start to its end."""
+    """One run of the process."""
 
     process: asyncio.subprocess.Process
     endpoint: Endpoint | None = None
@@ -56,7 +56,7 @@ class _Life:
 
 
 class TranslatorProcess:
-    """A component that runs on one event loop. Nothing is started before somebody wants it, or waits for it."""
+    """The translator's process, on one event loop. It starts when the configuration or a request needs it."""
 
     def __init__(
         self,
@@ -65,61 +65,58 @@ class TranslatorProcess:
         environment: Mapping[str, str],
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`environment` is all that the process gets to see of ours; `wanted` says whether `start` starts it."""
+        """`environment` is the whole environment of the process; `wanted` tells whether `start` starts it."""
         self._log = log
         self._wanted = wanted
         self._serving = False
         self._setup = setup
         self._environment = dict(environment)
         self._life: _Life | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._decided = asyncio.Event()  # it listens, or nobody is to wait for that any more
+        self._supervisor: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()  # it listens, or is hopeless
         self._report = Report()
-        self._fruitless = 0
+        self._failed_starts = 0
 
     @property
     def endpoint(self) -> Endpoint | None:
-        """Where it listens; None while it does not."""
+        """Return the address and secret; None while it does not listen."""
         return self._life.endpoint if self._life else None
 
     def report(self) -> dict[str, object]:
-        seen = self._report
+        """Return what `/status` says of the translator."""
+        now = self._report
         return {
-            "state": seen.state,
-            "pid": seen.pid,
-            "port": seen.port,
-            "restarts": seen.restarts,
-            "lastError": seen.last_error,
-            "rss": _rss(seen.pid),
+            "state": now.state,
+            "pid": now.pid,
+            "port": now.port,
+            "restarts": now.restarts,
+            "lastError": now.last_error,
+            "rss": _rss(now.pid),
         }
 
     async def start(self) -> None:
-        """Begin, if it is wanted; else when it is wanted, by another configuration or a request."""
+        """Start the process if the configuration needs it; else a reload or a request does."""
         self._serving = True
         if self._wanted():
             self._begin()
 
     def _begin(self) -> None:
-        """It is ready some seconds later."""
-        if self._keeper is None or self._keeper.done():
+        if self._supervisor is None or self._supervisor.done():
             self._report.state = "starting"
-            keeping = run_again(self._keep, "the translator's supervision")
-            self._keeper = asyncio.create_task(keeping, name="translator")
+            supervising = run_again(self._supervise, "the translator's supervision")
+            self._supervisor = asyncio.create_task(supervising, name="translator")
 
     async def wait(self, limit: float) -> Endpoint | None:
-        """Where it listens, as soon as it does; None if it does not within `limit` seconds.
-
-        As soon as it has failed to start again and again, nobody waits any longer.
-        """
+        """Return its endpoint as soon as it listens; None if it does not within `limit` seconds, or is hopeless."""
         self._begin()
-        if self._fruitless >= HOPELESS:
+        if self._failed_starts >= HOPELESS:
             return self.endpoint
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._decided.wait(), limit)
+            await asyncio.wait_for(self._settled.wait(), limit)
         return self.endpoint
 
     async def settle(self) -> None:
-        """After a connection to it broke: return as soon as its end has been noticed, or soon if it lives on."""
+        """Wait, after a connection to it broke, until its end is noticed, or `NOTICE_LIMIT`."""
         life = self._life
         if life is None or life.endpoint is None:
             return
@@ -127,42 +124,42 @@ class TranslatorProcess:
             await asyncio.wait_for(life.ended.wait(), NOTICE_LIMIT)
 
     def configure(self, setup: Setup, environment: Mapping[str, str]) -> None:
-        """Use these from the next request on. Only another environment asks for another process."""
+        """Apply a configuration from the next request on. Another environment restarts the process."""
         changed = dict(environment) != self._environment
         self._setup, self._environment = setup, dict(environment)
         if self._life and changed:
-            self._life.process.terminate()  # the keeper starts the next
+            self._life.process.terminate()  # the supervisor starts the next
         elif self._life:
-            self._tell(self._life.process)
+            self._send_setup(self._life.process)
         elif self._serving and self._wanted():
             self._begin()
 
     async def stop(self) -> None:
-        """End it, and wait for that."""
+        """End the process, and wait for that."""
         self._serving = False
-        keeper, self._keeper = self._keeper, None
-        if keeper:
-            keeper.cancel()
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor:
+            supervisor.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await keeper
+                await supervisor
         self._report.state = "stopped"
 
-    async def _keep(self) -> None:
+    async def _supervise(self) -> None:
         backoff = Backoff()
         while True:
-            lived = await self._live()
-            self._fruitless = 0 if lived else self._fruitless + 1
-            if self._fruitless >= HOPELESS:
-                self._decided.set()
+            served = await self._live()
+            self._failed_starts = 0 if served else self._failed_starts + 1
+            if self._failed_starts >= HOPELESS:
+                self._settled.set()
             self._report.restarts += 1
             self._report.state = "restarting"
             logger.warning(
                 "the translator has ended and is started again: %s", self._report.last_error
             )
-            await asyncio.sleep(backoff.pause(lived))
+            await asyncio.sleep(backoff.pause(served))
 
     async def _live(self) -> float:
-        """One life of the process, to its end. Returns the seconds that it was of use."""
+        """Run the process to its end; return the seconds since its start if it listened, else 0."""
         try:
             process = await self._spawn()
         except OSError as e:
@@ -173,7 +170,7 @@ class TranslatorProcess:
         try:
             await self._until_it_ends(life)
         finally:
-            self._decided.clear()
+            self._settled.clear()
             self._life = None
             life.ended.set()
             self._report.pid = self._report.port = None
@@ -197,8 +194,8 @@ class TranslatorProcess:
             life.endpoint = Endpoint(listening.port, self._setup.secret)
             self._report.state, self._report.port = "ready", listening.port
             logger.info("the translator listens on port %d", listening.port)
-            self._fruitless = 0
-            self._decided.set()
+            self._failed_starts = 0
+            self._settled.set()
         code = await process.wait()
         self._report.last_error = f"ended with code {code}; see {self._log}"
 
@@ -213,17 +210,17 @@ class TranslatorProcess:
             )  # fmt: skip
         finally:
             log.close()
-        self._tell(process)
+        self._send_setup(process)
         return process
 
-    def _tell(self, process: asyncio.subprocess.Process) -> None:
+    def _send_setup(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None
         with contextlib.suppress(OSError, RuntimeError):  # it has just ended
             process.stdin.write(msgspec.json.encode(self._setup) + b"\n")
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """At once where it does not go by itself when its standard input ends."""
+    """End the process by closing its standard input; kill it after `STOP_LIMIT`."""
     if process.stdin is not None:
         process.stdin.close()
     try:
@@ -235,7 +232,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _open_log(path: Path) -> IO[bytes]:
-    """For appending."""
+    """Open the log for appending; if that fails, the null device."""
     try:
         return os.fdopen(log_trim.open_log(path), "ab")
     except OSError as e:

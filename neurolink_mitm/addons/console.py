@@ -30,23 +30,25 @@ class Console:
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         if self.heard and exchange is not None and exchange.kind is not Kind.LOCAL:
-            logger.info("%s", console.asked(exchange))
+            logger.info("%s", console.request_line(exchange))
 
     def attempt(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         attempt = exchange.attempt if exchange else None
         if self.heard and attempt and attempt.account and attempt.ready:
-            logger.info("%s", console.attempted(attempt.account))
+            logger.info("%s", console.attempt_line(attempt.account))
             if logger.isEnabledFor(logging.DEBUG):
-                logger.debug("%s", console.betas(flow.request.headers.get_all("anthropic-beta")))
+                logger.debug(
+                    "%s", console.betas_line(flow.request.headers.get_all("anthropic-beta"))
+                )
 
     def attempt_failed(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         if self.heard and exchange is not None and exchange.attempts:
-            logger.info("%s", console.failed(exchange.attempts[-1]))
+            logger.info("%s", console.failure_line(exchange.attempts[-1]))
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         if not self.heard or exchange is None or exchange.kind is Kind.LOCAL or not flow.response:
             return
-        logger.info("%s", console.answered(exchange, flow.response.status_code))
+        logger.info("%s", console.response_line(exchange, flow.response.status_code))

@@ -5,7 +5,7 @@ from mitmproxy import http
 from neurolink_mitm.core.cost import costs
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.failover.errors import RATE_LIMIT
-from neurolink_mitm.core.logs.summary import conclude
+from neurolink_mitm.core.logs.outcome import conclude
 from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 

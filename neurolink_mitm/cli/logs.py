@@ -270,6 +270,6 @@ def moment(text: str) -> float:
     from neurolink_mitm.core.logs import timestamps as when
 
     try:
-        return when.moment(text, time.time())
+        return when.parse_time(text, time.time())
     except ValueError as e:
         fail(str(e), USAGE)

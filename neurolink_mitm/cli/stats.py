@@ -18,7 +18,7 @@ from neurolink_mitm.cli.ui.home import home
 from neurolink_mitm.cli.ui.terminal import as_json, say
 
 if TYPE_CHECKING:  # msgspec behind it takes its time
-    from neurolink_mitm.records.stats import Stats, Sum
+    from neurolink_mitm.records.stats import GroupSums, Stats
 
 WORTH_A_BAR = 20_000_000
 """Bytes from which on reading takes long enough for a progress bar."""
@@ -141,7 +141,7 @@ NARROWEST = 10
 """Characters of the column of names, which may be folded."""
 
 
-def _cells(one: Sum) -> list[str]:
+def _cells(one: GroupSums) -> list[str]:
     quantiles = (one.first_byte.at(share) for share in (0.5, 0.95))
     return [
         *(str(count) for count in (one.requests, one.errors, one.failovers)),
@@ -152,7 +152,7 @@ def _cells(one: Sum) -> list[str]:
     ]
 
 
-def _cost(one: Sum) -> str:
+def _cost(one: GroupSums) -> str:
     """Return the cost, with `+` where requests of unknown cost are left out."""
     if not one.priced:
         return "–"

@@ -1,1 +1,1 @@
-"""What was logged, read again: rows, statistics, replay under another strategy, HAR, and how long logs are kept."""
+"""Reads the logs: rows, statistics, replay under another strategy, HAR; and deletes the old ones (`retention`)."""

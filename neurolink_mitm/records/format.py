@@ -1,16 +1,16 @@
-"""Rows of the logs in words."""
+"""Formats rows of the logs as text: a line a request, a timeline, captured sides."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from neurolink_mitm.core.logs.capture import Document
-from neurolink_mitm.core.logs.timestamps import local_date_time, local_time
+from neurolink_mitm.core.logs.summary import joined, token_counts
+from neurolink_mitm.core.logs.timestamps import local_date_time, local_time, seconds
 from neurolink_mitm.records.row_reader import LoggedRequest
 
 Row = Mapping[str, Any]
@@ -20,12 +20,12 @@ _BREAKS = re.compile(r"[\t\n\u2028\u2029]")
 
 
 def harmless(text: str) -> str:
-    """Without what a terminal would take for a command: a conversation may hold anything."""
+    """Escape control characters: a conversation may hold commands for the terminal."""
     return _CONTROLS.sub(_escape, text)
 
 
 def one_line(text: str) -> str:
-    """The same, where one thing is one line: a model's name, say, is whatever a client made up."""
+    """Escape control characters and line breaks: a client can send any name of a model."""
     return _BREAKS.sub(_escape, harmless(text))
 
 
@@ -34,19 +34,19 @@ def _escape(match: re.Match[str]) -> str:
 
 
 WIDE = 170
-"""Columns from which on a request is told with all there is of it."""
-LEAST = {"time": 12, "result": 9, "account": 9, "model": 10, "attempts": 2, "id": 27}
-"""Columns that a request takes in 79."""
-MORE = (("took", 7), ("cost", 8), ("model", 24), ("account", 24), ("tokens", 16))
-"""What is added where there is more room, and how wide that is then."""
-LESS = ("attempts", "model")
-"""What is left out where there is less; then the account is cut."""
-SHOWN = ("time", "result", "took", "account", "model", "attempts", "tokens", "cost", "id")
+"""Columns of a terminal from which on a line has all values."""
+NARROW = {"time": 12, "result": 9, "account": 9, "model": 10, "attempts": 2, "id": 27}
+"""Columns of each value in a terminal of 79."""
+EXTRA = (("took", 7), ("cost", 8), ("model", 24), ("account", 24), ("tokens", 16))
+"""Values that are added or widened in a wider terminal, in this order, with their columns."""
+OPTIONAL = ("attempts", "model")
+"""Values that are left out in a narrower one, in this order; then the account is cut."""
+ORDER = ("time", "result", "took", "account", "model", "attempts", "tokens", "cost", "id")
 GAP = 2
 
 
 def line(row: LoggedRequest, room: int | None = None) -> str:
-    """One request in one line, in so many columns; without `room` with all there is of it."""
+    """Return a request as a line of `room` columns; without `room`, with all values."""
     if room is not None and room < WIDE:
         return _narrow(row, _widths(room))
     parts = (
@@ -67,23 +67,23 @@ def line(row: LoggedRequest, room: int | None = None) -> str:
 def _clock(row: LoggedRequest) -> str:
     try:
         return local_time(row.timestamp)
-    except ValueError:  # a row that somebody else has written
+    except ValueError:  # not a row of ours
         return row.timestamp[11:19]
 
 
 def _widths(room: int) -> dict[str, int]:
-    found = dict(LEAST)
-    for name in LESS:
-        if _total(found) > room:
-            del found[name]
-    found["account"] -= max(0, min(_total(found) - room, 6))
-    for name, width in MORE:
-        spare = room - _total(found)
-        if name in found:
-            found[name] += max(0, min(width - found[name], spare))
-        elif spare >= width + GAP and len(found) >= len(LEAST):
-            found[name] = width
-    return found
+    widths = dict(NARROW)
+    for name in OPTIONAL:
+        if _total(widths) > room:
+            del widths[name]
+    widths["account"] -= max(0, min(_total(widths) - room, 6))
+    for name, width in EXTRA:
+        spare = room - _total(widths)
+        if name in widths:
+            widths[name] += max(0, min(width - widths[name], spare))
+        elif spare >= width + GAP and len(widths) >= len(NARROW):
+            widths[name] = width
+    return widths
 
 
 def _total(widths: Mapping[str, int]) -> int:
@@ -102,12 +102,12 @@ def _narrow(row: LoggedRequest, widths: Mapping[str, int]) -> str:
         "cost": "–" if row.costUsd is None else f"${row.costUsd:.4f}",
         "id": row.requestId,
     }
-    shown = ((cells[name], widths[name]) for name in SHOWN if name in widths)
-    return "  ".join(f"{_cut(one_line(text), width):{width}}" for text, width in shown).rstrip()
+    columns = ((cells[name], widths[name]) for name in ORDER if name in widths)
+    return "  ".join(f"{_cut(one_line(text), width):{width}}" for text, width in columns).rstrip()
 
 
 def _result(row: LoggedRequest) -> str:
-    """The status, where that says how it ended."""
+    """Return the status if it says how the request ended, else the outcome."""
     if row.responseStatus is not None and row.outcome in ("complete", "error"):
         return str(row.responseStatus)
     return row.outcome.removeprefix("client_")
@@ -137,9 +137,9 @@ def _ms(value: float | None) -> str:
 
 
 def timeline(request: Row | None, attempts: Sequence[Row]) -> Iterator[str]:
-    """What became of a request, step by step, each with its time since the beginning."""
+    """Yield the steps of a request, each with its time since the start."""
     first = request or attempts[0]
-    began = _seconds(first["timestamp"])
+    began = seconds(first["timestamp"])
     if request:
         yield from _head(request)
     else:
@@ -153,29 +153,27 @@ def timeline(request: Row | None, attempts: Sequence[Row]) -> Iterator[str]:
 
 
 def _head(request: Row) -> Iterator[str]:
-    asked = f"{request.get('method')} {request.get('path')}"
-    yield f"{request['requestId']}  {local_date_time(request['timestamp'])}  {asked}"
-    shape = ["stream" if request.get("stream") else None]
-    if request.get("toolCount"):
-        shape.append(f"{request['toolCount']} tools")
-    yield f"{'model':>10}  {_joined(_model(request), *shape)}"
+    line = f"{request.get('method')} {request.get('path')}"
+    yield f"{request['requestId']}  {local_date_time(request['timestamp'])}  {line}"
+    stream, count = "stream" if request.get("stream") else None, request.get("toolCount")
+    yield f"{'model':>10}  {joined(_model(request), stream, f'{count} tools' if count else None)}"
     for name, field in (("session", "sessionId"), ("trace", "traceId"), ("because", "why")):
         if request.get(field):
             yield f"{name:>10}  {request[field]}"
 
 
 def _model(request: Row) -> str:
-    asked, actual = request.get("model"), request.get("actualModel")
-    return f"{asked}, answered by {actual}" if actual and actual != asked else str(asked or "none")
+    model, actual = request.get("model"), request.get("actualModel")
+    return f"{model}, answered by {actual}" if actual and actual != model else str(model or "none")
 
 
 def _attempt(row: Row) -> str:
     kind = f" ({row['accountType']})" if row.get("accountType") else ""
     status, error = row.get("responseStatus"), row.get("errorType")
-    said = error if error and not error.startswith("http_") else None
-    return _joined(
+    reason = error if error and not error.startswith("http_") else None
+    return joined(
         f"{row.get('account') or 'the caller’s own credential'}{kind}",
-        " ".join(str(part) for part in (status, said) if part) or None,
+        " ".join(str(part) for part in (status, reason) if part) or None,
         f"after {_ms(row.get('durationMs'))}",
         f"asked to wait {row['retryAfter']:g} s" if row.get("retryAfter") is not None else None,
         f"cools for {_ms(row['cooldownMs'])}" if row.get("cooldownMs") else None,
@@ -191,29 +189,25 @@ def _windows(row: Row) -> str | None:
 
 def _end(request: Row) -> str:
     status, cost = request.get("responseStatus"), request.get("costUsd")
-    names = {"inputTokens": "in", "outputTokens": "out",
-             "cacheReadTokens": "from cache", "cacheCreationTokens": "into cache"}  # fmt: skip
-    tokens = [
-        f"{request[key]} {name}" for key, name in names.items() if request.get(key) is not None
-    ]
-    return _joined(
+    return joined(
         f"{status} {request.get('outcome')}" if status else request.get("outcome"),
         request.get("stopReason"),
-        f"tokens: {', '.join(tokens)}" if tokens else None,
+        token_counts(request),
         f"${cost:.4f}" if cost is not None else None,
     )
 
 
 def side(row: Row) -> Iterator[str]:
-    """A captured side without its body."""
-    what = " ".join(str(row[key]) for key in ("method", "url", "status") if row.get(key))
+    """Yield the lines of a captured side without its body."""
+    start = " ".join(str(row[key]) for key in ("method", "url", "status") if row.get(key))
     attempt = f", attempt {row['attempt']} ({row.get('account')})" if row.get("attempt") else ""
-    yield f"── {row['phase'].replace('_', ' ')}{attempt}: {what}"
+    yield f"── {row['phase'].replace('_', ' ')}{attempt}: {start}"
     for name, value in row.get("headers") or ():
         yield f"{name}: {value}"
 
 
 def body(document: Document) -> Iterator[str]:
+    """Yield a captured body, JSON indented."""
     if document.encoding == "json":
         yield msgspec.json.format(bytes(document.body), indent=2).decode()
     elif document.encoding == "text":
@@ -225,12 +219,4 @@ def body(document: Document) -> Iterator[str]:
 
 
 def _since(row: Row, began: float) -> str:
-    return f"+{_ms(max(0.0, _seconds(row['timestamp']) - began) * 1000)}"
-
-
-def _seconds(timestamp: str) -> float:
-    return datetime.fromisoformat(timestamp).timestamp()
-
-
-def _joined(*parts: object) -> str:
-    return ", ".join(str(part) for part in parts if part)
+    return f"+{_ms(max(0.0, seconds(row['timestamp']) - began) * 1000)}"

@@ -1,4 +1,4 @@
-"""Captured attempts as HAR 1.2, which browsers and many tools show. http://www.softwareishard.com/blog/har-12-spec/"""
+"""Captured attempts as HAR 1.2. http://www.softwareishard.com/blog/har-12-spec/"""
 
 from __future__ import annotations
 
@@ -20,50 +20,55 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _URL = re.compile(r"(https?://[^/?#]*)?(.*)", re.DOTALL)
 _NO_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LEGAL = "%!$&'()*+,;=:@/?#~"
-"""In a URL beside letters and digits. https://www.rfc-editor.org/rfc/rfc3986#section-2.2"""
+"""Characters of a URL beside letters and digits. https://www.rfc-editor.org/rfc/rfc3986#section-2.2"""
 _WAITING = 1000
-"""Requests whose answer has not been met yet: an answer follows its request at once."""
+"""Requests that wait for their response: its row follows soon."""
 
 
 def pairs(rows: Iterable[Row]) -> Iterator[tuple[Row, Row | None]]:
-    """Each attempt's request and its answer, if there is one. Where none was sent, the client's own."""
-    asked: dict[tuple[str, int | None], Row] = {}
+    """Yield each attempt's request and response, if there is one; without an attempt, the client's."""
+    waiting: dict[tuple[str, int | None], Row] = {}
     for row in rows:
         key = row["requestId"], row.get("attempt")
         match row["phase"]:
             case Phase.UPSTREAM_REQUEST:
-                asked.pop((row["requestId"], None), None)
-                asked[key] = row
+                waiting.pop((row["requestId"], None), None)
+                waiting[key] = row
             case Phase.CLIENT_REQUEST:
-                asked[key] = row
-            case Phase.UPSTREAM_RESPONSE | Phase.CLIENT_RESPONSE if key in asked:
-                yield asked.pop(key), row
-        if len(asked) > _WAITING:
-            yield asked.pop(next(iter(asked))), None
-    for request in asked.values():
+                waiting[key] = row
+            case Phase.UPSTREAM_RESPONSE | Phase.CLIENT_RESPONSE if key in waiting:
+                yield waiting.pop(key), row
+        if len(waiting) > _WAITING:
+            yield waiting.pop(next(iter(waiting))), None
+    for request in waiting.values():
         yield request, None
 
 
-def entry(request: Row, answer: Row | None, sent: Document | None, got: Document | None) -> str:
-    """One attempt; times are milliseconds."""
-    took = (answer or {}).get("durationMs") or 0
+def entry(
+    request: Row,
+    response: Row | None,
+    request_body: Document | None,
+    response_body: Document | None,
+) -> str:
+    """Return the HAR entry of one attempt; its times are milliseconds."""
+    took = (response or {}).get("durationMs") or 0
     number, account = request.get("attempt"), request.get("account")
-    found = {
+    members = {
         "startedDateTime": request["timestamp"],
         "time": took,
-        "request": _request(request, sent),
-        "response": _response(answer or {}, got),
+        "request": _request(request, request_body),
+        "response": _response(response or {}, response_body),
         "cache": {},
         "timings": {"send": 0, "wait": took, "receive": 0},
         "comment": f"{request['requestId']}, attempt {number} as {account}" if number
         else request["requestId"],
     }  # fmt: skip
-    return msgspec.json.encode(found).decode()
+    return msgspec.json.encode(members).decode()
 
 
 def _request(row: Row, body: Document | None) -> dict[str, Any]:
     url = _url(row)
-    found = {
+    members = {
         "method": row.get("method") or "",
         "url": url,
         "httpVersion": "HTTP/1.1",
@@ -77,16 +82,16 @@ def _request(row: Row, body: Document | None) -> dict[str, Any]:
         "bodySize": row.get("bodyBytes", -1),
     }
     if body:
-        found["postData"] = {
+        members["postData"] = {
             "mimeType": body.contentType or "",
             "params": [],
             "text": text_of(body),
         }
-    return found
+    return members
 
 
 def _url(row: Row) -> str:
-    """Whole, where the client gave a path only, and of characters that URLs have: it sends what it likes."""
+    """Return an absolute, valid URL: a client may send a path only, and any byte in it."""
     origin, path = _URL.findall(row.get("url") or "")[0]
     host = next((value for name, value in row.get("headers") or () if name.lower() == "host"), "")
     path = quote(_NO_ESCAPE.sub("%25", path), safe=_LEGAL)
@@ -117,7 +122,7 @@ def _headers(row: Row) -> list[dict[str, str]]:
 
 
 def text_of(body: Document) -> str:
-    """As it was sent, but for secrets."""
+    """Return a body as it was sent, with secrets masked."""
     if body.encoding == "json":
         return bytes(body.body).decode()
     return str(msgspec.json.decode(body.body) or "")

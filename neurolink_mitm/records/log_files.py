@@ -1,4 +1,4 @@
-"""Reads the files of logs, however large, line by line; lines that are torn are the reader's to leave out."""
+"""Reads log files of any size line by line, torn lines included."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 LONGEST = 1024 * 1024
-"""Bytes of a line; a longer one is no row."""
+"""Bytes of a line; longer ones are skipped."""
 _BLOCK = 256 * 1024
 
 OnBytes = Callable[[int], object]
@@ -20,13 +20,13 @@ OnBytes = Callable[[int], object]
 def files(
     directory: Path, family: str, since: float | None = None, until: float | None = None
 ) -> list[Path]:
-    """Those of a family, in the order of their days, that may hold rows of this time."""
-    found = {
+    """Return the files of a family that may hold rows from `since` to `until`, the oldest first."""
+    by_day = {
         day: path for path in directory.glob(f"{family}-*.jsonl") if (day := _day(path, family))
     }
     first = _utc_day(since) if since is not None else date.min
     last = _utc_day(until) if until is not None else date.max
-    return [found[day] for day in sorted(found) if first <= day <= last]
+    return [by_day[day] for day in sorted(by_day) if first <= day <= last]
 
 
 def _utc_day(seconds: float) -> date:
@@ -41,18 +41,19 @@ def _day(path: Path, family: str) -> date | None:
 
 
 def size(paths: list[Path]) -> int:
+    """Return the bytes of all files."""
     total = 0
     for path in paths:
-        with suppress(OSError):  # cleaned away meanwhile
+        with suppress(OSError):  # deleted meanwhile
             total += path.stat().st_size
     return total
 
 
 def lines(path: Path, on_bytes: OnBytes = lambda _: None) -> Iterator[bytes]:
-    """From the first to the last; `on_bytes` hears now and then how many have been read."""
+    """Yield the lines; `on_bytes` is called now and then with the bytes read since the last call."""
     try:
         file = path.open("rb", buffering=_BLOCK)
-    except FileNotFoundError:  # cleaned away meanwhile
+    except FileNotFoundError:  # deleted meanwhile
         return
     read = 0
     with file:
@@ -78,7 +79,7 @@ def _skip_line(file: BinaryIO) -> int:
 
 
 def lines_backwards(path: Path) -> Iterator[bytes]:
-    """From the last to the first, without their ends."""
+    """Yield the lines from the last to the first, without line ends."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -100,7 +101,7 @@ def lines_backwards(path: Path) -> Iterator[bytes]:
 
 @dataclass(slots=True)
 class Follower:
-    """What is added to the newest file of a family, and then to that of the next day."""
+    """Follows the newest file of a family, and from midnight on the next day's."""
 
     directory: Path
     family: str
@@ -109,22 +110,22 @@ class Follower:
     _at: int = 0
 
     def start(self) -> None:
-        """From the end of what is there now."""
+        """Skip the lines that exist now."""
         if newest := files(self.directory, self.family)[-1:]:
             self._open(newest[0], at_end=True)
 
     def more(self) -> Iterator[bytes]:
-        """Whole lines that have come since the last call."""
+        """Yield the whole lines that were added since the last call."""
         for path in files(self.directory, self.family):
             if self._path is None or path.name >= self._path.name:
                 with suppress(FileNotFoundError):
                     yield from self._more_of(path)
 
     def _more_of(self, path: Path) -> Iterator[bytes]:
-        found = path.stat()
-        if path != self._path or found.st_ino != self._inode or found.st_size < self._at:
+        stat = path.stat()
+        if path != self._path or stat.st_ino != self._inode or stat.st_size < self._at:
             self._open(path, at_end=False)
-        if found.st_size == self._at:
+        if stat.st_size == self._at:
             return
         with path.open("rb") as file:
             file.seek(self._at)
@@ -135,6 +136,6 @@ class Follower:
                 yield line
 
     def _open(self, path: Path, *, at_end: bool) -> None:
-        found = path.stat()
-        self._path, self._inode = path, found.st_ino
-        self._at = found.st_size if at_end else 0
+        stat = path.stat()
+        self._path, self._inode = path, stat.st_ino
+        self._at = stat.st_size if at_end else 0

@@ -1,8 +1,8 @@
-"""What recorded attempts would have come to under another strategy.
+"""Replays recorded attempts under another strategy.
 
-An account counts as limited from a recorded 429 until the cooldown that followed is over, and as well otherwise; its
-use of its windows is what was last recorded. So this tells how often a strategy would have run into the limits that
-were really there, not what its own use would have done to them.
+An account is limited from a recorded 429 until the end of its cooldown, and usable otherwise; the use of its windows is
+what was last recorded. So the result counts how often a strategy meets the recorded limits, not how its own use would
+have moved them.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import msgspec
 
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.logs.rows import CLIENT_LEFT, AttemptRow
+from neurolink_mitm.core.logs.timestamps import seconds
 from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.pool.quota import Quota, Window
@@ -26,7 +26,7 @@ from neurolink_mitm.core.request.endpoints import MESSAGES
 
 @dataclass(slots=True)
 class Outcome:
-    """What a strategy came to: how many 429s were met, requests nobody could serve, requests by account."""
+    """The result of a strategy: requests, 429s met, requests that no account could serve, requests by account."""
 
     requests: int = 0
     rate_limits: int = 0
@@ -36,7 +36,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """An account could not be used for an endpoint in this time (seconds since the epoch)."""
+    """The time (seconds since the epoch) in which an account could not be used for an endpoint."""
 
     account: str
     start: float
@@ -45,7 +45,7 @@ class Limited:
 
 
 def read_rows(lines: Iterable[bytes]) -> tuple[list[AttemptRow], int]:
-    """The rows of a journal of attempts on accounts, and how many lines were none (a torn last one, say)."""
+    """Return the attempts on Anthropic's accounts in order of time, and the number of lines that are no rows."""
     rows: list[AttemptRow] = []
     bad = 0
     for line in lines:
@@ -58,7 +58,7 @@ def read_rows(lines: Iterable[bytes]) -> tuple[list[AttemptRow], int]:
 
 
 def recorded(rows: Sequence[AttemptRow]) -> Outcome:
-    """What really happened."""
+    """Return the recorded result."""
     outcome = Outcome(requests=len({row.requestId for row in rows}))
     outcome.rate_limits = sum(row.responseStatus == 429 for row in rows)
     for row in rows:
@@ -69,7 +69,7 @@ def recorded(rows: Sequence[AttemptRow]) -> Outcome:
 
 
 def replay(rows: Sequence[AttemptRow], strategy: str) -> Outcome:
-    """The same requests at the same times through a pool with another strategy."""
+    """Return the result of the same requests at the same times under `strategy`."""
     limits = [limited(row) for row in rows if row.responseStatus == 429]
     pool = Pool(accounts_in(rows), strategy, affinity=False)
     outcome, seen = Outcome(), set[str]()
@@ -77,22 +77,17 @@ def replay(rows: Sequence[AttemptRow], strategy: str) -> Outcome:
         now = seconds(row.timestamp)
         if row.requestId not in seen:
             seen.add(row.requestId)
-            of_its_own = [limit for limit in limits if limit.endpoint == row.endpoint]
-            _ask(
-                pool,
-                of_its_own,
-                Requirements(claude_code=True, endpoint=row.endpoint),
-                now,
-                outcome,
-            )
-        _see(pool, row, now)
+            own = [limit for limit in limits if limit.endpoint == row.endpoint]
+            requirements = Requirements(claude_code=True, endpoint=row.endpoint)
+            _send(pool, own, requirements, now, outcome)
+        _record_quota(pool, row, now)
     return outcome
 
 
-def _ask(
+def _send(
     pool: Pool, limits: Sequence[Limited], requirements: Requirements, now: float, outcome: Outcome
 ) -> None:
-    """One request: accounts are tried until one is not limited at that time."""
+    """Send one request: try accounts until one is not limited at `now`."""
     tried = set[str]()
     outcome.requests += 1
     while account := pool.choose(requirements, now, tried).account:
@@ -115,7 +110,7 @@ def _holds(limit: Limited, account: Account, now: float) -> bool:
     return limit.account == account.label and limit.start <= now < limit.end
 
 
-def _see(pool: Pool, row: AttemptRow, now: float) -> None:
+def _record_quota(pool: Pool, row: AttemptRow, now: float) -> None:
     five_hour, seven_day = row.utilization5h, row.utilization7d
     if five_hour is None and seven_day is None:
         return
@@ -129,7 +124,7 @@ def _see(pool: Pool, row: AttemptRow, now: float) -> None:
 
 
 def accounts_in(rows: Sequence[AttemptRow]) -> list[Account]:
-    """The accounts of the recording: subscriptions first, else in order of appearance."""
+    """Return the recorded accounts: subscriptions first, else in order of appearance."""
     types = {row.account or "": row.accountType for row in reversed(rows)}
     order = list(dict.fromkeys(row.account or "" for row in rows))
     accounts = [
@@ -146,13 +141,8 @@ def accounts_in(rows: Sequence[AttemptRow]) -> list[Account]:
 
 
 def limited(row: AttemptRow) -> Limited:
-    """The time that a recorded 429 stands for."""
+    """Return the time in which a recorded 429 limits its account."""
     start = seconds(row.timestamp)
     waited = max(row.cooldownMs / 1000, row.retryAfter or 0.0)
     end = start + (row.durationMs or 0.0) / 1000 + waited
     return Limited(row.account or "", start, end, row.endpoint)
-
-
-def seconds(timestamp: str) -> float:
-    """Seconds since the epoch of an ISO 8601 timestamp."""
-    return datetime.fromisoformat(timestamp).timestamp()

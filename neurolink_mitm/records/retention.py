@@ -1,7 +1,4 @@
-"""Which logs have to go: what is too old, then the oldest until what is left is small enough.
-
-Keeps the directory of logs within its bounds: at start, and then every hour.
-"""
+"""Deletes logs: those that are too old, then the oldest until the rest is within the size limit."""
 
 from __future__ import annotations
 
@@ -20,27 +17,33 @@ from neurolink_mitm.core.settings.values import Logging
 
 _ROWS = re.compile(r"proxy(?:-attempts|-debug)?-(\d{4}-\d{2}-\d{2})\.jsonl")
 MEGABYTE = 1_000_000
+EVERY = 3600.0
+"""Seconds between two cleanings."""
+BODIES = "bodies"
+
+logger = logging.getLogger("neurolink.journal")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class LogEntry:
-    """A file of rows, or the directory of one request's bodies. In order, the first goes first."""
+    """A file of rows, or the directory of one request's bodies, in the order of deletion."""
 
     day: date
     rows: bool
-    """Within a day bodies go first: they are large, and what happened is still told without them."""
+    """Bodies (False) go before the rows of their day: they are larger and matter less."""
     changed: float
     path: str
     size: int
 
 
 def day_of(name: str) -> date | None:
-    """Of a file of rows; None where it is none of ours."""
+    """Return the day of a file of rows; None for any other name."""
     match = _ROWS.fullmatch(name)
     return parse_day(match[1]) if match else None
 
 
 def parse_day(text: str) -> date | None:
+    """Return the day `YYYY-MM-DD`; None for any other text."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -48,11 +51,11 @@ def parse_day(text: str) -> date | None:
 
 
 def surplus(
-    kept: Iterable[LogEntry], now: float, *, max_age_days: int, max_bytes: int
+    entries: Iterable[LogEntry], now: float, *, max_age_days: int, max_bytes: int
 ) -> list[LogEntry]:
-    """What has to go, in this order."""
+    """Return the entries to delete, in this order."""
     first = (datetime.fromtimestamp(now, UTC) - timedelta(days=max_age_days)).date()
-    ordered = sorted(kept)
+    ordered = sorted(entries)
     old = [each for each in ordered if each.day < first]
     young = ordered[len(old) :]
     return [*old, *_oldest(young, sum(each.size for each in young) - max_bytes)]
@@ -66,25 +69,19 @@ def _oldest(ordered: Iterable[LogEntry], excess: int) -> Iterator[LogEntry]:
         yield each
 
 
-logger = logging.getLogger("neurolink.journal")
-
-EVERY = 3600.0
-BODIES = "bodies"
-
-
 async def keep_clean(
     directory: Path, limits: Callable[[], Logging], now: Callable[[], float], every: float = EVERY
 ) -> None:
-    """Until it is cancelled; `limits` is asked each time, since the configuration may change."""
+    """Clean every `every` seconds until cancelled; `limits` is called each time: a reload may change them."""
     while True:
         await asyncio.to_thread(clean, directory, limits(), now())
         await asyncio.sleep(every)
 
 
 def clean(directory: Path, limits: Logging, now: float) -> None:
-    """Delete what is too old or too much. What can't be deleted is reported, and tried again next time."""
+    """Delete the surplus. What can't be deleted is reported, and tried again the next time."""
     gone = surplus(
-        kept(directory),
+        entries(directory),
         now,
         max_age_days=limits.max_age_days,
         max_bytes=limits.max_size_mb * MEGABYTE,
@@ -98,14 +95,14 @@ def clean(directory: Path, limits: Logging, now: float) -> None:
                 os.rmdir(day.path)
 
 
-def kept(directory: Path) -> Iterator[LogEntry]:
-    """All that is there of ours; whatever else somebody put there is left alone."""
+def entries(directory: Path) -> Iterator[LogEntry]:
+    """Yield our log files and bodies; anything else in the directory is left alone."""
     for entry in _entries(directory):
         day = day_of(entry.name)
         if day and not entry.is_symlink():
             with suppress(OSError):
-                found = entry.stat()
-                yield LogEntry(day, True, found.st_mtime, entry.path, found.st_size)
+                stat = entry.stat()
+                yield LogEntry(day, True, stat.st_mtime, entry.path, stat.st_size)
     for each in _entries(directory / BODIES):
         day = parse_day(each.name)
         for request in _entries(Path(each.path)) if day and not each.is_symlink() else ():

@@ -1,4 +1,4 @@
-"""Rows of the logs as they are read: of this version or another, whole or torn."""
+"""Reads rows of the logs, of this version or another, and selects requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class LoggedRequest(msgspec.Struct, frozen=True):
-    """What is read of a finished request; what an older or newer version does not write is None."""
+    """The fields that are read of a finished request; None where an older or newer version writes none."""
 
     timestamp: str
     requestId: str = ""
@@ -43,11 +43,12 @@ class LoggedRequest(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class RowReader:
-    """Counts what was no row: a torn line, or something that has no business there."""
+    """Reads lines as rows and counts the others: torn or foreign lines."""
 
     bad: int = 0
 
     def read(self, lines: Iterable[bytes], kind: type[T]) -> Iterator[T]:
+        """Yield the lines as rows of `kind`."""
         decode = msgspec.json.Decoder(kind).decode
         for line in lines:
             try:
@@ -58,18 +59,18 @@ class RowReader:
     def read_all(
         self, family: str, lines: Iterable[bytes], holding: bytes = b""
     ) -> Iterator[dict[str, Any]]:
-        """Rows of `family` with all they have; only of lines that hold these bytes, which costs little."""
-        found = (line for line in lines if holding in line)
-        for row in self.read(found, dict[str, Any]):
+        """Yield the rows of `family` with all their fields; lines without the bytes `holding` are skipped cheaply."""
+        candidates = (line for line in lines if holding in line)
+        for row in self.read(candidates, dict[str, Any]):
             try:
-                msgspec.convert(row, _FORMS[family])
+                msgspec.convert(row, _TYPES[family])
                 yield row
             except UNREADABLE:
                 self.bad += 1
 
 
 def _lenient(row: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    """The same fields, each of which may be missing or null, but not of another type."""
+    """Return a type with the fields of `row`, each of which may be missing or null, but not of another type."""
     needed = {"timestamp": datetime, "requestId": str, "phase": str}
     fields = [
         (field.name, needed[field.name])
@@ -80,7 +81,7 @@ def _lenient(row: type[msgspec.Struct]) -> type[msgspec.Struct]:
     return msgspec.defstruct(row.__name__, fields, kw_only=True)
 
 
-_FORMS = {
+_TYPES = {
     "proxy": _lenient(RequestRow),
     "proxy-attempts": _lenient(AttemptRow),
     "proxy-debug": _lenient(DebugRow),
@@ -88,21 +89,21 @@ _FORMS = {
 
 
 def in_order(captured: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The sides of a request as they came to be: failed attempts are written before the rest."""
+    """Return the sides of a request in order of time: failed attempts are written before the others."""
     last = "client_response"
     return sorted(captured, key=lambda row: (row.get("phase") == last, row.get("attempt") or 0))
 
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """Which requests are wanted. `status` is a number, `4xx` or `5xx`, or an outcome."""
+    """Selects requests. `status` is a number, `4xx` or `5xx`, or an outcome."""
 
     account: str | None = None
     status: str | None = None
     session: str | None = None
 
     def needles(self) -> tuple[bytes, ...]:
-        """What each line holds that is wanted: to look for that costs less than to read the line."""
+        """Return bytes that each selected line holds: to search them costs less than to decode the line."""
         account = None if self.account is None else msgspec.json.encode(self.account)
         session = None if self.session is None else msgspec.json.encode(self.session)[:-1]
         status = self.status.encode() if self.status and self.status.isdecimal() else None
@@ -124,17 +125,15 @@ def _statuses(row: LoggedRequest) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """From a moment to another, as rows write them."""
+    """From `since` to before `until`, as timestamps of rows."""
 
     since: str = ""
-    until: str = "~"
-    """Stands behind every moment."""
+    until: str = "~"  # sorts after every timestamp
 
     @classmethod
     def of(cls, since: float | None, until: float | None) -> TimeRange:
-        return cls(
-            iso(since) if since is not None else "", iso(until) if until is not None else "~"
-        )
+        """Return the range of two times (seconds since the epoch)."""
+        return cls("" if since is None else iso(since), "~" if until is None else iso(until))
 
     def __contains__(self, timestamp: str) -> bool:
         return self.since <= timestamp < self.until

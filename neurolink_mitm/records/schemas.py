@@ -1,4 +1,4 @@
-"""JSON Schemas of the log families, and of a stored body. Readers allow further fields: later versions may add some."""
+"""JSON Schemas of the log families and of a stored body. Later versions may add fields."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema(family: str) -> dict[str, Any]:
-    """Of a line of that family."""
+    """Return the schema of a line of `family`."""
     kind = FAMILIES[family]
     _, components = msgspec.json.schema_components([kind])
     return {"$schema": _DIALECT, **components[kind.__name__]}

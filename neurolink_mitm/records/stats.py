@@ -1,4 +1,4 @@
-"""Sums up requests, however many, in little memory."""
+"""Sums up requests by day, account, model or session, in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from neurolink_mitm.core.logs.timestamps import local_hour
 from neurolink_mitm.records.row_reader import LoggedRequest
 
 _GROWTH = math.log(1.02)
-"""A quantile is told to one part in fifty."""
-MOST = 5_000
-"""Groups that are told apart; what comes later is summed up in one."""
-OTHERS = "(others)"
-NOBODY = "(none)"
+"""Width of a bucket: quantiles are right within 2 %."""
+MAX_GROUPS = 5_000
+"""Groups at most; requests of further ones are summed up under `REST`."""
+REST = "(others)"
+NO_KEY = "(none)"
 
 
 @dataclass(slots=True)
 class Quantiles:
-    """Of positive numbers, counted by magnitude: as small for a million of them as for a hundred."""
+    """Quantiles of positive numbers, counted in logarithmic buckets."""
 
     counts: Counter[int] = field(default_factory=Counter)
 
@@ -29,18 +29,18 @@ class Quantiles:
         self.counts[math.ceil(math.log(value) / _GROWTH) if value > 0 else -9999] += 1
 
     def at(self, share: float) -> float | None:
-        """The value that this share of all lies at or below; None of none."""
-        wanted, seen = share * self.counts.total(), 0
+        """Return the value that `share` of the numbers do not exceed; None without numbers."""
+        wanted, below = share * self.counts.total(), 0
         for bucket in sorted(self.counts):
-            seen += self.counts[bucket]
-            if seen >= wanted:
+            below += self.counts[bucket]
+            if below >= wanted:
                 return 0.0 if bucket == -9999 else math.exp((bucket - 0.5) * _GROWTH)
         return None
 
 
 @dataclass(slots=True)
-class Sum:
-    """Of the requests of one group."""
+class GroupSums:
+    """The sums of the requests of one group. `cost` is in USD."""
 
     requests: int = 0
     errors: int = 0
@@ -75,7 +75,7 @@ class Sum:
 
     @property
     def hit_rate(self) -> float | None:
-        """The share of the prompts that came from the cache."""
+        """Return the share of input tokens read from the cache."""
         prompts = self.input + self.cache_creation + self.cache_read
         return self.cache_read / prompts if prompts else None
 
@@ -90,26 +90,28 @@ BY: Mapping[str, Callable[[LoggedRequest], str | None]] = {
 
 @dataclass(slots=True)
 class Stats:
+    """Sums of requests, grouped by one of `BY`."""
+
     by: str
-    groups: dict[str, Sum] = field(default_factory=dict)
+    groups: dict[str, GroupSums] = field(default_factory=dict)
 
     def add(self, rows: Iterable[LoggedRequest]) -> None:
         key_of, groups = BY[self.by], self.groups
         part = self.by == "day"  # of a day its hours, of anything else its days
         for row in rows:
-            key = key_of(row) or NOBODY
+            key = key_of(row) or NO_KEY
             group = groups.get(key)
             if group is None:
-                key = key if len(groups) < MOST else OTHERS
-                group = groups.setdefault(key, Sum())
+                key = key if len(groups) < MAX_GROUPS else REST
+                group = groups.setdefault(key, GroupSums())
             group.add(row, local_hour(row.timestamp[:16])[part])
 
-    def ordered(self) -> list[tuple[str, Sum]]:
-        """Days in their order, anything else by how much it was used; what was not told apart comes last."""
+    def ordered(self) -> list[tuple[str, GroupSums]]:
+        """Return the groups: days in order, others by number of requests, `REST` last."""
         if self.by == "day":
             return sorted(self.groups.items())
         return sorted(
-            self.groups.items(), key=lambda item: (item[0] == OTHERS, -item[1].requests, item[0])
+            self.groups.items(), key=lambda item: (item[0] == REST, -item[1].requests, item[0])
         )
 
 
@@ -120,13 +122,13 @@ FIELDS = (
 )  # fmt: skip
 
 
-def report(one: Sum) -> dict[str, Any]:
-    """`costUsd` is null where none is known; `unpriced` counts the requests that it leaves out."""
+def report(group: GroupSums) -> dict[str, Any]:
+    """Return the sums by `FIELDS`; `costUsd` leaves out the requests that `unpriced` counts."""
     values = (
-        one.requests, one.errors, one.cancelled, one.failovers, one.input, one.output,
-        one.cache_creation, one.cache_read, _rounded(one.hit_rate, 4),
-        round(one.cost, 6) if one.priced else None, one.requests - one.priced,
-        _rounded(one.first_byte.at(0.5), 1), _rounded(one.first_byte.at(0.95), 1),
+        group.requests, group.errors, group.cancelled, group.failovers, group.input, group.output,
+        group.cache_creation, group.cache_read, _rounded(group.hit_rate, 4),
+        round(group.cost, 6) if group.priced else None, group.requests - group.priced,
+        _rounded(group.first_byte.at(0.5), 1), _rounded(group.first_byte.at(0.95), 1),
     )  # fmt: skip
     return dict(zip(FIELDS, values, strict=True))
 
@@ -135,15 +137,15 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def total(sums: Iterable[Sum]) -> Sum:
-    """Of all groups."""
-    whole = Sum()
-    for one in sums:
+def total(groups: Iterable[GroupSums]) -> GroupSums:
+    """Return the sums of all groups."""
+    whole = GroupSums()
+    for group in groups:
         for name in ("requests", "errors", "cancelled", "failovers", "input", "output",
                      "cache_creation", "cache_read", "cost", "priced"):  # fmt: skip
-            setattr(whole, name, getattr(whole, name) + getattr(one, name))
-        whole.first_byte.counts.update(one.first_byte.counts)
-        whole.over_time.update(one.over_time)
+            setattr(whole, name, getattr(whole, name) + getattr(group, name))
+        whole.first_byte.counts.update(group.first_byte.counts)
+        whole.over_time.update(group.over_time)
     return whole
 
 
@@ -151,7 +153,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(counts: Mapping[str, int], columns: Iterable[str]) -> str:
-    """One character a column, a space where there was nothing."""
+    """Return a bar a column; a space for none."""
     most = max(counts.values(), default=0)
     return "".join(_bar(counts.get(column, 0), most) for column in columns)
 
@@ -160,14 +162,14 @@ def _bar(count: int, most: int) -> str:
     return _BARS[math.ceil(count / most * len(_BARS)) - 1] if count else " "
 
 
-def columns(by: str, groups: Mapping[str, Sum]) -> list[str]:
-    """Of the sparklines: the hours of a day, or the days there were, the last thirty at most."""
+def columns(by: str, groups: Mapping[str, GroupSums]) -> list[str]:
+    """Return the columns of sparklines: the hours of a day, or the last thirty days that have requests."""
     if by == "day":
         return [f"{hour:02}" for hour in range(24)]
-    return sorted({day for one in groups.values() for day in one.over_time})[-30:]
+    return sorted({day for group in groups.values() for day in group.over_time})[-30:]
 
 
 def flat(by: str, stats: Stats) -> Iterator[dict[str, Any]]:
-    """A row for each group."""
-    for name, one in stats.ordered():
-        yield {by: name, **report(one)}
+    """Yield a row for each group."""
+    for name, group in stats.ordered():
+        yield {by: name, **report(group)}

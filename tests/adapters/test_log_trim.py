@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.adapters.log_trim import MOST, append, open_log, trim, trim_all
+from neurolink_mitm.adapters.log_trim import MAX_BYTES, append, open_log, trim, trim_all
 from tests.waiting import LIMIT
 
 MANY = 200_000
@@ -38,12 +38,12 @@ def test_of_a_very_long_one_the_end_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "service.log.1").read_bytes() == b"n" * 100
 
 
-@pytest.mark.parametrize("name", MOST)
+@pytest.mark.parametrize("name", MAX_BYTES)
 def test_all_that_grow_are_looked_at(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(b"x" * (MOST[name] + 1))
+    (tmp_path / name).write_bytes(b"x" * (MAX_BYTES[name] + 1))
     trim_all(tmp_path)
     assert (tmp_path / name).stat().st_size == 0
-    assert (tmp_path / f"{name}.1").stat().st_size == MOST[name] + 1
+    assert (tmp_path / f"{name}.1").stat().st_size == MAX_BYTES[name] + 1
 
 
 def test_where_the_copy_can_not_be_written_it_is_cut_all_the_same(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ import httpx
 import psutil
 import pytest
 
-from neurolink_mitm.adapters.translator import HOPELESS, MAX_LOG, TranslatorProcess
+from neurolink_mitm.adapters.log_trim import MAX_BYTES
+from neurolink_mitm.adapters.translator import HOPELESS, TranslatorProcess
 from neurolink_mitm.core.providers.catalog import environment_for
 from neurolink_mitm.core.providers.translator import Setup
 from neurolink_mitm.ports import Endpoint
@@ -176,12 +177,12 @@ async def test_it_can_be_stopped_while_it_starts(tmp_path: Path) -> None:
 async def test_a_long_log_is_put_aside(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "translator.log"
     log.parent.mkdir()
-    log.write_bytes(b"x" * (MAX_LOG + 1))
+    log.write_bytes(b"x" * (MAX_BYTES["translator.log"] + 1))
     async with running(tmp_path) as process:
         await process.start()
         await until(lambda: process.report()["pid"], "it has begun")
-    assert log.stat().st_size < MAX_LOG
-    assert log.with_suffix(".log.1").stat().st_size == MAX_LOG + 1
+    assert log.stat().st_size < MAX_BYTES["translator.log"]
+    assert log.with_suffix(".log.1").stat().st_size == MAX_BYTES["translator.log"] + 1
 
 
 async def test_without_a_place_for_its_log_it_starts_all_the_same(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from neurolink_mitm.records import stats as stats_module
 from neurolink_mitm.records.row_reader import LoggedRequest
 from neurolink_mitm.records.stats import (
-    NOBODY,
-    OTHERS,
+    NO_KEY,
+    REST,
     Quantiles,
     Stats,
     columns,
@@ -86,9 +86,9 @@ def test_what_nothing_is_known_of() -> None:
     ("by", "names"),
     [
         ("day", ["2025-10-08", "2025-10-09"]),
-        ("account", ["work", NOBODY]),
+        ("account", ["work", NO_KEY]),
         ("model", ["claude-real", "claude-asked"]),
-        ("session", ["s1", NOBODY]),
+        ("session", ["s1", NO_KEY]),
     ],
 )
 def test_groups(by: str, names: list[str]) -> None:
@@ -104,19 +104,19 @@ def test_groups(by: str, names: list[str]) -> None:
 
 
 def test_groups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stats_module, "MOST", 2)
+    monkeypatch.setattr(stats_module, "MAX_GROUPS", 2)
     stats = summed("session", *(seen(sessionId=f"s{number % 5}") for number in range(10)))
     assert {name: one.requests for name, one in stats.groups.items()} == {
         "s0": 2,
         "s1": 2,
-        OTHERS: 6,
+        REST: 6,
     }
 
 
 def test_what_was_not_told_apart_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stats_module, "MOST", 2)
+    monkeypatch.setattr(stats_module, "MAX_GROUPS", 2)
     stats = summed("session", *(seen(sessionId=f"s{number % 5}") for number in range(10)))
-    assert [name for name, _ in stats.ordered()] == ["s0", "s1", OTHERS]
+    assert [name for name, _ in stats.ordered()] == ["s0", "s1", REST]
 
 
 def test_the_total_is_that_of_all_groups() -> None:

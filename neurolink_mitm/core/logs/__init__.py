@@ -1,1 +1,1 @@
-"""What is written about a request: rows of the logs, captured bodies, lines of the console, a flow's summary."""
+"""Records of a request: rows of the logs, captured bodies, lines of the console, the summary of a flow."""

@@ -1,4 +1,4 @@
-"""What of a request is kept for those who want to see it: its four sides, as they are handed on to be written."""
+"""Captured requests: the four sides of a request, and how they are stored, with secrets masked."""
 
 from __future__ import annotations
 
@@ -18,34 +18,36 @@ from neurolink_mitm.core.redact.text import redact, short, without_passwords
 from neurolink_mitm.core.request.headers import Fields, get
 
 LIMIT = 8 * 1024 * 1024
-"""Bytes of a body that are kept at most."""
-_PACKED = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
-
-
+"""Bytes of a body that are stored; the rest is cut off."""
+_WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 _PIECE = 1 << 13
 """Bytes that are decoded at once."""
 
 
 class Phase(enum.StrEnum):
+    """The four sides of a request."""
+
     CLIENT_REQUEST = "client_request"  # as the client sent it
     UPSTREAM_REQUEST = "upstream_request"  # as an attempt sent it on
-    UPSTREAM_RESPONSE = "upstream_response"  # what that attempt was answered, as far as it came
-    CLIENT_RESPONSE = "client_response"  # what the client was given
+    UPSTREAM_RESPONSE = "upstream_response"  # the response to that attempt, as far as it came
+    CLIENT_RESPONSE = "client_response"  # what was sent to the client
 
 
 @dataclass(slots=True, eq=False)
 class Body:
-    """Shared by the sides that have the same one: it is written once. `size` is of all of it."""
+    """A body, written once and shared by the sides that have the same one.
+
+    `content` may be cut off, `size` is the whole body's in bytes. `path` is set when it is written.
+    """
 
     content: bytes
     size: int
     path: str | None = None
-    """Where it was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """One side of a request. Times are seconds."""
+    """One side of a request. `at` is seconds since the epoch, `seconds` its duration."""
 
     request_id: str
     at: float
@@ -61,7 +63,7 @@ class Captured:
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """A body as it is stored. `encoding` says what `body` is: JSON itself, a text, or nothing that can be shown."""
+    """A stored body. `encoding` is `json` (`body` is that JSON), `text` (a string) or `omitted` (null)."""
 
     encoding: str
     bytes: int
@@ -71,7 +73,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def debug_row(captured: Captured, known: Sequence[str] = ()) -> DebugRow:
-    """`known` are secrets that are starred whatever they look like."""
+    """Return the row of one side; secrets of `known` are masked whatever their form."""
     body = captured.body
     return DebugRow(
         timestamp=iso(captured.at),
@@ -80,7 +82,7 @@ def debug_row(captured: Captured, known: Sequence[str] = ()) -> DebugRow:
         phase=captured.phase.value,
         account=captured.account,
         method=captured.method,
-        url=without_passwords(redact_value(short(_printable(captured.url)), known))
+        url=without_passwords(redact_value(short(encodable(captured.url)), known))
         if captured.url
         else None,
         status=captured.status,
@@ -92,25 +94,25 @@ def debug_row(captured: Captured, known: Sequence[str] = ()) -> DebugRow:
 
 
 def document(body: Body, fields: Fields, known: Sequence[str] = ()) -> bytes:
-    """What is written of a body: without secrets, those of `known` whatever they look like; else byte for byte."""
+    """Return the stored form of a body: secrets masked, those of `known` whatever their form; all else unchanged."""
     kind = get(fields, b"content-type")
     truncated = body.size > len(body.content)
     plain = unpacked(body.content, (get(fields, b"content-encoding") or "").strip().lower())
     if plain is not None and len(plain) > LIMIT:
         plain, truncated = plain[:LIMIT], True
-    encoding, value = ("omitted", b"null") if plain is None else _shown(plain, kind or "", known)
+    encoding, value = ("omitted", b"null") if plain is None else _masked(plain, kind or "", known)
     return msgspec.json.encode(
         Document(
             encoding=encoding,
             bytes=body.size,
             truncated=truncated,
-            contentType=kind and redact(short(_printable(kind), 256)),
+            contentType=kind and redact(short(encodable(kind), 256)),
             body=msgspec.Raw(value),
         )
     )
 
 
-def _shown(content: bytes, kind: str, known: Sequence[str]) -> tuple[str, bytes]:
+def _masked(content: bytes, kind: str, known: Sequence[str]) -> tuple[str, bytes]:
     text = _decoded(content)
     stream = kind.startswith("text/event-stream")
     clean = redact_stream(text, known) if stream else redact_body(text, known)
@@ -123,7 +125,7 @@ def _shown(content: bytes, kind: str, known: Sequence[str]) -> tuple[str, bytes]
 
 
 def _decoded(content: bytes) -> str:
-    """In pieces where it is no UTF-8: each odd byte of it costs an exception."""
+    """Decode UTF-8; anything else in pieces, since each invalid byte costs an exception."""
     try:
         return content.decode()
     except UnicodeDecodeError:
@@ -133,34 +135,34 @@ def _decoded(content: bytes) -> str:
 
 
 def _escaped(text: str) -> Iterator[bytes]:
-    """As it is written between the quotes of JSON."""
+    """Yield the text as it stands between the quotes of JSON."""
     for at in range(0, len(text), WINDOW):
         yield msgspec.json.encode(text[at : at + WINDOW])[1:-1]
 
 
 def unpacked(content: bytes, coding: str) -> bytes | None:
-    """None where it can't be looked into for secrets, and so must not be written.
+    """Return the decompressed content, up to one byte beyond `LIMIT`.
 
-    Of what is longer than `LIMIT`, a byte more than that.
+    None if it can't be searched for secrets, and so must not be written.
     """
     if coding in ("", "identity"):
         return content
-    if coding not in _PACKED:
+    if coding not in _WINDOW_BITS:
         return None
     try:
-        return zlib.decompressobj(_PACKED[coding]).decompress(content, LIMIT + 1)
+        return zlib.decompressobj(_WINDOW_BITS[coding]).decompress(content, LIMIT + 1)
     except zlib.error:
         return None
 
 
 def read_document(data: bytes) -> Document:
-    """Raises `ValueError`."""
+    """Parse a stored body. Raises `ValueError`."""
     try:
         return msgspec.json.decode(data, type=Document)
     except UNREADABLE as e:
         raise ValueError(str(e)) from e
 
 
-def _printable(text: str) -> str:
-    """A path may hold any byte; mitmproxy makes lone surrogates of those that are no text, JSON has none."""
+def encodable(text: str) -> str:
+    """Escape lone surrogates, which mitmproxy makes of bytes that are no text; JSON can't hold them."""
     return text.encode(errors="backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""The lines of the console."""
+"""The lines of the console: request, attempts, response."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.text import redact, short
 
 
-def asked(exchange: Exchange) -> str:
-    """A request has come."""
+def request_line(exchange: Exchange) -> str:
+    """Return the line of a request that has arrived."""
     words = [f"[proxy] {exchange.method} {redact(short(exchange.path.partition('?')[0]))}"]
     if exchange.model:
         words.append(f"-> model={redact(exchange.model)}")
@@ -19,41 +19,41 @@ def asked(exchange: Exchange) -> str:
     return printable(" ".join(words))
 
 
-def attempted(account: Account) -> str:
-    """It goes out on an account."""
+def attempt_line(account: Account) -> str:
+    """Return the line of an attempt on `account`."""
     if not account.is_anthropic:
-        return printable(f"[proxy] -> {_whose(account)}")
+        return printable(f"[proxy] -> {_name(account)}")
     return f"[proxy] -> account={account.label} ({account.type})"
 
 
-def betas(values: Iterable[str]) -> str:
-    """What `anthropic-beta` says of the request that goes out."""
+def betas_line(values: Iterable[str]) -> str:
+    """Return the line of the `anthropic-beta` values of an attempt."""
     return printable(redact(f"[proxy] beta headers: {short(', '.join(values)) or 'none'}"))
 
 
-def failed(attempt: Attempt) -> str:
-    """An attempt came to nothing."""
-    what = attempt.status or (attempt.failure.error_type if attempt.failure else "?")
-    words = [f"[proxy] <- {what}"]
+def failure_line(attempt: Attempt) -> str:
+    """Return the line of a failed attempt."""
+    error = attempt.status or (attempt.failure.error_type if attempt.failure else "?")
+    words = [f"[proxy] <- {error}"]
     if attempt.account:
-        words.append(_whose(attempt.account))
+        words.append(_name(attempt.account))
     if attempt.cooldown:
         words.append(f"backoff-level={attempt.backoff_level} cooldown={attempt.cooldown:.0f}s")
     return printable(redact(" ".join(words)))
 
 
-def answered(exchange: Exchange, status: int) -> str:
-    """The client's answer begins."""
-    by = _whose(exchange.account) if exchange.served and exchange.account else "by neurolink"
+def response_line(exchange: Exchange, status: int) -> str:
+    """Return the line of a response that begins."""
+    by = _name(exchange.account) if exchange.served and exchange.account else "by neurolink"
     return printable(f"[proxy] <- {status} {by}")
 
 
-def _whose(account: Account) -> str:
+def _name(account: Account) -> str:
     if account.is_anthropic:
         return f"account={account.label}"
     return f"provider={account.provider} model={account.model or account.label}"
 
 
 def printable(text: str) -> str:
-    """Without control characters: what a client or an upstream sends must not steer the user's terminal."""
+    """Replace control characters: what a client or an upstream sends must not control the terminal."""
     return "".join(c if c.isprintable() else "?" for c in text)

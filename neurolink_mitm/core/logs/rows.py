@@ -15,11 +15,11 @@ from neurolink_mitm.core.redact.text import redact, short
 from neurolink_mitm.core.request.endpoints import MESSAGES
 
 CLIENT_LEFT = Outcome.CANCELLED.value
-"""The error type of an attempt whose client did not wait for its end."""
+"""The `errorType` of an attempt that the client left."""
 
 
 class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A finished request. Times in milliseconds; tokens are null where the answer told none."""
+    """A finished request. Times are milliseconds; tokens are null if the response has none."""
 
     timestamp: str
     requestId: str
@@ -48,15 +48,14 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     traceId: str | None
     spanId: str | None
     cacheCreation1hTokens: int | None = None
-    """Of `cacheCreationTokens`, those that are kept for an hour; the others are for five minutes."""
+    """The part of `cacheCreationTokens` that is cached for an hour; the rest is for five minutes."""
     webSearchRequests: int | None = None
 
 
 class AttemptRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An upstream attempt.
 
-    `errorType` is null where it was answered well, and `CLIENT_LEFT` where the client did not wait for that.
-    Utilization is a share, 1.0 is all.
+    `errorType` is null after a good response, `CLIENT_LEFT` if the client left before. Utilization is a share of 1.0.
     """
 
     timestamp: str
@@ -75,13 +74,13 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     utilization5h: float | None = None
     utilization7d: float | None = None
     replaced: int = 0
-    """Words that shaping has kept here; which ones is written nowhere."""
+    """The number of words that shaping replaced; the words are logged nowhere."""
     endpoint: str = MESSAGES
-    """Whose limits it counted against: one of `endpoints.ENDPOINTS`."""
+    """The endpoint whose limits it counts against: one of `endpoints.ENDPOINTS`."""
 
 
 class DebugRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One side of a request whose bodies are captured. `bodyPath` is below the directory of logs."""
+    """One side of a captured request. `bodyPath` is relative to the directory of logs."""
 
     timestamp: str
     requestId: str
@@ -98,7 +97,7 @@ class DebugRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def request_row(exchange: Exchange) -> RequestRow:
-    """The row of a finished exchange."""
+    """Return the row of a finished exchange."""
     account = exchange.account
     usage = exchange.usage
     ended = exchange.ended_at if exchange.ended_at is not None else exchange.began_at
@@ -135,7 +134,7 @@ def request_row(exchange: Exchange) -> RequestRow:
 
 
 def attempt_row(exchange: Exchange, attempt: Attempt) -> AttemptRow:
-    """The row of one attempt of an exchange."""
+    """Return the row of one attempt of an exchange."""
     account = attempt.account
     return AttemptRow(
         timestamp=iso(attempt.sent_at),
@@ -165,25 +164,25 @@ def _error_type(exchange: Exchange, attempt: Attempt) -> str | None:
 
 
 def _provider(account: Account | None) -> str:
-    """Without an account it was forwarded, to Anthropic as well."""
+    """Return the provider of an account; without one the request is forwarded to Anthropic."""
     return account.provider if account else ANTHROPIC
 
 
 def worth_a_row(exchange: Exchange) -> bool:
-    """Probes and status pages are no traffic; a refused request is."""
+    """Tell whether a request is logged: probes and status pages are not, refused requests are."""
     return exchange.kind is not Kind.LOCAL or exchange.outcome != "complete"
 
 
 def iso(seconds: float) -> str:
-    """UTC, with milliseconds. What lies beyond the calendar is its first or last moment."""
-    if not FIRST <= seconds < LAST:  # not a number is neither
+    """Return an ISO 8601 timestamp in UTC, with milliseconds, within the years 1 to 9999."""
+    if not FIRST <= seconds < LAST:  # also if it is not a number
         seconds = FIRST if seconds < FIRST else LAST
     rest, whole = math.modf(seconds)
     carry, micro = divmod(round(rest * 1_000_000), 1_000_000)
     return f"{_second(int(whole) + carry)}.{micro // 1000:03d}Z"
 
 
-@lru_cache(maxsize=64)  # rows of one moment share it
+@lru_cache(maxsize=64)  # rows of one second share it
 def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
@@ -193,5 +192,5 @@ def _ms(seconds: float) -> float:
 
 
 def _ms_since(moment: float | None, start: float) -> float | None:
-    """No less than 0, though the clock may have been set back meanwhile."""
+    """Return the milliseconds between two times; 0 if the clock was set back."""
     return None if moment is None else max(0.0, _ms(moment - start))

@@ -20,30 +20,32 @@ def test_asked_for_a_stream() -> None:
     exchange = make_exchange(
         path="/v1/messages?beta=true", model="claude-opus-4-6", stream=True, tool_count=109
     )
-    assert console.asked(exchange) == (
+    assert console.request_line(exchange) == (
         "[proxy] POST /v1/messages -> model=claude-opus-4-6 stream tools=109"
     )
 
 
 def test_asked_for_the_whole() -> None:
     exchange = make_exchange(path="/v1/messages", model="claude-x")
-    assert console.asked(exchange) == "[proxy] POST /v1/messages -> model=claude-x tools=0"
+    assert console.request_line(exchange) == "[proxy] POST /v1/messages -> model=claude-x tools=0"
 
 
 def test_asked_for_something_else() -> None:
     exchange = make_exchange(method="GET", path="/v1/files")
-    assert console.asked(exchange) == "[proxy] GET /v1/files"
+    assert console.request_line(exchange) == "[proxy] GET /v1/files"
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=ascii)
 def test_a_client_can_not_steer_the_terminal(control: str) -> None:
     path = f"/v1/{control}"
-    line = console.asked(make_exchange(method=control, path=path, model=f"claude-{control}"))
+    line = console.request_line(make_exchange(method=control, path=path, model=f"claude-{control}"))
     assert line.isprintable()
 
 
 def test_no_secret_of_a_request_is_shown() -> None:
-    line = console.asked(make_exchange(path="/v1/sk-ant-test-1?key=hunter2", model="sk-ant-test-2"))
+    line = console.request_line(
+        make_exchange(path="/v1/sk-ant-test-1?key=hunter2", model="sk-ant-test-2")
+    )
     assert line == "[proxy] POST /v1/*** -> model=*** tools=0"
 
 
@@ -51,7 +53,7 @@ def test_no_secret_of_a_request_is_shown() -> None:
 
 
 def test_attempted() -> None:
-    assert console.attempted(WORK) == "[proxy] -> account=work (oauth)"
+    assert console.attempt_line(WORK) == "[proxy] -> account=work (oauth)"
 
 
 @pytest.mark.parametrize(
@@ -76,13 +78,13 @@ def test_attempted() -> None:
     ids=["rate-limit", "again", "no-cooldown", "network", "no-account", "unknown"],
 )
 def test_failed(attempt: object, line: str) -> None:
-    assert console.failed(attempt) == line
+    assert console.failure_line(attempt) == line
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=ascii)
 def test_an_upstream_can_not_steer_the_terminal(control: str) -> None:
     failure = Failure.of_network(f"{control}_error", "why")
-    assert console.failed(make_attempt(WORK, failure=failure)).isprintable()
+    assert console.failure_line(make_attempt(WORK, failure=failure)).isprintable()
 
 
 # --- an answer
@@ -90,7 +92,7 @@ def test_an_upstream_can_not_steer_the_terminal(control: str) -> None:
 
 def test_answered_by_an_account() -> None:
     exchange = make_exchange(attempts=[make_attempt(WORK)])
-    assert console.answered(exchange, 200) == "[proxy] <- 200 account=work"
+    assert console.response_line(exchange, 200) == "[proxy] <- 200 account=work"
 
 
 @pytest.mark.parametrize(
@@ -100,13 +102,13 @@ def test_answered_by_an_account() -> None:
 )
 def test_answered_here(attempts: list[object]) -> None:
     exchange = make_exchange(attempts=attempts)
-    assert console.answered(exchange, 429) == "[proxy] <- 429 by neurolink"
+    assert console.response_line(exchange, 429) == "[proxy] <- 429 by neurolink"
 
 
 def test_an_answer_that_was_not_released_is_not_the_accounts() -> None:
     exchange = make_exchange(attempts=[make_attempt(WORK)])
     exchange.attempts[-1].answer = OpaqueReader(released=False)
-    assert console.answered(exchange, 502) == "[proxy] <- 502 by neurolink"
+    assert console.response_line(exchange, 502) == "[proxy] <- 502 by neurolink"
 
 
 # --- printable
@@ -124,8 +126,8 @@ def test_every_character_is_shown_or_replaced_by_one(text: str) -> None:
 def test_another_provider_is_named_with_its_model() -> None:
     other = make_other()
     exchange = make_exchange(attempts=[make_attempt(other)])
-    assert console.attempted(other) == "[proxy] -> provider=openai model=gpt-x"
-    assert console.answered(exchange, 200) == "[proxy] <- 200 provider=openai model=gpt-x"
+    assert console.attempt_line(other) == "[proxy] -> provider=openai model=gpt-x"
+    assert console.response_line(exchange, 200) == "[proxy] <- 200 provider=openai model=gpt-x"
 
 
 # --- which betas go out
@@ -140,9 +142,9 @@ def test_another_provider_is_named_with_its_model() -> None:
     ],
 )
 def test_betas(values: list[str], line: str) -> None:
-    assert console.betas(values) == f"[proxy] beta headers: {line}"
+    assert console.betas_line(values) == f"[proxy] beta headers: {line}"
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=ascii)
 def test_a_beta_can_not_steer_the_terminal(control: str) -> None:
-    assert control not in console.betas([f"a{control}b"])
+    assert control not in console.betas_line([f"a{control}b"])

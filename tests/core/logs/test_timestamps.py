@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from neurolink_mitm.core.logs import timestamps as when
-from neurolink_mitm.core.logs.timestamps import moment
+from neurolink_mitm.core.logs.timestamps import parse_time
 
 NOW = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
 
@@ -29,13 +29,13 @@ NOW = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
     ],
 )
 def test_moments(text: str, found: str) -> None:
-    assert datetime.fromtimestamp(moment(text, NOW.timestamp()), UTC).isoformat()[:19] == found
+    assert datetime.fromtimestamp(parse_time(text, NOW.timestamp()), UTC).isoformat()[:19] == found
 
 
 @pytest.mark.parametrize("text", ["", "soon", "5", "-3h", "2026-13-01", "h"])
 def test_what_is_no_time_is_refused_with_what_is_one(text: str) -> None:
     with pytest.raises(ValueError, match="write it as 30m"):
-        moment(text, NOW.timestamp())
+        parse_time(text, NOW.timestamp())
 
 
 @pytest.mark.usefixtures("in_kolkata")
@@ -51,8 +51,8 @@ def test_a_moment_is_told_in_the_readers_zone_and_marked(told: str | float) -> N
 @pytest.mark.usefixtures("in_kolkata")
 def test_what_names_no_zone_is_meant_in_the_readers() -> None:
     now = datetime(2026, 11, 23, 20, 0, tzinfo=UTC).timestamp()  # the 24th in Kolkata
-    assert moment("today", now) == datetime(2026, 11, 23, 18, 30, tzinfo=UTC).timestamp()
-    assert moment("2026-11-24", now) == moment("today", now)
+    assert parse_time("today", now) == datetime(2026, 11, 23, 18, 30, tzinfo=UTC).timestamp()
+    assert parse_time("2026-11-24", now) == parse_time("today", now)
 
 
 @pytest.mark.usefixtures("in_kolkata")

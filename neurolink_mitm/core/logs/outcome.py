@@ -1,0 +1,25 @@
+"""The outcome of a request."""
+
+from __future__ import annotations
+
+from neurolink_mitm.core.exchange import Exchange, Outcome
+
+
+def conclude(exchange: Exchange, *, status: int | None, now: float) -> None:
+    """Record the end of a request. `status` was sent to the client; None if no response was."""
+    exchange.ended_at = now
+    exchange.status = status if exchange.status is None else exchange.status
+    exchange.outcome = exchange.outcome or _outcome(exchange, status)
+    if exchange.attempts and exchange.attempts[-1].ended_at is None:
+        exchange.attempts[-1].ended_at = now
+
+
+def _outcome(exchange: Exchange, status: int | None) -> Outcome:
+    if status is None or status >= 400:
+        return Outcome.ERROR
+    if not exchange.served:
+        return Outcome.COMPLETE  # answered here
+    answer = exchange.answer
+    if answer is None or answer.error:
+        return Outcome.ERROR
+    return Outcome.COMPLETE if answer.complete else Outcome.TRUNCATED
