@@ -20,8 +20,8 @@ from neurolink_mitm.config.env_file import EnvFileError
 from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.dataplane import master as masters
 from neurolink_mitm.dataplane.data_plane import OPTIONS, DataPlane
-from neurolink_mitm.dataplane.master import PageToken
 from neurolink_mitm.dataplane.modes import parsed_pool_mode, with_pool_mode
+from neurolink_mitm.dataplane.page_token import PageToken
 
 _stopping: set[asyncio.Task[None]] = set()
 """Scripts that are about to end: one that is loaded anew begins where the one before it has ended."""

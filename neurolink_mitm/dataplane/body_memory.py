@@ -1,36 +1,42 @@
+"""The memory that the bodies of all requests in flight may take together."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-ROOM = 256 * 1024 * 1024
-"""Bytes of the bodies of all requests under way that are kept at most."""
+LIMIT = 256 * 1024 * 1024
+"""Bytes of all bodies together."""
 RESERVE = 64 * 1024 * 1024
-"""Bytes beyond that, for small ones: they get on while large ones fill all the room."""
+"""Bytes beyond `LIMIT` for bodies of up to `SMALL` bytes, which are served while large ones fill the limit."""
 SMALL = 1024 * 1024
 
 
 class BodyMemory:
-    """How much memory the bodies of all requests under way may take together.
+    """Bounds the bodies in memory.
 
-    What is taken is added up as it comes, and counted anew only where the sum says that no room is left: so nobody has
-    to say when a body has gone.
+    Bytes are added up as they come, and counted anew only when the sum reaches the limit: so a body that is gone need
+    not be reported.
     """
 
     def __init__(self, held: Callable[[], Iterable[int]] = tuple) -> None:
-        """`held` gives the bytes of each request under way."""
+        """`held` returns the bytes of each request in flight."""
         self._held = held
         self._sum = 0
 
     def take(self, more: int, size: int) -> bool:
-        """Whether there is room for `more` bytes of a body that has `size` by now."""
+        """Take `more` bytes of a body that now has `size` bytes. Return whether they fit."""
         self._sum += more
-        return self._is_within(ROOM + RESERVE if size <= SMALL else ROOM)
+        return self._is_within(_limit(size))
 
     def has(self, size: int) -> bool:
-        """Whether a body of `size` bytes would fit."""
-        return self._is_within((ROOM + RESERVE if size <= SMALL else ROOM) - size)
+        """Tell whether a body of `size` bytes would fit."""
+        return self._is_within(_limit(size) - size)
 
     def _is_within(self, limit: int) -> bool:
         if self._sum > limit:
             self._sum = sum(self._held())
         return self._sum <= limit
+
+
+def _limit(size: int) -> int:
+    return LIMIT + RESERVE if size <= SMALL else LIMIT

@@ -1,7 +1,4 @@
-"""A view of an answer, in mitmweb and mitmproxy: how it came about, then the answer itself.
-
-Content views have another form since mitmproxy 12.
-"""
+"""The content view of a response in mitmweb and mitmproxy: the attempts, then the body."""
 
 from __future__ import annotations
 
@@ -16,31 +13,31 @@ from neurolink_mitm.dataplane.hooks import summary_of
 
 NAME = "neurolink"
 WIDTH = 10
-"""Of the names in front of the lines."""
+"""Characters of the name in front of each line."""
 RULE = "─" * 60
 FIRST = 2.0
-"""Before mitmproxy's own views, whose highest priority is 1."""
+"""Priority above mitmproxy's own views, which have 1 at most."""
 
 
 def text(data: bytes, flow: Flow | None) -> str:
-    """Raises `ValueError` for a flow that is none of ours: mitmproxy says so, and shows it raw."""
-    seen = summary_of(flow) if isinstance(flow, http.HTTPFlow) else None
-    if seen is None:
+    """Return the text to show. Raises `ValueError` for a flow without summary, which mitmproxy then shows raw."""
+    summary = summary_of(flow) if isinstance(flow, http.HTTPFlow) else None
+    if summary is None:
         raise ValueError("this flow has no record of NeuroLink")
-    told = "".join(f"{name:<{WIDTH}} {line}\n" for name, line in lines(seen))
-    return f"{told}{RULE}\n{data.decode('utf-8', 'replace')}"
+    head = "".join(f"{name:<{WIDTH}} {line}\n" for name, line in lines(summary))
+    return f"{head}{RULE}\n{data.decode('utf-8', 'replace')}"
 
 
 def priority(flow: Flow | None, message: object) -> float:
-    """It is chosen by itself for the answers of what was sent on an account."""
+    """Return the view's priority: the first for responses of requests that had an attempt."""
     if not isinstance(flow, http.HTTPFlow) or message is not flow.response:
         return -1
-    seen = summary_of(flow)
-    return FIRST if seen and seen.get("attempts") else -1
+    summary = summary_of(flow)
+    return FIRST if summary and summary.get("attempts") else -1
 
 
 class NeuroLinkView:
-    """For mitmproxy 12."""
+    """The view in the form of mitmproxy 12."""
 
     name = NAME
     syntax_highlight: Literal["none"] = "none"
@@ -60,8 +57,6 @@ def _view_of_11() -> Any:
     from mitmproxy.contentviews.base import View
 
     class OldView(View):
-        """Called with what is known as keywords."""
-
         name = NAME
 
         def __call__(
@@ -78,7 +73,7 @@ def _view_of_11() -> Any:
 
 
 def add_view() -> None:
-    """Once a process: mitmproxy keeps its views in one list for all masters."""
+    """Add the view, once a process: mitmproxy has one list of views for all masters."""
     if hasattr(contentviews, "Contentview"):
         contentviews.add(NeuroLinkView())
     elif contentviews.get(NAME) is None:

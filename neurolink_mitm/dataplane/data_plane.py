@@ -1,3 +1,5 @@
+"""The data plane as an addon: puts our HTTP layer in place of mitmproxy's, and bounds what clients may take."""
+
 from __future__ import annotations
 
 import asyncio
@@ -12,7 +14,7 @@ from mitmproxy.proxy import layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import modes
 
-from neurolink_mitm.dataplane import clients as descriptors
+from neurolink_mitm.dataplane import descriptors
 from neurolink_mitm.dataplane.body_memory import BodyMemory
 from neurolink_mitm.dataplane.clients import MOST, UNREAD, Clients
 from neurolink_mitm.dataplane.layer import FailoverLayer, never
@@ -23,27 +25,26 @@ from neurolink_mitm.dataplane.upstream_tls import UpstreamTls
 OPTIONS = {
     "connection_strategy": "lazy",  # eager would connect to the placeholder before any hook
 }
-
+"""mitmproxy's options that the data plane needs."""
 
 SWEEP = 5.0
-"""Seconds between two looks for idle clients."""
-
+"""Seconds between two searches for idle clients."""
 
 _LAYERS: WeakKeyDictionary[Master, WeakSet[FailoverLayer]] = WeakKeyDictionary()
 
 
 def layers_of(master: Master) -> WeakSet[FailoverLayer]:
-    """Return the layers of all clients and replays of `master`, whichever data plane has made them."""
+    """Return the layers of all clients and replays of `master`, those of a script loaded before included."""
     return _LAYERS.setdefault(master, WeakSet())
 
 
 def _is_ours(client: Client) -> bool:
-    """Whether it came by the pool's mode, and not by another that runs beside it."""
+    """Whether the client uses the pool's mode, and not another one that runs beside it."""
     return client.proxy_mode.full_spec == pool_mode(ctx.options.mode)
 
 
 class DataPlane:
-    """Puts our HTTP layer where mitmproxy's would be, and keeps what clients may take within bounds."""
+    """Makes the layer of each client connection, and knows all of them."""
 
     def __init__(self) -> None:
         self._layers: WeakSet[FailoverLayer] = WeakSet()
@@ -54,7 +55,7 @@ class DataPlane:
         self._sweeping: asyncio.TimerHandle | None = None
 
     def load(self, loader: Loader) -> None:
-        # streams outlive the plane that they came by where a script is loaded anew
+        # where a script is loaded anew, streams outlive their data plane
         self._layers = layers_of(loader.master)
         most = descriptors.clients_within(descriptors.raise_limit())
         self.clients.most = min(MOST, most)
@@ -81,7 +82,7 @@ class DataPlane:
 
     def client_disconnected(self, client: Client) -> None:
         seat = self.clients.disconnected(client)
-        if seat and seat.has_unread:  # else who does not read would keep a descriptor for ever
+        if seat and seat.has_unread:  # else a client that does not read would hold its descriptor
             asyncio.get_running_loop().call_later(UNREAD, seat.transport.abort)
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
@@ -104,16 +105,16 @@ class DataPlane:
         return pool_layer
 
     def tls_start_server(self, data: tls.TlsData) -> None:
-        self._tls.start(data)
+        self._tls.tls_start_server(data)
 
     @property
     def busy(self) -> int:
-        """Requests that are being answered."""
+        """The number of requests that are being answered."""
         return sum(len(pool_layer.streams) for pool_layer in self._layers)
 
     @property
     def held(self) -> int:
-        """Bytes of requests' bodies in memory."""
+        """The bytes of request bodies in memory."""
         return sum(self._bodies())
 
     def _bodies(self) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""mitmproxy's default addons. Of more than thirty a lean master has four: the others are imported when asked for."""
+"""Puts off the import of mitmproxy's default addons: a lean master has three of more than thirty."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import sys
 
 PACKAGE = "mitmproxy.addons"
 ALL = "default_addons"
-"""The package's own function, which makes one of each."""
+"""The package's function that makes one of each."""
 
 
 def put_off() -> None:
-    """From here on, to import one of the package's modules imports no other; to ask for `default_addons` still does.
+    """Let the import of one module of the package import no other, until `default_addons` is asked for.
 
-    By itself the package imports them all, Flask and an LDAP client with them: 13 MB, and a sixth of the time that a
-    start takes. Once it has been imported there is nothing to put off.
+    The package imports them all, with Flask and an LDAP client: 13 MB, and a sixth of a start's time. If it has been
+    imported already, nothing changes.
     """
     if PACKAGE in sys.modules:
         return
     import mitmproxy
 
     spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or spec.loader is None:  # another mitmproxy; its version is refused elsewhere
+    if spec is None or spec.loader is None:  # another mitmproxy, which `check_version` refuses
         return
     package, loader = importlib.util.module_from_spec(spec), spec.loader
 

@@ -1,7 +1,4 @@
-"""A mitmproxy with only what a proxy needs.
-
-mitmdump's default addons cost as much CPU as all the rest of a request.
-"""
+"""A mitmproxy master with four addons: mitmdump's default ones take as much CPU as the rest of a request."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from mitmproxy import exceptions, hooks, http, options, tls
+from mitmproxy import exceptions, hooks, http, options
 from mitmproxy.addonmanager import AddonManager, Loader
 from mitmproxy.addons import core, next_layer, proxyserver, tlsconfig
 from mitmproxy.master import Master
@@ -21,52 +18,49 @@ logger = logging.getLogger("neurolink.addons")
 Handler = Callable[..., Any]
 
 
-class UpstreamTls:
-    """TLS towards upstream only: all of `TlsConfig` would make and store an authority for clients."""
+class TlsOptions:
+    """The options of `TlsConfig`, whose other hooks would make and store an authority for clients.
 
-    def __init__(self) -> None:
-        self._config = tlsconfig.TlsConfig()
+    TLS towards upstream is the data plane's.
+    """
 
     def load(self, loader: Loader) -> None:
-        self._config.load(loader)
-
-    def tls_start_server(self, tls_start: tls.TlsData) -> None:
-        self._config.tls_start_server(tls_start)
+        tlsconfig.TlsConfig().load(loader)
 
 
 @contextmanager
 def _faults_of(event: hooks.Hook) -> Iterator[None]:
-    """One addon's fault is not the proxy's end; mitmproxy goes on likewise."""
+    """Log an exception of one addon and go on, as mitmproxy does."""
     try:
         yield
     except exceptions.AddonHalt:
-        raise  # the next ones shall not hear of it
+        raise  # later addons don't get the event
     except Exception:
         logger.exception("Addon error in %s", event.name)
 
 
 class LeanAddons(AddonManager):
-    """Calls the addons that hear an event, where the parent asks every addon for every event."""
+    """Calls only the addons that have a hook, by a cache; the parent asks every addon for every event."""
 
     def __init__(self, master: Master) -> None:
         super().__init__(master)  # type: ignore[no-untyped-call]
-        self._heard: dict[str, list[Handler]] = {}
-        self._begun: dict[int, tuple[hooks.Hook, Awaitable[None], list[Handler]]] = {}
+        self._handlers: dict[str, list[Handler]] = {}
+        self._suspended: dict[int, tuple[hooks.Hook, Awaitable[None], list[Handler]]] = {}
 
     def register(self, addon: object) -> object:
-        self._heard.clear()
+        self._handlers.clear()
         return super().register(addon)  # type: ignore[no-untyped-call]
 
     def remove(self, addon: object) -> None:
         super().remove(addon)  # type: ignore[no-untyped-call]
-        self._heard.clear()
+        self._handlers.clear()
 
     def run_now(self, event: hooks.Hook) -> bool:
-        """Run a hook on the spot, as far as that goes.
+        """Run the hook `event` without a task. Return False where a handler has to be awaited.
 
-        False if a handler has to be awaited: `trigger_event` of the same event then goes on from there.
+        `trigger_event` of the same event then goes on from that handler.
         """
-        handlers = self._heard.get(event.name) or self._handlers(event)
+        handlers = self._handlers.get(event.name) or self._handlers_of(event)
         args = event.args() if handlers else []
         for place, handler in enumerate(handlers):
             try:  # rather than `_faults_of`: this runs a hundred times a request
@@ -77,16 +71,17 @@ class LeanAddons(AddonManager):
                 logger.exception("Addon error in %s", event.name)
                 continue
             if result is not None and inspect.isawaitable(result):
-                # with the event itself, so that its id is nobody else's meanwhile
-                self._begun[id(event)] = event, result, handlers[place + 1 :]
+                # the event itself is stored, so that its id is not used again
+                self._suspended[id(event)] = event, result, handlers[place + 1 :]
                 return False
         return True
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
-        await self.trigger_event(event)  # no `update` event: nobody looks at flows here
+        await self.trigger_event(event)  # no `update` event: no addon here shows flows
 
     async def trigger_event(self, event: hooks.Hook) -> None:
-        _, waiting, handlers = self._begun.pop(id(event), (event, None, self._handlers(event)))
+        unstarted = event, None, self._handlers_of(event)
+        _, waiting, handlers = self._suspended.pop(id(event), unstarted)
         with suppress(exceptions.AddonHalt):
             if waiting is not None:
                 with _faults_of(event):
@@ -97,32 +92,29 @@ class LeanAddons(AddonManager):
                     if inspect.isawaitable(result):
                         await result
 
-    def _handlers(self, event: hooks.Hook) -> list[Handler]:
-        found = self._heard.get(event.name)
-        if found is None:
-            found = [
+    def _handlers_of(self, event: hooks.Hook) -> list[Handler]:
+        if event.name not in self._handlers:
+            self._handlers[event.name] = [
                 handler for addon in self.chain for _, handler in self._iter_hooks(addon, event)
             ]
-            self._heard[event.name] = found
-        return found
+        return self._handlers[event.name]
 
 
 class LeanMaster(Master):
-    """Four of mitmproxy's addons: its options, the server, the choice of layers, and TLS upstream."""
+    """A master with mitmproxy's options, server and choice of layers."""
 
     def __init__(self, opts: options.Options) -> None:
-        _trust_messages()
+        _skip_type_checks()
         super().__init__(opts)
         self.addons = LeanAddons(self)
         self.addons.add(  # type: ignore[no-untyped-call]
-            core.Core(), proxyserver.Proxyserver(), next_layer.NextLayer(), UpstreamTls()
+            core.Core(), proxyserver.Proxyserver(), next_layer.NextLayer(), TlsOptions()
         )
 
 
-def _trust_messages() -> None:
-    """Leave out what `python -O` would leave out: mitmproxy's check of the type of each field of each message.
+def _skip_type_checks() -> None:
+    """Skip mitmproxy's check of the types of each message's fields, as `python -O` does.
 
-    A field that may be None costs it an exception, and thirteen of those a request, which lie in cycles, were most
-    of what the garbage collector had to look at: without them a request takes a twelfth less CPU.
+    It raises thirteen exceptions a request, in cycles for the garbage collector: a twelfth of a request's CPU.
     """
     setattr(http.MessageData, "__post_init__", lambda message: None)  # noqa: B010 - typed as a method

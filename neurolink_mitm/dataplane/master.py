@@ -1,24 +1,16 @@
-"""A token in front of mitmweb's page, where mitmproxy asks for none itself: that began with 11.1.
-
-Without one, every user and program of this machine could read what goes through the proxy.
-
-Makes a master, lean or with mitmweb's window, runs it, and ends it gently.
-"""
+"""Makes a master, lean or with mitmweb's page, and stops its server gently."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import hmac
-import logging
-import secrets
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from mitmproxy import ctx, log, options
+from mitmproxy import options
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.master import Master
 from mitmproxy.proxy.server import ConnectionHandler
@@ -27,99 +19,7 @@ from neurolink_mitm.dataplane.data_plane import layers_of
 from neurolink_mitm.dataplane.layer import FailoverLayer, Stop
 from neurolink_mitm.dataplane.lean import LeanMaster
 from neurolink_mitm.dataplane.modes import pool_mode
-
-logger = logging.getLogger("neurolink.page")
-
-_TOKEN = "neurolink_page_token"  # noqa: S105 - the name of an attribute
-REFUSED = "403: this page asks for the token that is in its address, as NeuroLink printed it at the start\n"
-
-
-def protect(master: Master) -> None:
-    """Ask for a token before the page of a master that has one without; once, however often a script is loaded."""
-    if needs_token(master) and not hasattr(master, _TOKEN):
-        token = secrets.token_hex(16)
-        setattr(master, _TOKEN, token)
-        _guard(master.app, token)  # type: ignore[attr-defined]
-
-
-def needs_token(master: Master) -> bool:
-    """Whether it shows a page and asks nobody for a token."""
-    return hasattr(master, "app") and not hasattr(master, "web_url")
-
-
-def page_url(master: Master) -> str:
-    """The page's address, with the token that opens it; empty where there is no page."""
-    if not hasattr(master, "app"):
-        return ""
-    if not needs_token(master):
-        return str(master.web_url)  # type: ignore[attr-defined]
-    host, port = master.options.web_host, master.options.web_port
-    bracketed = f"[{host}]" if ":" in host else host
-    return f"http://{bracketed}:{port}/?token={getattr(master, _TOKEN)}"
-
-
-class PageToken:
-    """For the script: protects the page, says its address, and opens the browser there in mitmproxy's stead."""
-
-    def __init__(self) -> None:
-        self._opens = False
-
-    def load(self, loader: object) -> None:
-        if needs_token(ctx.master):
-            protect(ctx.master)
-            self._opens = ctx.options.web_open_browser
-            ctx.options.web_open_browser = False  # it would open the address without the token
-
-    def running(self) -> None:
-        if not needs_token(ctx.master):
-            return
-        url = page_url(ctx.master)
-        logger.log(log.ALERT, "mitmweb's page asks for a token: open %s", url)
-        if self._opens:
-            from mitmproxy.tools.web.webaddons import open_browser
-
-            open_browser(url)
-
-
-def _guard(app: Any, token: str) -> None:
-    """Every request of the page's comes by `find_handler`: pages, data, files and WebSocket."""
-    from mitmproxy.tools.web.app import IndexHandler  # only a master with a page has loaded it
-    from tornado import web
-
-    cookie = f"neurolink-page-{secrets.token_hex(4)}"  # cookies don't tell ports apart
-    find = app.find_handler
-
-    class Refused(web.RequestHandler):
-        def prepare(self) -> None:
-            self.set_status(403)
-            self.finish(REFUSED)
-
-        def check_xsrf_cookie(self) -> None: ...
-
-    class Entered(IndexHandler):
-        def prepare(self) -> None:
-            self.set_cookie(cookie, token, httponly=True, samesite="Strict")
-
-    def find_handler(request: Any, **kwargs: Any) -> Any:
-        if not _is_shown(request, cookie, token):
-            return app.get_handler_delegate(request, Refused)
-        if request.path == "/" and request.method == "GET":
-            return app.get_handler_delegate(request, Entered)
-        return find(request, **kwargs)
-
-    app.find_handler = find_handler
-
-
-def _is_shown(request: Any, cookie: str, token: str) -> bool:
-    """As in mitmproxy from 11.1 on: in the query, as a bearer, or, once the page was opened, as a cookie."""
-    shown = [value.decode("latin-1") for value in request.query_arguments.get("token", ())]
-    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        shown.append(bearer.strip())
-    if morsel := request.cookies.get(cookie):
-        shown.append(morsel.value)
-    return any(hmac.compare_digest(each.encode(), token.encode()) for each in shown)
-
+from neurolink_mitm.dataplane.page_token import page_url, protect
 
 DRAIN = 30.0
 """Seconds that streams under way get to finish once the proxy is told to stop."""

@@ -22,7 +22,8 @@ from mitmproxy.proxy.context import Context
 
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.dataplane.data_plane import DataPlane
-from neurolink_mitm.dataplane.hooks import replay_request, summary_of
+from neurolink_mitm.dataplane.hooks import summary_of
+from neurolink_mitm.dataplane.original_request import replay_request
 from neurolink_mitm.ports import Runtime
 
 logger = logging.getLogger("neurolink.replay")

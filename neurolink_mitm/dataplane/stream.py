@@ -46,9 +46,9 @@ from neurolink_mitm.dataplane.hooks import (
     AttemptFailedHook,
     AttemptHook,
     exchange_of,
-    save_received_request,
     unmasked_fields,
 )
+from neurolink_mitm.dataplane.original_request import save_received_request
 from neurolink_mitm.dataplane.upstream_tls import server_spec
 
 

@@ -1,8 +1,6 @@
-"""Lets the event loop have the interpreter back soon, while a thread beside it is at long work.
+"""Threads for work that would hold up the event loop.
 
-Work that would hold up the event loop, on threads of its own.
-
-A thread alone does not help where one call keeps the GIL: what runs here goes in small steps, or releases it.
+A thread does not help while one call keeps the GIL: what runs here goes in small steps, or releases it.
 """
 
 from __future__ import annotations
@@ -16,17 +14,19 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 SHORT = 0.001
-"""Seconds after which who waits for the interpreter gets it. Python's own 5 ms are better at all other times: threads
-that have next to nothing to do then don't break off the loop in the middle of a request."""
+"""Seconds of the interpreter's switch interval while a thread works.
+
+Python's 5 ms are better otherwise: idle threads then don't interrupt the loop in the middle of a request.
+"""
 
 _lock = threading.Lock()
 _usual: list[float] = []
-"""The interval to go back to, once for each who is at work."""
+"""The interval to restore, once for each thread at work."""
 
 
 @contextmanager
 def short_switch_interval() -> Iterator[None]:
-    """For as long as somebody is at work in it."""
+    """Shorten the switch interval until the last of the concurrent blocks ends."""
     with _lock:
         _usual.append(_usual[0] if _usual else sys.getswitchinterval())
         sys.setswitchinterval(SHORT)
@@ -41,12 +41,12 @@ def short_switch_interval() -> Iterator[None]:
 
 T = TypeVar("T")
 
-_THREADS = ThreadPoolExecutor(2, "aside")
-"""Not the loop's own, which look up names: they must not wait for this."""
+_THREADS = ThreadPoolExecutor(2, "neurolink")
+"""Apart from the loop's own threads: DNS lookups must not wait for this work."""
 
 
 async def run_in_thread(do: Callable[[], T]) -> T:
-    """What `do` returns, or raises; others are served meanwhile."""
+    """Return what `do` returns, or raise what it raises, without holding up the event loop."""
 
     def work() -> T:
         with short_switch_interval():

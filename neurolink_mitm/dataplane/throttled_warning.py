@@ -1,3 +1,5 @@
+"""A warning that clients can cause at will, logged once a minute."""
+
 from __future__ import annotations
 
 import logging
@@ -10,7 +12,7 @@ EVERY = 60.0
 
 
 class ThrottledWarning:
-    """A warning that a flood may cause: one line a minute, which says how often it was due."""
+    """Logs one line a minute, with the number of warnings since the last line."""
 
     def __init__(
         self, logger: logging.Logger, message: str, clock: Callable[[], float] = time.monotonic

@@ -1,7 +1,4 @@
-"""An HTTP proxy on the way to upstream, in the form in which mitmproxy hands it on.
-
-TLS towards upstream, by mitmproxy; who issued a certificate that is not trusted is remembered, to be told.
-"""
+"""What lies between this proxy and upstream: an HTTP proxy, and TLS with the issuers of refused certificates."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ Spec = tuple[Literal["http", "https"], Address]
 
 
 class ProxyAddress(tuple[str, int]):
-    """Its address, and the login to show there: a connection that was opened for one user serves no other."""
+    """The address of an HTTP proxy, with its login: a connection that was opened for one user serves no other."""
 
     authorization: str | None
 
@@ -37,45 +34,46 @@ class ProxyAddress(tuple[str, int]):
 
 
 def server_spec(via: Via | None) -> Spec | None:
-    """As `GetHttpConnection` wants it."""
+    """Return the proxy in the form of `GetHttpConnection.via`."""
     return (via.scheme, ProxyAddress.of(via)) if via else None
 
 
 def show_proxy_login(flow: http.HTTPFlow) -> None:
-    """Show the login to the proxy that `flow`, a CONNECT, goes to, if it wants one."""
+    """Add the login of the proxy that `flow`, a CONNECT, goes to, if it has one."""
     authorization = getattr(flow.server_conn.address, "authorization", None)
     if authorization:
         flow.request.headers["proxy-authorization"] = authorization
 
 
-MOST = 100
-"""Hosts that are remembered."""
+MAX_HOSTS = 100
+"""Hosts whose issuers are remembered."""
 
 
 class UpstreamTls:
-    """`issuers`: by host, who has issued a certificate that was refused; a handshake that begins forgets it."""
+    """TLS towards upstream, as mitmproxy's `TlsConfig` sets it up."""
 
     def __init__(self) -> None:
         self.issuers: dict[str, str] = {}
+        """By host, the issuer of the certificate that the latest handshake refused."""
         self._config = tlsconfig.TlsConfig()
 
-    def start(self, data: tls.TlsData) -> None:
+    def tls_start_server(self, data: tls.TlsData) -> None:
         if data.ssl_conn is not None or not isinstance(data.conn, connection.Server):
             return
         self._config.tls_start_server(data)
         host = data.conn.sni or (data.conn.address[0] if data.conn.address else "")
         self.issuers.pop(host, None)
 
-        def look(_: SSL.Connection, shown: crypto.X509, code: int, depth: int, good: int) -> bool:
+        def verify(_: SSL.Connection, cert: crypto.X509, code: int, depth: int, good: int) -> bool:
             if not good:
-                self._remember(host, shown)
+                self._remember_issuer(host, cert)
             return bool(good)
 
         if data.ssl_conn is not None:
-            data.ssl_conn.set_verify(SSL.VERIFY_PEER, look)
+            data.ssl_conn.set_verify(SSL.VERIFY_PEER, verify)
 
-    def _remember(self, host: str, shown: crypto.X509) -> None:
-        while len(self.issuers) >= MOST:
+    def _remember_issuer(self, host: str, certificate: crypto.X509) -> None:
+        while len(self.issuers) >= MAX_HOSTS:
             del self.issuers[next(iter(self.issuers))]
-        with suppress(ValueError):  # certificates can be odd
-            self.issuers[host] = shown.to_cryptography().issuer.rfc4514_string()[:200]
+        with suppress(ValueError):  # malformed certificates
+            self.issuers[host] = certificate.to_cryptography().issuer.rfc4514_string()[:200]

@@ -2,19 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.dataplane.body_memory import RESERVE, ROOM, SMALL, BodyMemory
+from neurolink_mitm.dataplane.body_memory import LIMIT, RESERVE, SMALL, BodyMemory
 
 MB = 1024 * 1024
 
 
 def test_the_bounds_are_those_promised() -> None:
-    assert (ROOM, RESERVE, SMALL) == (256 * MB, 64 * MB, MB)
+    assert (LIMIT, RESERVE, SMALL) == (256 * MB, 64 * MB, MB)
 
 
 @pytest.mark.parametrize(
     ("under_way", "size", "fits"),
-    [(0, 64 * MB, True), (192 * MB, 64 * MB, True), (193 * MB, 64 * MB, False), (ROOM, MB, True),
-     (ROOM, MB + 1, False), (ROOM + RESERVE - MB, MB, True), (ROOM + RESERVE, 1, False)],
+    [(0, 64 * MB, True), (192 * MB, 64 * MB, True), (193 * MB, 64 * MB, False), (LIMIT, MB, True),
+     (LIMIT, MB + 1, False), (LIMIT + RESERVE - MB, MB, True), (LIMIT + RESERVE, 1, False)],
 )  # fmt: skip
 def test_whether_a_body_fits(under_way: int, size: int, fits: bool) -> None:
     room = BodyMemory(lambda: [under_way])

@@ -5,14 +5,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from mitmproxy import exceptions, http, options
-from mitmproxy.connection import Server
-from mitmproxy.proxy.context import Context
 from mitmproxy.test import tflow
-from mitmproxy.tls import TlsData
-from OpenSSL import SSL
 
 from neurolink_mitm.dataplane.hooks import AttemptHook
-from neurolink_mitm.dataplane.lean import LeanMaster, UpstreamTls
+from neurolink_mitm.dataplane.lean import LeanMaster, TlsOptions
 
 
 def nothing() -> None:
@@ -101,24 +97,12 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 
 async def test_it_has_only_what_a_proxy_needs(master: LeanMaster) -> None:
-    assert list(master.addons.lookup) == ["core", "proxyserver", "nextlayer", "upstreamtls"]
+    assert list(master.addons.lookup) == ["core", "proxyserver", "nextlayer", "tlsoptions"]
 
 
-async def test_towards_clients_there_is_no_tls(master: LeanMaster) -> None:
+def test_towards_clients_there_is_no_tls() -> None:
     """All of TlsConfig would make an authority, and write its key to ~/.mitmproxy."""
-    assert {name for name in dir(UpstreamTls) if not name.startswith("_")} == {
-        "load",
-        "tls_start_server",
-    }
-
-
-async def test_upstreams_have_to_show_a_certificate_that_is_trusted(master: LeanMaster) -> None:
-    context = Context(tflow.tclient_conn(), master.options)
-    start = TlsData(Server(address=("api.anthropic.com", 443)), context)
-    upstream_tls = master.addons.get("upstreamtls")
-    upstream_tls.tls_start_server(start)
-    assert start.ssl_conn is not None
-    assert start.ssl_conn.get_context().get_verify_mode() & SSL.VERIFY_PEER
+    assert [name for name in dir(TlsOptions) if not name.startswith("_")] == ["load"]
 
 
 # --- on the spot

@@ -1,0 +1,97 @@
+"""The limit of open files and sockets: raised at the start, and what happens to new clients where it is reached."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from contextlib import suppress
+from typing import Any
+
+from neurolink_mitm.dataplane.throttled_warning import ThrottledWarning
+
+logger = logging.getLogger("neurolink.clients")
+
+WANTED = 65_536
+FALLBACKS = (WANTED, 10_240, 4096, 1024)
+"""macOS names no hard limit and takes no more than 10,240 by default."""
+OURS = 64
+"""Descriptors for files, logs and listeners."""
+FEWEST = 8
+
+_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+def raise_limit() -> int:
+    """Raise the soft limit of descriptors as far as it goes, and return it."""
+    try:
+        import resource
+    except ImportError:  # Windows has none
+        return WANTED
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = WANTED if hard == resource.RLIM_INFINITY else hard
+    for wanted in (min(most, each) for each in FALLBACKS):
+        if soft != resource.RLIM_INFINITY and wanted > soft:
+            with suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+                return wanted
+    return WANTED if soft == resource.RLIM_INFINITY else soft
+
+
+def clients_within(limit: int) -> int:
+    """How many clients fit into a limit of descriptors: each may take one more upstream."""
+    return max(FEWEST, (limit - OURS) // 2)
+
+
+class Shortage:
+    """Turns new clients away where no descriptor is left to take them.
+
+    asyncio would log a hundred tracebacks each time that it looks, and let them wait unanswered. One descriptor is kept
+    spare, to take a client with and hang up at once.
+    """
+
+    def __init__(self) -> None:
+        self._spare: int | None = None
+        self._previous: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._line = ThrottledWarning(
+            logger, "no file descriptor is left: new clients are turned away, see `ulimit -n`"
+        )
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to hear what goes wrong in this loop."""
+        if self._loop is not loop:
+            self._loop, self._previous = loop, loop.get_exception_handler()
+            loop.set_exception_handler(self._handle)
+            self._keep_spare()
+
+    def close(self) -> None:
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
+
+    def _handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error, listener = context.get("exception"), context.get("socket")
+        if isinstance(error, OSError) and error.errno in _SHORTAGE and listener is not None:
+            self._line.warn()
+            self._turn_away(listener.fileno())
+        elif self._previous:
+            self._previous(loop, context)
+        else:
+            loop.default_exception_handler(context)
+
+    def _turn_away(self, listener: int) -> None:
+        self.close()
+        view = socket.socket(fileno=listener)
+        try:
+            with suppress(OSError):
+                view.accept()[0].close()
+        finally:
+            view.detach()
+            self._keep_spare()
+
+    def _keep_spare(self) -> None:
+        with suppress(OSError):
+            self._spare = os.open(os.devnull, os.O_RDONLY)
