@@ -1,4 +1,4 @@
-"""What the addons need of the outside, as small protocols, and the Runtime that holds their real sides."""
+"""The outside world of the addons, as small protocols, and the `Runtime` that holds what implements them."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from neurolink_mitm.core.status.metrics import Point
 
 
 class Component(Protocol):
-    """A part of the proxy that is started when it serves, and stopped before it ends."""
+    """A part of the proxy with a start and a stop."""
 
     async def start(self) -> None: ...
 
     async def stop(self) -> None:
-        """Let go of everything, within a bounded time. Also called where `start` was not, or failed."""
+        """Release everything, within a bounded time; also if `start` was not called, or failed."""
 
 
 class Clock(Protocol):
-    """Time for the record: seconds since the epoch."""
+    """The time: seconds since the epoch."""
 
     def now(self) -> float: ...
 
@@ -52,24 +52,24 @@ class RandomSource(Protocol):
 
 
 class Journal(Protocol):
-    """Takes rows at once and writes them elsewhere; never blocks and never raises."""
+    """Writes log rows in the background; never blocks and never raises."""
 
     def request(self, row: RequestRow) -> None: ...
 
     def attempt(self, row: AttemptRow) -> None: ...
 
     def report(self) -> Mapping[str, object]:
-        """For `/status`: how many rows were dropped, and what went wrong last."""
+        """Return, for `/status`, how many rows were dropped, and the last error."""
 
 
 class Bodies(Protocol):
-    """Takes what was sent and received at once and writes it elsewhere; never blocks and never raises."""
+    """Writes captured bodies in the background; never blocks and never raises."""
 
     def capture(self, captured: Captured) -> None: ...
 
 
 class StateStore(Protocol):
-    """Keeps what is known of accounts across restarts. Takes it at once, writes it elsewhere, never raises."""
+    """Persists the state of accounts in the background; never blocks and never raises."""
 
     def cooldowns(self, by_account: Mapping[str, PersistedState]) -> None: ...
 
@@ -80,29 +80,29 @@ class Refresher(Protocol):
     """Exchanges refresh tokens for new access tokens, one at a time for each account."""
 
     async def fresh(self, account: Account, *, force: bool = False) -> Refreshed:
-        """Does not raise. With `force` the account's token counts as bad, however long it was to last."""
+        """Return a valid token, by a refresh if needed. With `force`, `account.secret` counts as refused."""
 
     async def flush(self) -> bool:
-        """Try again to write tokens that could not be written. Whether none are left."""
+        """Try again to write unwritten tokens. Return whether none are left."""
 
     @property
     def unwritten(self) -> Mapping[str, str]:
-        """Labels of accounts whose newest tokens are not on disk, and why."""
+        """Why the newest tokens of an account are not on disk, by label."""
 
     def newest(self, account: Account) -> Account:
-        """As it was read from the disk, but with the newest token, should that not be there yet."""
+        """Return `account`, as read from disk, with the newest token."""
 
     @property
     def clock_skew(self) -> float | None:
-        """Seconds that our clock is ahead of the token endpoint's; None: not seen yet."""
+        """Seconds that our clock is ahead of the token endpoint's; None before its first response."""
 
     async def close(self) -> None:
-        """Let running refreshes end, whose tokens would be lost otherwise, and write what is left."""
+        """Wait for running refreshes, whose tokens would be lost otherwise, and write unwritten tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the translator listens, and what it wants to be shown."""
+    """The address of the translator, and the secret that it requires."""
 
     port: int
     secret: str = field(repr=False)
@@ -110,34 +110,34 @@ class Endpoint:
 
 
 class Translator(Protocol):
-    """Speaks Anthropic's API and asks other providers."""
+    """Translates between Anthropic's API and other providers'."""
 
     @property
     def endpoint(self) -> Endpoint | None:
         """None while it does not listen."""
 
     async def wait(self, limit: float) -> Endpoint | None:
-        """As soon as it listens; None if that takes more than `limit` seconds."""
+        """Return the endpoint as soon as it listens; None after `limit` seconds."""
 
     async def settle(self) -> None:
-        """For one who lost it: return when its end has been noticed here, too, or soon if it lives on."""
+        """After a lost connection, wait until the end of the process is noticed, or a moment if it lives on."""
 
     def report(self) -> Mapping[str, object]:
-        """For `/status`."""
+        """Return the part of `/status`."""
 
 
 class Telemetry(Protocol):
-    """Takes finished requests at once and sends them to a collector; never blocks and never raises."""
+    """Exports finished requests to a collector in the background; never blocks and never raises."""
 
     @property
     def on(self) -> bool:
         """Whether there is a collector."""
 
     def record(self, exchange: Exchange, span_ids: Sequence[str]) -> None:
-        """One that has ended, and ids for its attempts' spans."""
+        """Export a finished request; `span_ids` are for its attempts."""
 
     def report(self) -> Mapping[str, object] | None:
-        """For `/status`; None where it is off."""
+        """Return the part of `/status`; None where it is off."""
 
 
 class Metrics(Protocol):
@@ -151,7 +151,7 @@ class Metrics(Protocol):
 
 
 class Spending(Protocol):
-    """Counts what is paid per use."""
+    """Books what is paid per use."""
 
     def add(self, usd: float, now: float) -> None:
         """Does not block and does not raise."""
@@ -159,7 +159,7 @@ class Spending(Protocol):
 
 @dataclass(slots=True)
 class Totals:
-    """Counted since the start; requests are those for an account, not probes and status pages."""
+    """Counts since the start; `requests` are those for an account, without probes and status pages."""
 
     attempts: int = 0
     requests: int = 0
@@ -170,7 +170,7 @@ class Totals:
 
 @dataclass(slots=True)
 class Runtime:
-    """All that the addons share. What is replaced here takes effect for the next request."""
+    """What all addons share. A replaced attribute takes effect for the next request."""
 
     config: Config
     pool: Pool
@@ -192,26 +192,26 @@ class Runtime:
     host: str = "127.0.0.1"
     port: int = 0
     proxies: HttpProxies = field(default_factory=HttpProxies)
-    """Those on the way to upstream."""
+    """The HTTP proxies on the way to upstream."""
     names: frozenset[str] = frozenset()
-    """Names of this machine by which callers may address it, beside loopback's and `host`."""
+    """Names by which callers may address this machine, beside loopback's and `host`."""
     pid: int = 0
     passthrough: bool = False
     admin_token: Secret | None = None
-    """Lets the user who started the proxy reset accounts; None: nobody can."""
+    """Token with which the user who started the proxy may reset accounts; None: nobody may."""
     started_at: float = 0.0
     clients: tuple[ClientKey, ...] = ()
     """Made by `neurolink clients add`."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The process's environment with what the env file adds: keys of other providers come from here."""
+    """The process's environment and the env file: keys of other providers come from here."""
     config_path: str | None = None
     config_errors: tuple[str, ...] = ()
     config_loaded_at: float = 0.0
-    """The last time that all was good; 0: at the start."""
+    """When a reload last succeeded; 0: at the start."""
     on_config: list[Callable[[Config], object]] = field(default_factory=list)
-    """Called with the new configuration, on the event loop, when it or `environ` has been replaced by another."""
+    """Callbacks, on the event loop, with the new configuration, after it or `environ` was replaced."""
 
     @property
     def client_keys(self) -> tuple[Key, ...]:
-        """Of which callers must show one, if there are any."""
+        """Return the keys of which callers must present one, if there are any."""
         return (*self.config.clients.api_keys, *self.clients)

@@ -57,7 +57,7 @@ class Response:
         host = urlsplit(self.url).hostname
         if self.status is None:
             return f"{host} {self.fault}"
-        words = ": ".join(part for part in oauth.refusal(self.body) if part)
+        words = ": ".join(part for part in oauth.oauth_error(self.body) if part)
         for secret in secrets:
             if secret:
                 words = words.replace(secret.reveal(), MASK)

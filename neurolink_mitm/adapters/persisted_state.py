@@ -1,4 +1,4 @@
-"""`cooldowns.json` and `account-quotas.json`: what is known of accounts, kept across restarts."""
+"""`cooldowns.json` and `account-quotas.json`: the state of accounts, persisted across restarts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from neurolink_mitm.core.pool.quota import Quota
 
 logger = logging.getLogger("neurolink.memory")
 
-QUOTA_EVERY = 5.0
-"""Seconds between two writes of quotas: they change with every answer."""
+QUOTA_INTERVAL = 5.0
+"""Seconds between two writes of quotas, which change with every response."""
 
 T = TypeVar("T")
 
@@ -39,10 +39,10 @@ class _Quotas(msgspec.Struct):
 class FileStateStore:
     """Writes the latest state in a thread of its own: cooldowns at once, quotas at most every 5 s.
 
-    What can't be written is reported once, and again when another try fails after one that went well.
+    A failed write is logged, but not again until one has succeeded.
     """
 
-    def __init__(self, cooldowns: Path, quotas: Path, every: float = QUOTA_EVERY) -> None:
+    def __init__(self, cooldowns: Path, quotas: Path, every: float = QUOTA_INTERVAL) -> None:
         self._paths = {_Cooldowns: cooldowns, _Quotas: quotas}
         self._every = every
         self._latest: dict[type, msgspec.Struct] = {}
@@ -59,7 +59,7 @@ class FileStateStore:
         self._put(_Quotas(accounts=dict(by_account)))
 
     def close(self, timeout: float = 5.0) -> None:
-        """Write what is left, within `timeout` seconds."""
+        """Write what is unwritten, within `timeout` seconds."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -67,7 +67,7 @@ class FileStateStore:
 
     def _put(self, state: msgspec.Struct) -> None:
         with self._changed:
-            if type(state) not in self._latest:  # else the thread knows already that one waits
+            if type(state) not in self._latest:  # else the thread was notified before
                 self._changed.notify()
             self._latest[type(state)] = state
 
@@ -83,12 +83,12 @@ class FileStateStore:
                 self._write(state)
 
     def _due(self) -> list[type]:
-        """What may be written now; all of it when the end is near."""
+        """Return what is to be written now: all of it while closing."""
         early = time.monotonic() < self._quotas_at and not self._closing
         return [kind for kind in self._latest if not (kind is _Quotas and early)]
 
     def _wait(self) -> float | None:
-        """Seconds until something is due; None where nothing waits."""
+        """Return the seconds until something is due; None if nothing is unwritten."""
         return max(0.0, self._quotas_at - time.monotonic()) if self._latest else None
 
     def _write(self, state: msgspec.Struct) -> None:
@@ -98,7 +98,7 @@ class FileStateStore:
         try:
             with locked(path):
                 write_atomic(path, msgspec.json.encode(state) + b"\n")
-        except Exception as e:  # whatever it is, what comes next is written
+        except Exception as e:  # the thread goes on, whatever it is
             if not self._failing:
                 logger.error("%s can't be written, it is forgotten at a restart: %s", path.name, e)
             self._failing = True
@@ -107,7 +107,7 @@ class FileStateStore:
 
 
 class NullStore:
-    """For accounts that are made anew at each start, as the sandbox's are."""
+    """Persists nothing."""
 
     def cooldowns(self, by_account: Mapping[str, PersistedState]) -> None: ...
 
@@ -115,17 +115,17 @@ class NullStore:
 
 
 def read_cooldowns(path: Path) -> Mapping[str, PersistedState]:
-    """Empty where there is no file, or none that can be read: that one is set aside."""
+    """Return the persisted cooldowns by account key; none without a file, and a broken one is set aside."""
     return _read(path, _Cooldowns, _Cooldowns()).accounts
 
 
 def read_quotas(path: Path) -> Mapping[str, Quota]:
-    """The same for quotas."""
+    """Return the persisted quotas by account key, likewise."""
     return _read(path, _Quotas, _Quotas()).accounts
 
 
 def write_cooldowns(path: Path, by_account: Mapping[str, PersistedState]) -> None:
-    """For commands, while no proxy runs. Raises `OSError`."""
+    """Write the cooldowns at once, while no proxy runs. Raises `OSError`."""
     with locked(path):
         write_atomic(path, msgspec.json.encode(_Cooldowns(accounts=dict(by_account))) + b"\n")
 

@@ -1,7 +1,7 @@
-"""Refreshes access tokens: takes the steps of `core.refresh` with the store, the token endpoint and the locks.
+"""Refreshes access tokens: does the steps of `core/auth/refresh.py` with store, token endpoint and locks.
 
-Within a process an account's callers share one refresh; between processes there is a lock, under which the store is
-read again. Files and locks are for threads; the state machines are for the event loop alone.
+Within a process, all requests of an account share one refresh; between processes there is a lock, under which the
+store is read again. Files and locks are used in threads, the state machines on the event loop only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.oauth import RefreshError, Tokens, Trouble, pause_after
-from neurolink_mitm.core.auth.refresh import AccountRefresh, Refreshed, Step
+from neurolink_mitm.core.auth.refresh import AccountRefresh, Refreshed, RefreshStep
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import OAuth
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger("neurolink.refresh")
 
 LOCK_LIMIT = 60.0
-"""Seconds to wait for another process: longer than two addresses take that don't answer."""
+"""Seconds to wait for another process: longer than two URLs of the token endpoint take to time out."""
 LOCK_POLL = 0.05
-"""Seconds between two tries for the lock: what another process does comes with no event."""
+"""Seconds between two tries for the lock."""
 
 
 class Client(Protocol):
-    """Asks the token endpoint; `OAuthClient` does."""
+    """Client of the token endpoint, as `OAuthClient` is."""
 
     async def refresh(self, refresh_token: Secret, proxy_url: str | None = None) -> Tokens:
-        """By way of the account's own `proxy_url`, if it has one. Raises `RefreshError`."""
+        """Send `refresh_token`, through `proxy_url` if the account has one. Raises `RefreshError`."""
 
     @property
     def date_skew(self) -> float | None: ...
 
 
 def oauth_client(settings: OAuth, network: Network | None = None) -> Client:
-    """Blocks for half a second the first time, and takes 25 MB: Authlib and httpx are imported."""
+    """Return a client. The first call imports Authlib and httpx: half a second and 25 MB."""
     from neurolink_mitm.adapters.oauth_client import OAuthClient
 
     return OAuthClient(settings, network=network)
@@ -53,7 +53,7 @@ def oauth_client(settings: OAuth, network: Network | None = None) -> Client:
 
 @dataclass(slots=True)
 class _Entry:
-    """One account's."""
+    """The refreshes of one account."""
 
     machine: AccountRefresh
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -72,10 +72,10 @@ class Refresher:
         pause: Callable[[int], float] = pause_after,
         lock_limit: float = LOCK_LIMIT,
     ) -> None:
-        """`connect` is called in a thread when a client is first needed: who has API keys only never pays for it.
+        """`connect` is called in a thread when a client is first needed, so API keys alone don't cost its import.
 
-        `pause` gives the seconds without a request after so many failures in a row: under load, a short outage would
-        use up all the failures that an account has.
+        `pause` returns the seconds without a request after that many failures in a row: under load, a short outage
+        would use up all the failures that an account has.
         """
         self._store = store
         self._connect = connect
@@ -87,13 +87,13 @@ class Refresher:
         self._entries: dict[str, _Entry] = {}
 
     def reconnect(self, connect: Callable[[], Client]) -> None:
-        """Use another client from the next request on; those that run end as they began."""
+        """Use another client from the next refresh on."""
         self._connect, self._client = connect, None
 
     async def fresh(self, account: Account, *, force: bool = False) -> Refreshed:
-        """Return tokens that last, by a refresh if there is no other way. Does not raise.
+        """Return a valid token, by a refresh if needed. Does not raise.
 
-        With `force`, `account.secret` counts as bad, however long it was to last.
+        With `force`, `account.secret` counts as refused, whenever it expires.
         """
         if not account.refreshable:
             message = f"{account.label} has no refresh token: log in again when it ends"
@@ -105,41 +105,40 @@ class Refresher:
         while True:
             joined = entry.task is not None
             task = entry.task or self._start(entry, account, force)
-            # shielded: a client that leaves must not break off what others wait for
+            # shielded: a client that leaves must not cancel the refresh of others
             result = await asyncio.shield(task)
-            # the one that was joined may not have known that this secret is bad
+            # the joined refresh may not have had `force` for this secret
             unaware = result.trouble is None and result.account_secret == account.secret
             if not (joined and force and unaware):
                 return result
 
     async def flush(self) -> bool:
-        """Try again to write tokens that could not be written. Return whether none are left."""
+        """Try again to write unwritten tokens. Return whether none are left."""
         for entry in tuple(self._entries.values()):
-            if (
-                entry.machine.unwritten and not entry.busy.locked()
-            ):  # a refresh begins by writing them
+            # a running refresh has written them first
+            if entry.machine.unwritten and not entry.busy.locked():
                 async with entry.busy:
                     await self._write(entry.machine)
         return not any(entry.machine.unwritten for entry in self._entries.values())
 
     @property
     def unwritten(self) -> Mapping[str, str]:
-        """Labels of accounts whose newest tokens are not on disk, and why."""
+        """Why the newest tokens of an account are not on disk, by label."""
         grants = {label: entry.machine.unwritten for label, entry in self._entries.items()}
         return {label: grant.why for label, grant in grants.items() if grant and grant.why}
 
     def newest(self, account: Account) -> Account:
-        """Return `account`, as it was read from the disk, with the newest token."""
+        """Return `account`, as read from disk, with the newest token."""
         entry = self._entries.get(account.label)
         return entry.machine.newest(account) if entry else account
 
     @property
     def clock_skew(self) -> float | None:
-        """Seconds that our clock is ahead of the token endpoint's; None before its first answer."""
+        """Seconds that our clock is ahead of the token endpoint's; None before its first response."""
         return self._skew
 
     async def close(self, limit: float = 30.0) -> None:
-        """Let running refreshes end, whose tokens would be lost otherwise, and write what is left."""
+        """Wait for running refreshes, whose tokens would be lost otherwise, and write unwritten tokens."""
         if running := [entry.task for entry in self._entries.values() if entry.task]:
             await asyncio.wait(running, timeout=limit)
         await self.flush()
@@ -158,7 +157,7 @@ class Refresher:
         async with entry.busy:
             machine.start(account, force=force)
             try:
-                while machine.step is not Step.IDLE:
+                while machine.step is not RefreshStep.IDLE:
                     await self._take(machine, lock)
             finally:
                 await asyncio.to_thread(lock.release)
@@ -166,17 +165,17 @@ class Refresher:
 
     async def _take(self, machine: AccountRefresh, lock: FileLock) -> None:
         match machine.step:
-            case Step.LOCK:
+            case RefreshStep.LOCK:
                 machine.locked(in_time=await self._lock(lock, machine.account.label))
-            case Step.READ | Step.REREAD:
+            case RefreshStep.READ | RefreshStep.REREAD:
                 await self._read(machine)
-            case Step.ASK:
+            case RefreshStep.ASK:
                 await self._ask(machine)
-            case Step.FLUSH | Step.WRITE:
+            case RefreshStep.FLUSH | RefreshStep.WRITE:
                 await self._write(machine)
-            case Step.COUNT:
+            case RefreshStep.COUNT:
                 machine.counted(await asyncio.to_thread(self._count, machine))
-            case Step.DISABLE:
+            case RefreshStep.DISABLE:
                 await self._disable(machine)
 
     async def _lock(self, lock: FileLock, label: str) -> bool:
@@ -214,7 +213,7 @@ class Refresher:
         self._skew = client.date_skew
 
     async def _write(self, machine: AccountRefresh) -> None:
-        """Loud where it fails, but not again and again about the same."""
+        """Write the grant; an error is logged once."""
         label, grant = machine.account.label, machine.unwritten
         assert grant is not None
         try:
@@ -237,7 +236,7 @@ class Refresher:
             return
         if grant.why:
             logger.warning("account=%s: its new tokens are on disk now", label)
-        if machine.step is Step.WRITE:
+        if machine.step is RefreshStep.WRITE:
             logger.info("account=%s refreshed", label)
         machine.wrote()
 
@@ -255,7 +254,7 @@ class Refresher:
         return next((each for each in credentials.stored if each.label == account.label), legacy)
 
     def _count(self, machine: AccountRefresh) -> int:
-        """Blocks. 0 if it could not be counted."""
+        """Count a failure; 0 if that failed. Blocks."""
         try:
             return self._store.note_failure(machine.account.label, machine.on_disk)
         except TokenStoreError as e:
@@ -263,7 +262,7 @@ class Refresher:
             return 0
 
     def _mark(self, machine: AccountRefresh, now: float) -> bool:
-        """Blocks. False if the store holds another login by now, or none."""
+        """Disable the login; False if the store holds another by now, or none. Blocks."""
         label = machine.account.label
         try:
             return self._store.disable(label, machine.reason, now, machine.on_disk)
@@ -273,7 +272,7 @@ class Refresher:
 
 
 def _acquire(lock: FileLock, label: str) -> bool:
-    """Blocks for no longer than the disk does. A home where no file can be made is written by nobody else either."""
+    """Try to acquire `lock`; it counts as acquired where no process can make its file. Blocks on the disk."""
     try:
         lock.acquire(timeout=0)
     except Timeout:

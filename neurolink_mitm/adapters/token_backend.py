@@ -1,4 +1,4 @@
-"""Where the token store's document lies: in `tokens.json`, or as one secret in the system's keyring."""
+"""Backends of the token store: `tokens.json`, or one secret in the system's keyring."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ if TYPE_CHECKING:
 logger = logging.getLogger("neurolink.tokens")
 
 LARGEST = 4_000_000
-"""Bytes; thousands of accounts."""
+"""Bytes of a store at most: thousands of accounts."""
 SERVICE = "neurolink-mitm"
 
 
 class Backend(Protocol):
-    """Holds one document. All its methods raise `OSError`, whose text names the place."""
+    """Stores one document. All methods raise `OSError`, whose message names the place."""
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Name for messages."""
 
     def load(self) -> bytes | None:
-        """None where there is none yet. Raises `ValueError` if it is too large to be one."""
+        """Return the document; None if there is none. Raises `ValueError` if it is too large."""
 
     def replace(self, seen: bytes | None, data: bytes) -> None:
-        """Durably, and whole at every moment. The caller holds the store's lock.
+        """Replace the document, durably and atomically. The caller holds the store's lock.
 
-        Raises `ChangedError` if a program that takes no lock has changed what was `seen`.
+        Raises `ChangedError` if it is no longer `seen`, since another program takes no lock.
         """
 
     def delete(self) -> None:
-        """With nothing left of it, should there be one."""
+        """Delete the document, if there is one."""
 
     def set_aside(self, now: float) -> str:
-        """Keep what can't be parsed under another name, which is returned."""
+        """Rename a document that can't be parsed; return its new name."""
 
     def warning(self) -> str | None:
-        """What its owner should know."""
+        """Return a warning for its owner."""
 
 
 class FileBackend:
@@ -86,8 +86,9 @@ class KeyringBackend:
     """The keyring of this user: Keychain on macOS, Secret Service on Linux."""
 
     def __init__(self, user: str, changed: Path) -> None:
-        """`user` tells the documents of several home directories apart; `changed` is written anew with
-        each change, for those who watch. Raises `OSError`.
+        """`user` names the document of one home. Each change rewrites the file `changed`, for the watch.
+
+        Raises `OSError`.
         """
         self._user = user
         self._changed = changed
@@ -107,7 +108,7 @@ class KeyringBackend:
         self._call("set_password", SERVICE, self._user, data.decode())
         try:
             write_atomic(self._changed, b"")
-        except OSError as e:  # the tokens are where they belong
+        except OSError as e:  # the tokens are stored
             logger.warning("a proxy that runs may not notice new tokens: %s", e.strerror)
 
     def delete(self) -> None:
@@ -127,8 +128,8 @@ class KeyringBackend:
     def _call(self, function: str, *arguments: object) -> Any:
         try:
             return getattr(self._keyring, function)(*arguments)
-        except Exception as e:  # backends let through what their systems raise, D-Bus's errors say
-            # its kind, not its text, which is the backend's
+        except Exception as e:  # whatever the system's keyring raises
+            # its type only: the message is the backend's
             raise OSError(f"the keyring can't be used ({type(e).__name__})") from e
 
 

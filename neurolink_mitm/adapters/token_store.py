@@ -1,6 +1,6 @@
-"""Logins and keys at rest: `tokens.json` (or the keyring) and the legacy `anthropic-credentials.json`.
+"""The token store: `tokens.json` (or the keyring) and the legacy `anthropic-credentials.json`.
 
-Every change is made under a lock between processes, on what is read within it.
+Every change reads, changes and writes under a lock between processes.
 """
 
 from __future__ import annotations
@@ -33,26 +33,25 @@ T = TypeVar("T")
 
 
 class TokenStoreError(Exception):
-    """Stored credentials are there but can't be used, or can't be written; one line that names the place.
+    """The store can't be read or written; the message is one line that names the place.
 
-    It is an exception, not an empty pool: falling through to the environment's key would spend
-    money where a subscription was meant.
+    Not an empty pool, since falling back to the environment's key would spend money where a subscription was meant.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What is stored, and what its owner should know."""
+    """The content of the store, and warnings for its owner."""
 
     stored: tuple[StoredAccount, ...] = ()
     legacy: StoredAccount | None = None
     warnings: tuple[str, ...] = ()
     revision: str = field(default="", compare=False)
-    """Identifies the content of the store, the legacy file left out."""
+    """Hash of the store's content, without the legacy file."""
 
 
 class TokenStore:
-    """The credentials of one home directory. All methods block for as long as the disk does."""
+    """The credentials of one home directory. All methods block on the disk."""
 
     def __init__(
         self, home: Home, backend: Backend | None = None, now: Callable[[], float] = time.time
@@ -63,7 +62,7 @@ class TokenStore:
         self._watched: str | None = None
 
     def read(self) -> Credentials:
-        """Missing files hold nothing; broken or unreadable ones raise `TokenStoreError`."""
+        """Read the store; missing files are empty. Raises `TokenStoreError`."""
         legacy_file = FileBackend(self._home.legacy_credentials)
         data = _read(self._backend, lambda data: (parse_token_store(data), _revision(data)))
         stored, revision = data or ((), _revision(None))
@@ -72,14 +71,14 @@ class TokenStore:
         return Credentials(stored, legacy, tuple(each for each in warnings if each), revision)
 
     def watch(self, revision: str) -> None:
-        """From here on, `is_own_change` says whether others have written the store since it held `revision`."""
+        """Watch for changes since `revision`, for `is_own_change`."""
         self._watched = revision
 
     def is_own_change(self) -> bool:
-        """Whether all that came after the watched revision was written by this object.
+        """Return whether this object made all changes since the watched revision.
 
-        By content: a write of our own takes the watched revision along only if it changed that very content, so that
-        one by others is noticed at whatever moment it comes. What can't be read is nobody's.
+        Compared by content: a write of our own moves the watched revision only if it replaced that very content, so a
+        write by another process is always noticed.
         """
         try:
             return _revision(self._backend.load()) == self._watched
@@ -87,35 +86,31 @@ class TokenStore:
             return False
 
     def save(self, login: StoredAccount) -> None:
-        """Add a login, or put it in the place of what has its label; it then stands as new.
-
-        Raises `ValueError` for a label or token that couldn't be read back.
-        """
+        """Add `login`, or replace the one of its label. Raises `ValueError` if it could not be read back."""
         self._change(lambda document: document.put(login, self._now()))
 
     def replace_tokens(self, label: str, tokens: Tokens, spent: Secret | None = None) -> bool:
-        """New tokens of the same login, whose failures are forgotten.
+        """Replace the tokens of a login, and clear its failures.
 
-        Whether there is such an account, still with the refresh token `spent` that they came of:
-        a login that was made meanwhile is not touched.
+        Return False if there is no such account, or not with the refresh token `spent`: then there is a new login.
         """
 
         def change(document: TokenDocument) -> bool:
             self._adopt(document, label, spent)
             done = document.replace_tokens(label, tokens, spent)
-            if not done and self._backend.load() is None:  # moved away or set aside, not logged out
+            if not done and self._backend.load() is None:  # moved away, not logged out
                 raise TokenStoreError(f"{self._backend.name} is not there")
             return done
 
         return self._change(change)
 
     def remove(self, label: str) -> bool:
-        """Whether there was such an account. The legacy file goes with the label it is known by."""
+        """Remove an account, and the legacy file if it is that. Return whether there was one."""
         removed = self._change(lambda document: document.remove(label))
         return (label == LEGACY_LABEL and self._remove_legacy()) or removed
 
     def delete(self) -> None:
-        """All logins, and where they were kept. Raises `TokenStoreError`."""
+        """Delete the store and the legacy file. Raises `TokenStoreError`."""
         try:
             self._backend.delete()
             self._home.legacy_credentials.unlink(missing_ok=True)
@@ -123,9 +118,7 @@ class TokenStore:
             raise TokenStoreError(f"can't delete {self._backend.name}: {e}") from e
 
     def disable(self, label: str, reason: str, at: float, spent: Secret | None = None) -> bool:
-        """It takes no requests until a login or `enable`. Whether there is such an account, still
-        with the refresh token `spent` if one is given.
-        """
+        """Disable an account until a login or `enable`. Return False as `replace_tokens` does."""
 
         def change(document: TokenDocument) -> bool:
             self._adopt(document, label, spent)
@@ -134,11 +127,11 @@ class TokenStore:
         return self._change(change)
 
     def enable(self, label: str) -> bool:
-        """Take the mark and the failures away. Whether there is such an account."""
+        """Enable an account and clear its failures. Return whether there is one."""
         return self._change(lambda document: document.enable(label))
 
     def note_failure(self, label: str, spent: Secret | None = None) -> int:
-        """One more failed refresh in a row; how many that makes. 0 where there is nothing to disable."""
+        """Count a failed refresh. Return the number in a row; 0 where `disable` returns False."""
 
         def change(document: TokenDocument) -> int:
             self._adopt(document, label, spent)
@@ -147,21 +140,21 @@ class TokenStore:
         return self._change(change)
 
     def failures(self, label: str) -> int:
-        """Failed refreshes in a row."""
+        """Return the failed refreshes in a row."""
         return _read(self._backend, lambda data: TokenDocument(data).failures(label)) or 0
 
     def refresh_lock(self, label: str) -> FileLock:
-        """Held by whoever refreshes this account, in any process. May be released by any thread.
+        """Return the lock of this account's refresh between processes; any thread may release it.
 
-        Raises `OSError` when it is taken and can't be.
+        Acquiring it raises `OSError` if its file can't be made.
         """
-        # a label may hold what a file name can't
+        # hashed, since a label may have characters that a file name can't
         name = hashlib.sha256(label.encode()).hexdigest()[:16]
         path = self._home.root / f".refresh-{name}.lock"
         return FileLock(path, mode=0o600, thread_local=False)
 
     def _change(self, change: Callable[[TokenDocument], T]) -> T:
-        """Read, change, write, with the lock; again where a program that takes no lock came in between."""
+        """Read, change and write under the lock; again if a program without the lock wrote in between."""
         try:
             self._home.create()
             with locked(self._home.tokens):
@@ -173,7 +166,7 @@ class TokenStore:
         raise TokenStoreError(f"another program keeps writing {self._backend.name}")
 
     def _adopt(self, document: TokenDocument, label: str, spent: Secret | None) -> None:
-        """A legacy login whose refresh token is `spent` is taken in: only there can it be replaced or marked."""
+        """Copy the legacy login with the refresh token `spent` into the store: it can only be changed there."""
         if label != LEGACY_LABEL or spent is None or document.holds(label):
             return
         legacy = _read(FileBackend(self._home.legacy_credentials), parse_legacy)
@@ -181,7 +174,6 @@ class TokenStore:
             document.put(legacy, self._now())
 
     def _try(self, change: Callable[[TokenDocument], T]) -> T:
-        """What was not changed is not written."""
         data, document = self._document()
         before = document.encode(0)
         result = change(document)
@@ -190,10 +182,10 @@ class TokenStore:
         return result
 
     def _replace(self, data: bytes | None, new: bytes) -> None:
-        """Two entries that turn out to be one account change the pool: such a write is left to the watch."""
+        """Write `new`. If two entries become one account, the pool changes: then the watch is to notice it."""
         before = self._watched
         if before == _revision(data) and _accounts(data) == _accounts(new):
-            self._watched = _revision(new)  # first: whoever watches may be quick
+            self._watched = _revision(new)  # first: the watch may be quick
         try:
             self._backend.replace(data, new)
         except (OSError, ChangedError):
@@ -226,10 +218,7 @@ class TokenStore:
 def open_store(
     home: Home, environ: Mapping[str, str], now: Callable[[], float] = time.time
 ) -> TokenStore:
-    """The store that `NEUROLINK_TOKEN_STORE` names: `file` (the default) or `keyring`.
-
-    Raises `TokenStoreError`.
-    """
+    """Return the store that `NEUROLINK_TOKEN_STORE` names: `file` (default) or `keyring`. Raises `TokenStoreError`."""
     kind = environ.get("NEUROLINK_TOKEN_STORE", "").strip().lower() or "file"
     if kind == "file":
         return TokenStore(home, now=now)
@@ -246,10 +235,10 @@ def _revision(data: bytes | None) -> str:
 
 
 def _accounts(data: bytes | None) -> int:
-    """How many accounts the entries are of, as far as they say."""
+    """Return how many accounts the entries belong to, by their identity."""
     stored = parse_token_store(data) if data else ()
-    named = ((each.account_uuid, each.organization_uuid, each.label) for each in stored)
-    return len({(uuid, org) if uuid and org else (label,) for uuid, org, label in named})
+    ids = ((each.account_uuid, each.organization_uuid, each.label) for each in stored)
+    return len({(uuid, org) if uuid and org else (label,) for uuid, org, label in ids})
 
 
 def _read(backend: Backend, parse: Callable[[bytes], T]) -> T | None:

@@ -1,1 +1,6 @@
-"""Credentials: keys that callers show, OAuth's rules, and the stored accounts as values."""
+"""Who may use the proxy, and the credentials of accounts.
+
+- `access.py`: origin checks and client keys of callers.
+- `credentials.py`: stored credentials as values; `token_document.py`: `tokens.json`, for changes.
+- `oauth.py`: responses of the token endpoint; `refresh.py`: the state machine of a token refresh.
+"""

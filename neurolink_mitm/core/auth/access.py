@@ -1,13 +1,11 @@
-"""Keys that callers show, made by `neurolink clients add`: only their hashes are kept.
+"""Who may use the proxy: callers that address this machine, come from no foreign page, and present a client key.
 
-A plain SHA-256 is right here: a key is 256 random bits, which nobody finds by trying, however fast the hash. Slow and
-salted ones are for passwords, and would cost time in every request.
+A page in the user's browser can post to loopback, and a host name that it controls can resolve there (DNS rebinding);
+`Origin`, `Sec-Fetch-Site` and `Host` reveal both. A page's GET has no `Origin`, but browsers always send
+`Sec-Fetch-Site`. https://fetch.spec.whatwg.org/#origin-header, https://www.w3.org/TR/fetch-metadata/
 
-Who may use the proxy: callers that name it by an address of this machine, come from no foreign page, and show a key.
-
-A page in the user's browser can post to loopback, and a name it controls can be made to resolve there (DNS rebinding);
-both give themselves away by `Origin`, `Sec-Fetch-Site` and `Host`. A page's GET has no `Origin`, and a browser always
-says `Sec-Fetch-Site`. https://fetch.spec.whatwg.org/#origin-header, https://www.w3.org/TR/fetch-metadata/
+Of client keys (`neurolink clients add`) only the SHA-256 is stored. A key is 256 random bits, so it needs none of the
+slow, salted hashes of passwords.
 """
 
 from __future__ import annotations
@@ -29,12 +27,12 @@ from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.headers import Fields
 
 PREFIX = "sk-nl-"
-"""By it a key is taken for one by whatever stars keys in logs, ours and others'."""
+"""Start of a client key, by which log redaction, ours and others', recognises it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientKey:
-    """A caller's key. Times are seconds since the epoch."""
+    """A client key. Times are seconds since the epoch."""
 
     name: str
     digest: str
@@ -62,7 +60,7 @@ class _Document(msgspec.Struct):
 
 
 def parse(data: bytes) -> tuple[ClientKey, ...]:
-    """The content of `clients.json`. Raises `ValueError`."""
+    """Read `clients.json`. Raises `ValueError`."""
     try:
         document = msgspec.json.decode(data, type=_Document)
     except UNREADABLE as e:
@@ -82,24 +80,25 @@ WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not 
 _HOST = re.compile(r"(?:\[([0-9a-f.]*:[0-9a-f:.]*)\]|([^\s:/?#@,\\\[\]]+))(?::[0-9]*)?")
 """A name, an address, or an IPv6 one in brackets, perhaps with a port: RFC 9110 section 7.2."""
 
-
 SINGLE = frozenset(
     {b"host", b"origin", b"sec-fetch-site", b"authorization", b"x-api-key", b"x-neurolink-admin"}
 )
-"""Fields that decide who gets in: of two, each of us might go by another one."""
+"""Headers that decide about access: of two, another program may read the other one."""
 
 OWN_SITES = frozenset({"same-origin", "none"})
-"""`none` is the user's own doing. `same-site` is another port of this host: what runs there may be anybody's."""
+"""`none` is the user's own navigation. `same-site` is another port of this host, perhaps another user's."""
 
 
 def refusal(fields: Fields, *, bound: str, names: Collection[str] = ()) -> Reply | None:
-    """None where `Host`, `Origin` and `Sec-Fetch-Site` are in order; `names` are further names of this machine."""
+    """Return the reply to a request from a foreign page, by its `Host`, `Origin` and `Sec-Fetch-Site`; else None.
+
+    `bound` is the address that the proxy listens on, `names` are further names of this machine.
+    """
     if doubled := _doubled(fields):
         return Reply(400, "invalid_request_error", f"more than one {doubled} header")
     host = headers.get(fields, b"host")
     if host is None or not _is_ours(_hostname(host), bound, names):
-        shown = host or "(none)"
-        return _forbidden(f"Host {shown!r:.100} is no address of this proxy")
+        return _forbidden(f"Host {host or '(none)'!r:.100} is no address of this proxy")
     origin = headers.get(fields, b"origin")
     if origin is not None and _authority(origin) != host.strip().lower():
         return _forbidden(f"requests from pages of {origin!r:.100} are not served")
@@ -110,7 +109,7 @@ def refusal(fields: Fields, *, bound: str, names: Collection[str] = ()) -> Reply
 
 
 def _doubled(fields: Fields) -> str | None:
-    """The name of a field that is there twice and may not be."""
+    """Return the name of a `SINGLE` header that occurs twice."""
     names = [name.lower() for name, _ in fields]
     if len(set(names)) == len(names):
         return None
@@ -118,7 +117,7 @@ def _doubled(fields: Fields) -> str | None:
 
 
 class Key(Protocol):
-    """What a caller may show."""
+    """A client key, stored or configured."""
 
     def matches(self, candidate: str) -> bool:
         """In constant time."""
@@ -129,8 +128,6 @@ NO_KEY = Reply(
     "authentication_error",
     "this proxy can be reached from other machines and has no client key: run `neurolink clients add NAME`",
 )
-
-
 HOW = (
     "its owner makes one with `neurolink clients add NAME`; Claude Code shows it as ANTHROPIC_AUTH_TOKEN, others as"
     " their API key"
@@ -141,19 +138,19 @@ INVALID = f"invalid client key: {HOW}"
 
 
 def key_refusal(fields: Fields, keys: Collection[Key], *, bound: str) -> Reply | None:
-    """None where the caller shows one of the keys, as `x-api-key` or as bearer. Without any, only loopback is open."""
+    """Return the reply to a caller that presents none of `keys`; else None. Without keys, only loopback is open."""
     if not keys:
         return None if is_loopback(bound) else NO_KEY
-    shown = credential(fields)
-    if shown is None:
+    presented = credential(fields)
+    if presented is None:
         return Reply(401, "authentication_error", ASKED)
-    # Every key is compared, each in constant time: how long it takes tells nothing.
-    known = [key.matches(shown) for key in keys]
-    return None if any(known) else Reply(401, "authentication_error", INVALID)
+    # every key is compared, each in constant time, so that the time reveals nothing
+    matches = [key.matches(presented) for key in keys]
+    return None if any(matches) else Reply(401, "authentication_error", INVALID)
 
 
 def credential(fields: Fields) -> str | None:
-    """What the caller shows as its own: the API key, else the bearer token."""
+    """Return the credential of the caller: its `x-api-key`, else its bearer token."""
     key = headers.get(fields, b"x-api-key")
     if key:
         return key
@@ -162,7 +159,7 @@ def credential(fields: Fields) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address bound there."""
+    """Return whether only this machine reaches `host`."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -173,7 +170,7 @@ def is_loopback(host: str) -> bool:
 
 def _is_ours(host: str, bound: str, names: Collection[str]) -> bool:
     if not host:
-        return False  # no host, which `bound` may be too
+        return False  # `bound` may be empty too
     if is_loopback(host) or host == bound.lower() or host in names:
         return True
     if bound not in WILDCARDS:
@@ -181,12 +178,12 @@ def _is_ours(host: str, bound: str, names: Collection[str]) -> bool:
     try:
         ip_address(host)
     except ValueError:
-        return False  # rebinding takes a name; a bare address can't be rebound
+        return False  # only names can be rebound
     return True
 
 
 def _hostname(host: str) -> str:
-    """Without the port; empty where it is malformed."""
+    """Return `host` without its port; empty if it is malformed."""
     match = _HOST.fullmatch(host.lower())
     return (match[1] or match[2]) if match else ""
 

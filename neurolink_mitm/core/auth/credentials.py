@@ -1,7 +1,7 @@
 """Stored credentials: the token store and the legacy file, from bytes to values.
 
-Times in these files are milliseconds since the epoch, here they are seconds. Unknown fields are
-let pass. What can't be read raises `ValueError` with a message that holds no content of the file.
+Times in the files are milliseconds since the epoch, here they are seconds. Unknown fields are ignored. A file that
+can't be read raises `ValueError`, whose message has nothing of its content.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from neurolink_mitm.core.redact.secret import Secret
 PROVIDER = "anthropic:"
 LEGACY_LABEL = "default"
 NEEDS_LOGIN = "needs login"
-"""Begins the reason of an account whose refresh token was refused."""
+"""Start of the reason of an account whose refresh token was refused."""
 _LONGEST_LABEL = 64
 _LONGEST_PLAN = 32
-_TODAY = 1e9, 1e11
-"""As seconds these are the years 2001 and 5138, as milliseconds 1970 and 1973."""
+_AS_SECONDS = 1e9, 1e11
+"""Times in between are read as seconds (2001 to 5138): as milliseconds they are 1970 to 1973."""
 _LATEST = 253_402_300_799.0
 """Seconds: the end of the year 9999."""
 _PRINTABLE = re.compile(r"[!-~]+")
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class StoredAccount:
-    """A login or key as it was written down. Times in seconds since the epoch."""
+    """A stored login or API key. Times are seconds since the epoch."""
 
     label: str
     access_token: Secret
@@ -46,9 +46,9 @@ class StoredAccount:
     organization_name: str | None = None
     email: str | None = None
     disabled: str | None = None
-    """Why it takes no requests until the next login; None if it does."""
+    """Why it serves no requests until the next login."""
     plan: str | None = None
-    """Of a subscription, in Claude Code's words (`pro`, `max`, …), where they are known."""
+    """Plan of the subscription, in Claude Code's words (`pro`, `max`, …)."""
 
     @property
     def type(self) -> AccountType:
@@ -56,12 +56,12 @@ class StoredAccount:
 
 
 def account_type(token: Secret) -> AccountType:
-    """Tokens of a subscription login start with `sk-ant-oat`; anything else is an API key."""
+    """Return the type of a credential; a login's token starts with `sk-ant-oat`."""
     return "oauth" if token.reveal().startswith(_OAUTH_PREFIX) else "api_key"
 
 
 def check_label(text: str) -> str:
-    """The label, which appears in headers and logs; `ValueError` if it can't stand there."""
+    """Return `text` if it can be a label, which appears in headers and logs; else raise `ValueError`."""
     if not text or len(text) > _LONGEST_LABEL or text != text.strip() or not text.isprintable():
         raise ValueError(
             f"must be 1 to {_LONGEST_LABEL} printable characters, without spaces at the ends"
@@ -70,7 +70,7 @@ def check_label(text: str) -> str:
 
 
 def check_token(text: str) -> str:
-    """The key or token without space around it; `ValueError` if it can't stand in a header."""
+    """Return `text` stripped, if it can be in a header; else raise `ValueError`."""
     token = text.strip()
     if not token:
         raise ValueError("must not be empty")
@@ -80,7 +80,7 @@ def check_token(text: str) -> str:
 
 
 def check_key(text: str) -> Secret:
-    """Raises `ValueError` with what to do instead, and nothing of the text."""
+    """Return an API key. Raises `ValueError` with advice, and nothing of `text`."""
     token = check_token(text)
     if token.startswith((_OAUTH_PREFIX, _REFRESH_PREFIX)):
         raise ValueError("this is the token of a login, not an API key: use --method setup-token")
@@ -92,17 +92,17 @@ def check_key(text: str) -> Secret:
 
 
 def check_setup_token(text: str) -> Secret:
-    """The same for a long-lived token."""
+    """Return a long-lived token. Raises `ValueError` with advice, and nothing of `text`."""
     token = check_token(text)
     if not token.startswith(_OAUTH_PREFIX):
         raise ValueError(f"such a token starts with {_OAUTH_PREFIX}; run: claude setup-token")
     return Secret(token)
 
 
-def plan_of(said: object) -> str | None:
-    """The name of a plan, as it can be shown; None for what is none."""
-    good = isinstance(said, str) and said.isprintable() and len(said) <= _LONGEST_PLAN
-    return (str(said).strip() or None) if good else None
+def plan_of(value: object) -> str | None:
+    """Return `value` if it can be the name of a plan; else None."""
+    good = isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST_PLAN
+    return (str(value).strip() or None) if good else None
 
 
 class _Tokens(msgspec.Struct, rename="camel"):
@@ -116,7 +116,7 @@ class _Identity(msgspec.Struct, rename="camel"):
     email: str | None = None
     organization_uuid: str | None = None
     organization_name: str | None = None
-    # of no use to lose a login over, should it have another shape one day
+    # optional: of any type, so that no login is lost over it
     subscription_type: object = None
 
 
@@ -140,7 +140,7 @@ class _Legacy(msgspec.Struct):
 
 
 def parse_token_store(data: bytes) -> tuple[StoredAccount, ...]:
-    """The Anthropic accounts of a `tokens.json`, in its order.
+    """Return the Anthropic accounts of a `tokens.json`, in its order.
 
     `{"version": "2.0", "providers": {"anthropic:work": {"tokens": {…}, "account": {…}, …}}}`
     """
@@ -151,7 +151,7 @@ def parse_token_store(data: bytes) -> tuple[StoredAccount, ...]:
 
 
 def parse_legacy(data: bytes) -> StoredAccount | None:
-    """The account of an `anthropic-credentials.json`: `{"oauth": {"accessToken": …, …}}`."""
+    """Return the account of an `anthropic-credentials.json`: `{"oauth": {"accessToken": …, …}}`."""
     legacy = _decode(data, _Legacy)
     if legacy.oauth is None:
         return None
@@ -186,10 +186,10 @@ def _account(label: str, entry: _Entry, where: str) -> StoredAccount:
 
 
 def ends_at(written: float | str | None, where: str) -> float | None:
-    """Seconds, from milliseconds; 0 is written for tokens that don't expire.
+    """Convert the end of a token to seconds; 0 stands for no end.
 
-    Programs that share the file also write seconds (which would be of 1970), or texts. A moment beyond the calendar is
-    its last, one before 1970 has passed.
+    Other programs that write the file use milliseconds, seconds or ISO 8601. A time beyond the calendar becomes its
+    last, one before 1970 has passed.
     """
     if not written:
         return None
@@ -197,7 +197,7 @@ def ends_at(written: float | str | None, where: str) -> float | None:
         number = float(written)
     except ValueError:
         return _iso(str(written), where)
-    return _bounded(number if _TODAY[0] <= number < _TODAY[1] else number / 1000, where)
+    return _bounded(number if _AS_SECONDS[0] <= number < _AS_SECONDS[1] else number / 1000, where)
 
 
 def _iso(text: str, where: str) -> float:
@@ -226,7 +226,7 @@ def _decode(data: bytes | msgspec.Raw, kind: type[T], where: str = "") -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.MsgspecError as e:
-        # its messages name types and places, never values
+        # its messages name types and paths, never values
         raise ValueError(f"{where}{e}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{where}not UTF-8") from None

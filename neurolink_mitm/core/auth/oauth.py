@@ -1,6 +1,6 @@
-"""The rules of logins and refreshes: what the token endpoint said, and when to ask it.
+"""OAuth: responses of the token endpoint, and when to refresh a token.
 
-https://www.rfc-editor.org/rfc/rfc6749 sections 4.1, 5 and 6; bodies are JSON, as upstream's are.
+https://www.rfc-editor.org/rfc/rfc6749 sections 4.1, 5 and 6; bodies are JSON, as Anthropic's are.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.redact.secret import Secret
 
 MAX_FAILURES = 15
-"""Failed refreshes in a row after which an account waits for a new login."""
+"""Failed refreshes in a row after which an account is disabled until the next login."""
 AHEAD = 3600.0
-"""Seconds before its end in which a token is refreshed."""
-LONGEST_PAUSE = 60.0
-UNTOLD_PAUSE = 60.0
-"""Seconds to leave a token endpoint alone that said 429 and not for how long."""
+"""Seconds before its end at which a token is refreshed."""
+MAX_BACKOFF = 60.0
+"""Seconds between two refreshes after failures, at most."""
+DEFAULT_RETRY_AFTER = 60.0
+"""Seconds to wait after a 429 without Retry-After."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What the token endpoint handed out, and whose it is as far as it said so."""
+    """Tokens that the token endpoint granted, and whose they are, where it reports that."""
 
     access_token: Secret
     refresh_token: Secret | None
-    """None: the one in use stays good (RFC 6749 section 6)."""
+    """None: the present one stays valid (RFC 6749 section 6)."""
     expires_at: float | None
-    """Seconds since the epoch; None if it didn't say."""
+    """Seconds since the epoch; None if not reported."""
     scope: str = ""
     account_uuid: str | None = None
     email: str | None = None
@@ -56,16 +57,16 @@ class Tokens:
 
 
 class Trouble(enum.Enum):
-    """Why there are no new tokens."""
+    """Why the token endpoint granted no tokens."""
 
-    INVALID_GRANT = "invalid grant"  # the refresh token or code is spent or revoked: log in again
-    RATE_LIMITED = "rate limited"  # later
-    TRANSIENT = "transient"  # perhaps the next time
-    REFUSED = "refused"  # the same request would be refused again
+    INVALID_GRANT = "invalid grant"  # the refresh token or code is used or revoked: log in again
+    RATE_LIMITED = "rate limited"
+    TRANSIENT = "transient"  # a retry may succeed
+    REFUSED = "refused"  # a retry is refused too
 
 
 class RefreshError(Exception):
-    """There are no new tokens. Its text is for people, and holds none."""
+    """The token endpoint granted no tokens. The message is for users, and has no secrets."""
 
     def __init__(
         self,
@@ -79,9 +80,9 @@ class RefreshError(Exception):
         self.trouble = trouble
         self.message = message
         self.retry_after = retry_after
-        """Seconds; None if the server didn't say."""
+        """Seconds; None if not reported."""
         self.answered = answered
-        """Whether the endpoint was reached at all: being offline says nothing about the account."""
+        """Whether the endpoint was reached: being offline says nothing about the account."""
 
 
 class _Named(msgspec.Struct):
@@ -98,7 +99,7 @@ class _Refusal(msgspec.Struct):
 class _Granted(msgspec.Struct):
     access_token: str
     refresh_token: str | None = None
-    # the rest is of no use to lose tokens over, should it have another shape one day
+    # optional: of any type, so that no tokens are lost over it
     expires_in: msgspec.Raw = msgspec.Raw()
     scope: msgspec.Raw = msgspec.Raw()
     account: msgspec.Raw = msgspec.Raw()
@@ -116,7 +117,7 @@ class _Organization(msgspec.Struct):
 
 
 def parse_tokens(body: bytes, now: float) -> Tokens:
-    """A good answer of the token endpoint. `ValueError`, without any of its content, if it is none."""
+    """Read a successful response of the token endpoint. Raises `ValueError`, without its content."""
     granted = _decode(body, _Granted)
     if granted is None:
         raise ValueError("the token endpoint's answer has no tokens that can be read")
@@ -138,60 +139,60 @@ def parse_tokens(body: bytes, now: float) -> Tokens:
 
 
 def classify(status: int | None, body: bytes, retry_after: float | None) -> Trouble:
-    """What an answer that brought no tokens means; `status` is None where there was no answer."""
-    # 1. no answer, a redirection, a page or other stuff with a good status, a server in trouble
+    """Return the trouble of a response without tokens; `status` is None where none arrived."""
+    # 1. no response, a redirection, anything else with a good status, a server error
     if status is None or status < 400 or status >= 500 or status in (408, 425):
         return Trouble.TRANSIENT
-    # 2. too often; other refusals that pass, since they say when
+    # 2. too often; other refusals that pass, since they have a Retry-After
     if status == 429:
         return Trouble.RATE_LIMITED
-    code, _ = refusal(body)
+    code, _ = oauth_error(body)
     if code == "invalid_grant":
         return Trouble.INVALID_GRANT
     if code == "rate_limit_error" or retry_after is not None:
         return Trouble.RATE_LIMITED
-    # 3. a page of whoever stands between here and there
+    # 3. a page of a gateway
     if not code and status != 404:
         return Trouble.TRANSIENT
     return Trouble.REFUSED
 
 
-def refusal(body: bytes) -> tuple[str, str]:
-    """Code and description of an OAuth error or of one of Anthropic's; empty where there is none."""
-    found = _decode(body, _Refusal)
-    if found is None:
+def oauth_error(body: bytes) -> tuple[str, str]:
+    """Return code and description of an OAuth or Anthropic error; empty where there is none."""
+    refusal = _decode(body, _Refusal)
+    if refusal is None:
         return "", ""
-    if isinstance(found.error, str):
-        return found.error, found.error_description
-    return found.error.type, found.error.message
+    if isinstance(refusal.error, str):
+        return refusal.error, refusal.error_description
+    return refusal.error.type, refusal.error.message
 
 
 def asks_second_url(status: int | None) -> bool:
-    """Whether another address of the token endpoint may do better: the first said nothing of the grant."""
+    """Return whether to try the second URL of the token endpoint: the first did not judge the grant."""
     return status is None or status == 404 or status >= 500
 
 
 def needs_refresh(expires_at: float | None, now: float, ahead: float = AHEAD) -> bool:
-    """Whether it ends within `ahead` seconds; None never ends."""
+    """Return whether a token ends within `ahead` seconds; None never ends."""
     return expires_at is not None and expires_at - now <= ahead
 
 
 def ahead_of(lifetime: float | None) -> float:
-    """An hour; of tokens that hardly last that long, half their life, so that each is used."""
+    """Return how long before its end a token is refreshed: an hour, or half its lifetime if that is shorter."""
     return AHEAD if lifetime is None else min(AHEAD, lifetime / 2)
 
 
 def pause_after(failures: int) -> float:
-    """Seconds until the next try after so many failures in a row: 1, 2, 4 … 60."""
-    return min(2.0 ** min(failures - 1, 10), LONGEST_PAUSE) if failures > 0 else 0.0
+    """Return the seconds until the next try after `failures` in a row: 1, 2, 4 … 60."""
+    return min(2.0 ** min(failures - 1, 10), MAX_BACKOFF) if failures > 0 else 0.0
 
 
 def split_pasted(text: str) -> tuple[str, str | None]:
-    """Code and state, from what a user copied: `code#state`, the code, or the page's whole address.
+    """Return code and state from what a user pasted: `code#state`, the code, or the page's URL.
 
-    Raises `ValueError` that says what is wrong with it.
+    Raises `ValueError` with what is wrong.
     """
-    # terminals wrap, and mail programs break lines
+    # terminals and mail programs break lines
     pasted = "".join(text.split())
     if "code=" in pasted or "error=" in pasted:
         code, state = _from_address(pasted)
@@ -224,7 +225,7 @@ def _lenient_seconds(raw: msgspec.Raw) -> float | None:
         seconds = msgspec.json.decode(raw, type=float, strict=False)
     except UNREADABLE:
         return None
-    # a century; beyond it, times can't be told
+    # a century at most, so that the end is a valid time
     return seconds if 0 <= seconds <= 3.2e9 else None
 
 

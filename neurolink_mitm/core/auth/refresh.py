@@ -1,8 +1,8 @@
-"""The state machine of one account's token refresh, and what its result means for the pool.
+"""The state machine of one account's token refresh, and how the pool takes over its result.
 
-`AccountRefresh.step` is what the caller does next; each method below reports an outcome, and `TABLE` gives the step
-that follows. A refresh ends where it began, in `IDLE`. In between lie the two rules that no order may break: the lock
-comes before the read, and the write before the new access token is handed out.
+The caller does `AccountRefresh.step` and reports the result to one of the methods; `TABLE` gives the next step. A
+refresh begins and ends in `IDLE`. Two rules hold: the lock is taken before the login is read, and new tokens are
+written before they are used.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from neurolink_mitm.core.auth.credentials import NEEDS_LOGIN, StoredAccount
 from neurolink_mitm.core.auth.oauth import (
     AHEAD,
+    DEFAULT_RETRY_AFTER,
     MAX_FAILURES,
-    UNTOLD_PAUSE,
     RefreshError,
     Tokens,
     Trouble,
@@ -28,12 +28,12 @@ from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.redact.secret import Secret
 
 
-class Step(enum.Enum):
-    """What the caller does next."""
+class RefreshStep(enum.Enum):
+    """The step that the caller does next."""
 
     IDLE = "nothing: `result` is ready"
     LOCK = "take the account's lock between processes"
-    FLUSH = "write the tokens of an earlier refresh, which could not be written"
+    FLUSH = "write the tokens of an earlier refresh, whose write failed"
     READ = "read the login from the store"
     ASK = "send the refresh token to the token endpoint"
     WRITE = "write the new tokens"
@@ -42,48 +42,48 @@ class Step(enum.Enum):
     REREAD = "read the login that another process has written meanwhile"
 
 
-Outcome = enum.Enum(
-    "Outcome",
+StepResult = enum.Enum(
+    "StepResult",
     "STARTED LOCKED LOCKED_UNWRITTEN LOCK_TIMED_OUT DUE CURRENT BACKING_OFF UNUSABLE GRANTED INVALID_GRANT FAILED"
     " NOT_COUNTED WRITTEN UNWRITTEN SUPERSEDED COUNTED LAST_FAILURE DISABLED",
 )
-"""What came of a step. `LOCKED_UNWRITTEN`: tokens of an earlier refresh are not on disk. `UNUSABLE`: logged out,
+"""The result of a step. `LOCKED_UNWRITTEN`: tokens of an earlier refresh are not on disk. `UNUSABLE`: logged out,
 disabled, or the store can't be read. `NOT_COUNTED`: a rate limit, or no network, says nothing about the account.
-`SUPERSEDED`: the store holds another login by now, or none.
+`SUPERSEDED`: the store now holds another login, or none.
 """
 
-S, O = Step, Outcome  # noqa: E741 - for the table
-TABLE: Mapping[Step, Mapping[Outcome, Step]] = {
-    S.IDLE: {O.STARTED: S.LOCK, O.WRITTEN: S.IDLE, O.UNWRITTEN: S.IDLE, O.SUPERSEDED: S.IDLE},
-    S.LOCK: {O.LOCKED: S.READ, O.LOCKED_UNWRITTEN: S.FLUSH, O.LOCK_TIMED_OUT: S.REREAD},
-    S.FLUSH: {O.WRITTEN: S.READ, O.UNWRITTEN: S.READ, O.SUPERSEDED: S.READ},
-    S.READ: {O.DUE: S.ASK, O.CURRENT: S.IDLE, O.BACKING_OFF: S.IDLE, O.UNUSABLE: S.IDLE},
-    S.ASK: {O.GRANTED: S.WRITE, O.INVALID_GRANT: S.DISABLE, O.FAILED: S.COUNT, O.NOT_COUNTED: S.IDLE},
-    S.WRITE: {O.WRITTEN: S.IDLE, O.UNWRITTEN: S.IDLE, O.SUPERSEDED: S.REREAD},
-    S.COUNT: {O.COUNTED: S.IDLE, O.LAST_FAILURE: S.DISABLE},
-    S.DISABLE: {O.DISABLED: S.IDLE, O.SUPERSEDED: S.REREAD},
-    S.REREAD: {O.CURRENT: S.IDLE, O.UNUSABLE: S.IDLE},
+S, R = RefreshStep, StepResult
+TABLE: Mapping[RefreshStep, Mapping[StepResult, RefreshStep]] = {
+    S.IDLE: {R.STARTED: S.LOCK, R.WRITTEN: S.IDLE, R.UNWRITTEN: S.IDLE, R.SUPERSEDED: S.IDLE},
+    S.LOCK: {R.LOCKED: S.READ, R.LOCKED_UNWRITTEN: S.FLUSH, R.LOCK_TIMED_OUT: S.REREAD},
+    S.FLUSH: {R.WRITTEN: S.READ, R.UNWRITTEN: S.READ, R.SUPERSEDED: S.READ},
+    S.READ: {R.DUE: S.ASK, R.CURRENT: S.IDLE, R.BACKING_OFF: S.IDLE, R.UNUSABLE: S.IDLE},
+    S.ASK: {R.GRANTED: S.WRITE, R.INVALID_GRANT: S.DISABLE, R.FAILED: S.COUNT, R.NOT_COUNTED: S.IDLE},
+    S.WRITE: {R.WRITTEN: S.IDLE, R.UNWRITTEN: S.IDLE, R.SUPERSEDED: S.REREAD},
+    S.COUNT: {R.COUNTED: S.IDLE, R.LAST_FAILURE: S.DISABLE},
+    S.DISABLE: {R.DISABLED: S.IDLE, R.SUPERSEDED: S.REREAD},
+    S.REREAD: {R.CURRENT: S.IDLE, R.UNUSABLE: S.IDLE},
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What to send from now on, and what went wrong if anything did."""
+    """The result of a refresh: the login to use from now on, and the trouble, if any."""
 
     account: Account
-    """As it was before."""
+    """The account before the refresh."""
     login: StoredAccount | None = None
-    """As it is now; None where the store gave none."""
+    """The login after it; None if the store has none."""
     trouble: Trouble | None = None
     message: str = ""
     replaced: Secret | None = None
-    """The access token that the store held when it was asked for another."""
+    """The access token in the store before the refresh."""
     written: bool = True
-    """Whether the store holds the newest tokens; if not, they are lost with this process."""
+    """Whether the store holds the newest tokens; else they are lost with this process."""
 
     @property
     def account_secret(self) -> Secret:
-        """The newest access token; with `trouble` perhaps the old one."""
+        """Return the newest access token, which may be the old one."""
         return self.login.access_token if self.login else self.account.secret
 
     @property
@@ -93,10 +93,10 @@ class Refreshed:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The newest tokens that this process was granted for an account."""
+    """The newest tokens that were granted to this process for an account."""
 
     spent: Secret
-    """The refresh token on disk before the first write, of which `tokens` came in the end."""
+    """The refresh token on disk before the first write, perhaps several refreshes ago."""
     outdated: Secret
     """The access token on disk beside it."""
     tokens: Tokens
@@ -106,12 +106,12 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
-    """No request with `refresh_token` from `since` to `until`; before `since` only if the clock was set back."""
+class RefreshBackoff:
+    """`refresh_token` is not sent from `since` to `until`; before `since` only if the clock was set back."""
 
     refresh_token: Secret
     failures: int
-    """In a row; a new login begins anew."""
+    """In a row, with this refresh token."""
     since: float
     until: float
     error: RefreshError
@@ -124,16 +124,16 @@ class AccountRefresh:
     """One account's refreshes in this process, one after another. Times in seconds since the epoch."""
 
     def __init__(self, account: Account, pause: Callable[[int], float] = pause_after) -> None:
-        """`pause` gives the seconds without a request after so many failures in a row."""
-        self.step = Step.IDLE
+        """`pause` returns the seconds without a request after that many failures in a row."""
+        self.step = RefreshStep.IDLE
         self.grant: Grant | None = None
-        self.backoff: Backoff | None = None
+        self.backoff: RefreshBackoff | None = None
         self._pause = pause
         self._ahead = AHEAD
         self.asked: Secret | None = None
-        """The refresh token for `ASK`."""
+        """The refresh token to send in `ASK`."""
         self.reason = ""
-        """Why to `DISABLE`."""
+        """The reason for `DISABLE`."""
         self._force = False
         self._result = Refreshed(account)
 
@@ -147,53 +147,53 @@ class AccountRefresh:
 
     @property
     def unwritten(self) -> Grant | None:
-        """Tokens that are not on disk."""
+        """The grant, if it is not on disk."""
         return None if self.grant is None or self.grant.written else self.grant
 
     @property
     def on_disk(self) -> Secret | None:
-        """The refresh token that the store holds unless another login came: `COUNT` and `DISABLE` change no other."""
+        """The refresh token in the store; `COUNT` and `DISABLE` change no other login."""
         return self.unwritten.spent if self.unwritten else self.asked
 
     def start(self, account: Account, *, force: bool) -> None:
-        """Begin, whatever became of a refresh that was broken off. With `force`, `account.secret` counts as bad."""
-        self.step, self._force, self.asked = Step.IDLE, force, None
+        """Begin a refresh, whatever was the last step. With `force`, `account.secret` counts as refused."""
+        self.step, self._force, self.asked = RefreshStep.IDLE, force, None
         self._result = Refreshed(account)
-        self._go(Outcome.STARTED)
+        self._go(StepResult.STARTED)
 
     def locked(self, *, in_time: bool) -> None:
-        """Report on `LOCK`."""
+        """Report the result of `LOCK`."""
         if not in_time:
             message = f"another process has been refreshing {self.account.label} for too long"
-            self._fail(Outcome.LOCK_TIMED_OUT, Trouble.TRANSIENT, message)
+            self._fail(StepResult.LOCK_TIMED_OUT, Trouble.TRANSIENT, message)
         else:
-            self._go(Outcome.LOCKED_UNWRITTEN if self.unwritten else Outcome.LOCKED)
+            self._go(StepResult.LOCKED_UNWRITTEN if self.unwritten else StepResult.LOCKED)
 
     def read(self, login: StoredAccount | None, now: float) -> None:
-        """Report on `READ` and `REREAD`: `login` is what the store holds."""
+        """Report the result of `READ` or `REREAD`: the login in the store."""
         unwritten = self.unwritten
         if login and unwritten and login.refresh_token == unwritten.spent:
             login = with_tokens(login, unwritten.tokens)
-        if self.step is Step.READ:
+        if self.step is RefreshStep.READ:
             self._judge(login, now)
         elif login and self._is_newer(login):
             self._result = Refreshed(self.account, login)
-            self._go(Outcome.CURRENT)
+            self._go(StepResult.CURRENT)
         elif self._result.trouble is None:
             self._gone()
         else:
-            self._go(Outcome.UNUSABLE)
+            self._go(StepResult.UNUSABLE)
 
     def unreadable(self, message: str, now: float) -> None:
-        """Report on `READ` and `REREAD`: the store can't be read. Tokens that are not there yet go on to serve."""
+        """Report that `READ` or `REREAD` failed. Unwritten tokens go on to serve."""
         if self.unwritten:
             self.read(self.unwritten.tokens.as_login(self.account.label), now)
         else:
             self._result = Refreshed(self.account)
-            self._fail(Outcome.UNUSABLE, Trouble.TRANSIENT, message)
+            self._fail(StepResult.UNUSABLE, Trouble.TRANSIENT, message)
 
     def granted(self, tokens: Tokens, now: float) -> None:
-        """Report on `ASK`."""
+        """Report success of `ASK`."""
         login, spent = self._result.login, self.asked
         assert login
         assert spent
@@ -203,46 +203,46 @@ class AccountRefresh:
         self.backoff = None
         self._ahead = ahead_of(tokens.expires_at and tokens.expires_at - now)
         self._result = replace(self._result, login=with_tokens(login, tokens))
-        self._go(Outcome.GRANTED)
+        self._go(StepResult.GRANTED)
 
     def refused(self, error: RefreshError, now: float) -> None:
-        """Report on `ASK`."""
+        """Report failure of `ASK`."""
         if error.trouble is Trouble.INVALID_GRANT:
             self._disable(f"{NEEDS_LOGIN}: {error.message}")
-            self._fail(Outcome.INVALID_GRANT, error.trouble, error.message)
+            self._fail(StepResult.INVALID_GRANT, error.trouble, error.message)
             return
         self.backoff = self._backoff(error, now)
         counts = error.answered and error.trouble is not Trouble.RATE_LIMITED
-        outcome = Outcome.FAILED if counts else Outcome.NOT_COUNTED
+        outcome = StepResult.FAILED if counts else StepResult.NOT_COUNTED
         self._fail(outcome, error.trouble, error.message)
 
     def wrote(self, why: str = "") -> None:
-        """Report on `WRITE` and `FLUSH`; if that failed, `why`: the tokens are kept for the next try."""
+        """Report the result of `WRITE` or `FLUSH`: `why` it failed, if it did; then it is tried again later."""
         if self.grant:
             self.grant = replace(self.grant, written=not why, why=why)
-        self._go(Outcome.UNWRITTEN if why else Outcome.WRITTEN)
+        self._go(StepResult.UNWRITTEN if why else StepResult.WRITTEN)
 
     def superseded(self) -> None:
-        """Report on `WRITE`, `FLUSH` and `DISABLE`: the store holds another login, or none."""
+        """Report on `WRITE`, `FLUSH` or `DISABLE` that the store holds another login, or none."""
         self.grant = None
-        self._go(Outcome.SUPERSEDED)
+        self._go(StepResult.SUPERSEDED)
 
     def counted(self, failures: int) -> None:
-        """Report on `COUNT`: so many in a row, in all processes since the last login."""
+        """Report the result of `COUNT`: failures in a row, of all processes since the last login."""
         if failures >= MAX_FAILURES:
-            self.backoff = None  # once it is enabled, it is tried at once
+            self.backoff = None  # `enable` then tries it at once
             last = self._result.message
             self._disable(f"{failures} refreshes failed in a row, the last: {last}")
-        self._go(Outcome.COUNTED if failures < MAX_FAILURES else Outcome.LAST_FAILURE)
+        self._go(StepResult.COUNTED if failures < MAX_FAILURES else StepResult.LAST_FAILURE)
 
     def disabled(self) -> None:
-        """Report on `DISABLE`. Tokens that are not on disk end with their login."""
+        """Report success of `DISABLE`. Unwritten tokens are dropped with their login."""
         if self.unwritten:
             self.grant = None
-        self._go(Outcome.DISABLED)
+        self._go(StepResult.DISABLED)
 
     def newest(self, account: Account) -> Account:
-        """Return `account`, as it was read from the disk, with tokens that were granted after that."""
+        """Return `account`, as read from disk, with tokens that were granted since."""
         if self.grant is None or account.secret != self.grant.outdated:
             return account
         tokens, disabled = self.grant.tokens, _without_needs_login(account.disabled)
@@ -257,14 +257,14 @@ class AccountRefresh:
         self._result = Refreshed(self.account, login, replaced=login.access_token)
         self.asked = login.refresh_token
         if login.disabled:
-            self._fail(Outcome.UNUSABLE, Trouble.REFUSED, login.disabled)
+            self._fail(StepResult.UNUSABLE, Trouble.REFUSED, login.disabled)
         elif not self._is_due(login, now):
-            self._go(Outcome.CURRENT)
+            self._go(StepResult.CURRENT)
         elif self.backoff and self.backoff.holds(login.refresh_token, now):
             error = self.backoff.error
-            self._fail(Outcome.BACKING_OFF, error.trouble, error.message)
+            self._fail(StepResult.BACKING_OFF, error.trouble, error.message)
         else:
-            self._go(Outcome.DUE)
+            self._go(StepResult.DUE)
 
     def _is_due(self, login: StoredAccount, now: float) -> bool:
         refused = self._force and login.access_token == self.account.secret
@@ -275,15 +275,15 @@ class AccountRefresh:
             return login.refresh_token != self.asked
         return login.access_token != self.account.secret
 
-    def _backoff(self, error: RefreshError, now: float) -> Backoff:
+    def _backoff(self, error: RefreshError, now: float) -> RefreshBackoff:
         before, asked = self.backoff, self.asked
         assert asked
         failures = 1 + (before.failures if before and before.refresh_token == asked else 0)
         if error.trouble is Trouble.RATE_LIMITED:
-            wait = UNTOLD_PAUSE if error.retry_after is None else error.retry_after
+            wait = DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after
         else:
             wait = max(self._pause(failures), error.retry_after or 0.0)
-        return Backoff(asked, failures, now, now + wait, error)
+        return RefreshBackoff(asked, failures, now, now + wait, error)
 
     def _disable(self, reason: str) -> None:
         self.reason = reason
@@ -293,21 +293,21 @@ class AccountRefresh:
     def _gone(self) -> None:
         self._result = Refreshed(self.account)
         self._fail(
-            Outcome.UNUSABLE, Trouble.REFUSED, f"{self.account.label} is not stored any more"
+            StepResult.UNUSABLE, Trouble.REFUSED, f"{self.account.label} is not stored any more"
         )
 
-    def _fail(self, outcome: Outcome, trouble: Trouble, message: str) -> None:
+    def _fail(self, outcome: StepResult, trouble: Trouble, message: str) -> None:
         self._result = replace(self._result, trouble=trouble, message=message)
         self._go(outcome)
 
-    def _go(self, outcome: Outcome) -> None:
+    def _go(self, outcome: StepResult) -> None:
         self.step = TABLE[self.step][outcome]
 
 
 def take_over(pool: Pool, refreshed: Refreshed) -> None:
-    """Use a new token from now on; a login that was disabled serves nothing.
+    """Give the pool the new token, or disable the account.
 
-    Neither is of interest once the pool has another token: that of a login that came meanwhile, say.
+    Ignored if the pool has another token by now, that of a new login, say.
     """
     account, login = refreshed.account, refreshed.login
     used = pool.newest(account).secret
@@ -338,5 +338,5 @@ def with_tokens(login: StoredAccount, tokens: Tokens) -> StoredAccount:
 
 
 def _without_needs_login(disabled: str | None) -> str | None:
-    """Drop the mark of another process: it has tried the refresh token that is spent."""
+    """Drop the mark of another process, which has tried the used refresh token."""
     return None if disabled and disabled.startswith(NEEDS_LOGIN) else disabled

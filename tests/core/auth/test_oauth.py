@@ -14,9 +14,9 @@ from neurolink_mitm.core.auth.oauth import (
     asks_second_url,
     classify,
     needs_refresh,
+    oauth_error,
     parse_tokens,
     pause_after,
-    refusal,
     split_pasted,
 )
 from neurolink_mitm.core.redact.secret import Secret
@@ -37,7 +37,7 @@ def parsed(**changes: object) -> Tokens:
     return parse_tokens(json.dumps({**GOOD, **changes}).encode(), NOW)
 
 
-def oauth_error(code: str) -> bytes:
+def refused(code: str) -> bytes:
     return json.dumps({"error": code, "error_description": "why"}).encode()
 
 
@@ -92,7 +92,7 @@ def test_what_holds_no_tokens_is_refused_without_its_content(body: bytes) -> Non
 
 @given(st.binary())
 def test_any_answer_is_tokens_or_a_value_error(body: bytes) -> None:
-    refusal(body)
+    oauth_error(body)
     with pytest.raises(ValueError, match="token"):
         parse_tokens(body, NOW)
 
@@ -103,18 +103,18 @@ def test_any_answer_is_tokens_or_a_value_error(body: bytes) -> None:
         (None, b"", None, Trouble.TRANSIENT),
         (200, HTML, None, Trouble.TRANSIENT),
         (302, b"", None, Trouble.TRANSIENT),
-        (400, oauth_error("invalid_grant"), None, Trouble.INVALID_GRANT),
-        (401, oauth_error("invalid_grant"), None, Trouble.INVALID_GRANT),
+        (400, refused("invalid_grant"), None, Trouble.INVALID_GRANT),
+        (401, refused("invalid_grant"), None, Trouble.INVALID_GRANT),
         (400, b'{"error": {"type": "invalid_grant"}}', None, Trouble.INVALID_GRANT),
-        (429, oauth_error("invalid_grant"), None, Trouble.RATE_LIMITED),
+        (429, refused("invalid_grant"), None, Trouble.RATE_LIMITED),
         (429, HTML, None, Trouble.RATE_LIMITED),
-        (403, oauth_error("no"), 5.0, Trouble.RATE_LIMITED),
+        (403, refused("no"), 5.0, Trouble.RATE_LIMITED),
         (400, b'{"error": {"type": "rate_limit_error"}}', None, Trouble.RATE_LIMITED),
-        (400, oauth_error("invalid_client"), None, Trouble.REFUSED),
+        (400, refused("invalid_client"), None, Trouble.REFUSED),
         (404, HTML, None, Trouble.REFUSED),
         (403, HTML, None, Trouble.TRANSIENT),
         (408, b"", None, Trouble.TRANSIENT),
-        (500, oauth_error("invalid_grant"), None, Trouble.TRANSIENT),
+        (500, refused("invalid_grant"), None, Trouble.TRANSIENT),
         (503, b"", 5.0, Trouble.TRANSIENT),
         (529, b"", None, Trouble.TRANSIENT),
     ],

@@ -9,9 +9,9 @@ from neurolink_mitm.core.auth.oauth import MAX_FAILURES, RefreshError, Tokens, T
 from neurolink_mitm.core.auth.refresh import (
     TABLE,
     AccountRefresh,
-    Outcome,
     Refreshed,
-    Step,
+    RefreshStep,
+    StepResult,
     take_over,
 )
 from neurolink_mitm.core.pool.pool import Pool
@@ -34,7 +34,7 @@ def at_the_endpoint(
     machine.start(ACCOUNT, force=False)
     machine.locked(in_time=True)
     machine.read(login, now)
-    assert machine.step is Step.ASK
+    assert machine.step is RefreshStep.ASK
 
 
 @pytest.fixture
@@ -44,48 +44,50 @@ def machine() -> AccountRefresh:
 
 def test_every_step_is_reached_and_left() -> None:
     reached = {after for outcomes in TABLE.values() for after in outcomes.values()}
-    assert reached == set(TABLE) == set(Step)
+    assert reached == set(TABLE) == set(RefreshStep)
 
 
 def test_every_outcome_is_used() -> None:
-    assert {outcome for outcomes in TABLE.values() for outcome in outcomes} == set(Outcome)
+    assert {outcome for outcomes in TABLE.values() for outcome in outcomes} == set(StepResult)
 
 
 def test_no_request_without_a_read_under_the_lock() -> None:
     """And nothing is handed out that was not written, or tried to be."""
     before = {
         step: {each for each, outcomes in TABLE.items() if step in outcomes.values()}
-        for step in (Step.ASK, Step.WRITE, Step.READ)
+        for step in (RefreshStep.ASK, RefreshStep.WRITE, RefreshStep.READ)
     }
     assert before == {
-        Step.ASK: {Step.READ},
-        Step.WRITE: {Step.ASK},
-        Step.READ: {Step.LOCK, Step.FLUSH},
+        RefreshStep.ASK: {RefreshStep.READ},
+        RefreshStep.WRITE: {RefreshStep.ASK},
+        RefreshStep.READ: {RefreshStep.LOCK, RefreshStep.FLUSH},
     }
-    assert TABLE[Step.ASK][Outcome.GRANTED] is Step.WRITE
+    assert TABLE[RefreshStep.ASK][StepResult.GRANTED] is RefreshStep.WRITE
 
 
 def test_a_good_refresh(machine: AccountRefresh) -> None:
     at_the_endpoint(machine)
     machine.granted(TOKENS, NOW)
-    assert (machine.step, machine.result.written) == (Step.WRITE, False)
+    assert (machine.step, machine.result.written) == (RefreshStep.WRITE, False)
     machine.wrote()
-    assert (machine.step, machine.result.written) == (Step.IDLE, True)
+    assert (machine.step, machine.result.written) == (RefreshStep.IDLE, True)
     assert machine.result.account_secret == TOKENS.access_token
 
 
 @pytest.mark.parametrize(
     ("error", "step"),
     [
-        (DOWN, Step.COUNT),
-        (RefreshError(Trouble.REFUSED, "no"), Step.COUNT),
-        (OFFLINE, Step.IDLE),
-        (LIMITED, Step.IDLE),
-        (REVOKED, Step.DISABLE),
+        (DOWN, RefreshStep.COUNT),
+        (RefreshError(Trouble.REFUSED, "no"), RefreshStep.COUNT),
+        (OFFLINE, RefreshStep.IDLE),
+        (LIMITED, RefreshStep.IDLE),
+        (REVOKED, RefreshStep.DISABLE),
     ],
     ids=["down", "refused", "offline", "limited", "revoked"],
 )
-def test_what_a_refusal_leads_to(machine: AccountRefresh, error: RefreshError, step: Step) -> None:
+def test_what_a_refusal_leads_to(
+    machine: AccountRefresh, error: RefreshError, step: RefreshStep
+) -> None:
     at_the_endpoint(machine)
     machine.refused(error, NOW)
     assert (machine.step, machine.result.trouble) == (step, error.trouble)
@@ -105,7 +107,7 @@ def test_the_last_failure_disables(
     machine.refused(DOWN, NOW)
     machine.counted(failures)
     assert machine.result.login is not None
-    assert (machine.step is Step.DISABLE, machine.result.login.disabled) == (
+    assert (machine.step is RefreshStep.DISABLE, machine.result.login.disabled) == (
         disabled is not None, disabled,
     )  # fmt: skip
 
@@ -139,10 +141,10 @@ def test_the_back_off_of_a_new_login_begins_anew(machine: AccountRefresh) -> Non
 
 @pytest.mark.parametrize(
     ("now", "step"),
-    [(NOW + 0.5, Step.IDLE), (NOW + 1, Step.ASK), (NOW - 3600, Step.ASK)],
+    [(NOW + 0.5, RefreshStep.IDLE), (NOW + 1, RefreshStep.ASK), (NOW - 3600, RefreshStep.ASK)],
     ids=["during", "after", "clock set back"],
 )
-def test_a_back_off_ends(machine: AccountRefresh, now: float, step: Step) -> None:
+def test_a_back_off_ends(machine: AccountRefresh, now: float, step: RefreshStep) -> None:
     at_the_endpoint(machine)
     machine.refused(DOWN, NOW)
     machine.counted(1)
@@ -162,7 +164,7 @@ def test_a_refresh_goes_on_from_what_is_not_on_disk(machine: AccountRefresh, rea
     machine.wrote("full")
     machine.start(ACCOUNT, force=False)
     machine.locked(in_time=True)
-    assert machine.step is Step.FLUSH
+    assert machine.step is RefreshStep.FLUSH
     machine.wrote("full")
     read(machine)  # type: ignore[operator]
     assert machine.result.account_secret == TOKENS.access_token
