@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.exchange import Outcome, Pause, Reply
+from neurolink_mitm.core.exchange import Kind, Outcome, Pause, Reply
 from neurolink_mitm.core.failover.errors import FailureStage
 from neurolink_mitm.core.settings.values import Timeouts
+from neurolink_mitm.dataplane.answer_stream import GRACE
 from tests.dataplane.playbook import CLIENT, Close, Command, Hook, Open, Playbook, Send, Steps
 
 LIMITS = Timeouts(connect=5, first_event=20, idle=30, total=100)
@@ -178,6 +179,32 @@ def test_an_answer_that_flows_may_take_longer_than_the_time_for_the_whole(play: 
     log = play.wait(LIMITS.idle)
     assert Close("up1") in log
     assert b"event: error" in told(log)
+
+
+def test_a_slow_start_is_shown(play: Playbook) -> None:
+    """`message_start` has come, content has not: a client that sees it does not time out on us."""
+    sent(play)
+    assert play.upstream("up1", HEAD + event(0)) == []
+    assert play.wait(GRACE - 0.1) == []
+    assert b"message_start" in told(play.wait(0.2))
+
+
+def test_a_whole_answer_that_flows_may_take_longer_than_the_first_event() -> None:
+    """Nobody sees it before its end; upstream has not fallen silent all the same."""
+    play = Playbook(kind=Kind.API, stream=False, timeouts=LIMITS)
+    sent(play)
+    assert play.upstream("up1", b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n") == []
+    for _ in range(2):
+        assert play.wait(LIMITS.first_event - 1) == []
+        assert play.upstream("up1", b"[]") == []
+    assert told(play.upstream("up1", b"[]")).endswith(b"[][][]")
+
+
+def test_but_not_if_it_does_not_flow() -> None:
+    play = Playbook(kind=Kind.API, stream=False, timeouts=LIMITS)
+    sent(play)
+    play.upstream("up1", b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n[]")
+    assert play.wait(LIMITS.idle) == [Close("up1"), *NEXT]
 
 
 # --- what comes late
