@@ -7,7 +7,6 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from neurolink_mitm.cli.ui.options import bare_label, format_option
 from neurolink_mitm.cli.ui.terminal import as_json, say
 
 if TYPE_CHECKING:  # msgspec behind them takes its time
-    from neurolink_mitm.records.row_reader import LoggedRequest, RequestFilter, RowReader
+    from neurolink_mitm.records.row_reader import LoggedRequest
 
 EVERY = 0.2
 """Seconds between two reads of a file that is followed."""
@@ -44,18 +43,15 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
     Example: neurolink logs show req_nl_8ebbba8744c9fac476f2
     """
     from neurolink_mitm.records import format as log_format
-    from neurolink_mitm.records.row_reader import in_order
+    from neurolink_mitm.records.search import body_json, request_record
 
     logs = home().logs
-    request = next(_of(logs, "proxy", request_id), None)
-    attempts = sorted(
-        _of(logs, "proxy-attempts", request_id), key=lambda row: row.get("attempt") or 0
-    )
-    captured = [] if no_bodies else in_order(_of(logs, "proxy-debug", request_id))
-    if not request and not attempts and not captured:
+    record = request_record(logs, request_id, captured=not no_bodies)
+    request, attempts, captured = record.request, record.attempts, record.captured
+    if not record:
         fail(f"{logs} knows no request {request_id!r:.80}; see: neurolink logs tail", FAILED)
     if form == "json":
-        sides = [{**row, "body": _body_json(logs, row)} for row in captured]
+        sides = [{**row, "body": body_json(logs, row)} for row in captured]
         report = {"request": request, "attempts": attempts, "captured": sides}
         click.echo(as_json(report), nl=False)
         return
@@ -66,27 +62,6 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
         _print_side(logs, row, printed)
     if not captured and not no_bodies:
         say("nothing of it was captured; logging.capture-bodies: all keeps every body")
-
-
-def _of(logs: Path, family: str, request_id: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a request, those of the newest day first."""
-    from neurolink_mitm.records import log_files
-    from neurolink_mitm.records.row_reader import RowReader
-
-    needle = request_id.encode("utf-8", "surrogatepass")
-    for path in reversed(log_files.files(logs, family)):
-        for row in RowReader().read_all(family, log_files.lines(path), holding=needle):
-            if row.get("requestId") == request_id:
-                yield row
-
-
-def _body_json(logs: Path, row: dict[str, Any]) -> Any:
-    import msgspec
-
-    from neurolink_mitm.adapters.bodies import read_body
-
-    document = read_body(logs, row.get("bodyPath"))
-    return msgspec.json.decode(msgspec.json.encode(document)) if document else None
 
 
 def _print_side(logs: Path, row: dict[str, Any], printed: set[str]) -> None:
@@ -144,50 +119,22 @@ def tail(
     Example: neurolink logs tail --follow --status 5xx
     """
     from neurolink_mitm.records.log_files import Follower
-    from neurolink_mitm.records.row_reader import RequestFilter, RowReader
+    from neurolink_mitm.records.row_reader import RequestFilter
+    from neurolink_mitm.records.search import latest, matching
 
-    wanted, reader = RequestFilter(account and bare_label(account), status, session), RowReader()
+    wanted = RequestFilter(account and bare_label(account), status, session)
     logs = home().logs
     follower = Follower(logs, "proxy")
     follower.start()  # before the past is read: what comes meanwhile is shown after it
-    past = _latest(logs, lines, wanted, reader)
+    past = latest(logs, lines, wanted)
     for raw, row in past:
         _print_row(raw, row, form)
     if not past and not follow:
         say(f"no such request in {logs}")
     while follow:
-        for raw, row in _matching(follower.more(), wanted, reader):
+        for raw, row in matching(follower.more(), wanted):
             _print_row(raw, row, form)
         time.sleep(EVERY)
-
-
-def _latest(
-    logs: Path, count: int, wanted: RequestFilter, reader: RowReader
-) -> list[tuple[bytes, LoggedRequest]]:
-    """Return the last `count` rows, read from the end: older ones take no time."""
-    from neurolink_mitm.records import log_files
-
-    latest: list[tuple[bytes, LoggedRequest]] = []
-    for path in reversed(log_files.files(logs, "proxy")):
-        for each in _matching(log_files.lines_backwards(path), wanted, reader):
-            if len(latest) == count:
-                return latest[::-1]
-            latest.append(each)
-    return latest[::-1]
-
-
-def _matching(
-    lines: Iterator[bytes], wanted: RequestFilter, reader: RowReader
-) -> Iterator[tuple[bytes, LoggedRequest]]:
-    from neurolink_mitm.records.row_reader import LoggedRequest
-
-    needles = wanted.needles()
-    for raw in lines:
-        for row in (
-            reader.read([raw], LoggedRequest) if all(each in raw for each in needles) else ()
-        ):
-            if wanted(row):
-                yield raw, row
 
 
 def _print_row(raw: bytes, row: LoggedRequest, form: str) -> None:
@@ -212,10 +159,16 @@ def export(request_id: str | None, har: bool, since: str | None, output: Path | 
     Example: neurolink logs export --har --since 1h -o neurolink.har
     """
     from neurolink_mitm.records import har as archive
+    from neurolink_mitm.records import search
 
     if (request_id is None) == (since is None):
         fail("name a request, or say --since when", USAGE)
-    entries = _entries(request_id, since)
+    logs = home().logs
+    if request_id:
+        sides = search.rows_of(logs, "proxy-debug", request_id)
+    else:
+        sides = search.captured_since(logs, moment(since or ""))
+    entries = search.har_entries(logs, sides)
     first = next(entries, None)
     if first is None:
         fail("nothing of it was captured; logging.capture-bodies: all keeps every body", FAILED)
@@ -236,33 +189,6 @@ def _opened(output: Path | None) -> AbstractContextManager[IO[str]]:
     if output is None:
         return click.open_file("-", "w", encoding="utf-8")
     return open(output, "x", encoding="utf-8", opener=lambda path, how: os.open(path, how, 0o600))
-
-
-def _entries(request_id: str | None, since: str | None) -> Iterator[str]:
-    """Yield one entry at a time, since bodies are large."""
-    from neurolink_mitm.adapters.bodies import read_body
-    from neurolink_mitm.records import har as archive
-
-    logs = home().logs
-    rows = (
-        _of(logs, "proxy-debug", request_id) if request_id else _captured_since(logs, since or "")
-    )
-    for request, answer in archive.pairs(rows):
-        sent = read_body(logs, request.get("bodyPath"))
-        got = read_body(logs, answer.get("bodyPath")) if answer else None
-        yield archive.entry(request, answer, sent, got)
-
-
-def _captured_since(logs: Path, text: str) -> Iterator[dict[str, Any]]:
-    from neurolink_mitm.records import log_files
-    from neurolink_mitm.records.row_reader import RowReader, TimeRange
-
-    since = moment(text)
-    span = TimeRange.of(since, None)
-    for path in log_files.files(logs, "proxy-debug", since):
-        for row in RowReader().read_all("proxy-debug", log_files.lines(path)):
-            if row.get("timestamp", "") in span:
-                yield row
 
 
 def moment(text: str) -> float:

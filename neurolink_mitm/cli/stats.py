@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -40,29 +39,17 @@ def command(by: str, since: str | None, until: str | None, form: str) -> None:
 
     Example: neurolink stats --by account --since yesterday --until today
     """
+    from neurolink_mitm.records.search import sum_up
     from neurolink_mitm.records.stats import Stats
 
     begin, end = (moment(text) if text else None for text in (since, until))
     stats = Stats(by)
-    bad = _read(home().logs, begin, end, stats)
+    bad = sum_up(home().logs, stats, begin, end, _progress)
     if bad:
         say(f"neurolink: {bad} lines are no rows, left out")
     click.echo(_printed(stats, form), nl=False)
     if not stats.groups and form == "table":
         say("no request in this time; neurolink logs tail shows the latest")
-
-
-def _read(logs: Path, since: float | None, until: float | None, stats: Stats) -> int:
-    from neurolink_mitm.records import log_files
-    from neurolink_mitm.records.row_reader import LoggedRequest, RowReader, TimeRange
-
-    span, reader = TimeRange.of(since, until), RowReader()
-    paths = log_files.files(logs, "proxy", since, until)
-    with _progress(log_files.size(paths)) as on_bytes:
-        for path in paths:
-            rows = reader.read(log_files.lines(path, on_bytes), LoggedRequest)
-            stats.add(row for row in rows if row.timestamp in span)
-    return reader.bad
 
 
 @contextmanager

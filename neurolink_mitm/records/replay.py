@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -32,6 +33,15 @@ class Outcome:
     rate_limits: int = 0
     refused: int = 0
     served: Counter[str] = field(default_factory=Counter)
+
+    def report(self) -> dict[str, Any]:
+        """Return the result as JSON values, the account with most requests first."""
+        return {
+            "requests": self.requests,
+            "rateLimits": self.rate_limits,
+            "refused": self.refused,
+            "served": dict(self.served.most_common()),
+        }
 
 
 @dataclass(frozen=True, slots=True)

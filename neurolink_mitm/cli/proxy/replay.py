@@ -14,7 +14,6 @@ from neurolink_mitm.cli.ui.terminal import print_report
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.cli.ui.tables import FittedTable
-    from neurolink_mitm.records.replay import Outcome
 
 
 @click.command("replay")
@@ -39,19 +38,10 @@ def command(file: Path, strategy: str, form: str) -> None:
     if bad:
         click.echo(f"neurolink: {bad} lines of {file.name} are no attempts, left out", err=True)
     report = {
-        "recorded": _outcome(replaying.recorded(rows)),
-        strategy: _outcome(replaying.replay(rows, strategy)),
+        "recorded": replaying.recorded(rows).report(),
+        strategy: replaying.replay(rows, strategy).report(),
     }
     print_report(form, report, lambda: printed(replay_table(report)))
-
-
-def _outcome(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "requests": outcome.requests,
-        "rateLimits": outcome.rate_limits,
-        "refused": outcome.refused,
-        "served": dict(outcome.served.most_common()),
-    }
 
 
 def replay_table(report: Mapping[str, Mapping[str, Any]]) -> FittedTable:

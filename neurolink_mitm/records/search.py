@@ -1,0 +1,120 @@
+"""Searches the logs: one request, the latest ones, captured sides since a time; and sums requests up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from neurolink_mitm.adapters.bodies import read_body
+from neurolink_mitm.records import har, log_files
+from neurolink_mitm.records.log_files import OnBytes
+from neurolink_mitm.records.row_reader import (
+    LoggedRequest,
+    RequestFilter,
+    RowReader,
+    TimeRange,
+    in_order,
+)
+from neurolink_mitm.records.stats import Stats
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """The rows of one request. `request` is None until it is finished; `captured` are its sides in order."""
+
+    request: Row | None
+    attempts: list[Row]
+    captured: list[Row]
+
+    def __bool__(self) -> bool:
+        return bool(self.request or self.attempts or self.captured)
+
+
+def request_record(logs: Path, request_id: str, *, captured: bool = True) -> RequestRecord:
+    """Return the rows of a request, without its captured sides unless `captured`."""
+    attempts = rows_of(logs, "proxy-attempts", request_id)
+    return RequestRecord(
+        next(rows_of(logs, "proxy", request_id), None),
+        sorted(attempts, key=lambda row: row.get("attempt") or 0),
+        in_order(rows_of(logs, "proxy-debug", request_id) if captured else ()),
+    )
+
+
+def rows_of(logs: Path, family: str, request_id: str) -> Iterator[Row]:
+    """Yield the rows of a request in the logs of `family`, those of the newest day first."""
+    needle = request_id.encode("utf-8", "surrogatepass")
+    for path in reversed(log_files.files(logs, family)):
+        for row in RowReader().read_all(family, log_files.lines(path), holding=needle):
+            if row.get("requestId") == request_id:
+                yield row
+
+
+def body_json(logs: Path, side: Row) -> Any:
+    """Return the stored body of a captured side as JSON values; None if it is gone."""
+    document = read_body(logs, side.get("bodyPath"))
+    return msgspec.json.decode(msgspec.json.encode(document)) if document else None
+
+
+def latest(logs: Path, count: int, wanted: RequestFilter) -> list[tuple[bytes, LoggedRequest]]:
+    """Return the last `count` matches in order of time, read from the end: older rows take no time."""
+    matches: list[tuple[bytes, LoggedRequest]] = []
+    for path in reversed(log_files.files(logs, "proxy")):
+        for match in matching(log_files.lines_backwards(path), wanted):
+            if len(matches) == count:
+                return matches[::-1]
+            matches.append(match)
+    return matches[::-1]
+
+
+def matching(
+    lines: Iterable[bytes], wanted: RequestFilter
+) -> Iterator[tuple[bytes, LoggedRequest]]:
+    """Yield the lines that `wanted` selects, each with its row."""
+    needles, reader = wanted.needles(), RowReader()
+    for line in lines:
+        if all(needle in line for needle in needles):
+            yield from ((line, row) for row in reader.read([line], LoggedRequest) if wanted(row))
+
+
+def captured_since(logs: Path, since: float) -> Iterator[Row]:
+    """Yield the captured sides since a time (seconds since the epoch)."""
+    times = TimeRange.of(since, None)
+    for path in log_files.files(logs, "proxy-debug", since):
+        for row in RowReader().read_all("proxy-debug", log_files.lines(path)):
+            if row.get("timestamp", "") in times:
+                yield row
+
+
+def har_entries(logs: Path, sides: Iterable[Row]) -> Iterator[str]:
+    """Yield captured sides as HAR entries, one at a time, since bodies are large."""
+    for request, response in har.pairs(sides):
+        request_body = read_body(logs, request.get("bodyPath"))
+        response_body = read_body(logs, response.get("bodyPath")) if response else None
+        yield har.entry(request, response, request_body, response_body)
+
+
+def sum_up(
+    logs: Path,
+    stats: Stats,
+    since: float | None,
+    until: float | None,
+    progress: Callable[[int], AbstractContextManager[OnBytes]],
+) -> int:
+    """Add the requests of a time range to `stats`; return the number of lines that are no rows.
+
+    `progress` is called with the bytes to read, and returns what is called with those that were read.
+    """
+    times, reader = TimeRange.of(since, until), RowReader()
+    paths = log_files.files(logs, "proxy", since, until)
+    with progress(log_files.size(paths)) as on_bytes:
+        for path in paths:
+            rows = reader.read(log_files.lines(path, on_bytes), LoggedRequest)
+            stats.add(row for row in rows if row.timestamp in times)
+    return reader.bad
