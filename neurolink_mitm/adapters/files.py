@@ -1,12 +1,8 @@
-"""Files that are whole at every moment, whatever happens: the old content or the new one.
-
-Files that several processes write: a lock between them, and what becomes of one that is broken.
-
-Compare-and-swap edits: of a file that other programs write, too, and without a lock of ours.
-"""
+"""Atomic writes, file locks, and compare-and-swap edits of files that other programs write too."""
 
 from __future__ import annotations
 
+import errno
 import glob
 import logging
 import os
@@ -19,15 +15,34 @@ from pathlib import Path
 
 from filelock import FileLock
 
+logger = logging.getLogger("neurolink.files")
+
+LOCK_LIMIT = 5.0
+"""Seconds to wait for another process's lock."""
+TRIES = 20
+"""Attempts at an edit while another program keeps writing the file."""
+LARGEST = 10_000_000
+"""Bytes of a file that is edited."""
+_ABANDONED = 60.0
+"""Seconds after which a temporary file belongs to a writer that was killed."""
+
+Change = Callable[[str | None], str | None]
+"""Maps the text of a file to its new text; None stands for a missing file."""
+
+
+class ChangedError(Exception):
+    """Another program wrote the file just now."""
+
 
 def write_atomic(
     path: Path, data: bytes, mode: int = 0o600, check: Callable[[], None] | None = None
 ) -> None:
-    """Replace the content of `path`, durably, following symbolic links. Raises `OSError`.
+    """Replace the content of the regular file `path`, durably, following symbolic links. Raises `OSError`.
 
     The temporary file lies beside the target and is 0600 from its first byte, whatever the umask;
-    `mode` is set once everything is written. What `check` raises at the last moment leaves all as it was.
+    `mode` is set once everything is written. An exception of `check`, called last, leaves all as it was.
     """
+    _check_regular(path)
     target = Path(os.path.realpath(path))
     descriptor, temporary = tempfile.mkstemp(
         dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"
@@ -48,27 +63,17 @@ def write_atomic(
     _sync_directory(target.parent)
 
 
-def private_directory(path: Path) -> None:
-    """Make it, and whatever is missing above it, for its owner alone. Raises `OSError`.
-
-    `Path.mkdir` gives its mode to the last one only: those above are open to whom the umask lets in.
-    """
-    for above in reversed(path.parents):
-        if not above.exists():
-            above.mkdir(mode=0o700, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
-
-
-def sweep(path: Path, older: float = 0.0) -> None:
-    """Away with what writers of `path` left that were killed.
-
-    Who is not alone in writing it names an age, in seconds, that no writer needs.
-    """
-    target = Path(os.path.realpath(path))
-    for left in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime >= older:
-                left.unlink()
+def _check_regular(path: Path) -> None:
+    """Raise `OSError` if `path` leads to a device, a FIFO or a directory: a plain file would take its place."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        link = f"leads to {os.path.realpath(path)}, which " if path.is_symlink() else ""
+        raise OSError(errno.EINVAL, f"{link}is no regular file", str(path))
 
 
 def _sync_directory(directory: Path) -> None:
@@ -82,18 +87,36 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-logger = logging.getLogger("neurolink.files")
+def private_directory(path: Path) -> None:
+    """Create `path` and its missing parents, each 0700. Raises `OSError`.
 
-LOCK_LIMIT = 5.0
+    `Path.mkdir(parents=True)` would leave the mode of the parents to the umask.
+    """
+    for above in reversed(path.parents):
+        if not above.exists():
+            above.mkdir(mode=0o700, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
+def remove_temporaries(path: Path, older: float = 0.0) -> None:
+    """Delete temporary files of killed writers of `path`, if they are `older` seconds old.
+
+    Without a lock, `older` has to be longer than any write takes.
+    """
+    target = Path(os.path.realpath(path))
+    for temporary in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        with suppress(OSError):
+            if time.time() - temporary.stat().st_mtime >= older:
+                temporary.unlink()
 
 
 def locked(path: Path) -> FileLock:
-    """A lock between processes on a file; taking it raises `OSError` after 5 s."""
+    """Return a lock between processes on `path`; to take it raises `OSError` after `LOCK_LIMIT` seconds."""
     return FileLock(f"{path}.lock", timeout=LOCK_LIMIT, mode=0o600)
 
 
 def set_aside(path: Path) -> None:
-    """Keep a file that can't be parsed under another name: it is never overwritten."""
+    """Rename a file that can't be parsed, so that it is never overwritten."""
     aside = path.with_name(f"{path.name}.corrupt-{int(time.time())}")
     try:
         path.rename(aside)
@@ -103,43 +126,36 @@ def set_aside(path: Path) -> None:
         logger.error("%s was broken; it is kept as %s", path, aside.name)
 
 
-TRIES = 20
-"""Of a change while another program keeps writing the file."""
-LARGEST = 10_000_000
-
-Change = Callable[[str | None], str | None]
-"""From the file's text to the new one; None is a file that is not there."""
-
-
-class ChangedError(Exception):
-    """Another program wrote the file just now."""
-
-
 def edit(path: Path, change: Change) -> None:
-    """Replace the text of `path` by what `change` makes of it, as long as nobody else writes it meanwhile.
+    """Replace the text of `path` by that of `change`, unless another program writes it meanwhile.
 
-    If somebody does, `change` is asked again with what is there then. Links are followed and stay, the mode stays,
-    every byte that `change` leaves alone stays.
+    If one does, `change` is called again with the new text. Symbolic links and the mode stay as they are.
 
     Raises:
-        ValueError: it is no UTF-8, or too large, or `change` does not want it.
-        OSError: it can't be read or written.
+        ValueError: the file is no UTF-8, or too large, or `change` refuses it.
+        OSError: the file can't be read or written.
     """
     for _ in range(TRIES):
-        seen = read(path)
-        text = change(None if seen is None else seen.decode("utf-8"))
-        wanted = None if text is None else text.encode("utf-8")
-        if wanted == seen:
+        old = read(path)
+        text = change(None if old is None else old.decode("utf-8"))
+        new = None if text is None else text.encode("utf-8")
+        if new == old:
             return
         with suppress(ChangedError):
-            sweep(Path(os.path.realpath(path)), older=60.0)
-            compare_and_swap(path, seen, wanted)
+            remove_temporaries(path, older=_ABANDONED)
+            compare_and_swap(path, old, new)
             return
     raise OSError(None, "another program keeps writing it", str(path))
 
 
 def read(path: Path, largest: int = LARGEST) -> bytes | None:
-    """Return the content; None if there is no file. Raises `ValueError` if it has more than `largest` bytes."""
+    """Return the content of a regular file; None if it is missing.
+
+    Raises:
+        ValueError: it has more than `largest` bytes.
+        OSError: it can't be read, or is no regular file: a FIFO would be waited for.
+    """
+    _check_regular(path)
     try:
         with path.open("rb") as file:
             data = file.read(largest + 1)
@@ -151,22 +167,21 @@ def read(path: Path, largest: int = LARGEST) -> bytes | None:
 
 
 def compare_and_swap(
-    path: Path, seen: bytes | None, wanted: bytes | None, mode: int | None = None
+    path: Path, old: bytes | None, new: bytes | None, mode: int | None = None
 ) -> None:
-    """Replace the content `seen` by `wanted`; None is a file that is not there. The mode stays unless `mode` is given.
+    """Replace the content `old` by `new`; None stands for a missing file. The mode stays unless `mode` is given.
 
-    Raises `ChangedError` if the content is another by now.
+    Raises `ChangedError` if the content is no longer `old`.
     """
 
     def check() -> None:
-        if read(path) != seen:
+        if read(path) != old:
             raise ChangedError
 
-    target = Path(os.path.realpath(path))
-    if wanted is None:
+    if new is None:
         check()
-        target.unlink()
+        Path(os.path.realpath(path)).unlink()
         return
     if mode is None:
-        mode = 0o600 if seen is None else stat.S_IMODE(target.stat().st_mode)
-    write_atomic(target, wanted, mode, check)
+        mode = 0o600 if old is None else stat.S_IMODE(path.stat().st_mode)
+    write_atomic(path, new, mode, check)

@@ -7,7 +7,13 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from neurolink_mitm.adapters.files import ChangedError, compare_and_swap, read, sweep, write_atomic
+from neurolink_mitm.adapters.files import (
+    ChangedError,
+    compare_and_swap,
+    read,
+    remove_temporaries,
+    write_atomic,
+)
 from neurolink_mitm.adapters.home import OPEN_TO_OTHERS
 from neurolink_mitm.adapters.system import how_to_install
 
@@ -62,7 +68,7 @@ class FileBackend:
 
     def replace(self, seen: bytes | None, data: bytes) -> None:
         compare_and_swap(self._path, seen, data, 0o600)
-        sweep(self._path)
+        remove_temporaries(self._path)
 
     def delete(self) -> None:
         self._path.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from neurolink_mitm.adapters.files import read
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network, bundle_of, read_network
 from neurolink_mitm.adapters.probe import probe_upstream
@@ -206,7 +207,7 @@ def _checked(path: Path) -> FileProbe:
     if place.mode is None or place.fault:
         return place
     try:
-        json.loads(path.read_bytes())
+        json.loads(read(path) or b"")
     except OSError as e:
         return FileProbe(place.path, place.mode, f"can't be read: {e.strerror}")
     except (ValueError, RecursionError):
@@ -272,9 +273,10 @@ def claude_settings(environ: Mapping[str, str]) -> SettingsProbe | None:
     if path is None:
         return None
     try:
-        document = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return SettingsProbe(str(path))
+        data = read(path)
+        if data is None:
+            return SettingsProbe(str(path))
+        document = json.loads(data)
     except json.JSONDecodeError as e:
         return SettingsProbe(str(path), True, f"is no JSON: {e}")
     except (OSError, ValueError, RecursionError) as e:

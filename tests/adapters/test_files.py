@@ -1,3 +1,5 @@
+"""Atomic writes, private directories, and compare-and-swap edits."""
+
 from __future__ import annotations
 
 import errno
@@ -126,6 +128,39 @@ def test_a_directory_that_can_not_be_synced_is_no_failure(
 def test_a_missing_directory_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_atomic(tmp_path / "none" / "f", b"x")
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def directory(path: Path) -> None:
+    path.mkdir()
+
+
+def link_to_a_device(path: Path) -> None:
+    path.symlink_to(os.devnull)
+
+
+@pytest.mark.parametrize("make", [fifo, directory, link_to_a_device])
+@pytest.mark.parametrize("write", [
+    lambda path: write_atomic(path, b"x"),
+    lambda path: edit(path, lambda _: "x"),
+    lambda path: edit(path, lambda _: None),
+], ids=["write", "edit", "remove"])  # fmt: skip
+def test_what_is_no_regular_file_stays_and_is_named(
+    tmp_path: Path, make: Callable[[Path], None], write: Callable[[Path], None]
+) -> None:
+    """A FIFO is not waited for either."""
+    path = tmp_path / "f"
+    make(path)
+    before = path.lstat()
+    with pytest.raises(OSError, match=r"is no regular file|Is a directory") as raised:
+        write(path)
+    assert raised.value.filename == str(path)
+    assert path.lstat() == before
+    assert os.listdir(tmp_path) == ["f"]
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077], ids=oct)

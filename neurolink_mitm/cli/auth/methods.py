@@ -105,7 +105,7 @@ def by_setup_token(options: LoginOptions, config: Config) -> NewCredential:
 
 
 def by_import(options: LoginOptions, config: Config) -> NewCredential:
-    from neurolink_mitm.claude_code.attach import ImportFailed, read_login
+    from neurolink_mitm.claude_code.login import ImportFailed, read_login
 
     try:
         login = read_login(os.environ)

@@ -38,7 +38,7 @@ def command(shell: str, port: int | None) -> None:
 
 def _token(url: str) -> dict[str, str]:
     """Return a token that opens nothing, where Claude Code needs any; print a hint where it must be a client key."""
-    from neurolink_mitm.claude_code.attach import has_login
+    from neurolink_mitm.claude_code.login import has_login
     from neurolink_mitm.cli.ui import http_client
 
     response = http_client.ask(f"{url}/status")

@@ -20,7 +20,8 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.adapters.system import port_owner
 from neurolink_mitm.app import wiring as prepare
-from neurolink_mitm.claude_code.attach import ClaudeCode, has_login
+from neurolink_mitm.claude_code.attach import ClaudeCode
+from neurolink_mitm.claude_code.login import has_login
 from neurolink_mitm.claude_code.settings import settings_path
 from neurolink_mitm.claude_code.settings_text import ANY_TOKEN
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail, fail_by_configuration
