@@ -10,7 +10,7 @@ import threading
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import Any, Self
 
 import brotli
@@ -96,27 +96,6 @@ def forever(piece: bytes, start: bytes = b"") -> Act:
         connection.sendall(start)
         while True:
             connection.sendall(piece)
-
-    return act
-
-
-def paced(*pieces: bytes, pause: float) -> Act:
-    """A piece every `pause` seconds."""
-
-    def act(connection: socket.socket) -> None:
-        for piece in pieces:
-            connection.sendall(piece)
-            threading.Event().wait(pause)
-
-    return act
-
-
-def fed(pieces: SimpleQueue[bytes]) -> Act:
-    """What a test puts there, as it comes."""
-
-    def act(connection: socket.socket) -> None:
-        while True:
-            connection.sendall(pieces.get(timeout=LIMIT))
 
     return act
 
