@@ -18,17 +18,17 @@ PLACEHOLDERS = Placeholders(b"any bytes; the same ones make the same placeholder
 class TicketNumbers:
     """One class with a method `rewrite`. It is made once, when the configuration is loaded."""
 
-    def rewrite(self, draft: OutgoingRequest) -> OutgoingRequest:
-        """The draft as it is, or another one. Whatever this raises refuses the request: nothing is sent."""
-        tickets = {each.decode() for each in TICKET.findall(draft.body)}
+    def rewrite(self, outgoing: OutgoingRequest) -> OutgoingRequest:
+        """Return the request as it is, or another one. Whatever this raises refuses the request: nothing is sent."""
+        tickets = {each.decode() for each in TICKET.findall(outgoing.body)}
         if not tickets:
-            return draft
+            return outgoing
         table = {PLACEHOLDERS.make("TEXT", ticket): ticket for ticket in tickets}
         names = {ticket: name.encode() for name, ticket in table.items()}
-        body = TICKET.sub(lambda found: names[found[0].decode()], draft.body)
+        body = TICKET.sub(lambda found: names[found[0].decode()], outgoing.body)
 
         def undo(stream: bool) -> Editor:
-            """For each answer anew; `stream`: it comes as events."""
+            """Return an editor for each response; `stream`: it comes as events."""
             return editor(table, stream=stream)
 
-        return replace(draft, body=body, undo=(*draft.undo, undo))
+        return replace(outgoing, body=body, undo=(*outgoing.undo, undo))

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from mitmproxy import http
 
 from neurolink_mitm.core.auth import access
-from neurolink_mitm.core.exchange import Exchange, Kind, Reply
+from neurolink_mitm.core.exchange import INFERENCE_KINDS, Exchange, Kind, Reply
 from neurolink_mitm.core.providers import destinations, models
 from neurolink_mitm.core.request import routing
 from neurolink_mitm.core.request.body import MessagesRequest, read_body, takes_long
@@ -14,7 +14,6 @@ from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.ports import Runtime
 
 NOT_FOUND = Reply(404, "not_found_error", "no such path, and no credentials to forward it with")
-CONVERSATIONS = (Kind.MESSAGES, Kind.COUNT_TOKENS)
 
 
 class Route:
@@ -34,7 +33,7 @@ class Route:
         exchange.body_size = len(body)
         if refusal := self._refusal(flow, exchange):
             flow.response = error_response(refusal, exchange.request_id)
-        elif exchange.kind in CONVERSATIONS:
+        elif exchange.kind in INFERENCE_KINDS:
             if takes_long(body):
                 return self._in_thread(flow, exchange, body)
             self._take(flow, exchange, _read(body))

@@ -39,6 +39,9 @@ class Kind(enum.Enum):
     FORWARD = "forward"  # anything else, with the caller's own credentials
 
 
+INFERENCE_KINDS = (Kind.MESSAGES, Kind.COUNT_TOKENS)
+
+
 class Outcome(enum.StrEnum):
     """How a request ended; in the logs."""
 
@@ -252,7 +255,7 @@ class Exchange:
     @property
     def repeatable(self) -> bool:
         """Whether upstream may act on it twice without harm."""
-        inference = self.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS)
+        inference = self.kind in INFERENCE_KINDS
         return inference or self.method in ("GET", "HEAD", "OPTIONS")
 
     def begin_attempt(self) -> Attempt:
@@ -273,7 +276,7 @@ def answer_for(exchange: Exchange, status: int, fields: Fields) -> ResponseReade
         return OpaqueReader()
     if status < 400 and _values(fields, b"content-encoding") not in (b"", b"identity"):
         return OpaqueReader()  # compressed: not read; the status of an error says enough
-    inference = exchange.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS)
+    inference = exchange.kind in INFERENCE_KINDS
     types = _values(fields, b"content-type")
     if status == 200 and _is_stream(exchange, types):
         return EventStreamReader() if inference else OpaqueReader()

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
+from neurolink_mitm.core.exchange import INFERENCE_KINDS, Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow, attempt_row, request_row
 from neurolink_mitm.core.pool.accounts import ANTHROPIC
 from neurolink_mitm.core.redact.text import redact, short
@@ -202,7 +202,7 @@ def _gen_ai(exchange: Exchange, provider: str | None, model: str | None) -> dict
 
 
 def _of_a_model(exchange: Exchange) -> bool:
-    return exchange.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS)
+    return exchange.kind in INFERENCE_KINDS
 
 
 def _operation(exchange: Exchange) -> str:
@@ -221,7 +221,7 @@ def _asked_upstream(exchange: Exchange, attempts: Sequence[Attempt]) -> str | No
 
 def _route(exchange: Exchange) -> str:
     """Return the route of the path. There are few of them, since a path may hold an id."""
-    if exchange.kind in (Kind.MESSAGES, Kind.COUNT_TOKENS, Kind.LOCAL):
+    if exchange.kind in (*INFERENCE_KINDS, Kind.LOCAL):
         return short(exchange.path.partition("?")[0])
     return "/v1/*" if exchange.kind is Kind.API else "/*"
 

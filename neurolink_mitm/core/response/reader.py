@@ -6,8 +6,8 @@ then a failure is invisible to the client, since another account can be tried.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import msgspec
 
@@ -30,44 +30,43 @@ _LEADING = frozenset({"message_start", "ping", "content_block_stop"})
 _EMPTY_AT_START = frozenset({"text", "thinking"})
 
 
-class ResponseReader(Protocol):
+@dataclass(slots=True)
+class ResponseReader(ABC):
     """The reader of one upstream response. After each `feed`, look at `failure` and `released`."""
 
-    usage: TokenUsage
-    failure: Failure | None
+    usage: TokenUsage = field(default_factory=TokenUsage)
+    failure: Failure | None = None
     """Why the attempt failed; invisible to the client as long as nothing is released."""
-    released: bool
+    released: bool = False
     """Whether the head, and all that `feed` has returned, may go to the client."""
-    started: bool
+    started: bool = False
     """Whether the first event has arrived: content follows soon."""
-    complete: bool
+    complete: bool = False
     """Whether the response is whole, by what it says itself."""
-    size: int
+    size: int = 0
     """Bytes that have arrived."""
-    error: str
+    error: str = ""
     """Type of the error that upstream reported after the release; empty if there is none."""
 
+    @abstractmethod
     def feed(self, chunk: bytes) -> bytes:
         """Read the next bytes and return those that are ready for the client (perhaps none)."""
 
+    @abstractmethod
     def end(self) -> bytes:
         """Return the last bytes for the client, or set `failure`: upstream has ended the response."""
 
+    @abstractmethod
     def cut(self, message: str) -> bytes | None:
         """Return bytes that close the response well, or None: upstream has broken it off."""
 
 
 @dataclass(slots=True)
-class OpaqueReader:
+class OpaqueReader(ResponseReader):
     """A response that is forwarded as it arrives, without a verdict."""
 
-    usage: TokenUsage = field(default_factory=TokenUsage)
-    failure: Failure | None = None
     released: bool = True
     started: bool = True
-    complete: bool = False
-    size: int = 0
-    error: str = ""
 
     def feed(self, chunk: bytes) -> bytes:
         self.size += len(chunk)
@@ -81,30 +80,21 @@ class OpaqueReader:
         return None
 
 
-class WholeReader:
+class WholeReader(ResponseReader):
     """A response that is no event stream: it is held until its end, so that another attempt can replace a cut one."""
 
-    __slots__ = (
-        "_body", "_content_type", "_judged", "_may_be_empty", "_status",
-        "complete", "error", "failure", "released", "size", "started", "usage",
-    )  # fmt: skip
+    __slots__ = ("_body", "_content_type", "_judged", "_may_be_empty", "_status")
 
     def __init__(
         self, status: int, *, may_be_empty: bool, judged: bool = True, content_type: str = ""
     ) -> None:
         """`judged`: an error object or an HTML page with status 200 is a failure."""
+        super().__init__()
         self._status = status
         self._may_be_empty = may_be_empty
         self._judged = judged
         self._content_type = content_type
         self._body: list[bytes] = []
-        self.size = 0
-        self.usage = TokenUsage()
-        self.failure: Failure | None = None
-        self.released = False
-        self.started = False
-        self.complete = False
-        self.error = ""
 
     def feed(self, chunk: bytes) -> bytes:
         self.size += len(chunk)
@@ -125,9 +115,7 @@ class WholeReader:
         if self._status >= 400:
             self.failure = self._failed(body)
         elif not body and not self._may_be_empty:
-            self.failure = Failure(
-                FailureStage.EMPTY, None, "empty_answer", "upstream sent no byte"
-            )
+            self.failure = _empty("empty_answer", "upstream sent no byte")
         elif hollow := self._hollow(body):
             self.failure = hollow
         else:
@@ -151,28 +139,20 @@ class WholeReader:
         return Failure.of_hollow(body, self._content_type)
 
 
-class EventStreamReader:
+class EventStreamReader(ResponseReader):
     """An event stream of the Messages API. Only whole events are released, so it can always be closed well."""
 
-    __slots__ = (
-        "_mark", "_reader", "_start", "_waiting",
-        "complete", "error", "failure", "released", "size", "started", "usage",
-    )  # fmt: skip
+    __slots__ = ("_mark", "_reader", "_start", "_waiting")
 
     def __init__(self) -> None:
-        self.size = 0
+        super().__init__()
         self._reader = SseReader()
-        self._waiting: list[bytes] = []  # what came of an event that has not ended yet
-        self._mark: bytes | None = (
-            b""  # what came of it, until it is known to be a byte order mark or none
-        )
-        self._start = bytearray()  # what came before the first event: it may be no stream at all
-        self.usage = TokenUsage()
-        self.failure: Failure | None = None
-        self.released = False
-        self.started = False
-        self.complete = False
-        self.error = ""
+        self._waiting: list[bytes] = []
+        """Bytes of the event that is not complete."""
+        self._mark: bytes | None = b""
+        """The beginning of the stream until it is a byte order mark or none."""
+        self._start = bytearray()
+        """Bytes before the first event: it may be no stream at all."""
 
     def feed(self, chunk: bytes) -> bytes:
         self.size += len(chunk)
@@ -201,9 +181,8 @@ class EventStreamReader:
         last = self._last_event(rest)
         if not self.released and not self.failure:
             kind = "cut_before_content" if self.started else "empty_stream"
-            empty = Failure(FailureStage.EMPTY, None, kind, "the stream ended before any content")
             hollow = None if self.started else Failure.of_hollow(bytes(self._start))
-            self.failure = hollow or empty
+            self.failure = hollow or _empty(kind, "the stream ended before any content")
         return last + self._closing(b"" if last else rest)
 
     def cut(self, message: str) -> bytes | None:
@@ -252,11 +231,10 @@ class EventStreamReader:
 
     def _overflow(self, rest: int) -> None:
         """Set the failure of a response out of bounds. `rest` is the size of the event that is not complete."""
-        endless = Failure(FailureStage.EVENT, None, "oversized_event", "an event without end")
-        empty = Failure(
-            FailureStage.EVENT, None, "oversized_start", "no content within the first megabyte"
-        )
-        self.failure = self.failure or (endless if rest > EVENT_LIMIT else empty)
+        kind, why = "oversized_start", "no content within the first megabyte"
+        if rest > EVENT_LIMIT:
+            kind, why = "oversized_event", "an event without end"
+        self.failure = self.failure or Failure(FailureStage.EVENT, None, kind, why)
 
     def _closing(self, rest: bytes) -> bytes:
         """Return `rest` at the end of a whole stream; else an error event in place of the incomplete one."""
@@ -264,6 +242,10 @@ class EventStreamReader:
             return rest
         message = "The answer was cut off upstream. Ask again to continue."
         return encode("error", error_body("overloaded_error", message))
+
+
+def _empty(kind: str, why: str) -> Failure:
+    return Failure(FailureStage.EMPTY, None, kind, why)
 
 
 class _Typed(msgspec.Struct):
@@ -289,12 +271,8 @@ def _is_json(data: bytes) -> bool:
     return True
 
 
-class _Block(msgspec.Struct):
-    type: str = ""
-
-
 class _BlockStart(msgspec.Struct):
-    content_block: _Block
+    content_block: _Typed
 
 
 def carries_content(event: SseEvent) -> bool:

@@ -1,7 +1,4 @@
-"""The spellings of a word in a conversation: composed letters, JSON, URLs; case is ignored elsewhere.
-
-Detectors of what must not leave this machine: the user's words and expressions, and kinds of data.
-"""
+"""Detectors of what must not leave this machine: the user's words in any spelling, expressions, and kinds of data."""
 
 from __future__ import annotations
 
@@ -39,9 +36,8 @@ def _spelling_of(word: str) -> Iterator[str]:
             yield each
             if each.isalnum() and each.isascii():
                 continue  # none of these changes it
-            yield json.dumps(each)[
-                1:-1
-            ]  # in JSON that is itself a text: a file, what a tool printed
+            # in JSON that is itself a text: a file, what a tool printed
+            yield json.dumps(each)[1:-1]
             yield json.dumps(each, ensure_ascii=False)[1:-1]
             yield quote(each, safe="")  # in a URL
 
@@ -90,12 +86,7 @@ Find = Callable[[str], Places]
 Look = Callable[[str], bool]
 FindInTime = Callable[[str, float], Places]
 InTime = Callable[[FindInTime, str], Iterable[tuple[int, int]]]
-"""Runs a user's expression within the time that is left."""
-
-
-def patiently(find: FindInTime, text: str) -> Places:
-    """Run `find` with all the time that a request has."""
-    return find(text, PATIENCE)
+"""Runs a user's expression on a text, within the time that is left."""
 
 
 def _always(_: str) -> bool:
@@ -126,10 +117,17 @@ def finders(
     words: Iterable[str], patterns: Iterable[str], kinds: Iterable[str], domains: Iterable[str]
 ) -> tuple[Finder, ...]:
     """Return a finder for each detector. Words are found in any spelling, and inside of other words."""
-    return tuple(_finders(words, patterns, kinds, domains))
+    made: list[Finder] = []
+    if listed := spellings(words):
+        pattern = re.compile("|".join(map(re.escape, listed)), re.IGNORECASE)
+        made.append(Finder("WORD", _of(pattern, len(listed[0])), _look(listed)))
+    made += (_expression(Expression(*each)) for each in enumerate(patterns))
+    if named := host_spellings(each.strip(".") for each in domains):
+        made.append(Finder("HOST", _hosts(named), _look(named)))
+    return (*made, *(KINDS[kind] for kind in kinds))
 
 
-def found_in(text: str, by: Iterable[Finder], in_time: InTime = patiently) -> list[Found]:
+def found_in(text: str, by: Iterable[Finder], in_time: InTime | None = None) -> list[Found]:
     """Return all places in the order of the text. Places that overlap become one, so that no half of one is left.
 
     Raises:
@@ -139,7 +137,7 @@ def found_in(text: str, by: Iterable[Finder], in_time: InTime = patiently) -> li
         Found(at, end, each.kind)
         for each in by
         if each.may(text)
-        for at, end in (in_time(each.timed, text) if each.timed else each.find(text))
+        for at, end in (in_time(each.timed, text) if in_time and each.timed else each.find(text))
         if end > at
     ]
     if len(found) < 2:
@@ -159,20 +157,6 @@ def worth_asking(by: Iterable[Finder], texts: Iterable[str]) -> tuple[Finder, ..
     """Return the finders that may find something in one of `texts`: mostly few. All texts are tested together."""
     together = "\n".join(texts)
     return tuple(each for each in by if each.may(together))
-
-
-def _finders(
-    words: Iterable[str], patterns: Iterable[str], kinds: Iterable[str], domains: Iterable[str]
-) -> Iterator[Finder]:
-    if listed := spellings(words):
-        pattern = re.compile("|".join(map(re.escape, listed)), re.IGNORECASE)
-        yield Finder("WORD", _of(pattern, len(listed[0])), _look(listed))
-    for number, expression in enumerate(patterns):
-        yield _expression(Expression(number, expression))
-    if named := host_spellings(each.strip(".") for each in domains):
-        yield Finder("HOST", _hosts(named), _look(named))
-    for kind in kinds:
-        yield KINDS[kind]
 
 
 def _expression(expression: Expression) -> Finder:
@@ -208,11 +192,10 @@ def _hosts(domains: Sequence[str]) -> Find:
     listed = "|".join(map(re.escape, domains))
     expression = rf"(?<![a-z0-9_-])(?:{listed})(?![a-z0-9_-]|\.[a-z0-9_-])"
     pattern = re.compile(expression, re.IGNORECASE)
-    reach = len(domains[0]) + 8
 
     def find(text: str) -> Places:
         end = 0
-        for each in matches(pattern, text, reach):
+        for each in matches(pattern, text, len(domains[0]) + 8):
             yield _first_label(text, each.start(), end), each.end()
             end = each.end()
 

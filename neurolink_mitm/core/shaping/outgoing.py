@@ -1,13 +1,10 @@
-"""The outgoing request that the steps of the pipeline edit, and how they edit its response.
-
-A diff of a request before and after shaping.
-"""
+"""The outgoing request that the steps of the pipeline edit, how they edit its response, and a diff of what changed."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -94,30 +91,18 @@ class Rewriter(Protocol):
         """Return `outgoing`, or `dataclasses.replace(outgoing, …)`. Whatever this raises refuses the request."""
 
 
-CONTEXT = 2
-"""Lines of context around each change."""
-
-
 def differences(before: OutgoingRequest, after: OutgoingRequest) -> list[str]:
     """Return the lines of the diff of header fields and body; none where nothing changes."""
     old, new = _lines(before.fields, before.body), _lines(after.fields, after.body)
-    lines = difflib.unified_diff(old, new, "as it came", "as it is sent", lineterm="", n=CONTEXT)
+    lines = difflib.unified_diff(old, new, "as it came", "as it is sent", lineterm="", n=2)
     return list(lines)
 
 
 def _lines(fields: Fields, body: bytes) -> list[str]:
-    return [*map(_field, fields), *_laid_out(body)]
-
-
-def _field(field: tuple[bytes, bytes]) -> str:
-    name, value = field
-    return f"{name.decode('utf-8', 'replace')}: {value.decode('utf-8', 'replace')}"
-
-
-def _laid_out(body: bytes) -> Iterator[str]:
-    """Yield the body with one value a line, since bodies have one line only."""
+    """Return a line for each header field and for each value of the body, since bodies have one line only."""
+    head = (b": ".join(field).decode("utf-8", "replace") for field in fields)
     try:
         text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace")
-    yield from text.splitlines()
+    return [*head, *text.splitlines()]

@@ -93,7 +93,7 @@ def _rewritten(name: str, rewriter: Rewriter, outgoing: OutgoingRequest) -> Outg
     except Exception as e:  # its text may hold what was not to be seen
         raise PluginError(f"the plugin {name} failed ({type(e).__name__})") from e
     if not isinstance(result, OutgoingRequest) or not isinstance(result.body, bytes):
-        raise PluginError(f"the plugin {name} returned no draft")
+        raise PluginError(f"the plugin {name} returned no OutgoingRequest")
     return result
 
 

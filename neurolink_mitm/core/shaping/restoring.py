@@ -55,7 +55,7 @@ class OversizedError(ValueError):
     """The response is too long to be edited."""
 
 
-def editor(table: Table, *, stream: bool) -> Editor:
+def editor(table: Table, stream: bool) -> Editor:
     """Return the editor of one response."""
     return StreamEditor(table) if stream else WholeEditor(table)
 

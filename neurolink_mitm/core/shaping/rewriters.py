@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import msgspec
 
-from neurolink_mitm.core.exchange import Kind
+from neurolink_mitm.core.exchange import INFERENCE_KINDS
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request import json_spans as spans
 from neurolink_mitm.core.request.body import BodyIndex
@@ -47,7 +47,6 @@ class HeaderScrubber:
         return self._listed.match(name.decode("latin-1")) is not None
 
 
-ASKED = (Kind.MESSAGES, Kind.COUNT_TOKENS)
 UNREADABLE = "its body is no JSON to which the system prompt injector can add its blocks"
 
 
@@ -63,7 +62,7 @@ class SystemBlocks:
         self._blocks = tuple(map(block, texts))
 
     def rewrite(self, outgoing: OutgoingRequest) -> OutgoingRequest:
-        if outgoing.about.kind not in ASKED or not self._blocks:
+        if outgoing.about.kind not in INFERENCE_KINDS:
             return outgoing
         index = outgoing.indexed()
         try:

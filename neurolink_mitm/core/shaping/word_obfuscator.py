@@ -5,12 +5,13 @@ import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from urllib.parse import unquote_plus
 
 import msgspec
 
-from neurolink_mitm.core.exchange import Kind
+from neurolink_mitm.core.exchange import INFERENCE_KINDS
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request import json_spans as spans
 from neurolink_mitm.core.request.body import BodyIndex
@@ -20,7 +21,6 @@ from neurolink_mitm.core.shaping.detectors import (
     Finder,
     FindInTime,
     Found,
-    InTime,
     found_in,
     worth_asking,
 )
@@ -32,7 +32,7 @@ from neurolink_mitm.core.shaping.outgoing import (
     RefusedError,
     ResponseTransform,
 )
-from neurolink_mitm.core.shaping.restoring import FORM, MARK, Placeholders, Table, editor
+from neurolink_mitm.core.shaping.restoring import FORM, MARK, Placeholders, editor
 
 AT_ONCE = 0.01
 """Seconds that the user's expressions may take on the event loop."""
@@ -50,7 +50,6 @@ UNTOUCHED = frozenset(
 TOGETHER = 1000
 """Strings that are searched together."""
 Timer = Callable[[], float]
-CONVERSATIONS = (Kind.MESSAGES, Kind.COUNT_TOKENS)
 LISTED = (
     "it holds what the word obfuscator is to keep here, and only /v1/messages and"
     " /v1/messages/count_tokens can be sent with placeholders: cloaking.plugins.wordObfuscator"
@@ -73,30 +72,27 @@ class Replaced(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(slots=True)
-class Time:
-    """The time that the user's expressions may take together; nothing else counts."""
+class Tally:
+    """The placeholders of one request with their texts, the number of each kind, and what a search may still take."""
 
     timer: Timer
-    left: float
-
-    def run(self, find: FindInTime, text: str) -> list[tuple[int, int]]:
-        """Return the places that `find` yields. Raises `TooSlowError`."""
-        began = self.timer()
-        try:
-            return list(find(text, self.left))
-        finally:
-            self.left -= self.timer() - began
-
-
-@dataclass(slots=True)
-class Tally:
-    """The placeholders of one request with their texts, and the number of each kind."""
-
-    in_time: InTime
-    effort: float = math.inf
-    """Bytes that may still be searched."""
+    seconds: float
+    """Seconds for all of the user's expressions together; nothing else counts."""
+    effort: float
+    """Bytes that may be searched."""
     table: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+
+    def find(self, text: str, finders: Iterable[Finder]) -> list[Found]:
+        """Return what `finders` find in `text`. Raises `TooSlowError`."""
+        return found_in(text, finders, self._in_time)
+
+    def _in_time(self, find: FindInTime, text: str) -> list[tuple[int, int]]:
+        began = self.timer()
+        try:
+            return list(find(text, self.seconds))
+        finally:
+            self.seconds -= self.timer() - began
 
     def spend(self, effort: int) -> None:
         """Count bytes that are searched. Raises `NotAtOnceError` when there are too many."""
@@ -110,54 +106,48 @@ class Tally:
         self.counts[each.kind.lower()] += 1
 
 
+_PLACEHOLDERS = Finder(
+    "TEXT", lambda text: (m.span() for m in FORM.finditer(text)), lambda text: MARK in text
+)
+"""Finds placeholders in the user's own text: each gets one itself, so that it isn't taken for one of ours."""
+
+
 class WordObfuscator:
     """Replaces words by placeholders in the request, and placeholders by words in the response."""
 
     def __init__(self, key: bytes, finders: Sequence[Finder], timer: Timer = lambda: 0.0) -> None:
-        # a placeholder in the user's own text gets one itself, so that it isn't taken for one of ours
-        own = Finder(
-            "TEXT", lambda text: (m.span() for m in FORM.finditer(text)), lambda text: MARK in text
-        )
-        self._finders = (*finders, own)
+        self._finders = (*finders, _PLACEHOLDERS)
         self._placeholders = Placeholders(key)
         self._timer = timer
         self._known: OrderedDict[bytes, tuple[Replaced, ...]] = OrderedDict()
 
     def rewrite(self, outgoing: OutgoingRequest) -> OutgoingRequest:
+        limits = (AT_ONCE, EFFORT) if outgoing.at_once else (PATIENCE, math.inf)
         try:
-            return self._rewritten(outgoing, self._tally(at_once=outgoing.at_once))
+            return self._rewritten(outgoing, Tally(self._timer, *limits))
         except TooSlowError as e:
             raise (NotAtOnceError if outgoing.at_once else RefusedError(str(e))) from None
-
-    def _tally(self, *, at_once: bool) -> Tally:
-        time = Time(self._timer, AT_ONCE if at_once else PATIENCE)
-        return Tally(time.run, EFFORT if at_once else math.inf)
 
     def _rewritten(self, outgoing: OutgoingRequest, tally: Tally) -> OutgoingRequest:
         self._ask_target(outgoing.about, tally)
         fields = self._fields(outgoing.fields, tally)
         body = outgoing.body
-        if outgoing.about.kind in CONVERSATIONS:
+        if outgoing.about.kind in INFERENCE_KINDS:
             body = self._readable(outgoing, tally)
         elif body:
             self._refuse(outgoing, tally)
-        if not tally.table and fields == outgoing.fields:
-            return outgoing
-        return replace(
-            outgoing,
-            fields=fields,
-            body=body,
-            counts=Counter(outgoing.counts) + tally.counts,
-            undo=(*outgoing.undo, _undo(tally.table)) if tally.table else outgoing.undo,
-        )
+        if not tally.table:
+            return outgoing if fields == outgoing.fields else replace(outgoing, fields=fields)
+        counts = Counter(outgoing.counts) + tally.counts
+        restore: ResponseTransform = partial(editor, tally.table)
+        undo = (*outgoing.undo, restore)
+        return replace(outgoing, fields=fields, body=body, counts=counts, undo=undo)
 
     def _ask_target(self, about: About, tally: Tally) -> None:
         """Refuse a path or query with something to replace: a response can't put it right."""
         path, _, query = about.target.partition("?")
-        asked = query if about.kind in CONVERSATIONS else f"{path.removeprefix('/v1/')}?{query}"
-        if any(
-            found_in(text, self._finders, tally.in_time) for text in (asked, unquote_plus(asked))
-        ):
+        asked = query if about.kind in INFERENCE_KINDS else f"{path.removeprefix('/v1/')}?{query}"
+        if any(tally.find(text, self._finders) for text in (asked, unquote_plus(asked))):
             raise RefusedError(IN_TARGET)
 
     def _refuse(self, outgoing: OutgoingRequest, tally: Tally) -> None:
@@ -165,7 +155,9 @@ class WordObfuscator:
         if (headers.get(outgoing.fields, b"content-encoding") or "identity").lower() != "identity":
             raise RefusedError(ENCODED)
         tally.spend(len(outgoing.body))
-        if self._found(outgoing.body, tally.in_time):
+        text = outgoing.body.replace(b"\0", b"").decode("utf-8", "replace")  # UTF-16 has them
+        forms = (text, strings.unescaped(text)) if "\\" in text else (text,)
+        if any(tally.find(form, self._finders) for form in forms):
             raise RefusedError(LISTED)
 
     def _fields(self, fields: headers.Fields, tally: Tally) -> headers.Fields:
@@ -174,15 +166,17 @@ class WordObfuscator:
         for name, value in fields:
             if name.lower() in UNTOUCHED:
                 result.append((name, value))
-            elif not found_in(name.decode("latin-1"), self._finders, tally.in_time):
+            elif not tally.find(name.decode("latin-1"), self._finders):
                 result.append((name, self._value(value, tally)))
         return tuple(result)
 
     def _value(self, value: bytes, tally: Tally) -> bytes:
-        encoding = "utf-8" if _is_utf8(value) else "latin-1"
-        text = value.decode(encoding)
+        try:
+            encoding, text = "utf-8", value.decode()
+        except UnicodeDecodeError:
+            encoding, text = "latin-1", value.decode("latin-1")
         pieces, at = [], 0
-        for found in found_in(text, self._finders, tally.in_time):
+        for found in tally.find(text, self._finders):
             each = self._replaced(text, found, 0, 0)
             tally.add(each)
             pieces += [text[at : found.start], each.placeholder]
@@ -219,7 +213,7 @@ class WordObfuscator:
         known = self._known.pop(digest, None)
         if known is None:
             tally.spend(len(raw) + 50 * raw.count(b'"'))
-            return self._remembering(digest, self._look_through(raw, tally.in_time))
+            return self._remembering(digest, self._look_through(raw, tally))
         self._known[digest] = known
         return known
 
@@ -232,13 +226,13 @@ class WordObfuscator:
         while len(self._known) > REGIONS:
             self._known.popitem(last=False)
 
-    def _look_through(self, raw: bytes, in_time: InTime) -> Iterator[Replaced]:
+    def _look_through(self, raw: bytes, tally: Tally) -> Iterator[Replaced]:
         inside = strings.texts(raw, Span(0, len(raw)))
         while places := list(islice(inside, TOGETHER)):
             texts = spans.texts(raw, places)
             finders = worth_asking(self._finders, texts)
             for at, text in zip(places, texts, strict=True) if finders else ():
-                if found := found_in(text, finders, in_time):
+                if found := tally.find(text, finders):
                     yield from self._in_string(raw, at, text, found)
 
     def _in_string(
@@ -252,21 +246,3 @@ class WordObfuscator:
     def _replaced(self, text: str, found: Found, start: int, end: int) -> Replaced:
         word = text[found.start : found.end]
         return Replaced(start, end, self._placeholders.make(found.kind, word), word, found.kind)
-
-    def _found(self, body: bytes, in_time: InTime) -> bool:
-        """Tell whether a body of any form (a file, a batch) has something to replace."""
-        text = body.replace(b"\0", b"").decode("utf-8", "replace")  # UTF-16 has them
-        forms = (text, strings.unescaped(text)) if "\\" in text else (text,)
-        return any(found_in(form, self._finders, in_time) for form in forms)
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _undo(table: Table) -> ResponseTransform:
-    return lambda stream: editor(table, stream=stream)
