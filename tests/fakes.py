@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from neurolink_mitm.adapters.translator import TranslatorProcess
+from neurolink_mitm.core.auth.credentials import account_type
 from neurolink_mitm.core.exchange import Attempt, Exchange, Plan, Try
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
-from neurolink_mitm.core.pool.accounts import Account, account_type
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers.translator import Setup
 from neurolink_mitm.core.redact.secret import Secret

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurolink_mitm.core.auth.credentials import NEEDS_LOGIN, PROVIDER
+from neurolink_mitm.core.auth.credentials import NEEDS_LOGIN, PROVIDER, StoredAccount
 from neurolink_mitm.core.auth.refresh import Refreshed
 from neurolink_mitm.core.logs.rows import iso
-from neurolink_mitm.core.pool.accounts import Account, StoredAccount
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.pool.pool import PersistedState, fingerprint
 from neurolink_mitm.core.pool.quota import WHOLE_ACCOUNT, Quota, Window

@@ -61,7 +61,7 @@ class _Entry:
 
 
 class Refresher:
-    """Refreshes the accounts of one store, on one event loop."""
+    """Refreshes the accounts of one store, on one event loop. `ports.Refresher` says what its methods do."""
 
     def __init__(
         self,
@@ -91,10 +91,6 @@ class Refresher:
         self._connect, self._client = connect, None
 
     async def fresh(self, account: Account, *, force: bool = False) -> Refreshed:
-        """Return a valid token, by a refresh if needed. Does not raise.
-
-        With `force`, `account.secret` counts as refused, whenever it expires.
-        """
         if not account.refreshable:
             message = f"{account.label} has no refresh token: log in again when it ends"
             return Refreshed(account, None, Trouble.REFUSED, message)
@@ -113,7 +109,6 @@ class Refresher:
                 return result
 
     async def flush(self) -> bool:
-        """Try again to write unwritten tokens. Return whether none are left."""
         for entry in tuple(self._entries.values()):
             # a running refresh has written them first
             if entry.machine.unwritten and not entry.busy.locked():
@@ -123,22 +118,18 @@ class Refresher:
 
     @property
     def unwritten(self) -> Mapping[str, str]:
-        """Why the newest tokens of an account are not on disk, by label."""
         grants = {label: entry.machine.unwritten for label, entry in self._entries.items()}
         return {label: grant.why for label, grant in grants.items() if grant and grant.why}
 
     def newest(self, account: Account) -> Account:
-        """Return `account`, as read from disk, with the newest token."""
         entry = self._entries.get(account.label)
         return entry.machine.newest(account) if entry else account
 
     @property
     def clock_skew(self) -> float | None:
-        """Seconds that our clock is ahead of the token endpoint's; None before its first response."""
         return self._skew
 
     async def close(self, limit: float = 30.0) -> None:
-        """Wait for running refreshes, whose tokens would be lost otherwise, and write unwritten tokens."""
         if running := [entry.task for entry in self._entries.values() if entry.task]:
             await asyncio.wait(running, timeout=limit)
         await self.flush()

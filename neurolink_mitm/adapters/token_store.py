@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from neurolink_mitm.adapters.files import TRIES, ChangedError, locked
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.token_backend import LARGEST, Backend, FileBackend, KeyringBackend
+from neurolink_mitm.adapters.token_backend import Backend, FileBackend, KeyringBackend
 from neurolink_mitm.core.auth.credentials import (
     LEGACY_LABEL,
     StoredAccount,
@@ -26,8 +26,6 @@ from neurolink_mitm.core.auth.credentials import (
 from neurolink_mitm.core.auth.oauth import Tokens
 from neurolink_mitm.core.auth.token_document import TokenDocument
 from neurolink_mitm.core.redact.secret import Secret
-
-__all__ = ["LARGEST", "Credentials", "TokenStore", "TokenStoreError", "open_store"]
 
 T = TypeVar("T")
 
@@ -96,13 +94,12 @@ class TokenStore:
         """
 
         def change(document: TokenDocument) -> bool:
-            self._adopt(document, label, spent)
             done = document.replace_tokens(label, tokens, spent)
             if not done and self._backend.load() is None:  # moved away, not logged out
                 raise TokenStoreError(f"{self._backend.name} is not there")
             return done
 
-        return self._change(change)
+        return self._change(change, label, spent)
 
     def remove(self, label: str) -> bool:
         """Remove an account, and the legacy file if it is that. Return whether there was one."""
@@ -119,12 +116,9 @@ class TokenStore:
 
     def disable(self, label: str, reason: str, at: float, spent: Secret | None = None) -> bool:
         """Disable an account until a login or `enable`. Return False as `replace_tokens` does."""
-
-        def change(document: TokenDocument) -> bool:
-            self._adopt(document, label, spent)
-            return document.disable(label, reason, at, spent)
-
-        return self._change(change)
+        return self._change(
+            lambda document: document.disable(label, reason, at, spent), label, spent
+        )
 
     def enable(self, label: str) -> bool:
         """Enable an account and clear its failures. Return whether there is one."""
@@ -132,12 +126,7 @@ class TokenStore:
 
     def note_failure(self, label: str, spent: Secret | None = None) -> int:
         """Count a failed refresh. Return the number in a row; 0 where `disable` returns False."""
-
-        def change(document: TokenDocument) -> int:
-            self._adopt(document, label, spent)
-            return document.note_failure(label, spent)
-
-        return self._change(change)
+        return self._change(lambda document: document.note_failure(label, spent), label, spent)
 
     def failures(self, label: str) -> int:
         """Return the failed refreshes in a row."""
@@ -153,14 +142,19 @@ class TokenStore:
         path = self._home.root / f".refresh-{name}.lock"
         return FileLock(path, mode=0o600, thread_local=False)
 
-    def _change(self, change: Callable[[TokenDocument], T]) -> T:
-        """Read, change and write under the lock; again if a program without the lock wrote in between."""
+    def _change(
+        self, change: Callable[[TokenDocument], T], label: str = "", spent: Secret | None = None
+    ) -> T:
+        """Read, change and write under the lock; again if a program without the lock wrote in between.
+
+        `label` and `spent` tell whether the login to change is the legacy one (see `_adopt`).
+        """
         try:
             self._home.create()
             with locked(self._home.tokens):
                 for _ in range(TRIES):
                     with suppress(ChangedError):
-                        return self._try(change)
+                        return self._try(change, label, spent)
         except OSError as e:
             raise TokenStoreError(f"can't write {self._backend.name}: {e.strerror or e}") from e
         raise TokenStoreError(f"another program keeps writing {self._backend.name}")
@@ -173,9 +167,10 @@ class TokenStore:
         if legacy and legacy.refresh_token == spent:
             document.put(legacy, self._now())
 
-    def _try(self, change: Callable[[TokenDocument], T]) -> T:
+    def _try(self, change: Callable[[TokenDocument], T], label: str, spent: Secret | None) -> T:
         data, document = self._document()
         before = document.encode(0)
+        self._adopt(document, label, spent)
         result = change(document)
         if document.encode(0) != before:
             self._replace(data, document.encode(self._now()))

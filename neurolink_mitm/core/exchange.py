@@ -201,7 +201,6 @@ class Exchange:
 
     @property
     def current_account(self) -> Account | None:
-        """Return the account of the current attempt."""
         return self.attempt.account if self.attempt else None
 
     @property
@@ -217,7 +216,6 @@ class Exchange:
 
     @property
     def usage(self) -> TokenUsage:
-        """Return the tokens that upstream has reported."""
         return self.answer.usage if self.answer else TokenUsage()
 
     @property

@@ -18,9 +18,8 @@ import pytest
 from filelock import Timeout
 
 from neurolink_mitm.adapters.home import Home
-from neurolink_mitm.adapters.token_backend import FileBackend
+from neurolink_mitm.adapters.token_backend import LARGEST, FileBackend
 from neurolink_mitm.adapters.token_store import (
-    LARGEST,
     Credentials,
     TokenStore,
     TokenStoreError,

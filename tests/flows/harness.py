@@ -13,9 +13,10 @@ from typing import Any, Self
 
 from neurolink_mitm.adapters.journal import encode
 from neurolink_mitm.adapters.system import SystemClock, SystemRandomSource
+from neurolink_mitm.core.auth.credentials import account_type
 from neurolink_mitm.core.cost.budget import Budget
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
-from neurolink_mitm.core.pool.accounts import Account, account_type
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers import destinations
 from neurolink_mitm.core.redact.secret import Secret

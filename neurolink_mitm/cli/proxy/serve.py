@@ -26,7 +26,8 @@ from neurolink_mitm.claude_code.settings import settings_path
 from neurolink_mitm.claude_code.settings_text import ANY_TOKEN
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail, fail_by_configuration
 from neurolink_mitm.cli.ui.terminal import counted, program
-from neurolink_mitm.core.pool.accounts import Account, account_type
+from neurolink_mitm.core.auth.credentials import account_type
+from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Requirements
 from neurolink_mitm.core.providers import destinations
 from neurolink_mitm.core.providers.models import CLAUDE

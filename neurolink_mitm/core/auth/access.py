@@ -32,14 +32,13 @@ PREFIX = "sk-nl-"
 
 @dataclass(frozen=True, slots=True)
 class ClientKey:
-    """A client key. Times are seconds since the epoch."""
+    """A stored client key. Times are seconds since the epoch."""
 
     name: str
     digest: str
     created_at: float
 
     def matches(self, candidate: str) -> bool:
-        """In constant time."""
         return hmac.compare_digest(self.digest, digest(candidate))
 
 

@@ -121,7 +121,7 @@ class RefreshBackoff:
 
 
 class AccountRefresh:
-    """One account's refreshes in this process, one after another. Times in seconds since the epoch."""
+    """One account's refreshes in this process, one after another. Times are seconds since the epoch."""
 
     def __init__(self, account: Account, pause: Callable[[int], float] = pause_after) -> None:
         """`pause` returns the seconds without a request after that many failures in a row."""
@@ -147,7 +147,6 @@ class AccountRefresh:
 
     @property
     def unwritten(self) -> Grant | None:
-        """The grant, if it is not on disk."""
         return None if self.grant is None or self.grant.written else self.grant
 
     @property
@@ -162,7 +161,6 @@ class AccountRefresh:
         self._go(StepResult.STARTED)
 
     def locked(self, *, in_time: bool) -> None:
-        """Report the result of `LOCK`."""
         if not in_time:
             message = f"another process has been refreshing {self.account.label} for too long"
             self._fail(StepResult.LOCK_TIMED_OUT, Trouble.TRANSIENT, message)

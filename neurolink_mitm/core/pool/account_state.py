@@ -33,7 +33,7 @@ class Ineligible:
 
 @dataclass(slots=True)
 class TokenBucket:
-    """A rate limit: holds `rate` tokens when full, refilled within a minute; a request takes one."""
+    """A rate limit of `rate` requests a minute: a full bucket has as many tokens, a request takes one."""
 
     rate: int
     tokens: float
@@ -41,7 +41,6 @@ class TokenBucket:
 
     @classmethod
     def full(cls, rate: int, now: float) -> TokenBucket:
-        """Return a full bucket; `rate` is requests a minute."""
         return cls(rate, float(rate), now)
 
     def wait(self, now: float) -> float:
@@ -55,7 +54,6 @@ class TokenBucket:
         self.tokens -= 1
 
     def give_back(self) -> None:
-        """Return a token that was taken for nothing."""
         self.tokens += 1
 
     def _fill(self, now: float) -> None:

@@ -10,30 +10,9 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Literal
 
-from neurolink_mitm.core.auth.credentials import (
-    PROVIDER,
-    AccountType,
-    StoredAccount,
-    account_type,
-    parse_legacy,
-    parse_token_store,
-)
+from neurolink_mitm.core.auth.credentials import PROVIDER, StoredAccount, account_type
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import AccountConfig, Config
-
-__all__ = [
-    "Account",
-    "AccountType",
-    "Source",
-    "StoredAccount",
-    "account_type",
-    "build_pool",
-    "missing_primary",
-    "parse_legacy",
-    "parse_token_store",
-    "unknown_account",
-    "unused_settings",
-]
 
 Source = Literal["store", "config", "legacy", "environment"]
 ENVIRONMENT_LABEL = "env"
@@ -106,7 +85,7 @@ def build_pool(
     if not listed and legacy:
         listed = [_from_store(legacy, config, "legacy")]
     if not listed and environment_key:
-        listed = [_from_environment(environment_key, config)]
+        listed = [_account(ENVIRONMENT_LABEL, environment_key, config, "environment")]
     primary = config.routing.primary_account
     groups = sorted(_same_accounts(listed), key=lambda group: _rank(group, primary))
     return tuple(_best(group) for group in groups)
@@ -162,10 +141,6 @@ def _from_store(login: StoredAccount, config: Config, source: Source) -> Account
 
 def _from_config(settings: AccountConfig, key: Secret, config: Config) -> Account:
     return _with_settings(_account(settings.name, key, config, "config"), settings)
-
-
-def _from_environment(key: Secret, config: Config) -> Account:
-    return _account(ENVIRONMENT_LABEL, key, config, "environment")
 
 
 def _account(label: str, secret: Secret, config: Config, source: Source) -> Account:

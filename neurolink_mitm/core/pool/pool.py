@@ -56,7 +56,6 @@ class Choice:
 
     @property
     def why(self) -> str:
-        """One line for the log."""
         skipped = "; ".join(
             f"skipped {key}: {each.reason}" for key, each in self.ineligible.items()
         )
@@ -104,7 +103,6 @@ class Pool:
 
     @property
     def targets(self) -> tuple[Account, ...]:
-        """The accounts and the fallbacks."""
         return (*self.accounts, *self.fallbacks)
 
     def account_state(self, key: str) -> AccountState:
@@ -166,7 +164,6 @@ class Pool:
         )
 
     def reset(self, key: str) -> None:
-        """End an account's cooldowns."""
         self.changes += 1
         if state := self._states.get(key):
             state.cooldowns.clear()
@@ -327,7 +324,6 @@ class Pool:
         }
 
     def quotas(self) -> dict[str, Quota]:
-        """Return the latest quotas by account key."""
         return {key: state.quota for key, state in self._states.items() if state.quota}
 
     def clock_moved(self, by: float) -> None:

@@ -91,7 +91,6 @@ class Affinity:
         self._homes: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def home(self, session: str | None, now: float) -> str | None:
-        """Return the key of the session's home account."""
         if session is None or (home := self._homes.get(session)) is None:
             return None
         key, used_at = home

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.pool.accounts import (
     Account,
-    StoredAccount,
     build_pool,
     missing_primary,
     unused_settings,
