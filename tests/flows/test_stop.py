@@ -75,6 +75,7 @@ def test_a_request_without_an_answer_is_answered_with_an_error(
         [row] = proxy.rows.wait()
     assert refusal(answer) == STOPPING
     assert (row.responseStatus, row.outcome, row.attempts) == (529, "error", 1)
+    assert [attempt.errorType for attempt in proxy.rows.attempts] == ["proxy_stopped"]
     sandbox.wait_for(lambda requests: requests[0].disconnected)
 
 

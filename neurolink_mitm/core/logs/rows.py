@@ -16,6 +16,8 @@ from neurolink_mitm.core.request.endpoints import MESSAGES
 
 CLIENT_LEFT = Outcome.CANCELLED.value
 """The `errorType` of an attempt that the client left."""
+PROXY_STOPPED = "proxy_stopped"
+"""The error type of an attempt that ended, before a response could be passed on, because the proxy stops."""
 
 
 class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -55,7 +57,9 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class AttemptRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An upstream attempt.
 
-    `errorType` is null after a good response, `CLIENT_LEFT` if the client left before. Utilization is a share of 1.0.
+    `errorType` is null after a good response, `CLIENT_LEFT` or `PROXY_STOPPED` if nobody waited for it.
+
+    Utilization is a share of 1.0.
     """
 
     timestamp: str
@@ -160,7 +164,9 @@ def attempt_row(exchange: Exchange, attempt: Attempt) -> AttemptRow:
 def _error_type(exchange: Exchange, attempt: Attempt) -> str | None:
     if attempt.failure:
         return attempt.failure.error_type
-    return CLIENT_LEFT if exchange.left_upstream and attempt is exchange.attempts[-1] else None
+    if exchange.left_upstream:
+        return CLIENT_LEFT
+    return None if exchange.served else PROXY_STOPPED
 
 
 def _provider(account: Account | None) -> str:

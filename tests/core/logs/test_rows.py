@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.logs.rows import (
+    CLIENT_LEFT,
+    PROXY_STOPPED,
     AttemptRow,
     RequestRow,
     attempt_row,
@@ -175,6 +177,15 @@ def test_the_row_of_an_attempt_that_was_answered_well() -> None:
         utilization5h=None,
         utilization7d=None,
     )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error_type"),
+    [(Outcome.CANCELLED, CLIENT_LEFT), (Outcome.ERROR, PROXY_STOPPED)],
+)
+def test_the_row_of_an_attempt_that_nobody_waited_for(outcome: Outcome, error_type: str) -> None:
+    exchange = make_exchange(attempts=[make_attempt(WORK)], outcome=outcome)
+    assert attempt_row(exchange, exchange.attempts[0]).errorType == error_type
 
 
 def test_the_row_of_an_attempt_without_account_or_end() -> None:
