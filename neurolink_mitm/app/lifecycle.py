@@ -85,7 +85,7 @@ class Attached:
         self._keeper = asyncio.create_task(run_again(self._keep_guarded, "the guard's keeper"))
 
     async def _keep_guarded(self) -> None:
-        await self._claude_code.keep_guarded(self._runtime.pid, self._publisher.again)
+        await self._claude_code.keep_guarded(self._runtime.pid, self._publisher.publish)
 
     async def stop(self) -> None:
         if self._keeper:

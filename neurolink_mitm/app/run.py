@@ -13,6 +13,7 @@ from neurolink_mitm.addons.inspect import Inspect
 from neurolink_mitm.app.lifecycle import Lifecycle, components
 from neurolink_mitm.app.wiring import Prepared, Settings
 from neurolink_mitm.claude_code.attach import ClaudeCode
+from neurolink_mitm.config.apply import follow
 from neurolink_mitm.dataplane import master as masters
 from neurolink_mitm.dataplane.data_plane import OPTIONS, DataPlane
 from neurolink_mitm.dataplane.modes import MODE
@@ -81,7 +82,7 @@ class Starting:
             self._master.shutdown()
             return
         runtime.started_at = runtime.clock.now()
-        runtime.on_config.append(lambda _: self._master.options.update(**trusted(self._prepared)))
+        follow(runtime, lambda _: self._master.options.update(**trusted(self._prepared)))
         await self._lifecycle.start()
         self._on_ready(masters.web_url(self._master))
 

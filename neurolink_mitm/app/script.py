@@ -16,6 +16,7 @@ from mitmproxy.addonmanager import Loader
 from neurolink_mitm.app.lifecycle import Lifecycle, components
 from neurolink_mitm.app.run import Stack, trusted, watchers
 from neurolink_mitm.app.wiring import DEFAULT_HOST, DEFAULT_PORT, Prepared, Settings, prepare
+from neurolink_mitm.config.apply import follow
 from neurolink_mitm.config.env_file import EnvFileError
 from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.dataplane import master as masters
@@ -59,8 +60,7 @@ class MitmScript:
         except (ConfigError, EnvFileError, OSError) as e:
             raise exceptions.OptionsError(f"NeuroLink can't start: {e}") from e
         prepared.runtime.started_at = prepared.runtime.clock.now()
-        self._trust(prepared)
-        prepared.runtime.on_config.append(lambda _: self._trust(prepared))
+        follow(prepared.runtime, lambda _: self._trust(prepared))
         self._prepared = prepared
         program = os.path.basename(sys.argv[0]) or self.name
         server = masters.Serving(ctx.master)

@@ -1,4 +1,4 @@
-"""A proxy that serves says so in its state file, for as long as it does."""
+"""Publishes a running proxy in its state file, by which commands find it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from neurolink_mitm.adapters.state_file import OURS, ProxyState, StateFile, process_start
+from neurolink_mitm.config.apply import follow
 from neurolink_mitm.ports import Runtime
 
 logger = logging.getLogger("neurolink.app")
 
 
 class StatePublisher:
-    """The component that keeps the state file, by a thread; what goes wrong is logged."""
+    """The component that writes the state file, in a thread. Failures are logged."""
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        path: Path,
-        program: str = OURS,
-    ) -> None:
-        """`program` is what runs it; `path` is that of `proxy-state.json`."""
+    _writing: asyncio.Future[None]
+
+    def __init__(self, runtime: Runtime, path: Path, program: str = OURS) -> None:
+        """`program` runs the proxy; `path` is that of `proxy-state.json`."""
         self.guard_pid: Callable[[], int | None] = lambda: None
         self._runtime = runtime
         self._file = StateFile(path)
@@ -32,12 +30,12 @@ class StatePublisher:
         self._ended = False
 
     async def start(self) -> None:
-        self._runtime.on_config.append(lambda _: self.again())
-        await asyncio.to_thread(self._write)
+        follow(self._runtime, lambda _: self.publish())
+        await self._writing
 
-    def again(self) -> None:
-        """Soon: something of it has changed."""
-        asyncio.get_running_loop().run_in_executor(None, self._write)
+    def publish(self) -> None:
+        """Write the state as it is now, without waiting for the write."""
+        self._writing = asyncio.get_running_loop().run_in_executor(None, self._write)
 
     async def stop(self) -> None:
         await asyncio.to_thread(self._remove)
@@ -64,7 +62,7 @@ class StatePublisher:
 
 
 def state_of(runtime: Runtime) -> ProxyState:
-    """What a command needs to know to find it."""
+    """Return the state file's content."""
     return ProxyState(
         admin_token=runtime.admin_token.reveal() if runtime.admin_token else "",
         pid=runtime.pid,

@@ -1,4 +1,4 @@
-"""From settings and files to all that is needed to run: configuration, accounts, adapters."""
+"""Builds the runtime and its components from settings and files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -52,12 +53,12 @@ logger = logging.getLogger("neurolink.clock")
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 55669
 HEALTH_INTERVAL = 30.0
-"""Seconds between two looks at tokens that nobody uses at the moment."""
+"""Seconds between two checks of tokens that no request uses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a start was asked for. `environ` is the process's; `prepare` adds what the env file says."""
+    """The options of a start. `environ` is the process's, without the variables of the env file."""
 
     environ: Mapping[str, str] = field(repr=False)
     env_file: Path | None = None
@@ -69,70 +70,65 @@ class Settings:
     inspect: bool = False
     health_interval: float = HEALTH_INTERVAL
     accounts: tuple[Account, ...] | None = None
-    """Serve these, whatever is stored or configured (the sandbox's)."""
+    """The sandbox's accounts, served in place of the stored and configured ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """All that is needed to run, and what the user should hear first."""
+    """A runtime with its components, ready to be started, and the warnings to print first."""
 
     runtime: Runtime
     home: Home
     warnings: tuple[str, ...]
     sources: Sources | None
-    """The files it comes from, to be watched; None in tests."""
+    """The files to watch for a reload; None in tests."""
     health_interval: float = HEALTH_INTERVAL
     components: tuple[Component, ...] = ()
-    """What requests need, in the order in which it is started."""
+    """In the order of their start."""
 
 
 def prepare(settings: Settings) -> Prepared:
-    """Read the configuration and the accounts; nothing is served yet.
+    """Read the configuration and the accounts, and build all that serves them.
 
     Raises:
-        ConfigError: with every fault.
-        EnvFileError: in one line.
+        ConfigError: lists every fault.
+        EnvFileError: the env file can't be read.
         OSError: the home directory can't be made.
     """
     check_version()
-    try:
+    with _config_errors():
         home = Home.from_environment(settings.environ)
         warnings = home.create()
         store = open_store(home, settings.environ)
-        sources = Sources(_named(settings, home), home, store)
+        sources = Sources(_source_options(settings, home), home, store)
         inputs = sources.read()
         _check_exposure(settings.host, inputs)
+    clock, journal, registry = SystemClock(), FileJournal(home.logs), MetricRegistry()
+    runtime = _runtime(settings, clock, journal, registry)
+    apply(runtime, inputs)
+    telemetry = _telemetry(runtime, registry)
+    components: tuple[Component, ...] = (
+        closing(telemetry.close, telemetry.start), closing(journal.close),
+        _bodies(runtime, home, journal), _translator(runtime, home, sources),
+    )  # fmt: skip
+    if settings.accounts is None:  # the sandbox makes its accounts anew at each start
+        state = *_state(runtime, home, clock), _refresher(runtime, store, sources)
+        components = (*state, *components)
+    warnings = (*warnings, *inputs.warnings, *telemetry.faults)
+    return Prepared(runtime, home, warnings, sources, settings.health_interval, components)
+
+
+@contextmanager
+def _config_errors() -> Iterator[None]:
+    try:
+        yield
     except (ConfigError, EnvFileError):
         raise
     except (ValueError, TokenStoreError) as e:
         raise ConfigError(str(e)) from e
-    journal, registry, clock = FileJournal(home.logs), MetricRegistry(), SystemClock()
-    runtime = _runtime(settings, clock, journal, registry)
-    apply(runtime, inputs)
-    bodies = FileBodies(home.logs, journal, secrets=_known_secrets(runtime))
-    runtime.bodies = bodies
-    runtime.translator = translator = _translator(runtime, home, sources)
-    telemetry = _telemetry(runtime, registry)
-    components = (
-        closing(telemetry.close, telemetry.start), closing(journal.close), closing(bodies.close), translator
-    )  # fmt: skip
-    told = (*warnings, *inputs.warnings, *telemetry.faults)
-    if settings.accounts is not None:  # the sandbox's, made anew each time
-        return Prepared(runtime, home, told, sources, settings.health_interval, components)
-    runtime.state_store = memory = FileStateStore(home.cooldowns, home.quotas)
-    runtime.refresher = refresher = _refresher(runtime, store, sources)
-    runtime.spending = spending = Spending(home.spend, runtime.pool.budget, runtime.clock.now())
-    known = read_cooldowns(home.cooldowns)
-    runtime.pool.restore(known, read_quotas(home.quotas), runtime.clock.now())
-    restored = runtime.pool.cooldowns()
-    if any(known.get(key) != kept for key, kept in restored.items()):
-        runtime.state_store.cooldowns(restored)  # else each restart would begin them anew
-    _follow_clock(runtime, clock, spending)
-    files = closing(spending.close), closing(memory.close), Closing(refresher.close)
-    return Prepared(runtime, home, told, sources, settings.health_interval, (*files, *components))
 
 
-def _named(settings: Settings, home: Home) -> SourceOptions:
+def _source_options(settings: Settings, home: Home) -> SourceOptions:
     return SourceOptions(
         environ=settings.environ,
         env_file=settings.env_file,
@@ -146,7 +142,7 @@ def _named(settings: Settings, home: Home) -> SourceOptions:
 def _runtime(
     settings: Settings, clock: SystemClock, journal: FileJournal, metrics: MetricRegistry
 ) -> Runtime:
-    """Return one without configuration, which serves no account, remembers nothing and renews no token."""
+    """Return a runtime with the default configuration, no accounts and no components."""
     return Runtime(
         config=Config(),
         pool=Pool(()),
@@ -165,20 +161,37 @@ def _runtime(
     )
 
 
-def _known_secrets(runtime: Runtime) -> Callable[[], Iterable[Secret]]:
-    """Follows the pool, and the configuration with its environment, in which they are looked for once."""
+def _bodies(runtime: Runtime, home: Home, journal: FileJournal) -> Component:
+    """Set the writer of captured bodies. It masks the accounts' secrets and those of the configuration."""
     configured: list[Secret] = []
 
     def read(config: Config) -> None:
         admin = (runtime.admin_token,) if runtime.admin_token else ()
         configured[:] = (*admin, *secrets_of(config, (), runtime.environ))
 
+    def masked() -> Iterable[Secret]:
+        return (*configured, *(account.secret for account in runtime.pool.accounts))
+
     follow(runtime, read)
-    return lambda: (*configured, *(each.secret for each in runtime.pool.accounts))
+    runtime.bodies = bodies = FileBodies(home.logs, journal, secrets=masked)
+    return closing(bodies.close)
+
+
+def _state(runtime: Runtime, home: Home, clock: SystemClock) -> tuple[Component, ...]:
+    """Set the stores of persisted state, and restore cooldowns and quotas from their files."""
+    runtime.state_store = store = FileStateStore(home.cooldowns, home.quotas)
+    runtime.spending = spending = Spending(home.spend, runtime.pool.budget, runtime.clock.now())
+    persisted = read_cooldowns(home.cooldowns)
+    runtime.pool.restore(persisted, read_quotas(home.quotas), runtime.clock.now())
+    restored = runtime.pool.cooldowns()
+    if any(persisted.get(key) != cooldown for key, cooldown in restored.items()):
+        store.cooldowns(restored)  # else each restart would begin them anew
+    _follow_clock(runtime, clock, spending)
+    return closing(spending.close), closing(store.close)
 
 
 def _follow_clock(runtime: Runtime, clock: SystemClock, spending: Spending) -> None:
-    """A clock that is set back makes no cooldown, and no day of spending, last longer."""
+    """Shift cooldowns and spending where the clock is set back, so that they last no longer."""
 
     def set_back(by: float) -> None:
         logger.warning("the clock was set back by %.0f s: cooldowns end as they would have", -by)
@@ -191,7 +204,7 @@ def _follow_clock(runtime: Runtime, clock: SystemClock, spending: Spending) -> N
 
 
 def _telemetry(runtime: Runtime, registry: MetricRegistry) -> OtlpTelemetry:
-    """Follows the environment, `.env` included; off where it names no collector."""
+    """Set the OTLP export. It follows the environment, and is off where that names no collector."""
     runtime.lag.histogram = lambda ms: registry.record((Point("proxy_loop_lag_ms", ms),))
     telemetry = OtlpTelemetry(
         telemetry_setup(runtime.environ), registry, lambda: current_points(runtime, time.time())
@@ -201,30 +214,33 @@ def _telemetry(runtime: Runtime, registry: MetricRegistry) -> OtlpTelemetry:
     return telemetry
 
 
-def _refresher(runtime: Runtime, store: TokenStore, sources: Sources) -> Refresher:
-    """Follows the oauth section and the way to the network."""
-    refresher = Refresher(store, partial(oauth_client, OAuth()), SystemClock())
-    follow(
-        runtime,
-        lambda config: refresher.reconnect(partial(oauth_client, config.oauth, sources.network)),
-    )
-    return refresher
+def _refresher(runtime: Runtime, store: TokenStore, sources: Sources) -> Component:
+    """Set the refresher. It follows the oauth section and the network's settings."""
+    runtime.refresher = refresher = Refresher(store, partial(oauth_client, OAuth()), SystemClock())
+
+    def reconnect(config: Config) -> None:
+        refresher.reconnect(partial(oauth_client, config.oauth, sources.network))
+
+    follow(runtime, reconnect)
+    return Closing(refresher.close)
 
 
 def _translator(runtime: Runtime, home: Home, sources: Sources) -> TranslatorProcess:
-    """Follows the configuration; not started yet."""
+    """Set the translator, which follows the configuration."""
     secret = secrets.token_urlsafe(24)
 
-    def told() -> tuple[Setup, Mapping[str, str]]:
+    def setup() -> tuple[Setup, Mapping[str, str]]:
         return _for_translator(runtime, secret, sources.network)
 
     def wanted() -> bool:
-        """Where a model of another provider that can be asked is named; passed through is to Anthropic only."""
-        others = runtime.pool.fallbacks
-        return not runtime.passthrough and any(e.model and not e.disabled for e in others)
+        """Whether a model of another provider is configured and can be asked; passthrough is Anthropic's alone."""
+        fallbacks = runtime.pool.fallbacks
+        return not runtime.passthrough and any(e.model and not e.disabled for e in fallbacks)
 
-    translator = TranslatorProcess(home.logs / "translator.log", *told(), wanted)
-    follow(runtime, lambda _: translator.configure(*told()))
+    runtime.translator = translator = TranslatorProcess(
+        home.logs / "translator.log", *setup(), wanted
+    )
+    follow(runtime, lambda _: translator.configure(*setup()))
     return translator
 
 
@@ -238,7 +254,7 @@ def _for_translator(
 
 
 def _check_exposure(host: str, inputs: Inputs) -> None:
-    """Whoever can reach the port can spend the accounts: beyond loopback callers must show a key."""
+    """Require client keys beyond loopback: whoever can reach the port can spend the accounts."""
     if not is_loopback(host) and not inputs.config.clients.api_keys and not inputs.clients:
         raise ConfigError(
             f"clients.api-keys: must be set to listen on {host or 'all addresses'}, or a key made by"

@@ -184,8 +184,9 @@ def test_the_row_of_an_attempt_that_was_answered_well() -> None:
     [(Outcome.CANCELLED, CLIENT_LEFT), (Outcome.ERROR, PROXY_STOPPED)],
 )
 def test_the_row_of_an_attempt_that_nobody_waited_for(outcome: Outcome, error_type: str) -> None:
-    exchange = make_exchange(attempts=[make_attempt(WORK)], outcome=outcome)
-    assert attempt_row(exchange, exchange.attempts[0]).errorType == error_type
+    attempt = make_attempt(WORK, answer=None)
+    exchange = make_exchange(attempts=[attempt], outcome=outcome)
+    assert attempt_row(exchange, attempt).errorType == error_type
 
 
 def test_the_row_of_an_attempt_without_account_or_end() -> None:
