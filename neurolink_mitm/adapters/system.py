@@ -1,12 +1,4 @@
-"""The clock, the dice and the ports of this machine.
-
-Memory that nobody uses any more goes back to the system.
-
-Bodies of 100 KB come and go, and glibc keeps the holes between what stays. Where the C library is another, or has no
-such call (macOS, musl), nothing is done.
-
-How an optional part is installed, by the way that NeuroLink itself was.
-"""
+"""This machine: clock, random source, port owners, free memory, and how optional packages are installed."""
 
 from __future__ import annotations
 
@@ -24,19 +16,19 @@ from typing import Any
 import psutil
 
 STEP = 1.0
-"""Seconds; what is less is a clock that is being trimmed."""
+"""Seconds by which a clock is set back at least; less is a clock that is being slewed."""
 
 
 def steady() -> float:
-    """Seconds since some moment, sleep included; nobody can set them."""
+    """Return monotonic seconds, those of sleep included."""
     boot = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 
 class SystemClock:
-    """Wall-clock time, in seconds since the epoch; tells those in `set_back` by how much it was set back (< 0).
+    """Wall-clock time, in seconds since the epoch. Calls `set_back` with the seconds (< 0) that it was set back by.
 
-    That it was set forward can't be told from a machine that was asleep, and only ends things early.
+    A clock that is set forward looks like a machine that slept, and only ends cooldowns and tokens early.
     """
 
     def __init__(
@@ -53,13 +45,13 @@ class SystemClock:
         lead = now - self._even()
         by, self._lead = lead - self._lead, lead
         if by < -STEP:
-            for tell in self.set_back:
-                tell(by)
+            for callback in self.set_back:
+                callback(by)
         return now
 
 
 class SystemRandomSource:
-    """Ids and jitter. None of them guards anything, but ids come from the kernel so that none repeats."""
+    """Ids and jitter. None is a secret; ids come from the kernel so that none repeats."""
 
     def request_id(self) -> str:
         return f"req_nl_{os.urandom(10).hex()}"
@@ -71,19 +63,27 @@ class SystemRandomSource:
         return random.random()
 
 
+def listening_process(port: int) -> psutil.Process | None:
+    """Return the process that listens on `port`; None if there is none that this user may see."""
+    with suppress(psutil.Error, OSError):
+        for pid, connection in _connections():
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and pid:
+                return psutil.Process(pid)
+    return None
+
+
 def port_owner(port: int) -> str | None:
-    """The program that listens on a port, and its pid, as far as this user may know."""
+    """Return name and pid of the program that listens on `port`, as far as this user may see them."""
     with suppress(psutil.Error):
-        for pid, found in _connections():
-            if found.status == psutil.CONN_LISTEN and found.laddr.port == port and pid:
-                return _described(psutil.Process(pid))
+        if process := listening_process(port):
+            return _described(process)
     return None
 
 
 def _connections() -> Iterator[tuple[int | None, Any]]:
     try:
         yield from ((each.pid, each) for each in psutil.net_connections("tcp"))
-    except psutil.AccessDenied:  # macOS tells only of single processes, and those one's own
+    except psutil.AccessDenied:  # macOS lists connections by process, and only the user's own
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 yield from ((process.pid, each) for each in process.net_connections("tcp"))
@@ -97,19 +97,22 @@ def _described(process: psutil.Process) -> str:
 
 
 def free_port(host: str, wanted: int) -> int:
-    """`wanted`, or any other where that is taken."""
+    """Return `wanted`, or another port if that one is taken."""
     for port in (wanted, 0):
-        with suppress(OSError), socket.create_server((host, port)) as found:
-            return int(found.getsockname()[1])
+        with suppress(OSError), socket.create_server((host, port)) as server:
+            return int(server.getsockname()[1])
     return wanted
 
 
-EVERY = 5.0
-"""Seconds between two tidyings: each takes a millisecond or two, in which nobody else can allocate."""
+TRIM_EVERY = 5.0
+"""Seconds between two calls of `malloc_trim`, which holds up all allocation for a millisecond or two."""
 
 
-async def return_free_memory(every: float = EVERY) -> None:
-    """Until it is cancelled."""
+async def return_free_memory(every: float = TRIM_EVERY) -> None:
+    """Return memory that glibc keeps between live blocks to the system, until cancelled.
+
+    Bodies of 100 KB come and go. C libraries without `malloc_trim` (macOS, musl) need nothing.
+    """
     import asyncio  # commands need this module, and no event loop
 
     trim = _malloc_trim()
@@ -129,11 +132,11 @@ PACKAGES = {
     "keyring": ("keyring",),
     "otel": ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"),
 }
-"""What pyproject.toml has under each extra."""
+"""Packages of each extra, as in pyproject.toml."""
 
 
 def how_to_install(extra: str, prefix: str = sys.prefix) -> str:
-    """The command. pip knows nothing of the environments that pipx and uv make for a tool."""
+    """Return the command that installs `extra` into an environment of pipx, of uv's tools, or of pip."""
     parts, packages = Path(prefix).parts, PACKAGES[extra]
     if "pipx" in parts:
         return f"pipx inject neurolink-mitm {' '.join(packages)}"

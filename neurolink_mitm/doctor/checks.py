@@ -39,9 +39,9 @@ from neurolink_mitm.core.status.probe_results import (
     SettingsProbe,
     UpstreamProbe,
 )
-from neurolink_mitm.doctor.probes import answers, port_owner, run_with_deadline
+from neurolink_mitm.doctor.probes import answers, probe_port, run_with_deadline
 from neurolink_mitm.doctor.request_path import BASE_URL, WATCHED
-from neurolink_mitm.service.state import service_state
+from neurolink_mitm.service.manager import service_state
 
 DEFAULT_PORT = 55669
 LIMIT = 12.0
@@ -234,7 +234,7 @@ def _proxy(look: ProbeContext, state: ProxyState | None) -> ProxyProbe:
             detached=_detached(look, state),
             others=tuple(_others(look, state)),
         )
-    return replace(found, port_owner=port_owner("127.0.0.1", found.port))
+    return replace(found, port_owner=probe_port("127.0.0.1", found.port))
 
 
 def _others(look: ProbeContext, state: ProxyState) -> Iterator[OtherProxy]:

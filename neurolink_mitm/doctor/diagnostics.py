@@ -18,7 +18,7 @@ from neurolink_mitm.core.status.probe_results import (
     FileProbe,
     ProbeResults,
     ProxyProbe,
-    Service,
+    ServiceProbe,
 )
 from neurolink_mitm.core.status.versions import (
     OLDEST_PYTHON,
@@ -289,7 +289,7 @@ def _clock(results: ProbeResults) -> Iterator[Diagnostic]:
     )
 
 
-def _service(service: Service | None) -> Iterator[Diagnostic]:
+def _service(service: ServiceProbe | None) -> Iterator[Diagnostic]:
     if service is None or not service.installed:
         return
     if service.running is False:

@@ -1,9 +1,4 @@
-"""Runs blocking jobs beside each other, none of them for longer than it may take.
-
-How far this machine's clock is from a server's: what ends at a time depends on it.
-
-Who listens on a port of this machine.
-"""
+"""Blocking probes with a deadline; this machine's clock skew and the owner of a port."""
 
 from __future__ import annotations
 
@@ -12,12 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TypeVar
 
 import psutil
 
 from neurolink_mitm.adapters.network import Network
 from neurolink_mitm.adapters.oauth_wire import Wire
+from neurolink_mitm.adapters.system import listening_process
 from neurolink_mitm.core.status.probe_results import PortOwner
 
 T = TypeVar("T")
@@ -26,10 +23,9 @@ T = TypeVar("T")
 def run_with_deadline(
     jobs: Mapping[str, Callable[[], T]], limit: float
 ) -> tuple[dict[str, T], dict[str, str]]:
-    """What came of the jobs, and why nothing came of the others, by their names.
+    """Run `jobs` in threads for `limit` seconds; return results, and reasons for missing ones, by job name.
 
-    A job that hangs (a name server, a dead network disk) is left behind: its thread is a daemon's, so that the process
-    can end without it.
+    A job that hangs (a name server, a dead network disk) is left behind in a daemon thread.
     """
     deadline = time.monotonic() + limit
     started = {name: _start(job) for name, job in jobs.items()}
@@ -59,6 +55,7 @@ def _start(job: Callable[[], T]) -> Future[T]:
 
 
 CLOCK_LIMIT = 5.0
+"""Seconds for the answer that the clock is compared with."""
 
 
 def measure_clock_skew(
@@ -69,39 +66,34 @@ def measure_clock_skew(
     limit: float = CLOCK_LIMIT,
     clock: Callable[[], float] = time.time,
 ) -> float | None:
-    """Seconds that our clock is ahead of the server's, by the `Date` of its answer to `HEAD url`.
+    """Return the seconds that our clock is ahead of the server's, by the `Date` of its response to `HEAD url`.
 
-    Whatever status it answers with will do. None where it can't be reached within `limit` seconds
-    or tells no time. `Date` is in whole seconds, so less than two is nothing. Blocks; doesn't raise.
+    None if it does not answer within `limit` seconds or sends no `Date`. `Date` is in whole seconds, so
+    less than two are no skew. Blocks; doesn't raise.
     """
     wire = Wire(clock, limit, network)
     wire.ask("HEAD", url, {}, own=own)
     return wire.skew
 
 
-LISTEN_LIMIT = 2.0
+CONNECT_LIMIT = 2.0
+"""Seconds for a connection to a port of this machine."""
 
 
-def port_owner(host: str, port: int) -> PortOwner | None:
-    """None where nobody does. Who it is may be a secret: other users' programs are."""
+def probe_port(host: str, port: int) -> PortOwner | None:
+    """Return the owner of `port`, without a name if this user may not know it; None if nobody listens."""
     if not answers(host, port):
         return None
-    try:
-        found = [
-            connection.pid
-            for connection in psutil.net_connections("tcp")
-            if connection.status == psutil.CONN_LISTEN and tuple(connection.laddr)[1:] == (port,)
-        ]
-        pid = next((pid for pid in found if pid), None)
-        return PortOwner(pid, psutil.Process(pid).name()) if pid else PortOwner()
-    except (psutil.Error, OSError):  # macOS tells only root
-        return PortOwner()
+    with suppress(psutil.Error):
+        if process := listening_process(port):
+            return PortOwner(process.pid, process.name())
+    return PortOwner()
 
 
 def answers(host: str, port: int) -> bool:
-    """Whether a connection is taken there."""
+    """Return whether a connection to `port` is accepted."""
     try:
-        socket.create_connection((host, port), LISTEN_LIMIT).close()
+        socket.create_connection((host, port), CONNECT_LIMIT).close()
     except OSError:
         return False
     return True

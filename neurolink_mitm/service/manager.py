@@ -1,4 +1,4 @@
-"""launchd and systemd's user manager: install, start, stop and remove the proxy's service."""
+"""Installs, starts, stops, removes and queries the proxy's service, by launchd or systemd's user manager."""
 
 from __future__ import annotations
 
@@ -12,42 +12,49 @@ from pathlib import Path
 from typing import Protocol
 
 from neurolink_mitm.adapters.files import write_atomic
+from neurolink_mitm.core.status.probe_results import ServiceProbe
 from neurolink_mitm.service.units import LABEL, UNIT, Service, plist, unit
 
 LIMIT = 60.0
 """Seconds for a service manager's command; stopping waits for streams."""
+QUERY_LIMIT = 5.0
+"""Seconds to ask whether the service runs."""
+NO_SUCH_SERVICE = 113
+"""launchctl's exit code."""
 
 
 class ServiceError(Exception):
-    """One line with what to do instead."""
+    """The service manager can't do it; the text is one line with what to do instead."""
 
 
 Run = Callable[[Sequence[str]], str]
-"""Runs a program to its end and returns what it said; raises `ServiceError` where it fails."""
+"""Runs a program to its end and returns its output; raises `ServiceError` if it fails."""
 
 
 class ServiceManager(Protocol):
-    """What a user's services are looked after by. `path` is where it finds ours."""
+    """Manages a user's services. `path` is the definition of ours; the command `query` asks for its state."""
 
     path: Path
+    query: Sequence[str]
 
     def text(self, service: Service) -> str:
-        """What will be installed."""
+        """Return the definition of `service`."""
 
     def install(self, service: Service) -> None:
-        """Write it, start it now and at each login. What was installed before is replaced."""
+        """Write the definition in place of an earlier one, and start `service` now and at each login."""
 
     def uninstall(self) -> bool:
-        """Stop and remove it. Whether there was one."""
+        """Stop and remove the service; return whether there was one."""
 
 
 class Launchd:
-    """macOS: an agent of the user's."""
+    """macOS: a launch agent of the user."""
 
     def __init__(self, home: Path, run: Run, uid: int) -> None:
         self.path = home / "Library" / "LaunchAgents" / f"{LABEL}.plist"
         self._run = run
         self._domain = f"gui/{uid}"
+        self.query: Sequence[str] = ("launchctl", "print", f"{self._domain}/{LABEL}")
 
     def text(self, service: Service) -> str:
         return plist(service).decode()
@@ -66,15 +73,16 @@ class Launchd:
         return True
 
     def _boot_out(self) -> None:
-        with suppress(ServiceError):  # it was not loaded, which is what we want
+        with suppress(ServiceError):  # not loaded
             self._run(["launchctl", "bootout", f"{self._domain}/{LABEL}"])
 
 
 class Systemd:
-    """Linux: a unit of the user's."""
+    """Linux: a unit of systemd's user manager."""
 
     def __init__(self, config_home: Path, run: Run) -> None:
         self.path = config_home / "systemd" / "user" / UNIT
+        self.query: Sequence[str] = ("systemctl", "--user", "is-active", UNIT)
         self._run = run
 
     def text(self, service: Service) -> str:
@@ -94,7 +102,7 @@ class Systemd:
             return False
         try:
             self._systemctl("disable", "--now", UNIT)
-        except ServiceError:  # its user manager does not run, so neither does the service
+        except ServiceError:  # no user manager runs, so no service does
             _remove(self._wants / UNIT)
         _remove(self.path)
         with suppress(ServiceError):
@@ -107,7 +115,7 @@ class Systemd:
         return self.path.parent / "default.target.wants"
 
     def _remove_empty_directories(self) -> None:
-        """Up to the user's own ~/.config: where nothing is left in them, they are as good as ours."""
+        """Remove the directories up to `~/.config` that are empty now."""
         for directory in (self._wants, *self.path.parents[:3]):
             with suppress(OSError):
                 directory.rmdir()
@@ -117,7 +125,7 @@ class Systemd:
 
 
 def find(environ: Mapping[str, str], platform: str = sys.platform) -> ServiceManager:
-    """That of this machine and user, whether it can be used or not. Raises `ServiceError` if there is none."""
+    """Return the service manager of this platform, usable or not. Raises `ServiceError` if there is none."""
     home = environ.get("HOME")
     if not home:
         raise ServiceError("HOME is not set, so there is no place for a service")
@@ -129,7 +137,7 @@ def find(environ: Mapping[str, str], platform: str = sys.platform) -> ServiceMan
 
 
 def check_usable(manager: ServiceManager) -> None:
-    """Raises `ServiceError` where nobody would run the service, as in most containers."""
+    """Raise `ServiceError` if no service manager runs, as in most containers."""
     if isinstance(manager, Launchd):
         return
     if not shutil.which("systemctl"):
@@ -141,7 +149,7 @@ def check_usable(manager: ServiceManager) -> None:
 
 
 def run(command: Sequence[str]) -> str:
-    """See `Run`."""
+    """Run `command`, as `Run` says."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
     except subprocess.TimeoutExpired as e:
@@ -152,6 +160,32 @@ def run(command: Sequence[str]) -> str:
         reason = (done.stderr or done.stdout).strip().replace("\n", "; ")
         raise ServiceError(f"{' '.join(command)} failed: {reason or done.returncode}")
     return done.stdout
+
+
+def service_state(environ: Mapping[str, str], platform: str = sys.platform) -> ServiceProbe | None:
+    """Return whether the service is installed and runs; None on platforms without services."""
+    try:
+        manager = find(environ, platform)
+    except ServiceError:
+        return None
+    path = str(manager.path)
+    if not manager.path.exists():
+        return ServiceProbe(path)
+    try:
+        done = subprocess.run(
+            manager.query, capture_output=True, text=True, timeout=QUERY_LIMIT, check=False,
+            env=dict(environ),
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ServiceProbe(path, True)
+    return ServiceProbe(path, True, _runs(done.stdout.strip(), done.returncode))
+
+
+def _runs(output: str, code: int) -> bool | None:
+    """Read systemd's word, or the line of launchd's text. No output: nobody could be asked."""
+    if not output:
+        return False if code == NO_SUCH_SERVICE else None
+    return output in ("active", "activating", "reloading") or "state = running" in output
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The proxy as a service of the user's: a launchd property list, or a systemd unit."""
+"""The definition of the proxy's service: a launchd property list, or a systemd unit."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ STOP_LIMIT = 75
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """`program` is what `neurolink` stands for; `arguments` are those of `proxy start`."""
+    """The service: `program` is the command line of `neurolink`, `arguments` are those of `proxy start`."""
 
     program: tuple[str, ...]
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     log: str = "/dev/null"
-    """Where launchd puts what it says; systemd has its journal."""
+    """File for the output under launchd; systemd has its journal."""
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -30,7 +30,7 @@ class Service:
 
 
 def plist(service: Service) -> bytes:
-    """See launchd.plist(5). A guard is in a session of its own, so launchd leaves it alone."""
+    """Return the launchd.plist(5). The guard runs in a session of its own, so launchd leaves it alone."""
     return plistlib.dumps(
         {
             "Label": LABEL,
@@ -48,9 +48,9 @@ def plist(service: Service) -> bytes:
     )
 
 
-# ExecStopPost: when the proxy dies, systemd ends its guard, too; this does that one's work.
-# Restart: a configuration that is no good (2) gets no better by itself.
-# Of the hardening only what needs no namespace of its own: PrivateTmp, ProtectSystem and their like
+# ExecStopPost: when the proxy dies, systemd ends its guard too; this command does the guard's work.
+# RestartPreventExitStatus: a faulty configuration (2) does not repair itself.
+# Hardening without namespaces only: PrivateTmp, ProtectSystem and their like
 # keep a user's service from starting where user namespaces are restricted, as on Ubuntu since 23.10.
 _UNIT = """\
 [Unit]
@@ -80,7 +80,7 @@ WantedBy=default.target
 
 
 def unit(service: Service) -> str:
-    """See systemd.service(5) and systemd.exec(5). Raises `ValueError` for what no line can hold."""
+    """Return the systemd.service(5). Raises `ValueError` for a control character, which no line can hold."""
     settings = (f"{name}={value}" for name, value in service.environment.items())
     return _UNIT.format(
         environment="".join(f"Environment={_quoted(each)}\n" for each in settings),
@@ -96,7 +96,7 @@ def _command(words: tuple[str, ...]) -> str:
 
 
 def _quoted(word: str) -> str:
-    """As systemd.syntax(7) has it; a `%` would begin a specifier."""
+    """Quote `word` as systemd.syntax(7) says; a `%` would begin a specifier."""
     if any(ord(letter) < 32 for letter in word):
         raise ValueError(f"a service can't hold a control character: {word!r}")
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")

@@ -14,7 +14,7 @@ from neurolink_mitm.core.status.probe_results import (
     PortOwner,
     ProbeResults,
     ProxyProbe,
-    Service,
+    ServiceProbe,
     SettingsProbe,
     UpstreamProbe,
 )
@@ -104,7 +104,7 @@ CASES: list[tuple[str, str, Mapping[str, Any]]] = [
     ),
     ("clock-skew", "warn", {"skew": 61.0}),
     ("clock-skew", "warn", {"skew": -61.0}),
-    ("service-stopped", "warn", {"service": Service("/x.service", True, False)}),
+    ("service-stopped", "warn", {"service": ServiceProbe("/x.service", True, False)}),
     (
         "guard-dead",
         "warn",

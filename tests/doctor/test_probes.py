@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from neurolink_mitm.core.status.probe_results import PortOwner
-from neurolink_mitm.doctor.probes import answers, measure_clock_skew, port_owner, run_with_deadline
+from neurolink_mitm.doctor.probes import answers, measure_clock_skew, probe_port, run_with_deadline
 from neurolink_mitm.sandbox.server import SandboxServer
 
 
@@ -64,8 +64,8 @@ def test_a_refusal_tells_the_time_as_well(sandbox: SandboxServer) -> None:
 
 
 def test_an_address_that_nobody_answers_tells_nothing() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as port_owner:
-        url = f"http://127.0.0.1:{port_owner.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         assert measure_clock_skew(url, limit=0.1) is None
     assert measure_clock_skew(url) is None
 
@@ -79,7 +79,7 @@ def test_a_program_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         assert answers("127.0.0.1", port)
-        assert port_owner("127.0.0.1", port) == PortOwner(os.getpid(), psutil.Process().name())
+        assert probe_port("127.0.0.1", port) == PortOwner(os.getpid(), psutil.Process().name())
 
 
 def test_nobody() -> None:
@@ -87,4 +87,4 @@ def test_nobody() -> None:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
         assert not answers("127.0.0.1", port)
-        assert port_owner("127.0.0.1", port) is None
+        assert probe_port("127.0.0.1", port) is None

@@ -1,4 +1,4 @@
-"""One finding of the doctor: how things stand, in a line, and what to do about it."""
+"""A diagnostic: one line on one thing that was checked, and what to do about it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Diagnostic:
 
 
 def ok(id_: str, text: str) -> Diagnostic:
-    """As it should be."""
+    """Return a diagnostic of what is as it should be."""
     return Diagnostic(id_, "ok", text)
 
 
 def warn(id_: str, text: str, fix: str) -> Diagnostic:
-    """It works, but not for all, or not for long."""
+    """Return a diagnostic of what works, but not for all, or not for long."""
     return Diagnostic(id_, "warn", text, fix)
 
 
 def fail(id_: str, text: str, fix: str) -> Diagnostic:
-    """It can't work."""
+    """Return a diagnostic of what can't work."""
     return Diagnostic(id_, "fail", text, fix)

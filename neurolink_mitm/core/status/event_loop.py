@@ -1,4 +1,4 @@
-"""The event loop's lag: how late the loop does what is due, and where it stood when it stood still."""
+"""The event loop's lag: how late the loop runs what is due, its stalls, and the pauses of the process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BOUNDS = (1, 2, 5, 10, 20, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000)
 RECENT = 1200
 """Measurements behind the quantiles: about a minute of them."""
 IDLE = 0.2
-"""Share of a gap's time in CPU below which nobody computed in it."""
+"""Share of CPU time in a gap below which the process was idle."""
 
 Cause = Literal["stall", "pause", "thread"]
 
@@ -24,8 +24,8 @@ Cause = Literal["stall", "pause", "thread"]
 class Gap:
     """The time between two beats of the loop. All in seconds.
 
-    `cpu` and `loop_cpu` are CPU time of the process and of the loop's thread meanwhile; `starved` is how long that
-    thread waited for a CPU; `sampled` says whether the watching thread ran in time, and saw the loop at work.
+    `cpu` and `loop_cpu` are CPU time of the process and of the loop's thread; `starved` is how long that
+    thread waited for a CPU; `sampled`: the watchdog's thread was not held up itself, and saw the loop at work.
     """
 
     seconds: float
@@ -36,7 +36,7 @@ class Gap:
 
     @property
     def cause(self) -> Cause:
-        """What held the loop up.
+        """Return what held the loop up.
 
         `stall`: its own thread computed or waited for something; `thread`: another thread of the process kept the
         interpreter; `pause`: the whole process did not run (SIGSTOP, sleep, a machine that is too busy).
@@ -46,11 +46,11 @@ class Gap:
         return "thread" if self.cpu >= IDLE * self.seconds else "pause"
 
     def late(self, every: float) -> float:
-        """How long the loop stood, at least, where a beat is due each `every` seconds."""
+        """Return how long the loop stood at least, with a beat due each `every` seconds."""
         return max(self.seconds - every, min(self.loop_cpu, self.seconds))
 
     def own(self, every: float) -> float:
-        """The same without the time in which other programs had the CPU."""
+        """Return `late` without the time in which other programs had the CPU."""
         return max(self.seconds - every - self.starved, min(self.loop_cpu, self.seconds))
 
 
@@ -58,7 +58,7 @@ class Gap:
 class Stall:
     """A gap that was too long. `at` is its end, in seconds since the epoch; `stack` is innermost first.
 
-    `own` are the seconds of it that are not another program's doing, who had the CPU.
+    `own` are the seconds in which no other program had the CPU.
     """
 
     at: float
@@ -69,17 +69,17 @@ class Stall:
 
 @dataclass(slots=True)
 class Lag:
-    """Measured since the start."""
+    """The lag since the start."""
 
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
     longest: float = 0.0
-    """Milliseconds; the process's pauses are not among it."""
+    """Milliseconds; pauses of the process don't count."""
     stalls: int = 0
     last_stall: Stall | None = None
     pauses: int = 0
     last_pause: Stall | None = None
     histogram: Callable[[float], object] = lambda ms: None
-    """Called with each lag in milliseconds: that of `proxy_loop_lag_ms`."""
+    """Called with each lag in milliseconds: the histogram `proxy_loop_lag_ms`."""
 
     def observe(self, ms: float) -> None:
         self.histogram(ms)
@@ -95,12 +95,12 @@ class Lag:
         self.last_pause = pause
 
     def quantile(self, share: float) -> float:
-        """Milliseconds, of the last minute."""
+        """Return a quantile of the last minute, in milliseconds."""
         ordered = sorted(self.recent)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
     def report(self) -> dict[str, object]:
-        """For `/status`."""
+        """Return the `loop` of `/status`."""
         return {
             "lagMs": {
                 "p50": round(self.quantile(0.5), 1),
@@ -108,13 +108,13 @@ class Lag:
                 "max": round(self.longest, 1),
             },
             "stalls": self.stalls,
-            "lastStall": _told(self.last_stall),
+            "lastStall": _stall(self.last_stall),
             "pauses": self.pauses,
-            "lastPause": _told(self.last_pause),
+            "lastPause": _stall(self.last_pause),
         }
 
 
-def _told(stall: Stall | None) -> dict[str, object] | None:
+def _stall(stall: Stall | None) -> dict[str, object] | None:
     if stall is None:
         return None
     return {
@@ -125,7 +125,7 @@ def _told(stall: Stall | None) -> dict[str, object] | None:
 
 
 def diagnose_lag(loop: object) -> Iterator[Diagnostic]:
-    """The doctor's word on what `/status` says; nothing for a proxy of an older version."""
+    """Return the diagnostic of the `loop` of `/status`; none for a proxy of an older version."""
     if not isinstance(loop, dict) or not isinstance(loop.get("lagMs"), dict):
         return
     lag, last = loop["lagMs"], loop.get("lastStall")

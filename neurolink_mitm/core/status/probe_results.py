@@ -1,4 +1,4 @@
-"""What the doctor knows of this machine: gathered by `doctor/checks.py`, judged by `doctor/diagnostics.py`."""
+"""Probe results: collected by `doctor/checks.py`, turned into diagnostics by `doctor/diagnostics.py`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from neurolink_mitm.core.pool.accounts import Account
 
 @dataclass(frozen=True, slots=True)
 class FileProbe:
-    """A file or directory. `fault` says why it can't be used; it is none of ours where nothing is there."""
+    """A file or directory. `fault` is the reason why it can't be used."""
 
     path: str
     mode: int | None = None
-    """None: there is none."""
+    """None: it is missing."""
     fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigProbe:
+    """The configuration file, with its faults and warnings."""
+
     path: str
     present: bool = False
     faults: tuple[str, ...] = ()
@@ -29,7 +31,7 @@ class ConfigProbe:
 
 @dataclass(frozen=True, slots=True)
 class PortOwner:
-    """Who serves an address; `pid` is None where this user may not know."""
+    """The program that listens on a port; `pid` is None if this user may not see it."""
 
     pid: int | None = None
     name: str | None = None
@@ -37,7 +39,7 @@ class PortOwner:
 
 @dataclass(frozen=True, slots=True)
 class OtherProxy:
-    """Another proxy of this home that runs."""
+    """Another running proxy of this home."""
 
     url: str
     pid: int
@@ -46,7 +48,7 @@ class OtherProxy:
 
 @dataclass(frozen=True, slots=True)
 class ProxyProbe:
-    """What the state file says of the proxy, and whether that is so. `port` is the one to look at."""
+    """The proxy of the state file, or of `port`."""
 
     port: int
     pid: int | None = None
@@ -54,26 +56,25 @@ class ProxyProbe:
     alive: bool = False
     url: str = ""
     status: Mapping[str, Any] | None = None
-    """What `/status` answers; None: nothing does."""
+    """The answer of `/status`; None: there is none."""
     port_owner: PortOwner | None = None
-    """Whoever holds the port."""
     guard_pid: int | None = None
     guard_alive: bool = False
     detached: str | None = None
-    """Why Claude Code does not come to it for now."""
+    """Why Claude Code is detached for now."""
     others: tuple[OtherProxy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsProbe:
-    """Claude Code's `settings.json`; `env` has what of its `env` concerns the way to the proxy."""
+    """Claude Code's `settings.json`; `env` are its variables that decide where requests go."""
 
     path: str
     present: bool = False
     fault: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     answered: bool | None = None
-    """Whether somebody listens where it points; None: it points nowhere, or beyond this machine."""
+    """Whether a program listens at its base URL; None: there is none, or on another machine."""
 
 
 Reached = Literal["ok", "name", "proxy", "connect", "certificate", "tls", "unchecked"]
@@ -81,7 +82,7 @@ Reached = Literal["ok", "name", "proxy", "connect", "certificate", "tls", "unche
 
 @dataclass(frozen=True, slots=True)
 class UpstreamProbe:
-    """A base URL, and how far one gets with it."""
+    """A base URL, and the step at which a connection to it fails."""
 
     url: str
     reached: Reached
@@ -89,8 +90,8 @@ class UpstreamProbe:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """The service of this user: launchd's or systemd's. `running` is None where nobody can say."""
+class ServiceProbe:
+    """The service of launchd or systemd. `running` is None if that can't be asked."""
 
     path: str
     installed: bool = False
@@ -99,7 +100,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeResults:
-    """All of it. What could not be found out is missing, and `unchecked` says why by the check's name."""
+    """All probe results. `unchecked` has the reasons for missing ones, by the probe's name."""
 
     now: float
     python: tuple[int, ...]
@@ -116,10 +117,10 @@ class ProbeResults:
     environment: Mapping[str, str] = field(default_factory=dict)
     upstreams: tuple[UpstreamProbe, ...] = ()
     fallback: tuple[Mapping[str, object], ...] = ()
-    """Other providers' models that the configuration names, in the form of `/status`, for when no proxy runs."""
-    service: Service | None = None
+    """The fallback chain of the configuration, in the form of `/status`, for when no proxy runs."""
+    service: ServiceProbe | None = None
     disk_free: int | None = None
-    """Bytes, where logs and state lie."""
+    """Bytes on the disk of logs and state."""
     leftovers: tuple[str, ...] = ()
-    """Names of files that were set aside or left by a writer that was killed."""
+    """Names of files that were set aside, or left by a killed writer."""
     unchecked: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What the proxy says of itself: `/health` and `/status`. Times are ISO 8601 in UTC; `uptime` is in seconds."""
+"""The reports `/health` and `/status`. Times are ISO 8601 in UTC; `uptime` is in seconds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from neurolink_mitm.core.status.explain import explain as explain
 
 
 class Counted(Protocol):
-    """Totals since the start."""
+    """Counters since the start."""
 
     attempts: int
     requests: int
@@ -28,8 +28,8 @@ class Counted(Protocol):
     rate_limits: int
 
 
-class Renewing(Protocol):
-    """Whatever renews tokens."""
+class TokenRefresher(Protocol):
+    """The refresher."""
 
     @property
     def unwritten(self) -> Mapping[str, str]: ...
@@ -37,26 +37,20 @@ class Renewing(Protocol):
     def clock_skew(self) -> float | None: ...
 
 
-class Translating(Protocol):
-    """Whatever asks other providers."""
+class Reporting(Protocol):
+    """A part with a report of its own: translator, journal."""
 
     def report(self) -> Mapping[str, object]: ...
 
 
-class Journaling(Protocol):
-    """Whatever writes rows."""
-
-    def report(self) -> Mapping[str, object]: ...
-
-
-class Telling(Protocol):
-    """Whatever tells a collector."""
+class TelemetryReporting(Protocol):
+    """The telemetry, which reports only if it is on."""
 
     def report(self) -> Mapping[str, object] | None: ...
 
 
 class Running(Protocol):
-    """What of a running proxy is reported."""
+    """The parts of a running proxy that are reported."""
 
     @property
     def config(self) -> Config: ...
@@ -65,13 +59,13 @@ class Running(Protocol):
     @property
     def totals(self) -> Counted: ...
     @property
-    def refresher(self) -> Renewing | None: ...
+    def refresher(self) -> TokenRefresher | None: ...
     @property
-    def translator(self) -> Translating | None: ...
+    def translator(self) -> Reporting | None: ...
     @property
-    def journal(self) -> Journaling: ...
+    def journal(self) -> Reporting: ...
     @property
-    def telemetry(self) -> Telling | None: ...
+    def telemetry(self) -> TelemetryReporting | None: ...
     @property
     def lag(self) -> Lag: ...
     @property
@@ -93,12 +87,12 @@ class Running(Protocol):
 
 
 def banner() -> dict[str, object]:
-    """For `GET /`."""
+    """Return the body of `GET /`."""
     return {"name": "neurolink", "version": __version__, "status": "/status"}
 
 
 def health(running: Running, now: float) -> dict[str, object]:
-    """For `GET /health`."""
+    """Return the body of `GET /health`."""
     return {
         "status": "ok",
         "strategy": _strategy(running),
@@ -108,7 +102,7 @@ def health(running: Running, now: float) -> dict[str, object]:
 
 
 def report(running: Running, now: float) -> dict[str, object]:
-    """For `GET /status`."""
+    """Return the body of `GET /status`."""
     return {
         "status": "running",
         "pid": running.pid,
@@ -133,7 +127,7 @@ def report(running: Running, now: float) -> dict[str, object]:
     }
 
 
-def _clock_skew(refresher: Renewing | None) -> float | None:
+def _clock_skew(refresher: TokenRefresher | None) -> float | None:
     skew = refresher.clock_skew if refresher else None
     return None if skew is None else round(skew, 1)
 
@@ -186,8 +180,8 @@ def _account(account: Account, state: AccountState, now: float) -> dict[str, obj
         "cooling": cooling,
         "coolingUntil": iso(cooldown.until) if cooling else None,
         "reason": out_of_use(account, now) or (cooldown.reason if cooling else None),
-        "lastAttemptAt": _when(tally.last_attempt_at),
-        "lastErrorAt": _when(tally.last_error_at),
+        "lastAttemptAt": _iso(tally.last_attempt_at),
+        "lastErrorAt": _iso(tally.last_error_at),
         "lastError": tally.last_error,
         "inFlight": state.in_flight,
         "cooldowns": {scope: _cooldown(c, now) for scope, c in state.cooldowns.items()},
@@ -196,9 +190,9 @@ def _account(account: Account, state: AccountState, now: float) -> dict[str, obj
 
 
 def _translator(running: Running) -> Mapping[str, object] | None:
-    """None where there is no need of one."""
-    found = running.translator.report() if running.translator else None
-    return found if found and found["state"] != "stopped" else None
+    """Return the translator's report; None while none is needed."""
+    report = running.translator.report() if running.translator else None
+    return report if report and report["state"] != "stopped" else None
 
 
 def _entry(entry: Account, running: Running, now: float) -> dict[str, object]:
@@ -209,7 +203,7 @@ def _entry(entry: Account, running: Running, now: float) -> dict[str, object]:
         "model": entry.model,
         "usable": skip is None,
         "reason": skip.reason if skip else None,
-        "until": _when(skip.until) if skip else None,
+        "until": _iso(skip.until) if skip else None,
         "attempts": state.tally.attempts,
         "success": state.tally.success,
         "errors": state.tally.errors,
@@ -227,7 +221,7 @@ def _spend(budget: Budget, now: float) -> dict[str, object]:
     }
 
 
-def _when(moment: float | None) -> str | None:
+def _iso(moment: float | None) -> str | None:
     return None if moment is None else iso(moment)
 
 
@@ -263,10 +257,10 @@ def _window(state: AccountState, name: str, window: Window | None) -> dict[str, 
     return {
         "used": window.utilization,
         "status": window.status or None,
-        "reset": _when(window.reset),
-        "runsOutAt": _when(state.runs_out(name, window)),
+        "reset": _iso(window.reset),
+        "runsOutAt": _iso(state.runs_out(name, window)),
     }
 
 
 def _classic(limit: Classic) -> dict[str, object]:
-    return {"limit": limit.limit, "remaining": limit.remaining, "reset": _when(limit.reset)}
+    return {"limit": limit.limit, "remaining": limit.remaining, "reset": _iso(limit.reset)}

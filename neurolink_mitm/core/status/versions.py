@@ -1,4 +1,4 @@
-"""Which Python and which mitmproxy this is made for. The resend inside the flow uses mitmproxy's inner API."""
+"""The supported versions of Python and mitmproxy, whose inner API the failover stream uses."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from collections.abc import Sequence
 OLDEST_PYTHON = (3, 11)
 OLDEST_MITMPROXY = (11, 0, 2)
 NEWEST_MITMPROXY = (13,)
-"""The first that is too new."""
+"""The first unsupported version."""
 REQUIREMENT = "mitmproxy>=11.0.2,<13"
-
-
 OLD_MITMPROXY = (11, 1)
-"""What is older is made for Python 3.11, and gets no more fixes."""
+"""Versions below are for Python 3.11, and get no more fixes."""
 AGING = (
     "Python 3.11 runs {}, the last for it, with h11 0.14 and tornado 6.4, which get no more fixes; from Python 3.12 on"
     " it is mitmproxy 12, with newer ones"
@@ -28,7 +26,7 @@ def fits_mitmproxy(found: str) -> bool:
 
 
 def aging(found: str) -> str | None:
-    """What a user of this mitmproxy misses; None where it is a newer one."""
+    """Return what is missing in an old version of mitmproxy; None for a new one."""
     return AGING.format(f"mitmproxy {found}") if _digits(found) < OLD_MITMPROXY else None
 
 
