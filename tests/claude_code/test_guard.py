@@ -1,4 +1,4 @@
-"""The guard in this process; tests/cli/test_claude_settings.py has it as one of its own."""
+"""The guard in this process; tests/cli/proxy/test_claude_settings.py has it as one of its own."""
 
 from __future__ import annotations
 

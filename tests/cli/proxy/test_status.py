@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.conftest import Running
 from tests.cli.processes import MESSAGE, NEUROLINK, Shell, port_of
-from tests.cli.test_proxy import neurolink, write_state
+from tests.cli.ui.test_running import neurolink, write_state
 from tests.waiting import LIMIT, wait_until
 
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.cli.processes import ROOT, Program, Shell
-from tests.cli.test_claude_settings import ORIGINAL, account, env, guard_of, path
+from tests.cli.proxy.test_claude_settings import ORIGINAL, account, env, guard_of, path
 from tests.waiting import wait_until
 
 __all__ = ["account", "path"]  # fixtures

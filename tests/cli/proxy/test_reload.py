@@ -12,7 +12,7 @@ import pytest
 from neurolink_mitm.sandbox import Account, Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.cli.processes import MESSAGE, ROOT, Shell, pool_of
-from tests.cli.test_inspect import MITMDUMP
+from tests.cli.proxy.test_inspect import MITMDUMP
 from tests.waiting import wait_until
 
 

@@ -195,7 +195,7 @@ def test_help_needs_nothing_heavy() -> None:
 
 
 def test_every_command_and_method_is_documented() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "accounts.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "accounts.md").read_text()
     assert [name for name in COMMANDS.split() if name not in page] == []
     assert [method for method in METHODS if f"### `{method}`" not in page] == []
 
