@@ -17,15 +17,14 @@ PAGE = b"<!DOCTYPE html><title>NeuroLink</title><p>%s You can close this page."
 
 
 def can_be_caught(redirect_uri: str) -> bool:
-    """Whether the browser comes back to this machine."""
+    """Whether the redirect URI leads the browser to this machine."""
     return is_loopback(urlsplit(redirect_uri).hostname or "")
 
 
 class Callback:
-    """Listens on the loopback address of a redirect URI; without a port there, on a free one."""
+    """Listens on the loopback address of a redirect URI, or on a free port if it has none. Raises `OSError`."""
 
     def __init__(self, redirect_uri: str) -> None:
-        """Raises `OSError`."""
         parts = urlsplit(redirect_uri)
         host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname or "127.0.0.1"
         self._server = _Server((host, parts.port or 0), parts.path or "/")
@@ -41,11 +40,11 @@ class Callback:
 
     @property
     def refused(self) -> str:
-        """What the provider said instead of a code."""
+        """The error that came instead of a code."""
         return self._server.refused
 
     def wait(self, state: str, patience: float) -> str | None:
-        """The code that comes with this `state`; None where it is refused, or none comes in time."""
+        """Return the code that comes with `state`; None if it is refused, or none comes within `patience` seconds."""
         server = self._server
         server.state = state
         deadline = time.monotonic() + patience
@@ -64,7 +63,7 @@ class _Server(HTTPServer):
         self.path, self.state, self.code, self.refused = path, "", "", ""
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A browser that goes away is nothing to talk about."""
+        """Log nothing: a browser may go away."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -96,4 +95,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """The code is in the first line of the request."""
+        """Log nothing: the first line of the request has the code."""

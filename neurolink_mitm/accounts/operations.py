@@ -1,4 +1,4 @@
-"""What can be done with the accounts of a home, whoever asks for it: list, pool, store a login, clean up, refresh."""
+"""Operations on the accounts of a home: list, store a login, clean up, refresh."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from neurolink_mitm.core.settings.values import Config
 def account_rows(
     home: Home, credentials: Credentials, config: Config, environ: Mapping[str, str], now: float
 ) -> list[Row]:
-    """Return all that is known of each account, in the order they are used."""
+    """Return a row an account, in the order they are used."""
     key = environ.get("ANTHROPIC_API_KEY")
     pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
-    known = AccountInputs(
+    inputs = AccountInputs(
         read_quotas(home.quotas), read_cooldowns(home.cooldowns), config.routing.primary_account
     )
-    return rows(pool, credentials.stored, known, now)
+    return rows(pool, credentials.stored, inputs, now)
 
 
 def save_login(store: TokenStore, login: StoredAccount, place: Placement) -> StoredAccount:
-    """Store `login` where `place` says, and return it with the label that it has there."""
+    """Store `login` where `place` says, and return it with its label there."""
     login = replace(login, label=place.label)
     store.save(login)
     if place.gone is not None:
@@ -43,9 +43,9 @@ def save_login(store: TokenStore, login: StoredAccount, place: Placement) -> Sto
 
 
 def remove_useless(store: TokenStore, labels: Collection[str], now: float) -> list[tuple[str, str]]:
-    """Remove those of `labels` that are of no use, and return which and why.
+    """Remove the entries of `labels` that are useless, and return label and reason of each.
 
-    Looked at again: the answer to a question takes its time, and a login may have come meanwhile.
+    They are checked again: while the user was asked, somebody may have logged in.
     """
     return [
         (account.label, reason)

@@ -1,69 +1,69 @@
-"""Where a new login goes among those that are stored, and which of those are of no use."""
+"""Where a new login goes among the stored accounts, and which of them are useless."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 
 from neurolink_mitm.accounts.report import needs_login
 from neurolink_mitm.core.auth.credentials import StoredAccount, check_label
 
 LONGEST = 60
-"""Characters taken of a wish: a label has at most 64, and a number may follow."""
+"""Characters of a wished label: a label has at most 64, and a number may follow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Store it under `label`. `gone` is another label that it leaves by this."""
+    """The label to store an account under; `gone` is the label it had until now."""
 
     label: str
     replaces: bool = False
     gone: str | None = None
     question: str | None = None
-    """To be answered with yes first."""
+    """The question that the user has to agree to first."""
     default: bool = True
     otherwise: str = ""
-    """What to do where nobody can answer; empty where the answer may then be taken for yes."""
+    """What to do where nobody can answer; empty where that counts as yes."""
     note: str | None = None
 
 
 def place(
-    new: StoredAccount, stored: Sequence[StoredAccount], asked: str | None, *, add: bool
+    new: StoredAccount, stored: Sequence[StoredAccount], wish: str | None, *, add: bool
 ) -> Placement:
-    """`new.label` is what it would be called by itself, `asked` what the user wants it called.
+    """Return where `new` goes; `wish` is the user's label for it, `new.label` the default.
 
-    Raises `ValueError` where that can't be.
+    Raises `ValueError` where it can't have that label.
     """
-    if asked is not None:
-        check_label(asked)
+    if wish is not None:
+        check_label(wish)
     labels = [each.label for each in stored]
     same = next((each for each in stored if is_same(new, each)), None)
     if same is not None:
-        return _renewed(same.label, asked, labels, add=add)
-    if asked in labels:
-        named = next(each for each in stored if each.label == asked)
+        return _renewed(same.label, wish, labels, add=add)
+    if wish in labels:
+        named = next(each for each in stored if each.label == wish)
         return _replaced(named, new, add=add)
-    label = asked or unique(new.label, labels)
+    label = wish or unique(new.label, labels)
     if not stored or add:
         return Placement(label)
+    them = "it" if len(labels) == 1 else "them"
     return Placement(
         label,
-        question=f"The pool has {_counted(labels)}. Add {label!r} beside it?"
-        if len(labels) == 1
-        else f"The pool has {_counted(labels)}. Add {label!r} beside them?",
+        question=f"The pool has {_counted(labels)}. Add {label!r} beside {them}?",
         otherwise="pass --add to put it beside the accounts there are",
     )
 
 
-def _renewed(label: str, asked: str | None, labels: Collection[str], *, add: bool) -> Placement:
-    if asked in (None, label):
+def _renewed(label: str, wish: str | None, labels: Collection[str], *, add: bool) -> Placement:
+    if wish in (None, label):
         return Placement(label, replaces=True)
     if add:
         hint = "to add another account, log out in the browser first, or use a private window"
         return Placement(label, replaces=True, note=f"this is {label!r}, which is renewed; {hint}")
-    if asked in labels:
-        raise ValueError(f"this login is {label!r}, and {asked!r} is another account")
-    return Placement(asked or label, gone=label)
+    if wish in labels:
+        raise ValueError(f"this login is {label!r}, and {wish!r} is another account")
+    return Placement(wish or label, gone=label)
 
 
 def _replaced(old: StoredAccount, new: StoredAccount, *, add: bool) -> Placement:
@@ -81,7 +81,7 @@ def _replaced(old: StoredAccount, new: StoredAccount, *, add: bool) -> Placement
 
 
 def useless(stored: Sequence[StoredAccount], now: float) -> Iterator[tuple[StoredAccount, str]]:
-    """Each entry that may go, and why. Of entries of one account the last to expire stays."""
+    """Yield each entry that may be removed, and why. Of several for one account the last to expire stays."""
     for account in stored:
         same = [each for each in stored if is_same(account, each)]
         best = max(same, key=lambda each: _worth(each, now))
@@ -98,7 +98,7 @@ def _worth(account: StoredAccount, now: float) -> tuple[bool, bool, float]:
 
 
 def is_same(one: StoredAccount, other: StoredAccount) -> bool:
-    """The same credential, or two logins to one account in one organisation."""
+    """Whether both have the same credential, or are logins to one account in one organisation."""
     if one.access_token == other.access_token:
         return True
     logins = one.type == other.type == "oauth" and known_identity(one)
@@ -114,13 +114,10 @@ def _identity(account: StoredAccount) -> tuple[str | None, str | None]:
 
 
 def unique(wish: str, taken: Collection[str]) -> str:
-    """The wish, made legal, with a number behind it where it is taken."""
+    """Return a legal label like `wish` that is not `taken`, with a number behind it if need be."""
     label = "".join(char for char in wish if char.isprintable())[:LONGEST].strip() or "account"
-    number = 2
-    found = label
-    while found in taken:
-        found, number = f"{label}-{number}", number + 1
-    return check_label(found)
+    numbered = (f"{label}-{number}" for number in count(2))
+    return check_label(next(each for each in chain((label,), numbered) if each not in taken))
 
 
 def _kind(account: StoredAccount) -> str:

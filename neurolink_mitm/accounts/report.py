@@ -1,4 +1,4 @@
-"""What is known of each account, as plain values: the accounts in the order they are used, then duplicates of them."""
+"""The accounts as plain values, in the order they are used, then duplicate entries of the store."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from neurolink_mitm.core.redact.text import redact
 PLANS: Mapping[str, str] = {"oauth": "subscription", "api_key": "pay-per-use"}
 UNTRIED = "not tried yet"
 USABLE = ("ready", "expired", "cooling")
-"""States from which an account serves again by itself."""
+"""States from which an account serves again without the user."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class AccountInputs:
-    """What was kept of the accounts, by key, and which is primary."""
+    """Quotas and cooldowns by account key, and the label of the primary account."""
 
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     cooldowns: Mapping[str, PersistedState] = field(default_factory=dict)
@@ -33,16 +33,16 @@ class AccountInputs:
 
 
 def rows(
-    pool: Sequence[Account], stored: Sequence[StoredAccount], known: AccountInputs, now: float
+    pool: Sequence[Account], stored: Sequence[StoredAccount], inputs: AccountInputs, now: float
 ) -> list[Row]:
     by_label = {each.label: each for each in stored}
-    used = [_row(account, by_label.get(account.label), known, now) for account in pool]
+    used = [_row(account, by_label.get(account.label), inputs, now) for account in pool]
     shown = {account.label for account in pool}
     return used + [_duplicate(each) for each in stored if each.label not in shown]
 
 
 def identity(account: StoredAccount) -> Row:
-    """Whose it is and how long it lasts; nothing of the credential itself."""
+    """Return whose account it is and when it expires; nothing of the credential itself."""
     return {
         "label": account.label,
         "key": f"{PROVIDER}{account.label}",
@@ -58,7 +58,7 @@ def identity(account: StoredAccount) -> Row:
 
 
 def refresh_row(refreshed: Refreshed) -> Row:
-    """Return what became of one refresh."""
+    """Return the result of one refresh."""
     trouble, expires_at = refreshed.trouble, refreshed.expires_at
     return {
         "label": refreshed.account.label,
@@ -70,7 +70,7 @@ def refresh_row(refreshed: Refreshed) -> Row:
 
 
 def needs_login(account: Account | StoredAccount, now: float) -> bool:
-    """Whether nothing but a login brings it back."""
+    """Whether the account serves again only after a login."""
     refreshable = (
         account.refreshable if isinstance(account, Account) else account.refresh_token is not None
     )
@@ -79,22 +79,22 @@ def needs_login(account: Account | StoredAccount, now: float) -> bool:
     return account.type == "oauth" and (refused or (expired and not refreshable))
 
 
-def summary(found: Sequence[Row]) -> Row:
-    """How many accounts there are, and how many of them can serve."""
+def summary(rows: Sequence[Row]) -> Row:
+    """Return how many accounts there are, how many can serve, and the labels in each state."""
     by_state = {
-        state: [row["label"] for row in found if row["state"] == state]
-        for state in dict.fromkeys(row["state"] for row in found)
+        state: [row["label"] for row in rows if row["state"] == state]
+        for state in dict.fromkeys(row["state"] for row in rows)
     }
     return {
-        "accounts": len(found),
-        "usable": sum(row["state"] in USABLE for row in found),
+        "accounts": len(rows),
+        "usable": sum(row["state"] in USABLE for row in rows),
         "states": by_state,
     }
 
 
-def _row(account: Account, stored: StoredAccount | None, known: AccountInputs, now: float) -> Row:
-    kept = known.cooldowns.get(account.key)
-    state, reason = _state(account, kept, now, tried=account.key in known.quotas)
+def _row(account: Account, stored: StoredAccount | None, inputs: AccountInputs, now: float) -> Row:
+    persisted = inputs.cooldowns.get(account.key)
+    state, reason = _state(account, persisted, now, tried=account.key in inputs.quotas)
     login = stored if stored and account.source == "store" else None
     return {
         "label": account.label,
@@ -108,10 +108,10 @@ def _row(account: Account, stored: StoredAccount | None, known: AccountInputs, n
         "expiresAt": _when(account.expires_at),
         "refreshable": account.refreshable,
         "source": account.source,
-        "primary": account.label == known.primary,
+        "primary": account.label == inputs.primary,
         "state": state,
         "reason": reason,
-        "quota": _quota(known.quotas.get(account.key), now),
+        "quota": _quota(inputs.quotas.get(account.key), now),
     }
 
 
@@ -128,9 +128,9 @@ def _duplicate(account: StoredAccount) -> Row:
 
 
 def _state(
-    account: Account, kept: PersistedState | None, now: float, *, tried: bool
+    account: Account, persisted: PersistedState | None, now: float, *, tried: bool
 ) -> tuple[str, str | None]:
-    """`tried`: it has been answered once."""
+    """Return state and reason; `tried`: a request on the account was answered once."""
     if needs_login(account, now):
         refused = (account.disabled or "").removeprefix(NEEDS_LOGIN).lstrip(": ")
         return NEEDS_LOGIN, refused or "its token has expired and can't be refreshed"
@@ -138,7 +138,7 @@ def _state(
         return "disabled", account.disabled
     if not account.enabled:
         return "not enabled", "enabled: false in the configuration"
-    if cooling := _cooling(account, kept, now):
+    if cooling := _cooling(account, persisted, now):
         return "cooling", f"until {iso(cooling.until)}: {cooling.reason}"
     if account.expires_at is not None and account.expires_at <= now:
         return "expired", "refreshed with the next request"
@@ -147,12 +147,12 @@ def _state(
     return "ready", UNTRIED if pasted and not tried else None
 
 
-def _cooling(account: Account, kept: PersistedState | None, now: float) -> Cooldown | None:
-    """Of the account, or of all messages: those of single models, or of counting tokens, leave the others usable."""
-    if kept is None or kept.credential != fingerprint(account.secret):
+def _cooling(account: Account, persisted: PersistedState | None, now: float) -> Cooldown | None:
+    """Return the cooldown of the account as a whole; one of a single model or endpoint leaves it usable."""
+    if persisted is None or persisted.credential != fingerprint(account.secret):
         return None
-    found = (c for scope, c in kept.scopes.items() if c.whole or scope == WHOLE_ACCOUNT)
-    bounded = (in_bounds(cooldown, now) for cooldown in found)
+    whole = (c for scope, c in persisted.scopes.items() if c.whole or scope == WHOLE_ACCOUNT)
+    bounded = (in_bounds(cooldown, now) for cooldown in whole)
     return next((cooldown for cooldown in bounded if cooldown.cooling(now)), None)
 
 
