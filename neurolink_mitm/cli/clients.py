@@ -6,6 +6,7 @@ import time
 
 import click
 
+from neurolink_mitm.adapters.client_file import add_client, read_clients, revoke_client
 from neurolink_mitm.cli.ui.exits import FAILED, fail
 from neurolink_mitm.cli.ui.groups import Group
 from neurolink_mitm.cli.ui.home import home
@@ -17,8 +18,6 @@ from neurolink_mitm.core.logs.timestamps import local_date_time
 
 def _client_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the names that complete `incomplete`; none where the file can't be read."""
-    from neurolink_mitm.adapters.client_file import read_clients
-
     try:
         clients = read_clients(home().clients)
     except (ValueError, SystemExit):
@@ -39,8 +38,6 @@ def add(name: str, form: str) -> None:
 
     Example: neurolink clients add laptop
     """
-    from neurolink_mitm.adapters.client_file import add_client, read_clients
-
     place = home()
     place.create()
     try:
@@ -61,8 +58,6 @@ def list_clients(form: str) -> None:
 
     Example: neurolink clients list
     """
-    from neurolink_mitm.adapters.client_file import read_clients
-
     try:
         clients = read_clients(home().clients)
     except ValueError as e:
@@ -82,8 +77,6 @@ def revoke(name: str) -> None:
 
     Example: neurolink clients revoke laptop
     """
-    from neurolink_mitm.adapters.client_file import revoke_client
-
     place = home()
     try:
         revoked = place.clients.exists() and revoke_client(place.clients, name)

@@ -9,18 +9,24 @@ import sys
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import click
 
+from neurolink_mitm.adapters.bodies import read_body
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.groups import Group
 from neurolink_mitm.cli.ui.home import home
 from neurolink_mitm.cli.ui.options import bare_label, format_option
 from neurolink_mitm.cli.ui.terminal import as_json, say
-
-if TYPE_CHECKING:  # msgspec behind them takes its time
-    from neurolink_mitm.records.row_reader import LoggedRequest
+from neurolink_mitm.core.exchange import Outcome
+from neurolink_mitm.core.logs import timestamps as when
+from neurolink_mitm.records import format as log_format
+from neurolink_mitm.records import har as archive
+from neurolink_mitm.records import search
+from neurolink_mitm.records.log_files import Follower
+from neurolink_mitm.records.row_reader import LoggedRequest, RequestFilter
+from neurolink_mitm.records.search import body_json, latest, matching, request_record
 
 EVERY = 0.2
 """Seconds between two reads of a file that is followed."""
@@ -42,9 +48,6 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
 
     Example: neurolink logs show req_nl_8ebbba8744c9fac476f2
     """
-    from neurolink_mitm.records import format as log_format
-    from neurolink_mitm.records.search import body_json, request_record
-
     logs = home().logs
     record = request_record(logs, request_id, captured=not no_bodies)
     request, attempts, captured = record.request, record.attempts, record.captured
@@ -66,9 +69,6 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
 
 def _print_side(logs: Path, row: dict[str, Any], printed: set[str]) -> None:
     """Print one side; `printed` are the paths of bodies that were printed: two sides may share one."""
-    from neurolink_mitm.adapters.bodies import read_body
-    from neurolink_mitm.records import format as log_format
-
     click.echo()
     for line in log_format.side(row):
         click.echo(log_format.one_line(line))
@@ -85,8 +85,6 @@ def _print_side(logs: Path, row: dict[str, Any], printed: set[str]) -> None:
 
 def _status(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     """Check a status: a wrong one would match nothing, and not say why."""
-    from neurolink_mitm.core.exchange import Outcome
-
     outcomes = [each.value for each in Outcome]
     if value is None or value.lower() in outcomes or re.fullmatch(r"[1-5](\d\d|[xX]{2})", value):
         return value
@@ -118,10 +116,6 @@ def tail(
 
     Example: neurolink logs tail --follow --status 5xx
     """
-    from neurolink_mitm.records.log_files import Follower
-    from neurolink_mitm.records.row_reader import RequestFilter
-    from neurolink_mitm.records.search import latest, matching
-
     wanted = RequestFilter(account and bare_label(account), status, session)
     logs = home().logs
     follower = Follower(logs, "proxy")
@@ -138,8 +132,6 @@ def tail(
 
 
 def _print_row(raw: bytes, row: LoggedRequest, form: str) -> None:
-    from neurolink_mitm.records import format as log_format
-
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     click.echo(raw.decode().rstrip("\n") if form == "json" else log_format.line(row, room))
     sys.stdout.flush()
@@ -158,9 +150,6 @@ def export(request_id: str | None, har: bool, since: str | None, output: Path | 
 
     Example: neurolink logs export --har --since 1h -o neurolink.har
     """
-    from neurolink_mitm.records import har as archive
-    from neurolink_mitm.records import search
-
     if (request_id is None) == (since is None):
         fail("name a request, or say --since when", USAGE)
     logs = home().logs
@@ -193,8 +182,6 @@ def _opened(output: Path | None) -> AbstractContextManager[IO[str]]:
 
 def moment(text: str) -> float:
     """Return the time that the user wrote, or exit with 2."""
-    from neurolink_mitm.core.logs import timestamps as when
-
     try:
         return when.parse_time(text, time.time())
     except ValueError as e:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
@@ -10,11 +10,13 @@ from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.home import inputs as read_inputs
 from neurolink_mitm.cli.ui.options import format_option
 from neurolink_mitm.cli.ui.terminal import print_report
-
-if TYPE_CHECKING:  # slow to import
-    from neurolink_mitm.config.sources import Inputs
-    from neurolink_mitm.core.pool.accounts import Account
-    from neurolink_mitm.core.shaping.outgoing import OutgoingRequest
+from neurolink_mitm.config.sources import Inputs
+from neurolink_mitm.core.exchange import Kind
+from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.request.body import read_body
+from neurolink_mitm.core.request.target import Target
+from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest, RefusedError, differences
+from neurolink_mitm.core.shaping.pipeline import PluginError
 
 
 @click.command("shape")
@@ -62,11 +64,6 @@ def _account(inputs: Inputs, label: str | None) -> Account:
 def _request(
     body: bytes, headers: tuple[str, ...], account: Account, *, claude_code: bool
 ) -> OutgoingRequest:
-    from neurolink_mitm.core.exchange import Kind
-    from neurolink_mitm.core.request.body import read_body
-    from neurolink_mitm.core.request.target import Target
-    from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest
-
     try:
         read = read_body(body)
     except ValueError as e:
@@ -86,9 +83,6 @@ def _request(
 
 
 def _shaped(inputs: Inputs, account: Account, request: OutgoingRequest) -> OutgoingRequest:
-    from neurolink_mitm.core.shaping.outgoing import RefusedError
-    from neurolink_mitm.core.shaping.pipeline import PluginError
-
     if not inputs.shaping.applies(account.type):
         return request
     try:
@@ -100,8 +94,6 @@ def _shaped(inputs: Inputs, account: Account, request: OutgoingRequest) -> Outgo
 def _report(
     inputs: Inputs, account: Account, before: OutgoingRequest, after: OutgoingRequest
 ) -> dict[str, Any]:
-    from neurolink_mitm.core.shaping.outgoing import differences
-
     shaping = inputs.shaping
     names = [name for name, _ in shaping.rewriters] if shaping.applies(account.type) else []
     return {

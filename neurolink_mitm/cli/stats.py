@@ -8,16 +8,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
 
 from neurolink_mitm.cli.logs import moment
 from neurolink_mitm.cli.ui.home import home
 from neurolink_mitm.cli.ui.terminal import as_json, say
-
-if TYPE_CHECKING:  # msgspec behind it takes its time
-    from neurolink_mitm.records.stats import GroupSums, Stats
+from neurolink_mitm.core.logs.timestamps import local_zone
+from neurolink_mitm.records.format import one_line
+from neurolink_mitm.records.search import sum_up
+from neurolink_mitm.records.stats import (
+    FIELDS,
+    GroupSums,
+    Stats,
+    columns,
+    flat,
+    report,
+    sparkline,
+    total,
+)
 
 WORTH_A_BAR = 20_000_000
 """Bytes from which on reading takes long enough for a progress bar."""
@@ -39,9 +48,6 @@ def command(by: str, since: str | None, until: str | None, form: str) -> None:
 
     Example: neurolink stats --by account --since yesterday --until today
     """
-    from neurolink_mitm.records.search import sum_up
-    from neurolink_mitm.records.stats import Stats
-
     begin, end = (moment(text) if text else None for text in (since, until))
     stats = Stats(by)
     bad = sum_up(home().logs, stats, begin, end, _progress)
@@ -67,8 +73,6 @@ def _progress(total: int) -> Iterator[Callable[[int], object]]:
 
 
 def _printed(stats: Stats, form: str) -> str:
-    from neurolink_mitm.records.stats import FIELDS, flat, report, total
-
     if form == "json":
         whole = report(total(stats.groups.values()))
         return as_json({"by": stats.by, "rows": list(flat(stats.by, stats)), "total": whole})
@@ -85,7 +89,6 @@ def _table(stats: Stats) -> str:
     from rich.text import Text
 
     from neurolink_mitm.cli.ui.tables import Column, FittedTable, printed
-    from neurolink_mitm.core.logs.timestamps import local_zone
 
     columns = [
         Column(
@@ -102,9 +105,6 @@ def _table(stats: Stats) -> str:
 
 def _columns(stats: Stats) -> dict[str, list[str]]:
     """Return the cells by title; sparklines on a terminal only."""
-    from neurolink_mitm.records.format import one_line
-    from neurolink_mitm.records.stats import columns, sparkline, total
-
     rows = stats.ordered()
     if len(rows) > 1:
         rows.append(("total", total(stats.groups.values())))

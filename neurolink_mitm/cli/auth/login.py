@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurolink_mitm.cli.auth.methods import METHODS, LoginOptions, NewCredential
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.home import configuration
 from neurolink_mitm.cli.ui.home import store as open_store
@@ -26,6 +25,9 @@ from neurolink_mitm.core.redact.text import redact
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.accounts.placement import Placement
     from neurolink_mitm.adapters.token_store import TokenStore
+    from neurolink_mitm.cli.auth.methods import LoginOptions, NewCredential
+
+METHOD_NAMES = ("oauth", "api-key", "create-api-key", "setup-token", "import")
 
 
 def _legal(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -41,7 +43,7 @@ def _legal(ctx: click.Context, param: click.Parameter, value: str | None) -> str
 @click.option(
     "-m",
     "--method",
-    type=click.Choice(list(METHODS)),
+    type=click.Choice(METHOD_NAMES),
     default="oauth",
     show_default=True,
     help="How: in the browser; with an API key; with one that is created through the browser;"
@@ -67,6 +69,7 @@ def login(
     Example: neurolink auth login anthropic --add --label work
     """
     from neurolink_mitm.accounts.operations import save_login
+    from neurolink_mitm.cli.auth.methods import METHODS, LoginOptions
 
     if debug:
         _set_up_logging()

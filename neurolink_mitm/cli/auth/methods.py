@@ -10,8 +10,10 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from neurolink_mitm.accounts.login_callback import Callback, can_be_caught
+from neurolink_mitm.adapters.oauth_client import Login, LoginError, OAuthClient
+from neurolink_mitm.claude_code.login import ImportFailed, read_login
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.home import network
 from neurolink_mitm.cli.ui.terminal import ask_hidden, progress, say
@@ -20,9 +22,6 @@ from neurolink_mitm.core.auth.oauth import Tokens, split_pasted
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.core.settings.values import Config
-
-if TYPE_CHECKING:  # slow to import
-    from neurolink_mitm.adapters.oauth_client import Login, OAuthClient
 
 TRIES = 3
 """Of a key or a code that is typed or pasted."""
@@ -57,8 +56,6 @@ def by_oauth(options: LoginOptions, config: Config) -> NewCredential:
 
 
 def by_api_key(options: LoginOptions, config: Config) -> NewCredential:
-    from neurolink_mitm.adapters.oauth_client import LoginError
-
     def take(text: str) -> Secret:
         key = check_key(text)
         if options.verify:
@@ -77,8 +74,6 @@ def by_api_key(options: LoginOptions, config: Config) -> NewCredential:
 
 def by_new_api_key(options: LoginOptions, config: Config) -> NewCredential:
     """Log in, and use the login once, to create a key."""
-    from neurolink_mitm.adapters.oauth_client import LoginError
-
     tokens = _tokens(options, config)
     try:
         with progress("creating an API key …"):
@@ -105,8 +100,6 @@ def by_setup_token(options: LoginOptions, config: Config) -> NewCredential:
 
 
 def by_import(options: LoginOptions, config: Config) -> NewCredential:
-    from neurolink_mitm.claude_code.login import ImportFailed, read_login
-
     try:
         login = read_login(os.environ)
     except ImportFailed as e:
@@ -139,8 +132,6 @@ def _asked(question: str, take: Callable[[str], Secret]) -> Secret:
 
     Raises `LoginError` where no other try would help.
     """
-    from neurolink_mitm.adapters.oauth_client import LoginError
-
     for left in reversed(range(TRIES if sys.stdin.isatty() else 1)):
         try:
             return take(ask_hidden(question))
@@ -166,8 +157,6 @@ def _from_environment(name: str, method: str) -> str:
 
 def _tokens(options: LoginOptions, config: Config) -> Tokens:
     """Log in through the browser, or exit with what to do next."""
-    from neurolink_mitm.accounts.login_callback import can_be_caught
-
     client, redirect_uri = _client(options, config), config.oauth.redirect_uri
     if can_be_caught(redirect_uri) and (options.browser or not options.attended):
         return _caught(client, redirect_uri, browser=options.browser)
@@ -197,8 +186,6 @@ def _open(url: str) -> bool:
 
 
 def _pasted(client: OAuthClient, login: Login) -> Tokens:
-    from neurolink_mitm.adapters.oauth_client import LoginError
-
     for left in reversed(range(TRIES)):
         try:
             code, state = split_pasted(ask_hidden("Paste the code from that page (not shown)"))
@@ -216,9 +203,6 @@ def _pasted(client: OAuthClient, login: Login) -> Tokens:
 
 
 def _caught(client: OAuthClient, redirect_uri: str, *, browser: bool) -> Tokens:
-    from neurolink_mitm.accounts.login_callback import Callback
-    from neurolink_mitm.adapters.oauth_client import LoginError
-
     try:
         callback = Callback(redirect_uri)
     except OSError as e:
@@ -245,6 +229,4 @@ def _try(key: Secret, options: LoginOptions, config: Config) -> None:
 
 
 def _client(options: LoginOptions, config: Config) -> OAuthClient:
-    from neurolink_mitm.adapters.oauth_client import OAuthClient
-
     return OAuthClient(config.oauth, network=network(config, options.config))

@@ -9,11 +9,15 @@ import time
 from collections.abc import Iterator, Mapping
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from neurolink_mitm import __version__
+from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.cli.ui.exits import FAILED, fail
 from neurolink_mitm.cli.ui.options import (
@@ -22,17 +26,16 @@ from neurolink_mitm.cli.ui.options import (
     format_option,
     port_option,
 )
+from neurolink_mitm.cli.ui.running import ask_status, running_status
+from neurolink_mitm.cli.ui.tables import printed
 from neurolink_mitm.cli.ui.terminal import print_report, progress
 from neurolink_mitm.core.redact.known_secrets import secrets_of
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.doctor.checks import HomeContents, ProbeContext, read_home
-from neurolink_mitm.doctor.support_bundle import Censor, plain, tail
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from neurolink_mitm.adapters.network import Network
-    from neurolink_mitm.core.status.diagnostic import Diagnostic
+from neurolink_mitm.core.status.diagnostic import Diagnostic
+from neurolink_mitm.doctor.checks import HomeContents, ProbeContext, read_home, run_probes
+from neurolink_mitm.doctor.diagnostics import diagnose, failed
+from neurolink_mitm.doctor.probes import measure_clock_skew
+from neurolink_mitm.doctor.support_bundle import Censor, plain, tail, write_bundle
 
 LINES = 200
 """Of each log, from its end."""
@@ -40,47 +43,6 @@ FAMILIES = (
     "proxy-2*.jsonl", "proxy-attempts-2*.jsonl",
     "guard.log", "service.log", "stalls.log", "translator.log",
 )  # fmt: skip
-
-
-def contents(look: ProbeContext, status: Any, report: Mapping[str, Any]) -> dict[str, str]:
-    """Return the texts of the bundle's files by name, with all secrets masked."""
-    known = read_home(look)
-    censor = Censor(_secrets(look, known), look.environ.get("HOME", ""))
-    documents = {
-        "doctor.json": report,
-        "versions.json": _versions(),
-        "status.json": status,
-        "configuration.json": plain(known.config),
-    }
-    files = {name: json.dumps(each, indent=2) + "\n" for name, each in documents.items() if each}
-    for path in _logs(look):
-        files[f"logs/{path.name}"] = "".join(f"{line}\n" for line in tail(path, LINES))
-    return {name: censor(text) for name, text in files.items()}
-
-
-def _secrets(look: ProbeContext, known: HomeContents) -> Iterator[Secret]:
-    """Yield all secrets that are known here: they are masked in any text, whatever they look like."""
-    yield from secrets_of(known.config, known.accounts or (), known.environ)
-    state = StateFile(look.home.state).read() if look.home else None
-    if state:
-        yield Secret(state.admin_token)
-
-
-def _logs(look: ProbeContext) -> Iterator[Path]:
-    """Yield the newest log of each family."""
-    if look.home is not None:
-        for pattern in FAMILIES:
-            yield from sorted(look.home.logs.glob(pattern))[-1:]
-
-
-def _versions() -> dict[str, Any]:
-    packages = {each.metadata["Name"]: each.version for each in distributions()}
-    return {
-        "neurolink": __version__,
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "packages": dict(sorted(packages.items())),
-    }
 
 
 @click.command(name="doctor")
@@ -100,27 +62,21 @@ def command(
 
     Example: neurolink proxy doctor --bundle report.zip
     """
-    from neurolink_mitm.doctor.checks import run_probes
-    from neurolink_mitm.doctor.diagnostics import diagnose, failed
-
     if bundle is not None and bundle.exists():
         fail(f"{bundle} is there already: choose another name, or delete it", FAILED)
-    look = _looking(config, env_file, port)
+    context = _context(config, env_file, port)
     with progress("looking around …"):
-        results = run_probes(look)
+        results = run_probes(context)
     diagnostics = diagnose(results)
     report = _report(diagnostics)
-    print_report(form, report, lambda: _text(diagnostics))
+    print_report(form, report, lambda: printed(_view(diagnostics)))
     if bundle is not None:
-        _write_bundle(bundle, look, results.proxy.status if results.proxy else None, report)
+        _write_bundle(bundle, context, results.proxy.status if results.proxy else None, report)
     if failed(diagnostics):
         raise SystemExit(FAILED)
 
 
-def _looking(config: Path | None, env_file: Path | None, port: int | None) -> ProbeContext:
-    from neurolink_mitm.adapters.home import Home
-    from neurolink_mitm.cli.ui.running import ask_status
-
+def _context(config: Path | None, env_file: Path | None, port: int | None) -> ProbeContext:
     try:
         home = Home.from_environment(os.environ)
     except ValueError:
@@ -133,23 +89,15 @@ def _looking(config: Path | None, env_file: Path | None, port: int | None) -> Pr
         config=config or (_config_of_running() if home else None),
         env_file=env_file,
         port=port,
-        skew=_skew,
+        skew=measure_clock_skew,
     )
 
 
 def _config_of_running() -> Path | None:
     """Return the file that the running proxy uses, which may not be that of the home."""
-    from neurolink_mitm.cli.ui.running import running_status
-
     status = running_status()
     path = status["config"]["path"] if status else None
     return Path(path) if path else None
-
-
-def _skew(url: str, network: Network, own: str | None) -> float | None:
-    from neurolink_mitm.doctor.probes import measure_clock_skew  # httpx, beside what else is slow
-
-    return measure_clock_skew(url, network, own)
 
 
 def _report(diagnostics: tuple[Diagnostic, ...]) -> dict[str, Any]:
@@ -164,18 +112,8 @@ def _report(diagnostics: tuple[Diagnostic, ...]) -> dict[str, Any]:
     }
 
 
-def _text(diagnostics: tuple[Diagnostic, ...]) -> str:
-    from neurolink_mitm.cli.ui.tables import printed
-
-    return printed(_view(diagnostics))
-
-
 def _view(diagnostics: tuple[Diagnostic, ...]) -> RenderableType:
     """Return a grid: levels on the left, texts and fixes on the right."""
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
     styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
     table = Table.grid(padding=0)
     table.add_column(width=5)
@@ -199,11 +137,50 @@ def _summary(diagnostics: tuple[Diagnostic, ...]) -> str:
     return f"{fails} to repair, {warns} to look at; neurolink docs troubleshooting has more by the name in brackets"
 
 
-def _write_bundle(path: Path, look: ProbeContext, status: Any, report: dict[str, Any]) -> None:
-    from neurolink_mitm.doctor.support_bundle import write_bundle
-
+def _write_bundle(path: Path, context: ProbeContext, status: Any, report: dict[str, Any]) -> None:
     try:
-        write_bundle(path, contents(look, status, report))
+        write_bundle(path, contents(context, status, report))
     except OSError as e:
         fail(f"can't write {path}: {e.strerror}", FAILED)
     click.echo(f"written: {path}; look through it before you hand it on", err=True)
+
+
+def contents(context: ProbeContext, status: Any, report: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts of the bundle's files by name, with all secrets masked."""
+    inside = read_home(context)
+    censor = Censor(_secrets(context, inside), context.environ.get("HOME", ""))
+    documents = {
+        "doctor.json": report,
+        "versions.json": _versions(),
+        "status.json": status,
+        "configuration.json": plain(inside.config),
+    }
+    files = {name: json.dumps(each, indent=2) + "\n" for name, each in documents.items() if each}
+    for path in _logs(context):
+        files[f"logs/{path.name}"] = "".join(f"{line}\n" for line in tail(path, LINES))
+    return {name: censor(text) for name, text in files.items()}
+
+
+def _secrets(context: ProbeContext, inside: HomeContents) -> Iterator[Secret]:
+    """Yield all secrets that are known here: they are masked in any text, whatever they look like."""
+    yield from secrets_of(inside.config, inside.accounts or (), inside.environ)
+    state = StateFile(context.home.state).read() if context.home else None
+    if state:
+        yield Secret(state.admin_token)
+
+
+def _logs(context: ProbeContext) -> Iterator[Path]:
+    """Yield the newest log of each family."""
+    if context.home is not None:
+        for pattern in FAMILIES:
+            yield from sorted(context.home.logs.glob(pattern))[-1:]
+
+
+def _versions() -> dict[str, Any]:
+    packages = {each.metadata["Name"]: each.version for each in distributions()}
+    return {
+        "neurolink": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "packages": dict(sorted(packages.items())),
+    }

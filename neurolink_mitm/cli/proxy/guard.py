@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from neurolink_mitm.claude_code import guard
+from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
 from neurolink_mitm.cli.ui.exits import FAILED, fail
 from neurolink_mitm.cli.ui.home import home
 
@@ -17,9 +19,6 @@ def command(pid: int | None) -> None:
 
     Example: neurolink proxy guard 4711
     """
-    from neurolink_mitm.claude_code import guard
-    from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
-
     if pid is not None:
         guard.run(home(), pid)
         return

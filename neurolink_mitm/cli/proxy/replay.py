@@ -11,6 +11,8 @@ import click
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.options import format_option
 from neurolink_mitm.cli.ui.terminal import print_report
+from neurolink_mitm.core.pool.selection import STRATEGIES
+from neurolink_mitm.records import replay as replaying
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.cli.ui.tables import FittedTable
@@ -26,8 +28,6 @@ def command(file: Path, strategy: str, form: str) -> None:
     Example: neurolink proxy replay ~/.neurolink/logs/proxy-attempts-2026-11-22.jsonl -s quota-aware
     """
     from neurolink_mitm.cli.ui.tables import printed
-    from neurolink_mitm.core.pool.selection import STRATEGIES
-    from neurolink_mitm.records import replay as replaying
 
     if strategy not in STRATEGIES:
         fail(f"unknown strategy {strategy!r}; choose {', '.join(STRATEGIES)}", USAGE)

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import click
 
+from neurolink_mitm.adapters.client_file import ClientFileError, read_clients
 from neurolink_mitm.adapters.files import write_atomic
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import ProxyState
 from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
-from neurolink_mitm.cli.auth.methods import METHODS
+from neurolink_mitm.cli.auth.login import METHOD_NAMES, login
 from neurolink_mitm.cli.proxy import background
 from neurolink_mitm.cli.proxy.install import install
+from neurolink_mitm.cli.proxy.smoke_test import SmokeTestError, smoke_test
 from neurolink_mitm.cli.ui import home
 from neurolink_mitm.cli.ui.terminal import counted, done, failed, progress, skipped
 from neurolink_mitm.core.pool.accounts import Account
@@ -31,7 +33,7 @@ STARTER = "starter.yaml"
 @click.option(
     "-m",
     "--method",
-    type=click.Choice(list(METHODS)),
+    type=click.Choice(METHOD_NAMES),
     help="How to log in, where there is no account yet (default: oauth; or api-key, if"
     " ANTHROPIC_API_KEY is set).",
 )
@@ -70,8 +72,6 @@ def _accounts(
 
     The environment's key counts only once it is stored, as a service does not see it.
     """
-    from neurolink_mitm.cli.auth.login import login
-
     accounts = home.accounts(home.configuration(config))
     if not accounts:
         from_key = method is None and bool(os.environ.get("ANTHROPIC_API_KEY"))
@@ -163,8 +163,6 @@ def _claude_code(place: Home, state: ProxyState, guarded: bool) -> None:
 
 def _guarded(place: Home, config: Path | None) -> bool:
     """Whether callers must show a key."""
-    from neurolink_mitm.adapters.client_file import ClientFileError, read_clients
-
     try:
         made = read_clients(place.clients)
     except ClientFileError as e:
@@ -173,8 +171,6 @@ def _guarded(place: Home, config: Path | None) -> bool:
 
 
 def _smoke_test(state: ProxyState, accounts: tuple[Account, ...], guarded: bool) -> None:
-    from neurolink_mitm.cli.proxy.smoke_test import SmokeTestError, smoke_test
-
     with progress("asking for a first answer …"):
         try:
             answered = smoke_test(state, accounts, guarded=guarded)

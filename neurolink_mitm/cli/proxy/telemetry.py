@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -12,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.cli.ui import http_client
 from neurolink_mitm.cli.ui.exits import FAILED, NOT_RUNNING, fail
 from neurolink_mitm.cli.ui.groups import Group
 from neurolink_mitm.cli.ui.home import home
 from neurolink_mitm.cli.ui.options import format_option
 from neurolink_mitm.cli.ui.running import admin_headers, running_state, running_status
 from neurolink_mitm.cli.ui.terminal import as_json, done, print_report, skipped
+from neurolink_mitm.config.env_file import chosen, read_environment, remove_variable, set_variable
+from neurolink_mitm.telemetry.dashboard import dashboard
+from neurolink_mitm.telemetry.local_collector import Access, Compose, ComposeError, TelemetryFiles
 from neurolink_mitm.telemetry.setup import ENDPOINT, OTLP_PORT
 
 if TYPE_CHECKING:
-    from neurolink_mitm.telemetry.local_collector import Access, Compose, TelemetryFiles
     from neurolink_mitm.telemetry.openobserve import OpenObserve
 
 
@@ -46,8 +50,6 @@ def metrics() -> None:
 
     Example: neurolink proxy telemetry metrics
     """
-    from neurolink_mitm.cli.ui import http_client
-
     state = running_state()
     response = http_client.ask(f"{state.url}/metrics", None, admin_headers(state))
     if response.status != 200:
@@ -187,8 +189,6 @@ def import_dashboard(show: bool) -> None:
     Example: neurolink proxy telemetry import-dashboard
     """
     if show:
-        from neurolink_mitm.telemetry.dashboard import dashboard
-
         click.echo(as_json(dashboard()), nl=False)
         return
     _, access = _set_up()
@@ -205,10 +205,6 @@ def remove_all(place: Home) -> str | None:
 
 
 def _remove(place: Home) -> str:
-    import shutil
-
-    from neurolink_mitm.config.env_file import remove_variable
-
     files = _files(place)
     if not files.folder.exists():
         return "nothing is set up"
@@ -226,8 +222,6 @@ def _remove(place: Home) -> str:
 
 
 def _files(place: Home) -> TelemetryFiles:
-    from neurolink_mitm.telemetry.local_collector import TelemetryFiles
-
     return TelemetryFiles(place.telemetry)
 
 
@@ -240,8 +234,6 @@ def _set_up() -> tuple[TelemetryFiles, Access]:
 
 
 def _compose(files: TelemetryFiles) -> Compose:
-    from neurolink_mitm.telemetry.local_collector import Compose
-
     return Compose(files.compose, files.access, os.environ)
 
 
@@ -252,21 +244,15 @@ def _backend(access: Access) -> OpenObserve:
 
 
 def _import(backend: OpenObserve) -> str:
-    from neurolink_mitm.telemetry.dashboard import dashboard
-
     return backend.import_dashboard(dashboard())
 
 
 def _env_file(place: Home) -> Path:
-    from neurolink_mitm.config.env_file import chosen
-
     return chosen(os.environ, place, None)[0]
 
 
 def _refuse_other(place: Home, env_file: Path, ours: Access | None, wanted: str) -> None:
     """Fail where the environment names another collector: the user's choice is not replaced."""
-    from neurolink_mitm.config.env_file import read_environment
-
     named = read_environment(os.environ, place).values.get(ENDPOINT, "").strip()
     if named and named not in (wanted, ours.endpoint if ours else None):
         where = "the environment" if os.environ.get(ENDPOINT) else str(env_file)
@@ -274,8 +260,6 @@ def _refuse_other(place: Home, env_file: Path, ours: Access | None, wanted: str)
 
 
 def _name(env_file: Path, access: Access, before: Access | None) -> None:
-    from neurolink_mitm.config.env_file import remove_variable, set_variable
-
     if before and before.endpoint != access.endpoint:
         remove_variable(env_file, ENDPOINT, before.endpoint)
     set_variable(env_file, ENDPOINT, access.endpoint)
@@ -312,7 +296,6 @@ def _text(report: dict[str, object]) -> str:
 @contextmanager
 def _failing_in_one_line() -> Iterator[None]:
     """End the command with one line on stderr when an adapter fails."""
-    from neurolink_mitm.telemetry.local_collector import ComposeError
     from neurolink_mitm.telemetry.openobserve import OpenObserveError
 
     try:

@@ -12,6 +12,7 @@ from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
 from neurolink_mitm.cli.proxy.stop import tell_to_stop, wait_for_end
+from neurolink_mitm.cli.proxy.telemetry import remove_all
 from neurolink_mitm.cli.ui.exits import FAILED, fail
 from neurolink_mitm.cli.ui.home import home
 from neurolink_mitm.cli.ui.terminal import confirm
@@ -86,8 +87,6 @@ def _put_back(place: Home) -> None:
 
 def _remove_telemetry(place: Home) -> None:
     """Remove the containers, which would run on unknown to anybody."""
-    from neurolink_mitm.cli.proxy.telemetry import remove_all
-
     if done := remove_all(place):
         click.echo(f"telemetry {done}")
 

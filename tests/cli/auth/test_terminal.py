@@ -13,6 +13,7 @@ import pexpect
 import pytest
 
 from neurolink_mitm.cli import GROUPS, main
+from neurolink_mitm.cli.auth.login import METHOD_NAMES
 from neurolink_mitm.cli.auth.methods import METHODS
 from neurolink_mitm.sandbox import Account
 from neurolink_mitm.sandbox.server import SandboxServer
@@ -197,6 +198,7 @@ def test_help_needs_nothing_heavy() -> None:
 def test_every_command_and_method_is_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "accounts.md").read_text()
     assert [name for name in COMMANDS.split() if name not in page] == []
+    assert tuple(METHODS) == METHOD_NAMES
     assert [method for method in METHODS if f"### `{method}`" not in page] == []
 
 
