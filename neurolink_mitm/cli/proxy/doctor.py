@@ -147,13 +147,13 @@ def _write_bundle(path: Path, context: ProbeContext, status: Any, report: dict[s
 
 def contents(context: ProbeContext, status: Any, report: Mapping[str, Any]) -> dict[str, str]:
     """Return the texts of the bundle's files by name, with all secrets masked."""
-    inside = read_home(context)
-    censor = Censor(_secrets(context, inside), context.environ.get("HOME", ""))
+    home_contents = read_home(context)
+    censor = Censor(_secrets(context, home_contents), context.environ.get("HOME", ""))
     documents = {
         "doctor.json": report,
         "versions.json": _versions(),
         "status.json": status,
-        "configuration.json": plain(inside.config),
+        "configuration.json": plain(home_contents.config),
     }
     files = {name: json.dumps(each, indent=2) + "\n" for name, each in documents.items() if each}
     for path in _logs(context):
@@ -161,9 +161,9 @@ def contents(context: ProbeContext, status: Any, report: Mapping[str, Any]) -> d
     return {name: censor(text) for name, text in files.items()}
 
 
-def _secrets(context: ProbeContext, inside: HomeContents) -> Iterator[Secret]:
+def _secrets(context: ProbeContext, home_contents: HomeContents) -> Iterator[Secret]:
     """Yield all secrets that are known here: they are masked in any text, whatever they look like."""
-    yield from secrets_of(inside.config, inside.accounts or (), inside.environ)
+    yield from secrets_of(home_contents.config, home_contents.accounts or (), home_contents.environ)
     state = StateFile(context.home.state).read() if context.home else None
     if state:
         yield Secret(state.admin_token)
