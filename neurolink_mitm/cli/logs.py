@@ -26,7 +26,6 @@ from neurolink_mitm.records import har as archive
 from neurolink_mitm.records import search
 from neurolink_mitm.records.log_files import Follower
 from neurolink_mitm.records.row_reader import LoggedRequest, RequestFilter
-from neurolink_mitm.records.search import body_json, latest, matching, request_record
 
 EVERY = 0.2
 """Seconds between two reads of a file that is followed."""
@@ -49,12 +48,12 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
     Example: neurolink logs show req_nl_8ebbba8744c9fac476f2
     """
     logs = home().logs
-    record = request_record(logs, request_id, captured=not no_bodies)
+    record = search.request_record(logs, request_id, captured=not no_bodies)
     request, attempts, captured = record.request, record.attempts, record.captured
     if not record:
         fail(f"{logs} knows no request {request_id!r:.80}; see: neurolink logs tail", FAILED)
     if form == "json":
-        sides = [{**row, "body": body_json(logs, row)} for row in captured]
+        sides = [{**row, "body": search.body_json(logs, row)} for row in captured]
         report = {"request": request, "attempts": attempts, "captured": sides}
         click.echo(as_json(report), nl=False)
         return
@@ -120,13 +119,13 @@ def tail(
     logs = home().logs
     follower = Follower(logs, "proxy")
     follower.start()  # before the past is read: what comes meanwhile is shown after it
-    past = latest(logs, lines, wanted)
+    past = search.latest(logs, lines, wanted)
     for raw, row in past:
         _print_row(raw, row, form)
     if not past and not follow:
         say(f"no such request in {logs}")
     while follow:
-        for raw, row in matching(follower.more(), wanted):
+        for raw, row in search.matching(follower.more(), wanted):
             _print_row(raw, row, form)
         time.sleep(EVERY)
 
