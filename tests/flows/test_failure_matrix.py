@@ -65,7 +65,7 @@ class Case:
 
     def check_cooldown(self) -> None:
         """Exactly the cooldown the row names, on the account that failed and on no other."""
-        state = self.proxy.runtime.pool.state
+        state = self.proxy.runtime.pool.account_state
         found = {s: round(c.until - NOW, 3) for s, c in state("anthropic:a").cooldowns.items()}
         assert found == ({self.row.scope: self.row.seconds} if self.row.scope else {})
         if len(self.proxy.accounts) > 1:

@@ -133,7 +133,7 @@ def test_large_bodies_have_room_for_some_only(
 ) -> None:
     from neurolink_mitm.dataplane import body_memory
 
-    monkeypatch.setattr(body_memory, "ROOM", 8 * MB)
+    monkeypatch.setattr(body_memory, "LIMIT", 8 * MB)
     head = b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-length: 6291456\r\n\r\n"
     with connect(proxy) as first, connect(proxy) as second:
         first.sendall(head + b" " * 5 * MB)
