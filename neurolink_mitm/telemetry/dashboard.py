@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 TITLE = "NeuroLink"
@@ -17,7 +18,7 @@ _WIDTH, _HEIGHT, _PER_ROW = 24, 9, 2
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A panel. `query` is PromQL, or SQL over traces where `column` names the column that it shows by `by`."""
+    """A panel. `query` is PromQL, or SQL over traces where `column` names the column that it shows by name of span."""
 
     title: str
     query: str
@@ -25,147 +26,102 @@ class Panel:
     unit: str = "default"
     kind: str = "line"
     column: str = ""
-    by: str = ""
 
 
-def _rate(metric: str, *by: str) -> str:
-    return f"sum by ({', '.join(by)}) (rate({metric}[5m]))"
+def _rates(title: str, metric: str, *by: str, legend: str = "") -> Panel:
+    query = f"sum by ({', '.join(by)}) (rate({metric}[5m]))"
+    return Panel(title, query, legend or " ".join(f"{{{name}}}" for name in by))
 
 
-def _quantile(share: float, metric: str) -> str:
-    return f"histogram_quantile({share}, sum by (le) (rate({metric}_bucket[5m])))"
+def _quantile(title: str, percent: int, metric: str, unit: str) -> Panel:
+    query = f"histogram_quantile({percent / 100}, sum by (le) (rate({metric}_bucket[5m])))"
+    return Panel(f"{title} ({percent} %)", query, f"{percent} %", unit)
 
 
-def _over_traces(value: str, by: str, where: str = "true") -> str:
+def _over_traces(value: str, where: str = "true") -> str:
     return (  # made of constants of this file only
-        f'SELECT histogram(_timestamp) AS "x_axis_1", {value} AS "y_axis_1", {by} AS "breakdown_1"'  # noqa: S608
+        f'SELECT histogram(_timestamp) AS "x_axis_1", {value} AS "y_axis_1", {_SPAN_NAME} AS "breakdown_1"'  # noqa: S608
         f' FROM "{STREAM}" WHERE {where} GROUP BY x_axis_1, breakdown_1 ORDER BY x_axis_1'
     )
 
 
+def _spans(title: str, where: str = "true") -> Panel:
+    return Panel(title, _over_traces("count(*)", where), kind="bar", column="_timestamp")
+
+
+_SPAN_NAME = "operation_name"
 _TOKENS = ("input", "output", "cache_read", "cache_creation")
+_LATENCIES = {
+    "Whole answers": "proxy_request_duration_ms",
+    "First byte": "proxy_first_byte_ms",
+}
 _CACHED = (
     "sum(rate(proxy_tokens_cache_read_total[5m])) / (sum(rate(proxy_tokens_cache_read_total[5m]))"
     " + sum(rate(proxy_tokens_input_total[5m])) + sum(rate(proxy_tokens_cache_creation_total[5m])))"
 )
+_ERRORS = "sum(rate(proxy_errors_total[5m])) / sum(rate(proxy_requests_total[5m]))"
 
 TABS: Mapping[str, tuple[Panel, ...]] = {
     "Traffic": (
-        Panel("Requests/s by model", _rate("proxy_requests_total", "model"), "{model}"),
-        Panel("Requests/s by outcome", _rate("proxy_requests_total", "outcome"), "{outcome}"),
-        Panel("Attempts/s by provider", _rate("proxy_attempts_total", "provider"), "{provider}"),
-        Panel(
-            "Size of requests (95 %)",
-            _quantile(0.95, "proxy_request_body_bytes"),
-            "95 %",
-            "bytes",
-        ),
+        _rates("Requests/s by model", "proxy_requests_total", "model"),
+        _rates("Requests/s by outcome", "proxy_requests_total", "outcome"),
+        _rates("Attempts/s by provider", "proxy_attempts_total", "provider"),
+        _quantile("Size of requests", 95, "proxy_request_body_bytes", "bytes"),
     ),
     "Failures": (
-        Panel(
-            "Errors/s by status",
-            _rate("proxy_errors_total", "status", "outcome"),
-            "{status} {outcome}",
-        ),
-        Panel(
-            "Share of errors",
-            "sum(rate(proxy_errors_total[5m])) / sum(rate(proxy_requests_total[5m]))",
-            "errors",
-            "percent-1",
-        ),
-        Panel(
+        _rates("Errors/s by status", "proxy_errors_total", "status", "outcome"),
+        Panel("Share of errors", _ERRORS, "errors", "percent-1"),
+        _rates(
             "Failed attempts/s by account",
-            'sum by (account, error_type) (rate(proxy_attempts_total{error_type!=""}[5m]))',
-            "{account} {error_type}",
+            'proxy_attempts_total{error_type!=""}',
+            "account",
+            "error_type",
         ),
-        Panel("Retries/s", _rate("proxy_retries_total", "account"), "{account}"),
+        _rates("Retries/s", "proxy_retries_total", "account"),
     ),
-    "Latency": (
-        Panel(
-            "Whole answers (50 %)",
-            _quantile(0.5, "proxy_request_duration_ms"),
-            "50 %",
-            "milliseconds",
-        ),
-        Panel(
-            "Whole answers (95 %)",
-            _quantile(0.95, "proxy_request_duration_ms"),
-            "95 %",
-            "milliseconds",
-        ),
-        Panel(
-            "First byte (50 %)",
-            _quantile(0.5, "proxy_first_byte_ms"),
-            "50 %",
-            "milliseconds",
-        ),
-        Panel(
-            "First byte (95 %)",
-            _quantile(0.95, "proxy_first_byte_ms"),
-            "95 %",
-            "milliseconds",
-        ),
+    "Latency": tuple(
+        _quantile(title, percent, metric, "milliseconds")
+        for title, metric in _LATENCIES.items()
+        for percent in (50, 95)
     ),
     "Accounts and routing": (
-        Panel("Served/s by account", _rate("proxy_requests_total", "account"), "{account}"),
-        Panel(
-            "Attempts/s by account and status",
-            _rate("proxy_attempts_total", "account", "status"),
-            "{account} {status}",
-        ),
-        Panel(
-            "Rate limits/s by account",
-            'sum by (account) (rate(proxy_attempts_total{status="429"}[5m]))',
-            "{account}",
-        ),
-        Panel(
+        _rates("Served/s by account", "proxy_requests_total", "account"),
+        _rates("Attempts/s by account and status", "proxy_attempts_total", "account", "status"),
+        _rates("Rate limits/s by account", 'proxy_attempts_total{status="429"}', "account"),
+        _rates(
             "Other models than asked for/s",
-            _rate("proxy_model_substitution_total", "asked", "actual"),
-            "{asked} → {actual}",
+            "proxy_model_substitution_total",
+            "asked",
+            "actual",
+            legend="{asked} → {actual}",
         ),
     ),
     "Tokens, cache, cost": (
-        *(
-            Panel(f"Tokens/s: {name}", _rate(f"proxy_tokens_{name}_total", "model"), "{model}")
-            for name in _TOKENS
-        ),
+        *(_rates(f"Tokens/s: {kind}", f"proxy_tokens_{kind}_total", "model") for kind in _TOKENS),
         Panel("Share of input from the cache", _CACHED, "cached", "percent-1"),
         Panel(
             "USD an hour by account",
-            "3600 * " + _rate("proxy_cost_usd_total", "account"),
+            "3600 * sum by (account) (rate(proxy_cost_usd_total[5m]))",
             "{account}",
             "currency-dollar",
         ),
     ),
     "Traces": (
-        Panel(
-            "Spans by name",
-            _over_traces("count(*)", "operation_name"),
-            kind="bar",
-            column="_timestamp",
-            by="operation_name",
-        ),
+        _spans("Spans by name"),
         Panel(
             "Duration of spans (95 %)",
-            _over_traces("approx_percentile_cont(duration, 0.95) / 1000", "operation_name"),
+            _over_traces("approx_percentile_cont(duration, 0.95) / 1000"),
             unit="milliseconds",
             column="duration",
-            by="operation_name",
         ),
-        Panel(
-            "Failed spans by name",
-            _over_traces("count(*)", "operation_name", "span_status = 'ERROR'"),
-            kind="bar",
-            column="_timestamp",
-            by="operation_name",
-        ),
+        _spans("Failed spans by name", "span_status = 'ERROR'"),
     ),
 }
 
 
 def dashboard() -> dict[str, Any]:
     """Return the document that OpenObserve imports."""
-    numbers = iter(range(1, 1000))
+    numbers = count(1)
     return {
         "version": 5,
         "dashboardId": "",
@@ -183,8 +139,7 @@ def dashboard() -> dict[str, Any]:
 
 
 def _panels(panels: tuple[Panel, ...], numbers: Iterator[int]) -> Iterator[dict[str, Any]]:
-    for place, panel in enumerate(panels):
-        number = next(numbers)
+    for place, (panel, number) in enumerate(zip(panels, numbers, strict=False)):
         row, column = divmod(place, _PER_ROW)
         yield {
             "id": f"Panel_{number}",
@@ -223,7 +178,7 @@ def _query(panel: Panel) -> dict[str, Any]:
             "x": [_axis("Time", "x_axis_1", "_timestamp")] if traces else [],
             "y": [_axis(panel.title, "y_axis_1", panel.column)] if traces else [],
             "z": [],
-            "breakdown": [_axis(panel.by, "breakdown_1", panel.by)] if traces else [],
+            "breakdown": [_axis(_SPAN_NAME, "breakdown_1", _SPAN_NAME)] if traces else [],
             "filter": {"filterType": "group", "logicalOperator": "AND", "conditions": []},
         },
         "config": {
