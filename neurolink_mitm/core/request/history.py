@@ -46,10 +46,8 @@ class Block(msgspec.Struct, gc=False):
     @property
     def signed(self) -> bool:
         """Whether thinking has a signature (or, where it is redacted, its data)."""
-        return (
-            _TEXT.match(self.data if self.type == "redacted_thinking" else self.signature)
-            is not None
-        )
+        proof = self.data if self.type == "redacted_thinking" else self.signature
+        return _TEXT.match(proof) is not None
 
     @property
     def proof(self) -> str | None:
@@ -77,6 +75,9 @@ def is_tool_id(text: str) -> bool:
     return _TOOL_ID.fullmatch(text) is not None
 
 
+_Gone = Callable[[Block], bool]
+
+
 class Turn(msgspec.Struct, gc=False):
     """A message of the conversation."""
 
@@ -87,7 +88,7 @@ class Turn(msgspec.Struct, gc=False):
         """The content blocks; none where the content is a string."""
         return self.content if isinstance(self.content, list) else []
 
-    def is_emptied(self, gone: Callable[[Block], bool]) -> bool:
+    def is_emptied(self, gone: _Gone) -> bool:
         """Tell whether all of its blocks are `gone`."""
         return bool(self.blocks) and all(map(gone, self.blocks))
 
@@ -114,7 +115,7 @@ class Conversation(msgspec.Struct, gc=False, kw_only=True):
                     return False
         return not self.lacks_thinking(lambda block: False)
 
-    def lacks_thinking(self, gone: Callable[[Block], bool]) -> bool:
+    def lacks_thinking(self, gone: _Gone) -> bool:
         """Tell whether the history without the blocks that are `gone` lacks thinking which Anthropic asks for.
 
         That is where a thinking budget is set, and a turn in the middle of tool calls does not begin with thinking: a
@@ -128,9 +129,6 @@ class Conversation(msgspec.Struct, gc=False, kw_only=True):
             return False
         first = next((block for block in last[1] if not gone(block)), None)
         return first is not None and first.type not in THINKING
-
-
-_Gone = Callable[[Block], bool]
 
 
 # Reading a history
@@ -188,12 +186,9 @@ def _content(raw: bytes) -> list[Block] | str | None:
 
 
 def thinking_edits(body: bytes, members: Sequence[Part]) -> list[Edit]:
-    """Return the edits that remove all thinking from the history.
+    """Return the edits that remove all thinking from the history. Raises `ValueError` for what is no Messages request.
 
     A turn in the middle of a tool call would have to begin with thinking, so thinking is then off for this request.
-
-    Raises:
-        ValueError: not a Messages request.
     """
     conversation = read_conversation(body)
     try:
@@ -207,13 +202,10 @@ def thinking_edits(body: bytes, members: Sequence[Part]) -> list[Edit]:
 def foreign_edits(
     body: bytes, members: Sequence[Part], refused: Collection[str] = ()
 ) -> list[Edit]:
-    """Return the edits that make the history one that Anthropic accepts.
+    """Return the edits that make the history one that Anthropic accepts. Raises `ValueError` as `thinking_edits` does.
 
     Removed: thinking without a signature, and thinking whose `signature_digest` is in `refused`. Tool ids of a form
     that Anthropic refuses are replaced, each always by the same one.
-
-    Raises:
-        ValueError: not a Messages request.
     """
     conversation = read_conversation(body)
 
@@ -228,13 +220,9 @@ def foreign_edits(
 
 
 def signatures(body: bytes) -> frozenset[str]:
-    """Return the digests of all thinking in the history.
-
-    Raises:
-        ValueError: not a Messages request.
-    """
-    blocks = (block for turn in read_conversation(body).messages for block in turn.blocks)
-    return frozenset(signature_digest(proof) for block in blocks if (proof := block.proof))
+    """Return the digests of all thinking in the history. Raises `ValueError` as `thinking_edits` does."""
+    proofs = (block.proof for turn in read_conversation(body).messages for block in turn.blocks)
+    return frozenset(signature_digest(proof) for proof in proofs if proof)
 
 
 def signature_digest(signature: str) -> str:
@@ -304,10 +292,8 @@ def _switch_off(body: bytes, members: Sequence[Part]) -> list[Edit]:
     for part in members:
         if part.name == "context_management":
             left = _without_thinking_edits(body, part)
-            if left is None:
-                gone.append(part)
-            else:
-                edits += left
+            edits += left or ()
+            gone += [part] if left is None else []
     return [*edits, *spans.without(members, gone)]
 
 
@@ -315,11 +301,5 @@ def _without_thinking_edits(body: bytes, context: Part) -> list[Edit] | None:
     """Return None where nothing is left of `context_management`."""
     listed = spans.member(body, context.value, "edits")
     steps = spans.parts(body, listed) if listed else []
-    gone = [step for step in steps if _type(body, step) in _NEEDS_THINKING]
-    if gone and len(gone) == len(steps):
-        return None
-    return spans.without(steps, gone)
-
-
-def _type(body: bytes, step: Part) -> str | None:
-    return spans.text(body, spans.member(body, step.value, "type"))
+    gone = [step for step in steps if spans.type_of(body, step.value) in _NEEDS_THINKING]
+    return None if gone and len(gone) == len(steps) else spans.without(steps, gone)

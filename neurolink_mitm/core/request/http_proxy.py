@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -49,26 +50,23 @@ class Spared:
 
 @dataclass(frozen=True, slots=True)
 class HttpProxies:
-    """`named`: variable and value by scheme (`http`, `https`). Nothing is refused before it is asked for."""
+    """`named` has variable and value by scheme (`http`, `https`). A bad value is an error where it is used."""
 
     named: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
     spared: tuple[Spared, ...] = ()
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> HttpProxies:
-        chosen = {
-            scheme: found
-            for scheme in ("http", "https")
-            if (found := _first(environ, f"{scheme}_proxy") or _first(environ, "all_proxy"))
-        }
+        every = _first(environ, "all_proxy")
+        by_scheme = {each: _first(environ, f"{each}_proxy") or every for each in ("http", "https")}
+        named = {scheme: variable for scheme, variable in by_scheme.items() if variable}
         _, listed = _first(environ, "no_proxy") or ("", "")
-        return cls(chosen, tuple(_spared(listed)))
+        return cls(named, tuple(_spared(listed)))
 
     def via(self, url: str, own: str | None = None) -> Via | None:
-        """The proxy on the way to `url`; None: there is none. `own` is an account's `proxyUrl`, and goes first.
+        """Return the proxy on the way to `url`, if there is one. An account's `proxyUrl` (`own`) goes first.
 
-        Raises:
-            ValueError: names the variable and says what is wrong with its value, without the value.
+        Raises `ValueError`, which names the variable and what is wrong with its value, without the value.
         """
         if own:
             return None if own == DIRECT else _via(own, OWN)
@@ -79,7 +77,7 @@ class HttpProxies:
         return _via(value, name)
 
     def fault(self, url: str, own: str | None = None) -> str | None:
-        """What keeps requests from `url`, in words; None if nothing does."""
+        """Return why no request can be sent to `url`, in words; None if one can."""
         try:
             self.via(url, own)
         except ValueError as e:
@@ -87,19 +85,17 @@ class HttpProxies:
         return None
 
     def variables(self) -> dict[str, str]:
-        """The same for a program that knows fewer forms, as far as these can be used."""
-        told: dict[str, str] = {}
+        """Return the usable proxies as variables for a program that reads fewer forms."""
+        usable: dict[str, str] = {}
         for scheme, (name, value) in self.named.items():
-            try:
-                told[f"{scheme.upper()}_PROXY"] = _via(value, name).url
-            except ValueError:
-                continue
+            with suppress(ValueError):
+                usable[f"{scheme.upper()}_PROXY"] = _via(value, name).url
         listed = ",".join(filter(None, map(_shown, self.spared)))
-        return told | ({NO_PROXY: listed} if told and listed else {})
+        return usable | ({NO_PROXY: listed} if usable and listed else {})
 
 
 def _first(environ: Mapping[str, str], name: str) -> tuple[str, str] | None:
-    """Lower case hides upper case, even when it is empty, as for curl and Python."""
+    """Return variable and value. Lower case hides upper case, even when it is empty, as for curl and Python."""
     for variable in (name, name.upper()):
         if variable in environ:
             value = environ[variable].strip()

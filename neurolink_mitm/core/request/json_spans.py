@@ -73,11 +73,12 @@ def parts(body: bytes, span: Span) -> list[Part]:
     Raises:
         ValueError: it is not JSON, or a name occurs twice (readers differ on which one counts).
     """
-    opening = body[span.start : span.start + 1]
     try:
-        if opening == b"[":
-            return list(_parts_of_list(body, span))
-        if opening == b"{":
+        if body.startswith(b"[", span.start):
+            return [
+                Part("", value, value) for value in (Span(*at) for at in _items_of_list(body, span))
+            ]
+        if body.startswith(b"{", span.start):
             return list(_parts_of_object(body, span))
     except UNREADABLE as e:
         raise ValueError("not JSON") from e
@@ -113,7 +114,7 @@ def lone_string(body: bytes, span: Span, name: str) -> Span | None:
         return None  # behind a backslash it is the end of a string or of another name
     colon = _after_space(body, at + len(token))
     start = _after_space(body, colon + 1)
-    if body[colon : colon + 1] != b":" or body[start : start + 1] != b'"':
+    if not body.startswith(b":", colon) or not body.startswith(b'"', start):
         return None
     return Span(start, _string_end(body, start + 1, span.end) + 1)
 
@@ -123,9 +124,14 @@ def lone_string(body: bytes, span: Span, name: str) -> Span | None:
 
 def text(body: bytes, span: Span | None) -> str | None:
     """Return a string, decoded; None for any other value."""
-    if span is None or body[span.start : span.start + 1] != b'"':
+    if span is None or not body.startswith(b'"', span.start):
         return None
     return _text(span.of(body))
+
+
+def type_of(body: bytes, span: Span) -> str | None:
+    """Return the `type` of the object in `span`, if it is a string. Raises `ValueError`."""
+    return text(body, member(body, span, "type"))
 
 
 def texts(body: bytes, insides: Iterable[Span]) -> list[str]:
@@ -158,10 +164,7 @@ def apply(body: bytes, edits: Iterable[Edit]) -> bytes:
     for edit in sorted(edits, key=lambda each: each.span.start):
         pieces += (body[at : edit.span.start], edit.text)
         at = edit.span.end
-    if not pieces:
-        return body
-    pieces.append(body[at:])
-    return b"".join(pieces)
+    return b"".join((*pieces, body[at:])) if pieces else body
 
 
 def without(all_parts: Sequence[Part], gone: Iterable[Part]) -> list[Edit]:
@@ -278,12 +281,6 @@ def _is_whole(inside: bytes, brackets: bytes) -> bool:
     return True
 
 
-def _parts_of_list(body: bytes, span: Span) -> Iterator[Part]:
-    for start, end in _items_of_list(body, span):
-        value = Span(start, end)
-        yield Part("", value, value)
-
-
 def _items_of_list(body: bytes, span: Span) -> Iterator[tuple[int, int]]:
     for group in groups(body, span):
         at = group.start
@@ -319,7 +316,7 @@ def _value_start(body: bytes, start: int, name: str) -> int:
     if body.startswith(quoted, start):  # nearly always
         return _after_space(body, start + len(quoted))
     end = _string_end(body, start + 1, len(body)) + 1
-    if body[start : start + 1] != b'"' or _text(body[start:end]) != name:
+    if not body.startswith(b'"', start) or _text(body[start:end]) != name:
         raise ValueError("a member occurs twice")
     return _after_space(body, _after_space(body, end) + 1)
 

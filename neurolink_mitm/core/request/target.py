@@ -1,4 +1,4 @@
-"""Where a request is sent."""
+"""Where a request is sent: the base URL of an upstream, and an HTTP proxy on the way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal, Self
 from urllib.parse import quote, unquote, urlsplit
 
 DIRECT = "direct"
-"""In place of a proxy's URL: none, whatever the environment says."""
+"""In place of a proxy's URL: no proxy, whatever the environment says."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -26,11 +26,7 @@ class Target:
     @classmethod
     @lru_cache(maxsize=256)
     def parse(cls, url: str) -> Self:
-        """From a base URL.
-
-        Raises:
-            ValueError: not an absolute http(s) URL with a host.
-        """
+        """Parse a base URL. Raises `ValueError` for what is no absolute http(s) URL with a host."""
         parts = urlsplit(url)
         if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
             raise ValueError("a base URL has the form https://host[:port][/path]")
@@ -39,11 +35,12 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """For the `Host` header: the port only where it is not the scheme's own."""
+        """The value of the `Host` header: it names the port only where that is not the scheme's own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
+_NOT_IN_HOST = re.compile(r"[\s\x00-\x1f\x7f<>\"{}|\\^`%]")
 NO_PROXY_URL = (
     "must be an HTTP proxy as http://host:port, with user:password@ before the host if it asks"
 )
@@ -58,16 +55,13 @@ class Via:
     port: int
     authorization: str | None = field(default=None, repr=False)
     source: str = field(default="", compare=False)
-    """Who names it: a variable, or `proxyUrl`."""
+    """The variable that names it, or `proxyUrl`."""
 
     @classmethod
     def parse(cls, url: str, source: str = "") -> Self:
-        """From `[http[s]://][user:password@]host[:port]`; without a scheme it is http.
+        """Parse `[http[s]://][user:password@]host[:port]`. Raises `ValueError`, whose text does not quote `url`.
 
         User and password may be percent-encoded, and need not be: the host begins after the last `@`.
-
-        Raises:
-            ValueError: not such a URL; it does not quote what was given.
         """
         scheme, user, rest = _proxy_parts(url)
         try:
@@ -75,24 +69,19 @@ class Via:
             host, port = parts.hostname, parts.port
         except ValueError:
             raise ValueError(NO_PROXY_URL) from None
-        if (
-            not host
-            or port == 0
-            or rest.endswith(":")
-            or re.search(r"[\s\x00-\x1f\x7f<>\"{}|\\^`%]", host)
-        ):
+        if not host or port == 0 or rest.endswith(":") or _NOT_IN_HOST.search(host):
             raise ValueError(NO_PROXY_URL)
         known: Literal["http", "https"] = "https" if scheme == "https" else "http"
         return cls(known, host, port or DEFAULT_PORTS[known], _basic(user), source)
 
     @property
     def shown(self) -> str:
-        """Without user and password."""
+        """The URL without user and password."""
         return f"{self.scheme}://{'…@' if self.authorization else ''}{self._authority}"
 
     @property
     def url(self) -> str:
-        """With user and password, in the form that everybody understands: a secret."""
+        """The URL with user and password, percent-encoded: a secret."""
         if self.authorization is None:
             return f"{self.scheme}://{self._authority}"
         pair = b64decode(self.authorization.removeprefix("Basic "))
@@ -105,7 +94,7 @@ class Via:
 
 
 def _proxy_parts(url: str) -> tuple[str, str | None, str]:
-    """Scheme, user and password, and what begins with the host."""
+    """Return the scheme, `user:password` if it is there, and what begins with the host."""
     scheme, mark, rest = _split_scheme(url.strip())
     scheme = scheme.lower() if mark else "http"
     if scheme not in DEFAULT_PORTS:
@@ -117,7 +106,7 @@ def _proxy_parts(url: str) -> tuple[str, str | None, str]:
 
 
 def _split_scheme(url: str) -> tuple[str, str, str]:
-    """A password may hold `://`, a scheme may not hold a colon."""
+    """Split off the scheme. A password may contain `://`, a scheme contains no colon."""
     scheme, mark, rest = url.partition("://")
     return (scheme, mark, rest) if mark and re.fullmatch(r"[\w+.-]+", scheme) else ("", "", url)
 
@@ -131,7 +120,7 @@ def _basic(user: str | None) -> str | None:
 
 
 def with_beta_query(path: str) -> str:
-    """`path` with `beta=true` in its query, as Claude Code asks; a value that is there stays."""
+    """Return `path` with `beta=true` in its query, as Claude Code asks; an existing value stays."""
     bare, mark, query = path.partition("?")
     if any(part.partition("=")[0] == "beta" for part in query.split("&")):
         return path

@@ -14,16 +14,16 @@ _SAMPLED = 1
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The span in the course of which somebody sent us a request."""
+    """The caller's span that a request belongs to."""
 
     trace_id: str
     span_id: str
     sampled: bool
-    """Whether the caller records its trace; what it does not, we don't either."""
+    """Whether the caller records its trace; where not, no span is recorded here either."""
 
 
 def caller(traceparent: str | None) -> Caller | None:
-    """The span a caller's `traceparent` names, or None where there is none or it breaks the form."""
+    """Return the span that `traceparent` names; None where it is missing or malformed."""
     match = _TRACEPARENT.match(traceparent.strip()) if traceparent else None
     if match is None or set(match.group(1)) == {"0"} or set(match.group(2)) == {"0"}:
         return None

@@ -123,9 +123,8 @@ class WholeEditor:
         try:
             kept = list(_thinking(body))
         except ValueError:  # no JSON: a page, say
-            return self._restorer.text(body.decode("utf-8", "surrogateescape")).encode(
-                "utf-8", "surrogateescape"
-            )
+            text = self._restorer.text(body.decode("utf-8", "surrogateescape"))
+            return text.encode("utf-8", "surrogateescape")
         return _all_but(kept, body, self._restorer)
 
 
@@ -140,11 +139,11 @@ def _all_but(kept: list[Span], body: bytes, restorer: Restorer) -> bytes:
 def _thinking(body: bytes) -> Iterator[Span]:
     """Yield the spans of a message's thinking blocks. Raises `ValueError`."""
     root = spans.root(body)
-    if body[root.start : root.start + 1] not in (b"{", b"["):
+    if not body.startswith((b"{", b"["), root.start):
         raise ValueError("no JSON object")
     content = spans.member(body, root, "content")
     for block in spans.parts(body, content) if content else ():
-        if spans.text(body, spans.member(body, block.value, "type")) in THINKING:
+        if spans.type_of(body, block.value) in THINKING:
             yield block.value
 
 
@@ -246,10 +245,9 @@ class StreamEditor:
 def _starts_thinking(data: bytes) -> bool:
     try:
         block = spans.member(data, spans.root(data), "content_block")
-        kind = spans.text(data, spans.member(data, block, "type")) if block else None
+        return block is not None and spans.type_of(data, block) in THINKING
     except ValueError:
         return False
-    return kind in THINKING
 
 
 def _with_text(event: SseEvent, member: str, text: str) -> bytes:

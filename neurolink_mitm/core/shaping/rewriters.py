@@ -76,7 +76,7 @@ class SystemBlocks:
         blocks = b",".join(self._blocks)
         if system is None:
             return index.add("system", b"[%s]" % blocks)
-        if body[system.start : system.start + 1] == b"[":
+        if body.startswith(b"[", system.start):
             return spans.added(system, spans.parts(body, system), blocks)
         return Edit(system, self._instead(body, system))
 

@@ -78,7 +78,7 @@ def _edit(index: BodyIndex, user_id: bytes) -> Edit:
     body, metadata = index.body, index.member("metadata")
     if metadata is None:
         return index.add("metadata", b'{"user_id":%s}' % user_id)
-    if body[metadata.start : metadata.start + 1] != b"{":
+    if not body.startswith(b"{", metadata.start):
         return Edit(metadata, b'{"user_id":%s}' % user_id)
     members = spans.parts(body, metadata)
     there = spans.named(members, "user_id")

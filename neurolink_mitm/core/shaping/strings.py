@@ -40,15 +40,14 @@ def regions(index: BodyIndex) -> Iterator[Span]:
 
 def texts(body: bytes, of: Span, *, free: bool = False, depth: int = 0) -> Iterator[Span]:
     """Yield the spans between the quotes of the strings in a value; with `free`, of the names of members, too."""
-    opening = body[of.start : of.start + 1]
-    if opening == b'"':
+    if body.startswith(b'"', of.start):
         yield Span(of.start + 1, of.end - 1)
     elif free or depth > DEEPEST:
         yield from spans.strings(body, of)
-    elif opening == b"[":
+    elif body.startswith(b"[", of.start):
         for start, end in spans.items(body, of):
             yield from texts(body, Span(start, end), depth=depth + 1)
-    elif opening == b"{":
+    elif body.startswith(b"{", of.start):
         yield from _of_object(body, spans.parts(body, of), depth + 1)
 
 
@@ -63,7 +62,7 @@ def _of_object(body: bytes, members: list[Part], depth: int) -> Iterator[Span]:
 
 
 def _is_text(body: bytes, part: Part) -> bool:
-    return body[part.value.start : part.value.start + 1] == b'"'
+    return body.startswith(b'"', part.value.start)
 
 
 class Written:
@@ -99,7 +98,6 @@ def unescaped(text: str) -> str:
 
 def _character(escape: re.Match[str]) -> str:
     try:
-        character: str = json.loads(f'"{escape[0]}"')
+        return str(json.loads(f'"{escape[0]}"'))
     except ValueError:
         return escape[0]
-    return character
