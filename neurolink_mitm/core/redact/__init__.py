@@ -1,1 +1,1 @@
-"""Masks secrets in text, headers and bodies before they are written or exported."""
+"""Masks secrets in text, headers and bodies before they are written or exported; `Secret` prints as stars."""

@@ -1,9 +1,8 @@
-"""Takes secrets out of headers and bodies that are about to be written, and leaves every other byte of them.
+"""Masks secrets in headers, bodies and event streams, and leaves every other byte unchanged.
 
-A body is text: JSON, a form, an event stream, or anything else, and JSON may stand quoted within JSON, as the arguments
-of tools do. So it is searched as text and never parsed as a whole: what can't be parsed must not leak either.
-
-Takes secrets out of an event stream of the Messages API, those too that come in pieces, some in each event.
+A body is searched as text, be it JSON, a form or anything else: JSON may be quoted within JSON, as the arguments of
+tools are, and a secret in a body that can't be parsed must not leak either. In a stream of the Messages API a secret may
+be spread over the deltas of a content block.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _SECRET_FIELD = re.compile(
 
 
 def redact_fields(fields: Fields, known: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Header fields as text, with stars for those named like a credential and for whatever looks like one."""
+    """Return header fields as text, with credentials masked, by their name or their form."""
     return [(_text(name), _value(_text(name), _text(value), known)) for name, value in fields]
 
 
@@ -54,17 +53,17 @@ def _value(name: str, value: str, known: Sequence[str]) -> str:
 
 
 def redact_value(text: str, known: Sequence[str] = ()) -> str:
-    """A short text with stars for the secrets of `known`, and for whatever looks like one."""
+    """Mask the secrets of `known`, and all that has the form of a secret, in a short text."""
     return redact(replaced(text, merged(*_known(text, known))))
 
 
 def redact_body(text: str, known: Sequence[str] = ()) -> str:
-    """The same text with stars for secrets, those of `known` whatever they look like. What was valid JSON still is."""
+    """Mask secrets in a body, those of `known` whatever their form. Valid JSON stays valid."""
     return replaced(text, secrets(text, known))
 
 
 def secrets(text: str, known: Sequence[str] = ()) -> Iterator[SecretMatch]:
-    """Where they are, in order; none overlaps another."""
+    """Yield the secrets in order, without overlaps."""
     return merged(*tokens(text), *named(text), *_known(text, known))
 
 
@@ -98,7 +97,7 @@ _decoder = msgspec.json.Decoder(_Event)
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A part of a block's text: where its event's JSON stands in the stream, and which member it is."""
+    """A delta of a content block: the place of its event's JSON in the stream, and the member with its text."""
 
     start: int
     end: int
@@ -107,13 +106,13 @@ class _Piece:
 
 
 def redact_stream(text: str, known: Sequence[str] = ()) -> str:
-    """The stream with stars for secrets; events in which there are none stay byte for byte."""
-    blocks = _blocks(text).values()
+    """Mask secrets in an event stream; events without secrets stay unchanged."""
+    blocks = _deltas(text).values()
     edits = merge(*(_edits(text, pieces, known) for pieces in blocks), key=attrgetter("start"))
     return redact_body(replaced(text, edits), known)
 
 
-def _blocks(text: str) -> dict[tuple[int, str], list[_Piece]]:
+def _deltas(text: str) -> dict[tuple[int, str], list[_Piece]]:
     blocks: defaultdict[tuple[int, str], list[_Piece]] = defaultdict(list)
     for start, end in _data(text):
         try:
@@ -127,7 +126,7 @@ def _blocks(text: str) -> dict[tuple[int, str], list[_Piece]]:
 
 
 def _data(text: str) -> Iterator[tuple[int, int]]:
-    """Where the JSON of events stands. A text of any size is not copied, nor is a line looked at twice."""
+    """Yield the places of the events' JSON, in one pass and without copies."""
     at = 0 if text.startswith(_FIELD) else _next_line(text, 0)
     while at >= 0:
         end = text.find("\n", at)
@@ -141,44 +140,43 @@ def _data(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _next_line(text: str, at: int) -> int:
-    """Where the next line of data begins; -1 where there is none."""
-    found = text.find("\n" + _FIELD, at)
-    return found if found < 0 else found + 1
+    """Return the start of the next line of data; -1 if there is none."""
+    newline = text.find("\n" + _FIELD, at)
+    return newline if newline < 0 else newline + 1
 
 
 def _edits(stream: str, pieces: list[_Piece], known: Sequence[str]) -> Iterator[SecretMatch]:
-    """The JSON of events anew in which a part of a secret stands."""
-    found = secrets("".join(piece.text for piece in pieces), known)
-    left = deque(islice(found, 1))
+    """Yield the new JSON of each event that has a part of a secret."""
+    matches = secrets("".join(piece.text for piece in pieces), known)
+    pending = deque(islice(matches, 1))
     start = 0
     for piece in pieces:
         end = start + len(piece.text)
-        inside = list(_inside(left, found, start, end))
-        if inside:
-            changed = replaced(piece.text, inside)
-            yield SecretMatch(piece.start, piece.end, _with(stream, piece, changed))
+        if inside := list(_inside(pending, matches, start, end)):
+            masked = replaced(piece.text, inside)
+            yield SecretMatch(piece.start, piece.end, _with_text(stream, piece, masked))
         start = end
 
 
 def _inside(
-    left: deque[SecretMatch], found: Iterator[SecretMatch], start: int, end: int
+    pending: deque[SecretMatch], matches: Iterator[SecretMatch], start: int, end: int
 ) -> Iterator[SecretMatch]:
-    """Those with a part there; `left` is the first that may go on behind it."""
-    while left and left[0].start < end:
-        yield _within(left[0], start, end)
-        if left[0].end > end:
+    """Yield the parts of secrets from `start` to `end`; the one in `pending` may go on behind `end`."""
+    while pending and pending[0].start < end:
+        yield _within(pending[0], start, end)
+        if pending[0].end > end:
             return
-        left.popleft()
-        left.extend(islice(found, 1))
+        pending.popleft()
+        pending.extend(islice(matches, 1))
 
 
-def _within(found: SecretMatch, start: int, end: int) -> SecretMatch:
-    """The part of it in one piece: the stars go where it begins."""
-    mask = found.mask if found.start >= start else ""
-    return SecretMatch(max(found.start, start) - start, min(found.end, end) - start, mask)
+def _within(secret: SecretMatch, start: int, end: int) -> SecretMatch:
+    """Return the part of `secret` from `start` to `end`; its mask goes where it begins."""
+    mask = secret.mask if secret.start >= start else ""
+    return SecretMatch(max(secret.start, start) - start, min(secret.end, end) - start, mask)
 
 
-def _with(stream: str, piece: _Piece, text: str) -> str:
+def _with_text(stream: str, piece: _Piece, text: str) -> str:
     event = stream[piece.start : piece.end].encode("utf-8", "surrogatepass")
     delta = spans.member(event, spans.root(event), "delta")
     at = delta and spans.member(event, delta, piece.member)

@@ -1,4 +1,4 @@
-"""Secrets that this proxy knows, which are starred whatever they look like."""
+"""The secrets of this proxy, which are masked whatever their form."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from neurolink_mitm.core.settings.values import Config
 
 NAMES_A_SECRET = re.compile(r"(?i)key|token|secret|password|authorization|cookie|credential")
 SHORTEST = 6
-"""Characters of a secret that is worth looking for: a shorter one would star innocent text."""
+"""Characters of a secret at least: a shorter one would mask innocent text."""
 
 
 def secrets_of(
     config: Config, accounts: Iterable[Account], environ: Mapping[str, str]
 ) -> Iterator[Secret]:
-    """Of accounts, of callers, and of other providers."""
+    """Yield the secrets of accounts, callers, other providers and the environment."""
     for account in accounts:
         yield account.secret
     yield from config.clients.api_keys
@@ -33,7 +33,7 @@ def secrets_of(
 
 
 def encoded_forms(secrets: Iterable[Secret]) -> tuple[str, ...]:
-    """As they may be written in a body or a URL."""
+    """Return the secrets as a body or a URL may encode them."""
     return tuple(dict.fromkeys(form for secret in secrets for form in _forms(secret)))
 
 
@@ -42,7 +42,7 @@ def _forms(secret: Secret) -> tuple[str, ...]:
     text = secret.reveal()
     if len(text) < SHORTEST:
         return ()
-    # between the quotes of JSON, and in JSON that is itself a text
+    # in JSON, and in JSON that is quoted within JSON
     inside, plainly = json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
     twice = (json.dumps(inside)[1:-1], json.dumps(plainly, ensure_ascii=False)[1:-1])
     return text, inside, plainly, *twice, inside.replace("/", "\\/"), quote(text, safe="")

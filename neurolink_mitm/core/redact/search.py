@@ -1,9 +1,7 @@
-"""Searches foreign text in time that is linear in its length, in steps of which none takes long.
+"""Searches foreign text in linear time and in short steps, and finds e-mail addresses in it.
 
-`re` keeps the GIL for the whole of a call, on whatever thread: while one expression looks through megabytes, the
-event loop stands. So a long text is searched window by window, and a value of any length is gone through in steps.
-
-Finds e-mail addresses.
+`re` holds the GIL for a whole call, on any thread: a search through megabytes blocks the event loop. So a long text is
+searched window by window, and a long value is matched in steps.
 """
 
 from __future__ import annotations
@@ -12,11 +10,11 @@ import re
 from collections.abc import Collection, Iterator
 
 WINDOW = 1 << 16
-"""Characters that one call looks through at most: about a millisecond."""
+"""Characters that one call searches: about a millisecond."""
 
 
 def matches(pattern: re.Pattern[str], text: str, reach: int) -> Iterator[re.Match[str]]:
-    """As `finditer` has them. No match, with what it looks ahead at, is longer than `reach` characters."""
+    """Yield the matches like `finditer`. A match with its look-ahead has `reach` characters at most."""
     at, end = 0, len(text)
     while at < end:
         stop = at + WINDOW
@@ -30,7 +28,7 @@ def matches(pattern: re.Pattern[str], text: str, reach: int) -> Iterator[re.Matc
 
 
 def places(text: str, needle: str) -> Iterator[int]:
-    """Where `needle` begins; none overlaps the one before."""
+    """Yield the places of `needle`, without overlaps."""
     at = text.find(needle)
     while at >= 0:
         yield at
@@ -38,35 +36,33 @@ def places(text: str, needle: str) -> Iterator[int]:
 
 
 def passed(step: re.Pattern[str], text: str, at: int) -> int:
-    """Where a run of `step` that begins at `at` ends: `step` matches a bounded piece of it, or nothing."""
+    """Return the end of a run of `step` from `at` on; each match of `step` is a bounded piece of it."""
     while (match := step.match(text, at)) and match.end() > at:
         at = match.end()
     return at
 
 
 def among(needles: Collection[str], text: str) -> frozenset[str]:
-    """Those of `needles` (in lower case, at most 64 characters) that occur in the text in any case."""
-    left, found = set(needles), set[str]()
+    """Return those of `needles` (lower case, 64 characters at most) that occur in the text in any case."""
+    missing = set(needles)
     for at in range(0, len(text), WINDOW):
         lowered = text[at : at + WINDOW + 64].lower()
-        new = {needle for needle in left if needle in lowered}
-        left -= new
-        found |= new
-        if not left:
+        missing -= {needle for needle in missing if needle in lowered}
+        if not missing:
             break
-    return frozenset(found)
+    return frozenset(needles) - missing
 
 
 LETTER = r"[\w\u0300-\u036f-]"
-"""Of the name of a host, which need not be of ASCII; accents may stand by themselves."""
+"""A character of a host name, also beyond ASCII, with combining accents."""
 _BEFORE = re.compile(r".*[^\w\u0300-\u036f.%+-]", re.DOTALL)
 _HOST = re.compile(rf"(?:{LETTER}{{1,4096}}+(?:\.(?={LETTER}))?+){{1,256}}+")
 _LONGEST = 64
-"""Characters before the `@` that count."""
+"""Characters before the `@` that are searched."""
 
 
 def addresses(text: str) -> Iterator[tuple[int, int]]:
-    """Where each begins and ends."""
+    """Yield the start and end of each e-mail address."""
     end, at = 0, text.find("@")
     while at >= 0:
         before = text[max(end, at - _LONGEST) : at]

@@ -1,9 +1,7 @@
-"""Takes secrets out of text that is about to be written.
+"""Masks secrets in text: by their form (`tokens`), and by what precedes them (`named`: a name, a header, a command).
 
-Secrets that are known by what stands before them: a name, a header's colon, a command.
-
-Each rule has an anchor of bounded length, which is looked for window by window, and says from there how far the secret
-goes. Whatever was gone through once is not looked at again, so all of it is linear.
+Each rule of `named` has an anchor of bounded length, which is searched window by window, and a function that finds the
+end of the secret from there. No text is searched twice, so all of it takes linear time.
 """
 
 from __future__ import annotations
@@ -17,18 +15,17 @@ from operator import attrgetter
 
 import msgspec
 
-from neurolink_mitm.core.redact import search as steps
 from neurolink_mitm.core.redact.search import among, matches, passed
 from neurolink_mitm.core.redact.token_formats import NEEDLES, Tokens
 
 MASK = "***"
 LONGEST = 2048
-"""Characters of a path, a name or an error text that are logged."""
+"""Characters of a path, a name or an error text; the rest is cut off before it is logged."""
 
 _START = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4}))"
-"""Where a word begins, in JSON too: the n of `\\nsk-…` is none of it."""
+"""The start of a word, in JSON too: in `\\nsk-…` the n is not part of it."""
 
-_TOKENS = Tokens(_START, {"sk-": r"sk-ant-[A-Za-z0-9_-]{4,}"})  # Anthropic's, wherever they stand
+_TOKENS = Tokens(_START, {"sk-": r"sk-ant-[A-Za-z0-9_-]{4,}"})  # Anthropic's, also within a word
 _SCHEME = re.compile(r"[Bb](?i:earer)")
 _BEARER = re.compile(rf"{_START}(?i:bearer)\s++[A-Za-z0-9._~+/=-]{{8,}}")
 
@@ -39,7 +36,7 @@ _PARAMETER = re.compile(
 
 
 class SecretMatch(msgspec.Struct, frozen=True, gc=False):
-    """A secret: `text[start:end]`, and what is to stand there. There may be a million: none is the collector's."""
+    """A secret, `text[start:end]`, and its mask. `gc=False`: there may be a million of them."""
 
     start: int
     end: int
@@ -47,19 +44,19 @@ class SecretMatch(msgspec.Struct, frozen=True, gc=False):
 
 
 def may_hold_secret(text: str) -> bool:
-    """Whether `redact` could find anything, for who has many short texts in a long one."""
+    """Tell whether `redact` may change `text`: one call for many short texts, joined."""
     return _may_hold_token(text) or (_has_query(text) and _PARAMETER.search(text) is not None)
 
 
 def redact(text: str) -> str:
-    """`text` with stars for whatever is shaped like a key or token, or is named so in a query."""
+    """Mask all that has the form of a key or token, or is a query parameter with such a name."""
     if _may_hold_token(text):
         text = replaced(text, merged(*tokens(text)))
     return _PARAMETER.sub(rf"\1{MASK}", text) if _has_query(text) else text
 
 
 def short(text: str, longest: int = LONGEST) -> str:
-    """What comes from others, fit to be searched and logged: cut, and not in the middle of a word."""
+    """Cut foreign text to `longest` characters, not in the middle of a word, so that it can be searched and logged."""
     if len(text) <= longest:
         return text
     text = text[:longest]
@@ -67,25 +64,22 @@ def short(text: str, longest: int = LONGEST) -> str:
 
 
 def tokens(text: str) -> Iterator[Iterator[SecretMatch]]:
-    """Whatever is shaped like a key or token: for each form in order."""
+    """Yield for each form of a key or token its matches in order."""
     for form in _TOKENS.forms:
         yield (SecretMatch(*at) for at in form.find(text))
     yield _bearers(text)
 
 
 def _bearers(text: str) -> Iterator[SecretMatch]:
-    for scheme in steps.matches(_SCHEME, text, len("bearer")):
+    for scheme in matches(_SCHEME, text, len("bearer")):
         if match := _BEARER.match(text, scheme.start()):
             yield SecretMatch(*match.span())
 
 
-def merged(*found: Iterator[SecretMatch]) -> Iterator[SecretMatch]:
-    """All of them in order, where each is in order; none overlaps another.
-
-    One after the other: to sort a million takes as long as a stall.
-    """
+def merged(*matches: Iterator[SecretMatch]) -> Iterator[SecretMatch]:
+    """Merge ordered matches into one order, without overlaps. Lazily: to sort a million blocks too long."""
     last: SecretMatch | None = None
-    for each in merge(*found, key=attrgetter("start")):
+    for each in merge(*matches, key=attrgetter("start")):
         if last and each.start < last.end:
             each = SecretMatch(last.start, max(last.end, each.end), last.mask)
         elif last:
@@ -95,11 +89,11 @@ def merged(*found: Iterator[SecretMatch]) -> Iterator[SecretMatch]:
         yield last
 
 
-def replaced(text: str, found: Iterable[SecretMatch]) -> str:
-    """The text with stars, where they are in order and none overlaps another."""
+def replaced(text: str, matches: Iterable[SecretMatch]) -> str:
+    """Return the text with masks; `matches` are in order and don't overlap."""
     result = StringIO(newline="")
     end = 0
-    for each in found:
+    for each in matches:
         result.write(text[end : each.start])
         result.write(each.mask)
         end = each.end
@@ -118,7 +112,7 @@ def _has_query(text: str) -> bool:
 
 
 def without_passwords(text: str) -> str:
-    """The text with stars for user and password in URLs."""
+    """Mask user and password in URLs."""
     return _URL_USER.sub(f"://{MASK}@", text)
 
 
@@ -131,7 +125,7 @@ _NAMES = r"""
       | (?:access|refresh|id|auth|bearer|session|setup|secret|admin)[-_]?token
       | (?:client|app)[-_]?secret | code[-_]?verifier | (?:private|secret[-_]?access)[-_]?key )
 """
-"""Of members and variables whose value is a secret, whatever it looks like."""
+"""Names of members and variables whose value is a secret, whatever its form."""
 _UPPER_NAMES = """(?: API_?KEY | SECRET_?KEY | PRIVATE_?KEY | ACCESS_?KEY | SIGNING_?KEY | ENCRYPTION_?KEY
                     | TOKEN | SECRET | PASSWORD | PASSWD | PASSPHRASE )"""
 _SPACE = re.compile(r"\s*+")
@@ -139,13 +133,13 @@ _COLON = re.compile(r"\s*+:\s*+")
 _COMMA = re.compile(r"\s*+,\s*+")
 _SLASHES = re.compile(r"\\*+")
 _PLAIN = re.compile(r"(?:[^\"\\]{1,4096}+|\\[\s\S]){1,256}+")
-"""A step through a JSON string."""
+"""A bounded piece of a JSON string."""
 
 
 def _member(text: str, anchor: re.Match[str]) -> SecretMatch | None:
-    """A member of JSON, or of JSON in a string of JSON: its quotes have backslashes before them, always as many."""
+    """Match the value of a JSON member; within quoted JSON each quote has the same number of backslashes."""
     quoted = _SLASHES.match(text, anchor.end())
-    assert quoted, "none is a match, too"
+    assert quoted, "it matches none, too"
     depth = quoted.end() - anchor.end()
     quote = text[anchor.end() : quoted.end() + 1]
     colon = _COLON.match(text, quoted.end() + 1) if quote[-1:] == '"' else None
@@ -163,11 +157,11 @@ def _member(text: str, anchor: re.Match[str]) -> SecretMatch | None:
 
 
 def _closing(text: str, quote: str, at: int) -> int:
-    """Where the quote with exactly as many backslashes stands; the end, where it was cut off."""
-    found = text.find(quote, at)
-    while found > at and text[found - 1] == "\\":
-        found = text.find(quote, found + len(quote))
-    return found if found >= 0 else len(text)
+    """Return the place of the quote with the same number of backslashes; the end of a text that is cut off."""
+    closing = text.find(quote, at)
+    while closing > at and text[closing - 1] == "\\":
+        closing = text.find(quote, closing + len(quote))
+    return closing if closing >= 0 else len(text)
 
 
 def _list(text: str, at: int, quote: str) -> SecretMatch | None:
@@ -182,7 +176,7 @@ def _list(text: str, at: int, quote: str) -> SecretMatch | None:
 
 
 def _after_strings(text: str, at: int) -> int:
-    """The end of the strings that a list begins with: one of them may hold a bracket."""
+    """Return the end of the strings that a list begins with: one of them may have a bracket."""
     while text.startswith('"', at):
         end = passed(_PLAIN, text, at + 1) + 1
         comma = _COMMA.match(text, end)
@@ -193,7 +187,7 @@ def _after_strings(text: str, at: int) -> int:
 
 
 def _by(*patterns: str) -> Callable[[str, re.Match[str]], SecretMatch | None]:
-    """What the first of these expressions that matches behind the anchor calls a secret."""
+    """Return a function that matches the first of `patterns` behind the anchor; its group `secret` is the secret."""
     compiled = [re.compile(pattern, re.VERBOSE) for pattern in patterns]
 
     def follow(text: str, anchor: re.Match[str]) -> SecretMatch | None:
@@ -205,7 +199,7 @@ def _by(*patterns: str) -> Callable[[str, re.Match[str]], SecretMatch | None]:
     return follow
 
 
-_PEM = re.compile(  # as far as it looks like a key: files are shown with numbers before their lines, and cut
+_PEM = re.compile(  # as far as it has the form of a key: tools show files with line numbers, and cut them
     r"(?:[A-Za-z0-9+/=\s:,|\u2192]{1,4096}+|\\++(?:[nrt]|u2192)|-(?!----)){1,256}+"
 )
 
@@ -236,7 +230,7 @@ _DIGIT, _LETTER = r"(?=[^\W\d]*+\d)", r"(?=[^\WA-Za-z]*+[A-Za-z])"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`needed`: one of them, in lower case, is wherever it could match; to look for that costs next to nothing."""
+    """A secret by what precedes it. A text with a match has one of `needed`, in any case: a cheap test."""
 
     anchor: re.Pattern[str]
     follow: Callable[[str, re.Match[str]], SecretMatch | None]
@@ -287,23 +281,23 @@ RULES = tuple(
 )
 _FORM = re.compile(rf"(?xi)(?:{_NAMES}|key|code)={_VALUE}")
 _REACH = 400
-"""Characters of an anchor and what it looks at, at most."""
+"""Characters of an anchor and its look-around, at most."""
 
 
 def named(text: str) -> Iterator[Iterator[SecretMatch]]:
-    """All of them, for each rule in order."""
-    there = among({each for rule in RULES for each in rule.needed}, text)
+    """Yield for each rule that can match its matches in order."""
+    present = among({each for rule in RULES for each in rule.needed}, text)
     for rule in RULES:
-        if not there.isdisjoint(rule.needed):
-            yield _found(rule, text)
+        if not present.isdisjoint(rule.needed):
+            yield _matches(rule, text)
     if form := _FORM.match(text):
         yield iter([SecretMatch(*form.span("secret"))])
 
 
-def _found(rule: Rule, text: str) -> Iterator[SecretMatch]:
+def _matches(rule: Rule, text: str) -> Iterator[SecretMatch]:
     end = 0
     for anchor in matches(rule.anchor, text, _REACH):
-        found = rule.follow(text, anchor) if anchor.start() >= end else None
-        if found and found.start < found.end:
-            yield found
-            end = found.end
+        secret = rule.follow(text, anchor) if anchor.start() >= end else None
+        if secret and secret.start < secret.end:
+            yield secret
+            end = secret.end

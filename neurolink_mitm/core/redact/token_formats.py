@@ -1,4 +1,4 @@
-"""How keys and tokens look, by who issues them: only forms that hardly anything else has.
+"""The forms of keys and tokens by issuer: only forms that hardly anything else has.
 
 Sources: the issuers' own pages, and the rules of https://github.com/gitleaks/gitleaks/blob/master/config/gitleaks.toml
 """
@@ -15,7 +15,7 @@ _SLACK = "[A-Za-z0-9-]{10,}"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One of `starts`, then what the expression `rest` says. All of them begin with `needle`, where one is told."""
+    """A form: one of `starts`, then the expression `rest`. `needle`, if given, is what all `starts` begin with."""
 
     starts: tuple[str, ...]
     rest: str
@@ -23,6 +23,7 @@ class Form:
 
     @property
     def expression(self) -> str:
+        """Return the regular expression of the form."""
         return f"(?:{'|'.join(map(re.escape, self.starts))}){self.rest}"
 
 
@@ -68,44 +69,44 @@ FORMS = (
 )
 
 NEEDLES = tuple(each for form in FORMS for each in ((form.needle,) if form.needle else form.starts))
-"""What a text is looked through for first: each of them begins with one of these, and most texts have few."""
+"""The beginnings of all forms, which are searched first: most texts have few of them."""
 
 _WORD = re.compile(_URL_SAFE + "*")
 _JWT = "eyJ"
 
 
 class Tokens:
-    """All of the forms, where the expression `start` says that one may begin."""
+    """All forms, grouped by needle; each begins where the expression `start` matches."""
 
-    def __init__(self, start: str, more: Mapping[str, str]) -> None:
-        """`more` are expressions beside the forms', each by the needle that it begins with."""
-        found = {needle: [expression] for needle, expression in more.items()}
+    def __init__(self, start: str, extra: Mapping[str, str]) -> None:
+        """`extra` are further expressions by needle."""
+        by_needle = {needle: [expression] for needle, expression in extra.items()}
         for form in FORMS:
             for begin in form.starts:
                 expression = f"{start}{re.escape(begin)}{form.rest}"
-                found.setdefault(form.needle or begin, []).append(expression)
-        begins = re.compile(start)
+                by_needle.setdefault(form.needle or begin, []).append(expression)
+        word = re.compile(start)
         self.forms = [
-            Begun(needle, re.compile("|".join(expressions)), begins)
-            for needle, expressions in found.items()
+            NeedleForms(needle, re.compile("|".join(expressions)), word)
+            for needle, expressions in by_needle.items()
         ]
 
     def find(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where they begin and end, form by form."""
+        """Yield the places of matches, form by form."""
         for form in self.forms:
             yield from form.find(text)
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """Forms that begin with one needle."""
+class NeedleForms:
+    """The forms that begin with one needle."""
 
     needle: str
     pattern: re.Pattern[str]
     start: re.Pattern[str]
 
     def find(self, text: str) -> Iterator[tuple[int, int]]:
-        """In order. Tried only where something begins like one: that costs a tenth."""
+        """Yield the places of matches in order. Only needles are tried, which takes a tenth of the time."""
         at = text.find(self.needle)
         while at >= 0:
             match = self.pattern.match(text, at)
@@ -114,7 +115,6 @@ class Begun:
             at = text.find(self.needle, match.end() if match else self._after(text, at))
 
     def _after(self, text: str, at: int) -> int:
-        """What begins in the middle of a word is no web token either where its beginning was none: nothing is read
-        over and over again."""
+        """Return where to search on: behind a word that is no JWT, or its rest would be read again and again."""
         word = _WORD.match(text, at) if self.needle == _JWT and self.start.match(text, at) else None
         return word.end() if word else at + 1
