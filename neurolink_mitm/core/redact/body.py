@@ -1,8 +1,8 @@
 """Masks secrets in headers, bodies and event streams, and leaves every other byte unchanged.
 
 A body is searched as text, be it JSON, a form or anything else: JSON may be quoted within JSON, as the arguments of
-tools are, and a secret in a body that can't be parsed must not leak either. In a stream of the Messages API a secret may
-be spread over the deltas of a content block.
+tools are, and a secret in a body that can't be parsed must not leak either. In a stream of the Messages API a secret
+may be spread over the deltas of a content block.
 """
 
 from __future__ import annotations
