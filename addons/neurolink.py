@@ -46,7 +46,7 @@ def stack(runtime: Runtime) -> list[object]:
         Shape(runtime),  # what is not to leave this machine, and back again in the answer
         Translate(runtime),  # to the translator, which asks other providers
         Inject(runtime),  # where it goes, and with which credential
-        Failover(runtime),  # what a failure means: bench the account, name the next, or give up
+        Failover(runtime),  # what a failure means: cool the account down, name the next, or give up
         PersistState(runtime),  # cooldowns and quotas, kept across restarts
         Usage(runtime),  # tokens, outcome, totals
         Console(runtime),  # a line per step for whoever watches

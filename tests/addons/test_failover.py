@@ -172,21 +172,21 @@ def test_where_it_was_no_help_the_token_is_left_as_it_is() -> None:
 
 @pytest.mark.parametrize("status", [401, 402, 403])
 @pytest.mark.parametrize("path", ["/v1/files", "/v1/sessions/x", "/v1/mcp_servers"])
-def test_a_refusal_beside_messages_benches_nobody(status: int, path: str) -> None:
+def test_a_refusal_beside_messages_begins_no_cooldown(status: int, path: str) -> None:
     runtime = make_runtime(A, B)
     fail(make_failure(status), Try(B, "next"), runtime=runtime, kind=Kind.API, path=path)
     assert runtime.pool.cooldowns() == {}
 
 
-@pytest.mark.parametrize(("ends", "benched"), [(NOW + 60, False), (NOW - 60, True)])
+@pytest.mark.parametrize(("ends", "cools_down"), [(NOW + 60, False), (NOW - 60, True)])
 def test_a_token_that_can_not_be_renewed_counts_only_once_it_has_ended(
-    ends: float, benched: bool
+    ends: float, cools_down: bool
 ) -> None:
     account = make_account("a", refreshable=True, expires_at=ends)
     runtime = make_runtime(account)
     failure = make_failure(None, stage=FailureStage.LOGIN)
     fail(failure, Deliver(), runtime=runtime, attempts=[make_attempt(account)], **BESIDE)
-    assert bool(runtime.pool.cooldowns()) is benched
+    assert bool(runtime.pool.cooldowns()) is cools_down
 
 
 @pytest.mark.parametrize("step", [Try(B, "next"), Pause(1.0)], ids=["try", "pause"])

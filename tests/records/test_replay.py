@@ -64,7 +64,7 @@ def test_a_limit_on_counting_tokens_limits_no_message() -> None:
 
 
 def test_round_robin_may_pass_a_limit_by() -> None:
-    """The second request is b's turn anyway, and a is benched for nobody."""
+    """The second request is b's turn anyway, and a cools down for nobody."""
     outcome = replay(TRAFFIC, "round-robin")
     assert outcome.requests == 4
     assert outcome.served.total() == 4

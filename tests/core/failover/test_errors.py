@@ -241,7 +241,7 @@ def test_the_first_row_that_matches_decides(failure: Failure, name: str) -> None
     assert classify(failure).name == name
 
 
-def test_a_bare_429_benches_nothing() -> None:
+def test_a_bare_429_begins_no_cooldown() -> None:
     """Upstream is short of capacity and says itself that another try may help."""
     assert meaning(make_failure(429, BARE)) == AT_ONCE
 

@@ -104,7 +104,7 @@ OPUS, SONNET = "claude-opus-4-6", "claude-sonnet-4-6"
 LOGIN = "sk-ant-oat01-x"
 
 
-def skip(
+def ineligible(
     state: AccountState,
     now: float = NOW,
     model: str | None = OPUS,
@@ -115,7 +115,7 @@ def skip(
     return state.ineligible(make_account(**account), model, claude_code, now)
 
 
-def bench(
+def cool_down(
     state: AccountState,
     scope: str = "*",
     *,
@@ -127,9 +127,9 @@ def bench(
     return state.cool_down(scope, kind, base=base, sent_at=sent_at, now=now, reason="a limit")
 
 
-def benched(scope: str = "*", **how: Any) -> AccountState:
+def cooling(scope: str = "*", **how: Any) -> AccountState:
     state = AccountState()
-    bench(state, scope, **how)
+    cool_down(state, scope, **how)
     return state
 
 
@@ -151,7 +151,7 @@ def benched(scope: str = "*", **how: Any) -> AccountState:
     ids=["disabled", "expired", "not-enabled", "client", "wildcard", "name", "disabled-first", "enabled-second"],
 )  # fmt: skip
 def test_what_no_waiting_helps(account: dict[str, Any], reason: str) -> None:
-    assert skip(AccountState(), **account) == Ineligible(reason)
+    assert ineligible(AccountState(), **account) == Ineligible(reason)
 
 
 @pytest.mark.parametrize(
@@ -174,64 +174,64 @@ def test_what_no_waiting_helps(account: dict[str, Any], reason: str) -> None:
          "no-model", "not-disabled", "not-yet-expired", "refreshable", "no-cap", "no-rate"],
 )  # fmt: skip
 def test_who_serves(account: dict[str, Any], request_: dict[str, Any]) -> None:
-    assert skip(AccountState(), **request_, **account) is None
+    assert ineligible(AccountState(), **request_, **account) is None
 
 
 # --- Cooling
 
 
 def test_a_cooling_account_says_how_long_and_why() -> None:
-    found = skip(benched(base=10))
+    found = ineligible(cooling(base=10))
     assert found == Ineligible("cooling for 10 s: a limit", NOW + 10)
 
 
 @pytest.mark.parametrize(("passed", "seconds"), [(0.5, 10), (8.9, 2), (9.5, 1)])
 def test_it_counts_down_in_whole_seconds(passed: float, seconds: int) -> None:
-    found = skip(benched(base=10), NOW + passed)
+    found = ineligible(cooling(base=10), NOW + passed)
     assert found is not None
     assert found.reason.startswith(f"cooling for {seconds} s")
 
 
 def test_a_model_cools_by_itself() -> None:
-    state = benched("*opus*")
-    assert skip(state) == Ineligible("cooling for *opus* for 10 s: a limit", NOW + 10)
-    assert skip(state, model=SONNET) is None
-    assert skip(state, model=None) is None
+    state = cooling("*opus*")
+    assert ineligible(state) == Ineligible("cooling for *opus* for 10 s: a limit", NOW + 10)
+    assert ineligible(state, model=SONNET) is None
+    assert ineligible(state, model=None) is None
 
 
 def test_an_account_cools_for_every_model() -> None:
-    assert all(skip(benched(), model=model) for model in (OPUS, SONNET, None))
+    assert all(ineligible(cooling(), model=model) for model in (OPUS, SONNET, None))
 
 
 @pytest.mark.parametrize("model", [OPUS, "claude-opus-4-6[1m]", "claude-*", "claude-?[!x]"])
 def test_a_model_that_looks_like_a_wildcard_cools_too(model: str) -> None:
-    assert skip(benched(model), model=model) is not None
+    assert ineligible(cooling(model), model=model) is not None
 
 
 def test_what_never_serves_is_said_first() -> None:
-    assert skip(benched(), enabled=False) == Ineligible("not enabled")
+    assert ineligible(cooling(), enabled=False) == Ineligible("not enabled")
 
 
 def test_models_that_nobody_asks_for_any_more_do_not_pile_up() -> None:
     """A client may invent as many names as it likes; the whole account's cooldown stays."""
-    state = benched()
+    state = cooling()
     for number in range(1000):
-        bench(state, f"claude-{number}", now=NOW + number * 60)
+        cool_down(state, f"claude-{number}", now=NOW + number * 60)
     kept = int((LEVEL_LIFETIME + 10) / 60) + 1
     newest = [f"claude-{number}" for number in range(1000 - kept, 1000)]
     assert list(state.cooldowns) == ["*", *newest]
 
 
-def test_a_failure_that_benches_nothing_leaves_no_trace() -> None:
+def test_a_failure_without_a_cooldown_leaves_no_trace() -> None:
     state = AccountState()
-    assert bench(state, kind=CooldownKind.NONE) is None
+    assert cool_down(state, kind=CooldownKind.NONE) is None
     assert state.cooldowns == {}
 
 
 def test_scopes_escalate_by_themselves() -> None:
-    state = benched("*opus*")
-    bench(state, "*opus*", sent_at=NOW + 11, now=NOW + 12)
-    found = bench(state, "*sonnet*", sent_at=NOW + 11, now=NOW + 12)
+    state = cooling("*opus*")
+    cool_down(state, "*opus*", sent_at=NOW + 11, now=NOW + 12)
+    found = cool_down(state, "*sonnet*", sent_at=NOW + 11, now=NOW + 12)
     assert [c.level for c in state.cooldowns.values()] == [2, 1]
     assert found == state.cooldowns["*sonnet*"]
 
@@ -240,73 +240,73 @@ def test_scopes_escalate_by_themselves() -> None:
 
 
 def test_after_a_cooldown_one_request_goes_first() -> None:
-    state = benched()
-    assert skip(state, NOW + 10) is None
+    state = cooling()
+    assert ineligible(state, NOW + 10) is None
     state.begin(OPUS, NOW + 10)
-    assert skip(state, NOW + 11) == Ineligible("being tried again after a limit", NOW + 12)
+    assert ineligible(state, NOW + 11) == Ineligible("being tried again after a limit", NOW + 12)
 
 
 def test_of_a_model_only_such_requests_wait_for_it() -> None:
-    state = benched("*opus*")
+    state = cooling("*opus*")
     state.begin(OPUS, NOW + 10)
-    found = skip(state, NOW + 11)
+    found = ineligible(state, NOW + 11)
     assert found == Ineligible("being tried again for *opus* after a limit", NOW + 12)
-    assert skip(state, NOW + 11, SONNET) is None
+    assert ineligible(state, NOW + 11, SONNET) is None
 
 
 def test_a_request_for_another_model_is_no_probe() -> None:
-    state = benched("*opus*")
+    state = cooling("*opus*")
     state.begin(SONNET, NOW + 10)
-    assert skip(state, NOW + 11) is None
+    assert ineligible(state, NOW + 11) is None
 
 
 def test_its_success_lets_everybody_in() -> None:
-    state = benched()
+    state = cooling()
     state.begin(OPUS, NOW + 10)
     assert state.succeeded(OPUS, NOW + 10) == 1
-    assert skip(state, NOW + 11) is None
+    assert ineligible(state, NOW + 11) is None
     assert state.cooldowns == state.probes == {}
 
 
 def test_when_it_is_over_without_an_answer_the_next_one_probes() -> None:
     """The client went away, or upstream had other trouble."""
-    state = benched()
+    state = cooling()
     state.begin(OPUS, NOW + 10)
     state.end(NOW + 10)
-    assert skip(state, NOW + 11) is None
+    assert ineligible(state, NOW + 11) is None
     state.begin(OPUS, NOW + 11)
-    assert skip(state, NOW + 11.5) is not None
+    assert ineligible(state, NOW + 11.5) is not None
 
 
 def test_the_end_of_an_older_request_does_not_end_it() -> None:
     state = AccountState()
     state.begin(OPUS, NOW - 1)
-    bench(state)
+    cool_down(state)
     state.begin(OPUS, NOW + 10)
     state.end(NOW - 1)
-    assert skip(state, NOW + 11) is not None
+    assert ineligible(state, NOW + 11) is not None
 
 
 def test_one_that_is_never_heard_of_again_keeps_nobody_off_for_ever() -> None:
-    state = benched()
+    state = cooling()
     state.begin(OPUS, NOW + 10)
-    assert skip(state, NOW + 10 + PROBE_LEASE - 1) is not None
-    assert skip(state, NOW + 10 + PROBE_LEASE) is None
+    assert ineligible(state, NOW + 10 + PROBE_LEASE - 1) is not None
+    assert ineligible(state, NOW + 10 + PROBE_LEASE) is None
 
 
 def test_the_late_end_of_the_first_does_not_end_the_second() -> None:
-    state = benched()
+    state = cooling()
     state.begin(OPUS, NOW + 10)
     state.begin(OPUS, NOW + 200)
     state.end(NOW + 10)
-    assert skip(state, NOW + 201) is not None
+    assert ineligible(state, NOW + 201) is not None
 
 
 def test_when_it_fails_the_cooldown_is_the_next_longer_one() -> None:
-    state = benched()
+    state = cooling()
     state.begin(OPUS, NOW + 10)
     state.end(NOW + 10)
-    found = bench(state, sent_at=NOW + 10, now=NOW + 11)
+    found = cool_down(state, sent_at=NOW + 10, now=NOW + 11)
     assert found == Cooldown(2, NOW + 11, NOW + 11 + 20, "a limit")
 
 
@@ -314,17 +314,17 @@ def test_when_it_fails_the_cooldown_is_the_next_longer_one() -> None:
 
 
 def test_success_clears_what_it_could_have_met() -> None:
-    state = benched("*opus*")
-    bench(state, "*sonnet*")
-    bench(state)
+    state = cooling("*opus*")
+    cool_down(state, "*sonnet*")
+    cool_down(state)
     assert state.succeeded(OPUS, NOW + 1) == 2
     assert list(state.cooldowns) == ["*sonnet*"]
 
 
 def test_success_of_an_older_request_clears_nothing() -> None:
-    state = benched()
+    state = cooling()
     assert state.succeeded(OPUS, NOW - 1) == 0
-    assert skip(state) is not None
+    assert ineligible(state) is not None
 
 
 def test_success_is_counted() -> None:
@@ -341,7 +341,7 @@ COUNTING, FILES = "count_tokens", "files"
 
 
 def counting_limited() -> AccountState:
-    return benched("count_tokens:*")
+    return cooling("count_tokens:*")
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def counting_limited() -> AccountState:
      ("files:*", "batches"), ("*", FILES)],
 )  # fmt: skip
 def test_one_that_is_limited_leaves_the_others_usable(scope: str, endpoint: str) -> None:
-    assert benched(scope).ineligible(make_account(), OPUS, True, NOW, endpoint) is None
+    assert cooling(scope).ineligible(make_account(), OPUS, True, NOW, endpoint) is None
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_one_that_is_limited_leaves_the_others_usable(scope: str, endpoint: str)
     [("count_tokens:*", "count_tokens"), ("count_tokens:*opus*", "count_tokens of *opus*")],
 )
 def test_it_says_what_of(scope: str, of: str) -> None:
-    found = benched(scope).ineligible(make_account(), OPUS, True, NOW, COUNTING)
+    found = cooling(scope).ineligible(make_account(), OPUS, True, NOW, COUNTING)
     assert found == Ineligible(f"cooling for {of} for 10 s: a limit", NOW + 10)
 
 
@@ -366,7 +366,7 @@ def test_it_says_what_of(scope: str, of: str) -> None:
     ("scope", "by"), [("*", COUNTING), ("count_tokens:*", "messages"), ("*", FILES)]
 )
 def test_success_at_one_heals_no_other(scope: str, by: str) -> None:
-    state = benched(scope)
+    state = cooling(scope)
     assert state.succeeded(OPUS, NOW + 11, by) == 0
     assert list(state.cooldowns) == [scope]
 
@@ -376,24 +376,24 @@ def test_counting_heals_counting() -> None:
 
 
 def test_a_request_to_one_is_no_probe_of_another() -> None:
-    state = benched()
+    state = cooling()
     state.begin(OPUS, NOW + 10, COUNTING)
-    assert skip(state, NOW + 11) is None
+    assert ineligible(state, NOW + 11) is None
 
 
 @pytest.mark.parametrize("scope", ["*", "count_tokens:*"])
 @pytest.mark.parametrize("endpoint", ["messages", COUNTING, FILES])
 def test_a_refused_account_serves_no_endpoint(scope: str, endpoint: str) -> None:
-    state = benched(scope, kind=CooldownKind.LONG)
+    state = cooling(scope, kind=CooldownKind.LONG)
     found = state.ineligible(make_account(), OPUS, True, NOW, endpoint)
     assert found == Ineligible("cooling for 300 s: a limit", NOW + 300)
 
 
 def test_after_it_only_where_it_was_refused_one_request_goes_first() -> None:
-    state = benched("count_tokens:*", kind=CooldownKind.LONG)
+    state = cooling("count_tokens:*", kind=CooldownKind.LONG)
     state.begin(OPUS, NOW + 300, COUNTING)
     assert state.ineligible(make_account(), OPUS, True, NOW + 301, COUNTING) is not None
-    assert skip(state, NOW + 301) is None
+    assert ineligible(state, NOW + 301) is None
 
 
 def test_an_account_that_may_not_count_is_not_shown_as_cooling() -> None:
@@ -401,7 +401,7 @@ def test_an_account_that_may_not_count_is_not_shown_as_cooling() -> None:
 
 
 def test_one_that_was_refused_while_counting_is() -> None:
-    assert benched("count_tokens:*", kind=CooldownKind.LONG).longest_cooldown(NOW).cooling(NOW)
+    assert cooling("count_tokens:*", kind=CooldownKind.LONG).longest_cooldown(NOW).cooling(NOW)
 
 
 # --- Busy
@@ -410,17 +410,17 @@ def test_one_that_was_refused_while_counting_is() -> None:
 def test_max_concurrent() -> None:
     state = AccountState()
     state.begin(OPUS, NOW)
-    assert skip(state, max_concurrent=2) is None
+    assert ineligible(state, max_concurrent=2) is None
     state.begin(OPUS, NOW)
-    assert skip(state, max_concurrent=2) == Ineligible("at its 2 requests at once", NOW + 1)
+    assert ineligible(state, max_concurrent=2) == Ineligible("at its 2 requests at once", NOW + 1)
     state.end(NOW)
-    assert skip(state, max_concurrent=2) is None
+    assert ineligible(state, max_concurrent=2) is None
 
 
 def test_what_was_not_sent_counts_for_nothing() -> None:
     state = AccountState()
     for _ in range(2):
-        assert skip(state, rate_limit=1) is None
+        assert ineligible(state, rate_limit=1) is None
         state.begin("claude-x", NOW)
         state.end(NOW, sent=False)
     assert (state.in_flight, state.tally.attempts) == (0, 0)
@@ -436,36 +436,36 @@ def test_in_flight_is_never_negative() -> None:
 def test_rate_limit() -> None:
     state = AccountState()
     for _ in range(2):
-        assert skip(state, rate_limit=2) is None
+        assert ineligible(state, rate_limit=2) is None
         state.begin(OPUS, NOW)
-    assert skip(state, rate_limit=2) == Ineligible("over its 2 requests a minute", NOW + 30)
-    assert skip(state, NOW + 31, rate_limit=2) is None
+    assert ineligible(state, rate_limit=2) == Ineligible("over its 2 requests a minute", NOW + 30)
+    assert ineligible(state, NOW + 31, rate_limit=2) is None
 
 
 def test_asking_takes_nothing_from_the_rate() -> None:
     state = AccountState()
-    assert [skip(state, rate_limit=1) for _ in range(3)] == [None, None, None]
+    assert [ineligible(state, rate_limit=1) for _ in range(3)] == [None, None, None]
 
 
 def test_a_new_rate_begins_anew() -> None:
     state = AccountState()
-    skip(state, rate_limit=1)
+    ineligible(state, rate_limit=1)
     state.begin(OPUS, NOW)
-    assert skip(state, rate_limit=1) is not None
-    assert skip(state, rate_limit=2) is None
+    assert ineligible(state, rate_limit=1) is not None
+    assert ineligible(state, rate_limit=2) is None
 
 
 def test_no_rate_any_more() -> None:
     state = AccountState()
-    skip(state, rate_limit=1)
+    ineligible(state, rate_limit=1)
     state.begin(OPUS, NOW)
-    assert skip(state) is None
+    assert ineligible(state) is None
 
 
 def test_cooling_is_said_before_busy() -> None:
-    state = benched()
+    state = cooling()
     state.begin(OPUS, NOW)
-    found = skip(state, max_concurrent=1)
+    found = ineligible(state, max_concurrent=1)
     assert found is not None
     assert found.reason.startswith("cooling")
 
@@ -558,15 +558,15 @@ def test_it_never_runs_out_before_now_nor_after_its_reset(
 
 
 def test_the_whole_accounts_cooldown_is_shown_first() -> None:
-    state = benched("*opus*", base=500)
-    whole = bench(state, base=5)
+    state = cooling("*opus*", base=500)
+    whole = cool_down(state, base=5)
     assert state.longest_cooldown(NOW) == whole
 
 
 def test_else_the_one_that_lasts_longest() -> None:
-    state = benched("*opus*", base=500)
-    bench(state, "*sonnet*", base=50)
-    bench(state, base=5)
+    state = cooling("*opus*", base=500)
+    cool_down(state, "*sonnet*", base=50)
+    cool_down(state, base=5)
     assert state.longest_cooldown(NOW + 6) == state.cooldowns["*opus*"]
 
 

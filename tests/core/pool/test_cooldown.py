@@ -101,7 +101,7 @@ def test_five_minutes_each_time() -> None:
     assert state.until == NOW + 600
 
 
-def test_a_failure_that_benches_nothing_changes_nothing() -> None:
+def test_a_failure_without_a_cooldown_changes_nothing() -> None:
     state = limited(Cooldown(), NOW)
     args = {"base": 9.0, "sent_at": NOW + 5, "now": NOW + 5, "reason": "x"}
     assert after_failure(state, CooldownKind.NONE, **args) is state
@@ -162,12 +162,12 @@ def test_a_refused_credential_does_not_escalate() -> None:
     assert limited(state, NOW + 400).until == NOW + 404
 
 
-def test_a_long_bench_does_not_end_a_longer_limit() -> None:
+def test_a_long_cooldown_does_not_end_a_longer_limit() -> None:
     state = refused(limited(Cooldown(), NOW, base=600), NOW + 1)
     assert state.until == NOW + 600
 
 
-def test_a_short_limit_does_not_end_a_long_bench() -> None:
+def test_a_short_limit_does_not_end_a_long_cooldown() -> None:
     state = limited(refused(Cooldown(), NOW), NOW + 1, base=2)
     assert state.until == NOW + 300
 
@@ -190,12 +190,10 @@ def test_a_cooldown_never_shrinks_while_failing_and_never_exceeds_the_cap(
     happened: list[tuple[float, float, CooldownKind, float | None]],
 ) -> None:
     state, now = Cooldown(), NOW
-    for passed, under_way, bench, base in happened:
+    for passed, under_way, kind, base in happened:
         now += passed
         before = state
-        state = after_failure(
-            before, bench, base=base, sent_at=now - under_way, now=now, reason="x"
-        )
+        state = after_failure(before, kind, base=base, sent_at=now - under_way, now=now, reason="x")
         assert before.until <= max(state.until, before.until) == state.until
         assert state.until - now <= CAP
         assert before.level <= state.level <= before.level + 1
@@ -224,9 +222,9 @@ def test_success_clears_all_or_nothing(
     happened: list[tuple[float, float, CooldownKind, float | None]], sent: float
 ) -> None:
     state, now = Cooldown(), NOW
-    for passed, under_way, bench, base in happened:
+    for passed, under_way, kind, base in happened:
         now += passed
-        state = after_failure(state, bench, base=base, sent_at=now - under_way, now=now, reason="x")
+        state = after_failure(state, kind, base=base, sent_at=now - under_way, now=now, reason="x")
     cleared = after_success(state, sent_at=NOW + sent)
     assert cleared == (Cooldown() if NOW + sent > state.began else state)
 

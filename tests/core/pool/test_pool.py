@@ -268,7 +268,7 @@ def test_but_it_stays_on_paid_calls_where_no_plan_may_serve_it() -> None:
 # --- What happens on an account
 
 
-def test_a_rate_limit_benches_the_account() -> None:
+def test_a_rate_limit_cools_the_account_down() -> None:
     pool = make_pool()
     assert fail(pool) == CooldownResult(seconds=10, level=0, retry_after=10)
     assert pool.ineligible(ANY, NOW) == {
@@ -276,14 +276,14 @@ def test_a_rate_limit_benches_the_account() -> None:
     }
 
 
-def test_the_second_one_benches_it_for_longer() -> None:
+def test_the_second_cooldown_is_longer() -> None:
     pool = make_pool()
     fail(pool)
     assert fail(pool, now=NOW + 10) == CooldownResult(seconds=20, level=1, retry_after=10)
 
 
 @pytest.mark.parametrize(
-    ("failure", "benching"),
+    ("failure", "result"),
     [
         (make_failure(401), CooldownResult(300, 0, None)),
         (make_failure(429), CooldownResult(1, 0, None)),
@@ -298,13 +298,13 @@ def test_the_second_one_benches_it_for_longer() -> None:
     ],
     ids=["401", "429", "date", "cap", "529", "404", "network"],
 )
-def test_what_a_failure_does_to_its_account(failure: Failure, benching: CooldownResult) -> None:
+def test_what_a_failure_does_to_its_account(failure: Failure, result: CooldownResult) -> None:
     pool = make_pool()
-    assert fail(pool, failure=failure) == benching
-    assert (A in pool.ineligible(ANY, NOW)) == (benching.seconds > 0)
+    assert fail(pool, failure=failure) == result
+    assert (A in pool.ineligible(ANY, NOW)) == (result.seconds > 0)
 
 
-def test_a_rate_limit_of_one_model_benches_that_model() -> None:
+def test_a_rate_limit_of_one_model_cools_that_model_down() -> None:
     pool = make_pool()
     fail(pool, failure=OF_OPUS)
     assert list(pool.ineligible(ANY, NOW)) == [A]

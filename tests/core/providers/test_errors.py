@@ -96,7 +96,7 @@ def test_every_type_is_one_of_anthropics() -> None:
     assert set(TYPES.values()) <= ERROR_TYPES
 
 
-def test_a_refused_key_benches_the_entry_and_asks_the_next() -> None:
+def test_a_refused_key_cools_the_fallback_down_and_asks_the_next() -> None:
     error = provider_error("openai", 401, "")
     failure = Failure(FailureStage.STATUS, error.status, error.error_type, error.message)
     assert classify(failure).name == "refused credential"
