@@ -6,7 +6,13 @@ import secrets
 from pathlib import Path
 
 from neurolink_mitm.adapters.files import locked, set_aside, write_atomic
-from neurolink_mitm.core.auth.access import PREFIX, ClientKey, digest, encode, parse
+from neurolink_mitm.core.auth.access import (
+    CLIENT_KEY_PREFIX,
+    ClientKey,
+    digest,
+    encode_client_keys,
+    parse_client_keys,
+)
 from neurolink_mitm.core.auth.credentials import check_label
 
 
@@ -17,7 +23,7 @@ class ClientFileError(ValueError):
 def read_clients(path: Path) -> tuple[ClientKey, ...]:
     """A missing file holds none. Raises `ClientFileError`."""
     try:
-        return parse(path.read_bytes())
+        return parse_client_keys(path.read_bytes())
     except FileNotFoundError:
         return ()
     except OSError as e:
@@ -35,8 +41,8 @@ def add_client(path: Path, name: str, now: float) -> str:
             raise ValueError(
                 f"there is a client {name!r} already: revoke it first, or choose another name"
             )
-        key = PREFIX + secrets.token_urlsafe(32)
-        write_atomic(path, encode((*known, ClientKey(name, digest(key), now))))
+        key = CLIENT_KEY_PREFIX + secrets.token_urlsafe(32)
+        write_atomic(path, encode_client_keys((*known, ClientKey(name, digest(key), now))))
     return key
 
 
@@ -46,7 +52,7 @@ def revoke_client(path: Path, name: str) -> bool:
         known = _read_to_change(path)
         left = [client for client in known if client.name != name]
         if len(left) < len(known):
-            write_atomic(path, encode(left))
+            write_atomic(path, encode_client_keys(left))
     return len(left) < len(known)
 
 

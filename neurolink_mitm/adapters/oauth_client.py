@@ -171,7 +171,7 @@ class OAuthClient:
                 # 200 from whoever stands in between, or the tokens are lost: the next try will tell
                 raise RefreshError(Trouble.TRANSIENT, str(e), response.retry_after) from None
         raise RefreshError(
-            oauth.classify(response.status, response.body, response.retry_after),
+            oauth.trouble_of(response.status, response.body, response.retry_after),
             response.describe(refresh_token),
             response.retry_after,
             answered=response.reached,
@@ -192,7 +192,7 @@ class _Key(msgspec.Struct):
 
 
 def _login_error(response: Response, description: str) -> LoginError:
-    trouble = oauth.classify(response.status, response.body, response.retry_after)
+    trouble = oauth.trouble_of(response.status, response.body, response.retry_after)
     if trouble is Trouble.INVALID_GRANT:
         fault = (
             f"the code was not accepted ({description}): a code is good once and for a few minutes"

@@ -35,7 +35,7 @@ class Gate:
     def _refusal(self, flow: http.HTTPFlow, exchange: Exchange) -> Reply | None:
         fields = unmasked_fields(flow)
         runtime = self.runtime
-        refusal = access.refusal(fields, bound=runtime.host, names=runtime.names)
+        refusal = access.head_refusal(fields, bound=runtime.host, names=runtime.names)
         if refusal or (exchange.method, exchange.path.partition("?")[0]) in OPEN_TO_ALL:
             return refusal
         if exchange.kind is Kind.LOCAL and self._is_owner(fields):

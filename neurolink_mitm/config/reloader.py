@@ -19,7 +19,7 @@ from watchfiles import awatch
 from neurolink_mitm.config.apply import apply
 from neurolink_mitm.config.show import changed_variables, differences
 from neurolink_mitm.config.sources import Inputs
-from neurolink_mitm.core.auth.access import NO_KEY, ClientKey, is_loopback
+from neurolink_mitm.core.auth.access import NO_CLIENT_KEY, ClientKey, is_loopback
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.ports import Runtime
@@ -177,7 +177,7 @@ def _report_changes(before: _State, runtime: Runtime, warnings: Sequence[str]) -
             "client keys have changed: %d, %d before", len(now.clients), len(before.clients)
         )
     if before.asks_for_key and not now.asks_for_key and not is_loopback(runtime.host):
-        logger.error("nobody is let in: %s", NO_KEY.message)
+        logger.error("nobody is let in: %s", NO_CLIENT_KEY.message)
     if _logins(before.accounts) != _logins(now.accounts):
         counts = len(now.accounts), len(before.accounts)
         logger.info("logins have changed: %d accounts, %d before", *counts)

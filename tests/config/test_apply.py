@@ -25,7 +25,7 @@ from neurolink_mitm.app.wiring import Settings, prepare
 from neurolink_mitm.config.reloader import Reloader
 from neurolink_mitm.config.schema import entries
 from neurolink_mitm.config.sources import Sources
-from neurolink_mitm.core.auth.access import ClientKey, digest, encode
+from neurolink_mitm.core.auth.access import ClientKey, digest, encode_client_keys
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.stack import stack
 from tests.connect_proxy import Authority
@@ -267,7 +267,7 @@ OTHER_FILES = {
     "proxy": (".env", "HTTPS_PROXY=http://proxy.example:3128\n"),
     "variable": (".env", "KEY=sk-ant-test-b\nOPENAI_BASE_URL=http://127.0.0.1:9\n"),
     "collector": (".env", "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:9\n"),
-    "client": ("clients.json", encode([ClientKey("c", digest("key"), 1.0)]).decode()),
+    "client": ("clients.json", encode_client_keys([ClientKey("c", digest("key"), 1.0)]).decode()),
     "login": (
         "tokens.json",
         json.dumps({"version": "2.0", "providers": {"anthropic:work": {"tokens": TOKENS}}}),

@@ -6,14 +6,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from neurolink_mitm.core.failover.errors import RULES, Failure, FailureStage, classify
+from neurolink_mitm.core.failover.errors import FAILURE_RULES, Failure, FailureStage, classify
 from neurolink_mitm.core.request.endpoints import endpoint_of, is_inference
 from tests.flows.failures import ROWS, Row, page
 
 
 def test_every_rule_of_an_error_status_has_a_row() -> None:
     hit = {classify(failure(r)).name for r in ROWS if r.reply.status >= 400}
-    assert hit >= {r.name for r in RULES if r.stage is FailureStage.STATUS and not r.refreshable}
+    assert hit >= {
+        r.name for r in FAILURE_RULES if r.stage is FailureStage.STATUS and not r.refreshable
+    }
 
 
 def failure(row: Row) -> Failure:

@@ -26,7 +26,7 @@ from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.headers import Fields
 
-PREFIX = "sk-nl-"
+CLIENT_KEY_PREFIX = "sk-nl-"
 """Start of a client key, by which log redaction, ours and others', recognises it."""
 
 
@@ -58,7 +58,7 @@ class _Document(msgspec.Struct):
     version: int = 1
 
 
-def parse(data: bytes) -> tuple[ClientKey, ...]:
+def parse_client_keys(data: bytes) -> tuple[ClientKey, ...]:
     """Read `clients.json`. Raises `ValueError`."""
     try:
         document = msgspec.json.decode(data, type=_Document)
@@ -69,7 +69,7 @@ def parse(data: bytes) -> tuple[ClientKey, ...]:
     return tuple(ClientKey(c.name, c.sha256, c.created_at / 1000) for c in document.clients)
 
 
-def encode(keys: Iterable[ClientKey]) -> bytes:
+def encode_client_keys(keys: Iterable[ClientKey]) -> bytes:
     clients = [_Client(key.name, key.digest, round(key.created_at * 1000)) for key in keys]
     return msgspec.json.format(msgspec.json.encode(_Document(clients)), indent=2) + b"\n"
 
@@ -88,7 +88,7 @@ OWN_SITES = frozenset({"same-origin", "none"})
 """`none` is the user's own navigation. `same-site` is another port of this host, perhaps another user's."""
 
 
-def refusal(fields: Fields, *, bound: str, names: Collection[str] = ()) -> Reply | None:
+def head_refusal(fields: Fields, *, bound: str, names: Collection[str] = ()) -> Reply | None:
     """Return the reply to a request from a foreign page, by its `Host`, `Origin` and `Sec-Fetch-Site`; else None.
 
     `bound` is the address that the proxy listens on, `names` are further names of this machine.
@@ -122,7 +122,7 @@ class Key(Protocol):
         """In constant time."""
 
 
-NO_KEY = Reply(
+NO_CLIENT_KEY = Reply(
     401,
     "authentication_error",
     "this proxy can be reached from other machines and has no client key: run `neurolink clients add NAME`",
@@ -139,7 +139,7 @@ INVALID = f"invalid client key: {HOW}"
 def key_refusal(fields: Fields, keys: Collection[Key], *, bound: str) -> Reply | None:
     """Return the reply to a caller that presents none of `keys`; else None. Without keys, only loopback is open."""
     if not keys:
-        return None if is_loopback(bound) else NO_KEY
+        return None if is_loopback(bound) else NO_CLIENT_KEY
     presented = credential(fields)
     if presented is None:
         return Reply(401, "authentication_error", ASKED)

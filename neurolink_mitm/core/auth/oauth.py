@@ -138,7 +138,7 @@ def parse_tokens(body: bytes, now: float) -> Tokens:
     )
 
 
-def classify(status: int | None, body: bytes, retry_after: float | None) -> Trouble:
+def trouble_of(status: int | None, body: bytes, retry_after: float | None) -> Trouble:
     """Return the trouble of a response without tokens; `status` is None where none arrived."""
     # 1. no response, a redirection, anything else with a good status, a server error
     if status is None or status < 400 or status >= 500 or status in (408, 425):

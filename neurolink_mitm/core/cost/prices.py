@@ -14,7 +14,7 @@ from neurolink_mitm.core.pool.accounts import ANTHROPIC
 from neurolink_mitm.core.response.usage import TokenUsage
 from neurolink_mitm.core.settings.values import ModelPrice
 
-FIELDS = (
+LITELLM_FIELDS = (
     "input_cost_per_token",
     "output_cost_per_token",
     "cache_creation_input_token_cost",
@@ -22,7 +22,7 @@ FIELDS = (
     "cache_creation_input_token_cost_above_1hr",
 )
 """LiteLLM's names of the columns of a row, in this order."""
-KINDS = ("input", "output", "cache_write", "cache_read", "cache_write_1h")
+PRICE_KINDS = ("input", "output", "cache_write", "cache_read", "cache_write_1h")
 """The fields of `Price` in the same order."""
 WEB_SEARCH = 0.01
 """USD a search at Anthropic: https://platform.claude.com/docs/en/about-claude/pricing#web-search-tool"""
@@ -31,8 +31,8 @@ _DATE = re.compile(r"-\d{8}$|-latest$")
 _BRACKETS = re.compile(r"\[[^\]]*\]$")
 
 
-Row = Sequence[float | None] | Mapping[str, Any]
-"""Numbers in the order of `FIELDS`, the last of which may be missing; or with surcharges:
+PriceRow = Sequence[float | None] | Mapping[str, Any]
+"""Numbers in the order of `LITELLM_FIELDS`, the last of which may be missing; or with surcharges:
 `{"price": numbers, "above": {tokens: numbers}, "fast": 2.0, "regions": {"us": 1.1}}`."""
 
 
@@ -62,7 +62,7 @@ class Prices:
 
     def __init__(
         self,
-        table: Mapping[str, Mapping[str, Row]],
+        table: Mapping[str, Mapping[str, PriceRow]],
         own: Mapping[str, ModelPrice] = MappingProxyType({}),
     ) -> None:
         self._table = table
@@ -153,12 +153,12 @@ def _raised(price: Price, listed: Price, more: Price) -> Price:
     return Price(
         *(
             getattr(price, kind) * getattr(more, kind) / (getattr(listed, kind) or 1.0)
-            for kind in KINDS
+            for kind in PRICE_KINDS
         )
     )
 
 
-def _price(row: Row) -> Price:
+def _price(row: PriceRow) -> Price:
     if not isinstance(row, Mapping):
         return _kinds(row)
     price = _kinds(row["price"])
@@ -171,7 +171,9 @@ def _price(row: Row) -> Price:
 
 def _kinds(row: Sequence[float | None]) -> Price:
     """Where a row has no price of caching, that costs as much as other input."""
-    input_, output, write, read, write_1h = (*row, *[None] * len(FIELDS))[: len(FIELDS)]
+    input_, output, write, read, write_1h = (*row, *[None] * len(LITELLM_FIELDS))[
+        : len(LITELLM_FIELDS)
+    ]
     plain = input_ or 0.0
     write = plain if write is None else write
     return Price(
@@ -185,7 +187,9 @@ def _kinds(row: Sequence[float | None]) -> Price:
 
 def _more(price: Price, row: Sequence[float | None]) -> Price:
     """Where a row has no price of caching, that grows as input does."""
-    listed = {kind: cost for kind, cost in zip(KINDS, row, strict=False) if cost is not None}
+    listed = {kind: cost for kind, cost in zip(PRICE_KINDS, row, strict=False) if cost is not None}
     growth = (listed.get("input") or price.input) / (price.input or 1.0)
-    grown = {kind: getattr(price, kind) * (1.0 if kind == "output" else growth) for kind in KINDS}
+    grown = {
+        kind: getattr(price, kind) * (1.0 if kind == "output" else growth) for kind in PRICE_KINDS
+    }
     return Price(**grown | listed)

@@ -1,6 +1,6 @@
 """The failure policy: for each failure of an attempt, the cooldown of the account and the action for the request.
 
-`RULES` is the whole policy: the first row that matches a `Failure` decides. Sources:
+`FAILURE_RULES` is the whole policy: the first row that matches a `Failure` decides. Sources:
 [errors]  https://platform.claude.com/docs/en/api/errors
 [limits]  https://platform.claude.com/docs/en/api/rate-limits
 [stream]  https://platform.claude.com/docs/en/build-with-claude/streaming#error-events
@@ -118,7 +118,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FailureRule:
     """A row of the policy: conditions on the failure, the cooldown and the action. An empty condition matches all."""
 
     name: str
@@ -188,65 +188,53 @@ RATE_LIMIT = "rate_limit_error"
 PERMANENT = "no_way"
 """Error type of a network error that a retry does not cure: a proxy refuses the login, a certificate is not trusted."""
 
-RULES: tuple[Rule, ...] = (
-    Rule("not in its plan", CooldownKind.NONE, Action.NEXT, "[plans]", FailureStage.STATUS,
-         _codes(400, 403, 429), text=NOT_IN_PLAN),
-    Rule("rate limit of one model", CooldownKind.BACKOFF, Action.NEXT, "[limits], [unified]", FailureStage.STATUS,
-         _codes(429), limit=Limit.MODEL),
-    Rule("out of overage credits", CooldownKind.BACKOFF, Action.NEXT, "[unified]", FailureStage.STATUS,
-         _codes(429), limit=Limit.CREDITS),
-    Rule("short of capacity", CooldownKind.NONE, Action.NEXT, "[unified] x-should-retry", FailureStage.STATUS,
-         _codes(429), limit=Limit.BARE, transient=True),
-    Rule("rate limit", CooldownKind.BACKOFF, Action.NEXT, "[errors] 429", FailureStage.STATUS, _codes(429)),
-    Rule("rate limit in stream", CooldownKind.BACKOFF, Action.NEXT, "[stream]", FailureStage.EVENT,
-         error_type=RATE_LIMIT),
-    Rule("an edge's page", CooldownKind.NONE, Action.NEXT, "[cf] a challenge", FailureStage.STATUS, REFUSED,
-         page=True, transient=True),
-    Rule("no login taken there", CooldownKind.NONE, Action.NEXT, "[plans]", FailureStage.STATUS, REFUSED,
-         text=("oauth authentication is currently not supported",)),
-    Rule("refused token", CooldownKind.NONE, Action.REFRESH, "[errors] 401", FailureStage.STATUS, _codes(401),
-         refreshable=True),
-    Rule("refused by another endpoint", CooldownKind.NONE, Action.NEXT, "[errors] 401, 402, 403",
-         FailureStage.STATUS, REFUSED, other_endpoint=True),
-    Rule("refused credential", CooldownKind.LONG, Action.NEXT, "[errors] 401, 402, 403", FailureStage.STATUS,
-         REFUSED),
-    Rule("certificate not pinned", CooldownKind.NONE, Action.RETURN, "cloaking.plugins.tlsFingerprint",
-         FailureStage.PIN),
-    Rule("no better token", CooldownKind.NONE, Action.NEXT, "RFC 6749 section 6", FailureStage.LOGIN,
-         other_endpoint=True),
-    Rule("no good token", CooldownKind.LONG, Action.NEXT, "RFC 6749 section 6", FailureStage.LOGIN),
-    Rule("out of credit", CooldownKind.LONG, Action.NEXT, "[errors] 400 of the account", FailureStage.STATUS,
-         _codes(400), text=("credit balance is too low",)),
-    Rule("organization disabled", CooldownKind.LONG, Action.NEXT, "[errors] 400 of the account",
-         FailureStage.STATUS, _codes(400), text=("organization has been disabled",)),
-    Rule("foreign thinking", CooldownKind.NONE, Action.WITHOUT_THINKING, "[thinking], [wordings]",
-         FailureStage.STATUS, _codes(400), text=NOT_SIGNED),
-    Rule("foreign thinking in stream", CooldownKind.NONE, Action.WITHOUT_THINKING, "[thinking], [stream]",
-         FailureStage.EVENT, text=NOT_SIGNED),
-    Rule("overloaded", CooldownKind.NONE, Action.NEXT, "[errors] overloaded_error", FailureStage.STATUS,
-         _codes(400), "overloaded_error", transient=True),
-    Rule("gateway page", CooldownKind.NONE, Action.NEXT, "[cf] a page inside an api_error", FailureStage.STATUS,
-         _codes(400), "api_error", ("<html", "<!doctype html"), transient=True),
-    Rule("upstream trouble", CooldownKind.NONE, Action.NEXT, "[errors] 5xx, [cf] 52x", FailureStage.STATUS,
-         TRANSIENT, transient=True),
-    Rule("error in stream", CooldownKind.NONE, Action.NEXT, "[stream]", FailureStage.EVENT, transient=True),
-    Rule("empty answer", CooldownKind.NONE, Action.NEXT, "[stream] no message_start", FailureStage.EMPTY,
-         transient=True),
-    Rule("no way there", CooldownKind.NONE, Action.NEXT, "RFC 9110 section 15.5.8", FailureStage.NETWORK,
-         error_type=PERMANENT),
-    Rule("network", CooldownKind.NONE, Action.NEXT, "RFC 9112 section 9.6", FailureStage.NETWORK, transient=True),
-    Rule("out of time", CooldownKind.NONE, Action.RETURN, "timeouts.total", FailureStage.TIMEOUT,
-         error_type="total_timeout"),
-    Rule("timeout", CooldownKind.NONE, Action.NEXT, "RFC 9110 section 15.6.5", FailureStage.TIMEOUT,
-         transient=True),
-    Rule("the request's own fault", CooldownKind.NONE, Action.RETURN, "[errors] 400, 404, 413, 422"),
+C, A, S = CooldownKind, Action, FailureStage  # for the table
+FAILURE_RULES: tuple[FailureRule, ...] = (
+    FailureRule("not in its plan", C.NONE, A.NEXT, "[plans]", S.STATUS, _codes(400, 403, 429), text=NOT_IN_PLAN),
+    FailureRule("rate limit of one model", C.BACKOFF, A.NEXT, "[limits], [unified]", S.STATUS, _codes(429),
+                limit=Limit.MODEL),
+    FailureRule("out of overage credits", C.BACKOFF, A.NEXT, "[unified]", S.STATUS, _codes(429), limit=Limit.CREDITS),
+    FailureRule("short of capacity", C.NONE, A.NEXT, "[unified] x-should-retry", S.STATUS, _codes(429),
+                limit=Limit.BARE, transient=True),
+    FailureRule("rate limit", C.BACKOFF, A.NEXT, "[errors] 429", S.STATUS, _codes(429)),
+    FailureRule("rate limit in stream", C.BACKOFF, A.NEXT, "[stream]", S.EVENT, error_type=RATE_LIMIT),
+    FailureRule("an edge's page", C.NONE, A.NEXT, "[cf] a challenge", S.STATUS, REFUSED, page=True, transient=True),
+    FailureRule("no login taken there", C.NONE, A.NEXT, "[plans]", S.STATUS, REFUSED,
+                text=("oauth authentication is currently not supported",)),
+    FailureRule("refused token", C.NONE, A.REFRESH, "[errors] 401", S.STATUS, _codes(401), refreshable=True),
+    FailureRule("refused by another endpoint", C.NONE, A.NEXT, "[errors] 401, 402, 403", S.STATUS, REFUSED,
+                other_endpoint=True),
+    FailureRule("refused credential", C.LONG, A.NEXT, "[errors] 401, 402, 403", S.STATUS, REFUSED),
+    FailureRule("certificate not pinned", C.NONE, A.RETURN, "cloaking.plugins.tlsFingerprint", S.PIN),
+    FailureRule("no better token", C.NONE, A.NEXT, "RFC 6749 section 6", S.LOGIN, other_endpoint=True),
+    FailureRule("no good token", C.LONG, A.NEXT, "RFC 6749 section 6", S.LOGIN),
+    FailureRule("out of credit", C.LONG, A.NEXT, "[errors] 400 of the account", S.STATUS, _codes(400),
+                text=("credit balance is too low",)),
+    FailureRule("organization disabled", C.LONG, A.NEXT, "[errors] 400 of the account", S.STATUS, _codes(400),
+                text=("organization has been disabled",)),
+    FailureRule("foreign thinking", C.NONE, A.WITHOUT_THINKING, "[thinking], [wordings]", S.STATUS, _codes(400),
+                text=NOT_SIGNED),
+    FailureRule("foreign thinking in stream", C.NONE, A.WITHOUT_THINKING, "[thinking], [stream]", S.EVENT,
+                text=NOT_SIGNED),
+    FailureRule("overloaded", C.NONE, A.NEXT, "[errors] overloaded_error", S.STATUS, _codes(400), "overloaded_error",
+                transient=True),
+    FailureRule("gateway page", C.NONE, A.NEXT, "[cf] a page inside an api_error", S.STATUS, _codes(400), "api_error",
+                ("<html", "<!doctype html"), transient=True),
+    FailureRule("upstream trouble", C.NONE, A.NEXT, "[errors] 5xx, [cf] 52x", S.STATUS, TRANSIENT, transient=True),
+    FailureRule("error in stream", C.NONE, A.NEXT, "[stream]", S.EVENT, transient=True),
+    FailureRule("empty answer", C.NONE, A.NEXT, "[stream] no message_start", S.EMPTY, transient=True),
+    FailureRule("no way there", C.NONE, A.NEXT, "RFC 9110 section 15.5.8", S.NETWORK, error_type=PERMANENT),
+    FailureRule("network", C.NONE, A.NEXT, "RFC 9112 section 9.6", S.NETWORK, transient=True),
+    FailureRule("out of time", C.NONE, A.RETURN, "timeouts.total", S.TIMEOUT, error_type="total_timeout"),
+    FailureRule("timeout", C.NONE, A.NEXT, "RFC 9110 section 15.6.5", S.TIMEOUT, transient=True),
+    FailureRule("the request's own fault", C.NONE, A.RETURN, "[errors] 400, 404, 413, 422"),
 )  # fmt: skip
 """The policy, in order; the last row matches everything."""
 
 
-def classify(failure: Failure) -> Rule:
+def classify(failure: Failure) -> FailureRule:
     """Return the first row of the policy that matches."""
-    return next(rule for rule in RULES if rule.matches(failure))
+    return next(rule for rule in FAILURE_RULES if rule.matches(failure))
 
 
 class _Hollow(msgspec.Struct):

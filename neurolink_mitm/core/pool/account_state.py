@@ -72,7 +72,7 @@ def out_of_use(account: Account, now: float) -> str | None:
 
 
 @dataclass(slots=True)
-class Tally:
+class AccountTally:
     """Counts of one account since the proxy started."""
 
     attempts: int = 0
@@ -91,7 +91,7 @@ class AccountState:
     cooldowns: dict[str, Cooldown] = field(default_factory=dict)
     probes: dict[str, float] = field(default_factory=dict)
     """When the probe of a scope was sent: the first request after a cooldown."""
-    tally: Tally = field(default_factory=Tally)
+    tally: AccountTally = field(default_factory=AccountTally)
     quota: Quota | None = None
     in_flight: int = 0
     bucket: TokenBucket | None = None

@@ -14,7 +14,7 @@ from neurolink_mitm.core.auth.credentials import PROVIDER, StoredAccount, accoun
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import AccountConfig, Config
 
-Source = Literal["store", "config", "legacy", "environment"]
+AccountSource = Literal["store", "config", "legacy", "environment"]
 ENVIRONMENT_LABEL = "env"
 ANTHROPIC = "anthropic"
 
@@ -51,7 +51,7 @@ class Account:
     """Whether the store holds a refresh token for it."""
     disabled: str | None = None
     """Why it serves no requests until the next login."""
-    source: Source = "config"
+    source: AccountSource = "config"
     metadata: Mapping[str, object] = field(default_factory=dict, hash=False)
     provider: str = ANTHROPIC
     model: str | None = None
@@ -125,7 +125,7 @@ def _listed(config: Config, stored: Sequence[StoredAccount]) -> Iterator[Account
             yield _from_config(settings, settings.api_key, config)
 
 
-def _from_store(login: StoredAccount, config: Config, source: Source) -> Account:
+def _from_store(login: StoredAccount, config: Config, source: AccountSource) -> Account:
     account = replace(
         _account(login.label, login.access_token, config, source),
         account_uuid=login.account_uuid,
@@ -143,7 +143,7 @@ def _from_config(settings: AccountConfig, key: Secret, config: Config) -> Accoun
     return _with_settings(_account(settings.name, key, config, "config"), settings)
 
 
-def _account(label: str, secret: Secret, config: Config, source: Source) -> Account:
+def _account(label: str, secret: Secret, config: Config, source: AccountSource) -> Account:
     return Account(
         key=f"{PROVIDER}{label}",
         label=label,

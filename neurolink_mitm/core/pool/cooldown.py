@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from neurolink_mitm.core.failover.errors import CooldownKind
 
-CAP = 600.0
+BACKOFF_CAP = 600.0
 """Longest back-off, whatever upstream's Retry-After."""
-LONG = 300.0
+LONG_COOLDOWN = 300.0
 """Cooldown of `CooldownKind.LONG`."""
 DEFAULT_BASE = 1.0
 """Base of the back-off where upstream sends no Retry-After."""
@@ -51,11 +51,11 @@ def after_failure(
     if kind is CooldownKind.NONE:
         return cooldown
     if kind is CooldownKind.LONG:
-        until = max(cooldown.until, now + LONG)
+        until = max(cooldown.until, now + LONG_COOLDOWN)
         return replace(cooldown, began=now, until=until, reason=reason, whole=True)
     in_flight = cooldown.level > 0 and sent_at <= cooldown.began
     level = cooldown.level - 1 if in_flight else cooldown.level
-    until = max(cooldown.until, now + duration(base, level))
+    until = max(cooldown.until, now + backoff_duration(base, level))
     began = cooldown.began if in_flight else now
     return Cooldown(level + 1, began, until, reason, cooldown.whole and cooldown.cooling(now))
 
@@ -67,7 +67,7 @@ def after_success(cooldown: Cooldown, *, sent_at: float) -> Cooldown:
 
 def in_bounds(cooldown: Cooldown, now: float) -> Cooldown:
     """Return `cooldown`; if it was written under a wrong clock, begin it now, for at most its longest duration."""
-    cap = CAP if cooldown.level > 0 else LONG
+    cap = BACKOFF_CAP if cooldown.level > 0 else LONG_COOLDOWN
     if cooldown.began <= now + SLACK and cooldown.until <= now + cap + SLACK:
         return cooldown
     length = min(max(0.0, cooldown.until - cooldown.began), cap)
@@ -79,7 +79,7 @@ def shifted(cooldown: Cooldown, seconds: float) -> Cooldown:
     return replace(cooldown, began=cooldown.began + seconds, until=cooldown.until + seconds)
 
 
-def duration(base: float | None, level: int) -> float:
+def backoff_duration(base: float | None, level: int) -> float:
     """Return min(base * 2^level, cap); `base` is Retry-After, None where upstream sends none."""
     exponent = min(level, 32)  # beyond the cap anyway, and no overflow
-    return min((DEFAULT_BASE if base is None else base) * 2.0**exponent, CAP)
+    return min((DEFAULT_BASE if base is None else base) * 2.0**exponent, BACKOFF_CAP)

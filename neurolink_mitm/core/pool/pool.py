@@ -19,7 +19,7 @@ from neurolink_mitm.core.pool.account_state import AccountState, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.pool.quota import Quota, scope_of
-from neurolink_mitm.core.pool.selection import STRATEGIES, Affinity, Candidate, Strategy
+from neurolink_mitm.core.pool.selection import STRATEGIES, Affinity, Candidate, SelectionStrategy
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import endpoints, headers
 from neurolink_mitm.core.request.headers import Fields
@@ -181,7 +181,11 @@ class Pool:
         return self._choose(requirements, now, (), copy.deepcopy(self._strategy))
 
     def _choose(
-        self, requirements: Requirements, now: float, tried: Collection[str], strategy: Strategy
+        self,
+        requirements: Requirements,
+        now: float,
+        tried: Collection[str],
+        strategy: SelectionStrategy,
     ) -> Choice:
         ineligible = self.ineligible(requirements, now)
         left = [a for a in self.accounts if a.key not in ineligible and a.key not in tried]

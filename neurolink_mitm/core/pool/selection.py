@@ -23,7 +23,7 @@ class Candidate:
     primary: bool = False
 
 
-Strategy = Callable[[Sequence[Candidate], float], Account]
+SelectionStrategy = Callable[[Sequence[Candidate], float], Account]
 
 
 def fill_first(candidates: Sequence[Candidate], now: float) -> Account:
@@ -69,7 +69,7 @@ def quota_aware(candidates: Sequence[Candidate], now: float) -> Account:
     return min(candidates, key=rank).account  # the first of equals, in pool order
 
 
-STRATEGIES: Mapping[str, Callable[[], Strategy]] = {
+STRATEGIES: Mapping[str, Callable[[], SelectionStrategy]] = {
     "fill-first": lambda: fill_first,
     "round-robin": RoundRobin,
     "quota-aware": lambda: quota_aware,

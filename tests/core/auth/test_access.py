@@ -6,24 +6,24 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.auth.access import (
     ASKED,
+    CLIENT_KEY_PREFIX,
     INVALID,
-    NO_KEY,
-    PREFIX,
+    NO_CLIENT_KEY,
     ClientKey,
     credential,
     digest,
-    encode,
+    encode_client_keys,
+    head_refusal,
     is_loopback,
     key_refusal,
-    parse,
-    refusal,
+    parse_client_keys,
 )
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.text import redact
 from tests.fakes import NOW
 
-KEY = PREFIX + "a" * 43
+KEY = CLIENT_KEY_PREFIX + "a" * 43
 
 
 def test_a_key_matches_and_no_other() -> None:
@@ -34,8 +34,8 @@ def test_a_key_matches_and_no_other() -> None:
 
 def test_what_is_written_is_read() -> None:
     keys = (ClientKey("laptop", digest(KEY), NOW), ClientKey("büro", digest("x"), NOW + 0.5))
-    assert parse(encode(keys)) == keys
-    assert KEY.encode() not in encode(keys)
+    assert parse_client_keys(encode_client_keys(keys)) == keys
+    assert KEY.encode() not in encode_client_keys(keys)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_what_is_written_is_read() -> None:
 )
 def test_what_is_no_such_file(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        parse(data)
+        parse_client_keys(data)
 
 
 def test_a_key_is_starred_wherever_it_turns_up() -> None:
@@ -62,7 +62,7 @@ def status(
     """Of the refusal; None where there is none."""
     fields = [(b"Host", host.encode("latin-1"))] if host is not None else []
     fields += [(b"Origin", origin.encode("latin-1"))] if origin is not None else []
-    found = refusal(tuple(fields), bound=bound, names=names)
+    found = head_refusal(tuple(fields), bound=bound, names=names)
     assert found is None or found.error_type == "permission_error"
     return found.status if found else None
 
@@ -149,12 +149,14 @@ def test_names_of_this_machine_are_ours(host: str, expected: int | None) -> None
     ids=["host", "no-host", "origin"],
 )
 def test_a_refusal_says_why(fields: tuple[tuple[bytes, bytes], ...], message: str) -> None:
-    assert refusal(fields, bound="127.0.0.1") == Reply(403, "permission_error", message)
+    assert head_refusal(fields, bound="127.0.0.1") == Reply(403, "permission_error", message)
 
 
 @pytest.mark.parametrize("name", [b"host", b"origin"])
 def test_a_refusal_does_not_repeat_all_of_a_long_name(name: bytes) -> None:
-    found = refusal(((name, b"evil.example" * 999), (b"host", b"localhost")), bound="127.0.0.1")
+    found = head_refusal(
+        ((name, b"evil.example" * 999), (b"host", b"localhost")), bound="127.0.0.1"
+    )
     assert found is not None
     assert len(found.message) < 200
 
@@ -314,7 +316,7 @@ def test_hashed_keys_open_too() -> None:
     assert key_refusal(((b"x-api-key", digest("client-three").encode()),), keys, bound=ALL)
 
 
-@pytest.mark.parametrize("text", [ASKED, INVALID, NO_KEY.message])
+@pytest.mark.parametrize("text", [ASKED, INVALID, NO_CLIENT_KEY.message])
 def test_no_refusal_has_the_word_that_makes_claude_code_hide_it(text: str) -> None:
     assert "x-api-key" not in text
     assert "neurolink clients add" in text
@@ -331,7 +333,7 @@ def test_no_refusal_has_the_word_that_makes_claude_code_hide_it(text: str) -> No
 def test_a_page_says_where_it_comes_from(site: str, expected: int | None) -> None:
     """A GET, and a form in some browsers, has no `Origin`; another port of this host is another site, too."""
     fields = ((b"host", b"localhost:55669"), (b"Sec-Fetch-Site", site.encode()))
-    found = refusal(fields, bound="127.0.0.1")
+    found = head_refusal(fields, bound="127.0.0.1")
     assert (found.status if found else None) == expected
 
 
@@ -348,7 +350,7 @@ def test_of_two_nobody_knows_which_counts(name: bytes, same: bool) -> None:
         (name, value),
         (name.upper(), value if same else b"evil.example"),
     )
-    found = refusal(fields, bound="127.0.0.1")
+    found = head_refusal(fields, bound="127.0.0.1")
     assert found is not None
     assert found.status == 400
     assert name.lower().decode() in found.message
@@ -356,4 +358,4 @@ def test_of_two_nobody_knows_which_counts(name: bytes, same: bool) -> None:
 
 def test_other_fields_may_be_there_twice() -> None:
     fields = ((b"host", b"localhost"), (b"cookie", b"a=1"), (b"cookie", b"b=2"))
-    assert refusal(fields, bound="127.0.0.1") is None
+    assert head_refusal(fields, bound="127.0.0.1") is None

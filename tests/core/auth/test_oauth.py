@@ -12,12 +12,12 @@ from neurolink_mitm.core.auth.oauth import (
     Trouble,
     ahead_of,
     asks_second_url,
-    classify,
     needs_refresh,
     oauth_error,
     parse_tokens,
     pause_after,
     split_pasted,
+    trouble_of,
 )
 from neurolink_mitm.core.redact.secret import Secret
 
@@ -122,7 +122,7 @@ def test_any_answer_is_tokens_or_a_value_error(body: bytes) -> None:
 def test_what_an_answer_means(
     status: int | None, body: bytes, retry_after: float | None, trouble: Trouble
 ) -> None:
-    assert classify(status, body, retry_after) is trouble
+    assert trouble_of(status, body, retry_after) is trouble
 
 
 @pytest.mark.parametrize(

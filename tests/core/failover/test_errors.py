@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.failover import errors
 from neurolink_mitm.core.failover.errors import (
+    FAILURE_RULES,
     PERMANENT,
-    RULES,
     Action,
     CooldownKind,
     Failure,
@@ -152,11 +152,11 @@ def test_each_row_has_its_example_and_means_what_the_contract_says(name: str) ->
 
 
 def test_no_row_is_without_example_and_no_name_is_given_twice() -> None:
-    assert [rule.name for rule in RULES] == list(EXAMPLES) == list(MEANT)
+    assert [rule.name for rule in FAILURE_RULES] == list(EXAMPLES) == list(MEANT)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_each_row_names_its_source(rule: errors.Rule) -> None:
+@pytest.mark.parametrize("rule", FAILURE_RULES, ids=lambda rule: rule.name)
+def test_each_row_names_its_source(rule: errors.FailureRule) -> None:
     """A tag is one that the module's docstring resolves; else it is an RFC or a setting of ours."""
     tags = re.findall(r"\[\w+]", rule.source)
     assert tags or re.match(r"RFC \d+ section|timeouts\.|cloaking\.", rule.source), rule.source
@@ -167,7 +167,7 @@ def test_the_table_is_total() -> None:
     """Whatever the status and wherever it happened."""
     for stage in FailureStage:
         for status in (None, *range(100, 600)):
-            assert classify(make_failure(status, stage=stage)) in RULES
+            assert classify(make_failure(status, stage=stage)) in FAILURE_RULES
 
 
 @given(
@@ -182,7 +182,7 @@ def test_the_table_is_total() -> None:
     )
 )
 def test_the_last_row_takes_whatever_comes(failure: Failure) -> None:
-    assert RULES[-1].matches(failure)
+    assert FAILURE_RULES[-1].matches(failure)
 
 
 # --- By status

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.failover.errors import CooldownKind
 from neurolink_mitm.core.pool.cooldown import (
-    CAP,
-    LONG,
+    BACKOFF_CAP,
+    LONG_COOLDOWN,
     Cooldown,
     after_failure,
     after_success,
-    duration,
+    backoff_duration,
     in_bounds,
     shifted,
 )
@@ -61,7 +61,7 @@ def refused(state: Cooldown, now: float, sent_at: float | None = None) -> Cooldo
 )
 def test_duration(base: float | None, level: int, seconds: float) -> None:
     """min(base * 2^level, 600), and a second where upstream says nothing."""
-    assert duration(base, level) == seconds
+    assert backoff_duration(base, level) == seconds
 
 
 @given(st.none() | st.floats(0, 1000), st.integers(1, 14))
@@ -195,7 +195,7 @@ def test_a_cooldown_never_shrinks_while_failing_and_never_exceeds_the_cap(
         before = state
         state = after_failure(before, kind, base=base, sent_at=now - under_way, now=now, reason="x")
         assert before.until <= max(state.until, before.until) == state.until
-        assert state.until - now <= CAP
+        assert state.until - now <= BACKOFF_CAP
         assert before.level <= state.level <= before.level + 1
         assert before.began <= state.began
 
@@ -240,11 +240,11 @@ DAY = 86_400.0
         pytest.param(-10, 20, 1, 20, id="as-it-should-be"),
         pytest.param(1, 31, 1, 31, id="a-second-off"),
         pytest.param(18 * DAY, 18 * DAY + 40, 1, 40, id="written-18-days-ahead"),
-        pytest.param(-10, 18 * DAY, 3, CAP, id="ends-in-18-days"),
-        pytest.param(-10, 18 * DAY, 0, LONG, id="refused-until-in-18-days"),
+        pytest.param(-10, 18 * DAY, 3, BACKOFF_CAP, id="ends-in-18-days"),
+        pytest.param(-10, 18 * DAY, 0, LONG_COOLDOWN, id="refused-until-in-18-days"),
         pytest.param(DAY, DAY, 1, 0, id="ahead-without-length"),
         pytest.param(-DAY, -DAY + 30, 1, -DAY + 30, id="over"),
-        pytest.param(0, 1e300, 10**9, CAP, id="any-number"),
+        pytest.param(0, 1e300, 10**9, BACKOFF_CAP, id="any-number"),
     ],
 )
 def test_none_lasts_longer_than_one_that_begins_now(
@@ -257,7 +257,7 @@ def test_none_lasts_longer_than_one_that_begins_now(
 @given(st.floats(-1e12, 1e12), st.floats(-1e12, 1e12), st.integers(0, 50), st.booleans())
 def test_whatever_a_file_says(began: float, until: float, level: int, whole: bool) -> None:
     found = in_bounds(Cooldown(level, began, until, "r", whole), NOW)
-    assert found.until <= NOW + CAP + 3
+    assert found.until <= NOW + BACKOFF_CAP + 3
     assert in_bounds(found, NOW) == found
 
 
