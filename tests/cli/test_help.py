@@ -113,6 +113,22 @@ print(*sys.modules)
     assert HEAVY & set(said.splitlines()[-1].split()) == set()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("-s", "fill-frist"), ("-c", "/no/such.yaml"), ("--env-file", "/no/such.env"), ("-p", "x")],
+    ids=["strategy", "config", "env-file", "port"],
+)
+def test_a_bad_argument_is_told_before_anything_heavy_is_imported(
+    shell: Shell, arguments: tuple[str, str]
+) -> None:
+    """mitmproxy takes a second."""
+    shell.variables["PYTHONPROFILEIMPORTTIME"] = "1"
+    ended = shell.run("proxy", "start", *arguments)
+    assert ended.process.returncode == 2
+    assert arguments[1] in ended.complained
+    assert "mitmproxy.http" not in ended.complained
+
+
 def test_it_is_a_module_too(shell: Shell) -> None:
     ended = shell.run("--help")
     assert (ended.process.returncode, ended.complained) == (0, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -75,18 +76,27 @@ def command() -> None:
 @click.option("--sandbox", is_flag=True, help="Serve from the built-in sandbox's accounts.")
 @click.option("--sandbox-if-empty", is_flag=True, help="The same, if there is no account yet.")
 @click.option("--no-claude-settings", is_flag=True, help="Leave Claude Code's settings alone.")
-def start(**options: Any) -> None:
+def start(
+    quiet: bool,
+    debug: bool,
+    sandbox: bool,
+    sandbox_if_empty: bool,
+    no_claude_settings: bool,
+    **settings: Any,
+) -> None:
     """Start the proxy in the foreground.
 
     Example: neurolink proxy start --port 55669 --strategy fill-first
     """
-    _check_files(options["config"], options["env_file"])
+    _check_files(settings["config"], settings["env_file"])
     from neurolink_mitm.dataplane import default_addons
 
     default_addons.put_off()
-    from neurolink_mitm.cli.proxy import serve  # mitmproxy takes half a second to import
+    from neurolink_mitm.app import wiring  # mitmproxy takes half a second to import
+    from neurolink_mitm.cli.proxy import serve
 
-    serve.start(serve.StartOptions(**options))
+    options = serve.StartOptions(quiet, debug, sandbox, sandbox_if_empty, no_claude_settings)
+    serve.start(options, wiring.Settings(os.environ, **settings))
 
 
 def _check_files(config: Path | None, env_file: Path | None) -> None:

@@ -19,12 +19,13 @@ from neurolink_mitm import __version__, app
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.adapters.system import port_owner
-from neurolink_mitm.app import wiring as prepare
+from neurolink_mitm.app import wiring
 from neurolink_mitm.claude_code.attach import ClaudeCode
 from neurolink_mitm.claude_code.login import has_login
 from neurolink_mitm.claude_code.settings import settings_path
 from neurolink_mitm.claude_code.settings_text import ANY_TOKEN
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail, fail_by_configuration
+from neurolink_mitm.cli.ui.running import choose
 from neurolink_mitm.cli.ui.terminal import counted, program
 from neurolink_mitm.core.auth.credentials import account_type
 from neurolink_mitm.core.pool.accounts import Account
@@ -54,54 +55,36 @@ EXAMPLE = (
 
 @dataclass(frozen=True, slots=True)
 class StartOptions:
-    """The options of `proxy start`."""
+    """The options of `proxy start` beside those of `wiring.Settings`."""
 
-    port: int
-    host: str
-    strategy: str | None
-    config: Path | None
-    env_file: Path | None
     quiet: bool
     debug: bool
-    passthrough: bool
-    inspect: bool
     sandbox: bool
     sandbox_if_empty: bool
-    health_interval: float = prepare.HEALTH_INTERVAL
-    no_claude_settings: bool = False
+    no_claude_settings: bool
 
 
-def start(options: StartOptions) -> None:
+def start(options: StartOptions, settings: wiring.Settings) -> None:
     """Serve until told to stop, or exit with the code that fits what went wrong."""
     set_up_logging(quiet=options.quiet, debug=options.debug)
-    settings = prepare.Settings(
-        environ=os.environ,
-        host=options.host,
-        port=options.port,
-        config=options.config,
-        env_file=options.env_file,
-        strategy=options.strategy,
-        passthrough=options.passthrough,
-        inspect=options.inspect,
-        health_interval=options.health_interval,
-    )
+    host, port = settings.host, settings.port
     try:
-        _refuse_second(Home.from_environment(os.environ), options.port)
+        _refuse_second(Home.from_environment(os.environ), port)
         _start(options, settings)
     except ConfigError as e:
         fail_by_configuration(e.faults)
     except NotListeningError as e:
-        owner = port_owner(options.port) or "another program"
-        taken = f"port {options.port} on {options.host} is taken by {owner}; try --port 0"
-        fail(taken if e.in_use else f"can't listen on {options.host}:{options.port}: {e}", FAILED)
+        owner = port_owner(port) or "another program"
+        taken = f"port {port} on {host} is taken by {owner}; try --port 0"
+        fail(taken if e.in_use else f"can't listen on {host}:{port}: {e}", FAILED)
     except ValueError as e:
         fail(str(e), USAGE)
     except (OSError, UnsupportedMitmproxyError) as e:
         fail(str(e), FAILED)
 
 
-def _start(options: StartOptions, settings: prepare.Settings) -> None:
-    prepared = prepare.prepare(settings)
+def _start(options: StartOptions, settings: wiring.Settings) -> None:
+    prepared = wiring.prepare(settings)
     empty = not prepared.runtime.pool.accounts
     if not options.sandbox and not (options.sandbox_if_empty and empty):
         _serve(prepared, settings, options, sandbox="")
@@ -110,11 +93,11 @@ def _start(options: StartOptions, settings: prepare.Settings) -> None:
         settings = replace(settings, accounts=accounts)
         why = "no account yet, so this" if empty and not options.sandbox else "this"
         sandbox = f"{why} is the built-in sandbox at {url}"
-        _serve(prepare.prepare(settings), settings, options, sandbox)
+        _serve(wiring.prepare(settings), settings, options, sandbox)
 
 
 def _serve(
-    prepared: prepare.Prepared, settings: prepare.Settings, options: StartOptions, sandbox: str
+    prepared: wiring.Prepared, settings: wiring.Settings, options: StartOptions, sandbox: str
 ) -> None:
     for warning in prepared.warnings:
         logger.warning("%s", warning)
@@ -171,8 +154,7 @@ def _sandbox() -> Iterator[tuple[str, tuple[Account, ...]]]:
 def _refuse_second(home: Home, port: int) -> None:
     """Exit where a proxy of this home has the port already."""
     running = StateFile(home.state).running()
-    taken = next((each for each in running if each.port == port), None)
-    if taken:
+    if taken := choose(running, port):
         which = f" --port {port}" if len(running) > 1 else ""
         fail(
             f"already running at {taken.url} (pid {taken.pid}); neurolink proxy stop{which} ends it,"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -25,8 +25,9 @@ from neurolink_mitm.cli.ui.running import (
     others,
     running_states,
 )
+from neurolink_mitm.core.logs.timestamps import local_time
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # slow to import
     from rich.console import RenderableType
 
     from neurolink_mitm.core.status.diagnostic import Diagnostic
@@ -93,16 +94,15 @@ def command(
     ask = partial(look, query, port)
     if watch:
         _watch(ask, form, interval)
-        return
     result = ask()
     if form == "json":
         click.echo(json.dumps(result.document, indent=2))
     if result.report is None:
         if form == "text":
-            _show_leftovers(result)
+            click.echo(_leftover_text(result), nl=False)
         fail(result.why, result.code)
     if form == "text":
-        click.echo(_text(result.report), nl=False)
+        click.echo(_text(result), nl=False)
 
 
 def look(query: dict[str, str], port: int | None = None) -> StatusResult:
@@ -120,8 +120,6 @@ def look(query: dict[str, str], port: int | None = None) -> StatusResult:
 
 
 def _detached(state: ProxyState) -> str:
-    from neurolink_mitm.core.logs.timestamps import local_time
-
     away = (claude_code(state.pid) or {}).get("detached")
     if not away:
         return ""
@@ -139,68 +137,48 @@ def _left_over(state: ProxyState | None) -> tuple[Diagnostic, ...]:
     )
 
 
-def _show_leftovers(result: StatusResult) -> None:
+def _text(result: StatusResult) -> str:
+    from neurolink_mitm.cli.proxy.status_text import view
+    from neurolink_mitm.cli.ui.tables import printed
+
+    if result.report is None:
+        return f"{result.why}\n{_leftover_text(result)}"
+    return printed(view(result.report, time.time()))
+
+
+def _leftover_text(result: StatusResult) -> str:
     from neurolink_mitm.cli.proxy.status_text import down_view
     from neurolink_mitm.cli.ui.tables import printed
 
     rest = [each for each in result.left_over if each.id != "leftover-state"]  # `why` says so
-    if rest:
-        click.echo(printed(down_view("", rest)), nl=False)
+    return printed(down_view("", rest)) if rest else ""
 
 
-def _text(report: dict[str, Any]) -> str:
-    from neurolink_mitm.cli.proxy.status_text import explain_text, status_text
-
-    return explain_text(report) if "explain" in report else status_text(report, time.time())
-
-
-def _watch(ask: Ask, form: str, interval: float) -> None:
-    """Until Ctrl-C."""
-    if form == "json":
-        _watch_lines(ask, interval)
-    elif sys.stdout.isatty():
+def _watch(ask: Ask, form: str, interval: float) -> NoReturn:
+    """Print the report every `interval` seconds, until Ctrl-C; as JSON, an object a line."""
+    if form == "text" and sys.stdout.isatty():
         _watch_live(ask, interval)
-    else:
-        _watch_text(ask, interval)
-
-
-def _watch_lines(ask: Ask, interval: float) -> None:
-    """A JSON object a line."""
-    while True:
-        click.echo(json.dumps(ask().document))
-        time.sleep(interval)
-
-
-def _watch_text(ask: Ask, interval: float) -> None:
     while True:
         result = ask()
-        if result.report is None:
-            click.echo(result.why)
-            _show_leftovers(result)
-        else:
-            click.echo(_text(result.report), nl=False)
-        click.echo()
+        click.echo(json.dumps(result.document) if form == "json" else _text(result))
         time.sleep(interval)
 
 
-def _watch_live(ask: Ask, interval: float) -> None:
+def _watch_live(ask: Ask, interval: float) -> NoReturn:
     from rich.console import Console
     from rich.live import Live
 
     console = Console(markup=False, emoji=False, highlight=False)
     with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
         while True:
-            live.update(_view(ask()), refresh=True)
+            live.update(_live_view(ask()), refresh=True)
             time.sleep(interval)
 
 
-def _view(result: StatusResult) -> RenderableType:
-    from neurolink_mitm.cli.proxy.status_text import down_view, explain_view, status_view
-    from neurolink_mitm.core.logs.timestamps import local_time
+def _live_view(result: StatusResult) -> RenderableType:
+    from neurolink_mitm.cli.proxy.status_text import down_view, view
 
-    if result.report is None:
-        at = local_time(time.time())
-        return down_view(f"{result.why}\nstill watching ({at}); Ctrl-C ends this", result.left_over)
-    if "explain" in result.report:
-        return explain_view(result.report)
-    return status_view(result.report, time.time())
+    if result.report is not None:
+        return view(result.report, time.time())
+    at = local_time(time.time())
+    return down_view(f"{result.why}\nstill watching ({at}); Ctrl-C ends this", result.left_over)

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from neurolink_mitm.cli.auth.render import window
-from neurolink_mitm.cli.ui.tables import Column, FittedTable, duration, printed
+from neurolink_mitm.cli.ui.tables import Column, FittedTable, duration
 from neurolink_mitm.cli.ui.terminal import counted
 from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.logs.timestamps import local_time
@@ -28,8 +28,9 @@ NOT_FOUND = 404
 GOOD, BUSY, BAD = "green", "yellow", "red"
 
 
-def status_text(report: Report, now: float) -> str:
-    return printed(status_view(report, now))
+def view(report: Report, now: float) -> RenderableType:
+    """Return the explanation, if the report has one, else the whole report."""
+    return explain_view(report) if "explain" in report else status_view(report, now)
 
 
 def status_view(report: Report, now: float) -> RenderableType:
@@ -237,10 +238,6 @@ def _errors(accounts: Sequence[Report]) -> Iterable[Text]:
             f"last error {at} {account['label']}: {printable(str(account['lastError']))}",
             style="dim",
         )
-
-
-def explain_text(report: Report) -> str:
-    return printed(explain_view(report))
 
 
 def explain_view(report: Report) -> RenderableType:

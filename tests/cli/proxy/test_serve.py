@@ -386,19 +386,3 @@ def test_other_commands_read_the_env_file_too(shell: Shell, pool: Path) -> None:
     listed = shell.run("auth", "list")
     assert (listed.process.returncode, listed.complained) == (0, "")
     assert [line.split()[0] for line in listed.said.splitlines()] == ["account", "a", "b"]
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [("-s", "fill-frist"), ("-c", "/no/such.yaml"), ("--env-file", "/no/such.env"), ("-p", "x")],
-    ids=["strategy", "config", "env-file", "port"],
-)
-def test_a_bad_argument_is_told_before_anything_heavy_is_imported(
-    shell: Shell, arguments: tuple[str, str]
-) -> None:
-    """mitmproxy takes a second."""
-    shell.variables["PYTHONPROFILEIMPORTTIME"] = "1"
-    ended = shell.run("proxy", "start", *arguments)
-    assert ended.process.returncode == 2
-    assert arguments[1] in ended.complained
-    assert "mitmproxy.http" not in ended.complained

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.cli.proxy import status_text as status_render
+from neurolink_mitm.cli.ui.tables import printed
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import Pool, Requirements
@@ -32,7 +33,7 @@ def with_account(report: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 
 def shown(report: Mapping[str, Any]) -> str:
-    return status_render.status_text(report, NOW)
+    return printed(status_render.view(report, NOW))
 
 
 pytestmark = pytest.mark.usefixtures("in_kolkata")
@@ -176,14 +177,14 @@ def test_explain_marks_the_next_and_says_why_not() -> None:
     work, home = make_account("work"), make_account("home", enabled=False)
     pool = Pool([home, work])
     explained = status.explain(pool, Requirements(claude_code=True), NOW)
-    titles, *lines = status_render.explain_text({"explain": explained}).splitlines()
+    titles, *lines = shown({"explain": explained}).splitlines()
     assert titles.split() == ["account", "why"]
     assert [line.split()[:2] for line in lines] == [["no", "home"], ["next", "work"]]
     assert "not enabled" in lines[0]
 
 
 def test_explain_without_accounts() -> None:
-    assert status_render.explain_text({"explain": []}) == "no accounts\n"
+    assert shown({"explain": []}) == "no accounts\n"
 
 
 ROUTE = {
@@ -226,7 +227,7 @@ ROUTE = {
     ids=["named", "any", "mapped", "unknown", "passthrough", "counting", "counting-in-vain"],
 )
 def test_explain_says_what_comes_of_it(changes: dict[str, Any], lines: list[str]) -> None:
-    told = status_render.explain_text({"explain": [], "route": ROUTE | changes})
+    told = shown({"explain": [], "route": ROUTE | changes})
     assert told.splitlines()[1:] == lines
 
 
