@@ -1,4 +1,4 @@
-"""Gathers the facts for the doctor. Nothing is changed, and what can't be found out is left out with its reason."""
+"""Runs the doctor's probes. They change nothing; a probe that fails is left out, with the reason."""
 
 from __future__ import annotations
 
@@ -44,15 +44,16 @@ from neurolink_mitm.doctor.request_path import BASE_URL, WATCHED
 from neurolink_mitm.service.manager import service_state
 
 DEFAULT_PORT = 55669
+"""Port to look at if there is no state file."""
 LIMIT = 12.0
-"""Seconds for all that is slow together."""
+"""Seconds for all slow probes together."""
 
 Status = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeContext:
-    """Where to look, and how to ask a proxy that runs. `home` is None where the environment names none."""
+    """What the probes need. `home` is None if the environment names none; `ask` gets `/status` of a running proxy."""
 
     environ: Mapping[str, str]
     home: Home | None
@@ -67,108 +68,104 @@ class ProbeContext:
 
 @dataclass(frozen=True, slots=True)
 class HomeContents:
-    """What of this home can be read."""
+    """Configuration and accounts of a home, as far as they can be read."""
 
     config: Config
     configuration: ConfigProbe | None = None
     accounts: tuple[Account, ...] | None = None
     tokens_fault: str | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """With what `.env` adds."""
+    """The environment and `.env`."""
     network: Network = field(default_factory=Network)
 
 
-def run_probes(look: ProbeContext) -> ProbeResults:
-    known = read_home(look)
-    ways = _ways(known)
-    state = StateFile(look.home.state).read() if look.home else None
+def run_probes(context: ProbeContext) -> ProbeResults:
+    """Run all probes, the slow ones beside each other within `context.limit` seconds."""
+    home, contents = context.home, read_home(context)
+    routes = _routes(contents)
+    state = StateFile(home.state).read() if home else None
     jobs: dict[str, Callable[[], Any]] = {
-        "the proxy": lambda: _proxy(look, state),
-        "Claude Code's settings": lambda: claude_settings(look.environ),
-        "the service": lambda: service_state(look.environ),
-        **{
-            name: _reaching(*diagnose_request_path, known.network)
-            for name, diagnose_request_path in ways.items()
-        },
+        "the proxy": lambda: _proxy(context, state),
+        "Claude Code's settings": lambda: claude_settings(context.environ),
+        "the service": lambda: service_state(context.environ),
+        **{name: _upstream_probe(*route, contents.network) for name, route in routes.items()},
     }
-    if ways:
-        first = next(iter(ways.values()))
-        jobs["the clock"] = lambda: look.skew(first[0], known.network, first[1])
-    done, unchecked = run_with_deadline(jobs, look.limit)
+    if routes:
+        url, proxy_url = next(iter(routes.values()))
+        jobs["the clock"] = lambda: context.skew(url, contents.network, proxy_url)
+    done, unchecked = run_with_deadline(jobs, context.limit)
     return ProbeResults(
-        now=look.now,
+        now=context.now,
         python=sys.version_info[:3],
         mitmproxy=_version("mitmproxy"),
-        home=_home(look.home),
-        files=tuple(_files(look.home, known.tokens_fault)) if look.home else (),
-        config=known.configuration,
-        accounts=known.accounts,
+        home=_home(home),
+        files=tuple(_files(home, contents.tokens_fault)) if home else (),
+        config=contents.configuration,
+        accounts=contents.accounts,
         skew=_skew(done),
         proxy=done.get("the proxy"),
         settings=done.get("Claude Code's settings"),
-        environment={name: look.environ[name] for name in WATCHED if look.environ.get(name)},
-        upstreams=tuple(done[name] for name in ways if name in done),
-        fallback=tuple(_fallback(known)),
+        environment={name: value for name in WATCHED if (value := context.environ.get(name))},
+        upstreams=tuple(done[name] for name in routes if name in done),
+        fallback=tuple(_fallback(contents)),
         service=done.get("the service"),
-        disk_free=_disk_free(look.home),
-        leftovers=tuple(_leftovers(look.home)) if look.home else (),
+        disk_free=_disk_free(home),
+        leftovers=tuple(_leftovers(home)) if home else (),
         unchecked=unchecked,
     )
 
 
-def read_home(look: ProbeContext) -> HomeContents:
-    """Configuration and accounts, as far as they can be read."""
-    if look.home is None:
+def read_home(context: ProbeContext) -> HomeContents:
+    """Return configuration and accounts, as far as they can be read."""
+    if context.home is None:
         return HomeContents(Config())
-    environ, warnings, faults = _environment(look, look.home)
-    config, configuration = _configuration(look, look.home, environ)
+    environ, warnings, faults = _environment(context, context.home)
+    config, configuration = _configuration(context, context.home, environ)
+    path = context.config or context.home.config
+    network, network_faults = _network(config, path, environ)
     configuration = replace(
         configuration,
-        faults=(*faults, *configuration.faults),
-        warnings=(*warnings, *configuration.warnings),
+        faults=(*faults, *configuration.faults, *network_faults),
+        warnings=(*warnings, *configuration.warnings, *network.warnings),
     )
-    network, wrong = _network(config, look.config or look.home.config, environ)
-    configuration = replace(
-        configuration,
-        faults=(*configuration.faults, *wrong),
-        warnings=(*configuration.warnings, *network.warnings),
-    )
+    contents = HomeContents(config, configuration, environ=environ, network=network)
     try:
-        credentials = open_store(look.home, look.environ).read()
+        credentials = open_store(context.home, context.environ).read()
     except TokenStoreError as e:
-        return HomeContents(config, configuration, None, str(e), environ, network)
+        return replace(contents, tokens_fault=str(e))
     key = environ.get("ANTHROPIC_API_KEY")
     pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
-    if configuration.faults:  # the accounts that it lists are not known
-        return HomeContents(config, configuration, pool or None, None, environ, network)
-    return HomeContents(config, configuration, pool, None, environ, network)
+    # a faulty configuration does not tell which accounts there are
+    return replace(contents, accounts=(pool or None) if configuration.faults else pool)
 
 
 Environ = Mapping[str, str]
 
 
 def _environment(
-    look: ProbeContext, home: Home
+    context: ProbeContext, home: Home
 ) -> tuple[Environ, tuple[str, ...], tuple[str, ...]]:
-    """With what `.env` adds, its warnings, and what is wrong with it."""
+    """Return the environment and `.env`, the warnings of `.env`, and its faults."""
     try:
-        found = read_environment(look.environ, home, look.env_file)
+        environment = read_environment(context.environ, home, context.env_file)
     except EnvFileError as e:
-        return look.environ, (), (str(e),)
-    return found.values, found.warnings, ()
+        return context.environ, (), (str(e),)
+    return environment.values, environment.warnings, ()
 
 
-def _configuration(look: ProbeContext, home: Home, environ: Environ) -> tuple[Config, ConfigProbe]:
-    path = look.config or home.config
+def _configuration(
+    context: ProbeContext, home: Home, environ: Environ
+) -> tuple[Config, ConfigProbe]:
+    path = context.config or home.config
     try:
-        loaded = config_file.load(path, environ, required=look.config is not None)
+        loaded = config_file.load(path, environ, required=context.config is not None)
     except ConfigError as e:
         return Config(), ConfigProbe(str(path), True, faults=e.faults)
     return loaded.config, ConfigProbe(str(path), path.exists(), warnings=loaded.warnings)
 
 
 def _network(config: Config, path: Path, environ: Environ) -> tuple[Network, tuple[str, ...]]:
-    """And what is wrong with the configuration's part of it."""
+    """Return the network, and the faults of the configuration's part of it."""
     try:
         return read_network(environ, bundle_of(config, path.parent)), ()
     except ConfigError as e:
@@ -182,36 +179,36 @@ def _home(home: Home | None) -> FileProbe | None:
     if place.mode is None or place.fault:
         return place
     if not home.root.is_dir():
-        return FileProbe(place.path, place.mode, "is not a directory")
+        return replace(place, fault="is not a directory")
     if not os.access(home.root, os.R_OK | os.W_OK | os.X_OK):
-        return FileProbe(place.path, place.mode, "you may not read and write it")
+        return replace(place, fault="you may not read and write it")
     return place
 
 
 def _files(home: Home, tokens_fault: str | None) -> Iterator[FileProbe]:
-    """Those that are to be readable by their owner only."""
+    """Probe the files that only their owner may read."""
     for path in (
         home.legacy_credentials, home.state, home.quotas, home.cooldowns, home.claude_settings,
         home.clients, home.spend,
     ):  # fmt: skip
         yield _checked(path)
     tokens = _place(home.tokens)
-    yield FileProbe(tokens.path, tokens.mode, tokens_fault or tokens.fault)
+    yield replace(tokens, fault=tokens_fault or tokens.fault)
     yield _place(home.env)
     yield from (_place(path) for path in _listed(home.logs, "*.jsonl"))
 
 
 def _checked(path: Path) -> FileProbe:
-    """With a look into it."""
+    """Probe a JSON file and its content."""
     place = _place(path)
     if place.mode is None or place.fault:
         return place
     try:
         json.loads(read(path) or b"")
     except OSError as e:
-        return FileProbe(place.path, place.mode, f"can't be read: {e.strerror}")
+        return replace(place, fault=f"can't be read: {e.strerror}")
     except (ValueError, RecursionError):
-        return FileProbe(place.path, place.mode, "is no JSON")
+        return replace(place, fault="is no JSON")
     return place
 
 
@@ -224,36 +221,38 @@ def _place(path: Path) -> FileProbe:
         return FileProbe(str(path), fault=e.strerror or "can't be looked at")
 
 
-def _proxy(look: ProbeContext, state: ProxyState | None) -> ProxyProbe:
-    """With what the proxy itself says, or who else has its port."""
-    found = proxy_of(state, look.port)
-    if state is not None and found.alive:
+def _proxy(context: ProbeContext, state: ProxyState | None) -> ProxyProbe:
+    """Probe the proxy: its `/status`, or the owner of its port."""
+    probe = proxy_of(state, context.port)
+    if state is not None and probe.alive:
         return replace(
-            found,
-            status=look.ask(state),
-            detached=_detached(look, state),
-            others=tuple(_others(look, state)),
+            probe,
+            status=context.ask(state),
+            detached=_detached(context, state),
+            others=tuple(_others(context, state)),
         )
-    return replace(found, port_owner=probe_port("127.0.0.1", found.port))
+    return replace(probe, port_owner=probe_port("127.0.0.1", probe.port))
 
 
-def _others(look: ProbeContext, state: ProxyState) -> Iterator[OtherProxy]:
-    if look.home:
-        for each in StateFile(look.home.state).running():
+def _others(context: ProbeContext, state: ProxyState) -> Iterator[OtherProxy]:
+    if context.home:
+        for each in StateFile(context.home.state).running():
             if each.pid != state.pid:
                 yield OtherProxy(each.url, each.pid, each.program)
 
 
-def _detached(look: ProbeContext, state: ProxyState) -> str | None:
-    """Why Claude Code is detached from it, if it is."""
+def _detached(context: ProbeContext, state: ProxyState) -> str | None:
+    """Return why Claude Code is detached from the proxy of `state`; None if it is not."""
     with suppress(SettingsError):
-        entry = ClaudeSettings(look.home.claude_settings).entry(state.pid) if look.home else None
+        entry = (
+            ClaudeSettings(context.home.claude_settings).entry(state.pid) if context.home else None
+        )
         return entry.away.why if entry and entry.away else None
     return None
 
 
 def proxy_of(state: ProxyState | None, port: int | None = None) -> ProxyProbe:
-    """What the state file says, compared with the processes that run."""
+    """Return the proxy of the state file, and which of its processes run."""
     if state is None:
         return ProxyProbe(port or DEFAULT_PORT)
     guard = state.guard_pid
@@ -268,7 +267,7 @@ def proxy_of(state: ProxyState | None, port: int | None = None) -> ProxyProbe:
 
 
 def claude_settings(environ: Mapping[str, str]) -> SettingsProbe | None:
-    """None where the environment does not say where Claude Code keeps them."""
+    """Probe Claude Code's settings; None if the environment does not say where they are."""
     path = settings_path(environ)
     if path is None:
         return None
@@ -280,8 +279,8 @@ def claude_settings(environ: Mapping[str, str]) -> SettingsProbe | None:
     except json.JSONDecodeError as e:
         return SettingsProbe(str(path), True, f"is no JSON: {e}")
     except (OSError, ValueError, RecursionError) as e:
-        said = e.strerror if isinstance(e, OSError) else "is no JSON"
-        return SettingsProbe(str(path), True, said)
+        fault = e.strerror if isinstance(e, OSError) else "is no JSON"
+        return SettingsProbe(str(path), True, fault)
     if not isinstance(document, dict) or not isinstance(document.get("env", {}), dict):
         return SettingsProbe(str(path), True, "is no object with an object `env` in it")
     env = {name: str(document["env"][name]) for name in WATCHED if name in document.get("env", {})}
@@ -299,39 +298,40 @@ def _answered(url: str) -> bool | None:
     return answers(host, port or (443 if parts.scheme == "https" else 80))
 
 
-def _ways(known: HomeContents) -> dict[str, tuple[str, str | None]]:
-    """Each base URL with each `proxyUrl` once, by a name for the check."""
-    config = known.config
-    asked = [(a.base_url, a.proxy_url) for a in known.accounts or () if a.enabled]
+def _routes(contents: HomeContents) -> dict[str, tuple[str, str | None]]:
+    """Return each pair of base URL and `proxyUrl` once, by a name for its probe."""
+    config = contents.config
+    asked = [(a.base_url, a.proxy_url) for a in contents.accounts or () if a.enabled]
     asked = asked or [(config.default_base_url, None)]
     asked += [(p.base_url, None) for p in config.providers.values() if p.base_url]
     distinct = dict.fromkeys(asked)
     return {f"{url} ({n})" if n else url: (url, own) for n, (url, own) in enumerate(distinct)}
 
 
-def _fallback(known: HomeContents) -> Iterator[Mapping[str, object]]:
-    """As far as they can be told without asking: whether there is a key."""
-    for entry in entries(known.config, known.environ):
+def _fallback(contents: HomeContents) -> Iterator[Mapping[str, object]]:
+    """Return the fallback chain; an entry is usable if its key is there."""
+    for entry in entries(contents.config, contents.environ):
         if entry.model:
-            lacking = entry.disabled
             yield {
                 "provider": entry.provider,
                 "model": entry.model,
-                "usable": not lacking,
-                "reason": lacking,
+                "usable": not entry.disabled,
+                "reason": entry.disabled,
             }
 
 
-def _reaching(url: str, own: str | None, network: Network) -> Callable[[], UpstreamProbe]:
-    return lambda: probe_upstream(url, network, own)
+def _upstream_probe(
+    url: str, proxy_url: str | None, network: Network
+) -> Callable[[], UpstreamProbe]:
+    return lambda: probe_upstream(url, network, proxy_url)
 
 
 def _skew(done: Mapping[str, Any]) -> float | None:
-    """What the running proxy has seen, else what was measured now."""
+    """Return the clock skew that the running proxy has measured, else that of the probe."""
     proxy: ProxyProbe | None = done.get("the proxy")
-    known = proxy.status.get("clockSkew") if proxy and proxy.status else None
-    found: float | None = known if isinstance(known, int | float) else done.get("the clock")
-    return found
+    reported = proxy.status.get("clockSkew") if proxy and proxy.status else None
+    skew: float | None = reported if isinstance(reported, int | float) else done.get("the clock")
+    return skew
 
 
 def _disk_free(home: Home | None) -> int | None:

@@ -1,6 +1,6 @@
-"""The doctor: facts in, findings out. Here what lies on this machine, in `doctor_way` the way to upstream.
+"""Turns probe results into diagnostics: here those of this machine, in `request_path` those of the path to upstream.
 
-Every finding names what is wrong in one line and what to do; docs/troubleshooting.md has more on each.
+Each diagnostic says in one line what is wrong and what to do; docs/troubleshooting.md explains it by its id.
 """
 
 from __future__ import annotations
@@ -31,17 +31,18 @@ from neurolink_mitm.doctor.request_path import diagnose_request_path
 
 OTHERS = 0o077
 DISK_LOW, DISK_FULL = 200_000_000, 10_000_000
-"""Bytes that are left."""
+"""Free bytes below which the disk is called low, and full."""
 SOON = 3 * 86400.0
-"""Seconds before the end of a login that can't be refreshed in which one should log in anew."""
+"""Seconds before a token that can't be refreshed expires in which a new login is advised."""
 SKEW = 60.0
+"""Seconds of clock skew that do no harm."""
 NEEDS_LOGIN = "needs login"
 LOGIN = "neurolink auth login anthropic"
 
 
 def diagnose(results: ProbeResults) -> tuple[Diagnostic, ...]:
-    """In the order in which they are best read: from this machine to Anthropic."""
-    found = (
+    """Return all diagnostics, in the order from this machine to Anthropic."""
+    diagnostics = (
         *_versions(results),
         *_home(results),
         *_files(results),
@@ -57,11 +58,11 @@ def diagnose(results: ProbeResults) -> tuple[Diagnostic, ...]:
         *diagnose_request_path(results),
         *_unchecked(results),
     )
-    return tuple(replace(each, text=clean(each.text), fix=clean(each.fix)) for each in found)
+    return tuple(replace(each, text=clean(each.text), fix=clean(each.fix)) for each in diagnostics)
 
 
 def clean(text: str) -> str:
-    """Fit to be shown: files and servers said some of it."""
+    """Mask secrets and control characters in `text`, parts of which come from files and servers."""
     return printable(redact(without_passwords(text)))
 
 
@@ -123,7 +124,7 @@ def _home(results: ProbeResults) -> Iterator[Diagnostic]:
 
 
 def _files(results: ProbeResults) -> Iterator[Diagnostic]:
-    """Those that hold secrets or state: 0600, and readable."""
+    """Files of secrets and state have to be readable, and 0600."""
     faulty = [place for place in results.files if place.fault]
     open_ = [place for place in results.files if place.mode is not None and place.mode & OTHERS]
     for place in faulty:
@@ -224,16 +225,16 @@ def _accounts(results: ProbeResults) -> Iterator[Diagnostic]:
 
 
 def _account(account: Account, now: float) -> Diagnostic | None:
-    again = f"{LOGIN} --label '{account.label}'"
+    login = f"{LOGIN} --label '{account.label}'"
     if _needs_login(account, now):
         why = (account.disabled or "").removeprefix(NEEDS_LOGIN).lstrip(": ")
-        said = why or "its token has expired and can't be refreshed"
-        return warn("account-needs-login", f"account {account.label} needs a login: {said}", again)
+        why = why or "its token has expired and can't be refreshed"
+        return warn("account-needs-login", f"account {account.label} needs a login: {why}", login)
     if account.disabled:
         return warn(
             "account-disabled",
             f"account {account.label} is disabled: {account.disabled}",
-            f"neurolink auth enable '{account.label}', or log in again: {again}",
+            f"neurolink auth enable '{account.label}', or log in again: {login}",
         )
     if not account.enabled:
         return warn(
@@ -247,13 +248,13 @@ def _account(account: Account, now: float) -> Diagnostic | None:
             return warn(
                 "account-expiring",
                 f"account {account.label}: its token ends in {left / 3600:.0f} h and can't be refreshed",
-                again,
+                login,
             )
     return None
 
 
 def _unwritten(results: ProbeResults) -> Iterator[Diagnostic]:
-    """A running proxy holds tokens that are nowhere else."""
+    """Tokens that only the running proxy's memory holds."""
     status = results.proxy.status if results.proxy else None
     for account in status["stats"]["accounts"] if status else ():
         if why := account.get("unwritten"):

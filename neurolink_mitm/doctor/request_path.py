@@ -1,4 +1,4 @@
-"""The doctor's other half: the way from Claude Code through the proxy to upstream."""
+"""Diagnostics of the request path: from Claude Code through the proxy to upstream."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from neurolink_mitm.core.status.probe_results import (
 BASE_URL = "ANTHROPIC_BASE_URL"
 CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 OF_ANTHROPIC = "sk-ant-"
-"""How their credentials begin; a client key of ours, or any word to please Claude Code, is billed on nobody."""
+"""Prefix of Anthropic's credentials; any other value, as a client key of ours, is billed on nobody."""
 OTHER_CLOUDS = (
     "CLAUDE_CODE_USE_BEDROCK",
     "CLAUDE_CODE_USE_VERTEX",
@@ -28,13 +28,13 @@ OTHER_CLOUDS = (
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 NO_PROXY = ("NO_PROXY", "no_proxy")
 WATCHED = (BASE_URL, *CREDENTIALS, *OTHER_CLOUDS, *PROXIES, *NO_PROXY)
-"""Variables that decide whether Claude Code's requests come to the proxy."""
+"""Environment variables that decide whether Claude Code's requests come to the proxy."""
 NOT_SET = ("", "0", "false", "no")
 START = "neurolink proxy start"
 
 
 def diagnose_request_path(results: ProbeResults) -> Iterator[Diagnostic]:
-    """From the client's end."""
+    """Return the diagnostics of the request path, from the client's end on."""
     settings = results.settings
     yield from _settings(settings, results.proxy)
     yield from _environment(results.environment, "this shell", results)
@@ -51,7 +51,7 @@ def diagnose_request_path(results: ProbeResults) -> Iterator[Diagnostic]:
 
 
 def points_at(url: str, proxy: ProxyProbe | None) -> bool:
-    """Whether it is the address of a proxy of this home that runs, by whatever name of loopback."""
+    """Return whether `url` is a running proxy of this home, by any name of loopback."""
     if proxy is None or not proxy.alive:
         return False
     return any(_same(url, own) for own in (proxy.url, *(each.url for each in proxy.others)))
@@ -111,7 +111,7 @@ def _settings(settings: SettingsProbe | None, proxy: ProxyProbe | None) -> Itera
 
 
 def _environment(env: Mapping[str, str], where: str, results: ProbeResults) -> Iterator[Diagnostic]:
-    """What would lead Claude Code past the proxy."""
+    """Variables that lead Claude Code past the proxy."""
     url = env.get(BASE_URL)
     shell = env is results.environment
     if shell and url and not points_at(url, results.proxy):
@@ -213,7 +213,7 @@ def _upstream(upstream: UpstreamProbe) -> Diagnostic:
 
 
 def _translator(translator: Mapping[str, object] | None, *, wanted: bool) -> Iterator[Diagnostic]:
-    """It runs only where the configuration names another provider."""
+    """The translator runs only if the configuration names another provider."""
     if translator is None:
         return
     state = str(translator.get("state"))

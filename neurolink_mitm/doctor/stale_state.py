@@ -1,4 +1,4 @@
-"""What a proxy that does not run any more has left behind, and how to clean it up."""
+"""Diagnostics of stale state: what a proxy that has ended left behind, and how to clean it up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def diagnose_stale_state(
     cooldowns: Mapping[str, PersistedState],
     now: float,
 ) -> tuple[Diagnostic, ...]:
-    """Nothing where it ended well and no account cools."""
+    """Return the diagnostics of stale state; none if the proxy ended well and no account cools."""
     return (*_state(proxy), *_guard(proxy), *_settings(settings), *_cooldowns(cooldowns, now))
 
 
@@ -54,8 +54,8 @@ def _settings(settings: SettingsProbe | None) -> Iterator[Diagnostic]:
 
 
 def _cooldowns(cooldowns: Mapping[str, PersistedState], now: float) -> Iterator[Diagnostic]:
-    for key, kept in cooldowns.items():
-        for scope, written in kept.scopes.items():
+    for key, state in cooldowns.items():
+        for scope, written in state.scopes.items():
             cooldown = in_bounds(written, now)
             if cooldown.cooling(now):
                 label = key.removeprefix(PROVIDER)

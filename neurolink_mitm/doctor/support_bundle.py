@@ -1,7 +1,4 @@
-"""What goes into a report that others will read: all that helps, and no secret.
-
-The zip file of a report.
-"""
+"""The support bundle: a zip of diagnostics, configuration and logs, with secrets and personal data masked."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from neurolink_mitm.core.redact.text import MASK, SecretMatch, redact, replaced,
 
 
 def plain(value: object) -> Any:
-    """A configuration as JSON has it, with stars for each secret; fields that are not set are left out."""
+    """Return a configuration as JSON values, without fields that are not set; secrets are masked."""
     match value:
         case Secret():
             return MASK
@@ -32,25 +29,25 @@ def plain(value: object) -> Any:
         case Sequence():
             return [plain(each) for each in value]
         case _ if is_dataclass(value):
-            found = {item.name: _field(value, item) for item in fields(value)}
-            return {name: plain(each) for name, each in found.items() if each is not None}
+            items = {item.name: _field(value, item) for item in fields(value)}
+            return {name: plain(each) for name, each in items.items() if each is not None}
     return value if isinstance(value, int | float | bool) or value is None else str(value)
 
 
 def _field(section: object, field: Field[Any]) -> object:
-    """The user's words are to leave this machine in no other way either."""
+    """Mask private fields: lists of the user's own words."""
     value = getattr(section, field.name)
     return [MASK] * len(value) if field.metadata.get("private") else value
 
 
 def _named(key: str, value: object) -> Any:
-    """Free mappings (`metadata`, say) may hold a secret under its name."""
+    """Mask a secret that a free mapping (`metadata`) holds under its name."""
     secret = isinstance(value, str) and NAMES_A_SECRET.search(key)
     return MASK if secret else plain(value)
 
 
 class Censor:
-    """Takes out known secrets, whatever looks like one, addresses of people, and where the user's home is."""
+    """Masks known secrets, what looks like one, e-mail addresses, and the path of the user's home."""
 
     def __init__(self, secrets: Iterable[Secret], home: str) -> None:
         self._secrets = sorted(encoded_forms(secrets), key=len)
@@ -67,13 +64,13 @@ class Censor:
         return replaced(text, people)
 
     def _person(self, address: str) -> str:
-        """The same one has the same number throughout: accounts are told apart by it."""
+        """Return the number of an address: the same one throughout, so that accounts can be told apart."""
         number = len(self._people) + 1
         return self._people.setdefault(address.lower(), f"person-{number}")
 
 
 def write_bundle(path: Path, contents: Mapping[str, str]) -> None:
-    """Readable by its owner only. Raises `FileExistsError` where there is a file already, else `OSError`."""
+    """Write a zip that only its owner can read. Raises `FileExistsError` if `path` exists, else `OSError`."""
     data = BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in contents.items():
@@ -89,7 +86,7 @@ def write_bundle(path: Path, contents: Mapping[str, str]) -> None:
 
 
 def tail(path: Path, count: int, most: int = 1_000_000) -> list[str]:
-    """The last lines of a text file, of its last `most` bytes; none where it can't be read."""
+    """Return the last lines within the last `most` bytes of a text file; none if it can't be read."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
