@@ -1,1 +1,1 @@
-"""Claude Code's side: its `settings.json`, the guard that restores it, and the status line."""
+"""Claude Code: its login, its `settings.json`, the guard that restores that file, and its status line."""

@@ -1,11 +1,11 @@
-"""The guard: a small process that puts Claude Code's settings back where its proxy died without doing so.
+"""The guard: a small process that restores Claude Code's settings if the proxy dies without doing so.
 
     python -m neurolink_mitm.claude_code.guard NEUROLINK_HOME PID [STARTED]
 
-It outlives the proxy, and the terminal. It imports little, since it runs all the time. With STARTED, when the proxy's
-process began, it is there before the settings are changed, and waits for that.
+It outlives the proxy and the terminal, and imports little, since it runs all the time. STARTED is the start of the
+proxy's process: with it the guard begins before the settings are changed, and waits for that.
 
-A proxy that runs but does not answer (stopped, stalled) is detached, and attached again when it answers.
+Claude Code is detached from a proxy that does not answer (stopped, stalled), and attached again when it answers.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ from neurolink_mitm.claude_code.watchdog_policy import (
 )
 
 EVERY = 1.0
-"""Seconds between two looks."""
+"""Seconds between two health checks."""
 ANSWER_LIMIT = 0.9
+"""Seconds for the answer to a health check at least."""
 AWAIT_LIMIT = 60.0
-"""Seconds in which a proxy that has started its guard changes the settings."""
+"""Seconds for a proxy that has started its guard to change the settings."""
 PUT_BACK_TRIES = 60
-"""Seconds in which whoever is editing the settings can finish."""
+"""Attempts, one a second, at settings that somebody is editing."""
 ENDING = (signal.SIGTERM, signal.SIGINT)
 Log = Callable[[str], None]
 
@@ -51,9 +52,9 @@ NOT_AGAIN = (
 
 
 def run(home: Home, pid: int, started: float | None = None) -> None:
-    """Watch the proxy until it has ended, one way or another. A second guard of one proxy leaves at once."""
+    """Watch the proxy until it has ended. A second guard of the same proxy returns at once."""
     lock = FileLock(home.root / f"guard-{pid}.lock", timeout=0, mode=0o600)
-    # Told to end while the lock is being taken, it would leave the file: that is told afterwards.
+    # A signal while the lock is taken would leave the lock file: it is delivered afterwards.
     with _masked(signal.SIG_BLOCK), suppress(Timeout), lock:
         try:
             with _masked(signal.SIG_UNBLOCK):
@@ -66,7 +67,7 @@ def run(home: Home, pid: int, started: float | None = None) -> None:
 
 @contextmanager
 def _masked(how: int) -> Iterator[None]:
-    """Whether the signals that end a guard reach it."""
+    """Block or unblock the signals that end a guard."""
     before = signal.pthread_sigmask(how, ENDING)
     try:
         yield
@@ -80,16 +81,16 @@ class Watch:
     def __init__(
         self, settings: ClaudeSettings, pid: int, log: Log, started: float | None = None
     ) -> None:
-        """`started`: the proxy, whose process began then, is about to change the settings."""
+        """With `started`, its start, the proxy is about to change the settings."""
         self._settings, self._pid, self._log = settings, pid, log
         self._started = started
         self._deadline = time.monotonic() + AWAIT_LIMIT
         self._misses = self._failures = 0
         self._half_done = False
-        self._told = ""
+        self._last_line = ""
 
     def run(self) -> None:
-        """Until there is nothing left to watch."""
+        """Watch until the settings are restored, by whomever."""
         self._log("watches it")
         due = time.monotonic()
         while (action := self._next()) in (
@@ -107,19 +108,19 @@ class Watch:
             _put_back(self._settings, self._pid, self._log)
 
     def _next(self) -> WatchdogAction:
-        """What to do now. A look that fails for whatever reason is taken again, so many times in a row."""
+        """Return the next action. A check that raises is repeated, `PUT_BACK_TRIES` times in a row."""
         try:
-            action = self._look()
+            action = self._check()
         except Exception as e:
             self._failures += 1
             if self._failures > PUT_BACK_TRIES:
                 raise
-            self._tell(f"{type(e).__name__}: {e}")
+            self._log_once(f"{type(e).__name__}: {e}")
             return WatchdogAction.WATCH
         self._failures = 0
         return action
 
-    def _look(self) -> WatchdogAction:
+    def _check(self) -> WatchdogAction:
         entry = _entry(self._settings, self._pid)
         if entry is None:
             awaited = self._started is not None and time.monotonic() < self._deadline
@@ -135,7 +136,7 @@ class Watch:
         )  # fmt: skip
 
     def _ask(self, url: str, seconds: float) -> bool:
-        """With all the patience that is left: one that is slow is not gone."""
+        """Return whether the proxy answers within the seconds that are left: a slow one is not gone."""
         limit, began = max(ANSWER_LIMIT, seconds), time.monotonic()
         answers = healthy(url, limit)
         took = time.monotonic() - began
@@ -148,29 +149,29 @@ class Watch:
                 self._detach(action)
             elif action is WatchdogAction.BACK:
                 done = self._settings.attach_again(self._pid, time.time())
-                self._tell(
+                self._log_once(
                     f"{action.value}, and Claude Code comes to it again" if done else NOT_AGAIN
                 )
-        except Exception as e:  # of the settings, mostly; none of them ends the guard
-            self._tell(str(e))
+        except Exception as e:  # no fault of the settings ends the guard
+            self._log_once(str(e))
 
     def _detach(self, action: WatchdogAction) -> None:
         if not self._half_done:
             self._log(action.value)
         self._half_done = True
         if self._settings.detach(self._pid, NO_ANSWER, time.time()):
-            self._tell(AS_BEFORE)
+            self._log_once(AS_BEFORE)
         self._half_done = False
 
-    def _tell(self, text: str) -> None:
-        """What is so again and again is said once."""
-        if text != self._told:
+    def _log_once(self, text: str) -> None:
+        """Log `text`, unless it is the last line already."""
+        if text != self._last_line:
             self._log(text)
-        self._told = text
+        self._last_line = text
 
 
 def _entry(settings: ClaudeSettings, pid: int) -> Entry | None:
-    """What is to be put back. One that can't be read now may be readable in a second."""
+    """Return the entry of the proxy. A record that can't be read now may be readable in a second."""
     for _ in range(PUT_BACK_TRIES):
         with suppress(SettingsError):
             return settings.entry(pid)
@@ -179,13 +180,13 @@ def _entry(settings: ClaudeSettings, pid: int) -> Entry | None:
 
 
 def _put_back(settings: ClaudeSettings, pid: int, log: Log) -> None:
-    told = ""
+    last = ""
     for _ in range(PUT_BACK_TRIES):
         try:
             settings.release(pid)
         except Exception as e:
-            if str(e) != told:
-                log(told := str(e))
+            if str(e) != last:
+                log(last := str(e))
             time.sleep(EVERY)
         else:
             log(AS_BEFORE)
@@ -194,7 +195,7 @@ def _put_back(settings: ClaudeSettings, pid: int, log: Log) -> None:
 
 
 def healthy(url: str, limit: float = ANSWER_LIMIT) -> bool:
-    """Whether a proxy answers there within so many seconds."""
+    """Return whether the proxy at `url` answers within `limit` seconds."""
     connection = HTTPConnection(urlsplit(url).netloc, timeout=limit)
     try:
         connection.request("GET", "/health")
@@ -206,7 +207,7 @@ def healthy(url: str, limit: float = ANSWER_LIMIT) -> bool:
 
 
 def _logger(path: Path, pid: int) -> Log:
-    """Lines into a file; that it can't be written is no reason to stop watching."""
+    """Return a log that writes lines to `path`; a fault of the file does not stop the watch."""
 
     def log(text: str) -> None:
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,14 +1,12 @@
-"""What is kept of the changes to Claude Code's settings: an entry for each proxy, in the order they came.
+"""Points Claude Code's `settings.json` at a proxy while it runs, and records how to restore the file.
 
-Claude Code's `settings.json`, pointed at a proxy while it runs, and the record of how to put it back.
+The record (`claude-settings.json` in NEUROLINK_HOME) has an entry for each proxy that has changed the file, in their
+order. An entry is written before the file is changed and removed after it is restored, so that it holds for a proxy
+that is killed in between. The file has the values of the last proxy; an earlier one that ends hands its backup on to
+the next.
 
-The record (`claude-settings.json` in NEUROLINK_HOME) has an entry for each proxy that has changed the file, in the
-order they did. An entry is written before the file is changed and removed after it is put back, so one that was
-killed in between still holds. The values in the file are those of the last proxy; one that ends before it leaves to
-the next what was there before.
-
-A proxy that does not answer is detached: the file is as it was before, and the entry stays, so that the proxy is
-attached again when it answers. What somebody else has set meanwhile is theirs.
+A proxy that does not answer is detached: the file is restored, and the entry stays until the proxy is attached again.
+Values that somebody else has set meanwhile are left alone.
 """
 
 from __future__ import annotations
@@ -36,11 +34,11 @@ from neurolink_mitm.claude_code.settings_text import (
 from neurolink_mitm.core.json_errors import UNREADABLE
 
 OUTAGES = 5
-"""The last ones are kept, for `status`."""
+"""Outages of an entry that are kept for `status`."""
 
 
 class Away(msgspec.Struct, rename="camel", frozen=True):
-    """A proxy is detached since then, in seconds since the epoch. `left` is what was in the place of its values."""
+    """A proxy is detached since `since` (seconds since the epoch). `left` are the values that were restored."""
 
     since: float
     why: str
@@ -48,7 +46,7 @@ class Away(msgspec.Struct, rename="camel", frozen=True):
 
 
 class Outage(msgspec.Struct, rename="camel", frozen=True):
-    """A proxy was detached from then to then, in seconds since the epoch."""
+    """A proxy was detached from `since` to `until`, in seconds since the epoch."""
 
     since: float
     until: float
@@ -56,7 +54,7 @@ class Outage(msgspec.Struct, rename="camel", frozen=True):
 
 
 class Entry(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
-    """What one proxy did. `made` are the directories that were not there, the innermost last."""
+    """The changes of one proxy. `made` are the directories that it created, the innermost last."""
 
     pid: int
     pid_started: float
@@ -74,28 +72,27 @@ class Entry(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
 
 
 class Record(msgspec.Struct):
-    """The whole file."""
+    """The content of the record."""
 
     entries: list[Entry]
     version: int = 1
 
 
 def with_entry(left: list[Entry], entry: Entry, order: list[Entry]) -> list[Entry]:
-    """`entry` in its place among those that are left."""
+    """Return the entries `left` and `entry`, sorted as in `order`."""
     pids = [each.pid for each in order]
-    made: list[str] = []  # they are gone, or the next one's
-    kept = msgspec.structs.replace(entry, made=made)
-    return sorted([*left, kept], key=lambda each: pids.index(each.pid))
+    detached = msgspec.structs.replace(entry, made=[])  # they are removed, or the next entry's
+    return sorted([*left, detached], key=lambda each: pids.index(each.pid))
 
 
 def later_than(entries: list[Entry], entry: Entry) -> Entry | None:
-    """The next one whose values are in the same file above those of `entry`."""
-    behind = entries[entries.index(entry) + 1 :]
-    return next((e for e in behind if e.path == entry.path and e.away is None), None)
+    """Return the next attached entry of the same file after `entry`."""
+    later = entries[entries.index(entry) + 1 :]
+    return next((e for e in later if e.path == entry.path and e.away is None), None)
 
 
 def shifted_by(entries: list[Entry], by: Entry, *, attached: bool) -> list[Entry]:
-    """What those that are detached have left changes with what is under it, as a proxy comes and goes."""
+    """Return the entries after `by` was attached or detached: what detached ones have left changes with it."""
     ours: dict[str, str | None] = {name: json.dumps(value) for name, value in by.ours.items()}
     old, new = (by.before.values, ours) if attached else (ours, by.before.values)
 
@@ -109,11 +106,11 @@ def shifted_by(entries: list[Entry], by: Entry, *, attached: bool) -> list[Entry
 
 
 class SettingsError(Exception):
-    """The settings can't be changed; one line that names the file and the reason."""
+    """The settings can't be changed; the text is one line that names the file and the reason."""
 
 
 def settings_path(environ: Mapping[str, str]) -> Path | None:
-    """Claude Code's; None where the environment does not say where home is."""
+    """Return Claude Code's `settings.json`; None if the environment does not say where home is."""
     chosen, user = environ.get("CLAUDE_CONFIG_DIR"), environ.get("HOME")
     if not chosen and not user:
         return None
@@ -121,13 +118,13 @@ def settings_path(environ: Mapping[str, str]) -> Path | None:
 
 
 class ClaudeSettings:
-    """All methods block for as long as the disk and the lock do, and raise `SettingsError`."""
+    """The settings and their record. All methods block on disk and lock, and raise `SettingsError`."""
 
     def __init__(self, record: Path) -> None:
         self._record = record
 
     def claim(self, path: Path, pid: int, url: str) -> None:
-        """Point Claude Code at `url` until `release(pid)`; what dead proxies left is put back first."""
+        """Point Claude Code at `url` until `release(pid)`; changes of dead proxies are undone first."""
         with self._locked():
             others, _ = self._put_back_dead()
             with _faults_of(path):
@@ -140,7 +137,7 @@ class ClaudeSettings:
                     raise
 
     def release(self, pid: int) -> bool:
-        """Put back what was there before that proxy. Whether there was anything of it."""
+        """Undo the changes of a proxy; return whether there were any."""
         with self._locked():
             entries = self._read()
             mine = [each for each in entries if each.pid == pid]
@@ -151,7 +148,7 @@ class ClaudeSettings:
         return bool(mine)
 
     def detach(self, pid: int, why: str, now: float) -> bool:
-        """Put back what was there before that proxy, until it is attached again. Whether it was attached."""
+        """Undo the changes of a proxy until `attach_again`; return whether there were any."""
         with self._locked():
             entries = self._read()
             entry = next((each for each in entries if each.pid == pid), None)
@@ -163,12 +160,12 @@ class ClaudeSettings:
                 entries = [gone if each is entry else each for each in entries]
                 self._write(entries)
                 entry = gone
-            left = _without(entries, entry)  # the same again where a guard was killed in between
+            left = _without(entries, entry)  # repeated if a guard was killed in between
             self._write(with_entry(left, entry, entries))
         return True
 
     def attach_again(self, pid: int, now: float) -> bool:
-        """Undo `detach`. False: not now, since a later proxy is attached, or somebody has set the address meanwhile."""
+        """Undo `detach`. False if a later proxy is attached, or somebody has set the address meanwhile."""
         with self._locked():
             entries = self._read()
             entry = next((each for each in entries if each.pid == pid), None)
@@ -188,17 +185,17 @@ class ClaudeSettings:
             return True
 
     def put_back(self) -> tuple[str, ...]:
-        """Undo what dead proxies did. Returns what is wrong with the files where that is not possible."""
+        """Undo the changes of dead proxies; return the faults of files that can't be restored."""
         with self._locked():
             return self._put_back_dead()[1]
 
     def running(self) -> tuple[Entry, ...]:
-        """What proxies did that run."""
+        """Return the entries of running proxies."""
         with _faults_of(self._record):
             return tuple(each for each in self._read() if each.alive)
 
     def entry(self, pid: int) -> Entry | None:
-        """What that proxy did, if it is not undone yet."""
+        """Return the entry of a proxy; None if its changes are undone."""
         with _faults_of(self._record):
             return next((each for each in self._read() if each.pid == pid), None)
 
@@ -216,7 +213,7 @@ class ClaudeSettings:
         edit(path, change)
 
     def _merge_again(self, entries: list[Entry], entry: Entry, made: list[str]) -> Entry | None:
-        """The entry with what is before it now; still as one that is detached, which holds if this is cut short."""
+        """Return the entry with its new backup; still detached, which holds if the process is killed here."""
         back: Entry | None = None
 
         def change(text: str | None) -> str | None:
@@ -238,10 +235,10 @@ class ClaudeSettings:
         return back
 
     def _put_back_dead(self) -> tuple[list[Entry], tuple[str, ...]]:
-        """What is left of the record then, and what is wrong."""
+        """Return the entries of running proxies and of dead ones that can't be undone, and the faults."""
         entries, faults = self._read(), []
         for dead in [each for each in entries if not each.alive]:
-            # looked up: it may have inherited from another that is dead
+            # looked up: its backup may be that of another dead one by now
             dead = next(each for each in entries if each.pid == dead.pid)
             try:
                 entries = _without(entries, dead)
@@ -273,7 +270,7 @@ class ClaudeSettings:
 
 
 def _without(entries: list[Entry], gone: Entry) -> list[Entry]:
-    """The entries without one, whose changes are undone, or left to the next that changed the same file."""
+    """Return the entries without `gone`; undo its changes, or hand its backup on to the next entry of the file."""
     left = [each for each in entries if each is not gone]
     later = later_than(entries, gone)
     if later is None:
@@ -285,14 +282,14 @@ def _without(entries: list[Entry], gone: Entry) -> list[Entry]:
 
 
 def _in_force(entries: list[Entry], entry: Entry) -> dict[str, str | None]:
-    """What is under its values, without those that somebody has changed meanwhile."""
+    """Return the backup of `entry`, without variables that somebody has changed meanwhile."""
     path = Path(entry.path)
     names = list(entry.ours)
     if later_than(entries, entry) is None:
         with _faults_of(path):
             data = read(path)
-            found = values(None if data is None else data.decode("utf-8"), names)
-        names = [n for n in names if found[n] == json.dumps(entry.ours[n])]
+            current = values(None if data is None else data.decode("utf-8"), names)
+        names = [n for n in names if current[n] == json.dumps(entry.ours[n])]
     return {name: entry.before.values.get(name) for name in names}
 
 
@@ -324,7 +321,7 @@ def _make_directory(wanted: Path) -> list[str]:
 
 
 def _remove_directories(made: list[str]) -> None:
-    """Those that nobody else uses by now."""
+    """Remove the directories in `made` that are empty."""
     for each in reversed(made):
         with suppress(OSError):
             Path(each).rmdir()

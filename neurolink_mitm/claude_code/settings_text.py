@@ -1,11 +1,7 @@
-"""The layout of a JSON object in a file that people edit: members can be changed, and all other text stays as it is.
+"""Sets variables in the text of Claude Code's `settings.json`, and restores it; all other text stays as it is.
 
-Unlike `json_spans` it reads text, knows the white space around each member, and accepts a name that occurs twice.
-
-What Claude Code needs in its `settings.json` to come to the proxy: written into the text, and taken out of it again.
-
-Only the spans of our own values change; order, indentation, line ends and all else stay as they are.
-https://code.claude.com/docs/en/settings
+`JsonObject` is the layout of an object: unlike `json_spans` it keeps the white space around each member, and accepts a
+name that occurs twice. https://code.claude.com/docs/en/settings
 """
 
 from __future__ import annotations
@@ -104,34 +100,34 @@ ENV = "env"
 BASE_URL = "ANTHROPIC_BASE_URL"
 _NOTHING = "{}\n"
 Variables = Mapping[str, str]
-ANY_TOKEN = "neurolink"  # noqa: S105 - any other would do: it opens nothing
-"""Claude Code that has no login sends nothing without a token; the proxy puts an account's in its place."""
+ANY_TOKEN = "neurolink"  # noqa: S105 - it opens nothing
+"""Token for a Claude Code without a login, which sends nothing without one; the proxy replaces it."""
 Values = Mapping[str, str | None]
-"""Of variables, as JSON text; None: not set."""
+"""Values of variables as JSON text; None: not set."""
 
 
 def variables(url: str) -> dict[str, str]:
-    """What has to be set for Claude Code to use the proxy at `url`."""
+    """Return the variables that point Claude Code at the proxy at `url`."""
     return {BASE_URL: url, "ENABLE_TOOL_SEARCH": "true"}
 
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What was there before us, as JSON text: all that it takes to put it back."""
+    """The backup of what our variables replaced, as JSON text."""
 
     values: Mapping[str, str | None] = field(default_factory=dict)
-    """Of each of our variables; None: it was not set."""
+    """The value of each of our variables; None: it was not set."""
     env: str | None = None
-    """What stays of `env` where nothing else is left in it; None: there was none."""
+    """Text of an `env` that is empty once restored; None: there was none."""
     document: str | None = None
-    """What stays of the file where nothing else is left in it; None: there was none."""
+    """Text of a file that is empty once restored; None: there was none."""
 
 
 def merge(text: str | None, ours: Variables) -> tuple[str, Before]:
-    """`text` (None: no such file) with our variables set in `env`, and how to undo it.
+    """Return `text` (None: no such file) with the variables `ours` in `env`, and the backup.
 
     Raises:
-        ValueError: it is not what Claude Code could read; nothing should be written then.
+        ValueError: Claude Code could not read `text`; nothing should be written then.
     """
     left = text
     top = document(text) if text is not None else None
@@ -165,7 +161,7 @@ def _value(text: str, member: Member | None) -> str | None:
 
 
 def values(text: str | None, names: Iterable[str]) -> dict[str, str | None]:
-    """What `env` says of these variables, as JSON text; None: it is not set. Raises `ValueError`."""
+    """Return the values of the variables `names` in `env`. Raises `ValueError`."""
     found = {name: _variable(text, name) if text is not None else None for name in names}
     return {
         name: text[each.value_start : each.end] if text and each else None
@@ -174,9 +170,9 @@ def values(text: str | None, names: Iterable[str]) -> dict[str, str | None]:
 
 
 def restore(text: str, ours: Variables, before: Before) -> str | None:
-    """`text` with what was there before us; None: the file should go.
+    """Return `text` with the backup in the place of `ours`; None: the file should be removed.
 
-    Values that are no longer ours are somebody else's by now, and stay.
+    Values that are no longer ours are left alone.
 
     Raises:
         ValueError: the text can't be read.
@@ -193,7 +189,7 @@ def restore(text: str, ours: Variables, before: Before) -> str | None:
 
 
 def _without_hulls(text: str, before: Before) -> str | None:
-    """Away with the `env`, and the file, that hold nothing any more and were made for our sake."""
+    """Remove the `env`, and the file, if they are empty now and were made for our variables."""
     top, env = _env(text)
     if top is None or env is None or env.value:
         return text
@@ -205,7 +201,7 @@ def _without_hulls(text: str, before: Before) -> str | None:
 
 
 def inherit(later: Before, ours: Variables, earlier: Before) -> Before:
-    """What was there before `later`, now that the one before it, who had set `ours`, is gone first."""
+    """Return the backup of `later` after an earlier proxy, which had set `ours`, was undone out of order."""
     theirs = {n for n, was in later.values.items() if was and json.loads(was) == ours.get(n)}
     if not theirs:
         return later
@@ -214,7 +210,7 @@ def inherit(later: Before, ours: Variables, earlier: Before) -> Before:
 
 
 def shifted(left: Values, old: Values, new: Values) -> dict[str, str | None]:
-    """What was left to stay, after we have changed the variables from `old` to `new` ourselves."""
+    """Return `left` after a proxy of this home has changed variables from `old` to `new`."""
     return {
         name: new[name] if name in new and was == old.get(name) else was
         for name, was in left.items()
@@ -222,7 +218,7 @@ def shifted(left: Values, old: Values, new: Values) -> dict[str, str | None]:
 
 
 def free(left: Values, now: Values) -> tuple[str, ...]:
-    """The variables that nobody has touched since."""
+    """Return the names of variables that still have the value in `left`."""
     return tuple(name for name, was in left.items() if now.get(name) == was)
 
 
@@ -238,7 +234,7 @@ def _variable(text: str, name: str) -> Member | None:
 
 
 def _set(text: str, name: str, value: str) -> str:
-    """In the `env` that is there, and is not empty."""
+    """Set a variable in an `env` that is not empty."""
     found = _variable(text, name)
     if found:
         return _replace(text, found, value)
@@ -261,7 +257,7 @@ def _replace(text: str, member: Member, value: str) -> str:
 
 
 def _add(text: str, into: JsonObject, name: str, value: str) -> str:
-    """Behind the last member, in the manner of it; as the only one, on lines of its own."""
+    """Add a member, laid out as the last one; the only one gets lines of its own."""
     if not into.members:
         inner = f'\n  "{name}": {value}\n'
         return text[: into.start + 1] + inner + text[into.end - 1 :]
@@ -271,7 +267,7 @@ def _add(text: str, into: JsonObject, name: str, value: str) -> str:
 
 
 def _cut(text: str, within: JsonObject, member: Member) -> str:
-    """Out with a member and the comma that is one too many; of the only one not even the blanks stay."""
+    """Remove a member and its comma; with the only one, the white space too."""
     place = within.members.index(member)
     if place:
         return text[: within.members[place - 1].end] + text[member.end :]
@@ -285,7 +281,7 @@ def _lead(of: JsonObject, otherwise: str) -> str:
 
 
 def _env_text(ours: Variables, lead: str) -> str:
-    """The object, one level deeper than a member that stands behind `lead`; in one line if that does."""
+    """Return an object one level deeper than a member behind `lead`; on one line if `lead` has no line end."""
     if "\n" not in lead:
         return "{" + _joined(ours, " ")[1:] + "}"
     unit = lead[lead.rindex("\n") + 1 :]

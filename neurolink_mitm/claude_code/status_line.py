@@ -1,11 +1,7 @@
-"""What the proxy says of itself, asked in milliseconds: for the status line, which Claude Code redraws all the time.
+"""Makes Claude Code's status line from `/status`, within milliseconds: Claude Code redraws it all the time.
 
-By a socket and `json`, since importing `http.client` alone (with ssl and email behind it) takes a fifth of the time
-that the whole line may take, and msgspec and psutil behind `state_file` another.
-
-The line for Claude Code's status line: what it is made of is gathered here, with imports that take little time.
-
-`neurolink_mitm.__main__` comes here without click, whose import takes as long as all of this.
+Hence a socket and `json`: `http.client` (with ssl and email) and msgspec and psutil behind `state_file` each take a
+fifth of the line's time to import. `neurolink_mitm.__main__` comes here without click, which takes all of it.
 """
 
 from __future__ import annotations
@@ -26,34 +22,32 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-HOSTS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to be asked, not bound to
+HOSTS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - connected to, not bound to
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Empty where there is no such file, or none that can be read."""
+    """Return the object in a JSON file; an empty one if it is missing or can't be read."""
     try:
         with open(path, "rb") as file:
-            found = json.loads(file.read())
+            document = json.loads(file.read())
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def ask(state: dict[str, Any], limit: float, query: str = "") -> dict[str, Any] | None:
-    """`/status` of the proxy that wrote this `proxy-state.json`; None where it does not answer within `limit` seconds.
+    """Return `/status` of the proxy that wrote `state`; None if it does not answer within `limit` seconds.
 
-    `query` is encoded for a URL.
-
-    Raises `ConnectionRefusedError` where there is none any more.
+    `query` is encoded for a URL. Raises `ConnectionRefusedError` if the proxy has ended.
     """
     host, port = HOSTS.get(state.get("host", ""), state.get("host", "")), state.get("port", 0)
     token = state.get("adminToken", "")
-    wanted = (
+    request = (
         f"GET /status?{query} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
         f"x-neurolink-admin: {token}\r\n\r\n"
     )
     try:
-        answer = _exchange((host, port), wanted.encode("ascii"), time.monotonic() + limit)
+        answer = _exchange((host, port), request.encode("ascii"), time.monotonic() + limit)
         head, _, body = answer.partition(b"\r\n\r\n")
         return json.loads(body) if head.startswith(b"HTTP/1.1 200 ") else None
     except ConnectionRefusedError:
@@ -79,14 +73,15 @@ def _exchange(address: tuple[str, int], request: bytes, deadline: float) -> byte
 
 BASE_URL = "ANTHROPIC_BASE_URL"
 STATUS_LIMIT = 0.05
+"""Seconds for the answer of a proxy."""
 STDIN_LIMIT = 0.02
-"""Seconds."""
+"""Seconds for Claude Code's input."""
 LONGEST = 256
 """Characters of a model's name, as the proxy takes it."""
 
 
 def status_line(environ: Mapping[str, str]) -> str:
-    """Raises nothing that a file, or an answer, of another version could cause."""
+    """Return the line; a file or an answer of another version raises nothing."""
     try:
         root, url = home_root.find(environ), environ.get(BASE_URL, "")
         return _line(root, _model(), time.time(), url)
@@ -95,7 +90,7 @@ def status_line(environ: Mapping[str, str]) -> str:
 
 
 def _line(root: str, model: str | None, now: float, url: str = "") -> str:
-    """Of the proxy at `url`, where Claude Code goes, or of the first."""
+    """Return the line of the proxy at `url`, else of the first."""
     states = _states(root)
     states.sort(key=lambda each: not url.endswith(f":{each.get('port')}"))
     for state in states:
@@ -104,16 +99,16 @@ def _line(root: str, model: str | None, now: float, url: str = "") -> str:
         except ConnectionRefusedError:
             continue
         if report is None:
-            return _remembered(root, model, now)
+            return _saved(root, model, now)
         proxies = sum(_runs(each.get("pid")) for each in states)
         return statusline.line(report, model, now, proxies)
     return statusline.NOT_RUNNING
 
 
 def _states(root: str) -> list[dict[str, Any]]:
-    """The first proxy's, and those of others on the same home."""
+    """Return the state files of all proxies of this home, the first proxy's first."""
     first = read_json(f"{root}/{home_root.STATE}")
-    found = {first.get("pid"): first} if first else {}
+    states = {first.get("pid"): first} if first else {}
     try:
         names = sorted(os.listdir(f"{root}/{home_root.PROXIES}"))
     except OSError:
@@ -121,8 +116,8 @@ def _states(root: str) -> list[dict[str, Any]]:
     for name in names:
         state = read_json(f"{root}/{home_root.PROXIES}/{name}")
         if state:
-            found.setdefault(state.get("pid"), state)
-    return list(found.values())
+            states.setdefault(state.get("pid"), state)
+    return list(states.values())
 
 
 def _runs(pid: object) -> bool:
@@ -135,35 +130,34 @@ def _runs(pid: object) -> bool:
     return isinstance(pid, int)
 
 
-def _remembered(root: str, model: str | None, now: float) -> str:
+def _saved(root: str, model: str | None, now: float) -> str:
     quotas, cooldowns = (
         read_json(f"{root}/{name}").get("accounts", {})
         for name in (home_root.QUOTAS, home_root.COOLDOWNS)
     )
-    return statusline.remembered(quotas, cooldowns, model, now)
+    return statusline.saved_line(quotas, cooldowns, model, now)
 
 
 def _query(model: str | None) -> str:
-    """Each byte escaped: `urllib.parse.quote` takes longer to import than all of this."""
+    """Escape each byte: `urllib.parse.quote` takes longer to import than all the rest."""
     name = (model or "").encode("utf-8", "replace")
     return "explain=1" + (f"&model=%{name.hex('%')}" if name else "")
 
 
 def _model() -> str | None:
-    """The session's model, as Claude Code says on stdin; None where nobody says anything at once.
+    """Return the session's model from stdin; None if nothing is there at once.
 
-    It calls a model with a long context `claude-opus-4-8[1m]`, and asks for it without that.
+    Claude Code names a model with a long context `claude-opus-4-8[1m]`, and requests it without that suffix.
     """
     try:
-        said = json.loads(_stdin())
-        model = said["model"]["id"]
+        model = json.loads(_stdin())["model"]["id"]
     except (ValueError, RecursionError, LookupError, TypeError):
         return None
     return model.removesuffix("[1m]")[:LONGEST] if isinstance(model, str) else None
 
 
 def _stdin() -> bytes:
-    """What is there to be read, to its end or for a moment; of a terminal, nothing."""
+    """Return what stdin holds, read for `STDIN_LIMIT` seconds at most; nothing of a terminal."""
     if sys.stdin is None or sys.stdin.isatty():
         return b""
     try:

@@ -1,4 +1,4 @@
-"""One line about the accounts, for Claude Code's status line. Imports nothing that takes time."""
+"""The text of Claude Code's status line. Imports nothing that takes time."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ PASSTHROUGH = "passthrough"
 NOT_FOUND = 404
 DOT = " · "
 LONGEST = 600.0
-"""Seconds: the cap of `core/pool/cooldown.py`, which would be slow to import."""
+"""Seconds of a cooldown at most: the cap of `core/pool/cooldown.py`, which is slow to import."""
 MOST = 3
-"""Cooldowns that are named."""
+"""Cooldowns that are shown at most."""
 
 
 class Cooling(NamedTuple):
-    """An account that is left alone for so many seconds."""
+    """An account that cools for `seconds` more."""
 
     label: str
     seconds: float
 
 
 def line(report: Json, model: str | None, now: float, proxies: int = 1) -> str:
-    """From the proxy's own report, `/status?explain`. With a `model`, other models' cooldowns don't count.
+    """Return the line of a report of `/status?explain`, for `model` if it is given.
 
-    `proxies` run in this home.
+    `proxies` is the number of running proxies of this home.
     """
     accounts: list[Json] = report["stats"]["accounts"]
     cooling = [Cooling(a["label"], s) for a in accounts if (s := _seconds(a, model, now)) > 0]
@@ -50,7 +50,7 @@ def line(report: Json, model: str | None, now: float, proxies: int = 1) -> str:
 
 
 def _instead(route: Json) -> str | None:
-    """Where no account serves this model: which other provider's does, or that it is none of this proxy's."""
+    """Return the fallback that serves a model without an account; or that the model is not served."""
     if route.get("status") == NOT_FOUND:
         return f"neurolink: {route['asked']} is not served here"
     return f"neurolink {route['next']}" if route.get("next") else None
@@ -77,13 +77,13 @@ def _windows(quota: Json) -> Iterable[str]:
 
 
 def _serves(account: Json) -> bool:
-    """Apart from its cooldowns, of which `reason` may tell too."""
+    """Return whether an account is in use, cooling or not: `reason` may be a cooldown's."""
     reason = account["reason"] or ""
     return not reason.startswith(("disabled", "needs login")) and reason != "not enabled"
 
 
 def _seconds(account: Json, model: str | None, now: float) -> float:
-    """How long it still cools, for this model or for any; 0 if it does not."""
+    """Return the seconds that an account still cools for `model`, or for any; 0 if it does not."""
     ends = [
         _time(state["until"])
         for scope, state in account["cooldowns"].items()
@@ -93,7 +93,7 @@ def _seconds(account: Json, model: str | None, now: float) -> float:
 
 
 def _concerns(scope: str, state: Json, model: str | None) -> bool:
-    """Whether messages meet it: counting tokens, files and batches have cooldowns of their own."""
+    """Return whether a cooldown concerns messages: counting tokens, files and batches have their own."""
     endpoint, models = parts(scope)
     if state.get("whole"):
         return True
@@ -104,12 +104,12 @@ def _time(iso: str) -> float:
     return datetime.fromisoformat(iso).timestamp()
 
 
-def remembered(quotas: Json, cooldowns: Json, model: str | None, now: float) -> str:
-    """From what the proxy last wrote down, where it does not answer in time: by account key, as in those files."""
+def saved_line(quotas: Json, cooldowns: Json, model: str | None, now: float) -> str:
+    """Return the line of a proxy that does not answer, from its persisted quotas and cooldowns by account key."""
     cooling = []
-    for key, kept in cooldowns.items():
-        ends = [c["until"] for scope, c in kept["scopes"].items() if _concerns(scope, c, model)]
-        if ends and max(ends) > now:  # no longer than the cap, whatever clock wrote it
+    for key, state in cooldowns.items():
+        ends = [c["until"] for scope, c in state["scopes"].items() if _concerns(scope, c, model)]
+        if ends and max(ends) > now:  # at most the cap, whatever clock wrote it
             cooling.append(Cooling(_label(key), min(max(ends) - now, LONGEST)))
     resting = {each.label for each in cooling}
     latest = sorted(quotas.items(), key=lambda item: item[1]["seen_at"], reverse=True)
@@ -141,7 +141,7 @@ def share(used: float) -> str:
 
 
 def short(seconds: float) -> str:
-    """`40s`, `9m`, `2h5m`."""
+    """Return a duration as `40s`, `9m`, `2h5m`."""
     whole = max(1, round(seconds))
     if whole < 60:
         return f"{whole}s"

@@ -1,18 +1,18 @@
-"""What a guard does: it watches a proxy, and undoes what that one could not."""
+"""The guard's watchdog policy: when Claude Code is detached from a proxy, and when it is attached again."""
 
 from __future__ import annotations
 
 from enum import Enum
 
 MISSES = 5
-"""Seconds in a row in which a proxy that runs answered nothing, until Claude Code is detached from it."""
+"""Seconds in a row without an answer of a running proxy, after which Claude Code is detached."""
 JUMP = 2.0
-"""Seconds by which the guard may be late until that says that it did not run itself."""
+"""Seconds of delay after which the guard concludes that it was stopped itself."""
 NO_ANSWER = "the proxy did not answer"
 
 
 class WatchdogAction(Enum):
-    """What the guard does now. The values are what it says in its log."""
+    """The guard's next action; the values are lines of its log."""
 
     WATCH = "watching"
     UNDONE = "it has put Claude Code's settings back itself"
@@ -31,10 +31,10 @@ def choose_action(
     awaited: bool = False,
     detached: bool = False,
 ) -> WatchdogAction:
-    """What to do about a proxy.
+    """Return the guard's next action.
 
-    `recorded`: the settings still have to be put back; `awaited`: it has not changed them yet, but is about to;
-    `misses`: for how many seconds nothing answered; `detached`: they are put back since nothing did.
+    `recorded`: the settings still have to be restored; `awaited`: the proxy is about to change them;
+    `misses`: seconds without an answer; `detached`: the settings are restored while the proxy does not answer.
     """
     if not recorded:
         return WatchdogAction.WATCH if awaited and alive else WatchdogAction.UNDONE
@@ -46,8 +46,8 @@ def choose_action(
 
 
 def count_misses(misses: int, *, answers: bool, took: float, limit: float) -> int:
-    """The misses after one more question, which took so many seconds and should have taken at most `limit`."""
+    """Return the misses after a health check that took `took` seconds, of `limit` allowed."""
     if answers:
         return 0
-    slept = took > limit + JUMP  # stopped itself, the guard knows nothing of the proxy meanwhile
+    slept = took > limit + JUMP  # while stopped itself, the guard can't judge the proxy
     return misses + (0 if slept else max(1, round(took)))

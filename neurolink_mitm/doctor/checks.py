@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -32,13 +29,13 @@ from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.probe_results import (
     ConfigProbe,
-    FileProbe,
     OtherProxy,
     ProbeResults,
     ProxyProbe,
     SettingsProbe,
     UpstreamProbe,
 )
+from neurolink_mitm.doctor.file_probes import disk_free, leftovers, probe_files, probe_home
 from neurolink_mitm.doctor.probes import answers, probe_port, run_with_deadline
 from neurolink_mitm.doctor.request_path import BASE_URL, WATCHED
 from neurolink_mitm.service.manager import service_state
@@ -98,8 +95,8 @@ def run_probes(context: ProbeContext) -> ProbeResults:
         now=context.now,
         python=sys.version_info[:3],
         mitmproxy=_version("mitmproxy"),
-        home=_home(home),
-        files=tuple(_files(home, contents.tokens_fault)) if home else (),
+        home=probe_home(home),
+        files=tuple(probe_files(home, contents.tokens_fault)) if home else (),
         config=contents.configuration,
         accounts=contents.accounts,
         skew=_skew(done),
@@ -109,8 +106,8 @@ def run_probes(context: ProbeContext) -> ProbeResults:
         upstreams=tuple(done[name] for name in routes if name in done),
         fallback=tuple(_fallback(contents)),
         service=done.get("the service"),
-        disk_free=_disk_free(home),
-        leftovers=tuple(_leftovers(home)) if home else (),
+        disk_free=disk_free(home),
+        leftovers=tuple(leftovers(home)) if home else (),
         unchecked=unchecked,
     )
 
@@ -170,55 +167,6 @@ def _network(config: Config, path: Path, environ: Environ) -> tuple[Network, tup
         return read_network(environ, bundle_of(config, path.parent)), ()
     except ConfigError as e:
         return read_network(environ), e.faults
-
-
-def _home(home: Home | None) -> FileProbe | None:
-    if home is None:
-        return None
-    place = _place(home.root)
-    if place.mode is None or place.fault:
-        return place
-    if not home.root.is_dir():
-        return replace(place, fault="is not a directory")
-    if not os.access(home.root, os.R_OK | os.W_OK | os.X_OK):
-        return replace(place, fault="you may not read and write it")
-    return place
-
-
-def _files(home: Home, tokens_fault: str | None) -> Iterator[FileProbe]:
-    """Probe the files that only their owner may read."""
-    for path in (
-        home.legacy_credentials, home.state, home.quotas, home.cooldowns, home.claude_settings,
-        home.clients, home.spend,
-    ):  # fmt: skip
-        yield _checked(path)
-    tokens = _place(home.tokens)
-    yield replace(tokens, fault=tokens_fault or tokens.fault)
-    yield _place(home.env)
-    yield from (_place(path) for path in _listed(home.logs, "*.jsonl"))
-
-
-def _checked(path: Path) -> FileProbe:
-    """Probe a JSON file and its content."""
-    place = _place(path)
-    if place.mode is None or place.fault:
-        return place
-    try:
-        json.loads(read(path) or b"")
-    except OSError as e:
-        return replace(place, fault=f"can't be read: {e.strerror}")
-    except (ValueError, RecursionError):
-        return replace(place, fault="is no JSON")
-    return place
-
-
-def _place(path: Path) -> FileProbe:
-    try:
-        return FileProbe(str(path), stat.S_IMODE(path.stat().st_mode))
-    except FileNotFoundError:
-        return FileProbe(str(path))
-    except OSError as e:
-        return FileProbe(str(path), fault=e.strerror or "can't be looked at")
 
 
 def _proxy(context: ProbeContext, state: ProxyState | None) -> ProxyProbe:
@@ -332,30 +280,6 @@ def _skew(done: Mapping[str, Any]) -> float | None:
     reported = proxy.status.get("clockSkew") if proxy and proxy.status else None
     skew: float | None = reported if isinstance(reported, int | float) else done.get("the clock")
     return skew
-
-
-def _disk_free(home: Home | None) -> int | None:
-    if home is None:
-        return None
-    for place in (home.root, *home.root.parents):
-        try:
-            return shutil.disk_usage(place).free
-        except OSError:
-            continue
-    return None
-
-
-def _leftovers(home: Home) -> Iterable[str]:
-    return sorted(
-        path.name for pattern in ("*.corrupt-*", ".*.tmp") for path in _listed(home.root, pattern)
-    )
-
-
-def _listed(directory: Path, pattern: str) -> list[Path]:
-    try:
-        return sorted(directory.glob(pattern))
-    except OSError:
-        return []
 
 
 def _version(package: str) -> str | None:

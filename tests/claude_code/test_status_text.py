@@ -124,7 +124,7 @@ def test_the_limits_of_counting_tokens_are_no_matter_of_the_line(
     name = "b" if cooling else "a"
     assert statusline.line(report(pool), model, NOW) == f"neurolink {name}{cooling}"
     written = msgspec.to_builtins({"anthropic:a": PersistedState("x", scopes)})
-    assert statusline.remembered({}, written, model, NOW) == f"neurolink (slow){cooling}"
+    assert statusline.saved_line({}, written, model, NOW) == f"neurolink (slow){cooling}"
 
 
 def test_errors_of_the_configuration_are_told() -> None:
@@ -151,20 +151,20 @@ def test_what_was_written_down_last() -> None:
     cooldowns = msgspec.to_builtins(
         {"anthropic:b": PersistedState("x", cool), "anthropic:a": PersistedState("x", over)}
     )
-    told = statusline.remembered(quotas, cooldowns, None, NOW)
+    told = statusline.saved_line(quotas, cooldowns, None, NOW)
     assert told == "neurolink (slow) c · cooling: b 2m"
     del quotas["anthropic:c"]
-    told = statusline.remembered(quotas, cooldowns, None, NOW)
+    told = statusline.saved_line(quotas, cooldowns, None, NOW)
     assert told == "neurolink (slow) a · 5h 20% · cooling: b 2m"
 
 
 def test_nothing_was_written_down() -> None:
-    assert statusline.remembered({}, {}, None, NOW) == "neurolink (slow)"
+    assert statusline.saved_line({}, {}, None, NOW) == "neurolink (slow)"
 
 
 def test_models_of_other_providers_are_named_whole() -> None:
     cooldowns = {"ollama/qwen3:8b": {"scopes": {"*": {"until": NOW + 40}}}}
-    told = statusline.remembered({}, cooldowns, None, NOW)
+    told = statusline.saved_line({}, cooldowns, None, NOW)
     assert told == "neurolink (slow) · cooling: ollama/qwen3:8b 40s"
 
 
