@@ -16,7 +16,7 @@ import msgspec
 
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.logs.rows import CLIENT_LEFT, AttemptRow
+from neurolink_mitm.core.logs.rows import CLIENT_LEFT, PROXY_STOPPED, AttemptRow
 from neurolink_mitm.core.logs.timestamps import seconds
 from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.pool.pool import Pool, Requirements
@@ -72,7 +72,7 @@ def recorded(rows: Sequence[AttemptRow]) -> Outcome:
     outcome = Outcome(requests=len({row.requestId for row in rows}))
     outcome.rate_limits = sum(row.responseStatus == 429 for row in rows)
     for row in rows:
-        if row.errorType in (None, CLIENT_LEFT):
+        if row.errorType in (None, CLIENT_LEFT, PROXY_STOPPED):
             outcome.served[row.account or ""] += 1
     outcome.refused = outcome.requests - outcome.served.total()
     return outcome

@@ -22,7 +22,7 @@ from mitmproxy.test import tflow
 
 from neurolink_mitm.core.exchange import Exchange, Kind, Step, Try
 from neurolink_mitm.dataplane.hooks import attach_exchange, exchange_of, final_response
-from neurolink_mitm.dataplane.layer import FailoverLayer
+from neurolink_mitm.dataplane.layer import FailoverLayer, Stop
 from tests.fakes import make_account, make_exchange, make_plan
 
 CLIENT = "client"
@@ -142,6 +142,10 @@ class Playbook:
             del self._timers[due[0]]
             log += self._feed(events.Wakeup(due[0]))
         return log
+
+    def stop(self) -> list[Command]:
+        """The proxy stops, and waits for nothing."""
+        return self._feed(Stop(at_once=True))
 
     # What it knows
 

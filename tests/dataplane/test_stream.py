@@ -301,3 +301,37 @@ def test_who_leaves_later_has_been_sent(play: Playbook, came: bytes) -> None:
     assert Close("up1") in log
     assert [each.failure for each in play.exchange.attempts] == [None]
     assert play.exchange.left_upstream
+
+
+# --- a proxy that stops
+
+
+@pytest.mark.parametrize(
+    "hook", ["request", "attempt", None], ids=["request", "attempt", "connecting"]
+)
+def test_what_waits_when_the_proxy_stops_is_not_sent(play: Playbook, hook: str | None) -> None:
+    if hook:
+        play.held.add(hook)
+    play.client(REQUEST)
+    assert status(play.stop()) == 529
+    assert play.exchange.attempts == []
+
+
+@pytest.mark.parametrize("came", [b"", HEAD, HEAD + events(0, 0)], ids=["nothing", "head", "held"])
+def test_what_upstream_works_on_when_the_proxy_stops_has_been_sent(
+    play: Playbook, came: bytes
+) -> None:
+    sent(play)
+    if came:
+        play.upstream("up1", came)
+    log = play.stop()
+    assert status(log) == 529
+    assert Close("up1") in log
+    assert [each.failure for each in play.exchange.attempts] == [None]
+    assert not play.exchange.served
+
+
+def test_an_answer_that_has_begun_ends_well_when_the_proxy_stops(play: Playbook) -> None:
+    sent(play)
+    play.upstream("up1", HEAD + events(0, 2))
+    assert b"event: error" in told(play.stop())

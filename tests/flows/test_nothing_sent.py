@@ -203,6 +203,17 @@ def test_what_breaks_is_not_sent(sandbox: SandboxServer) -> None:
     assert sandbox.requests == []
 
 
+def test_an_upstream_that_can_not_be_reached() -> None:
+    """It was tried: there is a row that says why it failed, and nothing to pay."""
+    with proxied("http://127.0.0.1:1") as case:
+        answer = case.ask()
+        [row] = case.proxy.rows.wait()
+        errors = {each.errorType for each in case.proxy.rows.attempts}
+    assert answer
+    assert (answer.status_code, errors, case.money.usd) == (502, {"connect_error"}, 0)
+    assert row.costUsd is None
+
+
 def test_what_is_refused_after_an_attempt_that_failed(sandbox: SandboxServer) -> None:
     """The first attempt is all there was."""
     sandbox.script("a", Reply(529))

@@ -28,8 +28,8 @@ def spent_on(exchange: Exchange, prices: Prices, body_bytes: int) -> float:
     account, model = exchange.account, _model(exchange)
     if account is None or not model or not is_paid(account) or exchange.metering is Metering.FREE:
         return 0.0
-    if not exchange.served and not exchange.left_upstream:
-        return 0.0
+    if exchange.attempts[-1].failure:
+        return 0.0  # any other was sent, whether somebody waited for its end or not
     usage, answer = exchange.usage, exchange.answer
     if exchange.outcome in UNFINISHED or _is_unread(exchange):
         usage = _at_least(usage, body_bytes, answer.size if answer else 0)

@@ -6,7 +6,8 @@ import pytest
 
 from neurolink_mitm.core.cost.costs import cost_of, spent_on
 from neurolink_mitm.core.cost.prices import Prices
-from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
+from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
+from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.response.reader import EventStreamReader
 from neurolink_mitm.core.response.usage import TokenUsage
@@ -52,6 +53,24 @@ def test_only_what_is_paid_per_use_is_spent(account: Account, spent: float) -> N
 
 
 CUT = [Outcome.TRUNCATED, Outcome.CANCELLED, Outcome.ERROR]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.CANCELLED, Outcome.ERROR], ids=["left", "stopped"])
+def test_an_attempt_whose_end_nobody_waited_for_is_paid_for_its_prompt(outcome: Outcome) -> None:
+    """It was sent, and no head had come when the client left or the proxy stopped."""
+    attempts = [make_attempt(make_account(), answer=None)]
+    exchange = make_exchange(model="claude-x", outcome=outcome, attempts=attempts)
+    assert spent_on(exchange, PRICES, 4_000_000) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    "attempts",
+    [[], [make_attempt(make_account(), failure=Failure.of_status(529, b""))]],
+    ids=["not-sent", "failed"],
+)
+def test_but_not_one_that_failed_or_was_not_sent(attempts: list[Attempt]) -> None:
+    exchange = make_exchange(model="claude-x", outcome=Outcome.CANCELLED, attempts=attempts)
+    assert spent_on(exchange, PRICES, 4_000_000) == 0
 
 
 @pytest.mark.parametrize("outcome", CUT)
