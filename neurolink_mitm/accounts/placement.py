@@ -69,14 +69,14 @@ def _renewed(label: str, wish: str | None, labels: Collection[str], *, add: bool
 def _replaced(old: StoredAccount, new: StoredAccount, *, add: bool) -> Placement:
     if add:
         raise ValueError(f"there is an account {old.label!r} already: choose another --label")
-    known = known_identity(old) and known_identity(new)
+    another = has_identity(old) and has_identity(new)
     who = f" ({old.email})" if old.email else ""
     return Placement(
         old.label,
         replaces=True,
         question=f"Replace the {_kind(old)} {old.label!r}{who}?",
-        default=not known,
-        otherwise="choose another --label, or log the old account out first" if known else "",
+        default=not another,
+        otherwise="choose another --label, or log the old account out first" if another else "",
     )
 
 
@@ -101,11 +101,11 @@ def is_same(one: StoredAccount, other: StoredAccount) -> bool:
     """Whether both have the same credential, or are logins to one account in one organisation."""
     if one.access_token == other.access_token:
         return True
-    logins = one.type == other.type == "oauth" and known_identity(one)
+    logins = one.type == other.type == "oauth" and has_identity(one)
     return logins and _identity(one) == _identity(other)
 
 
-def known_identity(account: StoredAccount) -> bool:
+def has_identity(account: StoredAccount) -> bool:
     return None not in _identity(account)
 
 
@@ -125,5 +125,5 @@ def _kind(account: StoredAccount) -> str:
 
 
 def _counted(labels: Sequence[str]) -> str:
-    shown = ", ".join(labels[:5]) + (", …" if len(labels) > 5 else "")
-    return f"{len(labels)} account{'s' * (len(labels) != 1)} ({shown})"
+    listed = ", ".join(labels[:5]) + (", …" if len(labels) > 5 else "")
+    return f"{len(labels)} account{'s' * (len(labels) != 1)} ({listed})"

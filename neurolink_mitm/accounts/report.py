@@ -37,8 +37,8 @@ def rows(
 ) -> list[Row]:
     by_label = {each.label: each for each in stored}
     used = [_row(account, by_label.get(account.label), inputs, now) for account in pool]
-    shown = {account.label for account in pool}
-    return used + [_duplicate(each) for each in stored if each.label not in shown]
+    labels = {account.label for account in pool}
+    return used + [_duplicate(each) for each in stored if each.label not in labels]
 
 
 def identity(account: StoredAccount) -> Row:

@@ -42,12 +42,12 @@ def command(page: str | None, no_pager: bool) -> None:
 
     Example: neurolink docs troubleshooting
     """
-    known = pages()
+    paths = pages()
     try:
         if page is None:
-            click.echo(_contents(known), nl=False)
+            click.echo(_contents(paths), nl=False)
             return
-        text = known[_name(page, known)].read_text("utf-8")
+        text = paths[_name(page, paths)].read_text("utf-8")
     except OSError as e:
         fail(f"the pages are not installed: {e.filename}: {e.strerror}", FAILED)
     if not sys.stdout.isatty():
@@ -59,25 +59,25 @@ def command(page: str | None, no_pager: bool) -> None:
         click.echo_via_pager(_drawn(text))
 
 
-def _name(page: str, known: Mapping[str, Path]) -> str:
+def _name(page: str, paths: Mapping[str, Path]) -> str:
     """Return the name of a page, given as `accounts`, `accounts.md`, `docs/accounts.md` or `accounts.md#moving`."""
     name = Path(page.partition("#")[0]).name.removesuffix(".md").lower()
-    if name in known:
+    if name in paths:
         return name
-    close = get_close_matches(name, known, 3)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
+    close = get_close_matches(name, paths, 3)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(paths)}"
     fail(f"no page {page!r:.80}; {hint}", USAGE)
 
 
-def _contents(known: Mapping[str, Path]) -> str:
+def _contents(paths: Mapping[str, Path]) -> str:
     from rich.text import Text
 
     from neurolink_mitm.cli.ui.tables import Column, FittedTable, printed
 
-    about = dict(_ROW.findall(known["readme"].read_text("utf-8")))
+    about = dict(_ROW.findall(paths["readme"].read_text("utf-8")))
     about |= {"readme": "what it is, and the first steps", "changelog": "what changed lately"}
-    texts = [Text(_plain(about.get(name, ""))) for name in known]
-    columns = (Column("page", [Text(name) for name in known]), Column("about", texts, min_width=24))
+    texts = [Text(_plain(about.get(name, ""))) for name in paths]
+    columns = (Column("page", [Text(name) for name in paths]), Column("about", texts, min_width=24))
     return f"{printed(FittedTable(columns))}\nRead one: neurolink docs PAGE\n"
 
 

@@ -55,7 +55,7 @@ def _section_in(hint: Any) -> tuple[type | None, str]:
 
 
 def _default(field: Field[Any]) -> object:
-    """`MISSING` where the key is required."""
+    """Return the default of a key; `MISSING` if the key is required."""
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from neurolink_mitm.config.edit import NotEditableError, in_yaml, set_primary
+from neurolink_mitm.adapters.files import ChangedError
+from neurolink_mitm.config.edit import (
+    NotEditableError,
+    copy_for_editing,
+    in_yaml,
+    set_primary,
+    swap_in,
+)
 from neurolink_mitm.config.file import load
 
 EXAMPLE = Path(__file__).parents[2] / "configs" / "proxy.yaml"
@@ -104,3 +111,30 @@ def test_json_is_changed_too(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["routing"] == {"primaryAccount": "work"}
     set_primary(path, None)
     assert json.loads(path.read_text()) == {"version": 1, "routing": {}}
+
+
+def test_an_edited_copy_takes_the_place_of_the_file_and_of_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "proxy-config.yaml"
+    path.write_text("version: 1\n")
+    path.chmod(0o640)
+    copy, left_over = copy_for_editing(path)
+    assert (copy.name, copy.read_text(), left_over) == (
+        "proxy-config.edit.yaml",
+        "version: 1\n",
+        False,
+    )
+    copy.write_text("version: 1 # new\n")
+    assert copy_for_editing(path) == (copy, True)
+    swap_in(path, b"version: 1\n", copy)
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("version: 1 # new\n", 0o640)
+    assert not copy.exists()
+
+
+def test_a_file_that_was_changed_meanwhile_is_left_so(tmp_path: Path) -> None:
+    path = tmp_path / "proxy-config.yaml"
+    path.write_text("version: 1\n")
+    copy, _ = copy_for_editing(path)
+    path.write_text("version: 1 # by another\n")
+    with pytest.raises(ChangedError):
+        swap_in(path, b"version: 1\n", copy)
+    assert (path.read_text(), copy.exists()) == ("version: 1 # by another\n", True)

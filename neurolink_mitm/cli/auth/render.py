@@ -50,7 +50,7 @@ def _columns(rows: Sequence[Row], now: float) -> Iterator[Column]:
 
 
 def status_text(summary: Row) -> str:
-    """`3 accounts: 2 ready, 1 needs login (work)`, and what to do."""
+    """Return `3 accounts: 2 ready, 1 needs login (work)`, and what to do."""
     if not summary["accounts"]:
         return EMPTY
     states = summary["states"]
@@ -61,7 +61,7 @@ def status_text(summary: Row) -> str:
 
 
 def expiry(moment: str | None, now: float) -> str:
-    """`in 3 h 5 min`, `2 d 1 h ago`; a dash where no end is known."""
+    """Return `in 3 h 5 min`, `2 d 1 h ago`; a dash where no end is known."""
     if moment is None:
         return NONE
     left = datetime.fromisoformat(moment).timestamp() - now

@@ -18,24 +18,24 @@ from neurolink_mitm.service.units import STOP_LIMIT
 
 @click.command("stop")
 @port_option("Of several proxies, stop the one on this port.")
-@click.option("-a", "--all", "everyone", is_flag=True, help="Stop all proxies of this home.")
-def command(port: int | None, everyone: bool) -> None:
+@click.option("-a", "--all", "every", is_flag=True, help="Stop all proxies of this home.")
+def command(port: int | None, every: bool) -> None:
     """Stop the proxy; streams under way get 30 seconds to finish.
 
     Where several run, say which: with --port, or --all.
 
     Example: neurolink proxy stop --port 8080
     """
-    stop(_chosen(port, everyone=everyone))
+    stop(_chosen(port, every=every))
 
 
-def _chosen(port: int | None, *, everyone: bool) -> tuple[ProxyState, ...]:
-    if port is not None and everyone:
+def _chosen(port: int | None, *, every: bool) -> tuple[ProxyState, ...]:
+    if port is not None and every:
         fail("say either --port or --all", USAGE)
     running = running_states()
     if port is not None or not running:
         return (running_state(port),)
-    if len(running) > 1 and not everyone:
+    if len(running) > 1 and not every:
         text = f"{len(running)} proxies run: {listed(running)}; say which with --port, or --all"
         fail(text, USAGE)
     return running

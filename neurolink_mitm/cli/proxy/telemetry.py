@@ -252,7 +252,7 @@ def _env_file(place: Home) -> Path:
 
 
 def _refuse_other(place: Home, env_file: Path, ours: Access | None, wanted: str) -> None:
-    """Fail where the environment names another collector: the user's choice is not replaced."""
+    """Exit where the environment names another collector: the user's choice is not replaced."""
     named = read_environment(os.environ, place).values.get(ENDPOINT, "").strip()
     if named and named not in (wanted, ours.endpoint if ours else None):
         where = "the environment" if os.environ.get(ENDPOINT) else str(env_file)

@@ -27,18 +27,18 @@ env_file_option = click.option(
 
 
 def config_option(default: str = "proxy-config.yaml in NEUROLINK_HOME") -> Option[Any]:
-    """`--config`; `default` says which file is used without it."""
+    """Add `--config`; `default` says which file is used without it."""
     text = f"Configuration file (default: {default})."
     return click.option("-c", "--config", type=click.Path(path_type=Path), help=text)
 
 
 def port_option(text: str) -> Option[Any]:
-    """`--port`, the port of one of several proxies."""
+    """Add `--port`, the port of one of several proxies."""
     return click.option("-p", "--port", type=click.IntRange(1, 65535), help=text)
 
 
 def listen_options(lowest: int, port_help: str, host_help: str) -> Option[Any]:
-    """`--port` and `--host` to listen on; `lowest` is 0 where the port may be any free one."""
+    """Add `--port` and `--host` to listen on; `lowest` is 0 where the port may be any free one."""
     port = click.option(
         "-p", "--port", type=click.IntRange(lowest, 65535), default=55669, show_default=True,
         help=port_help,
@@ -48,14 +48,14 @@ def listen_options(lowest: int, port_help: str, host_help: str) -> Option[Any]:
 
 
 def label_argument(*, required: bool = True) -> Option[Any]:
-    """A label, which may be written as the key of the account (`anthropic:work`) or as its e-mail address."""
+    """Add LABEL, which may be written as the key of the account (`anthropic:work`) or as its e-mail address."""
     return click.argument(
         "label", required=required, shell_complete=_stored_labels, callback=_resolved
     )
 
 
 def provider_argument(*, default: str | None = None, required: bool = True) -> Option[Any]:
-    """The one provider there is; the argument leaves room for others."""
+    """Add PROVIDER: there is one, and the argument leaves room for others."""
     needed = required and default is None
     return click.argument(
         "provider", type=click.Choice(["anthropic"]), required=needed, default=default

@@ -48,12 +48,12 @@ def others(running: Iterable[ProxyState], state: ProxyState | None = None) -> st
 
 
 def listed(states: Iterable[ProxyState]) -> str:
-    """`http://127.0.0.1:55669 (pid 12), http://127.0.0.1:8080 (mitmdump, pid 13)`."""
+    """Return `http://127.0.0.1:55669 (pid 12), http://127.0.0.1:8080 (mitmdump, pid 13)`."""
     return ", ".join(f"{each.url} ({named(each)})" for each in states)
 
 
 def named(state: ProxyState) -> str:
-    """`pid 12`, or `mitmdump, pid 12` where another program runs the proxy."""
+    """Return `pid 12`, or `mitmdump, pid 12` where another program runs the proxy."""
     return f"pid {state.pid}" if state.program == OURS else f"{state.program}, pid {state.pid}"
 
 

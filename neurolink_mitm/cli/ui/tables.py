@@ -36,7 +36,7 @@ class Column:
 
     @property
     def width(self) -> int:
-        """Characters of its longest line, unfolded."""
+        """Return the characters of the longest line, unfolded."""
         return max(cell.cell_len for cell in (*map(Text, self.title.split("\n")), *self.cells))
 
     @property
@@ -124,7 +124,7 @@ def printed(content: RenderableType) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`42 s`, `3 min`, `2 h 5 min`, `3 d 4 h`."""
+    """Return `42 s`, `3 min`, `2 h 5 min`, `3 d 4 h`."""
     minutes, hours, days = (int(seconds // n) for n in (60, 3600, 86400))
     if minutes < 1:
         return f"{int(seconds)} s"

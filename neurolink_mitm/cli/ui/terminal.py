@@ -90,7 +90,7 @@ def _mark(sign: str, colour: str) -> str:
 
 
 def counted(count: int, thing: str) -> str:
-    """`1 account`, `2 accounts`."""
+    """Return `1 account`, `2 accounts`."""
     return f"{count} {thing}{'s' * (count != 1)}"
 
 

@@ -33,7 +33,7 @@ class ConfigFault:
 
 
 def path(loc: Loc) -> str:
-    """`("accounts", "anthropic", 1, "weight")` → `accounts.anthropic[1].weight`."""
+    """Return `accounts.anthropic[1].weight` for `("accounts", "anthropic", 1, "weight")`."""
     return "".join(_step(part) for part in loc).removeprefix(".")
 
 
