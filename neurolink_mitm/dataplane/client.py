@@ -1,4 +1,4 @@
-"""The client's side of a connection: mitmproxy's HTTP/1.1 server, with bounds, and errors in Anthropic's form."""
+"""The connection to the client: mitmproxy's HTTP/1.1 server with bounds, and with errors in Anthropic's format."""
 
 from __future__ import annotations
 
@@ -33,27 +33,28 @@ from neurolink_mitm.dataplane.throttled_warning import ThrottledWarning
 logger = logging.getLogger("neurolink.clients")
 
 MAX_HEAD = 64 * 1024
+"""Bytes of a request's head."""
 MAX_PIPELINED = 1024 * 1024
-"""Bytes a client may send ahead while its last request is still being answered."""
+"""Bytes that a client may send ahead while a request is being answered."""
 REQUESTS_PER_TURN = 1
-"""Requests of one client that are begun in one turn of the event loop: other clients have their turn, too."""
+"""Requests of one client that begin in one turn of the event loop, so that other clients get theirs."""
 TLS_ALERT = b"\x15\x03\x01\x00\x02\x02\x28"
 """Fatal, `handshake_failure`: RFC 8446 section 6."""
 
 _EMPTY_LINES = re.compile(rb"(?:\r?\n)++")
 _TLS = b"\x16"
-"""First byte of a handshake; no method begins with it."""
+"""First byte of a TLS handshake; no method begins with it."""
 _TYPES = {408: "timeout_error", 413: "request_too_large", 502: "api_error"}
 
 
 class Phase(enum.Enum):
-    """Where a client's connection stands; decides how long it may stand there."""
+    """The phase of a client's connection; each has its timeout."""
 
     IDLE = "idle"  # between requests
     HEAD = "head"  # a head has begun
     BODY = "body"
     BUSY = "busy"  # the request is being answered
-    LEAVING = "leaving"  # all is said, and the client is to hang up
+    LEAVING = "leaving"  # our side is closed, and the client is to close its own
     CLOSED = "closed"
 
 
@@ -64,11 +65,11 @@ _PHASES = {
     "leaving": Phase.LEAVING,
     "done": Phase.CLOSED,
 }
-"""By the name of the state; any other means an answer. It is asked with each piece of one, so it has to be quick."""
+"""By the name of the state; any other is `BUSY`. Looked up for each chunk of a response."""
 
 
 def error_bytes(status: int, message: str, *, head_only: bool = False) -> bytes:
-    """A whole answer that also says goodbye: after it the connection is closed."""
+    """Return an error response with `connection: close`."""
     error_type = _TYPES.get(status, "invalid_request_error")
     response = error_response(Reply(status, error_type, message))
     response.headers["connection"] = "close"
@@ -80,37 +81,35 @@ def error_bytes(status: int, message: str, *, head_only: bool = False) -> bytes:
 
 
 def _chunk(data: bytes) -> bytes:
-    """RFC 9112 section 7.1."""
+    """Return `data` as a chunk, RFC 9112 section 7.1."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def _has_body(method: bytes, status: int) -> bool:
-    """Whether an answer has one: RFC 9110 section 6.4.1."""
-    informational = (
-        status < 200 and status != 101
-    )  # after that one, the connection speaks something else
+    """Whether a response has a body, RFC 9110 section 6.4.1. After 101 the connection has another protocol."""
+    informational = status < 200 and status != 101
     return method.upper() != b"HEAD" and not informational and status not in (204, 304)
 
 
 class ClientConnection(Http1Server):
-    """Reads requests; one at a time is answered, what a client sends ahead waits."""
+    """Reads requests and answers one at a time; pipelined ones wait."""
 
     _chunked = False
     _bodiless = False
-    """The answer at hand has no body, whatever the stream says."""
+    """The current response has no body, whatever the stream sends."""
     _refused = False
     _head_only = False
-    """The request at hand is a HEAD."""
+    """The current request is a HEAD."""
     _empty = 0
-    """Bytes of empty lines before a request."""
+    """Bytes of empty lines before the request."""
     _chunks: Chunks | None = None
     _tls_spoken: ClassVar = ThrottledWarning(
         logger, "a client speaks TLS to this port, which is plain HTTP: its URL has to be http://…"
     )
     requests_this_turn = 0
-    """Requests that were begun in this turn of the event loop."""
+    """Requests that began in this turn of the event loop."""
     deferred = False
-    """A whole request may be waiting for the next turn of the event loop."""
+    """A request may be waiting for the next turn of the event loop."""
 
     # The head
 
@@ -198,7 +197,7 @@ class ClientConnection(Http1Server):
             yield from self.mark_done(request=True)
 
     def _refuse_body(self, message: str) -> CommandGenerator[None]:
-        if self.response:  # the answer has begun already
+        if self.response:  # it has begun already
             yield commands.CloseConnection(self.conn)
             self.state = self.done
         else:
@@ -221,7 +220,7 @@ class ClientConnection(Http1Server):
             yield from self._send_head(event)
         elif isinstance(event, ResponseEndOfMessage):
             yield from self._end_answer()
-        elif not (isinstance(event, ResponseProtocolError) and self._refused):  # once is enough
+        elif not (isinstance(event, ResponseProtocolError) and self._refused):
             yield from self._send_error(event)
 
     def _send_head(self, event: ResponseHeaders) -> CommandGenerator[None]:
@@ -234,7 +233,7 @@ class ClientConnection(Http1Server):
             response.headers.pop("transfer-encoding", None)
         coding = response.headers.get("transfer-encoding", "")
         self._chunked = not self._bodiless and "chunked" in coding.lower()
-        if status < 200 and status != 101:  # not yet the answer
+        if status < 200 and status != 101:  # an interim response
             yield commands.SendData(self.conn, http1.assemble_response_head(response))
         else:
             yield from super().send(event)
@@ -242,12 +241,12 @@ class ClientConnection(Http1Server):
     def _end_answer(self) -> CommandGenerator[None]:
         if self._chunked:
             yield commands.SendData(self.conn, b"0\r\n\r\n")
-        if self.request_done or not self._says_goodbye():
+        if self.request_done or not self._closes():
             yield from self.mark_done(response=True)
         else:
             yield from self._leave()
 
-    def _says_goodbye(self) -> bool:
+    def _closes(self) -> bool:
         assert self.response
         return bool(http1.connection_close(self.response.http_version, self.response.headers))
 
@@ -261,15 +260,15 @@ class ClientConnection(Http1Server):
     # The end
 
     def refuse(self, status: int, message: str) -> CommandGenerator[None]:
-        """Answer with an error and close."""
+        """Answer with an error and close the connection."""
         self._refused = True
         yield commands.SendData(self.conn, error_bytes(status, message, head_only=self._head_only))
         yield from self._leave()
 
     def _leave(self) -> CommandGenerator[None]:
-        """Say no more, and read on without keeping anything until the client hangs up.
+        """Close our side, and discard what comes until the client closes its own.
 
-        To close with unread bytes would be a reset, which may cost the client our answer: RFC 9112 section 9.6.
+        To close both with unread bytes would be a reset, which may cost the client our response: RFC 9112 section 9.6.
         """
         self.state = self.leaving
         self.buf.maybe_extract_at_most(len(self.buf))
@@ -284,8 +283,6 @@ class ClientConnection(Http1Server):
     def close(self) -> CommandGenerator[None]:
         self.state = self.done
         yield commands.CloseConnection(self.conn)
-
-    # Where it stands
 
     @property
     def phase(self) -> Phase:

@@ -20,13 +20,13 @@ logger = logging.getLogger("neurolink.clients")
 MOST = 1024
 """Clients at most; fewer where the system allows only few descriptors."""
 IDLE = 300.0
-"""Seconds that a connection may stay open without a request."""
+"""Seconds that a connection may stay open between requests."""
 SILENT = 60.0
-"""Seconds that a client may take to begin its first one."""
+"""Seconds that a client may take to send its first byte."""
 UNREAD = 30.0
-"""Seconds that a client which has been hung up on may take to read the rest of its answer."""
+"""Seconds that a disconnected client may take to read the rest of its response."""
 NO_LIMIT = 10**9
-"""Seconds: mitmproxy would hang up after ten minutes without a byte, even on who waits for an answer."""
+"""Seconds in place of mitmproxy's own idle timeout of ten minutes, which also ends clients that wait for a response."""
 
 _AT_REST = (Phase.IDLE, Phase.HEAD, Phase.LEAVING, Phase.CLOSED)
 
@@ -44,7 +44,7 @@ class Seat:
 
     @property
     def at_rest(self) -> bool:
-        """No request of this client is being read or answered."""
+        """Whether no request of this client is being read or answered."""
         return self.layer is None or self.layer.phase in _AT_REST
 
     def is_overdue(self, now: float) -> bool:
@@ -54,7 +54,7 @@ class Seat:
 
     @property
     def has_unread(self) -> bool:
-        """The client has not taken yet all that was written."""
+        """Whether the client has not read all that was written."""
         return self.transport.get_write_buffer_size() > 0
 
     def hang_up(self) -> None:
@@ -67,13 +67,13 @@ class Seat:
 
 @dataclass
 class Clients:
-    """All that are connected. Where there are too many, those go first who have not asked for anything yet."""
+    """The connected clients. If there are too many, those are disconnected first that have never reached upstream."""
 
     most: int = MOST
     clock: Callable[[], float] = time.monotonic
     _strangers: dict[str, Seat] = field(default_factory=dict)
     _known: dict[str, Seat] = field(default_factory=dict)
-    """A request of theirs has got as far as upstream."""
+    """The clients of which a request has reached upstream."""
     _crowded: ThrottledWarning = field(
         default_factory=lambda: ThrottledWarning(
             logger, "too many clients are connected: idle ones are hung up on"
@@ -93,7 +93,7 @@ class Clients:
             self._remove(crowding)
 
     def speaks(self, client: Client, layer: FailoverLayer) -> None:
-        """The first byte has come."""
+        """Give a client whose first byte has come its layer."""
         seat = self._strangers.get(client.id)
         if seat:
             seat.layer = layer
@@ -104,7 +104,7 @@ class Clients:
         return self._strangers.pop(client.id, None) or self._known.pop(client.id, None)
 
     def sweep(self) -> None:
-        """Hang up on those who have been idle for too long."""
+        """Disconnect clients that have been idle for too long."""
         now = self.clock()
         for name, seat in [*self._all()]:
             if seat.is_overdue(now):
@@ -118,7 +118,7 @@ class Clients:
         yield from self._known.items()
 
     def _longest_at_rest(self) -> str | None:
-        """Whoever is hung up on before the newest gets in, strangers first; None if there is nobody else."""
+        """Return the id of the client to disconnect in favour of the newest one; None if all are busy."""
         newest = next(reversed(self._strangers))
         for name, seat in [*self._strangers.items()]:
             if seat.layer and seat.layer.trusted:

@@ -16,10 +16,11 @@ logger = logging.getLogger("neurolink.clients")
 
 WANTED = 65_536
 FALLBACKS = (WANTED, 10_240, 4096, 1024)
-"""macOS names no hard limit and takes no more than 10,240 by default."""
+"""Limits to try in turn: macOS names no hard limit and takes no more than 10,240 by default."""
 OURS = 64
 """Descriptors for files, logs and listeners."""
 FEWEST = 8
+"""Clients at least, however low the limit is."""
 
 _SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -41,15 +42,15 @@ def raise_limit() -> int:
 
 
 def clients_within(limit: int) -> int:
-    """How many clients fit into a limit of descriptors: each may take one more upstream."""
+    """Return the number of clients for a limit of descriptors: each client may need one for upstream."""
     return max(FEWEST, (limit - OURS) // 2)
 
 
 class Shortage:
-    """Turns new clients away where no descriptor is left to take them.
+    """Turns new clients away when no descriptor is left for them.
 
-    asyncio would log a hundred tracebacks each time that it looks, and let them wait unanswered. One descriptor is kept
-    spare, to take a client with and hang up at once.
+    asyncio would log a hundred tracebacks at a time and leave the clients unanswered. One descriptor is a spare:
+    with it a client is accepted and closed at once.
     """
 
     def __init__(self) -> None:
@@ -61,7 +62,7 @@ class Shortage:
         )
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to hear what goes wrong in this loop."""
+        """Handle this loop's exceptions from now on."""
         if self._loop is not loop:
             self._loop, self._previous = loop, loop.get_exception_handler()
             loop.set_exception_handler(self._handle)

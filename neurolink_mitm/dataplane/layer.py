@@ -1,4 +1,4 @@
-"""The HTTP layer of one client connection: mitmproxy's, with our streams, timers, and upstreams that can be dropped."""
+"""The HTTP layer of one client connection: mitmproxy's with our streams, timers, and upstreams that can be dropped."""
 
 from __future__ import annotations
 
@@ -31,33 +31,32 @@ from neurolink_mitm.dataplane.stream import FailoverStream, GetUpstream
 from neurolink_mitm.dataplane.upstream import use_upstream_connection
 
 CLIENT_PATIENCE = 60.0
-"""Seconds without a byte after which a client that has sent half a request is hung up on."""
+"""Seconds without a byte after which a client in the middle of a request is disconnected."""
 MAX_HANDSHAKE = 1024 * 1024
-"""Bytes that may come before a connection stands: a proxy's answer to CONNECT, a server's certificates."""
+"""Bytes before a connection is established: a proxy's response to CONNECT, a server's certificates."""
 LONGEST = {Phase.HEAD: 30.0, Phase.BODY: 600.0, Phase.LEAVING: 30.0}
-"""Seconds that a client may take in all to send a head, or a body, or to hang up once all is said."""
-
+"""Seconds that each phase of a client may last."""
 
 RunNow = Callable[[commands.StartHook], bool]
 
 
 @dataclass
 class Stop(events.Event):
-    """The proxy stops: the client is hung up on as soon as it is at rest."""
+    """The proxy stops: disconnect the client once it is idle."""
 
     at_once: bool = False
-    """Its streams are not waited for any longer."""
+    """End the client's streams now."""
 
 
 def never(hook: commands.StartHook) -> bool:
-    """Leaves every hook to mitmproxy."""
+    """Leave every hook to mitmproxy."""
     return False
 
 
 class FailoverLayer(HttpLayer):
-    """Holds the streams of one client connection and wakes them when their time is up.
+    """Holds the streams of one client connection and their timeouts.
 
-    One timer serves all streams: each would otherwise keep its request's body alive until its longest limit.
+    One timer serves all streams: a timer of a stream's own would keep the request's body alive until it fires.
     """
 
     now = staticmethod(time.monotonic)
@@ -72,9 +71,9 @@ class FailoverLayer(HttpLayer):
         body_memory: BodyMemory | None = None,
         issuers: dict[str, str] | None = None,
     ) -> None:
-        """`run_now` runs a hook if it can at once; `frugal` keeps no body longer than it is needed.
+        """`run_now` runs a hook at once if it can; `frugal` frees bodies as soon as they are sent.
 
-        `issuers` are those of certificates that were not trusted, by host.
+        `issuers` has the issuers of refused certificates, by host.
         """
         super().__init__(context, HTTPMode.transparent)
         self._run_now = run_now
@@ -82,12 +81,13 @@ class FailoverLayer(HttpLayer):
         self.body_memory = body_memory or BodyMemory()
         self.issuers = {} if issuers is None else issuers
         self.client_connection = ClientConnection(context.fork())
-        self._stood = Phase.IDLE, self.client_connection.stream_id
+        self.phase, self._phase_stream = Phase.IDLE, self.client_connection.stream_id
         self.phase_began = self.now()
+        """Monotonic seconds."""
         self.crowded: Callable[[], bool] = lambda: False
-        """Whether there are too many clients, none of whom could go, and this one is to be told so."""
+        """Whether there are too many clients, all of them busy, so that this one is refused."""
         self.trusted = False
-        """A request of this client has got as far as upstream."""
+        """A request of this client has reached upstream."""
         self.connections[context.client] = self.client_connection
         self._timers: dict[commands.RequestWakeup, float] = {}
         self._client_deadline = math.inf
@@ -95,14 +95,14 @@ class FailoverLayer(HttpLayer):
         self._handshakes: WeakKeyDictionary[layer.Layer, int] = WeakKeyDictionary()
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        """Hooks that need not wait are run on the spot, and what goes to one peer goes in one write.
+        """Run hooks at once where they need not wait, and join what goes to one peer into one write.
 
-        Both are for speed alone: a hook costs a task and two turns of the loop otherwise, and a
-        system call is dear. The reply to a hook is handled after the event that caused it.
+        Both save time only: otherwise a hook costs a task and two turns of the loop, and each write a system call. The
+        reply to a hook is handled after the event that caused it.
         """
         heard = isinstance(event, events.DataReceived) and event.connection is self.context.client
         if heard and self.phase is Phase.LEAVING:
-            return  # nobody listens any more; strangers may send a lot
+            return  # discarded without work
         sends: list[commands.SendData] = []
         todo = deque([event])
         self.client_connection.requests_this_turn = 0
@@ -118,13 +118,14 @@ class FailoverLayer(HttpLayer):
                     if not sends:
                         yield command
         yield from _merged(sends)
-        stands = self.client_connection.phase, self.client_connection.stream_id
-        if stands != self._stood:
-            self._stood, self.phase_began = stands, self.now()
+        phase = self.client_connection.phase
+        if (phase, self.client_connection.stream_id) != (self.phase, self._phase_stream):
+            self.phase, self._phase_stream = phase, self.client_connection.stream_id
+            self.phase_began = self.now()
             self._client_deadline = math.inf
-        if self._stopping and stands[0] is Phase.IDLE:
+        if self._stopping and phase is Phase.IDLE:
             yield from self.client_connection.close()
-        if stands[0] in LONGEST:
+        if phase in LONGEST:
             yield from self._watch_client(heard=heard)
 
     def _commands_for(self, event: events.Event) -> CommandGenerator[None]:
@@ -137,9 +138,9 @@ class FailoverLayer(HttpLayer):
                 yield from self._break_off()
             return
         if self._stopping and _is_late(event, self.command_sources):
-            return  # of a hook that a stream was not allowed to wait for
+            return  # a stream was ended while it waited for this hook
         if isinstance(event, events.ConnectionEvent) and event.connection not in self.connections:
-            return  # a late word from an upstream that was dropped
+            return  # a late event of a dropped upstream
         if not isinstance(event, events.DataReceived) or event.connection is self.context.client:
             yield from super()._handle_event(event)
         else:
@@ -153,12 +154,12 @@ class FailoverLayer(HttpLayer):
     # Timers
 
     def wake(self, at: float) -> CommandGenerator[None]:
-        """See that a stream which waits until `at` (monotonic seconds) is woken then."""
+        """Wake the streams that wait until `at` (monotonic seconds)."""
         if at < min(self._timers.values(), default=math.inf):
             timer = commands.RequestWakeup(max(0.0, at - self.now()))
             self._timers[timer] = at
             yield timer
-            self.command_sources.pop(timer, None)  # ours, not the stream's that asked first
+            self.command_sources.pop(timer, None)  # the layer's, not that of the first stream
 
     def _wake_due(self, event: events.Wakeup) -> CommandGenerator[None]:
         self._timers.pop(event.command, None)
@@ -181,7 +182,7 @@ class FailoverLayer(HttpLayer):
             yield from self._give_up_connecting(stream, stream.connecting)
 
     def _break_off(self) -> CommandGenerator[None]:
-        """End all streams, those too that wait for a connection or a hook."""
+        """End all streams, also those that wait for a connection or a hook."""
         for stream in list(self.streams.values()):
             connecting, hook = stream.connecting, stream.awaited_hook
             yield from self.event_to_child(stream, BreakOff(stream.stream_id))
@@ -193,13 +194,8 @@ class FailoverLayer(HttpLayer):
 
     # The client
 
-    @property
-    def phase(self) -> Phase:
-        """Where the client stands, since `phase_began` (monotonic seconds)."""
-        return self._stood[0]
-
     def _watch_client(self, *, heard: bool) -> CommandGenerator[None]:
-        """The client has time until then, from now on if it has just been `heard`."""
+        """Set the client's deadline; `heard`: the client has just sent something."""
         now = self.now()
         if self.client_connection.deferred:
             self._client_deadline = now
@@ -240,7 +236,7 @@ class FailoverLayer(HttpLayer):
         yield from self.event_to_child(_Joined(handler), event)
 
     def _says_too_much(self, handler: layer.Layer, event: events.DataReceived) -> bool:
-        """Before the connection stands, only a proxy's answer and a TLS handshake come: neither is long."""
+        """Whether what comes before a connection is established is more than a CONNECT response and a TLS handshake."""
         if not any(self.connections.get(c) is handler for c in self.waiting_for_establishment):
             self._handshakes.pop(handler, None)
             return False
@@ -259,28 +255,28 @@ class FailoverLayer(HttpLayer):
         return connection in self.connections
 
     def forget(self, connection: Connection) -> None:
-        """Hear nothing more of an upstream connection: it belonged to an attempt that is over."""
+        """Drop the upstream connection of an attempt that is over: its events are ignored from now on."""
         handler = self.connections.get(connection)
         # A proxied connection is two: the tunnel's and the one inside it, with one handler.
-        for known in [c for c, h in self.connections.items() if h is handler]:
-            if known is not self.context.client:
-                del self.connections[known]
+        for each in [c for c, h in self.connections.items() if h is handler]:
+            if each is not self.context.client:
+                del self.connections[each]
 
     def _give_up_connecting(
         self, stream: FailoverStream, command: GetHttpConnection
     ) -> CommandGenerator[None]:
-        """The connection took too long: tell the stream, and end what is still under way."""
+        """Tell the stream that connecting took too long, and end the attempt to connect."""
         for server, waiting in list(self.waiting_for_establishment.items()):
             if command in waiting and isinstance(server, Server):
                 waiting.remove(command)
-                server.error = "connecting took too long"  # nobody shall wait for it again
+                server.error = "connecting took too long"  # so that it is not handed out again
                 yield commands.CloseConnection(server)
         self.command_sources.pop(command, None)
         failed = GetHttpConnectionCompleted(command, (None, GetUpstream.TIMED_OUT))
         yield from self.event_to_child(stream, failed)
 
     def _forget_dead_upstreams(self) -> None:
-        """mitmproxy keeps every connection for as long as the client stays; a pool goes through many."""
+        """Drop closed upstream connections, which mitmproxy keeps for as long as the client stays."""
         dead = [c for c in self.connections if isinstance(c, Server) and self._is_dead(c)]
         for connection in dead:
             del self.connections[connection]
@@ -303,7 +299,7 @@ def _same_peer(sends: list[commands.SendData], command: commands.SendData) -> bo
 
 
 def _merged(sends: list[commands.SendData]) -> CommandGenerator[None]:
-    """Several sends to one connection as one."""
+    """Join sends to one connection into one."""
     if len(sends) == 1:
         yield sends[0]
     elif sends:
@@ -311,10 +307,7 @@ def _merged(sends: list[commands.SendData]) -> CommandGenerator[None]:
 
 
 class _Joined(layer.Layer):
-    """An upstream's layer, whose data of one read reach the stream as one event.
-
-    A streamed answer comes in many small chunks, and each would pass through all layers by itself.
-    """
+    """An upstream's layer whose chunks of one read reach the stream as one event, to pass the layers once."""
 
     def __init__(self, inner: layer.Layer) -> None:
         self._inner = inner

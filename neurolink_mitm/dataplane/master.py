@@ -22,10 +22,11 @@ from neurolink_mitm.dataplane.modes import pool_mode
 from neurolink_mitm.dataplane.page_token import page_url, protect
 
 DRAIN = 30.0
-"""Seconds that streams under way get to finish once the proxy is told to stop."""
+"""Seconds that streams in flight get to finish when the proxy stops."""
 CLOSE_LIMIT = 1.0
-"""Seconds that closing takes at most, once nobody waits for streams."""
+"""Seconds that the proxy waits for connections to close after that."""
 _POLL = 0.05
+"""Seconds between two checks."""
 
 
 class NotListeningError(RuntimeError):
@@ -39,7 +40,7 @@ class NotListeningError(RuntimeError):
 def make_master(
     *, in_browser: bool, addons: Sequence[object], settings: Mapping[str, Any]
 ) -> Master:
-    """A master with these addons where `-s` would put them. To be called in a running event loop."""
+    """Return a master with `addons` where `-s` would put them. Needs a running event loop."""
     opts = options.Options()
     master: Master = _web_master(opts) if in_browser else LeanMaster(opts)
     chain = master.addons.chain
@@ -54,7 +55,7 @@ def _web_master(opts: options.Options) -> Master:
 
     class Window(WebMaster):
         async def running(self) -> None:
-            """Another mitmweb may have taken the page's port since it was found to be free."""
+            """Use another port if the page's has been taken since it was chosen."""
             try:
                 await super().running()  # type: ignore[no-untyped-call]
             except OSError as e:
@@ -74,11 +75,7 @@ def _free_port(host: str) -> int:
 
 
 def listening_port(master: Master) -> int:
-    """The port that is served, once the master runs.
-
-    Raises:
-        NotListeningError: there is none.
-    """
+    """Return the port of a running master. Raises `NotListeningError` if it has none."""
     mode = pool_mode(master.options.mode)
     servers = [s for s in master.addons.get("proxyserver").servers if s.mode.full_spec == mode]
     addresses = [address for instance in servers for address in instance.listen_addrs]
@@ -89,18 +86,18 @@ def listening_port(master: Master) -> int:
 
 
 def web_url(master: Master) -> str:
-    """Where mitmweb shows its page, with the token that opens it; empty for a lean master."""
+    """Return the address of mitmweb's page with its token; empty for a lean master."""
     return "" if isinstance(master, LeanMaster) else page_url(master)
 
 
 class Serving:
-    """The master's server as a component: `start` takes the signals over, `stop` ends the server gently.
+    """The component of the master's server: `start` takes over the signals, `stop` drains the server.
 
-    The first signal ends the master, which stops all components. The second one breaks streams off.
+    The first signal ends the master, which stops all components. The second one ends streams at once.
     """
 
     def __init__(self, master: Master, limit: float = DRAIN) -> None:
-        """`limit`: seconds that streams under way get to finish."""
+        """`limit` is in seconds, like `DRAIN`."""
         self._master = master
         self._limit = limit
         self._hurry = asyncio.Event()
@@ -109,7 +106,7 @@ class Serving:
         self.take_signals()
 
     def take_signals(self) -> None:
-        """In place of mitmproxy's handlers, or Python's, until the loop is closed."""
+        """Replace mitmproxy's and Python's signal handlers until the loop is closed."""
         loop = asyncio.get_running_loop()
         with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or no main thread
             for number in _endings():
@@ -124,9 +121,9 @@ class Serving:
             self._master.shutdown()
 
     async def stop(self) -> None:
-        """Take no more requests, wait for those under way, and close what is left with an error."""
+        """Accept no more requests, wait for those in flight, and end the rest with an error."""
         if not self._master.should_exit.is_set():
-            return  # only the script ends, or is loaded anew: mitmproxy and its streams go on
+            return  # only the script ends or is loaded anew; mitmproxy goes on
         await close_server(self._master)
         await _tell_clients(self._master, Stop())
         await _until(lambda: self._hurry.is_set() or not _busy(self._master), self._limit)
@@ -137,7 +134,7 @@ class Serving:
 
 
 def _endings() -> list[signal.Signals]:
-    """The signals that mean: come to an end. nohup has SIGHUP ignored, and so it stays."""
+    """Return the signals that stop the proxy. Under nohup, SIGHUP stays ignored."""
     asked = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         asked.append(signal.SIGHUP)
@@ -149,24 +146,24 @@ def _busy(master: Master) -> bool:
 
 
 async def close_server(master: Master) -> None:
-    """Take no more connections; those that are open stay."""
+    """Accept no more connections; open ones stay."""
     server: Proxyserver = master.addons.get("proxyserver")
     await server.servers.update([])
 
 
 def has_servers(master: Master) -> bool:
-    """Whether the master has begun to listen."""
+    """Tell whether the master has begun to listen."""
     return len(master.addons.get("proxyserver").servers) > 0
 
 
 async def listen_anew(master: Master) -> None:
-    """Listen where, and as what, the options say by now."""
+    """Listen anew, by the options as they are now."""
     await close_server(master)
     await master.addons.get("proxyserver").setup_servers()
 
 
 async def _tell_clients(master: Master, event: Stop) -> None:
-    """To those who have asked for something; others are hung up on."""
+    """Send `event` to clients that have sent something, and disconnect the others."""
     for handler in list(master.addons.get("proxyserver").connections.values()):
         layers = handler.layer.context.layers
         if any(isinstance(each, FailoverLayer) for each in layers):
@@ -176,7 +173,7 @@ async def _tell_clients(master: Master, event: Stop) -> None:
 
 
 async def close_clients(master: Master) -> None:
-    """Hang up on clients while the loop can still tell their tasks."""
+    """Disconnect all clients while the loop can still run their tasks."""
     server: Proxyserver = master.addons.get("proxyserver")
     for handler in list(server.connections.values()):
         _hang_up(handler)
@@ -191,6 +188,6 @@ def _hang_up(handler: ConnectionHandler) -> None:
 
 async def _until(reached: Callable[[], bool], limit: float) -> None:
     deadline = asyncio.get_running_loop().time() + limit
-    # mitmproxy has no event for either thing we wait for
+    # mitmproxy has no event for streams or connections that end
     while not reached() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - see above
         await asyncio.sleep(_POLL)

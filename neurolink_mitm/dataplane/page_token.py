@@ -20,7 +20,7 @@ REFUSED = "403: this page asks for the token that is in its address, as NeuroLin
 
 
 def protect(master: Master) -> None:
-    """Ask for a token before the page of a master that has one without; once, however often a script is loaded."""
+    """Make the page of `master` ask for a token, if mitmproxy's own does not. Does nothing the second time."""
     if needs_token(master) and not hasattr(master, _TOKEN):
         token = secrets.token_hex(16)
         setattr(master, _TOKEN, token)
@@ -28,12 +28,12 @@ def protect(master: Master) -> None:
 
 
 def needs_token(master: Master) -> bool:
-    """Whether it shows a page and asks nobody for a token."""
+    """Tell whether `master` has a page that mitmproxy does not protect."""
     return hasattr(master, "app") and not hasattr(master, "web_url")
 
 
 def page_url(master: Master) -> str:
-    """The page's address, with the token that opens it; empty where there is no page."""
+    """Return the page's address with its token; empty where there is no page."""
     if not hasattr(master, "app"):
         return ""
     if not needs_token(master):
@@ -44,7 +44,7 @@ def page_url(master: Master) -> str:
 
 
 class PageToken:
-    """For the script: protects the page, says its address, and opens the browser there in mitmproxy's stead."""
+    """The addon that protects the page of mitmweb's own program, logs its address and opens the browser."""
 
     def __init__(self) -> None:
         self._opens = False
@@ -67,7 +67,7 @@ class PageToken:
 
 
 def _guard(app: Any, token: str) -> None:
-    """Every request of the page's comes by `find_handler`: pages, data, files and WebSocket."""
+    """Replace `find_handler`, by which every request of the page comes: pages, data, files and WebSocket."""
     from mitmproxy.tools.web.app import IndexHandler  # only a master with a page has loaded it
     from tornado import web
 
@@ -96,7 +96,7 @@ def _guard(app: Any, token: str) -> None:
 
 
 def _is_shown(request: Any, cookie: str, token: str) -> bool:
-    """As in mitmproxy from 11.1 on: in the query, as a bearer, or, once the page was opened, as a cookie."""
+    """Whether the token comes in the query, as a bearer or as the cookie, as in mitmproxy since 11.1."""
     shown = [value.decode("latin-1") for value in request.query_arguments.get("token", ())]
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":

@@ -1,7 +1,7 @@
-"""Replay (mitmweb's button, `replay.client`, `-C`) through the pool, each time as a new flow.
+"""Replays flows of the pool (mitmweb's button, `replay.client`, `-C`) through the pool, as new flows.
 
-mitmproxy would send the flow itself once more: with the stars that it shows in place of a credential, to one account's
-upstream, and over the evidence. What never came through the pool is replayed as mitmproxy does it.
+mitmproxy would send the same flow again: with masked credentials, to one account's upstream, and replace the recorded
+response. Flows of other modes are replayed by mitmproxy.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PLACEHOLDER = ("upstream.invalid", 80)
 
 
 class Replay:
-    """Takes mitmproxy's commands for it over, and leaves flows alone that are loaded from a file."""
+    """The addon in place of mitmproxy's replay commands. It also keeps loaded flows as they are."""
 
     def __init__(self, runtime: Runtime, plane: DataPlane) -> None:
         self.runtime = runtime
@@ -56,7 +56,7 @@ class Replay:
         self.start(self._queued())
 
     def _queued(self) -> list[http.HTTPFlow]:
-        """Those of `-C`, which is read before a script is loaded."""
+        """Return the flows of `-C`, which is read before a script is loaded."""
         queue: asyncio.Queue[http.HTTPFlow] = self._stock.queue
         flows = [queue.get_nowait() for _ in range(queue.qsize())]
         for each in flows:
@@ -72,29 +72,29 @@ class Replay:
             task.cancel()
 
     def start(self, flows: Sequence[flow.Flow]) -> None:
-        """Send the requests of flows again: through the pool, as new flows, if they came that way."""
-        others = [each for each in flows if not _is_pooled(each)]
-        if others:
-            type(self._stock).start_replay(self._stock, others)
+        """Replay flows: those of the pool through the pool, the rest by mitmproxy."""
+        foreign = [each for each in flows if not _is_pooled(each)]
+        if foreign:
+            type(self._stock).start_replay(self._stock, foreign)
         for each in flows:
             if isinstance(each, http.HTTPFlow) and _is_pooled(each):
                 fault = self._stock.check(each) or _fault(each)
                 if fault:
                     logger.warning(fault)
                 else:
-                    self._begin(self._anew(each))
+                    self._begin(self._new_flow(each))
 
     def count(self) -> int:
-        """Count the flows that are being replayed or wait for it."""
+        """Return the number of flows that are being replayed or wait for it."""
         return len(self._tasks) + int(type(self._stock).count(self._stock))
 
     def stop(self) -> None:
-        """Replay none of those that still wait."""
+        """Cancel the replays that still wait."""
         for task in self._waiting:
             task.cancel()
         type(self._stock).stop_replay(self._stock)
 
-    def _anew(self, old: http.HTTPFlow) -> http.HTTPFlow:
+    def _new_flow(self, old: http.HTTPFlow) -> http.HTTPFlow:
         client = old.client_conn.copy()
         client.state, client.timestamp_start = ConnectionState.OPEN, time.time()
         client.timestamp_end = None
@@ -105,7 +105,7 @@ class Replay:
         return anew
 
     def _fields(self) -> headers.Fields:
-        """By which the gate knows a caller of this machine, and the owner."""
+        """Return the fields with which the gate admits a request of the proxy's owner."""
         host = (b"host", b"localhost:%d" % self.runtime.port)
         token = self.runtime.admin_token
         if token and self.runtime.client_keys:
@@ -138,7 +138,7 @@ class Replay:
 
 
 class _Handler(clientplayback.ReplayHandler):
-    """mitmproxy's client of a replay, in front of our layer."""
+    """mitmproxy's client of a replay, with our layer."""
 
     def __init__(self, anew: http.HTTPFlow, plane: DataPlane) -> None:
         context = Context(anew.client_conn, ctx.options)
@@ -162,9 +162,9 @@ def _is_pooled(each: flow.Flow) -> bool:
 
 
 def _fault(each: http.HTTPFlow) -> str | None:
-    """Why it can't be replayed: the caller's own credential went with it, and is kept nowhere."""
-    seen = summary_of(each) or {}
-    forwarded = any(attempt["account"] is None for attempt in seen.get("attempts") or ())
+    """Return why a flow can't be replayed: it was sent with the caller's own credential, which is masked."""
+    attempts = (summary_of(each) or {}).get("attempts") or ()
+    forwarded = any(attempt["account"] is None for attempt in attempts)
     fields = each.request.headers.fields
     if forwarded and any(headers.is_masked(field) for field in fields):
         return "Can't replay what went with the caller's own credential: put one in place of the stars first."
@@ -172,7 +172,7 @@ def _fault(each: http.HTTPFlow) -> str | None:
 
 
 def _leave_loaded_flows(master: Master) -> None:
-    """mitmproxy points flows that it loads at the upstream of a reverse proxy, and ours is a placeholder."""
+    """Keep the host of loaded flows: mitmproxy sets it to the reverse proxy's upstream, here a placeholder."""
 
     async def load_flow(loaded: flow.Flow) -> None:
         for event in eventsequence.iterate(loaded):

@@ -1,6 +1,6 @@
-"""Upstream's side of a connection: mitmproxy's HTTP/1.1 client, with bounds, and strict about what is an answer.
+"""The connection to upstream: mitmproxy's HTTP/1.1 client with bounds and a strict reading of responses.
 
-What breaks a rule here is an error of this connection: the stream tries the next account, or closes well.
+A malformed response is a connection error: the stream tries the next account or ends the client's response well.
 """
 
 from __future__ import annotations
@@ -26,32 +26,35 @@ from neurolink_mitm.core.request.chunks import BAD_SIZE, Chunks
 from neurolink_mitm.dataplane.compat import CANCEL
 
 MAX_HEAD = 64 * 1024
-"""Bytes of an answer's head, with all interim answers (1xx) before it."""
+"""Bytes of a response's head, with all interim responses (1xx) before it."""
 MAX_FIELDS = 500
+"""Lines of a head."""
 MAX_INTERIM = 100
+"""Interim responses before the final one."""
 MAX_QUOTE = 100
+"""Characters of an error text that go into a message."""
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.\d[ \t]+[1-5]\d\d([ \t].*)?", re.DOTALL)
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _PLAIN = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[^\x00-\x08\x0a-\x1f\x7f]*+(?:\n|\Z))*+")
-"""The fields of a head in which nothing is odd, as lines: with them next to no time is spent."""
+"""The lines of a head whose fields are all well-formed, which need no look at each field."""
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class UpstreamConnection(Http1Client):
-    """Reads answers. Interim ones are skipped, trailers are dropped."""
+    """Reads responses. Interim ones and trailers are dropped."""
 
-    _seen = 0
-    """Bytes of this answer's head that are read already: of interim answers."""
+    _head_bytes = 0
+    """Bytes of this response's head that were read, with interim responses."""
     _interim = 0
     _chunks: Chunks | None = None
 
     def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
         if isinstance(event, events.ConnectionClosed):
             yield from self._closed(event)
-        elif not self.request:  # it says something unasked
+        elif not self.request:  # upstream sends something unasked
             yield commands.CloseConnection(self.conn)
         else:
             try:
@@ -69,7 +72,7 @@ class UpstreamConnection(Http1Client):
             yield from super().read_headers(event)
 
     def _next_head(self) -> http.Response | None:
-        """The head of the final answer, if it is here. Raises `ValueError`."""
+        """Return the head of the final response, if it has come. Raises `ValueError`."""
         while lines := self._lines():
             response = _head_of(lines)
             if response.status_code >= 200:
@@ -82,13 +85,13 @@ class UpstreamConnection(Http1Client):
         return None
 
     def _lines(self) -> list[bytes] | None:
-        """Of one head; empty lines before it are skipped. Raises `ValueError`."""
+        """Return the lines of one head, if it has come; empty lines before it are skipped. Raises `ValueError`."""
         before = len(self.buf)
         if before and bytes(self.buf)[:1] in (b"\r", b"\n"):
             self.buf.maybe_extract_at_most(before - len(bytes(self.buf).lstrip(b"\r\n")))
         lines = self.buf.maybe_extract_lines()
-        self._seen += before - len(self.buf)
-        if self._seen + (0 if lines else len(self.buf)) > MAX_HEAD:
+        self._head_bytes += before - len(self.buf)
+        if self._head_bytes + (0 if lines else len(self.buf)) > MAX_HEAD:
             raise ValueError(f"its head is over {MAX_HEAD // 1024} KiB")
         if lines and len(lines) > MAX_FIELDS:
             raise ValueError(f"its head has more than {MAX_FIELDS} lines")
@@ -97,7 +100,7 @@ class UpstreamConnection(Http1Client):
     def _begin(
         self, response: http.Response, event: events.ConnectionEvent
     ) -> CommandGenerator[None]:
-        self._seen = self._interim = 0
+        self._head_bytes = self._interim = 0
         self.response = response
         try:
             assert self.request
@@ -145,18 +148,18 @@ class UpstreamConnection(Http1Client):
 
 
 def _head_of(lines: list[bytes]) -> http.Response:
-    """Raises `ValueError`."""
+    """Parse the lines of a head. Raises `ValueError`."""
     if not _STATUS_LINE.fullmatch(lines[0]):
         raise ValueError(f"its first line is {lines[0][:40]!r}")
     response = http1.read_response_head(lines)
     if not _PLAIN.fullmatch(b"\n".join(lines[1:])):
-        response.headers.fields = tuple(_sound(*field) for field in response.headers.fields)
+        response.headers.fields = tuple(_checked(*field) for field in response.headers.fields)
     response.data.reason = _CONTROL.sub(b" ", response.data.reason)
     return response
 
 
-def _sound(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """A field that may be passed on; a folded one in one line (RFC 9112 section 5.2)."""
+def _checked(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """Return a field with its value unfolded (RFC 9112 section 5.2). Raises `ValueError` if it is malformed."""
     name = name.rstrip(b" \t")
     value = _FOLD.sub(b" ", value)
     if not _NAME.fullmatch(name) or _CONTROL.search(value):
@@ -165,30 +168,30 @@ def _sound(name: bytes, value: bytes) -> tuple[bytes, bytes]:
 
 
 def _framed(request: http.Request, response: http.Response) -> int | None:
-    """How long its body is, as mitmproxy tells it; the fields that say so are put right. Raises `ValueError`."""
+    """Return the body's size as mitmproxy understands it, and normalise its fields. Raises `ValueError`."""
     if _is_plainly_framed(response):
         return http1.expected_http_body_size(request, response)
     _set_framing(response)
     size = http1.expected_http_body_size(request, response)
-    _call_coding_by_its_name(response.headers)
+    _move_codings(response.headers)
     return size
 
 
 def _is_plainly_framed(response: http.Response) -> bool:
-    """One field says how long it is, and in the plainest way: so it is with nearly all answers."""
-    said = [
+    """Whether a single well-formed field tells the body's size, as in nearly all responses."""
+    framing = [
         (name.lower(), value)
         for name, value in response.headers.fields
         if name.lower() in (b"content-length", b"transfer-encoding")
     ]
-    if len(said) != 1 or response.status_code in (204, 304):
+    if len(framing) != 1 or response.status_code in (204, 304):
         return False
-    [(name, value)] = said
+    [(name, value)] = framing
     return value.isdigit() if name == b"content-length" else value == b"chunked"
 
 
 def _set_framing(response: http.Response) -> None:
-    """Leave one word on how long the body is (RFC 9112 section 6.3). Raises `ValueError`."""
+    """Leave one field that tells the body's size (RFC 9112 section 6.3). Raises `ValueError`."""
     fields = response.headers
     lengths = {part.strip() for part in fields.pop("content-length", "").split(",")}
     if len(lengths) > 1:
@@ -200,16 +203,16 @@ def _set_framing(response: http.Response) -> None:
         fields["content-length"] = length
 
 
-def _call_coding_by_its_name(fields: http.Headers) -> None:
-    """What is compressed for the transfer is so for the client, too, and undone with it or by it."""
+def _move_codings(fields: http.Headers) -> None:
+    """Move compressions from `transfer-encoding` to `content-encoding`, which is undone here or by the client."""
     coding = fields.get("transfer-encoding", "")
     *inner, last = [part.strip() for part in coding.lower().split(",")]
     if last not in ("", "chunked"):
         inner, last = [*inner, last], ""
     inner = [name for name in inner if name != "identity"]
     if inner:
-        known = [name for name in [fields.get("content-encoding", ""), *inner] if name]
-        fields["content-encoding"] = ", ".join(known)
+        codings = [name for name in [fields.get("content-encoding", ""), *inner] if name]
+        fields["content-encoding"] = ", ".join(codings)
     if coding and not last:
         del fields["transfer-encoding"]
     elif inner:
@@ -217,7 +220,7 @@ def _call_coding_by_its_name(fields: http.Headers) -> None:
 
 
 def use_upstream_connection(above: Layer) -> None:
-    """Put a `UpstreamConnection` in the place of the client that mitmproxy has just made for a new connection."""
+    """Replace the HTTP/1.1 client that mitmproxy has just made for a new connection by an `UpstreamConnection`."""
     maker = next(layer for layer in above.context.layers if isinstance(layer, HttpClient))
     if not isinstance(maker.child_layer, Http1Client):
         return
