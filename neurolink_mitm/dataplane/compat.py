@@ -9,17 +9,16 @@ from mitmproxy import version
 
 from neurolink_mitm.core.status.versions import REQUIREMENT, fits_mitmproxy
 
-_STREAM = "dataplane/test_stream.py::test_after_a_failure_the_request_goes_elsewhere"
-_LATE = "dataplane/test_stream.py::test_a_late_word_of_a_dropped_attempt"
-_HEAD = "dataplane/test_bounded_stream.py::test_who_leaves_while_the_head_is_judged"
-_SERVER = "dataplane/test_client.py::test_any_split_of_a_request_is_the_same_request"
-_CLIENT = "dataplane/test_upstream.py::test_any_split_is_the_same_answer"
-_STOP = "flows/test_stop.py::test_a_hook_is_not_waited_for"
-_REPLAY = "cli/test_replay.py::test_a_replay_is_a_new_flow_that_fails_over"
-_FILE = "cli/test_replay.py::test_a_file_of_flows_for_mitmdump"
-_PAGE = "cli/test_inspect.py::test_nothing_of_the_page_opens_without_its_token"
-_SEATS = "dataplane/test_clients.py::test_mitmproxy_itself_hangs_up_on_nobody"
-_LEAN = "dataplane/test_lean.py::"
+_STREAM = "test_after_a_failure_the_request_goes_elsewhere"
+_LATE = "test_a_late_word_of_a_dropped_attempt"
+_HEAD = "test_who_leaves_while_the_head_is_judged"
+_SERVER = "test_any_split_of_a_request_is_the_same_request"
+_CLIENT = "test_any_split_is_the_same_answer"
+_STOP = "test_a_hook_is_not_waited_for"
+_REPLAY = "test_a_replay_is_a_new_flow_that_fails_over"
+_FILE = "test_a_file_of_flows_for_mitmdump"
+_PAGE = "test_nothing_of_the_page_opens_without_its_token"
+_SEATS = "test_mitmproxy_itself_hangs_up_on_nobody"
 
 CONTRACTS: Mapping[str, str] = {
     # imported from modules with an underscore
@@ -27,58 +26,50 @@ CONTRACTS: Mapping[str, str] = {
     "proxy.layers.http._events": _STREAM,
     "proxy.layers.http._http1": _SERVER,
     # overridden
-    "addonmanager.AddonManager.handle_lifecycle": _LEAN + "test_a_lifecycle_is_its_event_alone",
-    "addonmanager.AddonManager.register": _LEAN + "test_whoever_comes_later_is_heard",
-    "addonmanager.AddonManager.remove": _LEAN + "test_whoever_has_gone_is_not_heard",
-    "addonmanager.AddonManager.trigger_event": _LEAN + "test_handlers_are_awaited_in_order",
+    "addonmanager.AddonManager.handle_lifecycle": "test_a_lifecycle_is_its_event_alone",
+    "addonmanager.AddonManager.register": "test_whoever_comes_later_is_heard",
+    "addonmanager.AddonManager.remove": "test_whoever_has_gone_is_not_heard",
+    "addonmanager.AddonManager.trigger_event": "test_handlers_are_awaited_in_order",
     "addons.clientplayback.ReplayHandler.replay": _REPLAY,
-    "proxy.commands.StartHook.name":
-        "dataplane/test_hooks.py::test_an_addon_hears_it_by_its_name_and_gets_the_flow",
-    "proxy.layer.Layer._handle_event":
-        "dataplane/test_layer.py::test_what_goes_to_one_peer_goes_in_one_write",
-    "proxy.layer.Layer.handle_event": "dataplane/test_layer.py::test_what_goes_to_one_peer_goes_in_one_write",
+    "proxy.commands.StartHook.name": "test_an_addon_hears_it_by_its_name_and_gets_the_flow",
+    "proxy.layer.Layer._handle_event": "test_what_goes_to_one_peer_goes_in_one_write",
+    "proxy.layer.Layer.handle_event": "test_what_goes_to_one_peer_goes_in_one_write",
     "proxy.layers.http.GetHttpConnection.connection_spec_matches":
-        "dataplane/test_stream.py::test_one_that_took_too_long_is_not_waited_for_again",
+        "test_one_that_took_too_long_is_not_waited_for_again",
     "proxy.layers.http.HttpLayer._handle_event": _LATE,
-    "proxy.layers.http.HttpLayer.make_stream":
-        "dataplane/test_layer.py::test_upstreams_that_are_gone_are_forgotten",
+    "proxy.layers.http.HttpLayer.make_stream": "test_upstreams_that_are_gone_are_forgotten",
     "proxy.layers.http.HttpLayer.register_connection": _STREAM,
-    "proxy.layers.http.HttpStream._handle_event": "dataplane/test_stream.py::test_silence",
+    "proxy.layers.http.HttpStream._handle_event": "test_silence",
     "proxy.layers.http.HttpStream.handle_protocol_error": _LATE,
-    "proxy.layers.http.HttpStream.state_consume_request_body":
-        "dataplane/test_bounded_stream.py::test_a_body_in_chunks_that_grows_too_large",
+    "proxy.layers.http.HttpStream.state_consume_request_body": "test_a_body_in_chunks_that_grows_too_large",
     "proxy.layers.http.HttpStream.state_wait_for_request_headers": _HEAD,
     "proxy.layers.http.HttpStream.state_wait_for_response_headers": _STREAM,
     "proxy.layers.http._http1.Http1Client.read_headers": _CLIENT,
     "proxy.layers.http._http1.Http1Connection.read_body": _CLIENT,
-    "proxy.layers.http._http1.Http1Connection.wait":
-        "dataplane/test_client.py::test_what_is_sent_ahead_waits_for_its_turn",
+    "proxy.layers.http._http1.Http1Connection.wait": "test_what_is_sent_ahead_waits_for_its_turn",
     "proxy.layers.http._http1.Http1Server.read_headers": _SERVER,
-    "proxy.layers.http._http1.Http1Server.send": "dataplane/test_client.py::test_an_answer_in_chunks",
+    "proxy.layers.http._http1.Http1Server.send": "test_an_answer_in_chunks",
     # used by a name with an underscore
-    "addonmanager.AddonManager._iter_hooks": _LEAN + "test_addons_of_addons_are_heard_in_their_place",
+    "addonmanager.AddonManager._iter_hooks": "test_addons_of_addons_are_heard_in_their_place",
     "proxy.layer.Layer._paused": _STOP,
     "proxy.layer.Layer._paused_event_queue": _HEAD,
     # replaced on objects of mitmproxy's, or read of them though not documented
     "addons.clientplayback.ClientPlayback.queue": _FILE,
     "addons.clientplayback.ClientPlayback.start_replay": _REPLAY,
-    "addons.default_addons": "dataplane/test_default_addons.py::test_who_asks_for_all_gets_all",
+    "addons.default_addons": "test_who_asks_for_all_gets_all",
     "addons.proxyserver.Proxyserver.connections": _STOP,
     "addons.proxyserver.Proxyserver.servers": _STOP,
-    "addons.proxyserver.Proxyserver.setup_servers":
-        "cli/test_inspect.py::test_a_plain_script_streams_and_fails_over",
-    "addons.tlsconfig.TlsConfig.tls_start_server":
-        "dataplane/test_upstream_tls.py::test_upstream_has_to_show_a_certificate_that_is_trusted",
-    "http.MessageData.__post_init__": _LEAN + "test_messages_are_made_without_a_check_of_their_types",
-    "master.Master.load_flow":
-        "cli/test_replay.py::test_loaded_flows_stay_as_they_are_and_are_replayed_through_the_pool",
+    "addons.proxyserver.Proxyserver.setup_servers": "test_a_plain_script_streams_and_fails_over",
+    "addons.tlsconfig.TlsConfig.tls_start_server": "test_upstream_has_to_show_a_certificate_that_is_trusted",
+    "http.MessageData.__post_init__": "test_messages_are_made_without_a_check_of_their_types",
+    "master.Master.load_flow": "test_loaded_flows_stay_as_they_are_and_are_replayed_through_the_pool",
     "proxy.layers.http.HttpClient.child_layer": _STREAM,
     "proxy.server.ConnectionHandler.server_event": _STOP,
     "proxy.server.ConnectionHandler.timeout_watchdog": _SEATS,
     "proxy.server.ConnectionHandler.transports": _SEATS,
     "proxy.server.ConnectionHandler.wakeup_timer": _REPLAY,
     "tools.web.app.IndexHandler": _PAGE,
-    "tools.web.webaddons.open_browser": "cli/test_inspect.py::test_in_a_real_browser",
+    "tools.web.webaddons.open_browser": "test_in_a_real_browser",
 }  # fmt: skip
 """By what the data plane relies on of mitmproxy without promise, below `mitmproxy.`, a test that notices a change."""
 
