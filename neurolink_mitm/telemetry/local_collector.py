@@ -23,7 +23,7 @@ COMPOSE, COLLECTOR, ACCESS = "compose.yaml", "collector.yaml", "access.env"
 UI_PORT = 5080
 PROJECT = "neurolink-telemetry"
 PULLING = 1800.0
-"""Seconds that a command may take, images pulled."""
+"""Seconds that a command may take, with the download of images."""
 _ANYTHING = dict.fromkeys(("OPENOBSERVE_USER", "OPENOBSERVE_PASSWORD", "OPENOBSERVE_AUTH"), "-")
 NEEDED = (
     "this needs Docker with its compose plugin (https://docs.docker.com/compose/install/);"
@@ -83,11 +83,8 @@ class TelemetryFiles:
     def write(self, ui_port: int, otlp_port: int) -> Access:
         """Write the files of this version, and keep an existing password. Raises `OSError`, `ValueError`."""
         before = self.read()
-        access = Access(
-            password=before.password if before else Secret(new_password()),
-            ui_port=ui_port,
-            otlp_port=otlp_port,
-        )
+        password = before.password if before else Secret(new_password())
+        access = Access(password, ui_port=ui_port, otlp_port=otlp_port)
         private_directory(self.folder)
         for name in (COMPOSE, COLLECTOR):
             # readable for the container's user; the folder is private, and there is no secret in them
@@ -105,12 +102,8 @@ def _access(values: Mapping[str, str | None]) -> Access:
     user, password = values["OPENOBSERVE_USER"], values["OPENOBSERVE_PASSWORD"]
     if not user or not password:
         raise ValueError("empty")
-    return Access(
-        Secret(password),
-        user,
-        int(values["OPENOBSERVE_PORT"] or ""),
-        int(values["OTLP_PORT"] or ""),
-    )
+    ports = int(values["OPENOBSERVE_PORT"] or ""), int(values["OTLP_PORT"] or "")
+    return Access(Secret(password), user, *ports)
 
 
 def _text(access: Access) -> str:
@@ -186,9 +179,7 @@ class Compose:
     def _command(self, *arguments: str) -> list[str]:
         project = ["--project-name", PROJECT, "--file", str(self.file)]
         project += ["--env-file", str(self.variables)] if self.variables else []
-        return [
-            _docker(), "compose", *project, *arguments
-        ]  # fmt: skip
+        return [_docker(), "compose", *project, *arguments]
 
 
 def _docker() -> str:

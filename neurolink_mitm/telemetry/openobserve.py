@@ -53,12 +53,8 @@ class OpenObserve:
                 self._ask(client, "DELETE", f"{DASHBOARDS}/{dashboard_id}")
         inner = made.get(f"v{made.get('version')}") or made
         dashboard_id = inner.get("dashboardId") or inner.get("dashboard_id") or ""
-        page = f"{self.url}/web/dashboards"
-        return (
-            f"{page}/view?org_identifier=default&folder=default&dashboard={dashboard_id}"
-            if dashboard_id
-            else page
-        )
+        view = f"/view?org_identifier=default&folder=default&dashboard={dashboard_id}"
+        return f"{self.url}/web/dashboards{view if dashboard_id else ''}"
 
     def _ask(self, client: httpx.Client, method: str, path: str, **more: Any) -> dict[str, Any]:
         answer = client.request(method, path, params=FOLDER, **more)

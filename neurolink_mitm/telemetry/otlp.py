@@ -56,7 +56,7 @@ class OtlpTelemetry:
         self._setup = setup
         self._registry = registry or MetricRegistry()
         self._current = current
-        self._installed = bool(setup.signals) and installed()
+        self.on = bool(setup.signals) and installed()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._ended = False
         self._thread: Worker | None = None
@@ -65,13 +65,9 @@ class OtlpTelemetry:
         self._lock = threading.Lock()
 
     @property
-    def on(self) -> bool:
-        return self._installed
-
-    @property
     def faults(self) -> tuple[str, ...]:
         """Faults of the setup, for the user."""
-        missing = (MISSING,) if self._setup.signals and not self._installed else ()
+        missing = (MISSING,) if self._setup.signals and not self.on else ()
         return (*self._setup.faults, *missing)
 
     def start(self) -> None:
@@ -85,7 +81,7 @@ class OtlpTelemetry:
         if setup == self._setup:
             return
         self._setup = setup
-        self._installed = bool(setup.signals) and installed()
+        self.on = bool(setup.signals) and installed()
         for fault in self.faults:
             logger.warning("%s", fault)
         if self._thread:

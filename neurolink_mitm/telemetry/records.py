@@ -109,16 +109,13 @@ def error_type(exchange: Exchange) -> str | None:
 def _request(exchange: Exchange, row: RequestRow, error: str | None) -> Span:
     ended = exchange.began_at if exchange.ended_at is None else exchange.ended_at
     route = _route(exchange)
-    usage = {
+    attributes = {
+        **_gen_ai(exchange, row.provider, row.model),
         "gen_ai.usage.input_tokens": row.inputTokens,
         "gen_ai.usage.output_tokens": row.outputTokens,
         "gen_ai.usage.cache_read.input_tokens": row.cacheReadTokens,
         "gen_ai.usage.cache_creation.input_tokens": row.cacheCreationTokens,
         "gen_ai.response.finish_reasons": (row.stopReason,) if row.stopReason else None,
-    }
-    attributes = {
-        **_gen_ai(exchange, row.provider, row.model),
-        **usage,
         "gen_ai.response.model": row.actualModel if exchange.served else None,
         "gen_ai.conversation.id": row.sessionId,
         "http.request.method": row.method,

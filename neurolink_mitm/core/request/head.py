@@ -1,14 +1,11 @@
-r"""Strict validation of a request's head: RFC 9112.
+r"""Strict validation of a request's head (RFC 9112) and path: they must mean the same to every server.
 
 Two servers that read one head differently can be made to see different requests (request smuggling). So an odd head is
 refused and never repaired. The refusal does not repeat what the client sent.
 
-Validation of a request's path: it must mean the same to every server, so that our decision holds upstream, too.
-
 Servers normalize a path differently: they decode it once, twice or not at all, take `\` for `/`, cut off `;parameters`,
-drop tabs and NULs, fold doubled slashes, letters and wide characters, and resolve dot segments at any point between. A
-request whose path two servers could read differently is not sent. RFC 3986 section 6.2 lists the forms, RFC 9110
-section 17.1 the harm.
+drop tabs and NULs, fold doubled slashes, letters and wide characters, and resolve dot segments at any point between.
+RFC 3986 section 6.2 lists the forms, RFC 9110 section 17.1 the harm.
 """
 
 from __future__ import annotations
@@ -102,6 +99,8 @@ def body_size(fields: Fields, *, http10: bool) -> int | None:
     return int(lengths[0]) if lengths else 0
 
 
+# The path
+
 MESSAGES_PATH = "/v1/messages"
 COUNT_TOKENS_PATH = "/v1/messages/count_tokens"
 _INFERENCE = (MESSAGES_PATH, COUNT_TOKENS_PATH)
@@ -172,9 +171,7 @@ def _unescaped(bare: str) -> str | None:
         text.encode()
     except UnicodeError:  # an overlong `.`, say
         return None
-    if text != before or "%u" in text.lower():
-        return None
-    if _CONTROLS.search(text):
+    if text != before or "%u" in text.lower() or _CONTROLS.search(text):
         return None
     if not text.isascii():
         if len(text) > MAX_WIDE:

@@ -62,6 +62,5 @@ def is_page(body: bytes, content_type: str = "") -> bool:
     start = body[:1000].decode("utf-8", "replace").lower()
     if _PAGE.match(start) or _EDGE.match(start):
         return True
-    return content_type.strip().lower().startswith("text/html") and not start.lstrip().startswith(
-        "{"
-    )
+    is_html = content_type.strip().lower().startswith("text/html")
+    return is_html and not start.lstrip().startswith("{")

@@ -99,10 +99,9 @@ class SseReader:
 
     def _complete_lines(self, chunk: bytes) -> list[bytes]:
         """Return the complete lines, with their ends."""
-        if b"\n" not in chunk and b"\r" not in chunk:
-            self._line += chunk
-            return []
         self._line += chunk
+        if b"\n" not in chunk and b"\r" not in chunk:
+            return []
         lines = bytes(self._line).splitlines(keepends=True)
         self._line.clear()
         if not lines[-1].endswith((b"\n", b"\r")):
@@ -127,11 +126,9 @@ class SseReader:
             self._name = value.decode("utf-8", "replace")
 
     def _end_event(self, events: list[SseEvent]) -> None:
-        if self._keep_raw:
-            data = b"\n".join(self._data)
-            events.append(SseEvent(self._name or "message", data, bytes(self._pending)))
-        elif self._data:
-            events.append(SseEvent(self._name or "message", b"\n".join(self._data)))
+        if self._data or self._keep_raw:
+            raw = bytes(self._pending) if self._keep_raw else b""
+            events.append(SseEvent(self._name or "message", b"\n".join(self._data), raw))
         self._data = []
         self._name = ""
         self._pending.clear()

@@ -17,7 +17,7 @@ from neurolink_mitm.core.status.metrics import (
     gen_ai_points,
     request_points,
 )
-from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_runtime
+from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_failure, make_runtime
 
 ROW = msgspec.structs.replace(
     request_row(make_exchange(attempts=[make_attempt()])),
@@ -25,7 +25,9 @@ ROW = msgspec.structs.replace(
     responseStatus=200, responseTimeMs=1500.0, ttfbMs=200.0, inputTokens=7, outputTokens=5,
     cacheReadTokens=0, cacheCreationTokens=None, costUsd=0.25,
 )  # fmt: skip
-FAILED = attempt_row(make_exchange(), make_attempt(make_account("home"), status=429))
+FAILED = attempt_row(
+    make_exchange(), make_attempt(make_account("home"), status=429, failure=make_failure())
+)
 GEN_AI = {"gen_ai.system": "anthropic"}
 
 
@@ -47,9 +49,9 @@ def test_a_request_is_counted_and_measured() -> None:
 
 
 def test_an_attempt_is_counted_and_a_retry_only_where_nobody_saw_it() -> None:
-    attempt = Point("proxy_attempts_total", 1, ("home", "", "anthropic", "429"))
+    attempt = Point("proxy_attempts_total", 1, ("home", "http_429", "anthropic", "429"))
     assert list(attempt_points(FAILED, unseen=False)) == [attempt]
-    retry = Point("proxy_retries_total", 1, ("home", ""))
+    retry = Point("proxy_retries_total", 1, ("home", "http_429"))
     assert list(attempt_points(FAILED, unseen=True)) == [attempt, retry]
 
 
