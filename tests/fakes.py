@@ -168,7 +168,7 @@ def make_runtime(*accounts: Account, **changes: Any) -> Runtime:
 
 def make_exchange(**changes: Any) -> Exchange:
     """The record of a request that began just now; what belongs to an attempt is of the latest of `attempts`."""
-    own = {name: changes.pop(name) for name in ("answer", "failure", "ready") if name in changes}
+    own = {name: changes.pop(name) for name in ("reader", "failure", "ready") if name in changes}
     if isinstance(changes.get("step"), Try):
         own["step"] = changes["step"]
     attempts = list(changes.pop("attempts", ()))
@@ -185,7 +185,7 @@ def make_attempt(account: Account | None = None, **changes: Any) -> Attempt:
         "account": account,
         "sent_at": NOW,
         "sent": True,
-        "answer": OpaqueReader(),
+        "reader": OpaqueReader(),
     }
     return Attempt(**known | changes)
 

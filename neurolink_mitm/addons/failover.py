@@ -81,7 +81,7 @@ class Failover:
         exchange = exchange_of(flow)
         attempt = exchange.attempt if exchange else None
         if exchange and attempt and attempt.ended_at is None:
-            limited = exchange.answer is not None and exchange.answer.error == RATE_LIMIT
+            limited = exchange.reader is not None and exchange.reader.error == RATE_LIMIT
             self._end(attempt, sent=attempt.sent, limited=limited)
 
     error = response

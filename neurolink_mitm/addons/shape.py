@@ -153,7 +153,7 @@ def _as_stream(
                 type(e).__name__,
             )
             error = error_body(UNRESTORED.error_type, UNRESTORED.message, exchange.request_id)
-            reader = exchange.answer
+            reader = exchange.reader
             if not events and reader and not reader.complete:
                 # its head is with the client, and says that it went well: only a cut can say more
                 reader.failure = Failure(FailureStage.EVENT, None, "unrestored", UNRESTORED.message)

@@ -13,7 +13,7 @@ from neurolink_mitm.ports import Runtime
 def rate_limits(exchange: Exchange) -> int:
     """How often upstream said that a limit is reached: by its status, or by an error inside a 200."""
     limited = [a for a in exchange.attempts if a.status == 429 or _names_a_limit(a)]
-    return len(limited) + (exchange.answer is not None and exchange.answer.error == RATE_LIMIT)
+    return len(limited) + (exchange.reader is not None and exchange.reader.error == RATE_LIMIT)
 
 
 def _names_a_limit(attempt: Attempt) -> bool:

@@ -130,7 +130,7 @@ class Attempt:
     """The real credentials, where the flow's request holds masked ones for whoever inspects it."""
     pins: tuple[str, ...] | None = None
     """SHA-256 of the certificates that upstream may show, in hex; None: any valid one."""
-    answer: ResponseReader | None = None
+    reader: ResponseReader | None = None
     """Reader of upstream's response; None until its head has arrived."""
     failure: Failure | None = None
     """Why it failed. If an addon sets this first, the request is not sent."""
@@ -209,19 +209,19 @@ class Exchange:
         return self.attempts[-1].account if self.attempts else None
 
     @property
-    def answer(self) -> ResponseReader | None:
+    def reader(self) -> ResponseReader | None:
         """Return the reader of the latest attempt's response; None before its head, or if it failed."""
         latest = self.attempts[-1] if self.attempts else None
-        return latest.answer if latest and latest.failure is None else None
+        return latest.reader if latest and latest.failure is None else None
 
     @property
     def usage(self) -> TokenUsage:
-        return self.answer.usage if self.answer else TokenUsage()
+        return self.reader.usage if self.reader else TokenUsage()
 
     @property
     def served(self) -> bool:
         """Whether the client gets upstream's response to the latest attempt."""
-        return self.answer is not None and self.answer.released
+        return self.reader is not None and self.reader.released
 
     @property
     def left_upstream(self) -> bool:
@@ -268,7 +268,7 @@ class Exchange:
             self.why = attempt.step.why if attempt.step else ""
 
 
-def answer_for(exchange: Exchange, status: int, fields: Fields) -> ResponseReader:
+def reader_for(exchange: Exchange, status: int, fields: Fields) -> ResponseReader:
     """Return the reader for a response with this head."""
     if exchange.plan is None:
         return OpaqueReader()

@@ -28,7 +28,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 
-from neurolink_mitm.core.exchange import Attempt, Exchange, Outcome, Reply, answer_for
+from neurolink_mitm.core.exchange import Attempt, Exchange, Outcome, Reply, reader_for
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.response.error_text import LONGEST
@@ -70,8 +70,8 @@ class Incoming:
     @property
     def answer(self) -> ResponseReader:
         """Return its reader, which is there once the head has come."""
-        assert self.attempt.answer
-        return self.attempt.answer
+        assert self.attempt.reader
+        return self.attempt.reader
 
 
 class AnswerStream(BoundedStream):
@@ -103,9 +103,9 @@ class AnswerStream(BoundedStream):
         fields = head.headers.fields
         # here, since whoever leaves before content comes is told of no head
         attempt.upstream_request_id = headers.name_in(fields, b"request-id")
-        attempt.answer = answer_for(self.exchange, head.status_code, fields)
+        attempt.reader = reader_for(self.exchange, head.status_code, fields)
         self.server_state = self.state_hold
-        if attempt.answer.released:
+        if attempt.reader.released:
             yield from self._release()
 
     def _uncompressed(self, head: http.Response, *, bodiless: bool) -> http.Response:

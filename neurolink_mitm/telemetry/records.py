@@ -102,7 +102,7 @@ def error_type(exchange: Exchange) -> str | None:
     if exchange.outcome is Outcome.TRUNCATED:
         return "truncated"
     failure = exchange.attempts[-1].failure if exchange.attempts else None
-    error = failure.error_type if failure else exchange.answer and exchange.answer.error
+    error = failure.error_type if failure else exchange.reader and exchange.reader.error
     return _text(error or str(exchange.status or "error"))
 
 

@@ -265,7 +265,7 @@ def head(
     status: int = 200, headers: str = "", runtime: Runtime | None = None, **exchange: Any
 ) -> http.HTTPFlow:
     runtime = runtime or make_runtime(A, B)
-    flow = began(runtime, **{"answer": OpaqueReader(), **exchange})
+    flow = began(runtime, **{"reader": OpaqueReader(), **exchange})
     answer(flow, status).headers.fields += make_failure(status, headers).headers
     Failover(runtime).responseheaders(flow)
     return flow
@@ -319,7 +319,7 @@ def test_its_session_is_at_home_there() -> None:
 @pytest.mark.parametrize(
     "exchange",
     [
-        {"answer": WholeReader(200, may_be_empty=False)},
+        {"reader": WholeReader(200, may_be_empty=False)},
         {"attempts": []},
         {"attempts": [make_attempt(A, failure=CUT)]},
     ],

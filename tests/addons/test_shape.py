@@ -211,7 +211,7 @@ def test_a_body_that_fails_under_way_is_cut(complete: bool, cut: bool) -> None:
     flow_state(flow)[SHAPED] = ((lambda stream: Unable(),), 1)
     response = answer(flow)
     response.stream = True
-    current(flow).answer = reader = OpaqueReader(complete=complete)
+    current(flow).reader = reader = OpaqueReader(complete=complete)
     Shape(runtime()).responseheaders(flow)
     assert callable(response.stream)
     said = response.stream(b"{")

@@ -70,7 +70,7 @@ def test_a_rate_limit_inside_a_200_is_counted() -> None:
 
 
 def test_a_rate_limit_after_content_is_counted() -> None:
-    flow = make_flow(attempts=[make_attempt(answer=OpaqueReader(error="rate_limit_error"))])
+    flow = make_flow(attempts=[make_attempt(reader=OpaqueReader(error="rate_limit_error"))])
     assert ended(flow).totals.rate_limits == 1
 
 

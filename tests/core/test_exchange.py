@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome, Try, answer_for
+from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome, Try, reader_for
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.pool.pool import Requirements
 from neurolink_mitm.core.response.reader import (
@@ -32,7 +32,7 @@ def test_a_record_that_was_just_opened() -> None:
     assert (exchange.method, exchange.path, exchange.kind, exchange.model) == ("", "", None, None)
     assert (exchange.stream, exchange.tool_count, exchange.why) == (False, 0, "")
     assert (exchange.user_agent, exchange.trace_id, exchange.span_id) == ("", "", "")
-    assert (exchange.outcome, exchange.status, exchange.answer) == (None, None, None)
+    assert (exchange.outcome, exchange.status, exchange.reader) == (None, None, None)
     assert exchange.refreshes == 0
 
 
@@ -50,7 +50,7 @@ def test_an_attempt_that_has_just_begun() -> None:
         None,
         None,
     )
-    assert (attempt.answer, attempt.via, attempt.pins, attempt.masked) == (None, None, None, ())
+    assert (attempt.reader, attempt.via, attempt.pins, attempt.masked) == (None, None, None, ())
     assert (attempt.status, attempt.failure, attempt.ended_at) == (None, None, None)
     assert (attempt.cooldown, attempt.backoff_level, attempt.retry_after) == (0.0, 0, None)
 
@@ -87,7 +87,7 @@ def test_outcomes_are_those_of_the_log() -> None:
 def test_an_answer_is_watched_by_its_head(
     kind: Kind, status: int, fields: tuple[tuple[bytes, bytes], ...], expected: type[ResponseReader]
 ) -> None:
-    assert type(answer_for(on_the_pool(kind), status, fields)) is expected
+    assert type(reader_for(on_the_pool(kind), status, fields)) is expected
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_what_does_not_say_what_it_is_is_what_was_asked_for(
 ) -> None:
     exchange = on_the_pool(Kind.MESSAGES)
     exchange.stream = stream
-    assert type(answer_for(exchange, 200, fields)) is expected
+    assert type(reader_for(exchange, 200, fields)) is expected
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_does_not_say_what_it_is_is_what_was_asked_for(
 def test_a_file_may_be_a_page(path: str, failed: bool) -> None:
     exchange = on_the_pool(Kind.API)
     exchange.path = path
-    answer = answer_for(exchange, 200, ((b"content-type", b"text/html"),))
+    answer = reader_for(exchange, 200, ((b"content-type", b"text/html"),))
     answer.feed(b"<!doctype html>")
     answer.end()
     assert bool(answer.failure) is failed
@@ -125,7 +125,7 @@ def test_a_file_may_be_a_page(path: str, failed: bool) -> None:
 @pytest.mark.parametrize("status", [200, 429])
 def test_without_a_plan_an_answer_is_not_ours_to_judge(status: int) -> None:
     exchange = make_exchange(kind=Kind.FORWARD)
-    assert type(answer_for(exchange, status, (JSON,))) is OpaqueReader
+    assert type(reader_for(exchange, status, (JSON,))) is OpaqueReader
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_without_a_plan_an_answer_is_not_ours_to_judge(status: int) -> None:
     ],
 )
 def test_which_answers_may_be_empty(kind: Kind, status: int, released: bool) -> None:
-    answer = answer_for(on_the_pool(kind), status, (JSON,))
+    answer = reader_for(on_the_pool(kind), status, (JSON,))
     answer.end()
     assert answer.released is released
 
@@ -178,7 +178,7 @@ FAILED = Failure.of_status(429, b"")
 def test_served(
     failures: list[Failure | None], answer: ResponseReader | None, served: bool
 ) -> None:
-    attempts = [make_attempt(failure=failure, answer=answer) for failure in failures]
+    attempts = [make_attempt(failure=failure, reader=answer) for failure in failures]
     assert make_exchange(attempts=attempts).served is served
 
 

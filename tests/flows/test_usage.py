@@ -169,7 +169,7 @@ class Watch:
     @property
     def heard(self) -> bool:
         """Whether the first event has come."""
-        answer = self.exchange.answer if self.exchange else None
+        answer = self.exchange.reader if self.exchange else None
         return (
             isinstance(answer, EventStreamReader) and answer.started
         )  # before its head it is another

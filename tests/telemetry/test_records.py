@@ -27,7 +27,7 @@ def ended(**changes: Any) -> Exchange:
         "trace_id": "f" * 32,
         "span_id": "e" * 16,
         "attempts": [make_attempt(make_account(), status=200, ended_at=NOW + 2)],
-        "answer": OpaqueReader(TokenUsage("claude-x-1", "end_turn", 1, 2, 3, 4)),
+        "reader": OpaqueReader(TokenUsage("claude-x-1", "end_turn", 1, 2, 3, 4)),
         "outcome": Outcome.COMPLETE,
         "status": 200,
         "ended_at": NOW + 2,
@@ -142,7 +142,7 @@ def test_keys_are_starred_wherever_they_stand() -> None:
         path=f"/v1/messages?api_key={key}",
         session_id=key,
         why=f"because of {key}",
-        answer=OpaqueReader(TokenUsage(key, key)),
+        reader=OpaqueReader(TokenUsage(key, key)),
         attempts=[make_attempt(make_account(), upstream_request_id=key)],
     )
     assert key not in every_text(request)

@@ -30,9 +30,9 @@ def spent_on(exchange: Exchange, prices: Prices, body_bytes: int) -> float:
         return 0.0
     if exchange.attempts[-1].failure:
         return 0.0  # any other was sent, whether somebody waited for its end or not
-    usage, answer = exchange.usage, exchange.answer
+    usage, reader = exchange.usage, exchange.reader
     if exchange.outcome in UNFINISHED or _is_unread(exchange):
-        usage = _at_least(usage, body_bytes, answer.size if answer else 0)
+        usage = _at_least(usage, body_bytes, reader.size if reader else 0)
     return prices.cost(account.provider, model, usage) or 0.0
 
 

@@ -19,7 +19,7 @@ def _outcome(exchange: Exchange, status: int | None) -> Outcome:
         return Outcome.ERROR
     if not exchange.served:
         return Outcome.COMPLETE  # answered here
-    answer = exchange.answer
+    answer = exchange.reader
     if answer is None or answer.error:
         return Outcome.ERROR
     return Outcome.COMPLETE if answer.complete else Outcome.TRUNCATED

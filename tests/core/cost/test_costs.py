@@ -22,7 +22,7 @@ def served(account: Account, usage: TokenUsage = TOLD, size: int = 0, **more: An
     answer = EventStreamReader()
     answer.released, answer.usage, answer.size = True, usage, size
     known: dict[str, Any] = {"model": "claude-x", "outcome": Outcome.COMPLETE, **more}
-    return make_exchange(attempts=[make_attempt(account)], answer=answer, **known)
+    return make_exchange(attempts=[make_attempt(account)], reader=answer, **known)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_what_an_answer_costs(account: Account, cost: float | None) -> None:
 
 def test_what_was_not_served_costs_nothing() -> None:
     exchange = make_exchange(
-        model="claude-x", attempts=[make_attempt(make_account(), answer=EventStreamReader())]
+        model="claude-x", attempts=[make_attempt(make_account(), reader=EventStreamReader())]
     )
     assert cost_of(exchange, PRICES) is None
     assert spent_on(exchange, PRICES, 0) == 0.0

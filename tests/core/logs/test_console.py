@@ -107,7 +107,7 @@ def test_answered_here(attempts: list[object]) -> None:
 
 def test_an_answer_that_was_not_released_is_not_the_accounts() -> None:
     exchange = make_exchange(attempts=[make_attempt(WORK)])
-    exchange.attempts[-1].answer = OpaqueReader(released=False)
+    exchange.attempts[-1].reader = OpaqueReader(released=False)
     assert console.response_line(exchange, 502) == "[proxy] <- 502 by neurolink"
 
 

@@ -15,7 +15,7 @@ def served(**answer: object) -> Exchange:
     """What upstream answered, as far as the client has got it."""
     exchange = make_exchange(attempts=[make_attempt(make_account())])
     for name, value in {"complete": True, **answer}.items():
-        setattr(exchange.answer, name, value)
+        setattr(exchange.reader, name, value)
     return exchange
 
 
@@ -89,6 +89,6 @@ def test_an_attempt_that_has_ended_keeps_its_end() -> None:
 
 
 def test_what_goes_through_unread_is_complete_at_its_end() -> None:
-    exchange = make_exchange(attempts=[make_attempt()], answer=OpaqueReader())
-    exchange.answer.end()
+    exchange = make_exchange(attempts=[make_attempt()], reader=OpaqueReader())
+    exchange.reader.end()
     assert outcome(exchange, 200) is Outcome.COMPLETE

@@ -65,7 +65,7 @@ def finished() -> Exchange:
         span_id="p1",
         why="took anthropic:work by fill-first",
         attempts=[failed, answered],
-        answer=OpaqueReader(TokenUsage("claude-x-1", "end_turn", 1, 2, 3, 4, 2, 1)),
+        reader=OpaqueReader(TokenUsage("claude-x-1", "end_turn", 1, 2, 3, 4, 2, 1)),
         outcome=Outcome.COMPLETE,
         status=200,
         first_byte_at=NOW + 1.23456,
@@ -184,7 +184,7 @@ def test_the_row_of_an_attempt_that_was_answered_well() -> None:
     [(Outcome.CANCELLED, CLIENT_LEFT), (Outcome.ERROR, PROXY_STOPPED)],
 )
 def test_the_row_of_an_attempt_that_nobody_waited_for(outcome: Outcome, error_type: str) -> None:
-    attempt = make_attempt(WORK, answer=None)
+    attempt = make_attempt(WORK, reader=None)
     exchange = make_exchange(attempts=[attempt], outcome=outcome)
     assert attempt_row(exchange, attempt).errorType == error_type
 

@@ -78,7 +78,7 @@ def test_a_request_that_is_over() -> None:
         SERVED, why="took beta by fill-first", model="claude-x", stream=True, tool_count=3,
         outcome=Outcome.COMPLETE, ended_at=NOW + 2, first_byte_at=NOW + 0.25,
     )  # fmt: skip
-    usage = known.answer.usage
+    usage = known.reader.usage
     usage.input_tokens, usage.output_tokens, usage.stop_reason = 26, 55, "end_turn"
     assert told(known) == {
         "request": f"{known.request_id}, claude-x, stream, 3 tools",
