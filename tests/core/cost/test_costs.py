@@ -58,7 +58,7 @@ CUT = [Outcome.TRUNCATED, Outcome.CANCELLED, Outcome.ERROR]
 @pytest.mark.parametrize("outcome", [Outcome.CANCELLED, Outcome.ERROR], ids=["left", "stopped"])
 def test_an_attempt_whose_end_nobody_waited_for_is_paid_for_its_prompt(outcome: Outcome) -> None:
     """It was sent, and no head had come when the client left or the proxy stopped."""
-    attempts = [make_attempt(make_account(), answer=None)]
+    attempts = [make_attempt(make_account(), reader=None)]
     exchange = make_exchange(model="claude-x", outcome=outcome, attempts=attempts)
     assert spent_on(exchange, PRICES, 4_000_000) == pytest.approx(1.0)
 
