@@ -33,24 +33,22 @@ from neurolink_mitm.ports import Runtime
 def stack(runtime: Runtime) -> list[object]:
     """The addons in order. The data plane below them sends a request again when `failover` says so."""
     return [
-        Trace(runtime),  # opens the record: request id, trace, session
-        Gate(
-            runtime
-        ),  # Host, Origin, client key, by the head alone: without its word no body is read
+        Trace(runtime),  # the exchange: request id, trace, session
+        Gate(runtime),  # Host, Origin, client key: no body is read before it admits the head
         LocalApi(runtime),  # /health, /status, /v1/models, and Claude Code's probe of /
         Route(runtime),  # reads model and stream from the body; 400, 404
-        Rotate(runtime),  # picks the account of each attempt
-        Refresh(runtime),  # a token that is about to end, or was refused, is renewed first
+        Rotate(runtime),  # the account of each attempt
+        Refresh(runtime),  # a token that is about to expire, or was refused
         HistorySanitizer(runtime),  # the history without what Anthropic refuses
         ModelMapping(runtime),  # the model that a mapping names
-        Shape(runtime),  # what is not to leave this machine, and back again in the answer
+        Shape(runtime),  # private words out of the request, and back into the response
         Translate(runtime),  # to the translator, which asks other providers
-        Inject(runtime),  # where it goes, and with which credential
+        Inject(runtime),  # the upstream and the credential
         Failover(runtime),  # what a failure means: cool the account down, name the next, or give up
         PersistState(runtime),  # cooldowns and quotas, kept across restarts
         Usage(runtime),  # tokens, outcome, totals
-        Console(runtime),  # a line per step for whoever watches
-        Capture(runtime),  # what was sent and received, where that is to be kept
+        Console(runtime),  # a line per step
+        Capture(runtime),  # bodies, if they are to be captured
         Telemetry(runtime),  # spans, metrics and a log record to a collector, where one is named
         Journal(runtime),  # a row per attempt, a row per request
     ]

@@ -15,13 +15,13 @@ from neurolink_mitm.ports import Bodies, Runtime
 
 CAPTURE = "neurolink.capture"
 HELD = 32 * 1024 * 1024
-"""Bytes of requests under way that are kept at most: where more would be, bodies are cut short."""
+"""Bytes held for all requests in flight; bodies beyond are cut."""
 OURS = b"x-neurolink-"
 
 
 @dataclass(slots=True)
 class Room:
-    """What is left of `HELD`."""
+    """The bytes that are left of `HELD`."""
 
     left: int = HELD
 
@@ -33,7 +33,7 @@ class Room:
 
 @dataclass(slots=True)
 class Tee:
-    """Keeps what is passed on, as far as there is room, and passes it on."""
+    """Passes data on, and holds a copy as far as there is room."""
 
     room: Room
     inner: Callable[[bytes], Any] | None
@@ -52,19 +52,19 @@ class Tee:
 
 @dataclass(slots=True)
 class Record:
-    """What is kept of one request until it is known whether it is worth writing."""
+    """The request of one exchange, held until its outcome says whether it is captured."""
 
     fields: Fields
     url: str
     request: Body
     held: int
     sent: Body | None = None
-    """What the attempt that served sent: by the end the flow may not have it any more."""
+    """The body that the serving attempt sent; the flow may have let go of it at the end."""
     tee: Tee | None = None
 
 
 class Capture:
-    """Keeps what was sent and received, for `logging.capture-bodies`: of all requests, or of what failed."""
+    """Captures both sides of requests and attempts, as `logging.capture-bodies` says."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -115,7 +115,7 @@ class Capture:
     error = response
 
     def _hold(self, body: Body, record: Record) -> Body:
-        """Where the request was changed on its way, both forms are kept if there is room."""
+        """Hold the attempt's body, where it differs from the client's and there is room."""
         if body is record.request:
             return body
         if not self._room.take(len(body.content)):
@@ -134,7 +134,7 @@ class Capture:
 
 
 def _sides(flow: http.HTTPFlow, exchange: Exchange, record: Record) -> list[Captured]:
-    """Of a request that is over; attempts that failed have had theirs."""
+    """Return the sides of a finished request; those of failed attempts are captured already."""
     ended = exchange.ended_at or exchange.began_at
     asked = Captured(
         exchange.request_id, exchange.began_at, Phase.CLIENT_REQUEST, record.fields, record.request,
@@ -162,7 +162,7 @@ def _sides(flow: http.HTTPFlow, exchange: Exchange, record: Record) -> list[Capt
 
 
 def _body_of(flow: http.HTTPFlow, record: Record) -> Body:
-    """What an attempt sends; the client's own bytes are kept once."""
+    """Return the attempt's body; an unchanged one is the client's object."""
     content = flow.request.raw_content or b""
     size = len(content)
     content = content[:LIMIT]

@@ -13,14 +13,14 @@ logger = logging.getLogger("neurolink.proxy")
 
 
 class Console:
-    """Says on the console what goes by: a line when a request comes, one per attempt, one per answer."""
+    """Logs a line per request, per attempt and per response."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
 
     @property
     def heard(self) -> bool:
-        """Whether anybody listens: a line is not made for nobody."""
+        """Whether the lines are logged; else none is formatted."""
         return logger.isEnabledFor(logging.INFO)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:

@@ -16,12 +16,12 @@ from neurolink_mitm.ports import Runtime
 
 
 class Failover:
-    """Books what an attempt meant for its account, and asks the plan what comes next."""
+    """Books the result of an attempt for its account, and asks the failover plan for the next action."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self._renewed_in_vain: dict[str, Secret] = {}
-        """By account key, the token with which an endpoint beside messages still refused it."""
+        """By account key, the refreshed token that an endpoint other than messages still refused."""
 
     def attempt_failed(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
@@ -36,7 +36,7 @@ class Failover:
         flow.response = final_response(flow, exchange)
 
     def _placed(self, exchange: Exchange, attempt: Attempt, failure: Failure) -> Failure:
-        """The failure with what it depends on: whose token may be renewed, and of whom it says something."""
+        """Return the failure with what the exchange adds: whether a refresh may help, and whether it concerns the account."""
         account = attempt.account
         if account is None:
             return failure

@@ -10,11 +10,11 @@ from neurolink_mitm.dataplane.hooks import error_response, exchange_of, unmasked
 from neurolink_mitm.ports import Runtime
 
 OPEN_TO_ALL = {("GET", "/health"), ("HEAD", "/health"), ("POST", RESET_PATH)}
-"""A reset asks for a token of its own."""
+"""Paths that need no client key; a reset asks for the admin token itself."""
 
 
 class Gate:
-    """Lets in who may come in, by the head of the request. The data plane refuses whoever has not been let in.
+    """Admits requests by their head. The data plane refuses a request that is not admitted.
 
     So it denies first: should this break, which mitmproxy only logs, nobody gets on.
     """
@@ -43,14 +43,14 @@ class Gate:
         return access.key_refusal(fields, self._keys(), bound=runtime.host)
 
     def _keys(self) -> tuple[access.Key, ...]:
-        """Clients', and the token of who started the proxy and could make a key: setup tries it out so.
+        """Return the client keys, and the admin token: `setup` tries the proxy with it.
 
-        Passed through it would go on to upstream, where it must not be seen.
+        In passthrough the token is no key, as it would go on to upstream.
         """
         keys, token = self.runtime.client_keys, self.runtime.admin_token
         return (*keys, token) if keys and token and not self.runtime.passthrough else keys
 
     def _is_owner(self, fields: headers.Fields) -> bool:
-        """Whether it is the `neurolink` command of the user who started the proxy."""
+        """Whether the request is of a `neurolink` command of the user who started the proxy."""
         token, shown = self.runtime.admin_token, headers.get(fields, b"x-neurolink-admin")
         return token is not None and shown is not None and token.matches(shown)

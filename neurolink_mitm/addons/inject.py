@@ -47,11 +47,11 @@ class Inject:
         attempt.ready = True
 
     def _may_go(self, exchange: Exchange, request: http.Request) -> bool:
-        """Asked here again, as an addon beside ours may have changed the path since."""
+        """Check the path again: an addon of the user's may have changed it."""
         return self.runtime.passthrough or is_as_taken(exchange.kind, request.method, request.path)
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
-        """A proxy on the way may ask for a password."""
+        """Add the login of the HTTP proxy."""
         show_proxy_login(flow)
 
     @staticmethod

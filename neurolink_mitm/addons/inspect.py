@@ -7,11 +7,11 @@ from neurolink_mitm.core.logs.summary import comment, marker
 from neurolink_mitm.dataplane.hooks import is_pool_flow, mask_credentials, summary_of
 
 ASKED_ALL_THE_TIME = ("/health", "/status", "/metrics")
-"""By the guard, `status --watch` and Prometheus: nobody watches flows for that."""
+"""Paths that the guard, `status --watch` and Prometheus poll; their flows are not shown."""
 
 
 class Inspect:
-    """For those who watch flows: says on each who served it and how, and hides credentials even while they are sent.
+    """Prepares flows for mitmweb: a comment on how each was served, and masked credentials.
 
     Last of all addons, so that it sees what they have done before mitmproxy shows it.
     """
@@ -30,15 +30,15 @@ class Inspect:
 
     def attempt(self, flow: http.HTTPFlow) -> None:
         mask_credentials(flow)
-        self._tell(flow)
+        self._annotate(flow)
 
     def attempt_failed(self, flow: http.HTTPFlow) -> None:
-        self._tell(flow)
+        self._annotate(flow)
 
     responseheaders = response = error = attempt_failed
 
     @staticmethod
-    def _tell(flow: http.HTTPFlow) -> None:
+    def _annotate(flow: http.HTTPFlow) -> None:
         seen = summary_of(flow) if is_pool_flow(flow) else None  # a loaded one has its own already
         if seen is not None:
             flow.comment = comment(seen)

@@ -11,7 +11,7 @@ from neurolink_mitm.ports import Runtime
 
 
 class Journal:
-    """Hands the rows of a finished request to the log and to /metrics; leaves a summary for who looks at the flow."""
+    """Writes the rows of attempts and finished requests to the log and to `/metrics`."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

@@ -31,7 +31,7 @@ NOT_ALLOWED = Reply(405, "invalid_request_error", "this path is asked with anoth
 
 
 class LocalApi:
-    """Answers what is asked of the proxy itself."""
+    """Answers the proxy's own paths: `/health`, `/status`, `/metrics`, `/v1/models`, reset."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -57,7 +57,7 @@ class LocalApi:
         return None
 
     async def _metrics(self, flow: http.HTTPFlow) -> None:
-        """Answer with Prometheus' text. A metric that has all its series takes 10 ms: streams go on in between."""
+        """Answer with the Prometheus text. A metric with all its series takes 10 ms, so streams go on in between."""
         parts = []
         for part in self.runtime.metrics.page(
             current_points(self.runtime, self.runtime.clock.now())
@@ -78,7 +78,7 @@ class LocalApi:
         return status.banner()
 
     def _explained(self, query: Mapping[str, str], now: float) -> Page:
-        """`?explain` says which account the next request would take; `model` and `client` say whose."""
+        """Return which account the next request would use, for `?explain` with `model` and `client`."""
         if "explain" not in query:
             return {}
         requirements = Requirements(

@@ -20,13 +20,13 @@ AMBIGUOUS = Reply(
 
 
 class ModelMapping:
-    """Asks Anthropic for the model that a mapping names, in place of the one that the client asked for."""
+    """Replaces the client's model by the Anthropic model that a mapping names."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
 
     def attempt(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Waits only where it takes long, so that other attempts need not be awaited."""
+        """Return an awaitable only where the work takes long."""
         exchange, body = exchange_of(flow), flow.request.raw_content
         if flow.response or exchange is None or exchange.index is None or not body:
             return None

@@ -6,7 +6,7 @@ from neurolink_mitm.ports import Runtime
 
 
 class PersistState:
-    """Hands cooldowns and quotas on to be kept, whenever an answer may have changed them."""
+    """Hands cooldowns and quotas to the state store whenever a response may have changed them."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

@@ -14,21 +14,21 @@ from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Refresher, Runtime
 
 PATIENCE = 2.0
-"""Seconds that a request waits at most for the renewal of a token that is still good."""
+"""Seconds that a request waits for the refresh of a token that is still valid."""
 
 
 class Refresh:
-    """Sees to it that an attempt goes out with a token that is good: ahead of its end, and after a 401."""
+    """Refreshes the account's token before an attempt, if it is about to expire or was refused."""
 
     def __init__(self, runtime: Runtime, patience: float = PATIENCE) -> None:
         self.runtime = runtime
         self._patience = patience
         self._ahead: dict[str, asyncio.Task[Refreshed]] = {}
         self._slow: set[str] = set()
-        """Keys of accounts whose renewal nobody waits for any more, as long as it goes on."""
+        """Keys of accounts whose refresh takes longer than `patience`: requests don't wait for it."""
 
     def attempt(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Waits only where a refresh is due, so that other attempts need not be awaited."""
+        """Return an awaitable only where a refresh is due."""
         exchange, refresher = exchange_of(flow), self.runtime.refresher
         attempt = exchange.attempt if exchange else None
         if flow.response or exchange is None or attempt is None or refresher is None:
@@ -57,7 +57,7 @@ class Refresh:
             )
 
     async def _renew_ahead(self, refresher: Refresher, attempt: Attempt, account: Account) -> None:
-        """The token serves for a while yet: with a token endpoint that is slow or silent, it is used."""
+        """Refresh a token that is still valid, and use it as it is if that takes longer than `patience`."""
         key = account.key
         task = self._ahead.get(key)
         if task is None:

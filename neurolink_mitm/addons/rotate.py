@@ -11,7 +11,7 @@ from neurolink_mitm.ports import Runtime
 
 
 class Rotate:
-    """Picks the account of each attempt. The first is picked here; after a failure the plan has named the next."""
+    """Sets the account of each attempt: the first by the pool, later ones by the failover plan."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

@@ -17,13 +17,13 @@ NOT_FOUND = Reply(404, "not_found_error", "no such path, and no credentials to f
 
 
 class Route:
-    """Reads what a request asks for, and refuses what nobody here could answer."""
+    """Reads model and stream from the body, routes the request, and refuses what no account can serve."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Waits only where the body takes long to read."""
+        """Return an awaitable only where the body takes long to read."""
         exchange = exchange_of(flow)
         if flow.response or exchange is None:
             return None
@@ -72,7 +72,7 @@ class Route:
         return None
 
     def _forwardable(self, flow: http.HTTPFlow) -> bool:
-        """The caller's own credential goes along; a key of this proxy's is none, and must not leave it."""
+        """Whether the caller has a credential of its own: a client key of this proxy must not leave it."""
         shown = access.credential(unmasked_fields(flow))
         keys = self.runtime.client_keys
         return shown is not None and not any(key.matches(shown) for key in keys)

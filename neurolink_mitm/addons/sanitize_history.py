@@ -15,22 +15,22 @@ from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.ports import Runtime
 
 SESSIONS = 1000
-"""Sessions whose refused thinking is remembered; the one longest unused is forgotten first."""
+"""Sessions whose refused thinking is remembered; the least recently used is forgotten first."""
 EDITED_AT_ONCE = 1000
-"""Objects of a body that is edited on the event loop, in some milliseconds."""
+"""JSON objects up to which a body is edited on the event loop."""
 NOTHING: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Sanitized:
-    """The request, and the digests of the thinking that is left out because upstream had refused it."""
+    """The edited request, and the digests of the refused thinking that it leaves out."""
 
     index: BodyIndex
     dropped: frozenset[str]
 
 
 class HistorySanitizer:
-    """Takes out of the history what Anthropic refuses. The client's own copy of it is left alone.
+    """Removes from the history what Anthropic refuses; the client's copy stays as it is.
 
     What was refused once in a session is left out of its later requests from the start.
     """
@@ -40,7 +40,7 @@ class HistorySanitizer:
         self._refused: OrderedDict[str, frozenset[str]] = OrderedDict()
 
     def attempt(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Waits only where it takes long, so that other attempts need not be awaited."""
+        """Return an awaitable only where the work takes long."""
         exchange, body = exchange_of(flow), flow.request.raw_content
         if flow.response or exchange is None or exchange.index is None or not body:
             return None
@@ -56,7 +56,7 @@ class HistorySanitizer:
         return None
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """What was refused is known once it has been accepted without."""
+        """Remember the removed thinking once upstream has accepted the request without it."""
         exchange = exchange_of(flow)
         if exchange and exchange.served and exchange.dropped and exchange.session_id:
             refused = self._refused.pop(exchange.session_id, NOTHING)

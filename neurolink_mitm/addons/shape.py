@@ -25,21 +25,21 @@ from neurolink_mitm.ports import Runtime
 logger = logging.getLogger("neurolink.shaping")
 
 SHAPED = "neurolink.shaped"
-"""What is to be taken back, and since which attempt."""
+"""Key of the response transforms and the number of their attempt."""
 REPLACED = "neurolink.replaced"
-"""How many words the latest attempt goes without, by their kind."""
+"""Key of the numbers of words that the latest attempt hides, by kind."""
 UNFINISHED = Reply(500, "api_error", "NeuroLink refused: request shaping was not finished")
 UNRESTORED = Reply(500, "api_error", "NeuroLink broke off: a plugin failed to put the answer right")
 
 
 class Shape:
-    """Runs the pipeline on each attempt, and back on its answer. What it can't do refuses the request."""
+    """Runs the shaping pipeline on each attempt and its transforms on the response. A failure refuses the request."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
 
     def attempt(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Waits only where it takes long, so that other attempts need not be awaited."""
+        """Return an awaitable only where the work takes long."""
         exchange, shaping = exchange_of(flow), self.runtime.shaping
         attempt = exchange.attempt if exchange else None
         if flow.response or exchange is None or attempt is None:
@@ -58,7 +58,7 @@ class Shape:
         return None
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Upstream's answer is changed as it comes; one of our own may have a word of upstream's in it."""
+        """Transform the response: upstream's as it comes, our own at once, since it may quote upstream."""
         exchange, answer = exchange_of(flow), flow.response
         undo, attempt = flow_state(flow).get(SHAPED, ((), 0))
         if exchange is None or answer is None or not undo:
@@ -72,14 +72,14 @@ class Shape:
             answer.stream = _as_stream(undo, answer, exchange)
 
     def response(self, flow: http.HTTPFlow) -> None:
-        """Nothing of it stays with flows that are kept."""
+        """Forget the transforms: mitmweb keeps flows."""
         flow_state(flow).pop(SHAPED, None)
 
     error = response
 
 
 def _shaped(do: Callable[[], OutgoingRequest], request_id: str) -> OutgoingRequest | Reply:
-    """What is to be sent, or why nothing is."""
+    """Return the shaped request, or the reason why nothing is sent."""
     try:
         return do()
     except RefusedError as e:
@@ -139,7 +139,7 @@ def _as_stream(
     broken = False
 
     def change(data: bytes) -> bytes:
-        """Raises nothing: the data plane would leave the client waiting."""
+        """Transform a chunk. Never raises: the data plane would leave the client waiting."""
         nonlocal broken
         if broken:
             return b""

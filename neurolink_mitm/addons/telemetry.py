@@ -8,7 +8,7 @@ from neurolink_mitm.ports import Runtime
 
 
 class Telemetry:
-    """Hands each finished request to the OTLP export, where a collector is named."""
+    """Hands each finished request to the OTLP export."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

@@ -13,7 +13,7 @@ LABELS = ("session", "user", "conversation")
 
 
 class Trace:
-    """Opens the record of a request, and tells the client by headers who answered it."""
+    """Makes the exchange of a request, and adds the `x-neurolink-*` headers to its response."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

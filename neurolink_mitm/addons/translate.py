@@ -13,17 +13,17 @@ from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Endpoint, Runtime
 
 PATIENCE = 15.0
-"""Seconds that a request waits for a translator which has only begun to start."""
+"""Seconds that a request waits for a translator that is starting."""
 
 
 class Translate:
-    """Points an attempt at another provider's model: at the translator, with nothing of the caller's but the body."""
+    """Points an attempt on another provider's model at the translator, without any header of the caller's."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
 
     def attempt(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Waits only where the translator is not there yet."""
+        """Return an awaitable only where the translator is not running yet."""
         exchange = exchange_of(flow)
         attempt = exchange.attempt if exchange else None
         if flow.response or exchange is None or attempt is None:
@@ -73,13 +73,13 @@ class Translate:
 
 
 def _patience(exchange: Exchange) -> float:
-    """A request waits once, however many entries there are to try."""
+    """Return the seconds to wait: a request waits once, not for each fallback."""
     waited = any(a.failure and a.failure.error_type == TRANSLATOR_DOWN for a in exchange.attempts)
     return 0.0 if waited else PATIENCE
 
 
 def _has_lost_it(exchange: Exchange, account: Account) -> bool:
-    """The attempt before this one was the same, and the translator ended under it."""
+    """Whether the translator ended during the attempt before, on the same account."""
     last = exchange.attempts[-1] if exchange.attempts else None
     failure = last.failure if last and last.account and last.account.key == account.key else None
     return failure is not None and translator_ended(failure)

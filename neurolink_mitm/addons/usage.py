@@ -11,7 +11,7 @@ from neurolink_mitm.ports import Runtime
 
 
 def rate_limits(exchange: Exchange) -> int:
-    """How often upstream said that a limit is reached: by its status, or by an error inside a 200."""
+    """Count the rate limits of an exchange: a status 429, or an error inside a 200."""
     limited = [a for a in exchange.attempts if a.status == 429 or _names_a_limit(a)]
     return len(limited) + (exchange.reader is not None and exchange.reader.error == RATE_LIMIT)
 
@@ -21,7 +21,7 @@ def _names_a_limit(attempt: Attempt) -> bool:
 
 
 class Usage:
-    """Sums up what became of a request, and keeps the totals of /status."""
+    """Concludes the exchange of a finished request, and adds it to the totals and the spending."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
