@@ -36,7 +36,7 @@ class Failover:
         flow.response = final_response(flow, exchange)
 
     def _placed(self, exchange: Exchange, attempt: Attempt, failure: Failure) -> Failure:
-        """Return the failure with what the exchange adds: whether a refresh may help, and whether it concerns the account."""
+        """Return the failure with whether a refresh may help, and whether it concerns the account."""
         account = attempt.account
         if account is None:
             return failure

@@ -1,7 +1,4 @@
-"""What goes on beside requests.
-
-Changed files are read, accounts kept fresh, old logs deleted, memory given back, and the loop is watched.
-"""
+"""Tasks beside requests: reload, token refresh, log retention, memory trimming, the loop's watchdog."""
 
 from __future__ import annotations
 
@@ -21,9 +18,9 @@ from neurolink_mitm.ports import Refresher, Runtime
 from neurolink_mitm.records.retention import keep_clean
 
 STALLS = "stalls.log"
-"""Among the logs: where the loop stands that does not come back."""
+"""File among the logs with the stack of a loop that stalls."""
 AGAIN = 5.0
-"""Seconds until tokens that could not be written are written again: they are lost with this process."""
+"""Seconds between two attempts to write tokens that only this process has."""
 
 
 class BackgroundTasks:
@@ -44,7 +41,7 @@ class BackgroundTasks:
 
 
 def background_tasks(prepared: Prepared) -> BackgroundTasks:
-    """List the jobs of this proxy. Files are watched from now on, so that no change is missed."""
+    """Return the tasks of this proxy. It watches its files from now on, so that no change is missed."""
     runtime, logs = prepared.runtime, prepared.home.logs
     if prepared.sources is None:
         return BackgroundTasks({})
@@ -64,7 +61,7 @@ def background_tasks(prepared: Prepared) -> BackgroundTasks:
 
 
 async def keep_fresh(runtime: Runtime, refresher: Refresher, every: float) -> None:
-    """Refresh, at once, tokens that have ended, and every so many seconds those that are about to."""
+    """Refresh tokens that have expired or are about to, `every` so many seconds."""
     while True:
         for account in runtime.pool.accounts:
             due = needs_refresh(account.expires_at, runtime.clock.now())

@@ -1,4 +1,4 @@
-"""What is started when the proxy serves, and stopped before it ends: the same list, however it is run."""
+"""The components that start and stop with the proxy: one list, however it is run."""
 
 from __future__ import annotations
 
@@ -55,10 +55,9 @@ def components(
     program: str = OURS,
     claude_code: ClaudeCode | None = None,
 ) -> list[Component]:
-    """List the parts of a proxy: what requests need first, and last what lets requests in.
+    """Return the components of a proxy: first those that requests need, last the `server`.
 
-    `server` is stopped first: it waits for requests under way, which need the others. `program` is what runs the proxy;
-    `claude_code` is attached meanwhile.
+    So the `server` stops first: it waits for requests in flight, which need the others. `program` runs the proxy.
     """
     publisher = StatePublisher(prepared.runtime, prepared.home.state, program)
     listed: list[Component] = [*prepared.components, background_tasks(prepared)]
@@ -68,7 +67,7 @@ def components(
 
 
 class Attached:
-    """Claude Code comes to the proxy while it serves."""
+    """The component that attaches Claude Code to the proxy while it serves."""
 
     def __init__(
         self, claude_code: ClaudeCode, runtime: Runtime, publisher: StatePublisher

@@ -1,4 +1,4 @@
-"""`neurolink proxy start`: a master of our own, lean or with mitmweb's window."""
+"""`neurolink proxy start`: a master of our own, lean or with mitmweb's page."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from neurolink_mitm.dataplane.modes import MODE
 from neurolink_mitm.ports import Runtime
 
 WEB_PORT = 8081
-"""mitmweb's own; where another runs already, the page is on a free one."""
+"""mitmweb's own port; if it is taken, the page gets a free one."""
 
 WEB_COLUMNS = ["icon", "path", "method", "status", "comment", "size", "time"]
-"""mitmweb's, with the comment, which names the account."""
+"""mitmweb's columns, with the comment, which names the account."""
 
 Stack = Callable[[Runtime], Sequence[object]]
 
@@ -35,33 +35,33 @@ async def serve(
     on_ready: Callable[[str], None],
     claude_code: ClaudeCode | None = None,
 ) -> None:
-    """Run the proxy until it is told to stop. `on_ready` is called once it serves, with mitmweb's address.
+    """Run the proxy until it is stopped. `on_ready` is called once it serves, with mitmweb's address.
 
-    `claude_code` is attached meanwhile.
+    `claude_code` is attached while the proxy runs.
 
     Raises:
         NotListeningError: the address could not be bound.
     """
-    plane, starting = DataPlane(), Starting(prepared, on_ready)
+    plane, starter = DataPlane(), Starter(prepared, on_ready)
     watching = watchers(prepared.runtime, plane) if settings.inspect else ()
     master = masters.make_master(
         in_browser=settings.inspect,
-        addons=[starting, plane, *stack(prepared.runtime), *watching],
+        addons=[starter, plane, *stack(prepared.runtime), *watching],
         settings={**_options(settings, prepared.home), **trusted(prepared)},
     )
     server = masters.Serving(master)
     server.take_signals()
     lifecycle = Lifecycle(components(prepared, server, claude_code=claude_code))
-    starting.take(master, lifecycle)
+    starter.take(master, lifecycle)
     try:
         await master.run()
     finally:
         await lifecycle.stop()
-    if starting.failure:
-        raise starting.failure
+    if starter.failure:
+        raise starter.failure
 
 
-class Starting:
+class Starter:
     """The addon through which a master starts and stops the components."""
 
     def __init__(self, prepared: Prepared, on_ready: Callable[[str], None]) -> None:
@@ -70,7 +70,7 @@ class Starting:
         self._on_ready = on_ready
 
     def take(self, master: Master, lifecycle: Lifecycle) -> None:
-        """Know what to start, and what stops; both come with a master that has its addons."""
+        """Take the components and their master, which is made with this addon."""
         self._master, self._lifecycle = master, lifecycle
 
     async def running(self) -> None:
@@ -91,10 +91,9 @@ class Starting:
 
 
 def watchers(runtime: Runtime, plane: DataPlane) -> tuple[object, ...]:
-    """Addons for those who look at flows. Last of all, so that they see what the others have done."""
-    from neurolink_mitm.dataplane.replay import (
-        Replay,
-    )  # of mitmproxy's addons that a lean master has not
+    """Return the addons for mitmweb; last of all, since they show what the others have done."""
+    # needs addons of mitmproxy that a lean master has not
+    from neurolink_mitm.dataplane.replay import Replay
 
     return Replay(runtime, plane), Inspect()
 
@@ -117,6 +116,6 @@ def _options(settings: Settings, home: Home) -> dict[str, Any]:
 
 
 def trusted(prepared: Prepared) -> dict[str, str]:
-    """The option that names the authorities for upstream's certificates."""
+    """Return the option with the file of trusted certificate authorities."""
     roots = prepared.sources.network.roots if prepared.sources else None
     return {"ssl_verify_upstream_trusted_ca": str(roots)} if roots else {}

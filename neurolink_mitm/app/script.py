@@ -1,4 +1,4 @@
-"""`mitmdump -s addons/neurolink.py` and `mitmweb -s`: the same proxy as a script of mitmproxy's programs."""
+"""`mitmdump -s addons/neurolink.py` and `mitmweb -s`: the proxy as a script of mitmproxy's programs."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from neurolink_mitm.dataplane.modes import parsed_pool_mode, with_pool_mode
 from neurolink_mitm.dataplane.page_token import PageToken
 
 _stopping: set[asyncio.Task[None]] = set()
-"""Scripts that are about to end: one that is loaded anew begins where the one before it has ended."""
+"""Scripts that are stopping: a script that is loaded anew waits for the one before."""
 
 
 class MitmScript:
-    """The same stack as a plain mitmproxy script: options come by `--set`, state stays in NEUROLINK_HOME."""
+    """The stack as a mitmproxy script: options come by `--set`, state stays in `NEUROLINK_HOME`."""
 
     name = "neurolink"
 
@@ -54,7 +54,7 @@ class MitmScript:
         if self.addons or not any(name.startswith("neurolink_") for name in updated):
             return
         self._too_early = masters.has_servers(ctx.master)
-        self._take_over()
+        self._set_options()
         try:
             prepared = prepare(self._settings())
         except (ConfigError, EnvFileError, OSError) as e:
@@ -71,18 +71,18 @@ class MitmScript:
             self.addons.append(addon)
 
     def running(self) -> None:
-        # no coroutine: mitmproxy can not await it where it loads the script anew
+        # no coroutine: mitmproxy does not await it when it loads the script anew
         self._starting = asyncio.ensure_future(self._start())
 
     def done(self) -> Awaitable[object]:
-        """Stop; awaited where mitmproxy ends, and not where it loads the script anew."""
+        """Stop the components. mitmproxy awaits this when it ends, but not when it loads the script anew."""
         stopping = asyncio.ensure_future(self._stop())
         _stopping.add(stopping)
         stopping.add_done_callback(_stopping.discard)
         return asyncio.gather(*_stopping)
 
     async def _start(self) -> None:
-        """mitmproxy 12 begins to listen before it loads a script: on all addresses, and as another kind of proxy."""
+        """Start the components; listen anew where mitmproxy 12 did so before the script had set its options."""
         if self._prepared is None:
             return
         if self._too_early:
@@ -100,7 +100,7 @@ class MitmScript:
         await self._lifecycle.stop()
 
     def _trust(self, prepared: Prepared) -> None:
-        """What the user has chosen by mitmproxy's own options stays."""
+        """Set the trusted authorities, unless mitmproxy's own options name some."""
         options = ctx.options
         chosen = options.ssl_verify_upstream_trusted_ca
         if options.ssl_verify_upstream_trusted_confdir or chosen not in (None, self._trusted):
@@ -109,8 +109,8 @@ class MitmScript:
         self._trusted = options.ssl_verify_upstream_trusted_ca
 
     @staticmethod
-    def _take_over() -> None:
-        """A pool is a reverse proxy; what the user has chosen otherwise stays."""
+    def _set_options() -> None:
+        """Set mode and address of the pool, unless mitmproxy's own options do."""
         options = ctx.options
         chosen: dict[str, Any] = dict(OPTIONS)
         port = DEFAULT_PORT if options.listen_port is None else options.listen_port
