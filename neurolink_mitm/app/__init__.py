@@ -1,6 +1,6 @@
 """The composition root: builds a proxy of its parts and runs it, by itself or inside mitmproxy's own programs.
 
-`run` is `neurolink proxy start`, with and without `--inspect`; `script` is `mitmdump -s` and `mitmweb -s`. `wiring` builds
+`run` is `neurolink proxy start` with and without `--inspect`; `script` is `mitmdump -s` and `mitmweb -s`; `wiring` builds
 the runtime; both start and stop the components that `lifecycle` lists. `background` has the tasks beside requests, and
 `state_publisher` writes the state file.
 """
