@@ -1,1 +1,1 @@
-"""Providers beside Anthropic: names, models, and their requests, responses and errors in Anthropic's form."""
+"""Providers beside Anthropic: names, models, routes to them, and their requests, responses and errors."""

@@ -1,7 +1,7 @@
-"""Where a request for a model goes: to the pool, and to models of other providers.
+"""Routes a model to the pool of accounts and to models of other providers.
 
-Those are entries of the pool's second list: an `Account` of type `provider`, with a standing of its own. One that
-has no key is there all the same, so that `status` can say why it is passed over.
+Each model of another provider is an entry of the pool's second list: an `Account` of type `provider` with its own
+state. An entry without a key is listed as well, so that `status` can say why it is skipped.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from neurolink_mitm.core.settings.values import Config, ModelMapping, Routing
 GEMINI = "gemini-"
 VERTEX = "vertex"
 ANY_GEMINI = f"{VERTEX}/{GEMINI}*"
-"""The entry for `gemini-*`: whichever is asked for."""
+"""The entry for all models `gemini-*`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The pool first, if it may serve this, then the entries in order."""
+    """A route: the pool first, if `pool`, then the entries in order."""
 
     rule: str
-    """What in the configuration says so; for the log."""
+    """The rule of the configuration, for the log."""
     model: str
-    """What Anthropic is asked for."""
+    """The model that Anthropic is asked for."""
     pool: bool = True
     entries: tuple[str, ...] = ()
     """Keys of other providers' entries."""
 
 
 THE_POOL = Route("any request", "")
-"""Of requests that name no model."""
+"""The route of requests without a model."""
 
 
 def route(model: str, routing: Routing) -> Route | None:
-    """The route of a model by its name; None where nobody here serves it.
+    """Return the route of a model; None if nothing serves it.
 
-    A mapping (an exact name before wildcards), then `gemini-*`, the passthrough list, `claude-*`.
+    The first that matches: a mapping (an exact name before wildcards), `gemini-*`, the passthrough list, `claude-*`.
     """
     after = chain(routing)
     if mapping := _mapping(model, routing.model_mappings):
@@ -60,30 +60,31 @@ def route(model: str, routing: Routing) -> Route | None:
 
 
 def chain(routing: Routing) -> tuple[str, ...]:
-    """The entries that stand behind the accounts."""
+    """Return the keys of the fallback chain's entries."""
     return tuple(key(each.provider, each.model) for each in routing.fallback_chain)
 
 
 def known_models(claude: Iterable[str], routing: Routing) -> tuple[str, ...]:
-    """The names that can be asked for, as far as they can be told: wildcards can't."""
+    """Return the names of models that can be asked for, without wildcards."""
     mapped = (mapping.from_ for mapping in routing.model_mappings)
     names = (*claude, *mapped, *routing.passthrough_models)
     return _once(name for name in names if not is_wildcard(name))
 
 
 def entries(config: Config, environ: Mapping[str, str]) -> tuple[Account, ...]:
-    """An entry for each model of another provider that the configuration names, and for `gemini-*`."""
+    """Return an entry for each model of another provider in the configuration, and for `gemini-*`."""
     named = dict(_named(config.routing))
     return tuple(_entry(provider, model, config, environ) for provider, model in named.values())
 
 
 def wanted(config: Config) -> frozenset[str]:
-    """The providers that the configuration names."""
+    """Return the other providers in the configuration."""
     named = (provider for _, (provider, model) in _named(config.routing) if model)
     return frozenset(named) | frozenset(config.providers)
 
 
 def key(provider: str, model: str) -> str:
+    """Return the key of an entry: `google-ai/gemini-2.5-flash`."""
     return f"{provider}/{model}"
 
 
@@ -98,13 +99,13 @@ def _named(routing: Routing) -> Iterator[tuple[str, tuple[str, str | None]]]:
 
 def _entry(provider: str, model: str | None, config: Config, environ: Mapping[str, str]) -> Account:
     name = key(provider, model) if model else ANY_GEMINI
-    found = catalog.key_of(provider, config.providers, environ)
+    api_key = catalog.key_of(provider, config.providers, environ)
     return Account(
         key=name,
         label=name,
         type="provider",
-        # tells one key from another, so that a new one clears the entry's cooldown; it is never sent from here
-        secret=found or Secret(provider),
+        # not sent from here: a new key clears the entry's cooldown
+        secret=api_key or Secret(provider),
         base_url="",
         provider=provider,
         model=model,
@@ -120,6 +121,7 @@ def _mapping(model: str, mappings: Sequence[ModelMapping]) -> ModelMapping | Non
 
 
 def is_wildcard(name: str) -> bool:
+    """Tell whether the name of a model is a pattern."""
     return any(sign in name for sign in "*?[")
 
 

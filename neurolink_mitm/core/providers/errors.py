@@ -1,4 +1,4 @@
-"""What another provider's error is in Anthropic's words. LiteLLM's own text never gets to the client."""
+"""Translates another provider's error to Anthropic's form. LiteLLM's own text never reaches the client."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ TYPES = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+"""Anthropic's error type by status."""
 LONGEST = 300
+"""Characters of a provider's text that the client gets."""
 _READ = 100_000
-"""Characters of an exception's text that are looked through."""
+"""Characters of an exception's text that are searched."""
 
 _QUOTED = r"""("[^"\\]*+(?:\\.[^"\\]*+)*+"|'[^'\\]*+(?:\\.[^'\\]*+)*+')"""
-_SAID = re.compile(rf"""["']message["']\s*:\s*{_QUOTED}""")
-_SAID_BY_OLLAMA = re.compile(rf"""["']error["']\s*:\s*{_QUOTED}""")
-_SAID_PLAINLY = re.compile(r"Exception - ([^\s{<\[][^\n{<]*)")
-"""Where LiteLLM has taken the words out of the JSON by itself."""
+_MESSAGE = re.compile(rf"""["']message["']\s*:\s*{_QUOTED}""")
+_OLLAMA_ERROR = re.compile(rf"""["']error["']\s*:\s*{_QUOTED}""")
+_PLAIN = re.compile(r"Exception - ([^\s{<\[][^\n{<]*)")
+"""A provider's text that LiteLLM has taken out of the JSON."""
 _UNREADABLE = "Error converting to valid response block"
-"""LiteLLM's 422, where it could not read an answer: no fault of the request's."""
+"""LiteLLM's 422 for a response that it could not read: no fault of the request."""
 _LITELLM = re.compile(r"litellm|Traceback", re.IGNORECASE)
 _TOO_LONG = re.compile(
     r"context[ _](length|window)|too many tokens|maximum context|token count", re.I
@@ -39,7 +41,7 @@ _TOO_LONG = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ProviderError(Exception):
-    """A failure as the proxy is told of it. `status` is what an account's would be."""
+    """A provider's failure, with the status that an account's failure would have."""
 
     status: int
     message: str
@@ -47,29 +49,30 @@ class ProviderError(Exception):
 
     @property
     def error_type(self) -> str:
+        """Return Anthropic's error type."""
         return TYPES.get(self.status, "api_error")
 
 
 def provider_error(
     provider: str, status: int | None, text: str, retry_after: str | None = None
 ) -> ProviderError:
-    """From what LiteLLM has raised: its status, and its text, in which the provider's own words are looked for.
+    """Return the error for what LiteLLM raised: its status, and its text, which has the provider's own text.
 
-    A refused key is told as 403: a 401 would make Claude Code ask for a new login at Anthropic.
+    A refused key becomes 403: a 401 would make Claude Code ask for a new login at Anthropic.
     """
     status = {None: 502, 401: 403}.get(status, status) or 502
     if not 400 <= status <= 599 or _UNREADABLE in text:
         status = 502
-    words = said_by_provider(text)
+    words = provider_text(text)
     if status in (400, 413) and _TOO_LONG.search(text[:_READ]):
-        # the words by which Claude Code knows that it has to make the conversation shorter
+        # the words at which Claude Code compacts the conversation
         return ProviderError(400, f"prompt is too long for {provider}{_colon(words)}")
     return ProviderError(
-        status, f"{provider} {_WHAT.get(status, 'failed')}{_colon(words)}", retry_after
+        status, f"{provider} {_REASONS.get(status, 'failed')}{_colon(words)}", retry_after
     )
 
 
-_WHAT = {
+_REASONS = {
     400: "refused the request",
     402: "wants to be paid first",
     403: "refused the key",
@@ -81,8 +84,8 @@ _WHAT = {
 }
 
 
-def said_by_provider(text: str) -> str:
-    """The words that the provider sent, if they are found in LiteLLM's; redacted, and not long."""
+def provider_text(text: str) -> str:
+    """Return the provider's own text within LiteLLM's, masked and cut; empty if there is none."""
     words = _words(text[:_READ])
     if not words or _LITELLM.search(words):
         return ""
@@ -90,10 +93,10 @@ def said_by_provider(text: str) -> str:
 
 
 def _words(text: str) -> str:
-    if quoted := _SAID.findall(text) or _SAID_BY_OLLAMA.findall(text):
-        said: str = quoted[-1]
-        return said[1:-1].replace('\\"', '"').replace("\\n", " ")
-    plain = _SAID_PLAINLY.search(text)
+    if quoted := _MESSAGE.findall(text) or _OLLAMA_ERROR.findall(text):
+        last: str = quoted[-1]
+        return last[1:-1].replace('\\"', '"').replace("\\n", " ")
+    plain = _PLAIN.search(text)
     return plain[1].strip() if plain else ""
 
 

@@ -1,4 +1,4 @@
-"""The list of models that `GET /v1/models` answers with, in a form both Anthropic's and OpenAI's clients read."""
+"""The models of `GET /v1/models`, in a form that both Anthropic's and OpenAI's clients read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neurolink_mitm.core.request.routing import not_served as no_route
 from neurolink_mitm.core.settings.values import Routing
 
 UNKNOWN_DAY = "1970-01-01T00:00:00Z"
-"""What Anthropic's own list says where the release day is not known."""
+"""An unknown release day, as in Anthropic's own list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,13 @@ class Model:
 
 
 def _released(name: str, day: str = "", dated: str = "") -> tuple[Model, ...]:
-    """A model of Anthropic's by its name, and by its `dated` one, of which the name is an alias."""
+    """Return a model of Anthropic's, and the one of the name with the date `dated`, for which `name` is an alias."""
     family, _, version = name.removeprefix("claude-").partition("-")
-    shown = (
-        f"Claude {family.capitalize()} {version.removesuffix('-0').replace('-', '.').capitalize()}"
-    )
+    number = version.removesuffix("-0").replace("-", ".").capitalize()
+    display_name = f"Claude {family.capitalize()} {number}"
     created_at = f"{day}T00:00:00Z" if day else UNKNOWN_DAY
     names = (name, f"{name.removesuffix('-0')}-{dated}") if dated else (name,)
-    return tuple(Model(each, shown, created_at) for each in names)
+    return tuple(Model(each, display_name, created_at) for each in names)
 
 
 CLAUDE = (
@@ -61,26 +60,26 @@ CLAUDE = (
     *_released("claude-opus-4-0", "2025-05-22", dated="20250514"),
     *_released("claude-sonnet-4-0", "2025-05-22", dated="20250514"),
 )
-"""Names to choose from, the newest first; any other `claude-*` is passed on as well, so a new one needs no new release.
+"""Anthropic's models, the newest first. Other names `claude-*` are forwarded as well.
 
-The names that Anthropic's SDK and LiteLLM's price table know of: a test compares, so that an update of those tells what
-is missing here. https://platform.claude.com/docs/en/about-claude/models/overview
+A test compares them with those of Anthropic's SDK and LiteLLM's price table.
+https://platform.claude.com/docs/en/about-claude/models/overview
 """
 
 
 def offered(routing: Routing) -> tuple[Model, ...]:
-    """All that can be asked for by name: Claude's, those that are mapped, and those of the passthrough list."""
-    found = {model.id: model for model in CLAUDE}
+    """Return all models that can be asked for: Anthropic's, mapped ones, and the passthrough list."""
+    models = {model.id: model for model in CLAUDE}
     for mapping in routing.model_mappings:
-        model = found.get(mapping.from_) or _named(mapping.from_)
-        found[model.id] = replace(model, owned_by=mapping.provider)
+        model = models.get(mapping.from_) or _named(mapping.from_)
+        models[model.id] = replace(model, owned_by=mapping.provider)
     for name in routing.passthrough_models:
-        found.setdefault(name, _named(name))
-    return tuple(model for model in found.values() if not is_wildcard(model.id))
+        models.setdefault(name, _named(name))
+    return tuple(model for model in models.values() if not is_wildcard(model.id))
 
 
 def not_served(name: str, routing: Routing) -> Reply:
-    """The 404 of a model that has no route, with what can be asked for."""
+    """Return the 404 for a model without a route, with the models that can be asked for."""
     return no_route(name, known_models((model.id for model in CLAUDE), routing))
 
 
@@ -89,7 +88,7 @@ def _named(name: str) -> Model:
 
 
 def listing(models: Iterable[Model] = CLAUDE) -> dict[str, object]:
-    """The body of `GET /v1/models`."""
+    """Return the body of `GET /v1/models`."""
     data = [_entry(model) for model in models]
     return {
         "object": "list",

@@ -1,7 +1,6 @@
-"""Makes a request to Anthropic one that another provider can take.
+"""Adapts a request in Anthropic's form to other providers.
 
-What others know nothing of is left out by a list of what they do know, so that a new field of Anthropic's never
-breaks the fallback.
+Fields are kept by a list of those that others know, so that a new field of Anthropic's never breaks the fallback.
 """
 
 from __future__ import annotations
@@ -15,27 +14,27 @@ FIELDS = frozenset(
     {"messages", "system", "tools", "tool_choice", "max_tokens", "stop_sequences", "temperature",
      "top_p", "thinking", "stream"}
 )  # fmt: skip
-"""What is handed on; not `metadata` (it names the user's account), betas, service tiers, servers, cache marks."""
+"""Fields that are kept; not `metadata` (the user's account), betas, service tiers, servers, cache marks."""
 LONGEST_NAME = 64
-"""Characters of a tool's name that every provider takes."""
+"""Characters of a tool's name that every provider accepts."""
 ERROR_MARK = "[the tool failed]"
-"""Put before a tool's result that is an error: others have no field for it."""
+"""Put before a tool's result that is an error: other APIs have no field for that."""
 MIN_BUDGET = 1024
-"""Anthropic's smallest thinking budget, by which LiteLLM judges how hard to think."""
+"""Tokens of Anthropic's smallest thinking budget."""
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """The request, and the client's names of tools by those in it, where they differ."""
+    """An adapted request, and the client's names of tools by the shortened ones in it."""
 
     request: Json
     tool_names: Mapping[str, str]
 
 
 class UnsupportedError(ValueError):
-    """The provider can't take what is in the request; the text is fit for the client."""
+    """The provider can't serve the request; the text is for the client."""
 
 
 def adapt(
@@ -46,22 +45,17 @@ def adapt(
     links: bool = True,
     thinking_as_effort: bool = False,
 ) -> Adapted:
-    """The request for another provider. `output_limit` is the model's largest answer in tokens.
+    """Return the request for another provider. `output_limit` is the model's largest response in tokens.
 
-    `documents`: it takes PDFs. `links`: it fetches images by their address; else they are named in words.
-    With `thinking_as_effort` a thinking budget is told as an effort.
+    `documents`: the model takes PDFs. `links`: the provider fetches images by URL; else the URL is sent as text.
+    `thinking_as_effort`: a thinking budget becomes an effort.
 
     Raises:
-        UnsupportedError: it holds a document, and the model takes none; or it is no request of the Messages API.
+        UnsupportedError: the model takes no documents, or this is no request of the Messages API.
     """
     try:
         return _adapt(request, output_limit, _Takes(documents, links), thinking_as_effort)
-    except (
-        AttributeError,
-        KeyError,
-        TypeError,
-        RecursionError,
-    ) as e:  # wherever a value has another type
+    except (AttributeError, KeyError, TypeError, RecursionError) as e:  # a value of another type
         raise UnsupportedError("The request has not the form of the Messages API.") from e
 
 
@@ -90,32 +84,32 @@ def _adapt(
 
 
 def _bound(request: Json, limit: int | None) -> None:
-    """No more tokens than the model can give, and a thinking budget below that."""
-    asked = request.get("max_tokens")
-    if limit and isinstance(asked, int) and asked > limit:
-        request["max_tokens"] = asked = limit
+    """Lower `max_tokens` to the model's limit, and the thinking budget below that."""
+    tokens = request.get("max_tokens")
+    if limit and isinstance(tokens, int) and tokens > limit:
+        request["max_tokens"] = tokens = limit
     thinking = _object(request.get("thinking"))
     budget = thinking.get("budget_tokens")
-    if isinstance(asked, int) and isinstance(budget, int) and budget >= asked:
-        if asked <= MIN_BUDGET:
+    if isinstance(tokens, int) and isinstance(budget, int) and budget >= tokens:
+        if tokens <= MIN_BUDGET:
             del request["thinking"]
         else:
-            request["thinking"] = {**thinking, "budget_tokens": max(MIN_BUDGET, asked // 2)}
+            request["thinking"] = {**thinking, "budget_tokens": max(MIN_BUDGET, tokens // 2)}
 
 
 def _think(adapted: Json, request: Json, *, as_effort: bool) -> None:
-    """`disabled` is what others do by themselves, and some refuse to be told."""
+    """Set thinking and effort. `disabled` is the default of others, and some refuse it."""
     thinking: Json = _object(adapted.get("thinking"))
     output = _object(request.get("output_config"))
-    told = {name: output[name] for name in ("effort", "format") if name in output}
+    config = {name: output[name] for name in ("effort", "format") if name in output}
     kind = thinking.get("type")
     if kind == "disabled":
         del adapted["thinking"]
     elif kind == "enabled" and as_effort:
         adapted["thinking"] = {"type": "adaptive"}
-        told.setdefault("effort", effort(thinking.get("budget_tokens")))
-    if told:
-        adapted["output_config"] = told
+        config.setdefault("effort", effort(thinking.get("budget_tokens")))
+    if config:
+        adapted["output_config"] = config
 
 
 def _object(value: Any) -> Json:
@@ -123,14 +117,14 @@ def _object(value: Any) -> Json:
 
 
 def effort(budget: Any) -> str:
-    """About as much thinking as a budget (tokens) allows."""
+    """Return the effort that corresponds to a thinking budget (tokens)."""
     if not isinstance(budget, int) or budget > 8192:
         return "high"
     return "low" if budget <= 2048 else "medium"
 
 
 def _shorten(adapted: Json, names: dict[str, str]) -> None:
-    """Long names of tools (those of MCP servers are), wherever they stand."""
+    """Shorten long names of tools (MCP servers have them) in tools, tool choice and history."""
     for tool in adapted.get("tools", ()):
         tool["name"] = _short(tool["name"], names)
     choice = adapted.get("tool_choice")
@@ -151,7 +145,7 @@ def _short(name: str, names: dict[str, str]) -> str:
 
 
 def _system(system: Any) -> Any:
-    """One text: some join several without a space between them."""
+    """Join the system blocks: some providers join them without a space."""
     if not isinstance(system, list):
         return system
     return "\n\n".join(block["text"] for block in system if block.get("text"))
@@ -164,13 +158,13 @@ def _messages(messages: Any, takes: _Takes) -> Iterator[Json]:
         adapted = [each for block in blocks or () for each in _block(block, takes)]
         if not adapted:
             continue
-        # Claude Code puts what the system has to say between messages, where others know users only
+        # Claude Code sends system messages within the conversation, which others don't know
         role = "assistant" if message.get("role") == "assistant" else "user"
         yield {"role": role, "content": adapted}
 
 
 def _merged(messages: Iterable[Json]) -> list[Json]:
-    """Turns that alternate, as most providers want them."""
+    """Merge messages of one role, so that turns alternate: most providers want that."""
     turns: list[Json] = []
     for message in messages:
         if turns and turns[-1]["role"] == message["role"]:
@@ -181,7 +175,7 @@ def _merged(messages: Iterable[Json]) -> list[Json]:
 
 
 def _block(block: Json, takes: _Takes) -> Iterator[Json]:
-    """Nothing for thinking, which only its author can use; a few words for a server's own tools."""
+    """Yield the adapted block: none for thinking, which only its author can read; a text for server tools."""
     kind = block.get("type")
     if kind == "text":
         if block.get("text"):
@@ -193,14 +187,14 @@ def _block(block: Json, takes: _Takes) -> Iterator[Json]:
     elif kind == "image":
         yield _image(block.get("source"), takes)
     elif kind == "tool_use":
-        known = ("type", "id", "name", "input")
-        yield {name: block[name] for name in known if name in block}
+        members = ("type", "id", "name", "input")
+        yield {name: block[name] for name in members if name in block}
     elif kind == "server_tool_use":
         yield {"type": "text", "text": f"[{block.get('name')}: {block.get('input')}]"}
     elif kind == "tool_reference":
         yield {"type": "text", "text": f"[the tool {block.get('tool_name')} can be used]"}
     elif kind == "web_search_tool_result":
-        yield {"type": "text", "text": _found(block.get("content"))}
+        yield {"type": "text", "text": _search_results(block.get("content"))}
 
 
 def _image(source: Any, takes: _Takes) -> Json:
@@ -225,7 +219,7 @@ def _tool_result(block: Json, takes: _Takes) -> Json:
     adapted = [each for part in parts for each in _block(part, takes)]
     if block.get("is_error"):
         adapted = _marked(adapted)
-    # texts as one string: the form that every provider takes
+    # texts as one string, which every provider accepts
     if all(part["type"] == "text" for part in adapted):
         return _result(block, "\n".join(part["text"] for part in adapted))
     return _result(block, adapted)
@@ -241,25 +235,25 @@ def _result(block: Json, content: Any) -> Json:
     return {"type": "tool_result", "tool_use_id": block.get("tool_use_id"), "content": content}
 
 
-def _found(content: Any) -> str:
-    """Titles and addresses of what a search found: the rest is encrypted for Anthropic."""
+def _search_results(content: Any) -> str:
+    """Return titles and URLs of a web search: the rest is encrypted for Anthropic."""
     hits = [hit for hit in content if isinstance(hit, dict)] if isinstance(content, list) else []
     lines = (f"{hit.get('title')}: {hit.get('url')}" for hit in hits if hit.get("url"))
     return "\n".join(("[found]", *lines))
 
 
 def _is_client_tool(tool: Json) -> bool:
-    """Others can't run Anthropic's own tools (web search, code execution)."""
+    """Tell whether the client runs a tool, not Anthropic (web search, code execution)."""
     return tool.get("type", "custom") == "custom" and "name" in tool
 
 
 def _tool(tool: Json) -> Json:
-    known = ("name", "description", "input_schema")
-    return {name: tool[name] for name in known if name in tool}
+    members = ("name", "description", "input_schema")
+    return {name: tool[name] for name in members if name in tool}
 
 
 def words_of(request: Json) -> str:
-    """All text of a request, for counting its tokens."""
+    """Return all text of a request, to count its tokens."""
     return "\n".join(_texts({name: request.get(name) for name in ("system", "tools", "messages")}))
 
 
@@ -268,7 +262,7 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
     elif isinstance(value, dict):
         if value.get("type") == "base64":
-            return  # a picture is not counted by its letters
+            return  # an image is not counted by its characters
         for name, item in value.items():
             yield name
             yield from _texts(item)

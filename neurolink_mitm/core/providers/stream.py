@@ -1,10 +1,8 @@
-"""Makes another provider's translated answer one that Anthropic itself could have sent.
+"""Corrects another provider's response, as LiteLLM translates it, to one that Anthropic could have sent.
 
-What LiteLLM streams is nearly that: `ProviderStream` takes its events and gives those for the client, and knows when
-the answer has begun, failed or ended. Checked against
-https://platform.claude.com/docs/en/build-with-claude/streaming and what LiteLLM 1.101 was seen to do:
-a first event before the provider was asked, empty blocks, tool calls with no, half or no JSON input, a stop reason that
-does not fit, no end at all after a cut.
+LiteLLM 1.101 sends a first event before it asks the provider, empty blocks, tool calls with no, half or invalid JSON
+input, stop reasons that don't fit, and no end after a cut.
+https://platform.claude.com/docs/en/build-with-claude/streaming
 """
 
 from __future__ import annotations
@@ -27,11 +25,11 @@ STOP_REASONS = frozenset(
 )
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 LONGEST_NAME = 128
-"""Of a tool, as Anthropic takes it: models make up others."""
-SPEAK_FOR_THEMSELVES = ("refusal", "max_tokens")
-"""Reasons for an answer without a word."""
+"""Characters of a tool's name that Anthropic accepts: models invent others."""
+EMPTY_REASONS = ("refusal", "max_tokens")
+"""Stop reasons that explain a response without content."""
 _TEXTS = {"text": ("text", "text_delta"), "thinking": ("thinking", "thinking_delta")}
-"""Where the text of a block is: in its start and in its deltas."""
+"""By type of block: the member with its text, and the type of its deltas."""
 
 Json = dict[str, Any]
 NO_NAMES: Mapping[str, str] = {}
@@ -39,7 +37,7 @@ NO_NAMES: Mapping[str, str] = {}
 
 @dataclass(slots=True)
 class _Open:
-    """A block that has begun upstream, and perhaps not yet for the client."""
+    """The block that is open upstream; `sent` if its start was sent to the client."""
 
     block: Json
     sent: bool = False
@@ -48,41 +46,38 @@ class _Open:
 
 @dataclass(slots=True)
 class ProviderStream:
-    """Events in, events out. Nothing is given before the first that has content, or begins a tool call.
+    """Corrects a stream: LiteLLM's events in, events for the client out, from the first content or tool call on.
 
-    The call itself is given when it is whole: half of one, were it completed by guessing, might be run. One that can't
-    be read was cut by the limit of tokens, as far as was seen, whatever the provider says of it.
+    A tool call is sent when it is complete: half of one, completed by a guess, might be run. One with invalid input
+    counts as cut off by `max_tokens`, whatever the provider's stop reason.
     """
 
     message_id: str
     model: str
     tool_names: Mapping[str, str] = field(default_factory=dict)
-    """The client's names of tools, by those that the provider was told."""
+    """The client's names of tools by those sent to the provider."""
     started: bool = False
-    """Something has been given: from here on a failure can only be told by an event."""
+    """An event was sent: a failure becomes an error event."""
     done: bool = False
-    """The answer is whole, or closed by an error event."""
+    """The response is complete, or closed by an error event."""
     empty: bool = False
-    """It ended without a word, and for no reason that would explain it."""
+    """It ended without content, and without one of `EMPTY_REASONS`."""
     _usage: Json = field(default_factory=dict)
     _open: _Open | None = None
     _blocks: int = 0
     _ids: list[str] = field(default_factory=list)
-    """Of the tool calls given."""
+    """Ids of the tool calls sent."""
     _lost_tool: bool = False
     _stop: Json = field(default_factory=dict)
 
     def feed(self, event: Json) -> bytes:
-        """Take one event; what is to be sent for it, if anything."""
+        """Take one event; return the bytes to send for it, if any."""
         return b"" if self.done else b"".join(self._see(event))
 
     def cut(self) -> bytes:
-        """The provider broke off, or ended without saying so."""
-        if self.done or not self.started:
-            self.done = True
-            return b""
-        self.done = True
-        return encode("error", error_body("overloaded_error", CUT))
+        """Close a stream that broke off; return the error event, if one is needed."""
+        silent, self.done = self.done or not self.started, True
+        return b"" if silent else encode("error", error_body("overloaded_error", CUT))
 
     def _see(self, event: Json) -> Iterator[bytes]:
         kind = event.get("type")
@@ -105,7 +100,7 @@ class ProviderStream:
             yield self.cut()
 
     def _begin(self) -> Iterator[bytes]:
-        """Some say the first words in the start of a block. A tool's input may take minutes to be written."""
+        """Send text in the start of a block; start the response at a tool call, whose input may take minutes."""
         open_ = self._open
         kind = str(open_.block.get("type")) if open_ else ""
         if kind == "tool_use":
@@ -113,7 +108,7 @@ class ProviderStream:
         member, delta = _TEXTS.get(kind, ("", ""))
         text = open_.block.get(member) if open_ and member else None
         if open_ and isinstance(text, str) and text:
-            yield from self._say(open_, delta, member, text)
+            yield from self._send_text(open_, delta, member, text)
 
     def _delta(self, open_: _Open, delta: Json) -> Iterator[bytes]:
         kind = open_.block.get("type")
@@ -122,12 +117,12 @@ class ProviderStream:
         elif kind in _TEXTS and delta.get("type") == _TEXTS[kind][1]:
             text = delta.get(_TEXTS[kind][0])
             if isinstance(text, str) and text:
-                yield from self._say(open_, _TEXTS[kind][1], _TEXTS[kind][0], text)
+                yield from self._send_text(open_, _TEXTS[kind][1], _TEXTS[kind][0], text)
 
-    def _say(self, open_: _Open, delta: str, member: str, text: str) -> Iterator[bytes]:
+    def _send_text(self, open_: _Open, delta: str, member: str, text: str) -> Iterator[bytes]:
         if not open_.sent:
             open_.sent = True
-            # no signature: what is not Anthropic's is known by that when it comes back
+            # without signature: by that it is recognised as foreign when it comes back
             fields = {"signature": ""} if member == "thinking" else {}
             yield from self._start_block({"type": member, member: "", **fields})
         yield self._of_block("content_block_delta", delta={"type": delta, member: text})
@@ -158,11 +153,10 @@ class ProviderStream:
 
     def _finish(self) -> Iterator[bytes]:
         yield from self._close()
-        said = {"stop_reason": "max_tokens"} if self._lost_tool else self._stop
-        stop = _stop(said, tools=len(self._ids))
-        if not self._blocks and stop["stop_reason"] not in SPEAK_FOR_THEMSELVES:
-            self.empty = True
-            self.done = True
+        end = {"stop_reason": "max_tokens"} if self._lost_tool else self._stop
+        stop = _stop(end, tools=len(self._ids))
+        if not self._blocks and stop["stop_reason"] not in EMPTY_REASONS:
+            self.empty = self.done = True
             return
         yield from self._start()
         usage = {"output_tokens": 0, **self._usage}
@@ -197,7 +191,7 @@ class ProviderStream:
 def whole(
     message: Json, message_id: str, model: str, tool_names: Mapping[str, str] = NO_NAMES
 ) -> Json | None:
-    """An answer that is not streamed, by the same rules; None where it says nothing."""
+    """Correct a response that is not streamed, by the same rules; None if it has no content."""
     blocks = list(_blocks(message.get("content"), tool_names))
     content = [block for block in blocks if block]
     ids: list[str] = []
@@ -206,7 +200,7 @@ def whole(
             block["id"] = _unused(block["id"], ids)
             ids.append(block["id"])
     stop = _stop({"stop_reason": "max_tokens"} if None in blocks else message, tools=len(ids))
-    if not content and stop["stop_reason"] not in SPEAK_FOR_THEMSELVES:
+    if not content and stop["stop_reason"] not in EMPTY_REASONS:
         return None
     return {
         "id": message_id, "type": "message", "role": "assistant", "model": model,
@@ -216,7 +210,7 @@ def whole(
 
 
 def _blocks(content: object, tool_names: Mapping[str, str]) -> Iterator[Json | None]:
-    """The blocks that are worth sending; None for a tool call that can't be read."""
+    """Yield the blocks with content; None for a tool call with invalid input."""
     for block in content if isinstance(content, list) else ():
         kind = _object(block).get("type")
         if kind == "tool_use":
@@ -228,60 +222,62 @@ def _blocks(content: object, tool_names: Mapping[str, str]) -> Iterator[Json | N
 
 
 def tool_use(block: Json, text: str, tool_names: Mapping[str, str] = NO_NAMES) -> Json | None:
-    """A tool call with its input as an object; None where there is no reading it."""
+    """Return a tool call with its input `text` as an object; None if that is invalid."""
     given = block.get("input")
     if text.strip():
         try:
             given = msgspec.json.decode(text.encode())
         except UNREADABLE:
             return None
-    name, known = block.get("name"), block.get("id")
-    if not isinstance(given or {}, dict) or not name or not known:
+    name, id_ = block.get("name"), block.get("id")
+    if not isinstance(given or {}, dict) or not name or not id_:
         return None
     return {
         "type": "tool_use",
-        "id": _valid_id(str(known)),
+        "id": _valid_id(str(id_)),
         "name": tool_names.get(str(name)) or _NOT_IN_NAMES.sub("_", str(name))[:LONGEST_NAME],
         "input": given or {},
     }
 
 
-def _valid_id(known: str) -> str:
-    """One that Anthropic takes, should the conversation come back to it. LiteLLM hides Gemini's signatures in ids."""
-    bare = known.partition("__thought__")[0]
+def _valid_id(id_: str) -> str:
+    """Return an id that Anthropic accepts in a later turn. LiteLLM appends Gemini's signatures to ids."""
+    bare = id_.partition("__thought__")[0]
     return bare if is_tool_id(bare) else tool_id(bare)
 
 
-def _unused(known: str, ids: Sequence[str]) -> str:
-    """Some give the same id to two calls."""
-    return tool_id(f"{known} {len(ids)}") if known in ids else known
+def _unused(id_: str, ids: Sequence[str]) -> str:
+    """Return an id that is not in `ids`: some providers give two calls the same one."""
+    return tool_id(f"{id_} {len(ids)}") if id_ in ids else id_
 
 
-def _stop(said: Json, *, tools: int) -> Json:
-    """Which of the sequences it was, if it was one, has to be told."""
-    reason, sequence = stop_reason(said.get("stop_reason"), tools=tools), said.get("stop_sequence")
+def _stop(delta: Json, *, tools: int) -> Json:
+    """Return stop reason and sequence; the reason `stop_sequence` needs its sequence."""
+    reason = stop_reason(delta.get("stop_reason"), tools=tools)
+    sequence = delta.get("stop_sequence")
     if reason == "stop_sequence" and isinstance(sequence, str):
         return {"stop_reason": reason, "stop_sequence": sequence}
     reason = "end_turn" if reason == "stop_sequence" else reason
     return {"stop_reason": reason, "stop_sequence": None}
 
 
-def stop_reason(said: object, *, tools: int) -> str:
-    """The one that fits what was said: `tool_use` if and only if a tool is called."""
-    if said == "max_tokens":
+def stop_reason(reason: object, *, tools: int) -> str:
+    """Return the stop reason that fits: `tool_use` if and only if a tool is called."""
+    if reason == "max_tokens":
         return "max_tokens"
     if tools:
         return "tool_use"
-    return said if isinstance(said, str) and said in STOP_REASONS - {"tool_use"} else "end_turn"
+    valid = isinstance(reason, str) and reason in STOP_REASONS - {"tool_use"}
+    return str(reason) if valid else "end_turn"
 
 
 def counts(usage: object) -> Json:
-    """The tokens told, as far as they are numbers that can be."""
+    """Return the token counts that are valid numbers."""
     names: Iterable[str] = (
         "input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens",
     )  # fmt: skip
-    told = {name: _object(usage).get(name) for name in names}
-    return {name: n for name, n in told.items() if type(n) is int and n >= 0}
+    values = {name: _object(usage).get(name) for name in names}
+    return {name: n for name, n in values.items() if type(n) is int and n >= 0}
 
 
 def _event(kind: str, **members: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""What the proxy tells its translator, and how it asks it."""
+"""The protocol of proxy and translator: setup, listening port, and the headers of requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODEL_HEADER = "x-neurolink-model"
 
 
 class Access(msgspec.Struct, frozen=True, rename="camel"):
-    """How a provider is reached. `api` is `chat` or `responses`, for those of OpenAI's kind."""
+    """Access to a provider. `api` is `chat` or `responses`, for OpenAI's and those like it."""
 
     api_key: str | None = None
     base_url: str | None = None
@@ -26,7 +26,7 @@ class Access(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """A line on the translator's standard input. Whoever asks must show `secret`."""
+    """A line on the translator's standard input. Requests must carry `secret` as a bearer token."""
 
     secret: str
     providers: dict[str, Access] = {}
@@ -36,19 +36,19 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class Listening(msgspec.Struct, frozen=True):
-    """The line on its standard output."""
+    """The line on the translator's standard output, once it listens."""
 
     port: int
 
 
 def setup_for(
-    named: Collection[str],
+    names: Collection[str],
     settings: Mapping[str, Provider],
     environ: Mapping[str, str],
     secret: str,
 ) -> Setup:
-    """How these providers are reached, by the configuration and the environment."""
-    return Setup(secret, {name: _access(name, settings, environ) for name in sorted(named)})
+    """Return the setup for the providers `names`, by the configuration and the environment."""
+    return Setup(secret, {name: _access(name, settings, environ) for name in sorted(names)})
 
 
 def _access(name: str, settings: Mapping[str, Provider], environ: Mapping[str, str]) -> Access:
@@ -61,7 +61,7 @@ def _access(name: str, settings: Mapping[str, Provider], environ: Mapping[str, s
 def request_fields(
     secret: str, port: int, provider: str, model: str, length: int
 ) -> tuple[tuple[bytes, bytes], ...]:
-    """All headers of a request to the translator: nothing that the caller sent is among them."""
+    """Return all headers of a request to the translator; none of the caller's is among them."""
     return (
         (b"host", b"127.0.0.1:%d" % port),
         (b"content-type", b"application/json"),
@@ -73,5 +73,5 @@ def request_fields(
 
 
 def read_setup(line: bytes) -> Setup:
-    """Raises `msgspec.MsgspecError`."""
+    """Parse a setup. Raises `msgspec.MsgspecError`."""
     return msgspec.json.decode(line, type=Setup)

@@ -10,7 +10,7 @@ from neurolink_mitm.core.providers.errors import (
     TYPES,
     ProviderError,
     provider_error,
-    said_by_provider,
+    provider_text,
 )
 from tests.anthropic_stream import ERROR_TYPES
 
@@ -38,7 +38,7 @@ WORDS = {
 
 @pytest.mark.parametrize(("text", "words"), WORDS.values(), ids=WORDS)
 def test_the_providers_own_words_are_found(text: str, words: str) -> None:
-    assert said_by_provider(text) == words
+    assert provider_text(text) == words
 
 
 STATUSES = {
