@@ -1,4 +1,4 @@
-"""`python -m soak`: see the package's docstring for what happens."""
+"""The command `python -m soak`."""
 
 import signal
 import sys

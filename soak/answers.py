@@ -1,4 +1,4 @@
-"""Whether an answer is one that a client of the Messages API can make use of."""
+"""Judges whether a response is a complete one, or a well-formed error, of the Messages API."""
 
 import json
 import re
@@ -9,7 +9,7 @@ Ending = Literal["complete", "broken off", "error", "left", "fault", "hung"]
 
 Event = tuple[str, dict[str, Any]]
 
-# A stream as a word: a letter an event, pings left out.
+# A stream as a word: a letter an event, without pings.
 _LETTERS = {
     "message_start": "s",
     "content_block_start": "b",
@@ -29,14 +29,14 @@ class AnswerError(Exception):
 
 @dataclass(frozen=True)
 class Asked:
-    """What decides how the answer has to look. No other request has this model."""
+    """What the response must match. The model is unique to the request."""
 
     model: str
     streamed: bool
 
 
 def judge(asked: Asked, status: int, content_type: str, body: bytes) -> Ending:
-    """How it ended. Raises AnswerError."""
+    """Return how a response ended. Raises AnswerError."""
     try:
         if content_type.startswith("text/event-stream") and asked.streamed and status == 200:
             return _judge_stream(asked, _events(body))
@@ -84,7 +84,7 @@ def _event(block: str) -> Event:
 
 
 def _check_message(asked: Asked, message: dict[str, Any], text: str) -> None:
-    """It answers this request, and its text is whole up to its end: the numbers from 0 on."""
+    """Check that a message has the request's model, and that its text is the numbers from 0 on."""
     if message["model"] != asked.model:
         raise AnswerError(f"the answer to {message['model']} came to {asked.model}")
     if text != "".join(f"{n} " for n in range(len(text.split()))):

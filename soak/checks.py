@@ -1,4 +1,4 @@
-"""What NeuroLink promises under failing accounts, each as a function of the evidence."""
+"""What NeuroLink promises under failing accounts, each a function of the evidence."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -7,16 +7,17 @@ from itertools import pairwise, zip_longest
 from math import inf
 
 from soak.answers import Ending
-from soak.crowd import Told
 from soak.evidence import AttemptRow, Evidence, RequestRow, Tokens
+from soak.load import Result
 
 RSS_MB = 10.0
 _ROUNDING = 0.002
-"""Seconds by which times from rows of the journal, which are in milliseconds, may be off."""
-_SHOWN = 20
+"""Seconds: rows have their times in milliseconds."""
+_MAX_FAULTS = 20
+"""Faults of a check that are printed."""
 
-_HAD_LESS = ("client_cancelled", "error")
-"""Outcomes of requests that may have ended before all that upstream sent had come."""
+_INCOMPLETE = ("client_cancelled", "error")
+"""Outcomes of requests that may end before all of upstream's response has arrived."""
 
 _OUTCOMES: dict[Ending, tuple[str, ...]] = {
     "complete": ("complete",),
@@ -24,23 +25,22 @@ _OUTCOMES: dict[Ending, tuple[str, ...]] = {
     "error": ("error",),
     "left": ("client_cancelled", "complete", "truncated", "error"),
 }
-"""What the journal may say of a request that ended so; a client can leave as the last byte arrives."""
+"""The outcomes that a row may have by ending; a client can leave as the last byte arrives."""
 
 _NEVER_SENT = ("connect_error", "connect_timeout")
 _PERHAPS_UNREAD = ("closed", "total_timeout", "client left")
-"""Attempts whose request an upstream need not have read: it was ended with the bytes still on their
-way, or the client left first."""
+"""Attempts whose request upstream may not have read: it was ended, or the client left, before."""
 
 _EXPECTED = (
     *("answered", "429", "529", "500", "401", "closed", "cut", "timeout", "empty_stream"),
     *("overloaded_error", "rate_limit_error", "connect_error", "client left"),
 )
-"""Kinds of attempts without which a run has shown little."""
+"""Kinds of attempts that a run must have."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`faults` are the first few things that speak against it."""
+    """The result of a check. `faults` are the first `_MAX_FAULTS`."""
 
     check: str
     found: str
@@ -56,22 +56,22 @@ def verdicts(evidence: Evidence) -> list[Verdict]:
 
 
 def all_answered(evidence: Evidence) -> Verdict:
-    bad = [told for told in evidence.told if told.ending == "fault"]
-    faults = [f"request {told.request.number}: {told.detail}" for told in bad]
-    counts = Counter(told.ending for told in evidence.told)
+    bad = [result for result in evidence.results if result.ending == "fault"]
+    faults = [f"request {result.request.number}: {result.detail}" for result in bad]
+    counts = Counter(result.ending for result in evidence.results)
     found = ", ".join(f"{count} {ending}" for ending, count in counts.most_common())
     return _verdict("every answer is complete or a well-formed error", found, faults)
 
 
 def none_hung(evidence: Evidence) -> Verdict:
-    hung = [told for told in evidence.told if told.ending == "hung"]
-    faults = [f"request {told.request.number}, status {told.status}" for told in hung]
-    slowest = max((told.seconds for told in evidence.told), default=0.0)
+    hung = [result for result in evidence.results if result.ending == "hung"]
+    faults = [f"request {result.request.number}, status {result.status}" for result in hung]
+    slowest = max((result.seconds for result in evidence.results), default=0.0)
     return _verdict("no request hangs", f"{len(hung)} hung, slowest {slowest:.1f} s", faults)
 
 
 def none_while_cooling(evidence: Evidence) -> Verdict:
-    """An attempt that was under way when a cooldown began did not begin in it."""
+    """Check that no attempt begins in a cooldown of its account."""
     faults, windows = [], 0
     for name, rows in evidence.by_account.items():
         for cause in (row for row in rows if row.cooldown_ms):
@@ -91,20 +91,20 @@ def _begun_within(rows: Iterable[AttemptRow], start: float, end: float) -> Itera
 
 
 def _recovered(rows: Sequence[AttemptRow], cause: AttemptRow, row: AttemptRow) -> bool:
-    """A late failure had lengthened the cooldown, and the probe sent meanwhile was answered well."""
+    """Tell whether a probe was answered before `row`, after which a late failure extended the cooldown."""
     began = _began(rows, cause)
     return any(p.answered_well and began < p.start < row.start for p in rows)
 
 
 def _began(rows: Iterable[AttemptRow], cause: AttemptRow) -> float:
-    """When the cooldown began that `cause` belongs to: at its end, or at an earlier failure."""
+    """Return the start of the cooldown of `cause`: its end, or that of an earlier failure."""
     earlier = (r.end for r in rows if r.cooldown_ms and cause.start < r.end < cause.end)
     return min(earlier, default=cause.end)
 
 
 def probed_one_at_a_time(evidence: Evidence) -> Verdict:
-    """After a cooldown, until an attempt was answered well; a good one is not judged, since the
-    journal does not say when its head came."""
+    """Check that failed probes after a cooldown don't overlap. Good ones may: rows don't say when a
+    head arrived."""
     faults, probes = [], 0
     for name, rows in evidence.by_account.items():
         for failed in _failed_probes(rows):
@@ -120,7 +120,7 @@ def probed_one_at_a_time(evidence: Evidence) -> Verdict:
 
 
 def _failed_probes(rows: Sequence[AttemptRow]) -> Iterator[list[AttemptRow]]:
-    """Those after each cooldown, up to the next one or the first attempt that was answered well."""
+    """Yield the attempts after each cooldown, up to the next one or the first good response."""
     causes = sorted((row for row in rows if row.cooldown_ms), key=lambda row: row.end)
     for cause, following in zip_longest(causes, causes[1:]):
         well = (row.start for row in rows if row.answered_well and row.start > cause.end)
@@ -134,20 +134,20 @@ def one_row_a_request(evidence: Evidence) -> Verdict:
     for row in evidence.requests:
         rows[row.trace_id].append(row)
     faults = []
-    for told in evidence.told:
-        found = rows.pop(told.request.trace_id, [])
-        if len(found) != 1 or not _agree(told, found[0]):
-            ended = f"{told.ending}, status {told.status}, leaves {told.request.leaves}"
-            said = [(row.outcome, row.response_status) for row in found]
-            faults.append(f"request {told.request.number} ({ended}): rows say {said}")
+    for result in evidence.results:
+        found = rows.pop(result.request.trace_id, [])
+        if len(found) != 1 or not _agree(result, found[0]):
+            ended = f"{result.ending}, status {result.status}, leaves {result.request.leaves}"
+            outcomes = [(row.outcome, row.response_status) for row in found]
+            faults.append(f"request {result.request.number} ({ended}): rows say {outcomes}")
     faults += [f"a row of trace {trace_id}, which nobody asked for" for trace_id in rows]
-    count = f"{len(evidence.requests)} rows of {len(evidence.told)} requests"
+    count = f"{len(evidence.requests)} rows of {len(evidence.results)} requests"
     return _verdict("each request has one row, which says what the client saw", count, faults)
 
 
-def _agree(told: Told, row: RequestRow) -> bool:
-    outcomes = _OUTCOMES.get(told.ending, (row.outcome,))
-    return row.outcome in outcomes and told.status in (None, row.response_status)
+def _agree(result: Result, row: RequestRow) -> bool:
+    outcomes = _OUTCOMES.get(result.ending, (row.outcome,))
+    return row.outcome in outcomes and result.status in (None, row.response_status)
 
 
 def one_row_an_attempt(evidence: Evidence) -> Verdict:
@@ -165,8 +165,8 @@ def one_row_an_attempt(evidence: Evidence) -> Verdict:
 
 
 def rows_match_upstreams(evidence: Evidence) -> Verdict:
-    """An answer's request id ties its row to the upstream's ledger, the client's number does for
-    attempts without an answer. Of a few (`_PERHAPS_UNREAD`) nobody knows whether they arrived."""
+    """Match rows and ledgers by the response's request id, or by the client's number without a response.
+    Attempts of `_PERHAPS_UNREAD` may be missing in a ledger."""
     strange = {row.account for row in evidence.attempts} - evidence.ledgers.keys()
     faults = [f"rows of an account {name}, which there is not" for name in strange]
     received, unsent, unread = 0, 0, 0
@@ -199,22 +199,21 @@ def rows_match_upstreams(evidence: Evidence) -> Verdict:
 
 
 def tokens_match_upstreams(evidence: Evidence) -> Verdict:
-    """A row has the tokens that the answer which went to the client told, to the token. Whoever leaves,
-    or is told an error, may have had less of it than upstream sent. Attempts that failed unseen may
-    have told some as well: their rows have none."""
+    """Check that a row has exactly the tokens of the response that the client got; of a response that
+    ended early (`_INCOMPLETE`), earlier counts. Counts of failed attempts are in no row."""
     answers = {(row.request_id, row.attempt): row.upstream_request_id for row in evidence.attempts}
     faults, sums, short = [], Tokens(), 0
     unseen = set(evidence.usages)
     for row in evidence.requests:
         id_ = answers.get((row.request_id, row.attempts))
         unseen.discard(id_ or "")
-        told = [Tokens(), *evidence.usages.get(id_ or "", ())]
+        counts = [Tokens(), *evidence.usages.get(id_ or "", ())]
         sums = Tokens(*map(sum, zip(sums, row.tokens, strict=True)))
-        if row.tokens == told[-1]:
+        if row.tokens == counts[-1]:
             continue
         short += 1
-        if row.outcome not in _HAD_LESS or row.tokens not in told[_least(row) :]:
-            faults.append(f"{row.request_id} ({row.outcome}): {row.tokens}, {id_} told {told[-1]}")
+        if row.outcome not in _INCOMPLETE or row.tokens not in counts[_least(row) :]:
+            faults.append(f"{row.request_id} ({row.outcome}): {row.tokens}, {id_}: {counts[-1]}")
     kinds = ", ".join(f"{count} {kind}" for kind, count in sums._asdict().items())
     found = (
         f"{kinds}; {short} answers were left before they had told all,"
@@ -224,7 +223,7 @@ def tokens_match_upstreams(evidence: Evidence) -> Verdict:
 
 
 def _least(row: RequestRow) -> int:
-    """How often the answer had told of its tokens, at least: it does so before any content."""
+    """Return how many counts the client had got at least: the first comes before any content."""
     return 0 if row.ttfb_ms is None or row.outcome == "error" else 1
 
 
@@ -243,9 +242,9 @@ def files_are_back(evidence: Evidence) -> Verdict:
     return Verdict("open file descriptors end where they began", found, met, still_open)
 
 
-def nothing_said(evidence: Evidence) -> Verdict:
-    """A quiet proxy says only what goes wrong in itself."""
-    lines = evidence.said.splitlines()
+def no_output(evidence: Evidence) -> Verdict:
+    """Check the output of the proxy: with `--quiet` it prints faults of its own only."""
+    lines = evidence.output.splitlines()
     return _verdict("the proxy reports no fault of its own", f"{len(lines)} lines", lines)
 
 
@@ -271,11 +270,11 @@ CHECKS: tuple[Check, ...] = (
     tokens_match_upstreams,
     memory_is_back,
     files_are_back,
-    nothing_said,
+    no_output,
     ended_well,
     all_kinds_came_up,
 )
 
 
 def _verdict(check: str, found: str, faults: Sequence[str]) -> Verdict:
-    return Verdict(check, found, not faults, tuple(faults[:_SHOWN]))
+    return Verdict(check, found, not faults, tuple(faults[:_MAX_FAULTS]))

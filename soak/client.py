@@ -1,4 +1,4 @@
-"""A client's connection: HTTP/1.1 to the letter (h11), kept alive, one request at a time."""
+"""A client's connection: strict HTTP/1.1 (h11), keep-alive, one request at a time."""
 
 import asyncio
 from contextlib import suppress
@@ -12,7 +12,7 @@ _READ = 65_536
 
 
 class Connection:
-    """Raises `h11.RemoteProtocolError` for an answer that breaks HTTP or off, OSError as sockets do."""
+    """A connection. Raises `h11.RemoteProtocolError` for a response that is invalid or breaks off, and OSError."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -34,7 +34,7 @@ class Connection:
         return event
 
     async def more(self) -> bytes | None:
-        """The next bytes of the body; None at its end."""
+        """Return the next bytes of the body; None at its end."""
         event = await self._next()
         if isinstance(event, h11.Data):
             return bytes(event.data)
@@ -45,7 +45,7 @@ class Connection:
         return None
 
     def again(self) -> bool:
-        """Make ready for the next request; False where the answer has ended the connection."""
+        """Prepare for the next request; return False if the response ended the connection."""
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
             return True

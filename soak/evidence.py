@@ -1,4 +1,4 @@
-"""What the proxy wrote down and what the upstreams did, read back after the run."""
+"""The evidence of a soak: the clients' results, the proxy's rows, the records of the upstreams."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from soak.crowd import Told
+from soak.load import Result
 from soak.processes import Proxy, Upstream
 
 _Row = TypeVar("_Row")
 
 
 class Tokens(NamedTuple):
-    """What an answer told of itself; all 0 where it told nothing."""
+    """The token counts of a response; 0 where it has none."""
 
     input: int = 0
     output: int = 0
@@ -25,7 +25,7 @@ class Tokens(NamedTuple):
 
 
 class RequestRow(msgspec.Struct, rename="camel"):
-    """Of `proxy-DATE.jsonl`, what is compared."""
+    """The fields of `proxy-DATE.jsonl` that are compared."""
 
     request_id: str
     trace_id: str
@@ -52,7 +52,7 @@ class RequestRow(msgspec.Struct, rename="camel"):
 
 
 class AttemptRow(msgspec.Struct, rename="camel"):
-    """Of `proxy-attempts-DATE.jsonl`, what is compared."""
+    """The fields of `proxy-attempts-DATE.jsonl` that are compared. Times are seconds since the epoch."""
 
     timestamp: datetime
     request_id: str
@@ -66,7 +66,6 @@ class AttemptRow(msgspec.Struct, rename="camel"):
 
     @property
     def start(self) -> float:
-        """Seconds since the epoch, as all times here; to the millisecond."""
         return self.timestamp.timestamp()
 
     @property
@@ -83,7 +82,7 @@ class AttemptRow(msgspec.Struct, rename="camel"):
 
     @property
     def kind(self) -> str:
-        """In a word."""
+        """Return `answered`, the status, the error type or `client left`."""
         if self.answered_well:
             return "answered"
         return str(self.response_status or self.error_type or "client left")
@@ -91,7 +90,7 @@ class AttemptRow(msgspec.Struct, rename="camel"):
 
 @dataclass(frozen=True)
 class Level:
-    """What the proxy holds at one moment."""
+    """The proxy's memory and open files at one time."""
 
     rss_mb: float
     files: int
@@ -99,15 +98,14 @@ class Level:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the checks look at.
+    """The input of the checks.
 
-    `ledgers` has for each account the ids of the requests that its upstream received, and to each
-    the number that the client gave it, 0 where the body did not come. `usages` has for each of those
-    ids what its answer told of its tokens, one time after another. `said` is what the proxy wrote to
-    its standard output and error.
+    `ledgers`: for each account the ids of the requests that its upstream received, with the client's
+    number, 0 if the body did not arrive. `usages`: for each of these ids the token counts in its
+    response, in order. `output`: the proxy's standard output and error.
     """
 
-    told: Sequence[Told]
+    results: Sequence[Result]
     requests: Sequence[RequestRow]
     attempts: Sequence[AttemptRow]
     ledgers: Mapping[str, Mapping[str, int]]
@@ -116,17 +114,17 @@ class Evidence:
     warmed_up: Level
     at_end: Level
     open_at_end: Sequence[str]
-    said: str
+    output: str
     ended: str
 
     @cached_property
     def numbers(self) -> dict[str, int]:
-        """The client's number of each request, by the proxy's id of it."""
+        """Return the clients' numbers by the proxy's request ids."""
         return {row.request_id: int(row.trace_id, 16) for row in self.requests}
 
     @cached_property
     def by_account(self) -> dict[str, list[AttemptRow]]:
-        """The attempts on each account, in the order they began."""
+        """Return the attempts by account, in order of their start."""
         ordered = sorted(self.attempts, key=lambda row: row.start)
         return {name: [row for row in ordered if row.account == name] for name in self.ledgers}
 
@@ -144,8 +142,8 @@ def ledger_of(upstream: Upstream) -> dict[str, int]:
     return {id_: int(number) for id_, number in lines}
 
 
-class _Told(msgspec.Struct):
-    """A line of an upstream's record of usage, in Anthropic's words."""
+class _Usage(msgspec.Struct):
+    """A line of an upstream's record of usage."""
 
     id: str
     input_tokens: int
@@ -156,25 +154,24 @@ class _Told(msgspec.Struct):
 
 
 def usages_of(upstreams: Sequence[Upstream]) -> dict[str, list[Tokens]]:
-    found: dict[str, list[Tokens]] = {}
-    decoder = msgspec.json.Decoder(_Told)
-    for line in (
-        line for each in upstreams for line in decoder.decode_lines(each.usage.read_bytes())
-    ):
-        before = found.setdefault(line.id, [])
-        before.append(_tokens(line, before[-1] if before else Tokens()))
-    return found
+    counts: dict[str, list[Tokens]] = {}
+    decoder = msgspec.json.Decoder(_Usage)
+    for upstream in upstreams:
+        for line in decoder.decode_lines(upstream.usage.read_bytes()):
+            before = counts.setdefault(line.id, [])
+            before.append(_tokens(line, before[-1] if before else Tokens()))
+    return counts
 
 
-def _tokens(told: _Told, before: Tokens) -> Tokens:
-    """The end of a stream doesn't say again how long the cache is kept."""
-    tiers = told.cache_creation
+def _tokens(usage: _Usage, before: Tokens) -> Tokens:
+    """Return the token counts; the end of a stream leaves out the cache's duration, which stays."""
+    tiers = usage.cache_creation
     for_an_hour = tiers["ephemeral_1h_input_tokens"] if tiers else before.cache_write_1h
     return Tokens(
-        told.input_tokens,
-        told.output_tokens,
-        told.cache_read_input_tokens,
-        told.cache_creation_input_tokens - for_an_hour,
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_read_input_tokens,
+        usage.cache_creation_input_tokens - for_an_hour,
         for_an_hour,
     )
 

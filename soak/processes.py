@@ -1,4 +1,4 @@
-"""The proxy and the upstreams as processes: how each is started, ended, and started again."""
+"""The processes of proxy and upstreams: start, end, start again."""
 
 import json
 import random
@@ -18,7 +18,7 @@ import psutil
 
 from bench.children import child
 from neurolink_mitm.sandbox import Script
-from soak.decks import as_json
+from soak.fault_scripts import as_json
 
 HOST = "127.0.0.1"
 TIMEOUTS = {"connect": 1, "first-event": 2, "idle": 3, "total": 20}
@@ -27,16 +27,16 @@ _PORTS = range(20_000, 32_000)
 
 @dataclass(frozen=True)
 class Proxy:
-    """The proxy under test. `said` is all that it wrote to its standard output and error."""
+    """The proxy under test. `output` is the file of its standard output and error."""
 
     pid: int
     port: int
     logs: Path
-    said: Path
+    output: Path
 
 
 class Upstream:
-    """One account's upstream. Ended and started again it has the same port, records and key."""
+    """One account's upstream. A restart keeps its port, records and key."""
 
     def __init__(self, name: str, kind: str, port: int, home: Path) -> None:
         self.name, self.port = name, port
@@ -65,14 +65,14 @@ class Upstream:
         file.write_text(json.dumps([{**account, "script": as_json(script)}]))
         command = [sys.executable, "-m", "soak.upstream"]
         command += [str(file), str(self.port), str(self.ledger), str(self.usage)]
-        # the open pipe tells it that the soak lives
+        # it ends when this pipe closes
         running = child(
             f"upstream {self.name}", command, self._home, self._accepts, stdin=subprocess.PIPE
         )
         self._pid = self._running.enter_context(running)
 
     def end(self, *, kill: bool = False) -> None:
-        """By SIGTERM, or SIGKILL; nothing happens to one that doesn't run."""
+        """End it, if it runs, by SIGTERM or SIGKILL."""
         if kill and self._pid:
             psutil.Process(self._pid).kill()
         self._pid = 0
@@ -86,7 +86,7 @@ class Upstream:
 
 @contextmanager
 def upstreams(kinds: Sequence[str], home: Path) -> Iterator[list[Upstream]]:
-    """One a kind of account, named a, b, c …; none is started yet."""
+    """Yield an upstream for each kind of account, named a, b, c …, not started yet."""
     with ExitStack() as stack:
         ports = free_ports(len(kinds))
         yield [
@@ -97,7 +97,7 @@ def upstreams(kinds: Sequence[str], home: Path) -> Iterator[list[Upstream]]:
 
 @contextmanager
 def proxy(accounts: Sequence[Upstream], home: Path) -> Iterator[Proxy]:
-    """`neurolink proxy start` on these accounts."""
+    """Run `neurolink proxy start` with these accounts."""
     home.mkdir()
     config = home / "proxy-config.json"
     config.write_text(json.dumps(_config(accounts)))
@@ -111,16 +111,16 @@ def proxy(accounts: Sequence[Upstream], home: Path) -> Iterator[Proxy]:
     }
     with (
         child("the proxy", command, home, lambda: _is_healthy(port), settings) as pid,
-        _warden(pid, home / "warden"),
+        _watchdog(pid, home / "watchdog"),
     ):
         yield Proxy(pid, port, home / "neurolink" / "logs", home / "output.log")
 
 
 @contextmanager
-def _warden(pid: int, home: Path) -> Iterator[None]:
+def _watchdog(pid: int, home: Path) -> Iterator[None]:
     """The proxy, unlike an upstream, does not look whether the soak lives."""
     home.mkdir()
-    command = [sys.executable, "-m", "soak.warden", str(pid)]
+    command = [sys.executable, "-m", "soak.parent_watchdog", str(pid)]
     with child("the warden", command, home, lambda: True, stdin=subprocess.PIPE):
         yield
 
@@ -133,17 +133,19 @@ def workplace() -> Iterator[Path]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Below those that outgoing connections get, which could take one while its server is away; at
-    random, for another soak could as well."""
+    """Return free ports below those of outgoing connections, which could take one during a restart.
+
+    At random: another soak may run.
+    """
     with ExitStack() as stack:
-        found: list[int] = []
+        ports: list[int] = []
         for port in random.sample(_PORTS, len(_PORTS)):
             probe = stack.enter_context(socket.socket())
             with suppress(OSError):
                 probe.bind((HOST, port))
-                found.append(port)
-            if len(found) == count:
-                return found
+                ports.append(port)
+            if len(ports) == count:
+                return ports
     raise OSError(f"no {count} free ports in {_PORTS}")
 
 

@@ -44,23 +44,23 @@ class Report:
 
 
 def make_report(plan: Plan, course: Course, verdicts: Sequence[Verdict], seconds: float) -> Report:
-    seen = course.evidence
-    times = [told.seconds for told in seen.told] or [0.0]
+    evidence = course.evidence
+    times = [result.seconds for result in evidence.results] or [0.0]
     return Report(
         plan=plan,
         seconds=round(seconds, 1),
         load_seconds=round(course.load_seconds, 1),
-        requests=len(seen.told),
-        attempts=len(seen.attempts),
-        endings=_counts(told.ending for told in seen.told),
-        statuses=_counts(str(told.status or "none") for told in seen.told),
-        upstream=_counts(row.kind for row in seen.attempts),
-        cooldowns=_counts(str(row.account) for row in seen.attempts if row.cooldown_ms),
+        requests=len(evidence.results),
+        attempts=len(evidence.attempts),
+        endings=_counts(result.ending for result in evidence.results),
+        statuses=_counts(str(result.status or "none") for result in evidence.results),
+        upstream=_counts(row.kind for row in evidence.attempts),
+        cooldowns=_counts(str(row.account) for row in evidence.attempts if row.cooldown_ms),
         seconds_p50=round(percentile(times, 50), 3),
         seconds_p99=round(percentile(times, 99), 3),
-        at_start=seen.at_start,
-        warmed_up=seen.warmed_up,
-        at_end=seen.at_end,
+        at_start=evidence.at_start,
+        warmed_up=evidence.warmed_up,
+        at_end=evidence.at_end,
         peak_rss_mb=course.peak_rss_mb,
         verdicts=verdicts,
     )

@@ -1,4 +1,4 @@
-"""The course of a soak: warm up, let them at it, end and start upstreams meanwhile, then look."""
+"""The course of a soak: warm up, load with restarts of upstreams, then collect the evidence."""
 
 import asyncio
 import time
@@ -9,29 +9,30 @@ import psutil
 
 from bench.usage import MB, watch_peak
 from neurolink_mitm.sandbox import Script
-from soak.crowd import DEADLINE, Crowd
-from soak.decks import refused, rough
 from soak.evidence import Evidence, Level, attempt_rows, ledger_of, request_rows, usages_of
+from soak.fault_scripts import faulty, refused
+from soak.load import DEADLINE, Load
 from soak.processes import Proxy, Upstream, proxy, upstreams, workplace
 
 KINDS = ("oauth", "oauth", "api_key", "api_key", "api_key")
 WARM_UP = 30.0
-"""Seconds in which memory comes to the size that so many clients need, an outage included."""
+"""Seconds in which memory grows to its level, an outage of all accounts included."""
 _QUIET = 6.0
 """Seconds in which the last connections close."""
 _AWAY = 2.0
-"""Seconds that an upstream stays away once it is ended; its start takes a moment more."""
+"""Seconds between the end of an upstream and its start."""
 _STOP_SECONDS = 10.0
 _END = DEADLINE + _QUIET + 2
-"""Seconds that the end may take, should a request hang."""
+"""Seconds that the end takes at most, if a request hangs."""
 LEAST = 105.0
+"""Seconds of the shortest soak."""
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`seconds` are those of the whole, at most."""
+    """The options of a soak. `seconds` is its whole length, at most."""
 
     seconds: float
     clients: int
@@ -40,17 +41,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class Restart:
-    """Upstreams go away and come back with a new script, `at` this share of the time."""
+    """A restart of upstreams with a new script, at the share `at` of the time."""
 
     at: float
     accounts: Sequence[Upstream]
     kill: bool = False
-    deck: Callable[[str], Script] = rough
+    script: Callable[[str], Script] = faulty
 
 
 @dataclass(frozen=True)
 class Course:
-    """What was found, and how much memory the proxy took at most."""
+    """The evidence of a soak, and the proxy's highest memory."""
 
     evidence: Evidence
     peak_rss_mb: float
@@ -58,11 +59,11 @@ class Course:
 
 
 def soak(plan: Plan, say: Say) -> Course:
-    """Raises StartError if a process does not come up."""
+    """Run a soak. Raises StartError if a process does not start."""
     end = time.monotonic() + plan.seconds
     with workplace() as home, upstreams(KINDS, home) as accounts:
         for account in accounts:
-            account.start(rough(_seed(plan, account)))
+            account.start(faulty(_seed(plan, account)))
         with proxy(accounts, home / "proxy") as started:
             return asyncio.run(_course(plan, started, accounts, end - _END, say))
 
@@ -70,29 +71,29 @@ def soak(plan: Plan, say: Say) -> Course:
 async def _course(
     plan: Plan, started: Proxy, accounts: Sequence[Upstream], end: float, say: Say
 ) -> Course:
-    crowd = Crowd(started.port, plan.clients, plan.seed)
-    await crowd.ask_once()
+    load = Load(started.port, plan.clients, plan.seed)
+    await load.ask_once()
     at_start = await _quiet_level(started.pid)
     say(f"warming up for {WARM_UP:.0f} s, an outage of all accounts included")
-    await _load(plan, crowd, time.monotonic() + WARM_UP, Restart(0.4, accounts))
+    await _run(plan, load, time.monotonic() + WARM_UP, Restart(0.4, accounts))
     warmed_up = await _quiet_level(started.pid)
     began = time.monotonic()
     say(f"{plan.clients} clients for {end - began:.0f} s")
     async with watch_peak(started.pid) as peak:
-        await _load(
+        await _run(
             plan,
-            crowd,
+            load,
             end,
             Restart(0.1, accounts[1:2], kill=True),
             Restart(0.35, accounts),
-            Restart(0.55, accounts[-1:], deck=refused),
+            Restart(0.55, accounts[-1:], script=refused),
         )
-    asked = time.monotonic() - began
+    load_seconds = time.monotonic() - began
     at_end = await _quiet_level(started.pid)
     open_at_end = _open_files(started.pid)
     ended = await asyncio.to_thread(_stop, started.pid)
     evidence = Evidence(
-        told=crowd.told,
+        results=load.results,
         requests=request_rows(started),
         attempts=attempt_rows(started),
         ledgers={account.name: ledger_of(account) for account in accounts},
@@ -101,29 +102,29 @@ async def _course(
         warmed_up=warmed_up,
         at_end=at_end,
         open_at_end=open_at_end,
-        said=started.said.read_text(errors="replace"),
+        output=started.output.read_text(errors="replace"),
         ended=ended,
     )
-    return Course(evidence, peak.mb, asked)
+    return Course(evidence, peak.mb, load_seconds)
 
 
-async def _load(plan: Plan, crowd: Crowd, end: float, *restarts: Restart) -> None:
-    """The clients ask until `end` (monotonic seconds), and upstreams come and go."""
+async def _run(plan: Plan, load: Load, end: float, *restarts: Restart) -> None:
+    """Run the load until `end` (monotonic seconds), with restarts of upstreams."""
     began = time.monotonic()
 
-    async def come_and_go() -> None:
+    async def restart_upstreams() -> None:
         for restart in restarts:
             await asyncio.sleep(began + restart.at * (end - began) - time.monotonic())
             await _restart(plan, restart)
 
-    await asyncio.gather(crowd.ask_until(end), come_and_go())
+    await asyncio.gather(load.ask_until(end), restart_upstreams())
 
 
 async def _restart(plan: Plan, restart: Restart) -> None:
     accounts = restart.accounts
     await asyncio.gather(*(asyncio.to_thread(a.end, kill=restart.kill) for a in accounts))
     await asyncio.sleep(_AWAY)
-    scripts = [restart.deck(_seed(plan, a)) for a in accounts]
+    scripts = [restart.script(_seed(plan, a)) for a in accounts]
     await asyncio.gather(*map(asyncio.to_thread, [a.start for a in accounts], scripts))
 
 
@@ -138,19 +139,19 @@ def _open_files(pid: int) -> list[str]:
 
 
 async def _quiet_level(pid: int) -> Level:
-    """Once no client is left."""
+    """Return the proxy's memory and open files once all connections are closed."""
     await asyncio.sleep(_QUIET)
     process = psutil.Process(pid)
     return Level(process.memory_info().rss / MB, process.num_fds() - _logs(process))
 
 
 def _logs(process: psutil.Process) -> int:
-    """Families of logs that are open, each once: one is opened when it has its first row."""
+    """Count the open logs, which are opened with their first row."""
     return len({file.path for file in process.open_files() if file.path.endswith(".jsonl")})
 
 
 def _stop(pid: int) -> str:
-    """By SIGTERM; says how it ended."""
+    """Stop a process by SIGTERM; return its exit code as text."""
     process = psutil.Process(pid)
     if process.status() == psutil.STATUS_ZOMBIE:
         return f"it had ended before, with exit code {process.wait()}"

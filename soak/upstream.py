@@ -1,8 +1,8 @@
-"""One account's upstream: the sandbox, which here also writes down each request before it answers.
+"""One account's upstream: the sandbox with a ledger of requests and a record of token counts.
 
 Run as `python -m soak.upstream ACCOUNTS-FILE PORT LEDGER USAGE`. It serves until its standard input
-closes, so it can't outlive the soak. The ledger survives it, even when it is killed, and so does
-the record of the usage that it told.
+closes, so it can't outlive the soak. Both files are written before the response, so they are right
+even if it is killed.
 """
 
 import json
@@ -23,8 +23,7 @@ _NUMBER = re.compile(rb'"model": ?"claude-soak-(\d+)"')
 
 
 class Ledger(Recorder):
-    """A line with the id of each request whose head was read, and once its body is there another
-    with the number that the client gave it."""
+    """Writes a line with the id of each request at its head, and one with the client's number at its body."""
 
     def __init__(self, path: Path, usage: Path) -> None:
         super().__init__(keep=1, bodies=False)
@@ -42,13 +41,13 @@ class Ledger(Recorder):
         super().admitted(request, account)
 
     def body_sent(self, request: Received, data: bytes) -> None:
-        """Called before it is on its way."""
+        """Record the token counts in `data`, which is not sent yet."""
         super().body_sent(request, data)
-        said = self._halves.pop(request.request_id, b"") + data
+        data = self._halves.pop(request.request_id, b"") + data
         try:
-            usage = told_usage(said)
+            usage = usage_in(data)
         except ValueError:
-            self._halves[request.request_id] = said
+            self._halves[request.request_id] = data
         else:
             if usage:
                 line = {"id": request.request_id, **usage}
@@ -62,12 +61,12 @@ class Ledger(Recorder):
         self._file.write(b"%s %s\n" % (request.request_id.encode(), number))
 
 
-def told_usage(said: bytes) -> dict[str, Any] | None:
-    """The usage that an event, or a whole answer, tells. Raises ValueError if it is only a part."""
-    if said.startswith(b"event:"):
-        said = said.partition(b"data: ")[2]
-    found = json.loads(said)
-    usage: dict[str, Any] | None = found.get("message", found).get("usage")
+def usage_in(data: bytes) -> dict[str, Any] | None:
+    """Return the usage in an event or a whole response. Raises ValueError for a part of one."""
+    if data.startswith(b"event:"):
+        data = data.partition(b"data: ")[2]
+    message = json.loads(data)
+    usage: dict[str, Any] | None = message.get("message", message).get("usage")
     return usage
 
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from neurolink_mitm.sandbox.accounts import Account, accounts_from_json
+from neurolink_mitm.sandbox.accounts import accounts_from_json
 from neurolink_mitm.sandbox.server import serve
 from neurolink_mitm.sandbox.state import Sandbox
 from neurolink_mitm.sandbox.wire import Tls
@@ -14,7 +14,8 @@ def main() -> int:
     """Run a sandbox until it is stopped; return the exit code."""
     options = _parser().parse_args()
     try:
-        sandbox = Sandbox(_accounts(options.accounts), keep=options.keep, bodies=options.bodies)
+        accounts = accounts_from_json(options.accounts.read_bytes()) if options.accounts else None
+        sandbox = Sandbox(accounts, keep=options.keep, bodies=options.bodies)
     except (OSError, ValueError) as e:
         return _fail(f"{options.accounts}: {e}", 2)
     tls = Tls(options.certfile, options.keyfile) if options.certfile else None
@@ -35,10 +36,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--certfile", help="serve TLS with this certificate")
     parser.add_argument("--keyfile")
     return parser
-
-
-def _accounts(file: Path | None) -> tuple[Account, ...] | None:
-    return None if file is None else accounts_from_json(file.read_bytes())
 
 
 def _fail(message: str, code: int) -> int:

@@ -32,8 +32,6 @@ class Thought:
 
 @dataclass(frozen=True)
 class ToolUse:
-    """A tool call."""
-
     id: str
     name: str
     input: Any
@@ -99,7 +97,6 @@ def usage_of(body: bytes) -> Usage:
 
 
 def count_tokens(body: bytes) -> int:
-    """Return the tokens of a request body, at four bytes a token."""
     return len(body) // 4 + 1
 
 

@@ -33,7 +33,6 @@ MODELS = {model.id: model for model in CLAUDE}
 
 
 def make_app(sandbox: Sandbox) -> ASGIApp:
-    """Return the ASGI application of `sandbox`."""
     api = Api(sandbox)
     routes = [
         Route("/v1/messages", api.messages, methods=["POST"]),
@@ -52,13 +51,10 @@ def make_app(sandbox: Sandbox) -> ASGIApp:
 
 
 class Api:
-    """The handlers of the routes."""
-
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
     async def messages(self, request: Request) -> Playback:
-        """Create a message, streamed or not."""
         asked, account = self._admit(request)
         parsed = parse_messages(asked.body)
         reply = self._sandbox.next_reply(account.name)
@@ -71,18 +67,15 @@ class Api:
         return played(self._sandbox, asked, reply, content)
 
     async def count_tokens(self, request: Request) -> Playback:
-        """Count the input tokens of a message."""
         asked, account = self._admit(request)
         parse_count(asked.body)
         return self._json({"input_tokens": count_tokens(asked.body)}, asked, account)
 
     async def models(self, request: Request) -> Playback:
-        """List the models."""
         asked, account = self._admit(request)
         return self._json(model_list(), asked, account)
 
     async def model(self, request: Request) -> Playback:
-        """Return one model."""
         asked, account = self._admit(request)
         return self._json(model(request.path_params["id"]), asked, account)
 
@@ -104,7 +97,6 @@ class Api:
         return PlainTextResponse(welcome.page(self._sandbox.accounts, url))
 
     async def refuse(self, request: Request, error: ApiError | HTTPException) -> Response:
-        """Return the error response of a request that was refused."""
         if isinstance(error, ApiError):
             status, message = error.status, error.message
         else:

@@ -11,9 +11,13 @@ from neurolink_mitm.sandbox.accounts import Account, script_from_json
 from neurolink_mitm.sandbox.recorder import Received
 from neurolink_mitm.sandbox.state import Sandbox
 
+MEMBERS = ("method", "path", "headers", "account", "request_id", "status", "disconnected", "done",
+           "time")  # fmt: skip
+TEXTS = ("body", "answer")
+"""The members of a recorded request in JSON."""
+
 
 def control_routes(sandbox: Sandbox) -> list[Route]:
-    """Return the routes of the control API."""
     control = Control(sandbox)
     return [
         Route("/sandbox/requests", control.requests),
@@ -24,13 +28,10 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
 
 
 class Control:
-    """The handlers of the routes."""
-
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
     async def requests(self, request: Request) -> Response:
-        """List the recorded requests."""
         return JSONResponse([_request(r) for r in self._sandbox.recorder.requests])
 
     async def accounts(self, request: Request) -> Response:
@@ -38,7 +39,6 @@ class Control:
         return JSONResponse([self._account(a) for a in self._sandbox.accounts])
 
     async def script(self, request: Request) -> Response:
-        """Set the script of an account."""
         name = request.path_params["name"]
         try:
             script = script_from_json(await request.body())
@@ -62,16 +62,5 @@ class Control:
 
 
 def _request(received: Received) -> dict[str, Any]:
-    return {
-        "method": received.method,
-        "path": received.path,
-        "headers": received.headers,
-        "body": received.body.decode(errors="replace"),
-        "answer": received.answer.decode(errors="replace"),
-        "account": received.account,
-        "request_id": received.request_id,
-        "status": received.status,
-        "disconnected": received.disconnected,
-        "done": received.done,
-        "time": received.time,
-    }
+    texts = {name: getattr(received, name).decode(errors="replace") for name in TEXTS}
+    return {name: getattr(received, name) for name in MEMBERS} | texts

@@ -43,7 +43,6 @@ class ApiError(Exception):
 
 
 def type_of(status: int) -> str:
-    """Return the error type of a status."""
     return ERROR_TYPES.get(status) or ("api_error" if status >= 500 else "invalid_request_error")
 
 
@@ -58,7 +57,6 @@ def error(error_type: str, message: str | None) -> dict[str, str]:
 
 
 def error_body(error_type: str, message: str | None, request_id: str) -> bytes:
-    """Return the body of an error response."""
     return msgspec.json.encode(
         {"type": "error", "error": error(error_type, message), "request_id": request_id}
     )

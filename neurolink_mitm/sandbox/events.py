@@ -24,12 +24,10 @@ def sse(data: Data) -> bytes:
 
 
 def error_event(error_type: str, message: str | None) -> bytes:
-    """Return an error event of a stream."""
     return sse({"type": "error", "error": error(error_type, message)})
 
 
 def message_events(answer: Answer) -> list[bytes]:
-    """Return the SSE events of a streamed message."""
     return [sse(data) for data in _events(answer)]
 
 

@@ -18,8 +18,6 @@ _THINKING = ("thinking", "redacted_thinking")
 
 
 class Block(msgspec.Struct):
-    """A content block."""
-
     type: str
     text: str | None = None
     thinking: str = ""
@@ -29,8 +27,6 @@ class Block(msgspec.Struct):
 
 
 class Turn(msgspec.Struct):
-    """A message of the history."""
-
     role: str
     content: str | list[Block]
 
@@ -40,13 +36,10 @@ class Turn(msgspec.Struct):
         return () if isinstance(self.content, str) else self.content
 
     def ids(self, kind: str) -> list[str]:
-        """Return the ids of the blocks of type `kind`."""
         return [b.id or b.tool_use_id for b in self.blocks if b.type == kind]
 
 
 class Thinking(msgspec.Struct):
-    """The `thinking` field of a request."""
-
     type: str = ""
 
 

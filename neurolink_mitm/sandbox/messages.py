@@ -26,35 +26,25 @@ def without_reminders(text: str) -> str:
 
 
 class Turn(msgspec.Struct):
-    """A message of the conversation."""
-
     role: Literal["user", "assistant", "system"]
     content: msgspec.Raw  # not decoded: a long conversation would take time
 
 
 class Block(msgspec.Struct):
-    """A content block."""
-
     type: str
     text: str = ""
 
 
 class Thinking(msgspec.Struct):
-    """The `thinking` field."""
-
     type: Literal["enabled", "adaptive", "disabled"]
 
 
 class Tool(msgspec.Struct):
-    """A tool of the request."""
-
     name: str
     input_schema: dict[str, Any] = {}
 
 
 class ToolChoice(msgspec.Struct):
-    """The `tool_choice` field."""
-
     type: Literal["auto", "any", "tool", "none"]
     name: str | None = None
 
@@ -123,7 +113,6 @@ def last_user_text(request: CountRequest) -> str:
 
 
 def thinks(request: CountRequest) -> bool:
-    """Return whether the request asks for thinking."""
     return request.thinking is not None and request.thinking.type != "disabled"
 
 

@@ -34,8 +34,6 @@ PAGE = """<!DOCTYPE html>
 
 
 class TokenRequest(msgspec.Struct):
-    """The body of a token request."""
-
     grant_type: Literal["authorization_code", "refresh_token"]
     client_id: str
     refresh_token: str = ""
@@ -45,7 +43,6 @@ class TokenRequest(msgspec.Struct):
 
 
 def oauth_routes(sandbox: Sandbox) -> list[Route]:
-    """Return the routes of the login."""
     login = Login(sandbox)
     return [
         Route("/oauth/authorize", login.authorize),
@@ -55,8 +52,6 @@ def oauth_routes(sandbox: Sandbox) -> list[Route]:
 
 
 class Login:
-    """The handlers of the routes."""
-
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 

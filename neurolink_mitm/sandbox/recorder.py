@@ -29,9 +29,8 @@ class Received:
     too_large: bool = False  # `body` is empty then
     account: str | None = None
     status: int | None = None  # of the head that was sent
-    sent: list[tuple[float, bytes]] = field(
-        default_factory=list
-    )  # each write of the response's body
+    # each write of the response's body
+    sent: list[tuple[float, bytes]] = field(default_factory=list)
     disconnected: bool = False  # the client left before the end of the response
     done: bool = False  # the record is complete
 
@@ -63,7 +62,6 @@ class Recorder:
             return list(self._requests)
 
     def clear(self) -> None:
-        """Delete the records."""
         with self._changed:
             self._requests.clear()
 

@@ -19,6 +19,7 @@ from neurolink_mitm.sandbox.state import Sandbox
 Headers = dict[str, str]
 
 ORGANIZATION = "5a4d0b0c-0000-4000-8000-000000000001"
+CLOUDFLARE = {"server": "cloudflare", "cf-ray": "8f2c0d1e2b3a4f5d-FRA"}
 CLASSIC = {"requests": 1000, "tokens": 500_000, "input-tokens": 400_000, "output-tokens": 100_000}
 WINDOWS = {"5h": 5 * 3600, "7d": 7 * 86400}
 
@@ -37,7 +38,7 @@ def played(sandbox: Sandbox, request: Received, reply: Reply, content: Content) 
     else:
         headers["cache-control"] = "no-cache"
     # Cloudflare answers with a page instead of the API, so the API's headers are missing
-    headers |= _cloudflare() if reply.html else _usual(sandbox, request, content.status)
+    headers |= CLOUDFLARE if reply.html else _usual(sandbox, request, content.status)
     headers |= {name.lower(): value for name, value in reply.headers.items()}
     raw = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items() if v]
     return Playback(acts(reply, Head(content.status, raw), content), request, sandbox.recorder)
@@ -55,10 +56,6 @@ def _usual(sandbox: Sandbox, request: Received, status: int) -> Headers:
         account = sandbox.account(request.account)
         headers |= rate_limit_headers(account, status == 429, sandbox.clock())
     return headers
-
-
-def _cloudflare() -> Headers:
-    return {"server": "cloudflare", "cf-ray": "8f2c0d1e2b3a4f5d-FRA"}
 
 
 def rate_limit_headers(account: Account, limited: bool, now: float) -> Headers:

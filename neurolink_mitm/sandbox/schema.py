@@ -10,7 +10,6 @@ MAX_DEPTH = 8
 
 
 def example(schema: Schema) -> Any:
-    """Return a value that fits `schema`."""
     return _value(schema, schema, 0)
 
 

@@ -1,8 +1,6 @@
 """The sandbox as a server: in a thread for tests, in the foreground for commands."""
 
-import asyncio
 import functools
-import socket
 import threading
 from collections.abc import Callable, Sequence
 
@@ -52,7 +50,6 @@ class SandboxServer:
 
     @property
     def requests(self) -> Requests:
-        """Return the recorded requests, oldest first."""
         return self.state.recorder.requests
 
     def wait_for(self, predicate: Callable[[Requests], bool], timeout: float = 5) -> Requests:
@@ -114,30 +111,6 @@ def serve(
 
     `announce` is called with the URL once the server is ready.
     """
-    server, listener = _foreground(host, port, sandbox, announce, tls)
-    server.run([listener])
-
-
-async def serve_async(
-    host: str = "127.0.0.1",
-    port: int = 0,
-    sandbox: Sandbox | None = None,
-    *,
-    announce: Announce = _print,
-    tls: Tls | None = None,
-) -> None:
-    """Serve on the running event loop, whose signals it handles, until it ends or is cancelled."""
-    server, listener = _foreground(host, port, sandbox, announce, tls)
-    try:
-        await server.serve([listener])
-    except asyncio.CancelledError:
-        await server.shutdown([listener])
-        raise
-
-
-def _foreground(
-    host: str, port: int, sandbox: Sandbox | None, announce: Announce, tls: Tls | None
-) -> tuple[Server, socket.socket]:
     server = make_server(sandbox or Sandbox(), tls, lambda: announce(url_of(listener, tls)))
     listener = listen(host, port)
-    return server, listener
+    server.run([listener])

@@ -45,7 +45,6 @@ class Sandbox:
         return next((a for a in self.accounts if a.name == name), None) or _unknown(name)
 
     def by_key(self, key: str) -> Account | None:
-        """Return the account of an API key."""
         return self._by_key.get(key)
 
     def create_key(self, owner: Account) -> str:
@@ -74,7 +73,6 @@ class Sandbox:
             self._position[name] = 0
 
     def next_reply(self, name: str) -> Reply:
-        """Return the next reply of the script of `name`."""
         with self._lock:
             position = self._position[name]
             self._position[name] = position + 1

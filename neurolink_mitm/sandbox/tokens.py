@@ -103,7 +103,6 @@ class TokenDesk:
             return self._grant(issued.account)
 
     def expire(self, name: str) -> None:
-        """Expire the account's access tokens now."""
         with self._lock:
             for token, (account, _) in self._access.items():
                 if account.name == name:

@@ -1,4 +1,3 @@
-import asyncio
 import socket
 import time
 
@@ -6,7 +5,7 @@ import httpx
 import pytest
 
 from neurolink_mitm.sandbox.accounts import Reply
-from neurolink_mitm.sandbox.server import SandboxServer, serve_async
+from neurolink_mitm.sandbox.server import SandboxServer
 from tests.sandbox.asking import BY_KEY, Connect, Post, message, read_until
 
 
@@ -87,16 +86,3 @@ def test_scripts_change_while_it_runs(sandbox: SandboxServer, post: Post) -> Non
     sandbox.script("a", Reply(529), Reply(), loop=True)
     statuses += [post().status_code for _ in range(3)]
     assert statuses == [200, 529, 200, 529]
-
-
-async def test_on_a_running_loop_it_serves_until_cancelled() -> None:
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve_async(announce=ready.set_result))
-    url = await asyncio.wait_for(ready, 5)
-    async with httpx.AsyncClient() as client:
-        assert (await client.head(url)).status_code == 200
-        serving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await serving
-        with pytest.raises(httpx.ConnectError):
-            await client.head(url)

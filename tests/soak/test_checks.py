@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from soak.checks import Verdict, one_row_a_request, one_row_an_attempt, tokens_match_upstreams
-from soak.crowd import Request, Told
 from soak.evidence import AttemptRow, Evidence, Level, RequestRow, Tokens
+from soak.load import Request, Result
 
 REQUEST = Request(1, "session", streamed=True, size=10, leaves=None)
 START, END = Tokens(10, 1, 30, 4, 6), Tokens(10, 25, 30, 4, 6)
@@ -55,7 +55,7 @@ LEVEL = Level(1.0, 1)
 def evidence(*requests: RequestRow, **changes: Any) -> Evidence:
     """A request that b answered after a had failed in the middle of its head."""
     seen = Evidence(
-        told=[Told(REQUEST, "complete", 200, 1.0)],
+        results=[Result(REQUEST, "complete", 200, 1.0)],
         requests=requests,
         attempts=ATTEMPTS,
         ledgers={"a": {"up_1": 1, "up_2": 1}},
@@ -64,7 +64,7 @@ def evidence(*requests: RequestRow, **changes: Any) -> Evidence:
         warmed_up=LEVEL,
         at_end=LEVEL,
         open_at_end=(),
-        said="",
+        output="",
         ended="exit code 0",
     )
     return replace(seen, **changes)

@@ -1,4 +1,4 @@
-"""The clients: what they ask for, when they leave, and what they were told."""
+"""The load: what the clients request, when they leave, and the results."""
 
 import asyncio
 import itertools
@@ -16,13 +16,14 @@ from soak.client import Connection
 from soak.processes import HOST, TIMEOUTS
 
 DEADLINE = TIMEOUTS["total"] + 10.0
-"""Seconds that a request may take."""
+"""Seconds after which a request counts as hung."""
 _SIZES = (1_000, 20_000, 115_000)
 _STREAMED = 0.8
 _LEAVING = 0.05
-_CONNECTS_ANEW = 0.1
-_PATIENCE = 2.0
-"""Seconds that a client who was told to come back later waits at most."""
+_RECONNECTS = 0.1
+"""Shares of requests: those that are streamed, that the client leaves, after which it reconnects."""
+_MAX_WAIT = 2.0
+"""Seconds that a client waits at most after a `Retry-After`."""
 
 Caching = Literal["5m", "1h"]
 CACHINGS: tuple[Caching | None, ...] = (None, "5m", "1h")
@@ -32,7 +33,7 @@ LEAVINGS: tuple[Leaving, ...] = ("while sending", "while waiting", "while readin
 
 @dataclass(frozen=True)
 class Request:
-    """Its number is found again in the journal, as the trace that it belongs to."""
+    """A request. Its number is its trace id, which the proxy's rows have."""
 
     number: int
     session: str
@@ -77,8 +78,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What became of a request. `status` is None where no answer had begun."""
+class Result:
+    """The result of a request. `status` is None if no response began."""
 
     request: Request
     ending: Ending
@@ -86,87 +87,87 @@ class Told:
     seconds: float
     detail: str = ""
     wait: float = 0.0
-    """Seconds that the answer asked the client to wait."""
+    """Seconds of its `Retry-After`."""
 
 
-class Crowd:
-    """So many clients, who come and go; `told` is what all of them have heard so far."""
+class Load:
+    """A number of clients; `results` are those of all their requests so far."""
 
     def __init__(self, port: int, clients: int, seed: int) -> None:
-        self.told: list[Told] = []
+        self.results: list[Result] = []
         self._port = port
-        self._chances = [Random(f"{seed} client {n}") for n in range(clients)]
+        self._randoms = [Random(f"{seed} client {n}") for n in range(clients)]
         self._numbers = itertools.count(1)
 
     async def ask_once(self) -> None:
-        """A first request: what the proxy opens with it (log files, say) stays open."""
+        """Send a first request: files that the proxy opens for it (logs) stay open."""
         request = Request(next(self._numbers), str(uuid.UUID(int=1)), True, _SIZES[0], None)
-        told, connection = await self._ask(request, None, self._chances[0])
-        self.told.append(told)
+        result, connection = await self._ask(request, None, self._randoms[0])
+        self.results.append(result)
         if connection:
             await connection.close()
 
     async def ask_until(self, end: float) -> None:
-        """Nobody begins a request after `end` (monotonic seconds); those under way are waited for."""
-        await asyncio.gather(*(self._client(chance, end) for chance in self._chances))
+        """Send requests until `end` (monotonic seconds), and wait for those that are running."""
+        await asyncio.gather(*(self._client(random, end) for random in self._randoms))
 
-    async def _client(self, chance: Random, end: float) -> None:
-        await asyncio.sleep(chance.uniform(0, 0.5))
+    async def _client(self, random: Random, end: float) -> None:
+        await asyncio.sleep(random.uniform(0, 0.5))
         while time.monotonic() < end:
-            await self._visit(chance, end)
+            await self._session(random, end)
 
-    async def _visit(self, chance: Random, end: float) -> None:
-        """One session: several requests, on one connection as long as that lasts."""
-        session, connection = str(uuid.UUID(int=chance.getrandbits(128))), None
+    async def _session(self, random: Random, end: float) -> None:
+        """Send several requests of one session, on one connection as long as that lasts."""
+        session, connection = str(uuid.UUID(int=random.getrandbits(128))), None
         while time.monotonic() < end:
-            request = self._request(chance, session, end)
-            told, connection = await self._ask(request, connection, chance)
-            self.told.append(told)
-            if chance.random() < _CONNECTS_ANEW:
+            request = self._request(random, session, end)
+            result, connection = await self._ask(request, connection, random)
+            self.results.append(result)
+            if random.random() < _RECONNECTS:
                 break
-            await asyncio.sleep(chance.uniform(0, 0.5) + min(told.wait, _PATIENCE))
+            await asyncio.sleep(random.uniform(0, 0.5) + min(result.wait, _MAX_WAIT))
         if connection:
             await connection.close()
 
-    def _request(self, chance: Random, session: str, end: float) -> Request:
-        # a silent upstream is waited for to the end, unless the answer is streamed
-        streamed = chance.random() < _STREAMED or time.monotonic() > end - TIMEOUTS["total"]
-        leaves = chance.choice(LEAVINGS) if chance.random() < _LEAVING else None
-        size, caching = chance.choice(_SIZES), chance.choice(CACHINGS)
+    def _request(self, random: Random, session: str, end: float) -> Request:
+        # unless it is streamed, a request to a silent upstream takes `TIMEOUTS["total"]`
+        streamed = random.random() < _STREAMED or time.monotonic() > end - TIMEOUTS["total"]
+        leaves = random.choice(LEAVINGS) if random.random() < _LEAVING else None
+        size, caching = random.choice(_SIZES), random.choice(CACHINGS)
         return Request(next(self._numbers), session, streamed, size, leaves, caching)
 
     async def _ask(
-        self, request: Request, connection: Connection | None, chance: Random
-    ) -> tuple[Told, Connection | None]:
-        """What it was told, and the connection if it can be used again."""
+        self, request: Request, connection: Connection | None, random: Random
+    ) -> tuple[Result, Connection | None]:
+        """Send a request; return its result, and the connection if it can be used again."""
         began = time.monotonic()
-        visit = _Visit(request, self._port, connection, chance)
+        attempt = _RunningRequest(request, self._port, connection, random)
         ending: Ending = "fault"
         detail = ""
         try:
             async with asyncio.timeout(DEADLINE):
-                ending = await visit.run()
+                ending = await attempt.run()
         except TimeoutError:
             ending = "hung"
         except (OSError, h11.RemoteProtocolError, AnswerError) as e:
             detail = f"{type(e).__name__}: {e}"
         seconds = time.monotonic() - began
-        told = Told(request, ending, visit.status, seconds, detail, visit.wait)
-        return told, await visit.keep()
+        result = Result(request, ending, attempt.status, seconds, detail, attempt.wait)
+        return result, await attempt.reusable()
 
 
-class _Visit:
-    """One request on its way."""
+class _RunningRequest:
+    """A request while it runs."""
 
     def __init__(
-        self, request: Request, port: int, connection: Connection | None, chance: Random
+        self, request: Request, port: int, connection: Connection | None, random: Random
     ) -> None:
         self.status: int | None = None
         self.wait = 0.0
         self._request = request
         self._port = port
         self._connection = connection
-        self._chance = chance
+        self._random = random
         self._whole = False
 
     async def run(self) -> Ending:
@@ -174,7 +175,7 @@ class _Visit:
         leaves = self._request.leaves
         await self._send(connection)
         if leaves == "while waiting":
-            await asyncio.sleep(self._chance.uniform(0, 0.5))
+            await asyncio.sleep(self._random.uniform(0, 0.5))
         if leaves in ("while sending", "while waiting"):
             return "left"
         head = await connection.head()
@@ -190,8 +191,8 @@ class _Visit:
         content_type = headers.get(b"content-type", b"").decode()
         return judge(self._request.asked, head.status_code, content_type, body)
 
-    async def keep(self) -> Connection | None:
-        """The connection if it can be used again, else it is closed."""
+    async def reusable(self) -> Connection | None:
+        """Return the connection if it can be used again, else close it."""
         if self._connection and not (self._whole and self._connection.again()):
             await self._connection.close()
             return None
