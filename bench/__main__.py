@@ -1,4 +1,4 @@
-"""`python -m bench`: see the package's docstring for what happens."""
+"""The command `python -m bench`."""
 
 import asyncio
 import resource
@@ -25,7 +25,7 @@ from bench.processes import Server
 from bench.variants import DEFAULT, EARLIER, OPTIONS, earlier
 
 Start = Callable[[int], AbstractContextManager[Server]]
-"""Given upstream's port."""
+"""Starts a proxy for the upstream on a port."""
 PROXIES: dict[str, Start] = {"mitmdump": processes.mitmdump, DEFAULT: processes.neurolink}
 ROWS = ("direct", *PROXIES)
 VARIANTS: dict[str, Start] = {
@@ -144,7 +144,7 @@ def _interrupt(_: int, __: FrameType | None) -> None:
 
 
 def _raise_open_files() -> None:
-    """Each slow stream takes two files in the proxy; macOS starts with 256. Children inherit it."""
+    """Raise the limit of open files, which children inherit: a slow stream takes two, macOS allows 256."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

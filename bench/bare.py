@@ -1,7 +1,7 @@
-"""The proxy without what only watches: no usage, no cost, no lines, no bodies, no telemetry, no log.
+"""The proxy without addons that only observe: usage, console, capture, telemetry, journal.
 
-Of these the configuration can switch off bodies and telemetry only, so the stack is made without
-them. Run as `python -m bench.bare --port PORT --config FILE`; the rest is `neurolink proxy start`.
+The configuration can switch off capture and telemetry only, so the stack is made without them. Run
+as `python -m bench.bare --port PORT --config FILE`; the rest is `neurolink proxy start`.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from neurolink_mitm.cli.proxy.serve import collect_briefly, set_up_logging
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.stack import stack
 
-WATCHING = (Usage, Console, Capture, Telemetry, Journal)
+OBSERVERS = (Usage, Console, Capture, Telemetry, Journal)
 
 
 def bare(runtime: Runtime) -> list[object]:
-    return [addon for addon in stack(runtime) if not isinstance(addon, WATCHING)]
+    return [addon for addon in stack(runtime) if not isinstance(addon, OBSERVERS)]
 
 
 @click.command()
@@ -38,7 +38,7 @@ def main(port: int, config: Path) -> None:
     settings = Settings(environ=os.environ, port=port, config=config)
     prepared = prepare(settings)
     path = settings_path(os.environ)
-    # its guard looks at /health every second, in all rows
+    # as in all rows: its guard requests /health every second
     claude_code = ClaudeCode(prepared.home, path) if path else None
     asyncio.run(app.serve(prepared, settings, bare, lambda _: collect_briefly(), claude_code))
 

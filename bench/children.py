@@ -1,4 +1,4 @@
-"""Run a process until it answers, and leave nothing of it behind."""
+"""Starts a process, waits until it is ready, and ends it with all its children."""
 
 import os
 import subprocess
@@ -14,14 +14,14 @@ _READY_SECONDS = 20.0
 _STOP_SECONDS = 8.0
 _POLL_SECONDS = 0.05
 
-# What could lead a process out of this machine, or to the user's own accounts and settings.
+# Variables that could lead a process to other hosts, or to the user's own accounts and settings.
 _FOREIGN_PREFIXES = ("ANTHROPIC_", "CLAUDE_", "NEUROLINK_", "OTEL_")
 _FOREIGN_SUFFIXES = ("_API_KEY", "_PROXY")
 _MARK = "BENCH_HOME"
 
 
 class StartError(Exception):
-    """A process did not come up; the message is one line that says why."""
+    """A process did not start; the message is one line with the reason."""
 
 
 @contextmanager
@@ -34,9 +34,9 @@ def child(
     stdin: int = subprocess.DEVNULL,
     root: Path = ROOT,
 ) -> Iterator[int]:
-    """Yield the pid once it is ready; end it and all that it started when the block is left.
+    """Yield the pid once the process is ready; at the end stop it and its children.
 
-    `root` is where it runs, and so where `python -m` finds its modules.
+    `root` is its working directory, where `python -m` finds modules.
     """
     process = None
     try:
@@ -52,7 +52,7 @@ def child(
     finally:
         _stop({*_marked(home), *_family(process)})
         if process is not None:
-            _let_go(process)
+            _reap(process)
 
 
 def _start(
@@ -66,7 +66,7 @@ def _start(
             stdin=stdin,
             stdout=log,
             stderr=log,
-            # Ctrl-C goes to the bench alone, which then stops its children in order.
+            # Ctrl-C goes to this process alone, which then stops its children in order
             start_new_session=True,
         )
 
@@ -104,8 +104,7 @@ def _stop(processes: set[psutil.Process]) -> None:
     psutil.wait_procs(left, _STOP_SECONDS)
 
 
-def _let_go(process: subprocess.Popen[bytes]) -> None:
-    """Of what is left of it here."""
+def _reap(process: subprocess.Popen[bytes]) -> None:
     process.wait(_STOP_SECONDS)
     if process.stdin:
         process.stdin.close()
@@ -120,14 +119,14 @@ def _family(process: subprocess.Popen[bytes] | None) -> list[psutil.Process]:
 
 
 def _marked(home: Path) -> list[psutil.Process]:
-    """The processes started under this home, also those that detached themselves (a guard)."""
-    found = []
+    """Return the processes with this home, also detached ones (a guard)."""
+    processes = []
     for process in psutil.process_iter():
         # Other users' processes, and macOS's own programs, don't show their environment.
         with suppress(psutil.Error, OSError):
             if process.environ().get(_MARK) == str(home):
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def _log(home: Path) -> Path:
@@ -135,7 +134,7 @@ def _log(home: Path) -> Path:
 
 
 def _last_words(home: Path) -> str:
-    """The last line it wrote; empty if none."""
+    """Return the last line of the output; empty if there is none."""
     with suppress(OSError):
         lines = _log(home).read_text(errors="replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -85,7 +85,7 @@ async def play_round(servers: Sequence[Server], requests: int, turn: int) -> lis
 
 
 async def measure(servers: Sequence[Server], cell: Cell, requests: int) -> list[Sample]:
-    """Send so many requests to each of the servers."""
+    """Send `requests` to each of the servers."""
     async with AsyncExitStack() as stack:
         lanes = [
             Lane(server, cell, await stack.enter_async_context(_connections(server, cell)))

@@ -1,7 +1,7 @@
-"""The request and the answers, byte for byte: upstream sends them, the client compares them.
+"""The bytes of request and responses: upstream sends them, the client compares them.
 
-The request has the shape and size of what Claude Code posts (two system blocks, 109 tools, about
-115 KB, compact JSON with `stream` last); the answers have the shape of Anthropic's.
+The request has the form and size of Claude Code's (two system blocks, 109 tools, about 115 KB,
+compact JSON with `stream` last), the responses have the form of Anthropic's.
 """
 
 import json
@@ -29,7 +29,7 @@ _WORDS = "the request goes to the account that has room and the answer streams b
 
 @dataclass(frozen=True)
 class Pace:
-    """How upstream streams: that many events, that long apart (0 = as fast as it can)."""
+    """The pace of a stream: events, and the gap between two (0 = as fast as possible)."""
 
     events: int = FAST_EVENTS
     gap_ms: int = 0
@@ -40,13 +40,13 @@ class Pace:
 
 
 def pace_of(body: bytes) -> Pace:
-    """Read the pace back from a request's model name, which every proxy leaves alone."""
-    found = _SLOW_MODEL.match(body[:64])
-    return Pace(int(found[1]), int(found[2])) if found else Pace()
+    """Return the pace in a request's model name, which no proxy changes."""
+    slow = _SLOW_MODEL.match(body[:64])
+    return Pace(int(slow[1]), int(slow[2])) if slow else Pace()
 
 
 def kind_of(body: bytes) -> Kind | None:
-    """Tell what the request asks for; None if this is not the whole of a request."""
+    """Return the kind of response that a request asks for; None if the request is not complete."""
     if len(body) < REQUEST_BYTES or not body.startswith(b'{"model":"claude-'):
         return None
     return next((kind for kind, tail in _TAILS.items() if body.endswith(tail)), None)
@@ -115,7 +115,7 @@ def _tool(number: int) -> JsonObject:
 
 @cache
 def events(pace: Pace) -> tuple[bytes, ...]:
-    """The SSE events of a streamed answer, each as one ready piece of bytes."""
+    """Return the SSE events of a streamed response."""
     deltas = [_event("content_block_delta", index=0, delta=_delta(n)) for n in range(_count(pace))]
     block = {"type": "text", "text": ""}
     return (
@@ -131,7 +131,7 @@ def events(pace: Pace) -> tuple[bytes, ...]:
 
 @cache
 def answer(kind: Kind, pace: Pace) -> bytes:
-    """The whole body that must reach the client."""
+    """Return the body that must reach the client."""
     if kind == "streamed":
         return b"".join(events(pace))
     text = "".join(_delta(number)["text"] for number in range(_count(pace)))

@@ -1,4 +1,4 @@
-"""How much is done in one run, and doing it in order."""
+"""The size of a run, and its steps."""
 
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -13,9 +13,9 @@ from bench.slow import SlowRun, hold_streams
 
 @dataclass(frozen=True)
 class Plan:
-    """`requests` are those of a batch, `later_requests` come twice after the slow streams.
+    """The size of a run: `requests` in a batch, `later_requests` twice after the slow streams.
 
-    No round begins that would probably end later than `seconds`, except the first.
+    After the first, a round begins only if it probably ends within `seconds`.
     """
 
     rounds: int

@@ -1,4 +1,4 @@
-"""The upstream and the proxies: how each is started, and how one sees that it is ready."""
+"""The processes of upstream and proxies."""
 
 import socket
 import subprocess
@@ -25,7 +25,7 @@ accounts: {{anthropic: [{{name: bench, apiKey: "${{BENCH_KEY}}"}}]}}
 
 @dataclass(frozen=True)
 class Server:
-    """Something that serves on loopback. `pid` is None where its cost is not measured."""
+    """A server on loopback. `pid` is None if its CPU and memory are not measured."""
 
     name: str
     port: int
@@ -34,10 +34,10 @@ class Server:
 
 @contextmanager
 def upstream() -> Iterator[Server]:
-    """What the row `direct` talks to, and both proxies behind."""
+    """Run the upstream: the row `direct`, and the upstream of the proxies."""
     port = free_port()
     command = [sys.executable, "-m", "bench.upstream", str(port)]
-    # The open pipe tells upstream that the bench lives.
+    # it ends when this pipe closes
     pipe = subprocess.PIPE
     with _home() as home, child("upstream", command, home, lambda: _accepts(port), stdin=pipe):
         yield Server("direct", port)
@@ -45,7 +45,7 @@ def upstream() -> Iterator[Server]:
 
 @contextmanager
 def mitmdump(upstream_port: int) -> Iterator[Server]:
-    """Stock mitmdump in reverse mode, quiet, streaming its answers."""
+    """Run stock mitmdump in reverse mode, quiet, with streamed responses."""
     port = free_port()
     with _home() as home:
         command = [sys.executable, "-c", _MITMDUMP, "-q"]
@@ -59,7 +59,7 @@ def mitmdump(upstream_port: int) -> Iterator[Server]:
 
 @contextmanager
 def neurolink(upstream_port: int, variant: Variant = ORDINARY) -> Iterator[Server]:
-    """`neurolink proxy start` with one API-key account, in a home of its own."""
+    """Run `neurolink proxy start` with one API-key account, in a home of its own."""
     port = free_port()
     with _home() as home:
         config = home / "proxy-config.yaml"

@@ -41,7 +41,7 @@ class Report:
 
 
 def make_console() -> Console:
-    """Rich on a terminal, plain in a pipe, and never too narrow for the table."""
+    """Return a console wide enough for the table; plain text in a pipe."""
     console = Console()
     console.width = max(console.width, _TABLE_WIDTH)
     return console

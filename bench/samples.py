@@ -1,4 +1,4 @@
-"""What one batch yields, and how it is computed."""
+"""The figures of one batch of requests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _MS = 1000.0
 
 @dataclass(frozen=True)
 class Cell:
-    """What is asked for, and by how many clients at once."""
+    """The kind of response, and the number of clients."""
 
     kind: Kind
     concurrency: int
@@ -22,7 +22,7 @@ CELLS = (Cell("streamed", 1), Cell("streamed", 20), Cell("whole", 1), Cell("whol
 
 @dataclass(frozen=True)
 class Times:
-    """Milliseconds, and requests a second."""
+    """Times in milliseconds, and requests a second."""
 
     first_byte_p50: float
     first_byte_p99: float
@@ -33,7 +33,7 @@ class Times:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the proxy process took: CPU per request, highest resident memory."""
+    """The proxy's CPU time per request, and its highest resident memory."""
 
     cpu_ms: float
     peak_rss_mb: float
@@ -41,7 +41,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Sample:
-    """One batch; without a proxy there is no cost."""
+    """The figures of one batch; without a proxy, no cost."""
 
     times: Times
     cost: Cost | None
@@ -56,7 +56,7 @@ class Measured:
 
 
 def times_of(timings: Sequence[Timing], wall: float) -> Times:
-    """`wall` is how many seconds the batch took."""
+    """Return the times of a batch that took `wall` seconds."""
     first = [timing.first_byte * _MS for timing in timings]
     total = [timing.total * _MS for timing in timings]
     return Times(
@@ -69,7 +69,7 @@ def times_of(timings: Sequence[Timing], wall: float) -> Times:
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Nearest rank: the smallest of the values that at least `percent` % of them don't exceed."""
+    """Return the nearest-rank percentile: the smallest value that `percent` % of all don't exceed."""
     ordered = sorted(values)
     rank = -(-len(ordered) * percent // 100)
     return ordered[max(rank, 1) - 1]

@@ -1,4 +1,4 @@
-"""Many slow streams at once: is each one whole, what memory do they take, is it given back?"""
+"""Many slow streams at once: their completeness, their memory, and the memory after them."""
 
 import asyncio
 import time
@@ -18,11 +18,11 @@ _LATER = Cell("streamed", 20)
 
 @dataclass(frozen=True)
 class SlowRun:
-    """Memory in MB: before the streams, at most during them, after them and `later_requests`
-    ordinary ones, and after as many again. `faults` counts what became of the lost streams.
+    """The figures of a row. Memory in MB: before the streams, the highest during them, after them and
+    `later_requests` ordinary requests, and after as many again. `faults` counts lost streams by fault.
 
-    `cpu_ms` is for one stream, connecting included. Here every event wakes the proxy; in the
-    rounds upstream is so fast that several are read at once.
+    `cpu_ms` is the CPU time of one stream with its connection. Here each event wakes the proxy; in the
+    rounds it reads several at once.
     """
 
     row: str
@@ -41,7 +41,7 @@ class SlowRun:
 
 
 async def hold_streams(server: Server, streams: int, pace: Pace, later_requests: int) -> SlowRun:
-    """Needs a server whose process is measured."""
+    """Run the streams on a server with a `pid`."""
     assert server.pid is not None
     before, cpu_before = rss_mb(server.pid), cpu_seconds(server.pid)
     started = time.perf_counter()
@@ -82,7 +82,7 @@ async def _stream_all(port: int, streams: int, pace: Pace) -> list[Timing | str]
 
 
 async def _stream(connection: Connection, message: bytes, pace: Pace) -> Timing | str:
-    """The stream's times, or what became of it."""
+    """Return the stream's times, or its fault."""
     try:
         async with asyncio.timeout(_STREAMS_SECONDS):
             return await connection.exchange(message, answer("streamed", pace))

@@ -1,4 +1,4 @@
-"""The mitmproxy script of the mitmdump row: stream every answer, do nothing else."""
+"""The mitmproxy script of the row `mitmdump`: it streams every response."""
 
 from mitmproxy import http
 

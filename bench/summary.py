@@ -1,4 +1,4 @@
-"""From the samples of all rounds to one line for each row and cell."""
+"""Condenses the samples of all rounds to a line for each row and cell."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass
@@ -12,7 +12,7 @@ BASELINE = "mitmdump"
 
 @dataclass(frozen=True)
 class Ratios:
-    """This row's figures divided by stock mitmdump's: the median of the rounds' own ratios."""
+    """The row's figures divided by stock mitmdump's: medians of the rounds' ratios."""
 
     first_byte_p50: float | None
     total_p50: float | None
@@ -30,7 +30,7 @@ class Line:
 
 @dataclass(frozen=True)
 class OptionLine:
-    """CPU per request of one way to run NeuroLink, and how many times that of two others."""
+    """CPU per request of a variant, and its ratios to `OFF` and `DEFAULT`."""
 
     row: str
     cell: Cell
@@ -44,7 +44,7 @@ def lines(measured: Sequence[Measured], rows: Sequence[str]) -> list[Line]:
 
 
 def option_lines(measured: Sequence[Measured], rows: Sequence[str]) -> list[OptionLine]:
-    """Nothing of a single one: there is nothing to compare it with."""
+    """Return the lines of the variants; none for a single one."""
     if len(rows) < 2:
         return []
     return [_option_line(measured, row, cell) for cell in CELLS for row in rows]
@@ -93,6 +93,6 @@ def _medians(rows: Sequence[Times] | Sequence[Cost]) -> Iterable[float]:
 
 
 def _median_ratio(own: Iterable[float | None], base: Iterable[float | None]) -> float | None:
-    """Round by round, because two rows of one round had the same noise around them."""
+    """Return the median of the ratios within each round, whose rows had the same noise."""
     ratios = [mine / theirs for mine, theirs in zip(own, base, strict=False) if mine and theirs]
     return median(ratios) if ratios else None

@@ -1,4 +1,4 @@
-"""What NeuroLink promises about its cost, and whether this run bears it out."""
+"""The targets for CPU, latency and memory, and whether a run meets them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,13 @@ CPU_RATIO = 0.75
 FIRST_BYTE_RATIO = 0.8
 RSS_MB = 140.0
 WATCHING_RATIO = 1.15
-# A proxy that kept the requests it forwards would grow by more than 100 KB with each of them;
-# an allocator's ups and downs stay within this.
+# A proxy that kept requests would grow by more than 100 KB with each; an allocator varies less.
 FLAT_MB = 3.0
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`met` is None when the run did not measure it."""
+    """The result for a target; `met` is None if the run did not measure it."""
 
     target: str
     found: str
@@ -62,7 +61,7 @@ def _at_most(what: str, ratio: float | None, limit: float, base: str = BASELINE)
 
 
 def _option_verdicts(options: Sequence[OptionLine]) -> Iterator[Verdict]:
-    """None where the rows were not asked for, as in an ordinary run."""
+    """Yield the results for the variants that were measured."""
     for concurrency in (20, 1):
         what = f"CPU with journal, usage and capture of errors, concurrency {concurrency}"
         found = {line.row: line for line in options if line.cell == Cell("streamed", concurrency)}

@@ -1,7 +1,7 @@
-"""A fast upstream in its own process: HTTP/1.1 with keep-alive, answers rendered beforehand.
+"""A fast upstream in its own process: HTTP/1.1 with keep-alive, responses rendered beforehand.
 
-Run as `python -m bench.upstream PORT`: it serves until its standard input closes, so it cannot
-outlive the bench, however that ends.
+Run as `python -m bench.upstream PORT`: it serves until its standard input closes, so it can't
+outlive the bench.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _HEAD_END = b"\r\n\r\n"
 _READ_LIMIT = 1 << 20
 _BACKLOG = 1024
 
-# What Anthropic sends besides; a proxy has to read or copy it.
+# Anthropic's other headers, which a proxy has to read or copy.
 _COMMON_HEADERS = (
     b"date: Sat, 01 Nov 2025 12:00:00 GMT\r\n"
     b"request-id: req_bench\r\n"
@@ -65,7 +65,7 @@ async def stream(writer: asyncio.StreamWriter, pace: Pace) -> None:
     for chunk in chunks(pace):
         writer.write(chunk)
         await writer.drain()
-        # Even a sleep of 0 lets the loop turn, so that each event is a packet of its own.
+        # a sleep of 0 lets the loop turn, too, so that each event is a packet of its own
         await asyncio.sleep(pace.gap_ms / 1000)
     writer.write(_LAST_CHUNK)
     await writer.drain()
@@ -78,7 +78,7 @@ def chunks(pace: Pace) -> tuple[bytes, ...]:
 
 @cache
 def whole(kind: Kind | None, pace: Pace) -> bytes:
-    """The ready answer: 200 with the message, or 400 when the request did not arrive whole."""
+    """Return the response: 200 with the message, or 400 for an incomplete request."""
     status = b"200 OK" if kind else b"400 Bad Request"
     refusal = b'{"type":"error","error":{"type":"invalid_request_error","message":"not whole"}}'
     body = answer(kind, pace) if kind else refusal

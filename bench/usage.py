@@ -1,4 +1,4 @@
-"""What a process cost, from its own accounting: CPU time and resident memory."""
+"""CPU time and resident memory of a process."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ _POLL_SECONDS = 0.05
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of the process, of its live children and of those it has reaped."""
+    """Return user and system time of the process and its children, live or reaped."""
     process = psutil.Process(pid)
     own = process.cpu_times()
     live = 0.0
@@ -26,9 +26,9 @@ def cpu_seconds(pid: int) -> float:
 
 
 def _own_seconds(pid: int, ticks: float) -> float:
-    """The process's CPU clock where the kernel has one to read, else what psutil counted.
+    """Return the process's CPU clock on Linux, else `ticks`, psutil's figure in steps of 10 ms.
 
-    psutil's figures come in steps of 10 ms. Linux numbers the clock of process `pid` like this:
+    The number of the clock of `pid`:
     https://github.com/torvalds/linux/blob/master/include/linux/posix-timers_types.h
     """
     if not Path("/proc/self/stat").exists():
@@ -44,7 +44,7 @@ def rss_mb(pid: int) -> float:
 
 
 def helpers_rss_mb(pid: int) -> float:
-    """Memory of the live children, which `rss_mb` leaves out."""
+    """Return the memory of the live children, which `rss_mb` leaves out."""
     children = psutil.Process(pid).children(recursive=True)
     return float(sum(child.memory_info().rss for child in children)) / MB
 
@@ -58,7 +58,7 @@ class Peak:
 
 @asynccontextmanager
 async def watch_peak(pid: int) -> AsyncIterator[Peak]:
-    """The kernel's own high-water mark (VmHWM) where it can be reset, else polled."""
+    """Measure the peak by the kernel's high-water mark (VmHWM) if it can be reset, else by polling."""
     peak = Peak()
     if _reset_high_water(pid):
         yield peak

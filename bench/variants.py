@@ -1,4 +1,4 @@
-"""The ways to run NeuroLink whose cost is compared."""
+"""The configurations of NeuroLink that are compared."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ _START = ("neurolink_mitm.cli", "proxy", "start", "--quiet")
 
 @dataclass(frozen=True)
 class Variant:
-    """`settings` go into the configuration file beside the account; `module` is what is run, of the checkout `root`."""
+    """A configuration: `settings` are appended to the file, `module` is run in the checkout `root`."""
 
     name: str
     settings: str = ""
@@ -21,8 +21,8 @@ class Variant:
     root: Path = ROOT
 
 
-# Requests and answers have to be the same bytes for all rows, but for placeholders; so of the
-# words one stands in the message, one in a tool and one nowhere, and no other plugin is on.
+# All rows have the same requests and responses, but for placeholders: one word is in the message,
+# one in a tool, one nowhere, and no other plugin is on.
 _OBFUSCATOR = """\
 cloaking:
   mode: always
@@ -38,9 +38,9 @@ OPTIONS = (
     Variant("neurolink-capture-all", "logging: {captureBodies: all}\n"),
     Variant("neurolink-obfuscator", _OBFUSCATOR),
 )
-"""Measured when they are asked for, to see what an option costs."""
+"""Measured with `--options`."""
 
 
 def earlier(root: Path) -> Variant:
-    """The same with the code of another checkout, on today's libraries."""
+    """Return the variant with the code of another checkout and today's libraries."""
     return Variant(EARLIER, root=root)

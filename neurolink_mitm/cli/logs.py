@@ -79,7 +79,7 @@ def _print_side(logs: Path, row: dict[str, Any], printed: set[str]) -> None:
         click.echo()
         document = read_body(logs, path)
         for text in log_format.body(document) if document else ("(its file is gone)",):
-            click.echo(log_format.harmless(text))
+            click.echo(log_format.escape_controls(text))
 
 
 def _status(_: click.Context, __: click.Parameter, value: str | None) -> str | None:

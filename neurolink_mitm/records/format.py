@@ -19,14 +19,14 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u
 _BREAKS = re.compile(r"[\t\n\u2028\u2029]")
 
 
-def harmless(text: str) -> str:
+def escape_controls(text: str) -> str:
     """Escape control characters: a conversation may hold commands for the terminal."""
     return _CONTROLS.sub(_escape, text)
 
 
 def one_line(text: str) -> str:
     """Escape control characters and line breaks: a client can send any name of a model."""
-    return _BREAKS.sub(_escape, harmless(text))
+    return _BREAKS.sub(_escape, escape_controls(text))
 
 
 def _escape(match: re.Match[str]) -> str:

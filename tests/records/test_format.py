@@ -109,8 +109,8 @@ def test_how_it_ended_is_told_in_little_room(outcome: str, status: int, result: 
 
 @pytest.mark.parametrize("odd", ["\x1b[2J", "\x07", "\x9b2J", "\x7f", "\u202e", "\r"])
 def test_nothing_reaches_the_terminal_but_text(odd: str) -> None:
-    assert odd not in log_format.harmless(f"a{odd}b\n\tc")
-    assert log_format.harmless("ä\n\t“x”") == "ä\n\t“x”"
+    assert odd not in log_format.escape_controls(f"a{odd}b\n\tc")
+    assert log_format.escape_controls("ä\n\t“x”") == "ä\n\t“x”"
 
 
 @pytest.mark.parametrize("forged", ["x\n08:53:21  200  complete", "x\ty", "x\u2028y", "x\x1b[1Ay"])

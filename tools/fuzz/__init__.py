@@ -1,11 +1,11 @@
-"""Throws hostile and broken bytes at NeuroLink for as long as one likes, and looks what gives way.
+"""Fuzzes NeuroLink with hostile and broken bytes.
 
     python -m tools.fuzz --minutes 60
 
-- `inputs.py`: how bytes are made: real examples, cut, torn, repeated and mixed with words that matter.
-- `pure.py`: what is called in this process: readers of bodies, answers, streams, state files, log rows.
-- `live.py`: the real proxy, with strangers in front of it and broken upstreams behind it.
-- `verdict.py`: what counts as a finding: a traceback, a stall, memory that grows, a credential gone astray.
+- `inputs.py` makes inputs: real examples, cut, torn, repeated and mixed with significant words.
+- `pure.py` fuzzes in this process: readers of bodies, responses, streams, state files, log rows.
+- `live.py` fuzzes the real proxy, with hostile clients and broken upstreams.
+- `verdict.py` says what counts as a finding: a traceback, a stall, growing memory, a leaked credential.
 
-Hypothesis makes the inputs, steers towards slow ones and reduces what it finds to its smallest form.
+Hypothesis makes the inputs, steers towards slow ones and shrinks what fails.
 """

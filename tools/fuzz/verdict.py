@@ -1,4 +1,4 @@
-"""What counts as a finding, and how long something may take."""
+"""What counts as a finding, and the limits of time and memory."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from typing import Any
 from hypothesis import currently_in_test_context, target
 
 STALL = 0.1
-"""Seconds that nothing may hold the event loop for, up to 8 MB of input."""
+"""Seconds that a call may block the event loop, up to 8 MB of input."""
 PER_MB = 0.008
+"""Seconds more for each further MB."""
 GROWTH_MB = 40.0
-"""MB by which the proxy's memory may differ between the end of the warm-up and the end."""
+"""MB by which the proxy's memory may grow after the warm-up."""
 ALARMS = (
     b"Traceback (most recent call last)",
     b"has crashed",
     b"never retrieved",
     b"RecursionError",
 )
-"""In what the proxy writes to its console."""
+"""Texts in the proxy's output that are findings."""
 
 
 class Diagnostic(AssertionError):
-    """Something gave way; the text says what, and holds no credential."""
+    """A finding; its text has no credential."""
 
 
 def within_time(call: Callable[[], Any], size: int, per_byte: float = 0.0) -> None:
-    """Run `call` on `size` bytes; it may take `per_byte` seconds more for each where it runs beside the event loop.
+    """Run `call` on `size` bytes. On a thread, it may take `per_byte` seconds more for each byte.
 
-    A slow run counts only if it is slow three times: others use the machine, too.
+    A slow run counts if it is slow three times: the machine has other work.
 
     Raises:
-        Finding: it takes longer than that (of CPU).
+        Diagnostic: the call takes more CPU time.
     """
     spent = _cpu(call)
     if currently_in_test_context():
