@@ -173,8 +173,7 @@ def takes_long(body: bytes) -> bool:
 def read_body(body: bytes) -> MessagesRequest:
     """Read what a Messages request asks for, with its index.
 
-    Raises:
-        ValueError: it is not JSON, or a member is missing or of the wrong type; the text is fit for the client.
+    Raises `ValueError` for what is not JSON, or lacks a member; the text is fit for the client.
     """
     if len(body) <= spans.LARGE:
         try:

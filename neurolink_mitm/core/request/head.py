@@ -83,8 +83,7 @@ def _field_fault(lines: Sequence[bytes]) -> Reply:
 def body_size(fields: Fields, *, http10: bool) -> int | None:
     """Return the size of the body in bytes; None if it is chunked. RFC 9112 section 6.3.
 
-    Raises:
-        ValueError: the end of the body is ambiguous; the text is fit for the client.
+    Raises `ValueError` where the end of the body is ambiguous; the text is fit for the client.
     """
     lengths = [value for name, value in fields if name.lower() == b"content-length"]
     codings = [value for name, value in fields if name.lower() == b"transfer-encoding"]

@@ -70,8 +70,7 @@ def root(body: bytes) -> Span:
 def parts(body: bytes, span: Span) -> list[Part]:
     """Return the members of an object or the items of a list (without names); nothing for any other value.
 
-    Raises:
-        ValueError: it is not JSON, or a name occurs twice (readers differ on which one counts).
+    Raises `ValueError` for what is not JSON, or where a name occurs twice (readers differ on which one counts).
     """
     try:
         if body.startswith(b"[", span.start):

@@ -128,11 +128,7 @@ def finders(
 
 
 def found_in(text: str, by: Iterable[Finder], in_time: InTime | None = None) -> list[Found]:
-    """Return all places in the order of the text. Places that overlap become one, so that no half of one is left.
-
-    Raises:
-        TooSlowError: a user's expression takes longer than the time that is left.
-    """
+    """Return all places in the order of the text; overlapping ones become one. Raises `TooSlowError` of `in_time`."""
     found = [
         Found(at, end, each.kind)
         for each in by

@@ -38,11 +38,7 @@ class Expression:
         self._pattern = regex.compile(expression, regex.VERSION0)
 
     def find(self, text: str, seconds: float) -> Iterator[tuple[int, int]]:
-        """Yield the places of the matches.
-
-        Raises:
-            TooSlowError: when the time is up.
-        """
+        """Yield the places of the matches. Raises `TooSlowError` after `seconds`."""
         try:
             if seconds > 0:
                 found = self._pattern.finditer(text, timeout=seconds, concurrent=True)

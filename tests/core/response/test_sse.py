@@ -277,3 +277,9 @@ def test_an_encoded_event() -> None:
 @given(st.from_regex(r"[a-z_]{1,20}", fullmatch=True), st.text().map(lambda t: repr(t).encode()))
 def test_an_encoded_event_is_read_back(name: str, data: bytes) -> None:
     assert read(encode(name, data)) == [SseEvent(name, data)]
+
+
+def test_a_reader_for_callers_that_forward_gives_comments_too() -> None:
+    raw = [b": keep-alive\n\n", b"data: 1\n\n"]
+    events = SseReader(keep_raw=True).feed(b"".join(raw))
+    assert [(event.data, event.raw) for event in events] == [(b"", raw[0]), (b"1", raw[1])]

@@ -165,6 +165,10 @@ def test_headers_are_looked_through() -> None:
     assert FORM.match(sent.fields[1][1].decode())
 
 
+def test_a_header_with_a_word_in_its_name_goes_where_nothing_else_is_replaced() -> None:
+    assert BLUEBIRD.rewrite(draft({"messages": []}, {"x-bluebird-id": "1"})).fields == ()
+
+
 def test_bytes_of_headers_that_are_no_text_stay() -> None:
     before = OutgoingRequest(draft().about, ((b"x", b"\xff bluebird"),), b"{}")
     [(_, value)] = BLUEBIRD.rewrite(before).fields
