@@ -1,4 +1,4 @@
-"""Upstream's answer to one attempt: held until it is known to be good, then passed on as it comes, and closed well."""
+"""Upstream's response to one attempt: held back until it is released, then streamed, and ended well if it is cut."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ from neurolink_mitm.dataplane.hooks import (
 
 _FRAMING = (b"content-length", b"transfer-encoding")
 GRACE = 2.0
-"""Seconds after the first event at which the client gets to see it, content or not."""
+"""Seconds after the first event at which the response is released, with content or without."""
 
 
 @dataclass(slots=True)
 class Incoming:
-    """What has come of upstream's response to one attempt."""
+    """The response to one attempt, as far as it has come."""
 
     attempt: Attempt
     head: http.Response | None = None
     held: list[bytes] = field(default_factory=list)
-    """Read, and not sent to the client yet."""
+    """Chunks that are not sent to the client yet."""
     decoding: Decoding | None = None
     """Undoes its content codings."""
     last_data: float = 0.0
@@ -75,7 +75,7 @@ class Incoming:
 
 
 class AnswerStream(BoundedStream):
-    """What of a request is the same whichever attempt it is: its answer, and how it ends."""
+    """The part of a stream that receives responses, and that ends it."""
 
     received: http.Request
     exchange: Exchange
@@ -88,11 +88,11 @@ class AnswerStream(BoundedStream):
         self._kept_size = 0
 
     def _failed(self, failure: Failure) -> Commands:
-        """The attempt came to nothing."""
+        """End the attempt with `failure`."""
         raise NotImplementedError
 
     def _too_late(self) -> Commands:
-        """Its time is up."""
+        """End the attempt because of a timeout."""
         raise NotImplementedError
 
     def state_wait_for_response_headers(self, event: events.Event) -> Commands:
@@ -101,7 +101,7 @@ class AnswerStream(BoundedStream):
         incoming, attempt = self._incoming, self._incoming.attempt
         incoming.head = head = self._uncompressed(event.response, bodiless=event.end_stream)
         fields = head.headers.fields
-        # here, since whoever leaves before content comes is told of no head
+        # here, since a client that leaves before the release causes no `responseheaders`
         attempt.upstream_request_id = headers.name_in(fields, b"request-id")
         attempt.reader = reader_for(self.exchange, head.status_code, fields)
         self.server_state = self.state_hold
@@ -109,7 +109,7 @@ class AnswerStream(BoundedStream):
             yield from self._release()
 
     def _uncompressed(self, head: http.Response, *, bodiless: bool) -> http.Response:
-        """The head that the answer has once its content codings are undone, as far as that can be."""
+        """Return the head for the client, and set up the decoding of its content codings."""
         coding = head.headers.get("content-encoding", "")
         if not coding or bodiless or self.exchange.plan is None or head.status_code == 206:
             return head  # part of an answer can't be decoded
@@ -122,7 +122,7 @@ class AnswerStream(BoundedStream):
         return head
 
     def _decoded(self, event: events.Event) -> CommandGenerator[bytes | None]:
-        """The data of `event`, or none at its end. None: it could not be, and that has been dealt with."""
+        """Return the decoded data of `event`, empty at the end; None if decoding has failed, which ends the attempt."""
         if self._incoming.decoding is None:
             return event.data if isinstance(event, ResponseData) else b""
         try:
@@ -138,7 +138,7 @@ class AnswerStream(BoundedStream):
         return None
 
     def state_hold(self, event: events.Event) -> Commands:
-        """Nothing has gone to the client yet."""
+        """Hold the response back until its reader releases it or finds a failure."""
         answer = self._incoming.answer
         data = yield from self._decoded(event)
         if data is None:
@@ -153,7 +153,7 @@ class AnswerStream(BoundedStream):
                 yield from self._release()
             elif answer.started and not was_started:
                 yield from self._wake_in(GRACE, self._release)
-            elif isinstance(answer, WholeReader):  # it flows, if unseen
+            elif isinstance(answer, WholeReader):  # held back to its end, but not silent
                 yield from self._wake_in(self.exchange.timeouts.idle, self._too_late)
         elif isinstance(event, ResponseEndOfMessage):
             self._incoming.held.append(answer.end())
@@ -164,7 +164,7 @@ class AnswerStream(BoundedStream):
                 yield from self._finish()
 
     def _failed_in_answer(self, failure: Failure) -> Commands:
-        """Where it is upstream's own error answer, the addons may want to pass that on in the end."""
+        """End the attempt; if upstream sent an error response, the addons get it as `flow.response`."""
         if self._incoming.head is not None and failure.stage is FailureStage.STATUS:
             self.flow.response = self._for_client(self._incoming.head)
             self.flow.response.headers.pop("transfer-encoding", None)
@@ -174,9 +174,9 @@ class AnswerStream(BoundedStream):
         yield from self._failed(failure)
 
     def _release(self, *, whole: bool = False) -> Commands:
-        """From here on there is no way back: the head and what was held go out, the rest follows as it comes.
+        """Send head and held chunks to the client: from here on there is no failover.
 
-        `whole`: no rest follows.
+        `whole`: the response is complete.
         """
         assert self._incoming.head is not None
         self.flow.response = self._for_client(self._incoming.head)
@@ -223,7 +223,7 @@ class AnswerStream(BoundedStream):
             yield from self._send(self._changed(data))
 
     def _changed(self, data: bytes) -> bytes:
-        """By what an addon has set as `stream`; no data tells it that this was all, as in mitmproxy."""
+        """Apply the callable that addons have set as `stream`; empty data marks the end, as in mitmproxy."""
         response = self.flow.response
         assert response is not None
         if not callable(response.stream):
@@ -238,7 +238,7 @@ class AnswerStream(BoundedStream):
             yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
 
     def _keep(self, data: bytes) -> None:
-        """For those who look at flows. Of one that is too long nothing: half of it would look whole."""
+        """Save the body for mitmweb; nothing of a body that is too long, as a part would look complete."""
         self._kept_size += len(data)
         if self._kept_size <= MAX_BODY:
             self.response_body_buf += data
@@ -246,7 +246,7 @@ class AnswerStream(BoundedStream):
             self.response_body_buf.clear()
 
     def _reframe(self, response: http.Response, length: int | None) -> None:
-        """Its length is another one now; None: nobody knows which."""
+        """Set the fields for a body of `length` bytes; None: of unknown length."""
         if "content-length" not in response.headers:
             return
         if length is not None:
@@ -260,7 +260,7 @@ class AnswerStream(BoundedStream):
 
     @property
     def _keeps_body(self) -> bool:
-        """For those who look at flows: they are to see the answer, too."""
+        """Whether the response's body stays in the flow, for mitmweb."""
         return not self.pool.frugal
 
     def _check_idle(self) -> Commands:
@@ -272,7 +272,7 @@ class AnswerStream(BoundedStream):
         yield from self._cut("upstream fell silent")
 
     def _cut(self, message: str) -> Commands:
-        """Upstream broke off in mid-answer: close the stream well where that is possible, else the connection."""
+        """End a response that broke off: by closing events if the format allows, else by closing the connection."""
         self.wake_at = math.inf
         closing = self._incoming.answer.cut(message)
         if closing is None:
@@ -305,12 +305,12 @@ class AnswerStream(BoundedStream):
         yield from self.send_response()
 
     def _refuse(self, why: str) -> Commands:
-        """Something that has to be there is not: nothing goes upstream."""
+        """Answer with an error because an addon did not do its part; nothing is sent upstream."""
         self.flow.response = error_response(Reply(500, "api_error", f"NeuroLink refused: {why}"))
         yield from self._answer_locally()
 
     def _break_off(self) -> Commands:
-        """An answer that has begun ends in an error event, any other request is answered with an error."""
+        """End a response that has begun with an error event, and answer any other request with an error."""
         if self.server_state == self.state_pass_on:
             yield from self._drop_upstream()
             yield from self._cut(STOPPING.message)
@@ -325,12 +325,12 @@ class AnswerStream(BoundedStream):
 
     @property
     def _can_break_off(self) -> bool:
-        """Whether nothing has gone to the client yet, nor is about to."""
+        """Whether no response has been sent or chosen yet."""
         over = (self.state_pass_on, self.state_done, self.state_errored)
         return not self._replying and self.server_state not in over
 
     def handle_protocol_error(self, event: Any) -> Commands:
-        """The peer at one end is gone; the parent's way is right only before anything was sent upstream."""
+        """Handle a closed connection. The parent's handling is right only before anything was sent upstream."""
         message = event.message[:LONGEST]
         if isinstance(event, RequestProtocolError):
             if self.client_state == self.state_done:
@@ -344,7 +344,7 @@ class AnswerStream(BoundedStream):
             yield from self._failed(Failure.of_network("closed", message))
 
     def _broke_off(self, message: str) -> Commands:
-        """Upstream's answer has begun, and there will be no more of it."""
+        """End a response whose rest will not come."""
         if self.server_state == self.state_pass_on:
             yield from self._cut(message)
             return
@@ -353,7 +353,7 @@ class AnswerStream(BoundedStream):
         yield from self._failed_in_answer(failure)
 
     def _end_in_error(self, message: str, outcome: Outcome) -> Commands:
-        """The flow ends without a (whole) answer."""
+        """End the flow without a complete response."""
         if exchange := exchange_of(self.flow):
             exchange.outcome = exchange.outcome or outcome
         self.wake_at = math.inf
@@ -390,7 +390,7 @@ class AnswerStream(BoundedStream):
     # Upstream connections and time
 
     def _drop_upstream(self) -> Commands:
-        """Break off the attempt that is under way; a late word of it is not heard any more."""
+        """Cancel the attempt in flight, and ignore its late events."""
         if self._upstream is not None and self.pool.knows(self._upstream):
             gone = RequestProtocolError(self.stream_id, "attempt given up", CANCEL)
             yield SendHttp(gone, self._upstream)
@@ -402,7 +402,7 @@ class AnswerStream(BoundedStream):
             self._upstream = None
 
     def _for_client(self, head: http.Response) -> http.Response:
-        """A copy for the client: mitmproxy still reads upstream's connection headers from the original."""
+        """Copy `head` for the client; mitmproxy still reads upstream's connection fields from the original."""
         fields = headers.end_to_end(head.headers.fields)
         if self.exchange.plan is not None and head.status_code >= 300:
             fields = headers.with_sound_wait(fields, time.time())
@@ -421,7 +421,7 @@ T = TypeVar("T", http.Request, http.Response)
 
 
 def copied(message: T) -> T:
-    """A copy that shares the body. The constructor would check the type of every field again."""
+    """Return a copy that shares the body. The constructor would check all types again."""
     twin = message.__class__.__new__(message.__class__)
     twin.data = copy(message.data)
     twin.data.headers = message.headers.copy()

@@ -1,4 +1,4 @@
-"""A request within bounds: judged by its head, with a limit on its body, and one timeout at a time."""
+"""The request's side of a stream: admitted by its head, with a bound on its body, and one pending timeout."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from neurolink_mitm.dataplane.hooks import error_response, exchange_of, mark_poo
 
 MAX_BODY = 64 * 1024 * 1024
 SOON_OVER = 1024 * 1024
-"""Bytes of a refused body that are read, and not kept, so that the connection stays good for the next request."""
+"""Bytes of a refused body that are read and dropped, so that the connection can be used again."""
 
 SHUT = Reply(500, "api_error", "NeuroLink refused: the gate did not come to an end")
 TOO_LARGE = Reply(
@@ -55,16 +55,16 @@ Commands = CommandGenerator[None]
 
 
 class StreamHost(Protocol):
-    """What a stream needs of the layer that holds it."""
+    """The layer, as a stream sees it."""
 
     frugal: bool
-    """No body is kept longer than it is needed."""
+    """Bodies are freed as soon as they are sent."""
     trusted: bool
-    """A request of this client has got as far as upstream."""
+    """A request of this client has reached upstream."""
     issuers: dict[str, str]
-    """Of certificates that were not trusted, by host."""
+    """By host, the issuers of refused certificates."""
     crowded: Callable[[], bool]
-    """Whether there are too many clients, and this one is to be told so."""
+    """Whether there are too many clients, so that this one is refused."""
 
     @property
     def body_memory(self) -> BodyMemory: ...
@@ -73,13 +73,13 @@ class StreamHost(Protocol):
         """Return monotonic seconds."""
 
     def wake(self, at: float) -> Commands:
-        """See that a stream which waits until `at` (of `now`) is woken then."""
+        """Wake the streams that wait until `at` (of `now`)."""
 
     def knows(self, connection: Connection) -> bool:
         """Whether an upstream connection is still in use."""
 
     def forget(self, connection: Connection) -> None:
-        """Hear nothing more of an upstream connection."""
+        """Ignore the events of an upstream connection from now on."""
 
 
 @dataclass
@@ -89,7 +89,7 @@ class TimeIsUp(HttpEvent):
 
 @dataclass
 class BreakOff(HttpEvent):
-    """The proxy stops, and does not wait for this stream any longer."""
+    """The proxy stops, and ends this stream now."""
 
 
 class BoundedStream(HttpStream):
@@ -104,7 +104,7 @@ class BoundedStream(HttpStream):
         self._body_size = 0
         self._keeps_request = True
         self._replying = False
-        """Whether an answer of our own is being sent."""
+        """Whether a response of our own is being sent."""
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, TimeIsUp):
@@ -115,7 +115,7 @@ class BoundedStream(HttpStream):
             yield from super()._handle_event(event)
 
     def _wake_in(self, seconds: float, then: Callable[[], Commands]) -> Commands:
-        """Go on with `then` in so many seconds, or when the time for the whole is up."""
+        """Call `then` in so many seconds, or when the total timeout ends."""
         self._on_time = then
         self.wake_at = min(self.pool.now() + seconds, self._total_until)
         yield from self.pool.wake(self.wake_at)
@@ -124,22 +124,22 @@ class BoundedStream(HttpStream):
         yield from ()
 
     def _client_left(self) -> CommandGenerator[bool]:
-        """Whether the client went away, or the flow was killed or broken off, while a hook was running."""
+        """End the stream, and return True, if the client left or the flow was killed during a hook."""
         raise NotImplementedError
 
     def _break_off(self) -> Commands:
-        """End the stream well, at once."""
+        """End the stream now, because the proxy stops."""
         raise NotImplementedError
 
     @property
     def awaited_hook(self) -> StartHook | None:
-        """The hook whose end the stream waits for."""
+        """The hook that the stream waits for."""
         command = self._paused.command if self._paused else None
         return command if isinstance(command, StartHook) else None
 
     @property
     def held(self) -> int:
-        """Bytes of the request's body that are in memory because of this stream."""
+        """The bytes of the request's body in memory."""
         flow: http.HTTPFlow | None = getattr(self, "flow", None)
         content = flow.request.data.content if flow else None
         return len(self.request_body_buf) + len(content or b"")
@@ -147,7 +147,7 @@ class BoundedStream(HttpStream):
     # The head
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
-        """In place of the parent's: whoever is refused is so before a byte of the body is kept."""
+        """Admit or refuse the request by its head, before the body is read."""
         self._begin_flow(event)
         yield HttpRequestHeadersHook(self.flow)
         if (yield from self._client_left()):
@@ -176,7 +176,7 @@ class BoundedStream(HttpStream):
         request.scheme = b"http"
 
     def _head_refusal(self, event: RequestHeaders) -> Reply | None:
-        """Nobody gets on whom the gate has not let in."""
+        """Return the refusal of a request that the gate has not admitted or that is too large; else None."""
         exchange = exchange_of(self.flow)
         if exchange is None or not exchange.admitted:
             return SHUT
@@ -190,7 +190,7 @@ class BoundedStream(HttpStream):
         return None if self.pool.body_memory.has(int(announced)) else NO_ROOM
 
     def _ask_for_body(self) -> Commands:
-        """RFC 9110 section 10.1.1."""
+        """Answer `expect: 100-continue`, RFC 9110 section 10.1.1."""
         request = self.flow.request
         if request.headers.get("expect", "").lower() != "100-continue":
             return
@@ -203,7 +203,7 @@ class BoundedStream(HttpStream):
     # The body
 
     def state_consume_request_body(self, event: events.Event) -> Commands:
-        """The parent's, with bounds; what is asked of the proxy itself needs no body, and keeps none."""
+        """Read the body within bounds. Local pages need none, and store none."""
         if not isinstance(event, RequestData):
             yield from super().state_consume_request_body(event)
             return
@@ -225,7 +225,7 @@ class BoundedStream(HttpStream):
     # A refusal
 
     def _answer_early(self, *, whole: bool = False) -> Commands:
-        """The head was enough to refuse, or the body is too much: what is left of it is not kept."""
+        """Send the response before the body has come, and drop what comes of the body."""
         response = self.flow.response
         assert response is not None
         self._replying = True
@@ -246,7 +246,7 @@ class BoundedStream(HttpStream):
             yield from self._be_gone()
 
     def _is_soon_over(self) -> bool:
-        """Whether the body has come already, or is small; who expects to be asked for it may never send it."""
+        """Whether the body has come already or is small; after `expect` it may never come."""
         if any(isinstance(event, RequestEndOfMessage) for event in self._paused_event_queue):
             return True
         announced = self.flow.request.headers.get("content-length")

@@ -1,7 +1,6 @@
-"""Undoes the content codings of an answer as it comes, within bounds (RFC 9110 section 8.4.1).
+"""Undoes the content codings of a streamed response, within bounds (RFC 9110 section 8.4.1).
 
-Upstream is asked for none. Some edges compress all the same, and an answer that can't be read can be neither judged
-nor mended nor closed well; so the client gets it as it was before.
+Upstream is asked for `identity`, but some edges compress all the same, and a response must be read to be judged.
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ import zstandard
 
 BASE = 4 * 1024 * 1024
 RATIO = 100
-"""An answer may become `BASE` bytes, and `RATIO` times what came: far more than text is ever compressed."""
+"""A response may become `BASE` bytes and `RATIO` times what came, far more than text is ever compressed."""
 DEEPEST = 3
 """Codings on top of each other."""
 SLICE = 16
-"""Bytes taken at once by decoders that can't be told when to stop: each makes no more of it than some megabytes."""
+"""Bytes fed at once to a decoder without output limit, which makes some megabytes of them at most."""
 WINDOW = 8 * 1024 * 1024
-"""RFC 9659."""
+"""Bytes of zstd's window, RFC 9659."""
 
 
 class CodingError(ValueError):
-    """It is not what it says that it is, or becomes far more than it was."""
+    """The data is malformed, or grows beyond `BASE` and `RATIO`."""
 
 
 class Step(Protocol):
@@ -33,10 +32,10 @@ class Step(Protocol):
 
     @property
     def whole(self) -> bool:
-        """All has come, by what the coding itself says."""
+        """Whether the coding's end has come."""
 
     def feed(self, data: bytes, room: int) -> Iterator[bytes]:
-        """The next bytes, in pieces of about `room` bytes at most. Raises what its library raises."""
+        """Yield the decoded bytes in pieces of about `room` bytes. Raises what its library raises."""
 
 
 class Decoding:
@@ -50,16 +49,14 @@ class Decoding:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is missing at the end."""
+        """Whether all codings have come to their end."""
         return self._plain or self._first == b"" or all(step.whole for step in self._steps)
 
     def feed(self, data: bytes) -> bytes:
-        """The bytes that the next ones stand for.
-
-        What can't be decoded from its first byte on was not compressed, whatever its head says: it passes as it is.
+        """Return `data` decoded. Data that fails to decode from its first byte on was not compressed: it is unchanged.
 
         Raises:
-            CodingError: it can't be decoded, or has grown out of bounds.
+            CodingError: the data is malformed, or grows out of bounds.
         """
         if self._plain or not data:
             return data
@@ -93,7 +90,7 @@ class Decoding:
 
 
 class _Inflate:
-    """`gzip` and `deflate`; the latter comes with zlib's header and, from some, without."""
+    """Decodes `gzip` and `deflate`; some servers send the latter without zlib's header."""
 
     def __init__(self, wbits: int) -> None:
         self._wbits = wbits
@@ -171,7 +168,7 @@ _STEPS: dict[str, Callable[[], Step]] = {
 
 
 def decoding(coding: str) -> Decoding | None:
-    """For a `Content-Encoding`; None where there is nothing to undo, or nobody knows how."""
+    """Return the decoding of a `Content-Encoding`; None if there is nothing to undo or a coding is unknown."""
     names = [name for part in coding.split(",") if (name := part.strip().lower())]
     names = [name for name in names if name != "identity"]
     if not 0 < len(names) <= DEEPEST or any(name not in _STEPS for name in names):

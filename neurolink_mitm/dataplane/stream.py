@@ -1,8 +1,8 @@
 """One client request, sent upstream as often as it takes: mitmproxy's `HttpStream` with failover inside the flow.
 
-The head of an answer is held back until the answer is known to be good. Until then an attempt may fail unseen: the
-`attempt_failed` hook is asked what to do, and the request goes out again. This class knows how to hold, resend, time
-out and close well. What to do is decided by the addons, and in `core`.
+The head of a response is held back until the response is known to be good. Until then attempts can fail unseen: addons
+choose the next action in the `attempt_failed` hook, and the request is sent again. This class holds, resends, times out
+and ends streams; addons and `core` decide.
 
     request whole ──▶ `request` ──▶ `attempt` ──▶ connect ──▶ send ──▶ hold ──▶ release ──▶ pass on ──▶ `response`
                                         ▲                       │
@@ -54,7 +54,7 @@ from neurolink_mitm.dataplane.upstream_tls import server_spec
 
 @dataclass(eq=False)
 class GetUpstream(GetHttpConnection):
-    """A connection for one attempt: one that has failed before is never handed out again."""
+    """Asks for a connection for one attempt; one that has failed is never used again."""
 
     TIMED_OUT: ClassVar[str] = "connect timed out"
 
@@ -71,7 +71,7 @@ class FailoverStream(AnswerStream):
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, (ResponseData, ResponseHeaders, ResponseEndOfMessage)):
-            if self.server_state != self.state_done:  # else the late word of an attempt given up
+            if self.server_state != self.state_done:  # else a late event of a cancelled attempt
                 yield from self.server_state(event)
         else:
             yield from super()._handle_event(event)
@@ -131,7 +131,7 @@ class FailoverStream(AnswerStream):
         return request
 
     def _drop_late_answers(self) -> None:
-        """Drop what the last attempt still said while a hook ran: it is not the next one's answer."""
+        """Drop queued events of the last attempt: they are not the next attempt's response."""
         endings = (RequestProtocolError, BreakOff)
         left = [e for e in self._paused_event_queue if isinstance(e, endings)]
         self._paused_event_queue.clear()
@@ -163,7 +163,7 @@ class FailoverStream(AnswerStream):
         yield SendHttp(RequestEndOfMessage(self.stream_id), self.context.server)
 
     def _as_sent(self) -> http.Request:
-        """The flow's request; where that hides its credentials from those who watch, a copy with them."""
+        """Return the flow's request, or a copy with its credentials if they are masked."""
         if not self._incoming.attempt.masked:
             return self.flow.request
         request = copied(self.flow.request)
@@ -171,7 +171,7 @@ class FailoverStream(AnswerStream):
         return request
 
     def _connect(self) -> CommandGenerator[str | None]:
-        """Returns what went wrong, or None. The layer ends it when it takes too long."""
+        """Connect to upstream. Return the error or None; the layer ends it after a timeout."""
         request, via = self.flow.request, self._incoming.attempt.via
         self.connecting = GetUpstream(
             (request.host, request.port),
@@ -197,7 +197,7 @@ class FailoverStream(AnswerStream):
         )
 
     def _unpinned(self, pins: Sequence[str]) -> str:
-        """What upstream has shown in place of a pinned certificate; empty if it has shown one."""
+        """Return upstream's certificate if it is not a pinned one, else an empty text."""
         certificates = self.flow.server_conn.certificate_list
         shown = certificates[0].fingerprint().hex() if certificates else "none"
         return "" if shown in pins else f"{self.flow.request.host} shows the certificate {shown}"
@@ -205,7 +205,7 @@ class FailoverStream(AnswerStream):
     def _wait_for_first_event(self) -> Commands:
         limit = self.exchange.timeouts.first_event
         if self.exchange.kind is Kind.MESSAGES and not self.exchange.stream:
-            limit = self.exchange.timeouts.total  # all of it comes at once, when it is done
+            limit = self.exchange.timeouts.total  # the response comes as a whole
         yield from self._wake_in(limit, self._too_late)
 
     def _too_late(self) -> Commands:
@@ -213,7 +213,7 @@ class FailoverStream(AnswerStream):
         yield from self._failed(Failure(FailureStage.TIMEOUT, None, "timeout", "no event to show"))
 
     def _failed(self, failure: Failure) -> Commands:
-        """The attempt came to nothing. Awaiting the hook also lets mitmproxy finish with the connection."""
+        """Ask addons for the next action, and take it. Awaiting the hook lets mitmproxy finish with the connection."""
         self.wake_at = math.inf
         self.server_state = self.state_between_attempts
         if failure.status is None and self.pool.now() >= self._total_until:
