@@ -49,13 +49,12 @@ def check(file: Path | None, env_file: Path | None, form: str) -> None:
 
     Example: neurolink config check
     """
-    from neurolink_mitm.config.sources import check as read
-    from neurolink_mitm.config.sources import check_report
+    from neurolink_mitm.config import sources
 
     path = file or home().config
-    inputs, faults = read(os.environ, home(), file, env_file)
+    inputs, faults = sources.check(os.environ, home(), file, env_file)
     if form == "json":
-        click.echo(as_json(check_report(path, inputs, faults)), nl=False)
+        click.echo(as_json(sources.check_report(path, inputs, faults)), nl=False)
     elif inputs is not None:
         click.echo(_check_text(path, inputs))
     else:

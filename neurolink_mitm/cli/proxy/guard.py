@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.claude_code import guard
 from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
 from neurolink_mitm.cli.ui.exits import FAILED, fail
@@ -22,9 +23,13 @@ def command(pid: int | None) -> None:
     if pid is not None:
         guard.run(home(), pid)
         return
-    try:
-        faults = ClaudeSettings(home().claude_settings).put_back()
-    except SettingsError as e:
-        faults = (str(e),)
-    if faults:
+    if faults := put_back(home()):
         fail("; ".join(faults), FAILED)
+
+
+def put_back(home: Home) -> tuple[str, ...]:
+    """Put back the settings of Claude Code that dead proxies have left, and return what went wrong."""
+    try:
+        return ClaudeSettings(home.claude_settings).put_back()
+    except SettingsError as e:
+        return (str(e),)

@@ -11,6 +11,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
+from neurolink_mitm.cli.proxy.guard import put_back
 from neurolink_mitm.cli.proxy.stop import tell_to_stop, wait_for_end
 from neurolink_mitm.cli.proxy.telemetry import remove_all
 from neurolink_mitm.cli.ui.exits import FAILED, fail
@@ -74,14 +75,7 @@ def _stop(place: Home) -> None:
 
 
 def _put_back(place: Home) -> None:
-    """Put back the settings of Claude Code that a proxy has left when it died."""
-    if not place.root.exists():
-        return
-    try:
-        faults = ClaudeSettings(place.claude_settings).put_back()
-    except SettingsError as e:
-        faults = (str(e),)
-    if faults:
+    if place.root.exists() and (faults := put_back(place)):
         fail(f"{'; '.join(faults)}: mend it and run this again", FAILED)
 
 
