@@ -1,4 +1,4 @@
-"""`clients.json`: who may use the proxy, by name and the hash of a key."""
+"""`clients.json`: names of clients, and hashes of their keys."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from neurolink_mitm.core.auth.credentials import check_label
 
 
 class ClientFileError(ValueError):
-    """The file can't be used; one line."""
+    """The file can't be used; the text is one line."""
 
 
 def read_clients(path: Path) -> tuple[ClientKey, ...]:
-    """A missing file holds none. Raises `ClientFileError`."""
+    """Return the client keys; none if the file is missing. Raises `ClientFileError`."""
     try:
         return parse_client_keys(path.read_bytes())
     except FileNotFoundError:
@@ -33,31 +33,31 @@ def read_clients(path: Path) -> tuple[ClientKey, ...]:
 
 
 def add_client(path: Path, name: str, now: float) -> str:
-    """A new key, which is nowhere to be found again. Raises `ValueError`, `OSError`."""
+    """Return a new key, of which only the hash is stored. Raises `ValueError`, `OSError`."""
     check_label(name)
     with locked(path):
-        known = _read_to_change(path)
-        if any(client.name == name for client in known):
+        clients = _read_to_change(path)
+        if any(client.name == name for client in clients):
             raise ValueError(
                 f"there is a client {name!r} already: revoke it first, or choose another name"
             )
         key = CLIENT_KEY_PREFIX + secrets.token_urlsafe(32)
-        write_atomic(path, encode_client_keys((*known, ClientKey(name, digest(key), now))))
+        write_atomic(path, encode_client_keys((*clients, ClientKey(name, digest(key), now))))
     return key
 
 
 def revoke_client(path: Path, name: str) -> bool:
-    """Whether there was one. Raises `ValueError`, `OSError`."""
+    """Remove a client; return whether it existed. Raises `ValueError`, `OSError`."""
     with locked(path):
-        known = _read_to_change(path)
-        left = [client for client in known if client.name != name]
-        if len(left) < len(known):
+        clients = _read_to_change(path)
+        left = [client for client in clients if client.name != name]
+        if len(left) < len(clients):
             write_atomic(path, encode_client_keys(left))
-    return len(left) < len(known)
+    return len(left) < len(clients)
 
 
 def _read_to_change(path: Path) -> tuple[ClientKey, ...]:
-    """A broken file is not written over."""
+    """Read the clients; set a broken file aside, so that it is not overwritten."""
     try:
         return read_clients(path)
     except ClientFileError:

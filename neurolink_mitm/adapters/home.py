@@ -1,4 +1,4 @@
-"""The state directory: `NEUROLINK_HOME`, or `~/.neurolink`, and what lies in it."""
+"""The state directory, `NEUROLINK_HOME` or `~/.neurolink`, and the paths in it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from neurolink_mitm.adapters import home_root
 
 OPEN_TO_OTHERS = 0o077
+"""Mode bits of group and others."""
 ANOTHER = "let NEUROLINK_HOME name a directory of yours"
 
 
@@ -23,7 +24,7 @@ class Home:
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Home:
-        """Raises `ValueError` when the environment does not say where home is, as under cron."""
+        """Raise `ValueError` if the environment does not say where home is, as under cron."""
         return cls(Path(home_root.find(env)))
 
     @property
@@ -32,7 +33,7 @@ class Home:
 
     @property
     def keyring_changed(self) -> Path:
-        """Written anew, and empty, whenever the tokens in the keyring change: a keyring can't be watched."""
+        """An empty file that is rewritten when tokens in the keyring change: a keyring can't be watched."""
         return self.root / ".keyring-changed"
 
     @property
@@ -45,7 +46,7 @@ class Home:
 
     @property
     def config_edit(self) -> Path:
-        """The copy that `neurolink config edit` works on; one that was given up stays."""
+        """The copy that `neurolink config edit` works on, and keeps if the edit is abandoned."""
         return self.root / "proxy-config.edit.yaml"
 
     @property
@@ -74,12 +75,12 @@ class Home:
 
     @property
     def shaping_key(self) -> Path:
-        """What placeholders are made with."""
+        """The key of placeholders."""
         return self.root / "shaping.key"
 
     @property
     def claude_settings(self) -> Path:
-        """What was in Claude Code's settings before."""
+        """The record of changes to Claude Code's settings."""
         return self.root / "claude-settings.json"
 
     @property
@@ -97,30 +98,27 @@ class Home:
 
     @property
     def mitmproxy(self) -> Path:
-        """What mitmweb keeps."""
+        """mitmweb's folder."""
         return self.root / "mitmproxy"
 
     @property
     def authorities(self) -> Path:
-        """Certificate authorities, joined for the data plane and the translator: a file for each list there was."""
+        """Lists of certificate authorities for the data plane and the translator."""
         return self.root / "authorities"
 
     def owns(self, name: str) -> bool:
-        """Whether we write something of this name: one of the above, its lock, a broken or half-written one."""
+        """Return whether `name` is one of these paths, or its lock, a temporary file of it or a broken one."""
         properties = [name for name, each in vars(Home).items() if isinstance(each, property)]
-        known = [getattr(self, each).name for each in properties]
+        names = [getattr(self, each).name for each in properties]
         if name.startswith(("guard-", ".refresh-")) and name.endswith(".lock"):
             return True
         return any(
             name == each or name.startswith((f"{each}.lock", f"{each}.corrupt-", f".{each}."))
-            for each in known
+            for each in names
         )
 
     def remove(self) -> tuple[str, ...]:
-        """Delete what is ours, and the directory if nothing else is in it. Returns the names of what is.
-
-        Raises `OSError`.
-        """
+        """Delete our files, and the directory if it is empty then; return the names that are left. Raises `OSError`."""
         names = sorted(os.listdir(self.root))
         for path in (self.root / name for name in names if self.owns(name)):
             if path.is_dir() and not path.is_symlink():
@@ -133,10 +131,9 @@ class Home:
         return left
 
     def create(self) -> tuple[str, ...]:
-        """Make the directory, 0700. Returns warnings; raises `OSError` with one clear line.
+        """Create the directory, 0700; return warnings. Raises `OSError` with one clear line.
 
-        A directory that is there already keeps its mode, since it may be anyone's; one that
-        others can enter draws a warning.
+        An existing directory keeps its mode, with a warning if others can enter it.
         """
         try:
             self.root.parent.mkdir(parents=True, exist_ok=True)

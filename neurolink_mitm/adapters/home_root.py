@@ -1,4 +1,4 @@
-"""Where the state directory is, for those who must not take the time to import `home`."""
+"""The path of the state directory. The status line has no time to import `home`, with dataclasses and shutil."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 STATE = "proxy-state.json"
 PROXIES = "proxies"
-"""A file like it for each proxy that runs."""
+"""A folder with a file like `STATE` for each running proxy."""
 QUOTAS = "account-quotas.json"
 COOLDOWNS = "cooldowns.json"
 
 
 def find(env: Mapping[str, str]) -> str:
-    """Raises `ValueError` when the environment does not say where home is, as under cron."""
+    """Return the state directory. Raises `ValueError` if the environment does not name it, as under cron."""
     chosen, user = env.get("NEUROLINK_HOME"), env.get("HOME")
     if not chosen and not user:
         raise ValueError(

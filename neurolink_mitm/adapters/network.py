@@ -1,7 +1,4 @@
-"""The HTTP proxies that the environment names, or where it names none, this machine's settings.
-
-The way from this machine to others: HTTP proxies and trusted authorities, for all who connect.
-"""
+"""The network of this machine: HTTP proxies and trusted authorities, for all outgoing connections."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
@@ -30,7 +27,11 @@ if TYPE_CHECKING:
     import httpx
 
 
+logger = logging.getLogger("neurolink.network")
+
 SETTINGS = "this machine's network settings"
+LIBRARY_VARIABLES = (*CERTIFICATES, "AWS_CA_BUNDLE")
+"""Environment variables by which libraries find trusted authorities."""
 
 
 def proxies_of(
@@ -38,23 +39,17 @@ def proxies_of(
     platform: str = sys.platform,
     settings: Callable[[], Mapping[str, str]] = getproxies,
 ) -> HttpProxies:
-    """macOS keeps proxies in its network settings, too; NO_PROXY counts for those likewise."""
-    found = HttpProxies.read(environ)
-    if found.named or platform != "darwin":
-        return found
+    """Return the HTTP proxies of the environment, else those of macOS's network settings; NO_PROXY counts for both."""
+    proxies = HttpProxies.read(environ)
+    if proxies.named or platform != "darwin":
+        return proxies
     schemes = {scheme: url for scheme, url in settings().items() if scheme in ("http", "https")}
-    return HttpProxies({name: (SETTINGS, url) for name, url in schemes.items()}, found.spared)
-
-
-logger = logging.getLogger("neurolink.network")
-
-OF_PROGRAMS = (*CERTIFICATES, "AWS_CA_BUNDLE")
-"""What libraries of providers go by."""
+    return HttpProxies({name: (SETTINGS, url) for name, url in schemes.items()}, proxies.spared)
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """`roots` is the file of authorities for those who need one; None: nobody has written it."""
+    """HTTP proxies and trusted authorities. `roots` is the file of authorities, if it is written."""
 
     proxies: HttpProxies = field(default_factory=HttpProxies)
     trust: Trust | None = None
@@ -62,7 +57,7 @@ class Network:
 
     @property
     def context(self) -> ssl.SSLContext:
-        """For TLS clients. To make it takes tens of milliseconds, once."""
+        """The context of TLS clients; the first use takes tens of milliseconds."""
         return self._trust.context
 
     @property
@@ -74,7 +69,7 @@ class Network:
         return tuple(f"{fault}: left out" for fault in self.trust.faults) if self.trust else ()
 
     def client(self, url: str, own: str | None = None) -> dict[str, Any]:
-        """What httpx has to be told to reach `url`; `own` is an account's `proxyUrl`. Raises `ValueError`."""
+        """Return httpx's arguments for `url`; `own` is an account's `proxyUrl`. Raises `ValueError`."""
         via = self.proxies.via(url, own)
         return {
             "verify": self.context,
@@ -83,28 +78,26 @@ class Network:
         }
 
     def environment(self) -> dict[str, str]:
-        """The same for another program, as variables."""
-        told = self.proxies.variables()
-        told |= {name.lower(): value for name, value in told.items()}
+        """Return the environment variables that give another program this network."""
+        variables = self.proxies.variables()
+        variables |= {name.lower(): value for name, value in variables.items()}
         if self.roots:
-            told |= {name: str(self.roots) for name in OF_PROGRAMS if name != "SSL_CERT_DIR"}
-        return told
+            variables |= {
+                name: str(self.roots) for name in LIBRARY_VARIABLES if name != "SSL_CERT_DIR"
+            }
+        return variables
 
 
-_known: list[Trust] = []
-
-
+@cache
 def _plain() -> Trust:
-    """Without any variable."""
-    if not _known:
-        _known.append(read_trust({}))
-    return _known[0]
+    """Return the authorities without any variable."""
+    return read_trust({})
 
 
 def read_network(
     environ: Mapping[str, str], bundle: Path | None = None, roots: Path | None = None
 ) -> Network:
-    """As the environment has it; `roots` is a directory where the list of authorities shall be written.
+    """Return the network of the environment; write the authorities to the directory `roots`.
 
     Raises `ConfigError`, `OSError`.
     """
@@ -115,7 +108,7 @@ def read_network(
 
 
 def _written(trust: Trust, directory: Path) -> Path:
-    """There; where that can't be written (a read-only home), in a directory that goes with the process."""
+    """Write the authorities to `directory`, or to a temporary one if it is read-only."""
     try:
         return trust.write(directory)
     except OSError as e:
@@ -124,21 +117,22 @@ def _written(trust: Trust, directory: Path) -> Path:
         return trust.write(elsewhere)
 
 
-@lru_cache(maxsize=1)
+@cache
 def _elsewhere() -> Path:
-    """One for the whole process."""
+    """Return a directory that is removed when the process ends."""
     directory = tempfile.TemporaryDirectory(prefix="neurolink-")
     atexit.register(directory.cleanup)
     return Path(directory.name)
 
 
 def bundle_of(config: Config, directory: Path) -> Path | None:
+    """Return `network.caBundle`, relative to the configuration's `directory`."""
     named = config.network.ca_bundle
     return directory / os.path.expanduser(named) if named else None
 
 
 def asked_of(environ: Mapping[str, str]) -> tuple[str | None, ...]:
-    """All that is read of the environment: the same gives the same network."""
+    """Return all variables that the network depends on."""
     names = (*VARIABLES, *(name.lower() for name in VARIABLES), *CERTIFICATES)
     return tuple(environ.get(name) for name in names)
 
@@ -146,7 +140,7 @@ def asked_of(environ: Mapping[str, str]) -> tuple[str | None, ...]:
 def proxy_faults(
     proxies: HttpProxies, config: Config, accounts: Iterable[Account], *, default: bool = True
 ) -> tuple[str, ...]:
-    """What keeps upstream and the login server from being reached, a line each."""
+    """Return the faults of proxies on the way to upstream and to the login server, a line each."""
     accounts = tuple(accounts)
     wanted: list[tuple[str, str | None]] = [(a.base_url, a.proxy_url) for a in accounts]
     if default:

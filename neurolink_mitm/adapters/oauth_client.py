@@ -1,8 +1,7 @@
-"""The login server: authorization code with PKCE, refreshes, and keys made and checked.
+"""The OAuth client: authorization code with PKCE, token refresh, and API keys created and checked.
 
-Authlib makes the authorization address, state and PKCE (https://www.rfc-editor.org/rfc/rfc7636);
-httpx asks, through the proxies of `network`. No message here holds a token, a code or a
-verifier, whatever a server echoes.
+Authlib makes the authorization URL, state and PKCE (https://www.rfc-editor.org/rfc/rfc7636). No message holds a token,
+a code or a verifier, even if a server echoes it.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.settings.values import OAuth
 
 TIMEOUT = 20.0
-"""Seconds for each address."""
+"""Seconds for each request."""
 CREATE_KEY_PATH = "/api/oauth/claude_cli/create_api_key"
 
 
 class LoginError(Exception):
-    """The login, or a key, came to nothing; the text says why, and holds no secret.
+    """A login or a key failed; the text says why, and holds no secret.
 
-    `again`: what was pasted may be at fault, so that another try with the same page or question makes sense.
+    `again`: another try makes sense, since the pasted text may be at fault.
     """
 
     def __init__(self, message: str, *, again: bool = False) -> None:
@@ -45,7 +44,7 @@ class LoginError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A login that was begun: open `url`, then `finish` with the code that comes of it."""
+    """A login that was begun: open `url`, then call `finish` with the code that it shows."""
 
     url: str
     state: str
@@ -54,7 +53,7 @@ class Login:
 
 
 class OAuthClient:
-    """Asks the endpoints of `settings`. `clock` tells the seconds since the epoch."""
+    """Sends requests to the endpoints of `settings`. `clock` returns seconds since the epoch."""
 
     def __init__(
         self,
@@ -70,11 +69,11 @@ class OAuthClient:
 
     @property
     def date_skew(self) -> float | None:
-        """Seconds that our clock is ahead of the server's, by its last `Date`; None: not seen yet."""
+        """Seconds that our clock is ahead of the server's, by its last `Date`; None: not measured yet."""
         return self._wire.skew
 
     async def refresh(self, refresh_token: Secret, proxy_url: str | None = None) -> Tokens:
-        """New tokens, through `proxy_url` rather than the environment's proxy. Raises `RefreshError`."""
+        """Return new tokens, by `proxy_url` instead of the environment's proxy. Raises `RefreshError`."""
         body = {
             "grant_type": "refresh_token",
             "refresh_token": refresh_token.reveal(),
@@ -84,27 +83,27 @@ class OAuthClient:
         return self._tokens(response, refresh_token)
 
     def begin(self, redirect_uri: str | None = None) -> Login:
-        """A new login; `redirect_uri` defaults to the page that shows the code to copy."""
-        where = redirect_uri or self._settings.redirect_uri
+        """Begin a login; `redirect_uri` defaults to the page that shows the code to copy."""
+        target = redirect_uri or self._settings.redirect_uri
         verifier = generate_token(64)
         client = OAuth2Client(
             session=None,
             client_id=self._settings.client_id,
             scope=" ".join(self._settings.scopes),
-            redirect_uri=where,
+            redirect_uri=target,
             code_challenge_method="S256",
         )
-        # Anthropic's page shows the code, rather than sending it on, if it is asked to
+        # Anthropic's page shows the code instead of redirecting with it
         shown = {} if redirect_uri else {"code": "true"}
         url, state = client.create_authorization_url(
             self._settings.authorize_url, state=generate_token(43), code_verifier=verifier, **shown
         )
-        return Login(url, state, Secret(verifier), where)
+        return Login(url, state, Secret(verifier), target)
 
     def finish(self, login: Login, code: str, state: str | None) -> Tokens:
-        """Trade the code for tokens. Raises `LoginError`.
+        """Exchange the code for tokens. Raises `LoginError`.
 
-        `state` may be missing only from a code that was copied by hand: a browser brings it.
+        `state` may be missing only from a code that was copied by hand: a browser sends it along.
         """
         self._check_state(login, state)
         body = {
@@ -124,7 +123,7 @@ class OAuthClient:
         raise _login_error(response, response.describe(Secret(code), login.verifier))
 
     def create_api_key(self, access_token: Secret) -> Secret:
-        """An API key of the account that is logged in. Raises `LoginError`."""
+        """Create an API key of the account that is logged in. Raises `LoginError`."""
         parts = urlsplit(self._settings.token_urls[0])
         url = f"{parts.scheme}://{parts.netloc}{CREATE_KEY_PATH}"
         authorization = {"authorization": f"Bearer {access_token.reveal()}"}
@@ -146,11 +145,11 @@ class OAuthClient:
         )
 
     def check_api_key(self, key: Secret, base_url: str, proxy_url: str | None = None) -> None:
-        """By way of `proxy_url`, if the account has one. Raises `LoginError` unless the API takes this key."""
+        """Raise `LoginError` unless the API accepts `key`. `proxy_url` is the account's."""
         url = f"{base_url.rstrip('/')}/v1/models"
         shown = {"x-api-key": key.reveal(), "anthropic-version": headers.API_VERSION.decode()}
         response = self._wire.ask("GET", url, shown, own=proxy_url)
-        # a limit is one of a key that is known
+        # a rate limit is that of a valid key
         if response.status in (200, 429):
             return
         description = response.describe(key)
@@ -168,7 +167,7 @@ class OAuthClient:
             try:
                 return oauth.parse_tokens(response.body, self._clock())
             except ValueError as e:
-                # 200 from whoever stands in between, or the tokens are lost: the next try will tell
+                # a 200 from a middlebox, or the tokens are lost: the next try decides
                 raise RefreshError(Trouble.TRANSIENT, str(e), response.retry_after) from None
         raise RefreshError(
             oauth.trouble_of(response.status, response.body, response.retry_after),

@@ -1,7 +1,6 @@
-"""HTTP for the OAuth client: a response is a value, whatever became of the request.
+"""HTTP for the OAuth client: a response is a value, even if the request failed.
 
-Proxies and authorities are those of `network`, redirections are not followed. Nothing is unpacked before its size is
-known to be in bounds.
+Proxies and authorities are those of `network`; redirections are not followed; decompression is bounded.
 """
 
 from __future__ import annotations
@@ -28,10 +27,11 @@ from neurolink_mitm.core.request.target import Target, Via
 from neurolink_mitm.dataplane.codings import CodingError, decoding
 
 LARGEST = 256 * 1024
-"""Bytes of an answer that are read, and that are left of it once it is unpacked."""
+"""Bytes of a response, compressed and decompressed, at most."""
 _PIECE = 1024
-"""Bytes that are unpacked at once: a piece that grows a thousandfold is noticed at one megabyte."""
+"""Bytes that are decompressed at once: a piece that grows a thousandfold is noticed at one megabyte."""
 _LONGEST_MESSAGE = 200
+"""Characters of a server's message that are shown."""
 _HEADERS = {
     "accept": "application/json",
     "accept-encoding": "identity",  # some edges compress all the same
@@ -42,7 +42,7 @@ _UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """`status` is None where none came; `fault` then says why."""
+    """A response. `status` is None if none came; `fault` is the reason then."""
 
     url: str
     status: int | None = None
@@ -50,10 +50,10 @@ class Response:
     retry_after: float | None = None
     fault: str = ""
     reached: bool = True
-    """Whether there was a connection at all."""
+    """Whether there was a connection."""
 
     def describe(self, *secrets: Secret) -> str:
-        """Return one line for people, without `secrets` and whatever else looks like one."""
+        """Return one line for people, with `secrets` and what looks like one masked."""
         host = urlsplit(self.url).hostname
         if self.status is None:
             return f"{host} {self.fault}"
@@ -66,7 +66,7 @@ class Response:
 
 
 class Wire:
-    """Asks, for at most `timeout` seconds an address, and compares clocks."""
+    """Sends requests, each for `timeout` seconds at most, and measures the clock skew."""
 
     def __init__(
         self, clock: Callable[[], float], timeout: float, network: Network | None = None
@@ -79,10 +79,7 @@ class Wire:
     async def post(
         self, urls: Sequence[str], body: Mapping[str, str], own: str | None = None
     ) -> Response:
-        """Return the answer of the first address that has something to say; `urls` isn't empty.
-
-        `own` is the `proxyUrl` of the account that it is about.
-        """
+        """Return the first response of `urls` that settles the matter. `own` is the account's `proxyUrl`."""
         response = Response(urls[0])
         for url in urls:
             response = await self.send("POST", url, {}, body, own)
@@ -108,7 +105,7 @@ class Wire:
     async def send(
         self, method: str, url: str, fields: Mapping[str, str], body: object, own: str | None
     ) -> Response:
-        """Send one request, and read the response as far as the bound."""
+        """Send one request, and read the response up to `LARGEST` bytes."""
         try:
             options = await asyncio.to_thread(self._options, url, own)
         except ValueError as e:
@@ -129,7 +126,7 @@ class Wire:
             return await asyncio.to_thread(self._failed, url, e, own)
 
     def _options(self, url: str, own: str | None = None) -> dict[str, Any]:
-        """Of a client; the first time this takes tens of milliseconds. Raises `ValueError`."""
+        """Return httpx's arguments; the first call takes tens of milliseconds. Raises `ValueError`."""
         return {"timeout": self._timeout, "headers": _HEADERS, **self._network.client(url, own)}
 
     def _received(self, url: str, response: httpx.Response, data: bytes) -> Response:
@@ -140,7 +137,7 @@ class Wire:
         return Response(url, response.status_code, body, wait)
 
     def _failed(self, url: str, e: Exception, own: str | None = None) -> Response:
-        """Blocks: for a certificate that is not trusted, it asks who has issued it."""
+        """Return the response of a failed request. Blocks to read the issuer of an untrusted certificate."""
         via = self._network.proxies.via(url, own)
         if reason := certificate_fault(e):
             target = Target.parse(url)
@@ -152,7 +149,7 @@ class Wire:
 
 
 def _decoded(data: bytes, coding: str) -> bytes:
-    """Undo `coding` until the bound is reached; nothing is left of what is broken or grows out of bounds."""
+    """Decompress `data`; return nothing if it is broken or grows beyond `LARGEST`."""
     decoder = decoding(coding)
     if decoder is None:
         return data
@@ -169,14 +166,14 @@ def _decoded(data: bytes, coding: str) -> bytes:
 
 def _skew(date: str | None, now: float, before: float | None) -> float | None:
     try:
-        told = parsedate_to_datetime(date or "")
-        return now - told.replace(tzinfo=told.tzinfo or UTC).timestamp()
+        moment = parsedate_to_datetime(date or "")
+        return now - moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError):
         return before
 
 
 def _fault(e: Exception, via: Via | None, host: str) -> str:
-    """By the kind of an error, not its text: that one may quote what was sent."""
+    """Describe an error by its type, not by its text, which may quote what was sent."""
     proxy = f"the HTTP proxy {via.shown} ({via.source})" if via else ""
     if isinstance(e, httpx.ProxyError) and via:
         status = str(e)[:3]  # httpcore: "407 Proxy Authentication Required"

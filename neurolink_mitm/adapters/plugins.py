@@ -1,7 +1,4 @@
-"""The key that placeholders are made with: made once, since the same word is to get the same one after a restart.
-
-The pipeline of request shaping, with the plugins that users have written: files, and entry points of packages.
-"""
+"""Builds the pipeline of request shaping: its plugins (files, entry points of packages) and the key of placeholders."""
 
 from __future__ import annotations
 
@@ -23,20 +20,23 @@ from neurolink_mitm.core.shaping.outgoing import Rewriter
 from neurolink_mitm.core.shaping.pipeline import Named, Pipeline
 
 LENGTH = 32
+"""Bytes of the key."""
+GROUP = "neurolink.shaping"
+"""The group of entry points."""
+AT = "cloaking.plugins.custom"
 
 
 def read_key(path: Path) -> bytes:
-    """The key, made now if there is none. A broken one is set aside: placeholders are then others.
+    """Return the key of placeholders. Raises `OSError`.
 
-    Raises:
-        OSError: it can't be read or written.
+    It is created once, so that a word has the same placeholder after a restart. A broken one is set aside.
     """
     with locked(path):
-        found = _read(path)
-        if found is None:
-            found = secrets.token_bytes(LENGTH)
-            write_atomic(path, found.hex().encode() + b"\n")
-        return found
+        key = _read(path)
+        if key is None:
+            key = secrets.token_bytes(LENGTH)
+            write_atomic(path, key.hex().encode() + b"\n")
+        return key
 
 
 def _read(path: Path) -> bytes | None:
@@ -52,15 +52,11 @@ def _read(path: Path) -> bytes | None:
     return None
 
 
-GROUP = "neurolink.shaping"
-AT = "cloaking.plugins.custom"
-
-
 def pipeline(cloaking: Cloaking, beside: Path, home: Home) -> Pipeline:
-    """By the configuration, which lies in `beside`. Plugins are loaded anew each time.
+    """Build the pipeline of a configuration in the folder `beside`; plugins are loaded anew each time.
 
     Raises:
-        ConfigError: a plugin can't be loaded, or the key can't be had.
+        ConfigError: a plugin can't be loaded, or the key can't be read or written.
     """
     if cloaking.mode == "never":
         return Pipeline()
@@ -69,7 +65,7 @@ def pipeline(cloaking: Cloaking, beside: Path, home: Home) -> Pipeline:
 
 
 def load(names: tuple[str, ...], beside: Path) -> Iterator[Named]:
-    """The user's plugins, by their names; what ends in `.py` is a file. Raises `ConfigError`."""
+    """Load the user's plugins by name; one that ends in `.py` is a file. Raises `ConfigError`."""
     for index, name in enumerate(names):
         at = f"{AT}[{index}]"
         is_file = name.endswith(".py")
@@ -86,7 +82,7 @@ def load(names: tuple[str, ...], beside: Path) -> Iterator[Named]:
 
 
 class _Source(SourceFileLoader):
-    """Neither reads nor leaves a `__pycache__`: that would be stale after a quick change."""
+    """A loader without `__pycache__`, which would be stale after a quick change."""
 
     def get_code(self, fullname: str) -> CodeType:
         code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
@@ -94,7 +90,7 @@ class _Source(SourceFileLoader):
 
 
 def _class_in(path: Path) -> type[Rewriter]:
-    """The one class with a method `rewrite` that a file defines."""
+    """Return the one class with a method `rewrite` that a file defines."""
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
     name = f"neurolink_shaping_{path.stem}"
@@ -103,14 +99,16 @@ def _class_in(path: Path) -> type[Rewriter]:
     assert spec is not None
     module = sys.modules[name] = module_from_spec(spec)  # dataclasses look for it there
     loader.exec_module(module)
-    found = [
+    classes = [
         each
         for each in vars(module).values()
         if isinstance(each, type) and each.__module__ == name and hasattr(each, "rewrite")
     ]
-    if len(found) != 1:
-        raise ConfigError(f"{path}: must have one class with a method `rewrite`, has {len(found)}")
-    kind: type[Rewriter] = found[0]
+    if len(classes) != 1:
+        raise ConfigError(
+            f"{path}: must have one class with a method `rewrite`, has {len(classes)}"
+        )
+    kind: type[Rewriter] = classes[0]
     return kind
 
 
@@ -126,10 +124,10 @@ def _entry_point(name: str) -> Any:
 
 
 def _key(cloaking: Cloaking, home: Home) -> bytes:
-    """Only where something is made with it: in placeholders, and in ids of other clients' requests."""
+    """Return the key if placeholders, or ids of other clients' requests, are made with it."""
     plugins = cloaking.plugins
-    strangers = cloaking.mode == "always" and plugins.session_identity.enabled
-    if not strangers and not plugins.word_obfuscator.enabled:
+    makes_ids = cloaking.mode == "always" and plugins.session_identity.enabled
+    if not makes_ids and not plugins.word_obfuscator.enabled:
         return b""
     try:
         return read_key(home.shaping_key)

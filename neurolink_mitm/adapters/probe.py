@@ -1,4 +1,4 @@
-"""How far one gets with a base URL: name, proxy, connection, TLS. No request is sent, and no credential shown."""
+"""Probes a base URL: name, HTTP proxy, connection, TLS. No request and no credential of Anthropic is sent."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from neurolink_mitm.core.status.probe_results import UpstreamProbe
 LIMIT = 5.0
 """Seconds for each step."""
 LONGEST_HEAD = 64 * 1024
-"""Bytes of a proxy's answer to CONNECT."""
+"""Bytes of a proxy's answer to CONNECT at most."""
 
 
 class _NotReachedError(Exception):
-    """Says as what it is reported, and why."""
+    """The probe ends here, with `upstream` as its result."""
 
     def __init__(self, upstream: UpstreamProbe) -> None:
         super().__init__(upstream.detail)
@@ -31,7 +31,7 @@ class _NotReachedError(Exception):
 def probe_upstream(
     url: str, network: Network | None = None, own: str | None = None, *, limit: float = LIMIT
 ) -> UpstreamProbe:
-    """Blocks; doesn't raise. `own` is the account's `proxyUrl`."""
+    """Return where a connection to `url` fails. `own` is the account's `proxyUrl`. Blocks; doesn't raise."""
     network = network or Network()
     target = Target.parse(url)
     try:
@@ -51,7 +51,7 @@ def probe_upstream(
 def issuer_of(
     target: Target, via: Via | None, context: ssl.SSLContext, limit: float = LIMIT
 ) -> str:
-    """Who has issued the certificate that is shown there; empty if that can't be told. Not a byte is sent."""
+    """Return the issuer of the server's certificate; empty if it can't be read. No request is sent."""
     unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unverified.check_hostname = False
     unverified.verify_mode = ssl.CERT_NONE
@@ -59,8 +59,8 @@ def issuer_of(
         stream = _connected("", target, via, context, limit)
         secured = stream.start_tls(unverified, target.host, limit)
         try:
-            shown = secured.get_extra_info("ssl_object").getpeercert(True)
-            return x509.load_der_x509_certificate(shown).issuer.rfc4514_string()
+            certificate = secured.get_extra_info("ssl_object").getpeercert(True)
+            return x509.load_der_x509_certificate(certificate).issuer.rfc4514_string()
         finally:
             secured.close()
     return ""
@@ -104,7 +104,7 @@ def _connected(
 
 
 def _ask_for_tunnel(stream: httpcore.NetworkStream, target: Target, via: Via, limit: float) -> None:
-    """Raises `ValueError` with what the proxy does instead."""
+    """Raise `ValueError` with the fault if the proxy opens no tunnel."""
     host = f"[{target.host}]" if ":" in target.host else target.host
     where = f"{host}:{target.port}"
     login = f"Proxy-Authorization: {via.authorization}\r\n" if via.authorization else ""
@@ -152,12 +152,12 @@ def _close(stream: httpcore.NetworkStream | None) -> None:
 
 
 def certificate_fault(error: BaseException) -> str | None:
-    """What of a certificate is wrong, if that is what is behind `error`."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return seen.verify_message
-        seen = seen.__cause__ or seen.__context__
+    """Return the fault of the certificate that caused `error`; None if it has another cause."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return cause.verify_message
+        cause = cause.__cause__ or cause.__context__
     return None
 
 

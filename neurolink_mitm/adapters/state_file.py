@@ -1,7 +1,7 @@
-"""`proxy-state.json`: which process serves this home, so that `status` and `stop` find it.
+"""State files: which proxies serve this home, so that commands find them.
 
-Several may, each on a port of its own. Each writes `proxies/PID.json`; `proxy-state.json` is that of the first, whom
-commands speak of where nobody names a port. When that one ends, the next takes its place.
+Each proxy writes `proxies/PID.json`; `proxy-state.json` is that of the first one, which commands address if no port is
+named. When it ends, the next takes its place.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from neurolink_mitm.adapters.home_root import PROXIES
 from neurolink_mitm.core.json_errors import UNREADABLE
 
 OURS = "neurolink"
-"""The program of a proxy that runs by `neurolink proxy start`."""
+"""The program of a proxy of `neurolink proxy start`."""
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 _LONGEST_UPTIME = 1e8
-"""Seconds: what a boot's number is multiplied by, so that no two of them meet."""
+"""Seconds by which the times of two boots differ at least."""
 _SAME = 2.0
-"""Seconds by which two readings of a process's start may differ; a reused pid differs by more."""
+"""Seconds by which two readings of a process's start may differ."""
 
 
 class ProxyState(msgspec.Struct, rename="camel", kw_only=True):
-    """Times are seconds since the epoch. `admin_token` lets who can read this file reset accounts."""
+    """The state of a proxy. Times are seconds since the epoch; `admin_token` allows to reset accounts."""
 
     def __repr__(self) -> str:
-        return f"State(pid={self.pid}, url={self.url})"
+        return f"ProxyState(pid={self.pid}, url={self.url})"
 
     pid: int
     pid_started: float
@@ -43,7 +43,7 @@ class ProxyState(msgspec.Struct, rename="camel", kw_only=True):
     guard_pid: int | None = None
     admin_token: str = ""
     program: str = OURS
-    """What runs it: `mitmdump` or `mitmweb` with the script, else `neurolink`."""
+    """`mitmdump` or `mitmweb` with the script, else `neurolink`."""
 
     @property
     def url(self) -> str:
@@ -52,44 +52,41 @@ class ProxyState(msgspec.Struct, rename="camel", kw_only=True):
 
     @property
     def alive(self) -> bool:
-        """Whether the process that wrote this still runs, and is not another with its pid."""
+        """Whether the proxy runs."""
         return is_running(self.pid, self.pid_started)
 
 
 class StateFile:
-    """Reads and writes the files of one home."""
+    """The state files of one home."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._each = path.with_name(PROXIES)
 
     def read(self) -> ProxyState | None:
-        """Of the proxy that commands speak of, or of the last one; None where there was none, or none can be read.
-
-        Such a file holds nothing that is worth keeping.
-        """
+        """Return the state of the first proxy, else of the last one that ran; None if it is missing or broken."""
         first = _read(self.path)
         if first is not None and first.alive:
             return first
         return next(iter(self.running()), first)
 
     def running(self) -> tuple[ProxyState, ...]:
-        """Of all that run: the one that commands speak of, then the others in the order they began."""
+        """Return the states of running proxies: the first one, then the others by their start."""
         first = _read(self.path)
-        found = {each.pid: each for each in self._all() if each.alive}
+        states = {each.pid: each for each in self._all() if each.alive}
         if first is not None and first.alive:
-            found[first.pid] = first
-        known = first.pid if first else None
-        return tuple(sorted(found.values(), key=lambda each: (each.pid != known, each.start_time)))
+            states[first.pid] = first
+        pid = first.pid if first else None
+        return tuple(sorted(states.values(), key=lambda each: (each.pid != pid, each.start_time)))
 
     def claim(self, state: ProxyState) -> bool:
-        """Write it. Whether `status` and `stop` speak of it: they do of the first one. Raises `OSError`; blocks."""
+        """Write the state of a proxy; return whether it is the first one. Raises `OSError`; blocks."""
         private_directory(self._each)
         with locked(self.path):
             self._sweep()
             _write(self._each / f"{state.pid}.json", state)
-            known = _read(self.path)
-            if known is not None and known.alive and known.pid != state.pid:
+            first = _read(self.path)
+            if first is not None and first.alive and first.pid != state.pid:
                 return False
             self.write(state)
         return True
@@ -98,7 +95,7 @@ class StateFile:
         _write(self.path, state)
 
     def remove(self, pid: int) -> None:
-        """Remove what is that process's own; another that runs takes its place. Blocks."""
+        """Remove the state of a proxy; the next one takes its place. Blocks."""
         with suppress(OSError):
             if self._each.exists():
                 with locked(self.path):
@@ -125,7 +122,7 @@ class StateFile:
                     yield state
 
     def _sweep(self) -> None:
-        """Away with what the dead have left."""
+        """Remove the files of dead proxies."""
         for path in self._each.glob("*.json"):
             state = _read(path)
             if state is None or not state.alive:
@@ -144,10 +141,10 @@ def _write(path: Path, state: ProxyState) -> None:
 
 
 def process_start(pid: int) -> float | None:
-    """What tells the process from others of its pid; None where there is none, or only a zombie.
+    """Return the start of a process, which tells it from others of its pid; None if it is missing or a zombie.
 
-    On Linux it is counted from the boot, since a clock that is set moves the start of every process; else it is the
-    start in seconds since the epoch.
+    On Linux it is counted from the boot, since a clock that is set moves the start of every process; elsewhere in
+    seconds since the epoch.
     """
     try:
         process = psutil.Process(pid)
@@ -159,15 +156,15 @@ def process_start(pid: int) -> float | None:
 
 
 def is_running(pid: int, started: float) -> bool:
-    """Whether the process that started then still runs, and is not another with its pid."""
-    found = process_start(pid)
-    if found is not None and abs(found - started) < _SAME:
-        return True
-    return found is not None and _is_of_the_epoch(pid, started)
+    """Return whether the process `pid` of that start still runs."""
+    start = process_start(pid)
+    if start is None:
+        return False
+    return abs(start - started) < _SAME or _is_of_the_epoch(pid, started)
 
 
 def _since_boot(pid: int) -> float | None:
-    """Seconds, plus a number of this boot: after the next, a process may well start as soon. None but on Linux."""
+    """Return seconds since the boot, plus a number of this boot: another has processes as old. None off Linux."""
     try:
         # proc(5): the 22nd field, the 20th after the name, which is in brackets and may hold anything
         ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
@@ -178,7 +175,7 @@ def _since_boot(pid: int) -> float | None:
 
 
 def _is_of_the_epoch(pid: int, started: float) -> bool:
-    """As earlier versions wrote it."""
+    """Compare with a start in seconds since the epoch, as earlier versions wrote it."""
     with suppress(psutil.Error, ValueError):
         return abs(psutil.Process(pid).create_time() - started) < _SAME
     return False

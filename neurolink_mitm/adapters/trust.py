@@ -1,7 +1,4 @@
-"""The certificate authorities that all connections go by: certifi's, the system's, and those that variables name.
-
-A variable adds to the others. The same list serves requests, refreshes, the translator and the doctor.
-"""
+"""The trusted certificate authorities of all connections: certifi's, the system's, and those of variables."""
 
 from __future__ import annotations
 
@@ -30,9 +27,9 @@ SYSTEM = (
     "/etc/ssl/cert.pem",  # macOS, BSD
 )
 LARGEST = 16 * 1024 * 1024
-"""Bytes of a file that are read."""
+"""Bytes of a file at most."""
 KEEP = 30 * 86_400
-"""Seconds after which a list that no proxy has started with is deleted."""
+"""Seconds after which an unused list is deleted."""
 
 _PEM = re.compile(
     rb"-----BEGIN (?:X509 )?CERTIFICATE-----[A-Za-z0-9+/=\s]{1,65536}-----END (?:X509 )?CERTIFICATE-----"
@@ -41,21 +38,21 @@ _PEM = re.compile(
 
 @dataclass(frozen=True)
 class Trust:
-    """`pem` is each authority once; `faults` say what of it could not be read, by the name of who asked for it."""
+    """The authorities as `pem`, each once; `faults` name sources that could not be read."""
 
     pem: bytes = field(repr=False)
     faults: tuple[str, ...] = ()
 
     @cached_property
     def context(self) -> ssl.SSLContext:
-        """For clients. As strict as the data plane: companies' authorities often lack what Python 3.13 insists on."""
+        """The context of clients. Not VERIFY_X509_STRICT, as in the data plane: companies' ones often fail it."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         context.load_verify_locations(cadata=self.pem.decode("ascii"))
         return context
 
     def write(self, directory: Path) -> Path:
-        """As a file of `directory` that is named for what is in it. Raises `OSError`."""
+        """Write the authorities to a file of `directory`, named by their hash. Raises `OSError`."""
         path = directory / f"{hashlib.sha256(self.pem).hexdigest()[:16]}.pem"
         private_directory(directory)
         if _read(path) != self.pem:
@@ -69,20 +66,20 @@ class Trust:
 
 
 def read_trust(environ: Mapping[str, str], named: Path | None = None) -> Trust:
-    """`named` is the configuration's `network.caBundle`. Blocks; doesn't raise."""
+    """Read all authorities; `named` is `network.caBundle`. Blocks; doesn't raise."""
     faults: list[str] = []
-    found = dict.fromkeys(_blocks(_read(Path(certifi.where())) or b""))
-    found |= dict.fromkeys(_new(_system(), found))
+    blocks = dict.fromkeys(_blocks(_read(Path(certifi.where())) or b""))
+    blocks |= dict.fromkeys(_new(_system(), blocks))
     for source, path in _asked(environ, named):
         try:
-            found |= dict.fromkeys(_new(_authorities(path), found))
+            blocks |= dict.fromkeys(_new(_authorities(path), blocks))
         except ValueError as e:
             faults.append(f"{source}: {path} {e}")
-    return Trust(b"\n".join((*found, b"")), tuple(faults))
+    return Trust(b"\n".join((*blocks, b"")), tuple(faults))
 
 
 def authorities_fault(path: Path) -> str | None:
-    """Why this file gives no authorities; None if it does."""
+    """Return why a file gives no authorities; None if it gives some."""
     try:
         _new(_authorities(path), ())
     except ValueError as e:
@@ -100,7 +97,7 @@ def _asked(environ: Mapping[str, str], named: Path | None) -> Iterator[tuple[str
 
 
 def _authorities(path: Path) -> list[bytes]:
-    """Raises `ValueError` with what is wrong with the file, or directory of files."""
+    """Return the authorities of a file or a directory. Raises `ValueError` with its fault."""
     if os.path.isdir(path):
         names = sorted(os.listdir(path)) if os.access(path, os.R_OK) else []
         found = [block for name in names for block in _blocks(_read(path / name) or b"")]
@@ -119,9 +116,9 @@ def _authorities(path: Path) -> list[bytes]:
 
 
 def _new(blocks: Iterable[bytes], known: Collection[bytes]) -> list[bytes]:
-    """Those that are not known yet, and that OpenSSL can read: one that is broken is not to cost the others.
+    """Return the blocks that are not in `known` and that OpenSSL can read.
 
-    Most bundles have the system's in them; to parse those again would take a tenth of a second.
+    Most bundles repeat the system's, which would take a tenth of a second to parse again.
 
     Raises:
         ValueError: none can be read.
@@ -154,7 +151,7 @@ def _system() -> list[bytes]:
 def _blocks(data: bytes) -> Iterator[bytes]:
     for match in _PEM.finditer(data):
         lines = match[0].replace(b"X509 CERTIFICATE", b"CERTIFICATE").split()
-        # in one form, so that the same one is the same
+        # one layout, so that equal certificates are equal
         middle = b"".join(lines[2:-2])
         wrapped = (middle[at : at + 64] for at in range(0, len(middle), 64))
         yield b"\n".join((b"-----BEGIN CERTIFICATE-----", *wrapped, b"-----END CERTIFICATE-----"))
