@@ -90,7 +90,7 @@ def finished(exchange: Exchange, span_ids: Sequence[str]) -> Finished:
         trace_id=exchange.trace_id,
         request=_request(exchange, row, error),
         attempts=tuple(_attempt(exchange, *each) for each in spans),
-        points=tuple(gen_ai_points(row, gen_ai)) if _of_a_model(exchange) else (),
+        points=tuple(gen_ai_points(row, gen_ai)) if exchange.kind in INFERENCE_KINDS else (),
         log=_log(row, error),
     )
 
@@ -187,7 +187,7 @@ def _log(row: RequestRow, error: str | None) -> Log:
 
 
 def _gen_ai(exchange: Exchange, provider: str | None, model: str | None) -> dict[str, Value | None]:
-    if not _of_a_model(exchange):
+    if exchange.kind not in INFERENCE_KINDS:
         return {}
     name = _PROVIDERS.get(provider or ANTHROPIC, provider or ANTHROPIC)
     return {
@@ -196,10 +196,6 @@ def _gen_ai(exchange: Exchange, provider: str | None, model: str | None) -> dict
         "gen_ai.system": name,  # what it was called before
         "gen_ai.request.model": model,
     }
-
-
-def _of_a_model(exchange: Exchange) -> bool:
-    return exchange.kind in INFERENCE_KINDS
 
 
 def _operation(exchange: Exchange) -> str:

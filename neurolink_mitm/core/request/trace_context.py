@@ -9,7 +9,6 @@ from dataclasses import dataclass
 _TRACEPARENT = re.compile(
     r"^(?!ff|00.{54})[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$"
 )
-_SAMPLED = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,4 +26,4 @@ def caller(traceparent: str | None) -> Caller | None:
     match = _TRACEPARENT.match(traceparent.strip()) if traceparent else None
     if match is None or set(match.group(1)) == {"0"} or set(match.group(2)) == {"0"}:
         return None
-    return Caller(match.group(1), match.group(2), bool(int(match.group(3), 16) & _SAMPLED))
+    return Caller(match.group(1), match.group(2), bool(int(match.group(3), 16) & 1))

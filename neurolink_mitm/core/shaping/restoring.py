@@ -44,7 +44,6 @@ Table = Mapping[str, str]
 _RAW = re.compile(FORM.pattern.encode())
 _RAW_MARK = MARK.encode()
 
-
 LARGEST_BODY = 64 * 1024 * 1024
 """Bytes of a response that is no stream; a longer one is broken off, since it is held until its end."""
 LARGEST_EVENT = 8 * 1024 * 1024
@@ -65,18 +64,15 @@ class Restorer:
 
     def __init__(self, table: Table) -> None:
         self._words = dict(table)
-        self._in_json = {name: _inside(word) for name, word in table.items()}
+        # as they are written between the quotes of a JSON string
+        self._in_json = {name: msgspec.json.encode(w)[1:-1].decode() for name, w in table.items()}
         self._begun = {name[:end] for name in table for end in range(1, len(name))}
         self._longest = max(map(len, table), default=1) - 1
 
-    def text(self, text: str) -> str:
-        return FORM.sub(lambda m: self._words.get(m[0], m[0]), text) if MARK in text else text
-
-    def json_text(self, text: str) -> str:
-        """Replace placeholders in a piece of JSON."""
-        if MARK not in text:
-            return text
-        return FORM.sub(lambda m: self._in_json.get(m[0], m[0]), text)
+    def text(self, text: str, *, in_json: bool = False) -> str:
+        """Replace placeholders in a text, or in a piece of JSON."""
+        words = self._in_json if in_json else self._words
+        return FORM.sub(lambda m: words.get(m[0], m[0]), text) if MARK in text else text
 
     def json(self, raw: bytes) -> bytes:
         """Replace placeholders in JSON, where they can only be in strings."""
@@ -92,11 +88,6 @@ class Restorer:
                 return len(text) - at
             at = text.find(MARK[0], at + 1)
         return 0
-
-
-def _inside(word: str) -> str:
-    """Return a word as it is written between the quotes of a JSON string."""
-    return msgspec.json.encode(word)[1:-1].decode()
 
 
 class WholeEditor:
@@ -226,8 +217,7 @@ class StreamEditor:
         rest = self._restorer.unfinished(text)
         self._rest = _Rest(seen.index, kind, text[len(text) - rest :]) if rest else None
         ready = text[: len(text) - rest]
-        restore = self._restorer.text if kind == "text_delta" else self._restorer.json_text
-        restored = restore(ready)
+        restored = self._restorer.text(ready, in_json=kind != "text_delta")
         if restored == text and not changed:
             return event.raw
         return _with_text(event, _MEMBERS[kind], restored) if restored else b""
