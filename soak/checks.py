@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 from math import inf
 
+from neurolink_mitm.core.logs.rows import CLIENT_LEFT
 from soak.answers import Ending
 from soak.evidence import AttemptRow, Evidence, RequestRow, Tokens
 from soak.load import Result
@@ -28,12 +29,12 @@ _OUTCOMES: dict[Ending, tuple[str, ...]] = {
 """The outcomes that a row may have by ending; a client can leave as the last byte arrives."""
 
 _NEVER_SENT = ("connect_error", "connect_timeout")
-_PERHAPS_UNREAD = ("closed", "total_timeout", "client left")
+_PERHAPS_UNREAD = ("closed", "total_timeout", CLIENT_LEFT)
 """Attempts whose request upstream may not have read: it was ended, or the client left, before."""
 
 _EXPECTED = (
     *("answered", "429", "529", "500", "401", "closed", "cut", "timeout", "empty_stream"),
-    *("overloaded_error", "rate_limit_error", "connect_error", "client left"),
+    *("overloaded_error", "rate_limit_error", "connect_error", CLIENT_LEFT),
 )
 """Kinds of attempts that a run must have."""
 

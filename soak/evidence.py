@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from neurolink_mitm.core.logs.rows import CLIENT_LEFT
 from soak.load import Result
 from soak.processes import Proxy, Upstream
 
@@ -78,14 +79,14 @@ class AttemptRow(msgspec.Struct, rename="camel"):
 
     @property
     def answered_well(self) -> bool:
-        return self.error_type is None and self.response_status == 200
+        return self.error_type in (None, CLIENT_LEFT) and self.response_status == 200
 
     @property
     def kind(self) -> str:
-        """Return `answered`, the status, the error type or `client left`."""
+        """Return `answered`, the status or the error type."""
         if self.answered_well:
             return "answered"
-        return str(self.response_status or self.error_type or "client left")
+        return str(self.response_status or self.error_type)
 
 
 @dataclass(frozen=True)
