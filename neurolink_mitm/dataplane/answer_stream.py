@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from mitmproxy import flow, http
 from mitmproxy.connection import Connection
-from mitmproxy.net.http import http1
 from mitmproxy.proxy import events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
@@ -43,13 +41,9 @@ from neurolink_mitm.dataplane.bounded_stream import (
 )
 from neurolink_mitm.dataplane.codings import CodingError, Decoding, decoding
 from neurolink_mitm.dataplane.compat import CANCEL
-from neurolink_mitm.dataplane.hooks import (
-    error_response,
-    exchange_of,
-    reason_phrase,
-)
+from neurolink_mitm.dataplane.framing import client_head, copied, reframe
+from neurolink_mitm.dataplane.hooks import error_response, exchange_of
 
-_FRAMING = (b"content-length", b"transfer-encoding")
 GRACE = 2.0
 """Seconds after the first event at which the response is released, with content or without."""
 
@@ -166,7 +160,7 @@ class AnswerStream(BoundedStream):
     def _failed_in_answer(self, failure: Failure) -> Commands:
         """End the attempt; if upstream sent an error response, the addons get it as `flow.response`."""
         if self._incoming.head is not None and failure.stage is FailureStage.STATUS:
-            self.flow.response = self._for_client(self._incoming.head)
+            self.flow.response = self._client_head(self._incoming.head)
             self.flow.response.headers.pop("transfer-encoding", None)
             # not `content`: that would compress it once more, if upstream has compressed it
             self.flow.response.raw_content = body = b"".join(self._incoming.held)
@@ -179,7 +173,7 @@ class AnswerStream(BoundedStream):
         `whole`: the response is complete.
         """
         assert self._incoming.head is not None
-        self.flow.response = self._for_client(self._incoming.head)
+        self.flow.response = self._client_head(self._incoming.head)
         self.flow.response.stream = True
         self._incoming.answer.released = True
         self.server_state = self.state_pass_on
@@ -196,9 +190,9 @@ class AnswerStream(BoundedStream):
             if whole:
                 held += self._changed(b"")
                 response.stream = True
-            self._reframe(response, len(held) if whole else None)
+            reframe(response, len(held) if whole else None, self.received)
         elif isinstance(self._incoming.answer, EventStreamReader):
-            self._reframe(response, None)  # it may be closed by an event of ours
+            reframe(response, None, self.received)  # it may be closed by an event of ours
         yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
         yield from self._send(held)
         if self.pool.frugal:  # it won't be sent again, and nobody will look at it
@@ -244,19 +238,6 @@ class AnswerStream(BoundedStream):
             self.response_body_buf += data
         else:
             self.response_body_buf.clear()
-
-    def _reframe(self, response: http.Response, length: int | None) -> None:
-        """Set the fields for a body of `length` bytes; None: of unknown length."""
-        if "content-length" not in response.headers:
-            return
-        if length is not None:
-            response.headers["content-length"] = str(length)
-            return
-        del response.headers["content-length"]
-        old = self.received.is_http10
-        response.headers["connection" if old else "transfer-encoding"] = (
-            "close" if old else "chunked"
-        )
 
     @property
     def _keeps_body(self) -> bool:
@@ -401,28 +382,6 @@ class AnswerStream(BoundedStream):
             self.pool.forget(self._upstream)
             self._upstream = None
 
-    def _for_client(self, head: http.Response) -> http.Response:
-        """Copy `head` for the client; mitmproxy still reads upstream's connection fields from the original."""
-        fields = headers.end_to_end(head.headers.fields)
-        if self.exchange.plan is not None and head.status_code >= 300:
-            fields = headers.with_sound_wait(fields, time.time())
-        if self.received.is_http10:  # knows no chunks: its body ends where the connection ends
-            fields = (*headers.without(fields, (b"transfer-encoding",)), (b"connection", b"close"))
-        elif http1.expected_http_body_size(self.received, head) == -1:  # only its end says how long
-            fields = (*headers.without(fields, _FRAMING), (b"transfer-encoding", b"chunked"))
-        response = copied(head)
-        response.data.http_version = b"HTTP/1.1"
-        response.data.reason = head.data.reason or reason_phrase(head.status_code).encode()
-        response.headers = http.Headers(fields)
-        return response
-
-
-T = TypeVar("T", http.Request, http.Response)
-
-
-def copied(message: T) -> T:
-    """Return a copy that shares the body. The constructor would check all types again."""
-    twin = message.__class__.__new__(message.__class__)
-    twin.data = copy(message.data)
-    twin.data.headers = message.headers.copy()
-    return twin
+    def _client_head(self, head: http.Response) -> http.Response:
+        judged = self.exchange.plan is not None and head.status_code >= 300
+        return client_head(head, self.received, time.time() if judged else None)

@@ -40,8 +40,9 @@ from mitmproxy.proxy.layers.http._events import (
 from neurolink_mitm.core.exchange import Deliver, Kind, Pause, Reply, Try, UpstreamResponse
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.failover.unreachable import unreached
-from neurolink_mitm.dataplane.answer_stream import AnswerStream, Incoming, copied
+from neurolink_mitm.dataplane.answer_stream import AnswerStream, Incoming
 from neurolink_mitm.dataplane.bounded_stream import BreakOff, Commands, StreamHost
+from neurolink_mitm.dataplane.framing import copied
 from neurolink_mitm.dataplane.hooks import (
     AttemptFailedHook,
     AttemptHook,
