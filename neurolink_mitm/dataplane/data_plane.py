@@ -90,19 +90,19 @@ class DataPlane:
         if len(above) == 1 and isinstance(above[0], modes.ReverseProxy):
             client = nextlayer.context.client
             if _is_ours(client):
-                nextlayer.layer = pool_layer = self.new_layer(nextlayer.context)
-                self.clients.speaks(client, pool_layer)
+                nextlayer.layer = failover_layer = self.new_layer(nextlayer.context)
+                self.clients.speaks(client, failover_layer)
 
     def new_layer(self, context: Context) -> FailoverLayer:
         """Our HTTP layer for one client connection."""
         addons = ctx.master.addons
         lean = isinstance(addons, LeanAddons)
         run_now = addons.run_now if isinstance(addons, LeanAddons) else never
-        pool_layer = FailoverLayer(
+        failover_layer = FailoverLayer(
             context, run_now, frugal=lean, body_memory=self._body_memory, issuers=self._tls.issuers
         )
-        self._layers.add(pool_layer)
-        return pool_layer
+        self._layers.add(failover_layer)
+        return failover_layer
 
     def tls_start_server(self, data: tls.TlsData) -> None:
         self._tls.tls_start_server(data)
@@ -110,7 +110,7 @@ class DataPlane:
     @property
     def busy(self) -> int:
         """The number of requests that are being answered."""
-        return sum(len(pool_layer.streams) for pool_layer in self._layers)
+        return sum(len(failover_layer.streams) for failover_layer in self._layers)
 
     @property
     def held(self) -> int:
@@ -118,8 +118,8 @@ class DataPlane:
         return sum(self._bodies())
 
     def _bodies(self) -> Iterator[int]:
-        for pool_layer in self._layers:
-            for stream in pool_layer.streams.values():
+        for failover_layer in self._layers:
+            for stream in failover_layer.streams.values():
                 yield stream.held
 
     def _sweep_later(self) -> None:

@@ -142,7 +142,7 @@ def _endings() -> list[signal.Signals]:
 
 
 def _busy(master: Master) -> bool:
-    return any(pool_layer.streams for pool_layer in layers_of(master))
+    return any(failover_layer.streams for failover_layer in layers_of(master))
 
 
 async def close_server(master: Master) -> None:

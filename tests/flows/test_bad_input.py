@@ -8,7 +8,7 @@ import os
 import psutil
 import pytest
 
-from neurolink_mitm.dataplane import layer as pool_layer
+from neurolink_mitm.dataplane import layer as failover_layer
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows.harness import Proxy, connect, message, raw_request, read_answer, read_to_end
 
@@ -125,7 +125,7 @@ def test_body_of_100_mb(proxy: Proxy, sandbox: SandboxServer, announced: bool) -
 
 
 def test_half_a_request(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_layer, "CLIENT_PATIENCE", 0.2)
+    monkeypatch.setattr(failover_layer, "CLIENT_PATIENCE", 0.2)
     with connect(proxy) as connection:
         connection.sendall(raw_request()[:-20])
         assert error_of(read_to_end(connection)) == (408, "timeout_error")

@@ -13,7 +13,7 @@ import pytest
 
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Clients, Config
-from neurolink_mitm.dataplane import layer as pool_layer
+from neurolink_mitm.dataplane import layer as failover_layer
 from neurolink_mitm.dataplane.client import TLS_ALERT, Phase
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows.harness import (
@@ -247,7 +247,7 @@ def test_a_client_too_many_is_told_so(proxy: Proxy, sandbox: SandboxServer) -> N
 
 def test_a_head_has_its_time(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often a byte of it comes."""
-    monkeypatch.setitem(pool_layer.LONGEST, Phase.HEAD, 0.3)
+    monkeypatch.setitem(failover_layer.LONGEST, Phase.HEAD, 0.3)
     with connect(proxy) as connection:
         connection.settimeout(0.02)
         received = b""
