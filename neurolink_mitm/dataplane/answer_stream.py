@@ -195,7 +195,8 @@ class AnswerStream(BoundedStream):
             reframe(response, None, self.received)  # it may be closed by an event of ours
         yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
         yield from self._send(held)
-        if self.pool.frugal:  # it won't be sent again, and nobody will look at it
+        self.exchange.index = None  # it holds the body, which won't be sent again
+        if self.pool.frugal:  # and nobody will look at it
             self.received.data.content = self.flow.request.data.content = None
 
     def state_pass_on(self, event: events.Event) -> Commands:

@@ -10,6 +10,7 @@ import pytest
 
 from neurolink_mitm.core.exchange import Kind, Outcome, Pause, Reply
 from neurolink_mitm.core.failover.errors import FailureStage
+from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.settings.values import Timeouts
 from neurolink_mitm.dataplane.answer_stream import GRACE
 from tests.dataplane.playbook import CLIENT, Close, Command, Hook, Open, Playbook, Send, Steps
@@ -82,6 +83,16 @@ def test_an_answer_goes_out_with_its_first_content(play: Playbook) -> None:
     assert b'"hi"' in told(first)
     assert told(play.upstream("up1", event(3))) == event(3)
     assert play.upstream("up1", events(4, 5) + b"0\r\n\r\n")[0] == Hook("response")
+
+
+def test_a_body_is_held_no_longer_than_it_may_be_sent_again() -> None:
+    """Streams wait for the garbage collector, in which their bodies would pile up."""
+    play = Playbook(timeouts=LIMITS, index=BodyIndex(BODY))
+    sent(play)
+    play.upstream("up1", HEAD + events(0, 1))
+    held = play.exchange.index
+    play.upstream("up1", event(2))
+    assert (held is None, play.exchange.index) == (False, None)
 
 
 def test_the_next_request_of_a_client_goes_out_on_the_same_connection(play: Playbook) -> None:
