@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from neurolink_mitm.core.exchange import INFERENCE_KINDS, Attempt, Exchange, Kind, Outcome
+from neurolink_mitm.core.logs.capture import encodable
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow, attempt_row, request_row
 from neurolink_mitm.core.pool.accounts import ANTHROPIC
 from neurolink_mitm.core.redact.text import redact, short
@@ -230,7 +231,7 @@ def _plain(row: Row) -> Row:
 
 def _text(value: str) -> str:
     """Return `value` with secrets masked, and without lone surrogates (bytes of a path), which are no UTF-8."""
-    return redact(value.encode(errors="backslashreplace").decode())[:LONGEST]
+    return redact(encodable(value))[:LONGEST]
 
 
 def _without_none(attributes: Mapping[str, Value | None]) -> dict[str, Value]:

@@ -18,6 +18,7 @@ from prometheus_client import (
 )
 from prometheus_client import Metric as Family
 
+from neurolink_mitm.core.logs.capture import encodable
 from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.core.status.metrics import METRICS, Metric, Point
 
@@ -126,4 +127,4 @@ class _Series:
 
 def _text(value: str) -> str:
     """Return `value` as a label: without what looks like a key, without surrogates (they are no UTF-8)."""
-    return redact(value.encode(errors="backslashreplace").decode())
+    return redact(encodable(value))
