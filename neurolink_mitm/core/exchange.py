@@ -130,6 +130,14 @@ class Attempt:
     """The real credentials, where the flow's request holds masked ones for whoever inspects it."""
     pins: tuple[str, ...] | None = None
     """SHA-256 of the certificates that upstream may show, in hex; None: any valid one."""
+    connect_seconds: float = 0.0
+    """To connect: DNS, TCP, an HTTP proxy's CONNECT; 0 on a reused connection."""
+    tls_seconds: float = 0.0
+    """The TLS handshake with upstream; 0 on a reused or a plain connection."""
+    wait_seconds: float | None = None
+    """From the request being sent to the first byte of the response; None: none came."""
+    reused: bool = False
+    """Sent on a connection that was open before the attempt."""
     reader: ResponseReader | None = None
     """Reader of upstream's response; None until its head has arrived."""
     failure: Failure | None = None
