@@ -42,7 +42,7 @@ async def serve(
     Raises:
         NotListeningError: the address could not be bound.
     """
-    plane, starter = DataPlane(), Starter(prepared, on_ready)
+    plane, starter = data_plane(prepared.runtime), Starter(prepared, on_ready)
     watching = watchers(prepared.runtime, plane) if settings.inspect else ()
     master = masters.make_master(
         in_browser=settings.inspect,
@@ -88,6 +88,13 @@ class Starter:
 
     async def done(self) -> None:
         await self._lifecycle.stop()
+
+
+def data_plane(runtime: Runtime) -> DataPlane:
+    """Return a data plane that follows the configuration."""
+    plane = DataPlane()
+    follow(runtime, plane.take)
+    return plane
 
 
 def watchers(runtime: Runtime, plane: DataPlane) -> tuple[object, ...]:

@@ -14,13 +14,13 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 
 from neurolink_mitm.app.lifecycle import Lifecycle, components
-from neurolink_mitm.app.run import Stack, trusted, watchers
+from neurolink_mitm.app.run import Stack, data_plane, trusted, watchers
 from neurolink_mitm.app.wiring import DEFAULT_HOST, DEFAULT_PORT, Prepared, Settings, prepare
 from neurolink_mitm.config.apply import follow
 from neurolink_mitm.config.env_file import EnvFileError
 from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.dataplane import master as masters
-from neurolink_mitm.dataplane.data_plane import OPTIONS, DataPlane
+from neurolink_mitm.dataplane.data_plane import OPTIONS
 from neurolink_mitm.dataplane.modes import parsed_pool_mode, with_pool_mode
 from neurolink_mitm.dataplane.page_token import PageToken
 
@@ -65,7 +65,7 @@ class MitmScript:
         program = os.path.basename(sys.argv[0]) or self.name
         server = masters.Serving(ctx.master)
         self._lifecycle = Lifecycle(components(prepared, server, program=program))
-        plane, runtime = DataPlane(), prepared.runtime
+        plane, runtime = data_plane(prepared.runtime), prepared.runtime
         for addon in (PageToken(), plane, *self._stack(runtime), *watchers(runtime, plane)):
             ctx.master.addons.register(addon)
             self.addons.append(addon)

@@ -14,6 +14,7 @@ from mitmproxy.proxy import layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import modes
 
+from neurolink_mitm.core.settings.values import Config, Network
 from neurolink_mitm.dataplane import descriptors
 from neurolink_mitm.dataplane.body_memory import BodyMemory
 from neurolink_mitm.dataplane.clients import MOST, UNREAD, Clients
@@ -51,8 +52,13 @@ class DataPlane:
         self._tls = UpstreamTls()
         self._body_memory = BodyMemory(self._bodies)
         self.clients = Clients()
+        self.network = Network()
         self._shortage = descriptors.Shortage()
         self._sweeping: asyncio.TimerHandle | None = None
+
+    def take(self, config: Config) -> None:
+        """Serve by `config` from the next request on."""
+        self.network = config.network
 
     def load(self, loader: Loader) -> None:
         # where a script is loaded anew, streams outlive their data plane

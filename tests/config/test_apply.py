@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from neurolink_mitm.app.run import trusted
+from neurolink_mitm.app.run import data_plane, trusted
 from neurolink_mitm.app.wiring import Settings, prepare
 from neurolink_mitm.config.reloader import Reloader
 from neurolink_mitm.config.schema import entries
@@ -99,6 +99,8 @@ CHANGED: dict[str, Any] = {
     "cloaking.plugins.wordObfuscator.domains": ["corp.example"],
     "cloaking.plugins.custom": ["mine.py"],
     "network.caBundle": "ca.pem",
+    "network.idle": 0,
+    "network.warm": 3,
     "logging.maxAgeDays": 3,
     "logging.maxSizeMb": 3,
     "logging.captureBodies": "all",
@@ -209,7 +211,7 @@ class Proxy:
     def __init__(self, home: Path) -> None:
         self.file = home / "proxy-config.yaml"
         self.prepared = prepare(Settings({**ENVIRON, "NEUROLINK_HOME": str(home)}))
-        self.addons = stack(self.prepared.runtime)
+        self.addons = [data_plane(self.prepared.runtime), *stack(self.prepared.runtime)]
 
     async def reload(self, document: object = BASE) -> None:
         self.file.write_text(yaml.safe_dump(document))

@@ -153,6 +153,7 @@ class Proxy:
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.plane = DataPlane()
+        self.plane.take(self.config)
         trust = {"ssl_verify_upstream_trusted_ca": str(self.trusted)} if self.trusted else {}
         self.master = masters.make_master(
             in_browser=False,

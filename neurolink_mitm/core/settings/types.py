@@ -200,6 +200,22 @@ Seconds = Annotated[
         maximum=_LONGEST_TIMEOUT,
     ),
 ]
+SecondsOrZero = Annotated[
+    float,
+    _numeric(
+        f"a number of seconds ≥ 0 and at most {_LONGEST_TIMEOUT}",
+        _number,
+        lambda n: 0 <= n <= _LONGEST_TIMEOUT,
+        minimum=0,
+        maximum=_LONGEST_TIMEOUT,
+    ),
+]
+SpareCount = Annotated[
+    int,
+    _numeric(
+        "a whole number from 0 to 16", _integer, lambda n: 0 <= n <= 16, minimum=0, maximum=16
+    ),
+]
 WholeNumber = Annotated[int, _numeric("a whole number", _integer, lambda n: True)]
 Count = Annotated[int, _numeric("a whole number ≥ 0", _integer, lambda n: n >= 0, minimum=0)]
 PositiveCount = Annotated[

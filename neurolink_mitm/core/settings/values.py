@@ -326,6 +326,14 @@ class Network(Section):
         "A file of PEM certificates to trust, beside certifi's, the system's and those that variables name "
         "(`SSL_CERT_FILE`, …). Relative to this file.",
     ] = None
+    idle: Annotated[
+        types.SecondsOrZero,
+        "Seconds that an unused connection to upstream is kept; 0: each request has its own.",
+    ] = 60.0
+    warm: Annotated[
+        types.SpareCount,
+        "Spare connections that are kept ready for the upstream in use; 0 is none.",
+    ] = 1
 
 
 Capture = Literal["all", "errors", "off"]
