@@ -164,6 +164,11 @@ def _attempt(exchange: Exchange, attempt: Attempt, row: AttemptRow, span_id: str
         "neurolink.cooldown_ms": row.cooldownMs or None,
         "neurolink.retry_after": row.retryAfter,
         "neurolink.upstream_request_id": row.upstreamRequestId,
+        # OpenTelemetry's conventions name no times of a client's connection
+        "neurolink.connect_ms": row.connectMs,
+        "neurolink.tls_ms": row.tlsMs,
+        "neurolink.wait_ms": row.waitMs,
+        "neurolink.reused": row.reused,
     }
     return Span(
         name=f"{_operation(exchange)} {model or row.provider}",

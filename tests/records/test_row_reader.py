@@ -53,10 +53,26 @@ def test_rows_that_hold_something() -> None:
         ("proxy", b'{"timestamp":"2025-10-09T08:53:20.000Z"}'),
         ("proxy-attempts", row_of(attempt="first")),
         ("proxy-attempts", row_of(utilization5h={})),
+        ("proxy-attempts", row_of(connectMs="soon")),
+        ("proxy-attempts", row_of(reused="yes")),
+        ("proxy-attempts", row_of().replace(b"}", b',"waitMs":NaN}')),
+        ("proxy-attempts", row_of().replace(b"}", b',"tlsMs":1e999}')),
         ("proxy-debug", row_of()),
         ("proxy-debug", row_of(phase="client_request", headers=[["a"]])),
     ],
-    ids=["time", "number", "no request", "attempt", "share", "no phase", "headers"],
+    ids=[
+        "time",
+        "number",
+        "no request",
+        "attempt",
+        "share",
+        "a word as time",
+        "a word as truth",
+        "not a number",
+        "too large",
+        "no phase",
+        "headers",
+    ],
 )
 def test_a_row_with_values_of_other_types_is_none(family: str, line: bytes) -> None:
     reader = RowReader()

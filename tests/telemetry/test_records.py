@@ -62,6 +62,15 @@ def test_an_attempt_says_where_it_went() -> None:
     assert (attributes["server.address"], attributes["server.port"]) == ("api.example", 8443)
 
 
+def test_an_attempt_says_how_long_it_took_to_be_connected_and_answered() -> None:
+    new = make_attempt(make_account(), connect_seconds=0.02, tls_seconds=0.05, wait_seconds=0.9)
+    reused = make_attempt(make_account(), reused=True)  # and no byte came
+    names = ("connect_ms", "tls_ms", "wait_ms", "reused")
+    spans = told(attempts=[new, reused]).attempts
+    told_of = [[span.attributes.get(f"neurolink.{name}") for name in names] for span in spans]
+    assert told_of == [[20.0, 50.0, 900.0, False], [0.0, 0.0, None, True]]
+
+
 def test_an_attempt_that_never_ended_ends_with_the_request() -> None:
     assert told(attempts=[make_attempt(make_account())]).attempts[0].ended_at == NOW + 2
 

@@ -55,7 +55,7 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AttemptRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An upstream attempt.
+    """An upstream attempt. Times are milliseconds.
 
     `errorType` is null after a good response, `CLIENT_LEFT` or `PROXY_STOPPED` if nobody waited for it.
 
@@ -81,6 +81,13 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The number of words that shaping replaced; the words are logged nowhere."""
     endpoint: str = MESSAGES
     """The endpoint whose limits it counts against: one of `endpoints.ENDPOINTS`."""
+    connectMs: float = 0.0
+    """To connect; like `tlsMs`, 0 on a reused connection."""
+    tlsMs: float = 0.0
+    waitMs: float | None = None
+    """From the request being sent to the first byte of the response; null: none came."""
+    reused: bool = False
+    """Whether its connection was open before."""
 
 
 class DebugRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -158,6 +165,10 @@ def attempt_row(exchange: Exchange, attempt: Attempt) -> AttemptRow:
         utilization7d=attempt.utilization_7d,
         endpoint=exchange.endpoint,
         replaced=attempt.replaced,
+        connectMs=_ms(attempt.connect_seconds, 2),
+        tlsMs=_ms(attempt.tls_seconds, 2),
+        waitMs=None if attempt.wait_seconds is None else _ms(attempt.wait_seconds, 2),
+        reused=attempt.reused,
     )
 
 
@@ -193,8 +204,8 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 1)
+def _ms(seconds: float, digits: int = 1) -> float:
+    return round(seconds * 1000, digits)
 
 
 def _ms_since(moment: float | None, start: float) -> float | None:

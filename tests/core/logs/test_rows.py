@@ -34,7 +34,7 @@ cacheCreation1hTokens, webSearchRequests
 ATTEMPT_FIELDS = """
 timestamp, requestId, attempt, account, accountType, provider, responseStatus, errorType, durationMs, cooldownMs,
 backoffLevel, retryAfter, upstreamRequestId, utilization5h, utilization7d, replaced,
-endpoint
+endpoint, connectMs, tlsMs, waitMs, reused
 """
 WORK = make_account("work", "sk-ant-oat-test-secret")
 
@@ -52,8 +52,13 @@ def finished() -> Exchange:
         upstream_request_id="req_up_1",
         utilization_5h=1.0,
         utilization_7d=0.25,
+        connect_seconds=0.0201234,
+        tls_seconds=0.05,
+        wait_seconds=0.17,
     )
-    answered = make_attempt(WORK, number=2, sent_at=NOW + 0.25, status=200, ended_at=NOW + 2)
+    answered = make_attempt(
+        WORK, number=2, sent_at=NOW + 0.25, status=200, ended_at=NOW + 2, wait_seconds=0.9, reused=True,
+    )  # fmt: skip
     return make_exchange(
         path="/v1/messages?beta=true",
         kind=Kind.MESSAGES,
@@ -155,6 +160,10 @@ def test_the_row_of_a_failed_attempt() -> None:
         upstreamRequestId="req_up_1",
         utilization5h=1.0,
         utilization7d=0.25,
+        connectMs=20.12,
+        tlsMs=50.0,
+        waitMs=170.0,
+        reused=False,
     )
 
 
@@ -176,6 +185,8 @@ def test_the_row_of_an_attempt_that_was_answered_well() -> None:
         upstreamRequestId=None,
         utilization5h=None,
         utilization7d=None,
+        waitMs=900.0,
+        reused=True,
     )
 
 
@@ -191,7 +202,7 @@ def test_the_row_of_an_attempt_that_nobody_waited_for(outcome: Outcome, error_ty
 
 def test_the_row_of_an_attempt_without_account_or_end() -> None:
     row = attempt_row(make_exchange(), make_attempt(None))
-    assert (row.account, row.accountType, row.durationMs) == (None, None, None)
+    assert (row.account, row.accountType, row.durationMs, row.waitMs) == (None,) * 4
 
 
 def test_the_model_asked_for_is_the_actual_one_until_the_answer_says_otherwise() -> None:
