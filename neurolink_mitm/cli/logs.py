@@ -57,7 +57,8 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
         report = {"request": request, "attempts": attempts, "captured": sides}
         click.echo(as_json(report), nl=False)
         return
-    for line in log_format.timeline(request, attempts) if request or attempts else ():
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else log_format.BARS_WIDE
+    for line in log_format.timeline(request, attempts, room) if request or attempts else ():
         click.echo(log_format.one_line(line))
     printed: set[str] = set()
     for row in captured:

@@ -14,10 +14,10 @@ from tests.fakes import NOW, make_account, make_attempt, make_exchange
 
 FAILED = make_attempt(
     make_account("home"), status=429, failure=Failure.of_status(429, b""), ended_at=NOW + 0.25,
-    cooldown=3.0, retry_after=3.0,
+    cooldown=3.0, retry_after=3.0, connect_seconds=0.06, tls_seconds=0.1, wait_seconds=0.08,
 )  # fmt: skip
 SERVED = make_attempt(make_account("work"), number=2, status=200, sent_at=NOW + 0.3,
-                      ended_at=NOW + 2, utilization_5h=0.42)  # fmt: skip
+                      ended_at=NOW + 2, utilization_5h=0.42, wait_seconds=0.2, reused=True)  # fmt: skip
 EXCHANGE = make_exchange(
     path="/v1/messages", model="claude-x", stream=True, tool_count=3, attempts=[FAILED, SERVED],
     why="took work", status=200, first_byte_at=NOW + 0.5, ended_at=NOW + 2,
@@ -36,9 +36,14 @@ def test_a_timeline() -> None:
         "     model  claude-x, stream, 3 tools\n"
         "   because  took work\n"
         "     +0 ms  attempt 1: home (api_key), 429, after 250 ms, asked to wait 3 s, cools for 3.00 s\n"
+        "            ░░▒▒▒···█\n"
+        "            connect 60 ms, TLS 100 ms, wait 80 ms, rest 10 ms\n"
         "   +300 ms  attempt 2: work (api_key), 200, after 1.70 s, 5h 42%\n"
+        "                      ·······███████████████████████████████████████████████████\n"
+        "            reused connection, wait 200 ms, rest 1.50 s\n"
         "   +500 ms  first byte to the client\n"
-        "   +2.00 s  200 error"
+        "   +2.00 s  200 error\n"
+        "            ░ connect  ▒ TLS  · wait  █ rest"
     )
 
 

@@ -49,7 +49,15 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "error": failure.error_type if failure else None,
         "seconds": _seconds(attempt.sent_at, attempt.ended_at),
         "cooldown": attempt.cooldown,
+        "connectMs": _ms(attempt.connect_seconds),
+        "tlsMs": _ms(attempt.tls_seconds),
+        "waitMs": None if attempt.wait_seconds is None else _ms(attempt.wait_seconds),
+        "reused": attempt.reused,
     }
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)
 
 
 def _seconds(start: float, end: float | None) -> float | None:
@@ -105,6 +113,7 @@ def _attempt_text(attempt: Summary) -> str:
         f"{_account(attempt)} ({attempt['type']})" if attempt["type"] else _account(attempt),
         _result(attempt),
         None if seconds is None else _duration(seconds),
+        timing(attempt),
         f"cools for {cooldown:.0f} s" if cooldown else None,
     )
 
@@ -132,6 +141,20 @@ def token_counts(row: Summary) -> str | None:
     return f"tokens: {', '.join(counts)}" if counts else None
 
 
+def timing(attempt: Summary) -> str | None:
+    """Return the times of an attempt's summary or row up to the first byte as text; None if it has none."""
+    names = {"connectMs": "connect", "tlsMs": "TLS", "waitMs": "wait"}
+    times = [f"{name} {duration(attempt[key])}" for key, name in names.items() if attempt.get(key)]
+    return joined("reused connection" if attempt.get("reused") else None, *times) or None
+
+
+def duration(ms: float) -> str:
+    """Return `0.3 ms`, `120 ms`, `1.50 s`."""
+    if ms >= 1000:
+        return f"{ms / 1000:.2f} s"
+    return f"{ms:.1f} ms" if ms < 10 else f"{ms:.0f} ms"
+
+
 def _times(values: Summary) -> str | None:
     if values.get("seconds") is None:
         return None
@@ -141,7 +164,7 @@ def _times(values: Summary) -> str | None:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+    return duration(seconds * 1000)
 
 
 def joined(*parts: object) -> str:

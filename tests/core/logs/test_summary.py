@@ -73,6 +73,21 @@ def test_a_line_for_each_attempt() -> None:
     assert found["attempt 2"] == "beta (api_key), 200, 1.50 s"
 
 
+def test_an_attempt_says_how_long_it_took_to_be_connected_and_answered() -> None:
+    new = make_attempt(status=200, connect_seconds=0.0004, tls_seconds=0.05, wait_seconds=1.25)
+    reused = make_attempt(number=2, status=200, wait_seconds=0.2, reused=True)
+    found = told(exchange(new, reused))
+    assert found["attempt 1"].endswith(", 200, connect 0.4 ms, TLS 50 ms, wait 1.25 s")
+    assert found["attempt 2"].endswith(", 200, reused connection, wait 200 ms")
+
+
+def test_a_flow_saved_by_an_older_version_is_shown_without_times() -> None:
+    values = summary(exchange(SERVED))
+    for name in ("connectMs", "tlsMs", "waitMs", "reused"):
+        del values["attempts"][0][name]
+    assert dict(lines(values))["attempt 1"] == "beta (api_key), 200, 1.50 s"
+
+
 def test_a_request_that_is_over() -> None:
     known = exchange(
         SERVED, why="took beta by fill-first", model="claude-x", stream=True, tool_count=3,
