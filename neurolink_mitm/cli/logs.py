@@ -24,6 +24,7 @@ from neurolink_mitm.core.logs import timestamps as when
 from neurolink_mitm.records import format as log_format
 from neurolink_mitm.records import har as archive
 from neurolink_mitm.records import search
+from neurolink_mitm.records.attempt_times import WIDE as BARS_WIDE
 from neurolink_mitm.records.log_files import Follower
 from neurolink_mitm.records.row_reader import LoggedRequest, RequestFilter
 
@@ -57,7 +58,7 @@ def show(request_id: str, no_bodies: bool, form: str) -> None:
         report = {"request": request, "attempts": attempts, "captured": sides}
         click.echo(as_json(report), nl=False)
         return
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else log_format.BARS_WIDE
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else BARS_WIDE
     for line in log_format.timeline(request, attempts, room) if request or attempts else ():
         click.echo(log_format.one_line(line))
     printed: set[str] = set()

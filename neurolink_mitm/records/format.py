@@ -11,8 +11,7 @@ import msgspec
 from neurolink_mitm.core.logs.capture import Document
 from neurolink_mitm.core.logs.summary import joined, token_counts
 from neurolink_mitm.core.logs.timestamps import local_date_time, local_time, seconds
-from neurolink_mitm.records.attempt_times import INDENT, LEGEND, Axis
-from neurolink_mitm.records.attempt_times import WIDE as BARS_WIDE
+from neurolink_mitm.records import attempt_times
 from neurolink_mitm.records.row_reader import LoggedRequest
 
 Row = Mapping[str, Any]
@@ -138,7 +137,9 @@ def _ms(value: float | None) -> str:
     return f"{value / 1000:.2f} s" if value >= 1000 else f"{value:.0f} ms"
 
 
-def timeline(request: Row | None, attempts: Sequence[Row], room: int = BARS_WIDE) -> Iterator[str]:
+def timeline(
+    request: Row | None, attempts: Sequence[Row], room: int = attempt_times.WIDE
+) -> Iterator[str]:
     """Yield the steps of a request, each with its time since the start; its attempts are drawn in `room` columns."""
     first = request or attempts[0]
     began = seconds(first["timestamp"])
@@ -146,16 +147,16 @@ def timeline(request: Row | None, attempts: Sequence[Row], room: int = BARS_WIDE
         yield from _head(request)
     else:
         yield f"{first['requestId']}  not finished, or its row is lost"
-    axis = Axis(request, attempts, began, room)
+    axis = attempt_times.Axis(request, attempts, began, room)
     for attempt in attempts:
         yield f"{_since(attempt, began):>10}  attempt {attempt.get('attempt')}: {_attempt(attempt)}"
-        yield from (f"{'':{INDENT}}{line}" for line in axis.lines(attempt))
+        yield from (f"{'':{attempt_times.INDENT}}{line}" for line in axis.lines(attempt))
     if request:
         if request.get("ttfbMs") is not None:
             yield f"{'+' + _ms(request['ttfbMs']):>10}  first byte to the client"
         yield f"{'+' + _ms(request.get('responseTimeMs')):>10}  {_end(request)}"
     if axis.drawn:
-        yield f"{'':{INDENT}}{LEGEND}"
+        yield f"{'':{attempt_times.INDENT}}{attempt_times.LEGEND}"
 
 
 def _head(request: Row) -> Iterator[str]:
