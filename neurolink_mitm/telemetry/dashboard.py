@@ -54,6 +54,9 @@ _TOKENS = ("input", "output", "cache_read", "cache_creation")
 _LATENCIES = {
     "Whole answers": "proxy_request_duration_ms",
     "First byte": "proxy_first_byte_ms",
+    "Wait for upstream's first byte": "proxy_attempt_wait_ms",
+    "Connecting": "proxy_attempt_connect_ms",
+    "TLS handshakes": "proxy_attempt_tls_ms",
 }
 _CACHED = (
     "sum(rate(proxy_tokens_cache_read_total[5m])) / (sum(rate(proxy_tokens_cache_read_total[5m]))"
@@ -66,6 +69,7 @@ TABS: Mapping[str, tuple[Panel, ...]] = {
         _rates("Requests/s by model", "proxy_requests_total", "model"),
         _rates("Requests/s by outcome", "proxy_requests_total", "outcome"),
         _rates("Attempts/s by provider", "proxy_attempts_total", "provider"),
+        _rates("Attempts/s on a reused connection", "proxy_attempt_connections_total", "reused"),
         _quantile("Size of requests", 95, "proxy_request_body_bytes", "bytes"),
     ),
     "Failures": (

@@ -19,6 +19,8 @@ from neurolink_mitm.core.status.event_loop import BOUNDS, Lag
 
 DURATIONS = (50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 120_000, 300_000, 900_000)
 """Upper bounds of buckets, in milliseconds."""
+CONNECTING = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
+"""Upper bounds of buckets, in milliseconds."""
 SIZES = (1_000, 10_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 64_000_000)
 """Upper bounds of buckets, in bytes."""
 BY = ("account", "model")
@@ -57,6 +59,10 @@ METRICS: Mapping[str, Metric] = {
     "proxy_errors_total": C("{request}", "Requests that were not answered whole.", ("account", "outcome", "status")),
     "proxy_attempts_total": C("{attempt}", "Requests sent upstream.", ("account", "error_type", "provider", "status")),
     "proxy_retries_total": C("{attempt}", "Attempts that failed unseen by the client.", ("account", "type")),
+    "proxy_attempt_connections_total": C("{attempt}", "Attempts, by whether a connection was reused.", ("reused",)),
+    "proxy_attempt_connect_ms": H("ms", "Milliseconds to connect to upstream.", (), CONNECTING),
+    "proxy_attempt_tls_ms": H("ms", "Milliseconds of TLS handshakes with upstream.", (), CONNECTING),
+    "proxy_attempt_wait_ms": H("ms", "Milliseconds from a sent request to upstream's first byte.", (), DURATIONS),
     "proxy_request_duration_ms": H("ms", "Milliseconds from a request to the end of its answer.", (), DURATIONS),
     "proxy_first_byte_ms": H("ms", "Milliseconds from a request to the first byte of its answer.", (), DURATIONS),
     "proxy_request_body_bytes": H("By", "Bytes of request bodies as clients sent them.", (), SIZES),
@@ -122,6 +128,15 @@ def attempt_points(row: AttemptRow, *, unseen: bool) -> Iterator[Point]:
     yield Point("proxy_attempts_total", 1, (account, error, row.provider, status))
     if unseen:
         yield Point("proxy_retries_total", 1, (account, error))
+    if row.reused or row.connectMs:
+        yield Point("proxy_attempt_connections_total", 1, ("true" if row.reused else "false",))
+    for metric, ms in (
+        ("proxy_attempt_connect_ms", row.connectMs),
+        ("proxy_attempt_tls_ms", row.tlsMs),
+        ("proxy_attempt_wait_ms", row.waitMs),
+    ):
+        if ms:
+            yield Point(metric, ms)
 
 
 def request_points(row: RequestRow, size: int) -> Iterator[Point]:

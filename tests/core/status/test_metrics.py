@@ -28,6 +28,7 @@ ROW = msgspec.structs.replace(
 FAILED = attempt_row(
     make_exchange(), make_attempt(make_account("home"), status=429, failure=make_failure())
 )
+TIMED = msgspec.structs.replace(FAILED, connectMs=10.0, tlsMs=20.0, waitMs=30.0)
 GEN_AI = {"gen_ai.system": "anthropic"}
 
 
@@ -55,6 +56,35 @@ def test_an_attempt_is_counted_and_a_retry_only_where_nobody_saw_it() -> None:
     assert list(attempt_points(FAILED, unseen=True)) == [attempt, retry]
 
 
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, []),  # nothing was sent
+        (
+            {"reused": True, "wait_seconds": 0.2},
+            [
+                ("proxy_attempt_connections_total", 1, ("true",)),
+                ("proxy_attempt_wait_ms", 200.0, ()),
+            ],
+        ),
+        (
+            {"connect_seconds": 0.01, "tls_seconds": 0.02},
+            [
+                ("proxy_attempt_connections_total", 1, ("false",)),
+                ("proxy_attempt_connect_ms", 10.0, ()),
+                ("proxy_attempt_tls_ms", 20.0, ()),
+            ],
+        ),
+    ],
+    ids=["none", "reused", "new"],
+)
+def test_the_times_of_connections_are_those_of_new_ones(
+    fields: dict[str, Any], expected: list[tuple[str, float, tuple[str, ...]]]
+) -> None:
+    _, *times = attempt_points(attempt_row(make_exchange(), make_attempt(**fields)), unseen=False)
+    assert times == expected
+
+
 def test_the_conventions_count_all_input() -> None:
     row = msgspec.structs.replace(ROW, cacheReadTokens=100, cacheCreationTokens=10)
     duration, *used = gen_ai_points(row, GEN_AI)
@@ -74,7 +104,7 @@ def test_every_point_has_the_labels_of_its_metric() -> None:
     runtime = make_runtime(make_account("work"))
     made = [
         *points(outcome="error", actualModel="other", cacheReadTokens=1, cacheCreationTokens=1).values(),
-        *attempt_points(FAILED, unseen=True),
+        *attempt_points(TIMED, unseen=True),
         *gen_ai_points(ROW, GEN_AI),
         *current_points(runtime, NOW),
     ]  # fmt: skip
