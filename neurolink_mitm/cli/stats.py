@@ -14,18 +14,19 @@ import click
 from neurolink_mitm.cli.logs import moment
 from neurolink_mitm.cli.ui.home import home
 from neurolink_mitm.cli.ui.terminal import as_json, say
+from neurolink_mitm.core.logs.summary import duration
 from neurolink_mitm.core.logs.timestamps import local_zone
 from neurolink_mitm.records.format import one_line
 from neurolink_mitm.records.search import sum_up
 from neurolink_mitm.records.stats import (
     FIELDS,
+    AttemptTimes,
     GroupSums,
     Stats,
     columns,
     flat,
     report,
     sparkline,
-    total,
 )
 
 WORTH_A_BAR = 20_000_000
@@ -44,7 +45,7 @@ WORTH_A_BAR = 20_000_000
     show_default=True, help="How to print it.",
 )  # fmt: skip
 def command(by: str, since: str | None, until: str | None, form: str) -> None:
-    """Sum up requests, errors, failovers, tokens, costs, and how soon answers begin.
+    """Sum up requests, errors, failovers, tokens, costs, and how soon answers begin and attempts are connected.
 
     Example: neurolink stats --by account --since yesterday --until today
     """
@@ -74,15 +75,16 @@ def _progress(total: int) -> Iterator[Callable[[int], object]]:
 
 def _printed(stats: Stats, form: str) -> str:
     if form == "json":
-        whole = report(total(stats.groups.values()))
-        return as_json({"by": stats.by, "rows": list(flat(stats.by, stats)), "total": whole})
+        rows = list(flat(stats.by, stats))
+        return as_json({"by": stats.by, "rows": rows, "total": report(stats.total())})
     if form == "csv":
         text = io.StringIO()
         writer = csv.DictWriter(text, [stats.by, *FIELDS], lineterminator="\n")
         writer.writeheader()
         writer.writerows(flat(stats.by, stats))
         return text.getvalue()
-    return _table(stats)
+    tables = (_table(stats), _times_table(stats))
+    return "\n".join(table for table in tables if table)
 
 
 def _table(stats: Stats) -> str:
@@ -103,11 +105,45 @@ def _table(stats: Stats) -> str:
     return printed(FittedTable(columns))
 
 
+def _times_table(stats: Stats) -> str:
+    """Return the table of how soon attempts were connected and answered; empty where that is not known."""
+    from rich.text import Text
+
+    from neurolink_mitm.cli.ui.tables import Column, FittedTable, printed
+
+    if stats.times.empty:
+        return ""
+    rows = [(name, group.times) for name, group in stats.ordered() if not group.times.empty]
+    if [times for _, times in rows] != [stats.times]:
+        rows.append(("total", stats.times))
+    names = [Text(one_line(name)) for name, _ in rows]
+    columns = [Column("attempts", names, min_width=NARROWEST)]
+    for at, (title, step) in enumerate(TIMES):
+        cells = [Text(_times_cells(times)[at]) for _, times in rows]
+        columns.append(Column(title, cells, drop_step=step, right=True))
+    return printed(FittedTable(columns))
+
+
+TIMES = (
+    ("reused", None), ("connect p50", None), ("p95", 1), ("TLS p50", None), ("p95", 0),
+    ("wait p50", None), ("p95", None),
+)  # fmt: skip
+"""Titles, and the step at which a column is left out on a narrow terminal."""
+
+
+def _times_cells(times: AttemptTimes) -> list[str]:
+    share = times.reused_share
+    return [
+        "–" if share is None else f"{share:.0%}",
+        *("–" if ms is None else duration(ms) for ms in times.quantiles()),
+    ]
+
+
 def _columns(stats: Stats) -> dict[str, list[str]]:
     """Return the cells by title; sparklines on a terminal only."""
     rows = stats.ordered()
     if len(rows) > 1:
-        rows.append(("total", total(stats.groups.values())))
+        rows.append(("total", stats.total()))
     cells = {stats.by: [one_line(name) for name, _ in rows]}
     cells |= {title: [_cells(one)[at] for _, one in rows] for at, title in enumerate(TITLES)}
     if sys.stdout.isatty():
@@ -135,7 +171,7 @@ def _cells(one: GroupSums) -> list[str]:
         *(_short(count) for count in (one.input, one.output, one.cache_creation, one.cache_read)),
         "–" if one.hit_rate is None else f"{one.hit_rate:.0%}",
         _cost(one),
-        *("–" if ms is None else _duration(ms) for ms in quantiles),
+        *("–" if ms is None else duration(ms) for ms in quantiles),
     ]
 
 
@@ -152,7 +188,3 @@ def _short(count: int) -> str:
         if count >= size:
             return f"{count / (1000 if unit == 'k' else size):.1f}{unit}"
     return str(count)
-
-
-def _duration(ms: float) -> str:
-    return f"{ms / 1000:.2f} s" if ms >= 1000 else f"{ms:.0f} ms"

@@ -41,6 +41,17 @@ class LoggedRequest(msgspec.Struct, frozen=True):
         return self.outcome not in ("complete", "client_cancelled")
 
 
+class LoggedAttempt(msgspec.Struct, frozen=True):
+    """The fields that are read of an attempt's times; None where an older version writes none."""
+
+    timestamp: str
+    account: str | None = None
+    connectMs: float | None = None
+    tlsMs: float | None = None
+    waitMs: float | None = None
+    reused: bool | None = None
+
+
 @dataclass(slots=True)
 class RowReader:
     """Reads lines as rows and counts the others: torn or foreign lines."""

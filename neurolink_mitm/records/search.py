@@ -14,6 +14,7 @@ from neurolink_mitm.adapters.bodies import read_body
 from neurolink_mitm.records import har, log_files
 from neurolink_mitm.records.log_files import OnBytes
 from neurolink_mitm.records.row_reader import (
+    LoggedAttempt,
     LoggedRequest,
     RequestFilter,
     RowReader,
@@ -107,14 +108,18 @@ def sum_up(
     until: float | None,
     progress: Callable[[int], AbstractContextManager[OnBytes]],
 ) -> int:
-    """Add the requests of a time range to `stats`; return the number of lines that are no rows.
+    """Add the requests and attempts of a time range to `stats`; return the number of lines that are no rows.
 
     `progress` is called with the bytes to read, and returns what is called with those that were read.
     """
     times, reader = TimeRange.of(since, until), RowReader()
-    paths = log_files.files(logs, "proxy", since, until)
-    with progress(log_files.size(paths)) as on_bytes:
-        for path in paths:
+    requests = log_files.files(logs, "proxy", since, until)
+    attempts = log_files.files(logs, "proxy-attempts", since, until)
+    with progress(log_files.size(requests + attempts)) as on_bytes:
+        for path in requests:
             rows = reader.read(log_files.lines(path, on_bytes), LoggedRequest)
             stats.add(row for row in rows if row.timestamp in times)
+        for path in attempts:
+            tries = reader.read(log_files.lines(path, on_bytes), LoggedAttempt)
+            stats.add_attempts(row for row in tries if row.timestamp in times)
     return reader.bad

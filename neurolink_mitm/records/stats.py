@@ -1,4 +1,4 @@
-"""Sums up requests by day, account, model or session, in bounded memory."""
+"""Sums up requests by day, account, model or session, and the times of their attempts, in bounded memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neurolink_mitm.core.logs.timestamps import local_hour
-from neurolink_mitm.records.row_reader import LoggedRequest
+from neurolink_mitm.records.row_reader import LoggedAttempt, LoggedRequest
 
 _GROWTH = math.log(1.02)
 """Width of a bucket: quantiles are right within 2 %."""
@@ -39,6 +39,43 @@ class Quantiles:
 
 
 @dataclass(slots=True)
+class AttemptTimes:
+    """How soon attempts were connected and answered."""
+
+    answered: int = 0
+    """Attempts of which a first byte came."""
+    reused: int = 0
+    """Those of them that had a reused connection."""
+    connect: Quantiles = field(default_factory=Quantiles)
+    """Of new connections; so is `tls`, of those with TLS."""
+    tls: Quantiles = field(default_factory=Quantiles)
+    wait: Quantiles = field(default_factory=Quantiles)
+
+    def add(self, row: LoggedAttempt) -> None:
+        if row.connectMs:
+            self.connect.add(row.connectMs)
+        if row.tlsMs:
+            self.tls.add(row.tlsMs)
+        if row.waitMs is not None:
+            self.wait.add(row.waitMs)
+            self.answered += 1
+            self.reused += bool(row.reused)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.connect.counts or self.answered)
+
+    @property
+    def reused_share(self) -> float | None:
+        return self.reused / self.answered if self.answered else None
+
+    def quantiles(self) -> Iterator[float | None]:
+        """Yield p50 and p95 of connecting, of TLS and of the wait, in milliseconds."""
+        for each in (self.connect, self.tls, self.wait):
+            yield from (each.at(share) for share in (0.5, 0.95))
+
+
+@dataclass(slots=True)
 class GroupSums:
     """The sums of the requests of one group. `cost` is in USD."""
 
@@ -56,6 +93,7 @@ class GroupSums:
     first_byte: Quantiles = field(default_factory=Quantiles)
     over_time: Counter[str] = field(default_factory=Counter)
     """Requests by hour where a group is a day, else by day."""
+    times: AttemptTimes = field(default_factory=AttemptTimes)
 
     def add(self, row: LoggedRequest, when: str) -> None:
         self.requests += 1
@@ -86,6 +124,11 @@ BY: Mapping[str, Callable[[LoggedRequest], str | None]] = {
     "model": lambda row: row.actualModel or row.model,
     "session": lambda row: row.sessionId,
 }
+_ATTEMPTS_BY: Mapping[str, Callable[[LoggedAttempt], str | None]] = {
+    "day": lambda row: local_hour(row.timestamp[:16])[0],
+    "account": lambda row: row.account,
+}
+"""Rows of attempts do not name what a request asked for: of models and sessions the times are not known."""
 
 
 @dataclass(slots=True)
@@ -94,6 +137,8 @@ class Stats:
 
     by: str
     groups: dict[str, GroupSums] = field(default_factory=dict)
+    times: AttemptTimes = field(default_factory=AttemptTimes)
+    """Of all attempts, those without a group included."""
 
     def add(self, rows: Iterable[LoggedRequest]) -> None:
         key_of, groups = BY[self.by], self.groups
@@ -105,6 +150,21 @@ class Stats:
                 key = key if len(groups) < MAX_GROUPS else REST
                 group = groups.setdefault(key, GroupSums())
             group.add(row, local_hour(row.timestamp[:16])[part])
+
+    def add_attempts(self, rows: Iterable[LoggedAttempt]) -> None:
+        """Add the times of attempts, also to the groups that there are when the requests have been added."""
+        key_of = _ATTEMPTS_BY.get(self.by)
+        for row in rows:
+            self.times.add(row)
+            group = self.groups.get(key_of(row) or NO_KEY) if key_of else None
+            if group:
+                group.times.add(row)
+
+    def total(self) -> GroupSums:
+        """Return the sums of all groups, with the times of all attempts."""
+        whole = _total(self.groups.values())
+        whole.times = self.times
+        return whole
 
     def ordered(self) -> list[tuple[str, GroupSums]]:
         """Return the groups: days in order, others by number of requests, `REST` last."""
@@ -118,17 +178,23 @@ class Stats:
 FIELDS = (
     "requests", "errors", "cancelled", "failovers", "inputTokens", "outputTokens",
     "cacheCreationTokens", "cacheReadTokens", "cacheHitRate", "costUsd", "unpriced",
-    "p50FirstByteMs", "p95FirstByteMs",
+    "p50FirstByteMs", "p95FirstByteMs", "reusedShare",
+    "p50ConnectMs", "p95ConnectMs", "p50TlsMs", "p95TlsMs", "p50WaitMs", "p95WaitMs",
 )  # fmt: skip
 
 
 def report(group: GroupSums) -> dict[str, Any]:
-    """Return the sums by `FIELDS`; `costUsd` leaves out the requests that `unpriced` counts."""
+    """Return the sums by `FIELDS`; `costUsd` leaves out the requests that `unpriced` counts.
+
+    The times of connecting and TLS are those of new connections.
+    """
     values = (
         group.requests, group.errors, group.cancelled, group.failovers, group.input, group.output,
         group.cache_creation, group.cache_read, _rounded(group.hit_rate, 4),
         round(group.cost, 6) if group.priced else None, group.requests - group.priced,
         _rounded(group.first_byte.at(0.5), 1), _rounded(group.first_byte.at(0.95), 1),
+        _rounded(group.times.reused_share, 4),
+        *(_rounded(ms, 1) for ms in group.times.quantiles()),
     )  # fmt: skip
     return dict(zip(FIELDS, values, strict=True))
 
@@ -137,8 +203,7 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def total(groups: Iterable[GroupSums]) -> GroupSums:
-    """Return the sums of all groups."""
+def _total(groups: Iterable[GroupSums]) -> GroupSums:
     whole = GroupSums()
     for group in groups:
         for name in ("requests", "errors", "cancelled", "failovers", "input", "output",

@@ -58,6 +58,43 @@ def test_a_table(logs: Path) -> None:
     assert ended.stderr == "neurolink: 1 lines are no rows, left out\n"
 
 
+ATTEMPTS = [
+    {"account": "work", "connectMs": 20.0, "tlsMs": 40.0, "waitMs": 100.0, "reused": False},
+    {"account": "work", "connectMs": 0.0, "tlsMs": 0.0, "waitMs": 100.0, "reused": True},
+    {"account": "limited", "connectMs": 0.3, "tlsMs": 0.0, "waitMs": None, "reused": False},
+]
+
+
+@pytest.fixture
+def timed(logs: Path) -> Path:
+    """The times of three attempts, the last of them of an account that served nothing."""
+    rows = [{"timestamp": "2026-11-21T10:00:00.000Z", **each} for each in ATTEMPTS]
+    path = logs / "proxy-attempts-2026-11-21.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return logs
+
+
+def test_the_times_of_attempts_have_a_table_of_their_own(timed: Path) -> None:
+    table = stats("--by", "account").stdout.partition("\n\n")[2].splitlines()
+    assert [" ".join(line.split()) for line in table] == [
+        "attempts reused connect p50 p95 TLS p50 p95 wait p50 p95",
+        "work 50% 20 ms 20 ms 40 ms 40 ms 100 ms 100 ms",
+        "total 50% 0.3 ms 20 ms 40 ms 40 ms 100 ms 100 ms",
+    ]
+
+
+def test_of_sessions_only_the_total_is_told(timed: Path) -> None:
+    table = stats("--by", "session").stdout.partition("\n\n")[2].splitlines()
+    assert [line.split()[0] for line in table] == ["attempts", "total"]
+
+
+def test_the_times_of_attempts_as_json(timed: Path) -> None:
+    report = json.loads(stats("--by", "account", "--format", "json").stdout)
+    work, home = report["rows"]
+    assert (work["reusedShare"], home["reusedShare"]) == (0.5, None)
+    assert report["total"]["p50TlsMs"] == pytest.approx(40, rel=0.02)
+
+
 def test_as_json(logs: Path) -> None:
     report = json.loads(stats("--format", "json").stdout)
     assert report["by"] == "day"
@@ -143,7 +180,7 @@ def test_on_a_terminal_progress_is_shown_and_time_is_drawn(shell: Shell, many: i
 
 @pytest.mark.parametrize(("width", "missing"), [(130, "into"), (80, "failovers"), (60, "p95")])
 def test_on_a_narrow_terminal_columns_are_left_out_and_none_is_cut(
-    logs: Path, width: int, missing: str
+    timed: Path, width: int, missing: str
 ) -> None:
     program, *rest = NEUROLINK
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(width)}
@@ -152,10 +189,10 @@ def test_on_a_narrow_terminal_columns_are_left_out_and_none_is_cut(
     child.expect(pexpect.EOF)
     said = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", child.before or "")
     assert max(map(len, said.splitlines())) <= width
-    for whole in ("2026-11-21", "requests", "$0.25+", "total"):
+    for whole in ("2026-11-21", "requests", "$0.25+", "total", "reused", "100 ms"):
         assert whole in said
     assert "…" not in said
-    assert (missing in said) == (width == 130)
+    assert (missing in said.partition("attempts")[0]) == (width == 130)
 
 
 def test_less_than_a_cent_is_told(logs: Path) -> None:

@@ -68,7 +68,7 @@ def test_what_was_captured_since_a_time(logs: Path) -> None:
     assert not list(captured_since(logs, nine))
 
 
-def test_requests_are_summed_up(logs: Path) -> None:
+def test_requests_and_attempts_are_summed_up(logs: Path) -> None:
     read: list[int] = []
 
     @contextmanager
@@ -76,8 +76,10 @@ def test_requests_are_summed_up(logs: Path) -> None:
         yield read.append
         assert sum(read) == total
 
+    write(logs, "proxy-attempts", 23, {"connectMs": "soon"}, {"account": "work", "waitMs": 5.0})
     stats = Stats("account")
-    assert sum_up(logs, stats, None, None, progress) == 1
+    assert sum_up(logs, stats, None, None, progress) == 2
+    assert stats.groups["work"].times.answered == 1
     assert {name: group.requests for name, group in stats.groups.items()} == {
         "(none)": 3, "work": 1,
     }  # fmt: skip

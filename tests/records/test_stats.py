@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.records import stats as stats_module
-from neurolink_mitm.records.row_reader import LoggedRequest
+from neurolink_mitm.records.row_reader import LoggedAttempt, LoggedRequest
 from neurolink_mitm.records.stats import (
     NO_KEY,
     REST,
@@ -17,7 +17,6 @@ from neurolink_mitm.records.stats import (
     flat,
     report,
     sparkline,
-    total,
 )
 
 
@@ -73,7 +72,64 @@ def test_what_is_summed_up() -> None:
         "unpriced": 2,
         "p50FirstByteMs": pytest.approx(100, rel=0.02),
         "p95FirstByteMs": pytest.approx(300, rel=0.02),
+        "reusedShare": None,
+        **dict.fromkeys(TIMES),
     }
+
+
+TIMES = ("p50ConnectMs", "p95ConnectMs", "p50TlsMs", "p95TlsMs", "p50WaitMs", "p95WaitMs")
+NEW = {"connectMs": 20.0, "tlsMs": 40.0, "waitMs": 100.0, "reused": False}
+REUSED = {"connectMs": 0.0, "tlsMs": 0.0, "waitMs": 300.0, "reused": True}
+UNANSWERED = {"connectMs": 80.0, "tlsMs": 0.0, "waitMs": None, "reused": False}
+
+
+def tried(day: int = 9, **fields: Any) -> LoggedAttempt:
+    return LoggedAttempt(**{"timestamp": f"2025-10-{day:02}T08:53:20.000Z", **fields})
+
+
+def test_the_times_of_attempts() -> None:
+    """Connecting is that of new connections; who got no answer counts for nothing else; old rows for nothing."""
+    stats = summed("account", seen(account="work"))
+    attempts = [NEW, REUSED, REUSED, UNANSWERED, {}]
+    stats.add_attempts(tried(account="work", **each) for each in attempts)
+    [(_, one)] = stats.ordered()
+    found = report(one)
+    assert found["reusedShare"] == 0.6667
+    assert [found[name] for name in TIMES] == pytest.approx([20, 80, 40, 40, 300, 300], rel=0.02)
+
+
+def test_rows_of_an_older_version_have_no_times() -> None:
+    stats = summed("day", seen())
+    stats.add_attempts([tried()])
+    assert stats.times.empty
+    assert report(stats.total())["reusedShare"] is None
+
+
+@pytest.mark.parametrize(
+    ("by", "shares"),
+    [("day", [0.0, 1.0]), ("account", [0.5, None]), ("model", [None]), ("session", [None])],
+)
+def test_attempts_know_their_day_and_account(by: str, shares: list[float | None]) -> None:
+    stats = summed(by, seen(8, account="work"), seen(9, account="home"))
+    stats.add_attempts([tried(8, account="work", **NEW), tried(9, account="work", **REUSED)])
+    ordered = dict(sorted(stats.groups.items(), key=lambda item: item[0], reverse=by != "day"))
+    assert [group.times.reused_share for group in ordered.values()] == shares
+    assert report(stats.total())["reusedShare"] == 0.5
+
+
+def test_the_total_has_attempts_of_those_who_served_nothing() -> None:
+    stats = summed("account", seen(account="work"))
+    stats.add_attempts([tried(account="limited", **REUSED), tried(**REUSED)])
+    assert stats.groups.keys() == {"work"}
+    assert stats.total().times.answered == 2
+
+
+def test_times_that_can_not_be_are_borne() -> None:
+    stats = summed("day", seen())
+    odd = {"connectMs": -1.0, "tlsMs": 1e308, "waitMs": -1e308}
+    stats.add_attempts([tried(**odd)])
+    found = report(stats.total())
+    assert (found["p50ConnectMs"], found["p50WaitMs"]) == (0.0, 0.0)
 
 
 def test_what_nothing_is_known_of() -> None:
@@ -121,7 +177,7 @@ def test_what_was_not_told_apart_comes_last(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_total_is_that_of_all_groups() -> None:
     stats = summed("account", *(seen(account=name, costUsd=1.0, ttfbMs=10.0) for name in "abb"))
-    whole = total(stats.groups.values())
+    whole = stats.total()
     assert (whole.requests, whole.cost, whole.first_byte.counts.total()) == (3, 3.0, 3)
 
 
