@@ -1,0 +1,26 @@
+"""Why no connection to upstream could be made."""
+
+from __future__ import annotations
+
+from neurolink_mitm.core.failover.unreachable import UNTRUSTED
+from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
+
+
+class DialError(Exception):
+    """No connection could be made; the text says why, for `core.failover.unreachable`.
+
+    - UntrustedError   the certificate of upstream or of the HTTP proxy is not trusted
+    """
+
+    def __init__(self, text: str, *, permanent: bool = False) -> None:
+        super().__init__(text)
+        self.permanent = permanent
+        """Whether the next try would meet the same: an untrusted certificate, a refused login."""
+
+
+class UntrustedError(DialError):
+    """The certificate of `server`, which is upstream or the HTTP proxy on the way, is not trusted."""
+
+    def __init__(self, reason: str, server: UpstreamKey) -> None:
+        super().__init__(f"{UNTRUSTED}{reason}", permanent=True)
+        self.server = server
