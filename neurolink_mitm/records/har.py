@@ -12,6 +12,7 @@ import msgspec
 
 from neurolink_mitm import __version__
 from neurolink_mitm.core.logs.capture import Document, Phase
+from neurolink_mitm.records.row_reader import LoggedAttempt
 
 Row = Mapping[str, Any]
 HEAD = f'{{"log":{{"version":"1.2","creator":{{"name":"neurolink","version":"{__version__}"}},"entries":['
@@ -49,9 +50,10 @@ def entry(
     response: Row | None,
     request_body: Document | None,
     response_body: Document | None,
+    times: LoggedAttempt | None = None,
 ) -> str:
-    """Return the HAR entry of one attempt; its times are milliseconds."""
-    took = (response or {}).get("durationMs") or 0
+    """Return the HAR entry of one attempt; its times are milliseconds, `times` those of its connection."""
+    took = max(0, (response or {}).get("durationMs") or 0)
     number, account = request.get("attempt"), request.get("account")
     members = {
         "startedDateTime": request["timestamp"],
@@ -59,11 +61,34 @@ def entry(
         "request": _request(request, request_body),
         "response": _response(response or {}, response_body),
         "cache": {},
-        "timings": {"send": 0, "wait": took, "receive": 0},
+        "timings": _timings(took, times),
         "comment": f"{request['requestId']}, attempt {number} as {account}" if number
         else request["requestId"],
     }  # fmt: skip
     return msgspec.json.encode(members).decode()
+
+
+def _timings(took: float, times: LoggedAttempt | None) -> dict[str, float]:
+    """Return the phases, whose sum is `took`. HAR counts TLS as a part of connecting; -1 is for what was not done."""
+    if times is None or times.connectMs is None:
+        return {"send": 0, "wait": took, "receive": 0}
+    tls = _within(times.tlsMs or 0, took)
+    connect = _within(times.connectMs + tls, took)
+    left = took - connect
+    wait = left if times.waitMs is None else _within(times.waitMs, left)
+    phases = {
+        "connect": connect or -1,
+        "ssl": tls or -1,
+        "send": 0,
+        "wait": wait,
+        "receive": left - wait,
+    }
+    return {name: round(ms, 2) for name, ms in phases.items()}
+
+
+def _within(ms: float, most: float) -> float:
+    """Return `ms`, which a row may have any number for, between 0 and `most`."""
+    return min(max(ms, 0), most)
 
 
 def _request(row: Row, body: Document | None) -> dict[str, Any]:

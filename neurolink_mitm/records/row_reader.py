@@ -41,10 +41,12 @@ class LoggedRequest(msgspec.Struct, frozen=True):
         return self.outcome not in ("complete", "client_cancelled")
 
 
-class LoggedAttempt(msgspec.Struct, frozen=True):
+class LoggedAttempt(msgspec.Struct, frozen=True, gc=False):
     """The fields that are read of an attempt's times; None where an older version writes none."""
 
     timestamp: str
+    requestId: str = ""
+    attempt: int | None = None
     account: str | None = None
     connectMs: float | None = None
     tlsMs: float | None = None

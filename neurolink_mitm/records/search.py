@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,10 +95,34 @@ def captured_since(logs: Path, since: float) -> Iterator[Row]:
 
 def har_entries(logs: Path, sides: Iterable[Row]) -> Iterator[str]:
     """Yield captured sides as HAR entries, one at a time, since bodies are large."""
+    times = _AttemptTimes(logs)
     for request, response in har.pairs(sides):
         request_body = read_body(logs, request.get("bodyPath"))
         response_body = read_body(logs, response.get("bodyPath")) if response else None
-        yield har.entry(request, response, request_body, response_body)
+        yield har.entry(request, response, request_body, response_body, times.of(request))
+
+
+class _AttemptTimes:
+    """Finds the times of captured attempts; holds those of one day."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._day = ""
+        self._attempts: dict[tuple[str, int | None], LoggedAttempt] = {}
+
+    def of(self, side: Mapping[str, Any]) -> LoggedAttempt | None:
+        if side.get("attempt") is None:
+            return None
+        day = side["timestamp"][:10]
+        if day != self._day:
+            self._day = day
+            self._attempts = {(row.requestId, row.attempt): row for row in self._rows(day)}
+        return self._attempts.get((side["requestId"], side["attempt"]))
+
+    def _rows(self, day: str) -> Iterator[LoggedAttempt]:
+        for path in log_files.files(self._logs, "proxy-attempts"):
+            if path.name == f"proxy-attempts-{day}.jsonl":
+                yield from RowReader().read(log_files.lines(path), LoggedAttempt)
 
 
 def sum_up(

@@ -8,6 +8,7 @@ import pytest
 
 from neurolink_mitm.core.logs.capture import Document
 from neurolink_mitm.records import har
+from neurolink_mitm.records.row_reader import LoggedAttempt
 
 
 def row(
@@ -76,6 +77,38 @@ def test_an_entry_is_as_har_has_it() -> None:
     assert entry["response"]["statusText"] == "Too Many Requests"
     assert entry["response"]["content"]["text"] == "event: x"
     assert entry["time"] == entry["timings"]["wait"] == 12.5
+
+
+NEW = {"connectMs": 10.0, "tlsMs": 20.0, "waitMs": 30.0}
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        (NEW, {"connect": 30, "ssl": 20, "wait": 30, "receive": 40}),
+        ({**NEW, "tlsMs": 0.0}, {"connect": 10, "ssl": -1, "wait": 30, "receive": 60}),
+        (
+            {"connectMs": 0.0, "tlsMs": 0.0, "waitMs": 30.0, "reused": True},
+            {"connect": -1, "ssl": -1, "wait": 30, "receive": 70},
+        ),
+        ({**NEW, "waitMs": None}, {"connect": 30, "ssl": 20, "wait": 70, "receive": 0}),
+        (
+            {"connectMs": 1e308, "tlsMs": 1e308, "waitMs": -1.0},
+            {"connect": 100, "ssl": 100, "wait": 0, "receive": 0},
+        ),
+        ({}, {"wait": 100, "receive": 0}),
+    ],
+    ids=["new", "plain", "reused", "no answer", "any number", "an older row"],
+)
+def test_an_entry_has_the_phases_of_its_attempt(
+    times: dict[str, Any], expected: dict[str, float]
+) -> None:
+    asked, answer = row("upstream_request"), row("upstream_response", durationMs=100.0)
+    attempt = LoggedAttempt("2025-10-09T08:53:20.000Z", **times)
+    entry = json.loads(har.entry(asked, answer, None, None, attempt))
+    assert entry["timings"] == {"send": 0, **expected}
+    phases = {name: ms for name, ms in entry["timings"].items() if name != "ssl" and ms > 0}
+    assert sum(phases.values()) == entry["time"]
 
 
 def test_an_entry_of_what_was_not_answered() -> None:

@@ -9,7 +9,14 @@ import msgspec
 import pytest
 
 from neurolink_mitm.records.row_reader import RequestFilter
-from neurolink_mitm.records.search import captured_since, latest, request_record, rows_of, sum_up
+from neurolink_mitm.records.search import (
+    captured_since,
+    har_entries,
+    latest,
+    request_record,
+    rows_of,
+    sum_up,
+)
 from neurolink_mitm.records.stats import Stats
 
 
@@ -66,6 +73,18 @@ def test_what_was_captured_since_a_time(logs: Path) -> None:
     nine = datetime(2026, 11, 22, 9, tzinfo=UTC).timestamp()
     assert len(list(captured_since(logs, nine - 3600))) == 1
     assert not list(captured_since(logs, nine))
+
+
+def test_har_entries_have_the_times_of_their_attempts_day_by_day(logs: Path) -> None:
+    for day in (23, 24):
+        sides = ({"requestId": f"r{n}", "attempt": 1, "phase": f"upstream_{phase}", "durationMs": 9}
+                 for n in (1, 2) for phase in ("request", "response"))  # fmt: skip
+        write(logs, "proxy-debug", day, *sides)
+        write(logs, "proxy-attempts", day, {"requestId": "r2", "attempt": 1, "connectMs": day / 10})
+    sides = captured_since(logs, datetime(2026, 11, 23, tzinfo=UTC).timestamp())
+    entries = [msgspec.json.decode(entry) for entry in har_entries(logs, sides)]
+    connect = [entry["timings"].get("connect") for entry in entries]
+    assert connect == [None, 2.3, None, 2.4]
 
 
 def test_requests_and_attempts_are_summed_up(logs: Path) -> None:

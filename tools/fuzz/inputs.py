@@ -157,7 +157,8 @@ ROWS = (
     b'"provider":"anthropic","stream":true,"toolCount":1,"account":"work","accountType":"oauth","responseStatus":200,"responseTimeMs":5.5,'
     b'"ttfbMs":1.5,"attempts":1,"outcome":"complete","stopReason":"end_turn","inputTokens":1,"outputTokens":2,"costUsd":0.1,"sessionId":"s"}\n',
     b'{"timestamp":"2026-01-02T03:04:05.678Z","requestId":"req_nl_1","attempt":1,"account":"work","accountType":"oauth","provider":"anthropic",'
-    b'"responseStatus":429,"errorType":"429","durationMs":5,"cooldownMs":1000,"backoffLevel":0,"retryAfter":1}\n',
+    b'"responseStatus":429,"errorType":"429","durationMs":5,"cooldownMs":1000,"backoffLevel":0,"retryAfter":1,"upstreamRequestId":null,'
+    b'"connectMs":0.5,"tlsMs":1.5,"waitMs":2,"reused":false}\n',
     b'{"timestamp":"2026-01-02T03:04:05.678Z","requestId":"req_nl_1","phase":"client_request","headers":[["a","b"]],"bodyPath":"../../x","bodyBytes":3}\n',
 )  # fmt: skip
 ROW_WORDS = (
@@ -168,5 +169,6 @@ ROW_WORDS = (
     b"\x1b[2J",
     b'"attempts":-1',
     b'"ttfbMs":0',
+    b'"waitMs":null',
     b'"timestamp":""',
 )

@@ -36,8 +36,8 @@ from neurolink_mitm.core.shaping.outgoing import About, OutgoingRequest, Refused
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.status import status
 from neurolink_mitm.records import replay
-from neurolink_mitm.records.row_reader import LoggedRequest, RowReader
-from neurolink_mitm.records.stats import Stats
+from neurolink_mitm.records.row_reader import LoggedAttempt, LoggedRequest, RowReader
+from neurolink_mitm.records.stats import Stats, report
 from tools.fuzz import inputs
 from tools.fuzz.verdict import Diagnostic, within_time
 
@@ -212,7 +212,10 @@ def rows(case: tuple[Mapping[str, bytes], str]) -> None:
     lines = b"".join(files.values()).split(b"\n")
 
     def call() -> None:
-        Stats("model").add(RowReader().read(lines, LoggedRequest))
+        stats = Stats("account")
+        stats.add(RowReader().read(lines, LoggedRequest))
+        stats.add_attempts(RowReader().read(lines, LoggedAttempt))
+        report(stats.total())
         replay.read_rows(lines)
 
     within_time(call, sum(map(len, lines)))
