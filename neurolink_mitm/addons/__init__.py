@@ -8,7 +8,6 @@ Which addons have which hook, in order:
     requestheaders         trace · gate · console
     request                local_api · route · console · capture
     attempt                rotate · refresh · sanitize_history · map_model · shape · translate · inject · console
-    http_connect_upstream  inject
     attempt_failed         failover · persist_state · console · capture · journal
     responseheaders        trace · sanitize_history · shape · failover · persist_state · console · capture
     response, error        shape · failover · usage · capture · telemetry · journal

@@ -9,7 +9,6 @@ from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import NOT_PLAIN, is_as_taken
 from neurolink_mitm.core.request.target import Target, with_beta_query
 from neurolink_mitm.dataplane.hooks import exchange_of, refuse, unmasked_fields
-from neurolink_mitm.dataplane.upstream_tls import show_proxy_login
 from neurolink_mitm.ports import Runtime
 
 
@@ -49,10 +48,6 @@ class Inject:
     def _may_go(self, exchange: Exchange, request: http.Request) -> bool:
         """Check the path again: an addon of the user's may have changed it."""
         return self.runtime.passthrough or is_as_taken(exchange.kind, request.method, request.path)
-
-    def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
-        """Add the login of the HTTP proxy."""
-        show_proxy_login(flow)
 
     @staticmethod
     def _fields(flow: http.HTTPFlow, account: Account | None) -> headers.Fields:

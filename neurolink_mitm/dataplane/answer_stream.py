@@ -323,7 +323,11 @@ class AnswerStream(BoundedStream):
             yield from self._broke_off(message)
         elif self.server_state == self.state_wait_for_response_headers:
             self._forget_upstream()
-            yield from self._failed(Failure.of_network("closed", message))
+            yield from self._closed_unanswered(message)
+
+    def _closed_unanswered(self, message: str) -> Commands:
+        """End an attempt whose connection has ended before a response began."""
+        yield from self._failed(Failure.of_network("closed", message))
 
     def _broke_off(self, message: str) -> Commands:
         """End a response whose rest will not come."""

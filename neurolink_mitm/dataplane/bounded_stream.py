@@ -34,6 +34,7 @@ from mitmproxy.proxy.layers.http._events import (
 from neurolink_mitm.core.exchange import Kind, Reply
 from neurolink_mitm.dataplane.body_memory import BodyMemory
 from neurolink_mitm.dataplane.hooks import error_response, exchange_of, mark_pool_flow
+from neurolink_mitm.dataplane.upstreams.leases import Lease
 
 MAX_BODY = 64 * 1024 * 1024
 SOON_OVER = 1024 * 1024
@@ -74,6 +75,9 @@ class StreamHost(Protocol):
 
     def wake(self, at: float) -> Commands:
         """Wake the streams that wait until `at` (of `now`)."""
+
+    def lease_of(self, connection: Connection) -> Lease | None:
+        """Return the use of the shared connection that `connection` stands for."""
 
     def knows(self, connection: Connection) -> bool:
         """Whether an upstream connection is still in use."""

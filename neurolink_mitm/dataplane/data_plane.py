@@ -6,22 +6,25 @@ import asyncio
 from collections.abc import Iterator
 from weakref import WeakKeyDictionary, WeakSet
 
-from mitmproxy import ctx, exceptions, tls
+from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Client
 from mitmproxy.master import Master
 from mitmproxy.proxy import layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import modes
+from mitmproxy.proxy.server import ConnectionHandler
 
-from neurolink_mitm.core.settings.values import Config, Network
+from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.dataplane import descriptors
 from neurolink_mitm.dataplane.body_memory import BodyMemory
 from neurolink_mitm.dataplane.clients import MOST, UNREAD, Clients
 from neurolink_mitm.dataplane.layer import FailoverLayer, never
 from neurolink_mitm.dataplane.lean import LeanAddons
 from neurolink_mitm.dataplane.modes import pool_mode
-from neurolink_mitm.dataplane.upstream_tls import UpstreamTls
+from neurolink_mitm.dataplane.upstreams.leases import Leases
+from neurolink_mitm.dataplane.upstreams.shared import Upstreams
+from neurolink_mitm.dataplane.upstreams.tls import TlsSettings, UpstreamTrust
 
 OPTIONS = {
     "connection_strategy": "lazy",  # eager would connect to the placeholder before any hook
@@ -49,16 +52,15 @@ class DataPlane:
 
     def __init__(self) -> None:
         self._layers: WeakSet[FailoverLayer] = WeakSet()
-        self._tls = UpstreamTls()
+        self.upstreams = Upstreams(UpstreamTrust())
         self._body_memory = BodyMemory(self._bodies)
         self.clients = Clients()
-        self.network = Network()
         self._shortage = descriptors.Shortage()
         self._sweeping: asyncio.TimerHandle | None = None
 
     def take(self, config: Config) -> None:
         """Serve by `config` from the next request on."""
-        self.network = config.network
+        self.upstreams.idle, self.upstreams.warm = config.network.idle, config.network.warm
 
     def load(self, loader: Loader) -> None:
         # where a script is loaded anew, streams outlive their data plane
@@ -71,11 +73,16 @@ class DataPlane:
             raise exceptions.OptionsError(
                 "NeuroLink always verifies upstream: leave ssl_insecure off"
             )
+        try:
+            self.upstreams.trust.configure(TlsSettings.of(ctx.options))
+        except ValueError as e:
+            raise exceptions.OptionsError(str(e)) from e
 
     def running(self) -> None:
         self._shortage.watch(asyncio.get_running_loop())
 
     def done(self) -> None:
+        self.upstreams.close()
         self._shortage.close()
         if self._sweeping:
             self._sweeping.cancel()
@@ -95,23 +102,26 @@ class DataPlane:
         above = nextlayer.context.layers
         if len(above) == 1 and isinstance(above[0], modes.ReverseProxy):
             client = nextlayer.context.client
-            if _is_ours(client):
-                nextlayer.layer = failover_layer = self.new_layer(nextlayer.context)
+            handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
+            if handler and _is_ours(client):
+                nextlayer.layer = failover_layer = self.new_layer(nextlayer.context, handler)
                 self.clients.speaks(client, failover_layer)
 
-    def new_layer(self, context: Context) -> FailoverLayer:
-        """Our HTTP layer for one client connection."""
+    def new_layer(self, context: Context, handler: ConnectionHandler) -> FailoverLayer:
+        """Our HTTP layer for one client connection, whose `handler` is mitmproxy's."""
         addons = ctx.master.addons
         lean = isinstance(addons, LeanAddons)
         run_now = addons.run_now if isinstance(addons, LeanAddons) else never
         failover_layer = FailoverLayer(
-            context, run_now, frugal=lean, body_memory=self._body_memory, issuers=self._tls.issuers
+            context,
+            run_now,
+            frugal=lean,
+            body_memory=self._body_memory,
+            issuers=self.upstreams.trust.issuers,
+            leases=Leases(self.upstreams, handler, shown=not lean),
         )
         self._layers.add(failover_layer)
         return failover_layer
-
-    def tls_start_server(self, data: tls.TlsData) -> None:
-        self._tls.tls_start_server(data)
 
     @property
     def busy(self) -> int:

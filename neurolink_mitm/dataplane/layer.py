@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 from mitmproxy.connection import Connection, Server
 from mitmproxy.proxy import commands, events, layer
@@ -18,7 +18,6 @@ from mitmproxy.proxy.layers.http import (
     GetHttpConnectionCompleted,
     HttpLayer,
     HTTPMode,
-    RegisterHttpConnection,
 )
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import RequestProtocolError, ResponseData
@@ -28,12 +27,11 @@ from neurolink_mitm.dataplane.bounded_stream import BreakOff, TimeIsUp
 from neurolink_mitm.dataplane.client import ClientConnection, Phase
 from neurolink_mitm.dataplane.compat import CLIENT_LEFT
 from neurolink_mitm.dataplane.stream import FailoverStream, GetUpstream
-from neurolink_mitm.dataplane.upstream import use_upstream_connection
+from neurolink_mitm.dataplane.upstream import UpstreamConnection
+from neurolink_mitm.dataplane.upstreams.leases import HandBack, Lease, Leases, OpenUpstream
 
 CLIENT_PATIENCE = 60.0
 """Seconds without a byte after which a client in the middle of a request is disconnected."""
-MAX_HANDSHAKE = 1024 * 1024
-"""Bytes before a connection is established: a proxy's response to CONNECT, a server's certificates."""
 LONGEST = {Phase.HEAD: 30.0, Phase.BODY: 600.0, Phase.LEAVING: 30.0}
 """Seconds that each phase of a client may last."""
 
@@ -70,10 +68,12 @@ class FailoverLayer(HttpLayer):
         frugal: bool = False,
         body_memory: BodyMemory | None = None,
         issuers: dict[str, str] | None = None,
+        leases: Leases | None = None,
     ) -> None:
         """`run_now` runs a hook at once if it can; `frugal` frees bodies as soon as they are sent.
 
-        `issuers` has the issuers of refused certificates, by host.
+        `issuers` has the issuers of refused certificates, by host. Commands to upstream go to `leases`; without any,
+        they are yielded like those to the client.
         """
         super().__init__(context, HTTPMode.transparent)
         self._run_now = run_now
@@ -92,7 +92,8 @@ class FailoverLayer(HttpLayer):
         self._timers: dict[commands.RequestWakeup, float] = {}
         self._client_deadline = math.inf
         self._stopping = False
-        self._handshakes: WeakKeyDictionary[layer.Layer, int] = WeakKeyDictionary()
+        self._leases = leases
+        self._connecting: dict[Server, GetHttpConnection] = {}
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         """Run hooks at once where they need not wait, and join what goes to one peer into one write.
@@ -110,14 +111,17 @@ class FailoverLayer(HttpLayer):
             for command in self._commands_for(todo.popleft()):
                 if isinstance(command, commands.StartHook) and self._run_now(command):
                     todo.append(events.HookCompleted(command))
+                elif isinstance(command, OpenUpstream) and self._leases:
+                    if self._leases.open(command):
+                        todo.append(events.OpenConnectionCompleted(command, None))
                 elif isinstance(command, commands.SendData) and _same_peer(sends, command):
                     sends.append(command)
                 else:
-                    yield from _merged(sends)
+                    yield from self._execute(_merged(sends))
                     sends = [command] if isinstance(command, commands.SendData) else []
                     if not sends:
-                        yield command
-        yield from _merged(sends)
+                        yield from self._execute([command])
+        yield from self._execute(_merged(sends))
         phase = self.client_connection.phase
         if (phase, self.client_connection.stream_id) != (self.phase, self._phase_stream):
             self.phase, self._phase_stream = phase, self.client_connection.stream_id
@@ -127,6 +131,12 @@ class FailoverLayer(HttpLayer):
             yield from self.client_connection.close()
         if phase in LONGEST:
             yield from self._watch_client(heard=heard)
+
+    def _execute(self, todo: Iterable[commands.Command]) -> CommandGenerator[None]:
+        """Carry out commands to upstream, and yield the others."""
+        for command in todo:
+            if not (self._leases and self._leases.execute(command)):
+                yield command
 
     def _commands_for(self, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, events.Wakeup) and event.command in self._timers:
@@ -141,14 +151,18 @@ class FailoverLayer(HttpLayer):
             return  # a stream was ended while it waited for this hook
         if isinstance(event, events.ConnectionEvent) and event.connection not in self.connections:
             return  # a late event of a dropped upstream
-        if not isinstance(event, events.DataReceived) or event.connection is self.context.client:
-            yield from super()._handle_event(event)
-        else:
+        if isinstance(event, events.OpenConnectionCompleted):
+            yield from self._connected(event)
+        elif isinstance(event, events.DataReceived) and event.connection is not self.context.client:
             yield from self._from_upstream(event)
+        else:
+            yield from super()._handle_event(event)
+            if isinstance(event, events.ConnectionClosed):
+                yield from self._stop_connecting()
 
     def make_stream(self, stream_id: int) -> CommandGenerator[None]:
         self._forget_dead_upstreams()
-        self.streams[stream_id] = FailoverStream(self.context.fork(), stream_id, self)
+        self.streams[stream_id] = FailoverStream(_fork(self.context), stream_id, self)
         yield from self.event_to_child(self.streams[stream_id], events.Start())
 
     # Timers
@@ -228,27 +242,48 @@ class FailoverLayer(HttpLayer):
 
     # Upstreams
 
+    def get_connection(
+        self, event: GetHttpConnection, *, reuse: bool = True
+    ) -> CommandGenerator[None]:
+        """Have a connection found or made, in place of mitmproxy's own for this client alone."""
+        assert isinstance(event, GetUpstream)
+        context = _fork(self.context)
+        context.server = server = event.new_server()
+        self.connections[server] = upstream = UpstreamConnection(context)
+        self._connecting[server] = event
+        yield from upstream.handle_event(events.Start())
+        command = OpenUpstream(server, event.key, event.fresh)
+        # as mitmproxy marks a command that this layer does not wait for
+        command.blocking = upstream  # type: ignore[assignment]
+        yield command
+
+    def _connected(self, event: events.OpenConnectionCompleted) -> CommandGenerator[None]:
+        server = event.command.connection
+        command = self._connecting.pop(server, None)
+        if command is None:
+            return  # nobody waits for it any more
+        if event.reply:
+            del self.connections[server]
+        reply = (None, event.reply) if event.reply else (server, None)
+        stream = self.command_sources.pop(command)
+        yield from self.event_to_child(stream, GetHttpConnectionCompleted(command, reply))
+
     def _from_upstream(self, event: events.DataReceived) -> CommandGenerator[None]:
-        handler = self.connections[event.connection]
-        if self.waiting_for_establishment and self._says_too_much(handler, event):
-            yield commands.CloseConnection(event.connection)
-            event = events.ConnectionClosed(event.connection)  # type: ignore[assignment]
-        yield from self.event_to_child(_Joined(handler), event)
+        upstream = self.connections[event.connection]
+        assert isinstance(upstream, UpstreamConnection)
+        if not upstream.heard and upstream.stream_id in self.streams:
+            upstream.heard = True
+            self.streams[upstream.stream_id].first_byte()
+        yield from self.event_to_child(_Joined(upstream), event)
+        if upstream.is_free:
+            self.forget(event.connection)
+            yield HandBack(event.connection)
+        elif not event.connection.connected:
+            self.forget(event.connection)
 
-    def _says_too_much(self, handler: layer.Layer, event: events.DataReceived) -> bool:
-        """Whether what comes before a connection is established is more than a CONNECT response and a TLS handshake."""
-        if not any(self.connections.get(c) is handler for c in self.waiting_for_establishment):
-            self._handshakes.pop(handler, None)
-            return False
-        self._handshakes[handler] = self._handshakes.get(handler, 0) + len(event.data)
-        return self._handshakes[handler] > MAX_HANDSHAKE
-
-    def register_connection(self, command: RegisterHttpConnection) -> CommandGenerator[None]:
-        handler = self.connections[command.connection]
-        self._handshakes.pop(handler, None)
-        if not command.err:
-            use_upstream_connection(handler)
-        yield from super().register_connection(command)
+    def lease_of(self, connection: Connection) -> Lease | None:
+        """Return the use of the shared connection that `connection` stands for."""
+        return self._leases.get(connection) if self._leases else None
 
     def knows(self, connection: Connection) -> bool:
         """Whether an upstream connection is still in use here."""
@@ -256,21 +291,22 @@ class FailoverLayer(HttpLayer):
 
     def forget(self, connection: Connection) -> None:
         """Drop the upstream connection of an attempt that is over: its events are ignored from now on."""
-        handler = self.connections.get(connection)
-        # A proxied connection is two: the tunnel's and the one inside it, with one handler.
-        for each in [c for c, h in self.connections.items() if h is handler]:
-            if each is not self.context.client:
-                del self.connections[each]
+        self.connections.pop(connection, None)
+
+    def _stop_connecting(self) -> CommandGenerator[None]:
+        """Let the streams end that wait for a connection, if the client has left."""
+        if not self.context.client.connected:
+            for stream in list(self.streams.values()):
+                if stream.connecting is not None:
+                    yield from self._give_up_connecting(stream, stream.connecting)
 
     def _give_up_connecting(
         self, stream: FailoverStream, command: GetHttpConnection
     ) -> CommandGenerator[None]:
         """Tell the stream that connecting took too long, and end the attempt to connect."""
-        for server, waiting in list(self.waiting_for_establishment.items()):
-            if command in waiting and isinstance(server, Server):
-                waiting.remove(command)
-                server.error = "connecting took too long"  # so that it is not handed out again
-                yield commands.CloseConnection(server)
+        for server in [each for each, asked in self._connecting.items() if asked is command]:
+            del self._connecting[server], self.connections[server]
+            yield commands.CloseConnection(server)
         self.command_sources.pop(command, None)
         failed = GetHttpConnectionCompleted(command, (None, GetUpstream.TIMED_OUT))
         yield from self.event_to_child(stream, failed)
@@ -282,8 +318,14 @@ class FailoverLayer(HttpLayer):
             del self.connections[connection]
 
     def _is_dead(self, connection: Server) -> bool:
-        waiting = connection in self.waiting_for_establishment
-        return not waiting and not connection.connected
+        return connection not in self._connecting and not connection.connected
+
+
+def _fork(context: Context) -> Context:
+    """Return a context for a layer below. mitmproxy's own `fork` makes a server first, which nobody uses."""
+    forked = copy(context)
+    forked.layers = context.layers.copy()
+    return forked
 
 
 def _is_late(event: events.Event, sources: Mapping[commands.Command, layer.Layer]) -> bool:

@@ -144,7 +144,7 @@ class _Handler(clientplayback.ReplayHandler):
         context = Context(anew.client_conn, ctx.options)
         context.server = anew.server_conn
         server.ConnectionHandler.__init__(self, context)
-        self.layer = plane.new_layer(context)
+        self.layer = plane.new_layer(context, self)
         self.layer.connections[anew.client_conn] = clientplayback.MockServer(anew, context.fork())
         self.flow = anew
         self.done = asyncio.Event()

@@ -14,11 +14,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from mitmproxy import http
-from mitmproxy.connection import Connection, Server
+from mitmproxy.connection import Server
 from mitmproxy.proxy import events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
@@ -50,17 +50,28 @@ from neurolink_mitm.dataplane.hooks import (
     unmasked_fields,
 )
 from neurolink_mitm.dataplane.original_request import save_received_request
-from neurolink_mitm.dataplane.upstream_tls import server_spec
+from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
 
 
-@dataclass(eq=False)
 class GetUpstream(GetHttpConnection):
-    """Asks for a connection for one attempt; one that has failed is never used again."""
+    """Asks for a connection for one attempt."""
 
     TIMED_OUT: ClassVar[str] = "connect timed out"
 
-    def connection_spec_matches(self, connection: Connection) -> bool:
-        return super().connection_spec_matches(connection) and connection.error is None
+    def __init__(self, key: UpstreamKey, *, fresh: bool = False) -> None:
+        """`fresh`: a new connection."""
+        super().__init__((key.host, key.port), key.tls, None)
+        self.key = key
+        self.fresh = fresh
+
+    def new_server(self) -> Server:
+        """Return what stands for the connection in the flow and in mitmproxy's commands."""
+        via = self.key.via
+        return Server(
+            address=self.address,
+            tls=self.tls,
+            via=(via.scheme, (via.host, via.port)) if via else None,
+        )
 
 
 class FailoverStream(AnswerStream):
@@ -69,6 +80,11 @@ class FailoverStream(AnswerStream):
     def __init__(self, context: Context, stream_id: int, pool: StreamHost) -> None:
         super().__init__(context, stream_id, pool)
         self.connecting: GetUpstream | None = None
+        self._sent_at = 0.0
+        self._key: UpstreamKey | None = None
+        """The way that the current attempt goes."""
+        self._broken: UpstreamKey | None = None
+        """The way on which a connection broke: the next one there has to be new."""
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, (ResponseData, ResponseHeaders, ResponseEndOfMessage)):
@@ -138,8 +154,8 @@ class FailoverStream(AnswerStream):
         self._paused_event_queue.clear()
         self._paused_event_queue.extend(left)
 
-    def _send_upstream(self) -> Commands:
-        error = yield from self._connect()
+    def _send_upstream(self, *, fresh: bool = False) -> Commands:
+        error = yield from self._connect(fresh=fresh)
         if (yield from self._client_left()):
             return
         if error:
@@ -155,6 +171,7 @@ class FailoverStream(AnswerStream):
         yield from self._wait_for_first_event()
         self.server_state = self.state_wait_for_response_headers
         attempt.sent = True
+        self._sent_at = self.pool.now()
         self.exchange.count(attempt)
         body = self.flow.request.raw_content
         head = RequestHeaders(self.stream_id, self._as_sent(), end_stream=not body)
@@ -171,14 +188,13 @@ class FailoverStream(AnswerStream):
         request.headers.fields = unmasked_fields(self.flow)
         return request
 
-    def _connect(self) -> CommandGenerator[str | None]:
+    def _connect(self, *, fresh: bool) -> CommandGenerator[str | None]:
         """Connect to upstream. Return the error or None; the layer ends it after a timeout."""
-        request, via = self.flow.request, self._incoming.attempt.via
-        self.connecting = GetUpstream(
-            (request.host, request.port),
-            request.scheme == "https",
-            server_spec(via),
+        request, attempt = self.flow.request, self._incoming.attempt
+        self._key = key = UpstreamKey(
+            request.host, request.port, request.scheme == "https", attempt.via, attempt.pins
         )
+        self.connecting = GetUpstream(key, fresh=fresh or key == self._broken)
         yield from self._wake_in(self.exchange.timeouts.connect, self._nothing)
         reply: tuple[Server | None, str | None] = yield self.connecting
         connection, error = reply
@@ -186,7 +202,29 @@ class FailoverStream(AnswerStream):
         self.wake_at = math.inf
         if connection is not None:
             self.context.server = self.flow.server_conn = self._upstream = connection
+            if lease := self.pool.lease_of(connection):
+                attempt.reused = lease.reused
+                attempt.connect_seconds, attempt.tls_seconds = (
+                    lease.connect_seconds,
+                    lease.tls_seconds,
+                )
         return error
+
+    def first_byte(self) -> None:
+        """Note that upstream begins to answer."""
+        if self._incoming.attempt.wait_seconds is None:
+            self._incoming.attempt.wait_seconds = self.pool.now() - self._sent_at
+
+    def _closed_unanswered(self, message: str) -> Commands:
+        """Send the request again if a reused connection has ended: upstream may have closed it before.
+
+        Not what upstream must not get twice. The new connection is not reused, so this happens once.
+        """
+        attempt = self._incoming.attempt
+        if attempt.reused and attempt.wait_seconds is None and self.exchange.repeatable:
+            yield from self._send_upstream(fresh=True)
+        else:
+            yield from super()._closed_unanswered(message)
 
     def _unreached(self, error: str) -> Failure:
         if error == GetUpstream.TIMED_OUT:
@@ -199,9 +237,13 @@ class FailoverStream(AnswerStream):
 
     def _unpinned(self, pins: Sequence[str]) -> str:
         """Return upstream's certificate if it is not a pinned one, else an empty text."""
-        certificates = self.flow.server_conn.certificate_list
-        shown = certificates[0].fingerprint().hex() if certificates else "none"
-        return "" if shown in pins else f"{self.flow.request.host} shows the certificate {shown}"
+        lease = self.pool.lease_of(self.flow.server_conn)
+        shown = lease.fingerprint if lease else ""
+        return (
+            ""
+            if shown in pins
+            else f"{self.flow.request.host} shows the certificate {shown or 'none'}"
+        )
 
     def _wait_for_first_event(self) -> Commands:
         limit = self.exchange.timeouts.first_event
@@ -222,6 +264,8 @@ class FailoverStream(AnswerStream):
                 FailureStage.TIMEOUT, None, "total_timeout", "the time for the whole is up"
             )
         incoming, attempt = self._incoming, self._incoming.attempt
+        if failure.status is None:
+            self._broken = self._key
         if head := incoming.head:
             body = b"".join(incoming.held)
             attempt.upstream_response = UpstreamResponse(

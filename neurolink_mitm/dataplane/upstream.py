@@ -11,8 +11,7 @@ from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import http
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events
-from mitmproxy.proxy.layer import CommandGenerator, Layer
-from mitmproxy.proxy.layers.http import HttpClient
+from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ResponseData,
@@ -46,10 +45,17 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 class UpstreamConnection(Http1Client):
     """Reads responses. Interim ones and trailers are dropped."""
 
+    heard = False
+    """Whether upstream has sent anything."""
     _head_bytes = 0
     """Bytes of this response's head that were read, with interim responses."""
     _interim = 0
     _chunks: Chunks | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the response is complete and the connection good for another request."""
+        return self.heard and self.request is None and self.conn.connected
 
     def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
         if isinstance(event, events.ConnectionClosed):
@@ -217,14 +223,3 @@ def _move_codings(fields: http.Headers) -> None:
         del fields["transfer-encoding"]
     elif inner:
         fields["transfer-encoding"] = last
-
-
-def use_upstream_connection(above: Layer) -> None:
-    """Replace the HTTP/1.1 client that mitmproxy has just made for a new connection by an `UpstreamConnection`."""
-    maker = next(layer for layer in above.context.layers if isinstance(layer, HttpClient))
-    if not isinstance(maker.child_layer, Http1Client):
-        return
-    maker.child_layer = connection = UpstreamConnection(maker.context)
-    maker._handle_event = connection.handle_event  # as mitmproxy itself does
-    for _ in connection.handle_event(events.Start()):
-        raise AssertionError("starting to read takes no command")

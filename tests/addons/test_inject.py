@@ -10,7 +10,6 @@ from neurolink_mitm.core.request.http_proxy import HttpProxies
 from neurolink_mitm.core.request.target import Via
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.dataplane.hooks import AttemptHook
-from neurolink_mitm.dataplane.upstream_tls import ProxyAddress
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, current, make_flow, refusal
 from tests.fakes import make_account, make_attempt, make_runtime
@@ -165,18 +164,6 @@ def test_the_body_is_left_as_it_came() -> None:
 )
 def test_an_account_may_have_its_proxy(proxy_url: str | None, via: Via | None) -> None:
     assert current(attempted(make_account(proxy_url=proxy_url))).via == via
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [("http://u:p@proxy.example:3128", "Basic dTpw"), ("http://proxy.example:3128", None)],
-    ids=["its", "open"],
-)
-def test_a_proxy_is_shown_its_password(url: str, shown: str | None) -> None:
-    flow = make_flow("CONNECT", "", opened=False)
-    flow.server_conn.address = ProxyAddress.of(Via.parse(url))
-    Inject(make_runtime()).http_connect_upstream(flow)
-    assert flow.request.headers.get("proxy-authorization") == shown
 
 
 PROXIES = HttpProxies.read({"HTTPS_PROXY": "env.example:1"})

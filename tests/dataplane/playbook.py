@@ -23,6 +23,7 @@ from mitmproxy.test import tflow
 from neurolink_mitm.core.exchange import Exchange, Kind, Step, Try
 from neurolink_mitm.dataplane.hooks import attach_exchange, exchange_of, final_response
 from neurolink_mitm.dataplane.layer import FailoverLayer, Stop
+from neurolink_mitm.dataplane.upstreams.leases import HandBack
 from tests.fakes import make_account, make_exchange, make_plan
 
 CLIENT = "client"
@@ -50,7 +51,14 @@ class Close:
     peer: str
 
 
-Command = Hook | Open | Send | Close
+@dataclass(frozen=True)
+class Back:
+    """The connection may be used by another request."""
+
+    server: str
+
+
+Command = Hook | Open | Send | Close | Back
 
 
 @dataclass
@@ -196,6 +204,9 @@ class Playbook:
             self._log.append(Open(name))
         elif isinstance(command, commands.SendData):
             self._log.append(Send(self._peers[command.connection], command.data))
+        elif isinstance(command, HandBack):
+            command.connection.state = ConnectionState.CLOSED
+            self._log.append(Back(self._peers[command.connection]))
         elif isinstance(command, commands.CloseConnection):
             command.connection.state = ConnectionState.CLOSED
             self._log.append(Close(self._peers[command.connection]))

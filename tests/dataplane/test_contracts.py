@@ -17,9 +17,9 @@ from neurolink_mitm.dataplane.compat import CONTRACTS
 
 TESTS = Path(__file__).parents[1]
 MODULES = [
-    importlib.import_module(f"{package.__name__}.{each.name}")
+    importlib.import_module(each.name)
     for package in (dataplane, addons, app)
-    for each in pkgutil.iter_modules(package.__path__)
+    for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
 ]
 TREES = [ast.parse(inspect.getsource(module)) for module in MODULES]
 NODES = [node for tree in TREES for node in ast.walk(tree)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from neurolink_mitm.core.exchange import Reply
-from tests.dataplane.playbook import Close, Hook, Open, Playbook, Send, Steps
-from tests.dataplane.test_stream import HEAD, REQUEST, events, status, told
+from tests.dataplane.playbook import Back, Close, Hook, Open, Playbook, Send, Steps
+from tests.dataplane.test_stream import HEAD, REQUEST, events, status
 
 WHOLE = HEAD + events(0, 5) + b"0\r\n\r\n"
 
@@ -29,13 +31,33 @@ def test_those_that_could_not_be_reached_too() -> None:
         assert len(play.upstreams()) <= 1
 
 
-def test_one_that_still_serves_is_not_forgotten() -> None:
+def test_a_connection_is_handed_back_when_the_response_is_complete() -> None:
+    """Not when the client leaves. It may be another client's next."""
     play = Playbook()
     play.client(REQUEST)
     play.opened("up1")
-    play.upstream("up1", WHOLE)
-    assert told(play.client(REQUEST), "up1")
-    assert play.upstreams() == ["up1"]
+    assert Back("up1") not in play.upstream("up1", WHOLE[:-2])
+    assert Back("up1") in play.upstream("up1", WHOLE[-2:])
+    assert play.upstreams() == []
+    assert Open("up1#2") in play.client(REQUEST)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        WHOLE.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1),
+        WHOLE + b"HTTP/1.1 200 OK\r\n",
+    ],
+    ids=["closing", "bytes after the end"],
+)
+def test_one_that_is_of_no_more_use_is_closed(response: bytes) -> None:
+    play = Playbook()
+    play.client(REQUEST)
+    play.opened("up1")
+    log = play.upstream("up1", response)
+    assert Close("up1") in log
+    assert Back("up1") not in log
+    assert play.upstreams() == []
 
 
 def test_a_connection_that_took_too_long_leaves_nothing_behind() -> None:
@@ -44,7 +66,7 @@ def test_a_connection_that_took_too_long_leaves_nothing_behind() -> None:
     assert status(play.wait(play.exchange.timeouts.connect)) == 504
     assert play.opened("up1", "cancelled") == []  # as mitmproxy says a moment later
     assert play.layer.command_sources == {}
-    assert play.layer.waiting_for_establishment == {}
+    assert play.upstreams() == []
 
 
 def test_what_goes_to_one_peer_goes_in_one_write() -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import zlib
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from mitmproxy.connection import Server
 
 from neurolink_mitm.core.exchange import Kind, Outcome, Pause, Reply
 from neurolink_mitm.core.failover.errors import FailureStage
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.settings.values import Timeouts
 from neurolink_mitm.dataplane.answer_stream import GRACE
-from tests.dataplane.playbook import CLIENT, Close, Command, Hook, Open, Playbook, Send, Steps
+from neurolink_mitm.dataplane.upstreams.dial import Dialled
+from neurolink_mitm.dataplane.upstreams.leases import Lease, Leases
+from tests.dataplane.playbook import CLIENT, Back, Close, Command, Hook, Open, Playbook, Send, Steps
+from tests.dataplane.upstreams.fakes import KEY, FakeConnection, FakeTransport
 
 LIMITS = Timeouts(connect=5, first_event=20, idle=30, total=100)
 BODY = b'{"model": "m"}'
@@ -95,11 +99,12 @@ def test_a_body_is_held_no_longer_than_it_may_be_sent_again() -> None:
     assert (held is None, play.exchange.index) == (False, None)
 
 
-def test_the_next_request_of_a_client_goes_out_on_the_same_connection(play: Playbook) -> None:
-    for again in range(2):
-        log = play.client(REQUEST) + ([] if again else play.opened("up1"))
-        assert told(log, "up1").endswith(BODY)
-        play.upstream("up1", HEAD + events(0, 5) + b"0\r\n\r\n")
+def test_the_next_request_of_a_client_asks_for_a_connection_of_its_own(play: Playbook) -> None:
+    """Which one it gets is for the set to say that all clients share."""
+    for server in ("up1", "up1#2"):
+        play.client(REQUEST)
+        assert told(play.opened(server), server).endswith(BODY)
+        play.upstream(server, HEAD + events(0, 5) + b"0\r\n\r\n")
 
 
 # --- the next one
@@ -108,12 +113,58 @@ def test_the_next_request_of_a_client_goes_out_on_the_same_connection(play: Play
 def test_after_a_failure_the_request_goes_elsewhere(play: Playbook) -> None:
     sent(play)
     answer = b"HTTP/1.1 429 No\r\ncontent-length: 2\r\n\r\n{}"
-    assert [each for each in play.upstream("up1", answer) if each != Close("up1")] == NEXT
+    assert play.upstream("up1", answer) == [NEXT[0], Back("up1"), *NEXT[1:]]
     assert told(play.opened("up2"), "up2").endswith(BODY)
     [first] = play.exchange.attempts[:1]
     assert first.failure
     assert (first.failure.status, first.failure.stage) == (429, FailureStage.STATUS)
     assert status(play.upstream("up2", HEAD + events(0, 2))) == 200
+
+
+def lend(play: Playbook, *reused: bool) -> None:
+    """Say of the connections to come, in turn, whether they were used before; those after are new."""
+    each = iter(reused)
+    transport, here = FakeTransport(), ("127.0.0.1", 1)
+    connection = FakeConnection(KEY, 0)
+    connection.made(Dialled(transport, connection, 0.25, 0.5, here, here, None))
+    play.layer.lease_of = lambda server: Lease(  # type: ignore[method-assign]
+        cast(Server, server), cast(Leases, None), connection, next(each, False)
+    )
+
+
+def test_a_reused_connection_that_ends_without_a_word_is_replaced(play: Playbook) -> None:
+    """Once, by a new one, in the same attempt: upstream may have closed it before the request came."""
+    lend(play, True)
+    sent(play)
+    assert play.upstream_closes("up1") == [Open("up1#2")]
+    assert told(play.opened("up1#2"), "up1#2").endswith(BODY)
+    [attempt] = play.exchange.attempts
+    assert (attempt.reused, attempt.connect_seconds, attempt.tls_seconds) == (False, 0.25, 0.5)
+    assert play.upstream_closes("up1#2") == NEXT
+    assert len(play.exchange.attempts) == 1
+
+
+@pytest.mark.parametrize(
+    ("came", "known"),
+    [(b"HTTP/1.1 200", {}), (b"", {"kind": Kind.API, "method": "POST"})],
+    ids=["it had begun to answer", "may not be sent twice"],
+)
+def test_but_not_always(came: bytes, known: dict[str, Any]) -> None:
+    play = Playbook(**known)
+    lend(play, True)
+    sent(play)
+    if came:
+        play.upstream("up1", came)
+    assert FAILED in play.upstream_closes("up1")
+
+
+def test_how_long_upstream_took_to_answer(play: Playbook) -> None:
+    sent(play)
+    play.wait(1.5)
+    play.upstream("up1", HEAD[:5])
+    play.wait(1)
+    play.upstream("up1", HEAD[5:])
+    assert play.exchange.attempts[0].wait_seconds == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize("step", [Reply(502, "api_error", "in vain")], ids=["our-own"])
@@ -156,7 +207,6 @@ def test_a_connection_that_takes_too_long(play: Playbook) -> None:
 
 
 def test_one_that_took_too_long_is_not_waited_for_again() -> None:
-    """Even if mitmproxy has not yet said that it is no more."""
     play = Playbook(Steps(hosts=["up1", "up1"], exchange={"timeouts": LIMITS}))
     play.client(REQUEST)
     assert play.wait(5) == [Close("up1"), FAILED, Hook("attempt"), Open("up1#2")]
@@ -291,10 +341,8 @@ def test_who_leaves_during_a_hook_is_not_sent(play: Playbook, hook: str) -> None
 
 def test_who_leaves_while_connecting_is_not_sent(play: Playbook) -> None:
     play.client(REQUEST)
-    play.client_leaves()
-    log = play.opened("up1")
-    assert told(log, "up1") == b""
-    assert Hook("error") in log
+    assert play.client_leaves() == [Close("up1"), Hook("error")]
+    assert play.opened("up1") == []
     assert (play.exchange.attempts, play.exchange.outcome) == ([], Outcome.CANCELLED)
 
 

@@ -31,7 +31,9 @@ class RawUpstream:
         self.script(*acts)
         self._reads_body = reads_body
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._open: list[socket.socket] = []
+        self.connections: list[socket.socket] = []
+        self.users: list[int] = []
+        """By request, the number of its connection."""
         self._lock = threading.Lock()
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
@@ -48,7 +50,10 @@ class RawUpstream:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for connection in self._open:
+        self.close_connections()
+
+    def close_connections(self) -> None:
+        for connection in self.connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
@@ -57,7 +62,7 @@ class RawUpstream:
             while True:
                 connection, _ = self._listener.accept()
                 connection.settimeout(LIMIT)
-                self._open.append(connection)
+                self.connections.append(connection)
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
@@ -65,6 +70,7 @@ class RawUpstream:
             while request := self._read(connection):
                 with self._lock:
                     self.requests.append(request)
+                    self.users.append(self.connections.index(connection))
                     act = self._acts.pop(0) if len(self._acts) > 1 else self._acts[0]
                 if isinstance(act, bytes):
                     connection.sendall(act)

@@ -281,7 +281,7 @@ def test_account_behind_a_proxy(sandbox: SandboxServer, user: str) -> None:
         sandbox.script("a", Reply(error_first="overloaded_error"))
         connection.sendall(raw_request())
         assert b"x-neurolink-account: b" in read_answer(connection)
-    assert len(heads) == 1
+    assert len(set(heads)) == 1  # a spare has a tunnel of its own
     target = sandbox.url.removeprefix("http://").encode()
     assert heads[0].startswith(b"CONNECT " + target)
     expected = base64.b64encode(b"me:p@ss")

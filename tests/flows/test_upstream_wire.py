@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 import pytest
 
+from neurolink_mitm.core.settings.values import Network
 from neurolink_mitm.sandbox import Account
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows import raw_upstream as raw
@@ -74,7 +75,9 @@ class Pool:
 def running() -> Iterator[Pool]:
     with RawUpstream(b"") as a, SandboxServer([Account("b", "sk-ant-test-b")]) as b:
         limits = timeouts(connect=LIMIT, first_event=LIMIT, idle=LIMIT, total=2 * LIMIT)
-        with Proxy([account("a", a.url), account("b", b.url)], limits) as proxy:
+        # each request has a new connection: one that was used before may be replaced
+        config = replace(limits, network=Network(idle=0, warm=0))
+        with Proxy([account("a", a.url), account("b", b.url)], config) as proxy:
             yield Pool(proxy, a, b)
 
 

@@ -211,15 +211,14 @@ def rows(case: tuple[Mapping[str, bytes], str]) -> None:
     files, words = case
     lines = b"".join(files.values()).split(b"\n")
 
-    stats = Stats("account")
-    reads: tuple[Callable[[], object], ...] = (
-        lambda: stats.add(RowReader().read(lines, LoggedRequest)),
-        lambda: stats.add_attempts(RowReader().read(lines, LoggedAttempt)),
-        lambda: report(stats.total()),
-        lambda: replay.read_rows(lines),
-    )
-    for read in reads:
-        within_time(read, sum(map(len, lines)))
+    def call() -> None:
+        stats = Stats("account")
+        stats.add(RowReader().read(lines, LoggedRequest))
+        stats.add_attempts(RowReader().read(lines, LoggedAttempt))
+        report(stats.total())
+        replay.read_rows(lines)
+
+    within_time(call, sum(map(len, lines)))
     with _home(files, "logs") as place:
         run_command(words, place)
 

@@ -1,0 +1,121 @@
+"""One connection to upstream, whoever uses it at the moment."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import time
+from typing import Any, Protocol
+
+from neurolink_mitm.dataplane.upstreams.dial import Dialled
+from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
+
+
+class Lessee(Protocol):
+    """The user of a connection."""
+
+    def received(self, data: bytes) -> None:
+        """Take what upstream has sent."""
+
+    def closed(self) -> None:
+        """Learn that the connection is over: upstream has closed it, or it broke. Called at most once."""
+
+
+class PooledConnection(asyncio.Protocol):
+    """A connection, whose bytes go to its lessee.
+
+    Without a lessee nothing may come: what upstream sends unasked would be taken for the next request's response
+    (response splitting). So such a connection is closed.
+    """
+
+    dialled: Dialled
+    """How it was made; set right after that."""
+    wall_time: float
+    """Unix time at which it stood."""
+    uses: int = 0
+    """Requests that it was used for."""
+    facts: dict[str, Any] | None = None
+    """What mitmproxy shows of it, once that was asked for."""
+    idle_since: float = 0.0
+    """Seconds of the set's clock."""
+
+    def __init__(self, key: UpstreamKey, generation: int) -> None:
+        """`generation` is that of the trusted authorities."""
+        self.key = key
+        self.generation = generation
+        self.is_open = True
+        self.lessee: Lessee | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def made(self, dialled: Dialled) -> None:
+        self.dialled = dialled
+        self.wall_time = time.time()
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self.lessee:
+            self.lessee.received(data)
+        else:
+            self.close()
+
+    def eof_received(self) -> bool:
+        """Close it, half-closed as it is: nothing can be asked on it any more."""
+        self._end()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        lessee, self.lessee = self.lessee, None
+        self.is_open = False
+        if lessee:
+            lessee.closed()
+
+    # What its user calls
+
+    def write(self, data: bytes) -> None:
+        if self.is_open and self._transport:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Close it at once, without telling the lessee."""
+        self.lessee = None
+        self.is_open = False
+        if self._transport:
+            self._transport.abort()
+
+    def pause(self) -> None:
+        """Read nothing from upstream until `resume`."""
+        if self.is_open and self._transport:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self.is_open and self._transport:
+            self._transport.resume_reading()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether a part of the request has not been sent yet."""
+        return bool(self._transport and self._transport.get_write_buffer_size())
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the socket has nothing to read: neither an end nor data that the loop has not come to yet."""
+        socket = self._transport.get_extra_info("socket") if self._transport else None
+        return socket is not None and not _is_readable(socket.fileno())
+
+
+def _is_readable(descriptor: int) -> bool:
+    if descriptor < 0:
+        return True
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([descriptor], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN | select.POLLPRI)
+    return bool(poll.poll(0))
