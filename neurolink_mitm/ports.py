@@ -189,6 +189,8 @@ class Runtime:
     shaping: Pipeline = field(default_factory=Pipeline)
     totals: Totals = field(default_factory=Totals)
     lag: Lag = field(default_factory=Lag)
+    say: Callable[[str], object] | None = None
+    """Writes a line of the console; None: lines are logged, which costs more and which mitmproxy's programs show."""
     host: str = "127.0.0.1"
     port: int = 0
     proxies: HttpProxies = field(default_factory=HttpProxies)

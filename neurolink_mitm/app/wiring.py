@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -71,6 +71,8 @@ class Settings:
     health_interval: float = HEALTH_INTERVAL
     accounts: tuple[Account, ...] | None = None
     """The sandbox's accounts, served in place of the stored and configured ones."""
+    say: Callable[[str], object] | None = None
+    """As `Runtime.say`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,7 @@ def _runtime(
         passthrough=settings.passthrough,
         admin_token=Secret(secrets.token_urlsafe(24)),
         prices=shipped_prices(),
+        say=settings.say,
     )
 
 

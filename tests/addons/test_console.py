@@ -86,6 +86,22 @@ def test_while_nobody_listens_nothing_is_said(caplog: pytest.LogCaptureFixture) 
     assert lines(caplog) == []
 
 
+def test_lines_go_past_the_log_where_the_runtime_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "neurolink.proxy")
+    said: list[str] = []
+    flow = make_flow(attempts=[SERVED], ready=True)
+    answer(flow)
+    console = Console(make_runtime(say=said.append))
+    for hook in (console.attempt, console.responseheaders):
+        hook(flow)
+    assert said == [
+        "[proxy] -> account=home (api_key)",
+        "[proxy] beta headers: none",
+        "[proxy] <- 200 account=home",
+    ]
+    assert lines(caplog) == []
+
+
 def test_a_flow_without_record_makes_no_noise(
     console: Console, caplog: pytest.LogCaptureFixture
 ) -> None:

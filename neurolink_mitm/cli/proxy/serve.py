@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from neurolink_mitm import __version__, app
+from neurolink_mitm.adapters.console import LogHandler, take_over
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.adapters.system import port_owner
@@ -66,7 +67,9 @@ class StartOptions:
 
 def start(options: StartOptions, settings: wiring.Settings) -> None:
     """Serve until told to stop, or exit with the code that fits what went wrong."""
-    set_up_logging(quiet=options.quiet, debug=options.debug)
+    handler = set_up_logging(quiet=options.quiet, debug=options.debug)
+    if handler and not settings.inspect:  # mitmweb's page shows the log
+        settings = replace(settings, say=handler.say)
     host, port = settings.host, settings.port
     try:
         _refuse_second(Home.from_environment(os.environ), port)
@@ -163,17 +166,19 @@ def _refuse_second(home: Home, port: int) -> None:
         )
 
 
-def set_up_logging(*, quiet: bool, debug: bool) -> None:
-    """Log our own lines on stderr, and mitmproxy's errors; its other lines with `debug` only."""
+def set_up_logging(*, quiet: bool, debug: bool) -> LogHandler | None:
+    """Log our own lines on stderr, and mitmproxy's errors; its other lines with `debug` only. Return the handler.
+
+    All that is written from now on is written by a thread, until the process ends.
+    """
     chosen = os.environ.get("NEUROLINK_LOG_LEVEL", "INFO").upper()
     level = logging.getLevelNamesMapping().get(chosen, logging.INFO)
     if debug or quiet:
         level = logging.DEBUG if debug else logging.WARNING
+    handler = take_over()
     logging.basicConfig(
         level=logging.INFO if debug else logging.WARNING,
-        format="%(asctime)s %(message)s",
-        datefmt="%H:%M:%S %Z",  # as `status` and `logs tail` tell it
-        stream=sys.stderr,
+        handlers=[handler or logging.NullHandler()],
         force=True,
     )
     logging.getLogger("neurolink").setLevel(level)
@@ -181,6 +186,7 @@ def set_up_logging(*, quiet: bool, debug: bool) -> None:
     changes.setLevel(logging.INFO if quiet and not debug else logging.NOTSET)
     if not debug:  # that it can't listen is told by us, in one line
         logging.getLogger("mitmproxy.addons.proxyserver").setLevel(logging.CRITICAL)
+    return handler
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,11 @@ from neurolink_mitm.core.redact.text import redact, short
 
 def request_line(exchange: Exchange) -> str:
     """Return the line of a request that has arrived."""
-    words = [f"[proxy] {exchange.method} {redact(short(exchange.path.partition('?')[0]))}"]
+    line = f"[proxy] {exchange.method} {short(exchange.path.partition('?')[0])}"
     if exchange.model:
-        words.append(f"-> model={redact(exchange.model)}")
-        words += ["stream"] if exchange.stream else []
-        words.append(f"tools={exchange.tool_count}")
-    return printable(" ".join(words))
+        stream = " stream" if exchange.stream else ""
+        line += f" -> model={exchange.model}{stream} tools={exchange.tool_count}"
+    return printable(redact(line))
 
 
 def attempt_line(account: Account) -> str:
@@ -56,4 +55,6 @@ def _name(account: Account) -> str:
 
 def printable(text: str) -> str:
     """Replace control characters: what a client or an upstream sends must not control the terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else "?" for c in text)
