@@ -43,6 +43,9 @@ CONTRACTS: Mapping[str, str] = {
     "proxy.layers.http.HttpStream.state_wait_for_request_headers": _HEAD,
     "proxy.layers.http.HttpStream.state_wait_for_response_headers": _STREAM,
     "proxy.layers.http._http1.Http1Client.read_headers": _CLIENT,
+    "proxy.layers.http._http1.Http1Client.send": _STREAM,
+    "proxy.layers.http._http1.Http1Connection.mark_done":
+        "test_a_connection_is_handed_back_when_the_response_is_complete",
     "proxy.layers.http._http1.Http1Connection.read_body": _CLIENT,
     "proxy.layers.http._http1.Http1Connection.wait": "test_what_is_sent_ahead_waits_for_its_turn",
     "proxy.layers.http._http1.Http1Server.read_headers": _SERVER,

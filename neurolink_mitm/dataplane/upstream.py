@@ -14,6 +14,10 @@ from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
+    HttpEvent,
+    RequestData,
+    RequestHeaders,
+    RequestProtocolError,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
@@ -45,12 +49,44 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 class UpstreamConnection(Http1Client):
     """Reads responses. Interim ones and trailers are dropped."""
 
+    _is_chunked = False
+    """Whether the request's body goes in chunks."""
+    _ends = False
+    """Whether the connection ends with this response."""
     heard = False
     """Whether upstream has sent anything."""
     _head_bytes = 0
     """Bytes of this response's head that were read, with interim responses."""
     _interim = 0
     _chunks: Chunks | None = None
+
+    def send(self, event: HttpEvent) -> CommandGenerator[None]:
+        """Send a part of the request: as mitmproxy does, which looks up its framing for each part."""
+        if isinstance(event, RequestHeaders):
+            self._is_chunked = event.request.headers.get("transfer-encoding", "") != ""
+        if self._is_chunked or isinstance(event, RequestProtocolError):
+            yield from super().send(event)
+        elif isinstance(event, RequestHeaders):
+            self.stream_id, self.request = event.stream_id, event.request
+            yield commands.SendData(self.conn, http1.assemble_request_head(event.request))
+        elif isinstance(event, RequestData):
+            yield commands.SendData(self.conn, event.data)
+        else:
+            yield from self.mark_done(request=True)
+
+    def mark_done(self, *, request: bool = False, response: bool = False) -> CommandGenerator[None]:
+        """Make the connection ready for the next request once both are done, or close it."""
+        self.request_done |= request
+        self.response_done |= response
+        if not (self.request_done and self.response_done):
+            return
+        if self._ends or self.buf:
+            yield commands.CloseConnection(self.conn)
+            self.state = self.done
+        else:
+            self.request_done = self.response_done = False
+            self.request = self.response = self.stream_id = None
+            self.state = self.read_headers
 
     @property
     def is_free(self) -> bool:
@@ -115,6 +151,7 @@ class UpstreamConnection(Http1Client):
         except ValueError as e:
             yield from self._broken(str(e))
             return
+        self._ends = size == -1 or _closes(response) or _closes(self.request)
         yield ReceiveHttp(ResponseHeaders(self.stream_id, response, size == 0))
         self._chunks = Chunks(trailers=True, tiny=True) if size is None else None
         self.body_reader = make_body_reader(size)
@@ -171,6 +208,16 @@ def _checked(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     if not _NAME.fullmatch(name) or _CONTROL.search(value):
         raise ValueError(f"it has a malformed header field {name[:40]!r}")
     return name, value
+
+
+def _closes(message: http.Message) -> bool:
+    """Whether the connection ends with `message` (RFC 9112 section 9.3)."""
+    fields = message.headers.fields
+    if message.data.http_version == b"HTTP/1.1" and not any(
+        name.lower() == b"connection" for name, _ in fields
+    ):
+        return False
+    return bool(http1.connection_close(message.http_version, message.headers))
 
 
 def _framed(request: http.Request, response: http.Response) -> int | None:
