@@ -28,8 +28,15 @@ def parts_of(row: Row) -> tuple[float, ...] | None:
         return None
     connect, tls = _limited(row["connectMs"]), _limited(row.get("tlsMs"))
     left = max(0.0, _limited(row["durationMs"]) - connect - tls)
+    if _unconnected(row):
+        return left, 0.0, 0.0, 0.0
     wait = left if row.get("waitMs") is None else _limited(row["waitMs"])
     return connect, tls, wait, max(0.0, left - wait)
+
+
+def _unconnected(row: Row) -> bool:
+    """Whether the attempt ended before it had a connection."""
+    return row.get("waitMs") is None and not (row["connectMs"] or row.get("reused"))
 
 
 def _limited(value: float | None) -> float:
@@ -73,7 +80,9 @@ class Axis:
 
 
 def _numbers(row: Row, parts: Sequence[float]) -> str:
-    *_, wait, rest = parts
+    connect, _, wait, rest = parts
+    if _unconnected(row):
+        return f"no connection for {duration(connect)}"
     none_came = row.get("waitMs") is None
     return joined(
         timing(row),

@@ -48,9 +48,10 @@ def test_attempts_share_one_axis_as_long_as_the_request() -> None:
         ({"tlsMs": 0.0}, (10, 0, 30, 60), "connect 10 ms, wait 30 ms, rest 60 ms"),
         ({"waitMs": None}, (10, 20, 70, 0), "connect 10 ms, TLS 20 ms, no byte for 70 ms"),
         ({"durationMs": 10.0, "tlsMs": 0.0, "waitMs": None}, (10, 0, 0, 0), "connect 10 ms"),
+        ({"connectMs": 0.0, "tlsMs": 0.0, "waitMs": None}, (100, 0, 0, 0), "no connection for 100 ms"),
         ({"durationMs": 1.0}, (10, 20, 30, 0), "connect 10 ms, TLS 20 ms, wait 30 ms"),
     ],
-    ids=["reused", "plain", "no answer", "no connection", "more than the whole"],
+    ids=["reused", "plain", "no answer", "nothing sent", "no connection", "more than the whole"],
 )  # fmt: skip
 def test_the_parts_of_an_attempt(
     fields: dict[str, Any], parts: tuple[float, ...], numbers: str
