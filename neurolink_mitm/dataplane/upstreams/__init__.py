@@ -8,6 +8,7 @@
 - `opening`    name, TCP, an HTTP proxy, TLS: a connection that nobody uses yet
 - `tunnel`     an HTTP proxy's answer to CONNECT
 - `tls`        whom TLS trusts, and what a handshake has shown
+- `memory`     keeps TLS's buffers small
 - `issuer`     who issued a certificate that was refused
 - `failure`    why no connection could be made
 """

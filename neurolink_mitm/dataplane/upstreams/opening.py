@@ -95,13 +95,30 @@ async def _socket(host: str, port: int) -> socket.socket:
         return sock
 
 
+_LOOKUPS: dict[tuple[asyncio.AbstractEventLoop, str, int], asyncio.Future[list[Any]]] = {}
+"""The look-ups that are running: a thousand clients who come at once share one."""
+
+
 async def _addresses(host: str, port: int) -> list[Any]:
     try:  # an address, which takes no thread
         numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=numeric)
     except socket.gaierror:
-        loop = asyncio.get_running_loop()
-        return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        pass
+    loop = asyncio.get_running_loop()
+    asked = loop, host, port
+    lookup = _LOOKUPS.get(asked)
+    if lookup is None:
+        found = loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        lookup = _LOOKUPS[asked] = asyncio.ensure_future(found)
+
+        def end(done: asyncio.Future[list[Any]]) -> None:
+            del _LOOKUPS[asked]
+            if not done.cancelled():
+                done.exception()  # it is no news where all who asked have gone
+
+        lookup.add_done_callback(end)
+    return await asyncio.shield(lookup)
 
 
 class _Tls(TypedDict, total=False):
@@ -156,7 +173,11 @@ def _translated(server: UpstreamKey) -> Iterator[None]:
 
 def _text(error: Exception, host: str) -> str:
     if isinstance(error, socket.gaierror):
-        fault = "is not known here" if error.errno in _UNKNOWN else f"not found: {error.strerror}"
+        fault = (
+            "is not known here"
+            if error.errno in _UNKNOWN
+            else f"can't be looked up: {error.strerror}"
+        )
         return f"the name {host} {fault}"
     if isinstance(error, UnicodeError):
         return f"{host[:100]!r} can't be the name of a server"

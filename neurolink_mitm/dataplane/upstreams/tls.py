@@ -15,6 +15,7 @@ from mitmproxy.options import Options
 
 from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.dataplane.upstreams.failure import DialError
+from neurolink_mitm.dataplane.upstreams.memory import shrink_read_buffers
 
 HTTP = "http/1.1"
 """The only protocol that is offered by ALPN."""
@@ -65,7 +66,7 @@ class TlsFacts:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TlsSettings:
     """mitmproxy's options for TLS towards upstream; without any, certifi's authorities are trusted."""
 
@@ -85,9 +86,10 @@ class TlsSettings:
             options.ssl_verify_upstream_trusted_ca,
             options.ssl_verify_upstream_trusted_confdir,
             options.client_certs,
-            options.tls_version_server_min,
-            options.tls_version_server_max,
-            options.ciphers_server,
+            # those of mitmproxy's addon TlsConfig
+            getattr(options, "tls_version_server_min", cls.lowest),
+            getattr(options, "tls_version_server_max", cls.highest),
+            getattr(options, "ciphers_server", None),
         )
 
     @property
@@ -151,6 +153,7 @@ class UpstreamTrust:
     """The SSL contexts towards upstream: made on first use, and anew when options change."""
 
     def __init__(self, settings: TlsSettings | None = None) -> None:
+        shrink_read_buffers()
         self.settings = settings or TlsSettings()
         self.generation = 0
         """Rises with each change: connections made before are trusted by other rules."""

@@ -11,6 +11,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
+from neurolink_mitm.dataplane.upstreams.dial import DialError, Dialled, dial
+from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
 from neurolink_mitm.dataplane.upstreams.tls import TlsSettings, UpstreamTrust
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -118,3 +122,30 @@ def no_descriptors() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+NOBODY = UpstreamTrust()
+
+
+@asynccontextmanager
+async def dialled(key: UpstreamKey, trust: UpstreamTrust = NOBODY) -> AsyncIterator[Dialled]:
+    async with asyncio.timeout(LIMIT):
+        connection = await dial(key, Recorder, trust)
+        yield connection
+        connection.transport.abort()
+        assert isinstance(connection.protocol, Recorder)
+        await connection.protocol.lost.wait()
+
+
+async def refused(key: UpstreamKey, trust: UpstreamTrust = NOBODY) -> DialError:
+    async with asyncio.timeout(LIMIT):
+        with pytest.raises(DialError) as caught:
+            await dial(key, Recorder, trust)
+    return caught.value
+
+
+async def echoed(connection: Dialled) -> bytes:
+    assert isinstance(connection.protocol, Recorder)
+    connection.transport.write(b"hello")
+    await connection.protocol.news.wait()
+    return connection.protocol.received

@@ -1,0 +1,230 @@
+"""Names, addresses, sockets: what comes before the first byte."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import certifi
+import pytest
+
+from neurolink_mitm.core.request.target import Via
+from neurolink_mitm.dataplane.upstreams.dial import dial
+from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
+from neurolink_mitm.dataplane.upstreams.opening import _LOOKUPS, NEXT_ADDRESS
+from neurolink_mitm.dataplane.upstreams.tls import UpstreamTrust
+from tests.connect_proxy import Authority, dead_proxy
+from tests.dataplane.upstreams.loops import (
+    LIMIT,
+    NOBODY,
+    Recorder,
+    deaf,
+    dialled,
+    echoed,
+    no_descriptors,
+    no_socket_left,
+    refused,
+    server_context,
+    serving,
+    trusting,
+)
+
+
+async def test_nobody_listens() -> None:
+    with dead_proxy() as address, no_socket_left():
+        error = await refused(UpstreamKey("127.0.0.1", int(address.split(":")[1]), tls=False))
+    assert (str(error), error.permanent) == ("Connection refused", False)
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("nothing.invalid", "the name nothing.invalid is not known here"),
+        ("a..b", "'a..b' can't be the name of a server"),
+        (".b", "'.b' can't be the name of a server"),
+        ("a" * 64, "can't be the name of a server"),
+        ("a\r\nb", "'a\\r\\nb' can't be the name of a server"),
+    ],
+    ids=["unknown", "empty-label", "dot", "long-label", "lines"],
+)
+async def test_names_that_lead_nowhere(
+    monkeypatch: pytest.MonkeyPatch, host: str, said: str
+) -> None:
+    def lookup(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup, raising=False)
+    assert said in str(await refused(UpstreamKey(host, 443, tls=True)))
+
+
+def resolve(monkeypatch: pytest.MonkeyPatch, *answers: list[tuple[Any, ...]]) -> None:
+    """Answer look-ups of names with the addresses of `answers`, one list a look-up."""
+    loop, left = asyncio.get_running_loop(), list(answers)
+    really = loop.getaddrinfo
+
+    async def lookup(host: str, *rest: Any, **options: Any) -> list[Any]:
+        if host != "upstream.example":  # uvloop looks up addresses, too
+            return await really(host, *rest, **options)
+        return [
+            (
+                socket.AF_INET6 if ":" in address[0] else socket.AF_INET,
+                socket.SOCK_STREAM,
+                socket.IPPROTO_TCP,
+                "",
+                address,
+            )
+            for address in left.pop(0)
+        ]
+
+    monkeypatch.setattr(loop, "getaddrinfo", lookup, raising=False)
+
+
+async def test_a_host_of_ipv6_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(host="::1") as port:
+        both = [("127.0.0.1", port), ("::1", port, 0, 0)]
+        resolve(monkeypatch, both)
+        for host in ("::1", "upstream.example"):
+            async with dialled(UpstreamKey(host, port, tls=False)) as connection:
+                assert await echoed(connection) == b"hello"
+                assert connection.peername[0] == "::1"
+
+
+async def test_an_address_that_does_not_answer_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving() as port:
+        with deaf() as silent:
+            resolve(monkeypatch, [silent, ("127.0.0.1", port)])
+            async with dialled(UpstreamKey("upstream.example", port, tls=False)) as connection:
+                assert await echoed(connection) == b"hello"
+                assert NEXT_ADDRESS * 0.9 < connection.connect_seconds < 10 * NEXT_ADDRESS
+
+
+async def test_names_are_looked_up_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving() as first, serving() as second:
+        resolve(monkeypatch, [("127.0.0.1", first)], [("127.0.0.1", second)])
+        for port in (first, second):
+            async with dialled(UpstreamKey("upstream.example", 80, tls=False)) as connection:
+                assert connection.peername[1] == port
+
+
+async def test_many_at_once_share_a_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving() as port:
+        resolve(monkeypatch, [("127.0.0.1", port)])
+        key = UpstreamKey("upstream.example", port, tls=False)
+        impatient = asyncio.create_task(dial(key, Recorder, NOBODY))
+        others = [asyncio.create_task(dial(key, Recorder, NOBODY)) for _ in range(20)]
+        await asyncio.sleep(0)
+        impatient.cancel()
+        async with asyncio.timeout(LIMIT):
+            for connection in await asyncio.gather(*others):
+                connection.transport.abort()
+    assert impatient.cancelled()
+    assert not _LOOKUPS
+
+
+async def test_a_look_up_that_nobody_waits_for_any_more(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fails = asyncio.Event()
+
+    async def lookup(*_: object, **__: object) -> None:
+        await fails.wait()
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup, raising=False)
+    key = UpstreamKey("upstream.example", 80, tls=False)
+    waiting = asyncio.create_task(dial(key, Recorder, NOBODY))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+    fails.set()
+    while _LOOKUPS:
+        await asyncio.sleep(0)
+    gc.collect()
+    assert not caplog.records
+
+
+async def test_a_name_that_can_not_be_looked_up_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", fail, raising=False)
+    error = await refused(UpstreamKey("upstream.example", 80, tls=False))
+    assert str(error) == (
+        "the name upstream.example can't be looked up: Temporary failure in name resolution"
+    )
+    assert not error.permanent
+
+
+async def test_no_descriptor_is_left(certificate: Path, authority: Authority) -> None:
+    trust = trusting(authority.path)
+    async with serving(context=server_context(certificate)) as port:
+        async with dialled(UpstreamKey("localhost", port, tls=True), trust):
+            pass
+        with no_descriptors():
+            error = await refused(UpstreamKey("127.0.0.1", port, tls=True), trust)
+    assert (str(error), error.permanent) == ("Too many open files", False)
+
+
+async def test_no_descriptor_is_left_for_the_list_of_authorities() -> None:
+    trust = UpstreamTrust()
+    certifi.where()
+    with no_descriptors():
+        error = await refused(UpstreamKey("127.0.0.1", 1, tls=True), trust)
+    assert "Too many open files" in str(error)
+    assert not error.permanent
+    async with asyncio.timeout(LIMIT):
+        assert await trust.context("127.0.0.1")
+
+
+STAGES = ["tcp", "tls", "connect", "tls-in-tunnel", "tls-of-proxy", "connect-in-tls", "tls-in-tls"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_cancelling_closes_the_socket(
+    stage: str, authority: Authority, certificate: Path
+) -> None:
+    """The server falls silent at this stage."""
+    reached, gone = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            if stage.startswith("tls-in"):
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 200 Yes\r\n\r\n")
+            await reader.read(100)
+            reached.set()
+            while await reader.read(1000):
+                pass
+        writer.close()
+        gone.set()
+
+    trust = trusting(authority.path)
+    await trust.context("localhost")
+    tls_of_server = stage in ("connect-in-tls", "tls-in-tls")
+    context = server_context(certificate) if tls_of_server else None
+    async with serving(serve, context) as port:
+        scheme = "https" if "tls-of" in stage or tls_of_server else "http"
+        via = None if stage in ("tcp", "tls") else Via.parse(f"{scheme}://localhost:{port}")
+        with deaf() as silent, no_socket_left():
+            at = silent if stage == "tcp" else ("localhost", port)
+            dialling = asyncio.create_task(dial(UpstreamKey(*at, True, via), Recorder, trust))
+            if stage != "tcp":
+                async with asyncio.timeout(LIMIT):
+                    await reached.wait()
+            else:
+                await asyncio.sleep(0.05)
+            dialling.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await dialling
+            del dialling
+            if stage != "tcp":
+                async with asyncio.timeout(LIMIT):
+                    await gone.wait()
+            await asyncio.sleep(0.05)
+            gc.collect()
