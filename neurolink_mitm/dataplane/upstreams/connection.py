@@ -7,6 +7,7 @@ import select
 import time
 from typing import Any, Protocol
 
+from neurolink_mitm.dataplane.upstreams import memory
 from neurolink_mitm.dataplane.upstreams.dial import Dialled
 from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
 
@@ -81,7 +82,7 @@ class PooledConnection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         if self.is_open and self._transport:
-            self._transport.write(data)
+            memory.write(self._transport, data)
 
     def close(self) -> None:
         """Close it at once, without telling the lessee."""

@@ -142,10 +142,12 @@ async def test_a_look_up_that_nobody_waits_for_any_more(
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.wait((waiting,))
+    del waiting  # which holds the look-up by its traceback
     fails.set()
-    while _LOOKUPS:
-        await asyncio.sleep(0)
+    await asyncio.wait(_LOOKUPS.values())
+    await asyncio.sleep(0)
     gc.collect()
+    assert not _LOOKUPS
     assert not caplog.records
 
 
