@@ -1,11 +1,14 @@
 """Benchmark: `python -m bench` measures NeuroLink beside a direct connection and stock mitmdump.
 
-With `--options` also NeuroLink with and without its options (`variants`, `bare`); with
-`--against FOLDER` also an earlier NeuroLink.
+Everything runs on loopback, each part in its own process: the upstream (`upstream`), a forwarder that
+models distance (`forwarder`), one proxy per row (`processes`, `children`, `variants`, `bare`), and the
+client, which is this process (`client`). `payloads` has the requests and expected responses,
+`certificates` the authority of upstream's TLS, `usage` reads CPU and memory of a process.
 
-Everything runs on loopback, each part in its own process: the upstream (`upstream`), one proxy
-per row (`processes`, `children`), and the client, which is this process (`client`). `payloads`
-has the requests and expected responses, `measure` lets the rows advance by turns, `usage` reads
-CPU and memory of a process, `samples` and `summary` condense the figures, `slow` holds many slow
-streams open, `targets` judges, `report` prints, `plan` is the size of a run.
+`rows` says who is measured, `plan` how much, `parts` what: rows that advance by turns (`comparison`,
+`measure`), the first byte of a distant upstream (`distance`), many slow streams (`slow`). `samples` and
+`summary` condense the figures, `targets` judges, `report` prints.
+
+With `--options` also NeuroLink with and without its options; with `--against FOLDER` also an earlier
+NeuroLink.
 """

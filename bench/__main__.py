@@ -1,49 +1,46 @@
 """The command `python -m bench`."""
 
-import asyncio
 import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import FrameType
 
 import click
-import psutil
 from rich.console import Console
-from rich.progress import Progress
 
-from bench import processes, report, summary, targets
-from bench.children import ROOT, StartError
-from bench.measure import MeasureError
-from bench.plan import FULL, QUICK, Plan, play
-from bench.processes import Server
-from bench.variants import DEFAULT, EARLIER, OPTIONS, earlier
+from bench import report
+from bench.children import ROOT
+from bench.parts import PARTS, run_parts
+from bench.plan import FULL, QUICK, Plan
+from bench.rows import KNOWN, OPTION_NAMES, ROWS, Rows
+from bench.variants import DEFAULT
 
-Start = Callable[[int], AbstractContextManager[Server]]
-"""Starts a proxy for the upstream on a port."""
-PROXIES: dict[str, Start] = {"mitmdump": processes.mitmdump, DEFAULT: processes.neurolink}
-ROWS = ("direct", *PROXIES)
-VARIANTS: dict[str, Start] = {
-    each.name: partial(processes.neurolink, variant=each) for each in OPTIONS
-}
-KNOWN = (*ROWS, *VARIANTS)
 _JSON = ROOT / "bench" / "results" / "latest.json"
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _OPEN_FILES = 4096
+_FILES_BESIDE_STREAMS = 200
 
 
 def rows_of(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
-    rows = tuple(name.strip() for name in value.split(","))
-    if unknown := set(rows) - set(KNOWN):
-        raise click.BadParameter(f"{', '.join(sorted(unknown))}: not among {', '.join(KNOWN)}")
-    return tuple(name for name in KNOWN if name in rows)
+    return _chosen(value, KNOWN)
+
+
+def parts_of(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    return _chosen(value, PARTS)
+
+
+def _chosen(value: str, known: Sequence[str]) -> tuple[str, ...]:
+    names = {name.strip() for name in value.split(",")}
+    if unknown := names - set(known):
+        raise click.BadParameter(f"{', '.join(sorted(unknown))}: not among {', '.join(known)}")
+    return tuple(name for name in known if name in names)
 
 
 def checkout_of(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
@@ -58,8 +55,9 @@ def checkout_of(_: click.Context, __: click.Parameter, value: Path | None) -> Pa
 @click.option(
     "--requests", type=click.IntRange(1, 10_000), help=f"In each batch; default: {FULL.requests}."
 )
+@click.option("--only", "parts", default=",".join(PARTS), callback=parts_of, help="Parts to run.")
 @click.option("--rows", default=",".join(ROWS), show_default=True, callback=rows_of)
-@click.option("--options", is_flag=True, help=f"Also {', '.join(VARIANTS)}, and their ratios.")
+@click.option("--options", is_flag=True, help=f"Also {', '.join(OPTION_NAMES)}, and their ratios.")
 @click.option(
     "--against", type=_FOLDER, callback=checkout_of,
     help="Also an earlier NeuroLink: the folder of its checkout.",
@@ -69,6 +67,7 @@ def main(
     quick: bool,
     rounds: int | None,
     requests: int | None,
+    parts: tuple[str, ...],
     rows: tuple[str, ...],
     options: bool,
     against: Path | None,
@@ -76,64 +75,45 @@ def main(
 ) -> None:
     """Measure what NeuroLink costs beside a direct connection and stock mitmdump.
 
-    Example: python -m bench --rounds 3 --rows direct,mitmdump
+    \b
+    plain     requests over plain HTTP
+    tls       the same, with upstream over TLS
+    latency   the first byte of an upstream 50 ms away
+    slow      many slow streams at once
+    accounts  many accounts to choose from
+    console   a line for each step on the console
+
+    Example: python -m bench --only tls,latency --rows direct,neurolink
     """
-    starts = {**PROXIES, **VARIANTS}
+    if options or against:
+        rows = tuple(name for name in KNOWN if name in {*rows, DEFAULT})
     if options:
-        rows = tuple(name for name in KNOWN if name in {*rows, DEFAULT, *VARIANTS})
-    if against:
-        starts[EARLIER] = partial(processes.neurolink, variant=earlier(against))
-        rows = (*(name for name in KNOWN if name in {*rows, DEFAULT}), EARLIER)
+        rows = tuple(name for name in KNOWN if name in {*rows, *OPTION_NAMES})
     plan = QUICK if quick else FULL
     plan = replace(plan, rounds=rounds or plan.rounds, requests=requests or plan.requests)
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
-    _raise_open_files()
-    click.echo(f"Measuring {', '.join(rows)}; all figures go to {path}", err=True)
+    plan = _within_open_files(plan)
+    click.echo(f"Measuring {', '.join(parts)}; all figures go to {path}", err=True)
+    started = time.monotonic()
     try:
-        result = run(plan, rows, starts)
-    except (StartError, MeasureError, psutil.Error) as error:
-        sys.exit("\n".join([f"bench: {error}", *getattr(error, "__notes__", ())]))
+        with _progress() as begin:
+            results = run_parts(parts, plan, Rows(rows, against), begin)
     except KeyboardInterrupt:
         click.echo("bench: interrupted", err=True)
         sys.exit(130)
+    result = report.make_report(results, time.monotonic() - started)
     report.write_json(result, path)
     report.show(result, report.make_console())
+    sys.exit(1 if result.faults else 0)
 
 
-def run(plan: Plan, rows: tuple[str, ...], starts: Mapping[str, Start]) -> report.Report:
-    started = time.monotonic()
-    with ExitStack() as stack:
-        upstream = stack.enter_context(processes.upstream())
-        proxies = [
-            stack.enter_context(start(upstream.port))
-            for name, start in starts.items()
-            if name in rows
-        ]
-        servers = [upstream, *proxies] if "direct" in rows else proxies
-        progress = stack.enter_context(_progress())
-        task = progress.add_task("rounds", total=plan.rounds)
-        measured, slow = asyncio.run(
-            play(plan, servers, lambda: progress.advance(task), slow_rows=PROXIES)
-        )
-    lines = summary.lines(measured, rows)
-    own = [row for row in rows if row in (DEFAULT, *VARIANTS, EARLIER)]
-    options = summary.option_lines(measured, own)
-    return report.Report(
-        rounds=lines[0].rounds,
-        requests=plan.requests,
-        seconds=time.monotonic() - started,
-        lines=lines,
-        options=options,
-        measured=measured,
-        slow=slow,
-        targets=targets.verdicts(lines, slow, options),
-    )
-
-
-def _progress() -> Progress:
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows which part begins."""
     console = Console(stderr=True)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)
+    with console.status("starting") as status:
+        yield lambda part: status.update(part)
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:
@@ -143,12 +123,19 @@ def _interrupt(_: int, __: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _raise_open_files() -> None:
-    """Raise the limit of open files, which children inherit: a slow stream takes two, macOS allows 256."""
+def _within_open_files(plan: Plan) -> Plan:
+    """Raise the limit of open files, which children inherit, and leave out streams that exceed it.
+
+    A slow stream takes two; macOS allows 256 at first.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    streams = min(plan.crowd.streams, (wanted - _FILES_BESIDE_STREAMS) // 2)
+    if streams < plan.crowd.streams:
+        click.echo(f"bench: {streams} slow streams only: {wanted} open files", err=True)
+    return replace(plan, crowd=replace(plan.crowd, streams=streams))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+HOST = "127.0.0.1"
 ROOT = Path(__file__).resolve().parent.parent
 _READY_SECONDS = 20.0
 _STOP_SECONDS = 8.0

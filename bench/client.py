@@ -11,7 +11,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from bench.children import HOST
 from bench.payloads import Kind, Pace, answer, request, session_id
+from bench.processes import Server
 
 _HEAD_END = b"\r\n\r\n"
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
@@ -37,7 +39,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._received = bytearray()
         self._body_at = 0
-        self._first_byte = 0.0
+        self.arrivals: list[float] = []
+        """Times at which bytes of the latest answer's body came."""
         self._lost: Exception | None = None
         self._done: asyncio.Future[float] | None = None
 
@@ -50,8 +53,8 @@ class Connection(asyncio.Protocol):
         self._received += data
         if not self._body_at:
             self._body_at = end_of_head(self._received)
-        if self._body_at and not self._first_byte and len(self._received) > self._body_at:
-            self._first_byte = now
+        if self._body_at and len(self._received) > self._body_at:
+            self.arrivals.append(now)
         if self._done and not self._done.done() and self._is_complete():
             self._done.set_result(now)
 
@@ -62,19 +65,19 @@ class Connection(asyncio.Protocol):
             self._done.set_exception(self._lost)
 
     def close(self) -> None:
-        self._transport.close()
+        self._transport.abort()
 
     async def exchange(self, message: bytes, expected: bytes) -> Timing:
         if self._lost:
             raise self._lost
         self._received.clear()
-        self._body_at, self._first_byte = 0, 0.0
+        self._body_at, self.arrivals = 0, []
         self._done = asyncio.get_running_loop().create_future()
         started = time.perf_counter()
         self._transport.write(message)
         ended = await self._done
         check(bytes(self._received), self._body_at, expected)
-        return Timing(self._first_byte - started, ended - started)
+        return Timing(self.arrivals[0] - started, ended - started)
 
     def _is_complete(self) -> bool:
         if not self._body_at:
@@ -116,12 +119,14 @@ def unchunked(body: bytes) -> Iterator[bytes]:
 
 
 @asynccontextmanager
-async def connections(port: int, count: int) -> AsyncIterator[list[Connection]]:
+async def connections(server: Server, count: int) -> AsyncIterator[list[Connection]]:
     loop = asyncio.get_running_loop()
     opened: list[Connection] = []
     try:
         for _ in range(count):
-            _, connection = await loop.create_connection(Connection, "127.0.0.1", port)
+            _, connection = await loop.create_connection(
+                Connection, HOST, server.port, ssl=server.context
+            )
             opened.append(connection)
         yield opened
     finally:
@@ -130,7 +135,7 @@ async def connections(port: int, count: int) -> AsyncIterator[list[Connection]]:
 
 
 async def run_requests(
-    port: int, kind: Kind, requests: int, opened: list[Connection]
+    server: Server, kind: Kind, requests: int, opened: list[Connection]
 ) -> tuple[list[Timing], float]:
     """Send so many requests, on each connection one after the other; the first fault ends it.
 
@@ -144,7 +149,7 @@ async def run_requests(
         for _ in numbers:
             timings.append(await connection.exchange(message, expected))
 
-    messages = [request(port, kind, Pace(), session_id(n)) for n in range(len(opened))]
+    messages = [request(server.port, kind, Pace(), session_id(n)) for n in range(len(opened))]
     started = time.perf_counter()
     await asyncio.gather(*map(work, opened, messages))
     return timings, time.perf_counter() - started

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from bench.client import AnswerError, Connection, Timing, connections, run_requests
 from bench.processes import Server
-from bench.samples import CELLS, Cell, Cost, Measured, Sample, times_of
+from bench.samples import Cell, Cost, Measured, Sample, times_of
 from bench.usage import Peak, cpu_seconds, watch_peak
 
 _SLICE_SECONDS = 30.0
@@ -63,7 +63,7 @@ class Lane:
     async def _run(self, requests: int) -> tuple[list[Timing], float]:
         try:
             async with asyncio.timeout(_SLICE_SECONDS):
-                return await run_requests(self.server.port, self._cell.kind, requests, self._opened)
+                return await run_requests(self.server, self._cell.kind, requests, self._opened)
         except TimeoutError:
             reason = f"not finished in {_SLICE_SECONDS:.0f} s"
         except (AnswerError, OSError) as error:
@@ -72,10 +72,12 @@ class Lane:
         raise MeasureError(f"{where}: {reason}")
 
 
-async def play_round(servers: Sequence[Server], requests: int, turn: int) -> list[Measured]:
+async def play_round(
+    servers: Sequence[Server], cells: Sequence[Cell], requests: int, turn: int
+) -> list[Measured]:
     """Measure each cell on each row once. `turn` is the number of the round."""
     measured = []
-    for cell in CELLS:
+    for cell in cells:
         samples = await measure(servers, cell, requests)
         measured += [
             Measured(turn, server.name, cell, sample)
@@ -113,7 +115,7 @@ async def _advance_by_turns(lanes: list[Lane], cell: Cell, requests: int) -> Non
 @asynccontextmanager
 async def _connections(server: Server, cell: Cell) -> AsyncIterator[list[Connection]]:
     try:
-        async with connections(server.port, cell.concurrency) as opened:
+        async with connections(server, cell.concurrency) as opened:
             yield opened
     except OSError as error:
         raise MeasureError(f"{server.name}: {error}") from error

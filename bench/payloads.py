@@ -12,7 +12,8 @@ from functools import cache
 from typing import Any, Literal
 
 JsonObject = dict[str, Any]
-Kind = Literal["streamed", "whole"]
+Kind = Literal["streamed", "coalesced", "whole"]
+"""`coalesced`: streamed, too, but all events are sent by one write; else each is a packet of its own."""
 
 FAST_MODEL = "claude-sonnet-4-5-20250929"
 FAST_EVENTS = 40
@@ -23,7 +24,11 @@ TOOLS = 109
 FRAME_EVENTS = 6
 
 _SLOW_MODEL = re.compile(rb'^\{"model":"claude-slow-(\d+)x(\d+)"')
-_TAILS: dict[Kind, bytes] = {"streamed": b',"stream":true}', "whole": b',"stream":false}'}
+_TAILS: dict[Kind, bytes] = {
+    "streamed": b',"max_tokens":32000,"stream":true}',
+    "coalesced": b',"max_tokens":32001,"stream":true}',
+    "whole": b',"max_tokens":32000,"stream":false}',
+}
 _WORDS = "the request goes to the account that has room and the answer streams back as it comes. "
 
 
@@ -94,7 +99,6 @@ def _render_body(kind: Kind, pace: Pace, session: str, reminder: str) -> bytes:
         "system": [_text("You are Claude Code."), _text(_prose(12_000))],
         "tools": [_tool(number) for number in range(TOOLS)],
         "metadata": {"user_id": user},
-        "max_tokens": 32_000,
     }
     return _compact(fields)[:-1] + _TAILS[kind]
 
@@ -132,7 +136,7 @@ def events(pace: Pace) -> tuple[bytes, ...]:
 @cache
 def answer(kind: Kind, pace: Pace) -> bytes:
     """Return the body that must reach the client."""
-    if kind == "streamed":
+    if kind != "whole":
         return b"".join(events(pace))
     text = "".join(_delta(number)["text"] for number in range(_count(pace)))
     return _compact(_message([_text(text)], "end_turn", output_tokens=_count(pace)))

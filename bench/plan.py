@@ -1,59 +1,37 @@
-"""The size of a run, and its steps."""
+"""The size of a run."""
 
-import time
-from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from bench.measure import measure, play_round
 from bench.payloads import Pace
-from bench.processes import Server
-from bench.samples import CELLS, Measured
-from bench.slow import SlowRun, hold_streams
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Slow streams: their number, the seconds within which they begin one after the other, their pace."""
+
+    streams: int
+    ramp: float
+    pace: Pace
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The size of a run: `requests` in a batch, `later_requests` twice after the slow streams.
+    """The size of a run: `requests` in a batch, after a `warm_up`; `later_requests` twice after slow streams.
 
-    After the first, a round begins only if it probably ends within `seconds`.
+    Of each comparison, a round after the first one begins only if it probably ends within the comparison's
+    seconds, shortened to the share `time`. Of a `distant` upstream that many requests are measured, or
+    `distant_pauses` of those that need a pause first.
     """
 
     rounds: int
     requests: int
     warm_up: int
-    seconds: float
-    streams: int
-    pace: Pace
+    time: float
+    crowd: Crowd
     later_requests: int
+    distant: int
+    distant_pauses: int
 
 
-FULL = Plan(12, 200, 100, 150.0, 200, Pace(20, 250), 400)
-QUICK = Plan(2, 60, 20, 12.0, 200, Pace(20, 100), 100)
-
-
-async def play(
-    plan: Plan, servers: Sequence[Server], step: Callable[[], None], slow_rows: Collection[str]
-) -> tuple[list[Measured], list[SlowRun]]:
-    """Warm up, play the rounds, then hold the slow streams on each proxy of `slow_rows`."""
-    for cell in CELLS:
-        await measure(servers, cell, plan.warm_up)
-    measured = await _play_rounds(plan, servers, step)
-    proxies = [server for server in servers if server.pid and server.name in slow_rows]
-    slow = [
-        await hold_streams(proxy, plan.streams, plan.pace, plan.later_requests) for proxy in proxies
-    ]
-    return measured, slow
-
-
-async def _play_rounds(
-    plan: Plan, servers: Sequence[Server], step: Callable[[], None]
-) -> list[Measured]:
-    started = time.monotonic()
-    measured: list[Measured] = []
-    for turn in range(plan.rounds):
-        measured += await play_round(servers, plan.requests, turn)
-        step()
-        used = time.monotonic() - started
-        if used + used / (turn + 1) > plan.seconds:
-            break
-    return measured
+FULL = Plan(12, 200, 100, 1.0, Crowd(1000, 5.0, Pace(20, 500)), 400, 30, 6)
+QUICK = Plan(2, 60, 20, 0.15, Crowd(200, 1.0, Pace(20, 100)), 100, 10, 2)

@@ -1,26 +1,28 @@
-"""The table, the lines below it, and the JSON file."""
+"""The tables, the lines below them, and the JSON file."""
 
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 
+import rich.table
 from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from bench.samples import Measured
+from bench.comparison import Table
+from bench.distance import ROUND_TRIP_MS, SITUATIONS, Distance
+from bench.parts import Results
 from bench.slow import SlowRun
-from bench.summary import BASELINE, Line, OptionLine
-from bench.targets import Verdict
+from bench.summary import Line, OptionLine
+from bench.targets import Verdict, verdicts
 from bench.variants import DEFAULT, OFF
 
-_TABLE_WIDTH = 96
+WIDTH = 100
 _HEADINGS = (
     *("first\np50", "byte\np99", "\nx"),
     *("total\np50", "\np99", "\nx"),
@@ -28,22 +30,39 @@ _HEADINGS = (
 )
 
 
+_SLOW_HEADINGS = (
+    *("\n  lost", "first\n  byte p50", "\n  gap p99", "CPU a\n  stream"),
+    *("\n  before", "RSS\n  peak", "\n  after", "\n  later", "\n  helpers"),
+)
+
+
 @dataclass(frozen=True)
 class Report:
-    rounds: int
-    requests: int
+    """The results of the parts that were run; `faults` are those of parts that could not be finished."""
+
     seconds: float
-    lines: Sequence[Line]
-    options: Sequence[OptionLine]
-    measured: Sequence[Measured]
-    slow: Sequence[SlowRun]
-    targets: Sequence[Verdict]
+    tables: Sequence[Table] = ()
+    distances: Sequence[Distance] = ()
+    slow: Sequence[SlowRun] = ()
+    targets: Sequence[Verdict] = ()
+    faults: Sequence[str] = ()
+
+
+def make_report(results: Results, seconds: float) -> Report:
+    return Report(
+        seconds,
+        results.tables,
+        results.distances,
+        results.slow,
+        verdicts(results.tables, results.distances, results.slow),
+        results.faults,
+    )
 
 
 def make_console() -> Console:
     """Return a console wide enough for the table; plain text in a pipe."""
     console = Console()
-    console.width = max(console.width, _TABLE_WIDTH)
+    console.width = max(console.width, WIDTH)
     return console
 
 
@@ -63,45 +82,105 @@ def machine() -> dict[str, str | int | None]:
 
 
 def show(report: Report, console: Console) -> None:
-    console.print(_table(report))
-    if report.options:
+    for table in report.tables:
+        console.print(_figures(table))
         console.print()
-        console.print(_options_table(report.options))
-    for run in report.slow:
-        console.print(_slow_text(run), highlight=False, soft_wrap=True)
-    console.print()
+        if table.options:
+            console.print(_options_table(table.options))
+            console.print()
+    if report.distances:
+        console.print(_distance_table(report.distances))
+        console.print()
+    if report.slow:
+        console.print(_slow_table(report.slow))
+        console.print()
+    for line in (*_lost(report.slow), *report.faults):
+        console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
     for verdict in report.targets:
         console.print(_verdict_text(verdict), highlight=False, soft_wrap=True)
 
 
-def _table(report: Report) -> Table:
-    title = f"{report.rounds} rounds of {report.requests} requests, medians over the rounds"
-    caption = f"times in ms, memory in MB; x: times {BASELINE}'s, within each round"
-    table = Table(title=title, caption=caption, box=box.HORIZONTALS, padding=0, show_edge=False)
-    table.add_column("\nanswer", no_wrap=True)
-    for heading in _HEADINGS:
+def _new_table(title: str, *headings: str, caption: str | None = None) -> rich.table.Table:
+    """Return a table whose first column is text; all others are figures."""
+    table = rich.table.Table(
+        title=title, caption=caption, box=box.HORIZONTALS, padding=0, show_edge=False
+    )
+    first, *figures = headings
+    table.add_column(first, no_wrap=True)
+    for heading in figures:
         table.add_column(heading, justify="right", no_wrap=True)
-    for cell, group in groupby(report.lines, key=lambda line: line.cell):
-        table.add_row(f"[bold]{cell.kind} x {cell.concurrency}[/]")
+    return table
+
+
+def _figures(found: Table) -> rich.table.Table:
+    title = f"{found.title}: {found.rounds} rounds of {found.requests} requests, medians"
+    caption = f"times in ms, memory in MB; x: times that of {found.baseline}, within each round"
+    table = _new_table(title, "\nanswer", *_HEADINGS, caption=caption)
+    for cell, group in groupby(found.lines, key=lambda line: line.cell):
+        table.add_row(f"[bold]{cell}[/]")
         for line in group:
             table.add_row(*_cells(line))
         table.add_section()
     return table
 
 
-def _options_table(lines: Sequence[OptionLine]) -> Table:
-    title = "What options cost: CPU per request"
-    table = Table(title=title, box=box.HORIZONTALS, padding=0, show_edge=False)
-    table.add_column("answer", no_wrap=True)
-    for heading in ("ms/req", f"x {OFF}", f"x {DEFAULT}"):
-        table.add_column(f"  {heading}", justify="right", no_wrap=True)
+def _options_table(lines: Sequence[OptionLine]) -> rich.table.Table:
+    headings = (f"  {heading}" for heading in ("ms/req", f"x {OFF}", f"x {DEFAULT}"))
+    table = _new_table("What options cost: CPU per request", "answer", *headings)
     for cell, group in groupby(lines, key=lambda line: line.cell):
-        table.add_row(f"[bold]{cell.kind} x {cell.concurrency}[/]")
+        table.add_row(f"[bold]{cell}[/]")
         for line in group:
             figures = (line.cpu_ms, line.by_off, line.by_default)
             table.add_row(f"  {line.row}", *(_number(figure, 6) for figure in figures))
         table.add_section()
     return table
+
+
+def _distance_table(distances: Sequence[Distance]) -> rich.table.Table:
+    title = f"An upstream {ROUND_TRIP_MS} ms away, over TLS: first byte, p50"
+    caption = "ms, and round trips; failover: what it takes more than a request without"
+    headings = (text for each in SITUATIONS for text in (f"  {each}", "trips"))
+    table = _new_table(title, "", *headings, caption=caption)
+    found = {(each.row, each.situation): each for each in distances}
+    for row in dict.fromkeys(each.row for each in distances):
+        cells = [found.get((row, situation)) for situation in SITUATIONS]
+        table.add_row(row, *(text for each in cells for text in _distance_cells(each)))
+    return table
+
+
+def _distance_cells(distance: Distance | None) -> tuple[str, str]:
+    if distance is None:
+        return "–", "–".rjust(6)
+    return _number(distance.p50_ms, 0, digits=1), _number(distance.round_trips, 6)
+
+
+def _slow_table(runs: Sequence[SlowRun]) -> rich.table.Table:
+    title = f"{runs[0].streams} slow streams"
+    caption = "ms, MB of memory; helpers: other processes of the proxy"
+    table = _new_table(title, "", *_SLOW_HEADINGS, caption=caption)
+    for run in runs:
+        table.add_row(
+            f"{run.row}{' over TLS' if run.tls else ''}",
+            f"  {run.streams - run.complete}",
+            *(_number(figure, 6, digits=0) for figure in (run.first_byte_p50_ms, run.gap_p99_ms)),
+            _number(run.cpu_ms, 7, digits=1),
+            *(_number(figure, 6, digits=0) for figure in _memory(run)),
+        )
+    return table
+
+
+def _memory(run: SlowRun) -> tuple[float, ...]:
+    return (
+        *(run.rss_before_mb, run.rss_peak_mb, run.rss_after_mb, run.rss_later_mb),
+        run.helpers_rss_mb,
+    )
+
+
+def _lost(runs: Sequence[SlowRun]) -> Iterator[str]:
+    """Yield why slow streams were lost."""
+    for run in runs:
+        for fault, count in run.faults.items():
+            yield f"{run.row}: {count} x {fault}"
 
 
 def _cells(line: Line) -> list[str]:
@@ -123,19 +202,6 @@ def _cells(line: Line) -> list[str]:
 
 def _number(value: float | None, width: int, digits: int = 2) -> str:
     return ("–" if value is None else f"{value:.{digits}f}").rjust(width)
-
-
-def _slow_text(run: SlowRun) -> str:
-    helpers = f", helper processes {run.helpers_rss_mb:.1f} MB" if run.helpers_rss_mb else ""
-    faults = "".join(f"\n  {count} x {fault}" for fault, count in run.faults.items())
-    return (
-        f"{run.row}: {run.complete} of {run.streams} slow concurrent streams whole in "
-        f"{run.seconds:.1f} s, first byte p50 {run.first_byte_p50_ms:.0f} ms, "
-        f"CPU {run.cpu_ms:.1f} ms a stream{faults}\n"
-        f"  RSS {run.rss_before_mb:.1f} MB before, {run.rss_peak_mb:.1f} at most, "
-        f"{run.rss_after_mb:.1f} after, {run.rss_later_mb:.1f} after {run.later_requests} "
-        f"requests more{helpers}"
-    )
 
 
 def _verdict_text(verdict: Verdict) -> str:

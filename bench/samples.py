@@ -16,8 +16,16 @@ class Cell:
     kind: Kind
     concurrency: int
 
+    def __str__(self) -> str:
+        return f"{self.kind} x {self.concurrency}"
 
-CELLS = (Cell("streamed", 1), Cell("streamed", 20), Cell("whole", 1), Cell("whole", 20))
+
+STREAMED = (Cell("streamed", 1), Cell("streamed", 20))
+CELLS = (
+    *STREAMED,
+    *(Cell("coalesced", 1), Cell("coalesced", 20)),
+    *(Cell("whole", 1), Cell("whole", 20)),
+)
 
 
 @dataclass(frozen=True)

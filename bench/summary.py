@@ -4,15 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from statistics import median
 
-from bench.samples import CELLS, Cell, Cost, Measured, Sample, Times
+from bench.samples import Cell, Cost, Measured, Sample, Times
 from bench.variants import DEFAULT, OFF
-
-BASELINE = "mitmdump"
 
 
 @dataclass(frozen=True)
 class Ratios:
-    """The row's figures divided by stock mitmdump's: medians of the rounds' ratios."""
+    """The row's figures divided by those of another row: medians of the rounds' ratios."""
 
     first_byte_p50: float | None
     total_p50: float | None
@@ -39,15 +37,20 @@ class OptionLine:
     by_default: float | None
 
 
-def lines(measured: Sequence[Measured], rows: Sequence[str]) -> list[Line]:
-    return [_line(measured, row, cell) for cell in CELLS for row in rows]
+def lines(
+    measured: Sequence[Measured], rows: Sequence[str], cells: Sequence[Cell], baseline: str
+) -> list[Line]:
+    """Return a line for each cell and row, with its ratios to the row `baseline`."""
+    return [_line(measured, row, cell, baseline) for cell in cells for row in rows]
 
 
-def option_lines(measured: Sequence[Measured], rows: Sequence[str]) -> list[OptionLine]:
+def option_lines(
+    measured: Sequence[Measured], rows: Sequence[str], cells: Sequence[Cell]
+) -> list[OptionLine]:
     """Return the lines of the variants; none for a single one."""
     if len(rows) < 2:
         return []
-    return [_option_line(measured, row, cell) for cell in CELLS for row in rows]
+    return [_option_line(measured, row, cell) for cell in cells for row in rows]
 
 
 def _option_line(measured: Sequence[Measured], row: str, cell: Cell) -> OptionLine:
@@ -63,9 +66,9 @@ def _cpu_ms(sample: Sample) -> float | None:
     return sample.cost.cpu_ms if sample.cost else None
 
 
-def _line(measured: Sequence[Measured], row: str, cell: Cell) -> Line:
+def _line(measured: Sequence[Measured], row: str, cell: Cell, baseline: str) -> Line:
     own = _by_turn(measured, row, cell)
-    base = _by_turn(measured, BASELINE, cell)
+    base = _by_turn(measured, baseline, cell)
 
     def ratio(figure: Callable[[Sample], float | None]) -> float | None:
         return _median_ratio(map(figure, own), map(figure, base))

@@ -3,18 +3,29 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.samples import Cell
+from bench.comparison import Table
+from bench.distance import ROUND_TRIP_MS, Distance, Situation
+from bench.rows import BASELINE, DIRECT
 from bench.slow import SlowRun
-from bench.summary import BASELINE, Line, OptionLine, Ratios
-from bench.variants import EARLIER, OFF
+from bench.summary import Line, OptionLine
+from bench.variants import CONSOLE, DEFAULT, EARLIER, MANY, OFF, with_accounts
 
-ROW = "neurolink"
-CPU_RATIO = 0.75
+CPU_RATIO = 0.55
+TLS_CPU_RATIO = 0.65
 FIRST_BYTE_RATIO = 0.8
-RSS_MB = 140.0
 WATCHING_RATIO = 1.15
+EARLIER_RATIO = 1.02
+CONSOLE_RATIO = 1.05
+ACCOUNTS_RATIO = 1.1
+NEAR_ROUND_TRIPS = 1.3
+"""Round trips to the first byte, beside upstream's own time, where a connection is ready."""
+IDLE_ROUND_TRIPS = 3.3
+FAILOVER_ROUND_TRIPS = 1.5
+PEAK_MB = 220.0
+RSS_MB = 140.0
 # A proxy that kept requests would grow by more than 100 KB with each; an allocator varies less.
 FLAT_MB = 3.0
+GAP_MS = 600.0
 
 
 @dataclass(frozen=True)
@@ -27,30 +38,47 @@ class Verdict:
 
 
 def verdicts(
-    lines: Sequence[Line], slow_runs: Sequence[SlowRun], options: Sequence[OptionLine] = ()
+    tables: Sequence[Table],
+    distances: Sequence[Distance] = (),
+    slow_runs: Sequence[SlowRun] = (),
 ) -> list[Verdict]:
-    slow = next((run for run in slow_runs if run.row == ROW), None)
-    return [*_ratio_verdicts(lines), *_slow_verdicts(slow), *_option_verdicts(options)]
+    """Return the results of what was measured."""
+    slow = [run for run in slow_runs if run.row == DEFAULT]
+    return [
+        *(verdict for table in tables for verdict in _table_verdicts(table)),
+        *_distance_verdicts(distances),
+        *(verdict for run in slow for verdict in _slow_verdicts(run)),
+    ]
 
 
-def _ratio_verdicts(lines: Sequence[Line]) -> Iterator[Verdict]:
-    for concurrency in (20, 1):
-        ratios = _ratios(lines, Cell("streamed", concurrency))
-        yield _at_most(
-            f"CPU per streamed request, concurrency {concurrency}", ratios.cpu_ms, CPU_RATIO
-        )
-    for concurrency in (20, 1):
-        ratios = _ratios(lines, Cell("streamed", concurrency))
-        yield _at_most(
-            f"first byte p50, streamed, concurrency {concurrency}",
-            ratios.first_byte_p50,
-            FIRST_BYTE_RATIO,
-        )
+def _table_verdicts(table: Table) -> Iterator[Verdict]:
+    match table.part:
+        case "plain":
+            yield from _cpu_verdicts(table, "CPU per streamed request", CPU_RATIO)
+            yield from _first_byte_verdicts(table)
+        case "tls":
+            yield from _cpu_verdicts(table, "CPU per streamed request over TLS", TLS_CPU_RATIO)
+        case "accounts":
+            many = with_accounts(MANY).name
+            yield from _cpu_verdicts(table, f"CPU with {many}", ACCOUNTS_RATIO, many)
+        case "console":
+            yield from _cpu_verdicts(table, "CPU without --quiet", CONSOLE_RATIO, CONSOLE)
+    yield from _option_verdicts(table.options)
 
 
-def _ratios(lines: Sequence[Line], cell: Cell) -> Ratios:
-    found = (line.ratios for line in lines if (line.row, line.cell) == (ROW, cell))
-    return next(found, Ratios(None, None, None))
+def _cpu_verdicts(table: Table, what: str, limit: float, row: str = DEFAULT) -> Iterator[Verdict]:
+    for line in _streamed(table, row):
+        yield _at_most(f"{what}, {line.cell}", line.ratios.cpu_ms, limit, table.baseline)
+
+
+def _first_byte_verdicts(table: Table) -> Iterator[Verdict]:
+    for line in _streamed(table, DEFAULT):
+        what = f"first byte p50, {line.cell}"
+        yield _at_most(what, line.ratios.first_byte_p50, FIRST_BYTE_RATIO)
+
+
+def _streamed(table: Table, row: str) -> list[Line]:
+    return [line for line in table.lines if line.row == row and line.cell.kind == "streamed"]
 
 
 def _at_most(what: str, ratio: float | None, limit: float, base: str = BASELINE) -> Verdict:
@@ -60,27 +88,55 @@ def _at_most(what: str, ratio: float | None, limit: float, base: str = BASELINE)
     return Verdict(target, f"{ratio:.2f} x", ratio <= limit)
 
 
+def _distance_verdicts(distances: Sequence[Distance]) -> Iterator[Verdict]:
+    found = {(each.row, each.situation): each for each in distances}
+    direct = found.get((DIRECT, "keep-alive"))
+    own_ms = max(direct.p50_ms - ROUND_TRIP_MS, 0) if direct else 0.0
+    limits: tuple[tuple[Situation, float, float], ...] = (
+        ("new client", NEAR_ROUND_TRIPS, own_ms),
+        ("keep-alive", NEAR_ROUND_TRIPS, own_ms),
+        ("after idleness", IDLE_ROUND_TRIPS, own_ms),
+        ("failover", FAILOVER_ROUND_TRIPS, 0),
+    )
+    for situation, round_trips, more_ms in limits:
+        distance = found.get((DEFAULT, situation))
+        if distance:
+            yield _distance_verdict(distance, round_trips, more_ms)
+
+
+def _distance_verdict(distance: Distance, round_trips: float, more_ms: float) -> Verdict:
+    limit = round_trips * ROUND_TRIP_MS + more_ms
+    own = f" + upstream's {more_ms:.1f} ms" if more_ms else ""
+    target = f"distant upstream, {distance.situation}: at most {round_trips} round trips{own}"
+    found = f"{distance.p50_ms:.1f} of {limit:.1f} ms ({distance.round_trips:.2f} round trips)"
+    return Verdict(target, found, distance.p50_ms <= limit)
+
+
 def _option_verdicts(options: Sequence[OptionLine]) -> Iterator[Verdict]:
     """Yield the results for the variants that were measured."""
-    for concurrency in (20, 1):
-        what = f"CPU with journal, usage and capture of errors, concurrency {concurrency}"
-        found = {line.row: line for line in options if line.cell == Cell("streamed", concurrency)}
-        default, earlier = found.get(ROW), found.get(EARLIER)
-        if default and default.by_off:
-            yield _at_most(what, default.by_off, WATCHING_RATIO, OFF)
-        if earlier and earlier.by_default:
-            yield _at_most(what, 1 / earlier.by_default, WATCHING_RATIO, EARLIER)
+    what = "CPU with journal, usage and capture of errors"
+    for line in options:
+        if line.cell.kind != "streamed":
+            continue
+        if line.row == DEFAULT and line.by_off:
+            yield _at_most(f"{what}, {line.cell}", line.by_off, WATCHING_RATIO, OFF)
+        if line.row == EARLIER and line.by_default:
+            yield _at_most(f"CPU, {line.cell}", 1 / line.by_default, EARLIER_RATIO, EARLIER)
 
 
-def _slow_verdicts(slow: SlowRun | None) -> Iterator[Verdict]:
-    after = f"RSS after the run: at most {RSS_MB:.0f} MB"
-    flat = f"RSS flat from then on: at most {FLAT_MB:.0f} MB more"
-    lost = "slow concurrent streams: none lost"
-    if slow is None:
-        yield from (Verdict(target, "not measured", None) for target in (after, flat, lost))
-        return
-    growth = slow.rss_later_mb - slow.rss_after_mb
-    yield Verdict(after, f"{slow.rss_after_mb:.1f} MB", slow.rss_after_mb <= RSS_MB)
-    yield Verdict(flat, f"{growth:+.1f} MB in {slow.later_requests} requests", growth <= FLAT_MB)
-    missing = slow.streams - slow.complete
-    yield Verdict(lost, f"{missing} of {slow.streams} lost", missing == 0)
+def _slow_verdicts(run: SlowRun) -> Iterator[Verdict]:
+    crowd = f"{run.streams} slow streams{' over TLS' if run.tls else ''}"
+    missing = run.streams - run.complete
+    growth = run.rss_later_mb - run.rss_after_mb
+    grown = f"{growth:+.1f} MB in {run.later_requests} requests"
+    yield Verdict(f"{crowd}: none lost", f"{missing} of {run.streams} lost", missing == 0)
+    yield _below(f"{crowd}: gap p99", run.gap_p99_ms, GAP_MS, "ms")
+    yield _below(f"{crowd}: RSS peak", run.rss_peak_mb, PEAK_MB)
+    yield _below(f"{crowd}: RSS after them", run.rss_after_mb, RSS_MB)
+    flat = f"{crowd}: RSS flat after them: at most {FLAT_MB:.0f} MB more"
+    yield Verdict(flat, grown, growth <= FLAT_MB)
+
+
+def _below(what: str, figure: float, limit: float, unit: str = "MB") -> Verdict:
+    target = f"{what}: at most {limit:.0f} {unit}"
+    return Verdict(target, f"{figure:.1f} {unit}", figure <= limit)

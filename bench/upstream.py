@@ -8,7 +8,12 @@ import asyncio
 import re
 import sys
 from functools import cache
+from pathlib import Path
 
+import click
+
+from bench.certificates import server_context
+from bench.children import HOST
 from bench.payloads import Kind, Pace, answer, events, kind_of, pace_of
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
@@ -37,24 +42,50 @@ _STREAM_HEAD = (
     b"cache-control: no-cache\r\ntransfer-encoding: chunked\r\n" + _COMMON_HEADERS + b"\r\n"
 )
 _LAST_CHUNK = b"0\r\n\r\n"
+_LIMITED_BODY = b'{"type":"error","error":{"type":"rate_limit_error","message":"wait a second"}}'
+_LIMITED = (
+    b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
+    + _COMMON_HEADERS
+    + b"content-length: %d\r\n\r\n%s" % (len(_LIMITED_BODY), _LIMITED_BODY)
+)
 
 
-async def serve_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while True:
-            head = await reader.readuntil(_HEAD_END)
-            length = _CONTENT_LENGTH.search(head)
-            body = await reader.readexactly(int(length[1])) if length else b""
-            await answer_request(writer, kind_of(body), pace_of(body))
-    except (asyncio.IncompleteReadError, ConnectionError):
-        pass  # the client is done
-    finally:
-        writer.close()
+class Upstream:
+    """Answers requests; of `limited_every`, the last one by 429."""
+
+    def __init__(self, limited_every: int = 0) -> None:
+        self._limited_every = limited_every
+        self._requests = 0
+
+    async def serve_client(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            while True:
+                head = await reader.readuntil(_HEAD_END)
+                length = _CONTENT_LENGTH.search(head)
+                body = await reader.readexactly(int(length[1])) if length else b""
+                await self._answer(writer, body)
+        except (asyncio.IncompleteReadError, OSError):
+            pass  # the client is done
+        finally:
+            writer.close()
+
+    async def _answer(self, writer: asyncio.StreamWriter, body: bytes) -> None:
+        self._requests += 1
+        if self._limited_every and self._requests % self._limited_every == 0:
+            writer.write(_LIMITED)
+            await writer.drain()
+            return
+        await answer_request(writer, kind_of(body), pace_of(body))
 
 
 async def answer_request(writer: asyncio.StreamWriter, kind: Kind | None, pace: Pace) -> None:
     if kind == "streamed":
         await stream(writer, pace)
+    elif kind == "coalesced":
+        writer.write(b"".join((_STREAM_HEAD, *chunks(pace), _LAST_CHUNK)))
+        await writer.drain()
     else:
         writer.write(whole(kind, pace))
         await writer.drain()
@@ -90,10 +121,25 @@ def whole(kind: Kind | None, pace: Pace) -> bytes:
     )
 
 
-async def main(port: int) -> None:
-    await asyncio.start_server(serve_client, "127.0.0.1", port, limit=_READ_LIMIT, backlog=_BACKLOG)
+async def serve(port: int, certificate: Path | None, limited_every: int) -> None:
+    await asyncio.start_server(
+        Upstream(limited_every).serve_client,
+        HOST,
+        port,
+        limit=_READ_LIMIT,
+        backlog=_BACKLOG,
+        ssl=server_context(certificate) if certificate else None,
+    )
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)
 
 
+@click.command()
+@click.argument("port", type=int)
+@click.option("--certificate", type=click.Path(path_type=Path), help="Speak TLS.")
+@click.option("--limited-every", type=int, default=0)
+def main(port: int, certificate: Path | None, limited_every: int) -> None:
+    asyncio.run(serve(port, certificate, limited_every))
+
+
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    main()

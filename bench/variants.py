@@ -1,6 +1,6 @@
 """The configurations of NeuroLink that are compared."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.children import ROOT
@@ -8,7 +8,10 @@ from bench.children import ROOT
 DEFAULT = "neurolink"
 OFF = "neurolink-off"
 EARLIER = "neurolink-earlier"
-_START = ("neurolink_mitm.cli", "proxy", "start", "--quiet")
+CONSOLE = "neurolink-console"
+FEW, MANY = 2, 500
+"""Numbers of accounts that are compared."""
+_START = ("neurolink_mitm.cli", "proxy", "start")
 
 
 @dataclass(frozen=True)
@@ -17,8 +20,9 @@ class Variant:
 
     name: str
     settings: str = ""
-    module: tuple[str, ...] = _START
+    module: tuple[str, ...] = (*_START, "--quiet")
     root: Path = ROOT
+    accounts: int = 1
 
 
 # All rows have the same requests and responses, but for placeholders: one word is in the message,
@@ -39,8 +43,25 @@ OPTIONS = (
     Variant("neurolink-obfuscator", _OBFUSCATOR),
 )
 """Measured with `--options`."""
+WITH_CONSOLE = Variant(CONSOLE, module=_START)
 
 
 def earlier(root: Path) -> Variant:
     """Return the variant with the code of another checkout and today's libraries."""
     return Variant(EARLIER, root=root)
+
+
+def with_accounts(count: int) -> Variant:
+    return Variant(f"{count} accounts", accounts=count)
+
+
+def forgetful(variant: Variant) -> Variant:
+    """Return the variant that keeps unused upstream connections for a second only.
+
+    A checkout from before the setting `network.idle` stays as it is: there a connection to upstream ends with
+    the client's.
+    """
+    documented = (variant.root / "docs" / "configuration.md").read_text()
+    if "`network.idle`" not in documented:
+        return variant
+    return replace(variant, settings=f"{variant.settings}network: {{idle: 1}}\n")

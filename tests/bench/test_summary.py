@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bench.samples import CELLS, Cell, Cost, Measured, Sample, Times
-from bench.summary import OptionLine, option_lines
+from bench.summary import OptionLine, lines, option_lines
 
 CELL = Cell("streamed", 20)
 TIMES = Times(1, 1, 1, 1, 1)
@@ -21,7 +21,9 @@ def measured(row: str, *cpu: float) -> list[Measured]:
 def option(measured: list[Measured], *rows: str) -> OptionLine:
     """The last row's."""
     return next(
-        line for line in option_lines(measured, rows) if (line.row, line.cell) == (rows[-1], CELL)
+        line
+        for line in option_lines(measured, rows, CELLS)
+        if (line.row, line.cell) == (rows[-1], CELL)
     )
 
 
@@ -45,4 +47,10 @@ def test_what_was_not_run_is_not_compared_with(
 
 
 def test_one_alone_has_no_line() -> None:
-    assert option_lines(measured("neurolink", 1), ["neurolink"]) == []
+    assert option_lines(measured("neurolink", 1), ["neurolink"], CELLS) == []
+
+
+def test_a_row_is_compared_with_the_one_that_is_named() -> None:
+    rows = [*measured("2 accounts", 2), *measured("500 accounts", 3)]
+    line = lines(rows, ["500 accounts"], [CELL], "2 accounts")[0]
+    assert (line.sample.cost, line.ratios.cpu_ms) == (Cost(3, 100), 1.5)
