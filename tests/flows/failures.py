@@ -196,6 +196,8 @@ def page() -> str:
 
 ELSEWHERE = (
     "| connection refused, name not found, connecting too slow | none | next account |",
+    "| a certificate that is not trusted, a login that an HTTP proxy refuses | none | next account on another host or"
+    " through another proxy; nobody is asked twice |",
     "| 401, of a login with a refresh token | a new token is fetched; after the fifth in one request it cools for 300 s"
     " | again on the same account with the new token, then next account |",
     "| 401 to another path of `/v1`, of a login with a refresh token | a new token is fetched once, and not again"

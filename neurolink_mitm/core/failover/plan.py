@@ -21,6 +21,7 @@ from neurolink_mitm.core.pool.account_state import NOT_FOR_CLIENT, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Choice, Pool, Requirements
 from neurolink_mitm.core.providers.destinations import THE_POOL, Route
+from neurolink_mitm.core.request.target import Target
 
 MAX_PAUSE = 2.0
 """Seconds of the pause before the second round, at most."""
@@ -40,6 +41,8 @@ T = TypeVar("T")
 SubPlan = Generator[Step, Failure | None, T]
 """A part of a plan, for `yield from`."""
 Choose = Callable[[set[str]], Choice]
+Way = tuple[str, str, int, str | None]
+"""Scheme, host and port of upstream, and the account's own HTTP proxy."""
 FallbackErrors = dict[str, str]
 """The message of each fallback's error, by key."""
 
@@ -80,12 +83,17 @@ class _Progress:
     failures: list[Failure] = field(default_factory=list)
     without_thinking: bool = False
     over: bool = False
+    no_ways: set[Way] = field(default_factory=set)
+    """Ways to upstream that no retry makes passable: another account would meet the same there."""
 
     def try_accounts(self, choose: Choose, excluded: set[str]) -> SubPlan[bool]:
         """Try each account not in `excluded`, and add those that failed for good. Return whether any are left."""
         tried = set(excluded)
         while not self.over and (choice := choose(tried)).account:
             tried.add(choice.account.key)
+            if self.no_ways and way_of(choice.account) in self.no_ways:
+                excluded.add(choice.account.key)
+                continue
             failure = yield from self._try_account(choice.account, choice.why)
             if failure is None:
                 self.over = True
@@ -95,6 +103,8 @@ class _Progress:
                 yield from self._end()
             elif not rule.transient:
                 excluded.add(choice.account.key)
+                if failure.error_type == PERMANENT:
+                    self.no_ways.add(way_of(choice.account))
         return not self.over and tried != excluded
 
     def _try_account(self, account: Account, why: str) -> SubPlan[Failure | None]:
@@ -145,6 +155,12 @@ class _Progress:
     def _end(self) -> SubPlan[None]:
         self.over = True
         yield final_step(self.failures)
+
+
+def way_of(account: Account) -> Way:
+    """Return what accounts have in common that reach upstream alike."""
+    target = Target.parse(account.base_url)
+    return target.scheme, target.host, target.port, account.proxy_url
 
 
 def translator_ended(failure: Failure) -> bool:

@@ -53,10 +53,15 @@ COOLING = Reply(429, "rate_limit_error", "All accounts are cooling", 10)
 
 
 def start(
-    labels: str, *, refuse: Reply | None = None, jitter: float = 0.5, repeatable: bool = True
+    labels: str,
+    *,
+    refuse: Reply | None = None,
+    jitter: float = 0.5,
+    repeatable: bool = True,
+    **of: dict[str, str],
 ) -> Plan:
-    """The way through these accounts, in this order."""
-    accounts = [make_account(label) for label in labels]
+    """The way through these accounts, in this order; `of` has settings of some."""
+    accounts = [make_account(label, **of.get(label, {})) for label in labels]
 
     def choose(tried: set[str]) -> Choice:
         left = [account for account in accounts if account.key not in tried]
@@ -181,6 +186,32 @@ def test_the_second_round_asks_who_serves_by_then() -> None:
     assert isinstance(plan.send(BUSY), Pause)
     here[:] = [make_account("b")]
     assert told([next(plan)]) == "b"
+
+
+OTHER_HOST = {"base_url": "https://other.example"}
+OTHER_PATH = {"base_url": "https://api.anthropic.com:443/v1"}
+OTHER_PROXY = {"proxy_url": "proxy.example:8"}
+
+
+@pytest.mark.parametrize(
+    ("of", "outcomes", "expected"),
+    [
+        ({}, [NO_TRUST], "a 502"),
+        ({"c": OTHER_HOST}, [NO_TRUST, OK], "a c"),
+        ({"b": OTHER_PATH, "c": OTHER_PROXY}, [NO_TRUST, OK], "a c"),
+        ({"b": OTHER_HOST, "c": OTHER_HOST}, [NO_TRUST, NO_TRUST], "a b 502"),
+        ({"a": OTHER_HOST}, [NO_TRUST, BUSY, BUSY, OK], "a b c pause b"),
+        ({"b": OTHER_HOST}, [UNREACHED, NO_TRUST, UNREACHED, OK], "a b c pause a"),
+        ({}, [BUSY, NO_TRUST], "a b pause deliver"),
+    ],
+    ids=["one-host", "another-host", "another-proxy", "two-hosts", "the-others-twice", "not-again",
+         "who-was-tried-before"],
+)  # fmt: skip
+def test_a_way_that_no_retry_makes_passable_is_tried_once(
+    of: dict[str, dict[str, str]], outcomes: list[Failure | None], expected: str
+) -> None:
+    """Untrusted certificates, refused logins at HTTP proxies: whichever account, it is the same there."""
+    assert told(walk(start("abc", **of), outcomes)) == expected
 
 
 # --- Mending
