@@ -23,7 +23,7 @@ from neurolink_mitm.dataplane.layer import FailoverLayer, never
 from neurolink_mitm.dataplane.lean import LeanAddons
 from neurolink_mitm.dataplane.modes import pool_mode
 from neurolink_mitm.dataplane.upstreams.leases import Leases
-from neurolink_mitm.dataplane.upstreams.shared import Upstreams
+from neurolink_mitm.dataplane.upstreams.shared import MOST_IDLE_OF_ALL, Upstreams
 from neurolink_mitm.dataplane.upstreams.tls import TlsSettings, UpstreamTrust
 
 OPTIONS = {
@@ -55,7 +55,7 @@ class DataPlane:
         self.upstreams = Upstreams(UpstreamTrust())
         self._body_memory = BodyMemory(self._bodies)
         self.clients = Clients()
-        self._shortage = descriptors.Shortage()
+        self._shortage = descriptors.Shortage(self.upstreams.make_room)
         self._sweeping: asyncio.TimerHandle | None = None
 
     def take(self, config: Config) -> None:
@@ -67,6 +67,7 @@ class DataPlane:
         self._layers = layers_of(loader.master)
         most = descriptors.clients_within(descriptors.raise_limit())
         self.clients.most = min(MOST, most)
+        self.upstreams.most_idle = min(MOST_IDLE_OF_ALL, most // 4)
 
     def configure(self, updated: set[str]) -> None:
         if "ssl_insecure" in updated and ctx.options.ssl_insecure:
@@ -94,9 +95,16 @@ class DataPlane:
             self._sweep_later()
 
     def client_disconnected(self, client: Client) -> None:
+        for failover_layer in self._layers_of(client):
+            failover_layer.release()
         seat = self.clients.disconnected(client)
         if seat and seat.has_unread:  # else a client that does not read would hold its descriptor
             asyncio.get_running_loop().call_later(UNREAD, seat.transport.abort)
+
+    def _layers_of(self, client: Client) -> list[FailoverLayer]:
+        handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
+        layers = handler.layer.context.layers if handler else ()
+        return [each for each in layers if isinstance(each, FailoverLayer)]
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         above = nextlayer.context.layers

@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +22,9 @@ OURS = 64
 """Descriptors for files, logs and listeners."""
 FEWEST = 8
 """Clients at least, however low the limit is."""
+
+AGAIN = 0.5
+"""Seconds for descriptors to become free; asyncio accepts again after one second."""
 
 _SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -46,14 +50,29 @@ def clients_within(limit: int) -> int:
     return max(FEWEST, (limit - OURS) // 2)
 
 
+def is_shortage(error: BaseException | None) -> bool:
+    """Whether `error` came because no descriptor was left, or none is left now."""
+    if isinstance(error, OSError) and error.errno in _SHORTAGE:
+        return True
+    try:  # a name can't be looked up without one, which is said in other words
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as e:
+        return e.errno in _SHORTAGE
+    return False
+
+
 class Shortage:
-    """Turns new clients away when no descriptor is left for them.
+    """Turns new clients away when no descriptor is left for them, nor can be made free.
 
     asyncio would log a hundred tracebacks at a time and leave the clients unanswered. One descriptor is a spare:
     with it a client is accepted and closed at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, make_room: Callable[[], bool] = lambda: False) -> None:
+        """`make_room` closes what is not needed. It returns False if there is nothing of that kind."""
+        self._make_room = make_room
+        self._room_until = 0.0
+        """Seconds of the loop's clock; until then clients wait."""
         self._spare: int | None = None
         self._previous: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -76,6 +95,11 @@ class Shortage:
     def _handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error, listener = context.get("exception"), context.get("socket")
         if isinstance(error, OSError) and error.errno in _SHORTAGE and listener is not None:
+            if loop.time() < self._room_until:
+                return
+            if self._make_room():
+                self._room_until = loop.time() + AGAIN
+                return
             self._line.warn()
             self._turn_away(listener.fileno())
         elif self._previous:

@@ -285,6 +285,11 @@ class FailoverLayer(HttpLayer):
         """Return the use of the shared connection that `connection` stands for."""
         return self._leases.get(connection) if self._leases else None
 
+    def release(self) -> None:
+        """Close what is still used of upstream: the client has gone, and nothing can be told to it."""
+        if self._leases:
+            self._leases.close()
+
     def knows(self, connection: Connection) -> bool:
         """Whether an upstream connection is still in use here."""
         return connection in self.connections
@@ -305,7 +310,8 @@ class FailoverLayer(HttpLayer):
     ) -> CommandGenerator[None]:
         """Tell the stream that connecting took too long, and end the attempt to connect."""
         for server in [each for each, asked in self._connecting.items() if asked is command]:
-            del self._connecting[server], self.connections[server]
+            del self._connecting[server]
+            self.forget(server)
             yield commands.CloseConnection(server)
         self.command_sources.pop(command, None)
         failed = GetHttpConnectionCompleted(command, (None, GetUpstream.TIMED_OUT))

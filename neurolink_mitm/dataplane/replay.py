@@ -144,7 +144,7 @@ class _Handler(clientplayback.ReplayHandler):
         context = Context(anew.client_conn, ctx.options)
         context.server = anew.server_conn
         server.ConnectionHandler.__init__(self, context)
-        self.layer = plane.new_layer(context, self)
+        self.layer = self._failover = plane.new_layer(context, self)
         self.layer.connections[anew.client_conn] = clientplayback.MockServer(anew, context.fork())
         self.flow = anew
         self.done = asyncio.Event()
@@ -153,6 +153,7 @@ class _Handler(clientplayback.ReplayHandler):
         try:
             await super().replay()
         finally:
+            self._failover.release()
             for timer in self.wakeup_timer:
                 timer.cancel()
 

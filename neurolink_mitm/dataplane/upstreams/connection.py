@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 import time
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from neurolink_mitm.dataplane.upstreams import memory
@@ -39,6 +40,8 @@ class PooledConnection(asyncio.Protocol):
     """What mitmproxy shows of it, once that was asked for."""
     idle_since: float = 0.0
     """Seconds of the set's clock."""
+    on_end: Callable[[], None] | None = None
+    """Called when it ends while nobody uses it."""
 
     def __init__(self, key: UpstreamKey, generation: int) -> None:
         """`generation` is that of the trusted authorities."""
@@ -52,6 +55,12 @@ class PooledConnection(asyncio.Protocol):
         self.dialled = dialled
         self.wall_time = time.time()
 
+    @property
+    def is_pinned(self) -> bool:
+        """Whether upstream has shown one of the certificates that it may show."""
+        pins, tls = self.key.pins, self.dialled.tls
+        return pins is None or (tls is not None and tls.fingerprint in pins)
+
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -62,11 +71,13 @@ class PooledConnection(asyncio.Protocol):
         if self.lessee:
             self.lessee.received(data)
         else:
+            self._end()
             self.close()
 
     def eof_received(self) -> bool:
         """Close it, half-closed as it is: nothing can be asked on it any more."""
         self._end()
+        self.close()  # whole: what is still to be sent is for nobody, and might take forever
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -77,6 +88,8 @@ class PooledConnection(asyncio.Protocol):
         self.is_open = False
         if lessee:
             lessee.closed()
+        elif self.on_end:
+            self.on_end()
 
     # What its user calls
 
@@ -85,8 +98,8 @@ class PooledConnection(asyncio.Protocol):
             memory.write(self._transport, data)
 
     def close(self) -> None:
-        """Close it at once, without telling the lessee."""
-        self.lessee = None
+        """Close it at once, without telling anybody."""
+        self.lessee = self.on_end = None
         self.is_open = False
         if self._transport:
             self._transport.abort()
@@ -103,7 +116,15 @@ class PooledConnection(asyncio.Protocol):
     @property
     def has_unsent(self) -> bool:
         """Whether a part of the request has not been sent yet."""
-        return bool(self._transport and self._transport.get_write_buffer_size())
+        return any(each.get_write_buffer_size() for each in self._transports())
+
+    def _transports(self) -> Iterator[asyncio.Transport]:
+        """The connection's and, with TLS, those below: TLS has nothing of what it has given to them."""
+        transport = self._transport
+        while transport is not None:
+            yield transport
+            protocol = getattr(transport, "_ssl_protocol", None)
+            transport = getattr(protocol, "_transport", None)
 
     @property
     def is_silent(self) -> bool:

@@ -23,6 +23,7 @@ from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
 from neurolink_mitm.dataplane.upstreams.shared import Upstreams
 from neurolink_mitm.dataplane.upstreams.tls import TlsFacts
 
+ENDED = "upstream has ended the new connection before a request"
 UNREAD = 64 * 1024
 """Bytes that a client has not read, above which nothing more is read from upstream."""
 
@@ -85,7 +86,7 @@ class Leases:
         self._handler = handler
         self._shown = shown
         self._leases: dict[Connection, Lease] = {}
-        self._opening: dict[Server, asyncio.Task[None]] = {}
+        self._opening: dict[Server, asyncio.Task[None] | None] = {}
         self._undelivered: deque[events.Event] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -98,9 +99,12 @@ class Leases:
         """Connect. Return whether it stands at once; else an event tells it."""
         connection = None if command.fresh else self._upstreams.take(command.key)
         if connection:
-            self._lend(command.connection, connection, reused=True)
+            connection.lessee = self._lend(command.connection, connection, reused=True)
             return True
-        self._opening[command.connection] = self._start(self._open(command))
+        self._opening[command.connection] = None  # a task may begin, and end, as it is started
+        task = self._start(self._open(command))
+        if command.connection in self._opening:
+            self._opening[command.connection] = task
         return False
 
     def execute(self, command: commands.Command) -> bool:
@@ -113,7 +117,12 @@ class Leases:
             if lease:
                 lease.connection.write(command.data)
         elif isinstance(command, HandBack):
-            if lease:
+            if (
+                lease and self._undelivered
+            ):  # maybe more of it, which would be another one's response
+                self._end(lease)
+                lease.connection.close()
+            elif lease:
                 self._end(lease)
                 self._upstreams.put_back(lease.connection)
         else:
@@ -123,6 +132,15 @@ class Leases:
                 self._end(lease)
                 lease.connection.close()
         return True
+
+    def close(self) -> None:
+        """End all that is still used: the client has gone, and its layer hears nothing more."""
+        for opening in [each for each in self._opening.values() if each]:
+            opening.cancel()
+        self._opening.clear()
+        for lease in [*self._leases.values()]:
+            self._end(lease)
+            lease.connection.close()
 
     def _end(self, lease: Lease) -> None:
         self._leases.pop(lease.server, None)
@@ -139,12 +157,13 @@ class Leases:
             error = server.error or await self._connected(command)
             if error is None:
                 await self._handler.handle_hook(server_hooks.ServerConnectedHook(hook_data))
-                error = None if server.connected else "upstream has closed the new connection"
+                error = self._ready(self._leases[server])
             else:
                 server.error = error
                 await self._handler.handle_hook(server_hooks.ServerConnectErrorHook(hook_data))
         finally:
-            if self._opening.pop(server, None):  # else the layer has closed it
+            if server in self._opening:  # else the layer has closed it
+                del self._opening[server]
                 self.deliver(events.OpenConnectionCompleted(command, error))
 
     async def _connected(self, command: OpenUpstream) -> str | None:
@@ -159,16 +178,24 @@ class Leases:
                 self._lend(command.connection, connection, reused=connection.uses > 0)
                 return None
             if fresh:
-                return "upstream has closed the new connection"
+                return ENDED
             fresh = True  # one that came back has ended at the same moment
 
-    def _lend(self, server: Server, connection: PooledConnection, *, reused: bool) -> None:
-        lease = Lease(server, self, connection, reused)
-        connection.lessee = lease
+    def _ready(self, lease: Lease) -> str | None:
+        """Use a connection that addons have seen. Return the error, if it has ended meanwhile."""
+        if lease.connection.is_open:
+            lease.connection.lessee = lease
+            return None
+        self._end(lease)
+        return ENDED
+
+    def _lend(self, server: Server, connection: PooledConnection, *, reused: bool) -> Lease:
+        """Make a lease. Until its connection has a lessee, that is closed if upstream says anything."""
+        self._leases[server] = lease = Lease(server, self, connection, reused)
         connection.uses += 1
-        self._leases[server] = lease
         # not one by one: a server of mitmproxy's checks each assignment
         vars(server).update(self._facts_of(connection))
+        return lease
 
     def _facts_of(self, connection: PooledConnection) -> dict[str, Any]:
         """Return what mitmproxy shows of a server that is connected."""
@@ -180,8 +207,7 @@ class Leases:
 
     def closed(self, lease: Lease) -> None:
         self._end(lease)
-        if lease.server not in self._opening:
-            self.deliver(events.ConnectionClosed(lease.server))
+        self.deliver(events.ConnectionClosed(lease.server))
 
     def deliver(self, event: events.Event) -> None:
         """Let the layer handle `event` now; after those that wait, if some do."""

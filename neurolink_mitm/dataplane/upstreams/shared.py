@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
+from neurolink_mitm.dataplane.descriptors import is_shortage
 from neurolink_mitm.dataplane.upstreams import dial as dialling
 from neurolink_mitm.dataplane.upstreams.connection import PooledConnection
 from neurolink_mitm.dataplane.upstreams.dial import DialError, Dialled
@@ -22,10 +23,11 @@ WARM = 1
 MOST_IDLE = 100
 """Unused connections to one server at most."""
 MOST_IDLE_OF_ALL = 300
+"""Unused connections at most; fewer where the system allows only few descriptors."""
 DIAL_LIMIT = 30.0
 """Seconds after which an attempt to connect ends, where nobody waits for it any more."""
 SPARE_PAUSE = 5.0
-"""Seconds without a new spare after one could not be connected."""
+"""Seconds without a new spare after a connection could not be made."""
 
 Waiter = asyncio.Future[PooledConnection]
 
@@ -55,8 +57,9 @@ class Upstreams:
         make: Callable[[UpstreamKey, int], PooledConnection] = PooledConnection,
     ) -> None:
         self.trust = trust
-        self.idle = IDLE
         self.warm = WARM
+        self.most_idle = MOST_IDLE_OF_ALL
+        self._longest_idle = IDLE
         self._dial = dial
         self._clock = clock
         self._make = make
@@ -75,6 +78,18 @@ class Upstreams:
         """Return the number of unused connections."""
         return sum(map(len, self._idle.values()))
 
+    @property
+    def idle(self) -> float:
+        """Seconds that an unused connection is kept."""
+        return self._longest_idle
+
+    @idle.setter
+    def idle(self, seconds: float) -> None:
+        self._longest_idle = seconds
+        if self._sweeping:
+            self._sweeping.cancel()
+            self._sweep()
+
     def take(self, key: UpstreamKey) -> PooledConnection | None:
         """Return a connection that stands, if there is one, and have a spare connected in its place."""
         connection = self._latest(key)
@@ -91,7 +106,7 @@ class Upstreams:
         if not fresh:
             self._waiting.setdefault(key, deque()).append(waiter)
         task = self._start(key)
-        task.add_done_callback(lambda done: self._connected(done, waiter))
+        task.add_done_callback(lambda done: self._connected(key, done, waiter))
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -109,7 +124,7 @@ class Upstreams:
             connection.close()
             return
         for waiter in self._waiting.get(connection.key, ()):
-            if not waiter.done():
+            if not waiter.done() and connection.is_silent:
                 waiter.set_result(connection)
                 return
         self._keep(connection)
@@ -125,18 +140,18 @@ class Upstreams:
             self._spares[key] = self._spares.get(key, 0) + 1
             self._start(key).add_done_callback(lambda done: self._spare_connected(key, done))
 
-    def make_room(self) -> None:
-        """Close all unused connections: descriptors are short."""
-        for connection in [*self._all_idle()]:
-            connection.close()
+    def make_room(self) -> bool:
+        """Close all unused connections: descriptors are short. Return whether there were any."""
+        unused = [*self._all_idle()]
         self._idle.clear()
+        for connection in unused:
+            connection.close()
+        return bool(unused)
 
     def close(self) -> None:
-        """Close what is unused now, and whatever comes back later."""
+        """Close what is unused now, and whatever comes back later. Who waits for a connection still gets one."""
         self._closed = True
         self.make_room()
-        for task in self._tasks:
-            task.cancel()
         if self._sweeping:
             self._sweeping.cancel()
 
@@ -152,6 +167,7 @@ class Upstreams:
                 connection.close()
             elif connection.is_silent:
                 chosen = connection
+                chosen.on_end = None
             else:  # its end, or a session ticket of TLS: the loop will read it
                 waits.append(connection)
         if stack is not None:
@@ -162,7 +178,7 @@ class Upstreams:
 
     def _is_usable(self, connection: PooledConnection) -> bool:
         current = connection.generation == self.trust.generation
-        return connection.is_open and current and not self._closed
+        return connection.is_open and current and connection.is_pinned and not self._closed
 
     def _is_old(self, connection: PooledConnection) -> bool:
         return self._clock() - connection.idle_since >= self.idle
@@ -172,11 +188,12 @@ class Upstreams:
             connection.close()
             return
         connection.idle_since = self._clock()
+        connection.on_end = lambda: self._forget(connection)
         stack = self._idle.setdefault(connection.key, deque())
         stack.append(connection)
         if len(stack) > MOST_IDLE:
             stack.popleft().close()
-        elif len(self) > MOST_IDLE_OF_ALL:
+        elif len(self) > self.most_idle:
             self._forget(min(self._all_idle(), key=lambda each: each.idle_since))
         if self._sweeping is None:
             self._sweep_in(self.idle)
@@ -185,7 +202,7 @@ class Upstreams:
         self._sweeping = asyncio.get_running_loop().call_later(seconds, self._sweep)
 
     def _sweep(self) -> None:
-        """Close what was unused for too long, or is closed already."""
+        """Close what was unused for too long, or is trusted no longer."""
         self._sweeping = None
         for connection in [*self._all_idle()]:
             if not self._is_usable(connection) or self._is_old(connection):
@@ -217,15 +234,27 @@ class Upstreams:
         connection = self._make(key, self.trust.generation)
         try:
             async with asyncio.timeout(DIAL_LIMIT):
-                connection.made(await self._dial(key, lambda: connection, self.trust))
+                connection.made(await self._dialled(key, connection))
         except TimeoutError:
             raise DialError(f"no connection after {DIAL_LIMIT:.0f} s") from None
         return connection
 
-    def _connected(self, task: asyncio.Task[PooledConnection], waiter: Waiter) -> None:
+    async def _dialled(self, key: UpstreamKey, connection: PooledConnection) -> Dialled:
+        try:
+            return await self._dial(key, lambda: connection, self.trust)
+        except DialError as e:
+            if not (is_shortage(e.__cause__) and self.make_room()):
+                raise
+        await asyncio.sleep(0)  # until they are closed
+        return await self._dial(key, lambda: connection, self.trust)
+
+    def _connected(
+        self, key: UpstreamKey, task: asyncio.Task[PooledConnection], waiter: Waiter
+    ) -> None:
         if task.cancelled():
             waiter.cancel()
         elif error := task.exception():
+            self._pause_spares(key)
             if not waiter.done():
                 waiter.set_exception(error)
         elif waiter.done():
@@ -239,12 +268,15 @@ class Upstreams:
             del self._spares[key]
         if task.cancelled():
             return
-        if task.exception():
-            now = self._clock()
-            self._no_spare_until = {k: at for k, at in self._no_spare_until.items() if at > now}
-            self._no_spare_until[key] = now + SPARE_PAUSE
-        else:
+        if task.exception() or not task.result().is_pinned:
+            self._pause_spares(key)
+        if not task.exception():
             self.put_back(task.result())
+
+    def _pause_spares(self, key: UpstreamKey) -> None:
+        now = self._clock()
+        self._no_spare_until = {k: at for k, at in self._no_spare_until.items() if at > now}
+        self._no_spare_until[key] = now + SPARE_PAUSE
 
     def _no_longer_waits(self, key: UpstreamKey, waiter: Waiter) -> None:
         waiting = self._waiting.get(key)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,8 +12,15 @@ from tests.connect_proxy import Authority
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Each test runs on both loops."""
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    """Each test runs on both loops; asyncio's starts tasks at once, as mitmproxy has it from Python 3.12 on."""
+    return {"asyncio": _eager_loop, "uvloop": uvloop.new_event_loop}
+
+
+def _eager_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    if sys.version_info >= (3, 12):
+        loop.set_task_factory(asyncio.eager_task_factory)
+    return loop
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,7 @@ class Dialling:
 
     def __init__(self) -> None:
         self.held = False
-        self.faults: list[str] = []
+        self.faults: list[str | OSError] = []
         self.asked: list[UpstreamKey] = []
         self.made: list[FakeConnection] = []
         self._held: list[asyncio.Future[None]] = []
@@ -69,7 +69,8 @@ class Dialling:
             self._held.append(asyncio.get_running_loop().create_future())
             await self._held[-1]
         if self.faults:
-            raise DialError(self.faults.pop(0))
+            fault = self.faults.pop(0)
+            raise DialError(str(fault)) from (fault if isinstance(fault, OSError) else None)
         connection, transport = cast(FakeConnection, make_protocol()), FakeTransport()
         connection.connection_made(transport)
         self.made.append(connection)

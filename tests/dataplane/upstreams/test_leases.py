@@ -43,11 +43,14 @@ class Handler(ConnectionHandler):
         self.layer = self.recorder = Recorder(context)
         self.hooks: list[str] = []
         self.refusal: str | None = None
+        self.pause: asyncio.Event | None = None
 
     async def handle_hook(self, hook: commands.StartHook) -> None:
         self.hooks.append(hook.name)
         if isinstance(hook, server_hooks.ServerConnectHook):
             hook.data.server.error = self.refusal
+        elif self.pause:
+            await self.pause.wait()
 
 
 class Client:
@@ -214,7 +217,28 @@ async def test_a_new_one_that_ends_before_it_is_used_is_an_error(client: Client)
     client.handler.hooks = _Watched(end)
     await client.open()
     [(name, error)] = told(client)
-    assert (name, "closed" in error) == ("OpenConnectionCompleted", True)
+    assert (name, error) == ("OpenConnectionCompleted", module.ENDED)
+
+
+async def test_one_that_speaks_first_is_an_error(client: Client) -> None:
+    """While an addon takes its time for the new connection. The layer has no request there yet."""
+    client.handler.pause = asyncio.Event()
+    server = await client.open()
+    [connection] = client.made
+    connection.data_received(b"220 mail.example\r\n")
+    client.handler.pause.set()
+    await turns()
+    assert told(client) == [("OpenConnectionCompleted", module.ENDED)]
+    assert (connection.transport.aborted, client.leases.get(server)) == (True, None)
+
+
+async def test_who_leaves_while_an_addon_takes_its_time(client: Client) -> None:
+    client.handler.pause = asyncio.Event()
+    server = await client.open()
+    client.leases.execute(commands.CloseConnection(server))
+    await turns()
+    assert (client.events, client.leases._tasks) == ([], set())
+    assert client.made[0].transport.aborted
 
 
 class _Watched(list[str]):
@@ -245,6 +269,32 @@ async def test_events_in_the_middle_of_others_come_after_them(client: Client) ->
     connection.data_received(b"4")
     await turns()
     assert told(client)[1:] == [("DataReceived", b"%d" % n) for n in (1, 2, 3, 4)]
+
+
+async def test_one_whose_rest_is_not_read_yet_is_not_used_again(client: Client) -> None:
+    """What comes after a response may be the next request's, if that comes from another client."""
+    server = await client.open()
+    [connection] = client.made
+
+    def more(event: events.Event) -> None:
+        if getattr(event, "data", b"") == b"response":
+            connection.data_received(b"HTTP/1.1 200 OK\r\n")
+            client.hand_back(server)
+
+    client.handler.recorder.then = more
+    connection.data_received(b"response")
+    assert (connection.transport.aborted, len(client.upstreams)) == (True, 0)
+
+
+async def test_nothing_is_left_of_a_client_who_has_gone(client: Client) -> None:
+    """However its layer ended, even by a fault."""
+    await client.open()
+    client.dialling.held = True
+    await client.open()
+    client.leases.close()
+    await turns()
+    assert (client.made[0].transport.aborted, len(client.made)) == (True, 1)
+    assert (told(client)[1:], client.leases._tasks) == ([], set())
 
 
 async def test_nothing_more_is_read_while_the_client_does_not_read(client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from dataclasses import replace
 
 import pytest
@@ -74,6 +75,7 @@ async def test_one_that_upstream_has_closed_is_not_handed_out() -> None:
     upstreams.put_back(one)
     upstreams.put_back(two)
     two.eof_received()
+    assert len(upstreams) == 1
     assert upstreams.take(KEY) is one
 
 
@@ -96,6 +98,15 @@ async def test_one_that_speaks_unasked_is_closed() -> None:
     one.data_received(b"HTTP/1.1 200 OK\r\n")
     assert one.transport.aborted
     assert upstreams.take(KEY) is None
+
+
+async def test_one_that_ends_is_closed_at_once() -> None:
+    """A half-closed one would wait for what it still has to send, maybe for ever."""
+    upstreams, _, _ = make_upstreams()
+    [one] = await connected(upstreams)
+    one.transport.unsent = 10
+    one.eof_received()
+    assert one.transport.aborted
 
 
 async def test_one_that_still_sends_is_not_kept() -> None:
@@ -139,6 +150,18 @@ async def test_without_idle_time_none_is_kept() -> None:
     assert (len(upstreams), one.transport.aborted, len(dialling.asked)) == (0, True, 1)
 
 
+async def test_a_shorter_time_counts_at_once() -> None:
+    """After a reload."""
+    upstreams, _, clock = make_upstreams()
+    [one] = await connected(upstreams)
+    upstreams.put_back(one)
+    clock.now += 10
+    upstreams.idle = 20
+    assert len(upstreams) == 1
+    upstreams.idle = 5
+    assert (len(upstreams), one.transport.aborted) == (0, True)
+
+
 async def test_other_authorities_count_for_old_connections_too() -> None:
     upstreams, _, _ = make_upstreams()
     kept, used = await connected(upstreams, 2)
@@ -151,8 +174,8 @@ async def test_other_authorities_count_for_old_connections_too() -> None:
 
 async def test_there_are_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "MOST_IDLE", 3)
-    monkeypatch.setattr(shared, "MOST_IDLE_OF_ALL", 4)
     upstreams, _, clock = make_upstreams()
+    upstreams.most_idle = 4
     for connection in await connected(upstreams, 5):
         clock.now += 1
         upstreams.put_back(connection)
@@ -178,6 +201,18 @@ async def test_one_that_comes_back_first_is_taken_instead_of_a_new_one() -> None
     assert await waiting is used
     await dialling.finish()
     assert upstreams.take(KEY) is dialling.made[1]
+
+
+async def test_one_whose_end_has_just_come_is_not_taken_instead() -> None:
+    upstreams, dialling, _ = make_upstreams()
+    [used] = await connected(upstreams)
+    dialling.held = True
+    waiting = asyncio.ensure_future(upstreams.connect(KEY))
+    await turns()
+    used.transport.unread = True
+    upstreams.put_back(used)
+    await dialling.finish()
+    assert await waiting is dialling.made[1]
 
 
 async def test_but_not_where_it_has_to_be_new() -> None:
@@ -259,6 +294,68 @@ async def test_an_upstream_that_refuses_is_not_asked_for_spares_all_the_time() -
     upstreams.prepare(KEY)
     await turns()
     assert (len(dialling.asked), len(upstreams)) == (2, 1)
+
+
+async def test_one_that_upstream_has_closed_is_no_spare() -> None:
+    upstreams, dialling, _ = make_upstreams(warm=1)
+    one, two = await connected(upstreams, 2)
+    upstreams.put_back(one)
+    upstreams.put_back(two)
+    one.eof_received()
+    assert upstreams.take(KEY) is two
+    await turns()
+    assert len(dialling.asked) == 3
+
+
+async def test_an_upstream_to_which_no_request_came_gets_no_spares_all_the_time() -> None:
+    upstreams, dialling, _ = make_upstreams(warm=1)
+    dialling.faults = ["refused"]
+    with pytest.raises(DialError):
+        await upstreams.connect(KEY)
+    upstreams.prepare(KEY)
+    assert len(dialling.asked) == 1
+
+
+async def test_a_spare_with_another_certificate_is_not_kept() -> None:
+    """Nor is it dialled again at once."""
+    upstreams, dialling, _ = make_upstreams(warm=1)
+    pinned = replace(KEY, pins=("cd" * 32,))
+    for _ in range(3):
+        upstreams.prepare(pinned)
+        await turns()
+    assert (len(upstreams), len(dialling.asked)) == (0, 1)
+    assert dialling.made[0].transport.aborted
+
+
+async def test_who_waits_at_the_end_still_gets_one() -> None:
+    """The proxy lets requests in flight finish."""
+    upstreams, dialling, _ = make_upstreams()
+    dialling.held = True
+    waiting = asyncio.ensure_future(upstreams.connect(KEY))
+    await turns()
+    upstreams.close()
+    await dialling.finish()
+    assert await waiting is dialling.made[0]
+
+
+# --- descriptors
+
+
+async def test_unused_ones_are_closed_where_no_descriptor_is_left() -> None:
+    upstreams, dialling, _ = make_upstreams()
+    [one] = await connected(upstreams)
+    upstreams.put_back(one)
+    dialling.faults = [OSError(errno.EMFILE, "Too many open files")]
+    two = await upstreams.connect(replace(KEY, port=1))
+    assert (two.is_open, one.transport.aborted, len(upstreams)) == (True, True, 0)
+
+
+async def test_without_unused_ones_it_is_not_tried_again() -> None:
+    upstreams, dialling, _ = make_upstreams()
+    dialling.faults = [OSError(errno.EMFILE, "Too many open files")] * 2
+    with pytest.raises(DialError, match="Too many open files"):
+        await upstreams.connect(KEY)
+    assert len(dialling.asked) == 1
 
 
 async def test_after_the_end_nothing_is_kept_or_connected() -> None:
