@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import ssl
 from pathlib import Path
 
 import certifi
 import pytest
 
 from neurolink_mitm.adapters.trust import VARIABLES, authorities_fault, read_trust
+from neurolink_mitm.dataplane.upstreams.tls import TlsSettings, UpstreamTrust
 from tests.connect_proxy import Authority
 
 
@@ -23,6 +26,36 @@ def test_each_variable_adds_to_what_is_there(root: Path, name: str) -> None:
     found = read_trust({name: str(root.parent if name == "SSL_CERT_DIR" else root)})
     assert found.faults == ()
     assert found.pem.count(b"BEGIN") == plain.pem.count(b"BEGIN") + 1
+
+
+async def shake(port: int, context: ssl.SSLContext) -> None:
+    async with asyncio.timeout(20):
+        _, writer = await asyncio.open_connection("localhost", port, ssl=context)
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize("name", [*VARIABLES, "network.caBundle"])
+async def test_whoever_connects_trusts_a_companys_server(tmp_path: Path, name: str) -> None:
+    """Requests by the file that is written; refreshes, logins and the doctor by the context."""
+    (tmp_path / "roots").mkdir()
+    authority = Authority(tmp_path / "roots")
+    named = authority.path.parent if name == "SSL_CERT_DIR" else authority.path
+    ours = name == "network.caBundle"
+    trust = read_trust({} if ours else {name: str(named)}, named if ours else None)
+    certificate = authority.certificate("localhost")
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    served.load_cert_chain(certificate)
+    server = await asyncio.start_server(
+        lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=served
+    )
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        of_requests = UpstreamTrust(TlsSettings(authorities=str(trust.write(tmp_path / "lists"))))
+        await shake(port, await of_requests.context("localhost"))
+        await shake(port, trust.context)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await shake(port, read_trust({}).context)
 
 
 def test_certifis_are_among_them() -> None:

@@ -173,7 +173,8 @@ def test_a_bundle_of_the_configuration(company: Shell, authority: Authority) -> 
     _, url = company.serve()
     assert ask(url).status_code == 200
     company.write("proxy-config.yaml", f"{CONFIG}network: {{caBundle: gone.pem}}\n")
-    checked = company.run("config", "check")
-    assert checked.process.returncode == 2
-    assert "network.caBundle: " in checked.complained
-    assert "gone.pem is not there" in checked.complained
+    for command in (("config", "check"), ("proxy", "start", "-p", "0")):
+        ended = company.run(*command)
+        assert ended.process.returncode == 2
+        assert "network.caBundle: " in ended.complained
+        assert "gone.pem is not there" in ended.complained
