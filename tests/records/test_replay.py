@@ -30,6 +30,17 @@ def row(
     return AttemptRow(**(fields | changes))
 
 
+TIMES = ("connectMs", "tlsMs", "waitMs", "reused")
+
+
+def test_rows_of_a_version_without_the_times_of_connections_are_read() -> None:
+    values = msgspec.to_builtins(row("r1", 0, "a"))
+    old = msgspec.json.encode({name: value for name, value in values.items() if name not in TIMES})
+    odd = msgspec.json.encode(values | {"connectMs": "soon"})
+    rows, bad = read_rows([old, odd])
+    assert ([each.requestId for each in rows], bad) == (["r1"], 1)
+
+
 LIMITED_FOR_60 = {"cooldownMs": 60_000.0, "retryAfter": 60.0}
 TRAFFIC = [
     row("r1", 0, "a"),
