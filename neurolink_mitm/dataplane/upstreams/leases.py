@@ -152,6 +152,8 @@ class Leases:
             server=server, client=self._handler.client
         )
         error: str | None = "connection cancelled"
+        # mitmproxy's tasks start at once: the layer is still at work with the command
+        await asyncio.sleep(0)
         try:
             await self._handler.handle_hook(server_hooks.ServerConnectHook(hook_data))
             error = server.error or await self._connected(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -77,9 +78,19 @@ class Client:
         self.leases.execute(HandBack(server))
 
 
-@pytest.fixture
-async def client() -> Client:
+@pytest.fixture(params=["tasks start later", "tasks start at once"])
+async def client(request: pytest.FixtureRequest) -> Client:
+    """On mitmproxy's loop, tasks start at once since Python 3.12."""
+    if request.param == "tasks start at once":
+        if sys.version_info < (3, 12):
+            pytest.skip("Python 3.11 has no eager tasks")
+        asyncio.get_running_loop().set_task_factory(_at_once)
     return Client()
+
+
+def _at_once(loop: asyncio.AbstractEventLoop, coroutine: Any, **known: Any) -> asyncio.Task[Any]:
+    """`asyncio.eager_task_factory`, which some of uvloop's arguments are new to."""
+    return asyncio.Task(coroutine, loop=loop, **known | {"eager_start": True})
 
 
 def told(client: Client) -> list[tuple[str, Any]]:
