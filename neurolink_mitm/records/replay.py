@@ -124,12 +124,13 @@ def _record_quota(pool: Pool, row: AttemptRow, now: float) -> None:
     five_hour, seven_day = row.utilization5h, row.utilization7d
     if five_hour is None and seven_day is None:
         return
-    pool.account_state(f"anthropic:{row.account}").update_quota(
+    pool.take_quota(
+        f"anthropic:{row.account}",
         Quota(
             seen_at=now,
             five_hour=None if five_hour is None else Window(five_hour),
             seven_day=None if seven_day is None else Window(seven_day),
-        )
+        ),
     )
 
 

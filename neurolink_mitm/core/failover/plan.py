@@ -25,6 +25,8 @@ from neurolink_mitm.core.request.target import Target
 
 MAX_PAUSE = 2.0
 """Seconds of the pause before the second round, at most."""
+LISTED = 20
+"""Targets whose reasons a reply lists, of any number of them."""
 MAX_REFRESHES = 5
 """Token refreshes that refused tokens of one request may cause."""
 TOTAL_TIMEOUT = "total_timeout"
@@ -265,7 +267,11 @@ def _lasting(
 
 
 def _listed(reasons: Mapping[str, str]) -> str:
-    return "; ".join(f"{key}: {reason}" for key, reason in reasons.items())
+    """Return the reasons in words: of many targets, those of the first and of the last, where the fallbacks are."""
+    listed = [f"{key}: {reason}" for key, reason in reasons.items()]
+    if (more := len(listed) - LISTED) > 0:
+        listed[LISTED // 2 : -LISTED // 2] = [f"{more} more"]
+    return "; ".join(listed)
 
 
 NO_ACCOUNT = "NeuroLink has no account yet."

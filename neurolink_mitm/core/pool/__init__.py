@@ -4,6 +4,7 @@
 - `cooldown.py`: how long a cooldown lasts. Which failure asks for one is a table in `core/failover/errors.py`.
 - `account_state.py`: why an account is ineligible now: cooldowns by scope, probes, limits.
 - `quota.py`: rate-limit headers, and the scope of a 429.
+- `ready.py`: the eligible accounts in order, kept from one request to the next.
 - `selection.py`: strategies and session affinity.
 - `accounts.py`: which accounts there are, from token store, configuration and environment.
 """

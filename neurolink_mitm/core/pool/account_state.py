@@ -45,21 +45,26 @@ class TokenBucket:
 
     def wait(self, now: float) -> float:
         """Return the seconds until there is a token; 0 if there is one."""
-        self._fill(now)
-        return 0.0 if self.tokens >= 1 else (1 - self.tokens) * 60 / self.rate
+        self.filled_at = min(self.filled_at, now)  # a clock that was set back fills nothing
+        tokens = self._tokens_at(now)
+        return 0.0 if tokens >= 1 else (1 - tokens) * 60 / self.rate
+
+    @property
+    def next_token_at(self) -> float:
+        """The time at which an empty bucket has a token again."""
+        return self.filled_at + (1 - self.tokens) * 60 / self.rate
 
     def take(self, now: float) -> None:
         """Take a token, on credit if there is none."""
-        self._fill(now)
-        self.tokens -= 1
+        self.tokens = self._tokens_at(now) - 1
+        self.filled_at = now
 
     def give_back(self) -> None:
         self.tokens += 1
 
-    def _fill(self, now: float) -> None:
-        passed = max(0.0, now - self.filled_at)  # a clock that was set back fills nothing
-        self.tokens = min(float(self.rate), self.tokens + passed * self.rate / 60)
-        self.filled_at = now
+    def _tokens_at(self, now: float) -> float:
+        passed = max(0.0, now - self.filled_at)
+        return min(float(self.rate), self.tokens + passed * self.rate / 60)
 
 
 def out_of_use(account: Account, now: float) -> str | None:
@@ -150,6 +155,20 @@ class AccountState:
             if wait := self.bucket.wait(now):
                 return Ineligible(f"over its {account.rate_limit} requests a minute", now + wait)
         return None
+
+    def changes_at(self, account: Account, now: float) -> float:
+        """Return the next time at which time alone may make `account` eligible or ineligible.
+
+        That it is `now` means: ask again the next time.
+        """
+        moments = [cooldown.until for cooldown in self.cooldowns.values()]
+        for at in self.probes.values():
+            moments += (at - PROBE_LEASE, at + PROBE_LEASE)
+        if account.expires_at is not None:
+            moments.append(account.expires_at)
+        if self.bucket and self.bucket.tokens < 1:
+            moments.append(self.bucket.next_token_at)
+        return min((moment for moment in moments if moment >= now), default=math.inf)
 
     def _matching(self, model: str | None, endpoint: str) -> list[tuple[str, Cooldown]]:
         """Return the cooldowns, running or run out, whose scope covers `model` at `endpoint`."""

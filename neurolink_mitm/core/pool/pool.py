@@ -12,17 +12,21 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from neurolink_mitm.core.cost.budget import Budget, Metering
+from neurolink_mitm.core.cost.budget import Budget, Metering, is_paid
 from neurolink_mitm.core.failover.errors import RATE_LIMIT, Failure, FailureStage, classify
 from neurolink_mitm.core.pool import quota
 from neurolink_mitm.core.pool.account_state import AccountState, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.pool.quota import Quota, scope_of
+from neurolink_mitm.core.pool.ready import Kind, Ready, ReadyByKind, Verdict
 from neurolink_mitm.core.pool.selection import STRATEGIES, Affinity, Candidate, SelectionStrategy
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import endpoints, headers
 from neurolink_mitm.core.request.headers import Fields
+
+NAMED = 10
+"""Ineligible accounts whose reasons a choice has: rows of the log would grow with the pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +57,15 @@ class Choice:
     account: Account | None
     rule: str
     ineligible: Mapping[str, Ineligible]
+    others: int = 0
+    """How many more accounts are ineligible."""
 
     @property
     def why(self) -> str:
-        skipped = "; ".join(
-            f"skipped {key}: {each.reason}" for key, each in self.ineligible.items()
-        )
         taken = f"took {self.account.key} by {self.rule}" if self.account else "no account left"
-        return f"{taken}; {skipped}" if skipped else taken
+        skipped = [f"skipped {key}: {each.reason}" for key, each in self.ineligible.items()]
+        more = [f"skipped {self.others} more"] if self.others else []
+        return "; ".join([taken, *skipped, *more])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +95,6 @@ class Pool:
         budget: Budget | None = None,
     ) -> None:
         """`fallbacks` are models of other providers: `choose_fallback` chooses them, `choose` never does."""
-        self.accounts = tuple(accounts)
-        self.fallbacks = tuple(fallbacks)
         self.budget = budget or Budget()
         self.strategy = strategy
         self.changes = 0
@@ -99,7 +102,28 @@ class Pool:
         self._strategy = STRATEGIES[strategy]()
         self._affinity = Affinity() if affinity else None
         self._primary = primary
+        self._take(accounts, fallbacks)
         self._states = {account.key: AccountState() for account in self.targets}
+        self._quotas: dict[str, Quota] = {}
+        self._persisted: dict[str, PersistedState] = {}
+        self._unpersisted: set[str] = set()
+        """Keys of accounts whose state may differ from the persisted one."""
+
+    def _take(self, accounts: Iterable[Account], fallbacks: Iterable[Account]) -> None:
+        self.accounts, self.fallbacks = tuple(accounts), tuple(fallbacks)
+        self._targets = {target.key: target for target in (*self.fallbacks, *self.accounts)}
+        self._has_subscription = any(account.type == "oauth" for account in self.accounts)
+        self._an_api_key = next((each for each in self.accounts if is_paid(each)), None)
+        self._ready = ReadyByKind(self.accounts, self._verdict)
+
+    def _touch(self, key: str) -> None:
+        """Note that the state of an account has changed."""
+        self._unpersisted.add(key)
+        self._ready.touch(key)
+
+    def _touch_all(self) -> None:
+        self._unpersisted.update(self._states)
+        self._ready.clear()
 
     @property
     def targets(self) -> tuple[Account, ...]:
@@ -125,9 +149,11 @@ class Pool:
                 self.reset(account.key)
         for key in before:
             del self._states[key]
+            self._quotas.pop(key, None)
+            self._unpersisted.add(key)
             if self._affinity:
                 self._affinity.forget(key)
-        self.accounts, self.fallbacks = tuple(accounts), fallbacks
+        self._take(accounts, fallbacks)
 
     def configure(self, strategy: str, *, affinity: bool, primary: str | None) -> None:
         """Change how accounts are chosen; the state of accounts and sessions stays."""
@@ -137,10 +163,11 @@ class Pool:
         if affinity != (self._affinity is not None):
             self._affinity = Affinity() if affinity else None
         self._primary = primary
+        self._ready.clear()
 
     def newest(self, account: Account) -> Account:
         """Return `account` with its present token, which may have been refreshed since it was chosen."""
-        return next((each for each in self.targets if each.key == account.key), account)
+        return self._targets.get(account.key, account)
 
     def renew(
         self, key: str, secret: Secret, expires_at: float | None, **identity: str | None
@@ -158,16 +185,18 @@ class Pool:
         self._replace(key, disabled=reason)
 
     def _replace(self, key: str, **changes: Any) -> None:
-        self.accounts = tuple(
+        accounts = (
             replace(account, **changes) if account.key == key else account
             for account in self.accounts
         )
+        self._take(accounts, self.fallbacks)
 
     def reset(self, key: str) -> None:
         self.changes += 1
         if state := self._states.get(key):
             state.cooldowns.clear()
             state.probes.clear()
+            self._touch(key)
 
     def choose(self, requirements: Requirements, now: float, tried: Collection[str] = ()) -> Choice:
         """Return the account that the next request uses; `tried` are the keys of those that it has used.
@@ -177,8 +206,10 @@ class Pool:
         return self._choose(requirements, now, tried, self._strategy)
 
     def preview(self, requirements: Requirements, now: float) -> Choice:
-        """Return what `choose` would, and change nothing."""
-        return self._choose(requirements, now, (), copy.deepcopy(self._strategy))
+        """Return what `choose` would, with the reasons of all ineligible accounts, and change nothing."""
+        # a copy is enough: a turn changes no credits, but makes new ones
+        choice = self._choose(requirements, now, (), copy.copy(self._strategy))
+        return replace(choice, ineligible=self.ineligible(requirements, now), others=0)
 
     def _choose(
         self,
@@ -187,14 +218,31 @@ class Pool:
         tried: Collection[str],
         strategy: SelectionStrategy,
     ) -> Choice:
-        ineligible = self.ineligible(requirements, now)
-        left = [a for a in self.accounts if a.key not in ineligible and a.key not in tried]
+        ready = self._ready.of(self._kind(requirements, now), now)
+        ineligible = self._ineligible(ready.ineligible()[:NAMED], requirements, now)
+        others = len(ready.ineligible()) - len(ineligible)
+        left = ready.eligible(tried)
         if not left:
-            return Choice(None, self.strategy, ineligible)
-        if home := self._home(requirements, left, now):
-            return Choice(home, "session affinity", ineligible)
-        candidates = [Candidate(a, self._states[a.key].quota, self._is_primary(a)) for a in left]
-        return Choice(strategy(candidates, now), self.strategy, ineligible)
+            return Choice(None, self.strategy, ineligible, others)
+        home = self._home(requirements, ready, now)
+        if home and home.key not in tried and not self._is_dearer(home, left):
+            return Choice(home, "session affinity", ineligible, others)
+        return Choice(strategy.select(left), self.strategy, ineligible, others)
+
+    def _kind(self, requirements: Requirements, now: float) -> Kind:
+        key = self._an_api_key
+        paid = key is not None and self._over_budget(key, requirements, now) is None
+        return Kind(requirements.claude_code, requirements.model, requirements.endpoint, paid)
+
+    def _verdict(self, kind: Kind, account: Account, now: float) -> Verdict:
+        state = self._states[account.key]
+        reason = state.ineligible(account, kind.model, kind.claude_code, now, kind.endpoint)
+        until = state.changes_at(account, now)
+        if reason or (is_paid(account) and not kind.paid):
+            return Verdict(None, until)
+        candidate = Candidate(account, state.quota, self._is_primary(account))
+        verdict = self._strategy.verdict(candidate, now)
+        return Verdict(verdict.rank, min(verdict.until, until))
 
     def choose_fallback(
         self,
@@ -211,8 +259,7 @@ class Pool:
 
     def ineligible(self, requirements: Requirements, now: float) -> dict[str, Ineligible]:
         """Return the accounts that may not serve such a request now, by key."""
-        beside = any(account.type == "oauth" for account in self.accounts)
-        return self._ineligible(self.accounts, requirements, now, beside_subscription=beside)
+        return self._ineligible(self.accounts, requirements, now)
 
     def ineligible_fallbacks(
         self, keys: Collection[str], requirements: Requirements, now: float
@@ -221,39 +268,41 @@ class Pool:
         # they serve every client, and are a model themselves
         anybody = Requirements(metering=requirements.metering, endpoint=requirements.endpoint)
         fallbacks = (account for account in self.fallbacks if account.key in keys)
-        return self._ineligible(fallbacks, anybody, now, beside_subscription=True)
+        return self._ineligible(fallbacks, anybody, now)
 
     def _ineligible(
-        self,
-        targets: Iterable[Account],
-        requirements: Requirements,
-        now: float,
-        *,
-        beside_subscription: bool,
+        self, targets: Iterable[Account], requirements: Requirements, now: float
     ) -> dict[str, Ineligible]:
-        model, claude_code = requirements.model, requirements.claude_code
-        endpoint, metering = requirements.endpoint, requirements.metering
-        reasons = (
-            (
-                a.key,
-                self._states[a.key].ineligible(a, model, claude_code, now, endpoint)
-                or self.budget.ineligible(
-                    a, now, beside_subscription=beside_subscription, metering=metering
-                ),
-            )
-            for a in targets
-        )
+        reasons = ((each.key, self._reason(each, requirements, now)) for each in targets)
         return {key: reason for key, reason in reasons if reason}
 
-    def _home(
-        self, requirements: Requirements, left: Sequence[Account], now: float
-    ) -> Account | None:
-        """Return the session's home account, unless it is paid per use and a subscription is among `left`."""
+    def _reason(
+        self, account: Account, requirements: Requirements, now: float
+    ) -> Ineligible | None:
+        """Return why `account` may not serve such a request now; None if it may."""
+        return self._states[account.key].ineligible(
+            account, requirements.model, requirements.claude_code, now, requirements.endpoint
+        ) or self._over_budget(account, requirements, now)
+
+    def _over_budget(
+        self, account: Account, requirements: Requirements, now: float
+    ) -> Ineligible | None:
+        return self.budget.ineligible(
+            account,
+            now,
+            beside_subscription=self._has_subscription or not account.is_anthropic,
+            metering=requirements.metering,
+        )
+
+    def _home(self, requirements: Requirements, ready: Ready, now: float) -> Account | None:
         key = self._affinity.home(requirements.session, now) if self._affinity else None
-        home = next((account for account in left if account.key == key), None)
-        if home and home.type == "api_key" and any(account.type == "oauth" for account in left):
-            return None
-        return home
+        return ready.find(key) if key else None
+
+    def _is_dearer(self, home: Account, left: Sequence[Account]) -> bool:
+        """Return whether `home` is paid per use, and a subscription is `left`."""
+        if home.type != "api_key" or not self._has_subscription:
+            return False
+        return any(account.type == "oauth" for account in left)
 
     def _is_primary(self, account: Account) -> bool:
         return self._primary is not None and self._primary in (account.label, account.key)
@@ -262,6 +311,7 @@ class Pool:
         """Begin an attempt on this account, which may have been removed meanwhile."""
         if state := self._states.get(key):
             state.begin(requirements.model, now, requirements.endpoint)
+            self._touch(key)
 
     def ended(self, key: str, *, sent_at: float, sent: bool = True, limited: bool = False) -> None:
         """End the attempt that began at `sent_at`, whatever its result.
@@ -270,6 +320,7 @@ class Pool:
         """
         if state := self._states.get(key):
             state.end(sent_at, sent=sent)
+            self._touch(key)
             state.tally.rate_limits += limited
 
     def succeeded(
@@ -278,22 +329,30 @@ class Pool:
         """Count a success, which ends cooldowns of the endpoint and may make the account the session's home."""
         if state := self._states.get(key):
             self.changes += state.succeeded(requirements.model, sent_at, requirements.endpoint)
+            self._touch(key)
             cached = requirements.endpoint == endpoints.MESSAGES
-            if cached and self._affinity and any(a.key == key for a in self.accounts):
+            if cached and self._affinity and self._targets[key].type != "provider":
                 moves = self._leaves_paid_calls(self._affinity.home(requirements.session, now), key)
                 self._affinity.served(requirements.session, key, now, moves=moves)
 
     def _leaves_paid_calls(self, home: str | None, key: str) -> bool:
-        """Return whether a session moves home from an API key to the subscription `key` (see `_home`)."""
-        types = {account.key: account.type for account in self.accounts}
-        return types.get(home or "") == "api_key" and types.get(key) == "oauth"
+        """Return whether a session moves home from an API key to the subscription `key` (see `_is_dearer`)."""
+        before = self._targets.get(home or "")
+        return before is not None and (before.type, self._targets[key].type) == ("api_key", "oauth")
 
     def update_quota(self, key: str, fields: Fields, now: float) -> Quota | None:
         """Return the quota that the headers of a response report, good or bad, and take it over."""
         reported = quota.parse(fields, now)
-        if state := self._states.get(key):
-            state.update_quota(reported)
+        self.take_quota(key, reported)
         return reported
+
+    def take_quota(self, key: str, reported: Quota | None) -> None:
+        """Take over the quota of an account, if one was reported."""
+        state = self._states.get(key)
+        if state and reported:
+            state.update_quota(reported)
+            self._quotas[key] = reported
+            self._touch(key)
 
     def failed(
         self, key: str, requirements: Requirements, failure: Failure, *, sent_at: float, now: float
@@ -313,6 +372,7 @@ class Pool:
             now=now,
             reason=reason,
         )
+        self._touch(key)
         _count(state, failure, reason, now)
         if cooldown is None:
             return CooldownResult(0.0, 0, wait)
@@ -321,19 +381,24 @@ class Pool:
 
     def cooldowns(self) -> dict[str, PersistedState]:
         """Return all cooldowns by account key, as `restore` takes them."""
-        return {
-            a.key: PersistedState(fingerprint(a.secret), dict(self._states[a.key].cooldowns))
-            for a in self.targets
-            if self._states[a.key].cooldowns
-        }
+        for key in self._unpersisted:
+            state = self._states.get(key)
+            if state and state.cooldowns:
+                credential = fingerprint(self._targets[key].secret)
+                self._persisted[key] = PersistedState(credential, dict(state.cooldowns))
+            else:
+                self._persisted.pop(key, None)
+        self._unpersisted.clear()
+        return dict(self._persisted)
 
     def quotas(self) -> dict[str, Quota]:
-        return {key: state.quota for key, state in self._states.items() if state.quota}
+        return dict(self._quotas)
 
     def clock_moved(self, by: float) -> None:
         """Keep how long each cooldown still lasts, after the clock was set by `by` seconds."""
         for state in self._states.values():
             state.clock_moved(by)
+        self._touch_all()
         self.changes += 1
 
     def restore(
@@ -342,11 +407,12 @@ class Pool:
         """Take over the persisted state. Cooldowns of another credential are ignored; `now` bounds the others."""
         for account in self.targets:
             state, persisted = self._states[account.key], cooldowns.get(account.key)
-            state.update_quota(quotas.get(account.key))
+            self.take_quota(account.key, quotas.get(account.key))
             if persisted and persisted.credential == fingerprint(account.secret):
                 state.cooldowns.update(
                     {scope: in_bounds(each, now) for scope, each in persisted.scopes.items()}
                 )
+        self._touch_all()
 
 
 def _reason(rule: str, failure: Failure) -> str:

@@ -9,6 +9,7 @@ https://platform.claude.com/docs/en/api/rate-limits#response-headers
 from __future__ import annotations
 
 import enum
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,6 +73,16 @@ class Quota:
         limit = DEFAULT_FALLBACK if self.fallback is None else self.fallback
         windows = (self.current(self.five_hour, now), self.current(self.seven_day, now))
         return any(window is not None and window.utilization >= limit for window in windows)
+
+    def changes_at(self, now: float) -> float:
+        """Return the next time at which time alone may change `past_fallback` or `next_reset`.
+
+        That it is `now` means: ask again the next time.
+        """
+        resets = [w.reset for w in (self.five_hour, self.seven_day) if w and w.reset is not None]
+        moments = (*resets, *(reset - LONGEST_WINDOW for reset in resets))
+        # a second around it, for rounding errors
+        return min((max(now, at - 1) for at in moments if now <= at + 1), default=math.inf)
 
     def next_reset(self, now: float) -> float | None:
         """Return the time of the first reset; None if no window has one."""

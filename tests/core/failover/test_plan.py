@@ -12,6 +12,7 @@ from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.failover.errors import Action, Failure, FailureStage, classify
 from neurolink_mitm.core.failover.plan import (
     ADD_ACCOUNT,
+    LISTED,
     LOG_IN,
     MAX_PAUSE,
     TRANSLATOR_DOWN,
@@ -649,6 +650,21 @@ def test_cooling_accounts_and_providers_without_keys_are_listed_together() -> No
     assert "anthropic:a: cooling" in reply.message
     assert "openai/gpt-x: no key: set OPENAI_API_KEY" in reply.message
     assert "vertex" not in reply.message, "it is not on this request's way"
+
+
+def test_of_hundreds_the_first_and_the_last_are_listed() -> None:
+    pool = with_others(Pool([make_account(str(n)) for n in range(200)]))
+    for account in pool.accounts:
+        limited = make_failure(429, f"retry-after: {500 - int(account.label)}")
+        pool.failed(account.key, CLAUDE_CODE, limited, sent_at=NOW, now=NOW)
+    reply = all_ineligible(pool, CLAUDE_CODE, NOW, ROUTE)
+    assert reply is not None
+    assert reply.retry_after == 301, "of all of them, listed or not"
+    listed = reply.message.partition("301 s. ")[2].split("; ")
+    assert listed[9].startswith("anthropic:9: cooling for 491 s")
+    assert listed[10] == "182 more"
+    assert listed[-1].startswith("groq/llama: no key")
+    assert len(listed) == LISTED + 1
 
 
 def test_a_provider_that_just_failed_does_not_hide_that_an_account_is_coming_back() -> None:

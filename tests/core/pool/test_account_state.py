@@ -462,6 +462,35 @@ def test_no_rate_any_more() -> None:
     assert ineligible(state) is None
 
 
+def test_nothing_changes_by_time_alone() -> None:
+    state = AccountState()
+    state.begin(OPUS, NOW)
+    assert state.changes_at(make_account(max_concurrent=1), NOW) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("state", "settings", "at"),
+    [
+        (AccountState(cooldowns={"*": Cooldown(1, NOW, NOW + 9)}), {}, NOW + 9),
+        (AccountState(cooldowns={"*": Cooldown(1, NOW - 9, NOW - 1)}), {}, math.inf),
+        (AccountState(cooldowns={"a": Cooldown(1, NOW, NOW + 9), "b": Cooldown(1, NOW, NOW + 3)}),
+         {}, NOW + 3),
+        (AccountState(probes={"*": NOW - 1}), {}, NOW - 1 + PROBE_LEASE),
+        (AccountState(probes={"*": NOW + 1000}), {}, NOW + 1000 - PROBE_LEASE),
+        (AccountState(), {"expires_at": NOW + 7}, NOW + 7),
+        (AccountState(), {"expires_at": NOW - 7}, math.inf),
+        (AccountState(bucket=TokenBucket(6, 0.5, NOW)), {"rate_limit": 6}, NOW + 5),
+        (AccountState(bucket=TokenBucket(6, 5.0, NOW - 1)), {"rate_limit": 6}, math.inf),
+    ],
+    ids=["cooling", "was-cooling", "two-scopes", "probe", "probe-of-a-later-clock", "token-ends",
+         "token-has-ended", "over-its-rate", "within-its-rate"],
+)  # fmt: skip
+def test_the_next_change_by_time_alone(
+    state: AccountState, settings: dict[str, Any], at: float
+) -> None:
+    assert state.changes_at(make_account(**settings), NOW) == at
+
+
 def test_cooling_is_said_before_busy() -> None:
     state = cooling()
     state.begin(OPUS, NOW)

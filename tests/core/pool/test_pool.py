@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -163,8 +163,12 @@ def test_what_is_asked_decides_who_serves(requirements: Requirements, label: str
             Choice(None, "x", {A: Ineligible("tired")}),
             "no account left; skipped anthropic:a: tired",
         ),
+        (
+            Choice(make_account("b"), "fill-first", {A: Ineligible("tired")}, 489),
+            "took anthropic:b by fill-first; skipped anthropic:a: tired; skipped 489 more",
+        ),
     ],
-    ids=["first", "none", "passed-over", "all-passed-over"],
+    ids=["first", "none", "passed-over", "all-passed-over", "many-passed-over"],
 )
 def test_why(choice: Choice, why: str) -> None:
     assert choice.why == why
@@ -176,6 +180,51 @@ def test_a_preview_changes_nothing() -> None:
     assert [a.label for a in seen if a] == ["a", "a", "a"]
     assert taken(pool) == "a"
     assert pool.preview(ANY, NOW).account == pool.accounts[1]
+
+
+def test_of_many_that_are_passed_over_the_first_are_named() -> None:
+    pool = Pool([make_account(str(n), enabled=n == 12) for n in range(13)])
+    choice = pool.choose(ANY, NOW)
+    assert (len(choice.ineligible), choice.others) == (10, 2)
+    preview = pool.preview(ANY, NOW)
+    assert (len(preview.ineligible), preview.others) == (12, 0)
+
+
+PAST = Quota(NOW, Window(0.9, "", NOW + 60))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "events", "labels"),
+    [
+        ("fill-first", [lambda p: fail(p, A), lambda p: p.reset(A)], "aba"),
+        ("fill-first", [lambda p: fail(p, A), lambda p: p.renew(A, Secret("new"), None)], "aba"),
+        ("fill-first", [lambda p: p.disable(A, "refused")], "ab"),
+        (
+            "fill-first",
+            [lambda p: p.began(A, ANY, NOW), lambda p: p.ended(A, sent_at=NOW)],
+            "aba",
+        ),
+        ("fill-first", [lambda p: p.update([make_account("c"), make_account("a")])], "ac"),
+        ("quota-aware", [lambda p: p.take_quota(A, PAST), lambda p: p.take_quota(B, PAST)], "aba"),
+        ("quota-aware", [lambda p: p.configure("quota-aware", affinity=True, primary="b")], "ab"),
+    ],
+    ids=["reset", "renewed", "disabled", "at-its-limit", "others", "quota", "primary"],
+)
+def test_what_happens_counts_for_the_next_choice(
+    strategy: str, events: list[Callable[[Pool], object]], labels: str
+) -> None:
+    pool = Pool([make_account("a", max_concurrent=1), make_account("b")], strategy)
+    seen = [taken(pool)]
+    for event in events:
+        event(pool)
+        seen.append(taken(pool))
+    assert "".join(map(str, seen)) == labels
+
+
+def test_and_so_does_the_end_of_a_window() -> None:
+    pool = make_pool("ab", "quota-aware")
+    pool.take_quota(A, PAST)
+    assert [taken(pool, now=NOW + seconds) for seconds in (0, 59.9, 60)] == ["b", "b", "a"]
 
 
 # --- Session affinity
@@ -382,7 +431,10 @@ def test_who_is_gone_is_forgotten() -> None:
     pool = make_pool("ab")
     fail(pool, A)
     serve(pool, A, NOW + 20, in_session())
+    fail(pool, A, now=NOW + 30)
+    assert A in pool.cooldowns()
     pool.update([make_account("b")])
+    assert pool.cooldowns() == {}
     pool.update([make_account("b"), make_account("a")])
     assert pool.ineligible(ANY, NOW) == {}
     assert pool.choose(in_session(), NOW + 20).rule == "fill-first"
@@ -510,6 +562,15 @@ def test_what_was_known_is_taken_over() -> None:
     assert fail(after, A, now=NOW + 10).level == 1
 
 
+def test_it_counts_for_the_next_choice() -> None:
+    pool = make_pool("ab")
+    assert taken(pool) == "a"
+    before = make_pool("a")
+    fail(before, A)
+    pool.restore(before.cooldowns(), {}, NOW)
+    assert taken(pool) == "b"
+
+
 def test_another_credential_starts_clean() -> None:
     """The limits are the account's, though."""
     before, after = make_pool("a"), Pool([make_account("a", "sk-ant-another")])
@@ -543,6 +604,14 @@ def test_a_clock_that_is_set_back_makes_no_cooldown_longer() -> None:
     then = NOW - 86_400
     assert pool.ineligible(ANY, then)[A].until == pytest.approx(then + length)
     assert pool.ineligible(ANY, then + length) == {}
+
+
+def test_a_clock_that_is_set_back_brings_accounts_back_earlier_by_its_time() -> None:
+    pool = make_pool("ab")
+    until = NOW + fail(pool, A).seconds
+    assert taken(pool, now=NOW) == "b"
+    pool.clock_moved(-5.0)
+    assert [taken(pool, now=until - 5 + seconds) for seconds in (-0.1, 0)] == ["b", "a"]
 
 
 def test_a_probe_that_went_out_before_the_clock_was_set_back_keeps_nobody_off() -> None:
