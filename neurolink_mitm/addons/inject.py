@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import suppress
+
 from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Exchange, Kind
@@ -7,7 +9,7 @@ from neurolink_mitm.core.failover.unreachable import permanent_failure
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import NOT_PLAIN, is_as_taken
-from neurolink_mitm.core.request.target import Target, with_beta_query
+from neurolink_mitm.core.request.target import Target, UpstreamKey, with_beta_query
 from neurolink_mitm.dataplane.hooks import exchange_of, refuse, unmasked_fields
 from neurolink_mitm.ports import Runtime
 
@@ -44,6 +46,22 @@ class Inject:
             attempt.failure = permanent_failure(str(e))
             return
         attempt.ready = True
+        attempt.next_key = self._next_key(exchange, account) if account else None
+
+    def _next_key(self, exchange: Exchange, account: Account) -> UpstreamKey | None:
+        """Return the way of the account that would be next, where accounts go different ways."""
+        pool, clock = self.runtime.pool, self.runtime.clock
+        if not pool.has_several_ways:
+            return None
+        other = pool.next_after(account, exchange.requirements, clock.now())
+        if other is None:
+            return None
+        target = Target.parse(other.base_url)
+        pins = self.runtime.shaping.pins_of(target.host, other.type)
+        with suppress(ValueError):  # a fault of its HTTP proxy's, which its own attempt tells
+            via = self.runtime.proxies.via(other.base_url, other.proxy_url)
+            return UpstreamKey.of(target, via, pins)
+        return None
 
     def _may_go(self, exchange: Exchange, request: http.Request) -> bool:
         """Check the path again: an addon of the user's may have changed it."""

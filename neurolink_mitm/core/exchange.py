@@ -17,7 +17,7 @@ from neurolink_mitm.core.providers.destinations import Route
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.request.endpoints import COUNT_TOKENS, MESSAGES, endpoint_of
 from neurolink_mitm.core.request.headers import Fields
-from neurolink_mitm.core.request.target import Via
+from neurolink_mitm.core.request.target import UpstreamKey, Via
 from neurolink_mitm.core.request.trace_context import Caller
 from neurolink_mitm.core.response.reader import (
     EventStreamReader,
@@ -126,6 +126,8 @@ class Attempt:
     """Upstream may have received the request."""
     via: Via | None = None
     """The HTTP proxy on the way to upstream."""
+    next_key: UpstreamKey | None = None
+    """The way that the next attempt would go; None: the same, or nobody knows."""
     masked: Fields = field(default=(), repr=False)
     """The real credentials, where the flow's request holds masked ones for whoever inspects it."""
     pins: tuple[str, ...] | None = None

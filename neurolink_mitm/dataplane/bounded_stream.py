@@ -32,6 +32,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from neurolink_mitm.core.exchange import Kind, Reply
+from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.body_memory import BodyMemory
 from neurolink_mitm.dataplane.hooks import error_response, exchange_of, mark_pool_flow
 from neurolink_mitm.dataplane.upstreams.leases import Lease
@@ -78,6 +79,9 @@ class StreamHost(Protocol):
 
     def lease_of(self, connection: Connection) -> Lease | None:
         """Return the use of the shared connection that `connection` stands for."""
+
+    def prepare(self, key: UpstreamKey) -> None:
+        """Have spare connections made: a request may soon go that way."""
 
     def knows(self, connection: Connection) -> bool:
         """Whether an upstream connection is still in use."""

@@ -22,6 +22,7 @@ from mitmproxy.proxy.layers.http import (
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import RequestProtocolError, ResponseData
 
+from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.body_memory import BodyMemory
 from neurolink_mitm.dataplane.bounded_stream import BreakOff, TimeIsUp
 from neurolink_mitm.dataplane.client import ClientConnection, Phase
@@ -289,6 +290,11 @@ class FailoverLayer(HttpLayer):
         """Close what is still used of upstream: the client has gone, and nothing can be told to it."""
         if self._leases:
             self._leases.close()
+
+    def prepare(self, key: UpstreamKey) -> None:
+        """Have spare connections made: a request may soon go that way."""
+        if self._leases:
+            self._leases.prepare(key)
 
     def knows(self, connection: Connection) -> bool:
         """Whether an upstream connection is still in use here."""

@@ -40,6 +40,7 @@ from mitmproxy.proxy.layers.http._events import (
 from neurolink_mitm.core.exchange import Deliver, Kind, Pause, Reply, Try, UpstreamResponse
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.failover.unreachable import unreached
+from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.answer_stream import AnswerStream, Incoming
 from neurolink_mitm.dataplane.bounded_stream import BreakOff, Commands, StreamHost
 from neurolink_mitm.dataplane.framing import copied
@@ -50,7 +51,6 @@ from neurolink_mitm.dataplane.hooks import (
     unmasked_fields,
 )
 from neurolink_mitm.dataplane.original_request import save_received_request
-from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
 
 
 class GetUpstream(GetHttpConnection):
@@ -179,6 +179,8 @@ class FailoverStream(AnswerStream):
         if body:
             yield SendHttp(RequestData(self.stream_id, body), self.context.server)
         yield SendHttp(RequestEndOfMessage(self.stream_id), self.context.server)
+        if attempt.next_key:
+            self.pool.prepare(attempt.next_key)
 
     def _as_sent(self) -> http.Request:
         """Return the flow's request, or a copy with its credentials if they are masked."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from mitmproxy import http
 from mitmproxy.test import taddons
@@ -7,7 +9,7 @@ from mitmproxy.test import taddons
 from neurolink_mitm.addons.inject import Inject
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.request.http_proxy import HttpProxies
-from neurolink_mitm.core.request.target import Via
+from neurolink_mitm.core.request.target import UpstreamKey, Via
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.dataplane.hooks import AttemptHook
 from neurolink_mitm.ports import Runtime
@@ -247,3 +249,31 @@ async def test_an_account_that_can_not_be_used_is_not_made_ready(base_url: str) 
     with taddons.context(Inject(make_runtime())) as context:
         await context.master.addons.trigger_event(AttemptHook(flow))
     assert not current(flow).ready
+
+
+# --- the way of the account that would be next
+
+
+@pytest.mark.parametrize(
+    ("other", "key"),
+    [
+        ({}, None),
+        ({"base_url": "https://b.example"}, UpstreamKey("b.example", 443, True)),
+        (
+            {"proxy_url": "http://proxy.example:3128"},
+            UpstreamKey(
+                "api.anthropic.com", 443, True, Via("http", "proxy.example", 3128, None, "proxyUrl")
+            ),
+        ),
+        ({"base_url": "https://b.example", "proxy_url": "socks5://p:1"}, None),
+        ({"base_url": "https://b.example", "enabled": False}, None),
+    ],
+    ids=["the same", "another host", "an HTTP proxy", "a way that can't be gone", "none is left"],
+)
+def test_the_way_of_the_next_account_is_known(
+    other: dict[str, Any], key: UpstreamKey | None
+) -> None:
+    first, second = make_account("a"), make_account("b", **other)
+    flow = attempted(first, runtime=make_runtime(first, second))
+    assert current(flow).next_key == key
+    assert current(flow).ready

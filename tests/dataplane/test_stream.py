@@ -12,6 +12,7 @@ from mitmproxy.connection import Server
 from neurolink_mitm.core.exchange import Kind, Outcome, Pause, Reply
 from neurolink_mitm.core.failover.errors import FailureStage
 from neurolink_mitm.core.request.body import BodyIndex
+from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.core.settings.values import Timeouts
 from neurolink_mitm.dataplane.answer_stream import GRACE
 from neurolink_mitm.dataplane.upstreams.dial import Dialled
@@ -156,6 +157,19 @@ def test_but_not_always(came: bytes, known: dict[str, Any]) -> None:
     if came:
         play.upstream("up1", came)
     assert FAILED in play.upstream_closes("up1")
+
+
+def test_spares_are_made_ready_for_the_way_that_may_be_next(play: Playbook) -> None:
+    """Once the request is sent."""
+    asked: list[UpstreamKey] = []
+    play.layer.prepare = asked.append  # type: ignore[method-assign]
+    play.client(REQUEST)
+    attempt = play.exchange.attempt
+    assert attempt
+    attempt.next_key = KEY
+    assert asked == []
+    play.opened("up1")
+    assert asked == [KEY]
 
 
 def test_how_long_upstream_took_to_answer(play: Playbook) -> None:

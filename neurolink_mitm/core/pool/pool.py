@@ -113,6 +113,9 @@ class Pool:
         self.accounts, self.fallbacks = tuple(accounts), tuple(fallbacks)
         self._targets = {target.key: target for target in (*self.fallbacks, *self.accounts)}
         self._has_subscription = any(account.type == "oauth" for account in self.accounts)
+        ways = {(account.base_url, account.proxy_url) for account in self.accounts}
+        self.has_several_ways = len(ways) > 1
+        """Whether accounts have different base URLs or HTTP proxies."""
         self._an_api_key = next((each for each in self.accounts if is_paid(each)), None)
         self._ready = ReadyByKind(self.accounts, self._verdict)
 
@@ -210,6 +213,12 @@ class Pool:
         # a copy is enough: a turn changes no credits, but makes new ones
         choice = self._choose(requirements, now, (), copy.copy(self._strategy))
         return replace(choice, ineligible=self.ineligible(requirements, now), others=0)
+
+    def next_after(
+        self, account: Account, requirements: Requirements, now: float
+    ) -> Account | None:
+        """Return the account that would be asked if `account` failed now, and change nothing."""
+        return self._choose(requirements, now, (account.key,), copy.copy(self._strategy)).account
 
     def _choose(
         self,

@@ -125,3 +125,20 @@ def with_beta_query(path: str) -> str:
     if any(part.partition("=")[0] == "beta" for part in query.split("&")):
         return path
     return f"{bare}?{query}&beta=true" if mark and query else f"{bare}?beta=true"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamKey:
+    """The way to an upstream server. Requests with equal keys may use the same connection."""
+
+    host: str
+    port: int
+    tls: bool
+    via: Via | None = None
+    """The HTTP proxy on the way, with its login."""
+    pins: tuple[str, ...] | None = None
+    """SHA-256 of the certificates that the server may show, in hex; None: any valid one."""
+
+    @classmethod
+    def of(cls, target: Target, via: Via | None, pins: tuple[str, ...] | None = None) -> Self:
+        return cls(target.host, target.port, target.scheme == "https", via, pins)

@@ -67,6 +67,11 @@ class Pipeline:
         """Tell whether requests on accounts of this type are shaped."""
         return self.mode == "always" or (self.mode == "auto" and account_type == "oauth")
 
+    def pins_of(self, host: str, account_type: str) -> tuple[str, ...] | None:
+        """Return the certificates that `host` may show to such an account's requests; None: any valid one."""
+        pins = [each for _, each in self.rewriters if isinstance(each, TlsPins)]
+        return pins[0].of(host) if pins and self.applies(account_type) else None
+
     def shape(self, outgoing: OutgoingRequest, since: int = 0) -> OutgoingRequest:
         """Return the request as it is to be sent; the rewriters before `since` have run already.
 

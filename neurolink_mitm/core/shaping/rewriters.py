@@ -99,5 +99,8 @@ class TlsPins:
         self._pins = {host.lower(): tuple(hashes) for host, hashes in pins.items()}
 
     def rewrite(self, outgoing: OutgoingRequest) -> OutgoingRequest:
-        pins = self._pins.get(outgoing.about.host.lower())
+        pins = self.of(outgoing.about.host)
         return outgoing if pins is None else replace(outgoing, pins=pins)
+
+    def of(self, host: str) -> tuple[str, ...] | None:
+        return self._pins.get(host.lower())

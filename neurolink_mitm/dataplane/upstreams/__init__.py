@@ -3,7 +3,6 @@
 - `shared`     the set: hands connections out, takes them back, keeps spares
 - `leases`     one client's use of them: the layer's commands, and events for it
 - `connection` one connection, whoever uses it
-- `key`        what two requests need to have in common to use the same one
 - `dial`       makes a new one and hands it over
 - `opening`    name, TCP, an HTTP proxy, TLS: a connection that nobody uses yet
 - `tunnel`     an HTTP proxy's answer to CONNECT

@@ -6,11 +6,11 @@ import asyncio
 import select
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
+from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.upstreams import memory
 from neurolink_mitm.dataplane.upstreams.dial import Dialled
-from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
 
 
 class Lessee(Protocol):
@@ -64,8 +64,7 @@ class PooledConnection(asyncio.Protocol):
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass
 
     def data_received(self, data: bytes) -> None:
         if self.lessee:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.upstreams.failure import DialError as DialError
 from neurolink_mitm.dataplane.upstreams.failure import UntrustedError
 from neurolink_mitm.dataplane.upstreams.issuer import remember_issuer
-from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
 from neurolink_mitm.dataplane.upstreams.opening import open_connection
 from neurolink_mitm.dataplane.upstreams.tls import TlsFacts, UpstreamTrust
 
@@ -42,7 +42,7 @@ async def dial(
     try:
         opened = await open_connection(key, trust, context)
     except UntrustedError as e:
-        await remember_issuer(e.server, trust)
+        await remember_issuer(e, key, trust)
         raise
     trust.issuers.pop(key.host, None)
     # from here on without a pause: what comes now is for `protocol`

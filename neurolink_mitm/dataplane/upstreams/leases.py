@@ -17,9 +17,9 @@ from mitmproxy.connection import Connection, ConnectionState, Server
 from mitmproxy.proxy import commands, events, server_hooks
 from mitmproxy.proxy.server import ConnectionHandler
 
+from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.upstreams.connection import PooledConnection
 from neurolink_mitm.dataplane.upstreams.dial import DialError
-from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
 from neurolink_mitm.dataplane.upstreams.shared import Upstreams
 from neurolink_mitm.dataplane.upstreams.tls import TlsFacts
 
@@ -92,6 +92,9 @@ class Leases:
 
     def get(self, server: Connection) -> Lease | None:
         return self._leases.get(server)
+
+    def prepare(self, key: UpstreamKey) -> None:
+        self._upstreams.prepare(key)
 
     # The layer's commands
 

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
+from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.descriptors import is_shortage
 from neurolink_mitm.dataplane.upstreams import dial as dialling
 from neurolink_mitm.dataplane.upstreams.connection import PooledConnection
 from neurolink_mitm.dataplane.upstreams.dial import DialError, Dialled
-from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
 from neurolink_mitm.dataplane.upstreams.tls import UpstreamTrust
 
 IDLE = 60.0

@@ -182,6 +182,26 @@ def test_a_preview_changes_nothing() -> None:
     assert pool.preview(ANY, NOW).account == pool.accounts[1]
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_who_is_asked_after_an_account(strategy: str) -> None:
+    """And nothing changes by that."""
+    pool = make_pool("abc", strategy)
+    pool.failed(B, ANY, LIMITED, sent_at=NOW, now=NOW)
+    a, _, c = pool.accounts
+    assert [pool.next_after(a, ANY, NOW), pool.next_after(c, ANY, NOW)] == [c, a]
+    assert taken(pool) == "a"
+    pool.failed(C, ANY, LIMITED, sent_at=NOW, now=NOW)
+    assert pool.next_after(a, ANY, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("other", "several"),
+    [({}, False), ({"base_url": "http://b"}, True), ({"proxy_url": "http://p:1"}, True)],
+)
+def test_whether_accounts_go_different_ways(other: dict[str, str], several: bool) -> None:
+    assert Pool([make_account("a"), make_account("b", **other)]).has_several_ways is several
+
+
 def test_of_many_that_are_passed_over_the_first_are_named() -> None:
     pool = Pool([make_account(str(n), enabled=n == 12) for n in range(13)])
     choice = pool.choose(ANY, NOW)

@@ -84,6 +84,23 @@ def test_what_the_injector_adds_is_looked_through() -> None:
     assert "bluebird" not in json.loads(sent.body)["system"][0]["text"]
 
 
+@pytest.mark.parametrize(
+    ("host", "account", "pins"),
+    [
+        ("A.example", "oauth", ("ab" * 32,)),
+        ("b.example", "oauth", None),
+        ("a.example", "api_key", None),
+    ],
+)
+def test_the_certificates_that_a_host_may_show(
+    host: str, account: str, pins: tuple[str, ...] | None
+) -> None:
+    pinned = values.TlsFingerprint(True, {"a.example": ("ab" * 32,)})
+    pipeline = Pipeline.of(Cloaking(plugins=Plugins(tls_fingerprint=pinned)), b"key")
+    assert pipeline.pins_of(host, account) == pins
+    assert Pipeline.of(Cloaking(), b"key").pins_of(host, account) is None
+
+
 def test_answers_go_through_in_reverse() -> None:
     pipeline = Pipeline("always", (("a", Marked(b"a")), ("b", Marked(b"b"))))
     sent = pipeline.shape(draft(b""))

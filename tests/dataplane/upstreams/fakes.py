@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
+from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.upstreams.connection import PooledConnection
 from neurolink_mitm.dataplane.upstreams.dial import DialError, Dialled
-from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
 from neurolink_mitm.dataplane.upstreams.shared import Upstreams
 from neurolink_mitm.dataplane.upstreams.tls import TlsFacts, UpstreamTrust
 

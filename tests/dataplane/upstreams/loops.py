@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.upstreams.dial import DialError, Dialled, dial
-from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
 from neurolink_mitm.dataplane.upstreams.tls import TlsSettings, UpstreamTrust
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

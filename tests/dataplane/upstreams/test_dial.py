@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.core.request.target import Via
-from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
+from neurolink_mitm.core.request.target import UpstreamKey, Via
 from neurolink_mitm.dataplane.upstreams.tls import UpstreamTrust
 from tests.connect_proxy import COMPANY, Authority, connect_proxy
 from tests.dataplane.upstreams.loops import (
@@ -87,11 +86,12 @@ async def test_a_good_certificate_ends_what_was_said_of_the_one_before(
 
 async def test_a_proxy_that_nobody_trusts(authority: Authority, certificate: Path) -> None:
     trust = UpstreamTrust()
+    trust.issuers["upstream.example"] = "CN=old"
     with connect_proxy(certificate=certificate) as between:
         via = Via.parse(f"https://localhost:{between.server_address[1]}")
         error = await refused(UpstreamKey("upstream.example", 443, True, via), trust)
         assert between.heads == []
-    assert str(error).startswith("Certificate verify failed at the HTTP proxy: ")
+    assert str(error).startswith("Certificate verify failed: ")
     assert trust.issuers == {"localhost": f"CN={COMPANY}"}
 
 

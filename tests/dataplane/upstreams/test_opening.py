@@ -12,9 +12,8 @@ from typing import Any
 import certifi
 import pytest
 
-from neurolink_mitm.core.request.target import Via
+from neurolink_mitm.core.request.target import UpstreamKey, Via
 from neurolink_mitm.dataplane.upstreams.dial import dial
-from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
 from neurolink_mitm.dataplane.upstreams.opening import _LOOKUPS, NEXT_ADDRESS
 from neurolink_mitm.dataplane.upstreams.tls import UpstreamTrust
 from tests.connect_proxy import Authority, dead_proxy

@@ -16,8 +16,8 @@ from mitmproxy.options import Options
 from mitmproxy.test import taddons
 from OpenSSL import crypto
 
+from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.upstreams.dial import DialError, dial
-from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
 from neurolink_mitm.dataplane.upstreams.tls import TlsFacts, TlsSettings, UpstreamTrust
 from tests.connect_proxy import Authority
 from tests.dataplane.upstreams.loops import LIMIT, Recorder, server_context, serving, trusting
