@@ -86,7 +86,7 @@ class Leases:
         self._handler = handler
         self._shown = shown
         self._leases: dict[Connection, Lease] = {}
-        self._opening: dict[Server, asyncio.Task[None] | None] = {}
+        self._opening: dict[Server, asyncio.Task[None]] = {}
         self._undelivered: deque[events.Event] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -104,10 +104,7 @@ class Leases:
         if connection:
             connection.lessee = self._lend(command.connection, connection, reused=True)
             return True
-        self._opening[command.connection] = None  # a task may begin, and end, as it is started
-        task = self._start(self._open(command))
-        if command.connection in self._opening:
-            self._opening[command.connection] = task
+        self._opening[command.connection] = self._start(self._open(command))
         return False
 
     def execute(self, command: commands.Command) -> bool:
@@ -120,14 +117,9 @@ class Leases:
             if lease:
                 lease.connection.write(command.data)
         elif isinstance(command, HandBack):
-            if (
-                lease and self._undelivered
-            ):  # maybe more of it, which would be another one's response
+            if lease:
                 self._end(lease)
-                lease.connection.close()
-            elif lease:
-                self._end(lease)
-                self._upstreams.put_back(lease.connection)
+                self._put_back(lease.connection)
         else:
             if opening := self._opening.pop(server, None):
                 opening.cancel()
@@ -136,9 +128,15 @@ class Leases:
                 lease.connection.close()
         return True
 
+    def _put_back(self, connection: PooledConnection) -> None:
+        if self._undelivered:  # maybe more of this response, which would be another request's
+            connection.close()
+        else:
+            self._upstreams.put_back(connection)
+
     def close(self) -> None:
         """End all that is still used: the client has gone, and its layer hears nothing more."""
-        for opening in [each for each in self._opening.values() if each]:
+        for opening in self._opening.values():
             opening.cancel()
         self._opening.clear()
         for lease in [*self._leases.values()]:
