@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.upstreams.connection import PooledConnection
 from neurolink_mitm.dataplane.upstreams.dial import dial
-from neurolink_mitm.dataplane.upstreams.key import UpstreamKey
 from tests.connect_proxy import Authority
 from tests.dataplane.upstreams.loops import (
     LIMIT,
