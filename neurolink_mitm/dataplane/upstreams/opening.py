@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, TypedDict
@@ -23,6 +23,17 @@ NEXT_ADDRESS = 0.25
 """Seconds after which the next address is tried beside one that does not answer (RFC 8305 section 8)."""
 GOODBYE = 2.0
 """Seconds for the peer to answer the end of TLS; meanwhile the descriptor is held."""
+_OPTIONS = (
+    (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
+    # a laptop that has changed its network is told by nobody that its connections are dead
+    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 30),
+    (socket.IPPROTO_TCP, "TCP_KEEPALIVE", 30),  # macOS' name of the same
+    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 10),
+    (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
+    (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 30_000),
+)
+"""Options of sockets, where the system has them. After 30 s without an acknowledgement it is over (RFC 5482)."""
 _UNKNOWN = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 """What OpenSSL says of bytes that are no TLS."""
@@ -90,7 +101,10 @@ async def _socket(host: str, port: int) -> socket.socket:
         sock = await start_connection(
             await _addresses(host, port), happy_eyeballs_delay=NEXT_ADDRESS
         )
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for level, name, value in _OPTIONS:
+            if hasattr(socket, name):
+                with suppress(OSError):  # a system that knows the name, and not the option
+                    sock.setsockopt(level, getattr(socket, name), value)
         return sock
 
 

@@ -32,6 +32,13 @@ SPARE_PAUSE = 5.0
 Waiter = asyncio.Future[PooledConnection]
 
 
+def waking_and_sleeping() -> float:
+    """Return seconds of a clock that goes on while a laptop sleeps; Python's `monotonic` stands still then."""
+    if not hasattr(time, "clock_gettime"):  # Windows, whose `monotonic` goes on
+        return time.monotonic()
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 class Dial(Protocol):
     """How a new connection is made; `dial.dial` is the real one."""
 
@@ -53,7 +60,7 @@ class Upstreams:
         self,
         trust: UpstreamTrust,
         dial: Dial = dialling.dial,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = waking_and_sleeping,
         make: Callable[[UpstreamKey, int], PooledConnection] = PooledConnection,
     ) -> None:
         self.trust = trust

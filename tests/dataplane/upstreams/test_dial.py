@@ -40,8 +40,15 @@ async def test_a_plain_connection(host: str) -> None:
         assert connection.sockname[0] == "127.0.0.1"
         assert (connection.tls, connection.tls_seconds) == (None, 0.0)
         assert 0 < connection.connect_seconds < LIMIT
+
+
+async def test_a_path_that_is_dead_is_found_out() -> None:
+    async with serving() as port, dialled(UpstreamKey("127.0.0.1", port, tls=False)) as connection:
         sock = connection.transport.get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_USER_TIMEOUT)
+        assert [sock.getsockopt(socket.IPPROTO_TCP, each) for each in options] == [30, 10, 30_000]
 
 
 async def test_a_connection_with_tls(authority: Authority, certificate: Path) -> None:

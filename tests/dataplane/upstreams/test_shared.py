@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import time
 from dataclasses import replace
 
 import pytest
@@ -366,3 +367,8 @@ async def test_after_the_end_nothing_is_kept_or_connected() -> None:
     upstreams.prepare(KEY)
     await turns()
     assert (len(upstreams), one.transport.aborted, len(dialling.asked)) == (0, True, 1)
+
+
+def test_its_clock_counts_the_time_that_a_laptop_sleeps() -> None:
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert before <= shared.waking_and_sleeping() <= time.clock_gettime(time.CLOCK_BOOTTIME)
