@@ -31,10 +31,10 @@ check: dev ## lint, formatting, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: dev ## measure against stock mitmdump; prints a table, writes JSON
+bench: dev ## measure against stock mitmdump, over TLS and from afar too; prints tables, writes JSON
 	@$(BIN)/python -m bench $(ARGS)
 
-soak: dev ## two minutes of failing accounts under load; checks what is promised of them
+soak: dev ## two minutes of failing accounts and connections under load, over TLS; checks what is promised
 	@$(BIN)/python -m soak $(ARGS)
 
 fuzz: dev ## hostile and broken bytes for an hour; ARGS="--minutes 5 --only strangers" is shorter

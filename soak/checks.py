@@ -1,13 +1,14 @@
 """What NeuroLink promises under failing accounts, each a function of the evidence."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 from math import inf
 
 from neurolink_mitm.core.logs.rows import CLIENT_LEFT
 from soak.answers import Ending
+from soak.endings import ENDINGS
 from soak.evidence import AttemptRow, Evidence, RequestRow, Tokens
 from soak.load import Result
 
@@ -167,10 +168,13 @@ def one_row_an_attempt(evidence: Evidence) -> Verdict:
 
 def rows_match_upstreams(evidence: Evidence) -> Verdict:
     """Match rows and ledgers by the response's request id, or by the client's number without a response.
-    Attempts of `_PERHAPS_UNREAD` may be missing in a ledger."""
+
+    Attempts of `_PERHAPS_UNREAD` may be missing in a ledger. A reused connection that ends before any answer
+    lets the attempt be made once more: then the ledger has two requests, of which one was not answered.
+    """
     strange = {row.account for row in evidence.attempts} - evidence.ledgers.keys()
     faults = [f"rows of an account {name}, which there is not" for name in strange]
-    received, unsent, unread = 0, 0, 0
+    received, unsent, unread, again = 0, 0, 0, 0
     for name, rows in evidence.by_account.items():
         ledger = evidence.ledgers[name]
         ids = Counter(row.upstream_request_id for row in rows if row.upstream_request_id)
@@ -178,25 +182,71 @@ def rows_match_upstreams(evidence: Evidence) -> Verdict:
         faults += [f"{name}: never received {id_}" for id_ in ids.keys() - ledger.keys()]
         blank = [row for row in rows if not row.upstream_request_id]
         sent = [row for row in blank if row.kind not in _NEVER_SENT]
-        rest = Counter(number for id_, number in ledger.items() if id_ not in ids)
-        known = Counter(evidence.numbers.get(row.request_id) for row in sent)
-        faults += [
-            f"{name}: request {number} came {count} times, {known[number]} rows"
-            for number, count in rest.items()
-            if number and count > known[number]
-        ]
-        missing = len(sent) - rest.total()
+        rest = {id_: number for id_, number in ledger.items() if id_ not in ids}
+        repeats = _repeats(evidence, rows, sent, rest)
+        faults += [f"{name}: {fault}" for fault in repeats.faults]
+        missing = len(sent) - len(rest) + repeats.count
         if not 0 <= missing <= sum(row.kind in _PERHAPS_UNREAD for row in sent):
             kinds = dict(Counter(row.kind for row in sent))
-            faults.append(f"{name}: {rest.total()} came whose answers have no row, {kinds} have")
+            faults.append(f"{name}: {len(rest)} came whose answers have no row, {kinds} have")
         received += len(ledger)
         unsent += len(blank) - len(sent)
         unread += missing
+        again += repeats.count
     found = (
-        f"{received} received + {unsent} never connected + {unread} broken off unread"
-        f" = {received + unsent + unread} of {len(evidence.attempts)} rows"
+        f"{received} received - {again} once more + {unsent} never connected"
+        f" + {unread} broken off unread = {received - again + unsent + unread}"
+        f" of {len(evidence.attempts)} rows"
     )
     return _verdict("attempt rows are what the upstreams received", found, faults)
+
+
+@dataclass(frozen=True)
+class _Repeats:
+    """The requests that came once more than there are rows; `faults` are those that may not."""
+
+    count: int
+    faults: Sequence[str]
+
+
+def _repeats(
+    evidence: Evidence,
+    rows: Sequence[AttemptRow],
+    sent: Sequence[AttemptRow],
+    rest: Mapping[str, int],
+) -> _Repeats:
+    """Compare the requests without a row, `rest`, with the rows without a response, `sent`, by number."""
+    number_of = evidence.numbers.get
+    attempts = Counter(number_of(row.request_id) for row in rows)
+    blank = Counter(number_of(row.request_id) for row in sent)
+    came = Counter(number for number in rest.values() if number)
+    silent = Counter(number for id_, number in rest.items() if id_ not in evidence.answered)
+    more = {number: came[number] - blank[number] for number in came if came[number] > blank[number]}
+    faults = [
+        f"request {number} came {came[number]} times ({silent[number]} unanswered),"
+        f" {blank[number]} rows of {attempts[number]} attempts"
+        for number, count in more.items()
+        if count > min(silent[number], attempts[number])
+    ]
+    return _Repeats(sum(more.values()), faults)
+
+
+def no_credential_astray(evidence: Evidence) -> Verdict:
+    """Check the credentials that each upstream received, and the logins of tunnels.
+
+    The tunnelled accounts have the same host and the same HTTP proxy: only the login tells their connections apart.
+    """
+    faults = [
+        f"{name}'s upstream received the credential of {stray}"
+        for name, strays in evidence.strays.items()
+        for stray in strays
+    ]
+    opened = {name: n for (name, how), n in evidence.connects.items() if how == "open"}
+    refused = sum(n for (_, how), n in evidence.connects.items() if how == "refused")
+    faults += [f"{refused} CONNECTs without an account's login"] * bool(refused)
+    through = sum(len(evidence.ledgers[name]) for name in opened)
+    found = f"{through} requests through {sum(opened.values())} tunnels of {len(opened)} logins"
+    return _verdict("no credential on another account's tunnel or upstream", found, faults)
 
 
 def tokens_match_upstreams(evidence: Evidence) -> Verdict:
@@ -256,7 +306,9 @@ def ended_well(evidence: Evidence) -> Verdict:
 def all_kinds_came_up(evidence: Evidence) -> Verdict:
     seen = Counter(row.kind for row in evidence.attempts)
     faults = [f"no {kind}" for kind in _EXPECTED if not seen[kind]]
-    found = f"{len(_EXPECTED) - len(faults)} of {len(_EXPECTED)} kinds"
+    faults += [f"no connection ended: {each}" for each in ENDINGS if not evidence.endings.get(each)]
+    expected = len(_EXPECTED) + len(ENDINGS)
+    found = f"{expected - len(faults)} of {expected} kinds"
     return _verdict("what the soak is for has come up", found, faults)
 
 
@@ -268,6 +320,7 @@ CHECKS: tuple[Check, ...] = (
     one_row_a_request,
     one_row_an_attempt,
     rows_match_upstreams,
+    no_credential_astray,
     tokens_match_upstreams,
     memory_is_back,
     files_are_back,

@@ -6,7 +6,7 @@ from typing import Self
 
 import h11
 
-from soak.processes import HOST
+from soak.connect_proxy import HOST
 
 _READ = 65_536
 

@@ -1,6 +1,7 @@
 """The evidence of a soak: the clients' results, the proxy's rows, the records of the upstreams."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,9 +11,11 @@ import msgspec
 
 from neurolink_mitm.core.logs.rows import CLIENT_LEFT
 from soak.load import Result
-from soak.processes import Proxy, Upstream
+from soak.processes import Proxy, Tunnels, Upstream
 
 _Row = TypeVar("_Row")
+_HEAD = "head"
+"""The step of a request in a ledger at which its response begins."""
 
 
 class Tokens(NamedTuple):
@@ -102,14 +105,20 @@ class Evidence:
     """The input of the checks.
 
     `ledgers`: for each account the ids of the requests that its upstream received, with the client's
-    number, 0 if the body did not arrive. `usages`: for each of these ids the token counts in its
-    response, in order. `output`: the proxy's standard output and error.
+    number, 0 if the body did not arrive. `answered`: the ids of those whose response began. `usages`: for
+    each of these ids the token counts in its response, in order. `strays`: for each account those whose
+    credentials came to its upstream. `connects`: the number of CONNECTs by account and result. `endings`:
+    the number of connections that upstreams ended, by how. `output`: the proxy's standard output and error.
     """
 
     results: Sequence[Result]
     requests: Sequence[RequestRow]
     attempts: Sequence[AttemptRow]
     ledgers: Mapping[str, Mapping[str, int]]
+    answered: Collection[str]
+    strays: Mapping[str, Sequence[str]]
+    connects: Mapping[tuple[str, str], int]
+    endings: Mapping[str, int]
     usages: Mapping[str, Sequence[Tokens]]
     at_start: Level
     warmed_up: Level
@@ -139,8 +148,30 @@ def attempt_rows(proxy: Proxy) -> list[AttemptRow]:
 
 
 def ledger_of(upstream: Upstream) -> dict[str, int]:
-    lines = (line.split() for line in upstream.ledger.read_text().splitlines())
-    return {id_: int(number) for id_, number in lines}
+    steps = _steps(upstream)
+    return {id_: int(number) for id_, number in steps if number != _HEAD}
+
+
+def answered_by(upstream: Upstream) -> set[str]:
+    return {id_ for id_, what in _steps(upstream) if what == _HEAD}
+
+
+def _steps(upstream: Upstream) -> list[list[str]]:
+    return [line.split() for line in upstream.records.ledger.read_text().splitlines()]
+
+
+def strays_at(upstream: Upstream) -> list[str]:
+    return upstream.records.strays.read_text().split()
+
+
+def endings_of(upstreams: Sequence[Upstream]) -> Counter[str]:
+    lines = (upstream.records.endings.read_text().splitlines() for upstream in upstreams)
+    return Counter(line for found in lines for line in found)
+
+
+def connects_of(tunnels: Tunnels) -> Counter[tuple[str, str]]:
+    lines = (line.split() for line in tunnels.record.read_text().splitlines())
+    return Counter((account, how) for account, how in lines)
 
 
 class _Usage(msgspec.Struct):
@@ -158,7 +189,7 @@ def usages_of(upstreams: Sequence[Upstream]) -> dict[str, list[Tokens]]:
     counts: dict[str, list[Tokens]] = {}
     decoder = msgspec.json.Decoder(_Usage)
     for upstream in upstreams:
-        for line in decoder.decode_lines(upstream.usage.read_bytes()):
+        for line in decoder.decode_lines(upstream.records.usage.read_bytes()):
             before = counts.setdefault(line.id, [])
             before.append(_tokens(line, before[-1] if before else Tokens()))
     return counts

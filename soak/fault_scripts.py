@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from neurolink_mitm.sandbox import Reply, Script
+from soak.endings import MARK
 
 ROUNDS = 20
 """Shuffled rounds of 100 replies in a script."""
@@ -13,12 +14,25 @@ TEXT_STARTS = 4
 """The number of the first text delta, after message_start, ping, content_block_start."""
 
 _PLAIN = Reply()
+_AFTERWARDS: tuple[tuple[int, dict[str, str]], ...] = (
+    (80, {}),
+    (8, {"connection": "close"}),
+    (6, {MARK: "more than asked"}),
+    (6, {MARK: "reset when idle"}),
+)
+"""What becomes of the connection after a good reply, in 100 of them."""
 
 
 def good(random: Random) -> Reply:
     """Return a good reply; its text is the numbers of its deltas, so a lost or repeated one shows."""
     pause = random.uniform(0.005, 0.06)
-    return Reply(delay=random.uniform(0, 0.2), events=random.randint(8, 24), event_delay=pause)
+    shares, headers = zip(*_AFTERWARDS, strict=True)
+    return Reply(
+        headers=random.choices(headers, shares)[0],
+        delay=random.uniform(0, 0.2),
+        events=random.randint(8, 24),
+        event_delay=pause,
+    )
 
 
 def limited(random: Random) -> Reply:
@@ -57,6 +71,7 @@ FAULTS: tuple[tuple[int, Fault], ...] = (
     (2, lambda random: Reply(hang_up=True, reset=True)),
     (4, cut_early),
     (3, cut_late),
+    (3, lambda random: replace(good(random), headers={MARK: "in its head"})),
     (2, lambda random: Reply(empty=True)),
     (2, lambda random: Reply(error_first="overloaded_error")),
     (1, lambda random: Reply(error_first="rate_limit_error")),

@@ -13,7 +13,8 @@ import h11
 
 from soak.answers import AnswerError, Asked, Ending, judge
 from soak.client import Connection
-from soak.processes import HOST, TIMEOUTS
+from soak.connect_proxy import HOST
+from soak.processes import TIMEOUTS
 
 DEADLINE = TIMEOUTS["total"] + 10.0
 """Seconds after which a request counts as hung."""

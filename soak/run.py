@@ -7,14 +7,29 @@ from dataclasses import dataclass
 
 import psutil
 
+from bench.certificates import make_certificates
 from bench.usage import MB, watch_peak
 from neurolink_mitm.sandbox import Script
-from soak.evidence import Evidence, Level, attempt_rows, ledger_of, request_rows, usages_of
+from soak.connect_proxy import AUTHORITY, HOST
+from soak.evidence import (
+    Evidence,
+    Level,
+    answered_by,
+    attempt_rows,
+    connects_of,
+    endings_of,
+    ledger_of,
+    request_rows,
+    strays_at,
+    usages_of,
+)
 from soak.fault_scripts import faulty, refused
 from soak.load import DEADLINE, Load
-from soak.processes import Proxy, Upstream, proxy, upstreams, workplace
+from soak.processes import Proxy, Tunnels, Upstream, proxy, upstreams, workplace
 
 KINDS = ("oauth", "oauth", "api_key", "api_key", "api_key")
+TUNNELLED = 3
+"""The accounts that are reached through an HTTP proxy: the first ones."""
 WARM_UP = 30.0
 """Seconds in which memory grows to its level, an outage of all accounts included."""
 _QUIET = 6.0
@@ -61,15 +76,23 @@ class Course:
 def soak(plan: Plan, say: Say) -> Course:
     """Run a soak. Raises StartError if a process does not start."""
     end = time.monotonic() + plan.seconds
-    with workplace() as home, upstreams(KINDS, home) as accounts:
-        for account in accounts:
-            account.start(faulty(_seed(plan, account)))
-        with proxy(accounts, home / "proxy") as started:
-            return asyncio.run(_course(plan, started, accounts, end - _END, say))
+    with workplace() as home:
+        certificates = make_certificates(home, HOST, AUTHORITY.partition(":")[0])
+        with upstreams(KINDS, TUNNELLED, certificates.server, home) as (accounts, tunnels):
+            for account in accounts:
+                account.start(faulty(_seed(plan, account)))
+            with proxy(accounts, tunnels, certificates.authority, home / "proxy") as started:
+                course = _course(plan, started, accounts, tunnels, end - _END, say)
+                return asyncio.run(course)
 
 
 async def _course(
-    plan: Plan, started: Proxy, accounts: Sequence[Upstream], end: float, say: Say
+    plan: Plan,
+    started: Proxy,
+    accounts: Sequence[Upstream],
+    tunnels: Tunnels,
+    end: float,
+    say: Say,
 ) -> Course:
     load = Load(started.port, plan.clients, plan.seed)
     await load.ask_once()
@@ -97,6 +120,10 @@ async def _course(
         requests=request_rows(started),
         attempts=attempt_rows(started),
         ledgers={account.name: ledger_of(account) for account in accounts},
+        answered=set().union(*map(answered_by, accounts)),
+        strays={account.name: strays_at(account) for account in accounts},
+        connects=connects_of(tunnels),
+        endings=endings_of(accounts),
         usages=usages_of(accounts),
         at_start=at_start,
         warmed_up=warmed_up,

@@ -110,7 +110,7 @@ class Playback:
                 await asyncio.wait((gone,))
                 self._recorder.left(self._received)
             case Last.CUT | Last.RESET:
-                _close(scope["state"]["transport"], reset=act is Last.RESET)
+                close(scope["state"]["transport"], reset=act is Last.RESET)
                 await asyncio.wait((gone,))
 
 
@@ -119,7 +119,7 @@ async def _disconnect(receive: Receive) -> None:
         pass
 
 
-def _close(transport: asyncio.Transport, reset: bool) -> None:
+def close(transport: asyncio.Transport, *, reset: bool) -> None:
     """Close the connection before the end of the response. Written bytes go out first, unless it is a reset."""
     if not reset:
         transport.close()

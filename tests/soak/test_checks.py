@@ -9,7 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from soak.checks import Verdict, one_row_a_request, one_row_an_attempt, tokens_match_upstreams
+from soak.checks import (
+    Verdict,
+    no_credential_astray,
+    one_row_a_request,
+    one_row_an_attempt,
+    rows_match_upstreams,
+    tokens_match_upstreams,
+)
 from soak.evidence import AttemptRow, Evidence, Level, RequestRow, Tokens
 from soak.load import Request, Result
 
@@ -59,6 +66,10 @@ def evidence(*requests: RequestRow, **changes: Any) -> Evidence:
         requests=requests,
         attempts=ATTEMPTS,
         ledgers={"a": {"up_1": 1, "up_2": 1}},
+        answered={"up_1", "up_2"},
+        strays={"a": []},
+        connects={("a", "open"): 1},
+        endings={},
         usages={"up_1": [Tokens(99, 1, 99, 99, 99)], "up_2": [START, END]},
         at_start=LEVEL,
         warmed_up=LEVEL,
@@ -139,3 +150,38 @@ def test_an_attempt_has_one_row() -> None:
     assert one_row_an_attempt(evidence(ROW)).met
     assert not one_row_an_attempt(evidence(row(attempts=3))).met
     assert not one_row_an_attempt(evidence(ROW, attempts=(*ATTEMPTS, ATTEMPTS[1]))).met
+
+
+def test_rows_are_what_came() -> None:
+    assert rows_match_upstreams(evidence(ROW)).met
+    assert not rows_match_upstreams(evidence(ROW, ledgers={"a": {"up_1": 1}})).met
+    assert not rows_match_upstreams(evidence(ROW, ledgers={"a": {"up_1": 1, "up_3": 1}})).met
+
+
+def came_again(*ids: str) -> dict[str, dict[str, int]]:
+    """The ledger with more requests of the same number."""
+    return {"a": {"up_1": 1, "up_2": 1, **dict.fromkeys(ids, 1)}}
+
+
+def test_a_reused_connection_that_ends_before_an_answer_lets_an_attempt_be_made_once_more() -> None:
+    assert rows_match_upstreams(evidence(ROW, ledgers=came_again("x", "y"))).met
+    assert not rows_match_upstreams(evidence(ROW, ledgers=came_again("x", "y", "z"))).met
+
+
+def test_but_not_after_an_answer_began() -> None:
+    answered = {"up_1", "up_2", "x"}
+    assert not rows_match_upstreams(evidence(ROW, ledgers=came_again("x"), answered=answered)).met
+
+
+def test_a_request_whose_answer_never_arrived_has_its_row() -> None:
+    attempts = (attempt(1, 500, "up_1"), attempt(2, 500, None))
+    assert rows_match_upstreams(evidence(ROW, attempts=attempts)).met
+    assert not rows_match_upstreams(
+        evidence(ROW, attempts=attempts, ledgers={"a": {"up_1": 1}})
+    ).met
+
+
+def test_no_credential_on_another_accounts_tunnel() -> None:
+    assert no_credential_astray(evidence(ROW)).met
+    assert not no_credential_astray(evidence(ROW, strays={"a": ["b"]})).met
+    assert not no_credential_astray(evidence(ROW, connects={("nobody", "refused"): 1})).met
