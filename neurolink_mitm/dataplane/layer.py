@@ -6,7 +6,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from copy import copy
 from dataclasses import dataclass
 
 from mitmproxy.connection import Connection, Server
@@ -27,6 +26,7 @@ from neurolink_mitm.dataplane.body_memory import BodyMemory
 from neurolink_mitm.dataplane.bounded_stream import BreakOff, TimeIsUp
 from neurolink_mitm.dataplane.client import ClientConnection, Phase
 from neurolink_mitm.dataplane.compat import CLIENT_LEFT
+from neurolink_mitm.dataplane.framing import shallow_copy
 from neurolink_mitm.dataplane.stream import FailoverStream, GetUpstream
 from neurolink_mitm.dataplane.upstream import UpstreamConnection
 from neurolink_mitm.dataplane.upstreams.leases import HandBack, Lease, Leases, OpenUpstream
@@ -335,7 +335,7 @@ class FailoverLayer(HttpLayer):
 
 def _fork(context: Context) -> Context:
     """Return a context for a layer below. mitmproxy's own `fork` makes a server first, which nobody uses."""
-    forked = copy(context)
+    forked = shallow_copy(context)
     forked.layers = context.layers.copy()
     return forked
 

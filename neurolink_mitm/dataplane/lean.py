@@ -61,7 +61,8 @@ class LeanAddons(AddonManager):
         `trigger_event` of the same event then goes on from that handler.
         """
         handlers = self._handlers.get(event.name) or self._handlers_of(event)
-        args = event.args() if handlers else []
+        flow = getattr(event, "flow", None)
+        args = event.args() if flow is None else (flow,)  # `args` looks all fields up anew
         for place, handler in enumerate(handlers):
             try:  # rather than `_faults_of`: this runs a hundred times a request
                 result = handler(*args)

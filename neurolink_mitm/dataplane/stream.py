@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
+from uuid import uuid4
 
 from mitmproxy import http
 from mitmproxy.connection import Server
@@ -43,7 +44,7 @@ from neurolink_mitm.core.failover.unreachable import unreached
 from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.answer_stream import AnswerStream, Incoming
 from neurolink_mitm.dataplane.bounded_stream import BreakOff, Commands, StreamHost
-from neurolink_mitm.dataplane.framing import copied
+from neurolink_mitm.dataplane.framing import copied, shallow_copy
 from neurolink_mitm.dataplane.hooks import (
     AttemptFailedHook,
     AttemptHook,
@@ -51,6 +52,9 @@ from neurolink_mitm.dataplane.hooks import (
     unmasked_fields,
 )
 from neurolink_mitm.dataplane.original_request import save_received_request
+
+_SERVER = Server(address=None)
+"""Copied for each attempt: a server of mitmproxy's checks the assignment of each of its twenty fields."""
 
 
 class GetUpstream(GetHttpConnection):
@@ -66,12 +70,14 @@ class GetUpstream(GetHttpConnection):
 
     def new_server(self) -> Server:
         """Return what stands for the connection in the flow and in mitmproxy's commands."""
-        via = self.key.via
-        return Server(
+        via, server = self.key.via, shallow_copy(_SERVER)
+        vars(server).update(
+            id=str(uuid4()),
             address=self.address,
             tls=self.tls,
             via=(via.scheme, (via.host, via.port)) if via else None,
         )
+        return server
 
 
 class FailoverStream(AnswerStream):
