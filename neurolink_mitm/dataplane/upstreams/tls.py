@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import certifi
@@ -29,6 +31,9 @@ _VERSIONS = {
 """By mitmproxy's names of `tls_version_server_min` and `…_max`; without `UNBOUNDED`."""
 _OLD = ("UNBOUNDED", "SSL3", "TLS1", "TLS1_1")
 """Lowest versions that OpenSSL speaks with lower demands only, as mitmproxy has it."""
+
+
+_PEM = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +109,12 @@ class TlsSettings:
 
     @property
     def fault(self) -> str:
-        """What can't be right, in words; empty if nothing is found. Cheap: files are not read."""
+        """What can't be right, in words; empty if nothing is found. Cheap: certificates are not parsed."""
         file, directory = self.files
         if file and not os.path.isfile(file):
             return f"ssl_verify_upstream_trusted_ca: {file} is no file"
+        if self.authorities and not _holds_certificates(self.authorities):
+            return f"ssl_verify_upstream_trusted_ca: {file} holds no PEM certificate"
         if directory and not os.path.isdir(directory):
             return f"ssl_verify_upstream_trusted_confdir: {directory} is no directory"
         return ""
@@ -141,6 +148,13 @@ class TlsSettings:
         return context
 
 
+def _holds_certificates(file: str) -> bool:
+    try:
+        return bool(_PEM.search(Path(os.path.expanduser(file)).read_bytes()))
+    except OSError as e:
+        raise ValueError(f"ssl_verify_upstream_trusted_ca: {file}: {e.strerror}") from e
+
+
 def _no_password() -> str:
     """Raise `ValueError`: without this, OpenSSL would ask for a password on the terminal."""
     raise ValueError("the key of client_certs has a password")
@@ -166,12 +180,13 @@ class UpstreamTrust:
 
     def configure(self, settings: TlsSettings) -> None:
         """Take other settings, from the next connection on. Raises `ValueError` if they can't be right."""
-        if settings.fault:
-            raise ValueError(settings.fault)
-        if settings != self.settings:
-            self.settings = settings
-            self.generation += 1
-            self._made = {}
+        if settings == self.settings:
+            return
+        if fault := settings.fault:
+            raise ValueError(fault)
+        self.settings = settings
+        self.generation += 1
+        self._made = {}
 
     async def context(self, host: str) -> ssl.SSLContext:
         """Return the context for connections to `host`. Raises `DialError` if none can be made."""

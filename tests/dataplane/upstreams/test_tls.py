@@ -125,11 +125,12 @@ async def test_other_settings_count_from_the_next_connection_on(
     ("settings", "said"),
     [
         (TlsSettings(authorities="/nowhere.pem"), "trusted_ca: /nowhere.pem is no file"),
+        (TlsSettings(authorities=pytest.__file__), "__init__.py holds no PEM certificate"),
         (TlsSettings(directory="/nowhere"), "trusted_confdir: /nowhere is no directory"),
     ],
-    ids=["file", "directory"],
+    ids=["file", "no-pem", "directory"],
 )
-async def test_files_that_are_not_there(settings: TlsSettings, said: str) -> None:
+async def test_files_that_can_not_be_right(settings: TlsSettings, said: str) -> None:
     trust = UpstreamTrust()
     with pytest.raises(ValueError, match=said):
         trust.configure(settings)
