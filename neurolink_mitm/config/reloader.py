@@ -122,12 +122,13 @@ class _State:
     clients: tuple[ClientKey, ...]
     accounts: tuple[Account, ...]
     asks_for_key: bool
+    host: str
 
     @classmethod
     def of(cls, runtime: Runtime) -> Self:
         asks = bool(runtime.client_keys)
         accounts = runtime.pool.accounts
-        return cls(runtime.config, runtime.environ, runtime.clients, accounts, asks)
+        return cls(runtime.config, runtime.environ, runtime.clients, accounts, asks, runtime.host)
 
 
 class Reloader:
@@ -152,7 +153,9 @@ class Reloader:
             return
         before = _State.of(self._runtime)
         apply(self._runtime, inputs)
-        _report_changes(before, self._runtime, inputs.warnings)
+        now = _State.of(self._runtime)
+        # hundreds of changed accounts are as many lines
+        await asyncio.to_thread(_report_changes, before, now, inputs.warnings)
         self._report(inputs.faults)
         if not inputs.faults:
             self._runtime.config_loaded_at = self._runtime.clock.now()
@@ -164,8 +167,7 @@ class Reloader:
         self._runtime.config_errors = faults
 
 
-def _report_changes(before: _State, runtime: Runtime, warnings: Sequence[str]) -> None:
-    now = _State.of(runtime)
+def _report_changes(before: _State, now: _State, warnings: Sequence[str]) -> None:
     changed = differences(before.config, now.config)
     variables = changed_variables(before.environ, now.environ)
     for line in changed:
@@ -176,7 +178,7 @@ def _report_changes(before: _State, runtime: Runtime, warnings: Sequence[str]) -
         logger.info(
             "client keys have changed: %d, %d before", len(now.clients), len(before.clients)
         )
-    if before.asks_for_key and not now.asks_for_key and not is_loopback(runtime.host):
+    if before.asks_for_key and not now.asks_for_key and not is_loopback(now.host):
         logger.error("nobody is let in: %s", NO_CLIENT_KEY.message)
     if _logins(before.accounts) != _logins(now.accounts):
         counts = len(now.accounts), len(before.accounts)

@@ -138,11 +138,12 @@ def differences(old: Config, new: Config) -> tuple[str, ...]:
     """Return a line a changed value: `routing.strategy: "fill-first" -> "round-robin"`; accounts go by name."""
     before, after = _by_name(old), _by_name(new)
     stay = [name for name in before if name in after]
+    changed = [name for name in stay if before[name] != after[name]]
     return (
         *_changed(_values(old), _values(new)),
         *(f"{_account(name)}: added" for name in after if name not in before),
         *(f"{_account(name)}: removed" for name in before if name not in after),
-        *(line for name in stay for line in _account_changes(before[name], after[name])),
+        *(line for name in changed for line in _account_changes(before[name], after[name])),
         *_order(stay, [name for name in after if name in before]),
     )
 

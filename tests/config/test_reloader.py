@@ -214,6 +214,8 @@ async def test_a_good_change_is_taken_over(
         "configuration: timeouts.idle: 300 -> 5",
         "changed in the env file: KEY",
     ]
+    told_by = {record.threadName for record in caplog.records}
+    assert "MainThread" not in told_by, "hundreds of lines would hold up the loop"
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,8 @@ def build_pool(
     """
     listed = list(_listed(config, stored))
     if not listed and legacy:
-        listed = [_from_store(legacy, config, "legacy")]
+        settings = next((each for each in config.accounts if each.name == legacy.label), None)
+        listed = [_from_store(legacy, settings, config, "legacy")]
     if not listed and environment_key:
         listed = [_account(ENVIRONMENT_LABEL, environment_key, config, "environment")]
     primary = config.routing.primary_account
@@ -119,13 +120,15 @@ def _listed(config: Config, stored: Sequence[StoredAccount]) -> Iterator[Account
             # another credential: identity and expiry of the stored one are not its own
             yield _from_config(settings, settings.api_key, config)
         else:
-            yield _from_store(login, config, "store")
+            yield _from_store(login, settings, config, "store")
     for settings in configured.values():
         if settings.api_key:
             yield _from_config(settings, settings.api_key, config)
 
 
-def _from_store(login: StoredAccount, config: Config, source: AccountSource) -> Account:
+def _from_store(
+    login: StoredAccount, settings: AccountConfig | None, config: Config, source: AccountSource
+) -> Account:
     account = replace(
         _account(login.label, login.access_token, config, source),
         account_uuid=login.account_uuid,
@@ -135,7 +138,6 @@ def _from_store(login: StoredAccount, config: Config, source: AccountSource) -> 
         refreshable=login.type == "oauth" and login.refresh_token is not None,
         disabled=login.disabled,
     )
-    settings = next((each for each in config.accounts if each.name == login.label), None)
     return _with_settings(account, settings) if settings else account
 
 
@@ -173,25 +175,24 @@ def _with_settings(account: Account, settings: AccountConfig) -> Account:
 def _same_accounts(listed: Iterable[Account]) -> list[list[Account]]:
     """Group the entries of one account, in the order of their first."""
     groups: list[list[Account]] = []
+    first: dict[object, int] = {}
+    """By mark, the first group that has it."""
     for account in listed:
-        group = next((g for g in groups if any(_is_same(account, each) for each in g)), None)
-        if group is None:
-            groups.append([account])
-        else:
-            group.append(account)
+        marks = _marks(account)
+        at = min((first[mark] for mark in marks if mark in first), default=len(groups))
+        if at == len(groups):
+            groups.append([])
+        groups[at].append(account)
+        first |= dict.fromkeys(marks, at)
     return groups
 
 
-def _is_same(one: Account, other: Account) -> bool:
-    """Return whether both have one credential, or are logins to one account in one organisation."""
-    if one.secret == other.secret:
-        return True
-    logins = one.source == other.source == "store"
-    return logins and None not in _identity(one) and _identity(one) == _identity(other)
-
-
-def _identity(account: Account) -> tuple[str | None, str | None]:
-    return account.account_uuid, account.organization_uuid
+def _marks(account: Account) -> tuple[object, ...]:
+    """Return what two entries of one account share: a credential, or for logins account and organisation."""
+    identity = (account.account_uuid, account.organization_uuid)
+    if account.source != "store" or None in identity:
+        return (account.secret,)
+    return account.secret, identity
 
 
 def _best(group: list[Account]) -> Account:

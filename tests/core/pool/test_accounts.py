@@ -15,6 +15,7 @@ from neurolink_mitm.core.pool.accounts import (
 )
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import AccountConfig, Config, Routing
+from tests.linear import assert_linear
 
 ENVIRONMENT_KEY = Secret("sk-ant-test-environment")
 LEGACY = StoredAccount("default", Secret("sk-ant-oat-test-legacy"), Secret("r"), 5.0)
@@ -212,6 +213,28 @@ def test_the_same_credential_twice_is_one_account(
     configured: tuple[AccountConfig, ...], stored: list[StoredAccount], expected: list[str]
 ) -> None:
     assert labels(build_pool(config(*configured), stored, None, None)) == expected
+
+
+def test_an_entry_that_is_two_accounts_is_the_first() -> None:
+    """And so is who comes after it and has something in common with it."""
+    one, two = ({"account_uuid": uuid, "organization_uuid": "o"} for uuid in "uv")
+    stored = [
+        login("a", "sk-ant-oat-1", expires_at=1.0, **one),
+        login("b", "sk-ant-oat-2", expires_at=1.0, **two),
+        login("c", "sk-ant-oat-2", expires_at=3.0, **one),
+        login("d", "sk-ant-oat-4", expires_at=2.0, **two),
+        login("e", "sk-ant-oat-2", expires_at=4.0),
+    ]
+    assert labels(build_pool(config(), stored, None, None)) == ["e", "d"]
+
+
+def test_many_accounts_are_read_in_linear_time() -> None:
+    def listed(size: int) -> tuple[Config, list[StoredAccount]]:
+        names = [str(n) for n in range(size // 100)]
+        logins = [login(name, account_uuid=name, organization_uuid="o") for name in names]
+        return config(*(key(f"k{name}") for name in names)), logins
+
+    assert_linear(lambda sources: build_pool(*sources, None, None), listed)
 
 
 def test_of_two_logins_to_one_account_the_one_that_lasts_longer_is_used() -> None:
