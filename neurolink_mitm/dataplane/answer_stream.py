@@ -104,7 +104,7 @@ class AnswerStream(BoundedStream):
 
     def _uncompressed(self, head: http.Response, *, bodiless: bool) -> http.Response:
         """Return the head for the client, and set up the decoding of its content codings."""
-        coding = head.headers.get("content-encoding", "")
+        coding = headers.get(head.headers.fields, b"content-encoding")
         if not coding or bodiless or self.exchange.plan is None or head.status_code == 206:
             return head  # part of an answer can't be decoded
         self._incoming.decoding = decoding(coding)

@@ -32,6 +32,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from neurolink_mitm.core.exchange import Kind, Reply
+from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.body_memory import BodyMemory
 from neurolink_mitm.dataplane.hooks import error_response, exchange_of, mark_pool_flow
@@ -190,7 +191,7 @@ class BoundedStream(HttpStream):
             return SHUT
         if self.pool.crowded() and exchange.kind is not Kind.LOCAL:
             return CROWDED
-        announced = self.flow.request.headers.get("content-length")
+        announced = headers.get(self.flow.request.headers.fields, b"content-length")
         if event.end_stream or announced is None:
             return None
         if int(announced) > MAX_BODY:
@@ -200,7 +201,8 @@ class BoundedStream(HttpStream):
     def _ask_for_body(self) -> Commands:
         """Answer `expect: 100-continue`, RFC 9110 section 10.1.1."""
         request = self.flow.request
-        if request.headers.get("expect", "").lower() != "100-continue":
+        expected = headers.get(request.headers.fields, b"expect")
+        if expected is None or expected.lower() != "100-continue":
             return
         del request.headers["expect"]
         if not request.is_http10:

@@ -25,6 +25,7 @@ from mitmproxy.proxy.layers.http._http1 import Http1Server, make_body_reader
 
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.request import head as request_head
+from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.chunks import Chunks
 from neurolink_mitm.dataplane.compat import CLIENT_LEFT, status_of
 from neurolink_mitm.dataplane.hooks import error_response
@@ -231,7 +232,7 @@ class ClientConnection(Http1Server):
         if status < 200 or status == 204:  # RFC 9110 section 8.6, RFC 9112 section 6.1
             response.headers.pop("content-length", None)
             response.headers.pop("transfer-encoding", None)
-        coding = response.headers.get("transfer-encoding", "")
+        coding = headers.get(response.headers.fields, b"transfer-encoding") or ""
         self._chunked = not self._bodiless and "chunked" in coding.lower()
         if status < 200 and status != 101:  # an interim response
             yield commands.SendData(self.conn, http1.assemble_response_head(response))

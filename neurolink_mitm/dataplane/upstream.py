@@ -25,6 +25,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client, make_body_reader
 
+from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.chunks import BAD_SIZE, Chunks
 from neurolink_mitm.dataplane.compat import CANCEL
 
@@ -63,7 +64,8 @@ class UpstreamConnection(Http1Client):
     def send(self, event: HttpEvent) -> CommandGenerator[None]:
         """Send a part of the request: as mitmproxy does, which looks up its framing for each part."""
         if isinstance(event, RequestHeaders):
-            self._is_chunked = event.request.headers.get("transfer-encoding", "") != ""
+            fields = event.request.headers.fields
+            self._is_chunked = headers.get(fields, b"transfer-encoding") is not None
         if self._is_chunked or isinstance(event, RequestProtocolError):
             yield from super().send(event)
         elif isinstance(event, RequestHeaders):
@@ -222,25 +224,28 @@ def _closes(message: http.Message) -> bool:
 
 def _framed(request: http.Request, response: http.Response) -> int | None:
     """Return the body's size as mitmproxy understands it, and normalise its fields. Raises `ValueError`."""
-    if _is_plainly_framed(response):
-        return http1.expected_http_body_size(request, response)
+    if (plain := _plain_framing(response)) is not None:
+        if request.data.method.upper() == b"HEAD":
+            return 0
+        return None if plain == b"chunked" else int(plain)
     _set_framing(response)
     size = http1.expected_http_body_size(request, response)
     _move_codings(response.headers)
     return size
 
 
-def _is_plainly_framed(response: http.Response) -> bool:
-    """Whether a single well-formed field tells the body's size, as in nearly all responses."""
+def _plain_framing(response: http.Response) -> bytes | None:
+    """Return the value of the field that tells the body's size, if there is one well-formed one as in nearly all."""
     framing = [
         (name.lower(), value)
         for name, value in response.headers.fields
         if name.lower() in (b"content-length", b"transfer-encoding")
     ]
     if len(framing) != 1 or response.status_code in (204, 304):
-        return False
+        return None
     [(name, value)] = framing
-    return value.isdigit() if name == b"content-length" else value == b"chunked"
+    is_plain = value.isdigit() if name == b"content-length" else value == b"chunked"
+    return value if is_plain else None
 
 
 def _set_framing(response: http.Response) -> None:
