@@ -5,6 +5,7 @@
 - `connection` one connection, whoever uses it
 - `dial`       makes a new one and hands it over
 - `opening`    name, TCP, an HTTP proxy, TLS: a connection that nobody uses yet
+- `names`      looks up the addresses of hosts
 - `tunnel`     an HTTP proxy's answer to CONNECT
 - `tls`        whom TLS trusts, and what a handshake has shown
 - `memory`     keeps TLS's buffers small

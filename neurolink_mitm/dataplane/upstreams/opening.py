@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from aiohappyeyeballs import start_connection
 
 from neurolink_mitm.core.request.target import UpstreamKey, Via
 from neurolink_mitm.dataplane.upstreams.failure import DialError, UntrustedError
+from neurolink_mitm.dataplane.upstreams.names import addresses_of
 from neurolink_mitm.dataplane.upstreams.tls import TlsFacts, UpstreamTrust
 from neurolink_mitm.dataplane.upstreams.tunnel import Unused, ask_for_tunnel
 
@@ -99,39 +100,13 @@ async def _socket(host: str, port: int) -> socket.socket:
     """Return a connected socket; names are looked up anew each time, as their addresses change."""
     with _translated(UpstreamKey(host, port, tls=False)):
         sock = await start_connection(
-            await _addresses(host, port), happy_eyeballs_delay=NEXT_ADDRESS
+            await addresses_of(host, port), happy_eyeballs_delay=NEXT_ADDRESS
         )
         for level, name, value in _OPTIONS:
             if hasattr(socket, name):
                 with suppress(OSError):  # a system that knows the name, and not the option
                     sock.setsockopt(level, getattr(socket, name), value)
         return sock
-
-
-_LOOKUPS: dict[tuple[asyncio.AbstractEventLoop, str, int], asyncio.Future[list[Any]]] = {}
-"""The look-ups that are running: a thousand clients who come at once share one."""
-
-
-async def _addresses(host: str, port: int) -> list[Any]:
-    try:  # an address, which takes no thread
-        numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=numeric)
-    except socket.gaierror:
-        pass
-    loop = asyncio.get_running_loop()
-    asked = loop, host, port
-    lookup = _LOOKUPS.get(asked)
-    if lookup is None:
-        found = loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        lookup = _LOOKUPS[asked] = asyncio.ensure_future(found)
-
-        def end(done: asyncio.Future[list[Any]]) -> None:
-            del _LOOKUPS[asked]
-            if not done.cancelled():
-                done.exception()  # it is no news where all who asked have gone
-
-        lookup.add_done_callback(end)
-    return await asyncio.shield(lookup)
 
 
 class _Tls(TypedDict, total=False):

@@ -7,9 +7,11 @@ import os
 import resource
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -149,3 +151,40 @@ async def echoed(connection: Dialled) -> bytes:
     connection.transport.write(b"hello")
     await connection.protocol.news.wait()
     return connection.protocol.received
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+def resolve(
+    monkeypatch: pytest.MonkeyPatch,
+    *answers: list[tuple[Any, ...]] | OSError,
+    host: str = "upstream.example",
+) -> list[threading.Thread]:
+    """Answer look-ups of `host` with these addresses or errors, one a look-up. Return the threads that ask."""
+    really, left = socket.getaddrinfo, list(answers)
+    threads: list[threading.Thread] = []
+
+    def look_up(name: str, *rest: Any, flags: int = 0, **options: Any) -> list[Any]:
+        if name != host or flags:
+            return really(name, *rest, flags=flags, **options)
+        threads.append(threading.current_thread())
+        answer = left.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return [(*_TCP[len(each)], "", each) for each in answer]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return threads
+
+
+_TCP = {
+    2: (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP),
+    4: (socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP),
+}
+"""By the parts of an address."""

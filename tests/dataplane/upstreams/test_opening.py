@@ -7,26 +7,26 @@ import gc
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import certifi
 import pytest
 
 from neurolink_mitm.core.request.target import UpstreamKey, Via
 from neurolink_mitm.dataplane.upstreams.dial import dial
-from neurolink_mitm.dataplane.upstreams.opening import _LOOKUPS, NEXT_ADDRESS
+from neurolink_mitm.dataplane.upstreams.opening import NEXT_ADDRESS
 from neurolink_mitm.dataplane.upstreams.tls import UpstreamTrust
 from tests.connect_proxy import Authority, dead_proxy
 from tests.dataplane.upstreams.loops import (
     LIMIT,
-    NOBODY,
     Recorder,
     deaf,
     dialled,
     echoed,
+    has_ipv6,
     no_descriptors,
     no_socket_left,
     refused,
+    resolve,
     server_context,
     serving,
     trusting,
@@ -53,35 +53,21 @@ async def test_nobody_listens() -> None:
 async def test_names_that_lead_nowhere(
     monkeypatch: pytest.MonkeyPatch, host: str, said: str
 ) -> None:
-    def lookup(*_: object, **__: object) -> None:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup, raising=False)
+    error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    resolve(monkeypatch, error, host=host)
     assert said in str(await refused(UpstreamKey(host, 443, tls=True)))
 
 
-def resolve(monkeypatch: pytest.MonkeyPatch, *answers: list[tuple[Any, ...]]) -> None:
-    """Answer look-ups of names with the addresses of `answers`, one list a look-up."""
-    loop, left = asyncio.get_running_loop(), list(answers)
-    really = loop.getaddrinfo
-
-    async def lookup(host: str, *rest: Any, **options: Any) -> list[Any]:
-        if host != "upstream.example":  # uvloop looks up addresses, too
-            return await really(host, *rest, **options)
-        return [
-            (
-                socket.AF_INET6 if ":" in address[0] else socket.AF_INET,
-                socket.SOCK_STREAM,
-                socket.IPPROTO_TCP,
-                "",
-                address,
-            )
-            for address in left.pop(0)
-        ]
-
-    monkeypatch.setattr(loop, "getaddrinfo", lookup, raising=False)
+async def test_a_name_that_can_not_be_looked_up_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve(monkeypatch, socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"))
+    error = await refused(UpstreamKey("upstream.example", 80, tls=False))
+    assert str(error) == (
+        "the name upstream.example can't be looked up: Temporary failure in name resolution"
+    )
+    assert not error.permanent
 
 
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 async def test_a_host_of_ipv6_only(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(host="::1") as port:
         both = [("127.0.0.1", port), ("::1", port, 0, 0)]
@@ -101,65 +87,6 @@ async def test_an_address_that_does_not_answer_is_not_waited_for(
             async with dialled(UpstreamKey("upstream.example", port, tls=False)) as connection:
                 assert await echoed(connection) == b"hello"
                 assert NEXT_ADDRESS * 0.9 < connection.connect_seconds < 10 * NEXT_ADDRESS
-
-
-async def test_names_are_looked_up_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with serving() as first, serving() as second:
-        resolve(monkeypatch, [("127.0.0.1", first)], [("127.0.0.1", second)])
-        for port in (first, second):
-            async with dialled(UpstreamKey("upstream.example", 80, tls=False)) as connection:
-                assert connection.peername[1] == port
-
-
-async def test_many_at_once_share_a_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with serving() as port:
-        resolve(monkeypatch, [("127.0.0.1", port)])
-        key = UpstreamKey("upstream.example", port, tls=False)
-        impatient = asyncio.create_task(dial(key, Recorder, NOBODY))
-        others = [asyncio.create_task(dial(key, Recorder, NOBODY)) for _ in range(20)]
-        await asyncio.sleep(0)
-        impatient.cancel()
-        async with asyncio.timeout(LIMIT):
-            for connection in await asyncio.gather(*others):
-                connection.transport.abort()
-    assert impatient.cancelled()
-    assert not _LOOKUPS
-
-
-async def test_a_look_up_that_nobody_waits_for_any_more(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    fails = asyncio.Event()
-
-    async def lookup(*_: object, **__: object) -> None:
-        await fails.wait()
-        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup, raising=False)
-    key = UpstreamKey("upstream.example", 80, tls=False)
-    waiting = asyncio.create_task(dial(key, Recorder, NOBODY))
-    await asyncio.sleep(0)
-    waiting.cancel()
-    await asyncio.wait((waiting,))
-    del waiting  # which holds the look-up by its traceback
-    fails.set()
-    await asyncio.wait(_LOOKUPS.values())
-    await asyncio.sleep(0)
-    gc.collect()
-    assert not _LOOKUPS
-    assert not caplog.records
-
-
-async def test_a_name_that_can_not_be_looked_up_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(*_: object, **__: object) -> None:
-        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", fail, raising=False)
-    error = await refused(UpstreamKey("upstream.example", 80, tls=False))
-    assert str(error) == (
-        "the name upstream.example can't be looked up: Temporary failure in name resolution"
-    )
-    assert not error.permanent
 
 
 async def test_no_descriptor_is_left(certificate: Path, authority: Authority) -> None:
