@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import re
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ _ROOTS = (
     f"lib/python3.{sys.version_info[1]}/",
 )
 _LINE = re.compile(r'  File "([^"\n]*)", line (\d+) in ([^\n]*)')
+
+_BEGIN = "(most recent call first):\n"
 
 CallStack = tuple[str, ...]
 """`file:line function`, the innermost first."""
@@ -44,24 +47,23 @@ def short_path(path: str) -> str:
     return os.path.basename(path)
 
 
-def read_thread(text: str, thread: int) -> CallStack:
-    """Return the last call stack of a thread in `text`, which `faulthandler` has written."""
-    _, found, after = text.rpartition(f"Thread 0x{thread:016x} ")
-    if not found:
-        return ()
-    lines = _LINE.finditer(after.partition("\n\n")[0])
+def read_stack(text: str) -> CallStack:
+    """Return the last call stack in `text`, which `faulthandler` has written."""
+    lines = _LINE.finditer(text.rpartition(_BEGIN)[2])
     return tuple(f"{short_path(m[1])}:{m[2]} {m[3]}" for m in lines)[:FRAMES]
 
 
 class StackDump:
-    """A timer of `faulthandler`, which writes the stacks of all threads unless it is restarted in time.
+    """A timer which writes the call stack of the thread that uses the CPU, unless it is restarted in time.
 
-    It needs no lock of the interpreter. What was written is dropped at the next restart, or kept.
+    It writes within that thread, on a signal, and needs no lock of the interpreter. The timer of `faulthandler`
+    is no choice: from a thread of its own it reads frames that are changing, and crashes the process now and then.
+    What was written is dropped at the next restart, or kept.
     """
 
     def __init__(self, path: Path | None) -> None:
-        """Without `path` nothing is written. A file that can't be written is no fault."""
-        self._path = path
+        """Without `path`, or signals of timers (Windows), nothing is written. Neither is a file that can't be."""
+        self._path = path if hasattr(signal, "setitimer") else None
         self._file: IO[str] | None = None
         self._size = 0
 
@@ -74,20 +76,21 @@ class StackDump:
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
             self._file = open(os.open(self._path, flags, 0o600), "a", encoding="utf-8")  # noqa: SIM115
             self._size = self._now()
+            faulthandler.register(signal.SIGPROF, self._file, all_threads=False)
 
     def restart(self, seconds: float) -> None:
-        """Drop what was written, and write in `seconds` seconds."""
+        """Drop what was written, and write once the process has used the CPU for `seconds`."""
         if self._file:
             self._drop()
-            faulthandler.dump_traceback_later(seconds, file=self._file)
+            signal.setitimer(signal.ITIMER_PROF, seconds)
 
-    def read(self, thread: int) -> CallStack:
-        """Return the call stack of a thread that was written since the last restart."""
+    def read(self) -> CallStack:
+        """Return the call stack that was written since the last restart."""
         if self._file is None:
             return ()
         with suppress(OSError):
             data = os.pread(self._file.fileno(), 1 << 20, self._size)
-            return read_thread(data.decode(errors="replace"), thread)
+            return read_stack(data.decode(errors="replace"))
         return ()
 
     def keep(self) -> None:
@@ -99,7 +102,8 @@ class StackDump:
         """Stop the timer; an empty file is removed."""
         if self._file is None:
             return
-        faulthandler.cancel_dump_traceback_later()
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        faulthandler.unregister(signal.SIGPROF)
         self._drop()
         with suppress(OSError):
             if not self._now() and self._path:

@@ -2,7 +2,8 @@
 
 A beat on the loop notes the time; a thread sees when the beat is overdue, and takes the call stack of the loop's
 thread. C code such as `re` may hold the interpreter's lock all the while, so that this thread runs only afterwards.
-Therefore a `StackDump`, which needs no lock, is restarted every `DUMP_EVERY` seconds, and writes if that stays out.
+Therefore a `StackDump`, which needs no lock, is restarted every `DUMP_EVERY` seconds, and writes if that stays out
+while the process uses the CPU.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ STALL = 0.25
 LONG = 2.0
 """Seconds after which a stall that goes on is logged."""
 DUMP_EVERY = 0.3
-"""Seconds between two restarts of the stack dump: each makes a thread."""
+"""Seconds between two restarts of the stack dump."""
 DUMP_AFTER = DUMP_EVERY + STALL
-"""Seconds after which the stack dump writes."""
+"""Seconds of CPU time after which the stack dump writes."""
 HANG = 5.0
 """Seconds of a stall after which its stack dump is kept."""
 LOG_EVERY = 10.0
@@ -202,7 +203,7 @@ class LoopWatchdog:
         """Return the call stack that explains `gap`: the sample if it was on time, else that of the stack dump."""
         if gap.cause == "thread":
             return sample.others if sample else ()
-        written = () if sample and sample.on_time else self._dump.read(self._watched)
+        written = () if sample and sample.on_time else self._dump.read()
         return written or (sample.stack if sample else ())
 
     def _pause(self, stall: Stall) -> None:

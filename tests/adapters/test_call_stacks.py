@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,29 +13,26 @@ from neurolink_mitm.adapters.call_stacks import (
     FRAMES,
     StackDump,
     call_stack,
-    read_thread,
+    read_stack,
     short_path,
 )
-from tests.waiting import wait_until
+from tests.waiting import LIMIT
 
-WRITTEN = """Timeout (0:00:00.550000)!
-Thread 0x00000000000000aa{name} (most recent call first):
+WRITTEN = """Stack (most recent call first):
   File "/usr/lib/python3.{minor}/threading.py", line 363 in wait
-
-Thread 0x00000000000000bb{name} (most recent call first):
+Stack (most recent call first):
   File "/usr/lib/python3.{minor}/re/__init__.py", line 177 in search
   File "/home/ada/venv/site-packages/neurolink_mitm/core/request/history.py", line 88 in cut
 """
 
 
-@pytest.mark.parametrize("name", ["", " [MainThread]"], ids=["before-3.14", "since-3.14"])
-def test_a_thread_of_what_was_written(name: str) -> None:
-    text = WRITTEN.format(name=name, minor=sys.version_info[1])
-    assert read_thread(text, 0xBB) == (
+def test_the_last_stack_of_what_was_written() -> None:
+    text = WRITTEN.format(minor=sys.version_info[1])
+    assert read_stack(text) == (
         "re/__init__.py:177 search",
         "neurolink_mitm/core/request/history.py:88 cut",
     )
-    assert read_thread(text, 0xCC) == ()
+    assert read_stack("") == ()
 
 
 @pytest.mark.parametrize(
@@ -59,17 +57,25 @@ def test_a_stack_is_bounded() -> None:
     assert found[0].startswith("test_call_stacks.py:")
 
 
-def test_what_is_not_wound_up_in_time_is_written_and_dropped(tmp_path: Path) -> None:
+def written_at_work(dump: StackDump) -> str:
+    """Use the CPU until something is written."""
+    deadline = time.monotonic() + LIMIT
+    while not (found := dump.read()):
+        assert time.monotonic() < deadline
+    return "\n".join(found)
+
+
+def test_what_is_not_restarted_in_time_is_written_and_dropped(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "stalls.log"
     dump = StackDump(path)
     dump.open()
     try:
         dump.restart(0.05)
-        wait_until(lambda: dump.read(threading.get_ident()), "it is written")
+        assert "test_what_is_not_restarted_in_time_is_written_and_dropped" in written_at_work(dump)
         dump.restart(60)
         assert path.stat().st_size == 0
         dump.restart(0.05)
-        wait_until(lambda: dump.read(threading.get_ident()), "it is written")
+        written_at_work(dump)
         dump.keep()
         dump.restart(60)
         assert path.stat().st_size > 0
@@ -86,6 +92,31 @@ def test_a_file_that_nothing_was_written_to_goes_again(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_only_the_thread_that_uses_the_cpu_is_written(tmp_path: Path) -> None:
+    """Frames of a thread that runs on meanwhile can't be read."""
+    path = tmp_path / "stalls.log"
+    dump = StackDump(path)
+    dump.open()
+    try:
+        dump.restart(0.05)
+        written_at_work(dump)
+        assert path.read_text().count("(most recent call first)") == 1
+        assert "Thread 0x" not in path.read_text()
+    finally:
+        dump.close()
+
+
+def test_a_stopped_timer_writes_nothing_and_ends_nothing(tmp_path: Path) -> None:
+    dump = StackDump(tmp_path / "stalls.log")
+    dump.open()
+    dump.restart(0.02)
+    dump.close()
+    deadline = time.process_time() + 0.1
+    while time.process_time() < deadline:
+        pass
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+
+
 @pytest.mark.parametrize(
     "path", [None, Path("/proc/nowhere/stalls.log")], ids=["none", "unwritable"]
 )
@@ -93,6 +124,6 @@ def test_without_a_file_nothing_is_written(path: Path | None) -> None:
     dump = StackDump(path)
     dump.open()
     dump.restart(0.01)
-    assert dump.read(threading.get_ident()) == ()
+    assert dump.read() == ()
     dump.keep()
     dump.close()
