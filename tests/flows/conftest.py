@@ -3,12 +3,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
 
 from neurolink_mitm.sandbox import Account
 from neurolink_mitm.sandbox.server import SandboxServer
+from tests.connect_proxy import Authority
 from tests.flows.ahead import Ahead
 from tests.flows.fallen import Setting
 from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account
@@ -16,6 +18,17 @@ from tests.translator.running import Running
 from tests.translator.scripted import ScriptedTranslator
 
 NAMES = ("a", "b", "c")
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Signs the certificates of upstreams that speak TLS."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def certificate(authority: Authority) -> Path:
+    return authority.certificate("localhost")
 
 
 @pytest.fixture

@@ -1,15 +1,17 @@
-"""An upstream that says on the wire whatever a test wants, byte for byte."""
+"""An upstream that says on the wire, or inside TLS, whatever a test wants, byte for byte."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import socket
+import ssl
 import struct
 import threading
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from queue import Empty
 from typing import Any, Self
 
@@ -24,18 +26,51 @@ Act = Callable[[socket.socket], None]
 NAMES = ("gzip", "deflate", "br", "zstd")
 
 
+def hang_up(connection: socket.socket) -> None:
+    """End TCP, with nothing said inside TLS."""
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+def say_goodbye(connection: socket.socket) -> None:
+    """End TLS, and then TCP."""
+    if isinstance(connection, ssl.SSLSocket):
+        with suppress(OSError):
+            connection.unwrap()
+    hang_up(connection)
+
+
+def reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.shutdown(socket.SHUT_RD)  # who reads it in another thread would keep it open
+    connection.close()
+
+
 class RawUpstream:
     """Answers each request by the next act, and by the last one from then on; bytes are sent, then it closes."""
 
-    def __init__(self, *acts: bytes | Act, reads_body: bool = True) -> None:
+    def __init__(
+        self,
+        *acts: bytes | Act,
+        reads_body: bool = True,
+        certificate: Path | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
+        """`certificate`: speaks TLS, as localhost."""
         self.script(*acts)
         self._reads_body = reads_body
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family)
         self.connections: list[socket.socket] = []
         self.users: list[int] = []
         """By request, the number of its connection."""
         self._lock = threading.Lock()
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        self._tls = None
+        if certificate:
+            self.url = f"https://localhost:{self.port}"
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(certificate)
 
     def script(self, *acts: bytes | Act) -> None:
         """From now on, and with no request seen yet."""
@@ -52,21 +87,25 @@ class RawUpstream:
         self._listener.close()
         self.close_connections()
 
-    def close_connections(self) -> None:
+    def close_connections(self, how: Act = hang_up) -> None:
         for connection in self.connections:
             with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                how(connection)
 
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 connection, _ = self._listener.accept()
                 connection.settimeout(LIMIT)
-                self.connections.append(connection)
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError, Empty):
+        with suppress(OSError, Empty), ExitStack() as stack:
+            stack.enter_context(connection)
+            if self._tls:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+                stack.enter_context(connection)
+            self.connections.append(connection)
             while request := self._read(connection):
                 with self._lock:
                     self.requests.append(request)
@@ -111,8 +150,7 @@ def resets(start: bytes = b"") -> Act:
 
     def act(connection: socket.socket) -> None:
         connection.sendall(start)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.close()
+        reset(connection)
 
     return act
 

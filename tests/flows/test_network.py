@@ -147,6 +147,26 @@ def test_a_certificate_of_the_companys_own(secured: int) -> None:
     assert f"issued by CN={COMPANY}" in status["stats"]["accounts"][0]["lastError"]
 
 
+def test_an_untrusted_certificate_is_shown_once_to_all_accounts_there(secured: int) -> None:
+    """Account c is reached another way, and serves."""
+    with connect_proxy(secured) as between:
+        there = [account(name, f"https://{HOST}") for name in ("a", "b")]
+        with SandboxServer([SandboxAccount("c", "sk-ant-test-c")]) as plain:
+            pool = [*there, account("c", plain.url)]
+            with proxied(between.address, None, *pool) as proxy:
+                served = ask(proxy)
+                proxy.rows.wait()
+                asked = [row.account for row in proxy.rows.attempts]
+        assert served.headers["x-neurolink-account"] == "c"
+        assert asked == ["a", "c"]
+        # the attempt, a spare, and the look at the issuer
+        assert 2 <= len(between.targets) <= 3
+        with proxied(between.address, None, *there) as proxy:
+            refused = ask(proxy)
+        assert refused.headers["x-should-retry"] == "false"
+        assert f"the certificate of {HOST} is not trusted: " in told(refused)
+
+
 def test_a_proxy_whose_own_certificate_is_not_trusted(authority: Authority, secured: int) -> None:
     with (
         connect_proxy(secured, certificate=authority.certificate("localhost")) as between,

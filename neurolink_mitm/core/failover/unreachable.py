@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from neurolink_mitm.core.failover.errors import PERMANENT, Failure
 from neurolink_mitm.core.request.target import Via
 
+# Starts of the texts of the data plane's `DialError`: they go through mitmproxy's events, which carry texts.
 UNTRUSTED = "Certificate verify failed: "
-"""Start of mitmproxy's message."""
+UNTRUSTED_PROXY = "Certificate verify failed at the HTTP proxy: "
+NO_TUNNEL = "Refused HTTP CONNECT request: "
+"""Before the status and its reason."""
+BEYOND_PROXY = "Beyond the HTTP proxy: "
+NO_SETUP = "TLS can't be set up"
 ROOT_FILE = "NODE_EXTRA_CA_CERTS, SSL_CERT_FILE or network.caBundle"
 CLOCK = "look at this machine's clock"
-_REFUSED = re.compile(r"refused HTTP CONNECT request: (\d+) ?(.*)", re.DOTALL)
 _UNKNOWN_ISSUER = ("issuer", "self-signed", "self signed", "unable to verify", "untrusted")
 _TIME = ("expired", "not yet valid")
 
 
 def unreached(error: str, host: str, via: Via | None, issuers: Mapping[str, str]) -> Failure:
-    """Return the failure for mitmproxy's `error`; `issuers` names who issued untrusted certificates, by host."""
+    """Return the failure for a `DialError`; `issuers` names who issued untrusted certificates, by host."""
     if error.startswith(UNTRUSTED):
-        of_proxy = via is not None and host not in issuers and via.host in issuers
-        name = f"the proxy {via.host}" if via and of_proxy else host
-        issuer = issuers.get(via.host if via and of_proxy else host, "")
-        return permanent_failure(untrusted(name, error.removeprefix(UNTRUSTED), issuer))
-    if via is None:
-        return _connect_error(error)
+        reason = error.removeprefix(UNTRUSTED)
+        return permanent_failure(untrusted(host, reason, issuers.get(host, "")))
+    if error.startswith(NO_SETUP):
+        return permanent_failure(error)
+    return _connect_error(error) if via is None else _unreached_through(via, error, host, issuers)
+
+
+def _unreached_through(via: Via, error: str, host: str, issuers: Mapping[str, str]) -> Failure:
+    if error.startswith(UNTRUSTED_PROXY):
+        reason, issuer = error.removeprefix(UNTRUSTED_PROXY), issuers.get(via.host, "")
+        return permanent_failure(untrusted(f"the proxy {via.host}", reason, issuer))
     proxy = f"the HTTP proxy {via.shown}{f' ({via.source})' if via.source else ''}"
-    if refused := _REFUSED.search(error):
-        status = int(refused[1])
-        message = f"{proxy} {refused_by(status, refused[2], via, host)}"
-        return permanent_failure(message) if status == 407 else _connect_error(message)
+    if error.startswith(NO_TUNNEL):
+        status, _, reason = error.removeprefix(NO_TUNNEL).partition(" ")
+        message = f"{proxy} {refused_by(int(status), reason, via, host)}"
+        return permanent_failure(message) if status == "407" else _connect_error(message)
+    if error.startswith(BEYOND_PROXY):
+        return _connect_error(f"{host}, through {proxy}: {error.removeprefix(BEYOND_PROXY)}")
     return _connect_error(f"{proxy} can't be reached: {error}")
 
 

@@ -42,7 +42,7 @@ async def dial(
     try:
         opened = await open_connection(key, trust, context)
     except UntrustedError as e:
-        await remember_issuer(e, key, trust)
+        await remember_issuer(e.server, trust)
         raise
     trust.issuers.pop(key.host, None)
     # from here on without a pause: what comes now is for `protocol`

@@ -9,7 +9,6 @@ from contextlib import suppress
 from cryptography import x509
 
 from neurolink_mitm.core.request.target import UpstreamKey
-from neurolink_mitm.dataplane.upstreams.failure import UntrustedError
 from neurolink_mitm.dataplane.upstreams.opening import open_connection
 from neurolink_mitm.dataplane.upstreams.tls import UpstreamTrust
 
@@ -21,9 +20,8 @@ MAX_HOSTS = 100
 """Hosts that are remembered."""
 
 
-async def remember_issuer(error: UntrustedError, key: UpstreamKey, trust: UpstreamTrust) -> None:
-    """Set `trust.issuers` for the server whose certificate was refused on the way to `key`."""
-    server = key if error.server.host == key.host else error.server
+async def remember_issuer(server: UpstreamKey, trust: UpstreamTrust) -> None:
+    """Set `trust.issuers` for the host of `server`, whose certificate was refused."""
     now = asyncio.get_running_loop().time()
     at, look = trust.looks.get(server.host, (-AGAIN, None))
     if look is None or at + AGAIN <= now:
@@ -33,8 +31,6 @@ async def remember_issuer(error: UntrustedError, key: UpstreamKey, trust: Upstre
     issuer = await asyncio.shield(look)
     _make_room(trust.issuers)
     trust.issuers[server.host] = issuer
-    if server is not key:
-        trust.issuers.pop(key.host, None)
 
 
 def _make_room(hosts: dict[str, str] | dict[str, tuple[float, asyncio.Future[str]]]) -> None:

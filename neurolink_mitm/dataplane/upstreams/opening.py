@@ -14,6 +14,7 @@ from typing import TypedDict
 
 from aiohappyeyeballs import start_connection
 
+from neurolink_mitm.core.failover.unreachable import BEYOND_PROXY
 from neurolink_mitm.core.request.target import UpstreamKey, Via
 from neurolink_mitm.dataplane.upstreams.failure import DialError, UntrustedError
 from neurolink_mitm.dataplane.upstreams.names import addresses_of
@@ -61,7 +62,7 @@ async def open_connection(
             transport = await _tunnel(key, key.via, name, trust, unused, undo)
             connected = perf_counter()
             if context:
-                with _translated(key):
+                with _translated(key, before=BEYOND_PROXY):
                     transport = await _start_tls(transport, unused, context, name)
         else:
             sock = await _socket(key.host, key.port)
@@ -89,10 +90,10 @@ async def _tunnel(
     context = await trust.context(via.host) if via.scheme == "https" else None
     sock = await _socket(via.host, via.port)
     undo.callback(sock.close)
-    with _translated(UpstreamKey(via.host, via.port, tls=True)):
+    with _translated(UpstreamKey(via.host, via.port, tls=True), is_proxy=True):
         transport = await _transport(sock, unused, context, _ascii(via.host))
     undo.callback(transport.abort)
-    await ask_for_tunnel(transport, unused, name.encode(), key.port, via)
+    await ask_for_tunnel(transport, unused, name.encode(), key.port, via.authorization)
     return transport
 
 
@@ -149,14 +150,14 @@ def _ascii(host: str) -> str:
 
 
 @contextmanager
-def _translated(server: UpstreamKey) -> Iterator[None]:
-    """Raise `DialError` for what goes wrong in connecting to `server`."""
+def _translated(server: UpstreamKey, *, is_proxy: bool = False, before: str = "") -> Iterator[None]:
+    """Raise `DialError` for what goes wrong in connecting to `server`, with `before` before its text."""
     try:
         yield
     except ssl.SSLCertVerificationError as e:
-        raise UntrustedError(e.verify_message.rstrip("."), server) from e
+        raise UntrustedError(e.verify_message.rstrip("."), server, is_proxy=is_proxy) from e
     except (OSError, RuntimeError, ValueError, LookupError) as e:  # uvloop, aiohappyeyeballs
-        raise DialError(_text(e, server.host)) from e
+        raise DialError(f"{before}{_text(e, server.host)}") from e
 
 
 def _text(error: Exception, host: str) -> str:

@@ -15,6 +15,7 @@ import certifi
 from mitmproxy.net import tls as net_tls
 from mitmproxy.options import Options
 
+from neurolink_mitm.core.failover.unreachable import NO_SETUP
 from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.dataplane.upstreams.failure import DialError
 from neurolink_mitm.dataplane.upstreams.memory import shrink_read_buffers
@@ -199,7 +200,7 @@ class UpstreamTrust:
         except (OSError, ValueError) as e:
             lasting = isinstance(e, (ssl.SSLError, ValueError, FileNotFoundError))
             files = ", ".join(filter(None, (*self.settings.files, certificate)))
-            raise DialError(f"TLS can't be set up with {files}: {e}", permanent=lasting) from e
+            raise DialError(f"{NO_SETUP} with {files}: {e}", permanent=lasting) from e
 
     def _make(self, certificate: str | None) -> Made:
         settings = self.settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from neurolink_mitm.core.request.target import Via
+from neurolink_mitm.core.failover.unreachable import NO_TUNNEL
 from neurolink_mitm.dataplane.upstreams.failure import DialError
 
 MAX_HEAD = 64 * 1024
@@ -63,11 +63,10 @@ class Unused(asyncio.Protocol):
 
 
 async def ask_for_tunnel(
-    transport: asyncio.WriteTransport, unused: Unused, host: bytes, port: int, via: Via
+    transport: asyncio.WriteTransport, unused: Unused, host: bytes, port: int, login: str | None
 ) -> None:
     """Have the HTTP proxy open a tunnel to `host`. Raises `DialError`."""
     authority = b"%b:%d" % (b"[%b]" % host if b":" in host else host, port)
-    login = via.authorization
     transport.write(
         b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n"
         % (
@@ -81,7 +80,6 @@ async def ask_for_tunnel(
     if answer is None:
         raise DialError("does not answer as an HTTP proxy")
     if not answer[1].startswith("2"):
-        where = f"{via.host}:{via.port}"
-        text = f"Upstream proxy {where} refused HTTP CONNECT request: {answer[1]} {answer[2] or ''}"
+        text = f"{NO_TUNNEL}{answer[1]} {answer[2] or ''}"
         raise DialError(text, permanent=answer[1] == "407")
     unused.check()

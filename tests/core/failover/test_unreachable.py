@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.failover.unreachable import unreached
+from neurolink_mitm.core.failover.unreachable import (
+    BEYOND_PROXY,
+    NO_SETUP,
+    NO_TUNNEL,
+    UNTRUSTED,
+    UNTRUSTED_PROXY,
+    unreached,
+)
 from neurolink_mitm.core.request.target import Via
 
 HOST = "api.example.com"
-REFUSED = "Upstream proxy 10.0.0.1:3128 refused HTTP CONNECT request: "
-UNTRUSTED = "Certificate verify failed: "
 PROXY = "the HTTP proxy http://p:1 (HTTPS_PROXY)"
 OPEN = Via.parse("p:1", "HTTPS_PROXY")
 LOGIN = Via.parse("u:hunter2@p:1", "proxyUrl")
@@ -25,15 +30,22 @@ ADVICE = (
     [
         ("refused", None, "refused", "connect_error"),
         ("refused", OPEN, f"{PROXY} can't be reached: refused", "connect_error"),
-        (f"{REFUSED}407 Auth", OPEN, f"{PROXY} asks for a user and password (407)", "no_way"),
+        (f"{NO_TUNNEL}407 Auth", OPEN, f"{PROXY} asks for a user and password (407)", "no_way"),
         (
-            f"{REFUSED}407 ",
+            f"{NO_TUNNEL}407 ",
             LOGIN,
             "the HTTP proxy http://…@p:1 (proxyUrl) does not take this user and password (407)",
             "no_way",
         ),
-        (f"{REFUSED}403 No\x1b[31m", OPEN, f"{PROXY} refuses to connect to {HOST} (403 No[31m)", "connect_error"),
-        (f"{REFUSED}503", OPEN, f"{PROXY} refuses to connect to {HOST} (503)", "connect_error"),
+        (f"{NO_TUNNEL}403 No\x1b[31m", OPEN, f"{PROXY} refuses to connect to {HOST} (403 No[31m)", "connect_error"),
+        (f"{NO_TUNNEL}503 ", OPEN, f"{PROXY} refuses to connect to {HOST} (503)", "connect_error"),
+        (
+            f"{BEYOND_PROXY}does not speak TLS",
+            OPEN,
+            f"{HOST}, through {PROXY}: does not speak TLS",
+            "connect_error",
+        ),
+        (f"{NO_SETUP} with a.pem: no such file", OPEN, "TLS can't be set up with a.pem: no such file", "no_way"),
         (
             f"{UNTRUSTED}unable to get local issuer certificate",
             None,
@@ -55,7 +67,8 @@ ADVICE = (
             "no_way",
         ),
     ],
-    ids=["direct", "dead-proxy", "no-login", "wrong-login", "forbidden", "unavailable", "company", "expired", "name"],
+    ids=["direct", "dead-proxy", "no-login", "wrong-login", "forbidden", "unavailable", "beyond", "roots",
+         "company", "expired", "name"],
 )  # fmt: skip
 def test_in_words(error: str, via: Via | None, message: str, kind: str) -> None:
     failure = unreached(error, HOST, via, COMPANY)
@@ -64,7 +77,8 @@ def test_in_words(error: str, via: Via | None, message: str, kind: str) -> None:
 
 def test_the_certificate_of_the_proxy_itself() -> None:
     via = Via.parse("https://p:1", "HTTPS_PROXY")
-    failure = unreached(f"{UNTRUSTED}self-signed certificate", HOST, via, {"p": "CN=Acme"})
+    issuers = {"p": "CN=Acme", HOST: "CN=other"}
+    failure = unreached(f"{UNTRUSTED_PROXY}self-signed certificate", HOST, via, issuers)
     assert failure.message.startswith("the certificate of the proxy p is not trusted")
     assert "issued by CN=Acme" in failure.message
 

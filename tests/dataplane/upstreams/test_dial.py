@@ -93,12 +93,11 @@ async def test_a_good_certificate_ends_what_was_said_of_the_one_before(
 
 async def test_a_proxy_that_nobody_trusts(authority: Authority, certificate: Path) -> None:
     trust = UpstreamTrust()
-    trust.issuers["upstream.example"] = "CN=old"
     with connect_proxy(certificate=certificate) as between:
         via = Via.parse(f"https://localhost:{between.server_address[1]}")
         error = await refused(UpstreamKey("upstream.example", 443, True, via), trust)
         assert between.heads == []
-    assert str(error).startswith("Certificate verify failed: ")
+    assert str(error).startswith("Certificate verify failed at the HTTP proxy: ")
     assert trust.issuers == {"localhost": f"CN={COMPANY}"}
 
 

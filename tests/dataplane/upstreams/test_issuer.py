@@ -10,7 +10,6 @@ import pytest
 
 from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.upstreams import issuer
-from neurolink_mitm.dataplane.upstreams.failure import UntrustedError
 from neurolink_mitm.dataplane.upstreams.issuer import MAX_HOSTS, remember_issuer
 from neurolink_mitm.dataplane.upstreams.tls import UpstreamTrust
 from tests.connect_proxy import COMPANY, dead_proxy
@@ -19,7 +18,7 @@ from tests.dataplane.upstreams.loops import LIMIT, echo, no_socket_left, server_
 
 async def look(key: UpstreamKey, trust: UpstreamTrust) -> None:
     async with asyncio.timeout(LIMIT):
-        await remember_issuer(UntrustedError("self-signed certificate", key), key, trust)
+        await remember_issuer(key, trust)
 
 
 async def test_many_who_ask_at_once_look_once_a_minute(

@@ -52,15 +52,13 @@ async def test_a_tunnel_to_an_address_of_ipv6(authority: Authority, certificate:
             assert between.targets == ["[::1]:80"]
 
 
-def answering(answer: bytes, *, then_close: bool = True) -> Serve:
-    """Serve `answer` to whatever head comes."""
+def answering(answer: bytes) -> Serve:
+    """Serve `answer` to whatever comes, and hang up."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        await reader.read(1000)
         writer.write(answer)
         await writer.drain()
-        if not then_close:
-            await reader.read()
         writer.close()
 
     return serve
@@ -69,9 +67,9 @@ def answering(answer: bytes, *, then_close: bool = True) -> Serve:
 @pytest.mark.parametrize(
     ("answer", "said", "permanent"),
     [
-        (b"HTTP/1.1 407 Who are you\r\n\r\n", "refused HTTP CONNECT request: 407 Who are you", True),
-        (b"HTTP/1.1 503\r\n\r\n", "refused HTTP CONNECT request: 503 ", False),
-        (b"HTTP/1.0 403 No\n\n", "refused HTTP CONNECT request: 403 No", False),
+        (b"HTTP/1.1 407 Who are you\r\n\r\n", "Refused HTTP CONNECT request: 407 Who are you", True),
+        (b"HTTP/1.1 503\r\n\r\n", "Refused HTTP CONNECT request: 503 ", False),
+        (b"HTTP/1.0 403 No\n\n", "Refused HTTP CONNECT request: 403 No", False),
         (b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n", "does not answer as an HTTP proxy", False),
         (b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n", "sent bytes that nobody has asked for", False),
         (b"HTTP/1.1 200 OK\r\n", "closed the connection instead of an answer", False),
@@ -103,3 +101,12 @@ async def test_an_answer_to_connect_byte_by_byte() -> None:
         via = Via.parse(f"127.0.0.1:{port}")
         async with dialled(UpstreamKey("upstream.example", 80, False, via)) as connection:
             assert await echoed(connection) == b"hello"
+
+
+async def test_no_tls_beyond_the_proxy() -> None:
+    async with serving(answering(b"SSH-2.0-OpenSSH_9.2p1\r\n")) as port:
+        with connect_proxy(port) as between:
+            via = Via.parse(between.address)
+            error = await refused(UpstreamKey("upstream.example", 443, True, via))
+    assert str(error) == "Beyond the HTTP proxy: does not speak TLS"
+    assert not error.permanent
