@@ -126,11 +126,14 @@ class AccountState:
             return Ineligible(reason)
         if account.type == "oauth" and not claude_code:
             return Ineligible(NOT_FOR_CLIENT)
-        if model and any(fnmatchcase(model, pattern) for pattern in account.excluded_models):
+        excluded = account.excluded_models
+        if model and excluded and any(fnmatchcase(model, pattern) for pattern in excluded):
             return Ineligible(f"excludes {model}")
         return None
 
     def _cooling(self, model: str | None, endpoint: str, now: float) -> Ineligible | None:
+        if not self.cooldowns:
+            return None
         matching = self._matching(model, endpoint)
         for scope, cooldown in (*matching, *self._whole(now)):
             if cooldown.cooling(now):
@@ -294,5 +297,5 @@ def _covers(at: str, models: str, model: str | None, endpoint: str) -> bool:
 
 
 def _of(scope: str, cooldown: Cooldown) -> str:
-    words = "" if cooldown.whole else described(scope)
+    words = "" if cooldown.whole or scope == WHOLE_ACCOUNT else described(scope)
     return f" for {words}" if words else ""
