@@ -10,7 +10,6 @@ import atexit
 import io
 import logging
 import os
-import queue
 import select
 import sys
 import threading
@@ -20,17 +19,21 @@ from operator import itemgetter
 from typing import TextIO
 
 from neurolink_mitm.adapters.background import Worker
+from neurolink_mitm.adapters.batches import Batches
 
 BACKLOG = 5_000
 """Texts, mostly of one line, that wait to be written; further ones are dropped."""
 GATHER = 0.1
-"""Seconds after a write in which further texts gather: each turn of the thread holds up the loop."""
+"""Seconds in which further lines gather after a write."""
 CLOSE_LIMIT = 1.0
 """Seconds in which the waiting texts are written when the process ends."""
 _TIME = "%H:%M:%S %Z"
 """The time before a line, as `status` and `logs tail` print it."""
 _RETRY = 1.0
 """Seconds between two attempts on an output that was made non-blocking, by a program that shares the terminal."""
+
+
+_Text = tuple["Output", str]
 
 
 class Console:
@@ -43,14 +46,13 @@ class Console:
         os.register_at_fork(after_in_child=self._begin)
 
     def _begin(self) -> None:
-        self._texts: queue.SimpleQueue[_Text | None] = queue.SimpleQueue()
-        self._ending = threading.Event()
+        self._texts = Batches[_Text](GATHER)
         self._dropped = self._told = 0
         self._thread = Worker(self._run, "console")
 
     def put(self, output: Output, text: str) -> None:
         """Queue `text`; drop it where too many wait."""
-        if self._texts.qsize() < self._backlog:
+        if len(self._texts) < self._backlog:
             self._texts.put((output, text))
             return
         with self._lock:
@@ -58,33 +60,17 @@ class Console:
 
     def close(self, timeout: float = CLOSE_LIMIT) -> bool:
         """Write the waiting texts. Return False where that takes more than `timeout` seconds."""
-        self._ending.set()
-        self._texts.put(None)
+        self._texts.end()
         self._thread.end(timeout)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        ended = False
-        while not ended and (first := self._texts.get()) is not None:
-            texts, ended = self._gathered(first)
+        for texts in self._texts:
+            if missing := self._dropped - self._told:  # the queue was full when these came
+                texts.append((texts[-1][0], _missing(missing)))
+                self._told += missing
             for output, group in groupby(texts, itemgetter(0)):
                 output.send("".join(text for _, text in group))
-            self._ending.wait(GATHER)
-
-    def _gathered(self, first: _Text) -> tuple[list[_Text], bool]:
-        """Return `first` and the other waiting texts, and whether the queue has ended."""
-        dropped = self._dropped  # read before the queue: it was full when these came
-        texts, ended = [first], False
-        for _ in range(self._texts.qsize()):  # only this thread takes any
-            text = self._texts.get()
-            if text is None:
-                ended = True
-            else:
-                texts.append(text)
-        if dropped > self._told:
-            texts.append((texts[-1][0], _missing(dropped - self._told)))
-            self._told = dropped
-        return texts, ended
 
 
 class Output(io.TextIOBase):
@@ -141,9 +127,6 @@ class Output(io.TextIOBase):
             self._lost = 0
         except OSError:
             self._lost += min(lines, data.count(b"\n"))
-
-
-_Text = tuple[Output, str]
 
 
 class LogHandler(logging.Handler):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import stat
 from collections import defaultdict
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import BinaryIO
 import msgspec
 
 from neurolink_mitm.adapters.background import Worker
+from neurolink_mitm.adapters.batches import Batches
 from neurolink_mitm.adapters.files import private_directory
 from neurolink_mitm.core.logs.capture import encodable
 from neurolink_mitm.core.logs.rows import AttemptRow, DebugRow, RequestRow
@@ -25,10 +25,10 @@ Row = RequestRow | AttemptRow | DebugRow
 _Line = tuple[str, bytes]
 """The name of the file, and the bytes to append."""
 _FAMILIES = {RequestRow: "proxy", AttemptRow: "proxy-attempts", DebugRow: "proxy-debug"}
+GATHER = 0.01
+"""Seconds in which further rows gather after a write; a proxy that is killed loses the rows of as many."""
 BACKLOG = 10_000
 """Rows that wait to be written; further ones are lost."""
-_BATCH = 500
-"""Rows that are written at once, at most."""
 
 
 class FileJournal:
@@ -43,7 +43,7 @@ class FileJournal:
         self.lost = self.bodies_lost = 0
         self.last_error: str | None = None
         self._backlog = backlog
-        self._lines: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
+        self._lines = Batches[_Line](GATHER)
         self._failing = self._overrun = False
         self._files: dict[str, tuple[str, BinaryIO]] = {}
         self._thread = Worker(self._run, "journal")
@@ -71,12 +71,12 @@ class FileJournal:
 
     def close(self, timeout: float = 5.0) -> None:
         """Write the waiting rows, within `timeout` seconds."""
-        self._lines.put(None)
+        self._lines.end()
         self._thread.end(timeout)
 
     def _put(self, row: Row) -> None:
-        """Encode and queue a row: on the writer's thread, just woken, encoding takes four times as long."""
-        if self._lines.qsize() < self._backlog:
+        """Encode and queue a row: the writer's thread would hold up the loop for a whole batch."""
+        if len(self._lines) < self._backlog:
             self._lines.put((file_name(row), encode(row)))
             return
         self.lost += 1
@@ -86,21 +86,9 @@ class FileJournal:
             logger.error("rows of the journal are lost, %s", self.last_error)
 
     def _run(self) -> None:
-        ended = False
-        while not ended and (first := self._lines.get()) is not None:
-            batch, ended = self._more(first)
+        for batch in self._lines:
             self._write(batch)
         self._close_files()
-
-    def _more(self, first: _Line) -> tuple[list[_Line], bool]:
-        """Return `first` and the other waiting lines, to be written at once, and whether the queue has ended."""
-        batch = [first]
-        for _ in range(min(self._lines.qsize(), _BATCH)):  # only this thread takes any
-            line = self._lines.get()
-            if line is None:
-                return batch, True
-            batch.append(line)
-        return batch, False
 
     def _write(self, batch: list[_Line]) -> None:
         lines: defaultdict[str, list[bytes]] = defaultdict(list)
@@ -154,13 +142,13 @@ def file_name(row: Row) -> str:
 
 def encode(row: Row) -> bytes:
     """Return a row as a line, with all that has the form of a secret masked."""
-    values = msgspec.structs.asdict(row)
-    texts = {name: value for name, value in values.items() if isinstance(value, str)}
-    if not may_hold_secret("\n".join(texts.values())):
+    texts = [value for value in msgspec.structs.astuple(row) if isinstance(value, str)]
+    if not may_hold_secret("\n".join(texts)):
         with suppress(UnicodeEncodeError):  # lone surrogates, see `encodable`
             return msgspec.json.encode(row) + b"\n"
+    values = msgspec.structs.asdict(row)
     # masked before it is JSON, where a secret in a query would seem to go on behind the closing quote
-    redacted = {name: redact(encodable(value)) for name, value in texts.items()}
+    redacted = {n: redact(encodable(v)) for n, v in values.items() if isinstance(v, str)}
     return msgspec.json.encode(values | redacted) + b"\n"
 
 

@@ -181,7 +181,7 @@ def test_after_a_gap_lines_are_written_again(console: Console, full: Pipe) -> No
     output = Output(console, full.file)
     for number in range(100):
         output.put(f"{number}\n")
-    wait_until(lambda: console._texts.qsize() == 10, "the queue is full")
+    wait_until(lambda: len(console._texts) == 10, "the queue is full")
     reading = threading.Event()
     texts: list[str] = []
 
@@ -191,7 +191,7 @@ def test_after_a_gap_lines_are_written_again(console: Console, full: Pipe) -> No
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
-    wait_until(lambda: console._texts.qsize() == 0, "it is read")
+    wait_until(lambda: len(console._texts) == 0, "it is read")
     output.put("again\n")
     assert console.close(LIMIT)
     reader.join(LIMIT)
@@ -222,7 +222,7 @@ def test_a_full_disk_is_told_when_it_has_room(console: Console, file: TextIOWrap
     output = Output(console, file)
     for line in ("1\n", "2\n3\n", "4\n"):
         output.put(line)
-        wait_until(lambda line=line: console._texts.qsize() == 0, "it is taken")  # type: ignore[misc]
+        wait_until(lambda line=line: len(console._texts) == 0, "it is taken")  # type: ignore[misc]
     wait_until(lambda: output._lost == 4, "all are lost")
     os.dup2(disk, file.fileno())
     os.close(disk)

@@ -12,10 +12,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from neurolink_mitm.adapters import journal as journals
-from neurolink_mitm.adapters.journal import FileJournal
+from neurolink_mitm.adapters.journal import FileJournal, encode
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow, attempt_row, request_row
+from neurolink_mitm.core.redact.text import redact
 from tests.fakes import make_account, make_attempt, make_exchange
 from tests.schemas import family_of, faults
 from tests.waiting import LIMIT, wait_until
@@ -169,6 +172,16 @@ def test_keys_are_starred_wherever_they_stand(journal: FileJournal, logs: Path, 
     [line] = lines_of(logs / "proxy-2025-10-09.jsonl")
     assert KEY not in json.dumps(line)
     assert "said ***" in json.dumps(line)
+
+
+PIECES = [KEY, "Bearer 0123456789", "?key=abc", "&token=", '"', "\\", "\n", "ß", " ", "a", "\u2028"]
+
+
+@given(st.lists(st.sampled_from(PIECES)).map("".join))
+def test_each_text_is_masked_as_it_is_by_itself(text: str) -> None:
+    row = msgspec.structs.replace(a_request(), path=text, why=text)
+    written = json.loads(encode(row))
+    assert (written["path"], written["why"]) == (redact(text), redact(text))
 
 
 def test_a_secret_in_a_query_does_not_eat_the_rest(journal: FileJournal, logs: Path) -> None:

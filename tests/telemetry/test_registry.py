@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from neurolink_mitm.core.status.metrics import (
     request_points,
 )
 from neurolink_mitm.ports import Runtime
-from neurolink_mitm.telemetry.registry import MOST, OTHER, MetricRegistry
+from neurolink_mitm.telemetry.registry import MOST, OTHER, UNCOUNTED, MetricRegistry
 from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_runtime
 
 
@@ -260,3 +261,21 @@ def test_a_page_is_as_new_as_its_points() -> None:
     for count in (1, 2):
         runtime.metrics.record([Point("proxy_retries_total", 1, ("work", "x"))])
         assert lines(runtime)['proxy_retries_total{account="work",type="x"}'] == count
+
+
+def test_no_point_is_lost_between_threads() -> None:
+    """Points that wait are counted by whoever comes: one that records, or one that reads."""
+    metrics = MetricRegistry()
+    runtime = make_runtime(metrics=metrics)
+
+    def record() -> None:
+        for _ in range(1001):
+            metrics.record((Point("proxy_request_body_bytes", 1),))
+
+    threads = [threading.Thread(target=record) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        page(runtime, NOW)
+        assert len(metrics._uncounted) <= UNCOUNTED + len(threads)
+    assert lines(runtime)["proxy_request_body_bytes_count"] == 4004

@@ -15,6 +15,7 @@ import hmac
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -157,6 +158,7 @@ def credential(fields: Fields) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
+@lru_cache(maxsize=64)  # parsing an address takes a fifth of the judgement of a head
 def is_loopback(host: str) -> bool:
     """Return whether only this machine reaches `host`."""
     if host == "localhost" or host.endswith(".localhost"):
