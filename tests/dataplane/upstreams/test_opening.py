@@ -12,9 +12,10 @@ import certifi
 import pytest
 
 from neurolink_mitm.core.request.target import UpstreamKey, Via
-from neurolink_mitm.dataplane.upstreams.dial import dial
+from neurolink_mitm.dataplane.upstreams.dial import DialError, dial
 from neurolink_mitm.dataplane.upstreams.opening import NEXT_ADDRESS
 from neurolink_mitm.dataplane.upstreams.tls import UpstreamTrust
+from neurolink_mitm.dataplane.upstreams.tunnel import Unused
 from tests.connect_proxy import Authority, dead_proxy
 from tests.dataplane.upstreams.loops import (
     LIMIT,
@@ -156,3 +157,36 @@ async def test_cancelling_closes_the_socket(
                     await gone.wait()
             await asyncio.sleep(0.05)
             gc.collect()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+async def test_a_connection_that_is_of_no_use_is_closed(
+    authority: Authority, certificate: Path, monkeypatch: pytest.MonkeyPatch, tls: bool
+) -> None:
+    def check(_: Unused) -> None:
+        raise DialError("of no use")
+
+    monkeypatch.setattr(Unused, "check", check)
+    async with serving(context=server_context(certificate) if tls else None) as port:
+        with no_socket_left():
+            error = await refused(UpstreamKey("localhost", port, tls), trusting(authority.path))
+            await asyncio.sleep(0.01)
+    assert str(error) == "of no use"
+
+
+@pytest.mark.parametrize("tunnel", [False, True], ids=["direct", "tunnel"])
+async def test_a_socket_that_the_loop_does_not_take_is_closed(
+    monkeypatch: pytest.MonkeyPatch, tunnel: bool
+) -> None:
+    sockets = []
+
+    async def refuse(*_: object, sock: socket.socket, **__: object) -> None:
+        sockets.append(sock)
+        raise RuntimeError("no more handles")
+
+    async with serving() as port:
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", refuse, raising=False)
+        via = Via.parse(f"127.0.0.1:{port}") if tunnel else None
+        error = await refused(UpstreamKey("127.0.0.1", port, False, via))
+    assert str(error) == "no more handles"
+    assert [sock.fileno() for sock in sockets] == [-1]

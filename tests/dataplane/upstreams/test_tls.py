@@ -10,6 +10,8 @@ from typing import Any
 
 import certifi
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.net import tls as net_tls
 from mitmproxy.options import Options
@@ -209,6 +211,19 @@ async def test_the_clients_certificate(
         names = (await shown.get())["subjectAltName"]
         connection.transport.abort()
     assert names == (("DNS", "client.example"),)
+
+
+def test_a_password_of_a_key_is_not_asked_for_on_the_terminal(
+    certificate: Path, tmp_path: Path
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    form = serialization.PrivateFormat.PKCS8
+    locked = serialization.BestAvailableEncryption(b"hunter2")
+    path = tmp_path / "client.pem"
+    private = key.private_bytes(serialization.Encoding.PEM, form, locked)
+    path.write_bytes(certificate.read_bytes().partition(b"-----BEGIN PRIV")[0] + private)
+    with pytest.raises(ValueError, match="the key of client_certs has a password"):
+        TlsSettings().context(str(path))
 
 
 def test_a_certificate_of_the_clients_for_some_hosts(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from neurolink_mitm.core.request.target import UpstreamKey, Via
+from neurolink_mitm.dataplane.upstreams.dial import DialError
+from neurolink_mitm.dataplane.upstreams.tunnel import MAX_HEAD, Unused
 from tests.connect_proxy import Authority, connect_proxy
 from tests.dataplane.upstreams.loops import (
     Serve,
@@ -110,3 +112,32 @@ async def test_no_tls_beyond_the_proxy() -> None:
             error = await refused(UpstreamKey("upstream.example", 443, True, via))
     assert str(error) == "Beyond the HTTP proxy: does not speak TLS"
     assert not error.permanent
+
+
+async def test_the_certificate_beyond_the_proxy_is_that_of_the_host(
+    authority: Authority, certificate: Path
+) -> None:
+    async with serving(context=server_context(certificate)) as port:
+        with connect_proxy(port) as between:
+            via = Via.parse(between.address)
+            key = UpstreamKey("upstream.example", 443, True, via)
+            error = await refused(key, trusting(authority.path))
+    assert "certificate is not valid for 'upstream.example'" in str(error)
+    assert error.permanent
+
+
+def test_no_more_is_kept_than_a_head_may_have() -> None:
+    unused = Unused()
+    for _ in range(10):
+        unused.data_received(bytes(MAX_HEAD))
+    assert len(unused.received) <= 2 * MAX_HEAD
+
+
+def test_what_is_of_no_use() -> None:
+    talkative, closed = Unused(), Unused()
+    talkative.data_received(b"HTTP/1.1 200 OK")
+    closed.eof_received()
+    for unused, said in ((talkative, "nobody has asked for"), (closed, "closed the connection")):
+        with pytest.raises(DialError, match=said):
+            unused.check()
+    Unused().check()
