@@ -22,7 +22,7 @@ from bench.summary import Line, OptionLine
 from bench.targets import Verdict, verdicts
 from bench.variants import DEFAULT, OFF
 
-WIDTH = 100
+WIDTH = 110
 _HEADINGS = (
     *("first\np50", "byte\np99", "\nx"),
     *("total\np50", "\np99", "\nx"),
