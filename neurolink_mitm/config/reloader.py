@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from watchfiles import awatch
 
@@ -22,7 +22,10 @@ from neurolink_mitm.config.sources import Inputs
 from neurolink_mitm.core.auth.access import NO_CLIENT_KEY, ClientKey, is_loopback
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.settings.values import Config
+from neurolink_mitm.dataplane.threads import short_switch_interval
 from neurolink_mitm.ports import Runtime
+
+T = TypeVar("T")
 
 logger = logging.getLogger("neurolink.watch")
 logging.getLogger("watchfiles").setLevel(logging.WARNING)  # a line for each write of our own
@@ -147,7 +150,7 @@ class Reloader:
     async def reload(self) -> None:
         """Read the files and put them in force; files that can't be read leave everything as it is."""
         try:
-            inputs = await asyncio.to_thread(self._source.read_again)
+            inputs = await asyncio.to_thread(_in_small_steps, self._source.read_again)
         except Exception as e:
             self._report((str(e),))
             return
@@ -155,7 +158,9 @@ class Reloader:
         apply(self._runtime, inputs)
         now = _State.of(self._runtime)
         # hundreds of changed accounts are as many lines
-        await asyncio.to_thread(_report_changes, before, now, inputs.warnings)
+        await asyncio.to_thread(
+            _in_small_steps, lambda: _report_changes(before, now, inputs.warnings)
+        )
         self._report(inputs.faults)
         if not inputs.faults:
             self._runtime.config_loaded_at = self._runtime.clock.now()
@@ -165,6 +170,12 @@ class Reloader:
             for fault in faults:
                 logger.error("not taken over, all stays as it was: %s", fault)
         self._runtime.config_errors = faults
+
+
+def _in_small_steps(do: Callable[[], T]) -> T:
+    """Return what `do` returns; the event loop waits little for its turn meanwhile."""
+    with short_switch_interval():
+        return do()
 
 
 def _report_changes(before: _State, now: _State, warnings: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import resource
+import sys
 from collections.abc import Callable, Collection
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from neurolink_mitm.core.pool.pool import Pool, Requirements
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Config, Routing, Timeouts
 from neurolink_mitm.core.shaping.pipeline import Pipeline
+from neurolink_mitm.dataplane.threads import SHORT
 from neurolink_mitm.ports import Runtime
 from tests.fakes import NOW, make_account, make_runtime
 from tests.waiting import LIMIT
@@ -216,6 +218,17 @@ async def test_a_good_change_is_taken_over(
     ]
     told_by = {record.threadName for record in caplog.records}
     assert "MainThread" not in told_by, "hundreds of lines would hold up the loop"
+
+
+async def test_files_are_read_in_steps_that_streams_do_not_notice(runtime: Runtime) -> None:
+    class Slow(FakeSource):
+        def read_again(self) -> Inputs:
+            steps.append(sys.getswitchinterval())
+            return super().read_again()
+
+    steps: list[float] = []
+    await Reloader(runtime, Slow(INPUTS)).reload()
+    assert steps == [pytest.approx(SHORT)]
 
 
 @pytest.mark.parametrize(
