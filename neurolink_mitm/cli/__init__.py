@@ -28,7 +28,7 @@ GROUPS = {
     "proxy": "Run the proxy and look after it.",
     "shape": "Show what request shaping makes of a request; nothing is sent.",
     "statusline": "Print one line about the accounts, for Claude Code's status line.",
-    "stats": "Sum up requests, errors, failovers, tokens, costs, and how soon answers begin.",
+    "stats": "Sum up requests, errors, failovers, tokens, costs, and the times of answers and connections.",
     "sandbox": "An Anthropic look-alike on loopback.",
 }
 

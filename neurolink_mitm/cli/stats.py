@@ -45,7 +45,7 @@ WORTH_A_BAR = 20_000_000
     show_default=True, help="How to print it.",
 )  # fmt: skip
 def command(by: str, since: str | None, until: str | None, form: str) -> None:
-    """Sum up requests, errors, failovers, tokens, costs, and how soon answers begin and attempts are connected.
+    """Sum up requests, errors, failovers, tokens, costs, and the times of answers and connections.
 
     Example: neurolink stats --by account --since yesterday --until today
     """

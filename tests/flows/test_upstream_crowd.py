@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from neurolink_mitm.core.settings.values import Config, Network
+from neurolink_mitm.dataplane.upstreams import opening
 from tests.cli.processes import Shell
 from tests.connect_proxy import Authority
 from tests.flows.harness import LIMIT, Proxy, account, message, raw_request
@@ -61,7 +62,7 @@ def crowd(proxy: Proxy, count: int) -> list[int]:
     return asyncio.run(all_of_them())
 
 
-def resolve(proxy: Proxy, monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
+def resolve(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
     """Have all names lead to the next of `addresses`, and to the last one from then on."""
     left = list(addresses)
 
@@ -69,7 +70,7 @@ def resolve(proxy: Proxy, monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str
         host, port = left.pop(0) if len(left) > 1 else left[0]
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
-    monkeypatch.setattr(proxy.loop, "getaddrinfo", lookup, raising=False)
+    monkeypatch.setattr(opening, "addresses_of", lookup)
 
 
 def ask(proxy: Proxy) -> httpx.Response:
@@ -106,7 +107,7 @@ def test_a_hundred_hosts(authority: Authority, monkeypatch: pytest.MonkeyPatch) 
         RawUpstream(ANSWER, certificate=certificate) as upstream,
         Proxy(pool, config, "round-robin", trusted=authority.path) as proxy,
     ):
-        resolve(proxy, monkeypatch, ("127.0.0.1", upstream.port))
+        resolve(monkeypatch, ("127.0.0.1", upstream.port))
         assert crowd(proxy, HOSTS) == [200] * HOSTS
         assert len({row.account for row in proxy.rows.wait(HOSTS)}) == HOSTS
         assert 0 < len(proxy.plane.upstreams) <= proxy.plane.upstreams.most_idle
@@ -123,7 +124,7 @@ def test_a_name_that_leads_elsewhere_later(
         RawUpstream(ANSWER, certificate=certificate) as second,
         Proxy([account("a", f"https://{HOST}")], config, trusted=authority.path) as proxy,
     ):
-        resolve(proxy, monkeypatch, ("127.0.0.1", first.port), ("127.0.0.1", second.port))
+        resolve(monkeypatch, ("127.0.0.1", first.port), ("127.0.0.1", second.port))
         assert [ask(proxy).status_code for _ in range(2)] == [200, 200]
         first.close_connections()
         assert ask(proxy).headers["x-neurolink-attempts"] == "1"
@@ -135,7 +136,7 @@ def test_an_upstream_of_ipv6_only(authority: Authority, monkeypatch: pytest.Monk
         RawUpstream(ANSWER, certificate=authority.certificate(HOST), host="::1") as upstream,
         Proxy([account("a", f"https://{HOST}")], trusted=authority.path) as proxy,
     ):
-        resolve(proxy, monkeypatch, ("::1", upstream.port))
+        resolve(monkeypatch, ("::1", upstream.port))
         assert ask(proxy).status_code == 200
 
 
