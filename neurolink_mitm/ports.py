@@ -17,6 +17,7 @@ from neurolink_mitm.core.pool.pool import PersistedState, Pool
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.http_proxy import HttpProxies
+from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.status.event_loop import Lag
@@ -100,6 +101,13 @@ class Refresher(Protocol):
         """Wait for running refreshes, whose tokens would be lost otherwise, and write unwritten tokens."""
 
 
+class Upstreams(Protocol):
+    """The connections to upstream."""
+
+    def prepare(self, key: UpstreamKey) -> None:
+        """Have one ready, since a request may soon go that way. Does not block."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """The address of the translator, and the secret that it requires."""
@@ -180,6 +188,7 @@ class Runtime:
     state_store: StateStore
     metrics: Metrics
     refresher: Refresher | None = None
+    upstreams: Upstreams | None = None
     translator: Translator | None = None
     spending: Spending | None = None
     telemetry: Telemetry | None = None

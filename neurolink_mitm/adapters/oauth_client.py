@@ -17,7 +17,7 @@ from authlib.common.security import generate_token
 from authlib.oauth2.client import OAuth2Client
 
 from neurolink_mitm.adapters.network import Network
-from neurolink_mitm.adapters.oauth_wire import Response, Wire
+from neurolink_mitm.adapters.oauth_wire import Response, Transport, Wire
 from neurolink_mitm.core.auth import oauth
 from neurolink_mitm.core.auth.credentials import check_token
 from neurolink_mitm.core.auth.oauth import RefreshError, Tokens, Trouble
@@ -62,10 +62,11 @@ class OAuthClient:
         *,
         timeout: float = TIMEOUT,
         network: Network | None = None,
+        transport: Transport | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._wire = Wire(clock, timeout, network)
+        self._wire = Wire(clock, timeout, network, transport)
 
     @property
     def date_skew(self) -> float | None:

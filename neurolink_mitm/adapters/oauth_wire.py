@@ -1,6 +1,7 @@
 """HTTP for the OAuth client: a response is a value, even if the request failed.
 
-Proxies and authorities are those of `network`; redirections are not followed; decompression is bounded.
+Proxies and authorities are those of `network`; redirections are not followed; decompression is bounded. Connections
+are httpx's, a new one for each request, or those of another transport.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ _HEADERS = {
     "accept-encoding": "identity",  # some edges compress all the same
     "user-agent": f"neurolink/{__version__}",
 }
+Transport = Callable[[Via | None], httpx.AsyncBaseTransport]
+"""Makes the transport of a request, by the HTTP proxy on its way."""
 _UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.InvalidURL)
 
 
@@ -69,11 +72,16 @@ class Wire:
     """Sends requests, each for `timeout` seconds at most, and measures the clock skew."""
 
     def __init__(
-        self, clock: Callable[[], float], timeout: float, network: Network | None = None
+        self,
+        clock: Callable[[], float],
+        timeout: float,
+        network: Network | None = None,
+        transport: Transport | None = None,
     ) -> None:
         self._clock = clock
         self._timeout = timeout
         self._network = network or Network()
+        self._transport = transport
         self.skew: float | None = None
 
     async def post(
@@ -127,7 +135,11 @@ class Wire:
 
     def _options(self, url: str, own: str | None = None) -> dict[str, Any]:
         """Return httpx's arguments; the first call takes tens of milliseconds. Raises `ValueError`."""
-        return {"timeout": self._timeout, "headers": _HEADERS, **self._network.client(url, own)}
+        options: dict[str, Any] = {"timeout": self._timeout, "headers": _HEADERS}
+        if self._transport is None:
+            return options | self._network.client(url, own)
+        via = self._network.proxies.via(url, own)
+        return options | {"trust_env": False, "transport": self._transport(via)}
 
     def _received(self, url: str, response: httpx.Response, data: bytes) -> Response:
         now = self._clock()

@@ -25,6 +25,7 @@ from neurolink_mitm.ports import Clock
 
 if TYPE_CHECKING:
     from neurolink_mitm.adapters.network import Network
+    from neurolink_mitm.dataplane.upstreams.shared import Upstreams
 
 logger = logging.getLogger("neurolink.refresh")
 
@@ -44,11 +45,20 @@ class Client(Protocol):
     def date_skew(self) -> float | None: ...
 
 
-def oauth_client(settings: OAuth, network: Network | None = None) -> Client:
-    """Return a client. The first call imports Authlib and httpx: half a second and 25 MB."""
+def oauth_client(
+    settings: OAuth, network: Network | None = None, upstreams: Upstreams | None = None
+) -> Client:
+    """Return a client, which uses connections of `upstreams` if there are any.
+
+    The first call imports Authlib and httpx: half a second and 25 MB.
+    """
     from neurolink_mitm.adapters.oauth_client import OAuthClient
 
-    return OAuthClient(settings, network=network)
+    if upstreams is None:
+        return OAuthClient(settings, network=network)
+    from neurolink_mitm.adapters.upstreams_transport import transport_over
+
+    return OAuthClient(settings, network=network, transport=transport_over(upstreams))
 
 
 @dataclass(slots=True)

@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 
 from mitmproxy import http
 
-from neurolink_mitm.core.auth.oauth import needs_refresh
+from neurolink_mitm.core.auth.oauth import AHEAD, needs_refresh
 from neurolink_mitm.core.auth.refresh import Refreshed, take_over
 from neurolink_mitm.core.exchange import Attempt
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.request.target import Target, UpstreamKey
 from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Refresher, Runtime
 
 PATIENCE = 2.0
 """Seconds that a request waits for the refresh of a token that is still valid."""
+SOON = 120.0
+"""Seconds before a refresh is due from which on requests keep a connection to the token endpoint ready."""
 
 
 class Refresh:
@@ -36,14 +40,26 @@ class Refresh:
         account, step = attempt.account, attempt.step
         if account is None or not account.refreshable or step is None:
             return None
+        now = self.runtime.clock.now()
+        if step.refresh or needs_refresh(account.expires_at, now, AHEAD + SOON):
+            self._expect_refresh(account)
         if step.refresh:
             exchange.refreshes += 1
-        if step.refresh or account.has_ended(self.runtime.clock.now()):
+        if step.refresh or account.has_ended(now):
             return self._refresh(refresher, attempt, account, force=step.refresh)
-        due = needs_refresh(account.expires_at, self.runtime.clock.now())
+        due = needs_refresh(account.expires_at, now)
         if due and account.key not in self._slow:
             return self._renew_ahead(refresher, attempt, account)
         return None
+
+    def _expect_refresh(self, account: Account) -> None:
+        """Have a connection to the token endpoint ready."""
+        runtime = self.runtime
+        url = runtime.config.oauth.token_urls[0]
+        if runtime.upstreams:
+            with suppress(ValueError):  # an HTTP proxy that can't be used, as the refresh will tell
+                via = runtime.proxies.via(url, account.proxy_url)
+                runtime.upstreams.prepare(UpstreamKey.of(Target.parse(url), via))
 
     async def _refresh(
         self, refresher: Refresher, attempt: Attempt, account: Account, *, force: bool

@@ -42,7 +42,7 @@ async def serve(
     Raises:
         NotListeningError: the address could not be bound.
     """
-    plane, starter = data_plane(prepared.runtime), Starter(prepared, on_ready)
+    plane, starter = data_plane(prepared), Starter(prepared, on_ready)
     watching = watchers(prepared.runtime, plane) if settings.inspect else ()
     master = masters.make_master(
         in_browser=settings.inspect,
@@ -90,10 +90,10 @@ class Starter:
         await self._lifecycle.stop()
 
 
-def data_plane(runtime: Runtime) -> DataPlane:
+def data_plane(prepared: Prepared) -> DataPlane:
     """Return a data plane that follows the configuration."""
-    plane = DataPlane()
-    follow(runtime, plane.take)
+    plane = DataPlane(prepared.upstreams)
+    follow(prepared.runtime, plane.take)
     return plane
 
 

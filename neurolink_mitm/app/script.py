@@ -65,7 +65,7 @@ class MitmScript:
         program = os.path.basename(sys.argv[0]) or self.name
         server = masters.Serving(ctx.master)
         self._lifecycle = Lifecycle(components(prepared, server, program=program))
-        plane, runtime = data_plane(prepared.runtime), prepared.runtime
+        plane, runtime = data_plane(prepared), prepared.runtime
         for addon in (PageToken(), plane, *self._stack(runtime), *watchers(runtime, plane)):
             ctx.master.addons.register(addon)
             self.addons.append(addon)

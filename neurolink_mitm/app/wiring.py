@@ -44,6 +44,8 @@ from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.values import Config, OAuth
 from neurolink_mitm.core.status.metrics import Point, current_points
 from neurolink_mitm.dataplane.compat import check_version
+from neurolink_mitm.dataplane.upstreams.shared import Upstreams
+from neurolink_mitm.dataplane.upstreams.tls import UpstreamTrust
 from neurolink_mitm.ports import Component, Runtime
 from neurolink_mitm.telemetry.otlp import OtlpTelemetry
 from neurolink_mitm.telemetry.registry import MetricRegistry
@@ -87,6 +89,8 @@ class Prepared:
     health_interval: float = HEALTH_INTERVAL
     components: tuple[Component, ...] = ()
     """In the order of their start."""
+    upstreams: Upstreams = field(default_factory=lambda: Upstreams(UpstreamTrust()))
+    """The connections that the data plane and the refresher share."""
 
 
 def prepare(settings: Settings) -> Prepared:
@@ -108,16 +112,18 @@ def prepare(settings: Settings) -> Prepared:
     clock, journal, registry = SystemClock(), FileJournal(home.logs), MetricRegistry()
     runtime = _runtime(settings, clock, journal, registry)
     apply(runtime, inputs)
+    runtime.upstreams = upstreams = Upstreams(UpstreamTrust())
     telemetry = _telemetry(runtime, registry)
     components: tuple[Component, ...] = (
         closing(telemetry.close, telemetry.start), closing(journal.close),
         _bodies(runtime, home, journal), _translator(runtime, home, sources),
     )  # fmt: skip
     if settings.accounts is None:  # the sandbox makes its accounts anew at each start
-        state = *_state(runtime, home, clock), _refresher(runtime, store, sources)
+        state = *_state(runtime, home, clock), _refresher(runtime, store, sources, upstreams)
         components = (*state, *components)
     warnings = (*warnings, *inputs.warnings, *telemetry.faults)
-    return Prepared(runtime, home, warnings, sources, settings.health_interval, components)
+    interval = settings.health_interval
+    return Prepared(runtime, home, warnings, sources, interval, components, upstreams)
 
 
 @contextmanager
@@ -217,12 +223,14 @@ def _telemetry(runtime: Runtime, registry: MetricRegistry) -> OtlpTelemetry:
     return telemetry
 
 
-def _refresher(runtime: Runtime, store: TokenStore, sources: Sources) -> Component:
+def _refresher(
+    runtime: Runtime, store: TokenStore, sources: Sources, upstreams: Upstreams
+) -> Component:
     """Set the refresher. It follows the oauth section and the network's settings."""
     runtime.refresher = refresher = Refresher(store, partial(oauth_client, OAuth()), SystemClock())
 
     def reconnect(config: Config) -> None:
-        refresher.reconnect(partial(oauth_client, config.oauth, sources.network))
+        refresher.reconnect(partial(oauth_client, config.oauth, sources.network, upstreams))
 
     follow(runtime, reconnect)
     return Closing(refresher.close)

@@ -24,7 +24,7 @@ from neurolink_mitm.dataplane.lean import LeanAddons
 from neurolink_mitm.dataplane.modes import pool_mode
 from neurolink_mitm.dataplane.upstreams.leases import Leases
 from neurolink_mitm.dataplane.upstreams.shared import MOST_IDLE_OF_ALL, Upstreams
-from neurolink_mitm.dataplane.upstreams.tls import TlsSettings, UpstreamTrust
+from neurolink_mitm.dataplane.upstreams.tls import TlsSettings
 
 OPTIONS = {
     "connection_strategy": "lazy",  # eager would connect to the placeholder before any hook
@@ -50,9 +50,9 @@ def _is_ours(client: Client) -> bool:
 class DataPlane:
     """Makes the layer of each client connection, and knows all of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, upstreams: Upstreams) -> None:
         self._layers: WeakSet[FailoverLayer] = WeakSet()
-        self.upstreams = Upstreams(UpstreamTrust())
+        self.upstreams = upstreams
         self._body_memory = BodyMemory(self._bodies)
         self.clients = Clients()
         self._shortage = descriptors.Shortage(self.upstreams.make_room)

@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from mitmproxy import http
 
-from neurolink_mitm.addons.refresh import Refresh
+from neurolink_mitm.addons.refresh import SOON, Refresh
 from neurolink_mitm.core.auth.credentials import StoredAccount
-from neurolink_mitm.core.auth.oauth import Trouble
+from neurolink_mitm.core.auth.oauth import AHEAD, Trouble
 from neurolink_mitm.core.auth.refresh import Refreshed
 from neurolink_mitm.core.exchange import Try
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import current, make_flow, record
 from tests.fakes import NOW, make_account, make_attempt, make_runtime
@@ -199,3 +201,57 @@ async def test_who_leaves_breaks_nothing_off() -> None:
     refresher.answered.set()
     await second
     assert (secret_of(flow), refresher.asked) == (NEW, 1)
+
+
+class Expecting:
+    """The connections to upstream, as far as they are asked to be ready."""
+
+    def __init__(self) -> None:
+        self.asked: list[UpstreamKey] = []
+
+    def prepare(self, key: UpstreamKey) -> None:
+        self.asked.append(key)
+
+
+def expecting(account: Account, **changes: Any) -> tuple[Refresh, Expecting]:
+    upstreams = Expecting()
+    runtime = make_runtime(account, refresher=SlowRefresher(), upstreams=upstreams, **changes)
+    return Refresh(runtime, patience=0.01), upstreams
+
+
+@pytest.mark.parametrize(
+    ("ends_in", "refused", "expected"),
+    [
+        (AHEAD + SOON + 1, False, 0),
+        (AHEAD + SOON - 1, False, 1),
+        (600, False, 1),
+        (28_800, True, 1),
+    ],
+    ids=["not yet", "soon", "due", "refused"],
+)
+async def test_a_connection_for_a_refresh_is_ready(
+    ends_in: float, refused: bool, expected: int
+) -> None:
+    account = plan(ends_in)
+    addon, upstreams = expecting(account)
+    waiting = addon.attempt(attempt_on(account, refresh=refused))
+    assert upstreams.asked == [UpstreamKey("api.anthropic.com", 443, tls=True)] * expected
+    if waiting is not None:
+        waiting.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("proxy_url", "asked"), [("http://h:1", 1), ("socks5://h:1", 0)], ids=["usable", "unusable"]
+)
+async def test_it_is_through_the_accounts_own_proxy(proxy_url: str, asked: int) -> None:
+    account = replace(plan(AHEAD + 60), proxy_url=proxy_url)
+    addon, upstreams = expecting(account)
+    assert addon.attempt(attempt_on(account)) is None
+    assert [key.via.host if key.via else "" for key in upstreams.asked] == ["h"] * asked
+
+
+async def test_none_for_a_token_that_can_not_be_refreshed() -> None:
+    account = replace(plan(600), refreshable=False)
+    addon, upstreams = expecting(account)
+    assert addon.attempt(attempt_on(account)) is None
+    assert upstreams.asked == []

@@ -211,7 +211,7 @@ class Proxy:
     def __init__(self, home: Path) -> None:
         self.file = home / "proxy-config.yaml"
         self.prepared = prepare(Settings({**ENVIRON, "NEUROLINK_HOME": str(home)}))
-        self.addons = [data_plane(self.prepared.runtime), *stack(self.prepared.runtime)]
+        self.addons = [data_plane(self.prepared), *stack(self.prepared.runtime)]
 
     async def reload(self, document: object = BASE) -> None:
         self.file.write_text(yaml.safe_dump(document))

@@ -25,6 +25,8 @@ from neurolink_mitm.core.shaping.pipeline import Named, Pipeline
 from neurolink_mitm.dataplane import master as masters
 from neurolink_mitm.dataplane.data_plane import OPTIONS, DataPlane
 from neurolink_mitm.dataplane.modes import MODE
+from neurolink_mitm.dataplane.upstreams.shared import Upstreams
+from neurolink_mitm.dataplane.upstreams.tls import UpstreamTrust
 from neurolink_mitm.ports import Runtime, Translator
 from neurolink_mitm.stack import stack
 from neurolink_mitm.telemetry.registry import MetricRegistry
@@ -152,7 +154,8 @@ class Proxy:
 
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.plane = DataPlane()
+        self.runtime.upstreams = upstreams = Upstreams(UpstreamTrust())
+        self.plane = DataPlane(upstreams)
         self.plane.take(self.config)
         trust = {"ssl_verify_upstream_trusted_ca": str(self.trusted)} if self.trusted else {}
         self.master = masters.make_master(

@@ -26,6 +26,8 @@ MOST_IDLE_OF_ALL = 300
 """Unused connections at most; fewer where the system allows only few descriptors."""
 DIAL_LIMIT = 30.0
 """Seconds after which an attempt to connect ends, where nobody waits for it any more."""
+SAFE_IDLE = 4.0
+"""Seconds after a response in which upstream hardly closes the connection: Node's servers do after 5, others later."""
 SPARE_PAUSE = 5.0
 """Seconds without a new spare after a connection could not be made."""
 
@@ -103,6 +105,14 @@ class Upstreams:
         self.prepare(key)
         return connection
 
+    def take_safe(self, key: UpstreamKey) -> PooledConnection | None:
+        """Return one that upstream is hardly about to close: used a moment ago, or never. No spare takes its place.
+
+        It is for a request that can't be sent twice. Servers wait longer for a first request than for a next one.
+        """
+        now = self._clock()
+        return self._latest(key, lambda each: not each.uses or now - each.idle_since < SAFE_IDLE)
+
     async def connect(self, key: UpstreamKey, *, fresh: bool = False) -> PooledConnection:
         """Return a new connection, or one that comes back before that unless it has to be `fresh`.
 
@@ -164,7 +174,9 @@ class Upstreams:
 
     # Connections that are not in use
 
-    def _latest(self, key: UpstreamKey) -> PooledConnection | None:
+    def _latest(
+        self, key: UpstreamKey, suits: Callable[[PooledConnection], bool] = lambda _: True
+    ) -> PooledConnection | None:
         stack = self._idle.get(key)
         waits: list[PooledConnection] = []
         chosen = None
@@ -172,10 +184,10 @@ class Upstreams:
             connection = stack.pop()
             if not self._is_usable(connection) or self._is_old(connection):
                 connection.close()
-            elif connection.is_silent:
+            elif suits(connection) and connection.is_silent:
                 chosen = connection
                 chosen.on_end = None
-            else:  # its end, or a session ticket of TLS: the loop will read it
+            else:  # unread are its end, or a session ticket of TLS: the loop will read it
                 waits.append(connection)
         if stack is not None:
             stack.extend(reversed(waits))
