@@ -69,6 +69,7 @@ class FileBodies:
     ) -> None:
         self.directory = directory
         self._secrets = secrets
+        self._current: tuple[Secret, ...] = ()
         self._masked: dict[Secret, None] = {}
         self._journal = journal
         self._backlog = backlog
@@ -93,7 +94,11 @@ class FileBodies:
 
     def _update_secrets(self) -> None:
         """Add the current secrets, on the event loop, where they don't change meanwhile."""
-        current = dict.fromkeys(self._secrets())
+        secrets = tuple(self._secrets())
+        same, self._current = secrets == self._current, secrets
+        if same:
+            return
+        current = dict.fromkeys(secrets)
         if not current.keys() <= self._masked.keys():
             newest = [*current, *(each for each in self._masked if each not in current)]
             self._masked = dict.fromkeys(

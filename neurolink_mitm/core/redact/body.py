@@ -68,7 +68,7 @@ def secrets(text: str, known: Sequence[str] = ()) -> Iterator[SecretMatch]:
 
 
 def _known(text: str, known: Sequence[str]) -> Iterator[Iterator[SecretMatch]]:
-    return (_places(text, secret) for secret in known)
+    return (_places(text, secret) for secret in known if secret in text)
 
 
 def _places(text: str, secret: str) -> Iterator[SecretMatch]:
