@@ -97,16 +97,32 @@ def test_the_translator(company: Shell, upstream: SandboxServer) -> None:
     assert {"/v1/chat/completions", "/v1/responses"} & asked, other.text
 
 
-@pytest.mark.parametrize("inspect", [False, True], ids=["mitmdump", "inspect"])
-def test_as_a_script_and_with_the_page(company: Shell, inspect: bool) -> None:
-    if inspect:
-        _, url = company.serve("--inspect")
-    else:
-        company.variables["PYTHONUNBUFFERED"] = "1"
-        script = str(ROOT / "addons" / "neurolink.py")
-        mitmdump = str(Path(sys.executable).parent / "mitmdump")
-        program = company.start("-s", script, "-p", "0", program=(mitmdump,))
-        url = f"http://127.0.0.1:{program.expect(r'listening at 127.0.0.1:([0-9]+)')[1]}"
+def test_with_the_page(company: Shell) -> None:
+    """Flows show the connection, its TLS and upstream's certificate, of reused connections too."""
+    proxy, url = company.serve("--inspect")
+    page, _, token = proxy.expect(r"Watch it in a browser: (\S+)\n")[1].partition("?")
+    assert [ask(url).status_code for _ in range(2)] == [200, 200]
+    first, second = (each["server_conn"] for each in httpx.get(f"{page}flows?{token}").json())
+    assert first["tls_version"] == second["tls_version"] == "TLSv1.3"
+    assert first["cert"]["subject"] == second["cert"]["subject"] == [["CN", HOST]]
+    assert first["timestamp_start"] < first["timestamp_tcp_setup"] < first["timestamp_tls_setup"]
+    assert second["peername"] == first["peername"]
+
+
+@pytest.mark.parametrize("by_option", [False, True], ids=["variable", "option"])
+def test_as_a_script(company: Shell, authority: Authority, by_option: bool) -> None:
+    """The authority is named by a variable, or to mitmproxy."""
+    company.variables["PYTHONUNBUFFERED"] = "1"
+    options: list[str] = []
+    if by_option:
+        del company.variables["NODE_EXTRA_CA_CERTS"]
+        login = entry(LOGIN.credential, refresh=LOGIN.refresh_token, ends=86_400)
+        company.write("tokens.json", json.dumps({"providers": {"anthropic:a": login}}))
+        options = ["--set", f"ssl_verify_upstream_trusted_ca={authority.path}"]
+    script = str(ROOT / "addons" / "neurolink.py")
+    mitmdump = str(Path(sys.executable).parent / "mitmdump")
+    program = company.start("-s", script, "-p", "0", *options, program=(mitmdump,))
+    url = f"http://127.0.0.1:{program.expect(r'listening at 127.0.0.1:([0-9]+)')[1]}"
     assert ask(url).status_code == 200
 
 
