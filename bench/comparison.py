@@ -15,8 +15,8 @@ from bench.rows import BASELINE, DIRECT, Rows, Start, starts_of
 from bench.samples import CELLS, STREAMED, Cell, Measured
 from bench.variants import FEW, MANY, ORDINARY, WITH_CONSOLE, Variant, with_accounts
 
-_PLAIN_SECONDS = 60.0
-_TLS_SECONDS = 35.0
+_PLAIN_SECONDS = 50.0
+_TLS_SECONDS = 30.0
 _OWN_SECONDS = 10.0
 
 

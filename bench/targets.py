@@ -56,6 +56,7 @@ def _table_verdicts(table: Table) -> Iterator[Verdict]:
         case "plain":
             yield from _cpu_verdicts(table, "CPU per streamed request", CPU_RATIO)
             yield from _first_byte_verdicts(table)
+            yield from _memory_verdict(table)
         case "tls":
             yield from _cpu_verdicts(table, "CPU per streamed request over TLS", TLS_CPU_RATIO)
         case "accounts":
@@ -75,6 +76,13 @@ def _first_byte_verdicts(table: Table) -> Iterator[Verdict]:
     for line in _streamed(table, DEFAULT):
         what = f"first byte p50, {line.cell}"
         yield _at_most(what, line.ratios.first_byte_p50, FIRST_BYTE_RATIO)
+
+
+def _memory_verdict(table: Table) -> Iterator[Verdict]:
+    costs = [line.sample.cost for line in table.lines if line.row == DEFAULT]
+    peaks = [cost.peak_rss_mb for cost in costs if cost]
+    if peaks:
+        yield _below("RSS peak of ordinary requests", max(peaks), RSS_MB)
 
 
 def _streamed(table: Table, row: str) -> list[Line]:
@@ -132,7 +140,6 @@ def _slow_verdicts(run: SlowRun) -> Iterator[Verdict]:
     yield Verdict(f"{crowd}: none lost", f"{missing} of {run.streams} lost", missing == 0)
     yield _below(f"{crowd}: gap p99", run.gap_p99_ms, GAP_MS, "ms")
     yield _below(f"{crowd}: RSS peak", run.rss_peak_mb, PEAK_MB)
-    yield _below(f"{crowd}: RSS after them", run.rss_after_mb, RSS_MB)
     flat = f"{crowd}: RSS flat after them: at most {FLAT_MB:.0f} MB more"
     yield Verdict(flat, grown, growth <= FLAT_MB)
 
