@@ -165,8 +165,8 @@ def test_in_a_real_browser(shell: Shell, tmp_path: Path, client: httpx.Client) -
             assert client.post(f"{url}/v1/messages", json=MESSAGE).status_code == 200
         window.click("//td[contains(., 'beta, after alpha (429)')]")
         window.click("//a[normalize-space()='Response']")
-        window.expect(r"attempt 1 +alpha \(api_key\), 429 rate_limit_error, \d+ ms, cools for")
-        window.expect(r"attempt 2 +beta \(api_key\), 200, \d+ ms")
+        window.expect(r"attempt 1 +alpha \(api_key\), 429 rate_limit_error, [\d.]+ ms, .*cools for")
+        window.expect(r"attempt 2 +beta \(api_key\), 200, [\d.]+ ms")
         window.expect(r"reason +took anthropic:beta by fill-first; skipped anthropic:alpha")
         window.expect(r"usage +tokens: \d+ in, \d+ out")
         assert window.text.count("⚠") == 1
