@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from neurolink_mitm.core.exchange import Attempt, Exchange
 from neurolink_mitm.core.pool.accounts import Account
@@ -11,11 +12,18 @@ from neurolink_mitm.core.redact.text import redact, short
 
 def request_line(exchange: Exchange) -> str:
     """Return the line of a request that has arrived."""
-    line = f"[proxy] {exchange.method} {short(exchange.path.partition('?')[0])}"
-    if exchange.model:
-        stream = " stream" if exchange.stream else ""
-        line += f" -> model={exchange.model}{stream} tools={exchange.tool_count}"
-    return printable(redact(line))
+    path = short(exchange.path.partition("?")[0])
+    return _request_line(
+        exchange.method, path, exchange.model, exchange.stream, exchange.tool_count
+    )
+
+
+@lru_cache(
+    maxsize=64
+)  # most requests are alike, and the search for secrets takes half of a line's time
+def _request_line(method: str, path: str, model: str | None, stream: bool, tools: int) -> str:
+    asked = f" -> model={model}{' stream' if stream else ''} tools={tools}" if model else ""
+    return printable(redact(f"[proxy] {method} {path}{asked}"))
 
 
 def attempt_line(account: Account) -> str:
