@@ -7,7 +7,7 @@ from bench.comparison import Table
 from bench.distance import ROUND_TRIP_MS, Distance, Situation
 from bench.rows import BASELINE, DIRECT
 from bench.slow import SlowRun
-from bench.summary import Line, OptionLine
+from bench.summary import Line
 from bench.variants import CONSOLE, DEFAULT, EARLIER, MANY, OFF, with_accounts
 
 CPU_RATIO = 0.55
@@ -64,7 +64,7 @@ def _table_verdicts(table: Table) -> Iterator[Verdict]:
             yield from _cpu_verdicts(table, f"CPU with {many}", ACCOUNTS_RATIO, many)
         case "console":
             yield from _cpu_verdicts(table, "CPU without --quiet", CONSOLE_RATIO, CONSOLE)
-    yield from _option_verdicts(table.options)
+    yield from _option_verdicts(table)
 
 
 def _cpu_verdicts(table: Table, what: str, limit: float, row: str = DEFAULT) -> Iterator[Verdict]:
@@ -120,16 +120,18 @@ def _distance_verdict(distance: Distance, round_trips: float, more_ms: float) ->
     return Verdict(target, found, distance.p50_ms <= limit)
 
 
-def _option_verdicts(options: Sequence[OptionLine]) -> Iterator[Verdict]:
+def _option_verdicts(table: Table) -> Iterator[Verdict]:
     """Yield the results for the variants that were measured."""
     what = "CPU with journal, usage and capture of errors"
-    for line in options:
+    for line in table.options:
         if line.cell.kind != "streamed":
             continue
         if line.row == DEFAULT and line.by_off:
             yield _at_most(f"{what}, {line.cell}", line.by_off, WATCHING_RATIO, OFF)
         if line.row == EARLIER and line.by_default:
-            yield _at_most(f"CPU, {line.cell}", 1 / line.by_default, EARLIER_RATIO, EARLIER)
+            yield _at_most(
+                f"{table.title}: CPU, {line.cell}", 1 / line.by_default, EARLIER_RATIO, EARLIER
+            )
 
 
 def _slow_verdicts(run: SlowRun) -> Iterator[Verdict]:

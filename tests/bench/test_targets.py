@@ -86,7 +86,7 @@ def test_an_ordinary_run_has_no_such_target(line: OptionLine) -> None:
 )
 def test_against_an_earlier_one(earlier: float, found: str, met: bool) -> None:
     """Its line says how much more it took than today's."""
-    target = f"CPU, streamed x 20: at most 1.02 x {EARLIER}"
+    target = f"plain: CPU, streamed x 20: at most 1.02 x {EARLIER}"
     line = OptionLine(EARLIER, CELL, 3.0, None, earlier)
     assert of_options(line) == [Verdict(target, found, met)]
 
