@@ -19,6 +19,8 @@ logger = logging.getLogger("neurolink.clients")
 
 MOST = 1024
 """Clients at most; fewer where the system allows only few descriptors."""
+MANY = 100
+"""Clients above which memory counts for more than the time of a request."""
 IDLE = 300.0
 """Seconds that a connection may stay open between requests."""
 SILENT = 60.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import cast
 from weakref import WeakKeyDictionary, WeakSet
 
 from mitmproxy import ctx, exceptions
@@ -18,7 +19,8 @@ from mitmproxy.proxy.server import ConnectionHandler
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.dataplane import descriptors
 from neurolink_mitm.dataplane.body_memory import BodyMemory
-from neurolink_mitm.dataplane.clients import MOST, UNREAD, Clients
+from neurolink_mitm.dataplane.client_reader import ClientReader
+from neurolink_mitm.dataplane.clients import MANY, MOST, UNREAD, Clients
 from neurolink_mitm.dataplane.layer import FailoverLayer, never
 from neurolink_mitm.dataplane.lean import LeanAddons
 from neurolink_mitm.dataplane.modes import pool_mode
@@ -92,7 +94,13 @@ class DataPlane:
         handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
         if handler and _is_ours(client):
             self.clients.connected(client, handler)
+            io = handler.transports[client]
+            assert isinstance(io.reader, asyncio.StreamReader)
+            io.reader = cast(asyncio.StreamReader, ClientReader(io.reader, self._has_many))
             self._sweep_later()
+
+    def _has_many(self) -> bool:
+        return len(self.clients) > MANY
 
     def client_disconnected(self, client: Client) -> None:
         for failover_layer in self._layers_of(client):

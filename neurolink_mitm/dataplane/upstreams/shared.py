@@ -24,7 +24,7 @@ MOST_IDLE = 100
 """Unused connections to one server at most."""
 MOST_IDLE_OF_ALL = 300
 """Unused connections at most; fewer where the system allows only few descriptors."""
-DIAL_LIMIT = 30.0
+DIAL_LIMIT = 120.0
 """Seconds after which an attempt to connect ends, where nobody waits for it any more."""
 SAFE_IDLE = 4.0
 """Seconds after a response in which upstream hardly closes the connection: Node's servers do after 5, others later."""
