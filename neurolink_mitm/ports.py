@@ -13,7 +13,8 @@ from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.logs.capture import Captured
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import PersistedState, Pool
+from neurolink_mitm.core.pool.persisted import PersistedState
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.http_proxy import HttpProxies

@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from neurolink_mitm.core.logs.rows import AttemptRow, DebugRow, RequestRow
+from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown
-from neurolink_mitm.core.pool.pool import Pool, Requirements
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.quota import Classic, Quota, Window
 from neurolink_mitm.core.settings.values import Routing
 from neurolink_mitm.core.status import explain, status

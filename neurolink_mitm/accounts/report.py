@@ -11,7 +11,7 @@ from neurolink_mitm.core.auth.refresh import Refreshed
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
-from neurolink_mitm.core.pool.pool import PersistedState, fingerprint
+from neurolink_mitm.core.pool.persisted import PersistedState, fingerprint
 from neurolink_mitm.core.pool.quota import WHOLE_ACCOUNT, Quota, Window
 from neurolink_mitm.core.redact.text import redact
 

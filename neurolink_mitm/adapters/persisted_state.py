@@ -15,7 +15,7 @@ from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.files import locked as locked
 from neurolink_mitm.adapters.files import set_aside, write_atomic
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.pool.pool import PersistedState
+from neurolink_mitm.core.pool.persisted import PersistedState
 from neurolink_mitm.core.pool.quota import Quota
 
 logger = logging.getLogger("neurolink.memory")

@@ -8,7 +8,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Kind, Reply
 from neurolink_mitm.core.pool.accounts import unknown_account
-from neurolink_mitm.core.pool.pool import Requirements
+from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers import models
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import METRICS_PATH, RESET_PATH, methods_of

@@ -4,7 +4,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Plan, Reply, Try
 from neurolink_mitm.core.failover import plan as failover
-from neurolink_mitm.core.pool.pool import Choice
+from neurolink_mitm.core.pool.choice import Choice
 from neurolink_mitm.core.providers.destinations import THE_POOL
 from neurolink_mitm.dataplane.hooks import exchange_of, final_response
 from neurolink_mitm.ports import Runtime

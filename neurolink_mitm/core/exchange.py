@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from neurolink_mitm.core.cost.budget import Metering, metering_at
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import Requirements
+from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers.destinations import Route
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.request.endpoints import COUNT_TOKENS, MESSAGES, endpoint_of

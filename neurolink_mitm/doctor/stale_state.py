@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from neurolink_mitm.core.auth.credentials import PROVIDER
 from neurolink_mitm.core.pool.cooldown import in_bounds
-from neurolink_mitm.core.pool.pool import PersistedState
+from neurolink_mitm.core.pool.persisted import PersistedState
 from neurolink_mitm.core.request.endpoints import described
 from neurolink_mitm.core.status.diagnostic import Diagnostic, fail, warn
 from neurolink_mitm.core.status.probe_results import ProxyProbe, SettingsProbe

@@ -19,7 +19,8 @@ from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.logs.rows import CLIENT_LEFT, PROXY_STOPPED, AttemptRow
 from neurolink_mitm.core.logs.timestamps import seconds
 from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
-from neurolink_mitm.core.pool.pool import Pool, Requirements
+from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.quota import Quota, Window
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.endpoints import MESSAGES

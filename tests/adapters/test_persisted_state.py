@@ -17,7 +17,7 @@ from neurolink_mitm.adapters.persisted_state import (
     write_cooldowns,
 )
 from neurolink_mitm.core.pool.cooldown import Cooldown
-from neurolink_mitm.core.pool.pool import PersistedState
+from neurolink_mitm.core.pool.persisted import PersistedState
 from neurolink_mitm.core.pool.quota import Classic, Quota, Window
 
 SCOPES = {

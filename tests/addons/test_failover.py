@@ -11,7 +11,8 @@ from neurolink_mitm.addons.failover import Failover
 from neurolink_mitm.core.exchange import Deliver, Kind, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import Pool, Requirements
+from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.response.reader import OpaqueReader, WholeReader
 from neurolink_mitm.dataplane.hooks import AttemptFailedHook, saved_response

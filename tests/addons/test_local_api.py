@@ -11,7 +11,7 @@ from neurolink_mitm import __version__
 from neurolink_mitm.addons.local_api import LocalApi
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.failover.errors import Failure
-from neurolink_mitm.core.pool.pool import Requirements
+from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.providers.models import CLAUDE
 from neurolink_mitm.core.redact.secret import Secret

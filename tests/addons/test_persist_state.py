@@ -4,7 +4,7 @@ from mitmproxy.test import tflow
 
 from neurolink_mitm.addons.persist_state import PersistState
 from neurolink_mitm.core.failover.errors import Failure
-from neurolink_mitm.core.pool.pool import Requirements
+from neurolink_mitm.core.pool.choice import Requirements
 from tests.fakes import NOW, make_account, make_runtime
 
 

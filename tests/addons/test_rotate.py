@@ -10,7 +10,7 @@ from neurolink_mitm.addons.rotate import Rotate
 from neurolink_mitm.core.exchange import Attempt, Deliver, Kind, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.failover.errors import FailureStage
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import Requirements
+from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.dataplane.hooks import AttemptHook, exchange_of, save_response
 from neurolink_mitm.ports import Runtime

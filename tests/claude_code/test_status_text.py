@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from neurolink_mitm.claude_code import status_text as statusline
+from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown
-from neurolink_mitm.core.pool.pool import PersistedState, Pool, Requirements
+from neurolink_mitm.core.pool.persisted import PersistedState
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.quota import Quota, Window
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.settings.values import Config, Fallback, ModelMapping, Routing

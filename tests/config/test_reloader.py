@@ -16,7 +16,8 @@ from neurolink_mitm.config import reloader as file_watch
 from neurolink_mitm.config.reloader import FileWatch, Reloader
 from neurolink_mitm.config.sources import Inputs
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import Pool, Requirements
+from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Config, Routing, Timeouts
 from neurolink_mitm.core.shaping.pipeline import Pipeline

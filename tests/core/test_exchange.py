@@ -6,7 +6,7 @@ import pytest
 
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome, Try, reader_for
 from neurolink_mitm.core.failover.errors import Failure
-from neurolink_mitm.core.pool.pool import Requirements
+from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.response.reader import (
     EventStreamReader,
     OpaqueReader,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from neurolink_mitm.core.pool.cooldown import Cooldown
-from neurolink_mitm.core.pool.pool import PersistedState
+from neurolink_mitm.core.pool.persisted import PersistedState
 from neurolink_mitm.core.status.probe_results import ProxyProbe, SettingsProbe
 from neurolink_mitm.doctor.stale_state import diagnose_stale_state
 from tests.fakes import NOW

@@ -30,7 +30,7 @@ from neurolink_mitm.cli.ui.running import choose
 from neurolink_mitm.cli.ui.terminal import counted, program
 from neurolink_mitm.core.auth.credentials import account_type
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import Requirements
+from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers import destinations
 from neurolink_mitm.core.providers.models import CLAUDE
 from neurolink_mitm.core.redact.secret import Secret

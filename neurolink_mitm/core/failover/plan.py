@@ -19,7 +19,8 @@ from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.failover.errors import PERMANENT, Action, Failure, FailureStage, classify
 from neurolink_mitm.core.pool.account_state import NOT_FOR_CLIENT, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import Choice, Pool, Requirements
+from neurolink_mitm.core.pool.choice import Choice, Requirements
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers.destinations import THE_POOL, Route
 from neurolink_mitm.core.request.target import Target
 

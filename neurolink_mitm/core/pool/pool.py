@@ -7,17 +7,18 @@ since the epoch.
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from neurolink_mitm.core.cost.budget import Budget, Metering, is_paid
+from neurolink_mitm.core.cost.budget import Budget, is_paid
 from neurolink_mitm.core.failover.errors import RATE_LIMIT, Failure, FailureStage, classify
 from neurolink_mitm.core.pool import quota
 from neurolink_mitm.core.pool.account_state import AccountState, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.choice import Choice, CooldownResult, Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
+from neurolink_mitm.core.pool.persisted import PersistedState, PersistedStates, fingerprint
 from neurolink_mitm.core.pool.quota import Quota, scope_of
 from neurolink_mitm.core.pool.ready import Kind, Ready, ReadyByKind, Verdict
 from neurolink_mitm.core.pool.selection import STRATEGIES, Affinity, Candidate, SelectionStrategy
@@ -27,58 +28,6 @@ from neurolink_mitm.core.request.headers import Fields
 
 NAMED = 10
 """Ineligible accounts whose reasons a choice has: rows of the log would grow with the pool."""
-
-
-@dataclass(frozen=True, slots=True)
-class Requirements:
-    """The properties of a request that decide which accounts may serve it."""
-
-    claude_code: bool = False
-    model: str | None = None
-    session: str | None = None
-    metering: Metering = Metering.METERED
-    endpoint: str = endpoints.MESSAGES
-    """One of `endpoints.ENDPOINTS`."""
-
-
-@dataclass(frozen=True, slots=True)
-class CooldownResult:
-    """What a failure did to its account: a cooldown of `seconds`, 0 for none."""
-
-    seconds: float
-    level: int
-    retry_after: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The account that the next request uses, if any, the rule that chose it, and the ineligible accounts by key."""
-
-    account: Account | None
-    rule: str
-    ineligible: Mapping[str, Ineligible]
-    others: int = 0
-    """How many more accounts are ineligible."""
-
-    @property
-    def why(self) -> str:
-        taken = f"took {self.account.key} by {self.rule}" if self.account else "no account left"
-        skipped = [f"skipped {key}: {each.reason}" for key, each in self.ineligible.items()]
-        more = [f"skipped {self.others} more"] if self.others else []
-        return "; ".join([taken, *skipped, *more])
-
-
-@dataclass(frozen=True, slots=True)
-class PersistedState:
-    """An account's cooldowns by scope, and a fingerprint of the credential they belong to."""
-
-    credential: str
-    scopes: Mapping[str, Cooldown]
-
-
-def fingerprint(secret: Secret) -> str:
-    """Return 12 hex digits that tell one credential from another and reveal neither."""
-    return hashlib.sha256(secret.reveal().encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 class Pool:
@@ -105,9 +54,7 @@ class Pool:
         self._take(accounts, fallbacks)
         self._states = {account.key: AccountState() for account in self.targets}
         self._quotas: dict[str, Quota] = {}
-        self._persisted: dict[str, PersistedState] = {}
-        self._unpersisted: set[str] = set()
-        """Keys of accounts whose state may differ from the persisted one."""
+        self._persisted = PersistedStates()
 
     def _take(self, accounts: Iterable[Account], fallbacks: Iterable[Account]) -> None:
         self.accounts, self.fallbacks = tuple(accounts), tuple(fallbacks)
@@ -121,11 +68,11 @@ class Pool:
 
     def _touch(self, key: str) -> None:
         """Note that the state of an account has changed."""
-        self._unpersisted.add(key)
+        self._persisted.touch((key,))
         self._ready.touch(key)
 
     def _touch_all(self) -> None:
-        self._unpersisted.update(self._states)
+        self._persisted.touch(self._states)
         self._ready.clear()
 
     @property
@@ -153,7 +100,7 @@ class Pool:
         for key in before:
             del self._states[key]
             self._quotas.pop(key, None)
-            self._unpersisted.add(key)
+            self._persisted.touch((key,))
             if self._affinity:
                 self._affinity.forget(key)
         self._take(accounts, fallbacks)
@@ -390,15 +337,11 @@ class Pool:
 
     def cooldowns(self) -> dict[str, PersistedState]:
         """Return all cooldowns by account key, as `restore` takes them."""
-        for key in self._unpersisted:
-            state = self._states.get(key)
-            if state and state.cooldowns:
-                credential = fingerprint(self._targets[key].secret)
-                self._persisted[key] = PersistedState(credential, dict(state.cooldowns))
-            else:
-                self._persisted.pop(key, None)
-        self._unpersisted.clear()
-        return dict(self._persisted)
+        return self._persisted.update(self._persistable)
+
+    def _persistable(self, key: str) -> tuple[Secret, Mapping[str, Cooldown]] | None:
+        state = self._states.get(key)
+        return (self._targets[key].secret, state.cooldowns) if state else None
 
     def quotas(self) -> dict[str, Quota]:
         return dict(self._quotas)

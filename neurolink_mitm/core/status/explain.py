@@ -10,7 +10,8 @@ from neurolink_mitm.core.failover import plan as failover
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.pool.account_state import Ineligible
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import Choice, Pool, Requirements
+from neurolink_mitm.core.pool.choice import Choice, Requirements
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers import destinations, models
 from neurolink_mitm.core.providers.destinations import Route
 from neurolink_mitm.core.request.endpoints import COUNT_TOKENS

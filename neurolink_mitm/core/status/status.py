@@ -10,8 +10,9 @@ from neurolink_mitm.core.cost.budget import Budget
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.pool.account_state import AccountState, out_of_use
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown
-from neurolink_mitm.core.pool.pool import Pool, Requirements
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.quota import Classic, Window
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.event_loop import Lag

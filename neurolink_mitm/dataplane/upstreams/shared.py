@@ -30,6 +30,8 @@ SAFE_IDLE = 4.0
 """Seconds after a response in which upstream hardly closes the connection: Node's servers do after 5, others later."""
 SPARE_PAUSE = 5.0
 """Seconds without a new spare after a connection could not be made."""
+LASTING_PAUSE = 60.0
+"""The same where the next one would meet the same: a certificate that isn't trusted, a login that is refused."""
 
 Waiter = asyncio.Future[PooledConnection]
 
@@ -273,7 +275,7 @@ class Upstreams:
         if task.cancelled():
             waiter.cancel()
         elif error := task.exception():
-            self._pause_spares(key)
+            self._pause_spares(key, error)
             if not waiter.done():
                 waiter.set_exception(error)
         elif waiter.done():
@@ -287,15 +289,16 @@ class Upstreams:
             del self._spares[key]
         if task.cancelled():
             return
-        if task.exception() or not task.result().is_pinned:
-            self._pause_spares(key)
-        if not task.exception():
+        error = task.exception()
+        if error or not task.result().is_pinned:
+            self._pause_spares(key, error)
+        if not error:
             self.put_back(task.result())
 
-    def _pause_spares(self, key: UpstreamKey) -> None:
-        now = self._clock()
+    def _pause_spares(self, key: UpstreamKey, error: BaseException | None) -> None:
+        now, lasts = self._clock(), isinstance(error, DialError) and error.permanent
         self._no_spare_until = {k: at for k, at in self._no_spare_until.items() if at > now}
-        self._no_spare_until[key] = now + SPARE_PAUSE
+        self._no_spare_until[key] = now + (LASTING_PAUSE if lasts else SPARE_PAUSE)
 
     def _no_longer_waits(self, key: UpstreamKey, waiter: Waiter) -> None:
         waiting = self._waiting.get(key)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolink_mitm.core.pool.pool import fingerprint
+from neurolink_mitm.core.pool.persisted import fingerprint
 from neurolink_mitm.core.redact.secret import Secret
 from tests.cli.logins import PASSED, entry, neurolink, put, stored
 

@@ -10,8 +10,9 @@ import pytest
 from neurolink_mitm.cli.proxy import status_text as status_render
 from neurolink_mitm.cli.ui.tables import printed
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown
-from neurolink_mitm.core.pool.pool import Pool, Requirements
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.quota import Quota, Window
 from neurolink_mitm.core.status import status
 from neurolink_mitm.core.status.diagnostic import warn

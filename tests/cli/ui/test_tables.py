@@ -13,7 +13,8 @@ from neurolink_mitm.cli.auth import render as auth_render
 from neurolink_mitm.cli.proxy import status_text as status_render
 from neurolink_mitm.cli.proxy.replay import replay_table
 from neurolink_mitm.cli.ui.tables import Column, FittedTable, duration, fitting, printed, widths
-from neurolink_mitm.core.pool.pool import Pool, Requirements
+from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.status import status
 from tests.cli.proxy.test_status_text import a_report, with_account
 from tests.fakes import NOW, make_account

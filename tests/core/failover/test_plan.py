@@ -22,7 +22,8 @@ from neurolink_mitm.core.failover.plan import (
     not_processed,
 )
 from neurolink_mitm.core.failover.unreachable import permanent_failure
-from neurolink_mitm.core.pool.pool import Choice, Pool, Requirements
+from neurolink_mitm.core.pool.choice import Choice, Requirements
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers.destinations import Route, entries
 from neurolink_mitm.core.settings.values import Config, Fallback, Routing
 from tests.fakes import NOW, FakeClock, make_account, make_failure

@@ -6,13 +6,9 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import (
-    Choice,
-    PersistedState,
-    Pool,
-    Requirements,
-    fingerprint,
-)
+from neurolink_mitm.core.pool.choice import Choice, Requirements
+from neurolink_mitm.core.pool.persisted import PersistedState, fingerprint
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.selection import Candidate
 

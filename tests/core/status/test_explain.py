@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.core.failover.plan import ADD_ACCOUNT
-from neurolink_mitm.core.pool.pool import Pool, Requirements
+from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.settings.values import Config, Fallback, ModelMapping, Routing
 from neurolink_mitm.core.status.explain import preview_route

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from neurolink_mitm import __version__
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.pool import Pool, Requirements
+from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.settings.values import Config, Routing
 from neurolink_mitm.core.status.event_loop import Lag
 from neurolink_mitm.core.status.status import banner, explain, health, report

@@ -56,7 +56,7 @@ class Dialling:
 
     def __init__(self) -> None:
         self.held = False
-        self.faults: list[str | OSError] = []
+        self.faults: list[str | OSError | DialError] = []
         self.asked: list[UpstreamKey] = []
         self.made: list[FakeConnection] = []
         self._held: list[asyncio.Future[None]] = []
@@ -70,6 +70,8 @@ class Dialling:
             await self._held[-1]
         if self.faults:
             fault = self.faults.pop(0)
+            if isinstance(fault, DialError):
+                raise fault
             raise DialError(str(fault)) from (fault if isinstance(fault, OSError) else None)
         connection, transport = cast(FakeConnection, make_protocol()), FakeTransport()
         connection.connection_made(transport)

@@ -284,17 +284,29 @@ async def test_no_more_than_that_at_once() -> None:
     assert len(dialling.asked) == 1
 
 
-async def test_an_upstream_that_refuses_is_not_asked_for_spares_all_the_time() -> None:
+@pytest.mark.parametrize(
+    ("fault", "pause"),
+    [
+        ("refused", shared.SPARE_PAUSE),
+        (DialError("not trusted", permanent=True), shared.LASTING_PAUSE),
+    ],
+    ids=["may pass", "lasts"],
+)
+async def test_an_upstream_that_refuses_is_not_asked_for_spares_all_the_time(
+    fault: str | DialError, pause: float
+) -> None:
     upstreams, dialling, clock = make_upstreams(warm=1)
-    dialling.faults = ["refused"]
+    dialling.faults = [fault]
     for _ in range(3):
         upstreams.prepare(KEY)
         await turns()
     assert len(dialling.asked) == 1
-    clock.now += shared.SPARE_PAUSE + 1
-    upstreams.prepare(KEY)
-    await turns()
-    assert (len(dialling.asked), len(upstreams)) == (2, 1)
+    for seconds, asked in ((pause - 1, 1), (2, 2)):
+        clock.now += seconds
+        upstreams.prepare(KEY)
+        await turns()
+        assert len(dialling.asked) == asked
+    assert len(upstreams) == 1
 
 
 async def test_one_that_upstream_has_closed_is_no_spare() -> None:
