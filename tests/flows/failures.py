@@ -177,7 +177,7 @@ The client sees nothing of an attempt that failed before its first content.
 - **When every account failed in a way that may pass**, all are tried again after up to 2 seconds; then the client gets
   upstream's last error.
 - **When every account is cooling**, the [fallback chain](fallback.md) is asked. Without one the client gets a 429 with
-  `Retry-After` that names each account, its reason and its time.
+  `Retry-After` that names each account (the first and last ten of more than twenty), its reason and its time.
 
 | upstream | account | request |
 |---|---|---|
