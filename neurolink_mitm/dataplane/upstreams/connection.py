@@ -61,6 +61,11 @@ class PooledConnection(asyncio.Protocol):
         pins, tls = self.key.pins, self.dialled.tls
         return pins is None or (tls is not None and tls.fingerprint in pins)
 
+    @property
+    def was_kept(self) -> bool:
+        """Whether it stood before the request that uses it came."""
+        return self.uses > 0 or self.idle_since > 0
+
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

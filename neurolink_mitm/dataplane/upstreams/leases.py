@@ -178,7 +178,7 @@ class Leases:
             except DialError as e:
                 return str(e)
             if connection.is_open:
-                self._lend(command.connection, connection, reused=connection.uses > 0)
+                self._lend(command.connection, connection, reused=connection.was_kept)
                 return None
             if fresh:
                 return ENDED
