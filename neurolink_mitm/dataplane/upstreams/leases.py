@@ -174,7 +174,7 @@ class Leases:
         fresh = command.fresh
         while True:
             try:
-                connection = await self._upstreams.connect(command.key, fresh=fresh)
+                connection = await self._found(command.key, fresh=fresh)
             except DialError as e:
                 return str(e)
             if connection.is_open:
@@ -183,6 +183,11 @@ class Leases:
             if fresh:
                 return ENDED
             fresh = True  # one that came back has ended at the same moment
+
+    async def _found(self, key: UpstreamKey, *, fresh: bool) -> PooledConnection:
+        # one may stand by now: what it had to read a moment ago was a session ticket of TLS
+        ready = None if fresh else self._upstreams.take(key)
+        return ready or await self._upstreams.connect(key, fresh=fresh)
 
     def _ready(self, lease: Lease) -> str | None:
         """Use a connection that addons have seen. Return the error, if it has ended meanwhile."""

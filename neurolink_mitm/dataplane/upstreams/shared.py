@@ -121,8 +121,6 @@ class Upstreams:
         Raises:
             DialError: none could be made.
         """
-        if not fresh and (ready := self._latest(key)):
-            return ready  # what it had to read a moment ago was a session ticket of TLS
         waiter: Waiter = asyncio.get_running_loop().create_future()
         if not fresh:
             self._waiting.setdefault(key, deque()).append(waiter)

@@ -126,6 +126,20 @@ async def test_one_that_stands_is_there_at_once(client: Client) -> None:
     assert (lease.reused, lease.connect_seconds, lease.tls_seconds) == (True, 0.0, 0.0)
 
 
+async def test_a_session_ticket_of_tls_costs_no_new_connection(client: Client) -> None:
+    """It is there to be read as the next request comes, and the loop reads it a moment later."""
+    client.hand_back(await client.open())
+    [connection] = client.made
+    connection.transport.unread = True
+    server = Server(address=(KEY.host, KEY.port))
+    assert not client.leases.open(OpenUpstream(server, KEY))
+    connection.transport.unread = False
+    await turns()
+    lease = client.leases.get(server)
+    assert lease
+    assert (lease.connection, lease.reused, len(client.made)) == (connection, True, 1)
+
+
 async def test_a_fresh_one_is_not_one_that_stands(client: Client) -> None:
     client.hand_back(await client.open())
     server = await client.open(fresh=True)

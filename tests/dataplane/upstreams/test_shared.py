@@ -91,22 +91,6 @@ async def test_one_whose_end_has_only_just_come_is_not_either() -> None:
     assert upstreams.take(KEY) is one
 
 
-async def test_a_session_ticket_costs_no_new_connection() -> None:
-    """The loop reads it before a new one is made."""
-    upstreams, dialling, _ = make_upstreams()
-    [one] = await connected(upstreams)
-    assert not one.was_kept
-    upstreams.put_back(one)
-    one.transport.unread = True
-    assert upstreams.take(KEY) is None
-    one.transport.unread = False
-    assert await upstreams.connect(KEY) is one
-    assert one.was_kept
-    upstreams.put_back(one)
-    assert await upstreams.connect(KEY, fresh=True) is not one
-    assert len(dialling.asked) == 2
-
-
 async def test_one_that_speaks_unasked_is_closed() -> None:
     """Else a second response would be the next request's."""
     upstreams, _, _ = make_upstreams()
