@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import socket
 import ssl
 import threading
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -29,6 +31,13 @@ def server_context(certificate: Path, *, alpn: tuple[str, ...] = ()) -> ssl.SSLC
     if alpn:
         context.set_alpn_protocols(list(alpn))
     return context
+
+
+def drop_garbage() -> None:
+    """Collect what earlier tests have left: on Python 3.11, pytest-asyncio leaves event loops open."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

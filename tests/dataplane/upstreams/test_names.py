@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from neurolink_mitm.dataplane.upstreams.names import _RUNNING, addresses_of
-from tests.dataplane.upstreams.loops import LIMIT, resolve
+from tests.dataplane.upstreams.loops import LIMIT, drop_garbage, resolve
 
 HOST = "upstream.example"
 
@@ -56,6 +56,7 @@ async def test_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_failure_that_nobody_waits_for_any_more(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    drop_garbage()
     fails = threading.Event()
 
     def lookup(*_: object, flags: int = 0, **__: object) -> None:

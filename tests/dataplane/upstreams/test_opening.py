@@ -22,6 +22,7 @@ from tests.dataplane.upstreams.loops import (
     Recorder,
     deaf,
     dialled,
+    drop_garbage,
     echoed,
     has_ipv6,
     no_descriptors,
@@ -133,6 +134,7 @@ async def test_cancelling_closes_the_socket(
         writer.close()
         gone.set()
 
+    drop_garbage()
     trust = trusting(authority.path)
     await trust.context("localhost")
     tls_of_server = stage in ("connect-in-tls", "tls-in-tls")
