@@ -41,7 +41,7 @@ async def refused(port: int, trust: UpstreamTrust) -> str:
     return str(caught.value)
 
 
-def test_the_settings_are_options_of_mitmproxy() -> None:
+async def test_the_settings_are_options_of_mitmproxy() -> None:
     assert TlsSettings.of(Options()) == TlsSettings()
     with taddons.context(TlsConfig()) as context:
         assert TlsSettings.of(context.options) == TlsSettings()
