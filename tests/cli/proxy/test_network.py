@@ -43,6 +43,12 @@ def upstream(authority: Authority) -> Iterator[SandboxServer]:
 
 
 @pytest.fixture
+def shell(upstream: SandboxServer, shell: Shell) -> Shell:
+    """Ends before upstream does: a proxy may connect spares at any moment, and a server can't end in a handshake."""
+    return shell
+
+
+@pytest.fixture
 def between(upstream: SandboxServer) -> Iterator[ConnectProxy]:
     with connect_proxy(urlsplit(upstream.url).port or 0, login="me:p@ss:w") as proxy:
         yield proxy
