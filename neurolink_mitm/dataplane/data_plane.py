@@ -134,7 +134,7 @@ class DataPlane:
             frugal=lean,
             body_memory=self._body_memory,
             issuers=self.upstreams.trust.issuers,
-            leases=Leases(self.upstreams, handler, shown=not lean),
+            leases=Leases(self.upstreams, handler, with_certificates=not lean),
         )
         self._layers.add(failover_layer)
         return failover_layer

@@ -246,12 +246,10 @@ class FailoverStream(AnswerStream):
     def _unpinned(self, pins: Sequence[str]) -> str:
         """Return upstream's certificate if it is not a pinned one, else an empty text."""
         lease = self.pool.lease_of(self.flow.server_conn)
-        shown = lease.fingerprint if lease else ""
-        return (
-            ""
-            if shown in pins
-            else f"{self.flow.request.host} shows the certificate {shown or 'none'}"
-        )
+        fingerprint = lease.fingerprint if lease else ""
+        if fingerprint in pins:
+            return ""
+        return f"{self.flow.request.host} shows the certificate {fingerprint or 'none'}"
 
     def _wait_for_first_event(self) -> Commands:
         limit = self.exchange.timeouts.first_event

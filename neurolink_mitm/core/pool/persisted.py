@@ -39,9 +39,9 @@ class PersistedStates:
     ) -> dict[str, PersistedState]:
         """Return all states; `current` returns an account's credential and cooldowns, None if it is gone."""
         for key in self._touched:
-            found = current(key)
-            if found and found[1]:
-                self._states[key] = PersistedState(fingerprint(found[0]), dict(found[1]))
+            secret, cooldowns = current(key) or (None, {})
+            if secret and cooldowns:
+                self._states[key] = PersistedState(fingerprint(secret), dict(cooldowns))
             else:
                 self._states.pop(key, None)
         self._touched.clear()

@@ -79,12 +79,12 @@ class Leases:
     """Carries out the layer's commands to upstream. All of them are at once; only connecting takes time."""
 
     def __init__(
-        self, upstreams: Upstreams, handler: ConnectionHandler, *, shown: bool = False
+        self, upstreams: Upstreams, handler: ConnectionHandler, *, with_certificates: bool = False
     ) -> None:
-        """`handler` is mitmproxy's of the client; `shown`: flows are shown, with upstream's certificates."""
+        """`handler` is mitmproxy's of the client; `with_certificates`: somebody looks at flows."""
         self._upstreams = upstreams
         self._handler = handler
-        self._shown = shown
+        self._with_certificates = with_certificates
         self._leases: dict[Connection, Lease] = {}
         self._opening: dict[Server, asyncio.Task[None]] = {}
         self._undelivered: deque[events.Event] = deque()
@@ -174,7 +174,7 @@ class Leases:
         fresh = command.fresh
         while True:
             try:
-                connection = await self._found(command.key, fresh=fresh)
+                connection = await self._standing_or_new(command.key, fresh=fresh)
             except DialError as e:
                 return str(e)
             if connection.is_open:
@@ -184,7 +184,7 @@ class Leases:
                 return ENDED
             fresh = True  # one that came back has ended at the same moment
 
-    async def _found(self, key: UpstreamKey, *, fresh: bool) -> PooledConnection:
+    async def _standing_or_new(self, key: UpstreamKey, *, fresh: bool) -> PooledConnection:
         # one may stand by now: what it had to read a moment ago was a session ticket of TLS
         ready = None if fresh else self._upstreams.take(key)
         return ready or await self._upstreams.connect(key, fresh=fresh)
@@ -208,7 +208,7 @@ class Leases:
     def _facts_of(self, connection: PooledConnection) -> dict[str, Any]:
         """Return what mitmproxy shows of a server that is connected."""
         if connection.facts is None:
-            connection.facts = _facts(connection, with_certificates=self._shown)
+            connection.facts = _facts(connection, with_certificates=self._with_certificates)
         return connection.facts
 
     # Events for the layer

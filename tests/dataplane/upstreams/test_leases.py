@@ -57,11 +57,11 @@ class Handler(ConnectionHandler):
 class Client:
     """A client's leases, with what they stand on."""
 
-    def __init__(self, *, shown: bool = False) -> None:
+    def __init__(self) -> None:
         self.upstreams, self.dialling, _ = make_upstreams()
         self.handler = Handler()
         self.events = self.handler.recorder.events
-        self.leases = Leases(self.upstreams, self.handler, shown=shown)
+        self.leases = Leases(self.upstreams, self.handler)
 
     @property
     def made(self) -> list[FakeConnection]:
