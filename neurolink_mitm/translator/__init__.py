@@ -10,5 +10,5 @@ gone, for whatever reason, so is the translator.
 
 `app` serves HTTP, and `engine` asks providers; it is the only module that imports LiteLLM. `calls` separates parallel
 tool calls before LiteLLM writes them as blocks, `certificates` fits TLS to the proxy's. The pure
-`core/providers/request.py` and `core/providers/stream.py` correct what is sent and what comes back.
+`core/providers/adapt/` and `core/providers/stream.py` correct what is sent and what comes back.
 """

@@ -12,8 +12,9 @@ import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.providers import catalog
+from neurolink_mitm.core.providers.adapt import Adapted, UnsupportedError, adapt, words_of
 from neurolink_mitm.core.providers.errors import ProviderError, provider_error
-from neurolink_mitm.core.providers.request import Adapted, UnsupportedError, adapt, words_of
+from neurolink_mitm.core.providers.traits import Traits, traits
 from neurolink_mitm.core.providers.translator import Access
 from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.core.response.sse import SseReader
@@ -23,11 +24,6 @@ logger = logging.getLogger("neurolink.translator")
 
 Json = dict[str, Any]
 OPENAI = "openai"
-DOCUMENTS = frozenset({OPENAI, "google-ai", "vertex", "bedrock"})
-"""Providers to which LiteLLM sends PDFs as such. OpenAI-like servers would get them as pictures: a 400."""
-
-LINKS = frozenset({OPENAI, "azure", "openrouter"})
-"""Providers that fetch images by their address. For others LiteLLM would fetch them, from this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +39,6 @@ class Question:
     def litellm_name(self) -> str:
         """Return the model's name in LiteLLM."""
         return catalog.litellm_name(self.provider, self.model)
-
-    @property
-    def by_chat(self) -> bool:
-        """Return whether it goes over OpenAI's chat API, the one that OpenAI-like servers have."""
-        if self.provider != OPENAI:
-            return True
-        return (self.access.api or ("chat" if self.access.base_url else "responses")) == "chat"
 
 
 class Engine(Protocol):
@@ -85,15 +74,8 @@ class LiteLlm:
         _call_one_by_one()
 
     def adapted(self, question: Question) -> Adapted:
-        info = self._model_info(question.litellm_name)
         try:
-            return adapt(
-                question.body,
-                output_limit=info.get("max_output_tokens"),
-                documents=_takes_documents(question, info),
-                links=question.provider in LINKS,
-                thinking_as_effort=question.by_chat,
-            )
+            return adapt(question.body, self._traits(question))
         except UnsupportedError as e:
             raise ProviderError(400, f"{question.provider}/{question.model}: {e}") from e
 
@@ -123,7 +105,8 @@ class LiteLlm:
 
     async def _call(self, question: Question, request: Json) -> Any:
         if question.provider == OPENAI:
-            self._litellm.use_chat_completions_url_for_anthropic_messages = question.by_chat
+            by_chat = self._traits(question).api == "chat"
+            self._litellm.use_chat_completions_url_for_anthropic_messages = by_chat
         try:
             return await self._litellm.anthropic.messages.acreate(
                 **request,
@@ -143,10 +126,19 @@ class LiteLlm:
         """
         own = (
             question.provider == OPENAI
-            and question.by_chat
+            and self._traits(question).api == "chat"
             and not self._model_info(question.litellm_name)
         )
         return f"custom_openai/{question.model}" if own else question.litellm_name
+
+    def _traits(self, question: Question) -> Traits:
+        return traits(
+            question.provider,
+            question.model,
+            api=question.access.api,
+            own_server=bool(question.access.base_url),
+            info=self._model_info(question.litellm_name),
+        )
 
     def _model_info(self, name: str) -> Mapping[str, Any]:
         """Return LiteLLM's entry for the model; empty for an unknown one."""
@@ -169,12 +161,6 @@ def _call_one_by_one() -> None:
         begin(self, one_by_one(chunks))
 
     splitter.__init__ = begin_in_order
-
-
-def _takes_documents(question: Question, info: Mapping[str, Any]) -> bool:
-    if question.provider not in DOCUMENTS or (question.provider == OPENAI and question.by_chat):
-        return False
-    return info.get("supports_pdf_input", True) is not False
 
 
 def _provider_error(provider: str, error: Exception) -> ProviderError:

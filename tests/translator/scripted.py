@@ -8,8 +8,8 @@ from typing import Any
 
 from starlette.applications import Starlette
 
+from neurolink_mitm.core.providers.adapt import Adapted
 from neurolink_mitm.core.providers.errors import ProviderError, provider_error
-from neurolink_mitm.core.providers.request import Adapted
 from neurolink_mitm.core.providers.translator import Access, Setup
 from neurolink_mitm.ports import Endpoint
 from neurolink_mitm.translator.app import make_app

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from neurolink_mitm.core.providers.adapt import Adapted
 from neurolink_mitm.core.providers.errors import ProviderError
-from neurolink_mitm.core.providers.request import Adapted
 from neurolink_mitm.core.providers.translator import Access, Setup
 from neurolink_mitm.translator.app import COMMENT, make_app
 from neurolink_mitm.translator.engine import Question

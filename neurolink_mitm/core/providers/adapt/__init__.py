@@ -1,0 +1,20 @@
+"""Adapts a request to a provider's model: Anthropic's form in and out. It asks `Traits`, never for a name.
+
+`request` does it, in the order in which the parts build on each other:
+
+    blocks     messages and their blocks, and which of them become text
+    documents  documents (PDF, text)
+    tools      the list of tools, and long names
+    thinking   thinking, effort, and the limit of tokens
+    ids        ids of tool calls
+
+`words` returns the text of a request, to count its tokens; `form` has what all of them share.
+"""
+
+from __future__ import annotations
+
+from neurolink_mitm.core.providers.adapt.form import Adapted, UnsupportedError
+from neurolink_mitm.core.providers.adapt.request import adapt
+from neurolink_mitm.core.providers.adapt.words import words_of
+
+__all__ = ["Adapted", "UnsupportedError", "adapt", "words_of"]

@@ -1,0 +1,26 @@
+"""The form of an adapted request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """An adapted request, and the client's names of tools by the shortened ones in it."""
+
+    request: Json
+    tool_names: Mapping[str, str]
+
+
+class UnsupportedError(ValueError):
+    """The provider can't serve the request; the text is for the client."""
+
+
+def members(value: Any) -> Json:
+    """Return `value` if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,1 @@
+"""Adapts the ids of tool calls to the form that a provider takes (`Traits.id_form`)."""

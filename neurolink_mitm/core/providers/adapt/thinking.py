@@ -1,0 +1,47 @@
+"""Adapts thinking and effort, and the limit of tokens that thinking counts against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neurolink_mitm.core.providers.adapt.form import Json, members
+from neurolink_mitm.core.providers.traits import Traits
+
+MIN_BUDGET = 1024
+"""Tokens of Anthropic's smallest thinking budget."""
+
+
+def bound(request: Json, limit: int | None) -> None:
+    """Lower `max_tokens` to the model's limit, and the thinking budget below that."""
+    tokens = request.get("max_tokens")
+    if limit and isinstance(tokens, int) and tokens > limit:
+        request["max_tokens"] = tokens = limit
+    thinking = members(request.get("thinking"))
+    budget = thinking.get("budget_tokens")
+    if isinstance(tokens, int) and isinstance(budget, int) and budget >= tokens:
+        if tokens <= MIN_BUDGET:
+            del request["thinking"]
+        else:
+            request["thinking"] = {**thinking, "budget_tokens": max(MIN_BUDGET, tokens // 2)}
+
+
+def think(adapted: Json, request: Json, traits: Traits) -> None:
+    """Set thinking and effort. `disabled` is the default of others, and some refuse it."""
+    thinking = members(adapted.get("thinking"))
+    output = members(request.get("output_config"))
+    config = {name: output[name] for name in ("effort", "format") if name in output}
+    kind = thinking.get("type")
+    if kind == "disabled":
+        del adapted["thinking"]
+    elif kind == "enabled" and traits.thinking == "effort":
+        adapted["thinking"] = {"type": "adaptive"}
+        config.setdefault("effort", effort(thinking.get("budget_tokens")))
+    if config:
+        adapted["output_config"] = config
+
+
+def effort(budget: Any) -> str:
+    """Return the effort that corresponds to a thinking budget (tokens)."""
+    if not isinstance(budget, int) or budget > 8192:
+        return "high"
+    return "low" if budget <= 2048 else "medium"

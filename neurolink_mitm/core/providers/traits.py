@@ -1,0 +1,89 @@
+"""The facts about a provider's model that decide how a request is adapted and written. Nobody else asks for a name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from neurolink_mitm.core.providers.catalog import provider_info
+
+Api = Literal["chat", "responses"]
+Dialect = Literal["json-schema", "openai", "gemini"]
+IdForm = Literal["any", "forty", "nine"]
+Choice = Literal["none", "any", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a provider's model takes, and in which form."""
+
+    api: Api = "chat"
+    """The form of OpenAI's in which LiteLLM is asked."""
+    output_limit: int | None = None
+    """Tokens of the largest response; None if unknown."""
+    documents: bool = False
+    """PDFs are taken as such. OpenAI-like servers would get them as pictures: a 400."""
+    links: bool = False
+    """Images are fetched by the provider from their address. Else LiteLLM would fetch them, from this machine."""
+    longest_name: int = 64
+    """Characters of a tool's name."""
+    most_tools: int | None = None
+    """Tools in a request; None if there is no limit."""
+    id_form: IdForm = "any"
+    """Ids of tool calls: as they are, at most 40 characters, or exactly 9 letters and digits."""
+    schema: Dialect = "json-schema"
+    """The part of JSON Schema that a tool's parameters may use."""
+    choices: frozenset[Choice] = frozenset({"none", "any", "tool"})
+    """The kinds of `tool_choice` beside `auto` that have a field."""
+    thinking: Literal["effort", "budget"] = "effort"
+    """How much to think is asked for by an effort, or by a budget of tokens."""
+
+
+_TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+    # provider (LiteLLM's name, and for `openai` the way), model, what differs; later rows go before
+    ("openai .*", "", {"links": True, "schema": "openai", "most_tools": 128, "id_form": "forty"}),
+    ("openai responses", "", {"api": "responses", "documents": True, "thinking": "budget"}),
+    ("azure", "", {"links": True, "schema": "openai", "most_tools": 128, "id_form": "forty"}),
+    ("openrouter", "", {"links": True}),
+    ("gemini|vertex_ai", "", {"documents": True}),
+    ("gemini|vertex_ai", "gemini", {"schema": "gemini"}),
+    ("bedrock", "", {"documents": True}),
+    ("mistral", "", {"id_form": "nine"}),
+    ("ollama.*", "", {"choices": frozenset()}),
+)  # fmt: skip
+"""Patterns: the provider's matches as a whole, the model's somewhere in its name."""
+
+
+def traits(
+    provider: str,
+    model: str,
+    *,
+    api: str | None = None,
+    own_server: bool = False,
+    info: Mapping[str, Any] | None = None,
+) -> Traits:
+    """Return the traits of a provider's model.
+
+    `api` and `own_server` (it has an address of its own) tell the ways of `openai` apart.
+    `info` is LiteLLM's entry for the model, empty for an unknown one.
+    """
+    found, known = Traits(), info or {}
+    way = _way(provider_info(provider).litellm, api, own_server=own_server)
+    for providers, models, facts in _TABLE:
+        if re.fullmatch(providers, way) and re.search(models, model.lower()):
+            found = replace(found, **facts)
+    limit = known.get("max_output_tokens")
+    return replace(
+        found,
+        output_limit=limit if isinstance(limit, int) else None,
+        documents=found.documents and known.get("supports_pdf_input", True) is not False,
+    )
+
+
+def _way(provider: str, api: str | None, *, own_server: bool) -> str:
+    """Return the name in the table: `openai chat` and `openai responses` for `openai`."""
+    if provider != "openai":
+        return provider
+    return f"openai {api or ('chat' if own_server else 'responses')}"

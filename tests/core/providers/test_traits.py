@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from neurolink_mitm.core.providers.traits import Traits, traits
+
+GPT, GEMINI = "gpt-5", "gemini-2.5-flash"
+FACTS: dict[str, tuple[Traits, dict[str, Any]]] = {
+    "openai": (traits("openai", GPT), {"api": "responses", "documents": True, "links": True,
+                                       "thinking": "budget", "id_form": "forty", "most_tools": 128}),
+    "openai by chat": (traits("openai", GPT, api="chat"), {"api": "chat", "documents": False, "links": True}),
+    "a server of one's own": (traits("openai", "x", own_server=True), {"api": "chat", "documents": False}),
+    "one with responses": (traits("openai", "x", api="responses", own_server=True), {"api": "responses"}),
+    "azure": (traits("azure", GPT), {"api": "chat", "links": True, "documents": False}),
+    "google-ai": (traits("google-ai", GEMINI), {"documents": True, "links": False, "schema": "gemini"}),
+    "by LiteLLM's name": (traits("gemini", GEMINI), {"documents": True, "schema": "gemini"}),
+    "claude on vertex": (traits("vertex", "claude-opus-4-5"), {"documents": True, "schema": "json-schema"}),
+    "mistral": (traits("mistral", "mistral-large-latest"), {"id_form": "nine", "documents": False}),
+    "ollama": (traits("ollama", "qwen3"), {"choices": frozenset(), "documents": False}),
+    "any other": (traits("together_ai", "x"), {"api": "chat", "documents": False, "links": False}),
+    "without PDFs": (traits("bedrock", "x", info={"supports_pdf_input": False}), {"documents": False}),
+    "without a word of PDFs": (traits("bedrock", "x", info={"supports_pdf_input": None}), {"documents": True}),
+    "PDFs where LiteLLM can't send them": (traits("groq", "x", info={"supports_pdf_input": True}),
+                                           {"documents": False}),
+    "a limit": (traits("groq", "x", info={"max_output_tokens": 8}), {"output_limit": 8}),
+    "none": (traits("groq", "x", info={"max_output_tokens": None}), {"output_limit": None}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("found", "facts"), FACTS.values(), ids=FACTS)
+def test_what_a_model_takes(found: Traits, facts: dict[str, Any]) -> None:
+    assert {name: getattr(found, name) for name in facts} == facts
