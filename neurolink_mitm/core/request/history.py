@@ -26,8 +26,10 @@ _NEEDS_THINKING = frozenset({"clear_thinking_20251015"})
 _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,256}")
 """The form in which Anthropic takes the id of a tool call."""
 _GOOD_ID = re.compile(rb'"[a-zA-Z0-9_-]{1,256}"')
-_TEXT = re.compile(rb'"[^"]')
-"""The beginning of a string that is not empty."""
+FOREIGN_SIGNATURE = "nl1."
+"""Begins the signatures that we give to other providers' thinking. Anthropic's are Base64, which has no dot."""
+_SIGNED = re.compile(rb'"(?!%s)[^"]' % re.escape(FOREIGN_SIGNATURE.encode()))
+"""The beginning of a signature that may be Anthropic's."""
 _ID_MEMBERS = {"tool_use": "id", "tool_result": "tool_use_id"}
 """The member that holds the id of a tool call, by the type of the block."""
 _PROOF_MEMBERS = {"thinking": "signature", "redacted_thinking": "data"}
@@ -45,14 +47,15 @@ class Block(msgspec.Struct, gc=False):
 
     @property
     def signed(self) -> bool:
-        """Whether thinking has a signature (or, where it is redacted, its data)."""
+        """Whether thinking has a signature (or, where it is redacted, its data) that may be Anthropic's."""
         proof = self.data if self.type == "redacted_thinking" else self.signature
-        return _TEXT.match(proof) is not None
+        return _SIGNED.match(proof) is not None
 
     @property
     def proof(self) -> str | None:
-        """The text by which Anthropic recognises its own thinking."""
-        return _string(self, _PROOF_MEMBERS)
+        """The text by which Anthropic recognises its own thinking; None for another provider's."""
+        text = _string(self, _PROOF_MEMBERS)
+        return None if text is None or text.startswith(FOREIGN_SIGNATURE) else text
 
     @property
     def foreign_id(self) -> str | None:
@@ -204,8 +207,8 @@ def foreign_edits(
 ) -> list[Edit]:
     """Return the edits that make the history one that Anthropic accepts. Raises `ValueError` as `thinking_edits` does.
 
-    Removed: thinking without a signature, and thinking whose `signature_digest` is in `refused`. Tool ids of a form
-    that Anthropic refuses are replaced, each always by the same one.
+    Removed: thinking without a signature or with a `FOREIGN_SIGNATURE`, and thinking whose `signature_digest` is in
+    `refused`. Tool ids of a form that Anthropic refuses are replaced, each always by the same one.
     """
     conversation = read_conversation(body)
 

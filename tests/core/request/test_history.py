@@ -10,7 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.request.body import BodyIndex
-from neurolink_mitm.core.request.history import signature_digest, signatures, tool_id
+from neurolink_mitm.core.request.history import (
+    FOREIGN_SIGNATURE,
+    signature_digest,
+    signatures,
+    tool_id,
+)
 
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
 REDACTED = {"type": "redacted_thinking", "data": "eA=="}
@@ -229,10 +234,14 @@ def repaired(*messages: Any, refused: Any = (), **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "block",
-    [UNSIGNED, {"type": "thinking", "thinking": "hm", "signature": ""}],
-    ids=["empty", "spaced"],
+    [
+        UNSIGNED,
+        {"type": "thinking", "thinking": "hm", "signature": f"{FOREIGN_SIGNATURE}c2ln"},
+        {"type": "redacted_thinking", "data": f"{FOREIGN_SIGNATURE}c2ln"},
+    ],
+    ids=["empty", "ours", "ours-redacted"],
 )
-def test_thinking_that_nobody_has_signed_is_taken_out(block: dict[str, Any]) -> None:
+def test_thinking_that_anthropic_has_not_signed_is_taken_out(block: dict[str, Any]) -> None:
     found = repaired(QUESTION, turn(block, TEXT), turn(THOUGHT, TEXT))
     assert found["messages"] == [QUESTION, turn(TEXT), turn(THOUGHT, TEXT)]
 
