@@ -176,8 +176,10 @@ The client sees nothing of an attempt that failed before its first content.
   success at one of them changes nothing at the others. An account that is refused (300 s) gets no requests at all.
 - **When every account failed in a way that may pass**, all are tried again after up to 2 seconds; then the client gets
   upstream's last error.
-- **When every account is cooling**, the [fallback chain](fallback.md) is asked. Without one the client gets a 429 with
-  `Retry-After` that names each account (the first and last ten of more than twenty), its reason and its time.
+- **When every account is cooling**, the [fallback chain](fallback.md) is asked, its entries twice where their trouble
+  may pass. If nobody answers, the client gets, in this order: a 529 where asking again may help; the 400 or 413 of an
+  entry for which the prompt or an attachment is too large; a 429 with `Retry-After` that names each account (the
+  first and last ten of more than twenty), its reason and its time.
 
 | upstream | account | request |
 |---|---|---|

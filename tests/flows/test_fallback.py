@@ -7,6 +7,7 @@ import pytest
 
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.settings.values import Fallback, ModelMapping, Routing
+from neurolink_mitm.sandbox import Reply
 from tests.anthropic_stream import validate
 from tests.flows.fallen import Fallen, Setting, chain
 from tests.flows.harness import CLAUDE_CODE, LIMIT, MODEL, account, message
@@ -116,6 +117,52 @@ def test_when_nobody_can_the_client_is_told_by_whom_and_when(fallen: Setting) ->
     said = answer.json()["error"]["message"]
     for named in ("anthropic:a", "anthropic:b", "openai/gpt-5", "google-ai/gemini-2.5-flash"):
         assert named in said
+
+
+def test_a_hiccup_of_the_only_entry_is_not_seen(fallen: Setting) -> None:
+    them = fallen(CHAT)
+    them.limit()
+    them.lookalikes["openai"].script.add(fail(503))
+    assert them.served_by() == "openai/gpt-5"
+    (row,) = them.proxy.rows.wait()
+    assert row.attempts == 4
+
+
+def test_trouble_of_an_entry_that_may_pass_is_an_error_that_is_repeated(fallen: Setting) -> None:
+    """Claude Code repeats a 529, and gives up at once at the accounts' 429 of ten minutes."""
+    them = fallen(CHAT, GEMINI)
+    for name in "ab":
+        them.sandbox.script(name, Reply(429, headers={"retry-after": "600"}))
+    for lookalike in them.lookalikes.values():
+        lookalike.script.add(fail(503), fail(503))
+    answer = them.ask()
+    assert (answer.status_code, answer.json()["error"]["type"]) == (529, "overloaded_error")
+    assert "retry-after" not in answer.headers
+    assert answer.headers.get("x-should-retry") != "false"
+    assert "openai/gpt-5: " in answer.json()["error"]["message"]
+    assert them.served_by() == "openai/gpt-5"
+
+
+@pytest.mark.parametrize("first", [400, 401, 429], ids=["too", "refused", "limited"])
+def test_a_prompt_that_is_too_long_for_all_is_told(fallen: Setting, first: int) -> None:
+    """So that Claude Code shortens the conversation."""
+    them = fallen(CHAT, GEMINI)
+    them.limit()
+    long = "maximum context length is 10 tokens"
+    them.lookalikes["openai"].script.add(fail(first, long if first == 400 else "no"))
+    them.lookalikes["google-ai"].script.add(fail(400, long))
+    answer = them.ask()
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+    assert answer.json()["error"]["message"].startswith("prompt is too long for google-ai")
+
+
+def test_a_fault_that_nobody_mends_does_not_hide_when_accounts_are_back(fallen: Setting) -> None:
+    them = fallen(CHAT)
+    them.limit()
+    them.lookalikes["openai"].script.add(fail(400, "seed is not supported"))
+    answer = them.ask()
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
+    assert "seed is not supported" in answer.json()["error"]["message"]
 
 
 def test_an_entry_without_a_key_is_passed_over(fallen: Setting) -> None:

@@ -16,7 +16,14 @@ from typing import TypeVar
 
 from neurolink_mitm.core.cost.budget import NOT_METERED
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
-from neurolink_mitm.core.failover.errors import PERMANENT, Action, Failure, FailureStage, classify
+from neurolink_mitm.core.failover.errors import (
+    PERMANENT,
+    Action,
+    Failure,
+    FailureStage,
+    classify,
+    is_mendable,
+)
 from neurolink_mitm.core.pool.account_state import NOT_FOR_CLIENT, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Choice, Requirements
@@ -62,20 +69,21 @@ def failover_plan(
     repeatable: bool,
     choose_fallback: Choose = no_choice,
 ) -> Plan:
-    """Try every account, then once more those whose failure was transient, then the fallbacks; end with a final step.
+    """Try every account, then every fallback, each group once more where its trouble may pass; end with a final step.
 
     `choose` and `choose_fallback` return the next target whose key is not in the given set. `refuse` makes the reply
     where all targets are ineligible. `jitter`, in [0, 1), places the pause between a quarter and all of `MAX_PAUSE`.
     """
     progress = _Progress(repeatable)
-    excluded: set[str] = set()  # tried, and not worth a second try
-    if (yield from progress.try_accounts(choose, excluded)):
-        yield Pause(MAX_PAUSE * (0.25 + 0.75 * jitter))
-        yield from progress.try_accounts(choose, excluded)
-    errors: FallbackErrors = {}
-    yield from progress.try_fallbacks(choose_fallback, errors)
+    pause = Pause(MAX_PAUSE * (0.25 + 0.75 * jitter))
+    groups = (progress.try_accounts, choose), (progress.try_fallbacks, choose_fallback)
+    for try_targets, choose_target in groups:
+        excluded: set[str] = set()  # tried, and not worth a second try
+        if (yield from try_targets(choose_target, excluded)):
+            yield pause
+            yield from try_targets(choose_target, excluded)
     if not progress.over:
-        yield refuse(errors) or final_step(progress.failures)
+        yield progress.last_word() or refuse(progress.errors) or final_step(progress.failures)
 
 
 @dataclass(slots=True)
@@ -86,6 +94,12 @@ class _Progress:
     failures: list[Failure] = field(default_factory=list)
     without_thinking: bool = False
     over: bool = False
+    restarted: bool = False
+    """An attempt was repeated because the translator had ended."""
+    troubled: dict[str, Failure] = field(default_factory=dict)
+    """The last failure of each account, by key."""
+    fallen: dict[str, Failure] = field(default_factory=dict)
+    """The last failure of each fallback, by key."""
     no_ways: set[Way] = field(default_factory=set)
     """Ways to upstream that no retry makes passable: another account would meet the same there."""
 
@@ -101,6 +115,7 @@ class _Progress:
             if failure is None:
                 self.over = True
                 break
+            self.troubled[choice.account.key] = failure
             rule = classify(failure)
             if rule.action is not Action.NEXT or not self._may_repeat(failure):
                 yield from self._end()
@@ -128,29 +143,55 @@ class _Progress:
             )
         return failure
 
-    def try_fallbacks(self, choose: Choose, errors: FallbackErrors) -> SubPlan[None]:
-        """Try each fallback once, and fill in their `errors`. One attempt is repeated if the translator has ended."""
-        restarted = False
-        while not self.over and (choice := choose(set(errors))).account:
-            failure = yield Try(choice.account, choice.why)
-            if (
-                failure
-                and not restarted
-                and translator_ended(failure)
-                and self._may_repeat(failure)
-            ):
-                self.failures.append(failure)
-                restarted = True
-                failure = yield Try(
-                    choice.account, f"{choice.why}, once more, as the translator had ended"
-                )
+    def try_fallbacks(self, choose: Choose, excluded: set[str]) -> SubPlan[bool]:
+        """Try each fallback not in `excluded`, and add those that failed for good. Return whether any are left."""
+        tried = set(excluded)
+        while not self.over and (choice := choose(tried)).account:
+            tried.add(choice.account.key)
+            failure = yield from self._try_fallback(choice.account, choice.why)
             if failure is None:
                 self.over = True
-                return
-            self.failures.append(failure)
-            errors[choice.account.key] = failure.message
+                break
+            self.fallen[choice.account.key] = failure
             if failure.error_type == TOTAL_TIMEOUT or not self._may_repeat(failure):
                 yield from self._end()
+            elif not may_pass(failure):
+                excluded.add(choice.account.key)
+        return not self.over and tried != excluded
+
+    def _try_fallback(self, account: Account, why: str) -> SubPlan[Failure | None]:
+        """Try one fallback, and for once in a request again at once if the translator has ended meanwhile."""
+        failure = yield Try(account, why)
+        if failure:
+            self.failures.append(failure)
+        if (
+            failure
+            and not self.restarted
+            and translator_ended(failure)
+            and self._may_repeat(failure)
+        ):
+            self.restarted = True
+            failure = yield Try(account, f"{why}, once more, as the translator had ended")
+            self.failures += [failure] if failure else []
+        return failure
+
+    @property
+    def errors(self) -> FallbackErrors:
+        """The message of each fallback's last error."""
+        return {key: failure.message for key, failure in self.fallen.items()}
+
+    def last_word(self) -> Reply | None:
+        """Return the reply after fallbacks that failed, where it is another than that all accounts are cooling.
+
+        1. Trouble that may pass: an error that Claude Code repeats. It gives up at a 429 with more than a minute.
+        2. Nobody takes the request as it is: what the client can mend, so that it shortens the conversation.
+        """
+        if not self.fallen:
+            return None
+        if any(map(may_pass, (*self.fallen.values(), *self.troubled.values()))):
+            return Reply(529, "overloaded_error", f"{NOT_NOW} {_listed(self.errors)}")
+        mendable = [failure for failure in self.fallen.values() if is_mendable(failure)]
+        return _handed_on(mendable[-1]) if mendable else None
 
     def _may_repeat(self, failure: Failure) -> bool:
         return self.repeatable or not_processed(failure)
@@ -164,6 +205,15 @@ def way_of(account: Account) -> Way:
     """Return what accounts have in common that reach upstream alike."""
     target = Target.parse(account.base_url)
     return target.scheme, target.host, target.port, account.proxy_url
+
+
+def _handed_on(failure: Failure) -> Reply:
+    return Reply(failure.status or 400, failure.error_type, failure.message)
+
+
+def may_pass(failure: Failure) -> bool:
+    """Return whether a target's trouble is likely to pass by itself; not where the translator can't be started."""
+    return classify(failure).transient and failure.error_type != TRANSLATOR_DOWN
 
 
 def translator_ended(failure: Failure) -> bool:
@@ -275,6 +325,7 @@ def _listed(reasons: Mapping[str, str]) -> str:
     return "; ".join(listed)
 
 
+NOT_NOW = "Nobody can answer at the moment; ask again."
 NO_ACCOUNT = "NeuroLink has no account yet."
 ONLY_SUBSCRIPTIONS = (
     "NeuroLink's accounts are subscriptions, and these serve Claude Code's own requests only."

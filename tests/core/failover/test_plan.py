@@ -39,6 +39,8 @@ TOKEN = make_failure(401, refreshable=True)
 NO_LOGIN = Failure(FailureStage.LOGIN, None, "refresh_failed", "no", sent=False)
 BUSY = make_failure(529, error_type="overloaded_error", message="Overloaded")
 FAULT = make_failure(400, error_type="invalid_request_error", message="max_tokens: too many")
+TOO_LONG = make_failure(400, error_type="invalid_request_error", message="prompt is too long for x")
+TOO_LARGE = make_failure(413, error_type="request_too_large", message="413")
 SIGNATURE = make_failure(
     400, error_type="invalid_request_error", message="Invalid `signature` in `thinking` block"
 )
@@ -595,30 +597,56 @@ def start_with_fallbacks(labels: str, others: str, refuse: Reply | None = None) 
         ("", [OK], "X"),
         ("a", [LIMITED, LIMITED, OK], "a X Y"),
         ("", [FAULT, OK], "X Y"),
-        ("", [BUSY, CUT, CUT, OK], None),
         ("a", [BUSY, OK], "a pause a"),
         ("a", [BUSY, BUSY, OK], "a pause a X"),
         ("a", [FAULT], "a deliver"),
-        ("a", [LIMITED, BUSY, BUSY], "a X Y deliver"),
+        ("a", [LIMITED, BUSY, LIMITED, OK], "a X Y pause X"),
+        ("a", [LIMITED, BUSY, FAULT, BUSY], "a X Y pause X 529"),
+        ("a", [LIMITED, BUSY, BUSY, LIMITED, BUSY], "a X Y pause X Y 529"),
+        ("a", [BUSY, BUSY, REFUSED, REFUSED], "a pause a X Y 529"),
+        ("a", [LIMITED, BUSY, TOO_LONG, BUSY], "a X Y pause X 529"),
+        ("a", [LIMITED, BUSY, TOO_LONG, LIMITED], "a X Y pause X 400"),
+        ("a", [LIMITED, TOO_LONG, REFUSED], "a X Y 400"),
+        ("a", [LIMITED, FAULT, TOO_LARGE], "a X Y 413"),
+        ("a", [LIMITED, FAULT, FAULT], "a X Y deliver"),
         ("", [CUT, OK], "X X"),
-        ("", [CUT, CUT, CUT], "X X Y 502"),
+        ("", [CUT, CUT, CUT, CUT, CUT], "X X Y pause X Y 529"),
         ("", [DOWN, DOWN], "X Y 502"),
         ("", [LATE], "X 504"),
+        ("", [BUSY, LATE], "X Y deliver"),
     ],
-    ids=["not-needed", "limited", "no-account", "second", "another-may-take-it", "none-is-left",
-         "second-round-first", "after-it", "own-fault", "last-word", "the-translator-ended", "never-reached",
-         "in-vain",
-         "out-of-time"],
+    ids=["not-needed", "limited", "no-account", "second", "another-may-take-it",
+         "second-round-first", "after-it", "own-fault", "their-second-round", "trouble-that-may-pass",
+         "of-one", "of-an-account", "may-pass-before-too-long", "the-passing-one-is-limited", "too-long",
+         "too-large", "last-word", "the-translator-ended", "never-reached", "no-translator",
+         "out-of-time", "out-of-time-later"],
 )  # fmt: skip
 def test_its_way_to_other_providers(
-    labels: str, outcomes: list[Failure | None], expected: str | None
+    labels: str, outcomes: list[Failure | None], expected: str
 ) -> None:
-    plan = start_with_fallbacks(labels, "XY")
-    if expected is None:
-        with pytest.raises(AssertionError):
-            walk(plan, outcomes)
-    else:
-        assert told(walk(plan, outcomes)) == expected
+    assert told(walk(start_with_fallbacks(labels, "XY"), outcomes)) == expected
+
+
+COOLS_LONG = Reply(429, "rate_limit_error", "All accounts are cooling", 600)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([LIMITED, LIMITED], COOLS_LONG),
+        ([REFUSED, FAULT], COOLS_LONG),
+        ([FAULT, DOWN], COOLS_LONG),
+        ([BUSY, FAULT, BUSY], Reply(529, "overloaded_error",
+            "Nobody can answer at the moment; ask again. anthropic:X: Overloaded; anthropic:Y: max_tokens: too many")),
+        ([TOO_LONG, FAULT], Reply(400, "invalid_request_error", "prompt is too long for x")),
+    ],
+    ids=["limited", "refused", "no-translator", "hiccup", "too-long"],
+)  # fmt: skip
+def test_the_last_word_where_accounts_cool_for_long(
+    outcomes: list[Failure | None], expected: Reply
+) -> None:
+    """Claude Code repeats a 529, shortens what is too long, and gives up at a 429 with more than a minute."""
+    assert walk(start_with_fallbacks("", "XY", COOLS_LONG), outcomes)[-1] == expected
 
 
 def test_what_they_said_is_told_in_our_own_answer() -> None:
@@ -630,8 +658,8 @@ def test_what_they_said_is_told_in_our_own_answer() -> None:
         repeatable=True,
         choose_fallback=lambda tried: Choice(None if tried else make_account("x"), "", {}),
     )
-    walk(plan, [make_failure(400, message="no documents")])
-    assert heard == [{"anthropic:x": "no documents"}]
+    walk(plan, [make_failure(400, message="no such tool")])
+    assert heard == [{"anthropic:x": "no such tool"}]
 
 
 ROUTING = Routing(fallback_chain=(Fallback("openai", "gpt-x"), Fallback("groq", "llama")))
