@@ -16,6 +16,7 @@ import msgspec
 
 from neurolink_mitm.core.failover.errors import error_body
 from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.providers.signatures import is_foreign
 from neurolink_mitm.core.request.history import is_tool_id, tool_id
 from neurolink_mitm.core.response.sse import encode
 
@@ -114,6 +115,8 @@ class ProviderStream:
         kind = open_.block.get("type")
         if kind == "tool_use" and isinstance(part := delta.get("partial_json"), str):
             open_.input.append(part)
+        elif kind == "thinking" and delta.get("type") == "signature_delta":
+            yield from self._sign(open_, delta.get("signature"))
         elif kind in _TEXTS and delta.get("type") == _TEXTS[kind][1]:
             text = delta.get(_TEXTS[kind][0])
             if isinstance(text, str) and text:
@@ -122,10 +125,20 @@ class ProviderStream:
     def _send_text(self, open_: _Open, delta: str, member: str, text: str) -> Iterator[bytes]:
         if not open_.sent:
             open_.sent = True
-            # without signature: by that it is recognised as foreign when it comes back
+            # without Anthropic's signature: by that it is recognised as foreign when it comes back
             fields = {"signature": ""} if member == "thinking" else {}
             yield from self._start_block({"type": member, member: "", **fields})
         yield self._of_block("content_block_delta", delta={"type": delta, member: text})
+
+    def _sign(self, open_: _Open, signature: object) -> Iterator[bytes]:
+        """Send a signature of ours, also of thinking without words: the author wants it back."""
+        if not is_foreign(signature):
+            return
+        if not open_.sent:
+            open_.sent = True
+            yield from self._start_block({"type": "thinking", "thinking": "", "signature": ""})
+        delta = {"type": "signature_delta", "signature": signature}
+        yield self._of_block("content_block_delta", delta=delta)
 
     def _close(self) -> Iterator[bytes]:
         open_, self._open = self._open, None
@@ -216,9 +229,11 @@ def _blocks(content: object, tool_names: Mapping[str, str]) -> Iterator[Json | N
         if kind == "tool_use":
             given = block.get("input")
             yield tool_use(block, given if isinstance(given, str) else "", tool_names)
-        elif kind in _TEXTS and block.get(_TEXTS[kind][0]):
-            fields = {"signature": ""} if kind == "thinking" else {}
-            yield {"type": kind, kind: block[kind], **fields}
+        elif kind == "thinking" and (block.get(kind) or is_foreign(block.get("signature"))):
+            signature = block["signature"] if is_foreign(block.get("signature")) else ""
+            yield {"type": kind, kind: block.get(kind) or "", "signature": signature}
+        elif kind == "text" and block.get(kind):
+            yield {"type": kind, kind: block[kind]}
 
 
 def tool_use(block: Json, text: str, tool_names: Mapping[str, str] = NO_NAMES) -> Json | None:

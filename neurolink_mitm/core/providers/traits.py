@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from neurolink_mitm.core.providers.catalog import provider_info
+from neurolink_mitm.core.providers.signatures import RESPONSES
 
 Api = Literal["chat", "responses"]
 Dialect = Literal["json-schema", "openai", "gemini"]
@@ -39,12 +40,14 @@ class Traits:
     """The kinds of `tool_choice` beside `auto` that have a field."""
     thinking: Literal["effort", "budget"] = "effort"
     """How much to think is asked for by an effort, or by a budget of tokens."""
+    own_thinking: str = ""
+    """The mark of signatures (`signatures.sign`) of the thinking that is handed back to the model; empty for none."""
 
 
 _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     # provider (LiteLLM's name, and for `openai` the way), model, what differs; later rows go before
     ("openai .*", "", {"links": True, "schema": "openai", "most_tools": 128, "id_form": "forty"}),
-    ("openai responses", "", {"api": "responses", "documents": True, "thinking": "budget"}),
+    ("openai responses", "", {"api": "responses", "documents": True, "thinking": "budget", "own_thinking": RESPONSES}),
     ("azure", "", {"links": True, "schema": "openai", "most_tools": 128, "id_form": "forty"}),
     ("openrouter", "", {"links": True}),
     ("gemini|vertex_ai", "", {"documents": True}),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from neurolink_mitm.core.providers.signatures import sign
 from neurolink_mitm.core.providers.stream import (
     CUT,
     ProviderStream,
@@ -330,3 +331,33 @@ def test_what_is_whole_is_told_as_it_was(noise: list[Json]) -> None:
     told = validate(fed(*noise, *call('{"last": "', 'one"}', id="toolu_9"), ends("tool_use"), OVER))
     assert told.tool_uses[-1]["input"] == {"last": "one"}
     json.dumps(told.content)
+
+
+OURS = sign("there", "x")
+
+
+def signed_with(signature: Any) -> Json:
+    delta = {"type": "signature_delta", "signature": signature}
+    return {"type": "content_block_delta", "delta": delta}
+
+
+@pytest.mark.parametrize("words", ["", "hm"])
+def test_thinking_keeps_the_signature_that_we_give_it(words: str) -> None:
+    thinking = [begin("thinking", thinking=""), thought(words), signed_with(OURS), STOP]
+    told = message(*thinking, *said("so"), ends("end_turn"))
+    assert told.content[0] == {"type": "thinking", "thinking": words, "signature": OURS}
+    content = [{"type": "thinking", "thinking": words, "signature": OURS}]
+    found = whole({"content": content}, "msg_1", "gpt-x")
+    assert found
+    assert found["content"] == content
+
+
+@pytest.mark.parametrize("other", ["c2ln", "", None, 7])
+def test_thinking_has_no_other_signature(other: Any) -> None:
+    thinking = [begin("thinking", thinking=""), thought("hm"), signed_with(other), STOP]
+    told = message(*thinking, *said("so"), ends("end_turn"))
+    assert told.content[0] == {"type": "thinking", "thinking": "hm", "signature": ""}
+    content = [{"type": "thinking", "thinking": "hm", "signature": other}]
+    found = whole({"content": content}, "msg_1", "gpt-x")
+    assert found
+    assert found["content"][0]["signature"] == ""

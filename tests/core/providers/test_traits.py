@@ -9,7 +9,8 @@ from neurolink_mitm.core.providers.traits import Traits, traits
 GPT, GEMINI = "gpt-5", "gemini-2.5-flash"
 FACTS: dict[str, tuple[Traits, dict[str, Any]]] = {
     "openai": (traits("openai", GPT), {"api": "responses", "documents": True, "links": True,
-                                       "thinking": "budget", "id_form": "forty", "most_tools": 128}),
+                                       "thinking": "budget", "own_thinking": "responses",
+                                       "id_form": "forty", "most_tools": 128}),
     "openai by chat": (traits("openai", GPT, api="chat"), {"api": "chat", "documents": False, "links": True}),
     "a server of one's own": (traits("openai", "x", own_server=True), {"api": "chat", "documents": False}),
     "one with responses": (traits("openai", "x", api="responses", own_server=True), {"api": "responses"}),

@@ -7,6 +7,7 @@ from typing import Any
 
 from neurolink_mitm.core.providers.adapt.documents import document
 from neurolink_mitm.core.providers.adapt.form import Json
+from neurolink_mitm.core.providers.signatures import signed
 from neurolink_mitm.core.providers.traits import Traits
 
 ERROR_MARK = "[the tool failed]"
@@ -38,11 +39,14 @@ def merged(conversation: Iterable[Json]) -> list[Json]:
 
 
 def _block(block: Json, traits: Traits) -> Iterator[Json]:
-    """Yield the adapted block: none for thinking, which only its author can read; a text for server tools."""
+    """Yield the adapted block: none for others' thinking, which only its author can read; a text for server tools."""
     kind = block.get("type")
     if kind == "text":
         if block.get("text"):
             yield {"type": "text", "text": block["text"]}
+    elif kind == "thinking":
+        if signed(block.get("signature"), traits.own_thinking) is not None:
+            yield {name: block.get(name) or "" for name in ("type", "thinking", "signature")}
     elif kind == "document":
         yield document(block, traits)
     elif kind == "tool_result":

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.core.providers.adapt.blocks import ERROR_MARK
+from neurolink_mitm.core.providers.signatures import sign
 from tests.core.providers.adapt.requests import (
     IMAGE,
     LINKED,
@@ -90,3 +91,11 @@ def test_what_the_system_says_between_turns_is_the_users() -> None:
 def test_a_turn_of_nothing_but_thinking_is_left_out_and_its_neighbours_are_one() -> None:
     thinking = {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm"}]}
     assert len(adapted(USER, thinking, USER)["messages"]) == 1
+
+
+def test_thinking_goes_back_to_its_author_alone() -> None:
+    own = {"type": "thinking", "thinking": "hm", "signature": sign("there", "x")}
+    assert block_of(own, own_thinking="there") == [own]
+    assert block_of(own, own_thinking="elsewhere") == []
+    assert block_of(own) == []
+    assert block_of({**own, "signature": "x"}, own_thinking="there") == []
