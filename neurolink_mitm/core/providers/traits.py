@@ -40,15 +40,25 @@ class Traits:
     """The kinds of `tool_choice` beside `auto` that have a field."""
     thinking: Literal["effort", "budget"] = "effort"
     """How much to think is asked for by an effort, or by a budget of tokens."""
+    reasons: bool = True
+    """The model thinks, so that it may be asked how much."""
+    efforts: tuple[str, ...] = ()
+    """The efforts that the model takes, the smallest first; empty where any may be sent."""
+    sampling: bool = True
+    """`temperature` and `top_p` are taken."""
+    stops: bool = True
+    """Stop sequences are taken. Else the answer is cut at one here."""
     own_thinking: str = ""
     """The mark of signatures (`signatures.sign`) of the thinking that is handed back to the model; empty for none."""
 
 
 _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
-    # provider (LiteLLM's name, and for `openai` the way), model, what differs; later rows go before
-    ("openai .*", "", {"links": True, "schema": "openai", "most_tools": 128, "id_form": "forty"}),
-    ("openai responses", "", {"api": "responses", "documents": True, "thinking": "budget", "own_thinking": RESPONSES}),
-    ("azure", "", {"links": True, "schema": "openai", "most_tools": 128, "id_form": "forty"}),
+    # provider (LiteLLM's name, and for `openai` and `azure` the way), model, what differs; later rows go before
+    ("openai .*|azure( .*)?", "", {"links": True, "schema": "openai", "most_tools": 128, "id_form": "forty"}),
+    (".* responses", "", {"api": "responses", "documents": True, "own_thinking": RESPONSES, "stops": False}),
+    # https://platform.openai.com/docs/guides/reasoning
+    (".* responses", r"\b(o\d|gpt-[5-9])", {"sampling": False, "efforts": ("low", "medium", "high")}),
+    (".* responses", "gpt-[34]|chatgpt|-chat", {"reasons": False, "sampling": True, "efforts": ()}),
     ("openrouter", "", {"links": True}),
     ("gemini|vertex_ai", "", {"documents": True}),
     ("gemini|vertex_ai", "gemini", {"schema": "gemini"}),
@@ -69,7 +79,7 @@ def traits(
 ) -> Traits:
     """Return the traits of a provider's model.
 
-    `api` and `own_server` (it has an address of its own) tell the ways of `openai` apart.
+    `api` and `own_server` (it has an address of its own) tell the ways of `openai` and `azure` apart.
     `info` is LiteLLM's entry for the model, empty for an unknown one.
     """
     found, known = Traits(), info or {}
@@ -78,6 +88,8 @@ def traits(
         if re.fullmatch(providers, way) and re.search(models, model.lower()):
             found = replace(found, **facts)
     limit = known.get("max_output_tokens")
+    if found.efforts and known.get("supports_xhigh_reasoning_effort") is True:
+        found = replace(found, efforts=(*found.efforts, "xhigh"))
     return replace(
         found,
         output_limit=limit if isinstance(limit, int) else None,
@@ -86,7 +98,7 @@ def traits(
 
 
 def _way(provider: str, api: str | None, *, own_server: bool) -> str:
-    """Return the name in the table: `openai chat` and `openai responses` for `openai`."""
-    if provider != "openai":
-        return provider
-    return f"openai {api or ('chat' if own_server else 'responses')}"
+    """Return the name in the table: `openai chat` and `openai responses` for `openai`; the same for `azure`."""
+    if provider == "openai":
+        return f"openai {api or ('chat' if own_server else 'responses')}"
+    return f"azure {api}" if provider == "azure" and api else provider

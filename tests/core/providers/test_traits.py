@@ -9,8 +9,12 @@ from neurolink_mitm.core.providers.traits import Traits, traits
 GPT, GEMINI = "gpt-5", "gemini-2.5-flash"
 FACTS: dict[str, tuple[Traits, dict[str, Any]]] = {
     "openai": (traits("openai", GPT), {"api": "responses", "documents": True, "links": True,
-                                       "thinking": "budget", "own_thinking": "responses",
-                                       "id_form": "forty", "most_tools": 128}),
+                                       "own_thinking": "responses", "id_form": "forty", "most_tools": 128,
+                                       "sampling": False, "stops": False, "efforts": ("low", "medium", "high")}),
+    "one that does not think": (traits("openai", "gpt-4o"), {"reasons": False, "sampling": True, "efforts": ()}),
+    "one that thinks hard": (traits("openai", "gpt-5.2", info={"supports_xhigh_reasoning_effort": True}),
+                             {"efforts": ("low", "medium", "high", "xhigh")}),
+    "azure with responses": (traits("azure", GPT, api="responses"), {"api": "responses", "id_form": "forty"}),
     "openai by chat": (traits("openai", GPT, api="chat"), {"api": "chat", "documents": False, "links": True}),
     "a server of one's own": (traits("openai", "x", own_server=True), {"api": "chat", "documents": False}),
     "one with responses": (traits("openai", "x", api="responses", own_server=True), {"api": "responses"}),

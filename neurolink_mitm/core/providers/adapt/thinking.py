@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from neurolink_mitm.core.providers.adapt.form import Json, members
@@ -36,6 +37,8 @@ def think(adapted: Json, request: Json, traits: Traits) -> None:
     elif kind == "enabled" and traits.thinking == "effort":
         adapted["thinking"] = {"type": "adaptive"}
         config.setdefault("effort", effort(thinking.get("budget_tokens")))
+    if traits.efforts and "effort" in config:
+        config["effort"] = nearest(config["effort"], traits.efforts)
     if config:
         adapted["output_config"] = config
 
@@ -45,3 +48,14 @@ def effort(budget: Any) -> str:
     if not isinstance(budget, int) or budget > 8192:
         return "high"
     return "low" if budget <= 2048 else "medium"
+
+
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+"""All efforts that are known, the smallest first."""
+
+
+def nearest(wanted: Any, efforts: Sequence[str]) -> str:
+    """Return the one of `efforts` that is `wanted`, or the largest below it, or the smallest."""
+    at_most = EFFORTS.index(wanted) if wanted in EFFORTS else len(EFFORTS)
+    below = [each for each in efforts if EFFORTS.index(each) <= at_most]
+    return below[-1] if below else efforts[0]

@@ -54,3 +54,17 @@ def test_no_more_tokens_are_asked_for_than_the_model_has(
     request = {"messages": [USER], "max_tokens": asked, **thinking}
     made = adapt(request, replace(TRAITS, output_limit=limit, thinking="budget")).request
     assert (made["max_tokens"], made.get("thinking", {}).get("budget_tokens")) == left
+
+
+@pytest.mark.parametrize(
+    ("wanted", "taken", "left"),
+    [("high", ("low", "high"), "high"), ("max", ("low", "high"), "high"), ("minimal", ("low", "high"), "low"),
+     ("medium", ("low", "high"), "low"), ("xhigh", ("low", "xhigh"), "xhigh"), ("of tomorrow", ("low", "high"), "high"),
+     (None, ("low", "high"), "high"), ("max", (), "max")],
+)  # fmt: skip
+def test_an_effort_is_one_that_the_model_takes(
+    wanted: object, taken: tuple[str, ...], left: str
+) -> None:
+    request = {"messages": [USER], "output_config": {"effort": wanted}}
+    made = adapt(request, replace(TRAITS, efforts=taken)).request
+    assert made["output_config"]["effort"] == left
