@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from neurolink_mitm.core.providers.too_long import too_long
 from neurolink_mitm.core.redact.text import redact
 
 TYPES = {
@@ -34,9 +35,6 @@ _PLAIN = re.compile(r"Exception - ([^\s{<\[][^\n{<]*)")
 _UNREADABLE = "Error converting to valid response block"
 """LiteLLM's 422 for a response that it could not read: no fault of the request."""
 _LITELLM = re.compile(r"litellm|Traceback", re.IGNORECASE)
-_TOO_LONG = re.compile(
-    r"context[ _](length|window)|too many tokens|maximum context|token count", re.I
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +62,8 @@ def provider_error(
     if not 400 <= status <= 599 or _UNREADABLE in text:
         status = 502
     words = provider_text(text)
-    if status in (400, 413) and _TOO_LONG.search(text[:_READ]):
-        # the words at which Claude Code compacts the conversation
-        return ProviderError(400, f"prompt is too long for {provider}{_colon(words)}")
+    if message := too_long(provider, status, text[:_READ], words):
+        return ProviderError(400, message)
     return ProviderError(
         status, f"{provider} {_REASONS.get(status, 'failed')}{_colon(words)}", retry_after
     )

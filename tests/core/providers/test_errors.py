@@ -78,18 +78,13 @@ def test_the_time_to_wait_is_kept() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["OpenAIException - This model's maximum context length is 8192 tokens.",
-     '{"message": "The input token count (9) exceeds the maximum number of tokens allowed (8)"}',
-     '{"error": "too many tokens"}'],
-    ids=["openai", "gemini", "other"],
-)  # fmt: skip
-@pytest.mark.parametrize("status", [400, 413])
-def test_claude_code_understands_that_a_conversation_is_too_long(status: int, text: str) -> None:
-    error = provider_error("openai", status, text)
-    assert error.status == 400
-    assert error.message.startswith("prompt is too long")
+def test_claude_code_understands_that_a_conversation_is_too_long() -> None:
+    text = '{"message": "The input token count (900) exceeds the maximum number of tokens allowed (800)"}'
+    assert provider_error("google-ai", 413, text) == ProviderError(
+        400,
+        "prompt is too long: 900 tokens > 800 maximum (google-ai: The input token count (900) exceeds"
+        " the maximum number of tokens allowed (800))",
+    )
 
 
 def test_every_type_is_one_of_anthropics() -> None:
