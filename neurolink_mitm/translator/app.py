@@ -20,6 +20,7 @@ from neurolink_mitm.core.providers.errors import ProviderError
 from neurolink_mitm.core.providers.stream import ProviderStream, whole
 from neurolink_mitm.core.providers.translator import MODEL_HEADER, PROVIDER_HEADER, Access, Setup
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.request.tool_ids import ids_in
 from neurolink_mitm.translator.engine import Engine, Question
 
 logger = logging.getLogger("neurolink.translator")
@@ -96,7 +97,13 @@ class Translator:
     async def _whole(self, asked: Question) -> Response:
         adapted = self._engine.adapted(asked)
         answer = await self._engine.ask(asked, adapted.request)
-        message = whole(answer, _message_id(), asked.model, adapted.tool_names)
+        message = whole(
+            answer,
+            _message_id(),
+            asked.model,
+            adapted.tool_names,
+            ids_in(asked.body.get("messages")),
+        )
         if message is None:
             raise _empty(asked)
         return JSONResponse(message)
@@ -104,7 +111,8 @@ class Translator:
     async def _streamed(self, asked: Question) -> Response:
         """Return a stream once its first event is there: until then, a failure has a status of its own."""
         adapted = self._engine.adapted(asked)
-        stream = ProviderStream(_message_id(), asked.model, adapted.tool_names)
+        ids = ids_in(asked.body.get("messages"))
+        stream = ProviderStream(_message_id(), asked.model, adapted.tool_names, ids)
         events = self._engine.stream(asked, adapted.request)
         first = b""
         try:

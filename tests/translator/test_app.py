@@ -38,6 +38,9 @@ CALL: Json = {
 }
 
 
+RANDOM_ID = "call_d5wgY2hPq9sXk0a8Lm3Tz1Bv"
+
+
 def text(words: str) -> Json:
     return {"type": "content_block_delta", "delta": {"type": "text_delta", "text": words}}
 
@@ -254,13 +257,30 @@ async def test_a_stream_that_is_over_is_closed() -> None:
 
 
 async def test_a_whole_answer() -> None:
-    use = {"type": "tool_use", "id": "t", "name": "short", "input": {}, "provider_specific": 1}
+    use = {
+        "type": "tool_use",
+        "id": RANDOM_ID,
+        "name": "short",
+        "input": {},
+        "provider_specific": 1,
+    }
     engine = FakeEngine(answer={"content": [use], "stop_reason": "end_turn"})
     asking = Asking(engine)
     await asking.ask({})
     told = json.loads(asking.body)
-    assert told["content"] == [{"type": "tool_use", "id": "t", "name": "long", "input": {}}]
+    assert told["content"] == [{"type": "tool_use", "id": RANDOM_ID, "name": "long", "input": {}}]
     assert (told["model"], told["stop_reason"]) == ("a/b", "tool_use")
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
+async def test_a_call_gets_no_id_that_is_in_the_history(stream: bool, known: bool) -> None:
+    use = {"type": "tool_use", "id": RANDOM_ID, "name": "n", "input": {}}
+    events = [START, {"type": "content_block_start", "content_block": use}, *END]
+    asking = Asking(FakeEngine(events, {"content": [use], "stop_reason": "tool_use"}))
+    content = [use] if known else []
+    await asking.ask({"stream": stream, "messages": [{"role": "assistant", "content": content}]})
+    assert (RANDOM_ID.encode() in asking.body) == (not known)
 
 
 async def test_a_whole_answer_that_fails() -> None:

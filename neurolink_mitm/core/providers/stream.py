@@ -8,7 +8,7 @@ https://platform.claude.com/docs/en/build-with-claude/streaming
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ import msgspec
 from neurolink_mitm.core.failover.errors import error_body
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.providers.signatures import is_foreign
-from neurolink_mitm.core.request.history import is_tool_id, tool_id
+from neurolink_mitm.core.request.tool_ids import AnswerIds
 from neurolink_mitm.core.response.sse import encode
 
 CUT = "The answer was cut off upstream. Ask again to continue."
@@ -42,6 +42,8 @@ class _Open:
 
     block: Json
     sent: bool = False
+    blank: str = ""
+    """White space that is not sent before a word comes: Anthropic refuses blank texts in a history."""
     input: list[str] = field(default_factory=list)
 
 
@@ -57,6 +59,8 @@ class ProviderStream:
     model: str
     tool_names: Mapping[str, str] = field(default_factory=dict)
     """The client's names of tools by those sent to the provider."""
+    history_ids: Collection[str] = ()
+    """The ids of tool calls in the request's history: no call of the response gets one of them."""
     started: bool = False
     """An event was sent: a failure becomes an error event."""
     done: bool = False
@@ -66,10 +70,14 @@ class ProviderStream:
     _usage: Json = field(default_factory=dict)
     _open: _Open | None = None
     _blocks: int = 0
-    _ids: list[str] = field(default_factory=list)
-    """Ids of the tool calls sent."""
+    _tools: int = 0
+    """Tool calls sent."""
     _lost_tool: bool = False
     _stop: Json = field(default_factory=dict)
+    _ids: AnswerIds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ids = AnswerIds(self.message_id, set(self.history_ids))
 
     def feed(self, event: Json) -> bytes:
         """Take one event; return the bytes to send for it, if any."""
@@ -124,6 +132,10 @@ class ProviderStream:
 
     def _send_text(self, open_: _Open, delta: str, member: str, text: str) -> Iterator[bytes]:
         if not open_.sent:
+            text, open_.blank = open_.blank + text, ""
+            if text.isspace():
+                open_.blank = text
+                return
             open_.sent = True
             # without Anthropic's signature: by that it is recognised as foreign when it comes back
             fields = {"signature": ""} if member == "thinking" else {}
@@ -155,8 +167,8 @@ class ProviderStream:
         if block is None:
             self._lost_tool = True
             return
-        block["id"] = _unused(block["id"], self._ids)
-        self._ids.append(block["id"])
+        block["id"] = self._ids.of(block["id"])
+        self._tools += 1
         yield from self._start_block({**block, "input": {}})
         text = msgspec.json.encode(block["input"]).decode()
         delta = {"type": "input_json_delta", "partial_json": text}
@@ -167,7 +179,7 @@ class ProviderStream:
     def _finish(self) -> Iterator[bytes]:
         yield from self._close()
         end = {"stop_reason": "max_tokens"} if self._lost_tool else self._stop
-        stop = _stop(end, tools=len(self._ids))
+        stop = _stop(end, tools=self._tools)
         if not self._blocks and stop["stop_reason"] not in EMPTY_REASONS:
             self.empty = self.done = True
             return
@@ -202,17 +214,20 @@ class ProviderStream:
 
 
 def whole(
-    message: Json, message_id: str, model: str, tool_names: Mapping[str, str] = NO_NAMES
+    message: Json,
+    message_id: str,
+    model: str,
+    tool_names: Mapping[str, str] = NO_NAMES,
+    history_ids: Collection[str] = (),
 ) -> Json | None:
     """Correct a response that is not streamed, by the same rules; None if it has no content."""
     blocks = list(_blocks(message.get("content"), tool_names))
     content = [block for block in blocks if block]
-    ids: list[str] = []
-    for block in content:
-        if block["type"] == "tool_use":
-            block["id"] = _unused(block["id"], ids)
-            ids.append(block["id"])
-    stop = _stop({"stop_reason": "max_tokens"} if None in blocks else message, tools=len(ids))
+    tools = [block for block in content if block["type"] == "tool_use"]
+    ids = AnswerIds(message_id, set(history_ids))
+    for block in tools:
+        block["id"] = ids.of(block["id"])
+    stop = _stop({"stop_reason": "max_tokens"} if None in blocks else message, tools=len(tools))
     if not content and stop["stop_reason"] not in EMPTY_REASONS:
         return None
     return {
@@ -229,11 +244,17 @@ def _blocks(content: object, tool_names: Mapping[str, str]) -> Iterator[Json | N
         if kind == "tool_use":
             given = block.get("input")
             yield tool_use(block, given if isinstance(given, str) else "", tool_names)
-        elif kind == "thinking" and (block.get(kind) or is_foreign(block.get("signature"))):
+        elif kind == "thinking" and (_words(block, kind) or is_foreign(block.get("signature"))):
             signature = block["signature"] if is_foreign(block.get("signature")) else ""
-            yield {"type": kind, kind: block.get(kind) or "", "signature": signature}
-        elif kind == "text" and block.get(kind):
+            yield {"type": kind, kind: _words(block, kind), "signature": signature}
+        elif kind == "text" and _words(block, kind):
             yield {"type": kind, kind: block[kind]}
+
+
+def _words(block: Json, member: str) -> str:
+    """Return the text of a block; nothing for a blank one."""
+    text = block.get(member)
+    return text if isinstance(text, str) and text.strip() else ""
 
 
 def tool_use(block: Json, text: str, tool_names: Mapping[str, str] = NO_NAMES) -> Json | None:
@@ -244,26 +265,15 @@ def tool_use(block: Json, text: str, tool_names: Mapping[str, str] = NO_NAMES) -
             given = msgspec.json.decode(text.encode())
         except UNREADABLE:
             return None
-    name, id_ = block.get("name"), block.get("id")
-    if not isinstance(given or {}, dict) or not name or not id_:
+    name = block.get("name")
+    if not isinstance(given or {}, dict) or not name:
         return None
     return {
         "type": "tool_use",
-        "id": _valid_id(str(id_)),
+        "id": block.get("id"),
         "name": tool_names.get(str(name)) or _NOT_IN_NAMES.sub("_", str(name))[:LONGEST_NAME],
         "input": given or {},
     }
-
-
-def _valid_id(id_: str) -> str:
-    """Return an id that Anthropic accepts in a later turn. LiteLLM appends Gemini's signatures to ids."""
-    bare = id_.partition("__thought__")[0]
-    return bare if is_tool_id(bare) else tool_id(bare)
-
-
-def _unused(id_: str, ids: Sequence[str]) -> str:
-    """Return an id that is not in `ids`: some providers give two calls the same one."""
-    return tool_id(f"{id_} {len(ids)}") if id_ in ids else id_
 
 
 def _stop(delta: Json, *, tools: int) -> Json:

@@ -18,14 +18,13 @@ import msgspec
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.request import json_spans as spans
 from neurolink_mitm.core.request.json_spans import Edit, Part, Span
+from neurolink_mitm.core.request.tool_ids import LONGEST_ID, is_tool_id, tool_id
 
 THINKING = frozenset({"thinking", "redacted_thinking"})
 """Types of the content blocks that hold thinking."""
 _NEEDS_THINKING = frozenset({"clear_thinking_20251015"})
 """Edits of `context_management` that Anthropic refuses where thinking is off."""
-_TOOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,256}")
-"""The form in which Anthropic takes the id of a tool call."""
-_GOOD_ID = re.compile(rb'"[a-zA-Z0-9_-]{1,256}"')
+_GOOD_ID = re.compile(rb'"[a-zA-Z0-9_-]{1,%d}"' % LONGEST_ID)
 FOREIGN_SIGNATURE = "nl1."
 """Begins the signatures that we give to other providers' thinking. Anthropic's are Base64, which has no dot."""
 _SIGNED = re.compile(rb'"(?!%s)[^"]' % re.escape(FOREIGN_SIGNATURE.encode()))
@@ -71,11 +70,6 @@ def _string(block: Block, members: Mapping[str, str]) -> str | None:
     member = members.get(block.type)
     raw = bytes(getattr(block, member)) if member else b""
     return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else None
-
-
-def is_tool_id(text: str) -> bool:
-    """Tell whether Anthropic takes `text` for the id of a tool call."""
-    return _TOOL_ID.fullmatch(text) is not None
 
 
 _Gone = Callable[[Block], bool]
@@ -231,12 +225,6 @@ def signatures(body: bytes) -> frozenset[str]:
 def signature_digest(signature: str) -> str:
     """Return a short name of a signature, which has hundreds of characters."""
     return hashlib.sha256(signature.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def tool_id(foreign: str) -> str:
-    """Return an id that Anthropic accepts, always the same for the same `foreign` one."""
-    digest = hashlib.sha256(foreign.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"toolu_{digest[:24]}"
 
 
 def _edits(

@@ -141,7 +141,53 @@ def test_a_name_that_a_model_has_made_up_is_one_that_anthropic_takes() -> None:
 def test_ids_of_tools_are_such_that_anthropic_takes_them(foreign: str) -> None:
     found = {message(*call("{}", id=foreign)).tool_uses[0]["id"] for _ in range(2)}
     assert len(found) == 1, "always the same"
-    assert re.fullmatch("[a-zA-Z0-9_-]{1,256}", found.pop())
+    assert re.fullmatch("[a-zA-Z0-9_-]{1,64}", found.pop())
+
+
+RANDOM_ID = "call_d5wgY2hPq9sXk0a8Lm3Tz1Bv"
+
+
+@pytest.mark.parametrize(
+    ("given", "history", "stays"),
+    [(RANDOM_ID, (), True), (RANDOM_ID, ("toolu_1",), True), (RANDOM_ID, (RANDOM_ID,), False),
+     ("functions.ls:0", ("functions.ls:0",), False), ("call_0", (), False), ("", (), False),
+     (None, (), False)],
+    ids=["random", "beside-another", "taken", "kimi", "counted", "empty", "missing"],
+)  # fmt: skip
+def test_no_call_has_an_id_of_the_history(
+    given: str | None, history: tuple[str, ...], stays: bool
+) -> None:
+    made = message(*call("{}", id=given), history_ids=history).tool_uses[0]["id"]
+    block = {"type": "tool_use", "id": given, "name": "ls", "input": {}}
+    told = whole({"content": [block]}, "msg_1", "m", history_ids=history)
+    assert told
+    assert told["content"][0]["id"] == made
+    assert (made == given) == stays
+    assert made not in history
+
+
+def test_a_counted_id_differs_in_each_answer() -> None:
+    """The history may have been shortened, and a subagent has another one."""
+    content = [{"type": "tool_use", "id": "call_0", "name": "ls", "input": {}}]
+    answers = [whole({"content": content}, id_, "m") for id_ in ("msg_1", "msg_2")]
+    first, second = (answer["content"][0]["id"] for answer in answers if answer)
+    assert first != second
+
+
+@pytest.mark.parametrize("blank", ["\n\n", " ", "\u3000\t"], ids=repr)
+def test_blank_text_is_left_out(blank: str) -> None:
+    """Anthropic refuses it in the next turn: text content blocks must contain non-whitespace text."""
+    told = message(*said(blank), *call("{}"), ends("tool_use"))
+    assert [block["type"] for block in told.content] == ["tool_use"]
+    content = [{"type": "text", "text": blank}, {"type": "text", "text": "so"}]
+    answer = whole({"content": content}, "msg_1", "m")
+    assert answer
+    assert answer["content"] == [{"type": "text", "text": "so"}]
+
+
+def test_white_space_before_a_word_is_kept() -> None:
+    events = [begin("text", text="\n"), text("\n"), text("so\n"), text("\n"), STOP]
+    assert message(*events).text == "\n\nso\n\n"
 
 
 @pytest.mark.parametrize(
@@ -209,8 +255,8 @@ def test_numbers_that_are_none_are_not_counted(usage: object) -> None:
 
 def test_ids_that_occur_twice_are_told_apart() -> None:
     """Anthropic refuses them when they come back."""
-    first, second = message(*call("{}"), *call("{}")).tool_uses
-    assert first["id"] == "toolu_1" != second["id"]
+    first, second = message(*call("{}", id=RANDOM_ID), *call("{}", id=RANDOM_ID)).tool_uses
+    assert first["id"] == RANDOM_ID != second["id"]
     block = {"type": "tool_use", "id": "t", "name": "n", "input": {}}
     told = whole({"content": [block, dict(block)]}, "msg_1", "m")
     assert told
@@ -232,7 +278,6 @@ def test_an_input_is_an_object() -> None:
         "type": "tool_use", "id": "t", "name": "n", "input": {},
     }  # fmt: skip
     assert tool_use({"id": "t", "name": "n", "input": [1]}, "") is None
-    assert tool_use({"id": "", "name": "n"}, "") is None
     assert tool_use({"id": "t"}, "") is None
 
 
@@ -244,7 +289,7 @@ class TestWhole:
             {"type": "text", "text": "so", "citations": None},
             {
                 "type": "tool_use",
-                "id": "t",
+                "id": RANDOM_ID,
                 "name": "s",
                 "input": {"a": 1},
                 "provider_specific_fields": None,
@@ -257,12 +302,12 @@ class TestWhole:
         assert told["content"] == [
             {"type": "thinking", "thinking": "hm", "signature": ""},
             {"type": "text", "text": "so"},
-            {"type": "tool_use", "id": "t", "name": "long", "input": {"a": 1}},
+            {"type": "tool_use", "id": RANDOM_ID, "name": "long", "input": {"a": 1}},
         ]
         assert told["stop_reason"] == "tool_use"
         assert told["usage"] == {"input_tokens": 1, "output_tokens": 0}
 
-    @pytest.mark.parametrize("content", [None, [], "x", [{"type": "text", "text": ""}], [1]])
+    @pytest.mark.parametrize("content", [None, [], "x", [{"type": "text", "text": "\n"}], [1]])
     def test_nothing_said_is_no_answer(self, content: object) -> None:
         assert whole({"content": content, "stop_reason": "end_turn"}, "msg_1", "m") is None
 

@@ -14,8 +14,8 @@ from neurolink_mitm.core.request.history import (
     FOREIGN_SIGNATURE,
     signature_digest,
     signatures,
-    tool_id,
 )
+from neurolink_mitm.core.request.tool_ids import tool_id
 
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
 REDACTED = {"type": "redacted_thinking", "data": "eA=="}
@@ -272,12 +272,7 @@ def test_tool_ids_become_such_as_anthropic_takes_and_still_belong_together() -> 
     assert found[1]["content"] == [ODD_RESULT | {"tool_use_id": tool_id("functions.Bash:0")}]
 
 
-@given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))
-def test_any_two_ids_stay_two(one: str, other: str) -> None:
-    assert (tool_id(one) == tool_id(other)) == (one == other)
-
-
-@pytest.mark.parametrize("odd", ["a.b", "", "x" * 257, "ü", 'q"', "a b"], ids=repr)
+@pytest.mark.parametrize("odd", ["a.b", "", "x" * 65, "ü", 'q"', "a b"], ids=repr)
 def test_an_id_of_another_form_is_found(odd: str) -> None:
     use = USE | {"id": odd}
     assert repaired(turn(use))["messages"] == [turn(use | {"id": tool_id(odd)})]

@@ -42,7 +42,7 @@ def _block(block: Json, traits: Traits) -> Iterator[Json]:
     """Yield the adapted block: none for others' thinking, which only its author can read; a text for server tools."""
     kind = block.get("type")
     if kind == "text":
-        if block.get("text"):
+        if str(block.get("text") or "").strip():  # Claude on Bedrock and others refuse a blank one
             yield {"type": "text", "text": block["text"]}
     elif kind == "thinking":
         if signed(block.get("signature"), traits.own_thinking) is not None:
