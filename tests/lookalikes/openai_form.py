@@ -6,25 +6,18 @@ import base64
 import binascii
 import re
 from collections.abc import Collection
-from typing import Any
 
 from starlette.requests import Request
 
+from tests.lookalikes import schemas
+from tests.lookalikes.chat_dialect import openai_error
 from tests.lookalikes.script import Json
 from tests.lookalikes.server import Refused
 
+error_body = openai_error
 FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _IMAGE = re.compile(r"data:image/(png|jpeg|jpg|gif|webp);base64,(.*)", re.DOTALL)
 _TIERS = ("auto", "default", "flex", "priority")
-_TYPES = {
-    400: ("invalid_request_error", None),
-    401: ("invalid_request_error", "invalid_api_key"),
-    403: ("invalid_request_error", "unsupported_country_region_territory"),
-    404: ("invalid_request_error", "model_not_found"),
-    429: ("tokens", "rate_limit_exceeded"),
-    500: ("server_error", None),
-    503: ("server_error", None),
-}
 
 
 def bearer(request: Request) -> str:
@@ -37,18 +30,6 @@ def bearer(request: Request) -> str:
         )
         raise Refused(401, said)
     return key
-
-
-def error_body(status: int, message: str, **detail: Any) -> Json:
-    kind, code = _TYPES.get(status, ("server_error" if status >= 500 else "api_error", None))
-    return {
-        "error": {
-            "message": message,
-            "type": kind,
-            "param": detail.get("param"),
-            "code": detail.get("code", code),
-        }
-    }
 
 
 def no_unknown(value: object, known: Collection[str], where: str) -> None:
@@ -87,10 +68,8 @@ def check_tier(body: Json) -> None:
 def check_schema(name: object, schema: object, where: str) -> None:
     if schema is None:
         return
-    kind = schema.get("type") if isinstance(schema, dict) else None
-    if kind != "object":
-        said = (
-            f"Invalid schema for function '{name}': schema must be a JSON Schema of"
-            f" 'type: \"object\"', got 'type: \"{kind}\"'."
-        )
-        raise Refused(400, said, param=f"{where}.parameters", code="invalid_function_parameters")
+    try:
+        schemas.openai(name, schema)
+    except ValueError as e:
+        code = "invalid_function_parameters"
+        raise Refused(400, str(e), param=f"{where}.parameters", code=code) from e

@@ -18,6 +18,7 @@ from neurolink_mitm.sandbox.schema import example
 
 Json = dict[str, Any]
 Finish = Literal["stop", "length", "filter"]
+Repeats = Literal["", "id", "name", "both"]
 PIECE = 7
 """Characters of a text, or of a call's arguments, that come in one event."""
 
@@ -40,6 +41,24 @@ class Reply:
     finish: Finish = "stop"
     says_stop: bool = False
     """The reason is `stop` even where tools are called, as with some servers that speak OpenAI's."""
+    finish_word: str | None = None
+    """The provider's own word for why it ended, in place of its word for `finish`."""
+    no_finish: bool = False
+    """No reason is told; with `no_done`, the stream just stops, as when a worker dies behind a balancer."""
+    no_done: bool = False
+    """The mark of the end is missing: `[DONE]`, `response.completed`, `message_stop`, `done`."""
+    refusal: str = ""
+    """What a model of OpenAI's says in place of a text."""
+    blocked: str = ""
+    """Why the prompt itself is refused, within a 200: Gemini's `blockReason`."""
+    ids: Sequence[str] = ()
+    """Of the calls, in place of the provider's own."""
+    repeats: Repeats = ""
+    """What each piece of a call says again."""
+    shares_index: bool = False
+    """All calls come as number 0, told apart by their ids alone."""
+    blank_calls: bool = False
+    """Each piece of a text has an empty list of calls beside it, and each of a call an empty text."""
     status: int = 200
     message: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -234,7 +234,7 @@ BAD: dict[str, tuple[list[Json], Json, str]] = {
     "one of two unanswered": ([USER, called("a", "b"), answered("a")], {}, "response messages: b"),
     "an answer to nothing": ([USER, answered("a")], {}, "preceeding message"),
     "an answer too late": ([called("a"), answered("a"), USER, answered("a")], {}, "preceeding"),
-    "a long id": ([USER, called("a" * 41), answered("a" * 41)], {}, "1 to 40"),
+    "a long id": ([USER, called("a" * 41), answered("a" * 41)], {}, "maximum length 40"),
     "a name with a dot": ([USER], {"tools": [tool(name="a.b")]}, "does not match pattern"),
     "a long name": ([USER], {"tools": [tool(name="a" * 65)]}, "does not match pattern"),
     "a schema of nothing": ([USER], {"tools": [tool(parameters={})]}, "Invalid schema"),
