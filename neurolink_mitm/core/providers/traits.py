@@ -26,6 +26,8 @@ class Traits:
     """Tokens of the largest response; None if unknown."""
     documents: bool = False
     """PDFs are taken as such. OpenAI-like servers would get them as pictures: a 400."""
+    images: bool = True
+    """Images are taken. Else words stand in their place: the session has them in its history for good."""
     links: bool = False
     """Images are fetched by the provider from their address. Else LiteLLM would fetch them, from this machine."""
     longest_name: int = 64
@@ -59,6 +61,10 @@ _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     # https://platform.openai.com/docs/guides/reasoning
     (".* responses", r"\b(o\d|gpt-[5-9])", {"sampling": False, "efforts": ("low", "medium", "high")}),
     (".* responses", "gpt-[34]|chatgpt|-chat", {"reasons": False, "sampling": True, "efforts": ()}),
+    ("deepseek|groq|minimax", "", {"images": False}),
+    ("moonshot", r"k2-|moonshot-v1(?!.*vision)", {"images": False}),
+    ("mistral", r"stral-(large-24|tiny|small-25|medium-2[35](?!08))|(code|dev|vox)stral|open-mi", {"images": False}),
+    ("xai", r"grok-(2(?!.*vision)|3)", {"images": False}),
     ("openrouter", "", {"links": True}),
     ("gemini|vertex_ai", "", {"documents": True}),
     ("gemini|vertex_ai", "gemini", {"schema": "gemini"}),
@@ -92,6 +98,7 @@ def traits(
         found = replace(found, efforts=(*found.efforts, "xhigh"))
     return replace(
         found,
+        images=found.images or known.get("supports_vision") is True,
         output_limit=limit if isinstance(limit, int) else None,
         documents=found.documents and known.get("supports_pdf_input", True) is not False,
     )

@@ -12,6 +12,7 @@ from neurolink_mitm.core.providers.traits import Traits
 
 ERROR_MARK = "[the tool failed]"
 """Put before a tool's result that is an error: other APIs have no field for that."""
+UNSEEN_IMAGE = "[an image, which this model can't see]"
 
 
 def messages(conversation: Any, traits: Traits) -> Iterator[Json]:
@@ -65,6 +66,8 @@ def _block(block: Json, traits: Traits) -> Iterator[Json]:
 
 
 def _image(source: Any, traits: Traits) -> Json:
+    if not traits.images:
+        return {"type": "text", "text": UNSEEN_IMAGE}
     if not traits.links and source.get("type") == "url":
         return {"type": "text", "text": f"[image: {source.get('url')}]"}
     return {"type": "image", "source": source}

@@ -75,6 +75,11 @@ def test_a_result(content: Any, more: Json, left: Any) -> None:
     assert result_of(content, **more) == left
 
 
+def test_an_image_for_a_model_that_sees_none_is_a_word() -> None:
+    unseen = {"type": "text", "text": "[an image, which this model can't see]"}
+    assert block_of(LINKED, images=False) == [unseen]
+
+
 def test_an_image_by_its_address_is_named_where_it_would_have_to_be_fetched() -> None:
     assert block_of(LINKED) == [LINKED]
     assert block_of(LINKED, links=False) == [
