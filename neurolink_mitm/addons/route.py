@@ -66,7 +66,7 @@ class Route:
         exchange.session_id = exchange.session_id or asked.session_id
         exchange.index = asked.index
         config = self.runtime.config.routing
-        exchange.route = destinations.route(asked.model, config)
+        exchange.route = destinations.route(asked.model, config, self.runtime.pool.fallbacks)
         if exchange.route is None:
             return models.not_served(asked.model, config)
         return None

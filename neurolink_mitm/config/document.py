@@ -13,8 +13,11 @@ from itertools import chain, count
 from typing import Any, Literal, get_args, get_origin
 
 from neurolink_mitm.config.interpolation import only_references, resolve_all
-from neurolink_mitm.core.pool.accounts import ANTHROPIC
-from neurolink_mitm.core.providers.catalog import unknown_provider
+from neurolink_mitm.config.provider_checks import (
+    provider_faults,
+    provider_warnings,
+    with_canonical_names,
+)
 from neurolink_mitm.core.settings.errors import (
     ConfigError,
     ConfigFault,
@@ -22,6 +25,7 @@ from neurolink_mitm.core.settings.errors import (
     format_value,
     path,
     position,
+    spelled,
     spellings,
     value_at,
 )
@@ -49,12 +53,13 @@ def parse(document: object, env: Mapping[str, str]) -> LoadedConfig:
     file = reader.value(ConfigFile, resolved, ())
     # a reference that can't be resolved is one fault, not also a wrong value
     unresolved = {fault.loc for fault in faults}
-    wrong = [f for f in (*reader.faults, *_duplicates(resolved)) if f.loc not in unresolved]
+    found = (*reader.faults, *_duplicates(resolved), *provider_faults(resolved))
+    wrong = [fault for fault in found if fault.loc not in unresolved]
     if faults or wrong:
         every = sorted((*faults, *wrong), key=lambda fault: position(document, fault.loc))
         raise ConfigError(*map(str, every))
     common = {item.name: getattr(file, item.name) for item in fields(ConfigFile)}
-    config = Config(**common | {"accounts": file.accounts.anthropic})
+    config = with_canonical_names(Config(**common | {"accounts": file.accounts.anthropic}))
     return LoadedConfig(config, tuple(map(str, _warnings(config, document))))
 
 
@@ -200,7 +205,7 @@ def _duplicates(resolved: object) -> Iterator[ConfigFault]:
 
 
 def _warnings(config: Config, document: object) -> Iterator[ConfigFault]:
-    yield from _providers(config, document)
+    yield from provider_warnings(config, document)
     for loc in _plaintext(document, ()):
         yield ConfigFault(
             loc, "holds a key or password in plain text: better ${VAR}, and VAR in .env"
@@ -208,23 +213,11 @@ def _warnings(config: Config, document: object) -> Iterator[ConfigFault]:
     for plugin, work in _IDLE_WITHOUT.items():
         options = getattr(config.cloaking.plugins, plugin)
         if options.enabled and not any(getattr(options, name) for name in work):
-            loc = _spelled(document, "cloaking", "plugins", plugin)
+            loc = spelled(document, "cloaking", "plugins", plugin)
             yield ConfigFault(loc, f"is on, but has nothing to do without {' or '.join(work)}")
         elif options.enabled and plugin in _PROTECTING and config.cloaking.mode == "auto":
-            loc = _spelled(document, "cloaking", "plugins", plugin)
+            loc = spelled(document, "cloaking", "plugins", plugin)
             yield ConfigFault(loc, ONLY_SUBSCRIPTIONS)
-
-
-def _providers(config: Config, document: object) -> Iterator[ConfigFault]:
-    """Yield the providers that are unknown: they would be asked in vain, once all accounts are cooling."""
-    named: list[tuple[str, Loc]] = [(name, ("providers", name)) for name in config.providers]
-    for field in ("model_mappings", "fallback_chain"):
-        at = _spelled(document, "routing", field)
-        entries = enumerate(getattr(config.routing, field))
-        named += [(entry.provider, (*at, n, "provider")) for n, entry in entries]
-    for name, loc in named:
-        if name != ANTHROPIC and (fault := unknown_provider(name)):
-            yield ConfigFault(loc, fault)
 
 
 ONLY_SUBSCRIPTIONS = (
@@ -258,12 +251,3 @@ _KEYS = {*spellings("api_key"), *spellings("api_keys")}
 
 def _is_key(text: str, loc: Loc) -> bool:
     return bool(_PASSWORD.search(text)) or any(part in _KEYS for part in loc[-2:])
-
-
-def _spelled(document: object, *names: str) -> Loc:
-    """Return the place of a field, in the spelling of the file."""
-    loc: Loc = ()
-    for name in names:
-        written = [key for key in spellings(name) if value_at(document, (*loc, key)) is not None]
-        loc = (*loc, *written[:1])
-    return loc

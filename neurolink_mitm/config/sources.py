@@ -29,7 +29,6 @@ from neurolink_mitm.config.env_file import (
 from neurolink_mitm.core.auth.access import ClientKey
 from neurolink_mitm.core.pool.accounts import Account, build_pool, missing_primary, unused_settings
 from neurolink_mitm.core.pool.selection import STRATEGIES
-from neurolink_mitm.core.providers.catalog import is_provider
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError, format_value
@@ -246,8 +245,7 @@ def _unmet(config: Config, accounts: Sequence[Account]) -> Iterator[str]:
 
 def _keyless(others: Sequence[Account]) -> Iterator[str]:
     for entry in others:
-        # an unknown provider has a warning of the document's own
-        if entry.model and entry.disabled and is_provider(entry.provider):
+        if entry.model and entry.disabled:
             yield f"{entry.key} will not be asked: {entry.disabled}"
 
 

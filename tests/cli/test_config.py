@@ -235,3 +235,10 @@ def test_on_a_terminal_a_bad_edit_is_edited_again(home: Path, file: Path, tmp_pa
     terminal.close()
     assert terminal.exitstatus == 0
     assert file.read_text() == "version: 1"
+
+
+def test_an_unknown_provider_is_refused(file: Path) -> None:
+    file.write_text(GOOD + "routing: {fallback-chain: [{provider: opnai, model: m}]}\n")
+    checked = config("check")
+    assert checked.exit_code == 2
+    assert 'no provider is called "opnai", did you mean "openai"?' in checked.output

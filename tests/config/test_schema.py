@@ -28,7 +28,7 @@ GOOD: list[dict[str, Any]] = [
     account(**{"api-key": "${KEY}", "max-concurrent": "${NUMBER}", "rate-limit": None}),
     {"cloaking": {"plugins": {"session-identity": False, "header-scrubber": "${OFF}"}}},
     {"cloaking": {"plugins": {"headerScrubber": {"headers": ["x-*"]}}}},
-    {"providers": {"my-own": {"base-url": "http://127.0.0.1"}}},
+    {"providers": {"groq": {"base-url": "http://127.0.0.1"}}},
     {"prices": {"claude-*": {"input": 1, "output": "${NUMBER}", "cacheWrite5m": 0}}},
     {"prices": {"gpt": {"input": 1, "output": 2, "cache-write-1h": 0.5, "cache-read": None}}},
     {"logging": {"capture-bodies": False}},

@@ -15,6 +15,7 @@ from neurolink_mitm.config.env_file import EnvFileError
 from neurolink_mitm.config.sources import SourceOptions, Sources
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.oauth import Tokens
+from neurolink_mitm.core.providers.destinations import route
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError
 from tests.fakes import make_account
@@ -331,3 +332,39 @@ def test_two_logins_that_turn_out_to_be_one_account_need_a_reload(place: Home) -
     known = Tokens(Secret("sk-ant-oat-test-2"), None, 9.0, account_uuid="u", organization_uuid="o")
     store.replace_tokens("work", known)
     assert not files.is_own_change({place.tokens})
+
+
+def test_an_unknown_provider_keeps_the_configuration_in_force(place: Home) -> None:
+    files = sources(place)
+    before = files.read().config
+    place.config.write_text(GOOD + "routing: {fallback-chain: [{provider: opnai, model: m}]}\n")
+    after = files.read_again()
+    assert after.config == before
+    assert after.faults == (
+        'routing.fallback-chain[0].provider: no provider is called "opnai", did you mean "openai"?',
+    )
+
+
+def test_a_key_that_is_added_opens_its_entry_and_one_that_changes_is_another(place: Home) -> None:
+    place.config.write_text(GOOD + "routing: {fallback-chain: [{provider: kimi, model: m}]}\n")
+    files, seen = sources(place), []
+    for text in ("", "MOONSHOT_API_KEY=one\n", "MOONSHOT_API_KEY=two\n"):
+        place.env.write_text(text)
+        seen.append(files.read())
+    entries = [each.others[0] for each in seen]
+    assert [entry.key for entry in entries] == ["moonshot/m"] * 3
+    assert [bool(entry.disabled) for entry in entries] == [True, False, False]
+    assert entries[1].secret != entries[2].secret
+    told = "moonshot/m will not be asked: no key: set MOONSHOT_API_KEY"
+    assert [any(w.startswith(told) for w in each.warnings) for each in seen] == [True, False, False]
+
+
+def test_gemini_moves_with_the_keys(place: Home) -> None:
+    files, rules = sources(place), []
+    for text in ("GEMINI_API_KEY=k\n", "GEMINI_API_KEY=k\nVERTEXAI_PROJECT=p\n"):
+        place.env.write_text(text)
+        read = files.read()
+        taken = route("gemini-9", read.config.routing, read.others)
+        assert taken
+        rules.append(taken.entries[0])
+    assert rules == ["google-ai/gemini-*", "vertex/gemini-*"]

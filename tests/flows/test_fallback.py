@@ -275,7 +275,16 @@ class TestWhoIsAsked:
     def test_gemini_without_credentials_of_vertex_is_a_clear_400(self, fallen: Setting) -> None:
         answer = fallen(CHAT, routing=Routing()).ask(model="gemini-2.5-pro")
         assert answer.status_code == 400
-        assert "GOOGLE_APPLICATION_CREDENTIALS" in answer.json()["error"]["message"]
+        message = answer.json()["error"]["message"]
+        assert "GOOGLE_APPLICATION_CREDENTIALS" in message
+        assert "GEMINI_API_KEY" in message
+
+    def test_gemini_goes_to_google_ai_where_only_that_has_a_key(self, fallen: Setting) -> None:
+        them = fallen(GEMINI, routing=Routing())
+        assert them.served_by(model="gemini-2.5-pro") == "google-ai/gemini-*"
+        explained = httpx.get(f"{them.proxy.url}/status?explain&model=gemini-2.5-pro").json()
+        assert explained["route"]["next"] == "google-ai/gemini-*"
+        assert "google-ai's, as Vertex AI can't be asked (no key" in explained["route"]["rule"]
 
     def test_a_model_of_nobodys_is_a_404(self, fallen: Setting) -> None:
         assert fallen(CHAT).ask(model="gpt-9").status_code == 404

@@ -272,7 +272,7 @@ def model_for_anybody(runtime: Runtime) -> str | None:
 
 
 def _served(runtime: Runtime, model: str) -> bool:
-    route = destinations.route(model, runtime.config.routing)
+    route = destinations.route(model, runtime.config.routing, runtime.pool.fallbacks)
     if route is None:
         return False
     pool, now = runtime.pool, runtime.clock.now()

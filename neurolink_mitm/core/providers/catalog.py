@@ -5,9 +5,8 @@ https://docs.litellm.ai/docs/providers
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Provider
@@ -15,7 +14,7 @@ from neurolink_mitm.core.settings.values import Provider
 
 @dataclass(frozen=True, slots=True)
 class ProviderInfo:
-    """A provider: its LiteLLM name, and the environment variables that hold its credential."""
+    """A provider: its LiteLLM name, and what tells where it is and who pays."""
 
     litellm: str
     keys: tuple[str, ...] = ()
@@ -23,17 +22,40 @@ class ProviderInfo:
     ambient: tuple[str, ...] = ()
     """Variables that tell LiteLLM where to find credentials (files, profiles); one is enough."""
     free: bool = False
-    """Runs on the user's own machines: nothing is paid per use."""
+    """Runs on the user's own machines: nothing is paid per use, and a key is optional."""
+    addresses: tuple[str, ...] = ()
+    """Variables of the endpoint, where LiteLLM has no default: one of them is needed, or `baseUrl`."""
+    example: str = ""
+    """The form of `baseUrl`; where `addresses` are, it is shown to those who have none."""
+    default: str = ""
+    """The endpoint if none is named, where LiteLLM has no default."""
 
 
 PROVIDERS: Mapping[str, ProviderInfo] = {
     "google-ai": ProviderInfo("gemini", ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_AI_API_KEY")),
     "vertex": ProviderInfo(
         "vertex_ai",
-        ambient=("GOOGLE_APPLICATION_CREDENTIALS", "VERTEXAI_PROJECT", "GOOGLE_CLOUD_PROJECT"),
+        ambient=(
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "VERTEXAI_CREDENTIALS",
+            "VERTEXAI_PROJECT",
+            "GOOGLE_CLOUD_PROJECT",
+        ),
     ),
     "openai": ProviderInfo("openai", ("OPENAI_API_KEY",)),
-    "azure": ProviderInfo("azure", ("AZURE_API_KEY", "AZURE_OPENAI_API_KEY")),
+    "azure": ProviderInfo(
+        "azure",
+        ("AZURE_API_KEY", "AZURE_OPENAI_API_KEY"),
+        ambient=("AZURE_AD_TOKEN",),
+        addresses=("AZURE_API_BASE",),
+        example="https://RESOURCE.openai.azure.com",
+    ),
+    "azure_ai": ProviderInfo(
+        "azure_ai",
+        ("AZURE_AI_API_KEY",),
+        addresses=("AZURE_AI_API_BASE",),
+        example="https://RESOURCE.services.ai.azure.com",
+    ),
     "bedrock": ProviderInfo(
         "bedrock",
         ambient=("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_BEARER_TOKEN_BEDROCK", "AWS_ROLE_ARN"),
@@ -42,9 +64,22 @@ PROVIDERS: Mapping[str, ProviderInfo] = {
     "groq": ProviderInfo("groq", ("GROQ_API_KEY",)),
     "deepseek": ProviderInfo("deepseek", ("DEEPSEEK_API_KEY",)),
     "openrouter": ProviderInfo("openrouter", ("OPENROUTER_API_KEY",)),
-    "ollama": ProviderInfo("ollama_chat", free=True),
+    "minimax": ProviderInfo("minimax", ("MINIMAX_API_KEY",)),
+    "moonshot": ProviderInfo("moonshot", ("MOONSHOT_API_KEY",)),
+    "xai": ProviderInfo("xai", ("XAI_API_KEY",)),
+    "ollama": ProviderInfo("ollama_chat", free=True, example="http://127.0.0.1:11434"),
+    "lm_studio": ProviderInfo(
+        "lm_studio", ("LM_STUDIO_API_KEY",), free=True, default="http://127.0.0.1:1234/v1"
+    ),
+    "hosted_vllm": ProviderInfo(
+        "hosted_vllm",
+        ("HOSTED_VLLM_API_KEY",),
+        free=True,
+        addresses=("HOSTED_VLLM_API_BASE",),
+        example="http://127.0.0.1:8000/v1",
+    ),
 }
-"""By name in the configuration. Any other name is LiteLLM's own."""
+"""By name in the configuration. Any other name is LiteLLM's own (`names.py`)."""
 
 _OWN = {"nano-gpt": "nano-gpt", "scx-ai": "scx-ai"}
 """LiteLLM's names that have a hyphen. In all others a hyphen stands for `_`."""
@@ -76,20 +111,65 @@ def key_of(
     key = next((environ[name] for name in names if environ.get(name)), None)
     if key:
         return Secret(key)
-    return NO_KEY if settings and settings.base_url and names else None
+    return NO_KEY if settings and settings.base_url and names and not _is_hosted(provider) else None
 
 
-def missing_key(
+def _is_hosted(provider: str) -> bool:
+    """Return whether an address of one's own is no server of one's own: Azure gives each customer one."""
+    info = provider_info(provider)
+    return bool(info.addresses) and not info.free
+
+
+def base_url_of(provider: str, providers: Mapping[str, Provider]) -> str | None:
+    """Return the endpoint of `provider`; None where LiteLLM knows or finds it."""
+    settings = providers.get(provider)
+    return (settings.base_url if settings else None) or provider_info(provider).default or None
+
+
+def missing_access(
     provider: str, providers: Mapping[str, Provider], environ: Mapping[str, str]
 ) -> str | None:
-    """Return which variables to set, as text for the user; None if `provider` has a credential."""
+    """Return what is to be set, as text for the user; None if `provider` has a credential and an endpoint."""
     info = provider_info(provider)
-    if key_of(provider, providers, environ) or not (info.keys or info.ambient):
-        return None
-    if any(environ.get(name) for name in info.ambient):
-        return None
-    names = " or ".join((*info.keys, *info.ambient))
-    return f"no key: set {names} in the environment or .env, or providers.{provider}.apiKey"
+    missing = []
+    if not (key_of(provider, providers, environ) or _has_credential(info, environ)):
+        names = " or ".join((*info.keys, *info.ambient))
+        missing.append(
+            f"no key: set {names} in the environment or .env, or providers.{provider}.apiKey"
+        )
+    address = base_url_of(provider, providers) or _any(info.addresses, environ)
+    if info.addresses and not address:
+        names = " or ".join(info.addresses)
+        missing.append(f"no address: set providers.{provider}.baseUrl ({info.example}) or {names}")
+    return "; ".join(missing) or None
+
+
+def _has_credential(info: ProviderInfo, environ: Mapping[str, str]) -> bool:
+    """Return whether LiteLLM finds a credential, or may, or none is needed."""
+    return info.free or not (info.keys or info.ambient) or _any(info.ambient, environ)
+
+
+def _any(names: Iterable[str], environ: Mapping[str, str]) -> bool:
+    return any(environ.get(name) for name in names)
+
+
+def access_mark(
+    provider: str, providers: Mapping[str, Provider], environ: Mapping[str, str]
+) -> Secret:
+    """Return all that the access to `provider` consists of, as one text: another text is another access."""
+    info, settings, key = (
+        provider_info(provider),
+        providers.get(provider),
+        key_of(provider, providers, environ),
+    )
+    parts = (
+        provider,
+        key.reveal() if key else "",
+        *(environ.get(name, "") for name in (*info.ambient, *info.addresses)),
+        settings.base_url if settings else "",
+        settings.api if settings else "",
+    )
+    return Secret("\n".join(part or "" for part in parts))
 
 
 def environment_for(providers: frozenset[str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -111,45 +191,3 @@ def _prefixes(provider: str) -> tuple[str, ...]:
     if provider == "bedrock":
         return ("AWS_", "BEDROCK")
     return _PREFIXES.get(provider, (first,))
-
-
-LITELLM = frozenset(
-    """
-a2a a2a_agent ai21 ai21_chat aiml aiohttp_openai amazon_nova anthropic anthropic_text apertis
-assemblyai auto_router aws_polly azure azure_ai azure_text baseten bedrock bedrock_mantle
-black_forest_labs bytez cerebras charity_engine chatgpt chutes clarifai cloudflare codestral
-cognition cohere cohere_chat cometapi compactifai cursor custom custom_openai darkbloom
-dashscope databricks datarobot deepgram deepinfra deepseek docker_model_runner dotprompt
-elevenlabs empower fal_ai featherless_ai fireworks_ai friendliai galadriel gdc gemini gigachat
-github github_copilot gradient_ai groq helicone heroku hosted_vllm huggingface humanloop
-hyperbolic inception infinity jina_ai lambda_ai langflow langfuse langgraph lemonade libertai
-litellm_agent litellm_proxy llamafile lm_studio manus maritalk meta meta_llama milvus minimax
-mistral modelscope mongodb moonshot morph nano-gpt nebius neosantara nlp_cloud novita nscale
-nvidia_nim nvidia_riva oci ollama ollama_chat oobabooga openai openai_like openrouter ovhcloud
-parasail perplexity petals pg_vector pinstripes poe predibase publicai qwen_ai_platform
-qwencloud ragflow recraft reducto replicate runwayml s3_vectors sagemaker sagemaker_chat
-sagemaker_nova sambanova sap scaleway scx-ai snowflake soniox stability synthetic tencent
-tensormesh text-completion-codestral text-completion-inception text-completion-openai
-together_ai topaz triton v0 valkey vercel_ai_gateway vertex_ai vertex_ai_beta vllm volcengine
-voyage wandb watsonx watsonx_text xai xiaomi_mimo xinference zai
-    """.split()  # noqa: SIM905 - 155 lines otherwise
-)
-"""LiteLLM's own names: LiteLLM takes seconds to import. A test compares them with the installed one."""
-
-
-def is_provider(name: str) -> bool:
-    """Tell whether `name` is a provider, here or in LiteLLM."""
-    return name in PROVIDERS or name in LITELLM or name.replace("-", "_") in LITELLM
-
-
-def unknown_provider(name: str) -> str | None:
-    """Return the error text for a name that is no provider's, with the nearest name; None for a provider."""
-    if is_provider(name):
-        return None
-    plain = name.strip().lower().replace("_", "-")
-    names = [*PROVIDERS, *sorted(each.replace("_", "-") for each in LITELLM)]
-    near = get_close_matches(plain, names, n=1)
-    hint = (
-        f'did you mean "{near[0]}"?' if near else f"known are {', '.join(PROVIDERS)}, and LiteLLM's"
-    )
-    return f'no provider is called "{name:.40}", {hint}'

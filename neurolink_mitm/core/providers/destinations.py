@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.providers import catalog
-from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.providers.names import unknown_provider
 from neurolink_mitm.core.settings.values import Config, ModelMapping, Routing
 
 GEMINI = "gemini-"
-VERTEX = "vertex"
-ANY_GEMINI = f"{VERTEX}/{GEMINI}*"
-"""The entry for all models `gemini-*`."""
+OF_GEMINI = ("vertex", "google-ai")
+"""The providers of `gemini-*`: the first that can be asked."""
+ANY_GEMINI = tuple(f"{provider}/{GEMINI}*" for provider in OF_GEMINI)
+"""Their entries for all models `gemini-*`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,8 @@ THE_POOL = Route("any request", "")
 """The route of requests without a model."""
 
 
-def route(model: str, routing: Routing) -> Route | None:
-    """Return the route of a model; None if nothing serves it.
+def route(model: str, routing: Routing, others: Iterable[Account] = ()) -> Route | None:
+    """Return the route of a model; None if nothing serves it. `others` are the entries of other providers.
 
     The first that matches: a mapping (an exact name before wildcards), `gemini-*`, the passthrough list, `claude-*`.
     """
@@ -51,12 +53,25 @@ def route(model: str, routing: Routing) -> Route | None:
         first = key(mapping.provider, mapping.to)
         return Route(rule, model, pool=False, entries=_once((first, *after)))
     if model.startswith(GEMINI):
-        return Route("gemini-* is Vertex AI's", model, pool=False, entries=(ANY_GEMINI, *after))
+        rule, gemini = _gemini(others)
+        return Route(rule, model, pool=False, entries=_once((*gemini, *after)))
     if any(fnmatchcase(model, listed) for listed in routing.passthrough_models):
         return Route("passthrough-models", model)
     if model.startswith("claude-"):
         return Route("claude-*", model, entries=after)
     return None
+
+
+def _gemini(others: Iterable[Account]) -> tuple[str, tuple[str, ...]]:
+    """Return the rule for `gemini-*` and its entries: Vertex AI's; Google AI's where only that can be asked."""
+    closed = {each.key: each.disabled for each in others if each.key in ANY_GEMINI}
+    vertex, google_ai = ANY_GEMINI
+    why = closed.get(vertex)
+    if why is None:
+        return "gemini-* is Vertex AI's", (vertex,)
+    if closed.get(google_ai, why) is None:
+        return f"gemini-* is google-ai's, as Vertex AI can't be asked ({why})", (google_ai,)
+    return "gemini-* is Vertex AI's or google-ai's", ANY_GEMINI
 
 
 def chain(routing: Routing) -> tuple[str, ...]:
@@ -71,10 +86,18 @@ def known_models(claude: Iterable[str], routing: Routing) -> tuple[str, ...]:
     return _once(name for name in names if not is_wildcard(name))
 
 
-def entries(config: Config, environ: Mapping[str, str]) -> tuple[Account, ...]:
-    """Return an entry for each model of another provider in the configuration, and for `gemini-*`."""
+def entries(
+    config: Config, environ: Mapping[str, str], unfit: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Account, ...]:
+    """Return an entry for each model of another provider in the configuration, and those for `gemini-*`.
+
+    `unfit` tells by provider why it can't work on this machine, whatever its key.
+    """
     named = dict(_named(config.routing))
-    return tuple(_entry(provider, model, config, environ) for provider, model in named.values())
+    return tuple(
+        _entry(name, provider, model, config, environ, unfit.get(provider))
+        for name, (provider, model) in named.items()
+    )
 
 
 def wanted(config: Config) -> frozenset[str]:
@@ -94,23 +117,30 @@ def _named(routing: Routing) -> Iterator[tuple[str, tuple[str, str | None]]]:
     for mapping in routing.model_mappings:
         if mapping.provider != ANTHROPIC:
             yield key(mapping.provider, mapping.to), (mapping.provider, mapping.to)
-    yield ANY_GEMINI, (VERTEX, None)
+    for provider, name in zip(OF_GEMINI, ANY_GEMINI, strict=True):
+        yield name, (provider, None)
 
 
-def _entry(provider: str, model: str | None, config: Config, environ: Mapping[str, str]) -> Account:
-    name = key(provider, model) if model else ANY_GEMINI
-    api_key = catalog.key_of(provider, config.providers, environ)
+def _entry(
+    name: str,
+    provider: str,
+    model: str | None,
+    config: Config,
+    environ: Mapping[str, str],
+    unfit: str | None,
+) -> Account:
     return Account(
         key=name,
         label=name,
         type="provider",
-        # not sent from here: a new key clears the entry's cooldown
-        secret=api_key or Secret(provider),
+        # not sent from here: another key or address ends the entry's cooldowns
+        secret=catalog.access_mark(provider, config.providers, environ),
         base_url="",
         provider=provider,
         model=model,
-        disabled=catalog.unknown_provider(provider)
-        or catalog.missing_key(provider, config.providers, environ),
+        disabled=unknown_provider(provider)
+        or catalog.missing_access(provider, config.providers, environ)
+        or unfit,
     )
 
 

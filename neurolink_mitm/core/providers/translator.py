@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from neurolink_mitm.core.providers.catalog import key_of
+from neurolink_mitm.core.providers.catalog import base_url_of, key_of
 from neurolink_mitm.core.settings.values import Provider
 
 PROVIDER_HEADER = "x-neurolink-provider"
@@ -54,7 +54,7 @@ def setup_for(
 def _access(name: str, settings: Mapping[str, Provider], environ: Mapping[str, str]) -> Access:
     key, own = key_of(name, settings, environ), settings.get(name)
     return Access(
-        key.reveal() if key else None, own.base_url if own else None, own.api if own else None
+        key.reveal() if key else None, base_url_of(name, settings), own.api if own else None
     )
 
 

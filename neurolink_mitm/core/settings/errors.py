@@ -109,6 +109,15 @@ def spellings(field: str) -> tuple[str, str]:
     return head + "".join(word.capitalize() for word in rest), "-".join([head, *rest])
 
 
+def spelled(document: object, *names: str) -> Loc:
+    """Return the place of a field, in the spelling of the file; it ends where the file does."""
+    loc: Loc = ()
+    for name in names:
+        written = [key for key in spellings(name) if value_at(document, (*loc, key)) is not None]
+        loc = (*loc, *written[:1])
+    return loc
+
+
 class ConfigError(ValueError):
     """A configuration that can't be used; `faults` has a line for each fault, without secrets."""
 

@@ -113,7 +113,9 @@ def _numeric(
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
+    if value == "":
+        raise ValueError("must not be empty")
+    if not isinstance(value, str):
         raise ValueError("must be a text (in quotes, if it looks like a number)")
     return value
 

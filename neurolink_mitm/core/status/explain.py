@@ -48,7 +48,7 @@ def preview_route(
     `requirements.model` is the model that the client asks for; None is any Claude model that no mapping names.
     """
     asked = requirements.model
-    route = _route(asked, routing)
+    route = _route(asked, routing, pool)
     if route is None:
         assert asked is not None
         refusal = models.not_served(asked, routing)
@@ -75,9 +75,9 @@ def preview_passthrough(pool: Pool, model: str | None) -> dict[str, object]:
     return _report(rows, model, model, "passthrough", preview, preview)
 
 
-def _route(model: str | None, routing: Routing) -> Route | None:
+def _route(model: str | None, routing: Routing, pool: Pool) -> Route | None:
     if model is not None:
-        return destinations.route(model, routing)
+        return destinations.route(model, routing, pool.fallbacks)
     return Route("any model", "", entries=destinations.chain(routing))
 
 

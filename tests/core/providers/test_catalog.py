@@ -1,23 +1,18 @@
-"""Which names are providers'."""
+"""Where keys and endpoints of providers come from."""
 
 from __future__ import annotations
-
-import re
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
 from neurolink_mitm.core.providers.catalog import (
-    LITELLM,
     NO_KEY,
     PROVIDERS,
+    access_mark,
+    base_url_of,
     environment_for,
-    is_provider,
     key_of,
     litellm_name,
-    missing_key,
-    unknown_provider,
+    missing_access,
 )
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Provider
@@ -52,11 +47,18 @@ def test_a_server_of_ones_own_may_need_none() -> None:
     assert key_of("openai", settings, {}) == NO_KEY
 
 
+ADDRESS = {
+    "azure": "AZURE_API_BASE",
+    "azure_ai": "AZURE_AI_API_BASE",
+    "hosted_vllm": "HOSTED_VLLM_API_BASE",
+}
+
+
 @pytest.mark.parametrize("provider", sorted(PROVIDERS))
 def test_what_is_missing_is_named(provider: str) -> None:
     facts = PROVIDERS[provider]
-    reason = missing_key(provider, {}, {})
-    names = (*facts.keys, *facts.ambient)
+    reason = missing_access(provider, {}, {})
+    names = (*(() if facts.free else (*facts.keys, *facts.ambient)), *facts.addresses)
     assert (reason is None) == (not names)
     assert all(name in (reason or "") for name in names)
 
@@ -65,12 +67,63 @@ def test_what_is_missing_is_named(provider: str) -> None:
     ("provider", "name"), [(p, n) for p, f in PROVIDERS.items() for n in (*f.keys, *f.ambient)]
 )
 def test_any_of_its_variables_will_do(provider: str, name: str) -> None:
-    assert missing_key(provider, {}, {name: "x"}) is None
-    assert environment_for(frozenset({provider}), {name: "x"}) == {name: "x"}
+    environ = {name: "x"} | ({ADDRESS[provider]: "https://h"} if provider in ADDRESS else {})
+    assert missing_access(provider, {}, environ) is None
+    assert environment_for(frozenset({provider}), environ) == environ
+
+
+@pytest.mark.parametrize("provider", ADDRESS)
+def test_one_without_a_known_address_needs_it(provider: str) -> None:
+    info = PROVIDERS[provider]
+    said = missing_access(provider, {}, dict.fromkeys(info.keys, "k"))
+    assert said == (
+        f"no address: set providers.{provider}.baseUrl ({info.example}) or {ADDRESS[provider]}"
+    )
+    settings = {provider: Provider("https://h", Secret("k"))}
+    assert missing_access(provider, settings, {}) is None
+
+
+def test_azures_address_is_no_server_of_ones_own() -> None:
+    assert "no key: set AZURE_API_KEY" in (
+        missing_access("azure", {"azure": Provider("https://h")}, {}) or ""
+    )
+
+
+def test_lm_studio_listens_where_it_always_does() -> None:
+    assert base_url_of("lm_studio", {}) == "http://127.0.0.1:1234/v1"
+    assert base_url_of("lm_studio", {"lm_studio": Provider("http://h/v1")}) == "http://h/v1"
+    assert base_url_of("openai", {}) is None, "LiteLLM knows"
 
 
 def test_litellm_knows_by_itself_what_others_need() -> None:
-    assert missing_key("together_ai", {}, {}) is None
+    assert missing_access("together_ai", {}, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "environ"),
+    [
+        (Provider("http://h", Secret("k")), {}),
+        (Provider("http://h"), {"OPENAI_API_KEY": "k2"}),
+        (Provider("http://other"), {"OPENAI_API_KEY": "k"}),
+        (Provider("http://h", api="chat"), {"OPENAI_API_KEY": "k"}),
+    ],
+    ids=["key in the file", "key", "address", "api"],
+)
+def test_another_access_has_another_mark(settings: Provider, environ: dict[str, str]) -> None:
+    before = access_mark("openai", {"openai": Provider("http://h")}, {"OPENAI_API_KEY": "k"})
+    same = access_mark(
+        "openai", {"openai": Provider("http://h")}, {"OPENAI_API_KEY": "k", "X": "y"}
+    )
+    assert before == same
+    if settings.api_key is None:
+        assert access_mark("openai", {"openai": settings}, environ) != before
+    else:
+        assert access_mark("openai", {"openai": settings}, environ) == before, "the same key"
+
+
+def test_credentials_that_litellm_finds_count_as_well() -> None:
+    marks = {access_mark("bedrock", {}, {"AWS_PROFILE": name}) for name in ("a", "b")}
+    assert len(marks) == 2
 
 
 def test_only_what_is_needed_is_handed_on() -> None:
@@ -89,42 +142,3 @@ def test_only_what_is_needed_is_handed_on() -> None:
         "LC_ALL": "C",
         "OPENAI_API_KEY": "k",
     }
-
-
-def test_litellms_are_those_of_the_one_that_is_installed() -> None:
-    """Read, not imported: that takes seconds."""
-    spec = find_spec("litellm")
-    assert spec
-    assert spec.origin
-    source = (Path(spec.origin).parent / "types" / "utils.py").read_text()
-    members = source.split("class LlmProviders(str, Enum)")[1].split("\nclass ")[0]
-    assert set(re.findall(r'^    [A-Z0-9_]+ = "([^"]+)"', members, re.MULTILINE)) == LITELLM
-
-
-@pytest.mark.parametrize(
-    "name", ["google-ai", "vertex", "openai", "together_ai", "together-ai", "nano-gpt"]
-)
-def test_known(name: str) -> None:
-    assert is_provider(name)
-    assert unknown_provider(name) is None
-
-
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
-        ("opnai", "openai"),
-        ("OpenAI", "openai"),
-        ("gogle-ai", "google-ai"),
-        ("google", "google-ai"),
-        ("open-router", "openrouter"),
-        ("Mistral", "mistral"),
-        ("together", "together-ai"),
-    ],
-)
-def test_a_misspelt_one_leads_on(name: str, meant: str) -> None:
-    assert unknown_provider(name) == f'no provider is called "{name}", did you mean "{meant}"?'
-
-
-def test_one_like_nothing_lists_those_there_are() -> None:
-    said = unknown_provider("zzz") or ""
-    assert "known are google-ai, vertex, openai" in said

@@ -38,7 +38,8 @@ ROUTING = Routing(
                ("openai/gpt-4o-mini", *CHAINED))),
         ("best", Route("model-mappings: best", "best", False,
                        ("openai/gpt-x", "google-ai/gemini-2.5-flash"))),
-        ("gemini-9", Route("gemini-* is Vertex AI's", "gemini-9", False, (ANY_GEMINI, *CHAINED))),
+        ("gemini-9",
+         Route("gemini-* is Vertex AI's", "gemini-9", False, ("vertex/gemini-*", *CHAINED))),
         ("claude-opus-4-20250514", Route("passthrough-models", "claude-opus-4-20250514")),
         ("internal-7", Route("passthrough-models", "internal-7")),
         ("claude-x", Route("claude-*", "claude-x", True, CHAINED)),
@@ -51,6 +52,34 @@ ROUTING = Routing(
 )  # fmt: skip
 def test_the_route_of_a_model(model: str, expected: Route | None) -> None:
     assert route(model, ROUTING) == expected
+
+
+NO_VERTEX = (
+    "no key: set GOOGLE_APPLICATION_CREDENTIALS or VERTEXAI_CREDENTIALS or VERTEXAI_PROJECT or GOOGLE_CLOUD_PROJECT"
+    " in the environment or .env, or providers.vertex.apiKey"
+)
+
+
+@pytest.mark.parametrize(
+    ("environ", "unfit", "rule", "first"),
+    [
+        ({"VERTEXAI_PROJECT": "p", "GEMINI_API_KEY": "k"}, {},
+         "gemini-* is Vertex AI's", ["vertex/gemini-*"]),
+        ({"VERTEXAI_PROJECT": "p"}, {}, "gemini-* is Vertex AI's", ["vertex/gemini-*"]),
+        ({"GEMINI_API_KEY": "k"}, {},
+         f"gemini-* is google-ai's, as Vertex AI can't be asked ({NO_VERTEX})", ["google-ai/gemini-*"]),
+        ({"VERTEXAI_PROJECT": "p", "GEMINI_API_KEY": "k"}, {"vertex": "lacks a package"},
+         "gemini-* is google-ai's, as Vertex AI can't be asked (lacks a package)", ["google-ai/gemini-*"]),
+        ({}, {}, "gemini-* is Vertex AI's or google-ai's", [*ANY_GEMINI]),
+    ],
+    ids=["both", "vertex", "google-ai", "vertex-unfit", "neither"],
+)  # fmt: skip
+def test_gemini_is_google_ais_only_where_vertex_cant_be_asked(
+    environ: dict[str, str], unfit: dict[str, str], rule: str, first: list[str]
+) -> None:
+    config = Config(routing=Routing(fallback_chain=CHAIN))
+    taken = route("gemini-9", config.routing, entries(config, environ, unfit))
+    assert taken == Route(rule, "gemini-9", False, (*first, *CHAINED))
 
 
 def test_without_any_configuration_only_claude_is_served() -> None:
@@ -74,7 +103,7 @@ def made(environ: dict[str, str] | None = None, **config: Any) -> dict[str, str 
 
 
 def test_an_entry_for_each_model_of_another_provider() -> None:
-    assert list(made()) == [*CHAINED, "openai/gpt-4o-mini", ANY_GEMINI]
+    assert list(made()) == [*CHAINED, "openai/gpt-4o-mini", *ANY_GEMINI]
 
 
 def test_one_without_a_key_says_what_to_set() -> None:
@@ -111,5 +140,5 @@ def test_the_providers_that_are_named() -> None:
 def test_an_entry_of_a_misspelt_provider_says_so() -> None:
     """In `status` and the doctor, rather than after the first request that it fails."""
     config = Config(routing=Routing(fallback_chain=(Fallback("opnai", "m"),)))
-    [entry, _] = entries(config, {})
+    [entry, *_] = entries(config, {})
     assert entry.disabled == 'no provider is called "opnai", did you mean "openai"?'
