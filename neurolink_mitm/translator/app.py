@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from neurolink_mitm.core.failover.errors import error_body
+from neurolink_mitm.core.failover.errors import MENDABLE, error_body
 from neurolink_mitm.core.providers.errors import ProviderError
 from neurolink_mitm.core.providers.stream import ProviderStream, whole
 from neurolink_mitm.core.providers.translator import MODEL_HEADER, PROVIDER_HEADER, Access, Setup
@@ -163,6 +163,8 @@ def _fed(stream: ProviderStream, arrived: asyncio.Future[Json | None]) -> bytes:
 
 def _error(error: ProviderError) -> Response:
     headers = {"retry-after": error.retry_after} if error.retry_after else {}
+    if error.mendable:
+        headers[MENDABLE.decode()] = "1"
     body = error_body(error.error_type, error.message)
     return Response(body, error.status, headers, media_type="application/json")
 

@@ -77,7 +77,8 @@ class LiteLlm:
         try:
             return adapt(question.body, self._traits(question))
         except UnsupportedError as e:
-            raise ProviderError(400, f"{question.provider}/{question.model}: {e}") from e
+            message = f"{question.provider}/{question.model}: {e}"
+            raise ProviderError(400, message, mendable=True) from e
 
     async def ask(self, question: Question, request: Json) -> Json:
         return dict(await self._call(question, request))

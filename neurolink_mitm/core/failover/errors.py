@@ -237,18 +237,14 @@ def classify(failure: Failure) -> FailureRule:
     return next(rule for rule in FAILURE_RULES if rule.matches(failure))
 
 
-MENDABLE = (
-    "prompt is too long", "context length", "context window", "maximum context", "too many tokens",
-    "request_too_large", "too large", "pdf", "document", "image", "picture", "attachment", "media",
-)  # fmt: skip
-"""Wordings of errors that the user or the client can mend: a shorter conversation, another attachment."""
+MENDABLE = b"x-neurolink-mendable"
+"""Header of the translator's errors: the user or the client can mend the request (a shorter conversation, another
+attachment or tool)."""
 
 
 def is_mendable(failure: Failure) -> bool:
     """Return whether another provider refused the request for what the user or the client can mend."""
-    if failure.stage is not FailureStage.STATUS:
-        return False
-    return failure.status == 413 or (failure.status == 400 and _has_wording(failure, MENDABLE))
+    return headers.get(failure.headers, MENDABLE) is not None
 
 
 class _Hollow(msgspec.Struct):

@@ -34,6 +34,9 @@ _PLAIN = re.compile(r"Exception - ([^\s{<\[][^\n{<]*)")
 """A provider's text that LiteLLM has taken out of the JSON."""
 _UNREADABLE = "Error converting to valid response block"
 """LiteLLM's 422 for a response that it could not read: no fault of the request."""
+_ATTACHMENT = re.compile(
+    r"\b(images?|pictures?|pdfs?|documents?|files?|attachments?|media)\b(?!_)", re.I
+)
 _LITELLM = re.compile(r"litellm|Traceback", re.IGNORECASE)
 
 
@@ -44,6 +47,8 @@ class ProviderError(Exception):
     status: int
     message: str
     retry_after: str | None = None
+    mendable: bool = False
+    """The user or the client can mend the request."""
 
     @property
     def error_type(self) -> str:
@@ -63,9 +68,12 @@ def provider_error(
         status = 502
     words = provider_text(text)
     if message := too_long(provider, status, text[:_READ], words):
-        return ProviderError(400, message)
+        return ProviderError(400, message, mendable=True)
     return ProviderError(
-        status, f"{provider} {_REASONS.get(status, 'failed')}{_colon(words)}", retry_after
+        status,
+        f"{provider} {_REASONS.get(status, 'failed')}{_colon(words)}",
+        retry_after,
+        mendable=status == 413 or (status in (400, 422) and bool(_ATTACHMENT.search(words))),
     )
 
 

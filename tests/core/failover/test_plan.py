@@ -39,8 +39,15 @@ TOKEN = make_failure(401, refreshable=True)
 NO_LOGIN = Failure(FailureStage.LOGIN, None, "refresh_failed", "no", sent=False)
 BUSY = make_failure(529, error_type="overloaded_error", message="Overloaded")
 FAULT = make_failure(400, error_type="invalid_request_error", message="max_tokens: too many")
-TOO_LONG = make_failure(400, error_type="invalid_request_error", message="prompt is too long for x")
-TOO_LARGE = make_failure(413, error_type="request_too_large", message="413")
+TOO_LONG = make_failure(
+    400,
+    "x-neurolink-mendable: 1",
+    error_type="invalid_request_error",
+    message="prompt is too long for x",
+)
+TOO_LARGE = make_failure(
+    413, "x-neurolink-mendable: 1", error_type="request_too_large", message="413"
+)
 SIGNATURE = make_failure(
     400, error_type="invalid_request_error", message="Invalid `signature` in `thinking` block"
 )

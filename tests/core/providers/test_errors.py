@@ -84,7 +84,18 @@ def test_claude_code_understands_that_a_conversation_is_too_long() -> None:
         400,
         "prompt is too long: 900 tokens > 800 maximum (google-ai: The input token count (900) exceeds"
         " the maximum number of tokens allowed (800))",
+        mendable=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "mendable"),
+    [(413, "", True), (400, "Invalid image data", True), (422, "no PDF, please", True),
+     (400, "Invalid schema for function 'image_gen'", False), (403, "no images", False)],
+    ids=["too large", "image", "pdf", "a tool's name", "refused"],
+)  # fmt: skip
+def test_what_the_user_or_the_client_can_mend(status: int, words: str, mendable: bool) -> None:
+    assert provider_error("openai", status, f'{{"message": "{words}"}}').mendable is mendable
 
 
 def test_every_type_is_one_of_anthropics() -> None:
