@@ -12,7 +12,7 @@ from neurolink_mitm.core.providers.signatures import RESPONSES
 
 Api = Literal["chat", "responses"]
 Dialect = Literal["json-schema", "openai", "gemini"]
-IdForm = Literal["any", "forty", "nine"]
+IdForm = Literal["forty", "nine", "counted"]
 Choice = Literal["none", "any", "tool"]
 
 
@@ -34,8 +34,8 @@ class Traits:
     """Characters of a tool's name."""
     most_tools: int | None = None
     """Tools in a request; None if there is no limit."""
-    id_form: IdForm = "any"
-    """Ids of tool calls: as they are, at most 40 characters, or exactly 9 letters and digits."""
+    id_form: IdForm = "forty"
+    """Ids of tool calls: at most 40 characters (OpenAI), exactly 9 letters and digits, or `functions.NAME:NUMBER`."""
     schema: Dialect = "json-schema"
     """The part of JSON Schema that a tool's parameters may use."""
     choices: frozenset[Choice] = frozenset({"none", "any", "tool"})
@@ -56,7 +56,7 @@ class Traits:
 
 _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     # provider (LiteLLM's name, and for `openai` and `azure` the way), model, what differs; later rows go before
-    ("openai .*|azure( .*)?", "", {"links": True, "schema": "openai", "most_tools": 128, "id_form": "forty"}),
+    ("openai .*|azure( .*)?", "", {"links": True, "schema": "openai", "most_tools": 128}),
     (".* responses", "", {"api": "responses", "documents": True, "own_thinking": RESPONSES, "stops": False}),
     # https://platform.openai.com/docs/guides/reasoning
     (".* responses", r"\b(o\d|gpt-[5-9])", {"sampling": False, "efforts": ("low", "medium", "high")}),
@@ -69,7 +69,12 @@ _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("gemini|vertex_ai", "", {"documents": True}),
     ("gemini|vertex_ai", "gemini", {"schema": "gemini"}),
     ("bedrock", "", {"documents": True}),
+    # "must be a-z, A-Z, 0-9, with a length of 9": https://github.com/mistralai/mistral-common validator.py
     ("mistral", "", {"id_form": "nine"}),
+    ("(?!bedrock).*", r"(mi[sx]tr|minist|magist|codest|devst|pixt)ral", {"id_form": "nine"}),
+    # the model calls badly where the ids of the history have not its form, counted over all calls:
+    # https://huggingface.co/moonshotai/Kimi-K2-Instruct/blob/main/docs/tool_call_guidance.md
+    ("(?!bedrock).*", r"kimi-k2|kimi-(latest|thinking)", {"id_form": "counted"}),
     ("ollama.*", "", {"choices": frozenset()}),
 )  # fmt: skip
 """Patterns: the provider's matches as a whole, the model's somewhere in its name."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,9 +63,12 @@ class AnswerIds:
 class UniqueIds:
     """Gives the tool calls of a history unique ids in the order of their coming, and each result that of its call.
 
-    A new id depends on what comes before it alone, so it is the same in each request of a session.
+    An id that `fits` is kept where it comes first, others are made of a seed. A new id depends on what comes before it
+    alone, so it is the same in each request of a session.
     """
 
+    fits: Callable[[str], bool] = is_tool_id
+    make: Callable[[str], str] = tool_id
     _taken: set[str] = field(default_factory=set)
     _times: dict[str, int] = field(default_factory=dict)
     _open: dict[str, deque[str]] = field(default_factory=dict)
@@ -78,10 +81,10 @@ class UniqueIds:
 
     def of_call(self, given: str) -> str:
         """Return the id of the next call."""
-        name = given if is_tool_id(given) else tool_id(given)
+        name = self._alone(given)
         while name in self._taken:
             times = self._times[given] = self._times.get(given, 0) + 1
-            name = tool_id(f"{given} {times}")
+            name = self.make(f"{given} {times}")
         self._taken.add(name)
         self._open.setdefault(given, deque()).append(name)
         self._latest[given] = name
@@ -91,7 +94,10 @@ class UniqueIds:
         """Return the id of the first open call of that id; without one, that of the latest such call."""
         if calls := self._open.get(given):
             return calls.popleft()
-        return self._latest.get(given) or (given if is_tool_id(given) else tool_id(given))
+        return self._latest.get(given) or self._alone(given)
+
+    def _alone(self, given: str) -> str:
+        return given if self.fits(given) else self.make(given)
 
 
 def ids_in(messages: Any) -> set[str]:

@@ -6,7 +6,7 @@
     documents  documents (PDF, text)
     tools      the list of tools, and long names
     thinking   thinking, effort, and the limit of tokens
-    ids        ids of tool calls
+    ids        ids of tool calls, and one result for each call
 
 `words` returns the text of a request, to count its tokens; `form` has what all of them share.
 """

@@ -9,6 +9,7 @@ from typing import Any
 
 from neurolink_mitm.core.providers.adapt.blocks import merged, messages
 from neurolink_mitm.core.providers.adapt.form import Adapted, Json, UnsupportedError
+from neurolink_mitm.core.providers.adapt.ids import paired
 from neurolink_mitm.core.providers.adapt.thinking import bound, think
 from neurolink_mitm.core.providers.adapt.tools import client_tools, shorten
 from neurolink_mitm.core.providers.traits import Traits
@@ -45,6 +46,7 @@ def _adapt(request: Json, traits: Traits) -> Adapted:
     bound(adapted, traits.output_limit)
     think(adapted, request, traits)
     shorten(adapted, names, traits)
+    adapted["messages"] = paired(adapted["messages"], traits.id_form)
     return Adapted(adapted, names)
 
 

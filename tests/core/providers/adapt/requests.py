@@ -31,9 +31,11 @@ def adapted(*messages: Json, tools: Any = None, **more: Any) -> Json:
 
 
 def block_of(block: Json, **settings: Any) -> list[Json]:
-    """What becomes of a block of the user's."""
-    request = {"messages": [{"role": "user", "content": [block]}]}
-    turns = adapt(request, replace(TRAITS, **settings)).request["messages"]
+    """What becomes of a block of the user's; a tool call is the assistant's, and a result follows one."""
+    called = [{"role": "assistant", "content": [USE]}] if block["type"] == "tool_result" else []
+    role = "assistant" if block["type"] == "tool_use" else "user"
+    request = {"messages": [*called, {"role": role, "content": [block]}]}
+    turns = adapt(request, replace(TRAITS, **settings)).request["messages"][len(called) :]
     return turns[0]["content"] if turns else []
 
 
