@@ -1,7 +1,7 @@
-"""Corrects another provider's response, as LiteLLM translates it, to one that Anthropic could have sent.
+"""Makes of another provider's response, loosely in Anthropic's form, one that Anthropic could have sent.
 
-LiteLLM 1.101 sends a first event before it asks the provider, empty blocks, tool calls with no, half or invalid JSON
-input, stop reasons that don't fit, and no end after a cut.
+Loose are empty and blank blocks, tool calls with no, half or invalid JSON input, ids and names that Anthropic refuses,
+stop reasons that don't fit, and a stream without an end.
 https://platform.claude.com/docs/en/build-with-claude/streaming
 """
 
@@ -29,6 +29,7 @@ LONGEST_NAME = 128
 """Characters of a tool's name that Anthropic accepts: models invent others."""
 EMPTY_REASONS = ("refusal", "max_tokens")
 """Stop reasons that explain a response without content."""
+REDACTED = "redacted_thinking"
 _TEXTS = {"text": ("text", "text_delta"), "thinking": ("thinking", "thinking_delta")}
 """By type of block: the member with its text, and the type of its deltas."""
 
@@ -42,7 +43,7 @@ class _Open:
 
     block: Json
     sent: bool = False
-    blank: str = ""
+    blank: list[str] = field(default_factory=list)
     """White space that is not sent before a word comes: Anthropic refuses blank texts in a history."""
     input: list[str] = field(default_factory=list)
 
@@ -51,8 +52,8 @@ class _Open:
 class ProviderStream:
     """Corrects a stream: LiteLLM's events in, events for the client out, from the first content or tool call on.
 
-    A tool call is sent when it is complete: half of one, completed by a guess, might be run. One with invalid input
-    counts as cut off by `max_tokens`, whatever the provider's stop reason.
+    A tool call is sent when it is complete: half of one, completed by a guess, might be run. One with invalid input is
+    left out where `max_tokens` cut it off; else the answer ends in an error, and the client asks again.
     """
 
     message_id: str
@@ -100,12 +101,14 @@ class ProviderStream:
             yield from self._delta(self._open, _object(event.get("delta")))
         elif kind == "content_block_stop":
             yield from self._close()
+        elif kind == "tool_begins":  # its input may take minutes
+            yield from self._start()
         elif kind == "message_delta":
             self._count(event.get("usage"))
             self._stop = {**self._stop, **_object(event.get("delta"))}
         elif kind == "message_stop":
             yield from self._finish()
-        elif kind == "error":  # its text is LiteLLM's own
+        elif kind == "error":
             yield self.cut()
 
     def _begin(self) -> Iterator[bytes]:
@@ -114,6 +117,9 @@ class ProviderStream:
         kind = str(open_.block.get("type")) if open_ else ""
         if kind == "tool_use":
             yield from self._start()
+        elif open_ and kind == REDACTED and is_foreign(open_.block.get("data")):
+            open_.sent = True
+            yield from self._start_block({"type": REDACTED, "data": open_.block["data"]})
         member, delta = _TEXTS.get(kind, ("", ""))
         text = open_.block.get(member) if open_ and member else None
         if open_ and isinstance(text, str) and text:
@@ -132,10 +138,10 @@ class ProviderStream:
 
     def _send_text(self, open_: _Open, delta: str, member: str, text: str) -> Iterator[bytes]:
         if not open_.sent:
-            text, open_.blank = open_.blank + text, ""
+            open_.blank.append(text)
             if text.isspace():
-                open_.blank = text
                 return
+            text = "".join(open_.blank)
             open_.sent = True
             # without Anthropic's signature: by that it is recognised as foreign when it comes back
             fields = {"signature": ""} if member == "thinking" else {}
@@ -178,10 +184,11 @@ class ProviderStream:
 
     def _finish(self) -> Iterator[bytes]:
         yield from self._close()
-        end = {"stop_reason": "max_tokens"} if self._lost_tool else self._stop
-        stop = _stop(end, tools=self._tools)
-        if not self._blocks and stop["stop_reason"] not in EMPTY_REASONS:
-            self.empty = self.done = True
+        stop = _stop(self._stop, tools=self._tools)
+        lost = self._lost_tool and stop["stop_reason"] != "max_tokens"
+        if lost or (not self._blocks and stop["stop_reason"] not in EMPTY_REASONS):
+            self.empty = not lost
+            yield self.cut()
             return
         yield from self._start()
         usage = {"output_tokens": 0, **self._usage}
@@ -220,15 +227,16 @@ def whole(
     tool_names: Mapping[str, str] = NO_NAMES,
     history_ids: Collection[str] = (),
 ) -> Json | None:
-    """Correct a response that is not streamed, by the same rules; None if it has no content."""
+    """Correct a response that is not streamed, by the same rules; None if it has no content, or an unreadable call."""
     blocks = list(_blocks(message.get("content"), tool_names))
     content = [block for block in blocks if block]
     tools = [block for block in content if block["type"] == "tool_use"]
     ids = AnswerIds(message_id, set(history_ids))
     for block in tools:
         block["id"] = ids.of(block["id"])
-    stop = _stop({"stop_reason": "max_tokens"} if None in blocks else message, tools=len(tools))
-    if not content and stop["stop_reason"] not in EMPTY_REASONS:
+    stop = _stop(message, tools=len(tools))
+    lost = None in blocks and stop["stop_reason"] != "max_tokens"
+    if lost or (not content and stop["stop_reason"] not in EMPTY_REASONS):
         return None
     return {
         "id": message_id, "type": "message", "role": "assistant", "model": model,
@@ -247,6 +255,8 @@ def _blocks(content: object, tool_names: Mapping[str, str]) -> Iterator[Json | N
         elif kind == "thinking" and (_words(block, kind) or is_foreign(block.get("signature"))):
             signature = block["signature"] if is_foreign(block.get("signature")) else ""
             yield {"type": kind, kind: _words(block, kind), "signature": signature}
+        elif kind == REDACTED and is_foreign(block.get("data")):
+            yield {"type": kind, "data": block["data"]}
         elif kind == "text" and _words(block, kind):
             yield {"type": kind, kind: block[kind]}
 
@@ -258,7 +268,7 @@ def _words(block: Json, member: str) -> str:
 
 
 def tool_use(block: Json, text: str, tool_names: Mapping[str, str] = NO_NAMES) -> Json | None:
-    """Return a tool call with its input `text` as an object; None if that is invalid."""
+    """Return a tool call with its input `text` as an object; None if that is invalid. The id may be empty."""
     given = block.get("input")
     if text.strip():
         try:

@@ -27,6 +27,7 @@ START: Json = {
 }
 STOP: Json = {"type": "content_block_stop", "index": 0}
 OVER: Json = {"type": "message_stop"}
+OURS = sign("there", "x")
 
 
 def begin(kind: str, **members: Any) -> Json:
@@ -116,10 +117,29 @@ def test_what_comes_is_put_right(events: list[Json], kinds: list[str], reason: s
 @pytest.mark.parametrize(
     "broken", ['{"a": 1}{"a": 2}', '{"a": ', "[1]", "no", '"text"', "[" * 100_000]
 )  # fmt: skip
-def test_a_call_that_can_not_be_read_is_left_out_and_the_answer_cut_off(broken: str) -> None:
-    told = message(*said("so"), *call(broken), ends("tool_use"))
+@pytest.mark.parametrize("reason", ["tool_use", "max_tokens"])
+def test_a_call_that_can_not_be_read_is_not_run(broken: str, reason: str) -> None:
+    """Cut off by the limit of tokens, the rest is an answer; else asking again helps."""
+    given = fed(START, *said("so"), *call(broken), ends(reason), OVER)
+    told = validate(given, allow_error=True)
     assert [block["type"] for block in told.content] == ["text"]
-    assert told.stop_reason == "max_tokens"
+    limited = reason == "max_tokens"
+    assert (told.stop_reason, bool(told.error)) == ("max_tokens" if limited else None, not limited)
+
+
+def test_an_answer_that_began_and_has_no_content_ends_in_an_error() -> None:
+    told = validate(fed(START, {"type": "tool_begins"}, ends("end_turn"), OVER), allow_error=True)
+    assert told.error
+
+
+def test_thinking_that_its_author_has_hidden_is_kept_for_it() -> None:
+    block = {"type": "redacted_thinking", "data": OURS}
+    told = message(begin("redacted_thinking", data=OURS), STOP, *said("so"))
+    assert told.content[0] == block
+    found = whole({"content": [block, {"type": "text", "text": "so"}]}, "msg_1", "m")
+    assert found
+    assert found["content"][0] == block
+    assert message(begin("redacted_thinking", data="c2ln"), *said("so")).content[0]["text"] == "so"
 
 
 def test_thinking_has_no_signature_by_which_it_is_known_as_foreign() -> None:
@@ -313,7 +333,8 @@ class TestWhole:
 
     def test_a_call_that_can_not_be_read(self) -> None:
         content = [{"type": "tool_use", "id": "t", "name": "n", "input": '{"a'}]
-        told = whole({"content": content, "stop_reason": "tool_use"}, "msg_1", "m")
+        assert whole({"content": content, "stop_reason": "tool_use"}, "msg_1", "m") is None
+        told = whole({"content": content, "stop_reason": "max_tokens"}, "msg_1", "m")
         assert told
         assert (told["content"], told["stop_reason"]) == ([], "max_tokens")
 
@@ -373,12 +394,10 @@ def test_whatever_comes_a_client_can_read_it(events: list[Json]) -> None:
 )
 def test_what_is_whole_is_told_as_it_was(noise: list[Json]) -> None:
     """Whatever has come before."""
-    told = validate(fed(*noise, *call('{"last": "', 'one"}', id="toolu_9"), ends("tool_use"), OVER))
+    last = call('{"last": "', 'one"}', id="toolu_9")
+    told = validate(fed(*noise, *last, ends("max_tokens"), OVER))
     assert told.tool_uses[-1]["input"] == {"last": "one"}
     json.dumps(told.content)
-
-
-OURS = sign("there", "x")
 
 
 def signed_with(signature: Any) -> Json:
