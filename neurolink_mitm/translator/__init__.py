@@ -9,6 +9,7 @@ gone, for whatever reason, so is the translator.
     stderr  its log
 
 `app` serves HTTP, and `engine` asks providers; it is the only module that imports LiteLLM. `calls` separates parallel
-tool calls before LiteLLM writes them as blocks, `certificates` fits TLS to the proxy's. The pure
+tool calls before LiteLLM writes them as blocks, `certificates` fits TLS to the proxy's. `pdf` has PDFs
+read, each by a process `pdf_reader`, for models that take none. The pure
 `core/providers/adapt/` and `core/providers/stream.py` correct what is sent and what comes back.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
@@ -16,7 +17,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from neurolink_mitm.core.failover.errors import MENDABLE, error_body
+from neurolink_mitm.core.providers.adapt import Adapted
 from neurolink_mitm.core.providers.errors import ProviderError
+from neurolink_mitm.core.providers.pdf import pdfs_in
 from neurolink_mitm.core.providers.stream import ProviderStream, whole
 from neurolink_mitm.core.providers.translator import MODEL_HEADER, PROVIDER_HEADER, Access, Setup
 from neurolink_mitm.core.redact.secret import Secret
@@ -28,6 +31,9 @@ logger = logging.getLogger("neurolink.translator")
 KEEP_ALIVE = 15.0
 """Seconds of silence after which a comment is sent, so that the stream is not taken for dead."""
 COMMENT = b": keep-alive\n\n"
+REFUSALS = frozenset({400, 413, 415, 422})
+"""Statuses by which a provider says that it does not take what is in a request."""
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 Json = dict[str, Any]
 
@@ -62,8 +68,7 @@ class Translator:
         """Answer a message, streamed or not."""
         try:
             asked = await self._asked(request)
-            answer = self._streamed(asked) if asked.body.get("stream") else self._whole(asked)
-            return await _unless_left(request, answer)
+            return await _unless_left(request, self._answer(asked))
         except ProviderError as e:
             return _error(e)
 
@@ -87,15 +92,25 @@ class Translator:
         provider = unquote(request.headers.get(PROVIDER_HEADER, ""))
         model = unquote(request.headers.get(MODEL_HEADER, ""))
         try:
-            body = json.loads(await request.body())
+            body = _read(await request.body())
         except (ValueError, RecursionError) as e:
             raise ProviderError(400, "the body is not valid JSON") from e
         if not isinstance(body, dict):
             raise ProviderError(400, "the body is no JSON object")
         return Question(provider, model, setup.providers.get(provider, Access()), body)
 
-    async def _whole(self, asked: Question) -> Response:
-        adapted = self._engine.adapted(asked)
+    async def _answer(self, asked: Question) -> Response:
+        """Answer a message. A request that is refused with a PDF in it is asked once more with the text of that."""
+        answer = self._streamed if asked.body.get("stream") else self._whole
+        adapted = await self._engine.adapted(asked)
+        try:
+            return await answer(asked, adapted)
+        except ProviderError as e:
+            if e.status not in REFUSALS or not pdfs_in(adapted.request):
+                raise
+            return await answer(asked, await self._engine.adapted(asked, documents=False))
+
+    async def _whole(self, asked: Question, adapted: Adapted) -> Response:
         answer = await self._engine.ask(asked, adapted.request)
         message = whole(
             answer,
@@ -108,9 +123,8 @@ class Translator:
             raise _empty(asked)
         return JSONResponse(message)
 
-    async def _streamed(self, asked: Question) -> Response:
+    async def _streamed(self, asked: Question, adapted: Adapted) -> Response:
         """Return a stream once its first event is there: until then, a failure has a status of its own."""
-        adapted = self._engine.adapted(asked)
         ids = ids_in(asked.body.get("messages"))
         stream = ProviderStream(_message_id(), asked.model, adapted.tool_names, ids)
         events = self._engine.stream(asked, adapted.request)
@@ -150,6 +164,14 @@ class Translator:
         finally:
             await _cancelled(waiting)
             await _close(events)
+
+
+def _read(body: bytes) -> Any:
+    """Return the JSON in `body`, with `?` for halves of surrogate pairs, which can't be sent on in UTF-8."""
+    read = json.loads(body)
+    if not _SURROGATE.search(body):
+        return read
+    return json.loads(json.dumps(read, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _fed(stream: ProviderStream, arrived: asyncio.Future[Json | None]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import msgspec
@@ -14,11 +14,13 @@ from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.providers import catalog
 from neurolink_mitm.core.providers.adapt import Adapted, UnsupportedError, adapt, words_of
 from neurolink_mitm.core.providers.errors import ProviderError, provider_error
+from neurolink_mitm.core.providers.pdf import pdfs_in
 from neurolink_mitm.core.providers.traits import Traits, traits
 from neurolink_mitm.core.providers.translator import Access
 from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.core.response.sse import SseReader
 from neurolink_mitm.translator.calls import one_by_one
+from neurolink_mitm.translator.pdf import Pdfs
 
 logger = logging.getLogger("neurolink.translator")
 
@@ -44,8 +46,11 @@ class Question:
 class Engine(Protocol):
     """Asks providers. `request` is always the one that `adapted` returned."""
 
-    def adapted(self, question: Question) -> Adapted:
-        """Return the request as the provider takes it. Raises `ProviderError`."""
+    async def adapted(self, question: Question, *, documents: bool = True) -> Adapted:
+        """Return the request as the provider takes it; without `documents`, as if it took no PDF.
+
+        Raises `ProviderError`.
+        """
 
     async def ask(self, question: Question, request: Json) -> Json:
         """Return a whole response. Raises `ProviderError`."""
@@ -71,11 +76,15 @@ class LiteLlm:
         # else it downloads a tokenizer to count the tokens of a stream that has no usage
         litellm.disable_hf_tokenizer_download = True
         self._litellm: Any = litellm
+        self._pdfs = Pdfs()
         _call_one_by_one()
 
-    def adapted(self, question: Question) -> Adapted:
+    async def adapted(self, question: Question, *, documents: bool = True) -> Adapted:
+        found = self._traits(question)
+        found = replace(found, documents=found.documents and documents)
+        pdfs = await self._pdfs.read(pdfs_in(question.body, fetched=found.documents))
         try:
-            return adapt(question.body, self._traits(question))
+            return adapt(question.body, found, pdfs)
         except UnsupportedError as e:
             message = f"{question.provider}/{question.model}: {e}"
             raise ProviderError(400, message, mendable=True) from e

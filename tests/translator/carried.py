@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lookalikes.script import Call, Reply, calls, say, think
+from tests.pdfs import encoded, pdf
 from tests.translator.providers import KINDS, READ, USER
 
 Json = dict[str, Any]
@@ -19,7 +20,7 @@ Json = dict[str, Any]
 PAGE = Path(__file__).parents[2] / "docs" / "fallback.md"
 BEGIN, END = "<!-- made by tests/translator/carried.py -->", "<!-- end of what is made -->"
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 32).decode()
-PDF_DATA = base64.b64encode(b"%PDF-1.4 test").decode()
+PDF_DATA = encoded(pdf("PAGE ONE", "", "PAGE THREE"))
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,13 @@ LETTER: Json = {
     "title": "TITLE",
     "source": {"type": "text", "media_type": "text/plain", "data": "LETTER"},
 }
+BOOK: Json = {
+    "type": "document",
+    "source": {"type": "content", "content": [{"type": "text", "text": "CHAPTER"}]},
+}
+KEPT: Json = {"type": "document", "source": {"type": "file", "file_id": "file_1"}}
+KEPT_IMAGE: Json = {"type": "image", "source": {"type": "file", "file_id": "file_1"}}
+AS_TEXT = Fate("its text", ("PAGE ONE", "[page 3]\\nPAGE THREE"), (PDF_DATA,))
 MARK: Json = {"cache_control": {"type": "ephemeral"}}
 FORM: Json = {
     "type": "object",
@@ -148,9 +156,13 @@ ROWS = (
         each(carried(f'"{LINK}"'), carried(f'"{LINK}"'), Fate("the address, in words", (f"[image: {LINK}]",)),
              Fate("the address, in words", (f"[image: {LINK}]",)))),
     Row("PDF", says(WORDS, PDF),
-        each(Fate("refused (400)", refused=True), carried(PDF_DATA), carried(PDF_DATA),
-             Fate("refused (400)", refused=True))),
-    Row("document of text", says(WORDS, LETTER), by_all(Fate("as text", ("[TITLE]\\nLETTER",)))),
+        each(AS_TEXT, carried(PDF_DATA), carried(PDF_DATA), AS_TEXT)),
+    Row("PDF in a result", after_call(result([WORDS, PDF])),
+        each(AS_TEXT, carried(PDF_DATA), carried(PDF_DATA), AS_TEXT)),
+    Row("document of text or of blocks", says(WORDS, LETTER, BOOK),
+        by_all(Fate("as text", ("[TITLE]\\nLETTER", "CHAPTER")))),
+    Row("document or image that is kept at Anthropic", says(KEPT, KEPT_IMAGE),
+        by_all(Fate("a word in its place", ("kept at Anthropic",), ("file_1",)))),
     Row("thinking in the history",
         after_call(result("RESULT"), before=({"type": "thinking", "thinking": "THOUGHT", "signature": "eA=="},
                                              {"type": "redacted_thinking", "data": "REDACTED"})),
@@ -162,6 +174,17 @@ ROWS = (
                 {"type": "web_search_result", "title": "FOUND", "url": "https://found.test",
                  "encrypted_content": "SEALED"}]}, WORDS]}, USER]},
         by_all(Fate("titles and addresses, in words", ("QUERY", "FOUND: https://found.test"), ("SEALED",)))),
+    Row("calls and results of its other tools and of MCP servers, search results, summaries",
+        {"messages": [USER, {"role": "assistant", "content": [
+            {"type": "mcp_tool_use", "id": "mcptoolu_1", "server_name": "SERVER", "name": "CALLED", "input": {}},
+            {"type": "mcp_tool_result", "tool_use_id": "mcptoolu_1", "content": [{"type": "text", "text": "SAID"}]},
+            {"type": "web_fetch_tool_result", "tool_use_id": "srvtoolu_1", "content":
+                {"type": "web_fetch_result", "url": "https://page.test", "content": LETTER}},
+            {"type": "code_execution_tool_result", "tool_use_id": "srvtoolu_2", "content":
+                {"type": "code_execution_result", "stdout": "OUT", "stderr": "", "return_code": 0, "content": []}},
+            {"type": "compaction", "content": "SUMMARY", "encrypted_content": "SEALED"}]}, USER]},
+        by_all(Fate("in words", ("SERVER: CALLED", "SAID", "https://page.test", "LETTER", "OUT", "SUMMARY"),
+                    ("SEALED",)))),
     Row("`max_tokens` beyond the model's", {"max_tokens": 200_000},
         each(Fate("the model's", ("128000",), ("200000",)), Fate("the model's", ("128000",), ("200000",)),
              Fate("the model's", ("65535",), ("200000",)), carried("200000"))),

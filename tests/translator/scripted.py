@@ -40,7 +40,7 @@ class Engine:
     def __init__(self) -> None:
         self.providers: dict[str, Scripted] = {}
 
-    def adapted(self, question: Question) -> Adapted:
+    async def adapted(self, question: Question, *, documents: bool = True) -> Adapted:
         return Adapted(question.body, {})
 
     async def ask(self, question: Question, request: Json) -> Json:

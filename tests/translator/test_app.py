@@ -32,6 +32,10 @@ END: list[Json] = [
     {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
     {"type": "message_stop"},
 ]
+PDF: Json = {
+    "type": "document",
+    "source": {"type": "base64", "media_type": "application/pdf", "data": "eA=="},
+}
 CALL: Json = {
     "type": "content_block_start",
     "content_block": {"type": "tool_use", "id": "t", "name": "n"},
@@ -62,7 +66,7 @@ class FakeEngine:
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def adapted(self, question: Question) -> Adapted:
+    async def adapted(self, question: Question, *, documents: bool = True) -> Adapted:
         self.asked.append(question)
         if question.body.get("refuse"):
             raise ProviderError(400, "takes no such thing")
@@ -281,6 +285,59 @@ async def test_a_call_gets_no_id_that_is_in_the_history(stream: bool, known: boo
     content = [use] if known else []
     await asking.ask({"stream": stream, "messages": [{"role": "assistant", "content": content}]})
     assert (RANDOM_ID.encode() in asking.body) == (not known)
+
+
+class TakesNoPdf(FakeEngine):
+    """Refuses a request with a PDF in it."""
+
+    async def adapted(self, question: Question, *, documents: bool = True) -> Adapted:
+        content = [PDF] if documents else [{"type": "text", "text": "its text"}]
+        self.asked.append(question)
+        return Adapted({"messages": [{"role": "user", "content": content}]}, {})
+
+    async def ask(self, question: Question, request: Json) -> Json:
+        self._refuse(request)
+        return await super().ask(question, request)
+
+    async def stream(self, question: Question, request: Json) -> AsyncIterator[Json]:
+        self._refuse(request)
+        async for event in super().stream(question, request):
+            yield event
+
+    def _refuse(self, request: Json) -> None:
+        if "its text" not in str(request) or self.refusal.status == 529:
+            raise self.refusal
+
+    refusal = ProviderError(400, "no PDF")
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_who_refuses_a_pdf_is_asked_with_its_text(stream: bool, status: int) -> None:
+    said = {"content": [{"type": "text", "text": "hi"}], "stop_reason": "end_turn"}
+    engine = TakesNoPdf([START, OPEN, text("hi"), *END], said)
+    engine.refusal = ProviderError(status, "no PDF")
+    asking = Asking(engine)
+    await asking.ask({"stream": stream})
+    assert asking.status == 200, asking.body
+    assert len(engine.asked) == 2
+
+
+async def test_who_fails_otherwise_is_not_asked_again() -> None:
+    engine = TakesNoPdf()
+    engine.refusal = ProviderError(529, "busy")
+    asking = Asking(engine)
+    await asking.ask({})
+    assert asking.error == (529, "overloaded_error", "busy")
+    assert len(engine.asked) == 1
+
+
+async def test_half_a_surrogate_pair_can_be_sent_on() -> None:
+    engine = FakeEngine([START, OPEN, text("hi"), *END])
+    await Asking(engine).ask(
+        b'{"stream": true, "a": "x\\ud83d", "\\uDE00": 1, "b": "\\ud83d\\ude00"}'
+    )
+    assert engine.asked[0].body == {"stream": True, "a": "x?", "?": 1, "b": "\U0001f600"}
 
 
 async def test_a_whole_answer_that_fails() -> None:

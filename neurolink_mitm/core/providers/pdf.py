@@ -14,6 +14,9 @@ TOO_SLOW = "it takes too long to read"
 NO_TEXT = "its pages have no text: they are pictures, perhaps of scanned paper"
 NOT_READ = "it could not be read"
 
+PDF_TYPE = "application/pdf"
+FETCHED = "web_fetch_tool_result"
+
 Json = dict[str, Any]
 
 
@@ -66,18 +69,22 @@ def _pages(number: int) -> str:
     return "1 page" if number == 1 else f"{number} pages"
 
 
-def pdfs_in(request: Json) -> list[str]:
-    """Return the base64 of each PDF in the messages of `request`, once, also of those within tool results."""
+def pdfs_in(request: Json, *, fetched: bool = False) -> list[str]:
+    """Return the base64 of each PDF in the messages of `request`, once, also of those within tool results.
+
+    `fetched`: only of those that Anthropic has fetched from the web, which become text for every other model.
+    """
     found: dict[str, None] = {}
-    rest: list[Any] = [request.get("messages")]
+    rest: list[tuple[Any, bool]] = [(request.get("messages"), not fetched)]
     while rest:
-        value = rest.pop()
+        value, wanted = rest.pop()
         if isinstance(value, list):
-            rest.extend(reversed(value))
+            rest.extend((each, wanted) for each in reversed(value))
         elif isinstance(value, dict):
-            if data := pdf_data(value):
+            wanted = wanted or value.get("type") == FETCHED
+            if wanted and (data := pdf_data(value)):
                 found[data] = None
-            rest.extend((value.get("source"), value.get("content")))
+            rest.extend((value.get(name), wanted) for name in ("source", "content"))
     return list(found)
 
 
@@ -89,6 +96,3 @@ def pdf_data(block: Json) -> str | None:
     data = source.get("data")
     is_pdf = source.get("type") == "base64" and source.get("media_type") in (None, PDF_TYPE)
     return data if is_pdf and isinstance(data, str) and data else None
-
-
-PDF_TYPE = "application/pdf"

@@ -3,7 +3,8 @@
 `request` does it, in the order in which the parts build on each other:
 
     blocks     messages and their blocks, and which of them become text
-    documents  documents (PDF, text)
+    documents  documents (PDF, text) and images
+    anthropics words for what only Anthropic's API makes
     tools      the list of tools, and long names
     thinking   thinking, effort, and the limit of tokens
     ids        ids of tool calls, and one result for each call

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from neurolink_mitm.core.providers.adapt.documents import document
-from neurolink_mitm.core.providers.adapt.form import Json
+from neurolink_mitm.core.providers.adapt.anthropics import words_for
+from neurolink_mitm.core.providers.adapt.documents import document, image
+from neurolink_mitm.core.providers.adapt.form import Json, text_block
+from neurolink_mitm.core.providers.pdf import Pdf
 from neurolink_mitm.core.providers.signatures import signed
 from neurolink_mitm.core.providers.traits import Traits
 
 ERROR_MARK = "[the tool failed]"
 """Put before a tool's result that is an error: other APIs have no field for that."""
-UNSEEN_IMAGE = "[an image, which this model can't see]"
 
 
-def messages(conversation: Any, traits: Traits) -> Iterator[Json]:
+def messages(conversation: Any, traits: Traits, pdfs: Mapping[str, Pdf]) -> Iterator[Json]:
     """Yield the messages with their adapted blocks; none for a message of which nothing is left."""
     for message in conversation if isinstance(conversation, list) else ():
         content = message.get("content")
-        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-        adapted = [each for block in blocks or () for each in _block(block, traits)]
+        blocks = [text_block(content)] if isinstance(content, str) else content
+        adapted = [each for block in blocks or () for each in _block(block, traits, pdfs)]
         if not adapted:
             continue
         # Claude Code sends system messages within the conversation, which others don't know
@@ -39,44 +40,41 @@ def merged(conversation: Iterable[Json]) -> list[Json]:
     return turns
 
 
-def _block(block: Json, traits: Traits) -> Iterator[Json]:
-    """Yield the adapted block: none for others' thinking, which only its author can read; a text for server tools."""
+def _block(block: Json, traits: Traits, pdfs: Mapping[str, Pdf]) -> Iterator[Json]:
+    """Yield the adapted block: none for others' thinking, which only its author can read."""
     kind = block.get("type")
     if kind == "text":
-        if str(block.get("text") or "").strip():  # Claude on Bedrock and others refuse a blank one
-            yield {"type": "text", "text": block["text"]}
+        if block.get("text"):
+            yield text_block(f"{block['text']}{_sources(block)}")
     elif kind == "thinking":
         if signed(block.get("signature"), traits.own_thinking) is not None:
             yield {name: block.get(name) or "" for name in ("type", "thinking", "signature")}
     elif kind == "document":
-        yield document(block, traits)
+        yield from document(block, traits, pdfs)
     elif kind == "tool_result":
-        yield _tool_result(block, traits)
+        yield _tool_result(block, traits, pdfs)
     elif kind == "image":
-        yield _image(block.get("source"), traits)
+        yield image(block, traits)
     elif kind == "tool_use":
         members = ("type", "id", "name", "input")
         yield {name: block[name] for name in members if name in block}
-    elif kind == "server_tool_use":
-        yield {"type": "text", "text": f"[{block.get('name')}: {block.get('input')}]"}
-    elif kind == "tool_reference":
-        yield {"type": "text", "text": f"[the tool {block.get('tool_name')} can be used]"}
-    elif kind == "web_search_tool_result":
-        yield {"type": "text", "text": _search_results(block.get("content"))}
+    elif words := words_for(block, pdfs):
+        yield text_block(words)
 
 
-def _image(source: Any, traits: Traits) -> Json:
-    if not traits.images:
-        return {"type": "text", "text": UNSEEN_IMAGE}
-    if not traits.links and source.get("type") == "url":
-        return {"type": "text", "text": f"[image: {source.get('url')}]"}
-    return {"type": "image", "source": source}
+def _sources(block: Json) -> str:
+    """Return which sources a text cites, as words behind it."""
+    cited = [each for each in block.get("citations") or () if isinstance(each, dict)]
+    found = (f"{each.get('title') or each.get('document_title') or ''} "
+             f"{each.get('url') or each.get('source') or ''}".strip() for each in cited)  # fmt: skip
+    named = dict.fromkeys(each for each in found if each)
+    return f" [from {'; '.join(named)}]" if named else ""
 
 
-def _tool_result(block: Json, traits: Traits) -> Json:
+def _tool_result(block: Json, traits: Traits, pdfs: Mapping[str, Pdf]) -> Json:
     content = block.get("content")
-    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
-    adapted = [each for part in parts for each in _block(part, traits)]
+    parts = [text_block(content)] if isinstance(content, str) else content or []
+    adapted = [each for part in parts for each in _block(part, traits, pdfs)]
     if block.get("is_error"):
         adapted = _marked(adapted)
     # texts as one string, which every provider accepts
@@ -87,16 +85,9 @@ def _tool_result(block: Json, traits: Traits) -> Json:
 
 def _marked(parts: list[Json]) -> list[Json]:
     if parts and parts[0]["type"] == "text":
-        return [{"type": "text", "text": f"{ERROR_MARK} {parts[0]['text']}"}, *parts[1:]]
-    return [{"type": "text", "text": ERROR_MARK}, *parts]
+        return [text_block(f"{ERROR_MARK} {parts[0]['text']}"), *parts[1:]]
+    return [text_block(ERROR_MARK), *parts]
 
 
 def _result(block: Json, content: Any) -> Json:
     return {"type": "tool_result", "tool_use_id": block.get("tool_use_id"), "content": content}
-
-
-def _search_results(content: Any) -> str:
-    """Return titles and URLs of a web search: the rest is encrypted for Anthropic."""
-    hits = [hit for hit in content if isinstance(hit, dict)] if isinstance(content, list) else []
-    lines = (f"{hit.get('title')}: {hit.get('url')}" for hit in hits if hit.get("url"))
-    return "\n".join(("[found]", *lines))

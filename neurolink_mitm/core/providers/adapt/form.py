@@ -24,3 +24,8 @@ class UnsupportedError(ValueError):
 def members(value: Any) -> Json:
     """Return `value` if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
+
+
+def text_block(text: str) -> Json:
+    """Return a block of text."""
+    return {"type": "text", "text": text}

@@ -5,6 +5,8 @@ Fields are kept by a list of those that others know, so that a new field of Anth
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from neurolink_mitm.core.providers.adapt.blocks import merged, messages
@@ -12,6 +14,7 @@ from neurolink_mitm.core.providers.adapt.form import Adapted, Json, UnsupportedE
 from neurolink_mitm.core.providers.adapt.ids import paired
 from neurolink_mitm.core.providers.adapt.thinking import bound, think
 from neurolink_mitm.core.providers.adapt.tools import client_tools, shorten
+from neurolink_mitm.core.providers.pdf import Pdf
 from neurolink_mitm.core.providers.traits import Traits
 
 FIELDS = frozenset(
@@ -21,22 +24,24 @@ FIELDS = frozenset(
 """Fields that are kept; not `metadata` (the user's account), betas, service tiers, servers, cache marks."""
 
 
-def adapt(request: Json, traits: Traits) -> Adapted:
+def adapt(request: Json, traits: Traits, pdfs: Mapping[str, Pdf] = MappingProxyType({})) -> Adapted:
     """Return the request as the model with these `traits` takes it, in Anthropic's form.
 
+    `pdfs` has what is in those PDFs (`pdfs_in`, by their base64) that become text.
+
     Raises:
-        UnsupportedError: the model takes no documents, or this is no request of the Messages API.
+        UnsupportedError: this is no request of the Messages API.
     """
     try:
-        return _adapt(request, traits)
+        return _adapt(request, traits, pdfs)
     except (AttributeError, KeyError, TypeError, RecursionError) as e:  # a value of another type
         raise UnsupportedError("The request has not the form of the Messages API.") from e
 
 
-def _adapt(request: Json, traits: Traits) -> Adapted:
+def _adapt(request: Json, traits: Traits, pdfs: Mapping[str, Pdf]) -> Adapted:
     names: dict[str, str] = {}
     adapted = {name: value for name, value in request.items() if name in FIELDS}
-    adapted["messages"] = merged(messages(request.get("messages"), traits))
+    adapted["messages"] = merged(messages(request.get("messages"), traits, pdfs))
     if "system" in adapted:
         adapted["system"] = _system(adapted["system"])
     adapted["tools"] = client_tools(adapted.get("tools"))

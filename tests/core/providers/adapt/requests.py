@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from neurolink_mitm.core.providers.adapt import adapt
+from neurolink_mitm.core.providers.pdf import Pdf
 from neurolink_mitm.core.providers.traits import Traits
 
 Json = dict[str, Any]
@@ -30,12 +32,13 @@ def adapted(*messages: Json, tools: Any = None, **more: Any) -> Json:
     return adapt({"messages": list(messages or (USER,)), **offered, **more}, TRAITS).request
 
 
-def block_of(block: Json, **settings: Any) -> list[Json]:
+def block_of(block: Json, pdfs: Mapping[str, Pdf] | None = None, **settings: Any) -> list[Json]:
     """What becomes of a block of the user's; a tool call is the assistant's, and a result follows one."""
     called = [{"role": "assistant", "content": [USE]}] if block["type"] == "tool_result" else []
     role = "assistant" if block["type"] == "tool_use" else "user"
     request = {"messages": [*called, {"role": role, "content": [block]}]}
-    turns = adapt(request, replace(TRAITS, **settings)).request["messages"][len(called) :]
+    taken = replace(TRAITS, **settings)
+    turns = adapt(request, taken, pdfs or {}).request["messages"][len(called) :]
     return turns[0]["content"] if turns else []
 
 

@@ -32,22 +32,21 @@ BLOCKS: dict[str, tuple[Json, list[Json]]] = {
     "redacted thinking": ({"type": "redacted_thinking", "data": "x"}, []),
     "a server's call": (
         {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}},
-        [{"type": "text", "text": "[web_search: {'query': 'q'}]"}],
-    ),
-    "what it found": (
-        {"type": "web_search_tool_result", "tool_use_id": "s", "content": [
-            {"type": "web_search_result", "title": "T", "url": "u", "encrypted_content": "x"}]},
-        [{"type": "text", "text": "[found]\nT: u"}],
-    ),
-    "what failed": (
-        {"type": "web_search_tool_result", "content": {"error_code": "unavailable"}},
-        [{"type": "text", "text": "[found]"}],
+        [{"type": "text", "text": '[web_search: {"query":"q"}]'}],
     ),
     "a tool that was found": (
         {"type": "tool_reference", "tool_name": "ls"},
         [{"type": "text", "text": "[the tool ls can be used]"}],
     ),
-    "tomorrow's": ({"type": "hologram"}, []),
+    "tomorrow's": ({"type": "hologram"}, [{"type": "text", "text": "[hologram]"}]),
+    "cited": (
+        {"type": "text", "text": "So it is.", "citations": [
+            {"type": "web_search_result_location", "url": "u", "title": "T", "encrypted_index": "x"},
+            {"type": "page_location", "document_title": "D", "cited_text": "so"},
+            {"type": "page_location", "document_title": "D", "cited_text": "is"},
+            {"type": "char_location", "document_title": None}]},
+        [{"type": "text", "text": "So it is. [from T u; D]"}],
+    ),
 }  # fmt: skip
 
 
@@ -78,13 +77,6 @@ def test_a_result(content: Any, more: Json, left: Any) -> None:
 def test_an_image_for_a_model_that_sees_none_is_a_word() -> None:
     unseen = {"type": "text", "text": "[an image, which this model can't see]"}
     assert block_of(LINKED, images=False) == [unseen]
-
-
-def test_an_image_by_its_address_is_named_where_it_would_have_to_be_fetched() -> None:
-    assert block_of(LINKED) == [LINKED]
-    assert block_of(LINKED, links=False) == [
-        {"type": "text", "text": "[image: https://x.test/a.png]"}
-    ]
 
 
 def test_what_the_system_says_between_turns_is_the_users() -> None:
