@@ -5,10 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 import random
+import re
+import shlex
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -137,9 +139,32 @@ PACKAGES = {
 
 def how_to_install(extra: str, prefix: str = sys.prefix) -> str:
     """Return the command that installs `extra` into an environment of pipx, of uv's tools, or of pip."""
-    parts, packages = Path(prefix).parts, PACKAGES[extra]
+    return how_to_add(PACKAGES[extra], f"'neurolink-mitm[{extra}]'", prefix)
+
+
+def how_to_add(packages: Sequence[str], by_pip: str, prefix: str = sys.prefix) -> str:
+    """Return the command that adds `packages` to such an environment; `by_pip` is what pip is told."""
+    parts = Path(prefix).parts
     if "pipx" in parts:
         return f"pipx inject neurolink-mitm {' '.join(packages)}"
     if "uv" in parts and "tools" in parts:
         return f"uv tool install {' '.join(f'--with {each}' for each in packages)} neurolink-mitm"
-    return f"pip install 'neurolink-mitm[{extra}]'"
+    if "uv" in parts:  # the cache of uvx
+        return f"uvx {' '.join(f'--with {each}' for each in packages)} --from neurolink-mitm neurolink proxy start"
+    if _is_by_uv(Path(prefix)):
+        return f"uv pip install --python {Path(prefix)} {by_pip}"
+    return (
+        f"pip install {by_pip}" if prefix != sys.prefix else f"{_python()} -m pip install {by_pip}"
+    )
+
+
+def _python() -> str:
+    return shlex.quote(sys.executable)
+
+
+def _is_by_uv(prefix: Path) -> bool:
+    """Return whether uv made the virtual environment, in which there is no pip then."""
+    try:
+        return bool(re.search("^uv = ", (prefix / "pyvenv.cfg").read_text("utf-8"), re.MULTILINE))
+    except (OSError, ValueError):
+        return False

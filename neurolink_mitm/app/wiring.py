@@ -259,7 +259,7 @@ def _for_translator(
     runtime: Runtime, secret: str, network: Network
 ) -> tuple[Setup, Mapping[str, str]]:
     config, environ = runtime.config, runtime.environ
-    named = destinations.wanted(config) | set(destinations.OF_GEMINI)
+    named = destinations.asked_providers(config)
     variables = environment_for(named, environ) | network.environment()
     return setup_for(named, config.providers, environ, secret), variables
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,6 +17,7 @@ from neurolink_mitm.adapters.network import (
     read_network,
 )
 from neurolink_mitm.adapters.plugins import pipeline
+from neurolink_mitm.adapters.provider_needs import unfit_providers
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore, TokenStoreError, open_store
 from neurolink_mitm.config import file as config_file
 from neurolink_mitm.config.document import LoadedConfig
@@ -29,7 +30,7 @@ from neurolink_mitm.config.env_file import (
 from neurolink_mitm.core.auth.access import ClientKey
 from neurolink_mitm.core.pool.accounts import Account, build_pool, missing_primary, unused_settings
 from neurolink_mitm.core.pool.selection import STRATEGIES
-from neurolink_mitm.core.providers.destinations import entries
+from neurolink_mitm.core.providers.destinations import asked_providers, entries
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError, format_value
 from neurolink_mitm.core.settings.values import Config
@@ -67,6 +68,8 @@ class SourceOptions:
     """Serve these accounts, whatever is stored or configured."""
     roots: Path | None = None
     """Directory to write the trusted certificate authorities to; None: they are not written."""
+    unfit: Callable[[Iterable[str], Mapping[str, str]], Mapping[str, str]] = unfit_providers
+    """Return which providers can't work on this machine, and why."""
 
 
 class Sources:
@@ -166,7 +169,7 @@ class Sources:
             secret = Secret(key) if key else None
             accounts = build_pool(config, credentials.stored, credentials.legacy, secret)
             unmet = tuple(_unmet(config, accounts))
-        others = entries(config, environ)
+        others = entries(config, environ, self._options.unfit(asked_providers(config), environ))
         network = self._network_of(config, environ)
         return Inputs(
             config=config,

@@ -16,6 +16,7 @@ from neurolink_mitm.adapters.files import read
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network, bundle_of, read_network
 from neurolink_mitm.adapters.probe import probe_upstream
+from neurolink_mitm.adapters.provider_needs import unfit_providers
 from neurolink_mitm.adapters.state_file import ProxyState, StateFile, process_start
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
 from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError, settings_path
@@ -23,7 +24,7 @@ from neurolink_mitm.config import file as config_file
 from neurolink_mitm.config.env_file import EnvFileError, read_environment
 from neurolink_mitm.core.auth.access import is_loopback
 from neurolink_mitm.core.pool.accounts import Account, build_pool
-from neurolink_mitm.core.providers.destinations import entries
+from neurolink_mitm.core.providers.destinations import asked_providers, entries
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.values import Config
@@ -258,7 +259,8 @@ def _routes(contents: HomeContents) -> dict[str, tuple[str, str | None]]:
 
 def _fallback(contents: HomeContents) -> Iterator[Mapping[str, object]]:
     """Return the fallback chain; an entry is usable if its key is there."""
-    for entry in entries(contents.config, contents.environ):
+    unfit = unfit_providers(asked_providers(contents.config), contents.environ)
+    for entry in entries(contents.config, contents.environ, unfit):
         if entry.model:
             yield {
                 "provider": entry.provider,

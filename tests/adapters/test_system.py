@@ -22,6 +22,7 @@ from neurolink_mitm.adapters.system import (
     PACKAGES,
     SystemClock,
     free_port,
+    how_to_add,
     how_to_install,
     port_owner,
 )
@@ -160,12 +161,23 @@ ROOT = Path(__file__).parents[2]
             "/home/me/.local/share/uv/tools/neurolink-mitm",
             "uv tool install --with keyring neurolink-mitm",
         ),
+        (
+            "/home/me/.cache/uv/archive-v0/x1",
+            "uvx --with keyring --from neurolink-mitm neurolink proxy start",
+        ),
         ("/home/me/project/.venv", "pip install 'neurolink-mitm[keyring]'"),
+        (sys.prefix, f"{sys.executable} -m pip install 'neurolink-mitm[keyring]'"),
     ],
-    ids=["pipx", "pipx-before-1.3", "uv-tool", "environment"],
+    ids=["pipx", "pipx-before-1.3", "uv-tool", "uvx", "environment", "this-one"],
 )
 def test_by_the_way_it_was_installed_itself(prefix: str, command: str) -> None:
     assert how_to_install("keyring", prefix) == command
+
+
+def test_one_that_uv_made_has_no_pip(tmp_path: Path) -> None:
+    (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\nuv = 0.9.1\n")
+    added = how_to_add(("google-auth",), "google-auth", str(tmp_path))
+    assert added == f"uv pip install --python {tmp_path} google-auth"
 
 
 def test_the_packages_are_those_of_the_extras() -> None:

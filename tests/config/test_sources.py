@@ -360,7 +360,7 @@ def test_a_key_that_is_added_opens_its_entry_and_one_that_changes_is_another(pla
 
 
 def test_gemini_moves_with_the_keys(place: Home) -> None:
-    files, rules = sources(place), []
+    files, rules = sources(place, unfit=lambda names, environ: {}), []
     for text in ("GEMINI_API_KEY=k\n", "GEMINI_API_KEY=k\nVERTEXAI_PROJECT=p\n"):
         place.env.write_text(text)
         read = files.read()
@@ -368,3 +368,20 @@ def test_gemini_moves_with_the_keys(place: Home) -> None:
         assert taken
         rules.append(taken.entries[0])
     assert rules == ["google-ai/gemini-*", "vertex/gemini-*"]
+
+
+def test_a_provider_that_cant_work_here_is_not_asked(place: Home) -> None:
+    place.config.write_text(GOOD + "routing: {fallback-chain: [{provider: vertex, model: m}]}\n")
+    asked: list[frozenset[str]] = []
+
+    def unfit(names: Any, environ: Any) -> dict[str, str]:
+        asked.append(names)
+        return {"vertex": "needs the package x: run `y`"}
+
+    place.env.write_text("VERTEXAI_PROJECT=p\nGEMINI_API_KEY=k\n")
+    read = sources(place, unfit=unfit).read()
+    assert asked == [{"vertex", "google-ai"}]
+    assert "vertex/m will not be asked: needs the package x: run `y`" in read.warnings
+    taken = route("gemini-9", read.config.routing, read.others)
+    assert taken
+    assert taken.entries[0] == "google-ai/gemini-*"

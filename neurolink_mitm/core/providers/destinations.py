@@ -106,6 +106,11 @@ def wanted(config: Config) -> frozenset[str]:
     return frozenset(named) | frozenset(config.providers)
 
 
+def asked_providers(config: Config) -> frozenset[str]:
+    """Return the other providers that a request may go to, those of `gemini-*` among them."""
+    return wanted(config) | set(OF_GEMINI)
+
+
 def key(provider: str, model: str) -> str:
     """Return the key of an entry: `google-ai/gemini-2.5-flash`."""
     return f"{provider}/{model}"
