@@ -220,19 +220,23 @@ class Gemini(Lookalike):
 
     def events(self, reply: Reply, body: Json) -> Iterator[bytes]:
         number = next(self._numbers)
-        parts = [[part] for part in self._parts(reply, body, pieces)] or [[{"text": ""}]]
+        if reply.blocked:
+            yield sse(_blocked(reply, number), end="\r\n\r\n")
+            return
+        parts = [[part] for part in self._parts(reply, body, pieces)] or [[]]
         if reply.calls_come == "together":
             first = len(parts) - len(reply.calls)
             parts[first:] = [[part for (part,) in parts[first:]]]
         for group in parts[:-1]:
             yield sse(self._answer_of(reply, number, group, None), end="\r\n\r\n")
-        finish = _FINISH[reply.finish]
-        yield sse(self._answer_of(reply, number, parts[-1], finish), end="\r\n\r\n")
+        yield sse(self._answer_of(reply, number, parts[-1], _finish(reply)), end="\r\n\r\n")
 
     def whole(self, reply: Reply, body: Json) -> Json:
         number = next(self._numbers)
+        if reply.blocked:
+            return _blocked(reply, number)
         parts = self._parts(reply, body, lambda text: [text] if text else [])
-        return self._answer_of(reply, number, parts, _FINISH[reply.finish])
+        return self._answer_of(reply, number, parts, _finish(reply))
 
     def _parts(self, reply: Reply, body: Json, split: Any) -> list[Json]:
         """Calls come whole, and the first carries the signature of the thoughts that led to it."""
@@ -270,6 +274,20 @@ class Gemini(Lookalike):
 
     def late_error(self, message: str) -> bytes:
         return sse(self.error(500, message), end="\r\n\r\n")
+
+
+def _finish(reply: Reply) -> str | None:
+    return None if reply.no_finish else reply.finish_word or _FINISH[reply.finish]
+
+
+def _blocked(reply: Reply, number: int) -> Json:
+    """https://ai.google.dev/api/generate-content#PromptFeedback: there are no candidates."""
+    return {
+        "promptFeedback": {"blockReason": reply.blocked},
+        "usageMetadata": {"promptTokenCount": reply.tokens[0], "totalTokenCount": reply.tokens[0]},
+        "modelVersion": "gemini-look-alike",
+        "responseId": f"response-{number}",
+    }
 
 
 def _check_key(request: Request) -> None:

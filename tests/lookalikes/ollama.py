@@ -114,8 +114,8 @@ class Ollama(Lookalike):
         messages += [{"content": "", "tool_calls": group} for group in groups]
         for message in messages:
             yield _line(self._answer_of({"role": "assistant", **message}))
-        end = self._answer_of({"role": "assistant", "content": ""}) | _ending(reply)
-        yield _line(end)
+        if not (reply.no_done and reply.no_finish):
+            yield _line(self._answer_of({"role": "assistant", "content": ""}) | _ending(reply))
 
     def whole(self, reply: Reply, body: Json) -> Json:
         message: Json = {"role": "assistant", "content": reply.text}

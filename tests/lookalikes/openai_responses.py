@@ -168,7 +168,8 @@ class OpenAIResponses(Lookalike):
         for index, item in enumerate(items):
             for event in _ITEM_EVENTS[item["type"]](item):
                 yield {**event, "output_index": index}
-        yield self._end(reply, body, number, items)
+        if not (reply.no_done and reply.no_finish):
+            yield self._end(reply, body, number, items)
 
     def _end(self, reply: Reply, body: Json, number: int, items: list[Json]) -> Json:
         response = self._ended(reply, body, number, items)

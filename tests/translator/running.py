@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 import time
@@ -118,7 +119,9 @@ class Running:
         url, headers = self._request(provider, model, path)
         with (
             httpx.Client(timeout=LIMIT, trust_env=False) as client,
-            client.stream("POST", url, json=body, headers=headers) as answer,
+            client.stream(
+                "POST", url, content=json.dumps(body).encode(), headers=headers
+            ) as answer,
         ):
             yield answer
 
@@ -140,7 +143,7 @@ class Running:
         endpoint = self.endpoint
         assert endpoint, self.process.report()
         fields = request_fields(endpoint.secret, endpoint.port, provider, model, 0)
-        named = {PROVIDER_HEADER.encode(), MODEL_HEADER.encode(), b"authorization"}
+        named = {PROVIDER_HEADER.encode(), MODEL_HEADER.encode(), b"authorization", b"content-type"}
         headers = {name.decode(): value.decode() for name, value in fields if name in named}
         return f"http://127.0.0.1:{endpoint.port}{path}", headers
 

@@ -1,0 +1,199 @@
+"""Asks every target every row, and says what went wrong.
+
+    python -m tests.translator.matrix.run [target…] [--rows PATTERN] [--whole] [--out FILE]
+
+prints a score and the failures of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from neurolink_mitm.core.providers.translator import Access
+from tests.lookalikes.script import say
+from tests.lookalikes.server import Lookalike
+from tests.translator.matrix import fields, messages, tools
+from tests.translator.matrix.answers import ANSWERS, Answer, judged
+from tests.translator.matrix.row import PNG, Json, Row
+from tests.translator.matrix.targets import TARGETS, Target
+from tests.translator.running import KEY, Running
+
+ROWS = (*messages.ROWS, *tools.ROWS, *fields.ROWS)
+PLAIN: Json = {
+    "model": "claude-x",
+    "max_tokens": 4000,
+    "messages": [{"role": "user", "content": "ASKED"}],
+}
+
+
+@dataclass
+class Asked:
+    """A target behind the translator."""
+
+    target: Target
+    lookalike: Lookalike
+    translator: Running
+
+    def ask(self, body: Json) -> httpx.Response:
+        return self.translator.ask(self.target.provider, self.target.model, body)
+
+    def request(self, row: Row, *, stream: bool) -> str | None:
+        """Ask what a row asks; return what is wrong."""
+        before = len(self._received())
+        self.lookalike.script = type(self.lookalike.script)()
+        self.lookalike.script.add(say("FINE"))
+        try:
+            answer = self.ask({**PLAIN, **row.fields, "stream": stream})
+        except Exception as e:
+            return f"{type(e).__name__}: {e}"[:300]
+        unasked = len(self._received()) == before
+        if row.faulty and unasked and answer.status_code == 400:
+            fits = re.search(row.faulty, answer.text)
+            return None if fits else f"the 400 does not say why: {_words(answer)}"
+        if answer.status_code != 200:
+            return (
+                f"{answer.status_code} {_words(answer)}{' (the provider was not asked)' * unasked}"
+            )
+        if "FINE" not in answer.text:
+            return f"answered without its words: {answer.text[-200:]}"
+        if len(self._received()) != before + 1:
+            return f"asked {len(self._received()) - before} times"
+        return self._fault(row)
+
+    def answer(self, row: Answer, *, stream: bool) -> str | None:
+        """Let the target answer as a row says; return what is wrong."""
+        self.lookalike.script = type(self.lookalike.script)()
+        self.lookalike.script.add(row.reply)
+        try:
+            answer = self.ask({**PLAIN, **row.fields, "stream": stream})
+            return judged(row, answer)
+        except Exception as e:
+            return f"{type(e).__name__}: {e}"[:300]
+
+    def _received(self) -> list[Json]:
+        return [each.body for each in self.lookalike.requests if each.path != "/api/show"]
+
+    def _fault(self, row: Row) -> str | None:
+        body = self._received()[-1]
+        received = json.dumps(body, ensure_ascii=False)
+        for words in row.holds:
+            if words not in received:
+                return f"{words[:60]!r} is missing"
+        for words in row.lacks:
+            if words in received:
+                return f"{words[:60]!r} arrived"
+        if row.picture and (PNG in received) != self.target.able.sees:
+            return "the picture is missing" if self.target.able.sees else "a picture arrived"
+        return row.check(self.target.able, body) if row.check else None
+
+
+def _words(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["error"]["message"])[:240]
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:240]
+
+
+@contextmanager
+def asking(name: str, translator: Running) -> Iterator[Asked]:
+    """Return a target that can be asked."""
+    target = TARGETS[name]
+    with target.made() as lookalike:
+        url = lookalike.url + target.base
+        translator.configure(**{target.provider: Access(KEY, url, target.api)})
+        yield Asked(target, lookalike, translator)
+        lookalike.assert_no_anthropic_credentials()
+
+
+@dataclass
+class Score:
+    """How a target did: rows that are right, and what is wrong with the others."""
+
+    rows: int
+    faults: dict[str, str]
+
+    def __str__(self) -> str:
+        return f"{self.rows - len(self.faults)}/{self.rows}"
+
+
+def requests(asked: Asked, rows: Iterable[Row], modes: Iterable[bool]) -> Score:
+    """Return the score of the rows of requests."""
+    faults: dict[str, str] = {}
+    count = 0
+    for row in rows:
+        count += 1
+        for stream in modes:
+            if fault := asked.request(row, stream=stream):
+                faults[row.name] = f"{'streamed' if stream else 'whole'}: {fault}"
+    return Score(count, faults)
+
+
+def answers(asked: Asked, rows: Iterable[Answer], modes: Iterable[bool]) -> Score:
+    """Return the score of the rows of answers."""
+    faults: dict[str, str] = {}
+    count = 0
+    for row in rows:
+        if not row.of(asked.lookalike):
+            continue
+        count += 1
+        for stream in modes:
+            if fault := asked.answer(row, stream=stream):
+                faults[row.name] = f"{'streamed' if stream else 'whole'}: {fault}"
+    return Score(count, faults)
+
+
+def report(name: str, asked: Asked, pattern: str, modes: Iterable[bool]) -> Iterator[str]:
+    """Yield the lines about a target."""
+    made = list(modes)
+    wanted = [row for row in ROWS if re.search(pattern, row.name)]
+    came = [row for row in ANSWERS if re.search(pattern, row.name)]
+    for kind, score in (
+        ("requests", requests(asked, wanted, made)),
+        ("answers", answers(asked, came, made)),
+    ):
+        yield f"{name:18} {kind:9} {score}"
+        yield from _faults(score)
+
+
+def _faults(score: Score) -> Iterator[str]:
+    """Yield a line a fault, with all the rows that have it."""
+    rows: dict[str, list[str]] = {}
+    for row, fault in score.faults.items():
+        rows.setdefault(" ".join(fault.split()), []).append(row)
+    for fault, names in rows.items():
+        more = f" (and {len(names) - 3} more)" if len(names) > 3 else ""
+        yield f"    {' | '.join(names[:3])}{more}: {fault}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("targets", nargs="*", choices=[*TARGETS, []])
+    parser.add_argument("--rows", default="")
+    parser.add_argument("--streamed", action="store_true", help="not whole, too")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    lines: list[str] = []
+    with tempfile.TemporaryDirectory() as home, Running(Path(home)) as translator:
+        for name in options.targets or TARGETS:
+            with asking(name, translator) as asked:
+                modes = (True,) if options.streamed else (True, False)
+                for line in report(name, asked, options.rows, modes):
+                    lines.append(line)
+                    print(line, flush=True)
+    if options.out:
+        options.out.write_text("\n".join(lines) + "\n")
+    sys.exit(any(line.startswith("    ") for line in lines))
+
+
+if __name__ == "__main__":
+    main()
