@@ -88,7 +88,9 @@ class Calls:
     def _add(self, piece: Json, key: _Key, *, first: bool) -> None:
         id_, name = _text(piece.get("id")), _text(_function(piece).get("name"))
         call = self._by_place.get((key, id_)) or (None if name else self._by_id.get(id_))
-        call = call or self._continued(key, id_, name, first=first)
+        # an object is whole, and Gemini and Ollama number nothing
+        whole = isinstance(_function(piece).get("arguments"), dict)
+        call = call or self._continued(key, id_, name, alone=first and not whole)
         if call is None:
             call = _Call(id_, "")
             self._calls.append(call)
@@ -97,16 +99,16 @@ class Calls:
             self._by_place[key, id_] = self._by_id[id_] = call
         call.add(piece)
 
-    def _continued(self, key: _Key, id_: str, name: str, *, first: bool) -> _Call | None:
+    def _continued(self, key: _Key, id_: str, name: str, *, alone: bool) -> _Call | None:
         """Return the call that a piece goes on with, by its index; None where it begins one."""
         call = self._latest.get(key)
         if call is None and key is None and not name:
             return self._calls[-1] if self._calls else None
         if call is None or not name:
             return call
-        another = bool(id_ and call.id) and id_ != call.id
+        another = bool(id_) and id_ != call.id and bool(call.id or call.pieces)
         renamed = bool(call.pieces) and name != call.name
-        beside = key is None and not first and not id_
+        beside = key is None and not alone and not id_
         return None if another or renamed or beside else call
 
 

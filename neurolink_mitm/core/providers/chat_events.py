@@ -74,7 +74,7 @@ class ChatEvents:
         if any(counted.values()):
             self._usage = counted
         for choice in ends.choices(chunk):
-            delta = choice.get("delta")
+            delta = choice.get("delta", choice.get("message"))  # not streamed after all
             yield from self._delta(delta if isinstance(delta, dict) else {})
             self._meaning = ends.graver(self._meaning, ends.meaning(choice))
             self._sequence = ends.stop_sequence(choice, self.stop_sequences) or self._sequence

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -81,6 +82,8 @@ CASES: dict[str, tuple[list[Pieces], list[tuple[str, str, Any]]]] = {
     "the index only at first": ([[piece(0, "a", "Read", '{"p"')], [piece(None, None, None, ": 1}")]], [READ]),
     "neither index nor id": ([[piece(None, None, "Read", R), piece(None, None, "Read", '{"p": 2}')]],
                              [("", "Read", {"p": 1}), ("", "Read", {"p": 2})]),
+    "neither, in two chunks": ([[piece(None, None, "Read", {"p": 1})], [piece(None, None, "Read", {"p": 1})]],
+                               [("", "Read", {"p": 1}), ("", "Read", {"p": 1})]),
     "index 0 and no id, whole": ([[piece(0, None, "Read", R)], [piece(0, None, "Read", '{"p": 2}')]],
                                  [("", "Read", {"p": 1}), ("", "Read", {"p": 2})]),
     "index 0 and no id, in pieces":
@@ -130,25 +133,22 @@ INPUTS = st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=8
 def test_any_split_gives_the_same_calls(calls: list[tuple[str, Json]], data: st.DataObject) -> None:
     """Also in turns, with the index, the id or both."""
     by_index, by_id = data.draw(st.sampled_from([(True, False), (False, True), (True, True)]))
-    texts = [json.dumps(given) for _, given in calls]
-    left: dict[int, str] = dict(enumerate(texts))
-    begun: set[int] = set()
+    stories = {number: split(json.dumps(given), data) for number, (_, given) in enumerate(calls)}
+    order = data.draw(st.permutations([n for n, pieces in stories.items() for _ in pieces]))
     chunks: list[Pieces] = []
-    while left:
-        number = data.draw(st.sampled_from(sorted(left)))
-        index = number if by_index else 0
-        if number not in begun and any(each not in begun for each in range(number)):
-            continue  # they begin in order
-        cut = data.draw(st.integers(0, len(left[number])))
-        first = number not in begun
-        begun.add(number)
-        id_ = f"call_{number}" if by_id or first else None
-        chunks.append([piece(index, id_, calls[number][0] if first else None, left[number][:cut])])
-        left[number] = left[number][cut:]
-        if not left[number]:
-            del left[number]
-    wanted = [(f"call_{number}", name, given) for number, (name, given) in enumerate(calls)]
-    assert called(*chunks) == wanted
+    begun: dict[int, str] = {}
+    for number in order:
+        first, id_ = number not in begun, f"call_{number}"
+        begun[number] = id_
+        name = calls[number][0] if first else None
+        given_id = id_ if by_id or first else None
+        chunks.append([piece(number if by_index else 0, given_id, name, stories[number].pop(0))])
+    assert called(*chunks) == [(id_, *calls[number]) for number, id_ in begun.items()]
+
+
+def split(text: str, data: st.DataObject) -> list[str]:
+    at = [0, *sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=3))), len(text)]
+    return [text[a:b] for a, b in pairwise(at)]
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.just([]) | st.just({})
