@@ -8,8 +8,7 @@ gone, for whatever reason, so is the translator.
     stdout  `{"port": …}` as one line, once it listens; nothing else
     stderr  its log
 
-`app` serves HTTP, and `engine` asks providers; it is the only module that imports LiteLLM. `calls` separates parallel
-tool calls before LiteLLM writes them as blocks, `certificates` fits TLS to the proxy's. `pdf` has PDFs
-read, each by a process `pdf_reader`, for models that take none. The pure
-`core/providers/adapt/` and `core/providers/stream.py` correct what is sent and what comes back.
+`app` serves HTTP. `engine` asks providers, in one of two `ways`, and is the only module that imports LiteLLM; `chunks`
+reads what LiteLLM streams, `certificates` fits TLS to the proxy's. `pdf` has PDFs read, each by a process `pdf_reader`,
+for models that take none. What is sent and what comes back is translated by `core/providers/`, which is pure.
 """

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import msgspec
-
-from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.providers import catalog
 from neurolink_mitm.core.providers.adapt import Adapted, UnsupportedError, adapt, words_of
 from neurolink_mitm.core.providers.errors import ProviderError, provider_error
 from neurolink_mitm.core.providers.pdf import pdfs_in
-from neurolink_mitm.core.providers.traits import Traits, traits
+from neurolink_mitm.core.providers.traits import Api, Traits, traits
 from neurolink_mitm.core.providers.translator import Access
 from neurolink_mitm.core.redact.text import redact
-from neurolink_mitm.core.response.sse import SseReader
-from neurolink_mitm.translator.calls import one_by_one
 from neurolink_mitm.translator.pdf import Pdfs
+from neurolink_mitm.translator.ways import Chat, Responses, Way
 
 logger = logging.getLogger("neurolink.translator")
 
@@ -73,11 +69,11 @@ class LiteLlm:
         litellm.suppress_debug_info = True
         litellm.drop_params = True  # leave out what a model can't take, instead of failing
         litellm.telemetry = False
-        # else it downloads a tokenizer to count the tokens of a stream that has no usage
-        litellm.disable_hf_tokenizer_download = True
+        litellm.disable_hf_tokenizer_download = True  # to count tokens
+        litellm.disable_streaming_logging = True
         self._litellm: Any = litellm
         self._pdfs = Pdfs()
-        _call_one_by_one()
+        self._ways: Mapping[Api, Way] = {"chat": Chat(litellm), "responses": Responses(litellm)}
 
     async def adapted(self, question: Question, *, documents: bool = True) -> Adapted:
         found = self._traits(question)
@@ -90,36 +86,39 @@ class LiteLlm:
             raise ProviderError(400, message, mendable=True) from e
 
     async def ask(self, question: Question, request: Json) -> Json:
-        return dict(await self._call(question, request))
+        way = self._way(question)
+        answer = await self._call(way, question, request)
+        try:
+            return way.message(answer, request, self._traits(question))
+        except Exception as e:
+            raise _provider_error(question.provider, e) from e
 
     async def stream(self, question: Question, request: Json) -> AsyncIterator[Json]:
-        chunks = await self._call(question, request)
-        reader = SseReader()
+        way = self._way(question)
+        answer = await self._call(way, question, request)
+        pieces, events = way.pieces(answer), way.events(request, self._traits(question))
         try:
-            async for chunk in chunks:
-                if isinstance(chunk, dict):
-                    yield chunk
-                    continue
-                data = chunk if isinstance(chunk, bytes) else str(chunk).encode()
-                for event in reader.feed(data):
-                    yield _decoded(event.data)
+            async for piece in pieces:
+                for event in events.feed(piece):
+                    yield event
+            for event in events.end():
+                yield event
         except Exception as e:
             raise _provider_error(question.provider, e) from e
         finally:
-            if close := getattr(chunks, "aclose", None):
-                await close()
+            await pieces.aclose()
 
     def count(self, question: Question) -> int:
         words = words_of(question.body)
         return int(self._litellm.token_counter(model=question.litellm_name, text=words))
 
-    async def _call(self, question: Question, request: Json) -> Any:
-        if question.provider == OPENAI:
-            by_chat = self._traits(question).api == "chat"
-            self._litellm.use_chat_completions_url_for_anthropic_messages = by_chat
+    def _way(self, question: Question) -> Way:
+        return self._ways[self._traits(question).api]
+
+    async def _call(self, way: Way, question: Question, request: Json) -> Any:
         try:
-            return await self._litellm.anthropic.messages.acreate(
-                **request,
+            return await way.call(
+                **way.arguments(request, self._traits(question)),
                 model=self._name(question),
                 api_key=question.access.api_key,
                 api_base=question.access.base_url,
@@ -160,32 +159,17 @@ class LiteLlm:
             return {}
 
 
-def _call_one_by_one() -> None:
-    """Make LiteLLM pass the chunks of providers through `one_by_one` before it writes Anthropic's events."""
-    from litellm.llms.anthropic.experimental_pass_through.adapters import streaming_iterator
-
-    splitter: Any = streaming_iterator._CombinedChunkSplitter
-    begin = splitter.__init__
-
-    def begin_in_order(self: Any, chunks: Any) -> None:
-        begin(self, one_by_one(chunks))
-
-    splitter.__init__ = begin_in_order
-
-
 def _provider_error(provider: str, error: Exception) -> ProviderError:
     text = str(error)
     logger.warning("%s: %s: %s", provider, type(error).__name__, redact(text)[:2000])
-    first = getattr(error, "original_exception", None)  # of an error within a stream
-    candidates = (getattr(each, "litellm_response_headers", None) for each in (error, first))
-    headers: Any = next((each for each in candidates if each), {})
     status = getattr(error, "status_code", None)
+    headers: Any = next(filter(None, _headers(error)), {})
     after = headers.get("retry-after") if hasattr(headers, "get") else None
     return provider_error(provider, status if isinstance(status, int) else None, text, after)
 
 
-def _decoded(data: bytes) -> Json:
-    try:
-        return msgspec.json.decode(data, type=Json)
-    except UNREADABLE:
-        return {}
+def _headers(error: Exception) -> Iterator[Any]:
+    """Yield the places in which LiteLLM and its libraries keep a response's headers."""
+    yield getattr(error, "litellm_response_headers", None)
+    yield getattr(error, "headers", None)
+    yield getattr(getattr(error, "response", None), "headers", None)

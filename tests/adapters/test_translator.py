@@ -54,8 +54,8 @@ async def health(endpoint: Endpoint) -> int:
 
 
 async def answered(endpoint: Endpoint, secret: str = "test-secret") -> httpx.Response:
-    headers = {"authorization": f"Bearer {secret}", "x-neurolink-provider": "openai",
-               "x-neurolink-model": "gpt-5"}  # fmt: skip
+    headers = {"authorization": f"Bearer {secret}", "x-neurolink-provider": "groq",
+               "x-neurolink-model": "llama"}  # fmt: skip
     body = {"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
     url = f"http://127.0.0.1:{endpoint.port}/v1/messages"
     async with httpx.AsyncClient(trust_env=False, timeout=LIMIT) as client:

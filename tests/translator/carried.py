@@ -220,11 +220,13 @@ ANSWERS = (
     Said("end by the limit of tokens", say("half", finish="length"),
          dict.fromkeys(KINDS, ("`max_tokens`", ["text"], "max_tokens"))),
     Said("words that a filter cuts off", say("half", finish="filter"),
-         {**dict.fromkeys(KINDS, ("`end_turn`", ["text"], "end_turn")),
+         {**dict.fromkeys(KINDS, ("`refusal`", ["text"], "refusal")),
+          "ollama": ("`end_turn`", ["text"], "end_turn"),
           "responses": ("`max_tokens`", ["text"], "max_tokens")}),
     Said("nothing at all", say(""), dict.fromkeys(KINDS, NEXT)),
     Said("nothing, because of a filter", say("", finish="filter"),
-         {**dict.fromkeys(KINDS, NEXT), "responses": ("`max_tokens`", [], "max_tokens")}),
+         {**dict.fromkeys(KINDS, ("`refusal`", [], "refusal")), "ollama": NEXT,
+          "responses": ("`max_tokens`", [], "max_tokens")}),
 )  # fmt: skip
 
 

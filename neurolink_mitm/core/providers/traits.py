@@ -56,6 +56,7 @@ class Traits:
 
 _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     # provider (LiteLLM's name, and for `openai` and `azure` the way), model, what differs; later rows go before
+    (".*", "", {"efforts": ("low", "medium", "high")}),
     ("openai .*|azure( .*)?", "", {"links": True, "schema": "openai", "most_tools": 128}),
     (".* responses", "", {"api": "responses", "documents": True, "own_thinking": RESPONSES, "stops": False}),
     # https://platform.openai.com/docs/guides/reasoning

@@ -1,0 +1,85 @@
+"""Writes an adapted request, in Anthropic's form, as the arguments of `litellm.acompletion`, which has OpenAI's form.
+
+https://docs.litellm.ai/docs/completion/input
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neurolink_mitm.core.providers.chat_messages import Json, chat_messages
+from neurolink_mitm.core.providers.strictness import is_strict
+from neurolink_mitm.core.providers.traits import Traits
+
+_SAME = {"max_tokens": "max_tokens", "temperature": "temperature", "top_p": "top_p",
+         "stop_sequences": "stop"}  # fmt: skip
+"""Fields that have only other names."""
+_CHOICES = {"auto": "auto", "any": "required", "none": "none"}
+_EFFORT = "medium"
+"""The effort of thinking for which the client names none."""
+_FORMAT = "answer"
+"""OpenAI wants a name for the form of an answer."""
+
+
+def chat_request(request: Json, traits: Traits) -> Json:
+    """Return the arguments, without model and access. `request` is one that `adapt` returned."""
+    arguments: Json = {
+        "messages": chat_messages(request.get("system"), request["messages"], traits)
+    }
+    for name, written in _SAME.items():
+        if request.get(name) not in (None, []):
+            arguments[written] = request[name]
+    if request.get("stream"):
+        # else usage comes only with some providers
+        arguments |= {"stream": True, "stream_options": {"include_usage": True}}
+    return arguments | _tools(request) | _thinking(request, traits) | _format(request)
+
+
+def _tools(request: Json) -> Json:
+    tools = request.get("tools")
+    if not tools:
+        return {}
+    arguments: Json = {"tools": [_tool(tool) for tool in tools]}
+    choice = _members(request.get("tool_choice"))
+    if choice.get("type") == "tool":
+        function = {"name": choice.get("name")}
+        arguments["tool_choice"] = {"type": "function", "function": function}
+    elif choice.get("type") in _CHOICES:
+        arguments["tool_choice"] = _CHOICES[choice["type"]]
+    if choice.get("disable_parallel_tool_use") is True:
+        arguments["parallel_tool_calls"] = False
+    return arguments
+
+
+def _tool(tool: Json) -> Json:
+    function = {"name": tool["name"]}
+    if tool.get("description"):
+        function["description"] = tool["description"]
+    parameters = tool.get("input_schema") or {"type": "object", "properties": {}}
+    return {"type": "function", "function": {**function, "parameters": parameters}}
+
+
+def _thinking(request: Json, traits: Traits) -> Json:
+    """Return the budget where the provider has one, else the effort."""
+    thinking = _members(request.get("thinking"))
+    if thinking.get("type") == "enabled":
+        return {"thinking": thinking}
+    effort = _members(request.get("output_config")).get("effort")
+    if thinking.get("type") == "adaptive":
+        effort = effort or _EFFORT
+    return {"reasoning_effort": effort} if effort and traits.reasons else {}
+
+
+def _format(request: Json) -> Json:
+    wanted = _members(_members(request.get("output_config")).get("format"))
+    schema = wanted.get("schema")
+    if wanted.get("type") != "json_schema" or not isinstance(schema, dict):
+        return {}
+    form: Json = {"name": _FORMAT, "schema": schema}
+    if is_strict(schema):
+        form["strict"] = True
+    return {"response_format": {"type": "json_schema", "json_schema": form}}
+
+
+def _members(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}

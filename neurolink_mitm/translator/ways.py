@@ -1,0 +1,128 @@
+"""The two ways in which LiteLLM is asked: OpenAI's chat API, and its Responses API.
+
+LiteLLM brings each provider's endpoint, login and dialect; what is asked and answered is translated in core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.providers.chat_events import ChatEvents, chat_message
+from neurolink_mitm.core.providers.chat_request import chat_request
+from neurolink_mitm.core.providers.traits import Traits
+from neurolink_mitm.core.response.sse import SseReader
+from neurolink_mitm.translator.chunks import chunks
+
+Json = dict[str, Any]
+
+
+class Events(Protocol):
+    """Translates a stream: pieces of OpenAI's form in, events of Anthropic's form out."""
+
+    def feed(self, piece: Json) -> Iterable[Json]:
+        """Return the events that a piece makes."""
+
+    def end(self) -> Iterable[Json]:
+        """Return the events that are due at the end of the stream; no `message_stop` where it was cut."""
+
+
+class Way(Protocol):
+    """A way to ask. `request` is an adapted one, in Anthropic's form."""
+
+    def arguments(self, request: Json, traits: Traits) -> Json:
+        """Return what `call` is called with, but for model and access."""
+
+    async def call(self, **arguments: Any) -> Any:
+        """Ask the provider."""
+
+    def pieces(self, answer: Any) -> AsyncGenerator[Json]:
+        """Yield the pieces of a streamed answer of `call`."""
+
+    def events(self, request: Json, traits: Traits) -> Events:
+        """Return the translation of one streamed answer."""
+
+    def message(self, answer: Any, request: Json, traits: Traits) -> Json:
+        """Return a whole answer of `call` in Anthropic's form."""
+
+
+class Chat:
+    """OpenAI's chat API, in which LiteLLM asks every provider."""
+
+    def __init__(self, litellm: Any) -> None:
+        self._litellm = litellm
+
+    def arguments(self, request: Json, traits: Traits) -> Json:
+        return chat_request(request, traits)
+
+    async def call(self, **arguments: Any) -> Any:
+        return await self._litellm.acompletion(**arguments)
+
+    def pieces(self, answer: Any) -> AsyncGenerator[Json]:
+        return chunks(answer)
+
+    def events(self, request: Json, traits: Traits) -> Events:
+        return ChatEvents(traits.own_thinking, _stops(request))
+
+    def message(self, answer: Any, request: Json, traits: Traits) -> Json:
+        return chat_message(
+            answer.model_dump(exclude_none=True),
+            own_thinking=traits.own_thinking,
+            stop_sequences=_stops(request),
+        )
+
+
+class Responses:
+    """OpenAI's Responses API, by LiteLLM's own translation."""
+
+    def __init__(self, litellm: Any) -> None:
+        self._litellm = litellm
+
+    def arguments(self, request: Json, traits: Traits) -> Json:
+        return request
+
+    async def call(self, **arguments: Any) -> Any:
+        self._litellm.use_chat_completions_url_for_anthropic_messages = False
+        return await self._litellm.anthropic.messages.acreate(**arguments)
+
+    async def pieces(self, answer: Any) -> AsyncGenerator[Json]:
+        reader = SseReader()
+        try:
+            async for piece in answer:
+                if isinstance(piece, dict):
+                    yield piece
+                    continue
+                data = piece if isinstance(piece, bytes) else str(piece).encode()
+                for event in reader.feed(data):
+                    yield _decoded(event.data)
+        finally:
+            if close := getattr(answer, "aclose", None):
+                await close()
+
+    def events(self, request: Json, traits: Traits) -> Events:
+        return _AsTheyCome()
+
+    def message(self, answer: Any, request: Json, traits: Traits) -> Json:
+        return dict(answer)
+
+
+class _AsTheyCome:
+    def feed(self, piece: Json) -> Iterable[Json]:
+        return (piece,)
+
+    def end(self) -> Iterable[Json]:
+        return ()
+
+
+def _stops(request: Json) -> list[str]:
+    return request.get("stop_sequences") or []
+
+
+def _decoded(data: bytes) -> Json:
+    try:
+        return msgspec.json.decode(data, type=Json)
+    except UNREADABLE:
+        return {}
