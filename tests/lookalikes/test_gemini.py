@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.lookalikes.gemini import SIGNATURE, Gemini
-from tests.lookalikes.script import Call, call, calls, fail, say, think
+from tests.lookalikes.script import Call, Reply, call, calls, fail, say, think
 
 Json = dict[str, Any]
 
@@ -163,6 +163,25 @@ def test_gemini_3_wants_none_of_turns_gone_by(gemini: Gemini) -> None:
     assert ask(gemini, *past, name="gemini-3-pro-preview").status_code == 200
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_blocked_prompt_has_no_candidates(gemini: Gemini, whole: bool) -> None:
+    gemini.script.add(Reply(blocked="PROHIBITED_CONTENT"))
+    answer = ask(gemini, stream=not whole)
+    body = answer.json() if whole else chunks(answer)[0]
+    assert body["promptFeedback"] == {"blockReason": "PROHIBITED_CONTENT"}
+    assert "candidates" not in body
+
+
+@pytest.mark.parametrize(
+    ("reply", "finish"),
+    [(say("", finish_word="MALFORMED_FUNCTION_CALL"), "MALFORMED_FUNCTION_CALL"),
+     (say("a", no_finish=True), None)],
+)  # fmt: skip
+def test_it_may_end_oddly(gemini: Gemini, reply: Reply, finish: str | None) -> None:
+    gemini.script.add(reply)
+    assert chunks(ask(gemini, stream=True))[-1]["candidates"][0].get("finishReason") == finish
+
+
 BLOB: Json = {"mimeType": "image/png", "data": "aGk="}
 GOOD: dict[str, tuple[list[Json], Json]] = {
     "snake case": (
@@ -224,9 +243,67 @@ BAD: dict[str, tuple[list[Json], Json, str]] = {
     "an enum of numbers": ([turn("a")], schema(type="INTEGER", enum=[1]), "TYPE_STRING"),
     "required but not there": (
         [turn("a")],
-        tools(parameters={"type": "OBJECT", "required": ["b"]}),
-        "property is not defined: b",
+        tools(parameters={**READ["parameters"], "required": ["b"]}),
+        "required.0.: property is not defined",
     ),
+    "an object of nothing": (
+        [turn("a")],
+        tools(parameters={"type": "OBJECT"}),
+        "should be non-empty",
+    ),
+    "a nested object of nothing": (
+        [turn("a")],
+        schema(type="OBJECT", properties={}),
+        r"properties.0..properties: should be non-empty",
+    ),
+    "a schema of true": (
+        [turn("a")],
+        tools(parameters={"type": "OBJECT", "properties": {"a": True}}),
+        "expected an object",
+    ),
+    "an empty word": (
+        [turn("a")],
+        schema(type="STRING", enum=["a", ""]),
+        "enum.1.: cannot be empty",
+    ),
+    "an enum of no type": ([turn("a")], schema(enum=["a"]), "only allowed for STRING type"),
+    "a format": ([turn("a")], schema(type="STRING", format="uri"), "only 'enum' and 'date-time'"),
+    "a tool twice": (
+        [turn("a")],
+        {"tools": [{"functionDeclarations": [READ, READ]}]},
+        "Duplicate function declaration found: Read",
+    ),
+    "a choice of nothing": (
+        [turn("a")],
+        {"toolConfig": {"functionCallingConfig": {"mode": "ANY"}}},
+        "set without function_declarations",
+    ),
+    "names without a choice": (
+        [turn("a")],
+        {
+            **tools(),
+            "toolConfig": {"functionCallingConfig": {"allowedFunctionNames": ["Read"]}},
+        },
+        "only when the mode is ANY",
+    ),
+    "JSON beside tools": (
+        [turn("a")],
+        {**tools(), "generationConfig": {"responseMimeType": "application/json"}},
+        "'application/json' is unsupported",
+    ),
+    "an empty text": ([turn("")], {}, "required oneof field 'data'"),
+    "a GIF": ([turn({"inlineData": {**BLOB, "mimeType": "image/gif"}})], {}, "image/gif"),
+    "a large budget": (
+        [turn("a")],
+        {"generationConfig": {"thinkingConfig": {"thinkingBudget": 31999}}},
+        "between 1 and 24576",
+    ),
+    "a level before Gemini 3": (
+        [turn("a")],
+        {"generationConfig": {"thinkingConfig": {"thinkingLevel": "low"}}},
+        "not supported for this model",
+    ),
+    "six stops": ([turn("a")], {"generationConfig": {"stopSequences": ["a"] * 6}}, "at most 5"),
     "too many tokens": ([turn("a")], {"generationConfig": {"maxOutputTokens": 1001}}, "1001"),
     "budget and level": (
         [turn("a")],
