@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from neurolink_mitm.core.auth.access import is_loopback
+from neurolink_mitm.core.providers.unusable import Refusal
 from neurolink_mitm.core.status.diagnostic import Diagnostic, fail, ok, warn
 from neurolink_mitm.core.status.probe_results import (
     ProbeResults,
@@ -240,12 +241,28 @@ def _why(translator: Mapping[str, object]) -> str:
 
 
 def _fallback(chain: Sequence[Mapping[str, object]]) -> Iterator[Diagnostic]:
-    unusable = [e for e in chain if not e.get("usable", True) and not e.get("until")]
+    """Yield the entries that can't be used; one that is merely limited comes back by itself."""
+    unusable = [each for each in chain if not each.get("usable", True) and not each.get("until")]
+    refused = [each for each in chain if each not in unusable and _is_refused(each)]
     for entry in unusable:
         yield warn(
             "fallback-unusable",
             f"fallback {entry.get('provider')}/{entry.get('model')}: {entry.get('reason')}",
             "a key that is missing goes into .env, all else is said in the configuration",
         )
-    if chain and not unusable:
+    for entry in refused:
+        yield warn(
+            "fallback-refused",
+            f"fallback {entry.get('provider')}/{entry.get('model')}: {entry.get('lastError')}",
+            "it is asked again after five minutes, or at once when its key or its configuration changes",
+        )
+    if chain and not unusable and not refused:
         yield ok("fallback", f"{len(chain)} entries of the fallback chain can be used")
+
+
+def _is_refused(entry: Mapping[str, object]) -> bool:
+    """Return whether its provider refuses the entry itself, as far as is known: it is cooling, or never answered."""
+    last = str(entry.get("lastError") or "")
+    if entry.get("usable", True) and entry.get("success"):
+        return False
+    return any(last.startswith(refusal.value) for refusal in Refusal)

@@ -34,6 +34,11 @@ class Question:
     body: Json
 
     @property
+    def entry(self) -> str:
+        """Return the name of the chain's entry: `openai/gpt-5`."""
+        return f"{self.provider}/{self.model}"
+
+    @property
     def litellm_name(self) -> str:
         """Return the model's name in LiteLLM."""
         return catalog.litellm_name(self.provider, self.model)
@@ -82,8 +87,7 @@ class LiteLlm:
         try:
             return adapt(question.body, found, pdfs)
         except UnsupportedError as e:
-            message = f"{question.provider}/{question.model}: {e}"
-            raise ProviderError(400, message, mendable=True) from e
+            raise ProviderError(400, f"{question.entry}: {e}", mendable=True) from e
 
     async def ask(self, question: Question, request: Json) -> Json:
         way = self._way(question)
@@ -91,7 +95,7 @@ class LiteLlm:
         try:
             return way.message(answer, request, self._traits(question))
         except Exception as e:
-            raise _provider_error(question.provider, e) from e
+            raise _provider_error(question.entry, e) from e
 
     async def stream(self, question: Question, request: Json) -> AsyncIterator[Json]:
         way = self._way(question)
@@ -104,7 +108,7 @@ class LiteLlm:
             for event in events.end():
                 yield event
         except Exception as e:
-            raise _provider_error(question.provider, e) from e
+            raise _provider_error(question.entry, e) from e
         finally:
             await pieces.aclose()
 
@@ -126,7 +130,7 @@ class LiteLlm:
                 max_retries=0,
             )
         except Exception as e:
-            raise _provider_error(question.provider, e) from e
+            raise _provider_error(question.entry, e) from e
 
     def _name(self, question: Question) -> str:
         """Return LiteLLM's name for the model.
@@ -159,13 +163,15 @@ class LiteLlm:
             return {}
 
 
-def _provider_error(provider: str, error: Exception) -> ProviderError:
+def _provider_error(entry: str, error: Exception) -> ProviderError:
+    if isinstance(error, ProviderError):  # an error event, which was read already
+        return error
     text = str(error)
-    logger.warning("%s: %s: %s", provider, type(error).__name__, redact(text)[:2000])
+    logger.warning("%s: %s: %s", entry, type(error).__name__, redact(text)[:2000])
     status = getattr(error, "status_code", None)
     headers: Any = next(filter(None, _headers(error)), {})
     after = headers.get("retry-after") if hasattr(headers, "get") else None
-    return provider_error(provider, status if isinstance(status, int) else None, text, after)
+    return provider_error(entry, status if isinstance(status, int) else None, text, after)
 
 
 def _headers(error: Exception) -> Iterator[Any]:

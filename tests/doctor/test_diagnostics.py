@@ -74,6 +74,7 @@ def test_all_is_well() -> None:
             "claude-settings", "proxy", "upstream"} == {each.id for each in diagnostics}  # fmt: skip
 
 
+REFUSED = {"provider": "a", "model": "b", "lastError": "does not know this model (name another): b"}
 CASES: list[tuple[str, str, Mapping[str, Any]]] = [
     ("python-unsupported", "fail", {"python": (3, 10, 9)}),
     ("mitmproxy-missing", "fail", {"mitmproxy": None}),
@@ -169,6 +170,8 @@ CASES: list[tuple[str, str, Mapping[str, Any]]] = [
         {"fallback": ({"provider": "openai", "model": "m", "usable": False, "reason": "no key"},),
          "proxy": None, "settings": None},
     ),
+    ("fallback-refused", "warn", {"proxy": running(fallbackChain=[REFUSED | {"usable": False, "until": "…"}])}),
+    ("fallback-refused", "warn", {"proxy": running(fallbackChain=[REFUSED | {"usable": True, "success": 0}])}),
     ("unchecked", "warn", {"unchecked": {"the clock": "not done within 12 s"}}),
 ]  # fmt: skip
 
@@ -278,8 +281,9 @@ def test_what_runs_beside_it(proxy: ProxyProbe, ids: set[str]) -> None:
     [
         {"translator": {"state": "stopped", "lastError": None}, "fallbackChain": []},
         {"fallbackChain": [{"provider": "a", "model": "b", "usable": False, "until": "…"}]},
+        {"fallbackChain": [REFUSED | {"usable": True, "success": 3}]},
     ],
-    ids=["translator-not-needed", "fallback-cooling"],
+    ids=["translator-not-needed", "fallback-cooling", "fallback-answered"],
 )
 def test_what_is_no_trouble_of_other_providers(status: dict[str, Any]) -> None:
     assert troubles(results(proxy=running(**status))) == []

@@ -105,6 +105,41 @@ def test_an_entry_that_is_limited_cools_by_itself(fallen: Setting, status: int) 
     assert len(them.lookalikes["openai"].requests) == asked
 
 
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(404, "The model `gpt-5` does not exist"), (400, "Model Not Exist"), (400, "LLM Provider NOT provided")],
+    ids=["404", "400", "LiteLLM's"],
+)  # fmt: skip
+def test_an_entry_whose_model_is_unknown_is_passed_over_and_shown(
+    fallen: Setting, status: int, words: str
+) -> None:
+    them = fallen(CHAT, GEMINI)
+    them.limit()
+    them.lookalikes["openai"].script.add(fail(status, words))
+    assert [them.served_by(), them.served_by()] == ["google-ai/gemini-2.5-flash"] * 2
+    assert len(them.lookalikes["openai"].requests) == 1, "not asked again for a while"
+    report = httpx.get(f"{them.proxy.url}/status?explain").json()
+    [entry] = [each for each in report["fallbackChain"] if each["provider"] == "openai"]
+    assert not entry["usable"]
+    [row] = [each for each in report["explain"] if each["key"] == "openai/gpt-5"]
+    for reason in (entry["reason"], row["reason"]):
+        assert "does not know this model (name another in proxy-config.yaml" in reason
+        assert reason.endswith(words)
+
+
+def test_where_only_that_is_left_it_is_no_404_of_claude_codes(fallen: Setting) -> None:
+    routing = Routing(model_mappings=(ModelMapping("best", "gpt-5", "openai"),))
+    them = fallen(CHAT, routing=routing)
+    them.lookalikes["openai"].script.add(fail(404, "The model `gpt-5` does not exist"))
+    for _ in range(2):
+        answer = them.ask(model="best")
+        assert answer.status_code != 404
+        message = answer.json()["error"]["message"]
+        assert "openai/gpt-5" in message
+        assert "does not know this model" in message
+        assert message.count("openai/gpt-5") == 1
+
+
 def test_when_nobody_can_the_client_is_told_by_whom_and_when(fallen: Setting) -> None:
     them = fallen(CHAT, GEMINI)
     them.limit()

@@ -73,7 +73,7 @@ class Engine:
         if reply.status != 200:
             after = reply.headers.get("retry-after")
             raise provider_error(
-                question.provider, reply.status, f'{{"message": "{reply.message}"}}', after
+                question.entry, reply.status, f'{{"message": "{reply.message}"}}', after
             )
         return reply
 

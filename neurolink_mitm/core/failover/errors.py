@@ -12,6 +12,7 @@
 [plans]   what an account may not do: https://github.com/anthropics/claude-code/issues/23822 (long context),
           https://github.com/Wei-Shaw/sub2api/issues/572 (extra usage),
           https://github.com/anthropics/claude-code/issues/24690 (Claude Code's own requests)
+[providers] core/providers/unusable.py: the translator's 400 for an entry whose model its provider does not have
 [cf]      https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
 """
 
@@ -216,6 +217,8 @@ FAILURE_RULES: tuple[FailureRule, ...] = (
                 text=NOT_SIGNED),
     FailureRule("foreign thinking in stream", C.NONE, A.WITHOUT_THINKING, "[thinking], [stream]", S.EVENT,
                 text=NOT_SIGNED),
+    FailureRule("unknown model", C.LONG, A.NEXT, "[providers] of another provider", S.STATUS, _codes(400),
+                "not_found_error"),
     FailureRule("overloaded", C.NONE, A.NEXT, "[errors] overloaded_error", S.STATUS, _codes(400), "overloaded_error",
                 transient=True),
     FailureRule("gateway page", C.NONE, A.NEXT, "[cf] a page inside an api_error", S.STATUS, _codes(400), "api_error",

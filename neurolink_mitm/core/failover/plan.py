@@ -319,7 +319,8 @@ def _lasting(
 
 def _listed(reasons: Mapping[str, str]) -> str:
     """Return the reasons in words: of many targets, those of the first and of the last, where the fallbacks are."""
-    listed = [f"{key}: {reason}" for key, reason in reasons.items()]
+    # a provider's error begins with its entry
+    listed = [f"{key}: {reason.removeprefix(f'{key} ')}" for key, reason in reasons.items()]
     if (more := len(listed) - LISTED) > 0:
         listed[LISTED // 2 : -LISTED // 2] = [f"{more} more"]
     return "; ".join(listed)

@@ -26,6 +26,8 @@ from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import endpoints, headers
 from neurolink_mitm.core.request.headers import Fields
 
+LONGEST_REASON = 500
+"""Characters of another provider's words in a reason."""
 NAMED = 10
 """Ineligible accounts whose reasons a choice has: rows of the log would grow with the pool."""
 
@@ -318,7 +320,7 @@ class Pool:
         wait = headers.retry_after(failure.headers, now)
         if (state := self._states.get(key)) is None:
             return CooldownResult(0.0, 0, wait)
-        reason = _reason(rule.name, failure)
+        reason = _reason(rule.name, failure, self._targets[key])
         models = scope_of(failure.status, failure.headers, failure.message, requirements.model)
         cooldown = state.cool_down(
             endpoints.scope(requirements.endpoint, models),
@@ -367,10 +369,15 @@ class Pool:
         self._touch_all()
 
 
-def _reason(rule: str, failure: Failure) -> str:
-    """Return the reason of a cooldown; what kept a request from being sent is a fault of this machine, so in full."""
+def _reason(rule: str, failure: Failure, target: Account) -> str:
+    """Return the reason of a cooldown.
+
+    What kept a request from being sent is a fault of this machine, so in full; so are another provider's own words.
+    """
     if failure.stage is FailureStage.NETWORK and not failure.sent:
         return f"{rule}: {failure.message[:300]}"
+    if not target.is_anthropic and failure.stage is FailureStage.STATUS and failure.message:
+        return failure.message.removeprefix(f"{target.key} ")[:LONGEST_REASON]
     return f"{rule} ({failure.status or failure.error_type})"
 
 

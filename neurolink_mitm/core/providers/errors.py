@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from neurolink_mitm.core.providers.catalog import provider_info
 from neurolink_mitm.core.providers.too_long import too_long
+from neurolink_mitm.core.providers.unusable import Refusal, refusal_of, remedy
 from neurolink_mitm.core.redact.text import redact
 
 TYPES = {
@@ -49,40 +51,61 @@ class ProviderError(Exception):
     retry_after: str | None = None
     mendable: bool = False
     """The user or the client can mend the request."""
+    kind: str | None = None
+    """Anthropic's error type, where it is not the one of `status`."""
 
     @property
     def error_type(self) -> str:
         """Return Anthropic's error type."""
-        return TYPES.get(self.status, "api_error")
+        return self.kind or TYPES.get(self.status, "api_error")
 
 
 def provider_error(
-    provider: str, status: int | None, text: str, retry_after: str | None = None
+    entry: str, status: int | None, text: str, retry_after: str | None = None
 ) -> ProviderError:
     """Return the error for what LiteLLM raised: its status, and its text, which has the provider's own text.
 
-    A refused key becomes 403: a 401 would make Claude Code ask for a new login at Anthropic.
+    `entry` is the provider, or `provider/model`. Where that itself is refused, the message says what the user can do.
     """
-    status = {None: 502, 401: 403}.get(status, status) or 502
+    status = status or 502
     if not 400 <= status <= 599 or _UNREADABLE in text:
         status = 502
     words = provider_text(text)
-    if message := too_long(provider, status, text[:_READ], words):
+    if message := too_long(entry, status, text[:_READ], words):
         return ProviderError(400, message, mendable=True)
+    if refusal := refusal_of(status, text[:_READ], words):
+        return _refused(refusal, entry, words)
+    status = 400 if status == 404 else status  # what the request names is not there
     return ProviderError(
         status,
-        f"{provider} {_REASONS.get(status, 'failed')}{_colon(words)}",
+        f"{entry} {_REASONS.get(status, 'failed')}{_colon(words)}",
         retry_after,
         mendable=status == 413 or (status in (400, 422) and bool(_ATTACHMENT.search(words))),
     )
 
 
+def _refused(refusal: Refusal, entry: str, words: str) -> ProviderError:
+    """Return the error of an entry that is refused itself.
+
+    A refused key is a 403: a 401 would make Claude Code ask for a new login at Anthropic. An unknown model is a 400:
+    with a 404 Claude Code takes it for the model that it asked for.
+    """
+    provider = entry.partition("/")[0]
+    advice = remedy(refusal, provider, provider_info(provider).keys)
+    status, kind = _OF_REFUSALS[refusal]
+    return ProviderError(status, f"{entry} {refusal.value} ({advice}){_colon(words)}", kind=kind)
+
+
+_OF_REFUSALS = {
+    Refusal.MODEL: (400, "not_found_error"),
+    Refusal.KEY: (403, None),
+    Refusal.MONEY: (402, None),
+}
+
 _REASONS = {
     400: "refused the request",
-    402: "wants to be paid first",
-    403: "refused the key",
-    404: "does not know this model",
     408: "did not answer in time",
+    422: "refused the request",
     429: "limits requests at the moment",
     503: "is overloaded",
     504: "did not answer in time",

@@ -46,7 +46,7 @@ STATUSES = {
     401: (403, "permission_error"),
     402: (402, "billing_error"),
     403: (403, "permission_error"),
-    404: (404, "not_found_error"),
+    404: (400, "not_found_error"),
     408: (408, "timeout_error"),
     413: (413, "request_too_large"),
     422: (422, "invalid_request_error"),
@@ -108,6 +108,39 @@ def test_a_refused_key_cools_the_fallback_down_and_asks_the_next() -> None:
     assert classify(failure).name == "refused credential"
 
 
+REFUSED = [
+    (401, "Bad key", 403, "permission_error",
+     "openai/gpt-5 refused the key (check OPENAI_API_KEY or providers.openai.apiKey): Bad key"),
+    (429, "insufficient_quota", 402, "billing_error",
+     "openai/gpt-5 wants to be paid first (top up its account, or ask another): insufficient_quota"),
+    (404, "The model `gpt-5` does not exist", 400, "not_found_error",
+     "openai/gpt-5 does not know this model (name another in proxy-config.yaml, or check providers.openai.baseUrl):"
+     " The model `gpt-5` does not exist"),
+    (404, "Item with id 'rs_1' not found.", 400, "invalid_request_error",
+     "openai/gpt-5 refused the request: Item with id 'rs_1' not found."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("raised", "words", "status", "kind", "message"), REFUSED,
+    ids=["key", "money", "model", "the request's own 404"],
+)  # fmt: skip
+def test_what_is_refused_of_the_entry_is_told_in_one_sentence_with_the_remedy(
+    raised: int, words: str, status: int, kind: str, message: str
+) -> None:
+    error = provider_error("openai/gpt-5", raised, f'{{"message": "{words}"}}')
+    assert (error.status, error.error_type, error.message) == (status, kind, message)
+    assert not error.mendable
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_an_unknown_model_cools_the_entry_down_and_is_no_404_of_claude_codes(status: int) -> None:
+    error = provider_error("deepseek/x", status, '{"message": "Model Not Exist"}')
+    failure = Failure(FailureStage.STATUS, error.status, error.error_type, error.message)
+    assert classify(failure).name == "unknown model"
+    assert error.status != 404
+
+
 @settings(deadline=None)  # other work on this machine is no fault
 @given(st.text(), st.sampled_from([None, 400, 401, 413, 429, 500]))
 def test_nothing_of_ours_or_of_litellms_is_in_a_message(noise: str, status: int | None) -> None:
@@ -118,4 +151,4 @@ def test_nothing_of_ours_or_of_litellms_is_in_a_message(noise: str, status: int 
         assert "litellm" not in message.lower()
         assert "Traceback" not in message
         assert key not in message
-        assert len(message) < LONGEST + 100
+        assert len(message) < LONGEST + 150
