@@ -6,7 +6,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 export PYTHON
 
-.PHONY: help run test test-real check bench soak fuzz lock prices clean runtime dev
+.PHONY: help run test test-real check bench soak fuzz lock prices models clean runtime dev
 
 help: ## what there is (this)
 	@echo "make TARGET [ARGS=\"…\"] [PYTHON=/path/to/python]"
@@ -62,6 +62,9 @@ lock: ## lock dependencies anew, keeping versions that still fit; ARGS=--upgrade
 
 prices: dev ## take over the prices of the LiteLLM that is locked
 	@$(BIN)/python tools/prices
+
+models: dev ## take over the names of Claude Code's models from its npm package; ARGS=--offline without it
+	@$(BIN)/python tools/models $(ARGS)
 
 clean: ## remove environments, caches and build results
 	rm -rf .venv .venv-lock .ci/venv build dist htmlcov .coverage

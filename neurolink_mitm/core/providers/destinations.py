@@ -43,7 +43,8 @@ THE_POOL = Route("any request", "")
 def route(model: str, routing: Routing, others: Iterable[Account] = ()) -> Route | None:
     """Return the route of a model; None if nothing serves it. `others` are the entries of other providers.
 
-    The first that matches: a mapping (an exact name before wildcards), `gemini-*`, the passthrough list, `claude-*`.
+    The first that matches: a mapping (an exact name before wildcards), `gemini-*`, the passthrough list, `claude-*`, a
+    model of the fallback chain, with or without its provider.
     """
     after = chain(routing)
     if mapping := _mapping(model, routing.model_mappings):
@@ -59,7 +60,16 @@ def route(model: str, routing: Routing, others: Iterable[Account] = ()) -> Route
         return Route("passthrough-models", model)
     if model.startswith("claude-"):
         return Route("claude-*", model, entries=after)
+    if own := tuple(_chained(model, routing)):
+        return Route(f"fallback-chain: {own[0]}", model, pool=False, entries=_once((*own, *after)))
     return None
+
+
+def _chained(model: str, routing: Routing) -> Iterator[str]:
+    """Yield the keys of the chain's entries that `model` names."""
+    for each in routing.fallback_chain:
+        if model in (each.model, name := key(each.provider, each.model)):
+            yield name
 
 
 def _gemini(others: Iterable[Account]) -> tuple[str, tuple[str, ...]]:
@@ -82,7 +92,8 @@ def chain(routing: Routing) -> tuple[str, ...]:
 def known_models(claude: Iterable[str], routing: Routing) -> tuple[str, ...]:
     """Return the names of models that can be asked for, without wildcards."""
     mapped = (mapping.from_ for mapping in routing.model_mappings)
-    names = (*claude, *mapped, *routing.passthrough_models)
+    chained = (each.model for each in routing.fallback_chain)
+    names = (*claude, *mapped, *routing.passthrough_models, *chained)
     return _once(name for name in names if not is_wildcard(name))
 
 

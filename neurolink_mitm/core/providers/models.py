@@ -8,6 +8,7 @@ from datetime import datetime
 
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.pool.accounts import ANTHROPIC
+from neurolink_mitm.core.providers.claude_models import ROWS
 from neurolink_mitm.core.providers.destinations import is_wildcard, known_models
 from neurolink_mitm.core.request.routing import not_served as no_route
 from neurolink_mitm.core.settings.values import Routing
@@ -26,7 +27,7 @@ class Model:
     owned_by: str = ANTHROPIC
 
 
-def _released(name: str, day: str = "", dated: str = "") -> tuple[Model, ...]:
+def _released(name: str, day: str, dated: str) -> tuple[Model, ...]:
     """Return a model of Anthropic's, and the one of the name with the date `dated`, for which `name` is an alias."""
     family, _, version = name.removeprefix("claude-").partition("-")
     number = version.removesuffix("-0").replace("-", ".").capitalize()
@@ -36,45 +37,20 @@ def _released(name: str, day: str = "", dated: str = "") -> tuple[Model, ...]:
     return tuple(Model(each, display_name, created_at) for each in names)
 
 
-CLAUDE = (
-    *_released("claude-opus-5-5"),
-    *_released("claude-sonnet-5-5"),
-    *_released("claude-haiku-5-5"),
-    *_released("claude-fable-5-2"),
-    *_released("claude-mythos-5-2"),
-    *_released("claude-fable-5-1", "2026-09-01"),
-    *_released("claude-mythos-5-1", "2026-09-01"),
-    *_released("claude-opus-5", "2026-07-24"),
-    *_released("claude-sonnet-5", "2026-06-30"),
-    *_released("claude-fable-5", "2026-06-09"),
-    *_released("claude-mythos-5"),
-    *_released("claude-mythos-preview"),
-    *_released("claude-opus-4-8", "2026-05-28"),
-    *_released("claude-opus-4-7", "2026-04-16", dated="20260416"),
-    *_released("claude-sonnet-4-6", "2026-02-17"),
-    *_released("claude-opus-4-6", "2026-02-05", dated="20260205"),
-    *_released("claude-opus-4-5", "2025-11-24", dated="20251101"),
-    *_released("claude-haiku-4-5", "2025-10-15", dated="20251001"),
-    *_released("claude-sonnet-4-5", "2025-09-29", dated="20250929"),
-    *_released("claude-opus-4-1", "2025-08-05", dated="20250805"),
-    *_released("claude-opus-4-0", "2025-05-22", dated="20250514"),
-    *_released("claude-sonnet-4-0", "2025-05-22", dated="20250514"),
-)
-"""Anthropic's models, the newest first. Other names `claude-*` are forwarded as well.
-
-A test compares them with those of Anthropic's SDK and LiteLLM's price table.
-https://platform.claude.com/docs/en/about-claude/models/overview
-"""
+CLAUDE = tuple(model for row in ROWS for model in _released(*row))
+"""Anthropic's models, the newest first. Other names `claude-*` are forwarded as well."""
 
 
 def offered(routing: Routing) -> tuple[Model, ...]:
-    """Return all models that can be asked for: Anthropic's, mapped ones, and the passthrough list."""
+    """Return all models that can be asked for: Anthropic's, mapped ones, the passthrough list, the chain's."""
     models = {model.id: model for model in CLAUDE}
     for mapping in routing.model_mappings:
         model = models.get(mapping.from_) or _named(mapping.from_)
         models[model.id] = replace(model, owned_by=mapping.provider)
     for name in routing.passthrough_models:
         models.setdefault(name, _named(name))
+    for entry in routing.fallback_chain:
+        models.setdefault(entry.model, replace(_named(entry.model), owned_by=entry.provider))
     return tuple(model for model in models.values() if not is_wildcard(model.id))
 
 

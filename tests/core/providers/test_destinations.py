@@ -43,12 +43,18 @@ ROUTING = Routing(
         ("claude-opus-4-20250514", Route("passthrough-models", "claude-opus-4-20250514")),
         ("internal-7", Route("passthrough-models", "internal-7")),
         ("claude-x", Route("claude-*", "claude-x", True, CHAINED)),
+        ("gpt-x", Route("fallback-chain: openai/gpt-x", "gpt-x", False,
+                        ("openai/gpt-x", "google-ai/gemini-2.5-flash"))),
+        ("openai/gpt-x", Route("fallback-chain: openai/gpt-x", "openai/gpt-x", False,
+                               ("openai/gpt-x", "google-ai/gemini-2.5-flash"))),
+        ("azure/gpt-x", None),
         ("gpt-9", None),
         ("", None),
         ("Claude-x", None),
     ],
     ids=["exact before wildcards", "wildcard", "an entry once", "gemini", "passthrough",
-         "passthrough wildcard", "claude", "unknown", "empty", "capital"],
+         "passthrough wildcard", "claude", "chain", "chain with provider", "another provider", "unknown", "empty",
+         "capital"],
 )  # fmt: skip
 def test_the_route_of_a_model(model: str, expected: Route | None) -> None:
     assert route(model, ROUTING) == expected
@@ -93,6 +99,8 @@ def test_names_that_can_be_asked_for() -> None:
         "claude-3-haiku-20240307",
         "best",
         "claude-opus-4-20250514",
+        "gemini-2.5-flash",
+        "gpt-x",
     )
 
 

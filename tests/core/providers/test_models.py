@@ -1,17 +1,16 @@
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable
+import runpy
 from datetime import UTC, datetime
-from importlib.resources import files
-from typing import get_args
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from neurolink_mitm.core.providers import claude_models
 from neurolink_mitm.core.providers.destinations import route
 from neurolink_mitm.core.providers.models import CLAUDE, Model, listing, offered
-from neurolink_mitm.core.settings.values import ModelMapping, Routing
+from neurolink_mitm.core.settings.values import Fallback, ModelMapping, Routing
 
 TWO = (
     Model("claude-b", "Claude B", "2025-11-24T00:00:00Z"),
@@ -64,26 +63,56 @@ def test_claudes_models_are_listed_by_default() -> None:
     assert listing()["first_id"] == CLAUDE[0].id
 
 
-def test_what_is_listed_can_be_asked_for() -> None:
-    assert [model.id for model in CLAUDE if route(model.id, Routing()) is None] == []
+@pytest.mark.parametrize("routing", ["nothing", "all"])
+def test_what_is_listed_can_be_asked_for(routing: str) -> None:
+    configured = {"nothing": Routing(), "all": ROUTING}[routing]
+    assert [m.id for m in offered(configured) if route(m.id, configured) is None] == []
 
 
-def listed_by_the_sdk() -> set[str]:
-    from anthropic.types import ModelParam  # whoever only collects this file need not wait for it
-
-    names, _ = get_args(ModelParam)
-    return set(get_args(names))
+@pytest.fixture(scope="module")
+def tool() -> dict[str, Any]:
+    return runpy.run_path(str(Path(__file__).parents[3] / "tools" / "models"))
 
 
-def priced() -> set[str]:
-    table = json.loads((files("neurolink_mitm.core.cost") / "prices.json").read_bytes())
-    return {name for name in table["anthropic"] if re.match(r"claude-[a-z]", name)}
+@pytest.mark.parametrize("known", ["listed_by_the_sdk", "priced"])
+def test_what_others_know_is_listed(tool: dict[str, Any], known: str) -> None:
+    """Fails once the lock or the price table names a model that the table lacks."""
+    text = Path(claude_models.__file__).read_text()
+    assert tool["table"](tool[known]()) == text, "run: make models"
 
 
-@pytest.mark.parametrize("known", [listed_by_the_sdk, priced], ids=["sdk", "prices"])
-def test_what_others_know_is_listed(known: Callable[[], set[str]]) -> None:
-    """Fails once the lock or the price table names a model that the list lacks: add it there."""
-    assert known() - {model.id for model in CLAUDE} == set()
+def test_what_claude_code_asks_for_is_read_from_its_bundle(tool: dict[str, Any]) -> None:
+    bundle = (
+        b'x,{id:"claude-new-9",family:"new",display_name:"New 9",knowledge_cutoff:"June",'
+        b'provider_ids:{first_party:"claude-new-9-20991231",bedrock:"us.claude"}},VERSION:"2.9.1",'
+        b'{id:"claude-haiku-4-5",family:"haiku",display_name:"Haiku 4.5",provider_ids:{first_party:"claude-haiku-4-5"'
+    )
+    names = tool["catalog"](bundle)
+    assert names == {"claude-new-9", "claude-new-9-20991231", "claude-haiku-4-5"}
+    assert tool["version"](bundle) == "2.9.1"
+
+
+@pytest.mark.parametrize(
+    ("names", "rows"),
+    [
+        (["claude-new-9", "claude-new-9-20991231"], [("claude-new-9", "", "20991231")]),
+        (["claude-new-9"], [("claude-new-9", "", "")]),
+        (["claude-opus-5-20260724"], [("claude-opus-5", "2026-07-24", "20260724")]),
+        (
+            ["claude-opus-4-0", "claude-opus-4-20250514", "claude-3-opus-20240229", "claude-code"],
+            [],
+        ),
+    ],
+    ids=["new", "new-without-a-date", "a-date-for-a-known-one", "known-and-others"],
+)
+def test_new_names_come_first_and_known_ones_stay(
+    tool: dict[str, Any], names: list[str], rows: list[tuple[str, str, str]]
+) -> None:
+    found: dict[str, Any] = {}
+    exec(tool["table"](names), found)  # noqa: S102 - the module that it would be
+    changed = [row for row in found["ROWS"] if row not in claude_models.ROWS]
+    assert changed == rows
+    assert {row[0] for row in found["ROWS"]} >= {row[0] for row in claude_models.ROWS}
 
 
 def test_an_alias_and_its_dated_name_are_the_same_model() -> None:
@@ -110,12 +139,15 @@ ROUTING = Routing(
         ModelMapping("claude-3-*", "gpt-z", "openai"),
     ),
     passthrough_models=("claude-opus-4-20250514", "internal", "secret-*"),
+    fallback_chain=(Fallback("moonshot", "kimi-k2"), Fallback("bedrock", "claude-opus-4-6")),
 )
 
 
-def test_what_is_mapped_or_passed_through_is_offered_by_its_name_and_wildcards_are_not() -> None:
+def test_what_is_mapped_passed_through_or_chained_is_offered_by_its_name_and_wildcards_are_not() -> (
+    None
+):
     own = {model.id for model in CLAUDE}
-    assert {m.id for m in offered(ROUTING)} == own | {"best", "newest", "internal"}
+    assert {m.id for m in offered(ROUTING)} == own | {"best", "newest", "internal", "kimi-k2"}
 
 
 def test_each_is_owned_by_who_answers() -> None:
@@ -124,6 +156,7 @@ def test_each_is_owned_by_who_answers() -> None:
         "best",
         "claude-opus-4-6",
     }
+    assert owners["kimi-k2"] == "moonshot"
     assert owners["newest"] == owners["internal"] == "anthropic"
 
 
