@@ -12,7 +12,7 @@ from neurolink_mitm.core.providers.strictness import is_strict
 from neurolink_mitm.core.providers.traits import Traits
 
 _SAME = {"max_tokens": "max_tokens", "temperature": "temperature", "top_p": "top_p",
-         "stop_sequences": "stop"}  # fmt: skip
+         "top_k": "top_k", "stop_sequences": "stop"}  # fmt: skip
 """Fields that have only other names."""
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _EFFORT = "medium"
@@ -52,11 +52,9 @@ def _tools(request: Json) -> Json:
 
 
 def _tool(tool: Json) -> Json:
-    function = {"name": tool["name"]}
-    if tool.get("description"):
-        function["description"] = tool["description"]
-    parameters = tool.get("input_schema") or {"type": "object", "properties": {}}
-    return {"type": "function", "function": {**function, "parameters": parameters}}
+    members = {"name": "name", "description": "description", "input_schema": "parameters"}
+    function = {written: tool[name] for name, written in members.items() if name in tool}
+    return {"type": "function", "function": function}
 
 
 def _thinking(request: Json, traits: Traits) -> Json:

@@ -11,7 +11,7 @@ from neurolink_mitm.core.providers.catalog import provider_info
 from neurolink_mitm.core.providers.signatures import RESPONSES
 
 Api = Literal["chat", "responses"]
-Dialect = Literal["json-schema", "openai", "gemini"]
+Dialect = Literal["json-schema", "typed", "gemini"]
 IdForm = Literal["forty", "nine", "counted"]
 Choice = Literal["none", "any", "tool"]
 
@@ -32,14 +32,28 @@ class Traits:
     """Images are fetched by the provider from their address. Else LiteLLM would fetch them, from this machine."""
     longest_name: int = 64
     """Characters of a tool's name."""
+    names_begin_with_letters: bool = False
+    """A tool's name begins with a letter or an underscore."""
     most_tools: int | None = None
     """Tools in a request; None if there is no limit."""
     id_form: IdForm = "forty"
     """Ids of tool calls: at most 40 characters (OpenAI), exactly 9 letters and digits, or `functions.NAME:NUMBER`."""
     schema: Dialect = "json-schema"
     """The part of JSON Schema that a tool's parameters may use."""
+    schema_depth: int = 40
+    """Levels of such a schema; what is deeper is only named by its type."""
+    tools_with_calls: bool = False
+    """Where the history has calls, tools must be declared."""
     choices: frozenset[Choice] = frozenset({"none", "any", "tool"})
     """The kinds of `tool_choice` beside `auto` that have a field."""
+    one_call: bool = False
+    """There is a field against parallel calls (`parallel_tool_calls`)."""
+    formats: Literal["schema", "words"] = "words"
+    """There is a field for the schema of the answer; else it is told in words."""
+    format_with_tools: bool = False
+    """It is taken beside tools."""
+    thinks_when_forced: bool = True
+    """The model can think where `tool_choice` forces a call."""
     thinking: Literal["effort", "budget"] = "effort"
     """How much to think is asked for by an effort, or by a budget of tokens."""
     reasons: bool = True
@@ -48,35 +62,80 @@ class Traits:
     """The efforts that the model takes, the smallest first; empty where any may be sent."""
     sampling: bool = True
     """`temperature` and `top_p` are taken."""
+    temperature_or_top_p: bool = False
+    """Only one of the two."""
+    least_temperature: float = 0
+    top_k: bool = False
+    """`top_k` is taken."""
+    most_stops: int | None = None
+    """Stop sequences in a request; None if there is no limit."""
     stops: bool = True
     """Stop sequences are taken. Else the answer is cut at one here."""
     own_thinking: str = ""
     """The mark of signatures (`signatures.sign`) of the thinking that is handed back to the model; empty for none."""
 
 
+_ALL: frozenset[Choice] = frozenset({"none", "any", "tool"})
+_ONLY_NONE: frozenset[Choice] = frozenset({"none"})
 _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     # provider (LiteLLM's name, and for `openai` and `azure` the way), model, what differs; later rows go before
     (".*", "", {"efforts": ("low", "medium", "high")}),
-    ("openai .*|azure( .*)?", "", {"links": True, "schema": "openai", "most_tools": 128}),
+    # https://platform.openai.com/docs/api-reference/chat/create
+    ("openai .*|azure( .*)?", "", {"links": True, "most_tools": 128, "one_call": True,
+                                   "formats": "schema", "format_with_tools": True, "most_stops": 4}),
+    # "Unsupported parameter": https://platform.openai.com/docs/guides/reasoning
+    ("openai .*|azure( .*)?", r"\bo\d", {"one_call": False}),
     (".* responses", "", {"api": "responses", "documents": True, "own_thinking": RESPONSES, "stops": False}),
     # https://platform.openai.com/docs/guides/reasoning
     (".* responses", r"\b(o\d|gpt-[5-9])", {"sampling": False, "efforts": ("low", "medium", "high")}),
     (".* responses", "gpt-[34]|chatgpt|-chat", {"reasons": False, "sampling": True, "efforts": ()}),
+    # https://openrouter.ai/docs/api/reference/parameters
+    ("openrouter", "", {"links": True, "one_call": True, "formats": "schema", "most_stops": 4, "top_k": True}),
+    ("gemini|vertex_ai", "", {"documents": True}),
+    # "At most 512 function declarations": https://github.com/google-gemini/gemini-cli/issues/19083
+    # "maximum allowed nesting depth": https://github.com/google-gemini/gemini-cli/issues/5923
+    # 5 stop sequences: https://ai.google.dev/api/generate-content#generationconfig
+    ("gemini|vertex_ai", "gemini", {"schema": "gemini", "schema_depth": 10, "names_begin_with_letters": True,
+                                    "most_tools": 512, "formats": "schema", "most_stops": 5, "top_k": True}),
+    # before Gemini 3, "Function calling with a response mime type: 'application/json' is unsupported":
+    # https://ai.google.dev/gemini-api/docs/structured-output#structured_outputs_with_tools
+    ("gemini|vertex_ai", r"gemini-(flash-|pro-)?([3-9]|latest)", {"format_with_tools": True}),
+    ("bedrock.*", "", {"documents": True, "tools_with_calls": True, "choices": frozenset()}),
+    ("bedrock.*", "mistral", {"choices": frozenset({"any"})}),
+    ("bedrock.*", "nova|claude", {"choices": frozenset({"any", "tool"})}),
+    # https://platform.claude.com/docs/en/build-with-claude/extended-thinking#feature-compatibility
+    ("bedrock.*|vertex_ai|azure_ai", "claude", {"tools_with_calls": True, "one_call": True, "top_k": True,
+                                                "thinks_when_forced": False, "temperature_or_top_p": True}),
+    # "top_p must be 1 when using greedy sampling"
+    ("mistral", "", {"one_call": True, "formats": "schema", "temperature_or_top_p": True}),
+    # "'tools' : maximum number of items is 128": https://github.com/gsd-build/gsd-2/issues/4376; formats neither
+    # with tools nor in a stream: https://console.groq.com/docs/structured-outputs
+    ("groq", "", {"most_tools": 128, "one_call": True, "most_stops": 4}),
+    # "Thinking mode does not support this tool_choice": https://github.com/deepseek-ai/DeepSeek-V3/issues/1376
+    ("deepseek", "", {"most_tools": 128, "most_stops": 16, "choices": _ONLY_NONE}),
+    ("deepseek", "deepseek-chat", {"choices": _ALL, "thinks_when_forced": False}),
+    # "tool_choice 'required' is incompatible with thinking enabled": https://github.com/can1357/oh-my-pi/issues/1077
+    ("moonshot", "", {"schema": "typed", "most_tools": 128, "choices": _ONLY_NONE, "most_stops": 5}),
+    ("moonshot", r"thinking|k2\.[5-9]|k[3-9]", {"sampling": False}),
+    # "the maximum is 200": https://github.com/anomalyco/opencode/issues/28911
+    ("xai", "", {"most_tools": 200, "one_call": True, "formats": "schema", "most_stops": 4}),
+    # 0 is refused: https://platform.minimax.io/docs/api-reference/text-openai-api
+    ("minimax", "", {"least_temperature": 0.01}),
+    ("hosted_vllm", "", {"one_call": True, "formats": "schema"}),
+    # "Invalid tool_choice type: 'object'": https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/670
+    ("lm_studio", "", {"choices": frozenset({"none", "any"}), "formats": "schema"}),
+    # https://github.com/ollama/ollama/blob/main/docs/api.md
+    ("ollama.*", "", {"choices": frozenset(), "formats": "schema", "top_k": True}),
     ("deepseek|groq|minimax", "", {"images": False}),
     ("moonshot", r"k2-|moonshot-v1(?!.*vision)", {"images": False}),
     ("mistral", r"stral-(large-24|tiny|small-25|medium-2[35](?!08))|(code|dev|vox)stral|open-mi", {"images": False}),
     ("xai", r"grok-(2(?!.*vision)|3)", {"images": False}),
-    ("openrouter", "", {"links": True}),
-    ("gemini|vertex_ai", "", {"documents": True}),
-    ("gemini|vertex_ai", "gemini", {"schema": "gemini"}),
-    ("bedrock", "", {"documents": True}),
     # "must be a-z, A-Z, 0-9, with a length of 9": https://github.com/mistralai/mistral-common validator.py
     ("mistral", "", {"id_form": "nine"}),
     ("(?!bedrock).*", r"(mi[sx]tr|minist|magist|codest|devst|pixt)ral", {"id_form": "nine"}),
     # the model calls badly where the ids of the history have not its form, counted over all calls:
     # https://huggingface.co/moonshotai/Kimi-K2-Instruct/blob/main/docs/tool_call_guidance.md
     ("(?!bedrock).*", r"kimi-k2|kimi-(latest|thinking)", {"id_form": "counted"}),
-    ("ollama.*", "", {"choices": frozenset()}),
 )  # fmt: skip
 """Patterns: the provider's matches as a whole, the model's somewhere in its name."""
 

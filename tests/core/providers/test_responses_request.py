@@ -168,7 +168,7 @@ WRITTEN: Json = {"type": "function", "name": "ls", "description": "Lists.", "str
                  "parameters": {"type": "object", "properties": {}}}  # fmt: skip
 TOOLS: dict[str, tuple[Json, Json]] = {
     "no choice": ({}, {}),
-    "auto": ({"type": "auto"}, {"tool_choice": "auto"}),
+    "auto": ({"type": "auto"}, {}),
     "any": ({"type": "any"}, {"tool_choice": "required"}),
     "none": ({"type": "none"}, {"tool_choice": "none"}),
     "one": ({"type": "tool", "name": "ls"}, {"tool_choice": {"type": "function", "name": "ls"}}),

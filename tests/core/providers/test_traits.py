@@ -37,6 +37,18 @@ FACTS: dict[str, tuple[Traits, dict[str, Any]]] = {
     "a seeing mistral": (traits("mistral", "mistral-medium-2508"), {"images": True}),
     "grok 3": (traits("xai", "grok-3-mini"), {"images": False}),
     "grok 4": (traits("xai", "grok-4"), {"images": True}),
+    "gemini's tools": (traits("google-ai", GEMINI), {"most_tools": 512, "format_with_tools": False, "most_stops": 5}),
+    "gemini 3": (traits("vertex", "gemini-3-pro"), {"format_with_tools": True}),
+    "claude on bedrock": (traits("bedrock", "us.anthropic.claude-opus-4-5-v1:0"), {
+        "choices": frozenset({"any", "tool"}), "tools_with_calls": True, "thinks_when_forced": False}),
+    "another on bedrock": (traits("bedrock", "us.meta.llama3"), {"choices": frozenset(), "tools_with_calls": True}),
+    "claude on azure": (traits("azure_ai", "claude-sonnet-4-5"), {"one_call": True, "temperature_or_top_p": True}),
+    "kimi's tools": (traits("moonshot", "kimi-k2.6"), {
+        "schema": "typed", "choices": frozenset({"none"}), "sampling": False}),
+    "deepseek": (traits("deepseek", "deepseek-v4-pro"), {"choices": frozenset({"none"}), "formats": "words"}),
+    "deepseek that does not think": (traits("deepseek", "deepseek-chat"), {
+        "choices": frozenset({"none", "any", "tool"})}),
+    "LM Studio": (traits("lm_studio", "x"), {"choices": frozenset({"none", "any"})}),
     "any other": (traits("together_ai", "x"), {"api": "chat", "documents": False, "links": False}),
     "without PDFs": (traits("bedrock", "x", info={"supports_pdf_input": False}), {"documents": False}),
     "without a word of PDFs": (traits("bedrock", "x", info={"supports_pdf_input": None}), {"documents": True}),

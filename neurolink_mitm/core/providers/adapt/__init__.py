@@ -2,11 +2,14 @@
 
 `request` does it, in the order in which the parts build on each other:
 
+    check      whether it has the form of the Messages API
     blocks     messages and their blocks, and which of them become text
     documents  documents (PDF, text) and images
     anthropics words for what only Anthropic's API makes
-    tools      the list of tools, and long names
+    tools      the list of tools: names, number, schemas (`schemas`, `narrow_schemas`)
+    choice     which tool is to be called
     thinking   thinking, effort, and the limit of tokens
+    fields     sampling, stop sequences, the form of the answer
     ids        ids of tool calls, and one result for each call
 
 `words` returns the text of a request, to count its tokens; `form` has what all of them share.

@@ -11,10 +11,12 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """An adapted request, and the client's names of tools by the shortened ones in it."""
+    """An adapted request, and the client's names of tools by the changed ones in it."""
 
     request: Json
     tool_names: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    """What was left out, for the user; the same text for the same case."""
 
 
 class UnsupportedError(ValueError):

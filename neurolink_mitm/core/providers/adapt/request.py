@@ -10,18 +10,23 @@ from types import MappingProxyType
 from typing import Any
 
 from neurolink_mitm.core.providers.adapt.blocks import merged, messages
+from neurolink_mitm.core.providers.adapt.check import check
+from neurolink_mitm.core.providers.adapt.choice import choose
+from neurolink_mitm.core.providers.adapt.fields import form, sample, stop
 from neurolink_mitm.core.providers.adapt.form import Adapted, Json, UnsupportedError
 from neurolink_mitm.core.providers.adapt.ids import paired
 from neurolink_mitm.core.providers.adapt.thinking import bound, think
-from neurolink_mitm.core.providers.adapt.tools import client_tools, shorten
+from neurolink_mitm.core.providers.adapt.tools import client_tools, fewer, rename
 from neurolink_mitm.core.providers.pdf import Pdf
 from neurolink_mitm.core.providers.traits import Traits
 
 FIELDS = frozenset(
     {"messages", "system", "tools", "tool_choice", "max_tokens", "stop_sequences", "temperature",
-     "top_p", "thinking", "stream"}
+     "top_p", "top_k", "thinking", "stream"}
 )  # fmt: skip
 """Fields that are kept; not `metadata` (the user's account), betas, service tiers, servers, cache marks."""
+
+BEGIN = "[the conversation begins with the answer]"
 
 
 def adapt(request: Json, traits: Traits, pdfs: Mapping[str, Pdf] = MappingProxyType({})) -> Adapted:
@@ -32,6 +37,7 @@ def adapt(request: Json, traits: Traits, pdfs: Mapping[str, Pdf] = MappingProxyT
     Raises:
         UnsupportedError: this is no request of the Messages API.
     """
+    check(request)
     try:
         return _adapt(request, traits, pdfs)
     except (AttributeError, KeyError, TypeError, RecursionError) as e:  # a value of another type
@@ -39,24 +45,34 @@ def adapt(request: Json, traits: Traits, pdfs: Mapping[str, Pdf] = MappingProxyT
 
 
 def _adapt(request: Json, traits: Traits, pdfs: Mapping[str, Pdf]) -> Adapted:
-    names: dict[str, str] = {}
-    adapted = {name: value for name, value in request.items() if name in FIELDS}
-    adapted["messages"] = merged(messages(request.get("messages"), traits, pdfs))
-    if "system" in adapted:
-        adapted["system"] = _system(adapted["system"])
-    adapted["tools"] = client_tools(adapted.get("tools"))
-    if not adapted["tools"]:
-        del adapted["tools"]
-        adapted.pop("tool_choice", None)
-    bound(adapted, traits.output_limit)
+    adapted = {name: request[name] for name in FIELDS if request.get(name) is not None}
+    adapted["messages"] = merged(messages(request["messages"], traits, pdfs))
+    if not adapted["messages"]:
+        raise UnsupportedError("messages: there is nothing to answer")
+    tools, notes = fewer(client_tools(request.get("tools"), traits), request, traits)
+    adapted["tools"] = tools
+    names = rename(adapted, traits)
+    words = choose(adapted, traits)
+    bound(adapted, traits)
+    sample(adapted, traits)
+    stop(adapted, traits)
     think(adapted, request, traits)
-    shorten(adapted, names, traits)
-    adapted["messages"] = paired(adapted["messages"], traits.id_form)
-    return Adapted(adapted, names)
+    words += form(adapted, request, traits)
+    if system := "\n\n".join((*_texts(adapted.pop("system", None)), *words)):
+        adapted["system"] = system
+    adapted["messages"] = paired(_opened(adapted["messages"]), traits.id_form)
+    return Adapted(adapted, names, tuple(notes))
 
 
-def _system(system: Any) -> Any:
-    """Join the system blocks: some providers join them without a space."""
-    if not isinstance(system, list):
-        return system
-    return "\n\n".join(block["text"] for block in system if block.get("text"))
+def _opened(turns: list[Json]) -> list[Json]:
+    """Let the user begin: Gemini, Mistral and Bedrock refuse a conversation that the assistant begins."""
+    if turns[0]["role"] == "user":
+        return turns
+    return [{"role": "user", "content": [{"type": "text", "text": BEGIN}]}, *turns]
+
+
+def _texts(system: Any) -> list[str]:
+    """Return the texts of the system blocks: some providers join them without a space."""
+    if isinstance(system, list):
+        return [block["text"] for block in system if block.get("text")]
+    return [system] if system else []

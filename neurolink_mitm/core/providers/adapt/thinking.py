@@ -12,11 +12,12 @@ MIN_BUDGET = 1024
 """Tokens of Anthropic's smallest thinking budget."""
 
 
-def bound(request: Json, limit: int | None) -> None:
+def bound(request: Json, traits: Traits) -> None:
     """Lower `max_tokens` to the model's limit, and the thinking budget below that."""
     tokens = request.get("max_tokens")
-    if limit and isinstance(tokens, int) and tokens > limit:
-        request["max_tokens"] = tokens = limit
+    if isinstance(tokens, int):
+        tokens = min(tokens, traits.output_limit or tokens)
+        request["max_tokens"] = tokens
     thinking = members(request.get("thinking"))
     budget = thinking.get("budget_tokens")
     if isinstance(tokens, int) and isinstance(budget, int) and budget >= tokens:
@@ -30,10 +31,14 @@ def think(adapted: Json, request: Json, traits: Traits) -> None:
     """Set thinking and effort. `disabled` is the default of others, and some refuse it."""
     thinking = members(adapted.get("thinking"))
     output = members(request.get("output_config"))
-    config = {name: output[name] for name in ("effort", "format") if name in output}
+    config = {"effort": output["effort"]} if "effort" in output else {}
     kind = thinking.get("type")
+    forced = members(adapted.get("tool_choice")).get("type") in ("any", "tool")
     if kind == "disabled":
         del adapted["thinking"]
+    elif forced and not traits.thinks_when_forced:
+        adapted.pop("thinking", None)
+        config = {}
     elif kind == "enabled" and traits.thinking == "effort":
         adapted["thinking"] = {"type": "adaptive"}
         config.setdefault("effort", effort(thinking.get("budget_tokens")))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from neurolink_mitm.core.providers.adapt import adapt
+from neurolink_mitm.core.providers.adapt.blocks import messages
 from neurolink_mitm.core.providers.pdf import Pdf
 from neurolink_mitm.core.providers.traits import Traits
 
@@ -24,7 +25,11 @@ PDF: Json = {
     "source": {"type": "base64", "media_type": "application/pdf", "data": "eA=="},
 }
 USE: Json = {"type": "tool_use", "id": "t1", "name": "ls", "input": {"a": 1}}
-TOOL: Json = {"name": "ls", "description": "Lists.", "input_schema": {"type": "object"}}
+TOOL: Json = {
+    "name": "ls",
+    "description": "Lists.",
+    "input_schema": {"type": "object", "properties": {}},
+}
 
 
 def adapted(*messages: Json, tools: Any = None, **more: Any) -> Json:
@@ -33,12 +38,9 @@ def adapted(*messages: Json, tools: Any = None, **more: Any) -> Json:
 
 
 def block_of(block: Json, pdfs: Mapping[str, Pdf] | None = None, **settings: Any) -> list[Json]:
-    """What becomes of a block of the user's; a tool call is the assistant's, and a result follows one."""
-    called = [{"role": "assistant", "content": [USE]}] if block["type"] == "tool_result" else []
-    role = "assistant" if block["type"] == "tool_use" else "user"
-    request = {"messages": [*called, {"role": role, "content": [block]}]}
-    taken = replace(TRAITS, **settings)
-    turns = adapt(request, taken, pdfs or {}).request["messages"][len(called) :]
+    """What becomes of a block of the user's."""
+    turn = {"role": "user", "content": [block]}
+    turns = list(messages([turn], replace(TRAITS, **settings), pdfs or {}))
     return turns[0]["content"] if turns else []
 
 

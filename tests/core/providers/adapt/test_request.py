@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.providers.adapt import UnsupportedError, adapt
 from neurolink_mitm.core.providers.adapt.request import FIELDS
-from tests.core.providers.adapt.requests import TRAITS, Json, adapted
+from tests.core.providers.adapt.requests import TRAITS, USER, Json, adapted
 
 FOREIGN = ("metadata", "betas", "service_tier", "context_management", "mcp_servers", "container",
-           "cache_control", "top_k", "speed", "inference_geo", "model", "a_field_of_tomorrow")  # fmt: skip
+           "cache_control", "speed", "inference_geo", "model", "a_field_of_tomorrow")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FOREIGN)
@@ -21,9 +21,12 @@ def test_what_others_do_not_know_is_left_out(name: str) -> None:
     assert name not in adapted(**{name: {"x": 1}})
 
 
-@pytest.mark.parametrize("name", ["max_tokens", "stop_sequences", "temperature", "top_p", "stream"])
-def test_what_they_know_is_handed_on(name: str) -> None:
-    assert adapted(**{name: 1})[name] == 1
+KNOWN = {"max_tokens": 1, "stop_sequences": ["x"], "temperature": 1, "top_p": 1, "stream": True}
+
+
+@pytest.mark.parametrize(("name", "value"), KNOWN.items(), ids=KNOWN)
+def test_what_they_know_is_handed_on(name: str, value: Any) -> None:
+    assert adapted(**{name: value})[name] == value
 
 
 @pytest.mark.parametrize(
@@ -50,10 +53,12 @@ def test_a_request_of_any_form_is_adapted_or_refused_and_left_as_it_was(request:
     before = copy.deepcopy(request)
     with suppress(UnsupportedError):
         adapt(request, TRAITS)
+    with suppress(UnsupportedError):
+        adapt({"messages": [USER], **request}, TRAITS)
     assert request == before
 
 
-@pytest.mark.parametrize("messages", [[None], ["hi"], [{"role": "user", "content": [{}, 1]}]])
-def test_what_is_no_conversation_is_refused(messages: Any) -> None:
-    with pytest.raises(UnsupportedError, match="has not the form"):
-        adapt({"messages": messages}, TRAITS)
+@pytest.mark.parametrize("content", ["", [], [{"type": "thinking", "thinking": "hm"}]])
+def test_where_nothing_is_left_to_answer_the_request_is_refused(content: Any) -> None:
+    with pytest.raises(UnsupportedError, match="nothing to answer"):
+        adapt({"messages": [{"role": "user", "content": content}]}, TRAITS)
