@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import logging
+from urllib.parse import unquote
 
 from mitmproxy import http
 
-from neurolink_mitm.core.exchange import Kind
+from neurolink_mitm.core.exchange import Exchange, Kind
 from neurolink_mitm.core.logs import console
+from neurolink_mitm.core.providers.translator import NOTE_HEADER
 from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 
+MOST_NOTES = 100
+"""Notes that are said, each once."""
 logger = logging.getLogger("neurolink.proxy")
 
 
@@ -17,6 +21,7 @@ class Console:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
+        self._noted: set[str] = set()
 
     @property
     def heard(self) -> bool:
@@ -48,9 +53,22 @@ class Console:
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if not self.heard or exchange is None or exchange.kind is Kind.LOCAL or not flow.response:
+        if exchange is None or exchange.kind is Kind.LOCAL or not flow.response:
             return
-        self._say(console.response_line(exchange, flow.response.status_code))
+        if note := flow.response.headers.get(NOTE_HEADER):
+            self._note(exchange, unquote(note))
+        if self.heard:
+            self._say(console.response_line(exchange, flow.response.status_code))
+
+    def _note(self, exchange: Exchange, note: str) -> None:
+        """Say once what another provider was not told; each request's row in the log has it."""
+        if exchange.account is None or exchange.account.is_anthropic:
+            return
+        exchange.why = f"{exchange.why}; {note}" if exchange.why else note
+        line = console.note_line(exchange, note)
+        if line not in self._noted and len(self._noted) < MOST_NOTES:
+            self._noted.add(line)
+            self._say(line, logging.WARNING)
 
     def _say(self, line: str, level: int = logging.INFO) -> None:
         if self.runtime.say:

@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,7 +21,13 @@ from neurolink_mitm.core.providers.adapt import Adapted
 from neurolink_mitm.core.providers.errors import ProviderError
 from neurolink_mitm.core.providers.pdf import pdfs_in
 from neurolink_mitm.core.providers.stream import ProviderStream, whole
-from neurolink_mitm.core.providers.translator import MODEL_HEADER, PROVIDER_HEADER, Access, Setup
+from neurolink_mitm.core.providers.translator import (
+    MODEL_HEADER,
+    NOTE_HEADER,
+    PROVIDER_HEADER,
+    Access,
+    Setup,
+)
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.tool_ids import ids_in
 from neurolink_mitm.translator.engine import Engine, Question
@@ -121,7 +127,7 @@ class Translator:
         )
         if message is None:
             raise _empty(asked)
-        return JSONResponse(message)
+        return JSONResponse(message, headers=_notes(adapted))
 
     async def _streamed(self, asked: Question, adapted: Adapted) -> Response:
         """Return a stream once its first event is there: until then, a failure has a status of its own."""
@@ -141,7 +147,7 @@ class Translator:
             await _close(events)
             raise _empty(asked)
         body = self._body(first, stream, events)
-        return StreamingResponse(body, media_type="text/event-stream")
+        return StreamingResponse(body, headers=_notes(adapted), media_type="text/event-stream")
 
     async def _body(
         self, first: bytes, stream: ProviderStream, events: AsyncIterator[Json]
@@ -168,10 +174,18 @@ class Translator:
 
 def _read(body: bytes) -> Any:
     """Return the JSON in `body`, with `?` for halves of surrogate pairs, which can't be sent on in UTF-8."""
-    read = json.loads(body)
+    read = json.loads(body, parse_constant=_no_number)
     if not _SURROGATE.search(body):
         return read
     return json.loads(json.dumps(read, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def _no_number(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _notes(adapted: Adapted) -> dict[str, str]:
+    return {NOTE_HEADER: quote("; ".join(adapted.notes))} if adapted.notes else {}
 
 
 def _fed(stream: ProviderStream, arrived: asyncio.Future[Json | None]) -> bytes:

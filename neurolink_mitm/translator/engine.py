@@ -22,6 +22,8 @@ logger = logging.getLogger("neurolink.translator")
 
 Json = dict[str, Any]
 OPENAI = "openai"
+MOST_NOTES = 100
+"""Notes about requests that are logged, each once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class LiteLlm:
         litellm.disable_streaming_logging = True
         self._litellm: Any = litellm
         self._pdfs = Pdfs()
+        self._noted: set[str] = set()
         self._ways: Mapping[Api, Way] = {"chat": Chat(litellm), "responses": Responses(litellm)}
 
     async def adapted(self, question: Question, *, documents: bool = True) -> Adapted:
@@ -85,9 +88,17 @@ class LiteLlm:
         found = replace(found, documents=found.documents and documents)
         pdfs = await self._pdfs.read(pdfs_in(question.body, fetched=found.documents))
         try:
-            return adapt(question.body, found, pdfs)
+            adapted = adapt(question.body, found, pdfs)
         except UnsupportedError as e:
             raise ProviderError(400, f"{question.entry}: {e}", mendable=True) from e
+        for note in adapted.notes:
+            self._log_once(f"{question.entry}: {note}")
+        return adapted
+
+    def _log_once(self, note: str) -> None:
+        if note not in self._noted and len(self._noted) < MOST_NOTES:
+            self._noted.add(note)
+            logger.warning("%s", redact(note))
 
     async def ask(self, question: Question, request: Json) -> Json:
         way = self._way(question)

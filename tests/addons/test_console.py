@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import logging
+from urllib.parse import quote
 
 import pytest
 
 from neurolink_mitm.addons.console import Console
 from neurolink_mitm.core.failover.errors import Failure
-from tests.addons.flows import answer, make_flow
-from tests.fakes import make_account, make_attempt, make_runtime
+from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.providers.translator import NOTE_HEADER
+from tests.addons.flows import answer, make_flow, record
+from tests.fakes import make_account, make_attempt, make_other, make_runtime
 
 SERVED = make_attempt(make_account("home"), status=200)
 FAILED = make_attempt(
@@ -129,3 +132,22 @@ def test_betas_are_told_at_debug(
     console.attempt(flow)
     said = [record.getMessage() for record in caplog.records]
     assert ("[proxy] beta headers: oauth-2025-04-20" in said) is told
+
+
+NOTE = "200 tools are more than the 128 that this model takes; left out: größe (72)"
+
+
+@pytest.mark.parametrize(("account", "said"), [(make_other(), 1), (make_account(), 0)])
+def test_what_another_provider_was_not_told_is_said_once_and_logged_each_time(
+    caplog: pytest.LogCaptureFixture, account: Account, said: int
+) -> None:
+    caplog.set_level(logging.WARNING, "neurolink.proxy")
+    console = Console(make_runtime())
+    for _ in range(2):
+        flow = make_flow(attempts=[make_attempt(account, status=200)])
+        answer(flow).headers[NOTE_HEADER] = quote(NOTE)
+        console.responseheaders(flow)
+        assert (NOTE in record(flow).why) is bool(said)
+    assert [r.getMessage() for r in caplog.records] == [
+        f"[proxy] provider=openai model=gpt-x: {NOTE}"
+    ] * said

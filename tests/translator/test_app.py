@@ -5,12 +5,13 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from neurolink_mitm.core.providers.adapt import Adapted
 from neurolink_mitm.core.providers.errors import ProviderError
-from neurolink_mitm.core.providers.translator import Access, Setup
+from neurolink_mitm.core.providers.translator import NOTE_HEADER, Access, Setup
 from neurolink_mitm.translator.app import COMMENT, make_app
 from neurolink_mitm.translator.engine import Question
 from tests.anthropic_stream import validate
@@ -70,7 +71,8 @@ class FakeEngine:
         self.asked.append(question)
         if question.body.get("refuse"):
             raise ProviderError(400, "takes no such thing")
-        return Adapted({"adapted": True}, {"short": "long"})
+        notes = ("größe is left out",) if question.body.get("large") else ()
+        return Adapted({"adapted": True}, {"short": "long"}, notes)
 
     async def ask(self, question: Question, request: Json) -> Json:
         if isinstance(self.answer, Exception):
@@ -330,6 +332,22 @@ async def test_who_fails_otherwise_is_not_asked_again() -> None:
     await asking.ask({})
     assert asking.error == (529, "overloaded_error", "busy")
     assert len(engine.asked) == 1
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_is_left_out_is_in_the_head(stream: bool) -> None:
+    engine = FakeEngine(
+        [START, OPEN, text("hi"), *END], {"content": [{"type": "text", "text": "hi"}]}
+    )
+    asking = Asking(engine)
+    await asking.ask({"stream": stream, "large": True})
+    assert unquote(asking.headers[NOTE_HEADER]) == "größe is left out"
+
+
+async def test_a_number_that_is_none_is_refused() -> None:
+    asking = Asking(FakeEngine())
+    await asking.ask(b'{"temperature": NaN}')
+    assert asking.error[0] == 400
 
 
 async def test_half_a_surrogate_pair_can_be_sent_on() -> None:

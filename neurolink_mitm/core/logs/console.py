@@ -55,6 +55,12 @@ def response_line(exchange: Exchange, status: int) -> str:
     return printable(f"[proxy] <- {status} {by}")
 
 
+def note_line(exchange: Exchange, note: str) -> str:
+    """Return the line of what another provider was not told."""
+    by = _name(exchange.account) if exchange.account else ""
+    return printable(redact(f"[proxy] {by}: {note}"))
+
+
 def _name(account: Account) -> str:
     if account.is_anthropic:
         return f"account={account.label}"

@@ -33,7 +33,7 @@ class Traits:
     longest_name: int = 64
     """Characters of a tool's name."""
     names_begin_with_letters: bool = False
-    """A tool's name begins with a letter or an underscore."""
+    """A tool's name begins with a letter."""
     most_tools: int | None = None
     """Tools in a request; None if there is no limit."""
     id_form: IdForm = "forty"
@@ -90,7 +90,9 @@ _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     (".* responses", r"\b(o\d|gpt-[5-9])", {"sampling": False, "efforts": ("low", "medium", "high")}),
     (".* responses", "gpt-[34]|chatgpt|-chat", {"reasons": False, "sampling": True, "efforts": ()}),
     # https://openrouter.ai/docs/api/reference/parameters
-    ("openrouter", "", {"links": True, "one_call": True, "formats": "schema", "most_stops": 4, "top_k": True}),
+    ("openrouter", "", {"links": True, "one_call": True, "formats": "schema", "most_stops": 4, "top_k": True,
+                        "most_tools": 128}),
+    ("openrouter", "anthropic/|google/", {"most_tools": None}),
     ("gemini|vertex_ai", "", {"documents": True}),
     # "At most 512 function declarations": https://github.com/google-gemini/gemini-cli/issues/19083
     # "maximum allowed nesting depth": https://github.com/google-gemini/gemini-cli/issues/5923
@@ -115,7 +117,9 @@ _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("deepseek", "", {"most_tools": 128, "most_stops": 16, "choices": _ONLY_NONE}),
     ("deepseek", "deepseek-chat", {"choices": _ALL, "thinks_when_forced": False}),
     # "tool_choice 'required' is incompatible with thinking enabled": https://github.com/can1357/oh-my-pi/issues/1077
-    ("moonshot", "", {"schema": "typed", "most_tools": 128, "choices": _ONLY_NONE, "most_stops": 5}),
+    # names, "must start with a letter": https://platform.moonshot.ai/docs/api/tool-use
+    ("moonshot", "", {"schema": "typed", "most_tools": 128, "choices": _ONLY_NONE, "most_stops": 5,
+                      "names_begin_with_letters": True}),
     ("moonshot", r"thinking|k2\.[5-9]|k[3-9]", {"sampling": False}),
     # "the maximum is 200": https://github.com/anomalyco/opencode/issues/28911
     ("xai", "", {"most_tools": 200, "one_call": True, "formats": "schema", "most_stops": 4}),

@@ -12,6 +12,8 @@ from neurolink_mitm.core.settings.values import Provider
 
 PROVIDER_HEADER = "x-neurolink-provider"
 MODEL_HEADER = "x-neurolink-model"
+NOTE_HEADER = "x-neurolink-note"
+"""Of a response: what was left out of the request (`Adapted.notes`), percent-encoded, for the user."""
 
 
 class Access(msgspec.Struct, frozen=True, rename="camel"):

@@ -90,7 +90,7 @@ def _named(content: Any) -> Iterator[str]:
 def rename(adapted: Json, traits: Traits) -> dict[str, str]:
     """Change names of tools that the provider refuses, wherever they stand. Return the client's names by the new ones.
 
-    MCP servers have long ones. OpenAI: `^[a-zA-Z0-9_-]{1,64}$`; Gemini: the first is a letter or an underscore.
+    MCP servers have long ones. OpenAI: `^[a-zA-Z0-9_-]{1,64}$`; Gemini and Kimi: the first is a letter.
     """
     names: dict[str, str] = {}
     for named in _places(adapted):
@@ -114,8 +114,8 @@ def _places(adapted: Json) -> Iterable[Json]:
 def _taken(name: str, traits: Traits) -> str:
     """Return a name that the provider takes, the same for the same one, and another for another."""
     plain = _STRANGE.sub("_", name)
-    if traits.names_begin_with_letters and not (plain[0].isalpha() or plain[0] == "_"):
-        plain = f"_{plain}"
+    if traits.names_begin_with_letters and not plain[0].isalpha():
+        plain = f"t_{plain}"
     if plain == name and len(name) <= traits.longest_name:
         return name
     digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]

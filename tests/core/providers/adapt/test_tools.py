@@ -60,9 +60,10 @@ NAMES = {
     "a space": ("list files", False, "list_files_"),
     "another script": ("größe", False, "gr__e_"),
     "a digit first": ("3d", False, "3d"),
-    "a digit first, where letters must be": ("3d", True, "_3d_"),
-    "a hyphen first, where letters must be": ("-x", True, "_-x_"),
-    "an underscore first": ("_x", True, "_x"),
+    "a digit first, where letters must be": ("3d", True, "t_3d_"),
+    "a hyphen first, where letters must be": ("-x", True, "t_-x_"),
+    "an underscore first": ("_x", False, "_x"),
+    "that, where letters must be": ("_x", True, "t__x_"),
 }
 
 
