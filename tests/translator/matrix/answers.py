@@ -128,10 +128,17 @@ def either(*judges: Judge) -> Judge:
     """One of them is content."""
 
     def judge(answer: httpx.Response) -> str | None:
-        faults = [each(answer) for each in judges]
+        faults = [_judged(each, answer) for each in judges]
         return None if None in faults else faults[0]
 
     return judge
+
+
+def _judged(judge: Judge, answer: httpx.Response) -> str | None:
+    try:
+        return judge(answer)
+    except AssertionError as e:
+        return f"{type(e).__name__}: {e}"
 
 
 def filtered(answer: httpx.Response) -> str | None:
@@ -209,8 +216,9 @@ ANSWERS = (
     Answer("answer: hung up", Reply(hang_up=True), fails(500, 502, 503, 529)),
     Answer("answer: a page of HTML", Reply(body=b"<html><h1>Bad Gateway</h1></html>"), fails(500, 502, 503, 529)),
     *(
-        Answer(f"answer: status {status}", fail(status, "because of this"), fails(told))
-        for status, told in ((400, 400), (401, 403), (403, 403), (404, 404), (413, 413), (429, 429))
+        Answer(f"answer: status {status}", fail(status, "because of this"), fails(*told))
+        for status, told in ((400, (400,)), (401, (400, 403)), (403, (400, 403)), (404, (400, 404)),
+                             (413, (400, 413)), (429, (429,)))
     ),
     *(
         Answer(f"answer: status {status}", fail(status, "because of this"), fails(500, 502, 503, 529))

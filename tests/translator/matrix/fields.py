@@ -46,10 +46,10 @@ LIMITS = (
 )
 
 THINKING = (
-    Row("thinking: a budget", {"thinking": THINK}, ("ASKED",), ("budget_tokens",)),
+    Row("thinking: a budget", {"thinking": THINK}, ("ASKED",)),
     Row("thinking: a large budget", {"thinking": {**THINK, "budget_tokens": 31_999}, "max_tokens": 32_000}, ("ASKED",)),
     Row("thinking: a budget beyond max_tokens", {"thinking": {**THINK, "budget_tokens": 9999}}, ("ASKED",)),
-    Row("thinking: adaptive", {"thinking": {"type": "adaptive"}}, ("ASKED",), ("adaptive",)),
+    Row("thinking: adaptive", {"thinking": {"type": "adaptive"}}, ("ASKED",)),
     Row("thinking: adaptive, told", {"thinking": {"type": "adaptive", "display": "summarized"}}, ("ASKED",)),
     Row("thinking: disabled", {"thinking": {"type": "disabled"}}, ("ASKED",)),
     Row("thinking: with tools", {"thinking": THINK, "tools": [READ]}, ("Read",)),

@@ -54,7 +54,7 @@ def _ids_told_apart(able: Abilities, body: Json) -> str | None:
 
 
 def _linked(able: Abilities, body: Json) -> str | None:
-    return None if LINK in str(body) else "the address is missing"
+    return None if LINK in str(body) or not able.sees else "the address is missing"
 
 
 SYSTEM = (

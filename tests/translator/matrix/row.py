@@ -23,11 +23,10 @@ class Abilities:
     stops: bool = True
     warms: bool = True
     """Takes a temperature."""
-    counts_top_k: bool = False
-    forms: bool = True
-    """Answers by a JSON schema."""
     forces: bool = True
     """A call can be forced."""
+    claude: bool = False
+    """It is Claude, elsewhere: what Anthropic refuses, it refuses."""
 
 
 Check = Callable[[Abilities, Json], str | None]

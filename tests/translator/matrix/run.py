@@ -57,7 +57,7 @@ class Asked:
         except Exception as e:
             return f"{type(e).__name__}: {e}"[:300]
         unasked = len(self._received()) == before
-        if row.faulty and unasked and answer.status_code == 400:
+        if row.faulty and answer.status_code == 400 and (unasked or self.target.able.claude):
             fits = re.search(row.faulty, answer.text)
             return None if fits else f"the 400 does not say why: {_words(answer)}"
         if answer.status_code != 200:

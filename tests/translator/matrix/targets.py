@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tests.lookalikes.azure import Azure
+from tests.lookalikes.bedrock import Bedrock
+from tests.lookalikes.claude_clouds import AzureClaude
 from tests.lookalikes.deepseek import DeepSeek
 from tests.lookalikes.gemini import Gemini
 from tests.lookalikes.groq import Groq
@@ -35,6 +37,7 @@ class Target:
 
 
 _REASONS = Abilities(links=True, stops=False, warms=False)
+_CLAUDE = Abilities(links=True, claude=True)
 _BLIND = Abilities(sees=False)
 
 TARGETS: Mapping[str, Target] = {
@@ -60,4 +63,12 @@ TARGETS: Mapping[str, Target] = {
     "xai": Target("xai", "grok-4", XAI, able=Abilities(stops=False)),
     "minimax": Target("minimax", "MiniMax-M2", MiniMax, able=_BLIND),
     "azure": Target("azure", "gpt-4o", Azure, "", able=Abilities(links=True)),
+    "azure claude": Target("azure_ai", "claude-sonnet-4-5", AzureClaude, "", able=_CLAUDE),
+    "invoke claude": Target(
+        "bedrock", "invoke/anthropic.claude-sonnet-4-5-20250929-v1:0", Bedrock, "", able=_CLAUDE
+    ),
+    "converse claude": Target(
+        "bedrock", "converse/anthropic.claude-sonnet-4-5-20250929-v1:0", Bedrock, "", able=_CLAUDE
+    ),
+    "converse nova": Target("bedrock", "amazon.nova-pro-v1:0", Bedrock, "", able=Abilities(forces=False)),
 }  # fmt: skip
