@@ -11,7 +11,11 @@ from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from neurolink_mitm.core.pool.accounts import ANTHROPIC
-from neurolink_mitm.core.providers.catalog import provider_info
+from neurolink_mitm.core.providers.catalog import (
+    WITHOUT_KEYS,
+    credential_places,
+    provider_info,
+)
 from neurolink_mitm.core.providers.names import canonical, own_prefix, unknown_provider
 from neurolink_mitm.core.settings.errors import (
     ConfigFault,
@@ -194,6 +198,9 @@ def _providers(config: Config, document: object) -> Iterator[ConfigFault]:
         loc = ("providers", written)
         if settings.api and name != "openai":
             yield ConfigFault((*loc, "api"), "is of openai alone, and not looked at here")
+        if settings.api_key and name in WITHOUT_KEYS:
+            places = credential_places(name)
+            yield ConfigFault(loc, f"takes no apiKey: its credentials come from {places}")
         if settings.base_url and (advice := address_advice(name, settings.base_url)):
             yield ConfigFault(_address(document, loc), advice)
 

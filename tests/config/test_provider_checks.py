@@ -220,3 +220,10 @@ def test_an_api_where_there_is_one_only_warns() -> None:
     assert parse({"providers": {"groq": {"api": "chat"}}}, {}).warnings == (
         "providers.groq.api: is of openai alone, and not looked at here",
     )
+
+
+def test_a_key_that_nobody_takes_warns() -> None:
+    [warning] = parse({"providers": {"vertex": {"apiKey": "${K}"}}}, {"K": "x"}).warnings
+    assert warning.startswith(
+        "providers.vertex: takes no apiKey: its credentials come from GOOGLE_"
+    )

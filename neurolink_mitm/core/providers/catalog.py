@@ -81,6 +81,8 @@ PROVIDERS: Mapping[str, ProviderInfo] = {
 }
 """By name in the configuration. Any other name is LiteLLM's own (`names.py`)."""
 
+WITHOUT_KEYS = frozenset({"vertex"})
+"""Providers that take no API key from LiteLLM, so that `apiKey` has no meaning."""
 _OWN = {"nano-gpt": "nano-gpt", "scx-ai": "scx-ai"}
 """LiteLLM's names that have a hyphen. In all others a hyphen stands for `_`."""
 _COMMON = frozenset(
@@ -106,7 +108,7 @@ def key_of(
 ) -> Secret | None:
     """Return the API key of `provider`; None if it has none, or LiteLLM finds credentials by itself."""
     settings, names = providers.get(provider), provider_info(provider).keys
-    if settings and settings.api_key:
+    if settings and settings.api_key and provider not in WITHOUT_KEYS:
         return settings.api_key
     key = next((environ[name] for name in names if environ.get(name)), None)
     if key:
@@ -133,15 +135,20 @@ def missing_access(
     info = provider_info(provider)
     missing = []
     if not (key_of(provider, providers, environ) or _has_credential(info, environ)):
-        names = " or ".join((*info.keys, *info.ambient))
-        missing.append(
-            f"no key: set {names} in the environment or .env, or providers.{provider}.apiKey"
-        )
+        missing.append(f"no key: set {credential_places(provider)}")
     address = base_url_of(provider, providers) or _any(info.addresses, environ)
     if info.addresses and not address:
         names = " or ".join(info.addresses)
         missing.append(f"no address: set providers.{provider}.baseUrl ({info.example}) or {names}")
     return "; ".join(missing) or None
+
+
+def credential_places(provider: str) -> str:
+    """Return where a credential of `provider` may stand, as text for the user; empty for what LiteLLM finds itself."""
+    info = provider_info(provider)
+    names = " or ".join((*info.keys, *info.ambient))
+    own = f", or providers.{provider}.apiKey" if provider not in WITHOUT_KEYS else ""
+    return f"{names} in the environment or .env{own}" if names else ""
 
 
 def _has_credential(info: ProviderInfo, environ: Mapping[str, str]) -> bool:

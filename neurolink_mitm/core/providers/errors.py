@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from neurolink_mitm.core.providers.catalog import provider_info
+from neurolink_mitm.core.providers.catalog import credential_places
 from neurolink_mitm.core.providers.too_long import too_long
 from neurolink_mitm.core.providers.unusable import Refusal, refusal_of, remedy
 from neurolink_mitm.core.redact.text import redact
@@ -91,7 +91,7 @@ def _refused(refusal: Refusal, entry: str, words: str) -> ProviderError:
     with a 404 Claude Code takes it for the model that it asked for.
     """
     provider = entry.partition("/")[0]
-    advice = remedy(refusal, provider, provider_info(provider).keys)
+    advice = remedy(refusal, provider, credential_places(provider))
     status, kind = _OF_REFUSALS[refusal]
     return ProviderError(status, f"{entry} {refusal.value} ({advice}){_colon(words)}", kind=kind)
 

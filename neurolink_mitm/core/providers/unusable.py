@@ -82,11 +82,10 @@ def refusal_of(status: int, text: str, words: str) -> Refusal | None:
     return Refusal.KEY if status in (401, 403) else None
 
 
-def remedy(refusal: Refusal, provider: str, variables: tuple[str, ...]) -> str:
-    """Return what the user can do; `variables` are those of the provider's key."""
+def remedy(refusal: Refusal, provider: str, places: str) -> str:
+    """Return what the user can do; `places` are those of the provider's credential."""
     if refusal is Refusal.MODEL:
         return f"name another in proxy-config.yaml, or check providers.{provider}.baseUrl"
     if refusal is Refusal.MONEY:
         return "top up its account, or ask another"
-    named = " or ".join(variables)
-    return f"check {named} or providers.{provider}.apiKey" if named else "check its key"
+    return f"check {places}" if places else "check its key"

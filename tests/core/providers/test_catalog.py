@@ -89,6 +89,14 @@ def test_azures_address_is_no_server_of_ones_own() -> None:
     )
 
 
+def test_vertex_takes_no_key() -> None:
+    settings = {"vertex": Provider(api_key=Secret("k"))}
+    assert key_of("vertex", settings, {}) is None
+    said = missing_access("vertex", settings, {}) or ""
+    assert said.startswith("no key: set GOOGLE_APPLICATION_CREDENTIALS or")
+    assert said.endswith(" in the environment or .env")
+
+
 def test_lm_studio_listens_where_it_always_does() -> None:
     assert base_url_of("lm_studio", {}) == "http://127.0.0.1:1234/v1"
     assert base_url_of("lm_studio", {"lm_studio": Provider("http://h/v1")}) == "http://h/v1"

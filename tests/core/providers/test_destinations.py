@@ -62,7 +62,7 @@ def test_the_route_of_a_model(model: str, expected: Route | None) -> None:
 
 NO_VERTEX = (
     "no key: set GOOGLE_APPLICATION_CREDENTIALS or VERTEXAI_CREDENTIALS or VERTEXAI_PROJECT or GOOGLE_CLOUD_PROJECT"
-    " in the environment or .env, or providers.vertex.apiKey"
+    " in the environment or .env"
 )
 
 

@@ -110,7 +110,8 @@ def test_a_refused_key_cools_the_fallback_down_and_asks_the_next() -> None:
 
 REFUSED = [
     (401, "Bad key", 403, "permission_error",
-     "openai/gpt-5 refused the key (check OPENAI_API_KEY or providers.openai.apiKey): Bad key"),
+     "openai/gpt-5 refused the key (check OPENAI_API_KEY in the environment or .env, or providers.openai.apiKey):"
+     " Bad key"),
     (429, "insufficient_quota", 402, "billing_error",
      "openai/gpt-5 wants to be paid first (top up its account, or ask another): insufficient_quota"),
     (404, "The model `gpt-5` does not exist", 400, "not_found_error",
