@@ -70,7 +70,13 @@ def failure(chunk: Json) -> Json | None:
         return None
     told = _dict(error)
     message = told.get("message") or (error if isinstance(error, str) else "")
-    codes = (told.get("code"), told.get("status"), told.get("status_code"), chunk.get("code"))
+    codes = (
+        told.get("code"),
+        told.get("status"),
+        told.get("status_code"),
+        chunk.get("code"),
+        told.get("type"),
+    )
     return error_event(str(message), next(filter(None, map(_status, codes)), None))
 
 
@@ -91,6 +97,9 @@ def choices(chunk: Json) -> Iterator[Json]:
             "finish_reason": chunk.get("finish_reason") if chunk.get("is_finished") else None,
             "provider_specific_fields": chunk.get("provider_specific_fields"),
         }
+
+
+_INPUT = frozenset({"input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"})
 
 
 def usage(chunk: Json) -> Json:
@@ -116,14 +125,33 @@ def usage(chunk: Json) -> Json:
     return counted | {name: n for name, n in cache.items() if n}
 
 
+def latest(before: Json, counted: Json) -> Json:
+    """Return the token counts after those of one more chunk, in which a zero says nothing.
+
+    What was read from the cache belongs to one count of the input; Claude counts input and output in two chunks.
+    """
+    asked = {name: n for name, n in counted.items() if name != "output_tokens"}
+    told = (
+        asked if any(asked.values()) else {name: n for name, n in before.items() if name in _INPUT}
+    )
+    output = counted.get("output_tokens") or before.get("output_tokens")
+    return told if output is None else {**told, "output_tokens": output}
+
+
 def _count(*values: object) -> int:
     """Return the first of the counts that is one and not zero."""
     return next((n for n in values if type(n) is int and n > 0), 0)
 
 
+_WORDS = {"rate_limit": 429, "insufficient_quota": 429, "overloaded": 503, "context_length": 400,
+          "invalid_request": 400, "server_error": 500}  # fmt: skip
+"""Statuses by parts of error codes, for errors that come within a stream."""
+
+
 def _status(code: object) -> int | None:
-    if isinstance(code, str) and code.isdecimal() and len(code) == 3:
-        code = int(code)
+    if isinstance(code, str):
+        found = (status for word, status in _WORDS.items() if word in code)
+        code = int(code) if code.isdecimal() and len(code) == 3 else next(found, None)
     return code if type(code) is int and 400 <= code <= 599 else None
 
 

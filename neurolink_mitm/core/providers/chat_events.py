@@ -47,6 +47,8 @@ class ChatEvents:
     _refused: bool = False
     _signed: bool = False
     """The model signs its thinking itself."""
+    _thought: list[str] = field(default_factory=list)
+    """The thinking that has no signature yet."""
     _called: bool = False
     _done: bool = False
     """The provider has said that this was all."""
@@ -70,9 +72,7 @@ class ChatEvents:
             self._over = True
             yield failure
             return
-        counted = ends.usage(chunk)
-        if any(counted.values()):
-            self._usage = counted
+        self._usage = ends.latest(self._usage, ends.usage(chunk))
         for choice in ends.choices(chunk):
             delta = choice.get("delta", choice.get("message"))  # not streamed after all
             yield from self._delta(delta if isinstance(delta, dict) else {})
@@ -112,8 +112,14 @@ class ChatEvents:
                 yield from self._open("redacted_thinking", data=sign(self.own_thinking, data))
                 self._kind = ""
             return
-        yield from self._say("thinking", _words(block.get("thinking")))
+        words = _words(block.get("thinking"))
+        if not signature or words != "".join(
+            self._thought
+        ):  # which LiteLLM says again beside the signature
+            yield from self._say("thinking", words)
+            self._thought.append(words)
         if signature and isinstance(signature, str):
+            self._thought.clear()
             yield from self._open("thinking", thinking="")
             yield self._signature(signature)
             self._kind = ""  # what follows is another block of thinking

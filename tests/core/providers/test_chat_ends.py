@@ -74,7 +74,7 @@ def test_a_sequence_of_the_request_that_ended_it(choice: Json, wanted: str | Non
      ({"error": {"message": "no", "code": "rate_limited", "status": 429}}, "no", 429),
      ({"error": "no"}, "no", None),
      ({"object": "error", "message": "no", "code": 400}, "no", 400),
-     ({"type": "error", "error": {"type": "overloaded_error", "message": "no"}}, "no", None),
+     ({"type": "error", "error": {"type": "overloaded_error", "message": "no"}}, "no", 503),
      ({"choices": [{"error": {"message": "no", "code": 502}, "finish_reason": "error"}]}, "no", 502),
      ({"error": {"code": 20}}, "", None), ({"error": ["odd"]}, "", None)],
 )  # fmt: skip

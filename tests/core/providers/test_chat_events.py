@@ -143,7 +143,10 @@ def test_a_refusal_is_text() -> None:
 def test_the_last_tokens_count() -> None:
     counts = ({"prompt_tokens": 5, "completion_tokens": n} for n in (1, 2, 0))
     told = answer(text("so"), *({**chunk({}), "usage": each} for each in counts), STOP)
-    assert (told.usage["input_tokens"], told.usage["output_tokens"]) == (5, 0)
+    assert (told.usage["input_tokens"], told.usage["output_tokens"]) == (5, 2)
+    halves = ({"prompt_tokens": 9, "cache_read_input_tokens": 3}, {"completion_tokens": 2})
+    told = answer(text("so"), *({**chunk({}), "usage": each} for each in halves), STOP)
+    assert told.usage == {"input_tokens": 6, "output_tokens": 2, "cache_read_input_tokens": 3}
     told = answer(text("so", "stop"), {"choices": [], "usage": {"prompt_tokens": 5}}, {"usage": {}})
     assert told.usage["input_tokens"] == 5
 
@@ -156,7 +159,7 @@ def test_a_sequence_of_the_request_ended_it() -> None:
 
 CLAUDES = [
     chunk({"reasoning_content": "hm", "thinking_blocks": [{"type": "thinking", "thinking": "hm"}]}),
-    chunk({"thinking_blocks": [{"type": "thinking", "thinking": "", "signature": "S"}]}),
+    chunk({"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "S"}]}),
     chunk({"thinking_blocks": [{"type": "redacted_thinking", "data": "D"}]}),
     chunk({"thinking_blocks": [{"type": "thinking", "thinking": "", "signature": "T"}]}),
     text("so", "stop"),
