@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -104,7 +105,9 @@ class LiteLlm:
         way = self._way(question)
         answer = await self._call(way, question, request)
         try:
-            return way.message(answer, request, self._traits(question))
+            return _unless_error(
+                question.entry, way.message(answer, request, self._traits(question))
+            )
         except Exception as e:
             raise _provider_error(question.entry, e) from e
 
@@ -115,9 +118,9 @@ class LiteLlm:
         try:
             async for piece in pieces:
                 for event in events.feed(piece):
-                    yield event
+                    yield _unless_error(question.entry, event)
             for event in events.end():
-                yield event
+                yield _unless_error(question.entry, event)
         except Exception as e:
             raise _provider_error(question.entry, e) from e
         finally:
@@ -172,6 +175,15 @@ class LiteLlm:
             return dict(self._litellm.get_model_info(name))
         except Exception:
             return {}
+
+
+def _unless_error(entry: str, event: Json) -> Json:
+    """Return the event, or the message. Raises `ProviderError` for one that tells of a failure (`chat_ends`)."""
+    if event.get("type") != "error":
+        return event
+    error = event.get("error")
+    logger.warning("%s: %s", entry, redact(str(error))[:2000])
+    raise provider_error(entry, event.get("status"), json.dumps({"error": error}))
 
 
 def _provider_error(entry: str, error: Exception) -> ProviderError:

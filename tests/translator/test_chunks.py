@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -23,9 +25,12 @@ class Chunk:
 class Stream:
     """As LiteLLM's wrapper: around a stream, or around one that it will ask for."""
 
-    def __init__(self, items: Sequence[Any], *, later: bool = False) -> None:
+    def __init__(
+        self, items: Sequence[Any], *, later: bool = False, response: _Response | None = None
+    ) -> None:
         self.closed: list[str] = []
         self._items = items
+        self.response = response
         self.completion_stream: Any = None if later else _Source(self)
 
     async def fetch_stream(self) -> Any:
@@ -40,8 +45,11 @@ class Stream:
 
 
 class _Source:
+    """As LiteLLM's readers: some have the response whose bytes they read."""
+
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
+        self.response = stream.response
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         for item in self._stream.items():
@@ -51,6 +59,20 @@ class _Source:
 
     async def aclose(self) -> None:
         self._stream.closed.append("source")
+
+
+class _Response:
+    def __init__(self, *pieces: Any, content_type: str = "text/event-stream") -> None:
+        self.headers = {"content-type": content_type}
+        self._pieces = pieces
+
+    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            if isinstance(piece, Exception):
+                raise piece
+            if piece is None:
+                await asyncio.Event().wait()
+            yield piece
 
 
 async def read(*items: Any, later: bool = False) -> list[Json]:
@@ -98,3 +120,48 @@ async def test_a_stream_that_blocks_is_read_by_the_wrapper() -> None:
     stream = Blocking([])
     stream.completion_stream = iter([SAID])
     assert [chunk async for chunk in chunks(stream)] == [SAID]
+
+
+STOP: Json = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+OVER = b"data: [DONE]\n\n"
+
+
+def event(chunk: Json) -> bytes:
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+
+
+async def read_bytes(*pieces: Any, **more: Any) -> list[Json]:
+    stream = Stream(
+        [Chunk({"choices": ["what LiteLLM reads"]})], response=_Response(*pieces, **more)
+    )
+    found = [chunk async for chunk in chunks(stream, after_the_end=0.01)]
+    assert stream.closed == ["source", "wrapper"]
+    return found
+
+
+async def test_the_bytes_of_a_response_are_read_where_it_can_be_had() -> None:
+    assert await read_bytes(event(SAID), event(STOP), OVER) == [SAID, STOP, {"done": True}]
+    line = json.dumps(SAID).encode()
+    assert await read_bytes(line, content_type="application/x-ndjson") == [SAID]
+
+
+async def test_nothing_is_read_behind_the_end() -> None:
+    """Some servers leave the connection open."""
+    assert (await read_bytes(event(SAID), OVER, None))[-1] == {"done": True}
+    assert (await read_bytes(event(SAID), event(STOP), None))[-1] == STOP
+
+
+async def test_a_failure_behind_the_end_is_none() -> None:
+    assert (await read_bytes(event(SAID), event(STOP), OSError("boom")))[-1] == STOP
+    with pytest.raises(OSError, match="boom"):
+        await read_bytes(event(SAID), OSError("boom"))
+
+
+async def test_what_is_of_no_known_form_is_left_to_litellm() -> None:
+    class Reader(_Source):
+        def chunk_parser(self, piece: Json) -> Chunk:
+            return Chunk({"choices": [piece["own"]]})
+
+    stream = Stream([], response=_Response(event({"own": 1}), event({"ping": 1})))
+    stream.completion_stream = Reader(stream)
+    assert [chunk async for chunk in chunks(stream)] == [{"choices": [1]}, {}]

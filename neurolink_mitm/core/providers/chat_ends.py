@@ -44,6 +44,11 @@ def meaning(choice: Json) -> str | None:
     return native if native in _NATIVE else _MEANING.get(reason, "end_turn")
 
 
+def meanings(chunk: Json) -> Iterator[str]:
+    """Yield what the finish reasons of a chunk mean."""
+    yield from filter(None, map(meaning, choices(chunk)))
+
+
 def graver(first: str | None, second: str | None) -> str | None:
     """Return the one of two meanings that weighs more: `[DONE]` after `length` is a `stop` to LiteLLM."""
     return max(first, second, key=lambda each: _WEIGHT.get(each or "", -1))

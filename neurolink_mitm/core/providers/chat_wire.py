@@ -94,6 +94,11 @@ def _decoded(data: bytes) -> object:
         return None
 
 
+def is_chunk(piece: Json) -> bool:
+    """Tell whether `piece` is a chunk of OpenAI's form, or the end, or an error."""
+    return "choices" in piece or bool(piece.get("error")) or piece.get("done") is True
+
+
 def chat_chunk(piece: Json) -> Json:
     """Return a piece of Ollama's or Gemini's own form in OpenAI's; any other as it is."""
     if "choices" in piece or piece.get("error"):

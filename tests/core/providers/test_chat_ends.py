@@ -72,6 +72,8 @@ def test_a_sequence_of_the_request_that_ended_it(choice: Json, wanted: str | Non
     [({"error": {"message": "no", "code": 429}}, "no", 429),
      ({"error": {"message": "no", "code": "503"}}, "no", 503),
      ({"error": {"message": "no", "code": "rate_limited", "status": 429}}, "no", 429),
+     ({"error": {"message": "no", "code": "rate_limit_exceeded"}}, "no", 429),
+     ({"error": {"message": "no", "code": 0, "type": "context_length_exceeded"}}, "no", 400),
      ({"error": "no"}, "no", None),
      ({"object": "error", "message": "no", "code": 400}, "no", 400),
      ({"type": "error", "error": {"type": "overloaded_error", "message": "no"}}, "no", 503),
