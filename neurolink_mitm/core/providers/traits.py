@@ -78,11 +78,13 @@ class Traits:
 _ALL: frozenset[Choice] = frozenset({"none", "any", "tool"})
 _ONLY_NONE: frozenset[Choice] = frozenset({"none"})
 _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
-    # provider (LiteLLM's name, and for `openai` and `azure` the way), model, what differs; later rows go before
+    # provider (LiteLLM's name; for `openai` and `azure` with the way), model, what differs; later rows go before
     (".*", "", {"efforts": ("low", "medium", "high")}),
     # https://platform.openai.com/docs/api-reference/chat/create
     ("openai .*|azure( .*)?", "", {"links": True, "most_tools": 128, "one_call": True,
                                    "formats": "schema", "format_with_tools": True, "most_stops": 4}),
+    # LM Studio, "Invalid tool_choice type: 'object'": https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/670
+    ("openai own chat", "", {"choices": frozenset({"none", "any"})}),
     # "Unsupported parameter": https://platform.openai.com/docs/guides/reasoning
     ("openai .*|azure( .*)?", r"\bo\d", {"one_call": False}),
     (".* responses", "", {"api": "responses", "documents": True, "own_thinking": RESPONSES, "stops": False}),
@@ -124,9 +126,8 @@ _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     # "the maximum is 200": https://github.com/anomalyco/opencode/issues/28911
     ("xai", "", {"most_tools": 200, "one_call": True, "formats": "schema", "most_stops": 4}),
     # 0 is refused: https://platform.minimax.io/docs/api-reference/text-openai-api
-    ("minimax", "", {"least_temperature": 0.01}),
+    ("minimax", "", {"least_temperature": 0.01, "most_tools": 128}),
     ("hosted_vllm", "", {"one_call": True, "formats": "schema"}),
-    # "Invalid tool_choice type: 'object'": https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/670
     ("lm_studio", "", {"choices": frozenset({"none", "any"}), "formats": "schema"}),
     # https://github.com/ollama/ollama/blob/main/docs/api.md
     ("ollama.*", "", {"choices": frozenset(), "formats": "schema", "top_k": True}),
@@ -174,7 +175,8 @@ def traits(
 
 
 def _way(provider: str, api: str | None, *, own_server: bool) -> str:
-    """Return the name in the table: `openai chat` and `openai responses` for `openai`; the same for `azure`."""
+    """Return the name in the table: `openai own chat`, `openai responses`, …; the same for `azure`."""
     if provider == "openai":
-        return f"openai {api or ('chat' if own_server else 'responses')}"
+        own = "own " if own_server else ""
+        return f"openai {own}{api or ('chat' if own_server else 'responses')}"
     return f"azure {api}" if provider == "azure" and api else provider

@@ -17,6 +17,7 @@ FACTS: dict[str, tuple[Traits, dict[str, Any]]] = {
     "azure with responses": (traits("azure", GPT, api="responses"), {"api": "responses", "id_form": "forty"}),
     "openai by chat": (traits("openai", GPT, api="chat"), {"api": "chat", "documents": False, "links": True}),
     "a server of one's own": (traits("openai", "x", own_server=True), {"api": "chat", "documents": False}),
+    "its tools": (traits("openai", "x", own_server=True), {"choices": frozenset({"none", "any"}), "most_tools": 128}),
     "one with responses": (traits("openai", "x", api="responses", own_server=True), {"api": "responses"}),
     "azure": (traits("azure", GPT), {"api": "chat", "links": True, "documents": False}),
     "google-ai": (traits("google-ai", GEMINI), {"documents": True, "links": False, "schema": "gemini"}),
