@@ -1,4 +1,4 @@
-"""Checks a conversation's history like Anthropic: signatures of thinking, tool ids, calls without results, empty texts.
+"""Checks a conversation's history like Anthropic: signatures of thinking, tool ids, calls and results, blank texts.
 
 https://platform.claude.com/docs/en/build-with-claude/extended-thinking#preserving-thinking-blocks
 https://platform.claude.com/docs/en/agents-and-tools/tool-use/implement-tool-use
@@ -7,13 +7,18 @@ https://platform.claude.com/docs/en/agents-and-tools/tool-use/implement-tool-use
 import base64
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from neurolink_mitm.sandbox.errors import ApiError
 
 _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
-_HAS_BLOCKS = re.compile(rb'"(?:thinking|tool_use|tool_result|text)"\s*[:,}]')
+_SERVER_ID = re.compile(r"srvtoolu_[a-zA-Z0-9_]+")
+_HAS_BLOCKS = re.compile(
+    rb'"(?:thinking|tool_use|server_tool_use|tool_result|text|assistant)"\s*[:,}]'
+    rb'|"content"\s*:\s*["[]\s*["\]]'
+)
 _THINKING = ("thinking", "redacted_thinking")
 
 
@@ -24,6 +29,7 @@ class Block(msgspec.Struct):
     signature: str | msgspec.UnsetType | None = msgspec.UNSET
     id: str = ""
     tool_use_id: str = ""
+    input: Any = None
 
 
 class Turn(msgspec.Struct):
@@ -67,9 +73,16 @@ def check_history(body: bytes) -> None:
     except msgspec.ValidationError:
         return  # a block of another kind
     turns = [(at, turn) for at, turn in enumerate(asked.messages) if turn.role != "system"]
+    ids: set[str] = set()
     for at, turn in turns:
         for number, block in enumerate(turn.blocks):
             _check_block(block, f"messages.{at}.content.{number}")
+            if block.type == "tool_use" and block.id in ids:
+                raise ApiError(
+                    400, f"messages.{at}.content.{number}: `tool_use` ids must be unique"
+                )
+            ids.update([block.id] if block.type == "tool_use" else ())
+    _check_contents(turns)
     for (_, before), (at, turn) in zip([(0, Turn("", "")), *turns], turns, strict=False):
         _check_results(before, turn, at)
     if turns and turns[-1][1].role == "assistant":
@@ -79,10 +92,17 @@ def check_history(body: bytes) -> None:
 
 
 def _check_block(block: Block, at: str) -> None:
-    if block.type == "text" and not block.text:
-        raise ApiError(400, "messages: text content blocks must be non-empty")
+    if block.type == "text":
+        _check_text(block.text or "")
     if block.type == "tool_use" and not _TOOL_ID.fullmatch(block.id):
         raise ApiError(400, f"{at}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'")
+    if block.type == "tool_use" and not isinstance(block.input, dict):
+        raise ApiError(400, f"{at}.tool_use.input: Input should be a valid dictionary")
+    if block.type == "server_tool_use" and not _SERVER_ID.fullmatch(block.id):
+        raise ApiError(
+            400,
+            f"{at}.server_tool_use.id: String should match pattern '^srvtoolu_[a-zA-Z0-9_]+$'",
+        )
     if block.type == "thinking":
         if not isinstance(block.signature, str):
             raise ApiError(400, f"{at}.thinking.signature: Field required")
@@ -90,8 +110,45 @@ def _check_block(block: Block, at: str) -> None:
             raise ApiError(400, f"{at}: Invalid `signature` in `thinking` block")
 
 
+def _check_text(text: str) -> None:
+    if not text:
+        raise ApiError(400, "messages: text content blocks must be non-empty")
+    if text.isspace():
+        raise ApiError(400, "messages: text content blocks must contain non-whitespace text")
+
+
+def _check_contents(turns: Sequence[tuple[int, Turn]]) -> None:
+    """A message says something, but for the assistant's last one, which does not end in white space."""
+    for at, turn in turns:
+        final = (at, turn) == turns[-1] and turn.role == "assistant"
+        if not turn.content and not final:
+            raise ApiError(
+                400,
+                f"messages.{at}: all messages must have non-empty content except for the optional"
+                " final assistant message",
+            )
+        if isinstance(turn.content, str) and turn.content:
+            _check_text(turn.content)
+        text = turn.content if isinstance(turn.content, str) else _last_text(turn)
+        if final and text[-1:].isspace():
+            raise ApiError(
+                400, "messages: final assistant content cannot end with trailing whitespace"
+            )
+
+
+def _last_text(turn: Turn) -> str:
+    return (turn.blocks[-1].text or "") if turn.blocks else ""
+
+
 def _check_results(before: Turn, turn: Turn, at: int) -> None:
     results = turn.ids("tool_result")
+    if len(set(results)) < len(results):
+        again = next(tool_id for n, tool_id in enumerate(results) if tool_id in results[:n])
+        raise ApiError(
+            400,
+            f"messages.{at}: each tool_use must have a single result. Found multiple `tool_result`"
+            f" blocks with id: {again}",
+        )
     _check_calls(before, results, at - 1)
     for tool_id in results:
         if tool_id not in before.ids("tool_use"):

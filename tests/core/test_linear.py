@@ -107,6 +107,8 @@ BLOCKS = {
     "odd ids": b'{"type":"tool_use","id":"a.b","name":"x","input":{}}',
     "odd ids, spaced": b'{ "type" : "tool_use", "id" : "a.b" }',
     "ids twice": b'{"type":"tool_use","id":"a.b","input":{"id":"a"}}',
+    "blank": b'{"type":"text","text":"\\n"}',
+    "calls without input": b'{"type":"tool_use","id":"a"}',
     "objects": b"{}",
     "lists": b'{"type":"tool_result","content":[[],[]]}',
     "strings": b'{"type":"text","text":"a@b.example\\n\\"\\u00e9"}',

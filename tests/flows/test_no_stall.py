@@ -34,6 +34,14 @@ FAMILIES = {
         )
         + b"]}"
     ),
+    "tool-ids-again": KEY
+    % (
+        b'{"role": "assistant", "content": ['
+        + b",".join([b'{"type": "tool_use", "id": "call_0", "name": "x", "input": {}}'] * 20_000)
+        + b"]}"
+    ),
+    "blank": KEY
+    % (b",".join([b'{"role": "user", "content": [{"type": "text", "text": " "}]}'] * 20_000)),
     "user-id": KEY[:-1] % b"" + b', "metadata": {"user_id": "' + b"\\\\" * 1_000_000 + b'"}}',
 }
 

@@ -6,7 +6,7 @@ Anthropic all of them are dropped (`core.request.history`); on the way to a prov
 
 from __future__ import annotations
 
-from neurolink_mitm.core.request.history import FOREIGN_SIGNATURE
+from neurolink_mitm.core.request.conversation import FOREIGN_SIGNATURE
 
 RESPONSES = "responses"
 """The mark of OpenAI's Responses API: the id of a reasoning item and its encrypted content."""

@@ -16,7 +16,7 @@ import msgspec
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.request import history
 from neurolink_mitm.core.request import json_spans as spans
-from neurolink_mitm.core.request.history import Conversation, read_conversation
+from neurolink_mitm.core.request.conversation import Conversation, read_conversation
 from neurolink_mitm.core.request.json_spans import Edit, Part, Span
 
 LONGEST_MODEL = 256

@@ -15,7 +15,7 @@ import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.request import json_spans as spans
-from neurolink_mitm.core.request.history import THINKING
+from neurolink_mitm.core.request.conversation import THINKING
 from neurolink_mitm.core.request.json_spans import Edit, Span
 from neurolink_mitm.core.response.sse import SseEvent, SseReader, encode
 from neurolink_mitm.core.shaping.outgoing import Editor

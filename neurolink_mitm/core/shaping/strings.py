@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from neurolink_mitm.core.request import json_spans as spans
 from neurolink_mitm.core.request.body import BodyIndex
-from neurolink_mitm.core.request.history import THINKING
+from neurolink_mitm.core.request.conversation import THINKING
 from neurolink_mitm.core.request.json_spans import Part, Span
 
 OWN = frozenset(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Collection
 from contextlib import suppress
@@ -10,12 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.request.body import BodyIndex
-from neurolink_mitm.core.request.history import (
-    FOREIGN_SIGNATURE,
-    signature_digest,
-    signatures,
-)
+from neurolink_mitm.core.request.conversation import FOREIGN_SIGNATURE
+from neurolink_mitm.core.request.history import signature_digest, signatures
 from neurolink_mitm.core.request.tool_ids import tool_id
+from neurolink_mitm.sandbox.history import check_history
 
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
 REDACTED = {"type": "redacted_thinking", "data": "eA=="}
@@ -59,7 +58,7 @@ def mended(body: bytes) -> dict[str, Any]:
         ([turn(THOUGHT, USE, THOUGHT, TEXT)], [turn(USE, TEXT)]),
         ([turn(TEXT, role="user"), turn(THOUGHT, TEXT)], [turn(TEXT, role="user"), turn(TEXT)]),
         ([turn(TEXT), turn(THOUGHT, REDACTED), turn(USE)], [turn(TEXT), turn(USE)]),
-        ([turn(), turn(THOUGHT, TEXT)], [turn(), turn(TEXT)]),
+        ([turn(), turn(THOUGHT, TEXT)], [turn(TEXT)]),
         ([{"role": "user", "content": "thinking"}, turn(THOUGHT)],
          [{"role": "user", "content": "thinking"}]),
         ([{"role": "user"}, turn(THOUGHT)], [{"role": "user"}]),
@@ -179,8 +178,21 @@ def written(draw: st.DrawFn, value: Any) -> str:
 blocks = st.sampled_from([THOUGHT, REDACTED, TEXT, USE]) | st.fixed_dictionaries(
     {"type": st.sampled_from(["text", "image", "thinking_", "Thinking"]), "x": scalars}
 )
-contents = st.text(max_size=5) | st.lists(blocks, max_size=4)
+words = st.text(max_size=5).map("a{}z".format)
+contents = words | st.lists(blocks, min_size=1, max_size=4)
 turns = st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant"]), "content": contents})
+
+
+def numbered(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same messages, in which no id of a call comes again."""
+    count = itertools.count()
+    for message in messages:
+        if isinstance(message["content"], list):
+            message["content"] = [
+                {**b, "id": f"t{next(count)}"} if b["type"] == "tool_use" else b
+                for b in message["content"]
+            ]
+    return messages
 
 
 def thinks(block: dict[str, Any]) -> bool:
@@ -188,7 +200,11 @@ def thinks(block: dict[str, Any]) -> bool:
 
 
 @settings(deadline=None)  # some take long to be made up
-@given(st.data(), st.lists(turns, max_size=5), st.dictionaries(st.sampled_from("abc"), scalars))
+@given(
+    st.data(),
+    st.lists(turns, max_size=5).map(numbered),
+    st.dictionaries(st.sampled_from("abc"), scalars),
+)
 def test_any_conversation(
     data: st.DataObject, messages: list[dict[str, Any]], more: dict[str, Any]
 ) -> None:
@@ -324,7 +340,7 @@ def test_the_same_history_becomes_the_same_bytes_turn_after_turn() -> None:
     assert second.startswith(first[:-2])
 
 
-@given(st.lists(turns, max_size=5))
+@given(st.lists(turns, max_size=5).map(numbered))
 def test_anything_else_is_as_it_was(messages: list[dict[str, Any]]) -> None:
     body = asked(*messages, turn(UNSIGNED, TEXT))
     assert json.loads(acceptable(body))["messages"] == [*messages, turn(TEXT)]
@@ -347,3 +363,119 @@ def test_thinking_is_off_in_the_middle_of_calls_that_another_made_without_it(
     document = json.loads(acceptable(body))
     assert ("thinking" not in document) == off
     assert document["messages"] == messages
+
+
+# --- Ids that come again, blank text, odd inputs
+
+BLANK = {"type": "text", "text": "\n\n"}
+SERVER = {"type": "server_tool_use", "id": "call_1", "name": "search", "input": {}}
+FOUND = {"type": "web_search_tool_result", "tool_use_id": "call_1", "content": []}
+AGAIN = [tool_id(f"t1 {n}") for n in range(10)]
+
+
+def use(id_: str = "t1", **more: Any) -> dict[str, Any]:
+    return USE | {"id": id_, **more}
+
+
+def results(*ids: str) -> dict[str, Any]:
+    return turn(*(RESULT | {"tool_use_id": id_} for id_ in ids), role="user")
+
+
+MENDED: dict[str, tuple[list[Any], list[Any]]] = {
+    "an id that comes again": (
+        [turn(use()), results("t1"), turn(use()), results("t1"), turn(use()), results("t1")],
+        [turn(use()), results("t1"), turn(use(AGAIN[1])), results(AGAIN[1]), turn(use(AGAIN[2])), results(AGAIN[2])]),
+    "in parallel calls": ([turn(use(), use("t2"), use()), results("t1", "t2", "t1")],
+                          [turn(use(), use("t2"), use(AGAIN[1])), results("t1", "t2", AGAIN[1])]),
+    "in messages side by side": ([turn(use()), turn(use()), results("t1", "t1")],
+                                 [turn(use()), turn(use(AGAIN[1])), results("t1", AGAIN[1])]),
+    "behind a call without result": ([turn(use()), QUESTION, turn(use()), results("t1")],
+                                     [turn(use()), QUESTION, turn(use(AGAIN[1])), results(AGAIN[1])]),
+    "of another form": (
+        [turn(use("a.b")), results("a.b"), turn(use("a.b")), results("a.b")],
+        [turn(use(tool_id("a.b"))), results(tool_id("a.b")), turn(use(tool_id("a.b 1"))), results(tool_id("a.b 1"))]),
+    "as a new one": ([turn(use()), turn(use(AGAIN[1])), turn(use())],
+                     [turn(use()), turn(use(AGAIN[1])), turn(use(AGAIN[2]))]),
+    "blank text before a call": ([turn(BLANK, use()), results("t1")], [turn(use()), results("t1")]),
+    "nothing but blank text": ([QUESTION, turn(BLANK), QUESTION], [QUESTION, QUESTION]),
+    "blank text and thinking of others": ([QUESTION, turn(UNSIGNED, BLANK), QUESTION], [QUESTION, QUESTION]),
+    "a blank string": ([QUESTION, {"role": "assistant", "content": " "}, QUESTION], [QUESTION, QUESTION]),
+    "an empty message": ([QUESTION, turn(), QUESTION], [QUESTION, QUESTION]),
+    "blank text of the user's": ([turn(BLANK, TEXT, role="user")], [QUESTION]),
+    "an old blank question": ([turn(BLANK, role="user"), turn(TEXT), QUESTION], [turn(TEXT), QUESTION]),
+    "a blank question": ([QUESTION, turn(TEXT), turn(BLANK, role="user")],
+                         [QUESTION, turn(TEXT), turn(BLANK, role="user")]),
+    "a blank beginning of the answer": ([QUESTION, turn(BLANK)], [QUESTION]),
+    "an empty beginning of the answer": ([QUESTION, turn(BLANK), turn()], [QUESTION, turn()]),
+    "white space at the end": ([QUESTION, turn(TEXT | {"text": "so\n "}, BLANK)],
+                               [QUESTION, turn(TEXT | {"text": "so"})]),
+    "at the end of a string": ([QUESTION, {"role": "assistant", "content": "\u00fcber "}],
+                               [QUESTION, {"role": "assistant", "content": "\u00fcber"}]),
+    "before thinking of others": ([QUESTION, turn(TEXT | {"text": "so "}, UNSIGNED)],
+                                  [QUESTION, turn(TEXT | {"text": "so"})]),
+    "an input in a string": ([turn(use(input='{"a": 1}'))], [turn(use(input={"a": 1}))]),
+    "an input that is a text": ([turn(use(input="ls"))], [turn(use(input={"input": "ls"}))]),
+    "an input that is a list": ([turn(use(input=[1]))], [turn(use(input={"input": [1]}))]),
+    "an empty input": ([turn(use(input=None), use("t2", input=""))], [turn(use(input={}), use("t2", input={}))]),
+    "no input": ([turn({"type": "tool_use", "id": "t1"})], [turn({"type": "tool_use", "id": "t1", "input": {}})]),
+    "another server's tool": ([turn(TEXT, SERVER, FOUND), QUESTION], [turn(TEXT), QUESTION]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after"), MENDED.values(), ids=MENDED)
+def test_what_others_left_is_mended(before: list[Any], after: list[Any]) -> None:
+    assert repaired(*before)["messages"] == after
+
+
+@pytest.mark.parametrize(("before", "after"), MENDED.values(), ids=MENDED)
+def test_and_stays_so(before: list[Any], after: list[Any]) -> None:
+    once = acceptable(asked(*before))
+    assert acceptable(once) == once
+
+
+@pytest.mark.parametrize(("before", "after"), MENDED.values(), ids=MENDED)
+def test_what_others_left_is_mended_where_thinking_is_removed_too(
+    before: list[Any], after: list[Any]
+) -> None:
+    body = acceptable(asked(turn(THOUGHT, TEXT), *before, thinking=ENABLED))
+    document = mended(body) if b"thinking" in body else json.loads(body)
+    assert document["messages"] == [turn(TEXT), *after]
+    assert "thinking" not in document
+
+
+def test_escapes_and_spaces_around_an_id_are_no_hindrance() -> None:
+    block = b'{ "input" : {"id":"t1"}, "\\u0069d" :\t"t\\u0031", "type" : "tool_use" }'
+    body = b'{"messages" : [ {"content" : [ %s , %s ] } ] }' % (block, block)
+    first, second = json.loads(acceptable(body))["messages"][0]["content"]
+    assert (first["id"], second["id"]) == ("t1", AGAIN[1])
+    assert second["input"] == {"id": "t1"}
+
+
+LEFT = st.sampled_from(
+    [TEXT, BLANK, TEXT | {"text": ""}, TEXT | {"text": "so "}, UNSIGNED, SERVER, FOUND,
+     *(use(id_) for id_ in ("t1", "a.b", AGAIN[1])), use("t2", input="{}")]
+)  # fmt: skip
+
+
+@given(st.lists(st.lists(LEFT, max_size=5), max_size=5), st.booleans())
+def test_whatever_others_left_anthropic_accepts_it(contents: list[list[Any]], ends: bool) -> None:
+    messages: list[Any] = []
+    for content in contents:
+        ids = [block["id"] for block in content if block["type"] == "tool_use"]
+        messages += [QUESTION, turn(*content), *([results(*ids)] if ids else [])]
+    body = acceptable(asked(*messages, *([QUESTION] if ends else [])))
+    check_history(body)
+    assert acceptable(body) == body
+
+
+@given(st.lists(st.lists(LEFT, max_size=5), min_size=1, max_size=5))
+def test_a_longer_history_begins_with_the_same_bytes(contents: list[list[Any]]) -> None:
+    def mended_up_to(count: int) -> bytes:
+        messages: list[Any] = []
+        for content in contents[:count]:
+            ids = [block["id"] for block in content if block["type"] == "tool_use"]
+            messages += [turn(*content), *([results(*ids)] if ids else []), QUESTION]
+        return acceptable(json.dumps({"messages": messages}).encode())
+
+    for count in range(1, len(contents)):
+        assert mended_up_to(count + 1).startswith(mended_up_to(count)[:-2])
