@@ -24,6 +24,7 @@ ENV = {
     "KEY_2": "sk-ant-oat-test-2",
     "CLIENT_KEY": "client",
     "OPENAI_API_KEY": "openai",
+    "AZURE_API_KEY": "azure",
 }
 
 

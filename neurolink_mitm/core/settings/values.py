@@ -90,7 +90,7 @@ class ModelMapping(Section):
 class Fallback(Section):
     """A model of another provider, for when every account is cooling."""
 
-    provider: Annotated[types.Text, "`google-ai`, `openai`, …"]
+    provider: Annotated[types.Text, "`google-ai`, `openai`, … ([all](fallback.md#keys))."]
     model: Annotated[types.Text, "The provider's name for it."]
 
 
@@ -160,7 +160,11 @@ class Clients(Section):
 class Provider(Section):
     """Another provider, as far as it differs from LiteLLM's defaults."""
 
-    base_url: Annotated[types.BaseUrl | None, "The provider's endpoint."] = None
+    base_url: Annotated[
+        types.BaseUrl | None,
+        "The provider's endpoint: with `/v1` for servers like OpenAI's, `/v1beta` for `google-ai`, without a path "
+        "for `ollama` and `azure`.",
+    ] = None
     api_key: Annotated[
         types.SecretText | None,
         "Else it comes from the environment or `.env` (`OPENAI_API_KEY`, …).",
