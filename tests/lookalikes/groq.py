@@ -73,6 +73,16 @@ def _check_contents(dialect: Dialect, body: Json) -> None:
             raise Refused(400, said)
 
 
+def _check_pictures(dialect: Dialect, body: Json) -> None:
+    """https://console.groq.com/docs/vision: only some models see."""
+    if "llama-4" in body["model"]:
+        return
+    for index, message in enumerate(body["messages"]):
+        content = message.get("content")
+        if isinstance(content, list) and any(part["type"] == "image_url" for part in content):
+            raise Refused(400, f"messages[{index}].content must be a string")
+
+
 def _check_reasoning(dialect: Dialect, body: Json) -> None:
     """https://console.groq.com/docs/reasoning: not `raw` with tools; an effort for models that think."""
     if body.get("reasoning_format") == "raw" and body.get("tools"):
@@ -102,7 +112,7 @@ class Groq(ChatServer):
         unknown=_unknown,
         # https://github.com/HunorLaczko/ha-groq-cloud-api/issues/25
         too_many_tools="'tools' : maximum number of items is {most}",
-        more=(_check_format, _check_contents, _check_reasoning),
+        more=(_check_format, _check_contents, _check_pictures, _check_reasoning),
         error=_error,
         habits=Habits(
             reasoning="reasoning",

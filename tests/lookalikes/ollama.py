@@ -89,6 +89,8 @@ class Ollama(Lookalike):
             ("stream", bool),
         ):
             _of_type(body, name, kind, "ChatRequest", name)
+        if not isinstance(body.get("format", ""), str | dict | None):
+            raise Refused(400, 'invalid format; expected "json" or a JSON schema')
         for message in body.get("messages") or ():
             _check_message(message)
         for tool in body.get("tools") or ():
@@ -165,16 +167,25 @@ def _ending(reply: Reply) -> Json:
     }
 
 
+_GO: dict[type, str] = {
+    str: "string",
+    list: "array",
+    dict: "object",
+    bool: "bool",
+    int: "number",
+    float: "number",
+    type(None): "null",
+}
+"""JSON's types, as Go's decoder names them."""
+
+
 def _of_type(value: Json, name: str, kind: type, struct: str, where: str) -> None:
     """As Go's decoder says it."""
     found = value.get(name)
     if found is None or isinstance(found, kind):
         return
-    names = {str: "string", list: "array", dict: "object", bool: "bool", int: "number"}
-    was = names.get(type(found), "number")
-    said = (
-        f"json: cannot unmarshal {was} into Go struct field {struct}.{where} of type {names[kind]}"
-    )
+    was = _GO.get(type(found), "number")
+    said = f"json: cannot unmarshal {was} into Go struct field {struct}.{where} of type {_GO[kind]}"
     raise Refused(400, said)
 
 
@@ -193,6 +204,43 @@ def _check_message(message: Json) -> None:
 
 
 def _check_tool(tool: Json) -> None:
+    """As `api/types.go` declares them; what it names no type for may be anything.
+
+    https://github.com/ollama/ollama/issues/10328 (an array for properties),
+    https://github.com/ollama/ollama/issues/18051 (an object for required),
+    https://github.com/ollama/ollama/issues/14256 (a string for a property)
+    """
     function = tool.get("function") or {}
-    _of_type(function, "name", str, "ChatRequest", "tools.function.name")
-    _of_type(function, "parameters", dict, "ChatRequest", "tools.function.parameters")
+    for name, kind in (("name", str), ("description", str), ("parameters", dict)):
+        _of_type(function, name, kind, "ChatRequest", f"tools.function.{name}")
+    parameters = function.get("parameters") or {}
+    where = "tools.function.parameters"
+    _of_type(parameters, "type", str, "ToolFunctionParameters", f"{where}.type")
+    _check_object(parameters, "ToolFunctionParameters", where)
+
+
+def _check_object(schema: Json, struct: str, where: str) -> None:
+    for name, kind in (("required", list), ("properties", dict)):
+        _of_type(schema, name, kind, struct, f"{where}.{name}")
+    for each in schema.get("required") or ():
+        _of_type({"required": each}, "required", str, struct, f"{where}.required")
+    for value in (schema.get("properties") or {}).values():
+        _check_property(value, f"{where}.properties")
+
+
+def _check_property(value: object, where: str) -> None:
+    if not isinstance(value, dict):
+        was = _GO[type(value)]
+        raise Refused(
+            400,
+            f"json: cannot unmarshal {was} into Go struct field ToolFunctionParameters.{where}"
+            " of type api.ToolProperty",
+        )
+    for name, kind in (("description", str), ("enum", list), ("anyOf", list)):
+        _of_type(value, name, kind, "ToolProperty", name)
+    kinds = value.get("type")
+    for each in kinds if isinstance(kinds, list) else [kinds]:
+        _of_type({"type": each}, "type", str, "ToolProperty", "type")
+    for each in value.get("anyOf") or ():
+        _check_property(each, f"{where}.anyOf")
+    _check_object(value, "ToolProperty", where)

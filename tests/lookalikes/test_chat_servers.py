@@ -142,6 +142,7 @@ BAD: dict[str, tuple[str, str, list[Json], Json, str]] = {
         "groq", "", [USER], {"tools": [tool()], "response_format": JSON_FORM}, "cannot be combined"),
     "parts of a system prompt at Groq": (
         "groq", "", [{"role": "system", "content": [{"type": "text", "text": "a"}]}, USER], {}, "must be a string"),
+    "a picture at Groq": ("groq", "", [{"role": "user", "content": [IMAGE]}], {}, "must be a string"),
     "stops of Grok": ("xai", "", [USER], {"stop": ["a"]}, "not supported on this model: stop"),
     "an effort of Grok 4": ("xai", "", [USER], {"reasoning_effort": "low"}, "reasoningEffort"),
     "nothing but calls at xAI": ("xai", "", [USER, called(content=None), result()], {}, "content element"),

@@ -100,6 +100,11 @@ def test_a_foreign_field_is_passed_over(ollama: Ollama) -> None:
     assert ask(ollama, top_k=1, tools=[{"type": "bash_20250124"}]).status_code == 200
 
 
+def tool(properties: Any) -> Json:
+    parameters = {"type": "object", "properties": properties}
+    return {"type": "function", "function": {"name": "Read", "parameters": parameters}}
+
+
 BAD: dict[str, tuple[list[Json], Json, str]] = {
     "another model": ([USER], {"model": "llama3"}, "model 'llama3' not found"),
     "content in parts": ([{"role": "user", "content": []}], {}, "cannot unmarshal array"),
@@ -109,6 +114,24 @@ BAD: dict[str, tuple[list[Json], Json, str]] = {
         {},
         "cannot unmarshal string",
     ),
+    "a property of true": ([USER], {"tools": [tool({"a": True})]}, "cannot unmarshal bool"),
+    "a nested property of a text": (
+        [USER],
+        {"tools": [tool({"a": {"type": "object", "properties": {"b": "x"}}})]},
+        "cannot unmarshal string",
+    ),
+    "properties as a list": ([USER], {"tools": [tool([])]}, "cannot unmarshal array"),
+    "required as an object": (
+        [USER],
+        {"tools": [tool({"a": {"type": "object", "required": {}}})]},
+        "required of type array",
+    ),
+    "an enum as a text": (
+        [USER],
+        {"tools": [tool({"a": {"enum": "x"}})]},
+        "cannot unmarshal string",
+    ),
+    "a format of a number": ([USER], {"format": 1}, "invalid format"),
     "an unknown think": ([USER], {"think": "max"}, "invalid think value"),
 }
 

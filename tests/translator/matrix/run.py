@@ -12,10 +12,11 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import httpx
 
@@ -24,6 +25,7 @@ from tests.lookalikes.script import say
 from tests.lookalikes.server import Lookalike
 from tests.translator.matrix import fields, messages, tools
 from tests.translator.matrix.answers import ANSWERS, Answer, judged
+from tests.translator.matrix.rounds import ROUNDS, Round, played
 from tests.translator.matrix.row import PNG, Json, Row
 from tests.translator.matrix.targets import TARGETS, Target
 from tests.translator.running import KEY, Running
@@ -80,6 +82,13 @@ class Asked:
         except Exception as e:
             return f"{type(e).__name__}: {e}"[:300]
 
+    def round(self, row: Round, *, stream: bool) -> str | None:
+        """Play a row of several turns; return what is wrong."""
+        try:
+            return played(row, self.lookalike, self.ask, stream=stream)
+        except Exception as e:
+            return f"{type(e).__name__}: {e}"[:300]
+
     def _received(self) -> list[Json]:
         return [each.body for each in self.lookalike.requests if each.path != "/api/show"]
 
@@ -115,6 +124,13 @@ def asking(name: str, translator: Running) -> Iterator[Asked]:
         lookalike.assert_no_anthropic_credentials()
 
 
+class Named(Protocol):
+    """A row of any kind."""
+
+    @property
+    def name(self) -> str: ...
+
+
 @dataclass
 class Score:
     """How a target did: rows that are right, and what is wrong with the others."""
@@ -126,43 +142,37 @@ class Score:
         return f"{self.rows - len(self.faults)}/{self.rows}"
 
 
-def requests(asked: Asked, rows: Iterable[Row], modes: Iterable[bool]) -> Score:
-    """Return the score of the rows of requests."""
+def score(rows: Iterable[Named], ask: Callable[..., str | None], modes: Sequence[bool]) -> Score:
+    """Return the score of rows that `ask` asks, streamed or not."""
     faults: dict[str, str] = {}
     count = 0
     for row in rows:
         count += 1
         for stream in modes:
-            if fault := asked.request(row, stream=stream):
+            if fault := ask(row, stream=stream):
                 faults[row.name] = f"{'streamed' if stream else 'whole'}: {fault}"
     return Score(count, faults)
 
 
-def answers(asked: Asked, rows: Iterable[Answer], modes: Iterable[bool]) -> Score:
-    """Return the score of the rows of answers."""
-    faults: dict[str, str] = {}
-    count = 0
-    for row in rows:
-        if not row.of(asked.lookalike):
-            continue
-        count += 1
-        for stream in modes:
-            if fault := asked.answer(row, stream=stream):
-                faults[row.name] = f"{'streamed' if stream else 'whole'}: {fault}"
-    return Score(count, faults)
+def scores(asked: Asked, pattern: str, modes: Sequence[bool] = ()) -> dict[str, Score]:
+    """Return the scores of all kinds of rows whose names have `pattern`."""
+    made = asked.lookalike
+    return {
+        "requests": score(_named(ROWS, pattern), asked.request, modes),
+        "answers": score(_named(ANSWERS, pattern, made), asked.answer, modes),
+        "rounds": score(_named(ROUNDS, pattern, made), asked.round, modes),
+    }
 
 
-def report(name: str, asked: Asked, pattern: str, modes: Iterable[bool]) -> Iterator[str]:
+def _named(rows: Iterable[Any], pattern: str, made: Lookalike | None = None) -> Iterator[Any]:
+    return (row for row in rows if re.search(pattern, row.name) and (made is None or row.of(made)))
+
+
+def report(name: str, asked: Asked, pattern: str, modes: Sequence[bool]) -> Iterator[str]:
     """Yield the lines about a target."""
-    made = list(modes)
-    wanted = [row for row in ROWS if re.search(pattern, row.name)]
-    came = [row for row in ANSWERS if re.search(pattern, row.name)]
-    for kind, score in (
-        ("requests", requests(asked, wanted, made)),
-        ("answers", answers(asked, came, made)),
-    ):
-        yield f"{name:18} {kind:9} {score}"
-        yield from _faults(score)
+    for kind, each in scores(asked, pattern, modes).items():
+        yield f"{name:18} {kind:9} {each}"
+        yield from _faults(each)
 
 
 def _faults(score: Score) -> Iterator[str]:

@@ -52,6 +52,10 @@ TARGETS: Mapping[str, Target] = {
     "deepseek r": Target(
         "deepseek", "deepseek-reasoner", DeepSeek, "", able=Abilities(sees=False, forces=False)
     ),
+    "deepseek v4": Target(
+        "deepseek", "deepseek-v4-flash", lambda: DeepSeek("always"), "",
+        able=Abilities(sees=False, forces=False),
+    ),
     "openrouter": Target("openrouter", "openai/gpt-4o", OpenRouter, "/api/v1",
                          able=Abilities(links=True)),
     "moonshot": Target("moonshot", "kimi-k2-0905-preview", Kimi, able=Abilities(sees=False, forces=False)),
