@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from neurolink_mitm.adapters.client_file import ClientFileError, read_clients
+from neurolink_mitm.adapters.cost import shipped_prices
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import (
     Network,
@@ -28,6 +29,7 @@ from neurolink_mitm.config.env_file import (
     read_environment,
 )
 from neurolink_mitm.core.auth.access import ClientKey
+from neurolink_mitm.core.cost.budget import unpriced
 from neurolink_mitm.core.pool.accounts import Account, build_pool, missing_primary, unused_settings
 from neurolink_mitm.core.pool.selection import STRATEGIES
 from neurolink_mitm.core.providers.destinations import asked_providers, entries
@@ -188,6 +190,7 @@ class Sources:
                 *network.warnings,
                 *unmet,
                 *_keyless(others),
+                *_unpriced(config, others),
             ),
         )
 
@@ -250,6 +253,19 @@ def _keyless(others: Sequence[Account]) -> Iterator[str]:
     for entry in others:
         if entry.model and entry.disabled:
             yield f"{entry.key} will not be asked: {entry.disabled}"
+
+
+def _unpriced(config: Config, others: Sequence[Account]) -> Iterator[str]:
+    """Yield the entries that a daily cap rules out, as their price is unknown."""
+    if config.routing.daily_cap_usd is None:
+        return
+    unknown = unpriced(others, shipped_prices().overridden(config.prices))
+    for entry in others:
+        if entry.key in unknown and not entry.disabled:
+            yield (
+                f"{entry.key} will not be asked: routing.daily-cap-usd is set, and its price is unknown:"
+                f" set prices.{format_value(entry.model)}"
+            )
 
 
 def check(

@@ -248,7 +248,7 @@ def _fallback(chain: Sequence[Mapping[str, object]]) -> Iterator[Diagnostic]:
         yield warn(
             "fallback-unusable",
             f"fallback {entry.get('provider')}/{entry.get('model')}: {entry.get('reason')}",
-            "a key that is missing goes into .env, all else is said in the configuration",
+            "do what the line says: a key goes into .env, all else into the configuration",
         )
     for entry in refused:
         yield warn(

@@ -385,3 +385,19 @@ def test_a_provider_that_cant_work_here_is_not_asked(place: Home) -> None:
     taken = route("gemini-9", read.config.routing, read.others)
     assert taken
     assert taken.entries[0] == "google-ai/gemini-*"
+
+
+def test_under_a_cap_an_entry_without_a_price_is_told(place: Home) -> None:
+    chain = "[{provider: openai, model: gpt-none}, {provider: openai, model: gpt-4o-mini}]"
+    place.env.write_text("OPENAI_API_KEY=k\n")
+    told = (
+        "openai/gpt-none will not be asked: routing.daily-cap-usd is set, and its price is unknown"
+    )
+    for more, expected in (
+        ("", []),
+        (", daily-cap-usd: 5", [f'{told}: set prices."gpt-none"']),
+        (", daily-cap-usd: 5}\nprices: {gpt-none: {input: 1, output: 1}", []),
+    ):
+        place.config.write_text(GOOD + f"routing: {{fallback-chain: {chain}{more}}}\n")
+        warnings = sources(place).read().warnings
+        assert [each for each in warnings if "gpt-none" in each] == expected

@@ -222,10 +222,11 @@ class Pool:
     def ineligible_fallbacks(
         self, keys: Collection[str], requirements: Requirements, now: float
     ) -> dict[str, Ineligible]:
-        """Return those of the fallbacks `keys` that may not serve such a request now."""
+        """Return those of the fallbacks `keys` that may not serve such a request now, in the order of `keys`."""
         # they serve every client, and are a model themselves
         anybody = Requirements(metering=requirements.metering, endpoint=requirements.endpoint)
-        fallbacks = (account for account in self.fallbacks if account.key in keys)
+        there = {account.key: account for account in self.fallbacks}
+        fallbacks = (there[key] for key in keys if key in there)
         return self._ineligible(fallbacks, anybody, now)
 
     def _ineligible(

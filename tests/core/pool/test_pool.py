@@ -947,6 +947,21 @@ def test_they_can_be_replaced_while_accounts_stay() -> None:
     assert other_choice(pool, "x/2", "x/3") == "x/3"
 
 
+def test_their_reasons_come_in_the_order_in_which_they_are_asked() -> None:
+    pool = with_others()
+    pool.update(pool.accounts, [replace(other(key), disabled="no key") for key in ("x/1", "x/2")])
+    assert list(pool.ineligible_fallbacks(("x/2", "x/1"), Requirements(), NOW)) == ["x/2", "x/1"]
+
+
+def test_another_providers_own_words_are_the_reason_of_its_cooldown() -> None:
+    pool = with_others()
+    refused = make_failure(403, message="x/2 refused the key (check X): bad")
+    pool.failed("x/2", ANY, refused, sent_at=NOW, now=NOW)
+    reason = pool.ineligible_fallbacks(("x/2",), Requirements(), NOW)["x/2"].reason
+    assert reason == "cooling for 300 s: refused the key (check X): bad"
+    assert pool.account_state("x/2").tally.last_error == "refused the key (check X): bad"
+
+
 def test_a_cap_bounds_nothing_that_is_free() -> None:
     """Tokens are counted by Anthropic for nothing, and for other providers here."""
     budget = Budget(cap=1.0, spent=1.0, day_ends_at=NOW + 60, unpriced={"x/2"})
