@@ -25,6 +25,8 @@ FACTS: dict[str, tuple[Traits, dict[str, Any]]] = {
     "claude on vertex": (traits("vertex", "claude-opus-4-5"), {"documents": True, "schema": "json-schema"}),
     "mistral": (traits("mistral", "mistral-large-latest"), {"id_form": "nine", "documents": False}),
     "mistral's model elsewhere": (traits("openrouter", "mistralai/Devstral-small"), {"id_form": "nine"}),
+    "gemini that takes no ids": (traits("google-ai", GEMINI), {"twin_calls": False}),
+    "gemini with ids": (traits("vertex", "gemini-3-pro-preview"), {"twin_calls": True}),
     "kimi": (traits("moonshot", "kimi-k2.5"), {"id_form": "counted"}),
     "kimi elsewhere": (traits("groq", "moonshotai/Kimi-K2-Instruct"), {"id_form": "counted"}),
     "kimi on bedrock, which takes no dots": (traits("bedrock", "moonshot.kimi-k2-thinking"), {"id_form": "forty"}),

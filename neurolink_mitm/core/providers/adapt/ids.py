@@ -6,13 +6,14 @@ Providers refuse a call without a result right behind it, a result without a cal
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from neurolink_mitm.core.providers.adapt.form import Json
-from neurolink_mitm.core.providers.traits import IdForm
-from neurolink_mitm.core.request.tool_ids import UniqueIds, digest
+from neurolink_mitm.core.providers.traits import IdForm, Traits
+from neurolink_mitm.core.request.tool_ids import LONGEST_ID, UniqueIds, digest
 
 NO_RESULT = "[no result]"
 """The result of a call that has none in the history."""
@@ -23,9 +24,9 @@ _NINE = re.compile(r"[a-zA-Z0-9]{9}")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-def paired(messages: Sequence[Json], form: IdForm) -> list[Json]:
+def paired(messages: Sequence[Json], traits: Traits) -> list[Json]:
     """Return the conversation, whose roles alternate, with ids of the form, and one result for each call."""
-    ids, calls, turns = _Ids(form), list[_Call](), list[Json]()
+    ids, calls, turns = _Ids(traits.id_form), list[_Call](), list[Json]()
     for message in messages:
         blocks = message["content"]
         if message["role"] == "assistant":
@@ -37,7 +38,45 @@ def paired(messages: Sequence[Json], form: IdForm) -> list[Json]:
             calls = []
     if calls:
         turns.append({"role": "user", "content": list(_results(calls))})
-    return turns
+    return turns if traits.twin_calls else list(_without_twins(turns))
+
+
+def _without_twins(turns: Sequence[Json]) -> Iterator[Json]:
+    """Yield the turns; of calls that are alike, each but the first one has a turn of its own, with its result."""
+    twins: list[Json] = []
+    for turn in turns:
+        if turn["role"] == "assistant":
+            twins = list(_twins(turn["content"]))
+            gone = {twin["id"] for twin in twins}
+            left = [block for block in turn["content"] if block.get("id") not in gone]
+            yield {**turn, "content": left}
+        elif twins:
+            yield from _one_by_one(turn, twins)
+            twins = []
+        else:
+            yield turn
+
+
+def _one_by_one(turn: Json, twins: Sequence[Json]) -> Iterator[Json]:
+    """Yield the user's turn behind calls, and for each of their `twins` two further turns."""
+    blocks = turn["content"]
+    results = {b["tool_use_id"]: b for b in blocks if b["type"] == "tool_result"}
+    answers = [[results.pop(twin["id"])] for twin in twins]
+    answers[-1] += (block for block in blocks if block["type"] != "tool_result")
+    yield {**turn, "content": list(results.values())}
+    for twin, answer in zip(twins, answers, strict=True):
+        yield {"role": "assistant", "content": [twin]}
+        yield {**turn, "content": answer}
+
+
+def _twins(blocks: Sequence[Json]) -> Iterator[Json]:
+    before: set[str] = set()
+    for block in blocks:
+        if block["type"] == "tool_use":
+            call = json.dumps([block.get("name"), block.get("input")], sort_keys=True)
+            if call in before:
+                yield block
+            before.add(call)
 
 
 @dataclass(slots=True)
@@ -65,8 +104,9 @@ class _Ids:
         given = _given(block, "id")
         if self.form != "counted":
             return _Call(given, self._unique.of_call(given))
+        number = f":{self._count}"
         self._count += 1
-        return _Call(given, f"functions.{block.get('name')}:{self._count - 1}")
+        return _Call(given, f"functions.{block.get('name')}"[: LONGEST_ID - len(number)] + number)
 
 
 def _given(block: Json, member: str) -> str:

@@ -60,7 +60,7 @@ def _adapt(request: Json, traits: Traits, pdfs: Mapping[str, Pdf]) -> Adapted:
     words += form(adapted, request, traits)
     if system := "\n\n".join((*_texts(adapted.pop("system", None)), *words)):
         adapted["system"] = system
-    adapted["messages"] = paired(_opened(adapted["messages"]), traits.id_form)
+    adapted["messages"] = paired(_opened(adapted["messages"]), traits)
     return Adapted(adapted, names, tuple(notes))
 
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.providers.adapt.ids import NO_RESULT, ORPHAN, paired
-from neurolink_mitm.core.providers.traits import IdForm
+from neurolink_mitm.core.providers.adapt.ids import NO_RESULT, ORPHAN
+from neurolink_mitm.core.providers.adapt.ids import paired as paired_for
+from neurolink_mitm.core.providers.traits import IdForm, Traits
 
 Json = dict[str, Any]
 FORMS: tuple[IdForm, ...] = ("forty", "nine", "counted")
@@ -24,6 +25,10 @@ ANTHROPIC, VLLM, MISTRAL = (
     f"chatcmpl-tool-{'8f' * 16}",
     "D681PevKs",
 )
+
+
+def paired(messages: list[Json], form: IdForm, **traits: Any) -> list[Json]:
+    return paired_for(messages, Traits(id_form=form, **traits))
 
 
 def use(id_: str, **more: Any) -> Json:
@@ -82,6 +87,12 @@ def test_kimis_ids_are_counted_over_the_history() -> None:
     turns = paired(history, "counted")
     assert ids_of(turns) == ["functions.ls:0", "functions.cat:1", "functions.ls:2"]
     assert results_of(turns) == ids_of(turns)
+
+
+def test_a_long_name_is_cut_in_kimis_id() -> None:
+    """https://platform.moonshot.ai/docs/api/tool-use: no limit is told, and 64 is what other APIs take."""
+    turns = paired([assistant(use("a", name="x" * 64), use("b", name="x" * 64))], "counted")
+    assert ids_of(turns) == [f"functions.{'x' * 52}:0", f"functions.{'x' * 52}:1"]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -153,13 +164,42 @@ def test_what_has_no_counterpart_becomes_text(history: list[Json], left: list[Js
     assert paired(history, "forty") == left
 
 
+def test_calls_that_are_alike_come_in_turns_where_the_provider_takes_one() -> None:
+    """Gemini 2.5: LiteLLM leaves out the second one, but not its result."""
+    other = use("c", input={"a": 1})
+    history = [
+        assistant(text("so"), use("a"), use("b"), other, use("d")),
+        user(*(result(id_, id_) for id_ in "abcd"), text("go on")),
+        assistant(use("a"), other),
+        user(result("a"), result("c")),
+    ]
+    assert paired(history[:2], "forty") == history[:2]
+    assert paired(history[:2], "forty", twin_calls=False) == [
+        assistant(text("so"), use("a"), other),
+        user(result("a", "a"), result("c", "c")),
+        assistant(use("b")),
+        user(result("b", "b")),
+        assistant(use("d")),
+        user(result("d", "d"), text("go on")),
+    ]
+    assert paired(history, "forty", twin_calls=False)[6:] == paired(history, "forty")[2:]
+
+
 BLOCKS = st.sampled_from([f(id_) for f in (use, result) for id_ in ("a", "a.b", "")] + [text("x")])
 
 
-@given(st.lists(st.lists(BLOCKS, min_size=1, max_size=5), max_size=6), st.sampled_from(FORMS))
-def test_each_call_has_one_result_right_behind_it(contents: list[list[Json]], form: IdForm) -> None:
+@given(
+    st.lists(st.lists(BLOCKS, min_size=1, max_size=5), max_size=6),
+    st.sampled_from(FORMS),
+    st.booleans(),
+)
+def test_each_call_has_one_result_right_behind_it(
+    contents: list[list[Json]], form: IdForm, twin_calls: bool
+) -> None:
     history = [(assistant, user)[n % 2](*blocks) for n, blocks in enumerate(contents)]
-    turns = paired(history, form)
+    turns = paired(history, form, twin_calls=twin_calls)
+    assert all(before["role"] != after["role"] for before, after in itertools.pairwise(turns))
+    assert all(turn["content"] for turn in turns)
     made = ids_of(turns)
     assert len(set(made)) == len(made)
     for turn, following in itertools.pairwise([*turns, user()]):
