@@ -13,6 +13,7 @@ from neurolink_mitm.core.providers import catalog
 from neurolink_mitm.core.providers.adapt import Adapted, UnsupportedError, adapt, words_of
 from neurolink_mitm.core.providers.errors import ProviderError, provider_error
 from neurolink_mitm.core.providers.pdf import pdfs_in
+from neurolink_mitm.core.providers.stops import StopSequences, cut
 from neurolink_mitm.core.providers.traits import Api, Traits, traits
 from neurolink_mitm.core.providers.translator import Access
 from neurolink_mitm.core.redact.text import redact
@@ -105,9 +106,9 @@ class LiteLlm:
         way = self._way(question)
         answer = await self._call(way, question, request)
         try:
-            return _unless_error(
-                question.entry, way.message(answer, request, self._traits(question))
-            )
+            message = way.message(answer, request, self._traits(question))
+            stops = self._stops(question, request)
+            return _unless_error(question.entry, cut(message, stops) if stops else message)
         except Exception as e:
             raise _provider_error(question.entry, e) from e
 
@@ -115,11 +116,12 @@ class LiteLlm:
         way = self._way(question)
         answer = await self._call(way, question, request)
         pieces, events = way.pieces(answer), way.events(request, self._traits(question))
+        stops = StopSequences(self._stops(question, request))
         try:
             async for piece in pieces:
-                for event in events.feed(piece):
+                for event in stops.through(events.feed(piece)):
                     yield _unless_error(question.entry, event)
-            for event in events.end():
+            for event in stops.through(events.end()):
                 yield _unless_error(question.entry, event)
         except Exception as e:
             raise _provider_error(question.entry, e) from e
@@ -129,6 +131,11 @@ class LiteLlm:
     def count(self, question: Question) -> int:
         words = words_of(question.body)
         return int(self._litellm.token_counter(model=question.litellm_name, text=words))
+
+    def _stops(self, question: Question, request: Json) -> list[Any]:
+        """Return the stop sequences that the model does not take."""
+        wanted = [] if self._traits(question).stops else request.get("stop_sequences")
+        return wanted if isinstance(wanted, list) else []
 
     def _way(self, question: Question) -> Way:
         return self._ways[self._traits(question).api]

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Protocol
 
-import msgspec
-
-from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.providers.chat_events import ChatEvents, chat_message
 from neurolink_mitm.core.providers.chat_request import chat_request
+from neurolink_mitm.core.providers.responses_events import ResponsesEvents, responses_message
+from neurolink_mitm.core.providers.responses_request import responses_request
 from neurolink_mitm.core.providers.traits import Traits
-from neurolink_mitm.core.response.sse import SseReader
 from neurolink_mitm.translator.chunks import chunks
+from neurolink_mitm.translator.responses import Asking, pieces
 
 Json = dict[str, Any]
 
@@ -76,53 +75,26 @@ class Chat:
 
 
 class Responses:
-    """OpenAI's Responses API, by LiteLLM's own translation."""
+    """OpenAI's Responses API."""
 
     def __init__(self, litellm: Any) -> None:
-        self._litellm = litellm
+        self._ask = Asking(litellm)
 
     def arguments(self, request: Json, traits: Traits) -> Json:
-        return request
+        return responses_request(request, traits)
 
     async def call(self, **arguments: Any) -> Any:
-        self._litellm.use_chat_completions_url_for_anthropic_messages = False
-        return await self._litellm.anthropic.messages.acreate(**arguments)
+        return await self._ask(**arguments)
 
-    async def pieces(self, answer: Any) -> AsyncGenerator[Json]:
-        reader = SseReader()
-        try:
-            async for piece in answer:
-                if isinstance(piece, dict):
-                    yield piece
-                    continue
-                data = piece if isinstance(piece, bytes) else str(piece).encode()
-                for event in reader.feed(data):
-                    yield _decoded(event.data)
-        finally:
-            if close := getattr(answer, "aclose", None):
-                await close()
+    def pieces(self, answer: Any) -> AsyncGenerator[Json]:
+        return pieces(answer)
 
     def events(self, request: Json, traits: Traits) -> Events:
-        return _AsTheyCome()
+        return ResponsesEvents()
 
     def message(self, answer: Any, request: Json, traits: Traits) -> Json:
-        return dict(answer)
-
-
-class _AsTheyCome:
-    def feed(self, piece: Json) -> Iterable[Json]:
-        return (piece,)
-
-    def end(self) -> Iterable[Json]:
-        return ()
+        return responses_message(answer.model_dump())
 
 
 def _stops(request: Json) -> list[str]:
     return request.get("stop_sequences") or []
-
-
-def _decoded(data: bytes) -> Json:
-    try:
-        return msgspec.json.decode(data, type=Json)
-    except UNREADABLE:
-        return {}

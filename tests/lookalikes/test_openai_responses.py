@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.lookalikes.openai_responses import OpenAIResponses
-from tests.lookalikes.script import Call, call, calls, say, think
+from tests.lookalikes.script import Call, Reply, call, calls, say, think
 
 Json = dict[str, Any]
 
@@ -135,9 +135,32 @@ def parts(*parts: Json, role: str = "user") -> Json:
     return {"type": "message", "role": role, "content": list(parts)}
 
 
+FILE: Json = {"type": "input_file", "file_data": "data:application/pdf;base64,aGk="}
+FORMAT: Json = {
+    "type": "json_schema",
+    "name": "answer",
+    "schema": {"type": "object"},
+    "strict": False,
+}
+CLOSED: Json = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+THOUGHT: Json = {
+    "type": "reasoning",
+    "id": "rs_1",
+    "summary": [],
+    "encrypted_content": "gAAAAAB000001==",
+}
+ENCRYPTED: Json = {"include": ["reasoning.encrypted_content"]}
+
 GOOD: dict[str, tuple[list[Json], Json]] = {
     "an image": ([parts({"type": "input_image", "image_url": "data:image/png;base64,aGk="})], {}),
-    "a file": ([parts({"type": "input_file", "file_data": "data:application/pdf;base64,"})], {}),
+    "a file": ([parts({**FILE, "filename": "a.pdf"})], {}),
+    "a file by its address": (
+        [parts({"type": "input_file", "file_url": "https://x.test/a.pdf"})],
+        {},
+    ),
+    "a form": ([USER], {"text": {"format": FORMAT}}),
+    "a strict form": ([USER], {"text": {"format": {**FORMAT, "strict": True, "schema": CLOSED}}}),
+    "temperature": ([USER], {"model": "gpt-4o", "temperature": 0.5}),
     "what it said": ([parts({"type": "output_text", "text": "a"}, role="assistant"), USER], {}),
     "a forced tool": (
         [USER],
@@ -183,10 +206,84 @@ BAD: dict[str, tuple[list[Json], Json, str]] = {
     "too few tokens": ([USER], {"max_output_tokens": 15}, ">= 16"),
     "too many tokens": ([USER], {"max_output_tokens": 1001}, "<= 1000"),
     "metadata of numbers": ([USER], {"metadata": {"a": 1}}, "Invalid 'metadata.a'"),
-    "arguments as an object": ([{**CALL, "arguments": {}}], {}, "Invalid 'input.0..arguments'"),
+    "arguments as an object": (
+        [{**CALL, "arguments": {}}],
+        {},
+        "Invalid type for 'input.0..arguments'",
+    ),
     "no content": ([{"role": "user", "content": None}], {}, "Invalid type for 'input.0..content'"),
     "a long user": ([USER], {"user": "a" * 65}, "string too long"),
     "a foreign tier": ([USER], {"service_tier": "standard_only"}, "'standard_only'"),
+    "a file without a name": (
+        [parts(FILE)],
+        {},
+        r"Missing required parameter: 'input.0..content.0..filename'",
+    ),
+    "a file that is no PDF": (
+        [parts({**FILE, "filename": "a", "file_data": "data:text/plain;base64,aGk="})],
+        {},
+        "application/pdf",
+    ),
+    "a file of nothing": ([parts({"type": "input_file"})], {}, "file_id"),
+    "an unknown detail": (
+        [parts({"type": "input_image", "image_url": "https://x.test/a.png", "detail": "most"})],
+        {},
+        "'most'",
+    ),
+    "the user's words as the model's": (
+        [parts({"type": "input_text", "text": "a"}, role="assistant")],
+        {},
+        "input_text",
+    ),
+    "a long id": (
+        [{**CALL, "call_id": "c" * 65}, {**OUTPUT, "call_id": "c" * 65}],
+        {},
+        "maximum length 64",
+    ),
+    "an id of nothing": ([{**CALL, "call_id": ""}, {**OUTPUT, "call_id": ""}], {}, "empty string"),
+    "an id of another's": ([{**CALL, "id": "toolu_1"}, OUTPUT], {}, "begins with 'fc'"),
+    "a form without a name": (
+        [USER],
+        {"text": {"format": {**FORMAT, "name": None}}},
+        "'text.format.name'",
+    ),
+    "a strict form that is not": (
+        [USER],
+        {"text": {"format": {**FORMAT, "strict": True}}},
+        "additionalProperties",
+    ),
+    "a strict tool that is not": (
+        [USER],
+        {"tools": [{**READ, "strict": True}]},
+        "additionalProperties",
+    ),
+    "temperature of one that thinks": (
+        [USER],
+        {"temperature": 0.5},
+        "'temperature' is not supported",
+    ),
+    "thinking of one that does not": (
+        [USER],
+        {"model": "gpt-4o", "reasoning": {"effort": "low"}},
+        "'reasoning.effort' is not supported",
+    ),
+    "its reasoning": (
+        [USER],
+        {"model": "gpt-4o", **ENCRYPTED},
+        "Encrypted content is not supported",
+    ),
+    "an unknown effort": ([USER], {"reasoning": {"effort": "max"}}, "'max'"),
+    "a choice among none": ([USER], {"tool_choice": "required"}, "must be specified with 'tools'"),
+    "reasoning without a summary": (
+        [{"type": "reasoning", "id": "rs_1"}],
+        {},
+        r"'input.0..summary'",
+    ),
+    "reasoning of another": (
+        [USER, {**THOUGHT, "encrypted_content": "gXYZ"}, parts(role="assistant")],
+        {},
+        "could not be verified",
+    ),
     "a foreign reasoning": ([USER], {"reasoning": {"budget": 1}}, "reasoning.budget"),
 }
 
@@ -199,3 +296,68 @@ def test_what_openai_refuses_is_refused(
     assert response.status_code == 400
     message = response.json()["error"]["message"]
     assert re.search(why, message), message
+
+
+def test_reasoning_comes_encrypted_and_goes_back(openai: OpenAIResponses) -> None:
+    openai.script.add(think("hm", "so"))
+    given = answer(ask(openai, store=False, **ENCRYPTED))["output"]
+    assert given[0]["encrypted_content"]
+    answer(ask(openai, USER, *given, USER, store=False))
+    openai.forget()
+    assert "could not be verified" in ask(openai, USER, *given, USER).text
+
+
+def test_reasoning_needs_what_follows_it(openai: OpenAIResponses) -> None:
+    openai.script.add(think("hm", "so"))
+    reasoning, message = answer(ask(openai, **ENCRYPTED))["output"]
+    for items in (
+        [reasoning],
+        [reasoning, USER],
+        [message, reasoning, USER],
+        [reasoning, reasoning, message],
+    ):
+        assert "without its required following item" in ask(openai, USER, *items).text
+
+
+def test_reasoning_that_is_not_stored_can_not_be_named(openai: OpenAIResponses) -> None:
+    named = {"type": "reasoning", "id": "rs_1", "summary": []}
+    said = parts({"type": "output_text", "text": "so"}, role="assistant")
+    refused = ask(openai, USER, named, said, USER, store=False)
+    assert (refused.status_code, "not persisted" in refused.text) == (404, True)
+
+
+def test_an_organisation_that_is_not_verified_sees_no_summaries() -> None:
+    with OpenAIResponses(verified=False) as openai:
+        assert "must be verified" in ask(openai, reasoning={"summary": "auto"}).text
+        answer(ask(openai, reasoning={"effort": "low"}))
+
+
+@pytest.mark.parametrize("come", ["together", "interleaved"])
+def test_calls_come_in_other_orders(openai: OpenAIResponses, come: Any) -> None:
+    both = (Call("Read", {"file_path": "a"}), Call("Read", {"file_path": "b"}))
+    openai.script.add(calls(*both, calls_come=come))
+    places = [
+        event["output_index"] for event in events(ask(openai, stream=True)) if "item_id" in event
+    ]
+    assert places != sorted(places) or come == "together"
+
+
+def test_half_a_call_is_incomplete(openai: OpenAIResponses) -> None:
+    openai.script.add(calls(Call("Read", {"file_path": "a"}), finish="length"))
+    last = events(ask(openai, stream=True))[-1]
+    assert last["response"]["output"][0]["status"] == "incomplete"
+
+
+def test_a_refusal_is_a_part_of_its_own(openai: OpenAIResponses) -> None:
+    openai.script.add(Reply(refusal="I can't."))
+    came = events(ask(openai, stream=True))
+    assert "".join(e["delta"] for e in came if e["type"] == "response.refusal.delta") == "I can't."
+
+
+def test_a_prompt_may_be_blocked(openai: OpenAIResponses) -> None:
+    openai.script.add(Reply(blocked="Flagged."))
+    last = events(ask(openai, stream=True))[-1]
+    assert (last["type"], last["response"]["error"]["code"]) == (
+        "response.failed",
+        "invalid_prompt",
+    )

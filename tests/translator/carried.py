@@ -192,7 +192,8 @@ ROWS = (
         each(Fate("the model's", ("128000",), ("200000",)), Fate("the model's", ("128000",), ("200000",)),
              Fate("the model's", ("65535",), ("200000",)), carried("200000"))),
     Row("`stop_sequences`", {"stop_sequences": ["HALT"]},
-        each(Fate("where the model takes them", lacks=("HALT",)), lost("HALT"), carried("HALT"), carried("HALT"))),
+        each(Fate("where the model takes them; else the answer is cut there", lacks=("HALT",)),
+             Fate("the answer is cut there", lacks=("HALT",)), carried("HALT"), carried("HALT"))),
     Row("`temperature`", {"temperature": 0.5},
         each(Fate("where the model takes it", lacks=("0.5",)), Fate("where the model takes it", lacks=("0.5",)),
              carried("0.5"), carried("0.5"))),
@@ -215,10 +216,11 @@ TWO = calls(
 )
 UNSIGNED = ("carried, unsigned", ["thinking", "text"], "end_turn")
 UNTOLD = ("not told by OpenAI", ["text"], "end_turn")
+SUMMARY = ("its summary; goes back to its author", ["thinking", "text"], "end_turn")
 NEXT = ("the next entry is asked", [], None)
 ANSWERS = (
     Said("thinking", think("hm", "so"),
-         dict(zip(KINDS, (UNTOLD, UNTOLD, UNSIGNED, UNSIGNED), strict=True)),
+         dict(zip(KINDS, (UNTOLD, SUMMARY, UNSIGNED, UNSIGNED), strict=True)),
          {"thinking": {"type": "adaptive"}}),
     Said("parallel tool calls", TWO,
          dict.fromkeys(KINDS, ("carried", ["tool_use", "tool_use"], "tool_use")), {"tools": [READ]}),
@@ -226,12 +228,10 @@ ANSWERS = (
          dict.fromkeys(KINDS, ("`max_tokens`", ["text"], "max_tokens"))),
     Said("words that a filter cuts off", say("half", finish="filter"),
          {**dict.fromkeys(KINDS, ("`refusal`", ["text"], "refusal")),
-          "ollama": ("`end_turn`", ["text"], "end_turn"),
-          "responses": ("`max_tokens`", ["text"], "max_tokens")}),
+          "ollama": ("`end_turn`", ["text"], "end_turn")}),
     Said("nothing at all", say(""), dict.fromkeys(KINDS, NEXT)),
     Said("nothing, because of a filter", say("", finish="filter"),
-         {**dict.fromkeys(KINDS, ("`refusal`", [], "refusal")), "ollama": NEXT,
-          "responses": ("`max_tokens`", [], "max_tokens")}),
+         {**dict.fromkeys(KINDS, ("`refusal`", [], "refusal")), "ollama": NEXT}),
 )  # fmt: skip
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from neurolink_mitm.core.providers.errors import ProviderError, provider_error
 from neurolink_mitm.core.providers.signatures import reasoning_signature
 
 Json = dict[str, Any]
@@ -51,6 +50,18 @@ _DONES = {
 _Part = tuple[str, int]
 
 
+class FailedResponseError(Exception):
+    """The response failed, before its first word or behind it. The text is JSON, with the provider's own in it.
+
+    `headers` has `retry-after` where the provider says when to come again.
+    """
+
+    def __init__(self, status_code: int, text: str, headers: Mapping[str, str]) -> None:
+        super().__init__(text)
+        self.status_code = status_code
+        self.headers = headers
+
+
 @dataclass(slots=True)
 class _Item:
     """An item of the output. `ready` are its events that wait until the items before it are done."""
@@ -75,7 +86,6 @@ class ResponsesEvents:
     given with what follows it, as the way to hand back its encrypted content.
     """
 
-    provider: str
     done: bool = False
     _items: dict[int | str, _Item] = field(default_factory=dict)
     _keys: dict[str, int | str] = field(default_factory=dict)
@@ -87,8 +97,12 @@ class ResponsesEvents:
     _refused: bool = False
 
     def feed(self, event: Json) -> list[Json]:
-        """Take one event; return Anthropic's events for it. Raises `ProviderError` for a failure."""
+        """Take one event; return Anthropic's events for it. Raises `FailedResponseError`."""
         return [] if self.done else list(self._see(event))
+
+    def end(self) -> list[Json]:
+        """Return nothing: a stream ends by its last event, or it was cut."""
+        return []
 
     def _see(self, event: Json) -> Iterator[Json]:
         kind = _text(event.get("type"))
@@ -107,7 +121,7 @@ class ResponsesEvents:
         elif kind in _LAST:
             yield from self._finish(_object(event.get("response")))
         elif kind in ("response.failed", "response.cancelled", "error"):
-            raise _failure(self.provider, event)
+            raise _failure(event)
         yield from self._flush()
 
     def _item(self, event: Json, place: object = None) -> _Item:
@@ -216,8 +230,10 @@ class ResponsesEvents:
     def _finish(self, response: Json) -> Iterator[Json]:
         """Yield what is missing, and the end of the message."""
         status = response.get("status")
-        if status in ("failed", "cancelled"):
-            raise _failure(self.provider, {"response": response})
+        if status in ("failed", "cancelled") or (
+            _object(response.get("error")) and not response.get("output")
+        ):
+            raise _failure({"response": response})
         for place, given in enumerate(_objects(response.get("output"))):
             self._end(
                 self._item({"item": given}, self._keys.get(_text(given.get("id")), place)), given
@@ -240,11 +256,11 @@ class ResponsesEvents:
         return "max_tokens" if early or response.get("status") == "incomplete" else "end_turn"
 
 
-def responses_message(response: Json, provider: str) -> Json:
-    """Return a whole response as Anthropic's message. Raises `ProviderError` for one that failed or goes on."""
+def responses_message(response: Json) -> Json:
+    """Return a whole response as Anthropic's message. Raises `FailedResponseError`, also for one that goes on."""
     if response.get("status") in ("in_progress", "queued"):
-        raise _failure(provider, {})
-    events = ResponsesEvents(provider).feed({"type": "response.completed", "response": response})
+        raise _failure({})
+    events = ResponsesEvents().feed({"type": "response.completed", "response": response})
     return message_of(events)
 
 
@@ -276,12 +292,14 @@ def usage(counted: object) -> Json:
     }
 
 
-def _failure(provider: str, event: Json) -> ProviderError:
+def _failure(event: Json) -> FailedResponseError:
     """Return the error of `response.failed` or `error`, whose members some servers nest."""
     response = _object(event.get("response"))
     error: Json = _object(response.get("error")) or _object(event.get("error")) or event
-    text = msgspec.json.encode({"message": _text(error.get("message")), "code": error.get("code")})
-    return provider_error(provider, _status(event, error), text.decode(), _retry_after(error))
+    told = {"message": _text(error.get("message")), "code": _text(error.get("code"))}
+    return FailedResponseError(
+        _status(event, error), msgspec.json.encode(told).decode(), _retry_after(error)
+    )
 
 
 def _status(event: Json, error: Json) -> int:
@@ -297,11 +315,12 @@ def _status(event: Json, error: Json) -> int:
     return 400
 
 
-def _retry_after(error: Json) -> str | None:
+def _retry_after(error: Json) -> Mapping[str, str]:
     found = _AGAIN.search(_text(error.get("message"))[:1000])
     if not found:
-        return None
-    return str(max(1, math.ceil(float(found[1]) / (1000 if found[2] == "ms" else 1))))
+        return {}
+    seconds = float(found[1]) / (1000 if found[2] == "ms" else 1)
+    return {"retry-after": str(max(1, math.ceil(seconds)))}
 
 
 def _start(block: Json) -> Json:

@@ -229,6 +229,11 @@ def without_refused(arguments: Json, text: str) -> Json | None:
     return None
 
 
+def lasting(text: str) -> bool:
+    """Tell whether the error is of what the model refuses always, not of this one conversation."""
+    return bool(_SUMMARY.search(text) or _NO_ENCRYPTION.search(text) or _PARAMETER.search(text))
+
+
 def _without(arguments: Json, name: str, *inner: str) -> Json | None:
     if name not in arguments:
         return None

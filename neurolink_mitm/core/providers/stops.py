@@ -23,6 +23,11 @@ class StopSequences:
         """The end of the text, where it may begin a sequence."""
         self._met: str | None = None
 
+    def through(self, events: Iterable[Json]) -> Iterator[Json]:
+        """Take events; yield what is given for them."""
+        for event in events:
+            yield from self.feed(event)
+
     def feed(self, event: Json) -> Iterator[Json]:
         """Take an event; yield what is given for it."""
         delta = event.get("delta")

@@ -133,6 +133,10 @@ _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("lm_studio", "", {"choices": frozenset({"none", "any"}), "formats": "schema"}),
     # https://github.com/ollama/ollama/blob/main/docs/api.md
     ("ollama.*", "", {"choices": frozenset(), "formats": "schema", "top_k": True}),
+    # "stop: not supported with latest reasoning models": https://platform.openai.com/docs/api-reference/chat/create
+    ("openai .*|azure( .*)?", r"\b(o\d|gpt-[5-9])", {"stops": False}),
+    # https://docs.x.ai/docs/guides/reasoning
+    ("xai", r"grok-([4-9]|3-mini|code)", {"stops": False}),
     ("deepseek|groq|minimax", "", {"images": False}),
     ("moonshot", r"k2-|moonshot-v1(?!.*vision)", {"images": False}),
     ("mistral", r"stral-(large-24|tiny|small-25|medium-2[35](?!08))|(code|dev|vox)stral|open-mi", {"images": False}),

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.providers.errors import ProviderError
+from neurolink_mitm.core.providers.errors import provider_error
 from neurolink_mitm.core.providers.responses_events import (
+    FailedResponseError,
     ResponsesEvents,
     message_of,
     responses_message,
@@ -34,7 +35,7 @@ from tests.core.providers.responses_story import (
 
 def told(events: Iterable[Json]) -> list[Json]:
     """Anthropic's events for these."""
-    taking = ResponsesEvents("openai")
+    taking = ResponsesEvents()
     return [each for event in events for each in taking.feed(event)]
 
 
@@ -46,7 +47,7 @@ def streamed(events: Iterable[Json]) -> Message:
 
 def at_once(given: Json) -> Json:
     """What the client of a whole answer has."""
-    message = whole(responses_message(given, "openai"), "msg_1", "gpt-x")
+    message = whole(responses_message(given), "msg_1", "gpt-x")
     assert message, "it is empty"
     return message
 
@@ -127,7 +128,7 @@ def test_an_answer_of_nothing_is_empty(items: list[Json]) -> None:
     given_ = response(items)
     assert b"".join(map(stream.feed, told(story(given_)))) == b""
     assert stream.empty
-    assert whole(responses_message(given_, "openai"), "msg_1", "gpt-x") is None
+    assert whole(responses_message(given_), "msg_1", "gpt-x") is None
 
 
 def test_a_call_tells_that_it_begins() -> None:
@@ -158,7 +159,7 @@ def test_a_stream_without_its_last_event_has_no_end() -> None:
 
 
 def test_nothing_follows_the_end() -> None:
-    taking = ResponsesEvents("openai")
+    taking = ResponsesEvents()
     events = story(response([said("Hello")]))
     for event in events:
         taking.feed(event)
@@ -206,7 +207,7 @@ def test_any_interleaving_says_what_the_whole_says(
     items: list[Json], seed: random.Random, lack: int
 ) -> None:
     given_ = response(items)
-    if at_end := whole(responses_message(given_, "openai"), "msg_1", "gpt-x"):
+    if at_end := whole(responses_message(given_), "msg_1", "gpt-x"):
         told_ = _mixed(items, seed) if lack < 2 else story(given_)[:-1]
         events = [event for event in told_ if not _lacks(event, lack, seed)]
         last = {"type": "response.completed", "response": given_}
@@ -229,7 +230,7 @@ def _lacks(event: Json, lack: int, seed: random.Random) -> bool:
 @given(_items)
 def test_a_server_that_has_no_output_in_its_last_event(items: list[Json]) -> None:
     given_ = response(items)
-    if at_end := whole(responses_message(given_, "openai"), "msg_1", "gpt-x"):
+    if at_end := whole(responses_message(given_), "msg_1", "gpt-x"):
         last = {"type": "response.completed", "response": {**given_, "output": []}}
         message = streamed([*story(given_)[:-1], last])
         assert _plain(message) == (at_end["content"], at_end["stop_reason"])
@@ -240,7 +241,7 @@ def test_a_server_that_does_not_number_its_items(items: list[Json]) -> None:
     events = [
         {k: v for k, v in event.items() if k != "output_index"} for event in story(response(items))
     ]
-    if at_end := whole(responses_message(response(items), "openai"), "msg_1", "gpt-x"):
+    if at_end := whole(responses_message(response(items)), "msg_1", "gpt-x"):
         assert _plain(streamed(events)) == (at_end["content"], at_end["stop_reason"])
 
 
@@ -265,13 +266,13 @@ _anything: st.SearchStrategy[Any] = st.recursive(
 @given(_items, st.data())
 @settings(max_examples=150)
 def test_a_member_of_another_type_breaks_nothing(items: list[Json], data: st.DataObject) -> None:
-    taking = ResponsesEvents("openai")
+    taking = ResponsesEvents()
     for event in story(response(items)):
         if data.draw(st.booleans()):
             event = {**event, data.draw(st.sampled_from(sorted(event))): data.draw(_anything)}
         try:
             taking.feed(event)
-        except ProviderError:
+        except FailedResponseError:
             return
 
 
@@ -305,10 +306,10 @@ def test_a_failure_has_the_status_of_its_code(
         "error": {**error, "type": "error"} if "type" not in error else {"type": "error", "error": error},
         "nested": {"type": "error", "error": error},
     }  # fmt: skip
-    with pytest.raises(ProviderError) as caught:
-        told([events[form]]) if form != "whole" else responses_message(failed, "openai")
-    assert caught.value.status == status
-    assert words in caught.value.message
+    with pytest.raises(FailedResponseError) as caught:
+        told([events[form]]) if form != "whole" else responses_message(failed)
+    assert caught.value.status_code == status
+    assert words in provider_error("openai", status, str(caught.value)).message
 
 
 @pytest.mark.parametrize(
@@ -317,15 +318,15 @@ def test_a_failure_has_the_status_of_its_code(
 )  # fmt: skip
 def test_a_limit_says_when_to_come_again(words: str, after: str | None) -> None:
     error = {"code": "rate_limit_exceeded", "message": words}
-    with pytest.raises(ProviderError) as caught:
+    with pytest.raises(FailedResponseError) as caught:
         told([{"type": "error", **error}])
-    assert caught.value.retry_after == after
+    assert caught.value.headers.get("retry-after") == after
 
 
 @pytest.mark.parametrize("status", ["in_progress", "queued"])
 def test_a_whole_answer_that_is_not_there_yet_is_a_failure(status: str) -> None:
-    with pytest.raises(ProviderError):
-        responses_message(response([], status=status), "openai")
+    with pytest.raises(FailedResponseError):
+        responses_message(response([], status=status))
 
 
 # Usage

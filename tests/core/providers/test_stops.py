@@ -24,8 +24,7 @@ def words(text: str) -> Json:
 
 
 def fed(sequences: list[Any], *events: Json) -> list[Json]:
-    stops = StopSequences(sequences)
-    return [each for event in events for each in stops.feed(event)]
+    return list(StopSequences(sequences).through(events))
 
 
 def text_of(events: list[Json]) -> str:
