@@ -32,7 +32,7 @@ gc.set_threshold(50_000)
 
 _NUMBERS = itertools.count()
 _TRANSLATOR = ("tests/translator/", "tests/flows/test_fallback.py", "tests/flows/test_fallback_and_back.py",
-               "tests/flows/test_fallback_claude_code.py")  # fmt: skip
+               "tests/flows/test_fallback_claude_code.py", "tests/flows/test_fallback_ids.py")  # fmt: skip
 """Where the fixture `translator` is used: to start one takes seconds of CPU."""
 _FOREIGN = ("ANTHROPIC_", "CLAUDE_", "NEUROLINK_", "OPENAI_", "OTEL_")
 

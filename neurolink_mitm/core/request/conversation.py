@@ -196,9 +196,11 @@ def _are_acceptable(turns: Iterable[Turn]) -> bool:
     """Tell whether Anthropic accepts all blocks. This is done for each request, so it is written for speed."""
     ids: set[bytes] = set()
     for turn in turns:
-        if turn.is_empty:
+        content = turn.content
+        blocks = content if isinstance(content, list) else ()
+        if not blocks and turn.is_empty:
             return False
-        for block in turn.blocks:
+        for block in blocks:
             kind = block.type
             if kind == "text":
                 if _MAYBE_BLANK.match(block.text) and block.is_blank:
