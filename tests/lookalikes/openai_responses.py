@@ -34,10 +34,14 @@ class OpenAIResponses(Lookalike):
         """The encrypted reasoning that was given out."""
 
     def check(self, request: Request, body: Json) -> None:
-        bearer(request)
+        self.key(request)
         check_fields(body, self._most_tokens, verified=self._verified)
         check_tools(body)
         check_items(_items(body), self._sealed, stored=body.get("store") is not False)
+
+    def key(self, request: Request) -> str:
+        """Return the key. Raises Refused."""
+        return bearer(request)
 
     def forget(self) -> None:
         """Read no reasoning any more that was given out, as after a change of the key."""

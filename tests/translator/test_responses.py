@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from neurolink_mitm.translator.responses import MOST_TRIES, Asking, pieces
 from tests.lookalikes.openai_responses import OpenAIResponses
 from tests.lookalikes.script import Call, calls, say, think
-from tests.translator.providers import KINDS, READ, USER, Provider
+from tests.lookalikes.server import Refused
+from tests.translator.providers import KINDS, READ, USER, Kind, Provider, serving
 from tests.translator.running import Json, Running
 
 VERIFY = "Your organization must be verified to generate reasoning summaries."
@@ -177,11 +179,33 @@ def test_reasoning_that_nobody_can_read_any_more_is_left_out(openai: Provider) -
 @pytest.mark.real("litellm")
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
-def test_an_answer_ends_at_a_stop_sequence(openai: Provider, stream: bool) -> None:
-    message = openai.told(say("so HALT and more"), stop_sequences=["HALT"], stream=stream)
-    assert (message.text, message.stop_reason, message.stop_sequence) == (
-        "so ",
-        "stop_sequence",
-        "HALT",
-    )
+@pytest.mark.parametrize("before", ["so ", ""])
+def test_an_answer_ends_at_a_stop_sequence(openai: Provider, stream: bool, before: str) -> None:
+    message = openai.told(say(f"{before}HALT and more"), stop_sequences=["HALT"], stream=stream)
+    assert message.text == before
+    assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", "HALT")
     assert message.usage["output_tokens"] == 5
+
+
+class Azure(OpenAIResponses):
+    """https://learn.microsoft.com/en-us/azure/ai-foundry/openai/how-to/responses"""
+
+    paths = ("/openai/responses", "/openai/v1/responses")
+
+    def key(self, request: Request) -> str:
+        key = request.headers.get("api-key")
+        if not key:
+            raise Refused(
+                401, "Access denied due to invalid subscription key or wrong API endpoint."
+            )
+        return key
+
+
+@pytest.mark.real("litellm")
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_azure_over_responses(translator: Running, stream: bool) -> None:
+    kind = Kind("Azure, responses", "azure", "gpt-5", Azure, "", "responses")
+    with serving(kind, translator) as azure:
+        assert azure.told(think("hm", "so"), stream=stream, **THINK).thinking == "hm"
+        assert azure.asked[-1].path.startswith("/openai/")

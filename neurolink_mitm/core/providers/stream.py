@@ -27,7 +27,7 @@ STOP_REASONS = frozenset(
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 LONGEST_NAME = 128
 """Characters of a tool's name that Anthropic accepts: models invent others."""
-EMPTY_REASONS = ("refusal", "max_tokens")
+EMPTY_REASONS = ("refusal", "max_tokens", "stop_sequence")
 """Stop reasons that explain a response without content."""
 REDACTED = "redacted_thinking"
 _TEXTS = {"text": ("text", "text_delta"), "thinking": ("thinking", "thinking_delta")}

@@ -171,8 +171,8 @@ class Provider(Section):
     ] = None
     api: Annotated[
         Literal["chat", "responses"] | None,
-        "Of OpenAI's two: `responses` (the default for OpenAI itself) or `chat` (where `baseUrl` is another "
-        "server's).",
+        "Of OpenAI's two, for `openai` and `azure`: `responses` (the default for OpenAI itself) or `chat` (for Azure, "
+        "and where `baseUrl` is another server's).",
     ] = None
 
 

@@ -425,3 +425,12 @@ def test_thinking_has_no_other_signature(other: Any) -> None:
     found = whole({"content": content}, "msg_1", "gpt-x")
     assert found
     assert found["content"][0]["signature"] == ""
+
+
+def test_a_stop_sequence_explains_an_answer_without_words() -> None:
+    end = {"stop_reason": "stop_sequence", "stop_sequence": "HALT"}
+    told = message({"type": "message_delta", "delta": end, "usage": {}})
+    assert (told.content, told.stop_sequence) == ([], "HALT")
+    found = whole({"content": [], **end}, "msg_1", "gpt-x")
+    assert found is not None
+    assert found["stop_sequence"] == "HALT"
