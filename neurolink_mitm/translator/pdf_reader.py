@@ -52,7 +52,7 @@ def limit_this_process() -> None:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(kind, (soft, hard))
     with contextlib.suppress(OSError):
-        os.nice(10)  # requests come first
+        os.nice(5)  # requests come first
 
 
 def end_with(parent: BinaryIO) -> None:

@@ -16,7 +16,7 @@ from tests.pdfs import HOSTILE, encoded, pdf
 from tests.waiting import wait_until
 
 LIMIT = 60.0
-SLOW = encoded(HOSTILE["8 MB of strings"]())
+SLOW = encoded(HOSTILE["4 MB of strings"]())
 """Takes seconds."""
 
 
