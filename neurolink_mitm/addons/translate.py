@@ -12,8 +12,8 @@ from neurolink_mitm.core.providers.translator import request_fields
 from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Endpoint, Runtime
 
-PATIENCE = 15.0
-"""Seconds that a request waits for a translator that is starting."""
+PATIENCE = 60.0
+"""Seconds that a request waits for a translator that is starting: as long as a start may take (`START_LIMIT`)."""
 
 
 class Translate:

@@ -245,8 +245,10 @@ def _translator(runtime: Runtime, home: Home, sources: Sources) -> TranslatorPro
 
     def wanted() -> bool:
         """Whether a model of another provider is configured and can be asked; passthrough is Anthropic's alone."""
-        fallbacks = runtime.pool.fallbacks
-        return not runtime.passthrough and any(e.model and not e.disabled for e in fallbacks)
+        pool, now = runtime.pool, runtime.clock.now()
+        models = (each for each in pool.fallbacks if each.model and not each.disabled)
+        paid_for = (pool.budget.ineligible(each, now, beside_subscription=True) for each in models)
+        return not runtime.passthrough and not all(paid_for)
 
     runtime.translator = translator = TranslatorProcess(
         home.logs / "translator.log", *setup(), wanted

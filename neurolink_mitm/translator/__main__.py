@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -44,7 +45,8 @@ async def serve(first: Setup, lines: asyncio.StreamReader) -> None:
 
     setups = Setups(first)
     following = asyncio.create_task(setups.follow(lines))
-    engine = await asyncio.to_thread(_with_few_collections, LiteLlm)
+    make = partial(LiteLlm, first.providers)
+    engine = await asyncio.to_thread(_with_few_collections, make)
     config = uvicorn.Config(
         make_app(engine, lambda: setups.latest),
         lifespan="off", log_config=None, access_log=False, server_header=False, ws="none",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -18,12 +19,18 @@ from neurolink_mitm.core.providers.traits import Api, Traits, traits
 from neurolink_mitm.core.providers.translator import Access
 from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.translator.pdf import Pdfs
+from neurolink_mitm.translator.tokenizer import delay_tokenizer
 from neurolink_mitm.translator.ways import Chat, Responses, Way
 
 logger = logging.getLogger("neurolink.translator")
 
 Json = dict[str, Any]
 OPENAI = "openai"
+WITHOUT_SDK = frozenset(
+    {"google-ai", "vertex", "bedrock", "ollama", "mistral", "groq", "deepseek", "openrouter",
+     "minimax", "xai"}
+)  # fmt: skip
+"""Providers that LiteLLM asks without OpenAI's package."""
 MOST_NOTES = 100
 """Notes about requests that are logged, each once."""
 
@@ -70,10 +77,17 @@ class Engine(Protocol):
 class LiteLlm:
     """The engine that uses LiteLLM. Creating it takes seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, providers: Collection[str] = ()) -> None:
+        """Import what requests to `providers` need, so that the first one does not wait for it."""
         # else LiteLLM downloads prices, and reads the .env of the current directory
         os.environ.update(LITELLM_LOCAL_MODEL_COST_MAP="True", LITELLM_MODE="PRODUCTION")
+        delay_tokenizer()
         import litellm
+
+        if not WITHOUT_SDK.issuperset(providers):
+            # OpenAI's package imports its larger part when the first client is made: 0.4 s
+            with contextlib.suppress(ImportError):
+                import openai.resources  # noqa: F401
 
         litellm.suppress_debug_info = True
         litellm.drop_params = True  # leave out what a model can't take, instead of failing

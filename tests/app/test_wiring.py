@@ -3,8 +3,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.token_store import TokenStore
+from neurolink_mitm.adapters.translator import TranslatorProcess
 from neurolink_mitm.app.run import data_plane
 from neurolink_mitm.app.wiring import Settings, prepare
 from neurolink_mitm.core.auth.credentials import StoredAccount
@@ -12,6 +15,41 @@ from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.sandbox import Account
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.dataplane.upstreams.fakes import turns
+
+CHAIN = "routing: {fallback-chain: [{provider: openai, model: gpt-5}], %s}\n"
+NEEDED: dict[str, tuple[str, dict[str, str], bool, str]] = {
+    "a chain with a key": (CHAIN % "", {"OPENAI_API_KEY": "k"}, False, "starting"),
+    "no key": (CHAIN % "", {}, False, "stopped"),
+    "no chain": ("", {"OPENAI_API_KEY": "k", "GEMINI_API_KEY": "k"}, False, "stopped"),
+    "passthrough": (CHAIN % "", {"OPENAI_API_KEY": "k"}, True, "stopped"),
+    "never paid for": (CHAIN % "pay-per-use: never", {"OPENAI_API_KEY": "k"}, False, "stopped"),
+    "free": (
+        "routing: {fallback-chain: [{provider: ollama, model: qwen3}], pay-per-use: never}\n", {}, False, "starting"),
+    "a mapping": (
+        "routing: {model-mappings: [{from: a, to: gpt-5, provider: openai}]}\n",
+        {"OPENAI_API_KEY": "k"}, False, "starting"),
+    "a mapping to another Claude": (
+        "routing: {model-mappings: [{from: a, to: claude-opus-4-6}]}\n", {"OPENAI_API_KEY": "k"}, False, "stopped"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "keys", "passthrough", "state"), NEEDED.values(), ids=list(NEEDED)
+)
+async def test_the_translator_is_started_where_something_can_use_it(
+    tmp_path: Path, config: str, keys: dict[str, str], passthrough: bool, state: str
+) -> None:
+    home = Home(tmp_path)
+    home.create()
+    home.config.write_text(config)
+    settings = Settings({"NEUROLINK_HOME": str(tmp_path), **keys}, passthrough=passthrough)
+    translator = prepare(settings).runtime.translator
+    assert isinstance(translator, TranslatorProcess)
+    await translator.start()
+    try:
+        assert translator.report()["state"] == state
+    finally:
+        await translator.stop()
 
 
 async def test_refreshes_and_messages_share_connections(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -91,12 +92,24 @@ class World:
         )
         self._sandbox.script("a", LIMITED)
 
-    def ask(self) -> httpx.Response:
+    def ask(self, timeout: float = 90) -> httpx.Response:
         url = f"{self.proxy.url}/v1/messages"
-        answer = httpx.post(url, json=message(), headers=CLAUDE_CODE, timeout=60, trust_env=False)
+        answer = httpx.post(
+            url, json=message(), headers=CLAUDE_CODE, timeout=timeout, trust_env=False
+        )
         if answer.status_code == 200:
             validate(answer.content)
         return answer
+
+    def at_once(self, number: int) -> list[httpx.Response]:
+        """The answers of requests that come together."""
+        with ThreadPoolExecutor(number) as threads:
+            return list(threads.map(lambda _: self.ask(), range(number)))
+
+    def left(self, after: float) -> None:
+        """A client that waits for no answer."""
+        with pytest.raises(httpx.ReadTimeout):
+            self.ask(timeout=after)
 
     def served(self) -> httpx.Response:
         """An answer; of a later request, where the machine is so busy that the first has waited in vain."""
@@ -130,6 +143,21 @@ def test_a_request_waits_while_it_starts(world: World) -> None:
     world.start()
     assert world.report["state"] != "ready"
     assert world.served().headers["x-neurolink-account"] == "openai/gpt-5"
+
+
+def test_all_that_come_while_it_starts_are_served(world: World) -> None:
+    world.start()
+    answers = world.at_once(8)
+    assert world.report["restarts"] == 0
+    assert [answer.status_code for answer in answers] == [200] * 8
+
+
+def test_who_leaves_while_it_starts_is_no_trouble(world: World) -> None:
+    world.start()
+    world.left(after=0.05)
+    assert world.served().headers["x-neurolink-account"] == "openai/gpt-5"
+    first = world.proxy.rows.wait(2)[0]
+    assert first.outcome == "client_cancelled"
 
 
 def test_it_is_started_by_the_request_that_needs_it(world: World) -> None:
