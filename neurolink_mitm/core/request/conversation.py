@@ -94,13 +94,17 @@ def _member(block: Block, members: Mapping[str, str]) -> str | None:
 
 
 def string_of(value: msgspec.Raw) -> str | None:
-    """Return a string, decoded; None for any other value."""
+    """Return a string, decoded; None for any other value, and for one that is no UTF-8."""
     raw = bytes(value)
-    return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else None
+    try:
+        return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else None
+    except UNREADABLE:
+        return None
 
 
 def _is_blank(value: msgspec.Raw) -> bool:
-    return _MAYBE_BLANK.match(value) is not None and not (string_of(value) or "").strip()
+    text = string_of(value) if _MAYBE_BLANK.match(value) else None
+    return text is not None and not text.strip()
 
 
 Gone = Callable[[Block], bool]

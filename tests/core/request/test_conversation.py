@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.request import json_spans
+from neurolink_mitm.core.request.body import read_body
 from neurolink_mitm.core.request.conversation import FOREIGN_SIGNATURE, read_conversation
 from neurolink_mitm.sandbox.errors import ApiError
 from neurolink_mitm.sandbox.history import check_history
@@ -91,6 +93,17 @@ def test_ids_are_compared_as_they_are_meant() -> None:
     use = b'{"type":"tool_use","id":"%s","input":{}}'
     assert not read_conversation(body % (use % b"ab", use % b"a\\u0062")).acceptable
     assert read_conversation(body % (use % b"ab", use % b"a\\u0063")).acceptable
+
+
+@pytest.mark.parametrize("name", ["text", "id", "tool_use_id", "signature"])
+@pytest.mark.parametrize("kind", ["text", "tool_use", "tool_result", "thinking"])
+def test_what_is_no_utf_8_is_left_to_anthropic(kind: str, name: str) -> None:
+    block = b'{"type":"%s","%s":"\\n\xff","input":{}}' % (kind.encode(), name.encode())
+    body = b'{"model":"m","messages":[{"role":"user","content":[%s]}]}' % block
+    index = read_body(body).index
+    assert index is not None
+    with suppress(ValueError):
+        index.sanitized()
 
 
 BLOCKS = st.sampled_from(
