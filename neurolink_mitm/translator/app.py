@@ -18,6 +18,11 @@ from starlette.routing import Route
 
 from neurolink_mitm.core.failover.errors import MENDABLE, error_body
 from neurolink_mitm.core.providers.adapt import Adapted
+from neurolink_mitm.core.providers.call_signatures import (
+    CallSignatures,
+    is_wordless,
+    signatures_in,
+)
 from neurolink_mitm.core.providers.errors import ProviderError
 from neurolink_mitm.core.providers.pdf import pdfs_in
 from neurolink_mitm.core.providers.stream import ProviderStream, whole
@@ -65,6 +70,7 @@ class Translator:
         self._engine = engine
         self._setup = setup
         self._keep_alive = keep_alive
+        self._signatures = CallSignatures()
 
     async def health(self, request: Request) -> Response:
         """Answer that the server runs."""
@@ -103,6 +109,7 @@ class Translator:
             raise ProviderError(400, "the body is not valid JSON") from e
         if not isinstance(body, dict):
             raise ProviderError(400, "the body is no JSON object")
+        body = self._signatures.restored(body)
         return Question(provider, model, setup.providers.get(provider, Access()), body)
 
     async def _answer(self, asked: Question) -> Response:
@@ -127,12 +134,15 @@ class Translator:
         )
         if message is None:
             raise _empty(asked)
+        self._signatures.learn(signatures_in(message["content"]))
+        if not asked.thinks:
+            message["content"] = [each for each in message["content"] if not is_wordless(each)]
         return JSONResponse(message, headers=_notes(adapted))
 
     async def _streamed(self, asked: Question, adapted: Adapted) -> Response:
         """Return a stream once its first event is there: until then, a failure has a status of its own."""
         ids = ids_in(asked.body.get("messages"))
-        stream = ProviderStream(_message_id(), asked.model, adapted.tool_names, ids)
+        stream = ProviderStream(_message_id(), asked.model, adapted.tool_names, ids, asked.thinks)
         events = self._engine.stream(asked, adapted.request)
         first = b""
         try:
@@ -163,6 +173,7 @@ class Translator:
                 data = b""
                 if waiting.done():
                     data = _fed(stream, waiting)
+                    self._signatures.learn(stream.signatures)
                     waiting = asyncio.ensure_future(anext(events, None))
                 if data or clock() >= comment_at:
                     yield data or COMMENT

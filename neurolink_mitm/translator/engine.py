@@ -54,6 +54,12 @@ class Question:
         """Return the model's name in LiteLLM."""
         return catalog.litellm_name(self.provider, self.model)
 
+    @property
+    def thinks(self) -> bool:
+        """Tell whether the client asks for thinking."""
+        thinking = self.body.get("thinking")
+        return isinstance(thinking, dict) and thinking.get("type") not in (None, "disabled")
+
 
 class Engine(Protocol):
     """Asks providers. `request` is always the one that `adapted` returned."""

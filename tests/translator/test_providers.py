@@ -11,7 +11,7 @@ import pytest
 
 from neurolink_mitm.core.providers.signatures import is_foreign
 from tests.anthropic_stream import validate
-from tests.lookalikes.gemini import Gemini
+from tests.lookalikes.gemini import SIGNATURE, Gemini
 from tests.lookalikes.ollama import Ollama
 from tests.lookalikes.openai_chat import OpenAIChat
 from tests.lookalikes.script import Call, Reply, call, calls, fail, say, think
@@ -148,6 +148,23 @@ def test_thinking_that_is_asked_for(provider: Provider, stream: bool, thinking: 
         assert not signature or is_foreign(signature)
 
 
+@only("gemini")
+@pytest.mark.parametrize("kept", ["all", "calls"])
+@pytest.mark.parametrize("thinking", [{"type": "adaptive"}, {"type": "disabled"}])
+def test_the_signature_of_a_call_goes_back(
+    provider: Provider, stream: bool, kept: str, thinking: Json
+) -> None:
+    """By the block of thinking before the call, or by the id of the call."""
+    reply = calls(Call("Read", {"file_path": "a"}), Call("Read", {"file_path": "b"}))
+    message = provider.told(reply, tools=[READ], thinking=thinking, stream=stream)
+    said = message.content if kept == "all" else message.tool_uses
+    results = [result(known=use["id"]) for use in message.tool_uses]
+    messages = [USER, {"role": "assistant", "content": said}, {"role": "user", "content": results}]
+    provider.told(messages=messages, tools=[READ], thinking=thinking, stream=stream)
+    parts = provider.asked[-1].body["contents"][1]["parts"]
+    assert [part.get("thoughtSignature") for part in parts] == [SIGNATURE, None]
+
+
 def test_thinking_of_deepseek_and_its_like(translator: Running, stream: bool) -> None:
     class DeepSeek(OpenAIChat):
         def __init__(self) -> None:
@@ -167,7 +184,7 @@ class TestWhatGoesWrong:
     @pytest.mark.parametrize(
         ("status", "told", "kind"),
         [(400, 400, "invalid_request_error"), (401, 403, "permission_error"),
-         (403, 403, "permission_error"), (404, 404, "not_found_error"),
+         (403, 403, "permission_error"), (404, 400, "not_found_error"),
          (429, 429, "rate_limit_error"), (500, 500, "api_error"), (503, 503, "overloaded_error")],
     )  # fmt: skip
     def test_a_status(

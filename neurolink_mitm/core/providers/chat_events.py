@@ -163,6 +163,12 @@ class ChatEvents:
             yield self._signature("")
         self._kind = ""
 
+    def _before(self, signature: str) -> Iterator[Json]:
+        """Give Gemini's signature of a call in a block of thinking before it: clients hand those back unchanged."""
+        if signature and self.own_thinking:
+            yield _begin("thinking", thinking="")
+            yield self._signature(signature)
+
     def _signature(self, signature: str) -> Json:
         delta = {"type": "signature_delta", "signature": sign(self.own_thinking, signature)}
         return {"type": "content_block_delta", "delta": delta}
@@ -180,6 +186,7 @@ class ChatEvents:
         stop = "refusal" if self._refused or meaning == "refusal" else meaning
         for call in calls if stop != "refusal" else ():
             if call.input is not None:
+                yield from self._before(call.signature)
                 yield from _tool_use(call)
         yield {"type": "content_block_stop"}
         reason = "stop_sequence" if self._sequence and stop == "end_turn" else stop
@@ -227,8 +234,7 @@ def _put(message: Json, event: Json) -> None:
 
 
 def _tool_use(call: ToolCall) -> Iterator[Json]:
-    fields = {"thought_signature": call.signature} if call.signature else {}
-    yield _begin("tool_use", id=call.id, name=call.name, input=call.input, **fields)
+    yield _begin("tool_use", id=call.id, name=call.name, input=call.input)
     yield {"type": "content_block_stop"}
 
 

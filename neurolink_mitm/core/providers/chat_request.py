@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from neurolink_mitm.core.providers.chat_messages import Json, chat_messages
+from neurolink_mitm.core.providers.chat_messages import Json, chat_messages, mark
+from neurolink_mitm.core.providers.chat_thoughts import lacks_thinking
 from neurolink_mitm.core.providers.strictness import is_strict
 from neurolink_mitm.core.providers.traits import Traits
 
@@ -23,9 +24,10 @@ _FORMAT = "answer"
 
 def chat_request(request: Json, traits: Traits) -> Json:
     """Return the arguments, without model and access. `request` is one that `adapt` returned."""
-    arguments: Json = {
-        "messages": chat_messages(request.get("system"), request["messages"], traits)
-    }
+    messages = chat_messages(request.get("system"), request["messages"], traits)
+    if request.get("cache_control"):
+        mark(messages, request["cache_control"])
+    arguments: Json = {"messages": messages}
     for name, written in _SAME.items():
         if request.get(name) not in (None, []):
             arguments[written] = request[name]
@@ -58,12 +60,15 @@ def _tool(tool: Json) -> Json:
 
 
 def _thinking(request: Json, traits: Traits) -> Json:
-    """Return the budget where the provider has one, else the effort."""
+    """Return the effort, or thinking as it is where the provider has that (Claude's)."""
     thinking = _members(request.get("thinking"))
-    if thinking.get("type") == "enabled":
-        return {"thinking": thinking}
     effort = _members(request.get("output_config")).get("effort")
-    if thinking.get("type") == "adaptive":
+    if thinking and traits.thoughts == "blocks" and lacks_thinking(request["messages"]):
+        return {}
+    kind = thinking.get("type")
+    if traits.thinking == "budget" and (kind == "enabled" or (kind == "adaptive" and not effort)):
+        return {"thinking": thinking}
+    if kind == "adaptive":
         effort = effort or _EFFORT
     return {"reasoning_effort": effort} if effort and traits.reasons else {}
 

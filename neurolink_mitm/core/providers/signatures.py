@@ -10,6 +10,8 @@ from neurolink_mitm.core.request.conversation import FOREIGN_SIGNATURE
 
 RESPONSES = "responses"
 """The mark of OpenAI's Responses API: the id of a reasoning item and its encrypted content."""
+CLAUDE, GEMINI, DEEPSEEK, KIMI, MINIMAX = "claude", "gemini", "deepseek", "kimi", "minimax"
+"""The marks of others, for all of their models: a signature of Claude's, of Gemini's, and nothing but the mark."""
 
 
 def is_foreign(signature: object) -> bool:
@@ -28,6 +30,17 @@ def signed(signature: object, mark: str) -> str | None:
     if not mark or not isinstance(signature, str) or not signature.startswith(start):
         return None
     return signature[len(start) :]
+
+
+def is_own(proof: object, mark: str) -> bool:
+    """Tell whether `proof`, a signature or redacted thinking, is of the author with this mark.
+
+    Claude's may have come from Anthropic itself: they are valid on all platforms.
+    https://platform.claude.com/docs/en/build-with-claude/extended-thinking
+    """
+    if mark == CLAUDE and proof and isinstance(proof, str) and not is_foreign(proof):
+        return True
+    return signed(proof, mark) is not None
 
 
 def reasoning_signature(id_: str, encrypted: str) -> str:

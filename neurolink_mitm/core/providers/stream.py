@@ -62,6 +62,10 @@ class ProviderStream:
     """The client's names of tools by those sent to the provider."""
     history_ids: Collection[str] = ()
     """The ids of tool calls in the request's history: no call of the response gets one of them."""
+    tells_signatures: bool = True
+    """A signature comes in a block of thinking without words; else it is only in `signatures`."""
+    signatures: dict[str, str] = field(default_factory=dict)
+    """The signatures of thinking without words, by the ids of the calls behind it."""
     started: bool = False
     """An event was sent: a failure becomes an error event."""
     done: bool = False
@@ -74,6 +78,8 @@ class ProviderStream:
     _tools: int = 0
     """Tool calls sent."""
     _lost_tool: bool = False
+    _signature: str = ""
+    """That of the last block, where it is thinking without words."""
     _stop: Json = field(default_factory=dict)
     _ids: AnswerIds = field(init=False)
 
@@ -143,6 +149,7 @@ class ProviderStream:
                 return
             text = "".join(open_.blank)
             open_.sent = True
+            self._signature = ""
             # without Anthropic's signature: by that it is recognised as foreign when it comes back
             fields = {"signature": ""} if member == "thinking" else {}
             yield from self._start_block({"type": member, member: "", **fields})
@@ -151,6 +158,9 @@ class ProviderStream:
     def _sign(self, open_: _Open, signature: object) -> Iterator[bytes]:
         """Send a signature of ours, also of thinking without words: the author wants it back."""
         if not is_foreign(signature):
+            return
+        self._signature = "" if open_.sent else str(signature)
+        if self._signature and not self.tells_signatures:
             return
         if not open_.sent:
             open_.sent = True
@@ -174,6 +184,9 @@ class ProviderStream:
             self._lost_tool = True
             return
         block["id"] = self._ids.of(block["id"])
+        if self._signature:
+            self.signatures[block["id"]] = self._signature
+            self._signature = ""
         self._tools += 1
         yield from self._start_block({**block, "input": {}})
         text = msgspec.json.encode(block["input"]).decode()

@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from neurolink_mitm.core.providers.catalog import provider_info
-from neurolink_mitm.core.providers.signatures import RESPONSES
+from neurolink_mitm.core.providers.signatures import (
+    CLAUDE,
+    DEEPSEEK,
+    GEMINI,
+    KIMI,
+    MINIMAX,
+    RESPONSES,
+)
 
 Api = Literal["chat", "responses"]
 Dialect = Literal["json-schema", "typed", "gemini"]
@@ -75,6 +82,18 @@ class Traits:
     """Stop sequences are taken. Else the answer is cut at one here."""
     own_thinking: str = ""
     """The mark of signatures (`signatures.sign`) of the thinking that is handed back to the model; empty for none."""
+    thoughts: Literal["", "reasoning", "tags", "blocks", "signatures"] = ""
+    """How it is handed back in chat form (`chat_thoughts`)."""
+    no_text: str | None = None
+    """What stands for the text of an assistant message that has only calls."""
+    user_after_result: bool = True
+    """The user may speak right after a tool's result."""
+    last_said: Literal["", "prefix", "partial"] = ""
+    """The member that marks an assistant message at the end, which the answer continues."""
+    marks: bool = False
+    """Marks of what is to be cached (`cache_control`) are taken; elsewhere nothing or all is cached unasked."""
+    equal_calls: bool = True
+    """A message may hold calls that equal each other."""
 
 
 _ALL: frozenset[Choice] = frozenset({"none", "any", "tool"})
@@ -112,6 +131,25 @@ _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     # https://platform.claude.com/docs/en/build-with-claude/extended-thinking#feature-compatibility
     ("bedrock.*|vertex_ai|azure_ai", "claude", {"tools_with_calls": True, "one_call": True, "top_k": True,
                                                 "thinks_when_forced": False, "temperature_or_top_p": True}),
+    ("bedrock.*|vertex_ai|azure_ai", "claude",
+     {"own_thinking": CLAUDE, "thoughts": "blocks", "thinking": "budget", "marks": True}),
+    ("openrouter", "claude", {"marks": True}),
+    # https://ai.google.dev/gemini-api/docs/thought-signatures
+    ("gemini|vertex_ai", "gemini", {"own_thinking": GEMINI, "thoughts": "signatures"}),
+    ("gemini|vertex_ai", r"gemini-(flash-|pro-)?[12]", {"equal_calls": False}),
+    ("deepseek", "", {"own_thinking": DEEPSEEK, "thoughts": "reasoning"}),
+    ("moonshot", "", {"own_thinking": KIMI, "thoughts": "reasoning"}),
+    ("minimax", "", {"own_thinking": MINIMAX, "thoughts": "tags"}),
+    # "Unexpected role 'user' after role 'tool'": https://github.com/avante-corp/avante.nvim/issues/2562
+    ("(?!bedrock).*", r"(mi[sx]tr|minist|magist|codest|devst|pixt)ral", {"user_after_result": False}),
+    # https://docs.mistral.ai/capabilities/completion/prefix, https://api-docs.deepseek.com/guides/chat_prefix_completion
+    ("mistral|deepseek", "", {"last_said": "prefix"}),
+    # LiteLLM leaves a choice of one tool out for Mistral
+    ("mistral", "", {"user_after_result": False, "choices": frozenset({"none", "any"})}),
+    # https://platform.moonshot.ai/docs/guide/use-partial-mode-feature-of-kimi-api
+    ("moonshot", "", {"last_said": "partial"}),
+    # "Each message must have at least one content element": https://github.com/langchain-ai/langchain/issues/34140
+    ("xai", "", {"no_text": ""}),
     # "top_p must be 1 when using greedy sampling"
     ("mistral", "", {"one_call": True, "formats": "schema", "temperature_or_top_p": True}),
     # "'tools' : maximum number of items is 128": https://github.com/gsd-build/gsd-2/issues/4376; formats neither

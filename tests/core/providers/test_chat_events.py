@@ -318,3 +318,14 @@ def test_long_answers_are_linear(member: str, unit: str) -> None:
             stream.feed(event)
 
     assert_linear(run, make)
+
+
+def test_geminis_signature_of_a_call_stands_in_a_block_of_thinking_before_it() -> None:
+    """Clients hand thinking back unchanged, but of a call only id, name and input."""
+    call = {"id": "c", "function": {"name": "Read", "arguments": "{}"}}
+    signed = {**call, "provider_specific_fields": {"thought_signature": "S"}}
+    answer = {"choices": [{"message": {"tool_calls": [signed, call]}, "finish_reason": "stop"}]}
+    content = chat_message(answer, own_thinking="gemini")["content"]
+    assert [block["type"] for block in content] == ["thinking", "tool_use", "tool_use"]
+    assert content[0] == {"type": "thinking", "thinking": "", "signature": "nl1.gemini.S"}
+    assert [block["type"] for block in chat_message(answer)["content"]] == ["tool_use", "tool_use"]

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.providers.chat_messages import NO_TEXT, chat_messages
-from neurolink_mitm.core.providers.traits import Traits
+from neurolink_mitm.core.providers.chat_messages import BRIDGE, NO_TEXT, chat_messages
+from neurolink_mitm.core.providers.signatures import sign
+from neurolink_mitm.core.providers.traits import Traits, traits
 
 Json = dict[str, Any]
 PNG: Json = {"type": "base64", "media_type": "image/png", "data": "iVBO"}
@@ -104,3 +105,120 @@ def test_a_result_is_never_empty(content: Any) -> None:
 
 def test_a_message_of_which_nothing_is_left_is_left_out() -> None:
     assert written(user(text("a")), assistant(), user()) == [{"role": "user", "content": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("given", "arguments"),
+    [({"a": 1}, {"a": 1}), ({}, {}), (None, {}), ("", {}), ("text", {"input": "text"}), ([1], {"input": [1]})],
+    ids=["object", "empty", "null", "no text", "text", "list"],
+)  # fmt: skip
+def test_arguments_are_an_object(given: Any, arguments: Json) -> None:
+    (message,) = written(assistant({**use(), "input": given}))
+    assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == arguments
+
+
+MISTRAL, DEEPSEEK = traits("mistral", "mistral-large"), traits("deepseek", "deepseek-chat")
+KIMI, MINIMAX = traits("moonshot", "kimi-k2"), traits("minimax", "MiniMax-M2")
+GEMINI, CLAUDE = traits("google-ai", "gemini-3-pro"), traits("azure_ai", "claude-opus-4-6")
+
+
+def roles(messages: list[Json]) -> list[str]:
+    return [message["role"] for message in messages]
+
+
+class TestMistral:
+    """https://github.com/avante-corp/avante.nvim/issues/2562"""
+
+    @pytest.mark.parametrize(
+        "more", [(text("then"),), ({"type": "image", "source": PNG},)], ids=["words", "picture"]
+    )
+    def test_the_assistant_speaks_between_results_and_the_user(self, more: tuple[Json]) -> None:
+        messages = written(assistant(use()), user(result("one"), *more), traits=MISTRAL)
+        assert roles(messages) == ["assistant", "tool", "assistant", "user"]
+        assert messages[2] == {"role": "assistant", "content": BRIDGE}
+
+    def test_not_where_the_user_says_nothing(self) -> None:
+        messages = written(assistant(use()), user(result("one")), traits=MISTRAL)
+        assert roles(messages) == ["assistant", "tool"]
+
+    def test_so_do_its_models_elsewhere(self) -> None:
+        elsewhere = traits("openai", "devstral-small", api="chat", own_server=True)
+        messages = written(user(result("one"), text("then")), traits=elsewhere)
+        assert roles(messages) == ["tool", "assistant", "user"]
+
+
+@pytest.mark.parametrize(
+    ("model", "member"),
+    [(MISTRAL, "prefix"), (DEEPSEEK, "prefix"), (KIMI, "partial"), (Traits(), None)],
+    ids=["mistral", "deepseek", "kimi", "others"],
+)
+def test_an_assistant_message_at_the_end_is_continued(model: Traits, member: str | None) -> None:
+    messages = written(user(text("a")), assistant(text("b")), traits=model)
+    assert set(messages[-1]) - {"role", "content"} == ({member} if member else set())
+    assert "role" in messages[0]
+    assert set(messages[0]) == {"role", "content"}
+
+
+def test_xai_wants_a_text_beside_calls() -> None:
+    (message,) = written(assistant(use()), traits=traits("xai", "grok-4"))
+    assert message["content"] == ""
+
+
+def thought(words: str, signature: str = "") -> Json:
+    return {"type": "thinking", "thinking": words, "signature": signature}
+
+
+@pytest.mark.parametrize("model", [DEEPSEEK, KIMI], ids=["deepseek", "kimi"])
+class TestReasoning:
+    """https://api-docs.deepseek.com/guides/thinking_mode#tool-calls"""
+
+    def test_it_goes_back_with_calls(self, model: Traits) -> None:
+        (message,) = written(assistant(thought("hm"), text("I look."), use()), traits=model)
+        assert message["reasoning_content"] == "hm"
+        assert message["content"] == "I look."
+
+    def test_a_call_of_others_has_a_placeholder(self, model: Traits) -> None:
+        (message,) = written(assistant(use()), traits=model)
+        assert message["reasoning_content"] == " "
+
+    def test_without_calls_it_is_left_out(self, model: Traits) -> None:
+        messages = written(assistant(thought("hm"), text("so")), user(text("then")), traits=model)
+        assert messages[0] == {"role": "assistant", "content": "so"}
+
+
+def test_minimax_gets_its_thinking_in_tags() -> None:
+    (message,) = written(assistant(thought("hm"), text("so")), traits=MINIMAX)
+    assert message == {"role": "assistant", "content": "<think>\nhm\n</think>\n\nso"}
+
+
+class TestGemini:
+    """https://ai.google.dev/gemini-api/docs/thought-signatures"""
+
+    def test_a_call_gets_the_signature_before_it(self) -> None:
+        blocks = (text("I look."), thought("", sign("gemini", "S")), use(), use("call_2"))
+        (message,) = written(assistant(*blocks), traits=GEMINI)
+        first, second = message["tool_calls"]
+        assert first["provider_specific_fields"] == {"thought_signature": "S"}
+        assert "provider_specific_fields" not in second
+
+    def test_what_it_thought_itself_is_not_sent(self) -> None:
+        (message,) = written(
+            assistant(thought("hm", sign("gemini", "")), text("so")), traits=GEMINI
+        )
+        assert message == {"role": "assistant", "content": "so"}
+
+
+class TestClaude:
+    @pytest.mark.parametrize("signature", ["true", sign("claude", "true")], ids=["here", "there"])
+    def test_its_thinking_goes_back_with_its_signature(self, signature: str) -> None:
+        (message,) = written(assistant(thought("hm", signature), use()), traits=CLAUDE)
+        assert message["thinking_blocks"] == [thought("hm", "true")]
+
+    @pytest.mark.parametrize("data", ["sealed", sign("claude", "sealed")], ids=["here", "there"])
+    def test_so_does_what_is_sealed(self, data: str) -> None:
+        sealed = {"type": "redacted_thinking", "data": data}
+        (message,) = written(assistant(sealed, text("so")), traits=CLAUDE)
+        assert message["thinking_blocks"] == [{"type": "redacted_thinking", "data": "sealed"}]
+
+    def test_a_message_of_thinking_alone_is_left_out(self) -> None:
+        assert written(assistant(thought("hm", "true")), traits=CLAUDE) == []

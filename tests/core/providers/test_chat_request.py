@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.core.providers.chat_request import chat_request
-from neurolink_mitm.core.providers.traits import Traits
+from neurolink_mitm.core.providers.traits import Traits, traits
 
 Json = dict[str, Any]
 USER: Json = {"role": "user", "content": [{"type": "text", "text": "hi"}]}
@@ -13,8 +13,11 @@ SCHEMA: Json = {"type": "object", "properties": {"path": {"type": "string"}}}
 READ: Json = {"name": "Read", "description": "Reads.", "input_schema": SCHEMA}
 
 
-def written(**fields: Any) -> Json:
-    arguments = chat_request({"messages": [USER], **fields}, Traits())
+CLAUDE = traits("bedrock", "anthropic.claude-sonnet-4-5-v1:0")
+
+
+def written(model: Traits | None = None, /, **fields: Any) -> Json:
+    arguments = chat_request({"messages": [USER], **fields}, model or Traits())
     assert arguments.pop("messages") == [{"role": "user", "content": "hi"}]
     return arguments
 
@@ -79,9 +82,49 @@ def test_thinking_without_an_effort() -> None:
     assert written(thinking={"type": "adaptive"}) == {"reasoning_effort": "medium"}
 
 
-def test_a_budget() -> None:
-    thinking = {"type": "enabled", "budget_tokens": 2000}
-    assert written(thinking=thinking) == {"thinking": thinking}
+def test_a_model_that_does_not_think_is_asked_for_no_effort() -> None:
+    assert written(Traits(reasons=False), thinking={"type": "adaptive"}) == {}
+
+
+BUDGET: Json = {"type": "enabled", "budget_tokens": 2000}
+ADAPTIVE: Json = {"type": "adaptive"}
+HIGH: Json = {"effort": "high"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"thinking": BUDGET}, {"thinking": BUDGET}),
+        ({"thinking": BUDGET, "output_config": HIGH}, {"thinking": BUDGET}),
+        ({"thinking": ADAPTIVE}, {"thinking": ADAPTIVE}),
+        ({"thinking": ADAPTIVE, "output_config": HIGH}, {"reasoning_effort": "high"}),
+    ],
+    ids=["budget", "budget and effort", "adaptive", "effort"],
+)
+def test_claudes_thinking_stays_as_it_is(fields: Json, expected: Json) -> None:
+    assert written(CLAUDE, **fields) == expected
+
+
+def in_a_round(*blocks: Json) -> list[Json]:
+    use = {"type": "tool_use", "id": "c", "name": "Read", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "c", "content": "so"}
+    said = {"role": "assistant", "content": [*blocks, use]}
+    return [USER, said, {"role": "user", "content": [result]}]
+
+
+def test_claude_does_not_think_in_a_round_of_tools_that_began_without() -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": "x"}
+    for blocks, thinks in (((), False), ((thought,), True)):
+        request = {"messages": in_a_round(*blocks), "thinking": BUDGET}
+        assert ("thinking" in chat_request(request, CLAUDE)) is thinks
+
+
+def test_what_is_worth_caching_is_marked_at_the_system_prompt_and_the_end() -> None:
+    mark = {"type": "ephemeral"}
+    request = {"messages": in_a_round(), "system": "be good", "cache_control": mark}
+    messages = chat_request(request, CLAUDE)["messages"]
+    assert messages[0]["content"] == [{"type": "text", "text": "be good", "cache_control": mark}]
+    assert [each.get("cache_control") for each in messages[1:]] == [None, None, mark]
 
 
 def wanted(schema: Any) -> Json:

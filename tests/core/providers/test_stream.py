@@ -434,3 +434,27 @@ def test_a_stop_sequence_explains_an_answer_without_words() -> None:
     found = whole({"content": [], **end}, "msg_1", "gpt-x")
     assert found is not None
     assert found["stop_sequence"] == "HALT"
+
+
+class TestSignaturesOfCalls:
+    """They come in a block of thinking without words before the call."""
+
+    def events(self) -> list[Json]:
+        signed = {"type": "signature_delta", "signature": "nl1.gemini.S"}
+        block = {"type": "tool_use", "id": "c", "name": "Read", "input": {}}
+        return [
+            {"type": "content_block_start", "content_block": {"type": "thinking", "thinking": ""}},
+            {"type": "content_block_delta", "delta": signed},
+            {"type": "content_block_start", "content_block": block},
+            {"type": "content_block_stop"},
+            {"type": "message_delta", "delta": {"stop_reason": "tool_use"}},
+            {"type": "message_stop"},
+        ]
+
+    @pytest.mark.parametrize("tells", [True, False])
+    def test_they_are_told_where_the_client_wants_thinking(self, tells: bool) -> None:
+        stream = ProviderStream("msg_1", "m", tells_signatures=tells)
+        message = validate(b"".join(map(stream.feed, self.events())))
+        kinds = ["thinking", "tool_use"] if tells else ["tool_use"]
+        assert [block["type"] for block in message.content] == kinds
+        assert stream.signatures == {message.tool_uses[0]["id"]: "nl1.gemini.S"}

@@ -9,7 +9,7 @@ from neurolink_mitm.core.providers.adapt.anthropics import words_for
 from neurolink_mitm.core.providers.adapt.documents import document, image
 from neurolink_mitm.core.providers.adapt.form import Json, text_block
 from neurolink_mitm.core.providers.pdf import Pdf
-from neurolink_mitm.core.providers.signatures import signed
+from neurolink_mitm.core.providers.signatures import is_own
 from neurolink_mitm.core.providers.traits import Traits
 
 ERROR_MARK = "[the tool failed]"
@@ -47,8 +47,11 @@ def _block(block: Json, traits: Traits, pdfs: Mapping[str, Pdf]) -> Iterator[Jso
         if block.get("text"):
             yield text_block(f"{block['text']}{_sources(block)}")
     elif kind == "thinking":
-        if signed(block.get("signature"), traits.own_thinking) is not None:
+        if is_own(block.get("signature"), traits.own_thinking):
             yield {name: block.get(name) or "" for name in ("type", "thinking", "signature")}
+    elif kind == "redacted_thinking":
+        if is_own(block.get("data"), traits.own_thinking):
+            yield {"type": kind, "data": block["data"]}
     elif kind == "document":
         yield from document(block, traits, pdfs)
     elif kind == "tool_result":

@@ -60,6 +60,8 @@ def _adapt(request: Json, traits: Traits, pdfs: Mapping[str, Pdf]) -> Adapted:
     words += form(adapted, request, traits)
     if system := "\n\n".join((*_texts(adapted.pop("system", None)), *words)):
         adapted["system"] = system
+    if traits.marks and _is_marked(request):
+        adapted["cache_control"] = {"type": "ephemeral"}
     adapted["messages"] = paired(_opened(adapted["messages"]), traits)
     return Adapted(adapted, names, tuple(notes))
 
@@ -69,6 +71,18 @@ def _opened(turns: list[Json]) -> list[Json]:
     if turns[0]["role"] == "user":
         return turns
     return [{"role": "user", "content": [{"type": "text", "text": BEGIN}]}, *turns]
+
+
+def _is_marked(request: Json) -> bool:
+    """Tell whether the client marks what should be cached."""
+    blocks = [request, *_objects(request.get("system")), *_objects(request.get("tools"))]
+    for message in _objects(request["messages"]):
+        blocks += _objects(message.get("content"))
+    return any(block.get("cache_control") for block in blocks)
+
+
+def _objects(value: Any) -> list[Json]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _texts(system: Any) -> list[str]:
