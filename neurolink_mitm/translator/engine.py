@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from neurolink_mitm.core.providers import catalog
 from neurolink_mitm.core.providers.adapt import Adapted, UnsupportedError, adapt, words_of
+from neurolink_mitm.core.providers.collected import message_of
 from neurolink_mitm.core.providers.errors import ProviderError, provider_error
 from neurolink_mitm.core.providers.pdf import pdfs_in
-from neurolink_mitm.core.providers.stops import StopSequences, cut
+from neurolink_mitm.core.providers.stops import StopSequences
 from neurolink_mitm.core.providers.traits import Api, Traits, traits
 from neurolink_mitm.core.providers.translator import Access
 from neurolink_mitm.core.redact.text import redact
@@ -123,14 +124,20 @@ class LiteLlm:
             logger.warning("%s", redact(note))
 
     async def ask(self, question: Question, request: Json) -> Json:
-        way = self._way(question)
-        answer = await self._call(way, question, request)
+        """Ask for a stream: only its end tells whole from cut, and no network drops it while a model thinks."""
+        events: list[Json] = []
         try:
-            message = way.message(answer, request, self._traits(question))
-            stops = self._stops(question, request)
-            return _unless_error(question.entry, cut(message, stops) if stops else message)
-        except Exception as e:
-            raise _provider_error(question.entry, e) from e
+            async for event in self.stream(question, {**request, "stream": True}):
+                events.append(event)
+        except ProviderError as e:
+            begun = any(event["type"] == "content_block_start" for event in events)
+            if begun and e.status < 500 and e.status != 429:  # the request is not at fault
+                raise replace(e, status=502, mendable=False, kind=None) from e
+            raise
+        message = message_of(events)
+        if message is None:
+            raise ProviderError(502, f"{question.entry} broke off")
+        return message
 
     async def stream(self, question: Question, request: Json) -> AsyncIterator[Json]:
         way = self._way(question)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Protocol
 
-from neurolink_mitm.core.providers.chat_events import ChatEvents, chat_message
+from neurolink_mitm.core.providers.chat_events import ChatEvents
 from neurolink_mitm.core.providers.chat_request import chat_request
-from neurolink_mitm.core.providers.responses_events import ResponsesEvents, responses_message
+from neurolink_mitm.core.providers.responses_events import ResponsesEvents
 from neurolink_mitm.core.providers.responses_request import responses_request
 from neurolink_mitm.core.providers.traits import Traits
 from neurolink_mitm.translator.chunks import chunks
@@ -44,9 +44,6 @@ class Way(Protocol):
     def events(self, request: Json, traits: Traits) -> Events:
         """Return the translation of one streamed answer."""
 
-    def message(self, answer: Any, request: Json, traits: Traits) -> Json:
-        """Return a whole answer of `call` in Anthropic's form."""
-
 
 class Chat:
     """OpenAI's chat API, in which LiteLLM asks every provider."""
@@ -66,13 +63,6 @@ class Chat:
     def events(self, request: Json, traits: Traits) -> Events:
         return ChatEvents(traits.own_thinking, _stops(request))
 
-    def message(self, answer: Any, request: Json, traits: Traits) -> Json:
-        return chat_message(
-            answer.model_dump(exclude_none=True),
-            own_thinking=traits.own_thinking,
-            stop_sequences=_stops(request),
-        )
-
 
 class Responses:
     """OpenAI's Responses API."""
@@ -91,9 +81,6 @@ class Responses:
 
     def events(self, request: Json, traits: Traits) -> Events:
         return ResponsesEvents()
-
-    def message(self, answer: Any, request: Json, traits: Traits) -> Json:
-        return responses_message(answer.model_dump())
 
 
 def _stops(request: Json) -> list[str]:

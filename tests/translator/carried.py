@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neurolink_mitm.core.providers.chat_ends import FAILED, MEANINGS
 from tests.lookalikes.script import Call, Reply, calls, say, think
 from tests.pdfs import encoded, pdf
 from tests.translator.providers import KINDS, READ, USER
@@ -235,8 +236,19 @@ ANSWERS = (
 )  # fmt: skip
 
 
+ERROR = "an error; before the first word, the next entry is asked"
+GETS = {
+    "end_turn": "`end_turn`; `tool_use` if a tool is called; `stop_sequence` if the provider names it",
+    "tool_use": "`tool_use`; `end_turn` if none is called",
+    "max_tokens": "`max_tokens`; a call that is cut off is left out",
+    "refusal": "`refusal`, with the text that came, if any; no calls",
+    FAILED: ERROR,
+}
+"""By what a finish reason means: what the client gets."""
+
+
 def table() -> str:
-    """Both tables, as they stand in the page."""
+    """The tables, as they stand in the page."""
     return "\n".join(_lines())
 
 
@@ -251,6 +263,13 @@ def _lines() -> Iterator[str]:
     yield from (f"| in an answer | {heads} |", rule)
     for said in ANSWERS:
         yield _line(said.name, [said.fates[kind][0] for kind in KINDS])
+    yield ""
+    yield from ("| how an answer in chat form ends | what the client gets |", "|---|---|")
+    for meaning, reasons in MEANINGS.items():
+        yield _line(", ".join(f"`{reason}`" for reason in reasons), [GETS[meaning]])
+    yield _line("another reason, or `[DONE]` alone", [GETS["end_turn"]])
+    yield _line("no reason and no `[DONE]`", [ERROR])
+    yield _line("a call whose input is no JSON object", [ERROR])
     yield END
 
 

@@ -74,8 +74,8 @@ class ChatEvents:
             return
         self._usage = ends.latest(self._usage, ends.usage(chunk))
         for choice in ends.choices(chunk):
-            delta = choice.get("delta", choice.get("message"))  # not streamed after all
-            yield from self._delta(delta if isinstance(delta, dict) else {})
+            delta = choice.get("delta")
+            yield from self._delta(delta if isinstance(delta, dict) else _unstreamed(choice))
             self._meaning = ends.graver(self._meaning, ends.meaning(choice))
             self._sequence = ends.stop_sequence(choice, self.stop_sequences) or self._sequence
 
@@ -195,42 +195,15 @@ class ChatEvents:
         yield {"type": "message_stop"}
 
 
-def chat_message(
-    response: Json, *, own_thinking: str = "", stop_sequences: Collection[str] = ()
-) -> Json:
-    """Return a whole answer as a loose message of Anthropic's form, or the error event in its place."""
-    events = ChatEvents(own_thinking, stop_sequences)
-    chunk = {**response, "choices": list(map(_as_piece, ends.choices(response)))}
-    message: Json = {"content": []}
-    for event in (*events.feed(chunk), *events.end(done=True)):
-        if event["type"] == "error":
-            return event
-        _put(message, event)
-    return message
-
-
-def _as_piece(choice: Json) -> Json:
-    """Return a choice of a whole answer as that of a chunk. All its calls are whole, whatever their index."""
-    message = choice.get("message", choice.get("delta"))
-    delta = dict(message) if isinstance(message, dict) else {}
+def _unstreamed(choice: Json) -> Json:
+    """Return the message of an answer that is not streamed after all. All its calls are whole."""
+    message = choice.get("message")
+    delta: Json = dict(message) if isinstance(message, dict) else {}
     if isinstance(calls := delta.get("tool_calls"), list):
         delta["tool_calls"] = [
-            {**call, "index": n} for n, call in enumerate(calls) if _is_object(call)
+            {**each, "index": n} for n, each in enumerate(calls) if _is_object(each)
         ]
-    return {**choice, "delta": delta}
-
-
-def _put(message: Json, event: Json) -> None:
-    """Add what an event says to the message."""
-    content = message["content"]
-    if event["type"] == "content_block_start":
-        content.append(dict(event["content_block"]))
-    elif event["type"] == "content_block_delta":
-        for name, words in event["delta"].items():
-            if name != "type":
-                content[-1][name] = content[-1].get(name, "") + words
-    elif event["type"] == "message_delta":
-        message.update(event["delta"], usage=event["usage"])
+    return delta
 
 
 def _tool_use(call: ToolCall) -> Iterator[Json]:

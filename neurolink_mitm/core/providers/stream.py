@@ -71,10 +71,12 @@ class ProviderStream:
     done: bool = False
     """The response is complete, or closed by an error event."""
     empty: bool = False
-    """It ended without content, and without one of `EMPTY_REASONS`."""
+    """It ended without text or call, and without one of `EMPTY_REASONS`."""
     _usage: Json = field(default_factory=dict)
     _open: _Open | None = None
     _blocks: int = 0
+    _said: bool = False
+    """Text or a call was sent. Thinking alone is no answer: the client would end its turn without a word."""
     _tools: int = 0
     """Tool calls sent."""
     _lost_tool: bool = False
@@ -150,6 +152,7 @@ class ProviderStream:
             text = "".join(open_.blank)
             open_.sent = True
             self._signature = ""
+            self._said = self._said or member == "text"
             # without Anthropic's signature: by that it is recognised as foreign when it comes back
             fields = {"signature": ""} if member == "thinking" else {}
             yield from self._start_block({"type": member, member: "", **fields})
@@ -188,6 +191,7 @@ class ProviderStream:
             self.signatures[block["id"]] = self._signature
             self._signature = ""
         self._tools += 1
+        self._said = True
         yield from self._start_block({**block, "input": {}})
         text = msgspec.json.encode(block["input"]).decode()
         delta = {"type": "input_json_delta", "partial_json": text}
@@ -199,7 +203,7 @@ class ProviderStream:
         yield from self._close()
         stop = _stop(self._stop, tools=self._tools)
         lost = self._lost_tool and stop["stop_reason"] != "max_tokens"
-        if lost or (not self._blocks and stop["stop_reason"] not in EMPTY_REASONS):
+        if lost or (not self._said and stop["stop_reason"] not in EMPTY_REASONS):
             self.empty = not lost
             yield self.cut()
             return
@@ -249,7 +253,8 @@ def whole(
         block["id"] = ids.of(block["id"])
     stop = _stop(message, tools=len(tools))
     lost = None in blocks and stop["stop_reason"] != "max_tokens"
-    if lost or (not content and stop["stop_reason"] not in EMPTY_REASONS):
+    said = any(block["type"] in ("text", "tool_use") for block in content)
+    if lost or (not said and stop["stop_reason"] not in EMPTY_REASONS):
         return None
     return {
         "id": message_id, "type": "message", "role": "assistant", "model": model,

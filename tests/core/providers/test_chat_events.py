@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.providers.chat_events import ChatEvents, chat_message
+from neurolink_mitm.core.providers.chat_events import ChatEvents
+from neurolink_mitm.core.providers.collected import message_of
 from neurolink_mitm.core.providers.signatures import sign
 from neurolink_mitm.core.providers.stream import ProviderStream, whole
 from tests.anthropic_stream import Message, validate
@@ -42,9 +43,16 @@ def answer(*chunks: Json, **more: Any) -> Message:
     return validate(sent(chunks, **more))
 
 
-def of_whole(message: Json, reason: Any = "stop", **more: Any) -> Json:
-    """The loose message for a whole answer."""
-    return chat_message({"choices": [{"message": message, "finish_reason": reason}], **more})
+def of_whole(message: Json, reason: Any = "stop") -> Json:
+    """The loose message for an answer that is not streamed after all."""
+    found = loose({"choices": [{"message": message, "finish_reason": reason}]}, {"done": True})
+    assert found
+    return found
+
+
+def loose(*chunks: Json, **more: Any) -> Json | None:
+    events = ChatEvents(**more)
+    return message_of([*(event for each in chunks for event in events.feed(each)), *events.end()])
 
 
 STOP = chunk({}, "stop")
@@ -71,8 +79,8 @@ BLOCKS: dict[str, tuple[list[Json], list[tuple[str, Any]]]] = {
     "reasoning_details": ([chunk({"reasoning_details": [{"type": "reasoning.text", "text": "hm"}]}),
                            text("so", "stop")],
                           [("thinking", "hm"), ("text", "so")]),
-    "white space within reasoning": ([chunk({"reasoning": "a"}), text("\n"), chunk({"reasoning": "b"}), STOP],
-                                     [("thinking", "ab")]),
+    "white space within reasoning": ([chunk({"reasoning": "a"}), text("\n"), chunk({"reasoning": "b"}), text("so"),
+                                      STOP], [("thinking", "ab"), ("text", "\nso")]),
     "parts": ([chunk({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}),
                chunk({"content": [{"type": "text", "text": "so"}, "!"]}, "stop")],
               [("thinking", "hm"), ("text", "so!")]),
@@ -196,7 +204,6 @@ def test_an_error_tells_its_status() -> None:
     error = {"error": {"message": "slow down", "code": 429}}
     wanted = {"type": "error", "error": {"message": "slow down"}, "status": 429}
     assert ChatEvents().feed(error) == [wanted]
-    assert chat_message(error) == wanted
 
 
 @pytest.mark.parametrize("reason", ["stop", None, "tool_calls"])
@@ -219,15 +226,13 @@ def test_a_whole_answer_in_several_choices() -> None:
         {"index": n, "message": each, "finish_reason": "tool_calls"}
         for n, each in enumerate(messages)
     ]
-    assert [block["type"] for block in chat_message({"choices": made})["content"]] == [
-        "text",
-        "tool_use",
-    ]
+    told = answer({"choices": made})
+    assert [block["type"] for block in told.content] == ["text", "tool_use"]
 
 
 def test_a_half_call_of_a_whole_answer_is_an_error() -> None:
     calls = [{"id": "a", "function": {"name": "ls", "arguments": '{"p'}}]
-    assert of_whole({"tool_calls": calls})["type"] == "error"
+    assert loose({"choices": [{"message": {"tool_calls": calls}, "finish_reason": "stop"}]}) is None
     assert of_whole({"content": "so", "tool_calls": calls}, "length")["stop_reason"] == "max_tokens"
 
 
@@ -295,9 +300,7 @@ CHUNKS = st.fixed_dictionaries({}, optional={
 def test_whatever_comes_a_client_can_read_it(chunks: list[Json], mark: str) -> None:
     if given := sent(chunks, own_thinking=mark):
         validate(given, allow_error=True)
-    for each in chunks:
-        message = chat_message(each, own_thinking=mark)
-        assert message.get("type") == "error" or isinstance(message["content"], list)
+    if message := loose(*chunks, own_thinking=mark):
         whole(message, "msg_1", "m")
 
 
@@ -324,8 +327,14 @@ def test_geminis_signature_of_a_call_stands_in_a_block_of_thinking_before_it() -
     """Clients hand thinking back unchanged, but of a call only id, name and input."""
     call = {"id": "c", "function": {"name": "Read", "arguments": "{}"}}
     signed = {**call, "provider_specific_fields": {"thought_signature": "S"}}
-    answer = {"choices": [{"message": {"tool_calls": [signed, call]}, "finish_reason": "stop"}]}
-    content = chat_message(answer, own_thinking="gemini")["content"]
+    whole = {"choices": [{"message": {"tool_calls": [signed, call]}, "finish_reason": "stop"}]}
+    content = blocks_of(whole, own_thinking="gemini")
     assert [block["type"] for block in content] == ["thinking", "tool_use", "tool_use"]
     assert content[0] == {"type": "thinking", "thinking": "", "signature": "nl1.gemini.S"}
-    assert [block["type"] for block in chat_message(answer)["content"]] == ["tool_use", "tool_use"]
+    assert [block["type"] for block in blocks_of(whole)] == ["tool_use", "tool_use"]
+
+
+def blocks_of(answer: Json, **more: Any) -> list[Json]:
+    message = loose(answer, **more)
+    assert message
+    return list(message["content"])

@@ -28,6 +28,7 @@ START: Json = {
 STOP: Json = {"type": "content_block_stop", "index": 0}
 OVER: Json = {"type": "message_stop"}
 OURS = sign("there", "x")
+SO: Json = {"type": "text", "text": "so"}
 
 
 def begin(kind: str, **members: Any) -> Json:
@@ -410,7 +411,7 @@ def test_thinking_keeps_the_signature_that_we_give_it(words: str) -> None:
     thinking = [begin("thinking", thinking=""), thought(words), signed_with(OURS), STOP]
     told = message(*thinking, *said("so"), ends("end_turn"))
     assert told.content[0] == {"type": "thinking", "thinking": words, "signature": OURS}
-    content = [{"type": "thinking", "thinking": words, "signature": OURS}]
+    content = [{"type": "thinking", "thinking": words, "signature": OURS}, SO]
     found = whole({"content": content}, "msg_1", "gpt-x")
     assert found
     assert found["content"] == content
@@ -421,7 +422,7 @@ def test_thinking_has_no_other_signature(other: Any) -> None:
     thinking = [begin("thinking", thinking=""), thought("hm"), signed_with(other), STOP]
     told = message(*thinking, *said("so"), ends("end_turn"))
     assert told.content[0] == {"type": "thinking", "thinking": "hm", "signature": ""}
-    content = [{"type": "thinking", "thinking": "hm", "signature": other}]
+    content = [{"type": "thinking", "thinking": "hm", "signature": other}, SO]
     found = whole({"content": content}, "msg_1", "gpt-x")
     assert found
     assert found["content"][0]["signature"] == ""
@@ -458,3 +459,12 @@ class TestSignaturesOfCalls:
         kinds = ["thinking", "tool_use"] if tells else ["tool_use"]
         assert [block["type"] for block in message.content] == kinds
         assert stream.signatures == {message.tool_uses[0]["id"]: "nl1.gemini.S"}
+
+
+def test_thinking_alone_is_no_answer() -> None:
+    """The client would end its turn without a word; asked again, a model says more."""
+    thinking = [begin("thinking", thinking=""), thought("hm"), STOP]
+    assert validate(fed(START, *thinking, ends("end_turn"), OVER), allow_error=True).error
+    assert message(*thinking, ends("max_tokens")).stop_reason == "max_tokens"
+    content = [{"type": "thinking", "thinking": "hm"}]
+    assert whole({"content": content, "stop_reason": "end_turn"}, "msg_1", "m") is None
