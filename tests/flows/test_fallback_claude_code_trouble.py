@@ -10,7 +10,8 @@ from neurolink_mitm import sandbox
 from tests import claude_cli as claude_code
 from tests.flows.fallen import Fallen, Setting
 from tests.flows.test_fallback_claude_code import WORD, Reads, ask
-from tests.lookalikes.script import Asked, Reply, fail, say
+from tests.lookalikes.kimi import Kimi
+from tests.lookalikes.script import Asked, Call, Reply, Script, calls, fail, say
 from tests.translator.providers import KINDS, Kind
 
 pytestmark = [pytest.mark.real("npm", "litellm"), pytest.mark.timeout(400)]
@@ -78,6 +79,43 @@ def test_it_shortens_a_conversation_that_is_too_long(
     assert SUMMARY in lookalike.requests[-1].raw.decode()
     statuses = [row.responseStatus for row in them.proxy.rows.requests]
     assert statuses.count(400) == 1
+
+
+class ReadsAgain(Script):
+    """Has one file read after the other, with a blank text and the same id each time, as Kimi does."""
+
+    def __init__(self, *paths: Path) -> None:
+        super().__init__()
+        self._paths = list(paths)
+
+    def next(self, asked: Asked) -> Reply:
+        if "Read" in {name for name, _ in asked.tools} and self._paths:
+            read = Call("Read", {"file_path": str(self._paths.pop(0))})
+            return calls(read, text="\n\n", ids=("functions.Read:0",))
+        return super().next(asked)
+
+
+def test_it_keeps_calls_whose_id_comes_again(
+    claude: Path, through_litellm: Setting, tmp_path: Path
+) -> None:
+    kind = Kind("Kimi", "moonshot", "kimi-k2-0905-preview", Kimi, "/v1")
+    them = through_litellm(kind)
+    limit(them)
+    notes = [tmp_path / f"note-{n}.txt" for n in range(3)]
+    for note in notes:
+        note.write_text(f"{WORD}-{note.stem}")
+    lookalike = them.lookalikes[kind.name]
+    lookalike.script = ReadsAgain(*notes)
+    ask(claude, them, tmp_path, "what is in my notes?")
+    last = lookalike.requests[-1].raw.decode()
+    assert all(f"{WORD}-{note.stem}" in last for note in notes), "no result is lost"
+
+    them.recover()
+    before = len(them.sandbox.requests)
+    ask(claude, them, tmp_path, "thank you", "--continue")
+    back = [r for r in them.sandbox.requests[before:] if r.path.startswith("/v1/messages?")]
+    assert {r.status for r in back} == {200}
+    assert any(all(note.stem in r.body.decode() for note in notes) for r in back)
 
 
 def test_it_goes_to_accounts_that_are_back_and_leaves_them_again(
