@@ -65,7 +65,9 @@ async def pieces(answer: Any) -> AsyncGenerator[Json]:
                 yield _decoded(event.data)
         else:  # of a model that can't stream, or a server that doesn't
             whole = _decoded(await response.aread())
-            yield {"type": "response.completed", "response": whole}
+            goes_on = whole.get("status") in ("in_progress", "queued")
+            kind = "response.failed" if goes_on else "response.completed"
+            yield {"type": kind, "response": whole}
     finally:
         await response.aclose()
 

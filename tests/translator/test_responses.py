@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
+from neurolink_mitm.core.providers.responses_events import FailedResponseError, ResponsesEvents
 from neurolink_mitm.translator.responses import MOST_TRIES, Asking, pieces
 from tests.lookalikes.openai_responses import OpenAIResponses
 from tests.lookalikes.script import Call, calls, say, think
@@ -122,6 +123,14 @@ async def test_what_is_not_streamed_is_its_own_end() -> None:
     last = {"type": "response.completed", "response": {"status": "completed"}}
     assert [each async for each in pieces(Answer(response))] == [last]
     assert response.closed
+
+
+@pytest.mark.parametrize("status", ["in_progress", "queued"])
+async def test_what_is_not_there_yet_is_a_failure(status: str) -> None:
+    response = FakeResponse("application/json", b'{"status": "%s"}' % status.encode())
+    (last,) = [each async for each in pieces(Answer(response))]
+    with pytest.raises(FailedResponseError):
+        ResponsesEvents().feed(last)
 
 
 async def test_who_leaves_closes_the_response() -> None:

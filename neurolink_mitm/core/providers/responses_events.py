@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -254,31 +254,6 @@ class ResponsesEvents:
         if self._refused or early == "content_filter":
             return "refusal"
         return "max_tokens" if early or response.get("status") == "incomplete" else "end_turn"
-
-
-def responses_message(response: Json) -> Json:
-    """Return a whole response as Anthropic's message. Raises `FailedResponseError`, also for one that goes on."""
-    if response.get("status") in ("in_progress", "queued"):
-        raise _failure({})
-    events = ResponsesEvents().feed({"type": "response.completed", "response": response})
-    return message_of(events)
-
-
-def message_of(events: Iterable[Json]) -> Json:
-    """Return the message that Anthropic's events tell."""
-    content: list[Json] = []
-    message: Json = {"content": content}
-    for event in events:
-        delta: Json = _object(event.get("delta"))
-        if event["type"] == "content_block_start":
-            content.append(dict(event["content_block"]))
-        elif event["type"] == "content_block_delta":
-            name = next(name for name in delta if name != "type")
-            member = "input" if name == "partial_json" else name
-            content[-1][member] = (content[-1].get(member) or "") + delta[name]
-        elif event["type"] == "message_delta":
-            message |= {**delta, "usage": event["usage"]}
-    return message
 
 
 def usage(counted: object) -> Json:

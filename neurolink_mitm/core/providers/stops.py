@@ -57,20 +57,6 @@ class StopSequences:
             yield {"type": "content_block_delta", "delta": {"type": "text_delta", "text": text}}
 
 
-def cut(message: Json, sequences: Iterable[Any]) -> Json:
-    """Return a whole message up to the first stop sequence within a text."""
-    wanted = tuple(each for each in sequences if isinstance(each, str) and each)
-    content: list[Json] = []
-    for block in message.get("content") or ():
-        text = block.get("text") if block.get("type") == "text" else None
-        place, met = first(text, wanted) if isinstance(text, str) else (0, None)
-        if isinstance(text, str) and met is not None:
-            content += [{**block, "text": text[:place]}]
-            return {**message, "content": content, **_stopped(met)}
-        content.append(block)
-    return message
-
-
 def first(text: str, sequences: Sequence[str]) -> tuple[int, str | None]:
     """Return where the sequence begins that is complete first, and which one; (-1, None) if there is none."""
     places = ((text.find(each), each) for each in sequences)

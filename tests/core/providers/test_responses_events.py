@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neurolink_mitm.core.providers.collected import message_of
 from neurolink_mitm.core.providers.errors import provider_error
 from neurolink_mitm.core.providers.responses_events import (
     FailedResponseError,
     ResponsesEvents,
-    message_of,
-    responses_message,
     usage,
 )
 from neurolink_mitm.core.providers.signatures import reasoning_signature
@@ -47,8 +46,15 @@ def streamed(events: Iterable[Json]) -> Message:
 
 def at_once(given: Json) -> Json:
     """What the client of a whole answer has."""
-    message = whole(responses_message(given), "msg_1", "gpt-x")
+    message = whole(collected(given), "msg_1", "gpt-x")
     assert message, "it is empty"
+    return message
+
+
+def collected(given: Json) -> Json:
+    """The loose message for an answer that is not streamed after all."""
+    message = message_of(ResponsesEvents().feed({"type": "response.completed", "response": given}))
+    assert message
     return message
 
 
@@ -128,7 +134,7 @@ def test_an_answer_of_nothing_is_empty(items: list[Json]) -> None:
     given_ = response(items)
     assert b"".join(map(stream.feed, told(story(given_)))) == b""
     assert stream.empty
-    assert whole(responses_message(given_), "msg_1", "gpt-x") is None
+    assert whole(collected(given_), "msg_1", "gpt-x") is None
 
 
 def test_a_call_tells_that_it_begins() -> None:
@@ -138,7 +144,9 @@ def test_a_call_tells_that_it_begins() -> None:
 
 def test_a_text_comes_as_it_is_written() -> None:
     begun = story(response([said("Hello there")]))[:5]
-    assert message_of(told(begun))["content"] == [block("Hello")]
+    message = message_of([*told(begun), {"type": "message_stop"}])
+    assert message
+    assert message["content"] == [block("Hello")]
 
 
 def test_half_a_call_is_not_called() -> None:
@@ -207,7 +215,7 @@ def test_any_interleaving_says_what_the_whole_says(
     items: list[Json], seed: random.Random, lack: int
 ) -> None:
     given_ = response(items)
-    if at_end := whole(responses_message(given_), "msg_1", "gpt-x"):
+    if at_end := whole(collected(given_), "msg_1", "gpt-x"):
         told_ = _mixed(items, seed) if lack < 2 else story(given_)[:-1]
         events = [event for event in told_ if not _lacks(event, lack, seed)]
         last = {"type": "response.completed", "response": given_}
@@ -230,7 +238,7 @@ def _lacks(event: Json, lack: int, seed: random.Random) -> bool:
 @given(_items)
 def test_a_server_that_has_no_output_in_its_last_event(items: list[Json]) -> None:
     given_ = response(items)
-    if at_end := whole(responses_message(given_), "msg_1", "gpt-x"):
+    if at_end := whole(collected(given_), "msg_1", "gpt-x"):
         last = {"type": "response.completed", "response": {**given_, "output": []}}
         message = streamed([*story(given_)[:-1], last])
         assert _plain(message) == (at_end["content"], at_end["stop_reason"])
@@ -241,7 +249,7 @@ def test_a_server_that_does_not_number_its_items(items: list[Json]) -> None:
     events = [
         {k: v for k, v in event.items() if k != "output_index"} for event in story(response(items))
     ]
-    if at_end := whole(responses_message(response(items)), "msg_1", "gpt-x"):
+    if at_end := whole(collected(response(items)), "msg_1", "gpt-x"):
         assert _plain(streamed(events)) == (at_end["content"], at_end["stop_reason"])
 
 
@@ -307,7 +315,7 @@ def test_a_failure_has_the_status_of_its_code(
         "nested": {"type": "error", "error": error},
     }  # fmt: skip
     with pytest.raises(FailedResponseError) as caught:
-        told([events[form]]) if form != "whole" else responses_message(failed)
+        told([events[form]]) if form != "whole" else collected(failed)
     assert caught.value.status_code == status
     assert words in provider_error("openai", status, str(caught.value)).message
 
@@ -321,12 +329,6 @@ def test_a_limit_says_when_to_come_again(words: str, after: str | None) -> None:
     with pytest.raises(FailedResponseError) as caught:
         told([{"type": "error", **error}])
     assert caught.value.headers.get("retry-after") == after
-
-
-@pytest.mark.parametrize("status", ["in_progress", "queued"])
-def test_a_whole_answer_that_is_not_there_yet_is_a_failure(status: str) -> None:
-    with pytest.raises(FailedResponseError):
-        responses_message(response([], status=status))
 
 
 # Usage
