@@ -54,8 +54,12 @@ class Gemini(Lookalike):
         await self._record(request)
         return JSONResponse({"totalTokens": 11})
 
-    def check(self, request: Request, body: Json) -> None:
+    def check_key(self, request: Request) -> None:
+        """Raises Refused."""
         _check_key(request)
+
+    def check(self, request: Request, body: Json) -> None:
+        self.check_key(request)
         call = request.path_params["call"]
         if call.partition(":")[2] not in ("generateContent", "streamGenerateContent"):
             raise Refused(404, f"models/{call} is not found for API version v1beta.")

@@ -102,7 +102,7 @@ class Kimi(ChatServer):
             "tool": ("text", "image_url"),
         },
         unknown=None,
-        ids=re.compile(r".{1,64}"),
+        ids=re.compile(r"[\s\S]+"),
         # https://github.com/MoonshotAI/kimi-cli/issues/2531
         names=re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}"),
         wrong_name=(

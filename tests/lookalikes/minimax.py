@@ -71,7 +71,8 @@ class MiniMax(ChatServer):
             "tool": ("text",),
         },
         unknown=None,
-        ids=re.compile(r".{1,128}"),
+        most_tools=None,
+        ids=re.compile(r"[\s\S]+"),
         more=(_check_tools, _check_calls, _check_roles),
         error=_error,
         habits=Habits(

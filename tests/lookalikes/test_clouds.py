@@ -13,6 +13,7 @@ from botocore.eventstream import EventStreamBuffer
 from tests.lookalikes.bedrock import Bedrock
 from tests.lookalikes.claude_clouds import AzureClaude
 from tests.lookalikes.script import Call, Reply, calls, say, think
+from tests.lookalikes.vertex import VertexClaude, VertexGemini
 
 Json = dict[str, Any]
 USER: Json = {"role": "user", "content": "hi"}
@@ -39,6 +40,24 @@ def messages(cloud: Any, *given: Json, stream: bool = False, **body: Any) -> htt
         path = "/model/anthropic.claude-x-v1%3A0/invoke" + "-with-response-stream" * stream
         asked["anthropic_version"] = "bedrock-2023-05-31"
     return httpx.post(cloud.url + path, json=asked, headers=HEADERS)
+
+
+@pytest.mark.parametrize(
+    ("made", "publisher", "model", "call", "body"),
+    [(VertexGemini, "google", "gemini-2.5-flash", "generateContent", {"contents": [{"parts": [{"text": "hi"}]}]}),
+     (VertexClaude, "anthropic", "claude", "rawPredict",
+      {"anthropic_version": "vertex-2023-10-16", "max_tokens": 9, "messages": [USER]})],
+    ids=["gemini", "claude"],
+)  # fmt: skip
+def test_vertex_wants_a_token_of_its_own(
+    made: Any, publisher: str, model: str, call: str, body: Json
+) -> None:
+    with made() as vertex:
+        url = f"{vertex.url}/v1/projects/p/locations/l/publishers/{publisher}/models/{model}:{call}"
+        assert httpx.post(url, json=body, headers=HEADERS).status_code == 401
+        token = httpx.post(f"{vertex.url}/token").json()["access_token"]
+        answer = httpx.post(url, json=body, headers={"authorization": f"Bearer {token}"})
+    assert answer.status_code == 200, answer.text
 
 
 @pytest.fixture(params=[AzureClaude, Bedrock], ids=["azure", "bedrock"])

@@ -66,7 +66,7 @@ class XAI(ChatServer):
         unknown=None,
         # https://github.com/router-for-me/CLIProxyAPI/issues/5214
         most_tools=200,
-        ids=re.compile(r".{1,128}"),
+        ids=re.compile(r"[\s\S]+"),
         more=(_check_model, _check_contents, _check_images),
         error=_error,
         habits=Habits(

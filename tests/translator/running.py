@@ -29,6 +29,7 @@ from tests.anthropic_stream import Message, validate
 LIMIT = 60.0
 """Seconds; to import LiteLLM takes up to ten on a busy machine."""
 KEY = "test-key"
+CREDENTIALS = "google.json"
 
 Json = dict[str, Any]
 
@@ -42,7 +43,16 @@ def environment(home: Path, *, light: bool = False) -> dict[str, str]:
 
     With `light` it does not import LiteLLM, asks nobody, and is ready soon.
     """
-    own = {"PATH": os.environ["PATH"], "HOME": str(home), "HF_HUB_OFFLINE": "1"}
+    own = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "HF_HUB_OFFLINE": "1",
+        # Google's login, for who writes the file; where requests to Bedrock would go
+        "GOOGLE_APPLICATION_CREDENTIALS": str(home / CREDENTIALS),
+        "VERTEXAI_PROJECT": "look-alike",
+        "VERTEXAI_LOCATION": "us-central1",
+        "AWS_REGION": "us-east-1",
+    }
     path = [str(LIGHT)] * light + [
         os.environ[name] for name in ("PYTHONPATH",) if name in os.environ
     ]

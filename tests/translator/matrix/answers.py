@@ -46,6 +46,8 @@ class Answer:
     judge: Judge
     fields: Json = field(default_factory=dict)
     of: Callable[[Lookalike], bool] = _all
+    streams: bool = False
+    """It is a matter of streams alone: a whole answer can't be so."""
 
 
 def judged(row: Answer, answer: httpx.Response) -> str | None:
@@ -114,6 +116,8 @@ def breaks_off(text: str = "") -> Judge:
     def judge(answer: httpx.Response) -> str | None:
         if answer.status_code in (500, 502, 503, 529):
             return None
+        if not answer.headers["content-type"].startswith("text/event"):
+            return f"ended as if it were whole: {answer.text[-160:]}"
         message = validate(answer.content, allow_error=True, allow_empty=True)
         if not message.error:
             return f"ended as if it were whole: {answer.text[-160:]}"
@@ -206,13 +210,14 @@ ANSWERS = (
     Answer("answer: a blocked prompt", Reply(blocked="PROHIBITED_CONTENT"), silent, {}, only(Gemini)),
     Answer("answer: no reason", say("half", no_finish=True), either(says("half"), breaks_off("half")), {}, _CHAT),
     Answer("answer: no reason and no end", say("half" * 9, no_finish=True, no_done=True), breaks_off("half"), {},
-           only(ChatServer, Ollama, Gemini, OpenAIResponses)),
+           only(ChatServer, Ollama, Gemini, OpenAIResponses), streams=True),
     Answer("answer: calls without a reason or an end", _reads(A, no_finish=True, no_done=True),
-           either(breaks_off(), uses(A)), OFFERED, _CHAT),
+           either(breaks_off(), uses(A)), OFFERED, _CHAT, streams=True),
     Answer("answer: no mark of the end", say("half", no_done=True), says("half"), {}, _CHAT),
-    Answer("answer: cut", say("some words " * 9, cut_after=6, pause=0.02), breaks_off()),
-    Answer("answer: cut before a word", say("some words", cut_after=0), breaks_off()),
-    Answer("answer: an error within", say("some words " * 9, error_after=6, message="boom", pause=0.02), breaks_off()),
+    Answer("answer: cut", say("some words " * 9, cut_after=6, pause=0.02), breaks_off(), streams=True),
+    Answer("answer: cut before a word", say("some words", cut_after=0), breaks_off(), streams=True),
+    Answer("answer: an error within", say("some words " * 9, error_after=6, message="boom", pause=0.02),
+           breaks_off(), streams=True),
     Answer("answer: hung up", Reply(hang_up=True), fails(500, 502, 503, 529)),
     Answer("answer: a page of HTML", Reply(body=b"<html><h1>Bad Gateway</h1></html>"), fails(500, 502, 503, 529)),
     *(

@@ -97,9 +97,12 @@ def _block(block: Json) -> Json:
     return {name: block[name] for name in _MEMBERS[block["type"]] if name in block}
 
 
+_ASIDE = ("/api/show", "/token")
+
+
 def _kept(row: Round, lookalike: Lookalike) -> str | None:
     """All results arrived; who wants its thoughts back got its own."""
-    asked = [each for each in lookalike.requests if each.path != "/api/show"][-1].body
+    asked = [each for each in lookalike.requests if each.path not in _ASIDE][-1].body
     received = json.dumps(asked)
     for turn, reply in enumerate(row.replies[:-1]):
         for at in range(len(reply.calls)):

@@ -1,8 +1,8 @@
 """Asks every target every row, and says what went wrong.
 
-    python -m tests.translator.matrix.run [target…] [--rows PATTERN] [--whole] [--out FILE]
+    python -m tests.translator.matrix.run [target…] [--rows PATTERN] [--both|--streamed] [--out FILE]
 
-prints a score and the failures of each.
+prints a score and the failures of each; rows are asked streamed and whole in turns, or `--both` ways.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ import httpx
 from neurolink_mitm.core.providers.translator import Access
 from tests.lookalikes.script import say
 from tests.lookalikes.server import Lookalike
+from tests.lookalikes.vertex import write_credentials
 from tests.translator.matrix import fields, messages, tools
 from tests.translator.matrix.answers import ANSWERS, Answer, judged
 from tests.translator.matrix.rounds import ROUNDS, Round, played
 from tests.translator.matrix.row import PNG, Json, Row
 from tests.translator.matrix.targets import TARGETS, Target
-from tests.translator.running import KEY, Running
+from tests.translator.running import CREDENTIALS, KEY, Running
 
 ROWS = (*messages.ROWS, *tools.ROWS, *fields.ROWS)
 PLAIN: Json = {
@@ -74,6 +75,7 @@ class Asked:
 
     def answer(self, row: Answer, *, stream: bool) -> str | None:
         """Let the target answer as a row says; return what is wrong."""
+        stream = stream or row.streams
         self.lookalike.script = type(self.lookalike.script)()
         self.lookalike.script.add(row.reply)
         try:
@@ -90,7 +92,8 @@ class Asked:
             return f"{type(e).__name__}: {e}"[:300]
 
     def _received(self) -> list[Json]:
-        return [each.body for each in self.lookalike.requests if each.path != "/api/show"]
+        requests = self.lookalike.requests
+        return [each.body for each in requests if each.path not in ("/api/show", "/token")]
 
     def _fault(self, row: Row) -> str | None:
         body = self._received()[-1]
@@ -119,7 +122,11 @@ def asking(name: str, translator: Running) -> Iterator[Asked]:
     target = TARGETS[name]
     with target.made() as lookalike:
         url = lookalike.url + target.base
-        translator.configure(**{target.provider: Access(KEY, url, target.api)})
+        key: str | None = KEY
+        if target.provider == "vertex":
+            write_credentials(translator.home / CREDENTIALS, lookalike.url)
+            key = None
+        translator.configure(**{target.provider: Access(key, url, target.api)})
         yield Asked(target, lookalike, translator)
         lookalike.assert_no_anthropic_credentials()
 
@@ -143,12 +150,12 @@ class Score:
 
 
 def score(rows: Iterable[Named], ask: Callable[..., str | None], modes: Sequence[bool]) -> Score:
-    """Return the score of rows that `ask` asks, streamed or not."""
+    """Return the score of rows that `ask` asks, streamed or not; without `modes`, in turns."""
     faults: dict[str, str] = {}
     count = 0
     for row in rows:
         count += 1
-        for stream in modes:
+        for stream in modes or (count % 2 == 1,):
             if fault := ask(row, stream=stream):
                 faults[row.name] = f"{'streamed' if stream else 'whole'}: {fault}"
     return Score(count, faults)
@@ -189,14 +196,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("targets", nargs="*", choices=[*TARGETS, []])
     parser.add_argument("--rows", default="")
-    parser.add_argument("--streamed", action="store_true", help="not whole, too")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--both", action="store_true", help="each row streamed and whole")
+    how.add_argument("--streamed", action="store_true", help="each row streamed")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     lines: list[str] = []
     with tempfile.TemporaryDirectory() as home, Running(Path(home)) as translator:
         for name in options.targets or TARGETS:
             with asking(name, translator) as asked:
-                modes = (True,) if options.streamed else (True, False)
+                modes = (True, False) if options.both else (True,) * options.streamed
                 for line in report(name, asked, options.rows, modes):
                     lines.append(line)
                     print(line, flush=True)

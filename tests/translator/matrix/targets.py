@@ -20,6 +20,7 @@ from tests.lookalikes.openai_responses import OpenAIResponses
 from tests.lookalikes.openrouter import OpenRouter
 from tests.lookalikes.self_hosted import VLLM, LMStudio
 from tests.lookalikes.server import Lookalike
+from tests.lookalikes.vertex import VertexClaude, VertexGemini
 from tests.lookalikes.xai import XAI
 from tests.translator.matrix.row import Abilities
 
@@ -46,6 +47,8 @@ TARGETS: Mapping[str, Target] = {
     "openai responses": Target("openai", "gpt-5", OpenAIResponses, api="responses", able=_REASONS),
     "google-ai": Target("google-ai", "gemini-2.5-flash", Gemini, "/v1beta"),
     "gemini 3": Target("google-ai", "gemini-3-pro-preview", Gemini, "/v1beta"),
+    "vertex": Target("vertex", "gemini-2.5-flash", VertexGemini, ""),
+    "vertex claude": Target("vertex", "claude-sonnet-4-5@20250929", VertexClaude, "", able=_CLAUDE),
     "mistral": Target("mistral", "mistral-medium-latest", Mistral, able=Abilities(links=True)),
     "groq": Target("groq", "openai/gpt-oss-120b", Groq, "/openai/v1", able=_BLIND),
     "deepseek": Target("deepseek", "deepseek-chat", DeepSeek, "", able=_BLIND),

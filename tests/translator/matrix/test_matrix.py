@@ -11,7 +11,8 @@ import pytest
 from tests.translator.matrix.answers import ANSWERS
 from tests.translator.matrix.open_rows import OPEN
 from tests.translator.matrix.rounds import ROUNDS
-from tests.translator.matrix.run import ROWS, Score, asking, scores
+from tests.translator.matrix.row import Row
+from tests.translator.matrix.run import ROWS, Score, asking, score, scores
 from tests.translator.matrix.targets import TARGETS
 from tests.translator.running import Running
 
@@ -22,7 +23,7 @@ pytestmark = [pytest.mark.real("litellm"), pytest.mark.timeout(300)]
 def test_every_row_is_right(name: str, translator: Running) -> None:
     with asking(name, translator) as asked:
         came = scores(asked, "")
-    faults = {row: fault for score in came.values() for row, fault in score.faults.items()}
+    faults = {row: fault for each in came.values() for row, fault in each.faults.items()}
     known = OPEN.get(name, {})
     new = {row: fault for row, fault in faults.items() if row not in known}
     assert not new, "\n".join(f"{row}: {fault}" for row, fault in new.items())
@@ -39,6 +40,20 @@ def test_open_rows_are_rows() -> None:
     names = {row.name for rows in (ROWS, ANSWERS, ROUNDS) for row in rows}
     assert set(OPEN) <= set(TARGETS)
     assert {row for rows in OPEN.values() for row in rows} <= names
+
+
+@pytest.mark.parametrize(
+    ("modes", "asked"), [((True, False), "tftftf"), ((True,), "ttt"), ((), "tft")]
+)
+def test_each_row_is_asked(modes: tuple[bool, ...], asked: str) -> None:
+    told: list[str] = []
+
+    def ask(row: Row, *, stream: bool) -> str | None:
+        told.append("t" if stream else "f")
+        return "no" if row.name == "b" else None
+
+    came = score([Row(name, {}) for name in "abc"], ask, modes)
+    assert ("".join(told), str(came), list(came.faults)) == (asked, "2/3", ["b"])
 
 
 def test_a_score_tells_how_many_rows_are_right() -> None:
