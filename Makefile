@@ -6,7 +6,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 export PYTHON
 
-.PHONY: help run test test-real check bench soak fuzz lock prices models clean runtime dev
+.PHONY: help run test test-real check bench soak fuzz peers lock prices models clean runtime dev
 
 help: ## what there is (this)
 	@echo "make TARGET [ARGS=\"…\"] [PYTHON=/path/to/python]"
@@ -39,6 +39,9 @@ soak: dev ## two minutes of failing accounts and connections under load, over TL
 
 fuzz: dev ## hostile and broken bytes for an hour; ARGS="--minutes 5 --only strangers" is shorter
 	@$(BIN)/python -m tools.fuzz --minutes 60 $(ARGS)
+
+peers: dev ## the score of LiteLLM's proxy and claude-code-router beside ours; installs both into ~/.cache/neurolink-peers
+	@$(BIN)/python -m tools.peers $(ARGS)
 
 runtime:
 	@tools/make-venv $(VENV) requirements.lock requirements-dev.lock
