@@ -44,7 +44,7 @@ def _block(block: Json, traits: Traits, pdfs: Mapping[str, Pdf]) -> Iterator[Jso
     """Yield the adapted block: none for others' thinking, which only its author can read."""
     kind = block.get("type")
     if kind == "text":
-        if block.get("text"):
+        if str(block.get("text") or "").strip():  # Claude on Bedrock and Kimi refuse a blank one
             yield text_block(f"{block['text']}{_sources(block)}")
     elif kind == "thinking":
         if is_own(block.get("signature"), traits.own_thinking):

@@ -88,5 +88,5 @@ def _objects(value: Any) -> list[Json]:
 def _texts(system: Any) -> list[str]:
     """Return the texts of the system blocks: some providers join them without a space."""
     if isinstance(system, list):
-        return [block["text"] for block in system if block.get("text")]
-    return [system] if system else []
+        return [block["text"] for block in system if str(block.get("text") or "").strip()]
+    return [system] if system and str(system).strip() else []

@@ -21,6 +21,7 @@ from tests.core.providers.adapt.requests import (
 BLOCKS: dict[str, tuple[Json, list[Json]]] = {
     "text": ({"type": "text", "text": "a", "cache_control": {}}, [{"type": "text", "text": "a"}]),
     "empty text": ({"type": "text", "text": ""}, []),
+    "blank text": ({"type": "text", "text": "\n\n"}, []),
     "image": ({**IMAGE, "cache_control": {}}, [IMAGE]),
     "document": ({**PDF, "title": "x", "citations": {}}, [PDF]),
     "document of text": (

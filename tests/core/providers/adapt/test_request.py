@@ -38,6 +38,11 @@ def test_the_system_is_one_text(system: Any, left: str) -> None:
     assert adapted(system=system)["system"] == left
 
 
+@pytest.mark.parametrize("system", ["", "\n ", [{"type": "text", "text": "\n\n"}], []], ids=repr)
+def test_a_blank_system_is_left_out(system: Any) -> None:
+    assert "system" not in adapted(system=system)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
