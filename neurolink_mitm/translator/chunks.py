@@ -65,7 +65,7 @@ async def _to_the_end(pieces: AsyncIterator[Json], after_the_end: float) -> Asyn
 
 async def _read(source: Any, response: Any) -> AsyncGenerator[Json]:
     """Yield the chunks in the bytes of a response. What is of no known form is left to LiteLLM's reader of it."""
-    reader = WireReader.of(response.headers.get("content-type", ""))
+    reader = WireReader()
     parse = getattr(source, "chunk_parser", None)
     async for data in response.aiter_bytes():
         for chunk in reader.feed(data):

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.providers.surrogates import mended
 
 Json = dict[str, Any]
 _Key = object
@@ -113,7 +114,7 @@ class Calls:
 
 
 def _whole(call: _Call) -> Iterator[ToolCall]:
-    text = "".join(call.pieces)
+    text = mended("".join(call.pieces))
     if not call.name and not text.strip():
         return  # some servers send an empty one
     inputs = _inputs(text, call) if call.name else [None]
@@ -155,9 +156,14 @@ def _read(text: str) -> object:
 
 def _lenient(text: str) -> object:
     try:
-        return _decoder.decode(text)
+        return _clean(_decoder.decode(text))
     except (ValueError, RecursionError):
         return None
+
+
+def _clean(value: object) -> object:
+    """Return the value without halves of letters."""
+    return msgspec.json.decode(mended(json.dumps(value, ensure_ascii=False, allow_nan=False)))
 
 
 def _objects(text: str) -> list[tuple[int, Json]]:
@@ -166,7 +172,8 @@ def _objects(text: str) -> list[tuple[int, Json]]:
     place = _behind_space(text, 0)
     try:
         while place < len(text):
-            value, end = _decoder.raw_decode(text, place)
+            given, end = _decoder.raw_decode(text, place)
+            value = _clean(given)
             if not isinstance(value, dict):
                 return []
             objects.append((place, value))
@@ -199,7 +206,7 @@ def _index(value: object, missing: int | None) -> _Key:
 def _arguments(value: object) -> str:
     if isinstance(value, str):
         return value
-    return "" if value is None else msgspec.json.encode(value).decode()
+    return "" if value is None else json.dumps(value)
 
 
 def _function(piece: Json) -> Json:
@@ -223,4 +230,4 @@ def _dict(value: object) -> Json:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return mended(value) if isinstance(value, str) else ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from neurolink_mitm.core.providers.surrogates import mended
+
 Json = dict[str, Any]
 
 FAILED = "failed"
@@ -87,7 +89,7 @@ def failure(chunk: Json) -> Json | None:
 
 def error_event(message: str, status: int | None = None) -> Json:
     """Return the event that ends an answer that is none. `status` is the HTTP status that it would have had."""
-    return {"type": "error", "error": {"message": message}, "status": status}
+    return {"type": "error", "error": {"message": mended(message)}, "status": status}
 
 
 def choices(chunk: Json) -> Iterator[Json]:

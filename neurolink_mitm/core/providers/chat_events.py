@@ -14,6 +14,7 @@ from neurolink_mitm.core.providers import chat_ends as ends
 from neurolink_mitm.core.providers.chat_calls import Calls, ToolCall
 from neurolink_mitm.core.providers.chat_think import ThinkTags
 from neurolink_mitm.core.providers.signatures import sign
+from neurolink_mitm.core.providers.surrogates import Halves, mended
 
 Json = dict[str, Any]
 
@@ -47,6 +48,8 @@ class ChatEvents:
     _refused: bool = False
     _signed: bool = False
     """The model signs its thinking itself."""
+    _halves: dict[str, Halves] = field(default_factory=dict)
+    """By type of block."""
     _thought: list[str] = field(default_factory=list)
     """The thinking that has no signature yet."""
     _called: bool = False
@@ -109,7 +112,9 @@ class ChatEvents:
         data, signature = block.get("data"), block.get("signature")
         if block.get("type") == "redacted_thinking":
             if data and isinstance(data, str):
-                yield from self._open("redacted_thinking", data=sign(self.own_thinking, data))
+                yield from self._open(
+                    "redacted_thinking", data=sign(self.own_thinking, mended(data))
+                )
                 self._kind = ""
             return
         words = _words(block.get("thinking"))
@@ -147,7 +152,7 @@ class ChatEvents:
         yield from self._say("text", words)
 
     def _say(self, kind: str, words: str) -> Iterator[Json]:
-        if words:
+        if words := self._halves.setdefault(kind, Halves()).feed(words):
             yield from self._open(kind, **{kind: ""})
             delta = {"type": f"{kind}_delta", kind: words}
             yield {"type": "content_block_delta", "delta": delta}
@@ -170,7 +175,7 @@ class ChatEvents:
             yield self._signature(signature)
 
     def _signature(self, signature: str) -> Json:
-        delta = {"type": "signature_delta", "signature": sign(self.own_thinking, signature)}
+        delta = {"type": "signature_delta", "signature": sign(self.own_thinking, mended(signature))}
         return {"type": "content_block_delta", "delta": delta}
 
     def _end(self, *, done: bool) -> Iterator[Json]:

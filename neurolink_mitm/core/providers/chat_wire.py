@@ -6,6 +6,7 @@ the stream, and lose refusals, several finish reasons, and whether the end came 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,24 +25,27 @@ _UNREADABLE: Json = {"error": {"message": "a chunk of the stream is no JSON"}}
 
 @dataclass(slots=True)
 class WireReader:
-    """Takes bytes; gives chunks. Events, lines of JSON (Ollama), or an answer that is not streamed after all."""
+    """Takes bytes; gives chunks. Events, lines of JSON (Ollama), or an answer that is not streamed after all.
 
-    events: bool = True
-    """Server-sent events are read, not JSON."""
+    The first letter tells them apart; not every server has the right `Content-Type`.
+    """
+
+    _events: bool | None = None
+    """Server-sent events are read, not JSON; None before the first letter."""
     _sse: SseReader = field(default_factory=SseReader)
     _line: list[bytes] = field(default_factory=list)
     """The pieces of a line whose end has not come."""
     _rest: list[bytes] = field(default_factory=list)
     """Lines that are no JSON each, but may be together."""
 
-    @staticmethod
-    def of(content_type: str) -> WireReader:
-        """Return the reader for a `Content-Type`; events are read where that is none of JSON's."""
-        return WireReader(events="json" not in content_type.lower())
-
     def feed(self, data: bytes) -> list[Json]:
         """Return the chunks that the bytes complete."""
-        if self.events:
+        if self._events is None:
+            data = data.lstrip()
+            if not data:
+                return []
+            self._events = not data.startswith((b"{", b"["))
+        if self._events:
             return [chunk for event in self._sse.feed(data) for chunk in _of_event(event)]
         *lines, rest = data.split(b"\n")
         chunks: list[Json] = []
@@ -53,7 +57,7 @@ class WireReader:
 
     def end(self) -> list[Json]:
         """Return the chunks in what is left. Some servers leave out the last line end."""
-        if self.events:
+        if self._events is not False:
             return [chunk for event in self._sse.finish() for chunk in _of_event(event)]
         chunks = list(self._of_line(b"".join(self._line)))
         whole = _decoded(b"\n".join(self._rest)) if self._rest else None
@@ -91,6 +95,10 @@ def _decoded(data: bytes) -> object:
     try:
         return msgspec.json.decode(data)
     except UNREADABLE:
+        pass
+    try:  # half a letter (`surrogates`), which msgspec refuses
+        return json.loads(data.decode("utf-8", "replace"), strict=False)
+    except (ValueError, RecursionError):
         return None
 
 

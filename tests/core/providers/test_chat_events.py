@@ -276,7 +276,12 @@ def call_pieces(number: int, made: Json, data: st.DataObject) -> list[Json]:
     return [call("", function["name"], made["id"], number), *pieces]
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.sampled_from(["", "a", "\n", "stop", "{}"])
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["", "a", "\n", "stop", "{}", "\ud83d"])
+)
 VALUES = st.recursive(
     SCALARS,
     lambda v: st.lists(v, max_size=2) | st.dictionaries(st.sampled_from(
@@ -310,7 +315,7 @@ def test_whatever_comes_a_client_can_read_it(chunks: list[Json], mark: str) -> N
 @pytest.mark.parametrize("unit", ["a", " ", "<", "<think>"], ids=repr)
 def test_long_answers_are_linear(member: str, unit: str) -> None:
     def make(size: int) -> list[Json]:
-        return [chunk({member: unit})] * (size // (len(unit) * 4)) + [STOP]
+        return [chunk({member: unit})] * (size // (len(unit) * 16)) + [STOP]
 
     def run(chunks: list[Json]) -> None:
         events, stream = ChatEvents(), ProviderStream("msg_1", "m")
