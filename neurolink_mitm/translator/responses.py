@@ -20,6 +20,8 @@ Json = dict[str, Any]
 MOST_TRIES = 4
 """Requests for one: each is without something that the one before was refused for."""
 _MENDABLE = (400, 404)
+_MOST_TEXT = 4000
+"""Characters of an error that are kept."""
 _MOST_KNOWN = 256
 """Models of which it is remembered what they refused."""
 
@@ -45,8 +47,8 @@ class Asking:
                 if not left or less is None or getattr(e, "status_code", None) not in _MENDABLE:
                     raise
                 arguments = less
-                if lasting(text):
-                    known.append(text)
+                if lasting(text[:_MOST_TEXT]):
+                    known.append(text[:_MOST_TEXT])
         raise AssertionError("unreachable")
 
     def _of(self, arguments: Json) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,7 +91,7 @@ class ResponsesEvents:
     _items: dict[int | str, _Item] = field(default_factory=dict)
     _keys: dict[str, int | str] = field(default_factory=dict)
     """Keys of the items by their ids: not every event tells its place."""
-    _waiting: list[_Item] = field(default_factory=list)
+    _waiting: deque[_Item] = field(default_factory=deque)
     """Items that are not wholly given, the first one first."""
     _silent: list[Json] = field(default_factory=list)
     """Reasoning without words, until something follows."""
@@ -215,7 +216,7 @@ class ResponsesEvents:
                 yield from self._given(item)
             if not item.done:
                 return
-            del self._waiting[0]
+            self._waiting.popleft()
 
     def _given(self, item: _Item) -> Iterator[Json]:
         ready, item.ready = item.ready, []

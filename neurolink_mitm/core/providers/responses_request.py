@@ -195,7 +195,9 @@ _REASONING_ITEMS = re.compile(
 )
 _SUMMARY = re.compile(r"reasoning\.summary|reasoning summar", re.IGNORECASE)
 _NO_ENCRYPTION = re.compile(r"Encrypted content is not supported", re.IGNORECASE)
-_PARAMETER = re.compile(r"(?:Unsupported|Unknown) (?:parameter|value): '([a-z_.]+)'")
+_PARAMETER = re.compile(r"(?:Unsupported|Unknown) parameter: '([a-z_.]{1,99})'")
+_VALUE = re.compile(r"Unsupported value: '([a-z_.]{1,99})'")
+_PARAM = re.compile(r""""param": ?"([a-z_.]{1,99})\"""")
 _SPARED = frozenset(
     {
         "reasoning.effort",
@@ -220,9 +222,11 @@ def without_refused(arguments: Json, text: str) -> Json | None:
         return _without(arguments, "reasoning", "summary")
     if _NO_ENCRYPTION.search(text):
         return _without(arguments, "include")
-    parameter = _PARAMETER.search(text)
-    if parameter and parameter[1] in _SPARED:
-        return _without(arguments, *parameter[1].split("."))
+    named = {found[1] for found in (_PARAMETER.search(text), _VALUE.search(text)) if found}
+    if "nsupported" in text and (found := _PARAM.search(text)):
+        named.add(found[1])
+    if spared := named & _SPARED:
+        return _without(arguments, *min(spared).split("."))
     if _REASONING_ITEMS.search(text):
         kept = [item for item in arguments["input"] if item["type"] != "reasoning"]
         return {**arguments, "input": kept} if len(kept) < len(arguments["input"]) else None

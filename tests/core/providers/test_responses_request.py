@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.core.providers.adapt import adapt
-from neurolink_mitm.core.providers.responses_request import responses_request, without_refused
+from neurolink_mitm.core.providers.responses_request import (
+    lasting,
+    responses_request,
+    without_refused,
+)
 from neurolink_mitm.core.providers.signatures import reasoning_signature
 from neurolink_mitm.core.providers.traits import Traits, traits
 
@@ -210,6 +214,10 @@ REFUSED: dict[str, tuple[str, Json]] = {
         "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false.", {"input": [HI, CALL]},
     ),
     "an effort": ("Unsupported value: 'reasoning.effort' does not support 'xhigh'", {"reasoning": {"summary": "auto"}}),
+    "an effort that is named apart": (
+        'Unsupported value: \'xhigh\' is not supported with this model.", "param": "reasoning.effort"',
+        {"reasoning": {"summary": "auto"}},
+    ),
     "effort": ("Unsupported parameter: 'reasoning.effort' is not supported with this model.",
                {"reasoning": {"summary": "auto"}}),
     "a temperature": ("Unsupported parameter: 'temperature' is not supported with this model.", {"temperature": None}),
@@ -240,3 +248,13 @@ def test_arguments_are_not_changed_in_place() -> None:
     for words, _ in REFUSED.values():
         without_refused(ALL, words)
     assert repr(ALL) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "always"),
+    [(VERIFY, True), ("Unsupported parameter: 'temperature'", True), ("Encrypted content is not supported", True),
+     ("Unsupported value: 'reasoning.effort' does not support 'xhigh'", False),
+     ("The encrypted content gAAA could not be verified.", False)],
+)  # fmt: skip
+def test_what_is_refused_always(words: str, always: bool) -> None:
+    assert lasting(words) is always
