@@ -108,6 +108,8 @@ _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("openai own chat", "", {"choices": frozenset({"none", "any"})}),
     # "Unsupported parameter": https://platform.openai.com/docs/guides/reasoning
     ("openai .*|azure( .*)?", r"\bo\d", {"one_call": False}),
+    # a part `file`: https://platform.openai.com/docs/guides/pdf-files?api-mode=chat
+    ("openai chat", "", {"documents": True}),
     (".* responses", "", {"api": "responses", "documents": True, "own_thinking": RESPONSES, "stops": False}),
     # https://platform.openai.com/docs/guides/reasoning
     (".* responses", r"\b(o\d|gpt-[5-9])", {"sampling": False, "efforts": ("low", "medium", "high")}),
@@ -125,6 +127,8 @@ _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     # before Gemini 3, "Function calling with a response mime type: 'application/json' is unsupported":
     # https://ai.google.dev/gemini-api/docs/structured-output#structured_outputs_with_tools
     ("gemini|vertex_ai", r"gemini-(flash-|pro-)?([3-9]|latest)", {"format_with_tools": True}),
+    # https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry
+    ("azure_ai", "claude", {"documents": True}),
     ("bedrock.*", "", {"documents": True, "tools_with_calls": True, "choices": frozenset()}),
     ("bedrock.*", "mistral", {"choices": frozenset({"any"})}),
     ("bedrock.*", "nova|claude", {"choices": frozenset({"any", "tool"})}),

@@ -16,7 +16,7 @@ FACTS: dict[str, tuple[Traits, dict[str, Any]]] = {
                              {"efforts": ("low", "medium", "high", "xhigh")}),
     "azure with responses": (traits("azure", GPT, api="responses"), {"api": "responses", "id_form": "forty"}),
     "openai by chat": (traits("openai", GPT, api="chat"),
-                       {"api": "chat", "documents": False, "links": True, "stops": False}),
+                       {"api": "chat", "documents": True, "links": True, "stops": False}),
     "one that takes stops": (traits("openai", "gpt-4o", api="chat"), {"stops": True}),
     "grok": (traits("xai", "grok-4"), {"stops": False}),
     "a server of one's own": (traits("openai", "x", own_server=True), {"api": "chat", "documents": False}),
@@ -48,7 +48,8 @@ FACTS: dict[str, tuple[Traits, dict[str, Any]]] = {
     "claude on bedrock": (traits("bedrock", "us.anthropic.claude-opus-4-5-v1:0"), {
         "choices": frozenset({"any", "tool"}), "tools_with_calls": True, "thinks_when_forced": False}),
     "another on bedrock": (traits("bedrock", "us.meta.llama3"), {"choices": frozenset(), "tools_with_calls": True}),
-    "claude on azure": (traits("azure_ai", "claude-sonnet-4-5"), {"one_call": True, "temperature_or_top_p": True}),
+    "claude on azure": (traits("azure_ai", "claude-sonnet-4-5"), {
+        "one_call": True, "temperature_or_top_p": True, "documents": True}),
     "kimi's tools": (traits("moonshot", "kimi-k2.6"), {
         "schema": "typed", "choices": frozenset({"none"}), "sampling": False}),
     "deepseek": (traits("deepseek", "deepseek-v4-pro"), {"choices": frozenset({"none"}), "formats": "words"}),

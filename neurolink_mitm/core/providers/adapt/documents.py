@@ -37,7 +37,7 @@ def _native(block: Json, source: Json, traits: Traits) -> Json | None:
         return None
     if data := pdf_data(block):
         return {"type": "base64", "media_type": PDF_TYPE, "data": data}
-    if source.get("type") == "url" and traits.links:
+    if source.get("type") == "url" and traits.links and traits.api == "responses":
         return {"type": "url", "url": str(source.get("url"))}
     return None
 

@@ -59,9 +59,11 @@ def test_one_that_nobody_has_read_is_named() -> None:
 
 
 def test_one_at_an_address_goes_to_who_fetches_it_himself() -> None:
-    assert block_of(TO_URL) == [{"type": "document", "source": TO_URL["source"]}]
-    (said,) = block_of(TO_URL, links=False)
+    linked = {"type": "document", "source": TO_URL["source"]}
+    assert block_of(TO_URL, api="responses") == [linked]
+    (said,) = block_of(TO_URL, api="responses", links=False)
     assert "https://x.test/a.pdf" in said["text"]
+    assert block_of(TO_URL) == [said], "OpenAI's chat API has no field for it"
     assert block_of(TO_URL, documents=False) == [said]
 
 
