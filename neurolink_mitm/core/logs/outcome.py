@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from neurolink_mitm.core.exchange import Exchange, Outcome
+from neurolink_mitm.core.pool.accounts import ANTHROPIC
 
 
 def conclude(exchange: Exchange, *, status: int | None, now: float) -> None:
@@ -20,6 +21,13 @@ def _outcome(exchange: Exchange, status: int | None) -> Outcome:
     if not exchange.served:
         return Outcome.COMPLETE  # answered here
     answer = exchange.reader
+    if answer is not None and answer.error and _of_another_provider(exchange):
+        return Outcome.TRUNCATED  # the translator's only error event, for a stream that broke off
     if answer is None or answer.error:
         return Outcome.ERROR
     return Outcome.COMPLETE if answer.complete else Outcome.TRUNCATED
+
+
+def _of_another_provider(exchange: Exchange) -> bool:
+    account = exchange.attempts[-1].account if exchange.attempts else None
+    return account is not None and account.provider != ANTHROPIC

@@ -8,7 +8,7 @@ from neurolink_mitm.core.exchange import Exchange, Outcome
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.logs.outcome import conclude
 from neurolink_mitm.core.response.reader import OpaqueReader
-from tests.fakes import NOW, make_account, make_attempt, make_exchange
+from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_other
 
 
 def served(**answer: object) -> Exchange:
@@ -50,6 +50,14 @@ def test_served_without_its_end() -> None:
 @pytest.mark.parametrize("complete", [True, False])
 def test_an_error_inside_a_stream(complete: bool) -> None:
     assert outcome(served(complete=complete, error="overloaded_error"), 200) is Outcome.ERROR
+
+
+def test_a_stream_of_another_provider_that_broke_off() -> None:
+    """The translator ends it in an error event."""
+    exchange = make_exchange(attempts=[make_attempt(make_other())])
+    assert exchange.reader
+    exchange.reader.error = "overloaded_error"
+    assert outcome(exchange, 200) is Outcome.TRUNCATED
 
 
 def test_an_answer_of_our_own_after_failed_attempts() -> None:
