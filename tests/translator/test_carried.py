@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from tests.lookalikes.script import say
-from tests.translator.carried import ANSWERS, BEGIN, END, PAGE, ROWS, Row, Said, page
+from tests.translator.carried import ANSWERS, BEGIN, END, PAGE, Said, cells_of, page
+from tests.translator.fates import COLUMNS, ROWS, Row, seen
+from tests.translator.matrix.run import Asked, asking
 from tests.translator.providers import KINDS, Provider
+from tests.translator.running import Running
 
 pytestmark = pytest.mark.timeout(120)  # the first test starts the translator
 
@@ -15,22 +19,22 @@ def named(provider: Provider) -> str:
     return next(name for name, kind in KINDS.items() if kind is provider.kind)
 
 
+WRITTEN = PAGE.read_text()
+PLACES = [(head, target) for head, targets in COLUMNS.items() for target in targets]
+
+
+@pytest.fixture(scope="module", params=PLACES, ids=[target for _, target in PLACES])
+def column(request: pytest.FixtureRequest, translator: Running) -> Iterator[tuple[str, Asked]]:
+    head, target = request.param
+    with asking(target, translator) as asked:
+        yield head, asked
+
+
 @pytest.mark.real("litellm")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_what_becomes_of_a_request(provider: Provider, row: Row) -> None:
-    fate = row.fates[named(provider)]
-    before = len(provider.asked)
-    if not fate.refused:
-        provider.lookalike.script.add(say("so"))
-    answer = provider.ask(stream=True, **row.fields)
-    if fate.refused:
-        assert answer.status_code == 400
-        assert len(provider.asked) == before
-        return
-    assert answer.status_code == 200, answer.text
-    received = provider.received
-    assert [part for part in fate.holds if part not in received] == [], received
-    assert [part for part in fate.lacks if part in received] == [], received
+def test_what_becomes_of_a_request(column: tuple[str, Asked], row: Row) -> None:
+    head, asked = column
+    assert seen(asked, row) == cells_of(WRITTEN)[row.name][head]
 
 
 @pytest.mark.real("litellm")
@@ -45,11 +49,14 @@ def test_what_becomes_of_an_answer(provider: Provider, said: Said) -> None:
 
 
 def test_every_row_says_what_each_provider_does() -> None:
-    assert {frozenset(row.fates) for row in (*ROWS, *ANSWERS)} == {frozenset(KINDS)}
+    assert {frozenset(said.fates) for said in ANSWERS} == {frozenset(KINDS)}
+    words = {row.name: {fate.words for fate in row.fates} for row in ROWS}
+    cells = cells_of(WRITTEN)
+    strange = {name: set(cells[name].values()) - known for name, known in words.items()}
+    assert {name: found for name, found in strange.items() if found} == {}
 
 
-def test_the_page_is_fresh() -> None:
-    written = PAGE.read_text()
-    assert BEGIN in written
-    assert END in written
-    assert written == page(written), "run: python -m tests.translator.carried"
+def test_the_page_has_the_form() -> None:
+    assert BEGIN in WRITTEN
+    assert END in WRITTEN
+    assert page(WRITTEN, cells_of(WRITTEN)) == WRITTEN, "run: python -m tests.translator.carried"

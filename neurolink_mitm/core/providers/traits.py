@@ -41,6 +41,8 @@ class Traits:
     """Characters of a tool's name."""
     names_begin_with_letters: bool = False
     """A tool's name begins with a letter."""
+    longest_description: int | None = None
+    """Characters of a tool's description; what is longer is told in the system prompt."""
     most_tools: int | None = None
     """Tools in a request; None if there is no limit."""
     twin_calls: bool = True
@@ -104,8 +106,12 @@ _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     # https://platform.openai.com/docs/api-reference/chat/create
     ("openai .*|azure( .*)?", "", {"links": True, "most_tools": 128, "one_call": True,
                                    "formats": "schema", "format_with_tools": True, "most_stops": 4}),
+    # "string too long. Expected a string with maximum length 1024": https://github.com/getsentry/sentry-mcp/issues/106,
+    # https://learn.microsoft.com/azure/ai-foundry/openai/how-to/function-calling
+    ("openai chat|azure( chat)?", "", {"longest_description": 1024}),
     # LM Studio, "Invalid tool_choice type: 'object'": https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/670
-    ("openai own chat", "", {"choices": frozenset({"none", "any"})}),
+    ("openai own chat", r"^(?!.*\b(gpt-[3-9]|chatgpt|o\d))", {
+        "choices": frozenset({"none", "any"}), "most_tools": None, "most_stops": None, "links": False}),
     # "Unsupported parameter": https://platform.openai.com/docs/guides/reasoning
     ("openai .*|azure( .*)?", r"\bo\d", {"one_call": False}),
     # a part `file`: https://platform.openai.com/docs/guides/pdf-files?api-mode=chat

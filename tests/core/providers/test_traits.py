@@ -20,7 +20,9 @@ FACTS: dict[str, tuple[Traits, dict[str, Any]]] = {
     "one that takes stops": (traits("openai", "gpt-4o", api="chat"), {"stops": True}),
     "grok": (traits("xai", "grok-4"), {"stops": False}),
     "a server of one's own": (traits("openai", "x", own_server=True), {"api": "chat", "documents": False}),
-    "its tools": (traits("openai", "x", own_server=True), {"choices": frozenset({"none", "any"}), "most_tools": 128}),
+    "its tools": (traits("openai", "x", own_server=True), {"choices": frozenset({"none", "any"}), "most_tools": None}),
+    "one with OpenAI's models": (traits("openai", GPT, own_server=True), {
+        "choices": frozenset({"none", "any", "tool"})}),
     "one with responses": (traits("openai", "x", api="responses", own_server=True), {"api": "responses"}),
     "azure": (traits("azure", GPT), {"api": "chat", "links": True, "documents": False}),
     "google-ai": (traits("google-ai", GEMINI), {"documents": True, "links": False, "schema": "gemini"}),

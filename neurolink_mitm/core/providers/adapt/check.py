@@ -9,6 +9,8 @@ import msgspec
 
 from neurolink_mitm.core.providers.adapt.form import Json, UnsupportedError
 
+DEEPEST = 100
+"""Levels of JSON in messages: what copies and writes them calls itself for each."""
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -75,6 +77,9 @@ _BLOCKS: dict[str, type[msgspec.Struct]] = {
 
 def check(request: Json) -> None:
     """Raise `UnsupportedError`, which names the place, if `request` has another form."""
+    for name in ("messages", "output_config"):
+        if _is_too_deep(request.get(name)):
+            raise UnsupportedError(f"{name}: nested more than {DEEPEST} levels deep")
     _is(_Request, request, "")
     for number, message in enumerate(request["messages"]):
         for place, block in _blocks(message.get("content"), f"messages.{number}.content"):
@@ -83,6 +88,17 @@ def check(request: Json) -> None:
                 raise UnsupportedError(f"{place}.type: a string is required")
             if kind in _BLOCKS:
                 _is(_BLOCKS[kind], block, place)
+
+
+def _is_too_deep(value: Any) -> bool:
+    rest = [(value, 0)]
+    while rest:
+        each, depth = rest.pop()
+        inner = each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+        if inner and depth >= DEEPEST:
+            return True
+        rest.extend((item, depth + 1) for item in inner if isinstance(item, dict | list))
+    return False
 
 
 def _blocks(content: Any, place: str) -> Iterator[tuple[str, Json]]:

@@ -16,7 +16,7 @@ from neurolink_mitm.core.providers.adapt.fields import form, sample, stop
 from neurolink_mitm.core.providers.adapt.form import Adapted, Json, UnsupportedError
 from neurolink_mitm.core.providers.adapt.ids import paired
 from neurolink_mitm.core.providers.adapt.thinking import bound, think
-from neurolink_mitm.core.providers.adapt.tools import client_tools, fewer, rename
+from neurolink_mitm.core.providers.adapt.tools import client_tools, describe, fewer, rename
 from neurolink_mitm.core.providers.pdf import Pdf
 from neurolink_mitm.core.providers.traits import Traits
 
@@ -52,7 +52,7 @@ def _adapt(request: Json, traits: Traits, pdfs: Mapping[str, Pdf]) -> Adapted:
     tools, notes = fewer(client_tools(request.get("tools"), traits), request, traits)
     adapted["tools"] = tools
     names = rename(adapted, traits)
-    words = choose(adapted, traits)
+    words = [*choose(adapted, traits), *describe(adapted, traits)]
     bound(adapted, traits)
     sample(adapted, traits)
     stop(adapted, traits)

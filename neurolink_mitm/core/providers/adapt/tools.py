@@ -12,6 +12,7 @@ from neurolink_mitm.core.providers.adapt.schemas import adapted_schema
 from neurolink_mitm.core.providers.traits import Traits
 
 _STRANGE = re.compile(r"[^a-zA-Z0-9_-]")
+MORE = "… (more in the system prompt)"
 _FEW = 5
 """Names of tools that a note lists."""
 
@@ -85,6 +86,18 @@ def _named(content: Any) -> Iterator[str]:
             yield block["tool_name"]
         elif block.get("type") == "tool_result":
             yield from _named(block.get("content"))
+
+
+def describe(adapted: Json, traits: Traits) -> list[str]:
+    """Shorten descriptions that are too long; return them whole, for the system prompt."""
+    most = traits.longest_description
+    words: list[str] = []
+    for tool in adapted.get("tools", ()):
+        description = tool.get("description", "")
+        if most and len(description) > most:
+            words.append(f"# The tool {tool['name']}\n{description}")
+            tool["description"] = description[: most - len(MORE)] + MORE
+    return words
 
 
 def rename(adapted: Json, traits: Traits) -> dict[str, str]:

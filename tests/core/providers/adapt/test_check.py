@@ -80,6 +80,20 @@ def test_a_fault_is_refused_with_its_place(request_: Json, words: str) -> None:
     assert str(refused.value).startswith(words)
 
 
+def nested(levels: int) -> Json:
+    value: Any = {}
+    for _ in range(levels):
+        value = [value]
+    return {"messages": [{"role": "assistant", "content": [{**USE, "input": {"a": value}}]}, USER]}
+
+
+def test_what_is_nested_without_end_is_refused() -> None:
+    adapt(nested(80), TRAITS)
+    for levels in (200, 50_000):
+        with pytest.raises(UnsupportedError, match="messages: nested"):
+            adapt(nested(levels), TRAITS)
+
+
 FINE: dict[str, Json] = {
     "text": {"messages": [USER]},
     "a system message": {"messages": [{"role": "system", "content": "be brief"}]},

@@ -54,6 +54,7 @@ def test_names_that_begin_alike_stay_apart() -> None:
     assert len(made.tool_names) == 2
 
 
+CAT = {**TOOL, "name": "cat"}
 NAMES = {
     "as it is": ("mcp__a-b__C9", False, "mcp__a-b__C9"),
     "a dot": ("a.b", False, "a_b_"),
@@ -92,6 +93,18 @@ def test_a_tool_that_comes_twice_is_sent_once() -> None:
 def test_a_description_that_says_nothing_is_left_out(description: Any) -> None:
     (tool,) = adapted(tools=[{**TOOL, "description": description}])["tools"]
     assert "description" not in tool
+
+
+def test_a_long_description_is_told_in_the_system_prompt_where_it_is_too_long() -> None:
+    long = "d" * 50 + "e" * 50
+    request = {"messages": [USER], "system": "S", "tools": [{**TOOL, "description": long}, CAT]}
+    made = adapt(request, replace(TRAITS, longest_description=60)).request
+    first, second = made["tools"]
+    assert len(first["description"]) == 60
+    assert first["description"].startswith("ddd")
+    assert second == CAT
+    assert made["system"] == f"S\n\n# The tool ls\n{long}"
+    assert adapt(request, TRAITS).request["tools"][0]["description"] == long
 
 
 def test_gemini_gets_no_schema_without_properties() -> None:
