@@ -70,8 +70,6 @@ class ProviderStream:
     """An event was sent: a failure becomes an error event."""
     done: bool = False
     """The response is complete, or closed by an error event."""
-    empty: bool = False
-    """It ended without text or call, and without one of `EMPTY_REASONS`."""
     _usage: Json = field(default_factory=dict)
     _open: _Open | None = None
     _blocks: int = 0
@@ -204,7 +202,6 @@ class ProviderStream:
         stop = _stop(self._stop, tools=self._tools)
         lost = self._lost_tool and stop["stop_reason"] != "max_tokens"
         if lost or (not self._said and stop["stop_reason"] not in EMPTY_REASONS):
-            self.empty = not lost
             yield self.cut()
             return
         yield from self._start()

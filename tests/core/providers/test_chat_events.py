@@ -81,6 +81,8 @@ BLOCKS: dict[str, tuple[list[Json], list[tuple[str, Any]]]] = {
                           [("thinking", "hm"), ("text", "so")]),
     "white space within reasoning": ([chunk({"reasoning": "a"}), text("\n"), chunk({"reasoning": "b"}), text("so"),
                                       STOP], [("thinking", "ab"), ("text", "\nso")]),
+    "white space within more reasoning": ([text("so"), chunk({"reasoning": "a"}), text("\n"), chunk({"reasoning": "b"}),
+                                            STOP], [("text", "so"), ("thinking", "ab")]),
     "parts": ([chunk({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}),
                chunk({"content": [{"type": "text", "text": "so"}, "!"]}, "stop")],
               [("thinking", "hm"), ("text", "so!")]),

@@ -133,7 +133,7 @@ def test_an_answer_of_nothing_is_empty(items: list[Json]) -> None:
     stream = ProviderStream("msg_1", "gpt-x")
     given_ = response(items)
     assert b"".join(map(stream.feed, told(story(given_)))) == b""
-    assert stream.empty
+    assert (stream.done, stream.started) == (True, False)
     assert whole(collected(given_), "msg_1", "gpt-x") is None
 
 

@@ -230,7 +230,7 @@ def test_a_call_begins_the_answer_before_its_input_is_known() -> None:
 def test_an_end_without_a_word_is_an_empty_answer(events: list[Json]) -> None:
     taking = stream()
     assert b"".join(taking.feed(event) for event in (START, *events, OVER)) == b""
-    assert (taking.done, taking.empty) == (True, True)
+    assert (taking.done, taking.started) == (True, False)
 
 
 @pytest.mark.parametrize("reason", ["max_tokens", "refusal"])
