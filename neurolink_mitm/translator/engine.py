@@ -19,6 +19,7 @@ from neurolink_mitm.core.providers.stops import StopSequences
 from neurolink_mitm.core.providers.traits import Api, Traits, traits
 from neurolink_mitm.core.providers.translator import Access
 from neurolink_mitm.core.redact.text import redact
+from neurolink_mitm.translator import vertexai
 from neurolink_mitm.translator.pdf import Pdfs
 from neurolink_mitm.translator.tokenizer import delay_tokenizer
 from neurolink_mitm.translator.ways import Chat, Responses, Way
@@ -89,6 +90,7 @@ class LiteLlm:
         # else LiteLLM downloads prices, and reads the .env of the current directory
         os.environ.update(LITELLM_LOCAL_MODEL_COST_MAP="True", LITELLM_MODE="PRODUCTION")
         delay_tokenizer()
+        vertexai.stand_in()
         import litellm
 
         if not WITHOUT_SDK.issuperset(providers):
