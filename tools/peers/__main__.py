@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,7 @@ Scores = dict[str, dict[str, Score]]
 def main(
     targets: Sequence[str], peers: Sequence[str], rows: str, streamed: bool, faults: bool
 ) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the peer ends, too
     names = list(targets or TARGETS)
     modes = (True,) if streamed else (True, False)
     found: dict[str, Scores] = {}
