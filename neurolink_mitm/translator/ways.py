@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Protocol
 
+from neurolink_mitm.core.providers import chat_refused, responses_request
 from neurolink_mitm.core.providers.chat_events import ChatEvents
 from neurolink_mitm.core.providers.chat_request import chat_request
 from neurolink_mitm.core.providers.responses_events import ResponsesEvents
-from neurolink_mitm.core.providers.responses_request import responses_request
 from neurolink_mitm.core.providers.traits import Traits
+from neurolink_mitm.translator.asking import Asking
 from neurolink_mitm.translator.chunks import chunks
-from neurolink_mitm.translator.responses import Asking, pieces
+from neurolink_mitm.translator.responses import pieces
 
 Json = dict[str, Any]
 
@@ -49,13 +50,13 @@ class Chat:
     """OpenAI's chat API, in which LiteLLM asks every provider."""
 
     def __init__(self, litellm: Any) -> None:
-        self._litellm = litellm
+        self._ask = Asking(litellm.acompletion, chat_refused)
 
     def arguments(self, request: Json, traits: Traits) -> Json:
         return chat_request(request, traits)
 
     async def call(self, **arguments: Any) -> Any:
-        return await self._litellm.acompletion(**arguments)
+        return await self._ask(**arguments)
 
     def pieces(self, answer: Any) -> AsyncGenerator[Json]:
         return chunks(answer)
@@ -68,10 +69,10 @@ class Responses:
     """OpenAI's Responses API."""
 
     def __init__(self, litellm: Any) -> None:
-        self._ask = Asking(litellm)
+        self._ask = Asking(litellm.aresponses, responses_request)
 
     def arguments(self, request: Json, traits: Traits) -> Json:
-        return responses_request(request, traits)
+        return responses_request.responses_request(request, traits)
 
     async def call(self, **arguments: Any) -> Any:
         return await self._ask(**arguments)

@@ -66,7 +66,7 @@ def _thinking(request: Json, traits: Traits) -> Json:
     if thinking and traits.thoughts == "blocks" and lacks_thinking(request["messages"]):
         return {}
     kind = thinking.get("type")
-    if traits.thinking == "budget" and (kind == "enabled" or (kind == "adaptive" and not effort)):
+    if traits.thinking == "budget" and kind in ("enabled", "adaptive"):
         return {"thinking": thinking}
     if kind == "adaptive":
         effort = effort or _EFFORT

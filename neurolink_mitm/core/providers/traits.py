@@ -143,6 +143,8 @@ _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
                                                 "thinks_when_forced": False, "temperature_or_top_p": True}),
     ("bedrock.*|vertex_ai|azure_ai", "claude",
      {"own_thinking": CLAUDE, "thoughts": "blocks", "thinking": "budget", "marks": True}),
+    # https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking
+    ("bedrock.*|vertex_ai|azure_ai", r"claude-\w+-(4[-.][6-9]|[5-9])", {"thinking": "effort"}),
     ("openrouter", "claude", {"marks": True}),
     # https://ai.google.dev/gemini-api/docs/thought-signatures
     ("gemini|vertex_ai", "gemini", {"own_thinking": GEMINI, "thoughts": "signatures"}),

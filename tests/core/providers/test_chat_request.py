@@ -97,7 +97,7 @@ HIGH: Json = {"effort": "high"}
         ({"thinking": BUDGET}, {"thinking": BUDGET}),
         ({"thinking": BUDGET, "output_config": HIGH}, {"thinking": BUDGET}),
         ({"thinking": ADAPTIVE}, {"thinking": ADAPTIVE}),
-        ({"thinking": ADAPTIVE, "output_config": HIGH}, {"reasoning_effort": "high"}),
+        ({"thinking": ADAPTIVE, "output_config": HIGH}, {"thinking": ADAPTIVE}),
     ],
     ids=["budget", "budget and effort", "adaptive", "effort"],
 )

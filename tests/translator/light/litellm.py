@@ -45,3 +45,7 @@ async def _chunks(*, slowly: bool) -> AsyncIterator[_Answer]:
 
 def get_model_info(model: str) -> Json:
     return {}
+
+
+async def aresponses(**_: Any) -> Json:
+    raise NotImplementedError

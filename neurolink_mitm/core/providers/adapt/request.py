@@ -26,6 +26,8 @@ FIELDS = frozenset(
 )  # fmt: skip
 """Fields that are kept; not `metadata` (the user's account), betas, service tiers, servers, cache marks."""
 
+_BILLING = "x-anthropic-billing-header:"
+"""Begins a system block of Claude Code's that is for Anthropic's accounting; LiteLLM leaves it out for Claude."""
 BEGIN = "[the conversation begins with the answer]"
 
 
@@ -87,6 +89,5 @@ def _objects(value: Any) -> list[Json]:
 
 def _texts(system: Any) -> list[str]:
     """Return the texts of the system blocks: some providers join them without a space."""
-    if isinstance(system, list):
-        return [block["text"] for block in system if str(block.get("text") or "").strip()]
-    return [system] if system and str(system).strip() else []
+    texts = [block.get("text") for block in system] if isinstance(system, list) else [system]
+    return [text for text in texts if text and text.strip() and not text.startswith(_BILLING)]
