@@ -38,7 +38,7 @@ async def chunks(wrapper: Any, after_the_end: float = AFTER_THE_END) -> AsyncGen
             yield chunk
     finally:
         await pieces.aclose()
-        for each in (source, wrapper):
+        for each in (response, source, wrapper):  # not every reader closes its response
             if close := getattr(each, "aclose", None) or getattr(each, "close", None):
                 await close()
 

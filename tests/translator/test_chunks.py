@@ -64,7 +64,11 @@ class _Source:
 class _Response:
     def __init__(self, *pieces: Any, content_type: str = "text/event-stream") -> None:
         self.headers = {"content-type": content_type}
+        self.closed = False
         self._pieces = pieces
+
+    async def aclose(self) -> None:
+        self.closed = True
 
     async def aiter_bytes(self) -> AsyncIterator[bytes]:
         for piece in self._pieces:
@@ -131,11 +135,10 @@ def event(chunk: Json) -> bytes:
 
 
 async def read_bytes(*pieces: Any, **more: Any) -> list[Json]:
-    stream = Stream(
-        [Chunk({"choices": ["what LiteLLM reads"]})], response=_Response(*pieces, **more)
-    )
+    response = _Response(*pieces, **more)
+    stream = Stream([Chunk({"choices": ["what LiteLLM reads"]})], response=response)
     found = [chunk async for chunk in chunks(stream, after_the_end=0.01)]
-    assert stream.closed == ["source", "wrapper"]
+    assert (response.closed, stream.closed) == (True, ["source", "wrapper"])
     return found
 
 
