@@ -128,7 +128,7 @@ class Translator:
         message = whole(
             answer,
             _message_id(),
-            asked.model,
+            asked.answers_as,
             adapted.tool_names,
             ids_in(asked.body.get("messages")),
         )
@@ -142,7 +142,9 @@ class Translator:
     async def _streamed(self, asked: Question, adapted: Adapted) -> Response:
         """Return a stream once its first event is there: until then, a failure has a status of its own."""
         ids = ids_in(asked.body.get("messages"))
-        stream = ProviderStream(_message_id(), asked.model, adapted.tool_names, ids, asked.thinks)
+        stream = ProviderStream(
+            _message_id(), asked.answers_as, adapted.tool_names, ids, asked.thinks
+        )
         events = self._engine.stream(asked, adapted.request)
         first = b""
         try:

@@ -52,6 +52,16 @@ class Question:
         return f"{self.provider}/{self.model}"
 
     @property
+    def answers_as(self) -> str:
+        """Return the model's name in the answer: of a Claude on a cloud, the one that the client asked for.
+
+        Claude Code resumes a session with the model of its last answer, if that is a Claude: it would stay with this
+        entry when the accounts are back.
+        """
+        asked = self.body.get("model")
+        return asked if "claude" in self.model.lower() and isinstance(asked, str) else self.model
+
+    @property
     def litellm_name(self) -> str:
         """Return the model's name in LiteLLM."""
         return catalog.litellm_name(self.provider, self.model)

@@ -43,6 +43,20 @@ CALL: Json = {
 }
 
 
+ASKED: Json = {"model": "claude-opus-4-8"}
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "name"),
+    [("gpt-5", ASKED, "gpt-5"), ("eu.anthropic.claude-y", ASKED, "claude-opus-4-8"),
+     ("eu.anthropic.claude-y", {"model": 5}, "eu.anthropic.claude-y")],
+    ids=["another", "a Claude", "no name"],
+)  # fmt: skip
+def test_the_model_that_answers_is_named(model: str, body: Json, name: str) -> None:
+    """But for a Claude on a cloud: Claude Code would go on with it when the accounts are back."""
+    assert Question("x", model, Access(), body).answers_as == name
+
+
 RANDOM_ID = "call_d5wgY2hPq9sXk0a8Lm3Tz1Bv"
 
 

@@ -118,7 +118,7 @@ def request_row(exchange: Exchange) -> RequestRow:
         method=exchange.method,
         path=redact(short(exchange.path)),
         model=exchange.model,
-        actualModel=usage.model or exchange.model,
+        actualModel=_actual_model(exchange, account),
         provider=_provider(account) if exchange.attempts else None,
         stream=exchange.stream,
         toolCount=exchange.tool_count,
@@ -142,6 +142,13 @@ def request_row(exchange: Exchange) -> RequestRow:
         cacheCreation1hTokens=usage.cache_creation_1h_tokens,
         webSearchRequests=usage.web_search_requests,
     )
+
+
+def _actual_model(exchange: Exchange, account: Account | None) -> str | None:
+    """Return the model that was asked last: the answer of another provider may bear the name that the client used."""
+    if account and not account.is_anthropic:
+        return account.model or exchange.model
+    return exchange.usage.model or exchange.model
 
 
 def attempt_row(exchange: Exchange, attempt: Attempt) -> AttemptRow:

@@ -209,6 +209,13 @@ def test_the_model_asked_for_is_the_actual_one_until_the_answer_says_otherwise()
     assert request_row(make_exchange(model="claude-x")).actualModel == "claude-x"
 
 
+def test_the_actual_model_of_another_provider_is_the_one_that_was_asked() -> None:
+    """Its answer may name the client's."""
+    attempt = make_attempt(make_other("bedrock", "eu.claude-y"))
+    exchange = make_exchange(model="claude-x", attempts=[attempt])
+    assert request_row(exchange).actualModel == "eu.claude-y"
+
+
 @pytest.mark.parametrize(
     ("row", "documented"),
     [(RequestRow, REQUEST_FIELDS), (AttemptRow, ATTEMPT_FIELDS)],
