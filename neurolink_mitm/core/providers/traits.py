@@ -35,6 +35,8 @@ class Traits:
     """PDFs are taken as such. OpenAI-like servers would get them as pictures: a 400."""
     images: bool = True
     """Images are taken. Else words stand in their place: the session has them in its history for good."""
+    refused_images: tuple[str, ...] = ()
+    """Media types of images that are refused."""
     links: bool = False
     """Images are fetched by the provider from their address. Else LiteLLM would fetch them, from this machine."""
     longest_name: int = 64
@@ -149,6 +151,10 @@ _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     # https://ai.google.dev/gemini-api/docs/thought-signatures
     ("gemini|vertex_ai", "gemini", {"own_thinking": GEMINI, "thoughts": "signatures"}),
     ("gemini|vertex_ai", r"gemini-(flash-|pro-)?[12]", {"equal_calls": False}),
+    # https://ai.google.dev/gemini-api/docs/image-understanding#supported-formats
+    ("gemini|vertex_ai", "gemini", {"refused_images": ("image/gif",)}),
+    # https://docs.x.ai/docs/guides/image-understanding
+    ("xai", "", {"refused_images": ("image/gif", "image/webp")}),
     ("deepseek", "", {"own_thinking": DEEPSEEK, "thoughts": "reasoning"}),
     ("moonshot", "", {"own_thinking": KIMI, "thoughts": "reasoning"}),
     ("minimax", "", {"own_thinking": MINIMAX, "thoughts": "tags"}),

@@ -110,6 +110,10 @@ def image(block: Json, traits: Traits) -> Json:
         return text_block(UNSEEN_IMAGE)
     source = members(block.get("source"))
     match source.get("type"):
+        case "base64" if source.get("media_type") in traits.refused_images:
+            return text_block(
+                f"[an image of a form that this model can't see: {source['media_type']}]"
+            )
         case "base64" if isinstance(source.get("data"), str) and source.get("media_type"):
             return {"type": "image", "source": source}
         case "url" if traits.links:

@@ -113,3 +113,12 @@ def test_an_image_that_nobody_gets_is_a_word(source: Any) -> None:
     (said,) = block_of({"type": "image", "source": source})
     assert said["type"] == "text"
     assert "an image" in said["text"]
+
+
+def test_so_is_one_of_a_form_that_the_provider_refuses() -> None:
+    source = {"type": "base64", "media_type": "image/gif", "data": "eA=="}
+    block = {"type": "image", "source": source}
+    assert block_of(block) == [block]
+    assert block_of(block, refused_images=("image/gif",)) == [
+        text("[an image of a form that this model can't see: image/gif]")
+    ]
