@@ -114,7 +114,7 @@ class DeepSeek(ChatServer):
 
     def __init__(self, reasoning: Reasoning = "loop") -> None:
         super().__init__()
-        self._wants = reasoning
+        self.wants = reasoning
 
     def check(self, request: Request, body: Json) -> None:
         super().check(request, body)
@@ -122,12 +122,12 @@ class DeepSeek(ChatServer):
             return
         messages = body["messages"]
         users = [at for at, message in enumerate(messages) if message["role"] == "user"]
-        begin = users[-1] if users and self._wants == "loop" else 0
+        begin = users[-1] if users and self.wants == "loop" else 0
         for at, message in enumerate(messages):
             told = message.get("reasoning_content")
-            if self._wants == "never" and told is not None:
+            if self.wants == "never" and told is not None:
                 raise Refused(400, "The reasoning_content is not allowed in input messages.")
-            if self._wants != "never" and at >= begin and message.get("tool_calls"):
+            if self.wants != "never" and at >= begin and message.get("tool_calls"):
                 _check_told(told, at)
 
 

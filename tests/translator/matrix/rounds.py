@@ -114,7 +114,10 @@ def _kept(row: Round, lookalike: Lookalike) -> str | None:
             return f"{received.count(SIGNATURE)} of {calls_made} signatures came back"
     if isinstance(lookalike, DeepSeek | Kimi) and row.replies[0].thinking:
         model = asked["model"]
-        if ("reasoner" in model or "k2.5" in model) and "I wonder 1." not in received:
+        wants = "reasoner" in model or "k2.5" in model
+        if isinstance(lookalike, DeepSeek) and lookalike.wants == "never":
+            wants = False
+        if wants and "I wonder 1." not in received:
             return "its own thoughts did not come back"
     return None
 

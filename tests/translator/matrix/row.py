@@ -25,6 +25,8 @@ class Abilities:
     """Takes a temperature."""
     forces: bool = True
     """A call can be forced."""
+    twice: bool = False
+    """Nothing tells beforehand what it takes, so that it may be asked again without it."""
     claude: bool = False
     """It is Claude, elsewhere: what Anthropic refuses, it refuses."""
 

@@ -71,7 +71,7 @@ class Asked:
             )
         if "FINE" not in answer.text:
             return f"answered without its words: {answer.text[-200:]}"
-        if len(self._received()) != before + 1:
+        if len(self._received()) - before > 1 + self.target.able.twice:
             return f"asked {len(self._received()) - before} times"
         return self._fault(row)
 

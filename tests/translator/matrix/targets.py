@@ -38,7 +38,7 @@ class Target:
 
 
 _REASONS = Abilities(links=True, stops=False, warms=False)
-_CLAUDE = Abilities(links=True, claude=True)
+_CLAUDE = Abilities(links=True, claude=True, twice=True)
 _BLIND = Abilities(sees=False)
 
 TARGETS: Mapping[str, Target] = {
@@ -54,6 +54,10 @@ TARGETS: Mapping[str, Target] = {
     "deepseek": Target("deepseek", "deepseek-chat", DeepSeek, "", able=_BLIND),
     "deepseek r": Target(
         "deepseek", "deepseek-reasoner", DeepSeek, "", able=Abilities(sees=False, forces=False)
+    ),
+    "deepseek r1": Target(
+        "deepseek", "deepseek-reasoner", lambda: DeepSeek("never"), "",
+        able=Abilities(sees=False, forces=False, twice=True),
     ),
     "deepseek v4": Target(
         "deepseek", "deepseek-v4-flash", lambda: DeepSeek("always"), "",
