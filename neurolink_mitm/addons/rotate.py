@@ -4,6 +4,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Plan, Reply, Try
 from neurolink_mitm.core.failover import plan as failover
+from neurolink_mitm.core.failover.ineligible import all_ineligible
 from neurolink_mitm.core.pool.choice import Choice
 from neurolink_mitm.core.providers.destinations import THE_POOL
 from neurolink_mitm.dataplane.hooks import exchange_of, final_response
@@ -56,7 +57,7 @@ class Rotate:
         return failover.failover_plan(
             choose,
             # as of the moment at which no account could be chosen: one may be back a moment later
-            lambda errors: failover.all_ineligible(pool, requirements, now, route, errors),
+            lambda errors: all_ineligible(pool, requirements, now, route, errors),
             jitter=self.runtime.random_source.jitter(),
             repeatable=exchange.repeatable,
             choose_fallback=lambda tried: pool.choose_fallback(

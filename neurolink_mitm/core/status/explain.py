@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from neurolink_mitm.core.cost.budget import Metering
 from neurolink_mitm.core.failover import plan as failover
+from neurolink_mitm.core.failover.ineligible import all_ineligible
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.pool.account_state import Ineligible
 from neurolink_mitm.core.pool.accounts import Account
@@ -86,7 +87,7 @@ def _preview(pool: Pool, route: Route, requirements: Requirements, now: float) -
     account = choice.account or pool.choose_fallback(route.entries, requirements, now).account
     if account:
         return RoutePreview(account)
-    reply = failover.all_ineligible(pool, requirements, now, route)
+    reply = all_ineligible(pool, requirements, now, route)
     return RoutePreview(status=reply.status, message=reply.message) if reply else RoutePreview()
 
 

@@ -10,13 +10,10 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.failover.errors import Action, Failure, FailureStage, classify
+from neurolink_mitm.core.failover.ineligible import all_ineligible
 from neurolink_mitm.core.failover.plan import (
-    ADD_ACCOUNT,
-    LISTED,
-    LOG_IN,
     MAX_PAUSE,
     TRANSLATOR_DOWN,
-    all_ineligible,
     failover_plan,
     final_step,
     not_processed,
@@ -24,9 +21,7 @@ from neurolink_mitm.core.failover.plan import (
 from neurolink_mitm.core.failover.unreachable import permanent_failure
 from neurolink_mitm.core.pool.choice import Choice, Requirements
 from neurolink_mitm.core.pool.pool import Pool
-from neurolink_mitm.core.providers.destinations import Route, entries
-from neurolink_mitm.core.settings.values import Config, Fallback, Routing
-from tests.fakes import NOW, FakeClock, make_account, make_failure
+from tests.fakes import FakeClock, make_account, make_failure
 
 OK = None
 OPUS = "claude-opus-4-6"
@@ -369,131 +364,6 @@ def test_ending(failures: list[Failure], end: Step) -> None:
     assert final_step(failures) == end
 
 
-# --- Our own answer
-
-
-def pool_of(*accounts: dict[str, Any], fail: str = "") -> Pool:
-    """Accounts a, b, …; those named in `fail` were just limited for ten, twenty … seconds."""
-    made = [make_account(label, **how) for label, how in zip("abc", accounts, strict=False)]
-    pool = Pool(made)
-    for turn, label in enumerate(fail, 1):
-        failure = make_failure(429, f"retry-after: {turn * 10}")
-        pool.failed(f"anthropic:{label}", CLAUDE_CODE, failure, sent_at=NOW, now=NOW)
-    return pool
-
-
-def refused(pool: Pool, requirements: Requirements = CLAUDE_CODE, now: float = NOW) -> Reply:
-    reply = all_ineligible(pool, requirements, now)
-    assert reply is not None
-    return reply
-
-
-@pytest.mark.parametrize(
-    ("requirements", "how"),
-    [(CLAUDE_CODE, LOG_IN), (Requirements(model=OPUS), ADD_ACCOUNT)],
-    ids=["claude-code", "other"],
-)
-def test_without_an_account_it_says_to_who_asks_how_to_add_one(
-    requirements: Requirements, how: str
-) -> None:
-    """A subscription serves Claude Code, and nobody else."""
-    reply = refused(Pool([]), requirements)
-    assert (reply.status, reply.error_type, reply.retry_after) == (
-        401,
-        "authentication_error",
-        None,
-    )
-    assert reply.message == f"NeuroLink has no account yet. {how}"
-
-
-def test_all_cooling() -> None:
-    assert refused(pool_of({}, {}, fail="ba")) == Reply(
-        429,
-        "rate_limit_error",
-        "All accounts are cooling; the first is back in 10 s."
-        " anthropic:a: cooling for 20 s: rate limit (429);"
-        " anthropic:b: cooling for 10 s: rate limit (429)",
-        retry_after=10,
-    )
-
-
-@pytest.mark.parametrize(("passed", "seconds"), [(0, 10), (0.1, 10), (9.01, 1), (9.999, 1)])
-def test_when_to_come_back_is_in_whole_seconds_and_at_least_one(
-    passed: float, seconds: int
-) -> None:
-    assert refused(pool_of({}, fail="a"), now=NOW + passed).retry_after == seconds
-
-
-@given(st.floats(0, 600, exclude_max=True))
-def test_after_that_time_somebody_serves(passed: float) -> None:
-    pool = pool_of({}, {}, fail="ab")
-    reply = all_ineligible(pool, CLAUDE_CODE, NOW + passed)
-    if reply is not None:
-        assert reply.retry_after is not None
-        assert reply.retry_after >= 1
-        assert all_ineligible(pool, CLAUDE_CODE, NOW + passed + reply.retry_after) is None
-
-
-@pytest.mark.parametrize("account", [{"enabled": False}, {"disabled": "x"}, {"token": LOGIN}])
-def test_the_others_do_not_hide_that_one_is_coming_back(account: dict[str, Any]) -> None:
-    reply = refused(pool_of(account, {}, fail="b"), Requirements(model=OPUS))
-    assert (reply.status, reply.retry_after) == (429, 10)
-    assert "anthropic:a: " in reply.message
-
-
-def test_where_somebody_serves_there_is_none() -> None:
-    assert all_ineligible(pool_of({}, {}, fail="a"), CLAUDE_CODE, NOW) is None
-
-
-def test_nor_after_the_cooldown() -> None:
-    assert all_ineligible(pool_of({}, fail="a"), CLAUDE_CODE, NOW + 10) is None
-
-
-def test_subscriptions_do_not_serve_other_clients() -> None:
-    reply = refused(pool_of({"token": LOGIN}, {"enabled": False}), Requirements(model=OPUS))
-    assert (reply.status, reply.error_type) == (400, "invalid_request_error")
-    assert reply.message.endswith(ADD_ACCOUNT)
-    assert "Claude Code" in reply.message
-
-
-def test_nobody_ever_serves() -> None:
-    assert refused(pool_of({"enabled": False}, {"excluded_models": ("*",)})) == Reply(
-        503,
-        "api_error",
-        f"No account serves this request. anthropic:a: not enabled; anthropic:b: excludes {OPUS}",
-        lasting=True,
-    )
-
-
-@pytest.mark.parametrize(
-    ("requirements", "how"),
-    [(CLAUDE_CODE, LOG_IN), (Requirements(model=OPUS), ADD_ACCOUNT)],
-    ids=["claude-code", "other"],
-)
-def test_where_a_login_has_ended_it_says_what_helps_who_asks(
-    requirements: Requirements, how: str
-) -> None:
-    reply = refused(
-        pool_of({"token": LOGIN, "disabled": "needs login: invalid_grant"}), requirements
-    )
-    assert reply.status == 503
-    assert reply.message.endswith(f"anthropic:a: disabled: needs login: invalid_grant. {how}")
-
-
-@pytest.mark.parametrize(
-    ("pool", "hopeless"),
-    [
-        (Pool([]), True),
-        (pool_of({"enabled": False}), True),
-        (pool_of({"token": LOGIN}), True),
-        (pool_of({}, fail="a"), False),
-    ],
-    ids=["no-account", "nobody-serves", "not-for-this-client", "all-cooling"],
-)
-def test_whether_repeating_it_is_of_use(pool: Pool, hopeless: bool) -> None:
-    assert refused(pool, Requirements(model=OPUS)).hopeless is hopeless
-
-
 # --- Whatever happens
 
 anything = st.sampled_from(
@@ -545,7 +415,7 @@ def test_with_a_real_pool_nobody_is_asked_while_cooling(
     outcomes: list[Failure | None], count: int
 ) -> None:
     """And our own answer is the end only where nobody serves."""
-    clock, pool = FakeClock(), pool_of(*({} for _ in range(count)))
+    clock, pool = FakeClock(), Pool([make_account(label) for label in "abc"[:count]])
     plan = failover_plan(
         lambda tried: pool.choose(CLAUDE_CODE, clock.now(), tried),
         lambda errors: all_ineligible(pool, CLAUDE_CODE, clock.now(), errors=errors),
@@ -667,83 +537,3 @@ def test_what_they_said_is_told_in_our_own_answer() -> None:
     )
     walk(plan, [make_failure(400, message="no such tool")])
     assert heard == [{"anthropic:x": "no such tool"}]
-
-
-ROUTING = Routing(fallback_chain=(Fallback("openai", "gpt-x"), Fallback("groq", "llama")))
-ROUTE = Route("claude-*", OPUS, entries=("openai/gpt-x", "groq/llama"))
-MAPPED = Route("a mapping", OPUS, pool=False, entries=("openai/gpt-x", "groq/llama"))
-
-
-def with_others(pool: Pool, **keys: str) -> Pool:
-    pool.update(pool.accounts, entries(Config(routing=ROUTING), keys))
-    return pool
-
-
-def test_cooling_accounts_and_providers_without_keys_are_listed_together() -> None:
-    reply = all_ineligible(with_others(pool_of({}, fail="a")), CLAUDE_CODE, NOW, ROUTE)
-    assert reply is not None
-    assert (reply.status, reply.retry_after) == (429, 10)
-    assert "anthropic:a: cooling" in reply.message
-    assert "openai/gpt-x: no key: set OPENAI_API_KEY" in reply.message
-    assert "vertex" not in reply.message, "it is not on this request's way"
-
-
-def test_of_hundreds_the_first_and_the_last_are_listed() -> None:
-    pool = with_others(Pool([make_account(str(n)) for n in range(200)]))
-    for account in pool.accounts:
-        limited = make_failure(429, f"retry-after: {500 - int(account.label)}")
-        pool.failed(account.key, CLAUDE_CODE, limited, sent_at=NOW, now=NOW)
-    reply = all_ineligible(pool, CLAUDE_CODE, NOW, ROUTE)
-    assert reply is not None
-    assert reply.retry_after == 301, "of all of them, listed or not"
-    listed = reply.message.partition("301 s. ")[2].split("; ")
-    assert listed[9].startswith("anthropic:9: cooling for 491 s")
-    assert listed[10] == "182 more"
-    assert listed[-1].startswith("groq/llama: no key")
-    assert len(listed) == LISTED + 1
-
-
-def test_a_provider_that_just_failed_does_not_hide_that_an_account_is_coming_back() -> None:
-    pool = with_others(pool_of({}, fail="a"), OPENAI_API_KEY="k", GROQ_API_KEY="k")
-    reply = all_ineligible(pool, CLAUDE_CODE, NOW, ROUTE, {"openai/gpt-x": "broken"})
-    assert reply is not None
-    assert reply.status == 429
-    assert reply.message.endswith("openai/gpt-x: broken; groq/llama: not asked")
-
-
-def test_where_only_providers_are_asked_their_word_counts() -> None:
-    pool = with_others(pool_of({}), OPENAI_API_KEY="k")
-    assert all_ineligible(pool, CLAUDE_CODE, NOW, MAPPED, {"openai/gpt-x": "no documents"}) is None
-
-
-def test_but_where_none_can_be_asked_it_says_what_to_do() -> None:
-    reply = all_ineligible(with_others(pool_of({})), CLAUDE_CODE, NOW, MAPPED)
-    assert reply is not None
-    assert (reply.status, reply.error_type) == (400, "invalid_request_error")
-    assert "set GROQ_API_KEY" in reply.message
-
-
-def test_and_how_to_add_the_account_that_there_is_not() -> None:
-    reply = all_ineligible(with_others(Pool([])), CLAUDE_CODE, NOW, ROUTE)
-    assert reply is not None
-    assert reply.message.startswith("No provider serves this model. openai/gpt-x: no key")
-    assert reply.message.endswith(f". NeuroLink has no account yet. {LOG_IN}")
-
-
-def test_providers_that_are_cooling_say_when_they_are_back() -> None:
-    pool = with_others(pool_of({}), OPENAI_API_KEY="k", GROQ_API_KEY="k")
-    for key in MAPPED.entries:
-        limited = make_failure(429, "retry-after: 7")
-        pool.failed(key, CLAUDE_CODE, limited, sent_at=NOW, now=NOW)
-    reply = all_ineligible(pool, CLAUDE_CODE, NOW, MAPPED)
-    assert reply is not None
-    assert (reply.status, reply.retry_after) == (429, 7)
-
-
-def test_other_clients_are_told_of_providers_too() -> None:
-    reply = all_ineligible(
-        with_others(pool_of({"token": LOGIN})), Requirements(model=OPUS), NOW, ROUTE
-    )
-    assert reply is not None
-    assert reply.status == 400
-    assert "set OPENAI_API_KEY" in reply.message

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 
 from neurolink_mitm.core.cost.budget import Budget, Metering
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
-from neurolink_mitm.core.failover.plan import all_ineligible
+from neurolink_mitm.core.failover.ineligible import all_ineligible
 from neurolink_mitm.core.pool.account_state import LEVEL_LIFETIME, PROBE_LEASE, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Choice, CooldownResult, Requirements

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.failover.plan import ADD_ACCOUNT
+from neurolink_mitm.core.failover.ineligible import ADD_ACCOUNT
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers.destinations import entries

@@ -1,0 +1,113 @@
+"""The reply where no account and no fallback is eligible: why each one is not, and when one will be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from neurolink_mitm.core.cost.budget import NOT_METERED
+from neurolink_mitm.core.exchange import Reply
+from neurolink_mitm.core.pool.account_state import NOT_FOR_CLIENT, Ineligible
+from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.pool.pool import Pool
+from neurolink_mitm.core.providers.destinations import THE_POOL, Route
+
+LISTED = 20
+"""Targets whose reasons a reply lists, of any number of them."""
+
+
+def all_ineligible(
+    pool: Pool,
+    requirements: Requirements,
+    now: float,
+    route: Route = THE_POOL,
+    errors: Mapping[str, str] | None = None,
+) -> Reply | None:
+    """Return the reply when no target on `route` is eligible: each one's reason, and when to retry.
+
+    None where one is: then upstream's response counts. `errors` are those of the fallbacks that were tried, by key.
+    """
+    accounts = pool.accounts if route.pool else ()
+    if not accounts and not route.entries:
+        return Reply(401, "authentication_error", f"{NO_ACCOUNT} {_remedy(requirements)}")
+    ineligible = pool.ineligible(requirements, now) if route.pool else {}
+    if len(ineligible) < len(accounts):
+        return None
+    fallbacks = pool.ineligible_fallbacks(route.entries, requirements, now)
+    eligible = [key for key in route.entries if key not in fallbacks]
+    targets = {**ineligible, **fallbacks}
+    reasons = {key: each.reason for key, each in targets.items()}
+    reasons |= {key: (errors or {}).get(key, "not asked") for key in eligible}
+    waits = [each.until - now for each in targets.values() if each.until is not None]
+    if waits and (ineligible or not eligible):
+        return _retry_later(min(waits), reasons, accounts=bool(accounts))
+    if eligible:
+        return None
+    none_yet = route.pool and not accounts
+    return _lasting(ineligible, fallbacks, reasons, _remedy(requirements), none_yet=none_yet)
+
+
+def _retry_later(wait: float, reasons: Mapping[str, str], *, accounts: bool) -> Reply:
+    seconds = max(1, math.ceil(wait))
+    message = f"All accounts are cooling; the first is back in {seconds} s."
+    if not accounts:
+        message = f"All providers of this model are cooling; the first is back in {seconds} s."
+    return Reply(429, "rate_limit_error", f"{message} {listed(reasons)}", retry_after=seconds)
+
+
+def _remedy(requirements: Requirements) -> str:
+    """Return how to add an account that serves such a client."""
+    return LOG_IN if requirements.claude_code else ADD_ACCOUNT
+
+
+def _lasting(
+    accounts: Mapping[str, Ineligible],
+    fallbacks: Mapping[str, Ineligible],
+    reasons: Mapping[str, str],
+    remedy: str,
+    *,
+    none_yet: bool,
+) -> Reply:
+    """Return the reply where time alone does not help."""
+    if any(each.reason == NOT_METERED for each in accounts.values()):
+        return Reply(400, "invalid_request_error", f"{CANT_BE_CAPPED} {listed(reasons)}")
+    if any(each.reason == NOT_FOR_CLIENT for each in accounts.values()):
+        message = f"{ONLY_SUBSCRIPTIONS} {ADD_ACCOUNT}"
+        others = f" {listed({key: reasons[key] for key in fallbacks})}" if fallbacks else ""
+        return Reply(400, "invalid_request_error", message + others)
+    if not accounts:
+        message = f"No provider serves this model. {listed(reasons)}"
+        if none_yet:
+            message += f". {NO_ACCOUNT} {remedy}"
+        return Reply(400, "invalid_request_error", message)
+    message = f"No account serves this request. {listed(reasons)}"
+    if any("needs login" in reason for reason in reasons.values()):
+        message += f". {remedy}"
+    # of an overloaded_error Claude Code hides the message, and says that it will pass
+    return Reply(503, "api_error", message, lasting=True)
+
+
+def listed(reasons: Mapping[str, str]) -> str:
+    """Return the reasons in words: of many targets, those of the first and of the last, where the fallbacks are."""
+    # a provider's error begins with its entry
+    words = [f"{key}: {reason.removeprefix(f'{key} ')}" for key, reason in reasons.items()]
+    if (more := len(words) - LISTED) > 0:
+        words[LISTED // 2 : -LISTED // 2] = [f"{more} more"]
+    return "; ".join(words)
+
+
+NO_ACCOUNT = "NeuroLink has no account yet."
+ONLY_SUBSCRIPTIONS = (
+    "NeuroLink's accounts are subscriptions, and these serve Claude Code's own requests only."
+)
+CANT_BE_CAPPED = (
+    "NeuroLink refused: what is asked of this path costs money that its answer does not tell, so routing.daily-cap-usd"
+    " could not bound it. Use POST /v1/messages, which is counted, or take daily-cap-usd out of proxy-config.yaml"
+    " (a running proxy notices) for as long as this is needed."
+)
+ADD_ACCOUNT = (
+    "Add an API key: run `neurolink auth login anthropic --add --method api-key`, or list the key under"
+    " accounts.anthropic in proxy-config.yaml."
+)
+LOG_IN = "Log in with your Claude subscription: run `neurolink auth login anthropic` in a terminal."
+"""For users of Claude Code, the only client that a subscription serves."""
