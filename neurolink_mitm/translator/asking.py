@@ -17,7 +17,7 @@ _MOST_KNOWN = 256
 
 
 class Refusals(Protocol):
-    """The module that knows what can be left out (`chat_refused`, `responses_request`)."""
+    """The module that knows what can be left out (`chat.refused`, `responses.request`)."""
 
     def without_refused(self, arguments: Json, text: str) -> Json | None:
         """Return the arguments without what the error `text` complains of; None if that can't be left out."""

@@ -2,7 +2,7 @@
 
 `litellm.acompletion` returns a `CustomStreamWrapper` around the provider's own stream. What the wrapper adds is not
 wanted: it invents a finish reason where a stream was cut, drops refusals and repeated calls, and counts and logs at the
-end of each stream. Nor is what LiteLLM's readers make of most streams (`core.providers.chat_wire`): where the response
+end of each stream. Nor is what LiteLLM's readers make of most streams (`core.providers.chat.wire`): where the response
 can be had, its bytes are read. Only Claude and others on clouds of their own form are read by LiteLLM.
 """
 
@@ -13,8 +13,8 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
-from neurolink_mitm.core.providers.chat_ends import meanings
-from neurolink_mitm.core.providers.chat_wire import WireReader, is_chunk
+from neurolink_mitm.core.providers.chat.ends import meanings
+from neurolink_mitm.core.providers.chat.wire import WireReader, is_chunk
 
 logger = logging.getLogger("neurolink.translator")
 

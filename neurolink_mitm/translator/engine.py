@@ -224,7 +224,7 @@ class LiteLlm:
 
 
 def _unless_error(entry: str, event: Json) -> Json:
-    """Return the event, or the message. Raises `ProviderError` for one that tells of a failure (`chat_ends`)."""
+    """Return the event, or the message. Raises `ProviderError` for one that tells of a failure (`chat.ends`)."""
     if event.get("type") != "error":
         return event
     error = event.get("error")

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Protocol
 
-from neurolink_mitm.core.providers import chat_refused, responses_request
-from neurolink_mitm.core.providers.chat_events import ChatEvents
-from neurolink_mitm.core.providers.chat_request import chat_request
-from neurolink_mitm.core.providers.responses_events import ResponsesEvents
+from neurolink_mitm.core.providers.chat import refused
+from neurolink_mitm.core.providers.chat.events import ChatEvents
+from neurolink_mitm.core.providers.chat.request import chat_request
+from neurolink_mitm.core.providers.responses import request as responses
+from neurolink_mitm.core.providers.responses.events import ResponsesEvents
 from neurolink_mitm.core.providers.traits import Traits
 from neurolink_mitm.translator.asking import Asking
 from neurolink_mitm.translator.chunks import chunks
@@ -50,7 +51,7 @@ class Chat:
     """OpenAI's chat API, in which LiteLLM asks every provider."""
 
     def __init__(self, litellm: Any) -> None:
-        self._ask = Asking(litellm.acompletion, chat_refused)
+        self._ask = Asking(litellm.acompletion, refused)
 
     def arguments(self, request: Json, traits: Traits) -> Json:
         return chat_request(request, traits)
@@ -69,10 +70,10 @@ class Responses:
     """OpenAI's Responses API."""
 
     def __init__(self, litellm: Any) -> None:
-        self._ask = Asking(litellm.aresponses, responses_request)
+        self._ask = Asking(litellm.aresponses, responses)
 
     def arguments(self, request: Json, traits: Traits) -> Json:
-        return responses_request.responses_request(request, traits)
+        return responses.responses_request(request, traits)
 
     async def call(self, **arguments: Any) -> Any:
         return await self._ask(**arguments)

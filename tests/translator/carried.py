@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurolink_mitm.core.providers.chat_ends import FAILED, MEANINGS
+from neurolink_mitm.core.providers.chat.ends import FAILED, MEANINGS
 from tests.lookalikes.script import Call, Reply, calls, say, think
 from tests.translator.fates import COLUMNS, ROWS, seen
 from tests.translator.matrix.run import asking

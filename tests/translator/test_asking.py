@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.providers import chat_refused
+from neurolink_mitm.core.providers.chat import refused
 from neurolink_mitm.translator.asking import MOST_TRIES, Asking
 
 Json = dict[str, Any]
@@ -38,14 +38,14 @@ ACCESS: Json = {"model": "m", "api_base": "http://x", "api_key": "k"}
 
 async def test_it_asks_again_without_what_is_refused() -> None:
     provider = Provider()
-    ask = Asking(provider, chat_refused)
+    ask = Asking(provider, refused)
     assert await ask(**ACCESS, top_k=3, temperature=1) == "fine"
     assert provider.asked[1:] == [{**ACCESS, "temperature": 1}]
 
 
 async def test_what_a_model_refuses_always_is_not_sent_to_it_again() -> None:
     provider = Provider()
-    ask = Asking(provider, chat_refused)
+    ask = Asking(provider, refused)
     await ask(**ACCESS, top_k=3)
     await ask(**ACCESS, top_k=3)
     assert len(provider.asked) == 3
@@ -57,7 +57,7 @@ async def test_what_a_model_refuses_always_is_not_sent_to_it_again() -> None:
 async def test_any_other_failure_is_raised(unknown: tuple[str, ...], status: int) -> None:
     provider = Provider(unknown, status)
     with pytest.raises(RefusedError):
-        await Asking(provider, chat_refused)(**ACCESS, top_k=3, messages=[])
+        await Asking(provider, refused)(**ACCESS, top_k=3, messages=[])
     assert len(provider.asked) == 1
 
 
@@ -65,5 +65,5 @@ async def test_it_gives_up_after_some_tries() -> None:
     names = ("top_k", "temperature", "top_p", "stop", "stream_options")
     provider = Provider(names)
     with pytest.raises(RefusedError):
-        await Asking(provider, chat_refused)(**ACCESS, **dict.fromkeys(names, 1))
+        await Asking(provider, refused)(**ACCESS, **dict.fromkeys(names, 1))
     assert len(provider.asked) == MOST_TRIES

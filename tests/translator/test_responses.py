@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from neurolink_mitm.core.providers.responses_events import FailedResponseError, ResponsesEvents
-from neurolink_mitm.translator.responses import MOST_TRIES, Asking, pieces
+from neurolink_mitm.core.providers.responses import request as responses
+from neurolink_mitm.core.providers.responses.events import FailedResponseError, ResponsesEvents
+from neurolink_mitm.translator.asking import Asking
+from neurolink_mitm.translator.responses import pieces
 from tests.lookalikes.openai_responses import OpenAIResponses
 from tests.lookalikes.script import Call, calls, say, think
 from tests.lookalikes.server import Refused
@@ -48,7 +50,7 @@ ARGUMENTS: Json = {
 
 async def test_what_is_refused_is_left_out_and_known_the_next_time() -> None:
     litellm = FakeLiteLlm(Refusal(VERIFY), Refusal(SEALED))
-    ask = Asking(litellm)
+    ask = Asking(litellm.aresponses, responses)
     assert await ask(**ARGUMENTS) == "fine"
     assert litellm.asked[-1] == {**ARGUMENTS, "input": [], "reasoning": {"effort": "low"}}
     await ask(**ARGUMENTS)
@@ -58,7 +60,7 @@ async def test_what_is_refused_is_left_out_and_known_the_next_time() -> None:
 
 async def test_what_one_organisation_may_not_see_another_may() -> None:
     litellm = FakeLiteLlm(Refusal(VERIFY))
-    ask = Asking(litellm)
+    ask = Asking(litellm.aresponses, responses)
     await ask(**ARGUMENTS, api_key="a")
     await ask(**ARGUMENTS, api_key="b")
     assert litellm.asked[-1] == {**ARGUMENTS, "api_key": "b"}
@@ -72,20 +74,8 @@ async def test_what_one_organisation_may_not_see_another_may() -> None:
 async def test_another_refusal_is_final(refusal: Refusal) -> None:
     litellm = FakeLiteLlm(refusal)
     with pytest.raises(Refusal):
-        await Asking(litellm)(**ARGUMENTS)
+        await Asking(litellm.aresponses, responses)(**ARGUMENTS)
     assert len(litellm.asked) == 1
-
-
-async def test_tries_end() -> None:
-    given = {**ARGUMENTS, "temperature": 1, "top_p": 1, "include": ["x"]}
-    words = [
-        f"Unsupported parameter: '{name}'"
-        for name in ("temperature", "top_p", "include", "reasoning")
-    ]
-    litellm = FakeLiteLlm(*map(Refusal, words))
-    with pytest.raises(Refusal):
-        await Asking(litellm)(**given)
-    assert len(litellm.asked) == MOST_TRIES
 
 
 class FakeResponse:

@@ -87,7 +87,7 @@ class Traits:
     own_thinking: str = ""
     """The mark of signatures (`signatures.sign`) of the thinking that is handed back to the model; empty for none."""
     thoughts: Literal["", "reasoning", "tags", "blocks", "signatures"] = ""
-    """How it is handed back in chat form (`chat_thoughts`)."""
+    """How it is handed back in chat form (`chat.thoughts`)."""
     no_text: str | None = None
     """What stands for the text of an assistant message that has only calls."""
     user_after_result: bool = True

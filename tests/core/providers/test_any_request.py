@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.providers.adapt import UnsupportedError, adapt, words_of
-from neurolink_mitm.core.providers.chat_request import chat_request
+from neurolink_mitm.core.providers.chat.request import chat_request
 from neurolink_mitm.core.providers.pdf import pdfs_in
-from neurolink_mitm.core.providers.responses_request import responses_request
+from neurolink_mitm.core.providers.responses.request import responses_request
 from neurolink_mitm.core.providers.traits import Traits, traits
 
 Json = dict[str, Any]

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from neurolink_mitm.core.providers.chat_thoughts import signature, tagged, thoughts
-from neurolink_mitm.core.providers.equal_calls import without_equal_calls
+from neurolink_mitm.core.providers.chat.equal_calls import without_equal_calls
+from neurolink_mitm.core.providers.chat.thoughts import signature, tagged, thoughts
 from neurolink_mitm.core.providers.traits import Traits
 from neurolink_mitm.core.request.conversation import THINKING
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.providers.equal_calls import without_equal_calls
+from neurolink_mitm.core.providers.chat.equal_calls import without_equal_calls
 
 Json = dict[str, Any]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.providers.chat_calls import Calls, ToolCall
+from neurolink_mitm.core.providers.chat.calls import Calls, ToolCall
 from tests.linear import assert_linear
 
 Json = dict[str, Any]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.providers.chat_request import chat_request
+from neurolink_mitm.core.providers.chat.request import chat_request
 from neurolink_mitm.core.providers.traits import Traits, traits
 
 Json = dict[str, Any]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.providers.collected import message_of
 from neurolink_mitm.core.providers.errors import provider_error
-from neurolink_mitm.core.providers.responses_events import (
+from neurolink_mitm.core.providers.responses.events import (
     FailedResponseError,
     ResponsesEvents,
     usage,
@@ -18,7 +18,7 @@ from neurolink_mitm.core.providers.responses_events import (
 from neurolink_mitm.core.providers.signatures import reasoning_signature
 from neurolink_mitm.core.providers.stream import ProviderStream, whole
 from tests.anthropic_stream import Message, validate
-from tests.core.providers.responses_story import (
+from tests.core.providers.responses.story import (
     USAGE,
     Json,
     called,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.providers.chat_refused import lasting, without_refused
+from neurolink_mitm.core.providers.chat.refused import lasting, without_refused
 
 Json = dict[str, Any]
 SAID: Json = {"role": "assistant", "content": "a"}

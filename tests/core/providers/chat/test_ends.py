@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.providers.chat_ends import (
+from neurolink_mitm.core.providers.chat.ends import (
     FAILED,
     choices,
     failure,

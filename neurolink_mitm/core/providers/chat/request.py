@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from neurolink_mitm.core.providers.chat_messages import Json, chat_messages, mark
-from neurolink_mitm.core.providers.chat_thoughts import lacks_thinking
+from neurolink_mitm.core.providers.chat.messages import Json, chat_messages, mark
+from neurolink_mitm.core.providers.chat.thoughts import lacks_thinking
 from neurolink_mitm.core.providers.strictness import is_strict
 from neurolink_mitm.core.providers.traits import Traits
 

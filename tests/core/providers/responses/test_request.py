@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.core.providers.adapt import adapt
-from neurolink_mitm.core.providers.responses_request import (
+from neurolink_mitm.core.providers.responses.request import (
     lasting,
     responses_request,
     without_refused,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.providers.chat_events import ChatEvents
+from neurolink_mitm.core.providers.chat.events import ChatEvents
 from neurolink_mitm.core.providers.collected import message_of
 from neurolink_mitm.core.providers.signatures import sign
 from neurolink_mitm.core.providers.stream import ProviderStream, whole

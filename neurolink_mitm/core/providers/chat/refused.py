@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from neurolink_mitm.core.providers.chat_thoughts import PLACEHOLDER
+from neurolink_mitm.core.providers.chat.thoughts import PLACEHOLDER
 
 Json = dict[str, Any]
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.providers.chat_events import ChatEvents
-from neurolink_mitm.core.providers.chat_wire import DONE, WireReader, chat_chunk
+from neurolink_mitm.core.providers.chat.events import ChatEvents
+from neurolink_mitm.core.providers.chat.wire import DONE, WireReader, chat_chunk
 from neurolink_mitm.core.providers.stream import ProviderStream
 from tests.anthropic_stream import Message, validate
 from tests.linear import assert_linear

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurolink_mitm.core.providers import chat_ends as ends
-from neurolink_mitm.core.providers.chat_calls import Calls, ToolCall
-from neurolink_mitm.core.providers.chat_think import ThinkTags
+from neurolink_mitm.core.providers.chat import ends
+from neurolink_mitm.core.providers.chat.calls import Calls, ToolCall
+from neurolink_mitm.core.providers.chat.think import ThinkTags
 from neurolink_mitm.core.providers.signatures import sign
 from neurolink_mitm.core.providers.surrogates import Halves, mended
 

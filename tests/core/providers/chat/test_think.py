@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.providers.chat_think import ThinkTags
+from neurolink_mitm.core.providers.chat.think import ThinkTags
 from tests.linear import assert_linear
 
 

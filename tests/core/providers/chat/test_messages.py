@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.providers.chat_messages import BRIDGE, NO_TEXT, chat_messages
+from neurolink_mitm.core.providers.chat.messages import BRIDGE, NO_TEXT, chat_messages
 from neurolink_mitm.core.providers.signatures import sign
 from neurolink_mitm.core.providers.traits import Traits, traits
 
