@@ -7,7 +7,8 @@ import pytest
 from starlette.requests import Request
 
 from neurolink_mitm.core.providers.responses import request as responses
-from neurolink_mitm.core.providers.responses.events import FailedResponseError, ResponsesEvents
+from neurolink_mitm.core.providers.responses.events import ResponsesEvents
+from neurolink_mitm.core.providers.responses.failures import FailedResponseError
 from neurolink_mitm.translator.asking import Asking
 from neurolink_mitm.translator.responses import pieces
 from tests.lookalikes.openai_responses import OpenAIResponses

@@ -7,34 +7,32 @@ https://platform.claude.com/docs/en/build-with-claude/streaming
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from neurolink_mitm.core.failover.errors import error_body
-from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.providers.answer import (
+    NO_NAMES,
+    Json,
+    counts,
+    ending,
+    object_of,
+    tool_use,
+    words,
+)
 from neurolink_mitm.core.providers.signatures import is_foreign
 from neurolink_mitm.core.request.tool_ids import AnswerIds
 from neurolink_mitm.core.response.sse import encode
 
 CUT = "The answer was cut off upstream. Ask again to continue."
-STOP_REASONS = frozenset(
-    {"end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal"}
-)
-_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
-LONGEST_NAME = 128
-"""Characters of a tool's name that Anthropic accepts: models invent others."""
 EMPTY_REASONS = ("refusal", "max_tokens", "stop_sequence")
 """Stop reasons that explain a response without content."""
 REDACTED = "redacted_thinking"
 _TEXTS = {"text": ("text", "text_delta"), "thinking": ("thinking", "thinking_delta")}
 """By type of block: the member with its text, and the type of its deltas."""
-
-Json = dict[str, Any]
-NO_NAMES: Mapping[str, str] = {}
 
 
 @dataclass(slots=True)
@@ -98,20 +96,20 @@ class ProviderStream:
     def _see(self, event: Json) -> Iterator[bytes]:
         kind = event.get("type")
         if kind == "message_start":
-            self._count(_object(event.get("message")).get("usage"))
+            self._count(object_of(event.get("message")).get("usage"))
         elif kind == "content_block_start":
             yield from self._close()
-            self._open = _Open(dict(_object(event.get("content_block"))))
+            self._open = _Open(dict(object_of(event.get("content_block"))))
             yield from self._begin()
         elif kind == "content_block_delta" and self._open:
-            yield from self._delta(self._open, _object(event.get("delta")))
+            yield from self._delta(self._open, object_of(event.get("delta")))
         elif kind == "content_block_stop":
             yield from self._close()
         elif kind == "tool_begins":  # its input may take minutes
             yield from self._start()
         elif kind == "message_delta":
             self._count(event.get("usage"))
-            self._stop = {**self._stop, **_object(event.get("delta"))}
+            self._stop = {**self._stop, **object_of(event.get("delta"))}
         elif kind == "message_stop":
             yield from self._finish()
         elif kind == "error":
@@ -199,7 +197,7 @@ class ProviderStream:
 
     def _finish(self) -> Iterator[bytes]:
         yield from self._close()
-        stop = _stop(self._stop, tools=self._tools)
+        stop = ending(self._stop, tools=self._tools)
         lost = self._lost_tool and stop["stop_reason"] != "max_tokens"
         if lost or (not self._said and stop["stop_reason"] not in EMPTY_REASONS):
             yield self.cut()
@@ -248,7 +246,7 @@ def whole(
     ids = AnswerIds(message_id, set(history_ids))
     for block in tools:
         block["id"] = ids.of(block["id"])
-    stop = _stop(message, tools=len(tools))
+    stop = ending(message, tools=len(tools))
     lost = None in blocks and stop["stop_reason"] != "max_tokens"
     said = any(block["type"] in ("text", "tool_use") for block in content)
     if lost or (not said and stop["stop_reason"] not in EMPTY_REASONS):
@@ -263,76 +261,18 @@ def whole(
 def _blocks(content: object, tool_names: Mapping[str, str]) -> Iterator[Json | None]:
     """Yield the blocks with content; None for a tool call with invalid input."""
     for block in content if isinstance(content, list) else ():
-        kind = _object(block).get("type")
+        kind = object_of(block).get("type")
         if kind == "tool_use":
             given = block.get("input")
             yield tool_use(block, given if isinstance(given, str) else "", tool_names)
-        elif kind == "thinking" and (_words(block, kind) or is_foreign(block.get("signature"))):
+        elif kind == "thinking" and (words(block, kind) or is_foreign(block.get("signature"))):
             signature = block["signature"] if is_foreign(block.get("signature")) else ""
-            yield {"type": kind, kind: _words(block, kind), "signature": signature}
+            yield {"type": kind, kind: words(block, kind), "signature": signature}
         elif kind == REDACTED and is_foreign(block.get("data")):
             yield {"type": kind, "data": block["data"]}
-        elif kind == "text" and _words(block, kind):
+        elif kind == "text" and words(block, kind):
             yield {"type": kind, kind: block[kind]}
-
-
-def _words(block: Json, member: str) -> str:
-    """Return the text of a block; nothing for a blank one."""
-    text = block.get(member)
-    return text if isinstance(text, str) and text.strip() else ""
-
-
-def tool_use(block: Json, text: str, tool_names: Mapping[str, str] = NO_NAMES) -> Json | None:
-    """Return a tool call with its input `text` as an object; None if that is invalid. The id may be empty."""
-    given = block.get("input")
-    if text.strip():
-        try:
-            given = msgspec.json.decode(text.encode())
-        except UNREADABLE:
-            return None
-    name = block.get("name")
-    if not isinstance(given or {}, dict) or not name:
-        return None
-    return {
-        "type": "tool_use",
-        "id": block.get("id"),
-        "name": tool_names.get(str(name)) or _NOT_IN_NAMES.sub("_", str(name))[:LONGEST_NAME],
-        "input": given or {},
-    }
-
-
-def _stop(delta: Json, *, tools: int) -> Json:
-    """Return stop reason and sequence; the reason `stop_sequence` needs its sequence."""
-    reason = stop_reason(delta.get("stop_reason"), tools=tools)
-    sequence = delta.get("stop_sequence")
-    if reason == "stop_sequence" and isinstance(sequence, str):
-        return {"stop_reason": reason, "stop_sequence": sequence}
-    reason = "end_turn" if reason == "stop_sequence" else reason
-    return {"stop_reason": reason, "stop_sequence": None}
-
-
-def stop_reason(reason: object, *, tools: int) -> str:
-    """Return the stop reason that fits: `tool_use` if and only if a tool is called."""
-    if reason == "max_tokens":
-        return "max_tokens"
-    if tools:
-        return "tool_use"
-    valid = isinstance(reason, str) and reason in STOP_REASONS - {"tool_use"}
-    return str(reason) if valid else "end_turn"
-
-
-def counts(usage: object) -> Json:
-    """Return the token counts that are valid numbers."""
-    names: Iterable[str] = (
-        "input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens",
-    )  # fmt: skip
-    values = {name: _object(usage).get(name) for name in names}
-    return {name: n for name, n in values.items() if type(n) is int and n >= 0}
 
 
 def _event(kind: str, **members: Any) -> bytes:
     return encode(kind, msgspec.json.encode({"type": kind, **members}))
-
-
-def _object(value: object) -> Json:
-    return value if isinstance(value, dict) else {}

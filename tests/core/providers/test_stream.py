@@ -9,14 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.providers.signatures import sign
-from neurolink_mitm.core.providers.stream import (
-    CUT,
-    ProviderStream,
-    counts,
-    stop_reason,
-    tool_use,
-    whole,
-)
+from neurolink_mitm.core.providers.stream import CUT, ProviderStream, whole
 from tests.anthropic_stream import Message, validate
 
 Json = dict[str, Any]
@@ -258,22 +251,6 @@ def test_what_breaks_off_before_it_began_gives_nothing() -> None:
     assert (taking.cut(), taking.done, taking.started) == (b"", True, False)
 
 
-@pytest.mark.parametrize(
-    ("told", "tools", "reason"),
-    [("end_turn", 0, "end_turn"), ("end_turn", 1, "tool_use"), ("tool_use", 0, "end_turn"),
-     ("max_tokens", 1, "max_tokens"), ("refusal", 0, "refusal"), ("stop", 0, "end_turn"),
-     (None, 0, "end_turn"), ({}, 0, "end_turn")],
-)  # fmt: skip
-def test_the_reason_fits_what_was_said(told: object, tools: int, reason: str) -> None:
-    assert stop_reason(told, tools=tools) == reason
-
-
-@pytest.mark.parametrize("usage", [None, [], {"input_tokens": None}, {"input_tokens": -1},
-                                   {"input_tokens": True}, {"other": 1}])  # fmt: skip
-def test_numbers_that_are_none_are_not_counted(usage: object) -> None:
-    assert counts(usage) == {}
-
-
 def test_ids_that_occur_twice_are_told_apart() -> None:
     """Anthropic refuses them when they come back."""
     first, second = message(*call("{}", id=RANDOM_ID), *call("{}", id=RANDOM_ID)).tool_uses
@@ -292,14 +269,6 @@ def test_the_sequence_that_stopped_it_is_told() -> None:
     told = message(*said("so"), stop)
     assert (told.stop_reason, told.stop_sequence) == ("stop_sequence", "x")
     assert message(*said("so"), ends("stop_sequence")).stop_reason == "end_turn"
-
-
-def test_an_input_is_an_object() -> None:
-    assert tool_use({"id": "t", "name": "n", "input": None}, "") == {
-        "type": "tool_use", "id": "t", "name": "n", "input": {},
-    }  # fmt: skip
-    assert tool_use({"id": "t", "name": "n", "input": [1]}, "") is None
-    assert tool_use({"id": "t"}, "") is None
 
 
 class TestWhole:

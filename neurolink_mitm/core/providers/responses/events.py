@@ -6,33 +6,17 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 
 from __future__ import annotations
 
-import math
-import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
+from neurolink_mitm.core.providers.responses.failures import failure_of
 from neurolink_mitm.core.providers.signatures import reasoning_signature
 
 Json = dict[str, Any]
 
-STATUSES = {
-    "rate_limit_exceeded": 429,
-    "insufficient_quota": 429,
-    "server_is_overloaded": 503,
-    "slow_down": 503,
-    "vector_store_timeout": 504,
-    "server_error": 500,
-    "model_not_found": 404,
-}
-"""HTTP statuses of the error codes that are no fault of the request."""
-_OURS = frozenset({"server_error", "api_error", "timeout", "internal_error", "unknown_error"})
-"""Types and codes of errors that say nothing of the request."""
 _LAST = frozenset({"response.completed", "response.incomplete", "response.done"})
-_AGAIN = re.compile(r"try again in (\d{1,5}(?:\.\d{1,6})?) ?(ms|s)\b")
 _DELTAS = {
     "response.output_text.delta": ("text", "content_index"),
     "response.refusal.delta": ("refusal", "content_index"),
@@ -49,18 +33,6 @@ _DONES = {
 """The same, with the member that has the whole text: deltas may lack."""
 
 _Part = tuple[str, int]
-
-
-class FailedResponseError(Exception):
-    """The response failed, before its first word or behind it. The text is JSON, with the provider's own in it.
-
-    `headers` has `retry-after` where the provider says when to come again.
-    """
-
-    def __init__(self, status_code: int, text: str, headers: Mapping[str, str]) -> None:
-        super().__init__(text)
-        self.status_code = status_code
-        self.headers = headers
 
 
 @dataclass(slots=True)
@@ -122,7 +94,7 @@ class ResponsesEvents:
         elif kind in _LAST:
             yield from self._finish(_object(event.get("response")))
         elif kind in ("response.failed", "response.cancelled", "error"):
-            raise _failure(event)
+            raise failure_of(event)
         yield from self._flush()
 
     def _item(self, event: Json, place: object = None) -> _Item:
@@ -234,7 +206,7 @@ class ResponsesEvents:
         if status in ("failed", "cancelled") or (
             _object(response.get("error")) and not response.get("output")
         ):
-            raise _failure({"response": response})
+            raise failure_of({"response": response})
         for place, given in enumerate(_objects(response.get("output"))):
             self._end(
                 self._item({"item": given}, self._keys.get(_text(given.get("id")), place)), given
@@ -266,37 +238,6 @@ def usage(counted: object) -> Json:
         "cache_read_input_tokens": read,
         "output_tokens": _int(given.get("output_tokens")),
     }
-
-
-def _failure(event: Json) -> FailedResponseError:
-    """Return the error of `response.failed` or `error`, whose members some servers nest."""
-    response = _object(event.get("response"))
-    error: Json = _object(response.get("error")) or _object(event.get("error")) or event
-    told = {"message": _text(error.get("message")), "code": _text(error.get("code"))}
-    return FailedResponseError(
-        _status(event, error), msgspec.json.encode(told).decode(), _retry_after(error)
-    )
-
-
-def _status(event: Json, error: Json) -> int:
-    told = event.get("status")
-    if type(told) is int and 400 <= told <= 599:
-        return told
-    code, kind = _text(error.get("code")), _text(error.get("type"))
-    if code in STATUSES:
-        return STATUSES[code]
-    faultless = not code or code in _OURS or kind in _OURS
-    if faultless and kind != "invalid_request_error":
-        return 429 if kind.startswith("rate_limit") else 500
-    return 400
-
-
-def _retry_after(error: Json) -> Mapping[str, str]:
-    found = _AGAIN.search(_text(error.get("message"))[:1000])
-    if not found:
-        return {}
-    seconds = float(found[1]) / (1000 if found[2] == "ms" else 1)
-    return {"retry-after": str(max(1, math.ceil(seconds)))}
 
 
 def _start(block: Json) -> Json:
