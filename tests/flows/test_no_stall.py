@@ -41,7 +41,7 @@ FAMILIES = {
         + b"]}"
     ),
     "blank": KEY
-    % (b",".join([b'{"role": "user", "content": [{"type": "text", "text": " "}]}'] * 20_000)),
+    % (b",".join([b'{"role": "user", "content": [{"type": "text", "text": " "}]}'] * 10_000)),
     "user-id": KEY[:-1] % b"" + b', "metadata": {"user_id": "' + b"\\\\" * 1_000_000 + b'"}}',
 }
 
