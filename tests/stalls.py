@@ -42,7 +42,6 @@ class Witness:
     def __exit__(self, *exc: object) -> None:
         self._call(lambda: None)  # what it was at when the test was through counts, too
         self._call(self._dog.stop)
-        gc.unfreeze()
 
     @property
     def stalls(self) -> list[str]:
