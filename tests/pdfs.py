@@ -115,6 +115,11 @@ def _previous() -> bytes:
     return whole.replace(b"/Size 200", b"/Size 200 /Prev %d" % place)
 
 
+def slow() -> bytes:
+    """Return 4 MB of strings, which take seconds to read, and much processor time."""
+    return of_contents([_stream(b"BT /F1 1 Tf " + b"(a) Tj " * 550_000)])
+
+
 HOSTILE: Mapping[str, Callable[[], bytes]] = {
     "nothing": lambda: b"",
     "no PDF": lambda: b"<html>not found</html>",
@@ -122,7 +127,6 @@ HOSTILE: Mapping[str, Callable[[], bytes]] = {
     "2 MB of obj": lambda: b"%PDF-1.7\n" + b"1 0 obj\n" * 250_000,
     "8 MB of brackets": lambda: of_contents([_stream(b"[" * 8_000_000)]),
     "8 MB of nested objects": lambda: of_objects({1: b"<< /A " + b"[" * 8_000_000}),
-    "4 MB of strings": lambda: of_contents([_stream(b"BT /F1 1 Tf " + b"(a) Tj " * 550_000)]),
     "half of one": lambda: (whole := pdf("a", "b"))[: len(whole) // 2],
     "a bomb": lambda: _bomb(1),
     "a bomb in a bomb": lambda: _bomb(2),

@@ -12,11 +12,11 @@ import pytest
 from neurolink_mitm.core.providers.pdf import NO_TEXT, NOT_READ, TOO_LARGE, TOO_SLOW, Pdf, pdf_words
 from neurolink_mitm.translator import pdf as module
 from neurolink_mitm.translator.pdf import LARGEST, Pdfs
-from tests.pdfs import HOSTILE, encoded, pdf
+from tests.pdfs import HOSTILE, encoded, pdf, slow
 from tests.waiting import wait_until
 
 LIMIT = 60.0
-SLOW = encoded(HOSTILE["4 MB of strings"]())
+SLOW = encoded(slow())
 """Takes seconds."""
 
 
