@@ -58,9 +58,13 @@ def test_a_stack_is_bounded() -> None:
 
 
 def written_at_work(dump: StackDump) -> str:
-    """Use the CPU until something is written."""
+    """Use the CPU until something is written: in a call that keeps the interpreter, as a stall does.
+
+    While Python itself runs, frames change, and the signal may find one that is half made.
+    """
     deadline = time.monotonic() + LIMIT
     while not (found := dump.read()):
+        sum(range(3_000_000))
         assert time.monotonic() < deadline
     return "\n".join(found)
 
