@@ -24,7 +24,7 @@ DOUBLINGS = 2
 """Measured at once: so what is quadratic stands out."""
 MEASURABLE = 0.003
 """Seconds that are measured at least: less says nothing."""
-SLOWEST = 1e-5
+SLOWEST = 4e-6
 """Seconds a character: what costs thousands of steps each is linear, too."""
 LARGEST = 1 << 20
 TRIES = 4

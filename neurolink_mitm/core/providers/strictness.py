@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+Json = dict[str, Any]
+
 _NESTED = ("properties", "$defs", "definitions")
 """Keywords whose value holds schemas by name."""
 _PLAIN = frozenset(
@@ -53,3 +55,13 @@ def _closed(schema: dict[str, Any]) -> bool:
     return (
         named and schema.get("additionalProperties") is False and set(required) == set(properties)
     )
+
+
+def answer_schema(request: Json) -> Json | None:
+    """Return the JSON Schema that the answer has to follow; None where the client asks for none."""
+    config = request.get("output_config")
+    wanted = config.get("format") if isinstance(config, dict) else None
+    if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
+        return None
+    schema = wanted.get("schema")
+    return schema if isinstance(schema, dict) else None

@@ -31,4 +31,10 @@ def test_any_split_gives_the_same_text_without_halves(text: str, at: int) -> Non
 
 @pytest.mark.parametrize("unit", ["a", "\ud83d", "\ud83d\ude00"], ids=ascii)
 def test_it_is_linear(unit: str) -> None:
-    assert_linear(lambda text: fed(*text), lambda size: unit * (size // len(unit)))
+    """In short pieces, between which halves of a pair are parted."""
+
+    def pieces(size: int) -> list[str]:
+        text = unit * (size // len(unit))
+        return [text[at : at + 17] for at in range(0, len(text), 17)]
+
+    assert_linear(lambda given: fed(*given), pieces)

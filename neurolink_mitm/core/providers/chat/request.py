@@ -9,7 +9,7 @@ from typing import Any
 
 from neurolink_mitm.core.providers.chat.messages import Json, chat_messages, mark
 from neurolink_mitm.core.providers.chat.thoughts import lacks_thinking
-from neurolink_mitm.core.providers.strictness import is_strict
+from neurolink_mitm.core.providers.strictness import answer_schema, is_strict
 from neurolink_mitm.core.providers.traits import Traits
 
 _SAME = {"max_tokens": "max_tokens", "temperature": "temperature", "top_p": "top_p",
@@ -74,9 +74,8 @@ def _thinking(request: Json, traits: Traits) -> Json:
 
 
 def _format(request: Json) -> Json:
-    wanted = _members(_members(request.get("output_config")).get("format"))
-    schema = wanted.get("schema")
-    if wanted.get("type") != "json_schema" or not isinstance(schema, dict):
+    schema = answer_schema(request)
+    if schema is None:
         return {}
     form: Json = {"name": _FORMAT, "schema": schema}
     if is_strict(schema):

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from neurolink_mitm.core.providers.signatures import reasoning_of
-from neurolink_mitm.core.providers.strictness import is_strict
+from neurolink_mitm.core.providers.strictness import answer_schema, is_strict
 from neurolink_mitm.core.providers.traits import Traits
 
 Json = dict[str, Any]
@@ -175,9 +175,8 @@ def _reasoning(request: Json, traits: Traits) -> Json:
 
 
 def _form(request: Json) -> Json:
-    wanted = _members(_members(request.get("output_config")).get("format"))
-    schema = wanted.get("schema")
-    if wanted.get("type") != "json_schema" or not isinstance(schema, dict):
+    schema = answer_schema(request)
+    if schema is None:
         return {}
     form = {
         "type": "json_schema",
