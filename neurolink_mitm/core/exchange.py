@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from neurolink_mitm.core.cost.budget import Metering, metering_at
 from neurolink_mitm.core.failover.errors import Failure
+from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers.destinations import Route
@@ -167,6 +168,8 @@ class Exchange:
     method: str = ""
     path: str = ""
     kind: Kind | None = None
+    api: Api = Api.ANTHROPIC
+    """The API that the client speaks: the kind of a chat or responses request is `MESSAGES`, as it is translated."""
     model: str | None = None
     """The model that the client asks for."""
     route: Route | None = None
@@ -242,7 +245,7 @@ class Exchange:
     @property
     def requirements(self) -> Requirements:
         """Return the properties that decide which accounts may serve it."""
-        claude_code = self.user_agent.startswith("claude-cli/")
+        claude_code = self.api is Api.ANTHROPIC and self.user_agent.startswith("claude-cli/")
         model = self.route.model if self.route else self.model
         return Requirements(claude_code, model, self.session_id, self.metering, self.endpoint)
 
