@@ -3,7 +3,7 @@
 `core/providers` is the other way: Messages requests to other providers' servers.
 
     client's chat or responses request ──▶ `Translated`: a Messages request
-    Messages answer ──▶ `Translated.answer` (`AnswerFormat`): whole, or event by event (`StreamWriter`) ──▶ client
+    Messages answer ──▶ `AnswerFormat`: whole, or event by event (`StreamWriter`) ──▶ client
 
 A request is translated once, before it is routed. What refuses it is a `RequestError`, which names the field.
 """
