@@ -1,0 +1,1 @@
+"""OpenAI's chat completions. `thinking` is what both directions share."""
