@@ -19,6 +19,7 @@ from neurolink_mitm.core.logs.timestamps import local_zone
 from neurolink_mitm.records.format import one_line
 from neurolink_mitm.records.search import sum_up
 from neurolink_mitm.records.stats import (
+    BY,
     FIELDS,
     AttemptTimes,
     GroupSums,
@@ -35,7 +36,7 @@ WORTH_A_BAR = 20_000_000
 
 @click.command(name="stats")
 @click.option(
-    "--by", type=click.Choice(["day", "account", "model", "session"]), default="day",
+    "--by", type=click.Choice(list(BY)), default="day",
     show_default=True, help="What to sum up by.",
 )  # fmt: skip
 @click.option("--since", help="From then on: 2h, 7d, yesterday, 2026-11-22 (local).")

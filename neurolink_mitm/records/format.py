@@ -11,6 +11,7 @@ import msgspec
 from neurolink_mitm.core.logs.capture import Document
 from neurolink_mitm.core.logs.summary import joined, token_counts
 from neurolink_mitm.core.logs.timestamps import local_date_time, local_time, seconds
+from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.records import attempt_times
 from neurolink_mitm.records.row_reader import LoggedRequest
 
@@ -59,6 +60,7 @@ def line(row: LoggedRequest, room: int | None = None) -> str:
         row.actualModel or row.model or "–",
         _tokens(row),
         None if row.costUsd is None else f"${row.costUsd:.4f}",
+        None if row.api == Api.ANTHROPIC else row.api,
         f"{row.attempts} attempts" if row.attempts > 1 else None,
         row.requestId,
     )

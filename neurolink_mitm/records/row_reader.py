@@ -11,6 +11,7 @@ import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.logs.rows import AttemptRow, DebugRow, RequestRow, iso
+from neurolink_mitm.core.openai.api import Api
 
 T = TypeVar("T")
 
@@ -35,6 +36,7 @@ class LoggedRequest(msgspec.Struct, frozen=True):
     cacheReadTokens: int | None = None
     costUsd: float | None = None
     sessionId: str | None = None
+    api: str = Api.ANTHROPIC.value
 
     @property
     def failed(self) -> bool:

@@ -1,4 +1,4 @@
-"""Sums up requests by day, account, model or session, and the times of their attempts, in bounded memory."""
+"""Sums up requests by day, account, model, session or API, and the times of their attempts, in bounded memory."""
 
 from __future__ import annotations
 
@@ -123,12 +123,13 @@ BY: Mapping[str, Callable[[LoggedRequest], str | None]] = {
     "account": lambda row: row.account,
     "model": lambda row: row.actualModel or row.model,
     "session": lambda row: row.sessionId,
+    "api": lambda row: row.api,
 }
 _ATTEMPTS_BY: Mapping[str, Callable[[LoggedAttempt], str | None]] = {
     "day": lambda row: local_hour(row.timestamp[:16])[0],
     "account": lambda row: row.account,
 }
-"""Rows of attempts do not name what a request asked for: of models and sessions the times are not known."""
+"""Rows of attempts do not name what a request asked for: of models, sessions and APIs the times are not known."""
 
 
 @dataclass(slots=True)

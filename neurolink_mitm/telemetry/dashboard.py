@@ -67,6 +67,7 @@ _ERRORS = "sum(rate(proxy_errors_total[5m])) / sum(rate(proxy_requests_total[5m]
 TABS: Mapping[str, tuple[Panel, ...]] = {
     "Traffic": (
         _rates("Requests/s by model", "proxy_requests_total", "model"),
+        _rates("Requests/s by API", "proxy_api_requests_total", "api"),
         _rates("Requests/s by outcome", "proxy_requests_total", "outcome"),
         _rates("Attempts/s by provider", "proxy_attempts_total", "provider"),
         _rates("Attempts/s on a reused connection", "proxy_attempt_connections_total", "reused"),

@@ -18,6 +18,7 @@ import msgspec
 from neurolink_mitm.core.exchange import INFERENCE_KINDS, Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.logs.capture import encodable
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow, attempt_row, request_row
+from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.pool.accounts import ANTHROPIC
 from neurolink_mitm.core.redact.text import redact, short
 from neurolink_mitm.core.request.trace_context import Caller
@@ -126,6 +127,7 @@ def _request(exchange: Exchange, row: RequestRow, error: str | None) -> Span:
         "http.response.status_code": row.responseStatus,
         "error.type": error,
         "neurolink.request_id": row.requestId,
+        "neurolink.api": row.api,
         "neurolink.account.label": row.account,
         "neurolink.account.type": row.accountType,
         "neurolink.why": row.why or None,
@@ -205,6 +207,8 @@ def _gen_ai(exchange: Exchange, provider: str | None, model: str | None) -> dict
 
 
 def _operation(exchange: Exchange) -> str:
+    if exchange.api is Api.EMBEDDINGS:
+        return "embeddings"
     return "chat" if exchange.kind is Kind.MESSAGES else str(exchange.kind and exchange.kind.value)
 
 

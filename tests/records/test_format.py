@@ -66,6 +66,8 @@ def test_a_line() -> None:
         "08:53:20 UTC  200  complete    1.23 s  work          claude-x"
         "  3 (+9 cached) in, 4 out  $0.5000  2 attempts  req_1"
     )
+    other = msgspec.structs.replace(row, api="openai-chat")
+    assert log_format.line(other).endswith("  $0.5000  openai-chat  2 attempts  req_1")
 
 
 ROW = LoggedRequest("2025-10-09T08:53:20.000Z", "req_nl_1b16c7cb51e8ce1a8e42", "complete", 2, "ada@example.com",

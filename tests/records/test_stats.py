@@ -40,6 +40,13 @@ def test_a_quantile_is_near_enough(values: list[float], share: float) -> None:
     assert quantiles.at(share) == pytest.approx(exact, rel=0.021)
 
 
+def test_rows_of_older_versions_were_for_anthropics_api() -> None:
+    stats = summed("api", seen(), seen(api="openai-chat"), seen())
+    assert [(name, one.requests) for name, one in stats.ordered()] == [
+        ("anthropic", 2), ("openai-chat", 1),
+    ]  # fmt: skip
+
+
 def test_a_quantile_of_nothing() -> None:
     assert Quantiles().at(0.5) is None
 
@@ -107,7 +114,13 @@ def test_rows_of_an_older_version_have_no_times() -> None:
 
 @pytest.mark.parametrize(
     ("by", "shares"),
-    [("day", [0.0, 1.0]), ("account", [0.5, None]), ("model", [None]), ("session", [None])],
+    [
+        ("day", [0.0, 1.0]),
+        ("account", [0.5, None]),
+        ("model", [None]),
+        ("session", [None]),
+        ("api", [None]),
+    ],
 )
 def test_attempts_know_their_day_and_account(by: str, shares: list[float | None]) -> None:
     stats = summed(by, seen(8, account="work"), seen(9, account="home"))

@@ -8,6 +8,7 @@ import pytest
 
 from neurolink_mitm.core.exchange import Exchange, Kind, Outcome
 from neurolink_mitm.core.failover.errors import Failure
+from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.providers.destinations import Route
 from neurolink_mitm.core.request.trace_context import Caller
 from neurolink_mitm.core.response.reader import OpaqueReader
@@ -54,6 +55,18 @@ def test_tokens_are_told_once() -> None:
     assert request.request.attributes["gen_ai.usage.output_tokens"] == 2
     assert request.request.attributes["gen_ai.usage.cache_read.input_tokens"] == 4
     assert "gen_ai.usage.output_tokens" not in request.attempts[0].attributes
+
+
+@pytest.mark.parametrize(
+    ("api", "operation"), [(Api.CHAT, "chat"), (Api.EMBEDDINGS, "embeddings")], ids=str
+)
+def test_the_clients_api_is_told(api: Api, operation: str) -> None:
+    """Attempts name the operation only: the API that upstream is asked by is another."""
+    request = told(api=api)
+    assert request.request.attributes["neurolink.api"] == api
+    assert request.log.attributes["api"] == api
+    assert request.attempts[0].attributes["gen_ai.operation.name"] == operation
+    assert "neurolink.api" not in request.attempts[0].attributes
 
 
 def test_an_attempt_says_where_it_went() -> None:

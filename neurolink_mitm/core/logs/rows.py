@@ -10,6 +10,7 @@ import msgspec
 
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.logs.timestamps import FIRST, LAST
+from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.redact.text import redact, short
 from neurolink_mitm.core.request.endpoints import MESSAGES
@@ -52,6 +53,8 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cacheCreation1hTokens: int | None = None
     """The part of `cacheCreationTokens` that is cached for an hour; the rest is for five minutes."""
     webSearchRequests: int | None = None
+    api: str = Api.ANTHROPIC.value
+    """The API that the client speaks: one of `Api`."""
 
 
 class AttemptRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -141,6 +144,7 @@ def request_row(exchange: Exchange) -> RequestRow:
         spanId=exchange.span_id or None,
         cacheCreation1hTokens=usage.cache_creation_1h_tokens,
         webSearchRequests=usage.web_search_requests,
+        api=exchange.api.value,
     )
 
 

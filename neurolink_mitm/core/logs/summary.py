@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from neurolink_mitm.core.exchange import Attempt, Exchange
+from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.core.request.target import Target
 
@@ -17,6 +18,7 @@ def summary(exchange: Exchange) -> dict[str, Any]:
     usage = exchange.usage
     return {
         "requestId": exchange.request_id,
+        "api": exchange.api.value,
         "model": exchange.model,
         "stream": exchange.stream,
         "toolCount": exchange.tool_count,
@@ -93,6 +95,7 @@ def lines(values: Summary) -> Iterator[tuple[str, str]]:
         "request",
         joined(
             values["requestId"],
+            _api(values),
             values.get("model"),
             "stream" if values.get("stream") else None,
             f"{tools} tools" if tools else None,
@@ -105,6 +108,12 @@ def lines(values: Summary) -> Iterator[tuple[str, str]]:
     yield "usage", token_counts(values) or "not told"
     outcome = values.get("outcome") or "under way"
     yield "outcome", joined(outcome, values.get("stopReason"), _times(values))
+
+
+def _api(values: Summary) -> str | None:
+    """Return the client's API where it is another than upstream's, which the flow shows."""
+    api = values.get("api")
+    return None if api == Api.ANTHROPIC else api
 
 
 def _attempt_text(attempt: Summary) -> str:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.logs import console
+from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.response.reader import OpaqueReader
 from tests.fakes import make_account, make_attempt, make_exchange, make_other
 
@@ -28,6 +29,14 @@ def test_asked_for_a_stream() -> None:
 def test_asked_for_the_whole() -> None:
     exchange = make_exchange(path="/v1/messages", model="claude-x")
     assert console.request_line(exchange) == "[proxy] POST /v1/messages -> model=claude-x tools=0"
+
+
+def test_another_api_is_told_by_the_clients_path() -> None:
+    exchange = make_exchange(
+        path="/v1/chat/completions?x=1", model="gpt-x", api=Api.CHAT, stream=True
+    )
+    line = "[proxy] POST /v1/chat/completions -> model=gpt-x stream tools=0"
+    assert console.request_line(exchange) == line
 
 
 def test_asked_for_something_else() -> None:

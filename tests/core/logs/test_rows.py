@@ -21,6 +21,7 @@ from neurolink_mitm.core.logs.rows import (
     request_row,
     worth_a_row,
 )
+from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.response.reader import OpaqueReader
 from neurolink_mitm.core.response.usage import TokenUsage
 from tests.fakes import NOW, make_account, make_attempt, make_exchange, make_other
@@ -29,7 +30,7 @@ REQUEST_FIELDS = """
 timestamp, requestId, method, path, model, actualModel, provider, stream, toolCount, account, accountType,
 responseStatus, responseTimeMs, ttfbMs, attempts, outcome, stopReason, inputTokens, outputTokens,
 cacheCreationTokens, cacheReadTokens, costUsd, sessionId, why, traceId, spanId,
-cacheCreation1hTokens, webSearchRequests
+cacheCreation1hTokens, webSearchRequests, api
 """
 ATTEMPT_FIELDS = """
 timestamp, requestId, attempt, account, accountType, provider, responseStatus, errorType, durationMs, cooldownMs,
@@ -62,6 +63,7 @@ def finished() -> Exchange:
     return make_exchange(
         path="/v1/messages?beta=true",
         kind=Kind.MESSAGES,
+        api=Api.CHAT,
         model="claude-x",
         stream=True,
         tool_count=3,
@@ -108,6 +110,7 @@ def test_the_row_of_a_request() -> None:
         spanId="p1",
         cacheCreation1hTokens=2,
         webSearchRequests=1,
+        api="openai-chat",
     )
 
 

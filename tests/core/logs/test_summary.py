@@ -10,6 +10,7 @@ import pytest
 from neurolink_mitm.core.exchange import Attempt, Exchange, Outcome
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.logs.summary import comment, lines, marker, summary
+from neurolink_mitm.core.openai.api import Api
 from tests.fakes import NOW, make_account, make_attempt, make_exchange
 
 LIMITED = make_attempt(
@@ -102,6 +103,13 @@ def test_a_request_that_is_over() -> None:
         "usage": "tokens: 26 in, 55 out",
         "outcome": "complete, end_turn, 2.00 s, first byte after 250 ms",
     }
+
+
+def test_the_clients_api_is_told_where_the_flow_shows_another() -> None:
+    asked = summary(exchange(SERVED, model="gpt-x", api=Api.RESPONSES))
+    assert dict(lines(asked))["request"].endswith(", openai-responses, gpt-x")
+    del asked["api"]  # as a flow that an older version has saved
+    assert dict(lines(asked))["request"].endswith("1, gpt-x")
 
 
 def test_a_request_under_way() -> None:

@@ -40,6 +40,7 @@ def points(**changes: Any) -> dict[str, Point]:
 def test_a_request_is_counted_and_measured() -> None:
     assert list(points().values()) == [
         Point("proxy_requests_total", 1, ("work", "claude-x", "complete", "200")),
+        Point("proxy_api_requests_total", 1, ("anthropic", "complete")),
         Point("proxy_request_duration_ms", 1500.0),
         Point("proxy_first_byte_ms", 200.0),
         Point("proxy_request_body_bytes", 9),
