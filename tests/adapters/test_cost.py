@@ -44,6 +44,8 @@ def test_every_listed_claude_model_has_a_price(model: str) -> None:
     [
         ("google-ai", "gemini-2.5-flash"),
         ("openai", "gpt-4o-mini"),
+        ("openai", "text-embedding-3-small"),
+        ("vertex", "text-embedding-005"),
         ("groq", "llama-3.3-70b-versatile"),
     ],
 )
