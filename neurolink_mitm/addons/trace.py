@@ -3,6 +3,7 @@ from __future__ import annotations
 from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Exchange
+from neurolink_mitm.core.openai.api import api_of
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import kind_of
 from neurolink_mitm.core.request.trace_context import caller
@@ -33,6 +34,7 @@ class Trace:
             method=flow.request.method,
             path=flow.request.path,
             kind=kind_of(flow.request.method, flow.request.path),
+            api=api_of(flow.request.method, flow.request.path),
             session_id=headers.name_in(fields, b"x-claude-code-session-id"),
             user_agent=headers.name_in(fields, b"user-agent") or "",
             caller=called_by,

@@ -5,6 +5,7 @@ from mitmproxy import http
 from neurolink_mitm.addons.trace import Trace
 from neurolink_mitm.core.exchange import Exchange, Kind
 from neurolink_mitm.core.failover.errors import Failure
+from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.request.trace_context import Caller
 from neurolink_mitm.core.settings.values import Config, Timeouts
 from neurolink_mitm.dataplane.hooks import exchange_of
@@ -33,6 +34,11 @@ def test_it_opens_the_record() -> None:
 
 def test_the_kind_is_known_from_the_line() -> None:
     assert opened(method="GET", path="/health").kind is Kind.LOCAL
+
+
+def test_so_is_the_api() -> None:
+    assert opened(path="/v1/chat/completions").api is Api.CHAT
+    assert opened().api is Api.ANTHROPIC
 
 
 def test_each_request_has_its_own_id() -> None:

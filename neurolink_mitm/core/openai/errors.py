@@ -1,6 +1,19 @@
-"""Errors in OpenAI's form. https://platform.openai.com/docs/guides/error-codes"""
+"""Errors in OpenAI's form. https://platform.openai.com/docs/guides/error-codes
+
+    {"error": {"message": …, "type": …, "param": …, "code": …}}
+
+SDKs choose the class of an exception by the status, so that stays. What they and tools read besides is `code`.
+"""
 
 from __future__ import annotations
+
+import re
+
+import msgspec
+
+from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.openai.api import Api
+from neurolink_mitm.core.response.error_text import is_page
 
 
 class RequestError(ValueError):
@@ -17,6 +30,132 @@ class RequestError(ValueError):
         self.code = code
         self.status = status
 
+    @property
+    def body(self) -> bytes:
+        """The body of its response."""
+        kind = INVALID if self.status < 500 else SERVER
+        return encoded(OpenAiError(str(self), kind, self.param, self.code))
 
+
+INVALID = "invalid_request_error"
+SERVER = "server_error"
 UNSUPPORTED = "unsupported_parameter"
 """Code of a field whose meaning can't be kept."""
+MODEL_NOT_FOUND = "model_not_found"
+CONTEXT_TOO_LONG = "context_length_exceeded"
+OVERLOADED = "server_is_overloaded"
+"""https://github.com/openai/codex `codex-rs/codex-api/src/api_bridge.rs`"""
+
+
+class OpenAiError(msgspec.Struct, frozen=True):
+    """The `error` of a response or of an event."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+def encoded(error: OpenAiError) -> bytes:
+    """Return the body of a response with `error`, which is also the data of a chat stream's error."""
+    return msgspec.json.encode({"error": error})
+
+
+def error_in_openai_form(
+    body: bytes, status: int | None = None, api: Api = Api.CHAT
+) -> OpenAiError:
+    """Return the error of a response's body, or of the data of an `error` event, which has no `status`.
+
+    The body may be in Anthropic's form, in OpenAI's already, an HTML page or anything else.
+    """
+    try:
+        seen = _decoder.decode(body).error
+    except UNREADABLE:
+        seen = _Error(_shown(body, status))
+    if seen.param is not None or seen.code is not None:
+        return OpenAiError(seen.message, seen.type or INVALID, _text(seen.param), _text(seen.code))
+    if status is None:
+        status = _STATUSES.get(seen.type, 500)
+    if status in (400, 413) and _TOO_LONG.search(seen.message):
+        param = "input" if api is Api.RESPONSES else "messages"
+        return OpenAiError(seen.message, INVALID, param, CONTEXT_TOO_LONG)
+    if status == 404 and _OF_A_MODEL.match(seen.message):
+        return OpenAiError(seen.message, INVALID, "model", MODEL_NOT_FOUND)
+    return _by_status(seen, status)
+
+
+def is_openais(body: bytes) -> bool:
+    """Tell whether the body of an error is in OpenAI's form already."""
+    try:
+        seen = _form.decode(body)
+    except UNREADABLE:
+        return False
+    return seen.type is None and isinstance(seen.error, dict) and "message" in seen.error
+
+
+def _by_status(seen: _Error, status: int) -> OpenAiError:
+    kind = INVALID if status < 500 else SERVER
+    code = _CODES.get(status)
+    if status == 402 or _UNPAID.search(seen.message):
+        kind = code = "insufficient_quota"
+    elif status == 429:
+        kind = "rate_limit_error"
+    elif seen.type == "overloaded_error":
+        code = OVERLOADED
+    return OpenAiError(seen.message, kind, None, code)
+
+
+def _shown(body: bytes, status: int | None) -> str:
+    """Return the text of a body that is no JSON of an error: an edge's page is of no use to anybody."""
+    if not body.strip() or is_page(body):
+        return f"upstream answered with status {status} and a page" if body else f"status {status}"
+    return body[:300].decode("utf-8", "replace")
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+_CODES = {
+    401: "invalid_api_key",
+    405: "method_not_supported",
+    429: "rate_limit_exceeded",
+    529: OVERLOADED,
+}
+_STATUSES = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""By Anthropic's error type. https://platform.claude.com/docs/en/api/errors"""
+_TOO_LONG = re.compile(
+    r"(?:prompt|input) is too long|exceed\w* (?:the )?(?:model'?s? )?context (?:limit|window)", re.I
+)
+_OF_A_MODEL = re.compile(r"\s*model\b", re.I)
+_UNPAID = re.compile(r"credit balance is too low", re.I)
+
+
+class _Error(msgspec.Struct):
+    message: str = ""
+    type: str = ""
+    param: str | int | None = None
+    code: str | int | None = None
+
+
+class _Body(msgspec.Struct):
+    error: _Error
+
+
+class _Form(msgspec.Struct):
+    error: object = None
+    type: str | None = None
+
+
+_decoder = msgspec.json.Decoder(_Body)
+_form = msgspec.json.Decoder(_Form)
