@@ -20,12 +20,17 @@ class _ServerTools(msgspec.Struct):
     web_search_requests: int | None = None
 
 
+class _OutputDetails(msgspec.Struct):
+    thinking_tokens: int | None = None
+
+
 class _Counts(msgspec.Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation: _Lifetimes | None = None
+    output_tokens_details: _OutputDetails | None = None
     server_tool_use: _ServerTools | None = None
     speed: object = None
     inference_geo: object = None
@@ -70,6 +75,9 @@ class TokenUsage:
     inference_geo: str | None = None
     """The region of inference; to be bound to one costs more."""
 
+    thinking_tokens: int | None = None
+    """The part of `output_tokens` that was thinking."""
+
     def see_event(self, name: str, data: bytes) -> None:
         """Read one event of a stream; a malformed one changes nothing."""
         try:
@@ -108,6 +116,10 @@ class TokenUsage:
         if counts.cache_creation:
             self.cache_creation_1h_tokens = _newer(
                 counts.cache_creation.ephemeral_1h_input_tokens, self.cache_creation_1h_tokens
+            )
+        if counts.output_tokens_details:
+            self.thinking_tokens = _newer(
+                counts.output_tokens_details.thinking_tokens, self.thinking_tokens
             )
         if counts.server_tool_use:
             self.web_search_requests = _newer(

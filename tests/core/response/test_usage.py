@@ -50,6 +50,11 @@ def test_speed_and_region_are_told_with_the_counts() -> None:
     assert (usage.speed, usage.inference_geo) == ("fast", "us")
 
 
+def test_thinking_is_told_as_a_part_of_the_output() -> None:
+    details = {"output_tokens": 9, "output_tokens_details": {"thinking_tokens": 7}}
+    assert seen(("message_delta", {"usage": details})).thinking_tokens == 7
+
+
 @pytest.mark.parametrize("odd", [1, True, {}, ["us"]])
 def test_odd_words_cost_no_counts(odd: Any) -> None:
     usage = seen(
