@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.exchange import Kind
-from neurolink_mitm.core.redact.body import redact_body, redact_stream
+from neurolink_mitm.core.redact.body import redact_body
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.redact.stream import redact_stream
 from neurolink_mitm.core.redact.text import redact, without_passwords
 from neurolink_mitm.core.request import json_spans
 from neurolink_mitm.core.request.body import BodyIndex, read_body

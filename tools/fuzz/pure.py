@@ -24,7 +24,7 @@ from neurolink_mitm.core.failover import errors
 from neurolink_mitm.core.pool import quota
 from neurolink_mitm.core.pool import quota as limits
 from neurolink_mitm.core.redact import body as redaction_body
-from neurolink_mitm.core.redact import body as redaction_stream
+from neurolink_mitm.core.redact import stream as redaction_stream
 from neurolink_mitm.core.redact import text as redaction
 from neurolink_mitm.core.request import body as body_index
 from neurolink_mitm.core.request import headers, history

@@ -12,8 +12,9 @@ import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.logs.rows import DebugRow, iso
-from neurolink_mitm.core.redact.body import redact_body, redact_fields, redact_stream, redact_value
+from neurolink_mitm.core.redact.body import redact_body, redact_fields, redact_value
 from neurolink_mitm.core.redact.search import WINDOW
+from neurolink_mitm.core.redact.stream import redact_stream
 from neurolink_mitm.core.redact.text import redact, short, without_passwords
 from neurolink_mitm.core.request.headers import Fields, get
 

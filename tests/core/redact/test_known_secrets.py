@@ -6,9 +6,10 @@ import pytest
 
 from neurolink_mitm.core.logs.capture import Body, document
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.redact.body import redact_fields, redact_stream
+from neurolink_mitm.core.redact.body import redact_fields
 from neurolink_mitm.core.redact.known_secrets import encoded_forms, secrets_of
 from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.redact.stream import redact_stream
 from neurolink_mitm.core.settings.values import Config
 
 KEY = 'corp/key "of" no+form \u00e9'
