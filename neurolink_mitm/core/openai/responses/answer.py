@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 
@@ -32,6 +33,9 @@ REPEATED = (
 CUSTOM_INPUT = "input"
 """The only member of a custom tool's call in a Messages request: the text that the tool gets."""
 
+ToolKind = Literal["function", "custom", "local_shell", "tool_search"]
+"""Decides the type of the output item of a call. A custom tool takes text instead of JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClientTool:
@@ -39,8 +43,7 @@ class ClientTool:
 
     name: str
     namespace: str | None = None
-    custom: bool = False
-    """It takes text instead of JSON."""
+    kind: ToolKind = "function"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def client_space(credential: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class Pending:
     """What is kept of a request until its response is complete."""
 
     input: bytes = field(repr=False)
@@ -93,11 +93,11 @@ _Key = tuple[str, str]
 """A client, and an id."""
 
 
-def _turn(draft: Draft, response: bytes, now: float) -> StoredTurn:
+def _turn(pending: Pending, response: bytes, now: float) -> StoredTurn:
     read = _response.decode(response)
     ids = [_id.decode(item).id for item in read.output]
     items = {id_: item for id_, item in zip(ids, read.output, strict=True) if isinstance(id_, str)}
-    return StoredTurn(read.id, draft.input, response, read.output, items, draft.previous, now)
+    return StoredTurn(read.id, pending.input, response, read.output, items, pending.previous, now)
 
 
 class Memory:
@@ -119,10 +119,10 @@ class Memory:
         """Return the bytes of all turns."""
         return self._size
 
-    def keep(self, client: str, draft: Draft, response: bytes, now: float) -> bool:
+    def keep(self, client: str, pending: Pending, response: bytes, now: float) -> bool:
         """Store a response; return False where it is no response, too large, or continues one that is gone."""
         try:
-            turn = _turn(draft, response, now)
+            turn = _turn(pending, response, now)
         except UNREADABLE:
             return False
         key = (client, turn.id)

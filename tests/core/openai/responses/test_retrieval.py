@@ -7,7 +7,7 @@ import pytest
 
 from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.openai.responses.retrieval import retrieve
-from neurolink_mitm.core.openai.responses.stored import Draft, Memory
+from neurolink_mitm.core.openai.responses.stored import Pending, Memory
 
 RESPONSE = b'{"id":"resp_a","object":"response","output":[]}'
 INPUT = [
@@ -20,7 +20,7 @@ INPUT = [
 
 def memory(given: object = INPUT) -> Memory:
     made = Memory()
-    made.keep("me", Draft(json.dumps(given).encode()), RESPONSE, 0)
+    made.keep("me", Pending(json.dumps(given).encode()), RESPONSE, 0)
     return made
 
 

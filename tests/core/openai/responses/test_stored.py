@@ -12,7 +12,7 @@ from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.openai.responses.stored import (
     KEPT_SECONDS,
     LARGEST,
-    Draft,
+    Pending,
     Memory,
     client_space,
 )
@@ -28,8 +28,8 @@ def response(id_: str, text: str = "hello", **more: Any) -> bytes:
 def kept(
     memory: Memory, id_: str, previous: str | None = None, now: float = 0.0, **more: Any
 ) -> bool:
-    draft = Draft(json.dumps(more.pop("input", "hi")).encode(), previous)
-    return memory.keep(more.pop("client", ME), draft, response(id_, **more), now)
+    pending = Pending(json.dumps(more.pop("input", "hi")).encode(), previous)
+    return memory.keep(more.pop("client", ME), pending, response(id_, **more), now)
 
 
 def chain(memory: Memory, id_: str, now: float = 0.0, client: str = ME) -> list[str] | None:
@@ -140,13 +140,13 @@ def test_a_deleted_response_is_gone_but_not_from_what_continues_it() -> None:
     "bytes_", [b"", b"null", b'{"id":"a"}', b'{"id":5,"output":[]}', b"[" * 9999]
 )
 def test_what_is_no_response_is_not_kept(bytes_: bytes) -> None:
-    assert not Memory().keep(ME, Draft(b'"hi"'), bytes_, 0)
+    assert not Memory().keep(ME, Pending(b'"hi"'), bytes_, 0)
 
 
 def test_nothing_of_a_conversation_is_in_a_repr() -> None:
     memory = Memory()
     kept(memory, "a", text="blue-heron", input="grey-heron")
-    texts = repr([memory, memory.of(ME, 0), memory.turn(ME, "a", 0), Draft(b'"grey-heron"')])
+    texts = repr([memory, memory.of(ME, 0), memory.turn(ME, "a", 0), Pending(b'"grey-heron"')])
     assert "heron" not in texts
     assert "sk-nl" not in texts
 
