@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from neurolink_mitm.core.openai.responses.stored import Pending
+
 
 class StreamWriter(Protocol):
     """Writes one streamed answer: events of Anthropic's stream in, bytes for the client out."""
@@ -36,3 +38,5 @@ class Translated:
     """What keeps the requests of one conversation together, where no header names a session."""
     notes: tuple[str, ...] = ()
     """What was left out, for the log."""
+    pending: Pending | None = None
+    """What is stored with the response once it is complete; None: nothing."""
