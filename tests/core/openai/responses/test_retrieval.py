@@ -7,7 +7,7 @@ import pytest
 
 from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.openai.responses.retrieval import retrieve
-from neurolink_mitm.core.openai.responses.stored import Pending, Memory
+from neurolink_mitm.core.openai.responses.stored import Memory, Pending
 
 RESPONSE = b'{"id":"resp_a","object":"response","output":[]}'
 INPUT = [

@@ -12,8 +12,8 @@ from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.openai.responses.stored import (
     KEPT_SECONDS,
     LARGEST,
-    Pending,
     Memory,
+    Pending,
     client_space,
 )
 
