@@ -135,11 +135,16 @@ def schema() -> None:
 
 
 def _check_text(path: Path, inputs: Inputs) -> str:
+    from neurolink_mitm.config.sources import who_serves_other_tools
+
     verdict = "is good" if path.exists() else "is not there: the defaults are in force"
     warnings = [f"warning: {line}" for line in inputs.warnings]
     pool = f"{counted(len(inputs.accounts), 'account')}, {inputs.strategy}"
     accounts = [f"  {n}. {_described(a)}" for n, a in enumerate(inputs.accounts, 1)]
-    return "\n".join((f"{path} {verdict}", *warnings, pool + ":" * bool(accounts), *accounts))
+    tools = who_serves_other_tools(inputs)
+    return "\n".join(
+        (f"{path} {verdict}", *warnings, pool + ":" * bool(accounts), *accounts, tools)
+    )
 
 
 def _described(account: Account) -> str:

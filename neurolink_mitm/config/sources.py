@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -37,6 +38,7 @@ from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError, format_value
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.shaping.pipeline import Pipeline
+from neurolink_mitm.core.status.other_tools import other_tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +293,13 @@ def check_report(path: Path, inputs: Inputs | None, faults: Sequence[str]) -> di
         "warnings": list(inputs.warnings) if inputs else [],
         "strategy": inputs.strategy if inputs else None,
         "pool": [_account_report(account) for account in inputs.accounts] if inputs else [],
+        "otherTools": who_serves_other_tools(inputs) if inputs else None,
     }
+
+
+def who_serves_other_tools(inputs: Inputs) -> str:
+    """Return who serves tools that speak OpenAI's API."""
+    return other_tools(inputs.accounts, inputs.others, inputs.config.routing, time.time())
 
 
 def _account_report(account: Account) -> dict[str, object]:

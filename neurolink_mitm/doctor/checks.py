@@ -28,6 +28,7 @@ from neurolink_mitm.core.providers.destinations import asked_providers, entries
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError
 from neurolink_mitm.core.settings.values import Config
+from neurolink_mitm.core.status.other_tools import other_tools
 from neurolink_mitm.core.status.probe_results import (
     ConfigProbe,
     OtherProxy,
@@ -106,6 +107,7 @@ def run_probes(context: ProbeContext) -> ProbeResults:
         environment={name: value for name in WATCHED if (value := context.environ.get(name))},
         upstreams=tuple(done[name] for name in routes if name in done),
         fallback=tuple(_fallback(contents)),
+        other_tools=_other_tools(contents, context.now),
         service=done.get("the service"),
         disk_free=disk_free(home),
         leftovers=tuple(leftovers(home)) if home else (),
@@ -257,10 +259,21 @@ def _routes(contents: HomeContents) -> dict[str, tuple[str, str | None]]:
     return {f"{url} ({n})" if n else url: (url, own) for n, (url, own) in enumerate(distinct)}
 
 
-def _fallback(contents: HomeContents) -> Iterator[Mapping[str, object]]:
-    """Return the fallback chain; an entry is usable if its key is there."""
+def _entries(contents: HomeContents) -> tuple[Account, ...]:
+    """Return the models of other providers; one is usable if its key is there."""
     unfit = unfit_providers(asked_providers(contents.config), contents.environ)
-    for entry in entries(contents.config, contents.environ, unfit):
+    return entries(contents.config, contents.environ, unfit)
+
+
+def _other_tools(contents: HomeContents, now: float) -> str | None:
+    if contents.accounts is None:
+        return None
+    return other_tools(contents.accounts, _entries(contents), contents.config.routing, now)
+
+
+def _fallback(contents: HomeContents) -> Iterator[Mapping[str, object]]:
+    """Yield the fallback chain."""
+    for entry in _entries(contents):
         if entry.model:
             yield {
                 "provider": entry.provider,

@@ -50,6 +50,7 @@ def diagnose(results: ProbeResults) -> tuple[Diagnostic, ...]:
         *_leftovers(results),
         *_config(results.config),
         *_accounts(results),
+        *_other_tools(results.other_tools),
         *_unwritten(results),
         *_clock(results),
         *_service(results.service),
@@ -222,6 +223,12 @@ def _accounts(results: ProbeResults) -> Iterator[Diagnostic]:
         )
     elif not troubles:
         yield ok("accounts", f"{len(accounts)} in the pool: {', '.join(a.label for a in accounts)}")
+
+
+def _other_tools(text: str | None) -> Iterator[Diagnostic]:
+    """Whoever uses Claude Code only misses nothing."""
+    if text:
+        yield ok("other-tools", text)
 
 
 def _account(account: Account, now: float) -> Diagnostic | None:

@@ -44,11 +44,17 @@ def config(*arguments: str) -> Result:
     return result
 
 
+TOOLS = (
+    "tools that speak OpenAI's API: claude-* by anthropic:ci; gpt-5 is not served until"
+    " routing.model-mappings has a row for gpt-*"
+)
+
+
 def test_a_good_one_and_its_pool(file: Path) -> None:
     checked = config("check")
     assert (checked.exit_code, checked.stdout) == (
         0,
-        f"{file} is good\n1 account, fill-first:\n  1. ci (API key, configuration)\n",
+        f"{file} is good\n1 account, fill-first:\n  1. ci (API key, configuration)\n{TOOLS}\n",
     )
 
 
@@ -56,6 +62,7 @@ def test_the_same_for_programs(file: Path) -> None:
     report = json.loads(config("check", "--format", "json").stdout)
     assert (report["ok"], report["faults"], report["strategy"]) == (True, [], "fill-first")
     assert [account["label"] for account in report["pool"]] == ["ci"]
+    assert report["otherTools"] == TOOLS
 
 
 def test_all_faults_at_once(file: Path) -> None:

@@ -80,6 +80,8 @@ def test_a_home_where_all_is_well(place: Home) -> None:
         results = run_probes(looking(place, skew=lambda *asked: 1.0))
     assert [account.label for account in results.accounts or ()] == ["a"]
     assert results.skew == 1.0
+    assert "claude-* by anthropic:a" in (results.other_tools or "")
+    assert "other-tools" in {each.id for each in diagnose(results)}
     assert results.unchecked == {}
     assert ids(results) <= {"proxy-down", "port-taken", "disk-low", "mitmproxy-old"}
 

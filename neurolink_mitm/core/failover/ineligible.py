@@ -72,9 +72,10 @@ def _lasting(
     if any(each.reason == NOT_METERED for each in accounts.values()):
         return Reply(400, "invalid_request_error", f"{CANT_BE_CAPPED} {listed(reasons)}")
     if any(each.reason == NOT_FOR_CLIENT for each in accounts.values()):
-        message = f"{ONLY_SUBSCRIPTIONS} {ADD_ACCOUNT}"
-        others = f" {listed({key: reasons[key] for key in fallbacks})}" if fallbacks else ""
-        return Reply(400, "invalid_request_error", message + others)
+        others = {key: reason for key, reason in reasons.items() if reason != NOT_FOR_CLIENT}
+        subscriptions = SUBSCRIPTIONS if accounts.keys() & others.keys() else ONLY_SUBSCRIPTIONS
+        message = f"{subscriptions} {ADD_ACCOUNT} {listed(others)}".rstrip()
+        return Reply(400, "invalid_request_error", message)
     if not accounts:
         message = f"No provider serves this model. {listed(reasons)}"
         if none_yet:
@@ -100,6 +101,7 @@ NO_ACCOUNT = "NeuroLink has no account yet."
 ONLY_SUBSCRIPTIONS = (
     "NeuroLink's accounts are subscriptions, and these serve Claude Code's own requests only."
 )
+SUBSCRIPTIONS = "NeuroLink's subscriptions serve Claude Code's own requests only, and no other account serves this one."
 CANT_BE_CAPPED = (
     "NeuroLink refused: what is asked of this path costs money that its answer does not tell, so routing.daily-cap-usd"
     " could not bound it. Use POST /v1/messages, which is counted, or take daily-cap-usd out of proxy-config.yaml"

@@ -118,6 +118,8 @@ class ProbeResults:
     upstreams: tuple[UpstreamProbe, ...] = ()
     fallback: tuple[Mapping[str, object], ...] = ()
     """The fallback chain of the configuration, in the form of `/status`, for when no proxy runs."""
+    other_tools: str | None = None
+    """Who serves tools that speak OpenAI's API."""
     service: ServiceProbe | None = None
     disk_free: int | None = None
     """Bytes on the disk of logs and state."""

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.exchange import Reply
-from neurolink_mitm.core.failover.ineligible import ADD_ACCOUNT, LISTED, LOG_IN, all_ineligible
+from neurolink_mitm.core.failover.ineligible import (
+    ADD_ACCOUNT,
+    LISTED,
+    LOG_IN,
+    ONLY_SUBSCRIPTIONS,
+    SUBSCRIPTIONS,
+    all_ineligible,
+)
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers.destinations import Route, entries
@@ -96,11 +103,19 @@ def test_nor_after_the_cooldown() -> None:
     assert all_ineligible(pool_of({}, fail="a"), CLAUDE_CODE, NOW + 10) is None
 
 
-def test_subscriptions_do_not_serve_other_clients() -> None:
-    reply = refused(pool_of({"token": LOGIN}, {"enabled": False}), Requirements(model=OPUS))
-    assert (reply.status, reply.error_type) == (400, "invalid_request_error")
-    assert reply.message.endswith(ADD_ACCOUNT)
-    assert "Claude Code" in reply.message
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ([], f"{ONLY_SUBSCRIPTIONS} {ADD_ACCOUNT}"),
+        ([{"enabled": False}], f"{SUBSCRIPTIONS} {ADD_ACCOUNT} anthropic:b: not enabled"),
+    ],
+    ids=["only-subscriptions", "and-one-that-can-not"],
+)
+def test_subscriptions_do_not_serve_other_clients(
+    others: list[dict[str, Any]], message: str
+) -> None:
+    reply = refused(pool_of({"token": LOGIN}, *others), Requirements(model=OPUS))
+    assert reply == Reply(400, "invalid_request_error", message)
 
 
 def test_nobody_ever_serves() -> None:
