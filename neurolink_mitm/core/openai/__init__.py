@@ -6,4 +6,7 @@
     Messages answer ──▶ `AnswerFormat`: whole, or event by event (`StreamWriter`) ──▶ client
 
 A request is translated once, before it is routed. What refuses it is a `RequestError`, which names the field.
+
+What chat and responses requests have in common is collected in a `Draft` and written by it: `Turns` (messages, calls,
+results), `Tools`, `Options`. What Claude's models take of it is in `claude`.
 """

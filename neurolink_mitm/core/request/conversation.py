@@ -69,7 +69,7 @@ class Block(msgspec.Struct, gc=False):
     @property
     def is_blank(self) -> bool:
         """Whether it is a text of white space: "text content blocks must contain non-whitespace text"."""
-        return self.type == "text" and _is_blank(self.text)
+        return self.type == "text" and is_blank_text(self.text)
 
     @property
     def has_input(self) -> bool:
@@ -93,7 +93,7 @@ def _member(block: Block, members: Mapping[str, str]) -> str | None:
     return string_of(getattr(block, member)) if member else None
 
 
-def string_of(value: msgspec.Raw) -> str | None:
+def string_of(value: msgspec.Raw | bytes) -> str | None:
     """Return a string, decoded; None for any other value, and for one that is no UTF-8."""
     raw = bytes(value)
     try:
@@ -102,7 +102,8 @@ def string_of(value: msgspec.Raw) -> str | None:
         return None
 
 
-def _is_blank(value: msgspec.Raw) -> bool:
+def is_blank_text(value: msgspec.Raw | bytes) -> bool:
+    """Tell whether a value is a string of white space."""
     text = string_of(value) if _MAYBE_BLANK.match(value) else None
     return text is not None and not text.strip()
 

@@ -1,0 +1,109 @@
+"""Writes the Messages request of a client's request, whichever of OpenAI's forms that has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from neurolink_mitm.core.openai.cache import mark_turns, marked
+from neurolink_mitm.core.openai.claude import ClaudeTraits
+from neurolink_mitm.core.openai.errors import RequestError
+from neurolink_mitm.core.openai.options import (
+    Options,
+    answer_format,
+    max_tokens,
+    sampling,
+    stops,
+    thinking,
+)
+from neurolink_mitm.core.openai.tools import Choice, Tools
+from neurolink_mitm.core.openai.turns import Turns
+
+LONGEST_MODEL = 256
+
+
+@dataclass(slots=True)
+class Draft:
+    """A request as it is read: everything that the Messages request is made of."""
+
+    model: str
+    traits: ClaudeTraits
+    tools: Tools
+    stream: bool = False
+    turns: Turns = field(default_factory=Turns)
+    options: Options = Options()  # noqa: RUF009 - frozen
+    choice: Choice = Choice()  # noqa: RUF009 - frozen
+    parallel: bool = True
+    """Whether an answer may have several calls."""
+
+    def written(self) -> bytes:
+        """Return the body of the Messages request. Raises `RequestError`."""
+        return b"{%b}" % b",".join(self._members())
+
+    def _members(self) -> Iterator[bytes]:
+        options, traits, choice = self.options, self.traits, self.choice
+        listed = self.tools.written(choice)
+        if self.turns.called and not listed:
+            self.tools.called(self.turns.called)
+            listed, choice = self.tools.written(Choice()), Choice("none")
+        forced = choice.forces and traits.forced
+        lacks_thinking = self.turns.lacks_thinking()
+        thought = thinking(options, traits, forced=forced, lacks_thinking=lacks_thinking)
+        form, instruction = answer_format(options, traits, self.tools.narrowing)
+        words = (instruction, "" if forced else _must_call(choice))
+        self.turns.system += [_text(each) for each in words if each]
+        turns = self.turns.written(prefill=traits.prefill and not thought.on and form is None)
+        mark_turns(turns)
+        yield b'"model":%b,"max_tokens":%d' % (
+            msgspec.json.encode(self.model),
+            max_tokens(options, traits),
+        )
+        if self.stream:
+            yield b'"stream":true'
+        if thought.field:
+            yield b'"thinking":%b' % thought.field
+        config = {"effort": thought.effort, "format": form}
+        if config := {name: value for name, value in config.items() if value is not None}:
+            yield b'"output_config":%b' % msgspec.json.encode(config)
+        yield from sampling(options, traits, thinks=thought.on)
+        yield from stops(options)
+        if self.turns.system:
+            yield b'"system":[%b]' % b",".join(marked(self.turns.system))
+        if listed:
+            yield b'"tools":[%b]' % b",".join(marked(listed))
+            yield from self._tool_choice(choice, forced=forced)
+        messages = (
+            b'{"role":"%b","content":[%b]}' % (each.role.encode(), b",".join(each.blocks))
+            for each in turns
+        )
+        yield b'"messages":[%b]' % b",".join(messages)
+
+    def _tool_choice(self, choice: Choice, *, forced: bool) -> Iterator[bytes]:
+        kind = choice.kind if forced or not choice.forces else "auto"
+        name = b',"name":%b' % choice.name if kind == "tool" else b""
+        one = b',"disable_parallel_tool_use":true' if not self.parallel and kind != "none" else b""
+        if kind != "auto" or one:
+            yield b'"tool_choice":{"type":"%b"%b%b}' % (kind.encode(), name, one)
+
+
+def checked_model(model: str) -> str:
+    """Return the name of a model. Raises `RequestError` for an empty one, and one that is too long."""
+    if not model or len(model) > LONGEST_MODEL:
+        raise RequestError(
+            "You must provide a model parameter.", "model", "missing_required_parameter"
+        )
+    return model
+
+
+def _must_call(choice: Choice) -> str:
+    """Return the instruction for a model that refuses a `tool_choice` that forces a call."""
+    if not choice.forces:
+        return ""
+    which = f"the tool {msgspec.json.decode(choice.name)}" if choice.name else "one of the tools"
+    return f"You must call {which} now, before you answer in words."
+
+
+def _text(words: str) -> bytes:
+    return b'{"type":"text","text":%b}' % msgspec.json.encode(words)

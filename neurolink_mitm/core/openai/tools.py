@@ -1,0 +1,179 @@
+"""Tools and the choice among them, as Anthropic takes them.
+
+https://platform.claude.com/docs/en/agents-and-tools/tool-use/define-tools
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from neurolink_mitm.core.openai.claude import ClaudeTraits
+from neurolink_mitm.core.openai.errors import RequestError
+from neurolink_mitm.core.openai.reading import kind_of, read, string
+from neurolink_mitm.core.openai.structured import Narrowing
+from neurolink_mitm.core.openai.turns import tool_name
+
+INPUT = "input"
+"""The member of a custom tool's input that holds its text."""
+_MOST_STRICT = 20
+"""Strict tools in one request."""
+_IS_OBJECT = re.compile(rb'\s*\{\s*"type"\s*:\s*"object"\s*[,}]')
+_ANY_OBJECT = b'{"type":"object","properties":{}}'
+_TEXT_INPUT = (
+    b'{"type":"object","properties":{"input":{"type":"string"}},'
+    b'"required":["input"],"additionalProperties":false}'
+)
+_COMBINED = ("oneOf", "anyOf", "allOf")
+
+
+class _Syntax(msgspec.Struct, gc=False):
+    syntax: str = ""
+    definition: str = ""
+
+
+class _TextFormat(msgspec.Struct, gc=False):
+    """The format of a custom tool's input: a grammar stands in `grammar` (chat) or beside `type` (responses)."""
+
+    type: str = "text"
+    syntax: str = ""
+    definition: str = ""
+    grammar: _Syntax | None = None
+
+
+_text_format = msgspec.json.Decoder(_TextFormat | None)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_any = msgspec.json.Decoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which tools may be called: all if `only` is None. `name` is the JSON of the one that must be."""
+
+    kind: Literal["auto", "any", "tool", "none"] = "auto"
+    name: bytes = b""
+    only: Collection[bytes] | None = None
+
+    @property
+    def forces(self) -> bool:
+        """Whether a call must come."""
+        return self.kind in ("any", "tool")
+
+
+@dataclass(slots=True)
+class Tools:
+    """Collects the tools of a request."""
+
+    traits: ClaudeTraits
+    customs: set[str] = field(default_factory=set)
+    """The names of tools whose input is a plain text, not JSON."""
+    narrowing: Narrowing = field(default_factory=Narrowing)
+    _tools: dict[bytes, bytes] = field(default_factory=dict)
+    _strict: int = 0
+
+    def function(
+        self,
+        name: msgspec.Raw,
+        description: msgspec.Raw,
+        schema: msgspec.Raw,
+        *,
+        strict: bool,
+        at: str,
+    ) -> None:
+        """Add a tool. Raises `RequestError`."""
+        parameters = bytes(schema)
+        input_schema = _input_schema(parameters, f"{at}.parameters")
+        end = b""
+        if strict and self.traits.strict_tools and self._strict < _MOST_STRICT:
+            narrowed = self.narrowing.of(_any.decode(input_schema))
+            if narrowed is not None:
+                self._strict += 1
+                input_schema, end = msgspec.json.encode(narrowed), b',"strict":true'
+        self._add(name, _description(description, at), input_schema, end, at)
+
+    def custom(
+        self, name: msgspec.Raw, description: msgspec.Raw, text_format: msgspec.Raw, *, at: str
+    ) -> None:
+        """Add a tool whose input is a plain text. The grammar of the text is told in the description."""
+        grammar = _grammar(text_format, f"{at}.format")
+        words = bytes(description)
+        if grammar:
+            told = msgspec.json.decode(words) if _description(description, at) else ""
+            words = msgspec.json.encode(f"{told}\n\n{grammar}".strip())
+        self._add(name, _description(msgspec.Raw(words), at), _TEXT_INPUT, b"", at)
+        self.customs.add(msgspec.json.decode(bytes(name)))
+
+    def called(self, names: Iterable[bytes]) -> None:
+        """Add tools that the history names: Anthropic refuses calls in a request without any tools."""
+        for name in names:
+            self._tools[name] = b'{"name":%b,"input_schema":%b}' % (name, _ANY_OBJECT)
+
+    def written(self, choice: Choice) -> list[bytes]:
+        """Return the tools that may be called."""
+        if choice.only is None:
+            return list(self._tools.values())
+        return [tool for name, tool in self._tools.items() if name in choice.only]
+
+    def __contains__(self, name: bytes) -> bool:
+        return name in self._tools
+
+    def __bool__(self) -> bool:
+        return bool(self._tools)
+
+    def _add(
+        self, name: msgspec.Raw, description: bytes, schema: bytes, end: bytes, at: str
+    ) -> None:
+        at = f"{at}.name"
+        given = tool_name(name, at)
+        tool = b'{"name":%b%b,"input_schema":%b%b}' % (given, description, schema, end)
+        if self._tools.setdefault(given, tool) != tool:
+            raise RequestError(
+                f"Invalid '{at}': two tools have the name {given.decode()}", at, "invalid_value"
+            )
+
+
+def _grammar(text_format: msgspec.Raw, at: str) -> str:
+    wanted = read(_text_format, text_format, at)
+    if wanted is None or wanted.type == "text":
+        return ""
+    grammar = wanted.grammar or wanted
+    return f"The input follows this grammar ({grammar.syntax}):\n{grammar.definition}"
+
+
+def _description(description: msgspec.Raw, at: str) -> bytes:
+    if bytes(description) in (b"null", b'""'):
+        return b""
+    return b',"description":%b' % string(description, f"{at}.description")
+
+
+def _input_schema(schema: bytes, at: str) -> bytes:
+    """Return a schema whose type is object, and that has no alternatives at the top: Anthropic refuses others."""
+    if schema == b"null":
+        return _ANY_OBJECT
+    if not schema.startswith(b"{"):
+        message = f"Invalid type for '{at}': expected an object, got {kind_of(schema)}"
+        raise RequestError(message, at, "invalid_type")
+    if _IS_OBJECT.match(schema) and b'Of"' not in schema:
+        return schema
+    members = _members.decode(schema)
+    odd = {name: _any.decode(members[name]) for name in _COMBINED if name in members}
+    if not odd and bytes(members.get("type", b"")) == b'"object"':
+        return schema
+    kept = {name: value for name, value in members.items() if name not in odd}
+    words = msgspec.json.encode(odd).decode() if odd else ""
+    made: dict[str, Any] = {
+        "type": "object",
+        **kept,
+        **({"description": _told(kept, words)} if odd else {}),
+    }
+    return msgspec.json.encode({**made, "type": "object"})
+
+
+def _told(members: dict[str, msgspec.Raw], words: str) -> str:
+    given = bytes(members.get("description", b"null"))
+    told = _any.decode(given) if given.startswith(b'"') else ""
+    return f"{told}\n\nIt also follows this JSON Schema: {words}".strip()

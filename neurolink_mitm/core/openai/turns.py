@@ -1,0 +1,160 @@
+"""The turns of a conversation, as Anthropic takes them: roles alternate, results stand directly behind their calls.
+
+A turn's content is a list of blocks, each as JSON. OpenAI's tools send any order: several messages of one role, results
+later than they belong, or not at all.
+https://platform.claude.com/docs/en/agents-and-tools/tool-use/implement-tool-use
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from neurolink_mitm.core.openai.errors import RequestError
+from neurolink_mitm.core.openai.reading import string
+from neurolink_mitm.core.request.tool_ids import UniqueIds
+
+USER, ASSISTANT = "user", "assistant"
+_TOOL_NAME = re.compile(rb'"[a-zA-Z0-9_-]{1,128}"')
+_NO_RESULT = rb'{"type":"text","text":"(no result: the call was not run)"}'
+_BEGINNING = b'{"type":"text","text":"(the conversation begins)"}'
+_GO_ON = b'{"type":"text","text":"Continue exactly where your last message ends. Do not repeat any of it."}'
+_THINKING = (b'{"type":"thinking"', b'{"type":"redacted_thinking"')
+_TEXT = b'{"type":"text"'
+
+
+def tool_name(raw: msgspec.Raw, at: str) -> bytes:
+    """Return the JSON of a tool's name. Raises `RequestError` for one that Anthropic refuses."""
+    name = string(raw, at)
+    if b"\\" in name:
+        name = msgspec.json.encode(msgspec.json.decode(name))
+    if not _TOOL_NAME.fullmatch(name):
+        message = f"Invalid '{at}': does not match ^[a-zA-Z0-9_-]{{1,128}}$"
+        raise RequestError(message, at, "invalid_value")
+    return name
+
+
+@dataclass(slots=True)
+class _Result:
+    """The result of a call; not answered: the client has sent none."""
+
+    id: str
+    content: list[bytes] = field(default_factory=list)
+    answered: bool = False
+    failed: bool = False
+
+    def written(self) -> bytes:
+        content = self.content if self.answered else [_NO_RESULT]
+        error = b',"is_error":true' if self.failed or not self.answered else b""
+        listed = b',"content":[%b]' % b",".join(content) if content else b""
+        return b'{"type":"tool_result","tool_use_id":"%b"%b%b}' % (self.id.encode(), listed, error)
+
+
+@dataclass(slots=True)
+class Turn:
+    """A message of Anthropic's."""
+
+    role: str
+    blocks: list[bytes] = field(default_factory=list)
+    results: list[_Result] = field(default_factory=list)
+    """The results of the calls in `blocks`."""
+
+
+class Turns:
+    """Collects system prompt and turns, in the order of the client's messages."""
+
+    def __init__(self) -> None:
+        self.system: list[bytes] = []
+        self.called: dict[bytes, None] = {}
+        """The names of all tools that were called, as JSON, in the order of their first calls."""
+        self._turns: list[Turn] = []
+        self._ids = UniqueIds()
+        self._results: dict[str, tuple[Turn, _Result]] = {}
+
+    def say(self, role: str, blocks: Iterable[bytes]) -> None:
+        """Add blocks to a turn of `role`."""
+        if blocks := list(blocks):
+            self._turn(role).blocks += blocks
+
+    def call(self, given: str, name: bytes, input_: bytes) -> None:
+        """Add a tool call. `name` is a JSON string, `input_` a JSON object, `given` the client's id."""
+        turn = self._turn(ASSISTANT)
+        if not turn.results:
+            self._ids.turn()
+        result = _Result(self._ids.of_call(given))
+        turn.results.append(result)
+        self._results[result.id] = (turn, result)
+        self.called[name] = None
+        block = b'{"type":"tool_use","id":"%b","name":%b,"input":%b}'
+        turn.blocks.append(block % (result.id.encode(), name, input_))
+
+    def result(self, given: str, blocks: Iterable[bytes], at: str, *, failed: bool = False) -> None:
+        """Add the result of a call. Raises `RequestError` where there was no such call before."""
+        found = self._results.get(self._ids.of_result(given))
+        if found is None:
+            raise RequestError(
+                f"Invalid '{at}': no call before this has the id '{given}'", at, "invalid_value"
+            )
+        turn, result = found
+        result.answered, result.failed = True, failed
+        result.content += blocks
+        if self._turns[-1] is turn:
+            self._turns.append(Turn(USER))  # what the assistant says next is another turn
+
+    def lacks_thinking(self) -> bool:
+        """Tell whether the last turn answers calls, and the calls' turn does not begin with thinking.
+
+        Anthropic refuses this where a thinking budget is set: "Expected `thinking` or `redacted_thinking`".
+        """
+        answering = (
+            self._turns[-2:-1] if self._turns and self._turns[-1].role == USER else self._turns[-1:]
+        )
+        return any(turn.results and not turn.blocks[0].startswith(_THINKING) for turn in answering)
+
+    def written(self, *, prefill: bool) -> list[Turn]:
+        """Return the turns; without `prefill` the last one is the user's. Raises `RequestError` without any."""
+        turns = list(_with_results(self._turns))
+        if not turns:
+            if not self.system:
+                raise RequestError("Invalid 'messages': none of them has any content", "messages")
+            turns = [Turn(USER, self.system)]  # only instructions: they are what is asked
+            self.system = []
+        if turns[0].role == ASSISTANT:
+            turns.insert(0, Turn(USER, [_BEGINNING]))
+        last = turns[-1]
+        if last.role == ASSISTANT and not (prefill and _strip_end(last)):
+            turns.append(Turn(USER, [_GO_ON]))
+        return turns
+
+    def _turn(self, role: str) -> Turn:
+        if not self._turns or self._turns[-1].role != role:
+            self._turns.append(Turn(role))
+        return self._turns[-1]
+
+
+def _with_results(turns: Sequence[Turn]) -> Iterator[Turn]:
+    """Yield the turns, with results at the beginning of the user's; a turn that says nothing is left out."""
+    results: list[bytes] = []
+    for turn in turns:
+        if turn.role == ASSISTANT:
+            yield turn
+            results = [result.written() for result in turn.results]
+        elif blocks := [*results, *turn.blocks]:
+            yield Turn(USER, blocks)
+            results = []
+    if results:
+        yield Turn(USER, results)
+
+
+def _strip_end(turn: Turn) -> bool:
+    """Remove the white space at the end of an assistant's last turn; tell whether Anthropic can continue the turn."""
+    block = turn.blocks[-1]
+    if not block.startswith(_TEXT):
+        return False
+    value = msgspec.json.decode(block)
+    if value["text"] != (text := value["text"].rstrip()):
+        turn.blocks[-1] = msgspec.json.encode({**value, "text": text})
+    return True
