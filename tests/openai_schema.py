@@ -54,7 +54,7 @@ def validate_event(event: Json) -> None:
 
 @cache
 def _schemas() -> Json:
-    schemas: Json = json.loads(_FILE.read_bytes())["schemas"]
+    schemas: Json = _with_null(json.loads(_FILE.read_bytes())["schemas"])
     return schemas
 
 
@@ -70,6 +70,16 @@ def _events() -> dict[str, str]:
         branch["$ref"].removeprefix(_REF) for branch in _schemas()["ResponseStreamEvent"]["anyOf"]
     ]
     return {_schemas()[name]["properties"]["type"]["enum"][0]: name for name in names}
+
+
+def _with_null(value: Any) -> Any:
+    """Return a schema in which `nullable`, OpenAPI 3.0's word, is JSON Schema's union with null."""
+    if isinstance(value, list):
+        return [_with_null(member) for member in value]
+    if not isinstance(value, dict):
+        return value
+    bare = {key: _with_null(member) for key, member in value.items() if key != "nullable"}
+    return {"anyOf": [bare, {"type": "null"}]} if value.get("nullable") is True else bare
 
 
 def _without_prose(value: Any, *, named: bool = False) -> Any:

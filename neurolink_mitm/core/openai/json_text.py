@@ -48,14 +48,14 @@ class NotJsonError(RequestError):
         )
 
 
-def json_of(text: str, *, cut: bool = False) -> str:
+def json_of(text: str, *, cut: bool = False, optional: bool = False) -> str:
     """Return the JSON of a whole answer, as `JsonText` does in pieces; a good one is not read token by token."""
     bare = text.strip(_AROUND)
     if _FIRST.match(bare) and _is_json(bare):
         return bare
     reader = JsonText()
     found = reader.feed(text)
-    reader.end(cut=cut)
+    reader.end(cut=cut, optional=optional)
     return found
 
 
@@ -101,9 +101,10 @@ class JsonText:
             text = self._from_its_beginning(text)
         return self._read(text) if self.begun else ""
 
-    def end(self, *, cut: bool = False) -> None:
-        """Take the end of the answer. `cut`: it was broken off, by `max_tokens` say, and need not be complete."""
-        if not (self.done or cut):
+    def end(self, *, cut: bool = False, optional: bool = False) -> None:
+        """Take the end of the answer. `cut`: it was broken off, by `max_tokens` say, and need not be complete.
+        `optional`: there need not be any JSON, as tools are called."""
+        if not (self.done or cut or (optional and not self.begun)):
             raise NotJsonError(self._first)
 
     def _from_its_beginning(self, text: str) -> str:

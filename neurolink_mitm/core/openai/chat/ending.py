@@ -1,0 +1,58 @@
+"""The end of an answer in chat's form: why it ended, and what it used."""
+
+from __future__ import annotations
+
+import msgspec
+
+from neurolink_mitm.core.response.usage import TokenUsage
+
+FINISH_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+"""By stop reason. https://platform.claude.com/docs/en/api/handling-stop-reasons"""
+CUT_OFF = frozenset({"max_tokens", "model_context_window_exceeded", "stop_sequence", "refusal"})
+"""Stop reasons behind which JSON need not be complete."""
+
+
+def finish_reason(stop_reason: str | None, *, calls: bool) -> str:
+    """Return OpenAI's reason; of one that is not known, by whether tools are called."""
+    return FINISH_REASONS.get(stop_reason or "", "tool_calls" if calls else "stop")
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: int
+    cache_write_tokens: int
+
+
+class _CompletionDetails(msgspec.Struct):
+    reasoning_tokens: int
+
+
+class _Usage(msgspec.Struct, omit_defaults=True):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: _PromptDetails
+    completion_tokens_details: _CompletionDetails | None = None
+
+
+def usage_json(usage: TokenUsage) -> bytes:
+    """Return the JSON of OpenAI's usage, in which the prompt includes what is cached; 0 is what was not reported."""
+    read, written = usage.cache_read_tokens or 0, usage.cache_creation_tokens or 0
+    prompt, completion = (usage.input_tokens or 0) + read + written, usage.output_tokens or 0
+    thinking = usage.thinking_tokens
+    return msgspec.json.encode(
+        _Usage(
+            prompt,
+            completion,
+            prompt + completion,
+            _PromptDetails(read, written),
+            None if thinking is None else _CompletionDetails(thinking),
+        )
+    )
