@@ -2,35 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
 import httpx
 import pytest
 
+from neurolink_mitm.adapters.cost import Spending, shipped_prices
 from neurolink_mitm.core.settings.values import Config, Routing
+from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox.server import SandboxServer
-from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account, message
-
-CAPPED = Config(routing=Routing(daily_cap_usd=5.0))
-
-
-@pytest.mark.parametrize(
-    ("path", "config", "status"),
-    [
-        ("/v1/messages/batches", CAPPED, 400),
-        ("/v1/complete", CAPPED, 400),
-        ("/v1/chat/completions", CAPPED, 400),
-        ("/v1/messages", CAPPED, 200),
-        ("/v1/messages/count_tokens", CAPPED, 200),
-        ("/v1/chat/completions", Config(), 200),
-    ],
-    ids=["batches", "complete", "openai", "messages", "counting", "no-cap"],
+from tests.flows.harness import (
+    CLAUDE_CODE,
+    LIMIT,
+    Proxy,
+    account,
+    message,
 )
-def test_only_what_is_counted_or_free(
-    sandbox: SandboxServer, path: str, config: Config, status: int
-) -> None:
-    with Proxy([account("a", sandbox.url)], config) as proxy:
-        answer = httpx.post(
-            f"{proxy.url}{path}", json=message(stream=False), headers=CLAUDE_CODE, timeout=LIMIT
-        )
-    assert (answer.status_code, len(sandbox.requests)) == (status, status != 400)
-    refused = "routing.daily-cap-usd" in answer.text and "/v1/messages" in answer.text
-    assert refused == (status == 400)
+
+
+@contextmanager
+def capped(sandbox: SandboxServer, cap: float | None, folder: Path) -> Iterator[Proxy]:
+    def change(runtime: Runtime) -> None:
+        runtime.prices = shipped_prices()
+        runtime.spending = Spending(folder / "spend.json", runtime.pool.budget)
+
+    config = Config(routing=Routing(daily_cap_usd=cap))
+    with Proxy([account("a", sandbox.url)], config, change=change) as proxy:
+        yield proxy
+    assert isinstance(proxy.runtime.spending, Spending)
+    proxy.runtime.spending.close()
+
+
+@pytest.fixture
+def proxy(sandbox: SandboxServer, tmp_path: Path) -> Iterator[Proxy]:
+    """With next to nothing left to spend."""
+    with capped(sandbox, 0.0001, tmp_path) as proxy:
+        yield proxy
+
+
+UNMETERED = (
+    ("POST", "/v1/messages/batches"),
+    ("POST", "/v1/messages/batches?beta=true"),
+    ("POST", "/v1/messages/batches/"),
+    ("PUT", "/v1/messages/batches"),
+    ("PATCH", "/v1/messages/batches/b_1"),
+    ("POST", "/v1/messages/batches/b_1/results"),
+    ("post", "/v1/messages/batches"),
+    ("POST", "/v1/complete"),
+    ("POST", "/v1/experimental/generate_prompt"),
+    ("POST", "/v1/sessions"),
+)
+FREE = (
+    ("POST", "/v1/messages/count_tokens"),
+    ("GET", "/v1/messages/batches/b_1/results"),
+    ("POST", "/v1/messages/batches/b_1/cancel"),
+    ("DELETE", "/v1/messages/batches/b_1"),
+    ("POST", "/v1/files"),
+)
+
+
+def ask(proxy: Proxy, method: str, path: str, **fields: Any) -> httpx.Response:
+    body = message(stream=False, **fields)
+    return httpx.request(
+        method, f"{proxy.url}{path}", json=body, headers=CLAUDE_CODE, timeout=LIMIT
+    )
+
+
+def test_only_what_is_counted_or_free(proxy: Proxy, sandbox: SandboxServer, tmp_path: Path) -> None:
+    """A batch's results come later, or elsewhere: it is refused, whatever its path looks like."""
+    for method, path in UNMETERED:
+        answer = ask(proxy, method, path)
+        assert answer.status_code == 400, path
+        assert "routing.daily-cap-usd" in answer.text, path
+    assert sandbox.requests == []
+    assert "can't be counted" in proxy.rows.wait(len(UNMETERED))[0].why
+    for method, path in FREE:
+        assert ask(proxy, method, path).status_code == 200, path
+    assert len(sandbox.requests) == len(FREE)
+    with capped(sandbox, None, tmp_path) as open_proxy:
+        assert ask(open_proxy, *UNMETERED[0]).status_code == 200

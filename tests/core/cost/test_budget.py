@@ -39,6 +39,10 @@ def test_what_is_free(method: str, path: str) -> None:
     ("method", "path"),
     [
         ("POST", "/v1/messages/batches"),
+        ("POST", "/v1/messages/batches?beta=true"),
+        ("POST", "/v1/messages/batches/"),
+        ("POST", "/v1/messages/batches/b_1/cancel/more"),
+        ("PUT", "/v1/messages/batches"),
         ("POST", "/v1/complete"),
         ("POST", "/v1/chat/completions"),
         ("POST", "/v1/responses"),
