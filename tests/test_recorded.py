@@ -23,7 +23,11 @@ def kinds(value: Any) -> set[str]:
 
 
 def test_each_form_is_there() -> None:
-    assert {each.tool for each in recorded(CHAT).values()} == {"Aider", "Continue CLI"}
+    assert {each.tool for each in recorded(CHAT).values()} == {
+        "Aider",
+        "Continue CLI",
+        "Open Interpreter",
+    }
     assert {each.tool for each in recorded(RESPONSES).values()} == {"Codex CLI", "Continue CLI"}
     found = set[str]().union(*(kinds(each.body) for each in recorded().values()))
     codex = {"custom", "namespace", "web_search", "tool_search", "additional_tools"}

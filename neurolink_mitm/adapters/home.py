@@ -106,6 +106,11 @@ class Home:
         """Lists of certificate authorities for the data plane and the translator."""
         return self.root / "authorities"
 
+    @property
+    def aider_models(self) -> Path:
+        """What Aider is told of the models: `neurolink proxy env --for aider`."""
+        return self.root / "aider-models.json"
+
     def owns(self, name: str) -> bool:
         """Return whether `name` is one of these paths, or its lock, a temporary file of it or a broken one."""
         properties = [name for name, each in vars(Home).items() if isinstance(each, property)]

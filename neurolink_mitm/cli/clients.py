@@ -46,7 +46,10 @@ def add(name: str, form: str) -> None:
     except ValueError as e:
         fail(str(e), FAILED)
     print_report(form, {"name": name, "key": key}, lambda: f"{key}\n")
-    say("It is not shown again. Claude Code shows it with: export ANTHROPIC_AUTH_TOKEN=<key>")
+    say(
+        "It is not shown again. Claude Code shows it with: export ANTHROPIC_AUTH_TOKEN=<key>;"
+        " other tools: neurolink proxy env --for TOOL"
+    )
     if first:
         say("From now on all callers must show a key, those on this machine too.")
 
