@@ -16,6 +16,8 @@ from neurolink_mitm.addons.inject import Inject
 from neurolink_mitm.addons.journal import Journal
 from neurolink_mitm.addons.local_api import LocalApi
 from neurolink_mitm.addons.map_model import ModelMapping
+from neurolink_mitm.addons.openai_request import OpenAiRequest
+from neurolink_mitm.addons.openai_response import OpenAiResponse
 from neurolink_mitm.addons.persist_state import PersistState
 from neurolink_mitm.addons.refresh import Refresh
 from neurolink_mitm.addons.rotate import Rotate
@@ -36,12 +38,14 @@ def stack(runtime: Runtime) -> list[object]:
         Trace(runtime),  # the exchange: request id, trace, session
         Gate(runtime),  # Host, Origin, client key: no body is read before it admits the head
         LocalApi(runtime),  # /health, /status, /v1/models, and Claude Code's probe of /
+        OpenAiRequest(runtime),  # OpenAI's chat and responses requests become Messages requests
         Route(runtime),  # reads model and stream from the body; 400, 404
         Rotate(runtime),  # the account of each attempt
         Refresh(runtime),  # a token that is about to expire, or was refused
         HistorySanitizer(runtime),  # the history without what Anthropic refuses
         ModelMapping(runtime),  # the model that a mapping names
         Shape(runtime),  # private words out of the request, and back into the response
+        OpenAiResponse(runtime),  # OpenAI's form for those who asked in it
         Translate(runtime),  # to the translator, which asks other providers
         Inject(runtime),  # the upstream and the credential
         Failover(runtime),  # what a failure means: cool the account down, name the next, or give up

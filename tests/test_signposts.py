@@ -38,7 +38,7 @@ def hooks_of_addons() -> str:
 
 
 def test_the_list_of_hooks_is_that_of_the_stack() -> None:
-    written = inspect.getdoc(neurolink_mitm.addons) or ""
+    written = re.sub(r"\n {20,}", " ", inspect.getdoc(neurolink_mitm.addons) or "")
     block = "\n".join(re.findall(r"^    (\S.*)$", written, re.MULTILINE))
     assert block == hooks_of_addons()
 

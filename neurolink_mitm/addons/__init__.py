@@ -6,10 +6,11 @@ They are thin: a hook guards, asks `core`, applies. They don't import one anothe
 Which addons have which hook, in order:
 
     requestheaders         trace · gate · console
-    request                local_api · route · console · capture
+    request                local_api · openai_request · route · console · capture
     attempt                rotate · refresh · sanitize_history · map_model · shape · translate · inject · console
     attempt_failed         failover · persist_state · console · capture · journal
-    responseheaders        trace · sanitize_history · shape · failover · persist_state · console · capture
+    responseheaders        trace · sanitize_history · shape · openai_response · failover · persist_state · console
+                           · capture
     response, error        shape · failover · usage · capture · telemetry · journal
 
 The body of a request is read only if `gate` has admitted its head. `attempt` comes before each try upstream;

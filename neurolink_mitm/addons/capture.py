@@ -40,14 +40,27 @@ class Tee:
     chunks: list[bytes] = field(default_factory=list)
     kept: int = 0
     size: int = 0
+    after: bool = False
+    """Hold what `inner` makes of the data."""
 
     def __call__(self, data: bytes) -> Any:
+        if not self.after:
+            self._hold(data)
+        result = self.inner(data) if self.inner else data
+        if self.after:
+            self._hold(result)
+        return result
+
+    def _hold(self, data: bytes) -> None:
         whole = self.kept == self.size
         self.size += len(data)
         if whole and self.kept + len(data) <= LIMIT and self.room.take(len(data)):
             self.kept += len(data)
             self.chunks.append(data)
-        return self.inner(data) if self.inner else data
+
+    @property
+    def body(self) -> Body:
+        return Body(b"".join(self.chunks), self.size)
 
 
 @dataclass(slots=True)
@@ -61,6 +74,14 @@ class Record:
     sent: Body | None = None
     """The body that the serving attempt sent; the flow may have let go of it at the end."""
     tee: Tee | None = None
+    given: Tee | None = None
+    """What the client got, where that is translated."""
+
+    @property
+    def kept(self) -> int:
+        """The bytes that are held."""
+        tees = (self.tee, self.given)
+        return self.held + sum(tee.kept for tee in tees if tee)
 
 
 class Capture:
@@ -75,10 +96,11 @@ class Capture:
         wanted = self.runtime.config.logging.capture_bodies != "off" and self.runtime.bodies
         if not wanted or exchange is None or exchange.kind is Kind.LOCAL:
             return
-        content = flow.request.raw_content or b""
+        client = exchange.client_request
+        content = client.body if client else flow.request.raw_content or b""
         held = len(content) if self._room.take(len(content)) else 0
         body = Body(content[:LIMIT] if held else b"", len(content))
-        fields = flow.request.headers.fields
+        fields = client.fields if client else flow.request.headers.fields
         flow_state(flow)[CAPTURE] = Record(fields, exchange.path, body, held)
 
     def attempt_failed(self, flow: http.HTTPFlow) -> None:
@@ -101,13 +123,16 @@ class Capture:
             inner = flow.response.stream
             record.tee = Tee(self._room, inner if callable(inner) else None)
             flow.response.stream = record.tee
+            if exchange.answer:
+                record.given = Tee(self._room, record.tee, after=True)
+                flow.response.stream = record.given
 
     def response(self, flow: http.HTTPFlow) -> None:
         record, exchange, bodies = self._known(flow)
         flow_state(flow).pop(CAPTURE, None)
         if record is None or exchange is None:
             return
-        self._room.left += record.held + (record.tee.kept if record.tee else 0)
+        self._room.left += record.kept
         if bodies and self._is_wanted(exchange):
             for captured in _sides(flow, exchange, record):
                 bodies.capture(captured)
@@ -143,11 +168,12 @@ def _sides(flow: http.HTTPFlow, exchange: Exchange, record: Record) -> list[Capt
     sides = [asked]
     body: Body | None = None
     if record.sent and record.tee and flow.response:
-        body = Body(b"".join(record.tee.chunks), record.tee.size)
+        body = record.tee.body
         fields = tuple(f for f in flow.response.headers.fields if not f[0].startswith(OURS))
         attempt = exchange.attempts[-1]
         sides.append(_sent(flow, exchange, attempt, record.sent))
         sides.append(_answered(exchange, attempt, flow.response.status_code, fields, body))
+        body = record.given.body if record.given else body
     elif flow.response:
         content = flow.response.raw_content or b""
         body = Body(content[:LIMIT], len(content))

@@ -63,7 +63,7 @@ class Translate:
         request = flow.request
         request.data.scheme, request.data.host = b"http", endpoint.host
         request.data.port = endpoint.port
-        request.data.path = exchange.path.partition("?")[0].encode("utf-8", "surrogateescape")
+        request.data.path = request.data.path.partition(b"?")[0]
         length = len(request.raw_content or b"")
         model = account.model or exchange.model or ""
         request.headers = http.Headers(

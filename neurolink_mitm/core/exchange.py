@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from neurolink_mitm.core.cost.budget import Metering, metering_at
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.openai.api import Api
+from neurolink_mitm.core.openai.translated import AnswerFormat
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers.destinations import Route
@@ -111,6 +112,14 @@ class UpstreamResponse:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ClientRequest:
+    """A request in OpenAI's form, as the client sent it."""
+
+    fields: Fields = field(repr=False)
+    body: bytes = field(repr=False)
+
+
 @dataclass(slots=True)
 class Attempt:
     """One try of a request. Everything that belongs to it alone is here, so the next one starts clean."""
@@ -178,7 +187,13 @@ class Exchange:
     body_size: int = 0
     """Bytes of the client's body."""
     index: BodyIndex | None = field(default=None, repr=False)
-    """The index of the client's body, if it is a Messages request."""
+    """The index of the Messages request: the client's, or what its request was translated to."""
+    client_request: ClientRequest | None = field(default=None, repr=False)
+    """What was translated, until the response begins."""
+    answer: AnswerFormat | None = field(default=None, repr=False)
+    """The form of the response, if the request was translated."""
+    notes: tuple[str, ...] = ()
+    """What the translation left out, for the log."""
     session_id: str | None = None
     user_id: str | None = field(default=None, repr=False)
     """`metadata.user_id`, as the client sent it."""

@@ -28,6 +28,7 @@ from mitmproxy.proxy.layers.http._events import (
 
 from neurolink_mitm.core.exchange import Attempt, Exchange, Outcome, Reply, reader_for
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
+from neurolink_mitm.core.openai.editors import KEEP_ALIVE as COMMENT
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.response.error_text import LONGEST
 from neurolink_mitm.core.response.reader import EventStreamReader, ResponseReader, WholeReader
@@ -44,6 +45,8 @@ from neurolink_mitm.dataplane.compat import CANCEL
 from neurolink_mitm.dataplane.framing import client_head, copied, reframe
 from neurolink_mitm.dataplane.hooks import error_response, exchange_of
 
+KEEP_ALIVE = 15.0
+"""Seconds without a byte after which a client of OpenAI's API gets a comment; Anthropic's gets upstream's pings."""
 GRACE = 2.0
 """Seconds after the first event at which the response is released, with content or without."""
 
@@ -80,6 +83,8 @@ class AnswerStream(BoundedStream):
         super().__init__(context, stream_id, pool)
         self._upstream: Connection | None = None
         self._kept_size = 0
+        self._last_sent = 0.0
+        """When the client got the last byte, in monotonic seconds."""
 
     def _failed(self, failure: Failure) -> Commands:
         """End the attempt with `failure`."""
@@ -179,7 +184,8 @@ class AnswerStream(BoundedStream):
         self.server_state = self.state_pass_on
         self._incoming.last_data = self.pool.now()
         self._total_until = math.inf  # from here on `idle` alone counts
-        yield from self._wake_in(self.exchange.timeouts.idle, self._check_idle)
+        self._last_sent = self._incoming.last_data
+        yield from self._wake_in(self._patience, self._check_idle)
         yield HttpResponseHeadersHook(self.flow)
         if (yield from self._client_left()):
             return
@@ -195,7 +201,8 @@ class AnswerStream(BoundedStream):
             reframe(response, None, self.received)  # it may be closed by an event of ours
         yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
         yield from self._send(held)
-        self.exchange.index = None  # it holds the body, which won't be sent again
+        # they hold the body, which won't be sent again
+        self.exchange.index = self.exchange.client_request = None
         if self.pool.frugal:  # and nobody will look at it
             self.received.data.content = self.flow.request.data.content = None
 
@@ -230,6 +237,7 @@ class AnswerStream(BoundedStream):
         if data:  # an empty one would end a chunked body
             if self._keeps_body:
                 self._keep(data)
+            self._last_sent = self.pool.now()
             yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
 
     def _keep(self, data: bytes) -> None:
@@ -245,13 +253,30 @@ class AnswerStream(BoundedStream):
         """Whether the response's body stays in the flow, for mitmweb."""
         return not self.pool.frugal
 
+    @property
+    def _patience(self) -> float:
+        """Seconds of silence until `_check_idle` has something to do."""
+        idle = self.exchange.timeouts.idle
+        return min(KEEP_ALIVE, idle) if self.exchange.answer else idle
+
     def _check_idle(self) -> Commands:
-        until = self._incoming.last_data + self.exchange.timeouts.idle
-        if self.pool.now() < min(until, self._total_until):
-            yield from self._wake_in(until - self.pool.now(), self._check_idle)
+        now, until = self.pool.now(), self._incoming.last_data + self.exchange.timeouts.idle
+        if now < min(until, self._total_until):
+            if self.exchange.answer and now >= self._last_sent + KEEP_ALIVE:
+                yield from self._keep_alive()
+            due = min(until, self._last_sent + self._patience)
+            yield from self._wake_in(due - now, self._check_idle)
             return
         yield from self._drop_upstream()
         yield from self._cut("upstream fell silent")
+
+    def _keep_alive(self) -> Commands:
+        """Send a comment, if the client gets events: between two of them, as the answer is translated whole events."""
+        response = self.flow.response
+        kind = headers.get(response.headers.fields, b"content-type") if response else None
+        if kind and kind.startswith("text/event-stream"):
+            yield from self._send(COMMENT)
+        self._last_sent = self.pool.now()
 
     def _cut(self, message: str) -> Commands:
         """End a response that broke off: by closing events if the format allows, else by closing the connection."""

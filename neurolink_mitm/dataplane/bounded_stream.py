@@ -150,8 +150,12 @@ class BoundedStream(HttpStream):
     def held(self) -> int:
         """The bytes of the request's body in memory."""
         flow: http.HTTPFlow | None = getattr(self, "flow", None)
-        content = flow.request.data.content if flow else None
-        return len(self.request_body_buf) + len(content or b"")
+        if flow is None:
+            return len(self.request_body_buf)
+        exchange = exchange_of(flow)
+        client = exchange.client_request if exchange else None
+        bodies = flow.request.data.content, client.body if client else None
+        return len(self.request_body_buf) + sum(len(each or b"") for each in bodies)
 
     # The head
 

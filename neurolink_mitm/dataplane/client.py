@@ -24,6 +24,8 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._http1 import Http1Server, make_body_reader
 
 from neurolink_mitm.core.exchange import Reply
+from neurolink_mitm.core.openai.api import Api, api_of
+from neurolink_mitm.core.openai.errors import encoded, error_in_openai_form
 from neurolink_mitm.core.request import head as request_head
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.chunks import Chunks
@@ -37,6 +39,8 @@ MAX_HEAD = 64 * 1024
 """Bytes of a request's head."""
 MAX_PIPELINED = 1024 * 1024
 """Bytes that a client may send ahead while a request is being answered."""
+LONGEST_LINE = 256
+"""Bytes of a request line that tell the API whose form an error has."""
 REQUESTS_PER_TURN = 1
 """Requests of one client that begin in one turn of the event loop, so that other clients get theirs."""
 TLS_ALERT = b"\x15\x03\x01\x00\x02\x02\x28"
@@ -69,16 +73,24 @@ _PHASES = {
 """By the name of the state; any other is `BUSY`. Looked up for each chunk of a response."""
 
 
-def error_bytes(status: int, message: str, *, head_only: bool = False) -> bytes:
-    """Return an error response with `connection: close`."""
+def error_bytes(status: int, message: str, *, head_only: bool = False, line: bytes = b"") -> bytes:
+    """Return an error response with `connection: close`, in the form of the API that the request `line` names."""
     error_type = _TYPES.get(status, "invalid_request_error")
     response = error_response(Reply(status, error_type, message))
     response.headers["connection"] = "close"
+    if (api := _api_of(line)) is not Api.ANTHROPIC:
+        response.content = encoded(error_in_openai_form(response.content or b"", status, api))
     if head_only:
         raw: bytes = http1.assemble_response_head(response)
     else:
         raw = http1.assemble_response(response)
     return raw
+
+
+def _api_of(line: bytes) -> Api:
+    """Return the API of a request line; what follows it does not count."""
+    method, _, target = line.decode("latin-1").partition(" ")
+    return api_of(method, target.split()[0]) if target.strip() else Api.ANTHROPIC
 
 
 def _chunk(data: bytes) -> bytes:
@@ -101,6 +113,8 @@ class ClientConnection(Http1Server):
     _refused = False
     _head_only = False
     """The current request is a HEAD."""
+    _line = b""
+    """The beginning of the request's head."""
     _empty = 0
     """Bytes of empty lines before the request."""
     _chunks: Chunks | None = None
@@ -124,6 +138,7 @@ class ClientConnection(Http1Server):
         self._skip_empty_lines()
         before = len(self.buf)
         lines = self.buf.maybe_extract_lines()
+        self._line = bytes(lines[0] if lines else self.buf)[:LONGEST_LINE]
         if self._empty + before - (len(self.buf) if lines else 0) > MAX_HEAD:
             yield from self.refuse(431, f"request head over {MAX_HEAD // 1024} KiB")
         elif lines:
@@ -263,7 +278,8 @@ class ClientConnection(Http1Server):
     def refuse(self, status: int, message: str) -> CommandGenerator[None]:
         """Answer with an error and close the connection."""
         self._refused = True
-        yield commands.SendData(self.conn, error_bytes(status, message, head_only=self._head_only))
+        refused = error_bytes(status, message, head_only=self._head_only, line=self._line)
+        yield commands.SendData(self.conn, refused)
         yield from self._leave()
 
     def _leave(self) -> CommandGenerator[None]:

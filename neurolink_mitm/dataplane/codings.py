@@ -15,6 +15,10 @@ import zstandard
 BASE = 4 * 1024 * 1024
 RATIO = 100
 """A response may become `BASE` bytes and `RATIO` times what came, far more than text is ever compressed."""
+MOST = 64 * 1024 * 1024
+"""Bytes that a request's body may become."""
+PIECE = 64 * 1024
+"""Bytes of a request's body that are undone at once, so that little is made beyond `MOST`."""
 DEEPEST = 3
 """Codings on top of each other."""
 SLICE = 16
@@ -25,6 +29,11 @@ WINDOW = 8 * 1024 * 1024
 
 class CodingError(ValueError):
     """The data is malformed, or grows beyond `BASE` and `RATIO`."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        """`status` is that of the refusal, if it is a client's request."""
+        super().__init__(message)
+        self.status = status
 
 
 class Step(Protocol):
@@ -83,7 +92,7 @@ class Decoding:
                 pieces.append(piece)
                 left -= len(piece)
                 if left < 0:
-                    raise CodingError("it grows out of bounds when it is unpacked")
+                    raise CodingError("it grows out of bounds when it is unpacked", 413)
             data = b"".join(pieces)
         self._room = left
         return data
@@ -174,3 +183,25 @@ def decoding(coding: str) -> Decoding | None:
     if not 0 < len(names) <= DEEPEST or any(name not in _STEPS for name in names):
         return None
     return Decoding([_STEPS[name]() for name in reversed(names)])
+
+
+def unpacked(body: bytes, coding: str) -> bytes:
+    """Return the body of a request without its `Content-Encoding`.
+
+    Raises:
+        CodingError: a coding is unknown (415), the body is malformed (400) or too large (413).
+    """
+    if not coding.replace(",", "").replace("identity", "").strip():
+        return body
+    undo = decoding(coding.lower())
+    if undo is None:
+        raise CodingError("its content-encoding is none of gzip, deflate, br and zstd", 415)
+    parts, size = [], 0
+    for at in range(0, len(body), PIECE):
+        parts.append(undo.feed(body[at : at + PIECE]))
+        size += len(parts[-1])
+        if size > MOST:
+            raise CodingError(f"it is over {MOST // 1024 // 1024} MB when it is unpacked", 413)
+    if not undo.whole:
+        raise CodingError("its compression ends too early")
+    return b"".join(parts)

@@ -13,6 +13,7 @@ from mitmproxy import http
 from neurolink_mitm.core.request import headers
 
 _RECEIVED = "neurolink_received"
+_CLIENTS = "neurolink_clients"
 _SHOWN = "neurolink_shown"
 """Attributes of a flow, which mitmproxy neither copies nor saves."""
 _CONNECTIONS = (b"host", b"content-length", b"transfer-encoding", b"expect")
@@ -35,6 +36,12 @@ class _Parts:
 def save_received_request(flow: http.HTTPFlow, received: http.Request) -> None:
     """Save the client's request. Addons may still change `received` before the first attempt."""
     setattr(flow, _RECEIVED, received)
+
+
+def save_client_request(flow: http.HTTPFlow) -> None:
+    """Save the client's request before it is translated, if `save_received_request` has saved it as received."""
+    if getattr(flow, _RECEIVED, None) is not None:
+        setattr(flow, _CLIENTS, _Parts.of(flow.request))
 
 
 def save_shown_request(flow: http.HTTPFlow) -> None:
@@ -75,6 +82,9 @@ def _parts(flow: http.HTTPFlow, prefix: str) -> _Parts:
         inside = now.path.startswith(f"{prefix}/")
         return replace(now, path=now.path.removeprefix(prefix)) if inside else now
     came = _Parts.of(received)
+    clients: _Parts | None = getattr(flow, _CLIENTS, None)
+    if clients and now.content == shown.content and now.path == shown.path:
+        came = clients  # what the user edits is the translated request
     return _Parts(
         came.method if now.method == shown.method else now.method,
         came.path if now.path == shown.path else now.path.removeprefix(prefix),

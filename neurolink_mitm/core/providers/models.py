@@ -54,9 +54,14 @@ def offered(routing: Routing) -> tuple[Model, ...]:
     return tuple(model for model in models.values() if not is_wildcard(model.id))
 
 
+def served(routing: Routing) -> tuple[str, ...]:
+    """Return the names of all models that can be asked for."""
+    return known_models((model.id for model in CLAUDE), routing)
+
+
 def not_served(name: str, routing: Routing) -> Reply:
     """Return the 404 for a model without a route, with the models that can be asked for."""
-    return no_route(name, known_models((model.id for model in CLAUDE), routing))
+    return no_route(name, served(routing))
 
 
 def _named(name: str) -> Model:

@@ -211,7 +211,7 @@ class EventStreamReader(ResponseReader):
         if event.name == "content_block_delta" and self.released:
             return
         if event.name == "message":  # no name was given
-            event = event._replace(name=_type_of(event.data))
+            event = event._replace(name=type_of(event.data))
         self.started = self.started or event.name == "message_start"
         if event.name == "error":
             self.started = True
@@ -255,7 +255,7 @@ class _Typed(msgspec.Struct):
 _typed = msgspec.json.Decoder(_Typed)
 
 
-def _type_of(data: bytes) -> str:
+def type_of(data: bytes) -> str:
     """Return the name of an event without one, by the type in its data; `message` if it has none."""
     try:
         return _typed.decode(data).type or "message"

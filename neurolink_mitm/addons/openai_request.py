@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Mapping
+
+from mitmproxy import http
+
+from neurolink_mitm.core.exchange import ClientRequest, Exchange, Kind, Reply
+from neurolink_mitm.core.openai import unserved
+from neurolink_mitm.core.openai.api import Api
+from neurolink_mitm.core.openai.claude import ClaudeTraits
+from neurolink_mitm.core.openai.errors import INVALID, RequestError
+from neurolink_mitm.core.openai.fields import messages_fields, session_in
+from neurolink_mitm.core.openai.translated import Translated
+from neurolink_mitm.core.providers import destinations, models
+from neurolink_mitm.core.request.body import LONGEST_SESSION, takes_long
+from neurolink_mitm.core.request.head import MESSAGES_PATH
+from neurolink_mitm.dataplane.codings import CodingError, unpacked
+from neurolink_mitm.dataplane.hooks import error_response, exchange_of
+from neurolink_mitm.dataplane.original_request import save_client_request
+from neurolink_mitm.dataplane.threads import run_in_thread
+from neurolink_mitm.ports import Runtime
+
+BROKEN = Reply(500, "api_error", "NeuroLink refused: the request was not translated")
+Traits = Callable[[str], ClaudeTraits]
+Translate = Callable[[bytes, Traits], Translated]
+TRANSLATORS: Mapping[Api, Translate] = {}
+
+
+class OpenAiRequest:
+    """Translates a chat or responses request to a Messages request, and refuses what only OpenAI serves."""
+
+    def __init__(
+        self, runtime: Runtime, translators: Mapping[Api, Translate] = TRANSLATORS
+    ) -> None:
+        self.runtime = runtime
+        self._translators = translators
+
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Return an awaitable only where the body takes long to read."""
+        exchange = exchange_of(flow)
+        if flow.response or exchange is None or exchange.api is Api.ANTHROPIC:
+            return None
+        if self.runtime.passthrough:
+            return None
+        # If what follows breaks, the request must not go on: Anthropic has such a path, too.
+        flow.response = error_response(BROKEN, exchange.request_id)
+        translate = self._translators.get(exchange.api)
+        if translate is None:
+            fields = flow.request.headers.fields
+            refusal = unserved.refusal(exchange.method, exchange.path, fields)
+            _refuse(flow, exchange, refusal)
+            return None
+        body = flow.request.raw_content or b""
+        coding = flow.request.headers.get("content-encoding", "")
+        work = functools.partial(self._translated, translate, body, coding)
+        if coding or takes_long(body):
+            return _in_thread(flow, exchange, work)
+        _take(flow, exchange, work())
+        return None
+
+    def _translated(
+        self, translate: Translate, body: bytes, coding: str
+    ) -> Translated | RequestError:
+        try:
+            return translate(unpacked(body, coding), self._traits)
+        except RequestError as e:
+            return e
+        except CodingError as e:
+            return RequestError(f"the request body can't be read: {e}", status=e.status)
+
+    def _traits(self, model: str) -> ClaudeTraits:
+        """Return the traits of the model that will be asked. Raises `RequestError` where nobody serves it."""
+        routing = self.runtime.config.routing
+        route = destinations.route(model, routing, self.runtime.pool.fallbacks)
+        if route is None:
+            raise unserved.not_mapped(model, models.served(routing))
+        return ClaudeTraits()
+
+
+async def _in_thread(
+    flow: http.HTTPFlow, exchange: Exchange, work: Callable[[], Translated | RequestError]
+) -> None:
+    _take(flow, exchange, await run_in_thread(work))
+
+
+def _take(flow: http.HTTPFlow, exchange: Exchange, translated: Translated | RequestError) -> None:
+    if isinstance(translated, RequestError):
+        _refuse(flow, exchange, translated)
+        return
+    request = flow.request
+    save_client_request(flow)
+    fields = request.headers.fields
+    exchange.client_request = ClientRequest(fields, request.raw_content or b"")
+    session = session_in(fields) or translated.session
+    exchange.session_id = session[:LONGEST_SESSION] if session else None
+    exchange.answer, exchange.notes = translated.answer, translated.notes
+    exchange.kind = Kind.MESSAGES
+    request.path = MESSAGES_PATH
+    request.headers.fields = messages_fields(fields)
+    request.content = translated.body  # sets content-length, too
+    flow.response = None
+
+
+def _refuse(flow: http.HTTPFlow, exchange: Exchange, refusal: RequestError) -> None:
+    reply = Reply(refusal.status, INVALID, str(refusal))
+    flow.response = error_response(reply, exchange.request_id)
+    flow.response.content = refusal.body
+    exchange.why = str(refusal)
+    if refusal.status == 405:
+        flow.response.headers["allow"] = "POST"
+    if refusal is unserved.NO_WEBSOCKET:  # RFC 9110 section 15.5.22
+        flow.response.headers["upgrade"] = "HTTP/1.1"
+        flow.response.headers["connection"] = "upgrade, close"

@@ -1,0 +1,102 @@
+"""Editors of a Messages response: bytes in as they arrive, bytes out in the form that the client asked for.
+
+upstream streams     client wants a stream     `StreamEditor`
+upstream is whole    client wants it whole     `WholeEditor`
+upstream is whole    client wants a stream     `WholeEditor`, which writes the events at the end
+upstream streams     client wants it whole     `WholeEditor`, which collects the events
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from neurolink_mitm.core.openai.errors import encoded, error_in_openai_form
+from neurolink_mitm.core.openai.forms import Event, events_of, message_of
+from neurolink_mitm.core.openai.translated import AnswerFormat, StreamWriter
+from neurolink_mitm.core.response.reader import type_of
+from neurolink_mitm.core.response.sse import SseEvent, SseReader
+
+KEEP_ALIVE = b": keep-alive\n\n"
+"""A comment, which all clients skip."""
+EVENT_STREAM = "text/event-stream; charset=utf-8"
+JSON = "application/json"
+
+
+class Editor(Protocol):
+    """The editor of one response."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return what the client gets for the next bytes of upstream's; perhaps nothing yet."""
+
+    def end(self) -> bytes:
+        """Return the last bytes for the client. Raises `ValueError` where upstream's response can't be translated."""
+
+
+class StreamEditor:
+    """A stream that is translated event by event."""
+
+    def __init__(self, writer: StreamWriter) -> None:
+        self._reader = SseReader(keep_raw=True)
+        self._writer = writer
+
+    def feed(self, chunk: bytes) -> bytes:
+        return b"".join([self._written(event) for event in self._reader.feed(chunk)])
+
+    def end(self) -> bytes:
+        last = b"".join([self._written(event) for event in self._reader.finish()])
+        return last + self._writer.end()
+
+    def _written(self, event: SseEvent) -> bytes:
+        name, data, raw = event
+        if not data:
+            return KEEP_ALIVE if raw.strip() else b""
+        if name == "message":  # no name was given
+            name = type_of(data)
+        return KEEP_ALIVE if name == "ping" else self._writer.event(name, data)
+
+
+class WholeEditor:
+    """A response that is translated when it is complete."""
+
+    def __init__(self, finish: Callable[[bytes], bytes]) -> None:
+        self._finish = finish
+        self._chunks: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> bytes:
+        self._chunks.append(chunk)
+        return b""
+
+    def end(self) -> bytes:
+        body = b"".join(self._chunks)
+        self._chunks.clear()
+        return self._finish(body)
+
+
+def editor(
+    answer: AnswerFormat, request_id: str, created: int, *, streamed: bool, wanted: bool
+) -> Editor:
+    """Return the editor of a response. `streamed`: upstream sends events; `wanted`: the client wants a stream."""
+    if streamed and wanted:
+        return StreamEditor(answer.stream(request_id, created))
+
+    def finish(body: bytes) -> bytes:
+        if wanted:
+            writer = answer.stream(request_id, created)
+            written = [writer.event(name, data) for name, data in events_of(body)]
+            return b"".join((*written, writer.end()))
+        if not streamed:
+            return answer.whole(body, request_id, created)
+        events = list(_events_in(body))
+        for name, data in events:
+            if name == "error":
+                return encoded(error_in_openai_form(data))
+        return answer.whole(message_of(events), request_id, created)
+
+    return WholeEditor(finish)
+
+
+def _events_in(body: bytes) -> Iterator[Event]:
+    reader = SseReader()
+    for event in (*reader.feed(body), *reader.finish()):
+        yield type_of(event.data) if event.name == "message" else event.name, event.data

@@ -1,0 +1,35 @@
+"""The header fields of a client that speaks OpenAI's API."""
+
+from __future__ import annotations
+
+from neurolink_mitm.core.request import headers
+from neurolink_mitm.core.request.headers import Fields
+
+SESSIONS = (
+    b"session_id",  # Codex up to 0.12x
+    b"session-id",  # Codex: `codex-rs/codex-api/src/requests/headers.rs`
+    b"conversation_id",
+    b"x-session-id",
+    b"x-claude-code-session-id",
+)
+"""Fields that name the session of a request, in the order in which they count."""
+_MEANT = frozenset({b"host", b"user-agent", b"traceparent", b"tracestate"}) | headers.SENSITIVE
+_BEGINNINGS = (b"anthropic-", b"x-neurolink-")
+
+
+def session_in(fields: Fields) -> str | None:
+    """Return the session that a header field names."""
+    return next((name for each in SESSIONS if (name := headers.name_in(fields, each))), None)
+
+
+def messages_fields(fields: Fields) -> Fields:
+    """Return the fields of the Messages request: the client's that mean something to Anthropic or to us.
+
+    `openai-*`, `x-stainless-*`, `originator` and all others are of no use there, and tell what nobody asked for.
+    """
+    meant = tuple(field for field in fields if _is_meant(field[0].lower()))
+    return (*meant, (b"content-type", b"application/json"))
+
+
+def _is_meant(name: bytes) -> bool:
+    return name in _MEANT or name.startswith(_BEGINNINGS)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from neurolink_mitm.core.openai.fields import messages_fields, session_in
+from neurolink_mitm.core.request.headers import Fields
+
+
+def fields(**values: str) -> Fields:
+    return tuple(
+        (name.replace("_", "-").encode(), value.encode()) for name, value in values.items()
+    )
+
+
+SENT = fields(
+    host="h", user_agent="codex_cli_rs/0.1", authorization="Bearer x", openai_organization="org-1",
+    x_stainless_lang="python", originator="codex_cli_rs", content_type="text/plain", accept="*/*",
+    content_encoding="zstd", transfer_encoding="chunked", chatgpt_account_id="a", http_referer="u",
+    traceparent="t", anthropic_beta="b", x_neurolink_user_id="me", cookie="c", content_length="7",
+)  # fmt: skip
+
+
+def test_what_means_something_to_anthropic_stays() -> None:
+    assert messages_fields(SENT) == fields(
+        host="h", user_agent="codex_cli_rs/0.1", authorization="Bearer x", traceparent="t",
+        anthropic_beta="b", x_neurolink_user_id="me", cookie="c", content_type="application/json",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sent", "session"),
+    [
+        (((b"session_id", b"s1"), (b"conversation_id", b"c")), "s1"),
+        (((b"Session-Id", b"s2"),), "s2"),
+        (((b"conversation_id", b"c"),), "c"),
+        (((b"x-session-id", b"x" * 999),), "x" * 256),
+        (((b"session_id", b""), (b"x-claude-code-session-id", b"cc")), "cc"),
+        (((b"thread-id", b"t"),), None),
+    ],
+)
+def test_the_session(sent: Fields, session: str | None) -> None:
+    assert session_in(sent) == session
