@@ -270,6 +270,8 @@ def _route_lines(route: Report) -> Iterable[Text]:
         taken = str(counting.get("next") or "").removeprefix("anthropic:")
         result = f"next is {taken}" if taken else f"the client gets {counting.get('status')}"
         yield Text(printable(f"counting tokens: {result}"))
+    if uncounted := route.get("uncounted"):
+        yield Text(printable(f"batches, and what else tells no cost: {uncounted}"))
 
 
 def _mark(account: Report) -> str:

@@ -14,8 +14,8 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Choice, Requirements
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers import destinations, models
-from neurolink_mitm.core.providers.destinations import Route
-from neurolink_mitm.core.request.endpoints import COUNT_TOKENS
+from neurolink_mitm.core.providers.destinations import THE_POOL, Route
+from neurolink_mitm.core.request.endpoints import BATCHES, COUNT_TOKENS
 from neurolink_mitm.core.settings.values import Routing
 
 NOT_SERVED = "no route"
@@ -66,7 +66,9 @@ def preview_route(
     model = mapped.model
     if preview.account and not preview.account.is_anthropic:
         model = preview.account.model or model
-    return _report(rows, asked, model, route.rule, preview, _preview(pool, route, counting, now))
+    counted = _preview(pool, route, counting, now)
+    uncounted = _uncounted(pool, requirements, now)
+    return _report(rows, asked, model, route.rule, preview, counted, uncounted)
 
 
 def preview_passthrough(pool: Pool, model: str | None) -> dict[str, object]:
@@ -89,6 +91,14 @@ def _preview(pool: Pool, route: Route, requirements: Requirements, now: float) -
         return RoutePreview(account)
     reply = all_ineligible(pool, requirements, now, route)
     return RoutePreview(status=reply.status, message=reply.message) if reply else RoutePreview()
+
+
+def _uncounted(pool: Pool, requirements: Requirements, now: float) -> str | None:
+    """Return what the client is told of a batch, and of all else whose cost is not told, where a cap is set."""
+    if pool.budget.cap is None:
+        return None
+    asked = replace(requirements, model=None, endpoint=BATCHES, metering=Metering.UNMETERED)
+    return _preview(pool, THE_POOL, asked, now).message
 
 
 def _account_rows(
@@ -146,7 +156,9 @@ def _report(
     rule: str,
     preview: RoutePreview,
     counting: RoutePreview,
+    uncounted: str | None = None,
 ) -> dict[str, object]:
     """`counting` is the preview of the same request to count_tokens."""
     route = {"asked": asked, "model": model, "rule": rule, **preview.as_json()}
-    return {"explain": rows, "route": route | {"countTokens": counting.as_json()}}
+    more = {"countTokens": counting.as_json(), "uncounted": uncounted}
+    return {"explain": rows, "route": route | more}

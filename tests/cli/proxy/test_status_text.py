@@ -221,11 +221,24 @@ ROUTE = {
             ["counting tokens: next is home"],
         ),
         (
+            {"asked": None, "uncounted": "refused \x1b[2J"},
+            ["batches, and what else tells no cost: refused ?[2J"],
+        ),
+        (
             {"asked": None, "countTokens": {"next": None, "status": 429}},
             ["counting tokens: the client gets 429"],
         ),
     ],
-    ids=["named", "any", "mapped", "unknown", "passthrough", "counting", "counting-in-vain"],
+    ids=[
+        "named",
+        "any",
+        "mapped",
+        "unknown",
+        "passthrough",
+        "counting",
+        "uncounted",
+        "counting-in-vain",
+    ],
 )
 def test_explain_says_what_comes_of_it(changes: dict[str, Any], lines: list[str]) -> None:
     told = shown({"explain": [], "route": ROUTE | changes})

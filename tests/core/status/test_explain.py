@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.failover.ineligible import ADD_ACCOUNT
+from neurolink_mitm.core.cost.budget import Budget
+from neurolink_mitm.core.failover.ineligible import ADD_ACCOUNT, CANT_BE_CAPPED
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.providers.destinations import entries
@@ -151,6 +152,18 @@ def test_counting_has_limits_of_its_own() -> None:
     _, route = told(pool_of(cooling="a"))
     assert route["next"] == "anthropic:b"
     assert route["countTokens"] == {"next": "anthropic:a", "status": None, "message": None}
+
+
+@pytest.mark.parametrize(
+    ("cap", "token", "refused"),
+    [(None, "sk-ant-key", False), (5.0, "sk-ant-key", True), (5.0, "sk-ant-oat-test-a", False)],
+    ids=["no-cap", "key", "subscription"],
+)
+def test_what_is_not_counted_under_a_cap(cap: float | None, token: str, refused: bool) -> None:
+    pool = Pool([make_account("a", token)], budget=Budget(cap=cap))
+    _, route = told(pool)
+    assert (CANT_BE_CAPPED in (route["uncounted"] or "")) == refused
+    assert route["next"] == "anthropic:a"
 
 
 def test_it_takes_nobodys_turn() -> None:
