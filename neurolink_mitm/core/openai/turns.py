@@ -74,6 +74,11 @@ class Turns:
         self._ids = UniqueIds()
         self._results: dict[str, tuple[Turn, _Result]] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is said, not even in the system prompt."""
+        return not self._turns and not self.system
+
     def say(self, role: str, blocks: Iterable[bytes]) -> None:
         """Add blocks to a turn of `role`."""
         if blocks := list(blocks):
