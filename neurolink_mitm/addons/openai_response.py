@@ -12,6 +12,7 @@ from neurolink_mitm.core.openai.editors import Editor
 from neurolink_mitm.core.openai.errors import (
     SERVER,
     OpenAiError,
+    RequestError,
     encoded,
     error_in_openai_form,
     is_openais,
@@ -23,6 +24,7 @@ from neurolink_mitm.ports import Runtime
 logger = logging.getLogger("neurolink.openai")
 
 UNTRANSLATED = "NeuroLink could not translate upstream's answer"
+NOT_TRANSLATED = encoded(OpenAiError(UNTRANSLATED, SERVER))
 
 
 class OpenAiResponse:
@@ -79,6 +81,8 @@ class _Translation:
         if self._last is None:
             try:
                 return self._edited(data)
+            except RequestError as e:
+                self.give_up(type(e).__name__, e.body)
             except Exception as e:  # its text may hold what the answer says
                 self.give_up(type(e).__name__)
         last, self._last = self._last, b""
@@ -90,24 +94,23 @@ class _Translation:
         edited = self._editor.feed(ready) if ready else b""
         return edited if data else edited + self._editor.end()
 
-    def give_up(self, why: str) -> None:
-        """End the response with an error, and log `why`."""
+    def give_up(self, why: str, body: bytes = NOT_TRANSLATED) -> None:
+        """End the response with an error, and log `why`. `body` is for a client that waits for the whole answer."""
         logger.error("the answer to %s can't be translated: %s", self._exchange.request_id, why)
-        body = encoded(OpenAiError(UNTRANSLATED, SERVER))
         if self._exchange.stream:
-            self._last = self._error_event(body)
+            self._last = self._error_event()
         else:
             self._last = body
             self._response.status_code = 502  # counts where the body is held to its end
 
-    def _error_event(self, body: bytes) -> bytes:
+    def _error_event(self) -> bytes:
         answer, exchange = self._exchange.answer, self._exchange
         try:
             assert answer
             writer = answer.stream(exchange.request_id, 0)
             return writer.event("error", error_body("api_error", UNTRANSLATED))
         except Exception:
-            return b"data: %b\n\n" % body
+            return b"data: %b\n\n" % NOT_TRANSLATED
 
 
 def _put_error(response: http.Response, api: Api) -> None:

@@ -11,6 +11,7 @@ from neurolink_mitm.addons.openai_response import OpenAiResponse
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.failover.errors import error_body
 from neurolink_mitm.core.openai.api import Api
+from neurolink_mitm.core.openai.chat.answer import ChatAnswer
 from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.response.reader import EventStreamReader, ResponseReader, WholeReader
 from neurolink_mitm.dataplane.hooks import error_response
@@ -151,6 +152,18 @@ def test_what_cant_be_translated_is_an_error(caplog: pytest.LogCaptureFixture) -
     assert [r.getMessage() for r in caplog.records] == [
         "the answer to req_1 can't be translated: ValueError"
     ]
+
+
+def test_an_answer_that_is_no_json_is_shown_to_the_client_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made = http.Response.make(200, b"")
+    made.stream = True
+    response = answered(made, answer=ChatAnswer("gpt-4o", json=True))
+    told = json.loads(given(response, MESSAGE))["error"]
+    assert (response.status_code, told["code"]) == (502, "invalid_json")
+    assert "hello" in told["message"]
+    assert "hello" not in caplog.text
 
 
 def test_a_stream_that_cant_be_translated_ends_in_an_error(

@@ -54,12 +54,6 @@ class MessageDelta(msgspec.Struct, gc=False):
     delta: Ending = msgspec.field(default_factory=Ending)
 
 
-class Event(msgspec.Struct, gc=False):
-    """An event that came without a name."""
-
-    type: str = ""
-
-
 class BlockStop(msgspec.Struct, gc=False):
     """The data of `content_block_stop`."""
 

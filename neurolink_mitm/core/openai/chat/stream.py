@@ -30,7 +30,6 @@ DONE = b"data: [DONE]\n\n"
 UNREADABLE_EVENT = "An event of upstream's answer can't be read. Ask again to continue."
 CUT = "The answer was cut off upstream. Ask again to continue."
 
-_names = msgspec.json.Decoder(blocks.Event)
 _deltas = msgspec.json.Decoder(blocks.BlockDelta)
 _starts = msgspec.json.Decoder(blocks.BlockStart)
 _reasons = msgspec.json.Decoder(blocks.MessageDelta)
@@ -93,8 +92,6 @@ class ChatStream:
         try:
             if not data.isascii():
                 data.decode()  # it may raise; what is copied is not decoded later
-            if name == "message":
-                name = _names.decode(data).type
             if name == "content_block_delta":
                 return self._started(self._delta(data))
             return self._other(name, data)
