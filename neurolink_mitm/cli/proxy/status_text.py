@@ -262,7 +262,8 @@ def _route_lines(route: Report) -> Iterable[Text]:
         under = f" as {route['model']}" if route.get("model") not in (None, asked) else ""
         yield Text(printable(f"{asked}: asked for{under}, by {route['rule']}"))
     if route.get("status"):
-        yield Text(printable(f"the client gets {route['status']}: {route['message']}"), style=BAD)
+        lines = f"the client gets {route['status']}: {route['message']}".splitlines()
+        yield from (Text(printable(line), style=BAD) for line in lines)
     elif route.get("message"):
         yield Text(printable(f"a request {route['message']}"))
     counting = route.get("countTokens") or {}

@@ -9,6 +9,7 @@ from neurolink_mitm.core.cost.budget import Metering
 from neurolink_mitm.core.failover import plan as failover
 from neurolink_mitm.core.failover.ineligible import all_ineligible
 from neurolink_mitm.core.logs.rows import iso
+from neurolink_mitm.core.openai.unserved import not_mapped
 from neurolink_mitm.core.pool.account_state import Ineligible
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Choice, Requirements
@@ -52,8 +53,10 @@ def preview_route(
     route = _route(asked, routing, pool)
     if route is None:
         assert asked is not None
-        refusal = models.not_served(asked, routing)
-        preview = RoutePreview(status=refusal.status, message=refusal.message)
+        message = models.not_served(asked, routing).message
+        if not requirements.claude_code:
+            message = str(not_mapped(asked, models.served(routing)))
+        preview = RoutePreview(status=404, message=message)
         rows = [_not_asked(account, NOT_SERVED) for account in pool.accounts]
         return _report(rows, asked, None, NOT_SERVED, preview, preview)
     mapped = replace(requirements, model=route.model or None)

@@ -213,6 +213,10 @@ ROUTE = {
             ["the client gets 404: not here"],
         ),
         (
+            {"next": None, "status": 404, "message": "map it:\n  to: x", "countTokens": {}},
+            ["the client gets 404: map it:", "  to: x"],
+        ),
+        (
             {"asked": None, "next": None, "message": "goes on", "countTokens": {"next": None}},
             ["a request goes on"],
         ),
@@ -234,6 +238,7 @@ ROUTE = {
         "any",
         "mapped",
         "unknown",
+        "to-be-mapped",
         "passthrough",
         "counting",
         "uncounted",

@@ -143,6 +143,9 @@ def test_what_the_client_gets_where_nobody_serves(
 
 def test_another_client_is_told_of_itself() -> None:
     pool = Pool([make_account("a", "sk-ant-oat-test-a")])
+    unmapped: Any = preview_route(pool, Routing(), Requirements(model="gpt-9"), NOW)
+    assert unmapped["route"]["status"] == 404
+    assert '- from: "gpt-9"' in unmapped["route"]["message"]
     found: Any = preview_route(pool, Routing(), Requirements(model=OPUS), NOW)
     assert found["route"]["status"] == 400
     assert found["route"]["message"].endswith(ADD_ACCOUNT)
