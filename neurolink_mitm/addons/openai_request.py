@@ -8,7 +8,7 @@ from mitmproxy import http
 from neurolink_mitm.core.exchange import ClientRequest, Exchange, Kind, Reply
 from neurolink_mitm.core.openai import unserved
 from neurolink_mitm.core.openai.api import Api
-from neurolink_mitm.core.openai.claude import ClaudeTraits
+from neurolink_mitm.core.openai.claude import ClaudeTraits, claude_traits
 from neurolink_mitm.core.openai.errors import INVALID, RequestError
 from neurolink_mitm.core.openai.fields import messages_fields, session_in
 from neurolink_mitm.core.openai.translated import Translated
@@ -75,7 +75,7 @@ class OpenAiRequest:
         route = destinations.route(model, routing, self.runtime.pool.fallbacks)
         if route is None:
             raise unserved.not_mapped(model, models.served(routing))
-        return ClaudeTraits()
+        return claude_traits(route.model)
 
 
 async def _in_thread(

@@ -262,21 +262,22 @@ class AnswerStream(BoundedStream):
     def _check_idle(self) -> Commands:
         now, until = self.pool.now(), self._incoming.last_data + self.exchange.timeouts.idle
         if now < min(until, self._total_until):
-            if self.exchange.answer and now >= self._last_sent + KEEP_ALIVE:
-                yield from self._keep_alive()
-            due = min(until, self._last_sent + self._patience)
-            yield from self._wake_in(due - now, self._check_idle)
+            if self.exchange.answer:
+                yield from self._keep_alive(now)
+                until = min(until, self._last_sent + KEEP_ALIVE)
+            yield from self._wake_in(until - now, self._check_idle)
             return
         yield from self._drop_upstream()
         yield from self._cut("upstream fell silent")
 
-    def _keep_alive(self) -> Commands:
-        """Send a comment, if the client gets events: between two of them, as the answer is translated whole events."""
+    def _keep_alive(self, now: float) -> Commands:
+        """Send a comment where it is time: what is translated goes to the client as whole events."""
+        if now < self._last_sent + KEEP_ALIVE:
+            return
+        self._last_sent = now
         response = self.flow.response
-        kind = headers.get(response.headers.fields, b"content-type") if response else None
-        if kind and kind.startswith("text/event-stream"):
+        if response and response.headers.get("content-type", "").startswith("text/event-stream"):
             yield from self._send(COMMENT)
-        self._last_sent = self.pool.now()
 
     def _cut(self, message: str) -> Commands:
         """End a response that broke off: by closing events if the format allows, else by closing the connection."""

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from neurolink_mitm.addons.capture import CAPTURE, HELD, Capture
-from neurolink_mitm.core.exchange import Outcome
+from neurolink_mitm.core.exchange import ClientRequest, Outcome
 from neurolink_mitm.core.logs.capture import LIMIT, Captured
 from neurolink_mitm.core.settings.values import Config, Logging
 from neurolink_mitm.dataplane.hooks import flow_state
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, make_flow
+from tests.core.openai.formats import PlainAnswer
 from tests.fakes import make_account, make_attempt, make_runtime
 
 
@@ -53,6 +54,27 @@ def test_what_passes_is_kept_and_changed_by_who_was_there_before() -> None:
     addon.response(flow)
     kept = [c.body.content for c in bodies.captured if c.body and c.status]
     assert kept == [b"ab", b"ab"]
+
+
+def test_of_a_translated_request_both_sides_have_their_own_form() -> None:
+    there, bodies = runtime()
+    client = ClientRequest(((b"host", b"h"),), b"chat")
+    flow = make_flow(
+        path="/v1/chat/completions", body=b"messages", attempts=[make_attempt(make_account())],
+        status=200, client_request=client, answer=PlainAnswer(),
+    )  # fmt: skip
+    addon = Capture(there)
+    addon.request(flow)
+    answer(flow).stream = bytes.upper
+    addon.responseheaders(flow)
+    assert flow.response is not None
+    assert callable(flow.response.stream)
+    assert flow.response.stream(b"ab") == b"AB"
+    addon.response(flow)
+    contents = [each.body.content for each in bodies.captured if each.body]
+    assert contents == [b"chat", b"messages", b"ab", b"AB"]
+    assert bodies.captured[0].fields == client.fields
+    assert addon._room.left == HELD
 
 
 def test_a_body_is_kept_up_to_a_limit() -> None:

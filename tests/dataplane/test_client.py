@@ -599,3 +599,20 @@ def test_where_it_stands(wire: Wire, sent: list[bytes], phase: Phase) -> None:
 def test_an_error_is_named_as_anthropic_would(status: int, error_type: str) -> None:
     _, _, body = error_bytes(status, "why").partition(b"\r\n\r\n")
     assert json.loads(body)["error"] == {"type": error_type, "message": "why"}
+
+
+@pytest.mark.parametrize(
+    ("line", "openais"),
+    [
+        (b"POST /v1/chat/completions HTTP/1.1", True),
+        (b"POST /v1/responses HTTP/1.1\r\nx: 1", True),
+        (b"POST /v1/messages HTTP/1.1", False),
+        (b"POST ", False),
+        (b"\xff\xfe \xff", False),
+        (b"", False),
+    ],
+)
+def test_an_error_has_the_form_of_the_api(line: bytes, openais: bool) -> None:
+    head, _, body = error_bytes(431, "why", line=line).partition(b"\r\n\r\n")
+    assert b"content-length: %d" % len(body) in head
+    assert ("param" in json.loads(body)["error"]) == openais

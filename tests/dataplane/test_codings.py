@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.dataplane.codings import BASE, CodingError, Decoding, decoding
+from neurolink_mitm.dataplane.codings import BASE, CodingError, Decoding, decoding, unpacked
 from tests.flows.raw_upstream import NAMES, compressed
 
 TEXT = b'{"type":"error","error":{"type":"overloaded_error","message":"caf\xc3\xa9"}}' * 20
@@ -110,3 +110,25 @@ def test_a_bomb_is_told_before_it_fills_the_memory(name: str) -> None:
 )
 def test_there_is_nothing_to_undo_or_nobody_knows_how(coding: str) -> None:
     assert decoding(coding) is None
+
+
+@pytest.mark.parametrize("coding", ["", "identity", " identity , identity", *NAMES])
+def test_a_request_is_unpacked(coding: str) -> None:
+    packed = compressed(TEXT, coding) if coding in NAMES else TEXT
+    assert unpacked(packed, coding) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("packed", "coding", "status"),
+    [
+        (TEXT, "compress", 415),
+        (TEXT, "gzip;q=1", 415),
+        (compressed(TEXT, "gzip")[:-9], "gzip", 400),
+        (compressed(bytes(3 * BASE), "gzip"), "gzip", 413),
+    ],
+    ids=["unknown", "parameter", "cut", "bomb"],
+)
+def test_a_request_that_cant_be_unpacked(packed: bytes, coding: str, status: int) -> None:
+    with pytest.raises(CodingError) as caught:
+        unpacked(packed, coding)
+    assert caught.value.status == status

@@ -6,6 +6,7 @@ from mitmproxy.test import tflow, tutils
 
 from neurolink_mitm.dataplane.original_request import (
     replay_request,
+    save_client_request,
     save_received_request,
     save_shown_request,
 )
@@ -36,6 +37,28 @@ def again(flow: http.HTTPFlow) -> tuple[str, bytes | None]:
 
 def test_it_is_what_the_client_sent() -> None:
     assert again(ended()) == ("/v1/files", b"as it came")
+
+
+@pytest.mark.parametrize(
+    ("content", "asked"),
+    [
+        (b"reworded", ("/v1/chat/completions", b"chat")),
+        (b"mine", ("/v1/messages", b"mine")),
+    ],
+    ids=["as it is", "edited"],
+)
+def test_of_a_translated_request_it_is_the_clients(
+    content: bytes, asked: tuple[str, bytes]
+) -> None:
+    flow = tflow.tflow(req=tutils.treq(path=b"/v1/chat/completions", content=b"chat"))
+    save_client_request(flow)  # nobody wants it
+    save_received_request(flow, flow.request)
+    save_client_request(flow)
+    flow.request.path, flow.request.content = "/v1/messages", b"translated"
+    flow.request = tutils.treq(path=b"/team/v1/messages?beta=true", content=b"reworded")
+    save_shown_request(flow)
+    flow.request.content = content
+    assert again(flow) == asked
 
 
 def test_no_credential_and_nothing_of_the_connection_is_left() -> None:

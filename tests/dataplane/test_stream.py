@@ -14,9 +14,10 @@ from neurolink_mitm.core.failover.errors import FailureStage
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.core.settings.values import Timeouts
-from neurolink_mitm.dataplane.answer_stream import GRACE
+from neurolink_mitm.dataplane.answer_stream import GRACE, KEEP_ALIVE
 from neurolink_mitm.dataplane.upstreams.dial import Dialled
 from neurolink_mitm.dataplane.upstreams.leases import Lease, Leases
+from tests.core.openai.formats import PlainAnswer
 from tests.dataplane.playbook import CLIENT, Back, Close, Command, Hook, Open, Playbook, Send, Steps
 from tests.dataplane.upstreams.fakes import KEY, FakeConnection, FakeTransport
 
@@ -254,6 +255,30 @@ def test_an_answer_that_flows_may_take_longer_than_the_time_for_the_whole(play: 
     log = play.wait(LIMITS.idle)
     assert Close("up1") in log
     assert b"event: error" in told(log)
+
+
+def test_a_client_of_openais_gets_a_comment_while_nothing_comes() -> None:
+    play = Playbook(timeouts=LIMITS, answer=PlainAnswer())
+    sent(play)
+    play.upstream("up1", HEAD + events(0, 2))
+    assert play.wait(KEEP_ALIVE - 1) == []
+    play.upstream("up1", b"5\r\nevent\r\n")  # a piece of an event is nothing for the client
+    assert told(play.wait(1)) == chunk(b": keep-alive\n\n")
+    assert play.wait(KEEP_ALIVE - 1) == []
+    log = play.wait(1)
+    assert Close("up1") not in log
+    assert told(log) == chunk(b": keep-alive\n\n")
+    log = play.wait(LIMITS.idle - KEEP_ALIVE - 1)
+    assert Close("up1") in log  # upstream has been silent for too long all the same
+
+
+def test_a_client_of_openais_that_gets_it_whole_gets_no_comment() -> None:
+    play = Playbook(timeouts=LIMITS, answer=PlainAnswer())
+    sent(play)
+    play.upstream("up1", HEAD + events(0, 2))
+    flow = play.addons.flows[0]  # type: ignore[attr-defined]
+    flow.response.headers["content-type"] = "application/json"
+    assert play.wait(KEEP_ALIVE) == []
 
 
 def test_a_slow_start_is_shown(play: Playbook) -> None:
