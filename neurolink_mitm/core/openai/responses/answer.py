@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import msgspec
+
+from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.openai.messages import Message
+from neurolink_mitm.core.openai.responses.body import Body, response_id
+from neurolink_mitm.core.openai.responses.client_tools import ClientTool
+from neurolink_mitm.core.openai.responses.stream import ResponsesStream
 
 REPEATED = (
     "background",
@@ -30,20 +35,7 @@ REPEATED = (
     "user",
 )
 """Members of a request that its response repeats."""
-CUSTOM_INPUT = "input"
-"""The only member of a custom tool's call in a Messages request: the text that the tool gets."""
-
-ToolKind = Literal["function", "custom", "local_shell", "tool_search"]
-"""Decides the type of the output item of a call. A custom tool takes text instead of JSON."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientTool:
-    """A tool as the client named it."""
-
-    name: str
-    namespace: str | None = None
-    kind: ToolKind = "function"
+_message = msgspec.json.Decoder(Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +48,23 @@ class ResponsesAnswer:
     """The members of the request that are in `REPEATED`, as they came. Absent ones get OpenAI's defaults."""
     tools: Mapping[str, ClientTool] = field(default_factory=dict)
     """By their names in the Messages request; one that is missing is a function with the same name."""
+    json: bool = False
+    """`text.format` asks for JSON, by a schema or without: the client gets nothing but JSON, or an error."""
 
+    def stream(self, request_id: str, created: int) -> ResponsesStream:
+        """Return the writer of a streamed answer; `response` of it is what is stored."""
+        body = Body(response_id(request_id), created, self.model, self.repeated)
+        return ResponsesStream(body, self.tools, json=self.json)
 
-def response_id(request_id: str) -> str:
-    """Return the id of the response to a request."""
-    return f"resp_{request_id.rpartition('_')[2]}"
+    def whole(self, message: bytes, request_id: str, created: int) -> bytes:
+        """Return the response object for a whole Messages answer.
+
+        Raises `ValueError` where it is none, and `NotJsonError` where its text is no JSON though the client wants some.
+        """
+        try:
+            decoded = _message.decode(message.decode())  # what is copied must be UTF-8, too
+        except UNREADABLE as e:
+            raise ValueError(f"no message that can be read: {e}") from e
+        if decoded.type != "message":
+            raise ValueError(f"a {decoded.type}, no message")
+        return self.stream(request_id, created).whole(decoded, message)

@@ -17,7 +17,7 @@ import msgspec
 
 from neurolink_mitm.core.openai.errors import UNSUPPORTED, RequestError
 from neurolink_mitm.core.openai.reading import NULL, read, read_items, text_of
-from neurolink_mitm.core.openai.responses.answer import ClientTool, ToolKind
+from neurolink_mitm.core.openai.responses.client_tools import ClientTool, ToolKind
 from neurolink_mitm.core.openai.tools import Choice, Tools
 from neurolink_mitm.core.openai.turns import tool_name
 

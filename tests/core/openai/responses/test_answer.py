@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from neurolink_mitm.core.openai.responses.answer import response_id
+from neurolink_mitm.core.openai.responses.body import response_id
 
 
 def test_a_response_has_the_id_of_its_request() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from neurolink_mitm.core.openai.claude import ClaudeTraits
 from neurolink_mitm.core.openai.errors import RequestError
-from neurolink_mitm.core.openai.responses.answer import ClientTool
+from neurolink_mitm.core.openai.responses.client_tools import ClientTool
 from neurolink_mitm.core.openai.responses.tools import ResponseTools
 from neurolink_mitm.core.openai.tools import Choice, Tools
 

@@ -1,0 +1,275 @@
+"""Makes a response of a Messages answer: its events in, the events of OpenAI's Responses API out.
+
+    message_start            response.created, response.in_progress
+    content_block_start …    response.output_item.added, the deltas of the item, response.output_item.done
+    message_stop             response.completed, or response.incomplete
+    error                    error, response.failed
+
+An item is finished when the next one begins or the answer ends: only then it is known whether it is whole. Texts in a
+row are one message. `data: [DONE]` does not follow: OpenAI sends it in chat streams only.
+https://platform.openai.com/docs/api-reference/responses-streaming
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import msgspec
+
+from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.openai.api import Api
+from neurolink_mitm.core.openai.errors import (
+    SERVER,
+    OpenAiError,
+    error_in_openai_form,
+)
+from neurolink_mitm.core.openai.json_text import JsonText, NotJsonError
+from neurolink_mitm.core.openai.messages import (
+    Block,
+    BlockStart,
+    Deltas,
+    Ending,
+    Message,
+    MessageDelta,
+    Unnamed,
+    decoded_letters,
+    encoded_letters,
+    letters,
+)
+from neurolink_mitm.core.openai.responses.body import (
+    Body,
+    error_members,
+    incomplete_reason,
+    response_error,
+)
+from neurolink_mitm.core.openai.responses.calls import NO_INPUT, call_input, call_item, id_prefix
+from neurolink_mitm.core.openai.responses.client_tools import ClientTool
+from neurolink_mitm.core.openai.responses.events import Events, Place
+from neurolink_mitm.core.openai.responses.items import (
+    COMPLETED,
+    INCOMPLETE,
+    REFUSAL,
+    Item,
+    Reasoning,
+    Words,
+)
+from neurolink_mitm.core.response.usage import TokenUsage
+
+KEEP_ALIVE = b": keep-alive\n\n"
+_CUT = OpenAiError("The answer was cut off upstream. Ask again to continue.", SERVER)
+_UNREADABLE = OpenAiError(
+    "An event of upstream's answer can't be read. Ask again to continue.", SERVER
+)
+_NO_BLOCK = -1
+_TYPES = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
+
+_block = msgspec.json.Decoder(BlockStart)
+_ending = msgspec.json.Decoder(MessageDelta)
+_unnamed = msgspec.json.Decoder(Unnamed)
+
+
+class ResponsesStream:
+    """Writes one answer."""
+
+    def __init__(self, body: Body, tools: Mapping[str, ClientTool], *, json: bool = False) -> None:
+        self.response: bytes | None = None
+        """The response object, once it is complete, or as complete as it gets."""
+        self.error: OpenAiError | None = None
+        """What the answer has ended in, instead."""
+        self._body = body
+        self._tools = tools
+        self._json = JsonText() if json else None
+        self._events = Events()
+        self._deltas = Deltas()
+        self._usage = TokenUsage()
+        self._refusal = b""
+        self._begun = False
+        self._item: Item | None = None
+        self._items = 0
+        """How many items have begun."""
+        self._output: list[bytes] = []
+        self._has_calls = False
+        self._block_index = _NO_BLOCK
+        """The index of the block whose deltas are of use."""
+        self._block_type = ""
+        self._call_input = b""
+        """The input that stands in the start of a call, until a delta comes."""
+
+    def event(self, name: str, data: bytes) -> bytes:
+        """Return the events for one of upstream's."""
+        if self._done:
+            return b""
+        if name == "ping":
+            return KEEP_ALIVE
+        begun = b"" if self._begun else self._begin()
+        try:
+            if not data.isascii():
+                data.decode()  # what is copied is not decoded later
+            if name == "content_block_delta":
+                return begun + self._delta(data)
+            return begun + self._event(name, data)
+        except NotJsonError as e:
+            return begun + self._fail(OpenAiError(str(e), SERVER))
+        except (*UNREADABLE, ValueError):
+            return begun + self._fail(_UNREADABLE)
+
+    def end(self) -> bytes:
+        """Return the last events of an answer that upstream has not ended."""
+        if self._done:
+            return b""
+        begun = b"" if self._begun else self._begin()
+        return begun + self._fail(_CUT)
+
+    def whole(self, message: Message, body: bytes) -> bytes:
+        """Return the response object for a message that has come whole; `body` is its JSON."""
+        self._usage.see_whole(body)
+        self._see_ending(message)
+        for block in message.content:
+            self._open(block)
+        self._finish()
+        return self.response or b""
+
+    @property
+    def _done(self) -> bool:
+        return self.response is not None or self.error is not None
+
+    def _event(self, name: str, data: bytes) -> bytes:
+        if name == "content_block_start":
+            start = _block.decode(data)
+            return self._open(start.content_block, start.index)
+        if name == "message":  # no name was given
+            return self.event(_unnamed.decode(data).type, data)
+        if name == "error":
+            return self._fail(error_in_openai_form(data, None, Api.RESPONSES))
+        if name == "message_stop":
+            return self._finish()
+        self._usage.see_event(name, data)
+        if name == "message_delta":
+            self._see_ending(_ending.decode(data).delta)
+        return b""
+
+    def _begin(self) -> bytes:
+        self._begun = True
+        response = b'"response":%b' % self._body.at("in_progress")
+        created = self._events.of(b"response.created", response)
+        return created + self._events.of(b"response.in_progress", response)
+
+    def _open(self, block: Block, index: int = 0) -> bytes:
+        """Begin a block. Its start may have all of it."""
+        if block.type not in _TYPES:  # of a tool that Anthropic runs itself
+            self._block_index = _NO_BLOCK
+            return b""
+        self._block_index, self._block_type = index, block.type
+        if block.type == "text":
+            return self._text(letters(block.text))
+        if block.type == "tool_use":
+            return self._call(block)
+        text, signature, data = (
+            letters(block.thinking),
+            letters(block.signature),
+            letters(block.data),
+        )
+        closed = self._close(COMPLETED)
+        if data:
+            return closed + self._start("rs", partial(Reasoning, redacted=data))
+        return closed + self._thinking(text, signature)
+
+    def _delta(self, data: bytes) -> bytes:
+        event = self._deltas.read(data)
+        if event.index != self._block_index:
+            return b""
+        delta = event.delta
+        if self._block_type == "text":
+            return self._text(letters(delta.text))
+        if self._block_type == "tool_use":
+            return self._arguments(letters(delta.partial_json))
+        return self._thinking(letters(delta.thinking), letters(delta.signature))
+
+    def _text(self, text: bytes) -> bytes:
+        """Add text. What stands in several blocks in a row is one message."""
+        if text and self._json:
+            text = encoded_letters(self._json.feed(decoded_letters(text)))
+        if not text:
+            return b""
+        begun = b"" if isinstance(self._item, Words) else self._start("msg", Words)
+        return begun + self._add(text)
+
+    def _thinking(self, text: bytes, signature: bytes) -> bytes:
+        """Add to a block of thinking. One without words and signature is left out: Anthropic wants none back."""
+        if not text and not signature:
+            return b""
+        begun = b"" if isinstance(self._item, Reasoning) else self._start("rs", Reasoning)
+        if isinstance(self._item, Reasoning):
+            self._item.signature += signature
+        return begun + (self._add(text) if text else b"")
+
+    def _call(self, block: Block) -> bytes:
+        if not block.id or not block.name:
+            raise ValueError("a call without id or name")
+        given = call_input(block.input)
+        tool = self._tools.get(block.name) or ClientTool(block.name)
+        started = self._start(id_prefix(tool), partial(call_item, call_id=block.id, tool=tool))
+        self._call_input, self._has_calls = given, True
+        return started
+
+    def _arguments(self, text: bytes) -> bytes:
+        if not text:
+            return b""
+        self._call_input = b""
+        return self._add(text)
+
+    def _add(self, text: bytes) -> bytes:
+        return self._item.add(text) if self._item else b""
+
+    def _start(self, prefix: str, make: Callable[[Place], Item]) -> bytes:
+        closed = self._close(COMPLETED)
+        self._item = make(Place(self._events, self._body.item_id(prefix, self._items), self._items))
+        self._items += 1
+        return closed + self._item.start()
+
+    def _close(self, status: bytes) -> bytes:
+        """Finish the item that is open, if there is one."""
+        item, self._item = self._item, None
+        if item is None:
+            return b""
+        given, self._call_input = self._call_input, b""
+        if status != COMPLETED and given == NO_INPUT:  # none has come, which is another thing
+            given = b""
+        rest = item.add(given) if given else b""
+        events, done = item.finish(status)
+        if done:
+            self._output.append(done)
+        return rest + events
+
+    def _see_ending(self, ending: Ending | None) -> None:
+        if ending and ending.stop_details and ending.stop_details.explanation:
+            self._refusal = encoded_letters(ending.stop_details.explanation)
+
+    def _finish(self) -> bytes:
+        reason = incomplete_reason(self._usage.stop_reason)
+        if self._json:
+            self._json.end(cut=reason is not None, optional=self._has_calls)
+        events = self._close(INCOMPLETE if reason else COMPLETED) + self._refuse()
+        output = b"[%b]" % b",".join(self._output)
+        status = "incomplete" if reason else "completed"
+        self.response = self._body.at(status, output=output, usage=self._usage, incomplete=reason)
+        name = b"response." + status.encode()
+        return events + self._events.of(name, b'"response":%b' % self.response)
+
+    def _refuse(self) -> bytes:
+        """Say why the model refuses, if it does."""
+        if not self._refusal or self._usage.stop_reason != "refusal":
+            return b""
+        started = self._start("msg", partial(Words, part=REFUSAL))
+        return started + self._add(self._refusal) + self._close(COMPLETED)
+
+    def _fail(self, error: OpenAiError) -> bytes:
+        """End in an error: OpenAI sends it twice, and each client reads one of the two."""
+        self.error = error
+        output = b"[%b]" % b",".join(self._output)
+        failed = self._body.at("failed", output=output, error=response_error(error))
+        return b"".join((
+            self._events.of(b"error", error_members(error)),
+            self._events.of(b"response.failed", b'"response":%b' % failed),
+        ))  # fmt: skip
