@@ -12,6 +12,7 @@ import msgspec
 
 from neurolink_mitm import __version__
 from neurolink_mitm.core.logs.capture import Document, Phase
+from neurolink_mitm.core.openai.api import Api, api_of
 from neurolink_mitm.records.row_reader import LoggedAttempt
 
 Row = Mapping[str, Any]
@@ -27,13 +28,18 @@ _WAITING = 1000
 
 
 def pairs(rows: Iterable[Row]) -> Iterator[tuple[Row, Row | None]]:
-    """Yield each attempt's request and response, if there is one; without an attempt, the client's."""
+    """Yield each attempt's request and response, if there is one.
+
+    And the client's, where there is no attempt, or where attempts have another form.
+    """
     waiting: dict[tuple[str, int | None], Row] = {}
     for row in rows:
         key = row["requestId"], row.get("attempt")
         match row["phase"]:
             case Phase.UPSTREAM_REQUEST:
-                waiting.pop((row["requestId"], None), None)
+                clients = row["requestId"], None
+                if clients in waiting and not _is_translated(waiting[clients]):
+                    del waiting[clients]
                 waiting[key] = row
             case Phase.CLIENT_REQUEST:
                 waiting[key] = row
@@ -43,6 +49,11 @@ def pairs(rows: Iterable[Row]) -> Iterator[tuple[Row, Row | None]]:
             yield waiting.pop(next(iter(waiting))), None
     for request in waiting.values():
         yield request, None
+
+
+def _is_translated(row: Row) -> bool:
+    """Tell whether upstream was asked in another form than this request of a client's has."""
+    return api_of(row.get("method") or "", row.get("url") or "") is not Api.ANTHROPIC
 
 
 def entry(

@@ -37,6 +37,19 @@ def test_an_attempt_is_an_entry() -> None:
     ]
 
 
+def test_both_forms_of_a_translated_request_are_entries() -> None:
+    rows = [
+        row("client_request", method="POST", url="/v1/chat/completions?x=1"),
+        row("upstream_request", attempt=1),
+        row("upstream_response", attempt=1),
+        row("client_response"),
+    ]
+    assert shown(rows) == [
+        ("upstream_request", 1, "upstream_response"),
+        ("client_request", None, "client_response"),
+    ]
+
+
 def test_what_was_never_sent_on_is_one_of_the_clients() -> None:
     rows = [row("client_request"), row("client_response")]
     assert shown(rows) == [("client_request", None, "client_response")]
