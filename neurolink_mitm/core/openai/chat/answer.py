@@ -9,6 +9,7 @@ import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.openai.chat import blocks
+from neurolink_mitm.core.openai.chat.calls import CallForm
 from neurolink_mitm.core.openai.chat.ending import CUT_OFF, finish_reason, usage_json
 from neurolink_mitm.core.openai.chat.stream import ChatStream
 from neurolink_mitm.core.openai.chat.thinking import redacted_detail, text_detail
@@ -28,6 +29,8 @@ class ChatAnswer:
     json: bool = False
     """`response_format` asks for JSON, by a schema or without: the client gets nothing but JSON, or an error."""
 
+    calls: CallForm = field(default_factory=CallForm)
+
     def stream(self, request_id: str, created: int) -> StreamWriter:
         return ChatStream(
             answer_id=_answer_id(request_id),
@@ -35,6 +38,7 @@ class ChatAnswer:
             model=self.model,
             include_usage=self.include_usage,
             json=self.json,
+            form=self.calls,
         )
 
     def whole(self, message: bytes, request_id: str, created: int) -> bytes:
@@ -48,6 +52,7 @@ class ChatAnswer:
                 raise ValueError(f"a {decoded.type}, no message")
             parts = _Parts.of(decoded.content)
             content = parts.content(decoded.stop_reason, json=self.json)
+            members = [*parts.thinking(), self.calls.whole(parts.calls)]
         except UNREADABLE as e:
             raise ValueError(f"no message that can be read: {e}") from e
         usage = TokenUsage()
@@ -55,11 +60,17 @@ class ChatAnswer:
         head = msgspec.json.encode(
             {"id": _answer_id(request_id), "object": "chat.completion", "created": created, "model": self.model}
         )  # fmt: skip
-        reason = finish_reason(decoded.stop_reason, calls=bool(parts.calls)).encode()
+        reason = finish_reason(decoded.stop_reason, self.calls.reason if parts.calls else "")
         return (
             b'%b,"choices":[{"index":0,"message":{"role":"assistant","content":%b,"refusal":null%b}'
             b',"logprobs":null,"finish_reason":"%b"}],"usage":%b}'
-        ) % (head[:-1], content, b"".join(parts.members()), reason, usage_json(usage))
+        ) % (
+            head[:-1],
+            content,
+            b"".join(b"," + member for member in members if member),
+            reason.encode(),
+            usage_json(usage),
+        )
 
 
 class _Message(msgspec.Struct):
@@ -79,7 +90,7 @@ class _Parts:
     texts: list[bytes] = field(default_factory=list)
     thoughts: list[bytes] = field(default_factory=list)
     details: list[bytes] = field(default_factory=list)
-    calls: list[bytes] = field(default_factory=list)
+    calls: list[blocks.Block] = field(default_factory=list)
 
     @classmethod
     def of(cls, content: list[blocks.Block]) -> _Parts:
@@ -92,7 +103,7 @@ class _Parts:
         if block.type == "text":
             self.texts.append(blocks.words(block.text))
         elif block.type == "tool_use":
-            self.calls.append(_call(block))
+            self.calls.append(block)
         elif block.type == "thinking":
             words, signature = blocks.words(block.thinking), blocks.words(block.signature)
             self.thoughts.append(words)
@@ -112,23 +123,12 @@ class _Parts:
         """Return the JSON of the text; prose beside calls need not have any."""
         return msgspec.json.encode(json_of(text, cut=cut, optional=bool(self.calls)))
 
-    def members(self) -> Iterator[bytes]:
-        """Yield the members of the message beside its content."""
+    def thinking(self) -> Iterator[bytes]:
+        """Yield the members of the message that have thinking."""
         if thoughts := b"".join(self.thoughts):
-            yield b',"reasoning_content":"%b"' % thoughts
+            yield b'"reasoning_content":"%b"' % thoughts
         if self.details:
-            yield b',"reasoning_details":[%b]' % b",".join(self.details)
-        if self.calls:
-            yield b',"tool_calls":[%b]' % b",".join(self.calls)
-
-
-def _call(block: blocks.Block) -> bytes:
-    text = msgspec.json.encode(blocks.arguments(block.input))
-    return b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}}' % (
-        blocks.name(block.id),
-        blocks.name(block.name),
-        text,
-    )
+            yield b'"reasoning_details":[%b]' % b",".join(self.details)
 
 
 def _answer_id(request_id: str) -> str:

@@ -12,17 +12,20 @@ FINISH_REASONS = {
     "pause_turn": "stop",
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
-"""By stop reason. https://platform.claude.com/docs/en/api/handling-stop-reasons"""
+"""By stop reason; `tool_use` is not there, since it depends on the form of the calls.
+https://platform.claude.com/docs/en/api/handling-stop-reasons"""
 CUT_OFF = frozenset({"max_tokens", "model_context_window_exceeded", "stop_sequence", "refusal"})
 """Stop reasons behind which JSON need not be complete."""
 
 
-def finish_reason(stop_reason: str | None, *, calls: bool) -> str:
-    """Return OpenAI's reason; of one that is not known, by whether tools are called."""
-    return FINISH_REASONS.get(stop_reason or "", "tool_calls" if calls else "stop")
+def finish_reason(stop_reason: str | None, calls: str) -> str:
+    """Return OpenAI's reason. `calls`: that of an answer that calls tools; empty without any.
+
+    A stop reason that is not known is no reason to leave calls out.
+    """
+    return FINISH_REASONS.get(stop_reason or "", calls or "stop")
 
 
 class _PromptDetails(msgspec.Struct):

@@ -13,6 +13,7 @@ import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.openai.chat import blocks
+from neurolink_mitm.core.openai.chat.calls import CallForm, StreamedCall
 from neurolink_mitm.core.openai.chat.ending import CUT_OFF, finish_reason, usage_json
 from neurolink_mitm.core.openai.chat.thinking import redacted_detail, text_detail
 from neurolink_mitm.core.openai.errors import (
@@ -38,16 +39,6 @@ _text = msgspec.json.Decoder(str)
 
 
 @dataclass(slots=True)
-class _Call:
-    """A tool call that is not complete."""
-
-    index: int
-    input: msgspec.Raw
-    begun: bool = False
-    """A piece of its arguments was sent."""
-
-
-@dataclass(slots=True)
 class _Thinking:
     """Thinking that is not complete: its words, and its signature."""
 
@@ -59,7 +50,14 @@ class ChatStream:
     """The `StreamWriter` of one answer."""
 
     def __init__(
-        self, *, answer_id: str, created: int, model: str, include_usage: bool, json: bool
+        self,
+        *,
+        answer_id: str,
+        created: int,
+        model: str,
+        include_usage: bool,
+        json: bool,
+        form: CallForm,
     ) -> None:
         head = msgspec.json.encode(
             {"id": answer_id, "object": "chat.completion.chunk", "created": created, "model": model}
@@ -76,7 +74,8 @@ class ChatStream:
         self._json = JsonText() if json else None
         self._usage = TokenUsage()
         self._stop_reason: str | None = None
-        self._calls: dict[int, _Call] = {}
+        self._form = form
+        self._calls: dict[int, StreamedCall] = {}
         self._thinking: dict[int, _Thinking] = {}
         self._called = 0
         self._details = 0
@@ -134,6 +133,9 @@ class ChatStream:
     def _chunk(self, delta: bytes) -> bytes:
         return self._before + delta + self._after
 
+    def _maybe_chunk(self, delta: bytes) -> bytes:
+        return self._chunk(delta) if delta else b""
+
     def _failed(self, error: bytes) -> bytes:
         self._over = True
         return b"data: %b\n\n" % error
@@ -161,12 +163,7 @@ class ChatStream:
     def _arguments(self, index: int, piece: bytes) -> bytes:
         """Return a piece of a call's arguments; a tool that runs at Anthropic's has no call here."""
         call = self._calls.get(index)
-        if call is None or not piece:
-            return b""
-        call.begun = True
-        return self._chunk(
-            b'"tool_calls":[{"index":%d,"function":{"arguments":"%b"}}]' % (call.index, piece)
-        )
+        return self._maybe_chunk(call.add(piece)) if call else b""
 
     def _thought(self, index: int, words: bytes) -> bytes:
         if not words:
@@ -192,21 +189,14 @@ class ChatStream:
             yield self._detail(redacted_detail(self._details, b'"%b"' % redacted))
 
     def _call(self, index: int, block: blocks.Block) -> bytes:
-        call = self._calls[index] = _Call(self._called, block.input)
+        call = self._calls[index] = self._form.streamed(self._called, block)
         self._called += 1
-        function = b'{"name":%b,"arguments":""}' % blocks.name(block.name)
-        return self._chunk(
-            b'"tool_calls":[{"index":%d,"id":%b,"type":"function","function":%b}]'
-            % (call.index, blocks.name(block.id), function)
-        )
+        return self._maybe_chunk(call.start())
 
     def _stop(self, index: int) -> Iterator[bytes]:
-        """Complete a block: a call's arguments are an object, also where none came; thinking is signed."""
-        call = self._calls.get(index)
-        if call and not call.begun:
-            whole = msgspec.json.encode(blocks.arguments(call.input))
-            yield self._arguments(index, whole[1:-1])
-        self._calls.pop(index, None)
+        """Complete a block: a call has all of its arguments, thinking is signed."""
+        if call := self._calls.pop(index, None):
+            yield self._maybe_chunk(call.end())
         thinking = self._thinking.pop(index, None)
         if thinking and thinking.signature:
             words = b'"%b"' % b"".join(thinking.words)
@@ -222,7 +212,8 @@ class ChatStream:
         called = self._called > 0
         if self._json:
             self._json.end(cut=self._stop_reason in CUT_OFF, optional=called)
-        reason = finish_reason(self._stop_reason, calls=called).encode()
+        calls = self._form.reason if called else ""
+        reason = finish_reason(self._stop_reason, calls).encode()
         choice = b'{"index":0,"delta":{},"finish_reason":"%b"}' % reason
         yield self._head + b',"choices":[%b]' % choice + self._tail
         if self._include_usage:
