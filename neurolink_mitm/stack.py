@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from neurolink_mitm.addons.capture import Capture
 from neurolink_mitm.addons.console import Console
+from neurolink_mitm.addons.embeddings import Embeddings
 from neurolink_mitm.addons.failover import Failover
 from neurolink_mitm.addons.gate import Gate
 from neurolink_mitm.addons.inject import Inject
@@ -39,6 +40,7 @@ def stack(runtime: Runtime) -> list[object]:
         Gate(runtime),  # Host, Origin, client key: no body is read before it admits the head
         LocalApi(runtime),  # /health, /status, /v1/models, and Claude Code's probe of /
         OpenAiRequest(runtime),  # OpenAI's chat and responses requests become Messages requests
+        Embeddings(runtime),  # to a provider that has embeddings
         Route(runtime),  # reads model and stream from the body; 400, 404
         Rotate(runtime),  # the account of each attempt
         Refresh(runtime),  # a token that is about to expire, or was refused

@@ -6,7 +6,7 @@ They are thin: a hook guards, asks `core`, applies. They don't import one anothe
 Which addons have which hook, in order:
 
     requestheaders         trace · gate · console
-    request                local_api · openai_request · route · console · capture
+    request                local_api · openai_request · embeddings · route · console · capture
     attempt                rotate · refresh · sanitize_history · map_model · shape · translate · inject · console
     attempt_failed         failover · persist_state · console · capture · journal
     responseheaders        trace · sanitize_history · shape · openai_response · failover · persist_state · console

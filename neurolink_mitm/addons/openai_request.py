@@ -9,14 +9,14 @@ from neurolink_mitm.core.exchange import ClientRequest, Exchange, Kind, Reply
 from neurolink_mitm.core.openai import unserved
 from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.openai.claude import ClaudeTraits, claude_traits
-from neurolink_mitm.core.openai.errors import INVALID, RequestError
+from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.openai.fields import messages_fields, session_in
 from neurolink_mitm.core.openai.translated import Translated
 from neurolink_mitm.core.providers import destinations, models
 from neurolink_mitm.core.request.body import LONGEST_SESSION, takes_long
 from neurolink_mitm.core.request.head import MESSAGES_PATH
 from neurolink_mitm.dataplane.codings import CodingError, unpacked
-from neurolink_mitm.dataplane.hooks import error_response, exchange_of
+from neurolink_mitm.dataplane.hooks import error_response, exchange_of, openai_refusal
 from neurolink_mitm.dataplane.original_request import save_client_request
 from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.ports import Runtime
@@ -41,7 +41,7 @@ class OpenAiRequest:
         exchange = exchange_of(flow)
         if flow.response or exchange is None or exchange.api is Api.ANTHROPIC:
             return None
-        if self.runtime.passthrough:
+        if self.runtime.passthrough or exchange.kind is Kind.EMBEDDINGS:
             return None
         # If what follows breaks, the request must not go on: Anthropic has such a path, too.
         flow.response = error_response(BROKEN, exchange.request_id)
@@ -103,9 +103,7 @@ def _take(flow: http.HTTPFlow, exchange: Exchange, translated: Translated | Requ
 
 
 def _refuse(flow: http.HTTPFlow, exchange: Exchange, refusal: RequestError) -> None:
-    reply = Reply(refusal.status, INVALID, str(refusal))
-    flow.response = error_response(reply, exchange.request_id)
-    flow.response.content = refusal.body
+    flow.response = openai_refusal(refusal, exchange.request_id)
     exchange.why = str(refusal)
     if refusal.status == 405:
         flow.response.headers["allow"] = "POST"

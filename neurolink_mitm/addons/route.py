@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from mitmproxy import http
 
 from neurolink_mitm.core.auth import access
-from neurolink_mitm.core.exchange import INFERENCE_KINDS, Exchange, Kind, Reply
+from neurolink_mitm.core.exchange import CONVERSATION_KINDS, Exchange, Kind, Reply
 from neurolink_mitm.core.providers import destinations, models
 from neurolink_mitm.core.request import routing
 from neurolink_mitm.core.request.body import MessagesRequest, read_body, takes_long
@@ -33,7 +33,7 @@ class Route:
         exchange.body_size = len(body)
         if refusal := self._refusal(flow, exchange):
             flow.response = error_response(refusal, exchange.request_id)
-        elif exchange.kind in INFERENCE_KINDS:
+        elif exchange.kind in CONVERSATION_KINDS:
             if takes_long(body):
                 return self._in_thread(flow, exchange, body)
             self._take(flow, exchange, _read(body))

@@ -65,7 +65,7 @@ class Translate:
         request.data.port = endpoint.port
         request.data.path = request.data.path.partition(b"?")[0]
         length = len(request.raw_content or b"")
-        model = account.model or exchange.model or ""
+        model = exchange.model_at(account) or ""
         request.headers = http.Headers(
             request_fields(endpoint.secret, endpoint.port, account.provider, model, length)
         )

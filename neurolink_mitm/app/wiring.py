@@ -262,8 +262,11 @@ def _for_translator(
 ) -> tuple[Setup, Mapping[str, str]]:
     config, environ = runtime.config, runtime.environ
     named = destinations.asked_providers(config)
-    variables = environment_for(named, environ) | network.environment()
-    return setup_for(named, config.providers, environ, secret), variables
+    embeddings = destinations.with_embeddings(config, environ)
+    variables = (
+        environment_for(destinations.all_asked(config, environ), environ) | network.environment()
+    )
+    return setup_for(named, config.providers, environ, secret, embeddings), variables
 
 
 def _check_exposure(host: str, inputs: Inputs) -> None:

@@ -16,6 +16,7 @@ from neurolink_mitm.core.providers.catalog import (
     credential_places,
     provider_info,
 )
+from neurolink_mitm.core.providers.embedding_batches import BATCHES
 from neurolink_mitm.core.providers.names import canonical, own_prefix, unknown_provider
 from neurolink_mitm.core.settings.errors import (
     ConfigFault,
@@ -50,10 +51,10 @@ def provider_faults(document: object) -> Iterator[ConfigFault]:
     """Yield the faults of a document whose `${VAR}` are resolved, and which may have other faults too."""
     first: dict[str, Loc] = {}
     own_servers = set()
-    for name, loc, key in _named(document):
+    for name, loc, key, chat in _named(document):
         if key and value_at(document, _address(document, loc)):
             own_servers.add(canonical(name))
-        if fault := unknown_provider(name):
+        if fault := unknown_provider(name, embeddings=not chat and canonical(name) in BATCHES):
             yield ConfigFault(loc, fault)
         elif key and first.setdefault(canonical(name), loc) != loc:
             yield ConfigFault(
@@ -69,19 +70,19 @@ def provider_faults(document: object) -> Iterator[ConfigFault]:
             yield ConfigFault(loc, f"is one model's name, no pattern, got {format_value(model)}")
 
 
-def _named(document: object) -> Iterator[tuple[str, Loc, bool]]:
-    """Yield each name of another provider, its place, and whether it is a key of `providers`."""
+def _named(document: object) -> Iterator[tuple[str, Loc, bool, bool]]:
+    """Yield each name of another provider, its place, whether it is a key of `providers`, and whether it must chat."""
     providers = value_at(document, ("providers",))
     for name in providers if isinstance(providers, dict) else ():
-        yield name, ("providers", name), True
+        yield name, ("providers", name), True, False
     for entry, loc in _entries(document, "fallback_chain"):
         name = value_at(entry, ("provider",))
         if isinstance(name, str) and name:
-            yield name, (*loc, "provider"), False
+            yield name, (*loc, "provider"), False, True
     for entry, loc in _entries(document, "model_mappings"):
         name = value_at(entry, ("provider",))
         if isinstance(name, str) and name not in ("", ANTHROPIC):
-            yield name, (*loc, "provider"), False
+            yield name, (*loc, "provider"), False, False
 
 
 def _models(document: object) -> Iterator[tuple[str, str, Loc]]:

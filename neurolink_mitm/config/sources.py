@@ -33,7 +33,7 @@ from neurolink_mitm.core.auth.access import ClientKey
 from neurolink_mitm.core.cost.budget import unpriced
 from neurolink_mitm.core.pool.accounts import Account, build_pool, missing_primary, unused_settings
 from neurolink_mitm.core.pool.selection import STRATEGIES
-from neurolink_mitm.core.providers.destinations import asked_providers, entries
+from neurolink_mitm.core.providers.destinations import all_asked, entries
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError, format_value
 from neurolink_mitm.core.settings.values import Config
@@ -173,7 +173,7 @@ class Sources:
             secret = Secret(key) if key else None
             accounts = build_pool(config, credentials.stored, credentials.legacy, secret)
             unmet = tuple(_unmet(config, accounts))
-        others = entries(config, environ, self._options.unfit(asked_providers(config), environ))
+        others = entries(config, environ, self._options.unfit(all_asked(config, environ), environ))
         network = self._network_of(config, environ)
         return Inputs(
             config=config,

@@ -6,7 +6,7 @@ Times are seconds of the runtime's clock.
 from __future__ import annotations
 
 import enum
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
 from neurolink_mitm.core.cost.budget import Metering, metering_at
@@ -17,11 +17,17 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers.destinations import Route
 from neurolink_mitm.core.request.body import BodyIndex
-from neurolink_mitm.core.request.endpoints import COUNT_TOKENS, MESSAGES, endpoint_of
+from neurolink_mitm.core.request.endpoints import (
+    COUNT_TOKENS,
+    EMBEDDINGS,
+    MESSAGES,
+    endpoint_of,
+)
 from neurolink_mitm.core.request.headers import Fields
 from neurolink_mitm.core.request.target import UpstreamKey, Via
 from neurolink_mitm.core.request.trace_context import Caller
 from neurolink_mitm.core.response.reader import (
+    EmbeddingsReader,
     EventStreamReader,
     OpaqueReader,
     ResponseReader,
@@ -37,11 +43,16 @@ class Kind(enum.Enum):
     LOCAL = "local"  # answered here
     MESSAGES = "messages"  # POST /v1/messages
     COUNT_TOKENS = "count_tokens"  # POST /v1/messages/count_tokens
+    EMBEDDINGS = "embeddings"  # POST /v1/embeddings, which only other providers have
     API = "api"  # any other /v1/* path, on an account of the pool
     FORWARD = "forward"  # anything else, with the caller's own credentials
 
 
-INFERENCE_KINDS = (Kind.MESSAGES, Kind.COUNT_TOKENS)
+CONVERSATION_KINDS = (Kind.MESSAGES, Kind.COUNT_TOKENS)
+"""Kinds whose body is a Messages request."""
+INFERENCE_KINDS = (*CONVERSATION_KINDS, Kind.EMBEDDINGS)
+WHOLE_KINDS = (Kind.MESSAGES, Kind.EMBEDDINGS)
+"""Kinds whose response takes its time, and comes as a whole unless it is a stream."""
 
 
 class Outcome(enum.StrEnum):
@@ -54,6 +65,10 @@ class Outcome(enum.StrEnum):
 
 
 _TEMPORARY = (408, 409, 429)
+_ENDPOINTS: Mapping[Kind | None, str] = {
+    Kind.COUNT_TOKENS: COUNT_TOKENS,
+    Kind.EMBEDDINGS: EMBEDDINGS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,13 +291,17 @@ class Exchange:
         """Return the endpoint whose rate limits it counts against."""
         if self.kind is Kind.API:
             return endpoint_of(self.path)
-        return COUNT_TOKENS if self.kind is Kind.COUNT_TOKENS else MESSAGES
+        return _ENDPOINTS.get(self.kind, MESSAGES)
 
     @property
     def repeatable(self) -> bool:
         """Whether upstream may act on it twice without harm."""
         inference = self.kind in INFERENCE_KINDS
         return inference or self.method in ("GET", "HEAD", "OPTIONS")
+
+    def model_at(self, provider: Account) -> str | None:
+        """Return the model that another provider is asked for."""
+        return provider.model or (self.route.model if self.route else None) or self.model
 
     def begin_attempt(self) -> Attempt:
         """Make a new current attempt. It counts once it is sent or has failed (`count`)."""
@@ -306,6 +325,8 @@ def reader_for(exchange: Exchange, status: int, fields: Fields) -> ResponseReade
     types = _values(fields, b"content-type")
     if status == 200 and _is_stream(exchange, types):
         return EventStreamReader() if inference else OpaqueReader()
+    if exchange.kind is Kind.EMBEDDINGS:
+        return EmbeddingsReader(status, may_be_empty=False, content_type=types.decode("latin-1"))
     is_file = not inference and exchange.path.partition("?")[0].endswith("/content")
     return WholeReader(
         status, may_be_empty=not inference, judged=not is_file, content_type=types.decode("latin-1")

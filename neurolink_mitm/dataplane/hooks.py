@@ -12,6 +12,7 @@ from mitmproxy.proxy.commands import StartHook
 from neurolink_mitm.core.exchange import Deliver, Exchange, Reply
 from neurolink_mitm.core.failover.errors import error_body
 from neurolink_mitm.core.logs.summary import Summary, summary
+from neurolink_mitm.core.openai.errors import INVALID, RequestError
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.dataplane.original_request import save_shown_request
@@ -161,6 +162,13 @@ def refuse(flow: http.HTTPFlow, reply: Reply) -> None:
     flow.response = error_response(reply, exchange.request_id if exchange else "")
     if exchange:
         exchange.why = reply.message
+
+
+def openai_refusal(error: RequestError, request_id: str = "") -> http.Response:
+    """Return the response to a request in OpenAI's form that can't be served."""
+    response = error_response(Reply(error.status, INVALID, str(error)), request_id)
+    response.content = error.body
+    return response
 
 
 def error_response(reply: Reply, request_id: str = "") -> http.Response:

@@ -38,7 +38,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseHeaders,
 )
 
-from neurolink_mitm.core.exchange import Deliver, Kind, Pause, Reply, Try, UpstreamResponse
+from neurolink_mitm.core.exchange import WHOLE_KINDS, Deliver, Pause, Reply, Try, UpstreamResponse
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.failover.unreachable import unreached
 from neurolink_mitm.core.request.target import UpstreamKey
@@ -253,7 +253,7 @@ class FailoverStream(AnswerStream):
 
     def _wait_for_first_event(self) -> Commands:
         limit = self.exchange.timeouts.first_event
-        if self.exchange.kind is Kind.MESSAGES and not self.exchange.stream:
+        if self.exchange.kind in WHOLE_KINDS and not self.exchange.stream:
             limit = self.exchange.timeouts.total  # the response comes as a whole
         yield from self._wake_in(limit, self._too_late)
 

@@ -216,7 +216,7 @@ def _asked_upstream(exchange: Exchange, attempts: Sequence[Attempt]) -> str | No
     """Return the model that upstream was asked for in the last of `attempts`."""
     account = attempts[-1].account if attempts else None
     if account and not account.is_anthropic:
-        model = account.model or exchange.model
+        model = exchange.model_at(account)
     else:
         model = (exchange.route.model if exchange.route else "") or exchange.model
     return None if model is None else _text(model)

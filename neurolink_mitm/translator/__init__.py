@@ -9,7 +9,7 @@ gone, for whatever reason, so is the translator.
     stderr  its log
 
 `app` serves HTTP. `engine` asks providers, in one of two `ways`, and is the only module that imports LiteLLM; `asking`
-asks again without what was refused, `chunks` reads what LiteLLM streams, `certificates` fits TLS to the proxy's,
-`tokenizer` makes LiteLLM smaller. `pdf` has PDFs read, each by a process `pdf_reader`, for models that take none. What
-is sent and what comes back is translated by `core/providers/`, which is pure.
+asks again without what was refused, `chunks` reads what LiteLLM streams, `embeddings` asks for vectors, `certificates`
+fits TLS to the proxy's, `tokenizer` makes LiteLLM smaller. `pdf` has PDFs read, each by a process `pdf_reader`, for
+models that take none. What is sent and what comes back is translated by `core/providers/`, which is pure.
 """

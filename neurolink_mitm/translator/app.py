@@ -1,4 +1,4 @@
-"""The translator's HTTP server: Anthropic's Messages API, for callers that have the secret."""
+"""The translator's HTTP server: Anthropic's Messages API, and OpenAI's embeddings, for callers that have the secret."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -17,6 +17,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from neurolink_mitm.core.failover.errors import MENDABLE, error_body
+from neurolink_mitm.core.openai.embeddings import embeddings_request
+from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.providers.adapt import Adapted
 from neurolink_mitm.core.providers.call_signatures import (
     CallSignatures,
@@ -30,11 +32,11 @@ from neurolink_mitm.core.providers.translator import (
     MODEL_HEADER,
     NOTE_HEADER,
     PROVIDER_HEADER,
-    Access,
     Setup,
 )
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.tool_ids import ids_in
+from neurolink_mitm.translator.embeddings import refused_model
 from neurolink_mitm.translator.engine import Engine, Question
 
 logger = logging.getLogger("neurolink.translator")
@@ -59,6 +61,7 @@ def make_app(
             Route("/health", translator.health),
             Route("/v1/messages", translator.messages, methods=["POST"]),
             Route("/v1/messages/count_tokens", translator.count, methods=["POST"]),
+            Route("/v1/embeddings", translator.embeddings, methods=["POST"]),
         ]
     )
 
@@ -95,22 +98,36 @@ class Translator:
             return _error(ProviderError(400, "the body is nested too deeply"))
         return JSONResponse({"input_tokens": tokens})
 
-    async def _asked(self, request: Request) -> Question:
-        """Check the secret and read the body. Raises `ProviderError`."""
+    async def embeddings(self, request: Request) -> Response:
+        """Answer with embeddings, in OpenAI's form; an error has Anthropic's, as the proxy reads it."""
+        try:
+            setup = self._admit(request)
+            asked = embeddings_request(await request.body())
+            work = self._engine.embed(_question(request, setup, {}), asked)
+            return await _unless_left(request, _as_response(work))
+        except RequestError as e:
+            return _error(ProviderError(e.status, str(e)))
+        except ProviderError as e:
+            return _error(refused_model(e))
+
+    def _admit(self, request: Request) -> Setup:
+        """Return the setup of a request that has the secret. Raises `ProviderError`."""
         setup = self._setup()
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not Secret(setup.secret).matches(token):
             raise ProviderError(403, "the translator serves its own proxy only")
-        provider = unquote(request.headers.get(PROVIDER_HEADER, ""))
-        model = unquote(request.headers.get(MODEL_HEADER, ""))
+        return setup
+
+    async def _asked(self, request: Request) -> Question:
+        """Check the secret and read the body. Raises `ProviderError`."""
+        setup = self._admit(request)
         try:
             body = _read(await request.body())
         except (ValueError, RecursionError) as e:
             raise ProviderError(400, "the body is not valid JSON") from e
         if not isinstance(body, dict):
             raise ProviderError(400, "the body is no JSON object")
-        body = self._signatures.restored(body)
-        return Question(provider, model, setup.providers.get(provider, Access()), body)
+        return _question(request, setup, self._signatures.restored(body))
 
     async def _answer(self, asked: Question) -> Response:
         """Answer a message. A request that is refused with a PDF in it is asked once more with the text of that."""
@@ -183,6 +200,16 @@ class Translator:
         finally:
             await _cancelled(waiting)
             await _close(events)
+
+
+def _question(request: Request, setup: Setup, body: Json) -> Question:
+    provider = unquote(request.headers.get(PROVIDER_HEADER, ""))
+    model = unquote(request.headers.get(MODEL_HEADER, ""))
+    return Question(provider, model, setup.access(provider), body)
+
+
+async def _as_response(body: Awaitable[bytes]) -> Response:
+    return Response(await body, media_type="application/json")
 
 
 def _read(body: bytes) -> Any:

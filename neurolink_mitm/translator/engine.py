@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from neurolink_mitm.core.openai.embeddings import EmbeddingsRequest
 from neurolink_mitm.core.providers import catalog
 from neurolink_mitm.core.providers.adapt import Adapted, UnsupportedError, adapt, words_of
 from neurolink_mitm.core.providers.collected import message_of
@@ -20,6 +21,7 @@ from neurolink_mitm.core.providers.traits import Api, Traits, traits
 from neurolink_mitm.core.providers.translator import Access
 from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.translator import vertexai
+from neurolink_mitm.translator.embeddings import Embeddings
 from neurolink_mitm.translator.pdf import Pdfs
 from neurolink_mitm.translator.tokenizer import delay_tokenizer
 from neurolink_mitm.translator.ways import Chat, Responses, Way
@@ -91,14 +93,21 @@ class Engine(Protocol):
     def count(self, question: Question) -> int:
         """Estimate the input tokens of a request."""
 
+    async def embed(self, question: Question, request: EmbeddingsRequest) -> bytes:
+        """Return the body of an answer with embeddings. Raises `ProviderError`."""
+
 
 class LiteLlm:
     """The engine that uses LiteLLM. Creating it takes seconds."""
 
     def __init__(self, providers: Collection[str] = ()) -> None:
         """Import what requests to `providers` need, so that the first one does not wait for it."""
-        # else LiteLLM downloads prices, and reads the .env of the current directory
-        os.environ.update(LITELLM_LOCAL_MODEL_COST_MAP="True", LITELLM_MODE="PRODUCTION")
+        # else LiteLLM downloads prices, reads the .env of the current directory, and asks for embeddings three times
+        os.environ.update(
+            LITELLM_LOCAL_MODEL_COST_MAP="True",
+            LITELLM_MODE="PRODUCTION",
+            DEFAULT_MAX_RETRIES="0",
+        )
         delay_tokenizer()
         vertexai.stand_in()
         import litellm
@@ -116,6 +125,7 @@ class LiteLlm:
         self._litellm: Any = litellm
         self._pdfs = Pdfs()
         self._noted: set[str] = set()
+        self._embeddings = Embeddings(litellm)
         self._ways: Mapping[Api, Way] = {"chat": Chat(litellm), "responses": Responses(litellm)}
 
     async def adapted(self, question: Question, *, documents: bool = True) -> Adapted:
@@ -170,6 +180,13 @@ class LiteLlm:
     def count(self, question: Question) -> int:
         words = words_of(question.body)
         return int(self._litellm.token_counter(model=question.litellm_name, text=words))
+
+    async def embed(self, question: Question, request: EmbeddingsRequest) -> bytes:
+        access = question.access
+        try:
+            return await self._embeddings.ask(question.provider, question.model, access, request)
+        except Exception as e:
+            raise _provider_error(question.entry, e) from e
 
     def _stops(self, question: Question, request: Json) -> list[Any]:
         """Return the stop sequences that the model does not take."""

@@ -380,7 +380,7 @@ def test_a_provider_that_cant_work_here_is_not_asked(place: Home) -> None:
 
     place.env.write_text("VERTEXAI_PROJECT=p\nGEMINI_API_KEY=k\n")
     read = sources(place, unfit=unfit).read()
-    assert asked == [{"vertex", "google-ai"}]
+    assert asked == [{"vertex", "google-ai", "ollama", "lm_studio"}], "the last two for embeddings"
     assert "vertex/m will not be asked: needs the package x: run `y`" in read.warnings
     taken = route("gemini-9", read.config.routing, read.others)
     assert taken

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from starlette.applications import Starlette
 
+from neurolink_mitm.core.openai.embeddings import EmbeddingsRequest, answer_body, vector_items
 from neurolink_mitm.core.providers.adapt import Adapted
 from neurolink_mitm.core.providers.errors import ProviderError, provider_error
 from neurolink_mitm.core.providers.translator import Access, Setup
@@ -68,14 +70,28 @@ class Engine:
     def count(self, question: Question) -> int:
         return 42
 
-    def _reply(self, question: Question) -> Reply:
-        reply = self.providers[question.provider].next(question.body)
+    async def embed(self, question: Question, request: EmbeddingsRequest) -> bytes:
+        first = {"role": "user", "content": str(request.inputs[0])}
+        reply = self._reply(
+            question, {"model": question.model, "messages": [first], "asked": request}
+        )
+        vectors = [made_vector(each, request.dimensions) for each in request.inputs]
+        items = msgspec.json.encode(vector_items(vectors, 0, request.encoding))
+        return answer_body(question.model, reply.tokens[0], [items[1:-1]])
+
+    def _reply(self, question: Question, body: Json | None = None) -> Reply:
+        reply = self.providers[question.provider].next(body or question.body)
         if reply.status != 200:
             after = reply.headers.get("retry-after")
             raise provider_error(
                 question.entry, reply.status, f'{{"message": "{reply.message}"}}', after
             )
         return reply
+
+
+def made_vector(of: object, dimensions: int | None = None) -> list[float]:
+    """A vector that is the same for the same input, of numbers that 32 bits can hold."""
+    return [(len(str(of)) + n) / 64 for n in range(dimensions or 8)]
 
 
 def usage(reply: Reply) -> Json:

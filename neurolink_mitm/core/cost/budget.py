@@ -38,6 +38,7 @@ def metering_at(method: str, path: str) -> Metering:
 
 
 NEVER = "routing.pay-per-use is never"
+UNPRICED = "its price is not known, and routing.daily-cap-usd is set"
 NOT_METERED = "what this costs can't be counted, and routing.daily-cap-usd is set"
 
 
@@ -73,6 +74,12 @@ class Budget:
     def spent_today(self, now: float) -> float:
         return self.spent if now < self.day_ends_at else 0.0
 
+    def is_unbounded(self, entry: Account, model: str, prices: Prices) -> bool:
+        """Return whether a cap can't bound a model that an entry for any model is asked for."""
+        if self.cap is None or not is_paid(entry):
+            return False
+        return prices.of(entry.provider, model) is None
+
     def ineligible(
         self,
         account: Account,
@@ -94,7 +101,7 @@ class Budget:
         if metering is Metering.UNMETERED:
             return Ineligible(NOT_METERED)
         if account.key in self.unpriced:
-            return Ineligible("its price is not known, and routing.daily-cap-usd is set")
+            return Ineligible(UNPRICED)
         if self.spent_today(now) < self.cap:
             return None
         spent = f"${self.spent_today(now):.2f} of ${self.cap:.2f}"

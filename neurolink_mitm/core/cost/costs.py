@@ -56,5 +56,5 @@ def _at_least(usage: TokenUsage, request_bytes: int, stream_bytes: int) -> Token
 def _model(exchange: Exchange) -> str | None:
     account = exchange.account
     if account and not account.is_anthropic:
-        return account.model or exchange.model
+        return exchange.model_at(account)
     return exchange.usage.model or exchange.requirements.model

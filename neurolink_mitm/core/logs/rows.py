@@ -151,7 +151,7 @@ def request_row(exchange: Exchange) -> RequestRow:
 def _actual_model(exchange: Exchange, account: Account | None) -> str | None:
     """Return the model that was asked last: the answer of another provider may bear the name that the client used."""
     if account and not account.is_anthropic:
-        return account.model or exchange.model
+        return exchange.model_at(account)
     return exchange.usage.model or exchange.model
 
 

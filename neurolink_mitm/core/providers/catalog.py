@@ -67,6 +67,9 @@ PROVIDERS: Mapping[str, ProviderInfo] = {
     "minimax": ProviderInfo("minimax", ("MINIMAX_API_KEY",)),
     "moonshot": ProviderInfo("moonshot", ("MOONSHOT_API_KEY",)),
     "xai": ProviderInfo("xai", ("XAI_API_KEY",)),
+    "cohere": ProviderInfo("cohere", ("COHERE_API_KEY",)),
+    "voyage": ProviderInfo("voyage", ("VOYAGE_API_KEY", "VOYAGE_AI_API_KEY")),
+    "jina_ai": ProviderInfo("jina_ai", ("JINA_AI_API_KEY", "JINA_AI_TOKEN")),
     "ollama": ProviderInfo("ollama_chat", free=True, example="http://127.0.0.1:11434"),
     "lm_studio": ProviderInfo(
         "lm_studio", ("LM_STUDIO_API_KEY",), free=True, default="http://127.0.0.1:1234/v1"

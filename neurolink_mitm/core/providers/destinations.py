@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.providers import catalog
+from neurolink_mitm.core.providers.embedding_batches import BATCHES
 from neurolink_mitm.core.providers.names import unknown_provider
 from neurolink_mitm.core.settings.values import Config, ModelMapping, Routing
 
@@ -47,7 +48,7 @@ def route(model: str, routing: Routing, others: Iterable[Account] = ()) -> Route
     model of the fallback chain, with or without its provider.
     """
     after = chain(routing)
-    if mapping := _mapping(model, routing.model_mappings):
+    if mapping := mapping_of(model, routing.model_mappings):
         rule = f"model-mappings: {mapping.from_}"
         if mapping.provider == ANTHROPIC:
             return Route(rule, mapping.to, entries=after)
@@ -100,11 +101,12 @@ def known_models(claude: Iterable[str], routing: Routing) -> tuple[str, ...]:
 def entries(
     config: Config, environ: Mapping[str, str], unfit: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[Account, ...]:
-    """Return an entry for each model of another provider in the configuration, and those for `gemini-*`.
+    """Return an entry for each model of another provider in the configuration, for `gemini-*`, and for embeddings.
 
     `unfit` tells by provider why it can't work on this machine, whatever its key.
     """
     named = dict(_named(config.routing))
+    named |= {key(each, "*"): (each, None) for each in with_embeddings(config, environ)}
     return tuple(
         _entry(name, provider, model, config, environ, unfit.get(provider))
         for name, (provider, model) in named.items()
@@ -118,8 +120,27 @@ def wanted(config: Config) -> frozenset[str]:
 
 
 def asked_providers(config: Config) -> frozenset[str]:
-    """Return the other providers that a request may go to, those of `gemini-*` among them."""
+    """Return the other providers that messages may go to, those of `gemini-*` among them."""
     return wanted(config) | set(OF_GEMINI)
+
+
+def all_asked(config: Config, environ: Mapping[str, str]) -> frozenset[str]:
+    """Return the other providers that any request may go to."""
+    return asked_providers(config) | set(with_embeddings(config, environ))
+
+
+def with_embeddings(config: Config, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the providers whose embeddings can be asked for by name: those with a key, whoever has named them.
+
+    Of those that only LiteLLM knows, a key can't be seen: these are the ones in the configuration.
+    """
+    named = wanted(config)
+    return tuple(
+        each
+        for each in BATCHES
+        if (each in catalog.PROVIDERS or each in named)
+        and catalog.missing_access(each, config.providers, environ) is None
+    )
 
 
 def key(provider: str, model: str) -> str:
@@ -154,13 +175,14 @@ def _entry(
         base_url="",
         provider=provider,
         model=model,
-        disabled=unknown_provider(provider)
+        disabled=unknown_provider(provider, embeddings=provider in BATCHES)
         or catalog.missing_access(provider, config.providers, environ)
         or unfit,
     )
 
 
-def _mapping(model: str, mappings: Sequence[ModelMapping]) -> ModelMapping | None:
+def mapping_of(model: str, mappings: Sequence[ModelMapping]) -> ModelMapping | None:
+    """Return the mapping that takes `model`: an exact name before wildcards."""
     exact = (mapping for mapping in mappings if mapping.from_ == model)
     wild = (mapping for mapping in mappings if fnmatchcase(model, mapping.from_))
     return next(exact, None) or next(wild, None)

@@ -86,12 +86,15 @@ def canonical(name: str) -> str:
     return ALIASES.get(plain) or _HYPHENED.get(plain, name)
 
 
-def unknown_provider(name: str) -> str | None:
-    """Return the error text for a name that is no provider's, with the nearest name; None for a provider."""
+def unknown_provider(name: str, *, embeddings: bool = False) -> str | None:
+    """Return the error text for a name that is no provider's, with the nearest name; None for a provider.
+
+    With `embeddings`, those without models that answer messages are providers as well.
+    """
     plain = name.strip().lower().replace("_", "-").replace(" ", "-")
     if plain in OURS:
         return f'"{name:.40}" is no other provider: its accounts are asked before all others'
-    if canonical(name) in NO_CHAT:
+    if canonical(name) in NO_CHAT and not embeddings:
         return f'"{name:.40}" has no models that answer messages'
     if canonical(name) in PROVIDERS or canonical(name) in LITELLM:
         return None

@@ -28,13 +28,21 @@ class Access(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """A line on the translator's standard input. Requests must carry `secret` as a bearer token."""
+    """A line on the translator's standard input. Requests must carry `secret` as a bearer token.
+
+    `embeddings` are providers that are asked for embeddings alone, so that nothing is imported for them beforehand.
+    """
 
     secret: str
     providers: dict[str, Access] = {}
+    embeddings: dict[str, Access] = {}
 
     def __repr__(self) -> str:
-        return f"Setup({', '.join(sorted(self.providers))})"
+        return f"Setup({', '.join(sorted({**self.providers, **self.embeddings}))})"
+
+    def access(self, provider: str) -> Access:
+        """Return the access to a provider; an empty one where the configuration does not name it."""
+        return self.providers.get(provider) or self.embeddings.get(provider) or Access()
 
 
 class Listening(msgspec.Struct, frozen=True):
@@ -48,9 +56,18 @@ def setup_for(
     settings: Mapping[str, Provider],
     environ: Mapping[str, str],
     secret: str,
+    embeddings: Collection[str] = (),
 ) -> Setup:
-    """Return the setup for the providers `names`, by the configuration and the environment."""
-    return Setup(secret, {name: _access(name, settings, environ) for name in sorted(names)})
+    """Return the setup for the providers `names`, by the configuration and the environment.
+
+    Of those in `embeddings` too, whatever else there is of them is for embeddings alone.
+    """
+    chat, more = sorted(names), sorted(set(embeddings).difference(names))
+    return Setup(
+        secret,
+        {name: _access(name, settings, environ) for name in chat},
+        {name: _access(name, settings, environ) for name in more},
+    )
 
 
 def _access(name: str, settings: Mapping[str, Provider], environ: Mapping[str, str]) -> Access:

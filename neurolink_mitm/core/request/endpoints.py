@@ -10,10 +10,12 @@ from __future__ import annotations
 
 MESSAGES = "messages"
 COUNT_TOKENS = "count_tokens"
+EMBEDDINGS = "embeddings"
+"""Of other providers: Anthropic has none."""
 BATCHES = "batches"
 FILES = "files"
 OTHER = "other"
-ENDPOINTS = (MESSAGES, COUNT_TOKENS, BATCHES, FILES, OTHER)
+ENDPOINTS = (MESSAGES, COUNT_TOKENS, EMBEDDINGS, BATCHES, FILES, OTHER)
 """All endpoints without a name share the cooldowns of `other`."""
 
 _PATHS = {
@@ -35,7 +37,7 @@ def endpoint_of(path: str) -> str:
 
 def is_inference(endpoint: str) -> bool:
     """Tell whether the endpoint is inference: only there does a refused credential concern the whole account."""
-    return endpoint in (MESSAGES, COUNT_TOKENS)
+    return endpoint in (MESSAGES, COUNT_TOKENS, EMBEDDINGS)
 
 
 def scope(endpoint: str, models: str) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from urllib.parse import unquote
 
 from neurolink_mitm.core.exchange import Kind, Reply
+from neurolink_mitm.core.openai.api import EMBEDDINGS_PATH
 from neurolink_mitm.core.request.headers import Fields
 
 LONGEST_METHOD = 32
@@ -102,7 +103,7 @@ def body_size(fields: Fields, *, http10: bool) -> int | None:
 
 MESSAGES_PATH = "/v1/messages"
 COUNT_TOKENS_PATH = "/v1/messages/count_tokens"
-_INFERENCE = (MESSAGES_PATH, COUNT_TOKENS_PATH)
+_INFERENCE = (MESSAGES_PATH, COUNT_TOKENS_PATH, EMBEDDINGS_PATH)
 
 MAX_PATH = 8192
 """Characters of a path; a longer one is refused. RFC 9110 section 4.1 asks for 8000 at least."""

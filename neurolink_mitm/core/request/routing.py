@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from neurolink_mitm.core.exchange import Kind, Reply
+from neurolink_mitm.core.openai.api import EMBEDDINGS_PATH
 from neurolink_mitm.core.request import head as paths
 from neurolink_mitm.core.request.head import COUNT_TOKENS_PATH, MESSAGES_PATH
 
@@ -41,6 +42,8 @@ def kind_of(method: str, path: str) -> Kind:
         return Kind.MESSAGES
     if method == "POST" and bare == COUNT_TOKENS_PATH:
         return Kind.COUNT_TOKENS
+    if method == "POST" and bare == EMBEDDINGS_PATH:
+        return Kind.EMBEDDINGS
     return Kind.API if bare.startswith("/v1/") else Kind.FORWARD
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from neurolink_mitm.core.failover.errors import Failure, FailureStage, error_body
 from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.openai.embeddings import usage_part
 from neurolink_mitm.core.response.sse import BOM, SseEvent, SseReader, encode
 from neurolink_mitm.core.response.usage import TokenUsage
 
@@ -110,7 +111,7 @@ class WholeReader(ResponseReader):
         self.complete = True
         body = b"".join(self._body)
         if self.released:
-            self.usage.see_whole(body)  # of one that is longer it is no JSON
+            self._see_usage(body)
             return b""
         if self._status >= 400:
             self.failure = self._failed(body)
@@ -119,9 +120,12 @@ class WholeReader(ResponseReader):
         elif hollow := self._hollow(body):
             self.failure = hollow
         else:
-            self.usage.see_whole(body)
+            self._see_usage(body)
             self.released = True
         return b""
+
+    def _see_usage(self, body: bytes) -> None:
+        self.usage.see_whole(body)  # of one that is longer than `READ_LIMIT` it is no JSON
 
     def cut(self, message: str) -> bytes | None:
         if not self.released:
@@ -137,6 +141,15 @@ class WholeReader(ResponseReader):
         if not body or not self._judged:
             return None
         return Failure.of_hollow(body, self._content_type)
+
+
+class EmbeddingsReader(WholeReader):
+    """The translator's answer to a request for embeddings, whose usage comes before its vectors."""
+
+    __slots__ = ()
+
+    def _see_usage(self, body: bytes) -> None:
+        self.usage.see_whole(usage_part(body))
 
 
 class EventStreamReader(ResponseReader):

@@ -26,6 +26,7 @@ class _OutputDetails(msgspec.Struct):
 
 class _Counts(msgspec.Struct):
     input_tokens: int | None = None
+    prompt_tokens: int | None = None  # of embeddings
     output_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
@@ -106,6 +107,7 @@ class TokenUsage:
         if counts is None:
             return
         self.input_tokens = _newer(counts.input_tokens, self.input_tokens)
+        self.input_tokens = _newer(counts.prompt_tokens, self.input_tokens)
         self.output_tokens = _newer(counts.output_tokens, self.output_tokens)
         self.cache_creation_tokens = _newer(
             counts.cache_creation_input_tokens, self.cache_creation_tokens

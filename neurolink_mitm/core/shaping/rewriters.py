@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import msgspec
 
-from neurolink_mitm.core.exchange import INFERENCE_KINDS
+from neurolink_mitm.core.exchange import CONVERSATION_KINDS
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request import json_spans as spans
 from neurolink_mitm.core.request.body import BodyIndex
@@ -62,7 +62,7 @@ class SystemBlocks:
         self._blocks = tuple(map(block, texts))
 
     def rewrite(self, outgoing: OutgoingRequest) -> OutgoingRequest:
-        if outgoing.about.kind not in INFERENCE_KINDS:
+        if outgoing.about.kind not in CONVERSATION_KINDS:
             return outgoing
         index = outgoing.indexed()
         try:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from neurolink_mitm.core.exchange import INFERENCE_KINDS
+from neurolink_mitm.core.exchange import INFERENCE_KINDS, Kind
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request import json_spans as spans
 from neurolink_mitm.core.request.body import BodyIndex
@@ -50,12 +51,17 @@ UNTOUCHED = frozenset(
 TOGETHER = 1000
 """Strings that are searched together."""
 Timer = Callable[[], float]
+_TOKEN_IDS = re.compile(rb"\[[\s\[]*+[-\d]")
 LISTED = (
     "it holds what the word obfuscator is to keep here, and only /v1/messages and"
     " /v1/messages/count_tokens can be sent with placeholders: cloaking.plugins.wordObfuscator"
 )
 IN_TARGET = "its path or query holds what the word obfuscator is to keep here"
 ENCODED = "its body is compressed, so the word obfuscator can't look through it"
+TOKENIZED = (
+    "its input is token ids, which the word obfuscator can't look through: send it as text"
+    " (LangChain: check_embedding_ctx_length=False)"
+)
 UNREADABLE = (
     "its body is no JSON that the word obfuscator can look through, or a name occurs twice in it"
 )
@@ -188,7 +194,10 @@ class WordObfuscator:
         body = outgoing.body
         tally.spend(len(body) // 8 + 10 * body.count(b","))
         try:
-            return self._body(outgoing.indexed(), tally)
+            index = outgoing.indexed()
+            if outgoing.about.kind is Kind.EMBEDDINGS and _is_tokenized(index):
+                raise RefusedError(TOKENIZED)
+            return self._body(index, tally)
         except ValueError as e:
             raise RefusedError(UNREADABLE) from e
 
@@ -246,3 +255,9 @@ class WordObfuscator:
     def _replaced(self, text: str, found: Found, start: int, end: int) -> Replaced:
         word = text[found.start : found.end]
         return Replaced(start, end, self._placeholders.make(found.kind, word), word, found.kind)
+
+
+def _is_tokenized(index: BodyIndex) -> bool:
+    """Return whether the `input` of a request for embeddings is token ids. Raises `ValueError`."""
+    span = index.member("input")
+    return span is not None and _TOKEN_IDS.match(index.body, span.start) is not None

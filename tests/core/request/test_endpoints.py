@@ -31,6 +31,7 @@ def test_only_messages_and_counting_tell_of_the_account() -> None:
     assert [each for each in endpoints.ENDPOINTS if is_inference(each)] == [
         "messages",
         "count_tokens",
+        "embeddings",
     ]
 
 

@@ -1,0 +1,190 @@
+"""Requests and answers of `POST /v1/embeddings`.
+
+https://platform.openai.com/docs/api-reference/embeddings/create
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import sys
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import msgspec
+
+from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.openai.errors import RequestError
+
+MOST_INPUTS = 2048
+"""OpenAI's own bound."""
+LONGEST_BODY = 8 * 1024 * 1024
+"""Bytes of a request; OpenAI takes 300,000 tokens at most, which is less."""
+LONGEST_MODEL = 256
+Encoding = Literal["float", "base64"]
+Inputs = list[str] | list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingsRequest:
+    """A request for embeddings. `inputs` are texts, or each a list of token ids."""
+
+    model: str
+    inputs: Inputs = field(repr=False)
+    encoding: Encoding = "float"
+    dimensions: int | None = None
+    user: str | None = None
+
+    @property
+    def tokens(self) -> bool:
+        """Whether the inputs are token ids."""
+        return not isinstance(self.inputs[0], str)
+
+
+class _Fields(msgspec.Struct, gc=False):
+    model: str
+    input: msgspec.Raw
+    encoding_format: Encoding | None = None
+    dimensions: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] | None = None
+    user: str | None = None
+
+
+_Token = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+_fields = msgspec.json.Decoder(_Fields)
+_text = msgspec.json.Decoder(str)
+_texts = msgspec.json.Decoder(list[str])
+_tokens = msgspec.json.Decoder(list[_Token])
+_several_tokens = msgspec.json.Decoder(list[list[_Token]])
+_FIRST = re.compile(rb"\[\s*+(.)", re.DOTALL)
+_MISSING = re.compile(r"missing required field `(\w+)`")
+_TYPES = re.compile(r"(?i:expected) `([^`]+)`, got `([^`]+)`")
+
+
+def embeddings_request(body: bytes) -> EmbeddingsRequest:
+    """Read a request. Raises `RequestError`."""
+    if len(body) > LONGEST_BODY:
+        text = f"The request is longer than {LONGEST_BODY} bytes: send its inputs in several."
+        raise RequestError(text, status=413)
+    try:
+        fields = _fields.decode(body)
+    except UNREADABLE as e:
+        raise _refusal(e) from e
+    if not 0 < len(fields.model) <= LONGEST_MODEL:
+        raise RequestError(f"'model' has 1 to {LONGEST_MODEL} characters.", "model")
+    return EmbeddingsRequest(
+        model=fields.model,
+        inputs=_inputs(fields.input),
+        encoding=fields.encoding_format or "float",
+        dimensions=fields.dimensions,
+        user=fields.user,
+    )
+
+
+def _inputs(raw: msgspec.Raw) -> Inputs:
+    """Return the inputs of `input`: a text, texts, token ids, or lists of token ids. Raises `RequestError`."""
+    data = bytes(raw)
+    first = _FIRST.match(data)
+    kind = first[1] if first else b""
+    try:
+        inputs = _decoded(data, kind)
+    except UNREADABLE as e:
+        raise _refusal(e, "input") from e
+    if len(inputs) > MOST_INPUTS:
+        text = f"Invalid 'input': array too long. Expected at most {MOST_INPUTS} items, got {len(inputs)}."
+        raise RequestError(text, "input", "array_above_max_length")
+    empty = next((index for index, each in enumerate(inputs) if not each), None)
+    if not inputs or empty is not None:
+        listed = empty is not None and kind in (b'"', b"[")
+        raise RequestError(
+            "Invalid 'input': it must not be empty, and no item of it.",
+            f"input[{empty}]" if listed else "input",
+            "empty_input",
+        )
+    return inputs
+
+
+def _decoded(data: bytes, kind: bytes) -> Inputs:
+    """Decode `input`; `kind` is the first byte of its first item. Raises what `UNREADABLE` lists."""
+    if not data.startswith(b"["):
+        return [_text.decode(data)]
+    if kind == b"[":
+        return _several_tokens.decode(data)
+    if kind == b"-" or kind.isdigit():
+        return [_tokens.decode(data)]
+    return _texts.decode(data)
+
+
+def _refusal(error: Exception, inside: str = "") -> RequestError:
+    """Return the refusal for what msgspec or Python complains of, in the member `inside`."""
+    if isinstance(error, RecursionError):
+        return RequestError("The body is nested too deeply.", inside or None)
+    if not isinstance(error, msgspec.ValidationError):
+        return RequestError("The body is not valid JSON.", inside or None)
+    text, _, place = str(error).partition(" - at `$")
+    param = f"{inside}{place.rstrip('`')}".lstrip(".") or None
+    if missing := _MISSING.search(text):
+        name = missing[1]
+        return RequestError(
+            f"Missing required parameter: '{name}'.", name, "missing_required_parameter"
+        )
+    if param is None:
+        return RequestError("The body has to be a JSON object.")
+    if types := _TYPES.search(text):
+        text = f"expected {_words(types[1])}, but got {_words(types[2])} instead"
+        return RequestError(f"Invalid type for '{param}': {text}.", param, "invalid_type")
+    return RequestError(f"Invalid value for '{param}': {text[:200]}.", param, "invalid_value")
+
+
+_WORDS = {"str": "a string", "int": "an integer", "array": "an array", "object": "an object",
+          "bool": "a boolean", "float": "a number", "null": "null"}  # fmt: skip
+
+
+def _words(types: str) -> str:
+    return " or ".join(_WORDS.get(each.strip(), each.strip()) for each in types.split("|"))
+
+
+# The answer
+
+
+def vector_items(
+    vectors: Sequence[Sequence[float]], first: int, encoding: Encoding
+) -> list[dict[str, object]]:
+    """Return the items of `data` for `vectors`, the first of which has the index `first`."""
+    return [
+        {
+            "object": "embedding",
+            "index": index,
+            "embedding": _base64(vector) if encoding == "base64" else vector,
+        }
+        for index, vector in enumerate(vectors, first)
+    ]
+
+
+def answer_body(model: str, prompt_tokens: int, items: Sequence[bytes]) -> bytes:
+    """Return the body of an answer; each of `items` is JSON of several items of `data`, with commas between them.
+
+    The usage comes before the vectors, which may take tens of megabytes (`usage_part`).
+    """
+    usage = {"prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens}
+    head = msgspec.json.encode({"object": "list", "model": model, "usage": usage})
+    return b"".join((head[:-1], _DATA, b",".join(items), b"]}"))
+
+
+_DATA = b',"data":['
+_LONGEST_HEAD = 4096
+
+
+def usage_part(body: bytes) -> bytes:
+    """Return the JSON of an answer without its vectors, where `answer_body` has made it; else the body."""
+    head, found, _ = body[:_LONGEST_HEAD].partition(_DATA)
+    return head + b"}" if found else body
+
+
+def _base64(vector: Sequence[float]) -> str:
+    """Return little-endian 32-bit floats in base64, as OpenAI's SDKs decode them."""
+    numbers = array("f", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return base64.b64encode(numbers.tobytes()).decode()
