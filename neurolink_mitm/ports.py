@@ -12,6 +12,7 @@ from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.logs.capture import Captured
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
+from neurolink_mitm.core.openai.responses.stored import Memory
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.persisted import PersistedState
 from neurolink_mitm.core.pool.pool import Pool
@@ -196,6 +197,8 @@ class Runtime:
     prices: Prices = field(default_factory=lambda: Prices({}))
     bodies: Bodies | None = None
     """None: bodies are not captured, whatever the configuration says."""
+    memory: Memory = field(default_factory=Memory)
+    """The responses that clients of OpenAI's API may continue."""
     shaping: Pipeline = field(default_factory=Pipeline)
     totals: Totals = field(default_factory=Totals)
     lag: Lag = field(default_factory=Lag)

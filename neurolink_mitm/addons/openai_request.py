@@ -5,18 +5,28 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from mitmproxy import http
 
+from neurolink_mitm.core.auth.access import credential
 from neurolink_mitm.core.exchange import ClientRequest, Exchange, Kind, Reply
 from neurolink_mitm.core.openai import unserved
 from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.openai.claude import ClaudeTraits, claude_traits
 from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.openai.fields import messages_fields, session_in
+from neurolink_mitm.core.openai.responses.kept import kept_responses
+from neurolink_mitm.core.openai.responses.retrieval import is_retrieval, retrieve
+from neurolink_mitm.core.openai.responses.stored import client_space
 from neurolink_mitm.core.openai.translated import Translated
 from neurolink_mitm.core.providers import destinations, models
 from neurolink_mitm.core.request.body import LONGEST_SESSION, takes_long
 from neurolink_mitm.core.request.head import MESSAGES_PATH
 from neurolink_mitm.dataplane.codings import CodingError, unpacked
-from neurolink_mitm.dataplane.hooks import error_response, exchange_of, openai_refusal
+from neurolink_mitm.dataplane.hooks import (
+    error_response,
+    exchange_of,
+    json_response,
+    openai_refusal,
+    unmasked_fields,
+)
 from neurolink_mitm.dataplane.original_request import save_client_request
 from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.ports import Runtime
@@ -24,6 +34,9 @@ from neurolink_mitm.ports import Runtime
 BROKEN = Reply(500, "api_error", "NeuroLink refused: the request was not translated")
 Traits = Callable[[str], ClaudeTraits]
 Translate = Callable[[bytes, Traits], Translated]
+REFERENCES = (b'"previous_response_id"', b'"item_reference"')
+FEW_STORED = 1 << 17
+"""Bytes of stored responses that are read within some milliseconds."""
 TRANSLATORS: Mapping[Api, Translate] = {}
 
 
@@ -45,19 +58,45 @@ class OpenAiRequest:
             return None
         # If what follows breaks, the request must not go on: Anthropic has such a path, too.
         flow.response = error_response(BROKEN, exchange.request_id)
-        translate = self._translators.get(exchange.api)
+        translate = self._translator(flow, exchange)
         if translate is None:
-            fields = flow.request.headers.fields
-            refusal = unserved.refusal(exchange.method, exchange.path, fields)
-            _refuse(flow, exchange, refusal)
+            self._answer_here(flow, exchange)
             return None
         body = flow.request.raw_content or b""
         coding = flow.request.headers.get("content-encoding", "")
         work = functools.partial(self._translated, translate, body, coding)
-        if coding or takes_long(body):
+        if coding or takes_long(body) or self._continues_much(body):
             return _in_thread(flow, exchange, work)
         _take(flow, exchange, work())
         return None
+
+    def _translator(self, flow: http.HTTPFlow, exchange: Exchange) -> Translate | None:
+        if exchange.api is Api.RESPONSES:
+            return kept_responses(self.runtime.memory, self._space(flow), self.runtime.clock.now)
+        return self._translators.get(exchange.api)
+
+    def _continues_much(self, body: bytes) -> bool:
+        """Whether what is stored may be part of the request, and take long to read."""
+        return self.runtime.memory.size > FEW_STORED and any(name in body for name in REFERENCES)
+
+    def _space(self, flow: http.HTTPFlow) -> str:
+        """Return the name of the client's own memory, where clients are told apart by their keys."""
+        asks = bool(self.runtime.client_keys)
+        return client_space(credential(unmasked_fields(flow)) if asks else None)
+
+    def _answer_here(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Answer a request for a stored response. Refuse all others."""
+        memory, now = self.runtime.memory, self.runtime.clock.now()
+        method, path = exchange.method, exchange.path
+        if not is_retrieval(method, path):
+            _refuse(flow, exchange, unserved.refusal(method, path, flow.request.headers.fields))
+            return
+        try:
+            flow.response = json_response(
+                200, retrieve(memory, self._space(flow), method, path, now)
+            )
+        except RequestError as e:
+            _refuse(flow, exchange, e)
 
     def _translated(
         self, translate: Translate, body: bytes, coding: str

@@ -13,15 +13,17 @@ from mitmproxy import http
 
 from neurolink_mitm.addons import openai_request
 from neurolink_mitm.addons.openai_request import OpenAiRequest, Traits
+from neurolink_mitm.core.auth.access import ClientKey, digest
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.openai.errors import RequestError
+from neurolink_mitm.core.openai.responses.stored import Pending
 from neurolink_mitm.core.openai.translated import Translated
 from neurolink_mitm.dataplane.original_request import save_received_request
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import MESSAGE, make_flow, record
 from tests.core.openai.formats import PlainAnswer
-from tests.fakes import make_runtime
+from tests.fakes import NOW, make_runtime
 
 ASKED = json.dumps({"model": "claude-x", "stream": True}).encode()
 
@@ -186,6 +188,59 @@ async def test_a_long_body_is_translated_beside_the_event_loop() -> None:
     assert waits is not None
     await waits
     assert record(flow).kind is Kind.MESSAGES
+
+
+def respond(runtime: Runtime, key: str, **members: Any) -> http.HTTPFlow:
+    body = json.dumps({"model": "claude-sonnet-4-6", "input": "look"} | members).encode()
+    fields = {"authorization": f"Bearer {key}"}
+    flow = make_flow("POST", "/v1/responses", fields, body, api=Api.RESPONSES)
+    save_received_request(flow, flow.request)
+    assert OpenAiRequest(runtime).request(flow) is None
+    return flow
+
+
+def retrieved(runtime: Runtime, key: str, id_: str, method: str = "GET") -> http.HTTPFlow:
+    fields = {"authorization": f"Bearer {key}"}
+    flow = make_flow(method, f"/v1/responses/{id_}", fields, api=Api.OPENAI)
+    assert OpenAiRequest(runtime).request(flow) is None
+    return flow
+
+
+def test_responses_are_stored_for_each_client_key() -> None:
+    me, other = (ClientKey(name, digest(name), 0) for name in ("me", "other"))
+    runtime = make_runtime(clients=(me, other))
+    answer = record(respond(runtime, "me")).answer
+    assert answer is not None
+    id_ = json.loads(answer.whole(b'{"type":"message","content":[]}', "req_nl_1", 0))["id"]
+    assert respond(runtime, "me", previous_response_id=id_).response is None
+    status, refused = error(respond(runtime, "other", previous_response_id=id_))
+    assert (status, refused["code"]) == (404, "previous_response_not_found")
+    assert error(retrieved(runtime, "other", id_))[0] == 404
+    assert error(retrieved(runtime, "other", id_, "DELETE"))[0] == 404
+    response = retrieved(runtime, "me", id_).response
+    assert response is not None
+    assert json.loads(response.content or b"")["id"] == id_
+
+
+async def test_a_long_conversation_is_read_beside_the_event_loop() -> None:
+    runtime = make_runtime()
+    response = json.dumps({"id": "resp_1", "output": []}).encode()
+    runtime.memory.keep("", Pending(json.dumps("x" * 200_000).encode()), response, NOW)
+    body = b'{"model":"claude-sonnet-4-6","input":"go on","previous_response_id":"resp_1"}'
+    flow = make_flow("POST", "/v1/responses", {}, body, api=Api.RESPONSES)
+    save_received_request(flow, flow.request)
+    waits = OpenAiRequest(runtime).request(flow)
+    assert waits is not None
+    await waits
+    assert record(flow).kind is Kind.MESSAGES
+
+
+def test_without_client_keys_all_clients_share_one_memory() -> None:
+    runtime = make_runtime()
+    answer = record(respond(runtime, "me")).answer
+    assert answer is not None
+    id_ = json.loads(answer.whole(b'{"type":"message","content":[]}', "req_nl_1", 0))["id"]
+    assert respond(runtime, "other", previous_response_id=id_).response is None
 
 
 def test_all_that_is_served_is_translated() -> None:

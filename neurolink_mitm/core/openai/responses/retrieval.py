@@ -22,6 +22,11 @@ _PREFIXES = {"message": "msg", "function_call": "fc", "reasoning": "rs"}
 """Of the ids that OpenAI gives to items, by type."""
 
 
+def is_retrieval(method: str, target: str) -> bool:
+    """Tell whether a request is for a stored response."""
+    return method in ("GET", "DELETE") and target.startswith(_ABOVE)
+
+
 def retrieve(memory: Memory, client: str, method: str, target: str, now: float) -> bytes:
     """Return the JSON that answers a request below `/v1/responses/`. Raises `RequestError`."""
     path, _, query = target.partition("?")

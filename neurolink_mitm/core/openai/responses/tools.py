@@ -26,6 +26,14 @@ HOSTED = re.compile(
     r"(_(preview|use|use_preview))?(_\d{4}_\d{2}_\d{2})?"
 )
 """Types of tools whose calls have a form of their own, and which mostly run on OpenAI's servers."""
+_WORDS = {
+    "auto": "auto",
+    "none": "none",
+    "required": "required",
+    "any": "required",
+    "tool": "required",
+}
+"""Types of a `tool_choice` that name no tool."""
 LOCAL_SHELL: Final = "local_shell"
 TOOL_SEARCH: Final = "tool_search"
 _OTHERS = re.compile(r"[^a-zA-Z0-9_-]")
@@ -55,6 +63,19 @@ class _Tool(msgspec.Struct, gc=False):
     format: msgspec.Raw = NULL
     tools: msgspec.Raw = NULL
     execution: str | None = None
+    function: msgspec.Raw = NULL
+    """A function in the form of chat requests, which some clients send."""
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: msgspec.Raw = NULL
+    description: msgspec.Raw = NULL
+    parameters: msgspec.Raw = NULL
+    strict: bool | None = None
+
+
+class _Name(msgspec.Struct, gc=False):
+    name: str
 
 
 class _Chosen(msgspec.Struct, gc=False):
@@ -62,12 +83,14 @@ class _Chosen(msgspec.Struct, gc=False):
 
     type: str
     name: str | None = None
+    function: _Name | None = None
     namespace: str | None = None
     mode: Literal["auto", "required"] = "auto"
     tools: msgspec.Raw = NULL
 
 
 _tools = msgspec.json.Decoder(list[_Tool])
+_function = msgspec.json.Decoder(_Function)
 _choice = msgspec.json.Decoder(Literal["auto", "none", "required"] | _Chosen | None)
 _allowed = msgspec.json.Decoder(list[_Chosen])
 _Key = tuple[str | None, str]
@@ -133,10 +156,10 @@ class ResponseTools:
         """Read `tool_choice`. Raises `RequestError`."""
         at = "tool_choice"
         asked = read(_choice, value, at)
-        if asked is None or asked == "auto":
-            return Choice()
-        if isinstance(asked, str):
-            return self._mode(asked)
+        if asked is None or isinstance(asked, str):
+            return self._mode(asked or "auto")
+        if asked.type in _WORDS and asked.name is None:  # as Cursor writes them
+            return self._mode(_WORDS[asked.type])
         if asked.type != "allowed_tools":
             return Choice("tool", self._chosen(asked, at))
         listed = list(read_items(_allowed, asked.tools, f"{at}.tools"))
@@ -146,8 +169,8 @@ class ResponseTools:
         return Choice("any" if asked.mode == "required" else "auto", only=only)
 
     def _mode(self, mode: str) -> Choice:
-        if mode == "none":
-            return Choice("none")
+        if mode != "required":
+            return Choice("none") if mode == "none" else Choice()
         if not self.tools:
             words = "Tool choice 'required' must be specified with 'tools' that run here."
             raise RequestError(words, "tool_choice", "invalid_value")
@@ -159,6 +182,7 @@ class ResponseTools:
 
     def _chosen(self, tool: _Chosen, at: str) -> bytes:
         """Return the JSON of the name of a tool that must or may be called."""
+        tool.name = tool.function.name if tool.function else tool.name
         if tool.name is None and tool.type in (LOCAL_SHELL, TOOL_SEARCH):
             tool.name = tool.type
         elif HOSTED.fullmatch(tool.type):
@@ -206,12 +230,16 @@ class ResponseTools:
                 raise RequestError(words, f"{at}.type", "invalid_value")
 
     def _function(self, tool: _Tool, at: str, namespace: str | None) -> None:
-        name = self._declared(tool, at, namespace)
-        strict = tool.strict is True
-        self.tools.function(name, tool.description, tool.parameters, strict=strict, at=at)
+        given: _Tool | _Function = tool
+        if tool.function != NULL:
+            at = f"{at}.function"
+            given = read(_function, tool.function, at)
+        name = self._declared(given.name, f"{at}.name", namespace)
+        strict = given.strict is True
+        self.tools.function(name, given.description, given.parameters, strict=strict, at=at)
 
     def _custom(self, tool: _Tool, at: str, namespace: str | None) -> None:
-        name = self._declared(tool, at, namespace)
+        name = self._declared(tool.name, f"{at}.name", namespace)
         self.tools.custom(name, tool.description, tool.format, at=at)
         self._kinds[_space(namespace), text_of(tool.name, f"{at}.name")] = "custom"
 
@@ -219,11 +247,11 @@ class ResponseTools:
         self.tools.function(_json(self.name(kind)), description, schema, strict=False, at=at)
         self._kinds[None, kind] = kind
 
-    def _declared(self, tool: _Tool, at: str, namespace: str | None) -> msgspec.Raw:
+    def _declared(self, name: msgspec.Raw, at: str, namespace: str | None) -> msgspec.Raw:
         """Return the JSON of a tool's name in the Messages request."""
-        given = text_of(tool.name, f"{at}.name")
+        given = text_of(name, at)
         if _space(namespace) is None and not _PLAIN.fullmatch(given):
-            return tool.name  # and that is refused
+            return name  # and that is refused
         return _json(self.name(given, namespace))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.core.openai.errors import RequestError
-from neurolink_mitm.core.openai.responses.retrieval import retrieve
+from neurolink_mitm.core.openai.responses.retrieval import is_retrieval, retrieve
 from neurolink_mitm.core.openai.responses.stored import Memory, Pending
 
 RESPONSE = b'{"id":"resp_a","object":"response","output":[]}'
@@ -26,6 +26,13 @@ def memory(given: object = INPUT) -> Memory:
 
 def asked(method: str, target: str, given: object = INPUT, client: str = "me") -> Any:
     return json.loads(retrieve(memory(given), client, method, target, 1))
+
+
+def test_only_these_are_retrievals() -> None:
+    assert is_retrieval("GET", "/v1/responses/resp_a?x")
+    assert is_retrieval("DELETE", "/v1/responses/resp_a")
+    assert not is_retrieval("POST", "/v1/responses/resp_a/cancel")
+    assert not is_retrieval("GET", "/v1/responses")
 
 
 def test_a_response_is_returned_as_it_was() -> None:

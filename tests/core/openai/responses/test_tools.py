@@ -62,6 +62,15 @@ def test_a_function_is_a_tool() -> None:
     assert made.clients() == {}
 
 
+def test_a_function_may_come_in_the_form_of_chat() -> None:
+    made = collected({"type": "function", "function": {"name": "f", "description": "does"}})
+    assert written(made) == [{"name": "f", "description": "does", "input_schema": EMPTY}]
+    assert chosen(made, {"type": "function", "function": {"name": "f"}}).name == b'"f"'
+    with pytest.raises(RequestError) as e:
+        collected({"type": "function", "function": {"name": 5}})
+    assert e.value.param == "tools[0].function.name"
+
+
 def test_a_strict_function_is_a_strict_tool() -> None:
     schema = {"type": "object", "properties": {"x": {"type": "string"}}, "required": ["x"]}
     [tool] = written(collected(function(parameters=schema, strict=True)))
@@ -159,6 +168,8 @@ TOOLS = (
         pytest.param("auto", "auto", b"", None, id="auto"),
         pytest.param("none", "none", b"", None, id="none"),
         pytest.param("required", "any", b"", None, id="required"),
+        pytest.param({"type": "auto"}, "auto", b"", None, id="Cursor's auto"),
+        pytest.param({"type": "tool"}, "any", b"", None, id="Cursor's tool"),
         pytest.param({"type": "function", "name": "g"}, "tool", b'"g"', None, id="function"),
         pytest.param({"type": "custom", "name": "c"}, "tool", b'"c"', None, id="custom"),
         pytest.param(
