@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -40,9 +40,10 @@ class Draft:
 
     def written(self) -> bytes:
         """Return the body of the Messages request. Raises `RequestError`."""
-        return b"{%b}" % b",".join(self._members())
+        return b"".join(self._pieces())
 
-    def _members(self) -> Iterator[bytes]:
+    def _pieces(self) -> Iterator[bytes]:
+        """Yield the pieces of the body: long ones are copied once, when they are joined."""
         options, traits, choice = self.options, self.traits, self.choice
         listed = self.tools.written(choice)
         if self.turns.called and not listed:
@@ -56,36 +57,32 @@ class Draft:
         self.turns.system += [_text(each) for each in words if each]
         turns = self.turns.written(prefill=traits.prefill and not thought.on and form is None)
         mark_turns(turns)
-        yield b'"model":%b,"max_tokens":%d' % (
-            msgspec.json.encode(self.model),
-            max_tokens(options, traits),
-        )
+        name, limit = msgspec.json.encode(self.model), max_tokens(options, traits)
+        yield b'{"model":%b,"max_tokens":%d' % (name, limit)
         if self.stream:
-            yield b'"stream":true'
-        if thought.field:
-            yield b'"thinking":%b' % thought.field
-        config = {"effort": thought.effort, "format": form}
-        if config := {name: value for name, value in config.items() if value is not None}:
-            yield b'"output_config":%b' % msgspec.json.encode(config)
+            yield b',"stream":true'
+        yield from thought.written(form)
         yield from sampling(options, traits, thinks=thought.on)
         yield from stops(options)
         if self.turns.system:
-            yield b'"system":[%b]' % b",".join(marked(self.turns.system))
+            yield from _listed(b',"system":[', marked(self.turns.system))
         if listed:
-            yield b'"tools":[%b]' % b",".join(marked(listed))
+            yield from _listed(b',"tools":[', marked(listed))
             yield from self._tool_choice(choice, forced=forced)
-        messages = (
-            b'{"role":"%b","content":[%b]}' % (each.role.encode(), b",".join(each.blocks))
-            for each in turns
-        )
-        yield b'"messages":[%b]' % b",".join(messages)
+        before = b',"messages":['
+        for turn in turns:
+            yield from _listed(
+                b'%b{"role":"%b","content":[' % (before, turn.role.encode()), turn.blocks
+            )
+            before = b"},"
+        yield b"}]}"
 
     def _tool_choice(self, choice: Choice, *, forced: bool) -> Iterator[bytes]:
         kind = choice.kind if forced or not choice.forces else "auto"
         name = b',"name":%b' % choice.name if kind == "tool" else b""
         one = b',"disable_parallel_tool_use":true' if not self.parallel and kind != "none" else b""
         if kind != "auto" or one:
-            yield b'"tool_choice":{"type":"%b"%b%b}' % (kind.encode(), name, one)
+            yield b',"tool_choice":{"type":"%b"%b%b}' % (kind.encode(), name, one)
 
 
 def checked_model(model: str) -> str:
@@ -95,6 +92,15 @@ def checked_model(model: str) -> str:
             "You must provide a model parameter.", "model", "missing_required_parameter"
         )
     return model
+
+
+def _listed(before: bytes, items: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield a JSON list that has items; `before` ends in its bracket."""
+    for item in items:
+        yield before
+        yield item
+        before = b","
+    yield b"]"
 
 
 def _must_call(choice: Choice) -> str:

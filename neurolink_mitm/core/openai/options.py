@@ -71,6 +71,14 @@ class Thinking:
         """Whether there is a thinking budget."""
         return b'"enabled"' in self.field
 
+    def written(self, form: Any) -> Iterator[bytes]:
+        """Yield the members `thinking` and `output_config`, with the `form` of the answer (None: absent)."""
+        if self.field:
+            yield b',"thinking":%b' % self.field
+        config = {"effort": self.effort, "format": form}
+        if config := {name: value for name, value in config.items() if value is not None}:
+            yield b',"output_config":%b' % msgspec.json.encode(config)
+
 
 def checked_effort(effort: str | None, at: str) -> str | None:
     """Return a reasoning effort that is known. Raises `RequestError`."""
@@ -154,9 +162,9 @@ def sampling(options: Options, traits: ClaudeTraits, *, thinks: bool) -> Iterato
         else:
             top_p = None
     if temperature is not None:
-        yield b'"temperature":%b' % _within(temperature)
+        yield b',"temperature":%b' % _within(temperature)
     if top_p is not None:
-        yield b'"top_p":%b' % _within(top_p)
+        yield b',"top_p":%b' % _within(top_p)
 
 
 def _within(value: float) -> bytes:
@@ -167,7 +175,7 @@ def stops(options: Options) -> Iterator[bytes]:
     """Yield `stop_sequences`. Anthropic refuses those of white space."""
     wanted = list(dict.fromkeys(each for each in options.stops if each.strip()))
     if wanted:
-        yield b'"stop_sequences":%b' % msgspec.json.encode(wanted)
+        yield b',"stop_sequences":%b' % msgspec.json.encode(wanted)
 
 
 def answer_format(options: Options, traits: ClaudeTraits, narrowing: Narrowing) -> tuple[Any, str]:

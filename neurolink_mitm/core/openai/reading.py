@@ -55,10 +55,16 @@ def read(decoder: msgspec.json.Decoder[_T], raw: msgspec.Raw | bytes, at: str) -
 
 
 def read_items(
-    decoder: msgspec.json.Decoder[list[_T]], raw: msgspec.Raw, at: str
+    decoder: msgspec.json.Decoder[list[_T]] | msgspec.json.Decoder[list[_T] | None],
+    items: list[_T] | msgspec.Raw | None,
+    at: str,
 ) -> Iterator[tuple[str, _T]]:
-    """Yield path and decoded value of each item of the list in the field `at`; a long list is read in groups."""
-    body = bytes(raw)
+    """Yield path and value of each item in the field `at`. What is not decoded yet is decoded in groups."""
+    if not isinstance(items, msgspec.Raw):
+        for number, value in enumerate(items or ()):
+            yield f"{at}[{number}]", value
+        return
+    body = bytes(items)
     everything = Span(0, len(body))
     number = 0
     for group in spans.groups(body, everything) if body.startswith(b"[") else (everything,):
@@ -69,7 +75,7 @@ def read_items(
             raise _wrong(e, at, number) from e
         except UNREADABLE as e:
             raise RequestError(f"Invalid '{at}': {_words(e)}", at) from e
-        for value in values:
+        for value in values or ():
             yield f"{at}[{number}]", value
             number += 1
 

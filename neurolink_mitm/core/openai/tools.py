@@ -86,7 +86,9 @@ class Tools:
     ) -> None:
         """Add a tool. Raises `RequestError`."""
         parameters = bytes(schema)
-        input_schema = _input_schema(parameters, f"{at}.parameters")
+        input_schema = parameters
+        if b'Of"' in parameters or not _IS_OBJECT.match(parameters):
+            input_schema = _input_schema(parameters, f"{at}.parameters")
         end = b""
         if strict and self.traits.strict_tools and self._strict < _MOST_STRICT:
             narrowed = self.narrowing.of(_any.decode(input_schema))
@@ -145,9 +147,10 @@ def _grammar(text_format: msgspec.Raw, at: str) -> str:
 
 
 def _description(description: msgspec.Raw, at: str) -> bytes:
-    if bytes(description) in (b"null", b'""'):
-        return b""
-    return b',"description":%b' % string(description, f"{at}.description")
+    words = bytes(description)
+    if not words.startswith(b'"'):
+        return b"" if words == b"null" else string(description, f"{at}.description")
+    return b',"description":%b' % words if words != b'""' else b""
 
 
 def _input_schema(schema: bytes, at: str) -> bytes:
@@ -157,8 +160,6 @@ def _input_schema(schema: bytes, at: str) -> bytes:
     if not schema.startswith(b"{"):
         message = f"Invalid type for '{at}': expected an object, got {kind_of(schema)}"
         raise RequestError(message, at, "invalid_type")
-    if _IS_OBJECT.match(schema) and b'Of"' not in schema:
-        return schema
     members = _members.decode(schema)
     odd = {name: _any.decode(members[name]) for name in _COMBINED if name in members}
     if not odd and bytes(members.get("type", b"")) == b'"object"':

@@ -28,13 +28,15 @@ _TEXT = b'{"type":"text"'
 
 def tool_name(raw: msgspec.Raw, at: str) -> bytes:
     """Return the JSON of a tool's name. Raises `RequestError` for one that Anthropic refuses."""
-    name = string(raw, at)
-    if b"\\" in name:
+    name = bytes(raw)
+    if _TOOL_NAME.fullmatch(name):
+        return name
+    if b"\\" in string(raw, at):
         name = msgspec.json.encode(msgspec.json.decode(name))
-    if not _TOOL_NAME.fullmatch(name):
-        message = f"Invalid '{at}': does not match ^[a-zA-Z0-9_-]{{1,128}}$"
-        raise RequestError(message, at, "invalid_value")
-    return name
+        if _TOOL_NAME.fullmatch(name):
+            return name
+    message = f"Invalid '{at}': does not match ^[a-zA-Z0-9_-]{{1,128}}$"
+    raise RequestError(message, at, "invalid_value")
 
 
 @dataclass(slots=True)

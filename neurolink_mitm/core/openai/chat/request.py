@@ -1,0 +1,146 @@
+"""A chat request as a Messages request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+
+from neurolink_mitm.core.openai.chat import wire
+from neurolink_mitm.core.openai.chat.answer import ChatAnswer
+from neurolink_mitm.core.openai.chat.calls import CallForm
+from neurolink_mitm.core.openai.chat.history import add_message
+from neurolink_mitm.core.openai.chat.tools import add_tools, is_old, read_choice
+from neurolink_mitm.core.openai.claude import ClaudeTraits
+from neurolink_mitm.core.openai.draft import Draft, checked_model
+from neurolink_mitm.core.openai.errors import UNSUPPORTED, RequestError
+from neurolink_mitm.core.openai.options import Format, Options, checked_effort, checked_limit
+from neurolink_mitm.core.openai.reading import kind_of, read_items, read_request
+from neurolink_mitm.core.openai.tools import Tools
+from neurolink_mitm.core.openai.translated import Translated
+from neurolink_mitm.core.request.body import LONGEST_SESSION
+from neurolink_mitm.core.request.json_spans import LARGE
+
+_IGNORED = ("frequency_penalty", "presence_penalty", "seed", "prediction")
+"""Fields that ask for something that is left out: noted in the log."""
+
+
+def chat_request(body: bytes, traits: Callable[[str], ClaudeTraits]) -> Translated:
+    """Return the Messages request for the body of a chat request.
+
+    `traits` is asked with the model that the client names. Raises `RequestError`.
+    """
+    request = _read(body)
+    _refuse(request)
+    model = checked_model(request.model)
+    claude = traits(model)
+    tools = Tools(claude)
+    add_tools(tools, request)
+    wanted = _format(request.response_format)
+    old = is_old(request)
+    draft = Draft(
+        model,
+        claude,
+        tools,
+        stream=bool(request.stream),
+        options=_options(request, wanted),
+        choice=read_choice(tools, request),
+        parallel=request.parallel_tool_calls is not False and not old,
+    )
+    first = b""
+    for at, message in read_items(wire.messages, request.messages, "messages"):
+        add_message(draft.turns, message, at)
+        if not first and message.role == "user":
+            first = bytes(message.content)
+    options = request.stream_options
+    return Translated(
+        draft.written(),
+        ChatAnswer(
+            model,
+            include_usage=bool(options and options.include_usage),
+            json=wanted is not None,
+            calls=CallForm(frozenset(tools.customs), old),
+        ),
+        session=(request.prompt_cache_key or sha256(first).hexdigest()[:32])[:LONGEST_SESSION],
+        notes=tuple(f"{name} is ignored" for name in _IGNORED if getattr(request, name)),
+    )
+
+
+def _read(body: bytes) -> wire.Request:
+    if len(body) <= LARGE:
+        return read_request(wire.whole_requests, body)
+    return read_request(wire.long_requests, body)
+
+
+def _options(request: wire.ChatRequest, wanted: Format | None) -> Options:
+    limit = checked_limit(request.max_tokens, "max_tokens")
+    newer = checked_limit(request.max_completion_tokens, "max_completion_tokens")
+    stop = request.stop
+    effort = checked_effort(request.reasoning_effort, "reasoning_effort")
+    budget = None
+    if request.thinking is not None and effort is None:
+        effort = {"disabled": "none", "adaptive": "high"}.get(request.thinking.type)
+        budget = (
+            None
+            if effort
+            else checked_limit(request.thinking.budget_tokens, "thinking.budget_tokens")
+        )
+    return Options(
+        max_tokens=limit if newer is None else newer,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        stops=[stop] if isinstance(stop, str) else stop or (),
+        effort=effort,
+        budget=budget,
+        format=wanted,
+    )
+
+
+def _format(wanted: wire.ResponseFormat | None) -> Format | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return Format()
+    at = "response_format"
+    if wanted.type != "json_schema":
+        message = f"Invalid value: '{wanted.type}' is none of text, json_object, json_schema"
+        raise RequestError(message, f"{at}.type", "invalid_value")
+    if wanted.json_schema is None:
+        param = f"{at}.json_schema"
+        raise RequestError(
+            f"Missing required parameter: '{param}'.", param, "missing_required_parameter"
+        )
+    schema = bytes(wanted.json_schema.schema)
+    if schema == b"null":
+        return Format()
+    if not schema.startswith(b"{"):
+        param = f"{at}.json_schema.schema"
+        raise RequestError(
+            f"Invalid type for '{param}': expected an object, got {kind_of(schema)}",
+            param,
+            "invalid_type",
+        )
+    return Format(schema)
+
+
+def _refuse(request: wire.ChatRequest) -> None:
+    """Raise `RequestError` where the request asks for what Claude has not."""
+    if request.n is not None and request.n < 1:
+        raise RequestError(
+            f"Invalid value for 'n': {request.n} is less than 1", "n", "integer_below_min_value"
+        )
+    for name in _unsupported(request):
+        raise RequestError(
+            f"Unsupported parameter: '{name}' is not supported with this model.", name, UNSUPPORTED
+        )
+
+
+def _unsupported(request: wire.ChatRequest) -> Iterator[str]:
+    if (request.n or 1) > 1:
+        yield "n"
+    if "audio" in (request.modalities or ()):
+        yield "modalities"
+    for name in ("logprobs", "top_logprobs", "logit_bias", "audio"):
+        if getattr(request, name):
+            yield name
+    if request.web_search_options is not None:
+        yield "web_search_options"

@@ -1,0 +1,113 @@
+"""The tools of a chat request, and the choice among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from neurolink_mitm.core.openai.chat import wire
+from neurolink_mitm.core.openai.errors import RequestError
+from neurolink_mitm.core.openai.reading import NULL, read, read_items
+from neurolink_mitm.core.openai.tools import Choice, Tools
+from neurolink_mitm.core.openai.turns import tool_name
+
+_NONE = b"null"
+_WORDS: dict[str, Choice] = {"auto": Choice(), "none": Choice("none"), "required": Choice("any")}
+
+
+def add_tools(tools: Tools, request: wire.Request) -> None:
+    """Add the tools, and those of the old field `functions`. Raises `RequestError`."""
+    for at, tool in read_items(wire.tools, request.tools, "tools"):
+        _add(tools, tool, at)
+    for at, function in read_items(wire.functions, request.functions, "functions"):
+        _add_function(tools, function, at)
+
+
+def _add(tools: Tools, tool: wire.Tool, at: str) -> None:
+    if tool.type == "custom" and tool.custom is not None:
+        custom = tool.custom
+        tools.custom(custom.name, custom.description, custom.format, at=f"{at}.custom")
+    elif tool.type not in ("function", "custom"):
+        message = f"Invalid value: '{tool.type}' is no type of tool here: function and custom are"
+        raise RequestError(message, f"{at}.type", "invalid_value")
+    elif tool.function is not None and tool.type == "function":
+        _add_function(tools, tool.function, f"{at}.function")
+    elif tool.type == "function" and bytes(tool.name) != _NONE:
+        flat = wire.Function(tool.name, tool.description, tool.parameters, tool.strict)
+        _add_function(tools, flat, at)
+    else:
+        param = f"{at}.{tool.type}"
+        raise RequestError(
+            f"Missing required parameter: '{param}'.", param, "missing_required_parameter"
+        )
+
+
+def _add_function(tools: Tools, function: wire.Function, at: str) -> None:
+    strict = function.strict is True
+    tools.function(function.name, function.description, function.parameters, strict=strict, at=at)
+
+
+def read_choice(tools: Tools, request: wire.Request) -> Choice:
+    """Return the choice. Raises `RequestError` for a tool that is not there."""
+    at = "tool_choice"
+    if bytes(request.tool_choice) != _NONE:
+        choice = _choice(read(wire.tool_choices, request.tool_choice, at), at)
+    else:
+        at = "function_call"
+        named = read(wire.function_choices, request.function_call, at)
+        choice = _tool(named, at) if isinstance(named, wire.Named) else _word(named or "auto", at)
+    if choice.forces and not tools:
+        raise RequestError(f"Invalid '{at}': there are no tools", at, "invalid_value")
+    for name in (choice.name, *(choice.only or ())):
+        if name and name not in tools:
+            raise RequestError(
+                f"Invalid '{at}': no tool has the name {name.decode()}", at, "invalid_value"
+            )
+    return choice
+
+
+def _choice(wanted: str | wire.ToolChoice | None, at: str) -> Choice:
+    if not isinstance(wanted, wire.ToolChoice):
+        return _word(wanted or "auto", at)
+    if wanted.type == "allowed_tools" and wanted.allowed_tools is not None:
+        allowed = wanted.allowed_tools
+        kinds: dict[str, Literal["auto", "any"]] = {"auto": "auto", "required": "any"}
+        if allowed.mode not in kinds:
+            param = f"{at}.allowed_tools.mode"
+            raise RequestError(
+                f"Invalid value: '{allowed.mode}' is none of auto, required", param, "invalid_value"
+            )
+        at = f"{at}.allowed_tools.tools"
+        return Choice(kinds[allowed.mode], only=frozenset(_names(allowed.tools, at)))
+    return _tool(_named(wanted, at), f"{at}.{wanted.type}")
+
+
+def _names(choices: list[wire.ToolChoice], at: str) -> Iterator[bytes]:
+    for number, choice in enumerate(choices):
+        here = f"{at}[{number}]"
+        yield tool_name(_named(choice, here).name, f"{here}.{choice.type}.name")
+
+
+def _named(choice: wire.ToolChoice, at: str) -> wire.Named:
+    named = {"function": choice.function, "custom": choice.custom}.get(choice.type)
+    if choice.type not in ("function", "custom"):
+        message = f"Invalid value: '{choice.type}' is none of function, custom, allowed_tools"
+        raise RequestError(message, f"{at}.type", "invalid_value")
+    return named or wire.Named(NULL)
+
+
+def _tool(named: wire.Named, at: str) -> Choice:
+    return Choice("tool", tool_name(named.name, f"{at}.name"))
+
+
+def _word(word: str, at: str) -> Choice:
+    if word not in _WORDS:
+        raise RequestError(
+            f"Invalid value: '{word}' is none of {', '.join(_WORDS)}", at, "invalid_value"
+        )
+    return _WORDS[word]
+
+
+def is_old(request: wire.Request) -> bool:
+    """Tell whether the client has `functions` instead of `tools`, and wants calls in that form: one at a time."""
+    return request.functions not in (None, NULL) and request.tools in (None, NULL)
