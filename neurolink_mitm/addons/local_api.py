@@ -6,18 +6,25 @@ from collections.abc import Awaitable, Mapping
 import msgspec
 from mitmproxy import http
 
-from neurolink_mitm.core.exchange import Kind, Reply
+from neurolink_mitm.core.exchange import Exchange, Kind, Reply
+from neurolink_mitm.core.openai.unserved import not_mapped
 from neurolink_mitm.core.pool.accounts import unknown_account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers import models
 from neurolink_mitm.core.request import headers
-from neurolink_mitm.core.request.routing import METRICS_PATH, RESET_PATH, methods_of
+from neurolink_mitm.core.request.routing import (
+    METRICS_PATH,
+    RESET_PATH,
+    methods_of,
+    model_asked_for,
+)
 from neurolink_mitm.core.status import explain, status
 from neurolink_mitm.core.status.metrics import current_points
 from neurolink_mitm.dataplane.hooks import (
     error_response,
     exchange_of,
     json_response,
+    openai_refusal,
     unmasked_fields,
 )
 from neurolink_mitm.ports import Runtime
@@ -31,14 +38,19 @@ NOT_ALLOWED = Reply(405, "invalid_request_error", "this path is asked with anoth
 
 
 class LocalApi:
-    """Answers the proxy's own paths: `/health`, `/status`, `/metrics`, `/v1/models`, reset."""
+    """Answers the proxy's own paths: `/health`, `/status`, `/metrics`, `/v1/models`, reset; describes models."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         exchange = exchange_of(flow)
-        if flow.response or exchange is None or exchange.kind is not Kind.LOCAL:
+        if flow.response or exchange is None:
+            return None
+        if exchange.kind is Kind.API:
+            self._model(flow, exchange)
+            return None
+        if exchange.kind is not Kind.LOCAL:
             return None
         # If what follows breaks, the request must not go on: it would be sent on an account.
         flow.response = error_response(BROKEN, exchange.request_id)
@@ -55,6 +67,22 @@ class LocalApi:
             else:
                 _answer(flow, json_response(200, msgspec.json.encode(page)))
         return None
+
+    def _model(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Answer which model a name is, if that is known here, or if the client is OpenAI's: others ask Anthropic."""
+        name = model_asked_for(exchange.method, exchange.path)
+        if name is None or self.runtime.passthrough:
+            return
+        routing = self.runtime.config.routing
+        model = models.find(name, routing, self.runtime.pool.fallbacks)
+        if model:
+            _answer(flow, json_response(200, msgspec.json.encode(models.entry(model))))
+        elif name.startswith("claude-") or "anthropic-version" in flow.request.headers:
+            return
+        else:
+            refusal = not_mapped(name, models.served(routing))
+            _answer(flow, openai_refusal(refusal, exchange.request_id))
+        exchange.kind = Kind.LOCAL
 
     async def _metrics(self, flow: http.HTTPFlow) -> None:
         """Answer with the Prometheus text. A metric with all its series takes 10 ms, so streams go on in between."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import unquote
 
 import pytest
 from mitmproxy import http
@@ -15,7 +16,8 @@ from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.providers.models import CLAUDE
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.settings.values import Config
+from neurolink_mitm.core.settings.values import Config, Fallback, ModelMapping, Routing
+from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import answer, document, make_flow, refusal
 from tests.fakes import NOW, FakeClock, MemoryStateStore, make_account, make_runtime
@@ -93,6 +95,70 @@ def test_status_explains_the_request_it_is_asked_about(query: str, served: set[s
 def test_models() -> None:
     found = document(asked(make_flow("GET", "/v1/models?limit=1000")))
     assert [model["id"] for model in found["data"]] == [model.id for model in CLAUDE]
+
+
+MAPPED = Config(
+    routing=Routing(
+        model_mappings=(
+            ModelMapping("gpt-*", "claude-sonnet-4-6"),
+            ModelMapping("text-embedding-3-small", "nomic-embed-text", "ollama"),
+        ),
+        fallback_chain=(Fallback("openai", "gpt-x"),),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [
+        ("claude-sonnet-4-6", "anthropic"),
+        ("text-embedding-3-small", "ollama"),
+        ("gpt-4o", "anthropic"),
+        ("openai/gpt-x", "openai"),
+        ("openai%2Fgpt-x", "openai"),
+        ("gemini-9", "vertex"),
+    ],
+    ids=["Claude", "mapped", "by a wildcard", "in the chain", "escaped", "gemini"],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_a_model_is(name: str, owner: str, method: str) -> None:
+    flow = asked(make_flow(method, f"/v1/models/{name}"), make_runtime(config=MAPPED))
+    assert flow.response
+    assert flow.response.status_code == 200
+    if method == "GET":
+        found = document(flow)
+        assert (found["id"], found["owned_by"]) == (unquote(name), owner)
+        assert (found["type"], found["object"]) == ("model", "model")
+    else:
+        assert flow.response.content == b""
+    exchange = exchange_of(flow)
+    assert exchange
+    assert exchange.kind is Kind.LOCAL
+
+
+def test_a_model_that_is_not_there_is_openais_404() -> None:
+    flow = asked(make_flow("GET", "/v1/models/o9"), make_runtime(config=MAPPED))
+    assert flow.response
+    assert flow.response.status_code == 404
+    error = json.loads(flow.response.content or b"")["error"]
+    assert (error["param"], error["code"]) == ("model", "model_not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "headers"),
+    [
+        ("GET", "claude-9", {}),
+        ("GET", "o9", {"anthropic-version": "2023-06-01"}),
+        ("DELETE", "claude-sonnet-4-6", {}),
+        ("GET", "", {}),
+    ],
+    ids=["a Claude", "of Anthropic's client", "deleted", "no name"],
+)
+def test_others_are_asked_of_anthropic(method: str, name: str, headers: dict[str, str]) -> None:
+    flow = asked(make_flow(method, f"/v1/models/{name}", headers=headers), make_runtime())
+    assert flow.response is None
+    passed = make_runtime(passthrough=True)
+    assert asked(make_flow("GET", "/v1/models/claude-sonnet-4-6"), passed).response is None
 
 
 async def test_metrics() -> None:

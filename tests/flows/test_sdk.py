@@ -87,7 +87,8 @@ def test_all_limited(sdk: anthropic.Anthropic, sandbox: SandboxServer) -> None:
 
 
 def test_models(sdk: anthropic.Anthropic) -> None:
-    assert MODEL in [model.id for model in sdk.models.list()]
+    assert MODEL in [model.id for model in sdk.models.list(limit=5)]
+    assert sdk.models.retrieve(MODEL).display_name == "Claude Sonnet 4.6"
 
 
 def test_models_for_openais_sdk(sdk: anthropic.Anthropic) -> None:
@@ -95,6 +96,10 @@ def test_models_for_openais_sdk(sdk: anthropic.Anthropic) -> None:
 
     with openai.OpenAI(base_url=f"{str(sdk.base_url).rstrip('/')}/v1", api_key="sk-test") as client:
         listed = {model.id: model for model in client.models.list()}
+        assert client.models.retrieve(MODEL) == listed[MODEL]
+        with pytest.raises(openai.NotFoundError, match="not served here") as caught:
+            client.models.retrieve("openai/o9")
+        assert caught.value.code == "model_not_found"
     assert (listed[MODEL].object, listed[MODEL].owned_by) == ("model", "anthropic")
     assert listed[MODEL].created > 1.7e9
 

@@ -1,4 +1,4 @@
-"""The models of `GET /v1/models`, in a form that both Anthropic's and OpenAI's clients read."""
+"""The models of `GET /v1/models` and `GET /v1/models/{id}`, as both Anthropic's and OpenAI's clients read them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from neurolink_mitm.core.exchange import Reply
-from neurolink_mitm.core.pool.accounts import ANTHROPIC
+from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.providers.claude_models import ROWS
-from neurolink_mitm.core.providers.destinations import is_wildcard, known_models
+from neurolink_mitm.core.providers.destinations import is_wildcard, known_models, route
+from neurolink_mitm.core.request.body import LONGEST_MODEL
 from neurolink_mitm.core.request.routing import not_served as no_route
 from neurolink_mitm.core.settings.values import Routing
 
@@ -49,9 +50,21 @@ def offered(routing: Routing) -> tuple[Model, ...]:
         models[model.id] = replace(model, owned_by=mapping.provider)
     for name in routing.passthrough_models:
         models.setdefault(name, _named(name))
-    for entry in routing.fallback_chain:
-        models.setdefault(entry.model, replace(_named(entry.model), owned_by=entry.provider))
+    for each in routing.fallback_chain:
+        models.setdefault(each.model, replace(_named(each.model), owned_by=each.provider))
     return tuple(model for model in models.values() if not is_wildcard(model.id))
+
+
+def find(name: str, routing: Routing, others: Iterable[Account]) -> Model | None:
+    """Return a model by its name; None if it can't be asked for, or only Anthropic knows whether it can."""
+    listed = next((model for model in offered(routing) if model.id == name), None)
+    if listed or len(name) > LONGEST_MODEL or is_wildcard(name):
+        return listed
+    taken = route(name, routing, others)
+    if taken is None or (taken.pool and name.startswith("claude-")):
+        return None
+    owner = taken.entries[0].partition("/")[0] if not taken.pool else ANTHROPIC
+    return replace(_named(name), owned_by=owner)
 
 
 def served(routing: Routing) -> tuple[str, ...]:
@@ -70,7 +83,7 @@ def _named(name: str) -> Model:
 
 def listing(models: Iterable[Model] = CLAUDE) -> dict[str, object]:
     """Return the body of `GET /v1/models`."""
-    data = [_entry(model) for model in models]
+    data = [entry(model) for model in models]
     return {
         "object": "list",
         "data": data,
@@ -80,7 +93,8 @@ def listing(models: Iterable[Model] = CLAUDE) -> dict[str, object]:
     }
 
 
-def _entry(model: Model) -> dict[str, object]:
+def entry(model: Model) -> dict[str, object]:
+    """Return the body of `GET /v1/models/{id}`."""
     created = datetime.fromisoformat(model.created_at)
     return {
         "id": model.id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from neurolink_mitm.core.exchange import Kind, Reply
 from neurolink_mitm.core.openai.api import EMBEDDINGS_PATH
@@ -11,6 +12,8 @@ from neurolink_mitm.core.request.head import COUNT_TOKENS_PATH, MESSAGES_PATH
 
 METRICS_PATH = "/metrics"
 RESET_PATH = "/admin/reset"
+MODEL_PATH = "/v1/models/"
+"""Before a model's name."""
 
 _PAGES = ("/", "/health", "/status", METRICS_PATH, "/v1/models")
 NOT_PLAIN = Reply(
@@ -45,6 +48,14 @@ def kind_of(method: str, path: str) -> Kind:
     if method == "POST" and bare == EMBEDDINGS_PATH:
         return Kind.EMBEDDINGS
     return Kind.API if bare.startswith("/v1/") else Kind.FORWARD
+
+
+def model_asked_for(method: str, path: str) -> str | None:
+    """Return the name in a request for one model's description; None for any other request."""
+    bare = path.partition("?")[0]
+    if method not in ("GET", "HEAD") or not bare.startswith(MODEL_PATH):
+        return None
+    return unquote(bare.removeprefix(MODEL_PATH)) or None
 
 
 def is_as_taken(kind: Kind | None, method: str, path: str) -> bool:
