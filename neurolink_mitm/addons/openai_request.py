@@ -9,6 +9,7 @@ from neurolink_mitm.core.auth.access import credential
 from neurolink_mitm.core.exchange import ClientRequest, Exchange, Kind, Reply
 from neurolink_mitm.core.openai import unserved
 from neurolink_mitm.core.openai.api import Api
+from neurolink_mitm.core.openai.chat.request import chat_request
 from neurolink_mitm.core.openai.claude import ClaudeTraits, claude_traits
 from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.openai.fields import messages_fields, session_in
@@ -37,7 +38,7 @@ Translate = Callable[[bytes, Traits], Translated]
 REFERENCES = (b'"previous_response_id"', b'"item_reference"')
 FEW_STORED = 1 << 17
 """Bytes of stored responses that are read within some milliseconds."""
-TRANSLATORS: Mapping[Api, Translate] = {}
+TRANSLATORS: Mapping[Api, Translate] = {Api.CHAT: chat_request}
 
 
 class OpenAiRequest:

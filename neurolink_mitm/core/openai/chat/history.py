@@ -43,10 +43,12 @@ def _user(turns: Turns, message: wire.Message, at: str) -> None:
 
 
 def _assistant(turns: Turns, message: wire.Message, at: str) -> None:
+    said = assistant_blocks(message.content, f"{at}.content")
     details, blocks = message.reasoning_details, message.thinking_blocks
-    if details is not NULL or blocks is not NULL:
+    thinks = details is not NULL or blocks is not NULL
+    if thinks and (said or message.tool_calls):  # Anthropic refuses thinking at the end of a turn
         turns.say(ASSISTANT, thinking_blocks(bytes(details), bytes(blocks)))
-    turns.say(ASSISTANT, assistant_blocks(message.content, f"{at}.content"))
+    turns.say(ASSISTANT, said)
     if message.refusal and (refusal := text_block(msgspec.json.encode(message.refusal))):
         turns.say(ASSISTANT, [refusal])
     for number, call in enumerate(message.tool_calls or ()):

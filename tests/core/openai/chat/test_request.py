@@ -153,6 +153,11 @@ SIGNED = {"type": "thinking", "thinking": "hm", "signature": "EqQB"}
             None,
             [user(text("hi")), assistant(SIGNED, text("a")), user(text("hi"))],
         ),
+        (
+            [*HI, {"role": "assistant", "content": "", "thinking_blocks": [SIGNED]}, *HI],
+            None,
+            [user(text("hi"), text("hi"))],
+        ),
         ([{"role": "system", "content": "a"}], None, [user(text("a"))]),
         (
             [{"role": "user", "content": None}, {"role": "user", "content": "a", "name": "zoë"}],
@@ -161,8 +166,8 @@ SIGNED = {"type": "thinking", "thinking": "hm", "signature": "EqQB"}
         ),
     ],
     ids=[
-        "system", "assistant", "refusal", "calls", "function_call", "custom", "details", "blocks", "instructions",
-        "null",
+        "system", "assistant", "refusal", "calls", "function_call", "custom", "details", "blocks", "thinking",
+        "instructions",        "null",
     ],
 )  # fmt: skip
 def test_messages(messages: list[Any], system: Any, made: Any) -> None:
