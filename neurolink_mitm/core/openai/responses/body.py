@@ -45,14 +45,18 @@ class _Text(msgspec.Struct):
     verbosity: msgspec.Raw = msgspec.Raw(b'"medium"')
 
 
+_ABSENT = msgspec.Raw()
+
+
 class _Tool(msgspec.Struct):
     type: str = ""
-    parameters: msgspec.Raw = msgspec.Raw()
-    strict: msgspec.Raw = msgspec.Raw()
+    parameters: msgspec.Raw = _ABSENT
+    strict: msgspec.Raw = _ABSENT
 
 
 _text = msgspec.json.Decoder(_Text)
-_tools = msgspec.json.Decoder(list[msgspec.Raw])
+_tools = msgspec.json.Decoder(list[_Tool])
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
 _tool = msgspec.json.Decoder(_Tool)
 
 
@@ -124,18 +128,21 @@ def _with_defaults(text: bytes) -> bytes:
 def _with_nulls(tools: bytes) -> bytes:
     """Return the request's tools; functions with all members that a response's have."""
     try:
-        return b"[%b]" % b",".join(_with_members(bytes(tool)) for tool in _tools.decode(tools))
+        if not any(map(_missing, _tools.decode(tools))):
+            return tools
+        return b"[%b]" % b",".join(_with_members(bytes(tool)) for tool in _raws.decode(tools))
     except UNREADABLE:
         return tools
 
 
 def _with_members(tool: bytes) -> bytes:
-    given = _tool.decode(tool)
-    if given.type != "function":
-        return tool
-    members = {b"parameters": given.parameters, b"strict": given.strict}
-    added = [b',"%b":null' % name for name, raw in members.items() if not bytes(raw)]
+    added = [b',"%b":null' % name for name in _missing(_tool.decode(tool))]
     return b"".join((tool[:-1], *added, b"}"))
+
+
+def _missing(tool: _Tool) -> list[bytes]:
+    members = {b"parameters": tool.parameters, b"strict": tool.strict}
+    return [name for name, raw in members.items() if tool.type == "function" and raw is _ABSENT]
 
 
 _INCOMPLETE = {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_OF_RESPONSE = b'event: %b\ndata: {"type":"%b","sequence_number":%d,"response":'
 _EVENT = b'event: %b\ndata: {"type":"%b","sequence_number":%d,%b}\n\n'
 
 
@@ -18,8 +19,16 @@ class Events:
 
     def of(self, name: bytes, members: bytes) -> bytes:
         """Return an event. `members` is the JSON of its members, without braces."""
-        number, self.number = self.number, self.number + 1
-        return _EVENT % (name, name, number, members)
+        return _EVENT % (name, name, self.next_number(), members)
+
+    def of_response(self, name: bytes, response: bytes) -> tuple[bytes, bytes, bytes]:
+        """Return the parts of an event with the response object, which can be long and is not copied for it."""
+        return _OF_RESPONSE % (name, name, self.next_number()), response, b"}\n\n"
+
+    def next_number(self) -> int:
+        number = self.number
+        self.number = number + 1
+        return number
 
 
 @dataclass(slots=True)
@@ -41,6 +50,12 @@ class Place:
         return self.events.of(
             name, b'"item_id":"%b","output_index":%d,%b' % (self.id, self.index, members)
         )
+
+    def before(self, name: bytes, members: bytes) -> bytes:
+        """Return the beginning of an event that comes often: all but its last text and its number."""
+        return b'event: %b\ndata: {"type":"%b","item_id":"%b","output_index":%d,%b' % (
+            name, name, self.id, self.index, members
+        )  # fmt: skip
 
     def _of_item(self, stage: bytes, item: bytes) -> bytes:
         name = b"response.output_item." + stage

@@ -8,6 +8,7 @@ from typing import Protocol
 from neurolink_mitm.core.openai.responses.events import Place
 from neurolink_mitm.core.openai.responses.reasoning import encrypted_content
 
+_DELTA = b'%b%b","sequence_number":%d}\n\n'
 COMPLETED, INCOMPLETE, IN_PROGRESS = b"completed", b"incomplete", b"in_progress"
 
 
@@ -51,25 +52,27 @@ class Words:
     place: Place
     part: Part = TEXT
     _texts: list[bytes] = field(default_factory=list)
+    _before_delta: bytes = b""
 
     def start(self) -> bytes:
+        self._before_delta = self.place.before(
+            b"response.%b.delta" % self.part.name,
+            b'"content_index":0%b,"delta":"' % self.part.more_of_events,
+        )
         return self.place.added(self._json(IN_PROGRESS, b"")) + self._of_part(b"added", b"")
 
     def add(self, text: bytes) -> bytes:
         self._texts.append(text)
-        return self._of_text(b"delta", b"delta", text)
+        return _DELTA % (self._before_delta, text, self.place.events.next_number())
 
     def finish(self, status: bytes) -> tuple[bytes, bytes]:
         text = b"".join(self._texts)
         item = self._json(status, self.part.of(text))
-        said = self._of_text(b"done", self.part.member, text)
-        return said + self._of_part(b"done", text) + self.place.done(item), item
-
-    def _of_text(self, stage: bytes, member: bytes, text: bytes) -> bytes:
-        return self.place.of(
-            b"response.%b.%b" % (self.part.name, stage),
-            b'"content_index":0,"%b":"%b"%b' % (member, text, self.part.more_of_events),
+        said = self.place.of(
+            b"response.%b.done" % self.part.name,
+            b'"content_index":0,"%b":"%b"%b' % (self.part.member, text, self.part.more_of_events),
         )
+        return said + self._of_part(b"done", text) + self.place.done(item), item
 
     def _of_part(self, stage: bytes, text: bytes) -> bytes:
         members = b'"content_index":0,"part":%b' % self.part.of(text)

@@ -77,6 +77,7 @@ class ResponsesStream:
         """The response object, once it is complete, or as complete as it gets."""
         self.error: OpenAiError | None = None
         """What the answer has ended in, instead."""
+        self.done = False
         self._body = body
         self._tools = tools
         self._json = JsonText() if json else None
@@ -98,7 +99,7 @@ class ResponsesStream:
 
     def event(self, name: str, data: bytes) -> bytes:
         """Return the events for one of upstream's."""
-        if self._done:
+        if self.done:
             return b""
         if name == "ping":
             return KEEP_ALIVE
@@ -116,7 +117,7 @@ class ResponsesStream:
 
     def end(self) -> bytes:
         """Return the last events of an answer that upstream has not ended."""
-        if self._done:
+        if self.done:
             return b""
         begun = b"" if self._begun else self._begin()
         return begun + self._fail(_CUT)
@@ -129,10 +130,6 @@ class ResponsesStream:
             self._open(block)
         self._finish()
         return self.response or b""
-
-    @property
-    def _done(self) -> bool:
-        return self.response is not None or self.error is not None
 
     def _event(self, name: str, data: bytes) -> bytes:
         if name == "content_block_start":
@@ -151,9 +148,9 @@ class ResponsesStream:
 
     def _begin(self) -> bytes:
         self._begun = True
-        response = b'"response":%b' % self._body.at("in_progress")
-        created = self._events.of(b"response.created", response)
-        return created + self._events.of(b"response.in_progress", response)
+        response = self._body.at("in_progress")
+        created = self._events.of_response(b"response.created", response)
+        return b"".join((*created, *self._events.of_response(b"response.in_progress", response)))
 
     def _open(self, block: Block, index: int = 0) -> bytes:
         """Begin a block. Its start may have all of it."""
@@ -254,8 +251,9 @@ class ResponsesStream:
         output = b"[%b]" % b",".join(self._output)
         status = "incomplete" if reason else "completed"
         self.response = self._body.at(status, output=output, usage=self._usage, incomplete=reason)
+        self.done = True
         name = b"response." + status.encode()
-        return events + self._events.of(name, b'"response":%b' % self.response)
+        return b"".join((events, *self._events.of_response(name, self.response)))
 
     def _refuse(self) -> bytes:
         """Say why the model refuses, if it does."""
@@ -266,10 +264,10 @@ class ResponsesStream:
 
     def _fail(self, error: OpenAiError) -> bytes:
         """End in an error: OpenAI sends it twice, and each client reads one of the two."""
-        self.error = error
+        self.error, self.done = error, True
         output = b"[%b]" % b",".join(self._output)
         failed = self._body.at("failed", output=output, error=response_error(error))
         return b"".join((
             self._events.of(b"error", error_members(error)),
-            self._events.of(b"response.failed", b'"response":%b' % failed),
+            *self._events.of_response(b"response.failed", failed),
         ))  # fmt: skip
