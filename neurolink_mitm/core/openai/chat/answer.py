@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.openai.chat import blocks
+from neurolink_mitm.core.openai import blocks
 from neurolink_mitm.core.openai.chat.calls import CallForm
 from neurolink_mitm.core.openai.chat.ending import CUT_OFF, finish_reason, usage_json
 from neurolink_mitm.core.openai.chat.stream import ChatStream

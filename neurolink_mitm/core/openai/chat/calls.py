@@ -11,9 +11,9 @@ from typing import Protocol
 
 import msgspec
 
-from neurolink_mitm.core.openai.chat import blocks
-from neurolink_mitm.core.openai.chat.blocks import Block
-from neurolink_mitm.core.openai.responses.custom_input import CustomInput
+from neurolink_mitm.core.openai import blocks
+from neurolink_mitm.core.openai.blocks import Block
+from neurolink_mitm.core.openai.custom_input import CustomInput
 
 _decoded = msgspec.json.Decoder(str)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.openai.chat import blocks
+from neurolink_mitm.core.openai import blocks
 from neurolink_mitm.core.openai.chat.calls import CallForm, StreamedCall
 from neurolink_mitm.core.openai.chat.ending import CUT_OFF, finish_reason, usage_json
 from neurolink_mitm.core.openai.chat.thinking import redacted_detail, text_detail
@@ -31,7 +31,6 @@ DONE = b"data: [DONE]\n\n"
 UNREADABLE_EVENT = "An event of upstream's answer can't be read. Ask again to continue."
 CUT = "The answer was cut off upstream. Ask again to continue."
 
-_deltas = msgspec.json.Decoder(blocks.BlockDelta)
 _starts = msgspec.json.Decoder(blocks.BlockStart)
 _reasons = msgspec.json.Decoder(blocks.MessageDelta)
 _stops = msgspec.json.Decoder(blocks.BlockStop)
@@ -71,6 +70,7 @@ class ChatStream:
         self._role = self._chunk(b'"role":"assistant","content":""')
         """The first chunk, until it is sent."""
         self._include_usage = include_usage
+        self._deltas = blocks.Deltas()
         self._json = JsonText() if json else None
         self._usage = TokenUsage()
         self._stop_reason: str | None = None
@@ -141,7 +141,7 @@ class ChatStream:
         return b"data: %b\n\n" % error
 
     def _delta(self, data: bytes) -> bytes:
-        event = _deltas.decode(data)
+        event = self._deltas.read(data)
         delta = event.delta
         kind = delta.type
         if kind == "text_delta":

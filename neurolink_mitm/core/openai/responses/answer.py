@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.openai.messages import Message
 from neurolink_mitm.core.openai.responses.body import Body, response_id
 from neurolink_mitm.core.openai.responses.client_tools import ClientTool
-from neurolink_mitm.core.openai.responses.stream import ResponsesStream
+from neurolink_mitm.core.openai.responses.stream import ResponsesStream, WholeMessage
 
 REPEATED = (
     "background",
@@ -35,7 +34,7 @@ REPEATED = (
     "user",
 )
 """Members of a request that its response repeats."""
-_message = msgspec.json.Decoder(Message)
+_message = msgspec.json.Decoder(WholeMessage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.openai.messages import decoded_letters, encoded_letters
+from neurolink_mitm.core.openai import blocks
+from neurolink_mitm.core.openai.custom_input import CustomInput
 from neurolink_mitm.core.openai.responses.client_tools import ClientTool
-from neurolink_mitm.core.openai.responses.custom_input import CustomInput
 from neurolink_mitm.core.openai.responses.events import Place
 from neurolink_mitm.core.openai.responses.items import COMPLETED, IN_PROGRESS, Item
 
@@ -33,16 +33,6 @@ def id_prefix(tool: ClientTool) -> str:
     return {"function": "fc", "custom": "ctc", "local_shell": "lsh", "tool_search": "tsc"}[
         tool.kind
     ]
-
-
-def call_input(raw: msgspec.Raw) -> bytes:
-    """Return a call's input as the inside of a JSON string. Raises `ValueError` if it is no object."""
-    text = bytes(raw)
-    if text == b"null":
-        return NO_INPUT
-    if not text.startswith(b"{"):
-        raise ValueError("a call whose input is no object")
-    return encoded_letters(text.decode())
 
 
 @dataclass(slots=True)
@@ -90,7 +80,7 @@ class CustomCall:
         return self.place.added(self._json(IN_PROGRESS, b""))
 
     def add(self, text: bytes) -> bytes:
-        return self._add(self._input.feed(decoded_letters(text)))
+        return self._add(self._input.feed(blocks.decoded(text)))
 
     def finish(self, status: bytes) -> tuple[bytes, bytes]:
         if status != COMPLETED:
@@ -105,7 +95,7 @@ class CustomCall:
     def _add(self, piece: str) -> bytes:
         if not piece:
             return b""
-        text = encoded_letters(piece)
+        text = blocks.encoded(piece)
         self._texts.append(text)
         return self.place.of(_INPUT + b"delta", b'"delta":"%b"' % text)
 
@@ -145,7 +135,7 @@ class WholeCall:
         if status != COMPLETED:
             return b"", b""
         text = b"".join(self._texts)
-        members = _call_of(self.tool, decoded_letters(text))
+        members = _call_of(self.tool, blocks.decoded(text))
         if members is None:
             return self._as_function(text)
         item = self._json(status, members)

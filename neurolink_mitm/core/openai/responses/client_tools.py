@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-CUSTOM_INPUT = "input"
-"""The only member of a custom tool's call in a Messages request: the text that the tool gets."""
-
 ToolKind = Literal["function", "custom", "local_shell", "tool_search"]
 """Decides the type of the output item of a call. A custom tool takes text instead of JSON."""
 

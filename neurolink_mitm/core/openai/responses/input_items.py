@@ -19,9 +19,9 @@ from neurolink_mitm.core.openai.content import (
     text_block,
     user_blocks,
 )
+from neurolink_mitm.core.openai.custom_input import CUSTOM_INPUT
 from neurolink_mitm.core.openai.errors import UNSUPPORTED, RequestError
 from neurolink_mitm.core.openai.reading import NULL, is_object, read, read_items, string, text_of
-from neurolink_mitm.core.openai.responses.client_tools import CUSTOM_INPUT
 from neurolink_mitm.core.openai.responses.reasoning import thinking_block
 from neurolink_mitm.core.openai.responses.stored import Earlier
 from neurolink_mitm.core.openai.responses.tools import LOCAL_SHELL, TOOL_SEARCH, ResponseTools

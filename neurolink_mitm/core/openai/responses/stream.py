@@ -18,6 +18,7 @@ from functools import partial
 import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.openai import blocks
 from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.openai.errors import (
     SERVER,
@@ -25,25 +26,13 @@ from neurolink_mitm.core.openai.errors import (
     error_in_openai_form,
 )
 from neurolink_mitm.core.openai.json_text import JsonText, NotJsonError
-from neurolink_mitm.core.openai.messages import (
-    Block,
-    BlockStart,
-    Deltas,
-    Ending,
-    Message,
-    MessageDelta,
-    Unnamed,
-    decoded_letters,
-    encoded_letters,
-    letters,
-)
 from neurolink_mitm.core.openai.responses.body import (
     Body,
     error_members,
     incomplete_reason,
     response_error,
 )
-from neurolink_mitm.core.openai.responses.calls import NO_INPUT, call_input, call_item, id_prefix
+from neurolink_mitm.core.openai.responses.calls import NO_INPUT, call_item, id_prefix
 from neurolink_mitm.core.openai.responses.client_tools import ClientTool
 from neurolink_mitm.core.openai.responses.events import Events, Place
 from neurolink_mitm.core.openai.responses.items import (
@@ -64,9 +53,15 @@ _UNREADABLE = OpenAiError(
 _NO_BLOCK = -1
 _TYPES = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
 
-_block = msgspec.json.Decoder(BlockStart)
-_ending = msgspec.json.Decoder(MessageDelta)
-_unnamed = msgspec.json.Decoder(Unnamed)
+_block = msgspec.json.Decoder(blocks.BlockStart)
+_ending = msgspec.json.Decoder(blocks.MessageDelta)
+
+
+class WholeMessage(blocks.Ending, kw_only=True, gc=False):
+    """An answer that has come whole."""
+
+    content: list[blocks.Block]
+    type: str = "message"
 
 
 class ResponsesStream:
@@ -82,7 +77,7 @@ class ResponsesStream:
         self._tools = tools
         self._json = JsonText() if json else None
         self._events = Events()
-        self._deltas = Deltas()
+        self._deltas = blocks.Deltas()
         self._usage = TokenUsage()
         self._refusal = b""
         self._begun = False
@@ -122,7 +117,7 @@ class ResponsesStream:
         begun = b"" if self._begun else self._begin()
         return begun + self._fail(_CUT)
 
-    def whole(self, message: Message, body: bytes) -> bytes:
+    def whole(self, message: WholeMessage, body: bytes) -> bytes:
         """Return the response object for a message that has come whole; `body` is its JSON."""
         self._usage.see_whole(body)
         self._see_ending(message)
@@ -135,8 +130,6 @@ class ResponsesStream:
         if name == "content_block_start":
             start = _block.decode(data)
             return self._open(start.content_block, start.index)
-        if name == "message":  # no name was given
-            return self.event(_unnamed.decode(data).type, data)
         if name == "error":
             return self._fail(error_in_openai_form(data, None, Api.RESPONSES))
         if name == "message_stop":
@@ -152,20 +145,20 @@ class ResponsesStream:
         created = self._events.of_response(b"response.created", response)
         return b"".join((*created, *self._events.of_response(b"response.in_progress", response)))
 
-    def _open(self, block: Block, index: int = 0) -> bytes:
+    def _open(self, block: blocks.Block, index: int = 0) -> bytes:
         """Begin a block. Its start may have all of it."""
         if block.type not in _TYPES:  # of a tool that Anthropic runs itself
             self._block_index = _NO_BLOCK
             return b""
         self._block_index, self._block_type = index, block.type
         if block.type == "text":
-            return self._text(letters(block.text))
+            return self._text(blocks.words(block.text))
         if block.type == "tool_use":
             return self._call(block)
         text, signature, data = (
-            letters(block.thinking),
-            letters(block.signature),
-            letters(block.data),
+            blocks.words(block.thinking),
+            blocks.words(block.signature),
+            blocks.words(block.data),
         )
         closed = self._close(COMPLETED)
         if data:
@@ -178,15 +171,15 @@ class ResponsesStream:
             return b""
         delta = event.delta
         if self._block_type == "text":
-            return self._text(letters(delta.text))
+            return self._text(blocks.words(delta.text))
         if self._block_type == "tool_use":
-            return self._arguments(letters(delta.partial_json))
-        return self._thinking(letters(delta.thinking), letters(delta.signature))
+            return self._arguments(blocks.words(delta.partial_json))
+        return self._thinking(blocks.words(delta.thinking), blocks.words(delta.signature))
 
     def _text(self, text: bytes) -> bytes:
         """Add text. What stands in several blocks in a row is one message."""
         if text and self._json:
-            text = encoded_letters(self._json.feed(decoded_letters(text)))
+            text = blocks.encoded(self._json.feed(blocks.decoded(text)))
         if not text:
             return b""
         begun = b"" if isinstance(self._item, Words) else self._start("msg", Words)
@@ -201,12 +194,11 @@ class ResponsesStream:
             self._item.signature += signature
         return begun + (self._add(text) if text else b"")
 
-    def _call(self, block: Block) -> bytes:
-        if not block.id or not block.name:
-            raise ValueError("a call without id or name")
-        given = call_input(block.input)
-        tool = self._tools.get(block.name) or ClientTool(block.name)
-        started = self._start(id_prefix(tool), partial(call_item, call_id=block.id, tool=tool))
+    def _call(self, block: blocks.Block) -> bytes:
+        given = blocks.encoded(blocks.arguments(block.input))
+        name, call_id = (msgspec.json.decode(blocks.name(raw)) for raw in (block.name, block.id))
+        tool = self._tools.get(name) or ClientTool(name)
+        started = self._start(id_prefix(tool), partial(call_item, call_id=call_id, tool=tool))
         self._call_input, self._has_calls = given, True
         return started
 
@@ -239,9 +231,9 @@ class ResponsesStream:
             self._output.append(done)
         return rest + events
 
-    def _see_ending(self, ending: Ending | None) -> None:
+    def _see_ending(self, ending: blocks.Ending | None) -> None:
         if ending and ending.stop_details and ending.stop_details.explanation:
-            self._refusal = encoded_letters(ending.stop_details.explanation)
+            self._refusal = blocks.encoded(ending.stop_details.explanation)
 
     def _finish(self) -> bytes:
         reason = incomplete_reason(self._usage.stop_reason)

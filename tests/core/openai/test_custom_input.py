@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.openai.responses.custom_input import CustomInput
+from neurolink_mitm.core.openai.custom_input import CustomInput
 from tests.linear import assert_linear, repeated
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.openai.responses.client_tools import CUSTOM_INPUT
 from neurolink_mitm.core.providers.surrogates import Halves
 
+CUSTOM_INPUT = "input"
+"""The only member of a custom tool's call in a Messages request: the text that the tool gets."""
 _BEGINNING = re.compile(r'\s{0,50}\{\s{0,50}"input"\s{0,50}:\s{0,50}"')
 _LONGEST_BEGINNING = 200
 """Characters within which the text begins. Of a call that begins in another way it is taken at the end."""

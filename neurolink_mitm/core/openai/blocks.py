@@ -1,9 +1,17 @@
-"""Anthropic's content blocks and their deltas, as raw JSON: what of them goes into chat's form is not decoded."""
+"""Anthropic's content blocks and their deltas, as raw JSON: what of them goes into OpenAI's forms is not decoded."""
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
 import msgspec
 
+from neurolink_mitm.core.providers.surrogates import Halves
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _NONE = msgspec.Raw(b"null")
 
 
@@ -44,8 +52,17 @@ class BlockDelta(msgspec.Struct, gc=False):
     index: int = 0
 
 
+class StopDetails(msgspec.Struct, gc=False):
+    """Why the model refuses."""
+
+    explanation: str | None = None
+
+
 class Ending(msgspec.Struct, gc=False):
+    """How an answer ends."""
+
     stop_reason: str | None = None
+    stop_details: StopDetails | None = None
 
 
 class MessageDelta(msgspec.Struct, gc=False):
@@ -58,6 +75,34 @@ class BlockStop(msgspec.Struct, gc=False):
     """The data of `content_block_stop`."""
 
     index: int = 0
+
+
+_deltas = msgspec.json.Decoder(BlockDelta)
+
+
+@dataclass(slots=True)
+class Deltas:
+    """Reads the `content_block_delta` events of one answer, and joins letters that come in halves."""
+
+    _halves: Halves = field(default_factory=Halves)
+
+    def read(self, data: bytes) -> BlockDelta:
+        """Return the event. Raises `ValueError`, or another of `UNREADABLE`."""
+        if b"\\u" in data and _HALF.search(data):
+            data = self._with_whole_letters(data)
+        return _deltas.decode(data)
+
+    def _with_whole_letters(self, data: bytes) -> bytes:
+        event: Any = json.loads(data)
+        delta = event.get("delta") if isinstance(event, dict) else None
+        if not isinstance(delta, dict):
+            return data
+        whole = {
+            name: self._halves.feed(text)
+            for name, text in delta.items()
+            if isinstance(text, str) and name != "type"
+        }
+        return msgspec.json.encode({**event, "delta": delta | whole})
 
 
 def words(raw: msgspec.Raw) -> bytes:
@@ -86,3 +131,13 @@ def arguments(raw: msgspec.Raw) -> str:
     if text[:1] != b"{":
         raise ValueError("a tool call whose input is no object")
     return text.decode()
+
+
+def decoded(text: bytes) -> str:
+    """Return the text of what stands between the quotes of a JSON string."""
+    return msgspec.json.decode(b'"%b"' % text, type=str)
+
+
+def encoded(text: str) -> bytes:
+    """Return what stands between the quotes of the JSON string of `text`."""
+    return msgspec.json.encode(text)[1:-1]
