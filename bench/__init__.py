@@ -2,7 +2,8 @@
 
 Everything runs on loopback, each part in its own process: the upstream (`upstream`), a forwarder that
 models distance (`forwarder`), one proxy per row (`processes`, `children`, `variants`, `bare`), and the
-client, which is this process (`client`). `payloads` has the requests and expected responses,
+client, which is this process (`client`). `payloads` has the requests and expected responses, `forms` the
+same in the form of another API,
 `certificates` the authority of upstream's TLS, `usage` reads CPU and memory of a process.
 
 `rows` says who is measured, `plan` how much, `parts` what: rows that advance by turns (`comparison`,

@@ -82,6 +82,7 @@ def main(
     slow      many slow streams at once
     accounts  many accounts to choose from
     console   a line for each step on the console
+    chat      the same request in the form of OpenAI's chat
 
     Example: python -m bench --only tls,latency --rows direct,neurolink
     """

@@ -7,12 +7,12 @@ beside what it measures.
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from bench.children import HOST
-from bench.payloads import Kind, Pace, answer, request, session_id
+from bench.payloads import Kind, Pace, session_id
 from bench.processes import Server
 
 _HEAD_END = b"\r\n\r\n"
@@ -67,7 +67,10 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         self._transport.abort()
 
-    async def exchange(self, message: bytes, expected: bytes) -> Timing:
+    async def exchange(
+        self, message: bytes, expected: bytes, read: Callable[[bytes], bytes] = bytes
+    ) -> Timing:
+        """Send a request. `read` makes of the answer's body what is `expected`."""
         if self._lost:
             raise self._lost
         self._received.clear()
@@ -76,7 +79,7 @@ class Connection(asyncio.Protocol):
         started = time.perf_counter()
         self._transport.write(message)
         ended = await self._done
-        check(bytes(self._received), self._body_at, expected)
+        check(bytes(self._received), self._body_at, expected, read)
         return Timing(self.arrivals[0] - started, ended - started)
 
     def _is_complete(self) -> bool:
@@ -94,8 +97,10 @@ def end_of_head(received: bytearray) -> int:
     return at + len(_HEAD_END) if at >= 0 else 0
 
 
-def check(received: bytes, body_at: int, expected: bytes) -> None:
-    """Raise `AnswerError` unless this is a 200 with exactly the expected body."""
+def check(
+    received: bytes, body_at: int, expected: bytes, read: Callable[[bytes], bytes] = bytes
+) -> None:
+    """Raise `AnswerError` unless this is a 200 with exactly the expected body, as `read` makes it."""
     head, body = received[:body_at], received[body_at:]
     if not head.startswith(b"HTTP/1.1 200"):
         status = head.partition(b"\r\n")[0].decode("latin-1")
@@ -103,7 +108,7 @@ def check(received: bytes, body_at: int, expected: bytes) -> None:
         raise AnswerError(f"{status}: {text}")
     if _CHUNKED.search(head):
         body = b"".join(unchunked(body))
-    if body != expected:
+    if read(body) != expected:
         raise AnswerError(f"{len(body)} bytes came that are not the {len(expected)} sent")
 
 
@@ -143,13 +148,14 @@ async def run_requests(
     """
     numbers = iter(range(requests))
     timings: list[Timing] = []
-    expected = answer(kind, Pace())
+    form = server.form
+    expected = form.expected(kind, Pace())
 
     async def work(connection: Connection, message: bytes) -> None:
         for _ in numbers:
-            timings.append(await connection.exchange(message, expected))
+            timings.append(await connection.exchange(message, expected, form.read))
 
-    messages = [request(server.port, kind, Pace(), session_id(n)) for n in range(len(opened))]
+    messages = [form.request(server.port, kind, Pace(), session_id(n)) for n in range(len(opened))]
     started = time.perf_counter()
     await asyncio.gather(*map(work, opened, messages))
     return timings, time.perf_counter() - started

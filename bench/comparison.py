@@ -13,7 +13,16 @@ from bench.plan import Plan
 from bench.processes import Server
 from bench.rows import BASELINE, DIRECT, Rows, Start, starts_of
 from bench.samples import CELLS, STREAMED, Cell, Measured
-from bench.variants import FEW, MANY, ORDINARY, WITH_CONSOLE, Variant, with_accounts
+from bench.variants import (
+    AS_CHAT,
+    AS_MESSAGES,
+    FEW,
+    MANY,
+    ORDINARY,
+    WITH_CONSOLE,
+    Variant,
+    with_accounts,
+)
 
 _PLAIN_SECONDS = 50.0
 _TLS_SECONDS = 30.0
@@ -61,13 +70,19 @@ def comparisons(rows: Rows) -> list[Comparison]:
         ),
         _own("accounts", f"{MANY} accounts", with_accounts(FEW), with_accounts(MANY)),
         _own("console", "Without --quiet", ORDINARY, WITH_CONSOLE),
+        _own("chat", "As a chat completion", AS_MESSAGES, AS_CHAT, STREAMED),
     ]
 
 
-def _own(part: str, title: str, first: Variant, second: Variant) -> Comparison:
-    """Return the comparison of two variants with many clients."""
-    starts = starts_of(first, second)
-    return Comparison(part, title, starts, STREAMED[1:], _OWN_SECONDS, first.name)
+def _own(
+    part: str,
+    title: str,
+    first: Variant,
+    second: Variant,
+    cells: Sequence[Cell] = STREAMED[1:],
+) -> Comparison:
+    """Return the comparison of two variants, with many clients if `cells` are not given."""
+    return Comparison(part, title, starts_of(first, second), cells, _OWN_SECONDS, first.name)
 
 
 def compare(comparison: Comparison, plan: Plan, certificates: Certificates) -> Table:

@@ -17,7 +17,7 @@ from bench.plan import Plan
 from bench.rows import Rows, starts_of
 from bench.slow import SlowRun, hold_streams
 
-PARTS = ("plain", "tls", "accounts", "console", "latency", "slow")
+PARTS = ("plain", "tls", "accounts", "console", "chat", "latency", "slow")
 
 
 @dataclass

@@ -29,6 +29,13 @@ _TAILS: dict[Kind, bytes] = {
     "coalesced": b',"max_tokens":32001,"stream":true}',
     "whole": b',"max_tokens":32000,"stream":false}',
 }
+_TRANSLATED = re.compile(rb'\{"model":"claude-[^"]+","max_tokens":(\d+),("stream":true)?')
+"""The beginning of a request that came in another form: complete where all its bytes have come."""
+_TRANSLATED_KINDS: dict[tuple[bytes, bool], Kind] = {
+    (b"32000", True): "streamed",
+    (b"32001", True): "coalesced",
+    (b"32000", False): "whole",
+}
 _WORDS = "the request goes to the account that has room and the answer streams back as it comes. "
 
 
@@ -52,6 +59,8 @@ def pace_of(body: bytes) -> Pace:
 
 def kind_of(body: bytes) -> Kind | None:
     """Return the kind of response that a request asks for; None if the request is not complete."""
+    if translated := _TRANSLATED.match(body[:256]):
+        return _TRANSLATED_KINDS.get((translated[1], bool(translated[2])))
     if len(body) < REQUEST_BYTES or not body.startswith(b'{"model":"claude-'):
         return None
     return next((kind for kind, tail in _TAILS.items() if body.endswith(tail)), None)
@@ -138,8 +147,12 @@ def answer(kind: Kind, pace: Pace) -> bytes:
     """Return the body that must reach the client."""
     if kind != "whole":
         return b"".join(events(pace))
-    text = "".join(_delta(number)["text"] for number in range(_count(pace)))
-    return _compact(_message([_text(text)], "end_turn", output_tokens=_count(pace)))
+    return _compact(_message([_text(text(pace))], "end_turn", output_tokens=_count(pace)))
+
+
+def text(pace: Pace) -> str:
+    """Return the text of a response."""
+    return "".join(_delta(number)["text"] for number in range(_count(pace)))
 
 
 def _count(pace: Pace) -> int:
@@ -176,8 +189,8 @@ def _event(name: str, **fields: Any) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), _compact({"type": name, **fields}))
 
 
-def _text(text: str) -> JsonObject:
-    return {"type": "text", "text": text}
+def _text(words: str) -> JsonObject:
+    return {"type": "text", "text": words}
 
 
 def _prose(length: int) -> str:

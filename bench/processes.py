@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.certificates import Certificates
 from bench.children import HOST, ROOT, child
+from bench.forms import MESSAGES, Form
 from bench.variants import ORDINARY, Variant
 
 _MITMDUMP = "from mitmproxy.tools.main import mitmdump; mitmdump()"
@@ -28,6 +29,8 @@ class Server:
     port: int
     pid: int | None = None
     context: ssl.SSLContext | None = None
+    form: Form = MESSAGES
+    """That of its requests."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def neurolink(*targets: Target, variant: Variant = ORDINARY) -> Iterator[Server]
             settings["SSL_CERT_FILE"] = str(certificates.authority)
         ready = partial(_is_healthy, port)
         with child(variant.name, command, folder, ready, settings, root=variant.root) as pid:
-            yield Server(variant.name, port, pid)
+            yield Server(variant.name, port, pid, form=variant.form)
 
 
 def _config(targets: tuple[Target, ...], variant: Variant) -> str:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from bench.comparison import Table
 from bench.distance import ROUND_TRIP_MS, Distance, Situation
 from bench.rows import BASELINE, DIRECT
+from bench.samples import STREAMED
 from bench.slow import SlowRun
 from bench.summary import Line
-from bench.variants import CONSOLE, DEFAULT, EARLIER, MANY, OFF, with_accounts
+from bench.variants import AS_CHAT, AS_MESSAGES, CONSOLE, DEFAULT, EARLIER, MANY, OFF, with_accounts
 
 CPU_RATIO = 0.55
 TLS_CPU_RATIO = 0.65
@@ -17,6 +18,9 @@ WATCHING_RATIO = 1.15
 EARLIER_RATIO = 1.02
 CONSOLE_RATIO = 1.05
 ACCOUNTS_RATIO = 1.1
+CHAT_RATIO = 1.25
+CHAT_FIRST_BYTE_MS = 5.0
+"""Milliseconds that the first byte of a single chat completion may come later than that of a Messages request."""
 NEAR_ROUND_TRIPS = 1.3
 """Round trips to the first byte, beside upstream's own time, where a connection is ready."""
 IDLE_ROUND_TRIPS = 3.3
@@ -64,6 +68,10 @@ def _table_verdicts(table: Table) -> Iterator[Verdict]:
             yield from _cpu_verdicts(table, f"CPU with {many}", ACCOUNTS_RATIO, many)
         case "console":
             yield from _cpu_verdicts(table, "CPU without --quiet", CONSOLE_RATIO, CONSOLE)
+        case "chat":
+            what = "CPU per streamed chat request"
+            yield from _cpu_verdicts(table, what, CHAT_RATIO, AS_CHAT.name)
+            yield from _chat_first_byte(table)
     yield from _option_verdicts(table)
 
 
@@ -76,6 +84,15 @@ def _first_byte_verdicts(table: Table) -> Iterator[Verdict]:
     for line in _streamed(table, DEFAULT):
         what = f"first byte p50, {line.cell}"
         yield _at_most(what, line.ratios.first_byte_p50, FIRST_BYTE_RATIO)
+
+
+def _chat_first_byte(table: Table) -> Iterator[Verdict]:
+    alone = {line.row: line.sample.times for line in table.lines if line.cell == STREAMED[0]}
+    if {AS_CHAT.name, AS_MESSAGES.name} <= alone.keys():
+        later = alone[AS_CHAT.name].first_byte_p50 - alone[AS_MESSAGES.name].first_byte_p50
+        yield _below(
+            "first byte of a chat request, beside Messages", later, CHAT_FIRST_BYTE_MS, "ms"
+        )
 
 
 def _memory_verdict(table: Table) -> Iterator[Verdict]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.children import ROOT
+from bench.forms import CHAT, MESSAGES, Form
 
 DEFAULT = "neurolink"
 OFF = "neurolink-off"
@@ -23,6 +24,8 @@ class Variant:
     module: tuple[str, ...] = (*_START, "--quiet")
     root: Path = ROOT
     accounts: int = 1
+    form: Form = MESSAGES
+    """That of its requests."""
 
 
 # All rows have the same requests and responses, but for placeholders: one word is in the message,
@@ -43,6 +46,9 @@ OPTIONS = (
     Variant("neurolink-obfuscator", _OBFUSCATOR),
 )
 """Measured with `--options`."""
+AS_MESSAGES = Variant("messages")
+AS_CHAT = Variant("chat", form=CHAT)
+"""The same conversation in both forms."""
 WITH_CONSOLE = Variant(CONSOLE, module=_START)
 
 

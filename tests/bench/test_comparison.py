@@ -17,6 +17,7 @@ def test_an_ordinary_run() -> None:
         "tls": ("direct", "mitmdump", "neurolink"),
         "accounts": ("2 accounts", "500 accounts"),
         "console": ("neurolink", "neurolink-console"),
+        "chat": ("messages", "chat"),
     }
     assert [part for part, each in found.items() if each.tls] == ["tls"]
     assert all(each.baseline in each.rows for each in found.values())

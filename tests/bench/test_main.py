@@ -25,7 +25,7 @@ def test_options_are_rows_as_well() -> None:
     ("option", "name", "others"),
     [
         ("--rows", "neurolink-of", "direct, mitmdump, neurolink, neurolink-off"),
-        ("--only", "tsl", "plain, tls, accounts, console, latency, slow"),
+        ("--only", "tsl", "plain, tls, accounts, console, chat, latency, slow"),
     ],
 )
 def test_an_unknown_name_is_told_those_there_are(option: str, name: str, others: str) -> None:

@@ -29,12 +29,26 @@ def table(part: str, row: str = "neurolink", cpu: float | None = None, cell: Cel
         ("tls", "neurolink", "CPU per streamed request over TLS", 0.65),
         ("accounts", "500 accounts", "CPU with 500 accounts", 1.1),
         ("console", "neurolink-console", "CPU without --quiet", 1.05),
+        ("chat", "chat", "CPU per streamed chat request", 1.25),
     ],
 )
 def test_cpu(part: str, row: str, what: str, limit: float) -> None:
     target = f"{what}, streamed x 20: at most {limit:.2f} x mitmdump"
     for ratio, met in ((limit, True), (limit + 0.01, False)):
         assert verdicts([table(part, row, ratio)])[0] == Verdict(target, f"{ratio:.2f} x", met)
+
+
+@pytest.mark.parametrize(("later", "met"), [(5.0, True), (5.1, False)])
+def test_the_first_byte_of_a_chat_request(later: float, met: bool) -> None:
+    alone = Cell("streamed", 1)
+    lines = [
+        Line(row, alone, 1, Sample(Times(first, 1, 1, 1, 1), None), Ratios(None, None, None))
+        for row, first in (("messages", 1.0), ("chat", 1.0 + later))
+    ]
+    (*_, verdict) = verdicts([replace(table("chat"), lines=lines)])
+    assert verdict == Verdict(
+        "first byte of a chat request, beside Messages: at most 5 ms", f"{later} ms", met
+    )
 
 
 def test_what_was_not_run_has_no_target() -> None:
