@@ -1,8 +1,8 @@
-"""Commands as forks of one process that has imported them: nearly all of their CPU time is those imports.
+"""Programs as forks of one process that has imported them: nearly all of their CPU time is those imports.
 
-A child gets a command's environment, directory and outputs, runs the module as `python -m` does, and ends as an
-interpreter ends. What is asked of how a process starts (imports, other programs, Python's own variables) is started
-anew: see `Shell.start`.
+There is a process for `neurolink`, and one for mitmproxy's own programs, which import all of mitmproxy. A child gets a
+program's environment, directory and outputs, runs it as its script does, and ends as an interpreter ends. What is
+asked of how a process starts (imports, other programs, Python's own variables) is started anew: see `Shell.start`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 MODULE = "neurolink_mitm.cli"
-NAME = "neurolink"
-"""In the command line that children inherit: a proxy on a port is known by it."""
+NEUROLINK, MITMPROXY = "neurolink", "mitmproxy"
+"""The programs of a server; in the command line that children inherit, as a proxy on a port is known by it."""
+TOOLS = ("mitmdump", "mitmweb")
 
 
 class Forked:
@@ -63,7 +64,7 @@ class Forked:
 class Server:
     """The process that has imported everything, one for each process that runs tests."""
 
-    def __init__(self) -> None:
+    def __init__(self, programs: str) -> None:
         ours, theirs = socket.socketpair()
         environment = {
             "PATH": os.environ["PATH"],
@@ -73,7 +74,7 @@ class Server:
         }
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.cli.forked", str(theirs.fileno()), NAME],
+                [sys.executable, "-m", "tests.cli.forked", str(theirs.fileno()), programs],
                 env=environment, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )  # fmt: skip
@@ -83,7 +84,7 @@ class Server:
         atexit.register(self._end)
 
     def start(self, arguments: list[str], **place: Any) -> Forked:
-        """`place`: environment, cwd, stdout, stderr."""
+        """`place`: program, environment, cwd, stdout, stderr."""
         umask = os.umask(0)
         os.umask(umask)
         return Forked(self, self.ask(run=arguments, umask=umask, **place))
@@ -100,11 +101,19 @@ class Server:
 
 
 @cache
-def server() -> Server:
-    return Server()
+def server(programs: str) -> Server:
+    return Server(programs)
 
 
-def _import_all() -> None:
+def _import_mitmproxy() -> None:
+    """Import what `mitmdump -s` and `mitmweb -s` import."""
+    for name in ("mitmproxy.tools.main", "mitmproxy.tools.dump", "mitmproxy.tools.web.master"):
+        import_module(name)
+    import_module("neurolink_mitm.stack")
+    import_module("neurolink_mitm.app.script")
+
+
+def _import_commands() -> None:
     from neurolink_mitm.dataplane import default_addons
 
     default_addons.put_off()  # as the command does before it imports mitmproxy
@@ -141,13 +150,17 @@ def _become(order: dict[str, Any]) -> None:
         file = os.open(order[name], os.O_WRONLY | os.O_APPEND)
         os.dup2(file, number)
         os.close(file)
-    sys.argv = ["", *order["run"]]
+    sys.argv = [order["program"], *order["run"]]
     sys.path[0] = order["cwd"]
+    if (tool := Path(order["program"]).name) in TOOLS:
+        if os.environ.get("PYTHONUNBUFFERED"):
+            sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        sys.exit(getattr(import_module("mitmproxy.tools.main"), tool)())
     runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    _import_all()
+    _import_mitmproxy() if sys.argv[2] == MITMPROXY else _import_commands()
     gc.freeze()
     order = _serve(socket.socket(fileno=int(sys.argv[1])))
     _become(order)

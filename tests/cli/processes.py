@@ -17,12 +17,14 @@ from typing import Any, Self
 import psutil
 
 from neurolink_mitm.adapters.state_file import ProxyState, StateFile
-from tests.cli.forked import Forked, server
+from tests.cli.forked import MITMPROXY, TOOLS, Forked, server
+from tests.cli.forked import NEUROLINK as COMMANDS
 from tests.schemas import faults_below
 from tests.waiting import LIMIT, wait_until
 
 ROOT = Path(__file__).parents[2]
 NEUROLINK = (sys.executable, "-m", "neurolink_mitm.cli")
+BIN = Path(sys.executable).parent
 SCRIPT = ROOT / "addons" / "neurolink.py"
 WAYS = ("start", "inspect", "mitmdump", "mitmweb")
 """How the proxy can be run: `proxy start`, the same with `--inspect`, and as a script of mitmproxy's programs."""
@@ -159,9 +161,11 @@ class Shell:
         out, err = (self.place / f"{number}.{name}" for name in ("out", "err"))
         process: subprocess.Popen[bytes] | Forked
         with out.open("wb") as stdout, err.open("wb") as stderr:
-            if program == NEUROLINK and self._can_fork():
+            if programs := self._forked(program):
                 place = {"stdout": str(out), "stderr": str(err), "cwd": str(self.home)}
-                process = server().start([*arguments], environment=self.environment, **place)
+                process = server(programs).start(
+                    [*arguments], program=program[0], environment=self.environment, **place
+                )
             else:
                 process = subprocess.Popen(
                     [*program, *arguments],
@@ -171,10 +175,14 @@ class Shell:
         self.started.append(Program(process, out, err))
         return self.started[-1]
 
-    def _can_fork(self) -> bool:
-        """Return whether no variable says how Python itself starts."""
+    def _forked(self, program: Sequence[str]) -> str | None:
+        """Return the server that `program` is forked from; None where a variable says how Python itself starts."""
         theirs = {name: value for name, value in self.environment.items() if "PYTHON" in name}
-        return sys.platform == "linux" and theirs == {"PYTHONPATH": str(ROOT)}
+        if sys.platform != "linux" or theirs.pop("PYTHONPATH", None) != str(ROOT):
+            return None
+        if program[0] in (str(BIN / tool) for tool in TOOLS):
+            return MITMPROXY if theirs.keys() <= {"PYTHONUNBUFFERED"} else None
+        return COMMANDS if program == NEUROLINK and not theirs else None
 
     def run(self, *arguments: str, program: Sequence[str] = NEUROLINK) -> Program:
         """To its end."""
@@ -194,7 +202,7 @@ class Shell:
             return self.serve(*(["--inspect"] if way == "inspect" else []))
         self.served = True
         page = ["--web-port", "0", "--set", "web_open_browser=false"] if way == "mitmweb" else []
-        tool = str(Path(sys.executable).parent / way)
+        tool = str(BIN / way)
         proxy = self.start("-s", str(script), "-p", "0", *page, program=(tool,))
         file = StateFile(self.state)
 
