@@ -53,8 +53,11 @@ async def _ask(server: Server) -> None:
     ("name", "has", "has_not"),
     [
         (OFF, set(), {"proxy", "proxy-attempts", "proxy-debug", "bodies", "shaping.key"}),
-        ("neurolink", {"proxy", "proxy-attempts"}, {"proxy-debug", "bodies", "shaping.key"}),
-        ("neurolink-capture-all", {"proxy", "proxy-debug", "bodies"}, {"shaping.key"}),
+        (
+            "neurolink-capture-all",
+            {"proxy", "proxy-attempts", "proxy-debug", "bodies"},
+            {"shaping.key"},
+        ),
         ("neurolink-obfuscator", {"proxy", "shaping.key"}, {"proxy-debug", "bodies"}),
     ],
 )

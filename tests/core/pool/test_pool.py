@@ -882,7 +882,7 @@ class PoolMachine(RuleBasedStateMachine):
             assert self.pool.account_state(key).in_flight == 0
 
 
-PoolMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+PoolMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
 TestWhateverHappens = PoolMachine.TestCase
 
 

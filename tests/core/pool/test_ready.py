@@ -361,7 +361,7 @@ class SameChoice(RuleBasedStateMachine):
         self.are_persisted()
 
 
-SameChoice.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+SameChoice.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
 TestSameChoice = SameChoice.TestCase
 
 

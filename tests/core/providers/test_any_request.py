@@ -123,7 +123,7 @@ REQUESTS = members(
 
 
 @pytest.mark.parametrize("found", TARGETS.values(), ids=TARGETS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(REQUESTS)
 def test_it_is_written_or_refused(found: Traits, request: Json) -> None:
     pdfs_in(request)

@@ -206,7 +206,7 @@ def _plain(message: Message) -> tuple[list[Json], str | None]:
 
 
 @given(_items, st.randoms(use_true_random=False), st.integers(0, 2))
-@settings(max_examples=150)
+@settings(max_examples=50)
 def test_any_interleaving_says_what_the_whole_says(
     items: list[Json], seed: random.Random, lack: int
 ) -> None:
@@ -268,7 +268,7 @@ _anything: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(_items, st.data())
-@settings(max_examples=150)
+@settings(max_examples=50)
 def test_a_member_of_another_type_breaks_nothing(items: list[Json], data: st.DataObject) -> None:
     taking = ResponsesEvents()
     for event in story(response(items)):
