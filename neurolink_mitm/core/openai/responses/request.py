@@ -78,12 +78,32 @@ class _Request(msgspec.Struct, gc=False):
     prompt: msgspec.Raw = NULL
     top_logprobs: int | None = None
     previous_response_id: str | None = None
+    # of chat requests
+    messages: msgspec.Raw = NULL
+    max_tokens: msgspec.Raw = NULL
+    max_completion_tokens: msgspec.Raw = NULL
+    response_format: msgspec.Raw = NULL
+    reasoning_effort: msgspec.Raw = NULL
+    functions: msgspec.Raw = NULL
+    function_call: msgspec.Raw = NULL
+    n: int | None = None
+    logprobs: bool | None = None
 
 
 _request = msgspec.json.Decoder(_Request)
 _reasoning = msgspec.json.Decoder(_Reasoning | None)
 _text = msgspec.json.Decoder(_Text | None)
 _schema = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_MOVED = {
+    "messages": "input",
+    "max_tokens": "max_output_tokens",
+    "max_completion_tokens": "max_output_tokens",
+    "response_format": "text.format",
+    "reasoning_effort": "reasoning.effort",
+    "functions": "tools",
+    "function_call": "tool_choice",
+}
+"""Fields of chat requests, and those of responses requests that OpenAI then names."""
 _NO_INPUT = "Missing required parameter: 'input'."
 
 
@@ -138,6 +158,11 @@ def _read_conversation(talk: Conversation, asked: _Request) -> None:
 
 def _check(asked: _Request) -> None:
     """Raise `RequestError` for what can't be done here."""
+    for name, now in _MOVED.items():
+        if getattr(asked, name) != NULL:
+            raise _unsupported(name, f"in the Responses API, this parameter has moved to '{now}'")
+    if (asked.n or 1) != 1:
+        raise _unsupported("n", "Claude gives one answer")
     if asked.background:
         raise _unsupported("background", "responses are not made in the background here")
     if asked.conversation != NULL:
@@ -145,9 +170,10 @@ def _check(asked: _Request) -> None:
         raise _unsupported("conversation", why)
     if asked.prompt != NULL:
         raise _unsupported("prompt", "there are no prompt templates here; send the prompt itself")
-    if asked.top_logprobs or "message.output_text.logprobs" in (asked.include or ()):
-        at = "top_logprobs" if asked.top_logprobs else "include"
-        raise _unsupported(at, "Claude gives no log probabilities")
+    included = "message.output_text.logprobs" in (asked.include or ())
+    wanted = {"top_logprobs": asked.top_logprobs, "logprobs": asked.logprobs, "include": included}
+    for name in filter(wanted.get, wanted):
+        raise _unsupported(name, "Claude gives no log probabilities")
 
 
 def _options(asked: _Request) -> Options:

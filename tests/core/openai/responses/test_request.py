@@ -362,6 +362,10 @@ def test_kept_is_what_the_input_refers_to() -> None:
         pytest.param(
             {"top_logprobs": 3}, "top_logprobs", "unsupported_parameter", id="top_logprobs"
         ),
+        pytest.param({"logprobs": True}, "logprobs", "unsupported_parameter", id="log probs"),
+        pytest.param({"n": 2}, "n", "unsupported_parameter", id="n"),
+        pytest.param({"messages": []}, "messages", "unsupported_parameter", id="chat's messages"),
+        pytest.param({"max_tokens": 5}, "max_tokens", "unsupported_parameter", id="chat's limit"),
         pytest.param(
             {"include": ["message.output_text.logprobs"]},
             "include",
