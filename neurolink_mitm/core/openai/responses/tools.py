@@ -110,17 +110,17 @@ class ResponseTools:
     _called: dict[tuple[bytes, str | None], bytes] = field(default_factory=dict)
     """What `called` has returned."""
 
-    def add(self, listed: msgspec.Raw, at: str, namespace: str | None = None) -> None:
+    def add(self, listed: msgspec.Raw, at: str) -> None:
         """Add the tools of a list. Raises `RequestError`."""
         if listed == NULL:
             return
         self._called.clear()
         for place, tool in read_items(_tools, listed, at):
-            self._add(tool, place, namespace)
+            self._add(tool, place, None)
 
     def name(self, name: str, namespace: str | None = None) -> str:
         """Return the name that a tool has in the Messages request; always the same one in a conversation."""
-        key = (_space(namespace), name)
+        key = (_named(namespace), name)
         if key not in self._names:
             made = _joined(*key)
             if self._taken.get(made, key) != key:
@@ -203,7 +203,7 @@ class ResponseTools:
 
     def _candidates(self, name: str, namespace: str | None) -> Iterable[str]:
         """Yield the names in the Messages request of tools of this name; without a namespace, of any one."""
-        space = _space(namespace)
+        space = _named(namespace)
         if made := self._names.get((space, name)):
             yield made
         if space is None:
@@ -216,7 +216,7 @@ class ResponseTools:
             case "custom":
                 self._custom(tool, at, namespace)
             case "namespace" if namespace is None:
-                self.add(tool.tools, f"{at}.tools", text_of(tool.name, f"{at}.name"))
+                self._space(tool, at)
             case "local_shell":
                 self._own(LOCAL_SHELL, _SHELL_WORDS, _SHELL_INPUT, at)
             case "tool_search" if tool.execution == "client":
@@ -228,6 +228,17 @@ class ResponseTools:
             case kind:
                 words = f"Invalid '{at}.type': {kind[:100]!r} is no type of tool here"
                 raise RequestError(words, f"{at}.type", "invalid_value")
+
+    def _space(self, space: _Tool, at: str) -> None:
+        """Add the tools of a namespace. What is said of all of them stands before the first one's description."""
+        name = text_of(space.name, f"{at}.name")
+        words = _words(space.description, f"{at}.description")
+        for place, tool in read_items(_tools, space.tools, f"{at}.tools"):
+            if words:
+                own = _words(tool.description, f"{place}.description")
+                tool.description = _json(f"{words}\n\n{own}".strip())
+                words = ""
+            self._add(tool, place, name)
 
     def _function(self, tool: _Tool, at: str, namespace: str | None) -> None:
         given: _Tool | _Function = tool
@@ -241,7 +252,7 @@ class ResponseTools:
     def _custom(self, tool: _Tool, at: str, namespace: str | None) -> None:
         name = self._declared(tool.name, f"{at}.name", namespace)
         self.tools.custom(name, tool.description, tool.format, at=at)
-        self._kinds[_space(namespace), text_of(tool.name, f"{at}.name")] = "custom"
+        self._kinds[_named(namespace), text_of(tool.name, f"{at}.name")] = "custom"
 
     def _own(self, kind: ToolKind, description: msgspec.Raw, schema: msgspec.Raw, at: str) -> None:
         self.tools.function(_json(self.name(kind)), description, schema, strict=False, at=at)
@@ -250,12 +261,12 @@ class ResponseTools:
     def _declared(self, name: msgspec.Raw, at: str, namespace: str | None) -> msgspec.Raw:
         """Return the JSON of a tool's name in the Messages request."""
         given = text_of(name, at)
-        if _space(namespace) is None and not _PLAIN.fullmatch(given):
+        if _named(namespace) is None and not _PLAIN.fullmatch(given):
             return name  # and that is refused
         return _json(self.name(given, namespace))
 
 
-def _space(namespace: str | None) -> str | None:
+def _named(namespace: str | None) -> str | None:
     return None if namespace in (None, "", _DEFAULT_SPACE) else namespace
 
 
@@ -270,6 +281,10 @@ def _joined(namespace: str | None, name: str) -> str:
 def _shortened(name: str, seed: str) -> str:
     digest = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{name[: _LONGEST_NAME - 9]}_{digest}"
+
+
+def _words(description: msgspec.Raw, at: str) -> str:
+    return "" if description == NULL else text_of(description, at)
 
 
 def _json(text: str) -> msgspec.Raw:

@@ -119,6 +119,13 @@ def test_the_names_of_a_namespace_are_told_apart_and_come_back() -> None:
     }
 
 
+def test_what_is_said_of_a_namespace_stands_before_its_first_tool() -> None:
+    tools = [function("f", description="does"), function("g", description="does more")]
+    space = {"type": "namespace", "name": "n", "description": "All.", "tools": tools}
+    words = [tool["description"] for tool in written(collected(space))]
+    assert words == ["All.\n\ndoes", "does more"]
+
+
 def test_two_tools_never_get_one_name() -> None:
     first = {"type": "namespace", "name": "a", "tools": [function("b__c")]}
     second = {"type": "namespace", "name": "a__b", "tools": [function("c")]}
