@@ -46,7 +46,7 @@ class ClaudeTraits:
     """It takes `strict` of a tool."""
 
 
-_OTHER = ClaudeTraits(max_output=1_000_000)
+_OTHER = ClaudeTraits(max_output=1_000_000, thinks_unasked=True)
 _Facts = Mapping[str, Any]
 _OLD: _Facts = {
     "max_output": 8192, "adaptive": False, "budget": False, "efforts": (), "structured": False, "strict_tools": False

@@ -55,6 +55,8 @@ class Draft:
         form, instruction = answer_format(options, traits, self.tools.narrowing)
         words = (instruction, "" if forced else _must_call(choice))
         self.turns.system += [_text(each) for each in words if each]
+        if not thought.is_possible(traits):
+            self.turns.forget_thinking()
         turns = self.turns.written(prefill=traits.prefill and not thought.on and form is None)
         mark_turns(turns)
         name, limit = msgspec.json.encode(self.model), max_tokens(options, traits)

@@ -66,6 +66,10 @@ class Thinking:
         """Whether the client asked for thinking, and gets it."""
         return b'"adaptive"' in self.field or self.has_budget
 
+    def is_possible(self, traits: ClaudeTraits) -> bool:
+        """Tell whether the model thinks, asked or not."""
+        return self.on or (traits.thinks_unasked and not self.field)
+
     @property
     def has_budget(self) -> bool:
         """Whether there is a thinking budget."""

@@ -15,6 +15,7 @@ import msgspec
 
 from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.openai.reading import string
+from neurolink_mitm.core.request.conversation import FOREIGN_SIGNATURE
 from neurolink_mitm.core.request.tool_ids import UniqueIds
 
 USER, ASSISTANT = "user", "assistant"
@@ -23,6 +24,7 @@ _NO_RESULT = rb'{"type":"text","text":"(no result: the call was not run)"}'
 _BEGINNING = b'{"type":"text","text":"(the conversation begins)"}'
 _GO_ON = b'{"type":"text","text":"Continue exactly where your last message ends. Do not repeat any of it."}'
 _THINKING = (b'{"type":"thinking"', b'{"type":"redacted_thinking"')
+_FOREIGN = b'"%b' % FOREIGN_SIGNATURE.encode()
 _TEXT = b'{"type":"text"'
 
 
@@ -121,6 +123,16 @@ class Turns:
         )
         return any(turn.results and not turn.blocks[0].startswith(_THINKING) for turn in answering)
 
+    def forget_thinking(self) -> None:
+        """Remove Anthropic's thinking: a model that does not think may refuse it.
+
+        "When `thinking` is disabled, an `assistant` message in the final position cannot contain `thinking`":
+        https://github.com/BerriAI/litellm/issues/18926
+        """
+        for turn in self._turns:
+            if turn.role == ASSISTANT:
+                turn.blocks = [each for each in turn.blocks if not _is_anthropics_thinking(each)]
+
     def written(self, *, prefill: bool) -> list[Turn]:
         """Return the turns; without `prefill` the last one is the user's. Raises `RequestError` without any."""
         turns = list(_with_results(self._turns))
@@ -142,12 +154,18 @@ class Turns:
         return self._turns[-1]
 
 
+def _is_anthropics_thinking(block: bytes) -> bool:
+    """Tell it from text and calls, and from another provider's thinking, which the history sanitizer knows."""
+    return block.startswith(_THINKING) and _FOREIGN not in block
+
+
 def _with_results(turns: Sequence[Turn]) -> Iterator[Turn]:
     """Yield the turns, with results at the beginning of the user's; a turn that says nothing is left out."""
     results: list[bytes] = []
     for turn in turns:
         if turn.role == ASSISTANT:
-            yield turn
+            if turn.blocks:
+                yield turn
             results = [result.written() for result in turn.results]
         elif blocks := [*results, *turn.blocks]:
             yield Turn(USER, blocks)

@@ -102,4 +102,4 @@ def test_thinking_can_be_switched_off_and_calls_forced_where(
 
 
 def test_another_providers_model_takes_everything() -> None:
-    assert claude_traits("gpt-5") == ClaudeTraits(max_output=1_000_000)
+    assert claude_traits("gpt-5") == ClaudeTraits(max_output=1_000_000, thinks_unasked=True)

@@ -144,6 +144,20 @@ def test_the_form_of_the_answer(model: str, wanted: Any, native: bool, words: st
     assert bool(words) is bool(instruction)
 
 
+@pytest.mark.parametrize(
+    ("model", "field", "possible"),
+    [
+        ("claude-opus-4-8", b"", False),
+        ("claude-opus-4-8", b'{"type":"adaptive"}', True),
+        ("claude-opus-5", b"", True),
+        ("claude-opus-5", b'{"type":"disabled"}', False),
+        ("gpt-5", b"", True),
+    ],
+)
+def test_whether_the_model_thinks(model: str, field: bytes, possible: bool) -> None:
+    assert Thinking(field).is_possible(claude_traits(model)) is possible
+
+
 def test_thinking_that_is_off_is_not_on() -> None:
     assert not Thinking(b'{"type":"disabled"}').on
     assert Thinking(b'{"type":"enabled","budget_tokens":1024}').on

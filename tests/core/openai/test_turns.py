@@ -153,6 +153,19 @@ def test_calls_in_the_last_turn_without_thinking(
     assert turns.lacks_thinking() is (lacks and not answered)
 
 
+def test_anthropics_thinking_is_forgotten_and_anothers_left_to_the_sanitizer() -> None:
+    turns = Turns()
+    signed = b'{"type":"thinking","thinking":"","signature":"%b"}'
+    turns.say("user", [b"{}"])
+    turns.say("assistant", [signed % b"x", signed % b"nl1.gemini.y", b'{"type":"text","text":"a"}'])
+    turns.say("user", [b"{}"])
+    turns.say("assistant", [signed % b"x"])
+    turns.forget_thinking()
+    first, second, third = turns.written(prefill=False)
+    assert second.blocks == [signed % b"nl1.gemini.y", b'{"type":"text","text":"a"}']
+    assert (first.role, third.role) == ("user", "user")
+
+
 @pytest.mark.parametrize("name", ["", "a.b", "a b", "ä", "x" * 129, 5, None])
 def test_a_name_that_anthropic_refuses(name: Any) -> None:
     with pytest.raises(RequestError) as raised:

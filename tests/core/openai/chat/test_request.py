@@ -19,6 +19,7 @@ from tests.linear import assert_linear, repeated
 from tests.lookalikes.anthropic_form import check_messages
 
 MODEL = "claude-sonnet-4-5"
+THINKS = "claude-opus-5"
 HI = [{"role": "user", "content": "hi"}]
 F = {"type": "function", "function": {"name": "f"}}
 G = {"type": "function", "function": {"name": "g", "parameters": {"type": "object"}}}
@@ -171,7 +172,7 @@ SIGNED = {"type": "thinking", "thinking": "hm", "signature": "EqQB"}
     ],
 )  # fmt: skip
 def test_messages(messages: list[Any], system: Any, made: Any) -> None:
-    body = unmarked(asked(messages=messages))
+    body = unmarked(asked(messages=messages, model=THINKS))
     assert body.get("system") == system
     if made is None:
         id_ = body["messages"][1]["content"][1]["id"]
