@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import msgspec
@@ -108,6 +108,15 @@ class Tools:
             words = msgspec.json.encode(f"{told}\n\n{grammar}".strip())
         self._add(name, _description(msgspec.Raw(words), at), _TEXT_INPUT, b"", at)
         self.customs.add(msgspec.json.decode(bytes(name)))
+
+    def copy(self) -> Tools:
+        """Return the same tools, to which others can be added."""
+        return replace(
+            self,
+            customs=set(self.customs),
+            narrowing=replace(self.narrowing),
+            _tools=dict(self._tools),
+        )
 
     def called(self, names: Iterable[bytes]) -> None:
         """Add tools that the history names: Anthropic refuses calls in a request without any tools."""

@@ -9,13 +9,12 @@ from neurolink_mitm.core.openai.chat import wire
 from neurolink_mitm.core.openai.chat.answer import ChatAnswer
 from neurolink_mitm.core.openai.chat.calls import CallForm
 from neurolink_mitm.core.openai.chat.history import add_message
-from neurolink_mitm.core.openai.chat.tools import add_tools, is_old, read_choice
+from neurolink_mitm.core.openai.chat.tools import is_old, read_choice, tools_of
 from neurolink_mitm.core.openai.claude import ClaudeTraits
 from neurolink_mitm.core.openai.draft import Draft, checked_model
 from neurolink_mitm.core.openai.errors import UNSUPPORTED, RequestError
 from neurolink_mitm.core.openai.options import Format, Options, checked_effort, checked_limit
 from neurolink_mitm.core.openai.reading import kind_of, read_items, read_request
-from neurolink_mitm.core.openai.tools import Tools
 from neurolink_mitm.core.openai.translated import Translated
 from neurolink_mitm.core.request.body import LONGEST_SESSION
 from neurolink_mitm.core.request.json_spans import LARGE
@@ -33,8 +32,7 @@ def chat_request(body: bytes, traits: Callable[[str], ClaudeTraits]) -> Translat
     _refuse(request)
     model = checked_model(request.model)
     claude = traits(model)
-    tools = Tools(claude)
-    add_tools(tools, request)
+    tools = tools_of(request, claude)
     wanted = _format(request.response_format)
     old = is_old(request)
     draft = Draft(

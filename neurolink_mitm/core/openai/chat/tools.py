@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Literal
 
+import msgspec
+
 from neurolink_mitm.core.openai.chat import wire
+from neurolink_mitm.core.openai.claude import ClaudeTraits
 from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.openai.reading import NULL, read, read_items
 from neurolink_mitm.core.openai.tools import Choice, Tools
 from neurolink_mitm.core.openai.turns import tool_name
+from neurolink_mitm.core.request.json_spans import LARGE
 
 _NONE = b"null"
 _WORDS: dict[str, Choice] = {"auto": Choice(), "none": Choice("none"), "required": Choice("any")}
 
 
-def add_tools(tools: Tools, request: wire.Request) -> None:
-    """Add the tools, and those of the old field `functions`. Raises `RequestError`."""
-    for at, tool in read_items(wire.tools, request.tools, "tools"):
-        _add(tools, tool, at)
-    for at, function in read_items(wire.functions, request.functions, "functions"):
-        _add_function(tools, function, at)
+def tools_of(request: wire.Request, traits: ClaudeTraits) -> Tools:
+    """Return the tools, with those of the old field `functions`. Raises `RequestError`."""
+    tools, functions = bytes(request.tools), bytes(request.functions)
+    if len(tools) + len(functions) > LARGE:
+        return _read(tools, functions, traits)
+    return _read_once(tools, functions, traits).copy()
+
+
+def _read(tools: bytes, functions: bytes, traits: ClaudeTraits) -> Tools:
+    found = Tools(traits)
+    for at, tool in read_items(wire.tools, msgspec.Raw(tools), "tools"):
+        _add(found, tool, at)
+    for at, function in read_items(wire.functions, msgspec.Raw(functions), "functions"):
+        _add_function(found, function, at)
+    return found
+
+
+_read_once = functools.lru_cache(maxsize=8)(_read)
+"""A client sends the same tools with each request; those of Claude Code's size are most of what a request costs."""
 
 
 def _add(tools: Tools, tool: wire.Tool, at: str) -> None:
@@ -110,4 +128,4 @@ def _word(word: str, at: str) -> Choice:
 
 def is_old(request: wire.Request) -> bool:
     """Tell whether the client has `functions` instead of `tools`, and wants calls in that form: one at a time."""
-    return request.functions not in (None, NULL) and request.tools in (None, NULL)
+    return request.functions != NULL and request.tools == NULL

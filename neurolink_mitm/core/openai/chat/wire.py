@@ -58,6 +58,9 @@ class ChatRequest(msgspec.Struct, gc=False, kw_only=True):
     parallel_tool_calls: bool | None = None
     function_call: msgspec.Raw = NULL
     prompt_cache_key: str | None = None
+    # read by themselves: they are the same in all requests of a session
+    tools: msgspec.Raw = NULL
+    functions: msgspec.Raw = NULL
     # refused where they ask for something
     n: int | None = None
     logprobs: bool | None = None
@@ -168,19 +171,15 @@ class ToolChoice(msgspec.Struct, gc=False):
 
 
 class WholeRequest(ChatRequest, gc=False, kw_only=True):
-    """A request that is read in one pass."""
+    """A request whose messages are read in one pass."""
 
     messages: list[Message]
-    tools: list[Tool] | None = None
-    functions: list[Function] | None = None
 
 
 class LongRequest(ChatRequest, gc=False, kw_only=True):
-    """A request whose lists are read in groups."""
+    """A request whose messages are read in groups."""
 
     messages: msgspec.Raw
-    tools: msgspec.Raw = NULL
-    functions: msgspec.Raw = NULL
 
 
 Request = WholeRequest | LongRequest
