@@ -22,7 +22,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadsc
 test: dev ## run the tests that need Python and loopback only; ARGS="tests/core -k sse" picks some
 	@$(PYTEST) -m "not real" $(ARGS)
 
-test-real: dev ## run those with a browser, shells, promtool, Claude Code and LiteLLM; says what is missing
+test-real: dev ## run those with a browser, shells, promtool, Claude Code, Codex, LiteLLM, …; says what is missing
 	@$(PYTEST) -m real $(ARGS)
 
 check: dev ## lint, formatting, types, import contracts

@@ -25,6 +25,9 @@ class Need:
 
 
 NEEDS = {
+    "aider": Need(
+        ("git",), ("git",)
+    ),  # and a Python 3.11 or 3.12, and PyPI; the test says where they are missing
     "bash": Need(("bash",), ("bash",)),
     "browser": Need(("chromium", "chromedriver"), ("chromium", "chromium-driver")),
     "curl": Need(("curl",), ("curl",)),

@@ -155,10 +155,12 @@ settings. It needs a public HTTPS address and, since everybody can call that one
    From then on all callers of this proxy need a key.
 2. A tunnel that ends at port {port} of this machine, with an address of it as the Host header:
    cloudflared tunnel --url http://localhost:{port} --http-host-header localhost
-3. Cursor Settings, Models, API Keys:
+3. A name for Cursor's model in proxy-config.yaml, since names with "claude" it may send to Anthropic itself:
+   routing: {{model-mappings: [{{from: my-cursor, to: {to.model}}}]}}
+4. Cursor Settings, Models, API Keys:
    OpenAI API Key            the key of step 1
    Override OpenAI Base URL  https://<the tunnel's name>/v1
-   and add the model {to.model}
+   and add the model my-cursor
 
 Cursor's servers then see your prompts and the answers, as they do without this proxy.
 """
