@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import re
-from array import array
-from collections.abc import Sequence
+import warnings
 from itertools import islice
 from typing import Any
 
@@ -16,6 +14,7 @@ from neurolink_mitm.core.openai.embeddings import (
     EmbeddingsRequest,
     Inputs,
     answer_body,
+    packed,
     vector_items,
 )
 from neurolink_mitm.core.providers.catalog import litellm_name
@@ -29,13 +28,17 @@ TOKENIZER = "cl100k_base"
 """Of OpenAI's models for embeddings: LangChain takes it for any model's. https://github.com/openai/tiktoken"""
 WITH_USER = frozenset({"openai", "azure"})
 """Providers that take `user`."""
-ASKED_FOR_FLOATS = frozenset({"openai", "azure", "hosted_vllm", "lm_studio"})
-"""Providers that OpenAI's SDK asks for base64, if nothing else is said; not all their servers know that."""
+OPENAI_LIKE = frozenset({"openai", "azure", "hosted_vllm", "lm_studio"})
+"""Providers that are asked as OpenAI is, by its SDK: for base64. To read a list of 1,536 numbers takes it 5 ms."""
 _NO_EMBEDDINGS = re.compile(
     r"generate embeddings from this model|not support (?:generating )?embed|not an embedding", re.I
 )
+_NO_BASE64 = re.compile(r"encoding_?format|base64", re.I)
+_MENDABLE = (400, 422)
 
 Json = dict[str, Any]
+Vector = list[float] | str
+"""Numbers, or 32-bit floats in base64."""
 
 
 class Embeddings:
@@ -43,6 +46,10 @@ class Embeddings:
 
     def __init__(self, litellm: Any) -> None:
         self._litellm = litellm
+        self._without_base64: set[tuple[str, str | None]] = set()
+        """Providers and addresses of servers that don't know it."""
+        # LiteLLM writes base64 where a list of numbers is expected
+        warnings.filterwarnings("ignore", message="Pydantic serializer warnings")
 
     async def ask(
         self, provider: str, model: str, access: Access, request: EmbeddingsRequest
@@ -52,9 +59,10 @@ class Embeddings:
         inputs = self._inputs(request, at_most)
         options = _options(provider, model, access, request)
         parts, tokens, first = [], 0, 0
-        lists = iter(list(batches(inputs, at_most)))
+        lists = batches(inputs, at_most)
         while window := list(islice(lists, TOGETHER)):
-            for each, answer in zip(window, await self._answers(window, options), strict=True):
+            asking = (self._asked(provider, each, options) for each in window)
+            for each, answer in zip(window, await asyncio.gather(*asking), strict=True):
                 vectors = _vectors(f"{provider}/{model}", answer, len(each), request.dimensions)
                 items = vector_items(vectors, first, request.encoding)
                 parts.append(msgspec.json.encode(items)[1:-1])
@@ -62,9 +70,20 @@ class Embeddings:
                 first += len(each)
         return answer_body(model, tokens, parts)
 
-    async def _answers(self, window: Sequence[Inputs], options: Json) -> list[Json]:
-        asking = [self._litellm.aembedding(input=each, **options) for each in window]
-        return [_plain(answer) for answer in await asyncio.gather(*asking)]
+    async def _asked(self, provider: str, inputs: Inputs, options: Json) -> Any:
+        """Ask for base64 where it is known, and once more for numbers where it turns out that it is not."""
+        server = provider, options.get("api_base")
+        if provider not in OPENAI_LIKE:
+            return await self._litellm.aembedding(input=inputs, **options)
+        form = "float" if server in self._without_base64 else "base64"
+        try:
+            return await self._litellm.aembedding(input=inputs, encoding_format=form, **options)
+        except Exception as e:
+            refused = getattr(e, "status_code", None) in _MENDABLE and _NO_BASE64.search(str(e))
+            if form == "float" or not refused:
+                raise
+        self._without_base64.add(server)
+        return await self._litellm.aembedding(input=inputs, encoding_format="float", **options)
 
     def _inputs(self, request: EmbeddingsRequest, at_most: Batch) -> Inputs:
         """Return the inputs, with texts for token ids where the provider takes none. Raises `ProviderError`."""
@@ -87,7 +106,7 @@ class Embeddings:
 
 
 def _options(provider: str, model: str, access: Access, request: EmbeddingsRequest) -> Json:
-    """Return what LiteLLM is called with beside the inputs."""
+    """Return what LiteLLM is called with beside the inputs and their form."""
     # `ollama_chat` is LiteLLM's name for its messages only
     name = f"ollama/{model}" if provider == "ollama" else litellm_name(provider, model)
     options: Json = {
@@ -96,49 +115,41 @@ def _options(provider: str, model: str, access: Access, request: EmbeddingsReque
         "api_base": access.base_url,
         "num_retries": 0,
         "max_retries": 0,
-        "encoding_format": "float" if provider in ASKED_FOR_FLOATS else None,
         "user": request.user if provider in WITH_USER else None,
+        "dimensions": request.dimensions,
     }
-    if request.dimensions is not None:
-        # else LiteLLM leaves it out for models of OpenAI's form that it does not know
-        allowed = ["dimensions"] if provider in ASKED_FOR_FLOATS else None
-        options |= {"dimensions": request.dimensions, "allowed_openai_params": allowed}
+    if request.dimensions is not None and provider in OPENAI_LIKE:
+        # else LiteLLM leaves it out for models that it does not know
+        options["allowed_openai_params"] = ["dimensions"]
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _vectors(
-    entry: str, answer: Json, count: int, dimensions: int | None
-) -> Sequence[Sequence[float]]:
+def _vectors(entry: str, answer: Any, count: int, dimensions: int | None) -> list[Vector]:
     """Return the vectors of an answer in the order of its inputs. Raises `ProviderError`."""
-    items = sorted(answer.get("data") or (), key=lambda item: item.get("index") or 0)
-    vectors = [_vector(item.get("embedding")) for item in items]
-    if len(vectors) != count or not all(vectors):
-        raise ProviderError(502, f"{entry} gave {len(vectors)} embeddings for {count} inputs")
-    length = len(vectors[0])
+    items = [each if isinstance(each, dict) else vars(each) for each in answer.data or ()]
+    items.sort(key=lambda item: item.get("index") or 0)
+    vectors: list[Vector] = [item.get("embedding") or "" for item in items]
+    lengths = {_length(vector) for vector in vectors}
+    if len(vectors) != count or len(lengths) != 1 or 0 in lengths:
+        raise ProviderError(502, f"{entry} gave no {count} vectors of one length")
+    length = lengths.pop()
     if dimensions not in (None, length):
         text = f"dimensions: {entry} gives vectors of {length} dimensions, not of {dimensions}"
         raise ProviderError(400, text, mendable=True)
     return vectors
 
 
-def _vector(embedding: Any) -> Sequence[float]:
-    """Return the numbers of a vector; none of what is of an unknown form."""
-    if isinstance(embedding, str):  # base64, though nobody has asked for it
-        return array("f", base64.b64decode(embedding)).tolist()
-    numbers = isinstance(embedding, list) and all(isinstance(n, int | float) for n in embedding)
-    return embedding if numbers else ()
+def _length(vector: Vector) -> int:
+    """Return how many numbers a vector has; 0 for what is none."""
+    try:
+        return len(packed(vector)) // 4
+    except (TypeError, ValueError, OverflowError):
+        return 0
 
 
-def _tokens(answer: Json) -> int:
-    usage = answer.get("usage") or {}
-    return int(usage.get("prompt_tokens") or usage.get("total_tokens") or 0)
-
-
-def _plain(answer: Any) -> Json:
-    """Return LiteLLM's answer as a dict."""
-    data = [each if isinstance(each, dict) else each.model_dump() for each in answer.data or ()]
+def _tokens(answer: Any) -> int:
     usage = answer.usage
-    return {"data": data, "usage": usage.model_dump() if usage else {}}
+    return int((usage and (usage.prompt_tokens or usage.total_tokens)) or 0)
 
 
 def refused_model(error: ProviderError) -> ProviderError:

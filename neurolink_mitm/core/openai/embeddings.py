@@ -149,15 +149,15 @@ def _words(types: str) -> str:
 
 
 def vector_items(
-    vectors: Sequence[Sequence[float]], first: int, encoding: Encoding
+    vectors: Sequence[Sequence[float] | str], first: int, encoding: Encoding
 ) -> list[dict[str, object]]:
-    """Return the items of `data` for `vectors`, the first of which has the index `first`."""
+    """Return the items of `data` for `vectors`, the first of which has the index `first`.
+
+    A vector is numbers, or 32-bit floats in base64.
+    """
+    form = _base64 if encoding == "base64" else _numbers
     return [
-        {
-            "object": "embedding",
-            "index": index,
-            "embedding": _base64(vector) if encoding == "base64" else vector,
-        }
+        {"object": "embedding", "index": index, "embedding": form(vector)}
         for index, vector in enumerate(vectors, first)
     ]
 
@@ -182,9 +182,27 @@ def usage_part(body: bytes) -> bytes:
     return head + b"}" if found else body
 
 
-def _base64(vector: Sequence[float]) -> str:
-    """Return little-endian 32-bit floats in base64, as OpenAI's SDKs decode them."""
-    numbers = array("f", vector)
+def _base64(vector: Sequence[float] | str) -> str:
+    return vector if isinstance(vector, str) else base64.b64encode(packed(vector)).decode()
+
+
+def _numbers(vector: Sequence[float] | str) -> Sequence[float]:
+    if not isinstance(vector, str):
+        return vector
+    return _in_order(array("f", packed(vector))).tolist()
+
+
+def packed(vector: Sequence[float] | str) -> bytes:
+    """Return a vector as little-endian 32-bit floats, as OpenAI's SDKs decode them from base64.
+
+    Raises `TypeError` and `ValueError` for what is no vector.
+    """
+    if isinstance(vector, str):
+        return base64.b64decode(vector, validate=True)
+    return _in_order(array("f", vector)).tobytes()
+
+
+def _in_order(numbers: array[float]) -> array[float]:
     if sys.byteorder == "big":
         numbers.byteswap()
-    return base64.b64encode(numbers.tobytes()).decode()
+    return numbers
