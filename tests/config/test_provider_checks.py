@@ -51,6 +51,18 @@ def test_a_misspelt_provider_is_refused_wherever_it_stands() -> None:
     )
 
 
+def test_one_with_embeddings_alone_is_a_provider_but_no_entry_of_the_chain() -> None:
+    mapped = {"from": "embed", "to": "voyage-3", "provider": "voyage"}
+    chained = {"provider": "jina_ai", "model": "jina-embeddings-v3"}
+    document = {
+        "providers": {"voyage": {"apiKey": "k"}},
+        "routing": {"model-mappings": [mapped], "fallback-chain": [chained]},
+    }
+    [fault] = faults(document)
+    assert "jina_ai" in fault
+    assert "no models that answer messages" in fault
+
+
 def test_with_all_that_is_wrong_beside_it() -> None:
     assert len(faults({"routing": {"fallback-chain": [{"provider": "gpt"}, 3], "x": 1}})) == 4
 

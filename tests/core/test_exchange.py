@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
+from neurolink_mitm.core.cost.budget import Metering
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome, Try, reader_for
 from neurolink_mitm.core.failover.errors import Failure
+from neurolink_mitm.core.openai.embeddings import answer_body
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.response.reader import (
+    EmbeddingsReader,
     EventStreamReader,
     OpaqueReader,
     ResponseReader,
@@ -79,6 +82,8 @@ def test_outcomes_are_those_of_the_log() -> None:
         (Kind.MESSAGES, 200, (JSON, (b"content-encoding", b"br")), OpaqueReader),
         (Kind.COUNT_TOKENS, 200, (JSON,), WholeReader),
         (Kind.COUNT_TOKENS, 200, (EVENTS,), EventStreamReader),
+        (Kind.EMBEDDINGS, 200, (JSON,), EmbeddingsReader),
+        (Kind.EMBEDDINGS, 429, (JSON,), EmbeddingsReader),
         (Kind.API, 200, (JSON,), WholeReader),
         (Kind.API, 200, (EVENTS,), OpaqueReader),
         (Kind.API, 500, (JSON,), WholeReader),
@@ -120,6 +125,25 @@ def test_a_file_may_be_a_page(path: str, failed: bool) -> None:
     answer.feed(b"<!doctype html>")
     answer.end()
     assert bool(answer.failure) is failed
+
+
+def test_the_usage_of_embeddings_is_read_however_long_they_are() -> None:
+    answer = reader_for(on_the_pool(Kind.EMBEDDINGS), 200, (JSON,))
+    answer.feed(answer_body("m", 7, [b'{"embedding":[0'])[:-2])
+    for _ in range(12):
+        answer.feed(b",0.25" * 200_000)
+    assert answer.released, "it goes on to the client"
+    answer.feed(b"]}]}")
+    answer.end()
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (7, None)
+    assert answer.usage.model == "m"
+
+
+def test_an_exchange_of_embeddings() -> None:
+    exchange = make_exchange(kind=Kind.EMBEDDINGS, path="/v1/embeddings", method="POST")
+    assert exchange.endpoint == "embeddings"
+    assert exchange.metering is Metering.METERED
+    assert exchange.repeatable
 
 
 @pytest.mark.parametrize("status", [200, 429])

@@ -32,6 +32,14 @@ def test_only_what_is_named_is_in_it() -> None:
     assert set(setup_for({"ollama"}, {}, ENVIRON, "s").providers) == {"ollama"}
 
 
+def test_who_is_asked_for_embeddings_alone_stands_apart() -> None:
+    """So that nothing is imported for them before somebody asks."""
+    made = setup_for({"ollama"}, {}, ENVIRON, "s", ("openai", "ollama"))
+    assert (set(made.providers), made.embeddings) == ({"ollama"}, {"openai": Access(KEY)})
+    assert made.access("openai") == Access(KEY)
+    assert made.access("ollama") == made.access("mistral") == Access()
+
+
 def test_nothing_of_anthropics_is_in_it() -> None:
     line = msgspec.json.encode(setup_for({"openai", "ollama"}, {}, ENVIRON, "s"))
     assert b"sk-ant" not in line

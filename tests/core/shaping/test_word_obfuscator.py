@@ -107,6 +107,24 @@ def test_a_word_written_with_escapes_is_found() -> None:
     assert text_in(sent).startswith("a\nNL_WORD_")
 
 
+def embedding(texts: object) -> OutgoingRequest:
+    return draft({"model": "bluebird", "input": texts}, kind=Kind.EMBEDDINGS)
+
+
+@pytest.mark.parametrize("texts", ["the bluebird", ["x", "the bluebird"]], ids=["a text", "texts"])
+def test_words_are_hidden_in_what_is_embedded(texts: object) -> None:
+    sent = json.loads(BLUEBIRD.rewrite(embedding(texts)).body)
+    assert sent["model"] == "bluebird"
+    assert sent["input"] == json.loads(json.dumps(texts).replace("bluebird", OURS))
+
+
+@pytest.mark.parametrize("ids", [[1, 2], [[1], [2]]], ids=["token ids", "lists of them"])
+def test_token_ids_can_not_be_looked_through(ids: object) -> None:
+    with pytest.raises(RefusedError, match="token ids"):
+        BLUEBIRD.rewrite(embedding(ids))
+    assert BLUEBIRD.rewrite(embedding(["1"]))
+
+
 def test_with_nothing_to_replace_it_is_the_same_draft() -> None:
     before = asking("nothing here")
     assert BLUEBIRD.rewrite(before) is before
