@@ -47,6 +47,24 @@ BODIES = (
     b'{"api_key":"sk-ant-test-1","password":"p","Authorization":"Bearer eyJhbGciOi.eyJz.c2ln"}',
     b"",
 )
+OPENAI_BODIES = (
+    b'{"model":"claude-sonnet-4-6","stream":true,"max_tokens":9,"stop":["x"],"reasoning_effort":"high","messages":['
+    b'{"role":"developer","content":"d"},{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url",'
+    b'"image_url":{"url":"data:image/png;base64,AAAA"}}]},{"role":"assistant","content":null,"tool_calls":[{"id":"c 1",'
+    b'"type":"function","function":{"name":"n","arguments":"{\\"a\\":1}"}}]},{"role":"tool","tool_call_id":"c 1","content":"ok"}],'
+    b'"tools":[{"type":"function","function":{"name":"n","strict":true,"parameters":{"type":"object","properties":{}}}}],'
+    b'"tool_choice":{"type":"function","function":{"name":"n"}},"response_format":{"type":"json_object"}}',
+    b'{"model":"claude-opus-4-6","store":false,"stream":true,"instructions":"i","reasoning":{"effort":"low"},"input":['
+    b'{"role":"user","content":[{"type":"input_text","text":"a"},{"type":"input_image","image_url":"https://h/x.png"}]},'
+    b'{"type":"reasoning","summary":[],"encrypted_content":"x"},{"type":"function_call","call_id":"c1","name":"n",'
+    b'"arguments":"{}"},{"type":"function_call_output","call_id":"c1","output":"ok"}],"tools":[{"type":"function",'
+    b'"name":"n","parameters":{"type":"object"},"strict":false},{"type":"custom","name":"c"}],"previous_response_id":null}',
+    b'{"model":"openai/text-embedding-3-small","input":[[1,2],[3]],"dimensions":8,"encoding_format":"base64"}',
+)
+OPENAI_WORDS = (
+    b'"content":', b'"input":', b'"type":"input_audio"', b'"role":"tool",', b'"n":2,', b'"tool_calls":[]', b'"tools":[],',
+    b'"arguments":"', b'"image_url":{"url":"', b'"url":"data:', b'"call_id":', b'"type":"item_reference",', b"true", b"1e5", b"[[", b"{}",
+)  # fmt: skip
 JSON_WORDS = (
     b'"', b"\\", b'\\"', b"\\u0000", b"\\ud800", b"{", b"}", b"[", b"]", b",", b":", b" ", b"\n", b"\x00", b"\xff",
     b"\xed\xa0\x80", b'"model":', b'"messages":', b'{"type":"thinking","thinking":""},', b'{"a":', b"1e999", b"-",
@@ -67,6 +85,11 @@ HEADS = (
     _POST + b"content-length: 103\r\n\r\n" + BODIES[0],
     _POST + b"transfer-encoding: chunked\r\n\r\n67\r\n" + BODIES[0] + b"\r\n0\r\n\r\n",
     _POST + b"expect: 100-continue\r\ncontent-length: 103\r\n\r\n" + BODIES[0],
+    b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer mine\r\ncontent-length: %d\r\n\r\n%b"
+    % (len(OPENAI_BODIES[0]), OPENAI_BODIES[0]),
+    b"POST /v1/responses HTTP/1.1\r\nhost: localhost\r\nsession_id: s\r\ncontent-length: %d\r\n\r\n%b"
+    % (len(OPENAI_BODIES[1]), OPENAI_BODIES[1]),
+    b"GET /v1/responses HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
     _POST
     + b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\ncontent-length: 103\r\n\r\n",
 )
@@ -80,6 +103,7 @@ HEAD_WORDS = (
     b"content-encoding: gzip\r\n", b"accept-encoding: br\r\n", b" folded\r\n", b"expect: 100-continue\r\n", b"0\r\n\r\n",
     b"ffffffffffffffff\r\n", b"1;a=b\r\nx\r\n", b"trailer: x\r\n", b"HTTP/1.0", b"HTTP/9.9", b"-eyJ", b"a", b"x-neurolink-",
     b"sec-fetch-site: cross-site\r\n", b"x-claude-code-session-id: ", b"anthropic-beta: ", b"cookie: a=b\r\n", b"/v1/",
+    b"/v1/chat/completions", b"/v1/responses", b"/v1/embeddings", b"/chat/completions", b"upgrade: websocket\r\n",
 )  # fmt: skip
 
 # Answers
@@ -153,7 +177,7 @@ STATE_WORDS = (
     b"? ", b"!!python/object:os.system", b"${", b"${A:-", b"}", b"key: ", b"|\n", b"\t", b"---\n", b'"reset":', b"Infinity", b"253402300800000",
 )  # fmt: skip
 ROWS = (
-    b'{"timestamp":"2026-01-02T03:04:05.678Z","requestId":"req_nl_1","method":"POST","path":"/v1/messages","model":"m","actualModel":"m",'
+    b'{"timestamp":"2026-01-02T03:04:05.678Z","requestId":"req_nl_1","method":"POST","path":"/v1/messages","model":"m","actualModel":"m","api":"anthropic",'
     b'"provider":"anthropic","stream":true,"toolCount":1,"account":"work","accountType":"oauth","responseStatus":200,"responseTimeMs":5.5,'
     b'"ttfbMs":1.5,"attempts":1,"outcome":"complete","stopReason":"end_turn","inputTokens":1,"outputTokens":2,"costUsd":0.1,"sessionId":"s"}\n',
     b'{"timestamp":"2026-01-02T03:04:05.678Z","requestId":"req_nl_1","attempt":1,"account":"work","accountType":"oauth","provider":"anthropic",'

@@ -38,7 +38,7 @@ from neurolink_mitm.core.status import status
 from neurolink_mitm.records import replay
 from neurolink_mitm.records.row_reader import LoggedAttempt, LoggedRequest, RowReader
 from neurolink_mitm.records.stats import Stats, report
-from tools.fuzz import inputs
+from tools.fuzz import inputs, openai_forms
 from tools.fuzz.verdict import Diagnostic, within_time
 
 CLOAKING = {
@@ -264,7 +264,10 @@ def _files(names: Sequence[str], texts: st.SearchStrategy[bytes]) -> st.SearchSt
 _STATE = inputs.mutated(inputs.STATE, inputs.STATE_WORDS, most=100_000)
 _ROWS = inputs.mutated([b"".join(inputs.ROWS), *inputs.ROWS], inputs.ROW_WORDS, most=300_000)
 _BODY = inputs.mutated(inputs.BODIES, inputs.JSON_WORDS)
-_REDACTED = inputs.mutated([*inputs.BODIES, inputs.STREAM], inputs.JSON_WORDS)
+_REDACTED = inputs.mutated(
+    [*inputs.BODIES, *inputs.OPENAI_BODIES, inputs.STREAM], inputs.JSON_WORDS
+)
+_OPENAI = inputs.mutated(inputs.OPENAI_BODIES, (*inputs.JSON_WORDS, *inputs.OPENAI_WORDS))
 _STREAM = inputs.split(inputs.mutated([inputs.STREAM], inputs.STREAM_WORDS))
 _HEAD = inputs.mutated(inputs.ANSWERS, inputs.ANSWER_WORDS, most=100_000)
 _STATES = st.tuples(_files(FILES, _STATE), st.sampled_from(COMMANDS))
@@ -275,6 +278,10 @@ TARGETS = (
     Target("shaping", _BODY, shaped, inputs.BODIES[1]),
     Target("redaction", _REDACTED, redacted, inputs.BODIES[3]),
     Target("streams", _STREAM, streamed, [inputs.STREAM[:100], inputs.STREAM[100:]]),
+    Target("openai-requests", _OPENAI, openai_forms.requests, inputs.OPENAI_BODIES[0]),
+    Target(
+        "openai-answers", _STREAM, openai_forms.answers, [inputs.STREAM[:100], inputs.STREAM[100:]]
+    ),
     Target("answer-heads", _HEAD, fields, inputs.ANSWERS[3]),
     Target("state-files", _STATES, state, ({"tokens.json": inputs.STATE[0]}, "auth list")),
     Target("log-rows", _JOURNAL, rows, ({LOGS[0]: inputs.ROWS[0]}, "logs show req_nl_1")),
