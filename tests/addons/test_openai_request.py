@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import brotli
+import msgspec
 import pytest
 import zstandard
 from mitmproxy import http
@@ -225,7 +226,7 @@ def test_responses_are_stored_for_each_client_key() -> None:
 async def test_a_long_conversation_is_read_beside_the_event_loop() -> None:
     runtime = make_runtime()
     response = json.dumps({"id": "resp_1", "output": []}).encode()
-    runtime.memory.keep("", Pending(json.dumps("x" * 200_000).encode()), response, NOW)
+    runtime.memory.keep("", Pending(msgspec.Raw(json.dumps("x" * 200_000).encode())), response, NOW)
     body = b'{"model":"claude-sonnet-4-6","input":"go on","previous_response_id":"resp_1"}'
     flow = make_flow("POST", "/v1/responses", {}, body, api=Api.RESPONSES)
     save_received_request(flow, flow.request)

@@ -123,6 +123,10 @@ class Tools:
         for name in names:
             self._tools[name] = b'{"name":%b,"input_schema":%b}' % (name, _ANY_OBJECT)
 
+    def remove(self, name: bytes) -> None:
+        """Remove a tool by the JSON of its name, if there is one."""
+        self._tools.pop(name, None)
+
     def written(self, choice: Choice) -> list[bytes]:
         """Return the tools that may be called."""
         if choice.only is None:

@@ -252,9 +252,9 @@ def _tool_search_call(to: Conversation, item: Item, at: str) -> None:
 
 
 def _tool_search_output(to: Conversation, item: Item, at: str) -> None:
-    to.tools.add(item.tools, f"{at}.tools")
+    words = to.tools.loaded(item.tools, f"{at}.tools")
     if item.call_id:
-        to.result(item, [_told(bytes(item.tools))], at)
+        to.result(item, [_told(words.encode())], at)
 
 
 def _additional_tools(to: Conversation, item: Item, at: str) -> None:

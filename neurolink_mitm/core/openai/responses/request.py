@@ -144,6 +144,7 @@ def _read_conversation(talk: Conversation, asked: _Request) -> None:
         block = text_block(string(asked.instructions, "instructions"))
         talk.turns.system += [block] if block else []
     talk.tools.add(asked.tools, "tools")
+    talk.tools.of_request = False
     if asked.previous_response_id is not None:
         at = "previous_response_id"
         for turn in talk.earlier.turns(asked.previous_response_id):
@@ -208,14 +209,16 @@ def _repeated(asked: _Request) -> Iterator[tuple[str, msgspec.Raw]]:
             yield name, msgspec.Raw(msgspec.json.encode(value))
 
 
-def _kept(asked: _Request, talk: Conversation) -> bytes:
+def _kept(asked: _Request, talk: Conversation) -> msgspec.Raw:
     """Return the input as it is kept: with the items that it refers to, which may be forgotten before it."""
     if asked.input == NULL:
-        return b"[]"
+        return msgspec.Raw(b"[]")
     if not talk.refers:
-        return bytes(asked.input)
+        return asked.input
     items = msgspec.json.decode(asked.input, type=list[msgspec.Raw])
-    return b"[%b]" % b",".join(bytes(talk.referred_item(each) or each) for each in items)
+    return msgspec.Raw(
+        b"[%b]" % b",".join(bytes(talk.referred_item(each) or each) for each in items)
+    )
 
 
 def _session(asked: _Request, talk: Conversation) -> str:

@@ -39,8 +39,8 @@ def client_space(credential: str | None) -> str:
 class Pending:
     """What is kept of a request until its response is complete."""
 
-    input: bytes = field(repr=False)
-    """The JSON of its `input`."""
+    input: msgspec.Raw = field(repr=False)
+    """The JSON of its `input`: a part of the body, which is copied when it is stored."""
     previous: str | None = None
     """Its `previous_response_id`."""
 
@@ -97,7 +97,8 @@ def _turn(pending: Pending, response: bytes, now: float) -> StoredTurn:
     read = _response.decode(response)
     ids = [_id.decode(item).id for item in read.output]
     items = {id_: item for id_, item in zip(ids, read.output, strict=True) if isinstance(id_, str)}
-    return StoredTurn(read.id, pending.input, response, read.output, items, pending.previous, now)
+    given = bytes(pending.input)
+    return StoredTurn(read.id, given, response, read.output, items, pending.previous, now)
 
 
 class Memory:

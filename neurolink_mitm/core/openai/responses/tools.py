@@ -102,13 +102,27 @@ class ResponseTools:
     """Collects the tools of a request, in the order of their coming."""
 
     tools: Tools
+    of_request: bool = True
+    """Whether those of the request itself are added. Tools in items come next: the later one of a name counts, but for
+    names in the request."""
     left_out: dict[str, None] = field(default_factory=dict)
     """The types of those that can't be called here."""
     _names: dict[_Key, str] = field(default_factory=dict)
     _kinds: dict[_Key, ToolKind] = field(default_factory=dict)
     _taken: dict[str, _Key] = field(default_factory=dict)
+    _lasting: set[bytes] = field(default_factory=set)
+    """The JSON of the names of the request's own tools."""
+    _added: list[bytes] = field(default_factory=list)
+    """The JSON of the names that were added last."""
     _called: dict[tuple[bytes, str | None], bytes] = field(default_factory=dict)
     """What `called` has returned."""
+
+    def loaded(self, listed: msgspec.Raw, at: str) -> str:
+        """Add the tools that a search has found, and return words that name them. Raises `RequestError`."""
+        self._added.clear()
+        self.add(listed, at)
+        names = ", ".join(msgspec.json.decode(name) for name in self._added)
+        return f"These tools can be called now: {names}." if names else "No tool was found."
 
     def add(self, listed: msgspec.Raw, at: str) -> None:
         """Add the tools of a list. Raises `RequestError`."""
@@ -247,16 +261,33 @@ class ResponseTools:
             given = read(_function, tool.function, at)
         name = self._declared(given.name, f"{at}.name", namespace)
         strict = given.strict is True
-        self.tools.function(name, given.description, given.parameters, strict=strict, at=at)
+        if self._is_new(name):
+            self.tools.function(name, given.description, given.parameters, strict=strict, at=at)
 
     def _custom(self, tool: _Tool, at: str, namespace: str | None) -> None:
         name = self._declared(tool.name, f"{at}.name", namespace)
+        if not self._is_new(name):
+            return
         self.tools.custom(name, tool.description, tool.format, at=at)
         self._kinds[_named(namespace), text_of(tool.name, f"{at}.name")] = "custom"
 
     def _own(self, kind: ToolKind, description: msgspec.Raw, schema: msgspec.Raw, at: str) -> None:
-        self.tools.function(_json(self.name(kind)), description, schema, strict=False, at=at)
+        name = _json(self.name(kind))
+        if self._is_new(name):
+            self.tools.function(name, description, schema, strict=False, at=at)
         self._kinds[None, kind] = kind
+
+    def _is_new(self, name: msgspec.Raw) -> bool:
+        """Tell whether a tool is added, and make room for it."""
+        raw = bytes(name)
+        self._added.append(raw)
+        if self.of_request:
+            self._lasting.add(raw)
+        elif raw in self._lasting:
+            return False
+        else:
+            self.tools.remove(raw)
+        return True
 
     def _declared(self, name: msgspec.Raw, at: str, namespace: str | None) -> msgspec.Raw:
         """Return the JSON of a tool's name in the Messages request."""

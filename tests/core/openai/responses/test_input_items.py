@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from neurolink_mitm.core.openai.claude import ClaudeTraits
@@ -11,7 +12,7 @@ from neurolink_mitm.core.openai.responses.input_items import Conversation
 from neurolink_mitm.core.openai.responses.reasoning import encrypted_content
 from neurolink_mitm.core.openai.responses.stored import Memory, Pending
 from neurolink_mitm.core.openai.responses.tools import ResponseTools
-from neurolink_mitm.core.openai.tools import Tools
+from neurolink_mitm.core.openai.tools import Choice, Tools
 
 THOUGHT = {"type": "thinking", "thinking": "so", "signature": "c28="}
 REDACTED = {"type": "redacted_thinking", "data": "x"}
@@ -415,6 +416,23 @@ def test_tools_come_with_items() -> None:
     assert b'"mcp__s__f"' in made.tools.tools
     (_, blocks) = [(turn.role, turn.blocks) for turn in made.turns.written(prefill=True)][1]
     assert [json.loads(block) for block in blocks] == [use("1", "tool_search", query="q")]
+    [found, *_] = [json.loads(block) for block in made.turns.written(prefill=True)[2].blocks]
+    assert found == result("1", text("These tools can be called now: mcp__s__f."))
+
+
+def test_the_last_tool_of_a_name_counts_but_for_those_of_the_request() -> None:
+    def tools(*words: str) -> dict[str, Any]:
+        listed = [
+            {"type": "function", "name": name, "description": words[-1]} for name in words[:-1]
+        ]
+        return {"type": "additional_tools", "tools": listed}
+
+    made = conversation([])
+    made.tools.add(msgspec.Raw(json.dumps(tools("f", "now")["tools"]).encode()), "tools")
+    made.tools.of_request = False
+    made.add(json.dumps([tools("f", "g", "old"), tools("g", "new")]).encode(), "input")
+    written = [json.loads(tool) for tool in made.tools.tools.written(Choice())]
+    assert [(tool["name"], tool["description"]) for tool in written] == [("f", "now"), ("g", "new")]
 
 
 def test_a_call_may_leave_out_the_namespace_of_its_tool() -> None:
@@ -429,7 +447,7 @@ def test_an_item_is_referred_to_by_its_id() -> None:
     memory = Memory()
     items = [{"id": "msg_1", "type": "message", "role": "assistant", "content": "b"}]
     response = json.dumps({"id": "resp", "output": items}).encode()
-    memory.keep("", Pending(b'"a"'), response, 0)
+    memory.keep("", Pending(msgspec.Raw(b'"a"')), response, 0)
     for reference in ({"type": "item_reference", "id": "msg_1"}, {"id": "msg_1"}):
         assert turns([user("a"), reference, user("c")], memory)[1] == ("assistant", [text("b")])
     with pytest.raises(RequestError, match="'msg_2' not found") as e:

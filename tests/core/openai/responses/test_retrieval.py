@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from neurolink_mitm.core.openai.errors import RequestError
@@ -20,7 +21,7 @@ INPUT = [
 
 def memory(given: object = INPUT) -> Memory:
     made = Memory()
-    made.keep("me", Pending(json.dumps(given).encode()), RESPONSE, 0)
+    made.keep("me", Pending(msgspec.Raw(json.dumps(given).encode())), RESPONSE, 0)
     return made
 
 

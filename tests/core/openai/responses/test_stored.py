@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,7 +29,7 @@ def response(id_: str, text: str = "hello", **more: Any) -> bytes:
 def kept(
     memory: Memory, id_: str, previous: str | None = None, now: float = 0.0, **more: Any
 ) -> bool:
-    pending = Pending(json.dumps(more.pop("input", "hi")).encode(), previous)
+    pending = Pending(msgspec.Raw(json.dumps(more.pop("input", "hi")).encode()), previous)
     return memory.keep(more.pop("client", ME), pending, response(id_, **more), now)
 
 
@@ -140,13 +141,15 @@ def test_a_deleted_response_is_gone_but_not_from_what_continues_it() -> None:
     "bytes_", [b"", b"null", b'{"id":"a"}', b'{"id":5,"output":[]}', b"[" * 9999]
 )
 def test_what_is_no_response_is_not_kept(bytes_: bytes) -> None:
-    assert not Memory().keep(ME, Pending(b'"hi"'), bytes_, 0)
+    assert not Memory().keep(ME, Pending(msgspec.Raw(b'"hi"')), bytes_, 0)
 
 
 def test_nothing_of_a_conversation_is_in_a_repr() -> None:
     memory = Memory()
     kept(memory, "a", text="blue-heron", input="grey-heron")
-    texts = repr([memory, memory.of(ME, 0), memory.turn(ME, "a", 0), Pending(b'"grey-heron"')])
+    texts = repr(
+        [memory, memory.of(ME, 0), memory.turn(ME, "a", 0), Pending(msgspec.Raw(b'"grey-heron"'))]
+    )
     assert "heron" not in texts
     assert "sk-nl" not in texts
 
