@@ -130,10 +130,8 @@ def _image(part: Part, at: str) -> bytes:
     if raw.startswith(b"{"):
         raw, at = bytes(read(_link, raw, at).url), f"{at}.url"
     url = _plain(raw, at)
-    if url[:8].lower() == b"https://":
-        return b'{"type":"image","source":{"type":"url","url":%b}}' % msgspec.json.encode(
-            url.decode()
-        )
+    if _is_address(url):
+        return b'{"type":"image","source":{"type":"url","url":%b}}' % raw
     media, data = _data_url(url, at)
     return _image_block(media, data, at)
 
@@ -145,8 +143,8 @@ def _image_block(media: str, data: bytes, at: str) -> bytes:
         raise RequestError(
             f"Invalid '{at}': {media or 'no media type'} is none of {', '.join(_IMAGES)}", at
         )
-    source = b'{"type":"base64","media_type":"%b","data":"%b"}' % (media.encode(), data)
-    return b'{"type":"image","source":%b}' % source
+    block = b'{"type":"image","source":{"type":"base64","media_type":"%b","data":"%b"}}'
+    return block % (media.encode(), data)
 
 
 def _file_part(part: Part, at: str) -> bytes | None:
@@ -159,17 +157,17 @@ def file_block(file: Part | _File, at: str) -> bytes | None:
         raise _no_file_ids(f"{at}.file_id")
     title = _title(file.filename, f"{at}.filename")
     if bytes(file.file_url) != b"null":
-        url = _plain(bytes(file.file_url), f"{at}.file_url")
-        if url[:8].lower() != b"https://":
+        url = bytes(file.file_url)
+        if not _is_address(_plain(url, f"{at}.file_url")):
             raise RequestError(f"Invalid '{at}.file_url': not an https address", f"{at}.file_url")
-        source = b'{"type":"url","url":%b}' % msgspec.json.encode(url.decode())
+        source = b'{"type":"url","url":%b}' % url
         return b'{"type":"document","source":%b%b}' % (source, title)
     at = f"{at}.file_data"
     data_url = _plain(bytes(file.file_data), at)
-    if data_url[:5].lower() == b"data:":
+    if data_url[1:6].lower() == b"data:":
         media, data = _data_url(data_url, at)
     else:
-        media, data = "", _base64(data_url, at)
+        media, data = "", _base64(data_url[1:-1], at)
     if media == _PDF or data.startswith(_PDF_BEGINS):
         source = b'{"type":"base64","media_type":"application/pdf","data":"%b"}' % data
     elif media.startswith("image/"):
@@ -239,24 +237,28 @@ _USER: Mapping[str, _Maker] = {
 
 
 def _plain(raw: bytes, at: str) -> bytes:
-    """Return what a JSON string holds. Its bytes are read as they are where it has no escapes."""
+    """Return a JSON string, in its quotes, without escapes: the same object where it has none, which may be long."""
     if not raw.startswith(b'"'):
         raise RequestError(
             f"Invalid type for '{at}': expected a string, got {kind_of(raw)}", at, "invalid_type"
         )
-    return raw[1:-1] if b"\\" not in raw else _string.decode(raw).encode()
+    return raw if b"\\" not in raw else b'"%b"' % _string.decode(raw).encode()
+
+
+def _is_address(url: bytes) -> bool:
+    return url[1:9].lower() == b"https://"
 
 
 def _data_url(url: bytes, at: str) -> tuple[str, bytes]:
-    """Return media type and base64."""
-    head = _DATA_URL.match(url, 0, _LONGEST_HEAD)
+    """Return media type and base64 of what `_plain` returns."""
+    head = _DATA_URL.match(url, 1, _LONGEST_HEAD)
     if head is None:
         raise RequestError(
             f"Invalid '{at}': neither an https address nor a data URL", at, "invalid_value"
         )
     if b"base64" not in head[2].lower():
         raise RequestError(f"Invalid '{at}': the data URL is not in base64", at, "invalid_value")
-    return head[1].decode().strip().lower(), _base64(url[head.end() :], at)
+    return head[1].decode().strip().lower(), _base64(url[head.end() : -1], at)
 
 
 def _base64(data: bytes, at: str) -> bytes:

@@ -190,7 +190,7 @@ def answer_format(options: Options, traits: ClaudeTraits, narrowing: Narrowing) 
     if wanted.schema is None:
         return None, _JSON_ONLY
     if traits.structured:
-        narrowed = narrowing.of(msgspec.json.decode(wanted.schema))
+        narrowed = narrowing.of(wanted.schema)
         if narrowed is not None:
             return {"type": "json_schema", "schema": narrowed}, ""
     return None, f"{_JSON_ONLY} {_A_SCHEMA}\n{wanted.schema.decode()}"

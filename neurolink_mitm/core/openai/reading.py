@@ -93,9 +93,8 @@ def is_object(json: bytes) -> bool:
     if not json.lstrip(b" \t\r\n").startswith(b"{"):
         return False
     try:
-        _any.decode(json)
-        if json.count(b"{") + json.count(b"[") > _MARGIN:
-            _any.decode(b"[" * _MARGIN + json + b"]" * _MARGIN)
+        around = _MARGIN if json.count(b"{") + json.count(b"[") > _MARGIN else 0
+        _any.decode(b"[" * around + json + b"]" * around)
     except UNREADABLE:
         return False
     return True

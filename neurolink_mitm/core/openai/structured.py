@@ -11,9 +11,13 @@ from typing import Any
 
 import msgspec
 
+from neurolink_mitm.core.json_errors import UNREADABLE
+
 Json = dict[str, Any]
 
 _DEEPEST = 40
+_LONGEST = 1 << 16
+"""Bytes of a schema: Anthropic compiles it to a grammar, whose size has a bound, too."""
 _PLAIN = frozenset({"type", "title", "enum", "const", "required", "$ref", "default"})
 _LISTS = {"anyOf": "anyOf", "oneOf": "anyOf", "allOf": "allOf"}
 _NESTED = frozenset({"properties", "$defs", "definitions"})
@@ -38,16 +42,18 @@ class Narrowing:
     optional: int = 0
     unions: int = 0
 
-    def of(self, schema: Any) -> Json | None:
-        """Return the schema in Anthropic's form; None where that would take other answers."""
+    def of(self, schema: bytes) -> Json | None:
+        """Return a schema (JSON) in Anthropic's form; None where that would take other answers."""
         before = self.optional, self.unions
         try:
-            narrowed = self._narrow(schema, 0)
+            if len(schema) > _LONGEST:
+                raise NarrowError("too complex")
+            narrowed = self._narrow(msgspec.json.decode(schema), 0)
             if not _is_finite(narrowed):
                 raise NarrowError("recursive")
             if self.optional > _MOST_OPTIONAL or self.unions > _MOST_UNIONS:
                 raise NarrowError("too complex")
-        except NarrowError:
+        except (NarrowError, *UNREADABLE):
             self.optional, self.unions = before
             return None
         return narrowed

@@ -91,7 +91,7 @@ class Tools:
             input_schema = _input_schema(parameters, f"{at}.parameters")
         end = b""
         if strict and self.traits.strict_tools and self._strict < _MOST_STRICT:
-            narrowed = self.narrowing.of(_any.decode(input_schema))
+            narrowed = self.narrowing.of(input_schema)
             if narrowed is not None:
                 self._strict += 1
                 input_schema, end = msgspec.json.encode(narrowed), b',"strict":true'

@@ -19,6 +19,8 @@ from neurolink_mitm.core.openai.translated import Translated
 from neurolink_mitm.core.request.body import LONGEST_SESSION
 from neurolink_mitm.core.request.json_spans import LARGE
 
+_DIGESTED = 1 << 16
+"""Bytes of the first question by which a session is told."""
 _IGNORED = ("frequency_penalty", "presence_penalty", "seed", "prediction")
 """Fields that ask for something that is left out: noted in the log."""
 
@@ -28,7 +30,13 @@ def chat_request(body: bytes, traits: Callable[[str], ClaudeTraits]) -> Translat
 
     `traits` is asked with the model that the client names. Raises `RequestError`.
     """
-    request = _read(body)
+    try:
+        return _translated(_read(body), traits)
+    except RecursionError as e:  # what has been read is read again, a bit deeper
+        raise RequestError("The body of the request is nested too deeply.") from e
+
+
+def _translated(request: wire.Request, traits: Callable[[str], ClaudeTraits]) -> Translated:
     _refuse(request)
     model = checked_model(request.model)
     claude = traits(model)
@@ -58,9 +66,14 @@ def chat_request(body: bytes, traits: Callable[[str], ClaudeTraits]) -> Translat
             json=wanted is not None,
             calls=CallForm(frozenset(tools.customs), old),
         ),
-        session=(request.prompt_cache_key or sha256(first).hexdigest()[:32])[:LONGEST_SESSION],
+        session=(request.prompt_cache_key or _digest(first))[:LONGEST_SESSION],
         notes=tuple(f"{name} is ignored" for name in _IGNORED if getattr(request, name)),
     )
+
+
+def _digest(content: bytes) -> str:
+    """Return a name for what begins with `content`, whose end may be a large image."""
+    return sha256(b"%d %b" % (len(content), content[:_DIGESTED])).hexdigest()[:32]
 
 
 def _read(body: bytes) -> wire.Request:
