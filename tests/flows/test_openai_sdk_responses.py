@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from pydantic import BaseModel
 
@@ -14,6 +15,7 @@ from neurolink_mitm.sandbox import Account, Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.core.openai.answers import message, streamed, text
 from tests.flows.harness import LIMIT, MODEL, Proxy, account
+from tests.responses_stream import validate
 
 if TYPE_CHECKING:
     import openai  # at run time where it is used: who only collects this file need not wait
@@ -95,6 +97,23 @@ def test_streamed_events(client: openai.OpenAI, sandbox: SandboxServer) -> None:
     last = events[-1]
     assert last.type == "response.completed"
     assert last.response.output_text == "".join(words) != ""
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status"),
+    [
+        pytest.param(Reply(), "completed", id="good"),
+        pytest.param(Reply(cut_after=7), "failed", id="cut"),
+        pytest.param(Reply(no_stop=True), "failed", id="no end"),
+    ],
+)
+def test_a_stream_is_as_openai_s_schema_says(
+    running: tuple[Proxy, SandboxServer], sandbox: SandboxServer, trouble: Reply, status: str
+) -> None:
+    sandbox.script("b", trouble)
+    asked = {"model": MODEL, "input": "use the tool", "tools": [TOOL], "stream": True}
+    answer = httpx.post(f"{running[0].url}/v1/responses", json=asked, timeout=LIMIT)
+    assert validate(answer.content).body["status"] == status
 
 
 def test_the_sdk_s_own_stream(client: openai.OpenAI, sandbox: SandboxServer) -> None:

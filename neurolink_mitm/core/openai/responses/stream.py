@@ -25,7 +25,7 @@ from neurolink_mitm.core.openai.errors import (
     OpenAiError,
     error_in_openai_form,
 )
-from neurolink_mitm.core.openai.json_text import JsonText, NotJsonError
+from neurolink_mitm.core.openai.json_text import JsonText, NotJsonError, json_of
 from neurolink_mitm.core.openai.responses.body import (
     Body,
     error_members,
@@ -121,7 +121,12 @@ class ResponsesStream:
         """Return the response object for a message that has come whole; `body` is its JSON."""
         self._usage.see_whole(body)
         self._see_ending(message)
-        for block in message.content:
+        content = message.content
+        if self._json:
+            self._json = None  # that is for what comes in pieces
+            reason = incomplete_reason(self._usage.stop_reason)
+            content = _with_json_only(content, cut=reason is not None)
+        for block in content:
             self._open(block)
         self._finish()
         return self.response or b""
@@ -263,3 +268,17 @@ class ResponsesStream:
             self._events.of(b"error", error_members(error)),
             *self._events.of_response(b"response.failed", failed),
         ))  # fmt: skip
+
+
+def _with_json_only(content: list[blocks.Block], *, cut: bool) -> list[blocks.Block]:
+    """Return the content with its JSON in place of the texts. Raises `NotJsonError`."""
+    texts = [block for block in content if block.type == "text"]
+    text = blocks.decoded(b"".join(blocks.words(block.text) for block in texts))
+    called = any(block.type == "tool_use" for block in content)
+    json = msgspec.Raw(msgspec.json.encode(json_of(text, cut=cut, optional=called)))
+    last = texts[-1] if texts else None
+    return [
+        blocks.Block("text", json) if block is last else block
+        for block in content
+        if block is last or block.type != "text"
+    ]
