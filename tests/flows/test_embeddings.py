@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -11,7 +12,7 @@ import pytest
 
 from neurolink_mitm.adapters.cost import shipped_prices
 from neurolink_mitm.core.settings import values
-from neurolink_mitm.core.settings.values import Cloaking, ModelMapping, Plugins, Routing
+from neurolink_mitm.core.settings.values import Cloaking, ModelMapping, Plugins, Routing, Timeouts
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.ports import Runtime
 from tests.flows.fallen import Fallen, Setting
@@ -22,7 +23,7 @@ from tests.lookalikes.embeddings import (
     OpenAIEmbeddings,
     vector_of,
 )
-from tests.lookalikes.script import fail
+from tests.lookalikes.script import Reply, fail
 from tests.translator.providers import Kind
 
 if TYPE_CHECKING:
@@ -84,6 +85,25 @@ def test_through_litellm(through_litellm: Setting, kind: Kind) -> None:
     limited = ask(them, model=f"{kind.name}/{kind.model}")
     assert limited.status_code == 429
     assert int(limited.headers["retry-after"]) in range(50, 62)
+
+
+@pytest.mark.real("litellm")
+def test_an_answer_may_take_its_time_and_a_client_that_leaves_is_not_paid_for(
+    through_litellm: Setting,
+) -> None:
+    def impatient(runtime: Runtime) -> None:
+        runtime.config = replace(runtime.config, timeouts=Timeouts(first_event=0.3))
+
+    them = through_litellm(OPENAI, routing=Routing(), change=impatient)
+    them.lookalikes["openai"].script.add(Reply(delay=0.6), Reply(delay=LIMIT))
+    assert ask(them).headers["x-neurolink-attempts"] == "1"
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"{them.proxy.url}/v1/embeddings", json={"model": BY_NAME, "input": "a"}, timeout=1
+        )
+    them.lookalikes["openai"].wait_for_leaving()
+    row = them.proxy.rows.wait(2)[1]
+    assert row.outcome == "client_cancelled"
 
 
 def test_with_an_engine_of_the_tests(fallen: Setting) -> None:
