@@ -8,7 +8,7 @@ from typing import Any
 
 from neurolink_mitm.sandbox.accounts import Reply
 from neurolink_mitm.sandbox.history import signature_of
-from neurolink_mitm.sandbox.messages import MessagesRequest, asked_tool, thinks
+from neurolink_mitm.sandbox.messages import MessagesRequest, asked_json, asked_tool, thinks
 from neurolink_mitm.sandbox.schema import example
 
 _HOUR = re.compile(rb'"ttl": ?"1h"')
@@ -80,11 +80,18 @@ def answer(
     blocks: list[ContentBlock] = [_thought()] if thinks(request) else []
     tool = asked_tool(request)
     if tool is None:
-        blocks.append(Text(_text_deltas(reply, words)))
+        blocks.append(Text(_text_deltas(reply, _words(request, words))))
     else:
         blocks.append(ToolUse(new_id("toolu_01"), tool.name, example(tool.input_schema)))
     stop_reason = "end_turn" if tool is None else "tool_use"
     return Answer(new_id("msg_01"), request.model, tuple(blocks), stop_reason, usage)
+
+
+def _words(request: MessagesRequest, words: str) -> str:
+    schema = asked_json(request)
+    if schema is None:
+        return words
+    return json.dumps(example(schema) if schema else {"answer": words})
 
 
 def usage_of(body: bytes) -> Usage:

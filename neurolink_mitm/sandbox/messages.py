@@ -13,6 +13,8 @@ from neurolink_mitm.sandbox.errors import ApiError
 
 REMINDER, ENDED = "<system-reminder>", "</system-reminder>"
 TOOL_WORD = re.compile(r"\btools?\b", re.IGNORECASE)
+JSON_ONLY = b"Answer with JSON and nothing else"
+"""What NeuroLink adds to the prompt for a client of OpenAI's API that asks for any JSON."""
 MISSING = re.compile(r"Object missing required field `(\w+)`")
 
 
@@ -49,6 +51,15 @@ class ToolChoice(msgspec.Struct):
     name: str | None = None
 
 
+class Format(msgspec.Struct):
+    type: Literal["json_schema"]
+    schema: dict[str, Any]
+
+
+class OutputConfig(msgspec.Struct):
+    format: Format | None = None
+
+
 class CountRequest(msgspec.Struct):
     """A request to `/v1/messages/count_tokens`: without `max_tokens`."""
 
@@ -64,6 +75,8 @@ class MessagesRequest(CountRequest, kw_only=True):
 
     max_tokens: int
     stream: bool = False
+    system: msgspec.Raw = msgspec.Raw()
+    output_config: OutputConfig | None = None
 
 
 _messages = msgspec.json.Decoder(MessagesRequest)
@@ -110,6 +123,13 @@ def last_user_text(request: CountRequest) -> str:
     # Claude Code's reminders, beside the user's text, often mention tools
     texts = [without_reminders(block.text).strip() for block in content]
     return next((text for text in reversed(texts) if text), "")
+
+
+def asked_json(request: MessagesRequest) -> dict[str, Any] | None:
+    """Return the schema of the answer, where it has to be JSON: an empty one where only the prompt says so."""
+    if request.output_config and request.output_config.format:
+        return request.output_config.format.schema
+    return {} if JSON_ONLY in bytes(request.system) else None
 
 
 def thinks(request: CountRequest) -> bool:

@@ -1,3 +1,6 @@
+import json
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +16,14 @@ from neurolink_mitm.sandbox.answers import (
     split,
     usage_of,
 )
-from neurolink_mitm.sandbox.messages import MessagesRequest, Thinking, Tool, ToolChoice
+from neurolink_mitm.sandbox.messages import (
+    Format,
+    MessagesRequest,
+    OutputConfig,
+    Thinking,
+    Tool,
+    ToolChoice,
+)
 
 
 def answered(reply: Reply = Reply(), **asked: object) -> Answer:  # noqa: B008 - frozen
@@ -53,6 +63,23 @@ def test_a_forced_tool_is_called() -> None:
     said = answered(tools=[tool], tool_choice=ToolChoice("tool", "Bash"))
     assert said.blocks == (ToolUse("toolu_01", "Bash", {"command": "ls"}),)
     assert said.stop_reason == "tool_use"
+
+
+NAMED = {"type": "object", "properties": {"name": {"enum": ["n"]}}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ({"output_config": OutputConfig(Format("json_schema", NAMED))}, {"name": "n"}),
+        ({"system": msgspec.Raw(b'"Answer with JSON and nothing else."')}, {"answer": "Some words to a newcomer."}),
+    ],
+    ids=["schema", "prompt"],
+)  # fmt: skip
+def test_json_is_answered_where_it_is_asked_for(asked: dict[str, object], text: object) -> None:
+    [block] = answered(**asked).blocks
+    assert isinstance(block, Text)
+    assert json.loads("".join(block.deltas)) == text
 
 
 def test_a_body_with_cache_marks_was_mostly_cached() -> None:
