@@ -127,7 +127,7 @@ _KINDS = {
 def _wrong(error: msgspec.ValidationError, at: str, first: int = 0) -> RequestError:
     """Return the error for a value of the wrong type; `first` is the number of the first item of a group."""
     what, _, path = str(error).partition(" - at `$")
-    path = path.rstrip("`")
+    path = path.rstrip("`").replace("[...]", "")  # a member of any name
     if first and (index := re.match(r"\[(\d+)\]", path)):
         path = f"[{int(index[1]) + first}]{path[index.end() :]}"
     param = f"{at}{path}" if at else path.lstrip(".")

@@ -340,7 +340,7 @@ def test_kept_is_what_the_input_refers_to() -> None:
         pytest.param({"include": [5]}, "include[0]", "invalid_type", id="included"),
         pytest.param({"truncation": "some"}, "truncation", None, id="truncation"),
         pytest.param({"service_tier": 5}, "service_tier", "invalid_type", id="service_tier"),
-        pytest.param({"metadata": {"a": 5}}, "metadata[...]", "invalid_type", id="metadata"),
+        pytest.param({"metadata": {"a": 5}}, "metadata", "invalid_type", id="metadata"),
         pytest.param(
             {"prompt_cache_key": 5}, "prompt_cache_key", "invalid_type", id="prompt_cache_key"
         ),
