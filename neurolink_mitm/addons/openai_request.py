@@ -9,10 +9,10 @@ from neurolink_mitm.core.auth.access import credential
 from neurolink_mitm.core.exchange import ClientRequest, Exchange, Kind, Reply
 from neurolink_mitm.core.openai import unserved
 from neurolink_mitm.core.openai.api import Api
-from neurolink_mitm.core.openai.chat.request import chat_request
 from neurolink_mitm.core.openai.claude import ClaudeTraits, claude_traits
 from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.openai.fields import messages_fields, session_in
+from neurolink_mitm.core.openai.mixed import chat_or_responses_request
 from neurolink_mitm.core.openai.responses.kept import kept_responses
 from neurolink_mitm.core.openai.responses.retrieval import is_retrieval, retrieve
 from neurolink_mitm.core.openai.responses.stored import client_space
@@ -41,7 +41,7 @@ FEW_OBJECTS = 1000
 """JSON objects up to which a request is translated on the event loop: one takes up to 10 µs."""
 FEW_STORED = 1 << 17
 """Bytes of stored responses that are read within some milliseconds."""
-TRANSLATORS: Mapping[Api, Translate] = {Api.CHAT: chat_request}
+TRANSLATORS: Mapping[Api, Translate] = {Api.CHAT: chat_or_responses_request}
 
 
 class OpenAiRequest:

@@ -48,6 +48,16 @@ class Part(msgspec.Struct, gc=False):
     file_url: msgspec.Raw = NULL
     file_id: msgspec.Raw = NULL
     filename: msgspec.Raw = NULL
+    source: msgspec.Raw = NULL
+
+
+class _Source(msgspec.Struct, gc=False):
+    """The source of an image in Anthropic's form, which Cursor's agent sends."""
+
+    type: str
+    media_type: str = ""
+    data: msgspec.Raw = NULL
+    url: msgspec.Raw = NULL
 
 
 class _Link(msgspec.Struct, gc=False):
@@ -64,6 +74,7 @@ class _File(msgspec.Struct, gc=False):
 _Maker = Callable[[Part, str], bytes | None]
 _parts = msgspec.json.Decoder(list[Part])
 _link = msgspec.json.Decoder(_Link)
+_source = msgspec.json.Decoder(_Source)
 _file = msgspec.json.Decoder(_File)
 _string = msgspec.json.Decoder(str)
 
@@ -73,14 +84,14 @@ def text_block(text: bytes) -> bytes | None:
     return None if is_blank_text(text) else b'{"type":"text","text":%b}' % text
 
 
-def user_blocks(content: msgspec.Raw, at: str) -> list[bytes]:
-    """Return the blocks of a user's message or of a tool's result."""
-    return _blocks(content, at, _USER)
+def user_blocks(content: msgspec.Raw, at: str, first: int = 0) -> list[bytes]:
+    """Return the blocks of a user's message or of a tool's result; `first` is the number of its first part."""
+    return _blocks(content, at, _USER, first)
 
 
-def assistant_blocks(content: msgspec.Raw, at: str) -> list[bytes]:
-    """Return the blocks of an assistant's message."""
-    return _blocks(content, at, _ASSISTANT)
+def assistant_blocks(content: msgspec.Raw, at: str, first: int = 0) -> list[bytes]:
+    """Return the blocks of an assistant's message; `first` is the number of its first part."""
+    return _blocks(content, at, _ASSISTANT, first)
 
 
 def system_blocks(content: msgspec.Raw, at: str) -> list[bytes]:
@@ -88,7 +99,9 @@ def system_blocks(content: msgspec.Raw, at: str) -> list[bytes]:
     return _blocks(content, at, _SYSTEM)
 
 
-def _blocks(content: msgspec.Raw, at: str, makers: Mapping[str, _Maker]) -> list[bytes]:
+def _blocks(
+    content: msgspec.Raw, at: str, makers: Mapping[str, _Maker], first: int = 0
+) -> list[bytes]:
     raw = bytes(content)
     if raw.startswith(b'"'):
         block = text_block(raw)
@@ -101,7 +114,7 @@ def _blocks(content: msgspec.Raw, at: str, makers: Mapping[str, _Maker]) -> list
             f"Invalid type for '{at}': {wanted}, got {kind_of(raw)}", at, "invalid_type"
         )
     blocks = []
-    for number, part in enumerate(_read_parts(raw, at)):
+    for number, part in enumerate(_read_parts(raw, at), first):
         maker = makers.get(part.type, _unknown)
         if block := maker(part, f"{at}[{number}]"):
             blocks.append(block)
@@ -134,6 +147,15 @@ def _image(part: Part, at: str) -> bytes:
         return b'{"type":"image","source":{"type":"url","url":%b}}' % raw
     media, data = _data_url(url, at)
     return _image_block(media, data, at)
+
+
+def _native_image(part: Part, at: str) -> bytes:
+    at = f"{at}.source"
+    source = read(_source, part.source, at)
+    if source.type == "url":
+        return _image(Part("image_url", image_url=source.url), f"{at}.url")
+    data = _base64(_plain(bytes(source.data), f"{at}.data")[1:-1], f"{at}.data")
+    return _image_block(source.media_type, data, f"{at}.media_type")
 
 
 def _image_block(media: str, data: bytes, at: str) -> bytes:
@@ -227,6 +249,7 @@ _USER: Mapping[str, _Maker] = {
     **_TEXT,
     "image_url": _image,
     "input_image": _image,
+    "image": _native_image,
     "file": _file_part,
     "input_file": file_block,
     "input_audio": _audio,

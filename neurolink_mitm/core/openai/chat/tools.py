@@ -18,6 +18,8 @@ from neurolink_mitm.core.request.json_spans import LARGE
 
 _NONE = b"null"
 _WORDS: dict[str, Choice] = {"auto": Choice(), "none": Choice("none"), "required": Choice("any")}
+_NATIVE: dict[str, Choice] = {**_WORDS, "any": Choice("any")}
+"""The types of Anthropic's `tool_choice`."""
 
 
 def tools_of(request: wire.Request, traits: ClaudeTraits) -> Tools:
@@ -42,9 +44,17 @@ _read_once = functools.lru_cache(maxsize=8)(_read)
 
 
 def _add(tools: Tools, tool: wire.Tool, at: str) -> None:
-    if tool.type == "custom" and tool.custom is not None:
+    if tool.input_schema != NULL:  # Anthropic's form
+        given = wire.Function(tool.name, tool.description, tool.input_schema, tool.strict)
+        _add_function(tools, given, at)
+    elif tool.type == "custom" and tool.custom is not None:
         custom = tool.custom
         tools.custom(custom.name, custom.description, custom.format, at=f"{at}.custom")
+    elif not tool.type:
+        param = f"{at}.type"
+        raise RequestError(
+            f"Missing required parameter: '{param}'.", param, "missing_required_parameter"
+        )
     elif tool.type not in ("function", "custom"):
         message = f"Invalid value: '{tool.type}' is no type of tool here: function and custom are"
         raise RequestError(message, f"{at}.type", "invalid_value")
@@ -87,6 +97,10 @@ def read_choice(tools: Tools, request: wire.Request) -> Choice:
 def _choice(wanted: str | wire.ToolChoice | None, at: str) -> Choice:
     if not isinstance(wanted, wire.ToolChoice):
         return _word(wanted or "auto", at)
+    if wanted.type in _NATIVE:
+        return _NATIVE[wanted.type]
+    if bytes(wanted.name) != _NONE and wanted.type in ("tool", "function", "custom"):
+        return _tool(wire.Named(wanted.name), at)
     if wanted.type == "allowed_tools" and wanted.allowed_tools is not None:
         allowed = wanted.allowed_tools
         kinds: dict[str, Literal["auto", "any"]] = {"auto": "auto", "required": "any"}

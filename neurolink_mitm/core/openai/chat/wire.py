@@ -137,14 +137,15 @@ class CustomTool(msgspec.Struct, gc=False):
 
 
 class Tool(msgspec.Struct, gc=False):
-    """A tool. Cursor writes functions as responses do, without `function`."""
+    """A tool. Cursor writes functions as responses do, without `function`, or in Anthropic's form."""
 
-    type: str
+    type: str = ""
     function: Function | None = None
     custom: CustomTool | None = None
     name: msgspec.Raw = NULL
     description: msgspec.Raw = NULL
     parameters: msgspec.Raw = NULL
+    input_schema: msgspec.Raw = NULL
     strict: bool | None = None
 
 
@@ -168,6 +169,7 @@ class ToolChoice(msgspec.Struct, gc=False):
     function: Named | None = None
     custom: Named | None = None
     allowed_tools: AllowedTools | None = None
+    name: msgspec.Raw = NULL
 
 
 class WholeRequest(ChatRequest, gc=False, kw_only=True):
