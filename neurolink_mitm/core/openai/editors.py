@@ -8,6 +8,7 @@ upstream streams     client wants it whole     `WholeEditor`, which collects the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -21,6 +22,9 @@ KEEP_ALIVE = b": keep-alive\n\n"
 """A comment, which all clients skip."""
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 JSON = "application/json"
+
+
+_DELTA = re.compile(rb"event: content_block_delta\ndata: ([^\r\n]*)\n\n")
 
 
 class Editor(Protocol):
@@ -41,6 +45,9 @@ class StreamEditor:
         self._writer = writer
 
     def feed(self, chunk: bytes) -> bytes:
+        # Nearly all chunks are one delta: to find that out here takes half of the time.
+        if (delta := _DELTA.fullmatch(chunk)) and not self._reader.pending_size:
+            return self._writer.event("content_block_delta", delta[1])
         return b"".join([self._written(event) for event in self._reader.feed(chunk)])
 
     def end(self) -> bytes:
