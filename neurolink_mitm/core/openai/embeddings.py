@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.openai.errors import RequestError
+from neurolink_mitm.core.openai.reading import read, read_request
 
 MOST_INPUTS = 2048
 """OpenAI's own bound."""
@@ -58,8 +58,6 @@ _texts = msgspec.json.Decoder(list[str])
 _tokens = msgspec.json.Decoder(list[_Token])
 _several_tokens = msgspec.json.Decoder(list[list[_Token]])
 _FIRST = re.compile(rb"\[\s*+(.)", re.DOTALL)
-_MISSING = re.compile(r"missing required field `(\w+)`")
-_TYPES = re.compile(r"(?i:expected) `([^`]+)`, got `([^`]+)`")
 
 
 def embeddings_request(body: bytes) -> EmbeddingsRequest:
@@ -67,10 +65,7 @@ def embeddings_request(body: bytes) -> EmbeddingsRequest:
     if len(body) > LONGEST_BODY:
         text = f"The request is longer than {LONGEST_BODY} bytes: send its inputs in several."
         raise RequestError(text, status=413)
-    try:
-        fields = _fields.decode(body)
-    except UNREADABLE as e:
-        raise _refusal(e) from e
+    fields = read_request(_fields, body)
     if not 0 < len(fields.model) <= LONGEST_MODEL:
         raise RequestError(f"'model' has 1 to {LONGEST_MODEL} characters.", "model")
     return EmbeddingsRequest(
@@ -87,10 +82,7 @@ def _inputs(raw: msgspec.Raw) -> Inputs:
     data = bytes(raw)
     first = _FIRST.match(data)
     kind = first[1] if first else b""
-    try:
-        inputs = _decoded(data, kind)
-    except UNREADABLE as e:
-        raise _refusal(e, "input") from e
+    inputs = _decoded(data, kind)
     if len(inputs) > MOST_INPUTS:
         text = f"Invalid 'input': array too long. Expected at most {MOST_INPUTS} items, got {len(inputs)}."
         raise RequestError(text, "input", "array_above_max_length")
@@ -106,43 +98,14 @@ def _inputs(raw: msgspec.Raw) -> Inputs:
 
 
 def _decoded(data: bytes, kind: bytes) -> Inputs:
-    """Decode `input`; `kind` is the first byte of its first item. Raises what `UNREADABLE` lists."""
+    """Decode `input`; `kind` is the first byte of its first item. Raises `RequestError`."""
     if not data.startswith(b"["):
-        return [_text.decode(data)]
+        return [read(_text, data, "input")]
     if kind == b"[":
-        return _several_tokens.decode(data)
+        return read(_several_tokens, data, "input")
     if kind == b"-" or kind.isdigit():
-        return [_tokens.decode(data)]
-    return _texts.decode(data)
-
-
-def _refusal(error: Exception, inside: str = "") -> RequestError:
-    """Return the refusal for what msgspec or Python complains of, in the member `inside`."""
-    if isinstance(error, RecursionError):
-        return RequestError("The body is nested too deeply.", inside or None)
-    if not isinstance(error, msgspec.ValidationError):
-        return RequestError("The body is not valid JSON.", inside or None)
-    text, _, place = str(error).partition(" - at `$")
-    param = f"{inside}{place.rstrip('`')}".lstrip(".") or None
-    if missing := _MISSING.search(text):
-        name = missing[1]
-        return RequestError(
-            f"Missing required parameter: '{name}'.", name, "missing_required_parameter"
-        )
-    if param is None:
-        return RequestError("The body has to be a JSON object.")
-    if types := _TYPES.search(text):
-        text = f"expected {_words(types[1])}, but got {_words(types[2])} instead"
-        return RequestError(f"Invalid type for '{param}': {text}.", param, "invalid_type")
-    return RequestError(f"Invalid value for '{param}': {text[:200]}.", param, "invalid_value")
-
-
-_WORDS = {"str": "a string", "int": "an integer", "array": "an array", "object": "an object",
-          "bool": "a boolean", "float": "a number", "null": "null"}  # fmt: skip
-
-
-def _words(types: str) -> str:
-    return " or ".join(_WORDS.get(each.strip(), each.strip()) for each in types.split("|"))
+        return [read(_tokens, data, "input")]
+    return read(_texts, data, "input")
 
 
 # The answer

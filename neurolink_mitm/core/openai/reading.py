@@ -23,6 +23,8 @@ _HALVES = re.compile(
     re.DOTALL,
 )
 """Escapes; in the group, a half of a letter that stands alone."""
+_LONGEST = 300
+"""Characters of what msgspec says, which may quote the value."""
 _any = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -136,7 +138,9 @@ def _wrong(error: msgspec.ValidationError, at: str, first: int = 0) -> RequestEr
         message = f"Missing required parameter: '{param}'."
         return RequestError(message, param, "missing_required_parameter")
     where = f" for '{param}'" if param else ""
-    return RequestError(f"Invalid value{where}: {_lower(what)}", param or None, "invalid_type")
+    return RequestError(
+        f"Invalid value{where}: {_lower(what)[:_LONGEST]}", param or None, "invalid_type"
+    )
 
 
 def _lower(text: str) -> str:
