@@ -45,6 +45,8 @@ class Client:
     _rows: int = 0
     _attempts: int = 0
     _seen: int = 0
+    _session: int = 0
+    """Each test has its own: a session stays on the account that served it."""
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=LIMIT, trust_env=False))
 
     def __exit__(self, *exc: object) -> None:
@@ -61,6 +63,7 @@ class Client:
             self.sandbox.script(each.label, Reply())
         self._rows, self._attempts = len(self.proxy.rows.requests), len(self.proxy.rows.attempts)
         self._seen = len(self.sandbox.requests)
+        self._session += 1
         return self
 
     def ask(self, path: str = CHAT, **fields: Any) -> httpx.Response:
@@ -70,8 +73,8 @@ class Client:
         self, body: bytes, path: str = CHAT, method: str = "POST", **headers: str
     ) -> httpx.Response:
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
-        fields = {"content-type": "application/json"} | fields
-        return self.http.request(method, self.proxy.url + path, content=body, headers=fields)
+        own = {"content-type": "application/json", "x-session-id": f"session {self._session}"}
+        return self.http.request(method, self.proxy.url + path, content=body, headers=own | fields)
 
     def rows(self, count: int = 1) -> list[RequestRow]:
         return self.proxy.rows.wait(self._rows + count)[self._rows :]

@@ -10,12 +10,22 @@ import pytest
 from neurolink_mitm.core.settings.values import Config, ModelMapping, Routing, Timeouts
 from neurolink_mitm.sandbox import Reply
 from tests.flows.harness import MODEL, connect, raw_request, read_answer
-from tests.flows.openai_client import CHAT, Client, chat, data, error_of, serving, text_of
+from tests.flows.openai_client import (
+    CHAT,
+    RESPONSES,
+    Client,
+    chat,
+    data,
+    error_of,
+    serving,
+    text_of,
+)
+from tests.stalls import Witness
 
 NAMES = ("a", "b")
 LIMITED = Reply(429, headers={"retry-after": "30"})
 CONFIG = Config(
-    timeouts=Timeouts(idle=2),
+    timeouts=Timeouts(idle=1),
     routing=Routing(model_mappings=(ModelMapping("gpt-4o*", MODEL),)),
 )
 
@@ -81,10 +91,11 @@ def test_what_upstream_sees(client: Client) -> None:
     assert (row.model, row.actualModel, row.sessionId) == ("gpt-4o-mini", MODEL, "s1")
 
 
-def test_cut_before_the_first_word_is_unseen(client: Client) -> None:
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+def test_cut_before_the_first_word_is_unseen(client: Client, path: str) -> None:
     client.sandbox.script("a", Reply(cut_after=3))
-    answer = client.ask()
-    assert data(answer.content)[-1] == "[DONE]"
+    last = data(client.ask(path).content)[-1]
+    assert last == "[DONE]" or last["type"] == "response.completed"
     [row] = client.rows()
     assert (row.outcome, row.attempts, row.account) == ("complete", 2, "b")
 
@@ -109,6 +120,14 @@ def test_an_answer_that_breaks_off_ends_in_an_error(
     assert last["error"]["code"] == "server_is_overloaded"
     [row] = client.rows()
     assert (row.outcome, row.attempts) == (outcome, 1)
+
+
+def test_a_response_that_breaks_off_has_failed(client: Client) -> None:
+    client.sandbox.script("a", Reply(cut_after=5))
+    last = data(client.ask(RESPONSES).content)[-1]
+    assert (last["type"], last["response"]["status"]) == ("response.failed", "failed")
+    [row] = client.rows()
+    assert (row.api, row.outcome, row.attempts) == ("openai-responses", "truncated", 1)
 
 
 def test_a_client_that_leaves_ends_the_request_upstream(client: Client) -> None:
@@ -190,3 +209,23 @@ def test_http_1_0_and_a_client_that_expects_to_be_asked_for_the_body(client: Cli
         assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(body)
         assert b"chat.completion" in read_answer(connection)
+
+
+def test_large_requests_hold_up_nobody(client: Client) -> None:
+    """A thousand tools, a large image, thousands of messages."""
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    tools = [
+        {"type": "function", "function": {"name": f"tool_{at}", "parameters": schema}}
+        for at in range(1000)
+    ]
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "aGkh" * 700_000}}
+    turns = [{"role": ("user", "assistant")[at % 2], "content": "hello"} for at in range(4001)]
+    with Witness(client.proxy.loop, over_ms=100) as witness:
+        assert client.ask(tools=tools).status_code == 200
+        assert client.ask(messages=[{"role": "user", "content": [image]}]).status_code == 200
+        assert client.ask(messages=turns).status_code == 200
+    assert witness.stalls == []
+    sent = [json.loads(each.body) for each in client.seen]
+    assert len(sent[0]["tools"]) == 1000
+    assert len(sent[1]["messages"][0]["content"][-1]["source"]["data"]) == 2_800_000
+    assert len(sent[2]["messages"]) == 4001

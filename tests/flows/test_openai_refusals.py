@@ -98,8 +98,9 @@ BAD = {
 }
 
 
-def test_bad_bodies(client: Client) -> None:
-    answers = {name: client.send(body) for name, body in BAD.items()}
+@pytest.mark.parametrize("path", PATHS)
+def test_bad_bodies(client: Client, path: str) -> None:
+    answers = {name: client.send(body, path) for name, body in BAD.items()}
     assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(BAD, 400)
     kinds = {error_of(answer.content)["type"] for answer in answers.values()}
     assert kinds == {"invalid_request_error"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from mitmproxy import http
@@ -11,6 +12,7 @@ from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Clients, Config
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
+from neurolink_mitm.sandbox.server import SandboxServer
 from neurolink_mitm.stack import stack
 from tests.flows.harness import (
     CLAUDE_CODE,
@@ -18,7 +20,17 @@ from tests.flows.harness import (
     raw_request,
     read_to_end,
 )
-from tests.flows.openai_client import CHAT, chat, error_of, raw_error, serving
+from tests.flows.openai_client import (
+    ASKED,
+    CHAT,
+    RESPONSES,
+    Client,
+    chat,
+    error_of,
+    raw_error,
+    serving,
+)
+from tests.flows.test_capture import SIDES, Logs, capturing
 
 KEY = "sk-nl-0123456789abcdef"
 
@@ -69,6 +81,22 @@ def test_an_addon_that_breaks_lets_nothing_through() -> None:
         assert answer.status_code == 500
         assert error_of(answer.content)["type"] == "server_error"
         assert client.seen == []
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+def test_both_forms_are_captured(sandbox: SandboxServer, tmp_path: Path, path: str) -> None:
+    logs = Logs(tmp_path)
+    with capturing(sandbox, tmp_path, "all") as proxy, Client(proxy, sandbox) as client:
+        answer = client.ask(path)
+        client.rows()
+    assert [row["phase"] for row in logs.rows] == SIDES
+    asked, sent, answered, given = map(logs.body, logs.rows)
+    assert asked["body"] == ASKED[path]()
+    assert logs.rows[0]["url"] == path
+    assert logs.rows[1]["url"].endswith("/v1/messages?beta=true")
+    assert sent["body"]["messages"][0]["role"] == "user"
+    assert answered["body"].startswith("event: message_start")
+    assert given["body"] == answer.text
 
 
 def test_a_proxy_that_stops() -> None:

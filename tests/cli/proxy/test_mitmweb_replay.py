@@ -71,6 +71,11 @@ class Web:
         answer = self.client.put(f"{self.base}flows/{flow['id']}", json={"request": request})
         assert answer.status_code < 300, answer.text
 
+    def answer(self, flow: dict[str, Any]) -> dict[str, Any]:
+        found = self.client.get(f"{self.base}flows/{flow['id']}/response/content.data").json()
+        assert isinstance(found, dict)
+        return found
+
     def load(self, flows: bytes) -> None:
         files = {"filecontents": ("flows", flows)}
         assert self.client.post(f"{self.base}flows/dump", files=files).status_code < 300
@@ -134,6 +139,7 @@ def test_by_the_button_in_a_real_browser(
 def test_what_was_changed_of_a_flow_is_replayed_so(
     shell: Shell, pool: Path, upstream: SandboxServer, client: httpx.Client
 ) -> None:
+    """Of a translated request it is the Messages request that can be changed; unchanged, the client's own is sent."""
     url, web = watch(shell, client)
     ask(url)
     [first] = web.done(1)
@@ -141,6 +147,18 @@ def test_what_was_changed_of_a_flow_is_replayed_so(
     web.replay(first)
     web.done(2)
     assert json.loads(upstream.requests[-1].body)["max_tokens"] == 7
+
+    asked = {"model": MESSAGE["model"], "messages": MESSAGE["messages"]}
+    answer = httpx.post(f"{url}/v1/chat/completions", json=asked, timeout=20)
+    assert answer.json()["object"] == "chat.completion"
+    chat = web.done(3)[2]
+    web.replay(chat)
+    assert web.answer(web.done(4)[3])["object"] == "chat.completion"
+    assert upstream.requests[-1].body == upstream.requests[-2].body
+    web.change(chat, content=json.dumps(MESSAGE | {"max_tokens": 8, "stream": False}))
+    web.replay(chat)
+    assert web.answer(web.done(5)[4])["type"] == "message"
+    assert json.loads(upstream.requests[-1].body)["max_tokens"] == 8
 
 
 def test_loaded_flows_stay_as_they_are_and_are_replayed_through_the_pool(
