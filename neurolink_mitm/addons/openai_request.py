@@ -68,7 +68,7 @@ class OpenAiRequest:
             return None
         body = flow.request.raw_content or b""
         coding = flow.request.headers.get("content-encoding", "")
-        work = functools.partial(self._translated, translate, body, coding)
+        work = functools.partial(self._translated, exchange, translate, body, coding)
         if coding or _takes_long(body) or self._continues_much(body):
             return _in_thread(flow, exchange, work)
         _take(flow, exchange, work())
@@ -103,17 +103,19 @@ class OpenAiRequest:
             _refuse(flow, exchange, e)
 
     def _translated(
-        self, translate: Translate, body: bytes, coding: str
+        self, exchange: Exchange, translate: Translate, body: bytes, coding: str
     ) -> Translated | RequestError:
+        traits = functools.partial(self._traits, exchange)
         try:
-            return translate(unpacked(body, coding), self._traits)
+            return translate(unpacked(body, coding), traits)
         except RequestError as e:
             return e
         except CodingError as e:
             return RequestError(f"the request body can't be read: {e}", status=e.status)
 
-    def _traits(self, model: str) -> ClaudeTraits:
+    def _traits(self, exchange: Exchange, model: str) -> ClaudeTraits:
         """Return the traits of the model that will be asked. Raises `RequestError` where nobody serves it."""
+        exchange.model = model  # the log names it, also where the request is refused
         routing = self.runtime.config.routing
         route = destinations.route(model, routing, self.runtime.pool.fallbacks)
         if route is None:

@@ -113,8 +113,10 @@ def test_a_bad_request_is_refused_with_its_field() -> None:
 
 
 def test_a_model_that_nobody_serves_is_refused_with_the_lines_that_map_it() -> None:
-    status, refused = error(asked(b'{"model": "gpt-4o"}'))
+    flow = asked(b'{"model": "gpt-4o"}')
+    status, refused = error(flow)
     assert (status, refused["param"], refused["code"]) == (404, "model", "model_not_found")
+    assert record(flow).model == "gpt-4o"
     assert 'from: "gpt-4o"' in refused["message"]
 
 

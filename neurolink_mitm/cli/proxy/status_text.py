@@ -272,7 +272,8 @@ def _route_lines(route: Report) -> Iterable[Text]:
         result = f"next is {taken}" if taken else f"the client gets {counting.get('status')}"
         yield Text(printable(f"counting tokens: {result}"))
     if uncounted := route.get("uncounted"):
-        yield Text(printable(f"batches, and what else tells no cost: {uncounted}"))
+        reason = uncounted.partition(". ")[0]  # without those of each account
+        yield Text(printable(f"batches, and what else tells no cost: {reason}"))
 
 
 def _mark(account: Report) -> str:

@@ -23,7 +23,7 @@ def other_tools(
     key, refusal = _target(pool, routing, None, now)
     named, _ = _target(pool, routing, NAME, now)
     if not key and not named:
-        return f"only Claude Code is served, no tool that speaks OpenAI's API. {refusal}"
+        return f"tools that speak OpenAI's API are not served: {refusal}"
     served = f"claude-* by {key}" if key else f"no claude-* ({refusal})"
     hint = f"{NAME} is not served until routing.model-mappings has a row for gpt-*"
     return f"tools that speak OpenAI's API: {served}; {f'{NAME} by {named}' if named else hint}"

@@ -225,7 +225,7 @@ ROUTE = {
             ["counting tokens: next is home"],
         ),
         (
-            {"asked": None, "uncounted": "refused \x1b[2J"},
+            {"asked": None, "uncounted": "refused \x1b[2J. a: why"},
             ["batches, and what else tells no cost: refused ?[2J"],
         ),
         (

@@ -23,7 +23,7 @@ UNMAPPED = "gpt-5 is not served until routing.model-mappings has a row for gpt-*
         ([LOGIN], Routing(fallback_chain=CHAIN), f": claude-* by openai/gpt-x; {UNMAPPED}"),
         ([KEY], Routing(model_mappings=TO_OPENAI), ": claude-* by anthropic:work; gpt-5 by openai/gpt-x"),
         ([LOGIN], Routing(model_mappings=TO_OPENAI), "OpenAI's API: no claude-* (NeuroLink's accounts are"),
-        ([LOGIN], Routing(), "only Claude Code is served"),
+        ([LOGIN], Routing(), "OpenAI's API are not served: NeuroLink's accounts are subscriptions"),
         ([LOGIN], Routing(model_mappings=TO_CLAUDE), "neurolink auth login anthropic --add --method api-key"),
         ([LOGIN, KEY], Routing(pay_per_use="never"), "routing.pay-per-use is never"),
         ([], Routing(), "NeuroLink has no account yet"),
