@@ -57,6 +57,8 @@ def _translated(request: wire.Request, traits: Callable[[str], ClaudeTraits]) ->
         add_message(draft.turns, message, at)
         if not first and message.role == "user":
             first = bytes(message.content)
+    if draft.turns.is_empty:
+        raise RequestError("Invalid 'messages': none of them has any content", "messages")
     options = request.stream_options
     return Translated(
         draft.written(),
@@ -66,13 +68,15 @@ def _translated(request: wire.Request, traits: Callable[[str], ClaudeTraits]) ->
             json=wanted is not None,
             calls=CallForm(frozenset(tools.customs), old),
         ),
-        session=(request.prompt_cache_key or _digest(first))[:LONGEST_SESSION],
+        session=(request.prompt_cache_key or _digest(first))[:LONGEST_SESSION] or None,
         notes=tuple(f"{name} is ignored" for name in _IGNORED if getattr(request, name)),
     )
 
 
 def _digest(content: bytes) -> str:
-    """Return a name for what begins with `content`, whose end may be a large image."""
+    """Return a name for what begins with `content`, whose end may be a large image; empty for nothing."""
+    if not content:
+        return ""
     return sha256(b"%d %b" % (len(content), content[:_DIGESTED])).hexdigest()[:32]
 
 

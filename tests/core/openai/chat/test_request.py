@@ -364,6 +364,14 @@ WRONG: dict[str, list[dict[str, Any]]] = {
 }  # fmt: skip
 
 
+def test_an_instruction_of_ours_is_no_message() -> None:
+    with pytest.raises(RequestError) as raised:
+        translated(
+            messages=[{"role": "user", "content": ""}], response_format={"type": "json_object"}
+        )
+    assert raised.value.param == "messages"
+
+
 def test_what_is_wrong_is_named() -> None:
     named = {}
     for param, requests in WRONG.items():
@@ -429,6 +437,7 @@ def test_the_session_is_that_of_the_first_question() -> None:
     session = translated(messages=conversation(1)).session
     assert session == translated(messages=conversation(3)).session
     assert session != translated(messages=[{"role": "user", "content": "other"}]).session
+    assert translated(messages=[{"role": "system", "content": "a"}]).session is None
     assert translated(prompt_cache_key="k").session == "k"
     assert len(translated(prompt_cache_key="k" * 999).session or "") == 256
 
