@@ -4,7 +4,7 @@ import logging
 
 from mitmproxy import http
 
-from neurolink_mitm.core.exchange import Exchange
+from neurolink_mitm.core.exchange import Exchange, Outcome
 from neurolink_mitm.core.failover.errors import error_body
 from neurolink_mitm.core.openai import editors
 from neurolink_mitm.core.openai.api import Api, api_of
@@ -97,6 +97,7 @@ class _Translation:
     def give_up(self, why: str, body: bytes = NOT_TRANSLATED) -> None:
         """End the response with an error, and log `why`. `body` is for a client that waits for the whole answer."""
         logger.error("the answer to %s can't be translated: %s", self._exchange.request_id, why)
+        self._exchange.outcome = Outcome.ERROR
         if self._exchange.stream:
             self._last = self._error_event()
         else:

@@ -142,8 +142,9 @@ def unable() -> Iterator[Client]:
 def test_a_plugin_that_fails_on_the_answer_ends_it_with_an_error(
     unable: Client, path: str, stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = unable.ask(path, **ASKED[path], stream=stream)
+    answer = unable.fresh().ask(path, **ASKED[path], stream=stream)
     if not stream:
+        assert unable.rows()[0].outcome == "error"
         assert answer.status_code >= 500
         assert error_of(answer.content)["type"] == "server_error"
     else:
