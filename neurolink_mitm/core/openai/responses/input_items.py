@@ -23,7 +23,7 @@ from neurolink_mitm.core.openai.custom_input import CUSTOM_INPUT
 from neurolink_mitm.core.openai.errors import UNSUPPORTED, RequestError
 from neurolink_mitm.core.openai.reading import NULL, is_object, read, read_items, string, text_of
 from neurolink_mitm.core.openai.responses.reasoning import thinking_block
-from neurolink_mitm.core.openai.responses.stored import Earlier
+from neurolink_mitm.core.openai.responses.stored import LARGEST, Earlier
 from neurolink_mitm.core.openai.responses.tools import LOCAL_SHELL, TOOL_SEARCH, ResponseTools
 from neurolink_mitm.core.openai.turns import ASSISTANT, USER, Turns
 
@@ -86,6 +86,7 @@ class Conversation:
     """What the user said first, as JSON."""
     refers: bool = False
     """Whether items were referred to by their ids."""
+    _referred_bytes: int = 0
     _thinking: list[bytes] = field(default_factory=list)
     """Blocks that belong to what the assistant says next: Anthropic refuses them at the end of a turn."""
 
@@ -120,6 +121,14 @@ class Conversation:
         else:
             words = f"Invalid value: {kind[:100]!r} is no type of input item here"
             raise RequestError(words, f"{at}.type", "invalid_value")
+
+    def refer(self, item: msgspec.Raw, at: str) -> None:
+        """Count an item that is referred to: a short request could become one without end. Raises `RequestError`."""
+        self.refers = True
+        self._referred_bytes += len(memoryview(item))
+        if self._referred_bytes > LARGEST:
+            words = f"Invalid '{at}': the items that are referred to have more than {LARGEST} bytes"
+            raise RequestError(words, at, status=413)
 
     def referred_item(self, item: msgspec.Raw) -> msgspec.Raw | None:
         """Return the item that an item refers to; None where it is none of references, or that is not stored."""
@@ -207,7 +216,7 @@ def _reference(to: Conversation, item: Item, at: str) -> None:
             " false. Send the item itself instead."
         )
         raise RequestError(words, at, status=404)
-    to.refers = True
+    to.refer(referred, at)
     to.add_item(read(_item, referred, at), at)
 
 

@@ -110,6 +110,8 @@ class ResponseTools:
     _names: dict[_Key, str] = field(default_factory=dict)
     _kinds: dict[_Key, ToolKind] = field(default_factory=dict)
     _taken: dict[str, _Key] = field(default_factory=dict)
+    _alike: dict[str, list[str]] = field(default_factory=dict)
+    """By the name that tools of several namespaces may have."""
     _lasting: set[bytes] = field(default_factory=set)
     """The JSON of the names of the request's own tools."""
     _added: list[bytes] = field(default_factory=list)
@@ -141,6 +143,7 @@ class ResponseTools:
                 made = _shortened(made, f"{namespace} {name}")
             self._names[key] = made
             self._taken[made] = key
+            self._alike.setdefault(name, []).append(made)
         return self._names[key]
 
     def called(self, name: msgspec.Raw, namespace: str | None, at: str) -> bytes:
@@ -153,7 +156,7 @@ class ResponseTools:
 
     def _tool_of_call(self, name: str, namespace: str | None, at: str) -> bytes:
         """Some clients leave out the namespace."""
-        alike = [made for key, made in self._names.items() if key[1] == name]
+        alike = self._alike.get(name, [])
         lone = not namespace and (None, name) not in self._names and len(alike) == 1
         made = alike[0] if lone else self.name(name, namespace)
         return tool_name(_json(made), at)
@@ -177,7 +180,7 @@ class ResponseTools:
         if asked.type != "allowed_tools":
             return Choice("tool", self._chosen(asked, at))
         listed = list(read_items(_allowed, asked.tools, f"{at}.tools"))
-        only = [each for place, tool in listed for each in self._allowed(tool, place)]
+        only = {each for place, tool in listed for each in self._allowed(tool, place)}
         if asked.mode == "required" and not only:
             raise _unsupported("none of the tools that may be called runs here", f"{at}.tools")
         return Choice("any" if asked.mode == "required" else "auto", only=only)
@@ -221,7 +224,7 @@ class ResponseTools:
         if made := self._names.get((space, name)):
             yield made
         if space is None:
-            yield from (made for key, made in self._names.items() if key[1] == name)
+            yield from self._alike.get(name, ())
 
     def _add(self, tool: _Tool, at: str, namespace: str | None) -> None:
         match tool.type:

@@ -455,6 +455,16 @@ def test_an_item_is_referred_to_by_its_id() -> None:
     assert (e.value.status, e.value.param) == (404, "input[0]")
 
 
+def test_references_do_not_make_a_request_without_end() -> None:
+    memory = Memory()
+    items = [{"id": "msg_1", "type": "message", "role": "assistant", "content": "b" * 2_000_000}]
+    response = json.dumps({"id": "resp", "output": items}).encode()
+    memory.keep("", Pending(msgspec.Raw(b'"a"')), response, 0)
+    with pytest.raises(RequestError) as e:
+        conversation([{"id": "msg_1"}] * 40, memory)
+    assert (e.value.status, e.value.param) == (413, "input[33]")
+
+
 @pytest.mark.parametrize(
     ("item", "param"),
     [

@@ -594,8 +594,19 @@ def test_it_is_linear(items: list[Any]) -> None:
 
 def test_many_tools_are_linear() -> None:
     def body(size: int) -> bytes:
-        tools = [{"type": "function", "name": f"f{n}", "strict": True} for n in range(size // 50)]
-        return json.dumps({"model": MODEL, "input": "x", "tools": tools}).encode()
+        names = [f"f{n}" for n in range(size // 150)]
+        tools = [{"type": "function", "name": name, "strict": True} for name in names]
+        calls = [
+            {"type": "function_call", "call_id": f"c{name}", "name": f"a.{name}", "arguments": "{}"}
+            for name in names
+        ]
+        choice = {
+            "type": "allowed_tools",
+            "tools": [{"type": "function", "name": name} for name in names],
+        }
+        return json.dumps(
+            {"model": MODEL, "input": calls, "tools": tools, "tool_choice": choice}
+        ).encode()
 
     earlier = Memory().of("", 0)
     assert_linear(lambda raw: responses_request(raw, claude_traits, earlier), body)
