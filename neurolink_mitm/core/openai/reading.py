@@ -126,6 +126,12 @@ _KINDS = {
 }  # fmt: skip
 
 
+def missing(param: str) -> RequestError:
+    """Return the error for a field that is required."""
+    message = f"Missing required parameter: '{param}'."
+    return RequestError(message, param, "missing_required_parameter")
+
+
 def _wrong(error: msgspec.ValidationError, at: str, first: int = 0) -> RequestError:
     """Return the error for a value of the wrong type; `first` is the number of the first item of a group."""
     what, _, path = str(error).partition(" - at `$")
@@ -133,10 +139,8 @@ def _wrong(error: msgspec.ValidationError, at: str, first: int = 0) -> RequestEr
     if first and (index := re.match(r"\[(\d+)\]", path)):
         path = f"[{int(index[1]) + first}]{path[index.end() :]}"
     param = f"{at}{path}" if at else path.lstrip(".")
-    if missing := _MISSING.fullmatch(what):
-        param = f"{param}.{missing[1]}".lstrip(".")
-        message = f"Missing required parameter: '{param}'."
-        return RequestError(message, param, "missing_required_parameter")
+    if field := _MISSING.fullmatch(what):
+        return missing(f"{param}.{field[1]}".lstrip("."))
     where = f" for '{param}'" if param else ""
     return RequestError(
         f"Invalid value{where}: {_lower(what)[:_LONGEST]}", param or None, "invalid_type"

@@ -17,10 +17,12 @@ from neurolink_mitm.core.openai.content import text_block
 from neurolink_mitm.core.openai.draft import Draft, checked_model
 from neurolink_mitm.core.openai.errors import UNSUPPORTED, RequestError
 from neurolink_mitm.core.openai.options import Format, Options, checked_effort, checked_limit
-from neurolink_mitm.core.openai.reading import NULL, read, read_request, string
+from neurolink_mitm.core.openai.reading import NULL, missing, read, read_request, string
 from neurolink_mitm.core.openai.responses.answer import REPEATED, ResponsesAnswer
-from neurolink_mitm.core.openai.responses.input_items import Conversation
+from neurolink_mitm.core.openai.responses.conversation import Conversation
+from neurolink_mitm.core.openai.responses.input_items import add_input, add_output, referred_item
 from neurolink_mitm.core.openai.responses.stored import Earlier, Pending
+from neurolink_mitm.core.openai.responses.tool_choice import read_choice
 from neurolink_mitm.core.openai.responses.tools import ResponseTools
 from neurolink_mitm.core.openai.tools import Tools
 from neurolink_mitm.core.openai.translated import Translated
@@ -104,7 +106,6 @@ _MOVED = {
     "function_call": "tool_choice",
 }
 """Fields of chat requests, and those of responses requests that OpenAI then names."""
-_NO_INPUT = "Missing required parameter: 'input'."
 
 
 def responses_request(
@@ -125,13 +126,16 @@ def responses_request(
         stream=bool(asked.stream),
         turns=talk.turns,
         options=options,
-        choice=talk.tools.choice(asked.tool_choice),
+        choice=read_choice(talk.tools, asked.tool_choice),
         parallel=asked.parallel_tool_calls is not False,
     )
     return Translated(
         draft.written(),
         ResponsesAnswer(
-            model, dict(_repeated(asked)), talk.tools.clients(), json=options.format is not None
+            model,
+            dict(_repeated(asked)),
+            talk.tools.names.clients(),
+            json=options.format is not None,
         ),
         _session(asked, talk),
         tuple(_notes(talk)),
@@ -148,11 +152,11 @@ def _read_conversation(talk: Conversation, asked: _Request) -> None:
     if asked.previous_response_id is not None:
         at = "previous_response_id"
         for turn in talk.earlier.turns(asked.previous_response_id):
-            talk.add(turn.input, at)
-            talk.add_output(turn.output, at)
+            add_input(talk, turn.input, at)
+            add_output(talk, turn.output, at)
     elif asked.input == NULL:
-        raise RequestError(_NO_INPUT, "input", "missing_required_parameter")
-    talk.add(asked.input, "input")
+        raise missing("input")
+    add_input(talk, asked.input, "input")
     if talk.turns.is_empty:
         raise RequestError("Invalid 'input': nothing is said in it", "input", "invalid_value")
 
@@ -217,7 +221,7 @@ def _kept(asked: _Request, talk: Conversation) -> msgspec.Raw:
         return asked.input
     items = msgspec.json.decode(asked.input, type=list[msgspec.Raw])
     return msgspec.Raw(
-        b"[%b]" % b",".join(bytes(talk.referred_item(each) or each) for each in items)
+        b"[%b]" % b",".join(bytes(referred_item(talk.earlier, each) or each) for each in items)
     )
 
 

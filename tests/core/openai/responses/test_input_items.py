@@ -8,7 +8,8 @@ import pytest
 
 from neurolink_mitm.core.openai.claude import ClaudeTraits
 from neurolink_mitm.core.openai.errors import RequestError
-from neurolink_mitm.core.openai.responses.input_items import Conversation
+from neurolink_mitm.core.openai.responses.conversation import Conversation
+from neurolink_mitm.core.openai.responses.input_items import add_input
 from neurolink_mitm.core.openai.responses.reasoning import encrypted_content
 from neurolink_mitm.core.openai.responses.stored import Memory, Pending
 from neurolink_mitm.core.openai.responses.tools import ResponseTools
@@ -22,7 +23,7 @@ PNG = "data:image/png;base64,iVBORw0KGgo="
 def conversation(given: Any, memory: Memory | None = None) -> Conversation:
     tools = ResponseTools(Tools(ClaudeTraits()))
     made = Conversation(tools, (memory or Memory()).of("", 0))
-    made.add(json.dumps(given).encode(), "input")
+    add_input(made, json.dumps(given).encode(), "input")
     return made
 
 
@@ -430,7 +431,7 @@ def test_the_last_tool_of_a_name_counts_but_for_those_of_the_request() -> None:
     made = conversation([])
     made.tools.add(msgspec.Raw(json.dumps(tools("f", "now")["tools"]).encode()), "tools")
     made.tools.of_request = False
-    made.add(json.dumps([tools("f", "g", "old"), tools("g", "new")]).encode(), "input")
+    add_input(made, json.dumps([tools("f", "g", "old"), tools("g", "new")]).encode(), "input")
     written = [json.loads(tool) for tool in made.tools.tools.written(Choice())]
     assert [(tool["name"], tool["description"]) for tool in written] == [("f", "now"), ("g", "new")]
 
