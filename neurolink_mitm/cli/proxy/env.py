@@ -15,6 +15,7 @@ from neurolink_mitm.cli.ui.home import home
 from neurolink_mitm.cli.ui.options import port_option
 from neurolink_mitm.cli.ui.running import admin_headers, ask_status, running_state
 from neurolink_mitm.cli.ui.terminal import say
+from neurolink_mitm.core.auth.access import CLIENT_KEY_PREFIX
 
 if TYPE_CHECKING:
     from neurolink_mitm.adapters.state_file import ProxyState
@@ -89,19 +90,27 @@ def _settings(tool: str, state: ProxyState, report: dict[str, Any]) -> Settings:
     elif http_client.ask(f"{state.url}/status").status == 401:
         key, note = "<client key>", f"what this shows, once: neurolink clients add {tool}"
     by_variable = tool == "openai"
-    if note and not (by_variable and os.environ.get(tool_settings.KEY_VARIABLE)):
+    if note and not (by_variable and _has_client_key()):
         say(f"neurolink: {tool_settings.KEY_VARIABLE if by_variable else key} has to be {note}")
     model, small = models(report)
     return Settings(f"{state.url}/v1", key, note, model, small, _embeddings(state))
 
 
+def _has_client_key() -> bool:
+    """Return whether the variable has one of ours, not that of an account at OpenAI."""
+    key = os.environ.get(tool_settings.KEY_VARIABLE, "")
+    return key.startswith(CLIENT_KEY_PREFIX) and key != tool_settings.NO_KEY
+
+
 def models(report: dict[str, Any]) -> tuple[str, str]:
     """Return the model to name, and the one for small things: those of the chain where it alone serves."""
     api_key = any(each["type"] == "api_key" for each in report.get("stats", {}).get("accounts", ()))
+    from neurolink_mitm.core.providers.models import newest
+
     chain = report.get("fallbackChain")
     if chain and not api_key:
         return chain[0]["model"], chain[-1]["model"]
-    return tool_settings.newest("sonnet"), tool_settings.newest("haiku")
+    return newest("sonnet"), newest("haiku")
 
 
 def _embeddings(state: ProxyState) -> str | None:

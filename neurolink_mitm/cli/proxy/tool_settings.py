@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from neurolink_mitm.core.cost.prices import Price
-from neurolink_mitm.core.providers.claude_models import ROWS
 
 TOOLS = ("claude-code", "openai", "codex", "aider", "continue", "cursor")
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -34,11 +33,6 @@ class Settings:
     small_model: str
     """For commit messages and the like."""
     embeddings: str | None = None
-
-
-def newest(family: str) -> str:
-    """Return Anthropic's newest model of `family` (`sonnet`), of those whose release day is known."""
-    return next(name for name, day, _ in ROWS if day and name.startswith(f"claude-{family}-"))
 
 
 def export(shell: str, variables: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 from neurolink_mitm.core.openai.api import CHAT_PATH, EMBEDDINGS_PATH, RESPONSES_PATH, SERVED
 from neurolink_mitm.core.openai.errors import MODEL_NOT_FOUND, RequestError
+from neurolink_mitm.core.providers.models import newest
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.headers import Fields
 
@@ -51,13 +52,12 @@ def _intended(bare: str) -> str | None:
 def not_mapped(model: str, served: Sequence[str]) -> RequestError:
     """Return the refusal of a model that nobody serves, with the lines that map it."""
     shown = model[:LONGEST]
-    target = next((name for name in served if "sonnet" in name), "claude-sonnet-4-6")
     name = msgspec.json.encode(shown).decode()  # a JSON string is one of YAML's
     lines = (
         "routing:",
         "  model-mappings:",
         f"    - from: {name}",
-        f"      to: {target}",
+        f"      to: {newest('sonnet')}",
         "      provider: anthropic",
     )
     message = (

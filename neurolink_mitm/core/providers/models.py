@@ -67,6 +67,11 @@ def find(name: str, routing: Routing, others: Iterable[Account]) -> Model | None
     return replace(_named(name), owned_by=owner)
 
 
+def newest(family: str) -> str:
+    """Return Anthropic's newest model of `family` (`sonnet`) that has a release day, and so a price."""
+    return next(name for name, day, _ in ROWS if day and name.startswith(f"claude-{family}-"))
+
+
 def served(routing: Routing) -> tuple[str, ...]:
     """Return the names of all models that can be asked for."""
     return known_models((model.id for model in CLAUDE), routing)

@@ -55,6 +55,8 @@ def test_a_client_key_is_asked_for_where_callers_must_show_one(shell: Shell) -> 
     ended = shell.run("proxy", "env", "--for", "openai")
     assert "OPENAI_API_KEY" not in ended.said
     assert "OPENAI_API_KEY has to be what this shows" in ended.complained
+    shell.variables["OPENAI_API_KEY"] = "sk-nl-their-own-0123456789"
+    assert shell.run("proxy", "env", "--for", "openai").complained == ""
     ended = shell.run("proxy", "env", "--for", "continue")
     assert 'apiKey: "<client key>"' in ended.said
     assert "<client key> has to be" in ended.complained

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from neurolink_mitm.core.openai.unserved import not_mapped, refusal
+from neurolink_mitm.core.providers.models import newest
 from neurolink_mitm.core.request.headers import Fields
 
 UPGRADE: Fields = ((b"connection", b"Upgrade"), (b"Upgrade", b"websocket"))
@@ -38,5 +39,5 @@ def test_the_lines_that_map_a_model_are_yaml(model: str) -> None:
     refused = not_mapped(model, ["claude-opus-4-6", "claude-sonnet-4-5"])
     assert (refused.status, refused.code, refused.param) == (404, "model_not_found", "model")
     lines = str(refused).partition("routing:")
-    mapping = {"from": model[:120], "to": "claude-sonnet-4-5", "provider": "anthropic"}
+    mapping = {"from": model[:120], "to": newest("sonnet"), "provider": "anthropic"}
     assert yaml.safe_load(lines[1] + lines[2]) == {"routing": {"model-mappings": [mapping]}}

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from neurolink_mitm.adapters.cost import shipped_prices
 from neurolink_mitm.core.providers import claude_models
 from neurolink_mitm.core.providers.destinations import route
-from neurolink_mitm.core.providers.models import CLAUDE, Model, listing, offered
+from neurolink_mitm.core.providers.models import CLAUDE, Model, listing, newest, offered
 from neurolink_mitm.core.settings.values import Fallback, ModelMapping, Routing
 
 TWO = (
@@ -167,3 +168,11 @@ def test_a_day_that_nobody_knows_is_the_epoch() -> None:
 
 def test_without_configuration_only_claude_is_offered() -> None:
     assert offered(Routing()) == CLAUDE
+
+
+@pytest.mark.parametrize("family", ["sonnet", "haiku"])
+def test_the_newest_of_a_family_has_its_price(family: str) -> None:
+    """Models without one count like the dearest."""
+    prices, name = shipped_prices(), newest(family)
+    assert name.startswith(f"claude-{family}-")
+    assert prices.of("anthropic", name) != prices.of("anthropic", "claude-unknown-9")
