@@ -32,6 +32,8 @@ class ClaudeTraits:
     """It thinks where `thinking` is absent."""
     off: Literal["disabled", "between_tools", ""] = "disabled"
     """The type of `thinking` that switches it off; empty where nothing does. Efforts above `high` may refuse it."""
+    thinks_when_forced: bool = False
+    """It takes thinking together with a `tool_choice` that forces a call."""
     sampling: bool = True
     """It takes `temperature`, `top_p` and `top_k`."""
     both_sampling: bool = True
@@ -46,7 +48,13 @@ class ClaudeTraits:
     """It takes `strict` of a tool."""
 
 
-_OTHER = ClaudeTraits(max_output=1_000_000, thinks_unasked=True)
+_OTHER = ClaudeTraits(
+    max_output=1_000_000,
+    efforts=("none", "minimal", *EFFORTS),
+    thinks_unasked=True,
+    off="",
+    thinks_when_forced=True,
+)
 _Facts = Mapping[str, Any]
 _OLD: _Facts = {
     "max_output": 8192, "adaptive": False, "budget": False, "efforts": (), "structured": False, "strict_tools": False
@@ -76,7 +84,7 @@ _TABLE: tuple[tuple[str, tuple[int, int], _Facts], ...] = (
     (".*", (4, 7), {"budget": False, "sampling": False, "efforts": EFFORTS}),
     # https://platform.claude.com/docs/en/build-with-claude/thinking
     (".*", (5, 0), {"thinks_unasked": True}),
-    ("(?!opus|sonnet|haiku).*", (5, 0), {"off": ""}),
+    ("(?!opus|sonnet|haiku).*", (5, 0), {"off": "", "thinks_when_forced": True}),
     # "tool_choice: type \"tool\" and \"any\" are not supported for this model", "thinking.type.disabled" is not …:
     # https://platform.claude.com/docs/en/models/fable-5-1/whats-new-fable-5-1
     # https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5

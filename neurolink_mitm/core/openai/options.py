@@ -114,11 +114,12 @@ def thinking(
 ) -> Thinking:
     """Return how the model is asked to think.
 
-    `forced`: a call must come, which Anthropic refuses together with thinking. `lacks_thinking`: so it does with a
+    `forced`: a call must come, which most models refuse together with thinking. `lacks_thinking`: Anthropic refuses a
     budget where the history does not have the thinking of the last calls.
     """
-    if options.effort is None and options.budget is None:
-        return _off(traits) if forced else Thinking()
+    forced = forced and not traits.thinks_when_forced
+    if options.effort is None and options.budget is None and not forced:
+        return Thinking()
     if options.effort == "none" or forced:
         return _off(traits)
     if traits.adaptive:
@@ -138,7 +139,8 @@ def _off(traits: ClaudeTraits) -> Thinking:
     """Return the fields of a model that shall not think; one that always does shall think little."""
     if not traits.thinks_unasked:
         return Thinking()
-    return Thinking(b'{"type":"%b"}' % traits.off.encode()) if traits.off else Thinking(b"", "low")
+    off = b'{"type":"%b"}' % traits.off.encode()
+    return Thinking(off) if traits.off else Thinking(b"", traits.efforts[0])
 
 
 def _effort(options: Options) -> str:
@@ -150,7 +152,7 @@ def _effort(options: Options) -> str:
 
 def _nearest(wanted: str, efforts: Sequence[str]) -> str | None:
     """Return the largest of `efforts` that is not above `wanted`, or else the smallest."""
-    scale = ("minimal", *EFFORTS)
+    scale = ("none", "minimal", *EFFORTS)
     below = [each for each in efforts if scale.index(each) <= scale.index(wanted)]
     return below[-1] if below else next(iter(efforts), None)
 
