@@ -12,10 +12,15 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
+from neurolink_mitm.core.openai.claude import claude_traits
 from neurolink_mitm.core.openai.responses.answer import ResponsesAnswer
 from neurolink_mitm.core.openai.responses.client_tools import ClientTool, ToolKind
+from neurolink_mitm.core.openai.responses.request import responses_request
+from neurolink_mitm.core.openai.responses.stored import Memory
 from neurolink_mitm.core.response.sse import SseReader
 from tests.core.openai.answers import THINKING, events, message, text
+from tests.recorded import Recorded, recorded
+from tests.responses_stream import validate
 
 Json = dict[str, Any]
 
@@ -231,3 +236,17 @@ def test_codex_asks_again_where_that_may_help(last: list[str], reaction: str) ->
 def test_codex_is_told_why_a_response_is_incomplete() -> None:
     seen = read(events(message(text("half"), stop_reason="max_tokens")))
     assert seen[-1] == ("error", "retried: max_output_tokens")
+
+
+SENT = {name: each for name, each in recorded("/v1/responses").items() if each.body}
+
+
+@pytest.mark.parametrize("request_", SENT.values(), ids=SENT)
+def test_what_tools_really_send_is_repeated_as_the_schema_says(request_: Recorded) -> None:
+    traits = claude_traits("claude-sonnet-4-6")
+    asked = responses_request(request_.content, lambda model: traits, Memory().of("", 0))
+    stream = asked.answer.stream("req_nl_0a1b", 0)
+    sent = events(message(THINKING, text("hi")))
+    body = b"".join([stream.event(name, msgspec.json.encode(data)) for name, data in sent])
+    made = validate(body).body
+    assert made["tools"] == request_.body.get("tools", [])
