@@ -54,6 +54,7 @@ def test_the_text_comes_as_soon_as_it_is_complete() -> None:
         pytest.param('{"input":"x\\ud83d', "x", id="cut within a letter"),
         pytest.param('{"input":"\\ud83dx"}', "�x", id="half a letter"),
         pytest.param('{"input":"\\d+\\uzz\\""}', '\\d+\\uzz"', id="escapes that JSON has not"),
+        pytest.param('{"input":"\n\\d"}', "\n\\d", id="both"),
         pytest.param('{"input":"a\nb\tc"}', "a\nb\tc", id="line ends as they are"),
         pytest.param(" " * 300 + '{"input":"x"}', "x", id="a long beginning"),
     ],
