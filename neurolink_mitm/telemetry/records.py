@@ -18,7 +18,7 @@ import msgspec
 from neurolink_mitm.core.exchange import INFERENCE_KINDS, Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.logs.capture import encodable
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow, attempt_row, request_row
-from neurolink_mitm.core.openai.api import Api
+from neurolink_mitm.core.openai.api import SERVED, Api
 from neurolink_mitm.core.pool.accounts import ANTHROPIC
 from neurolink_mitm.core.redact.text import redact, short
 from neurolink_mitm.core.request.trace_context import Caller
@@ -224,8 +224,9 @@ def _asked_upstream(exchange: Exchange, attempts: Sequence[Attempt]) -> str | No
 
 def _route(exchange: Exchange) -> str:
     """Return the route of the path. There are few of them, since a path may hold an id."""
-    if exchange.kind in (*INFERENCE_KINDS, Kind.LOCAL):
-        return short(exchange.path.partition("?")[0])
+    bare = exchange.path.partition("?")[0]
+    if exchange.kind in (*INFERENCE_KINDS, Kind.LOCAL) or bare in SERVED:
+        return short(bare)
     return "/v1/*" if exchange.kind is Kind.API else "/*"
 
 

@@ -69,6 +69,11 @@ def test_the_clients_api_is_told(api: Api, operation: str) -> None:
     assert "neurolink.api" not in request.attempts[0].attributes
 
 
+def test_a_refused_chat_has_its_route() -> None:
+    refused = told(kind=Kind.API, path="/v1/chat/completions?x=1", api=Api.CHAT, attempts=[])
+    assert refused.request.name == "POST /v1/chat/completions"
+
+
 def test_an_attempt_says_where_it_went() -> None:
     account = make_account(base_url="https://api.example:8443")
     attributes = told(attempts=[make_attempt(account)]).attempts[0].attributes
