@@ -3,14 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
+from neurolink_mitm.sandbox.errors import ApiError
+
 Schema = Mapping[str, Any]
 
 MAX_DEPTH = 8
 """Levels after which a value is None: schemas may refer to themselves."""
+LONGEST = 100
+"""Items of a list, and characters of a text, that a value has because its schema wants so many."""
+INVALID = "JSON schema is invalid. It must match JSON Schema draft 2020-12"
+"""https://github.com/anthropics/claude-code/issues/10606"""
 
 
 def example(schema: Schema) -> Any:
-    return _value(schema, schema, 0)
+    """Return a value of this schema. Raises `ApiError` for what is no schema."""
+    try:
+        return _value(schema, schema, 0)
+    except (AttributeError, TypeError, OverflowError) as e:
+        raise ApiError(400, INVALID) from e
 
 
 def _value(schema: Schema, root: Schema, depth: int) -> Any:
@@ -58,10 +68,11 @@ def _of_type(kind: str, schema: Schema, root: Schema, depth: int) -> Any:
         case "object":
             properties = schema.get("properties", {})
             names = schema.get("required") or properties
-            return {n: _value(properties.get(n, {}), root, depth + 1) for n in names}
+            texts = [name for name in names if isinstance(name, str)]
+            return {n: _value(properties.get(n, {}), root, depth + 1) for n in texts}
         case "array":
             item = _value(schema.get("items", {}), root, depth + 1)
-            return [item] * max(1, schema.get("minItems", 1))
+            return [item] * min(LONGEST, max(1, schema.get("minItems", 1)))
         case "integer" | "number":
             return schema.get("minimum", 1)
         case "boolean":
@@ -69,4 +80,5 @@ def _of_type(kind: str, schema: Schema, root: Schema, depth: int) -> Any:
         case "null":
             return None
         case _:
-            return "sandbox".ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]
+            length = min(LONGEST, schema.get("minLength", 0))
+            return "sandbox".ljust(length, "x")[: schema.get("maxLength")]

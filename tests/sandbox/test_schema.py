@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.sandbox.schema import example
+from neurolink_mitm.sandbox.errors import ApiError
+from neurolink_mitm.sandbox.schema import LONGEST, example
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,26 @@ from neurolink_mitm.sandbox.schema import example
 )
 def test_example(schema: dict[str, Any], value: object) -> None:
     assert example(schema) == value
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": 1},
+        {"properties": {"a": None}},
+        {"properties": {"a": []}},
+        {"type": "object", "required": 5},
+    ],
+)
+def test_what_is_no_schema_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(ApiError, match="JSON schema is invalid"):
+        example(schema)
+
+
+def test_a_value_has_bounds() -> None:
+    assert len(example({"type": "array", "minItems": 10**9})) == LONGEST
+    assert len(example({"type": "string", "minLength": 10**9})) == LONGEST
+    assert example({"type": "object", "required": [None, ["x"], "y"]}) == {"y": "sandbox"}
 
 
 def test_an_object_has_what_is_required() -> None:

@@ -15,6 +15,11 @@ from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.response.error_text import is_page
 
+LONGEST = 4000
+"""Characters of a message, which may quote what the client has sent."""
+LONGEST_PATH = 300
+"""Characters of a field's path, parts of which may be names of the client's."""
+
 
 class RequestError(ValueError):
     """A request in OpenAI's form that can't be served. The text is fit for the client.
@@ -25,8 +30,8 @@ class RequestError(ValueError):
     def __init__(
         self, message: str, param: str | None = None, code: str | None = None, status: int = 400
     ) -> None:
-        super().__init__(message)
-        self.param = param
+        super().__init__(_short(message, LONGEST))
+        self.param = _short(param, LONGEST_PATH) if param else param
         self.code = code
         self.status = status
 
@@ -35,6 +40,10 @@ class RequestError(ValueError):
         """The body of its response."""
         kind = INVALID if self.status < 500 else SERVER
         return encoded(OpenAiError(str(self), kind, self.param, self.code))
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 INVALID = "invalid_request_error"

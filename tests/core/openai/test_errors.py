@@ -15,6 +15,11 @@ from neurolink_mitm.core.openai.errors import (
 )
 
 
+def test_what_a_refusal_quotes_is_cut() -> None:
+    error = RequestError("no such role: " + "x" * 100_000, "metadata." + "k" * 100_000)
+    assert len(error.body) < 5000
+
+
 def test_body_of_a_refused_request() -> None:
     error = RequestError("no such role", "messages[1].role", "invalid_value")
     assert json.loads(error.body) == {
