@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from mitmproxy import http
 
 from neurolink_mitm.core.auth.access import credential
-from neurolink_mitm.core.exchange import ClientRequest, Exchange, Kind, Reply
+from neurolink_mitm.core.exchange import ClientRequest, Exchange, Kind
 from neurolink_mitm.core.openai import unserved
 from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.openai.claude import ClaudeTraits, claude_traits
@@ -23,7 +23,6 @@ from neurolink_mitm.core.request.head import MESSAGES_PATH
 from neurolink_mitm.core.request.json_spans import LARGE
 from neurolink_mitm.dataplane.codings import CodingError, unpacked
 from neurolink_mitm.dataplane.hooks import (
-    error_response,
     exchange_of,
     json_response,
     openai_refusal,
@@ -33,7 +32,6 @@ from neurolink_mitm.dataplane.original_request import save_client_request
 from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.ports import Runtime
 
-BROKEN = Reply(500, "api_error", "NeuroLink refused: the request was not translated")
 Traits = Callable[[str], ClaudeTraits]
 Translate = Callable[[bytes, Traits], Translated]
 REFERENCES = (b'"previous_response_id"', b'"item_reference"')
@@ -60,8 +58,7 @@ class OpenAiRequest:
             return None
         if self.runtime.passthrough or exchange.kind is Kind.EMBEDDINGS:
             return None
-        # If what follows breaks, the request must not go on: Anthropic has such a path, too.
-        flow.response = error_response(BROKEN, exchange.request_id)
+        # if what follows breaks, `Route` refuses a request that has not become `Kind.MESSAGES`
         translate = self._translator(flow, exchange)
         if translate is None:
             self._answer_here(flow, exchange)
@@ -145,10 +142,9 @@ def _take(flow: http.HTTPFlow, exchange: Exchange, translated: Translated | Requ
     exchange.session_id = session[:LONGEST_SESSION] if session else None
     exchange.answer, exchange.notes = translated.answer, translated.notes
     exchange.kind = Kind.MESSAGES
-    request.path = MESSAGES_PATH
-    request.headers.fields = messages_fields(fields)
-    request.content = translated.body  # sets content-length, too
-    flow.response = None
+    # mitmproxy's setters take as long as the rest
+    request.data.path, request.data.content = MESSAGES_PATH.encode(), translated.body
+    request.headers.fields = messages_fields(fields, len(translated.body))
 
 
 def _refuse(flow: http.HTTPFlow, exchange: Exchange, refusal: RequestError) -> None:

@@ -5,7 +5,14 @@ from collections.abc import Awaitable
 from mitmproxy import http
 
 from neurolink_mitm.core.auth import access
-from neurolink_mitm.core.exchange import CONVERSATION_KINDS, Exchange, Kind, Reply
+from neurolink_mitm.core.exchange import (
+    CONVERSATION_KINDS,
+    INFERENCE_KINDS,
+    Exchange,
+    Kind,
+    Reply,
+)
+from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.providers import destinations, models
 from neurolink_mitm.core.request import routing
 from neurolink_mitm.core.request.body import MessagesRequest, read_body, takes_long
@@ -13,6 +20,8 @@ from neurolink_mitm.dataplane.hooks import error_response, exchange_of, unmasked
 from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.ports import Runtime
 
+UNTRANSLATED = Reply(500, "api_error", "NeuroLink refused: the request was not translated")
+"""The refusal of a request to OpenAI's API that is no Messages request yet: Anthropic has such paths of its own."""
 NOT_FOUND = Reply(404, "not_found_error", "no such path, and no credentials to forward it with")
 
 
@@ -41,8 +50,11 @@ class Route:
 
     def _refusal(self, flow: http.HTTPFlow, exchange: Exchange) -> Reply | None:
         request, kind = flow.request, exchange.kind
-        as_taken = routing.is_as_taken(kind, request.method, request.path)
-        if not as_taken and not self.runtime.passthrough:
+        if self.runtime.passthrough:
+            return None if self._forwardable(flow) else NOT_FOUND
+        if exchange.api is not Api.ANTHROPIC and kind not in INFERENCE_KINDS:
+            return UNTRANSLATED
+        if not routing.is_as_taken(kind, request.method, request.path):
             return routing.NOT_PLAIN
         if kind is Kind.FORWARD and not self._forwardable(flow):
             return NOT_FOUND

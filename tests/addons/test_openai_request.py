@@ -14,6 +14,7 @@ from mitmproxy import http
 
 from neurolink_mitm.addons import openai_request
 from neurolink_mitm.addons.openai_request import OpenAiRequest, Traits
+from neurolink_mitm.addons.route import Route
 from neurolink_mitm.core.auth.access import ClientKey, digest
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.openai.api import Api
@@ -140,6 +141,7 @@ def test_a_translation_that_breaks_lets_nothing_through() -> None:
     flow = make_flow("POST", "/v1/chat/completions", body=b'{"explode": 1}', api=Api.CHAT)
     with pytest.raises(KeyError):
         OpenAiRequest(make_runtime(), {Api.CHAT: plain_request}).request(flow)
+    Route(make_runtime()).request(flow)
     assert flow.response is not None
     assert flow.response.status_code == 500
 

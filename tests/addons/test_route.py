@@ -7,6 +7,7 @@ from mitmproxy import http
 
 from neurolink_mitm.addons.route import Route
 from neurolink_mitm.core.exchange import Kind
+from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Clients, Config
 from neurolink_mitm.ports import Runtime
@@ -183,3 +184,13 @@ def test_a_look_alike_of_a_path_goes_nowhere(path: str, passthrough: bool) -> No
         assert flow.response is None
     else:
         assert refusal(flow) == (404, "not_found_error")
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings", "/chat/completions"])
+def test_what_is_not_translated_goes_nowhere(path: str) -> None:
+    """Anthropic has such a path, too."""
+    kind = Kind.FORWARD if path == "/chat/completions" else Kind.API
+    flow = asked(make_flow("POST", path, OWN, api=Api.CHAT, kind=kind))
+    assert refusal(flow) == (500, "api_error")
+    passing = make_runtime(passthrough=True)
+    assert asked(make_flow("POST", path, OWN, api=Api.CHAT, kind=kind), passing).response is None

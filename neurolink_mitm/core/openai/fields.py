@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from neurolink_mitm.core.request import headers
+from neurolink_mitm.core.request.body import LONGEST_SESSION
 from neurolink_mitm.core.request.headers import Fields
 
 SESSIONS = (
@@ -19,17 +20,19 @@ _BEGINNINGS = (b"anthropic-", b"x-neurolink-")
 
 def session_in(fields: Fields) -> str | None:
     """Return the session that a header field names."""
-    return next((name for each in SESSIONS if (name := headers.name_in(fields, each))), None)
+    named = {name.lower(): value for name, value in reversed(fields)}
+    value = next((value for each in SESSIONS if (value := named.get(each))), None)
+    return value[:LONGEST_SESSION].decode("latin-1") if value else None
 
 
-def messages_fields(fields: Fields) -> Fields:
-    """Return the fields of the Messages request: the client's that mean something to Anthropic or to us.
+def messages_fields(fields: Fields, length: int) -> Fields:
+    """Return the fields of the Messages request, of `length` bytes: those that mean something to Anthropic or to us.
 
     `openai-*`, `x-stainless-*`, `originator` and all others are of no use there, and tell what nobody asked for.
     """
-    meant = tuple(field for field in fields if _is_meant(field[0].lower()))
-    return (*meant, (b"content-type", b"application/json"))
-
-
-def _is_meant(name: bytes) -> bool:
-    return name in _MEANT or name.startswith(_BEGINNINGS)
+    meant = [
+        field
+        for field in fields
+        if (name := field[0].lower()) in _MEANT or name.startswith(_BEGINNINGS)
+    ]
+    return (*meant, (b"content-type", b"application/json"), (b"content-length", b"%d" % length))

@@ -21,9 +21,10 @@ SENT = fields(
 
 
 def test_what_means_something_to_anthropic_stays() -> None:
-    assert messages_fields(SENT) == fields(
+    assert messages_fields(SENT, 9) == fields(
         host="h", user_agent="codex_cli_rs/0.1", authorization="Bearer x", traceparent="t",
         anthropic_beta="b", x_neurolink_user_id="me", cookie="c", content_type="application/json",
+        content_length="9",
     )  # fmt: skip
 
 
