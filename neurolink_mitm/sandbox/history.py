@@ -6,7 +6,7 @@ https://platform.claude.com/docs/en/agents-and-tools/tool-use/implement-tool-use
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -171,13 +171,22 @@ def _check_calls(turn: Turn, answered: Sequence[str], at: int) -> None:
         )
 
 
+def _loop(turns: Sequence[tuple[int, Turn]]) -> Iterator[Turn]:
+    """Yield the assistant's turns whose results stand at the end, the last one first."""
+    for _, turn in reversed(turns):
+        if turn.role == "assistant":
+            yield turn
+        elif not turn.ids("tool_result"):
+            return
+
+
 def _check_loop(turns: Sequence[tuple[int, Turn]]) -> None:
-    """With a thinking budget, the assistant's turn before a tool result has to begin with thinking."""
+    """With a thinking budget, calls that are under way have begun with thinking."""
     if len(turns) < 2 or not turns[-1][1].ids("tool_result"):
         return
     at, turn = turns[-2]
     first = turn.blocks[0].type if turn.blocks else "text"
-    if first not in _THINKING:
+    if not any(each.blocks and each.blocks[0].type in _THINKING for each in _loop(turns)):
         raise ApiError(
             400,
             f"messages.{at}.content.0.type: Expected `thinking` or `redacted_thinking`, but found"

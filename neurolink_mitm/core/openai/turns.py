@@ -114,14 +114,24 @@ class Turns:
             self._turns.append(Turn(USER))  # what the assistant says next is another turn
 
     def lacks_thinking(self) -> bool:
-        """Tell whether the last turn answers calls, and the calls' turn does not begin with thinking.
+        """Tell whether calls are under way that did not begin with thinking.
 
-        Anthropic refuses this where a thinking budget is set: "Expected `thinking` or `redacted_thinking`".
+        Anthropic refuses this where a thinking budget is set: "Expected `thinking` or `redacted_thinking`". Claude
+        thinks before the first of several calls in a row, and need not before the others.
         """
-        answering = (
-            self._turns[-2:-1] if self._turns and self._turns[-1].role == USER else self._turns[-1:]
-        )
-        return any(turn.results and not turn.blocks[0].startswith(_THINKING) for turn in answering)
+        turns = self._turns[:-1] if self._turns and self._turns[-1].role == USER else self._turns
+        lacks = False
+        for turn in reversed(turns):
+            if turn.role == USER:
+                if turn.blocks:  # the client's words, not only results
+                    break
+            elif not turn.results:
+                break
+            elif turn.blocks[0].startswith(_THINKING):
+                return False
+            else:
+                lacks = True
+        return lacks
 
     def forget_thinking(self) -> None:
         """Remove Anthropic's thinking: a model that does not think may refuse it.

@@ -8,8 +8,8 @@ https://platform.claude.com/docs/en/build-with-claude/extended-thinking#preservi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import filterfalse, islice
 
 import msgspec
 
@@ -179,17 +179,24 @@ class Conversation(msgspec.Struct, gc=False, kw_only=True):
     def lacks_thinking(self, gone: Gone) -> bool:
         """Tell whether the history without the blocks that are `gone` lacks thinking which Anthropic asks for.
 
-        That is where a thinking budget is set, and a turn in the middle of tool calls does not begin with thinking: a
-        400, "Expected `thinking` or `redacted_thinking`, but found `tool_use`". Adaptive thinking needs none.
+        That is where a thinking budget is set, and tool calls are under way which did not begin with thinking: a 400,
+        "Expected `thinking` or `redacted_thinking`, but found `tool_use`". Adaptive thinking needs none. Without
+        interleaved thinking Claude thinks once, before the first of several calls in a row:
+        https://github.com/TanStack/ai/issues/340
         """
         if self.thinking is None or self.thinking.type != "enabled":
             return False
-        left = (turn.blocks for turn in reversed(self.messages) if not turn.says_nothing(gone))
-        last = list(islice(left, 2))
-        if len(last) < 2 or not any(block.type == "tool_result" for block in last[0]):
-            return False
-        first = next((block for block in last[1] if not gone(block)), None)
-        return first is not None and first.type not in THINKING
+        beginnings = list(self._calls_under_way(gone))
+        return bool(beginnings) and THINKING.isdisjoint(beginnings)
+
+    def _calls_under_way(self, gone: Gone) -> Iterator[str]:
+        """Yield the types of the first blocks of the assistant's turns that the last results belong to."""
+        left = (turn for turn in reversed(self.messages) if not turn.says_nothing(gone))
+        for result in left:
+            if not any(block.type == "tool_result" for block in result.blocks):
+                return
+            blocks = next(left, Turn()).blocks
+            yield from (block.type for block in islice(filterfalse(gone, blocks), 1))
 
 
 def _stays(block: Block) -> bool:

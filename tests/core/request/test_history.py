@@ -238,6 +238,7 @@ UNSIGNED = {"type": "thinking", "thinking": "hm", "signature": ""}
 ODD_USE = {"type": "tool_use", "id": "functions.Bash:0", "name": "ls", "input": {"id": "a.b"}}
 ODD_RESULT = {"type": "tool_result", "tool_use_id": "functions.Bash:0", "content": "ok"}
 RESULT = {"type": "tool_result", "tool_use_id": "t1", "content": "ok"}
+OTHER_USE, OTHER_RESULT = {**USE, "id": "t2"}, {**RESULT, "tool_use_id": "t2"}
 QUESTION = turn(TEXT, role="user")
 ENABLED = {"type": "enabled", "budget_tokens": 1024}
 
@@ -322,8 +323,13 @@ def test_what_is_no_conversation_has_nothing_to_sanitize(body: bytes) -> None:
         (ENABLED, [QUESTION, turn(UNSIGNED, TEXT), QUESTION, turn(THOUGHT, USE),
                    turn(RESULT, role="user")], True),
         (ENABLED, [QUESTION, turn(UNSIGNED, THOUGHT, USE), turn(RESULT, role="user")], True),
+        (ENABLED, [QUESTION, turn(THOUGHT, USE), turn(RESULT, role="user"), turn(UNSIGNED, OTHER_USE),
+                   turn(OTHER_RESULT, role="user")], True),
+        (ENABLED, [QUESTION, turn(UNSIGNED, USE), turn(RESULT, role="user"), turn(UNSIGNED, OTHER_USE),
+                   turn(OTHER_RESULT, role="user")], False),
     ],
-    ids=["in a tool call", "adaptive", "turn is over", "an earlier turn", "begins with another"],
+    ids=["in a tool call", "adaptive", "turn is over", "an earlier turn", "begins with another",
+         "thought before", "never thought"],
 )  # fmt: skip
 def test_thinking_is_off_where_the_turn_would_have_to_begin_with_it(
     thinking: dict[str, Any], messages: list[Any], stays: bool

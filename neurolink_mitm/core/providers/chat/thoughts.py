@@ -61,10 +61,16 @@ def lacks_thinking(messages: Sequence[Json]) -> bool:
 
     "Expected `thinking` or `redacted_thinking`, but found `tool_use`": it can't think then.
     """
-    last = [message["content"] for message in messages[-2:]]
-    if len(last) < 2 or not any(block["type"] == "tool_result" for block in last[1]):
-        return False
-    return last[0][0]["type"] not in ("thinking", "redacted_thinking")
+    left = (message["content"] for message in reversed(messages))
+    lacks = False
+    for results in left:
+        if not any(block["type"] == "tool_result" for block in results):
+            return lacks
+        calls = next(left, None)
+        if calls and calls[0]["type"] in ("thinking", "redacted_thinking"):
+            return False
+        lacks = calls is not None
+    return lacks
 
 
 def _thought(blocks: Sequence[Json]) -> Iterator[str]:
