@@ -147,6 +147,8 @@ _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
      {"own_thinking": CLAUDE, "thoughts": "blocks", "thinking": "budget", "marks": True}),
     # https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking
     ("bedrock.*|vertex_ai|azure_ai", r"claude-\w+-(4[-.][6-9]|[5-9])", {"thinking": "effort"}),
+    # https://platform.claude.com/docs/en/about-claude/models/migration-guide#migrating-to-claude-opus-4-7
+    ("bedrock.*|vertex_ai|azure_ai", r"claude-\w+-(4[-.][7-9]|[5-9])", {"sampling": False, "top_k": False}),
     ("openrouter", "claude", {"marks": True}),
     # https://ai.google.dev/gemini-api/docs/thought-signatures
     ("gemini|vertex_ai", "gemini", {"own_thinking": GEMINI, "thoughts": "signatures"}),

@@ -52,6 +52,8 @@ FACTS: dict[str, tuple[Traits, dict[str, Any]]] = {
     "another on bedrock": (traits("bedrock", "us.meta.llama3"), {"choices": frozenset(), "tools_with_calls": True}),
     "claude on azure": (traits("azure_ai", "claude-sonnet-4-5"), {
         "one_call": True, "temperature_or_top_p": True, "documents": True}),
+    "a newer claude on bedrock": (traits("bedrock", "us.anthropic.claude-opus-4-8"), {
+        "sampling": False, "top_k": False}),
     "kimi's tools": (traits("moonshot", "kimi-k2.6"), {
         "schema": "typed", "choices": frozenset({"none"}), "sampling": False}),
     "deepseek": (traits("deepseek", "deepseek-v4-pro"), {"choices": frozenset({"none"}), "formats": "words"}),
