@@ -92,7 +92,7 @@ def deep(levels: int) -> dict[str, Any]:
         open_(**{f"p{number}": TEXT for number in range(25)}),
         required(**{f"p{number}": {"type": ["string", "null"]} for number in range(17)}),
         deep(50),
-        pytest.param(deep(2000), id="very deep"),
+        pytest.param(deep(400), id="very deep"),  # what Python 3.11 can write
         required(a={**TEXT, "enum": ["x" * 70_000]}),
     ],
     ids=lambda schema: str(schema)[:60],
