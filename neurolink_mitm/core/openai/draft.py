@@ -69,7 +69,9 @@ class Draft:
         if self.turns.system:
             yield from _listed(b',"system":[', marked(self.turns.system))
         if listed:
-            yield from _listed(b',"tools":[', marked(listed))
+            yield b',"tools":['
+            yield self.tools.joined(choice)
+            yield b"]"
             yield from self._tool_choice(choice, forced=forced)
         before = b',"messages":['
         for turn in turns:

@@ -24,7 +24,8 @@ EVENT_STREAM = "text/event-stream; charset=utf-8"
 JSON = "application/json"
 
 
-_DELTA = re.compile(rb"event: content_block_delta\ndata: ([^\r\n]*)\n\n")
+_PLAIN = re.compile(rb"event: ([^\r\n]+)\ndata: ([^\r\n]*)\n\n")
+"""An event in the form in which Anthropic writes them: read here, it costs half of what `SseReader` takes."""
 
 
 class Editor(Protocol):
@@ -45,19 +46,26 @@ class StreamEditor:
         self._writer = writer
 
     def feed(self, chunk: bytes) -> bytes:
-        # Nearly all chunks are one delta: to find that out here takes half of the time.
-        if (delta := _DELTA.fullmatch(chunk)) and not self._reader.pending_size:
-            return self._writer.event("content_block_delta", delta[1])
-        return b"".join([self._written(event) for event in self._reader.feed(chunk)])
+        written: list[bytes] = []
+        at = 0
+        if not self._reader.pending_size:
+            while event := _PLAIN.match(chunk, at):
+                written.append(self._write(event[1].decode("utf-8", "replace"), event[2]))
+                at = event.end()
+        if at < len(chunk):
+            written += [self._written(event) for event in self._reader.feed(chunk[at:])]
+        return b"".join(written)
 
     def end(self) -> bytes:
         last = b"".join([self._written(event) for event in self._reader.finish()])
         return last + self._writer.end()
 
     def _written(self, event: SseEvent) -> bytes:
-        name, data, raw = event
+        return self._write(event.name, event.data) if event.raw.strip() else b""
+
+    def _write(self, name: str, data: bytes) -> bytes:
         if not data:
-            return KEEP_ALIVE if raw.strip() else b""
+            return KEEP_ALIVE
         if name == "message":  # no name was given
             name = type_of(data)
         return KEEP_ALIVE if name == "ping" else self._writer.event(name, data)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from neurolink_mitm.core.openai.cache import marked
 from neurolink_mitm.core.openai.claude import ClaudeTraits
 from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.openai.reading import kind_of, read, string
@@ -74,6 +75,8 @@ class Tools:
     narrowing: Narrowing = field(default_factory=Narrowing)
     _tools: dict[bytes, bytes] = field(default_factory=dict)
     _strict: int = 0
+    _joined: bytes = b""
+    """All tools, once they were asked for."""
 
     def function(
         self,
@@ -120,11 +123,13 @@ class Tools:
 
     def called(self, names: Iterable[bytes]) -> None:
         """Add tools that the history names: Anthropic refuses calls in a request without any tools."""
+        self._joined = b""
         for name in names:
             self._tools[name] = b'{"name":%b,"input_schema":%b}' % (name, _ANY_OBJECT)
 
     def remove(self, name: bytes) -> None:
         """Remove a tool by the JSON of its name, if there is one."""
+        self._joined = b""
         self._tools.pop(name, None)
 
     def written(self, choice: Choice) -> list[bytes]:
@@ -132,6 +137,14 @@ class Tools:
         if choice.only is None:
             return list(self._tools.values())
         return [tool for name, tool in self._tools.items() if name in choice.only]
+
+    def joined(self, choice: Choice) -> bytes:
+        """Return the JSON of the tools that may be called, with commas between them, marked for the cache."""
+        if choice.only is not None:
+            return b",".join(marked(self.written(choice)))
+        if not self._joined:
+            self._joined = b",".join(marked(self.written(choice)))
+        return self._joined
 
     def __contains__(self, name: bytes) -> bool:
         return name in self._tools
@@ -142,6 +155,7 @@ class Tools:
     def _add(
         self, name: msgspec.Raw, description: bytes, schema: bytes, end: bytes, at: str
     ) -> None:
+        self._joined = b""
         at = f"{at}.name"
         given = tool_name(name, at)
         tool = b'{"name":%b%b,"input_schema":%b%b}' % (given, description, schema, end)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from hashlib import sha256
+from hashlib import blake2b
 
 from neurolink_mitm.core.openai.chat import wire
 from neurolink_mitm.core.openai.chat.answer import ChatAnswer
@@ -77,7 +77,7 @@ def _digest(content: bytes) -> str:
     """Return a name for what begins with `content`, whose end may be a large image; empty for nothing."""
     if not content:
         return ""
-    return sha256(b"%d %b" % (len(content), content[:_DIGESTED])).hexdigest()[:32]
+    return blake2b(b"%d %b" % (len(content), content[:_DIGESTED]), digest_size=16).hexdigest()
 
 
 def _read(body: bytes) -> wire.Request:

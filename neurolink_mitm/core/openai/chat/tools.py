@@ -36,6 +36,7 @@ def _read(tools: bytes, functions: bytes, traits: ClaudeTraits) -> Tools:
         _add(found, tool, at)
     for at, function in read_items(wire.functions, msgspec.Raw(functions), "functions"):
         _add_function(found, function, at)
+    found.joined(Choice())  # all copies have it
     return found
 
 
