@@ -52,17 +52,11 @@ class BlockDelta(msgspec.Struct, gc=False):
     index: int = 0
 
 
-class StopDetails(msgspec.Struct, gc=False):
-    """Why the model refuses."""
-
-    explanation: str | None = None
-
-
 class Ending(msgspec.Struct, gc=False):
     """How an answer ends."""
 
     stop_reason: str | None = None
-    stop_details: StopDetails | None = None
+    stop_details: msgspec.Raw = _NONE
 
 
 class MessageDelta(msgspec.Struct, gc=False):

@@ -13,6 +13,7 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 
 import msgspec
@@ -50,11 +51,17 @@ _CUT = OpenAiError("The answer was cut off upstream. Ask again to continue.", SE
 _UNREADABLE = OpenAiError(
     "An event of upstream's answer can't be read. Ask again to continue.", SERVER
 )
-_NO_BLOCK = -1
 _TYPES = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
 
 _block = msgspec.json.Decoder(blocks.BlockStart)
 _ending = msgspec.json.Decoder(blocks.MessageDelta)
+
+
+class _StopDetails(msgspec.Struct, gc=False):
+    explanation: str | None = None
+
+
+_details = msgspec.json.Decoder(_StopDetails | None)
 
 
 class WholeMessage(blocks.Ending, kw_only=True, gc=False):
@@ -86,7 +93,7 @@ class ResponsesStream:
         """How many items have begun."""
         self._output: list[bytes] = []
         self._has_calls = False
-        self._block_index = _NO_BLOCK
+        self._block_index = -1
         """The index of the block whose deltas are of use."""
         self._block_type = ""
         self._call_input = b""
@@ -153,7 +160,6 @@ class ResponsesStream:
     def _open(self, block: blocks.Block, index: int = 0) -> bytes:
         """Begin a block. Its start may have all of it."""
         if block.type not in _TYPES:  # of a tool that Anthropic runs itself
-            self._block_index = _NO_BLOCK
             return b""
         self._block_index, self._block_type = index, block.type
         if block.type == "text":
@@ -236,9 +242,10 @@ class ResponsesStream:
             self._output.append(done)
         return rest + events
 
-    def _see_ending(self, ending: blocks.Ending | None) -> None:
-        if ending and ending.stop_details and ending.stop_details.explanation:
-            self._refusal = blocks.encoded(ending.stop_details.explanation)
+    def _see_ending(self, ending: blocks.Ending) -> None:
+        with suppress(*UNREADABLE):  # it may become another thing than today
+            details = _details.decode(ending.stop_details)
+            self._refusal = blocks.encoded(details.explanation or "") if details else b""
 
     def _finish(self) -> bytes:
         reason = incomplete_reason(self._usage.stop_reason)

@@ -230,6 +230,12 @@ def test_a_refusal_says_why() -> None:
     assert made.output[1]["content"] == [{"type": "refusal", "refusal": "It's “so”."}]
 
 
+@pytest.mark.parametrize("details", [None, "bio", {"explanation": 5}, {"category": "bio"}])
+def test_a_refusal_need_not_say_why(details: Any) -> None:
+    made = response([text("Well")], "refusal", stop_details=details)
+    assert [item["content"][0]["type"] for item in made.output] == ["output_text"]
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
