@@ -6,6 +6,7 @@ https://platform.claude.com/docs/en/agents-and-tools/tool-use/implement-tool-use
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -143,15 +144,17 @@ def _last_text(turn: Turn) -> str:
 def _check_results(before: Turn, turn: Turn, at: int) -> None:
     results = turn.ids("tool_result")
     if len(set(results)) < len(results):
-        again = next(tool_id for n, tool_id in enumerate(results) if tool_id in results[:n])
+        counted = Counter(results)
+        again = next(tool_id for tool_id in results if counted[tool_id] > 1)
         raise ApiError(
             400,
             f"messages.{at}: each tool_use must have a single result. Found multiple `tool_result`"
             f" blocks with id: {again}",
         )
     _check_calls(before, results, at - 1)
+    called = set(before.ids("tool_use"))
     for tool_id in results:
-        if tool_id not in before.ids("tool_use"):
+        if tool_id not in called:
             raise ApiError(
                 400,
                 f"messages.{at}: unexpected `tool_use_id` found in `tool_result` blocks: {tool_id}."
@@ -161,7 +164,8 @@ def _check_results(before: Turn, turn: Turn, at: int) -> None:
 
 
 def _check_calls(turn: Turn, answered: Sequence[str], at: int) -> None:
-    missing = [tool_id for tool_id in turn.ids("tool_use") if tool_id not in answered]
+    there = set(answered)
+    missing = [tool_id for tool_id in turn.ids("tool_use") if tool_id not in there]
     if missing:
         raise ApiError(
             400,

@@ -7,6 +7,7 @@ import pytest
 
 from neurolink_mitm.sandbox.errors import ApiError
 from neurolink_mitm.sandbox.history import check_history, signature_of
+from tests.linear import assert_linear
 
 Json = dict[str, Any]
 
@@ -94,3 +95,13 @@ def test_what_anthropic_refuses_is_refused(messages: list[Json], more: Json, why
         check(*messages, **more)
     assert caught.value.status == 400
     assert why in caught.value.message
+
+
+def test_many_calls_take_no_longer_each() -> None:
+    def turn(size: int) -> bytes:
+        count = max(1, size // 150)
+        calls = (USE | {"id": f"t{n}"} for n in range(count))
+        results = (RESULT | {"tool_use_id": f"t{n}"} for n in range(count))
+        return json.dumps({"messages": [USER, said(*calls), answered(*results)]}).encode()
+
+    assert_linear(check_history, turn)

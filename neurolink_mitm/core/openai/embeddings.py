@@ -20,6 +20,8 @@ from neurolink_mitm.core.openai.reading import read, read_request
 
 MOST_INPUTS = 2048
 """OpenAI's own bound."""
+MOST_TOKENS = 1_000_000
+"""Token ids of all inputs together; OpenAI takes 300,000."""
 LONGEST_BODY = 8 * 1024 * 1024
 """Bytes of a request; OpenAI takes 300,000 tokens at most, which is less."""
 LONGEST_MODEL = 256
@@ -82,10 +84,11 @@ def _inputs(raw: msgspec.Raw) -> Inputs:
     data = bytes(raw)
     first = _FIRST.match(data)
     kind = first[1] if first else b""
+    if _is_huge(data, kind):
+        raise _too_long()
     inputs = _decoded(data, kind)
     if len(inputs) > MOST_INPUTS:
-        text = f"Invalid 'input': array too long. Expected at most {MOST_INPUTS} items, got {len(inputs)}."
-        raise RequestError(text, "input", "array_above_max_length")
+        raise _too_long()
     empty = next((index for index, each in enumerate(inputs) if not each), None)
     if not inputs or empty is not None:
         listed = empty is not None and kind in (b'"', b"[")
@@ -95,6 +98,18 @@ def _inputs(raw: msgspec.Raw) -> Inputs:
             "empty_input",
         )
     return inputs
+
+
+def _is_huge(data: bytes, kind: bytes) -> bool:
+    """Return whether there is far too much to be decoded at once, which would keep the event loop waiting."""
+    if kind == b'"':  # a text can end in `",` once, so that there are half as many as it seems
+        return data.count(b'","') + data.count(b'", "') > 2 * MOST_INPUTS
+    return data.count(b"[") > 2 * MOST_INPUTS or (kind != b"" and data.count(b",") > MOST_TOKENS)
+
+
+def _too_long() -> RequestError:
+    text = f"Invalid 'input': array too long. At most {MOST_INPUTS} items are taken, and {MOST_TOKENS} token ids."
+    return RequestError(text, "input", "array_above_max_length")
 
 
 def _decoded(data: bytes, kind: bytes) -> Inputs:

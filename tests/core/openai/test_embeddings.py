@@ -92,6 +92,18 @@ def test_half_a_letter_is_a_question_mark() -> None:
     assert embeddings_request(b'{"model":"m","input":["a\\ud800"]}').inputs == ["a\ufffd"]
 
 
+def test_a_huge_list_is_refused_before_it_is_decoded() -> None:
+    for items in (["a"] * 400_000, [[1]] * 400_000, [1] * 1_500_000):
+        for gap in (",", ", "):
+            given = json.dumps({"model": "m", "input": items}, separators=(gap, ":")).encode()
+            with pytest.raises(RequestError) as caught:
+                embeddings_request(given)
+            assert caught.value.code == "array_above_max_length"
+    ends = ['",'] * MOST_INPUTS
+    assert read(input=ends).inputs == ends
+    assert len(read(input=[1] * 300_000).inputs) == 1
+
+
 def test_deep_and_long_bodies_are_refused() -> None:
     with pytest.raises(RequestError, match="too deeply"):
         embeddings_request(b'{"model":"m","input":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
