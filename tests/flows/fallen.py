@@ -13,6 +13,7 @@ from mitmproxy import http
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Config, Fallback, Provider, Routing
+from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from neurolink_mitm.stack import stack
@@ -45,7 +46,9 @@ class Heard:
     _coming: dict[str, list[bytes]] = field(default_factory=dict)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        answer = flow.response
+        answer, exchange = flow.response, exchange_of(flow)
+        if exchange and exchange.answer:
+            return  # translated to a form of OpenAI's
         if answer and answer.stream and "event-stream" in answer.headers.get("content-type", ""):
             answer.stream = self._kept(flow.id, answer.stream)
 
