@@ -6,6 +6,11 @@ import json
 import re
 from typing import Any
 
+import pytest
+
+from neurolink_mitm.core.openai.chat.request import chat_request
+from neurolink_mitm.core.openai.claude import claude_traits
+from tests.lookalikes.anthropic_form import check_messages
 from tests.recorded import recorded
 
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
@@ -39,3 +44,13 @@ def test_nothing_else_is_in_them() -> None:
     paths = set(re.findall(r"(?<![\w/])/(?:tmp|root|home|work|var)/[\w/.-]*", text))
     assert {path for path in paths if not path.startswith("/home/user/")} == set()
     assert set(re.findall(r"Bearer [^\"]+", text)) == {"Bearer sk-nl-unused"}
+
+
+@pytest.mark.parametrize("name", recorded(CHAT))
+def test_chat_requests_of_tools_are_served(name: str) -> None:
+    """Those of responses: `tests/core/openai/responses/test_request.py`."""
+    request = recorded(CHAT)[name]
+    made = json.loads(chat_request(request.content, claude_traits).body)
+    check_messages(made, frozenset({"model"}))
+    assert len(made.get("tools", ())) == len(request.body.get("tools", ()))
+    assert made.get("stream", False) is request.body.get("stream", False)
