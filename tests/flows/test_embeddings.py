@@ -81,6 +81,7 @@ def test_through_litellm(through_litellm: Setting, kind: Kind) -> None:
     missing = ask(them, model=f"{kind.name}/unknown")
     assert missing.status_code == 404
     assert "does not know this model" in words_of(missing)
+    assert (error_of(missing)["param"], error_of(missing)["code"]) == ("model", "model_not_found")
     them.lookalikes[kind.name].script.add(fail(429, retry_after=60))
     limited = ask(them, model=f"{kind.name}/{kind.model}")
     assert limited.status_code == 429
@@ -181,10 +182,13 @@ def test_trouble_is_tried_again_and_a_fault_is_not(fallen: Setting) -> None:
     assert ask(them).headers["x-neurolink-attempts"] == "2"
     script.add(fail(500), fail(503))
     assert ask(them).status_code in (503, 529)
-    script.add(fail(400, "input is too long for this model"))
+    words = "This model's maximum context length is 8192 tokens, however you requested 9000 tokens"
+    script.add(fail(400, words))
     refused = ask(them)
     assert (refused.status_code, refused.headers["x-neurolink-attempts"]) == (400, "1")
-    assert "too long" in words_of(refused)
+    error = error_of(refused)
+    assert "too long" in error["message"]
+    assert (error["param"], error["code"]) == ("input", "context_length_exceeded")
     script.add(fail(404, "The model does not exist"))
     assert ask(them).status_code == 404
     assert ask(them).status_code == 200, "an unknown model is no reason to leave the others alone"

@@ -86,7 +86,7 @@ def error_in_openai_form(
     if status is None:
         status = _STATUSES.get(seen.type, 500)
     if status in (400, 413) and _TOO_LONG.search(seen.message):
-        param = "input" if api is Api.RESPONSES else "messages"
+        param = "messages" if api is Api.CHAT else "input"
         return OpenAiError(seen.message, INVALID, param, CONTEXT_TOO_LONG)
     if status == 404 and _OF_A_MODEL.match(seen.message):
         return OpenAiError(seen.message, INVALID, "model", MODEL_NOT_FOUND)
