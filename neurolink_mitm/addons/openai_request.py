@@ -35,6 +35,8 @@ from neurolink_mitm.ports import Runtime
 Traits = Callable[[str], ClaudeTraits]
 Translate = Callable[[bytes, Traits], Translated]
 REFERENCES = (b'"previous_response_id"', b'"item_reference"')
+EFFORT_BETA = b"effort-2025-11-24"
+"""Of Opus 4.5; newer models have effort without it. https://docs.litellm.ai/docs/providers/anthropic_effort"""
 FEW_OBJECTS = 1000
 """JSON objects up to which a request is translated on the event loop: one takes up to 10 µs."""
 FEW_STORED = 1 << 17
@@ -117,7 +119,9 @@ class OpenAiRequest:
         route = destinations.route(model, routing, self.runtime.pool.fallbacks)
         if route is None:
             raise unserved.not_mapped(model, models.served(routing))
-        return claude_traits(route.model)
+        traits = claude_traits(route.model)
+        exchange.beta = EFFORT_BETA if traits.efforts and not traits.adaptive else b""
+        return traits
 
 
 def _takes_long(body: bytes) -> bool:
@@ -144,7 +148,7 @@ def _take(flow: http.HTTPFlow, exchange: Exchange, translated: Translated | Requ
     exchange.kind = Kind.MESSAGES
     # mitmproxy's setters take as long as the rest
     request.data.path, request.data.content = MESSAGES_PATH.encode(), translated.body
-    request.headers.fields = messages_fields(fields, len(translated.body))
+    request.headers.fields = messages_fields(fields, len(translated.body), exchange.beta)
 
 
 def _refuse(flow: http.HTTPFlow, exchange: Exchange, refusal: RequestError) -> None:

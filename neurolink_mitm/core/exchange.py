@@ -209,6 +209,8 @@ class Exchange:
     """The form of the response, if the request was translated."""
     notes: tuple[str, ...] = ()
     """What the translation left out, for the log."""
+    beta: bytes = b""
+    """The value of `anthropic-beta` that the translated request needs."""
     session_id: str | None = None
     user_id: str | None = field(default=None, repr=False)
     """`metadata.user_id`, as the client sent it."""

@@ -88,6 +88,12 @@ def test_a_chat_request_becomes_a_messages_request() -> None:
     assert exchange.client_request.body == ASKED
 
 
+def test_opus_4_5_gets_the_beta_of_effort() -> None:
+    flow = asked(b'{"model": "claude-opus-4-5"}')
+    assert flow.request.headers["anthropic-beta"] == "effort-2025-11-24"
+    assert "anthropic-beta" not in asked(b'{"model": "claude-opus-4-6"}').request.headers
+
+
 def test_the_session_is_that_of_a_header_or_the_requests_own() -> None:
     assert record(asked()).session_id == "digest"
     assert record(asked(session_id="s")).session_id == "s"

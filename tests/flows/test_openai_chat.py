@@ -9,7 +9,7 @@ import pytest
 
 from neurolink_mitm.core.settings.values import Config, ModelMapping, Routing, Timeouts
 from neurolink_mitm.sandbox import Reply
-from tests.flows.harness import MODEL, connect, raw_request, read_answer
+from tests.flows.harness import MODEL, connect, raw_request, read_answer, read_to_end
 from tests.flows.openai_client import (
     CHAT,
     RESPONSES,
@@ -196,7 +196,9 @@ def test_upstream_that_does_not_do_as_it_was_asked(client: Client) -> None:
     assert text_of(answer.content) == json.loads(whole)["content"][0]["text"]
 
 
-def test_http_1_0_and_a_client_that_expects_to_be_asked_for_the_body(client: Client) -> None:
+def test_http_1_0_a_last_request_and_a_client_that_waits_to_be_asked_for_its_body(
+    client: Client,
+) -> None:
     body = json.dumps(chat(stream=False)).encode()
     with connect(client.proxy) as connection:
         connection.sendall(raw_request(body, CHAT).replace(b"HTTP/1.1", b"HTTP/1.0"))
@@ -204,6 +206,9 @@ def test_http_1_0_and_a_client_that_expects_to_be_asked_for_the_body(client: Cli
         while more := connection.recv(65536):
             received += more
     assert json.loads(received.partition(b"\r\n\r\n")[2])["object"] == "chat.completion"
+    with connect(client.proxy) as connection:
+        connection.sendall(raw_request(body, CHAT, connection="close"))
+        assert b"chat.completion" in read_to_end(connection)
     with connect(client.proxy) as connection:
         connection.sendall(raw_request(body, CHAT, expect="100-continue").removesuffix(body))
         assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"

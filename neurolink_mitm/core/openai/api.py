@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+from urllib.parse import unquote
 
 
 class Api(enum.StrEnum):
@@ -43,4 +44,6 @@ def api_of(method: str, path: str) -> Api:
     bare = path.partition("?")[0]
     if method == "POST" and bare in SERVED:
         return SERVED[bare]
+    if "%" in bare:
+        bare = unquote(bare)
     return Api.OPENAI if _OPENAIS.match(bare) else Api.ANTHROPIC

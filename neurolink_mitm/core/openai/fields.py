@@ -14,7 +14,10 @@ SESSIONS = (
     b"x-claude-code-session-id",
 )
 """Fields that name the session of a request, in the order in which they count."""
-_MEANT = frozenset({b"host", b"user-agent", b"traceparent", b"tracestate"}) | headers.SENSITIVE
+_MEANT = headers.SENSITIVE | {
+    b"host", b"user-agent", b"traceparent", b"tracestate",
+    b"connection",  # the data plane still asks it whether the client's connection ends
+}  # fmt: skip
 _BEGINNINGS = (b"anthropic-", b"x-neurolink-")
 
 
@@ -25,8 +28,10 @@ def session_in(fields: Fields) -> str | None:
     return value[:LONGEST_SESSION].decode("latin-1") if value else None
 
 
-def messages_fields(fields: Fields, length: int) -> Fields:
+def messages_fields(fields: Fields, length: int, beta: bytes = b"") -> Fields:
     """Return the fields of the Messages request, of `length` bytes: those that mean something to Anthropic or to us.
+
+    `beta` is the one that the body needs, if it needs one.
 
     `openai-*`, `x-stainless-*`, `originator` and all others are of no use there, and tell what nobody asked for.
     """
@@ -35,4 +40,5 @@ def messages_fields(fields: Fields, length: int) -> Fields:
         for field in fields
         if (name := field[0].lower()) in _MEANT or name.startswith(_BEGINNINGS)
     ]
-    return (*meant, (b"content-type", b"application/json"), (b"content-length", b"%d" % length))
+    ours = (b"content-type", b"application/json"), (b"content-length", b"%d" % length)
+    return headers.with_beta((*meant, *ours), beta) if beta else (*meant, *ours)

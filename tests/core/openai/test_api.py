@@ -34,6 +34,8 @@ from neurolink_mitm.core.openai.api import Api, api_of
                 "/V1/Chat/Completions",
                 "/chat/completions",
                 "/responses",
+                "/v1/chat%2Fcompletions",
+                "/v1/%72esponses",
             ],
         ),
         (

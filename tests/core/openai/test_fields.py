@@ -28,6 +28,15 @@ def test_what_means_something_to_anthropic_stays() -> None:
     )  # fmt: skip
 
 
+def test_the_connection_ends_where_the_client_wants_that() -> None:
+    assert (b"connection", b"close") in messages_fields(((b"connection", b"close"),), 1)
+
+
+def test_a_beta_is_added() -> None:
+    sent = messages_fields(((b"anthropic-beta", b"a"),), 1, b"effort-2025-11-24")
+    assert (b"anthropic-beta", b"a,effort-2025-11-24") in sent
+
+
 @pytest.mark.parametrize(
     ("sent", "session"),
     [
