@@ -43,7 +43,7 @@ PIECES = [
     "API_KEY", "PRIVATE KEY", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----END ", "-----END PRIVATE KEY-----",
     "curl", " -u ", "curl -u a", "authorization:", "cookie: ", "x-api-key:", "AccountKey=", "secret_access_key",
     "?key=", "1.1.1.", "a:b", ":::::: ", "bluebird", "corp.example", ".corp.example", "data: ", 'data: {"type":"x"}\n',
-    "event: ", "\U0001f600", "\u0130", "fe80::1.",
+    "event: ", "nl1.ey", "nl1.eyJ0eXBlIjoidGhpbmtpbmci ", "\U0001f600", "\u0130", "fe80::1.",
 ]  # fmt: skip
 DELTA = (
     'data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"TOKEN=abcdef1 "}}\n\n'

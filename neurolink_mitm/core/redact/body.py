@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from neurolink_mitm.core.redact.search import places
+from neurolink_mitm.core.openai.responses.reasoning import thinking_block
+from neurolink_mitm.core.redact.search import passed, places
 from neurolink_mitm.core.redact.text import (
     MASK,
     SecretMatch,
@@ -53,7 +54,31 @@ def redact_body(text: str, known: Sequence[str] = ()) -> str:
 
 def secrets(text: str, known: Sequence[str] = ()) -> Iterator[SecretMatch]:
     """Yield the secrets in order, without overlaps."""
-    return merged(*tokens(text), *named(text), *_known(text, known))
+    return merged(*_plain(text, known), _in_thinking(text, known))
+
+
+def _plain(text: str, known: Sequence[str]) -> Iterator[Iterator[SecretMatch]]:
+    yield from tokens(text)
+    yield from named(text)
+    yield from _known(text, known)
+
+
+_THINKING = "nl1.ey"
+"""Begins an `encrypted_content` of ours: thinking, as Base64 of JSON (`core/openai/responses/reasoning.py`)."""
+_BASE64 = re.compile(r"[A-Za-z0-9_=-]{1,4096}+")
+_SHORTEST = 24
+"""Characters of one at least: `nl1.eyes.example` is none."""
+
+
+def _in_thinking(text: str, known: Sequence[str]) -> Iterator[SecretMatch]:
+    """Yield thinking that holds a secret, as a whole; so is what is cut off and can't be searched."""
+    for at in places(text, _THINKING):
+        end = passed(_BASE64, text, at + len(_THINKING))
+        if end - at < _SHORTEST:
+            continue
+        block = thinking_block(text[at:end])
+        if block is None or next(merged(*_plain(block.decode(), known)), None):
+            yield SecretMatch(at, end)
 
 
 def _known(text: str, known: Sequence[str]) -> Iterator[Iterator[SecretMatch]]:

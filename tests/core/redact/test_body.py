@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neurolink_mitm.core.openai.responses.reasoning import encrypted_content
 from neurolink_mitm.core.redact.body import redact_body, redact_fields
 from neurolink_mitm.core.redact.token_formats import FORMS, Form
 from neurolink_mitm.core.shaping.detectors import KINDS
@@ -170,6 +171,21 @@ def test_secrets_by_their_place(text: str, left: str) -> None:
 )
 def test_what_is_no_secret_stays(text: str) -> None:
     assert redact_body(text) == text
+
+
+def thought(words: str) -> str:
+    return encrypted_content(
+        json.dumps({"type": "thinking", "thinking": words, "signature": "s"}).encode()
+    )
+
+
+def test_a_secret_in_thinking_that_is_packed_for_the_client() -> None:
+    """`encrypted_content` of our responses is Base64, which anybody can undo."""
+    safe, bad = thought("all is well"), thought("the key is sk-ant-test-abcd")
+    text = json.dumps({"a": safe, "b": bad, "c": json.dumps({"d": bad}), "e": "nl1.eyes.example"})
+    assert redact_body(text) == text.replace(bad, MASK)
+    assert redact_body(text[: text.index(bad) + 60]).endswith(MASK)
+    assert redact_body(f'"{thought("hunter2")}"', ("hunter2",)) == f'"{MASK}"'
 
 
 def test_fields() -> None:
