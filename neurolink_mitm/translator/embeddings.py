@@ -18,7 +18,12 @@ from neurolink_mitm.core.openai.embeddings import (
     vector_items,
 )
 from neurolink_mitm.core.providers.catalog import litellm_name
-from neurolink_mitm.core.providers.embedding_batches import Batch, batch_of, batches
+from neurolink_mitm.core.providers.embedding_batches import (
+    Batch,
+    batch_of,
+    batches,
+    estimated_tokens,
+)
 from neurolink_mitm.core.providers.errors import ProviderError
 from neurolink_mitm.core.providers.translator import Access
 
@@ -30,6 +35,8 @@ WITH_USER = frozenset({"openai", "azure"})
 """Providers that take `user`."""
 OPENAI_LIKE = frozenset({"openai", "azure", "hosted_vllm", "lm_studio"})
 """Providers that are asked as OpenAI is, by its SDK: for base64. To read a list of 1,536 numbers takes it 5 ms."""
+GOOGLES = frozenset({"google-ai", "vertex"})
+REFERENCES = ("files/", "gs://", "data:")
 _NO_EMBEDDINGS = re.compile(
     r"generate embeddings from this model|not support (?:generating )?embed|not an embedding", re.I
 )
@@ -56,7 +63,7 @@ class Embeddings:
     ) -> bytes:
         """Return the body of an answer. Raises `ProviderError` and what LiteLLM raises."""
         at_most = batch_of(provider, model)
-        inputs = self._inputs(request, at_most)
+        inputs = _as_text(provider, self._inputs(request, at_most))
         options = _options(provider, model, access, request)
         parts, tokens, first = [], 0, 0
         lists = batches(inputs, at_most)
@@ -66,7 +73,7 @@ class Embeddings:
                 vectors = _vectors(f"{provider}/{model}", answer, len(each), request.dimensions)
                 items = vector_items(vectors, first, request.encoding)
                 parts.append(msgspec.json.encode(items)[1:-1])
-                tokens += _tokens(answer) or self._estimate(each)
+                tokens += _tokens(answer) or estimated_tokens(each)
                 first += len(each)
         return answer_body(model, tokens, parts)
 
@@ -97,12 +104,16 @@ class Embeddings:
         except (KeyError, OverflowError, ValueError) as e:
             raise ProviderError(400, f"input: no token ids of {TOKENIZER}", mendable=True) from e
 
-    def _estimate(self, inputs: Inputs) -> int:
-        """Count the tokens that a provider does not count."""
-        texts = [each for each in inputs if isinstance(each, str)]
-        if len(texts) < len(inputs):
-            return sum(len(each) for each in inputs)
-        return sum(int(self._litellm.token_counter(text=each)) for each in texts)
+
+def _as_text(provider: str, inputs: Inputs) -> Inputs:
+    """Return inputs that LiteLLM takes for texts.
+
+    For Gemini it takes one that begins like a reference for a file or a picture, fetches that, and makes a single
+    vector of the whole list (llms/vertex_ai/gemini_embeddings). A space before it changes the vector hardly.
+    """
+    if provider not in GOOGLES:
+        return inputs
+    return [f" {each}" if str(each).startswith(REFERENCES) else str(each) for each in inputs]
 
 
 def _options(provider: str, model: str, access: Access, request: EmbeddingsRequest) -> Json:

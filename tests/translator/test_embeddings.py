@@ -71,9 +71,6 @@ class FakeLiteLlm:
         self.asked.append(arguments)
         return self.answer(arguments)
 
-    def token_counter(self, text: str) -> int:
-        return len(text.split())
-
 
 def ask(litellm: FakeLiteLlm, provider: str = "openai", model: str = "m", **fields: Any) -> Json:
     request = EmbeddingsRequest("x", **{"inputs": ["a"], **fields})
@@ -171,7 +168,7 @@ def test_tokens_that_nobody_counts_are_estimated(usage: Usage | None) -> None:
     def answer(arguments: Json) -> Answer:
         return Answer([{"embedding": [0.5]}], usage)
 
-    assert ask(FakeLiteLlm(answer), inputs=["three words here"])["usage"]["prompt_tokens"] == 3
+    assert ask(FakeLiteLlm(answer), inputs=["three words here"])["usage"]["prompt_tokens"] == 5
     assert ask(FakeLiteLlm(answer), inputs=[[1, 2]])["usage"]["prompt_tokens"] == 2
 
 
@@ -239,6 +236,9 @@ def test_litellm_asks_each_provider(translator: Running) -> None:
         assert asked("google-ai", input=tokens).status_code == 200
         assert gemini.inputs(gemini.last) == ["Hello world", "Hello"], "as texts"
         assert asked("google-ai", input=[[4_000_000_000]]).status_code == 400
+        references = ["files/readme.md", "gs://bucket/a.png", "data:image/png;base64,eA==", "file"]
+        assert len(asked("google-ai", input=references).json()["data"]) == 4, "texts all the same"
+        assert gemini.inputs(gemini.last) == [*(f" {each}" for each in references[:3]), "file"]
         openai.script.add(fail(429, retry_after=7))
         before = len(openai.requests)
         limited = asked("openai")

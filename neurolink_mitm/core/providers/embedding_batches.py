@@ -69,6 +69,11 @@ def batches(inputs: Inputs, at_most: Batch) -> Iterator[Inputs]:
     yield inputs[first:]
 
 
+def estimated_tokens(inputs: Inputs) -> int:
+    """Return about how many tokens the inputs have, where a provider does not count them."""
+    return sum(max(1, _tokens(each)) for each in inputs)
+
+
 def _tokens(each: str | list[int]) -> int:
     if isinstance(each, str):
         return len(each.encode("utf-8", "replace")) // BYTES_PER_TOKEN
