@@ -142,7 +142,8 @@ def _take(flow: http.HTTPFlow, exchange: Exchange, translated: Translated | Requ
     save_client_request(flow)
     fields = request.headers.fields
     exchange.client_request = ClientRequest(fields, request.raw_content or b"")
-    session = session_in(fields) or translated.session
+    named = None if translated.names_session else session_in(fields)
+    session = named or translated.session
     exchange.session_id = session[:LONGEST_SESSION] if session else None
     exchange.answer, exchange.notes = translated.answer, translated.notes
     exchange.kind = Kind.MESSAGES

@@ -42,7 +42,14 @@ def plain_request(body: bytes, traits: Traits) -> Translated:
         raise KeyError("a secret")
     traits(asked["model"])
     sent = json.dumps(MESSAGE | asked).encode()
-    return Translated(sent, PlainAnswer(), session="digest", notes=("seed is not served",))
+    named = asked.get("prompt_cache_key")
+    return Translated(
+        sent,
+        PlainAnswer(),
+        session=named or "digest",
+        names_session=bool(named),
+        notes=("seed is not served",),
+    )
 
 
 def asked(
@@ -97,6 +104,8 @@ def test_opus_4_5_gets_the_beta_of_effort() -> None:
 def test_the_session_is_that_of_a_header_or_the_requests_own() -> None:
     assert record(asked()).session_id == "digest"
     assert record(asked(session_id="s")).session_id == "s"
+    keyed = b'{"model": "claude-x", "prompt_cache_key": "k"}'
+    assert record(asked(keyed, session_id="s")).session_id == "k"
 
 
 def test_a_messages_request_is_left_alone() -> None:

@@ -35,7 +35,9 @@ class Translated:
     """The JSON of a body of `/v1/messages`."""
     answer: AnswerFormat
     session: str | None = None
-    """What keeps the requests of one conversation together, where no header names a session."""
+    """What keeps the requests of one conversation together."""
+    names_session: bool = False
+    """`session` is in the request itself (`prompt_cache_key`), and counts before any header."""
     notes: tuple[str, ...] = ()
     """What was left out, for the log."""
     pending: Pending | None = None

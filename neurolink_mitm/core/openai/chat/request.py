@@ -69,6 +69,7 @@ def _translated(request: wire.Request, traits: Callable[[str], ClaudeTraits]) ->
             calls=CallForm(frozenset(tools.customs), old),
         ),
         session=(request.prompt_cache_key or _digest(first))[:LONGEST_SESSION] or None,
+        names_session=bool(request.prompt_cache_key),
         notes=tuple(f"{name} is ignored" for name in _IGNORED if getattr(request, name)),
     )
 

@@ -138,6 +138,7 @@ def responses_request(
             json=options.format is not None,
         ),
         _session(asked, talk),
+        bool(asked.prompt_cache_key),
         tuple(_notes(talk)),
         None if asked.store is False else Pending(_kept(asked, talk), asked.previous_response_id),
     )
