@@ -9,4 +9,8 @@ A request is translated once, before it is routed. What refuses it is a `Request
 
 What chat and responses requests have in common is collected in a `Draft` and written by it: `Turns` (messages, calls,
 results), `Tools`, `Options`. What Claude's models take of it is in `claude`.
+
+Which requests these are tells `api`, what becomes of their header fields `fields`, why others are refused `unserved`.
+`editors` put a response through its `AnswerFormat` as it arrives; where upstream streams against the request, or does
+not, `forms` makes one form of the other. All errors are put into OpenAI's form by `errors`.
 """

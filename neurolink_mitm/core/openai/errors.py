@@ -13,7 +13,7 @@ import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.openai.api import Api
-from neurolink_mitm.core.response.error_text import is_page
+from neurolink_mitm.core.response.error_text import SEARCHED, is_page
 
 LONGEST = 4000
 """Characters of a message, which may quote what the client has sent."""
@@ -85,7 +85,7 @@ def error_in_openai_form(
         return OpenAiError(seen.message, seen.type or INVALID, _text(seen.param), _text(seen.code))
     if status is None:
         status = _STATUSES.get(seen.type, 500)
-    if status in (400, 413) and _TOO_LONG.search(seen.message):
+    if status in (400, 413) and _TOO_LONG.search(seen.message[:SEARCHED]):
         param = "messages" if api is Api.CHAT else "input"
         return OpenAiError(seen.message, INVALID, param, CONTEXT_TOO_LONG)
     if status == 404 and _OF_A_MODEL.match(seen.message):

@@ -104,3 +104,9 @@ def test_an_error_in_this_form_stays(error: OpenAiError) -> None:
 )
 def test_forms_of_others(body: bytes) -> None:
     assert not is_openais(body)
+
+
+def test_a_long_message_takes_no_time() -> None:
+    """Of a megabyte as many words begin like one that is searched for."""
+    body = error_body("invalid_request_error", "exceed" * 170_000)
+    assert error_in_openai_form(body, 400).code is None
