@@ -117,12 +117,15 @@ MAPPED = Config(
         ("openai/gpt-x", "openai"),
         ("openai%2Fgpt-x", "openai"),
         ("gemini-9", "vertex"),
+        ("ollama/nomic-embed-text", "ollama"),
     ],
-    ids=["Claude", "mapped", "by a wildcard", "in the chain", "escaped", "gemini"],
+    ids=["Claude", "mapped", "by a wildcard", "in the chain", "escaped", "gemini", "embeddings"],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_what_a_model_is(name: str, owner: str, method: str) -> None:
-    flow = asked(make_flow(method, f"/v1/models/{name}"), make_runtime(config=MAPPED))
+    runtime = make_runtime(config=MAPPED)
+    runtime.pool.update((), entries(MAPPED, {}))
+    flow = asked(make_flow(method, f"/v1/models/{name}"), runtime)
     assert flow.response
     assert flow.response.status_code == 200
     if method == "GET":

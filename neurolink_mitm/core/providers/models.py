@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from neurolink_mitm.core.exchange import Reply
+from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.providers.claude_models import ROWS
-from neurolink_mitm.core.providers.destinations import is_wildcard, known_models, route
+from neurolink_mitm.core.providers.destinations import Route, is_wildcard, known_models, route
+from neurolink_mitm.core.providers.embeddings import embeddings_route
 from neurolink_mitm.core.request.body import LONGEST_MODEL
 from neurolink_mitm.core.request.routing import not_served as no_route
 from neurolink_mitm.core.settings.values import Routing
@@ -60,7 +62,7 @@ def find(name: str, routing: Routing, others: Iterable[Account]) -> Model | None
     listed = next((model for model in offered(routing) if model.id == name), None)
     if listed or len(name) > LONGEST_MODEL or is_wildcard(name):
         return listed
-    taken = route(name, routing, others)
+    taken = route(name, routing, others) or _of_embeddings(name, routing, others)
     if taken is None or (taken.pool and name.startswith("claude-")):
         return None
     owner = taken.entries[0].partition("/")[0] if not taken.pool else ANTHROPIC
@@ -70,6 +72,13 @@ def find(name: str, routing: Routing, others: Iterable[Account]) -> Model | None
 def newest(family: str) -> str:
     """Return Anthropic's newest model of `family` (`sonnet`) that has a release day, and so a price."""
     return next(name for name, day, _ in ROWS if day and name.startswith(f"claude-{family}-"))
+
+
+def _of_embeddings(name: str, routing: Routing, others: Iterable[Account]) -> Route | None:
+    try:
+        return embeddings_route(name, routing, others)
+    except RequestError:
+        return None
 
 
 def served(routing: Routing) -> tuple[str, ...]:
