@@ -65,8 +65,7 @@ class ChatStream:
         self._tail = (b',"usage":null' if include_usage else b"") + b"}\n\n"
         self._before = self._head + b',"choices":[{"index":0,"delta":{'
         self._after = b'},"finish_reason":null}]' + self._tail
-        self._before_text = self._before + b'"content":"'
-        self._after_text = b'"' + self._after
+        self._before_content = self._before + b'"content":'
         self._role = self._chunk(b'"role":"assistant","content":""')
         """The first chunk, until it is sent."""
         self._include_usage = include_usage
@@ -145,6 +144,9 @@ class ChatStream:
         delta = event.delta
         kind = delta.type
         if kind == "text_delta":
+            text = bytes(delta.text)
+            if self._json is None and text[:1] == b'"' and text != b'""':  # nearly all of them
+                return self._before_content + text + self._after
             return self._text(blocks.words(delta.text))
         if kind == "input_json_delta":
             return self._arguments(event.index, blocks.words(delta.partial_json))
@@ -158,7 +160,7 @@ class ChatStream:
         if self._json and words:
             piece = self._json.feed(_text.decode(b'"%b"' % words))
             words = msgspec.json.encode(piece)[1:-1]
-        return self._before_text + words + self._after_text if words else b""
+        return self._chunk(b'"content":"%b"' % words) if words else b""
 
     def _arguments(self, index: int, piece: bytes) -> bytes:
         """Return a piece of a call's arguments; a tool that runs at Anthropic's has no call here."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+from collections import deque
 from collections.abc import Iterator
 from typing import Literal
 
@@ -40,8 +40,20 @@ def _read(tools: bytes, functions: bytes, traits: ClaudeTraits) -> Tools:
     return found
 
 
-_read_once = functools.lru_cache(maxsize=8)(_read)
-"""A client sends the same tools with each request; those of Claude Code's size are most of what a request costs."""
+def _read_once(tools: bytes, functions: bytes, traits: ClaudeTraits) -> Tools:
+    """Return what `_read` returns. Clients send the same tools with each request, and they cost most of one.
+
+    They are compared, which ends at the first difference: a digest would cost more than to compare all that is kept.
+    """
+    for key, known in tuple(_recent):  # other threads read, too
+        if key == (tools, functions, traits):
+            return known
+    found = _read(tools, functions, traits)
+    _recent.appendleft(((tools, functions, traits), found))
+    return found
+
+
+_recent: deque[tuple[tuple[bytes, bytes, ClaudeTraits], Tools]] = deque(maxlen=8)
 
 
 def _add(tools: Tools, tool: wire.Tool, at: str) -> None:
