@@ -20,7 +20,6 @@ from neurolink_mitm.core.openai.translated import Translated
 from neurolink_mitm.core.providers import destinations, models
 from neurolink_mitm.core.request.body import LONGEST_SESSION
 from neurolink_mitm.core.request.head import MESSAGES_PATH
-from neurolink_mitm.core.request.json_spans import LARGE
 from neurolink_mitm.dataplane.codings import CodingError, unpacked
 from neurolink_mitm.dataplane.hooks import (
     exchange_of,
@@ -37,8 +36,8 @@ Translate = Callable[[bytes, Traits], Translated]
 REFERENCES = (b'"previous_response_id"', b'"item_reference"')
 EFFORT_BETA = b"effort-2025-11-24"
 """Of Opus 4.5; newer models have effort without it. https://docs.litellm.ai/docs/providers/anthropic_effort"""
-FEW_OBJECTS = 1000
-"""JSON objects up to which a request is translated on the event loop: one takes up to 10 µs."""
+FEW_BYTES = 1 << 17
+"""Bytes of a request that is translated within some milliseconds, whatever is in it."""
 FEW_STORED = 1 << 17
 """Bytes of stored responses that are read within some milliseconds."""
 TRANSLATORS: Mapping[Api, Translate] = {Api.CHAT: chat_or_responses_request}
@@ -125,7 +124,7 @@ class OpenAiRequest:
 
 
 def _takes_long(body: bytes) -> bool:
-    return len(body) > LARGE or body.count(b"{") > FEW_OBJECTS
+    return len(body) > FEW_BYTES
 
 
 async def _in_thread(
@@ -146,7 +145,7 @@ def _take(flow: http.HTTPFlow, exchange: Exchange, translated: Translated | Requ
     session = named or translated.session
     exchange.session_id = session[:LONGEST_SESSION] if session else None
     exchange.answer, exchange.notes = translated.answer, translated.notes
-    exchange.kind = Kind.MESSAGES
+    exchange.kind, exchange.asked = Kind.MESSAGES, translated.asked
     # mitmproxy's setters take as long as the rest
     request.data.path, request.data.content = MESSAGES_PATH.encode(), translated.body
     request.headers.fields = messages_fields(fields, len(translated.body), exchange.beta)

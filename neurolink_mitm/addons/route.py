@@ -42,6 +42,8 @@ class Route:
         exchange.body_size = len(body)
         if refusal := self._refusal(flow, exchange):
             flow.response = error_response(refusal, exchange.request_id)
+        elif (asked := exchange.asked) and asked.index and asked.index.body is body:
+            self._take(flow, exchange, asked)
         elif exchange.kind in CONVERSATION_KINDS:
             if takes_long(body):
                 return self._in_thread(flow, exchange, body)

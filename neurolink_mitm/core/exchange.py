@@ -16,7 +16,7 @@ from neurolink_mitm.core.openai.translated import AnswerFormat
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers.destinations import Route
-from neurolink_mitm.core.request.body import BodyIndex
+from neurolink_mitm.core.request.body import BodyIndex, MessagesRequest
 from neurolink_mitm.core.request.endpoints import (
     COUNT_TOKENS,
     EMBEDDINGS,
@@ -201,6 +201,8 @@ class Exchange:
     tool_count: int = 0
     body_size: int = 0
     """Bytes of the client's body."""
+    asked: MessagesRequest | None = field(default=None, repr=False)
+    """What a translated request asks for, as its body need not be read for it."""
     index: BodyIndex | None = field(default=None, repr=False)
     """The index of the Messages request: the client's, or what its request was translated to."""
     client_request: ClientRequest | None = field(default=None, repr=False)

@@ -201,9 +201,8 @@ async def test_a_body_that_cant_be_unpacked(body: bytes, coding: str, status: in
     assert error(await packed(body, coding))[0] == status
 
 
-@pytest.mark.parametrize("member", ["x" * 600_000, [{}] * 2000], ids=["long", "many objects"])
-async def test_what_takes_long_is_translated_beside_the_event_loop(member: object) -> None:
-    long = json.dumps({"model": "claude-x", "user": member}).encode()
+async def test_a_long_body_is_translated_beside_the_event_loop() -> None:
+    long = json.dumps({"model": "claude-x", "user": "x" * 140_000}).encode()
     flow = make_flow("POST", "/v1/chat/completions", body=long, api=Api.CHAT)
     waits = OpenAiRequest(make_runtime(), {Api.CHAT: plain_request}).request(flow)
     assert waits is not None

@@ -16,7 +16,7 @@ STRATEGIES = ("fill-first", "round-robin", "quota-aware")
 """Those of `core/pool/selection.py`: a wrong option is reported before mitmproxy is imported."""
 COMMANDS: dict[str, str] = {
     "doctor": "Look for whatever could keep requests from being answered, and say what to do.",
-    "env": "Print what points a shell's programs at the proxy.",
+    "env": "Print what points a tool at the proxy: lines for the shell, or the tool's own file.",
     "guard": "",
     "install": "Install the proxy as a service (launchd, systemd).",
     "replay": "Run recorded attempts (proxy-attempts-….jsonl) through another strategy; nothing is sent.",

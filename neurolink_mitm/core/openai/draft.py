@@ -20,6 +20,7 @@ from neurolink_mitm.core.openai.options import (
 )
 from neurolink_mitm.core.openai.tools import Choice, Tools
 from neurolink_mitm.core.openai.turns import Turns
+from neurolink_mitm.core.request.body import BodyIndex, MessagesRequest
 
 LONGEST_MODEL = 256
 
@@ -37,10 +38,16 @@ class Draft:
     choice: Choice = Choice()  # noqa: RUF009 - frozen
     parallel: bool = True
     """Whether an answer may have several calls."""
+    _tool_count: int = 0
 
     def written(self) -> bytes:
         """Return the body of the Messages request. Raises `RequestError`."""
         return b"".join(self._pieces())
+
+    def asked(self, body: bytes) -> MessagesRequest:
+        """Return what reading `body`, which is `written`, would tell."""
+        index = BodyIndex(body, acceptable=True if self.turns.are_plain else None)
+        return MessagesRequest(self.model, self.stream, self._tool_count, None, index=index)
 
     def _pieces(self) -> Iterator[bytes]:
         """Yield the pieces of the body: long ones are copied once, when they are joined."""
@@ -49,6 +56,7 @@ class Draft:
         if self.turns.called and not listed:
             self.tools.called(self.turns.called)
             listed, choice = self.tools.written(Choice()), Choice("none")
+        self._tool_count = len(listed)
         forced = choice.forces and traits.forced
         lacks_thinking = self.turns.lacks_thinking()
         thought = thinking(options, traits, forced=forced, lacks_thinking=lacks_thinking)

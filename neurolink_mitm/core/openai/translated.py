@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from neurolink_mitm.core.openai.responses.stored import Pending
+from neurolink_mitm.core.request.body import MessagesRequest
 
 
 class StreamWriter(Protocol):
@@ -34,6 +35,8 @@ class Translated:
     body: bytes = field(repr=False)
     """The JSON of a body of `/v1/messages`."""
     answer: AnswerFormat
+    asked: MessagesRequest | None = None
+    """What reading the body would tell, where it is known without."""
     session: str | None = None
     """What keeps the requests of one conversation together."""
     names_session: bool = False

@@ -26,6 +26,7 @@ _GO_ON = b'{"type":"text","text":"Continue exactly where your last message ends.
 _THINKING = (b'{"type":"thinking"', b'{"type":"redacted_thinking"')
 _FOREIGN = b'"%b' % FOREIGN_SIGNATURE.encode()
 _TEXT = b'{"type":"text"'
+_PLAIN = (_TEXT, b'{"type":"tool_use"', b'{"type":"image"', b'{"type":"document"')
 
 
 def tool_name(raw: msgspec.Raw, at: str) -> bytes:
@@ -82,6 +83,12 @@ class Turns:
     def is_empty(self) -> bool:
         """Whether nothing is said, not even in the system prompt."""
         return not self._turns and not self.system
+
+    @property
+    def are_plain(self) -> bool:
+        """Whether they hold nothing but blocks that Anthropic accepts for certain: no thinking, say."""
+        blocks = (block for turn in self._turns for block in turn.blocks)
+        return all(block.startswith(_PLAIN) for block in blocks)
 
     def say(self, role: str, blocks: Iterable[bytes]) -> None:
         """Add blocks to a turn of `role`."""

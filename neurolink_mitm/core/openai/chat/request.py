@@ -60,14 +60,16 @@ def _translated(request: wire.Request, traits: Callable[[str], ClaudeTraits]) ->
     if draft.turns.is_empty:
         raise RequestError("Invalid 'messages': none of them has any content", "messages")
     options = request.stream_options
+    written = draft.written()
     return Translated(
-        draft.written(),
+        written,
         ChatAnswer(
             model,
             include_usage=bool(options and options.include_usage),
             json=wanted is not None,
             calls=CallForm(frozenset(tools.customs), old),
         ),
+        draft.asked(written),
         session=(request.prompt_cache_key or _digest(first))[:LONGEST_SESSION] or None,
         names_session=bool(request.prompt_cache_key),
         notes=tuple(f"{name} is ignored" for name in _IGNORED if getattr(request, name)),

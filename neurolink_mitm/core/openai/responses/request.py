@@ -129,14 +129,16 @@ def responses_request(
         choice=read_choice(talk.tools, asked.tool_choice),
         parallel=asked.parallel_tool_calls is not False,
     )
+    written = draft.written()
     return Translated(
-        draft.written(),
+        written,
         ResponsesAnswer(
             model,
             dict(_repeated(asked)),
             talk.tools.names.clients(),
             json=options.format is not None,
         ),
+        draft.asked(written),
         _session(asked, talk),
         bool(asked.prompt_cache_key),
         tuple(_notes(talk)),

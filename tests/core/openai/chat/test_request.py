@@ -12,6 +12,7 @@ from neurolink_mitm.core.openai.chat.request import chat_request
 from neurolink_mitm.core.openai.claude import claude_traits
 from neurolink_mitm.core.openai.errors import UNSUPPORTED, RequestError
 from neurolink_mitm.core.openai.translated import Translated
+from neurolink_mitm.core.request.body import read_body
 from neurolink_mitm.core.request.json_spans import LARGE
 from neurolink_mitm.sandbox.history import check_history
 from neurolink_mitm.sandbox.messages import parse_messages
@@ -541,6 +542,10 @@ def accepted_or_refused(body: Any) -> None:
     except RequestError:
         return
     parse_messages(made.body)
+    assert made.asked == (read := read_body(made.body))
+    assert made.asked.index
+    assert read.index
+    assert not made.asked.index.is_judged or read.index.acceptable
     found = unmarked(json.loads(made.body))
     signed = json.dumps(found).replace("EqQB", "aG0=")  # the sandbox's signature of "hm"
     check_history(signed.encode())

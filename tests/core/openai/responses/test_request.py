@@ -17,6 +17,7 @@ from neurolink_mitm.core.openai.responses.reasoning import encrypted_content
 from neurolink_mitm.core.openai.responses.request import responses_request
 from neurolink_mitm.core.openai.responses.stored import Memory, Pending
 from neurolink_mitm.core.openai.translated import Translated
+from neurolink_mitm.core.request.body import read_body
 from neurolink_mitm.sandbox.history import check_history, signature_of
 from neurolink_mitm.sandbox.messages import parse_messages
 from tests.linear import assert_linear
@@ -36,10 +37,15 @@ def messages_request(memory: Memory | None = None, **members: Any) -> Any:
     return json.loads(translated(memory, **members).body)
 
 
-def accepted(body: bytes) -> None:
-    """Check that the sandbox takes a Messages request."""
-    parse_messages(body)
-    check_history(body)
+def accepted(made: Translated) -> None:
+    """Check that the sandbox takes a Messages request, and that reading its body would tell nothing else."""
+    parse_messages(made.body)
+    check_history(made.body)
+    read = read_body(made.body)
+    assert made.asked == read
+    assert made.asked.index
+    assert read.index
+    assert not made.asked.index.is_judged or read.index.acceptable
 
 
 def test_a_text_is_a_question_with_the_default_limit() -> None:
@@ -53,7 +59,7 @@ def test_a_text_is_a_question_with_the_default_limit() -> None:
 @pytest.mark.parametrize("name", CODEX)
 def test_what_codex_and_continue_send_is_accepted(name: str) -> None:
     made = translated(body={**copy.deepcopy(CODEX[name]), "model": MODEL})
-    accepted(made.body)
+    accepted(made)
     request = json.loads(made.body)
     asked = [tool["name"] for tool in request["tools"]]
     assert len(asked) > 8
@@ -237,7 +243,7 @@ def test_a_conversation_goes_on_by_the_id_of_its_response() -> None:
         reasoning={"effort": "low"},
         input=[{"type": "function_call_output", "call_id": "toolu_1", "output": "1"}],
     )
-    accepted(second.body)
+    accepted(second)
     made = json.loads(second.body)
     assert [block["text"] for block in made["system"]] == ["new"], (
         "instructions are not carried over"
@@ -527,7 +533,7 @@ PLACES = [path for path in places(FULL) if path and path != ("model",)]
 
 
 def test_a_full_request_is_accepted() -> None:
-    accepted(translated(body=FULL).body)
+    accepted(translated(body=FULL))
 
 
 @settings(max_examples=50, deadline=None)
@@ -550,7 +556,7 @@ def test_whatever_comes_is_accepted_or_refused(
         made = translated(body=body)
     except RequestError:
         return
-    accepted(made.body)
+    accepted(made)
     json.dumps(json.loads(made.body), allow_nan=False)
 
 
