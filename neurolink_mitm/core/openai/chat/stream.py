@@ -112,16 +112,20 @@ class ChatStream:
         if name == "ping":
             return KEEP_ALIVE
         if name == "message_start":
-            self._usage.see_event(name, data)
+            self._count(name, data)
             return self._started(b"")
         if name == "message_delta":
-            self._usage.see_event(name, data)
+            self._count(name, data)
             self._stop_reason = _reasons.decode(data).delta.stop_reason or self._stop_reason
         elif name == "message_stop":
             return self._started(b"".join(self._finish()))
         elif name == "error":
             return self._failed(encoded(error_in_openai_form(data)))
         return b""
+
+    def _count(self, name: str, data: bytes) -> None:
+        if self._include_usage:
+            self._usage.see_event(name, data)
 
     def _started(self, chunks: bytes) -> bytes:
         """Put the first chunk before the others, once."""
