@@ -199,10 +199,13 @@ class AnswerStream(BoundedStream):
             reframe(response, len(held) if whole else None, self.received)
         elif isinstance(self._incoming.answer, EventStreamReader):
             reframe(response, None, self.received)  # it may be closed by an event of ours
+        self.exchange.status = (
+            response.status_code
+        )  # what has changed the body may have changed it, too
         yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
         yield from self._send(held)
         # they hold the body, which won't be sent again
-        self.exchange.index = self.exchange.client_request = None
+        self.exchange.index = self.exchange.asked = self.exchange.client_request = None
         if self.pool.frugal:  # and nobody will look at it
             self.received.data.content = self.flow.request.data.content = None
 

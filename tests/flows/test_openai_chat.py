@@ -122,6 +122,14 @@ def test_an_answer_that_breaks_off_ends_in_an_error(
     assert (row.outcome, row.attempts) == (outcome, 1)
 
 
+def test_the_row_has_the_status_of_an_answer_that_is_not_the_json_asked_for(client: Client) -> None:
+    client.sandbox.script("a", Reply(chunk_text="no JSON"))
+    answer = client.ask(stream=False, response_format={"type": "json_object"})
+    assert (answer.status_code, error_of(answer.content)["code"]) == (502, "invalid_json")
+    [row] = client.rows()
+    assert (row.responseStatus, row.outcome) == (502, "error")
+
+
 def test_a_response_that_breaks_off_has_failed(client: Client) -> None:
     client.sandbox.script("a", Reply(cut_after=5))
     last = data(client.ask(RESPONSES).content)[-1]
