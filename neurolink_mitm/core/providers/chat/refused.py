@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from neurolink_mitm.core.providers.chat.thoughts import PLACEHOLDER
+from neurolink_mitm.core.providers.too_long import ANTHROPICS
 
 Json = dict[str, Any]
 
@@ -33,6 +34,19 @@ _REFUSED = re.compile(
 _MISSING = re.compile(r"missing|must be (?:passed|provided)|required", re.IGNORECASE)
 _SIGNATURE = re.compile(r"signature.{0,40}thinking|thinking.{0,40}signature", re.IGNORECASE)
 """Claude's, of thinking that it does not know as its own."""
+_LIMIT_NAMED = re.compile(
+    r"max_?(?:completion_?|output_?)?tokens|maximum tokens you|in the (?:completion|output)",
+    re.IGNORECASE,
+)
+_LIMIT_TOO_HIGH = re.compile(
+    r"too (?:large|high)|exceed|(?:valid|supported) range|less than or equal|at most"
+    r"|maximum (?:value|allowed|context)",
+    re.IGNORECASE,
+)
+"""With the one before, of a limit that is above the model's, or above what the prompt leaves of its context:
+https://github.com/vllm-project/vllm/issues/20409, https://github.com/stepfun-ai/Step-Audio-R1/issues/3 (vLLM),
+https://github.com/deepseek-ai/DeepSeek-V3/issues/69, https://github.com/skapadia3214/groq-moa/issues/8
+"""
 _READ = 4_000
 """Characters of an error that are looked at."""
 
@@ -42,20 +56,36 @@ def without_refused(arguments: Json, text: str) -> Json | None:
     text = text[:_READ]
     if _SIGNATURE.search(text):
         return _unthought(arguments)
+    if _is_limit_too_high(text):
+        return _without(arguments, ("max_tokens",))
     if "reasoning_content" in text:
         return _thoughts(arguments, add=bool(_MISSING.search(text)))
     if not _REFUSED.search(text):
         return None
     for named, names in _SPARED:
-        if re.search(named, text, re.IGNORECASE) and any(name in arguments for name in names):
-            return {name: value for name, value in arguments.items() if name not in names}
+        if re.search(named, text, re.IGNORECASE) and (less := _without(arguments, names)):
+            return less
     return None
 
 
 def lasting(text: str) -> bool:
     """Tell whether the error is of what the model refuses always, not of this one conversation."""
     text = text[:_READ]
-    return bool(_REFUSED.search(text)) and not _SIGNATURE.search(text)
+    of_this_one = _SIGNATURE.search(text) or _is_limit_too_high(text)
+    return bool(_REFUSED.search(text)) and not of_this_one
+
+
+def _is_limit_too_high(text: str) -> bool:
+    """Tell whether the error is of the limit of tokens. What Claude says is for the client to mend."""
+    if ANTHROPICS.search(text):
+        return False
+    return bool(_LIMIT_NAMED.search(text) and _LIMIT_TOO_HIGH.search(text))
+
+
+def _without(arguments: Json, names: tuple[str, ...]) -> Json | None:
+    """Return the arguments without `names`; None if there are none of them."""
+    left = {name: value for name, value in arguments.items() if name not in names}
+    return left if len(left) < len(arguments) else None
 
 
 def _unthought(arguments: Json) -> Json | None:

@@ -50,6 +50,44 @@ def test_what_is_not_there_can_not_go() -> None:
     assert without_refused({"messages": [USER]}, "does not support thinking") is None
 
 
+CONTEXT = "This model's maximum context length is 16384 tokens"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{CONTEXT}. However, you requested 32040 tokens (40 in the messages, 32000 in the completion).",
+        f"'max_tokens' or 'max_completion_tokens' is too large: 32000. {CONTEXT} and your request has 40 input tokens",
+        "This endpoint's maximum context length is 32768 tokens. However, you requested about 33000 tokens (1000 of"
+        " text input, 32000 in the output).",
+        "max_tokens is too large: 32000. This model supports at most 16384 completion tokens",
+        "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",
+        "max_tokens for `llama-3.1-8b-instant` must be less than or equal to 8000",
+        "The maximum tokens you requested exceeds the model limit of 4096.",
+        "it has a maxOutputTokens value of 32000 but the supported range is from 1 (inclusive) to 8193 (exclusive).",
+    ],
+    ids=["old vLLM", "vLLM", "OpenRouter", "OpenAI", "DeepSeek", "Groq", "Bedrock", "Gemini"],
+)
+def test_a_limit_that_is_too_high_goes_for_this_request_alone(text: str) -> None:
+    assert without_refused({**FIELDS, "max_tokens": 32_000}, text) == FIELDS
+    assert not lasting(text)
+    assert without_refused({"messages": [USER]}, text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{CONTEXT}. However, your messages resulted in 20000 tokens.",
+        "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000",
+        "`max_tokens` must be greater than `thinking.budget_tokens`.",
+    ],
+    ids=["the prompt itself", "Claude's words, for the client", "too low"],
+)
+def test_any_other_limit_is_the_clients_matter(text: str) -> None:
+    arguments: Json = {"messages": [USER], "max_tokens": 32_000}
+    assert without_refused(arguments, text) is None
+
+
 MISSING = "The `reasoning_content` in the thinking mode must be passed back to the API."
 UNWANTED = "The reasoning_content is not allowed in input messages."
 
