@@ -9,14 +9,14 @@ from neurolink_mitm.core.auth.access import credential
 from neurolink_mitm.core.exchange import ClientRequest, Exchange, Kind
 from neurolink_mitm.core.openai import unserved
 from neurolink_mitm.core.openai.api import Api
+from neurolink_mitm.core.openai.chat_or_responses import chat_or_responses_request
 from neurolink_mitm.core.openai.claude import ClaudeTraits, claude_traits
 from neurolink_mitm.core.openai.errors import RequestError
-from neurolink_mitm.core.openai.fields import messages_fields, session_in
-from neurolink_mitm.core.openai.mixed import chat_or_responses_request
-from neurolink_mitm.core.openai.responses.kept import kept_responses
+from neurolink_mitm.core.openai.header_fields import messages_fields, session_in
 from neurolink_mitm.core.openai.responses.retrieval import is_retrieval, retrieve
 from neurolink_mitm.core.openai.responses.stored import client_space
-from neurolink_mitm.core.openai.translated import Translated
+from neurolink_mitm.core.openai.responses.storing import storing_translator
+from neurolink_mitm.core.openai.translated import Translate, Translated
 from neurolink_mitm.core.providers import destinations, models
 from neurolink_mitm.core.request.body import LONGEST_SESSION
 from neurolink_mitm.core.request.head import MESSAGES_PATH
@@ -31,11 +31,7 @@ from neurolink_mitm.dataplane.original_request import save_client_request
 from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.ports import Runtime
 
-Traits = Callable[[str], ClaudeTraits]
-Translate = Callable[[bytes, Traits], Translated]
 REFERENCES = (b'"previous_response_id"', b'"item_reference"')
-EFFORT_BETA = b"effort-2025-11-24"
-"""Of Opus 4.5; newer models have effort without it. https://docs.litellm.ai/docs/providers/anthropic_effort"""
 FEW_BYTES = 1 << 17
 """Bytes of a request that is translated within some milliseconds, whatever is in it."""
 FEW_STORED = 1 << 17
@@ -74,7 +70,9 @@ class OpenAiRequest:
 
     def _translator(self, flow: http.HTTPFlow, exchange: Exchange) -> Translate | None:
         if exchange.api is Api.RESPONSES:
-            return kept_responses(self.runtime.memory, self._space(flow), self.runtime.clock.now)
+            return storing_translator(
+                self.runtime.memory, self._space(flow), self.runtime.clock.now
+            )
         return self._translators.get(exchange.api)
 
     def _continues_much(self, body: bytes) -> bool:
@@ -118,9 +116,7 @@ class OpenAiRequest:
         route = destinations.route(model, routing, self.runtime.pool.fallbacks)
         if route is None:
             raise unserved.not_mapped(model, models.served(routing))
-        traits = claude_traits(route.model)
-        exchange.beta = EFFORT_BETA if traits.efforts and not traits.adaptive else b""
-        return traits
+        return claude_traits(route.model)
 
 
 def _takes_long(body: bytes) -> bool:
@@ -145,10 +141,10 @@ def _take(flow: http.HTTPFlow, exchange: Exchange, translated: Translated | Requ
     session = named or translated.session
     exchange.session_id = session[:LONGEST_SESSION] if session else None
     exchange.answer, exchange.notes = translated.answer, translated.notes
-    exchange.kind, exchange.asked = Kind.MESSAGES, translated.asked
+    exchange.kind, exchange.messages_request = Kind.MESSAGES, translated.messages_request
     # mitmproxy's setters take as long as the rest
     request.data.path, request.data.content = MESSAGES_PATH.encode(), translated.body
-    request.headers.fields = messages_fields(fields, len(translated.body), exchange.beta)
+    request.headers.fields = messages_fields(fields, len(translated.body), translated.beta)
 
 
 def _refuse(flow: http.HTTPFlow, exchange: Exchange, refusal: RequestError) -> None:

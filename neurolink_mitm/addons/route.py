@@ -42,8 +42,8 @@ class Route:
         exchange.body_size = len(body)
         if refusal := self._refusal(flow, exchange):
             flow.response = error_response(refusal, exchange.request_id)
-        elif (asked := exchange.asked) and asked.index and asked.index.body is body:
-            self._take(flow, exchange, asked)
+        elif (read := exchange.messages_request) and read.index and read.index.body is body:
+            self._take(flow, exchange, read)
         elif exchange.kind in CONVERSATION_KINDS:
             if takes_long(body):
                 return self._in_thread(flow, exchange, body)
@@ -66,23 +66,29 @@ class Route:
         self._take(flow, exchange, await run_in_thread(lambda: _read(body)))
 
     def _take(
-        self, flow: http.HTTPFlow, exchange: Exchange, asked: MessagesRequest | Reply
+        self, flow: http.HTTPFlow, exchange: Exchange, messages_request: MessagesRequest | Reply
     ) -> None:
-        refusal = asked if isinstance(asked, Reply) else self._route(exchange, asked)
+        refusal = (
+            messages_request
+            if isinstance(messages_request, Reply)
+            else self._route(exchange, messages_request)
+        )
         if refusal:
             flow.response = error_response(refusal, exchange.request_id)
 
-    def _route(self, exchange: Exchange, asked: MessagesRequest) -> Reply | None:
-        exchange.model = asked.model
-        exchange.stream = asked.stream
-        exchange.tool_count = asked.tool_count
-        exchange.user_id = asked.user_id
-        exchange.session_id = exchange.session_id or asked.session_id
-        exchange.index = asked.index
+    def _route(self, exchange: Exchange, messages_request: MessagesRequest) -> Reply | None:
+        exchange.model = messages_request.model
+        exchange.stream = messages_request.stream
+        exchange.tool_count = messages_request.tool_count
+        exchange.user_id = messages_request.user_id
+        exchange.session_id = exchange.session_id or messages_request.session_id
+        exchange.index = messages_request.index
         config = self.runtime.config.routing
-        exchange.route = destinations.route(asked.model, config, self.runtime.pool.fallbacks)
+        exchange.route = destinations.route(
+            messages_request.model, config, self.runtime.pool.fallbacks
+        )
         if exchange.route is None:
-            return models.not_served(asked.model, config)
+            return models.not_served(messages_request.model, config)
         return None
 
     def _forwardable(self, flow: http.HTTPFlow) -> bool:

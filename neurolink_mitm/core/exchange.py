@@ -201,7 +201,7 @@ class Exchange:
     tool_count: int = 0
     body_size: int = 0
     """Bytes of the client's body."""
-    asked: MessagesRequest | None = field(default=None, repr=False)
+    messages_request: MessagesRequest | None = field(default=None, repr=False)
     """What a translated request asks for, as its body need not be read for it."""
     index: BodyIndex | None = field(default=None, repr=False)
     """The index of the Messages request: the client's, or what its request was translated to."""
@@ -211,8 +211,6 @@ class Exchange:
     """The form of the response, if the request was translated."""
     notes: tuple[str, ...] = ()
     """What the translation left out, for the log."""
-    beta: bytes = b""
-    """The value of `anthropic-beta` that the translated request needs."""
     session_id: str | None = None
     user_id: str | None = field(default=None, repr=False)
     """`metadata.user_id`, as the client sent it."""

@@ -205,7 +205,7 @@ class AnswerStream(BoundedStream):
         yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
         yield from self._send(held)
         # they hold the body, which won't be sent again
-        self.exchange.index = self.exchange.asked = self.exchange.client_request = None
+        self.exchange.index = self.exchange.messages_request = self.exchange.client_request = None
         if self.pool.frugal:  # and nobody will look at it
             self.received.data.content = self.flow.request.data.content = None
 

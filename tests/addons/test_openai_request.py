@@ -13,11 +13,12 @@ import zstandard
 from mitmproxy import http
 
 from neurolink_mitm.addons import openai_request
-from neurolink_mitm.addons.openai_request import OpenAiRequest, Traits
+from neurolink_mitm.addons.openai_request import OpenAiRequest
 from neurolink_mitm.addons.route import Route
 from neurolink_mitm.core.auth.access import ClientKey, digest
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.openai.api import Api
+from neurolink_mitm.core.openai.claude import TraitsOf
 from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.openai.responses.stored import Pending
 from neurolink_mitm.core.openai.translated import Translated
@@ -30,7 +31,7 @@ from tests.fakes import NOW, make_runtime
 ASKED = json.dumps({"model": "claude-x", "stream": True}).encode()
 
 
-def plain_request(body: bytes, traits: Traits) -> Translated:
+def plain_request(body: bytes, traits: TraitsOf) -> Translated:
     """A translation of the tests' own."""
     try:
         asked = json.loads(body)
@@ -40,7 +41,7 @@ def plain_request(body: bytes, traits: Traits) -> Translated:
         raise RequestError("no such role", "messages[0].role", "invalid_value")
     if "explode" in asked:
         raise KeyError("a secret")
-    traits(asked["model"])
+    claude = traits(asked["model"])
     sent = json.dumps(MESSAGE | asked).encode()
     named = asked.get("prompt_cache_key")
     return Translated(
@@ -48,6 +49,7 @@ def plain_request(body: bytes, traits: Traits) -> Translated:
         PlainAnswer(),
         session=named or "digest",
         names_session=bool(named),
+        beta=claude.beta,
         notes=("seed is not served",),
     )
 

@@ -10,7 +10,7 @@ A request is translated once, before it is routed. What refuses it is a `Request
 What chat and responses requests have in common is collected in a `Draft` and written by it: `Turns` (messages, calls,
 results), `Tools`, `Options`. What Claude's models take of it is in `claude`.
 
-Which requests these are tells `api`, what becomes of their header fields `fields`, why others are refused `unserved`.
+Which requests these are tells `api`, what becomes of their fields `header_fields`, why others are refused `unserved`.
 `editors` put a response through its `AnswerFormat` as it arrives; where upstream streams against the request, or does
-not, `forms` makes one form of the other. All errors are put into OpenAI's form by `errors`.
+not, `message_events` makes one form of the other. All errors are put into OpenAI's form by `errors`.
 """

@@ -7,7 +7,7 @@ the migration guide of each model there, Claude Code's table of models, and Lite
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -46,6 +46,17 @@ class ClaudeTraits:
     """It takes `output_config.format` with a JSON schema."""
     strict_tools: bool = True
     """It takes `strict` of a tool."""
+
+    @property
+    def beta(self) -> bytes:
+        """The value of `anthropic-beta` that it needs; empty for none."""
+        return _EFFORT_BETA if self.efforts and not self.adaptive else b""
+
+
+TraitsOf = Callable[[str], ClaudeTraits]
+"""Returns the traits of the model that is asked for the client's. Raises `RequestError` where none is."""
+_EFFORT_BETA = b"effort-2025-11-24"
+"""Of Opus 4.5; newer models have effort without it. https://docs.litellm.ai/docs/providers/anthropic_effort"""
 
 
 _OTHER = ClaudeTraits(

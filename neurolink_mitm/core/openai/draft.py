@@ -44,7 +44,7 @@ class Draft:
         """Return the body of the Messages request. Raises `RequestError`."""
         return b"".join(self._pieces())
 
-    def asked(self, body: bytes) -> MessagesRequest:
+    def messages_request(self, body: bytes) -> MessagesRequest:
         """Return what reading `body`, which is `written`, would tell."""
         index = BodyIndex(body, acceptable=True if self.turns.are_plain else None)
         return MessagesRequest(self.model, self.stream, self._tool_count, None, index=index)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from neurolink_mitm.core.openai.errors import encoded, error_in_openai_form
-from neurolink_mitm.core.openai.forms import Event, events_of, message_of
+from neurolink_mitm.core.openai.message_events import Event, events_of, message_of
 from neurolink_mitm.core.openai.translated import AnswerFormat, StreamWriter
 from neurolink_mitm.core.response.reader import type_of
 from neurolink_mitm.core.response.sse import SseEvent, SseReader

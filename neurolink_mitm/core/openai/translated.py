@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from neurolink_mitm.core.openai.claude import TraitsOf
 from neurolink_mitm.core.openai.responses.stored import Pending
 from neurolink_mitm.core.request.body import MessagesRequest
 
@@ -35,13 +37,19 @@ class Translated:
     body: bytes = field(repr=False)
     """The JSON of a body of `/v1/messages`."""
     answer: AnswerFormat
-    asked: MessagesRequest | None = None
+    messages_request: MessagesRequest | None = None
     """What reading the body would tell, where it is known without."""
     session: str | None = None
     """What keeps the requests of one conversation together."""
     names_session: bool = False
     """`session` is in the request itself (`prompt_cache_key`), and counts before any header."""
+    beta: bytes = b""
+    """The value of `anthropic-beta` that it needs; empty for none."""
     notes: tuple[str, ...] = ()
     """What was left out, for the log."""
     pending: Pending | None = None
     """What is stored with the response once it is complete; None: nothing."""
+
+
+Translate = Callable[[bytes, TraitsOf], Translated]
+"""Translates the body of a request. Raises `RequestError`."""

@@ -106,3 +106,9 @@ def test_another_providers_model_takes_everything() -> None:
     traits = claude_traits("gpt-5")
     fields = (field.name for field in dataclasses.fields(ClaudeTraits))
     assert all(getattr(traits, name) for name in fields if name != "off")
+
+
+def test_only_opus_4_5_needs_a_beta() -> None:
+    needs = {name: claude_traits(name).beta for name, *_ in ROWS if claude_traits(name).beta}
+    assert set(needs.values()) == {b"effort-2025-11-24"}
+    assert all(name.startswith("claude-opus-4-5") for name in needs)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from neurolink_mitm.core.openai.chat import native, wire
+from neurolink_mitm.core.openai.chat import anthropic_blocks, wire
 from neurolink_mitm.core.openai.chat.thinking import thinking_blocks
 from neurolink_mitm.core.openai.content import (
     assistant_blocks,
@@ -39,15 +39,15 @@ def _system(turns: Turns, message: wire.Message, at: str) -> None:
 
 
 def _user(turns: Turns, message: wire.Message, at: str) -> None:
-    if native.in_user(bytes(message.content)):
-        native.add_user(turns, message.content, f"{at}.content")
+    if anthropic_blocks.in_user(bytes(message.content)):
+        anthropic_blocks.add_user(turns, message.content, f"{at}.content")
     else:
         turns.say(USER, user_blocks(message.content, f"{at}.content"))
 
 
 def _assistant(turns: Turns, message: wire.Message, at: str) -> None:
-    if native.in_assistant(bytes(message.content)):
-        native.add_assistant(turns, message.content, f"{at}.content")
+    if anthropic_blocks.in_assistant(bytes(message.content)):
+        anthropic_blocks.add_assistant(turns, message.content, f"{at}.content")
         return
     said = assistant_blocks(message.content, f"{at}.content")
     details, blocks = message.reasoning_details, message.thinking_blocks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import blake2b
 
 from neurolink_mitm.core.openai.chat import wire
@@ -10,7 +10,7 @@ from neurolink_mitm.core.openai.chat.answer import ChatAnswer
 from neurolink_mitm.core.openai.chat.calls import CallForm
 from neurolink_mitm.core.openai.chat.history import add_message
 from neurolink_mitm.core.openai.chat.tools import is_old, read_choice, tools_of
-from neurolink_mitm.core.openai.claude import ClaudeTraits
+from neurolink_mitm.core.openai.claude import TraitsOf
 from neurolink_mitm.core.openai.draft import Draft, checked_model
 from neurolink_mitm.core.openai.errors import UNSUPPORTED, RequestError
 from neurolink_mitm.core.openai.options import Format, Options, checked_effort, checked_limit
@@ -25,7 +25,7 @@ _IGNORED = ("frequency_penalty", "presence_penalty", "seed", "prediction")
 """Fields that ask for something that is left out: noted in the log."""
 
 
-def chat_request(body: bytes, traits: Callable[[str], ClaudeTraits]) -> Translated:
+def chat_request(body: bytes, traits: TraitsOf) -> Translated:
     """Return the Messages request for the body of a chat request.
 
     `traits` is asked with the model that the client names. Raises `RequestError`.
@@ -36,7 +36,7 @@ def chat_request(body: bytes, traits: Callable[[str], ClaudeTraits]) -> Translat
         raise RequestError("The body of the request is nested too deeply.") from e
 
 
-def _translated(request: wire.Request, traits: Callable[[str], ClaudeTraits]) -> Translated:
+def _translated(request: wire.Request, traits: TraitsOf) -> Translated:
     _refuse(request)
     model = checked_model(request.model)
     claude = traits(model)
@@ -69,9 +69,10 @@ def _translated(request: wire.Request, traits: Callable[[str], ClaudeTraits]) ->
             json=wanted is not None,
             calls=CallForm(frozenset(tools.customs), old),
         ),
-        draft.asked(written),
+        draft.messages_request(written),
         session=(request.prompt_cache_key or _digest(first))[:LONGEST_SESSION] or None,
         names_session=bool(request.prompt_cache_key),
+        beta=claude.beta,
         notes=tuple(f"{name} is ignored" for name in _IGNORED if getattr(request, name)),
     )
 

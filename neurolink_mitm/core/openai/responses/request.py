@@ -7,12 +7,12 @@ https://platform.openai.com/docs/api-reference/responses/create
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
 
-from neurolink_mitm.core.openai.claude import ClaudeTraits
+from neurolink_mitm.core.openai.claude import TraitsOf
 from neurolink_mitm.core.openai.content import text_block
 from neurolink_mitm.core.openai.draft import Draft, checked_model
 from neurolink_mitm.core.openai.errors import UNSUPPORTED, RequestError
@@ -108,95 +108,101 @@ _MOVED = {
 """Fields of chat requests, and those of responses requests that OpenAI then names."""
 
 
-def responses_request(
-    body: bytes, traits: Callable[[str], ClaudeTraits], earlier: Earlier
-) -> Translated:
+def responses_request(body: bytes, traits: TraitsOf, earlier: Earlier) -> Translated:
     """Return the request as a Messages request. Raises `RequestError`."""
-    asked = read_request(_request, body)
-    _check(asked)
-    model = checked_model(asked.model)
+    request = read_request(_request, body)
+    _check(request)
+    model = checked_model(request.model)
     tools = Tools(traits(model))
-    talk = Conversation(ResponseTools(tools), earlier)
-    _read_conversation(talk, asked)
-    options = _options(asked)
+    conversation = Conversation(ResponseTools(tools), earlier)
+    _read_conversation(conversation, request)
     draft = Draft(
         model,
         tools.traits,
         tools,
-        stream=bool(asked.stream),
-        turns=talk.turns,
-        options=options,
-        choice=read_choice(talk.tools, asked.tool_choice),
-        parallel=asked.parallel_tool_calls is not False,
+        stream=bool(request.stream),
+        turns=conversation.turns,
+        options=_options(request),
+        choice=read_choice(conversation.tools, request.tool_choice),
+        parallel=request.parallel_tool_calls is not False,
     )
+    return _translated(request, conversation, draft)
+
+
+def _translated(request: _Request, conversation: Conversation, draft: Draft) -> Translated:
     written = draft.written()
     return Translated(
         written,
         ResponsesAnswer(
-            model,
-            dict(_repeated(asked)),
-            talk.tools.names.clients(),
-            json=options.format is not None,
+            draft.model,
+            dict(_repeated(request)),
+            conversation.tools.names.clients(),
+            json=draft.options.format is not None,
         ),
-        draft.asked(written),
-        _session(asked, talk),
-        bool(asked.prompt_cache_key),
-        tuple(_notes(talk)),
-        None if asked.store is False else Pending(_kept(asked, talk), asked.previous_response_id),
+        draft.messages_request(written),
+        session=_session(request, conversation),
+        names_session=bool(request.prompt_cache_key),
+        beta=draft.traits.beta,
+        notes=tuple(_notes(conversation)),
+        pending=_pending(request, conversation),
     )
 
 
-def _read_conversation(talk: Conversation, asked: _Request) -> None:
-    if asked.instructions != NULL:
-        block = text_block(string(asked.instructions, "instructions"))
-        talk.turns.system += [block] if block else []
-    talk.tools.add(asked.tools, "tools")
-    talk.tools.of_request = False
-    if asked.previous_response_id is not None:
+def _read_conversation(conversation: Conversation, request: _Request) -> None:
+    if request.instructions != NULL:
+        block = text_block(string(request.instructions, "instructions"))
+        conversation.turns.system += [block] if block else []
+    conversation.tools.add(request.tools, "tools")
+    conversation.tools.of_request = False
+    if request.previous_response_id is not None:
         at = "previous_response_id"
-        for turn in talk.earlier.turns(asked.previous_response_id):
-            add_input(talk, turn.input, at)
-            add_output(talk, turn.output, at)
-    elif asked.input == NULL:
+        for turn in conversation.earlier.turns(request.previous_response_id):
+            add_input(conversation, turn.input, at)
+            add_output(conversation, turn.output, at)
+    elif request.input == NULL:
         raise missing("input")
-    add_input(talk, asked.input, "input")
-    if talk.turns.is_empty:
+    add_input(conversation, request.input, "input")
+    if conversation.turns.is_empty:
         raise RequestError("Invalid 'input': nothing is said in it", "input", "invalid_value")
 
 
-def _check(asked: _Request) -> None:
+def _check(request: _Request) -> None:
     """Raise `RequestError` for what can't be done here."""
     for name, now in _MOVED.items():
-        if getattr(asked, name) != NULL:
+        if getattr(request, name) != NULL:
             raise _unsupported(name, f"in the Responses API, this parameter has moved to '{now}'")
-    if (asked.n or 1) != 1:
+    if (request.n or 1) != 1:
         raise _unsupported("n", "Claude gives one answer")
-    if asked.background:
+    if request.background:
         raise _unsupported("background", "responses are not made in the background here")
-    if asked.conversation != NULL:
+    if request.conversation != NULL:
         why = "conversations are not stored here; use 'previous_response_id'"
         raise _unsupported("conversation", why)
-    if asked.prompt != NULL:
+    if request.prompt != NULL:
         raise _unsupported("prompt", "there are no prompt templates here; send the prompt itself")
-    included = "message.output_text.logprobs" in (asked.include or ())
-    wanted = {"top_logprobs": asked.top_logprobs, "logprobs": asked.logprobs, "include": included}
+    included = "message.output_text.logprobs" in (request.include or ())
+    wanted = {
+        "top_logprobs": request.top_logprobs,
+        "logprobs": request.logprobs,
+        "include": included,
+    }
     for name in filter(wanted.get, wanted):
         raise _unsupported(name, "Claude gives no log probabilities")
 
 
-def _options(asked: _Request) -> Options:
-    reasoning = read(_reasoning, asked.reasoning, "reasoning")
+def _options(request: _Request) -> Options:
+    reasoning = read(_reasoning, request.reasoning, "reasoning")
     return Options(
-        max_tokens=checked_limit(asked.max_output_tokens, "max_output_tokens"),
-        temperature=asked.temperature,
-        top_p=asked.top_p,
+        max_tokens=checked_limit(request.max_output_tokens, "max_output_tokens"),
+        temperature=request.temperature,
+        top_p=request.top_p,
         effort=checked_effort(reasoning.effort, "reasoning.effort") if reasoning else None,
-        format=_format(asked),
+        format=_format(request),
     )
 
 
-def _format(asked: _Request) -> Format | None:
-    text = read(_text, asked.text, "text")
+def _format(request: _Request) -> Format | None:
+    text = read(_text, request.text, "text")
     if text is None or text.format is None or text.format.type == "text":
         return None
     if text.format.type == "json_object":
@@ -205,10 +211,10 @@ def _format(asked: _Request) -> Format | None:
     return Format(bytes(text.format.schema))
 
 
-def _repeated(asked: _Request) -> Iterator[tuple[str, msgspec.Raw]]:
+def _repeated(request: _Request) -> Iterator[tuple[str, msgspec.Raw]]:
     """Yield the members that the response repeats."""
     for name in REPEATED:
-        value = getattr(asked, name)
+        value = getattr(request, name)
         if isinstance(value, msgspec.Raw):
             if value != NULL:
                 yield name, value
@@ -216,29 +222,36 @@ def _repeated(asked: _Request) -> Iterator[tuple[str, msgspec.Raw]]:
             yield name, msgspec.Raw(msgspec.json.encode(value))
 
 
-def _kept(asked: _Request, talk: Conversation) -> msgspec.Raw:
-    """Return the input as it is kept: with the items that it refers to, which may be forgotten before it."""
-    if asked.input == NULL:
+def _pending(request: _Request, conversation: Conversation) -> Pending | None:
+    if request.store is False:
+        return None
+    return Pending(_stored_input(request, conversation), request.previous_response_id)
+
+
+def _stored_input(request: _Request, conversation: Conversation) -> msgspec.Raw:
+    """Return the input as it is stored: with the items that it refers to, which may be forgotten before it."""
+    if request.input == NULL:
         return msgspec.Raw(b"[]")
-    if not talk.refers:
-        return asked.input
-    items = msgspec.json.decode(asked.input, type=list[msgspec.Raw])
+    if not conversation.refers:
+        return request.input
+    items = msgspec.json.decode(request.input, type=list[msgspec.Raw])
     return msgspec.Raw(
-        b"[%b]" % b",".join(bytes(referred_item(talk.earlier, each) or each) for each in items)
+        b"[%b]"
+        % b",".join(bytes(referred_item(conversation.earlier, each) or each) for each in items)
     )
 
 
-def _session(asked: _Request, talk: Conversation) -> str:
+def _session(request: _Request, conversation: Conversation) -> str:
     """Return the client's key of the conversation, or the digest of its beginning."""
-    key = asked.prompt_cache_key or hashlib.sha256(talk.first).hexdigest()[:32]
+    key = request.prompt_cache_key or hashlib.sha256(conversation.first).hexdigest()[:32]
     return key[:LONGEST_SESSION]
 
 
-def _notes(talk: Conversation) -> Iterator[str]:
-    if talk.tools.left_out:
-        yield f"tools that run on OpenAI's servers are left out: {', '.join(talk.tools.left_out)}"
-    if talk.left_out:
-        yield f"input items are left out: {', '.join(talk.left_out)}"
+def _notes(conversation: Conversation) -> Iterator[str]:
+    if conversation.tools.left_out:
+        yield f"tools that run on OpenAI's servers are left out: {', '.join(conversation.tools.left_out)}"
+    if conversation.left_out:
+        yield f"input items are left out: {', '.join(conversation.left_out)}"
 
 
 def _unsupported(at: str, why: str) -> RequestError:

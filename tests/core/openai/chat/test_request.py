@@ -536,16 +536,24 @@ ANYTHING = st.recursive(
 )
 
 
+@pytest.mark.parametrize(
+    ("model", "beta"), [("claude-opus-4-5", b"effort-2025-11-24"), ("claude-opus-4-6", b"")]
+)
+def test_the_beta_that_the_model_needs(model: str, beta: bytes) -> None:
+    body = {"model": model, "messages": [{"role": "user", "content": "x"}]}
+    assert chat_request(json.dumps(body).encode(), claude_traits).beta == beta
+
+
 def accepted_or_refused(body: Any) -> None:
     try:
         made = chat_request(json.dumps(body).encode(), claude_traits)
     except RequestError:
         return
     parse_messages(made.body)
-    assert made.asked == (read := read_body(made.body))
-    assert made.asked.index
+    assert made.messages_request == (read := read_body(made.body))
+    assert made.messages_request.index
     assert read.index
-    assert not made.asked.index.is_judged or read.index.acceptable
+    assert not made.messages_request.index.is_judged or read.index.acceptable
     found = unmarked(json.loads(made.body))
     signed = json.dumps(found).replace("EqQB", "aG0=")  # the sandbox's signature of "hm"
     check_history(signed.encode())

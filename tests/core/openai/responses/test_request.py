@@ -37,15 +37,20 @@ def messages_request(memory: Memory | None = None, **members: Any) -> Any:
     return json.loads(translated(memory, **members).body)
 
 
+def test_the_beta_that_the_model_needs() -> None:
+    assert translated(body={"model": "claude-opus-4-5", "input": "x"}).beta == b"effort-2025-11-24"
+    assert translated().beta == b""
+
+
 def accepted(made: Translated) -> None:
     """Check that the sandbox takes a Messages request, and that reading its body would tell nothing else."""
     parse_messages(made.body)
     check_history(made.body)
     read = read_body(made.body)
-    assert made.asked == read
-    assert made.asked.index
+    assert made.messages_request == read
+    assert made.messages_request.index
     assert read.index
-    assert not made.asked.index.is_judged or read.index.acceptable
+    assert not made.messages_request.index.is_judged or read.index.acceptable
 
 
 def test_a_text_is_a_question_with_the_default_limit() -> None:

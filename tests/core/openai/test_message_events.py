@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from neurolink_mitm.core.openai.forms import Event, events_of, message_of
+from neurolink_mitm.core.openai.message_events import Event, events_of, message_of
 from neurolink_mitm.core.response.sse import SseReader
 from tests.flows.raw_upstream import MESSAGE, STREAM
 

@@ -5,7 +5,7 @@ https://forum.cursor.com/t/159298, https://docs.litellm.ai/docs/proxy/cursor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
@@ -15,15 +15,13 @@ from neurolink_mitm.core.openai.chat.answer import ChatAnswer
 from neurolink_mitm.core.openai.chat.calls import CallForm
 from neurolink_mitm.core.openai.chat.request import chat_request
 from neurolink_mitm.core.openai.chat.wire import StreamOptions
-from neurolink_mitm.core.openai.claude import ClaudeTraits
+from neurolink_mitm.core.openai.claude import TraitsOf
 from neurolink_mitm.core.openai.errors import UNSUPPORTED, RequestError
 from neurolink_mitm.core.openai.reading import NULL
 from neurolink_mitm.core.openai.responses.answer import ResponsesAnswer
 from neurolink_mitm.core.openai.responses.request import responses_request
 from neurolink_mitm.core.openai.responses.stored import StoredTurn
 from neurolink_mitm.core.openai.translated import Translated
-
-Traits = Callable[[str], ClaudeTraits]
 
 
 class _Shape(msgspec.Struct, gc=False):
@@ -45,7 +43,7 @@ class _Nothing:
         return None
 
 
-def chat_or_responses_request(body: bytes, traits: Traits) -> Translated:
+def chat_or_responses_request(body: bytes, traits: TraitsOf) -> Translated:
     """Return the Messages request, whose answer is a chat completion. Raises `RequestError`."""
     try:
         return chat_request(body, traits)

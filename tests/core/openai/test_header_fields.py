@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.core.openai.fields import messages_fields, session_in
+from neurolink_mitm.core.openai.header_fields import messages_fields, session_in
 from neurolink_mitm.core.request.headers import Fields
 
 

@@ -6,28 +6,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from neurolink_mitm.core.openai.claude import ClaudeTraits
+from neurolink_mitm.core.openai.claude import TraitsOf
 from neurolink_mitm.core.openai.responses.answer import ResponsesAnswer
 from neurolink_mitm.core.openai.responses.request import responses_request
 from neurolink_mitm.core.openai.responses.stored import Memory
-from neurolink_mitm.core.openai.translated import AnswerFormat, StreamWriter, Translated
+from neurolink_mitm.core.openai.translated import (
+    AnswerFormat,
+    StreamWriter,
+    Translate,
+    Translated,
+)
 
-Keep = Callable[[bytes], object]
+Store = Callable[[bytes], object]
 """Stores the JSON of a response."""
 
 
-def kept_responses(
-    memory: Memory, client: str, now: Callable[[], float]
-) -> Callable[[bytes, Callable[[str], ClaudeTraits]], Translated]:
+def storing_translator(memory: Memory, client: str, now: Callable[[], float]) -> Translate:
     """Return what translates the requests of a client, whose responses are stored in `memory`."""
 
-    def translate(body: bytes, traits: Callable[[str], ClaudeTraits]) -> Translated:
+    def translate(body: bytes, traits: TraitsOf) -> Translated:
         translated = responses_request(body, traits, memory.of(client, now()))
         pending, answer = translated.pending, translated.answer
         if pending is None or not isinstance(answer, ResponsesAnswer):
             return translated
-        kept = KeptAnswer(answer, lambda done: memory.keep(client, pending, done, now()))
-        return replace(translated, answer=kept)
+        stored = StoredAnswer(answer, lambda done: memory.keep(client, pending, done, now()))
+        return replace(translated, answer=stored)
 
     return translate
 
@@ -44,31 +47,31 @@ class ResponseFormat(AnswerFormat, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class KeptAnswer:
+class StoredAnswer:
     """An answer that is stored."""
 
     answer: ResponseFormat
-    keep: Keep
+    store: Store
 
     def stream(self, request_id: str, created: int) -> StreamWriter:
-        return _KeptStream(self.answer.stream(request_id, created), self.keep)
+        return _StoredStream(self.answer.stream(request_id, created), self.store)
 
     def whole(self, message: bytes, request_id: str, created: int) -> bytes:
         response = self.answer.whole(message, request_id, created)
-        self.keep(response)
+        self.store(response)
         return response
 
 
-class _KeptStream:
-    def __init__(self, writer: _ResponseWriter, keep: Keep) -> None:
+class _StoredStream:
+    def __init__(self, writer: _ResponseWriter, store: Store) -> None:
         self._writer = writer
-        self._keep: Keep | None = keep
+        self._store: Store | None = store
 
     def event(self, name: str, data: bytes) -> bytes:
         written = self._writer.event(name, data)
-        if self._keep and self._writer.response is not None:
-            self._keep(self._writer.response)
-            self._keep = None
+        if self._store and self._writer.response is not None:
+            self._store(self._writer.response)
+            self._store = None
         return written
 
     def end(self) -> bytes:

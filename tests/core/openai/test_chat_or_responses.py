@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from neurolink_mitm.core.openai.chat.answer import ChatAnswer
+from neurolink_mitm.core.openai.chat_or_responses import chat_or_responses_request
 from neurolink_mitm.core.openai.claude import ClaudeTraits
 from neurolink_mitm.core.openai.errors import RequestError
-from neurolink_mitm.core.openai.mixed import chat_or_responses_request
 from neurolink_mitm.core.openai.translated import Translated
 
 RESPONSES = {

@@ -4,8 +4,8 @@ import json
 
 from neurolink_mitm.core.openai.claude import claude_traits
 from neurolink_mitm.core.openai.responses.answer import ResponsesAnswer
-from neurolink_mitm.core.openai.responses.kept import KeptAnswer, kept_responses
 from neurolink_mitm.core.openai.responses.stored import Memory
+from neurolink_mitm.core.openai.responses.storing import StoredAnswer, storing_translator
 
 STOP = b'{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":1}}'
 EVENTS = (
@@ -24,7 +24,7 @@ MESSAGE = (
 
 def test_a_stream_is_stored_once_when_it_is_complete() -> None:
     kept: list[bytes] = []
-    writer = KeptAnswer(ResponsesAnswer("m"), kept.append).stream("req_nl_1", 0)
+    writer = StoredAnswer(ResponsesAnswer("m"), kept.append).stream("req_nl_1", 0)
     written = [writer.event(name, data) for name, data in EVENTS[:-1]]
     assert kept == []
     last = writer.event(*EVENTS[-1])
@@ -37,7 +37,7 @@ def test_a_stream_is_stored_once_when_it_is_complete() -> None:
 
 def test_a_stream_that_fails_is_not_stored() -> None:
     kept: list[bytes] = []
-    answer = KeptAnswer(ResponsesAnswer("m"), kept.append)
+    answer = StoredAnswer(ResponsesAnswer("m"), kept.append)
     cut = answer.stream("req_nl_1", 0)
     cut.event(*EVENTS[0])
     assert b"response.failed" in cut.end()
@@ -49,14 +49,14 @@ def test_a_stream_that_fails_is_not_stored() -> None:
 
 def test_a_whole_answer_is_stored_also_one_that_is_incomplete() -> None:
     kept: list[bytes] = []
-    response = KeptAnswer(ResponsesAnswer("m"), kept.append).whole(MESSAGE, "req_nl_1", 0)
+    response = StoredAnswer(ResponsesAnswer("m"), kept.append).whole(MESSAGE, "req_nl_1", 0)
     assert kept == [response]
     assert b'"incomplete"' in response
 
 
 def test_the_next_request_of_a_client_goes_on_with_its_response() -> None:
     memory = Memory()
-    translate = kept_responses(memory, "me", lambda: 5.0)
+    translate = storing_translator(memory, "me", lambda: 5.0)
     body = {"model": "claude-sonnet-4-6", "input": "look"}
     first = translate(json.dumps(body).encode(), claude_traits)
     response = json.loads(first.answer.whole(MESSAGE, "req_nl_1", 0))
@@ -68,6 +68,6 @@ def test_the_next_request_of_a_client_goes_on_with_its_response() -> None:
 def test_a_response_is_not_stored_where_the_client_says_so() -> None:
     memory = Memory()
     body = b'{"model":"claude-sonnet-4-6","input":"look","store":false}'
-    made = kept_responses(memory, "me", lambda: 5.0)(body, claude_traits)
+    made = storing_translator(memory, "me", lambda: 5.0)(body, claude_traits)
     made.answer.whole(MESSAGE, "req_nl_1", 0)
     assert len(memory) == 0
