@@ -20,7 +20,7 @@ PACKAGE = ROOT / "neurolink_mitm"
 
 HOOKS = (
     "requestheaders", "request", "attempt", "attempt_failed",
-    "responseheaders", "response", "error",
+    "responseheaders", "response_complete", "response", "error",
 )  # fmt: skip
 """Those of a request, in the order in which they come."""
 

@@ -11,6 +11,7 @@ Which addons have which hook, in order:
     attempt_failed         failover · persist_state · console · capture · journal
     responseheaders        trace · sanitize_history · shape · openai_response · failover · persist_state · console
                            · capture
+    response_complete      openai_response
     response, error        shape · failover · usage · capture · telemetry · journal
 
 The body of a request is read only if `gate` has admitted its head. `attempt` comes before each try upstream;

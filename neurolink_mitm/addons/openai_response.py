@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 
 from mitmproxy import http
 
@@ -8,7 +9,7 @@ from neurolink_mitm.core.exchange import Exchange, Outcome
 from neurolink_mitm.core.failover.errors import error_body
 from neurolink_mitm.core.openai import editors
 from neurolink_mitm.core.openai.api import Api, api_of
-from neurolink_mitm.core.openai.editors import Editor
+from neurolink_mitm.core.openai.editors import Editor, WholeEditor
 from neurolink_mitm.core.openai.errors import (
     SERVER,
     OpenAiError,
@@ -18,10 +19,13 @@ from neurolink_mitm.core.openai.errors import (
     is_openais,
 )
 from neurolink_mitm.core.response.reader import EventStreamReader
-from neurolink_mitm.dataplane.hooks import exchange_of, is_pool_flow
+from neurolink_mitm.dataplane.hooks import exchange_of, flow_state, is_pool_flow
+from neurolink_mitm.dataplane.threads import run_in_thread
 from neurolink_mitm.ports import Runtime
 
 logger = logging.getLogger("neurolink.openai")
+
+TRANSLATION = "neurolink.openai"
 
 UNTRANSLATED = "NeuroLink could not translate upstream's answer"
 NOT_TRANSLATED = encoded(OpenAiError(UNTRANSLATED, SERVER))
@@ -47,9 +51,16 @@ class OpenAiResponse:
         elif exchange and exchange.answer:
             if exchange.notes:
                 exchange.why = "; ".join(filter(None, (exchange.why, *exchange.notes)))
-            self._translate(response, exchange)
+            flow_state(flow)[TRANSLATION] = self._translate(response, exchange)
 
-    def _translate(self, response: http.Response, exchange: Exchange) -> None:
+    def response_complete(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Translate a response that has come whole, which takes up to a second a megabyte."""
+        translation = flow_state(flow).get(TRANSLATION)
+        if isinstance(translation, _Translation) and translation.is_whole:
+            return run_in_thread(translation.prepare)
+        return None
+
+    def _translate(self, response: http.Response, exchange: Exchange) -> _Translation:
         assert exchange.answer
         streamed, wanted = isinstance(exchange.reader, EventStreamReader), exchange.stream
         fields = response.headers
@@ -63,6 +74,7 @@ class OpenAiResponse:
         if coding.lower() != "identity":
             stream.give_up(f"content-encoding {coding}")
         response.stream = stream
+        return stream
 
 
 class _Translation:
@@ -76,8 +88,22 @@ class _Translation:
         self._exchange = exchange
         self._last: bytes | None = None
         """What ends a response that can't be translated, until it is sent; empty from then on."""
+        self._prepared: bytes | None = None
+        """What the call at the end returns, where a thread has made it."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is translated at its end."""
+        return isinstance(self._editor, WholeEditor)
+
+    def prepare(self) -> None:
+        """Do the work of the last call; it may run in a thread, while nothing else uses the flow."""
+        self._prepared = self(b"")
 
     def __call__(self, data: bytes) -> bytes:
+        if self._prepared is not None:
+            prepared, self._prepared = self._prepared, b""
+            return prepared
         if self._last is None:
             try:
                 return self._edited(data)

@@ -43,10 +43,12 @@ from neurolink_mitm.dataplane.bounded_stream import (
 from neurolink_mitm.dataplane.codings import CodingError, Decoding, decoding
 from neurolink_mitm.dataplane.compat import CANCEL
 from neurolink_mitm.dataplane.framing import client_head, copied, reframe
-from neurolink_mitm.dataplane.hooks import error_response, exchange_of
+from neurolink_mitm.dataplane.hooks import ResponseCompleteHook, error_response, exchange_of
 
 KEEP_ALIVE = 15.0
 """Seconds without a byte after which a client of OpenAI's API gets a comment; Anthropic's gets upstream's pings."""
+LONG = 16 * 1024
+"""Bytes of a response whose translation may take long at its end."""
 GRACE = 2.0
 """Seconds after the first event at which the response is released, with content or without."""
 
@@ -160,7 +162,8 @@ class AnswerStream(BoundedStream):
                 yield from self._failed_in_answer(answer.failure)
             else:
                 yield from self._release(whole=True)
-                yield from self._finish()
+                if self.server_state == self.state_pass_on:
+                    yield from self._finish()
 
     def _failed_in_answer(self, failure: Failure) -> Commands:
         """End the attempt; if upstream sent an error response, the addons get it as `flow.response`."""
@@ -194,7 +197,10 @@ class AnswerStream(BoundedStream):
         if callable(response.stream):
             held = self._changed(held)
             if whole:
-                held += self._changed(b"")
+                last = yield from self._last()
+                if last is None:
+                    return
+                held += last
                 response.stream = True
             reframe(response, len(held) if whole else None, self.received)
         elif isinstance(self._incoming.answer, EventStreamReader):
@@ -235,6 +241,14 @@ class AnswerStream(BoundedStream):
             return data
         chunks: Any = response.stream(data)
         return chunks if isinstance(chunks, bytes) else b"".join(chunks)
+
+    def _last(self) -> CommandGenerator[bytes | None]:
+        """Return what `_changed` gives at the end; None if the client has left while addons prepared it."""
+        if self.exchange.answer and self._incoming.answer.size > LONG:
+            yield ResponseCompleteHook(self.flow)
+            if (yield from self._client_left()):
+                return None
+        return self._changed(b"")
 
     def _send(self, data: bytes) -> Commands:
         if data:  # an empty one would end a chunked body
@@ -298,7 +312,10 @@ class AnswerStream(BoundedStream):
     def _finish(self) -> Commands:
         self.wake_at = math.inf
         if self.flow.response and callable(self.flow.response.stream):
-            yield from self._send(self._changed(b""))
+            last = yield from self._last()
+            if last is None:
+                return
+            yield from self._send(last)
         if self._keeps_body and self.flow.response:
             kept = bytes(self.response_body_buf) if self._kept_size <= MAX_BODY else None
             self.flow.response.data.content = kept

@@ -53,6 +53,17 @@ class AttemptFailedHook(StartHook):
     flow: http.HTTPFlow
 
 
+@dataclass
+class ResponseCompleteHook(StartHook):
+    """`response_complete(flow)`: the last byte of a long response in another API's form has come.
+
+    Addons prepare what their `stream` gives at the end, which comes next; one that takes long is awaited.
+    """
+
+    name = "response_complete"
+    flow: http.HTTPFlow
+
+
 def mark_pool_flow(flow: http.HTTPFlow) -> None:
     """Mark a flow of our data plane, to tell it from flows of mitmproxy's other modes and from loaded ones."""
     setattr(flow, _POOL, True)

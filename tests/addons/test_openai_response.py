@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import threading
 from typing import Any
 
 import pytest
@@ -20,6 +22,14 @@ from tests.core.openai.formats import PlainAnswer
 from tests.core.openai.test_editors import GIVEN, PLAIN
 from tests.fakes import make_account, make_attempt, make_runtime
 from tests.flows.raw_upstream import MESSAGE, STREAM, compressed
+
+
+class Remembering(PlainAnswer):
+    thread: threading.Thread | None = None
+
+    def whole(self, message: bytes, request_id: str, created: int) -> bytes:
+        Remembering.thread = threading.current_thread()
+        return super().whole(message, request_id, created)
 
 
 def answered(response: http.Response, **exchange: Any) -> http.Response:
@@ -131,6 +141,25 @@ def test_a_whole_response_is_translated_at_its_end() -> None:
     response = whole()
     assert json.loads(given(response, MESSAGE[:9], MESSAGE[9:])) == PLAIN
     assert response.status_code == 200
+
+
+def test_a_long_whole_response_is_translated_in_a_thread() -> None:
+    flow = make_flow("POST", "/v1/chat/completions", api=Api.CHAT, answer=Remembering())
+    flow.response = http.Response.make(200)
+    flow.response.stream = True
+    addon = OpenAiResponse(make_runtime())
+    addon.responseheaders(flow)
+    stream: Any = flow.response.stream
+    assert stream(MESSAGE) == b""
+
+    async def complete() -> None:
+        waiting = addon.response_complete(flow)
+        assert waiting
+        await waiting
+
+    asyncio.run(complete())
+    assert Remembering.thread is not threading.main_thread()
+    assert json.loads(stream(b"")) == PLAIN
 
 
 def test_upstream_that_streams_for_a_client_that_wants_it_whole() -> None:

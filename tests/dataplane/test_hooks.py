@@ -13,6 +13,7 @@ from neurolink_mitm.dataplane.hooks import (
     SUMMARY,
     AttemptFailedHook,
     AttemptHook,
+    ResponseCompleteHook,
     attach_exchange,
     detach_exchange,
     error_response,
@@ -27,7 +28,12 @@ from tests.fakes import make_account, make_attempt, make_exchange, make_plan
 
 
 @pytest.mark.parametrize(
-    ("hook", "name"), [(AttemptHook, "attempt"), (AttemptFailedHook, "attempt_failed")]
+    ("hook", "name"),
+    [
+        (AttemptHook, "attempt"),
+        (AttemptFailedHook, "attempt_failed"),
+        (ResponseCompleteHook, "response_complete"),
+    ],
 )
 def test_an_addon_hears_it_by_its_name_and_gets_the_flow(
     hook: type[AttemptHook], name: str

@@ -7,14 +7,16 @@ import zlib
 from typing import Any, cast
 
 import pytest
+from mitmproxy import http
 from mitmproxy.connection import Server
 
 from neurolink_mitm.core.exchange import Kind, Outcome, Pause, Reply
 from neurolink_mitm.core.failover.errors import FailureStage
 from neurolink_mitm.core.request.body import BodyIndex
 from neurolink_mitm.core.request.target import UpstreamKey
+from neurolink_mitm.core.response.reader import HOLD_LIMIT
 from neurolink_mitm.core.settings.values import Timeouts
-from neurolink_mitm.dataplane.answer_stream import GRACE, KEEP_ALIVE
+from neurolink_mitm.dataplane.answer_stream import GRACE, KEEP_ALIVE, LONG
 from neurolink_mitm.dataplane.upstreams.dial import Dialled
 from neurolink_mitm.dataplane.upstreams.leases import Lease, Leases
 from tests.core.openai.formats import PlainAnswer
@@ -433,3 +435,42 @@ def test_an_answer_that_has_begun_ends_well_when_the_proxy_stops(play: Playbook)
     sent(play)
     play.upstream("up1", HEAD + events(0, 2))
     assert b"event: error" in told(play.stop())
+
+
+# --- a long answer in another API's form
+
+
+class Translated(Steps):
+    """Their answers are translated at the end."""
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        assert flow.response
+        flow.response.stream = lambda data: data or b"!"
+
+
+LONG_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+
+
+@pytest.fixture(params=[LONG + 1, HOLD_LIMIT + 1], ids=["held", "flowing"])
+def prepared(request: pytest.FixtureRequest) -> Playbook:
+    """An addon prepares the end of a long answer; `flowing`: its head was sent before."""
+    shown: Any = {"kind": Kind.MESSAGES, "stream": False, "answer": PlainAnswer()}
+    play = Playbook(Translated(exchange=shown))
+    sent(play)
+    play.held.add("response_complete")
+    log = play.upstream("up1", LONG_HEAD % request.param + b"[" * request.param)
+    assert log.count(Hook("response_complete")) == 1
+    return play
+
+
+def test_a_long_answer_waits_for_the_addon_that_prepares_its_end(prepared: Playbook) -> None:
+    log = prepared.finish("response_complete")
+    assert told(log).removesuffix(b"\r\n0\r\n\r\n").endswith(b"!")
+    assert log.count(Hook("response")) == 1
+
+
+def test_a_client_may_leave_meanwhile(prepared: Playbook) -> None:
+    assert prepared.client_leaves() == []
+    log = prepared.finish("response_complete")
+    assert [each for each in log if isinstance(each, Hook)] == [Hook("error")]
+    assert prepared.exchange.outcome is Outcome.CANCELLED

@@ -16,6 +16,8 @@ CUSTOM_INPUT = "input"
 _BEGINNING = re.compile(r'\s{0,50}\{\s{0,50}"input"\s{0,50}:\s{0,50}"')
 _LONGEST_BEGINNING = 200
 """Characters within which the text begins. Of a call that begins in another way it is taken at the end."""
+_STEP = 1 << 16
+"""Characters that are read in one step, which holds the GIL."""
 _LETTERS = re.compile(r'(?:[^"\\]+|\\(?:[^u]|u[0-9a-fA-F]{4}|u(?![0-9a-fA-F]{0,3}\Z)))*', re.DOTALL)
 """What stands in a JSON string up to its end, or to an escape that is not complete."""
 _ESCAPE = re.compile(r'\\(?:(["\\/bfnrt]|u[0-9a-fA-F]{4}))?')
@@ -36,6 +38,9 @@ class CustomInput:
 
     def feed(self, piece: str) -> str:
         """Return what of the text is complete with this piece."""
+        if len(piece) > _STEP:
+            steps = range(0, len(piece), _STEP)
+            return "".join([self.feed(piece[at : at + _STEP]) for at in steps])
         if not self._begun:
             piece = self._beginning(piece)
         if self._done or not piece:
