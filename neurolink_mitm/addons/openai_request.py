@@ -18,7 +18,6 @@ from neurolink_mitm.core.openai.responses.stored import client_space
 from neurolink_mitm.core.openai.responses.storing import storing_translator
 from neurolink_mitm.core.openai.translated import Translate, Translated
 from neurolink_mitm.core.providers import destinations, models
-from neurolink_mitm.core.request.body import LONGEST_SESSION
 from neurolink_mitm.core.request.head import MESSAGES_PATH
 from neurolink_mitm.dataplane.codings import CodingError, unpacked
 from neurolink_mitm.dataplane.hooks import (
@@ -138,8 +137,7 @@ def _take(flow: http.HTTPFlow, exchange: Exchange, translated: Translated | Requ
     fields = request.headers.fields
     exchange.client_request = ClientRequest(fields, request.raw_content or b"")
     named = None if translated.names_session else session_in(fields)
-    session = named or translated.session
-    exchange.session_id = session[:LONGEST_SESSION] if session else None
+    exchange.session_id = named or translated.session
     exchange.answer, exchange.notes = translated.answer, translated.notes
     exchange.kind, exchange.messages_request = Kind.MESSAGES, translated.messages_request
     # mitmproxy's setters take as long as the rest

@@ -28,10 +28,10 @@ from mitmproxy.proxy.layers.http._events import (
 
 from neurolink_mitm.core.exchange import Attempt, Exchange, Outcome, Reply, reader_for
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
-from neurolink_mitm.core.openai.editors import KEEP_ALIVE as COMMENT
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.response.error_text import LONGEST
 from neurolink_mitm.core.response.reader import EventStreamReader, ResponseReader, WholeReader
+from neurolink_mitm.core.response.sse import KEEP_ALIVE as COMMENT
 from neurolink_mitm.dataplane.bounded_stream import (
     MAX_BODY,
     STOPPING,

@@ -36,6 +36,7 @@ from neurolink_mitm.core.providers.translator import (
 )
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.tool_ids import ids_in
+from neurolink_mitm.core.response.sse import KEEP_ALIVE as COMMENT
 from neurolink_mitm.translator.embeddings import refused_model
 from neurolink_mitm.translator.engine import Engine, Question
 
@@ -43,7 +44,6 @@ logger = logging.getLogger("neurolink.translator")
 
 KEEP_ALIVE = 15.0
 """Seconds of silence after which a comment is sent, so that the stream is not taken for dead."""
-COMMENT = b": keep-alive\n\n"
 REFUSALS = frozenset({400, 413, 415, 422})
 """Statuses by which a provider says that it does not take what is in a request."""
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")

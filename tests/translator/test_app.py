@@ -12,7 +12,8 @@ import pytest
 from neurolink_mitm.core.providers.adapt import Adapted
 from neurolink_mitm.core.providers.errors import ProviderError
 from neurolink_mitm.core.providers.translator import NOTE_HEADER, Access, Setup
-from neurolink_mitm.translator.app import COMMENT, make_app
+from neurolink_mitm.core.response.sse import KEEP_ALIVE as COMMENT
+from neurolink_mitm.translator.app import make_app
 from neurolink_mitm.translator.engine import Question
 from tests.anthropic_stream import validate
 

@@ -9,23 +9,23 @@ from typing import Any
 
 import msgspec
 
+from neurolink_mitm.core.openai.reading import NULL
 from neurolink_mitm.core.providers.surrogates import Halves
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
-_NONE = msgspec.Raw(b"null")
 
 
 class Block(msgspec.Struct, gc=False):
     """A content block of any type."""
 
     type: str = ""
-    text: msgspec.Raw = _NONE
-    thinking: msgspec.Raw = _NONE
-    signature: msgspec.Raw = _NONE
-    data: msgspec.Raw = _NONE
-    id: msgspec.Raw = _NONE
-    name: msgspec.Raw = _NONE
-    input: msgspec.Raw = _NONE
+    text: msgspec.Raw = NULL
+    thinking: msgspec.Raw = NULL
+    signature: msgspec.Raw = NULL
+    data: msgspec.Raw = NULL
+    id: msgspec.Raw = NULL
+    name: msgspec.Raw = NULL
+    input: msgspec.Raw = NULL
 
 
 class BlockStart(msgspec.Struct, gc=False):
@@ -39,10 +39,10 @@ class Delta(msgspec.Struct, gc=False):
     """A delta of any type."""
 
     type: str = ""
-    text: msgspec.Raw = _NONE
-    thinking: msgspec.Raw = _NONE
-    partial_json: msgspec.Raw = _NONE
-    signature: msgspec.Raw = _NONE
+    text: msgspec.Raw = NULL
+    thinking: msgspec.Raw = NULL
+    partial_json: msgspec.Raw = NULL
+    signature: msgspec.Raw = NULL
 
 
 class BlockDelta(msgspec.Struct, gc=False):
@@ -56,7 +56,7 @@ class Ending(msgspec.Struct, gc=False):
     """How an answer ends."""
 
     stop_reason: str | None = None
-    stop_details: msgspec.Raw = _NONE
+    stop_details: msgspec.Raw = NULL
 
 
 class MessageDelta(msgspec.Struct, gc=False):

@@ -9,7 +9,6 @@ import msgspec
 
 from neurolink_mitm.core.openai.cache import mark_turns, marked
 from neurolink_mitm.core.openai.claude import ClaudeTraits
-from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.openai.options import (
     Options,
     answer_format,
@@ -21,8 +20,6 @@ from neurolink_mitm.core.openai.options import (
 from neurolink_mitm.core.openai.tools import Choice, Tools
 from neurolink_mitm.core.openai.turns import Turns
 from neurolink_mitm.core.request.body import BodyIndex, MessagesRequest
-
-LONGEST_MODEL = 256
 
 
 @dataclass(slots=True)
@@ -95,15 +92,6 @@ class Draft:
         one = b',"disable_parallel_tool_use":true' if not self.parallel and kind != "none" else b""
         if kind != "auto" or one:
             yield b',"tool_choice":{"type":"%b"%b%b}' % (kind.encode(), name, one)
-
-
-def checked_model(model: str) -> str:
-    """Return the name of a model. Raises `RequestError` for an empty one, and one that is too long."""
-    if not model or len(model) > LONGEST_MODEL:
-        raise RequestError(
-            "You must provide a model parameter.", "model", "missing_required_parameter"
-        )
-    return model
 
 
 def _listed(before: bytes, items: Sequence[bytes]) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from neurolink_mitm.core.openai.errors import RequestError
-from neurolink_mitm.core.openai.reading import read, read_request
+from neurolink_mitm.core.openai.reading import checked_model, read, read_request
 
 MOST_INPUTS = 2048
 """OpenAI's own bound."""
@@ -24,7 +24,6 @@ MOST_TOKENS = 1_000_000
 """Token ids of all inputs together; OpenAI takes 300,000."""
 LONGEST_BODY = 8 * 1024 * 1024
 """Bytes of a request; OpenAI takes 300,000 tokens at most, which is less."""
-LONGEST_MODEL = 256
 Encoding = Literal["float", "base64"]
 Inputs = list[str] | list[list[int]]
 
@@ -68,10 +67,8 @@ def embeddings_request(body: bytes) -> EmbeddingsRequest:
         text = f"The request is longer than {LONGEST_BODY} bytes: send its inputs in several."
         raise RequestError(text, status=413)
     fields = read_request(_fields, body)
-    if not 0 < len(fields.model) <= LONGEST_MODEL:
-        raise RequestError(f"'model' has 1 to {LONGEST_MODEL} characters.", "model")
     return EmbeddingsRequest(
-        model=fields.model,
+        model=checked_model(fields.model),
         inputs=_inputs(fields.input),
         encoding=fields.encoding_format or "float",
         dimensions=fields.dimensions,

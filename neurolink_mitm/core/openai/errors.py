@@ -65,6 +65,12 @@ class OpenAiError(msgspec.Struct, frozen=True):
     code: str | None = None
 
 
+CUT_OFF = OpenAiError("The answer was cut off upstream. Ask again to continue.", SERVER)
+UNREADABLE_EVENT = OpenAiError(
+    "An event of upstream's answer can't be read. Ask again to continue.", SERVER
+)
+
+
 def encoded(error: OpenAiError) -> bytes:
     """Return the body of a response with `error`, which is also the data of a chat stream's error."""
     return msgspec.json.encode({"error": error})

@@ -11,6 +11,7 @@ import msgspec
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.request import json_spans as spans
+from neurolink_mitm.core.request.body import LONGEST_MODEL
 from neurolink_mitm.core.request.json_spans import Span
 
 NULL = msgspec.Raw(b"null")
@@ -130,6 +131,17 @@ def missing(param: str) -> RequestError:
     """Return the error for a field that is required."""
     message = f"Missing required parameter: '{param}'."
     return RequestError(message, param, "missing_required_parameter")
+
+
+def checked_model(model: str) -> str:
+    """Return the name of a model. Raises `RequestError` for an empty one, and one that is too long."""
+    if not model:
+        message = "You must provide a model parameter."
+        raise RequestError(message, "model", "missing_required_parameter")
+    if len(model) > LONGEST_MODEL:
+        message = f"Invalid 'model': longer than {LONGEST_MODEL} characters."
+        raise RequestError(message, "model", "string_above_max_length")
+    return model
 
 
 def _wrong(error: msgspec.ValidationError, at: str, first: int = 0) -> RequestError:

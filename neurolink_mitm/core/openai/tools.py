@@ -19,8 +19,6 @@ from neurolink_mitm.core.openai.reading import kind_of, read, string
 from neurolink_mitm.core.openai.structured import Narrowing
 from neurolink_mitm.core.openai.turns import tool_name
 
-INPUT = "input"
-"""The member of a custom tool's input that holds its text."""
 _MOST_STRICT = 20
 """Strict tools in one request."""
 _IS_OBJECT = re.compile(rb'\s*\{\s*"type"\s*:\s*"object"\s*[,}]')

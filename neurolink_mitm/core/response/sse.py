@@ -9,7 +9,10 @@ import re
 from typing import NamedTuple
 
 BOM = b"\xef\xbb\xbf"
-_PLAIN = re.compile(rb"event: ([^\r\n]+)\ndata: ([^\r\n]*)\n\n")
+KEEP_ALIVE = b": keep-alive\n\n"
+"""A comment, which all clients skip."""
+PLAIN_EVENT = re.compile(rb"event: ([^\r\n]+)\ndata: ([^\r\n]*)\n\n")
+"""An event in the form in which Anthropic writes them; the groups are its name and its data."""
 
 
 class SseEvent(NamedTuple):
@@ -89,7 +92,7 @@ class SseReader:
         It is there for speed alone: to read line by line costs a tenth of a streamed request.
         """
         place = 0
-        while found := _PLAIN.match(chunk, place):
+        while found := PLAIN_EVENT.match(chunk, place):
             raw, name, data = found[0], found[1].decode("utf-8", "replace"), found[2]
             events.append(SseEvent(name, data, raw) if self._keep_raw else SseEvent(name, data))
             place = found.end()

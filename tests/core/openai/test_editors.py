@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.failover.errors import error_body
-from neurolink_mitm.core.openai.editors import KEEP_ALIVE, Editor, editor
-from neurolink_mitm.core.response.sse import encode
+from neurolink_mitm.core.openai.editors import Editor, editor
+from neurolink_mitm.core.response.sse import KEEP_ALIVE, encode
 from tests.core.openai.formats import PlainAnswer
 from tests.flows.raw_upstream import BLOCK, END, HELLO, MESSAGE, START, STREAM
 

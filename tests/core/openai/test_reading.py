@@ -7,6 +7,7 @@ import pytest
 
 from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.openai.reading import (
+    checked_model,
     is_object,
     read_items,
     read_request,
@@ -105,3 +106,13 @@ def test_an_object_that_can_be_a_part_of_a_request(text: bytes, is_one: bool) ->
 @pytest.mark.parametrize("unit", [rb"\ud83d", rb"\\", b"a"])
 def test_mending_is_linear(unit: bytes) -> None:
     assert_linear(with_whole_letters, repeated(unit, b'"\\ud83d'))
+
+
+@pytest.mark.parametrize(
+    ("model", "code"), [("", "missing_required_parameter"), ("x" * 257, "string_above_max_length")]
+)
+def test_a_model_has_a_name(model: str, code: str) -> None:
+    with pytest.raises(RequestError) as raised:
+        checked_model(model)
+    assert (raised.value.param, raised.value.code) == ("model", code)
+    assert checked_model("x" * 256)

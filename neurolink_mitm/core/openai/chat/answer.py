@@ -10,7 +10,7 @@ import msgspec
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.openai import blocks
 from neurolink_mitm.core.openai.chat.calls import CallForm
-from neurolink_mitm.core.openai.chat.ending import CUT_OFF, finish_reason, usage_json
+from neurolink_mitm.core.openai.chat.ending import JSON_MAY_BE_CUT, finish_reason, usage_json
 from neurolink_mitm.core.openai.chat.stream import ChatStream
 from neurolink_mitm.core.openai.chat.thinking import redacted_detail, text_detail
 from neurolink_mitm.core.openai.json_text import json_of
@@ -116,7 +116,7 @@ class _Parts:
     def content(self, stop_reason: str | None, *, json: bool) -> bytes:
         text = b'"%b"' % b"".join(self.texts)
         if json:
-            text = self._json(_text.decode(text), cut=stop_reason in CUT_OFF)
+            text = self._json(_text.decode(text), cut=stop_reason in JSON_MAY_BE_CUT)
         return b"null" if text == b'""' and self.calls else text
 
     def _json(self, text: str, *, cut: bool) -> bytes:

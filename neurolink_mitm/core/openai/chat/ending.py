@@ -16,7 +16,9 @@ FINISH_REASONS = {
 }
 """By stop reason; `tool_use` is not there, since it depends on the form of the calls.
 https://platform.claude.com/docs/en/api/handling-stop-reasons"""
-CUT_OFF = frozenset({"max_tokens", "model_context_window_exceeded", "stop_sequence", "refusal"})
+JSON_MAY_BE_CUT = frozenset(
+    {"max_tokens", "model_context_window_exceeded", "stop_sequence", "refusal"}
+)
 """Stop reasons behind which JSON need not be complete."""
 
 

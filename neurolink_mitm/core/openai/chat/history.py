@@ -14,9 +14,16 @@ from neurolink_mitm.core.openai.content import (
     text_block,
     user_blocks,
 )
+from neurolink_mitm.core.openai.custom_input import CUSTOM_INPUT
 from neurolink_mitm.core.openai.errors import RequestError
-from neurolink_mitm.core.openai.reading import NULL, is_object, string, text_of, with_whole_letters
-from neurolink_mitm.core.openai.tools import INPUT
+from neurolink_mitm.core.openai.reading import (
+    NULL,
+    is_object,
+    missing,
+    string,
+    text_of,
+    with_whole_letters,
+)
 from neurolink_mitm.core.openai.turns import ASSISTANT, USER, Turns, tool_name
 
 _LEGACY = "function "
@@ -27,9 +34,10 @@ def add_message(turns: Turns, message: wire.Message, at: str) -> None:
     """Add a message to the turns. Raises `RequestError`."""
     add = _ROLES.get(message.role)
     if add is None:
-        known = ", ".join(_ROLES)
         raise RequestError(
-            f"Invalid value: '{message.role}' is none of {known}", f"{at}.role", "invalid_value"
+            f"Invalid value: '{message.role}' is none of {', '.join(_ROLES)}",
+            f"{at}.role",
+            "invalid_value",
         )
     add(turns, message, at)
 
@@ -49,12 +57,12 @@ def _assistant(turns: Turns, message: wire.Message, at: str) -> None:
     if anthropic_blocks.in_assistant(bytes(message.content)):
         anthropic_blocks.add_assistant(turns, message.content, f"{at}.content")
         return
-    said = assistant_blocks(message.content, f"{at}.content")
+    words = assistant_blocks(message.content, f"{at}.content")
     details, blocks = message.reasoning_details, message.thinking_blocks
     thinks = details is not NULL or blocks is not NULL
-    if thinks and (said or message.tool_calls):  # Anthropic refuses thinking at the end of a turn
+    if thinks and (words or message.tool_calls):  # Anthropic refuses thinking at the end of a turn
         turns.say(ASSISTANT, thinking_blocks(bytes(details), bytes(blocks)))
-    turns.say(ASSISTANT, said)
+    turns.say(ASSISTANT, words)
     if message.refusal and (refusal := text_block(msgspec.json.encode(message.refusal))):
         turns.say(ASSISTANT, [refusal])
     for number, call in enumerate(message.tool_calls or ()):
@@ -69,17 +77,14 @@ def _call(turns: Turns, call: wire.Call, at: str) -> None:
     if call.custom is not None and call.type == "custom":
         name = tool_name(call.custom.name, f"{at}.custom.name")
         text = string(call.custom.input, f"{at}.custom.input")
-        turns.call(call.id or "", name, b'{"%b":%b}' % (INPUT.encode(), text))
+        turns.call(call.id or "", name, b'{"%b":%b}' % (CUSTOM_INPUT.encode(), text))
         return
     if call.type not in ("function", None):
         raise RequestError(
             f"Invalid value: '{call.type}' is no type of call", f"{at}.type", "invalid_value"
         )
     if call.function is None:
-        param = f"{at}.function"
-        raise RequestError(
-            f"Missing required parameter: '{param}'.", param, "missing_required_parameter"
-        )
+        raise missing(f"{at}.function")
     at = f"{at}.function"
     name = tool_name(call.function.name, f"{at}.name")
     turns.call(call.id or "", name, _arguments(call.function.arguments, f"{at}.arguments"))

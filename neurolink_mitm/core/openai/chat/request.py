@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import blake2b
 
 from neurolink_mitm.core.openai.chat import wire
 from neurolink_mitm.core.openai.chat.answer import ChatAnswer
@@ -11,16 +10,20 @@ from neurolink_mitm.core.openai.chat.calls import CallForm
 from neurolink_mitm.core.openai.chat.history import add_message
 from neurolink_mitm.core.openai.chat.tools import is_old, read_choice, tools_of
 from neurolink_mitm.core.openai.claude import TraitsOf
-from neurolink_mitm.core.openai.draft import Draft, checked_model
+from neurolink_mitm.core.openai.draft import Draft
 from neurolink_mitm.core.openai.errors import UNSUPPORTED, RequestError
 from neurolink_mitm.core.openai.options import Format, Options, checked_effort, checked_limit
-from neurolink_mitm.core.openai.reading import kind_of, read_items, read_request
+from neurolink_mitm.core.openai.reading import (
+    checked_model,
+    kind_of,
+    missing,
+    read_items,
+    read_request,
+)
+from neurolink_mitm.core.openai.session import session_of
 from neurolink_mitm.core.openai.translated import Translated
-from neurolink_mitm.core.request.body import LONGEST_SESSION
 from neurolink_mitm.core.request.json_spans import LARGE
 
-_DIGESTED = 1 << 16
-"""Bytes of the first question by which a session is told."""
 _IGNORED = ("frequency_penalty", "presence_penalty", "seed", "prediction")
 """Fields that ask for something that is left out: noted in the log."""
 
@@ -70,18 +73,11 @@ def _translated(request: wire.Request, traits: TraitsOf) -> Translated:
             calls=CallForm(frozenset(tools.customs), old),
         ),
         draft.messages_request(written),
-        session=(request.prompt_cache_key or _digest(first))[:LONGEST_SESSION] or None,
+        session=session_of(request.prompt_cache_key, first),
         names_session=bool(request.prompt_cache_key),
         beta=claude.beta,
         notes=tuple(f"{name} is ignored" for name in _IGNORED if getattr(request, name)),
     )
-
-
-def _digest(content: bytes) -> str:
-    """Return a name for what begins with `content`, whose end may be a large image; empty for nothing."""
-    if not content:
-        return ""
-    return blake2b(b"%d %b" % (len(content), content[:_DIGESTED]), digest_size=16).hexdigest()
 
 
 def _read(body: bytes) -> wire.Request:
@@ -124,10 +120,7 @@ def _format(wanted: wire.ResponseFormat | None) -> Format | None:
         message = f"Invalid value: '{wanted.type}' is none of text, json_object, json_schema"
         raise RequestError(message, f"{at}.type", "invalid_value")
     if wanted.json_schema is None:
-        param = f"{at}.json_schema"
-        raise RequestError(
-            f"Missing required parameter: '{param}'.", param, "missing_required_parameter"
-        )
+        raise missing(f"{at}.json_schema")
     schema = bytes(wanted.json_schema.schema)
     if schema == b"null":
         return Format()

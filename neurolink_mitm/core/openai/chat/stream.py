@@ -14,11 +14,11 @@ import msgspec
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.openai import blocks
 from neurolink_mitm.core.openai.chat.calls import CallForm, StreamedCall
-from neurolink_mitm.core.openai.chat.ending import CUT_OFF, finish_reason, usage_json
+from neurolink_mitm.core.openai.chat.ending import JSON_MAY_BE_CUT, finish_reason, usage_json
 from neurolink_mitm.core.openai.chat.thinking import redacted_detail, text_detail
 from neurolink_mitm.core.openai.errors import (
-    SERVER,
-    OpenAiError,
+    CUT_OFF,
+    UNREADABLE_EVENT,
     RequestError,
     encoded,
     error_in_openai_form,
@@ -26,10 +26,7 @@ from neurolink_mitm.core.openai.errors import (
 from neurolink_mitm.core.openai.json_text import JsonText
 from neurolink_mitm.core.response.usage import TokenUsage
 
-KEEP_ALIVE = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
-UNREADABLE_EVENT = "An event of upstream's answer can't be read. Ask again to continue."
-CUT = "The answer was cut off upstream. Ask again to continue."
 
 _starts = msgspec.json.Decoder(blocks.BlockStart)
 _reasons = msgspec.json.Decoder(blocks.MessageDelta)
@@ -96,21 +93,19 @@ class ChatStream:
         except RequestError as e:
             return self._failed(e.body)
         except (*UNREADABLE, ValueError):
-            return self._failed(encoded(OpenAiError(UNREADABLE_EVENT, SERVER)))
+            return self._failed(encoded(UNREADABLE_EVENT))
 
     def end(self) -> bytes:
         """Return `[DONE]` after a good end; an error where the answer ended without a word about it."""
         if self._complete:
             return DONE
-        return b"" if self._over else self._failed(encoded(OpenAiError(CUT, SERVER)))
+        return b"" if self._over else self._failed(encoded(CUT_OFF))
 
     def _other(self, name: str, data: bytes) -> bytes:
         if name == "content_block_start":
             return self._started(b"".join(self._start(data)))
         if name == "content_block_stop":
             return b"".join(self._stop(_stops.decode(data).index))
-        if name == "ping":
-            return KEEP_ALIVE
         if name == "message_start":
             self._count(name, data)
             return self._started(b"")
@@ -217,7 +212,7 @@ class ChatStream:
             yield from self._stop(index)
         called = self._called > 0
         if self._json:
-            self._json.end(cut=self._stop_reason in CUT_OFF, optional=called)
+            self._json.end(cut=self._stop_reason in JSON_MAY_BE_CUT, optional=called)
         calls = self._form.reason if called else ""
         reason = finish_reason(self._stop_reason, calls).encode()
         choice = b'{"index":0,"delta":{},"finish_reason":"%b"}' % reason

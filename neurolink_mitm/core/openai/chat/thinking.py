@@ -24,8 +24,8 @@ from collections.abc import Iterator
 import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.openai.reading import NULL
 
-_NONE = msgspec.Raw(b"null")
 _FORMATS = (b"null", b'"anthropic')
 """Beginnings of `format`: what OpenAI or Gemini has encrypted is of no use to Claude."""
 _REDACTED_TYPES = frozenset({b'"redacted_thinking"', b'"reasoning.encrypted"'})
@@ -50,12 +50,12 @@ def redacted_detail(index: int, data: bytes) -> bytes:
 class _Item(msgspec.Struct, gc=False):
     """An item of `reasoning_details` or of `thinking_blocks`, or a content block."""
 
-    type: msgspec.Raw = _NONE
-    format: msgspec.Raw = _NONE
-    text: msgspec.Raw = _NONE
-    thinking: msgspec.Raw = _NONE
-    signature: msgspec.Raw = _NONE
-    data: msgspec.Raw = _NONE
+    type: msgspec.Raw = NULL
+    format: msgspec.Raw = NULL
+    text: msgspec.Raw = NULL
+    thinking: msgspec.Raw = NULL
+    signature: msgspec.Raw = NULL
+    data: msgspec.Raw = NULL
 
 
 _list = msgspec.json.Decoder(list[msgspec.Raw])

@@ -11,12 +11,11 @@ import msgspec
 from neurolink_mitm.core.openai.chat import wire
 from neurolink_mitm.core.openai.claude import ClaudeTraits
 from neurolink_mitm.core.openai.errors import RequestError
-from neurolink_mitm.core.openai.reading import NULL, read, read_items
+from neurolink_mitm.core.openai.reading import NULL, missing, read, read_items
 from neurolink_mitm.core.openai.tools import Choice, Tools
 from neurolink_mitm.core.openai.turns import tool_name
 from neurolink_mitm.core.request.json_spans import LARGE
 
-_NONE = b"null"
 _WORDS: dict[str, Choice] = {"auto": Choice(), "none": Choice("none"), "required": Choice("any")}
 _NATIVE: dict[str, Choice] = {**_WORDS, "any": Choice("any")}
 """The types of Anthropic's `tool_choice`."""
@@ -31,13 +30,13 @@ def tools_of(request: wire.Request, traits: ClaudeTraits) -> Tools:
 
 
 def _read(tools: bytes, functions: bytes, traits: ClaudeTraits) -> Tools:
-    found = Tools(traits)
+    collected = Tools(traits)
     for at, tool in read_items(wire.tools, msgspec.Raw(tools), "tools"):
-        _add(found, tool, at)
+        _add(collected, tool, at)
     for at, function in read_items(wire.functions, msgspec.Raw(functions), "functions"):
-        _add_function(found, function, at)
-    found.joined(Choice())  # all copies have it
-    return found
+        _add_function(collected, function, at)
+    collected.joined(Choice())  # all copies have it
+    return collected
 
 
 def _read_once(tools: bytes, functions: bytes, traits: ClaudeTraits) -> Tools:
@@ -45,12 +44,12 @@ def _read_once(tools: bytes, functions: bytes, traits: ClaudeTraits) -> Tools:
 
     They are compared, which ends at the first difference: a digest would cost more than to compare all that is kept.
     """
-    for key, known in tuple(_recent):  # other threads read, too
+    for key, recent in tuple(_recent):  # other threads read, too
         if key == (tools, functions, traits):
-            return known
-    found = _read(tools, functions, traits)
-    _recent.appendleft(((tools, functions, traits), found))
-    return found
+            return recent
+    collected = _read(tools, functions, traits)
+    _recent.appendleft(((tools, functions, traits), collected))
+    return collected
 
 
 _recent: deque[tuple[tuple[bytes, bytes, ClaudeTraits], Tools]] = deque(maxlen=8)
@@ -58,29 +57,23 @@ _recent: deque[tuple[tuple[bytes, bytes, ClaudeTraits], Tools]] = deque(maxlen=8
 
 def _add(tools: Tools, tool: wire.Tool, at: str) -> None:
     if tool.input_schema != NULL:  # Anthropic's form
-        given = wire.Function(tool.name, tool.description, tool.input_schema, tool.strict)
-        _add_function(tools, given, at)
+        function = wire.Function(tool.name, tool.description, tool.input_schema, tool.strict)
+        _add_function(tools, function, at)
     elif tool.type == "custom" and tool.custom is not None:
         custom = tool.custom
         tools.custom(custom.name, custom.description, custom.format, at=f"{at}.custom")
     elif not tool.type:
-        param = f"{at}.type"
-        raise RequestError(
-            f"Missing required parameter: '{param}'.", param, "missing_required_parameter"
-        )
+        raise missing(f"{at}.type")
     elif tool.type not in ("function", "custom"):
         message = f"Invalid value: '{tool.type}' is no type of tool here: function and custom are"
         raise RequestError(message, f"{at}.type", "invalid_value")
     elif tool.function is not None and tool.type == "function":
         _add_function(tools, tool.function, f"{at}.function")
-    elif tool.type == "function" and bytes(tool.name) != _NONE:
+    elif tool.type == "function" and tool.name != NULL:
         flat = wire.Function(tool.name, tool.description, tool.parameters, tool.strict)
         _add_function(tools, flat, at)
     else:
-        param = f"{at}.{tool.type}"
-        raise RequestError(
-            f"Missing required parameter: '{param}'.", param, "missing_required_parameter"
-        )
+        raise missing(f"{at}.{tool.type}")
 
 
 def _add_function(tools: Tools, function: wire.Function, at: str) -> None:
@@ -91,7 +84,7 @@ def _add_function(tools: Tools, function: wire.Function, at: str) -> None:
 def read_choice(tools: Tools, request: wire.Request) -> Choice:
     """Return the choice. Raises `RequestError` for a tool that is not there."""
     at = "tool_choice"
-    if bytes(request.tool_choice) != _NONE:
+    if request.tool_choice != NULL:
         choice = _choice(read(wire.tool_choices, request.tool_choice, at), at)
     else:
         at = "function_call"
@@ -107,15 +100,15 @@ def read_choice(tools: Tools, request: wire.Request) -> Choice:
     return choice
 
 
-def _choice(wanted: str | wire.ToolChoice | None, at: str) -> Choice:
-    if not isinstance(wanted, wire.ToolChoice):
-        return _word(wanted or "auto", at)
-    if wanted.type in _NATIVE:
-        return _NATIVE[wanted.type]
-    if bytes(wanted.name) != _NONE and wanted.type in ("tool", "function", "custom"):
-        return _tool(wire.Named(wanted.name), at)
-    if wanted.type == "allowed_tools" and wanted.allowed_tools is not None:
-        allowed = wanted.allowed_tools
+def _choice(choice: str | wire.ToolChoice | None, at: str) -> Choice:
+    if not isinstance(choice, wire.ToolChoice):
+        return _word(choice or "auto", at)
+    if choice.type in _NATIVE:
+        return _NATIVE[choice.type]
+    if choice.name != NULL and choice.type in ("tool", "function", "custom"):
+        return _tool(wire.Named(choice.name), at)
+    if choice.type == "allowed_tools" and choice.allowed_tools is not None:
+        allowed = choice.allowed_tools
         kinds: dict[str, Literal["auto", "any"]] = {"auto": "auto", "required": "any"}
         if allowed.mode not in kinds:
             param = f"{at}.allowed_tools.mode"
@@ -124,7 +117,7 @@ def _choice(wanted: str | wire.ToolChoice | None, at: str) -> Choice:
             )
         at = f"{at}.allowed_tools.tools"
         return Choice(kinds[allowed.mode], only=frozenset(_names(allowed.tools, at)))
-    return _tool(_named(wanted, at), f"{at}.{wanted.type}")
+    return _tool(_named(choice, at), f"{at}.{choice.type}")
 
 
 def _names(choices: list[wire.ToolChoice], at: str) -> Iterator[bytes]:

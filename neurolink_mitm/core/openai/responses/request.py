@@ -6,7 +6,6 @@ https://platform.openai.com/docs/api-reference/responses/create
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import Literal
 
@@ -14,19 +13,26 @@ import msgspec
 
 from neurolink_mitm.core.openai.claude import TraitsOf
 from neurolink_mitm.core.openai.content import text_block
-from neurolink_mitm.core.openai.draft import Draft, checked_model
+from neurolink_mitm.core.openai.draft import Draft
 from neurolink_mitm.core.openai.errors import UNSUPPORTED, RequestError
 from neurolink_mitm.core.openai.options import Format, Options, checked_effort, checked_limit
-from neurolink_mitm.core.openai.reading import NULL, missing, read, read_request, string
+from neurolink_mitm.core.openai.reading import (
+    NULL,
+    checked_model,
+    missing,
+    read,
+    read_request,
+    string,
+)
 from neurolink_mitm.core.openai.responses.answer import REPEATED, ResponsesAnswer
 from neurolink_mitm.core.openai.responses.conversation import Conversation
 from neurolink_mitm.core.openai.responses.input_items import add_input, add_output, referred_item
 from neurolink_mitm.core.openai.responses.stored import Earlier, Pending
 from neurolink_mitm.core.openai.responses.tool_choice import read_choice
 from neurolink_mitm.core.openai.responses.tools import ResponseTools
+from neurolink_mitm.core.openai.session import session_of
 from neurolink_mitm.core.openai.tools import Tools
 from neurolink_mitm.core.openai.translated import Translated
-from neurolink_mitm.core.request.body import LONGEST_SESSION
 
 
 class _Reasoning(msgspec.Struct, gc=False):
@@ -140,7 +146,7 @@ def _translated(request: _Request, conversation: Conversation, draft: Draft) -> 
             json=draft.options.format is not None,
         ),
         draft.messages_request(written),
-        session=_session(request, conversation),
+        session=session_of(request.prompt_cache_key, conversation.first),
         names_session=bool(request.prompt_cache_key),
         beta=draft.traits.beta,
         notes=tuple(_notes(conversation)),
@@ -239,12 +245,6 @@ def _stored_input(request: _Request, conversation: Conversation) -> msgspec.Raw:
         b"[%b]"
         % b",".join(bytes(referred_item(conversation.earlier, each) or each) for each in items)
     )
-
-
-def _session(request: _Request, conversation: Conversation) -> str:
-    """Return the client's key of the conversation, or the digest of its beginning."""
-    key = request.prompt_cache_key or hashlib.sha256(conversation.first).hexdigest()[:32]
-    return key[:LONGEST_SESSION]
 
 
 def _notes(conversation: Conversation) -> Iterator[str]:

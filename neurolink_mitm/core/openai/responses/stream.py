@@ -22,7 +22,9 @@ from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.openai import blocks
 from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.openai.errors import (
+    CUT_OFF,
     SERVER,
+    UNREADABLE_EVENT,
     OpenAiError,
     error_in_openai_form,
 )
@@ -46,11 +48,6 @@ from neurolink_mitm.core.openai.responses.items import (
 )
 from neurolink_mitm.core.response.usage import TokenUsage
 
-KEEP_ALIVE = b": keep-alive\n\n"
-_CUT = OpenAiError("The answer was cut off upstream. Ask again to continue.", SERVER)
-_UNREADABLE = OpenAiError(
-    "An event of upstream's answer can't be read. Ask again to continue.", SERVER
-)
 _TYPES = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
 
 _block = msgspec.json.Decoder(blocks.BlockStart)
@@ -103,8 +100,6 @@ class ResponsesStream:
         """Return the events for one of upstream's."""
         if self.done:
             return b""
-        if name == "ping":
-            return KEEP_ALIVE
         begun = b"" if self._begun else self._begin()
         try:
             if not data.isascii():
@@ -115,14 +110,14 @@ class ResponsesStream:
         except NotJsonError as e:
             return begun + self._fail(OpenAiError(str(e), SERVER))
         except (*UNREADABLE, ValueError):
-            return begun + self._fail(_UNREADABLE)
+            return begun + self._fail(UNREADABLE_EVENT)
 
     def end(self) -> bytes:
         """Return the last events of an answer that upstream has not ended."""
         if self.done:
             return b""
         begun = b"" if self._begun else self._begin()
-        return begun + self._fail(_CUT)
+        return begun + self._fail(CUT_OFF)
 
     def whole(self, message: WholeMessage, body: bytes) -> bytes:
         """Return the response object for a message that has come whole; `body` is its JSON."""

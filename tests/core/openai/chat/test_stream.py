@@ -124,10 +124,6 @@ def test_a_call_is_the_reason_where_none_is_known() -> None:
     assert chunks(stream(CALL, stop_reason=None))[-1]["choices"][0]["finish_reason"] == "tool_calls"
 
 
-def test_a_ping_is_a_comment() -> None:
-    assert ANSWER.stream("r", 1).event("ping", b'{"type":"ping"}') == b": keep-alive\n\n"
-
-
 def test_an_error_ends_the_stream_without_done() -> None:
     writer = ANSWER.stream("r", 1)
     writer.event("message_start", b'{"message":{}}')
