@@ -193,6 +193,10 @@ _TABLE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("ollama.*", "", {"choices": frozenset(), "formats": "schema", "top_k": True}),
     # "stop: not supported with latest reasoning models": https://platform.openai.com/docs/api-reference/chat/create
     ("openai .*|azure( .*)?", r"\b(o\d|gpt-[5-9])", {"stops": False}),
+    # LiteLLM makes of `none` a budget of 0, or Gemini 3's lowest level; `"think": false`; `"type": "disabled"`. Not for
+    # those that only work in thinking mode: https://ai.google.dev/gemini-api/docs/thinking#set-budget
+    ("gemini|vertex_ai|ollama.*|deepseek", r"^(?!.*(reasoner|claude|2\.5-pro|gpt-oss))", {
+        "efforts": ("none", "low", "medium", "high")}),
     # https://docs.x.ai/docs/guides/reasoning
     ("xai", r"grok-([4-9]|3-mini|code)", {"stops": False}),
     ("deepseek|groq|minimax", "", {"images": False}),

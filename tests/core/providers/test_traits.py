@@ -14,6 +14,8 @@ FACTS: dict[str, tuple[Traits, dict[str, Any]]] = {
     "one that does not think": (traits("openai", "gpt-4o"), {"reasons": False, "sampling": True, "efforts": ()}),
     "one that thinks hard": (traits("openai", "gpt-5.2", info={"supports_xhigh_reasoning_effort": True}),
                              {"efforts": ("low", "medium", "high", "xhigh")}),
+    "one whose thinking can be off": (traits("google-ai", GEMINI), {"efforts": ("none", "low", "medium", "high")}),
+    "one that always thinks": (traits("google-ai", "gemini-2.5-pro"), {"efforts": ("low", "medium", "high")}),
     "azure with responses": (traits("azure", GPT, api="responses"), {"api": "responses", "id_form": "forty"}),
     "openai by chat": (traits("openai", GPT, api="chat"),
                        {"api": "chat", "documents": True, "links": True, "stops": False}),

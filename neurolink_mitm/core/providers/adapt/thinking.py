@@ -60,7 +60,13 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 def nearest(wanted: Any, efforts: Sequence[str]) -> str:
-    """Return the one of `efforts` that is `wanted`, or the largest below it, or the smallest."""
+    """Return the one of `efforts` that is `wanted`, or the largest below it, or the smallest.
+
+    `none` switches thinking off: it takes the place of no other effort.
+    """
+    if wanted == "none" and "none" in efforts:
+        return "none"
+    efforts = [each for each in efforts if each != "none"]
     at_most = EFFORTS.index(wanted) if wanted in EFFORTS else len(EFFORTS)
     below = [each for each in efforts if EFFORTS.index(each) <= at_most]
     return below[-1] if below else efforts[0]

@@ -59,7 +59,8 @@ def test_no_more_tokens_are_asked_for_than_the_model_has(
     ("wanted", "taken", "left"),
     [("high", ("low", "high"), "high"), ("max", ("low", "high"), "high"), ("minimal", ("low", "high"), "low"),
      ("medium", ("low", "high"), "low"), ("xhigh", ("low", "xhigh"), "xhigh"), ("of tomorrow", ("low", "high"), "high"),
-     (None, ("low", "high"), "high"), ("max", (), "max")],
+     (None, ("low", "high"), "high"), ("max", (), "max"), ("none", ("none", "low"), "none"),
+     ("none", ("low", "high"), "low"), ("minimal", ("none", "low", "high"), "low")],
 )  # fmt: skip
 def test_an_effort_is_one_that_the_model_takes(
     wanted: object, taken: tuple[str, ...], left: str
