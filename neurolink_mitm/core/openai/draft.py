@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -18,7 +18,7 @@ from neurolink_mitm.core.openai.options import (
     thinking,
 )
 from neurolink_mitm.core.openai.tools import Choice, Tools
-from neurolink_mitm.core.openai.turns import Turns
+from neurolink_mitm.core.openai.turns import Turn, Turns
 from neurolink_mitm.core.request.body import BodyIndex, MessagesRequest
 
 
@@ -48,12 +48,7 @@ class Draft:
 
     def _pieces(self) -> Iterator[bytes]:
         """Yield the pieces of the body: long ones are copied once, when they are joined."""
-        options, traits, choice = self.options, self.traits, self.choice
-        listed = self.tools.written(choice)
-        if self.turns.called and not listed:
-            self.tools.called(self.turns.called)
-            listed, choice = self.tools.written(Choice()), Choice("none")
-        self._tool_count = len(listed)
+        options, traits, choice = self.options, self.traits, self._possible_choice()
         forced = choice.forces and traits.forced
         lacks_thinking = self.turns.lacks_thinking()
         thought = thinking(options, traits, forced=forced, lacks_thinking=lacks_thinking)
@@ -73,18 +68,23 @@ class Draft:
         yield from stops(options)
         if self.turns.system:
             yield from _listed(b',"system":[', marked(self.turns.system))
-        if listed:
+        if self._tool_count:
             yield b',"tools":['
             yield self.tools.joined(choice)
             yield b"]"
             yield from self._tool_choice(choice, forced=forced)
-        before = b',"messages":['
-        for turn in turns:
-            yield from _listed(
-                b'%b{"role":"%b","content":[' % (before, turn.role.encode()), turn.blocks
-            )
-            before = b"},"
-        yield b"}]}"
+        yield from _messages(turns)
+        yield b"}"
+
+    def _possible_choice(self) -> Choice:
+        """Return the choice, once there are tools for it; without any, those of the history are added."""
+        choice = self.choice
+        listed = self.tools.written(choice)
+        if self.turns.called and not listed:
+            self.tools.called(self.turns.called)
+            listed, choice = self.tools.written(Choice()), Choice("none")
+        self._tool_count = len(listed)
+        return choice
 
     def _tool_choice(self, choice: Choice, *, forced: bool) -> Iterator[bytes]:
         kind = choice.kind if forced or not choice.forces else "auto"
@@ -92,6 +92,16 @@ class Draft:
         one = b',"disable_parallel_tool_use":true' if not self.parallel and kind != "none" else b""
         if kind != "auto" or one:
             yield b',"tool_choice":{"type":"%b"%b%b}' % (kind.encode(), name, one)
+
+
+def _messages(turns: Iterable[Turn]) -> Iterator[bytes]:
+    before = b',"messages":['
+    for turn in turns:
+        yield from _listed(
+            b'%b{"role":"%b","content":[' % (before, turn.role.encode()), turn.blocks
+        )
+        before = b"},"
+    yield b"}]"
 
 
 def _listed(before: bytes, items: Sequence[bytes]) -> Iterator[bytes]:

@@ -84,40 +84,42 @@ def error_in_openai_form(
     The body may be in Anthropic's form, in OpenAI's already, an HTML page or anything else.
     """
     try:
-        seen = _decoder.decode(body).error
+        error = _decoder.decode(body).error
     except UNREADABLE:
-        seen = _Error(_shown(body, status))
-    if seen.param is not None or seen.code is not None:
-        return OpenAiError(seen.message, seen.type or INVALID, _text(seen.param), _text(seen.code))
+        error = _Error(_shown(body, status))
+    if error.param is not None or error.code is not None:
+        return OpenAiError(
+            error.message, error.type or INVALID, _text(error.param), _text(error.code)
+        )
     if status is None:
-        status = _STATUSES.get(seen.type, 500)
-    if status in (400, 413) and _TOO_LONG.search(seen.message[:SEARCHED]):
+        status = _STATUSES.get(error.type, 500)
+    if status in (400, 413) and _TOO_LONG.search(error.message[:SEARCHED]):
         param = "messages" if api is Api.CHAT else "input"
-        return OpenAiError(seen.message, INVALID, param, CONTEXT_TOO_LONG)
-    if status == 404 and _OF_A_MODEL.match(seen.message):
-        return OpenAiError(seen.message, INVALID, "model", MODEL_NOT_FOUND)
-    return _by_status(seen, status)
+        return OpenAiError(error.message, INVALID, param, CONTEXT_TOO_LONG)
+    if status == 404 and _OF_A_MODEL.match(error.message):
+        return OpenAiError(error.message, INVALID, "model", MODEL_NOT_FOUND)
+    return _by_status(error, status)
 
 
 def is_openais(body: bytes) -> bool:
     """Tell whether the body of an error is in OpenAI's form already."""
     try:
-        seen = _form.decode(body)
+        form = _form.decode(body)
     except UNREADABLE:
         return False
-    return seen.type is None and isinstance(seen.error, dict) and "message" in seen.error
+    return form.type is None and isinstance(form.error, dict) and "message" in form.error
 
 
-def _by_status(seen: _Error, status: int) -> OpenAiError:
+def _by_status(error: _Error, status: int) -> OpenAiError:
     kind = INVALID if status < 500 else SERVER
     code = _CODES.get(status)
-    if status == 402 or _UNPAID.search(seen.message):
+    if status == 402 or _UNPAID.search(error.message):
         kind = code = "insufficient_quota"
     elif status == 429:
         kind = "rate_limit_error"
-    elif seen.type == "overloaded_error":
+    elif error.type == "overloaded_error":
         code = OVERLOADED
-    return OpenAiError(seen.message, kind, None, code)
+    return OpenAiError(error.message, kind, None, code)
 
 
 def _shown(body: bytes, status: int | None) -> str:

@@ -85,8 +85,8 @@ def _deltas(block: _Block) -> Iterator[dict[str, Any]]:
         yield {"type": "input_json_delta", "partial_json": bytes(block.input).decode()}
 
 
-class _Told(msgspec.Struct):
-    """What an event may tell."""
+class _Members(msgspec.Struct):
+    """The members of an event: those of all types."""
 
     index: int = 0
     message: dict[str, Any] = {}
@@ -95,7 +95,7 @@ class _Told(msgspec.Struct):
     usage: dict[str, Any] = {}
 
 
-_told = msgspec.json.Decoder(_Told)
+_members = msgspec.json.Decoder(_Members)
 _MEMBERS = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
 
 
@@ -107,15 +107,15 @@ def message_of(events: Iterable[Event]) -> bytes:
     ended = False
     try:
         for name, data in events:
-            told = _told.decode(data)
+            event = _members.decode(data)
             if name == "message_start":
-                message = told.message
+                message = event.message
             elif name == "content_block_start":
-                blocks[told.index] = told.content_block
+                blocks[event.index] = event.content_block
             elif name == "content_block_delta":
-                _collect(told, pieces)
+                _collect(event, pieces)
             elif name == "message_delta":
-                message |= told.delta | {"usage": message.get("usage", {}) | told.usage}
+                message |= event.delta | {"usage": message.get("usage", {}) | event.usage}
             ended = ended or name == "message_stop"
         if not message or not ended:
             raise ValueError("the stream has no end")
@@ -125,14 +125,14 @@ def message_of(events: Iterable[Event]) -> bytes:
         raise ValueError("no stream of a Messages response") from e
 
 
-def _collect(told: _Told, pieces: dict[tuple[int, str], list[str]]) -> None:
-    kind = told.delta.get("type")
+def _collect(event: _Members, pieces: dict[tuple[int, str], list[str]]) -> None:
+    kind = event.delta.get("type")
     if kind == "input_json_delta":
-        pieces.setdefault((told.index, "input"), []).append(told.delta["partial_json"])
+        pieces.setdefault((event.index, "input"), []).append(event.delta["partial_json"])
     elif kind == "citations_delta":
         return
     elif member := _MEMBERS.get(kind or ""):
-        pieces.setdefault((told.index, member), []).append(told.delta[member])
+        pieces.setdefault((event.index, member), []).append(event.delta[member])
 
 
 def _fill(blocks: dict[int, dict[str, Any]], pieces: dict[tuple[int, str], list[str]]) -> None:

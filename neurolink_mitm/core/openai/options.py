@@ -88,9 +88,10 @@ def checked_effort(effort: str | None, at: str) -> str | None:
     """Return a reasoning effort that is known. Raises `RequestError`."""
     efforts = ("none", "minimal", *EFFORTS)
     if effort is not None and effort not in efforts:
-        known = ", ".join(efforts)
         raise RequestError(
-            f"Invalid value for '{at}': {effort!r} is none of {known}", at, "invalid_value"
+            f"Invalid value for '{at}': {effort!r} is none of {', '.join(efforts)}",
+            at,
+            "invalid_value",
         )
     return effort
 

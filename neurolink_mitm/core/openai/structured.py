@@ -155,13 +155,13 @@ def _is_finite(schema: Json) -> bool:
 
 
 def _references(value: Any) -> set[str]:
-    found, rest = set(), [value]
+    references, rest = set(), [value]
     while rest:
         each = rest.pop()
         if isinstance(each, dict):
             if isinstance(each.get("$ref"), str):
-                found.add(each["$ref"])
+                references.add(each["$ref"])
             rest.extend(each.values())
         elif isinstance(each, list):
             rest.extend(each)
-    return found
+    return references

@@ -105,8 +105,8 @@ class Tools:
         grammar = _grammar(text_format, f"{at}.format")
         words = bytes(description)
         if grammar:
-            told = msgspec.json.decode(words) if _description(description, at) else ""
-            words = msgspec.json.encode(f"{told}\n\n{grammar}".strip())
+            text = msgspec.json.decode(words) if _description(description, at) else ""
+            words = msgspec.json.encode(f"{text}\n\n{grammar}".strip())
         self._add(name, _description(msgspec.Raw(words), at), _TEXT_INPUT, b"", at)
         self.customs.add(msgspec.json.decode(bytes(name)))
 
@@ -155,19 +155,19 @@ class Tools:
     ) -> None:
         self._joined = b""
         at = f"{at}.name"
-        given = tool_name(name, at)
-        tool = b'{"name":%b%b,"input_schema":%b%b}' % (given, description, schema, end)
-        if self._tools.setdefault(given, tool) != tool:
+        checked = tool_name(name, at)
+        tool = b'{"name":%b%b,"input_schema":%b%b}' % (checked, description, schema, end)
+        if self._tools.setdefault(checked, tool) != tool:
             raise RequestError(
-                f"Invalid '{at}': two tools have the name {given.decode()}", at, "invalid_value"
+                f"Invalid '{at}': two tools have the name {checked.decode()}", at, "invalid_value"
             )
 
 
 def _grammar(text_format: msgspec.Raw, at: str) -> str:
-    wanted = read(_text_format, text_format, at)
-    if wanted is None or wanted.type == "text":
+    form = read(_text_format, text_format, at)
+    if form is None or form.type == "text":
         return ""
-    grammar = wanted.grammar or wanted
+    grammar = form.grammar or form
     return f"The input follows this grammar ({grammar.syntax}):\n{grammar.definition}"
 
 
@@ -189,17 +189,18 @@ def _input_schema(schema: bytes, at: str) -> bytes:
     odd = {name: _any.decode(members[name]) for name in _COMBINED if name in members}
     if not odd and bytes(members.get("type", b"")) == b'"object"':
         return schema
-    kept = {name: value for name, value in members.items() if name not in odd}
+    rest = {name: value for name, value in members.items() if name not in odd}
     words = msgspec.json.encode(odd).decode() if odd else ""
     made: dict[str, Any] = {
         "type": "object",
-        **kept,
-        **({"description": _told(kept, words)} if odd else {}),
+        **rest,
+        **({"description": _with_words(rest, words)} if odd else {}),
     }
     return msgspec.json.encode({**made, "type": "object"})
 
 
-def _told(members: dict[str, msgspec.Raw], words: str) -> str:
-    given = bytes(members.get("description", b"null"))
-    told = _any.decode(given) if given.startswith(b'"') else ""
-    return f"{told}\n\nIt also follows this JSON Schema: {words}".strip()
+def _with_words(members: dict[str, msgspec.Raw], words: str) -> str:
+    """Return the description in `members`, followed by the part of the schema in `words`."""
+    description = bytes(members.get("description", b"null"))
+    text = _any.decode(description) if description.startswith(b'"') else ""
+    return f"{text}\n\nIt also follows this JSON Schema: {words}".strip()

@@ -22,6 +22,7 @@ from neurolink_mitm.core.openai.reading import (
 )
 from neurolink_mitm.core.openai.session import session_of
 from neurolink_mitm.core.openai.translated import Translated
+from neurolink_mitm.core.openai.turns import Turns
 from neurolink_mitm.core.request.json_spans import LARGE
 
 _IGNORED = ("frequency_penalty", "presence_penalty", "seed", "prediction")
@@ -44,24 +45,18 @@ def _translated(request: wire.Request, traits: TraitsOf) -> Translated:
     model = checked_model(request.model)
     claude = traits(model)
     tools = tools_of(request, claude)
-    wanted = _format(request.response_format)
+    answer_format = _format(request.response_format)
     old = is_old(request)
     draft = Draft(
         model,
         claude,
         tools,
         stream=bool(request.stream),
-        options=_options(request, wanted),
+        options=_options(request, answer_format),
         choice=read_choice(tools, request),
         parallel=request.parallel_tool_calls is not False and not old,
     )
-    first = b""
-    for at, message in read_items(wire.messages, request.messages, "messages"):
-        add_message(draft.turns, message, at)
-        if not first and message.role == "user":
-            first = bytes(message.content)
-    if draft.turns.is_empty:
-        raise RequestError("Invalid 'messages': none of them has any content", "messages")
+    first = _add_messages(draft.turns, request)
     options = request.stream_options
     written = draft.written()
     return Translated(
@@ -69,7 +64,7 @@ def _translated(request: wire.Request, traits: TraitsOf) -> Translated:
         ChatAnswer(
             model,
             include_usage=bool(options and options.include_usage),
-            json=wanted is not None,
+            json=answer_format is not None,
             calls=CallForm(frozenset(tools.customs), old),
         ),
         draft.messages_request(written),
@@ -80,13 +75,25 @@ def _translated(request: wire.Request, traits: TraitsOf) -> Translated:
     )
 
 
+def _add_messages(turns: Turns, request: wire.Request) -> bytes:
+    """Add all messages; return the content (JSON) of the user's first one."""
+    first = b""
+    for at, message in read_items(wire.messages, request.messages, "messages"):
+        add_message(turns, message, at)
+        if not first and message.role == "user":
+            first = bytes(message.content)
+    if turns.is_empty:
+        raise RequestError("Invalid 'messages': none of them has any content", "messages")
+    return first
+
+
 def _read(body: bytes) -> wire.Request:
     if len(body) <= LARGE:
         return read_request(wire.whole_requests, body)
     return read_request(wire.long_requests, body)
 
 
-def _options(request: wire.ChatRequest, wanted: Format | None) -> Options:
+def _options(request: wire.ChatRequest, answer_format: Format | None) -> Options:
     limit = checked_limit(request.max_tokens, "max_tokens")
     newer = checked_limit(request.max_completion_tokens, "max_completion_tokens")
     stop = request.stop
@@ -106,22 +113,24 @@ def _options(request: wire.ChatRequest, wanted: Format | None) -> Options:
         stops=[stop] if isinstance(stop, str) else stop or (),
         effort=effort,
         budget=budget,
-        format=wanted,
+        format=answer_format,
     )
 
 
-def _format(wanted: wire.ResponseFormat | None) -> Format | None:
-    if wanted is None or wanted.type == "text":
+def _format(response_format: wire.ResponseFormat | None) -> Format | None:
+    if response_format is None or response_format.type == "text":
         return None
-    if wanted.type == "json_object":
+    if response_format.type == "json_object":
         return Format()
     at = "response_format"
-    if wanted.type != "json_schema":
-        message = f"Invalid value: '{wanted.type}' is none of text, json_object, json_schema"
+    if response_format.type != "json_schema":
+        message = (
+            f"Invalid value: '{response_format.type}' is none of text, json_object, json_schema"
+        )
         raise RequestError(message, f"{at}.type", "invalid_value")
-    if wanted.json_schema is None:
+    if response_format.json_schema is None:
         raise missing(f"{at}.json_schema")
-    schema = bytes(wanted.json_schema.schema)
+    schema = bytes(response_format.json_schema.schema)
     if schema == b"null":
         return Format()
     if not schema.startswith(b"{"):
