@@ -48,17 +48,17 @@ class Embeddings:
         self._take(flow, exchange, await run_in_thread(lambda: _read(body, coding)))
 
     def _take(
-        self, flow: http.HTTPFlow, exchange: Exchange, asked: tuple[str, bytes] | RequestError
+        self, flow: http.HTTPFlow, exchange: Exchange, read: tuple[str, bytes] | RequestError
     ) -> None:
-        refusal = asked if isinstance(asked, RequestError) else self._route(exchange, asked[0])
+        refusal = read if isinstance(read, RequestError) else self._route(exchange, read[0])
         if refusal:
             flow.response = openai_refusal(refusal, exchange.request_id)
             exchange.why = str(refusal)
-        elif not isinstance(asked, RequestError):
-            if asked[1] is not flow.request.raw_content:
+        elif not isinstance(read, RequestError):
+            if read[1] is not flow.request.raw_content:
                 save_client_request(flow)
                 del flow.request.headers["content-encoding"]
-                flow.request.content = asked[1]  # sets content-length, too
+                flow.request.content = read[1]  # sets content-length, too
             flow.response = None
 
     def _route(self, exchange: Exchange, model: str) -> RequestError | None:

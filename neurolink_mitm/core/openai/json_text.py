@@ -54,9 +54,9 @@ def json_of(text: str, *, cut: bool = False, optional: bool = False) -> str:
     if _FIRST.match(bare) and _is_json(bare):
         return bare
     reader = JsonText()
-    found = reader.feed(text)
+    json = reader.feed(text)
     reader.end(cut=cut, optional=optional)
-    return found
+    return json
 
 
 def _is_json(text: str) -> bool:
@@ -114,10 +114,10 @@ class JsonText:
             if self.begun or not text:
                 return text
             self._prose = not _MAYBE_FIRST.match(text)
-        found = _AMONG_PROSE.search(text) if self._prose else None
-        if found:
+        beginning = _AMONG_PROSE.search(text) if self._prose else None
+        if beginning:
             self.begun = True
-            return text[found.end() :]
+            return text[beginning.end() :]
         self._held = text[-_HELD:] if self._prose else text
         return ""
 

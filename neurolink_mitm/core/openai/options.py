@@ -180,20 +180,20 @@ def _within(value: float) -> bytes:
 
 def stops(options: Options) -> Iterator[bytes]:
     """Yield `stop_sequences`. Anthropic refuses those of white space."""
-    wanted = list(dict.fromkeys(each for each in options.stops if each.strip()))
-    if wanted:
-        yield b',"stop_sequences":%b' % msgspec.json.encode(wanted)
+    sequences = list(dict.fromkeys(each for each in options.stops if each.strip()))
+    if sequences:
+        yield b',"stop_sequences":%b' % msgspec.json.encode(sequences)
 
 
 def answer_format(options: Options, traits: ClaudeTraits, narrowing: Narrowing) -> tuple[Any, str]:
     """Return `output_config.format` (None: absent), and the instruction that stands for it (empty: none)."""
-    wanted = options.format
-    if wanted is None:
+    form = options.format
+    if form is None:
         return None, ""
-    if wanted.schema is None:
+    if form.schema is None:
         return None, _JSON_ONLY
     if traits.structured:
-        narrowed = narrowing.of(wanted.schema)
+        narrowed = narrowing.of(form.schema)
         if narrowed is not None:
             return {"type": "json_schema", "schema": narrowed}, ""
-    return None, f"{_JSON_ONLY} {_A_SCHEMA}\n{wanted.schema.decode()}"
+    return None, f"{_JSON_ONLY} {_A_SCHEMA}\n{form.schema.decode()}"

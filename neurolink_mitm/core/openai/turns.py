@@ -95,26 +95,28 @@ class Turns:
         if blocks := list(blocks):
             self._turn(role).blocks += blocks
 
-    def call(self, given: str, name: bytes, input_: bytes) -> None:
-        """Add a tool call. `name` is a JSON string, `input_` a JSON object, `given` the client's id."""
+    def call(self, client_id: str, name: bytes, input_: bytes) -> None:
+        """Add a tool call. `name` is a JSON string, `input_` a JSON object, `client_id` the client's id."""
         turn = self._turn(ASSISTANT)
         if not turn.results:
             self._ids.turn()
-        result = _Result(self._ids.of_call(given))
+        result = _Result(self._ids.of_call(client_id))
         turn.results.append(result)
         self._results[result.id] = (turn, result)
         self.called[name] = None
         block = b'{"type":"tool_use","id":"%b","name":%b,"input":%b}'
         turn.blocks.append(block % (result.id.encode(), name, input_))
 
-    def result(self, given: str, blocks: Iterable[bytes], at: str, *, failed: bool = False) -> None:
+    def result(
+        self, client_id: str, blocks: Iterable[bytes], at: str, *, failed: bool = False
+    ) -> None:
         """Add the result of a call. Raises `RequestError` where there was no such call before."""
-        found = self._results.get(self._ids.of_result(given))
-        if found is None:
+        open_call = self._results.get(self._ids.of_result(client_id))
+        if open_call is None:
             raise RequestError(
-                f"Invalid '{at}': no call before this has the id '{given}'", at, "invalid_value"
+                f"Invalid '{at}': no call before this has the id '{client_id}'", at, "invalid_value"
             )
-        turn, result = found
+        turn, result = open_call
         result.answered, result.failed = True, failed
         result.content += blocks
         if self._turns[-1] is turn:

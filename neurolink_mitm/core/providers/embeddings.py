@@ -34,19 +34,19 @@ def any_of(provider: str) -> str:
 def embeddings_route(
     model: str,
     routing: Routing,
-    others: Iterable[Account],
+    fallbacks: Iterable[Account],
     missing: Callable[[str], str | None] = lambda provider: None,
 ) -> Route:
     """Return the route of a request for embeddings. Raises `RequestError` where nothing serves it.
 
     The first that matches: a mapping of the exact name to another provider, `provider/model`, a mapping with a
-    wildcard. `others` are the entries of other providers; `missing` tells why a provider without one can't be asked.
+    wildcard. `fallbacks` are the entries of other providers; `missing` tells why a provider without one can't be asked.
     """
     mappings = [each for each in routing.model_mappings if each.provider != ANTHROPIC]
     exact = next((each for each in mappings if each.from_ == model), None)
     named = None if exact else _named(model)
     if named:
-        return _by_name(model, *named, {each.key for each in others}, missing)
+        return _by_name(model, *named, {each.key for each in fallbacks}, missing)
     mapping = exact or mapping_of(model, mappings)
     if mapping is None:
         raise not_served(model, missing)

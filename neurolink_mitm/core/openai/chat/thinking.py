@@ -74,17 +74,17 @@ def thinking_blocks(reasoning_details: bytes, litellm_blocks: bytes = b"null") -
 def thinking_block(item: bytes) -> bytes | None:
     """Return the JSON of Anthropic's block for an item of these lists or a content block; None if it is unsigned."""
     try:
-        found = _item.decode(item)
+        decoded = _item.decode(item)
     except UNREADABLE:
         return None
-    kind, data, signature = bytes(found.type), bytes(found.data), bytes(found.signature)
-    if not bytes(found.format).startswith(_FORMATS):
+    kind, data, signature = bytes(decoded.type), bytes(decoded.data), bytes(decoded.signature)
+    if not bytes(decoded.format).startswith(_FORMATS):
         return None
     if kind in _REDACTED_TYPES and _has_words(data):
         return b'{"type":"redacted_thinking","data":%b}' % data
     if kind not in _WORDS or not _has_words(signature):
         return None
-    words = bytes(getattr(found, _WORDS[kind]))
+    words = bytes(getattr(decoded, _WORDS[kind]))
     text = words if words.startswith(b'"') else b'""'  # null where the words are omitted
     return b'{"type":"thinking","thinking":%b,"signature":%b}' % (text, signature)
 

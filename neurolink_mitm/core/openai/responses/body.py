@@ -77,7 +77,7 @@ class Body:
         )  # fmt: skip
         self._tail = b"".join(
             b',"%b":%b' % (name.encode(), value)
-            for name, value in (_DEFAULTS | self._asked()).items()
+            for name, value in (_DEFAULTS | self._members()).items()
         )
 
     def item_id(self, prefix: str, number: int) -> bytes:
@@ -101,13 +101,13 @@ class Body:
         counts = b',"usage":%b' % _usage(usage) if usage else b""
         return b"".join((self._head, members, counts, self._tail, b"}"))
 
-    def _asked(self) -> dict[str, bytes]:
-        asked = {name: bytes(raw) for name, raw in self.repeated.items()}
-        asked = {name: raw for name, raw in asked.items() if raw != _NULL}
-        asked["text"] = _with_defaults(asked.get("text", _DEFAULTS["text"]))
-        if "tools" in asked:
-            asked["tools"] = _with_nulls(asked["tools"])
-        return asked
+    def _members(self) -> dict[str, bytes]:
+        members = {name: bytes(raw) for name, raw in self.repeated.items()}
+        members = {name: raw for name, raw in members.items() if raw != _NULL}
+        members["text"] = _with_defaults(members.get("text", _DEFAULTS["text"]))
+        if "tools" in members:
+            members["tools"] = _with_nulls(members["tools"])
+        return members
 
 
 def _usage(usage: TokenUsage) -> bytes:

@@ -71,7 +71,7 @@ def _tool_search_call(to: Conversation, item: Item, at: str) -> None:
 def _tool_search_output(to: Conversation, item: Item, at: str) -> None:
     words = to.tools.loaded(item.tools, f"{at}.tools")
     if item.call_id:
-        to.result(item, [_told(words.encode())], at)
+        to.result(item, [_json_block(words.encode())], at)
 
 
 def _additional_tools(to: Conversation, item: Item, at: str) -> None:
@@ -93,9 +93,11 @@ def _computer_call(to: Conversation, item: Item, at: str) -> None:
     to.call_of(item, "computer", b'{"action":%b}' % bytes(item.action), at)
 
 
-def _told_output(to: Conversation, item: Item, at: str) -> None:
+def _json_output(to: Conversation, item: Item, at: str) -> None:
     raw = bytes(item.output)
-    blocks = user_blocks(item.output, f"{at}.output") if raw.startswith(b'"') else [_told(raw)]
+    blocks = (
+        user_blocks(item.output, f"{at}.output") if raw.startswith(b'"') else [_json_block(raw)]
+    )
     to.result(item, blocks, at, failed=item.status == "failed")
 
 
@@ -112,8 +114,8 @@ def _mcp_call(to: Conversation, item: Item, at: str) -> None:
     name = to.tools.names.called(item.name, item.server_label, f"{at}.name")
     to.call(item, name, arguments, at)
     failed = item.error != NULL
-    told = item.error if failed else item.output
-    to.result(item, _texts(told), at, failed=failed)
+    value = item.error if failed else item.output
+    to.result(item, _texts(value), at, failed=failed)
 
 
 def _code_call(to: Conversation, item: Item, at: str) -> None:
@@ -135,11 +137,11 @@ def _object(value: msgspec.Raw, at: str) -> bytes:
 
 def _texts(value: msgspec.Raw) -> list[bytes]:
     raw = bytes(value)
-    block = text_block(raw) if raw.startswith(b'"') else _told(raw)
+    block = text_block(raw) if raw.startswith(b'"') else _json_block(raw)
     return [block] if block and raw != b"null" else []
 
 
-def _told(value: bytes) -> bytes:
+def _json_block(value: bytes) -> bytes:
     """Return the block of a JSON value as text."""
     return b'{"type":"text","text":%b}' % msgspec.json.encode(value.decode())
 
@@ -159,9 +161,9 @@ CALLS: Mapping[str, Reader] = {
     "tool_search_output": _tool_search_output,
     "additional_tools": _additional_tools,
     "shell_call": _shell_call,
-    "shell_call_output": _told_output,
+    "shell_call_output": _json_output,
     "apply_patch_call": _patch_call,
-    "apply_patch_call_output": _told_output,
+    "apply_patch_call_output": _json_output,
     "computer_call": _computer_call,
     "computer_call_output": _computer_output,
     "mcp_call": _mcp_call,

@@ -68,11 +68,11 @@ class Words:
     def finish(self, status: bytes) -> tuple[bytes, bytes]:
         text = b"".join(self._texts)
         item = self._json(status, self.part.of(text))
-        said = self.place.of(
+        complete = self.place.of(
             b"response.%b.done" % self.part.name,
             b'"content_index":0,"%b":"%b"%b' % (self.part.member, text, self.part.more_of_events),
         )
-        return said + self._of_part(b"done", text) + self.place.done(item), item
+        return complete + self._of_part(b"done", text) + self.place.done(item), item
 
     def _of_part(self, stage: bytes, text: bytes) -> bytes:
         members = b'"content_index":0,"part":%b' % self.part.of(text)

@@ -41,18 +41,18 @@ def retrieve(memory: Memory, client: str, method: str, target: str, now: float) 
     turn = memory.turn(client, response_id, now)
     if turn is None:
         raise _not_found(response_id)
-    asked = dict(parse_qsl(query))
+    parameters = dict(parse_qsl(query))
     if below:
-        return _page(input_items(turn), asked)
-    if asked.get("stream", "").lower() == "true":
+        return _page(input_items(turn), parameters)
+    if parameters.get("stream", "").lower() == "true":
         raise RequestError("a stored response is not streamed again", "stream", UNSUPPORTED)
     return turn.response
 
 
 def input_items(turn: StoredTurn) -> list[dict[str, Any]]:
     """Return the input items of a turn in their full form, each with an id."""
-    given = msgspec.json.decode(turn.input)
-    items = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    decoded = msgspec.json.decode(turn.input)
+    items = [{"role": "user", "content": decoded}] if isinstance(decoded, str) else decoded
     return [_full(item, f"{turn.id} {at}") for at, item in enumerate(items)]
 
 
@@ -77,16 +77,16 @@ def _text(message: dict[str, Any]) -> dict[str, Any]:
     return {"type": "input_text", "text": message["content"]}
 
 
-def _page(items: Sequence[dict[str, Any]], asked: dict[str, str]) -> bytes:
+def _page(items: Sequence[dict[str, Any]], query: dict[str, str]) -> bytes:
     """Return a page of a list, by the parameters `limit`, `order` and `after`."""
-    order = asked.get("order", "desc")
+    order = query.get("order", "desc")
     if order not in ("asc", "desc"):
         raise RequestError("`order` is `asc` or `desc`", "order")
-    limit = asked.get("limit", "20")
+    limit = query.get("limit", "20")
     if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:9]) <= _MOST):
         raise RequestError(f"`limit` is a number from 1 to {_MOST}", "limit")
     ordered = list(items if order == "asc" else reversed(items))
-    if after := asked.get("after"):
+    if after := query.get("after"):
         ids = [item["id"] for item in ordered]
         if after not in ids:
             raise RequestError("no item has the id in `after`", "after")

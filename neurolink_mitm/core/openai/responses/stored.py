@@ -97,8 +97,8 @@ def _turn(pending: Pending, response: bytes, now: float) -> StoredTurn:
     read = _response.decode(response)
     ids = [_id.decode(item).id for item in read.output]
     items = {id_: item for id_, item in zip(ids, read.output, strict=True) if isinstance(id_, str)}
-    given = bytes(pending.input)
-    return StoredTurn(read.id, given, response, read.output, items, pending.previous, now)
+    copied = bytes(pending.input)
+    return StoredTurn(read.id, copied, response, read.output, items, pending.previous, now)
 
 
 class Memory:

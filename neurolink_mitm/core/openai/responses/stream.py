@@ -201,11 +201,11 @@ class ResponsesStream:
         return begun + (self._add(text) if text else b"")
 
     def _call(self, block: blocks.Block) -> bytes:
-        given = blocks.encoded(blocks.arguments(block.input))
+        whole_input = blocks.encoded(blocks.arguments(block.input))
         name, call_id = (msgspec.json.decode(blocks.name(raw)) for raw in (block.name, block.id))
         tool = self._tools.get(name) or ClientTool(name)
         started = self._start(id_prefix(tool), partial(call_item, call_id=call_id, tool=tool))
-        self._call_input, self._has_calls = given, True
+        self._call_input, self._has_calls = whole_input, True
         return started
 
     def _arguments(self, text: bytes) -> bytes:
@@ -228,10 +228,10 @@ class ResponsesStream:
         item, self._item = self._item, None
         if item is None:
             return b""
-        given, self._call_input = self._call_input, b""
-        if status != COMPLETED and given == NO_INPUT:  # none has come, which is another thing
-            given = b""
-        rest = item.add(given) if given else b""
+        whole_input, self._call_input = self._call_input, b""
+        if status != COMPLETED and whole_input == NO_INPUT:  # none has come, which is another thing
+            whole_input = b""
+        rest = item.add(whole_input) if whole_input else b""
         events, done = item.finish(status)
         if done:
             self._output.append(done)

@@ -52,18 +52,18 @@ _allowed = msgspec.json.Decoder(list[_Chosen])
 
 def read_choice(tools: ResponseTools, value: msgspec.Raw) -> Choice:
     """Return the choice. Raises `RequestError`."""
-    asked = read(_choice, value, _AT)
-    if asked is None or isinstance(asked, str):
-        return _mode(tools, asked or "auto")
-    if asked.type in _WORDS and asked.name is None:
-        return _mode(tools, _WORDS[asked.type])
-    if asked.type != "allowed_tools":
-        return Choice("tool", _chosen(tools, asked, _AT))
-    listed = list(read_items(_allowed, asked.tools, f"{_AT}.tools"))
+    chosen = read(_choice, value, _AT)
+    if chosen is None or isinstance(chosen, str):
+        return _mode(tools, chosen or "auto")
+    if chosen.type in _WORDS and chosen.name is None:
+        return _mode(tools, _WORDS[chosen.type])
+    if chosen.type != "allowed_tools":
+        return Choice("tool", _chosen(tools, chosen, _AT))
+    listed = list(read_items(_allowed, chosen.tools, f"{_AT}.tools"))
     only = {each for place, tool in listed for each in _allowed_name(tools, tool, place)}
-    if asked.mode == "required" and not only:
+    if chosen.mode == "required" and not only:
         raise _unsupported("none of the tools that may be called runs here", f"{_AT}.tools")
-    return Choice("any" if asked.mode == "required" else "auto", only=only)
+    return Choice("any" if chosen.mode == "required" else "auto", only=only)
 
 
 def _mode(tools: ResponseTools, mode: str) -> Choice:

@@ -41,19 +41,19 @@ class ToolNames:
 
     def declared(self, name: msgspec.Raw, namespace: str | None, at: str) -> bytes:
         """Return the JSON of the name of a tool. Raises `RequestError` for one that Anthropic refuses."""
-        given = text_of(name, at)
+        text = text_of(name, at)
         self._called.clear()
-        if _space(namespace) is None and not _PLAIN.fullmatch(given):
+        if _space(namespace) is None and not _PLAIN.fullmatch(text):
             return tool_name(name, at)
-        return msgspec.json.encode(self.of(given, namespace))
+        return msgspec.json.encode(self.of(text, namespace))
 
     def called(self, name: msgspec.Raw, namespace: str | None, at: str) -> bytes:
         """Return the JSON of the name of the tool of an earlier call. Raises `RequestError`."""
         key = (bytes(name), namespace)
-        known = self._called.get(key)
-        if known is None:
-            known = self._called[key] = self._of_call(text_of(name, at), namespace, at)
-        return known
+        made = self._called.get(key)
+        if made is None:
+            made = self._called[key] = self._of_call(text_of(name, at), namespace, at)
+        return made
 
     def of(self, name: str, namespace: str | None = None) -> str:
         """Return the name that a tool has in the Messages request."""
