@@ -39,25 +39,24 @@ class _CompletionDetails(msgspec.Struct):
     reasoning_tokens: int
 
 
-class _Usage(msgspec.Struct, omit_defaults=True):
+class _Usage(msgspec.Struct):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: _PromptDetails
-    completion_tokens_details: _CompletionDetails | None = None
+    completion_tokens_details: _CompletionDetails
 
 
 def usage_json(usage: TokenUsage) -> bytes:
     """Return the JSON of OpenAI's usage, in which the prompt includes what is cached; 0 is what was not reported."""
     read, written = usage.cache_read_tokens or 0, usage.cache_creation_tokens or 0
     prompt, completion = (usage.input_tokens or 0) + read + written, usage.output_tokens or 0
-    thinking = usage.thinking_tokens
     return msgspec.json.encode(
         _Usage(
             prompt,
             completion,
             prompt + completion,
             _PromptDetails(read, written),
-            None if thinking is None else _CompletionDetails(thinking),
+            _CompletionDetails(usage.thinking_tokens or 0),
         )
     )

@@ -97,15 +97,7 @@ def _options(request: wire.ChatRequest, answer_format: Format | None) -> Options
     limit = checked_limit(request.max_tokens, "max_tokens")
     newer = checked_limit(request.max_completion_tokens, "max_completion_tokens")
     stop = request.stop
-    effort = checked_effort(request.reasoning_effort, "reasoning_effort")
-    budget = None
-    if request.thinking is not None and effort is None:
-        effort = {"disabled": "none", "adaptive": "high"}.get(request.thinking.type)
-        budget = (
-            None
-            if effort
-            else checked_limit(request.thinking.budget_tokens, "thinking.budget_tokens")
-        )
+    effort, budget = _thinking(request)
     return Options(
         max_tokens=limit if newer is None else newer,
         temperature=request.temperature,
@@ -115,6 +107,25 @@ def _options(request: wire.ChatRequest, answer_format: Format | None) -> Options
         budget=budget,
         format=answer_format,
     )
+
+
+def _thinking(request: wire.ChatRequest) -> tuple[str | None, int | None]:
+    """Return the effort, or else the budget (tokens): of OpenAI's field, OpenRouter's or Anthropic's."""
+    if effort := checked_effort(request.reasoning_effort, "reasoning_effort"):
+        return effort, None
+    if reasoning := request.reasoning:
+        effort = checked_effort(reasoning.effort, "reasoning.effort")
+        budget = checked_limit(reasoning.max_tokens, "reasoning.max_tokens")
+        if reasoning.enabled is False:
+            return "none", None
+        if effort is None and budget is None and reasoning.enabled:
+            effort = "medium"
+        return effort, None if effort else budget
+    if request.thinking is None:
+        return None, None
+    if effort := {"disabled": "none", "adaptive": "high"}.get(request.thinking.type):
+        return effort, None
+    return None, checked_limit(request.thinking.budget_tokens, "thinking.budget_tokens")
 
 
 def _format(response_format: wire.ResponseFormat | None) -> Format | None:

@@ -40,6 +40,14 @@ class Thinking(msgspec.Struct, gc=False):
     budget_tokens: int | None = None
 
 
+class Reasoning(msgspec.Struct, gc=False):
+    """OpenRouter's field. https://openrouter.ai/docs/use-cases/reasoning-tokens"""
+
+    effort: str | None = None
+    max_tokens: int | None = None
+    enabled: bool | None = None
+
+
 class ChatRequest(msgspec.Struct, gc=False, kw_only=True):
     """The body of a request, but for its lists."""
 
@@ -53,6 +61,7 @@ class ChatRequest(msgspec.Struct, gc=False, kw_only=True):
     stop: str | list[str] | None = None
     reasoning_effort: str | None = None
     thinking: Thinking | None = None
+    reasoning: Reasoning | None = None
     response_format: ResponseFormat | None = None
     tool_choice: msgspec.Raw = NULL
     parallel_tool_calls: bool | None = None

@@ -48,8 +48,6 @@ CASES = {
 DIFFERENCES = {
     # A call of `web_search` has been answered by Anthropic: a client that answers it again is refused.
     ("a tool of Anthropic's", "calls"): ([("srvtoolu_1", "web_search", {"q": "x"})], []),
-    # What is not reported is not known; LiteLLM says 0, or counts the words of a summary.
-    ("few counts", "reasoning_tokens"): (0, None),
     # The answer is not complete: the limit of the model's context is one of tokens, too.
     ("model_context_window_exceeded", "finish_reason"): ("stop", "length"),
 }

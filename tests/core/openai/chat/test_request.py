@@ -235,6 +235,15 @@ def test_tools(members: dict[str, Any], tools: Any, choice: Any) -> None:
             {"max_tokens": 32_000, "thinking": {"type": "enabled", "budget_tokens": 3000}},
         ),
         ({"thinking": {"type": "disabled"}}, {"max_tokens": 32_000}),
+        ({"reasoning": {"enabled": False}}, {"max_tokens": 32_000}),
+        (
+            {"reasoning": {"max_tokens": 3000}},
+            {"max_tokens": 32_000, "thinking": {"type": "enabled", "budget_tokens": 3000}},
+        ),
+        (
+            {"reasoning": {"enabled": True}},
+            {"max_tokens": 32_000, "thinking": {"type": "enabled", "budget_tokens": 8192}},
+        ),
         ({"response_format": {"type": "text"}}, {"max_tokens": 32_000}),
         (
             {"modalities": ["text"], "logit_bias": {}, "top_logprobs": 0, "audio": None, "seed": 1, "store": True,
@@ -352,6 +361,7 @@ WRONG: dict[str, list[dict[str, Any]]] = {
     "stream_options": [{"stream_options": 5}],
     "stream_options.include_usage": [{"stream_options": {"include_usage": "yes"}}],
     "reasoning_effort": [{"reasoning_effort": 5}, {"reasoning_effort": "huge"}, {"reasoning_effort": ""}],
+    "reasoning.effort": [{"reasoning": {"effort": "huge"}}],
     "thinking.budget_tokens": [{"thinking": {"type": "enabled", "budget_tokens": 0}}],
     "response_format": [{"response_format": "json"}],
     "response_format.type": [{"response_format": {}}, {"response_format": {"type": "xml"}}],

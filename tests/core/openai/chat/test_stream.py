@@ -97,7 +97,7 @@ def test_usage_comes_last_where_it_is_wanted() -> None:
 def test_usage_that_is_not_reported_is_nought(usage: Any) -> None:
     last = chunks(stream(text("a"), answer=WITH_USAGE, usage=usage))[-1]["usage"]
     assert (last["prompt_tokens"], last["completion_tokens"], last["total_tokens"]) == (0, 0, 0)
-    assert "completion_tokens_details" not in last
+    assert last["completion_tokens_details"] == {"reasoning_tokens": 0}
 
 
 @pytest.mark.parametrize(
