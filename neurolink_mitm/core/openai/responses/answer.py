@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.openai.responses.body import Body, response_id
+from neurolink_mitm.core.openai.responses.body import Body, repeated_members, response_id
 from neurolink_mitm.core.openai.responses.client_tools import ClientTool
 from neurolink_mitm.core.openai.responses.stream import ResponsesStream, WholeMessage
 
@@ -34,6 +34,7 @@ REPEATED = (
     "user",
 )
 """Members of a request that its response repeats."""
+_DEFAULTS = repeated_members({})
 _message = msgspec.json.Decoder(WholeMessage)
 
 
@@ -43,8 +44,8 @@ class ResponsesAnswer:
 
     model: str
     """The model that the client asked for."""
-    repeated: Mapping[str, msgspec.Raw] = field(default_factory=dict, repr=False)
-    """The members of the request that are in `REPEATED`, as they came. Absent ones get OpenAI's defaults."""
+    repeated: bytes = field(default=_DEFAULTS, repr=False)
+    """`repeated_members` of the request, made with it: a long one is read in a thread."""
     tools: Mapping[str, ClientTool] = field(default_factory=dict)
     """By their names in the Messages request; one that is missing is a function with the same name."""
     json: bool = False

@@ -67,18 +67,14 @@ class Body:
     id: str
     created: int
     model: str
-    repeated: Mapping[str, msgspec.Raw]
+    repeated: bytes
+    """`repeated_members` of the request."""
     _head: bytes = b""
-    _tail: bytes = b""
 
     def __post_init__(self) -> None:
         self._head = b'{"id":%b,"object":"response","created_at":%d,"model":%b,"service_tier":"default"' % (
             msgspec.json.encode(self.id), self.created, msgspec.json.encode(self.model)
         )  # fmt: skip
-        self._tail = b"".join(
-            b',"%b":%b' % (name.encode(), value)
-            for name, value in (_DEFAULTS | self._members()).items()
-        )
 
     def item_id(self, prefix: str, number: int) -> bytes:
         """Return the id of an output item."""
@@ -99,15 +95,22 @@ class Body:
             status.encode(), error, why, output
         )  # fmt: skip
         counts = b',"usage":%b' % _usage(usage) if usage else b""
-        return b"".join((self._head, members, counts, self._tail, b"}"))
+        return b"".join((self._head, members, counts, self.repeated, b"}"))
 
-    def _members(self) -> dict[str, bytes]:
-        members = {name: bytes(raw) for name, raw in self.repeated.items()}
-        members = {name: raw for name, raw in members.items() if raw != _NULL}
-        members["text"] = _with_defaults(members.get("text", _DEFAULTS["text"]))
-        if "tools" in members:
-            members["tools"] = _with_nulls(members["tools"])
-        return members
+
+def repeated_members(request: Mapping[str, msgspec.Raw]) -> bytes:
+    """Return the members of a request that its response repeats, with OpenAI's defaults, as JSON after a comma.
+
+    A copy, so that the body of the request can be let go of.
+    """
+    members = {name: bytes(raw) for name, raw in request.items()}
+    members = {name: raw for name, raw in members.items() if raw != _NULL}
+    members["text"] = _with_defaults(members.get("text", _DEFAULTS["text"]))
+    if "tools" in members:
+        members["tools"] = _with_nulls(members["tools"])
+    return b"".join(
+        [b',"%b":%b' % (name.encode(), value) for name, value in (_DEFAULTS | members).items()]
+    )
 
 
 def _usage(usage: TokenUsage) -> bytes:

@@ -25,6 +25,7 @@ from neurolink_mitm.core.openai.reading import (
     string,
 )
 from neurolink_mitm.core.openai.responses.answer import REPEATED, ResponsesAnswer
+from neurolink_mitm.core.openai.responses.body import repeated_members
 from neurolink_mitm.core.openai.responses.conversation import Conversation
 from neurolink_mitm.core.openai.responses.input_items import add_input, add_output, referred_item
 from neurolink_mitm.core.openai.responses.stored import Earlier, Pending
@@ -141,7 +142,7 @@ def _translated(request: _Request, conversation: Conversation, draft: Draft) -> 
         written,
         ResponsesAnswer(
             draft.model,
-            dict(_repeated(request)),
+            repeated_members(dict(_repeated(request))),
             conversation.tools.names.clients(),
             json=draft.options.format is not None,
         ),

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from neurolink_mitm.core.openai.responses.body import Body, response_id
+from neurolink_mitm.core.openai.responses.body import Body, repeated_members, response_id
 from tests.openai_schema import validate
 
 DEFAULTS = {
@@ -20,7 +20,9 @@ DEFAULTS = {
 
 def body_of(**asked: Any) -> dict[str, Any]:
     repeated = {name: msgspec.Raw(json.dumps(value).encode()) for name, value in asked.items()}
-    body: dict[str, Any] = json.loads(Body("resp_1", 17, "claude", repeated).at("in_progress"))
+    body: dict[str, Any] = json.loads(
+        Body("resp_1", 17, "claude", repeated_members(repeated)).at("in_progress")
+    )
     validate("Response", body)
     return body
 

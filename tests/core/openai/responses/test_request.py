@@ -187,8 +187,9 @@ def test_the_answer_repeats_what_was_asked() -> None:
     tools = [{"type": "custom", "name": "c"}]
     answer = translated(temperature=0.5, metadata={"a": "b"}, tools=tools, store=True).answer
     assert isinstance(answer, ResponsesAnswer)
-    repeated = {name: json.loads(bytes(value)) for name, value in answer.repeated.items()}
-    assert repeated == {"temperature": 0.5, "metadata": {"a": "b"}, "tools": tools, "store": True}
+    repeated = json.loads(b"{%b}" % answer.repeated.removeprefix(b","))
+    asked = {"temperature": 0.5, "metadata": {"a": "b"}, "tools": tools, "store": True}
+    assert repeated == repeated | asked
     assert answer.tools["c"].kind == "custom"
 
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.openai.responses.answer import ResponsesAnswer
+from neurolink_mitm.core.openai.responses.body import repeated_members
 from neurolink_mitm.core.openai.responses.client_tools import ClientTool
 from neurolink_mitm.core.openai.responses.reasoning import thinking_block
 from neurolink_mitm.core.openai.responses.stream import ResponsesStream
@@ -26,7 +27,7 @@ Event = tuple[str, Json]
 
 ANSWER = ResponsesAnswer(
     "claude-fable-5",
-    {"instructions": msgspec.Raw(b'"Be brief."')},
+    repeated_members({"instructions": msgspec.Raw(b'"Be brief."')}),
     {
         "apply_patch": ClientTool("apply_patch", kind="custom"),
         "mcp__find": ClientTool("find", namespace="mcp"),
