@@ -86,15 +86,12 @@ def main(
 
     Example: python -m bench --only tls,latency --rows direct,neurolink
     """
-    if options or against:
-        rows = tuple(name for name in KNOWN if name in {*rows, DEFAULT})
-    if options:
-        rows = tuple(name for name in KNOWN if name in {*rows, *OPTION_NAMES})
     plan = QUICK if quick else FULL
     plan = replace(plan, rounds=rounds or plan.rounds, requests=requests or plan.requests)
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     plan = _within_open_files(plan)
+    rows = _compared(rows, options=options, against=against)
     click.echo(f"Measuring {', '.join(parts)}; all figures go to {path}", err=True)
     started = time.monotonic()
     try:
@@ -107,6 +104,13 @@ def main(
     report.write_json(result, path)
     report.show(result, report.make_console())
     sys.exit(1 if result.faults else 0)
+
+
+def _compared(rows: tuple[str, ...], *, options: bool, against: Path | None) -> tuple[str, ...]:
+    """Return the rows with those that they are compared with, in the order of the report."""
+    added = {DEFAULT} if options or against else set()
+    added |= set(OPTION_NAMES) if options else set()
+    return tuple(name for name in KNOWN if name in {*rows, *added}) if added else rows
 
 
 @contextmanager

@@ -74,13 +74,13 @@ class Record:
     sent: Body | None = None
     """The body that the serving attempt sent; the flow may have let go of it at the end."""
     tee: Tee | None = None
-    given: Tee | None = None
+    to_client: Tee | None = None
     """What the client got, where that is translated."""
 
     @property
     def kept(self) -> int:
         """The bytes that are held."""
-        tees = (self.tee, self.given)
+        tees = (self.tee, self.to_client)
         return self.held + sum(tee.kept for tee in tees if tee)
 
 
@@ -124,8 +124,8 @@ class Capture:
             record.tee = Tee(self._room, inner if callable(inner) else None)
             flow.response.stream = record.tee
             if exchange.answer:
-                record.given = Tee(self._room, record.tee, after=True)
-                flow.response.stream = record.given
+                record.to_client = Tee(self._room, record.tee, after=True)
+                flow.response.stream = record.to_client
 
     def response(self, flow: http.HTTPFlow) -> None:
         record, exchange, bodies = self._known(flow)
@@ -173,17 +173,17 @@ def _sides(flow: http.HTTPFlow, exchange: Exchange, record: Record) -> list[Capt
         attempt = exchange.attempts[-1]
         sides.append(_sent(flow, exchange, attempt, record.sent))
         sides.append(_answered(exchange, attempt, flow.response.status_code, fields, body))
-        body = record.given.body if record.given else body
+        body = record.to_client.body if record.to_client else body
     elif flow.response:
         content = flow.response.raw_content or b""
         body = Body(content[:LIMIT], len(content))
     if flow.response and exchange.status is not None:
-        given = Captured(
+        answered = Captured(
             exchange.request_id, ended, Phase.CLIENT_RESPONSE, flow.response.headers.fields, body,
             account=exchange.account.label if exchange.account else None,
             status=exchange.status, seconds=ended - exchange.began_at,
         )  # fmt: skip
-        sides.append(given)
+        sides.append(answered)
     return sides
 
 

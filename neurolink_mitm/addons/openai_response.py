@@ -62,13 +62,17 @@ class OpenAiResponse:
 
     def _translate(self, response: http.Response, exchange: Exchange) -> _Translation:
         assert exchange.answer
-        streamed, wanted = isinstance(exchange.reader, EventStreamReader), exchange.stream
+        upstream_streams = isinstance(exchange.reader, EventStreamReader)
         fields = response.headers
         coding = fields.pop("content-encoding", "identity")
-        fields["content-type"] = editors.EVENT_STREAM if wanted else editors.JSON
+        fields["content-type"] = editors.EVENT_STREAM if exchange.stream else editors.JSON
         created = int(self.runtime.clock.now())
         made = editors.editor(
-            exchange.answer, exchange.request_id, created, streamed=streamed, wanted=wanted
+            exchange.answer,
+            exchange.request_id,
+            created,
+            upstream_streams=upstream_streams,
+            client_streams=exchange.stream,
         )
         stream = _Translation(made, response, exchange)
         if coding.lower() != "identity":

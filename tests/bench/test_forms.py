@@ -13,7 +13,9 @@ from neurolink_mitm.core.openai.editors import editor
 @pytest.mark.parametrize("kind", ["streamed", "coalesced", "whole"])
 def test_a_chat_answer_is_read(kind: Kind) -> None:
     streamed = kind != "whole"
-    made = editor(ChatAnswer("claude-x"), "r", 1, streamed=streamed, wanted=streamed)
+    made = editor(
+        ChatAnswer("claude-x"), "r", 1, upstream_streams=streamed, client_streams=streamed
+    )
     body = made.feed(answer(kind, Pace())) + made.end()
     assert CHAT.read(body) == CHAT.expected(kind, Pace())
     if streamed:

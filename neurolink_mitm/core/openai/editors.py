@@ -82,26 +82,36 @@ class WholeEditor:
 
 
 def editor(
-    answer: AnswerFormat, request_id: str, created: int, *, streamed: bool, wanted: bool
+    answer: AnswerFormat,
+    request_id: str,
+    created: int,
+    *,
+    upstream_streams: bool,
+    client_streams: bool,
 ) -> Editor:
-    """Return the editor of a response. `streamed`: upstream sends events; `wanted`: the client wants a stream."""
-    if streamed and wanted:
+    """Return the editor of a response: upstream sends events or a whole message, the client reads one or the other."""
+    if upstream_streams and client_streams:
         return StreamEditor(answer.stream(request_id, created))
+    if client_streams:
+        return WholeEditor(lambda body: _streamed(answer.stream(request_id, created), body))
+    if upstream_streams:
+        return WholeEditor(lambda body: _collected(answer, body, request_id, created))
+    return WholeEditor(lambda body: answer.whole(body, request_id, created))
 
-    def finish(body: bytes) -> bytes:
-        if wanted:
-            writer = answer.stream(request_id, created)
-            written = [writer.event(name, data) for name, data in events_of(body)]
-            return b"".join((*written, writer.end()))
-        if not streamed:
-            return answer.whole(body, request_id, created)
-        events = list(_events_in(body))
-        for name, data in events:
-            if name == "error":
-                return encoded(error_in_openai_form(data))
-        return answer.whole(message_of(events), request_id, created)
 
-    return WholeEditor(finish)
+def _streamed(writer: StreamWriter, message: bytes) -> bytes:
+    """Return a whole message as the client's stream."""
+    events = [writer.event(name, data) for name, data in events_of(message)]
+    return b"".join((*events, writer.end()))
+
+
+def _collected(answer: AnswerFormat, stream: bytes, request_id: str, created: int) -> bytes:
+    """Return a stream as the client's whole answer, or as its error."""
+    events = list(_events_in(stream))
+    for name, data in events:
+        if name == "error":
+            return encoded(error_in_openai_form(data))
+    return answer.whole(message_of(events), request_id, created)
 
 
 def _events_in(body: bytes) -> Iterator[Event]:

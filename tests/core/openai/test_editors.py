@@ -23,7 +23,7 @@ ERROR = encode("error", error_body("overloaded_error", "busy"))
 
 
 def make(*, streamed: bool = True, wanted: bool = True) -> Editor:
-    return editor(PlainAnswer(), "req_1", 1, streamed=streamed, wanted=wanted)
+    return editor(PlainAnswer(), "req_1", 1, upstream_streams=streamed, client_streams=wanted)
 
 
 def edited(made: Editor, *chunks: bytes) -> bytes:
