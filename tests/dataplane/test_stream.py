@@ -12,7 +12,7 @@ from mitmproxy.connection import Server
 
 from neurolink_mitm.core.exchange import Kind, Outcome, Pause, Reply
 from neurolink_mitm.core.failover.errors import FailureStage
-from neurolink_mitm.core.request.body import BodyIndex
+from neurolink_mitm.core.request.body import BodyIndex, MessagesRequest
 from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.core.response.reader import HOLD_LIMIT
 from neurolink_mitm.core.settings.values import Timeouts
@@ -99,8 +99,10 @@ def test_a_body_is_held_no_longer_than_it_may_be_sent_again() -> None:
     sent(play)
     play.upstream("up1", HEAD + events(0, 1))
     held = play.exchange.index
+    play.exchange.messages_request = MessagesRequest("claude-x", True, 0, None, index=held)
     play.upstream("up1", event(2))
     assert (held is None, play.exchange.index) == (False, None)
+    assert play.exchange.messages_request is None
 
 
 def test_the_next_request_of_a_client_asks_for_a_connection_of_its_own(play: Playbook) -> None:

@@ -153,6 +153,30 @@ def test_calls_in_the_last_turn_without_thinking(
     assert turns.lacks_thinking() is (lacks and not answered)
 
 
+@pytest.mark.parametrize(
+    ("words", "lacks"), [([], False), ([b"{}"], True)], ids=["results", "words"]
+)
+def test_thinking_before_the_first_of_several_calls_counts_until_the_user_speaks(
+    words: list[bytes], lacks: bool
+) -> None:
+    turns = Turns()
+    turns.say("assistant", [b'{"type":"thinking","thinking":"","signature":"x"}'])
+    for call in ("x", "y"):
+        turns.call(call, b'"Bash"', b"{}")
+        turns.result(call, [], "at")
+        turns.say("user", words if call == "x" else [])
+    assert turns.lacks_thinking() is lacks
+
+
+def test_turns_with_thinking_are_judged_by_what_they_hold() -> None:
+    turns = Turns()
+    turns.say("user", [b'{"type":"text","text":"a"}', b'{"type":"image"}'])
+    turns.call("x", b'"Bash"', b"{}")
+    assert turns.are_plain
+    turns.say("assistant", [b'{"type":"thinking","thinking":"","signature":"nl1.gemini.y"}'])
+    assert not turns.are_plain
+
+
 def test_anthropics_thinking_is_forgotten_and_anothers_left_to_the_sanitizer() -> None:
     turns = Turns()
     signed = b'{"type":"thinking","thinking":"","signature":"%b"}'
