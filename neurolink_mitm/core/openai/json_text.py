@@ -21,9 +21,15 @@ _SHOWN = 200
 _FIRST = re.compile(r"\{|\[\s{0,50}(?:[\[{\"\d\]-]|true|false|null)")
 """The beginning of a value that is the beginning of the answer."""
 _MAYBE_FIRST = re.compile(r"\[\s{0,50}(?:tr?u?|fa?l?s?|nu?l?)?\Z")
+_LETTER = r"(?> [^\"\\\n] | \\u[0-9a-fA-F]{4} | \\. )"
 _AMONG_PROSE = re.compile(
-    r"""(?<=```) [a-zA-Z0-9]{0,20} \s{0,50} (?=[{\[])                           # in a fence
-    | (?= \{ \s{0,50} (?: \} | " (?: [^"\\\n] | \\. ){0,100} " \s{0,20} : ) )  # an object up to its first colon""",
+    r"(?<=```) [a-zA-Z0-9]{0,20} \s{0,50} (?=[{\[])"  # in a fence
+    # an object up to its first colon, or with a long key
+    r'| (?= \{ \s{0,50} (?: \} | " (?:'
+    + _LETTER
+    + "{36} |"
+    + _LETTER
+    + r'{0,35}+ " \s{0,20} : ) ) )',
     re.VERBOSE,
 )
 _AROUND = " \t\r\n\ufeff"

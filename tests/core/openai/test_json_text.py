@@ -96,6 +96,14 @@ def test_as_little_as_possible_is_held_back() -> None:
     assert pieces('Yes: {"a": "b"}')[-5:] == [' ', '"', 'b', '"', "}"]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "key", ["\x1f" * 30, "\U00010000" * 20, "k" * 200], ids=["controls", "pairs", "long"]
+)
+def test_an_object_with_a_long_key_is_found_in_prose(key: str) -> None:
+    text = json.dumps({key: None})
+    assert "".join(pieces(f"So: {text}")) == json_of(f"So: {text}") == text
+
+
 ITEMS = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
 VALUES = (
     ITEMS | st.lists(ITEMS, max_size=2) | st.dictionaries(st.text(max_size=3), ITEMS, max_size=2)
