@@ -61,9 +61,19 @@ class _Source(msgspec.Struct):
     media_type: str | None = None
     data: str | None = None
     url: str | None = None
+    content: str | list[Json] | None = None
 
 
-class _Image(msgspec.Struct):
+class _Base64(msgspec.Struct):
+    media_type: str
+    data: str
+
+
+class _Link(msgspec.Struct):
+    url: str
+
+
+class _Sourced(msgspec.Struct):
     source: _Source
 
 
@@ -71,8 +81,10 @@ _BLOCKS: dict[str, type[msgspec.Struct]] = {
     "text": _Text,
     "tool_use": _ToolUse,
     "tool_result": _ToolResult,
-    "image": _Image,
+    "image": _Sourced,
+    "document": _Sourced,
 }
+_SOURCES: dict[str, type[msgspec.Struct]] = {"base64": _Base64, "url": _Link}
 
 
 def check(request: Json) -> None:
@@ -88,6 +100,8 @@ def check(request: Json) -> None:
                 raise UnsupportedError(f"{place}.type: a string is required")
             if kind in _BLOCKS:
                 _is(_BLOCKS[kind], block, place)
+            if kind in ("image", "document") and block["source"]["type"] in _SOURCES:
+                _is(_SOURCES[block["source"]["type"]], block["source"], f"{place}.source")
 
 
 def _is_too_deep(value: Any) -> bool:
@@ -102,7 +116,7 @@ def _is_too_deep(value: Any) -> bool:
 
 
 def _blocks(content: Any, place: str) -> Iterator[tuple[str, Json]]:
-    """Yield the blocks, and those of results, with their places."""
+    """Yield the blocks, and those of results and documents, with their places."""
     for number, block in enumerate(content if isinstance(content, list) else ()):
         at = f"{place}.{number}"
         if not isinstance(block, dict):
@@ -110,6 +124,8 @@ def _blocks(content: Any, place: str) -> Iterator[tuple[str, Json]]:
         yield at, block
         if block.get("type") == "tool_result":
             yield from _blocks(block.get("content"), f"{at}.content")
+        elif block.get("type") == "document":
+            yield from _blocks(block["source"].get("content"), f"{at}.source.content")
 
 
 def _is(kind: type[msgspec.Struct], value: Json, place: str) -> None:

@@ -61,6 +61,15 @@ FAULTS: dict[str, tuple[Json, str]] = {
         {"messages": [USER], "output_config": {"format": {"type": "json_schema"}}},
         "output_config.format.schema: ",
     ),
+    "a linked image without address": (
+        said({"type": "image", "source": {"type": "url", "data": "eA=="}}),
+        "messages.0.content.0.source: ",
+    ),
+    "an image without data in a document": (
+        said({"type": "document", "source": {"type": "content", "content": [
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png"}}]}}),
+        "messages.0.content.0.source.content.0.source: ",
+    ),
     "a tool without name": ({"messages": [USER], "tools": [{"input_schema": {}}]}, "tools.0.name: "),
     "a schema that is text": (
         {"messages": [USER], "tools": [TOOL, {"name": "mine", "input_schema": "x"}]},
