@@ -37,6 +37,8 @@ class Trace:
             api=api_of(flow.request.method, flow.request.path),
             session_id=headers.name_in(fields, b"x-claude-code-session-id"),
             user_agent=headers.name_in(fields, b"user-agent") or "",
+            agent_id=headers.name_in(fields, b"x-claude-code-agent-id"),
+            parent_agent_id=headers.name_in(fields, b"x-claude-code-parent-agent-id"),
             caller=called_by,
             trace_id=called_by.trace_id if called_by else chance.hex(32),
             span_id=chance.hex(16),

@@ -110,11 +110,19 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Wait until an account may serve, at the latest until `until` (seconds since the epoch); then resume the plan."""
+
+    until: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Deliver:
     """Deliver upstream's latest response to the client."""
 
 
-Step = Try | Pause | Deliver | Reply
+Step = Try | Pause | Hold | Deliver | Reply
 Plan = Generator[Step, Failure | None, None]
 
 
@@ -215,10 +223,17 @@ class Exchange:
     user_id: str | None = field(default=None, repr=False)
     """`metadata.user_id`, as the client sent it."""
     user_agent: str = ""
+    client: str | None = None
+    """The name of the client key that the caller presented; None: it presented none, or one without a name."""
+    agent_id: str | None = None
+    """The agent of Claude Code that asks: `x-claude-code-agent-id`."""
+    parent_agent_id: str | None = None
+    """The agent that started it: `x-claude-code-parent-agent-id`."""
     caller: Caller | None = None
     trace_id: str = ""
     span_id: str = ""
     labels: dict[str, str] = field(default_factory=dict)
+    """`x-neurolink-{session,user,conversation}-id`, by the word in the middle."""
 
     timeouts: Timeouts = field(default_factory=Timeouts)
     plan: Plan | None = None
@@ -234,6 +249,10 @@ class Exchange:
     admitted: bool = False
     """Set by the gate, by the head: until then no body is read and nothing is sent."""
 
+    held_seconds: float = 0.0
+    """How long it waited for an account, in all."""
+    moved_cache_tokens: int | None = None
+    """Tokens written to a prompt cache again, since the session moved to another account; None: it did not move."""
     refreshes: int = 0
     dropped: frozenset[str] = frozenset()
     """Digests of the thinking that upstream refused and that was left out."""

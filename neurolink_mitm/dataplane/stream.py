@@ -38,7 +38,15 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseHeaders,
 )
 
-from neurolink_mitm.core.exchange import WHOLE_KINDS, Deliver, Pause, Reply, Try, UpstreamResponse
+from neurolink_mitm.core.exchange import (
+    WHOLE_KINDS,
+    Deliver,
+    Hold,
+    Pause,
+    Reply,
+    Try,
+    UpstreamResponse,
+)
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.failover.unreachable import unreached
 from neurolink_mitm.core.request.target import UpstreamKey
@@ -140,6 +148,8 @@ class FailoverStream(AnswerStream):
         attempt = self._incoming.attempt
         if self.flow.response:
             yield from self._answer_locally()
+        elif isinstance(self.exchange.step, Hold):
+            yield from self._hold(self.exchange.step)
         elif attempt.failure:
             yield from self._failed(attempt.failure)
         elif not attempt.ready:
@@ -287,10 +297,16 @@ class FailoverStream(AnswerStream):
             yield from self._attempt()
         elif isinstance(step, Pause):
             yield from self._wake_in(step.seconds, self._attempt)
+        elif isinstance(step, Hold):
+            yield from self._hold(step)
         elif isinstance(step, (Deliver, Reply)) and self.flow.response:
             yield from self._answer_locally()
         else:
             yield from self._refuse("no addon has decided what to do about a failed attempt")
+
+    def _hold(self, step: Hold) -> Commands:
+        self.server_state = self.state_between_attempts
+        yield from self._wake_in(max(0.0, step.until - time.time()), self._attempt)
 
     def state_between_attempts(self, _: events.Event) -> Commands:
         yield from ()

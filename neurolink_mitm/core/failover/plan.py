@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
+from neurolink_mitm.core.exchange import Deliver, Hold, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.failover.errors import (
     PERMANENT,
     Action,
@@ -101,7 +101,13 @@ class _Progress:
     def try_accounts(self, choose: Choose, excluded: set[str]) -> SubPlan[bool]:
         """Try each account not in `excluded`, and add those that failed for good. Return whether any are left."""
         tried = set(excluded)
-        while not self.over and (choice := choose(tried)).account:
+        while not self.over:
+            choice = choose(tried)
+            if choice.account is None:
+                if choice.wait_until is None:
+                    break
+                yield Hold(choice.wait_until, choice.why)
+                continue
             tried.add(choice.account.key)
             if self.no_ways and way_of(choice.account) in self.no_ways:
                 excluded.add(choice.account.key)

@@ -55,6 +55,18 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     webSearchRequests: int | None = None
     api: str = Api.ANTHROPIC.value
     """The API that the client speaks: one of `Api`."""
+    client: str | None = None
+    """The name of the client key."""
+    agentId: str | None = None
+    parentAgentId: str | None = None
+    userId: str | None = None
+    """`x-neurolink-user-id`."""
+    conversationId: str | None = None
+    """`x-neurolink-conversation-id`."""
+    heldMs: float = 0.0
+    """How long it waited for an account."""
+    movedCacheTokens: int | None = None
+    """Tokens written to a prompt cache again, since the session moved to another account; null: it did not move."""
 
 
 class AttemptRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -145,7 +157,18 @@ def request_row(exchange: Exchange) -> RequestRow:
         cacheCreation1hTokens=usage.cache_creation_1h_tokens,
         webSearchRequests=usage.web_search_requests,
         api=exchange.api.value,
+        client=exchange.client,
+        agentId=_label(exchange.agent_id),
+        parentAgentId=_label(exchange.parent_agent_id),
+        userId=_label(exchange.labels.get("user")),
+        conversationId=_label(exchange.labels.get("conversation")),
+        heldMs=_ms(exchange.held_seconds),
+        movedCacheTokens=exchange.moved_cache_tokens,
     )
+
+
+def _label(text: str | None) -> str | None:
+    return redact(short(text)) if text else None
 
 
 def _actual_model(exchange: Exchange, account: Account | None) -> str | None:

@@ -41,6 +41,9 @@ class Choice:
     ineligible: Mapping[str, Ineligible]
     others: int = 0
     """How many more accounts are ineligible."""
+    wait_until: float | None = None
+    """Without an account: when (seconds since the epoch) the plan is to choose again at the latest, since one will be
+    free soon; None: no account is worth waiting for."""
 
     @property
     def why(self) -> str:

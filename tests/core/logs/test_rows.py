@@ -30,7 +30,8 @@ REQUEST_FIELDS = """
 timestamp, requestId, method, path, model, actualModel, provider, stream, toolCount, account, accountType,
 responseStatus, responseTimeMs, ttfbMs, attempts, outcome, stopReason, inputTokens, outputTokens,
 cacheCreationTokens, cacheReadTokens, costUsd, sessionId, why, traceId, spanId,
-cacheCreation1hTokens, webSearchRequests, api
+cacheCreation1hTokens, webSearchRequests, api, client, agentId, parentAgentId, userId, conversationId, heldMs,
+movedCacheTokens
 """
 ATTEMPT_FIELDS = """
 timestamp, requestId, attempt, account, accountType, provider, responseStatus, errorType, durationMs, cooldownMs,
