@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from neurolink_mitm.core.auth.access import ClientKey, Key
+from neurolink_mitm.core.auth.access import Key
+from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.auth.refresh import Refreshed
 from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.exchange import Exchange

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from neurolink_mitm.adapters.files import locked, set_aside, write_atomic
-from neurolink_mitm.core.auth.access import (
+from neurolink_mitm.core.auth.client_keys import (
     CLIENT_KEY_PREFIX,
     ClientKey,
     digest,
@@ -42,7 +43,7 @@ def add_client(path: Path, name: str, now: float) -> str:
                 f"there is a client {name!r} already: revoke it first, or choose another name"
             )
         key = CLIENT_KEY_PREFIX + secrets.token_urlsafe(32)
-        write_atomic(path, encode_client_keys((*clients, ClientKey(name, digest(key), now))))
+        _write(path, (*clients, ClientKey(name, digest(key), now)))
     return key
 
 
@@ -52,7 +53,7 @@ def revoke_client(path: Path, name: str) -> bool:
         clients = _read_to_change(path)
         left = [client for client in clients if client.name != name]
         if len(left) < len(clients):
-            write_atomic(path, encode_client_keys(left))
+            _write(path, left)
     return len(left) < len(clients)
 
 
@@ -64,3 +65,8 @@ def _read_to_change(path: Path) -> tuple[ClientKey, ...]:
         if path.is_file():
             set_aside(path)
         raise
+
+
+def _write(path: Path, clients: Iterable[ClientKey]) -> None:
+    before = path.read_bytes() if path.exists() else b""
+    write_atomic(path, encode_client_keys(clients, before))

@@ -3,6 +3,7 @@ from __future__ import annotations
 from mitmproxy import http
 
 from neurolink_mitm.core.auth import access
+from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import RESET_PATH
@@ -40,7 +41,11 @@ class Gate:
             return refusal
         if exchange.kind is Kind.LOCAL and self._is_owner(fields):
             return None
-        return access.key_refusal(fields, self._keys(), bound=runtime.host)
+        key = access.presented_key(fields, self._keys(), bound=runtime.host)
+        if isinstance(key, Reply):
+            return key
+        exchange.client_key = key if isinstance(key, ClientKey) else None
+        return None
 
     def _keys(self) -> tuple[access.Key, ...]:
         """Return the client keys, and the admin token: `setup` tries the proxy with it.

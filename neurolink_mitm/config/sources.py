@@ -29,7 +29,7 @@ from neurolink_mitm.config.env_file import (
     chosen,
     read_environment,
 )
-from neurolink_mitm.core.auth.access import ClientKey
+from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.cost.budget import unpriced
 from neurolink_mitm.core.pool.accounts import Account, build_pool, missing_primary, unused_settings
 from neurolink_mitm.core.pool.selection import STRATEGIES

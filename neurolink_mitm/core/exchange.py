@@ -9,6 +9,7 @@ import enum
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
+from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.cost.budget import Metering, metering_at
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.openai.api import Api
@@ -223,8 +224,8 @@ class Exchange:
     user_id: str | None = field(default=None, repr=False)
     """`metadata.user_id`, as the client sent it."""
     user_agent: str = ""
-    client: str | None = None
-    """The name of the client key that the caller presented; None: it presented none, or one without a name."""
+    client_key: ClientKey | None = None
+    """The client key that the caller presented, with its limits; None: it presented none, or one without a name."""
     agent_id: str | None = None
     """The agent of Claude Code that asks: `x-claude-code-agent-id`."""
     parent_agent_id: str | None = None
@@ -262,6 +263,11 @@ class Exchange:
     status: int | None = None
     first_byte_at: float | None = None
     ended_at: float | None = None
+
+    @property
+    def client(self) -> str | None:
+        """Return the name of the client key."""
+        return self.client_key.name if self.client_key else None
 
     @property
     def current_account(self) -> Account | None:

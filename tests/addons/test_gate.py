@@ -10,7 +10,7 @@ from mitmproxy.test import taddons
 from neurolink_mitm.addons.gate import Gate
 from neurolink_mitm.addons.local_api import LocalApi
 from neurolink_mitm.addons.route import Route
-from neurolink_mitm.core.auth.access import ClientKey, digest
+from neurolink_mitm.core.auth.client_keys import ClientKey, digest
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Clients, Config
 from neurolink_mitm.dataplane.hooks import exchange_of
@@ -221,3 +221,13 @@ def test_a_hashed_key_opens() -> None:
     runtime = make_runtime(clients=(ClientKey("laptop", digest("client-three"), 0),))
     assert asked(runtime, make_flow(headers={"x-api-key": "client-three"})).response is None
     assert refusal(asked(runtime, make_flow())) == (401, "authentication_error")
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [("client-three", "laptop"), ("client-one", None), ("owner", None)]
+)
+def test_the_record_names_whose_key_it_was(key: str, name: str | None) -> None:
+    """Keys of the configuration have no name, nor has the owner's token."""
+    laptop = ClientKey("laptop", digest("client-three"), 0)
+    runtime = make_runtime(config=KEYS, clients=(laptop,), admin_token=Secret("owner"))
+    assert record(asked(runtime, make_flow(headers={"x-api-key": key}))).client == name

@@ -15,7 +15,7 @@ from mitmproxy import http
 from neurolink_mitm.addons import openai_request
 from neurolink_mitm.addons.openai_request import OpenAiRequest
 from neurolink_mitm.addons.route import Route
-from neurolink_mitm.core.auth.access import ClientKey, digest
+from neurolink_mitm.core.auth.client_keys import ClientKey, digest
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.openai.claude import TraitsOf

@@ -25,7 +25,7 @@ from neurolink_mitm.app.wiring import Settings, prepare
 from neurolink_mitm.config.reloader import Reloader
 from neurolink_mitm.config.schema import entries
 from neurolink_mitm.config.sources import Sources
-from neurolink_mitm.core.auth.access import ClientKey, digest, encode_client_keys
+from neurolink_mitm.core.auth.client_keys import ClientKey, digest, encode_client_keys
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.stack import stack
 from tests.connect_proxy import Authority

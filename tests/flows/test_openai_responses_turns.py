@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from neurolink_mitm.core.auth.access import ClientKey, digest
+from neurolink_mitm.core.auth.client_keys import ClientKey, digest
 from neurolink_mitm.core.openai.responses.stored import Memory
 from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply

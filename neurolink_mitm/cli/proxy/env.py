@@ -15,7 +15,7 @@ from neurolink_mitm.cli.ui.home import home
 from neurolink_mitm.cli.ui.options import port_option
 from neurolink_mitm.cli.ui.running import admin_headers, ask_status, running_state
 from neurolink_mitm.cli.ui.terminal import say
-from neurolink_mitm.core.auth.access import CLIENT_KEY_PREFIX
+from neurolink_mitm.core.auth.client_keys import CLIENT_KEY_PREFIX
 
 if TYPE_CHECKING:
     from neurolink_mitm.adapters.state_file import ProxyState

@@ -3,77 +3,20 @@
 A page in the user's browser can post to loopback, and a host name that it controls can resolve there (DNS rebinding);
 `Origin`, `Sec-Fetch-Site` and `Host` reveal both. A page's GET has no `Origin`, but browsers always send
 `Sec-Fetch-Site`. https://fetch.spec.whatwg.org/#origin-header, https://www.w3.org/TR/fetch-metadata/
-
-Of client keys (`neurolink clients add`) only the SHA-256 is stored. A key is 256 random bits, so it needs none of the
-slow, salted hashes of passwords.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Protocol
 from urllib.parse import urlsplit
 
-import msgspec
-
 from neurolink_mitm.core.exchange import Reply
-from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.headers import Fields
-
-CLIENT_KEY_PREFIX = "sk-nl-"
-"""Start of a client key, by which log redaction, ours and others', recognises it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientKey:
-    """A stored client key. Times are seconds since the epoch."""
-
-    name: str
-    digest: str
-    created_at: float
-
-    def matches(self, candidate: str) -> bool:
-        return hmac.compare_digest(self.digest, digest(candidate))
-
-
-def digest(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-class _Client(msgspec.Struct, rename="camel"):
-    name: str
-    sha256: str
-    created_at: int
-    """Milliseconds."""
-
-
-class _Document(msgspec.Struct):
-    clients: list[_Client]
-    version: int = 1
-
-
-def parse_client_keys(data: bytes) -> tuple[ClientKey, ...]:
-    """Read `clients.json`. Raises `ValueError`."""
-    try:
-        document = msgspec.json.decode(data, type=_Document)
-    except UNREADABLE as e:
-        raise ValueError(str(e)) from e
-    if document.version != 1:
-        raise ValueError(f"has version {document.version}, this program reads 1")
-    return tuple(ClientKey(c.name, c.sha256, c.created_at / 1000) for c in document.clients)
-
-
-def encode_client_keys(keys: Iterable[ClientKey]) -> bytes:
-    clients = [_Client(key.name, key.digest, round(key.created_at * 1000)) for key in keys]
-    return msgspec.json.format(msgspec.json.encode(_Document(clients)), indent=2) + b"\n"
-
 
 WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 
@@ -137,16 +80,19 @@ ASKED = f"this proxy asks for a client key: {HOW}"
 INVALID = f"invalid client key: {HOW}"
 
 
-def key_refusal(fields: Fields, keys: Collection[Key], *, bound: str) -> Reply | None:
-    """Return the reply to a caller that presents none of `keys`; else None. Without keys, only loopback is open."""
+def presented_key(fields: Fields, keys: Collection[Key], *, bound: str) -> Key | Reply | None:
+    """Return the one of `keys` that the caller presents, or the reply to a caller that presents none.
+
+    None where no key is asked for: without keys, only loopback is open.
+    """
     if not keys:
         return None if is_loopback(bound) else NO_CLIENT_KEY
     presented = credential(fields)
     if presented is None:
         return Reply(401, "authentication_error", ASKED)
     # every key is compared, each in constant time, so that the time reveals nothing
-    matches = [key.matches(presented) for key in keys]
-    return None if any(matches) else Reply(401, "authentication_error", INVALID)
+    matches = [key for key in keys if key.matches(presented)]
+    return matches[0] if matches else Reply(401, "authentication_error", INVALID)
 
 
 def credential(fields: Fields) -> str | None:

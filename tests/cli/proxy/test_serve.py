@@ -15,7 +15,7 @@ import pytest
 from neurolink_mitm.cli.proxy.serve import StartInfo
 from neurolink_mitm.cli.proxy.serve import greeting as greet
 from neurolink_mitm.config.document import parse
-from neurolink_mitm.core.auth.access import ClientKey
+from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.sandbox import Reply

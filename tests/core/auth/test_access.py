@@ -6,50 +6,22 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.auth.access import (
     ASKED,
-    CLIENT_KEY_PREFIX,
     INVALID,
     NO_CLIENT_KEY,
-    ClientKey,
     credential,
-    digest,
-    encode_client_keys,
     head_refusal,
     is_loopback,
-    key_refusal,
-    parse_client_keys,
+    presented_key,
+)
+from neurolink_mitm.core.auth.client_keys import (
+    CLIENT_KEY_PREFIX,
+    ClientKey,
+    digest,
 )
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.redact.text import redact
-from tests.fakes import NOW
 
 KEY = CLIENT_KEY_PREFIX + "a" * 43
-
-
-def test_a_key_matches_and_no_other() -> None:
-    client = ClientKey("laptop", digest(KEY), NOW)
-    assert client.matches(KEY)
-    assert not any(map(client.matches, (KEY[:-1], KEY + "a", "", client.digest, "\udcff")))
-
-
-def test_what_is_written_is_read() -> None:
-    keys = (ClientKey("laptop", digest(KEY), NOW), ClientKey("büro", digest("x"), NOW + 0.5))
-    assert parse_client_keys(encode_client_keys(keys)) == keys
-    assert KEY.encode() not in encode_client_keys(keys)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [b"", b"{", b"[]", b'{"clients":[{"name":"a"}]}', b'{"version":2,"clients":[]}', b"\xff"],
-    ids=repr,
-)
-def test_what_is_no_such_file(data: bytes) -> None:
-    with pytest.raises(ValueError, match=r"\w"):
-        parse_client_keys(data)
-
-
-def test_a_key_is_starred_wherever_it_turns_up() -> None:
-    assert KEY not in redact(f"x {KEY} y")
 
 
 def status(
@@ -255,7 +227,9 @@ def test_what_a_caller_shows(fields: tuple[tuple[bytes, bytes], ...], shown: str
 )
 def test_each_key_opens(field: tuple[bytes, bytes], key: str) -> None:
     name, form = field
-    assert key_refusal(((name, form % key.encode()),), KEYS, bound=ALL) is None
+    found = presented_key(((name, form % key.encode()),), KEYS, bound=ALL)
+    assert isinstance(found, Secret)
+    assert found.matches(key)
 
 
 @pytest.mark.parametrize(
@@ -272,8 +246,8 @@ def test_each_key_opens(field: tuple[bytes, bytes], key: str) -> None:
     ids=["none", "empty", "part", "space", "case", "both", "binary"],
 )
 def test_no_other_key_opens(value: bytes | None, message: str) -> None:
-    found = key_refusal(() if value is None else ((b"x-api-key", value),), KEYS, bound=ALL)
-    assert found is not None
+    found = presented_key(() if value is None else ((b"x-api-key", value),), KEYS, bound=ALL)
+    assert isinstance(found, Reply)
     assert (found.status, found.error_type) == (401, "authentication_error")
     assert found.message == message
 
@@ -292,28 +266,29 @@ def test_every_key_is_compared_whichever_fits() -> None:
     """How long it takes tells nothing."""
     CountingKey.compared = 0
     keys = [CountingKey("1"), CountingKey("2"), CountingKey("3")]
-    key_refusal(((b"x-api-key", b"1"),), keys, bound=ALL)
+    presented_key(((b"x-api-key", b"1"),), keys, bound=ALL)
     assert CountingKey.compared == 3
 
 
 @pytest.mark.parametrize("bound", ["127.0.0.1", "localhost", "::1"])
 def test_without_keys_loopback_is_open(bound: str) -> None:
-    assert key_refusal((), (), bound=bound) is None
+    assert presented_key((), (), bound=bound) is None
 
 
 @pytest.mark.parametrize("bound", ["", ALL, "::", "192.168.1.7"])
 def test_without_keys_nobody_gets_in_from_elsewhere(bound: str) -> None:
     """The last one may have been revoked while it runs."""
-    found = key_refusal(((b"x-api-key", b"anything"),), (), bound=bound)
-    assert found is not None
+    found = presented_key(((b"x-api-key", b"anything"),), (), bound=bound)
+    assert isinstance(found, Reply)
     assert found.status == 401
     assert "neurolink clients add" in found.message
 
 
 def test_hashed_keys_open_too() -> None:
     keys = (*KEYS, ClientKey("laptop", digest("client-three"), 0))
-    assert key_refusal(((b"x-api-key", b"client-three"),), keys, bound=ALL) is None
-    assert key_refusal(((b"x-api-key", digest("client-three").encode()),), keys, bound=ALL)
+    assert presented_key(((b"x-api-key", b"client-three"),), keys, bound=ALL) is keys[-1]
+    shown = digest("client-three").encode()
+    assert isinstance(presented_key(((b"x-api-key", shown),), keys, bound=ALL), Reply)
 
 
 @pytest.mark.parametrize("text", [ASKED, INVALID, NO_CLIENT_KEY.message])
