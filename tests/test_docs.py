@@ -15,7 +15,8 @@ from neurolink_mitm.core.logs.rows import AttemptRow, DebugRow, RequestRow
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import Pool
-from neurolink_mitm.core.pool.quota import Classic, Quota, Window
+from neurolink_mitm.core.pool.quota import Classic, Quota
+from neurolink_mitm.core.pool.windows import Window
 from neurolink_mitm.core.settings.values import Routing
 from neurolink_mitm.core.status import explain, status
 from neurolink_mitm.core.status.event_loop import Lag, Stall
@@ -69,7 +70,7 @@ def a_full_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     state = pool.account_state("anthropic:work")
     window = Window(0.5, "allowed", NOW + 60)
     classic = {"requests": Classic(10, 5, NOW + 60)}
-    state.quota = Quota(NOW, five_hour=window, seven_day=window, classic=classic)
+    state.quota = Quota(NOW, {"5h": window, "7d": window}, classic=classic)
     state.cooldowns["*"] = Cooldown(1, NOW, NOW + 60, "rate limit (429)")
     pool.update(pool.accounts, [make_other()])
     stalled = Lag(last_stall=Stall(NOW, 0.3), last_pause=Stall(NOW, 12))
@@ -80,9 +81,9 @@ def a_full_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def paths(value: object, path: str = "") -> Iterator[str]:
-    """The ways to everything in a report; names of limits and of models are a `*`."""
+    """The ways to everything in a report; names of limits, windows and models are a `*`."""
     if isinstance(value, dict):
-        named_by_data = path.endswith(("cooldowns", "limits"))
+        named_by_data = path.endswith(("cooldowns", "limits", "windows"))
         for key, below in value.items():
             step = "*" if named_by_data else key
             yield from paths(below, f"{path}.{step}" if path else step)

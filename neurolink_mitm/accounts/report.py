@@ -11,9 +11,11 @@ from neurolink_mitm.core.auth.refresh import Refreshed
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
+from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool.persisted import PersistedState, fingerprint
-from neurolink_mitm.core.pool.quota import WHOLE_ACCOUNT, Quota, Window
+from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.redact.text import redact
+from neurolink_mitm.core.status.windows import windows_report
 
 PLANS: Mapping[str, str] = {"oauth": "subscription", "api_key": "pay-per-use"}
 UNTRIED = "not tried yet"
@@ -159,15 +161,7 @@ def _cooling(account: Account, persisted: PersistedState | None, now: float) -> 
 def _quota(quota: Quota | None, now: float) -> Row | None:
     if quota is None:
         return None
-    return {
-        "fiveHour": _window(quota.current(quota.five_hour, now)),
-        "sevenDay": _window(quota.current(quota.seven_day, now)),
-        "seenAt": iso(quota.seen_at),
-    }
-
-
-def _window(window: Window | None) -> Row | None:
-    return {"used": window.utilization, "reset": _when(window.reset)} if window else None
+    return {**windows_report(quota, now), "seenAt": iso(quota.seen_at)}
 
 
 def _when(moment: float | None) -> str | None:

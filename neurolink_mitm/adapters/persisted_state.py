@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from neurolink_mitm.adapters.files import set_aside, write_atomic
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.pool.persisted import PersistedState
 from neurolink_mitm.core.pool.quota import Quota
+from neurolink_mitm.core.pool.windows import FIVE_HOURS, SEVEN_DAYS, Window
 
 logger = logging.getLogger("neurolink.memory")
 
@@ -34,6 +36,24 @@ class _Cooldowns(msgspec.Struct):
 class _Quotas(msgspec.Struct):
     version: int = 1
     accounts: dict[str, Quota] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _OldQuota(Quota):
+    """A quota as it was written before windows had upstream's names."""
+
+    five_hour: Window | None = None
+    seven_day: Window | None = None
+
+    def renamed(self) -> Quota:
+        old = {FIVE_HOURS: self.five_hour, SEVEN_DAYS: self.seven_day}
+        windows = {n: replace(each, seen_at=self.seen_at) for n, each in old.items() if each}
+        values = {each.name: getattr(self, each.name) for each in fields(Quota)}
+        return Quota(**values | {"windows": {**windows, **self.windows}})
+
+
+class _ReadQuotas(msgspec.Struct):
+    accounts: dict[str, _OldQuota] = {}
 
 
 class FileStateStore:
@@ -121,7 +141,8 @@ def read_cooldowns(path: Path) -> Mapping[str, PersistedState]:
 
 def read_quotas(path: Path) -> Mapping[str, Quota]:
     """Return the persisted quotas by account key, likewise."""
-    return _read(path, _Quotas, _Quotas()).accounts
+    accounts = _read(path, _ReadQuotas, _ReadQuotas()).accounts
+    return {key: quota.renamed() for key, quota in accounts.items()}
 
 
 def write_cooldowns(path: Path, by_account: Mapping[str, PersistedState]) -> None:

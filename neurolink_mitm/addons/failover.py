@@ -8,6 +8,7 @@ from neurolink_mitm.core.exchange import Attempt, Exchange, Step
 from neurolink_mitm.core.failover.errors import RATE_LIMIT, Failure, FailureStage
 from neurolink_mitm.core.failover.plan import MAX_REFRESHES, final_step
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.windows import FIVE_HOURS, SEVEN_DAYS
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.endpoints import is_inference
@@ -73,8 +74,8 @@ class Failover:
     ) -> None:
         quota = self.runtime.pool.update_quota(account.key, fields, now)
         if quota:
-            attempt.utilization_5h = quota.five_hour.utilization if quota.five_hour else None
-            attempt.utilization_7d = quota.seven_day.utilization if quota.seven_day else None
+            attempt.utilization_5h = quota.used(FIVE_HOURS)
+            attempt.utilization_7d = quota.used(SEVEN_DAYS)
 
     def response(self, flow: http.HTTPFlow) -> None:
         save_response(flow, None)

@@ -118,10 +118,11 @@ def saved_line(quotas: Json, cooldowns: Json, model: str | None, now: float) -> 
     if shown:
         key, quota = shown
         head = [f"neurolink (slow) {_label(key)}"]
-        for name, field in (("5h", "five_hour"), ("7d", "seven_day")):
-            window = quota.get(field)
-            if window and (window.get("reset") or now + 1) > now:
-                head.append(f"{name} {share(window['utilization'])}")
+        for name in ("5h", "7d"):
+            window = quota.get("windows", {}).get(name) or {}
+            used = window.get("utilization")
+            if used is not None and (window.get("reset") or now + 1) > now:
+                head.append(f"{name} {share(used)}")
     return DOT.join((*head, *_cooling(cooling)))
 
 

@@ -21,7 +21,8 @@ from neurolink_mitm.core.logs.timestamps import seconds
 from neurolink_mitm.core.pool.accounts import ANTHROPIC, Account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.pool import Pool
-from neurolink_mitm.core.pool.quota import Quota, Window
+from neurolink_mitm.core.pool.quota import Quota
+from neurolink_mitm.core.pool.windows import FIVE_HOURS, SEVEN_DAYS, Window
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.endpoints import MESSAGES
 
@@ -122,17 +123,10 @@ def _holds(limit: Limited, account: Account, now: float) -> bool:
 
 
 def _record_quota(pool: Pool, row: AttemptRow, now: float) -> None:
-    five_hour, seven_day = row.utilization5h, row.utilization7d
-    if five_hour is None and seven_day is None:
-        return
-    pool.take_quota(
-        f"anthropic:{row.account}",
-        Quota(
-            seen_at=now,
-            five_hour=None if five_hour is None else Window(five_hour),
-            seven_day=None if seven_day is None else Window(seven_day),
-        ),
-    )
+    used = {FIVE_HOURS: row.utilization5h, SEVEN_DAYS: row.utilization7d}
+    windows = {name: Window(share) for name, share in used.items() if share is not None}
+    if windows:
+        pool.take_quota(f"anthropic:{row.account}", Quota(now, windows))
 
 
 def accounts_in(rows: Sequence[AttemptRow]) -> list[Account]:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from neurolink_mitm.adapters.persisted_state import (
@@ -18,7 +19,8 @@ from neurolink_mitm.adapters.persisted_state import (
 )
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.persisted import PersistedState
-from neurolink_mitm.core.pool.quota import Classic, Quota, Window
+from neurolink_mitm.core.pool.quota import Classic, Quota
+from neurolink_mitm.core.pool.windows import Window
 
 SCOPES = {
     "*": Cooldown(2, 10.0, 40.0, "rate limit"),
@@ -28,7 +30,10 @@ COOLDOWNS = {"anthropic:a": PersistedState("0123456789ab", SCOPES)}
 QUOTAS = {
     "anthropic:a": Quota(
         seen_at=5.0,
-        five_hour=Window(0.5, "allowed", 99.0),
+        windows={
+            "5h": Window(0.5, "allowed", 99.0, seen_at=5.0),
+            "7d_oi": Window(None, "rejected", 99.0, seen_at=4.0),
+        },
         claim="five_hour",
         classic={"requests": Classic(10.0, 9.0, 60.0)},
     )
@@ -68,6 +73,14 @@ def test_what_is_written_is_read(memory: FileStateStore, cooldowns: Path, quotas
     memory.close()
     assert read_cooldowns(cooldowns) == COOLDOWNS
     assert read_quotas(quotas) == QUOTAS
+
+
+def test_quotas_of_before_windows_had_names_are_read(quotas: Path) -> None:
+    old = {"seen_at": 5.0, "five_hour": {"utilization": 0.5, "reset": 99.0}, "seven_day": None}
+    quotas.write_bytes(msgspec.json.encode({"version": 1, "accounts": {"anthropic:a": old}}))
+    found = read_quotas(quotas)["anthropic:a"]
+    assert found == Quota(5.0, {"5h": Window(0.5, "", 99.0)})
+    assert found.windows["5h"].seen_at == 5.0
 
 
 def test_what_an_older_one_wrote_is_read(cooldowns: Path) -> None:

@@ -10,7 +10,8 @@ from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.persisted import PersistedState
 from neurolink_mitm.core.pool.pool import Pool
-from neurolink_mitm.core.pool.quota import Quota, Window
+from neurolink_mitm.core.pool.quota import Quota
+from neurolink_mitm.core.pool.windows import Window
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.settings.values import Config, Fallback, ModelMapping, Routing
 from neurolink_mitm.core.status import status
@@ -34,8 +35,9 @@ def pool_of(labels: str, **cooling: float) -> Pool:
 
 
 def used(pool: Pool, label: str, five_hour: float, seven_day: float | None = None) -> Pool:
-    week = None if seven_day is None else Window(seven_day, "allowed", NOW + 60)
-    quota = Quota(NOW, five_hour=Window(five_hour, "allowed", NOW + 60), seven_day=week)
+    used = {"5h": five_hour, "7d": seven_day}
+    windows = {n: Window(u, "allowed", NOW + 60) for n, u in used.items() if u is not None}
+    quota = Quota(NOW, windows)
     pool.account_state(f"anthropic:{label}").quota = quota
     return pool
 
@@ -143,9 +145,9 @@ def test_what_was_written_down_last() -> None:
     """In the form of the files: see adapters/persisted_state.py."""
     quotas = msgspec.to_builtins(
         {
-            "anthropic:a": Quota(NOW - 9, five_hour=Window(0.2, "allowed", NOW + 60)),
-            "anthropic:b": Quota(NOW - 1, five_hour=Window(0.9, "allowed", NOW + 60)),
-            "anthropic:c": Quota(NOW - 2, five_hour=Window(0.5, "allowed", NOW - 1)),
+            "anthropic:a": Quota(NOW - 9, {"5h": Window(0.2, "allowed", NOW + 60)}),
+            "anthropic:b": Quota(NOW - 1, {"5h": Window(0.9, "allowed", NOW + 60)}),
+            "anthropic:c": Quota(NOW - 2, {"5h": Window(0.5, "allowed", NOW - 1)}),
         }
     )
     cool = {"*": Cooldown(1, NOW, NOW + 90, "x")}

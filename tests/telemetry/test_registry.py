@@ -19,7 +19,8 @@ from neurolink_mitm.core.exchange import Outcome
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.logs.rows import RequestRow, attempt_row, request_row
 from neurolink_mitm.core.pool.cooldown import Cooldown
-from neurolink_mitm.core.pool.quota import Quota, Window
+from neurolink_mitm.core.pool.quota import Quota
+from neurolink_mitm.core.pool.windows import Window
 from neurolink_mitm.core.status.metrics import (
     METRICS,
     Point,
@@ -121,7 +122,7 @@ def test_accounts_as_they_are_now() -> None:
     state = runtime.pool.account_state("anthropic:work")
     state.cooldowns["*"] = Cooldown(1, NOW, NOW + 60, "rate limit (429)")
     state.cooldowns["claude-opus*"] = Cooldown(1, NOW - 90, NOW - 30, "over")
-    state.quota = Quota(NOW, five_hour=Window(0.5, "allowed", NOW + 60))
+    state.quota = Quota(NOW, {"5h": Window(0.5, "allowed", NOW + 60)})
     state.in_flight = 2
     found = lines(runtime)
     assert found['proxy_account_cooling{account="work"}'] == 1

@@ -21,8 +21,9 @@ from neurolink_mitm.config.document import parse
 from neurolink_mitm.config.env_file import EnvFileError
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.failover import errors
+from neurolink_mitm.core.pool import limit_scope as limits
 from neurolink_mitm.core.pool import quota
-from neurolink_mitm.core.pool import quota as limits
+from neurolink_mitm.core.pool.limit_headers import limit_headers
 from neurolink_mitm.core.redact import body as redaction_body
 from neurolink_mitm.core.redact import stream as redaction_stream
 from neurolink_mitm.core.redact import text as redaction
@@ -154,7 +155,7 @@ def fields(data: bytes) -> None:
 
     def call() -> None:
         quota.parse(pairs, 1e9)
-        quota.limit_headers(pairs)
+        limit_headers(pairs)
         headers.retry_after(pairs, 1e9)
         headers.end_to_end(pairs)
         failure = errors.Failure.of_status(429, data, pairs)

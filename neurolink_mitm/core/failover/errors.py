@@ -25,7 +25,7 @@ from typing import Self
 import msgspec
 
 from neurolink_mitm.core.json_errors import UNREADABLE
-from neurolink_mitm.core.pool.quota import Limit, limit_of
+from neurolink_mitm.core.pool.limit_scope import Limit, limit_of
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.headers import Fields
 from neurolink_mitm.core.response.error_text import LONGEST, SEARCHED, is_page, wording

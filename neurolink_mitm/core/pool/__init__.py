@@ -4,7 +4,8 @@
 - `choice.py`: what a request requires, and which account was chosen why.
 - `cooldown.py`: how long a cooldown lasts. Which failure asks for one is a table in `core/failover/errors.py`.
 - `account_state.py`: why an account is ineligible now: cooldowns by scope, probes, limits.
-- `quota.py`: rate-limit headers, and the scope of a 429.
+- `limit_headers.py`: how rate-limit headers are read. `windows.py`: the windows of a subscription among them.
+- `quota.py`: an account's quota as responses reported it. `limit_scope.py`: the subject of a 429.
 - `ready.py`: the eligible accounts in order, kept from one request to the next.
 - `persisted.py`: the cooldowns that survive a restart.
 - `selection.py`: strategies and session affinity.

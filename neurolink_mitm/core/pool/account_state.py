@@ -10,7 +10,9 @@ from fnmatch import fnmatchcase
 from neurolink_mitm.core.failover.errors import CooldownKind
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown, after_failure, after_success, shifted
-from neurolink_mitm.core.pool.quota import WHOLE_ACCOUNT, Quota, Window, runs_out_at
+from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
+from neurolink_mitm.core.pool.quota import Quota, runs_out_at
+from neurolink_mitm.core.pool.windows import Window
 from neurolink_mitm.core.request.endpoints import MESSAGES, described, parts
 
 NOT_FOR_CLIENT = "a subscription serves Claude Code only"
@@ -254,20 +256,21 @@ class AccountState:
             if parts(scope)[1] != WHOLE_ACCOUNT and now - cooldown.until > LEVEL_LIFETIME:
                 self._clear(scope)
 
-    def update_quota(self, quota: Quota | None) -> None:
-        """Take over the latest quota, and the readings that a projection needs."""
-        if quota is None:
-            return
-        self.quota = quota
-        for name, window in (("5h", quota.five_hour), ("7d", quota.seven_day)):
-            if window is not None:
-                self._add_reading(name, window, quota.seen_at)
+    def update_quota(self, reported: Quota) -> Quota:
+        """Take over the latest quota, and the readings that a projection needs. Return the quota now."""
+        self.quota = quota = reported.after(self.quota)
+        for name, window in reported.windows.items():
+            if window.utilization is not None:
+                self._add_reading(name, window.utilization, reported.seen_at)
+        for name in self.readings.keys() - quota.windows.keys():
+            del self.readings[name]
+        return quota
 
-    def _add_reading(self, name: str, window: Window, now: float) -> None:
+    def _add_reading(self, name: str, utilization: float, now: float) -> None:
         readings = self.readings.setdefault(name, deque(maxlen=MAX_READINGS))
-        if readings and window.utilization < readings[-1][1]:
+        if readings and utilization < readings[-1][1]:
             readings.clear()  # the window was reset
-        readings.append((now, window.utilization))
+        readings.append((now, utilization))
 
     def runs_out(self, name: str, window: Window) -> float | None:
         """Return when the window is used up at the present pace; None if it is reset before, or has no readings."""

@@ -18,8 +18,9 @@ from neurolink_mitm.core.pool.account_state import AccountState, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Choice, CooldownResult, Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
+from neurolink_mitm.core.pool.limit_scope import scope_of
 from neurolink_mitm.core.pool.persisted import PersistedState, PersistedStates, fingerprint
-from neurolink_mitm.core.pool.quota import Quota, scope_of
+from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.ready import Kind, Ready, ReadyByKind, Verdict
 from neurolink_mitm.core.pool.selection import STRATEGIES, Affinity, Candidate, SelectionStrategy
 from neurolink_mitm.core.redact.secret import Secret
@@ -309,8 +310,7 @@ class Pool:
         """Take over the quota of an account, if one was reported."""
         state = self._states.get(key)
         if state and reported:
-            state.update_quota(reported)
-            self._quotas[key] = reported
+            self._quotas[key] = state.update_quota(reported)
             self._touch(key)
 
     def failed(

@@ -212,7 +212,6 @@ def _account(account: Account, state: AccountState, now: float) -> Iterable[Poin
         yield Point("proxy_account_cooldown_seconds", left, (label, scope))
     yield Point("proxy_account_in_flight", state.in_flight, (label,))
     if quota := state.quota:
-        for name, window in (("5h", quota.five_hour), ("7d", quota.seven_day)):
-            current = quota.current(window, now)
-            if current and current.utilization is not None:
-                yield Point("proxy_account_window_used_ratio", current.utilization, (label, name))
+        for name, window in quota.current(now).items():
+            if window.utilization is not None:
+                yield Point("proxy_account_window_used_ratio", window.utilization, (label, name))

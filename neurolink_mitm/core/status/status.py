@@ -13,10 +13,11 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import Pool
-from neurolink_mitm.core.pool.quota import Classic, Window
+from neurolink_mitm.core.pool.quota import Classic
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.event_loop import Lag
 from neurolink_mitm.core.status.explain import explain as explain
+from neurolink_mitm.core.status.windows import windows_report
 
 
 class Counted(Protocol):
@@ -242,24 +243,12 @@ def _quota(state: AccountState, now: float) -> dict[str, object] | None:
         return None
     classic = {name: _classic(limit) for name, limit in quota.classic.items()}
     return {
-        "fiveHour": _window(state, "5h", quota.current(quota.five_hour, now)),
-        "sevenDay": _window(state, "7d", quota.current(quota.seven_day, now)),
+        **windows_report(quota, now, state.runs_out),
         "status": quota.status or None,
         "representativeClaim": quota.claim or None,
         "overageStatus": quota.overage or None,
         "limits": classic,
         "seenAt": iso(quota.seen_at),
-    }
-
-
-def _window(state: AccountState, name: str, window: Window | None) -> dict[str, object] | None:
-    if window is None:
-        return None
-    return {
-        "used": window.utilization,
-        "status": window.status or None,
-        "reset": _iso(window.reset),
-        "runsOutAt": _iso(state.runs_out(name, window)),
     }
 
 

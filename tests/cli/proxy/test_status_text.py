@@ -13,7 +13,8 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import Pool
-from neurolink_mitm.core.pool.quota import Quota, Window
+from neurolink_mitm.core.pool.quota import Quota
+from neurolink_mitm.core.pool.windows import Window
 from neurolink_mitm.core.status import status
 from neurolink_mitm.core.status.diagnostic import warn
 from neurolink_mitm.core.status.event_loop import Lag, Stall
@@ -147,7 +148,7 @@ def test_a_token_that_has_ended_is_no_account_that_is_ready() -> None:
 def test_how_far_the_windows_are_used() -> None:
     pool = Pool([make_account()])
     pool.account_state("anthropic:work").quota = Quota(
-        NOW, five_hour=Window(0.424, reset=NOW + 60), seven_day=Window(1.0, reset=NOW + 60)
+        NOW, {"5h": Window(0.424, reset=NOW + 60), "7d": Window(1.0, reset=NOW + 60)}
     )
     [row] = rows(shown(a_report(pool=pool)))
     assert row[3:6] == ["██", "42%", "█████ 100%"]

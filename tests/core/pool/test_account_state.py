@@ -18,7 +18,8 @@ from neurolink_mitm.core.pool.account_state import (
     TokenBucket,
 )
 from neurolink_mitm.core.pool.cooldown import Cooldown
-from neurolink_mitm.core.pool.quota import Quota, Window
+from neurolink_mitm.core.pool.quota import Quota
+from neurolink_mitm.core.pool.windows import Window
 from tests.fakes import NOW, make_account
 
 
@@ -506,26 +507,19 @@ def seen(*readings: tuple[float, float], reset: float | None = NOW + 5000) -> Ac
     """(seconds from now, share of five hours used)"""
     state = AccountState()
     for passed, utilization in readings:
-        state.update_quota(Quota(NOW + passed, Window(utilization, "", reset)))
+        state.update_quota(Quota(NOW + passed, {"5h": Window(utilization, "", reset)}))
     return state
 
 
 def runs_out(state: AccountState) -> float | None:
     assert state.quota is not None
-    assert state.quota.five_hour is not None
-    at = state.runs_out("5h", state.quota.five_hour)
+    at = state.runs_out("5h", state.quota.windows["5h"])
     return None if at is None else at - NOW
 
 
 def test_the_latest_word_counts() -> None:
     state = seen((0, 0.1), (60, 0.2))
-    assert state.quota == Quota(NOW + 60, Window(0.2, "", NOW + 5000))
-
-
-def test_an_answer_that_says_nothing_changes_nothing() -> None:
-    state = seen((0, 0.1))
-    state.update_quota(None)
-    assert state.quota == Quota(NOW, Window(0.1, "", NOW + 5000))
+    assert state.quota == Quota(NOW + 60, {"5h": Window(0.2, "", NOW + 5000)})
 
 
 @pytest.mark.parametrize(
@@ -553,7 +547,7 @@ def test_it_runs_out_at_the_pace_seen(
 def test_of_both_windows_by_itself() -> None:
     state = AccountState()
     for passed, five, seven in ((0, 0.1, 0.5), (100, 0.2, 0.5)):
-        state.update_quota(Quota(NOW + passed, Window(five), Window(seven)))
+        state.update_quota(Quota(NOW + passed, {"5h": Window(five), "7d": Window(seven)}))
     assert runs_out(state) == pytest.approx(900, abs=0.01)
     assert state.runs_out("7d", Window(0.5)) is None
 

@@ -23,10 +23,12 @@ from neurolink_mitm.core.pool.account_state import LEVEL_LIFETIME, PROBE_LEASE, 
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Choice, CooldownResult, Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown
+from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool.persisted import PersistedState, fingerprint
 from neurolink_mitm.core.pool.pool import Pool
-from neurolink_mitm.core.pool.quota import WHOLE_ACCOUNT, Quota, Window
+from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.selection import STRATEGIES
+from neurolink_mitm.core.pool.windows import Window
 from neurolink_mitm.core.redact.secret import Secret
 from tests.fakes import NOW, make_account, make_failure, make_other
 
@@ -111,7 +113,7 @@ def test_without_accounts_there_is_none() -> None:
 )
 def test_strategies_by_their_names(strategy: str, order: str) -> None:
     pool = make_pool("ab", strategy)
-    pool.account_state(A).update_quota(Quota(NOW, Window(0.9)))
+    pool.account_state(A).update_quota(Quota(NOW, {"5h": Window(0.9)}))
     assert "".join(str(taken(pool)) for _ in order) == order
     assert pool.choose(ANY, NOW).rule == strategy
 
@@ -205,7 +207,7 @@ def test_of_many_that_are_passed_over_the_first_are_named() -> None:
     assert (len(preview.ineligible), preview.others) == (12, 0)
 
 
-PAST = Quota(NOW, Window(0.9, "", NOW + 60))
+PAST = Quota(NOW, {"5h": Window(0.9, "", NOW + 60)})
 
 
 @pytest.mark.parametrize(
@@ -409,7 +411,7 @@ def test_success_of_a_request_from_before_clears_nothing() -> None:
 def test_limits_are_seen() -> None:
     pool = make_pool()
     fields = make_failure(200, "anthropic-ratelimit-unified-5h-utilization: 0.5").headers
-    expected = Quota(NOW, Window(0.5))
+    expected = Quota(NOW, {"5h": Window(0.5)})
     assert pool.update_quota(A, fields, NOW) == expected
     assert pool.update_quota(B, (), NOW) is None
     assert pool.quotas() == {A: expected}
@@ -590,7 +592,7 @@ def test_another_credential_starts_clean() -> None:
     """The limits are the account's, though."""
     before, after = make_pool("a"), Pool([make_account("a", "sk-ant-another")])
     fail(before, A)
-    quotas = {A: Quota(NOW, Window(0.5))}
+    quotas = {A: Quota(NOW, {"5h": Window(0.5)})}
     after.restore(before.cooldowns(), quotas, NOW)
     assert after.ineligible(ANY, NOW) == {}
     assert after.quotas() == quotas

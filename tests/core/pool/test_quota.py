@@ -2,26 +2,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.logs.rows import iso
-from neurolink_mitm.core.pool.quota import (
-    UNIFIED,
-    WHOLE_ACCOUNT,
-    Classic,
-    Limit,
-    Quota,
-    Window,
-    limit_headers,
-    limit_of,
-    parse,
-    runs_out_at,
-    scope_of,
-)
+from neurolink_mitm.core.pool.limit_headers import limit_headers
+from neurolink_mitm.core.pool.quota import Classic, Quota, parse, runs_out_at
+from neurolink_mitm.core.pool.windows import MAX_WINDOWS, Window
 from neurolink_mitm.core.request.headers import Fields
 from tests.fakes import NOW, make_failure
 
@@ -66,7 +55,7 @@ def five_hour(utilization: str = "0.5", **more: str) -> Window | None:
     lines = {"utilization": utilization, **more}
     return quota_of(
         "\n".join(f"anthropic-ratelimit-unified-5h-{k}: {v}" for k, v in lines.items())
-    ).five_hour
+    ).windows.get("5h")
 
 
 # --- Reading
@@ -75,8 +64,10 @@ def five_hour(utilization: str = "0.5", **more: str) -> Window | None:
 def test_a_subscription() -> None:
     assert quota_of(SUBSCRIPTION) == Quota(
         seen_at=NOW,
-        five_hour=Window(0.35, "allowed", 1760003600.0),
-        seven_day=Window(0.94, "allowed_warning", 1760400000.0),
+        windows={
+            "5h": Window(0.35, "allowed", 1760003600.0),
+            "7d": Window(0.94, "allowed_warning", 1760400000.0),
+        },
         status="allowed_warning",
         claim="seven_day",
         fallback=0.8,
@@ -112,8 +103,9 @@ def test_names_are_read_in_any_case() -> None:
 
 @pytest.mark.parametrize(
     "number",
-    ["", "much", "nan", "NaN", "inf", "-inf", "1e400", "-0.1", "-1", "0x1", "1,5", "50%", "1e12"],
-)
+    ["", "much", "nan", "NaN", "inf", "-inf", "1e400", "-0.1", "-1", "0x1", "1,5", "50%", "1e12",
+     "1_0", "0.5 0.6", "\xb2"],
+)  # fmt: skip
 def test_what_is_no_share_is_left_out(number: str) -> None:
     assert five_hour(number) is None
 
@@ -125,16 +117,97 @@ def test_shares(number: str, read: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "reset", ["", "soon", "nan", "inf", "-1", "1760000000000", "900000000000", "1e11"]
+    ("reset", "seconds"),
+    [
+        ("1760003600", 1760003600.0),
+        ("1760003600.25", 1760003600.25),
+        (" 1760003600 ", 1760003600.0),
+        ("1760003600250", 1760003600.25),
+        ("2025-10-09T09:53:20Z", 1760003600.0),
+        ("2025-10-09T11:53:20.250+02:00", 1760003600.25),
+        ("2025-10-09T09:53:20", 1760003600.0),
+    ],
+    ids=["seconds", "fraction", "spaces", "milliseconds", "rfc3339", "zone", "no-zone"],
 )
-def test_a_reset_that_is_no_moment_is_left_out(reset: str) -> None:
-    """Milliseconds among them: not every calendar goes that far."""
-    assert five_hour(reset=reset) == Window(0.5)
+def test_forms_of_a_reset(reset: str, seconds: float) -> None:
+    assert five_hour(reset=reset) == Window(0.5, "", seconds)
 
 
 @pytest.mark.parametrize(
     "reset",
-    ["", "soon", "1760000000", "2025-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00",
+    ["", "0", "soon", "nan", "inf", "-1", "1e14", "1e308", "1_760_003_600", "2025-13-01T00:00:00Z",
+     "0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59Z"],
+)  # fmt: skip
+def test_a_reset_that_is_no_moment_is_left_out(reset: str) -> None:
+    """So is 0, which upstream sends for a window that has none."""
+    assert five_hour(reset=reset) == Window(0.5)
+
+
+UNIFIED = "anthropic-ratelimit-unified-"
+EVERY_NAME = f"""
+{UNIFIED}7d_oi-status: rejected
+{UNIFIED}7d_oi-surpassed-threshold: 1.0
+{UNIFIED}7d_opus-reset: 1760400000
+{UNIFIED}7d-utilization: 0.2
+{UNIFIED}5h-utilization: 0.1
+{UNIFIED}status: allowed
+{UNIFIED}reset: 1760003600
+{UNIFIED}overage-status: rejected
+{UNIFIED}overage-reset: 1760400000
+{UNIFIED}overage-utilization: 0.0
+{UNIFIED}fallback-percentage: 0.5
+"""
+
+
+def test_windows_of_any_name_are_read_the_accounts_first() -> None:
+    windows = quota_of(EVERY_NAME).windows
+    assert list(windows.items()) == [
+        ("5h", Window(0.1)),
+        ("7d", Window(0.2)),
+        ("7d_oi", Window(None, "rejected")),
+        ("7d_opus", Window(None, "", 1760400000.0)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "_x", "7D€", "a b", "../x", 'x"', "x" * 33, "x-y"], ids=lambda name: name[:4]
+)
+def test_a_name_that_is_none_is_no_window(name: str) -> None:
+    assert not quota_of(f"{UNIFIED}{name}-utilization: 0.5\n{UNIFIED}status: allowed").windows
+
+
+@pytest.mark.parametrize("status", ["\x1b[31m", "x" * 33, "a b"], ids=["escape", "long", "words"])
+def test_a_status_that_is_no_word_is_left_out(status: str) -> None:
+    assert five_hour(status=status) == Window(0.5)
+
+
+def test_upstream_cannot_name_windows_without_end() -> None:
+    many = "\n".join(f"{UNIFIED}x{n}-utilization: 0.5" for n in range(99))
+    quota = quota_of(f"{UNIFIED}5h-utilization: 0.1\n{many}")
+    assert (len(quota.windows), quota.used("5h")) == (MAX_WINDOWS, 0.1)
+    for n in range(99):
+        latest = f"{UNIFIED}5h-utilization: 0.1\n{UNIFIED}y{n}-utilization: 0.5"
+        quota = quota_of(latest).after(quota)
+        assert len(quota.windows) == MAX_WINDOWS
+        assert f"y{n}" in quota.windows
+
+
+def test_what_a_response_does_not_name_stays() -> None:
+    before = quota_of(EVERY_NAME)
+    quota = quota_of(f"{UNIFIED}7d-utilization: 0.3").after(before)
+    assert quota.windows == {**before.windows, "7d": Window(0.3)}
+    assert quota.fallback == 0.5
+
+
+def test_what_has_been_reset_does_not_stay() -> None:
+    before = replace(USED, windows={**USED.windows, "7d_x": Window(0.5)})
+    latest = Quota(NOW + HOUR, {"7d": Window(0.3)})
+    assert latest.after(before).windows == {"7d": Window(0.3)}
+
+
+@pytest.mark.parametrize(
+    "reset",
+    ["", "soon", "2025-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00",
      "1969-12-31T23:59:59Z", "9999-12-31T23:59:59Z"],
 )  # fmt: skip
 def test_a_classic_reset_that_is_no_moment_is_left_out(reset: str) -> None:
@@ -167,29 +240,25 @@ def test_no_headers_make_it_raise_and_each_time_can_be_shown(said: Fields) -> No
     assert (found is None) == (limit_headers(said) == {})
     if found is None:
         return
-    for limit in (found.five_hour, found.seven_day, *found.classic.values()):
-        assert limit is None or limit.reset is None or iso(limit.reset)
-    for window in (found.five_hour, found.seven_day):
-        assert window is None or (window.utilization >= 0 and math.isfinite(window.utilization))
+    for limit in (*found.windows.values(), *found.classic.values()):
+        assert limit.reset is None or iso(limit.reset)
+    for window in found.windows.values():
+        used = window.utilization
+        assert used is None or (used >= 0 and math.isfinite(used))
 
 
 # --- Meaning
 
-USED = Quota(NOW, Window(0.6, "", NOW + HOUR), Window(0.2, "", NOW + 5 * HOUR))
+USED = Quota(NOW, {"5h": Window(0.6, "", NOW + HOUR), "7d": Window(0.2, "", NOW + 5 * HOUR)})
 
 
 def test_a_window_is_gone_once_its_reset_has_passed() -> None:
-    assert USED.current(USED.five_hour, NOW + HOUR - 1) == USED.five_hour
-    assert USED.current(USED.five_hour, NOW + HOUR) is None
+    assert USED.current(NOW + HOUR - 1) == USED.windows
+    assert list(USED.current(NOW + HOUR)) == ["7d"]
 
 
 def test_a_window_without_reset_stays() -> None:
-    window = Window(0.6)
-    assert USED.current(window, NOW + 1000 * HOUR) == window
-
-
-def test_no_window_is_no_window() -> None:
-    assert USED.current(None, NOW) is None
+    assert Window(0.6).is_current(NOW + 1000 * HOUR)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +274,8 @@ def test_no_window_is_no_window() -> None:
     ids=["headroom", "5h-half", "7d-half", "below-the-header's", "at-the-header's", "zero"],
 )
 def test_past_fallback(five: float, seven: float, fallback: float | None, past: bool) -> None:
-    assert Quota(NOW, Window(five), Window(seven), fallback=fallback).past_fallback(NOW) is past
+    quota = Quota(NOW, {"5h": Window(five), "7d": Window(seven)}, fallback=fallback)
+    assert quota.past_fallback(NOW) is past
 
 
 def test_a_window_that_was_reset_is_not_past_it() -> None:
@@ -226,7 +296,7 @@ def test_the_next_reset(hours: float, after: float | None) -> None:
 
 
 def test_without_windows_there_is_no_next_reset() -> None:
-    assert replace(USED, five_hour=None, seven_day=Window(0.5)).next_reset(NOW) is None
+    assert Quota(NOW, {"7d": Window(0.5)}).next_reset(NOW) is None
 
 
 # --- Projection
@@ -267,214 +337,6 @@ def test_it_runs_out_no_sooner_than_now(before: float, after: float, seconds: fl
 def test_a_reset_further_ahead_than_any_window_is_a_clocks_fault(
     reset: float, counts: bool
 ) -> None:
-    quota = Quota(NOW, Window(0.9, reset=reset))
+    quota = Quota(NOW, {"5h": Window(0.9, reset=reset)})
     assert quota.past_fallback(NOW) is counts
     assert quota.next_reset(NOW) == (reset if counts else None)
-
-
-# --- The scope of a 429. The headers are those seen in the threads that `core/failover/errors.py` names
-
-OPUS, SONNET, HAIKU = "claude-opus-4-6", "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"
-NEW = "claude-fable-5-1"
-
-# router-for-me/CLIProxyAPI#5915, and as the same 429 is quoted elsewhere
-OVERAGE_INCLUDED = f"""
-{UNIFIED}5h-status: allowed
-{UNIFIED}5h-utilization: 0.0
-{UNIFIED}7d-status: allowed
-{UNIFIED}7d-utilization: 0.69
-{UNIFIED}7d_oi-status: rejected
-{UNIFIED}7d_oi-surpassed-threshold: 1.0
-{UNIFIED}7d_oi-utilization: 1.02
-{UNIFIED}fallback-percentage: 0.5
-{UNIFIED}overage-disabled-reason: org_level_disabled
-{UNIFIED}overage-status: rejected
-{UNIFIED}representative-claim: seven_day_overage_included
-{UNIFIED}status: rejected
-retry-after: 51811
-x-should-retry: true
-"""
-# tombii/better-ccflare#261: all that came
-OUT_OF_CREDITS = f"""
-{UNIFIED}overage-disabled-reason: out_of_credits
-x-should-retry: true
-x-robots-tag: none
-"""
-EXHAUSTED_KEY = """
-anthropic-ratelimit-requests-limit: 50
-anthropic-ratelimit-requests-remaining: 0
-anthropic-ratelimit-requests-reset: 2025-10-09T08:54:00Z
-anthropic-ratelimit-tokens-limit: 40000
-anthropic-ratelimit-tokens-remaining: 38000
-anthropic-ratelimit-tokens-reset: 2025-10-09T08:54:00Z
-retry-after: 12
-"""
-BARE = "x-should-retry: true"
-
-
-def rejected(claim: str, five_hour: str = "allowed", seven_day: str = "allowed") -> str:
-    return f"""
-{UNIFIED}status: rejected
-{UNIFIED}representative-claim: {claim}
-{UNIFIED}5h-status: {five_hour}
-{UNIFIED}7d-status: {seven_day}
-retry-after: 3600
-"""
-
-
-def without(headers: str, *names: str) -> str:
-    return "\n".join(line for line in headers.splitlines() if line.partition(":")[0] not in names)
-
-
-def scope_by(limit: Limit, headers: str, message: str = "", model: str | None = OPUS) -> str:
-    """Return the scope of the cooldown, after a check of the limit."""
-    assert limit_of(fields(headers), message) is limit
-    return scope_of(429, fields(headers), message, model)
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        OVERAGE_INCLUDED,
-        OVERAGE_INCLUDED.replace("7d-status: allowed", "7d-status: allowed_warning"),
-        OVERAGE_INCLUDED.replace("seven_day_overage_included", "seven_day"),
-        OVERAGE_INCLUDED.title(),
-        without(OVERAGE_INCLUDED, f"{UNIFIED}5h-status"),
-        without(OVERAGE_INCLUDED, f"{UNIFIED}representative-claim"),
-    ],
-    ids=["as-seen", "warned", "claim-of-the-week", "title-case", "5h-untold", "no-claim"],
-)
-def test_a_window_of_some_models_limits_the_one_asked_for(headers: str) -> None:
-    """Both common windows are open, and yet it is rejected."""
-    headers = headers.replace("Rejected", "rejected").replace("Allowed", "allowed")
-    assert scope_by(Limit.MODEL, headers, model=NEW) == NEW
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        rejected("five_hour", five_hour="rejected"),
-        rejected("seven_day", seven_day="rejected"),
-        rejected("seven_day_opus", seven_day="rejected"),
-        rejected("five_hour", five_hour="rejected") + OUT_OF_CREDITS,
-        OVERAGE_INCLUDED.replace("7d-status: allowed", "7d-status: rejected"),
-        without(rejected("five_hour"), f"{UNIFIED}5h-status", f"{UNIFIED}7d-status"),
-        without(rejected("five_hour"), f"{UNIFIED}5h-status", f"{UNIFIED}7d-status")
-        + OUT_OF_CREDITS,
-        without(rejected("seven_day"), f"{UNIFIED}5h-status", f"{UNIFIED}7d-status")
-        + OUT_OF_CREDITS,
-        f"{UNIFIED}status: rejected",
-        f"{UNIFIED}status: allowed\n{UNIFIED}5h-status: allowed\n{UNIFIED}7d-status: allowed",
-        EXHAUSTED_KEY,
-        "retry-after: 12",
-        f"{BARE}\nretry-after: 12",
-        "x-should-retry: false",
-        "",
-    ],
-    ids=["5h", "7d", "7d-and-opus", "5h-and-no-credits", "7d-and-some", "claim-alone",
-         "5h-claim-and-no-credits", "7d-claim-and-no-credits", "status-alone", "allowed", "key",
-         "retry-after", "with-retry-after",
-         "not-to-be-retried", "nothing"],
-)  # fmt: skip
-def test_the_account_is_limited(headers: str) -> None:
-    assert scope_by(Limit.ACCOUNT, headers) == WHOLE_ACCOUNT
-
-
-@pytest.mark.parametrize(
-    ("claim", "model", "scope"),
-    [
-        ("seven_day_opus", OPUS, "*opus*"),
-        ("seven_day_sonnet", SONNET, "*sonnet*"),
-        ("seven_day_sonnet", "claude-3-5-sonnet-20241022", "*sonnet*"),
-        ("seven_day_opus", NEW, NEW),
-    ],
-    ids=["opus", "sonnet", "old-name", "of-another-family"],
-)
-def test_a_claim_of_a_family_limits_the_family(claim: str, model: str, scope: str) -> None:
-    assert scope_by(Limit.MODEL, rejected(claim), model=model) == scope
-
-
-@pytest.mark.parametrize(
-    ("headers", "model", "scope"),
-    [
-        (OUT_OF_CREDITS, SONNET, "*sonnet*"),
-        (OUT_OF_CREDITS, HAIKU, "*haiku*"),
-        (OUT_OF_CREDITS, NEW, NEW),
-        (OUT_OF_CREDITS + "retry-after: 9", OPUS, "*opus*"),
-        (OUT_OF_CREDITS + rejected("seven_day_opus"), OPUS, "*opus*"),
-    ],
-    ids=["sonnet", "haiku", "no-family", "retry-after", "claim"],
-)
-def test_credits_limit_the_family(headers: str, model: str, scope: str) -> None:
-    assert scope_by(Limit.CREDITS, headers, model=model) == scope
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        f"rate limit of 40,000 input tokens per minute (org: 1d2e, model: {SONNET}). For details",
-        f"rate limit (model: {SONNET})",
-        f"Model:{SONNET} is limited",
-        f"model `{SONNET}` is limited",
-        f"model: `{SONNET}`",
-        "limited for model: claude-sonnet-4",
-        "model: claude-sonnet-4-5.",
-    ],
-    ids=["anthropic", "short", "tight", "quoted", "both", "class", "end-of-sentence"],
-)
-def test_a_message_that_names_a_model_limits_the_one_asked_for(message: str) -> None:
-    """Also where it names it by its class: what cools down has to be what was refused."""
-    assert scope_by(Limit.MODEL, EXHAUSTED_KEY, message, SONNET) == SONNET
-
-
-def test_a_message_does_not_narrow_a_window_of_the_account() -> None:
-    headers = rejected("five_hour", five_hour="rejected")
-    assert scope_by(Limit.ACCOUNT, headers, f"model: {OPUS}") == WHOLE_ACCOUNT
-
-
-@pytest.mark.parametrize("message", ["your model: unknown", "supermodel: claude-x", "claude-x"])
-def test_a_message_that_names_none_limits_the_account(message: str) -> None:
-    assert scope_by(Limit.ACCOUNT, EXHAUSTED_KEY, message) == WHOLE_ACCOUNT
-
-
-@pytest.mark.parametrize(
-    "headers", [BARE, f"{BARE}\n{UNIFIED}overage-disabled-reason: org_level_disabled"]
-)
-def test_a_bare_429_is_about_nothing(headers: str) -> None:
-    assert scope_by(Limit.BARE, headers) == WHOLE_ACCOUNT
-
-
-@pytest.mark.parametrize("headers", [OVERAGE_INCLUDED, OUT_OF_CREDITS, rejected("seven_day_opus")])
-@pytest.mark.parametrize("model", [None, ""])
-def test_without_a_model_it_is_the_account(headers: str, model: str | None) -> None:
-    """A request for files, say: there is no narrower scope."""
-    assert scope_of(429, fields(headers), "", model) == WHOLE_ACCOUNT
-
-
-@pytest.mark.parametrize("status", [None, 400, 401, 529])
-def test_only_a_429_is_about_a_model(status: int | None) -> None:
-    limited = fields(OVERAGE_INCLUDED)
-    assert scope_of(status, limited, f"model: {OPUS}", OPUS) == WHOLE_ACCOUNT
-
-
-models = st.sampled_from(["claude-", "claude-opus-4-6", "claude-3-5-sonnet", "claude-x.1"]).flatmap(
-    lambda name: st.text("a1-.", max_size=3).map(name.__add__)
-)
-claims = st.sampled_from(["five_hour", "seven_day_opus", "seven_day_sonnet", "overage", "haiku"])
-statuses = st.sampled_from(["allowed", "allowed_warning", "rejected", ""])
-
-
-@given(models, models, claims, statuses, statuses, statuses, st.booleans())
-def test_what_cools_down_is_what_was_asked_for(
-    model: str, named: str, claim: str, whole: str, five_hour: str, seven_day: str, spent: bool
-) -> None:
-    """Else the account would be picked again for the next request like it, at once."""
-    headers = rejected(claim, five_hour, seven_day).replace("rejected", whole, 1)
-    limited = fields(headers + (OUT_OF_CREDITS if spent else ""))
-    scope = scope_of(429, limited, f"model: {named}", model)
-    assert fnmatchcase(model, scope)
-
-
-@given(st.lists(st.tuples(st.binary(max_size=40), st.binary(max_size=20))).map(tuple), st.text())
-def test_no_headers_make_it_raise(limited: tuple[tuple[bytes, bytes], ...], message: str) -> None:
-    assert limit_of(limited, message) in Limit

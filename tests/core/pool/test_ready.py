@@ -17,9 +17,10 @@ from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.pool import NAMED, Pool
-from neurolink_mitm.core.pool.quota import LONGEST_WINDOW, Quota, Window
+from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.ready import KINDS, Kind, Ready, ReadyByKind, Verdict
 from neurolink_mitm.core.pool.selection import STRATEGIES
+from neurolink_mitm.core.pool.windows import LONGEST_WINDOW, Window
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.endpoints import COUNT_TOKENS, MESSAGES
 from tests.core.pool.linear import LinearPool
@@ -191,7 +192,7 @@ FAILURES = [
     make_failure(401),
     make_failure(529),
 ]
-windows = st.none() | st.builds(
+windows = st.builds(
     Window,
     st.sampled_from([0.0, 0.3, 0.5, 0.9]),
     st.just(""),
@@ -199,9 +200,8 @@ windows = st.none() | st.builds(
     | st.sampled_from([NOW - 9, NOW + 1, NOW + 60, NOW + 700, NOW + LONGEST_WINDOW + 30, math.inf]),
 )
 quotas = st.builds(
-    lambda five, seven, fallback: Quota(NOW, five, seven, fallback=fallback),
-    windows,
-    windows,
+    lambda windows, fallback: Quota(NOW, windows, fallback=fallback),
+    st.dictionaries(st.sampled_from(["5h", "7d"]), windows),
     st.sampled_from([None, 0.2, 0.8]),
 )
 demands = st.builds(
@@ -397,7 +397,7 @@ def calls_of_a_request(size: int, strategy: str, cooling: int, **settings_: Any)
         assert choice.why
         account = pool.newest(choice.account)
         pool.began(account.key, requirements, now)
-        pool.take_quota(account.key, Quota(now, Window(0.4, "", NOW + 900)))
+        pool.take_quota(account.key, Quota(now, {"5h": Window(0.4, "", NOW + 900)}))
         pool.succeeded(account.key, requirements, sent_at=now, now=now)
         pool.ended(account.key, sent_at=now)
         pool.cooldowns()

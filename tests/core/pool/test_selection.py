@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.quota import LONGEST_WINDOW, Quota, Window
+from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.selection import (
     CAPACITY,
     LIFETIME,
@@ -22,6 +22,7 @@ from neurolink_mitm.core.pool.selection import (
     RoundRobin,
     SelectionStrategy,
 )
+from neurolink_mitm.core.pool.windows import LONGEST_WINDOW, Window
 from tests.fakes import NOW, make_account
 
 
@@ -31,8 +32,11 @@ def candidate(
     return Candidate(make_account(label, **set_), quota, primary)
 
 
-def used(five_hour: float, reset: float | None = None, **more: Any) -> Quota:
-    return Quota(NOW, Window(five_hour, "", reset), **more)
+def used(
+    five_hour: float, reset: float | None = None, fallback: float | None = None, **more: Window
+) -> Quota:
+    windows = {"5h": Window(five_hour, "", reset), **more}
+    return Quota(NOW, windows, fallback=fallback)
 
 
 def weighted(weights: Sequence[float]) -> list[Candidate]:
@@ -192,7 +196,7 @@ def test_quota_aware(candidates: list[Candidate], taken: str) -> None:
         (used(0.1, NOW - 2), math.inf),
         (used(0.1, NOW + 60), NOW + 59),
         (used(0.1, NOW), NOW),
-        (used(0.1, NOW + 90, seven_day=Window(0.1, "", NOW + 60)), NOW + 59),
+        (used(0.1, NOW + 90, week=Window(0.1, "", NOW + 60)), NOW + 59),
         (used(0.1, NOW + LONGEST_WINDOW + 30), NOW + 29),
     ],
     ids=["nothing-known", "no-reset", "was-reset", "reset", "at-the-reset", "first-of-two",
@@ -204,7 +208,7 @@ def test_a_rank_by_quota_holds_until_a_window_is_reset(quota: Quota | None, unti
 
 
 quotas = st.none() | st.builds(
-    lambda five, seven, reset: Quota(NOW, Window(five, "", reset), Window(seven)),
+    lambda five, seven, reset: Quota(NOW, {"5h": Window(five, "", reset), "7d": Window(seven)}),
     st.floats(0, 1),
     st.floats(0, 1),
     st.none() | st.floats(NOW - 9, NOW + 9),

@@ -265,8 +265,18 @@ def test_quota_of_a_subscription_with_its_projection() -> None:
             "status": "allowed",
             "reset": "2025-10-09T13:53:20.000Z",
             "runsOutAt": "2025-10-09T09:43:20.000Z",
+            "models": ["*"],
         },
         "sevenDay": None,
+        "windows": {
+            "5h": {
+                "used": 0.6,
+                "status": "allowed",
+                "reset": "2025-10-09T13:53:20.000Z",
+                "runsOutAt": "2025-10-09T09:43:20.000Z",
+                "models": ["*"],
+            }
+        },
         "status": "allowed_warning",
         "representativeClaim": "five_hour",
         "overageStatus": "rejected",

@@ -1,0 +1,61 @@
+"""Rate-limit headers of a response: which ones there are, and how their values are read.
+
+Subscriptions: `anthropic-ratelimit-unified-*`. API keys: the classic `anthropic-ratelimit-{requests,tokens,…}-*`,
+https://platform.claude.com/docs/en/api/rate-limits#response-headers
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from neurolink_mitm.core.request.headers import Fields
+
+PREFIX = "anthropic-ratelimit-"
+UNIFIED = f"{PREFIX}unified-"
+MAX_VALUE = 256
+"""Bytes of a header's value that are read."""
+MAX_NUMBER = 1e11
+"""Larger numbers are no limits and no times in seconds; as times they are milliseconds."""
+
+_NUMBER = re.compile(r"\s*(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
+
+
+def limit_headers(fields: Fields) -> dict[str, str]:
+    """Return the rate-limit headers, by name in lower case."""
+    return {
+        name: value[:MAX_VALUE].decode("latin-1")
+        for key, value in fields
+        if (name := key.decode("latin-1").lower()).startswith(PREFIX)
+    }
+
+
+def number(text: str | None) -> float | None:
+    """Read a number from 0 to `MAX_NUMBER`; None for any other text."""
+    value = _digits(text)
+    return value if value is not None and value < MAX_NUMBER else None
+
+
+def moment(text: str | None) -> float | None:
+    """Read a time as seconds since the epoch; None for any other text.
+
+    Windows have Unix seconds, classic limits have RFC 3339; milliseconds are read too.
+    """
+    value = _digits(text)
+    if value is None:
+        value = _rfc3339(text or "")
+    elif value >= MAX_NUMBER:
+        value /= 1000
+    return value if value is not None and 0 < value < MAX_NUMBER else None
+
+
+def _digits(text: str | None) -> float | None:
+    return float(text) if text and _NUMBER.fullmatch(text) else None
+
+
+def _rfc3339(text: str) -> float | None:
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

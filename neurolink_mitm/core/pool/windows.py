@@ -1,0 +1,77 @@
+"""The windows of a subscription: `anthropic-ratelimit-unified-<name>-{utilization,status,reset}`.
+
+`5h` and `7d` are the account's. Others come and go, most of them for one family of models: `7d_opus`, `7d_sonnet`,
+`7d_oi`, …
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from neurolink_mitm.core.pool.limit_headers import UNIFIED, moment, number
+
+FIVE_HOURS, SEVEN_DAYS = COMMON = ("5h", "7d")
+"""The windows of the whole account, by upstream's names."""
+REJECTED = "rejected"
+"""Status of a window that is used up."""
+MAX_WINDOWS = 16
+"""Windows of an account that are kept: upstream chooses their names."""
+LONGEST_WINDOW = 8 * 86_400.0
+"""Seconds: seven days, and one for a clock that is off. A later reset is ignored."""
+
+_HEADER = re.compile(rf"{UNIFIED}([a-z0-9][a-z0-9_]{{0,31}})-(?:utilization|status|reset)")
+_NO_WINDOW = "overage"
+"""Has the same three headers, but is usage that is paid beside the plan."""
+_STATUS = re.compile(r"[a-z_]{1,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One window. `utilization` is a share of 1.0, None where upstream named only its status or reset."""
+
+    utilization: float | None
+    status: str = ""
+    reset: float | None = None
+    seen_at: float = field(default=0.0, compare=False)
+
+    def is_current(self, now: float) -> bool:
+        """Return whether the window has not been reset since, and its reset is not too late to be true."""
+        return self.reset is None or now < self.reset < now + LONGEST_WINDOW
+
+
+Windows = Mapping[str, Window]
+
+
+def read_windows(limits: Mapping[str, str], now: float) -> dict[str, Window]:
+    """Return the windows that rate-limit headers name, by upstream's name; those of the whole account first."""
+    names = {found[1]: None for header in limits if (found := _HEADER.fullmatch(header))}
+    names.pop(_NO_WINDOW, None)
+    ordered = sorted(names, key=lambda name: (name not in COMMON, name))[:MAX_WINDOWS]
+    windows = {name: _window(limits, f"{UNIFIED}{name}", now) for name in ordered}
+    return {name: window for name, window in windows.items() if window != Window(None)}
+
+
+def _window(limits: Mapping[str, str], header: str, now: float) -> Window:
+    status = limits.get(f"{header}-status", "").lower()
+    return Window(
+        number(limits.get(f"{header}-utilization")),
+        status if _STATUS.fullmatch(status) else "",
+        moment(limits.get(f"{header}-reset")),
+        now,
+    )
+
+
+def merged(before: Windows, latest: Windows, now: float) -> dict[str, Window]:
+    """Return the `latest` windows, and those of `before` that are not among them and still current.
+
+    Upstream names the window of some models only to requests for them.
+    """
+    old = [name for name, each in before.items() if name not in latest and _lasts(each, now)]
+    left = max(0, MAX_WINDOWS - len(latest))
+    return {name: before[name] for name in old[len(old) - min(len(old), left) :]} | dict(latest)
+
+
+def _lasts(window: Window, now: float) -> bool:
+    return window.is_current(now) and now < window.seen_at + LONGEST_WINDOW

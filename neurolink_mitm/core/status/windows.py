@@ -1,0 +1,41 @@
+"""The windows of an account as `/status` and `auth list --format json` report them. Times are ISO 8601 in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from neurolink_mitm.core.logs.rows import iso
+from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
+from neurolink_mitm.core.pool.quota import Quota
+from neurolink_mitm.core.pool.windows import FIVE_HOURS, SEVEN_DAYS, Window
+
+Row = dict[str, object]
+RunsOut = Callable[[str, Window], float | None]
+
+
+def windows_report(quota: Quota, now: float, runs_out: RunsOut | None = None) -> Row:
+    """Return the current windows by name, and the two of the whole account again by the names that they always had."""
+    windows = {
+        name: _window(window, runs_out(name, window) if runs_out else None)
+        for name, window in quota.current(now).items()
+    }
+    used = {name: each for name, each in windows.items() if each["used"] is not None}
+    return {
+        "fiveHour": used.get(FIVE_HOURS),
+        "sevenDay": used.get(SEVEN_DAYS),
+        "windows": windows,
+    }
+
+
+def _window(window: Window, runs_out_at: float | None) -> Row:
+    return {
+        "used": window.utilization,
+        "status": window.status or None,
+        "reset": _iso(window.reset),
+        "runsOutAt": _iso(runs_out_at),
+        "models": [WHOLE_ACCOUNT],
+    }
+
+
+def _iso(moment: float | None) -> str | None:
+    return None if moment is None else iso(moment)
