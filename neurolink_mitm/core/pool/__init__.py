@@ -8,6 +8,7 @@
 - `quota.py`: an account's quota as responses reported it. `limit_scope.py`: the subject of a 429.
 - `ready.py`: the eligible accounts in order, kept from one request to the next.
 - `persisted.py`: the cooldowns that survive a restart.
-- `selection.py`: strategies and session affinity.
+- `selection.py`: strategies.
+- `affinity.py`: the accounts at which a session's prompt cache is.
 - `accounts.py`: which accounts there are, from token store, configuration and environment.
 """

@@ -16,13 +16,14 @@ from neurolink_mitm.core.failover.errors import RATE_LIMIT, Failure, FailureStag
 from neurolink_mitm.core.pool import quota
 from neurolink_mitm.core.pool.account_state import AccountState, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.affinity import Affinity, Session, family_of
 from neurolink_mitm.core.pool.choice import Choice, CooldownResult, Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.pool.limit_scope import scope_of
 from neurolink_mitm.core.pool.persisted import PersistedState, PersistedStates, fingerprint
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.ready import Kind, Ready, ReadyByKind, Verdict
-from neurolink_mitm.core.pool.selection import STRATEGIES, Affinity, Candidate, SelectionStrategy
+from neurolink_mitm.core.pool.selection import STRATEGIES, Candidate, SelectionStrategy
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import endpoints, headers
 from neurolink_mitm.core.request.headers import Fields
@@ -183,8 +184,7 @@ class Pool:
         left = ready.eligible(tried)
         if not left:
             return Choice(None, self.strategy, ineligible, others)
-        home = self._home(requirements, ready, now)
-        if home and home.key not in tried and not self._is_dearer(home, left):
+        if home := self._home(requirements, ready, left, now, tried):
             return Choice(home, "session affinity", ineligible, others)
         return Choice(strategy.select(left), self.strategy, ineligible, others)
 
@@ -254,9 +254,20 @@ class Pool:
             metering=requirements.metering,
         )
 
-    def _home(self, requirements: Requirements, ready: Ready, now: float) -> Account | None:
-        key = self._affinity.home(requirements.session, now) if self._affinity else None
-        return ready.find(key) if key else None
+    def _home(
+        self,
+        requirements: Requirements,
+        ready: Ready,
+        left: Sequence[Account],
+        now: float,
+        tried: Collection[str],
+    ) -> Account | None:
+        """Return the first of the session's accounts that is eligible, was not `tried`, and is not too dear."""
+        if not self._affinity:
+            return None
+        keys = self._affinity.accounts(session_of(requirements), now)
+        homes = (ready.find(key) for key in keys if key not in tried)
+        return next((home for home in homes if home and not self._is_dearer(home, left)), None)
 
     def _is_dearer(self, home: Account, left: Sequence[Account]) -> bool:
         """Return whether `home` is paid per use, and a subscription is `left`."""
@@ -292,8 +303,9 @@ class Pool:
             self._touch(key)
             cached = requirements.endpoint == endpoints.MESSAGES
             if cached and self._affinity and self._targets[key].type != "provider":
-                moves = self._leaves_paid_calls(self._affinity.home(requirements.session, now), key)
-                self._affinity.served(requirements.session, key, now, moves=moves)
+                session = session_of(requirements)
+                moves = self._leaves_paid_calls(self._affinity.home(session, now), key)
+                self._affinity.served(session, key, now, moves=moves)
 
     def _leaves_paid_calls(self, home: str | None, key: str) -> bool:
         """Return whether a session moves home from an API key to the subscription `key` (see `_is_dearer`)."""
@@ -368,6 +380,12 @@ class Pool:
                     {scope: in_bounds(each, now) for scope, each in persisted.scopes.items()}
                 )
         self._touch_all()
+
+
+def session_of(requirements: Requirements) -> Session | None:
+    """Return what a request's home is kept by; None without a session."""
+    session = requirements.session
+    return None if session is None else (session, family_of(requirements.model))
 
 
 def _reason(rule: str, failure: Failure, target: Account) -> str:

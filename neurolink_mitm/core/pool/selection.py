@@ -1,4 +1,4 @@
-"""How the next account is selected: by a strategy, or by session affinity, since a prompt cache is an account's.
+"""The strategies by which the next account is selected.
 
 A strategy ranks each eligible account by itself, and selects one of all that are left, in the order of their ranks.
 """
@@ -6,7 +6,6 @@ A strategy ranks each eligible account by itself, and selects one of all that ar
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -108,38 +107,3 @@ STRATEGIES: Mapping[str, Callable[[], SelectionStrategy]] = {
     "quota-aware": QuotaAware,
 }
 """Makers of strategies: one may have state, so each pool makes its own."""
-
-CAPACITY = 10_000
-"""Sessions with a home account; the least recently used one is dropped."""
-LIFETIME = 3600.0
-"""Seconds without a request after which a session has no home: its prompt cache has expired."""
-
-
-class Affinity:
-    """A bounded map from session to account key, least recently used first."""
-
-    def __init__(self, capacity: int = CAPACITY, lifetime: float = LIFETIME) -> None:
-        self._capacity = capacity
-        self._lifetime = lifetime
-        self._homes: OrderedDict[str, tuple[str, float]] = OrderedDict()
-
-    def home(self, session: str | None, now: float) -> str | None:
-        if session is None or (home := self._homes.get(session)) is None:
-            return None
-        key, used_at = home
-        return key if now - used_at < self._lifetime else None
-
-    def served(self, session: str | None, key: str, now: float, *, moves: bool = False) -> None:
-        """Make the account that served the session its home, if it has none or `moves`."""
-        if session is None:
-            return
-        home = None if moves else self.home(session, now)
-        self._homes[session] = (home or key, now)
-        self._homes.move_to_end(session)
-        if len(self._homes) > self._capacity:
-            self._homes.popitem(last=False)
-
-    def forget(self, key: str) -> None:
-        """Remove an account; its sessions have no home any more."""
-        for session in [s for s, (home, _) in self._homes.items() if home == key]:
-            del self._homes[session]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Choice, Requirements
 from neurolink_mitm.core.pool.persisted import PersistedState, fingerprint
-from neurolink_mitm.core.pool.pool import Pool
+from neurolink_mitm.core.pool.pool import Pool, session_of
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.selection import Candidate
 
@@ -78,11 +78,11 @@ class LinearPool(Pool):
     def _home_among(
         self, left: Sequence[Account], requirements: Requirements, now: float
     ) -> Account | None:
-        key = self._affinity.home(requirements.session, now) if self._affinity else None
-        home = next((account for account in left if account.key == key), None)
-        if home and home.type == "api_key" and any(account.type == "oauth" for account in left):
-            return None
-        return home
+        keys = self._affinity.accounts(session_of(requirements), now) if self._affinity else ()
+        by_key = {account.key: account for account in left}
+        plan = any(account.type == "oauth" for account in left)
+        homes = [by_key[key] for key in keys if key in by_key]
+        return next((home for home in homes if not (plan and home.type == "api_key")), None)
 
     def cooldowns(self) -> dict[str, PersistedState]:
         return {

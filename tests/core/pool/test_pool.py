@@ -21,18 +21,19 @@ from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.failover.ineligible import all_ineligible
 from neurolink_mitm.core.pool.account_state import LEVEL_LIFETIME, PROBE_LEASE, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.affinity import Session
 from neurolink_mitm.core.pool.choice import Choice, CooldownResult, Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool.persisted import PersistedState, fingerprint
-from neurolink_mitm.core.pool.pool import Pool
+from neurolink_mitm.core.pool.pool import Pool, session_of
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.selection import STRATEGIES
 from neurolink_mitm.core.pool.windows import Window
 from neurolink_mitm.core.redact.secret import Secret
 from tests.fakes import NOW, make_account, make_failure, make_other
 
-OPUS, SONNET = "claude-opus-4-6", "claude-sonnet-4-6"
+OPUS, SONNET, HAIKU = "claude-opus-4-6", "claude-sonnet-4-6", "claude-haiku-4-5"
 ANY = Requirements(claude_code=True, model=OPUS)
 A, B, C = "anthropic:a", "anthropic:b", "anthropic:c"
 LIMITED = make_failure(429, "retry-after: 10")
@@ -281,6 +282,27 @@ def test_it_yields_for_another_model() -> None:
     fail(pool, A, OF_OPUS)
     assert taken(pool, in_session(model=OPUS)) == "b"
     assert taken(pool, in_session(model=SONNET)) == "a"
+
+
+def test_each_family_of_models_has_a_home_of_its_own() -> None:
+    """The session began while Opus was limited: its Haiku, which wasn't, is at home where it was served."""
+    pool = make_pool("ab")
+    fail(pool, A, OF_OPUS)
+    serve(pool, B, NOW + 1, in_session(model=OPUS))
+    assert taken(pool, in_session(model=HAIKU), NOW + 1) == "a"
+    serve(pool, A, NOW + 1, in_session(model=HAIKU))
+    assert taken(pool, in_session(model="claude-opus-4-7"), NOW + 11) == "b"
+    assert taken(pool, in_session(model=HAIKU), NOW + 11) == "a"
+
+
+def test_who_stands_in_for_the_home_serves_on_until_it_is_back() -> None:
+    """Each account that served one request of the session would write its cache."""
+    pool = make_pool("abc", "round-robin")
+    serve(pool, A, requirements=in_session())
+    fail(pool, A)
+    serve(pool, C, NOW + 1, in_session())
+    assert [taken(pool, in_session(), NOW + 2 + n) for n in range(3)] == ["c", "c", "c"]
+    assert taken(pool, in_session(), NOW + 11) == "a"
 
 
 def test_a_fallback_model_is_no_home() -> None:
@@ -710,7 +732,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.sent: list[Sent] = []
         self.streaming: list[Sent] = []
         self.probing: dict[tuple[str, str], Sent] = {}
-        self.homes: dict[str, tuple[str, float]] = {}
+        self.homes: dict[Session, tuple[str, str, float]] = {}
 
     @initialize(
         accounts=configured, strategy=st.sampled_from(sorted(STRATEGIES)), affinity=st.booleans()
@@ -756,10 +778,11 @@ class PoolMachine(RuleBasedStateMachine):
         for (probed, scope), probe in self.probing.items():
             if probed == key and covers(scope, requirements.model):
                 assert self.now - probe.sent_at >= PROBE_LEASE
-        home = self.home(requirements.session)
-        paid = self.types.get(home or "") == "api_key"
-        if home in usable and not (paid and any(self.types[k] == "oauth" for k in usable)):
-            assert (key, choice.rule) == (home, "session affinity")
+        plan = any(self.types[k] == "oauth" for k in usable)
+        dear = {k for k in usable if plan and self.types[k] == "api_key"}
+        homes = [k for k in self.places(requirements) if k in usable and k not in dear]
+        if homes:
+            assert (key, choice.rule) == (homes[0], "session affinity")
         else:
             assert choice.rule == self.pool.strategy
 
@@ -817,13 +840,10 @@ class PoolMachine(RuleBasedStateMachine):
         assert self.pool.account_state(sent.key).cooldowns.keys() == left
         for scope in cleared:
             self.probing.pop((sent.key, scope), None)
-        if sent.requirements.session:
-            home = self.home(sent.requirements.session)
-            moves = (self.types.get(home or ""), self.types[sent.key]) == ("api_key", "oauth")
-            self.homes[sent.requirements.session] = (
-                sent.key if moves else home or sent.key,
-                self.now,
-            )
+        if session := session_of(sent.requirements):
+            home = next(iter(self.places(sent.requirements)), sent.key)
+            moves = (self.types[home], self.types[sent.key]) == ("api_key", "oauth")
+            self.homes[session] = (sent.key if moves else home, sent.key, self.now)
 
     @rule(which=whichever, failure=kinds)
     @precondition(lambda self: self.sent)
@@ -860,9 +880,10 @@ class PoolMachine(RuleBasedStateMachine):
             pool.reset(key)
         self.probing = {at: probe for at, probe in self.probing.items() if at[0] != key}
 
-    def home(self, session: str | None) -> str | None:
-        key, seen = self.homes.get(session or "", (None, 0.0))
-        return key if self.affinity and self.now - seen < 3600 else None
+    def places(self, requirements: Requirements) -> list[str]:
+        session = session_of(requirements)
+        *keys, seen = self.homes.get(session, (0.0,)) if session else (0.0,)
+        return [str(key) for key in keys] if self.affinity and self.now - float(seen) < 3600 else []
 
     @invariant()
     def no_cooldown_exceeds_the_cap(self) -> None:

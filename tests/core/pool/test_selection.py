@@ -12,10 +12,7 @@ from hypothesis import strategies as st
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.selection import (
-    CAPACITY,
-    LIFETIME,
     STRATEGIES,
-    Affinity,
     Candidate,
     FillFirst,
     QuotaAware,
@@ -261,105 +258,3 @@ def test_the_same_inputs_give_the_same_choice(
         chosen = select(one, there)
         assert chosen is select(other, there)
         assert chosen in [c.account for c in there]
-
-
-def test_who_serves_a_session_first_is_its_home() -> None:
-    affinity = Affinity()
-    affinity.served("s", "a", NOW)
-    assert affinity.home("s", NOW) == "a"
-
-
-@pytest.mark.parametrize("session", [None, "another"])
-def test_no_other_session_is_at_home_there(session: str | None) -> None:
-    affinity = Affinity()
-    affinity.served("s", "a", NOW)
-    assert affinity.home(session, NOW) is None
-
-
-def test_a_request_without_session_makes_no_home() -> None:
-    affinity = Affinity()
-    affinity.served(None, "a", NOW)
-    assert affinity.home(None, NOW) is None
-
-
-def test_a_home_is_kept_while_others_stand_in() -> None:
-    affinity = Affinity()
-    for key in ("a", "b", "c"):
-        affinity.served("s", key, NOW)
-    assert affinity.home("s", NOW) == "a"
-
-
-def test_an_hour_without_a_request_ends_it() -> None:
-    """By then nothing is cached upstream."""
-    affinity = Affinity()
-    affinity.served("s", "a", NOW)
-    assert LIFETIME == 3600
-    assert affinity.home("s", NOW + 3599) == "a"
-    assert affinity.home("s", NOW + 3600) is None
-
-
-def test_each_answer_prolongs_it_even_a_stand_ins() -> None:
-    affinity = Affinity()
-    affinity.served("s", "a", NOW)
-    affinity.served("s", "b", NOW + 3000)
-    assert affinity.home("s", NOW + 6000) == "a"
-
-
-def test_looking_does_not() -> None:
-    affinity = Affinity()
-    affinity.served("s", "a", NOW)
-    affinity.home("s", NOW + 3000)
-    assert affinity.home("s", NOW + 6000) is None
-
-
-def test_after_its_end_the_next_to_serve_is_home() -> None:
-    affinity = Affinity()
-    affinity.served("s", "a", NOW)
-    affinity.served("s", "b", NOW + 3600)
-    assert affinity.home("s", NOW + 3600) == "b"
-
-
-def test_a_session_can_move() -> None:
-    affinity = Affinity()
-    affinity.served("s", "a", NOW)
-    affinity.served("s", "b", NOW + 1, moves=True)
-    assert affinity.home("s", NOW + 1) == "b"
-
-
-def test_an_account_that_is_gone_is_nobodys_home() -> None:
-    affinity = Affinity()
-    for session, key in (("s", "a"), ("t", "b"), ("u", "a")):
-        affinity.served(session, key, NOW)
-    affinity.forget("a")
-    assert [affinity.home(session, NOW) for session in "stu"] == [None, "b", None]
-
-
-def test_the_least_recently_served_is_forgotten_first() -> None:
-    affinity = Affinity(capacity=2)
-    for session in ("s", "t", "s", "u"):
-        affinity.served(session, "a", NOW)
-    assert [affinity.home(session, NOW) for session in "stu"] == ["a", None, "a"]
-
-
-def test_many_sessions_are_kept() -> None:
-    affinity = Affinity()
-    for n in range(CAPACITY + 1):
-        affinity.served(str(n), "a", NOW)
-    assert [affinity.home(str(n), NOW) for n in (0, 1, CAPACITY)] == [None, "a", "a"]
-
-
-@given(
-    st.integers(1, 4),
-    st.lists(st.tuples(st.sampled_from("stuvw"), st.sampled_from("abc"), st.floats(0, 2000))),
-)
-def test_by_the_book(capacity: int, answers: list[tuple[str, str, float]]) -> None:
-    """Told again in the plainest words: a list, the latest last."""
-    affinity, known, now = Affinity(capacity), list[tuple[str, str, float]](), NOW
-    for session, key, passed in answers:
-        now += passed
-        affinity.served(session, key, now)
-        old = [home for s, home, at in known if s == session and now - at < LIFETIME]
-        known = [entry for entry in known if entry[0] != session]
-        known = [*known, (session, (*old, key)[0], now)][-capacity:]
-        homes = {s: home for s, home, at in known if now - at < LIFETIME}
-        assert {s: affinity.home(s, now) for s in "stuvw"} == {s: homes.get(s) for s in "stuvw"}

@@ -1,0 +1,76 @@
+"""Session affinity: a session's prompt cache is an account's, and a model's.
+
+So a session has a home for each family of models: one that is limited for Opus stays the home for Haiku.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+
+CAPACITY = 10_000
+"""Sessions with a home account, counted once for each family; the least recently used one is dropped."""
+LIFETIME = 3600.0
+"""Seconds without a request after which a session has no home: its prompt cache has expired."""
+LONGEST_FAMILY = 64
+"""Characters of a family's name: clients choose the models."""
+
+_FAMILY = re.compile(r"claude-(?:[\d.]+-)*([a-z]+)")
+
+Session = tuple[str, str]
+"""A session and a family of models."""
+
+
+def family_of(model: str | None) -> str:
+    """Return the family of a model: `opus` of `claude-opus-4-6`, `haiku` of `claude-3-5-haiku-latest`."""
+    named = _FAMILY.search(model or "")
+    return (named[1] if named else model or "")[:LONGEST_FAMILY]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a session is: its `home`, and the account that served it `last`, at `used_at`."""
+
+    home: str
+    last: str
+    used_at: float
+
+
+class Affinity:
+    """A bounded map from session to account keys, least recently used first."""
+
+    def __init__(self, capacity: int = CAPACITY, lifetime: float = LIFETIME) -> None:
+        self._capacity = capacity
+        self._lifetime = lifetime
+        self._places: OrderedDict[Session, _Place] = OrderedDict()
+
+    def home(self, session: Session | None, now: float) -> str | None:
+        return next(iter(self.accounts(session, now)), None)
+
+    def accounts(self, session: Session | None, now: float) -> tuple[str, ...]:
+        """Return the home of the session, and the account that stands in for it, where its cache is newest."""
+        if session is None or (place := self._places.get(session)) is None:
+            return ()
+        if now - place.used_at >= self._lifetime:
+            return ()
+        return (place.home,) if place.home == place.last else (place.home, place.last)
+
+    def served(self, session: Session | None, key: str, now: float, *, moves: bool = False) -> None:
+        """Make the account that served the session its home, if it has none or `moves`; else its stand-in."""
+        if session is None:
+            return
+        home = None if moves else self.home(session, now)
+        self._places[session] = _Place(home or key, key, now)
+        self._places.move_to_end(session)
+        if len(self._places) > self._capacity:
+            self._places.popitem(last=False)
+
+    def forget(self, key: str) -> None:
+        """Remove an account; the sessions at home there are where their stand-in is, or nowhere."""
+        for session, place in list(self._places.items()):
+            left = [account for account in (place.home, place.last) if account != key]
+            if not left:
+                del self._places[session]
+            elif len(left) == 1:
+                self._places[session] = _Place(left[0], left[0], place.used_at)
