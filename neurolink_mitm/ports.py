@@ -24,6 +24,7 @@ from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.shaping.pipeline import Pipeline
 from neurolink_mitm.core.status.event_loop import Lag
+from neurolink_mitm.core.status.in_flight import InFlight
 from neurolink_mitm.core.status.metrics import Point
 
 
@@ -202,6 +203,7 @@ class Runtime:
     """The responses that clients of OpenAI's API may continue."""
     shaping: Pipeline = field(default_factory=Pipeline)
     totals: Totals = field(default_factory=Totals)
+    in_flight: InFlight = field(default_factory=InFlight)
     lag: Lag = field(default_factory=Lag)
     say: Callable[[str], object] | None = None
     """Writes a line of the console; None: lines are logged, which costs more and which mitmproxy's programs show."""

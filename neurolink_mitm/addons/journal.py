@@ -25,6 +25,7 @@ class Journal:
         exchange = exchange_of(flow)
         if exchange is None:
             return
+        self.runtime.in_flight.remove(exchange)
         # A flow is saved and shown by mitmproxy: plain values only, and no credential.
         flow.request.headers.fields = headers.mask_fields(flow.request.headers.fields)
         detach_exchange(flow, exchange)

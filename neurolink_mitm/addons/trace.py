@@ -46,6 +46,7 @@ class Trace:
             timeouts=self.runtime.config.timeouts,
         )
         attach_exchange(flow, exchange)
+        self.runtime.in_flight.add(exchange)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)

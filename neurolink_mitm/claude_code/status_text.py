@@ -7,6 +7,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from neurolink_mitm.core.logs.reset_times import countdown
 from neurolink_mitm.core.request.endpoints import MESSAGES, parts
 
 Json = Mapping[str, Any]
@@ -65,7 +66,7 @@ def _head(strategy: str, accounts: list[Json], ready: list[Json], cooling: list[
         if not cooling:
             return "neurolink: no account serves: neurolink proxy status"
         first = min(cooling, key=lambda each: each.seconds)
-        return f"neurolink: all accounts cooling, {first.label} back in {short(first.seconds)}"
+        return f"neurolink: all accounts cooling, {first.label} back in {countdown(first.seconds)}"
     account = max(ready, key=lambda a: a["lastAttemptAt"] or "")  # the first of equals
     return DOT.join((f"neurolink {account['label']}", *_windows(account["quota"] or {})))
 
@@ -132,20 +133,10 @@ def _label(key: str) -> str:
 
 def _cooling(cooling: list[Cooling]) -> Iterable[str]:
     if cooling:
-        named = ", ".join(f"{each.label} {short(each.seconds)}" for each in cooling[:MOST])
+        named = ", ".join(f"{each.label} {countdown(each.seconds)}" for each in cooling[:MOST])
         more = f" +{len(cooling) - MOST}" if len(cooling) > MOST else ""
         yield f"cooling: {named}{more}"
 
 
 def share(used: float) -> str:
     return f"{used:.0%}"
-
-
-def short(seconds: float) -> str:
-    """Return a duration as `40s`, `9m`, `2h5m`."""
-    whole = max(1, round(seconds))
-    if whole < 60:
-        return f"{whole}s"
-    minutes = -(-whole // 60)
-    hours, rest = divmod(minutes, 60)
-    return f"{hours}h{rest}m" if hours else f"{minutes}m"

@@ -192,7 +192,7 @@ class Attempt:
     """Words that shaping replaced."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Exchange:
     """One client request, from its head to its end."""
 

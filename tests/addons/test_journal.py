@@ -10,7 +10,7 @@ from neurolink_mitm.core.exchange import Outcome
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.logs.summary import summary
 from neurolink_mitm.dataplane.hooks import exchange_of, mask_credentials
-from tests.addons.flows import answer, make_flow
+from tests.addons.flows import answer, make_flow, record
 from tests.fakes import ListJournal, make_account, make_attempt, make_runtime
 
 SECRET = "sk-ant-test-secret"
@@ -75,6 +75,14 @@ def test_a_request_that_ends_twice_has_one_row() -> None:
     addon.response(flow)
     addon.error(flow)
     assert (len(journal.requests), len(journal.attempts)) == (1, 1)
+
+
+@pytest.mark.parametrize("hook", ["response", "error"])
+def test_one_that_has_ended_is_in_flight_no_more(hook: str) -> None:
+    runtime, flow = make_runtime(), make_flow()
+    runtime.in_flight.add(record(flow))
+    getattr(Journal(runtime), hook)(flow)
+    assert list(runtime.in_flight) == []
 
 
 def test_a_flow_without_record_has_no_row() -> None:

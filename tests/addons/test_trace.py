@@ -26,6 +26,12 @@ def opened(
 # --- a request has come
 
 
+def test_it_is_in_flight() -> None:
+    runtime, flow = make_runtime(), make_flow(opened=False)
+    Trace(runtime).requestheaders(flow)
+    assert list(runtime.in_flight) == [record(flow)]
+
+
 def test_it_opens_the_record() -> None:
     exchange = opened(method="POST", path="/v1/messages?beta=true")
     assert (exchange.method, exchange.path) == ("POST", "/v1/messages?beta=true")

@@ -170,11 +170,3 @@ def test_models_of_other_providers_are_named_whole() -> None:
     cooldowns = {"ollama/qwen3:8b": {"scopes": {"*": {"until": NOW + 40}}}}
     told = statusline.saved_line({}, cooldowns, None, NOW)
     assert told == "neurolink (slow) · cooling: ollama/qwen3:8b 40s"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.2, "1s"), (59.4, "59s"), (60, "1m"), (61, "2m"), (3600, "1h0m"), (7500, "2h5m")],
-)
-def test_short_times(seconds: float, text: str) -> None:
-    assert statusline.short(seconds) == text

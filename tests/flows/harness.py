@@ -136,6 +136,7 @@ class Proxy:
         self._thread.join(LIMIT)
         assert not self._thread.is_alive(), "the proxy did not stop"
         assert self.rows.faults == [], "rows are not as their schema says"
+        assert list(self.runtime.in_flight) == [], "requests that have ended are reported"
 
     @property
     def url(self) -> str:

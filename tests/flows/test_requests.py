@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import httpx
 import pytest
 
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Clients, Config
+from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
-from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account, message
+from tests.flows.harness import (
+    CLAUDE_CODE,
+    LIMIT,
+    MODEL,
+    Proxy,
+    account,
+    connect,
+    message,
+    raw_request,
+)
+from tests.waiting import wait_until
 
 BODY = (
     b'{ "model" :"claude-sonnet-4-6",\n"max_tokens":9,"stream":true,  "messages":'
@@ -39,8 +51,6 @@ def test_credentials_are_the_accounts(client: httpx.Client, sandbox: SandboxServ
 
 def test_second_attempt_carries_nothing_of_the_first(sandbox: SandboxServer) -> None:
     """An OAuth attempt that fails leaves neither its bearer nor its beta on the API key's attempt."""
-    from neurolink_mitm.sandbox import Reply
-
     sandbox.script("o", Reply(529))
     pool = [account("o", sandbox.url, token="sk-ant-oat-test-o"), account("a", sandbox.url)]
     with Proxy(pool) as proxy:
@@ -99,6 +109,27 @@ def test_health_and_status(client: httpx.Client) -> None:
     stats = client.get("/status").json()["stats"]
     assert (stats["totalRequests"], stats["totalSuccess"], stats["totalAttempts"]) == (1, 1, 1)
     assert stats["accounts"][0]["success"] == 1
+
+
+def test_requests_in_flight(sandbox: SandboxServer) -> None:
+    """After a failover, in its stream, and once its client has left."""
+    sandbox.script("a", Reply(529))
+    sandbox.script("b", Reply(stall_after=2))
+    with Proxy([account("a", sandbox.url), account("b", sandbox.url)]) as proxy:
+
+        def reported() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = httpx.get(f"{proxy.url}/status").json()["requests"]
+            return found
+
+        asked = raw_request(x_claude_code_session_id="s1")
+        with connect(proxy) as client:
+            client.sendall(asked)
+            client.recv(1)
+            [request] = reported()
+        wait_until(lambda: reported() == [], "it has ended")
+    expected = {"model": MODEL, "session": "s1", "state": "streaming", "account": "b", "attempt": 2}
+    assert request | expected == request
+    assert request["responseBytes"] > 0
 
 
 def test_subscription_serves_claude_code_only(sandbox: SandboxServer) -> None:

@@ -51,6 +51,8 @@ class StatusResult:
         return {"running": False, "reason": self.why, "leftOver": left}
 
 
+REQUESTS = 10
+"""Requests in flight that `--watch` lists at most."""
 Ask = Callable[[], StatusResult]
 
 
@@ -137,13 +139,13 @@ def _left_over(state: ProxyState | None) -> tuple[Diagnostic, ...]:
     )
 
 
-def _text(result: StatusResult) -> str:
+def _text(result: StatusResult, requests: int = 0) -> str:
     from neurolink_mitm.cli.proxy.status_text import view
     from neurolink_mitm.cli.ui.tables import printed
 
     if result.report is None:
         return f"{result.why}\n{_leftover_text(result)}"
-    return printed(view(result.report, time.time()))
+    return printed(view(result.report, time.time(), requests))
 
 
 def _leftover_text(result: StatusResult) -> str:
@@ -160,7 +162,7 @@ def _watch(ask: Ask, form: str, interval: float) -> NoReturn:
         _watch_live(ask, interval)
     while True:
         result = ask()
-        click.echo(json.dumps(result.document) if form == "json" else _text(result))
+        click.echo(json.dumps(result.document) if form == "json" else _text(result, REQUESTS))
         time.sleep(interval)
 
 
@@ -179,6 +181,6 @@ def _live_view(result: StatusResult) -> RenderableType:
     from neurolink_mitm.cli.proxy.status_text import down_view, view
 
     if result.report is not None:
-        return view(result.report, time.time())
+        return view(result.report, time.time(), REQUESTS)
     at = local_time(time.time())
     return down_view(f"{result.why}\nstill watching ({at}); Ctrl-C ends this", result.left_over)

@@ -6,17 +6,17 @@ A field that the report lacks, as it comes from an older or newer proxy, is left
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from neurolink_mitm.cli.auth.render import window
+from neurolink_mitm.cli.proxy.requests_text import in_flight_line, in_flight_table
 from neurolink_mitm.cli.ui.tables import Column, FittedTable, duration
 from neurolink_mitm.cli.ui.terminal import counted
 from neurolink_mitm.core.logs.console import printable
-from neurolink_mitm.core.logs.timestamps import local_time
+from neurolink_mitm.core.logs.timestamps import local_time, seconds
 from neurolink_mitm.core.request.endpoints import described
 from neurolink_mitm.core.status.diagnostic import Diagnostic
 
@@ -28,14 +28,15 @@ NOT_FOUND = 404
 GOOD, BUSY, BAD = "green", "yellow", "red"
 
 
-def view(report: Report, now: float) -> RenderableType:
-    """Return the explanation, if the report has one, else the whole report."""
-    return explain_view(report) if "explain" in report else status_view(report, now)
+def view(report: Report, now: float, requests: int = 0) -> RenderableType:
+    """Return the explanation, if the report has one, else the whole report with so many requests in flight."""
+    return explain_view(report) if "explain" in report else status_view(report, now, requests)
 
 
-def status_view(report: Report, now: float) -> RenderableType:
-    """Return the whole report."""
+def status_view(report: Report, now: float, requests: int = 0) -> RenderableType:
+    """Return the whole report, as of the proxy's clock; `requests` in flight are listed at most."""
     accounts = report["stats"]["accounts"]
+    now = seconds(report["now"]) if "now" in report else now
     return Group(
         _head(report),
         *_other_lines(report),
@@ -46,6 +47,8 @@ def status_view(report: Report, now: float) -> RenderableType:
         *_other_providers(report),
         *_spend(report.get("spend")),
         *_errors(accounts),
+        *in_flight_line(report, now),
+        *(in_flight_table(report, now, requests) if requests else ()),
     )
 
 
@@ -161,11 +164,11 @@ def _models(account: Report, now: float) -> str:
 
 
 def _until(moment: str, now: float) -> str:
-    left = max(0.0, datetime.fromisoformat(moment).timestamp() - now)
+    left = max(0.0, seconds(moment) - now)
     if left >= 3600:
         return f"for {duration(left)}"
-    minutes, seconds = divmod(round(left), 60)
-    return f"for {minutes}:{seconds:02} min" if minutes else f"for {seconds} s"
+    minutes, rest = divmod(round(left), 60)
+    return f"for {minutes}:{rest:02} min" if minutes else f"for {rest} s"
 
 
 def _used(account: Report, name: str) -> tuple[Text, Text]:

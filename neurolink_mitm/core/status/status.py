@@ -17,6 +17,7 @@ from neurolink_mitm.core.pool.quota import Classic
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.event_loop import Lag
 from neurolink_mitm.core.status.explain import explain as explain
+from neurolink_mitm.core.status.in_flight import InFlight
 from neurolink_mitm.core.status.windows import windows_report
 
 
@@ -71,6 +72,8 @@ class Running(Protocol):
     @property
     def lag(self) -> Lag: ...
     @property
+    def in_flight(self) -> InFlight: ...
+    @property
     def pid(self) -> int: ...
     @property
     def host(self) -> str: ...
@@ -111,9 +114,11 @@ def report(running: Running, now: float) -> dict[str, object]:
         "host": running.host,
         "port": running.port,
         "strategy": _strategy(running),
+        "now": iso(now),
         "uptime": round(now - running.started_at, 1),
         "version": __version__,
         "stats": _stats(running, now),
+        **running.in_flight.report(now),
         "clockSkew": _clock_skew(running.refresher),
         "fallbackChain": [_entry(a, running, now) for a in running.pool.fallbacks if a.model],
         "translator": _translator(running),

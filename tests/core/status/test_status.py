@@ -92,6 +92,7 @@ def test_the_report_of_a_new_proxy() -> None:
         "host": "127.0.0.1",
         "port": 55669,
         "strategy": "fill-first",
+        "now": "2025-10-09T08:53:22.000Z",
         "uptime": 2.0,
         "version": __version__,
         "stats": {
@@ -108,6 +109,9 @@ def test_the_report_of_a_new_proxy() -> None:
             },
             "accounts": [],
         },
+        "requestsInFlight": 0,
+        "requestsHeld": 0,
+        "requests": [],
         "clockSkew": None,
         "fallbackChain": [],
         "translator": None,

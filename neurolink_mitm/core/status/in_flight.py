@@ -1,0 +1,99 @@
+"""The requests in flight: from the head of each to its end, what it is doing now.
+
+Nothing is noted as a request goes on: its state is read from its exchange when somebody asks.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from weakref import WeakValueDictionary
+
+from neurolink_mitm.core.exchange import Exchange, Hold, Kind
+from neurolink_mitm.core.logs.rows import iso
+from neurolink_mitm.core.redact.text import redact, short
+
+LISTED = 50
+"""Requests that a report lists, of any number of them: the oldest, and the newest."""
+LONGEST = 128
+"""Characters of a name that the client chose."""
+
+
+class State(enum.StrEnum):
+    """What a request waits for, or gets."""
+
+    WAITING = "waiting"  # for its body, a token, a pause between attempts
+    HELD = "held"  # for an account to recover
+    CONNECTING = "connecting"  # to upstream
+    SENT = "sent"  # nothing of the response has gone to the client
+    STREAMING = "streaming"  # the response goes to the client as it comes
+
+
+class InFlight:
+    """The exchanges that have begun and not ended, oldest first.
+
+    It holds them weakly: one whose end is never announced goes with its flow.
+    """
+
+    def __init__(self) -> None:
+        self._exchanges: WeakValueDictionary[str, Exchange] = WeakValueDictionary()
+
+    def add(self, exchange: Exchange) -> None:
+        self._exchanges[exchange.request_id] = exchange
+
+    def remove(self, exchange: Exchange) -> None:
+        self._exchanges.pop(exchange.request_id, None)
+
+    def __iter__(self) -> Iterator[Exchange]:
+        """Yield those that are not answered by pages of our own."""
+        return (each for each in self._exchanges.values() if each.kind is not Kind.LOCAL)
+
+    def report(self, now: float) -> dict[str, object]:
+        """Return the part of `/status`: how many there are, and the oldest and the newest of them."""
+        states = [(each, state_of(each)) for each in self]
+        listed = states
+        if len(states) > LISTED:
+            listed = states[: LISTED // 2] + states[-LISTED // 2 :]
+        return {
+            "requestsInFlight": len(states),
+            "requestsHeld": sum(state is State.HELD for _, state in states),
+            "requests": [_request(each, state, now) for each, state in listed],
+        }
+
+
+def state_of(exchange: Exchange) -> State:
+    """Return what a request in flight is doing."""
+    attempt = exchange.attempt
+    if exchange.served:
+        return State.STREAMING
+    if attempt and attempt.failure is None and attempt.ready:
+        return State.SENT if attempt.sent else State.CONNECTING
+    return State.HELD if isinstance(exchange.step, Hold) else State.WAITING
+
+
+def _request(exchange: Exchange, state: State, now: float) -> dict[str, object]:
+    busy = state not in (State.WAITING, State.HELD)
+    attempt = exchange.attempt if busy else None
+    account = attempt.account if attempt else None
+    held = exchange.step.until if isinstance(exchange.step, Hold) and state is State.HELD else None
+    return {
+        "requestId": exchange.request_id,
+        "path": _name(exchange.path.partition("?")[0]),
+        "api": exchange.api.value,
+        "model": _name(exchange.model),
+        "client": _name(exchange.client),
+        "session": _name(exchange.session_id or exchange.labels.get("session")),
+        "agent": _name(exchange.agent_id),
+        "state": state.value,
+        "account": account.label if account else None,
+        "attempt": attempt.number if attempt else len(exchange.attempts),
+        "since": iso(exchange.began_at),
+        "ageMs": max(0, round((now - exchange.began_at) * 1000)),
+        "heldUntil": None if held is None else iso(held),
+        "responseBytes": exchange.reader.size if exchange.reader else 0,
+    }
+
+
+def _name(text: str | None) -> str | None:
+    """Return what a client calls something, without secrets and not too long."""
+    return redact(short(text, LONGEST)) if text else None

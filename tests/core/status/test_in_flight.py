@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+
+from neurolink_mitm.core.auth.client_keys import ClientKey
+from neurolink_mitm.core.exchange import Exchange, Hold, Kind, Pause
+from neurolink_mitm.core.failover.errors import Failure
+from neurolink_mitm.core.status.in_flight import LISTED, InFlight, State, state_of
+from tests.fakes import NOW, make_account, make_attempt, make_exchange
+
+WORK = make_account("work")
+UPSTREAM = {"ready": True, "reader": None}
+FAILED = {"failure": Failure.of_status(429, b""), "ready": True, "reader": None}
+
+
+def listed(*exchanges: Exchange, now: float = NOW) -> list[dict[str, Any]]:
+    registry = InFlight()
+    for each in exchanges:
+        registry.add(each)
+    requests = registry.report(now)["requests"]
+    assert isinstance(requests, list)
+    return requests
+
+
+def asking(number: int = 1, **changes: Any) -> Exchange:
+    return make_exchange(request_id=f"req_{number}", kind=Kind.MESSAGES, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, State.WAITING),
+        ({"attempt": make_attempt(WORK, sent=False, reader=None)}, State.WAITING),
+        ({"attempt": make_attempt(WORK, **UPSTREAM | {"sent": False})}, State.CONNECTING),
+        ({"attempts": [make_attempt(WORK, **UPSTREAM)]}, State.SENT),
+        ({"attempts": [make_attempt(WORK, ready=True)]}, State.STREAMING),
+        ({"attempts": [make_attempt(WORK, **FAILED)], "step": Pause(1)}, State.WAITING),
+        ({"attempts": [make_attempt(WORK, **FAILED)], "step": Hold(NOW, "")}, State.HELD),
+        (
+            {"attempt": make_attempt(reader=None, sent=False), "step": Hold(NOW, "")},
+            State.HELD,
+        ),
+    ],
+    ids=[
+        "its body comes", "a token is refreshed", "connecting", "sent", "streaming", "pause", "held after a 429",
+        "held at once",
+    ],
+)  # fmt: skip
+def test_the_state_is_read_from_the_exchange(changes: dict[str, Any], state: State) -> None:
+    assert state_of(asking(**changes)) is state
+
+
+def test_a_streamed_request() -> None:
+    [request] = listed(
+        asking(
+            path="/v1/messages?beta=true",
+            model="claude-opus-4-6",
+            client_key=ClientKey("ann", "", 0),
+            session_id="s1",
+            agent_id="a1",
+            attempts=[make_attempt(WORK, **FAILED), make_attempt(WORK, number=2, ready=True)],
+        ),
+        now=NOW + 1.5,
+    )
+    assert request == {
+        "requestId": "req_1",
+        "path": "/v1/messages",
+        "api": "anthropic",
+        "model": "claude-opus-4-6",
+        "client": "ann",
+        "session": "s1",
+        "agent": "a1",
+        "state": "streaming",
+        "account": "work",
+        "attempt": 2,
+        "since": "2025-10-09T08:53:20.000Z",
+        "ageMs": 1500,
+        "heldUntil": None,
+        "responseBytes": 0,
+    }
+
+
+def test_a_held_request_is_on_no_account() -> None:
+    failed = make_attempt(WORK, **FAILED)
+    [request] = listed(asking(attempts=[failed], step=Hold(NOW + 60, "")))
+    assert (request["account"], request["attempt"]) == (None, 1)
+    assert request["heldUntil"] == "2025-10-09T08:54:20.000Z"
+
+
+def test_what_clients_call_things_is_cut_and_masked() -> None:
+    key = "sk-ant-test-secret"
+    [request] = listed(asking(model=f"x {key}", path=f"/v1/{key}?key=1", session_id="s" * 1000))
+    assert key not in str(request)
+    assert len(request["session"]) < 200
+
+
+def test_a_clock_that_was_set_back() -> None:
+    assert listed(asking(), now=NOW - 5)[0]["ageMs"] == 0
+
+
+def test_pages_of_our_own_are_no_requests() -> None:
+    assert listed(make_exchange(kind=Kind.LOCAL)) == []
+
+
+def test_the_oldest_and_the_newest_of_many() -> None:
+    registry, many = InFlight(), [asking(n, step=Hold(NOW, "")) for n in range(LISTED + 10)]
+    for each in many:
+        registry.add(each)
+    report = registry.report(NOW)
+    assert (report["requestsInFlight"], report["requestsHeld"]) == (60, 60)
+    requests = report["requests"]
+    assert isinstance(requests, list)
+    numbers = [int(each["requestId"].removeprefix("req_")) for each in requests]
+    assert numbers == [*range(25), *range(35, 60)]
+
+
+def test_one_that_has_ended_is_gone() -> None:
+    registry, exchange = InFlight(), asking()
+    registry.add(exchange)
+    registry.remove(exchange)
+    registry.remove(exchange)
+    assert list(registry) == []
+
+
+def test_one_whose_end_nobody_announced_goes_with_its_flow() -> None:
+    registry = InFlight()
+    registry.add(asking())
+    gc.collect()
+    assert list(registry) == []
