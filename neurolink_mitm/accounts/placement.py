@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
 
 from neurolink_mitm.accounts.report import needs_login
 from neurolink_mitm.core.auth.credentials import StoredAccount, check_label
-
-LONGEST = 60
-"""Characters of a wished label: a label has at most 64, and a number may follow."""
+from neurolink_mitm.core.auth.labels import unique
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +108,6 @@ def has_identity(account: StoredAccount) -> bool:
 
 def _identity(account: StoredAccount) -> tuple[str | None, str | None]:
     return account.account_uuid, account.organization_uuid
-
-
-def unique(wish: str, taken: Collection[str]) -> str:
-    """Return a legal label like `wish` that is not `taken`, with a number behind it if need be."""
-    label = "".join(char for char in wish if char.isprintable())[:LONGEST].strip() or "account"
-    numbered = (f"{label}-{number}" for number in count(2))
-    return check_label(next(each for each in chain((label,), numbered) if each not in taken))
 
 
 def _kind(account: StoredAccount) -> str:

@@ -112,13 +112,16 @@ class Home:
         return self.root / "aider-models.json"
 
     def owns(self, name: str) -> bool:
-        """Return whether `name` is one of these paths, or its lock, a temporary file of it or a broken one."""
+        """Return whether `name` is one of these paths, or its lock, a temporary, a broken or an earlier file of it."""
         properties = [name for name, each in vars(Home).items() if isinstance(each, property)]
         names = [getattr(self, each).name for each in properties]
         if name.startswith(("guard-", ".refresh-")) and name.endswith(".lock"):
             return True
         return any(
-            name == each or name.startswith((f"{each}.lock", f"{each}.corrupt-", f".{each}."))
+            name == each
+            or name.startswith(
+                (f"{each}.lock", f"{each}.corrupt-", f"{each}.original-", f".{each}.")
+            )
             for each in names
         )
 

@@ -1,5 +1,6 @@
 """The token store: `tokens.json` (or the keyring) and the legacy `anthropic-credentials.json`.
 
+Whoever reads it first takes over what the original NeuroLink has left in its place (`takeover`).
 Every change reads, changes and writes under a lock between processes.
 """
 
@@ -16,6 +17,7 @@ from filelock import FileLock
 
 from neurolink_mitm.adapters.files import TRIES, ChangedError, locked
 from neurolink_mitm.adapters.home import Home
+from neurolink_mitm.adapters.takeover import OriginalRunsError, Takeover
 from neurolink_mitm.adapters.token_backend import Backend, FileBackend, KeyringBackend
 from neurolink_mitm.core.auth.credentials import (
     LEGACY_LABEL,
@@ -24,6 +26,7 @@ from neurolink_mitm.core.auth.credentials import (
     parse_token_store,
 )
 from neurolink_mitm.core.auth.oauth import Tokens
+from neurolink_mitm.core.auth.original_store import Conversion
 from neurolink_mitm.core.auth.token_document import TokenDocument
 from neurolink_mitm.core.redact.secret import Secret
 
@@ -52,21 +55,53 @@ class TokenStore:
     """The credentials of one home directory. All methods block on the disk."""
 
     def __init__(
-        self, home: Home, backend: Backend | None = None, now: Callable[[], float] = time.time
+        self,
+        home: Home,
+        backend: Backend | None = None,
+        now: Callable[[], float] = time.time,
+        takeover: Takeover | None = None,
     ) -> None:
         self._home = home
         self._backend = backend or FileBackend(home.tokens)
         self._now = now
+        self._takeover = takeover
         self._watched: str | None = None
 
     def read(self) -> Credentials:
         """Read the store; missing files are empty. Raises `TokenStoreError`."""
+        self.take_over()
         legacy_file = FileBackend(self._home.legacy_credentials)
         data = _read(self._backend, lambda data: (parse_token_store(data), _revision(data)))
         stored, revision = data or ((), _revision(None))
         legacy = _read(legacy_file, parse_legacy)
         warnings = (self._backend.warning(), legacy_file.warning())
         return Credentials(stored, legacy, tuple(each for each in warnings if each), revision)
+
+    def take_over(self, *, force: bool = False) -> Conversion | None:
+        """Take over the store of the original NeuroLink, if it is there; with `force` though that runs.
+
+        Raises `TokenStoreError`.
+        """
+        path, takeover = self._home.tokens, self._takeover
+        if takeover is None:
+            return None
+        try:
+            if not takeover.due():
+                return None
+            with locked(path), suppress(ChangedError):
+                return takeover.run(self._backend, force=force)
+        except OriginalRunsError as e:
+            raise TokenStoreError(
+                f"{path} is the original NeuroLink's, which runs ({e}), and was left as it is: end that program;"
+                " it is taken over when it has ended"
+            ) from e
+        except ValueError as e:
+            raise TokenStoreError(f"{path} is broken and was left as it is: {e}") from e
+        except OSError as e:
+            raise TokenStoreError(
+                f"can't take over the original NeuroLink's {path}: {e.strerror or e}"
+            ) from e
+        raise TokenStoreError(f"another program keeps writing {path}")
 
     def watch(self, revision: str) -> None:
         """Watch for changes since `revision`, for `is_own_change`."""
@@ -149,6 +184,7 @@ class TokenStore:
 
         `label` and `spent` tell whether the login to change is the legacy one (see `_adopt`).
         """
+        self.take_over()
         try:
             self._home.create()
             with locked(self._home.tokens):
@@ -215,12 +251,13 @@ def open_store(
 ) -> TokenStore:
     """Return the store that `NEUROLINK_TOKEN_STORE` names: `file` (default) or `keyring`. Raises `TokenStoreError`."""
     kind = environ.get("NEUROLINK_TOKEN_STORE", "").strip().lower() or "file"
+    takeover = Takeover(home, environ)
     if kind == "file":
-        return TokenStore(home, now=now)
+        return TokenStore(home, None, now, takeover)
     if kind != "keyring":
         raise TokenStoreError(f"NEUROLINK_TOKEN_STORE must be file or keyring, got {kind!r}")
     try:
-        return TokenStore(home, KeyringBackend(str(home.root), home.keyring_changed), now)
+        return TokenStore(home, KeyringBackend(str(home.root), home.keyring_changed), now, takeover)
     except OSError as e:
         raise TokenStoreError(str(e)) from e
 

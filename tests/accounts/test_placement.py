@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from neurolink_mitm.accounts.placement import is_same, place, unique
-from neurolink_mitm.core.auth.credentials import StoredAccount, check_label
+from neurolink_mitm.accounts.placement import is_same, place
+from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.redact.secret import Secret
 
 
@@ -78,20 +78,6 @@ def test_replacing_another_account_is_asked_with_no_as_default() -> None:
 def test_a_new_key_under_an_old_label_needs_nobody_to_answer() -> None:
     found = place(key("api-key", "sk-ant-test-new"), [key("ci")], "ci", add=False)
     assert (found.label, found.replaces, found.otherwise) == ("ci", True, "")
-
-
-@pytest.mark.parametrize(
-    ("wish", "taken", "label"),
-    [
-        pytest.param("a@b.c", [], "a@b.c", id="free"),
-        pytest.param("a", ["a", "a-2"], "a-3", id="taken"),
-        pytest.param("", [], "account", id="empty"),
-        pytest.param(" \x1b[31m\n", [], "[31m", id="not printable"),
-        pytest.param("x" * 200, ["x" * 60], "x" * 60 + "-2", id="long"),
-    ],
-)
-def test_labels_are_legal_and_unique(wish: str, taken: list[str], label: str) -> None:
-    assert unique(wish, taken) == check_label(label)
 
 
 def test_an_illegal_label_is_refused() -> None:

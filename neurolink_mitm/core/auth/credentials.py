@@ -135,8 +135,10 @@ class _Store(msgspec.Struct):
     providers: dict[str, msgspec.Raw] = {}
 
 
-class _Legacy(msgspec.Struct):
+class _Legacy(msgspec.Struct, rename="camel"):
     oauth: _Tokens | None = None
+    type: object = None
+    api_key: str | None = None
 
 
 def parse_token_store(data: bytes) -> tuple[StoredAccount, ...]:
@@ -151,8 +153,13 @@ def parse_token_store(data: bytes) -> tuple[StoredAccount, ...]:
 
 
 def parse_legacy(data: bytes) -> StoredAccount | None:
-    """Return the account of an `anthropic-credentials.json`: `{"oauth": {"accessToken": …, …}}`."""
+    """Return the account of an `anthropic-credentials.json`: `{"oauth": {"accessToken": …, …}}`.
+
+    The original NeuroLink also writes `{"type": "api-key", "apiKey": …}` (its `src/cli/commands/auth.ts`).
+    """
     legacy = _decode(data, _Legacy)
+    if legacy.type == "api-key" and legacy.api_key:
+        return _account(LEGACY_LABEL, _Entry(_Tokens(legacy.api_key)), "apiKey")
     if legacy.oauth is None:
         return None
     return _account(LEGACY_LABEL, _Entry(legacy.oauth), "oauth")

@@ -93,6 +93,11 @@ class TokenDocument:
             entry.pop("disabled")
         return self._set(label, entry)
 
+    def adopt(self, data: bytes) -> None:
+        """Add the entries of another document, those under keys that this one has not."""
+        theirs = _object(_object(data).get("providers", b"{}"))
+        self._providers = {**theirs, **self._providers}
+
     def holds(self, label: str) -> bool:
         return PROVIDER + label in self._providers
 
