@@ -97,6 +97,7 @@ def summary(rows: Sequence[Row]) -> Row:
 def _row(account: Account, stored: StoredAccount | None, inputs: AccountInputs, now: float) -> Row:
     persisted = inputs.cooldowns.get(account.key)
     state, reason = _state(account, persisted, now, tried=account.key in inputs.quotas)
+    cooldown = _cooling(account, persisted, now)
     login = stored if stored and account.source == "store" else None
     return {
         "label": account.label,
@@ -113,6 +114,7 @@ def _row(account: Account, stored: StoredAccount | None, inputs: AccountInputs, 
         "primary": account.label == inputs.primary,
         "state": state,
         "reason": reason,
+        "recoversAt": iso(cooldown.recovery(now)) if cooldown else None,
         "quota": _quota(inputs.quotas.get(account.key), now),
     }
 
@@ -125,6 +127,7 @@ def _duplicate(account: StoredAccount) -> Row:
         "primary": False,
         "state": "duplicate",
         "reason": reason,
+        "recoversAt": None,
         "quota": None,
     }
 
@@ -141,7 +144,7 @@ def _state(
     if not account.enabled:
         return "not enabled", "enabled: false in the configuration"
     if cooling := _cooling(account, persisted, now):
-        return "cooling", f"until {iso(cooling.until)}: {cooling.reason}"
+        return "cooling", f"until {iso(cooling.recovery(now))}: {cooling.reason}"
     if account.expires_at is not None and account.expires_at <= now:
         return "expired", "refreshed with the next request"
     # a token of `claude setup-token` is stored as it was pasted: nobody has asked with it yet

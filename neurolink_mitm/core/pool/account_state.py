@@ -27,10 +27,15 @@ SEVEN_DAYS = 7 * 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Ineligible:
-    """Why an account may not serve a request, and until when (seconds since the epoch) if time alone ends it."""
+    """Why an account may not serve a request, and until when (seconds since the epoch) if time alone ends it.
+
+    Of a cooldown `until` is the account's recovery: the reset of the window that upstream called used up, where it is
+    known. `tried_at` is set where the cooldown ends before that: from then on one request may probe the account.
+    """
 
     reason: str
     until: float | None = None
+    tried_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -137,13 +142,13 @@ class AccountState:
         if not self.cooldowns:
             return None
         matching = self._matching(model, endpoint)
-        for scope, cooldown in (*matching, *self._whole(now)):
-            if cooldown.cooling(now):
-                seconds = max(1, math.ceil(cooldown.until - now))
-                return Ineligible(
-                    f"cooling{_of(scope, cooldown)} for {seconds} s: {cooldown.reason}",
-                    cooldown.until,
-                )
+        cooling = [(s, c) for s, c in (*matching, *self._whole(now)) if c.cooling(now)]
+        if cooling:
+            scope, last = max(cooling, key=lambda each: each[1].recovery(now))
+            recovery = last.recovery(now)
+            reason = f"cooling{_of(scope, last)} for {_seconds(recovery - now)} s: {last.reason}"
+            ends = max(cooldown.until for _, cooldown in cooling)
+            return Ineligible(reason, recovery, ends if ends < recovery else None)
         for scope, cooldown in matching:
             if abs(now - self.probes.get(scope, -math.inf)) < PROBE_LEASE:
                 return Ineligible(
@@ -232,14 +237,16 @@ class AccountState:
         sent_at: float,
         now: float,
         reason: str,
+        resets_at: float | None = None,
     ) -> Cooldown | None:
         """Begin or prolong the cooldown of `scope` after a failure; None where `kind` is none."""
         if kind is CooldownKind.NONE:
             return None
         self._drop_old(now)
         before = self.cooldowns.get(scope, Cooldown())
-        after = after_failure(before, kind, base=base, sent_at=sent_at, now=now, reason=reason)
-        self.cooldowns[scope] = after
+        self.cooldowns[scope] = after = after_failure(
+            before, kind, base=base, sent_at=sent_at, now=now, reason=reason, resets_at=resets_at
+        )
         return after
 
     def clock_moved(self, by: float) -> None:
@@ -266,6 +273,10 @@ class AccountState:
             del self.readings[name]
         return quota
 
+    def forget_quota(self) -> None:
+        self.quota = None
+        self.readings.clear()
+
     def _add_reading(self, name: str, utilization: float, now: float) -> None:
         readings = self.readings.setdefault(name, deque(maxlen=MAX_READINGS))
         if readings and utilization < readings[-1][1]:
@@ -288,7 +299,11 @@ class AccountState:
         if not whole and all_messages and all_messages.cooling(now):
             return all_messages
         of_messages = [c for scope, c in self.cooldowns.items() if parts(scope)[0] == MESSAGES]
-        return max(whole or of_messages, key=lambda c: c.until, default=Cooldown())
+        return max(whole or of_messages, key=lambda c: c.recovery(now), default=Cooldown())
+
+
+def _seconds(wait: float) -> int:
+    return max(1, math.ceil(wait))
 
 
 def _covers(at: str, models: str, model: str | None, endpoint: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from neurolink_mitm.core.failover.errors import CooldownKind
+from neurolink_mitm.core.pool.windows import LONGEST_WINDOW
 
 BACKOFF_CAP = 600.0
 """Longest back-off, whatever upstream's Retry-After."""
@@ -30,9 +31,20 @@ class Cooldown:
     reason: str = ""
     whole: bool = False
     """Upstream refused the account itself: while this lasts, no endpoint is asked."""
+    resets_at: float | None = None
+    """The reset of the window that upstream called used up, if it is known: `until` is no later."""
 
     def cooling(self, now: float) -> bool:
         return now < self.until
+
+    def recovery(self, now: float) -> float:
+        """Return when the account recovers by itself: the reset of its window, else the end of the cooldown.
+
+        From the end of the cooldown on it may be tried, whether it has recovered or not.
+        """
+        if self.resets_at is None or self.resets_at >= now + LONGEST_WINDOW:
+            return self.until
+        return max(self.until, self.resets_at)
 
 
 def after_failure(
@@ -43,10 +55,12 @@ def after_failure(
     sent_at: float,
     now: float,
     reason: str,
+    resets_at: float | None = None,
 ) -> Cooldown:
-    """Return the cooldown after the attempt sent at `sent_at` failed; it never ends earlier than before.
+    """Return the cooldown after the attempt sent at `sent_at` failed.
 
-    An attempt that was in flight when the cooldown began may lengthen it, but doesn't raise its level.
+    It ends no earlier than before, but at `resets_at` at the latest, the reset of the window that is used up. An
+    attempt that was in flight when the cooldown began may lengthen it, but doesn't raise its level.
     """
     if kind is CooldownKind.NONE:
         return cooldown
@@ -56,8 +70,9 @@ def after_failure(
     in_flight = cooldown.level > 0 and sent_at <= cooldown.began
     level = cooldown.level - 1 if in_flight else cooldown.level
     until = max(cooldown.until, now + backoff_duration(base, level))
+    whole = cooldown.whole and cooldown.cooling(now)
     began = cooldown.began if in_flight else now
-    return Cooldown(level + 1, began, until, reason, cooldown.whole and cooldown.cooling(now))
+    return _capped(Cooldown(level + 1, began, until, reason, whole, resets_at))
 
 
 def after_success(cooldown: Cooldown, *, sent_at: float) -> Cooldown:
@@ -71,12 +86,20 @@ def in_bounds(cooldown: Cooldown, now: float) -> Cooldown:
     if cooldown.began <= now + SLACK and cooldown.until <= now + cap + SLACK:
         return cooldown
     length = min(max(0.0, cooldown.until - cooldown.began), cap)
-    return replace(cooldown, began=now, until=now + length)
+    return _capped(replace(cooldown, began=now, until=now + length))
 
 
 def shifted(cooldown: Cooldown, seconds: float) -> Cooldown:
     """Return `cooldown` after the clock was set by `seconds`."""
-    return replace(cooldown, began=cooldown.began + seconds, until=cooldown.until + seconds)
+    began, until = cooldown.began + seconds, cooldown.until + seconds
+    return _capped(replace(cooldown, began=began, until=until))
+
+
+def _capped(cooldown: Cooldown) -> Cooldown:
+    """Return `cooldown` with an end no later than the reset of the window; a refused account has no part in that."""
+    if cooldown.resets_at is None or cooldown.whole:
+        return cooldown
+    return replace(cooldown, until=min(cooldown.until, cooldown.resets_at))
 
 
 def backoff_duration(base: float | None, level: int) -> float:

@@ -12,7 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 from neurolink_mitm.core.cost.budget import Budget, is_paid
-from neurolink_mitm.core.failover.errors import RATE_LIMIT, Failure, FailureStage, classify
+from neurolink_mitm.core.failover.errors import (
+    RATE_LIMIT,
+    CooldownKind,
+    Failure,
+    FailureStage,
+    classify,
+)
 from neurolink_mitm.core.pool import quota
 from neurolink_mitm.core.pool.account_state import AccountState, Ineligible
 from neurolink_mitm.core.pool.accounts import Account
@@ -23,6 +29,7 @@ from neurolink_mitm.core.pool.limit_scope import scope_of
 from neurolink_mitm.core.pool.persisted import PersistedState, PersistedStates, fingerprint
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.ready import Kind, Ready, ReadyByKind, Verdict
+from neurolink_mitm.core.pool.recovery import reset_of_used_up
 from neurolink_mitm.core.pool.selection import STRATEGIES, Candidate, SelectionStrategy
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import endpoints, headers
@@ -101,6 +108,8 @@ class Pool:
                 self._states[account.key] = AccountState()
             elif old.secret != account.secret or (old.disabled and not account.disabled):
                 self.reset(account.key)
+                if not _is_same(old, account):
+                    self._forget_quota(account.key)
         for key in before:
             del self._states[key]
             self._quotas.pop(key, None)
@@ -108,6 +117,10 @@ class Pool:
             if self._affinity:
                 self._affinity.forget(key)
         self._take(accounts, fallbacks)
+
+    def _forget_quota(self, key: str) -> None:
+        self._quotas.pop(key, None)
+        self._states[key].forget_quota()
 
     def configure(self, strategy: str, *, affinity: bool, primary: str | None) -> None:
         """Change how accounts are chosen; the state of accounts and sessions stays."""
@@ -219,6 +232,20 @@ class Pool:
     def ineligible(self, requirements: Requirements, now: float) -> dict[str, Ineligible]:
         """Return the accounts that may not serve such a request now, by key."""
         return self._ineligible(self.accounts, requirements, now)
+
+    def recovery(self, requirements: Requirements, now: float) -> float | None:
+        """Return when the first account that may serve such requests will by itself; None if none does.
+
+        What waits for an account (`routing.hold`) waits for this: for the end of cooldowns, of a minute's limit, or of
+        requests in flight, never for a login, the configuration or the day's cap. It is `now` where one may serve now.
+        An account whose window is used up recovers with the window's reset, though it may be tried before that.
+        """
+        free = [a for a in self.accounts if not self._over_budget(a, requirements, now)]
+        reasons = self._ineligible(free, requirements, now)
+        if len(reasons) < len(free):
+            return now
+        ends = (each.until for each in reasons.values())
+        return min((end for end in ends if end is not None), default=None)
 
     def ineligible_fallbacks(
         self, keys: Collection[str], requirements: Requirements, now: float
@@ -335,6 +362,10 @@ class Pool:
             return CooldownResult(0.0, 0, wait)
         reason = _reason(rule.name, failure, self._targets[key])
         models = scope_of(failure.status, failure.headers, failure.message, requirements.model)
+        resets_at = None
+        if rule.cooldown is CooldownKind.BACKOFF:
+            latest = state.quota if requirements.endpoint == endpoints.MESSAGES else None
+            resets_at = reset_of_used_up(failure.headers, latest, models, wait, now)
         cooldown = state.cool_down(
             endpoints.scope(requirements.endpoint, models),
             rule.cooldown,
@@ -342,6 +373,7 @@ class Pool:
             sent_at=sent_at,
             now=now,
             reason=reason,
+            resets_at=resets_at,
         )
         self._touch(key)
         _count(state, failure, reason, now)
@@ -386,6 +418,17 @@ def session_of(requirements: Requirements) -> Session | None:
     """Return what a request's home is kept by; None without a session."""
     session = requirements.session
     return None if session is None else (session, family_of(requirements.model))
+
+
+def _is_same(before: Account, after: Account) -> bool:
+    """Return whether two credentials are of one account, so that its windows are still those."""
+    if before.secret == after.secret:
+        return True
+    identity = (before.account_uuid, before.organization_uuid)
+    return before.account_uuid is not None and identity == (
+        after.account_uuid,
+        after.organization_uuid,
+    )
 
 
 def _reason(rule: str, failure: Failure, target: Account) -> str:

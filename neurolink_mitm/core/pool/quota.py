@@ -38,6 +38,8 @@ class Quota:
     claim: str = ""
     fallback: float | None = None
     overage: str = ""
+    reset: float | None = None
+    """Reset of the window that `claim` names."""
     classic: Mapping[str, Classic] = field(default_factory=dict)
 
     def current(self, now: float) -> dict[str, Window]:
@@ -93,6 +95,7 @@ def parse(fields: Fields, now: float) -> Quota | None:
         claim=limits.get(f"{UNIFIED}representative-claim", ""),
         fallback=number(limits.get(f"{UNIFIED}fallback-percentage")),
         overage=limits.get(f"{UNIFIED}overage-status", ""),
+        reset=moment(limits.get(f"{UNIFIED}reset")),
         classic={name: classic for name in CLASSIC if (classic := _classic(limits, name))},
     )
 

@@ -25,6 +25,11 @@ _HEADER = re.compile(rf"{UNIFIED}([a-z0-9][a-z0-9_]{{0,31}})-(?:utilization|stat
 _NO_WINDOW = "overage"
 """Has the same three headers, but is usage that is paid beside the plan."""
 _STATUS = re.compile(r"[a-z_]{1,32}")
+_OF_ACCOUNT = re.compile(r"\d+[a-z]+")
+_CLAIM = re.compile(r"(five_hour|seven_day)(?:_([a-z0-9_]{1,28}))?")
+_LENGTHS = {"five_hour": FIVE_HOURS, "seven_day": SEVEN_DAYS}
+_CLAIMED_MODELS = {None: "", "overage_included": "oi"}
+"""How a window's name ends, by the end of its claim where that is another word. Source: `families.py`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,20 @@ class Window:
 
 
 Windows = Mapping[str, Window]
+
+
+def is_of_account(name: str) -> bool:
+    """Return whether the name alone tells that a window counts for all models: `5h`, `7d`, `30d`, not `7d_opus`."""
+    return _OF_ACCOUNT.fullmatch(name) is not None
+
+
+def window_of(claim: str) -> str:
+    """Return the name of the window that a claim names, as `7d_opus` for `seven_day_opus`; empty for another claim."""
+    found = _CLAIM.fullmatch(claim.lower())
+    if found is None:
+        return ""
+    models = _CLAIMED_MODELS.get(found[2], found[2])
+    return _LENGTHS[found[1]] + (f"_{models}" if models else "")
 
 
 def read_windows(limits: Mapping[str, str], now: float) -> dict[str, Window]:

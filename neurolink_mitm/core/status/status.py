@@ -186,6 +186,7 @@ def _account(account: Account, state: AccountState, now: float) -> dict[str, obj
         "backoffLevel": cooldown.level,
         "cooling": cooling,
         "coolingUntil": iso(cooldown.until) if cooling else None,
+        "recoversAt": iso(cooldown.recovery(now)) if cooling else None,
         "reason": out_of_use(account, now) or (cooldown.reason if cooling else None),
         "lastAttemptAt": _iso(tally.last_attempt_at),
         "lastErrorAt": _iso(tally.last_error_at),
@@ -235,6 +236,7 @@ def _iso(moment: float | None) -> str | None:
 def _cooldown(state: Cooldown, now: float) -> dict[str, object]:
     return {
         "until": iso(state.until),
+        "recoversAt": iso(state.recovery(now)),
         "cooling": state.cooling(now),
         "level": state.level,
         "reason": state.reason,

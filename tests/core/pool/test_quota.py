@@ -72,6 +72,7 @@ def test_a_subscription() -> None:
         claim="seven_day",
         fallback=0.8,
         overage="rejected",
+        reset=1760400000.0,
     )
 
 

@@ -182,6 +182,7 @@ def test_an_account_that_was_never_used() -> None:
         "backoffLevel": 0,
         "cooling": False,
         "coolingUntil": None,
+        "recoversAt": None,
         "reason": None,
         "lastAttemptAt": None,
         "lastErrorAt": None,
@@ -208,6 +209,7 @@ def test_a_cooling_account() -> None:
         "backoffLevel": 1,
         "cooling": True,
         "coolingUntil": "2025-10-09T08:53:30.000Z",
+        "recoversAt": "2025-10-09T08:53:30.000Z",
         "reason": "rate limit (429)",
         "lastAttemptAt": "2025-10-09T08:53:21.000Z",
         "lastErrorAt": "2025-10-09T08:53:20.000Z",
@@ -216,6 +218,7 @@ def test_a_cooling_account() -> None:
         "cooldowns": {
             "*": {
                 "until": "2025-10-09T08:53:30.000Z",
+                "recoversAt": "2025-10-09T08:53:30.000Z",
                 "cooling": True,
                 "level": 1,
                 "reason": "rate limit (429)",
