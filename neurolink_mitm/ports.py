@@ -11,6 +11,7 @@ from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.auth.refresh import Refreshed
 from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.exchange import Exchange
+from neurolink_mitm.core.failover.waiting import WaitingRoom
 from neurolink_mitm.core.logs.capture import Captured
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
 from neurolink_mitm.core.openai.responses.stored import Memory
@@ -202,6 +203,8 @@ class Runtime:
     memory: Memory = field(default_factory=Memory)
     """The responses that clients of OpenAI's API may continue."""
     shaping: Pipeline = field(default_factory=Pipeline)
+    waiting: WaitingRoom = field(default_factory=WaitingRoom)
+    """The requests that are held."""
     totals: Totals = field(default_factory=Totals)
     in_flight: InFlight = field(default_factory=InFlight)
     lag: Lag = field(default_factory=Lag)

@@ -13,6 +13,7 @@ from neurolink_mitm.addons.console import Console
 from neurolink_mitm.addons.embeddings import Embeddings
 from neurolink_mitm.addons.failover import Failover
 from neurolink_mitm.addons.gate import Gate
+from neurolink_mitm.addons.hold import Holding
 from neurolink_mitm.addons.inject import Inject
 from neurolink_mitm.addons.journal import Journal
 from neurolink_mitm.addons.local_api import LocalApi
@@ -42,6 +43,7 @@ def stack(runtime: Runtime) -> list[object]:
         OpenAiRequest(runtime),  # OpenAI's chat and responses requests become Messages requests
         Embeddings(runtime),  # to a provider that has embeddings
         Route(runtime),  # reads model and stream from the body; 400, 404
+        Holding(runtime),  # requests that wait for an account, and when each goes on
         Rotate(runtime),  # the account of each attempt
         Refresh(runtime),  # a token that is about to expire, or was refused
         HistorySanitizer(runtime),  # the history without what Anthropic refuses

@@ -19,7 +19,7 @@ from tests.test_docs import ROOT, first_cells, section
 PACKAGE = ROOT / "neurolink_mitm"
 
 HOOKS = (
-    "requestheaders", "request", "attempt", "attempt_failed",
+    "requestheaders", "request", "attempt", "attempt_failed", "hold",
     "responseheaders", "response_complete", "response", "error",
 )  # fmt: skip
 """Those of a request, in the order in which they come."""

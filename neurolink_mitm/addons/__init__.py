@@ -7,12 +7,13 @@ Which addons have which hook, in order:
 
     requestheaders         trace · gate · console
     request                local_api · openai_request · embeddings · route · console · capture
-    attempt                rotate · refresh · sanitize_history · map_model · shape · translate · inject · console
+    attempt                hold · rotate · refresh · sanitize_history · map_model · shape · translate · inject · console
     attempt_failed         failover · persist_state · console · capture · journal
-    responseheaders        trace · sanitize_history · shape · openai_response · failover · persist_state · console
-                           · capture
+    hold                   hold · console
+    responseheaders        trace · hold · sanitize_history · shape · openai_response · failover · persist_state
+                           · console · capture
     response_complete      openai_response
-    response, error        shape · failover · usage · capture · telemetry · journal
+    response, error        hold · shape · failover · usage · capture · telemetry · journal
 
 The body of a request is read only if `gate` has admitted its head. `attempt` comes before each try upstream;
 `attempt_failed` after a try of which the client has seen nothing.

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from mitmproxy import http
 
-from neurolink_mitm.core.exchange import Exchange, Kind
+from neurolink_mitm.core.exchange import Exchange, Hold, Kind
 from neurolink_mitm.core.logs import console
 from neurolink_mitm.core.providers.translator import NOTE_HEADER
 from neurolink_mitm.dataplane.hooks import exchange_of
@@ -50,6 +50,13 @@ class Console:
         exchange = exchange_of(flow)
         if self.heard and exchange is not None and exchange.attempts:
             self._say(console.failure_line(exchange.attempts[-1]))
+
+    def hold(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if self.heard and exchange is not None and isinstance(exchange.step, Hold):
+            now = self.runtime.clock.now()
+            if exchange.step.recovery:
+                self._say(console.held_line(exchange, exchange.step, now))
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from mitmproxy import http
 
-from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Plan, Reply, Try
+from neurolink_mitm.core.exchange import Attempt, Exchange, Hold, Kind, Plan, Reply, Try
 from neurolink_mitm.core.failover import plan as failover
+from neurolink_mitm.core.failover.hold import allowed_seconds, hold_step, may_be_held
 from neurolink_mitm.core.failover.ineligible import all_ineligible
 from neurolink_mitm.core.pool.choice import Choice
 from neurolink_mitm.core.providers.destinations import THE_POOL
@@ -47,6 +48,12 @@ class Rotate:
         route = exchange.route or THE_POOL
         now = exchange.began_at
 
+        def hold() -> Hold | None:
+            if not may_be_held(exchange) or not self.runtime.waiting.has_room(exchange):
+                return None
+            left = self._hold_seconds(exchange) - exchange.age
+            return hold_step(pool, requirements, route, now, left)
+
         def choose(tried: set[str]) -> Choice:
             nonlocal now
             now = clock.now()
@@ -63,4 +70,12 @@ class Rotate:
             choose_fallback=lambda tried: pool.choose_fallback(
                 route.entries, requirements, clock.now(), tried
             ),
+            hold=hold,
         )
+
+    def _hold_seconds(self, exchange: Exchange) -> float:
+        """Return how long the request may be held in all, as things are configured now."""
+        same = (key for key in self.runtime.clients if key.name == exchange.client)
+        key = next(same, exchange.client_key)
+        of_key = key.hold if key else None
+        return allowed_seconds(exchange.hold_asked, self.runtime.config.routing.hold, of_key)

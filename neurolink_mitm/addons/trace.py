@@ -3,6 +3,7 @@ from __future__ import annotations
 from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Exchange
+from neurolink_mitm.core.failover.hold import HEADER, asked_seconds
 from neurolink_mitm.core.openai.api import api_of
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.routing import kind_of
@@ -43,6 +44,7 @@ class Trace:
             trace_id=called_by.trace_id if called_by else chance.hex(32),
             span_id=chance.hex(16),
             labels={name: value for name, value in labels.items() if value},
+            hold_asked=asked_seconds(headers.name_in(fields, HEADER)),
             timeouts=self.runtime.config.timeouts,
         )
         attach_exchange(flow, exchange)

@@ -116,6 +116,11 @@ class Hold:
 
     until: float
     why: str
+    tried: frozenset[str] = frozenset()
+    """The keys of accounts that don't count, as the request has tried them."""
+    recovery: bool = False
+    """It waits for an account to recover, by `routing.hold`, which is bounded (`core/failover/waiting.py`); else only
+    for a moment, in which an account is about to be free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +255,12 @@ class Exchange:
     admitted: bool = False
     """Set by the gate, by the head: until then no body is read and nothing is sent."""
 
+    hold_asked: float | None = None
+    """The seconds that `x-neurolink-hold` asks for."""
+    age: float = 0.0
+    """Monotonic seconds since the request was whole, as of the current attempt."""
+    place: int | None = None
+    """Its place in the order of those that are held; None: it never was."""
     held_seconds: float = 0.0
     """How long it waited for an account, in all."""
     moved_cache_tokens: int | None = None

@@ -69,6 +69,9 @@ class StreamHost(Protocol):
     crowded: Callable[[], bool]
     """Whether there are too many clients, so that this one is refused."""
 
+    stopping: bool
+    """The proxy stops."""
+
     @property
     def body_memory(self) -> BodyMemory: ...
 
@@ -77,6 +80,9 @@ class StreamHost(Protocol):
 
     def wake(self, at: float) -> Commands:
         """Wake the streams that wait until `at` (of `now`)."""
+
+    def resume_later(self, stream_id: int) -> None:
+        """Have the stream resumed, if it is held: called from outside the layer."""
 
     def lease_of(self, connection: Connection) -> Lease | None:
         """Return the use of the shared connection that `connection` stands for."""
@@ -97,6 +103,11 @@ class TimeIsUp(HttpEvent):
 
 
 @dataclass
+class GoOn(HttpEvent):
+    """A request that is held may go on."""
+
+
+@dataclass
 class BreakOff(HttpEvent):
     """The proxy stops, and ends this stream now."""
 
@@ -112,6 +123,8 @@ class BoundedStream(HttpStream):
         self._total_until = math.inf
         self._body_size = 0
         self._keeps_request = True
+        self.is_held = False
+        """Whether it waits for an account to recover."""
         self._replying = False
         """Whether a response of our own is being sent."""
 

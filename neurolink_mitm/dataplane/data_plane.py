@@ -152,7 +152,8 @@ class DataPlane:
     def _bodies(self) -> Iterator[int]:
         for failover_layer in self._layers:
             for stream in failover_layer.streams.values():
-                yield stream.held
+                if not stream.is_held:  # held requests have a bound of their own
+                    yield stream.held
 
     def _sweep_later(self) -> None:
         if self._sweeping is None:

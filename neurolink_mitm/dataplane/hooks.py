@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -26,6 +27,7 @@ _SAVED = "neurolink_saved"
 _STATE = "neurolink_state"
 _MASKED = "neurolink_masked"
 _POOL = "neurolink_pool"
+_RESUME = "neurolink_resume"
 """Attributes of a flow, which mitmproxy neither copies nor saves."""
 
 
@@ -50,6 +52,17 @@ class AttemptFailedHook(StartHook):
     """
 
     name = "attempt_failed"
+    flow: http.HTTPFlow
+
+
+@dataclass
+class HoldHook(StartHook):
+    """`hold(flow)`: the request waits for an account, as `Exchange.step` says, until `resume` is called for it.
+
+    It goes on in any case at that step's end; while it waits, nothing is sent to the client, who may leave.
+    """
+
+    name = "hold"
     flow: http.HTTPFlow
 
 
@@ -89,6 +102,18 @@ def detach_exchange(flow: http.HTTPFlow, exchange: Exchange) -> None:
     if getattr(flow, _MASKED, False):
         flow.metadata[SUMMARY] = summary(exchange)
         save_shown_request(flow)
+
+
+def make_resumable(flow: http.HTTPFlow, go_on: Callable[[], object]) -> None:
+    """Let `resume` call `go_on`."""
+    setattr(flow, _RESUME, go_on)
+
+
+def resume(flow: http.HTTPFlow) -> None:
+    """Let a request that is held go on: its next attempt begins. Nothing happens to one that is not."""
+    go_on: Callable[[], object] | None = getattr(flow, _RESUME, None)
+    if go_on:
+        go_on()
 
 
 def save_response(flow: http.HTTPFlow, response: http.Response | None) -> None:

@@ -23,7 +23,7 @@ from mitmproxy.proxy.layers.http._events import RequestProtocolError, ResponseDa
 
 from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.body_memory import BodyMemory
-from neurolink_mitm.dataplane.bounded_stream import BreakOff, TimeIsUp
+from neurolink_mitm.dataplane.bounded_stream import BreakOff, GoOn, TimeIsUp
 from neurolink_mitm.dataplane.client import ClientConnection, Phase
 from neurolink_mitm.dataplane.compat import CLIENT_LEFT
 from neurolink_mitm.dataplane.framing import shallow_copy
@@ -37,6 +37,13 @@ LONGEST = {Phase.HEAD: 30.0, Phase.BODY: 600.0, Phase.LEAVING: 30.0}
 """Seconds that each phase of a client may last."""
 
 RunNow = Callable[[commands.StartHook], bool]
+
+
+@dataclass
+class Resume(events.Event):
+    """The stream with this id may go on, if it is held."""
+
+    stream_id: int
 
 
 @dataclass
@@ -92,7 +99,7 @@ class FailoverLayer(HttpLayer):
         self.connections[context.client] = self.client_connection
         self._timers: dict[commands.RequestWakeup, float] = {}
         self._client_deadline = math.inf
-        self._stopping = False
+        self.stopping = False
         self._leases = leases
         self._connecting: dict[Server, GetHttpConnection] = {}
 
@@ -128,7 +135,7 @@ class FailoverLayer(HttpLayer):
             self.phase, self._phase_stream = phase, self.client_connection.stream_id
             self.phase_began = self.now()
             self._client_deadline = math.inf
-        if self._stopping and phase is Phase.IDLE:
+        if self.stopping and phase is Phase.IDLE:
             yield from self.client_connection.close()
         if phase in LONGEST:
             yield from self._watch_client(heard=heard)
@@ -144,11 +151,14 @@ class FailoverLayer(HttpLayer):
             yield from self._wake_due(event)
             return
         if isinstance(event, Stop):
-            self._stopping = True
-            if event.at_once:
-                yield from self._break_off()
+            self.stopping = True
+            yield from self._break_off(held_only=not event.at_once)
             return
-        if self._stopping and _is_late(event, self.command_sources):
+        if isinstance(event, Resume):
+            if stream := self.streams.get(event.stream_id):
+                yield from self.event_to_child(stream, GoOn(stream.stream_id))
+            return
+        if self.stopping and _is_late(event, self.command_sources):
             return  # a stream was ended while it waited for this hook
         if isinstance(event, events.ConnectionEvent) and event.connection not in self.connections:
             return  # a late event of a dropped upstream
@@ -196,9 +206,16 @@ class FailoverLayer(HttpLayer):
         else:
             yield from self._give_up_connecting(stream, stream.connecting)
 
-    def _break_off(self) -> CommandGenerator[None]:
-        """End all streams, also those that wait for a connection or a hook."""
+    def resume_later(self, stream_id: int) -> None:
+        """Have the stream resumed, if it is held: called from outside the layer."""
+        if self._leases:
+            self._leases.deliver(Resume(stream_id))
+
+    def _break_off(self, *, held_only: bool) -> CommandGenerator[None]:
+        """End all streams, also those that wait for a connection or a hook; or those only that are held."""
         for stream in list(self.streams.values()):
+            if held_only and not stream.is_held:
+                continue
             connecting, hook = stream.connecting, stream.awaited_hook
             yield from self.event_to_child(stream, BreakOff(stream.stream_id))
             if connecting is not None:

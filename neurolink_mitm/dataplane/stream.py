@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 from uuid import uuid4
 
@@ -51,12 +52,14 @@ from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.failover.unreachable import unreached
 from neurolink_mitm.core.request.target import UpstreamKey
 from neurolink_mitm.dataplane.answer_stream import AnswerStream, Incoming
-from neurolink_mitm.dataplane.bounded_stream import BreakOff, Commands, StreamHost
+from neurolink_mitm.dataplane.bounded_stream import BreakOff, Commands, GoOn, StreamHost
 from neurolink_mitm.dataplane.framing import copied, shallow_copy
 from neurolink_mitm.dataplane.hooks import (
     AttemptFailedHook,
     AttemptHook,
+    HoldHook,
     exchange_of,
+    make_resumable,
     unmasked_fields,
 )
 from neurolink_mitm.dataplane.original_request import save_received_request
@@ -94,6 +97,9 @@ class FailoverStream(AnswerStream):
     def __init__(self, context: Context, stream_id: int, pool: StreamHost) -> None:
         super().__init__(context, stream_id, pool)
         self.connecting: GetUpstream | None = None
+        self._whole_at = 0.0
+        """When the request was whole, in monotonic seconds."""
+        self._held_at = 0.0
         self._sent_at = 0.0
         self._key: UpstreamKey | None = None
         """The way that the current attempt goes."""
@@ -104,6 +110,9 @@ class FailoverStream(AnswerStream):
         if isinstance(event, (ResponseData, ResponseHeaders, ResponseEndOfMessage)):
             if self.server_state != self.state_done:  # else a late event of a cancelled attempt
                 yield from self.server_state(event)
+        elif isinstance(event, GoOn):
+            if self.server_state == self.state_held:
+                yield from self._go_on()
         else:
             yield from super()._handle_event(event)
 
@@ -132,7 +141,8 @@ class FailoverStream(AnswerStream):
         else:
             self.exchange = exchange
             self.pool.trusted = True
-            self._total_until = self.pool.now() + exchange.timeouts.total
+            self._whole_at = self.pool.now()
+            self._total_until = self._whole_at + exchange.timeouts.total
             yield from self._attempt()
 
     # An attempt
@@ -142,6 +152,7 @@ class FailoverStream(AnswerStream):
         self._incoming = Incoming(self.exchange.begin_attempt())
         self.flow.request = self._fresh_request()
         self.flow.response = self.flow.error = None
+        self.exchange.age = self.pool.now() - self._whole_at
         yield AttemptHook(self.flow)
         if (yield from self._client_left()):
             return
@@ -289,6 +300,7 @@ class FailoverStream(AnswerStream):
             )
         attempt.failure = replace(failure, headers=head.headers.fields if head else ())
         self.exchange.count(attempt)
+        self.exchange.age = self.pool.now() - self._whole_at
         yield AttemptFailedHook(self.flow)
         if (yield from self._client_left()):
             return
@@ -305,8 +317,28 @@ class FailoverStream(AnswerStream):
             yield from self._refuse("no addon has decided what to do about a failed attempt")
 
     def _hold(self, step: Hold) -> Commands:
-        self.server_state = self.state_between_attempts
-        yield from self._wake_in(max(0.0, step.until - time.time()), self._attempt)
+        """Wait until addons resume the request, or the step's end has come. The time does not count for timeouts."""
+        self.server_state = self.state_held
+        self.is_held = step.recovery
+        self._held_at = self.pool.now()
+        make_resumable(self.flow, partial(self.pool.resume_later, self.stream_id))
+        yield HoldHook(self.flow)
+        if (yield from self._client_left()):
+            return
+        if self.is_held and self.pool.stopping:
+            yield from self._break_off()
+            return
+        self._on_time = self._go_on
+        self.wake_at = self.pool.now() + max(0.0, step.until - time.time())
+        yield from self.pool.wake(self.wake_at)
+
+    def _go_on(self) -> Commands:
+        self.is_held = False
+        self._total_until += self.pool.now() - self._held_at
+        yield from self._attempt()
+
+    def state_held(self, _: events.Event) -> Commands:
+        yield from ()
 
     def state_between_attempts(self, _: events.Event) -> Commands:
         yield from ()

@@ -64,6 +64,7 @@ CHANGED: dict[str, Any] = {
     "routing.fallbackChain[].provider": "mistral",
     "routing.fallbackChain[].model": "gpt-y",
     "routing.passthroughModels": ["claude-z"],
+    "routing.hold": 90,
     "routing.payPerUse": "never",
     "routing.dailyCapUsd": 1.5,
     "timeouts.connect": 1,
@@ -123,6 +124,7 @@ READ_WHEN_NEEDED = {
     "routing.modelMappings[].from",
     "routing.modelMappings[].to",
     "routing.passthroughModels",
+    "routing.hold",
     *(path for path in CHANGED if path.startswith(("timeouts.", "clients.", "logging."))),
 }
 """Keys that addons read of `Runtime.config` for each request."""

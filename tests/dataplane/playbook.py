@@ -20,9 +20,9 @@ from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.test import tflow
 
-from neurolink_mitm.core.exchange import Exchange, Kind, Step, Try
+from neurolink_mitm.core.exchange import Exchange, Hold, Kind, Step, Try
 from neurolink_mitm.dataplane.hooks import attach_exchange, exchange_of, final_response
-from neurolink_mitm.dataplane.layer import FailoverLayer, Stop
+from neurolink_mitm.dataplane.layer import FailoverLayer, Resume, Stop
 from neurolink_mitm.dataplane.upstreams.leases import HandBack
 from tests.fakes import make_account, make_exchange, make_plan
 
@@ -76,8 +76,11 @@ class Steps:
         self.flows.append(flow)
 
     def attempt(self, flow: http.HTTPFlow) -> None:
-        attempt = record(flow).attempt
+        exchange = record(flow)
+        attempt = exchange.attempt
         assert attempt
+        if isinstance(exchange.step, Hold):  # it has been held
+            exchange.step = AGAIN
         flow.request.scheme, flow.request.port = "http", 80
         flow.request.host = self.hosts[attempt.number - 1]
         attempt.ready = True
@@ -150,6 +153,14 @@ class Playbook:
             del self._timers[due[0]]
             log += self._feed(events.Wakeup(due[0]))
         return log
+
+    def resume(self, stream_id: int = 1) -> list[Command]:
+        """An addon lets a held request go on."""
+        return self._feed(Resume(stream_id))
+
+    def drain(self) -> list[Command]:
+        """The proxy stops, and waits for those in flight."""
+        return self._feed(Stop())
 
     def stop(self) -> list[Command]:
         """The proxy stops, and waits for nothing."""

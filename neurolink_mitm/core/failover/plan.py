@@ -63,22 +63,31 @@ def failover_plan(
     jitter: float,
     repeatable: bool,
     choose_fallback: Choose = no_choice,
+    hold: Callable[[], Hold | None] = lambda: None,
 ) -> Plan:
     """Try every account, then every fallback, each group once more where its trouble may pass; end with a final step.
 
     `choose` and `choose_fallback` return the next target whose key is not in the given set. `refuse` makes the reply
-    where all targets are ineligible. `jitter`, in [0, 1), places the pause between a quarter and all of `MAX_PAUSE`.
+    where all targets are ineligible; if that is a 429, `hold` may have the request wait, and all are tried anew.
+    `jitter`, in [0, 1), places the pause between a quarter and all of `MAX_PAUSE`.
     """
     progress = _Progress(repeatable)
     pause = Pause(MAX_PAUSE * (0.25 + 0.75 * jitter))
     groups = (progress.try_accounts, choose), (progress.try_fallbacks, choose_fallback)
-    for try_targets, choose_target in groups:
-        excluded: set[str] = set()  # tried, and not worth a second try
-        if (yield from try_targets(choose_target, excluded)):
-            yield pause
-            yield from try_targets(choose_target, excluded)
-    if not progress.over:
-        yield progress.last_word() or refuse(progress.errors) or final_step(progress.failures)
+    while True:
+        for try_targets, choose_target in groups:
+            excluded: set[str] = set()  # tried, and not worth a second try
+            if (yield from try_targets(choose_target, excluded)):
+                yield pause
+                yield from try_targets(choose_target, excluded)
+        if progress.over:
+            return
+        reply = progress.last_word() or refuse(progress.errors)
+        held = hold() if reply and reply.status == 429 else None
+        yield held or reply or final_step(progress.failures)
+        if held is None:
+            return
+        progress.begin_anew()
 
 
 @dataclass(slots=True)
@@ -98,6 +107,12 @@ class _Progress:
     no_ways: set[Way] = field(default_factory=set)
     """Ways to upstream that no retry makes passable: another account would meet the same there."""
 
+    def begin_anew(self) -> None:
+        """Forget what targets were like before the request waited."""
+        self.troubled.clear()
+        self.fallen.clear()
+        self.no_ways.clear()
+
     def try_accounts(self, choose: Choose, excluded: set[str]) -> SubPlan[bool]:
         """Try each account not in `excluded`, and add those that failed for good. Return whether any are left."""
         tried = set(excluded)
@@ -106,7 +121,7 @@ class _Progress:
             if choice.account is None:
                 if choice.wait_until is None:
                     break
-                yield Hold(choice.wait_until, choice.why)
+                yield Hold(choice.wait_until, choice.why, frozenset(tried))
                 continue
             tried.add(choice.account.key)
             if self.no_ways and way_of(choice.account) in self.no_ways:

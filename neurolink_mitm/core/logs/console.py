@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from neurolink_mitm.core.exchange import Attempt, Exchange
+from neurolink_mitm.core.exchange import Attempt, Exchange, Hold
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.text import redact, short
 
@@ -47,6 +47,13 @@ def failure_line(attempt: Attempt) -> str:
     if attempt.cooldown:
         words.append(f"backoff-level={attempt.backoff_level} cooldown={attempt.cooldown:.0f}s")
     return printable(redact(" ".join(words)))
+
+
+def held_line(exchange: Exchange, step: Hold, now: float) -> str:
+    """Return the line of a request that begins to wait for an account."""
+    model = f" model={exchange.model}" if exchange.model else ""
+    seconds = max(0.0, step.until - now)
+    return printable(redact(f"[proxy] held{model} for at most {seconds:.0f}s: {step.why}"))
 
 
 def response_line(exchange: Exchange, status: int) -> str:

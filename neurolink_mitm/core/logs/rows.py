@@ -151,7 +151,7 @@ def request_row(exchange: Exchange) -> RequestRow:
         cacheReadTokens=usage.cache_read_tokens,
         costUsd=exchange.cost_usd,
         sessionId=exchange.session_id,
-        why=redact(exchange.why),
+        why=redact(_why(exchange)),
         traceId=exchange.trace_id or None,
         spanId=exchange.span_id or None,
         cacheCreation1hTokens=usage.cache_creation_1h_tokens,
@@ -240,6 +240,11 @@ def _second(seconds: int) -> str:
 
 def _ms(seconds: float, digits: int = 1) -> float:
     return round(seconds * 1000, digits)
+
+
+def _why(exchange: Exchange) -> str:
+    held = exchange.held_seconds
+    return f"held for {held:.1f} s; {exchange.why}" if held >= 0.1 else exchange.why
 
 
 def _ms_since(moment: float | None, start: float) -> float | None:

@@ -7,7 +7,7 @@ since the epoch.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from neurolink_mitm.core.failover.errors import (
     classify,
 )
 from neurolink_mitm.core.pool import quota
-from neurolink_mitm.core.pool.account_state import AccountState, Ineligible
+from neurolink_mitm.core.pool.account_state import AccountState, Ineligible, out_of_use
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.affinity import Affinity, Session, family_of
 from neurolink_mitm.core.pool.choice import Choice, CooldownResult, Requirements
@@ -59,6 +59,8 @@ class Pool:
         self.strategy = strategy
         self.changes = 0
         """Counts changes of cooldowns: the state is persisted when it differs."""
+        self.on_change: Callable[[], object] = lambda: None
+        """Called when another account may serve than before; it must not ask the pool at once."""
         self._strategy = STRATEGIES[strategy]()
         self._affinity = Affinity() if affinity else None
         self._primary = primary
@@ -76,15 +78,18 @@ class Pool:
         """Whether accounts have different base URLs or HTTP proxies."""
         self._an_api_key = next((each for each in self.accounts if is_paid(each)), None)
         self._ready = ReadyByKind(self.accounts, self._verdict)
+        self.on_change()
 
     def _touch(self, key: str) -> None:
         """Note that the state of an account has changed."""
         self._persisted.touch((key,))
         self._ready.touch(key)
+        self.on_change()
 
     def _touch_all(self) -> None:
         self._persisted.touch(self._states)
         self._ready.clear()
+        self.on_change()
 
     @property
     def targets(self) -> tuple[Account, ...]:
@@ -131,6 +136,7 @@ class Pool:
             self._affinity = Affinity() if affinity else None
         self._primary = primary
         self._ready.clear()
+        self.on_change()
 
     def newest(self, account: Account) -> Account:
         """Return `account` with its present token, which may have been refreshed since it was chosen."""
@@ -183,6 +189,34 @@ class Pool:
     ) -> Account | None:
         """Return the account that would be asked if `account` failed now, and change nothing."""
         return self._choose(requirements, now, (account.key,), copy.copy(self._strategy)).account
+
+    def may_serve(
+        self, requirements: Requirements, now: float, tried: Collection[str] = ()
+    ) -> bool:
+        """Return whether `choose` would return an account, and change nothing."""
+        choice = self._choose(requirements, now, tried, copy.copy(self._strategy))
+        return choice.account is not None
+
+    def recoveries(
+        self, requirements: Requirements, now: float, fallbacks: Collection[str] = ()
+    ) -> dict[str, float]:
+        """Return when each ineligible account will serve such a request by itself, by key.
+
+        Nobody waits for a login, for what is not enabled, or for a cap. `fallbacks` are the keys of those that count.
+        """
+        anybody = Requirements(metering=requirements.metering, endpoint=requirements.endpoint)
+        targets = [(account, requirements) for account in self.accounts]
+        targets += [(each, anybody) for each in self.fallbacks if each.key in fallbacks]
+        recoveries = ((each.key, self._recovery(each, of, now)) for each, of in targets)
+        return {key: at for key, at in recoveries if at is not None}
+
+    def _recovery(self, account: Account, requirements: Requirements, now: float) -> float | None:
+        reason = self._states[account.key].ineligible(
+            account, requirements.model, requirements.claude_code, now, requirements.endpoint
+        )
+        if reason is None or reason.until is None or out_of_use(account, reason.until):
+            return None
+        return None if self._over_budget(account, requirements, now) else reason.until
 
     def _choose(
         self,

@@ -121,6 +121,10 @@ class Routing(Section):
     passthrough_models: Annotated[
         tuple[types.Text, ...], "Models that go to Anthropic as they are."
     ] = ()
+    hold: Annotated[
+        types.SecondsOrZero,
+        "Seconds that a request may wait, when all are cooling, for the first account to recover ([more](hold.md)).",
+    ] = 0.0
     pay_per_use: Annotated[
         Literal["allow", "never"],
         "`never`: subscriptions only, no API keys beside them and no other provider.",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.exchange import Deliver, Pause, Plan, Reply, Step, Try
+from neurolink_mitm.core.exchange import Deliver, Hold, Pause, Plan, Reply, Step, Try
 from neurolink_mitm.core.failover.errors import Action, Failure, FailureStage, classify
 from neurolink_mitm.core.failover.ineligible import all_ineligible
 from neurolink_mitm.core.failover.plan import (
@@ -21,7 +21,7 @@ from neurolink_mitm.core.failover.plan import (
 from neurolink_mitm.core.failover.unreachable import permanent_failure
 from neurolink_mitm.core.pool.choice import Choice, Requirements
 from neurolink_mitm.core.pool.pool import Pool
-from tests.fakes import FakeClock, make_account, make_failure
+from tests.fakes import NOW, FakeClock, make_account, make_failure
 
 OK = None
 OPUS = "claude-opus-4-6"
@@ -109,6 +109,51 @@ def _word(step: Step) -> str:
             return "deliver"
         case Reply(status):
             return str(status)
+
+
+# --- Its hold
+
+HELD = Hold(NOW + 60, "cooling", recovery=True)
+COOLING = Reply(429, "rate_limit_error", "all are cooling", retry_after=60)
+
+
+def start_with_hold(*holds: Hold | None, refuse: Reply = COOLING) -> Plan:
+    """The way through account a, held so; a 429 when it is asked for more."""
+    left = [make_account("a")]
+    asked = iter(holds)
+
+    def choose(tried: set[str]) -> Choice:
+        return Choice(next((a for a in left if a.key not in tried), None), "fill-first", {})
+
+    return failover_plan(
+        choose, lambda errors: refuse, jitter=0.5, repeatable=True, hold=lambda: next(asked)
+    )
+
+
+def test_a_request_that_none_can_serve_is_held_and_tries_all_anew() -> None:
+    plan = start_with_hold(HELD, HELD, None)
+    assert isinstance(next(plan), Try)
+    for _ in range(2):
+        assert plan.send(LIMITED) == HELD
+        assert isinstance(next(plan), Try)
+    assert plan.send(LIMITED) == COOLING
+    assert next(plan, None) is None
+
+
+def test_a_success_after_it_ends_the_plan() -> None:
+    plan = start_with_hold(HELD)
+    next(plan)
+    plan.send(LIMITED)
+    next(plan)
+    assert next(plan, None) is None
+
+
+@pytest.mark.parametrize("status", [400, 401, 503])
+def test_only_a_429_is_held(status: int) -> None:
+    reply = Reply(status, "api_error", "no account serves this request")
+    plan = start_with_hold(HELD, refuse=reply)
+    next(plan)
+    assert plan.send(LIMITED) == reply
 
 
 # --- Its way

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from mitmproxy import http
+
+from neurolink_mitm.addons.hold import CHECK, Holding
+from neurolink_mitm.core.exchange import Hold, Outcome
+from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.dataplane.hooks import make_resumable
+from neurolink_mitm.ports import Runtime
+from tests.addons.flows import make_flow, record
+from tests.fakes import NOW, FakeClock, make_account, make_failure, make_runtime
+
+A = make_account("a")
+ANY = Requirements(model="claude-x")
+
+
+class Held:
+    """Requests that are held while account a is cooling, and which of them have gone on."""
+
+    def __init__(self, cooling: float = 30.0) -> None:
+        self.clock = FakeClock()
+        self.runtime: Runtime = make_runtime(A, clock=self.clock)
+        self.addon = Holding(self.runtime)
+        self.gone: list[str] = []
+        failure = make_failure(429, f"retry-after: {cooling}")
+        self.runtime.pool.failed(A.key, ANY, failure, sent_at=NOW, now=NOW)
+
+    def hold(self, name: str, seconds: float = 60.0, **step: Any) -> http.HTTPFlow:
+        step = {"recovery": True} | step
+        held = Hold(self.clock.now() + seconds, "a is cooling", **step)
+        flow = make_flow(model="claude-x", step=held, request_id=name)
+        make_resumable(flow, lambda: self.goes_on(flow))
+        self.addon.hold(flow)
+        return flow
+
+    def goes_on(self, flow: http.HTTPFlow) -> None:
+        self.addon.attempt(flow)
+        self.gone.append(record(flow).request_id)
+        if self.runtime.pool.choose(ANY, self.clock.now()).account:
+            self.runtime.pool.began(A.key, ANY, self.clock.now())
+
+    async def turns(self, seconds: float = 0.1) -> list[str]:
+        """What has gone on after a moment."""
+        await asyncio.sleep(seconds)
+        return self.gone
+
+
+async def test_the_first_one_goes_on_as_the_probe() -> None:
+    held = Held()
+    for name in "abc":
+        held.hold(name)
+    assert await held.turns() == []
+    held.clock.advance(30)
+    held.runtime.pool.configure("fill-first", affinity=True, primary=None)
+    assert await held.turns() == ["a"]
+    assert [each.exchange.request_id for each in held.runtime.waiting.waiting] == ["b", "c"]
+
+
+async def test_and_the_others_once_it_has_succeeded() -> None:
+    held = Held(cooling=1)
+    for name in "abc":
+        held.hold(name)
+    held.clock.advance(2)
+    assert await held.turns(CHECK + 0.1) == ["a"]  # without being told: by its own timer
+    held.runtime.pool.succeeded(A.key, ANY, sent_at=NOW + 2, now=NOW + 3)
+    assert await held.turns() == ["a", "b", "c"]
+
+
+async def test_who_waits_in_vain_goes_on_to_be_refused() -> None:
+    held = Held(cooling=30)
+    held.hold("short", 40)
+    held.hold("long", 400)
+    held.runtime.pool.failed(
+        A.key, ANY, make_failure(429, "retry-after: 50"), sent_at=NOW + 1, now=NOW + 1
+    )
+    assert await held.turns() == ["short"]
+
+
+async def test_one_that_waits_for_a_moment_does_so_to_its_end() -> None:
+    held = Held(cooling=30)
+    held.hold("short", 2, recovery=False)
+    assert await held.turns() == []
+
+
+async def test_one_that_goes_on_and_is_held_again_does_not_do_so_all_the_time() -> None:
+    held = Held()
+    flow = held.hold("a")
+    held.goes_on = lambda flow: held.gone.append("a") or held.addon.hold(flow)  # type: ignore[assignment, func-returns-value]
+    held.runtime.pool.reset(A.key)
+    assert 1 <= len(await held.turns(0.2)) < 15
+    held.addon.attempt(flow)
+    held.addon.responseheaders(flow)
+
+
+async def test_a_client_that_leaves_may_come_back_to_its_place() -> None:
+    held = Held()
+    flow = make_flow(model="claude-x", session_id="s", step=Hold(NOW + 9, "", recovery=True))
+    held.addon.hold(flow)
+    held.hold("other")
+    record(flow).outcome = Outcome.CANCELLED
+    held.addon.error(flow)
+    again = make_flow(
+        model="claude-x", session_id="s", step=Hold(NOW + 9, "", recovery=True), request_id="again"
+    )
+    held.addon.hold(again)
+    names = [each.exchange.request_id for each in held.runtime.waiting.waiting]
+    assert names == ["again", "other"]
+
+
+async def test_a_request_that_is_not_held_has_no_place() -> None:
+    held = Held()
+    flow = make_flow()
+    for hook in (held.addon.hold, held.addon.attempt, held.addon.responseheaders):
+        hook(flow)
+    assert not held.runtime.waiting
+    assert record(flow).held_seconds == 0
+
+
+async def test_the_time_is_counted() -> None:
+    held = Held()
+    flow = held.hold("a")
+    await asyncio.sleep(0.05)
+    held.addon.attempt(flow)
+    assert 0.04 < record(flow).held_seconds < 1
+    held.addon.done()

@@ -1,0 +1,137 @@
+"""Requests that wait for an account, through the real proxy: what the client gets, and what upstream sees."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from neurolink_mitm.core.settings.values import Config, Routing
+from neurolink_mitm.sandbox import Reply
+from neurolink_mitm.sandbox.server import SandboxServer
+from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account, message
+from tests.waiting import wait_until
+
+
+def limited(seconds: float) -> Reply:
+    return Reply(429, headers={"retry-after": str(seconds)})
+
+
+class Asking(threading.Thread):
+    """A client that asks once, beside the test; `status` is there once it was joined."""
+
+    def __init__(self, proxy: Proxy, path: str = "/v1/messages", **fields: Any) -> None:
+        super().__init__(daemon=True)
+        self._url = proxy.url + path
+        self._headers = CLAUDE_CODE | fields.pop("headers", {})
+        self._body = message(**fields)
+        self.start()
+
+    def run(self) -> None:
+        began = time.monotonic()
+        answer = httpx.post(self._url, json=self._body, headers=self._headers, timeout=LIMIT)
+        self.status, self.headers, self.text = answer.status_code, answer.headers, answer.text
+        self.seconds = time.monotonic() - began
+
+    def answer(self) -> int:
+        self.join(LIMIT)
+        assert not self.is_alive(), "no answer has come"
+        return self.status
+
+
+@contextmanager
+def holding(sandbox: SandboxServer, hold: float = 60.0, **settings: Any) -> Iterator[Proxy]:
+    config = Config(routing=Routing(hold=hold))
+    with Proxy([account("a", sandbox.url)], config=config, **settings) as proxy:
+        yield proxy
+
+
+def held(proxy: Proxy) -> int:
+    return len(proxy.runtime.waiting.held)
+
+
+def on_the_loop(proxy: Proxy, change: Callable[[], object]) -> None:
+    proxy.loop.call_soon_threadsafe(change)
+
+
+def test_a_request_waits_until_its_account_is_back(sandbox: SandboxServer) -> None:
+    sandbox.script("a", limited(1), Reply())
+    with holding(sandbox) as proxy:
+        asking = Asking(proxy)
+        assert asking.answer() == 200
+        [row] = proxy.rows.wait()
+    assert 1.0 <= asking.seconds < 3
+    assert 800 < row.heldMs < 3000
+    assert (row.attempts, row.why.split(";")[1]) == (2, " took anthropic:a by fill-first")
+
+
+def test_upstream_sees_one_probe(sandbox: SandboxServer) -> None:
+    """Of many that wait, one goes on; the others follow its success."""
+    sandbox.script("a", limited(1), Reply(delay=0.3), Reply())
+    with holding(sandbox) as proxy:
+        clients = [Asking(proxy) for _ in range(8)]
+        sandbox.wait_for(lambda requests: len(requests) == 2)
+        wait_until(lambda: held(proxy) == 7, "the others wait")
+        assert [each.answer() for each in clients] == [200] * 8
+    assert len(sandbox.requests) == 9
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pool: pool.reset("anthropic:a"),
+        lambda pool: pool.update([replace(pool.accounts[0], secret=pool.accounts[1].secret)]),
+        lambda pool: pool.update([replace(each, enabled=True) for each in pool.accounts]),
+    ],
+    ids=["reset", "login", "reload"],
+)
+def test_what_helps_is_noticed_at_once(sandbox: SandboxServer, change: Any) -> None:
+    sandbox.script("a", limited(30), Reply())
+    pool = [account("a", sandbox.url), account("b", sandbox.url, enabled=False)]
+    with Proxy(pool, config=Config(routing=Routing(hold=60))) as proxy:
+        asking = Asking(proxy)
+        wait_until(lambda: held(proxy), "it is held")
+        on_the_loop(proxy, lambda: change(proxy.runtime.pool))
+        began = time.monotonic()
+        assert asking.answer() == 200
+    assert time.monotonic() - began < 2
+
+
+def test_a_client_that_leaves_frees_its_place_and_nothing_is_sent(sandbox: SandboxServer) -> None:
+    sandbox.script("a", limited(30))
+    with holding(sandbox) as proxy:
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{proxy.url}/v1/messages", json=message(), headers=CLAUDE_CODE, timeout=0.5)
+        [row] = proxy.rows.wait()
+        assert not proxy.runtime.waiting
+        assert proxy.busy == 0
+        on_the_loop(proxy, lambda: proxy.runtime.pool.reset("anthropic:a"))
+    assert row.outcome == "client_cancelled"
+    assert 300 < row.heldMs < 5000
+    assert len(sandbox.requests) == 1
+
+
+def test_one_that_would_wait_too_long_is_refused_at_once(sandbox: SandboxServer) -> None:
+    sandbox.script("a", limited(30))
+    with holding(sandbox, hold=29) as proxy:
+        asking = Asking(proxy)
+        assert asking.answer() == 429
+        [row] = proxy.rows.wait()
+    assert (asking.headers["retry-after"], row.heldMs) == ("30", 0)
+
+
+def test_a_stop_answers_those_that_are_held(sandbox: SandboxServer) -> None:
+    sandbox.script("a", limited(30))
+    with holding(sandbox, drain=20) as proxy:
+        asking = Asking(proxy)
+        wait_until(lambda: held(proxy), "it is held")
+        began = time.monotonic()
+        proxy.master.shutdown()
+        assert asking.answer() == 529
+    assert time.monotonic() - began < 5
