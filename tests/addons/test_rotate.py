@@ -74,7 +74,7 @@ def test_who_asks_for_what_decides(exchange: dict[str, Any], account: Account) -
 
 def test_a_session_goes_home() -> None:
     runtime = make_runtime(A, B)
-    runtime.pool.succeeded(B.key, Requirements(session="s"), sent_at=NOW, now=NOW)
+    runtime.pool.succeeded(B.key, Requirements(model="claude-x", session="s"), sent_at=NOW, now=NOW)
     assert record(attempt(runtime, session_id="s")).current_account == B
 
 
