@@ -9,6 +9,7 @@ from typing import Protocol
 from neurolink_mitm.core.auth.access import Key
 from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.auth.refresh import Refreshed
+from neurolink_mitm.core.cost.client_limits import ClientLimits
 from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.exchange import Exchange
 from neurolink_mitm.core.failover.waiting import WaitingRoom
@@ -164,10 +165,13 @@ class Metrics(Protocol):
 
 
 class Spending(Protocol):
-    """Books what is paid per use."""
+    """Books what is paid per use, and what each client has used."""
 
-    def add(self, usd: float, now: float) -> None:
-        """Does not block and does not raise."""
+    def add(self, usd: float, now: float, client: str | None = None, used: float = 0.0) -> None:
+        """Book a request: what is paid for it, and what `client` has used by the price list.
+
+        Does not block and does not raise.
+        """
 
 
 @dataclass(slots=True)
@@ -223,6 +227,7 @@ class Runtime:
     started_at: float = 0.0
     clients: tuple[ClientKey, ...] = ()
     """Made by `neurolink clients add`."""
+    client_limits: ClientLimits = field(default_factory=ClientLimits)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The process's environment and the env file: keys of other providers come from here."""
     config_path: str | None = None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from neurolink_mitm.adapters.files import locked, set_aside, write_atomic
 from neurolink_mitm.core.auth.client_keys import (
@@ -33,8 +35,11 @@ def read_clients(path: Path) -> tuple[ClientKey, ...]:
         raise ClientFileError(f"{path}: is broken: {e}") from e
 
 
-def add_client(path: Path, name: str, now: float) -> str:
-    """Return a new key, of which only the hash is stored. Raises `ValueError`, `OSError`."""
+def add_client(path: Path, name: str, now: float, **limits: Any) -> str:
+    """Return a new key, of which only the hash is stored. `limits` are fields of `ClientKey`.
+
+    Raises `ValueError`, `OSError`.
+    """
     check_label(name)
     with locked(path):
         clients = _read_to_change(path)
@@ -43,8 +48,23 @@ def add_client(path: Path, name: str, now: float) -> str:
                 f"there is a client {name!r} already: revoke it first, or choose another name"
             )
         key = CLIENT_KEY_PREFIX + secrets.token_urlsafe(32)
-        _write(path, (*clients, ClientKey(name, digest(key), now)))
+        _write(path, (*clients, ClientKey(name, digest(key), now, **limits)))
     return key
+
+
+def change_client(path: Path, name: str, **limits: Any) -> ClientKey | None:
+    """Change limits of a client; return what it has now, None if there is none of that name.
+
+    Raises `ValueError`, `OSError`.
+    """
+    with locked(path):
+        clients = [
+            replace(each, **limits) if each.name == name else each for each in _read_to_change(path)
+        ]
+        changed = next((each for each in clients if each.name == name), None)
+        if changed:
+            _write(path, clients)
+    return changed
 
 
 def revoke_client(path: Path, name: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -14,14 +13,19 @@ import msgspec
 
 from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.files import locked, set_aside, write_atomic
-from neurolink_mitm.core.cost.budget import Budget
+from neurolink_mitm.core.cost.budget import Budget, ClientUse
 from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.json_errors import UNREADABLE
+from neurolink_mitm.core.logs.timestamps import next_midnight
 
 logger = logging.getLogger("neurolink.spending")
 
 WRITE_INTERVAL = 2.0
 """Seconds between two writes; a killed proxy loses the spending of these."""
+MOST_CLIENTS = 1_000
+"""Clients whose use is kept; beyond that, those that came last."""
+MOST_USD = 1e9
+"""USD of one request: JSON has no number for infinity, which a price of 1e308 comes to."""
 LONGEST_DAY = 26 * 3600.0
 """Seconds; no day is longer, wherever the clocks change."""
 
@@ -33,40 +37,66 @@ def shipped_prices() -> Prices:
     return Prices({name: models for name, models in table.items() if isinstance(models, dict)})
 
 
-class Day(msgspec.Struct, rename="camel"):
-    """USD spent in the day that ends at `day_ends_at` (seconds since the epoch, local midnight)."""
+class Day(msgspec.Struct, rename="camel", omit_defaults=True):
+    """USD spent in the day that ends at `day_ends_at` (seconds since the epoch, local midnight), and use by client."""
 
     usd: float = 0.0
     day_ends_at: float = 0.0
+    clients: dict[str, ClientUse] = msgspec.field(default_factory=dict)
+    """By the name of the client key; `today_usd` is of the same day."""
+
+    def add(self, more: Day) -> None:
+        """Add what is not written; of an earlier day than `day_ends_at` of `more`, today's sums are dropped."""
+        if self.day_ends_at != more.day_ends_at:
+            self.begin(more.day_ends_at)
+        self.usd += more.usd
+        for name, use in more.clients.items():
+            self.clients.setdefault(name, ClientUse()).add(use)
+        while len(self.clients) > MOST_CLIENTS:
+            del self.clients[min(self.clients, key=lambda name: self.clients[name].last_used_at)]
+
+    def begin(self, ends_at: float) -> None:
+        """Begin the day that ends at `ends_at`."""
+        self.usd, self.day_ends_at = 0.0, ends_at
+        for use in self.clients.values():
+            use.today_usd = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self.usd or self.clients)
 
 
 class Spending:
-    """Books spending on a budget at once, and writes in a thread of its own."""
+    """Books spending and the use by clients on a budget at once, and writes in a thread of its own."""
 
-    def __init__(self, path: Path, budget: Budget, now: float | None = None) -> None:
-        """Read what was spent; `now` bounds a day that was written under a wrong clock."""
+    def __init__(self, path: Path | None, budget: Budget, now: float | None = None) -> None:
+        """Read what was spent; `now` bounds a day that was written under a wrong clock. `path` None: keep no file."""
         self._path = path
         self._budget = budget
-        self._unwritten = 0.0
+        self._unwritten = Day()
         self._closing = False
         self._failing = False
         self._due = 0.0
         self._changed = threading.Condition()
-        day = read_day(path)
-        budget.spent, budget.day_ends_at = day.usd, day.day_ends_at
+        self._take(read_day(path) if path else Day())
         if now is not None:
             with self._changed:
                 self._bound(now)
         self._thread = Worker(self._run, "spending")
 
-    def add(self, usd: float, now: float) -> None:
-        """Book the cost of a response. Does not block and does not raise."""
+    def add(self, usd: float, now: float, client: str | None = None, used: float = 0.0) -> None:
+        """Book a request. Does not block and does not raise."""
+        usd, used = min(usd, MOST_USD), min(used, MOST_USD)
         with self._changed:
             self._roll(now)
             self._budget.spent += usd
-            if usd and not self._unwritten:  # else the thread was notified before
+            more = Day(usd, self._budget.day_ends_at)
+            if client:
+                more.clients[client] = ClientUse(used, used, 1, now)
+                self._budget.clients.setdefault(client, ClientUse()).add(more.clients[client])
+            if more and not self._unwritten:  # else the thread was notified before
                 self._changed.notify()
-            self._unwritten += usd
+            if self._path:
+                self._unwritten.add(more)
 
     def clock_moved(self, by: float) -> None:
         """Keep what was spent today, after the clock was set by `by` seconds; the day ends within `LONGEST_DAY`."""
@@ -78,7 +108,12 @@ class Spending:
         budget = self._budget
         if budget.day_ends_at > now + LONGEST_DAY:
             budget.day_ends_at = next_midnight(now)
-            self._unwritten = budget.spent
+            today = Day(budget.spent, budget.day_ends_at)
+            for name, use in budget.clients.items():
+                today.clients[name] = self._unwritten.clients.get(name, ClientUse())
+                today.clients[name].today_usd = use.today_usd
+            if self._path:
+                self._unwritten = today
             self._changed.notify()
 
     def close(self, timeout: float = 5.0) -> None:
@@ -89,9 +124,16 @@ class Spending:
         self._thread.end(timeout)
 
     def _roll(self, now: float) -> None:
-        if now >= self._budget.day_ends_at:
-            self._budget.spent = self._unwritten = 0.0
-            self._budget.day_ends_at = next_midnight(now)
+        budget = self._budget
+        if now >= budget.day_ends_at:
+            day = Day(clients=budget.clients)
+            day.begin(next_midnight(now))
+            budget.spent, budget.day_ends_at = 0.0, day.day_ends_at
+            self._unwritten.begin(day.day_ends_at)
+
+    def _take(self, day: Day) -> None:
+        budget = self._budget
+        budget.spent, budget.day_ends_at, budget.clients = day.usd, day.day_ends_at, day.clients
 
     def _run(self) -> None:
         while True:
@@ -101,26 +143,29 @@ class Spending:
                 if not self._unwritten:
                     return
                 self._changed.wait_for(lambda: self._closing, self._due - time.monotonic())
-                usd, day_ends_at = self._unwritten, self._budget.day_ends_at
+                day, self._unwritten = self._unwritten, Day(day_ends_at=self._budget.day_ends_at)
             self._due = time.monotonic() + WRITE_INTERVAL
-            written = self._write(usd, day_ends_at)
+            written = self._write(day)
             with self._changed:
-                if written is None and self._closing:
-                    return
+                newer = self._unwritten
                 if written is None:
+                    self._unwritten = day
+                    self._unwritten.add(newer)
+                    if self._closing:
+                        return
                     self._changed.wait(1.0)  # then it is tried again
-                elif day_ends_at == self._budget.day_ends_at:
-                    self._unwritten -= usd
-                    self._budget.spent = written + self._unwritten
+                else:
+                    written.add(newer)
+                    self._take(written)
 
-    def _write(self, usd: float, day_ends_at: float) -> float | None:
-        """Add `usd` to the file, which another proxy may have changed. Return the sum; None if that failed."""
+    def _write(self, day: Day) -> Day | None:
+        """Add `day` to the file, which another proxy may have changed. Return the sums; None if that failed."""
+        assert self._path
         try:
             with locked(self._path):
-                before = read_day(self._path)
-                spent = before.usd if before.day_ends_at == day_ends_at else 0.0
-                day = Day(spent + usd, day_ends_at)
-                write_atomic(self._path, msgspec.json.encode(day) + b"\n")
+                whole = read_day(self._path)
+                whole.add(day)
+                write_atomic(self._path, msgspec.json.encode(whole) + b"\n")
         except Exception as e:  # the thread goes on, whatever it is
             if not self._failing:
                 logger.error("%s can't be written: the cap may be exceeded after a restart: %s",
@@ -128,7 +173,15 @@ class Spending:
             self._failing = True
             return None
         self._failing = False
-        return day.usd
+        return whole
+
+
+def peek_day(path: Path) -> Day:
+    """Return the content of `spend.json` as far as it can be read, and leave the file as it is."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Day)
+    except (OSError, *UNREADABLE):
+        return Day()
 
 
 def read_day(path: Path) -> Day:
@@ -142,9 +195,3 @@ def read_day(path: Path) -> Day:
     except UNREADABLE:
         set_aside(path)
     return Day()
-
-
-def next_midnight(now: float) -> float:
-    """Return the next local midnight, by the calendar: not every day has 24 hours."""
-    tomorrow = datetime.fromtimestamp(now).date() + timedelta(days=1)
-    return time.mktime(tomorrow.timetuple())

@@ -4,8 +4,9 @@ from collections.abc import Awaitable
 
 from mitmproxy import http
 
-from neurolink_mitm.core.cost.budget import UNPRICED
+from neurolink_mitm.core.cost.client_limits import model_not_allowed
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
+from neurolink_mitm.core.openai import unserved
 from neurolink_mitm.core.openai.embeddings import embeddings_request
 from neurolink_mitm.core.openai.errors import RequestError
 from neurolink_mitm.core.providers.catalog import missing_access
@@ -65,6 +66,8 @@ class Embeddings:
         runtime = self.runtime
         pool, config = runtime.pool, runtime.config
         exchange.model = model
+        if refusal := model_not_allowed(exchange.client_key, model, config.routing):
+            return unserved.forbidden(refusal)
         try:
             exchange.route = route = embeddings_route(
                 model,
@@ -75,8 +78,11 @@ class Embeddings:
         except RequestError as e:
             return e
         entry = next((each for each in pool.fallbacks if each.key in route.entries), None)
-        if entry and pool.budget.is_unbounded(entry, route.model, runtime.prices):
-            return RequestError(f"{entry.provider}/{route.model}: {UNPRICED}", "model")
+        capped = exchange.requirements.client_capped
+        if entry and (
+            why := pool.budget.unbounded(entry, route.model, runtime.prices, client_capped=capped)
+        ):
+            return RequestError(f"{entry.provider}/{route.model}: {why}", "model")
         return None
 
 

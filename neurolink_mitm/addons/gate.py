@@ -44,7 +44,11 @@ class Gate:
         key = access.presented_key(fields, self._keys(), bound=runtime.host)
         if isinstance(key, Reply):
             return key
-        exchange.client_key = key if isinstance(key, ClientKey) else None
+        if isinstance(key, ClientKey):
+            exchange.client_key = key
+            if not runtime.passthrough:
+                now = runtime.clock.now()
+                return runtime.client_limits.refusal(exchange, runtime.pool.budget, now)
         return None
 
     def _keys(self) -> tuple[access.Key, ...]:

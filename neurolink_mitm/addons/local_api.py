@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Mapping
 import msgspec
 from mitmproxy import http
 
+from neurolink_mitm.core.cost.client_limits import may_ask_for, model_not_allowed
 from neurolink_mitm.core.exchange import Exchange, Kind, Reply
-from neurolink_mitm.core.openai.unserved import not_mapped
+from neurolink_mitm.core.openai.unserved import forbidden, not_mapped
 from neurolink_mitm.core.pool.accounts import unknown_account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.providers import models
@@ -61,7 +62,7 @@ class LocalApi:
         elif path == METRICS_PATH:
             return self._metrics(flow)
         else:
-            page = self._reset(flow) if path == RESET_PATH else self._page(path, flow)
+            page = self._reset(flow) if path == RESET_PATH else self._page(path, flow, exchange)
             if isinstance(page, Reply):
                 _answer(flow, error_response(page, exchange.request_id))
             else:
@@ -75,13 +76,18 @@ class LocalApi:
             return
         routing = self.runtime.config.routing
         model = models.find(name, routing, self.runtime.pool.fallbacks)
-        if model:
+        refusal = model_not_allowed(exchange.client_key, name, routing)
+        if refusal and "anthropic-version" in flow.request.headers:
+            _answer(flow, error_response(refusal, exchange.request_id))
+        elif refusal:
+            _answer(flow, openai_refusal(forbidden(refusal), exchange.request_id))
+        elif model:
             _answer(flow, json_response(200, msgspec.json.encode(models.entry(model))))
         elif name.startswith("claude-") or "anthropic-version" in flow.request.headers:
             return
         else:
-            refusal = not_mapped(name, models.served(routing))
-            _answer(flow, openai_refusal(refusal, exchange.request_id))
+            unknown = not_mapped(name, models.served(routing))
+            _answer(flow, openai_refusal(unknown, exchange.request_id))
         exchange.kind = Kind.LOCAL
 
     async def _metrics(self, flow: http.HTTPFlow) -> None:
@@ -94,7 +100,7 @@ class LocalApi:
             await asyncio.sleep(0)
         _answer(flow, http.Response.make(200, "".join(parts), {"content-type": PROMETHEUS}))
 
-    def _page(self, path: str, flow: http.HTTPFlow) -> Page:
+    def _page(self, path: str, flow: http.HTTPFlow, exchange: Exchange) -> Page:
         now = self.runtime.clock.now()
         match path:
             case "/health":
@@ -102,7 +108,9 @@ class LocalApi:
             case "/status":
                 return status.report(self.runtime, now) | self._explained(flow.request.query, now)
             case "/v1/models":
-                return models.listing(models.offered(self.runtime.config.routing))
+                offered = models.offered(self.runtime.config.routing)
+                key = exchange.client_key
+                return models.listing([each for each in offered if may_ask_for(key, each.id)])
         return status.banner()
 
     def _explained(self, query: Mapping[str, str], now: float) -> Page:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from mitmproxy import http
 
 from neurolink_mitm.core.auth.access import credential
+from neurolink_mitm.core.cost.client_limits import model_not_allowed
 from neurolink_mitm.core.exchange import ClientRequest, Exchange, Kind
 from neurolink_mitm.core.openai import unserved
 from neurolink_mitm.core.openai.api import Api
@@ -112,6 +113,8 @@ class OpenAiRequest:
         """Return the traits of the model that will be asked. Raises `RequestError` where nobody serves it."""
         exchange.model = model  # the log names it, also where the request is refused
         routing = self.runtime.config.routing
+        if refusal := model_not_allowed(exchange.client_key, model, routing):
+            raise unserved.forbidden(refusal)
         route = destinations.route(model, routing, self.runtime.pool.fallbacks)
         if route is None:
             raise unserved.not_mapped(model, models.served(routing))

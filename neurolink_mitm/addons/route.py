@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from mitmproxy import http
 
 from neurolink_mitm.core.auth import access
+from neurolink_mitm.core.cost.client_limits import model_not_allowed
 from neurolink_mitm.core.exchange import (
     CONVERSATION_KINDS,
     INFERENCE_KINDS,
@@ -83,12 +84,23 @@ class Route:
         exchange.user_id = messages_request.user_id
         exchange.session_id = exchange.session_id or messages_request.session_id
         exchange.index = messages_request.index
-        config = self.runtime.config.routing
-        exchange.route = destinations.route(
-            messages_request.model, config, self.runtime.pool.fallbacks
-        )
-        if exchange.route is None:
-            return models.not_served(messages_request.model, config)
+        return self._destination(exchange, messages_request.model)
+
+    def _destination(self, exchange: Exchange, model: str) -> Reply | None:
+        config, pool = self.runtime.config.routing, self.runtime.pool
+        if refusal := model_not_allowed(exchange.client_key, model, config):
+            return refusal
+        exchange.route = route = destinations.route(model, config, pool.fallbacks)
+        if route is None:
+            return models.not_served(model, config)
+        for entry in pool.fallbacks if not route.pool else ():
+            if entry.key not in route.entries or entry.model:
+                continue
+            capped = exchange.requirements.client_capped
+            prices = self.runtime.prices
+            if why := pool.budget.unbounded(entry, route.model, prices, client_capped=capped):
+                text = f"{entry.provider}/{route.model}: {why}"
+                return Reply(400, "invalid_request_error", text)
         return None
 
     def _forwardable(self, flow: http.HTTPFlow) -> bool:

@@ -39,9 +39,15 @@ class Usage:
     error = response
 
     def _spend(self, exchange: Exchange, now: float) -> None:
+        spending, client = self.runtime.spending, exchange.client
+        if spending is None or exchange.kind is Kind.LOCAL:
+            return
         spent = costs.spent_on(exchange, self.runtime.prices, exchange.body_size)
-        if spent and self.runtime.spending:
-            self.runtime.spending.add(spent, now)
+        if client:
+            used = costs.used_by(exchange, self.runtime.prices, exchange.body_size)
+            spending.add(spent, now, client, used)
+        elif spent:
+            spending.add(spent, now)
 
     def _count(self, exchange: Exchange) -> None:
         if exchange.kind is Kind.LOCAL:

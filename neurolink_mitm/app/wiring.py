@@ -121,6 +121,9 @@ def prepare(settings: Settings) -> Prepared:
     if settings.accounts is None:  # the sandbox makes its accounts anew at each start
         state = *_state(runtime, home, clock), _refresher(runtime, store, sources, upstreams)
         components = (*state, *components)
+    else:
+        runtime.spending = spending = Spending(None, runtime.pool.budget)
+        components = (closing(spending.close), *components)
     warnings = (*warnings, *inputs.warnings, *telemetry.faults)
     interval = settings.health_interval
     return Prepared(runtime, home, warnings, sources, interval, components, upstreams)

@@ -20,7 +20,7 @@ gc.set_threshold(250_000)
 
 GROUPS = {
     "auth": "Log in to accounts and look after them.",
-    "clients": "Keys for those who call the proxy.",
+    "clients": "Keys for those who call the proxy, with limits, and what each has used.",
     "completion": "Print the completion script for a shell.",
     "config": "Look at the configuration, check and edit it.",
     "docs": "Read the documentation; without PAGE, list what there is.",

@@ -187,9 +187,8 @@ def _report_changes(before: _State, now: _State, warnings: Sequence[str]) -> Non
     if variables:
         changes.info("changed in the env file: %s", ", ".join(variables))
     if before.clients != now.clients:
-        logger.info(
-            "client keys have changed: %d, %d before", len(now.clients), len(before.clients)
-        )
+        counts = len(now.clients), len(before.clients)
+        logger.info("client keys or their limits have changed: %d, %d before", *counts)
     if before.asks_for_key and not now.asks_for_key and not is_loopback(now.host):
         logger.error("nobody is let in: %s", NO_CLIENT_KEY.message)
     if _logins(before.accounts) != _logins(now.accounts):

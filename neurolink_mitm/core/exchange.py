@@ -315,7 +315,10 @@ class Exchange:
         """Return the properties that decide which accounts may serve it."""
         claude_code = self.api is Api.ANTHROPIC and self.user_agent.startswith("claude-cli/")
         model = self.route.model if self.route else self.model
-        return Requirements(claude_code, model, self.session_id, self.metering, self.endpoint)
+        capped = self.client_key is not None and self.client_key.daily_cap_usd is not None
+        return Requirements(
+            claude_code, model, self.session_id, self.metering, self.endpoint, capped
+        )
 
     @property
     def metering(self) -> Metering:

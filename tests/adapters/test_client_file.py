@@ -9,6 +9,7 @@ import pytest
 from neurolink_mitm.adapters.client_file import (
     ClientFileError,
     add_client,
+    change_client,
     read_clients,
     revoke_client,
 )
@@ -55,6 +56,18 @@ def test_a_revoked_one_is_gone(path: Path) -> None:
     assert revoke_client(path, "a")
     assert not revoke_client(path, "a")
     assert [client.name for client in read_clients(path)] == ["b"]
+
+
+def test_limits_change_and_the_key_stays(path: Path) -> None:
+    key = add_client(path, "a", NOW, rate=5, models=("x-*",))
+    add_client(path, "b", NOW)
+    changed = change_client(path, "a", rate=None, daily_cap_usd=2.0)
+    [client, other] = read_clients(path)
+    assert client == changed
+    assert client.matches(key)
+    assert (client.rate, client.daily_cap_usd, client.models) == (None, 2.0, ("x-*",))
+    assert other.daily_cap_usd is None
+    assert change_client(path, "c", rate=1) is None
 
 
 def test_two_at_once_lose_none(path: Path) -> None:

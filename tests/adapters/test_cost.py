@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import runpy
 import stat
 import threading
@@ -12,13 +13,15 @@ from pathlib import Path
 import pytest
 
 from neurolink_mitm.adapters.cost import (
+    MOST_CLIENTS,
+    MOST_USD,
     WRITE_INTERVAL,
     Spending,
-    next_midnight,
     read_day,
     shipped_prices,
 )
-from neurolink_mitm.core.cost.budget import Budget
+from neurolink_mitm.core.cost.budget import Budget, ClientUse
+from neurolink_mitm.core.logs.timestamps import next_midnight
 from neurolink_mitm.core.providers.models import CLAUDE
 from tests.fakes import NOW
 from tests.waiting import wait_until
@@ -176,3 +179,75 @@ def test_midnight_is_the_users() -> None:
     midnight = datetime.fromtimestamp(next_midnight(NOW))
     assert (midnight.hour, midnight.minute, midnight.second) == (0, 0, 0)
     assert 0 < next_midnight(NOW) - NOW <= 25 * 3600
+
+
+# --- what each client has used
+
+
+def test_the_use_of_clients_outlives_the_logs_and_the_day(path: Path) -> None:
+    spending = Spending(path, Budget())
+    spending.add(1.5, NOW, "bob", 1.5)
+    spending.add(0.0, NOW + 1, "bob", 0.5)  # on a subscription
+    spending.add(0.0, NOW + 2, "amy", 0.0)
+    spending.close()
+    tomorrow = next_midnight(NOW) + 5
+    budget = Budget()
+    again = Spending(path, budget, tomorrow)
+    assert (budget.used_today("bob", NOW + 3), budget.used_today("bob", tomorrow)) == (2.0, 0.0)
+    again.add(0.0, tomorrow, "bob", 0.25)
+    again.close()
+    assert budget.used_today("bob", tomorrow) == 0.25
+    assert budget.used_today("nobody", tomorrow) == 0.0
+    assert read_day(path).clients == {
+        "bob": ClientUse(0.25, 2.25, 3, tomorrow), "amy": ClientUse(0.0, 0.0, 1, NOW + 2),
+    }  # fmt: skip
+
+
+def test_two_proxies_count_a_client_together(path: Path) -> None:
+    budgets = Budget(), Budget()
+    both = [Spending(path, budget) for budget in budgets]
+    for turn in range(8):
+        both[turn % 2].add(0.0, NOW, "bob", 0.125)
+    for each in both:
+        each.close()
+    assert read_day(path).clients == {"bob": ClientUse(1.0, 1.0, 8, NOW)}
+
+
+def test_a_client_keeps_its_use_of_today_when_the_clock_was_ahead(path: Path) -> None:
+    ahead = NOW + 18 * 86_400
+    first = Spending(path, Budget())
+    first.add(0.0, ahead, "bob", 3.0)
+    first.close()
+    budget = Budget()
+    spending = Spending(path, budget, NOW)
+    spending.add(0.0, NOW, "bob", 1.0)
+    spending.close()
+    assert budget.used_today("bob", NOW) == 4.0
+    use = read_day(path).clients["bob"]
+    assert (use.today_usd, use.total_usd, use.requests) == (4.0, 4.0, 2)
+
+
+def test_the_clients_that_came_last_are_kept(path: Path) -> None:
+    spending = Spending(path, Budget())
+    for number in range(MOST_CLIENTS + 3):
+        spending.add(0.0, NOW + number, f"c{number}", 1.0)
+    spending.close()
+    kept = read_day(path).clients
+    assert len(kept) == MOST_CLIENTS
+    assert "c2" not in kept
+
+
+def test_no_price_makes_the_file_unreadable(path: Path) -> None:
+    spending = Spending(path, Budget())
+    spending.add(math.inf, NOW, "bob", math.inf)
+    spending.close()
+    assert read_day(path).clients["bob"].today_usd == MOST_USD
+
+
+def test_without_a_file_it_counts_in_memory() -> None:
+    budget = Budget()
+    spending = Spending(None, budget, NOW)
+    spending.add(1.0, NOW, "bob", 2.0)
+    spending.clock_moved(-100.0)
+    spending.close()
+    assert (budget.spent_today(NOW), budget.used_today("bob", NOW)) == (1.0, 2.0)

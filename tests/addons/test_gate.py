@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from mitmproxy import http
 from mitmproxy.proxy.layers.http import HttpRequestHeadersHook, HttpRequestHook
@@ -231,3 +233,15 @@ def test_the_record_names_whose_key_it_was(key: str, name: str | None) -> None:
     laptop = ClientKey("laptop", digest("client-three"), 0)
     runtime = make_runtime(config=KEYS, clients=(laptop,), admin_token=Secret("owner"))
     assert record(asked(runtime, make_flow(headers={"x-api-key": key}))).client == name
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"), [({}, 429), ({"passthrough": True}, None)], ids=["pool", "passthrough"]
+)
+def test_a_client_is_held_to_its_limits(changes: dict[str, Any], status: int | None) -> None:
+    """Not where its own credential is forwarded."""
+    client = ClientKey("laptop", digest("client-three"), 0, daily_cap_usd=0.0)
+    flow = make_flow(headers={"x-api-key": "client-three"})
+    asked(make_runtime(clients=(client,), **changes), flow)
+    assert (refusal(flow)[0] if flow.response else None) == status
+    assert record(flow).client == "laptop"

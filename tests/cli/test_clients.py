@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import httpx
@@ -48,10 +49,56 @@ def test_for_programs() -> None:
 def test_the_list_shows_no_key() -> None:
     key = clients("add", "laptop").stdout.strip()
     listed = clients("list")
-    assert listed.stdout.startswith("laptop  since 2")
+    assert "laptop" in listed.stdout
     assert key not in listed.output
     [row] = json.loads(clients("list", "--format", "json").stdout)["clients"]
-    assert row.keys() == {"name", "createdAt"}
+    assert row.keys() == {"name", "createdAt", "lastUsedAt", "requests", "todayUsd", "totalUsd",
+                          "models", "rate", "dailyCapUsd", "hold"}  # fmt: skip
+
+
+def test_the_list_shows_what_was_used_when_the_logs_are_gone(file: Path) -> None:
+    clients("add", "laptop", "--daily-cap-usd", "20")
+    now = time.time()
+    use = {"todayUsd": 1.5, "totalUsd": 40.25, "requests": 12, "lastUsedAt": now}
+    day = {"usd": 3.0, "dayEndsAt": now + 900, "clients": {"laptop": use, "gone": use}}
+    spend = file.with_name("spend.json")
+    spend.write_text(json.dumps(day))
+    [row] = json.loads(clients("list", "--format", "json").stdout)["clients"]
+    assert (row["requests"], row["todayUsd"], row["totalUsd"]) == (12, 1.5, 40.25)
+    assert "$1.50 of $20" in clients("list").stdout
+    spend.write_text(json.dumps(day | {"dayEndsAt": now - 1}))
+    [row] = json.loads(clients("list", "--format", "json").stdout)["clients"]
+    assert (row["todayUsd"], row["totalUsd"]) == (0.0, 40.25)
+    spend.write_text("{")
+    assert clients("list").exit_code == 0
+    assert spend.read_text() == "{"
+
+
+def test_limits_are_stored_changed_and_taken_away(file: Path) -> None:
+    clients("add", "bob", "--model", "claude-haiku-*", "--model", "gpt-5", "--rate", "30",
+            "--daily-cap-usd", "2.5", "--hold", "900")  # fmt: skip
+    [stored] = json.loads(file.read_text())["clients"]
+    limits = {"models": ["claude-haiku-*", "gpt-5"], "rate": 30, "dailyCapUsd": 2.5, "hold": 900}
+    assert stored.items() >= limits.items()
+    ended = clients("set", "bob", "--rate", "none", "--model", "none", "--format", "json")
+    assert json.loads(ended.stdout) == {"name": "bob", **limits, "models": [], "rate": None}
+    clients("set", "bob", "--hold", "none", "--daily-cap-usd", "none")
+    assert json.loads(file.read_text())["clients"][0].keys() == {"name", "sha256", "createdAt"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--rate", "0"], ["--rate", "1.5"], ["--rate", "nan"], ["--daily-cap-usd", "nan"],
+     ["--daily-cap-usd", "inf"], ["--daily-cap-usd=-1"], ["--daily-cap-usd", "1e308"],
+     ["--hold=-1"], ["--model", ""], ["--model", "a\x1b"], ["--model", "none", "--model", "a"], []],
+    ids=str,
+)  # fmt: skip
+def test_what_is_no_limit_is_refused(file: Path, wrong: list[str]) -> None:
+    clients("add", "bob")
+    before = file.read_bytes()
+    assert clients("set", "bob", *wrong).exit_code == 2
+    assert file.read_bytes() == before
+    assert clients("set", "nobody", "--rate", "3").exit_code == 1
 
 
 def test_an_empty_list_says_how_to_fill_it() -> None:

@@ -8,7 +8,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from neurolink_mitm.core.cost.prices import Prices
+from neurolink_mitm.core.logs.timestamps import next_midnight
 from neurolink_mitm.core.pool.account_state import Ineligible
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.providers import catalog
@@ -39,6 +42,7 @@ def metering_at(method: str, path: str) -> Metering:
 
 NEVER = "routing.pay-per-use is never"
 UNPRICED = "its price is not known, and routing.daily-cap-usd is set"
+UNPRICED_FOR_CLIENT = "its price is not known, and the client has a daily cap"
 NOT_METERED = "what this costs can't be counted, and routing.daily-cap-usd is set"
 
 
@@ -58,9 +62,31 @@ def unpriced(fallbacks: Iterable[Account], prices: Prices) -> frozenset[str]:
     )
 
 
+def of_cap(spent: float, cap: float) -> str:
+    """Return how much of a cap is spent, in cents where that is exact enough."""
+    digits = 2 if cap >= 0.1 or not cap else 4
+    return f"${spent:.{digits}f} of ${cap:.{digits}f}"
+
+
+class ClientUse(msgspec.Struct, rename="camel"):
+    """What the requests of one client have used. Costs are USD by the price list, on subscriptions too."""
+
+    today_usd: float = 0.0
+    total_usd: float = 0.0
+    requests: int = 0
+    last_used_at: float = 0.0
+    """Seconds since the epoch."""
+
+    def add(self, more: ClientUse) -> None:
+        self.today_usd += more.today_usd
+        self.total_usd += more.total_usd
+        self.requests += more.requests
+        self.last_used_at = max(self.last_used_at, more.last_used_at)
+
+
 @dataclass(slots=True)
 class Budget:
-    """What may be spent, and what was spent today; `adapters/cost.py` sets `spent` and `day_ends_at`."""
+    """What may be spent, and what was spent today; `adapters/cost.py` counts it."""
 
     pay_per_use: Literal["allow", "never"] = "allow"
     cap: float | None = None
@@ -71,14 +97,30 @@ class Budget:
     unpriced: Collection[str] = field(default_factory=frozenset)
     """Keys of targets whose price is unknown: a cap can't bound them."""
 
+    clients: dict[str, ClientUse] = field(default_factory=dict)
+    """By the name of the client key."""
+
     def spent_today(self, now: float) -> float:
         return self.spent if now < self.day_ends_at else 0.0
 
-    def is_unbounded(self, entry: Account, model: str, prices: Prices) -> bool:
-        """Return whether a cap can't bound a model that an entry for any model is asked for."""
-        if self.cap is None or not is_paid(entry):
-            return False
-        return prices.of(entry.provider, model) is None
+    def used_today(self, client: str, now: float) -> float:
+        """Return the USD that a client's requests have cost today, by the price list."""
+        use = self.clients.get(client)
+        return use.today_usd if use and now < self.day_ends_at else 0.0
+
+    def resets_at(self, now: float) -> float:
+        """Return when the day ends: nothing may have been spent since the last one ended."""
+        return self.day_ends_at if now < self.day_ends_at else next_midnight(now)
+
+    def unbounded(
+        self, entry: Account, model: str, prices: Prices, *, client_capped: bool
+    ) -> str | None:
+        """Return why a cap can't bound a model that an entry for any model is asked for; None where it can."""
+        if not is_paid(entry) or prices.of(entry.provider, model) is not None:
+            return None
+        if client_capped:
+            return UNPRICED_FOR_CLIENT
+        return None if self.cap is None else UNPRICED
 
     def ineligible(
         self,
@@ -87,8 +129,9 @@ class Budget:
         *,
         beside_subscription: bool,
         metering: Metering = Metering.METERED,
+        client_capped: bool = False,
     ) -> Ineligible | None:
-        """Return why the budget rules out `account` now.
+        """Return why the budget rules out `account` now; `client_capped`: the client has a daily cap of its own.
 
         `pay_per_use` concerns API keys beside subscriptions only: in a pool of keys, the owner means to pay.
         """
@@ -96,6 +139,8 @@ class Budget:
             return None
         if self.pay_per_use == "never" and beside_subscription:
             return Ineligible(NEVER)
+        if client_capped and account.key in self.unpriced:
+            return Ineligible(UNPRICED_FOR_CLIENT)
         if self.cap is None or metering is Metering.FREE:
             return None
         if metering is Metering.UNMETERED:
@@ -104,7 +149,6 @@ class Budget:
             return Ineligible(UNPRICED)
         if self.spent_today(now) < self.cap:
             return None
-        spent = f"${self.spent_today(now):.2f} of ${self.cap:.2f}"
-        return Ineligible(
-            f"routing.daily-cap-usd is reached: {spent} spent today", self.day_ends_at
-        )
+        spent = of_cap(self.spent_today(now), self.cap)
+        reason = f"routing.daily-cap-usd is reached: {spent} spent today"
+        return Ineligible(reason, self.resets_at(now), capped=True)

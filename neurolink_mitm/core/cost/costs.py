@@ -23,10 +23,13 @@ def cost_of(exchange: Exchange, prices: Prices) -> float | None:
     return prices.cost(account.provider, model, exchange.usage)
 
 
-def spent_on(exchange: Exchange, prices: Prices, body_bytes: int) -> float:
-    """Return the USD to book against a cap: an estimate where upstream charges for more than it reported."""
+def used_by(exchange: Exchange, prices: Prices, body_bytes: int) -> float:
+    """Return the USD to count against a client's cap: by the price list, also on a subscription.
+
+    It is an estimate where upstream charges for more than it reported.
+    """
     account, model = exchange.account, _model(exchange)
-    if account is None or not model or not is_paid(account) or exchange.metering is Metering.FREE:
+    if account is None or not model or exchange.metering is Metering.FREE:
         return 0.0
     if exchange.attempts[-1].failure:
         return 0.0  # any other was sent, whether somebody waited for its end or not
@@ -34,6 +37,12 @@ def spent_on(exchange: Exchange, prices: Prices, body_bytes: int) -> float:
     if exchange.outcome in UNFINISHED or _is_unread(exchange):
         usage = _at_least(usage, body_bytes, reader.size if reader else 0)
     return prices.cost(account.provider, model, usage) or 0.0
+
+
+def spent_on(exchange: Exchange, prices: Prices, body_bytes: int) -> float:
+    """Return the USD to count against the cap on what is paid per use."""
+    account = exchange.account
+    return used_by(exchange, prices, body_bytes) if account and is_paid(account) else 0.0
 
 
 def _is_unread(exchange: Exchange) -> bool:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from neurolink_mitm.core.cost.budget import NOT_METERED
+from neurolink_mitm.core.cost.client_limits import cap_reached
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.pool.account_state import NOT_FOR_CLIENT, Ineligible
 from neurolink_mitm.core.pool.choice import Requirements
@@ -38,9 +39,11 @@ def all_ineligible(
     targets = {**ineligible, **fallbacks}
     reasons = {key: each.reason for key, each in targets.items()}
     reasons |= {key: (errors or {}).get(key, "not asked") for key in eligible}
-    waits = [each.until - now for each in targets.values() if each.until is not None]
-    if waits and (ineligible or not eligible):
-        return _retry_later(min(waits), reasons, accounts=bool(accounts))
+    ends = [each.until for each in targets.values() if each.until is not None]
+    if ends and (ineligible or not eligible):
+        if all(each.capped for each in targets.values() if each.until is not None):
+            return cap_reached(listed(reasons), min(ends), now)
+        return _retry_later(min(ends) - now, reasons, accounts=bool(accounts))
     if eligible:
         return None
     none_yet = route.pool and not accounts

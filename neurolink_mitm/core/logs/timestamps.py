@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
+from datetime import time as clock
 from functools import lru_cache
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)")
@@ -42,6 +44,19 @@ def local_date_time(moment: str | float) -> str:
 def local_zone(now: float) -> str:
     """Return the name of the local zone: `CET`."""
     return f"{_local(now):%Z}"
+
+
+def next_midnight(now: float) -> float:
+    """Return the next local midnight, by the calendar: not every day has 24 hours."""
+    tomorrow = datetime.fromtimestamp(now).date() + timedelta(days=1)
+    return datetime.combine(tomorrow, clock.min).timestamp()
+
+
+def reset_time(until: float, now: float) -> str:
+    """Return when something ends, in the local zone and from now: `at 00:00 CET, in 3 h 12 min`."""
+    hours, minutes = divmod(max(1, math.ceil((until - now) / 60)), 60)
+    left = f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    return f"at {local_time(until, seconds=False)}, in {left}"
 
 
 @lru_cache(maxsize=4096)

@@ -113,7 +113,7 @@ def is_openais(body: bytes) -> bool:
 def _by_status(error: _Error, status: int) -> OpenAiError:
     kind = INVALID if status < 500 else SERVER
     code = _CODES.get(status)
-    if status == 402 or _UNPAID.search(error.message):
+    if status == 402 or error.type == "billing_error" or _UNPAID.search(error.message):
         kind = code = "insufficient_quota"
     elif status == 429:
         kind = "rate_limit_error"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.openai.api import CHAT_PATH, EMBEDDINGS_PATH, RESPONSES_PATH, SERVED
 from neurolink_mitm.core.openai.errors import MODEL_NOT_FOUND, RequestError
 from neurolink_mitm.core.providers.models import newest
@@ -65,3 +66,8 @@ def not_mapped(model: str, served: Sequence[str]) -> RequestError:
         " (a running proxy notices):\n" + "\n".join(lines)
     )
     return RequestError(message, "model", MODEL_NOT_FOUND, 404)
+
+
+def forbidden(refusal: Reply) -> RequestError:
+    """Return the refusal of a model that is not for this client."""
+    return RequestError(refusal.message, "model", MODEL_NOT_FOUND, refusal.status)

@@ -36,6 +36,8 @@ class Ineligible:
     reason: str
     until: float | None = None
     tried_at: float | None = None
+    capped: bool = False
+    """A cap on spending is the reason: it ends with the day, and nobody waits for that."""
 
 
 @dataclass(slots=True)

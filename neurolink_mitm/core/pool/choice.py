@@ -21,6 +21,8 @@ class Requirements:
     metering: Metering = Metering.METERED
     endpoint: str = endpoints.MESSAGES
     """One of `endpoints.ENDPOINTS`."""
+    client_capped: bool = False
+    """Whether the client has a daily cap."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,7 +286,11 @@ class Pool:
     ) -> dict[str, Ineligible]:
         """Return those of the fallbacks `keys` that may not serve such a request now, in the order of `keys`."""
         # they serve every client, and are a model themselves
-        anybody = Requirements(metering=requirements.metering, endpoint=requirements.endpoint)
+        anybody = Requirements(
+            metering=requirements.metering,
+            endpoint=requirements.endpoint,
+            client_capped=requirements.client_capped,
+        )
         there = {account.key: account for account in self.fallbacks}
         fallbacks = (there[key] for key in keys if key in there)
         return self._ineligible(fallbacks, anybody, now)
@@ -313,6 +317,7 @@ class Pool:
             now,
             beside_subscription=self._has_subscription or not account.is_anthropic,
             metering=requirements.metering,
+            client_capped=requirements.client_capped,
         )
 
     def _home(

@@ -98,7 +98,7 @@ def test_below_the_cap_it_may_be_spent() -> None:
 def test_at_the_cap_it_is_over_until_tomorrow() -> None:
     found = skip(Budget(cap=20.0, spent=20.004, day_ends_at=TOMORROW))
     assert found == Ineligible(
-        "routing.daily-cap-usd is reached: $20.00 of $20.00 spent today", TOMORROW
+        "routing.daily-cap-usd is reached: $20.00 of $20.00 spent today", TOMORROW, capped=True
     )
 
 

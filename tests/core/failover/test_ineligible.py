@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurolink_mitm.core.cost.budget import Budget
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.failover.ineligible import (
     ADD_ACCOUNT,
@@ -235,3 +236,25 @@ def test_other_clients_are_told_of_providers_too() -> None:
     assert reply is not None
     assert reply.status == 400
     assert "set OPENAI_API_KEY" in reply.message
+
+
+CAP = Budget(cap=1.0, spent=2.0, day_ends_at=NOW + 7200)
+
+
+def test_where_only_a_cap_is_in_the_way_claude_code_shows_it() -> None:
+    """In the form that Anthropic's own gateway has for it, and not repeated."""
+    pool = Pool([make_account("a", secret="sk-ant-api03-x"), make_account("b", enabled=False)])
+    pool.budget = CAP
+    reply = refused(pool)
+    assert (reply.status, reply.error_type, reply.hopeless) == (429, "billing_error", True)
+    assert reply.message.startswith("spend limit reached — anthropic:a: routing.daily-cap-usd is")
+    assert reply.message.endswith(", in 2 h 0 min.")
+
+
+def test_an_account_that_is_back_before_the_cap_ends_is_waited_for() -> None:
+    pool = Pool([make_account("a", secret="sk-ant-api03-x"), make_account("b")])
+    pool.budget = CAP
+    failure = make_failure(429, "retry-after: 30")
+    pool.failed("anthropic:b", CLAUDE_CODE, failure, sent_at=NOW, now=NOW)
+    reply = refused(pool)
+    assert (reply.error_type, reply.retry_after, reply.hopeless) == ("rate_limit_error", 30, False)

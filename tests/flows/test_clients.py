@@ -1,0 +1,108 @@
+"""What client keys allow, and whom requests are counted for, by the real proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from neurolink_mitm.adapters.cost import Spending, shipped_prices
+from neurolink_mitm.core.auth.client_keys import ClientKey, digest
+from neurolink_mitm.ports import Runtime
+from neurolink_mitm.sandbox.server import SandboxServer
+from tests.flows.harness import CLAUDE_CODE, LIMIT, MODEL, Proxy, account, message
+
+HAIKU = "claude-haiku-4-5"
+CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "say hi"}]}
+RESPONSE = {"model": MODEL, "input": "say hi"}
+EMBEDDINGS = {"model": "text-embedding-3-small", "input": "hi"}
+COUNTED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("/v1/messages", message()),
+    ("/v1/messages", message(stream=False)),
+    ("/v1/chat/completions", CHAT),
+    ("/v1/chat/completions", {**CHAT, "stream": True}),
+    ("/v1/responses", {**RESPONSE, "stream": True}),
+    ("/v1/embeddings", EMBEDDINGS),
+)
+
+
+def key(name: str, **limits: Any) -> ClientKey:
+    return ClientKey(name, digest(f"key of {name}"), 0.0, **limits)
+
+
+CLIENTS = (
+    key("free"),
+    key("capped", daily_cap_usd=0.000001),
+    key("slow", rate=2),
+    key("small", models=("claude-haiku-*",)),
+)
+
+
+@pytest.fixture
+def proxy(sandbox: SandboxServer) -> Iterator[Proxy]:
+    def change(runtime: Runtime) -> None:
+        runtime.prices, runtime.clients = shipped_prices(), CLIENTS
+        runtime.spending = Spending(None, runtime.pool.budget)
+
+    login = account("login", sandbox.url, token="sk-ant-oat-test-a")
+    with Proxy([login, account("a", sandbox.url)], change=change) as proxy:
+        yield proxy
+    assert isinstance(proxy.runtime.spending, Spending)
+    proxy.runtime.spending.close()
+
+
+def ask(
+    proxy: Proxy, client: str, path: str, body: Any = None, method: str = "POST", **headers: str
+) -> httpx.Response:
+    headers = {**CLAUDE_CODE, "x-api-key": f"key of {client}", **headers}
+    return httpx.request(method, f"{proxy.url}{path}", json=body, headers=headers, timeout=LIMIT)
+
+
+def test_a_cap_ends_what_costs_in_the_form_of_each_api(
+    proxy: Proxy, sandbox: SandboxServer
+) -> None:
+    assert ask(proxy, "capped", *COUNTED[0]).status_code == 200
+    proxy.rows.wait(1)
+    count = len(sandbox.requests)
+    for path, body in COUNTED:
+        answer = ask(proxy, "capped", path, body)
+        error = answer.json()["error"]
+        kind = "billing_error" if path == "/v1/messages" else "insufficient_quota"
+        assert (answer.status_code, error["type"]) == (429, kind), path
+        assert error["message"].startswith("spend limit reached — the client 'capped' has used")
+        assert answer.headers["x-should-retry"] == "false"
+    assert ask(proxy, "capped", "/v1/messages/batches", {}).status_code == 400
+    assert len(sandbox.requests) == count
+    assert ask(proxy, "capped", "/v1/messages/count_tokens", message()).status_code == 200
+    assert ask(proxy, "capped", "/v1/models", method="GET").status_code == 200
+    assert ask(proxy, "free", *COUNTED[0]).status_code == 200
+    refused = [row for row in proxy.rows.wait(10) if row.responseStatus == 429]
+    assert {(row.client, row.account, row.costUsd) for row in refused} == {("capped", None, None)}
+
+
+def test_a_rate_says_when_to_come_again(proxy: Proxy) -> None:
+    answers = [ask(proxy, "slow", path, body) for path, body in (COUNTED[0], *COUNTED[:4])]
+    assert [each.status_code for each in answers] == [200, 200, 429, 429, 429]
+    assert answers[2].json()["error"]["type"] == "rate_limit_error"
+    assert 1 <= int(answers[2].headers["retry-after"]) <= 30
+    assert "x-should-retry" not in answers[2].headers
+    assert ask(proxy, "free", *COUNTED[0]).status_code == 200
+
+
+def test_models_are_those_of_the_client(proxy: Proxy, sandbox: SandboxServer) -> None:
+    listed = ask(proxy, "small", "/v1/models", method="GET").json()["data"]
+    assert listed
+    assert all(each["id"].startswith("claude-haiku-") for each in listed)
+    for path, body in (*COUNTED, ("/v1/messages/count_tokens", message())):
+        answer = ask(proxy, "small", path, body)
+        assert answer.status_code == 404, path
+        assert "is not for the client 'small'" in answer.text
+    version = {"anthropic-version": "2023-06-01"}
+    for headers in ({}, version):
+        answer = ask(proxy, "small", f"/v1/models/{MODEL}", method="GET", **headers)
+        assert answer.status_code == 404
+    assert sandbox.requests == []
+    assert ask(proxy, "small", "/v1/messages", message(model=HAIKU)).status_code == 200
+    assert ask(proxy, "small", f"/v1/models/{HAIKU}", method="GET").status_code == 200
