@@ -8,16 +8,17 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from rich.console import Group
 from rich.text import Text
 
 from neurolink_mitm.cli.ui.tables import NONE, Column, FittedTable, duration, filled, printed
 from neurolink_mitm.cli.ui.terminal import counted
-from neurolink_mitm.core.logs.timestamps import local_date_time
+from neurolink_mitm.cli.ui.windows import windows_table
+from neurolink_mitm.core.logs.reset_times import reset_time
+from neurolink_mitm.core.logs.timestamps import seconds
 
 Row = dict[str, Any]
 
-BAR = 5
-"""Characters of a drawn window."""
 TYPES = {"oauth": "login", "api_key": "API key"}
 COLOURS = {"ready": "green", "expired": "green", "cooling": "yellow"}
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
@@ -25,7 +26,11 @@ EMPTY = "no accounts; add one with: neurolink auth login anthropic\n"
 
 
 def list_text(rows: Sequence[Row], now: float) -> str:
-    return printed(FittedTable(columns(rows, now))) if rows else EMPTY
+    return (
+        printed(Group(FittedTable(columns(rows, now)), *windows_table(rows, now)))
+        if rows
+        else EMPTY
+    )
 
 
 def columns(rows: Sequence[Row], now: float) -> list[Column]:
@@ -43,10 +48,7 @@ def _columns(rows: Sequence[Row], now: float) -> Iterator[Column]:
     yield Column("type", [Text(_type(row)) for row in rows], drop_step=4)
     yield Column("plan", [Text(row["plan"]) for row in rows], drop_step=2)
     yield Column("expires", [Text(expiry(row["expiresAt"], now)) for row in rows], drop_step=5)
-    for title, name in (("5h", "fiveHour"), ("7d", "sevenDay")):
-        cells, short = zip(*(window(row["quota"], name) for row in rows), strict=True)
-        yield Column(title, cells, short=short, shorten_step=3)
-    yield Column("state", [_state(row) for row in rows], min_width=24)
+    yield Column("state", [_state(row, now) for row in rows], min_width=24)
 
 
 def status_text(summary: Row) -> str:
@@ -68,33 +70,16 @@ def expiry(moment: str | None, now: float) -> str:
     return f"in {duration(left)}" if left > 0 else f"{duration(-left)} ago"
 
 
-def window(quota: Row | None, name: str) -> tuple[Text, Text]:
-    """Return how far a window is used, as `██▌   50%` and in short as `50%`."""
-    current = (quota or {}).get(name)
-    if current is None:
-        return Text(NONE), Text(NONE)
-    used = min(max(current["used"], 0.0), 1.0)
-    halves = round(used * BAR * 2)
-    drawn = "█" * (halves // 2) + "▌" * (halves % 2)
-    colour = "red" if used >= 0.9 else "yellow" if used >= 0.5 else "green"
-    share = f"{current['used']:.0%}"
-    return Text(f"{drawn:<{BAR}} ", style=colour).append(share, style="default"), Text(share)
-
-
 def _type(row: Row) -> str:
     return TYPES[row["type"]] + ("" if row["source"] == "store" else f" ({row['source']})")
 
 
-def _state(row: Row) -> Text:
+def _state(row: Row, now: float) -> Text:
     text = Text(row["state"], style=COLOURS.get(row["state"], "red"))
     if row["reason"]:
-        text.append(f": {_ISO.sub(_clock, row['reason'])}", style="default")
+        reason = _ISO.sub(lambda match: reset_time(seconds(match[0]), now), row["reason"])
+        text.append(f": {reason}", style="default")
     return text.append(" (primary)", style="bold") if row["primary"] else text
-
-
-def _clock(match: re.Match[str]) -> str:
-    """Return a moment as people read it; JSON keeps it as it is."""
-    return local_date_time(match[0])
 
 
 def _state_count(state: str, labels: Sequence[str]) -> str:

@@ -51,8 +51,8 @@ class StatusResult:
         return {"running": False, "reason": self.why, "leftOver": left}
 
 
-REQUESTS = 10
-"""Requests in flight that `--watch` lists at most."""
+LISTED = 50
+"""Requests in flight that `--watch` prints at most into a pipe."""
 Ask = Callable[[], StatusResult]
 
 
@@ -140,12 +140,12 @@ def _left_over(state: ProxyState | None) -> tuple[Diagnostic, ...]:
 
 
 def _text(result: StatusResult, requests: int = 0) -> str:
-    from neurolink_mitm.cli.proxy.status_text import view
+    from neurolink_mitm.cli.proxy.status_text import Detail, view
     from neurolink_mitm.cli.ui.tables import printed
 
     if result.report is None:
         return f"{result.why}\n{_leftover_text(result)}"
-    return printed(view(result.report, time.time(), requests))
+    return printed(view(result.report, time.time(), Detail(requests)))
 
 
 def _leftover_text(result: StatusResult) -> str:
@@ -162,7 +162,7 @@ def _watch(ask: Ask, form: str, interval: float) -> NoReturn:
         _watch_live(ask, interval)
     while True:
         result = ask()
-        click.echo(json.dumps(result.document) if form == "json" else _text(result, REQUESTS))
+        click.echo(json.dumps(result.document) if form == "json" else _text(result, LISTED))
         time.sleep(interval)
 
 
@@ -178,9 +178,10 @@ def _watch_live(ask: Ask, interval: float) -> NoReturn:
 
 
 def _live_view(result: StatusResult) -> RenderableType:
-    from neurolink_mitm.cli.proxy.status_text import down_view, view
+    from neurolink_mitm.cli.proxy.live_text import LiveStatus
+    from neurolink_mitm.cli.proxy.status_text import down_view
 
     if result.report is not None:
-        return view(result.report, time.time(), REQUESTS)
+        return LiveStatus(result.report, time.time())
     at = local_time(time.time())
     return down_view(f"{result.why}\nstill watching ({at}); Ctrl-C ends this", result.left_over)

@@ -6,35 +6,54 @@ A field that the report lacks, as it comes from an older or newer proxy, is left
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from neurolink_mitm.cli.auth.render import window
+from neurolink_mitm.cli.proxy.accounts_text import accounts_table, brief_accounts
+from neurolink_mitm.cli.proxy.explain_text import explain_view
 from neurolink_mitm.cli.proxy.requests_text import in_flight_line, in_flight_table
-from neurolink_mitm.cli.ui.tables import Column, FittedTable, duration
+from neurolink_mitm.cli.ui.tables import duration
 from neurolink_mitm.cli.ui.terminal import counted
+from neurolink_mitm.cli.ui.windows import windows_table
 from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.logs.timestamps import local_time, seconds
-from neurolink_mitm.core.request.endpoints import described
 from neurolink_mitm.core.status.diagnostic import Diagnostic
 
 Report = Mapping[str, Any]
 
 SKEW = 60.0
 """Seconds by which the clock may be wrong before a warning."""
-NOT_FOUND = 404
 GOOD, BUSY, BAD = "green", "yellow", "red"
 
 
-def view(report: Report, now: float, requests: int = 0) -> RenderableType:
-    """Return the explanation, if the report has one, else the whole report with so many requests in flight."""
-    return explain_view(report) if "explain" in report else status_view(report, now, requests)
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """How much of a report is shown: by default what `proxy status` prints once."""
+
+    requests: int = 0
+    """Requests in flight that are listed at most."""
+    windows: bool = True
+    """All windows of each account, in a table; else the tightest one, beside its account."""
+    accounts: int | None = None
+    """Accounts that are listed at most; None: all."""
+    errors: bool = True
+    """The last error of each account."""
 
 
-def status_view(report: Report, now: float, requests: int = 0) -> RenderableType:
-    """Return the whole report, as of the proxy's clock; `requests` in flight are listed at most."""
+PRINTED = Detail()
+"""What is printed once: all but the requests in flight."""
+
+
+def view(report: Report, now: float, detail: Detail = Detail()) -> RenderableType:
+    """Return the explanation, if the report has one, else the whole report."""
+    return explain_view(report) if "explain" in report else status_view(report, now, detail)
+
+
+def status_view(report: Report, now: float, detail: Detail = Detail()) -> RenderableType:
+    """Return the whole report. Times are counted from the proxy's clock, where it says what that is."""
     accounts = report["stats"]["accounts"]
     now = seconds(report["now"]) if "now" in report else now
     return Group(
@@ -43,13 +62,23 @@ def status_view(report: Report, now: float, requests: int = 0) -> RenderableType
         *_loop_lines(report.get("loop")),
         *_claude_code_lines(report.get("claudeCode")),
         *_warnings(report, accounts),
-        _accounts(accounts, now) if accounts else Text("no accounts"),
+        *_accounts(accounts, now, detail),
+        *in_flight_line(report, now),
+        *(in_flight_table(report, now, detail.requests) if detail.requests else ()),
         *_other_providers(report),
         *_spend(report.get("spend")),
-        *_errors(accounts),
-        *in_flight_line(report, now),
-        *(in_flight_table(report, now, requests) if requests else ()),
+        *(_errors(accounts) if detail.errors else ()),
     )
+
+
+def _accounts(accounts: Sequence[Report], now: float, detail: Detail) -> Iterable[RenderableType]:
+    if not accounts:
+        yield Text("no accounts")
+    elif detail.windows:
+        yield accounts_table(accounts, now)
+        yield from windows_table(accounts, now)
+    else:
+        yield from brief_accounts(accounts, now, detail.accounts)
 
 
 def _head(report: Report) -> Text:
@@ -119,67 +148,6 @@ def _warnings(report: Report, accounts: Sequence[Report]) -> Iterable[Text]:
         yield Text(f"clock: {abs(skew):.0f} s {side} upstream's", style=BUSY)
 
 
-def _accounts(accounts: Sequence[Report], now: float) -> FittedTable:
-    windows = (
-        Column(title, cells, short=short, shorten_step=2)
-        for title, name in (("5h", "fiveHour"), ("7d", "sevenDay"))
-        for cells, short in [zip(*(_used(each, name) for each in accounts), strict=True)]
-    )
-    counts = (("attempts", "attempts"), ("answered", "success"), ("failed", "errors"))
-    counted = (
-        Column(title, [Text(str(each[name])) for each in accounts], drop_step=leave)
-        for leave, (title, name) in enumerate((*counts, ("429", "rateLimits")), 3)
-    )
-    return FittedTable(
-        (
-            Column("account", [Text(each["label"]) for each in accounts], min_width=16),
-            Column("type", [Text(each["type"]) for each in accounts], drop_step=1),
-            Column("state", [_state(each, now) for each in accounts], min_width=24),
-            *windows,
-            *counted,
-        )
-    )
-
-
-def _state(account: Report, now: float) -> Text:
-    reason = printable(str(account["reason"] or ""))
-    if account["cooling"]:
-        return Text(f"cooling {_until(account['coolingUntil'], now)}: {reason}", style=BUSY)
-    models = _models(account, now)
-    if reason:
-        return Text(reason, style=BAD)
-    busy = f", {account['inFlight']} in flight" if account.get("inFlight") else ""
-    return Text(f"ready{busy}{models}", style=GOOD)
-
-
-def _models(account: Report, now: float) -> str:
-    """Return the models and endpoints that are limited while the account serves all others."""
-    scopes = account.get("cooldowns") or {}
-    limited = [
-        f"{described(scope)} {_until(cooldown['until'], now)}"
-        for scope, cooldown in scopes.items()
-        if scope != "*" and cooldown["cooling"]
-    ]
-    return f"; cooling: {', '.join(limited)}" if limited else ""
-
-
-def _until(moment: str, now: float) -> str:
-    left = max(0.0, seconds(moment) - now)
-    if left >= 3600:
-        return f"for {duration(left)}"
-    minutes, rest = divmod(round(left), 60)
-    return f"for {minutes}:{rest:02} min" if minutes else f"for {rest} s"
-
-
-def _used(account: Report, name: str) -> tuple[Text, Text]:
-    """Return how far a window is used, whole and in short; and when it runs out at this pace, if before its reset."""
-    long, short = window(account["quota"], name)
-    if out := ((account["quota"] or {}).get(name) or {}).get("runsOutAt"):
-        at = f", out at {local_time(out, seconds=False)}"
-        return long.append(at, style=BAD), short.append(at, style=BAD)
-    return long, short
-
-
 def _other_providers(report: Report) -> Iterable[Text]:
     for number, entry in enumerate(report.get("fallbackChain") or (), 1):
         usable = entry.get("usable", True)
@@ -241,48 +209,6 @@ def _errors(accounts: Sequence[Report]) -> Iterable[Text]:
             f"last error {at} {account['label']}: {printable(str(account['lastError']))}",
             style="dim",
         )
-
-
-def explain_view(report: Report) -> RenderableType:
-    """Return which account the next request takes, why not the others, and what the client gets where none does."""
-    rows = report["explain"]
-    table = _explained_table(rows) if rows else Text("no accounts")
-    return Group(table, *_route_lines(report.get("route") or {}))
-
-
-def _explained_table(rows: Sequence[Report]) -> RenderableType:
-    columns = (
-        Column("", [Text(_mark(each)) for each in rows]),
-        Column("account", [Text(each["label"]) for each in rows], min_width=16),
-        Column("why", [Text(each["reason"]) for each in rows], min_width=24),
-    )
-    return FittedTable(columns)
-
-
-def _route_lines(route: Report) -> Iterable[Text]:
-    """Yield the rule of the route, what the client gets in the end, and the account that counts tokens if another."""
-    if (asked := route.get("asked")) and route.get("status") != NOT_FOUND:
-        under = f" as {route['model']}" if route.get("model") not in (None, asked) else ""
-        yield Text(printable(f"{asked}: asked for{under}, by {route['rule']}"))
-    if route.get("status"):
-        lines = f"the client gets {route['status']}: {route['message']}".splitlines()
-        yield from (Text(printable(line), style=BAD) for line in lines)
-    elif route.get("message"):
-        yield Text(printable(f"a request {route['message']}"))
-    counting = route.get("countTokens") or {}
-    if counting.get("next") != route.get("next"):
-        taken = str(counting.get("next") or "").removeprefix("anthropic:")
-        result = f"next is {taken}" if taken else f"the client gets {counting.get('status')}"
-        yield Text(printable(f"counting tokens: {result}"))
-    if uncounted := route.get("uncounted"):
-        reason = uncounted.partition(". ")[0]  # without those of each account
-        yield Text(printable(f"batches, and what else tells no cost: {reason}"))
-
-
-def _mark(account: Report) -> str:
-    if account["next"]:
-        return "next"
-    return "" if account["usable"] else "no"
 
 
 def down_view(why: str, left_over: Sequence[Diagnostic]) -> Text:

@@ -28,9 +28,9 @@ def clock_time(moment: float, now: float, zone: tzinfo | None = None) -> str:
     return f"{at.day} {MONTHS[at.month - 1]}{year} {time}"
 
 
-def zone_name(moment: float, zone: tzinfo | None = None) -> str:
-    """Return the name of the zone at `moment`: `CET`, `CEST`, `+03`."""
-    return f"{_local(moment, zone):%Z}"
+def zoned_time(moment: float, now: float, zone: tzinfo | None = None) -> str:
+    """Return the time of day, with the day if it is another one, marked with its zone: `Tue 16:40 CET`."""
+    return f"{clock_time(moment, now, zone)} {_local(moment, zone):%Z}"
 
 
 def countdown(seconds: float) -> str:
@@ -46,8 +46,8 @@ def countdown(seconds: float) -> str:
 
 
 def reset_time(moment: float, now: float, zone: tzinfo | None = None) -> str:
-    """Return the local time and the countdown: `16:40 (in 2h5m)`; of a past moment the time alone."""
-    at = clock_time(moment, now, zone)
+    """Return the local time, marked with its zone, and the countdown: `16:40 CET (in 2h5m)`; none to a past moment."""
+    at = zoned_time(moment, now, zone)
     return f"{at} (in {countdown(moment - now)})" if moment > now else at
 
 

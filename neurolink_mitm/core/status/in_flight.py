@@ -68,14 +68,20 @@ def state_of(exchange: Exchange) -> State:
         return State.STREAMING
     if attempt and attempt.failure is None and attempt.ready:
         return State.SENT if attempt.sent else State.CONNECTING
-    return State.HELD if isinstance(exchange.step, Hold) else State.WAITING
+    return State.HELD if _hold(exchange) else State.WAITING
+
+
+def _hold(exchange: Exchange) -> Hold | None:
+    """Return the step that holds a request until an account recovers; None where it waits for a moment only."""
+    step = exchange.step
+    return step if isinstance(step, Hold) and step.recovery else None
 
 
 def _request(exchange: Exchange, state: State, now: float) -> dict[str, object]:
     busy = state not in (State.WAITING, State.HELD)
     attempt = exchange.attempt if busy else None
     account = attempt.account if attempt else None
-    held = exchange.step.until if isinstance(exchange.step, Hold) and state is State.HELD else None
+    hold = _hold(exchange) if state is State.HELD else None
     return {
         "requestId": exchange.request_id,
         "path": _name(exchange.path.partition("?")[0]),
@@ -89,7 +95,7 @@ def _request(exchange: Exchange, state: State, now: float) -> dict[str, object]:
         "attempt": attempt.number if attempt else len(exchange.attempts),
         "since": iso(exchange.began_at),
         "ageMs": max(0, round((now - exchange.began_at) * 1000)),
-        "heldUntil": None if held is None else iso(held),
+        "heldUntil": iso(hold.until) if hold else None,
         "responseBytes": exchange.reader.size if exchange.reader else 0,
     }
 

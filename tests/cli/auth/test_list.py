@@ -46,11 +46,13 @@ def rows(*arguments: str) -> dict[str, dict[str, object]]:
 
 def test_the_table_has_a_line_for_each_account(mixed: Path) -> None:
     text = neurolink("list").stdout
-    head, work, home, key, old = text.splitlines()
-    assert head.split() == ["account", "e-mail", "organisation", "type", "plan", "expires", "5h", "state"]  # fmt: skip
+    head, work, home, key, old, titles, window = text.splitlines()
+    assert head.split() == ["account", "e-mail", "organisation", "type", "plan", "expires", "state"]
+    assert titles.split() == ["account", "window", "used", "resets"]
     assert "w@example.com" in work
     assert " in 2 h 4 min " in work
-    assert "██▌   50%" in work
+    assert window.startswith("work     5h      ██▌    50%  ")
+    assert window.endswith("(in 10m)")
     assert work.endswith("ready (primary)")
     assert " d " in home
     assert home.endswith("needs login: its token has expired and can't be refreshed")
@@ -96,7 +98,7 @@ def test_accounts_from_elsewhere_are_named_so(home: Path, monkeypatch: pytest.Mo
 def test_a_broken_configuration_is_reported_and_the_list_still_given(mixed: Path) -> None:
     put(mixed, "proxy-config.yaml", "version: two\n")
     result = neurolink("list")
-    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 5)
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 7)
     assert "version: must be 1" in result.stderr
 
 

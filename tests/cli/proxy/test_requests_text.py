@@ -54,7 +54,7 @@ def lines(parts: Iterable[RenderableType], width: int = 120) -> list[str]:
         (report(), []),
         ({}, []),
         (report(SENT), ["in flight: 1 request"]),
-        (report(SENT, HELD), ["in flight: 2 requests, 1 held, the first until 15:03 (in 40m)"]),
+        (report(SENT, HELD), ["in flight: 2 requests, 1 held, the first until 15:03 IST (in 40m)"]),
     ],
     ids=["none", "older proxy", "one", "held"],
 )
@@ -66,7 +66,7 @@ def test_the_table() -> None:
     titles, *rows = lines(in_flight_table(report(HELD, STREAMING, SENT), NOW, 10))
     assert titles.split() == ["request", "age", "attempt", "account", "model", "client", "session"]
     assert [" ".join(row.split()) for row in rows] == [
-        "held until 15:03 (in 40m) 2s 1 – claude-opus-4-6 – 3f2a9c1e",
+        "held until 15:03 IST (in 40m) 2s 1 – claude-opus-4-6 – 3f2a9c1e",
         "streaming 2s 3 🚀 Büro claude-opus-4-6 ann 3f2a9c1e",
         "sent 2s 1 work claude-opus-4-6 – 3f2a9c1e",
     ]

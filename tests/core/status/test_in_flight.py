@@ -13,6 +13,7 @@ from tests.fakes import NOW, make_account, make_attempt, make_exchange
 
 WORK = make_account("work")
 UPSTREAM = {"ready": True, "reader": None}
+HOLD = Hold(NOW, "", recovery=True)
 FAILED = {"failure": Failure.of_status(429, b""), "ready": True, "reader": None}
 
 
@@ -38,15 +39,16 @@ def asking(number: int = 1, **changes: Any) -> Exchange:
         ({"attempts": [make_attempt(WORK, **UPSTREAM)]}, State.SENT),
         ({"attempts": [make_attempt(WORK, ready=True)]}, State.STREAMING),
         ({"attempts": [make_attempt(WORK, **FAILED)], "step": Pause(1)}, State.WAITING),
-        ({"attempts": [make_attempt(WORK, **FAILED)], "step": Hold(NOW, "")}, State.HELD),
+        ({"attempts": [make_attempt(WORK, **FAILED)], "step": Hold(NOW, "")}, State.WAITING),
+        ({"attempts": [make_attempt(WORK, **FAILED)], "step": HOLD}, State.HELD),
         (
-            {"attempt": make_attempt(reader=None, sent=False), "step": Hold(NOW, "")},
+            {"attempt": make_attempt(reader=None, sent=False), "step": HOLD},
             State.HELD,
         ),
     ],
     ids=[
-        "its body comes", "a token is refreshed", "connecting", "sent", "streaming", "pause", "held after a 429",
-        "held at once",
+        "its body comes", "a token is refreshed", "connecting", "sent", "streaming", "pause", "for a moment",
+        "held after a 429", "held at once",
     ],
 )  # fmt: skip
 def test_the_state_is_read_from_the_exchange(changes: dict[str, Any], state: State) -> None:
@@ -85,7 +87,7 @@ def test_a_streamed_request() -> None:
 
 def test_a_held_request_is_on_no_account() -> None:
     failed = make_attempt(WORK, **FAILED)
-    [request] = listed(asking(attempts=[failed], step=Hold(NOW + 60, "")))
+    [request] = listed(asking(attempts=[failed], step=Hold(NOW + 60, "", recovery=True)))
     assert (request["account"], request["attempt"]) == (None, 1)
     assert request["heldUntil"] == "2025-10-09T08:54:20.000Z"
 
@@ -106,7 +108,7 @@ def test_pages_of_our_own_are_no_requests() -> None:
 
 
 def test_the_oldest_and_the_newest_of_many() -> None:
-    registry, many = InFlight(), [asking(n, step=Hold(NOW, "")) for n in range(LISTED + 10)]
+    registry, many = InFlight(), [asking(n, step=HOLD) for n in range(LISTED + 10)]
     for each in many:
         registry.add(each)
     report = registry.report(NOW)

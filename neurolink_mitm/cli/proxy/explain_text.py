@@ -1,0 +1,59 @@
+"""Which account the next request takes, and why, as `neurolink proxy status --explain` shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from neurolink_mitm.cli.ui.tables import Column, FittedTable
+from neurolink_mitm.core.logs.console import printable
+
+Report = Mapping[str, Any]
+
+NOT_FOUND = 404
+BAD = "red"
+
+
+def explain_view(report: Report) -> RenderableType:
+    """Return which account the next request takes, why not the others, and what the client gets where none does."""
+    rows = report["explain"]
+    table = _explained_table(rows) if rows else Text("no accounts")
+    return Group(table, *_route_lines(report.get("route") or {}))
+
+
+def _explained_table(rows: Sequence[Report]) -> RenderableType:
+    columns = (
+        Column("", [Text(_mark(each)) for each in rows]),
+        Column("account", [Text(each["label"]) for each in rows], min_width=16),
+        Column("why", [Text(each["reason"]) for each in rows], min_width=24),
+    )
+    return FittedTable(columns)
+
+
+def _route_lines(route: Report) -> Iterable[Text]:
+    """Yield the rule of the route, what the client gets in the end, and the account that counts tokens if another."""
+    if (asked := route.get("asked")) and route.get("status") != NOT_FOUND:
+        under = f" as {route['model']}" if route.get("model") not in (None, asked) else ""
+        yield Text(printable(f"{asked}: asked for{under}, by {route['rule']}"))
+    if route.get("status"):
+        lines = f"the client gets {route['status']}: {route['message']}".splitlines()
+        yield from (Text(printable(line), style=BAD) for line in lines)
+    elif route.get("message"):
+        yield Text(printable(f"a request {route['message']}"))
+    counting = route.get("countTokens") or {}
+    if counting.get("next") != route.get("next"):
+        taken = str(counting.get("next") or "").removeprefix("anthropic:")
+        result = f"next is {taken}" if taken else f"the client gets {counting.get('status')}"
+        yield Text(printable(f"counting tokens: {result}"))
+    if uncounted := route.get("uncounted"):
+        reason = uncounted.partition(". ")[0]  # without those of each account
+        yield Text(printable(f"batches, and what else tells no cost: {reason}"))
+
+
+def _mark(account: Report) -> str:
+    if account["next"]:
+        return "next"
+    return "" if account["usable"] else "no"
