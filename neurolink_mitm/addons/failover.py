@@ -65,15 +65,16 @@ class Failover:
         self, account: Account, answer: http.Response, exchange: Exchange, attempt: Attempt
     ) -> None:
         pool, now = self.runtime.pool, self.runtime.clock.now()
-        self._see_limits(account, answer.headers.fields, attempt, now)
+        self._see_limits(account, answer.headers.fields, exchange, answer.status_code)
         if answer.status_code < 300:
             pool.succeeded(account.key, exchange.requirements, sent_at=attempt.sent_at, now=now)
 
     def _see_limits(
-        self, account: Account, fields: headers.Fields, attempt: Attempt, now: float
+        self, account: Account, fields: headers.Fields, exchange: Exchange, status: int | None
     ) -> None:
-        quota = self.runtime.pool.update_quota(account.key, fields, now)
-        if quota:
+        asked, now = exchange.requirements, self.runtime.clock.now()
+        pool, attempt = self.runtime.pool, exchange.attempts[-1]
+        if quota := pool.update_quota(account.key, fields, now, asked=asked, status=status):
             attempt.utilization_5h = quota.used(FIVE_HOURS)
             attempt.utilization_7d = quota.used(SEVEN_DAYS)
 
@@ -98,7 +99,7 @@ class Failover:
         attempt.upstream_request_id = headers.name_in(failure.headers, b"request-id")
         self._end(attempt)
         if attempt.account:
-            self._see_limits(attempt.account, failure.headers, attempt, now)
+            self._see_limits(attempt.account, failure.headers, exchange, failure.status)
             result = self.runtime.pool.failed(
                 attempt.account.key,
                 exchange.requirements,

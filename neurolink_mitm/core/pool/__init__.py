@@ -5,7 +5,8 @@
 - `recovery.py`: when an account recovers by itself; `recovery` of the pool asks it of all for a request.
 - `cooldown.py`: how long a cooldown lasts. Which failure asks for one is a table in `core/failover/errors.py`.
 - `account_state.py`: why an account is ineligible now: cooldowns by scope, probes, limits.
-- `limit_headers.py`: how rate-limit headers are read. `windows.py`: the windows of a subscription among them.
+- `limit_headers.py`: how rate-limit headers are read. `windows.py`: the windows of a subscription among them;
+  `families.py`: which models a window counts for.
 - `quota.py`: an account's quota as responses reported it. `limit_scope.py`: the subject of a 429.
 - `ready.py`: the eligible accounts in order, kept from one request to the next.
 - `persisted.py`: the cooldowns that survive a restart.

@@ -265,9 +265,12 @@ class AccountState:
             if parts(scope)[1] != WHOLE_ACCOUNT and now - cooldown.until > LEVEL_LIFETIME:
                 self._clear(scope)
 
-    def update_quota(self, reported: Quota) -> Quota:
-        """Take over the latest quota, and the readings that a projection needs. Return the quota now."""
-        self.quota = quota = reported.after(self.quota)
+    def update_quota(self, reported: Quota, quota: Quota | None = None) -> Quota:
+        """Take over the latest quota, and the readings that a projection needs. Return the quota now.
+
+        `reported` is what a response reported, `quota` that after the one before.
+        """
+        self.quota = quota = quota or reported.after(self.quota)
         for name, window in reported.windows.items():
             if window.utilization is not None:
                 self._add_reading(name, window.utilization, reported.seen_at)

@@ -5,9 +5,10 @@ So a session has a home for each family of models: one that is limited for Opus 
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from dataclasses import dataclass
+
+from neurolink_mitm.core.pool import families
 
 CAPACITY = 10_000
 """Sessions with a home account, counted once for each family; the least recently used one is dropped."""
@@ -16,16 +17,13 @@ LIFETIME = 3600.0
 LONGEST_FAMILY = 64
 """Characters of a family's name: clients choose the models."""
 
-_FAMILY = re.compile(r"claude-(?:[\d.]+-)*([a-z]+)")
-
 Session = tuple[str, str]
 """A session and a family of models."""
 
 
 def family_of(model: str | None) -> str:
-    """Return the family of a model: `opus` of `claude-opus-4-6`, `haiku` of `claude-3-5-haiku-latest`."""
-    named = _FAMILY.search(model or "")
-    return (named[1] if named else model or "")[:LONGEST_FAMILY]
+    """Return the family of a model: `opus` of `claude-opus-4-6`; another provider's model is its own."""
+    return (families.family_of(model) or model or "")[:LONGEST_FAMILY]
 
 
 @dataclass(frozen=True, slots=True)

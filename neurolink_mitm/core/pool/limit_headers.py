@@ -7,7 +7,9 @@ https://platform.claude.com/docs/en/api/rate-limits#response-headers
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from neurolink_mitm.core.request.headers import Fields
 
@@ -18,7 +20,7 @@ MAX_VALUE = 256
 MAX_NUMBER = 1e11
 """Larger numbers are no limits and no times in seconds; as times they are milliseconds."""
 
-_NUMBER = re.compile(r"\s*(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(r"\s*-?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 
 
 def limit_headers(fields: Fields) -> dict[str, str]:
@@ -39,23 +41,28 @@ def number(text: str | None) -> float | None:
 def moment(text: str | None) -> float | None:
     """Read a time as seconds since the epoch; None for any other text.
 
-    Windows have Unix seconds, classic limits have RFC 3339; milliseconds are read too.
+    Windows have Unix seconds, classic limits have RFC 3339; milliseconds and HTTP dates are read too.
     """
     value = _digits(text)
     if value is None:
-        value = _rfc3339(text or "")
+        value = _date(text or "")
     elif value >= MAX_NUMBER:
         value /= 1000
     return value if value is not None and 0 < value < MAX_NUMBER else None
 
 
 def _digits(text: str | None) -> float | None:
-    return float(text) if text and _NUMBER.fullmatch(text) else None
+    value = float(text) if text and _NUMBER.fullmatch(text) else -1.0
+    return abs(value) if value >= 0 else None  # upstream also sends -0.0
 
 
-def _rfc3339(text: str) -> float | None:
-    try:
-        found = datetime.fromisoformat(text.strip())
-    except ValueError:
-        return None
+def _date(text: str) -> float | None:
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        with suppress(ValueError, OverflowError):
+            found = read(text.strip())
+            return _seconds(found)
+    return None
+
+
+def _seconds(found: datetime) -> float:
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

@@ -6,14 +6,15 @@ import enum
 import re
 from collections.abc import Mapping
 
+from neurolink_mitm.core.pool.families import families_in, family_of
 from neurolink_mitm.core.pool.limit_headers import UNIFIED, limit_headers
+from neurolink_mitm.core.pool.windows import REJECTED, is_of_account, read_windows, window_of
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.headers import Fields
 
 WHOLE_ACCOUNT = "*"
 """The wildcard of all models."""
 
-_FAMILIES = ("opus", "sonnet", "haiku")
 _COMMON = (f"{UNIFIED}5h-status", f"{UNIFIED}7d-status")
 _NAMED = re.compile(r"\bmodel:? ?`?claude-[a-z0-9]", re.IGNORECASE)
 
@@ -47,31 +48,33 @@ def scope_of(status: int | None, fields: Fields, message: str, model: str | None
     limit = limit_of(fields, message) if status == 429 else Limit.ACCOUNT
     if limit is Limit.ACCOUNT or limit is Limit.BARE or not model:
         return WHOLE_ACCOUNT
-    claim = limit_headers(fields).get(f"{UNIFIED}representative-claim", "")
-    family = _family(claim) or (_family(model) if limit is Limit.CREDITS else "")
     # the cooldown has to be for the model that was refused, whatever the headers and the message call it
-    return f"*{family}*" if family and family in model else model
+    family = family_of(model)
+    limited = limit is Limit.CREDITS or family in families_in(_windows(limit_headers(fields)))
+    return f"*{family}*" if family and limited else model
 
 
 def _is_account_wide(limits: Mapping[str, str]) -> bool:
     """Return whether a window of the whole account is used up; without a status of one, the claim names the window."""
     statuses = [limits[name] for name in _COMMON if name in limits]
     claim = limits.get(f"{UNIFIED}representative-claim")
-    return "rejected" in statuses or (not statuses and claim in ("five_hour", "seven_day"))
+    return REJECTED in statuses or (not statuses and claim in ("five_hour", "seven_day"))
 
 
 def _names_a_model(limits: Mapping[str, str], message: str) -> bool:
     """Return whether the limit is one model's.
 
-    By a claim on the window of a family, by the message, by a window of some models that is used up, or by a rejection
-    while the windows of the account are open.
+    By a window of some models that is used up or claimed, by the message, or by a rejection while the windows of the
+    account are open.
     """
-    if _family(limits.get(f"{UNIFIED}representative-claim", "")) or _NAMED.search(message):
+    if any(not is_of_account(name) for name in _windows(limits)) or _NAMED.search(message):
         return True
-    if limits.get(f"{UNIFIED}7d_oi-status") == "rejected":
-        return True
-    return limits.get(f"{UNIFIED}status") == "rejected" and all(name in limits for name in _COMMON)
+    return limits.get(f"{UNIFIED}status") == REJECTED and all(name in limits for name in _COMMON)
 
 
-def _family(text: str) -> str:
-    return next((family for family in _FAMILIES if family in text), "")
+def _windows(limits: Mapping[str, str]) -> list[str]:
+    """Return the names of the windows that are used up, and of the one that is claimed."""
+    windows = read_windows(limits, now=0.0).items()
+    claimed = window_of(limits.get(f"{UNIFIED}representative-claim", ""))
+    rejected = [name for name, window in windows if window.status == REJECTED]
+    return [*rejected, claimed] if claimed else rejected

@@ -25,7 +25,7 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.affinity import Affinity, Session, family_of
 from neurolink_mitm.core.pool.choice import Choice, CooldownResult, Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
-from neurolink_mitm.core.pool.limit_scope import scope_of
+from neurolink_mitm.core.pool.limit_scope import Limit, limit_of, scope_of
 from neurolink_mitm.core.pool.persisted import PersistedState, PersistedStates, fingerprint
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.ready import Kind, Ready, ReadyByKind, Verdict
@@ -246,7 +246,7 @@ class Pool:
         until = state.changes_at(account, now)
         if reason or (is_paid(account) and not kind.paid):
             return Verdict(None, until)
-        candidate = Candidate(account, state.quota, self._is_primary(account))
+        candidate = Candidate(account, state.quota, self._is_primary(account), kind.model)
         verdict = self._strategy.verdict(candidate, now)
         return Verdict(verdict.rank, min(verdict.until, until))
 
@@ -378,18 +378,38 @@ class Pool:
         before = self._targets.get(home or "")
         return before is not None and (before.type, self._targets[key].type) == ("api_key", "oauth")
 
-    def update_quota(self, key: str, fields: Fields, now: float) -> Quota | None:
-        """Return the quota that the headers of a response report, good or bad, and take it over."""
+    def update_quota(
+        self,
+        key: str,
+        fields: Fields,
+        now: float,
+        *,
+        asked: Requirements | None = None,
+        status: int | None = None,
+    ) -> Quota | None:
+        """Return the quota that the headers of a response report, good or bad, and take it over.
+
+        `asked` and `status` of the response tell which models its windows count for.
+        """
         reported = quota.parse(fields, now)
-        self.take_quota(key, reported)
+        state = self._states.get(key)
+        if state and reported:
+            model = asked.model if asked and asked.endpoint == endpoints.MESSAGES else None
+            refused = status == 429 and limit_of(fields, "") is Limit.MODEL
+            served = status is not None and 200 <= status < 300
+            latest = reported.after(state.quota, model, refused=refused, served=served)
+            self._take_quota(key, state.update_quota(reported, latest))
         return reported
 
     def take_quota(self, key: str, reported: Quota | None) -> None:
         """Take over the quota of an account, if one was reported."""
         state = self._states.get(key)
         if state and reported:
-            self._quotas[key] = state.update_quota(reported)
-            self._touch(key)
+            self._take_quota(key, state.update_quota(reported))
+
+    def _take_quota(self, key: str, latest: Quota) -> None:
+        self._quotas[key] = latest
+        self._touch(key)
 
     def failed(
         self, key: str, requirements: Requirements, failure: Failure, *, sent_at: float, now: float

@@ -9,8 +9,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from neurolink_mitm.core.pool.families import Learned, counts_for, evidence, family_of, learn
 from neurolink_mitm.core.pool.limit_headers import PREFIX, UNIFIED, limit_headers, moment, number
-from neurolink_mitm.core.pool.windows import LONGEST_WINDOW, Window, merged, read_windows
+from neurolink_mitm.core.pool.windows import (
+    LONGEST_WINDOW,
+    REJECTED,
+    Window,
+    merged,
+    read_windows,
+)
 from neurolink_mitm.core.request.headers import Fields
 
 CLASSIC = ("requests", "tokens", "input-tokens", "output-tokens")
@@ -41,6 +48,10 @@ class Quota:
     reset: float | None = None
     """Reset of the window that `claim` names."""
     classic: Mapping[str, Classic] = field(default_factory=dict)
+    overage_in_use: bool = False
+    """The response was paid beside the plan."""
+    learned: Learned = field(default_factory=dict)
+    """What the account's responses have shown of the models that a window counts for."""
 
     def current(self, now: float) -> dict[str, Window]:
         """Return the windows that have not been reset since."""
@@ -51,10 +62,16 @@ class Quota:
         window = self.windows.get(name)
         return window.utilization if window else None
 
-    def past_fallback(self, now: float) -> bool:
-        """Return whether a window is used up so far that other accounts serve first."""
+    def counting(self, model: str | None, now: float) -> dict[str, Window]:
+        """Return the current windows that count for `model`; without a model, those that count for any."""
+        family = family_of(model)
+        current = self.current(now).items()
+        return {name: each for name, each in current if counts_for(name, family, self.learned)}
+
+    def past_fallback(self, model: str | None, now: float) -> bool:
+        """Return whether a window of `model` is used up so far that other accounts serve first."""
         limit = DEFAULT_FALLBACK if self.fallback is None else self.fallback
-        used = (window.utilization for window in self.current(now).values())
+        used = (window.utilization for window in self.counting(model, now).values())
         return any(share is not None and share >= limit for share in used)
 
     def changes_at(self, now: float) -> float:
@@ -67,20 +84,37 @@ class Quota:
         # a second around it, for rounding errors
         return min((max(now, at - 1) for at in moments if now <= at + 1), default=math.inf)
 
-    def next_reset(self, now: float) -> float | None:
-        """Return the time of the first reset; None if no window has one."""
-        resets = (window.reset for window in self.current(now).values())
+    def next_reset(self, model: str | None, now: float) -> float | None:
+        """Return the time of the first reset of a window of `model`; None if none has one."""
+        resets = (window.reset for window in self.counting(model, now).values())
         return min((reset for reset in resets if reset is not None), default=None)
 
-    def after(self, before: Quota | None) -> Quota:
-        """Return this quota, and what the one `before` had that this response did not name."""
-        if before is None:
-            return self
+    def after(
+        self,
+        before: Quota | None,
+        model: str | None = None,
+        *,
+        refused: bool = False,
+        served: bool = False,
+    ) -> Quota:
+        """Return this quota of a response, and what the one `before` had that the response did not name.
+
+        It was a response to a request for `model`: `refused` by a limit of this model, or `served`.
+        """
+        served = served and self.is_within_plan
+        before = before or Quota(self.seen_at)
+        shown = evidence(self.windows, before.current(self.seen_at), refused=refused, served=served)
         return replace(
             self,
             windows=merged(before.windows, self.windows, self.seen_at),
             fallback=before.fallback if self.fallback is None else self.fallback,
+            learned=learn(self.learned or before.learned, family_of(model), shown),
         )
+
+    @property
+    def is_within_plan(self) -> bool:
+        """Whether the response counts against the windows, and is not paid beside the plan."""
+        return self.status != REJECTED and self.claim != "overage" and not self.overage_in_use
 
 
 def parse(fields: Fields, now: float) -> Quota | None:
@@ -96,6 +130,7 @@ def parse(fields: Fields, now: float) -> Quota | None:
         fallback=number(limits.get(f"{UNIFIED}fallback-percentage")),
         overage=limits.get(f"{UNIFIED}overage-status", ""),
         reset=moment(limits.get(f"{UNIFIED}reset")),
+        overage_in_use=limits.get(f"{UNIFIED}overage-in-use", "").lower() == "true",
         classic={name: classic for name in CLASSIC if (classic := _classic(limits, name))},
     )
 

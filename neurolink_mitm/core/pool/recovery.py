@@ -43,7 +43,7 @@ def _resets(quota: Quota, models: str, retry_at: float | None) -> list[float | N
     if it is later than any cooldown ends: so long a wait is a window's.
     """
     claimed = window_of(quota.claim)
-    used_up = {n: w for n, w in quota.windows.items() if _is_used_up(w) and _concerns(n, models)}
+    used_up = {n: w for n, w in quota.windows.items() if w.is_used_up and _concerns(n, models)}
     if not used_up and quota.status == REJECTED and _concerns(claimed, models):
         window = quota.windows.get(claimed, Window(None))
         used_up = (
@@ -55,10 +55,6 @@ def _resets(quota: Quota, models: str, retry_at: float | None) -> list[float | N
         window.reset or (quota.reset if name == claimed else None) or retry_at
         for name, window in used_up.items()
     ]
-
-
-def _is_used_up(window: Window) -> bool:
-    return window.status == REJECTED or (not window.status and (window.utilization or 0) >= 1)
 
 
 def _concerns(name: str, models: str) -> bool:

@@ -19,11 +19,12 @@ from neurolink_mitm.core.pool.ready import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An eligible account, and its quota if upstream has reported one."""
+    """An eligible account for requests of `model`, and its quota if upstream has reported one."""
 
     account: Account
     quota: Quota | None = None
     primary: bool = False
+    model: str | None = None
 
 
 class SelectionStrategy(Protocol):
@@ -85,12 +86,15 @@ class RoundRobin:
 
 
 class QuotaAware:
-    """Selects among those with headroom the one whose window is reset first: what is left there expires."""
+    """Selects among those with headroom the one whose window is reset first: what is left there expires.
+
+    Only the windows of the asked model count.
+    """
 
     def verdict(self, candidate: Candidate, now: float) -> Verdict:
-        quota = candidate.quota
-        past = quota is not None and quota.past_fallback(now)
-        reset = quota.next_reset(now) if quota else None
+        quota, model = candidate.quota, candidate.model
+        past = quota is not None and quota.past_fallback(model, now)
+        reset = quota.next_reset(model, now) if quota else None
         tier = -candidate.account.priority
         return Verdict(
             (tier, past, not candidate.primary, math.inf if reset is None else reset),

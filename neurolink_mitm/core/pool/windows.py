@@ -41,6 +41,11 @@ class Window:
     reset: float | None = None
     seen_at: float = field(default=0.0, compare=False)
 
+    @property
+    def is_used_up(self) -> bool:
+        """Whether upstream called it used up; its status counts, if it has one."""
+        return self.status == REJECTED or (not self.status and (self.utilization or 0) >= 1)
+
     def is_current(self, now: float) -> bool:
         """Return whether the window has not been reset since, and its reset is not too late to be true."""
         return self.reset is None or now < self.reset < now + LONGEST_WINDOW

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from neurolink_mitm.core.logs.rows import iso
-from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
+from neurolink_mitm.core.pool.families import models_of
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.windows import FIVE_HOURS, SEVEN_DAYS, Window
 
@@ -17,6 +17,7 @@ def windows_report(quota: Quota, now: float, runs_out: RunsOut | None = None) ->
     """Return the current windows by name, and the two of the whole account again by the names that they always had."""
     windows = {
         name: _window(window, runs_out(name, window) if runs_out else None)
+        | {"models": models_of(name, quota.learned)}
         for name, window in quota.current(now).items()
     }
     used = {name: each for name, each in windows.items() if each["used"] is not None}
@@ -33,7 +34,6 @@ def _window(window: Window, runs_out_at: float | None) -> Row:
         "status": window.status or None,
         "reset": _iso(window.reset),
         "runsOutAt": _iso(runs_out_at),
-        "models": [WHOLE_ACCOUNT],
     }
 
 

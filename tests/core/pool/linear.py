@@ -35,9 +35,9 @@ class RoundRobin:
 
 def quota_aware(candidates: Sequence[Candidate], now: float) -> Account:
     def rank(candidate: Candidate) -> tuple[float, bool, bool, float]:
-        quota = candidate.quota
-        past = quota is not None and quota.past_fallback(now)
-        reset = quota.next_reset(now) if quota else None
+        quota, model = candidate.quota, candidate.model
+        past = quota is not None and quota.past_fallback(model, now)
+        reset = quota.next_reset(model, now) if quota else None
         tier = -candidate.account.priority
         return tier, past, not candidate.primary, math.inf if reset is None else reset
 
@@ -71,7 +71,8 @@ class LinearPool(Pool):
         if home := self._home_among(left, requirements, now):
             return Choice(home, "session affinity", ineligible)
         candidates = [
-            Candidate(a, self.account_state(a.key).quota, self._is_primary(a)) for a in left
+            Candidate(a, self.account_state(a.key).quota, self._is_primary(a), requirements.model)
+            for a in left
         ]
         return Choice(self._select(candidates, now), self.strategy, ineligible)
 

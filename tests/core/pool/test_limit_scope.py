@@ -91,7 +91,8 @@ def scope_by(limit: Limit, headers: str, message: str = "", model: str | None = 
 def test_a_window_of_some_models_limits_the_one_asked_for(headers: str) -> None:
     """Both common windows are open, and yet it is rejected."""
     headers = headers.replace("Rejected", "rejected").replace("Allowed", "allowed")
-    assert scope_by(Limit.MODEL, headers, model=NEW) == NEW
+    assert scope_by(Limit.MODEL, headers, model=NEW) == "*fable*"
+    assert scope_by(Limit.MODEL, headers, model=OPUS) == OPUS
 
 
 @pytest.mark.parametrize(
@@ -143,11 +144,12 @@ def test_a_claim_of_a_family_limits_the_family(claim: str, model: str, scope: st
     [
         (OUT_OF_CREDITS, SONNET, "*sonnet*"),
         (OUT_OF_CREDITS, HAIKU, "*haiku*"),
-        (OUT_OF_CREDITS, NEW, NEW),
+        (OUT_OF_CREDITS, NEW, "*fable*"),
+        (OUT_OF_CREDITS, "claude-x-1", "claude-x-1"),
         (OUT_OF_CREDITS + "retry-after: 9", OPUS, "*opus*"),
         (OUT_OF_CREDITS + rejected("seven_day_opus"), OPUS, "*opus*"),
     ],
-    ids=["sonnet", "haiku", "no-family", "retry-after", "claim"],
+    ids=["sonnet", "haiku", "new", "no-family", "retry-after", "claim"],
 )
 def test_credits_limit_the_family(headers: str, model: str, scope: str) -> None:
     assert scope_by(Limit.CREDITS, headers, model=model) == scope

@@ -111,7 +111,9 @@ def test_what_is_no_share_is_left_out(number: str) -> None:
     assert five_hour(number) is None
 
 
-@pytest.mark.parametrize(("number", "read"), [("0", 0), ("0.0", 0), ("1", 1), ("1.02", 1.02)])
+@pytest.mark.parametrize(
+    ("number", "read"), [("0", 0), ("0.0", 0), ("-0.0", 0), ("1", 1), ("1.02", 1.02)]
+)
 def test_shares(number: str, read: float) -> None:
     """More than all can be used: requests under way at the end still count."""
     assert five_hour(number) == Window(read)
@@ -127,8 +129,9 @@ def test_shares(number: str, read: float) -> None:
         ("2025-10-09T09:53:20Z", 1760003600.0),
         ("2025-10-09T11:53:20.250+02:00", 1760003600.25),
         ("2025-10-09T09:53:20", 1760003600.0),
+        ("Thu, 09 Oct 2025 09:53:20 GMT", 1760003600.0),
     ],
-    ids=["seconds", "fraction", "spaces", "milliseconds", "rfc3339", "zone", "no-zone"],
+    ids=["seconds", "fraction", "spaces", "milliseconds", "rfc3339", "zone", "no-zone", "http"],
 )
 def test_forms_of_a_reset(reset: str, seconds: float) -> None:
     assert five_hour(reset=reset) == Window(0.5, "", seconds)
@@ -136,7 +139,7 @@ def test_forms_of_a_reset(reset: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "reset",
-    ["", "0", "soon", "nan", "inf", "-1", "1e14", "1e308", "1_760_003_600", "2025-13-01T00:00:00Z",
+    ["", "0", "soon", "nan", "inf", "-1", "1e14", "1e308", "-1760003600", "1_760_003_600", "2025-13-01T00:00:00Z",
      "0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59Z"],
 )  # fmt: skip
 def test_a_reset_that_is_no_moment_is_left_out(reset: str) -> None:
@@ -276,28 +279,28 @@ def test_a_window_without_reset_stays() -> None:
 )
 def test_past_fallback(five: float, seven: float, fallback: float | None, past: bool) -> None:
     quota = Quota(NOW, {"5h": Window(five), "7d": Window(seven)}, fallback=fallback)
-    assert quota.past_fallback(NOW) is past
+    assert quota.past_fallback(None, NOW) is past
 
 
 def test_a_window_that_was_reset_is_not_past_it() -> None:
-    assert USED.past_fallback(NOW)
-    assert not USED.past_fallback(NOW + HOUR)
+    assert USED.past_fallback(None, NOW)
+    assert not USED.past_fallback(None, NOW + HOUR)
 
 
 def test_an_api_key_is_never_past_it() -> None:
-    assert not quota_of(KEY).past_fallback(NOW)
+    assert not quota_of(KEY).past_fallback(None, NOW)
 
 
 @pytest.mark.parametrize(
     ("hours", "after"), [(0, 1.0), (0.99, 1.0), (1, 5.0), (4.99, 5.0), (5, None)]
 )
 def test_the_next_reset(hours: float, after: float | None) -> None:
-    found = USED.next_reset(NOW + hours * HOUR)
+    found = USED.next_reset(None, NOW + hours * HOUR)
     assert found == (None if after is None else NOW + after * HOUR)
 
 
 def test_without_windows_there_is_no_next_reset() -> None:
-    assert Quota(NOW, {"7d": Window(0.5)}).next_reset(NOW) is None
+    assert Quota(NOW, {"7d": Window(0.5)}).next_reset(None, NOW) is None
 
 
 # --- Projection
@@ -339,5 +342,5 @@ def test_a_reset_further_ahead_than_any_window_is_a_clocks_fault(
     reset: float, counts: bool
 ) -> None:
     quota = Quota(NOW, {"5h": Window(0.9, reset=reset)})
-    assert quota.past_fallback(NOW) is counts
-    assert quota.next_reset(NOW) == (reset if counts else None)
+    assert quota.past_fallback(None, NOW) is counts
+    assert quota.next_reset(None, NOW) == (reset if counts else None)

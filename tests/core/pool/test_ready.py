@@ -201,7 +201,7 @@ windows = st.builds(
 )
 quotas = st.builds(
     lambda windows, fallback: Quota(NOW, windows, fallback=fallback),
-    st.dictionaries(st.sampled_from(["5h", "7d"]), windows),
+    st.dictionaries(st.sampled_from(["5h", "7d", "7d_opus", "7d_sonnet"]), windows, max_size=3),
     st.sampled_from([None, 0.2, 0.8]),
 )
 demands = st.builds(

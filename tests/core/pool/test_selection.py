@@ -215,7 +215,9 @@ quotas = st.none() | st.builds(
 @given(st.lists(quotas, min_size=1, max_size=6))
 def test_headroom_goes_first(known: list[Quota | None]) -> None:
     candidates = [candidate(str(i), quota) for i, quota in enumerate(known)]
-    with_headroom = [c.account for c in candidates if not c.quota or not c.quota.past_fallback(NOW)]
+    with_headroom = [
+        c.account for c in candidates if not c.quota or not c.quota.past_fallback(None, NOW)
+    ]
     assert select(QuotaAware(), candidates) in (with_headroom or [c.account for c in candidates])
 
 
