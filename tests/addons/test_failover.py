@@ -314,7 +314,7 @@ def test_counting_tokens_proves_nothing_of_another_provider(kind: Kind) -> None:
 def test_its_session_is_at_home_there() -> None:
     runtime = make_runtime(B, A)
     head(200, runtime=runtime, session_id="s")
-    assert runtime.pool.choose(Requirements(session="s"), NOW).account == A
+    assert runtime.pool.choose(Requirements(model="claude-x", session="s"), NOW).account == A
 
 
 @pytest.mark.parametrize(
