@@ -9,7 +9,8 @@ those below it:
 - `addons`    thin mitmproxy addons, one class a file; they ask `core` and apply its decision
 - `doctor`    `neurolink proxy doctor`
 - rooms beside requests, each with its pure part and its outside: `accounts`, `records`, `config`, `telemetry`,
-  `claude_code`, `service`, `sandbox` (the Anthropic look-alike), `translator` (the process that asks other providers)
+  `notices`, `claude_code`, `service`, `sandbox` (the Anthropic look-alike), `translator` (the process that asks other
+  providers)
 - `adapters`  the outside world, one thing a file
 - `dataplane` all that touches mitmproxy's inside: the failover stream, the lean master
 - `ports`     what addons see of the outside: protocols, and the runtime that holds them

@@ -164,6 +164,16 @@ class Metrics(Protocol):
         """Yield the text for Prometheus, a metric at a time; `current` are the points of this moment."""
 
 
+class Notices(Protocol):
+    """Tells the user of events in the background; never blocks and never raises."""
+
+    def served(self, exchange: Exchange) -> None:
+        """Note who has served a finished request."""
+
+    def report(self) -> Mapping[str, object] | None:
+        """Return the part of `/status`; None where no channel is on."""
+
+
 class Spending(Protocol):
     """Books what is paid per use, and what each client has used."""
 
@@ -201,6 +211,7 @@ class Runtime:
     translator: Translator | None = None
     spending: Spending | None = None
     telemetry: Telemetry | None = None
+    notices: Notices | None = None
     prices: Prices = field(default_factory=lambda: Prices({}))
     bodies: Bodies | None = None
     """None: bodies are not captured, whatever the configuration says."""

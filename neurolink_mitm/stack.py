@@ -18,6 +18,7 @@ from neurolink_mitm.addons.inject import Inject
 from neurolink_mitm.addons.journal import Journal
 from neurolink_mitm.addons.local_api import LocalApi
 from neurolink_mitm.addons.map_model import ModelMapping
+from neurolink_mitm.addons.notices import Notices
 from neurolink_mitm.addons.openai_request import OpenAiRequest
 from neurolink_mitm.addons.openai_response import OpenAiResponse
 from neurolink_mitm.addons.persist_state import PersistState
@@ -55,6 +56,7 @@ def stack(runtime: Runtime) -> list[object]:
         Failover(runtime),  # what a failure means: cool the account down, name the next, or give up
         PersistState(runtime),  # cooldowns and quotas, kept across restarts
         Usage(runtime),  # tokens, outcome, totals
+        Notices(runtime),  # who served, for those who are told when it is paid for
         Console(runtime),  # a line per step
         Capture(runtime),  # bodies, if they are to be captured
         Telemetry(runtime),  # spans, metrics and a log record to a collector, where one is named

@@ -126,6 +126,19 @@ class FakeTelemetry:
         return OtlpTelemetry(telemetry_setup(COLLECTOR)).report() if self.on else None
 
 
+@dataclass
+class FakeNotices:
+    """Keeps the exchanges that it is handed."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    def served(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+
+    def report(self) -> Mapping[str, object] | None:
+        return {"channels": ["command"], "sent": 0, "failed": 0, "lastError": None}
+
+
 def make_account(label: str = "work", token: str = "", **changes: Any) -> Account:
     """An API-key account, or a login if `token` is one (`sk-ant-oat…`)."""
     secret = Secret(token or f"sk-ant-test-{label}")

@@ -24,6 +24,7 @@ from neurolink_mitm.core.status.event_loop import Lag, Stall
 from neurolink_mitm.core.status.metrics import METRICS
 from tests.fakes import (
     NOW,
+    FakeNotices,
     FakeTelemetry,
     FakeTranslator,
     make_account,
@@ -77,7 +78,11 @@ def a_full_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     pool.update(pool.accounts, [make_other()])
     stalled = Lag(last_stall=Stall(NOW, 0.3), last_pause=Stall(NOW, 12))
     runtime = make_runtime(
-        pool=pool, translator=FakeTranslator(), telemetry=FakeTelemetry(), lag=stalled
+        pool=pool,
+        translator=FakeTranslator(),
+        telemetry=FakeTelemetry(),
+        notices=FakeNotices(),
+        lag=stalled,
     )
     exchange = make_exchange(kind=Kind.MESSAGES)
     runtime.in_flight.add(exchange)

@@ -88,6 +88,11 @@ class Home:
         return self.root / "spend.json"
 
     @property
+    def notices(self) -> Path:
+        """Which notices were given."""
+        return self.root / "notices.json"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

@@ -13,7 +13,7 @@ Which addons have which hook, in order:
     responseheaders        trace · hold · sanitize_history · shape · openai_response · failover · persist_state
                            · console · capture
     response_complete      openai_response
-    response, error        hold · shape · failover · usage · capture · telemetry · journal
+    response, error        hold · shape · failover · usage · notices · capture · telemetry · journal
 
 The body of a request is read only if `gate` has admitted its head. `attempt` comes before each try upstream;
 `attempt_failed` after a try of which the client has seen nothing.

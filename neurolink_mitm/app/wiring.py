@@ -41,11 +41,13 @@ from neurolink_mitm.core.providers.translator import Setup, setup_for
 from neurolink_mitm.core.redact.known_secrets import secrets_of
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError
-from neurolink_mitm.core.settings.values import Config, OAuth
+from neurolink_mitm.core.settings.values import Config, Notify, OAuth
 from neurolink_mitm.core.status.metrics import Point, current_points
 from neurolink_mitm.dataplane.compat import check_version
 from neurolink_mitm.dataplane.upstreams.shared import Upstreams
 from neurolink_mitm.dataplane.upstreams.tls import UpstreamTrust
+from neurolink_mitm.notices.channels import Channel, channels_of
+from neurolink_mitm.notices.notifier import Notifier
 from neurolink_mitm.ports import Component, Runtime
 from neurolink_mitm.telemetry.otlp import OtlpTelemetry
 from neurolink_mitm.telemetry.registry import MetricRegistry
@@ -124,6 +126,8 @@ def prepare(settings: Settings) -> Prepared:
     else:
         runtime.spending = spending = Spending(None, runtime.pool.budget)
         components = (closing(spending.close), *components)
+    remembered = home if settings.accounts is None else None
+    components = (*components, _notices(runtime, remembered, sources))
     warnings = (*warnings, *inputs.warnings, *telemetry.faults)
     interval = settings.health_interval
     return Prepared(runtime, home, warnings, sources, interval, components, upstreams)
@@ -237,6 +241,18 @@ def _refresher(
 
     follow(runtime, reconnect)
     return Closing(refresher.close)
+
+
+def _notices(runtime: Runtime, home: Home | None, sources: Sources) -> Notifier:
+    """Set the notices, which follow the configuration; without a `home`, a restart forgets what was told."""
+
+    def channels(notify: Notify) -> tuple[Channel, ...]:
+        return channels_of(notify, runtime.environ, sources.network)
+
+    notifier = Notifier(runtime, home.notices if home else None, channels)
+    runtime.notices = notifier
+    follow(runtime, notifier.configure)
+    return notifier
 
 
 def _translator(runtime: Runtime, home: Home, sources: Sources) -> TranslatorProcess:

@@ -25,6 +25,7 @@ GROUPS = {
     "config": "Look at the configuration, check and edit it.",
     "docs": "Read the documentation; without PAGE, list what there is.",
     "logs": "Look at requests: what became of them, and what was sent.",
+    "notify": "Notices of what happens to the accounts.",
     "proxy": "Run the proxy and look after it.",
     "shape": "Show what request shaping makes of a request; nothing is sent.",
     "statusline": "Print one line about the accounts, for Claude Code's status line.",

@@ -13,6 +13,7 @@ from itertools import chain, count
 from typing import Any, Literal, get_args, get_origin
 
 from neurolink_mitm.config.interpolation import only_references, resolve_all
+from neurolink_mitm.config.notice_checks import notice_faults, notice_warnings
 from neurolink_mitm.config.provider_checks import (
     provider_faults,
     provider_warnings,
@@ -53,7 +54,12 @@ def parse(document: object, env: Mapping[str, str]) -> LoadedConfig:
     file = reader.value(ConfigFile, resolved, ())
     # a reference that can't be resolved is one fault, not also a wrong value
     unresolved = {fault.loc for fault in faults}
-    found = (*reader.faults, *_duplicates(resolved), *provider_faults(resolved))
+    found = (
+        *reader.faults,
+        *_duplicates(resolved),
+        *provider_faults(resolved),
+        *notice_faults(resolved),
+    )
     wrong = [fault for fault in found if fault.loc not in unresolved]
     if faults or wrong:
         every = sorted((*faults, *wrong), key=lambda fault: position(document, fault.loc))
@@ -206,6 +212,7 @@ def _duplicates(resolved: object) -> Iterator[ConfigFault]:
 
 def _warnings(config: Config, document: object) -> Iterator[ConfigFault]:
     yield from provider_warnings(config, document)
+    yield from notice_warnings(config, document)
     for loc in _plaintext(document, ()):
         yield ConfigFault(
             loc, "holds a key or password in plain text: better ${VAR}, and VAR in .env"
@@ -246,7 +253,7 @@ def _plaintext(value: object, loc: Loc) -> Iterator[Loc]:
 
 
 _PASSWORD = re.compile(r"://[^/\s:@]*+:(?!\$\{)[^/\s@]*+@")
-_KEYS = {*spellings("api_key"), *spellings("api_keys")}
+_KEYS = {*spellings("api_key"), *spellings("api_keys"), "secret"}
 
 
 def _is_key(text: str, loc: Loc) -> bool:

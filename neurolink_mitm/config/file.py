@@ -133,6 +133,7 @@ def _compose(text: str) -> object:
         _weigh(node, {})
         if twice := list(dict.fromkeys(_twice(node))):
             raise _Unreadable(*twice)
+        _keep_keys(node)
         return loader.construct_document(node)
     finally:
         loader.dispose()
@@ -172,6 +173,18 @@ def _twice(node: yaml.Node) -> Iterator[str]:
             seen.add(key.value)
     for child in _children(node):
         yield from _twice(child)
+
+
+def _keep_keys(node: yaml.Node) -> None:
+    """Let keys like `on`, which are truth values to YAML 1.1, be read as the texts that they are to YAML 1.2."""
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        if key.tag == _TRUTH:
+            key.tag = _TEXT
+    for child in _children(node):
+        _keep_keys(child)
+
+
+_TRUTH, _TEXT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
 
 
 def _at(mark: _Mark | None) -> str:

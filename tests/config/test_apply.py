@@ -38,6 +38,7 @@ BASE: dict[str, Any] = {
     },
     "clients": {"apiKeys": ["client-key-1"]},
     "providers": {"openai": {"apiKey": "sk-test-openai"}},
+    "notify": {"webhook": "https://hooks.example/a", "secret": "a-secret", "command": ["a"]},
     "prices": {"gpt-x": {"input": 1, "output": 2}},
     "cloaking": {
         "plugins": {
@@ -102,6 +103,12 @@ CHANGED: dict[str, Any] = {
     "network.caBundle": "ca.pem",
     "network.idle": 0,
     "network.warm": 3,
+    "notify.desktop": True,
+    "notify.webhook": "https://hooks.example/b",
+    "notify.secret": "another-secret",
+    "notify.command": ["b"],
+    "notify.on": ["cap"],
+    "notify.quiet": "1:00-2:00",
     "logging.maxAgeDays": 3,
     "logging.maxSizeMb": 3,
     "logging.captureBodies": "all",

@@ -20,6 +20,8 @@ PROVIDER = "anthropic:"
 LEGACY_LABEL = "default"
 NEEDS_LOGIN = "needs login"
 """Start of the reason of an account whose refresh token was refused."""
+GAVE_UP = "refreshes failed in a row"
+"""Part of the reason of an account that is not refreshed any more."""
 _LONGEST_LABEL = 64
 _LONGEST_PLAN = 32
 _AS_SECONDS = 1e9, 1e11

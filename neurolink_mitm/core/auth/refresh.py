@@ -11,7 +11,7 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from neurolink_mitm.core.auth.credentials import NEEDS_LOGIN, StoredAccount
+from neurolink_mitm.core.auth.credentials import GAVE_UP, NEEDS_LOGIN, StoredAccount
 from neurolink_mitm.core.auth.oauth import (
     AHEAD,
     DEFAULT_RETRY_AFTER,
@@ -230,7 +230,7 @@ class AccountRefresh:
         if failures >= MAX_FAILURES:
             self.backoff = None  # `enable` then tries it at once
             last = self._result.message
-            self._disable(f"{failures} refreshes failed in a row, the last: {last}")
+            self._disable(f"{failures} {GAVE_UP}, the last: {last}")
         self._go(StepResult.COUNTED if failures < MAX_FAILURES else StepResult.LAST_FAILURE)
 
     def disabled(self) -> None:

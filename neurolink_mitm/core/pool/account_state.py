@@ -140,6 +140,15 @@ class AccountState:
             return Ineligible(f"excludes {model}")
         return None
 
+    def cooling(self, model: str | None, now: float) -> Ineligible | None:
+        """Return why a cooldown keeps the account from messages to `model` (None: to any) now; None if none does."""
+        return self._cooling(model, MESSAGES, now)
+
+    @property
+    def recovering(self) -> bool:
+        """Whether no success has ended its last cooldown of all models yet, be that cooldown over or not."""
+        return any(each.whole or scope == WHOLE_ACCOUNT for scope, each in self.cooldowns.items())
+
     def _cooling(self, model: str | None, endpoint: str, now: float) -> Ineligible | None:
         if not self.cooldowns:
             return None

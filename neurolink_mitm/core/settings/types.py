@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 from neurolink_mitm.core.auth.credentials import check_label, check_token
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.target import DIRECT, NO_PROXY_URL, Via
+from neurolink_mitm.core.settings.quiet import QuietHours
 
 _LONGEST_TIMEOUT = 86_400
 """Seconds: one day. Beyond, timers of event loops begin to overflow."""
@@ -181,6 +182,17 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _quiet(text: str) -> str:
+    QuietHours.parse(text)
+    return text
+
+
+def _argument(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must be a text without NUL")
+    return text
+
+
 def _fingerprint(text: str) -> str:
     digits = text.replace(":", "").lower()
     if not re.fullmatch(r"[0-9a-f]{64}", digits):
@@ -231,4 +243,6 @@ BaseUrl = Annotated[str, _text_kind(_base_url)]
 ProxyUrl = Annotated[str, _text_kind(_proxy_url)]
 SecretText = Annotated[Secret, ValueType(_secret, {"type": "string"}, secret=True)]
 Pattern = Annotated[str, _text_kind(_pattern)]
+Quiet = Annotated[str, _text_kind(_quiet)]
+Argument = Annotated[str, _text_kind(_argument)]
 Fingerprint = Annotated[str, _text_kind(_fingerprint)]

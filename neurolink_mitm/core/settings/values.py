@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from neurolink_mitm.core.settings import types as types
 
@@ -358,6 +358,42 @@ class Logging(Section):
     capture_bodies: Annotated[Capture, "Of which requests: `all`, `errors` or `off`."] = "errors"
 
 
+NoticeKind = Literal["needs-login", "window-80", "all-cooling", "back", "paid-fallback", "cap"]
+NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
+
+
+@dataclass(frozen=True, slots=True)
+class Notify(Section):
+    """The channels by which the user hears of events, and of which ones."""
+
+    desktop: Annotated[types.Flag, "On the desktop, where there is one."] = False
+    webhook: Annotated[
+        types.Url | None, "A POST to this URL, with the event as JSON; `secret` has to sign it."
+    ] = field(default=None, repr=False)
+    secret: Annotated[
+        types.SecretText | None,
+        "The key of the webhook's signature (`x-neurolink-signature`): better `${VAR}` than the key itself.",
+    ] = None
+    command: Annotated[
+        tuple[types.Argument, ...],
+        "A program and its arguments, run without a shell for 10 s at most, with the event as JSON on its input.",
+    ] = field(default=(), repr=False)
+    on: Annotated[
+        tuple[NoticeKind, ...],
+        "The events: `needs-login`, `window-80`, `all-cooling`, `back`, `paid-fallback`, `cap`.",
+    ] = NOTICE_KINDS
+    quiet: Annotated[
+        types.Quiet | None,
+        "Hours of the local clock without notices, such as `22:00-07:00`; what still holds at their end is told then.",
+    ] = None
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Return the names of the channels that are on."""
+        on = {"desktop": self.desktop, "webhook": self.webhook, "command": self.command}
+        return tuple(name for name, value in on.items() if value)
+
+
 @dataclass(frozen=True, slots=True)
 class _Common(Section):
     version: Annotated[Literal[1], "Of this format."] = 1
@@ -383,6 +419,9 @@ class _Common(Section):
     ] = field(default_factory=Cloaking)
     logging: Annotated[Logging, "How long and how much is kept."] = field(default_factory=Logging)
     network: Annotated[Network, "The way to upstream."] = field(default_factory=Network)
+    notify: Annotated[
+        Notify, "How you hear of what happens ([notices](notices.md)); off by default."
+    ] = field(default_factory=Notify)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,8 @@ class Reporting(Protocol):
     def report(self) -> Mapping[str, object]: ...
 
 
-class TelemetryReporting(Protocol):
-    """The telemetry, which reports only if it is on."""
+class ReportingIfOn(Protocol):
+    """A part that reports only if it is on: telemetry, notices."""
 
     def report(self) -> Mapping[str, object] | None: ...
 
@@ -68,7 +68,9 @@ class Running(Protocol):
     @property
     def journal(self) -> Reporting: ...
     @property
-    def telemetry(self) -> TelemetryReporting | None: ...
+    def telemetry(self) -> ReportingIfOn | None: ...
+    @property
+    def notices(self) -> ReportingIfOn | None: ...
     @property
     def lag(self) -> Lag: ...
     @property
@@ -125,6 +127,7 @@ def report(running: Running, now: float) -> dict[str, object]:
         "spend": _spend(running.pool.budget, now),
         "journal": running.journal.report(),
         "telemetry": running.telemetry.report() if running.telemetry else None,
+        "notices": running.notices.report() if running.notices else None,
         "loop": running.lag.report(),
         "config": {
             "path": running.config_path,

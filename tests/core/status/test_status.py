@@ -118,6 +118,7 @@ def test_the_report_of_a_new_proxy() -> None:
         "spend": {"payPerUse": "allow", "todayUsd": 0.0, "capUsd": None, "leftUsd": None},
         "journal": {"dropped": 0, "bodiesDropped": 0, "lastError": None},
         "telemetry": None,
+        "notices": None,
         "loop": Lag().report(),
         "config": {
             "path": "/h/proxy-config.yaml",
