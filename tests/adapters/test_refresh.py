@@ -765,7 +765,7 @@ async def test_files_and_locks_are_for_threads(
     seen.clear()
     refresher = Refresher(store, lambda: client_of(sandbox, clock), clock)
     await refresher.fresh(account_of())
-    assert {name for name, _ in seen} == {"read", "replace_tokens"}
+    assert {name for name, _ in seen} == {"read", "replace_tokens", "take_over"}
     assert loop_thread not in {thread for _, thread in seen}
 
 
