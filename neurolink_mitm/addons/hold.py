@@ -94,6 +94,8 @@ class Holding:
     def _outlook(self, place: Place, now: float, outlooks: dict[Kind, Outlook]) -> Outlook:
         exchange, tried = place.exchange, place.step.tried
         of: Requirements = exchange.requirements
+        if not place.step.recovery:
+            return Outlook(ready=not self.runtime.pool.would_wait(of, now, tried))
         entries = exchange.route.entries if exchange.route else ()
         pool = exchange.route is None or exchange.route.pool
         kind = (of.claude_code, of.model, of.metering, of.endpoint, tried, pool, entries)

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from mitmproxy import http
 
-from neurolink_mitm.core.exchange import Attempt, Exchange, Hold, Kind, Plan, Reply, Try
+from neurolink_mitm.core.exchange import Attempt, Exchange, Hold, Kind, Plan, Reconsider, Reply, Try
 from neurolink_mitm.core.failover import plan as failover
 from neurolink_mitm.core.failover.hold import allowed_seconds, hold_step, may_be_held
 from neurolink_mitm.core.failover.ineligible import all_ineligible
 from neurolink_mitm.core.pool.choice import Choice
+from neurolink_mitm.core.pool.ramp import Patience
 from neurolink_mitm.core.providers.destinations import THE_POOL
 from neurolink_mitm.dataplane.hooks import exchange_of, final_response
 from neurolink_mitm.ports import Runtime
@@ -28,25 +29,39 @@ class Rotate:
             return
         if exchange.plan is None:
             exchange.plan = self._plan(exchange)
+        held = isinstance(exchange.step, Hold)
         if not isinstance(exchange.step, Try):  # the first attempt, or the first after a pause
             exchange.step = next(exchange.plan)
+        elif self._is_taken(exchange, exchange.step.account.key):
+            exchange.step = exchange.plan.send(Reconsider())
         if isinstance(exchange.step, Try):
-            self._begin(exchange, attempt, exchange.step)
+            self._begin(exchange, attempt, exchange.step, held=held)
             return
         if isinstance(exchange.step, Reply):
             exchange.why = exchange.step.message
         flow.response = final_response(flow, exchange)
 
-    def _begin(self, exchange: Exchange, attempt: Attempt, step: Try | None) -> None:
+    def _is_taken(self, exchange: Exchange, key: str) -> bool:
+        """Return whether the account that was chosen when the last attempt failed is not free any more."""
+        same = exchange.account is not None and exchange.account.key == key
+        return not same and not self.runtime.pool.admits(
+            key, exchange.requirements, self.runtime.clock.now()
+        )
+
+    def _begin(
+        self, exchange: Exchange, attempt: Attempt, step: Try | None, *, held: bool = False
+    ) -> None:
         attempt.step, attempt.sent_at = step, self.runtime.clock.now()
         if step:
-            attempt.account = self.runtime.pool.newest(step.account)
-            self.runtime.pool.began(attempt.account.key, exchange.requirements, attempt.sent_at)
+            key, pool = step.account.key, self.runtime.pool
+            attempt.account = pool.newest(step.account)
+            moved = any(each.account and each.account.key != key for each in exchange.attempts)
+            pool.began(key, exchange.requirements, attempt.sent_at, moved=moved or held)
 
     def _plan(self, exchange: Exchange) -> Plan:
         pool, clock, requirements = self.runtime.pool, self.runtime.clock, exchange.requirements
         route = exchange.route or THE_POOL
-        now = exchange.began_at
+        now, patience = exchange.began_at, Patience()
 
         def hold() -> Hold | None:
             if not may_be_held(exchange) or not self.runtime.waiting.has_room(exchange):
@@ -57,9 +72,12 @@ class Rotate:
         def choose(tried: set[str]) -> Choice:
             nonlocal now
             now = clock.now()
-            return (
-                pool.choose(requirements, now, tried) if route.pool else failover.no_choice(tried)
-            )
+            if not route.pool:
+                return failover.no_choice(tried)
+            choice = pool.choose(requirements, now, tried, waits=patience.lasts(now))
+            if choice.wait_until is not None:
+                patience.wait(now)
+            return choice
 
         return failover.failover_plan(
             choose,

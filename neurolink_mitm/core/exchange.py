@@ -128,8 +128,13 @@ class Deliver:
     """Deliver upstream's latest response to the client."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reconsider:
+    """Sent to a plan instead of a failure: the account of its `Try` is not free any more, and nothing was sent."""
+
+
 Step = Try | Pause | Hold | Deliver | Reply
-Plan = Generator[Step, Failure | None, None]
+Plan = Generator[Step, Failure | Reconsider | None, None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,10 +79,17 @@ async def test_who_waits_in_vain_goes_on_to_be_refused() -> None:
     assert await held.turns() == ["short"]
 
 
-async def test_one_that_waits_for_a_moment_does_so_to_its_end() -> None:
+async def test_one_that_waits_for_a_probe_goes_on_as_soon_as_it_has_a_result() -> None:
+    """Also where that is a failure, and no account may serve: then it is refused, or goes elsewhere."""
     held = Held(cooling=30)
+    held.clock.advance(30)
+    held.runtime.pool.began(A.key, ANY, NOW + 30)
     held.hold("short", 2, recovery=False)
     assert await held.turns() == []
+    held.runtime.pool.ended(A.key, sent_at=NOW + 30)
+    failure = make_failure(429, "retry-after: 30")
+    held.runtime.pool.failed(A.key, ANY, failure, sent_at=NOW + 30, now=NOW + 30)
+    assert await held.turns() == ["short"]
 
 
 async def test_one_that_goes_on_and_is_held_again_does_not_do_so_all_the_time() -> None:

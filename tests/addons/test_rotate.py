@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,10 +8,21 @@ from mitmproxy import http
 from mitmproxy.test import taddons
 
 from neurolink_mitm.addons.rotate import Rotate
-from neurolink_mitm.core.exchange import Attempt, Deliver, Kind, Pause, Plan, Reply, Step, Try
+from neurolink_mitm.core.exchange import (
+    Attempt,
+    Deliver,
+    Hold,
+    Kind,
+    Pause,
+    Plan,
+    Reply,
+    Step,
+    Try,
+)
 from neurolink_mitm.core.failover.errors import FailureStage
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.pool.ramp import PROBE_WAIT, STEP
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.dataplane.hooks import AttemptHook, exchange_of, save_response
 from neurolink_mitm.ports import Runtime
@@ -74,7 +86,7 @@ def test_who_asks_for_what_decides(exchange: dict[str, Any], account: Account) -
 
 def test_a_session_goes_home() -> None:
     runtime = make_runtime(A, B)
-    runtime.pool.succeeded(B.key, Requirements(model="claude-x", session="s"), sent_at=NOW, now=NOW)
+    runtime.pool.succeeded(B.key, replace(ANY, session="s"), sent_at=NOW, now=NOW)
     assert record(attempt(runtime, session_id="s")).current_account == B
 
 
@@ -206,3 +218,50 @@ async def test_the_hook_is_heard_and_an_account_that_is_gone_does_no_harm() -> N
     with taddons.context(Rotate(runtime)) as context:
         await context.master.addons.trigger_event(AttemptHook(flow))
     assert record(flow).current_account == B
+
+
+# --- A ramp, and a probe
+
+
+def moved(runtime: Runtime) -> list[http.HTTPFlow]:
+    """Three requests that A has refused, each with its next step; none has begun it."""
+    flows = [attempt(runtime) for _ in range(3)]
+    for flow in flows:
+        exchange = record(flow)
+        tried = exchange.attempt
+        assert tried
+        assert exchange.plan
+        runtime.pool.ended(A.key, sent_at=tried.sent_at)
+        exchange.count(tried)
+        exchange.step = exchange.plan.send(make_failure(529, error_type="overloaded_error"))
+    return flows
+
+
+def test_what_was_chosen_before_others_began_is_chosen_again() -> None:
+    """All three were to go to B; the third has to wait for its turn in the ramp."""
+    runtime = make_runtime(A, B)
+    flows = moved(runtime)
+    assert all(record(flow).step == Try(B, "took anthropic:b by fill-first") for flow in flows)
+    for flow in flows:
+        attempt(runtime, flow)
+    assert [record(flow).current_account for flow in flows] == [B, B, None]
+    waits = "waits for its turn on anthropic:b"
+    assert record(flows[2]).step == Hold(NOW + STEP, waits, tried=frozenset({A.key}))
+
+
+def test_it_waits_for_a_probe_and_no_longer_than_its_patience() -> None:
+    clock = FakeClock()
+    runtime = make_runtime(LOGIN, A, clock=clock)
+    runtime.pool.failed(LOGIN.key, ANY, make_failure(429), sent_at=NOW, now=NOW)
+    clock.advance(1)
+    asked = {"user_agent": "claude-cli/2.1.0 (external, cli)"}
+    assert record(attempt(runtime, **asked)).current_account == LOGIN
+    clock.advance(1)
+    flow = attempt(runtime, **asked)
+    held = record(flow).step
+    assert isinstance(held, Hold)
+    assert held.until == NOW + 1 + PROBE_WAIT
+    assert held.why.startswith("waits for the probe of anthropic:login; skipped")
+    assert (record(flow).current_account, flow.response) == (None, None)
+    clock.advance(PROBE_WAIT)
+    assert record(attempt(runtime, flow)).current_account == A

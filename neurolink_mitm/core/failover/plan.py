@@ -3,6 +3,7 @@
     plan = failover_plan(...)
     step = next(plan)                  # Try(account), or Reply if no account may serve
     step = plan.send(failure)          # the next Try, a Pause, or the final step
+    step = plan.send(Reconsider())     # the same, where the Try could not begin
 
 It decides and never acts: no time passes and nothing is sent here. After a success it is not resumed.
 """
@@ -13,7 +14,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from neurolink_mitm.core.exchange import Deliver, Hold, Pause, Plan, Reply, Step, Try
+from neurolink_mitm.core.exchange import Deliver, Hold, Pause, Plan, Reconsider, Reply, Step, Try
 from neurolink_mitm.core.failover.errors import (
     PERMANENT,
     Action,
@@ -43,7 +44,7 @@ SAME_ACCOUNT = {
 """Actions that try the same account again."""
 
 T = TypeVar("T")
-SubPlan = Generator[Step, Failure | None, T]
+SubPlan = Generator[Step, Failure | Reconsider | None, T]
 """A part of a plan, for `yield from`."""
 Choose = Callable[[set[str]], Choice]
 Way = tuple[str, str, int, str | None]
@@ -128,6 +129,9 @@ class _Progress:
                 excluded.add(choice.account.key)
                 continue
             failure = yield from self._try_account(choice.account, choice.why)
+            if isinstance(failure, Reconsider):
+                tried.discard(choice.account.key)
+                continue
             if failure is None:
                 self.over = True
                 break
@@ -141,10 +145,10 @@ class _Progress:
                     self.no_ways.add(way_of(choice.account))
         return not self.over and tried != excluded
 
-    def _try_account(self, account: Account, why: str) -> SubPlan[Failure | None]:
+    def _try_account(self, account: Account, why: str) -> SubPlan[Failure | Reconsider | None]:
         """Try one account as long as the action says so. Return its last failure; None after a success."""
         failure = yield Try(account, why, self.without_thinking)
-        while failure:
+        while isinstance(failure, Failure):
             self.failures.append(failure)
             action = classify(failure).action
             repeated = self.without_thinking and action is Action.WITHOUT_THINKING
@@ -177,7 +181,7 @@ class _Progress:
 
     def _try_fallback(self, account: Account, why: str) -> SubPlan[Failure | None]:
         """Try one fallback, and for once in a request again at once if the translator has ended meanwhile."""
-        failure = yield Try(account, why)
+        failure = _failure((yield Try(account, why)))
         if failure:
             self.failures.append(failure)
         if (
@@ -187,7 +191,9 @@ class _Progress:
             and self._may_repeat(failure)
         ):
             self.restarted = True
-            failure = yield Try(account, f"{why}, once more, as the translator had ended")
+            failure = _failure(
+                (yield Try(account, f"{why}, once more, as the translator had ended"))
+            )
             self.failures += [failure] if failure else []
         return failure
 
@@ -215,6 +221,11 @@ class _Progress:
     def _end(self) -> SubPlan[None]:
         self.over = True
         yield final_step(self.failures)
+
+
+def _failure(sent: Failure | Reconsider | None) -> Failure | None:
+    """Return what a plan was sent about a fallback, which nobody waits for."""
+    return sent if isinstance(sent, Failure) else None
 
 
 def way_of(account: Account) -> Way:

@@ -12,8 +12,10 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown, after_failure, after_success, shifted
 from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool.quota import Quota, runs_out_at
+from neurolink_mitm.core.pool.ramp import FIRST, IN_USE, PROBE_WAIT, Ramps
 from neurolink_mitm.core.pool.windows import Window
-from neurolink_mitm.core.request.endpoints import MESSAGES, described, parts
+from neurolink_mitm.core.request.endpoints import MESSAGES, covers, described, parts
+from neurolink_mitm.core.request.endpoints import scope as scope_at
 
 NOT_FOR_CLIENT = "a subscription serves Claude Code only"
 PROBE_LEASE = 120.0
@@ -105,6 +107,9 @@ class AccountState:
     cooldowns: dict[str, Cooldown] = field(default_factory=dict)
     probes: dict[str, float] = field(default_factory=dict)
     """When the probe of a scope was sent: the first request after a cooldown."""
+    ramps: Ramps = field(default_factory=Ramps)
+    answered_at: float = -math.inf
+    """When upstream last gave a good answer."""
     tally: AccountTally = field(default_factory=AccountTally)
     quota: Quota | None = None
     in_flight: int = 0
@@ -124,8 +129,31 @@ class AccountState:
         return (
             self._unsuitable(account, model, claude_code, now)
             or self._cooling(model, endpoint, now)
+            or self._probed(model, endpoint, now)
             or self._busy(account, now)
         )
+
+    def probed_until(
+        self,
+        account: Account,
+        model: str | None,
+        claude_code: bool,
+        now: float,
+        endpoint: str = MESSAGES,
+    ) -> float | None:
+        """Return until when a probe's result is worth waiting for, if only that keeps `account` from serving."""
+        began = [at for scope, at in self.probes.items() if covers(scope, model, endpoint)]
+        if not began or not all(0 <= now - at < PROBE_WAIT for at in began):
+            return None
+        if self._unsuitable(account, model, claude_code, now) or self._cooling(
+            model, endpoint, now
+        ):
+            return None
+        return min(began) + PROBE_WAIT
+
+    def in_use(self, now: float) -> bool:
+        """Return whether requests are served, so that more can be sent at once."""
+        return self.in_flight >= FIRST or 0 <= now - self.answered_at < IN_USE
 
     @staticmethod
     def _unsuitable(
@@ -160,7 +188,10 @@ class AccountState:
             reason = f"cooling{_of(scope, last)} for {_seconds(recovery - now)} s: {last.reason}"
             ends = max(cooldown.until for _, cooldown in cooling)
             return Ineligible(reason, recovery, ends if ends < recovery else None)
-        for scope, cooldown in matching:
+        return None
+
+    def _probed(self, model: str | None, endpoint: str, now: float) -> Ineligible | None:
+        for scope, cooldown in self._matching(model, endpoint) if self.probes else ():
             if abs(now - self.probes.get(scope, -math.inf)) < PROBE_LEASE:
                 return Ineligible(
                     f"being tried again{_of(scope, cooldown)} after {cooldown.reason}", now + 1
@@ -196,21 +227,32 @@ class AccountState:
         return [
             (scope, cooldown)
             for scope, cooldown in self.cooldowns.items()
-            if _covers(*parts(scope), model, endpoint)
+            if covers(scope, model, endpoint)
         ]
 
     def _whole(self, now: float) -> list[tuple[str, Cooldown]]:
         """Return the running cooldowns of the account itself, whichever endpoint they come from."""
         return [(s, c) for s, c in self.cooldowns.items() if c.whole and c.cooling(now)]
 
-    def begin(self, model: str | None, now: float, endpoint: str = MESSAGES) -> None:
-        """Count an attempt. After a cooldown it is the probe: the account is ineligible until it has a result."""
+    def begin(
+        self, model: str | None, now: float, endpoint: str = MESSAGES, *, moved: bool = False
+    ) -> None:
+        """Count an attempt. After a cooldown it is the probe: the account is ineligible until it has a result.
+
+        `moved`: the request comes from another account, or has waited. An account that is not in use begins a ramp.
+        """
+        tries_again = self._matching(model, endpoint)
+        fresh = moved and not tries_again and not self.in_use(now)
+        if fresh and not self.ramps.covering(model, endpoint, now):
+            self.ramps.begin(scope_at(endpoint, WHOLE_ACCOUNT), now)
+        if self.ramps:
+            self.ramps.sent(model, endpoint, now)
         self.tally.attempts += 1
         self.tally.last_attempt_at = now
         self.in_flight += 1
         if self.bucket:
             self.bucket.take(now)
-        for scope, _ in self._matching(model, endpoint):
+        for scope, _ in tries_again:
             self.probes[scope] = now
 
     def end(self, sent_at: float, *, sent: bool = True) -> None:
@@ -219,6 +261,7 @@ class AccountState:
         One that was not `sent` counts neither as an attempt nor against the account's rate limit.
         """
         self.in_flight = max(0, self.in_flight - 1)
+        self.ramps.ended(sent_at)
         for scope, began_at in list(self.probes.items()):
             if began_at == sent_at:
                 del self.probes[scope]
@@ -227,9 +270,13 @@ class AccountState:
             if self.bucket:
                 self.bucket.give_back()
 
-    def succeeded(self, model: str | None, sent_at: float, endpoint: str = MESSAGES) -> int:
-        """Count a success and clear the cooldowns that match the attempt. Return how many."""
+    def succeeded(
+        self, model: str | None, sent_at: float, now: float, endpoint: str = MESSAGES
+    ) -> int:
+        """Count a success and clear the cooldowns that match the attempt: their ramps begin. Return how many."""
         self.tally.success += 1
+        self.answered_at = now
+        self.ramps.answered(sent_at)
         cleared = [
             scope
             for scope, cooldown in self._matching(model, endpoint)
@@ -237,6 +284,7 @@ class AccountState:
         ]
         for scope in cleared:
             self._clear(scope)
+            self.ramps.begin(scope, now)
         return len(cleared)
 
     def cool_down(
@@ -258,6 +306,7 @@ class AccountState:
         self.cooldowns[scope] = after = after_failure(
             before, kind, base=base, sent_at=sent_at, now=now, reason=reason, resets_at=resets_at
         )
+        self.ramps.end(scope)
         return after
 
     def clock_moved(self, by: float) -> None:
@@ -318,14 +367,6 @@ class AccountState:
 
 def _seconds(wait: float) -> int:
     return max(1, math.ceil(wait))
-
-
-def _covers(at: str, models: str, model: str | None, endpoint: str) -> bool:
-    if at != endpoint:
-        return False
-    if models in (WHOLE_ACCOUNT, model):  # a name with brackets is no wildcard of itself
-        return True
-    return model is not None and fnmatchcase(model, models)
 
 
 def _of(scope: str, cooldown: Cooldown) -> str:

@@ -46,10 +46,13 @@ class Choice:
     wait_until: float | None = None
     """Without an account: when (seconds since the epoch) the plan is to choose again at the latest, since one will be
     free soon; None: no account is worth waiting for."""
+    waits_for: str = ""
+    """What it waits for until then, in words."""
 
     @property
     def why(self) -> str:
-        taken = f"took {self.account.key} by {self.rule}" if self.account else "no account left"
+        waits = f"waits for {self.waits_for}" if self.waits_for else "no account left"
+        taken = f"took {self.account.key} by {self.rule}" if self.account else waits
         skipped = [f"skipped {key}: {each.reason}" for key, each in self.ineligible.items()]
         more = [f"skipped {self.others} more"] if self.others else []
         return "; ".join([taken, *skipped, *more])

@@ -66,6 +66,10 @@ class Pool:
         self._primary = primary
         self._take(accounts, fallbacks)
         self._states = {account.key: AccountState() for account in self.targets}
+        self._probed: set[str] = set()
+        """The keys of accounts that a probe is under way to."""
+        self._ramping: set[str] = set()
+        """Those of accounts that have a ramp, over or not."""
         self._quotas: dict[str, Quota] = {}
         self._persisted = PersistedStates()
 
@@ -84,6 +88,9 @@ class Pool:
         """Note that the state of an account has changed."""
         self._persisted.touch((key,))
         self._ready.touch(key)
+        state = self._states.get(key)
+        _keep(self._probed, key, there=bool(state and state.probes))
+        _keep(self._ramping, key, there=bool(state and state.ramps))
         self.on_change()
 
     def _touch_all(self) -> None:
@@ -118,7 +125,7 @@ class Pool:
         for key in before:
             del self._states[key]
             self._quotas.pop(key, None)
-            self._persisted.touch((key,))
+            self._touch(key)
             if self._affinity:
                 self._affinity.forget(key)
         self._take(accounts, fallbacks)
@@ -169,19 +176,28 @@ class Pool:
         if state := self._states.get(key):
             state.cooldowns.clear()
             state.probes.clear()
+            state.ramps.by_scope.clear()
             self._touch(key)
 
-    def choose(self, requirements: Requirements, now: float, tried: Collection[str] = ()) -> Choice:
+    def choose(
+        self,
+        requirements: Requirements,
+        now: float,
+        tried: Collection[str] = (),
+        *,
+        waits: bool = False,
+    ) -> Choice:
         """Return the account that the next request uses; `tried` are the keys of those that it has used.
 
+        If the request `waits`, the choice may be to wait: for a probe instead of paying, or for its turn in a ramp.
         Nothing changes but the state of the strategy itself (the turns of round-robin).
         """
-        return self._choose(requirements, now, tried, self._strategy)
+        return self._choose(requirements, now, tried, self._strategy, waits=waits)
 
     def preview(self, requirements: Requirements, now: float) -> Choice:
         """Return what `choose` would, with the reasons of all ineligible accounts, and change nothing."""
         # a copy is enough: a turn changes no credits, but makes new ones
-        choice = self._choose(requirements, now, (), copy.copy(self._strategy))
+        choice = self._choose(requirements, now, (), copy.copy(self._strategy), waits=True)
         return replace(choice, ineligible=self.ineligible(requirements, now), others=0)
 
     def next_after(
@@ -196,6 +212,13 @@ class Pool:
         """Return whether `choose` would return an account, and change nothing."""
         choice = self._choose(requirements, now, tried, copy.copy(self._strategy))
         return choice.account is not None
+
+    def would_wait(
+        self, requirements: Requirements, now: float, tried: Collection[str] = ()
+    ) -> bool:
+        """Return whether `choose` would have a request wait that `waits`, and change nothing."""
+        strategy = copy.copy(self._strategy)
+        return self._choose(requirements, now, tried, strategy, waits=True).wait_until is not None
 
     def recoveries(
         self, requirements: Requirements, now: float, fallbacks: Collection[str] = ()
@@ -218,22 +241,107 @@ class Pool:
             return None
         return None if self._over_budget(account, requirements, now) else reason.until
 
+    def admits(self, key: str, requirements: Requirements, now: float) -> bool:
+        """Return whether an account that was chosen a moment ago may still serve: others may have begun meanwhile."""
+        account = self._targets.get(key)
+        if account is None or not account.is_anthropic:
+            return True
+        ramps, model = self._states[key].ramps, requirements.model
+        full = ramps and ramps.full_until(model, requirements.endpoint, now)
+        return not (full or self._reason(account, requirements, now))
+
     def _choose(
         self,
         requirements: Requirements,
         now: float,
         tried: Collection[str],
         strategy: SelectionStrategy,
+        *,
+        waits: bool = False,
     ) -> Choice:
         ready = self._ready.of(self._kind(requirements, now), now)
         ineligible = self._ineligible(ready.ineligible()[:NAMED], requirements, now)
-        others = len(ready.ineligible()) - len(ineligible)
+        none = Choice(None, self.strategy, ineligible, len(ready.ineligible()) - len(ineligible))
         left = ready.eligible(tried)
+        if waits and self._probed and (probe := self._awaited(left, requirements, now, tried)):
+            return replace(none, wait_until=probe[1], waits_for=f"the probe of {probe[0]}")
         if not left:
-            return Choice(None, self.strategy, ineligible, others)
-        if home := self._home(requirements, ready, left, now, tried):
-            return Choice(home, "session affinity", ineligible, others)
-        return Choice(strategy.select(left), self.strategy, ineligible, others)
+            return none
+        full = self._full(requirements, now) if waits and self._ramping else {}
+        home = self._home(requirements, ready, left, now, tried)
+        chosen = home or _selected(strategy, left, full, self._takes_over(full, left, now))
+        if until := full.get(chosen.key):
+            return replace(none, wait_until=until, waits_for=f"its turn on {chosen.key}")
+        return replace(none, account=chosen, rule="session affinity" if home else self.strategy)
+
+    def _awaited(
+        self,
+        left: Sequence[Account],
+        requirements: Requirements,
+        now: float,
+        tried: Collection[str],
+    ) -> tuple[str, float] | None:
+        """Return the account whose probe is worth waiting for, and until when.
+
+        It is where its success spares the request an account that costs more, another provider, or a refusal.
+        """
+        if self._has_subscription and any(account.type == "oauth" for account in left):
+            return None
+        probed = [self._targets[key] for key in self._probed if key not in tried]
+        moments = {
+            account.key: until
+            for account in probed
+            if account.is_anthropic
+            and (not left or self._spares(account, left[0], requirements.model, now))
+            and not self._over_budget(account, requirements, now)
+            and (until := self._probed_until(account, requirements, now))
+        }
+        return max(moments.items(), key=lambda each: each[1], default=None)
+
+    def _probed_until(
+        self, account: Account, requirements: Requirements, now: float
+    ) -> float | None:
+        return self._states[account.key].probed_until(
+            account, requirements.model, requirements.claude_code, now, requirements.endpoint
+        )
+
+    def _spares(self, account: Account, first: Account, model: str | None, now: float) -> bool:
+        """Return whether `account` is a subscription, and would be chosen before `first`, which is none."""
+        if account.type != "oauth":
+            return False
+        ranks = [
+            self._strategy.verdict(self._candidate(each, model), now).rank
+            for each in (account, first)
+        ]
+        if ranks[0] != ranks[1]:
+            return (ranks[0] or ()) < (ranks[1] or ())
+        return self.accounts.index(account) < self.accounts.index(first)
+
+    def _full(self, requirements: Requirements, now: float) -> dict[str, float]:
+        """Return the accounts whose ramp admits no such request now, and when it will."""
+        model, endpoint = requirements.model, requirements.endpoint
+        moments = (
+            (k, self._states[k].ramps.full_until(model, endpoint, now)) for k in self._ramping
+        )
+        return {key: until for key, until in moments if until is not None}
+
+    def _takes_over(
+        self, full: Collection[str], left: Sequence[Account], now: float
+    ) -> Sequence[Account]:
+        """Return those that may serve instead of an account whose ramp is full: in use, so that none begins another.
+
+        Waiting is short, and each account more that serves writes the prompt cache again.
+        """
+        if not full:
+            return ()
+        plan = any(account.type == "oauth" for account in left)
+        return [
+            account
+            for account in left
+            if account.key not in full
+            and self._states[account.key].in_use(now)
+            and not (plan and account.type == "api_key")
+        ]
 
     def _kind(self, requirements: Requirements, now: float) -> Kind:
         key = self._an_api_key
@@ -246,9 +354,12 @@ class Pool:
         until = state.changes_at(account, now)
         if reason or (is_paid(account) and not kind.paid):
             return Verdict(None, until)
-        candidate = Candidate(account, state.quota, self._is_primary(account), kind.model)
-        verdict = self._strategy.verdict(candidate, now)
+        verdict = self._strategy.verdict(self._candidate(account, kind.model), now)
         return Verdict(verdict.rank, min(verdict.until, until))
+
+    def _candidate(self, account: Account, model: str | None) -> Candidate:
+        quota = self._states[account.key].quota
+        return Candidate(account, quota, self._is_primary(account), model)
 
     def choose_fallback(
         self,
@@ -344,10 +455,15 @@ class Pool:
     def _is_primary(self, account: Account) -> bool:
         return self._primary is not None and self._primary in (account.label, account.key)
 
-    def began(self, key: str, requirements: Requirements, now: float) -> None:
-        """Begin an attempt on this account, which may have been removed meanwhile."""
+    def began(
+        self, key: str, requirements: Requirements, now: float, *, moved: bool = False
+    ) -> None:
+        """Begin an attempt on this account, which may have been removed meanwhile.
+
+        `moved`: the request comes from another account, or has waited for this one.
+        """
         if state := self._states.get(key):
-            state.begin(requirements.model, now, requirements.endpoint)
+            state.begin(requirements.model, now, requirements.endpoint, moved=moved)
             self._touch(key)
 
     def ended(self, key: str, *, sent_at: float, sent: bool = True, limited: bool = False) -> None:
@@ -365,7 +481,7 @@ class Pool:
     ) -> None:
         """Count a success, which ends cooldowns of the endpoint and may make the account the session's home."""
         if state := self._states.get(key):
-            self.changes += state.succeeded(requirements.model, sent_at, requirements.endpoint)
+            self.changes += state.succeeded(requirements.model, sent_at, now, requirements.endpoint)
             self._touch(key)
             cached = requirements.endpoint == endpoints.MESSAGES
             if cached and self._affinity and self._targets[key].type != "provider":
@@ -471,6 +587,27 @@ class Pool:
                     {scope: in_bounds(each, now) for scope, each in persisted.scopes.items()}
                 )
         self._touch_all()
+
+
+def _selected(
+    strategy: SelectionStrategy,
+    left: Sequence[Account],
+    full: Collection[str],
+    instead: Sequence[Account],
+) -> Account:
+    """Return the account that the strategy selects; one of `instead` where that is `full`."""
+    if full:
+        first = copy.copy(strategy).select(left)  # a copy keeps its turn
+        if first.key in full:
+            return strategy.select(instead) if instead else first
+    return strategy.select(left)
+
+
+def _keep(keys: set[str], key: str, *, there: bool) -> None:
+    if there:
+        keys.add(key)
+    else:
+        keys.discard(key)
 
 
 def session_of(requirements: Requirements) -> Session | None:

@@ -8,6 +8,8 @@ https://platform.claude.com/docs/en/api/rate-limits#message-batches-api
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 MESSAGES = "messages"
 COUNT_TOKENS = "count_tokens"
 EMBEDDINGS = "embeddings"
@@ -50,6 +52,16 @@ def parts(scope: str) -> tuple[str, str]:
     """Split a scope into its endpoint and its wildcard of models."""
     endpoint, colon, models = scope.partition(":")
     return (endpoint, models) if colon and endpoint in ENDPOINTS else (MESSAGES, scope)
+
+
+def covers(scope: str, model: str | None, endpoint: str) -> bool:
+    """Return whether requests for `model` at `endpoint` are in the scope."""
+    at, models = parts(scope)
+    if at != endpoint:
+        return False
+    if models in ("*", model):  # a name with brackets is no wildcard of itself
+        return True
+    return model is not None and fnmatchcase(model, models)
 
 
 def described(scope: str) -> str:

@@ -89,6 +89,8 @@ def _route(model: str | None, routing: Routing, pool: Pool) -> Route | None:
 
 def _preview(pool: Pool, route: Route, requirements: Requirements, now: float) -> RoutePreview:
     choice = pool.preview(requirements, now) if route.pool else failover.no_choice(set())
+    if choice.wait_until is not None:
+        return RoutePreview(message=f"waits for {choice.waits_for}")
     account = choice.account or pool.choose_fallback(route.entries, requirements, now).account
     if account:
         return RoutePreview(account)
@@ -130,7 +132,10 @@ def _fallback_rows(
 
 def _account_row(account: Account, choice: Choice) -> dict[str, object]:
     taken = choice.account is not None and account.key == choice.account.key
-    reason = choice.rule if taken else f"usable, but not next by {choice.rule}"
+    passed = f"not next by {choice.rule}"
+    if choice.waits_for:
+        passed = f"the next request waits for {choice.waits_for}"
+    reason = choice.rule if taken else f"usable, but {passed}"
     return _row(account, taken, reason, choice.ineligible.get(account.key))
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurolink_mitm.core.exchange import Deliver, Hold, Pause, Plan, Reply, Step, Try
+from neurolink_mitm.core.exchange import Deliver, Hold, Pause, Plan, Reconsider, Reply, Step, Try
 from neurolink_mitm.core.failover.errors import Action, Failure, FailureStage, classify
 from neurolink_mitm.core.failover.ineligible import all_ineligible
 from neurolink_mitm.core.failover.plan import (
@@ -582,3 +582,24 @@ def test_what_they_said_is_told_in_our_own_answer() -> None:
     )
     walk(plan, [make_failure(400, message="no such tool")])
     assert heard == [{"anthropic:x": "no such tool"}]
+
+
+# --- Waiting for an account
+
+
+def test_it_waits_where_the_choice_is_to_wait_and_chooses_again() -> None:
+    account = make_account("a")
+    choices = [
+        Choice(None, "fill-first", {}, wait_until=9.0, waits_for="its turn on anthropic:b"),
+        Choice(account, "fill-first", {}),
+    ]
+    plan = failover_plan(lambda tried: choices.pop(0), lambda _: None, jitter=0, repeatable=True)
+    assert next(plan) == Hold(9.0, "waits for its turn on anthropic:b")
+    assert next(plan) == Try(account, "took anthropic:a by fill-first")
+
+
+def test_an_account_that_is_not_free_any_more_is_chosen_again_later() -> None:
+    """It was not tried: it may still come, as first or after another one."""
+    plan = start("ab")
+    tries = [next(plan), plan.send(Reconsider()), plan.send(LIMITED)]
+    assert told(tries) == "a a b"

@@ -264,7 +264,7 @@ def test_a_request_for_another_model_is_no_probe() -> None:
 def test_its_success_lets_everybody_in() -> None:
     state = cooling()
     state.begin(OPUS, NOW + 10)
-    assert state.succeeded(OPUS, NOW + 10) == 1
+    assert state.succeeded(OPUS, NOW + 10, NOW + 10) == 1
     assert ineligible(state, NOW + 11) is None
     assert state.cooldowns == state.probes == {}
 
@@ -318,20 +318,20 @@ def test_success_clears_what_it_could_have_met() -> None:
     state = cooling("*opus*")
     cool_down(state, "*sonnet*")
     cool_down(state)
-    assert state.succeeded(OPUS, NOW + 1) == 2
+    assert state.succeeded(OPUS, NOW + 1, NOW + 1) == 2
     assert list(state.cooldowns) == ["*sonnet*"]
 
 
 def test_success_of_an_older_request_clears_nothing() -> None:
     state = cooling()
-    assert state.succeeded(OPUS, NOW - 1) == 0
+    assert state.succeeded(OPUS, NOW - 1, NOW) == 0
     assert ineligible(state) is not None
 
 
 def test_success_is_counted() -> None:
     state = AccountState()
     state.begin(OPUS, NOW)
-    state.succeeded(OPUS, NOW)
+    state.succeeded(OPUS, NOW, NOW)
     assert (state.tally.attempts, state.tally.success) == (1, 1)
     assert state.tally.last_attempt_at == NOW
 
@@ -368,12 +368,12 @@ def test_it_says_what_of(scope: str, of: str) -> None:
 )
 def test_success_at_one_heals_no_other(scope: str, by: str) -> None:
     state = cooling(scope)
-    assert state.succeeded(OPUS, NOW + 11, by) == 0
+    assert state.succeeded(OPUS, NOW + 11, NOW + 11, by) == 0
     assert list(state.cooldowns) == [scope]
 
 
 def test_counting_heals_counting() -> None:
-    assert counting_limited().succeeded(OPUS, NOW + 11, COUNTING) == 1
+    assert counting_limited().succeeded(OPUS, NOW + 11, NOW + 11, COUNTING) == 1
 
 
 def test_a_request_to_one_is_no_probe_of_another() -> None:

@@ -28,6 +28,7 @@ from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool.persisted import PersistedState, fingerprint
 from neurolink_mitm.core.pool.pool import Pool, session_of
 from neurolink_mitm.core.pool.quota import Quota
+from neurolink_mitm.core.pool.ramp import PROBE_WAIT
 from neurolink_mitm.core.pool.selection import STRATEGIES
 from neurolink_mitm.core.pool.windows import Window
 from neurolink_mitm.core.redact.secret import Secret
@@ -751,14 +752,25 @@ class PoolMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(requirements=demands, tried=st.just(frozenset()) | st.sets(st.sampled_from([A, B, C])))
-    def ask(self, requirements: Requirements, tried: set[str]) -> None:
+    @rule(
+        requirements=demands,
+        tried=st.just(frozenset()) | st.sets(st.sampled_from([A, B, C])),
+        waits=st.booleans(),
+    )
+    def ask(self, requirements: Requirements, tried: set[str], waits: bool) -> None:
         self.now += 0.001
         skipped = self.pool.ineligible(requirements, self.now)
         foreseen = self.pool.preview(requirements, self.now)
-        choice, twin = (pool.choose(requirements, self.now, tried) for pool in self.pools)
+        choice, twin = (
+            pool.choose(requirements, self.now, tried, waits=waits) for pool in self.pools
+        )
         assert choice == twin
-        assert choice == foreseen or tried
+        assert choice == foreseen or tried or not waits
+        if choice.wait_until is not None:
+            assert waits
+            assert choice.account is None
+            assert self.now < choice.wait_until <= self.now + PROBE_WAIT
+            return
         usable = [key for key in self.types if key not in skipped and key not in tried]
         assert (all_ineligible(self.pool, requirements, self.now) is None) == (
             len(skipped) < len(self.types)
@@ -767,7 +779,7 @@ class PoolMachine(RuleBasedStateMachine):
             assert usable == []
             return
         self.check_choice(choice, requirements, usable)
-        self.send(Sent(choice.account.key, requirements, self.now))
+        self.send(Sent(choice.account.key, requirements, self.now), moved=bool(tried))
 
     def check_choice(self, choice: Choice, requirements: Requirements, usable: list[str]) -> None:
         assert choice.account is not None
@@ -786,12 +798,12 @@ class PoolMachine(RuleBasedStateMachine):
         else:
             assert choice.rule == self.pool.strategy
 
-    def send(self, sent: Sent) -> None:
+    def send(self, sent: Sent, *, moved: bool) -> None:
         for scope in self.pool.account_state(sent.key).cooldowns:
             if covers(scope, sent.requirements.model):
                 self.probing[sent.key, scope] = sent
         for pool in self.pools:
-            pool.began(sent.key, sent.requirements, sent.sent_at)
+            pool.began(sent.key, sent.requirements, sent.sent_at, moved=moved)
         self.sent.append(sent)
 
     def over(self, under_way: list[Sent], which: int) -> Sent:
@@ -806,7 +818,7 @@ class PoolMachine(RuleBasedStateMachine):
         """One after the other: each is answered or fails before the next is sent."""
         for outcome in outcomes:
             before = len(self.sent)
-            self.ask(requirements, set())
+            self.ask(requirements, set(), waits=True)
             if len(self.sent) == before:
                 self.now += 6
             elif outcome:
@@ -819,8 +831,8 @@ class PoolMachine(RuleBasedStateMachine):
     def ask_at_once(self, requirements: Requirements, after: float, count: int) -> None:
         """All of them are under way together, when cooldowns are over perhaps."""
         self.now += after
-        for _ in range(count):
-            self.ask(requirements, set())
+        for n in range(count):
+            self.ask(requirements, set(), waits=n % 2 == 0)
 
     @rule(which=whichever)
     @precondition(lambda self: self.sent)

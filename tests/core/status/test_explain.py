@@ -10,6 +10,7 @@ from neurolink_mitm.core.cost.budget import Budget
 from neurolink_mitm.core.failover.ineligible import ADD_ACCOUNT, CANT_BE_CAPPED
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.pool import Pool
+from neurolink_mitm.core.pool.ramp import FIRST
 from neurolink_mitm.core.providers.destinations import entries
 from neurolink_mitm.core.settings.values import Config, Fallback, ModelMapping, Routing
 from neurolink_mitm.core.status.explain import preview_route
@@ -88,6 +89,30 @@ def test_when_all_are_cooling_the_chain_serves() -> None:
     assert rows[-1] == "> openai/gpt-x: fallback-chain"
     assert outcome(route) == ("openai/gpt-x", None)
     assert route["model"] == "gpt-x"
+
+
+def test_who_waits_for_a_probe_is_not_served_by_the_chain() -> None:
+    """It serves once the probe has failed, or takes too long."""
+    pool = pool_of("a", cooling="a")
+    pool.clock_moved(-11)
+    pool.began("anthropic:a", Requirements(claude_code=True, model=OPUS), NOW - 1)
+    rows, route = told(pool)
+    assert rows == [
+        "- a: being tried again after rate limit (429)",
+        "+ openai/gpt-x: usable, after those above",
+    ]
+    assert outcome(route) == (None, None)
+    assert route["message"] == "waits for the probe of anthropic:a"
+
+
+def test_a_ramp_that_is_full_is_shown() -> None:
+    pool, asked = pool_of("ab"), Requirements(claude_code=True, model=OPUS)
+    for n in range(FIRST):
+        pool.began("anthropic:a", asked, NOW - 1 / (n + 2), moved=True)
+    rows, route = told(pool)
+    waits = "usable, but the next request waits for its turn on anthropic:a"
+    assert rows[:2] == [f"+ a: {waits}", f"+ b: {waits}"]
+    assert (route["next"], route["message"]) == (None, "waits for its turn on anthropic:a")
 
 
 def test_a_mapped_model_asks_no_account() -> None:
