@@ -5,6 +5,7 @@ docs/claude-code.md has the table that was measured so.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,15 +52,31 @@ class Case:
         return [account("a", url, **fields) for fields in self.accounts]
 
 
+USED_UP = Reply(
+    429,
+    headers={
+        "retry-after": "7500",
+        "anthropic-ratelimit-unified-status": "rejected",
+        "anthropic-ratelimit-unified-5h-status": "rejected",
+        "anthropic-ratelimit-unified-5h-utilization": "1.0",
+        "anthropic-ratelimit-unified-5h-reset": f"{time.time() + 7500:.0f}",
+    },
+)
+
 CASES = {
     "client key": Case("invalid client key", change=keyed),
     "no account": Case("neurolink auth login anthropic", accounts=()),
     "other host": Case("is no address of this proxy", host="0.0.0.0"),  # noqa: S104 - a Host
-    "nobody serves": Case("anthropic:a: not enabled", ({"enabled": False},)),
+    "nobody serves": Case(" a: not enabled", ({"enabled": False},)),
     "login ended": Case("neurolink auth login anthropic", ({"disabled": "needs login: x"},)),
     "unknown model": Case("issue with the selected model (gpt-9)", arguments=("--model", "gpt-9")),
     "all cooling": Case(
-        "All accounts are cooling", script=(Reply(429, headers={"retry-after": "90"}),)
+        "All accounts are cooling; the first is back at ",
+        script=(Reply(429, headers={"retry-after": "90"}),),
+    ),
+    "all used up": Case(
+        ", when the 5-hour window of a resets. a: 5-hour window used up until ",
+        script=(USED_UP,),
     ),
 }
 

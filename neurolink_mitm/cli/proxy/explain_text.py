@@ -9,7 +9,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from neurolink_mitm.cli.ui.tables import Column, FittedTable
+from neurolink_mitm.core.failover.recovery_text import timed
 from neurolink_mitm.core.logs.console import printable
+from neurolink_mitm.core.logs.timestamps import seconds
 
 Report = Mapping[str, Any]
 
@@ -17,20 +19,25 @@ NOT_FOUND = 404
 BAD = "red"
 
 
-def explain_view(report: Report) -> RenderableType:
+def explain_view(report: Report, now: float) -> RenderableType:
     """Return which account the next request takes, why not the others, and what the client gets where none does."""
     rows = report["explain"]
-    table = _explained_table(rows) if rows else Text("no accounts")
+    table = _explained_table(rows, now) if rows else Text("no accounts")
     return Group(table, *_route_lines(report.get("route") or {}))
 
 
-def _explained_table(rows: Sequence[Report]) -> RenderableType:
+def _explained_table(rows: Sequence[Report], now: float) -> RenderableType:
     columns = (
         Column("", [Text(_mark(each)) for each in rows]),
         Column("account", [Text(each["label"]) for each in rows], min_width=16),
-        Column("why", [Text(each["reason"]) for each in rows], min_width=24),
+        Column("why", [Text(_why(each, now)) for each in rows], min_width=24),
     )
     return FittedTable(columns)
+
+
+def _why(row: Report, now: float) -> str:
+    until = row.get("until")
+    return timed(row["reason"], seconds(until), now) if until else str(row["reason"])
 
 
 def _route_lines(route: Report) -> Iterable[Text]:

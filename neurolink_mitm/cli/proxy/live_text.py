@@ -39,7 +39,7 @@ class LiveStatus:
     def _views(self, height: int) -> Iterator[RenderableType]:
         """Yield views, the next one smaller, from the first that is not too high by its rows alone."""
         if "explain" in self.report:
-            yield explain_view(self.report)
+            yield explain_view(self.report, self.now)
             return
         accounts = self.report["stats"]["accounts"]
         windows = sum(1 for account in accounts for _ in windows_of(account))

@@ -49,7 +49,7 @@ PRINTED = Detail()
 
 def view(report: Report, now: float, detail: Detail = Detail()) -> RenderableType:
     """Return the explanation, if the report has one, else the whole report."""
-    return explain_view(report) if "explain" in report else status_view(report, now, detail)
+    return explain_view(report, now) if "explain" in report else status_view(report, now, detail)
 
 
 def status_view(report: Report, now: float, detail: Detail = Detail()) -> RenderableType:

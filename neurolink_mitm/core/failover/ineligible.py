@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import tzinfo
 
+from neurolink_mitm.core.auth.credentials import PROVIDER
 from neurolink_mitm.core.cost.budget import NOT_METERED
 from neurolink_mitm.core.cost.client_limits import cap_reached
 from neurolink_mitm.core.exchange import Reply
+from neurolink_mitm.core.failover.recovery_text import (
+    back_text,
+    reason_text,
+    used_up_window,
+    window_text,
+)
 from neurolink_mitm.core.pool.account_state import NOT_FOR_CLIENT, Ineligible
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.pool import Pool
@@ -23,10 +31,12 @@ def all_ineligible(
     now: float,
     route: Route = THE_POOL,
     errors: Mapping[str, str] | None = None,
+    zone: tzinfo | None = None,
 ) -> Reply | None:
     """Return the reply when no target on `route` is eligible: each one's reason, and when to retry.
 
     None where one is: then upstream's response counts. `errors` are those of the fallbacks that were tried, by key.
+    Times are in `zone`; None: that of this machine.
     """
     accounts = pool.accounts if route.pool else ()
     if not accounts and not route.entries:
@@ -43,19 +53,32 @@ def all_ineligible(
     if ends and (ineligible or not eligible):
         if all(each.capped for each in targets.values() if each.until is not None):
             return cap_reached(listed(reasons), min(ends), now)
-        return _retry_later(min(ends) - now, reasons, accounts=bool(accounts))
+        words = {
+            key: reason_text(each, pool.account_state(key).quota, now, zone)
+            for key, each in targets.items()
+        }
+        first = _first_back(pool, targets, now, zone)
+        return _retry_later(min(ends) - now, first, reasons | words, accounts=bool(accounts))
     if eligible:
         return None
     none_yet = route.pool and not accounts
     return _lasting(ineligible, fallbacks, reasons, _remedy(requirements), none_yet=none_yet)
 
 
-def _retry_later(wait: float, reasons: Mapping[str, str], *, accounts: bool) -> Reply:
-    seconds = max(1, math.ceil(wait))
-    message = f"All accounts are cooling; the first is back in {seconds} s."
-    if not accounts:
-        message = f"All providers of this model are cooling; the first is back in {seconds} s."
-    return Reply(429, "rate_limit_error", f"{message} {listed(reasons)}", retry_after=seconds)
+def _retry_later(wait: float, first: str, reasons: Mapping[str, str], *, accounts: bool) -> Reply:
+    message = f"{ALL_COOLING if accounts else ALL_PROVIDERS_COOLING} {first}. {listed(reasons)}"
+    return Reply(429, "rate_limit_error", message, retry_after=max(1, math.ceil(wait)))
+
+
+def _first_back(
+    pool: Pool, targets: Mapping[str, Ineligible], now: float, zone: tzinfo | None
+) -> str:
+    """Return when the first target is back, and with which window: what users want to know comes first."""
+    key, first = min(targets.items(), key=lambda each: each[1].until or math.inf)
+    back = back_text(first.until or now, now, zone)
+    window = used_up_window(first, pool.account_state(key).quota, now)
+    label = key.removeprefix(PROVIDER)
+    return f"{back}, when the {window_text(window)} of {label} resets" if window else back
 
 
 def _remedy(requirements: Requirements) -> str:
@@ -94,12 +117,17 @@ def _lasting(
 def listed(reasons: Mapping[str, str]) -> str:
     """Return the reasons in words: of many targets, those of the first and of the last, where the fallbacks are."""
     # a provider's error begins with its entry
-    words = [f"{key}: {reason.removeprefix(f'{key} ')}" for key, reason in reasons.items()]
+    words = [
+        f"{key.removeprefix(PROVIDER)}: {reason.removeprefix(f'{key} ')}"
+        for key, reason in reasons.items()
+    ]
     if (more := len(words) - LISTED) > 0:
         words[LISTED // 2 : -LISTED // 2] = [f"{more} more"]
     return "; ".join(words)
 
 
+ALL_COOLING = "All accounts are cooling; the first is back"
+ALL_PROVIDERS_COOLING = "All providers of this model are cooling; the first is back"
 NO_ACCOUNT = "NeuroLink has no account yet."
 ONLY_SUBSCRIPTIONS = (
     "NeuroLink's accounts are subscriptions, and these serve Claude Code's own requests only."

@@ -90,7 +90,7 @@ def a_status() -> RenderableType:
 def an_explanation() -> RenderableType:
     pool = Pool([make_account(MAIL, enabled=False), make_account("home")])
     explained = status.explain(pool, Requirements(claude_code=True), NOW)
-    return status_render.explain_view({"explain": explained})
+    return status_render.explain_view({"explain": explained}, NOW)
 
 
 def a_list() -> RenderableType:

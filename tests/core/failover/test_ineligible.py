@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -66,9 +68,47 @@ def test_all_cooling() -> None:
         429,
         "rate_limit_error",
         "All accounts are cooling; the first is back in 10 s."
-        " anthropic:a: cooling for 20 s: rate limit (429);"
-        " anthropic:b: cooling for 10 s: rate limit (429)",
+        " a: cooling for 20 s: rate limit (429);"
+        " b: cooling for 10 s: rate limit (429)",
         retry_after=10,
+    )
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+FIVE_HOURS_ARE_USED_UP = f"""
+retry-after: 7500
+anthropic-ratelimit-unified-status: rejected
+anthropic-ratelimit-unified-representative-claim: five_hour
+anthropic-ratelimit-unified-5h-status: rejected
+anthropic-ratelimit-unified-5h-utilization: 1.0
+anthropic-ratelimit-unified-5h-reset: {NOW + 7500:.0f}
+anthropic-ratelimit-unified-7d-status: allowed
+anthropic-ratelimit-unified-7d-utilization: 0.4
+anthropic-ratelimit-unified-7d-reset: {NOW + 86400:.0f}
+"""
+OPUS_IS_USED_UP = f"""
+retry-after: 180000
+anthropic-ratelimit-unified-status: rejected
+anthropic-ratelimit-unified-representative-claim: seven_day_opus
+anthropic-ratelimit-unified-reset: {NOW + 180000:.0f}
+"""
+
+
+def test_it_says_first_when_the_plan_is_back_and_with_which_window() -> None:
+    pool = pool_of({"token": LOGIN}, {"token": LOGIN}, {"enabled": False})
+    for label, fields in (("a", OPUS_IS_USED_UP), ("b", FIVE_HOURS_ARE_USED_UP)):
+        failure = make_failure(429, fields)
+        pool.update_quota(f"anthropic:{label}", failure.headers, NOW)
+        pool.failed(f"anthropic:{label}", CLAUDE_CODE, failure, sent_at=NOW, now=NOW)
+    assert all_ineligible(pool, CLAUDE_CODE, NOW, zone=BERLIN) == Reply(
+        429,
+        "rate_limit_error",
+        "All accounts are cooling; the first is back at 12:58 CEST (in 2h5m),"
+        " when the 5-hour window of b resets."
+        " a: weekly Opus window used up until Sat 12:53 CEST (in 2d2h);"
+        " b: 5-hour window used up until 12:58 CEST (in 2h5m);"
+        " c: not enabled",
+        retry_after=7500,
     )
 
 
@@ -93,7 +133,7 @@ def test_after_that_time_somebody_serves(passed: float) -> None:
 def test_the_others_do_not_hide_that_one_is_coming_back(account: dict[str, Any]) -> None:
     reply = refused(pool_of(account, {}, fail="b"), Requirements(model=OPUS))
     assert (reply.status, reply.retry_after) == (429, 10)
-    assert "anthropic:a: " in reply.message
+    assert "a: " in reply.message
 
 
 def test_where_somebody_serves_there_is_none() -> None:
@@ -108,7 +148,7 @@ def test_nor_after_the_cooldown() -> None:
     ("others", "message"),
     [
         ([], f"{ONLY_SUBSCRIPTIONS} {ADD_ACCOUNT}"),
-        ([{"enabled": False}], f"{SUBSCRIPTIONS} {ADD_ACCOUNT} anthropic:b: not enabled"),
+        ([{"enabled": False}], f"{SUBSCRIPTIONS} {ADD_ACCOUNT} b: not enabled"),
     ],
     ids=["only-subscriptions", "and-one-that-can-not"],
 )
@@ -123,7 +163,7 @@ def test_nobody_ever_serves() -> None:
     assert refused(pool_of({"enabled": False}, {"excluded_models": ("*",)})) == Reply(
         503,
         "api_error",
-        f"No account serves this request. anthropic:a: not enabled; anthropic:b: excludes {OPUS}",
+        f"No account serves this request. a: not enabled; b: excludes {OPUS}",
         lasting=True,
     )
 
@@ -140,7 +180,7 @@ def test_where_a_login_has_ended_it_says_what_helps_who_asks(
         pool_of({"token": LOGIN, "disabled": "needs login: invalid_grant"}), requirements
     )
     assert reply.status == 503
-    assert reply.message.endswith(f"anthropic:a: disabled: needs login: invalid_grant. {how}")
+    assert reply.message.endswith(f"a: disabled: needs login: invalid_grant. {how}")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +211,7 @@ def test_cooling_accounts_and_providers_without_keys_are_listed_together() -> No
     reply = all_ineligible(with_others(pool_of({}, fail="a")), CLAUDE_CODE, NOW, ROUTE)
     assert reply is not None
     assert (reply.status, reply.retry_after) == (429, 10)
-    assert "anthropic:a: cooling" in reply.message
+    assert "a: cooling" in reply.message
     assert "openai/gpt-x: no key: set OPENAI_API_KEY" in reply.message
     assert "vertex" not in reply.message, "it is not on this request's way"
 
@@ -184,8 +224,8 @@ def test_of_hundreds_the_first_and_the_last_are_listed() -> None:
     reply = all_ineligible(pool, CLAUDE_CODE, NOW, ROUTE)
     assert reply is not None
     assert reply.retry_after == 301, "of all of them, listed or not"
-    listed = reply.message.partition("301 s. ")[2].split("; ")
-    assert listed[9].startswith("anthropic:9: cooling for 491 s")
+    listed = reply.message.partition("). ")[2].split("; ")
+    assert re.match(r"9: cooling until \d\d:\d\d \S+ \(in 9m\): rate limit", listed[9])
     assert listed[10] == "182 more"
     assert listed[-1].startswith("groq/llama: no key")
     assert len(listed) == LISTED + 1
@@ -247,7 +287,7 @@ def test_where_only_a_cap_is_in_the_way_claude_code_shows_it() -> None:
     pool.budget = CAP
     reply = refused(pool)
     assert (reply.status, reply.error_type, reply.hopeless) == (429, "billing_error", True)
-    assert reply.message.startswith("spend limit reached — anthropic:a: routing.daily-cap-usd is")
+    assert reply.message.startswith("spend limit reached — a: routing.daily-cap-usd is")
     assert reply.message.endswith(", in 2 h 0 min.")
 
 

@@ -559,7 +559,7 @@ COOLS_LONG = Reply(429, "rate_limit_error", "All accounts are cooling", 600)
         ([REFUSED, FAULT], COOLS_LONG),
         ([FAULT, DOWN], COOLS_LONG),
         ([BUSY, FAULT, BUSY], Reply(529, "overloaded_error",
-            "Nobody can answer at the moment; ask again. anthropic:X: Overloaded; anthropic:Y: max_tokens: too many")),
+            "Nobody can answer at the moment; ask again. X: Overloaded; Y: max_tokens: too many")),
         ([TOO_LONG, FAULT], Reply(400, "invalid_request_error", "prompt is too long for x")),
     ],
     ids=["limited", "refused", "no-translator", "hiccup", "too-long"],
