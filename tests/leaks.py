@@ -28,6 +28,17 @@ THEIR_PLACE = (
     "proxy-config.*", "*.yaml", "*.env",  # settings that a test has written
     "*.py", "*.pyc", "*.whl",  # programs
 )  # fmt: skip
+OF_OTHERS = frozenset(
+    {
+        "site-packages",
+        ".cli-proxy-api",
+        ".claude-code-router",
+        "better-ccflare",
+        "ccflare",
+        "theirs",
+    }
+)
+"""Folders whose files are only read: other programs keep their accounts there."""
 LARGEST = 64_000_000
 
 
@@ -58,7 +69,7 @@ class Leaks:
 def files(root: Path) -> Iterator[Path]:
     """Regular ones that are no one's place for secrets."""
     for directory, directories, names in os.walk(root):
-        directories[:] = [name for name in directories if name != "site-packages"]
+        directories[:] = [name for name in directories if name not in OF_OTHERS]
         paths = (Path(directory, name) for name in names if not _is_their_place(name))
         yield from (path for path in paths if path.is_file() and not path.is_symlink())
 

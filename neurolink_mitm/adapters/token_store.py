@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -121,6 +121,19 @@ class TokenStore:
     def save(self, login: StoredAccount) -> None:
         """Add `login`, or replace the one of its label. Raises `ValueError` if it could not be read back."""
         self._change(lambda document: document.put(login, self._now()))
+
+    def save_all(
+        self, chosen: Callable[[tuple[StoredAccount, ...]], Sequence[StoredAccount]]
+    ) -> tuple[StoredAccount, ...]:
+        """Add or replace the logins that `chosen` returns for those there are, in one write."""
+
+        def change(document: TokenDocument) -> tuple[StoredAccount, ...]:
+            logins = tuple(chosen(parse_token_store(document.encode(0))))
+            for login in logins:
+                document.put(login, self._now())
+            return logins
+
+        return self._change(change)
 
     def replace_tokens(self, label: str, tokens: Tokens, spent: Secret | None = None) -> bool:
         """Replace the tokens of a login, and clear its failures.

@@ -51,6 +51,8 @@ class StoredAccount:
     """Why it serves no requests until the next login."""
     plan: str | None = None
     """Plan of the subscription, in Claude Code's words (`pro`, `max`, …)."""
+    origin: str | None = None
+    """The program that it was imported from, and its name there."""
 
     @property
     def type(self) -> AccountType:
@@ -130,6 +132,7 @@ class _Entry(msgspec.Struct):
     tokens: _Tokens
     account: _Identity | None = None
     disabled: _Disabled | None = None
+    origin: object = None
 
 
 class _Store(msgspec.Struct):
@@ -191,6 +194,7 @@ def _account(label: str, entry: _Entry, where: str) -> StoredAccount:
         email=identity.email or None,
         disabled=(disabled.reason or "disabled") if disabled else None,
         plan=plan_of(identity.subscription_type),
+        origin=entry.origin if isinstance(entry.origin, str) else None,
     )
 
 

@@ -65,6 +65,8 @@ class TokenDocument:
         elif not _is_of(entry, identity):  # a browser login doesn't report its plan
             account.pop("subscriptionType", None)
         entry |= {"tokens": tokens, "account": account, "type": kind}
+        if login.origin:
+            entry["origin"] = login.origin
         entry.setdefault("createdAt", _milliseconds(now))
         entry["lastAccessed"] = _milliseconds(now)
         _clear_marks(entry)

@@ -1,0 +1,171 @@
+"""What is found in another program's files: entries with accounts, and settings that are only listed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from neurolink_mitm.adapters.other_programs import Program
+from neurolink_mitm.core.auth.credentials import (
+    StoredAccount,
+    account_type,
+    check_key,
+    check_token,
+    ends_at,
+    plan_of,
+)
+from neurolink_mitm.core.redact.secret import Secret
+from neurolink_mitm.core.redact.text import redact, without_passwords
+
+ANTHROPIC = "api.anthropic.com"
+LONGEST_TOKEN = 8192
+_LONGEST = 160
+"""Characters of a text of theirs that is shown."""
+_LONGEST_ID = 100
+
+Row = Mapping[str, object]
+
+
+class SourceError(Exception):
+    """The files can't be read; one line that names the place and nothing that it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An account of another program; `reason` says why it is not taken."""
+
+    name: str
+    where: str
+    account: StoredAccount | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting that is not taken over."""
+
+    where: str
+    name: str
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The accounts and settings of a program; `place` is what was read."""
+
+    program: Program
+    place: str
+    entries: tuple[Entry, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    notes: tuple[str, ...] = ()
+    runs: str | None = None
+    """How the files themselves tell that the program runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A login as another program wrote it: any value may be anything."""
+
+    access: object
+    refresh: object = None
+    ends: object = None
+    identity: Row = field(default_factory=dict)
+    """Members `uuid`, `organization_uuid`, `organization_name`, `email` and `plan`."""
+
+
+def login_entry(name: str, where: str, found: Login, now: float) -> Entry:
+    """Return the entry of a login, without an account where it can't serve."""
+    try:
+        account = _login(found, shown(name) or "account", where)
+    except ValueError as e:
+        return Entry(name, where, reason=str(e))
+    ended = account.expires_at is not None and account.expires_at <= now
+    if ended and account.refresh_token is None:
+        return Entry(name, where, reason="its token has expired, and there is none to refresh it")
+    return Entry(name, where, account)
+
+
+def key_entry(name: str, where: str, key: object, email: object = None) -> Entry:
+    """Return the entry of an API key."""
+    try:
+        text = _text(key, "the API key")
+        account = StoredAccount(shown(name) or "api-key", check_key(text), email=_word(email))
+    except ValueError as e:
+        return Entry(name, where, reason=f"the key can't be used: {e}")
+    return Entry(name, where, account)
+
+
+def either_entry(name: str, where: str, found: Login, now: float) -> Entry:
+    """Return the entry of a credential that may be a login's token or an API key."""
+    text = found.access
+    if isinstance(text, str) and account_type(Secret(text.strip())) == "oauth":
+        return login_entry(name, where, found, now)
+    return key_entry(name, where, text, found.identity.get("email"))
+
+
+def other_provider(name: str, where: str, provider: object) -> Entry:
+    return Entry(name, where, reason=f"another provider's ({shown(provider) or 'unnamed'})")
+
+
+def with_origin(entry: Entry, program: str, mark: str) -> Entry:
+    """Return the entry with the name by which a second import recognises it."""
+    if entry.account is None:
+        return entry
+    return replace(entry, account=replace(entry.account, origin=f"{program}:{mark}"[:_LONGEST]))
+
+
+def foreign_url(url: object) -> str | None:
+    """Return `url`, to be shown, if it is not Anthropic's own; None where it is, or there is none."""
+    text = url.strip() if isinstance(url, str) else ""
+    if not text:
+        return None
+    try:
+        parts = urlsplit(text)
+        plain = parts.scheme == "https" and "@" not in parts.netloc and parts.port in (None, 443)
+        return None if plain and parts.hostname == ANTHROPIC else shown(text)
+    except ValueError:
+        return shown(text)
+
+
+def shown(value: object) -> str:
+    """Return a text of theirs in one line for a terminal, without passwords and tokens."""
+    text = value if isinstance(value, str) else "" if value is None else str(value)[:_LONGEST]
+    line = "".join(char if char.isprintable() else " " for char in text[: 4 * _LONGEST]).strip()
+    return redact(without_passwords(line))[:_LONGEST]
+
+
+def _login(found: Login, name: str, where: str) -> StoredAccount:
+    access = Secret(check_token(_text(found.access, "its access token")))
+    if account_type(access) != "oauth":
+        raise ValueError("its access token is not one of an Anthropic login")
+    refresh = check_token(_text(found.refresh, "its refresh token")) if found.refresh else None
+    ends = found.ends
+    if isinstance(ends, bool) or not isinstance(ends, int | float | str | None):
+        raise ValueError("the end of its token is not a time")
+    who = found.identity
+    email = _word(who.get("email"))
+    return StoredAccount(
+        label=email or name,
+        access_token=access,
+        refresh_token=Secret(refresh) if refresh else None,
+        expires_at=ends_at(ends, "the end of its token"),
+        account_uuid=_word(who.get("uuid")),
+        organization_uuid=_word(who.get("organization_uuid")),
+        organization_name=_word(who.get("organization_name")),
+        email=email,
+        plan=plan_of(who.get("plan")),
+    )
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{what} is missing")
+    if len(value) > LONGEST_TOKEN:
+        raise ValueError(f"{what} is longer than {LONGEST_TOKEN} characters")
+    return value
+
+
+def _word(value: object) -> str | None:
+    good = isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST_ID
+    return (str(value).strip() or None) if good else None
