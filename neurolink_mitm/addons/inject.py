@@ -69,7 +69,7 @@ class Inject:
 
     @staticmethod
     def _fields(flow: http.HTTPFlow, account: Account | None) -> headers.Fields:
-        fields = unmasked_fields(flow)
+        fields = headers.without_ours(unmasked_fields(flow))
         if account is None:
             return headers.end_to_end(fields)
         return headers.for_account(fields, account.secret.reveal(), oauth=account.type == "oauth")

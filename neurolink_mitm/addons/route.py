@@ -82,7 +82,9 @@ class Route:
         exchange.stream = messages_request.stream
         exchange.tool_count = messages_request.tool_count
         exchange.user_id = messages_request.user_id
-        exchange.session_id = exchange.session_id or messages_request.session_id
+        exchange.session_id = (
+            exchange.session_id or messages_request.session_id or exchange.labels.get("session")
+        )
         exchange.index = messages_request.index
         return self._destination(exchange, messages_request.model)
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
@@ -17,7 +18,7 @@ from neurolink_mitm.adapters.bodies import read_body
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.groups import Group
 from neurolink_mitm.cli.ui.home import home
-from neurolink_mitm.cli.ui.options import bare_label, format_option
+from neurolink_mitm.cli.ui.options import Option, bare_label, format_option
 from neurolink_mitm.cli.ui.terminal import as_json, say
 from neurolink_mitm.core.exchange import Outcome
 from neurolink_mitm.core.logs import timestamps as when
@@ -92,32 +93,43 @@ def _status(_: click.Context, __: click.Parameter, value: str | None) -> str | N
     raise click.BadParameter(f"{value!r:.80} is neither 429, 5xx nor one of {', '.join(outcomes)}")
 
 
+def _bare(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    return value and bare_label(value)
+
+
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that select requests, the fields of `RequestFilter`."""
+    options: tuple[Option[Any], ...] = (
+        click.option("--account", callback=_bare, help="Only those that this account served."),
+        click.option(
+            "--status", callback=_status,
+            help="Only those with this status (429), class (5xx) or outcome (error).",
+        ),
+        click.option("--session", help="Only those of the session that begins so."),
+        click.option("--client", help="Only those with the key of this client."),
+        click.option("--agent", help="Only those of the agent that begins so, and of those it started."),
+        click.option("--user", help="Only those whose x-neurolink-user-id begins so."),
+        click.option("--conversation", help="Only those whose x-neurolink-conversation-id begins so."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @command.command()
 @click.option(
     "-n", "--lines", default=20, show_default=True, type=click.IntRange(0, 100_000),
     help="How many.",
 )  # fmt: skip
 @click.option("-f", "--follow", is_flag=True, help="Go on as requests finish, until Ctrl-C.")
-@click.option("--account", help="Only those that this account served.")
-@click.option(
-    "--status", callback=_status,
-    help="Only those with this status (429), class (5xx) or outcome (error).",
-)  # fmt: skip
-@click.option("--session", help="Only those of the session that begins so.")
+@filter_options
 @format_option
-def tail(
-    lines: int,
-    follow: bool,
-    account: str | None,
-    status: str | None,
-    session: str | None,
-    form: str,
-) -> None:
+def tail(lines: int, follow: bool, form: str, **filters: str | None) -> None:
     """Show the latest requests, a line each; as JSON, their rows. Times are local.
 
     Example: neurolink logs tail --follow --status 5xx
     """
-    wanted = RequestFilter(account and bare_label(account), status, session)
+    wanted = RequestFilter(**filters)
     logs = home().logs
     follower = Follower(logs, "proxy")
     follower.start()  # before the past is read: what comes meanwhile is shown after it

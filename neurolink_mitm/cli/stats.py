@@ -11,20 +11,21 @@ from contextlib import contextmanager
 
 import click
 
-from neurolink_mitm.cli.logs import moment
+from neurolink_mitm.cli.logs import filter_options, moment
 from neurolink_mitm.cli.ui.home import home
 from neurolink_mitm.cli.ui.terminal import as_json, say
 from neurolink_mitm.core.logs.summary import duration
 from neurolink_mitm.core.logs.timestamps import local_zone
 from neurolink_mitm.records.format import one_line
+from neurolink_mitm.records.row_reader import RequestFilter
 from neurolink_mitm.records.search import sum_up
 from neurolink_mitm.records.stats import (
     BY,
-    FIELDS,
     AttemptTimes,
     GroupSums,
     Stats,
     columns,
+    fields_of,
     flat,
     report,
     sparkline,
@@ -41,18 +42,21 @@ WORTH_A_BAR = 20_000_000
 )  # fmt: skip
 @click.option("--since", help="From then on: 2h, 7d, yesterday, 2026-11-22 (local).")
 @click.option("--until", help="Up to then.")
+@filter_options
 @click.option(
     "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table",
     show_default=True, help="How to print it.",
 )  # fmt: skip
-def command(by: str, since: str | None, until: str | None, form: str) -> None:
+def command(
+    by: str, since: str | None, until: str | None, form: str, **filters: str | None
+) -> None:
     """Sum up requests, errors, failovers, tokens, costs, and the times of answers and connections.
 
     Example: neurolink stats --by account --since yesterday --until today
     """
     begin, end = (moment(text) if text else None for text in (since, until))
     stats = Stats(by)
-    bad = sum_up(home().logs, stats, begin, end, _progress)
+    bad = sum_up(home().logs, stats, begin, end, _progress, RequestFilter(**filters))
     if bad:
         say(f"neurolink: {bad} lines are no rows, left out")
     click.echo(_printed(stats, form), nl=False)
@@ -80,7 +84,7 @@ def _printed(stats: Stats, form: str) -> str:
         return as_json({"by": stats.by, "rows": rows, "total": report(stats.total())})
     if form == "csv":
         text = io.StringIO()
-        writer = csv.DictWriter(text, [stats.by, *FIELDS], lineterminator="\n")
+        writer = csv.DictWriter(text, [stats.by, *fields_of(stats.by)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(flat(stats.by, stats))
         return text.getvalue()
@@ -145,8 +149,11 @@ def _columns(stats: Stats) -> dict[str, list[str]]:
     rows = stats.ordered()
     if len(rows) > 1:
         rows.append(("total", stats.total()))
-    cells = {stats.by: [one_line(name) for name, _ in rows]}
+    cells = {stats.by: [_name(stats, name) for name, _ in rows]}
     cells |= {title: [_cells(one)[at] for _, one in rows] for at, title in enumerate(TITLES)}
+    if stats.parents:
+        trees = stats.trees() | {"total": rows[-1][1]}
+        cells[TREE] = [_cost(trees[name]) for name, _ in rows]
     if sys.stdout.isatty():
         across = columns(stats.by, stats.groups)
         title = GRAPHS[0] if stats.by == "day" else GRAPHS[1]
@@ -154,6 +161,13 @@ def _columns(stats: Stats) -> dict[str, list[str]]:
     return cells
 
 
+def _name(stats: Stats, name: str) -> str:
+    """Return the name of a group; of an agent, behind a mark for each one above it."""
+    return "· " * (len(stats.line(name)) - 1) + one_line(name)
+
+
+TREE = "with its agents"
+"""The column of what an agent and those that it started have cost."""
 TITLES = (
     "requests", "errors", "failovers", "in", "out", "into cache", "from cache", "hit rate", "cost",
     "first byte p50", "p95",

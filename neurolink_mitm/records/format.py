@@ -161,12 +161,19 @@ def timeline(
         yield f"{'':{attempt_times.INDENT}}{attempt_times.LEGEND}"
 
 
+HEAD_FIELDS = (
+    ("client", "client"), ("user", "userId"), ("session", "sessionId"), ("about", "conversationId"),
+    ("agent", "agentId"), ("started by", "parentAgentId"), ("trace", "traceId"), ("because", "why"),
+)  # fmt: skip
+"""Fields of a request in its head, with the words before them."""
+
+
 def _head(request: Row) -> Iterator[str]:
     line = f"{request.get('method')} {request.get('path')}"
     yield f"{request['requestId']}  {local_date_time(request['timestamp'])}  {line}"
     stream, count = "stream" if request.get("stream") else None, request.get("toolCount")
     yield f"{'model':>10}  {joined(_model(request), stream, f'{count} tools' if count else None)}"
-    for name, field in (("session", "sessionId"), ("trace", "traceId"), ("because", "why")):
+    for name, field in HEAD_FIELDS:
         if request.get(field):
             yield f"{name:>10}  {request[field]}"
 

@@ -37,6 +37,11 @@ class LoggedRequest(msgspec.Struct, frozen=True):
     costUsd: float | None = None
     sessionId: str | None = None
     api: str = Api.ANTHROPIC.value
+    client: str | None = None
+    agentId: str | None = None
+    parentAgentId: str | None = None
+    userId: str | None = None
+    conversationId: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -111,25 +116,43 @@ def in_order(captured: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """Selects requests. `status` is a number, `4xx` or `5xx`, or an outcome."""
+    """Selects requests. `status` is a number, `4xx` or `5xx`, or an outcome; ids may be given by their beginning."""
 
     account: str | None = None
     status: str | None = None
     session: str | None = None
+    client: str | None = None
+    agent: str | None = None
+    """The agent, or the one that started it."""
+    user: str | None = None
+    conversation: str | None = None
 
     def needles(self) -> tuple[bytes, ...]:
         """Return bytes that each selected line holds: to search them costs less than to decode the line."""
-        account = None if self.account is None else msgspec.json.encode(self.account)
-        session = None if self.session is None else msgspec.json.encode(self.session)[:-1]
-        status = self.status.encode() if self.status and self.status.isdecimal() else None
-        return tuple(each for each in (account, session, status) if each)
+        names = (self.account, self.client)
+        beginnings = (self.session, self.agent, self.user, self.conversation)
+        status = self.status.encode() if self.status and self.status.isdecimal() else b""
+        needles = (
+            *(msgspec.json.encode(name) for name in names if name is not None),
+            *(msgspec.json.encode(id_)[:-1] for id_ in beginnings if id_ is not None),
+            status,
+        )
+        return tuple(filter(None, needles))
 
     def __call__(self, row: LoggedRequest) -> bool:
         return (
             self.account in (None, row.account)
-            and (self.session is None or (row.sessionId or "").startswith(self.session))
+            and self.client in (None, row.client)
+            and _begins(self.session, row.sessionId)
+            and _begins(self.agent, row.agentId, row.parentAgentId)
+            and _begins(self.user, row.userId)
+            and _begins(self.conversation, row.conversationId)
             and (self.status is None or self.status.lower() in _statuses(row))
         )
+
+
+def _begins(wanted: str | None, *ids: str | None) -> bool:
+    return wanted is None or any((each or "").startswith(wanted) for each in ids)
 
 
 def _statuses(row: LoggedRequest) -> tuple[str, ...]:

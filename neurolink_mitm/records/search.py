@@ -24,6 +24,8 @@ from neurolink_mitm.records.row_reader import (
 from neurolink_mitm.records.stats import Stats
 
 Row = dict[str, Any]
+ALL = RequestFilter()
+"""Selects all requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +133,22 @@ def sum_up(
     since: float | None,
     until: float | None,
     progress: Callable[[int], AbstractContextManager[OnBytes]],
+    wanted: RequestFilter = ALL,
 ) -> int:
     """Add the requests and attempts of a time range to `stats`; return the number of lines that are no rows.
+
+    Of selected requests the attempts are not added: their rows do not say whose they are.
 
     `progress` is called with the bytes to read, and returns what is called with those that were read.
     """
     times, reader = TimeRange.of(since, until), RowReader()
     requests = log_files.files(logs, "proxy", since, until)
-    attempts = log_files.files(logs, "proxy-attempts", since, until)
+    some = wanted != ALL
+    attempts = [] if some else log_files.files(logs, "proxy-attempts", since, until)
     with progress(log_files.size(requests + attempts)) as on_bytes:
         for path in requests:
             rows = reader.read(log_files.lines(path, on_bytes), LoggedRequest)
-            stats.add(row for row in rows if row.timestamp in times)
+            stats.add(row for row in rows if row.timestamp in times and (not some or wanted(row)))
         for path in attempts:
             tries = reader.read(log_files.lines(path, on_bytes), LoggedAttempt)
             stats.add_attempts(row for row in tries if row.timestamp in times)

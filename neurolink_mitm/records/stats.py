@@ -1,4 +1,4 @@
-"""Sums up requests by day, account, model, session or API, and the times of their attempts, in bounded memory."""
+"""Sums up requests by one of `BY`, and the times of their attempts, in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ MAX_GROUPS = 5_000
 """Groups at most; requests of further ones are summed up under `REST`."""
 REST = "(others)"
 NO_KEY = "(none)"
+DEEPEST = 20
+"""Agents that one line of starting each other is followed for."""
 
 
 @dataclass(slots=True)
@@ -118,18 +120,28 @@ class GroupSums:
         return self.cache_read / prompts if prompts else None
 
 
+def main_agent(row: LoggedRequest) -> str | None:
+    """Return the name of the agent that the user talks to; it has no id of its own."""
+    return f"main of {row.sessionId}" if row.sessionId else None
+
+
 BY: Mapping[str, Callable[[LoggedRequest], str | None]] = {
     "day": lambda row: local_hour(row.timestamp[:16])[0],
     "account": lambda row: row.account,
     "model": lambda row: row.actualModel or row.model,
     "session": lambda row: row.sessionId,
     "api": lambda row: row.api,
+    "client": lambda row: row.client,
+    "agent": lambda row: row.agentId or main_agent(row),
+    "user": lambda row: row.userId,
+    "conversation": lambda row: row.conversationId,
 }
 _ATTEMPTS_BY: Mapping[str, Callable[[LoggedAttempt], str | None]] = {
     "day": lambda row: local_hour(row.timestamp[:16])[0],
     "account": lambda row: row.account,
 }
-"""Rows of attempts do not name what a request asked for: of models, sessions and APIs the times are not known."""
+"""Rows of attempts do not name what a request asked for, nor who: of models, sessions and clients the times are not
+known."""
 
 
 @dataclass(slots=True)
@@ -140,6 +152,8 @@ class Stats:
     groups: dict[str, GroupSums] = field(default_factory=dict)
     times: AttemptTimes = field(default_factory=AttemptTimes)
     """Of all attempts, those without a group included."""
+    parents: dict[str, str] = field(default_factory=dict)
+    """By agent: the one that has started it."""
 
     def add(self, rows: Iterable[LoggedRequest]) -> None:
         key_of, groups = BY[self.by], self.groups
@@ -150,6 +164,10 @@ class Stats:
             if group is None:
                 key = key if len(groups) < MAX_GROUPS else REST
                 group = groups.setdefault(key, GroupSums())
+            if row.agentId and self.by == "agent" and key not in self.parents:
+                parent = row.parentAgentId or main_agent(row)
+                if parent and parent != key and key != REST:
+                    self.parents[key] = parent
             group.add(row, local_hour(row.timestamp[:16])[part])
 
     def add_attempts(self, rows: Iterable[LoggedAttempt]) -> None:
@@ -167,13 +185,39 @@ class Stats:
         whole.times = self.times
         return whole
 
+    def trees(self) -> dict[str, GroupSums]:
+        """Return, by agent, the sums of it and of all agents that it has started, directly or not."""
+        members: dict[str, list[GroupSums]] = {name: [] for name in self.groups}
+        for name, group in self.groups.items():
+            for ancestor in self.line(name):
+                if ancestor in members:
+                    members[ancestor].append(group)
+        return {name: _total(groups) for name, groups in members.items()}
+
+    def line(self, name: str) -> list[str]:
+        """Return an agent, the one that has started it, and so on; clients may claim circles."""
+        line = [name]
+        while (name := self.parents.get(name, "")) and name not in line and len(line) < DEEPEST:
+            line.append(name)
+        return line
+
     def ordered(self) -> list[tuple[str, GroupSums]]:
-        """Return the groups: days in order, others by number of requests, `REST` last."""
+        """Return the groups: days in order, agents behind who started them, others by requests, `REST` last."""
         if self.by == "day":
             return sorted(self.groups.items())
+        if self.parents:
+            return self._ordered_agents()
         return sorted(
             self.groups.items(), key=lambda item: (item[0] == REST, -item[1].requests, item[0])
         )
+
+    def _ordered_agents(self) -> list[tuple[str, GroupSums]]:
+        lines = {name: self.line(name)[::-1] for name in self.groups}
+        first = {name: number for number, name in enumerate(self.groups)}
+        order = sorted(
+            lines, key=lambda name: (name == REST, [first.get(each, -1) for each in lines[name]])
+        )
+        return [(name, self.groups[name]) for name in order]
 
 
 FIELDS = (
@@ -235,7 +279,30 @@ def columns(by: str, groups: Mapping[str, GroupSums]) -> list[str]:
     return sorted({day for group in groups.values() for day in group.over_time})[-30:]
 
 
+TREE_FIELDS = (
+    "parent", "treeRequests", "treeInputTokens", "treeOutputTokens", "treeCacheCreationTokens", "treeCacheReadTokens",
+    "treeCostUsd",
+)  # fmt: skip
+"""What the row of an agent has besides: who started it, and the sums with all agents that it started."""
+
+
+def fields_of(by: str) -> tuple[str, ...]:
+    """Return the names of what a row has beside its group."""
+    return (*FIELDS, *TREE_FIELDS) if by == "agent" else FIELDS
+
+
 def flat(by: str, stats: Stats) -> Iterator[dict[str, Any]]:
     """Yield a row for each group."""
+    trees = stats.trees() if by == "agent" else {}
     for name, group in stats.ordered():
-        yield {by: name, **report(group)}
+        yield {by: name, **report(group), **_tree(stats.parents.get(name), trees.get(name))}
+
+
+def _tree(parent: str | None, tree: GroupSums | None) -> dict[str, Any]:
+    if tree is None:
+        return {}
+    values = (
+        parent, tree.requests, tree.input, tree.output, tree.cache_creation, tree.cache_read,
+        round(tree.cost, 6) if tree.priced else None,
+    )  # fmt: skip
+    return dict(zip(TREE_FIELDS, values, strict=True))

@@ -127,6 +127,16 @@ def test_without_account_the_callers_credentials_stay() -> None:
     assert credentials(flow) == {"x-api-key": ["sk-ant-caller"], "cookie": ["c=1"]}
 
 
+@pytest.mark.parametrize("account", [make_account("a"), None], ids=["account", "own"])
+def test_what_is_for_us_stays_here(account: Account | None) -> None:
+    """Whatever shaping does or leaves undone."""
+    named = {"x-neurolink-user-id": "bob", "X-NeuroLink-Session-Id": "s", "x-neurolink-admin": "t"}
+    path = "/v1/messages" if account else "/api/x"
+    flow = attempted(account, path=path, headers={**named, **CALLER, "x-other": "1"})
+    assert not [name for name in flow.request.headers if name.lower().startswith("x-neurolink")]
+    assert flow.request.headers["x-other"] == "1"
+
+
 @pytest.mark.parametrize(
     ("account", "path"),
     [(make_account(), "/v1/files"), (None, "/api/x")],

@@ -46,6 +46,14 @@ def test_the_session_of_the_header_outranks_that_of_the_body() -> None:
     assert record(flow).session_id == "from-header"
 
 
+@pytest.mark.parametrize(
+    ("user_id", "session"), [("u_session_12345678", "12345678"), ("x", "ours")]
+)
+def test_the_session_that_is_named_for_us_comes_last(user_id: str, session: str) -> None:
+    flow = make_flow(body=body(metadata={"user_id": user_id}), labels={"session": "ours"})
+    assert record(asked(flow)).session_id == session
+
+
 @pytest.mark.parametrize("model", ["claude-x", 7], ids=["good", "bad"])
 async def test_a_long_body_is_read_beside_the_event_loop(model: object) -> None:
     flow = make_flow(body=body(model=model, system="x" * 600_000))

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
 from neurolink_mitm.adapters.cost import Spending, shipped_prices
+from neurolink_mitm.adapters.journal import encode
 from neurolink_mitm.core.auth.client_keys import ClientKey, digest
+from neurolink_mitm.core.logs.rows import RequestRow
 from neurolink_mitm.ports import Runtime
+from neurolink_mitm.records.row_reader import LoggedRequest, RowReader
+from neurolink_mitm.records.stats import Stats
+from neurolink_mitm.sandbox import Reply
+from neurolink_mitm.sandbox.recorder import Received
 from neurolink_mitm.sandbox.server import SandboxServer
-from tests.flows.harness import CLAUDE_CODE, LIMIT, MODEL, Proxy, account, message
+from tests.flows.harness import (
+    CLAUDE_CODE,
+    LIMIT,
+    MODEL,
+    Proxy,
+    account,
+    connect,
+    message,
+    raw_request,
+)
+from tests.flows.test_usage import told
+from tests.waiting import wait_until
 
 HAIKU = "claude-haiku-4-5"
 CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "say hi"}]}
@@ -34,6 +54,7 @@ def key(name: str, **limits: Any) -> ClientKey:
 
 CLIENTS = (
     key("free"),
+    key("other"),
     key("capped", daily_cap_usd=0.000001),
     key("slow", rate=2),
     key("small", models=("claude-haiku-*",)),
@@ -106,3 +127,81 @@ def test_models_are_those_of_the_client(proxy: Proxy, sandbox: SandboxServer) ->
     assert sandbox.requests == []
     assert ask(proxy, "small", "/v1/messages", message(model=HAIKU)).status_code == 200
     assert ask(proxy, "small", f"/v1/models/{HAIKU}", method="GET").status_code == 200
+
+
+# --- whom requests are counted for
+
+
+def agent_headers(session: int, agent: int) -> dict[str, str]:
+    """Of a session's main agent, which has no id, or of one of those below it."""
+    named = {"x-claude-code-session-id": f"s{session}"}
+    if agent:
+        named |= {"x-claude-code-agent-id": f"s{session}a{agent}"}
+    if agent > 1:
+        named |= {"x-claude-code-parent-agent-id": f"s{session}a1"}
+    return named
+
+
+def by_agent(header: Callable[[str], str | None]) -> str:
+    session = header("x-claude-code-session-id")
+    return header("x-claude-code-agent-id") or f"main of {session}"
+
+
+def counted(
+    requests: list[Received], key_of: Callable[[Received], str]
+) -> Counter[tuple[str, int]]:
+    """The look-alike's own count: tokens by group and kind, of the answers it has begun."""
+    sums: Counter[tuple[str, int]] = Counter()
+    for each in requests:
+        whole = each.answer.endswith((b"}", b"\n\n"))  # else it is cut, and goes to nobody
+        for kind, tokens in enumerate(
+            told(each.answer)[:4] if whole and each.status == 200 else ()
+        ):
+            sums[key_of(each), kind] += tokens or 0
+    return +sums
+
+
+def summed(rows: list[RequestRow], by: str) -> Counter[tuple[str, int]]:
+    stats = Stats(by)
+    stats.add(RowReader().read(map(encode, rows), LoggedRequest))
+    sums: Counter[tuple[str, int]] = Counter()
+    for name, group in stats.groups.items():
+        kinds = group.input, group.output, group.cache_read, group.cache_creation
+        sums.update({(name, kind): tokens for kind, tokens in enumerate(kinds)})
+    return +sums
+
+
+def test_sums_per_client_and_agent_are_the_look_alikes(
+    proxy: Proxy, sandbox: SandboxServer
+) -> None:
+    """Streamed and whole, with accounts that fail over, streams that are cut, and clients that leave."""
+    script = [Reply(), Reply(529), Reply(status=500), Reply(events=9, cut_after=7), Reply(events=3)]
+    sandbox.script("a", *itertools.islice(itertools.cycle(script), 60))
+    asked = list(itertools.product(("free", "other"), (1, 2), range(4), (True, False), (1, 40)))
+
+    def send(client: str, session: int, agent: int, stream: bool, words: int) -> int:
+        body = message(stream=stream, messages=[{"role": "user", "content": "word " * words}])
+        named = {"x-neurolink-conversation-id": f"c{words}", "x-test-client": client}
+        headers = {**agent_headers(session, agent), **named}
+        return ask(proxy, client, "/v1/messages", body, **headers).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda each: send(*each), asked))
+    rows = proxy.rows.wait(len(asked))
+    sandbox.script("a", Reply(events=40, event_delay=0.05))
+    left = {"x-api-key": "key of free", "x-test-client": "free", **agent_headers(1, 1)}
+    with connect(proxy) as connection:
+        connection.sendall(raw_request(**{name.replace("-", "_"): v for name, v in left.items()}))
+        assert b"200 OK" in connection.recv(65536)
+    rows = proxy.rows.wait(len(asked) + 1)
+    assert rows[-1].outcome == "client_cancelled"
+    wait_until(lambda: all(each.done for each in sandbox.requests), "upstream is done")
+
+    assert {row.outcome for row in rows} >= {"complete", "truncated", "client_cancelled"}
+    assert max(row.attempts for row in rows) > 1
+    assert summed(rows, "agent") == counted(sandbox.requests, lambda each: by_agent(each.header))
+    assert summed(rows, "client") == counted(
+        sandbox.requests, lambda each: each.header("x-test-client") or ""
+    )
+    for by in ("session", "conversation", "user"):
+        assert sum(summed(rows, by).values()) == sum(summed(rows, "agent").values())

@@ -95,11 +95,23 @@ def test_a_row_with_values_of_other_types_is_none(family: str, line: bytes) -> N
         (RequestFilter(session="9"), False),
         (RequestFilter("work", "4xx", "8f1c6f9e"), True),
         (RequestFilter("work", "4xx", "9"), False),
+        (RequestFilter(client="bob"), True),
+        (RequestFilter(client="bo"), False),
+        (RequestFilter(agent="a1"), True),
+        (RequestFilter(agent="p"), True),
+        (RequestFilter(agent="x"), False),
+        (RequestFilter(user="bü", conversation="c"), True),
+        (RequestFilter(user="c"), False),
     ],
 )
 def test_filters(wanted: RequestFilter, fits: bool) -> None:
-    row = seen(account="work", responseStatus=429, outcome="error", sessionId="8f1c6f9e-1")
+    row = seen(
+        account="work", responseStatus=429, outcome="error", sessionId="8f1c6f9e-1", client="bob",
+        agentId="a1", parentAgentId="p1", userId="bü", conversationId="c1",
+    )  # fmt: skip
     assert wanted(row) is fits
+    if fits:
+        assert all(needle in msgspec.json.encode(row) for needle in wanted.needles())
 
 
 def test_who_left_before_an_answer_has_no_status() -> None:

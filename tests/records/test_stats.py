@@ -206,3 +206,58 @@ def test_a_day_is_drawn_by_its_hours_and_anything_else_by_days() -> None:
     by_account = summed("account", seen(7, account="a"), seen(9, account="b"))
     across = columns("account", by_account.groups)
     assert sparkline(by_account.groups["a"].over_time, across) == "█ "
+
+
+# --- who used what
+
+
+def test_requests_are_summed_up_by_who_asked() -> None:
+    rows = (seen(client="bob", userId="u1", conversationId="c1"), seen(client="bob"), seen())
+    for by, groups in (
+        ("client", {"bob": 2, NO_KEY: 1}),
+        ("user", {"u1": 1, NO_KEY: 2}),
+        ("conversation", {"c1": 1, NO_KEY: 2}),
+    ):
+        assert {name: one.requests for name, one in summed(by, *rows).ordered()} == groups
+
+
+def agents(*lines: tuple[str | None, str | None, int]) -> Stats:
+    """Of one session: an agent, the one that started it, and tokens."""
+    rows = (
+        seen(sessionId="s", agentId=agent, parentAgentId=parent, inputTokens=tokens)
+        for agent, parent, tokens in lines
+    )
+    return summed("agent", *rows)
+
+
+def test_agents_are_a_tree_below_the_sessions_main_agent() -> None:
+    stats = agents(
+        (None, None, 1), ("a", None, 10), ("d", None, 1000), ("b", "a", 100), ("a", None, 20)
+    )
+    rows = list(flat("agent", stats))
+    assert [(row["agent"], row["parent"], row["inputTokens"], row["treeInputTokens"]) for row in rows] == [
+        ("main of s", None, 1, 1131), ("a", "main of s", 30, 130), ("b", "a", 100, 100),
+        ("d", "main of s", 1000, 1000),
+    ]  # fmt: skip
+    assert sum(row["requests"] for row in rows) == rows[0]["treeRequests"] == 5
+
+
+def test_requests_of_no_session_have_no_main_agent() -> None:
+    assert [name for name, _ in summed("agent", seen(), seen(agentId="a")).ordered()] == [
+        NO_KEY,
+        "a",
+    ]
+
+
+@given(
+    st.lists(st.tuples(*[st.sampled_from([None, *"abcde"])] * 2, st.integers(0, 9)), max_size=30)
+)
+def test_whatever_agents_claim_the_sums_are_those_of_all_requests(
+    claims: list[tuple[str | None, str | None, int]],
+) -> None:
+    """Circles, and agents that have two who started them."""
+    stats = agents(*claims)
+    rows = list(flat("agent", stats))
+    assert sum(row["inputTokens"] for row in rows) == sum(tokens for *_, tokens in claims)
+    for row in rows:
+        assert row["inputTokens"] <= row["treeInputTokens"] <= stats.total().input

@@ -150,14 +150,14 @@ def request_row(exchange: Exchange) -> RequestRow:
         cacheCreationTokens=usage.cache_creation_tokens,
         cacheReadTokens=usage.cache_read_tokens,
         costUsd=exchange.cost_usd,
-        sessionId=exchange.session_id,
+        sessionId=_label(exchange.session_id or exchange.labels.get("session")),
         why=redact(_why(exchange)),
         traceId=exchange.trace_id or None,
         spanId=exchange.span_id or None,
         cacheCreation1hTokens=usage.cache_creation_1h_tokens,
         webSearchRequests=usage.web_search_requests,
         api=exchange.api.value,
-        client=exchange.client,
+        client=_label(exchange.client),
         agentId=_label(exchange.agent_id),
         parentAgentId=_label(exchange.parent_agent_id),
         userId=_label(exchange.labels.get("user")),
@@ -168,7 +168,12 @@ def request_row(exchange: Exchange) -> RequestRow:
 
 
 def _label(text: str | None) -> str | None:
-    return redact(short(text)) if text else None
+    """Return an id that a client has invented, as it can be logged: cut, on one line, without secrets."""
+    if not text:
+        return None
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else "?" for each in text)
+    return redact(short(text))
 
 
 def _actual_model(exchange: Exchange, account: Account | None) -> str | None:

@@ -12,6 +12,7 @@ SESSIONS = (
     b"conversation_id",
     b"x-session-id",
     b"x-claude-code-session-id",
+    b"x-neurolink-session-id",
 )
 """Fields that name the session of a request, in the order in which they count."""
 _MEANT = headers.SENSITIVE | {

@@ -25,6 +25,9 @@ SENSITIVE = CREDENTIALS | {b"x-neurolink-admin"}
 MASK = b"***"
 """The mask."""
 
+OURS = b"x-neurolink-"
+"""Beginning of the names of fields that are for NeuroLink; they are never sent upstream."""
+
 OVERRIDES = frozenset(
     {b"x-original-url", b"x-rewrite-url", b"x-http-method-override", b"x-http-method",
      b"x-method-override"}
@@ -53,6 +56,11 @@ def without(fields: Fields, names: Iterable[bytes]) -> Fields:
     """Return the fields without those called `names`."""
     drop = frozenset(names)
     return tuple(field for field in fields if field[0].lower() not in drop)
+
+
+def without_ours(fields: Fields) -> Fields:
+    """Return the fields without those for NeuroLink."""
+    return tuple(field for field in fields if not field[0].lower().startswith(OURS))
 
 
 def end_to_end(fields: Fields) -> Fields:

@@ -311,3 +311,17 @@ def test_who_was_asked_is_named() -> None:
     assert (row.provider, row.account, row.accountType) == ("openai", "openai/gpt-x", "provider")
     failed, answered = (attempt_row(exchange, each) for each in exchange.attempts)
     assert (failed.provider, answered.provider) == ("anthropic", "openai")
+
+
+def test_what_clients_call_themselves_is_cut_and_cleaned() -> None:
+    key = f"sk-ant-api03-{'a' * 40}"
+    exchange = make_exchange(
+        session_id="a" * 90_000, agent_id=f"x {key}", parent_agent_id="a\x1b[31m\nb",
+        labels={"user": "büro", "conversation": "\x9b\u202e"},
+    )  # fmt: skip
+    row = request_row(exchange)
+    assert len(row.sessionId or "") < 3000
+    assert key not in str(row)
+    assert row.parentAgentId == "a?[31m?b"
+    assert (row.userId, row.conversationId) == ("büro", "??")
+    assert request_row(make_exchange(labels={"session": "s"})).sessionId == "s"
