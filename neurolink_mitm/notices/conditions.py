@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.auth.credentials import GAVE_UP, NEEDS_LOGIN
 from neurolink_mitm.core.cost.budget import Budget
 from neurolink_mitm.core.pool.account_state import AccountState, out_of_use
@@ -50,7 +51,9 @@ class Situation:
     serving: str | None = None
 
 
-def situation(pool: Pool, now: float, paid: str | None = None) -> Situation:
+def situation(
+    pool: Pool, now: float, paid: str | None = None, clients: Sequence[ClientKey] = ()
+) -> Situation:
     """Return what holds now; `paid` is who serves Claude Code in place of the subscriptions, for money."""
     cooling = _all_cooling(pool, now)
     found = (
@@ -58,7 +61,7 @@ def situation(pool: Pool, now: float, paid: str | None = None) -> Situation:
         *_windows(pool, now),
         *([cooling] if cooling else []),
         *([Condition("paid-fallback", "paid-fallback", paid)] if paid else []),
-        *_caps(pool.budget, now),
+        *_caps(pool.budget, clients, now),
     )
     return Situation(found, _serving(pool, now))
 
@@ -155,10 +158,13 @@ def _is_in_use(account: Account, model: str | None) -> bool:
     return account.enabled and not by_owner and not excluded
 
 
-def _caps(budget: Budget, now: float) -> Iterator[Condition]:
-    spent = budget.spent_today(now)
-    if budget.cap is not None and spent >= budget.cap > 0:
-        yield Condition(
-            "cap", "cap", reset=budget.day_ends_at, period_ends_at=budget.day_ends_at,
-            spent_usd=spent, cap_usd=budget.cap,
-        )  # fmt: skip
+def _caps(budget: Budget, clients: Sequence[ClientKey], now: float) -> Iterator[Condition]:
+    day_ends_at = budget.resets_at(now)
+    of_all: tuple[str | None, float | None, float] = (None, budget.cap, budget.spent_today(now))
+    caps = [of_all] + [(c.name, c.daily_cap_usd, budget.used_today(c.name, now)) for c in clients]
+    for client, cap, spent in caps:
+        if cap is not None and spent >= cap > 0:
+            yield Condition(
+                "cap", f"cap {client}" if client else "cap", reset=day_ends_at,
+                period_ends_at=day_ends_at, client=client, spent_usd=spent, cap_usd=cap,
+            )  # fmt: skip

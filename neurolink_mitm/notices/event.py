@@ -10,6 +10,7 @@ import hmac
 
 import msgspec
 
+from neurolink_mitm.core.cost.budget import of_cap
 from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.logs.timestamps import local_date_time, local_time
@@ -118,7 +119,7 @@ def _message(condition: Condition, now: float) -> str:
                 if condition.client
                 else "the daily cap"
             )
-            spent = f"${condition.spent_usd or 0:.2f} of ${condition.cap_usd or 0:.2f}"
+            spent = of_cap(condition.spent_usd or 0, condition.cap_usd or 0)
             again = until and f"; more can be spent from {until}"
             return f"{whose[0].upper()}{whose[1:]} is reached: {spent}{again}."
 

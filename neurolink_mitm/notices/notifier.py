@@ -115,7 +115,8 @@ class Notifier:
         self._paid = {m: who for m, who in self._paid.items() if subscriptions_out(pool, m, now)}
         paid = next(iter(self._paid.values()), None)
         quiet = self._quiet is not None and self._quiet.covers(datetime.fromtimestamp(now))
-        for condition in self.watch.update(situation(pool, now, paid), now, quiet=quiet):
+        holds = situation(pool, now, paid, self._runtime.clients)
+        for condition in self.watch.update(holds, now, quiet=quiet):
             self._tell(condition, now)
 
     def _tell(self, condition: Condition, now: float) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.auth.credentials import GAVE_UP, NEEDS_LOGIN
-from neurolink_mitm.core.cost.budget import Budget
+from neurolink_mitm.core.cost.budget import Budget, ClientUse
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.pool import Pool
@@ -169,6 +170,13 @@ def test_when_the_subscriptions_are_out(accounts: list[Account], limited: str, o
 
 def test_who_serves_for_money_is_named() -> None:
     assert found(pool_of(login("a")), paid="openai/gpt-x") == [("paid-fallback", "openai/gpt-x")]
+
+
+def test_a_client_has_a_cap_of_its_own() -> None:
+    budget = Budget(day_ends_at=NOW + 60, clients={"ci": ClientUse(today_usd=2.5)})
+    keys = [ClientKey(name, "", NOW, daily_cap_usd=2.0) for name in ("ci", "laptop")]
+    [condition] = situation(pool_of(login(), budget=budget), NOW, clients=keys).conditions
+    assert (condition.cause, condition.client, condition.spent_usd) == ("cap ci", "ci", 2.5)
 
 
 def test_a_cap_of_nothing_is_no_event() -> None:
