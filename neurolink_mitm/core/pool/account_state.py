@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -11,9 +10,9 @@ from neurolink_mitm.core.failover.errors import CooldownKind
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown, after_failure, after_success, shifted
 from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
-from neurolink_mitm.core.pool.quota import Quota, runs_out_at
+from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.ramp import FIRST, IN_USE, PROBE_WAIT, Ramps
-from neurolink_mitm.core.pool.windows import Window
+from neurolink_mitm.core.pool.readings import Readings
 from neurolink_mitm.core.request.endpoints import MESSAGES, covers, described, parts
 from neurolink_mitm.core.request.endpoints import scope as scope_at
 
@@ -22,9 +21,6 @@ PROBE_LEASE = 120.0
 """Seconds after which a probe without a result no longer makes the account ineligible."""
 LEVEL_LIFETIME = 3600.0
 """Seconds for which a model's cooldown that has run out still raises the level of the next one."""
-MAX_READINGS = 60
-"""Readings of a quota window that a projection uses."""
-SEVEN_DAYS = 7 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +110,8 @@ class AccountState:
     quota: Quota | None = None
     in_flight: int = 0
     bucket: TokenBucket | None = None
-    readings: dict[str, deque[tuple[float, float]]] = field(default_factory=dict)
-    """(time, utilization) by quota window, oldest first."""
+    readings: dict[str, Readings] = field(default_factory=dict)
+    """What was used of each window in the last hour."""
 
     def ineligible(
         self,
@@ -310,8 +306,10 @@ class AccountState:
         return after
 
     def clock_moved(self, by: float) -> None:
-        """Keep how long each cooldown still lasts, after the clock was set by `by` seconds."""
+        """Keep how long each cooldown still lasts, and the pace of windows, after the clock was set by `by` seconds."""
         self.cooldowns = {scope: shifted(each, by) for scope, each in self.cooldowns.items()}
+        for readings in self.readings.values():
+            readings.shift(by)
 
     def _clear(self, scope: str) -> None:
         del self.cooldowns[scope]
@@ -331,7 +329,8 @@ class AccountState:
         self.quota = quota = quota or reported.after(self.quota)
         for name, window in reported.windows.items():
             if window.utilization is not None:
-                self._add_reading(name, window.utilization, reported.seen_at)
+                readings = self.readings.setdefault(name, Readings())
+                readings.add(reported.seen_at, window.utilization)
         for name in self.readings.keys() - quota.windows.keys():
             del self.readings[name]
         return quota
@@ -340,20 +339,10 @@ class AccountState:
         self.quota = None
         self.readings.clear()
 
-    def _add_reading(self, name: str, utilization: float, now: float) -> None:
-        readings = self.readings.setdefault(name, deque(maxlen=MAX_READINGS))
-        if readings and utilization < readings[-1][1]:
-            readings.clear()  # the window was reset
-        readings.append((now, utilization))
-
-    def runs_out(self, name: str, window: Window) -> float | None:
-        """Return when the window is used up at the present pace; None if it is reset before, or has no readings."""
-        readings = self.readings.get(name)
-        if not readings:
-            return None
-        at = runs_out_at(readings[0], readings[-1])
-        end = readings[-1][0] + SEVEN_DAYS if window.reset is None else window.reset
-        return None if at is None or at >= end else at
+    def pace(self, window: str, now: float) -> float:
+        """Return the share of a window that was used per second of the last hour."""
+        readings = self.readings.get(window)
+        return readings.pace(now) if readings else 0.0
 
     def longest_cooldown(self, now: float) -> Cooldown:
         """Return the cooldown of the account or of all messages, else the one of a model that lasts longest."""

@@ -141,11 +141,3 @@ def _classic(limits: Mapping[str, str], name: str) -> Classic | None:
     if limit is None and remaining is None:
         return None
     return Classic(limit, remaining, moment(limits.get(f"{PREFIX}{name}-reset")))
-
-
-def runs_out_at(first: tuple[float, float], last: tuple[float, float]) -> float | None:
-    """Return when a window is used up at the pace between two readings (time, utilization); None if never."""
-    seconds, used = last[0] - first[0], last[1] - first[1]
-    if seconds <= 0 or used <= 0:
-        return None
-    return last[0] + max(0.0, 1.0 - last[1]) * seconds / used

@@ -253,7 +253,7 @@ def _quota(state: AccountState, now: float) -> dict[str, object] | None:
         return None
     classic = {name: _classic(limit) for name, limit in quota.classic.items()}
     return {
-        **windows_report(quota, now, state.runs_out),
+        **windows_report(quota, now, state.pace),
         "status": quota.status or None,
         "representativeClaim": quota.claim or None,
         "overageStatus": quota.overage or None,

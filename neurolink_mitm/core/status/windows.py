@@ -7,16 +7,18 @@ from collections.abc import Callable
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.pool.families import models_of
 from neurolink_mitm.core.pool.quota import Quota
+from neurolink_mitm.core.pool.readings import runs_out_at
 from neurolink_mitm.core.pool.windows import FIVE_HOURS, SEVEN_DAYS, Window
 
 Row = dict[str, object]
-RunsOut = Callable[[str, Window], float | None]
+Pace = Callable[[str, float], float]
+"""The pace of a window (its name) at a time."""
 
 
-def windows_report(quota: Quota, now: float, runs_out: RunsOut | None = None) -> Row:
+def windows_report(quota: Quota, now: float, pace: Pace | None = None) -> Row:
     """Return the current windows by name, and the two of the whole account again by the names that they always had."""
     windows = {
-        name: _window(window, runs_out(name, window) if runs_out else None)
+        name: _window(window, runs_out_at(window, pace(name, now), now) if pace else None)
         | {"models": models_of(name, quota.learned)}
         for name, window in quota.current(now).items()
     }
@@ -28,12 +30,12 @@ def windows_report(quota: Quota, now: float, runs_out: RunsOut | None = None) ->
     }
 
 
-def _window(window: Window, runs_out_at: float | None) -> Row:
+def _window(window: Window, out_at: float | None) -> Row:
     return {
         "used": window.utilization,
         "status": window.status or None,
         "reset": _iso(window.reset),
-        "runsOutAt": _iso(runs_out_at),
+        "runsOutAt": _iso(out_at),
     }
 
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from neurolink_mitm.core.failover.errors import CooldownKind
 from neurolink_mitm.core.pool.account_state import (
     LEVEL_LIFETIME,
-    MAX_READINGS,
     NOT_FOR_CLIENT,
     PROBE_LEASE,
     AccountState,
@@ -503,18 +502,12 @@ def test_cooling_is_said_before_busy() -> None:
 # --- Limits seen
 
 
-def seen(*readings: tuple[float, float], reset: float | None = NOW + 5000) -> AccountState:
+def seen(*readings: tuple[float, float]) -> AccountState:
     """(seconds from now, share of five hours used)"""
     state = AccountState()
     for passed, utilization in readings:
-        state.update_quota(Quota(NOW + passed, {"5h": Window(utilization, "", reset)}))
+        state.update_quota(Quota(NOW + passed, {"5h": Window(utilization, "", NOW + 5000)}))
     return state
-
-
-def runs_out(state: AccountState) -> float | None:
-    assert state.quota is not None
-    at = state.runs_out("5h", state.quota.windows["5h"])
-    return None if at is None else at - NOW
 
 
 def test_the_latest_word_counts() -> None:
@@ -522,59 +515,16 @@ def test_the_latest_word_counts() -> None:
     assert state.quota == Quota(NOW + 60, {"5h": Window(0.2, "", NOW + 5000)})
 
 
-@pytest.mark.parametrize(
-    ("readings", "at"),
-    [
-        ([(0, 0.1)], None),
-        ([(0, 0.1), (100, 0.2)], 900),
-        ([(0, 0.1), (50, 0.11), (100, 0.2)], 900),
-        ([(0, 0.9), (50, 0.1), (150, 0.2)], 950),
-        ([(0, 0.1), (100, 0.1)], None),
-        ([(0, 0.1), (100, 0.11)], None),
-        ([], None),
-    ],
-    ids=["one-reading", "two", "first-and-last", "window-anew", "idle", "reset-before", "none"],
-)
-def test_it_runs_out_at_the_pace_seen(
-    readings: list[tuple[float, float]], at: float | None
-) -> None:
-    state = seen(*readings)
-    window = Window(0.2, "", NOW + 5000)
-    found = state.runs_out("5h", window)
-    assert (found and found - NOW) == (at and pytest.approx(at, abs=0.01))
-
-
-def test_of_both_windows_by_itself() -> None:
+def test_each_window_has_a_pace_of_its_own() -> None:
     state = AccountState()
-    for passed, five, seven in ((0, 0.1, 0.5), (100, 0.2, 0.5)):
+    for passed, five, seven in ((0, 0.1, 0.5), (600, 0.2, 0.5)):
         state.update_quota(Quota(NOW + passed, {"5h": Window(five), "7d": Window(seven)}))
-    assert runs_out(state) == pytest.approx(900, abs=0.01)
-    assert state.runs_out("7d", Window(0.5)) is None
-
-
-def test_a_pace_that_takes_longer_than_any_window_says_nothing() -> None:
-    assert runs_out(seen((0, 0.5), (100, 0.5 + 1e-12), reset=None)) is None
-
-
-def test_the_pace_is_that_of_the_last_readings() -> None:
-    state = seen(
-        *((n, 0.0) for n in range(100)), *((100 + n, n * 0.001) for n in range(MAX_READINGS))
-    )
-    assert runs_out(state) == pytest.approx(1100, abs=0.01)
-
-
-@given(
-    st.lists(st.tuples(st.floats(0, 1e5), st.floats(0, 1e3)), min_size=1, max_size=9),
-    st.none() | st.floats(NOW, NOW + 1e6),
-)
-def test_it_never_runs_out_before_now_nor_after_its_reset(
-    readings: list[tuple[float, float]], reset: float | None
-) -> None:
-    readings.sort()
-    at = runs_out(seen(*readings, reset=reset))
-    if at is not None:
-        assert readings[-1][0] <= at + 1e-6
-        assert at <= (reset - NOW if reset is not None else readings[-1][0] + 7 * 86400)
+    paces = [state.pace(name, NOW + 600) * 6000 for name in ("5h", "7d", "7d_oi")]
+    assert paces == pytest.approx([1.0, 0.0, 0.0])
+    state.clock_moved(-5000)
+    assert state.pace("5h", NOW - 4400) * 6000 == pytest.approx(1.0)
+    state.forget_quota()
+    assert state.pace("5h", NOW + 600) == 0.0
 
 
 # --- The one to show

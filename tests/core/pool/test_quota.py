@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.pool.limit_headers import limit_headers
-from neurolink_mitm.core.pool.quota import Classic, Quota, parse, runs_out_at
+from neurolink_mitm.core.pool.quota import Classic, Quota, parse
 from neurolink_mitm.core.pool.windows import MAX_WINDOWS, Window
 from neurolink_mitm.core.request.headers import Fields
 from tests.fakes import NOW, make_failure
@@ -301,36 +301,6 @@ def test_the_next_reset(hours: float, after: float | None) -> None:
 
 def test_without_windows_there_is_no_next_reset() -> None:
     assert Quota(NOW, {"7d": Window(0.5)}).next_reset(None, NOW) is None
-
-
-# --- Projection
-
-
-@pytest.mark.parametrize(
-    ("first", "last", "at"),
-    [
-        ((NOW, 0.0), (NOW + 60, 0.5), NOW + 120),
-        ((NOW, 0.2), (NOW + 100, 0.4), NOW + 400),
-        ((NOW, 0.5), (NOW + 60, 1.0), NOW + 60),
-        ((NOW, 0.5), (NOW + 60, 1.2), NOW + 60),
-        ((NOW, 0.5), (NOW + 60, 0.5), None),
-        ((NOW, 0.5), (NOW + 60, 0.4), None),
-        ((NOW, 0.2), (NOW, 0.4), None),
-        ((NOW, 0.2), (NOW - 9, 0.4), None),
-    ],
-    ids=["half-a-minute", "slow", "used-up", "over", "idle", "less", "one-moment", "set-back"],
-)
-def test_runs_out_at(
-    first: tuple[float, float], last: tuple[float, float], at: float | None
-) -> None:
-    assert runs_out_at(first, last) == (None if at is None else pytest.approx(at, rel=0, abs=0.01))
-
-
-@given(st.floats(0, 1), st.floats(0, 1), st.floats(0.1, 1e6))
-def test_it_runs_out_no_sooner_than_now(before: float, after: float, seconds: float) -> None:
-    found = runs_out_at((NOW, before), (NOW + seconds, after))
-    assert (found is None) == (after <= before)
-    assert found is None or found >= NOW + seconds
 
 
 @pytest.mark.parametrize(

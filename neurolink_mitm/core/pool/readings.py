@@ -1,0 +1,87 @@
+"""What was used of a window over the last hour, and the pace of it. Times are seconds since the epoch."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from typing import NamedTuple
+
+from neurolink_mitm.core.pool.windows import LONGEST_WINDOW, Window
+
+HOUR = 3600.0
+"""Seconds that a pace is taken over."""
+INTERVAL = 60.0
+"""Seconds between two readings that are kept."""
+SHORTEST = 300.0
+"""Seconds that a pace is taken over at least: a burst in the first minute is no pace."""
+MAX_READINGS = 128
+"""Readings of a window at most; an hour has 61."""
+
+
+class Reading(NamedTuple):
+    """A share of 1.0 that was used at a time."""
+
+    at: float
+    used: float
+
+
+@dataclass(slots=True)
+class Readings:
+    """Readings of one window, oldest first: one a minute for an hour, the one before, and the latest."""
+
+    _kept: deque[Reading] = field(default_factory=partial(deque[Reading], maxlen=MAX_READINGS))
+    _latest: Reading | None = None
+
+    def add(self, at: float, used: float) -> Reading | None:
+        """Take a reading; return it if it is kept as one of its minute."""
+        if self._latest and at < self._latest.at:
+            self._kept.clear()  # the clock was set back
+        self._latest = latest = Reading(at, used)
+        if self._kept and at < self._kept[-1].at + INTERVAL and used >= self._kept[-1].used:
+            return None
+        self._kept.append(latest)
+        while len(self._kept) > 1 and self._kept[1].at <= at - HOUR:
+            self._kept.popleft()
+        return latest
+
+    def shift(self, seconds: float) -> None:
+        """Follow the clock, which was set by `seconds`."""
+        for each in [self._kept.popleft() for _ in range(len(self._kept))]:
+            self._kept.append(each._replace(at=each.at + seconds))
+        if self._latest:
+            self._latest = self._latest._replace(at=self._latest.at + seconds)
+
+    def pace(self, now: float) -> float:
+        """Return the share of the window that was used per second of the last hour."""
+        return pace([*self._kept, self._latest] if self._latest else [], now)
+
+
+def pace(readings: Sequence[Reading], now: float) -> float:
+    """Return the share of a window that was used per second of the hour before `now`, by readings in order of time.
+
+    What was used between a reading before that hour and one in it is spread evenly. A reading that is lower than the
+    one before tells of a reset, or of a correction: what was used meanwhile is unknown, and left out.
+    """
+    start, used = now - HOUR, 0.0
+    for before, after in pairwise(readings):
+        if after.at > start and after.used > before.used:
+            inside = min(after.at, now) - max(before.at, start)
+            whole = after.at - before.at
+            share = min(1.0, inside / whole) if whole > 0 else 1.0
+            used += (after.used - before.used) * max(0.0, share)
+    return used / max(SHORTEST, now - max(start, readings[0].at)) if used else 0.0
+
+
+def runs_out_at(window: Window, pace: float, now: float) -> float | None:
+    """Return when a window is used up at this pace: later than `now`, and before its reset; None if it is not.
+
+    None, too, if it is used up already.
+    """
+    if window.is_used_up or window.utilization is None or pace <= 0 or not window.is_current(now):
+        return None
+    at = now + (1.0 - window.utilization) / pace
+    end = now + LONGEST_WINDOW if window.reset is None else window.reset
+    return at if now < at < end else None
