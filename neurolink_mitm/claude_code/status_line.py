@@ -84,24 +84,24 @@ def status_line(environ: Mapping[str, str]) -> str:
     """Return the line; a file or an answer of another version raises nothing."""
     try:
         root, url = home_root.find(environ), environ.get(BASE_URL, "")
-        return _line(root, _model(), time.time(), url)
+        return _line(root, _session(), time.time(), url)
     except (ValueError, LookupError, TypeError, AttributeError):
         return "neurolink: neurolink proxy status"
 
 
-def _line(root: str, model: str | None, now: float, url: str = "") -> str:
+def _line(root: str, session: statusline.Session, now: float, url: str = "") -> str:
     """Return the line of the proxy at `url`, else of the first."""
     states = _states(root)
     states.sort(key=lambda each: not url.endswith(f":{each.get('port')}"))
     for state in states:
         try:
-            report = ask(state, STATUS_LIMIT, _query(model))
+            report = ask(state, STATUS_LIMIT, _query(session.model))
         except ConnectionRefusedError:
             continue
         if report is None:
-            return _saved(root, model, now)
+            return _saved(root, session.model, now)
         proxies = sum(_runs(each.get("pid")) for each in states)
-        return statusline.line(report, model, now, proxies)
+        return statusline.line(report, session, now, proxies)
     return statusline.NOT_RUNNING
 
 
@@ -144,16 +144,24 @@ def _query(model: str | None) -> str:
     return "explain=1" + (f"&model=%{name.hex('%')}" if name else "")
 
 
-def _model() -> str | None:
-    """Return the session's model from stdin; None if nothing is there at once.
+def _session() -> statusline.Session:
+    """Return the session from stdin, as far as it is there at once.
 
     Claude Code names a model with a long context `claude-opus-4-8[1m]`, and requests it without that suffix.
     """
     try:
-        model = json.loads(_stdin())["model"]["id"]
-    except (ValueError, RecursionError, LookupError, TypeError):
-        return None
-    return model.removesuffix("[1m]")[:LONGEST] if isinstance(model, str) else None
+        document = json.loads(_stdin())
+    except (ValueError, RecursionError):
+        return statusline.Session()
+    model, ident = _text(document, "model", "id"), _text(document, "session_id")
+    return statusline.Session(model and model.removesuffix("[1m]")[:LONGEST], ident)
+
+
+def _text(document: object, *keys: str) -> str | None:
+    """Return the text below `keys`, None where there is none."""
+    for key in keys:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document if isinstance(document, str) else None
 
 
 def _stdin() -> bytes:

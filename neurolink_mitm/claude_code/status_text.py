@@ -7,7 +7,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from neurolink_mitm.core.logs.reset_times import countdown
+from neurolink_mitm.core.logs.reset_times import clock_time, countdown
 from neurolink_mitm.core.request.endpoints import MESSAGES, parts
 
 Json = Mapping[str, Any]
@@ -20,6 +20,11 @@ LONGEST = 600.0
 """Seconds of a cooldown at most: the cap of `core/pool/cooldown.py`, which is slow to import."""
 MOST = 3
 """Cooldowns that are shown at most."""
+COMMON = ("5h", "7d")
+"""The windows of all models."""
+REJECTED = "rejected"
+HALF, ALMOST = 0.5, 0.8
+"""Shares of a window: from `HALF` on that of one model is shown, from `ALMOST` on when it resets."""
 
 
 class Cooling(NamedTuple):
@@ -29,12 +34,20 @@ class Cooling(NamedTuple):
     seconds: float
 
 
-def line(report: Json, model: str | None, now: float, proxies: int = 1) -> str:
-    """Return the line of a report of `/status?explain`, for `model` if it is given.
+class Session(NamedTuple):
+    """The session of Claude Code that the line is for; None is unknown."""
+
+    model: str | None = None
+    id: str | None = None
+
+
+def line(report: Json, session: Session, now: float, proxies: int = 1) -> str:
+    """Return the line of a report of `/status?explain`, for `session`.
 
     `proxies` is the number of running proxies of this home.
     """
     accounts: list[Json] = report["stats"]["accounts"]
+    now, model = _time(report["now"]) if "now" in report else now, session.model
     cooling = [Cooling(a["label"], s) for a in accounts if (s := _seconds(a, model, now)) > 0]
     resting = {each.label for each in cooling}
     route: Json = report.get("route") or {}
@@ -42,7 +55,8 @@ def line(report: Json, model: str | None, now: float, proxies: int = 1) -> str:
     ready = [a for a in accounts if a["label"] not in resting | out and _serves(a)]
     other = None if ready or report["strategy"] == PASSTHROUGH else _instead(route)
     notes = [
-        other or _head(report["strategy"], accounts, ready, cooling),
+        other or _head(report, ready, cooling, session, now),
+        *_held(report, session),
         *_cooling(cooling if ready or (other and route.get("next")) else []),
     ]
     notes += ["configuration has errors"] if report["config"]["errors"] else []
@@ -57,24 +71,68 @@ def _instead(route: Json) -> str | None:
     return f"neurolink {route['next']}" if route.get("next") else None
 
 
-def _head(strategy: str, accounts: list[Json], ready: list[Json], cooling: list[Cooling]) -> str:
-    if strategy == PASSTHROUGH:
+def _head(
+    report: Json, ready: list[Json], cooling: list[Cooling], session: Session, now: float
+) -> str:
+    if report["strategy"] == PASSTHROUGH:
         return "neurolink passthrough"
-    if not accounts:
+    if not report["stats"]["accounts"]:
         return "neurolink: no account"
     if not ready:
-        if not cooling:
-            return "neurolink: no account serves: neurolink proxy status"
-        first = min(cooling, key=lambda each: each.seconds)
-        return f"neurolink: all accounts cooling, {first.label} back in {countdown(first.seconds)}"
-    account = max(ready, key=lambda a: a["lastAttemptAt"] or "")  # the first of equals
-    return DOT.join((f"neurolink {account['label']}", *_windows(account["quota"] or {})))
+        return f"neurolink: {_nobody(cooling, now)}"
+    own = [each["account"] for each in _requests(report, session) if each["account"]]
+    # the session's, else the one used last, else the first
+    account = max(ready, key=lambda a: (a["label"] in own, a["lastAttemptAt"] or ""))
+    windows = (account["quota"] or {}).get("windows") or {}
+    return DOT.join((f"neurolink {account['label']}", *_windows(windows, session.model, now)))
 
 
-def _windows(quota: Json) -> Iterable[str]:
-    for name, key in (("5h", "fiveHour"), ("7d", "sevenDay")):
-        if window := quota.get(key):
-            yield f"{name} {share(window['used'])}"
+def _nobody(cooling: list[Cooling], now: float) -> str:
+    if not cooling:
+        return "no account serves: neurolink proxy status"
+    first = min(cooling, key=lambda each: each.seconds)
+    left = countdown(first.seconds)
+    back = (
+        f"in {left}"
+        if first.seconds < 60
+        else f"{clock_time(now + first.seconds, now)} (in {left})"
+    )
+    return f"all accounts cooling, {first.label} back {back}"
+
+
+def _windows(windows: Json, model: str | None, now: float) -> Iterable[str]:
+    """Yield what is used of the windows of all models, and of those of `model` that are used by half."""
+    for name in sorted(windows, key=lambda name: (name not in COMMON, name)):
+        window = windows[name]
+        used = 1.0 if window["used"] is None and window["status"] == REJECTED else window["used"]
+        if used is not None and (name in COMMON or (used >= HALF and _counts_for(window, model))):
+            yield f"{name} {share(used)}{_end(window, used, now)}"
+
+
+def _counts_for(window: Json, model: str | None) -> bool:
+    return model is not None and any(fnmatchcase(model, each) for each in window.get("models", ()))
+
+
+def _end(window: Json, used: float, now: float) -> str:
+    """Return when a window is used up at this pace, or, if it almost is, when it resets."""
+    if (out := window.get("runsOutAt")) and _time(out) > now:
+        return f" out {clock_time(_time(out), now)}"
+    if used >= ALMOST and window.get("reset"):
+        return f" resets {clock_time(_time(window['reset']), now)}"
+    return ""
+
+
+def _held(report: Json, session: Session) -> Iterable[str]:
+    if any(each["state"] == "held" for each in _requests(report, session)):
+        yield "this session is held"
+    elif held := report.get("requestsHeld"):
+        yield f"{held} held"
+
+
+def _requests(report: Json, session: Session) -> list[Json]:
+    """Return the requests in flight of the session."""
+    requests = report.get("requests") or ()
+    return [each for each in requests if session.id and each["session"] == session.id]
 
 
 def _serves(account: Json) -> bool:
@@ -86,7 +144,7 @@ def _serves(account: Json) -> bool:
 def _seconds(account: Json, model: str | None, now: float) -> float:
     """Return the seconds that an account still cools for `model`, or for any; 0 if it does not."""
     ends = [
-        _time(state["until"])
+        _time(state.get("recoversAt") or state["until"])
         for scope, state in account["cooldowns"].items()
         if state["cooling"] and _concerns(scope, state, model)
     ]

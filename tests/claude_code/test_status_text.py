@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -26,6 +27,10 @@ def report(pool: Pool, **changes: Any) -> dict[str, Any]:
     return status.report(make_runtime(pool=pool, **changes), NOW)
 
 
+def line_of(found: dict[str, Any], model: str | None = None, session: str | None = None) -> str:
+    return statusline.line(found, statusline.Session(model, session), NOW)
+
+
 def pool_of(labels: str, **cooling: float) -> Pool:
     pool = Pool([make_account(label) for label in labels])
     for label, seconds in cooling.items():
@@ -48,7 +53,7 @@ def used(pool: Pool, label: str, five_hour: float, seven_day: float | None = Non
         (pool_of(""), "neurolink: no account"),
         (pool_of("ab"), "neurolink a"),
         (used(pool_of("ab"), "a", 0.423, 0.1), "neurolink a · 5h 42% · 7d 10%"),
-        (used(pool_of("ab", a=200), "b", 1.0), "neurolink b · 5h 100% · cooling: a 4m"),
+        (used(pool_of("ab", a=200), "b", 0.7), "neurolink b · 5h 70% · cooling: a 4m"),
         (pool_of("abcdef", b=1, c=61, d=3600, e=59.6),
          "neurolink a · cooling: b 1s, c 2m, d 1h0m +1"),
         (pool_of("ab", a=9000, b=30), "neurolink: all accounts cooling, b back in 30s"),
@@ -59,14 +64,14 @@ def used(pool: Pool, label: str, five_hour: float, seven_day: float | None = Non
     ids=["none", "new", "windows", "one cools", "many cool", "all cool", "needs login", "expired"],
 )  # fmt: skip
 def test_a_line(pool: Pool, line: str) -> None:
-    assert statusline.line(report(pool), None, NOW) == line
+    assert line_of(report(pool), None) == line
 
 
 def test_the_account_is_the_one_that_was_used_last() -> None:
     pool = pool_of("ab")
     pool.account_state("anthropic:a").tally.last_attempt_at = NOW - 60
     pool.account_state("anthropic:b").tally.last_attempt_at = NOW - 1
-    assert statusline.line(report(pool), None, NOW) == "neurolink b"
+    assert line_of(report(pool), None) == "neurolink b"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +81,79 @@ def test_the_account_is_the_one_that_was_used_last() -> None:
 def test_other_models_cooldowns_do_not_count(model: str, line: str) -> None:
     pool = pool_of("ab")
     pool.account_state("anthropic:a").cooldowns["claude-opus-*"] = Cooldown(1, NOW, NOW + 30, "x")
-    assert statusline.line(report(pool), model, NOW) == line
+    assert line_of(report(pool), model) == line
+
+
+WINDOW = {
+    "used": 0.42,
+    "status": "allowed",
+    "reset": "2025-10-09T10:58:20.000Z",
+    "runsOutAt": None,
+    "models": ["*"],
+}
+OUT = "2025-10-09T10:00:00.000Z"
+
+
+@pytest.mark.usefixtures("in_kolkata")
+@pytest.mark.parametrize(
+    ("windows", "text"),
+    [
+        ({"5h": WINDOW}, "5h 42%"),
+        ({"5h": WINDOW | {"runsOutAt": OUT}}, "5h 42% out 15:30"),
+        ({"5h": WINDOW | {"runsOutAt": "2025-10-09T08:53:19.000Z"}}, "5h 42%"),
+        ({"5h": WINDOW | {"used": 0.85}}, "5h 85% resets 16:28"),
+        ({"5h": WINDOW | {"used": 0.85, "runsOutAt": OUT}}, "5h 85% out 15:30"),
+        ({"7d": WINDOW | {"used": 1, "reset": "2025-10-14T15:53:20Z"}}, "7d 100% resets Tue 21:23"),
+        ({"7d": WINDOW | {"used": None, "status": "rejected"}}, "7d 100% resets 16:28"),
+        ({"7d": WINDOW | {"used": 0.9, "reset": None}}, "7d 90%"),
+        ({"7d": WINDOW | {"used": None}}, ""),
+        ({"7d_opus": WINDOW | {"used": 0.6, "models": ["claude-opus-*"]}, "5h": WINDOW}, "5h 42% · 7d_opus 60%"),
+        ({"7d_opus": WINDOW | {"models": ["claude-opus-*"]}}, ""),
+        ({"7d_sonnet": WINDOW | {"used": 0.9, "models": ["claude-sonnet-*"]}}, ""),
+    ],
+    ids=["half", "forecast", "a forecast that is over", "almost", "both", "all", "rejected", "no reset", "unknown",
+         "of the model", "hardly used", "of another model"],
+)  # fmt: skip
+def test_windows_say_what_matters(windows: dict[str, Any], text: str) -> None:
+    found = report(pool_of("a"))
+    found["stats"]["accounts"][0]["quota"] = {"windows": windows}
+    assert line_of(found, OPUS) == " · ".join(filter(None, ("neurolink a", text)))
+
+
+@pytest.mark.usefixtures("in_kolkata")
+def test_when_the_first_of_all_is_back() -> None:
+    pool = pool_of("ab", a=500, b=30)
+    b = pool.account_state("anthropic:b").cooldowns
+    b["*"] = replace(b["*"], resets_at=NOW + 2400)
+    assert line_of(report(pool)) == "neurolink: all accounts cooling, a back 14:31 (in 9m)"
+    pool.account_state("anthropic:a").cooldowns["*"] = replace(b["*"], resets_at=NOW + 7200)
+    assert line_of(report(pool)) == "neurolink: all accounts cooling, b back 15:03 (in 40m)"
+
+
+REQUEST = {"session": "s1", "account": None, "state": "held"}
+
+
+@pytest.mark.parametrize(
+    ("requests", "session", "line"),
+    [
+        ([REQUEST], "s1", "neurolink a · this session is held"),
+        ([REQUEST], "s2", "neurolink a · 1 held"),
+        ([REQUEST], None, "neurolink a · 1 held"),
+        ([REQUEST | {"state": "streaming", "account": "b"}], "s1", "neurolink b"),
+        ([REQUEST | {"state": "streaming", "account": "b"}], "s2", "neurolink a"),
+    ],
+    ids=["its own", "another's", "unknown", "its account", "another's account"],
+)
+def test_the_session(requests: list[dict[str, Any]], session: str | None, line: str) -> None:
+    held = sum(each["state"] == "held" for each in requests)
+    found = report(pool_of("ab")) | {"requests": requests, "requestsHeld": held}
+    assert line_of(found, session=session) == line
+
+
+def test_the_countdown_is_the_proxys() -> None:
+    """Its clock counts, as the moment is its own."""
+    found = report(pool_of("a", a=30))
+    assert statusline.line(found, statusline.Session(), NOW + 3600).endswith("a back in 30s")
 
 
 ROUTING = Routing(
@@ -104,12 +181,12 @@ def explained(pool: Pool, model: str | None) -> dict[str, Any]:
     ids=["an account", "the chain", "any model", "mapped", "unknown", "no account"],
 )
 def test_who_serves_this_model(pool: Pool, model: str | None, line: str) -> None:
-    assert statusline.line(explained(pool, model), model, NOW) == line
+    assert line_of(explained(pool, model), model) == line
 
 
 def test_an_account_that_excludes_the_model_does_not_serve_it() -> None:
     pool = Pool([make_account("a", excluded_models=("claude-opus-*",)), make_account("b")])
-    assert statusline.line(explained(pool, OPUS), OPUS, NOW) == "neurolink b"
+    assert line_of(explained(pool, OPUS), OPUS) == "neurolink b"
 
 
 COUNTING = {"count_tokens:*": Cooldown(1, NOW, NOW + 90, "x")}
@@ -126,19 +203,19 @@ def test_the_limits_of_counting_tokens_are_no_matter_of_the_line(
     pool = pool_of("ab")
     pool.account_state("anthropic:a").cooldowns |= scopes
     name = "b" if cooling else "a"
-    assert statusline.line(report(pool), model, NOW) == f"neurolink {name}{cooling}"
+    assert line_of(report(pool), model) == f"neurolink {name}{cooling}"
     written = msgspec.to_builtins({"anthropic:a": PersistedState("x", scopes)})
     assert statusline.saved_line({}, written, model, NOW) == f"neurolink (slow){cooling}"
 
 
 def test_errors_of_the_configuration_are_told() -> None:
     found = report(pool_of("a"), config_errors=("odd",))
-    assert statusline.line(found, None, NOW) == "neurolink a · configuration has errors"
+    assert line_of(found, None) == "neurolink a · configuration has errors"
 
 
 def test_passthrough_has_no_account() -> None:
     found = report(pool_of("a"), passthrough=True)
-    assert statusline.line(found, None, NOW) == "neurolink passthrough"
+    assert line_of(found, None) == "neurolink passthrough"
 
 
 def test_what_was_written_down_last() -> None:
