@@ -4,6 +4,10 @@ API keys have the classic rate-limit headers, subscriptions the `unified` ones t
 https://docs.anthropic.com/en/api/rate-limits#response-headers
 """
 
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from starlette.requests import Request
@@ -19,6 +23,10 @@ from neurolink_mitm.sandbox.state import Sandbox
 Headers = dict[str, str]
 
 ORGANIZATION = "5a4d0b0c-0000-4000-8000-000000000001"
+ECHO = "x-sandbox-echo"
+"""Asks for this header in the response: SHA-256 of the body and headers, as they came. No request of users has it."""
+PACE = "x-sandbox-event-delay"
+"""Asks for a pause of so many seconds, at most 1, between two events."""
 CLOUDFLARE = {"server": "cloudflare", "cf-ray": "8f2c0d1e2b3a4f5d-FRA"}
 CLASSIC = {"requests": 1000, "tokens": 500_000, "input-tokens": 400_000, "output-tokens": 100_000}
 WINDOWS = {"5h": 5 * 3600, "7d": 7 * 86400}
@@ -32,7 +40,8 @@ def received(request: Request) -> Received:
 
 def played(sandbox: Sandbox, request: Received, reply: Reply, content: Content) -> Playback:
     """Return a response that plays `reply` with the bytes of `content`."""
-    headers = {"content-type": content.type}
+    reply = _paced(reply, request)
+    headers = {"content-type": content.type, **_echo(request)}
     if content.length is not None:
         headers["content-length"] = str(content.length)
     else:
@@ -42,6 +51,20 @@ def played(sandbox: Sandbox, request: Received, reply: Reply, content: Content) 
     headers |= {name.lower(): value for name, value in reply.headers.items()}
     raw = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items() if v]
     return Playback(acts(reply, Head(content.status, raw), content), request, sandbox.recorder)
+
+
+def _paced(reply: Reply, request: Received) -> Reply:
+    with suppress(ValueError):
+        return replace(reply, event_delay=min(1.0, float(request.header(PACE) or "")))
+    return reply
+
+
+def _echo(request: Received) -> Headers:
+    if request.header(ECHO) is None:
+        return {}
+    named = [(k, v) for k, v in request.headers if k.startswith(("anthropic-", "x-claude-code-"))]
+    got = {"sha256": hashlib.sha256(request.body).hexdigest(), "headers": dict(named)}
+    return {ECHO: json.dumps(got)}
 
 
 def refusal(sandbox: Sandbox, request: Received, status: int, message: str) -> Response:

@@ -19,7 +19,8 @@ from rich.text import Text
 from neurolink_mitm import __version__
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import StateFile
-from neurolink_mitm.cli.ui.exits import FAILED, fail
+from neurolink_mitm.cli.proxy.contract import examine
+from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.options import (
     config_option,
     env_file_option,
@@ -55,13 +56,40 @@ FAMILIES = (
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write a zip for a bug report, too: findings, configuration, end of the logs; no secrets.",
 )
+@click.option(
+    "--contract",
+    "of_contract",
+    is_flag=True,
+    help="Hold the running proxy against what Anthropic asks of gateways (neurolink docs gateway).",
+)
+@click.option(
+    "--url",
+    help="With --contract: another gateway, asked with ANTHROPIC_AUTH_TOKEN or ANTHROPIC_API_KEY.",
+)
+@click.option(
+    "--spend", is_flag=True, help="With --contract: send a message, too; it costs tokens."
+)
 def command(
-    form: str, config: Path | None, env_file: Path | None, port: int | None, bundle: Path | None
+    form: str,
+    config: Path | None,
+    env_file: Path | None,
+    port: int | None,
+    bundle: Path | None,
+    of_contract: bool,
+    url: str | None,
+    spend: bool,
 ) -> None:
     """Look for whatever could keep requests from being answered, and say what to do. Nothing is changed.
 
     Example: neurolink proxy doctor --bundle report.zip
     """
+    if (url or spend) and not of_contract:
+        fail("--url and --spend go with --contract", USAGE)
+    if of_contract and bundle is not None:
+        fail("--bundle does not go with --contract", USAGE)
+    if of_contract:
+        examine(form, url, port, spend=spend)
+        return
     if bundle is not None and bundle.exists():
         fail(f"{bundle} is there already: choose another name, or delete it", FAILED)
     context = _context(config, env_file, port)

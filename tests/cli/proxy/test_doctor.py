@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from neurolink_mitm.sandbox.server import SandboxServer
+from tests.cli.conftest import Running
 from tests.cli.processes import MESSAGE, Program, Shell, port_of
 from tests.waiting import wait_until
 
@@ -163,3 +164,28 @@ def test_it_says_where_claude_codes_settings_are_broken(shell: Shell, pool: Path
     shell.claude_settings.write_text("{,}")
     _, found = examined(shell)
     assert "line 1 column 2" in found["claude-settings-broken"]["text"]
+
+
+def test_the_contract_is_held_by_a_proxy_on_the_sandbox(running: Running) -> None:
+    ended = running.shell.run("proxy", "doctor", "--contract", "--format", "json")
+    report = json.loads(ended.said)
+    rows = {each["id"]: each["state"] for each in report["rows"]}
+    assert (ended.process.returncode, report["url"]) == (0, running.url), ended.said
+    assert [name for name, state in rows.items() if state == "failed"] == []
+    assert rows["streaming"] == rows["anthropic-beta"] == "ok"
+
+
+def test_the_contract_for_people(running: Running) -> None:
+    ended = running.shell.run("proxy", "doctor", "--contract", "--url", f"{running.url}/")
+    assert ended.process.returncode == 0, ended.said
+    assert re.search(r"^ok +model-discovery ", ended.said, re.MULTILINE)
+    assert re.search(r"^not run +retry-after +needs a pool", ended.said, re.MULTILINE)
+
+
+def test_the_contract_of_nobody(shell: Shell) -> None:
+    assert shell.run("proxy", "doctor", "--contract").process.returncode == 3
+    for wrong in (("--spend",), ("--contract", "--bundle", "x"), ("--contract", "--url", "x")):
+        assert shell.run("proxy", "doctor", *wrong).process.returncode == 2
+    gone = shell.run("proxy", "doctor", "--contract", "--url", "http://127.0.0.1:9")
+    assert gone.process.returncode == 1
+    assert "Traceback" not in gone.complained
