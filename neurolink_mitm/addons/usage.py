@@ -6,6 +6,7 @@ from neurolink_mitm.core.cost import costs
 from neurolink_mitm.core.exchange import Attempt, Exchange, Kind, Outcome
 from neurolink_mitm.core.failover.errors import RATE_LIMIT
 from neurolink_mitm.core.logs.outcome import conclude
+from neurolink_mitm.core.response.prompt_cache import PromptCaches
 from neurolink_mitm.dataplane.hooks import exchange_of
 from neurolink_mitm.ports import Runtime
 
@@ -25,6 +26,7 @@ class Usage:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
+        self._caches = PromptCaches()
 
     def response(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
@@ -32,11 +34,20 @@ class Usage:
             status = flow.response.status_code if flow.response else None
             now = self.runtime.clock.now()
             conclude(exchange, status=status, now=now)
+            exchange.moved_cache_tokens = self._moved(exchange)
             exchange.cost_usd = costs.cost_of(exchange, self.runtime.prices)
             self._count(exchange)
             self._spend(exchange, now)
 
     error = response
+
+    def _moved(self, exchange: Exchange) -> int | None:
+        account, session = exchange.account, exchange.session_id
+        if exchange.kind is not Kind.MESSAGES or not (account and session and account.is_anthropic):
+            return None
+        conversation = session, exchange.agent_id, exchange.requirements.model
+        sent_at = exchange.attempts[-1].sent_at
+        return self._caches.served(conversation, account.key, exchange.usage, sent_at)
 
     def _spend(self, exchange: Exchange, now: float) -> None:
         spending, client = self.runtime.spending, exchange.client

@@ -169,11 +169,11 @@ def _name(stats: Stats, name: str) -> str:
 TREE = "with its agents"
 """The column of what an agent and those that it started have cost."""
 TITLES = (
-    "requests", "errors", "failovers", "in", "out", "into cache", "from cache", "hit rate", "cost",
+    "requests", "errors", "failovers", "in", "out", "into cache", "from cache", "hit rate", "moved", "cost",
     "first byte p50", "p95",
 )  # fmt: skip
 GRAPHS = ("by hour", "by day")
-LEFT_OUT = (*GRAPHS, "into cache", "failovers", "from cache", "p95")
+LEFT_OUT = (*GRAPHS, "moved", "into cache", "failovers", "from cache", "p95")
 """Columns in the order they are left out on a narrow terminal."""
 NARROWEST = 10
 """Characters of the column of names, which may be folded."""
@@ -185,6 +185,7 @@ def _cells(one: GroupSums) -> list[str]:
         *(str(count) for count in (one.requests, one.errors, one.failovers)),
         *(_short(count) for count in (one.input, one.output, one.cache_creation, one.cache_read)),
         "–" if one.hit_rate is None else f"{one.hit_rate:.0%}",
+        _short(one.moved),
         _cost(one),
         *("–" if ms is None else duration(ms) for ms in quantiles),
     ]

@@ -34,6 +34,7 @@ class LoggedRequest(msgspec.Struct, frozen=True):
     outputTokens: int | None = None
     cacheCreationTokens: int | None = None
     cacheReadTokens: int | None = None
+    movedCacheTokens: int | None = None
     costUsd: float | None = None
     sessionId: str | None = None
     api: str = Api.ANTHROPIC.value

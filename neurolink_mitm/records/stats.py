@@ -89,6 +89,8 @@ class GroupSums:
     output: int = 0
     cache_creation: int = 0
     cache_read: int = 0
+    moved: int = 0
+    """Tokens written to a prompt cache again, since sessions moved."""
     cost: float = 0.0
     priced: int = 0
     """Requests whose cost is known."""
@@ -106,6 +108,7 @@ class GroupSums:
         self.output += row.outputTokens or 0
         self.cache_creation += row.cacheCreationTokens or 0
         self.cache_read += row.cacheReadTokens or 0
+        self.moved += row.movedCacheTokens or 0
         if row.costUsd is not None:
             self.cost += row.costUsd
             self.priced += 1
@@ -222,7 +225,7 @@ class Stats:
 
 FIELDS = (
     "requests", "errors", "cancelled", "failovers", "inputTokens", "outputTokens",
-    "cacheCreationTokens", "cacheReadTokens", "cacheHitRate", "costUsd", "unpriced",
+    "cacheCreationTokens", "cacheReadTokens", "cacheHitRate", "movedCacheTokens", "costUsd", "unpriced",
     "p50FirstByteMs", "p95FirstByteMs", "reusedShare",
     "p50ConnectMs", "p95ConnectMs", "p50TlsMs", "p95TlsMs", "p50WaitMs", "p95WaitMs",
 )  # fmt: skip
@@ -235,7 +238,7 @@ def report(group: GroupSums) -> dict[str, Any]:
     """
     values = (
         group.requests, group.errors, group.cancelled, group.failovers, group.input, group.output,
-        group.cache_creation, group.cache_read, _rounded(group.hit_rate, 4),
+        group.cache_creation, group.cache_read, _rounded(group.hit_rate, 4), group.moved,
         round(group.cost, 6) if group.priced else None, group.requests - group.priced,
         _rounded(group.first_byte.at(0.5), 1), _rounded(group.first_byte.at(0.95), 1),
         _rounded(group.times.reused_share, 4),
@@ -252,7 +255,7 @@ def _total(groups: Iterable[GroupSums]) -> GroupSums:
     whole = GroupSums()
     for group in groups:
         for name in ("requests", "errors", "cancelled", "failovers", "input", "output",
-                     "cache_creation", "cache_read", "cost", "priced"):  # fmt: skip
+                     "cache_creation", "cache_read", "moved", "cost", "priced"):  # fmt: skip
             setattr(whole, name, getattr(whole, name) + getattr(group, name))
         whole.first_byte.counts.update(group.first_byte.counts)
         whole.over_time.update(group.over_time)

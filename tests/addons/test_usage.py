@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from mitmproxy import http
 
@@ -7,9 +9,18 @@ from neurolink_mitm.addons.usage import Usage
 from neurolink_mitm.core.exchange import Kind, Outcome
 from neurolink_mitm.core.failover.errors import Failure, FailureStage
 from neurolink_mitm.core.response.reader import OpaqueReader
+from neurolink_mitm.core.response.usage import TokenUsage
 from neurolink_mitm.ports import Runtime, Totals
 from tests.addons.flows import answer, make_flow, record
-from tests.fakes import NOW, FakeClock, make_attempt, make_runtime
+from tests.fakes import NOW, FakeClock, make_account, make_attempt, make_other, make_runtime
+
+A, B = make_account("a"), make_account("b")
+
+
+def cached(written: int, read: int) -> OpaqueReader:
+    """What has read an answer with these counts."""
+    usage = TokenUsage(cache_creation_tokens=written, cache_read_tokens=read)
+    return OpaqueReader(usage=usage)
 
 
 def ended(flow: http.HTTPFlow, status: int | None = 200) -> Runtime:
@@ -103,3 +114,29 @@ def test_probes_and_status_pages_are_concluded() -> None:
 
 def test_a_flow_without_record_is_not_counted() -> None:
     assert ended(make_flow(opened=False)).totals == Totals()
+
+
+@pytest.mark.parametrize(
+    ("changes", "again"),
+    [
+        ({}, 800),
+        ({"session_id": None}, None),
+        ({"agent_id": "sub"}, None),
+        ({"model": "claude-y"}, None),
+        ({"path": "/v1/messages/count_tokens"}, None),
+        ({"attempts": [make_attempt(make_other(), reader=cached(900, 200))]}, None),
+        ({"attempts": [make_attempt(A, reader=cached(900, 200))]}, None),
+        ({"attempts": []}, None),
+    ],
+    ids=["moved", "no-session", "agent", "model", "counting", "provider", "same-account", "unsent"],
+)
+def test_what_a_move_costs_in_prompt_cache(changes: dict[str, Any], again: int | None) -> None:
+    usage = Usage(make_runtime())
+    known: dict[str, Any] = {"session_id": "s", "model": "claude-x"}
+    first = make_flow(**known, attempts=[make_attempt(A, reader=cached(1000, 0))])
+    second = {"attempts": [make_attempt(B, reader=cached(900, 200))]} | changes
+    moved = make_flow(**(known | second))
+    for flow in (first, moved):
+        answer(flow)
+        usage.response(flow)
+    assert (record(first).moved_cache_tokens, record(moved).moved_cache_tokens) == (None, again)

@@ -50,7 +50,7 @@ def test_a_table(logs: Path) -> None:
     ended = stats("--by", "account")
     titles, work, home, total = ended.stdout.splitlines()
     assert titles.split()[:4] == ["account", "requests", "errors", "failovers"]
-    assert work.split() == ["work", "2", "0", "0", "20", "10", "0", "60", "75%", "$0.50",
+    assert work.split() == ["work", "2", "0", "0", "20", "10", "0", "60", "75%", "0", "$0.50",
                             "100", "ms", "100", "ms"]  # fmt: skip
     assert home.split()[:4] == ["home", "1", "1", "1"]
     assert total.split()[:4] == ["total", "3", "1", "1"]

@@ -191,3 +191,20 @@ def test_a_client_that_leaves_before_any_content_was_answered_all_the_same(
     assert row.outcome == "client_cancelled"
     assert tokens(row) == told(sandbox.requests[-1].answer)
     assert attempt.upstreamRequestId == sandbox.requests[-1].request_id
+
+
+def test_a_move_to_another_account_costs_what_its_cache_has_not(sandbox: SandboxServer) -> None:
+    """To the token: what the first account has read and written, less what the second one could read."""
+    limited = Reply(429, headers={"retry-after": "30"})
+    sandbox.script("a", Reply(), limited)
+    session = {"x-claude-code-session-id": "s"}
+    with Proxy([account("a", sandbox.url), account("b", sandbox.url)]) as proxy:
+        for _ in range(3):
+            httpx.post(f"{proxy.url}/v1/messages", json=message(**CACHED), headers=session)
+        rows = proxy.rows.wait(3)
+    assert [row.account for row in rows] == ["a", "b", "b"]
+    on_a, on_b, *_ = rows
+    had = (on_a.cacheReadTokens or 0) + (on_a.cacheCreationTokens or 0)
+    again = min(on_b.cacheCreationTokens or 0, had - (on_b.cacheReadTokens or 0))
+    assert again > 0
+    assert [row.movedCacheTokens for row in rows] == [None, again, None]

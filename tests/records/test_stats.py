@@ -60,7 +60,7 @@ def test_zero_is_counted() -> None:
 def test_what_is_summed_up() -> None:
     rows = [
         seen(attempts=3, inputTokens=10, outputTokens=5, cacheReadTokens=80, cacheCreationTokens=10,
-             costUsd=0.5, ttfbMs=100.0),
+             movedCacheTokens=7, costUsd=0.5, ttfbMs=100.0),
         seen(outcome="error", ttfbMs=300.0),
         seen(outcome="client_cancelled", attempts=0),
     ]  # fmt: skip
@@ -75,6 +75,7 @@ def test_what_is_summed_up() -> None:
         "cacheCreationTokens": 10,
         "cacheReadTokens": 80,
         "cacheHitRate": 0.8,
+        "movedCacheTokens": 7,
         "costUsd": 0.5,
         "unpriced": 2,
         "p50FirstByteMs": pytest.approx(100, rel=0.02),

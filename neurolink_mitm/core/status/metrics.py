@@ -71,6 +71,7 @@ METRICS: Mapping[str, Metric] = {
     "proxy_tokens_output_total": C("{token}", "Tokens of answers, as answers told.", BY),
     "proxy_tokens_cache_creation_total": C("{token}", "Tokens of prompts written to the cache, as answers told.", BY),
     "proxy_tokens_cache_read_total": C("{token}", "Tokens of prompts read from the cache, as answers told.", BY),
+    "proxy_tokens_cache_moved_total": C("{token}", "Tokens written to a cache again, as another account served.", BY),
     "proxy_cost_usd_total": C("USD", "US dollars at list prices, where these are known.", BY),
     "proxy_model_substitution_total": C("{request}", "Requests that another model answered.", ("asked", "actual")),
     "proxy_loop_lag_ms": H("ms", "Milliseconds by which the event loop was late.", (), BOUNDS),
@@ -158,6 +159,7 @@ def request_points(row: RequestRow, size: int) -> Iterator[Point]:
         ("proxy_tokens_output_total", row.outputTokens),
         ("proxy_tokens_cache_creation_total", row.cacheCreationTokens),
         ("proxy_tokens_cache_read_total", row.cacheReadTokens),
+        ("proxy_tokens_cache_moved_total", row.movedCacheTokens),
         ("proxy_cost_usd_total", row.costUsd),
     ):
         if amount:

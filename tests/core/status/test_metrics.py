@@ -104,7 +104,8 @@ def test_no_label_is_endless(changes: dict[str, str]) -> None:
 def test_every_point_has_the_labels_of_its_metric() -> None:
     runtime = make_runtime(make_account("work"))
     made = [
-        *points(outcome="error", actualModel="other", cacheReadTokens=1, cacheCreationTokens=1).values(),
+        *points(outcome="error", actualModel="other", cacheReadTokens=1, cacheCreationTokens=1,
+                movedCacheTokens=1).values(),
         *attempt_points(TIMED, unseen=True),
         *gen_ai_points(ROW, GEN_AI),
         *current_points(runtime, NOW),
