@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.auth.credentials import GAVE_UP, NEEDS_LOGIN
 from neurolink_mitm.core.cost.budget import Budget
-from neurolink_mitm.core.pool.account_state import AccountState, out_of_use
+from neurolink_mitm.core.pool.account_state import out_of_use
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.windows import REJECTED, Window
@@ -109,7 +109,7 @@ def _all_cooling(pool: Pool, now: float) -> Condition | None:
     """Return the condition that no account may serve Claude Code, and that time alone ends it."""
     recoveries = []
     for account in _affordable(pool, now):
-        if (until := _cooling_until(pool.account_state(account.key), now)) is None:
+        if (until := pool.account_state(account.key).recovers_at(None, now)) is None:
             return None
         recoveries.append((until, account.label))
     if not recoveries:
@@ -127,13 +127,6 @@ def _affordable(pool: Pool, now: float) -> Iterator[Account]:
             yield account
 
 
-def _cooling_until(state: AccountState, now: float) -> float | None:
-    cooling = state.cooling(None, now)
-    if cooling is None:
-        return None
-    return now if cooling.until is None else cooling.until
-
-
 def _serving(pool: Pool, now: float) -> str | None:
     """Return an account that may serve, and whose last cooldown a success has ended."""
     for account in _affordable(pool, now):
@@ -146,7 +139,7 @@ def subscriptions_out(pool: Pool, model: str | None, now: float) -> bool:
     """Return whether there are subscriptions for `model`, and none may serve Claude Code now."""
     usable = [a for a in pool.accounts if a.type == "oauth" and _is_in_use(a, model)]
     return bool(usable) and all(
-        out_of_use(a, now) or pool.account_state(a.key).cooling(model, now) for a in usable
+        out_of_use(a, now) or pool.account_state(a.key).recovers_at(model, now) for a in usable
     )
 
 

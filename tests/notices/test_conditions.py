@@ -145,6 +145,28 @@ def test_a_limit_of_one_model_is_not_all() -> None:
     assert not subscriptions_out(pool, "claude-haiku-4-5", NOW)
 
 
+def test_an_account_is_out_until_the_reset_of_its_window_although_it_is_tried_before() -> None:
+    """A cooldown lasts ten minutes at most, a window hours."""
+    used_up = make_failure(
+        429,
+        f"retry-after: 60\nanthropic-ratelimit-unified-5h-status: rejected\n"
+        f"anthropic-ratelimit-unified-5h-reset: {NOW + 7200:.0f}",
+    )
+    pool = pool_of(login("a"), make_account("key"))
+    for account in pool.accounts:
+        pool.failed(account.key, REQUEST, used_up, sent_at=NOW - 1, now=NOW)
+    [condition] = situation(pool, NOW + 1000).conditions
+    assert (condition.kind, condition.reset) == ("all-cooling", NOW + 7200)
+    assert subscriptions_out(pool, REQUEST.model, NOW + 1000)
+    assert situation(pool, NOW + 7201).conditions == ()
+
+
+def test_an_account_that_is_being_tried_is_not_back_yet() -> None:
+    pool = pool_of(login("a"), limited="a")
+    pool.began("anthropic:a", REQUEST, NOW + 91)
+    assert found(pool, NOW + 100) == [("all-cooling", "a")]
+
+
 def test_who_serves_beyond_doubt_has_been_healed_by_a_success() -> None:
     pool = pool_of(login("a"), limited="a")
     assert situation(pool, NOW + 91).serving is None

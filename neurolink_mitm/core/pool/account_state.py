@@ -164,9 +164,15 @@ class AccountState:
             return Ineligible(f"excludes {model}")
         return None
 
-    def cooling(self, model: str | None, now: float) -> Ineligible | None:
-        """Return why a cooldown keeps the account from messages to `model` (None: to any) now; None if none does."""
-        return self._cooling(model, MESSAGES, now)
+    def recovers_at(self, model: str | None, now: float) -> float | None:
+        """Return when the account recovers for messages to `model` (None: to any); None if it may have.
+
+        Before that it may be tried: while it is, nobody knows.
+        """
+        cooldowns = [each for _, each in (*self._matching(model, MESSAGES), *self._whole(now))]
+        probed = self._probed(model, MESSAGES, now)
+        last = max((each.recovery(now) for each in cooldowns), default=now)
+        return last if last > now else probed.until if probed else None
 
     @property
     def recovering(self) -> bool:
