@@ -8,8 +8,7 @@ from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Exchange, Hold, Outcome
 from neurolink_mitm.core.failover.hold import Outlook, outlook
-from neurolink_mitm.core.failover.waiting import Place
-from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.failover.waiting import Kind, Place, kind_of
 from neurolink_mitm.dataplane.hooks import exchange_of, resume
 from neurolink_mitm.ports import Runtime
 
@@ -18,9 +17,6 @@ CHECK = 1.0
 
 SETTLE = 0.02
 """Seconds for which a request stays held at least, so that none goes on and comes back all the time."""
-
-Kind = tuple[object, ...]
-"""What held requests have in common that may expect the same."""
 
 
 class Holding:
@@ -80,8 +76,8 @@ class Holding:
         for place in self.runtime.waiting.waiting:
             expects = self._outlook(place, now, outlooks)
             if not (expects.ready or _waits_in_vain(place, expects, now, steady)):
-                back_at = math.inf if expects.back_at is None else expects.back_at
-                first_at = min(first_at, back_at - now)
+                if expects.first:
+                    first_at = min(first_at, expects.first.at - now)
             elif steady - place.steady < SETTLE:
                 first_at = min(first_at, SETTLE)
             else:
@@ -92,15 +88,11 @@ class Holding:
         self._look_later(first_at)
 
     def _outlook(self, place: Place, now: float, outlooks: dict[Kind, Outlook]) -> Outlook:
-        exchange, tried = place.exchange, place.step.tried
-        of: Requirements = exchange.requirements
-        if not place.step.recovery:
-            return Outlook(ready=not self.runtime.pool.would_wait(of, now, tried))
-        entries = exchange.route.entries if exchange.route else ()
-        pool = exchange.route is None or exchange.route.pool
-        kind = (of.claude_code, of.model, of.metering, of.endpoint, tried, pool, entries)
+        kind = kind_of(place)
         if kind not in outlooks:
-            outlooks[kind] = outlook(self.runtime.pool, of, exchange.route, now, tried)
+            exchange = place.exchange
+            of, pool = exchange.requirements, self.runtime.pool
+            outlooks[kind] = outlook(pool, of, exchange.route, now, place.step)
         return outlooks[kind]
 
     def _look_later(self, seconds: float) -> None:
@@ -116,7 +108,7 @@ def _waits_in_vain(place: Place, expects: Outlook, now: float, steady: float) ->
     """Whether no account will be back within the time that the request may be held."""
     if not place.step.recovery:
         return False
-    return expects.back_at is None or expects.back_at - now > place.left(steady)
+    return expects.first is None or expects.first.at - now > place.left(steady)
 
 
 def _steady() -> float:

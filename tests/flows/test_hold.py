@@ -71,15 +71,56 @@ def test_a_request_waits_until_its_account_is_back(sandbox: SandboxServer) -> No
     assert (row.attempts, row.why.split(";")[1]) == (2, " took anthropic:a by fill-first")
 
 
+def end_cooldown(proxy: Proxy, label: str = "a") -> None:
+    """Let time pass for this account."""
+    pool, key = proxy.runtime.pool, f"anthropic:{label}"
+
+    def end() -> None:
+        cooldowns = pool.account_state(key).cooldowns
+        now = proxy.clock.now()
+        cooldowns.update({s: replace(each, until=now) for s, each in cooldowns.items()})
+        pool.configure(pool.strategy, affinity=True, primary=None)
+
+    on_the_loop(proxy, end)
+
+
+def crowd(proxy: Proxy, count: int, **fields: Any) -> list[Asking]:
+    """So many clients that are all held, in this order."""
+    before, clients = held(proxy), []
+    for number in range(1, count + 1):
+        clients.append(Asking(proxy, **fields))
+        wait_until(lambda n=number: held(proxy) == before + n, "it is held")  # type: ignore[misc]
+    return clients
+
+
 def test_upstream_sees_one_probe(sandbox: SandboxServer) -> None:
-    """Of many that wait, one goes on; the others follow its success."""
-    sandbox.script("a", limited(1), Reply(delay=0.3), Reply())
+    """Of many that wait, the first goes on; the others follow its success."""
+    sandbox.script("a", limited(30), Reply(delay=0.5), Reply())
     with holding(sandbox) as proxy:
-        clients = [Asking(proxy) for _ in range(8)]
+        clients = crowd(proxy, 8)
+        end_cooldown(proxy)
         sandbox.wait_for(lambda requests: len(requests) == 2)
-        wait_until(lambda: held(proxy) == 7, "the others wait")
+        assert held(proxy) == 7
         assert [each.answer() for each in clients] == [200] * 8
+        rows = proxy.rows.wait(8)
     assert len(sandbox.requests) == 9
+    assert rows[0].attempts == 2, "the first to be held was the probe"
+
+
+def test_a_probe_that_fails_is_held_again_and_the_others_stay(sandbox: SandboxServer) -> None:
+    sandbox.script("a", limited(20), limited(20), Reply())
+    with holding(sandbox) as proxy:
+        clients = crowd(proxy, 3)
+        end_cooldown(proxy)
+        sandbox.wait_for(lambda requests: len(requests) == 2)
+        wait_until(lambda: held(proxy) == 3, "it is held again")
+        report = httpx.get(f"{proxy.url}/status", timeout=LIMIT).json()
+        end_cooldown(proxy)
+        assert [each.answer() for each in clients] == [200] * 3
+        rows = proxy.rows.wait(3)
+    assert [each["account"] for each in report["held"]] == ["anthropic:a"] * 3
+    assert report["requestsHeld"] == 3
+    assert [row.attempts for row in rows if row.attempts > 1] == [3]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from rich.text import Text
 from neurolink_mitm.cli.ui.tables import Column, FittedTable
 from neurolink_mitm.core.failover.recovery_text import timed
 from neurolink_mitm.core.logs.console import printable
+from neurolink_mitm.core.logs.reset_times import reset_time
 from neurolink_mitm.core.logs.timestamps import seconds
 
 Report = Mapping[str, Any]
@@ -23,7 +24,7 @@ def explain_view(report: Report, now: float) -> RenderableType:
     """Return which account the next request takes, why not the others, and what the client gets where none does."""
     rows = report["explain"]
     table = _explained_table(rows, now) if rows else Text("no accounts")
-    return Group(table, *_route_lines(report.get("route") or {}))
+    return Group(table, *_route_lines(report.get("route") or {}, now))
 
 
 def _explained_table(rows: Sequence[Report], now: float) -> RenderableType:
@@ -40,12 +41,15 @@ def _why(row: Report, now: float) -> str:
     return timed(row["reason"], seconds(until), now) if until else str(row["reason"])
 
 
-def _route_lines(route: Report) -> Iterable[Text]:
+def _route_lines(route: Report, now: float) -> Iterable[Text]:
     """Yield the rule of the route, what the client gets in the end, and the account that counts tokens if another."""
     if (asked := route.get("asked")) and route.get("status") != NOT_FOUND:
         under = f" as {route['model']}" if route.get("model") not in (None, asked) else ""
         yield Text(printable(f"{asked}: asked for{under}, by {route['rule']}"))
-    if route.get("status"):
+    if until := route.get("heldUntil"):
+        at = reset_time(seconds(until), now)
+        yield Text(f"a request is held until {at}")
+    elif route.get("status"):
         lines = f"the client gets {route['status']}: {route['message']}".splitlines()
         yield from (Text(printable(line), style=BAD) for line in lines)
     elif route.get("message"):

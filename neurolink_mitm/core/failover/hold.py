@@ -42,15 +42,26 @@ def hold_step(
     pool: Pool, requirements: Requirements, route: Route, now: float, left: float
 ) -> Hold | None:
     """Return the step that holds the request, if a target on `route` recovers within the `left` seconds; else None."""
-    recoveries = pool.recoveries(requirements, now, route.entries) if left > 0 else {}
-    if not route.pool:
-        recoveries = {key: at for key, at in recoveries.items() if key in route.entries}
-    if not recoveries:
+    first = first_back(pool, requirements, route, now) if left > 0 else None
+    if first is None or first.at - now > left:
         return None
-    key, at = min(recoveries.items(), key=lambda each: each[1])
-    if at - now > left:
-        return None
-    return Hold(now + left, f"held until {key} is back", recovery=True)
+    return Hold(now + left, f"held until {first.key} is back", recovery=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """When (seconds since the epoch) the target `key` recovers by itself."""
+
+    at: float
+    key: str
+
+
+def first_back(pool: Pool, requirements: Requirements, route: Route, now: float) -> Recovery | None:
+    """Return which target on `route` that can't serve such a request now recovers first; None if none does."""
+    recoveries = pool.recoveries(requirements, now, route.entries)
+    on_route = (k for k in recoveries if route.pool or k in route.entries)
+    first = min(on_route, key=recoveries.__getitem__, default=None)
+    return Recovery(recoveries[first], first) if first else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +70,26 @@ class Outlook:
 
     ready: bool
     """A target may serve it."""
-    back_at: float | None = None
-    """When (seconds since the epoch) the first target will be back; None: none by itself."""
-    account: str | None = None
-    """Its key."""
+    first: Recovery | None = None
+    """Else: which one will."""
 
 
 def outlook(
-    pool: Pool,
-    requirements: Requirements,
-    route: Route | None,
-    now: float,
-    tried: frozenset[str] = frozenset(),
+    pool: Pool, requirements: Requirements, route: Route | None, now: float, step: Hold
 ) -> Outlook:
-    """Return what such a request may expect; `tried` are keys of accounts that don't count."""
-    route = route or THE_POOL
-    anyone = replace(requirements, session=None)
-    if route.pool and pool.may_serve(anyone, now, tried):
+    """Return what a request may expect that `step` holds.
+
+    One that waits for a recovery does not probe an account whose window is used up still, and waits for its turn.
+    """
+    if not step.recovery:
+        return Outlook(pool.foresee(requirements, now, step.tried).wait_until is None)
+    route, anyone = route or THE_POOL, replace(requirements, session=None)
+    unready = pool.recoveries(anyone, now)
+    choice = pool.foresee(anyone, now, unready) if route.pool else None
+    if choice and choice.account:
         return Outlook(ready=True)
-    if pool.choose_fallback(route.entries, requirements, now, tried).account:
+    if choice and choice.wait_until is not None:
+        return Outlook(False, Recovery(choice.wait_until, choice.waits_for))
+    if pool.choose_fallback(route.entries, requirements, now).account:
         return Outlook(ready=True)
-    recoveries = pool.recoveries(anyone, now, route.entries)
-    kept = {k: at for k, at in recoveries.items() if route.pool or k in route.entries}
-    if not kept:
-        return Outlook(ready=False)
-    key, at = min(kept.items(), key=lambda each: each[1])
-    return Outlook(False, at, key)
+    return Outlook(False, first_back(pool, anyone, route, now))

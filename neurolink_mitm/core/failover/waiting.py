@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from neurolink_mitm.core.exchange import Exchange, Hold
@@ -36,17 +36,16 @@ class Place:
     """Lets the request go on."""
     since: float
     """When it was first held."""
-    steady: float
+    held_at: float
     """When it was last held."""
+    steady: float
+    """The same, monotonic."""
     waiting: bool = True
     """It is held now; else it tries an account."""
 
     def left(self, steady: float) -> float:
         """Return the seconds until it must go on."""
         return self.step.until - self.held_at - (steady - self.steady)
-
-    held_at: float = 0.0
-    """As `steady`, in seconds since the epoch."""
 
 
 @dataclass(slots=True)
@@ -65,7 +64,7 @@ class WaitingRoom:
     @property
     def waiting(self) -> list[Place]:
         """The requests that wait, in order."""
-        waiting = [place for place in self._places.values() if place.waiting]
+        waiting = [place for place in list(self._places.values()) if place.waiting]
         return sorted(waiting, key=lambda place: place.number)
 
     @property
@@ -94,7 +93,7 @@ class WaitingRoom:
         if exchange.place is None:
             exchange.place = self._place_of(exchange, now)
         since = before.since if before else now
-        place = Place(exchange.place, exchange, step, resume, since, steady, held_at=now)
+        place = Place(exchange.place, exchange, step, resume, since, now, steady)
         self._places[exchange.request_id] = place
         return place
 
@@ -121,6 +120,16 @@ class WaitingRoom:
                 self._left.remove(entry)
                 return number
         return next(self._numbers)
+
+
+Kind = tuple[object, ...]
+
+
+def kind_of(place: Place) -> Kind:
+    """Return what held requests have in common that may expect the same."""
+    of, route, step = place.exchange.requirements, place.exchange.route, place.step
+    on = (route.pool, route.entries) if route else ()
+    return replace(of, session=None) if step.recovery else of, on, step.recovery, step.tried
 
 
 def who_of(exchange: Exchange) -> Who | None:

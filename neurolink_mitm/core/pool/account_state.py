@@ -200,6 +200,11 @@ class AccountState:
                 )
         return None
 
+    def resets_at(self, model: str | None, endpoint: str, now: float) -> float | None:
+        """Return the reset of a used-up window that is still to come, though the cooldown has ended; else None."""
+        resets = (cooldown.recovery(now) for _, cooldown in self._matching(model, endpoint))
+        return max((at for at in resets if at > now), default=None)
+
     def _busy(self, account: Account, now: float) -> Ineligible | None:
         if account.max_concurrent and self.in_flight >= account.max_concurrent:
             return Ineligible(f"at its {account.max_concurrent} requests at once", now + 1)

@@ -206,26 +206,19 @@ class Pool:
         """Return the account that would be asked if `account` failed now, and change nothing."""
         return self._choose(requirements, now, (account.key,), copy.copy(self._strategy)).account
 
-    def may_serve(
+    def foresee(
         self, requirements: Requirements, now: float, tried: Collection[str] = ()
-    ) -> bool:
-        """Return whether `choose` would return an account, and change nothing."""
-        choice = self._choose(requirements, now, tried, copy.copy(self._strategy))
-        return choice.account is not None
-
-    def would_wait(
-        self, requirements: Requirements, now: float, tried: Collection[str] = ()
-    ) -> bool:
-        """Return whether `choose` would have a request wait that `waits`, and change nothing."""
-        strategy = copy.copy(self._strategy)
-        return self._choose(requirements, now, tried, strategy, waits=True).wait_until is not None
+    ) -> Choice:
+        """Return what `choose` would for a request that waits, and change nothing."""
+        return self._choose(requirements, now, tried, copy.copy(self._strategy), waits=True)
 
     def recoveries(
         self, requirements: Requirements, now: float, fallbacks: Collection[str] = ()
     ) -> dict[str, float]:
-        """Return when each ineligible account will serve such a request by itself, by key.
+        """Return when each account that can't serve such a request now will recover by itself, by key.
 
-        Nobody waits for a login, for what is not enabled, or for a cap. `fallbacks` are the keys of those that count.
+        Nobody waits for a login, for what is not enabled, or for a cap. An account whose window is used up recovers
+        with its reset, though it may be tried before that. `fallbacks` are the keys of those that count.
         """
         anybody = Requirements(metering=requirements.metering, endpoint=requirements.endpoint)
         targets = [(account, requirements) for account in self.accounts]
@@ -234,12 +227,16 @@ class Pool:
         return {key: at for key, at in recoveries if at is not None}
 
     def _recovery(self, account: Account, requirements: Requirements, now: float) -> float | None:
-        reason = self._states[account.key].ineligible(
-            account, requirements.model, requirements.claude_code, now, requirements.endpoint
+        model, endpoint, state = (
+            requirements.model,
+            requirements.endpoint,
+            self._states[account.key],
         )
-        if reason is None or reason.until is None or out_of_use(account, reason.until):
+        reason = state.ineligible(account, model, requirements.claude_code, now, endpoint)
+        at = reason.until if reason else state.resets_at(model, endpoint, now)
+        if at is None or out_of_use(account, at) or self._over_budget(account, requirements, now):
             return None
-        return None if self._over_budget(account, requirements, now) else reason.until
+        return at
 
     def admits(self, key: str, requirements: Requirements, now: float) -> bool:
         """Return whether an account that was chosen a moment ago may still serve: others may have begun meanwhile."""

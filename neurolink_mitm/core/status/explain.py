@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from neurolink_mitm.core.cost.budget import Metering
 from neurolink_mitm.core.failover import plan as failover
+from neurolink_mitm.core.failover.hold import first_back, hold_step
 from neurolink_mitm.core.failover.ineligible import all_ineligible
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.openai.unserved import not_mapped
@@ -30,10 +31,13 @@ class RoutePreview:
     account: Account | None = None
     status: int | None = None
     message: str | None = None
+    held_until: float | None = None
+    """When a request would go on that is held (`routing.hold`), before it gets the reply."""
 
     def as_json(self) -> dict[str, object]:
         key = self.account.key if self.account else None
-        return {"next": key, "status": self.status, "message": self.message}
+        until = None if self.held_until is None else iso(self.held_until)
+        return {"next": key, "status": self.status, "message": self.message, "heldUntil": until}
 
 
 def explain(pool: Pool, requirements: Requirements, now: float) -> list[dict[str, object]]:
@@ -60,7 +64,7 @@ def preview_route(
         rows = [_not_asked(account, NOT_SERVED) for account in pool.accounts]
         return _report(rows, asked, None, NOT_SERVED, preview, preview)
     mapped = replace(requirements, model=route.model or None)
-    preview = _preview(pool, route, mapped, now)
+    preview = _preview(pool, route, mapped, now, routing.hold)
     counting = replace(mapped, endpoint=COUNT_TOKENS, metering=Metering.FREE)
     rows = [
         *_account_rows(pool, route, mapped, now),
@@ -69,7 +73,7 @@ def preview_route(
     model = mapped.model
     if preview.account and not preview.account.is_anthropic:
         model = preview.account.model or model
-    counted = _preview(pool, route, counting, now)
+    counted = _preview(pool, route, counting, now, routing.hold)
     uncounted = _uncounted(pool, requirements, now)
     return _report(rows, asked, model, route.rule, preview, counted, uncounted)
 
@@ -87,7 +91,9 @@ def _route(model: str | None, routing: Routing, pool: Pool) -> Route | None:
     return Route("any model", "", entries=destinations.chain(routing))
 
 
-def _preview(pool: Pool, route: Route, requirements: Requirements, now: float) -> RoutePreview:
+def _preview(
+    pool: Pool, route: Route, requirements: Requirements, now: float, hold: float = 0.0
+) -> RoutePreview:
     choice = pool.preview(requirements, now) if route.pool else failover.no_choice(set())
     if choice.wait_until is not None:
         return RoutePreview(message=f"waits for {choice.waits_for}")
@@ -95,7 +101,11 @@ def _preview(pool: Pool, route: Route, requirements: Requirements, now: float) -
     if account:
         return RoutePreview(account)
     reply = all_ineligible(pool, requirements, now, route)
-    return RoutePreview(status=reply.status, message=reply.message) if reply else RoutePreview()
+    if reply is None:
+        return RoutePreview()
+    held = reply.status == 429 and hold_step(pool, requirements, route, now, hold)
+    first = first_back(pool, requirements, route, now) if held else None
+    return RoutePreview(None, reply.status, reply.message, first.at if first else None)
 
 
 def _uncounted(pool: Pool, requirements: Requirements, now: float) -> str | None:

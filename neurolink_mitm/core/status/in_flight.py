@@ -84,12 +84,12 @@ def _request(exchange: Exchange, state: State, now: float) -> dict[str, object]:
     hold = _hold(exchange) if state is State.HELD else None
     return {
         "requestId": exchange.request_id,
-        "path": _name(exchange.path.partition("?")[0]),
+        "path": shown_name(exchange.path.partition("?")[0]),
         "api": exchange.api.value,
-        "model": _name(exchange.model),
-        "client": _name(exchange.client),
-        "session": _name(exchange.session_id or exchange.labels.get("session")),
-        "agent": _name(exchange.agent_id),
+        "model": shown_name(exchange.model),
+        "client": shown_name(exchange.client),
+        "session": shown_name(exchange.session_id or exchange.labels.get("session")),
+        "agent": shown_name(exchange.agent_id),
         "state": state.value,
         "account": account.label if account else None,
         "attempt": attempt.number if attempt else len(exchange.attempts),
@@ -100,6 +100,6 @@ def _request(exchange: Exchange, state: State, now: float) -> dict[str, object]:
     }
 
 
-def _name(text: str | None) -> str | None:
+def shown_name(text: str | None) -> str | None:
     """Return what a client calls something, without secrets and not too long."""
     return redact(short(text, LONGEST)) if text else None

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Literal, NamedTuple, Protocol
 
 from neurolink_mitm import __version__
+from neurolink_mitm.core.failover.waiting import WaitingRoom
 from neurolink_mitm.core.logs.rows import AttemptRow, RequestRow
 from neurolink_mitm.core.pool.account_state import AccountState
 from neurolink_mitm.core.pool.accounts import Account
@@ -86,6 +87,7 @@ METRICS: Mapping[str, Metric] = {
     "proxy_account_cooldown_seconds": G(
         "s", "Until it is used again; `*` is the whole account.", ("account", "models")
     ),
+    "proxy_requests_held": G("{request}", "Requests that wait for an account to recover."),
     "proxy_account_in_flight": G("{request}", "Requests that it serves now.", ("account",)),
     "proxy_account_window_used_ratio": G(
         "1", "Share of a subscription's window that is used up.", ("account", "window")
@@ -115,6 +117,8 @@ class Measured(Protocol):
 
     @property
     def pool(self) -> Pool: ...
+    @property
+    def waiting(self) -> WaitingRoom: ...
     @property
     def journal(self) -> Journaling: ...
     @property
@@ -199,6 +203,7 @@ def current_points(running: Measured, now: float) -> Iterator[Point]:
     yield Point("proxy_journal_dropped_total", dropped if isinstance(dropped, int) else 0)
     yield Point("proxy_start_time_seconds", running.started_at)
     yield Point("proxy_build_info", 1, (__version__,))
+    yield Point("proxy_requests_held", len(running.waiting.held))
     pool = running.pool
     for account in (*pool.accounts, *pool.fallbacks):
         state = pool.account_state(account.key)

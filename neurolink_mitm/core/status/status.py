@@ -7,6 +7,7 @@ from typing import Protocol
 
 from neurolink_mitm import __version__
 from neurolink_mitm.core.cost.budget import Budget
+from neurolink_mitm.core.failover.waiting import WaitingRoom
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.pool.account_state import AccountState, out_of_use
 from neurolink_mitm.core.pool.accounts import Account
@@ -17,6 +18,7 @@ from neurolink_mitm.core.pool.quota import Classic
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.event_loop import Lag
 from neurolink_mitm.core.status.explain import explain as explain
+from neurolink_mitm.core.status.held import held_report
 from neurolink_mitm.core.status.in_flight import InFlight
 from neurolink_mitm.core.status.windows import windows_report
 
@@ -76,6 +78,8 @@ class Running(Protocol):
     @property
     def in_flight(self) -> InFlight: ...
     @property
+    def waiting(self) -> WaitingRoom: ...
+    @property
     def pid(self) -> int: ...
     @property
     def host(self) -> str: ...
@@ -121,6 +125,7 @@ def report(running: Running, now: float) -> dict[str, object]:
         "version": __version__,
         "stats": _stats(running, now),
         **running.in_flight.report(now),
+        "held": held_report(running.waiting, running.pool, now),
         "clockSkew": _clock_skew(running.refresher),
         "fallbackChain": [_entry(a, running, now) for a in running.pool.fallbacks if a.model],
         "translator": _translator(running),

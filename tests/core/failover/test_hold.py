@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from neurolink_mitm.core.cost.budget import Budget
 from neurolink_mitm.core.exchange import Hold, Kind
 from neurolink_mitm.core.failover.hold import (
     Outlook,
+    Recovery,
     allowed_seconds,
     asked_seconds,
     hold_step,
@@ -21,6 +24,7 @@ from tests.fakes import NOW, make_account, make_exchange, make_failure, make_oth
 
 A, B = make_account("a"), make_account("b")
 ANY = Requirements(model="claude-x")
+STEP = Hold(NOW + 900, "", recovery=True)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,7 @@ def test_nobody_waits_for_what_does_not_end_by_itself() -> None:
         ]
     )
     assert hold_step(pool, ANY, THE_POOL, NOW, 900) is None
-    assert outlook(pool, ANY, THE_POOL, NOW) == Outlook(ready=False)
+    assert outlook(pool, ANY, THE_POOL, NOW, STEP) == Outlook(ready=False)
 
 
 def test_nor_for_a_cap() -> None:
@@ -123,14 +127,13 @@ def test_a_rate_limit_of_ours_ends_by_itself() -> None:
     pool.began(A.key, ANY, NOW)
     step = hold_step(pool, ANY, THE_POOL, NOW, 900)
     assert step
-    assert outlook(pool, ANY, THE_POOL, NOW) == Outlook(False, NOW + 60, A.key)
+    assert outlook(pool, ANY, THE_POOL, NOW, STEP) == Outlook(False, Recovery(NOW + 60, A.key))
 
 
 def test_what_a_held_request_may_expect() -> None:
     pool = cooling(90, 40)
-    assert outlook(pool, ANY, THE_POOL, NOW) == Outlook(False, NOW + 40, B.key)
-    assert outlook(pool, ANY, None, NOW + 40) == Outlook(ready=True)
-    assert not outlook(pool, ANY, None, NOW + 40, frozenset({B.key})).ready
+    assert outlook(pool, ANY, THE_POOL, NOW, STEP) == Outlook(False, Recovery(NOW + 40, B.key))
+    assert outlook(pool, ANY, None, NOW + 40, STEP) == Outlook(ready=True)
 
 
 def test_providers_count_where_they_are_on_the_route() -> None:
@@ -140,7 +143,47 @@ def test_providers_count_where_they_are_on_the_route() -> None:
     limit(pool, gpt.key, 40)
     chain = Route("claude-x", "", entries=(gpt.key,))
     mapped = Route("gpt-x", "mapping", entries=(gpt.key,), pool=False)
-    assert outlook(pool, ANY, THE_POOL, NOW) == Outlook(False, NOW + 90, A.key)
-    assert outlook(pool, ANY, chain, NOW) == Outlook(False, NOW + 40, gpt.key)
-    assert outlook(pool, ANY, mapped, NOW) == Outlook(False, NOW + 40, gpt.key)
-    assert outlook(pool, ANY, chain, NOW + 41).ready
+    assert outlook(pool, ANY, THE_POOL, NOW, STEP) == Outlook(False, Recovery(NOW + 90, A.key))
+    assert outlook(pool, ANY, chain, NOW, STEP) == Outlook(False, Recovery(NOW + 40, gpt.key))
+    assert outlook(pool, ANY, mapped, NOW, STEP) == Outlook(False, Recovery(NOW + 40, gpt.key))
+    assert outlook(pool, ANY, chain, NOW + 41, STEP).ready
+
+
+USED_UP = """
+    anthropic-ratelimit-unified-status: rejected
+    anthropic-ratelimit-unified-5h-status: rejected
+    anthropic-ratelimit-unified-5h-utilization: 1
+    anthropic-ratelimit-unified-5h-reset: {reset:.0f}
+"""
+
+
+def test_who_is_held_waits_for_the_reset_of_the_window_not_for_the_end_of_the_cooldown() -> None:
+    """A cooldown without `Retry-After` lasts a second: that is for the next new request to probe."""
+    pool = Pool([A])
+    failure = make_failure(429, USED_UP.format(reset=NOW + 300))
+    cooled = pool.failed(A.key, ANY, failure, sent_at=NOW, now=NOW)
+    assert cooled.seconds < 10
+    back = Recovery(NOW + 300, A.key)
+    assert hold_step(pool, ANY, THE_POOL, NOW, 299) is None
+    for now in (NOW, NOW + 30):
+        assert outlook(pool, ANY, THE_POOL, now, STEP) == Outlook(False, back)
+    assert outlook(pool, ANY, THE_POOL, NOW + 30, replace(STEP, recovery=False)).ready
+    pool.succeeded(A.key, ANY, sent_at=NOW + 31, now=NOW + 32)
+    assert outlook(pool, ANY, THE_POOL, NOW + 32, STEP).ready
+
+
+def test_who_is_held_waits_for_the_probe_and_for_its_turn() -> None:
+    pool = cooling(40)
+    pool.began(A.key, ANY, NOW + 41)
+    probed = outlook(pool, ANY, THE_POOL, NOW + 41, STEP)
+    assert probed == Outlook(False, Recovery(NOW + 42, A.key))
+    pool.succeeded(A.key, ANY, sent_at=NOW + 41, now=NOW + 42)
+    pool.ended(A.key, sent_at=NOW + 41)
+    for sent_at in (NOW + 42.1, NOW + 42.2):
+        assert outlook(pool, ANY, THE_POOL, sent_at, STEP).ready
+        pool.began(A.key, ANY, sent_at)
+    waits = outlook(pool, ANY, THE_POOL, NOW + 42.3, STEP)
+    assert waits == Outlook(False, Recovery(NOW + 43, "its turn on anthropic:a"))
+    short = Hold(NOW + 43, "its turn")
+    assert not outlook(pool, ANY, THE_POOL, NOW + 42.3, short).ready
+    assert outlook(pool, ANY, THE_POOL, NOW + 43, short).ready

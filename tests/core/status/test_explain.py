@@ -179,7 +179,21 @@ def test_another_client_is_told_of_itself() -> None:
 def test_counting_has_limits_of_its_own() -> None:
     _, route = told(pool_of(cooling="a"))
     assert route["next"] == "anthropic:b"
-    assert route["countTokens"] == {"next": "anthropic:a", "status": None, "message": None}
+    assert route["countTokens"] == {
+        "next": "anthropic:a",
+        "status": None,
+        "message": None,
+        "heldUntil": None,
+    }
+
+
+@pytest.mark.parametrize("hold", [0, 5, 3600])
+def test_until_when_a_request_would_be_held(hold: float) -> None:
+    pool = pool_of(cooling="ab", keys={})
+    found: Any = preview_route(pool, Routing(hold=hold), Requirements(True, "claude-pure"), NOW)
+    route = found["route"]
+    assert (route["status"], route["heldUntil"] is None) == (429, hold < 3600)
+    assert route["countTokens"]["heldUntil"] is None
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ def test_the_report_of_a_new_proxy() -> None:
         "requestsInFlight": 0,
         "requestsHeld": 0,
         "requests": [],
+        "held": [],
         "clockSkew": None,
         "fallbackChain": [],
         "translator": None,
