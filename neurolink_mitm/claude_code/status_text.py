@@ -56,6 +56,7 @@ def line(report: Json, session: Session, now: float, proxies: int = 1) -> str:
     other = None if ready or report["strategy"] == PASSTHROUGH else _instead(route)
     notes = [
         other or _head(report, ready, cooling, session, now),
+        *(_dry(report, model, now) if ready else ()),
         *_held(report, session),
         *_cooling(cooling if ready or (other and route.get("next")) else []),
     ]
@@ -120,6 +121,18 @@ def _end(window: Json, used: float, now: float) -> str:
     if used >= ALMOST and window.get("reset"):
         return f" resets {clock_time(_time(window['reset']), now)}"
     return ""
+
+
+def _dry(report: Json, model: str | None, now: float) -> Iterable[str]:
+    """Yield when all of several accounts will be used up, for this model."""
+    forecast = report["stats"].get("forecast")
+    if not forecast or len(report["stats"]["accounts"]) < 2:
+        return
+    families = (forecast.get("models") or {}).items()
+    concerned = [forecast, *(each for name, each in families if model and fnmatchcase(model, name))]
+    starts = [_time(each["dryFrom"]) for each in concerned if each["dryFrom"]]
+    if starts and min(starts) > now:
+        yield f"pool dry {clock_time(min(starts), now)}"
 
 
 def _held(report: Json, session: Session) -> Iterable[str]:

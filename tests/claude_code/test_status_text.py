@@ -130,6 +130,30 @@ def test_when_the_first_of_all_is_back() -> None:
     assert line_of(report(pool)) == "neurolink: all accounts cooling, b back 15:03 (in 40m)"
 
 
+NEVER, LATER, SOON = ({"dryFrom": at, "dryTo": None} for at in (None, "2025-10-09T12:00:00Z", OUT))
+PAST = NEVER | {"dryFrom": "2025-10-09T08:00:00Z"}
+
+
+@pytest.mark.usefixtures("in_kolkata")
+@pytest.mark.parametrize(
+    ("forecast", "labels", "note"),
+    [
+        (None, "ab", ""),
+        (NEVER, "ab", ""),
+        (LATER, "ab", " · pool dry 17:30"),
+        (LATER, "a", ""),
+        (PAST, "ab", ""),
+        (LATER | {"models": {"*opus*": SOON}}, "ab", " · pool dry 15:30"),
+        (NEVER | {"models": {"*sonnet*": SOON}}, "ab", ""),
+    ],
+    ids=["older proxy", "never", "later", "one account", "now", "of the model", "of another model"],
+)
+def test_when_the_pool_is_dry(forecast: dict[str, Any] | None, labels: str, note: str) -> None:
+    found = report(pool_of(labels))
+    found["stats"]["forecast"] = forecast
+    assert line_of(found, OPUS) == f"neurolink a{note}"
+
+
 REQUEST = {"session": "s1", "account": None, "state": "held"}
 
 

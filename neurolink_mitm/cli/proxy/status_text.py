@@ -19,6 +19,7 @@ from neurolink_mitm.cli.ui.tables import duration
 from neurolink_mitm.cli.ui.terminal import counted
 from neurolink_mitm.cli.ui.windows import windows_table
 from neurolink_mitm.core.logs.console import printable
+from neurolink_mitm.core.logs.reset_times import reset_time, zoned_time
 from neurolink_mitm.core.logs.timestamps import local_time, seconds
 from neurolink_mitm.core.status.diagnostic import Diagnostic
 
@@ -62,6 +63,7 @@ def status_view(report: Report, now: float, detail: Detail = Detail()) -> Render
         *_loop_lines(report.get("loop")),
         *_claude_code_lines(report.get("claudeCode")),
         *_warnings(report, accounts),
+        *_forecast_lines(report["stats"].get("forecast"), now),
         *_accounts(accounts, now, detail),
         *in_flight_line(report, now),
         *(in_flight_table(report, now, detail.requests) if detail.requests else ()),
@@ -69,6 +71,30 @@ def status_view(report: Report, now: float, detail: Detail = Detail()) -> Render
         *_spend(report.get("spend")),
         *(_errors(accounts) if detail.errors else ()),
     )
+
+
+def _forecast_lines(forecast: Report | None, now: float) -> Iterable[Text]:
+    """Yield when the pool has no headroom, and when it has none for a family of models only."""
+    if not forecast:
+        return
+    whole = _dry(forecast, now)
+    if whole:
+        yield Text(f"the pool {whole}", style=BUSY)
+    for models, each in (forecast.get("models") or {}).items():
+        of_models = _dry(each, now)
+        if of_models and each["dryFrom"] != forecast["dryFrom"]:
+            yield Text(f"for {printable(models.strip('*'))} the pool {of_models}", style=BUSY)
+
+
+def _dry(forecast: Report, now: float) -> str:
+    """Return `is dry from 17:05 CET (in 25m) to 18:00 CET at the pace of the last hour`; empty where it is not."""
+    if not forecast["dryFrom"]:
+        return ""
+    start, end = seconds(forecast["dryFrom"]), forecast["dryTo"] and seconds(forecast["dryTo"])
+    if start <= now:
+        return f"is dry until {reset_time(end, now)}" if end else "is dry"
+    to = f" to {zoned_time(end, now)}" if end else ""
+    return f"is dry from {reset_time(start, now)}{to} at the pace of the last hour"
 
 
 def _accounts(accounts: Sequence[Report], now: float, detail: Detail) -> Iterable[RenderableType]:

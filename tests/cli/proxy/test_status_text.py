@@ -154,6 +154,33 @@ def test_the_windows_are_below_the_accounts() -> None:
     assert five_hours == ["work", "5h", "██", "42%", "14:24 IST (in 1m)", "–"]
 
 
+DRY = {"dryFrom": "2025-10-09T11:35:00.000Z", "dryTo": "2025-10-09T12:30:00.000Z"}
+NEVER = {"dryFrom": None, "dryTo": None}
+NOW_DRY = DRY | {"dryFrom": "2025-10-09T08:53:20.000Z"}
+FROM = "from 17:05 IST (in 2h42m)"
+
+
+@pytest.mark.parametrize(
+    ("forecast", "lines"),
+    [
+        (None, []),
+        (NEVER | {"models": {}}, []),
+        (DRY | {"models": {}}, [f"the pool is dry {FROM} to 18:00 IST at the pace of the last hour"]),
+        (DRY | {"dryTo": None}, [f"the pool is dry {FROM} at the pace of the last hour"]),
+        (NOW_DRY, ["the pool is dry until 18:00 IST (in 3h37m)"]),
+        (NOW_DRY | {"dryTo": None}, ["the pool is dry"]),
+        (DRY | {"models": {"*opus*": DRY}}, [f"the pool is dry {FROM} to 18:00 IST at the pace of the last hour"]),
+        (NEVER | {"models": {"*opus*": NOW_DRY, "*sonnet*": NEVER}},
+         ["for opus the pool is dry until 18:00 IST (in 3h37m)"]),
+    ],
+    ids=["older proxy", "never", "from to", "open end", "now", "for long", "the same", "of a family"],
+)  # fmt: skip
+def test_when_the_pool_is_dry(forecast: dict[str, Any] | None, lines: list[str]) -> None:
+    found = a_report(make_account())
+    found["stats"]["forecast"] = forecast
+    assert [line for line in shown(found).splitlines() if "dry" in line] == lines
+
+
 def test_a_long_reason_stays_on_one_line_where_it_is_piped() -> None:
     reason = "disabled: " + "x" * 120
     [row] = rows(shown(with_account(a_report(make_account()), reason=reason)))
