@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from neurolink_mitm.core.auth.client_keys import ClientKey, digest
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Clients, Config
@@ -32,6 +33,15 @@ def claude() -> Path:
 
 def keyed(runtime: Runtime) -> None:
     runtime.config = Config(clients=Clients(api_keys=(Secret("nl-test-other"),)))
+
+
+def limited(**limits: Any) -> Callable[[Runtime], None]:
+    """The key that Claude Code shows here belongs to bob."""
+
+    def change(runtime: Runtime) -> None:
+        runtime.clients = (ClientKey("bob", digest("sk-ant-test-dummy"), 0.0, **limits),)
+
+    return change
 
 
 def as_it_is(runtime: Runtime) -> None: ...
@@ -70,6 +80,15 @@ CASES = {
     "nobody serves": Case(" a: not enabled", ({"enabled": False},)),
     "login ended": Case("neurolink auth login anthropic", ({"disabled": "needs login: x"},)),
     "unknown model": Case("issue with the selected model (gpt-9)", arguments=("--model", "gpt-9")),
+    "over its cap": Case(
+        "API Error: Request rejected (429) · spend limit reached — the client 'bob' has used",
+        change=limited(daily_cap_usd=0.0),
+    ),
+    "another's model": Case(
+        "issue with the selected model (claude-opus-4-6). It may not exist or you may not have",
+        change=limited(models=("claude-haiku-*",)),
+        arguments=("--model", "claude-opus-4-6"),
+    ),
     "all cooling": Case(
         "All accounts are cooling; the first is back at ",
         script=(Reply(429, headers={"retry-after": "90"}),),
