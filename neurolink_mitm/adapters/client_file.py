@@ -52,19 +52,29 @@ def add_client(path: Path, name: str, now: float, **limits: Any) -> str:
     return key
 
 
-def change_client(path: Path, name: str, **limits: Any) -> ClientKey | None:
-    """Change limits of a client; return what it has now, None if there is none of that name.
+def change_client(path: Path, name: str, **changes: Any) -> ClientKey | None:
+    """Change fields of a client; return what it has now, None if there is none of that name.
 
     Raises `ValueError`, `OSError`.
     """
     with locked(path):
         clients = [
-            replace(each, **limits) if each.name == name else each for each in _read_to_change(path)
+            replace(each, **changes) if each.name == name else each
+            for each in _read_to_change(path)
         ]
         changed = next((each for each in clients if each.name == name), None)
         if changed:
             _write(path, clients)
     return changed
+
+
+def renew_client(path: Path, name: str) -> str | None:
+    """Return a new key for a client, whose limits stay; None if there is none of that name. The old key opens nothing.
+
+    Raises `ValueError`, `OSError`.
+    """
+    key = CLIENT_KEY_PREFIX + secrets.token_urlsafe(32)
+    return key if change_client(path, name, digest=digest(key)) else None
 
 
 def revoke_client(path: Path, name: str) -> bool:

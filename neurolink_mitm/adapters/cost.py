@@ -68,16 +68,22 @@ class Day(msgspec.Struct, rename="camel", omit_defaults=True):
 class Spending:
     """Books spending and the use by clients on a budget at once, and writes in a thread of its own."""
 
-    def __init__(self, path: Path | None, budget: Budget, now: float | None = None) -> None:
-        """Read what was spent; `now` bounds a day that was written under a wrong clock. `path` None: keep no file."""
+    def __init__(
+        self, path: Path, budget: Budget, now: float | None = None, *, paid: bool = True
+    ) -> None:
+        """Read what was spent; `now` bounds a day that was written under a wrong clock.
+
+        `paid` is false in the sandbox, where nothing is paid for: only the use by clients is counted.
+        """
         self._path = path
+        self._paid = paid
         self._budget = budget
         self._unwritten = Day()
         self._closing = False
         self._failing = False
         self._due = 0.0
         self._changed = threading.Condition()
-        self._take(read_day(path) if path else Day())
+        self._take(read_day(path))
         if now is not None:
             with self._changed:
                 self._bound(now)
@@ -85,7 +91,7 @@ class Spending:
 
     def add(self, usd: float, now: float, client: str | None = None, used: float = 0.0) -> None:
         """Book a request. Does not block and does not raise."""
-        usd, used = min(usd, MOST_USD), min(used, MOST_USD)
+        usd, used = min(usd, MOST_USD) if self._paid else 0.0, min(used, MOST_USD)
         with self._changed:
             self._roll(now)
             self._budget.spent += usd
@@ -95,8 +101,7 @@ class Spending:
                 self._budget.clients.setdefault(client, ClientUse()).add(more.clients[client])
             if more and not self._unwritten:  # else the thread was notified before
                 self._changed.notify()
-            if self._path:
-                self._unwritten.add(more)
+            self._unwritten.add(more)
 
     def clock_moved(self, by: float) -> None:
         """Keep what was spent today, after the clock was set by `by` seconds; the day ends within `LONGEST_DAY`."""
@@ -108,12 +113,11 @@ class Spending:
         budget = self._budget
         if budget.day_ends_at > now + LONGEST_DAY:
             budget.day_ends_at = next_midnight(now)
-            today = Day(budget.spent, budget.day_ends_at)
+            today = Day(budget.spent if self._paid else 0.0, budget.day_ends_at)
             for name, use in budget.clients.items():
                 today.clients[name] = self._unwritten.clients.get(name, ClientUse())
                 today.clients[name].today_usd = use.today_usd
-            if self._path:
-                self._unwritten = today
+            self._unwritten = today
             self._changed.notify()
 
     def close(self, timeout: float = 5.0) -> None:
@@ -133,7 +137,8 @@ class Spending:
 
     def _take(self, day: Day) -> None:
         budget = self._budget
-        budget.spent, budget.day_ends_at, budget.clients = day.usd, day.day_ends_at, day.clients
+        budget.spent = day.usd if self._paid else 0.0
+        budget.day_ends_at, budget.clients = day.day_ends_at, day.clients
 
     def _run(self) -> None:
         while True:
@@ -160,7 +165,6 @@ class Spending:
 
     def _write(self, day: Day) -> Day | None:
         """Add `day` to the file, which another proxy may have changed. Return the sums; None if that failed."""
-        assert self._path
         try:
             with locked(self._path):
                 whole = read_day(self._path)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from mitmproxy import http
 
+from neurolink_mitm.core.cost.client_limits import over_cap
 from neurolink_mitm.core.exchange import Attempt, Exchange, Hold, Kind, Plan, Reconsider, Reply, Try
 from neurolink_mitm.core.failover import plan as failover
 from neurolink_mitm.core.failover.hold import allowed_seconds, hold_step, may_be_held
@@ -34,6 +35,8 @@ class Rotate:
             exchange.step = next(exchange.plan)
         elif self._is_taken(exchange, exchange.step.account.key):
             exchange.step = exchange.plan.send(Reconsider())
+        if isinstance(exchange.step, Try) and not exchange.attempts:
+            exchange.step = self._over_cap(exchange) or exchange.step
         if isinstance(exchange.step, Try):
             self._begin(exchange, attempt, exchange.step, held=held)
             return
@@ -47,6 +50,11 @@ class Rotate:
         return not same and not self.runtime.pool.admits(
             key, exchange.requirements, self.runtime.clock.now()
         )
+
+    def _over_cap(self, exchange: Exchange) -> Reply | None:
+        """Return the reply where the client has used up its cap since its request came: it may have been held."""
+        key, now = exchange.client_key, self.runtime.clock.now()
+        return over_cap(key, exchange.metering, self.runtime.pool.budget, now) if key else None
 
     def _begin(
         self, exchange: Exchange, attempt: Attempt, step: Try | None, *, held: bool = False

@@ -14,6 +14,14 @@ from neurolink_mitm.ports import Runtime
 LABELS = ("session", "user", "conversation")
 
 
+def _text(value: str | None) -> str | None:
+    """Return the value of a header as UTF-8, where it is: programs put names into it."""
+    try:
+        return value.encode("latin-1").decode() if value else None
+    except UnicodeError:
+        return value
+
+
 class Trace:
     """Makes the exchange of a request, and adds the `x-neurolink-*` headers to its response."""
 
@@ -27,7 +35,8 @@ class Trace:
         chance = self.runtime.random_source
         called_by = caller(headers.name_in(fields, b"traceparent"))
         labels = {
-            name: headers.name_in(fields, f"x-neurolink-{name}-id".encode()) for name in LABELS
+            name: _text(headers.name_in(fields, f"x-neurolink-{name}-id".encode()))
+            for name in LABELS
         }
         exchange = Exchange(
             request_id=chance.request_id(),

@@ -124,7 +124,8 @@ def prepare(settings: Settings) -> Prepared:
         state = *_state(runtime, home, clock), _refresher(runtime, store, sources, upstreams)
         components = (*state, *components)
     else:
-        runtime.spending = spending = Spending(None, runtime.pool.budget)
+        spending = Spending(home.spend, runtime.pool.budget, clock.now(), paid=False)
+        runtime.spending = spending
         components = (closing(spending.close), *components)
     remembered = home if settings.accounts is None else None
     components = (*components, _notices(runtime, remembered, sources))

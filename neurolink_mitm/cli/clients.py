@@ -12,6 +12,7 @@ from neurolink_mitm.adapters.client_file import (
     add_client,
     change_client,
     read_clients,
+    renew_client,
     revoke_client,
 )
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
@@ -255,6 +256,24 @@ def _described(client: ClientKey) -> list[str]:
     if client.hold is not None:
         words.append(f"holds {client.hold} s")
     return words
+
+
+@command.command()
+@click.argument("name", shell_complete=_client_names)
+@format_option
+def renew(name: str, form: str) -> None:
+    """Make a new key for the client NAME and show it, once. Its limits stay, and the old key opens nothing any more.
+
+    Example: neurolink clients renew laptop
+    """
+    place = home()
+    try:
+        key = renew_client(place.clients, name) if place.clients.exists() else None
+    except ValueError as e:
+        fail(str(e), FAILED)
+    if key is None:
+        fail(f"no client {name!r}; see: neurolink clients list", FAILED)
+    print_report(form, {"name": name, "key": key}, lambda: f"{key}\n")
 
 
 @command.command()

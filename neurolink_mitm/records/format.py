@@ -62,6 +62,7 @@ def line(row: LoggedRequest, room: int | None = None) -> str:
         None if row.costUsd is None else f"${row.costUsd:.4f}",
         None if row.api == Api.ANTHROPIC else row.api,
         f"{row.attempts} attempts" if row.attempts > 1 else None,
+        f"by {row.client}" if row.client else None,
         row.requestId,
     )
     return one_line("  ".join(part for part in parts if part))

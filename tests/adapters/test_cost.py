@@ -244,10 +244,13 @@ def test_no_price_makes_the_file_unreadable(path: Path) -> None:
     assert read_day(path).clients["bob"].today_usd == MOST_USD
 
 
-def test_without_a_file_it_counts_in_memory() -> None:
+def test_in_the_sandbox_only_clients_are_counted(path: Path) -> None:
+    first = Spending(path, Budget())
+    first.add(3.0, NOW)
+    first.close()
     budget = Budget()
-    spending = Spending(None, budget, NOW)
+    spending = Spending(path, budget, NOW, paid=False)
     spending.add(1.0, NOW, "bob", 2.0)
-    spending.clock_moved(-100.0)
     spending.close()
-    assert (budget.spent_today(NOW), budget.used_today("bob", NOW)) == (1.0, 2.0)
+    assert (budget.spent_today(NOW), budget.used_today("bob", NOW)) == (0.0, 2.0)
+    assert (read_day(path).usd, read_day(path).clients["bob"].total_usd) == (3.0, 2.0)

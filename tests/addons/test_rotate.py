@@ -8,6 +8,8 @@ from mitmproxy import http
 from mitmproxy.test import taddons
 
 from neurolink_mitm.addons.rotate import Rotate
+from neurolink_mitm.core.auth.client_keys import ClientKey
+from neurolink_mitm.core.cost.budget import ClientUse
 from neurolink_mitm.core.exchange import (
     Attempt,
     Deliver,
@@ -265,3 +267,20 @@ def test_it_waits_for_a_probe_and_no_longer_than_its_patience() -> None:
     assert (record(flow).current_account, flow.response) == (None, None)
     clock.advance(PROBE_WAIT)
     assert record(attempt(runtime, flow)).current_account == A
+
+
+def test_who_has_used_up_its_cap_meanwhile_is_not_sent() -> None:
+    """It was held, or its body took long."""
+    runtime = make_runtime(A, B)
+    bob = ClientKey("bob", "", 0, daily_cap_usd=1.0)
+    runtime.pool.budget.day_ends_at = NOW + 60
+    assert record(attempt(runtime, client_key=bob)).attempt == Attempt(
+        1, A, NOW, step=Try(A, "took anthropic:a by fill-first")
+    )
+    runtime.pool.budget.clients["bob"] = ClientUse(today_usd=1.0)
+    flow = attempt(runtime, client_key=bob)
+    assert refusal(flow) == (429, "billing_error")
+    assert record(flow).why.startswith("spend limit reached")
+    assert runtime.pool.account_state(A.key).in_flight == 1
+    again = make_flow(model="claude-x", client_key=bob, attempts=[make_attempt(B)])
+    assert attempt(runtime, again).response is None, "a failover is finished"

@@ -159,3 +159,7 @@ def test_a_flow_of_another_mode_or_of_a_file_gets_no_record() -> None:
     flow = make_flow(opened=False, ours=False)
     Trace(make_runtime()).requestheaders(flow)
     assert exchange_of(flow) is None
+
+
+def test_names_in_utf_8_are_read() -> None:
+    assert opened({"x-neurolink-user-id": "büro"}).labels == {"user": "büro"}

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
+from neurolink_mitm.adapters.client_file import read_clients
 from neurolink_mitm.cli import main
 from tests.cli.processes import MESSAGE, Shell
 from tests.waiting import wait_until
@@ -111,6 +112,14 @@ def test_revoked(file: Path) -> None:
     again = clients("revoke", "laptop")
     assert (again.exit_code, again.stdout) == (1, "")
     assert "no client 'laptop'" in again.stderr
+
+
+def test_a_renewed_key_has_the_limits_of_the_old_one(file: Path) -> None:
+    old = clients("add", "laptop", "--rate", "30").stdout.strip()
+    new = clients("renew", "laptop").stdout.strip()
+    [client] = read_clients(file)
+    assert (client.matches(new), client.matches(old), client.rate) == (True, False, 30)
+    assert clients("renew", "nobody").exit_code == 1
 
 
 def test_a_second_one_of_a_name_is_refused() -> None:

@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -62,10 +63,10 @@ CLIENTS = (
 
 
 @pytest.fixture
-def proxy(sandbox: SandboxServer) -> Iterator[Proxy]:
+def proxy(sandbox: SandboxServer, tmp_path: Path) -> Iterator[Proxy]:
     def change(runtime: Runtime) -> None:
         runtime.prices, runtime.clients = shipped_prices(), CLIENTS
-        runtime.spending = Spending(None, runtime.pool.budget)
+        runtime.spending = Spending(tmp_path / "spend.json", runtime.pool.budget)
 
     login = account("login", sandbox.url, token="sk-ant-oat-test-a")
     with Proxy([login, account("a", sandbox.url)], change=change) as proxy:

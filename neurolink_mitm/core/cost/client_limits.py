@@ -64,7 +64,7 @@ class ClientLimits:
         metering = metering_of(exchange)
         return (
             _unmetered(key, metering)
-            or _over_cap(key, metering, budget, now)
+            or over_cap(key, metering, budget, now)
             or self._over_rate(key, exchange, now)
         )
 
@@ -111,7 +111,8 @@ def _unmetered(key: ClientKey, metering: Metering) -> Reply | None:
     return Reply(400, "invalid_request_error", message)
 
 
-def _over_cap(key: ClientKey, metering: Metering, budget: Budget, now: float) -> Reply | None:
+def over_cap(key: ClientKey, metering: Metering, budget: Budget, now: float) -> Reply | None:
+    """Return the reply to a client that has used up its cap of today; None where it has not."""
     cap = key.daily_cap_usd
     if cap is None or metering is Metering.FREE:
         return None

@@ -220,7 +220,7 @@ class Pool:
         Nobody waits for a login, for what is not enabled, or for a cap. An account whose window is used up recovers
         with its reset, though it may be tried before that. `fallbacks` are the keys of those that count.
         """
-        anybody = Requirements(metering=requirements.metering, endpoint=requirements.endpoint)
+        anybody = _of_fallbacks(requirements)
         targets = [(account, requirements) for account in self.accounts]
         targets += [(each, anybody) for each in self.fallbacks if each.key in fallbacks]
         recoveries = ((each.key, self._recovery(each, of, now)) for each, of in targets)
@@ -393,12 +393,7 @@ class Pool:
         self, keys: Collection[str], requirements: Requirements, now: float
     ) -> dict[str, Ineligible]:
         """Return those of the fallbacks `keys` that may not serve such a request now, in the order of `keys`."""
-        # they serve every client, and are a model themselves
-        anybody = Requirements(
-            metering=requirements.metering,
-            endpoint=requirements.endpoint,
-            client_capped=requirements.client_capped,
-        )
+        anybody = _of_fallbacks(requirements)
         there = {account.key: account for account in self.fallbacks}
         fallbacks = (there[key] for key in keys if key in there)
         return self._ineligible(fallbacks, anybody, now)
@@ -622,6 +617,11 @@ def _is_same(before: Account, after: Account) -> bool:
         after.account_uuid,
         after.organization_uuid,
     )
+
+
+def _of_fallbacks(requirements: Requirements) -> Requirements:
+    """Return what the request requires of fallbacks: they serve every client, and are a model themselves."""
+    return replace(requirements, claude_code=False, model=None, session=None)
 
 
 def _reason(rule: str, failure: Failure, target: Account) -> str:
