@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,9 +51,12 @@ def check(file: Path | None, env_file: Path | None, form: str) -> None:
     Example: neurolink config check
     """
     from neurolink_mitm.config import sources
+    from neurolink_mitm.notices.desktop import NONE, has_desktop
 
     path = file or home().config
     inputs, faults = sources.check(os.environ, home(), file, env_file)
+    if inputs and inputs.config.notify.desktop and not has_desktop(inputs.environ):
+        inputs = replace(inputs, warnings=(*inputs.warnings, f"notify.desktop: {NONE}"))
     if form == "json":
         click.echo(as_json(sources.check_report(path, inputs, faults)), nl=False)
     elif inputs is not None:

@@ -32,8 +32,8 @@ def values_in(value: object, loc: Loc = ()) -> Iterator[tuple[Loc, object]]:
     if is_dataclass(value):
         for field in fields(value):
             item = getattr(value, field.name)
-            if field.metadata.get("private"):
-                item = tuple(map(Secret, item))
+            if field.metadata.get("private") and item is not None:
+                item = Secret(item) if isinstance(item, str) else tuple(map(Secret, item))
             yield from values_in(item, (*loc, spellings(field.name)[0]))
     elif isinstance(value, Mapping) and value and loc[-1] != "metadata":  # the user's own notes
         for key, item in value.items():

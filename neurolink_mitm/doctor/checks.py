@@ -31,6 +31,7 @@ from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.other_tools import other_tools
 from neurolink_mitm.core.status.probe_results import (
     ConfigProbe,
+    NoticesProbe,
     OtherProxy,
     ProbeResults,
     ProxyProbe,
@@ -40,6 +41,7 @@ from neurolink_mitm.core.status.probe_results import (
 from neurolink_mitm.doctor.file_probes import disk_free, leftovers, probe_files, probe_home
 from neurolink_mitm.doctor.probes import answers, probe_port, run_with_deadline
 from neurolink_mitm.doctor.request_path import BASE_URL, WATCHED
+from neurolink_mitm.notices.desktop import has_desktop
 from neurolink_mitm.service.manager import service_state
 
 DEFAULT_PORT = 55669
@@ -108,6 +110,7 @@ def run_probes(context: ProbeContext) -> ProbeResults:
         upstreams=tuple(done[name] for name in routes if name in done),
         fallback=tuple(_fallback(contents)),
         other_tools=_other_tools(contents, context.now),
+        notices=_notices(contents),
         service=done.get("the service"),
         disk_free=disk_free(home),
         leftovers=tuple(leftovers(home)) if home else (),
@@ -269,6 +272,11 @@ def _other_tools(contents: HomeContents, now: float) -> str | None:
     if contents.accounts is None:
         return None
     return other_tools(contents.accounts, _entries(contents), contents.config.routing, now)
+
+
+def _notices(contents: HomeContents) -> NoticesProbe:
+    channels = contents.config.notify.channels
+    return NoticesProbe(channels, has_desktop(contents.environ) if "desktop" in channels else True)
 
 
 def _fallback(contents: HomeContents) -> Iterator[Mapping[str, object]]:

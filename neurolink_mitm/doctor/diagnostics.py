@@ -16,6 +16,7 @@ from neurolink_mitm.core.status.diagnostic import Diagnostic, fail, ok, warn
 from neurolink_mitm.core.status.probe_results import (
     ConfigProbe,
     FileProbe,
+    NoticesProbe,
     ProbeResults,
     ProxyProbe,
     ServiceProbe,
@@ -51,6 +52,7 @@ def diagnose(results: ProbeResults) -> tuple[Diagnostic, ...]:
         *_config(results.config),
         *_accounts(results),
         *_other_tools(results.other_tools),
+        *_notices(results.notices, results.proxy),
         *_unwritten(results),
         *_clock(results),
         *_service(results.service),
@@ -229,6 +231,27 @@ def _other_tools(text: str | None) -> Iterator[Diagnostic]:
     """Whoever uses Claude Code only misses nothing."""
     if text:
         yield ok("other-tools", text)
+
+
+def _notices(probe: NoticesProbe | None, proxy: ProxyProbe | None) -> Iterator[Diagnostic]:
+    """They are off by default."""
+    if probe is None or not probe.channels:
+        return
+    report = proxy.status.get("notices") if proxy and proxy.status else None
+    if not probe.desktop:
+        yield warn(
+            "notices-no-desktop",
+            "notify.desktop is on, but there is no desktop: neither notify-send nor a session bus with gdbus",
+            "install notify-send (libnotify), or use notify.webhook or notify.command",
+        )
+    if report and report["failed"]:
+        yield warn(
+            "notices-failed",
+            f"{report['failed']} notices were not delivered, the last by {report['lastError']}",
+            "neurolink notify test",
+        )
+    elif probe.desktop:
+        yield ok("notices", f"notices by {', '.join(probe.channels)}")
 
 
 def _account(account: Account, now: float) -> Diagnostic | None:

@@ -35,9 +35,11 @@ def plain(value: object) -> Any:
 
 
 def _field(section: object, field: Field[Any]) -> object:
-    """Mask private fields: lists of the user's own words."""
+    """Mask private fields: the user's own words, and a URL that may be a secret."""
     value = getattr(section, field.name)
-    return [MASK] * len(value) if field.metadata.get("private") else value
+    if value is None or not field.metadata.get("private"):
+        return value
+    return MASK if isinstance(value, str) else [MASK] * len(value)
 
 
 def _named(key: str, value: object) -> Any:

@@ -62,6 +62,11 @@ def desktop_program(environ: Mapping[str, str], platform: str = sys.platform) ->
     return shutil.which("gdbus", path=path) if BUS in environ else None
 
 
+def has_desktop(environ: Mapping[str, str]) -> bool:
+    """Return whether this machine has a desktop that shows notices."""
+    return desktop_program(with_session_bus(environ)) is not None
+
+
 def with_session_bus(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables with the address of the user's session bus, which services may not have."""
     runtime = environ.get(RUNTIME) or f"/run/user/{os.getuid() if hasattr(os, 'getuid') else 0}"

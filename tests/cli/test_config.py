@@ -249,3 +249,17 @@ def test_an_unknown_provider_is_refused(file: Path) -> None:
     checked = config("check")
     assert checked.exit_code == 2
     assert 'no provider is called "opnai", did you mean "openai"?' in checked.output
+
+
+def test_a_desktop_that_is_not_there_is_a_warning(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text("notify: {desktop: on}\n")
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+    for name in ("PATH", "XDG_RUNTIME_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    warning = "notify.desktop: there is no desktop here"
+    assert warning in config("check").stdout
+    (tmp_path / "notify-send").write_text("#!/bin/sh\n")
+    (tmp_path / "notify-send").chmod(stat.S_IRWXU)
+    assert warning not in config("check").stdout

@@ -40,7 +40,7 @@ notify:
     shown = {
         row.path: row for row in effective(file.load(path, ENV).config, file.read_document(path))
     }
-    assert shown["notify.secret"].value == "**********"
+    assert shown["notify.secret"].value == shown["notify.webhook"].value == "**********"
     assert shown["notify.on"].origin == "file"
 
 

@@ -11,6 +11,7 @@ from neurolink_mitm.core.status.diagnostic import Diagnostic
 from neurolink_mitm.core.status.probe_results import (
     ConfigProbe,
     FileProbe,
+    NoticesProbe,
     PortOwner,
     ProbeResults,
     ProxyProbe,
@@ -303,6 +304,33 @@ def test_secrets_and_control_characters_are_not_repeated() -> None:
     assert "example.com" in text
     for hidden in ("hunter2", "abcdefghij", "\x1b"):
         assert hidden not in text
+
+
+@pytest.mark.parametrize(
+    ("probe", "report", "expected"),
+    [
+        (NoticesProbe(()), None, {}),
+        (NoticesProbe(("webhook", "command")), None, {"notices": "notices by webhook, command"}),
+        (
+            NoticesProbe(("desktop",), desktop=False),
+            None,
+            {"notices-no-desktop": "there is no desktop"},
+        ),
+        (
+            NoticesProbe(("webhook",)),
+            {"failed": 2, "lastError": "webhook: host: HTTP 500"},
+            {"notices-failed": "2 notices were not delivered, the last by webhook: host: HTTP 500"},
+        ),
+    ],
+    ids=["off", "on", "no desktop", "failed"],
+)
+def test_the_channels_of_notices(
+    probe: NoticesProbe, report: dict[str, Any] | None, expected: dict[str, str]
+) -> None:
+    diagnostics = diagnose(results(notices=probe, proxy=running(notices=report)))
+    found = {each.id: each.text for each in diagnostics if each.id.startswith("notices")}
+    assert found.keys() == expected.keys()
+    assert all(expected[name] in text for name, text in found.items())
 
 
 def test_nothing_is_known() -> None:

@@ -15,7 +15,7 @@ import pytest
 from neurolink_mitm.config.document import parse
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.text import MASK
-from neurolink_mitm.core.settings.values import WordObfuscator
+from neurolink_mitm.core.settings.values import Notify, WordObfuscator
 from neurolink_mitm.doctor.support_bundle import Censor, plain, tail, write_bundle
 
 SECRETS = ["sk-ant-test-config-1", "plain-client-key", "hunter2", "a-provider-key", "noted-token"]
@@ -73,6 +73,15 @@ def test_people_are_the_same_throughout() -> None:
     censor = Censor([], "")
     assert censor("a@example.com") == censor("A@example.com") == "person-1"
     assert censor("b@example.com") == "person-2"
+
+
+def test_a_webhooks_url_and_secret_are_stars() -> None:
+    notify = Notify(
+        webhook="https://hooks.example/T0/B0/secret", secret=Secret("s"), command=("tell",)
+    )
+    shown = plain(notify)
+    assert (shown["webhook"], shown["secret"], shown["command"]) == (MASK, MASK, ["tell"])
+    assert "webhook" not in plain(Notify())
 
 
 def test_the_words_that_are_to_stay_here_are_stars() -> None:

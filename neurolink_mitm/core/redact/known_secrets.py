@@ -27,6 +27,8 @@ def secrets_of(
     for provider in config.providers.values():
         if provider.api_key:
             yield provider.api_key
+    if config.notify.secret:
+        yield config.notify.secret
     for name, value in environ.items():
         if NAMES_A_SECRET.search(name):
             yield Secret(value)

@@ -369,7 +369,7 @@ class Notify(Section):
     desktop: Annotated[types.Flag, "On the desktop, where there is one."] = False
     webhook: Annotated[
         types.Url | None, "A POST to this URL, with the event as JSON; `secret` has to sign it."
-    ] = field(default=None, repr=False)
+    ] = field(default=None, repr=False, metadata=PRIVATE)
     secret: Annotated[
         types.SecretText | None,
         "The key of the webhook's signature (`x-neurolink-signature`): better `${VAR}` than the key itself.",

@@ -90,6 +90,14 @@ class UpstreamProbe:
 
 
 @dataclass(frozen=True, slots=True)
+class NoticesProbe:
+    """The channels of notices that are on, and whether this machine has a desktop."""
+
+    channels: tuple[str, ...]
+    desktop: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceProbe:
     """The service of launchd or systemd. `running` is None if that can't be asked."""
 
@@ -120,6 +128,7 @@ class ProbeResults:
     """The fallback chain of the configuration, in the form of `/status`, for when no proxy runs."""
     other_tools: str | None = None
     """Who serves tools that speak OpenAI's API."""
+    notices: NoticesProbe | None = None
     service: ServiceProbe | None = None
     disk_free: int | None = None
     """Bytes on the disk of logs and state."""

@@ -10,7 +10,7 @@ from neurolink_mitm.core.redact.body import redact_fields
 from neurolink_mitm.core.redact.known_secrets import encoded_forms, secrets_of
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.redact.stream import redact_stream
-from neurolink_mitm.core.settings.values import Config
+from neurolink_mitm.core.settings.values import Config, Notify
 
 KEY = 'corp/key "of" no+form \u00e9'
 KNOWN = encoded_forms([Secret(KEY)])
@@ -60,5 +60,6 @@ def test_what_is_too_short_would_star_innocent_text() -> None:
 def test_whose_they_are() -> None:
     account = Account("anthropic:a", "a", "api_key", Secret("one"), "http://h")
     environ = {"X_API_KEY": "two", "HOME": "/home/me"}
-    found = secrets_of(Config(), [account], environ)
-    assert [each.reveal() for each in found] == ["one", "two"]
+    config = Config(notify=Notify(secret=Secret("signs")))
+    found = secrets_of(config, [account], environ)
+    assert [each.reveal() for each in found] == ["one", "signs", "two"]
