@@ -8,7 +8,8 @@
 - `limit_headers.py`: how rate-limit headers are read. `windows.py`: the windows of a subscription among them;
   `families.py`: which models a window counts for.
 - `quota.py`: an account's quota as responses reported it. `limit_scope.py`: the subject of a 429.
-- `ramp.py`: how many requests go at once to an account that takes over or has recovered.
+- `ramp.py`: how many requests go at once to an account that takes over or has recovered. `waits.py`: who waits for
+  that, or for a probe.
 - `readings.py`: what was used of a window in the last hour, its pace, and when it runs out.
 - `ready.py`: the eligible accounts in order, kept from one request to the next.
 - `persisted.py`: the cooldowns that survive a restart.

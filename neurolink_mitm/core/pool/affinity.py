@@ -7,23 +7,25 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 
-from neurolink_mitm.core.pool import families
+from neurolink_mitm.core.pool.families import family_of
 
 CAPACITY = 10_000
 """Sessions with a home account, counted once for each family; the least recently used one is dropped."""
 LIFETIME = 3600.0
 """Seconds without a request after which a session has no home: its prompt cache has expired."""
-LONGEST_FAMILY = 64
-"""Characters of a family's name: clients choose the models."""
+LONGEST_NAME = 64
+"""Characters of a model's name that count: clients choose it."""
 
 Session = tuple[str, str]
-"""A session and a family of models."""
+"""A session and a family of models, or a model of none."""
 
 
-def family_of(model: str | None) -> str:
-    """Return the family of a model: `opus` of `claude-opus-4-6`; another provider's model is its own."""
-    return (families.family_of(model) or model or "")[:LONGEST_FAMILY]
+@lru_cache(maxsize=256)
+def group_of(model: str | None) -> str:
+    """Return the family of a model, or the model itself where its name tells none."""
+    return family_of(model) or (model or "")[:LONGEST_NAME]
 
 
 @dataclass(frozen=True, slots=True)

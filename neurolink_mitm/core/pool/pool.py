@@ -22,7 +22,7 @@ from neurolink_mitm.core.failover.errors import (
 from neurolink_mitm.core.pool import quota
 from neurolink_mitm.core.pool.account_state import AccountState, Ineligible, out_of_use
 from neurolink_mitm.core.pool.accounts import Account
-from neurolink_mitm.core.pool.affinity import Affinity, Session, family_of
+from neurolink_mitm.core.pool.affinity import Affinity, Session, group_of
 from neurolink_mitm.core.pool.choice import Choice, CooldownResult, Requirements
 from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.pool.limit_scope import Limit, limit_of, scope_of
@@ -31,6 +31,7 @@ from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.ready import Kind, Ready, ReadyByKind, Verdict
 from neurolink_mitm.core.pool.recovery import reset_of_used_up
 from neurolink_mitm.core.pool.selection import STRATEGIES, Candidate, SelectionStrategy
+from neurolink_mitm.core.pool.waits import NOTHING, Waits
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import endpoints, headers
 from neurolink_mitm.core.request.headers import Fields
@@ -66,10 +67,7 @@ class Pool:
         self._primary = primary
         self._take(accounts, fallbacks)
         self._states = {account.key: AccountState() for account in self.targets}
-        self._probed: set[str] = set()
-        """The keys of accounts that a probe is under way to."""
-        self._ramping: set[str] = set()
-        """Those of accounts that have a ramp, over or not."""
+        self._waits = Waits(self._states)
         self._quotas: dict[str, Quota] = {}
         self._persisted = PersistedStates()
 
@@ -88,9 +86,7 @@ class Pool:
         """Note that the state of an account has changed."""
         self._persisted.touch((key,))
         self._ready.touch(key)
-        state = self._states.get(key)
-        _keep(self._probed, key, there=bool(state and state.probes))
-        _keep(self._ramping, key, there=bool(state and state.ramps))
+        self._waits.touch(key)
         self.on_change()
 
     def _touch_all(self) -> None:
@@ -258,18 +254,20 @@ class Pool:
     ) -> Choice:
         ready = self._ready.of(self._kind(requirements, now), now)
         ineligible = self._ineligible(ready.ineligible()[:NAMED], requirements, now)
-        none = Choice(None, self.strategy, ineligible, len(ready.ineligible()) - len(ineligible))
+        others = len(ready.ineligible()) - len(ineligible)
         left = ready.eligible(tried)
-        if waits and self._probed and (probe := self._awaited(left, requirements, now, tried)):
-            return replace(none, wait_until=probe[1], waits_for=f"the probe of {probe[0]}")
+        if waits and (probe := self._awaited(left, requirements, now, tried)):
+            waits_for = f"the probe of {probe[0].key}"
+            return Choice(None, self.strategy, ineligible, others, probe[1], waits_for)
         if not left:
-            return none
-        full = self._full(requirements, now) if waits and self._ramping else {}
+            return Choice(None, self.strategy, ineligible, others)
+        full = self._waits.full(requirements, now) if waits else NOTHING
         home = self._home(requirements, ready, left, now, tried)
-        chosen = home or _selected(strategy, left, full, self._takes_over(full, left, now))
+        chosen = home or self._waits.select(strategy, left, full, now)
         if until := full.get(chosen.key):
-            return replace(none, wait_until=until, waits_for=f"its turn on {chosen.key}")
-        return replace(none, account=chosen, rule="session affinity" if home else self.strategy)
+            waits_for = f"its turn on {chosen.key}"
+            return Choice(None, self.strategy, ineligible, others, until, waits_for)
+        return Choice(chosen, "session affinity" if home else self.strategy, ineligible, others)
 
     def _awaited(
         self,
@@ -277,68 +275,29 @@ class Pool:
         requirements: Requirements,
         now: float,
         tried: Collection[str],
-    ) -> tuple[str, float] | None:
-        """Return the account whose probe is worth waiting for, and until when.
+    ) -> tuple[Account, float] | None:
+        """Return an account whose probe is worth waiting for, and until when.
 
         It is where its success spares the request an account that costs more, another provider, or a refusal.
         """
-        if self._has_subscription and any(account.type == "oauth" for account in left):
-            return None
-        probed = [self._targets[key] for key in self._probed if key not in tried]
-        moments = {
-            account.key: until
-            for account in probed
-            if account.is_anthropic
-            and (not left or self._spares(account, left[0], requirements.model, now))
-            and not self._over_budget(account, requirements, now)
-            and (until := self._probed_until(account, requirements, now))
-        }
-        return max(moments.items(), key=lambda each: each[1], default=None)
+        for account, until in self._waits.probed(self._targets, requirements, now):
+            spares = not left or self._spares(account, left, requirements.model, now)
+            tells = account.key not in tried and not self._over_budget(account, requirements, now)
+            if spares and tells:
+                return account, until
+        return None
 
-    def _probed_until(
-        self, account: Account, requirements: Requirements, now: float
-    ) -> float | None:
-        return self._states[account.key].probed_until(
-            account, requirements.model, requirements.claude_code, now, requirements.endpoint
-        )
-
-    def _spares(self, account: Account, first: Account, model: str | None, now: float) -> bool:
-        """Return whether `account` is a subscription, and would be chosen before `first`, which is none."""
-        if account.type != "oauth":
+    def _spares(
+        self, account: Account, left: Sequence[Account], model: str | None, now: float
+    ) -> bool:
+        """Return whether `account` is a subscription that would be chosen before those `left`, which are none."""
+        if account.type != "oauth" or any(each.type == "oauth" for each in left):
             return False
-        ranks = [
-            self._strategy.verdict(self._candidate(each, model), now).rank
-            for each in (account, first)
-        ]
+        candidates = [self._candidate(each, model) for each in (account, left[0])]
+        ranks = [self._strategy.verdict(candidate, now).rank or () for candidate in candidates]
         if ranks[0] != ranks[1]:
-            return (ranks[0] or ()) < (ranks[1] or ())
-        return self.accounts.index(account) < self.accounts.index(first)
-
-    def _full(self, requirements: Requirements, now: float) -> dict[str, float]:
-        """Return the accounts whose ramp admits no such request now, and when it will."""
-        model, endpoint = requirements.model, requirements.endpoint
-        moments = (
-            (k, self._states[k].ramps.full_until(model, endpoint, now)) for k in self._ramping
-        )
-        return {key: until for key, until in moments if until is not None}
-
-    def _takes_over(
-        self, full: Collection[str], left: Sequence[Account], now: float
-    ) -> Sequence[Account]:
-        """Return those that may serve instead of an account whose ramp is full: in use, so that none begins another.
-
-        Waiting is short, and each account more that serves writes the prompt cache again.
-        """
-        if not full:
-            return ()
-        plan = any(account.type == "oauth" for account in left)
-        return [
-            account
-            for account in left
-            if account.key not in full
-            and self._states[account.key].in_use(now)
-            and not (plan and account.type == "api_key")
-        ]
+            return ranks[0] < ranks[1]
+        return self.accounts.index(account) < self.accounts.index(left[0])
 
     def _kind(self, requirements: Requirements, now: float) -> Kind:
         key = self._an_api_key
@@ -581,31 +540,10 @@ class Pool:
         self._touch_all()
 
 
-def _selected(
-    strategy: SelectionStrategy,
-    left: Sequence[Account],
-    full: Collection[str],
-    instead: Sequence[Account],
-) -> Account:
-    """Return the account that the strategy selects; one of `instead` where that is `full`."""
-    if full:
-        first = copy.copy(strategy).select(left)  # a copy keeps its turn
-        if first.key in full:
-            return strategy.select(instead) if instead else first
-    return strategy.select(left)
-
-
-def _keep(keys: set[str], key: str, *, there: bool) -> None:
-    if there:
-        keys.add(key)
-    else:
-        keys.discard(key)
-
-
 def session_of(requirements: Requirements) -> Session | None:
     """Return what a request's home is kept by; None without a session."""
     session = requirements.session
-    return None if session is None else (session, family_of(requirements.model))
+    return None if session is None else (session, group_of(requirements.model))
 
 
 def _is_same(before: Account, after: Account) -> bool:

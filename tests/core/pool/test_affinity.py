@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from neurolink_mitm.core.pool.affinity import (
     CAPACITY,
     LIFETIME,
-    LONGEST_FAMILY,
+    LONGEST_NAME,
     Affinity,
     Session,
-    family_of,
+    group_of,
 )
 from tests.fakes import NOW
 
@@ -135,9 +135,9 @@ def test_by_the_book(capacity: int, answers: list[tuple[Session, str, float]]) -
         ("gpt-4o", "gpt-4o"),
         ("claude-", "claude-"),
         (None, ""),
-        ("x" * 1000, "x" * LONGEST_FAMILY),
+        ("x" * 1000, "x" * LONGEST_NAME),
     ],
     ids=["now", "once", "dots", "new", "other", "nameless", "none", "long"],
 )
 def test_family_of_a_model(model: str | None, family: str) -> None:
-    assert family_of(model) == family
+    assert group_of(model) == family
