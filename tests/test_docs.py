@@ -69,11 +69,11 @@ def test_log_fields(family: str, kind: type[msgspec.Struct]) -> None:
 
 def a_full_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What /status says of one account of which everything is known, and what ?explain adds."""
-    pool = Pool([make_account()])
+    pool = Pool([make_account("work", "sk-ant-oat01-x")])
     state = pool.account_state("anthropic:work")
     window = Window(0.5, "allowed", NOW + 60)
     classic = {"requests": Classic(10, 5, NOW + 60)}
-    state.quota = Quota(NOW, {"5h": window, "7d": window}, classic=classic)
+    state.quota = Quota(NOW, {"5h": window, "7d": window, "7d_oi": window}, classic=classic)
     state.cooldowns["*"] = Cooldown(1, NOW, NOW + 60, "rate limit (429)")
     pool.update(pool.accounts, [make_other()])
     stalled = Lag(last_stall=Stall(NOW, 0.3), last_pause=Stall(NOW, 12))
@@ -94,7 +94,7 @@ def a_full_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
 def paths(value: object, path: str = "") -> Iterator[str]:
     """The ways to everything in a report; names of limits, windows and models are a `*`."""
     if isinstance(value, dict):
-        named_by_data = path.endswith(("cooldowns", "limits", "windows"))
+        named_by_data = path.endswith(("cooldowns", "limits", "windows", "forecast.models"))
         for key, below in value.items():
             step = "*" if named_by_data else key
             yield from paths(below, f"{path}.{step}" if path else step)

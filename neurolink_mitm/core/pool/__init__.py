@@ -11,6 +11,7 @@
 - `ramp.py`: how many requests go at once to an account that takes over or has recovered. `waits.py`: who waits for
   that, or for a probe.
 - `readings.py`: what was used of a window in the last hour, its pace, and when it runs out.
+- `forecast.py`: when the whole pool runs dry.
 - `ready.py`: the eligible accounts in order, kept from one request to the next.
 - `persisted.py`: the cooldowns that survive a restart.
 - `selection.py`: strategies.

@@ -18,6 +18,7 @@ from neurolink_mitm.core.pool.quota import Classic
 from neurolink_mitm.core.settings.values import Config
 from neurolink_mitm.core.status.event_loop import Lag
 from neurolink_mitm.core.status.explain import explain as explain
+from neurolink_mitm.core.status.forecast import forecast_report
 from neurolink_mitm.core.status.held import held_report
 from neurolink_mitm.core.status.in_flight import InFlight
 from neurolink_mitm.core.status.windows import windows_report
@@ -161,6 +162,7 @@ def _stats(running: Running, now: float) -> dict[str, object]:
         "totalErrors": totals.errors,
         "totalRateLimits": totals.rate_limits,
         "primaryAccount": _primary(running),
+        "forecast": forecast_report(pool, running.config.routing.primary_account, now),
         "accounts": [
             _account(a, pool.account_state(a.key), now) | {"unwritten": unwritten.get(a.label)}
             for a in pool.accounts

@@ -107,6 +107,7 @@ def test_the_report_of_a_new_proxy() -> None:
                 "label": None,
                 "source": "fallback",
             },
+            "forecast": None,
             "accounts": [],
         },
         "requestsInFlight": 0,

@@ -1,0 +1,73 @@
+"""The forecast of the pool in `/status`: when its subscriptions run dry, for any model and for families of models."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from neurolink_mitm.core.logs.rows import iso
+from neurolink_mitm.core.pool.account_state import AccountState, out_of_use
+from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.families import models_of
+from neurolink_mitm.core.pool.forecast import Dry, Supply, fills_of, runs_dry
+from neurolink_mitm.core.pool.pool import Pool
+from neurolink_mitm.core.pool.quota import DEFAULT_FALLBACK, Quota
+
+Row = dict[str, object]
+Used = tuple[Account, AccountState]
+
+
+def forecast_report(pool: Pool, primary: str | None, now: float) -> Row | None:
+    """Return from when to when the pool is dry at the pace of the last hour; None without a subscription in use.
+
+    `primary` is the label or key of the account that goes first.
+    """
+    used = [
+        (account, pool.account_state(account.key))
+        for account in pool.accounts
+        if account.type == "oauth" and out_of_use(account, now) is None
+    ]
+    if not used:
+        return None
+    families = {
+        wildcard
+        for _, state in used
+        for name in (state.quota.current(now) if state.quota else ())
+        for wildcard in models_of(name, state.quota.learned if state.quota else {})
+    }
+    dry = {
+        wildcard: _dry(used, wildcard.strip("*"), pool.strategy, primary, now)
+        for wildcard in sorted(families | {"*"})
+    }
+    return {**_row(dry.pop("*")), "models": {name: _row(each) for name, each in dry.items()}}
+
+
+def _dry(
+    used: Sequence[Used], family: str, strategy: str, primary: str | None, now: float
+) -> Dry | None:
+    model = f"claude-{family}" if family else None
+    quotas = [state.quota or Quota(now) for _, state in used]
+    counting = [quota.counting(model, now) for quota in quotas]
+    paces = defaultdict[str, float](float)
+    for (_, state), windows in zip(used, counting, strict=True):
+        for name in windows:
+            paces[name] += state.pace(name, now)
+    supplies = [
+        Supply(
+            fills_of(windows, paces, now),
+            state.recovers_at(model, now) or now,
+            account.weight,
+            account.priority,
+            primary in (account.label, account.key),
+            DEFAULT_FALLBACK if quota.fallback is None else quota.fallback,
+        )
+        for (account, state), windows, quota in zip(used, counting, quotas, strict=True)
+    ]
+    return runs_dry(supplies, paces, strategy, now)
+
+
+def _row(dry: Dry | None) -> Row:
+    return {
+        "dryFrom": iso(dry.start) if dry else None,
+        "dryTo": iso(dry.end) if dry and dry.end is not None else None,
+    }
