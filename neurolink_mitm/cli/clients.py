@@ -226,12 +226,17 @@ def _table(clients: tuple[ClientKey, ...], uses: list[ClientUse]) -> str:
     ]
     cells = [[Text(cell) for cell in column] for column in zip(*lines, strict=True)]
     columns = [
-        Column("client", cells[0], min_width=8),
-        Column("last used", cells[1]),
+        Column("client", cells[0], min_width=12),
+        Column(
+            "last used",
+            cells[1],
+            short=[Text(line[1][5:] or line[1]) for line in lines],
+            shorten_step=2,
+        ),
         Column("requests", cells[2], right=True, drop_step=1),
         Column("today", cells[3], right=True),
         Column("in all", cells[4], right=True),
-        Column("limits", cells[5], min_width=14),
+        Column("limits", cells[5], min_width=26),
         Column("since", cells[6], drop_step=0),
     ]
     return printed(FittedTable(filled(columns)))

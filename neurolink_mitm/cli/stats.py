@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -92,6 +93,10 @@ def _printed(stats: Stats, form: str) -> str:
     return "\n".join(table for table in tables if table)
 
 
+_ID = re.compile(r"\b([0-9a-z]{8})[0-9a-f-]{8,}")
+"""An id of a session or an agent: its beginning is enough to tell it, and to filter by it."""
+
+
 def _table(stats: Stats) -> str:
     from rich.text import Text
 
@@ -102,6 +107,8 @@ def _table(stats: Stats) -> str:
             f"day ({local_zone(time.time())})" if title == "day" else title,
             [Text(cell) for cell in cells],
             min_width=NARROWEST if title == stats.by else None,
+            short=[Text(_ID.sub(r"\1…", cell)) for cell in cells] if title == stats.by else (),
+            shorten_step=-1 if title == stats.by else None,  # before any column is left out
             drop_step=LEFT_OUT.index(title) if title in LEFT_OUT else None,
             right=title not in (stats.by, *GRAPHS),
         )
