@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +13,23 @@ from typing import Any
 import httpx
 import pytest
 
+from neurolink_mitm.adapters.system import SystemClock
+from neurolink_mitm.core.auth import client_keys
+from neurolink_mitm.core.failover.waiting import WaitingRoom
+from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.settings.values import Config, Routing
+from neurolink_mitm.ports import Runtime
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
-from tests.flows.harness import CLAUDE_CODE, LIMIT, Proxy, account, message
+from tests.flows.harness import (
+    CLAUDE_CODE,
+    LIMIT,
+    Proxy,
+    account,
+    connect,
+    message,
+    raw_request,
+)
 from tests.waiting import wait_until
 
 
@@ -30,7 +44,7 @@ class Asking(threading.Thread):
         super().__init__(daemon=True)
         self._url = proxy.url + path
         self._headers = CLAUDE_CODE | fields.pop("headers", {})
-        self._body = message(**fields)
+        self._body = {k: v for k, v in message(**fields).items() if v is not None}
         self.start()
 
     def run(self) -> None:
@@ -176,3 +190,133 @@ def test_a_stop_answers_those_that_are_held(sandbox: SandboxServer) -> None:
         proxy.master.shutdown()
         assert asking.answer() == 529
     assert time.monotonic() - began < 5
+
+
+def test_nobody_is_held_without_the_setting(sandbox: SandboxServer) -> None:
+    sandbox.script("a", limited(2))
+    with holding(sandbox, hold=0) as proxy:
+        asking = Asking(proxy, headers={"x-neurolink-hold": "900"})
+        assert asking.answer() == 429
+    assert asking.headers["retry-after"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [("0", 429), ("5", 429), ("1e9", 200), ("-5", 200), ("5, 5", 200), ("99999", 200)],
+)
+def test_a_header_may_ask_for_another_time(sandbox: SandboxServer, asked: str, status: int) -> None:
+    """What is no number is ignored; more than `routing.hold` is that."""
+    sandbox.script("a", limited(30), Reply())
+    with holding(sandbox) as proxy:
+        asking = Asking(proxy, headers={"x-neurolink-hold": asked})
+        if status == 200:
+            wait_until(lambda: held(proxy), "it is held")
+            on_the_loop(proxy, lambda: proxy.runtime.pool.reset("anthropic:a"))
+        assert asking.answer() == status
+    assert "x-neurolink-hold" not in sandbox.requests[-1].headers
+
+
+def test_a_client_key_may_have_another_time(sandbox: SandboxServer) -> None:
+    sandbox.script("a", limited(30), Reply())
+    keys = [client_keys.ClientKey(name, client_keys.digest(name), 0.0, hold=seconds)
+            for name, seconds in (("patient", 60), ("hasty", 0))]  # fmt: skip
+
+    def change(runtime: Runtime) -> None:
+        runtime.clients = tuple(keys)
+
+    with holding(sandbox, hold=5, change=change) as proxy:
+        assert Asking(proxy, headers={"x-api-key": "hasty"}).answer() == 429
+        patient = Asking(proxy, headers={"x-api-key": "patient"})
+        wait_until(lambda: held(proxy), "it is held")
+        on_the_loop(proxy, lambda: proxy.runtime.pool.reset("anthropic:a"))
+        assert patient.answer() == 200
+
+
+@pytest.mark.parametrize("bound", [{"most": 2}, {"most_bytes": 500}], ids=["requests", "bytes"])
+def test_there_is_room_for_so_many(sandbox: SandboxServer, bound: dict[str, int]) -> None:
+    """The next one gets its 429, and one more is held once one has gone."""
+    sandbox.script("a", limited(30), Reply())
+    text = [{"role": "user", "content": "x" * 90}]
+
+    def change(runtime: Runtime) -> None:
+        runtime.waiting = WaitingRoom(**bound)
+
+    with holding(sandbox, change=change) as proxy:
+        clients = crowd(proxy, 2, messages=text)
+        assert Asking(proxy, messages=text).answer() == 429
+        assert held(proxy) == 2
+        on_the_loop(proxy, lambda: proxy.runtime.pool.reset("anthropic:a"))
+        assert [each.answer() for each in clients] == [200, 200]
+        assert not proxy.runtime.waiting
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/v1/messages", {"stream": False}),
+        ("/v1/messages/count_tokens", {}),
+        ("/v1/chat/completions", {}),
+        ("/v1/responses", {"input": "hi", "messages": None, "max_tokens": None}),
+    ],
+)
+def test_every_form_of_a_message_is_held(
+    sandbox: SandboxServer, path: str, fields: dict[str, Any]
+) -> None:
+    sandbox.script("a", limited(30), Reply())
+    with holding(sandbox) as proxy:
+        [asking] = crowd(proxy, 1, path=path, **fields)
+        on_the_loop(proxy, lambda: proxy.runtime.pool.reset("anthropic:a"))
+        assert asking.answer() == 200
+
+
+def test_other_paths_are_not_held(sandbox: SandboxServer) -> None:
+    with holding(sandbox) as proxy:
+        cooldown = Cooldown(1, time.time(), time.time() + 30, "refused", whole=True)
+        cooldowns = proxy.runtime.pool.account_state("anthropic:a").cooldowns
+        cooldowns["files"] = cooldown
+        answer = httpx.get(f"{proxy.url}/v1/files", headers=CLAUDE_CODE, timeout=LIMIT)
+    assert answer.status_code == 429
+
+
+def test_a_client_that_comes_again_has_its_old_place(sandbox: SandboxServer) -> None:
+    """As Claude Code does after 300 s of silence, with the same session and agent."""
+    sandbox.script("a", limited(30), Reply(delay=0.3), Reply())
+    session = {"x-claude-code-session-id": "s", "x-claude-code-agent-id": "a"}
+    with holding(sandbox) as proxy:
+        with connect(proxy) as leaving:
+            asked = json.dumps(message()).encode()
+            leaving.sendall(raw_request(asked, **CLAUDE_CODE, **session))
+            wait_until(lambda: held(proxy) == 1, "it is held")
+            crowd(proxy, 1, headers={"x-claude-code-session-id": "other"})
+        proxy.rows.wait()
+        [again] = crowd(proxy, 1, headers=session)
+        order = [each.exchange.session_id for each in proxy.runtime.waiting.held]
+        on_the_loop(proxy, lambda: proxy.runtime.pool.reset("anthropic:a"))
+        assert again.answer() == 200
+        proxy.rows.wait(3)
+    assert order == ["s", "other"]
+
+
+class SetClock(SystemClock):
+    """A clock that can be set."""
+
+    by = 0.0
+
+    def __init__(self) -> None:
+        super().__init__(wall=lambda: time.time() + self.by)
+
+
+@pytest.mark.parametrize("by", [-86400.0, -5.0, 7200.0], ids=["a-day-back", "back", "forward"])
+def test_the_clock_may_be_set_meanwhile(sandbox: SandboxServer, by: float) -> None:
+    """Set back, cooldowns last as long as they would have; set forward, they have ended."""
+    sandbox.script("a", limited(2), Reply(delay=0.3), Reply())
+    clock = SetClock()
+
+    def change(runtime: Runtime) -> None:
+        clock.set_back.append(runtime.pool.clock_moved)
+
+    with holding(sandbox, hold=10, clock=clock, change=change) as proxy:
+        clients = crowd(proxy, 2)
+        on_the_loop(proxy, lambda: setattr(clock, "by", by))
+        assert [each.answer() for each in clients] == [200, 200]
+    assert max(each.seconds for each in clients) < 9

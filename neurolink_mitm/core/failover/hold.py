@@ -7,6 +7,7 @@ many as the larger of both.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from neurolink_mitm.core.exchange import CONVERSATION_KINDS, Exchange, Hold
@@ -45,7 +46,7 @@ def hold_step(
     first = first_back(pool, requirements, route, now) if left > 0 else None
     if first is None or first.at - now > left:
         return None
-    return Hold(now + left, f"held until {first.key} is back", recovery=True)
+    return Hold(now + left, f"waits for {first.key}", recovery=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,11 @@ class Recovery:
 
 def first_back(pool: Pool, requirements: Requirements, route: Route, now: float) -> Recovery | None:
     """Return which target on `route` that can't serve such a request now recovers first; None if none does."""
-    recoveries = pool.recoveries(requirements, now, route.entries)
-    on_route = (k for k in recoveries if route.pool or k in route.entries)
+    return _first(pool.recoveries(requirements, now, route.entries), route)
+
+
+def _first(recoveries: Mapping[str, float], route: Route) -> Recovery | None:
+    on_route = (key for key in recoveries if route.pool or key in route.entries)
     first = min(on_route, key=recoveries.__getitem__, default=None)
     return Recovery(recoveries[first], first) if first else None
 
@@ -84,12 +88,12 @@ def outlook(
     if not step.recovery:
         return Outlook(pool.foresee(requirements, now, step.tried).wait_until is None)
     route, anyone = route or THE_POOL, replace(requirements, session=None)
-    unready = pool.recoveries(anyone, now)
-    choice = pool.foresee(anyone, now, unready) if route.pool else None
+    recoveries = pool.recoveries(anyone, now, route.entries)
+    choice = pool.foresee(anyone, now, recoveries) if route.pool else None
     if choice and choice.account:
         return Outlook(ready=True)
     if choice and choice.wait_until is not None:
         return Outlook(False, Recovery(choice.wait_until, choice.waits_for))
     if pool.choose_fallback(route.entries, requirements, now).account:
         return Outlook(ready=True)
-    return Outlook(False, first_back(pool, anyone, route, now))
+    return Outlook(False, _first(recoveries, route))

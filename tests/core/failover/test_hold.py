@@ -90,7 +90,7 @@ def limit(pool: Pool, key: str, seconds: float) -> None:
 @pytest.mark.parametrize(("left", "held"), [(40, True), (39.9, False), (0, False), (-1, False)])
 def test_it_is_held_if_the_first_one_is_back_in_time(left: float, held: bool) -> None:
     step = hold_step(cooling(90, 40), ANY, THE_POOL, NOW, left)
-    expected = Hold(NOW + left, "held until anthropic:b is back", recovery=True)
+    expected = Hold(NOW + left, "waits for anthropic:b", recovery=True)
     assert step == (expected if held else None)
 
 
