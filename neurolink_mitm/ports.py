@@ -20,6 +20,7 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.persisted import PersistedState
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.quota import Quota
+from neurolink_mitm.core.pool.readings import SavedReading
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request.http_proxy import HttpProxies
 from neurolink_mitm.core.request.target import UpstreamKey
@@ -81,6 +82,12 @@ class StateStore(Protocol):
     def cooldowns(self, by_account: Mapping[str, PersistedState]) -> None: ...
 
     def quotas(self, by_account: Mapping[str, Quota]) -> None: ...
+
+
+class WindowHistory(Protocol):
+    """Writes what was used of windows over time, in the background; never blocks and never raises."""
+
+    def add(self, readings: Sequence[SavedReading]) -> None: ...
 
 
 class Refresher(Protocol):
@@ -206,6 +213,7 @@ class Runtime:
     journal: Journal
     state_store: StateStore
     metrics: Metrics
+    window_history: WindowHistory | None = None
     refresher: Refresher | None = None
     upstreams: Upstreams | None = None
     translator: Translator | None = None

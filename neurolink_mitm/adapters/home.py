@@ -70,6 +70,10 @@ class Home:
         return self.root / home_root.QUOTAS
 
     @property
+    def windows(self) -> Path:
+        return self.root / "windows.jsonl"
+
+    @property
     def cooldowns(self) -> Path:
         return self.root / home_root.COOLDOWNS
 

@@ -6,7 +6,7 @@ from neurolink_mitm.ports import Runtime
 
 
 class PersistState:
-    """Hands cooldowns and quotas to the state store whenever a response may have changed them."""
+    """Hands cooldowns, quotas and readings of windows to their stores whenever a response may have changed them."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -24,3 +24,6 @@ class PersistState:
             self._seen = pool.changes
             memory.cooldowns(pool.cooldowns())
         memory.quotas(pool.quotas())
+        unsaved = pool.unsaved_readings()
+        if unsaved and self.runtime.window_history:
+            self.runtime.window_history.add(unsaved)

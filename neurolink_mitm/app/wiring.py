@@ -29,6 +29,7 @@ from neurolink_mitm.adapters.refresh import Refresher, oauth_client
 from neurolink_mitm.adapters.system import SystemClock, SystemRandomSource
 from neurolink_mitm.adapters.token_store import TokenStore, TokenStoreError, open_store
 from neurolink_mitm.adapters.translator import TranslatorProcess
+from neurolink_mitm.adapters.window_history import WindowHistory, read_history
 from neurolink_mitm.config.apply import apply, follow
 from neurolink_mitm.config.env_file import EnvFileError
 from neurolink_mitm.config.sources import Inputs, SourceOptions, Sources
@@ -195,16 +196,18 @@ def _bodies(runtime: Runtime, home: Home, journal: FileJournal) -> Component:
 
 
 def _state(runtime: Runtime, home: Home, clock: SystemClock) -> tuple[Component, ...]:
-    """Set the stores of persisted state, and restore cooldowns and quotas from their files."""
+    """Set the stores of persisted state, and restore cooldowns, quotas and the use of windows from their files."""
     runtime.state_store = store = FileStateStore(home.cooldowns, home.quotas)
     runtime.spending = spending = Spending(home.spend, runtime.pool.budget, runtime.clock.now())
     persisted = read_cooldowns(home.cooldowns)
-    runtime.pool.restore(persisted, read_quotas(home.quotas), runtime.clock.now())
+    runtime.window_history = history = WindowHistory(home.windows)
+    readings = read_history(home.windows)
+    runtime.pool.restore(persisted, read_quotas(home.quotas), runtime.clock.now(), readings)
     restored = runtime.pool.cooldowns()
     if any(persisted.get(key) != cooldown for key, cooldown in restored.items()):
         store.cooldowns(restored)  # else each restart would begin them anew
     _follow_clock(runtime, clock, spending)
-    return closing(spending.close), closing(store.close)
+    return closing(spending.close), closing(store.close), closing(history.close)
 
 
 def _follow_clock(runtime: Runtime, clock: SystemClock, spending: Spending) -> None:

@@ -49,6 +49,7 @@ def test_an_environment_without_home_is_told_what_to_set(env: dict[str, str]) ->
         ("state", "proxy-state.json"),
         ("quotas", "account-quotas.json"),
         ("cooldowns", "cooldowns.json"),
+        ("windows", "windows.jsonl"),
         ("logs", "logs"),
     ],
 )

@@ -12,7 +12,7 @@ from neurolink_mitm.core.pool.cooldown import Cooldown, after_failure, after_suc
 from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.ramp import FIRST, IN_USE, PROBE_WAIT, Ramps
-from neurolink_mitm.core.pool.readings import Readings
+from neurolink_mitm.core.pool.readings import Reading, Readings
 from neurolink_mitm.core.request.endpoints import MESSAGES, covers, described, parts
 from neurolink_mitm.core.request.endpoints import scope as scope_at
 
@@ -332,19 +332,22 @@ class AccountState:
             if parts(scope)[1] != WHOLE_ACCOUNT and now - cooldown.until > LEVEL_LIFETIME:
                 self._clear(scope)
 
-    def update_quota(self, reported: Quota, quota: Quota | None = None) -> Quota:
-        """Take over the latest quota, and the readings that a projection needs. Return the quota now.
+    def update_quota(self, reported: Quota, quota: Quota | None = None) -> dict[str, Reading]:
+        """Take over the latest quota. Return the readings that are kept for forecasts, by window.
 
         `reported` is what a response reported, `quota` that after the one before.
         """
         self.quota = quota = quota or reported.after(self.quota)
+        kept = {}
         for name, window in reported.windows.items():
             if window.utilization is not None:
                 readings = self.readings.setdefault(name, Readings())
-                readings.add(reported.seen_at, window.utilization)
+                reading = readings.add(window.seen_at or reported.seen_at, window.utilization)
+                if reading:
+                    kept[name] = reading
         for name in self.readings.keys() - quota.windows.keys():
             del self.readings[name]
-        return quota
+        return kept
 
     def forget_quota(self) -> None:
         self.quota = None

@@ -7,6 +7,7 @@ since the epoch.
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,6 +29,7 @@ from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.pool.limit_scope import Limit, limit_of, scope_of
 from neurolink_mitm.core.pool.persisted import PersistedState, PersistedStates, fingerprint
 from neurolink_mitm.core.pool.quota import Quota
+from neurolink_mitm.core.pool.readings import HOUR, INTERVAL, Reading, Readings, SavedReading
 from neurolink_mitm.core.pool.ready import Kind, Ready, ReadyByKind, Verdict
 from neurolink_mitm.core.pool.recovery import reset_of_used_up
 from neurolink_mitm.core.pool.selection import STRATEGIES, Candidate, SelectionStrategy
@@ -38,6 +40,8 @@ from neurolink_mitm.core.request.headers import Fields
 
 LONGEST_REASON = 500
 """Characters of another provider's words in a reason."""
+MAX_UNSAVED = 10_000
+"""Readings of windows that wait to be saved."""
 NAMED = 10
 """Ineligible accounts whose reasons a choice has: rows of the log would grow with the pool."""
 
@@ -69,6 +73,7 @@ class Pool:
         self._states = {account.key: AccountState() for account in self.targets}
         self._waits = Waits(self._states)
         self._quotas: dict[str, Quota] = {}
+        self._unsaved: deque[SavedReading] = deque(maxlen=MAX_UNSAVED)
         self._persisted = PersistedStates()
 
     def _take(self, accounts: Iterable[Account], fallbacks: Iterable[Account]) -> None:
@@ -465,18 +470,28 @@ class Pool:
             refused = status == 429 and limit_of(fields, "") is Limit.MODEL
             served = status is not None and 200 <= status < 300
             latest = reported.after(state.quota, model, refused=refused, served=served)
-            self._take_quota(key, state.update_quota(reported, latest))
+            self._take_readings(key, state.update_quota(reported, latest), latest)
         return reported
 
     def take_quota(self, key: str, reported: Quota | None) -> None:
         """Take over the quota of an account, if one was reported."""
         state = self._states.get(key)
         if state and reported:
-            self._take_quota(key, state.update_quota(reported))
+            latest = reported.after(state.quota)
+            self._take_readings(key, state.update_quota(reported, latest), latest)
 
-    def _take_quota(self, key: str, latest: Quota) -> None:
+    def _take_readings(self, key: str, kept: Mapping[str, Reading], latest: Quota) -> None:
         self._quotas[key] = latest
         self._touch(key)
+        self._unsaved.extend(
+            SavedReading(each.at, key, name, each.used) for name, each in kept.items()
+        )
+
+    def unsaved_readings(self) -> Sequence[SavedReading]:
+        """Return the readings of windows since the last call."""
+        unsaved = tuple(self._unsaved)
+        self._unsaved.clear()
+        return unsaved
 
     def failed(
         self, key: str, requirements: Requirements, failure: Failure, *, sent_at: float, now: float
@@ -527,9 +542,14 @@ class Pool:
         self.changes += 1
 
     def restore(
-        self, cooldowns: Mapping[str, PersistedState], quotas: Mapping[str, Quota], now: float
+        self,
+        cooldowns: Mapping[str, PersistedState],
+        quotas: Mapping[str, Quota],
+        now: float,
+        readings: Iterable[SavedReading] = (),
     ) -> None:
         """Take over the persisted state. Cooldowns of another credential are ignored; `now` bounds the others."""
+        self._restore_readings(readings, now)
         for account in self.targets:
             state, persisted = self._states[account.key], cooldowns.get(account.key)
             self.take_quota(account.key, quotas.get(account.key))
@@ -537,7 +557,14 @@ class Pool:
                 state.cooldowns.update(
                     {scope: in_bounds(each, now) for scope, each in persisted.scopes.items()}
                 )
+        self._unsaved.clear()
         self._touch_all()
+
+    def _restore_readings(self, readings: Iterable[SavedReading], now: float) -> None:
+        recent = (each for each in readings if now - 2 * HOUR < each.at <= now + INTERVAL)
+        for each in sorted(recent, key=lambda each: each.at):
+            if (state := self._states.get(each.account)) and each.used >= 0:
+                state.readings.setdefault(each.window, Readings()).add(each.at, each.used)
 
 
 def session_of(requirements: Requirements) -> Session | None:

@@ -9,6 +9,8 @@ from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
+import msgspec
+
 from neurolink_mitm.core.pool.windows import LONGEST_WINDOW, Window
 
 HOUR = 3600.0
@@ -28,6 +30,15 @@ class Reading(NamedTuple):
     used: float
 
 
+class SavedReading(msgspec.Struct, frozen=True):
+    """A line of `windows.jsonl`: an account's reading of one window, by the account's key and the window's name."""
+
+    at: float
+    account: str
+    window: str
+    used: float
+
+
 @dataclass(slots=True)
 class Readings:
     """Readings of one window, oldest first: one a minute for an hour, the one before, and the latest."""
@@ -38,6 +49,8 @@ class Readings:
     def add(self, at: float, used: float) -> Reading | None:
         """Take a reading; return it if it is kept as one of its minute."""
         if self._latest and at < self._latest.at:
+            if at > self._latest.at - INTERVAL:
+                return None
             self._kept.clear()  # the clock was set back
         self._latest = latest = Reading(at, used)
         if self._kept and at < self._kept[-1].at + INTERVAL and used >= self._kept[-1].used:

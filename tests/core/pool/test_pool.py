@@ -29,6 +29,7 @@ from neurolink_mitm.core.pool.persisted import PersistedState, fingerprint
 from neurolink_mitm.core.pool.pool import Pool, session_of
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.ramp import PROBE_WAIT
+from neurolink_mitm.core.pool.readings import SavedReading
 from neurolink_mitm.core.pool.selection import STRATEGIES
 from neurolink_mitm.core.pool.windows import Window
 from neurolink_mitm.core.redact.secret import Secret
@@ -1087,3 +1088,43 @@ def test_what_was_met_while_counting_is_remembered(failure: Failure) -> None:
     assert [taken(later, each) for each in (ANY, COUNTING)] == [
         taken(pool, each) for each in (ANY, COUNTING)
     ]
+
+
+# --- What was used of windows
+
+
+def used_five_hours(pool: Pool, minute: float, share: float) -> None:
+    now = NOW + 60 * minute
+    pool.take_quota(A, Quota(now, {"5h": Window(share, "", NOW + 9000, now)}))
+
+
+def test_readings_of_windows_are_handed_on_once_a_minute() -> None:
+    pool = make_pool()
+    for half_minute in range(5):
+        used_five_hours(pool, half_minute / 2, 0.1 + half_minute / 100)
+    handed_on = pool.unsaved_readings()
+    assert [(each.at - NOW, each.account, each.window) for each in handed_on] == [
+        (0, A, "5h"),
+        (60, A, "5h"),
+        (120, A, "5h"),
+    ]
+    assert pool.unsaved_readings() == ()
+
+
+def test_the_pace_of_the_last_hour_survives_a_restart() -> None:
+    pool, again = make_pool(), make_pool()
+    for minute in range(0, 61, 10):
+        used_five_hours(pool, minute, minute / 100)
+    now = NOW + 3600
+    readings = [*pool.unsaved_readings()]
+    strange = [
+        SavedReading(now + 1e6, A, "5h", 0.9),
+        SavedReading(0.0, A, "5h", 0.9),
+        SavedReading(now, "anthropic:gone", "5h", 0.9),
+        SavedReading(now, A, "5h", -1.0),
+    ]
+    again.restore({}, pool.quotas(), now, [*strange, *reversed(readings)])
+    expected = pool.account_state(A).pace("5h", now)
+    assert again.account_state(A).pace("5h", now) == pytest.approx(expected)
+    assert expected == pytest.approx(0.6 / 3600)
+    assert again.unsaved_readings() == ()
