@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Final
 
 from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.auth.credentials import GAVE_UP, NEEDS_LOGIN
@@ -17,6 +18,7 @@ from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.windows import REJECTED, Window
 from neurolink_mitm.core.settings.values import NoticeKind
 
+PAID: Final = "paid-fallback"
 FULL = 0.8
 """Share of a window from which it is told."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
@@ -60,7 +62,7 @@ def situation(
         *_logins(pool, now),
         *_windows(pool, now),
         *([cooling] if cooling else []),
-        *([Condition("paid-fallback", "paid-fallback", paid)] if paid else []),
+        *([Condition(PAID, PAID, paid)] if paid is not None else []),
         *_caps(pool.budget, clients, now),
     )
     return Situation(found, _serving(pool, now))

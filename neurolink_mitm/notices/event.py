@@ -97,7 +97,7 @@ def _message(condition: Condition, now: float) -> str:
     until = _when(condition.reset, now)
     match condition.kind:
         case "needs-login":
-            return f"Account {account} needs a login: neurolink auth login anthropic"
+            return f"Account {account} needs a login: neurolink auth login anthropic --label '{account}'"
         case "window-80":
             used = condition.used
             share = "all" if used is None or used >= 1 else f"{used:.0%}"
@@ -112,7 +112,7 @@ def _message(condition: Condition, now: float) -> str:
             by = f" by account {account}" if condition.account else ""
             return f"Claude Code is served again{by}."
         case "paid-fallback":
-            return f"The subscriptions are used up: {account} serves now, which is paid per use."
+            return f"No subscription can serve now: {account} does, which is paid per use."
         case "cap":
             whose = (
                 f"client {_clean(condition.client)}'s daily cap"

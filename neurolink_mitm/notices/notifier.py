@@ -18,7 +18,7 @@ from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.settings.quiet import QuietHours
 from neurolink_mitm.core.settings.values import Config, Notify
 from neurolink_mitm.notices.channels import Channel
-from neurolink_mitm.notices.conditions import Condition, situation, subscriptions_out
+from neurolink_mitm.notices.conditions import PAID, Condition, situation, subscriptions_out
 from neurolink_mitm.notices.delivery import Delivery
 from neurolink_mitm.notices.event import event_of
 from neurolink_mitm.notices.watch import Mark, Watch
@@ -71,6 +71,8 @@ class Notifier:
     async def start(self) -> None:
         marks = await asyncio.to_thread(self._read)
         self.watch.restore(marks, self._runtime.clock.now())
+        if PAID in self.watch.marks:  # the period goes on while the subscriptions are out
+            self._paid = {None: ""}
         self._task = asyncio.create_task(run_again(self._run, "the watch for notices"))
 
     async def stop(self) -> None:

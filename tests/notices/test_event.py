@@ -30,7 +30,7 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     [
         (
             Condition("needs-login", "", "a@b.example"),
-            "Account a@b.example needs a login: neurolink auth login anthropic",
+            "Account a@b.example needs a login: neurolink auth login anthropic --label 'a@b.example'",
         ),
         (
             Condition("window-80", "", "work", "5h", 0.834, NOW + 3600),
@@ -52,7 +52,7 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (Condition("back", ""), "Claude Code is served again."),
         (
             Condition("paid-fallback", "", "openai/gpt-x"),
-            "The subscriptions are used up: openai/gpt-x serves now, which is paid per use.",
+            "No subscription can serve now: openai/gpt-x does, which is paid per use.",
         ),
         (
             Condition("cap", "", reset=NOW + 3600, spent_usd=20.001, cap_usd=20.0),

@@ -193,6 +193,18 @@ async def test_what_was_told_is_kept_across_restarts(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["told"] == {}
 
 
+async def test_a_restart_does_not_end_what_is_paid_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "notices.json"
+    for told in (["paid-fallback"], []):
+        given = Given(path)
+        given.limit(PLAN)
+        await given.notifier.start()
+        given.look(10)
+        given.notifier.served(served())
+        await given.notifier.stop()
+        assert given.channel.kinds == told
+
+
 async def test_what_happens_while_it_stops_is_told(tmp_path: Path) -> None:
     given = Given(tmp_path / "notices.json", ON, PLAN)
     await given.notifier.start()
