@@ -59,11 +59,11 @@ def situation(
     """Return what holds now; `paid` is who serves Claude Code in place of the subscriptions, for money."""
     cooling = _all_cooling(pool, now)
     found = (
-        *_logins(pool, now),
-        *_windows(pool, now),
         *([cooling] if cooling else []),
         *([Condition(PAID, PAID, paid)] if paid is not None else []),
         *_caps(pool.budget, clients, now),
+        *_logins(pool, now),
+        *_windows(pool, now),
     )
     return Situation(found, _serving(pool, now))
 

@@ -18,6 +18,8 @@ GONE = 5.0
 AGAIN = 300.0
 """Seconds after a notice in which its cause is told again only once it has held for `LASTING`."""
 LASTING = 30.0
+MOST = 50
+"""Conditions that are told at once: the rest is told by the next looks, so that none takes long."""
 JITTER = 600.0
 """Seconds by which the end of one and the same period may be reported differently."""
 COOLING = "all-cooling"
@@ -62,7 +64,7 @@ class Watch:
         """Return what is to be told now."""
         current = {each.cause: each for each in situation.conditions}
         self._follow(current, now)
-        told = [] if quiet else [c for c in current.values() if self._is_due(c, now)]
+        told = [] if quiet else [c for c in current.values() if self._is_due(c, now)][:MOST]
         for condition in told:
             self._mark(condition, now)
         return [*told, *self._end(current, situation.serving, now, quiet=quiet)]

@@ -143,6 +143,13 @@ def restarted(clock: Clock) -> Clock:
     return again
 
 
+def test_a_thousand_at_once_are_told_by_and_by() -> None:
+    many = [Condition("needs-login", f"needs-login {n}") for n in range(1000)]
+    clock = Clock()
+    assert len(clock.at(0, *many)) == 50
+    assert len(clock.at(30, *many)) == 950
+
+
 def test_a_restart_tells_nothing_again() -> None:
     clock = Clock()
     told = clock.at(1, LOGIN, COOLING, window(NOW + 1000))
