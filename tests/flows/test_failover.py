@@ -94,7 +94,7 @@ def test_all_cooling(client: httpx.Client, sandbox: SandboxServer) -> None:
     assert answer.status_code == 429
     assert answer.json()["error"]["type"] == "rate_limit_error"
     assert 18 <= int(answer.headers["retry-after"]) <= 20
-    for name in ("anthropic:a", "anthropic:b"):
+    for name in (" a: ", " b: "):
         assert name in answer.json()["error"]["message"]
     again = ask(client)
     assert again.status_code == 429

@@ -153,7 +153,7 @@ def test_next_account(case: Case) -> None:
     if whole_account:  # nobody is left: our own 429
         assert (answer.status_code, answer.json()["error"]["type"]) == (429, "rate_limit_error")
         assert int(answer.headers["retry-after"]) == case.row.seconds
-        assert "anthropic:a" in answer.json()["error"]["message"]
+        assert " a: " in answer.json()["error"]["message"]
     elif answer.status_code == case.row.reply.status:  # upstream's own last word
         assert answer.content == case.sandbox.requests[-1].answer
     else:  # upstream has said nothing of its own

@@ -211,7 +211,7 @@ def _translator(translator: Report) -> Text:
 
 
 def _spend(spend: Report | None) -> Iterable[Text]:
-    if not spend or not (spend.get("todayUsd") or spend.get("capUsd") or _never(spend)):
+    if not spend or not (_cents(spend) or spend.get("capUsd") or _never(spend)):
         return
     text = f"pay-per-use: ${spend.get('todayUsd') or 0:.2f} today"
     if spend.get("capUsd") is not None:
@@ -219,6 +219,10 @@ def _spend(spend: Report | None) -> Iterable[Text]:
     if _never(spend):
         text += "; not allowed by the configuration"
     yield Text(text)
+
+
+def _cents(spend: Report) -> int:
+    return round((spend.get("todayUsd") or 0) * 100)
 
 
 def _never(spend: Report) -> bool:

@@ -317,6 +317,11 @@ def test_what_newer_proxies_tell(added: Mapping[str, Any], line: str) -> None:
     assert line in shown(a_report(make_account()) | added).splitlines()
 
 
+def test_less_than_a_cent_is_no_line() -> None:
+    spend = {"todayUsd": 0.004, "capUsd": None, "leftUsd": None, "payPerUse": "allow"}
+    assert "pay-per-use" not in shown(a_report(make_account()) | {"spend": spend})
+
+
 @pytest.mark.parametrize("missing", ["fallbackChain", "translator", "spend", "clockSkew"])
 def test_what_older_proxies_do_not_tell_is_left_out(missing: str) -> None:
     report = a_report(make_account())
