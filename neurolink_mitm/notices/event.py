@@ -14,8 +14,9 @@ from neurolink_mitm.core.cost.budget import of_cap
 from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.logs.timestamps import local_date_time, local_time
+from neurolink_mitm.core.redact.search import addresses
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.redact.text import redact, short
+from neurolink_mitm.core.redact.text import SecretMatch, redact, replaced, short
 from neurolink_mitm.notices.conditions import Condition
 
 TEST = "test"
@@ -67,7 +68,7 @@ def event_of(condition: Condition, event_id: str, now: float) -> Event:
         window=condition.window,
         used=condition.used,
         reset=None if condition.reset is None else iso(condition.reset),
-        reason=_clean(condition.reason),
+        reason=_without_mails(_clean(condition.reason)),
         client=_clean(condition.client),
         spent_usd=_rounded(condition.spent_usd),
         cap_usd=_rounded(condition.cap_usd),
@@ -135,6 +136,12 @@ def _when(moment: float | None, now: float) -> str:
 
 def _clean(text: str | None) -> str | None:
     return None if text is None else printable(redact(short(text, LONGEST)))
+
+
+def _without_mails(text: str | None) -> str | None:
+    if text is None:
+        return None
+    return replaced(text, (SecretMatch(*at) for at in addresses(text)))
 
 
 def _rounded(usd: float | None) -> float | None:

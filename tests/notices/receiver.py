@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 
 from tests.waiting import wait_until
@@ -83,9 +85,15 @@ class _Server(ThreadingHTTPServer):
 class Receiver:
     """Starts and stops with `with`."""
 
-    def __init__(self, *acts: Act) -> None:
+    def __init__(self, *acts: Act, certificate: Path | None = None) -> None:
+        """`certificate`: speaks TLS, as localhost."""
         self._server = _Server(list(acts) or [status(204)])
         self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self.url = f"https://localhost:{self._server.server_port}/hook"
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))

@@ -96,6 +96,12 @@ def test_no_key_is_in_an_event_and_no_text_is_long() -> None:
     assert len(text) < 3 * LONGEST
 
 
+def test_a_mail_is_only_where_it_is_a_label() -> None:
+    condition = Condition("needs-login", "", "me@x.example", reason="me@x.example was logged out")
+    event = event_of(condition, "ntc_1", NOW)
+    assert (event.account, event.reason) == ("me@x.example", "*** was logged out")
+
+
 def test_the_page_names_every_field() -> None:
     cells = first_cells(section("notices.md", "The event"))
     assert {cell.strip("`") for cell in cells} == json.loads(encode(trial_event("", NOW))).keys()

@@ -6,6 +6,7 @@ import hmac
 import re
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.notices.event import trial_event
 from neurolink_mitm.notices.undelivered import Undelivered
 from neurolink_mitm.notices.webhook import Webhook
+from tests.connect_proxy import Authority
 from tests.fakes import NOW
 from tests.notices.receiver import Act, Receiver, close, drip, endless, hang, status
 
@@ -108,6 +110,16 @@ def test_an_http_proxy_of_the_environment_is_used() -> None:
         webhook = Webhook("http://hooks.example/x", Secret(SECRET), network.client, Pauses())
         assert asyncio.run(webhook.send(EVENT)) == "HTTP 200"
         assert [request.path for request in proxy.requests] == ["http://hooks.example/x"]
+
+
+def test_only_a_trusted_certificate_is_accepted(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with Receiver(status(200), certificate=authority.certificate("localhost")) as receiver:
+        assert "CERTIFICATE_VERIFY_FAILED" in send(receiver.url)[0]
+        assert receiver.requests == []
+        network = read_network({}, authority.path)
+        webhook = Webhook(receiver.url, Secret(SECRET), network.client, Pauses())
+        assert asyncio.run(webhook.send(EVENT)) == "HTTP 200"
 
 
 def test_neither_the_url_nor_the_secret_is_in_its_repr() -> None:
