@@ -24,7 +24,7 @@ from neurolink_mitm.core.exchange import (
 from neurolink_mitm.core.failover.errors import FailureStage
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
-from neurolink_mitm.core.pool.ramp import PROBE_WAIT, STEP
+from neurolink_mitm.core.pool.ramp import FIRST, LONGEST_WAIT, PROBE_WAIT, STEP
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.dataplane.hooks import AttemptHook, exchange_of, save_response
 from neurolink_mitm.ports import Runtime
@@ -284,3 +284,41 @@ def test_who_has_used_up_its_cap_meanwhile_is_not_sent() -> None:
     assert runtime.pool.account_state(A.key).in_flight == 1
     again = make_flow(model="claude-x", client_key=bob, attempts=[make_attempt(B)])
     assert attempt(runtime, again).response is None, "a failover is finished"
+
+
+def test_one_that_was_held_begins_a_ramp() -> None:
+    """Others have been held with it, and would go at once."""
+    runtime = make_runtime(A)
+    flow = make_flow(model="claude-x", step=Hold(NOW, "", recovery=True))
+    attempt(runtime, flow)
+    assert record(flow).current_account == A
+    assert runtime.pool.account_state(A.key).ramps
+
+
+def test_the_same_account_again_takes_no_new_turn() -> None:
+    """With a new token, say, while others have filled its ramp."""
+    runtime = make_runtime(A)
+    for n in range(FIRST):
+        runtime.pool.began(A.key, ANY, NOW - n / 10, moved=True)
+    again = Try(A, "with a new token", refresh=True)
+    flow = make_flow(model="claude-x", step=again, plan=steps(), attempts=[make_attempt(A)])
+    attempt(runtime, flow)
+    assert record(flow).current_account == A
+
+
+def test_the_waits_of_a_request_are_bounded_together() -> None:
+    """Each probe ends without a result, and the next one begins."""
+    clock = FakeClock()
+    runtime = make_runtime(LOGIN, A, clock=clock)
+    runtime.pool.failed(LOGIN.key, ANY, make_failure(429), sent_at=NOW, now=NOW)
+    clock.advance(1)
+    flow, waited = make_flow(model="claude-x", user_agent="claude-cli/2.1.0"), 0
+    while waited < 20 and not record(flow).current_account:
+        began = clock.now()
+        runtime.pool.began(LOGIN.key, ANY, began)
+        attempt(runtime, flow)
+        clock.advance(1)
+        runtime.pool.ended(LOGIN.key, sent_at=began)
+        waited += 1
+    assert record(flow).current_account == A
+    assert LONGEST_WAIT <= waited <= LONGEST_WAIT + 1

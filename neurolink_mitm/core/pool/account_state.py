@@ -313,7 +313,6 @@ class AccountState:
         self.cooldowns[scope] = after = after_failure(
             before, kind, base=base, sent_at=sent_at, now=now, reason=reason, resets_at=resets_at
         )
-        self.ramps.end(scope)
         return after
 
     def clock_moved(self, by: float) -> None:

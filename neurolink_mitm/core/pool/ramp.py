@@ -77,9 +77,6 @@ class Ramps:
     def begin(self, scope: str, now: float) -> None:
         self.by_scope[scope] = Ramp(now)
 
-    def end(self, scope: str) -> None:
-        self.by_scope.pop(scope, None)
-
     def covering(self, model: str | None, endpoint: str, now: float) -> list[Ramp]:
         """Return those that bound such a request."""
         return [

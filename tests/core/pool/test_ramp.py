@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from neurolink_mitm.core.pool.ramp import (
     Ramp,
     Ramps,
 )
+from neurolink_mitm.core.pool.selection import STRATEGIES
 from tests.fakes import NOW, make_account, make_failure, make_other
 
 OPUS, HAIKU = "claude-opus-4-6", "claude-haiku-4-5"
@@ -216,12 +218,21 @@ def test_an_account_that_is_full_since_it_was_chosen_is_not_admitted() -> None:
     ]
 
 
-def test_a_limit_ends_the_ramp_and_a_login_does() -> None:
+@pytest.mark.parametrize(
+    "happens",
+    [
+        lambda pool: pool.reset(B),
+        lambda pool: pool.ended(B, sent_at=NOW + 1.0001),
+        lambda pool: pool.succeeded(B, ASK, sent_at=NOW + 1.0001, now=NOW + 1.1),
+    ],
+    ids=["login", "end", "answer"],
+)
+def test_what_lets_the_next_one_begin(happens: Callable[[Pool], None]) -> None:
     pool = make_pool()
     limit(pool, A, NOW)
     crowd(pool, NOW + 1)
     assert choose(pool, NOW + 1.1).wait_until
-    pool.reset(B)
+    happens(pool)
     assert choose(pool, NOW + 1.1).account == pool.accounts[1]
 
 
@@ -302,11 +313,28 @@ def test_nobody_waits_for_what_would_not_serve_it(of: Requirements, tried: str) 
     assert choose(pool, NOW + 10.5, of, tried).account == pool.accounts[1]
 
 
-def test_nor_for_what_comes_after_the_account_that_serves_it() -> None:
-    pool = Pool([make_account("k", priority=1), login("a")])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_nor_for_what_comes_after_the_account_that_serves_it(strategy: str) -> None:
+    pool = Pool([make_account("k", priority=1), login("a")], strategy)
     limit(pool, A, NOW)
     pool.began(A, ASK, NOW + 10)
     assert choose(pool, NOW + 10.5).account == pool.accounts[0]
+
+
+def test_nor_for_a_key_over_its_cap() -> None:
+    pool = probed("k", key=K, budget=Budget(cap=1.0, spent=2.0, day_ends_at=NOW + 60))
+    assert choose(pool, NOW + 10.5) == pool.choose(ASK, NOW + 10.5)
+
+
+def test_nor_where_another_probe_has_taken_too_long() -> None:
+    """One of the account and one of the model: both must succeed."""
+    pool = make_pool("ak")
+    limit(pool, A, NOW)
+    limit(pool, A, NOW, failure=OF_OPUS)
+    pool.began(A, Requirements(claude_code=True, model=HAIKU), NOW + 10)
+    pool.account_state(A).probes["*opus*"] = NOW + 11.5
+    assert choose(pool, NOW + 11.9).waits_for == "the probe of anthropic:a"
+    assert choose(pool, NOW + 12.1).account == pool.accounts[1]
 
 
 def test_when_the_probe_takes_longer_the_paid_account_is_used() -> None:

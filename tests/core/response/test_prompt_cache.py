@@ -76,6 +76,11 @@ def test_each_use_prolongs_it() -> None:
     assert moved(*used, ("b", usage(1000, 0), 2 * SHORT - 2)) == 1000
 
 
+def test_what_is_only_read_keeps_its_hour() -> None:
+    hour = [("a", usage(1000, 0, 1000), 0), ("a", usage(0, 1000), 600)]
+    assert moved(*hour, ("b", usage(1000, 0), 4199)) == 1000
+
+
 def test_what_uses_no_cache_leaves_it_where_it_is() -> None:
     """A title, say, that the same model makes for the session elsewhere."""
     small = ("b", usage(0, 0), 30)
@@ -91,7 +96,7 @@ def test_agents_and_models_have_their_own() -> None:
 
 def test_it_is_bounded() -> None:
     caches = PromptCaches(capacity=2)
-    for session in "stus":
+    for session in "stsu":
         caches.served((session, None, None), "a", usage(10, 0), NOW)
-    assert caches.served(("t", None, None), "b", usage(10, 0), NOW) is None
-    assert caches.served(("s", None, None), "b", usage(10, 0), NOW) == 10
+    again = [caches.served((each, None, None), "b", usage(10, 0), NOW) for each in "st"]
+    assert again == [10, None]
