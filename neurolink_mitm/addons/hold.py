@@ -80,8 +80,9 @@ class Holding:
     # Who goes on
 
     def _on_change(self) -> None:
-        self._changed = True
-        self._look_soon()
+        if self.runtime.waiting:
+            self._changed = True
+            self._look_soon()
 
     def _look_soon(self) -> None:
         if self.runtime.waiting and self._next is None:
