@@ -14,9 +14,11 @@ from neurolink_mitm.adapters.persisted_state import read_cooldowns, read_quotas
 from neurolink_mitm.adapters.refresh import Refresher, oauth_client
 from neurolink_mitm.adapters.system import SystemClock
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore
+from neurolink_mitm.adapters.window_history import read_history
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.refresh import Refreshed
 from neurolink_mitm.core.pool.accounts import Account, build_pool
+from neurolink_mitm.core.pool.readings import restored
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Config
 
@@ -28,7 +30,10 @@ def account_rows(
     key = environ.get("ANTHROPIC_API_KEY")
     pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
     inputs = AccountInputs(
-        read_quotas(home.quotas), read_cooldowns(home.cooldowns), config.routing.primary_account
+        read_quotas(home.quotas),
+        read_cooldowns(home.cooldowns),
+        config.routing.primary_account,
+        restored(read_history(home.windows), now),
     )
     return rows(pool, credentials.stored, inputs, now)
 

@@ -14,6 +14,7 @@ from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool.persisted import PersistedState, fingerprint
 from neurolink_mitm.core.pool.quota import Quota
+from neurolink_mitm.core.pool.readings import Readings
 from neurolink_mitm.core.redact.text import redact
 from neurolink_mitm.core.status.windows import windows_report
 
@@ -27,11 +28,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class AccountInputs:
-    """Quotas and cooldowns by account key, and the label of the primary account."""
+    """Quotas and cooldowns by account key, the label of the primary account, and what forecasts need."""
 
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     cooldowns: Mapping[str, PersistedState] = field(default_factory=dict)
     primary: str | None = None
+    readings: Mapping[str, Mapping[str, Readings]] = field(default_factory=dict)
+    """What was used of each window lately, by account key."""
 
 
 def rows(
@@ -115,7 +118,7 @@ def _row(account: Account, stored: StoredAccount | None, inputs: AccountInputs, 
         "state": state,
         "reason": reason,
         "recoversAt": iso(cooldown.recovery(now)) if cooldown else None,
-        "quota": _quota(inputs.quotas.get(account.key), now),
+        "quota": _quota(account.key, inputs, now),
     }
 
 
@@ -161,10 +164,15 @@ def _cooling(account: Account, persisted: PersistedState | None, now: float) -> 
     return next((cooldown for cooldown in bounded if cooldown.cooling(now)), None)
 
 
-def _quota(quota: Quota | None, now: float) -> Row | None:
+def _quota(key: str, inputs: AccountInputs, now: float) -> Row | None:
+    quota, readings = inputs.quotas.get(key), inputs.readings.get(key, {})
     if quota is None:
         return None
-    return {**windows_report(quota, now), "seenAt": iso(quota.seen_at)}
+
+    def pace(name: str, now: float) -> float:
+        return readings[name].pace(now) if name in readings else 0.0
+
+    return {**windows_report(quota, now, pace), "seenAt": iso(quota.seen_at)}
 
 
 def _when(moment: float | None) -> str | None:

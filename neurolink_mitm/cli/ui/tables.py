@@ -16,6 +16,8 @@ GAP = 2
 """Characters between two columns."""
 NONE = "–"
 """A cell without a value."""
+NO_BREAK = "\u00a0"
+"""A space of a title at which it is not stacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ class FittedTable:
         table = Table(box=None, pad_edge=False, show_header=self.titles)
         for each, width in zip(columns, widths(columns, options.max_width), strict=True):
             side = "right" if each.right else "left"
-            table.add_column(each.title, width=width, overflow="fold", justify=side)  # type: ignore[arg-type]
+            title = each.title.replace(NO_BREAK, " ")
+            table.add_column(title, width=width, overflow="fold", justify=side)  # type: ignore[arg-type]
         for cells in zip(*(each.cells for each in columns), strict=True):
             table.add_row(*cells)
         yield table

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from neurolink_mitm.cli.ui.tables import NONE, Column, FittedTable, filled
+from neurolink_mitm.cli.ui.tables import NO_BREAK, NONE, Column, FittedTable, filled
 from neurolink_mitm.core.logs.console import printable
 from neurolink_mitm.core.logs.reset_times import reset_time, zoned_time
 from neurolink_mitm.core.logs.timestamps import seconds
@@ -96,7 +96,7 @@ def figures(windows: Sequence[AccountWindow], now: float) -> list[Column]:
     return [
         Column("used", used, short=shares, shorten_step=1),
         Column("resets", resets, short=times, shorten_step=4),
-        Column("out\u00a0at", forecasts, short=outs, shorten_step=3),
+        Column(f"out{NO_BREAK}at", forecasts, short=outs, shorten_step=3),
     ]
 
 

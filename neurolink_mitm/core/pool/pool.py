@@ -29,7 +29,7 @@ from neurolink_mitm.core.pool.cooldown import Cooldown, in_bounds
 from neurolink_mitm.core.pool.limit_scope import Limit, limit_of, scope_of
 from neurolink_mitm.core.pool.persisted import PersistedState, PersistedStates, fingerprint
 from neurolink_mitm.core.pool.quota import Quota
-from neurolink_mitm.core.pool.readings import HOUR, INTERVAL, Reading, Readings, SavedReading
+from neurolink_mitm.core.pool.readings import Reading, SavedReading, restored
 from neurolink_mitm.core.pool.ready import Kind, Ready, ReadyByKind, Verdict
 from neurolink_mitm.core.pool.recovery import reset_of_used_up
 from neurolink_mitm.core.pool.selection import STRATEGIES, Candidate, SelectionStrategy
@@ -549,7 +549,9 @@ class Pool:
         readings: Iterable[SavedReading] = (),
     ) -> None:
         """Take over the persisted state. Cooldowns of another credential are ignored; `now` bounds the others."""
-        self._restore_readings(readings, now)
+        for key, windows in restored(readings, now).items():
+            if state := self._states.get(key):
+                state.readings |= windows
         for account in self.targets:
             state, persisted = self._states[account.key], cooldowns.get(account.key)
             self.take_quota(account.key, quotas.get(account.key))
@@ -559,12 +561,6 @@ class Pool:
                 )
         self._unsaved.clear()
         self._touch_all()
-
-    def _restore_readings(self, readings: Iterable[SavedReading], now: float) -> None:
-        recent = (each for each in readings if now - 2 * HOUR < each.at <= now + INTERVAL)
-        for each in sorted(recent, key=lambda each: each.at):
-            if (state := self._states.get(each.account)) and each.used >= 0:
-                state.readings.setdefault(each.window, Readings()).add(each.at, each.used)
 
 
 def session_of(requirements: Requirements) -> Session | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -70,6 +70,17 @@ class Readings:
     def pace(self, now: float) -> float:
         """Return the share of the window that was used per second of the last hour."""
         return pace([*self._kept, self._latest] if self._latest else [], now)
+
+
+def restored(saved: Iterable[SavedReading], now: float) -> dict[str, dict[str, Readings]]:
+    """Return the saved readings that a forecast at `now` needs, by account key and window."""
+    recent = (each for each in saved if now - 2 * HOUR < each.at <= now + INTERVAL)
+    result: dict[str, dict[str, Readings]] = {}
+    for each in sorted(recent, key=lambda each: each.at):
+        if each.used >= 0:
+            windows = result.setdefault(each.account, {})
+            windows.setdefault(each.window, Readings()).add(each.at, each.used)
+    return result
 
 
 def pace(readings: Sequence[Reading], now: float) -> float:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from datetime import datetime
 from pathlib import Path
@@ -61,6 +62,22 @@ def test_the_table_has_a_line_for_each_account(mixed: Path) -> None:
     assert old.startswith("old ")
     assert "neurolink auth cleanup" in old
     assert "\x1b" not in text
+
+
+def test_the_forecast_is_that_of_the_last_hour(mixed: Path) -> None:
+    """By the use that the proxy has written down: a quarter in half an hour, so the other half takes an hour."""
+    now, reset = time.time(), time.time() + 4 * 3600
+    window = {"utilization": 0.5, "status": "allowed", "reset": reset}
+    quota = {"seen_at": now, "windows": {"5h": window}}
+    put(mixed, "account-quotas.json", {"version": 1, "accounts": {"anthropic:work": quota}})
+    lines = [
+        {"at": now - ago, "account": "anthropic:work", "window": "5h", "used": used}
+        for ago, used in ((1800, 0.25), (900, 0.375), (0, 0.5))
+    ]
+    (mixed / ".neurolink" / "windows.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    *_, titles, row = neurolink("list").stdout.splitlines()
+    assert titles.endswith(" out at")
+    assert re.search(r"\(in 4h0m\) .*\(in (?:1h0m|1h1m|59m)\)$", row), row
 
 
 def test_json_has_states_and_quotas(mixed: Path) -> None:
