@@ -88,6 +88,16 @@ class Home:
         return self.root / "claude-settings.json"
 
     @property
+    def editor_settings(self) -> Path:
+        """The record of changes to VS Code's settings."""
+        return self.root / "editor-settings.json"
+
+    @property
+    def claude_choices(self) -> Path:
+        """What `proxy setup` was asked to set beside the proxy's address."""
+        return self.root / "claude-choices.json"
+
+    @property
     def spend(self) -> Path:
         return self.root / "spend.json"
 

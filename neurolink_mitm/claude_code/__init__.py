@@ -1,1 +1,1 @@
-"""Claude Code: its login, its `settings.json`, the guard that restores that file, and its status line."""
+"""Claude Code: its login, its `settings.json`, VS Code's, the guard that restores both files, and its status line."""

@@ -12,7 +12,10 @@ from pathlib import Path
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import process_start
-from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
+from neurolink_mitm.claude_code import editors
+from neurolink_mitm.claude_code.attachments import AllSettings
+from neurolink_mitm.claude_code.choices import Choices, read_choices
+from neurolink_mitm.claude_code.settings import SettingsError
 
 logger = logging.getLogger("neurolink.claude")
 
@@ -31,7 +34,8 @@ class ClaudeCode:
         self.path = settings
         self.attached = False
         self._home = home
-        self._settings = ClaudeSettings(home.claude_settings)
+        self._settings = AllSettings(home)
+        self._editor_attached = False
         self._guard: subprocess.Popen[bytes] | None = None
 
     @property
@@ -44,24 +48,46 @@ class ClaudeCode:
         The guard comes first: a proxy that is killed at any moment leaves a process that restores the settings.
         """
         self._watch(pid)
+        choices = self._choices()
         try:
-            self._settings.claim(self.path, pid, url)
+            self._settings.claude.claim(self.path, pid, url, choices.variables)
+            self.attached = True
         except SettingsError as e:
             logger.warning(
                 "%s; Claude Code will not come here by itself: mend that and start again,"
                 ' or set it in your shell: eval "$(neurolink proxy env)"',
                 e,
             )
+        if choices.editor is not None:
+            self._editor_attached = self._attach_editor(Path(choices.editor), pid, url, choices)
+        if not self._any_attached:
             self._dismiss()
-            return
-        self.attached = True
+
+    @property
+    def _any_attached(self) -> bool:
+        return self.attached or self._editor_attached
+
+    def _choices(self) -> Choices:
+        try:
+            return read_choices(self._home.claude_choices)
+        except (ValueError, OSError) as e:
+            logger.warning("%s; run neurolink proxy setup again", e)
+            return Choices()
+
+    def _attach_editor(self, path: Path, pid: int, url: str, choices: Choices) -> bool:
+        try:
+            attach_editor(self._settings, path, pid, url, choices)
+        except SettingsError as e:
+            logger.warning("%s; Claude Code's extension is left as it is", e)
+            return False
+        return True
 
     async def keep_guarded(self, pid: int, changed: Callable[[], object]) -> None:
         """Start another guard when one has ended, and call `changed`; runs until cancelled."""
         while True:
             await asyncio.sleep(CHECK_EVERY)
             gone = self._guard is None or self._guard.poll() is not None
-            if self.attached and gone and await asyncio.to_thread(self._guard_again, pid):
+            if self._any_attached and gone and await asyncio.to_thread(self._guard_again, pid):
                 changed()
 
     def _guard_again(self, pid: int) -> bool:
@@ -82,15 +108,13 @@ class ClaudeCode:
 
     def detach(self, pid: int) -> None:
         """Restore the settings, and end the guard. Blocks."""
-        if not self.attached:
+        if not self._any_attached:
             return
-        self.attached = False
+        self.attached = self._editor_attached = False
         try:
             self._settings.release(pid)
         except SettingsError as e:
-            logger.error(
-                "%s; the next start tries again, or take env.ANTHROPIC_BASE_URL out of it", e
-            )
+            logger.error("%s; the next start tries again, or take ANTHROPIC_BASE_URL out of it", e)
         self._dismiss()
 
     def _dismiss(self) -> None:
@@ -103,6 +127,13 @@ class ClaudeCode:
         except subprocess.TimeoutExpired:
             guard.kill()
             guard.wait()
+
+
+def attach_editor(settings: AllSettings, path: Path, pid: int, url: str, choices: Choices) -> None:
+    """Point Claude Code's extension at `url`. Raises `SettingsError`."""
+    if fault := editors.fault(path):
+        raise SettingsError(fault)
+    settings.editor.claim(path, pid, url, choices.variables)
 
 
 def _spawn(home: Home, pid: int) -> subprocess.Popen[bytes]:

@@ -24,7 +24,8 @@ from filelock import FileLock, Timeout
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import is_running
-from neurolink_mitm.claude_code.settings import ClaudeSettings, Entry, SettingsError
+from neurolink_mitm.claude_code.attachments import AllSettings
+from neurolink_mitm.claude_code.settings import Attachments, Entry, SettingsError
 from neurolink_mitm.claude_code.watchdog_policy import (
     JUMP,
     MISSES,
@@ -58,7 +59,7 @@ def run(home: Home, pid: int, started: float | None = None) -> None:
     with _masked(signal.SIG_BLOCK), suppress(Timeout), lock:
         try:
             with _masked(signal.SIG_UNBLOCK):
-                settings = ClaudeSettings(home.claude_settings)
+                settings = AllSettings(home)
                 Watch(settings, pid, _logger(home.logs / "guard.log", pid), started).run()
         finally:
             with suppress(OSError):
@@ -79,7 +80,7 @@ class Watch:
     """One guard's watch over one proxy."""
 
     def __init__(
-        self, settings: ClaudeSettings, pid: int, log: Log, started: float | None = None
+        self, settings: Attachments, pid: int, log: Log, started: float | None = None
     ) -> None:
         """With `started`, its start, the proxy is about to change the settings."""
         self._settings, self._pid, self._log = settings, pid, log
@@ -170,7 +171,7 @@ class Watch:
         self._last_line = text
 
 
-def _entry(settings: ClaudeSettings, pid: int) -> Entry | None:
+def _entry(settings: Attachments, pid: int) -> Entry | None:
     """Return the entry of the proxy. A record that can't be read now may be readable in a second."""
     for _ in range(PUT_BACK_TRIES):
         with suppress(SettingsError):
@@ -179,7 +180,7 @@ def _entry(settings: ClaudeSettings, pid: int) -> Entry | None:
     return None
 
 
-def _put_back(settings: ClaudeSettings, pid: int, log: Log) -> None:
+def _put_back(settings: Attachments, pid: int, log: Log) -> None:
     last = ""
     for _ in range(PUT_BACK_TRIES):
         try:

@@ -12,29 +12,43 @@ Values that somebody else has set meanwhile are left alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from neurolink_mitm.adapters.files import edit, locked, read, set_aside, write_atomic
 from neurolink_mitm.adapters.state_file import is_running, process_start
+from neurolink_mitm.claude_code import settings_text, vscode_text
 from neurolink_mitm.claude_code.settings_text import (
     BASE_URL,
     Before,
+    Variables,
     free,
     inherit,
-    merge,
-    restore,
     shifted,
-    values,
     variables,
 )
 from neurolink_mitm.core.json_errors import UNREADABLE
 
 OUTAGES = 5
 """Outages of an entry that are kept for `status`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How variables are set and restored in the text of a file."""
+
+    merge: Callable[[str | None, Variables], tuple[str, Before]]
+    restore: Callable[[str, Variables, Before], str | None]
+    values: Callable[[str | None, Iterable[str]], dict[str, str | None]]
+
+
+CLAUDE_CODE = Form(settings_text.merge, settings_text.restore, settings_text.values)
+VSCODE = Form(vscode_text.merge, vscode_text.restore, vscode_text.values)
 
 
 class Away(msgspec.Struct, rename="camel", frozen=True):
@@ -117,20 +131,38 @@ def settings_path(environ: Mapping[str, str]) -> Path | None:
     return Path(chosen or f"{user}/.claude").absolute() / "settings.json"
 
 
+class Attachments(Protocol):
+    """What a guard needs of the settings of one proxy or several files."""
+
+    def entry(self, pid: int) -> Entry | None: ...
+
+    def release(self, pid: int) -> bool: ...
+
+    def detach(self, pid: int, why: str, now: float) -> bool: ...
+
+    def attach_again(self, pid: int, now: float) -> bool: ...
+
+
 class ClaudeSettings:
     """The settings and their record. All methods block on disk and lock, and raise `SettingsError`."""
 
-    def __init__(self, record: Path) -> None:
+    def __init__(self, record: Path, form: Form = CLAUDE_CODE) -> None:
         self._record = record
+        self._form = form
 
-    def claim(self, path: Path, pid: int, url: str) -> None:
-        """Point Claude Code at `url` until `release(pid)`; changes of dead proxies are undone first."""
+    def claim(self, path: Path, pid: int, url: str, more: Variables | None = None) -> None:
+        """Point Claude Code at `url` until `release(pid)`; changes of dead proxies are undone first.
+
+        `more` are variables to set beside the address. What this proxy has set before is undone, too.
+        """
         with self._locked():
             others, _ = self._put_back_dead()
+            for own in [each for each in others if each.pid == pid]:
+                others = self._without(others, own)
             with _faults_of(path):
                 made = _make_directory(path.parent)
                 try:
-                    self._merge(path, pid, url, others, made)
+                    self._merge(path, pid, variables(url) | dict(more or {}), url, others, made)
                 except BaseException:
                     _remove_directories(made)
                     self._write(others)
@@ -142,7 +174,7 @@ class ClaudeSettings:
             entries = self._read()
             mine = [each for each in entries if each.pid == pid]
             for entry in mine:
-                entries = _without(entries, entry)
+                entries = self._without(entries, entry)
             if mine:
                 self._write(entries)
         return bool(mine)
@@ -155,12 +187,12 @@ class ClaudeSettings:
             if entry is None:
                 return False
             if entry.away is None:
-                away = Away(now, why, _in_force(entries, entry))
+                away = Away(now, why, self._in_force(entries, entry))
                 gone = msgspec.structs.replace(entry, away=away)
                 entries = [gone if each is entry else each for each in entries]
                 self._write(entries)
                 entry = gone
-            left = _without(entries, entry)  # repeated if a guard was killed in between
+            left = self._without(entries, entry)  # repeated if a guard was killed in between
             self._write(with_entry(left, entry, entries))
         return True
 
@@ -199,9 +231,17 @@ class ClaudeSettings:
         with _faults_of(self._record):
             return next((each for each in self._read() if each.pid == pid), None)
 
-    def _merge(self, path: Path, pid: int, url: str, others: list[Entry], made: list[str]) -> None:
+    def _merge(
+        self,
+        path: Path,
+        pid: int,
+        ours: dict[str, str],
+        url: str,
+        others: list[Entry],
+        made: list[str],
+    ) -> None:
         def change(text: str | None) -> str:
-            done, before = merge(text, ours)
+            done, before = self._form.merge(text, ours)
             entry = Entry(
                 pid=pid, pid_started=process_start(pid) or 0.0, url=url,
                 path=str(path), ours=ours, before=before, made=made,
@@ -209,7 +249,6 @@ class ClaudeSettings:
             self._write(shifted_by([*others, entry], entry, attached=True))
             return done
 
-        ours = variables(url)
         edit(path, change)
 
     def _merge_again(self, entries: list[Entry], entry: Entry, made: list[str]) -> Entry | None:
@@ -219,13 +258,13 @@ class ClaudeSettings:
         def change(text: str | None) -> str | None:
             nonlocal back
             assert entry.away
-            base = None if text is None else restore(text, entry.ours, entry.before)
-            names = free(entry.away.left, values(base, entry.away.left))
+            base = None if text is None else self._form.restore(text, entry.ours, entry.before)
+            names = free(entry.away.left, self._form.values(base, entry.away.left))
             if BASE_URL not in names:
                 back = None
                 return text
             ours = {name: entry.ours[name] for name in names}
-            merged, before = merge(base, ours)
+            merged, before = self._form.merge(base, ours)
             away = msgspec.structs.replace(entry.away, left=before.values)
             back = msgspec.structs.replace(entry, ours=ours, before=before, made=made, away=away)
             self._write([back if each is entry else each for each in entries])
@@ -241,7 +280,7 @@ class ClaudeSettings:
             # looked up: its backup may be that of another dead one by now
             dead = next(each for each in entries if each.pid == dead.pid)
             try:
-                entries = _without(entries, dead)
+                entries = self._without(entries, dead)
             except SettingsError as e:
                 faults.append(str(e))
             else:
@@ -268,39 +307,44 @@ class ClaudeSettings:
         else:
             self._record.unlink(missing_ok=True)
 
+    def _without(self, entries: list[Entry], gone: Entry) -> list[Entry]:
+        """Return the entries without `gone`; undo its changes, or hand its backup on to the next entry of the file."""
+        left = [each for each in entries if each is not gone]
+        later = later_than(entries, gone)
+        if later is None:
+            self._undo(gone)
+            return shifted_by(left, gone, attached=False)
+        self._undo_alone(gone, left)
+        before = inherit(later.before, gone.ours, gone.before)
+        heir = msgspec.structs.replace(later, before=before, made=[*gone.made, *later.made])
+        return shifted_by([heir if each is later else each for each in left], gone, attached=False)
 
-def _without(entries: list[Entry], gone: Entry) -> list[Entry]:
-    """Return the entries without `gone`; undo its changes, or hand its backup on to the next entry of the file."""
-    left = [each for each in entries if each is not gone]
-    later = later_than(entries, gone)
-    if later is None:
-        _undo(gone)
-        return shifted_by(left, gone, attached=False)
-    before = inherit(later.before, gone.ours, gone.before)
-    heir = msgspec.structs.replace(later, before=before, made=[*gone.made, *later.made])
-    return shifted_by([heir if each is later else each for each in left], gone, attached=False)
+    def _in_force(self, entries: list[Entry], entry: Entry) -> dict[str, str | None]:
+        """Return the backup of `entry`, without variables that somebody has changed meanwhile."""
+        path = Path(entry.path)
+        names = list(entry.ours)
+        if later_than(entries, entry) is None:
+            with _faults_of(path):
+                data = read(path)
+                current = self._form.values(None if data is None else data.decode("utf-8"), names)
+            names = [n for n in names if current[n] == json.dumps(entry.ours[n])]
+        return {name: entry.before.values.get(name) for name in names}
 
+    def _undo_alone(self, gone: Entry, left: list[Entry]) -> None:
+        """Undo the variables of `gone` that no entry in `left` sets: no other backup has them."""
+        theirs = {name for each in left if each.path == gone.path for name in each.ours}
+        alone = {name: value for name, value in gone.ours.items() if name not in theirs}
+        if alone:
+            self._undo(msgspec.structs.replace(gone, ours=alone, made=[]))
 
-def _in_force(entries: list[Entry], entry: Entry) -> dict[str, str | None]:
-    """Return the backup of `entry`, without variables that somebody has changed meanwhile."""
-    path = Path(entry.path)
-    names = list(entry.ours)
-    if later_than(entries, entry) is None:
+    def _undo(self, entry: Entry) -> None:
+        def change(text: str | None) -> str | None:
+            return None if text is None else self._form.restore(text, entry.ours, entry.before)
+
+        path = Path(entry.path)
         with _faults_of(path):
-            data = read(path)
-            current = values(None if data is None else data.decode("utf-8"), names)
-        names = [n for n in names if current[n] == json.dumps(entry.ours[n])]
-    return {name: entry.before.values.get(name) for name in names}
-
-
-def _undo(entry: Entry) -> None:
-    def change(text: str | None) -> str | None:
-        return None if text is None else restore(text, entry.ours, entry.before)
-
-    path = Path(entry.path)
-    with _faults_of(path):
-        edit(path, change)
-    _remove_directories(entry.made)
+            edit(path, change)
+        _remove_directories(entry.made)
 
 
 @contextmanager

@@ -171,7 +171,7 @@ ROWS = (
     ),
     Row(
         "startup-probes",
-        "Answer `HEAD /api/hello` anyhow (2.1.197 sends `HEAD /`, measured)",
+        "Answer the probe that warms a connection up anyhow: `HEAD /api/hello`, or `HEAD /` of earlier versions",
         "protocol#optional-endpoints-and-startup-traffic",
         "`HEAD /` is answered here, `/api/hello` as upstream answers it, or by a 404",
         f"{FLOWS}/test_requests.py::test_probe_of_the_root",

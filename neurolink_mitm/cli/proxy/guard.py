@@ -6,7 +6,8 @@ import click
 
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.claude_code import guard
-from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
+from neurolink_mitm.claude_code.attachments import AllSettings
+from neurolink_mitm.claude_code.settings import SettingsError
 from neurolink_mitm.cli.ui.exits import FAILED, fail
 from neurolink_mitm.cli.ui.home import home
 
@@ -30,6 +31,6 @@ def command(pid: int | None) -> None:
 def put_back(home: Home) -> tuple[str, ...]:
     """Put back the settings of Claude Code that dead proxies have left, and return what went wrong."""
     try:
-        return ClaudeSettings(home.claude_settings).put_back()
+        return AllSettings(home).put_back()
     except SettingsError as e:
         return (str(e),)

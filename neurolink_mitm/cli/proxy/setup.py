@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,7 +15,7 @@ from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import ProxyState
 from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
 from neurolink_mitm.cli.auth.login import METHOD_NAMES, login
-from neurolink_mitm.cli.proxy import background
+from neurolink_mitm.cli.proxy import background, setup_choices
 from neurolink_mitm.cli.proxy.install import install
 from neurolink_mitm.cli.proxy.smoke_test import SmokeTestError, smoke_test
 from neurolink_mitm.cli.ui import home
@@ -38,9 +39,11 @@ STARTER = "starter.yaml"
     " ANTHROPIC_API_KEY is set).",
 )
 @click.option("--non-interactive", is_flag=True, help="Ask nothing, as `auth login` does then.")
+@setup_choices.options
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     port: int,
     host: str,
     config: Path | None,
@@ -48,6 +51,7 @@ def command(
     no_service: bool,
     method: str | None,
     non_interactive: bool,
+    **asked: Any,
 ) -> None:
     """Log in, run the proxy for good, and point Claude Code at it, in one go.
 
@@ -58,9 +62,11 @@ def command(
     place.create()
     accounts = _accounts(ctx, config, method, non_interactive)
     _configuration(place, config)
+    choices = setup_choices.choose(place, setup_choices.Asked(**asked), ask=not non_interactive)
     state = _proxy(place, options, no_service)
     guarded = _guarded(place, config)
     _claude_code(place, state, guarded)
+    setup_choices.put_in_force(place, state, choices)
     _smoke_test(state, accounts, guarded)
     click.echo("\nUndo all of it with: neurolink proxy uninstall --purge")
 

@@ -10,7 +10,8 @@ import click
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import StateFile
 from neurolink_mitm.adapters.token_store import TokenStoreError, open_store
-from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError
+from neurolink_mitm.claude_code.attachments import AllSettings
+from neurolink_mitm.claude_code.settings import SettingsError
 from neurolink_mitm.cli.proxy.guard import put_back
 from neurolink_mitm.cli.proxy.stop import tell_to_stop, wait_for_end
 from neurolink_mitm.cli.proxy.telemetry import remove_all
@@ -39,6 +40,7 @@ def command(purge: bool, yes: bool) -> None:
     if purge:
         _stop(place)
     _put_back(place)
+    place.claude_choices.unlink(missing_ok=True)  # a later start changes no more than the address
     if purge:
         _remove_telemetry(place)
         _forget_logins(place)
@@ -66,7 +68,7 @@ def _stop(place: Home) -> None:
     """Stop all proxies of this home: those of the state files, and those that changed Claude Code's settings."""
     running = {each.pid: each.pid_started for each in StateFile(place.state).running()}
     with suppress(SettingsError):  # reported when the settings are put back
-        running |= {e.pid: e.pid_started for e in ClaudeSettings(place.claude_settings).running()}
+        running |= {e.pid: e.pid_started for e in AllSettings(place).running()}
     for pid in running:
         tell_to_stop(pid)
     for pid, started in running.items():
