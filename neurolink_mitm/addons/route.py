@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from dataclasses import replace
 
 from mitmproxy import http
 
 from neurolink_mitm.core.auth import access
+from neurolink_mitm.core.cost.budget import Metering
 from neurolink_mitm.core.cost.client_limits import model_not_allowed
 from neurolink_mitm.core.exchange import (
     CONVERSATION_KINDS,
@@ -15,6 +17,7 @@ from neurolink_mitm.core.exchange import (
 )
 from neurolink_mitm.core.openai.api import Api
 from neurolink_mitm.core.providers import destinations, models
+from neurolink_mitm.core.providers.destinations import Route as Destination
 from neurolink_mitm.core.request import routing
 from neurolink_mitm.core.request.body import MessagesRequest, read_body, takes_long
 from neurolink_mitm.dataplane.hooks import error_response, exchange_of, unmasked_fields
@@ -95,15 +98,24 @@ class Route:
         exchange.route = route = destinations.route(model, config, pool.fallbacks)
         if route is None:
             return models.not_served(model, config)
-        for entry in pool.fallbacks if not route.pool else ():
-            if entry.key not in route.entries or entry.model:
+        if not route.pool and (unbounded := self._unbounded(exchange, route)):
+            left = tuple(each for each in route.entries if each not in unbounded)
+            if not left:
+                return Reply(400, "invalid_request_error", "; ".join(unbounded.values()))
+            exchange.route = replace(route, entries=left)
+        return None
+
+    def _unbounded(self, exchange: Exchange, route: Destination) -> dict[str, str]:
+        """Return why a cap can't bound an entry that is for any model: the price of this one is not known."""
+        pool, capped = self.runtime.pool, exchange.requirements.client_capped
+        reasons: dict[str, str] = {}
+        for entry in pool.fallbacks if exchange.metering is not Metering.FREE else ():
+            if entry.model or entry.key not in route.entries:
                 continue
-            capped = exchange.requirements.client_capped
             prices = self.runtime.prices
             if why := pool.budget.unbounded(entry, route.model, prices, client_capped=capped):
-                text = f"{entry.provider}/{route.model}: {why}"
-                return Reply(400, "invalid_request_error", text)
-        return None
+                reasons[entry.key] = f"{entry.provider}/{route.model}: {why}"
+        return reasons
 
     def _forwardable(self, flow: http.HTTPFlow) -> bool:
         """Whether the caller has a credential of its own: a client key of this proxy must not leave it."""

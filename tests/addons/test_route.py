@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from mitmproxy import http
 
 from neurolink_mitm.addons.route import Route
+from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.exchange import Kind
 from neurolink_mitm.core.openai.api import Api
+from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Clients, Config
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import MESSAGE, answer, document, make_flow, record, refusal
-from tests.fakes import make_runtime
+from tests.fakes import make_other, make_runtime
 
 KEYS = Config(clients=Clients((Secret("client-one"),)))
 OWN = {"authorization": "Bearer sk-ant-oat-mine"}
@@ -149,6 +152,21 @@ def test_a_key_of_this_proxy_does_not_leave_it(headers: dict[str, str]) -> None:
 
 def test_a_credential_of_the_callers_may_leave_where_keys_are_asked_for() -> None:
     assert asked(make_flow("GET", "/api/x", OWN), make_runtime(config=KEYS)).response is None
+
+
+# --- what a cap can't bound
+
+
+@pytest.mark.parametrize(("cap", "status"), [(1.0, 400), (None, None)], ids=["cap", "none"])
+def test_a_model_without_a_price_is_not_asked_for_a_client_with_a_cap(
+    cap: float | None, status: int | None
+) -> None:
+    """Nor under `routing.daily-cap-usd`: the entry for `gemini-*` names no model whose price could be looked up."""
+    anything = replace(make_other("vertex", "gemini-*"), model=None)
+    runtime = make_runtime(pool=Pool((), fallbacks=(anything,)))
+    client = ClientKey("bob", "", 0, daily_cap_usd=cap)
+    flow = asked(make_flow(body=body(model="gemini-next"), client_key=client), runtime)
+    assert (flow.response.status_code if flow.response else None) == status
 
 
 # --- passthrough

@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from neurolink_mitm.core.auth.client_keys import ClientKey, digest
 from neurolink_mitm.core.exchange import Reply
 from neurolink_mitm.core.request import headers
 from neurolink_mitm.core.request.headers import Fields
@@ -91,7 +92,12 @@ def presented_key(fields: Fields, keys: Collection[Key], *, bound: str) -> Key |
     if presented is None:
         return Reply(401, "authentication_error", ASKED)
     # every key is compared, each in constant time, so that the time reveals nothing
-    matches = [key for key in keys if key.matches(presented)]
+    hashed = digest(presented)  # once: there may be many keys
+    matches = [
+        key
+        for key in keys
+        if (key.has_digest(hashed) if isinstance(key, ClientKey) else key.matches(presented))
+    ]
     return matches[0] if matches else Reply(401, "authentication_error", INVALID)
 
 

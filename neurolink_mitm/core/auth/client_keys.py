@@ -44,7 +44,11 @@ class ClientKey:
     """Fields that a newer version has written."""
 
     def matches(self, candidate: str) -> bool:
-        return hmac.compare_digest(self.digest, digest(candidate))
+        return self.has_digest(digest(candidate))
+
+    def has_digest(self, candidate: str) -> bool:
+        """Compare in constant time."""
+        return hmac.compare_digest(self.digest.encode(), candidate.encode())
 
 
 def digest(key: str) -> str:

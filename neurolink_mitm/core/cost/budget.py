@@ -139,9 +139,11 @@ class Budget:
             return None
         if self.pay_per_use == "never" and beside_subscription:
             return Ineligible(NEVER)
+        if metering is Metering.FREE:
+            return None
         if client_capped and account.key in self.unpriced:
             return Ineligible(UNPRICED_FOR_CLIENT)
-        if self.cap is None or metering is Metering.FREE:
+        if self.cap is None:
             return None
         if metering is Metering.UNMETERED:
             return Ineligible(NOT_METERED)

@@ -5,6 +5,8 @@ import pytest
 from neurolink_mitm.core.cost.budget import (
     NEVER,
     NOT_METERED,
+    UNPRICED,
+    UNPRICED_FOR_CLIENT,
     Budget,
     Metering,
     is_paid,
@@ -146,3 +148,27 @@ def test_what_costs_nobody_knows_how_much_is_not_asked_under_a_cap(
 def test_what_is_free_goes_on_when_the_cap_is_reached() -> None:
     budget = Budget(cap=1.0, spent=1.0, day_ends_at=TOMORROW)
     assert budget.ineligible(KEY, NOW, beside_subscription=True, metering=Metering.FREE) is None
+
+
+def test_what_has_no_known_price_is_not_asked_for_a_client_with_a_cap() -> None:
+    def skipped(metering: Metering) -> Ineligible | None:
+        return Budget(unpriced={"openai/x"}).ineligible(
+            OPENAI, NOW, beside_subscription=True, metering=metering, client_capped=True
+        )
+
+    assert skipped(Metering.METERED) == Ineligible(UNPRICED_FOR_CLIENT)
+    assert skipped(Metering.FREE) is None
+
+
+@pytest.mark.parametrize(
+    ("cap", "client_capped", "why"),
+    [(None, False, None), (5.0, False, UNPRICED), (None, True, UNPRICED_FOR_CLIENT)],
+    ids=["no-cap", "cap", "client"],
+)
+def test_an_entry_for_any_model_is_bounded_where_the_model_has_a_price(
+    cap: float | None, client_capped: bool, why: str | None
+) -> None:
+    budget, prices = Budget(cap=cap), Prices({"openai": {"x": (1e-6, 1e-6)}})
+    assert budget.unbounded(OPENAI, "y", prices, client_capped=client_capped) == why
+    assert budget.unbounded(OPENAI, "x", prices, client_capped=client_capped) is None
+    assert budget.unbounded(OLLAMA, "y", prices, client_capped=client_capped) is None
