@@ -79,22 +79,22 @@ def _forecast_lines(forecast: Report | None, now: float) -> Iterable[Text]:
         return
     whole = _dry(forecast, now)
     if whole:
-        yield Text(f"the pool {whole}", style=BUSY)
+        yield Text(f"pool: {whole}", style=BUSY)
     for models, each in (forecast.get("models") or {}).items():
         of_models = _dry(each, now)
         if of_models and each["dryFrom"] != forecast["dryFrom"]:
-            yield Text(f"for {printable(models.strip('*'))} the pool {of_models}", style=BUSY)
+            yield Text(f"pool for {printable(models.strip('*'))}: {of_models}", style=BUSY)
 
 
 def _dry(forecast: Report, now: float) -> str:
-    """Return `is dry from 17:05 CET (in 25m) to 18:00 CET at the pace of the last hour`; empty where it is not."""
+    """Return `dry from 17:05 CET (in 25m) to 18:00 CET at the pace of the last hour`; empty where it is not."""
     if not forecast["dryFrom"]:
         return ""
     start, end = seconds(forecast["dryFrom"]), forecast["dryTo"] and seconds(forecast["dryTo"])
     if start <= now:
-        return f"is dry until {reset_time(end, now)}" if end else "is dry"
+        return f"dry until {reset_time(end, now)}" if end else "dry"
     to = f" to {zoned_time(end, now)}" if end else ""
-    return f"is dry from {reset_time(start, now)}{to} at the pace of the last hour"
+    return f"dry from {reset_time(start, now)}{to} at the pace of the last hour"
 
 
 def _accounts(accounts: Sequence[Report], now: float, detail: Detail) -> Iterable[RenderableType]:
