@@ -33,7 +33,7 @@ from neurolink_mitm.core.pool.readings import Reading, SavedReading, restored
 from neurolink_mitm.core.pool.ready import Kind, Ready, ReadyByKind, Verdict
 from neurolink_mitm.core.pool.recovery import reset_of_used_up
 from neurolink_mitm.core.pool.selection import STRATEGIES, Candidate, SelectionStrategy
-from neurolink_mitm.core.pool.waits import NOTHING, Waits
+from neurolink_mitm.core.pool.waits import Waits
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.request import endpoints, headers
 from neurolink_mitm.core.request.headers import Fields
@@ -244,8 +244,7 @@ class Pool:
         account = self._targets.get(key)
         if account is None or not account.is_anthropic:
             return True
-        ramps, model = self._states[key].ramps, requirements.model
-        full = ramps and ramps.full_until(model, requirements.endpoint, now)
+        full = self._waits.full_until(key, requirements, now)
         return not (full or self._reason(account, requirements, now))
 
     def _choose(
@@ -266,10 +265,13 @@ class Pool:
             return Choice(None, self.strategy, ineligible, others, probe[1], waits_for)
         if not left:
             return Choice(None, self.strategy, ineligible, others)
-        full = self._waits.full(requirements, now) if waits else NOTHING
         home = self._home(requirements, ready, left, now, tried)
-        chosen = home or self._waits.select(strategy, left, full, now)
-        if until := full.get(chosen.key):
+        if waits:
+            chosen = home or self._waits.select(strategy, left, requirements, now)
+            until = self._waits.full_until(chosen.key, requirements, now)
+        else:
+            chosen, until = home or strategy.select(left), None
+        if until is not None:
             waits_for = f"its turn on {chosen.key}"
             return Choice(None, self.strategy, ineligible, others, until, waits_for)
         return Choice(chosen, "session affinity" if home else self.strategy, ineligible, others)
@@ -285,24 +287,26 @@ class Pool:
 
         It is where its success spares the request an account that costs more, another provider, or a refusal.
         """
+        if not self._waits.any_probe or (left and not self._has_subscription):
+            return None
+        if any(account.type == "oauth" for account in left):
+            return None
         for account, until in self._waits.probed(self._targets, requirements, now):
-            spares = not left or self._spares(account, left, requirements.model, now)
+            spares = not left or self._spares(account, left[0], requirements.model, now)
             tells = account.key not in tried and not self._over_budget(account, requirements, now)
             if spares and tells:
                 return account, until
         return None
 
-    def _spares(
-        self, account: Account, left: Sequence[Account], model: str | None, now: float
-    ) -> bool:
-        """Return whether `account` is a subscription that would be chosen before those `left`, which are none."""
-        if account.type != "oauth" or any(each.type == "oauth" for each in left):
+    def _spares(self, account: Account, first: Account, model: str | None, now: float) -> bool:
+        """Return whether `account` is a subscription that would be chosen before `first`, which is none."""
+        if account.type != "oauth":
             return False
-        candidates = [self._candidate(each, model) for each in (account, left[0])]
+        candidates = [self._candidate(each, model) for each in (account, first)]
         ranks = [self._strategy.verdict(candidate, now).rank or () for candidate in candidates]
         if ranks[0] != ranks[1]:
             return ranks[0] < ranks[1]
-        return self.accounts.index(account) < self.accounts.index(left[0])
+        return self.accounts.index(account) < self.accounts.index(first)
 
     def _kind(self, requirements: Requirements, now: float) -> Kind:
         key = self._an_api_key

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from neurolink_mitm.core.pool.account_state import AccountState
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.selection import SelectionStrategy
-
-NOTHING: Mapping[str, float] = {}
 
 
 class Waits:
@@ -34,6 +32,10 @@ class Waits:
         elif self._ramping:
             self._ramping.discard(key)
 
+    @property
+    def any_probe(self) -> bool:
+        return bool(self._probed)
+
     def probed(
         self, targets: Mapping[str, Account], of: Requirements, now: float
     ) -> Iterator[tuple[Account, float]]:
@@ -44,33 +46,25 @@ class Waits:
             if account.is_anthropic and until is not None:
                 yield account, until
 
-    def full(self, of: Requirements, now: float) -> Mapping[str, float]:
-        """Return the accounts whose ramp admits no such request now, and when it will."""
-        if not self._ramping:
-            return NOTHING
-        ramps = {key: self._states[key].ramps for key in self._ramping}
-        moments = ((k, each.full_until(of.model, of.endpoint, now)) for k, each in ramps.items())
-        return {key: until for key, until in moments if until is not None}
+    def full_until(self, key: str, of: Requirements, now: float) -> float | None:
+        """Return when the account's ramp admits such a request; None: now."""
+        if key not in self._ramping:
+            return None
+        return self._states[key].ramps.full_until(of.model, of.endpoint, now)
 
     def select(
-        self,
-        strategy: SelectionStrategy,
-        left: Sequence[Account],
-        full: Collection[str],
-        now: float,
+        self, strategy: SelectionStrategy, left: Sequence[Account], of: Requirements, now: float
     ) -> Account:
-        """Return the account that the strategy selects, or one that takes over from it where that is `full`."""
-        if full:
+        """Return the account that the strategy selects, or one that takes over from it where its ramp is full."""
+        if self._ramping:
             first = copy.copy(strategy).select(left)  # a copy keeps its turn
-            if first.key in full:
-                others = self._in_use(left, full, now)
+            if self.full_until(first.key, of, now) is not None:
+                others = self._in_use(left, of, now)
                 return strategy.select(others) if others else first
         return strategy.select(left)
 
-    def _in_use(
-        self, left: Sequence[Account], full: Collection[str], now: float
-    ) -> Sequence[Account]:
-        """Return those that may take over from a `full` account: in use, so that none begins another ramp.
+    def _in_use(self, left: Sequence[Account], of: Requirements, now: float) -> Sequence[Account]:
+        """Return those that may take over: in use, so that none begins another ramp.
 
         Waiting is short, and each account more that serves writes the prompt cache again.
         """
@@ -78,7 +72,7 @@ class Waits:
         return [
             account
             for account in left
-            if account.key not in full
-            and self._states[account.key].in_use(now)
+            if self._states[account.key].in_use(now)
             and not (plan and account.type == "api_key")
+            and self.full_until(account.key, of, now) is None
         ]
