@@ -10,6 +10,7 @@ from neurolink_mitm.accounts.placement import Placement, useless
 from neurolink_mitm.accounts.report import AccountInputs, Row, rows
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network
+from neurolink_mitm.adapters.pause_file import read_pauses
 from neurolink_mitm.adapters.persisted_state import read_cooldowns, read_quotas
 from neurolink_mitm.adapters.refresh import Refresher, oauth_client
 from neurolink_mitm.adapters.system import SystemClock
@@ -17,7 +18,7 @@ from neurolink_mitm.adapters.token_store import Credentials, TokenStore
 from neurolink_mitm.adapters.window_history import read_history
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.refresh import Refreshed
-from neurolink_mitm.core.pool.accounts import Account, build_pool
+from neurolink_mitm.core.pool.accounts import Account, build_pool, with_pauses
 from neurolink_mitm.core.pool.readings import restored
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Config
@@ -29,6 +30,7 @@ def account_rows(
     """Return a row an account, in the order they are used."""
     key = environ.get("ANTHROPIC_API_KEY")
     pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
+    pool = with_pauses(pool, read_pauses(home.pauses))
     inputs = AccountInputs(
         read_quotas(home.quotas),
         read_cooldowns(home.cooldowns),

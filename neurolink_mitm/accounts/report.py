@@ -117,6 +117,9 @@ def _row(account: Account, stored: StoredAccount | None, inputs: AccountInputs, 
         "primary": account.label == inputs.primary,
         "state": state,
         "reason": reason,
+        "pausedUntil": _when(account.paused.until)
+        if state == "paused" and account.paused
+        else None,
         "recoversAt": iso(cooldown.recovery(now)) if cooldown else None,
         "quota": _quota(account.key, inputs, now),
     }
@@ -130,6 +133,7 @@ def _duplicate(account: StoredAccount) -> Row:
         "primary": False,
         "state": "duplicate",
         "reason": reason,
+        "pausedUntil": None,
         "recoversAt": None,
         "quota": None,
     }
@@ -146,6 +150,8 @@ def _state(
         return "disabled", account.disabled
     if not account.enabled:
         return "not enabled", "enabled: false in the configuration"
+    if account.paused and not account.paused.over(now):
+        return "paused", account.paused.text.removeprefix("paused").lstrip(": ") or None
     if cooling := _cooling(account, persisted, now):
         return "cooling", f"until {iso(cooling.recovery(now))}: {cooling.reason}"
     if account.expires_at is not None and account.expires_at <= now:

@@ -78,6 +78,10 @@ class Home:
         return self.root / home_root.COOLDOWNS
 
     @property
+    def pauses(self) -> Path:
+        return self.root / "pauses.json"
+
+    @property
     def shaping_key(self) -> Path:
         """The key of placeholders."""
         return self.root / "shaping.key"

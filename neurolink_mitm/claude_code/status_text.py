@@ -151,7 +151,7 @@ def _requests(report: Json, session: Session) -> list[Json]:
 def _serves(account: Json) -> bool:
     """Return whether an account is in use, cooling or not: `reason` may be a cooldown's."""
     reason = account["reason"] or ""
-    return not reason.startswith(("disabled", "needs login")) and reason != "not enabled"
+    return not reason.startswith(("disabled", "needs login", "paused")) and reason != "not enabled"
 
 
 def _seconds(account: Json, model: str | None, now: float) -> float:

@@ -1,4 +1,4 @@
-"""Edits the configuration file: an edited copy put in its place, or `routing.primary-account` alone.
+"""Edits the configuration file: an edited copy put in its place, or one value of `routing` alone.
 
 The one value is changed by ruamel.yaml; every other line stays as it is.
 """
@@ -9,7 +9,8 @@ import io
 import json
 import re
 import stat
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +32,28 @@ BLANK = b"""\
 version: 1
 """
 """What an editor begins with where there is no file."""
-KEYS = ("primary-account", "primaryAccount")
 NEW = "version: 1\n"
 _WIDEST = 1_000_000
 """Characters of a line: ruamel.yaml would fold longer ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingValue:
+    """A value of `routing`, under the first of `keys` or as it is written already; None takes it away."""
+
+    keys: tuple[str, str]
+    value: str | Sequence[str] | None
+
+    def key(self, routing: Mapping[str, Any] | None) -> str:
+        return next((key for key in self.keys if key in (routing or {})), self.keys[0])
+
+
+def primary(label: str | None) -> RoutingValue:
+    return RoutingValue(("primary-account", "primaryAccount"), label)
+
+
+def order(labels: Sequence[str]) -> RoutingValue:
+    return RoutingValue(("account-order", "accountOrder"), list(labels) or None)
 
 
 class NotEditableError(Exception):
@@ -67,22 +86,31 @@ def set_primary(path: Path, label: str | None) -> None:
 
     Raises `OSError`, `NotEditableError`.
     """
+    _write(path, primary(label))
+
+
+def set_order(path: Path, labels: Sequence[str]) -> None:
+    """Write `routing.account-order` likewise; without labels take it away."""
+    _write(path, order(labels))
+
+
+def _write(path: Path, new: RoutingValue) -> None:
     with locked(path):
         try:
             old, mode = path.read_bytes().decode("utf-8-sig"), stat.S_IMODE(path.stat().st_mode)
         except FileNotFoundError:
             old, mode = NEW, 0o600
-        change = _in_json if path.suffix.lower() == ".json" else in_yaml
-        write_atomic(path, change(old, label).encode(), mode)
+        edit = _in_json if path.suffix.lower() == ".json" else in_yaml
+        write_atomic(path, edit(old, new).encode(), mode)
 
 
-def _in_json(text: str, label: str | None) -> str:
+def _in_json(text: str, change: RoutingValue) -> str:
     document = json.loads(text) if text.strip() else {}
-    _set(document, label)
+    _set(document, change)
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def in_yaml(text: str, label: str | None) -> str:
+def in_yaml(text: str, change: RoutingValue) -> str:
     """Return the text with the one value changed. Raises `NotEditableError`."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -94,11 +122,11 @@ def in_yaml(text: str, label: str | None) -> str:
     try:
         document = editor.load("\n".join(lines))
     except YAMLError as e:
-        raise _not_editable(label) from e
+        raise _not_editable(change) from e
     before = _dumped(editor, document)
-    document = _changed(editor, document, label)
-    new = newline.join((*_merged(lines, before, _dumped(editor, document), label), ""))
-    _check(text, new, label)
+    document = _changed(editor, document, change)
+    new = newline.join((*_merged(lines, before, _dumped(editor, document), change), ""))
+    _check(text, new, change)
     return new
 
 
@@ -110,21 +138,21 @@ def _dumped(editor: YAML, document: Any) -> list[str]:
     return _lines(out.getvalue())
 
 
-def _changed(editor: YAML, document: Any, label: str | None) -> Any:
+def _changed(editor: YAML, document: Any, change: RoutingValue) -> Any:
     """Return the document with the value; a new line is indented as those beside it."""
     from ruamel.yaml.comments import CommentedMap
 
     routing = document.get("routing") if document else None
-    written = next((key for key in KEYS if key in (routing or {})), KEYS[0])
+    written = change.key(routing)
     if routing:
         editor.map_indent = routing.lc.col - document.lc.col
-    if label is None:
+    if change.value is None:
         if routing:
             routing.pop(written, None)
     elif routing:
-        routing.insert(0, written, _scalar(label))
+        routing.insert(0, written, _node(change.value))
     else:
-        section = CommentedMap({written: _scalar(label)})
+        section = CommentedMap({written: _node(change.value)})
         if document and "routing" in document:
             section.fa.set_flow_style()
         document = document or CommentedMap()
@@ -133,7 +161,7 @@ def _changed(editor: YAML, document: Any, label: str | None) -> Any:
 
 
 def _merged(
-    lines: Sequence[str], before: Sequence[str], after: Sequence[str], label: str | None
+    lines: Sequence[str], before: Sequence[str], after: Sequence[str], change: RoutingValue
 ) -> Iterator[str]:
     """Yield the file's own `lines`, with what differs between `before` and `after`: ruamel.yaml lays out both anew.
 
@@ -152,7 +180,7 @@ def _merged(
             continue
         first, last = places.get(start - 1), places.get(end)
         if first is None or last is None or last - first - 1 != end - start:
-            raise _not_editable(label)
+            raise _not_editable(change)
         yield from lines[done : first + 1]
         yield from after[new_start:new_end]
         yield from (
@@ -172,6 +200,16 @@ def _bare(lines: Sequence[str]) -> list[str]:
     return [re.sub(r"(?<=:)(?:null|~)(?=#|$)", "", "".join(line.split())) for line in lines]
 
 
+def _node(value: str | Sequence[str]) -> Any:
+    from ruamel.yaml.comments import CommentedSeq
+
+    if isinstance(value, str):
+        return _scalar(value)
+    labels = CommentedSeq(map(_scalar, value))
+    labels.fa.set_flow_style()
+    return labels
+
+
 def _scalar(label: str) -> str:
     """Return the label plain where YAML reads that as the same text, else in quotes."""
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
@@ -180,29 +218,29 @@ def _scalar(label: str) -> str:
     return label if plain else DoubleQuotedScalarString(label)
 
 
-def _check(old: str, new: str, label: str | None) -> None:
+def _check(old: str, new: str, change: RoutingValue) -> None:
     """Raise `NotEditableError` where more than the one value has changed its meaning."""
     expected = yaml.safe_load(old) or {}
-    _set(expected, label)
+    _set(expected, change)
     try:
         same = (yaml.safe_load(new) or {}) == expected
     except yaml.YAMLError:
         same = False
     if not same:
-        raise _not_editable(label)
+        raise _not_editable(change)
 
 
-def _not_editable(label: str | None) -> NotEditableError:
+def _not_editable(change: RoutingValue) -> NotEditableError:
     return NotEditableError(
         "is written in a way that can't be changed safely;"
-        f" set routing.primary-account to {label or 'nothing'} by hand"
+        f" set routing.{change.keys[0]} to {json.dumps(change.value) if change.value else 'nothing'} by hand"
     )
 
 
-def _set(document: MutableMapping[str, Any], label: str | None) -> None:
+def _set(document: MutableMapping[str, Any], change: RoutingValue) -> None:
     routing = document.get("routing")
-    written = next((key for key in KEYS if key in (routing or {})), KEYS[0])
-    if label is not None:
-        document["routing"] = {**(routing or {}), written: label}
+    written = change.key(routing)
+    if change.value is not None:
+        document["routing"] = {**(routing or {}), written: change.value}
     elif routing:
         routing.pop(written, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,6 +19,7 @@ from neurolink_mitm.adapters.network import (
     proxy_faults,
     read_network,
 )
+from neurolink_mitm.adapters.pause_file import PauseFileError, read_pauses
 from neurolink_mitm.adapters.plugins import pipeline
 from neurolink_mitm.adapters.provider_needs import unfit_providers
 from neurolink_mitm.adapters.token_store import Credentials, TokenStore, TokenStoreError, open_store
@@ -31,7 +33,15 @@ from neurolink_mitm.config.env_file import (
 )
 from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.cost.budget import unpriced
-from neurolink_mitm.core.pool.accounts import Account, build_pool, missing_primary, unused_settings
+from neurolink_mitm.core.pool.accounts import (
+    Account,
+    build_pool,
+    missing_in_order,
+    missing_primary,
+    unused_settings,
+    with_pauses,
+)
+from neurolink_mitm.core.pool.pauses import Pause
 from neurolink_mitm.core.pool.selection import STRATEGIES
 from neurolink_mitm.core.providers.destinations import all_asked, entries
 from neurolink_mitm.core.redact.secret import Secret
@@ -87,13 +97,14 @@ class Sources:
         self._env_file = chosen(options.environ, home, options.env_file)[0]
         self._last: tuple[LoadedConfig, Environment, Inputs] | None = None
         self._network: tuple[object, Network] | None = None
+        self._pauses: Mapping[str, Pause] = {}
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files to watch."""
         home = self._home
         logins = (home.tokens, home.keyring_changed, home.legacy_credentials)
-        return (self._config, self._env_file, home.clients, *logins)
+        return (self._config, self._env_file, home.clients, home.pauses, *logins)
 
     def is_own_change(self, changed: Collection[Path]) -> bool:
         """Whether `changed` is the token store alone, as our own refreshes have left it. Blocks."""
@@ -106,11 +117,15 @@ class Sources:
         return self._network[1] if self._network else Network()
 
     def read(self) -> Inputs:
-        """Read all files. Raises `ConfigError`, `EnvFileError`, `ClientFileError`, `TokenStoreError`."""
+        """Read all files.
+
+        Raises `ConfigError`, `EnvFileError`, `ClientFileError`, `PauseFileError`, `TokenStoreError`.
+        """
         environment = self._environment()
         credentials = self._credentials()
         loaded = self._loaded(environment.values)
         clients = read_clients(self._home.clients)
+        self._pauses = read_pauses(self._home.pauses)
         inputs = self._inputs(loaded, environment, credentials, clients, self._shaping(loaded))
         self._check_proxies(inputs)
         self._last = loaded, environment, inputs
@@ -121,8 +136,10 @@ class Sources:
         assert self._last is not None
         try:
             return self.read()
-        except (ConfigError, EnvFileError, ClientFileError) as e:
+        except (ConfigError, EnvFileError, ClientFileError, PauseFileError) as e:
             faults = e.faults if isinstance(e, ConfigError) else (str(e),)
+        with suppress(PauseFileError):  # an account is paused whatever else is wrong
+            self._pauses = read_pauses(self._home.pauses)
         loaded, environment, before = self._last
         inputs = self._inputs(
             loaded, environment, self._credentials(), self._clients(before.clients), before.shaping
@@ -172,6 +189,7 @@ class Sources:
             key = environ.get("ANTHROPIC_API_KEY")
             secret = Secret(key) if key else None
             accounts = build_pool(config, credentials.stored, credentials.legacy, secret)
+            accounts = with_pauses(accounts, self._pauses)
             unmet = tuple(_unmet(config, accounts))
         others = entries(config, environ, self._options.unfit(all_asked(config, environ), environ))
         network = self._network_of(config, environ)
@@ -249,6 +267,8 @@ def _unmet(config: Config, accounts: Sequence[Account]) -> Iterator[str]:
         near = get_close_matches(primary, [each.label for each in accounts], n=1)
         hint = f", did you mean {format_value(near[0])}?" if near else ""
         yield f"routing.primary-account: no account is called {format_value(primary)}{hint}"
+    for label in missing_in_order(config, accounts):
+        yield f"routing.account-order: no account is called {format_value(label)}"
 
 
 def _keyless(others: Sequence[Account]) -> Iterator[str]:
@@ -279,7 +299,7 @@ def check(
         return Sources(SourceOptions(environ, env_file, config), home, store).read(), ()
     except ConfigError as e:
         return None, e.faults
-    except (ClientFileError, EnvFileError, TokenStoreError) as e:
+    except (ClientFileError, EnvFileError, PauseFileError, TokenStoreError) as e:
         return None, (str(e),)
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from neurolink_mitm.adapters.files import read
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.network import Network, bundle_of, read_network
+from neurolink_mitm.adapters.pause_file import PauseFileError, read_pauses
 from neurolink_mitm.adapters.probe import probe_upstream
 from neurolink_mitm.adapters.provider_needs import unfit_providers
 from neurolink_mitm.adapters.state_file import ProxyState, StateFile, process_start
@@ -23,7 +24,7 @@ from neurolink_mitm.claude_code.settings import ClaudeSettings, SettingsError, s
 from neurolink_mitm.config import file as config_file
 from neurolink_mitm.config.env_file import EnvFileError, read_environment
 from neurolink_mitm.core.auth.access import is_loopback
-from neurolink_mitm.core.pool.accounts import Account, build_pool
+from neurolink_mitm.core.pool.accounts import Account, build_pool, with_pauses
 from neurolink_mitm.core.providers.destinations import asked_providers, entries
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError
@@ -138,6 +139,8 @@ def read_home(context: ProbeContext) -> HomeContents:
         return replace(contents, tokens_fault=str(e))
     key = environ.get("ANTHROPIC_API_KEY")
     pool = build_pool(config, credentials.stored, credentials.legacy, Secret(key) if key else None)
+    with suppress(PauseFileError):  # told by the probe of files
+        pool = with_pauses(pool, read_pauses(context.home.pauses))
     # a faulty configuration does not tell which accounts there are
     return replace(contents, accounts=(pool or None) if configuration.faults else pool)
 

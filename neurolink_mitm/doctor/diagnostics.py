@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from neurolink_mitm.core.logs.console import printable
+from neurolink_mitm.core.logs.reset_times import in_local_time
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.redact.text import redact, without_passwords
 from neurolink_mitm.core.status import event_loop as lag
@@ -272,6 +273,12 @@ def _account(account: Account, now: float) -> Diagnostic | None:
             f"account {account.label} has enabled: false in the configuration",
             "set it to true, or remove the account",
         )
+    if account.paused and not account.paused.over(now):
+        return warn(
+            "account-paused",
+            f"account {account.label} is {in_local_time(account.paused.text, now)}",
+            f"neurolink auth resume '{account.label}'",
+        )
     if account.expires_at is not None and not account.refreshable:
         left = account.expires_at - now
         if left < SOON:
@@ -303,7 +310,10 @@ def _needs_login(account: Account, now: float) -> bool:
 
 
 def _usable(account: Account, now: float) -> bool:
-    return account.enabled and not account.disabled and not _needs_login(account, now)
+    paused = account.paused and not account.paused.over(now)
+    return (
+        account.enabled and not account.disabled and not paused and not _needs_login(account, now)
+    )
 
 
 def _clock(results: ProbeResults) -> Iterator[Diagnostic]:

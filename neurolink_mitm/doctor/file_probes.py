@@ -33,7 +33,7 @@ def probe_files(home: Home, tokens_fault: str | None) -> Iterator[FileProbe]:
     """Probe the files that only their owner may read."""
     for path in (
         home.legacy_credentials, home.state, home.quotas, home.cooldowns, home.claude_settings,
-        home.clients, home.spend, home.editor_settings, home.claude_choices,
+        home.clients, home.spend, home.editor_settings, home.claude_choices, home.pauses,
     ):  # fmt: skip
         yield _checked(path)
     tokens = _place(home.tokens)

@@ -139,18 +139,19 @@ def _serving(pool: Pool, now: float) -> str | None:
 
 def subscriptions_out(pool: Pool, model: str | None, now: float) -> bool:
     """Return whether there are subscriptions for `model`, and none may serve Claude Code now."""
-    usable = [a for a in pool.accounts if a.type == "oauth" and _is_in_use(a, model)]
+    usable = [a for a in pool.accounts if a.type == "oauth" and _is_in_use(a, model, now)]
     return bool(usable) and all(
         out_of_use(a, now) or pool.account_state(a.key).recovers_at(model, now) for a in usable
     )
 
 
-def _is_in_use(account: Account, model: str | None) -> bool:
+def _is_in_use(account: Account, model: str | None, now: float) -> bool:
     """Return whether its owner means it to serve `model`."""
     disabled = account.disabled
     by_owner = disabled and not disabled.startswith(NEEDS_LOGIN) and GAVE_UP not in disabled
     excluded = model and any(fnmatchcase(model, pattern) for pattern in account.excluded_models)
-    return account.enabled and not by_owner and not excluded
+    paused = account.paused and not account.paused.over(now)
+    return account.enabled and not by_owner and not paused and not excluded
 
 
 def _caps(budget: Budget, clients: Sequence[ClientKey], now: float) -> Iterator[Condition]:

@@ -58,6 +58,7 @@ CHANGED: dict[str, Any] = {
     "defaultBaseUrl": "http://127.0.0.1:9",
     "routing.strategy": "round-robin",
     "routing.primaryAccount": "b",
+    "routing.accountOrder": ["b"],
     "routing.sessionAffinity": False,
     "routing.modelMappings[].from": "b-*",
     "routing.modelMappings[].to": "claude-y",
@@ -161,8 +162,8 @@ def changed(path: str) -> dict[str, Any]:
     return document
 
 
-LEFT_OUT = {"_table", "_lead", "admin_token", "changes", "config_loaded_at"}
-"""Attributes that hold no configuration: the list prices, and what each start makes anew."""
+LEFT_OUT = {"_table", "_lead", "_changed", "admin_token", "changes", "config_loaded_at"}
+"""Attributes that hold no configuration: the list prices, what each start makes anew, whom to wake."""
 RANDOM = re.compile(r"(?<![\w-])[\w-]{32}(?![\w-])")
 """Secrets that each start makes anew."""
 

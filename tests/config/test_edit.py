@@ -12,6 +12,9 @@ from neurolink_mitm.config.edit import (
     NotEditableError,
     copy_for_editing,
     in_yaml,
+    order,
+    primary,
+    set_order,
     set_primary,
     swap_in,
 )
@@ -46,14 +49,14 @@ TEXTS = [
 @pytest.mark.parametrize("text", TEXTS)
 def test_the_value_is_set_changed_and_taken_away(text: str) -> None:
     for label in ("work", "a b: c", None):
-        text = in_yaml(text, label)
+        text = in_yaml(text, primary(label))
         routing = (yaml.safe_load(text) or {}).get("routing") or {}
         assert label in (routing.get("primary-account"), routing.get("primaryAccount"))
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_comments_and_line_ends_stay(text: str) -> None:
-    new = in_yaml(text, "work")
+    new = in_yaml(text, primary("work"))
     comments = [line.partition("#")[2] for line in text.splitlines() if "#" in line]
     assert [line.partition("#")[2] for line in new.splitlines() if "#" in line] == comments
     assert ("\r\n" in text) == ("\r\n" in new)
@@ -62,14 +65,14 @@ def test_comments_and_line_ends_stay(text: str) -> None:
 
 def test_the_example_changes_by_one_line() -> None:
     old = EXAMPLE.read_text()
-    new = in_yaml(old, "work")
+    new = in_yaml(old, primary("work"))
     assert sorted({*new.splitlines()} - {*old.splitlines()}) == ["  primary-account: work"]
-    assert in_yaml(new, None) == old
+    assert in_yaml(new, primary(None)) == old
 
 
 @pytest.mark.parametrize("label", ["12", "yes", "null", "1e3", "a: b", "#x", "ä", "${X}", '"'])
 def test_any_label_is_read_back_as_it_is(label: str) -> None:
-    new = in_yaml("version: 1\nrouting: {strategy: fill-first}\n", label)
+    new = in_yaml("version: 1\nrouting: {strategy: fill-first}\n", primary(label))
     assert yaml.safe_load(new)["routing"]["primary-account"] == label
 
 
@@ -86,7 +89,7 @@ def test_any_label_is_read_back_as_it_is(label: str) -> None:
 )
 def test_what_can_not_be_changed_safely_is_refused(text: str) -> None:
     with pytest.raises(NotEditableError, match="by hand"):
-        in_yaml(text, "work")
+        in_yaml(text, primary("work"))
 
 
 def test_a_new_file_is_its_owners_and_loads(tmp_path: Path) -> None:
@@ -138,3 +141,33 @@ def test_a_file_that_was_changed_meanwhile_is_left_so(tmp_path: Path) -> None:
     with pytest.raises(ChangedError):
         swap_in(path, b"version: 1\n", copy)
     assert (path.read_text(), copy.exists()) == ("version: 1 # by another\n", True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("version: 1\n", "version: 1\nrouting:\n  account-order: [work, home]\n"),
+        (
+            "routing:\n  strategy: fill-first # why\n",
+            "routing:\n  account-order: [work, home]\n  strategy: fill-first # why\n",
+        ),
+        (
+            "routing:\n  accountOrder: [a] # mine\n",
+            "routing:\n  accountOrder: [work, home]",
+        ),
+    ],
+    ids=["new", "beside", "camel"],
+)
+def test_the_order_is_written_in_one_line(tmp_path: Path, old: str, new: str) -> None:
+    path = tmp_path / "proxy-config.yaml"
+    path.write_text(old)
+    set_order(path, ["work", "home"])
+    assert path.read_text().startswith(new)
+    assert load(path, ENV).config.routing.account_order == ("work", "home")
+    set_order(path, [])
+    assert load(path, ENV).config.routing.account_order == ()
+
+
+def test_a_label_that_yaml_would_read_otherwise_is_quoted() -> None:
+    new = in_yaml("version: 1\n", order(["on", "a, b", "x@example.com"]))
+    assert yaml.safe_load(new)["routing"]["account-order"] == ["on", "a, b", "x@example.com"]

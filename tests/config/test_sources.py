@@ -15,6 +15,7 @@ from neurolink_mitm.config.env_file import EnvFileError
 from neurolink_mitm.config.sources import SourceOptions, Sources
 from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.auth.oauth import Tokens
+from neurolink_mitm.core.pool.pauses import Pause
 from neurolink_mitm.core.providers.destinations import route
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.errors import ConfigError
@@ -50,7 +51,7 @@ def test_what_changes_is_watched(place: Home, tmp_path: Path) -> None:
     elsewhere, keys = tmp_path / "elsewhere.yaml", tmp_path / "keys"
     watched = sources(place, config=elsewhere, env_file=keys).paths
     logins = {place.tokens, place.keyring_changed, place.legacy_credentials}
-    assert set(watched) == {elsewhere, keys, place.clients, *logins}
+    assert set(watched) == {elsewhere, keys, place.clients, place.pauses, *logins}
 
 
 def test_a_good_change(place: Home) -> None:
@@ -234,6 +235,33 @@ def test_a_primary_account_that_there_is_not_draws_a_warning(
     warnings = sources(place).read().warnings
     assert len(warnings) == count
     assert all(primary in warning for warning in warnings)
+
+
+def test_an_account_in_the_order_that_there_is_not_draws_a_warning(place: Home) -> None:
+    place.config.write_text(f"{GOOD}routing: {{account-order: [a, nobody]}}\n")
+    assert sources(place).read().warnings == (
+        'routing.account-order: no account is called "nobody"',
+    )
+
+
+def test_pauses_are_read_and_stay_in_force_while_their_file_is_broken(place: Home) -> None:
+    place.pauses.write_text('{"anthropic:a": {"until": null, "reason": "why"}}')
+    read = sources(place)
+    assert read.read().accounts[0].paused == Pause(None, "why")
+    place.pauses.write_text("{")
+    again = read.read_again()
+    assert again.accounts[0].paused == Pause(None, "why")
+    assert "pauses.json: is broken" in again.faults[0]
+    place.pauses.unlink()
+    assert read.read_again().accounts[0].paused is None
+
+
+def test_a_pause_counts_whatever_else_is_wrong(place: Home) -> None:
+    read = sources(place)
+    read.read()
+    place.config.write_text("routing: 5")
+    place.pauses.write_text('{"a": {}}')
+    assert read.read_again().accounts[0].paused == Pause()
 
 
 SHAPED = "cloaking: {plugins: {custom: [mine.py]}}\n"

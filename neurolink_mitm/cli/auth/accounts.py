@@ -18,6 +18,7 @@ from neurolink_mitm.cli.ui.options import (
     provider_argument,
 )
 from neurolink_mitm.cli.ui.terminal import confirm, print_report, progress, say
+from neurolink_mitm.core.auth.credentials import PROVIDER
 
 if TYPE_CHECKING:  # slow to import
     from neurolink_mitm.adapters.token_store import Credentials
@@ -44,6 +45,7 @@ def logout(label: str | None, force: bool) -> None:
         fail("nothing was changed", FAILED)
     if not store.remove(account.label):
         fail(f"{account.label!r} is gone already", FAILED)
+    _resume(account.label)
     if account.type == "oauth":
         say(
             "note: its tokens are forgotten here; end the session itself at https://claude.ai/settings"
@@ -51,6 +53,16 @@ def logout(label: str | None, force: bool) -> None:
     if home.configuration_or_default(None).routing.primary_account == account.label:
         say("note: routing.primary-account still names it: neurolink auth clear-primary")
     click.echo(f"logged out of {account.label!r}; a running proxy stops using it")
+
+
+def _resume(label: str) -> None:
+    """End a pause: another account may get this label."""
+    from neurolink_mitm.adapters.pause_file import PauseFileError, resume
+
+    try:
+        resume(home.home().pauses, PROVIDER + label, time.time())
+    except (OSError, PauseFileError) as e:
+        say(f"note: it may still be paused: {e}")
 
 
 @click.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -14,14 +13,12 @@ from rich.text import Text
 from neurolink_mitm.cli.ui.tables import NONE, Column, FittedTable, duration, filled, printed
 from neurolink_mitm.cli.ui.terminal import counted
 from neurolink_mitm.cli.ui.windows import windows_table
-from neurolink_mitm.core.logs.reset_times import reset_time
-from neurolink_mitm.core.logs.timestamps import seconds
+from neurolink_mitm.core.logs.reset_times import in_local_time
 
 Row = dict[str, Any]
 
 TYPES = {"oauth": "login", "api_key": "API key"}
-COLOURS = {"ready": "green", "expired": "green", "cooling": "yellow"}
-_ISO = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+COLOURS = {"ready": "green", "expired": "green", "cooling": "yellow", "paused": "yellow"}
 EMPTY = "no accounts; add one with: neurolink auth login anthropic\n"
 
 
@@ -77,8 +74,7 @@ def _type(row: Row) -> str:
 def _state(row: Row, now: float) -> Text:
     text = Text(row["state"], style=COLOURS.get(row["state"], "red"))
     if row["reason"]:
-        reason = _ISO.sub(lambda match: reset_time(seconds(match[0]), now), row["reason"])
-        text.append(f": {reason}", style="default")
+        text.append(f": {in_local_time(row['reason'], now)}", style="default")
     return text.append(" (primary)", style="bold") if row["primary"] else text
 
 

@@ -12,14 +12,14 @@ from rich.text import Text
 from neurolink_mitm.cli.ui.tables import NONE, Column, FittedTable, filled
 from neurolink_mitm.cli.ui.windows import AccountWindow, figures, windows_of
 from neurolink_mitm.core.logs.console import printable
-from neurolink_mitm.core.logs.reset_times import countdown, reset_time
+from neurolink_mitm.core.logs.reset_times import countdown, in_local_time, reset_time
 from neurolink_mitm.core.logs.timestamps import seconds
 from neurolink_mitm.core.request.endpoints import described
 
 Report = Mapping[str, Any]
 
 GOOD, BUSY, BAD = "green", "yellow", "red"
-READY = "ready"
+READY, PAUSED = "ready", "paused"
 
 
 def accounts_table(accounts: Sequence[Report], now: float) -> FittedTable:
@@ -46,7 +46,8 @@ def _state(account: Report, now: float) -> Text:
         return Text(f"cooling {_until(end, now)}: {reason}", style=BUSY)
     models = _models(account, now)
     if reason:
-        return Text(reason, style=BAD)
+        style = BUSY if _state_name(account) == PAUSED else BAD
+        return Text(in_local_time(reason, now), style=style)
     busy = f", {account['inFlight']} in flight" if account.get("inFlight") else ""
     return Text(f"{READY}{busy}{models}", style=GOOD)
 
@@ -107,10 +108,15 @@ def _brief_state(account: Report, now: float) -> Text:
     if account["cooling"]:
         left = seconds(account.get("recoversAt") or account["coolingUntil"]) - now
         return Text(f"{name} {countdown(left)}", style=BUSY)
+    if name == PAUSED:
+        until = (account.get("paused") or {}).get("until")
+        return Text(f"{name} {countdown(seconds(until) - now)}" if until else name, style=BUSY)
     busy = f", {account['inFlight']} in flight" if account.get("inFlight") else ""
     return Text(f"{name}{busy}", style=GOOD if name == READY else BAD)
 
 
 def _state_name(account: Report) -> str:
     reason = str(account["reason"] or READY).partition(":")[0]
+    if reason.split(" ")[0] == PAUSED:
+        return PAUSED
     return "cooling" if account["cooling"] else printable(reason)

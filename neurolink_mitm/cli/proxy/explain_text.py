@@ -11,7 +11,7 @@ from rich.text import Text
 from neurolink_mitm.cli.ui.tables import Column, FittedTable
 from neurolink_mitm.core.failover.recovery_text import timed
 from neurolink_mitm.core.logs.console import printable
-from neurolink_mitm.core.logs.reset_times import reset_time
+from neurolink_mitm.core.logs.reset_times import in_local_time, reset_time
 from neurolink_mitm.core.logs.timestamps import seconds
 
 Report = Mapping[str, Any]
@@ -38,7 +38,8 @@ def _explained_table(rows: Sequence[Report], now: float) -> RenderableType:
 
 def _why(row: Report, now: float) -> str:
     until = row.get("until")
-    return timed(row["reason"], seconds(until), now) if until else str(row["reason"])
+    reason = timed(row["reason"], seconds(until), now) if until else str(row["reason"])
+    return in_local_time(reason, now)
 
 
 def _route_lines(route: Report, now: float) -> Iterable[Text]:

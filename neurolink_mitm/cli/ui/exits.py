@@ -54,12 +54,15 @@ def _end(code: int) -> NoReturn:
 
 
 def _fail_by(error: Exception) -> None:
-    """Exit by an error of the disk or of the token store; return for any other."""
+    """Exit by an error of the disk, the token store or the file of pauses; return for any other."""
+    from neurolink_mitm.adapters.pause_file import PauseFileError
     from neurolink_mitm.adapters.token_store import TokenStoreError
     from neurolink_mitm.core.redact.text import redact
 
     if isinstance(error, TokenStoreError):
         fail(redact(str(error)))
+    if isinstance(error, PauseFileError):
+        fail(str(error), USAGE)
     if isinstance(error, OSError) and error.errno != errno.EPIPE:  # `… | head`: click ends that
         reason = error.strerror or str(error)
         fail(redact(f"{error.filename}: {reason}" if error.filename else reason))

@@ -16,6 +16,7 @@ from neurolink_mitm.core.failover.recovery_text import (
     used_up_window,
     window_text,
 )
+from neurolink_mitm.core.logs.reset_times import in_local_time
 from neurolink_mitm.core.pool.account_state import NOT_FOR_CLIENT, Ineligible
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.pool import Pool
@@ -47,7 +48,7 @@ def all_ineligible(
     fallbacks = pool.ineligible_fallbacks(route.entries, requirements, now)
     eligible = [key for key in route.entries if key not in fallbacks]
     targets = {**ineligible, **fallbacks}
-    reasons = {key: each.reason for key, each in targets.items()}
+    reasons = {key: in_local_time(each.reason, now, zone) for key, each in targets.items()}
     reasons |= {key: (errors or {}).get(key, "not asked") for key in eligible}
     ends = [each.until for each in targets.values() if each.until is not None]
     if ends and (ineligible or not eligible):

@@ -6,7 +6,7 @@ import math
 import re
 from datetime import tzinfo
 
-from neurolink_mitm.core.logs.reset_times import reset_time
+from neurolink_mitm.core.logs.reset_times import in_local_time, reset_time
 from neurolink_mitm.core.pool.account_state import Ineligible
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.windows import REJECTED, Window, window_of
@@ -29,7 +29,7 @@ def back_text(until: float, now: float, zone: tzinfo | None = None) -> str:
 def reason_text(reason: Ineligible, quota: Quota | None, now: float, zone: tzinfo | None) -> str:
     """Return why an account is ineligible and until when: `5-hour window used up until 16:40 CET (in 2h5m)`."""
     if reason.until is None:
-        return reason.reason
+        return in_local_time(reason.reason, now, zone)
     until = f"until {reset_time(reason.until, now, zone)}"
     if name := used_up_window(reason, quota, now):
         return f"{window_text(name)} used up {until}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, tzinfo
 
-from neurolink_mitm.core.logs.timestamps import FIRST, LAST
+from neurolink_mitm.core.logs.timestamps import FIRST, LAST, seconds
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 """English, whatever the locale: the words around them are."""
+_ISO = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z")
 LONGEST = 3650 * 86400.0
 """Seconds of the longest countdown."""
 
@@ -49,6 +51,18 @@ def reset_time(moment: float, now: float, zone: tzinfo | None = None) -> str:
     """Return the local time, marked with its zone, and the countdown: `16:40 CET (in 2h5m)`; none to a past moment."""
     at = zoned_time(moment, now, zone)
     return f"{at} (in {countdown(moment - now)})" if moment > now else at
+
+
+def in_local_time(text: str, now: float, zone: tzinfo | None = None) -> str:
+    """Return a text with the times in it, ISO 8601 in UTC, in the words of all views."""
+
+    def replaced(match: re.Match[str]) -> str:
+        try:
+            return reset_time(seconds(match[0]), now, zone)
+        except ValueError:  # the 30th of February
+            return match[0]
+
+    return _ISO.sub(replaced, text)
 
 
 def _local(moment: float, zone: tzinfo | None) -> datetime:

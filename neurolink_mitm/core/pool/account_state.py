@@ -80,7 +80,9 @@ def out_of_use(account: Account, now: float) -> str | None:
         return f"disabled: {account.disabled}" if account.is_anthropic else account.disabled
     if account.has_ended(now) and not account.refreshable:
         return "needs login: its token has expired"
-    return None if account.enabled else "not enabled"
+    if not account.enabled:
+        return "not enabled"
+    return account.paused.text if account.paused and not account.paused.over(now) else None
 
 
 @dataclass(slots=True)
@@ -225,6 +227,8 @@ class AccountState:
             moments += (at - PROBE_LEASE, at + PROBE_LEASE)
         if account.expires_at is not None:
             moments.append(account.expires_at)
+        if account.paused and account.paused.until is not None:
+            moments.append(account.paused.until)
         if self.bucket and self.bucket.tokens < 1:
             moments.append(self.bucket.next_token_at)
         return min((moment for moment in moments if moment >= now), default=math.inf)

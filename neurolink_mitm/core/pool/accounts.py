@@ -11,8 +11,9 @@ from difflib import get_close_matches
 from typing import Literal
 
 from neurolink_mitm.core.auth.credentials import PROVIDER, StoredAccount, account_type
+from neurolink_mitm.core.pool.pauses import Pause
 from neurolink_mitm.core.redact.secret import Secret
-from neurolink_mitm.core.settings.values import AccountConfig, Config
+from neurolink_mitm.core.settings.values import AccountConfig, Config, Routing
 
 AccountSource = Literal["store", "config", "legacy", "environment"]
 ENVIRONMENT_LABEL = "env"
@@ -51,6 +52,8 @@ class Account:
     """Whether the store holds a refresh token for it."""
     disabled: str | None = None
     """Why it serves no requests until the next login."""
+    paused: Pause | None = None
+    """A pause, which may be over."""
     source: AccountSource = "config"
     metadata: Mapping[str, object] = field(default_factory=dict, hash=False)
     provider: str = ANTHROPIC
@@ -78,8 +81,8 @@ def build_pool(
     its key, if it has one, in place of the stored credential. 2. If there are none, the legacy file. 3. If there is
     none, the environment's key.
 
-    Order: the primary account, then by priority; within one, subscriptions before API keys, then as listed, stored
-    ones first. An account that is listed twice appears once.
+    Order: the primary account, then by priority; within one, subscriptions before API keys, then by
+    `routing.account-order`, then as listed, stored ones first. An account that is listed twice appears once.
     """
     listed = list(_listed(config, stored))
     if not listed and legacy:
@@ -87,9 +90,15 @@ def build_pool(
         listed = [_from_store(legacy, settings, config, "legacy")]
     if not listed and environment_key:
         listed = [_account(ENVIRONMENT_LABEL, environment_key, config, "environment")]
-    primary = config.routing.primary_account
-    groups = sorted(_same_accounts(listed), key=lambda group: _rank(group, primary))
+    groups = sorted(_same_accounts(listed), key=lambda group: _rank(group, config.routing))
     return tuple(_best(group) for group in groups)
+
+
+def with_pauses(accounts: Iterable[Account], pauses: Mapping[str, Pause]) -> tuple[Account, ...]:
+    """Return the accounts, each with its pause."""
+    if not pauses:
+        return tuple(accounts)
+    return tuple(replace(each, paused=pauses.get(each.key)) for each in accounts)
 
 
 def unused_settings(config: Config, pool: Iterable[Account]) -> tuple[str, ...]:
@@ -110,6 +119,12 @@ def missing_primary(config: Config, pool: Iterable[Account]) -> str | None:
     """Return the configured primary account if there is no such account."""
     primary = config.routing.primary_account
     return None if any(primary in (a.label, a.key) for a in pool) else primary
+
+
+def missing_in_order(config: Config, pool: Iterable[Account]) -> tuple[str, ...]:
+    """Return the labels of `routing.account-order` that are no account's."""
+    labels = {account.label for account in pool}
+    return tuple(label for label in config.routing.account_order if label not in labels)
 
 
 def _listed(config: Config, stored: Sequence[StoredAccount]) -> Iterator[Account]:
@@ -200,7 +215,8 @@ def _best(group: list[Account]) -> Account:
     return max(group, key=lambda account: account.expires_at or 0.0)
 
 
-def _rank(group: list[Account], primary: str | None) -> tuple[bool, int, bool]:
-    named = any(account.label == primary for account in group)
+def _rank(group: list[Account], routing: Routing) -> tuple[bool, int, bool, int]:
+    labels, order = {account.label for account in group}, routing.account_order
     best = _best(group)
-    return not named, -best.priority, best.type != "oauth"
+    place = next((n for n, label in enumerate(order) if label in labels), len(order))
+    return routing.primary_account not in labels, -best.priority, best.type != "oauth", place

@@ -109,6 +109,11 @@ class Routing(Section):
     primary_account: Annotated[
         types.Label | None, "The account with this label goes first, whatever its priority."
     ] = None
+    account_order: Annotated[
+        tuple[types.Label, ...],
+        "Labels of accounts, the first to be used first, among those of one `priority` and of one kind: "
+        "subscriptions come before API keys. Others follow.",
+    ] = ()
     session_affinity: Annotated[
         types.Flag, "A session stays on its account and keeps its prompt cache warm."
     ] = True

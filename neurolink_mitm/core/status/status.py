@@ -198,6 +198,7 @@ def _account(account: Account, state: AccountState, now: float) -> dict[str, obj
         "coolingUntil": iso(cooldown.until) if cooling else None,
         "recoversAt": iso(cooldown.recovery(now)) if cooling else None,
         "reason": out_of_use(account, now) or (cooldown.reason if cooling else None),
+        "paused": _pause(account, now),
         "lastAttemptAt": _iso(tally.last_attempt_at),
         "lastErrorAt": _iso(tally.last_error_at),
         "lastError": tally.last_error,
@@ -205,6 +206,13 @@ def _account(account: Account, state: AccountState, now: float) -> dict[str, obj
         "cooldowns": {scope: _cooldown(c, now) for scope, c in state.cooldowns.items()},
         "quota": _quota(state, now),
     }
+
+
+def _pause(account: Account, now: float) -> dict[str, object] | None:
+    pause = account.paused
+    if pause is None or pause.over(now):
+        return None
+    return {"until": _iso(pause.until), "reason": pause.reason or None}
 
 
 def _translator(running: Running) -> Mapping[str, object] | None:

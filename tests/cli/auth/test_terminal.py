@@ -20,7 +20,8 @@ from neurolink_mitm.sandbox.server import SandboxServer
 from tests.cli.logins import code_from, entry, environment, kept, page_in, put, settings, stored
 
 COMMANDS = (
-    "login logout list status refresh cleanup enable disable set-primary get-primary clear-primary"
+    "login import logout list status refresh cleanup enable disable pause resume order"
+    " set-primary get-primary clear-primary"
 )
 HEAVY = {"mitmproxy", "httpx", "authlib", "pydantic", "rich", "asyncio"}
 

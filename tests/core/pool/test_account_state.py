@@ -17,6 +17,7 @@ from neurolink_mitm.core.pool.account_state import (
     TokenBucket,
 )
 from neurolink_mitm.core.pool.cooldown import Cooldown
+from neurolink_mitm.core.pool.pauses import Pause, utc
 from neurolink_mitm.core.pool.quota import Quota
 from neurolink_mitm.core.pool.windows import Window
 from tests.fakes import NOW, make_account
@@ -145,13 +146,24 @@ def cooling(scope: str = "*", **how: Any) -> AccountState:
         ({"token": LOGIN}, NOT_FOR_CLIENT),
         ({"excluded_models": ("claude-haiku-*", "claude-opus-*")}, f"excludes {OPUS}"),
         ({"excluded_models": (OPUS,)}, f"excludes {OPUS}"),
-        ({"disabled": "x", "enabled": False}, "disabled: x"),
+        ({"paused": Pause(None, "why")}, "paused: why"),
+        ({"paused": Pause(NOW + 1), "token": LOGIN}, f"paused until {utc(NOW + 1)}"),
+        ({"disabled": "x", "enabled": False, "paused": Pause()}, "disabled: x"),
         ({"enabled": False, "token": LOGIN}, "not enabled"),
     ],
-    ids=["disabled", "expired", "not-enabled", "client", "wildcard", "name", "disabled-first", "enabled-second"],
+    ids=["disabled", "expired", "off", "client", "wildcard", "name", "paused", "until", "disabled-first", "off-second"],
 )  # fmt: skip
 def test_what_no_waiting_helps(account: dict[str, Any], reason: str) -> None:
     assert ineligible(AccountState(), **account) == Ineligible(reason)
+
+
+def test_a_pause_ends_by_itself() -> None:
+    account = make_account(paused=Pause(NOW + 5))
+    state = AccountState()
+    assert state.changes_at(account, NOW) == NOW + 5
+    assert ineligible(state, NOW + 4, paused=account.paused) is not None
+    assert ineligible(state, NOW + 5, paused=account.paused) is None
+    assert ineligible(state, paused=Pause(NOW)) is None
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from neurolink_mitm.core.auth.credentials import StoredAccount
 from neurolink_mitm.core.pool.accounts import (
     Account,
     build_pool,
+    missing_in_order,
     missing_primary,
     unused_settings,
 )
@@ -33,8 +34,10 @@ def key(label: str, token: str = "", **settings: object) -> AccountConfig:
     return replace(account, **settings)  # type: ignore[arg-type]
 
 
-def config(*accounts: AccountConfig, primary: str | None = None) -> Config:
-    return Config(accounts=accounts, routing=Routing(primary_account=primary))
+def config(
+    *accounts: AccountConfig, primary: str | None = None, order: tuple[str, ...] = ()
+) -> Config:
+    return Config(accounts=accounts, routing=Routing(primary_account=primary, account_order=order))
 
 
 def labels(pool: tuple[Account, ...]) -> list[str]:
@@ -335,6 +338,14 @@ def test_the_order_is_primary_then_priority_then_subscriptions(
     rest = [account for account in pool if account.label != primary]
     order = [(-account.priority, account.type == "api_key") for account in rest]
     assert order == sorted(order)
+
+
+def test_the_order_counts_within_priority_and_kind() -> None:
+    stored = [login("a"), login("b"), login("c")]
+    keys = (key("k"), key("l", priority=1), key("m"))
+    settings = config(*keys, primary="a", order=("m", "c", "nobody", "l"))
+    assert labels(build_pool(settings, stored, None, None)) == ["a", "l", "c", "b", "m", "k"]
+    assert missing_in_order(settings, build_pool(settings, stored, None, None)) == ("nobody",)
 
 
 @given(sources())

@@ -187,6 +187,7 @@ def test_an_account_that_was_never_used() -> None:
         "coolingUntil": None,
         "recoversAt": None,
         "reason": None,
+        "paused": None,
         "lastAttemptAt": None,
         "lastErrorAt": None,
         "lastError": None,
