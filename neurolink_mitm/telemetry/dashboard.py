@@ -68,6 +68,7 @@ TABS: Mapping[str, tuple[Panel, ...]] = {
     "Traffic": (
         _rates("Requests/s by model", "proxy_requests_total", "model"),
         _rates("Requests/s by API", "proxy_api_requests_total", "api"),
+        _rates("Requests/s by client", "proxy_client_requests_total", "client"),
         _rates("Requests/s by outcome", "proxy_requests_total", "outcome"),
         _rates("Attempts/s by provider", "proxy_attempts_total", "provider"),
         _rates("Attempts/s on a reused connection", "proxy_attempt_connections_total", "reused"),
@@ -103,11 +104,18 @@ TABS: Mapping[str, tuple[Panel, ...]] = {
     ),
     "Tokens, cache, cost": (
         *(_rates(f"Tokens/s: {kind}", f"proxy_tokens_{kind}_total", "model") for kind in _TOKENS),
+        _rates("Tokens/s: cached again", "proxy_tokens_cache_moved_total", "account"),
         Panel("Share of input from the cache", _CACHED, "cached", "percent-1"),
         Panel(
             "USD an hour by account",
             "3600 * sum by (account) (rate(proxy_cost_usd_total[5m]))",
             "{account}",
+            "currency-dollar",
+        ),
+        Panel(
+            "USD an hour by client",
+            "3600 * sum by (client) (rate(proxy_client_cost_usd_total[5m]))",
+            "{client}",
             "currency-dollar",
         ),
     ),

@@ -200,6 +200,7 @@ def test_sums_per_client_and_agent_are_the_look_alikes(
 
     assert {row.outcome for row in rows} >= {"complete", "truncated", "client_cancelled"}
     assert max(row.attempts for row in rows) > 1
+    assert not [each for each in sandbox.requests if each.header("x-neurolink-conversation-id")]
     assert summed(rows, "agent") == counted(sandbox.requests, lambda each: by_agent(each.header))
     assert summed(rows, "client") == counted(
         sandbox.requests, lambda each: each.header("x-test-client") or ""

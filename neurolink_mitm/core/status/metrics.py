@@ -58,6 +58,8 @@ _SECONDS, _TOKENS = tuple(0.01 * 2**n for n in range(14)), tuple(4**n for n in r
 METRICS: Mapping[str, Metric] = {
     "proxy_requests_total": C("{request}", "Requests that are over.", ("account", "model", "outcome", "status")),
     "proxy_api_requests_total": C("{request}", "Requests that are over, by the API of the client.", ("api", "outcome")),
+    "proxy_client_requests_total": C("{request}", "Requests that are over, by client key.", ("client", "outcome")),
+    "proxy_client_cost_usd_total": C("USD", "US dollars at list prices, by client key.", ("client",)),
     "proxy_errors_total": C("{request}", "Requests that were not answered whole.", ("account", "outcome", "status")),
     "proxy_attempts_total": C("{attempt}", "Requests sent upstream.", ("account", "error_type", "provider", "status")),
     "proxy_retries_total": C("{attempt}", "Attempts that failed unseen by the client.", ("account", "type")),
@@ -152,6 +154,10 @@ def request_points(row: RequestRow, size: int) -> Iterator[Point]:
     model = (row.actualModel or "")[:LONGEST] if row.attempts else ""
     yield Point("proxy_requests_total", 1, (account, model, row.outcome, status))
     yield Point("proxy_api_requests_total", 1, (row.api, row.outcome))
+    if row.client:
+        yield Point("proxy_client_requests_total", 1, (row.client, row.outcome))
+        if row.costUsd:
+            yield Point("proxy_client_cost_usd_total", row.costUsd, (row.client,))
     if row.outcome in ("error", "truncated"):
         yield Point("proxy_errors_total", 1, (account, row.outcome, status))
     yield Point("proxy_request_duration_ms", row.responseTimeMs)

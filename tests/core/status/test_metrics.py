@@ -50,6 +50,14 @@ def test_a_request_is_counted_and_measured() -> None:
     ]
 
 
+def test_a_client_is_counted_by_its_name() -> None:
+    made = points(client="bob")
+    assert made["proxy_client_requests_total"].labels == ("bob", "complete")
+    assert made["proxy_client_cost_usd_total"] == Point(
+        "proxy_client_cost_usd_total", 0.25, ("bob",)
+    )
+
+
 def test_an_attempt_is_counted_and_a_retry_only_where_nobody_saw_it() -> None:
     attempt = Point("proxy_attempts_total", 1, ("home", "http_429", "anthropic", "429"))
     assert list(attempt_points(FAILED, unseen=False)) == [attempt]
@@ -105,7 +113,7 @@ def test_every_point_has_the_labels_of_its_metric() -> None:
     runtime = make_runtime(make_account("work"))
     made = [
         *points(outcome="error", actualModel="other", cacheReadTokens=1, cacheCreationTokens=1,
-                movedCacheTokens=1).values(),
+                movedCacheTokens=1, client="bob").values(),
         *attempt_points(TIMED, unseen=True),
         *gen_ai_points(ROW, GEN_AI),
         *current_points(runtime, NOW),
