@@ -8,7 +8,7 @@ from functools import partial
 from mitmproxy import http
 
 from neurolink_mitm.core.exchange import Exchange, Hold, Outcome
-from neurolink_mitm.core.failover.hold import Outlook, outlook
+from neurolink_mitm.core.failover.hold import Outlook, hold_seconds, outlook
 from neurolink_mitm.core.failover.waiting import Kind, Place, kind_of
 from neurolink_mitm.dataplane.hooks import exchange_of, resume
 from neurolink_mitm.ports import Runtime
@@ -116,7 +116,7 @@ class Holding:
             return False
         now, steady = self.runtime.clock.now(), _steady()
         expects = self._outlook(place, now)
-        if not (expects.ready or _waits_in_vain(place, expects, now, steady)):
+        if not (expects.ready or self._waits_in_vain(place, expects, now, steady)):
             if expects.first:
                 self._first_at = min(self._first_at, expects.first.at - now)
             return False
@@ -136,6 +136,14 @@ class Holding:
             self._outlooks[kind] = outlook(pool, of, exchange.route, now, place.step)
         return self._outlooks[kind]
 
+    def _waits_in_vain(self, place: Place, expects: Outlook, now: float, steady: float) -> bool:
+        """Return whether no account will be back while the request may be held, as things are configured now."""
+        if not place.step.recovery:
+            return False
+        general, clients = self.runtime.config.routing.hold, self.runtime.clients
+        left = hold_seconds(place.exchange, general, clients) - place.age(steady)
+        return expects.first is None or expects.first.at - now > left
+
     def _look_later(self) -> None:
         if self._timer:
             self._timer.cancel()
@@ -143,13 +151,6 @@ class Holding:
         if self.runtime.waiting:
             seconds = min(CHECK, max(0.005, self._first_at))
             self._timer = asyncio.get_running_loop().call_later(seconds, self._look_soon)
-
-
-def _waits_in_vain(place: Place, expects: Outlook, now: float, steady: float) -> bool:
-    """Whether no account will be back within the time that the request may be held."""
-    if not place.step.recovery:
-        return False
-    return expects.first is None or expects.first.at - now > place.left(steady)
 
 
 def _steady() -> float:

@@ -5,7 +5,7 @@ from mitmproxy import http
 from neurolink_mitm.core.cost.client_limits import over_cap
 from neurolink_mitm.core.exchange import Attempt, Exchange, Hold, Kind, Plan, Reconsider, Reply, Try
 from neurolink_mitm.core.failover import plan as failover
-from neurolink_mitm.core.failover.hold import allowed_seconds, hold_step, may_be_held
+from neurolink_mitm.core.failover.hold import hold_seconds, hold_step, may_be_held
 from neurolink_mitm.core.failover.ineligible import all_ineligible
 from neurolink_mitm.core.pool.choice import Choice
 from neurolink_mitm.core.pool.ramp import Patience
@@ -74,7 +74,8 @@ class Rotate:
         def hold() -> Hold | None:
             if not may_be_held(exchange) or not self.runtime.waiting.has_room(exchange):
                 return None
-            left = self._hold_seconds(exchange) - exchange.age
+            general, clients = self.runtime.config.routing.hold, self.runtime.clients
+            left = hold_seconds(exchange, general, clients) - exchange.age
             return hold_step(pool, requirements, route, now, left)
 
         def choose(tried: set[str]) -> Choice:
@@ -98,10 +99,3 @@ class Rotate:
             ),
             hold=hold,
         )
-
-    def _hold_seconds(self, exchange: Exchange) -> float:
-        """Return how long the request may be held in all, as things are configured now."""
-        same = (key for key in self.runtime.clients if key.name == exchange.client)
-        key = next(same, exchange.client_key)
-        of_key = key.hold if key else None
-        return allowed_seconds(exchange.hold_asked, self.runtime.config.routing.hold, of_key)

@@ -6,6 +6,7 @@ https://docs.anthropic.com/en/api/rate-limits#response-headers
 
 import hashlib
 import json
+import math
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -47,7 +48,8 @@ def played(sandbox: Sandbox, request: Received, reply: Reply, content: Content) 
     else:
         headers["cache-control"] = "no-cache"
     # Cloudflare answers with a page instead of the API, so the API's headers are missing
-    headers |= CLOUDFLARE if reply.html else _usual(sandbox, request, content.status)
+    wait = reply.headers.get("retry-after")
+    headers |= CLOUDFLARE if reply.html else _usual(sandbox, request, content.status, wait)
     headers |= {name.lower(): value for name, value in reply.headers.items()}
     raw = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items() if v]
     return Playback(acts(reply, Head(content.status, raw), content), request, sandbox.recorder)
@@ -73,17 +75,29 @@ def refusal(sandbox: Sandbox, request: Received, status: int, message: str) -> R
     return Response(body, status, _usual(sandbox, request, status), media_type=JSON)
 
 
-def _usual(sandbox: Sandbox, request: Received, status: int) -> Headers:
+def _usual(
+    sandbox: Sandbox, request: Received, status: int, retry_after: str | None = None
+) -> Headers:
     headers = {"request-id": request.request_id, "anthropic-organization-id": ORGANIZATION}
     if request.account is not None:
         account = sandbox.account(request.account)
-        headers |= rate_limit_headers(account, status == 429, sandbox.clock())
+        headers |= rate_limit_headers(account, status == 429, sandbox.clock(), retry_after)
     return headers
 
 
-def rate_limit_headers(account: Account, limited: bool, now: float) -> Headers:
-    """Return the rate-limit headers of a response to `account`; `now` is in seconds since the epoch."""
-    return _unified(limited, now) if account.kind == "oauth" else _classic(limited, now)
+def rate_limit_headers(
+    account: Account, limited: bool, now: float, retry_after: str | None = None
+) -> Headers:
+    """Return the rate-limit headers of a response to `account`; `now` is in seconds since the epoch.
+
+    The window of a subscription that is used up is reset when its `retry_after` says so, as Anthropic's is.
+    """
+    if account.kind != "oauth":
+        return _classic(limited, now)
+    reset_at = None
+    if limited and retry_after and retry_after.isdecimal():
+        reset_at = math.ceil(now + int(retry_after))
+    return _unified(limited, now, reset_at)
 
 
 def _classic(limited: bool, now: float) -> Headers:
@@ -96,9 +110,11 @@ def _classic(limited: bool, now: float) -> Headers:
     return headers
 
 
-def _unified(limited: bool, now: float) -> Headers:
+def _unified(limited: bool, now: float, reset_at: int | None) -> Headers:
     # windows start at fixed times, so that two answers name the same reset
     resets = {name: str(int(now // length + 1) * length) for name, length in WINDOWS.items()}
+    if reset_at is not None:
+        resets["5h"] = str(reset_at)
     headers = {
         "anthropic-ratelimit-unified-status": "rejected" if limited else "allowed",
         "anthropic-ratelimit-unified-representative-claim": "five_hour",

@@ -8,6 +8,7 @@ from mitmproxy import http
 from neurolink_mitm.addons.hold import CHECK, Holding
 from neurolink_mitm.core.exchange import Hold, Outcome
 from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.settings.values import Config, Routing
 from neurolink_mitm.dataplane.hooks import make_resumable
 from neurolink_mitm.ports import Runtime
 from tests.addons.flows import make_flow, record
@@ -22,16 +23,16 @@ class Held:
 
     def __init__(self, cooling: float = 30.0) -> None:
         self.clock = FakeClock()
-        self.runtime: Runtime = make_runtime(A, clock=self.clock)
+        config = Config(routing=Routing(hold=1000))
+        self.runtime: Runtime = make_runtime(A, clock=self.clock, config=config)
         self.addon = Holding(self.runtime)
         self.gone: list[str] = []
         failure = make_failure(429, f"retry-after: {cooling}")
         self.runtime.pool.failed(A.key, ANY, failure, sent_at=NOW, now=NOW)
 
-    def hold(self, name: str, seconds: float = 60.0, **step: Any) -> http.HTTPFlow:
-        step = {"recovery": True} | step
-        held = Hold(self.clock.now() + seconds, "a is cooling", **step)
-        flow = make_flow(model="claude-x", step=held, request_id=name)
+    def hold(self, name: str, *, recovery: bool = True, **exchange: Any) -> http.HTTPFlow:
+        held = Hold(self.clock.now() + 60, "a is cooling", recovery=recovery)
+        flow = make_flow(model="claude-x", step=held, request_id=name, **exchange)
         make_resumable(flow, lambda: self.goes_on(flow))
         self.addon.hold(flow)
         return flow
@@ -71,12 +72,21 @@ async def test_and_the_others_once_it_has_succeeded() -> None:
 
 async def test_who_waits_in_vain_goes_on_to_be_refused() -> None:
     held = Held(cooling=30)
-    held.hold("short", 40)
-    held.hold("long", 400)
+    held.hold("short", hold_asked=40)
+    held.hold("long", hold_asked=400)
     held.runtime.pool.failed(
         A.key, ANY, make_failure(429, "retry-after: 50"), sent_at=NOW + 1, now=NOW + 1
     )
     assert await held.turns() == ["short"]
+
+
+async def test_so_does_everybody_once_the_configuration_says_so() -> None:
+    held = Held(cooling=30)
+    held.hold("a")
+    assert await held.turns() == []
+    held.runtime.config = Config()
+    held.runtime.pool.configure("fill-first", affinity=True, primary=None)
+    assert await held.turns() == ["a"]
 
 
 async def test_one_that_waits_for_a_probe_goes_on_as_soon_as_it_has_a_result() -> None:
@@ -84,7 +94,7 @@ async def test_one_that_waits_for_a_probe_goes_on_as_soon_as_it_has_a_result() -
     held = Held(cooling=30)
     held.clock.advance(30)
     held.runtime.pool.began(A.key, ANY, NOW + 30)
-    held.hold("short", 2, recovery=False)
+    held.hold("short", recovery=False)
     assert await held.turns() == []
     held.runtime.pool.ended(A.key, sent_at=NOW + 30)
     failure = make_failure(429, "retry-after: 30")

@@ -53,3 +53,11 @@ def test_windows_end_in_time() -> None:
     seven_days = int(headers["anthropic-ratelimit-unified-7d-reset"]) - NOON
     assert 0 < five_hours <= 5 * 3600
     assert 0 < seven_days <= 7 * 86400
+
+
+def test_a_used_up_window_is_reset_when_the_429_says_so() -> None:
+    limited = rate_limit_headers(LOGIN, True, NOON, "90")
+    assert int(limited["anthropic-ratelimit-unified-5h-reset"]) == NOON + 90
+    for wait in (None, "soon", "-1"):
+        assert rate_limit_headers(LOGIN, True, NOON, wait) == rate_limit_headers(LOGIN, True, NOON)
+    assert rate_limit_headers(LOGIN, False, NOON, "90") == rate_limit_headers(LOGIN, False, NOON)

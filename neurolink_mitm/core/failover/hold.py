@@ -7,9 +7,10 @@ many as the larger of both.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.exchange import CONVERSATION_KINDS, Exchange, Hold
 from neurolink_mitm.core.pool.choice import Requirements
 from neurolink_mitm.core.pool.pool import Pool
@@ -32,6 +33,13 @@ def allowed_seconds(asked: float | None, general: float, of_key: float | None) -
     if asked is None:
         return general if of_key is None else of_key
     return min(asked, max(general, of_key or 0.0))
+
+
+def hold_seconds(exchange: Exchange, general: float, clients: Iterable[ClientKey]) -> float:
+    """Return how long the request may be held in all, as `routing.hold` and the client keys are now."""
+    same = (key for key in clients if key.name == exchange.client)
+    key = next(same, exchange.client_key)
+    return allowed_seconds(exchange.hold_asked, general, key.hold if key else None)
 
 
 def may_be_held(exchange: Exchange) -> bool:

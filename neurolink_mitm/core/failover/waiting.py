@@ -36,16 +36,14 @@ class Place:
     """Lets the request go on."""
     since: float
     """When it was first held."""
-    held_at: float
-    """When it was last held."""
     steady: float
-    """The same, monotonic."""
+    """When it was last held, monotonic."""
     waiting: bool = True
     """It is held now; else it tries an account."""
 
-    def left(self, steady: float) -> float:
-        """Return the seconds until it must go on."""
-        return self.step.until - self.held_at - (steady - self.steady)
+    def age(self, steady: float) -> float:
+        """Return the seconds since its request was whole, whatever was done with the wall clock."""
+        return self.exchange.age + steady - self.steady
 
 
 @dataclass(slots=True)
@@ -93,7 +91,7 @@ class WaitingRoom:
         if exchange.place is None:
             exchange.place = self._place_of(exchange, now)
         since = before.since if before else now
-        place = Place(exchange.place, exchange, step, resume, since, now, steady)
+        place = Place(exchange.place, exchange, step, resume, since, steady)
         self._places[exchange.request_id] = place
         return place
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.cost.budget import Budget
 from neurolink_mitm.core.exchange import Hold, Kind
 from neurolink_mitm.core.failover.hold import (
@@ -13,6 +14,7 @@ from neurolink_mitm.core.failover.hold import (
     Recovery,
     allowed_seconds,
     asked_seconds,
+    hold_seconds,
     hold_step,
     may_be_held,
     outlook,
@@ -66,6 +68,14 @@ def test_how_long_a_request_may_be_held(
     asked: float | None, general: float, of_key: float | None, allowed: float
 ) -> None:
     assert allowed_seconds(asked, general, of_key) == allowed
+
+
+def test_a_client_key_counts_as_it_is_now() -> None:
+    before, now = (ClientKey("ci", "", 0, hold=seconds) for seconds in (10, 20))
+    exchange = make_exchange(client_key=before)
+    assert hold_seconds(exchange, 5, [ClientKey("other", "", 0, hold=90), now]) == 20
+    assert hold_seconds(exchange, 5, []) == 10
+    assert hold_seconds(make_exchange(), 5, [now]) == 5
 
 
 @pytest.mark.parametrize("kind", Kind)

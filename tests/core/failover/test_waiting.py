@@ -110,9 +110,9 @@ def test_and_for_so_many_bytes() -> None:
 def test_the_time_is_measured_by_the_steady_clock() -> None:
     """The wall clock may be set meanwhile."""
     room = WaitingRoom()
-    enter(room, "a", 10)
+    enter(room, "a", 10, age=5.0)
     [place] = room.waiting
-    assert place.left(40.0) == 20.0
+    assert place.age(40.0) == 35.0
 
 
 def test_places_of_clients_that_left_are_bounded() -> None:
