@@ -16,21 +16,22 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from neurolink_mitm.core.pool.windows import LONGEST_WINDOW, Windows
 
 FULL = 1 - 1e-9
 """Share from which a window is used up, with room for rounding."""
-WORK = 20_000
-"""Windows looked at in one forecast; the more accounts there are, the fewer steps it goes ahead."""
-MAX_STEPS = 500
+WORK = 3_000
+"""Effort of a forecast, in windows moved on: a few milliseconds. It is not seen to run dry later than that."""
 
 _LENGTH = re.compile(r"(\d{1,3})([mhdw])(?![a-z0-9])")
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
 _USUAL = 7 * 86_400.0
 """Length of a window whose name tells none, in seconds."""
 
+Rank = tuple[float, bool, bool, float]
 Paces = Mapping[str, float]
 """By window, the share that all accounts together use per second."""
 
@@ -62,6 +63,9 @@ class Supply:
     primary: bool = False
     fallback: float = 0.5
 
+    def first_reset(self) -> float:
+        return min((fill.reset for fill in self.fills.values() if fill.reset), default=math.inf)
+
     def out_until(self) -> float:
         """Return from when it serves: the reset of its last window that is used up, infinite if that is unknown."""
         resets = [fill.reset or math.inf for fill in self.fills.values() if fill.used >= FULL]
@@ -72,6 +76,11 @@ class Supply:
         for fill in self.fills.values():
             if fill.reset is not None and fill.reset <= now:
                 fill.used, fill.reset = 0.0, None
+
+    def rank(self) -> Rank:
+        """Return its place under quota-aware, lowest first."""
+        past = any(fill.used >= self.fallback - 1e-9 for fill in self.fills.values())
+        return -self.priority, past, not self.primary, self.first_reset()
 
     def next_change(self, paces: Paces, share: float, now: float) -> float:
         """Return when a window is used up, past the fallback percentage, or reset, if it serves `share` of all."""
@@ -103,6 +112,7 @@ def fills_of(windows: Windows, names: Iterable[str], now: float) -> dict[str, Fi
     return fills
 
 
+@lru_cache(256)
 def length_of(window: str) -> float:
     """Return the seconds that a window lasts, by its name."""
     told = _LENGTH.match(window)
@@ -110,49 +120,49 @@ def length_of(window: str) -> float:
     return seconds if 0 < seconds <= LONGEST_WINDOW else _USUAL
 
 
-def runs_dry(supplies: Sequence[Supply], paces: Paces, strategy: str, now: float) -> Dry | None:
+def runs_dry(
+    supplies: Sequence[Supply], paces: Paces, strategy: str, now: float, work: float = WORK
+) -> Dry | None:
     """Return when no account has headroom for the first time; None if that is not to be seen, or without accounts.
 
     `supplies` are in the order of the pool; they are used up in the forecast.
     """
-    if not supplies:
-        return None
-    width = sum(len(supply.fills) + 1 for supply in supplies)
     at, horizon = now, now + LONGEST_WINDOW
-    for _ in range(max(3, min(MAX_STEPS, WORK // width))):
-        for supply in supplies:
-            supply.roll(at)
-        outs = [supply.out_until() for supply in supplies]
-        ready = [supply for supply, out in zip(supplies, outs, strict=True) if out <= at]
+    outs, resets = [0.0] * len(supplies), [0.0] * len(supplies)
+    ranks = [supply.rank() for supply in supplies]
+    changed: Iterable[int] = range(len(supplies))
+    while supplies and work > 0:
+        for n in changed:
+            supplies[n].roll(at)
+            outs[n], resets[n] = supplies[n].out_until(), supplies[n].first_reset()
+            ranks[n] = supplies[n].rank()
+        ready = [n for n, out in enumerate(outs) if out <= at]
         if not ready:
             end = min(outs)
             return Dry(at, end if math.isfinite(end) else None)
-        shares = _shares(ready, strategy)
-        changes = [supply.next_change(paces, share, at) for supply, share in shares]
-        until = min((*changes, *(out for out in outs if out > at)))
+        shares = _shares(supplies, ready, ranks, strategy)
+        changes = [supplies[n].next_change(paces, share, at) for n, share in shares.items()]
+        until = min((*changes, *resets, *(out for out in outs if out > at)))
         until = max(until, at + 1e-3)  # each step goes ahead, whatever rounding does
         if until > horizon:
             return None
-        for supply, share in shares:
-            supply.use(paces, share, at, until)
+        for n, share in shares.items():
+            supplies[n].use(paces, share, at, until)
         at = until
+        changed = {*shares, *(n for n, reset in enumerate(resets) if reset <= at)}
+        work -= len(supplies) / 10 + len(shares) * (len(paces) + 1)
     return None
 
 
-def _shares(ready: Sequence[Supply], strategy: str) -> list[tuple[Supply, float]]:
-    """Return the accounts that serve, each with its share of the requests."""
+def _shares(
+    supplies: Sequence[Supply], ready: Sequence[int], ranks: Sequence[Rank], strategy: str
+) -> Mapping[int, float]:
+    """Return the accounts that serve, of those that are `ready`, each with its share of the requests."""
     if strategy == "quota-aware":
-        return [(min(ready, key=_rank), 1.0)]
+        return {min(ready, key=ranks.__getitem__): 1.0}
     if strategy != "round-robin":
-        return [(ready[0], 1.0)]
-    first = max(supply.priority for supply in ready)
-    tier = [supply for supply in ready if supply.priority == first]
-    weights = sum(supply.weight for supply in tier)
-    return [(supply, supply.weight / weights) for supply in tier]
-
-
-def _rank(supply: Supply) -> tuple[float, bool, bool, float]:
-    past = any(fill.used >= supply.fallback - 1e-9 for fill in supply.fills.values())
-    resets = (fill.reset for fill in supply.fills.values())
-    first = min((reset for reset in resets if reset is not None), default=math.inf)
-    return -supply.priority, past, not supply.primary, first
+        return {ready[0]: 1.0}
+    first = max(supplies[n].priority for n in ready)
+    tier = {n: supplies[n].weight for n in ready if supplies[n].priority == first}
+    weights = sum(tier.values())
+    return {n: weight / weights for n, weight in tier.items()}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -24,10 +23,11 @@ MAX_READINGS = 128
 
 
 class Reading(NamedTuple):
-    """A share of 1.0 that was used at a time."""
+    """A share of 1.0 that was used at a time, and by how much all readings so far have risen."""
 
     at: float
     used: float
+    risen: float = 0.0
 
 
 class SavedReading(msgspec.Struct, frozen=True):
@@ -52,7 +52,10 @@ class Readings:
             if at > self._latest.at - INTERVAL:
                 return None
             self._kept.clear()  # the clock was set back
-        self._latest = latest = Reading(at, used)
+            self._latest = None
+        before = self._latest
+        rise = max(0.0, used - before.used) if before else 0.0
+        self._latest = latest = Reading(at, used, before.risen + rise if before else 0.0)
         if self._kept and at < self._kept[-1].at + INTERVAL and used >= self._kept[-1].used:
             return None
         self._kept.append(latest)
@@ -68,8 +71,25 @@ class Readings:
             self._latest = self._latest._replace(at=self._latest.at + seconds)
 
     def pace(self, now: float) -> float:
-        """Return the share of the window that was used per second of the last hour."""
-        return pace([*self._kept, self._latest] if self._latest else [], now)
+        """Return the share of the window that was used per second of the hour before `now`.
+
+        What was used between a reading before that hour and one in it is spread evenly. A reading that is lower than
+        the one before tells of a reset, or of a correction: what was used meanwhile is unknown, and left out.
+        """
+        latest, start = self._latest, now - HOUR
+        if latest is None or latest.at <= start:
+            return 0.0
+        before, after = None, latest
+        for each in self._kept:
+            if each.at > start:
+                after = each
+                break
+            before = each
+        if before is None:
+            return (latest.risen - after.risen) / max(SHORTEST, now - after.at)
+        share = (start - before.at) / (after.at - before.at)
+        earlier = before.risen + share * (after.risen - before.risen)
+        return max(0.0, latest.risen - earlier) / HOUR
 
 
 def restored(saved: Iterable[SavedReading], now: float) -> dict[str, dict[str, Readings]]:
@@ -81,22 +101,6 @@ def restored(saved: Iterable[SavedReading], now: float) -> dict[str, dict[str, R
             windows = result.setdefault(each.account, {})
             windows.setdefault(each.window, Readings()).add(each.at, each.used)
     return result
-
-
-def pace(readings: Sequence[Reading], now: float) -> float:
-    """Return the share of a window that was used per second of the hour before `now`, by readings in order of time.
-
-    What was used between a reading before that hour and one in it is spread evenly. A reading that is lower than the
-    one before tells of a reset, or of a correction: what was used meanwhile is unknown, and left out.
-    """
-    start, used = now - HOUR, 0.0
-    for before, after in pairwise(readings):
-        if after.at > start and after.used > before.used:
-            inside = min(after.at, now) - max(before.at, start)
-            whole = after.at - before.at
-            share = min(1.0, inside / whole) if whole > 0 else 1.0
-            used += (after.used - before.used) * max(0.0, share)
-    return used / max(SHORTEST, now - max(start, readings[0].at)) if used else 0.0
 
 
 def runs_out_at(window: Window, pace: float, now: float) -> float | None:

@@ -9,9 +9,12 @@ from neurolink_mitm.core.logs.rows import iso
 from neurolink_mitm.core.pool.account_state import AccountState, out_of_use
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.families import models_of
-from neurolink_mitm.core.pool.forecast import Dry, Supply, fills_of, runs_dry
+from neurolink_mitm.core.pool.forecast import WORK, Dry, Supply, fills_of, runs_dry
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.quota import DEFAULT_FALLBACK, Quota
+
+MAX_FAMILIES = 8
+"""Families of models with a forecast of their own."""
 
 Row = dict[str, object]
 Used = tuple[Account, AccountState]
@@ -35,15 +38,17 @@ def forecast_report(pool: Pool, primary: str | None, now: float) -> Row | None:
         for name in (state.quota.current(now) if state.quota else ())
         for wildcard in models_of(name, state.quota.learned if state.quota else {})
     }
+    families.discard("*")
+    work = WORK / (1 + len(families))
     dry = {
-        wildcard: _dry(used, wildcard.strip("*"), pool.strategy, primary, now)
-        for wildcard in sorted(families | {"*"})
+        wildcard: _dry(used, wildcard.strip("*"), pool.strategy, primary, now, work)
+        for wildcard in ("*", *sorted(families)[:MAX_FAMILIES])
     }
     return {**_row(dry.pop("*")), "models": {name: _row(each) for name, each in dry.items()}}
 
 
 def _dry(
-    used: Sequence[Used], family: str, strategy: str, primary: str | None, now: float
+    used: Sequence[Used], family: str, strategy: str, primary: str | None, now: float, work: float
 ) -> Dry | None:
     model = f"claude-{family}" if family else None
     quotas = [state.quota or Quota(now) for _, state in used]
@@ -63,7 +68,7 @@ def _dry(
         )
         for (account, state), windows, quota in zip(used, counting, quotas, strict=True)
     ]
-    return runs_dry(supplies, paces, strategy, now)
+    return runs_dry(supplies, paces, strategy, now, work)
 
 
 def _row(dry: Dry | None) -> Row:

@@ -11,9 +11,7 @@ from neurolink_mitm.core.pool.readings import (
     HOUR,
     INTERVAL,
     MAX_READINGS,
-    Reading,
     Readings,
-    pace,
     runs_out_at,
 )
 from neurolink_mitm.core.pool.windows import Window
@@ -60,7 +58,9 @@ def test_one_reading_a_minute_is_kept_and_the_latest_counts() -> None:
     assert times == [n * INTERVAL for n in range(11)]
     assert made.add(NOW + 605, 0.5) is None
     assert made.pace(NOW + 605) == pytest.approx(0.4 / 605)
-    assert made.add(NOW + 606, 0.0) == Reading(NOW + 606, 0.0)
+    reset = made.add(NOW + 606, 0.0)
+    assert reset
+    assert reset[:2] == (NOW + 606, 0.0)
 
 
 def test_a_clock_that_is_set_back_begins_anew() -> None:
@@ -97,14 +97,26 @@ def test_a_forecast_is_neither_past_nor_after_the_reset(
         assert now < found < (now + reset if reset is not None else math.inf)
 
 
-@given(points)
-def test_no_more_is_used_than_the_readings_rise(moves: list[tuple[float, float]]) -> None:
-    at, made = NOW, []
+def spread(moves: list[tuple[float, float]], now: float) -> float:
+    """The pace by all readings (at, used), each rise spread evenly over the time since the one before."""
+    start, risen = now - HOUR, 0.0
+    for (at, used), (later, more) in pairwise(moves):
+        if later > start and more > used:
+            inside = min(1.0, (later - max(at, start)) / (later - at)) if later > at else 1.0
+            risen += (more - used) * inside
+    return risen / max(300.0, now - max(start, moves[0][0])) if risen else 0.0
+
+
+@given(st.lists(st.tuples(st.floats(INTERVAL, 7200), st.floats(0, 1.1)), min_size=1, max_size=99),
+       st.floats(0, 5000))  # fmt: skip
+def test_the_pace_is_that_of_all_readings(moves: list[tuple[float, float]], later: float) -> None:
+    made, at, all_of_them = Readings(), NOW, []
     for passed, used in moves:
         at += passed
-        made.append(Reading(at, used))
-    rise = sum(max(0.0, b.used - a.used) for a, b in pairwise(made))
-    assert pace(made, at) * HOUR <= rise * HOUR / 300 + 1e-9
+        made.add(at, used)
+        all_of_them.append((at, used))
+    expected = spread(all_of_them, at + later)
+    assert made.pace(at + later) == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
 @pytest.mark.parametrize(
