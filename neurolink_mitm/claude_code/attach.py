@@ -58,8 +58,7 @@ class ClaudeCode:
                 ' or set it in your shell: eval "$(neurolink proxy env)"',
                 e,
             )
-        if choices.editor is not None:
-            self._editor_attached = self._attach_editor(Path(choices.editor), pid, url, choices)
+        self._editor_attached = self._attach_editor(pid, url, choices)
         if not self._any_attached:
             self._dismiss()
 
@@ -74,9 +73,14 @@ class ClaudeCode:
             logger.warning("%s; run neurolink proxy setup again", e)
             return Choices()
 
-    def _attach_editor(self, path: Path, pid: int, url: str, choices: Choices) -> bool:
+    def _attach_editor(self, pid: int, url: str, choices: Choices) -> bool:
+        """Return whether the editor is attached; one that a dead proxy has left attached is restored."""
         try:
-            attach_editor(self._settings, path, pid, url, choices)
+            if choices.editor is None:
+                if self._home.editor_settings.exists():
+                    self._settings.editor.put_back()
+                return False
+            attach_editor(self._settings, Path(choices.editor), pid, url, choices)
         except SettingsError as e:
             logger.warning("%s; Claude Code's extension is left as it is", e)
             return False

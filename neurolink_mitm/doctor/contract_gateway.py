@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 LIMIT = 20.0
 """Seconds for the next byte of a response."""
+LONGEST_TIME = 60.0
+"""Seconds for all of it."""
 LONGEST = 8_000_000
 """Bytes of a response that are read."""
 MODEL = "claude-haiku-4-5-20251001"
@@ -21,7 +23,11 @@ COUNT = "/v1/messages/count_tokens"
 MESSAGES = "/v1/messages?beta=true"
 ECHO, PACE = "x-sandbox-echo", "x-sandbox-event-delay"
 """Headers that the sandbox understands; Anthropic ignores them."""
-VERSION = {"anthropic-version": "2023-06-01", "content-type": "application/json"}
+ASKED = {
+    "anthropic-version": "2023-06-01",
+    "content-type": "application/json",
+    "x-neurolink-hold": "0",  # a request that is held until an account recovers judges nothing
+}
 Headers = Mapping[str, str]
 TURN = {"role": "user", "content": "Count from 1 to 30, one number a line."}
 
@@ -53,13 +59,24 @@ class Answer:
             return "", ""
         return str(error.get("type", "")), str(error.get("message", ""))
 
+    @property
+    def for_nobody(self) -> bool:
+        """Whether it is refused for want of a credential, or by a limit: that says nothing of the gateway."""
+        return self.status in (401, 429) or "no credentials" in self.refusal[1]
+
+    @property
+    def by_anthropic(self) -> bool:
+        """Whether Anthropic's API, or the sandbox, has answered: both name the request."""
+        return "request-id" in self.headers
+
     def __str__(self) -> str:
         """Return the response in a few words."""
         if not self.status:
             return f"no response: {self.error}"
         kind, message = self.refusal
         words = f"{kind}: {message}" if kind else self.body.decode("utf-8", "replace")
-        return f"{self.status} {' '.join(words.split())}"[:160].rstrip()
+        shown = "".join(char if char.isprintable() else " " for char in words)
+        return f"{self.status} {' '.join(shown.split())}"[:160].rstrip()
 
 
 class Gateway:
@@ -94,7 +111,7 @@ class Gateway:
 
     def send(self, path: str, body: bytes, headers: Headers | None = None) -> Answer:
         key = {"x-api-key": self.key} if self.key else {}
-        return self.ask("POST", path, {**VERSION, **key, **(headers or {})}, body)
+        return self.ask("POST", path, {**ASKED, **key, **(headers or {})}, body)
 
     def count(self, headers: Headers | None = None, **fields: object) -> Answer:
         """Have tokens counted, which is free: https://platform.claude.com/docs/en/build-with-claude/token-counting"""
@@ -107,11 +124,9 @@ class Gateway:
         return self.count()
 
     @property
-    def cannot_count(self) -> str:
-        """Return why no count can be asked for; empty if it can."""
-        if self.counted.status == 200:
-            return ""
-        return f"count_tokens is answered by {self.counted}"
+    def counts(self) -> bool:
+        """Whether counts can be asked for, of Anthropic's API or the sandbox."""
+        return self.counted.status == 200 and self.counted.by_anthropic
 
     @property
     def on_sandbox(self) -> bool:
@@ -130,7 +145,7 @@ class Gateway:
 
     def listed(self, credential: Headers) -> Answer:
         """Ask for the models, as Claude Code's discovery does."""
-        return self.ask("GET", "/v1/models?limit=1000", {**VERSION, **credential})
+        return self.ask("GET", "/v1/models?limit=1000", {**ASKED, **credential})
 
 
 def _read(response: http.client.HTTPResponse, began: float) -> Answer:
@@ -139,6 +154,8 @@ def _read(response: http.client.HTTPResponse, began: float) -> Answer:
     while (chunk := response.read1(65536)) and size < LONGEST:
         chunks.append((time.monotonic() - began, chunk))
         size += len(chunk)
+        if chunks[-1][0] > LONGEST_TIME:
+            raise TimeoutError(f"no end after {LONGEST_TIME:.0f} s")
     names = {name.lower(): value for name, value in response.headers.items()}
     body = b"".join(chunk for _, chunk in chunks)
     return Answer(response.status, body, names, chunks=tuple(chunks))

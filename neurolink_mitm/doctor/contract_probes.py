@@ -30,6 +30,7 @@ TOO_SHORT = 0.2
 """Seconds of a stream in which buffering can't be told from speed."""
 UNKNOWN = "neurolink-contract-2099-01-01"
 """A beta and a field that nobody has."""
+NO_COUNT = "needs count_tokens from Anthropic's API or the sandbox"
 NO_TOKENS = "would cost tokens: pass --spend"
 
 
@@ -61,15 +62,24 @@ def counting(probe: Probe) -> Probe:
     """Return `probe`, not run where no tokens can be counted."""
 
     def run(gateway: Gateway) -> Outcome:
-        return not_run(why) if (why := gateway.cannot_count) else probe(gateway)
+        return probe(gateway) if gateway.counts else not_run(NO_COUNT)
 
     return run
+
+
+def by_name(answer: Answer, name: str) -> Outcome:
+    """Return whether upstream has refused what is called `name`, which it then got."""
+    if not answer.by_anthropic or answer.status not in (200, 400):
+        return not_run(f"count_tokens is answered by {answer}")
+    return judged(answer.status == 400 and name in answer.refusal[1], answer)
 
 
 def messages_path(gateway: Gateway) -> Outcome:
     """Send requests without a model, which are refused: the path is there, with and without its query."""
     for path in (MESSAGES, MESSAGES.partition("?")[0]):
         answer = gateway.post(path, {})
+        if answer.for_nobody:
+            return not_run(str(answer))
         if answer.status != 400 or answer.refusal[0] != "invalid_request_error":
             return failed(answer)
     return OK
@@ -79,9 +89,9 @@ def count_tokens(gateway: Gateway) -> Outcome:
     answer = gateway.counted
     if answer.status == 200:
         return judged(isinstance(answer.document.get("input_tokens"), int), answer)
-    if answer.status in (0, 404, 405):
+    if answer.status in (0, 404, 405) and not answer.for_nobody:
         return failed(answer)
-    return not_run(gateway.cannot_count)
+    return not_run(str(answer))
 
 
 def anthropic_version(gateway: Gateway) -> Outcome:
@@ -105,7 +115,7 @@ def anthropic_beta(gateway: Gateway) -> Outcome:
     if got := echoed(answer):
         value = got[1].get("anthropic-beta", "")
         return judged(value.startswith(betas), f"upstream got anthropic-beta {value!r}")
-    return judged(answer.status == 400 and UNKNOWN in answer.refusal[1], answer)
+    return by_name(answer, UNKNOWN)
 
 
 def open_lists(gateway: Gateway) -> Outcome:
@@ -121,7 +131,7 @@ def open_lists(gateway: Gateway) -> Outcome:
     if got := echoed(answer):
         missing = [each for each, value in headers.items() if got[1].get(each) != value]
         return judged(not missing, f"upstream did not get {', '.join(missing)}")
-    return judged(answer.status == 400 and name in answer.refusal[1], answer)
+    return by_name(answer, name)
 
 
 def _as_it_came(gateway: Gateway, body: bytes) -> Outcome:
@@ -157,6 +167,8 @@ def attribution_block(gateway: Gateway) -> Outcome:
 def errors_unmodified(gateway: Gateway) -> Outcome:
     """Have upstream refuse a request: its words and its request id have to come back."""
     answer = gateway.count(messages=[])
+    if answer.for_nobody or answer.status >= 500:
+        return not_run(str(answer))
     shown, request_id = answer.document.get("request_id"), answer.headers.get("request-id")
     words = "at least one message is required" in answer.refusal[1]
     return judged(answer.status == 400 and words and shown == request_id is not None, answer)
@@ -167,7 +179,7 @@ def unknown_model(gateway: Gateway) -> Outcome:
     answer = gateway.count(model="neurolink-no-such-model")
     if answer.status == 200:
         return not_run("a mapping takes any name")
-    if answer.status in (401, 429) or answer.status >= 500:
+    if answer.for_nobody or answer.status >= 500:
         return not_run(str(answer))
     return judged(answer.status == 404 and answer.refusal[0] == "not_found_error", answer)
 
@@ -178,6 +190,8 @@ def body_inspection(gateway: Gateway) -> Outcome:
         "<script>alert(1)</script> ' OR '1'='1'; DROP TABLE x;-- ../../etc/passwd ${jndi:ldap://x}"
     )
     answer = gateway.count(messages=[{"role": "user", "content": text}])
+    if answer.for_nobody or answer.status >= 500:
+        return not_run(str(answer))
     return judged(answer.status == 200, answer)
 
 
@@ -241,7 +255,7 @@ def startup_probes(gateway: Gateway) -> Outcome:
 
 def _streamed(gateway: Gateway) -> Answer | Outcome:
     if not gateway.spend and not gateway.on_sandbox:
-        return not_run(gateway.cannot_count or NO_TOKENS)
+        return not_run(NO_TOKENS if gateway.counts else NO_COUNT)
     answer = gateway.streamed
     if answer.status == 200:
         return answer

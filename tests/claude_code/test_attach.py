@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from neurolink_mitm.adapters.home import Home
 from neurolink_mitm.adapters.state_file import process_start
 from neurolink_mitm.claude_code.attach import ClaudeCode
+from neurolink_mitm.claude_code.attachments import AllSettings
+from neurolink_mitm.claude_code.choices import Choices, write_choices
 
 URL = "http://127.0.0.1:9"
 
@@ -60,3 +63,39 @@ def test_what_can_not_be_put_back_is_told(
     assert str(path) in caplog.text
     assert "next start tries again" in caplog.text
     assert path.read_text() == "{"
+
+
+def test_an_editor_that_a_dead_proxy_has_left_is_restored(place: Home, path: Path) -> None:
+    """It was not to be attached any more, and neither proxy nor guard was there to restore it."""
+    dead = subprocess.Popen(["/bin/sleep", "60"])
+    editor = path.with_name("code.json")
+    AllSettings(place).editor.claim(editor, dead.pid, URL)
+    dead.kill()
+    dead.wait()
+    claude_code = ClaudeCode(place, path)
+    claude_code.attach(os.getpid(), URL)
+    assert not editor.exists()
+    claude_code.detach(os.getpid())
+
+
+def test_choices_that_can_not_be_read_change_no_more_than_the_address(
+    place: Home, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.claude_choices.write_text("{")
+    claude_code = ClaudeCode(place, path)
+    claude_code.attach(os.getpid(), URL)
+    assert "CLAUDE_CODE" not in path.read_text()
+    assert "neurolink proxy setup" in caplog.text
+    claude_code.detach(os.getpid())
+
+
+def test_an_editor_alone_is_guarded(place: Home, path: Path) -> None:
+    path.write_text("{")
+    editor = path.with_name("code.json")
+    write_choices(place.claude_choices, Choices(editor=str(editor)))
+    claude_code = ClaudeCode(place, path)
+    claude_code.attach(os.getpid(), URL)
+    assert (claude_code.attached, claude_code.guard_pid is None) == (False, False)
+    assert URL in editor.read_text()
+    claude_code.detach(os.getpid())
+    assert not editor.exists()

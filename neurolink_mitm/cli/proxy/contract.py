@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from urllib.parse import urlsplit
 
 from rich.console import Group
 from rich.table import Table
@@ -44,13 +45,24 @@ def _gateway(url: str | None, port: int | None, *, spend: bool) -> Gateway:
         state = running_state(port)
         guarded = _demands_key(state.url)
         return Gateway(state.url, state.admin_token if guarded else None, spend=spend)
-    if not url.startswith(("http://", "https://")):
-        fail(f"--url {url}: must begin with http:// or https://", USAGE)
+    if not _is_base(url):
+        fail("--url: must be http://HOST or https://HOST, perhaps with a port and a path", USAGE)
     key = next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
     own = {each.url: each for each in StateFile(home().state).running()}.get(url.rstrip("/"))
     if own and _demands_key(own.url):
         key = own.admin_token
     return Gateway(url, key, spend=spend)
+
+
+def _is_base(url: str) -> bool:
+    """Whether the address is one that Claude Code could be given; a password in it would be shown."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    plain = not (parts.username or parts.password or parts.query or parts.fragment)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and plain
 
 
 def _demands_key(url: str) -> bool:

@@ -27,6 +27,7 @@ from neurolink_mitm.claude_code.settings import Entry, SettingsError
 from neurolink_mitm.cli.ui.exits import FAILED, USAGE, fail
 from neurolink_mitm.cli.ui.terminal import confirm, done, say, skipped
 
+MODELS, INPUTS, EDITOR = "Model discovery", "Fine-grained tool streaming", "VS Code"
 DISCOVERY = "Claude Code's /model also lists the models of this proxy whose names begin with claude"
 STREAMING = "the inputs of tools, such as long edits, come piece by piece, as without a proxy"
 VSCODE = "Claude Code's extension for VS Code comes to the proxy while it runs"
@@ -73,8 +74,15 @@ def choose(place: Home, asked: Asked, *, ask: bool) -> Choices:
         new = not place.claude_choices.exists()
         questions = ask and new and sys.stdin.isatty() and sys.stderr.isatty()
         chosen = Choices(
-            _yes(asked.model_discovery, before.model_discovery, DISCOVERY, questions),
-            _yes(asked.tool_streaming, before.fine_grained_tool_streaming, STREAMING, questions),
+            _yes(
+                asked.model_discovery, before.model_discovery, f"{MODELS}: {DISCOVERY}", questions
+            ),
+            _yes(
+                asked.tool_streaming,
+                before.fine_grained_tool_streaming,
+                f"{INPUTS}: {STREAMING}",
+                questions,
+            ),
             _editor(asked, before, questions),
         )
         if questions or chosen != before:
@@ -103,7 +111,7 @@ def _editor(asked: Asked, before: Choices, questions: bool) -> str | None:
     places = editors.found(os.environ, sys.platform)
     if not asked.vscode and (before.editor or not places or not questions):
         return before.editor
-    if not asked.vscode and not _yes(None, False, VSCODE, questions):
+    if not asked.vscode and not _yes(None, False, f"{EDITOR}: {VSCODE}", questions):
         return None
     if not places:
         fail("no editor's settings were found: name them by --vscode-settings PATH", USAGE)

@@ -184,7 +184,10 @@ def test_the_contract_for_people(running: Running) -> None:
 
 def test_the_contract_of_nobody(shell: Shell) -> None:
     assert shell.run("proxy", "doctor", "--contract").process.returncode == 3
-    for wrong in (("--spend",), ("--contract", "--bundle", "x"), ("--contract", "--url", "x")):
+    for wrong in (
+        ("--spend",), ("--contract", "--bundle", "x"), ("--contract", "--url", "x"),
+        ("--contract", "--url", "http://me:secret@x"), ("--contract", "--url", "http://[x"),
+    ):  # fmt: skip
         assert shell.run("proxy", "doctor", *wrong).process.returncode == 2
     gone = shell.run("proxy", "doctor", "--contract", "--url", "http://127.0.0.1:9")
     assert gone.process.returncode == 1
