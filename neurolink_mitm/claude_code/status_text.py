@@ -18,6 +18,8 @@ NOT_FOUND = 404
 DOT = " · "
 LONGEST = 600.0
 """Seconds of a cooldown at most: the cap of `core/pool/cooldown.py`, which is slow to import."""
+LONGEST_WINDOW = 8 * 86_400.0
+"""Seconds to a reset at most: that of `core/pool/windows.py`, likewise."""
 MOST = 3
 """Cooldowns that are shown at most."""
 COMMON = ("5h", "7d")
@@ -180,9 +182,9 @@ def saved_line(quotas: Json, cooldowns: Json, model: str | None, now: float) -> 
     """Return the line of a proxy that does not answer, from its persisted quotas and cooldowns by account key."""
     cooling = []
     for key, state in cooldowns.items():
-        ends = [c["until"] for scope, c in state["scopes"].items() if _concerns(scope, c, model)]
-        if ends and max(ends) > now:  # at most the cap, whatever clock wrote it
-            cooling.append(Cooling(_label(key), min(max(ends) - now, LONGEST)))
+        scopes = [c for scope, c in state["scopes"].items() if _concerns(scope, c, model)]
+        if (seconds := max((_saved_seconds(each, now) for each in scopes), default=0.0)) > 0:
+            cooling.append(Cooling(_label(key), seconds))
     resting = {each.label for each in cooling}
     latest = sorted(quotas.items(), key=lambda item: item[1]["seen_at"], reverse=True)
     shown = next(((key, quota) for key, quota in latest if _label(key) not in resting), None)
@@ -196,6 +198,15 @@ def saved_line(quotas: Json, cooldowns: Json, model: str | None, now: float) -> 
             if used is not None and (window.get("reset") or now + 1) > now:
                 head.append(f"{name} {share(used)}")
     return DOT.join((*head, *_cooling(cooling)))
+
+
+def _saved_seconds(cooldown: Json, now: float) -> float:
+    """Return the seconds to an account's recovery, within bounds, whatever clock wrote it; 0 if it does not cool."""
+    left: float = cooldown["until"] - now
+    if left <= 0:
+        return 0.0
+    reset: float = (cooldown.get("resets_at") or 0.0) - now
+    return max(min(left, LONGEST), reset if reset < LONGEST_WINDOW else 0.0)
 
 
 def _label(key: str) -> str:

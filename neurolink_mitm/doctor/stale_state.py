@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from neurolink_mitm.core.auth.credentials import PROVIDER
+from neurolink_mitm.core.logs.reset_times import reset_time
 from neurolink_mitm.core.pool.cooldown import in_bounds
 from neurolink_mitm.core.pool.persisted import PersistedState
 from neurolink_mitm.core.request.endpoints import described
@@ -63,7 +64,7 @@ def _cooldowns(cooldowns: Mapping[str, PersistedState], now: float) -> Iterator[
                 what = f"{label} for {of}" if of else label
                 yield warn(
                     "leftover-cooldown",
-                    f"account {what} cools for {cooldown.until - now:.0f} s more:"
+                    f"account {what} cools until {reset_time(cooldown.recovery(now), now)}:"
                     f" {cooldown.reason}",
                     f"neurolink proxy reset '{label}'",
                 )

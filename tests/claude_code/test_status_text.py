@@ -263,6 +263,22 @@ def test_what_was_written_down_last() -> None:
     assert told == "neurolink (slow) a · 5h 20% · cooling: b 2m"
 
 
+@pytest.mark.parametrize(
+    ("cooldown", "left"),
+    [
+        (Cooldown(1, NOW, NOW + 90, "x", resets_at=NOW + 7500), "2h5m"),
+        (Cooldown(1, NOW, NOW + 90, "x", resets_at=NOW + 30), "2m"),
+        (Cooldown(1, NOW, NOW + 90, "x", resets_at=NOW + 1e9), "2m"),
+        (Cooldown(1, NOW, NOW + 1e9, "x"), "10m"),
+    ],
+    ids=["to the reset", "past the reset", "a reset too late to be true", "a cooldown that is"],
+)
+def test_an_account_is_back_when_its_window_is_reset(cooldown: Cooldown, left: str) -> None:
+    written = msgspec.to_builtins({"anthropic:a": PersistedState("x", {"*": cooldown})})
+    line = statusline.saved_line({}, written, None, NOW)
+    assert line == f"neurolink (slow) · cooling: a {left}"
+
+
 def test_nothing_was_written_down() -> None:
     assert statusline.saved_line({}, {}, None, NOW) == "neurolink (slow)"
 

@@ -45,6 +45,7 @@ def test_left_behind(
     assert all(each.fix for each in found)
 
 
+@pytest.mark.usefixtures("in_kolkata")
 @pytest.mark.parametrize(
     ("scope", "what"),
     [
@@ -55,5 +56,5 @@ def test_left_behind(
 )
 def test_a_cooldown_says_how_long_and_of_what(scope: str, what: str) -> None:
     [found] = diagnose_stale_state(ProxyProbe(1), None, cooled(scope, NOW + 9), NOW)
-    assert found.text == f"account {what} cools for 9 s more: rate limit (429)"
+    assert found.text == f"account {what} cools until 14:23 IST (in 9s): rate limit (429)"
     assert found.fix == "neurolink proxy reset 'work'"

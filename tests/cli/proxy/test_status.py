@@ -102,7 +102,9 @@ def test_cooldowns_that_are_still_to_come(shell: Shell) -> None:
     shell.write("cooldowns.json", json.dumps({"version": 1, "accounts": kept}))
     status = shell.run("proxy", "status")
     assert status.process.returncode == 3
-    assert re.search(r"account work cools for \d+ s more: rate limit \(429\)", status.said)
+    assert re.search(
+        r"account work cools until \d\d:\d\d \S+ \(in 10m\): rate limit \(429\)", status.said
+    )
     assert "neurolink proxy reset 'work'" in status.said
 
 
