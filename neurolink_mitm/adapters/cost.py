@@ -13,7 +13,7 @@ import msgspec
 
 from neurolink_mitm.adapters.background import Worker
 from neurolink_mitm.adapters.files import locked, set_aside, write_atomic
-from neurolink_mitm.core.cost.budget import Budget, ClientUse
+from neurolink_mitm.core.cost.budget import Budget, ClientUse, Sum
 from neurolink_mitm.core.cost.prices import Prices
 from neurolink_mitm.core.json_errors import UNREADABLE
 from neurolink_mitm.core.logs.timestamps import next_midnight
@@ -40,8 +40,8 @@ def shipped_prices() -> Prices:
 class Day(msgspec.Struct, rename="camel", omit_defaults=True):
     """USD spent in the day that ends at `day_ends_at` (seconds since the epoch, local midnight), and use by client."""
 
-    usd: float = 0.0
-    day_ends_at: float = 0.0
+    usd: Sum = 0.0
+    day_ends_at: Sum = 0.0
     clients: dict[str, ClientUse] = msgspec.field(default_factory=dict)
     """By the name of the client key; `today_usd` is of the same day."""
 

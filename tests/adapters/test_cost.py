@@ -162,11 +162,17 @@ def test_what_can_not_be_written_still_counts_and_is_reported_once(
     assert said == ["spend.json can't be written"]
 
 
-def test_a_broken_file_is_set_aside(path: Path, budget: Budget) -> None:
-    path.write_text("{nonsense")
+@pytest.mark.parametrize(
+    "text",
+    ["{nonsense", '{"usd":1e308,"dayEndsAt":2e9}', '{"usd":-5}',
+     '{"clients":{"bob":{"totalUsd":-1}}}', f'{{"clients":{{"bob":{{"requests":{10**400}}}}}}}'],
+    ids=["torn", "endless", "negative", "of-a-client", "requests"],
+)  # fmt: skip
+def test_a_broken_file_is_set_aside(path: Path, budget: Budget, text: str) -> None:
+    path.write_text(text)
     Spending(path, budget).close()
     assert budget.spent_today(NOW) == 0.0
-    assert [found.read_text() for found in path.parent.glob("*.corrupt-*")] == ["{nonsense"]
+    assert [found.read_text() for found in path.parent.glob("*.corrupt-*")] == [text]
 
 
 def test_the_file_says_when_its_day_ends(spending: Spending, path: Path) -> None:

@@ -61,7 +61,7 @@ _Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_PATTERN)
 class _Client(msgspec.Struct, rename="camel", omit_defaults=True):
     name: str
     sha256: str
-    created_at: int
+    created_at: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
     """Milliseconds."""
     models: Annotated[tuple[_Pattern, ...], msgspec.Meta(max_length=MOST_MODELS)] = ()
     rate: Annotated[int, msgspec.Meta(ge=1, le=MOST_RATE)] | None = None

@@ -6,7 +6,7 @@ import enum
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -68,13 +68,17 @@ def of_cap(spent: float, cap: float) -> str:
     return f"${spent:.{digits}f} of ${cap:.{digits}f}"
 
 
+Sum = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
+"""USD, or seconds, as a file may have them: what adds up to infinity could not be written."""
+
+
 class ClientUse(msgspec.Struct, rename="camel"):
     """What the requests of one client have used. Costs are USD by the price list, on subscriptions too."""
 
-    today_usd: float = 0.0
-    total_usd: float = 0.0
-    requests: int = 0
-    last_used_at: float = 0.0
+    today_usd: Sum = 0.0
+    total_usd: Sum = 0.0
+    requests: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] = 0
+    last_used_at: Sum = 0.0
     """Seconds since the epoch."""
 
     def add(self, more: ClientUse) -> None:

@@ -60,7 +60,7 @@ def test_what_a_newer_version_wrote_stays() -> None:
 @pytest.mark.parametrize(
     "limit",
     ['"rate":0', '"rate":1.5', '"rate":"9"', '"dailyCapUsd":-1', '"dailyCapUsd":1e999', '"dailyCapUsd":1e308',
-     '"dailyCapUsd":NaN', '"hold":-1', '"models":"a"', '"models":[""]', '"models":[1]'],
+     f'"createdAt":{10**400}', '"dailyCapUsd":NaN', '"hold":-1', '"models":"a"', '"models":[""]', '"models":[1]'],
 )  # fmt: skip
 def test_a_limit_that_is_none_breaks_the_file(limit: str) -> None:
     """A limit that was left out instead would open what its owner has closed."""
