@@ -29,7 +29,7 @@ EVERY = 5.0
 """Seconds between two writes."""
 MOST = 10_000
 """Unwritten readings that are kept while the disk is slow or full."""
-_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class WindowHistory:
@@ -89,13 +89,15 @@ class WindowHistory:
 
 
 def _append(path: Path, lines: Iterable[bytes]) -> None:
-    """Append whole lines, after a newline: a write that was cut short may have left a part of one. Raises `OSError`."""
+    """Append whole lines, although a write that was cut short may have left a part of one. Raises `OSError`."""
     descriptor = os.open(path, _APPEND, 0o600)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
             raise OSError(f"{path} is no regular file")
         os.fchmod(descriptor, 0o600)
-        data = memoryview(b"\n" + b"\n".join(lines) + b"\n")
+        torn = found.st_size and os.pread(descriptor, 1, found.st_size - 1) != b"\n"
+        data = memoryview(b"\n" * bool(torn) + b"\n".join(lines) + b"\n")
         while data:
             data = data[os.write(descriptor, data) :]
     finally:

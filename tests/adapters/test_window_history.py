@@ -41,6 +41,7 @@ def test_what_is_written_is_read(path: Path) -> None:
     write(path, READINGS[:2])
     write(path, READINGS[2:])
     assert read_history(path) == READINGS
+    assert len(path.read_bytes().splitlines()) == len(READINGS)
     assert path.stat().st_mode & 0o777 == 0o600
 
 

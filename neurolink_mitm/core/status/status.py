@@ -184,7 +184,7 @@ def _primary(running: Running) -> dict[str, object]:
 
 def _account(account: Account, state: AccountState, now: float) -> dict[str, object]:
     tally, cooldown = state.tally, state.longest_cooldown(now)
-    cooling = cooldown.cooling(now)
+    cooling, recovery = cooldown.cooling(now), cooldown.recovery(now)
     return {
         "label": account.label,
         "key": account.key,
@@ -196,7 +196,7 @@ def _account(account: Account, state: AccountState, now: float) -> dict[str, obj
         "backoffLevel": cooldown.level,
         "cooling": cooling,
         "coolingUntil": iso(cooldown.until) if cooling else None,
-        "recoversAt": iso(cooldown.recovery(now)) if cooling else None,
+        "recoversAt": iso(recovery) if recovery > now else None,
         "reason": out_of_use(account, now) or (cooldown.reason if cooling else None),
         "paused": _pause(account, now),
         "lastAttemptAt": _iso(tally.last_attempt_at),

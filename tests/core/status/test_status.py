@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from neurolink_mitm import __version__
 from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.choice import Requirements
+from neurolink_mitm.core.pool.cooldown import Cooldown
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.settings.values import Config, Routing
 from neurolink_mitm.core.status.event_loop import Lag
@@ -263,6 +264,15 @@ def test_the_reason_is_the_one_that_lasts(account: dict[str, Any], reason: str) 
     pool = Pool([make_account("a", **account)])
     fail(pool)
     assert account_of(pool)["reason"] == reason
+
+
+def test_it_recovers_with_its_window_although_it_may_be_tried_before() -> None:
+    pool = Pool([make_account("a")])
+    pool.account_state(A).cooldowns["*"] = Cooldown(1, NOW, NOW + 30, "x", resets_at=NOW + 3600)
+    found = [account_of(pool, NOW + later) for later in (0, 60, 3600)]
+    assert [each["cooling"] for each in found] == [True, False, False]
+    recovery = "2025-10-09T09:53:20.000Z"
+    assert [each["recoversAt"] for each in found] == [recovery, recovery, None]
 
 
 def test_quota_of_a_subscription_with_its_projection() -> None:
