@@ -158,7 +158,8 @@ def _leftover_text(result: StatusResult) -> str:
 
 def _watch(ask: Ask, form: str, interval: float) -> NoReturn:
     """Print the report every `interval` seconds, until Ctrl-C; as JSON, an object a line."""
-    if form == "text" and sys.stdout.isatty():
+    dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")  # can't be drawn on again
+    if form == "text" and sys.stdout.isatty() and not dumb:
         _watch_live(ask, interval)
     while True:
         result = ask()

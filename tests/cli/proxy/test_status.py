@@ -128,18 +128,29 @@ def test_watching_a_pipe_goes_on_when_the_proxy_comes_and_goes(shell: Shell) -> 
 @pytest.fixture
 def terminal(shell: Shell) -> Iterator[pexpect.spawn[str]]:
     """A live status in a terminal."""
+    with watching(shell, "xterm-256color") as spawned:
+        yield spawned
+
+
+def watching(shell: Shell, terminal: str) -> pexpect.spawn[str]:
     program, *arguments = NEUROLINK
-    spawned = pexpect.spawn(
+    return pexpect.spawn(
         program,
         [*arguments, "proxy", "status", "--watch", "--interval", "0.1"],
-        env={**shell.environment, "TERM": "xterm-256color"},  # type: ignore[arg-type]
+        env={**shell.environment, "TERM": terminal},  # type: ignore[arg-type]
         cwd=str(shell.home),
         dimensions=(40, 160),
         encoding="utf-8",
         timeout=LIMIT,
     )
-    with spawned:
-        yield spawned
+
+
+def test_a_terminal_that_can_only_go_on_gets_one_report_after_the_other(shell: Shell) -> None:
+    with watching(shell, "dumb") as spawned:
+        for _ in range(2):
+            spawned.expect("the proxy is not running")
+        spawned.sendintr()
+        spawned.expect(pexpect.EOF)
 
 
 def test_live_in_a_terminal(shell: Shell, terminal: pexpect.spawn[str]) -> None:
