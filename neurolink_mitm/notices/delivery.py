@@ -33,7 +33,6 @@ class _Line:
         self.waiting: asyncio.Queue[tuple[Event, float] | None] = asyncio.Queue(MAX_QUEUE + 1)
         self.task: asyncio.Task[None] | None = None
         self.logged_at = float("-inf")
-        self.failing = False
 
 
 class Delivery:
@@ -121,16 +120,14 @@ class Delivery:
                 logger.debug("the channel %s is broken", line.channel.name, exc_info=True)
             else:
                 self.sent += 1
-                line.failing = False
 
     def _fail(self, line: _Line, why: str) -> None:
         self.failed += 1
         self.last_error = f"{line.channel.name}: {why}"
         now = self._clock()
-        if not line.failing or now - line.logged_at >= LOG_EVERY:
+        if now - line.logged_at >= LOG_EVERY:
             logger.warning("a notice was not delivered by %s", self.last_error)
             line.logged_at = now
-        line.failing = True
 
     async def _drain(self, limit: float) -> None:
         """Let the lines end after what waits; cancel those that have not ended after `limit` seconds."""

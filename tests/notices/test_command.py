@@ -81,7 +81,10 @@ def test_a_program_that_can_t_be_run(script: Path) -> None:
 
 def test_a_program_that_hangs_is_killed_with_its_children(script: Path) -> None:
     pids = Path(f"{script}.pids")
-    hanging = "sleep 60 & echo $! >> {0}; setsid sleep 60 & echo $! >> {0}; echo $$ >> {0}; wait"
+    hanging = (
+        "sleep 60 & echo $! >> {0}; setsid sleep 60 & echo $! >> {0}; echo $$ >> {0};"
+        " (sleep 60 & echo $! >> {0}); wait"  # whose parent has ended
+    )
     write(script, hanging.format(f'"{pids}"'))
     began = time.monotonic()
     assert (
@@ -90,7 +93,7 @@ def test_a_program_that_hangs_is_killed_with_its_children(script: Path) -> None:
     )
     assert time.monotonic() - began < 5
     left = [int(pid) for pid in pids.read_text().split()]
-    assert len(left) == 3
+    assert len(left) == 4
     wait_until(lambda: not any(map(runs, left)), "the end of all processes")
 
 

@@ -78,6 +78,12 @@ def test_a_window_that_is_nearly_used_up(window: Window, full: bool) -> None:
     assert found(pool) == [("window-80", "work")] * full
 
 
+def test_windows_of_an_account_that_serves_nothing_are_not_told() -> None:
+    pool = pool_of(login(disabled="on holiday"))
+    pool.take_quota("anthropic:work", Quota(NOW, windows={"5h": Window(0.9, "", NOW + 60)}))
+    assert found(pool) == []
+
+
 def test_a_window_is_told_with_its_reset() -> None:
     pool = pool_of(login())
     pool.take_quota("anthropic:work", Quota(NOW, windows={"5h": Window(0.83, "", NOW + 60)}))

@@ -29,12 +29,13 @@ class FakeChannel:
     hangs: bool = False
     ids: list[str] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    goes_on: threading.Event = field(default_factory=threading.Event)
 
     async def send(self, event: Event) -> str:
         self.ids.append(event.id)
         if self.hangs:
             try:
-                await asyncio.sleep(3600)
+                await asyncio.to_thread(self.goes_on.wait, 3600)
             finally:
                 self.cancelled.set()
         if self.error:
@@ -141,17 +142,18 @@ def test_a_thousand_events_at_once_fit_and_more_are_dropped(delivery: Delivery) 
 
 
 def test_an_old_event_is_not_delivered_any_more(delivery: Delivery, clock: FakeClock) -> None:
-    hanging = FakeChannel(hangs=True)
-    delivery.configure([hanging])
-    delivery.put(event())
+    channel = FakeChannel(hangs=True)
+    delivery.configure([channel])
+    delivery.put(event(0))
     delivery.put(event(1))
-    until(lambda: hanging.ids)
+    until(lambda: channel.ids)
     clock.advance(STALE + 1)
-    other = FakeChannel("command")
-    delivery.configure([hanging, other])
-    delivery.put(event(2))
-    until(lambda: other.ids == ["ntc_2"])
-    assert hanging.ids == ["ntc_0"]
+    channel.goes_on.set()
+    until(lambda: delivery.failed == 1)
+    assert (channel.ids, delivery.last_error) == (
+        ["ntc_0"],
+        "webhook: an event waited for over 600 s",
+    )
 
 
 def test_a_reload_replaces_channels(delivery: Delivery) -> None:

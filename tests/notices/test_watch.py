@@ -109,7 +109,14 @@ def test_the_next_window_is_told_although_the_last_one_was_full_to_its_end() -> 
 def test_a_reset_that_is_reported_a_little_later_is_the_same() -> None:
     clock = Clock()
     assert clock.at(0, window(NOW + 10)) == ["window-80"]
+    clock.now = NOW + 20
     assert clock.at(40, window(NOW + 45)) == []
+
+
+def test_a_reset_that_is_put_off_is_the_same_period() -> None:
+    clock = Clock()
+    assert clock.at(0, window(NOW + 1000)) == ["window-80"]
+    assert clock.at(10, window(NOW + 9000)) == []
 
 
 def test_quiet_hours_keep_what_holds_at_their_end() -> None:
@@ -178,6 +185,15 @@ def test_a_clock_that_is_set_back_tells_nothing_twice_and_forgets_nothing() -> N
     clock.now = NOW + 10
     assert clock.at(20, LOGIN) == []
     assert clock.at(30, LOGIN, cap) == ["cap"]
+
+
+def test_a_clock_that_is_set_back_does_not_keep_what_is_over() -> None:
+    clock = Clock()
+    clock.at(0, LOGIN)
+    clock.at(1)
+    clock.now = NOW - DAY
+    clock.at(GONE + 1 - DAY)
+    assert clock.watch.marks == {}
 
 
 def test_the_watch_remembers_nothing_of_what_is_over() -> None:
