@@ -154,6 +154,8 @@ def test_a_key_opens_until_it_is_revoked(shell: Shell) -> None:
     proxy.expect("nobody is let in")
     other = shell.run("clients", "add", "desk").said.strip()
     wait_until(lambda: asked(**{"x-api-key": other}) == 200, "the new key opens")
+    shell.run("clients", "set", "desk", "--daily-cap-usd", "0")
+    wait_until(lambda: asked(**{"x-api-key": other}) == 429, "its cap is in force")
     assert key not in proxy.complained
     assert other not in proxy.complained
 
