@@ -2,7 +2,7 @@
 
 - `pool.py`: start here. `choose` picks the account, `failed` and `succeeded` book the result.
 - `choice.py`: what a request requires, and which account was chosen why.
-- `recovery.py`: when an account recovers by itself; `recovery` of the pool asks it of all for a request.
+- `recovery.py`: when an account recovers by itself; `recoveries` of the pool asks it of all for a request.
 - `cooldown.py`: how long a cooldown lasts. Which failure asks for one is a table in `core/failover/errors.py`.
 - `account_state.py`: why an account is ineligible now: cooldowns by scope, probes, limits.
 - `limit_headers.py`: how rate-limit headers are read. `windows.py`: the windows of a subscription among them;

@@ -343,20 +343,6 @@ class Pool:
         """Return the accounts that may not serve such a request now, by key."""
         return self._ineligible(self.accounts, requirements, now)
 
-    def recovery(self, requirements: Requirements, now: float) -> float | None:
-        """Return when the first account that may serve such requests will by itself; None if none does.
-
-        What waits for an account (`routing.hold`) waits for this: for the end of cooldowns, of a minute's limit, or of
-        requests in flight, never for a login, the configuration or the day's cap. It is `now` where one may serve now.
-        An account whose window is used up recovers with the window's reset, though it may be tried before that.
-        """
-        free = [a for a in self.accounts if not self._over_budget(a, requirements, now)]
-        reasons = self._ineligible(free, requirements, now)
-        if len(reasons) < len(free):
-            return now
-        ends = (each.until for each in reasons.values())
-        return min((end for end in ends if end is not None), default=None)
-
     def ineligible_fallbacks(
         self, keys: Collection[str], requirements: Requirements, now: float
     ) -> dict[str, Ineligible]:

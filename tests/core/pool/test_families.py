@@ -125,7 +125,7 @@ def test_a_refusal_of_one_family_leaves_the_others() -> None:
     answer(pool, A, FABLE, recorded.FABLE_REFUSED, 429, now)
     assert pool.ineligible(asked("claude-fable-6"), now)[A].until == 1785736800
     assert pool.ineligible(asked(OPUS), now) == {}
-    assert pool.recovery(asked(FABLE), now) == now
+    assert list(pool.recoveries(asked(FABLE), now)) == [A]
     week = Window(
         0.94, reset=1785736800.0
     )  # as far as the other account's, so that the pool's order decides

@@ -96,6 +96,13 @@ def pool_of(labels: str = "a", **how: object) -> Pool:
     return Pool([make_account(label) for label in labels], **how)  # type: ignore[arg-type]
 
 
+def recovery(pool: Pool, asked: Requirements, now: float) -> float | None:
+    """When the first account may serve: now, or when it recovers by itself."""
+    if len(pool.ineligible(asked, now)) < len(pool.accounts):
+        return now
+    return min(pool.recoveries(asked, now).values(), default=None)
+
+
 def fail(
     pool: Pool, key: str, headers: str, now: float = NOW, asked: Requirements = CLAUDE_CODE
 ) -> None:
@@ -106,13 +113,13 @@ def fail(
 
 def test_the_pool_recovers_with_its_first_account() -> None:
     pool = pool_of("ab")
-    assert pool.recovery(CLAUDE_CODE, NOW) == NOW
+    assert recovery(pool, CLAUDE_CODE, NOW) == NOW
     fail(pool, A, limit("rejected", more="retry-after: 30"))
-    assert pool.recovery(CLAUDE_CODE, NOW) == NOW
+    assert recovery(pool, CLAUDE_CODE, NOW) == NOW
     fail(pool, B, "retry-after: 10")
-    assert pool.recovery(CLAUDE_CODE, NOW) == NOW + 10
+    assert recovery(pool, CLAUDE_CODE, NOW) == NOW + 10
     fail(pool, B, limit(week="rejected", more="retry-after: 30"), NOW + 11)
-    assert pool.recovery(CLAUDE_CODE, NOW + 11) == IN_AN_HOUR
+    assert recovery(pool, CLAUDE_CODE, NOW + 11) == IN_AN_HOUR
     reply = all_ineligible(pool, CLAUDE_CODE, NOW + 11)
     assert reply is not None
     assert reply.retry_after == 3600 - 11
@@ -125,9 +132,9 @@ def test_at_the_end_of_the_cooldown_it_is_tried_all_the_same() -> None:
     assert (skipped.until, skipped.tried_at) == (IN_AN_HOUR, NOW + 30)
     assert pool.ineligible(CLAUDE_CODE, NOW + 30) == {}
     pool.began(A, CLAUDE_CODE, NOW + 30)
-    assert pool.recovery(CLAUDE_CODE, NOW + 30) == NOW + 31
+    assert recovery(pool, CLAUDE_CODE, NOW + 30) == NOW + 31
     pool.succeeded(A, CLAUDE_CODE, sent_at=NOW + 30, now=NOW + 31)
-    assert pool.recovery(CLAUDE_CODE, NOW + 31) == NOW + 31
+    assert recovery(pool, CLAUDE_CODE, NOW + 31) == NOW + 31
 
 
 def test_a_window_of_some_models_leaves_the_others() -> None:
@@ -135,8 +142,8 @@ def test_a_window_of_some_models_leaves_the_others() -> None:
     asked = replace(CLAUDE_CODE, model=FABLE)
     more = f"{UNIFIED}7d_oi-status: rejected\n{UNIFIED}7d_oi-reset: {IN_A_DAY:.0f}\nretry-after: 9"
     fail(pool, A, limit(more=more), asked=asked)
-    assert pool.recovery(asked, NOW) == IN_A_DAY
-    assert pool.recovery(CLAUDE_CODE, NOW) == NOW
+    assert recovery(pool, asked, NOW) == IN_A_DAY
+    assert recovery(pool, CLAUDE_CODE, NOW) == NOW
 
 
 def test_nobody_waits_for_what_does_not_end_by_itself() -> None:
@@ -144,11 +151,11 @@ def test_nobody_waits_for_what_does_not_end_by_itself() -> None:
     key = make_account("k", "sk-ant-api03-x")
     capped = Budget(cap=1.0, spent=2.0, day_ends_at=IN_AN_HOUR)
     pool = Pool([dead, key], budget=capped)
-    assert pool.recovery(CLAUDE_CODE, NOW) is None
+    assert recovery(pool, CLAUDE_CODE, NOW) is None
     fail(pool, key.key, "retry-after: 10")
-    assert pool.recovery(CLAUDE_CODE, NOW) is None
+    assert recovery(pool, CLAUDE_CODE, NOW) is None
     capped.spent = 0.0
-    assert pool.recovery(CLAUDE_CODE, NOW) == NOW + 10
+    assert recovery(pool, CLAUDE_CODE, NOW) == NOW + 10
 
 
 def test_counting_does_not_wait_for_the_window_of_messages() -> None:
@@ -156,23 +163,23 @@ def test_counting_does_not_wait_for_the_window_of_messages() -> None:
     fail(pool, A, limit("rejected", more="retry-after: 30"))
     counting = replace(CLAUDE_CODE, endpoint=COUNT_TOKENS)
     fail(pool, A, "retry-after: 5", asked=counting)
-    assert pool.recovery(counting, NOW) == NOW + 5
+    assert recovery(pool, counting, NOW) == NOW + 5
 
 
 def test_a_new_credential_forgets_it() -> None:
     pool = pool_of()
     fail(pool, A, limit("rejected", more="retry-after: 30"))
     pool.update([make_account("a", "sk-ant-oat01-other")])
-    assert pool.recovery(CLAUDE_CODE, NOW) == NOW
+    assert recovery(pool, CLAUDE_CODE, NOW) == NOW
     fail(pool, A, "retry-after: 5")
-    assert pool.recovery(CLAUDE_CODE, NOW) == NOW + 5
+    assert recovery(pool, CLAUDE_CODE, NOW) == NOW + 5
 
 
 def test_it_survives_a_restart() -> None:
     pool, again = pool_of(), pool_of()
     fail(pool, A, limit("rejected", more="retry-after: 30"))
     again.restore(pool.cooldowns(), pool.quotas(), NOW + 5)
-    assert again.recovery(CLAUDE_CODE, NOW + 5) == IN_AN_HOUR
+    assert recovery(again, CLAUDE_CODE, NOW + 5) == IN_AN_HOUR
 
 
 def test_a_reset_of_a_wrong_clock_is_forgotten_at_a_restart() -> None:
@@ -180,7 +187,7 @@ def test_a_reset_of_a_wrong_clock_is_forgotten_at_a_restart() -> None:
     pool = pool_of()
     secret = Secret(pool.accounts[0].secret.reveal())
     pool.restore({A: PersistedState(fingerprint(secret), {"*": far})}, {}, NOW)
-    assert pool.recovery(CLAUDE_CODE, NOW) == NOW + 30
+    assert recovery(pool, CLAUDE_CODE, NOW) == NOW + 30
 
 
 waits = st.sampled_from([None, -1.0, 0.5, 30.0, 601.0, 5e4, 1e9])
