@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 _GAP = re.compile(r"(?:[ \t\r\n]+|//[^\r\n]*|/\*.*?\*/)*", re.DOTALL)
 _SCALAR = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|(//[^\r\n]*|/\*.*?\*/)', re.DOTALL)
+_NESTING = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\r\n]*|/\*.*?\*/|([\[{])|([\]}])', re.DOTALL)
 _STRINGS = json.JSONDecoder()
 _CLOSING = {"{": "}", "[": "]"}
 DEEPEST = 100
@@ -65,25 +66,37 @@ def skip(text: str, place: int, level: int = 0) -> int:
     if level == DEEPEST:
         raise ValueError("too many levels")
     inner = place + 1
-    for child in _walk(text, place, level + 1):
+    for child in _walk(text, place, lambda text, place: skip(text, place, level + 1)):
         inner = child.end
     inner = gap(text, inner)
     return gap(text, inner) + 1 if text[inner] != "," else gap(text, inner + 1) + 1
 
 
 def children(text: str, start: int) -> list[Child]:
-    """Return the children of the object or list at `start`."""
-    return list(_walk(text, start, 1))
+    """Return the children of the object or list at `start`, in a text that `root` has accepted."""
+    return list(_walk(text, start, _leap))
 
 
-def _walk(text: str, start: int, level: int) -> Iterator[Child]:
+def _leap(text: str, place: int) -> int:
+    """Return the place behind a value that is valid."""
+    if text[place] not in _CLOSING:
+        return skip(text, place)
+    level = 0
+    for match in _NESTING.finditer(text, place):
+        level += bool(match[1]) - bool(match[2])
+        if not level:
+            return match.end()
+    raise ValueError("no end")
+
+
+def _walk(text: str, start: int, skip: Callable[[str, int], int]) -> Iterator[Child]:
     closing = _CLOSING[text[start]]
     place = gap(text, start + 1)
     while text[place : place + 1] != closing:
         name, value = "", place
         if closing == "}":
             name, value = _name(text, place)
-        end = skip(text, value, level)
+        end = skip(text, value)
         yield Child(name, place, value, end)
         place = gap(text, end)
         if text[place : place + 1] == ",":

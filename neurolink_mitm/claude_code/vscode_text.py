@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from neurolink_mitm.claude_code import jsonc
 from neurolink_mitm.claude_code.jsonc import Child
@@ -41,7 +42,8 @@ def merge(text: str | None, ours: Variables) -> tuple[str, Before]:
     left = text
     top = jsonc.root(text) if text is not None else None
     if text is None or top is None:
-        text, top = "{}\n", 0
+        above = f"{text}\n" if text and jsonc.comments(text) else ""
+        text, top = f"{above}{{}}\n", len(above)
     elif jsonc.children(text, top):
         left = "{}"
     setting = _setting(text)
@@ -91,6 +93,7 @@ def values(text: str | None, names: Iterable[str]) -> dict[str, str | None]:
     }
 
 
+@lru_cache(maxsize=4)
 def _setting(text: str) -> Child | None:
     """Return the setting; the last one if there are several, as VS Code does."""
     top = jsonc.root(text)
@@ -98,14 +101,19 @@ def _setting(text: str) -> Child | None:
     return named[-1] if named else None
 
 
-def _variable(text: str, name: str) -> Variable | None:
-    """Return the variable; the last one if there are several, which is the one that counts."""
+@lru_cache(maxsize=4)
+def _variables(text: str) -> dict[str, Variable]:
+    """Return the variables by name; the last one of a name, which is the one that counts."""
     setting = _setting(text)
     if setting is None or text[setting.value_start] != "[":
-        return None
+        return {}
     items = jsonc.children(text, setting.value_start)
-    variables = (_read(text, item) for item in reversed(items))
-    return next((each for each in variables if each and each.name == name), None)
+    variables = (_read(text, item) for item in items)
+    return {each.name: each for each in variables if each}
+
+
+def _variable(text: str, name: str) -> Variable | None:
+    return _variables(text).get(name)
 
 
 def _read(text: str, item: Child) -> Variable | None:

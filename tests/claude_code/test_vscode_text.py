@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from neurolink_mitm.claude_code.settings_text import Before
 from neurolink_mitm.claude_code.vscode_text import SETTING, merge, restore, values
+from tests.linear import assert_linear
 
 OURS = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:55669", "ENABLE_TOOL_SEARCH": "true"}
 LIST = [{"name": name, "value": value} for name, value in OURS.items()]
@@ -151,3 +153,26 @@ def test_any_document_is_restored_to_the_byte(text: str) -> None:
     done, before = merge(text, OURS)
     assert values(done, OURS) == {name: json.dumps(value) for name, value in OURS.items()}
     assert restore(done, OURS, before) == text
+
+
+@given(st.text(st.sampled_from('{}[]",:/*\\ \n1a'), max_size=40))
+def test_any_text_is_refused_or_restored_to_the_byte(text: str) -> None:
+    try:
+        done, before = merge(text, OURS)
+    except ValueError:
+        return
+    assert restore(done, OURS, before) == text
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [" ", "// x\n", "/* x */", "/*", "[", '"', '{"name": "ANTHROPIC_MODEL", "value": "claude-x"},'],
+    ids=["blanks", "lines", "comments", "open comments", "levels", "quotes", "variables"],
+)
+def test_it_is_linear(unit: str) -> None:
+    def both(text: str) -> None:
+        with suppress(ValueError):
+            done, before = merge(text, OURS)
+            restore(done, OURS, before)
+
+    assert_linear(both, lambda size: f'{{"{SETTING}": [{unit * (size // len(unit))}]}}')
