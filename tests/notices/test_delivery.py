@@ -56,7 +56,7 @@ def delivery(clock: FakeClock) -> Iterator[Delivery]:
 
 
 def until(holds: Callable[[], object]) -> None:
-    wait_until(holds, "the delivery", 10)
+    wait_until(holds, "the delivery", 30)
 
 
 def test_an_event_goes_through_every_channel_in_order(delivery: Delivery) -> None:
@@ -81,7 +81,7 @@ def test_a_channel_that_hangs_delays_neither_another_nor_the_end(delivery: Deliv
     until(lambda: len(other.ids) == 3)
     began = time.monotonic()
     delivery.close(0.1)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
     assert hanging.ids == ["ntc_0"]
     assert hanging.cancelled.is_set()
 
