@@ -14,16 +14,24 @@ def request_line(exchange: Exchange) -> str:
     """Return the line of a request that has arrived."""
     path = short(exchange.path.partition("?")[0])
     return _request_line(
-        exchange.method, path, exchange.model, exchange.stream, exchange.tool_count
+        exchange.method,
+        path,
+        exchange.model,
+        exchange.stream,
+        exchange.tool_count,
+        exchange.client,
     )
 
 
 @lru_cache(
     maxsize=64
 )  # most requests are alike, and the search for secrets takes half of a line's time
-def _request_line(method: str, path: str, model: str | None, stream: bool, tools: int) -> str:
+def _request_line(
+    method: str, path: str, model: str | None, stream: bool, tools: int, client: str | None
+) -> str:
     asked = f" -> model={model}{' stream' if stream else ''} tools={tools}" if model else ""
-    return printable(redact(f"[proxy] {method} {path}{asked}"))
+    by = f" client={client}" if client else ""
+    return printable(redact(f"[proxy] {method} {path}{asked}{by}"))
 
 
 def attempt_line(account: Account) -> str:

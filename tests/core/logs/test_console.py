@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.failover.errors import Failure
 from neurolink_mitm.core.logs import console
 from neurolink_mitm.core.openai.api import Api
@@ -37,6 +38,11 @@ def test_another_api_is_told_by_the_clients_path() -> None:
     )
     line = "[proxy] POST /v1/chat/completions -> model=gpt-x stream tools=0"
     assert console.request_line(exchange) == line
+
+
+def test_asked_by_a_client_with_a_name() -> None:
+    exchange = make_exchange(model="claude-x", client_key=ClientKey("bob\x1b", "", 0))
+    assert console.request_line(exchange).endswith("tools=0 client=bob?")
 
 
 def test_asked_for_something_else() -> None:
