@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -25,8 +26,8 @@ MOST = 3
 COMMON = ("5h", "7d")
 """The windows of all models."""
 REJECTED = "rejected"
-HALF, ALMOST = 0.5, 0.8
-"""Shares of a window: from `HALF` on that of one model is shown, from `ALMOST` on when it resets."""
+HALF = 0.5
+"""Share from which a window of one model is shown."""
 
 
 class Cooling(NamedTuple):
@@ -104,25 +105,48 @@ def _nobody(cooling: list[Cooling], now: float) -> str:
 
 
 def _windows(windows: Json, model: str | None, now: float) -> Iterable[str]:
-    """Yield what is used of the windows of all models, and of those of `model` that are used by half."""
-    for name in sorted(windows, key=lambda name: (name not in COMMON, name)):
-        window = windows[name]
-        used = 1.0 if window["used"] is None and window["status"] == REJECTED else window["used"]
-        if used is not None and (name in COMMON or (used >= HALF and _counts_for(window, model))):
-            yield f"{name} {share(used)}{_end(window, used, now)}"
+    """Yield what is used of the windows of all models, and of those of `model` that are used by half.
+
+    The tightest one, which is used up first or is used most, says when, and when it resets.
+    """
+    used = {name: part for name, each in windows.items() if (part := _share(each)) is not None}
+    concerned = {
+        name: part
+        for name, part in used.items()
+        if name in COMMON or (part >= HALF and _counts_for(windows[name], model))
+    }
+    ends = {name: _out(windows[name], now) or math.inf for name in concerned}
+    tightest = min(concerned, key=lambda n: (concerned[n] < 1, ends[n], -used[n]), default=None)
+    for name in sorted(concerned, key=lambda name: (name not in COMMON, name)):
+        end = _end(windows[name], now) if name == tightest else ""
+        yield f"{name} {share(used[name])}{end}"
+
+
+def _share(window: Json) -> float | None:
+    """Return the share that is used, None where it is unknown."""
+    used: float | None = window["used"]
+    return 1.0 if used is None and window["status"] == REJECTED else used
 
 
 def _counts_for(window: Json, model: str | None) -> bool:
     return model is not None and any(fnmatchcase(model, each) for each in window.get("models", ()))
 
 
-def _end(window: Json, used: float, now: float) -> str:
-    """Return when a window is used up at this pace, or, if it almost is, when it resets."""
-    if (out := window.get("runsOutAt")) and _time(out) > now:
-        return f" out {clock_time(_time(out), now)}"
-    if used >= ALMOST and window.get("reset"):
-        return f" resets {clock_time(_time(window['reset']), now)}"
-    return ""
+def _out(window: Json, now: float) -> float | None:
+    """Return when a window is used up at the pace of the last hour, None if it is not."""
+    out = window.get("runsOutAt")
+    at = _time(out) if out else now
+    return at if at > now else None
+
+
+def _end(window: Json, now: float) -> str:
+    """Return ` out 16:40 resets 18:17 (in 2h5m)`, as far as it is known."""
+    out = _out(window, now)
+    text = f" out {clock_time(out, now)}" if out else ""
+    if not window.get("reset"):
+        return text
+    reset = _time(window["reset"])
+    return f"{text} resets {clock_time(reset, now)} (in {countdown(reset - now)})"
 
 
 def _dry(report: Json, model: str | None, now: float) -> Iterable[str]:

@@ -41,7 +41,7 @@ def pool_of(labels: str, **cooling: float) -> Pool:
 
 def used(pool: Pool, label: str, five_hour: float, seven_day: float | None = None) -> Pool:
     used = {"5h": five_hour, "7d": seven_day}
-    windows = {n: Window(u, "allowed", NOW + 60) for n, u in used.items() if u is not None}
+    windows = {n: Window(u, "allowed") for n, u in used.items() if u is not None}
     quota = Quota(NOW, windows)
     pool.account_state(f"anthropic:{label}").quota = quota
     return pool
@@ -91,28 +91,33 @@ WINDOW = {
     "runsOutAt": None,
     "models": ["*"],
 }
+WEEK = WINDOW | {"used": 0.3, "reset": "2025-10-14T15:53:20Z"}
 OUT = "2025-10-09T10:00:00.000Z"
+RESETS = "resets 16:28 (in 2h5m)"
 
 
 @pytest.mark.usefixtures("in_kolkata")
 @pytest.mark.parametrize(
     ("windows", "text"),
     [
-        ({"5h": WINDOW}, "5h 42%"),
-        ({"5h": WINDOW | {"runsOutAt": OUT}}, "5h 42% out 15:30"),
-        ({"5h": WINDOW | {"runsOutAt": "2025-10-09T08:53:19.000Z"}}, "5h 42%"),
-        ({"5h": WINDOW | {"used": 0.85}}, "5h 85% resets 16:28"),
-        ({"5h": WINDOW | {"used": 0.85, "runsOutAt": OUT}}, "5h 85% out 15:30"),
-        ({"7d": WINDOW | {"used": 1, "reset": "2025-10-14T15:53:20Z"}}, "7d 100% resets Tue 21:23"),
-        ({"7d": WINDOW | {"used": None, "status": "rejected"}}, "7d 100% resets 16:28"),
+        ({"5h": WINDOW}, f"5h 42% {RESETS}"),
+        ({"5h": WINDOW | {"runsOutAt": OUT}}, f"5h 42% out 15:30 {RESETS}"),
+        ({"5h": WINDOW | {"runsOutAt": "2025-10-09T08:53:19.000Z"}}, f"5h 42% {RESETS}"),
+        ({"5h": WINDOW, "7d": WEEK}, f"5h 42% {RESETS} · 7d 30%"),
+        ({"5h": WINDOW, "7d": WEEK | {"used": 0.9}}, "5h 42% · 7d 90% resets Tue 21:23 (in 5d7h)"),
+        ({"5h": WINDOW | {"runsOutAt": OUT}, "7d": WEEK | {"used": 0.9}}, f"5h 42% out 15:30 {RESETS} · 7d 90%"),
+        ({"5h": WINDOW | {"runsOutAt": OUT}, "7d": WEEK | {"used": 1}}, "5h 42% · 7d 100% resets Tue 21:23 (in 5d7h)"),
+        ({"7d": WINDOW | {"used": None, "status": "rejected"}}, f"7d 100% {RESETS}"),
         ({"7d": WINDOW | {"used": 0.9, "reset": None}}, "7d 90%"),
         ({"7d": WINDOW | {"used": None}}, ""),
-        ({"7d_opus": WINDOW | {"used": 0.6, "models": ["claude-opus-*"]}, "5h": WINDOW}, "5h 42% · 7d_opus 60%"),
+        ({"7d_opus": WINDOW | {"used": 0.6, "models": ["claude-opus-*"]}, "5h": WINDOW},
+         f"5h 42% · 7d_opus 60% {RESETS}"),
         ({"7d_opus": WINDOW | {"models": ["claude-opus-*"]}}, ""),
         ({"7d_sonnet": WINDOW | {"used": 0.9, "models": ["claude-sonnet-*"]}}, ""),
     ],
-    ids=["half", "forecast", "a forecast that is over", "almost", "both", "all", "rejected", "no reset", "unknown",
-         "of the model", "hardly used", "of another model"],
+    ids=["half", "forecast", "a forecast that is over", "two", "the one that is used most", "the one that is out first",
+         "the one that is used up", "rejected", "no reset", "unknown", "of the model", "hardly used",
+         "of another model"],
 )  # fmt: skip
 def test_windows_say_what_matters(windows: dict[str, Any], text: str) -> None:
     found = report(pool_of("a"))
