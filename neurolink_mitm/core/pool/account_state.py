@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -11,7 +12,7 @@ from neurolink_mitm.core.pool.accounts import Account
 from neurolink_mitm.core.pool.cooldown import Cooldown, after_failure, after_success, shifted
 from neurolink_mitm.core.pool.limit_scope import WHOLE_ACCOUNT
 from neurolink_mitm.core.pool.quota import Quota
-from neurolink_mitm.core.pool.ramp import FIRST, IN_USE, PROBE_WAIT, Ramps
+from neurolink_mitm.core.pool.ramp import LATELY, MAX_ANSWERS, PROBE_WAIT, Ramps
 from neurolink_mitm.core.pool.readings import Reading, Readings
 from neurolink_mitm.core.request.endpoints import MESSAGES, covers, described, parts
 from neurolink_mitm.core.request.endpoints import scope as scope_at
@@ -106,8 +107,8 @@ class AccountState:
     probes: dict[str, float] = field(default_factory=dict)
     """When the probe of a scope was sent: the first request after a cooldown."""
     ramps: Ramps = field(default_factory=Ramps)
-    answered_at: float = -math.inf
-    """When upstream last gave a good answer."""
+    answers: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_ANSWERS))
+    """When upstream gave the latest good answers."""
     tally: AccountTally = field(default_factory=AccountTally)
     quota: Quota | None = None
     in_flight: int = 0
@@ -149,9 +150,10 @@ class AccountState:
             return None
         return min(began) + PROBE_WAIT
 
-    def in_use(self, now: float) -> bool:
-        """Return whether requests are served, so that more can be sent at once."""
-        return self.in_flight >= FIRST or 0 <= now - self.answered_at < IN_USE
+    def load(self, now: float) -> int:
+        """Return how many requests it has answered lately, or serves now: so many more can be sent at once."""
+        lately = sum(0 <= now - at < LATELY for at in self.answers)
+        return max(lately, self.in_flight)
 
     @staticmethod
     def _unsuitable(
@@ -250,12 +252,12 @@ class AccountState:
     ) -> None:
         """Count an attempt. After a cooldown it is the probe: the account is ineligible until it has a result.
 
-        `moved`: the request comes from another account, or has waited. An account that is not in use begins a ramp.
+        `moved`: the request comes from another account, or has waited: a ramp begins.
         """
         tries_again = self._matching(model, endpoint)
-        fresh = moved and not tries_again and not self.in_use(now)
-        if fresh and not self.ramps.covering(model, endpoint, now):
-            self.ramps.begin(scope_at(endpoint, WHOLE_ACCOUNT), now)
+        takes_over = moved and not tries_again
+        if takes_over and not self.ramps.covering(model, endpoint, now):
+            self.ramps.begin(scope_at(endpoint, WHOLE_ACCOUNT), now, self.load(now))
         if self.ramps:
             self.ramps.sent(model, endpoint, now)
         self.tally.attempts += 1
@@ -286,7 +288,7 @@ class AccountState:
     ) -> int:
         """Count a success and clear the cooldowns that match the attempt: their ramps begin. Return how many."""
         self.tally.success += 1
-        self.answered_at = now
+        self.answers.append(now)
         self.ramps.answered(sent_at)
         cleared = [
             scope

@@ -1,8 +1,9 @@
 """Slow start: an account that takes over from another one, or has recovered, gets a few requests at once at first.
 
-Each answer admits one more (as in TCP: RFC 5681, section 3.1), and so does time, as upstream may be slow. All at once
-they would meet upstream's limits on acceleration (https://platform.claude.com/docs/en/api/rate-limits), and each would
-write to the prompt cache what they have in common: it can be read once the first response begins
+A few means two more than it has answered in the last minute. Each answer admits one more (as in TCP: RFC 5681, section
+3.1), and so does time, as upstream may be slow. All at once they would meet upstream's limits on acceleration
+(https://platform.claude.com/docs/en/api/rate-limits), and each would write to the prompt cache what they have in
+common: it can be read once the first response begins
 (https://platform.claude.com/docs/en/build-with-claude/prompt-caching).
 
 Times are seconds since the epoch.
@@ -24,8 +25,10 @@ PROBE_WAIT = 2.0
 """Seconds for which the result of a probe is waited for, at most."""
 LONGEST_WAIT = 8.0
 """Seconds that a request waits in all for ramps and probes, at most."""
-IN_USE = 60.0
-"""Seconds after an answer for which an account is in use: it needs no ramp to take over."""
+LATELY = 60.0
+"""Seconds for which an answer counts: an account takes over as many requests at once as it has answered lately."""
+MAX_ANSWERS = 64
+"""Answers of an account that are remembered for that."""
 
 
 @dataclass(slots=True)
@@ -34,6 +37,7 @@ class Ramp:
 
     began_at: float
     answers: int = 0
+    """Good answers, with those of lately when it began."""
     unanswered: list[float] = field(default_factory=list)
 
     def is_over(self, now: float) -> bool:
@@ -74,8 +78,9 @@ class Ramps:
     def __bool__(self) -> bool:
         return bool(self.by_scope)
 
-    def begin(self, scope: str, now: float) -> None:
-        self.by_scope[scope] = Ramp(now)
+    def begin(self, scope: str, now: float, load: int = 0) -> None:
+        """Begin a ramp on an account that bears this load already: so many more than a fresh one it gets at once."""
+        self.by_scope[scope] = Ramp(now, load)
 
     def covering(self, model: str | None, endpoint: str, now: float) -> list[Ramp]:
         """Return those that bound such a request."""

@@ -72,7 +72,7 @@ class Waits:
         return [
             account
             for account in left
-            if self._states[account.key].in_use(now)
+            if self._states[account.key].load(now)
             and not (plan and account.type == "api_key")
             and self.full_until(account.key, of, now) is None
         ]

@@ -14,8 +14,9 @@ from neurolink_mitm.core.pool.choice import Choice, Requirements
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.core.pool.ramp import (
     FIRST,
-    IN_USE,
+    LATELY,
     LONGEST_WAIT,
+    MAX_ANSWERS,
     PROBE_WAIT,
     STEP,
     STEPS,
@@ -64,12 +65,14 @@ def answer(pool: Pool, key: str, sent_at: float, now: float, of: Requirements = 
     pool.succeeded(key, of, sent_at=sent_at, now=now)
 
 
-def crowd(pool: Pool, now: float, of: Requirements = ASK, tried: str = "a") -> str:
+def crowd(
+    pool: Pool, now: float, of: Requirements = ASK, tried: str = "a", *, moved: bool = True
+) -> str:
     """The accounts on which requests begin that come from `tried` at once, until one has to wait."""
     labels = ""
     while (account := choose(pool, now, of, tried).account) and len(labels) < 40:
         now += 0.000_1
-        pool.began(account.key, of, now, moved=True)
+        pool.began(account.key, of, now, moved=moved)
         labels += account.label
     return labels
 
@@ -150,14 +153,35 @@ def test_one_request_alone_does_not_wait_nor_does_one_that_has_no_patience_left(
     assert pool.choose(ASK, NOW + 0.1, {A}).account == pool.accounts[1]
 
 
-@pytest.mark.parametrize("seconds", [1, IN_USE - 1, IN_USE + 1], ids=["now", "lately", "long-ago"])
-def test_an_account_in_use_takes_all(seconds: float) -> None:
+@pytest.mark.parametrize(
+    ("answers", "seconds", "at_once"),
+    [
+        (1, 1, FIRST + 1),
+        (5, 1, FIRST + 5),
+        (5, LATELY - 1, FIRST + 5),
+        (5, LATELY + 1, FIRST),
+        (100, 1, 40),
+        (5, -1, FIRST),
+    ],
+    ids=["once", "five-times", "lately", "long-ago", "all-the-time", "clock-set-back"],
+)
+def test_an_account_takes_over_what_it_has_answered_lately_and_a_few(
+    answers: int, seconds: float, at_once: int
+) -> None:
     pool = make_pool()
-    pool.began(B, ASK, NOW - seconds)
-    answer(pool, B, NOW - seconds, NOW - seconds)
-    pool.ended(B, sent_at=NOW - seconds)
+    for _ in range(answers):
+        answer(pool, B, NOW - seconds, NOW - seconds)
     limit(pool, A, NOW)
-    assert crowd(pool, NOW + 0.1) == "b" * (40 if seconds < IN_USE else FIRST)
+    assert crowd(pool, NOW + 0.1) == "b" * at_once
+    assert len(pool.account_state(B).answers) <= MAX_ANSWERS
+
+
+def test_so_does_one_that_is_serving() -> None:
+    pool = make_pool()
+    for n in range(5):
+        pool.began(B, ASK, NOW - LATELY - n)
+    limit(pool, A, NOW)
+    assert crowd(pool, NOW + 0.1) == "b" * (FIRST + 5)
 
 
 def test_requests_that_have_not_moved_begin_no_ramp() -> None:
@@ -179,7 +203,7 @@ def test_one_that_is_in_use_is_taken_instead() -> None:
     pool = make_pool("abc")
     answer(pool, C, NOW, NOW)
     limit(pool, A, NOW)
-    assert crowd(pool, NOW + 1) == "b" * FIRST + "c" * (40 - FIRST)
+    assert crowd(pool, NOW + 1) == "b" * FIRST + "c" * (FIRST + 1)
 
 
 def test_but_none_that_costs_more() -> None:
@@ -192,7 +216,7 @@ def test_but_none_that_costs_more() -> None:
 def test_a_session_waits_for_its_home() -> None:
     """Its cache is there."""
     pool, of = make_pool("abc"), Requirements(claude_code=True, model=OPUS, session="s")
-    answer(pool, B, NOW - IN_USE - 9, NOW - IN_USE - 9, of)
+    answer(pool, B, NOW - LATELY - 9, NOW - LATELY - 9, of)
     answer(pool, C, NOW, NOW)
     limit(pool, A, NOW)
     assert crowd(pool, NOW + 1, of) == "b" * FIRST
@@ -253,7 +277,7 @@ def test_a_family_that_has_recovered_leaves_the_others_alone() -> None:
     limit(pool, A, NOW, failure=OF_OPUS)
     assert crowd(pool, NOW + 10, tried="") == "a"
     answer(pool, A, NOW + 10.0001, NOW + 11)
-    assert (crowd(pool, NOW + 11, haiku, ""), crowd(pool, NOW + 11.1, tried="")) == (
+    assert (crowd(pool, NOW + 11, haiku, "", moved=False), crowd(pool, NOW + 11.1, tried="")) == (
         "a" * 40,
         "a" * FIRST,
     )
