@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes
 from mitmproxy import http
 
 from neurolink_mitm.adapters import plugins
+from neurolink_mitm.claude_code.choices import Choices
+from neurolink_mitm.claude_code.settings_text import variables as variables_of
 from neurolink_mitm.core.request import json_spans as spans
 from neurolink_mitm.core.settings import values
 from neurolink_mitm.core.settings.values import Cloaking, Config, Plugins
@@ -25,7 +27,7 @@ from neurolink_mitm.sandbox.wire import Tls
 from neurolink_mitm.stack import stack
 from tests import claude_cli as claude_code
 from tests.adapters.tls_server import make_certificate
-from tests.flows.harness import CLAUDE_CODE, Proxy, account
+from tests.flows.harness import CLAUDE_CODE, MODEL, Proxy, account
 
 pytestmark = pytest.mark.real("npm")
 
@@ -79,6 +81,30 @@ def test_answers_through_a_failover(
     assert (row.outcome, row.attempts, row.account) == ("complete", 2, "b")
     assert row.sessionId
     assert row.toolCount > 5
+
+
+NO_WAY_OUT = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "",  # it would switch discovery off
+    "DISABLE_TELEMETRY": "1",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "NO_PROXY": "127.0.0.1",
+}
+
+
+@pytest.mark.timeout(400)
+def test_what_setup_offers_does_what_the_page_says(
+    claude: Path, proxy: Proxy, sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    """Models are listed and tools stream, each only with its variable."""
+    cache = tmp_path / ".claude" / "cache" / "gateway-models.json"
+    for chosen in (Choices(), Choices(model_discovery=True, fine_grained_tool_streaming=True)):
+        variables = NO_WAY_OUT | variables_of(proxy.url) | chosen.variables
+        assert claude_code.say_hi(claude, tmp_path, **variables).returncode == 0
+        asked = [r for r in sandbox.requests if r.path.startswith("/v1/messages?")][-1]
+        eager = [tool.get("eager_input_streaming") for tool in json.loads(asked.body)["tools"]]
+        assert set(eager) == {True if chosen.fine_grained_tool_streaming else None}
+        assert cache.exists() is chosen.model_discovery
+    assert {each["id"] for each in json.loads(cache.read_text())["models"]} >= {MODEL}
 
 
 UUID = "11111111-2222-3333-4444-555555555555"
