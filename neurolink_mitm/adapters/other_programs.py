@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,11 @@ from neurolink_mitm.adapters.system import listening_process, port_owner
 
 SCRIPTED = frozenset({"node", "nodejs", "bun", "bunx", "deno", "npm", "npx", "tsx"})
 """Programs that run a script of JavaScript or TypeScript."""
-INTERPRETERS = SCRIPTED | {"sh", "bash", "dash", "zsh", "python", "python3", "docker"}
-_WORDS = 5
-"""Words of a command line among which the script is: options of the interpreter go before it."""
+INTERPRETERS = SCRIPTED | {"sh", "bash", "dash", "zsh", "python", "python3"}
+_INLINE = frozenset({"-c", "-e", "-p", "-m", "--eval", "--print"})
+"""Options of interpreters that bring the program themselves: there is no script then."""
+_RUN = frozenset({"run", "exec", "x"})
+"""Words of package managers before the name of what they run."""
 _SAME = 2.0
 """Seconds by which a process may seem younger than the file that it wrote its pid to."""
 _LARGEST = 100_000
@@ -89,23 +91,31 @@ def _own_processes() -> Iterator[psutil.Process]:
 
 def _is_of(program: Program, process: psutil.Process) -> bool:
     with suppress(psutil.Error, OSError):
-        words = process.cmdline()[:_WORDS]
+        words = process.cmdline()
         if not words or process.status() == psutil.STATUS_ZOMBIE:
             return False
-        runner = _name(words[0])
-        scripts = words[1:] if runner in program.interpreters else ()
-        ours = (
-            program.interpreters == SCRIPTED
-        )  # then the name alone may be that of a command of ours
-        return any(_names(program, word) for word in (*scripts, *(() if ours else words[:1])))
+        if _name(words[0]) in program.interpreters:
+            script = _script(words[1:])
+            return script is not None and _names(program, script)
+        # where only a script counts, a program of that name may be ours
+        return program.interpreters != SCRIPTED and _names(program, words[0])
     return False
+
+
+def _script(words: Sequence[str]) -> str | None:
+    """Return the script, or the package, that an interpreter runs; None if it runs none."""
+    for word in words:
+        if word in _INLINE:
+            return None
+        if not word.startswith("-") and word not in _RUN:
+            return word
+    return None
 
 
 def _names(program: Program, word: str) -> bool:
     parts = Path(word).parts
     packages = (tuple(each.split("/")) for each in program.packages)
-    inside = any(_contains(parts, package) for package in packages)
-    return not word.startswith("-") and (inside or _name(word) in program.commands)
+    return _name(word) in program.commands or any(_contains(parts, each) for each in packages)
 
 
 def _contains(parts: tuple[str, ...], package: tuple[str, ...]) -> bool:

@@ -40,6 +40,10 @@ class TokenStoreError(Exception):
     """
 
 
+class StoreInUseError(TokenStoreError):
+    """The original NeuroLink uses the store."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """The content of the store, and warnings for its owner."""
@@ -91,7 +95,7 @@ class TokenStore:
             with locked(path), suppress(ChangedError):
                 return takeover.run(self._backend, force=force)
         except OriginalRunsError as e:
-            raise TokenStoreError(
+            raise StoreInUseError(
                 f"{path} is the original NeuroLink's, which runs ({e}), and was left as it is: end that program;"
                 " it is taken over when it has ended"
             ) from e

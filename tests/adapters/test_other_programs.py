@@ -67,13 +67,21 @@ def test_a_file_of_that_name_that_is_only_read_is_no_process(tmp_path: Path) -> 
         reader.wait(10)
 
 
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_name_that_is_an_argument_is_no_process(tmp_path: Path, inline: bool) -> None:
+    path = f"{tmp_path}/@nl-test/it"
+    runs = ("-c", f"read x; : {path}") if inline else (script(tmp_path / "x.sh"), path)
+    with process("bash", *runs, NAME):
+        assert running(PROGRAM) is None
+
+
 def test_the_original_is_no_python(tmp_path: Path) -> None:
     """That is us."""
     program = original(tmp_path)
     assert program.interpreters == SCRIPTED
     with process("bash", script(tmp_path / "neurolink")):
         assert running(program) is None
-    with process(copied(tmp_path / "node"), "-", str(tmp_path / "neurolink")) as pid:
+    with process(copied(tmp_path / "node"), script(tmp_path / "neurolink"), "-") as pid:
         assert f"process {pid} (node" in str(running(program))
 
 

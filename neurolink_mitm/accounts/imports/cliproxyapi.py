@@ -66,7 +66,11 @@ def _files(place: Path) -> Iterator[Path]:
         yield place
         return
     count = 0
-    for folder, inner, names in os.walk(place):
+
+    def unreadable(error: OSError) -> None:
+        raise SourceError(f"{error.filename} can't be read: {error.strerror}")
+
+    for folder, inner, names in os.walk(place, onerror=unreadable):
         depth = len(Path(folder).relative_to(place).parts)
         inner[:] = sorted(inner) if depth < LARGEST_DEPTH else []
         for name in sorted(names):

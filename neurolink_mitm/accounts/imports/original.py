@@ -85,10 +85,12 @@ def _entry(key: str, value: object, where: str, now: float) -> Entry:
     name = shown(key.removeprefix(PROVIDER))
     if key != "anthropic" and not key.startswith(PROVIDER):
         return other_provider(name, where, key.partition(":")[0])
-    single = msgspec.json.encode({"version": "2.0", "providers": {key: value}})
     try:
+        single = msgspec.json.encode({"version": "2.0", "providers": {key: value}})
         conversion = convert(single, ())
         (account,) = parse_token_store(conversion.data if conversion else single)
+    except UnicodeError:
+        return Entry(name, where, reason="it is broken: not UTF-8")
     except ValueError as e:
         return Entry(name, where, reason=f"it is broken: {shown(str(e))}")
     if account.disabled:

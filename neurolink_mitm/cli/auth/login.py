@@ -99,10 +99,12 @@ def login(
 
 def _check_readable(store: TokenStore) -> None:
     """Exit where the store can't be read, before the login rather than after it."""
-    from neurolink_mitm.adapters.token_store import TokenStoreError
+    from neurolink_mitm.adapters.token_store import StoreInUseError, TokenStoreError
 
     try:
         store.read()
+    except StoreInUseError:
+        raise
     except TokenStoreError as e:
         fail(f"{redact(str(e))}; repair it, or move it away and log in again", FAILED)
 
