@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,9 +129,11 @@ def _name(word: str) -> str:
 
 
 def _described(process: psutil.Process) -> str:
-    """Return pid and names, without arguments: they may hold keys."""
-    words: Iterable[str] = ()
-    with suppress(psutil.Error):
-        words = (Path(word).name for word in process.cmdline()[:2] if not word.startswith("-"))
+    """Return pid, program and script, without arguments: they may hold keys."""
+    words: list[str] = []
+    with suppress(psutil.Error, IndexError):
+        first, *others = process.cmdline()[:20]
+        script = _script(others) if _name(first) in INTERPRETERS else None
+        words = [Path(word).name for word in (first, script) if word]
     text = "".join(char for char in " ".join(words) if char.isprintable())[:60]
     return f"process {process.pid}{f' ({text})' if text else ''}"

@@ -96,8 +96,8 @@ class TokenStore:
                 return takeover.run(self._backend, force=force)
         except OriginalRunsError as e:
             raise StoreInUseError(
-                f"{path} is the original NeuroLink's, which runs ({e}), and was left as it is: end that program;"
-                " it is taken over when it has ended"
+                f"{path} is the original NeuroLink's, which runs ({e}), and was left as it is."
+                " It is taken over when that program has ended, or by: neurolink auth import --from neurolink --force"
             ) from e
         except ValueError as e:
             raise TokenStoreError(f"{path} is broken and was left as it is: {e}") from e

@@ -132,11 +132,10 @@ def _files(results: ProbeResults) -> Iterator[Diagnostic]:
     faulty = [place for place in results.files if place.fault]
     open_ = [place for place in results.files if place.mode is not None and place.mode & OTHERS]
     for place in faulty:
-        yield fail(
-            "file-broken",
-            f"{place.path}: {place.fault}",
-            "repair it, or move it away: what it held is then made anew or asked for again",
-        )
+        fix = "repair it, or move it away: what it held is then made anew or asked for again"
+        if "the original NeuroLink's, which runs" in str(place.fault):
+            fix = "end that program"
+        yield fail("file-broken", f"{place.path}: {place.fault}", fix)
     for place in open_:
         yield _open_file(place)
     count = sum(place.mode is not None for place in results.files)

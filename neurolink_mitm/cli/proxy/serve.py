@@ -283,7 +283,10 @@ def _served(runtime: Runtime, model: str) -> bool:
     }
     keys = [a.key for a in pool.accounts if route.pool]
     keys += [a.key for a in pool.fallbacks if a.key in route.entries]
-    return any(key not in ineligible or ineligible[key].until is not None for key in keys)
+    paused = {a.key for a in pool.accounts if a.paused and a.enabled and a.type != "oauth"}
+    return any(
+        key not in ineligible or ineligible[key].until is not None or key in paused for key in keys
+    )
 
 
 def _url(runtime: Runtime) -> str:

@@ -17,6 +17,7 @@ from neurolink_mitm.cli.proxy.serve import greeting as greet
 from neurolink_mitm.config.document import parse
 from neurolink_mitm.core.auth.client_keys import ClientKey
 from neurolink_mitm.core.pool.accounts import Account
+from neurolink_mitm.core.pool.pauses import Pause
 from neurolink_mitm.core.pool.pool import Pool
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
@@ -29,6 +30,12 @@ from tests.waiting import LIMIT, wait_until
 def greeting(*accounts: Account, info: StartInfo = StartInfo(), **changes: Any) -> str:  # noqa: B008
     """What a start with this runtime says."""
     return greet(make_runtime(*accounts, **changes), info)
+
+
+def test_a_paused_key_is_still_for_anybody_and_a_paused_login_is_not() -> None:
+    assert "try it by hand" in greeting(make_account(paused=Pause()))
+    login = make_account(token="sk-ant-oat-test-1", paused=Pause())
+    assert "A subscription serves Claude Code only" in greeting(login)
 
 
 def test_it_says_what_a_newer_python_would_bring() -> None:
