@@ -15,6 +15,8 @@ LIMIT = 20.0
 """Seconds for the next byte of a response."""
 LONGEST_TIME = 60.0
 """Seconds for all of it."""
+PATIENCE = 2
+"""Requests without an answer after which no more are sent."""
 LONGEST = 8_000_000
 """Bytes of a response that are read."""
 MODEL = "claude-haiku-4-5-20251001"
@@ -86,11 +88,14 @@ class Gateway:
         self.url = url.rstrip("/")
         self.key = key
         self.spend = spend
+        self._silent = 0
 
     def ask(
         self, method: str, path: str, headers: Headers | None = None, body: bytes | None = None
     ) -> Answer:
         """Send a request, without a key, and return the response. Redirects are not followed."""
+        if self._silent >= PATIENCE:
+            return Answer(error="it was silent before")
         parts, began = urlsplit(self.url), time.monotonic()
         secure = parts.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
@@ -103,6 +108,7 @@ class Gateway:
             finally:
                 connection.close()
         except (OSError, ValueError, http.client.HTTPException) as e:
+            self._silent += isinstance(e, TimeoutError)
             return Answer(error=str(e) or type(e).__name__)
 
     def post(self, path: str, document: object, headers: Headers | None = None) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,8 +13,9 @@ import pytest
 
 from neurolink_mitm.core.redact.secret import Secret
 from neurolink_mitm.core.settings.values import Clients, Config
+from neurolink_mitm.doctor import contract_gateway
 from neurolink_mitm.doctor.contract import ROWS, run
-from neurolink_mitm.doctor.contract_gateway import Gateway
+from neurolink_mitm.doctor.contract_gateway import PATIENCE, Gateway
 from neurolink_mitm.sandbox import Reply
 from neurolink_mitm.sandbox.server import SandboxServer
 from tests.flows.harness import Proxy, account
@@ -156,3 +158,12 @@ def test_a_gateway_that_breaks_it_fails_the_rows_it_breaks(sandbox: SandboxServe
 def test_nobody_there_is_a_failure() -> None:
     gateway = Gateway("http://127.0.0.1:9")
     assert "no response" in states(gateway, "failed")["messages-path"]
+
+
+def test_a_silent_gateway_is_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract_gateway, "LIMIT", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        gateway = Gateway(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        came = states(gateway, "failed")
+    assert came["messages-path"] == "no response: timed out"
+    assert list(came.values()).count("no response: timed out") == PATIENCE
