@@ -43,6 +43,13 @@ def test_the_list_of_hooks_is_that_of_the_stack() -> None:
     assert block == hooks_of_addons()
 
 
+def test_the_script_of_mitmproxy_is_the_stack() -> None:
+    """A copy would be left behind: `mitmdump -s` would run the addons of long ago."""
+    script = ROOT / "addons" / "neurolink.py"
+    assert script.is_symlink()
+    assert script.resolve() == PACKAGE / "stack.py"
+
+
 PACKAGES = sorted(path.parent for path in PACKAGE.rglob("__init__.py"))
 
 
