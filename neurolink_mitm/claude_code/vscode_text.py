@@ -189,8 +189,9 @@ def _cut(text: str, container: int, child: Child) -> str:
         after = text[child.end : comma] + text[comma + 1 :] if text[comma] == "," else ""
         return text[: child.start] + (after or text[child.end :])
     comma, following = jsonc.gap(text, child.end), siblings[1].start
-    blank = not text[comma + 1 : following].strip()
-    return text[: child.start] + text[following if blank else comma + 1 :]
+    if not text[comma + 1 : following].strip():
+        return text[: child.start] + text[following:]
+    return text[: child.start].rstrip(" \t\r\n") + text[comma + 1 :]
 
 
 def _without_hulls(text: str, before: Before) -> str | None:
