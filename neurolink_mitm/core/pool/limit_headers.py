@@ -6,7 +6,7 @@ https://platform.claude.com/docs/en/api/rate-limits#response-headers
 
 from __future__ import annotations
 
-import re
+import math
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,8 +19,6 @@ MAX_VALUE = 256
 """Bytes of a header's value that are read."""
 MAX_NUMBER = 1e11
 """Larger numbers are no limits and no times in seconds; as times they are milliseconds."""
-
-_NUMBER = re.compile(r"\s*-?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 
 
 def limit_headers(fields: Fields) -> dict[str, str]:
@@ -52,8 +50,13 @@ def moment(text: str | None) -> float | None:
 
 
 def _digits(text: str | None) -> float | None:
-    value = float(text) if text and _NUMBER.fullmatch(text) else -1.0
-    return abs(value) if value >= 0 else None  # upstream also sends -0.0
+    if not text or "_" in text:  # Python's 1_000 is no number of a header
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return abs(value) if 0 <= value < math.inf else None  # upstream also sends -0.0
 
 
 def _date(text: str) -> float | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from neurolink_mitm.core.pool.families import Learned, counts_for, evidence, family_of, learn
 from neurolink_mitm.core.pool.limit_headers import PREFIX, UNIFIED, limit_headers, moment, number
 from neurolink_mitm.core.pool.windows import (
+    COMMON,
     LONGEST_WINDOW,
     REJECTED,
     Window,
@@ -101,15 +102,18 @@ class Quota:
 
         It was a response to a request for `model`: `refused` by a limit of this model, or `served`.
         """
-        served = served and self.is_within_plan
         before = before or Quota(self.seen_at)
-        shown = evidence(self.windows, before.current(self.seen_at), refused=refused, served=served)
-        return replace(
-            self,
-            windows=merged(before.windows, self.windows, self.seen_at),
-            fallback=before.fallback if self.fallback is None else self.fallback,
-            learned=learn(self.learned or before.learned, family_of(model), shown),
-        )
+        windows = merged(before.windows, self.windows, self.seen_at)
+        fallback = before.fallback if self.fallback is None else self.fallback
+        learned = self.learned or before.learned
+        if learned or windows.keys() - COMMON:
+            current = before.current(self.seen_at)
+            within = served and self.is_within_plan
+            shown = evidence(self.windows, current, refused=refused, served=within)
+            learned = learn(learned, family_of(model), shown)
+        if (windows, fallback, learned) == (self.windows, self.fallback, self.learned):
+            return self
+        return replace(self, windows=windows, fallback=fallback, learned=learned)
 
     @property
     def is_within_plan(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from neurolink_mitm.core.pool.limit_headers import UNIFIED, moment, number
 
@@ -70,20 +71,24 @@ def window_of(claim: str) -> str:
 
 def read_windows(limits: Mapping[str, str], now: float) -> dict[str, Window]:
     """Return the windows that rate-limit headers name, by upstream's name; those of the whole account first."""
-    names = {found[1]: None for header in limits if (found := _HEADER.fullmatch(header))}
-    names.pop(_NO_WINDOW, None)
-    ordered = sorted(names, key=lambda name: (name not in COMMON, name))[:MAX_WINDOWS]
-    windows = {name: _window(limits, f"{UNIFIED}{name}", now) for name in ordered}
-    return {name: window for name, window in windows.items() if window != Window(None)}
+    windows = {n: _window(limits, f"{UNIFIED}{n}", now) for n in _windows_in(tuple(limits))}
+    return {name: window for name, window in windows.items() if window}
 
 
-def _window(limits: Mapping[str, str], header: str, now: float) -> Window:
+@lru_cache(16)
+def _windows_in(headers: tuple[str, ...]) -> list[str]:
+    """Return the names of windows in names of headers, which are the same in most responses."""
+    names = {found[1] for header in headers if (found := _HEADER.fullmatch(header))}
+    return sorted(names - {_NO_WINDOW}, key=lambda name: (name not in COMMON, name))[:MAX_WINDOWS]
+
+
+def _window(limits: Mapping[str, str], header: str, now: float) -> Window | None:
+    used = number(limits.get(f"{header}-utilization"))
+    reset = moment(limits.get(f"{header}-reset"))
     status = limits.get(f"{header}-status", "").lower()
-    return Window(
-        number(limits.get(f"{header}-utilization")),
-        status if _STATUS.fullmatch(status) else "",
-        moment(limits.get(f"{header}-reset")),
-        now,
+    status = status if _STATUS.fullmatch(status) else ""
+    return (
+        None if used is None and reset is None and not status else Window(used, status, reset, now)
     )
 
 
